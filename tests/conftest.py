@@ -1,0 +1,104 @@
+"""What every test may ask for: the servers, a database and topics of its own, and settings that name them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from pydantic import SecretStr
+
+from deploy.local.broker import Broker
+from deploy.local.choice import KafkaChoice, decide
+from deploy.local.postgres import EmbeddedPostgres
+from shared.contracts.topics import TopicNames
+from shared.ids import new_id
+from shared.kafka import create_topics
+from shared.settings import Settings
+from tests.support.servers import (
+    TEST_PARTITIONS,
+    Database,
+    Databases,
+    delete_topics,
+    running_kafka,
+    running_postgres,
+)
+
+
+def wanted_kafka() -> KafkaChoice:
+    """The broker of this session: EXITFLOW_TEST_KAFKA, auto unless set."""
+    return KafkaChoice(os.environ.get("EXITFLOW_TEST_KAFKA", "auto"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, by name, what only Apache Kafka can show."""
+    if item.get_closest_marker("apache") and decide(wanted_kafka()).kafka is not KafkaChoice.APACHE:
+        pytest.skip("needs Apache Kafka; this session runs on Tansu")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """The session's PostgreSQL server."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Broker]:
+    """The session's Kafka broker."""
+    with running_kafka(wanted_kafka()) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def databases(postgres: EmbeddedPostgres) -> Databases:
+    """Where databases come from."""
+    return Databases(postgres)
+
+
+@pytest.fixture
+def database(databases: Databases) -> Iterator[Database]:
+    """A database of the test's own, both histories at head."""
+    with databases.fresh() as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def empty_database(databases: Databases) -> Iterator[Database]:
+    """A database of the test's own, the roles made and no migration run."""
+    with databases.empty() as empty:
+        yield empty
+
+
+@pytest.fixture
+def settings(database: Database, kafka: Broker) -> Settings:
+    """Settings of an environment that is the test's own, with the services' own roles."""
+    environment = f"t{new_id().hex}."
+    return Settings(
+        exit_database_url=SecretStr(database.exit_url),
+        trade_database_url=SecretStr(database.trade_url),
+        kafka_bootstrap_servers=kafka.bootstrap_servers,
+        kafka_topic_prefix=environment,
+        kafka_consumer_prefix=f"{environment}exitflow",
+        topic_partitions=TEST_PARTITIONS,
+    )
+
+
+@pytest.fixture
+def relay_settings(settings: Settings, database: Database) -> Settings:
+    """The same environment as the relay's role sees it."""
+    return settings.model_copy(
+        update={
+            "exit_database_url": SecretStr(database.relay_exit_url),
+            "trade_database_url": SecretStr(database.relay_trade_url),
+        }
+    )
+
+
+@pytest.fixture
+def topics(settings: Settings) -> Iterator[TopicNames]:
+    """The environment's topics, made; deleted afterwards."""
+    names = TopicNames(settings.kafka_topic_prefix)
+    create_topics(settings, names.all_on_cluster())
+    yield names
+    delete_topics(settings.kafka_bootstrap_servers, settings.kafka_topic_prefix)

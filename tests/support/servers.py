@@ -1,0 +1,146 @@
+"""The real PostgreSQL and Kafka that tests run on: started once a session, a fresh database for each test."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import psycopg
+from confluent_kafka.admin import AdminClient
+from psycopg import sql
+
+from deploy.local.account import make_passable, server_account
+from deploy.local.broker import Broker
+from deploy.local.choice import KafkaChoice, decide
+from deploy.local.kafka import ApacheKafka
+from deploy.local.ports import free_port
+from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.tansu import Tansu
+from shared import roles
+from shared.ids import new_id, new_secret
+from shared.migrations import HISTORIES, migrate
+
+_TEMPLATE = "exitflow_template"
+TEST_PARTITIONS = 4
+
+
+@dataclass(frozen=True)
+class Database:
+    """One test's database, both histories at head, as each role reaches it."""
+
+    admin_url: str
+    migrator_url: str
+    exit_url: str
+    trade_url: str
+    relay_exit_url: str
+    relay_trade_url: str
+
+
+class Databases:
+    """Makes databases on a server by copying a migrated one."""
+
+    def __init__(self, server: EmbeddedPostgres) -> None:
+        self._server_url = server.admin_url
+        self._passwords = {role: new_secret() for role in roles.ROLES}
+        self._execute("CREATE DATABASE {}", _TEMPLATE)
+        template = self._open(_TEMPLATE)
+        for history in HISTORIES:
+            migrate(template.migrator_url, history)
+
+    @contextmanager
+    def fresh(self) -> Iterator[Database]:
+        """A database of one's own, both histories at head and no rows but theirs; dropped afterwards."""
+        name = f"test_{new_id().hex}"
+        # FILE_COPY would force a checkpoint each time.
+        self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY WAL_LOG", name, _TEMPLATE)
+        try:
+            yield self._open(name)
+        finally:
+            self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+
+    @contextmanager
+    def empty(self) -> Iterator[Database]:
+        """The same with no migration run."""
+        name = f"test_{new_id().hex}"
+        self._execute("CREATE DATABASE {}", name)
+        try:
+            yield self._open(name)
+        finally:
+            self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+
+    def _open(self, name: str) -> Database:
+        admin_url = self._server_url.rpartition("/")[0] + f"/{name}"
+        # What a database grants is not copied from its template.
+        roles.create_roles(admin_url, self._passwords)
+        url = partial(self._url, admin_url)
+        return Database(
+            admin_url=admin_url,
+            migrator_url=url(roles.MIGRATOR),
+            exit_url=url(roles.EXIT),
+            trade_url=url(roles.TRADE),
+            relay_exit_url=url(roles.RELAY),
+            relay_trade_url=url(roles.RELAY),
+        )
+
+    def _url(self, admin_url: str, role: str) -> str:
+        return roles.with_role(admin_url, role, self._passwords[role])
+
+    def _execute(self, statement: str, *names: str) -> None:
+        with psycopg.connect(self._server_url, autocommit=True) as connection:
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+@contextmanager
+def server_directory(purpose: str) -> Iterator[Path]:
+    """A temporary directory that the account servers run as can pass through; removed afterwards."""
+    directory = Path(tempfile.mkdtemp(prefix=f"exitflow-{purpose}-"))
+    try:
+        make_passable(directory, server_account())
+        yield directory
+    finally:
+        shutil.rmtree(directory)
+
+
+@contextmanager
+def running_postgres() -> Iterator[EmbeddedPostgres]:
+    """A server of one's own without durability, stopped and removed afterwards."""
+    with server_directory("postgres") as directory:
+        server = EmbeddedPostgres(directory, free_port(str(directory)), new_secret(), durable=False)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@contextmanager
+def running_kafka(wanted: KafkaChoice) -> Iterator[Broker]:
+    """A broker of one's own, stopped and removed afterwards."""
+    with server_directory("kafka") as directory:
+        broker = make_broker(wanted, directory)
+        broker.start()
+        try:
+            yield broker
+        finally:
+            broker.stop()
+
+
+def make_broker(wanted: KafkaChoice, directory: Path) -> ApacheKafka | Tansu:
+    """The broker that `wanted` comes to on this machine, with its data in `directory`."""
+    port = free_port(str(directory))
+    if decide(wanted).kafka is KafkaChoice.TANSU:
+        return Tansu(directory, port)
+    return ApacheKafka(directory, port, free_port(str(directory), avoid={port}))
+
+
+def delete_topics(bootstrap_servers: str, prefix: str) -> None:
+    """Delete every topic whose name begins with `prefix`."""
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    names = [name for name in admin.list_topics(timeout=15).topics if name.startswith(prefix)]
+    for future in (admin.delete_topics(names) if names else {}).values():
+        future.result(timeout=15)
