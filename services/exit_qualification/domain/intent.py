@@ -1,0 +1,109 @@
+"""ExitIntent: one attempt to exit a trade at one broker, and the decisions about its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID
+
+from services.exit_qualification.domain.intent_state_machine import LIVE, UNSENT
+from services.exit_qualification.domain.order_terms import OrderType
+from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, ProductType
+
+
+class CancelReason(StrEnum):
+    """Why an intent was given up before its quantity was filled."""
+
+    SUPERSEDED = "SUPERSEDED"
+    CONDITION_GONE = "CONDITION_GONE"
+    EXPIRED = "EXPIRED"
+    DARK = "DARK"
+    NOTHING_LEFT = "NOTHING_LEFT"
+    NOT_FILLED_IN_TIME = "NOT_FILLED_IN_TIME"
+    BY_BROKER = "BY_BROKER"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExitIntent:
+    """A row of `exit_intents` as it was read; a change is written only against the `version` read.
+
+    Prices in rupees, times aware and UTC.
+
+    Attributes
+    ----------
+    quantity:
+        What the order is for: all that remained of the trade when it was sized.
+    filled_quantity:
+        Sum of its fills; never goes down.
+    executable:
+        False if it was written in dark mode or outside the rollout's lists: never sent.
+    gates:
+        Every gate's verdict as ``{"gate", "verdict", "detail"}``.
+    expires_at:
+        When an intent that still waits is given up; None if it waits for as long as it takes.
+    claimed_until:
+        Until when a sender or reconciler owns it.
+    absent_since:
+        When the broker's complete books were first read without its order.
+    late_filled:
+        Whether fills arrived after it had ended.
+    """
+
+    intent_id: UUID
+    signal_id: UUID
+    trade_id: UUID
+    user_broker_id: str
+    symbol: str
+    direction: Direction
+    exit_reason: ExitReason
+    episode_id: int
+    status: IntentStatus
+    quantity: int
+    product_type: ProductType
+    client_order_id: str
+    created_at: datetime
+    updated_at: datetime
+    order_type: OrderType = OrderType.MARKET
+    limit_price: Decimal | None = None
+    executable: bool = True
+    gates: tuple[Mapping[str, object], ...] = ()
+    filled_quantity: int = 0
+    average_price: Decimal | None = None
+    detected_price: Decimal | None = None
+    broker_order_id: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    cancel_reason: str | None = None
+    expires_at: datetime | None = None
+    claimed_until: datetime | None = None
+    submitted_at: datetime | None = None
+    placed_at: datetime | None = None
+    filled_at: datetime | None = None
+    ended_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    absent_since: datetime | None = None
+    late_filled: bool = False
+    version: int = 1
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it may still change the position."""
+        return self.status in LIVE
+
+    @property
+    def was_sent(self) -> bool:
+        """Whether its order was ever handed to the broker."""
+        return self.submitted_at is not None
+
+    @property
+    def remaining(self) -> int:
+        """What it has not filled yet."""
+        return self.quantity - self.filled_quantity
+
+
+def supersedes(candidate_reason: ExitReason, live_intent: ExitIntent) -> bool:
+    """Whether a candidate takes the place of a live intent: it ranks higher, and nothing was sent yet."""
+    return live_intent.status in UNSENT and candidate_reason.rank < live_intent.exit_reason.rank

@@ -1,0 +1,72 @@
+"""What the broker's answer means for an intent: filled quantity is the truth, the order's state second."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import assert_never
+
+from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT, TERMINAL
+from shared.contracts.vocabulary import IntentStatus
+from shared.errors import InvalidInput
+
+MOST_DOUBLINGS = 32
+"""Far past any sensible ceiling; keeps the power of two small."""
+
+
+class OrderState(StrEnum):
+    """The broker's order, reduced to what matters here; a status that is not known is WORKING."""
+
+    WORKING = "WORKING"
+    COMPLETE = "COMPLETE"
+    CANCELLED = "CANCELLED"
+    REJECTED = "REJECTED"
+
+
+def outcome_of_fills(
+    intent: ExitIntent, filled_total: int, order_state: OrderState, *, slot_free: bool = True
+) -> IntentStatus:
+    """The status that the broker's truth gives to an intent; its own if nothing changes.
+
+    Parameters
+    ----------
+    filled_total:
+        Sum of the intent's known fills. Fewer than were known before is an answer out of order and counts as
+        what was known: cumulative fill never goes down.
+    slot_free:
+        For late fills: False if another live or filled intent holds the trade's slot; the status then stays.
+
+    Raises
+    ------
+    InvalidInput
+        More was filled than ordered: nothing is decided, the intent keeps its status and its slot.
+    """
+    filled = max(intent.filled_quantity, filled_total)
+    if filled > intent.quantity:
+        raise InvalidInput(
+            f"order of intent {intent.intent_id} filled {filled} of {intent.quantity}",
+            filled_quantity=filled,
+            quantity=intent.quantity,
+        )
+    complete = filled == intent.quantity
+    if intent.status in TERMINAL:
+        late = intent.status in ENDED_SHORT and intent.was_sent
+        return IntentStatus.FILLED if late and complete and slot_free else intent.status
+    return IntentStatus.FILLED if complete else _short_of_complete(filled, order_state)
+
+
+def _short_of_complete(filled: int, order_state: OrderState) -> IntentStatus:
+    match order_state:
+        case OrderState.WORKING | OrderState.COMPLETE:
+            # COMPLETE before all of its fills are known: the trade book is behind the order book.
+            return IntentStatus.PARTIALLY_FILLED if filled else IntentStatus.PLACED
+        case OrderState.CANCELLED:
+            return IntentStatus.CANCELLED
+        case OrderState.REJECTED:
+            return IntentStatus.CANCELLED if filled else IntentStatus.FAILED
+    assert_never(order_state)
+
+
+def retry_backoff_s(failures: int, first_s: float = 1.0, max_s: float = 30.0) -> float:
+    """Seconds until a reason may fire again after its `failures`-th failure in a row (1 or more)."""
+    return min(max_s, first_s * 2.0 ** min(failures - 1, MOST_DOUBLINGS))

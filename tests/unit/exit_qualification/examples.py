@@ -1,0 +1,90 @@
+"""Things to judge, each as plain as it can be; a test changes only what it is about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from services.exit_qualification.domain.gates import GateInput, Rollout
+from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.open_trade import OpenTrade
+from services.exit_qualification.domain.order_terms import BrokerStatus, OrderSide
+from shared.contracts.vocabulary import (
+    Direction,
+    ExitReason,
+    IntentStatus,
+    KillSwitchMode,
+    ProductType,
+    RolloutMode,
+    TradeStatus,
+)
+
+NOON = datetime(2026, 1, 13, 6, 30, tzinfo=UTC)
+
+EXECUTABLE_EXIT = GateInput(
+    symbol="NSE:INFY",
+    user_broker_id="paper",
+    trade_status=TradeStatus.OPEN,
+    direction=Direction.LONG,
+    product_type=ProductType.MIS,
+    quantity=100,
+    exit_reason=ExitReason.TARGET,
+    order_side=OrderSide.SELL,
+    filled_quantity=0,
+    wanted_by_live=0,
+    has_live_intent=False,
+    episode_id=1,
+    broker_status=BrokerStatus.CONNECTED,
+    kill_switch=KillSwitchMode.OFF,
+    rollout=Rollout(RolloutMode.FULL),
+)
+
+APPROVED_INTENT = ExitIntent(
+    intent_id=UUID(int=1),
+    signal_id=UUID(int=2),
+    trade_id=UUID(int=3),
+    user_broker_id="paper",
+    symbol="NSE:INFY",
+    direction=Direction.LONG,
+    exit_reason=ExitReason.TARGET,
+    episode_id=1,
+    status=IntentStatus.APPROVED,
+    quantity=100,
+    product_type=ProductType.MIS,
+    client_order_id="ABCDEFGHIJ0123456789",
+    created_at=NOON,
+    updated_at=NOON,
+)
+
+
+def exit_request(**changes: Any) -> GateInput:
+    """An exit that every gate passes, but for what is changed."""
+    return replace(EXECUTABLE_EXIT, **changes)
+
+
+def intent(**changes: Any) -> ExitIntent:
+    """An approved intent for 100, not sent yet, but for what is changed."""
+    return replace(APPROVED_INTENT, **changes)
+
+
+def sent_intent(status: IntentStatus, **changes: Any) -> ExitIntent:
+    """An intent whose order was handed to the broker."""
+    return intent(status=status, submitted_at=NOON, **changes)
+
+
+def open_trade(number: int = 1, **changes: Any) -> OpenTrade:
+    """A LONG of 100 entered at 1000 with target 1010 and stop 990, but for what is changed."""
+    plain = OpenTrade(
+        trade_id=UUID(int=number),
+        symbol="NSE:INFY",
+        direction=Direction.LONG,
+        quantity=100,
+        product_type=ProductType.MIS,
+        user_broker_id="paper",
+        entry_price=1000_0000,
+        target=1010_0000,
+        stop_loss=990_0000,
+    )
+    return replace(plain, **changes)

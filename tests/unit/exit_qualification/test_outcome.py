@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from services.exit_qualification.domain.intent import supersedes
+from services.exit_qualification.domain.intent_state_machine import AT_BROKER, TRANSITIONS, UNSENT
+from services.exit_qualification.domain.outcome import OrderState, outcome_of_fills, retry_backoff_s
+from shared.contracts.vocabulary import ExitReason, IntentStatus
+from shared.errors import InvalidInput
+from tests.unit.exit_qualification.examples import intent, sent_intent
+
+S = IntentStatus
+
+
+@pytest.mark.parametrize(("status", "state"), list(product(sorted(AT_BROKER), OrderState)))
+def test_the_whole_quantity_filled_is_filled_whatever_the_order_says(status: IntentStatus, state: OrderState) -> None:
+    assert outcome_of_fills(sent_intent(status), 100, state) is S.FILLED
+
+
+@pytest.mark.parametrize(
+    ("filled", "state", "outcome"),
+    [
+        (0, OrderState.WORKING, S.PLACED),
+        (40, OrderState.WORKING, S.PARTIALLY_FILLED),
+        (0, OrderState.COMPLETE, S.PLACED),
+        (40, OrderState.COMPLETE, S.PARTIALLY_FILLED),
+        (0, OrderState.CANCELLED, S.CANCELLED),
+        (40, OrderState.CANCELLED, S.CANCELLED),
+        (0, OrderState.REJECTED, S.FAILED),
+        (40, OrderState.REJECTED, S.CANCELLED),
+    ],
+)
+def test_short_of_the_whole_quantity_the_orders_state_decides(
+    filled: int, state: OrderState, outcome: IntentStatus
+) -> None:
+    assert outcome_of_fills(sent_intent(S.PLACED), filled, state) is outcome
+
+
+def test_cumulative_fill_never_goes_down() -> None:
+    partly = sent_intent(S.PARTIALLY_FILLED, filled_quantity=40)
+    assert outcome_of_fills(partly, 0, OrderState.WORKING) is S.PARTIALLY_FILLED
+    assert outcome_of_fills(partly, 0, OrderState.REJECTED) is S.CANCELLED
+
+
+@pytest.mark.parametrize(("status", "state"), list(product(IntentStatus, OrderState)))
+def test_more_filled_than_ordered_decides_nothing(status: IntentStatus, state: OrderState) -> None:
+    with pytest.raises(InvalidInput, match="filled 101 of 100"):
+        outcome_of_fills(sent_intent(status), 101, state)
+
+
+@pytest.mark.parametrize("status", [S.CANCELLED, S.FAILED])
+def test_late_fills_make_an_ended_intent_filled_only_if_they_are_the_whole_quantity(
+    status: IntentStatus,
+) -> None:
+    ended = sent_intent(status, filled_quantity=40)
+    assert outcome_of_fills(ended, 99, OrderState.CANCELLED) is status
+    assert outcome_of_fills(ended, 100, OrderState.CANCELLED) is S.FILLED
+
+
+@pytest.mark.parametrize("status", [S.CANCELLED, S.FAILED])
+def test_late_fills_do_not_take_a_slot_that_another_intent_holds(status: IntentStatus) -> None:
+    assert outcome_of_fills(sent_intent(status), 100, OrderState.COMPLETE, slot_free=False) is status
+
+
+def test_an_intent_that_was_never_sent_is_not_filled_late() -> None:
+    assert outcome_of_fills(intent(status=S.CANCELLED), 100, OrderState.COMPLETE) is S.CANCELLED
+
+
+@pytest.mark.parametrize(("status", "filled", "state"), list(product((S.FILLED, S.REJECTED), (0, 100), OrderState)))
+def test_filled_and_rejected_never_change(status: IntentStatus, filled: int, state: OrderState) -> None:
+    assert outcome_of_fills(sent_intent(status), filled, state) is status
+
+
+REACHABLE = [
+    (status, known, total, state)
+    for status, known, total, state in product(sorted(AT_BROKER), (0, 40), (0, 40, 60, 100), OrderState)
+    if (status is S.PARTIALLY_FILLED) == (known > 0)
+]
+
+
+@pytest.mark.parametrize(("status", "known", "total", "state"), REACHABLE)
+def test_every_outcome_is_a_legal_step_once_the_broker_has_named_the_order(
+    status: IntentStatus, known: int, total: int, state: OrderState
+) -> None:
+    outcome = outcome_of_fills(sent_intent(status, filled_quantity=known), total, state)
+    # A sender that learns of the order records it as PLACED before it may be CANCELLED.
+    recorded = S.PLACED if status is S.SUBMITTING and outcome is S.CANCELLED else status
+    assert outcome is recorded or outcome in TRANSITIONS[recorded]
+
+
+@pytest.mark.parametrize(("candidate", "waiting"), list(product(ExitReason, ExitReason)))
+def test_only_a_higher_rank_supersedes_a_waiting_exit(candidate: ExitReason, waiting: ExitReason) -> None:
+    reasons = list(ExitReason)
+    higher = reasons.index(candidate) < reasons.index(waiting)
+    for status in UNSENT:
+        assert supersedes(candidate, intent(status=status, exit_reason=waiting)) is higher
+
+
+@pytest.mark.parametrize("status", sorted(set(IntentStatus) - UNSENT))
+def test_an_exit_that_was_sent_or_has_ended_is_not_superseded(status: IntentStatus) -> None:
+    assert not supersedes(ExitReason.MANUAL, sent_intent(status, exit_reason=ExitReason.TIME))
+
+
+def test_the_back_off_doubles_from_one_second_to_thirty() -> None:
+    assert [retry_backoff_s(failures) for failures in range(1, 8)] == [1, 2, 4, 8, 16, 30, 30]
+
+
+def test_the_back_off_stays_at_its_ceiling_however_many_failures() -> None:
+    assert retry_backoff_s(10**9, first_s=0.5, max_s=3.0) == 3.0
