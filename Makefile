@@ -1,0 +1,48 @@
+# Every target installs what it needs into .venv first; `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-fast lint types contracts sql docs-check lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+$(INSTALLED): deploy/locks/dev.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the locked packages into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r deploy/locks/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+install: $(INSTALLED) ## the locked packages and exitflow itself, in .venv
+
+demo: install ## a whole market on an embedded stack: 200 trades, their exits, the invariants checked
+	@$(BIN)/exitflow demo
+
+test: install lint ## every check and the whole suite, on a real PostgreSQL and a real Kafka
+	@$(BIN)/python -m pytest
+
+test-fast: install ## only what needs no server
+	@$(BIN)/python -m pytest tests/unit
+
+lint: install ## ruff, mypy --strict, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+contracts: install ## write docs/contracts (JSON Schemas, AsyncAPI, OpenAPI) from the code
+	@$(BIN)/python -m services.cli.contracts
+
+sql: install ## write V010__exit_intents_and_exit_episode_cooldown.sql from the migration
+	@$(BIN)/python -m services.cli.migration_sql
+
+lock: ## resolve the dependencies anew (needs uv)
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --only-binary :all: --quiet -o deploy/locks/runtime.txt
+	uv pip compile pyproject.toml --extra local --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --only-binary :all: --quiet -c deploy/locks/runtime.txt -o deploy/locks/dev.txt
+
+clean: ## remove .venv and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

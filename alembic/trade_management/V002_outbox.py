@@ -1,0 +1,23 @@
+"""Outbox of trade management.
+
+Revision ID: V002
+Revises: V001
+"""
+
+from alembic import op
+from shared.outbox_schema import DROP_OUTBOX, create_outbox
+
+revision = "V002"
+down_revision = "V001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Make the outbox."""
+    op.execute(create_outbox("trade_management", "exitflow_trade"))
+
+
+def downgrade() -> None:
+    """Drop it."""
+    op.execute(DROP_OUTBOX)

@@ -1,0 +1,1 @@
+"""What every service shares: contracts, the outbox write, the inbox, adapters to PostgreSQL and Kafka."""

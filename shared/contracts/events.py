@@ -1,0 +1,90 @@
+"""What an event is: a typed payload with a CloudEvents type, a topic and a key."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from shared.errors import MalformedMessage
+
+TYPE_PREFIX = "io.exitflow."
+TYPE_SUFFIX = ".v1"
+
+
+class Event(BaseModel):
+    """Base of every event's payload. Readers ignore fields they do not know, so that fields can be added."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_timedelta="float")
+
+    topic: ClassVar[str]
+    source: ClassVar[str]
+
+    @classmethod
+    def event_type(cls) -> str:
+        """The CloudEvents type, ``io.exitflow.<Event>.v1``."""
+        return f"{TYPE_PREFIX}{cls.__name__}{TYPE_SUFFIX}"
+
+    @property
+    def key(self) -> str:
+        """The Kafka key: what the event is in order by."""
+        raise NotImplementedError
+
+    @property
+    def subject(self) -> str:
+        """The CloudEvents subject: the id of what the event speaks of."""
+        raise NotImplementedError
+
+    def payload(self) -> bytes:
+        """The JSON that goes on the wire."""
+        return self.model_dump_json().encode()
+
+
+class ExitEvent(Event):
+    """An event about an exit, keyed by its trade."""
+
+    source = "/exitflow/exit-qualification"
+    trade_id: UUID
+
+    @property
+    def key(self) -> str:
+        """The trade's id."""
+        return str(self.trade_id)
+
+
+_registry: dict[str, type[Event]] = {}
+
+
+def register(event: type[Event]) -> type[Event]:
+    """Class decorator: makes an event readable from the wire."""
+    _registry[event.event_type()] = event
+    return event
+
+
+def event_classes() -> list[type[Event]]:
+    """Every registered event, in order of its type."""
+    return [_registry[name] for name in sorted(_registry)]
+
+
+def parse_event(event_type: str, payload: bytes | str | None) -> Event:
+    """The event that a record's type header and value stand for.
+
+    Raises
+    ------
+    MalformedMessage
+        The type is not known, or the value is not that event. Names the fields, never shows the value.
+    """
+    event = _registry.get(event_type)
+    if event is None:
+        raise MalformedMessage(f"unknown event type {event_type!r}")
+    try:
+        return event.model_validate_json(payload or b"")
+    except ValidationError as error:
+        raise MalformedMessage(f"{event.__name__}: {describe(error)}") from error
+
+
+def describe(error: ValidationError) -> str:
+    """A validation error as ``field: what is wrong``, without the values."""
+    problems: list[dict[str, Any]] = [dict(item) for item in error.errors(include_input=False, include_url=False)]
+    return "; ".join(f"{'.'.join(map(str, item['loc'])) or 'record'}: {item['msg']}" for item in problems)

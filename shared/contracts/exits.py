@@ -1,0 +1,145 @@
+"""Events of exit qualification: the signal, and every step of its intent."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+
+from shared.clock import rfc3339
+from shared.contracts.events import ExitEvent, register
+from shared.contracts.topics import EXIT_INTENTS, EXIT_SIGNALS
+from shared.contracts.vocabulary import Direction, ExitReason
+from shared.money import Money
+
+Timestamp = Annotated[AwareDatetime, PlainSerializer(rfc3339, return_type=str)]
+"""A pydantic field type: an aware datetime inside, RFC 3339 in UTC on the wire."""
+
+Quantity = Annotated[int, Field(gt=0, le=10**12)]
+
+
+class Fill(BaseModel):
+    """One execution at the broker."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    broker_order_id: str
+    broker_trade_id: str
+    quantity: Quantity
+    price: Money
+    filled_at: Timestamp
+
+
+class ErrorDetail(BaseModel):
+    """Why something was refused."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    code: str
+    message: str
+
+
+@register
+class ExitSignalPublished(ExitEvent):
+    """Market logic says that a trade should exit."""
+
+    topic = EXIT_SIGNALS
+
+    signal_id: UUID
+    symbol: str
+    direction: Direction
+    exit_reason: ExitReason
+    episode_id: int
+    detected_price: Money | None
+    detected_at: Timestamp
+
+    @property
+    def subject(self) -> str:
+        """The signal's id."""
+        return str(self.signal_id)
+
+
+class ExitIntentEvent(ExitEvent):
+    """What every event of an intent says, as far as it is known at that step."""
+
+    topic = EXIT_INTENTS
+
+    intent_id: UUID
+    signal_id: UUID
+    user_broker_id: str
+    symbol: str
+    direction: Direction
+    exit_reason: ExitReason
+    episode_id: int
+    quantity: int
+    filled_quantity: int = 0
+    average_price: Money | None = None
+    client_order_id: str
+    broker_order_id: str | None = None
+    executable: bool = True
+    placed_at: Timestamp | None = None
+    occurred_at: Timestamp
+
+    @property
+    def subject(self) -> str:
+        """The intent's id."""
+        return str(self.intent_id)
+
+
+@register
+class ExitIntentApproved(ExitIntentEvent):
+    """Every gate passed; if `executable`, an order will be sent."""
+
+
+@register
+class ExitIntentRejected(ExitIntentEvent):
+    """A gate refused the exit for good."""
+
+    errors: list[ErrorDetail]
+
+
+@register
+class ExitIntentPlaced(ExitIntentEvent):
+    """The broker has the order. Placed is not filled."""
+
+
+@register
+class ExitIntentPartiallyFilled(ExitIntentEvent):
+    """Some of the quantity is filled; `fills` are all fills so far."""
+
+    fills: list[Fill]
+
+
+@register
+class ExitIntentFilled(ExitIntentEvent):
+    """All of the quantity is filled; the trade can be closed."""
+
+    average_price: Money
+    broker_order_id: str
+    placed_at: Timestamp
+    filled_at: Timestamp
+    time_to_fill_ms: int
+    fills: list[Fill]
+
+
+@register
+class ExitIntentFailed(ExitIntentEvent):
+    """The order was refused or is proven never to have been placed; the trade stays open."""
+
+    errors: list[ErrorDetail]
+
+
+@register
+class ExitIntentCancelled(ExitIntentEvent):
+    """The exit will not go on: `reason` says why, `fills` what was filled before."""
+
+    reason: str
+    fills: list[Fill] = Field(default_factory=list)
+
+
+@register
+class ExitIntentLateFill(ExitIntentEvent):
+    """Fills that arrived after the intent had ended; `fills` are all fills so far."""
+
+    fills: list[Fill]

@@ -1,0 +1,110 @@
+"""Events of trade management: a trade opened, partly closed, closed; and the plan it exits by."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from shared.contracts.events import Event, register
+from shared.contracts.exits import Quantity, Timestamp
+from shared.contracts.topics import TRADES
+from shared.contracts.vocabulary import Direction, ExitReason, ProductType
+from shared.money import Money
+
+Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,10}:[A-Z0-9&_-]{1,40}$", examples=["NSE:INFY"])]
+UserBrokerId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", examples=["paper"])]
+Price = Annotated[Money, Field(gt=Decimal(0))]
+
+
+class _Plan(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ExitPlan(_Plan):
+    """When a trade exits. Prices in rupees; at least one rule."""
+
+    target: Price | None = None
+    stop_loss: Price | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.target is None and self.stop_loss is None:
+            raise ValueError("an exit plan needs a target or a stop_loss")
+        return self
+
+    def contradictions(self, direction: Direction, entry_price: Decimal) -> list[str]:
+        """What in the plan cannot be meant for a trade of this direction and entry; empty if nothing."""
+        found = []
+        if self.target is not None and (self.target - entry_price) * direction.sign <= 0:
+            found.append(f"target {self.target} is not on the profit side of a {direction} entry at {entry_price}")
+        if self.stop_loss is not None and (entry_price - self.stop_loss) * direction.sign <= 0:
+            found.append(f"stop_loss {self.stop_loss} is not on the loss side of a {direction} entry at {entry_price}")
+        return found
+
+
+class TradeEvent(Event):
+    """An event about a trade, keyed by its symbol so that it meets the symbol's ticks."""
+
+    source = "/exitflow/trade-management"
+    topic = TRADES
+
+    trade_id: UUID
+    symbol: Symbol
+    direction: Direction
+    product_type: ProductType
+
+    @property
+    def key(self) -> str:
+        """The symbol."""
+        return self.symbol
+
+    @property
+    def subject(self) -> str:
+        """The trade's id."""
+        return str(self.trade_id)
+
+
+@register
+class TradeOpened(TradeEvent):
+    """A trade was opened and may exit from now on."""
+
+    user_broker_id: UserBrokerId
+    quantity: Quantity
+    entry_price: Price
+    exit_plan: ExitPlan
+    entered_at: Timestamp
+
+
+@register
+class TradePartiallyClosed(TradeEvent):
+    """Part of a trade was closed; the rest can exit again."""
+
+    user_broker_id: UserBrokerId
+    exit_intent_id: UUID
+    quantity: int
+    closed_quantity: int
+    open_quantity: int
+    exit_price: Money
+    gross_pnl: Money
+    charges: Money
+    net_pnl: Money
+    closed_at: Timestamp
+
+
+@register
+class TradeClosed(TradeEvent):
+    """A trade is closed; P&L over all of its fills."""
+
+    user_broker_id: UserBrokerId
+    exit_intent_id: UUID
+    quantity: int
+    entry_price: Money
+    exit_price: Money
+    exit_reason: ExitReason
+    gross_pnl: Money
+    charges: Money
+    net_pnl: Money
+    closed_at: Timestamp

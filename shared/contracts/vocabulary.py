@@ -1,0 +1,84 @@
+"""The words that events, rows and rules share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Direction(StrEnum):
+    """Which way a trade profits."""
+
+    LONG = "LONG"
+    SHORT = "SHORT"
+
+    @property
+    def sign(self) -> int:
+        """+1 for LONG, -1 for SHORT."""
+        return 1 if self is Direction.LONG else -1
+
+
+class ProductType(StrEnum):
+    """MIS is squared off the same day, CNC is delivery."""
+
+    MIS = "MIS"
+    CNC = "CNC"
+
+
+class ExitReason(StrEnum):
+    """Why a trade exits; members stand in order of rank, highest first, EXTERNAL outside the order."""
+
+    MANUAL = "MANUAL"
+    STOP_LOSS = "STOP_LOSS"
+    TRAILING_STOP = "TRAILING_STOP"
+    BREAK_EVEN = "BREAK_EVEN"
+    TARGET = "TARGET"
+    BRICK_REVERSAL = "BRICK_REVERSAL"
+    TIME = "TIME"
+    EXTERNAL = "EXTERNAL"
+
+    @property
+    def rank(self) -> int:
+        """0 is the highest; of several reasons on one tick the highest rank wins."""
+        return _RANK[self]
+
+
+_RANK = {reason: rank for rank, reason in enumerate(ExitReason)}
+
+
+class IntentStatus(StrEnum):
+    """Where an ExitIntent stands."""
+
+    PENDING = "PENDING"
+    APPROVED = "APPROVED"
+    REJECTED = "REJECTED"
+    SUBMITTING = "SUBMITTING"
+    UNKNOWN = "UNKNOWN"
+    PLACED = "PLACED"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    FILLED = "FILLED"
+    CANCELLED = "CANCELLED"
+    FAILED = "FAILED"
+
+
+class TradeStatus(StrEnum):
+    """Where a trade stands."""
+
+    OPEN = "OPEN"
+    CLOSED = "CLOSED"
+
+
+class KillSwitchMode(StrEnum):
+    """What an operator has stopped. Only ALL holds back exits, and never a manual one."""
+
+    OFF = "OFF"
+    ENTRIES_ONLY = "ENTRIES_ONLY"
+    ALL = "ALL"
+
+
+class RolloutMode(StrEnum):
+    """How far the exit pipeline is switched on."""
+
+    OFF = "off"
+    DARK = "dark"
+    LIMITED = "limited"
+    FULL = "full"

@@ -1,0 +1,116 @@
+"""The one error tree: every error has a stable code, an HTTP status and says whether a retry can help."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class ExitflowError(Exception):
+    """Base of all errors raised on purpose.
+
+    Attributes
+    ----------
+    code:
+        Stable, machine-readable, in snake case; part of the HTTP contract.
+    http_status:
+        The status an API answers with when the error reaches it.
+    retryable:
+        True if the same call may succeed later without a change by the caller.
+    details:
+        JSON-safe facts for the caller; never a secret.
+    """
+
+    code: ClassVar[str] = "internal_error"
+    http_status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.details = details
+
+
+class InvalidInput(ExitflowError):
+    """The caller sent something that can never be accepted as it is."""
+
+    code = "invalid_input"
+    http_status = 422
+
+
+class MalformedMessage(InvalidInput):
+    """A record that cannot be read as the event it claims to be."""
+
+    code = "malformed_message"
+
+
+class NotFound(ExitflowError):
+    """The thing named does not exist."""
+
+    code = "not_found"
+    http_status = 404
+
+
+class Conflict(ExitflowError):
+    """The thing named is in a state that does not allow the call."""
+
+    code = "conflict"
+    http_status = 409
+
+
+class IdempotencyConflict(Conflict):
+    """The same idempotency key came with another body."""
+
+    code = "idempotency_key_reused"
+
+
+class StaleVersion(Conflict):
+    """Somebody else changed the row since it was read."""
+
+    code = "stale_version"
+    retryable = True
+
+
+class IllegalTransition(Conflict):
+    """A state machine was asked for a step it does not have."""
+
+    code = "illegal_transition"
+
+
+class Unauthenticated(ExitflowError):
+    """No token, or one that is not known or has expired."""
+
+    code = "unauthenticated"
+    http_status = 401
+
+
+class Forbidden(ExitflowError):
+    """A known token without the scope that the call needs."""
+
+    code = "forbidden"
+    http_status = 403
+
+
+class Unavailable(ExitflowError):
+    """Something this process depends on does not answer now."""
+
+    code = "unavailable"
+    http_status = 503
+    retryable = True
+
+
+class Fenced(ExitflowError):
+    """Another worker has taken over what this one held; its work must be thrown away."""
+
+    code = "fenced"
+    http_status = 409
+
+
+class ConfigurationError(ExitflowError):
+    """The settings or the surroundings do not allow the process to run."""
+
+    code = "configuration_error"
+
+
+class LogIdentityChanged(ConfigurationError):
+    """The Kafka log is not the one that the stored offsets belong to."""
+
+    code = "log_identity_changed"

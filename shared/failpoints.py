@@ -1,0 +1,102 @@
+"""Named points where a test makes a process die, raise or stall. Off, one costs a look into an empty dict.
+
+``EXITFLOW_FAILPOINTS=relay.after_ack=kill,ticks.before_commit=raise@3`` arms two: the first time the relay
+gets there it kills itself, the third time a tick worker gets there it raises. Arming is refused unless
+``EXITFLOW_TESTING=1``.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shared.errors import ConfigurationError, ExitflowError
+
+STALL_SECONDS = 60.0
+
+
+class Failpoint(StrEnum):
+    """Every point there is."""
+
+    TICKS_AFTER_SIGNALS = "ticks.after_signals"
+    TICKS_BEFORE_COMMIT = "ticks.before_commit"
+    TICKS_AFTER_COMMIT = "ticks.after_commit"
+    TICKS_ON_REVOKE = "ticks.on_revoke"
+    RELAY_AFTER_LEASE = "relay.after_lease"
+    RELAY_AFTER_FREEZE = "relay.after_freeze"
+    RELAY_AFTER_PRODUCE = "relay.after_produce"
+    RELAY_MID_BATCH = "relay.mid_batch"
+    RELAY_AFTER_ACK = "relay.after_ack"
+    RELAY_AFTER_CHECKPOINT = "relay.after_checkpoint"
+    ORDERS_AFTER_SUBMITTING = "orders.after_submitting"
+    ORDERS_AFTER_CALL = "orders.after_call"
+    ORDERS_BETWEEN_FETCH_AND_APPLY = "orders.between_fetch_and_apply"
+    TRADES_AFTER_CLOSURE = "trades.after_closure"
+    TRADES_AFTER_COMMIT = "trades.after_commit"
+    API_BEFORE_COMMIT = "api.before_commit"
+    API_AFTER_COMMIT = "api.after_commit"
+
+
+class FailpointHit(ExitflowError):
+    """What an armed point of action ``raise`` raises."""
+
+    code = "failpoint"
+
+
+@dataclass
+class _Armed:
+    action: str
+    countdown: int
+
+
+_armed: dict[Failpoint, _Armed] = {}
+
+
+def arm(point: Failpoint, action: str, on_hit: int = 1) -> None:
+    """Make `point` ``kill``, ``raise`` or ``stall`` the `on_hit`-th time it is reached, once."""
+    if os.environ.get("EXITFLOW_TESTING") != "1":
+        raise ConfigurationError("failpoints are refused outside tests (EXITFLOW_TESTING=1)")
+    if action not in ("kill", "raise", "stall"):
+        raise ConfigurationError(f"unknown failpoint action {action!r}: kill, raise or stall")
+    _armed[point] = _Armed(action, on_hit)
+
+
+def disarm_all() -> None:
+    """Forget every armed point."""
+    _armed.clear()
+
+
+def arm_from_environment() -> None:
+    """Arm what ``EXITFLOW_FAILPOINTS`` names; called once at the start of every process."""
+    for item in filter(None, os.environ.get("EXITFLOW_FAILPOINTS", "").split(",")):
+        name, _, rest = item.partition("=")
+        action, _, count = rest.partition("@")
+        try:
+            arm(Failpoint(name.strip()), action, int(count or 1))
+        except ValueError as error:
+            raise ConfigurationError(f"bad EXITFLOW_FAILPOINTS item {item!r}: {error}") from error
+
+
+def failpoint(point: Failpoint) -> None:
+    """Do what `point` is armed with, or nothing."""
+    if _armed:
+        _hit(point)
+
+
+def _hit(point: Failpoint) -> None:
+    armed = _armed.get(point)
+    if armed is None:
+        return
+    armed.countdown -= 1
+    if armed.countdown > 0:
+        return
+    del _armed[point]
+    if armed.action == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if armed.action == "stall":
+        time.sleep(STALL_SECONDS)
+    if armed.action == "raise":
+        raise FailpointHit(f"failpoint {point.value}")

@@ -1,0 +1,85 @@
+"""Bearer tokens with scopes, kept hashed in ``api_tokens``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy import Connection, Engine, text
+
+from shared.errors import Forbidden, Unauthenticated
+
+
+class Scope(StrEnum):
+    """What a token may do."""
+
+    READ = "read"
+    TRADE = "trade"
+    OPERATE = "operate"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who is calling: the token's name, and what it may do."""
+
+    name: str
+    scopes: frozenset[str]
+
+
+FIND = text("""
+-- api_tokens.find: by hash, so that comparing takes no time that depends on the secret
+SELECT name, scopes FROM api_tokens
+ WHERE token_hash = :token_hash AND (expires_at IS NULL OR expires_at > clock_timestamp())
+""")
+STORE = text("""
+-- api_tokens.store
+INSERT INTO api_tokens (token_hash, name, scopes) VALUES (:token_hash, :name, :scopes)
+ON CONFLICT (name) DO UPDATE SET token_hash = EXCLUDED.token_hash, scopes = EXCLUDED.scopes, expires_at = NULL
+""")
+
+_bearer = HTTPBearer(auto_error=False, description="an API token")
+
+
+def token_hash(token: str) -> bytes:
+    """What is stored of a token: SHA-256, enough for 256 random bits."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def store_token(connection: Connection, token: str, name: str, scopes: list[Scope]) -> None:
+    """Make `token` valid under `name`, replacing the one of that name; needs the migrator's role."""
+    connection.execute(STORE, {"token_hash": token_hash(token), "name": name, "scopes": [str(s) for s in scopes]})
+
+
+def requires(scope: Scope) -> Callable[..., Caller]:
+    """A dependency that lets only callers with `scope` pass; the app's ``state.engine`` has the tokens.
+
+    Raises
+    ------
+    Unauthenticated
+        No token, or one that is not known or has expired.
+    Forbidden
+        The token lacks the scope.
+    """
+
+    def check(request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Caller:
+        if sent is None:
+            raise Unauthenticated("send an API token: Authorization: Bearer …")
+        caller = _find(request.app.state.engine, sent.credentials)
+        if scope not in caller.scopes:
+            raise Forbidden(f"this needs a token with scope {scope.value}")
+        return caller
+
+    return check
+
+
+def _find(engine: Engine, token: str) -> Caller:
+    with engine.connect() as connection:
+        row = connection.execute(FIND, {"token_hash": token_hash(token)}).one_or_none()
+    if row is None:
+        raise Unauthenticated("the token is not known or has expired")
+    return Caller(row.name, frozenset(row.scopes))

@@ -1,0 +1,175 @@
+"""Clients of Kafka, and the shape of records on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from shared.contracts.topics import dead_letter_topic
+from shared.errors import ConfigurationError, Unavailable
+from shared.settings import Settings
+
+Headers = list[tuple[str, str | bytes | None]]
+
+ADMIN_TIMEOUT_S = 15
+FLUSH_TIMEOUT_S = 30
+
+
+def client_config(settings: Settings) -> dict[str, Any]:
+    """What every client of this environment's cluster is configured with."""
+    return {
+        "bootstrap.servers": settings.kafka_bootstrap_servers,
+        "socket.keepalive.enable": True,
+        "reconnect.backoff.max.ms": 2000,
+    }
+
+
+def open_producer(settings: Settings, **overrides: Any) -> Producer:
+    """An idempotent producer that partitions as the Java clients do and retries until told to stop."""
+    config = {
+        **client_config(settings),
+        "enable.idempotence": True,
+        "acks": "all",
+        "partitioner": "murmur2_random",
+        "compression.type": "lz4",
+        "linger.ms": 1,
+    }
+    return Producer({**config, **{name.replace("_", "."): value for name, value in overrides.items()}})
+
+
+def open_consumer(settings: Settings, group: str, **overrides: Any) -> Consumer:
+    """A consumer that starts at the earliest record and never commits by itself."""
+    config = {
+        **client_config(settings),
+        "group.id": f"{settings.kafka_consumer_prefix}-{group}",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "session.timeout.ms": 10_000,
+        "fetch.wait.max.ms": 50,
+    }
+    return Consumer({**config, **{name.replace("_", "."): value for name, value in overrides.items()}})
+
+
+def open_admin(settings: Settings) -> AdminClient:
+    """An admin client."""
+    return AdminClient(client_config(settings))
+
+
+def create_topics(settings: Settings, names: list[str]) -> list[str]:
+    """Make the topics that do not exist yet and return their names.
+
+    Raises
+    ------
+    Unavailable
+        The cluster does not answer.
+    ConfigurationError
+        It refuses, or an existing topic has another number of partitions than the settings say.
+    """
+    admin = open_admin(settings)
+    wanted = [
+        NewTopic(name, num_partitions=settings.topic_partitions, replication_factor=settings.topic_replication)
+        for name in names
+    ]
+    made = []
+    for name, future in admin.create_topics(wanted, request_timeout=ADMIN_TIMEOUT_S).items():
+        try:
+            future.result(timeout=ADMIN_TIMEOUT_S + 5)
+            made.append(name)
+        except KafkaException as error:
+            _refuse_unless_present(name, error.args[0])
+    return made
+
+
+def _refuse_unless_present(name: str, error: KafkaError) -> None:
+    if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+        return
+    if error.retriable() or error.code() in (KafkaError._TRANSPORT, KafkaError._TIMED_OUT):
+        raise Unavailable(f"Kafka does not answer: {error.str()}")
+    raise ConfigurationError(f"topic {name} cannot be made: {error.str()}")
+
+
+def partition_counts(admin: AdminClient, topics: list[str]) -> dict[str, int]:
+    """How many partitions each of the topics has.
+
+    Raises
+    ------
+    ConfigurationError
+        One of them does not exist.
+    """
+    metadata = admin.list_topics(timeout=ADMIN_TIMEOUT_S).topics
+    missing = [name for name in topics if name not in metadata or metadata[name].error is not None]
+    if missing:
+        raise ConfigurationError(f"no such topics: {', '.join(missing)}; `exitflow topics create` makes them")
+    return {name: len(metadata[name].partitions) for name in topics}
+
+
+def murmur2_partition(key: bytes, partitions: int) -> int:
+    """The partition that Kafka's Java clients and our relay put a key on.
+
+    The 32-bit MurmurHash2 with Kafka's seed (org.apache.kafka.common.utils.Utils.murmur2), sign bit cleared,
+    modulo the number of partitions.
+    """
+    return (_murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def _murmur2(data: bytes) -> int:
+    multiplier, mask = 0x5BD1E995, 0xFFFFFFFF
+    length = len(data)
+    state = 0x9747B28C ^ length
+    whole = length & ~3
+    for start in range(0, whole, 4):
+        word = int.from_bytes(data[start : start + 4], "little")
+        word = word * multiplier & mask
+        word = (word ^ word >> 24) * multiplier & mask
+        state = state * multiplier & mask ^ word
+    if rest := data[whole:]:
+        state = (state ^ int.from_bytes(rest, "little")) * multiplier & mask
+    state = (state ^ state >> 13) * multiplier & mask
+    return state ^ state >> 15
+
+
+def headers_of(message: Message) -> dict[str, str]:
+    """A record's headers as text; the last of a repeated name wins, what is not UTF-8 is replaced."""
+    headers: list[tuple[str, Any]] = [*(message.headers() or [])]
+    return {
+        name: value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
+        for name, value in headers
+    }
+
+
+def send_to_dead_letters(producer: Producer, message: Message, *, code: str, reason: str) -> None:
+    """Hand a record that could not be read to the dead-letter topic, unchanged, with the reason in headers.
+
+    Delivery is certain only after `flush_or_fail`, which must precede the commit of the record's offset.
+    """
+    topic = message.topic() or ""
+    source: Mapping[str, str] = {
+        "dlq_topic": topic,
+        "dlq_partition": str(message.partition()),
+        "dlq_offset": str(message.offset()),
+        "dlq_code": code,
+        "dlq_reason": reason[:2000],
+    }
+    headers: Headers = [
+        *(message.headers() or []),
+        *((name, value.encode()) for name, value in source.items()),
+    ]
+    producer.produce(dead_letter_topic(topic), value=message.value(), key=message.key(), headers=headers)
+
+
+def flush_or_fail(producer: Producer, timeout_s: float = FLUSH_TIMEOUT_S) -> None:
+    """Return once everything produced is acknowledged.
+
+    Raises
+    ------
+    Unavailable
+        It was not within `timeout_s` seconds.
+    """
+    left = producer.flush(timeout_s)
+    if left:
+        raise Unavailable(f"Kafka has not acknowledged {left} records within {timeout_s} s")

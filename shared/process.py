@@ -1,0 +1,85 @@
+"""How every process lives: logs, signals, its health on HTTP, and an end that is asked for, not torn off."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from shared.errors import ConfigurationError
+from shared.health import Health
+from shared.http.app import create_app
+from shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+GRACE_S = 10
+
+
+class Stop(threading.Event):
+    """Set once when the process should end; `wait` on it instead of sleeping."""
+
+
+def stop_on_signals() -> Stop:
+    """A `Stop` that SIGTERM and SIGINT set; a second signal ends the process at once."""
+    stop = Stop()
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if stop.is_set():
+            raise SystemExit(128 + number)
+        log.info("stopping on %s", signal.Signals(number).name)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+    return stop
+
+
+def serve(app: FastAPI, settings: Settings, default_port: int) -> None:
+    """Serve an API until SIGTERM or SIGINT, then finish the requests at hand.
+
+    Raises
+    ------
+    ConfigurationError
+        The port cannot be listened on.
+    """
+    server = uvicorn.Server(_config(app, settings, settings.http_port or default_port))
+    stop_on_signals()  # uvicorn takes the signals while it runs and raises them again when it is done
+    try:
+        server.run()
+    except SystemExit as error:
+        raise ConfigurationError(f"cannot listen on {settings.http_host}:{server.config.port}") from error
+
+
+@contextmanager
+def health_server(name: str, settings: Settings, health: Health) -> Iterator[None]:
+    """While inside, a worker's ``/healthz``, ``/readyz`` and ``/metrics``, if it was given a port."""
+    if settings.http_port is None:
+        yield
+        return
+    server = uvicorn.Server(_config(create_app(name, health), settings, settings.http_port))
+    thread = threading.Thread(target=server.run, name="health", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(GRACE_S)
+
+
+def _config(app: FastAPI, settings: Settings, port: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.http_host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )

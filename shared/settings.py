@@ -1,0 +1,139 @@
+"""Every setting, in one typed place. Environment variables ``EXITFLOW_<NAME>``, or a file of that name in
+lower case (``exitflow_<name>``) in the directory that ``EXITFLOW_SECRETS_DIR`` names; unknown ones are refused.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.errors import ConfigurationError
+
+PREFIX = "EXITFLOW_"
+_NOT_SETTINGS = frozenset({"EXITFLOW_TESTING", "EXITFLOW_TEST_KAFKA", "EXITFLOW_FAILPOINTS", "EXITFLOW_SECRETS_DIR"})
+
+
+class Settings(BaseSettings):
+    """What a process may be told. Defaults suit one machine; units stand last in a name."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    # PostgreSQL. Each process gets the URL with its own role's credentials.
+    exit_database_url: SecretStr | None = Field(None, description="database that holds schema exit_qualification")
+    trade_database_url: SecretStr | None = Field(None, description="database that holds schema trade_management")
+    admin_database_url: SecretStr | None = Field(
+        None, description="only for `exitflow migrate roles`: who may create roles"
+    )
+    exit_role_password: SecretStr | None = Field(None, description="password `migrate roles` gives to exitflow_exit")
+    trade_role_password: SecretStr | None = Field(None, description="password `migrate roles` gives to exitflow_trade")
+    relay_role_password: SecretStr | None = Field(None, description="password `migrate roles` gives to exitflow_relay")
+    migrator_role_password: SecretStr | None = Field(
+        None, description="password `migrate roles` gives to exitflow_migrator"
+    )
+    database_pool_size: int = Field(5, ge=1, le=100, description="connections a process keeps open at most")
+
+    # Kafka
+    kafka_bootstrap_servers: str = Field("127.0.0.1:9092", description="host:port, comma separated")
+    kafka_topic_prefix: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description="put before every topic name, for environments that share a cluster",
+    )
+    kafka_consumer_prefix: str = Field("exitflow", description="put before every consumer group's name")
+    topic_partitions: int = Field(
+        12, ge=1, le=1024, description="partitions of each topic `exitflow topics create` makes"
+    )
+    topic_replication: int = Field(1, ge=1, le=9, description="replicas of each such topic")
+
+    # HTTP
+    http_host: str = Field("127.0.0.1", description="address a process listens on")
+    http_port: int | None = Field(
+        None, ge=0, le=65535, description="its port; by default the one of its process, for a worker none"
+    )
+    public_token: SecretStr | None = Field(None, description="bearer token that the CLI and the console send")
+    exit_api_url: str = Field("http://127.0.0.1:8001", description="where the CLI and the console find exit-api")
+    trade_api_url: str = Field("http://127.0.0.1:8002", description="where the CLI and the console find trade-api")
+
+    # exit-ticks
+    tick_batch_size: int = Field(1000, ge=1, le=100_000, description="records judged in one transaction at most")
+    tick_poll_ms: int = Field(20, ge=1, le=10_000, description="longest wait for records before the clock is looked at")
+    rearm_poll_ms: int = Field(
+        500, ge=50, le=60_000, description="how often the database is asked which fired exits may fire again"
+    )
+    cooldown_s: float = Field(60, ge=0, description="a (trade, reason) fires at most once in this time")
+    intent_ttl_s: float = Field(
+        60, gt=0, description="an intent not sent by then is cancelled (not STOP_LOSS, TIME, MANUAL)"
+    )
+
+    # exit-orders
+    order_workers: int = Field(4, ge=1, le=64, description="orders sent at the same time")
+    order_claim_s: float = Field(30, gt=0, description="how long a sender may hold an intent")
+    order_poll_ms: int = Field(100, ge=5, description="how often APPROVED intents are looked for")
+    reconcile_ms: int = Field(250, ge=20, description="how often the broker is asked while orders are at work")
+    broker_timeout_s: float = Field(7, gt=0, description="HTTP time-out of a broker call")
+    unfilled_cancel_s: float = Field(
+        10, gt=0, description="an exit order not filled by then is cancelled and the rest exits anew"
+    )
+    absence_gap_s: float = Field(
+        120, gt=0, description="a tag must be absent on two reads this far apart to count as never placed"
+    )
+    retry_backoff_s: float = Field(1, gt=0, description="first wait before an exit that failed may fire again; doubles")
+    retry_backoff_max_s: float = Field(30, gt=0, description="longest such wait")
+    broker_credentials: SecretStr | None = Field(
+        None, description='JSON: {"<user_broker_id>": {"api_key": "", "api_secret": "", "access_token": ""}}'
+    )
+
+    # relay
+    relay_outboxes: str = Field(
+        "exit,trade", pattern=r"^(exit|trade)(,(exit|trade))?$", description="whose outboxes to publish"
+    )
+    relay_lease_s: float = Field(10, ge=1, description="how long a shard is held without renewal")
+    relay_batch_size: int = Field(5000, ge=1, le=100_000, description="events in flight at most")
+    relay_poll_min_ms: float = Field(1, ge=0.5, description="wait between looks while events flow")
+    relay_poll_max_ms: float = Field(50, ge=1, description="wait between looks when idle")
+
+    # paper-broker
+    paper_broker_dir: Path = Field(Path("paper-broker"), description="folder of the paper broker's ledger")
+
+    # logs
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is written")
+    log_format: str = Field("text", pattern="^(text|json)$", description="text for people, json for machines")
+
+    def require_exit_database(self) -> str:
+        """The URL of the exit_qualification database, or a ConfigurationError that names the setting."""
+        return _required(self.exit_database_url, "EXIT_DATABASE_URL")
+
+    def require_trade_database(self) -> str:
+        """The URL of the trade_management database, or a ConfigurationError that names the setting."""
+        return _required(self.trade_database_url, "TRADE_DATABASE_URL")
+
+
+def _required(secret: SecretStr | None, name: str) -> str:
+    if secret is None:
+        raise ConfigurationError(f"{PREFIX}{name} is not set")
+    return secret.get_secret_value()
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """The settings of this process, read once.
+
+    Raises
+    ------
+    ConfigurationError
+        A value that cannot be, or an ``EXITFLOW_`` variable that is no setting. Never shows a value.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | _NOT_SETTINGS
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name.upper() not in known)
+    if unknown:
+        raise ConfigurationError(f"unknown settings: {', '.join(unknown)}")
+    secrets_dir = os.environ.get("EXITFLOW_SECRETS_DIR")
+    try:
+        return Settings(_secrets_dir=secrets_dir)
+    except ValidationError as error:
+        problems = "; ".join(f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors() if e["loc"])
+        raise ConfigurationError(f"settings: {problems}") from None

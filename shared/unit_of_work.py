@@ -1,0 +1,51 @@
+"""One transaction: rows first, their events last, and nothing kept unless told to commit."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Connection, Engine
+
+from shared.contracts.events import Event
+from shared.outbox import Outbox
+
+
+class UnitOfWork:
+    """A transaction that rolls back unless `commit` is called.
+
+    Events given to `emit` are written to the outbox by `commit`, after every other row, because the order of
+    outbox ids must be the order in which the rows they speak of were locked.
+    """
+
+    connection: Connection
+
+    def __init__(self, engine: Engine, outbox: Outbox, traceparent: str | None = None) -> None:
+        self._engine = engine
+        self._outbox = outbox
+        self._traceparent = traceparent
+        self._events: list[Event] = []
+
+    def __enter__(self) -> Self:
+        self.connection = self._engine.connect()
+        self._events = []
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.connection.close()
+
+    def emit(self, *events: Event) -> None:
+        """Publish these events if, and only if, this unit of work commits."""
+        self._events.extend(events)
+
+    def flush(self) -> None:
+        """Write the emitted events now; after this no other row may be written."""
+        self._outbox.append(self.connection, self._events, self._traceparent)
+        self._events = []
+
+    def commit(self) -> None:
+        """Write the emitted events, then commit."""
+        self.flush()
+        self.connection.commit()
