@@ -1,0 +1,53 @@
+"""What the engine says: which trades qualify to exit, and why. It never changes a trade or places an order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from services.exit_qualification.domain.open_trade import OpenTrade
+from shared.contracts.vocabulary import ExitReason
+
+
+@dataclass(frozen=True, slots=True)
+class ExitCandidate:
+    """A trade qualified for one reason. Price in units of 1/10,000 rupee, time in microseconds since 1970."""
+
+    trade_id: UUID
+    symbol: str
+    exit_reason: ExitReason
+    detected_price: int
+    detected_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExitCandidates:
+    """All reasons for which one trade qualified at once, highest rank first; never empty.
+
+    The first that is not under cooldown becomes the exit.
+    """
+
+    trade: OpenTrade
+    candidates: tuple[ExitCandidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TickVerdict:
+    """What a tick did.
+
+    Attributes
+    ----------
+    accepted:
+        False if the tick was stale: older than the symbol's last, and nothing moved.
+    candidates:
+        One entry per trade that qualified, in order of trade_id.
+    """
+
+    accepted: bool
+    candidates: tuple[ExitCandidates, ...] = ()
+
+
+STALE: Final = TickVerdict(accepted=False)
+QUIET: Final = TickVerdict(accepted=True)
+"""Accepted, and nothing happens: shared by almost all ticks."""

@@ -1,0 +1,80 @@
+"""SymbolBook: the last tick of one symbol, its open trades and their armed triggers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.exit_qualification.domain.exit_conditions import condition_holds
+from services.exit_qualification.domain.open_trade import OpenTrade
+from services.exit_qualification.domain.triggers import ArmedTriggers, Trigger, triggers_of
+from shared.contracts.vocabulary import ExitReason
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolState:
+    """What a checkpoint keeps of a symbol: price in units, time in microseconds since 1970."""
+
+    last_price: int
+    last_ts_us: int
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedTrade:
+    """A trade and its triggers, armed or not."""
+
+    trade: OpenTrade
+    triggers: dict[ExitReason, Trigger]
+
+
+class SymbolBook:
+    """Everything that a tick of the symbol needs. Which reasons are disarmed is the service's knowledge."""
+
+    __slots__ = ("_last_price", "_last_seq", "_last_ts_us", "armed", "trades")
+
+    def __init__(self) -> None:
+        self._last_price = 0  # No price is 0: until the first tick the symbol has no state.
+        self._last_ts_us = 0
+        self._last_seq = 0
+        self.trades: dict[UUID, JudgedTrade] = {}
+        self.armed = ArmedTriggers()
+
+    @property
+    def state(self) -> SymbolState | None:
+        """The last accepted tick; None before the first."""
+        if not self._last_price:
+            return None
+        return SymbolState(self._last_price, self._last_ts_us, self._last_seq)
+
+    def restore(self, state: SymbolState) -> None:
+        """Take up from a checkpoint. Fires nothing."""
+        self._last_price, self._last_ts_us, self._last_seq = state.last_price, state.last_ts_us, state.last_seq
+
+    def advance(self, price: int, ts_us: int, seq: int) -> bool:
+        """Make a tick the last one; False, and nothing moved, if it is older than the last."""
+        if self._last_price and (ts_us < self._last_ts_us or (ts_us == self._last_ts_us and seq < self._last_seq)):
+            return False
+        self._last_price, self._last_ts_us, self._last_seq = price, ts_us, seq
+        return True
+
+    def put(self, trade: OpenTrade) -> None:
+        """Hold a trade, with nothing armed."""
+        self.trades[trade.trade_id] = JudgedTrade(trade, triggers_of(trade))
+
+    def drop(self, trade_id: UUID) -> JudgedTrade:
+        """Let go of a trade that is held, and of its triggers."""
+        judged = self.trades.pop(trade_id)
+        for trigger in judged.triggers.values():
+            self.armed.disarm(trigger)
+        return judged
+
+    def due(self, trade_id: UUID, reasons: Iterable[ExitReason]) -> list[Trigger]:
+        """Of a held trade's triggers for these reasons, those that the last price meets."""
+        judged = self.trades[trade_id]
+        if not self._last_price:
+            return []
+        return [
+            judged.triggers[reason] for reason in reasons if condition_holds(judged.trade, reason, self._last_price)
+        ]

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from uuid import UUID
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from services.exit_qualification.domain.exit_signal_service import ExitSignalService
+from services.exit_qualification.domain.open_trade import OpenTrade
+from shared.contracts.vocabulary import Direction, ExitReason
+from tests.unit.exit_qualification.examples import open_trade
+from tests.unit.exit_qualification.oracle import BruteForceEngine
+
+SYMBOLS = ("NSE:INFY", "NSE:TCS")
+EVERYTHING = 1000
+
+symbols = st.sampled_from(SYMBOLS)
+# Few ids, prices and times, so that levels are shared, met exactly and passed, and ticks come stale and twice.
+trade_ids = st.integers(1, 8).map(lambda number: UUID(int=number))
+prices = st.integers(1, 12)
+levels = st.none() | prices
+reasons = st.sampled_from(ExitReason)
+
+
+@st.composite
+def trades(draw: st.DrawFn) -> OpenTrade:
+    """Any plan, even one that contradicts its direction: then both rules can fire on one tick."""
+    return open_trade(
+        trade_id=draw(trade_ids),
+        symbol=draw(symbols),
+        direction=draw(st.sampled_from(Direction)),
+        quantity=draw(st.integers(1, 3)),
+        target=draw(levels),
+        stop_loss=draw(levels),
+    )
+
+
+class EngineAgreesWithOracle(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.engine = ExitSignalService()
+        self.oracle = BruteForceEngine()
+
+    @rule(trade=trades())
+    def add_trade(self, trade: OpenTrade) -> None:
+        self.engine.add_trade(trade)
+        self.oracle.add_trade(trade)
+
+    @rule(trade_id=trade_ids)
+    def remove_trade(self, trade_id: UUID) -> None:
+        self.engine.remove_trade(trade_id)
+        self.oracle.remove_trade(trade_id)
+
+    @rule(
+        symbol=symbols, ticks=st.lists(st.tuples(prices, st.integers(1, 4), st.integers(0, 2)), min_size=1, max_size=4)
+    )
+    def ticks(self, symbol: str, ticks: list[tuple[int, int, int]]) -> None:
+        for price, ts_us, seq in ticks:
+            self.tick(symbol, price, ts_us, seq)
+
+    @rule(symbol=symbols, price=prices)
+    def next_tick(self, symbol: str, price: int) -> None:
+        last = self.oracle.last.get(symbol)
+        self.tick(symbol, price, last.last_ts_us + 1 if last else 1, 0)
+
+    def tick(self, symbol: str, price: int, ts_us: int, seq: int) -> None:
+        verdict = self.engine.on_tick(symbol, price, ts_us, seq)
+        assert (verdict.accepted, list(verdict.candidates)) == self.oracle.on_tick(symbol, price, ts_us, seq)
+
+    @rule(trade_id=trade_ids, reason=reasons)
+    def disarm(self, trade_id: UUID, reason: ExitReason) -> None:
+        self.engine.disarm(trade_id, reason)
+        self.oracle.disarm(trade_id, reason)
+
+    @rule(trade_id=trade_ids, wanted=st.lists(reasons, max_size=4))
+    def rearm(self, trade_id: UUID, wanted: list[ExitReason]) -> None:
+        assert self.engine.rearm(trade_id, wanted) == self.oracle.rearm(trade_id, wanted)
+
+    @rule(limit=st.integers(1, 4))
+    def rearm_what_is_disarmed(self, limit: int) -> None:
+        for trade_id, reason in self.engine.disarmed(limit):
+            assert self.engine.rearm(trade_id, [reason]) == self.oracle.rearm(trade_id, [reason])
+
+    @rule(lost=st.sets(symbols, min_size=1))
+    def forget_symbols(self, lost: set[str]) -> None:
+        self.engine.forget_symbols(lost)
+        self.oracle.forget_symbols(lost)
+
+    @invariant()
+    def the_same_is_disarmed(self) -> None:
+        assert set(self.engine.disarmed(EVERYTHING)) == self.oracle.off
+
+    @invariant()
+    def the_same_is_remembered_of_symbols(self) -> None:
+        assert {symbol: self.engine.symbol_state(symbol) for symbol in SYMBOLS} == {
+            symbol: self.oracle.last.get(symbol) for symbol in SYMBOLS
+        }
+
+
+TestEngineAgreesWithOracle = EngineAgreesWithOracle.TestCase
+TestEngineAgreesWithOracle.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)

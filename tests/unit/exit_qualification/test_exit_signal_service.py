@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from services.exit_qualification.domain.candidates import QUIET, ExitCandidate, ExitCandidates
+from services.exit_qualification.domain.exit_signal_service import ExitSignalService
+from services.exit_qualification.domain.open_trade import OpenTrade
+from services.exit_qualification.domain.symbol_book import SymbolState
+from shared.contracts.vocabulary import Direction, ExitReason
+from tests.unit.exit_qualification.examples import open_trade
+
+INFY = "NSE:INFY"
+TARGET = ExitReason.TARGET
+STOP_LOSS = ExitReason.STOP_LOSS
+ONE = UUID(int=1)
+LONG = open_trade()
+SHORT = open_trade(direction=Direction.SHORT, target=990_0000, stop_loss=1010_0000)
+CONTRADICTORY = open_trade(target=900_0000, stop_loss=1100_0000)
+
+
+def engine_with(*trades: OpenTrade) -> ExitSignalService:
+    engine = ExitSignalService()
+    for trade in trades:
+        engine.add_trade(trade)
+    return engine
+
+
+def reasons(found: tuple[ExitCandidates, ...] | list[ExitCandidates]) -> list[tuple[int, list[ExitReason]]]:
+    return [(entry.trade.trade_id.int, [each.exit_reason for each in entry.candidates]) for entry in found]
+
+
+@pytest.mark.parametrize(
+    ("trade", "price", "reason"),
+    [
+        (LONG, 1010_0000, TARGET),
+        (LONG, 990_0000, STOP_LOSS),
+        (SHORT, 990_0000, TARGET),
+        (SHORT, 1010_0000, STOP_LOSS),
+    ],
+)
+def test_a_price_at_the_level_exits(trade: OpenTrade, price: int, reason: ExitReason) -> None:
+    verdict = engine_with(trade).on_tick(INFY, price, 7, 1)
+    assert verdict.accepted
+    assert verdict.candidates == (ExitCandidates(trade, (ExitCandidate(ONE, INFY, reason, price, 7),)),)
+
+
+@pytest.mark.parametrize("trade", [LONG, SHORT])
+@pytest.mark.parametrize("price", [990_0001, 1009_9999])
+def test_a_price_inside_the_levels_exits_nothing(trade: OpenTrade, price: int) -> None:
+    assert engine_with(trade).on_tick(INFY, price, 1, 1) is QUIET
+
+
+def test_a_gap_through_the_level_exits_at_the_price_that_was_seen() -> None:
+    [entry] = engine_with(LONG).on_tick(INFY, 800_0000, 1, 1).candidates
+    assert entry.candidates[0].detected_price == 800_0000
+
+
+def test_two_trades_on_a_symbol_both_exit_in_order_of_their_ids() -> None:
+    verdict = engine_with(open_trade(9), open_trade(2)).on_tick(INFY, 1010_0000, 1, 1)
+    assert reasons(verdict.candidates) == [(2, [TARGET]), (9, [TARGET])]
+
+
+def test_several_reasons_on_one_tick_stand_in_order_of_rank() -> None:
+    verdict = engine_with(CONTRADICTORY).on_tick(INFY, 1000_0000, 1, 1)
+    assert reasons(verdict.candidates) == [(1, [STOP_LOSS, TARGET])]
+
+
+def test_a_tick_of_another_symbol_exits_nothing() -> None:
+    assert engine_with(LONG).on_tick("NSE:TCS", 1, 1, 1) is QUIET
+
+
+def test_what_fired_does_not_fire_again_on_the_next_tick() -> None:
+    engine = engine_with(LONG)
+    engine.on_tick(INFY, 1010_0000, 1, 1)
+    assert engine.on_tick(INFY, 1011_0000, 2, 2) is QUIET
+    assert engine.disarmed(10) == [(ONE, TARGET)]
+
+
+def test_after_a_target_fired_the_stop_still_fires() -> None:
+    engine = engine_with(LONG)
+    engine.on_tick(INFY, 1010_0000, 1, 1)
+    assert reasons(engine.on_tick(INFY, 990_0000, 2, 2).candidates) == [(1, [STOP_LOSS])]
+
+
+@pytest.mark.parametrize(("ts_us", "seq"), [(9, 9), (10, 4)])
+def test_a_stale_tick_fires_nothing_and_moves_nothing(ts_us: int, seq: int) -> None:
+    engine = engine_with(LONG)
+    engine.on_tick(INFY, 1000_0000, 10, 5)
+    verdict = engine.on_tick(INFY, 1010_0000, ts_us, seq)
+    assert (verdict.accepted, verdict.candidates) == (False, ())
+    assert engine.symbol_state(INFY) == SymbolState(1000_0000, 10, 5)
+
+
+def test_the_same_tick_again_is_accepted_and_changes_nothing() -> None:
+    engine = engine_with(LONG)
+    engine.on_tick(INFY, 1010_0000, 10, 5)
+    assert engine.on_tick(INFY, 1010_0000, 10, 5) is QUIET
+
+
+def test_a_live_intent_disarms_its_own_and_the_lower_ranks_only() -> None:
+    engine = engine_with(LONG, open_trade(2))
+    engine.disarm(ONE, TARGET)
+    engine.disarm(UUID(int=2), STOP_LOSS)
+    assert reasons(engine.on_tick(INFY, 1010_0000, 1, 1).candidates) == []
+    assert reasons(engine.on_tick(INFY, 990_0000, 2, 2).candidates) == [(1, [STOP_LOSS])]
+
+
+def test_a_manual_exit_disarms_everything() -> None:
+    engine = engine_with(CONTRADICTORY)
+    engine.disarm(ONE, ExitReason.MANUAL)
+    assert engine.on_tick(INFY, 1000_0000, 1, 1) is QUIET
+    assert engine.disarmed(10) == [(ONE, STOP_LOSS), (ONE, TARGET)]
+
+
+def test_rearmed_on_a_symbol_that_does_not_trade_it_is_due_at_once_at_the_last_price() -> None:
+    engine = engine_with(LONG)
+    engine.on_tick(INFY, 985_0000, 7, 1)
+    [entry] = engine.rearm(ONE, [STOP_LOSS])
+    assert entry.candidates == (ExitCandidate(ONE, INFY, STOP_LOSS, 985_0000, 7),)
+    assert engine.disarmed(10) == [(ONE, STOP_LOSS)]
+
+
+def test_rearmed_after_the_price_came_back_it_waits_for_the_next_crossing() -> None:
+    engine = engine_with(LONG)
+    engine.on_tick(INFY, 985_0000, 1, 1)
+    engine.on_tick(INFY, 1000_0000, 2, 2)
+    assert engine.rearm(ONE, [STOP_LOSS]) == []
+    assert engine.disarmed(10) == []
+    assert reasons(engine.on_tick(INFY, 990_0000, 3, 3).candidates) == [(1, [STOP_LOSS])]
+
+
+def test_rearming_what_is_armed_or_not_known_changes_nothing() -> None:
+    engine = engine_with(LONG)
+    engine.on_tick(INFY, 1000_0000, 1, 1)
+    assert engine.rearm(ONE, [TARGET, ExitReason.TIME]) == []
+    assert engine.rearm(UUID(int=99), [TARGET]) == []
+
+
+def test_rearmed_before_the_first_tick_it_waits_for_one() -> None:
+    engine = engine_with(LONG)
+    engine.disarm(ONE, STOP_LOSS)
+    assert engine.rearm(ONE, [STOP_LOSS, TARGET]) == []
+    assert reasons(engine.on_tick(INFY, 990_0000, 1, 1).candidates) == [(1, [STOP_LOSS])]
+
+
+def test_a_trade_whose_level_the_last_price_meets_already_exits_on_the_next_tick() -> None:
+    engine = ExitSignalService()
+    engine.on_tick(INFY, 985_0000, 1, 1)
+    engine.add_trade(LONG)
+    assert reasons(engine.on_tick(INFY, 985_0000, 2, 2).candidates) == [(1, [STOP_LOSS])]
+
+
+def test_a_repeated_trade_does_not_arm_again_what_fired() -> None:
+    engine = engine_with(LONG)
+    engine.on_tick(INFY, 1010_0000, 1, 1)
+    engine.add_trade(open_trade(quantity=40))
+    assert engine.on_tick(INFY, 1010_0000, 2, 2) is QUIET
+    assert engine.disarmed(10) == [(ONE, TARGET)]
+
+
+def test_a_removed_trade_exits_no_more_and_may_be_removed_twice() -> None:
+    engine = engine_with(LONG)
+    engine.disarm(ONE, TARGET)
+    engine.remove_trade(ONE)
+    engine.remove_trade(ONE)
+    engine.disarm(ONE, TARGET)
+    assert engine.on_tick(INFY, 1, 1, 1) is QUIET
+    assert engine.disarmed(10) == []
+
+
+def test_asking_for_what_is_disarmed_is_bounded_and_comes_round_to_all() -> None:
+    engine = engine_with(*(open_trade(number) for number in range(5)))
+    engine.on_tick(INFY, 1010_0000, 1, 1)
+    asked = [trade_id.int for _ in range(5) for trade_id, _ in engine.disarmed(2)]
+    assert asked == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4]
+
+
+def test_a_restored_symbol_refuses_what_is_older_than_its_checkpoint() -> None:
+    engine = ExitSignalService()
+    engine.restore_symbol(INFY, SymbolState(1000_0000, 10, 5))
+    assert engine.symbol_state(INFY) == SymbolState(1000_0000, 10, 5)
+    assert not engine.on_tick(INFY, 1000_0000, 10, 4).accepted
+
+
+def test_after_a_restart_a_silent_symbol_exits_when_its_reason_is_rearmed() -> None:
+    engine = ExitSignalService()
+    engine.restore_symbol(INFY, SymbolState(985_0000, 10, 5))
+    engine.add_trade(LONG)
+    engine.disarm(ONE, STOP_LOSS)
+    assert reasons(engine.rearm(ONE, [STOP_LOSS])) == [(1, [STOP_LOSS])]
+
+
+def test_a_forgotten_symbol_takes_its_trades_and_its_state_with_it() -> None:
+    engine = engine_with(LONG, open_trade(2, symbol="NSE:TCS"))
+    engine.on_tick(INFY, 1010_0000, 10, 5)
+    engine.forget_symbols([INFY, "NSE:NEVER"])
+    assert engine.symbol_state(INFY) is None
+    assert engine.disarmed(10) == []
+    assert engine.on_tick(INFY, 1, 1, 1) is QUIET
+    assert reasons(engine.on_tick("NSE:TCS", 1, 1, 1).candidates) == [(2, [STOP_LOSS])]
+
+
+class CountingPrice(int):
+    """A price that counts how often it is compared."""
+
+    comparisons = 0
+
+    def _counted(self, outcome: bool) -> bool:
+        self.comparisons += 1
+        return outcome
+
+    def __lt__(self, other: int) -> bool:
+        return self._counted(int(self) < other)
+
+    def __le__(self, other: int) -> bool:
+        return self._counted(int(self) <= other)
+
+    def __gt__(self, other: int) -> bool:
+        return self._counted(int(self) > other)
+
+    def __ge__(self, other: int) -> bool:
+        return self._counted(int(self) >= other)
+
+
+def ladder(count: int) -> ExitSignalService:
+    """LONG trades whose targets lie above 1010 and stops below 990, no two at the same price."""
+    return engine_with(
+        *(open_trade(number, target=1010_0000 + number, stop_loss=990_0000 - number) for number in range(count))
+    )
+
+
+@pytest.mark.parametrize("open_trades", [1, 10, 3000])
+def test_a_tick_far_from_every_level_costs_two_comparisons_however_many_trades_are_open(open_trades: int) -> None:
+    price = CountingPrice(1000_0000)
+    assert ladder(open_trades).on_tick(INFY, price, 1, 1) is QUIET
+    assert price.comparisons == 2
+
+
+@pytest.mark.parametrize("open_trades", [10, 3000])
+def test_a_tick_that_fires_looks_only_at_the_levels_it_passes_and_the_next_one(open_trades: int) -> None:
+    price = CountingPrice(1010_0001)
+    assert len(ladder(open_trades).on_tick(INFY, price, 1, 1).candidates) == 2
+    assert price.comparisons == 2 + 3 + 1
