@@ -1,0 +1,84 @@
+"""The accounts at this broker: one for each user broker that the settings hold credentials for."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from shared.contracts.events import describe
+from shared.errors import ConfigurationError
+from shared.settings import Settings
+
+
+class Credentials(BaseModel):
+    """What a client of an account proves itself with."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    api_key: str
+    api_secret: str
+    access_token: str
+
+
+_CREDENTIALS = TypeAdapter(dict[str, Credentials])
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A client of the broker."""
+
+    user_id: str
+    credentials: Credentials
+
+
+def account_name(user_broker_id: str) -> str:
+    """The broker's user id of one of our user brokers: ``paper`` is ``PAPER`` there."""
+    return user_broker_id.upper()
+
+
+class Accounts:
+    """Every account, found by what a request carries. Secrets are compared in constant time."""
+
+    def __init__(self, accounts: list[Account]) -> None:
+        self._accounts = accounts
+
+    def by_header(self, authorization: str) -> Account | None:
+        """The account of an ``Authorization: token api_key:access_token`` header."""
+        return self._matching(authorization, lambda known: f"token {known.api_key}:{known.access_token}")
+
+    def by_checksum(self, api_key: str, token: str, checksum: str) -> Account | None:
+        """The account whose SHA-256 of api_key + token + api_secret is this checksum."""
+
+        def expected(known: Credentials) -> str:
+            return hashlib.sha256(f"{known.api_key}{token}{known.api_secret}".encode()).hexdigest()
+
+        account = self._matching(checksum, expected)
+        return account if account and account.credentials.api_key == api_key else None
+
+    def _matching(self, given: str, expected: Callable[[Credentials], str]) -> Account | None:
+        found = None
+        for account in self._accounts:
+            if hmac.compare_digest(given.encode(), expected(account.credentials).encode()):
+                found = account
+        return found
+
+
+def accounts_of(settings: Settings) -> Accounts:
+    """The accounts that `settings.broker_credentials` describes.
+
+    Raises
+    ------
+    ConfigurationError
+        Not set, or not the JSON it should be. Never shows a value.
+    """
+    if settings.broker_credentials is None:
+        raise ConfigurationError("EXITFLOW_BROKER_CREDENTIALS is not set: the paper broker would know nobody")
+    try:
+        known = _CREDENTIALS.validate_json(settings.broker_credentials.get_secret_value())
+    except ValidationError as error:
+        raise ConfigurationError(f"EXITFLOW_BROKER_CREDENTIALS: {describe(error)}") from None
+    return Accounts([Account(account_name(name), credentials) for name, credentials in known.items()])

@@ -1,0 +1,22 @@
+"""The broker's HTTP surface: Kite Connect v3 at the root, health and metrics, the control surface."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from services.paper_broker import control_api, kite_api, market_api
+from services.paper_broker.desk import Desk
+from services.paper_broker.kite_answers import install_errors
+from shared.health import Health
+from shared.http.app import create_app
+
+
+def create_broker_app(desk: Desk, health: Health) -> FastAPI:
+    """The app of one broker."""
+    app = create_app("paper-broker", health, description="Kite Connect v3 for paper trading")
+    app.state.desk = desk
+    app.router.redirect_slashes = False  # a redirect would make clients send an order twice
+    install_errors(app)
+    for router in (kite_api.router, market_api.router, control_api.router):
+        app.include_router(router)
+    return app

@@ -1,0 +1,178 @@
+"""The paper broker itself: orders in, fills and positions out. Every public verb is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from services.paper_broker.book_time import book_day, book_opened_ms, to_ms
+from services.paper_broker.faults import Placement, placement_under
+from services.paper_broker.kite_errors import KiteError, no_such_order, not_working
+from services.paper_broker.ledger import Books, Ledger
+from services.paper_broker.market_store import TopicPartitionKey
+from services.paper_broker.matching import execute, filled, next_stage_ms
+from services.paper_broker.order_forms import ModifyForm, modified_terms
+from services.paper_broker.orders import FillPlan, Order, OrderRequest, cancelled, placed, rejected
+from services.paper_broker.positions import Entry, turnover_of
+from services.paper_broker.quotes import PriceTick, Quote, advance
+from shared.clock import Clock
+
+RESUME_BATCH = 500
+"""Delayed orders taken up in one transaction at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An order that the book has; `drop_after_ms` says that the client shall not hear of it."""
+
+    order_number: int
+    drop_after_ms: int | None
+
+
+class PaperBroker:
+    """Places, changes, cancels and fills orders. Safe to share between threads."""
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+
+    def place(self, account: str, request: OrderRequest) -> Accepted:
+        """Accept an order, under whatever faults wait for it; it fills at once if it can.
+
+        Raises
+        ------
+        KiteError
+            A fault rule refused it; the rule is worn, the book does not show the order.
+        """
+        now = self._now_ms()
+        with self._ledger.write() as books:
+            placement = placement_under(books.faults.take(account, request.symbol), request.quantity, now)
+            number = None if placement.refusal else _accept(books, account, request, placement, now)
+        if placement.refusal is not None or number is None:
+            raise _refusal(placement)
+        return Accepted(number, placement.drop_after_ms)
+
+    def modify(self, account: str, number: int, form: ModifyForm) -> None:
+        """Change an open order's terms.
+
+        Raises
+        ------
+        KiteError
+            No such order, not open any more, or terms it cannot have.
+        """
+        now = self._now_ms()
+        with self._ledger.write() as books:
+            order = _working_order(books, account, number, "modified", now)
+            quantity, order_type, limit = modified_terms(order, form)
+            changed = replace(
+                order,
+                quantity=quantity,
+                order_type=order_type,
+                limit_units=limit,
+                modified=1,
+                updated_ms=now,
+            )
+            books.orders.update(changed)
+            _trade(books, changed, books.orders.plan_of(number), _last_units(books, order.symbol), now)
+
+    def cancel(self, account: str, number: int) -> None:
+        """End an open order; what it has filled stays filled.
+
+        Raises
+        ------
+        KiteError
+            No such order, or not open any more.
+        """
+        now = self._now_ms()
+        with self._ledger.write() as books:
+            books.orders.update(cancelled(_working_order(books, account, number, "cancelled", now), now))
+
+    def take_market(
+        self,
+        ticks: Sequence[PriceTick],
+        entries: Sequence[Entry] = (),
+        offsets: Mapping[TopicPartitionKey, int] | None = None,
+    ) -> None:
+        """Book entries, move prices, fill what they cross, and move the feed's place: all or nothing."""
+        now = self._now_ms()
+        with self._ledger.write() as books:
+            for entry in entries:
+                books.positions.add_entry(entry, book_day(entry.at_ms))
+            _move_prices(books, ticks, now)
+            books.market.save_offsets(offsets or {})
+
+    def fill_due(self) -> int:
+        """Take up orders whose fill plan allows more by now; how many there were."""
+        now = self._now_ms()
+        with self._ledger.read() as books:
+            if not books.orders.to_resume(now, 1):
+                return 0
+        with self._ledger.write() as books:
+            due = books.orders.to_resume(now, RESUME_BATCH)
+            for order, plan in due:
+                books.orders.set_resume(order.number, next_stage_ms(plan, now))
+                _trade(books, order, plan, _last_units(books, order.symbol), now)
+        return len(due)
+
+    def _now_ms(self) -> int:
+        return to_ms(self._clock.now())
+
+
+def _accept(books: Books, account: str, request: OrderRequest, placement: Placement, now: int) -> int:
+    order = placed(request, account, books.orders.next_number(now), now)
+    if placement.rejection is not None:
+        books.orders.insert(rejected(order, placement.rejection.message), (), None)
+        return order.number
+    books.orders.insert(order, placement.fill_plan, next_stage_ms(placement.fill_plan, now))
+    _trade(books, order, placement.fill_plan, _last_units(books, order.symbol), now)
+    return order.number
+
+
+def _refusal(placement: Placement) -> KiteError:
+    assert placement.refusal is not None, "only a refusal leaves an order without a number"
+    return KiteError(placement.refusal.error_type, placement.refusal.message, placement.refusal.http_status)
+
+
+def _working_order(books: Books, account: str, number: int, verb: str, now: int) -> Order:
+    order = books.orders.find(account, number, book_opened_ms(now))
+    if order is None:
+        raise no_such_order()
+    if order.status != "OPEN":
+        raise not_working(verb, order.status)
+    return order
+
+
+def _trade(books: Books, order: Order, plan: FillPlan, last_units: int | None, now: int) -> Order:
+    execution = execute(order, plan, last_units, now)
+    if execution is None:
+        return order
+    after = filled(order, execution)
+    books.orders.update(after)
+    books.orders.add_fill(order.number, execution)
+    traded = turnover_of(order.sign * execution.quantity, execution.price_units)
+    books.positions.add(order.account, order.symbol, order.product, book_day(now), traded)
+    return after
+
+
+def _move_prices(books: Books, ticks: Sequence[PriceTick], now: int) -> None:
+    working = books.orders.symbols_at_work(book_opened_ms(now))
+    moved: dict[str, Quote] = {}
+    for tick in ticks:
+        known = moved.get(tick.symbol) or books.market.quote(tick.symbol)
+        quote = advance(known, tick)
+        if quote is None:
+            continue
+        moved[tick.symbol] = quote
+        if tick.symbol in working:
+            _fill_crossed(books, quote, now)
+    books.market.save_quotes(moved.values())
+
+
+def _fill_crossed(books: Books, quote: Quote, now: int) -> None:
+    for order, plan in books.orders.at_work(quote.symbol, book_opened_ms(now)):
+        _trade(books, order, plan, quote.last_units, now)
+
+
+def _last_units(books: Books, symbol: str) -> int | None:
+    quote = books.market.quote(symbol)
+    return quote.last_units if quote else None

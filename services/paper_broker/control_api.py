@@ -1,0 +1,53 @@
+"""The control surface of paper trading, under ``/paper``: faults on request, for the account of the token."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from services.paper_broker.desk import AtDesk, Client
+from services.paper_broker.faults import FaultRequest, FaultRule
+from services.paper_broker.kite_answers import success
+from services.paper_broker.kite_errors import KiteError
+from services.paper_broker.kite_format import Json
+
+router = APIRouter(prefix="/paper", tags=["paper"])
+
+
+@router.get("/faults")
+def list_faults(client: Client, desk: AtDesk) -> Response:
+    """The rules in force, oldest first."""
+    with desk.ledger.read() as books:
+        return success([_rule(rule) for rule in books.faults.in_force(client.user_id)])
+
+
+@router.post("/faults")
+def add_fault(wanted: FaultRequest, client: Client, desk: AtDesk) -> Response:
+    """Put a rule in force; of several rules of a kind the oldest is used up first."""
+    with desk.ledger.write() as books:
+        return success({"rule_id": books.faults.add(client.user_id, wanted)})
+
+
+@router.delete("/faults")
+def clear_faults(client: Client, desk: AtDesk) -> Response:
+    """Remove every rule."""
+    with desk.ledger.write() as books:
+        return success({"removed": books.faults.remove(client.user_id)})
+
+
+@router.delete("/faults/{rule_id}")
+def remove_fault(rule_id: int, client: Client, desk: AtDesk) -> Response:
+    """Remove one rule."""
+    with desk.ledger.write() as books:
+        removed = books.faults.remove(client.user_id, rule_id)
+    if not removed:
+        raise KiteError("InputException", "No such rule.", 404)
+    return success({"removed": removed})
+
+
+def _rule(rule: FaultRule) -> Json:
+    return {
+        "rule_id": rule.rule_id,
+        "symbol": rule.symbol,
+        "remaining": rule.remaining,
+        "effect": rule.effect.model_dump(mode="json"),
+    }

@@ -1,0 +1,49 @@
+"""Fault rules in the ledger."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from services.paper_broker.faults import EFFECT, Effect, FaultRequest, FaultRule, rules_met
+
+
+class FaultStore:
+    """Fault rules within one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def add(self, account: str, request: FaultRequest) -> int:
+        """Put a rule in force behind those there are; its id."""
+        cursor = self._connection.execute(
+            "INSERT INTO fault_rules (account, symbol, remaining, effect) VALUES (?, ?, ?, ?)",
+            (account, request.symbol, request.count, request.effect.model_dump_json()),
+        )
+        return int(cursor.lastrowid or 0)
+
+    def in_force(self, account: str, symbol: str | None = None) -> list[FaultRule]:
+        """The account's rules, oldest first; with a symbol, those that an order of it would meet."""
+        rows = self._connection.execute(
+            "SELECT rule_id, symbol, remaining, effect FROM fault_rules"
+            " WHERE account = ? AND (? IS NULL OR symbol IS NULL OR symbol = ?) ORDER BY rule_id",
+            (account, symbol, symbol),
+        )
+        return [FaultRule(rule, of, left, EFFECT.validate_json(effect)) for rule, of, left, effect in rows]
+
+    def take(self, account: str, symbol: str) -> list[Effect]:
+        """The effects one order meets; each of their rules is worn by one, and removed when worn out."""
+        taken = rules_met(self.in_force(account, symbol))
+        for rule in taken:
+            if rule.remaining == 1:
+                self.remove(account, rule.rule_id)
+            elif rule.remaining is not None:
+                self._connection.execute(
+                    "UPDATE fault_rules SET remaining = remaining - 1 WHERE rule_id = ?", (rule.rule_id,)
+                )
+        return [rule.effect for rule in taken]
+
+    def remove(self, account: str, rule_id: int | None = None) -> int:
+        """Remove one rule of the account, or all of them; how many there were."""
+        return self._connection.execute(
+            "DELETE FROM fault_rules WHERE account = ? AND (? IS NULL OR rule_id = ?)", (account, rule_id, rule_id)
+        ).rowcount

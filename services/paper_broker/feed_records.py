@@ -1,0 +1,92 @@
+"""What Kafka records mean to the broker. Pure: records in, a batch of ticks and entries out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from services.paper_broker.accounts import account_name
+from services.paper_broker.book_time import to_ms
+from services.paper_broker.orders import MAX_VALUE_UNITS
+from services.paper_broker.positions import Entry
+from services.paper_broker.quotes import PriceTick
+from shared.contracts.events import parse_event
+from shared.contracts.ticks import parse_tick
+from shared.contracts.topics import MARKET_TICKS
+from shared.contracts.trades import TradeOpened
+from shared.errors import MalformedMessage
+from shared.money import to_units
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRecord:
+    """A Kafka record: its logical topic, its name on the cluster, where it stands and what it says."""
+
+    topic: str
+    cluster_topic: str
+    partition: int
+    offset: int
+    event_type: str
+    value: bytes | None
+
+
+@dataclass(slots=True)
+class FeedBatch:
+    """What a poll brought: ticks and entries in order, the next offsets, and how many records said nothing."""
+
+    ticks: list[PriceTick] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    offsets: dict[tuple[str, int], int] = field(default_factory=dict)
+    malformed: int = 0
+
+
+def read_batch(records: Iterable[FeedRecord]) -> FeedBatch:
+    """Read records in order. The malformed are counted and skipped, their offsets move on with the rest."""
+    batch = FeedBatch()
+    for record in records:
+        try:
+            _read(record, batch)
+        except MalformedMessage:
+            batch.malformed += 1
+        batch.offsets[record.cluster_topic, record.partition] = record.offset + 1
+    return batch
+
+
+def _read(record: FeedRecord, batch: FeedBatch) -> None:
+    if record.topic == MARKET_TICKS:
+        batch.ticks.append(read_tick(record.value))
+        return
+    event = parse_event(record.event_type, record.value)
+    if isinstance(event, TradeOpened):
+        batch.entries.append(entry_of(event))
+
+
+def read_tick(value: bytes | None) -> PriceTick:
+    """The tick in a record's value; MalformedMessage if there is none."""
+    tick = parse_tick(value)
+    return PriceTick(tick.symbol, to_units(tick.ltp), (tick.ts - _EPOCH) // timedelta(microseconds=1), tick.seq)
+
+
+def entry_of(event: TradeOpened) -> Entry:
+    """What a trade that was opened leaves at the account: a closing of it comes as an order.
+
+    Raises
+    ------
+    MalformedMessage
+        It is worth more than the ledger can add up.
+    """
+    price_units = to_units(event.entry_price)
+    if event.quantity * price_units > MAX_VALUE_UNITS:
+        raise MalformedMessage(f"trade {event.trade_id} is worth more than this broker can book")
+    return Entry(
+        trade_id=str(event.trade_id),
+        account=account_name(event.user_broker_id),
+        symbol=event.symbol,
+        product=event.product_type.value,
+        signed_quantity=event.direction.sign * event.quantity,
+        price_units=price_units,
+        at_ms=to_ms(event.entered_at),
+    )

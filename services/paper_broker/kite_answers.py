@@ -1,0 +1,66 @@
+"""How the broker answers: Kite's envelopes, its errors, and the answer that never comes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
+
+from services.paper_broker.kite_errors import HTTP_STATUS, ErrorType, KiteError
+
+log = logging.getLogger(__name__)
+
+
+def success(data: Any) -> JSONResponse:
+    """``{"status": "success", "data": ...}``."""
+    return JSONResponse({"status": "success", "data": data})
+
+
+def failure(error_type: ErrorType, message: str, status: int) -> JSONResponse:
+    """``{"status": "error", ...}``; `error_type` is never null, the official client fails on that."""
+    return JSONResponse(
+        {"status": "error", "message": message, "data": None, "error_type": error_type}, status_code=status
+    )
+
+
+class DroppedAnswer(Response):
+    """Waits, then cuts the connection: the client cannot know what became of its call."""
+
+    def __init__(self, after_ms: int) -> None:
+        super().__init__(media_type="application/json")
+        self._after_s = after_ms / 1000
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI: an answer that is announced and not finished, which makes the server close the connection."""
+        del scope, receive
+        await asyncio.sleep(self._after_s)
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"64")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+
+def install_errors(app: FastAPI) -> None:
+    """Answer every error of `app` in Kite's form; what is not expected is logged and says nothing."""
+
+    @app.exception_handler(KiteError)
+    def refused(_: Request, error: KiteError) -> JSONResponse:
+        return failure(error.error_type, str(error), error.status)
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        found = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        return failure("InputException", found, HTTP_STATUS["InputException"])
+
+    @app.exception_handler(HTTPException)
+    def http(_: Request, error: HTTPException) -> JSONResponse:
+        return failure("GeneralException", str(error.detail), error.status_code)
+
+    @app.exception_handler(Exception)
+    def unexpected(request: Request, error: Exception) -> JSONResponse:
+        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return failure("GeneralException", "Something went wrong.", HTTP_STATUS["GeneralException"])

@@ -1,0 +1,65 @@
+"""Kite Connect's errors: a type that clients switch on, a message, an HTTP status."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from shared.errors import ExitflowError
+
+ErrorType = Literal[
+    "TokenException",
+    "PermissionException",
+    "UserException",
+    "InputException",
+    "OrderException",
+    "MarginException",
+    "HoldingException",
+    "NetworkException",
+    "DataException",
+    "GeneralException",
+]
+
+HTTP_STATUS: dict[ErrorType, int] = {
+    "TokenException": 403,
+    "PermissionException": 403,
+    "UserException": 403,
+    "InputException": 400,
+    "OrderException": 400,
+    "MarginException": 400,
+    "HoldingException": 400,
+    "NetworkException": 503,
+    "DataException": 502,
+    "GeneralException": 500,
+}
+"""The status Kite answers an error type with, unless it says otherwise."""
+
+
+class KiteError(ExitflowError):
+    """A refusal that reaches the client in Kite's own words."""
+
+    code = "kite_error"
+
+    def __init__(self, error_type: ErrorType, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.error_type = error_type
+        self.status = status or HTTP_STATUS[error_type]
+
+
+def bad_input(message: str) -> KiteError:
+    """A parameter that is missing or cannot be."""
+    return KiteError("InputException", message)
+
+
+def not_working(verb: str, status: str) -> KiteError:
+    """A change to an order that has ended."""
+    return KiteError("OrderException", f"Order cannot be {verb} as it is {status}.")
+
+
+def no_such_order() -> KiteError:
+    """An order id that is not in the account's book of the day."""
+    return KiteError("OrderException", "Couldn't find that `order_id`.", 404)
+
+
+def bad_token() -> KiteError:
+    """Credentials that are missing, wrong or no longer valid."""
+    return KiteError("TokenException", "Incorrect `api_key` or `access_token`.")

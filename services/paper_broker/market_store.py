@@ -1,0 +1,69 @@
+"""Quotes and the feed's place in the ledger."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple
+
+from services.paper_broker.quotes import Quote
+
+TopicPartitionKey = tuple[str, int]
+"""A topic's name on the cluster and a partition."""
+
+_COLUMNS = "symbol, last_units, at_us, seq, day, open_units, high_units, low_units, close_units"
+_LOG_IDENTITY = "log_identity"
+
+
+class MarketStore:
+    """Market data within one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def quote(self, symbol: str) -> Quote | None:
+        """The symbol's quote, if it ever traded."""
+        row = self._connection.execute(f"SELECT {_COLUMNS} FROM quotes WHERE symbol = ?", (symbol,)).fetchone()  # noqa: S608  # constants
+        return Quote(*row) if row else None
+
+    def quotes(self) -> list[Quote]:
+        """Every quote, by symbol."""
+        rows = self._connection.execute(f"SELECT {_COLUMNS} FROM quotes ORDER BY symbol")  # noqa: S608  # constants
+        return [Quote(*row) for row in rows]
+
+    def save_quotes(self, quotes: Iterable[Quote]) -> None:
+        """Keep these quotes in place of what was known of their symbols."""
+        self._connection.executemany(
+            f"INSERT OR REPLACE INTO quotes ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  # constants
+            (astuple(quote) for quote in quotes),
+        )
+
+    def symbols(self) -> list[str]:
+        """Every symbol that was quoted, entered or ordered."""
+        rows = self._connection.execute(
+            "SELECT symbol FROM quotes UNION SELECT symbol FROM turnover UNION SELECT symbol FROM orders"
+            " ORDER BY symbol"
+        )
+        return [symbol for (symbol,) in rows]
+
+    def offsets(self) -> dict[TopicPartitionKey, int]:
+        """Where the feed goes on, for the partitions it has read."""
+        rows = self._connection.execute("SELECT topic, partition_id, next_offset FROM feed_offsets")
+        return {(topic, partition): offset for topic, partition, offset in rows}
+
+    def save_offsets(self, offsets: Mapping[TopicPartitionKey, int]) -> None:
+        """Move the feed's place."""
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO feed_offsets (topic, partition_id, next_offset) VALUES (?, ?, ?)",
+            ((topic, partition, offset) for (topic, partition), offset in offsets.items()),
+        )
+
+    def log_identity(self) -> str | None:
+        """The Kafka log that the offsets belong to, if one was read."""
+        row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (_LOG_IDENTITY,)).fetchone()
+        return str(row[0]) if row else None
+
+    def begin_log(self, identity: str) -> None:
+        """Forget all offsets; from now on they belong to this log."""
+        self._connection.execute("DELETE FROM feed_offsets")
+        self._connection.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (_LOG_IDENTITY, identity))

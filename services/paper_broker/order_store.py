@@ -1,0 +1,159 @@
+"""Orders, their states and their fills in the ledger."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass, replace
+
+from services.paper_broker.book_time import number_at
+from services.paper_broker.orders import Execution, FillPlan, Order, Stage
+
+_COLUMNS = """order_number, account, symbol, side, product, order_type, validity, quantity, limit_units,
+    protection_units, tag, status, status_message, filled_quantity, filled_value, modified, placed_ms, updated_ms"""
+_STATE_FIELDS = (
+    "status",
+    "status_message",
+    "quantity",
+    "limit_units",
+    "filled_quantity",
+    "filled_value",
+    "modified",
+    "updated_ms",
+)
+_STATE = ", ".join(_STATE_FIELDS)
+_ORDERS_OF_ACCOUNT = f"SELECT {_COLUMNS} FROM orders WHERE account = ? AND order_number >= ? ORDER BY order_number"  # noqa: S608  # constants
+_ORDER = f"SELECT {_COLUMNS} FROM orders WHERE order_number = ? AND account = ?"  # noqa: S608  # constants
+_AT_WORK = (
+    f"SELECT {_COLUMNS}, fill_plan FROM orders WHERE status = 'OPEN' AND symbol = ? AND order_number >= ?"  # noqa: S608  # constants
+    " ORDER BY order_number"
+)
+_TO_RESUME = (
+    f"SELECT {_COLUMNS}, fill_plan FROM orders WHERE status = 'OPEN' AND resume_ms <= ?"  # noqa: S608  # constants
+    " ORDER BY resume_ms, order_number LIMIT ?"
+)
+_INSERT = f"INSERT INTO orders ({_COLUMNS}, fill_plan, resume_ms) VALUES ({', '.join('?' * 20)})"  # noqa: S608  # constants
+_UPDATE = (
+    f"UPDATE orders SET {', '.join(f'{name} = ?' for name in _STATE_FIELDS)}, order_type = ?, validity = ?"  # noqa: S608  # constants
+    " WHERE order_number = ?"
+)
+_ADD_STATE = f"""INSERT INTO order_states (order_number, step, {_STATE})
+    SELECT order_number, (SELECT count(*) FROM order_states s WHERE s.order_number = o.order_number), {_STATE}
+    FROM orders o WHERE order_number = ?"""  # noqa: S608  # constants
+_FILLS = """SELECT f.trade_number, f.quantity, f.price_units, f.filled_ms, o.order_number, o.symbol, o.side, o.product
+    FROM fills f JOIN orders o USING (order_number)"""
+_FILLS_OF_ACCOUNT = f"{_FILLS} WHERE o.account = ? AND o.order_number >= ? ORDER BY f.trade_number"
+_FILLS_OF_ORDER = f"{_FILLS} WHERE o.order_number = ? ORDER BY f.trade_number"
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """A fill with what one needs to know of its order."""
+
+    trade_number: int
+    quantity: int
+    price_units: int
+    filled_ms: int
+    order_number: int
+    symbol: str
+    side: str
+    product: str
+
+
+class OrderStore:
+    """Orders within one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def next_number(self, now_ms: int) -> int:
+        """An order number that no order has, greater than all before."""
+        return self._next("SELECT max(order_number) FROM orders", now_ms)
+
+    def insert(self, order: Order, plan: FillPlan, resume_ms: int | None) -> None:
+        """Keep a new order and its first state."""
+        self._connection.execute(_INSERT, (*astuple(order), _plan_text(plan), resume_ms))
+        self._connection.execute(_ADD_STATE, (order.number,))
+
+    def update(self, order: Order) -> None:
+        """Keep what an order has become, and that state."""
+        self._connection.execute(_UPDATE, (*_state(order), order.order_type, order.validity, order.number))
+        self._connection.execute(_ADD_STATE, (order.number,))
+
+    def set_resume(self, order_number: int, resume_ms: int | None) -> None:
+        """Keep when the order's fill plan next allows more."""
+        self._connection.execute("UPDATE orders SET resume_ms = ? WHERE order_number = ?", (resume_ms, order_number))
+
+    def add_fill(self, order_number: int, execution: Execution) -> None:
+        """Keep a fill under a trade number of its own."""
+        number = self._next("SELECT max(trade_number) FROM fills", execution.at_ms)
+        self._connection.execute(
+            "INSERT INTO fills (trade_number, order_number, quantity, price_units, filled_ms) VALUES (?, ?, ?, ?, ?)",
+            (number, order_number, execution.quantity, execution.price_units, execution.at_ms),
+        )
+
+    def of_account(self, account: str, since_ms: int) -> Iterator[Order]:
+        """The account's orders placed since then, oldest first. One query over an index."""
+        return (Order(*row) for row in self._connection.execute(_ORDERS_OF_ACCOUNT, (account, number_at(since_ms))))
+
+    def find(self, account: str, number: int, since_ms: int) -> Order | None:
+        """An order of the account, if it was placed since then."""
+        if number < number_at(since_ms):
+            return None
+        row = self._connection.execute(_ORDER, (number, account)).fetchone()
+        return Order(*row) if row else None
+
+    def plan_of(self, number: int) -> FillPlan:
+        """An order's fill plan."""
+        (text,) = self._connection.execute("SELECT fill_plan FROM orders WHERE order_number = ?", (number,)).fetchone()
+        return _plan(text)
+
+    def at_work(self, symbol: str, since_ms: int) -> list[tuple[Order, FillPlan]]:
+        """The symbol's open orders placed since then, oldest first, with their fill plans."""
+        rows = self._connection.execute(_AT_WORK, (symbol, number_at(since_ms)))
+        return [(Order(*row[:-1]), _plan(row[-1])) for row in rows]
+
+    def symbols_at_work(self, since_ms: int) -> set[str]:
+        """Symbols with an open order placed since then."""
+        rows = self._connection.execute(
+            "SELECT DISTINCT symbol FROM orders WHERE status = 'OPEN' AND order_number >= ?", (number_at(since_ms),)
+        )
+        return {symbol for (symbol,) in rows}
+
+    def to_resume(self, now_ms: int, limit: int) -> list[tuple[Order, FillPlan]]:
+        """Open orders whose fill plan allows more since `now_ms` or before, at most `limit`."""
+        rows = self._connection.execute(_TO_RESUME, (now_ms, limit))
+        return [(Order(*row[:-1]), _plan(row[-1])) for row in rows]
+
+    def states_of(self, order: Order) -> list[Order]:
+        """The order as it was after each change, oldest first."""
+        rows = self._connection.execute(
+            f"SELECT {_STATE} FROM order_states WHERE order_number = ? ORDER BY step",  # noqa: S608  # constants
+            (order.number,),
+        )
+        return [replace(order, **dict(zip(_STATE_FIELDS, row, strict=True))) for row in rows]
+
+    def fills_of_account(self, account: str, since_ms: int) -> list[Fill]:
+        """Fills of the account's orders placed since then, oldest first."""
+        return [Fill(*row) for row in self._connection.execute(_FILLS_OF_ACCOUNT, (account, number_at(since_ms)))]
+
+    def fills_of_order(self, number: int) -> list[Fill]:
+        """Fills of one order, oldest first."""
+        return [Fill(*row) for row in self._connection.execute(_FILLS_OF_ORDER, (number,))]
+
+    def _next(self, greatest: str, now_ms: int) -> int:
+        (last,) = self._connection.execute(greatest).fetchone()
+        return max((last or 0) + 1, number_at(now_ms))
+
+
+def _state(order: Order) -> tuple[object, ...]:
+    return tuple(getattr(order, name) for name in _STATE_FIELDS)
+
+
+def _plan_text(plan: FillPlan) -> str | None:
+    return json.dumps([astuple(stage) for stage in plan]) if plan else None
+
+
+def _plan(text: str | None) -> FillPlan:
+    return tuple(Stage(*stage) for stage in json.loads(text)) if text else ()

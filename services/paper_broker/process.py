@@ -1,0 +1,89 @@
+"""The process ``paper-broker``: HTTP in the main thread, the feed and the delayed fills in threads of their own."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from services.paper_broker.accounts import accounts_of
+from services.paper_broker.app import create_broker_app
+from services.paper_broker.broker import PaperBroker
+from services.paper_broker.desk import Desk
+from services.paper_broker.ledger import Ledger
+from services.paper_broker.market_feed import CONDITION, MarketFeed
+from services.paper_broker.records import Records
+from shared.clock import SystemClock
+from shared.health import Health
+from shared.process import GRACE_S, Stop, serve
+from shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+DEFAULT_PORT = 8003
+DUE_POLL_S = 0.02
+
+
+def main(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises
+    ------
+    ConfigurationError
+        Credentials, ledger or port are not usable.
+    """
+    health = Health(CONDITION)
+    with ExitStack() as stack:
+        desk = stack.enter_context(open_desk(settings))
+        stop = Stop()
+        feed = MarketFeed(settings, desk.ledger, desk.broker, health)
+        stack.enter_context(running("feed", lambda: feed.run(stop), stop))
+        stack.enter_context(running("delayed-fills", lambda: fill_when_due(desk.broker, stop), stop))
+        serve(create_broker_app(desk, health), settings, DEFAULT_PORT)
+
+
+@contextmanager
+def open_desk(settings: Settings) -> Iterator[Desk]:
+    """The broker that these settings describe, its ledger closed afterwards."""
+    accounts = accounts_of(settings)
+    clock = SystemClock()
+    ledger = Ledger(settings.paper_broker_dir)
+    try:
+        yield Desk(accounts, PaperBroker(ledger, clock), Records(ledger, clock), ledger)
+    finally:
+        ledger.close()
+
+
+def fill_when_due(broker: PaperBroker, stop: Stop) -> None:
+    """Take up delayed orders as their time comes, until told to stop."""
+    while not stop.wait(DUE_POLL_S):
+        broker.fill_due()
+
+
+@contextmanager
+def running(name: str, work: Callable[[], None], stop: Stop) -> Iterator[None]:
+    """While inside, `work` in a thread; afterwards it is told to stop and waited for.
+
+    A thread that fails takes the process down, which its supervisor starts again: half a broker is none.
+    """
+    failures: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as error:  # raised again in the thread that started this one
+            log.critical("%s failed", name, exc_info=error)
+            failures.append(error)
+            signal.raise_signal(signal.SIGTERM)
+
+    thread = threading.Thread(target=guarded, name=name)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(GRACE_S)
+    if failures:
+        raise failures[0]

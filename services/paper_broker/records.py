@@ -1,0 +1,79 @@
+"""The broker's records: what was ordered, traded, held and quoted. Reads only, none waits for a change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from services.paper_broker import kite_format, portfolio_format
+from services.paper_broker.book_time import book_day, book_opened_ms, to_ms
+from services.paper_broker.kite_errors import no_such_order
+from services.paper_broker.kite_format import Json
+from services.paper_broker.ledger import Books, Ledger
+from services.paper_broker.orders import Order
+from services.paper_broker.quotes import Quote
+from shared.clock import Clock
+
+
+class Records:
+    """Everything a client can look up, in Kite's shapes. Books are those of the day."""
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+
+    def orders(self, account: str) -> list[Json]:
+        """The order book, oldest first."""
+        with self._ledger.read() as books:
+            return [kite_format.order(order) for order in books.orders.of_account(account, self._book_opened())]
+
+    def order_history(self, account: str, number: int) -> list[Json]:
+        """An order's states; KiteError if it is not in the book."""
+        with self._ledger.read() as books:
+            return kite_format.order_history(books.orders.states_of(self._order(books, account, number)))
+
+    def trades(self, account: str) -> list[Json]:
+        """The trade book, oldest first."""
+        with self._ledger.read() as books:
+            return [kite_format.trade(fill) for fill in books.orders.fills_of_account(account, self._book_opened())]
+
+    def order_trades(self, account: str, number: int) -> list[Json]:
+        """An order's fills; KiteError if it is not in the book."""
+        with self._ledger.read() as books:
+            self._order(books, account, number)
+            return [kite_format.trade(fill) for fill in books.orders.fills_of_order(number)]
+
+    def positions(self, account: str) -> Json:
+        """Net and day positions."""
+        with self._ledger.read() as books:
+            return portfolio_format.positions(books.positions.of_account(account, book_day(self.now_ms())))
+
+    def holdings(self, account: str) -> list[Json]:
+        """Delivery shares of earlier days."""
+        with self._ledger.read() as books:
+            return portfolio_format.holdings(books.positions.of_account(account, book_day(self.now_ms())))
+
+    def quotes(self, symbols: Iterable[str]) -> list[Quote]:
+        """The quotes of those symbols that have one, in the order asked for."""
+        with self._ledger.read() as books:
+            return [quote for symbol in symbols if (quote := books.market.quote(symbol))]
+
+    def instruments(self, exchange: str | None = None) -> str:
+        """The symbols this broker has met (of one exchange), as CSV."""
+        with self._ledger.read() as books:
+            last = {quote.symbol: quote.last_units for quote in books.market.quotes()}
+            symbols = books.market.symbols()
+        listed = (symbol for symbol in symbols if exchange is None or symbol.startswith(f"{exchange}:"))
+        return kite_format.instruments_csv(listed, last)
+
+    def now_ms(self) -> int:
+        """The broker's time."""
+        return to_ms(self._clock.now())
+
+    def _book_opened(self) -> int:
+        return book_opened_ms(self.now_ms())
+
+    def _order(self, books: Books, account: str, number: int) -> Order:
+        order = books.orders.find(account, number, self._book_opened())
+        if order is None:
+            raise no_such_order()
+        return order

@@ -1,0 +1,242 @@
+"""The official kiteconnect client, unchanged, works against the paper broker."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from kiteconnect import KiteConnect
+from kiteconnect import exceptions as kite_exceptions
+
+from services.paper_broker.positions import Entry
+from shared.clock import TRADING_ZONE, SystemClock
+from tests.integration.paper_broker.conftest import API_KEY, API_SECRET, RunningBroker, running_broker
+
+TAG = "T1A2B3C4D5E6F7G8H9J0"
+
+
+def market_order(kite: KiteConnect, side: str = "SELL", quantity: int = 100, **changes: Any) -> str:
+    """Place an exit as the system places it; returns the order id."""
+    order = {
+        "variety": kite.VARIETY_REGULAR,
+        "exchange": "NSE",
+        "tradingsymbol": "INFY",
+        "transaction_type": side,
+        "quantity": quantity,
+        "product": kite.PRODUCT_MIS,
+        "order_type": kite.ORDER_TYPE_MARKET,
+        "validity": kite.VALIDITY_DAY,
+        "market_protection": kite.MARKET_PROTECTION_AUTO,
+        "tag": TAG,
+        **changes,
+    }
+    placed: str = kite.place_order(**order)
+    return placed
+
+
+def limit_order(kite: KiteConnect, side: str, price: float, **changes: Any) -> str:
+    """Place a LIMIT order of INFY."""
+    terms: dict[str, Any] = {"order_type": "LIMIT", "price": price, "market_protection": None}
+    return market_order(kite, side, **{**terms, **changes})
+
+
+def the_order(kite: KiteConnect, order_id: str) -> dict[str, Any]:
+    """The order as the book has it."""
+    (found,) = [order for order in kite.orders() if order["order_id"] == order_id]
+    return dict(found)
+
+
+def test_a_market_order_completes_at_the_last_price_with_exact_money(broker: RunningBroker, kite: KiteConnect) -> None:
+    broker.price("NSE:INFY", "1520.35")
+    order_id = market_order(kite)
+    order = the_order(kite, order_id)
+    assert isinstance(order_id, str)
+    assert (order["status"], order["filled_quantity"], order["pending_quantity"]) == ("COMPLETE", 100, 0)
+    assert Decimal(str(order["average_price"])) == Decimal("1520.35")
+    (trade,) = kite.order_trades(order_id)
+    assert Decimal(str(trade["average_price"])) == Decimal("1520.35")
+    assert (trade["quantity"], trade["order_id"], trade["transaction_type"]) == (100, order_id, "SELL")
+    assert kite.trades() == [trade]
+
+
+def test_times_are_naive_and_in_india(broker: RunningBroker, kite: KiteConnect) -> None:
+    broker.price("NSE:INFY", "1520.35")
+    order = the_order(kite, market_order(kite))
+    now = SystemClock().now().astimezone(TRADING_ZONE).replace(tzinfo=None)
+    assert isinstance(order["order_timestamp"], datetime)
+    assert abs((now - order["order_timestamp"]).total_seconds()) < 60
+    (trade,) = kite.trades()
+    assert isinstance(trade["fill_timestamp"], datetime)
+    assert len(trade["order_timestamp"]) == len("09:15:00")
+
+
+def test_a_market_order_without_any_price_waits_for_the_first_tick(broker: RunningBroker, kite: KiteConnect) -> None:
+    order_id = market_order(kite)
+    assert the_order(kite, order_id)["status"] == "OPEN"
+    broker.price("NSE:TCS", "3000.00")
+    assert the_order(kite, order_id)["status"] == "OPEN"
+    broker.price("NSE:INFY", "1000.05")
+    assert (the_order(kite, order_id)["status"], the_order(kite, order_id)["average_price"]) == ("COMPLETE", 1000.05)
+
+
+def test_an_order_is_found_by_its_tag(broker: RunningBroker, kite: KiteConnect) -> None:
+    market_order(kite, tag="OTHER")
+    order_id = market_order(kite)
+    tagged = [order for order in kite.orders() if order["tag"] == TAG or TAG in order["tags"]]
+    assert [order["order_id"] for order in tagged] == [order_id]
+
+
+def test_the_history_tells_every_state(broker: RunningBroker, kite: KiteConnect) -> None:
+    order_id = market_order(kite)
+    broker.price("NSE:INFY", "1000.00")
+    states = [state["status"] for state in kite.order_history(order_id)]
+    assert states == ["PUT ORDER REQ RECEIVED", "OPEN", "COMPLETE"]
+
+
+def test_an_open_order_can_be_cancelled_once(broker: RunningBroker, kite: KiteConnect) -> None:
+    order_id = market_order(kite)
+    assert kite.cancel_order("regular", order_id) == order_id
+    order = the_order(kite, order_id)
+    assert (order["status"], order["cancelled_quantity"], order["pending_quantity"]) == ("CANCELLED", 100, 0)
+    with pytest.raises(kite_exceptions.OrderException, match="cannot be cancelled"):
+        kite.cancel_order("regular", order_id)
+    broker.price("NSE:INFY", "1000.00")
+    assert kite.trades() == []
+
+
+def test_a_limit_order_fills_when_crossed_and_can_be_modified(broker: RunningBroker, kite: KiteConnect) -> None:
+    broker.price("NSE:INFY", "1000.00")
+    first = limit_order(kite, "BUY", 995)
+    second = limit_order(kite, "SELL", 1010)
+    broker.price("NSE:INFY", "996.00")
+    assert {order["status"] for order in kite.orders()} == {"OPEN"}
+    broker.price("NSE:INFY", "994.50")
+    assert (the_order(kite, first)["status"], the_order(kite, first)["average_price"]) == ("COMPLETE", 994.5)
+    kite.modify_order("regular", second, price=994, quantity=40)
+    order = the_order(kite, second)
+    assert (order["status"], order["filled_quantity"], order["modified"]) == ("COMPLETE", 40, True)
+
+
+def test_positions_net_entries_and_fills(broker: RunningBroker, kite: KiteConnect) -> None:
+    broker.price("NSE:INFY", "1010.00")
+    now = broker.desk.records.now_ms()
+    entry = Entry("trade-1", "PAPER", "NSE:INFY", "MIS", 100, 10_000_000, now)
+    broker.enter(entry)
+    broker.enter(entry)
+    (held,) = kite.positions()["net"]
+    assert (held["quantity"], held["average_price"], held["pnl"]) == (100, 1000, 1000)
+    market_order(kite, quantity=100)
+    (flat,) = kite.positions()["net"]
+    assert (flat["quantity"], flat["buy_quantity"], flat["sell_quantity"]) == (0, 100, 100)
+    assert (flat["realised"], flat["unrealised"]) == (1000, 0)
+
+
+def test_delivery_shares_of_earlier_days_are_holdings(broker: RunningBroker, kite: KiteConnect) -> None:
+    broker.price("NSE:INFY", "1010.00")
+    two_days_ago = broker.desk.records.now_ms() - 2 * 86_400_000
+    broker.enter(Entry("trade-1", "PAPER", "NSE:INFY", "CNC", 10, 10_000_000, two_days_ago))
+    assert kite.positions() == {"net": [], "day": []}
+    (held,) = kite.holdings()
+    assert (held["quantity"], held["average_price"], held["used_quantity"]) == (10, 1000, 0)
+    market_order(kite, quantity=4, product="CNC")
+    (sold,) = kite.positions()["net"]
+    (held,) = kite.holdings()
+    assert (held["quantity"] + sold["quantity"], held["used_quantity"]) == (6, 4)
+
+
+def test_quotes_and_instruments(broker: RunningBroker, kite: KiteConnect) -> None:
+    broker.price("NSE:INFY", "1000.00")
+    broker.price("NSE:INFY", "1001.25")
+    assert kite.ltp("NSE:INFY", "NSE:NONE")["NSE:INFY"]["last_price"] == 1001.25
+    assert list(kite.ltp("NSE:NONE")) == []
+    quote = kite.quote("NSE:INFY")["NSE:INFY"]
+    assert quote["ohlc"] == {"open": 1000, "high": 1001.25, "low": 1000, "close": 0}
+    assert isinstance(quote["timestamp"], datetime)
+    (instrument,) = kite.instruments("NSE")
+    assert len(instrument) == 12
+    assert (instrument["tradingsymbol"], instrument["last_price"], instrument["lot_size"]) == ("INFY", 1001.25, 1)
+    assert kite.instruments("BSE") == []
+
+
+def test_profile_and_margins(kite: KiteConnect) -> None:
+    assert kite.profile()["user_id"] == "PAPER"
+    assert kite.margins()["equity"]["net"] > 0
+    assert kite.margins("commodity")["enabled"] is True
+
+
+def test_a_session_is_begun_by_checksum_and_ended(broker: RunningBroker, kite: KiteConnect) -> None:
+    kite.invalidate_access_token()
+    with pytest.raises(kite_exceptions.TokenException):
+        kite.orders()
+    with pytest.raises(kite_exceptions.TokenException, match="checksum"):
+        broker.client().generate_session("request", "wrong")
+    session = broker.client(access_token=None).generate_session("request", API_SECRET)
+    assert (session["user_id"], session["api_key"]) == ("PAPER", API_KEY)
+    assert isinstance(session["login_time"], datetime)
+    assert session["login_time"].date() >= date(2020, 1, 1)
+    assert kite.orders() == []
+
+
+def test_a_wrong_token_is_a_token_exception(broker: RunningBroker) -> None:
+    with pytest.raises(kite_exceptions.TokenException) as refused:
+        broker.client(access_token="wrong").orders()
+    assert refused.value.code == 403
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"quantity": 0},
+        {"tag": "x" * 21},
+        {"tag": "with space"},
+        {"market_protection": 0},
+        {"order_type": "LIMIT", "price": 0},
+        {"order_type": "LIMIT", "price": 1.00001},
+        {"order_type": "SL-M"},
+        {"variety": "amo"},
+        {"exchange": "NYSE"},
+        {"tradingsymbol": "no such thing"},
+    ],
+)
+def test_bad_parameters_are_input_exceptions(kite: KiteConnect, changes: dict[str, Any]) -> None:
+    with pytest.raises(kite_exceptions.InputException) as refused:
+        market_order(kite, **changes)
+    assert refused.value.code == 400
+    assert kite.orders() == []
+
+
+def test_an_order_nobody_placed_is_not_found(kite: KiteConnect) -> None:
+    for unknown in ("1", "260113000000001", "nonsense"):
+        with pytest.raises(kite_exceptions.OrderException) as refused:
+            kite.order_history(unknown)
+        assert refused.value.code == 404
+
+
+def test_unknown_routes_answer_as_kite_does(broker: RunningBroker, kite: KiteConnect) -> None:
+    with pytest.raises(kite_exceptions.GeneralException) as refused:
+        kite.get_gtts()
+    assert refused.value.code == 404
+    assert requests.get(f"{broker.url}/orders/", allow_redirects=False, timeout=5).status_code in (403, 404)
+
+
+def test_health_is_open_and_says_ready(broker: RunningBroker) -> None:
+    assert requests.get(f"{broker.url}/healthz", timeout=5).status_code == 200
+    assert requests.get(f"{broker.url}/readyz", timeout=5).status_code == 200
+
+
+def test_a_restart_keeps_the_books(tmp_path: Path) -> None:
+    with running_broker(tmp_path) as before:
+        before.price("NSE:INFY", "1000.05")
+        filled = market_order(before.client())
+        working = limit_order(before.client(), "SELL", 1010)
+        books = (before.client().orders(), before.client().trades(), before.client().positions())
+    with running_broker(tmp_path) as after:
+        kite = after.client()
+        assert (kite.orders(), kite.trades(), kite.positions()) == books
+        after.price("NSE:INFY", "1011.00")
+        assert the_order(kite, working)["status"] == "COMPLETE"
+        assert market_order(kite) > working > filled

@@ -1,0 +1,171 @@
+"""Orders fill as their terms and plans allow, and positions are what entries and fills add up to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from services.paper_broker.book_time import from_ms
+from services.paper_broker.broker import PaperBroker
+from services.paper_broker.faults import DelayFill, FaultRequest, PartialFill, Reject
+from services.paper_broker.kite_errors import KiteError
+from services.paper_broker.ledger import Ledger
+from services.paper_broker.matching import allowed, execute, filled, next_stage_ms
+from services.paper_broker.orders import MAX_VALUE_UNITS, Order, OrderRequest, Stage, placed
+from services.paper_broker.positions import Entry
+from services.paper_broker.quotes import PriceTick
+
+NOON_MS = 1_768_284_000_000
+PRICES = st.integers(9_900_000, 10_100_000)
+QUANTITIES = st.integers(1, 200)
+SIDES = st.sampled_from(["BUY", "SELL"])
+
+
+def request(quantity: int = 100, side: Any = "SELL", limit_units: int | None = None) -> OrderRequest:
+    """An order of INFY; MARKET without a limit."""
+    order_type: Any = "MARKET" if limit_units is None else "LIMIT"
+    return OrderRequest("NSE:INFY", side, "MIS", order_type, "DAY", quantity, limit_units, -10_000, "TAG")
+
+
+def order(**terms: Any) -> Order:
+    """The same, accepted."""
+    return placed(request(**terms), "PAPER", 1, NOON_MS)
+
+
+@given(SIDES, PRICES, PRICES)
+def test_a_limit_order_never_trades_worse_than_its_limit(side: str, limit: int, last: int) -> None:
+    execution = execute(order(side=side, limit_units=limit), (), last, NOON_MS)
+    sign = 1 if side == "BUY" else -1
+    assert (execution is not None) == (sign * (limit - last) >= 0)
+    assert execution is None or execution.price_units == last
+
+
+@given(QUANTITIES, st.lists(st.tuples(st.integers(0, 100), st.integers(0, 300)), max_size=4), st.integers(0, 120))
+def test_a_plan_only_ever_allows_more_and_never_more_than_the_order(
+    quantity: int, stages: list[tuple[int, int]], at: int
+) -> None:
+    plan = tuple(Stage(NOON_MS + ms, most) for ms, most in stages)
+    now, later = allowed(order(quantity=quantity), plan, NOON_MS + at), allowed(order(quantity=quantity), plan, 2**50)
+    assert 0 <= now <= later <= quantity
+    following = next_stage_ms(plan, NOON_MS + at)
+    assert following is None or following > NOON_MS + at
+
+
+def test_nothing_trades_without_a_price_or_beyond_what_can_be_added_up() -> None:
+    assert execute(order(), (), None, NOON_MS) is None
+    assert execute(order(quantity=1000), (), MAX_VALUE_UNITS // 1000 + 1, NOON_MS) is None
+
+
+def test_the_average_is_the_volume_weighted_price_half_up() -> None:
+    plan = (Stage(NOON_MS, 1), Stage(NOON_MS + 1, 2))
+    first = execute(order(quantity=2), plan, 10_000_000, NOON_MS)
+    assert first is not None
+    partly = filled(order(quantity=2), first)
+    second = execute(partly, plan, 10_000_001, NOON_MS + 1)
+    assert second is not None
+    assert filled(partly, second).average_units == 10_000_001
+
+
+class FakeClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.ms = NOON_MS
+
+    def now(self) -> Any:
+        """The moment it stands at."""
+        return from_ms(self.ms)
+
+    def monotonic(self) -> float:
+        """The same in seconds."""
+        return self.ms / 1000
+
+
+class BrokerUnderRandomUse(RuleBasedStateMachine):
+    """Any sequence of orders, faults, ticks, entries, cancels and waits leaves books that add up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._directory = TemporaryDirectory()
+        self._clock = FakeClock()
+        self._ledger = Ledger(Path(self._directory.name))
+        self._broker = PaperBroker(self._ledger, self._clock)
+        self._entered: dict[str, int] = {}
+        self._filled_before: dict[int, int] = {}
+        self._numbers: list[int] = []
+
+    def teardown(self) -> None:
+        self._ledger.close()
+        self._directory.cleanup()
+
+    @rule(quantity=QUANTITIES, side=SIDES, limit=st.none() | PRICES)
+    def place(self, quantity: int, side: str, limit: int | None) -> None:
+        self._numbers.append(self._broker.place("PAPER", request(quantity, side, limit)).order_number)
+
+    @rule(
+        effect=st.one_of(
+            st.builds(DelayFill, ms=st.integers(0, 50)),
+            st.builds(PartialFill, quantity=st.integers(0, 150), rest_after_ms=st.none() | st.integers(0, 50)),
+            st.builds(Reject),
+        )
+    )
+    def inject(self, effect: Any) -> None:
+        with self._ledger.write() as books:
+            books.faults.add("PAPER", FaultRequest(effect=effect))
+
+    @rule(price=PRICES)
+    def tick(self, price: int) -> None:
+        self._clock.ms += 1
+        self._broker.take_market([PriceTick("NSE:INFY", price, self._clock.ms * 1000, 0)])
+
+    @rule(ms=st.integers(1, 60))
+    def wait(self, ms: int) -> None:
+        self._clock.ms += ms
+        self._broker.fill_due()
+
+    @rule(trade=st.sampled_from(["a", "b", "c", "d"]), quantity=st.integers(-200, 200).filter(bool), price=PRICES)
+    def enter(self, trade: str, quantity: int, price: int) -> None:
+        self._entered.setdefault(trade, quantity)
+        self._broker.take_market([], [Entry(trade, "PAPER", "NSE:INFY", "MIS", quantity, price, self._clock.ms)])
+
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        if not self._numbers:
+            return
+        number = data.draw(st.sampled_from(self._numbers))
+        open_before = self._orders()[number].status == "OPEN"
+        try:
+            self._broker.cancel("PAPER", number)
+            assert open_before
+        except KiteError:
+            assert not open_before
+
+    @invariant()
+    def fills_stay_within_orders_and_never_shrink(self) -> None:
+        for number, known in self._orders().items():
+            with self._ledger.read() as books:
+                fills = books.orders.fills_of_order(number)
+            assert sum(fill.quantity for fill in fills) == known.filled_quantity <= known.quantity
+            assert sum(fill.quantity * fill.price_units for fill in fills) == known.filled_value
+            assert known.filled_quantity >= self._filled_before.get(number, 0)
+            self._filled_before[number] = known.filled_quantity
+
+    @invariant()
+    def the_position_is_what_entries_and_fills_add_up_to(self) -> None:
+        signed = sum(known.sign * known.filled_quantity for known in self._orders().values())
+        with self._ledger.read() as books:
+            positions = books.positions.of_account("PAPER", "2026-01-13")
+        held = sum(position.net.net_quantity for position in positions)
+        assert held == signed + sum(self._entered.values())
+
+    def _orders(self) -> dict[int, Order]:
+        with self._ledger.read() as books:
+            return {known.number: known for known in books.orders.of_account("PAPER", NOON_MS - 1000)}
+
+
+TestBrokerUnderRandomUse = BrokerUnderRandomUse.TestCase
