@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 
 TRADING_ZONE = ZoneInfo("Asia/Kolkata")
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 class Clock(Protocol):
     """Where time comes from."""

@@ -42,6 +42,10 @@ class ExitIntent:
         False if it was written in dark mode or outside the rollout's lists: never sent.
     gates:
         Every gate's verdict as ``{"gate", "verdict", "detail"}``.
+    errors:
+        Why gates refused it, as ``{"code", "message"}``.
+    attempts:
+        How often it was handed to the broker.
     expires_at:
         When an intent that still waits is given up; None if it waits for as long as it takes.
     claimed_until:
@@ -70,6 +74,7 @@ class ExitIntent:
     limit_price: Decimal | None = None
     executable: bool = True
     gates: tuple[Mapping[str, object], ...] = ()
+    errors: tuple[Mapping[str, str], ...] = ()
     filled_quantity: int = 0
     average_price: Decimal | None = None
     detected_price: Decimal | None = None
@@ -77,6 +82,7 @@ class ExitIntent:
     error_code: str | None = None
     error_message: str | None = None
     cancel_reason: str | None = None
+    attempts: int = 0
     expires_at: datetime | None = None
     claimed_until: datetime | None = None
     submitted_at: datetime | None = None

@@ -1,0 +1,91 @@
+"""What is said on ``exits.intents.v1`` of an intent as it stands."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from services.exit_qualification.domain.intent import ExitIntent
+from shared.contracts.exits import (
+    ErrorDetail,
+    ExitIntentApproved,
+    ExitIntentCancelled,
+    ExitIntentFailed,
+    ExitIntentFilled,
+    ExitIntentLateFill,
+    ExitIntentPartiallyFilled,
+    ExitIntentPlaced,
+    ExitIntentRejected,
+    Fill,
+)
+
+
+def approved(intent: ExitIntent, at: datetime) -> ExitIntentApproved:
+    """Every gate passed."""
+    return ExitIntentApproved(**_facts(intent, at))
+
+
+def rejected(intent: ExitIntent, at: datetime) -> ExitIntentRejected:
+    """A gate refused it for good."""
+    errors = [ErrorDetail(code=error["code"], message=error["message"]) for error in intent.errors]
+    return ExitIntentRejected(**_facts(intent, at), errors=errors)
+
+
+def placed(intent: ExitIntent, at: datetime) -> ExitIntentPlaced:
+    """The broker has the order."""
+    return ExitIntentPlaced(**_facts(intent, at))
+
+
+def partially_filled(intent: ExitIntent, fills: list[Fill], at: datetime) -> ExitIntentPartiallyFilled:
+    """Some of it is filled; `fills` are all so far."""
+    return ExitIntentPartiallyFilled(**_facts(intent, at), fills=fills)
+
+
+def filled(intent: ExitIntent, fills: list[Fill], at: datetime) -> ExitIntentFilled:
+    """All of it is filled; `time_to_fill_ms` is from placed to filled by our own clock."""
+    if intent.placed_at is None or intent.filled_at is None:
+        raise ValueError(f"intent {intent.intent_id} is not filled")
+    waited = intent.filled_at - intent.placed_at
+    return ExitIntentFilled(
+        **_facts(intent, at),
+        filled_at=intent.filled_at,
+        time_to_fill_ms=max(0, round(waited.total_seconds() * 1000)),
+        fills=fills,
+    )
+
+
+def failed(intent: ExitIntent, at: datetime) -> ExitIntentFailed:
+    """The order was refused, or was never placed."""
+    error = ErrorDetail(code=intent.error_code or "UNKNOWN", message=intent.error_message or "")
+    return ExitIntentFailed(**_facts(intent, at), errors=[error])
+
+
+def cancelled(intent: ExitIntent, fills: list[Fill], at: datetime) -> ExitIntentCancelled:
+    """It will not go on; `fills` are what it got before."""
+    return ExitIntentCancelled(**_facts(intent, at), reason=intent.cancel_reason or "UNKNOWN", fills=fills)
+
+
+def late_fill(intent: ExitIntent, fills: list[Fill], at: datetime) -> ExitIntentLateFill:
+    """Fills came after it had ended; `fills` are all so far."""
+    return ExitIntentLateFill(**_facts(intent, at), fills=fills)
+
+
+def _facts(intent: ExitIntent, at: datetime) -> dict[str, Any]:
+    return {
+        "trade_id": intent.trade_id,
+        "intent_id": intent.intent_id,
+        "signal_id": intent.signal_id,
+        "user_broker_id": intent.user_broker_id,
+        "symbol": intent.symbol,
+        "direction": intent.direction,
+        "exit_reason": intent.exit_reason,
+        "episode_id": intent.episode_id,
+        "quantity": intent.quantity,
+        "filled_quantity": intent.filled_quantity,
+        "average_price": intent.average_price,
+        "client_order_id": intent.client_order_id,
+        "broker_order_id": intent.broker_order_id,
+        "executable": intent.executable,
+        "placed_at": intent.placed_at,
+        "occurred_at": at,
+    }

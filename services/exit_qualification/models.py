@@ -1,0 +1,179 @@
+"""Typed mappings of the tables of schema ``exit_qualification``; the migrations make the tables."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, DateTime, FetchedValue, Integer, Numeric, SmallInteger, Text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    """What the mappings share: money is NUMERIC(18,4), times carry a zone, texts are text."""
+
+    type_annotation_map = {  # noqa: RUF012  # SQLAlchemy reads it from the class
+        datetime: DateTime(timezone=True),
+        Decimal: Numeric(18, 4),
+        str: Text,
+        int: BigInteger,
+        dict[str, Any]: JSONB,
+        list[Any]: JSONB,
+        list[str]: ARRAY(Text),
+    }
+
+
+class UserBrokerRow(Base):
+    """An account that exits are executed at."""
+
+    __tablename__ = "user_brokers"
+
+    user_broker_id: Mapped[str] = mapped_column(primary_key=True)
+    broker: Mapped[str]
+    account: Mapped[str]
+    root_url: Mapped[str]
+    status: Mapped[str]
+    updated_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
+
+
+class KillSwitchRow(Base):
+    """What an operator has stopped; one row."""
+
+    __tablename__ = "kill_switch"
+
+    only_row: Mapped[bool] = mapped_column(primary_key=True, server_default=FetchedValue())
+    mode: Mapped[str]
+    reason: Mapped[str]
+    updated_by: Mapped[str]
+    updated_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
+
+
+class RolloutRow(Base):
+    """How far the pipeline is switched on; one row."""
+
+    __tablename__ = "rollout"
+
+    only_row: Mapped[bool] = mapped_column(primary_key=True, server_default=FetchedValue())
+    mode: Mapped[str]
+    symbols: Mapped[list[str]]
+    user_broker_ids: Mapped[list[str]]
+    reason: Mapped[str]
+    updated_by: Mapped[str]
+    updated_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
+
+
+class AuditRow(Base):
+    """One act of an operator."""
+
+    __tablename__ = "audit_log"
+
+    audit_id: Mapped[int] = mapped_column(primary_key=True, server_default=FetchedValue())
+    actor: Mapped[str]
+    action: Mapped[str]
+    subject: Mapped[str]
+    before: Mapped[dict[str, Any] | None]
+    after: Mapped[dict[str, Any] | None]
+    reason: Mapped[str]
+    at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
+
+
+class OpenTradeRow(Base):
+    """The projection of a trade."""
+
+    __tablename__ = "open_trades"
+
+    trade_id: Mapped[UUID] = mapped_column(primary_key=True)
+    symbol: Mapped[str]
+    partition: Mapped[int] = mapped_column(Integer)
+    user_broker_id: Mapped[str]
+    direction: Mapped[str]
+    product_type: Mapped[str]
+    quantity: Mapped[int]
+    entry_price: Mapped[Decimal]
+    exit_plan: Mapped[dict[str, Any]]
+    entered_at: Mapped[datetime]
+    status: Mapped[str] = mapped_column(server_default=FetchedValue())
+    updated_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
+
+
+class ExitSignalRow(Base):
+    """Market logic said that a trade should exit."""
+
+    __tablename__ = "exit_signals"
+
+    signal_id: Mapped[UUID] = mapped_column(primary_key=True)
+    trade_id: Mapped[UUID]
+    symbol: Mapped[str]
+    direction: Mapped[str]
+    exit_reason: Mapped[str]
+    episode_id: Mapped[int]
+    detected_price: Mapped[Decimal | None]
+    detected_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
+
+
+class ExitIntentRow(Base):
+    """Operations' side of an exit."""
+
+    __tablename__ = "exit_intents"
+
+    intent_id: Mapped[UUID] = mapped_column(primary_key=True)
+    signal_id: Mapped[UUID]
+    trade_id: Mapped[UUID]
+    user_broker_id: Mapped[str]
+    symbol: Mapped[str]
+    direction: Mapped[str]
+    exit_reason: Mapped[str]
+    episode_id: Mapped[int]
+    status: Mapped[str]
+    quantity: Mapped[int]
+    filled_quantity: Mapped[int]
+    average_price: Mapped[Decimal | None]
+    order_type: Mapped[str]
+    limit_price: Mapped[Decimal | None]
+    product_type: Mapped[str]
+    detected_price: Mapped[Decimal | None]
+    executable: Mapped[bool]
+    gates: Mapped[list[Any]]
+    errors: Mapped[list[Any]]
+    client_order_id: Mapped[str]
+    broker_order_id: Mapped[str | None]
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+    cancel_reason: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(SmallInteger)
+    late_filled: Mapped[bool]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    claimed_until: Mapped[datetime | None]
+    submitted_at: Mapped[datetime | None]
+    placed_at: Mapped[datetime | None]
+    filled_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    cancel_requested_at: Mapped[datetime | None]
+    absent_since: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(Integer)
+
+
+class ExitFillRow(Base):
+    """One execution at the broker."""
+
+    __tablename__ = "exit_fills"
+
+    broker: Mapped[str] = mapped_column(primary_key=True)
+    account: Mapped[str] = mapped_column(primary_key=True)
+    trading_day: Mapped[date] = mapped_column(primary_key=True)
+    exchange: Mapped[str] = mapped_column(primary_key=True)
+    broker_order_id: Mapped[str] = mapped_column(primary_key=True)
+    broker_trade_id: Mapped[str] = mapped_column(primary_key=True)
+    intent_id: Mapped[UUID]
+    trade_id: Mapped[UUID]
+    quantity: Mapped[int]
+    price: Mapped[Decimal]
+    filled_at: Mapped[datetime]
+    recorded_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())

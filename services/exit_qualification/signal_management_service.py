@@ -1,0 +1,249 @@
+"""SignalManagementService: what qualifies becomes a signal and an intent, rows first, events second."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.exit_qualification import intent_events
+from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
+from services.exit_qualification.domain.exit_conditions import PATIENT_REASONS
+from services.exit_qualification.domain.exit_qualification_service import (
+    ExitQualificationResult,
+    ExitQualificationService,
+)
+from services.exit_qualification.domain.gates import GateInput
+from services.exit_qualification.domain.intent import CancelReason, ExitIntent, supersedes
+from services.exit_qualification.domain.open_trade import OpenTrade
+from services.exit_qualification.domain.order_terms import reducing_side
+from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository, TradeReason
+from services.exit_qualification.storage.exit_fills import ExitFillRepository
+from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.exit_signals import ExitSignal, ExitSignalRepository
+from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
+from services.exit_qualification.storage.switches import Switches
+from shared.clock import EPOCH, Clock
+from shared.contracts.events import Event
+from shared.contracts.exits import ExitSignalPublished
+from shared.contracts.vocabulary import ExitReason, IntentStatus, RolloutMode, TradeStatus
+from shared.ids import client_order_id, new_id
+from shared.money import from_units
+from shared.unit_of_work import UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class ExitTerms:
+    """How long things last."""
+
+    cooldown: timedelta
+    intent_ttl: timedelta
+
+    def cooldown_of(self, reason: ExitReason) -> timedelta:
+        """An operator's exit knows no cooldown."""
+        return timedelta() if reason is ExitReason.MANUAL else self.cooldown
+
+
+@dataclass(frozen=True, slots=True)
+class DetectedExit:
+    """What was written for one trade: a signal, and its intent unless another writer held the slot."""
+
+    signal: ExitSignal
+    intent: ExitIntent | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A candidate that nothing stands against, with its episode and what it was decided on."""
+
+    candidate: ExitCandidate
+    episode_id: int
+    trade: OpenTrade
+    filled_quantity: int
+
+
+class SignalManagementService:
+    """Turns candidates into signals and intents inside the caller's unit of work."""
+
+    def __init__(self, terms: ExitTerms, clock: Clock, qualification: ExitQualificationService) -> None:
+        self._terms = terms
+        self._clock = clock
+        self._qualification = qualification
+
+    def on_exits_detected(
+        self, uow: UnitOfWork, detected: Sequence[ExitCandidates], switches: Switches
+    ) -> list[DetectedExit]:
+        """Write a signal and an intent for each trade that may exit, and emit their events.
+
+        A trade that is not open, whose slot is taken by an intent that is not to be superseded, or whose every
+        candidate is under cooldown gets nothing; so does every trade while the rollout is off. Rows of the trades
+        are locked in sorted order until the unit of work ends; the caller commits.
+        """
+        if not detected or switches.rollout.mode is RolloutMode.OFF:
+            return []
+        trade_ids = [item.trade.trade_id for item in detected]
+        trades = OpenTradeRepository(uow.connection).lock(trade_ids)
+        holders = self._slot_holders(uow, trade_ids)
+        free = {
+            item.trade.trade_id: queue
+            for item in detected
+            if (queue := _unopposed(item, trades.get(item.trade.trade_id), holders.get(item.trade.trade_id)))
+        }
+        filled = ExitFillRepository(uow.connection).totals_of_trades(list(free))
+        chosen = [
+            _Chosen(candidate, episode_id, trades[candidate.trade_id].trade, filled.get(candidate.trade_id, 0))
+            for candidate, episode_id in self._first_with_episode(uow, free)
+        ]
+        self._supersede(uow, [holders[item.trade.trade_id] for item in chosen if item.trade.trade_id in holders])
+        return self._write(uow, chosen, switches)
+
+    def _slot_holders(self, uow: UnitOfWork, trade_ids: Sequence[UUID]) -> dict[UUID, ExitIntent]:
+        found = ExitIntentRepository(uow.connection).find_slot_holders(trade_ids)
+        return {intent.trade_id: intent for intent in found}
+
+    def _first_with_episode(
+        self, uow: UnitOfWork, free: Mapping[UUID, list[ExitCandidate]]
+    ) -> list[tuple[ExitCandidate, int]]:
+        """The highest rank of each trade that is not under cooldown, by trade; one statement a rank."""
+        episodes = ExitEpisodeRepository(uow.connection)
+        waiting = {trade_id: list(queue) for trade_id, queue in free.items()}
+        found: dict[UUID, tuple[ExitCandidate, int]] = {}
+        while waiting:
+            heads = {trade_id: queue.pop(0) for trade_id, queue in waiting.items()}
+            given = self._generate(episodes, heads)
+            for trade_id, candidate in heads.items():
+                episode_id = given.get((trade_id, candidate.exit_reason))
+                if episode_id is not None:
+                    found[trade_id] = (candidate, episode_id)
+            waiting = {trade_id: queue for trade_id, queue in waiting.items() if queue and trade_id not in found}
+        return [found[trade_id] for trade_id in sorted(found)]
+
+    def _generate(self, episodes: ExitEpisodeRepository, heads: Mapping[UUID, ExitCandidate]) -> dict[TradeReason, int]:
+        by_cooldown: dict[timedelta, list[TradeReason]] = defaultdict(list)
+        for trade_id, candidate in heads.items():
+            by_cooldown[self._terms.cooldown_of(candidate.exit_reason)].append((trade_id, candidate.exit_reason))
+        given: dict[TradeReason, int] = {}
+        for cooldown, pairs in by_cooldown.items():
+            given |= episodes.generate(pairs, cooldown)
+        return given
+
+    def _supersede(self, uow: UnitOfWork, intents: Sequence[ExitIntent]) -> None:
+        """Give up waiting intents in favour of exits of higher rank; their rows are locked already."""
+        repository = ExitIntentRepository(uow.connection)
+        now = self._clock.now()
+        for intent in intents:
+            ended = repository.mark_cancelled(intent, reason=CancelReason.SUPERSEDED, at=now)
+            uow.emit(intent_events.cancelled(ended, [], now))
+
+    def _write(self, uow: UnitOfWork, chosen: Sequence[_Chosen], switches: Switches) -> list[DetectedExit]:
+        now = self._clock.now()
+        signals = [_signal(item) for item in chosen]
+        intents = [self._intent(item, signal, switches, now) for item, signal in zip(chosen, signals, strict=True)]
+        ExitSignalRepository(uow.connection).insert(signals)
+        written = ExitIntentRepository(uow.connection).insert(intents)
+        exits = [
+            DetectedExit(signal, intent if intent.intent_id in written else None)
+            for signal, intent in zip(signals, intents, strict=True)
+        ]
+        for detected in exits:
+            uow.emit(*_events(detected, now))
+        return exits
+
+    def _intent(self, item: _Chosen, signal: ExitSignal, switches: Switches, now: datetime) -> ExitIntent:
+        result = self._qualification.qualify(_gate_input(item, switches))
+        intent_id = new_id()
+        patient = signal.exit_reason in PATIENT_REASONS
+        return ExitIntent(
+            intent_id=intent_id,
+            signal_id=signal.signal_id,
+            trade_id=signal.trade_id,
+            user_broker_id=item.trade.user_broker_id,
+            symbol=signal.symbol,
+            direction=signal.direction,
+            exit_reason=signal.exit_reason,
+            episode_id=signal.episode_id,
+            status=result.status,
+            quantity=result.calculated_qty,
+            product_type=result.product_type,
+            order_type=result.order_type,
+            limit_price=result.limit_price,
+            executable=result.executable,
+            gates=tuple(result.verdicts_json()),
+            errors=_errors(result),
+            client_order_id=client_order_id(intent_id),
+            detected_price=signal.detected_price,
+            created_at=now,
+            updated_at=now,
+            expires_at=None if patient else now + self._terms.intent_ttl,
+            ended_at=now if result.status is IntentStatus.REJECTED else None,
+        )
+
+
+def _unopposed(item: ExitCandidates, known: TradeProjection | None, holder: ExitIntent | None) -> list[ExitCandidate]:
+    """The trade's candidates that neither a closed trade nor an intent in its slot stands against."""
+    if known is None or known.status is not TradeStatus.OPEN:
+        return []
+    return [found for found in item.candidates if holder is None or supersedes(found.exit_reason, holder)]
+
+
+def _signal(item: _Chosen) -> ExitSignal:
+    candidate = item.candidate
+    manual = candidate.exit_reason is ExitReason.MANUAL
+    return ExitSignal(
+        signal_id=new_id(),
+        trade_id=candidate.trade_id,
+        symbol=candidate.symbol,
+        direction=item.trade.direction,
+        exit_reason=candidate.exit_reason,
+        episode_id=item.episode_id,
+        detected_price=None if manual else from_units(candidate.detected_price),
+        detected_at=EPOCH + timedelta(microseconds=candidate.detected_at_us),
+    )
+
+
+def _gate_input(item: _Chosen, switches: Switches) -> GateInput:
+    trade = item.trade
+    return GateInput(
+        symbol=trade.symbol,
+        user_broker_id=trade.user_broker_id,
+        trade_status=TradeStatus.OPEN,
+        direction=trade.direction,
+        product_type=trade.product_type,
+        quantity=trade.quantity,
+        exit_reason=item.candidate.exit_reason,
+        order_side=reducing_side(trade.direction),
+        filled_quantity=item.filled_quantity,
+        wanted_by_live=0,
+        has_live_intent=False,
+        episode_id=item.episode_id,
+        broker_status=switches.broker_status(trade.user_broker_id),
+        kill_switch=switches.kill_switch,
+        rollout=switches.rollout,
+    )
+
+
+def _errors(result: ExitQualificationResult) -> tuple[dict[str, str], ...]:
+    return tuple({"code": error.code, "message": error.message} for error in result.errors)
+
+
+def _events(detected: DetectedExit, now: datetime) -> list[Event]:
+    signal, intent = detected.signal, detected.intent
+    events: list[Event] = [
+        ExitSignalPublished(
+            trade_id=signal.trade_id,
+            signal_id=signal.signal_id,
+            symbol=signal.symbol,
+            direction=signal.direction,
+            exit_reason=signal.exit_reason,
+            episode_id=signal.episode_id,
+            detected_price=signal.detected_price,
+            detected_at=signal.detected_at,
+        )
+    ]
+    if intent is not None and intent.status is IntentStatus.APPROVED:
+        events.append(intent_events.approved(intent, now))
+    if intent is not None and intent.status is IntentStatus.REJECTED:
+        events.append(intent_events.rejected(intent, now))
+    return events

@@ -1,0 +1,96 @@
+"""ExitEpisodeRepository: the only cooldown there is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from services.exit_qualification.domain.intent_state_machine import LIVE, UNSENT
+from shared.contracts.vocabulary import ExitReason, IntentStatus
+
+TradeReason = tuple[UUID, ExitReason]
+
+GENERATE = text("""
+-- exit_episodes.generate
+SELECT trade_id, exit_reason, episode_id
+  FROM generate_exit_episodes(CAST(:trade_ids AS uuid[]), CAST(:reasons AS text[]), CAST(:cooldowns AS interval[]))
+""")
+ELIGIBLE = text("""
+-- exit_episodes.eligible: fired before, and nothing in the database stands against firing again; a waiting
+-- intent of lower rank does not, it would be superseded
+SELECT w.trade_id, w.reason
+  FROM unnest(CAST(:trade_ids AS uuid[]), CAST(:reasons AS text[])) AS w(trade_id, reason)
+  JOIN open_trades t ON t.trade_id = w.trade_id AND t.status = 'OPEN'
+  LEFT JOIN exit_episodes e ON e.trade_id = w.trade_id AND e.exit_reason = w.reason
+ WHERE coalesce(e.cooldown_until <= clock_timestamp(), true)
+   AND NOT EXISTS (
+     SELECT FROM exit_intents i
+      WHERE i.trade_id = w.trade_id AND i.executable AND i.deleted_at IS NULL AND i.exit_reason <> 'EXTERNAL'
+        AND i.status = ANY (:slot)
+        AND NOT (i.status = ANY (:unsent)
+                 AND array_position(:ranks, i.exit_reason) > array_position(:ranks, w.reason)))
+ ORDER BY w.trade_id, array_position(:ranks, w.reason)
+""")
+BACK_OFF = text("""
+-- exit_episodes.back_off: doubles from first_s up to max_s with every failure in a row
+UPDATE exit_episodes
+   SET failures = least(failures + 1, 1000),
+       cooldown_until = clock_timestamp() + make_interval(secs => least(:max_s, :first_s * 2.0 ^ least(failures, 30)))
+ WHERE trade_id = :trade_id AND exit_reason = :reason
+""")
+FORGIVE = text("""
+-- exit_episodes.forgive
+UPDATE exit_episodes SET failures = 0 WHERE trade_id = :trade_id AND exit_reason = :reason AND failures > 0
+""")
+
+_SLOT = sorted(LIVE | {IntentStatus.FILLED})
+_UNSENT = sorted(UNSENT)
+_RANKS = [str(reason) for reason in ExitReason]
+
+
+class ExitEpisodeRepository:
+    """Episodes of one transaction. The database's clock decides."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def generate(self, pairs: Sequence[TradeReason], cooldown: timedelta) -> dict[TradeReason, int]:
+        """A new episode for each (trade, reason) that is eligible; one under cooldown is missing from the answer."""
+        if not pairs:
+            return {}
+        rows = self._connection.execute(
+            GENERATE,
+            {
+                "trade_ids": [trade_id for trade_id, _ in pairs],
+                "reasons": [str(reason) for _, reason in pairs],
+                "cooldowns": [cooldown] * len(pairs),
+            },
+        )
+        return {(row.trade_id, ExitReason(row.exit_reason)): row.episode_id for row in rows}
+
+    def eligible(self, pairs: Sequence[TradeReason]) -> list[TradeReason]:
+        """Which of these may fire again: no cooldown, and no intent in the way. By trade, then by rank."""
+        if not pairs:
+            return []
+        rows = self._connection.execute(
+            ELIGIBLE,
+            {
+                "trade_ids": [trade_id for trade_id, _ in pairs],
+                "reasons": [str(reason) for _, reason in pairs],
+                "slot": _SLOT,
+                "unsent": _UNSENT,
+                "ranks": _RANKS,
+            },
+        )
+        return [(row.trade_id, ExitReason(row.reason)) for row in rows]
+
+    def back_off(self, trade_id: UUID, reason: ExitReason, *, first_s: float, max_s: float) -> None:
+        """An intent ended with quantity left: the reason may fire again after a wait that doubles."""
+        self._connection.execute(BACK_OFF, {"trade_id": trade_id, "reason": reason, "first_s": first_s, "max_s": max_s})
+
+    def forgive(self, trade_id: UUID, reason: ExitReason) -> None:
+        """The reason got its fill: the next failure starts from the first wait again."""
+        self._connection.execute(FORGIVE, {"trade_id": trade_id, "reason": reason})

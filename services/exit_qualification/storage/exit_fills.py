@@ -1,0 +1,81 @@
+"""ExitFillRepository: executions at the broker, each stored once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from services.exit_qualification.models import ExitFillRow
+from shared.contracts.exits import Fill
+
+
+@dataclass(frozen=True, slots=True)
+class ExitFill:
+    """One execution of an exit order. The first six fields identify it; price in rupees."""
+
+    broker: str
+    account: str
+    trading_day: date
+    exchange: str
+    broker_order_id: str
+    broker_trade_id: str
+    intent_id: UUID
+    trade_id: UUID
+    quantity: int
+    price: Decimal
+    filled_at: datetime
+
+
+class ExitFillRepository:
+    """Fills of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def record(self, fills: Sequence[ExitFill]) -> int:
+        """Store the fills that are new; how many were."""
+        if not fills:
+            return 0
+        statement = insert(ExitFillRow).on_conflict_do_nothing().returning(ExitFillRow.broker_trade_id)
+        return len(self._connection.execute(statement, [asdict(fill) for fill in fills]).all())
+
+    def of_intent(self, intent_id: UUID) -> list[Fill]:
+        """All fills of an intent, in the order they happened, as events carry them."""
+        return self.of_intents([intent_id]).get(intent_id, [])
+
+    def of_intents(self, intent_ids: Sequence[UUID]) -> dict[UUID, list[Fill]]:
+        """All fills of these intents, in the order they happened; an intent without fills is left out."""
+        rows = self._connection.execute(
+            select(ExitFillRow)
+            .with_only_columns(
+                ExitFillRow.intent_id,
+                ExitFillRow.broker_order_id,
+                ExitFillRow.broker_trade_id,
+                ExitFillRow.quantity,
+                ExitFillRow.price,
+                ExitFillRow.filled_at,
+            )
+            .where(ExitFillRow.intent_id == func.any(list(intent_ids)))
+            .order_by(ExitFillRow.filled_at, ExitFillRow.broker_trade_id)
+        )
+        found: dict[UUID, list[Fill]] = {}
+        for row in rows:
+            values: dict[str, Any] = dict(row._mapping)
+            found.setdefault(values.pop("intent_id"), []).append(Fill(**values))
+        return found
+
+    def totals_of_trades(self, trade_ids: Sequence[UUID]) -> dict[UUID, int]:
+        """What is filled of each of these trades; a trade without fills is left out."""
+        rows = self._connection.execute(
+            select(ExitFillRow.trade_id, func.sum(ExitFillRow.quantity))
+            .where(ExitFillRow.trade_id == func.any(list(trade_ids)))
+            .group_by(ExitFillRow.trade_id)
+        )
+        return {trade_id: int(total) for trade_id, total in rows}

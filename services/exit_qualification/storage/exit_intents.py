@@ -1,0 +1,284 @@
+"""ExitIntentRepository: intents in and out; every change names the version that it read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.intent_state_machine import LIVE, PENDING_VIEW, check_transition
+from services.exit_qualification.domain.order_terms import OrderType
+from services.exit_qualification.models import ExitIntentRow
+from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, ProductType
+from shared.errors import NotFound, StaleVersion
+
+_table = ExitIntentRow.__table__
+_columns = [column for column in _table.c if column.name != "deleted_at"]
+_present = ExitIntentRow.deleted_at.is_(None)
+
+
+def to_intent(row: Row[Any]) -> ExitIntent:
+    """The intent in a row of all columns."""
+    values = dict(row._mapping)
+    values["status"] = IntentStatus(values["status"])
+    values["direction"] = Direction(values["direction"])
+    values["exit_reason"] = ExitReason(values["exit_reason"])
+    values["product_type"] = ProductType(values["product_type"])
+    values["order_type"] = OrderType(values["order_type"])
+    values["gates"] = tuple(values["gates"])
+    values["errors"] = tuple(values["errors"])
+    return ExitIntent(**values)
+
+
+class ExitIntentRepository:
+    """Intents of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    # reading
+
+    def get(self, intent_id: UUID) -> ExitIntent:
+        """One intent.
+
+        Raises
+        ------
+        NotFound
+            There is none of this id.
+        """
+        return self._one(select(*_columns).where(ExitIntentRow.intent_id == intent_id, _present), intent_id)
+
+    def lock(self, intent_id: UUID) -> ExitIntent:
+        """One intent, its row locked until the transaction ends; lock its trade's row before.
+
+        Raises
+        ------
+        NotFound
+            There is none of this id.
+        """
+        wanted = select(*_columns).where(ExitIntentRow.intent_id == intent_id, _present)
+        return self._one(wanted.with_for_update(), intent_id)
+
+    def find_by_unique_key(
+        self, trade_id: UUID, user_broker_id: str, exit_reason: ExitReason, episode_id: int
+    ) -> ExitIntent | None:
+        """The intent of an episode, if there is one."""
+        row = self._connection.execute(
+            select(*_columns).where(
+                ExitIntentRow.trade_id == trade_id,
+                ExitIntentRow.user_broker_id == user_broker_id,
+                ExitIntentRow.exit_reason == exit_reason,
+                ExitIntentRow.episode_id == episode_id,
+                _present,
+            )
+        ).one_or_none()
+        return None if row is None else to_intent(row)
+
+    def find_slot_holders(self, trade_ids: Sequence[UUID]) -> list[ExitIntent]:
+        """The executable intents of these trades that are live or FILLED, locked; lock the trades' rows before."""
+        wanted = (
+            select(*_columns)
+            .where(ExitIntentRow.trade_id == func.any(list(trade_ids)), holds_slot())
+            .order_by(ExitIntentRow.intent_id)
+            .with_for_update()
+        )
+        return self._all(wanted)
+
+    def find_pending(
+        self,
+        *,
+        symbol: str | None = None,
+        user_broker_id: str | None = None,
+        status: IntentStatus | None = None,
+        after: tuple[datetime, UUID] | None = None,
+        limit: int = 100,
+    ) -> list[ExitIntent]:
+        """Intents that have not ended, oldest first; `after` is (created_at, intent_id) of the page before's last."""
+        return self.find(statuses=PENDING_VIEW, symbol=symbol, user_broker_id=user_broker_id, status=status,
+                         after=after, limit=limit)  # fmt: skip
+
+    def find(
+        self,
+        *,
+        statuses: frozenset[IntentStatus] | None = None,
+        symbol: str | None = None,
+        user_broker_id: str | None = None,
+        status: IntentStatus | None = None,
+        trade_id: UUID | None = None,
+        after: tuple[datetime, UUID] | None = None,
+        limit: int = 100,
+    ) -> list[ExitIntent]:
+        """Intents that match everything given, oldest first."""
+        wanted = select(*_columns).where(_present)
+        if statuses is not None:
+            wanted = wanted.where(ExitIntentRow.status.in_(sorted(statuses)))
+        for column, value in (
+            (ExitIntentRow.symbol, symbol),
+            (ExitIntentRow.user_broker_id, user_broker_id),
+            (ExitIntentRow.status, status),
+            (ExitIntentRow.trade_id, trade_id),
+        ):
+            if value is not None:
+                wanted = wanted.where(column == value)
+        if after is not None:
+            created_at, intent_id = after
+            wanted = wanted.where(
+                or_(
+                    ExitIntentRow.created_at > created_at,
+                    and_(ExitIntentRow.created_at == created_at, ExitIntentRow.intent_id > intent_id),
+                )
+            )
+        return self._all(wanted.order_by(ExitIntentRow.created_at, ExitIntentRow.intent_id).limit(limit))
+
+    def find_pending_approved(self, limit: int) -> list[ExitIntent]:
+        """Executable APPROVED intents that no sender holds, oldest first, locked; rows locked by others are skipped."""
+        wanted = (
+            select(*_columns)
+            .where(
+                ExitIntentRow.status == IntentStatus.APPROVED,
+                ExitIntentRow.executable,
+                _present,
+                or_(ExitIntentRow.claimed_until.is_(None), ExitIntentRow.claimed_until <= func.clock_timestamp()),
+            )
+            .order_by(ExitIntentRow.created_at, ExitIntentRow.intent_id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        return self._all(wanted)
+
+    # writing
+
+    def insert(self, intents: Sequence[ExitIntent]) -> set[UUID]:
+        """Write new intents; the ids of those that were written. One whose key or slot is taken is left out."""
+        if not intents:
+            return set()
+        rows = [asdict(intent) | {"gates": list(intent.gates), "errors": list(intent.errors)} for intent in intents]
+        statement = insert(ExitIntentRow).on_conflict_do_nothing().returning(ExitIntentRow.intent_id)
+        return set(self._connection.execute(statement, rows).scalars())
+
+    def update_status(self, intent: ExitIntent, status: IntentStatus, **changes: Any) -> ExitIntent:
+        """Take a step of the state machine, with other changes of the row; the intent as it then stands.
+
+        Raises
+        ------
+        IllegalTransition
+            The state machine has no such step.
+        StaleVersion
+            The row is not at the version that was read.
+        """
+        if status != intent.status or status is IntentStatus.PARTIALLY_FILLED:
+            check_transition(intent.status, status, was_sent=intent.was_sent)
+        return self.update(intent, status=status, **changes)
+
+    def update_broker_order_id(self, intent: ExitIntent, broker_order_id: str) -> ExitIntent:
+        """Remember under which id the broker has the order.
+
+        Raises
+        ------
+        StaleVersion
+            The row is not at the version that was read.
+        """
+        return self.update(intent, broker_order_id=broker_order_id)
+
+    def mark_submitting(self, intent: ExitIntent, *, at: datetime, claimed_until: datetime) -> ExitIntent:
+        """APPROVED → SUBMITTING, to be committed before the broker is called."""
+        return self.update_status(
+            intent,
+            IntentStatus.SUBMITTING,
+            submitted_at=at,
+            claimed_until=claimed_until,
+            attempts=intent.attempts + 1,
+        )
+
+    def mark_unknown(self, intent: ExitIntent) -> ExitIntent:
+        """SUBMITTING → UNKNOWN: the broker may or may not have the order."""
+        return self.update_status(intent, IntentStatus.UNKNOWN, absent_since=None)
+
+    def mark_placed(self, intent: ExitIntent, *, broker_order_id: str, at: datetime) -> ExitIntent:
+        """The broker has the order."""
+        return self.update_status(
+            intent, IntentStatus.PLACED, broker_order_id=broker_order_id, placed_at=at, absent_since=None
+        )
+
+    def mark_partially_filled(
+        self, intent: ExitIntent, *, broker_order_id: str, filled_quantity: int, average_price: Decimal, at: datetime
+    ) -> ExitIntent:
+        """Some of it is filled; `at` counts as placed where no placing was seen."""
+        return self.update_status(
+            intent,
+            IntentStatus.PARTIALLY_FILLED,
+            broker_order_id=broker_order_id,
+            filled_quantity=filled_quantity,
+            average_price=average_price,
+            placed_at=intent.placed_at or at,
+        )
+
+    def mark_filled(
+        self, intent: ExitIntent, *, broker_order_id: str, average_price: Decimal, at: datetime, late: bool = False
+    ) -> ExitIntent:
+        """All of it is filled; `late` if it had ended before."""
+        return self.update_status(
+            intent,
+            IntentStatus.FILLED,
+            broker_order_id=broker_order_id,
+            filled_quantity=intent.quantity,
+            average_price=average_price,
+            placed_at=intent.placed_at or at,
+            filled_at=at,
+            ended_at=at,
+            late_filled=intent.late_filled or late,
+        )
+
+    def mark_failed(self, intent: ExitIntent, *, code: str, message: str, at: datetime) -> ExitIntent:
+        """The order was refused, or is proven never to have been placed."""
+        return self.update_status(
+            intent, IntentStatus.FAILED, error_code=code, error_message=message[:2000], ended_at=at
+        )
+
+    def mark_cancelled(self, intent: ExitIntent, *, reason: str, at: datetime, **changes: Any) -> ExitIntent:
+        """It will not go on."""
+        return self.update_status(intent, IntentStatus.CANCELLED, cancel_reason=reason, ended_at=at, **changes)
+
+    def update(self, intent: ExitIntent, **changes: Any) -> ExitIntent:
+        """Change columns of the row at the version that was read; the intent as it then stands.
+
+        Raises
+        ------
+        StaleVersion
+            The row is not at that version any more.
+        """
+        row = self._connection.execute(
+            update(ExitIntentRow)
+            .where(ExitIntentRow.intent_id == intent.intent_id, ExitIntentRow.version == intent.version)
+            .values(version=intent.version + 1, **changes)
+            .returning(*_columns)
+        ).one_or_none()
+        if row is None:
+            raise StaleVersion(f"intent {intent.intent_id} is not at version {intent.version} any more")
+        return to_intent(row)
+
+    def _all(self, wanted: Select[Any]) -> list[ExitIntent]:
+        return [to_intent(row) for row in self._connection.execute(wanted)]
+
+    def _one(self, wanted: Select[Any], intent_id: UUID) -> ExitIntent:
+        row = self._connection.execute(wanted).one_or_none()
+        if row is None:
+            raise NotFound(f"no exit intent {intent_id}")
+        return to_intent(row)
+
+
+def holds_slot() -> ColumnElement[bool]:
+    """Whether an intent holds its trade's one slot: the condition of the index ``exit_intents_one_live``."""
+    return and_(
+        ExitIntentRow.executable,
+        _present,
+        ExitIntentRow.exit_reason != ExitReason.EXTERNAL,
+        ExitIntentRow.status.in_(sorted(LIVE | {IntentStatus.FILLED})),
+    )

@@ -1,0 +1,99 @@
+"""OpenTradeRepository: the projection of trades.v1; its rows are the lock under which exits are decided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from services.exit_qualification.domain.open_trade import OpenTrade
+from services.exit_qualification.models import OpenTradeRow
+from shared.contracts.trades import ExitPlan, TradeOpened
+from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
+from shared.money import to_units
+
+
+@dataclass(frozen=True, slots=True)
+class TradeProjection:
+    """A trade as exit qualification knows it: what the engine needs, and whether it is open."""
+
+    trade: OpenTrade
+    status: TradeStatus
+
+
+def open_trade(row: Row[Any]) -> OpenTrade:
+    """What the engine needs of a row of ``open_trades``."""
+    plan = ExitPlan.model_validate(row.exit_plan)
+    return OpenTrade(
+        trade_id=row.trade_id,
+        symbol=row.symbol,
+        direction=Direction(row.direction),
+        quantity=row.quantity,
+        product_type=ProductType(row.product_type),
+        user_broker_id=row.user_broker_id,
+        entry_price=to_units(row.entry_price),
+        target=None if plan.target is None else to_units(plan.target),
+        stop_loss=None if plan.stop_loss is None else to_units(plan.stop_loss),
+    )
+
+
+class OpenTradeRepository:
+    """Projected trades of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def insert_opened(self, events: Sequence[tuple[TradeOpened, int]]) -> None:
+        """Project opened trades, each with its partition; one that is known already stays as it is."""
+        if not events:
+            return
+        rows = [
+            {
+                "trade_id": event.trade_id,
+                "symbol": event.symbol,
+                "partition": partition,
+                "user_broker_id": event.user_broker_id,
+                "direction": event.direction,
+                "product_type": event.product_type,
+                "quantity": event.quantity,
+                "entry_price": event.entry_price,
+                "exit_plan": event.exit_plan.model_dump(mode="json", exclude_none=True),
+                "entered_at": event.entered_at,
+            }
+            for event, partition in events
+        ]
+        self._connection.execute(insert(OpenTradeRow).on_conflict_do_nothing(), rows)
+
+    def mark_closed(self, trade_ids: Sequence[UUID]) -> None:
+        """The trades are closed; rows are locked in sorted order."""
+        if not trade_ids:
+            return
+        self.lock(trade_ids)
+        self._connection.execute(
+            update(OpenTradeRow)
+            .where(OpenTradeRow.trade_id == func.any(list(trade_ids)), OpenTradeRow.status == TradeStatus.OPEN)
+            .values(status=TradeStatus.CLOSED, updated_at=func.clock_timestamp())
+        )
+
+    def lock(self, trade_ids: Sequence[UUID]) -> dict[UUID, TradeProjection]:
+        """The trades, their rows locked in sorted order until the transaction ends; unknown ones are left out."""
+        rows = self._connection.execute(
+            select(*OpenTradeRow.__table__.c)
+            .where(OpenTradeRow.trade_id == func.any(sorted(set(trade_ids))))
+            .order_by(OpenTradeRow.trade_id)
+            .with_for_update()
+        )
+        return {row.trade_id: TradeProjection(open_trade(row), TradeStatus(row.status)) for row in rows}
+
+    def open_in(self, partitions: Sequence[int]) -> list[OpenTrade]:
+        """Every open trade of these partitions."""
+        rows = self._connection.execute(
+            select(*OpenTradeRow.__table__.c).where(
+                OpenTradeRow.partition == func.any(list(partitions)), OpenTradeRow.status == TradeStatus.OPEN
+            )
+        )
+        return [open_trade(row) for row in rows]

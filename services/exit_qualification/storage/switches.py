@@ -1,0 +1,168 @@
+"""SwitchRepository: what operators have set: kill switch, rollout, user brokers; every change is audited."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from services.exit_qualification.domain.gates import Rollout
+from services.exit_qualification.domain.order_terms import BrokerStatus
+from services.exit_qualification.models import AuditRow, KillSwitchRow, RolloutRow, UserBrokerRow
+from shared.contracts.vocabulary import KillSwitchMode, RolloutMode
+from shared.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Who changes a setting, and why."""
+
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserBroker:
+    """An account that exits are executed at."""
+
+    user_broker_id: str
+    broker: str
+    account: str
+    root_url: str
+    status: BrokerStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """All that gates ask of operators' settings, read at one instant."""
+
+    kill_switch: KillSwitchMode
+    rollout: Rollout
+    brokers: dict[str, UserBroker]
+
+    def broker_status(self, user_broker_id: str) -> BrokerStatus | None:
+        """Whether the user broker is connected; None if it is not known."""
+        broker = self.brokers.get(user_broker_id)
+        return None if broker is None else broker.status
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A one-row setting as operators see it."""
+
+    values: dict[str, Any]
+    reason: str
+    updated_by: str
+    updated_at: datetime
+
+
+class SwitchRepository:
+    """Operators' settings of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def read(self) -> Switches:
+        """Everything the gates ask for."""
+        rollout = self._connection.execute(select(*RolloutRow.__table__.c)).one()
+        return Switches(
+            kill_switch=KillSwitchMode(self._connection.execute(select(KillSwitchRow.mode)).scalar_one()),
+            rollout=Rollout(RolloutMode(rollout.mode), frozenset(rollout.symbols), frozenset(rollout.user_broker_ids)),
+            brokers={broker.user_broker_id: broker for broker in self.brokers()},
+        )
+
+    def brokers(self) -> list[UserBroker]:
+        """Every user broker, by id."""
+        rows = self._connection.execute(select(*UserBrokerRow.__table__.c).order_by(UserBrokerRow.user_broker_id))
+        return [_broker(row) for row in rows]
+
+    def broker(self, user_broker_id: str) -> UserBroker:
+        """One user broker.
+
+        Raises
+        ------
+        NotFound
+            There is none of this id.
+        """
+        wanted = select(*UserBrokerRow.__table__.c).where(UserBrokerRow.user_broker_id == user_broker_id)
+        row = self._connection.execute(wanted).one_or_none()
+        if row is None:
+            raise NotFound(f"no user broker {user_broker_id!r}")
+        return _broker(row)
+
+    def put_broker(self, broker: UserBroker, change: Change) -> None:
+        """Add a user broker or change it."""
+        values = {
+            "broker": broker.broker,
+            "account": broker.account,
+            "root_url": broker.root_url,
+            "status": broker.status,
+        }
+        wanted = select(*UserBrokerRow.__table__.c).where(UserBrokerRow.user_broker_id == broker.user_broker_id)
+        before = self._connection.execute(wanted.with_for_update()).one_or_none()
+        statement = upsert(UserBrokerRow).values(user_broker_id=broker.user_broker_id, **values)
+        self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["user_broker_id"], set_=values | {"updated_at": func.clock_timestamp()}
+            )
+        )
+        old = None if before is None else {name: before._mapping[name] for name in values}
+        self.audit(change, "broker.put", broker.user_broker_id, old, values)
+
+    def kill_switch(self) -> Setting:
+        """The kill switch as operators see it."""
+        return self._setting(KillSwitchRow.__table__)  # type: ignore[arg-type]  # declared as FromClause
+
+    def put_kill_switch(self, mode: KillSwitchMode, change: Change) -> None:
+        """Stop things, or let them go on."""
+        self._put(KillSwitchRow.__table__, "kill_switch.put", {"mode": str(mode)}, change)  # type: ignore[arg-type]  # declared as FromClause
+
+    def rollout(self) -> Setting:
+        """The rollout as operators see it."""
+        return self._setting(RolloutRow.__table__)  # type: ignore[arg-type]  # declared as FromClause
+
+    def put_rollout(self, rollout: Rollout, change: Change) -> None:
+        """Switch the pipeline on or off, further or less far."""
+        values = {
+            "mode": str(rollout.mode),
+            "symbols": sorted(rollout.symbols),
+            "user_broker_ids": sorted(rollout.user_broker_ids),
+        }
+        self._put(RolloutRow.__table__, "rollout.put", values, change)  # type: ignore[arg-type]  # declared as FromClause
+
+    def audit(
+        self,
+        change: Change,
+        action: str,
+        subject: str,
+        before: dict[str, Any] | None = None,
+        after: dict[str, Any] | None = None,
+    ) -> None:
+        """Write an act of an operator down."""
+        self._connection.execute(
+            insert(AuditRow).values(
+                actor=change.actor, action=action, subject=subject, before=before, after=after, reason=change.reason
+            )
+        )
+
+    def _setting(self, table: Table) -> Setting:
+        row = self._connection.execute(select(*table.c)).one()._mapping
+        about = ("only_row", "reason", "updated_by", "updated_at")
+        values = {name: value for name, value in row.items() if name not in about}
+        return Setting(values, row["reason"], row["updated_by"], row["updated_at"])
+
+    def _put(self, table: Table, action: str, values: dict[str, Any], change: Change) -> None:
+        before = self._connection.execute(select(*table.c).with_for_update()).one()._mapping
+        self._connection.execute(
+            update(table).values(
+                **values, reason=change.reason, updated_by=change.actor, updated_at=func.clock_timestamp()
+            )
+        )
+        self.audit(change, action, table.name, {name: before[name] for name in values}, values)
+
+
+def _broker(row: Row[Any]) -> UserBroker:
+    return UserBroker(row.user_broker_id, row.broker, row.account, row.root_url, BrokerStatus(row.status))
