@@ -56,6 +56,7 @@ class Child:
             It cannot be started.
         """
         self.command = command
+        self._asked = False
         account = command.account
         with _open_log(command.log_file) as log:
             self._process = subprocess.Popen(
@@ -87,7 +88,7 @@ class Child:
         return self._process.wait(limit_s)
 
     def stop(self, limit_s: float, force_limit_s: float = 5) -> None:
-        """Ask it to end, then insist; returns when it has ended."""
+        """Ask it to end, unless it was asked before, then insist; returns when it has ended."""
         self.ask_to_stop()
         for wait_s, insist in ((limit_s, self.command.force_signal), (force_limit_s, signal.SIGKILL)):
             try:
@@ -97,8 +98,10 @@ class Child:
         self._process.wait()
 
     def ask_to_stop(self) -> None:
-        """Send its stop signal, if it still runs."""
-        self._process.send_signal(self.command.stop_signal)
+        """Send its stop signal, once: many a program takes the second for impatience."""
+        if not self._asked:
+            self._asked = True
+            self._process.send_signal(self.command.stop_signal)
 
 
 def last_lines(log_file: Path, count: int = 15) -> str:

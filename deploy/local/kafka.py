@@ -57,8 +57,8 @@ class ApacheKafka(ChildServer):
     """
 
     survives_restart = True
-    start_limit_s = 90
-    stop_limit_s = 30
+    start_limit_s: float = 90
+    stop_limit_s: float = 30
 
     def __init__(self, data_dir: Path, port: int, controller_port: int, *, log_file: Path | None = None) -> None:
         super().__init__("kafka", log_file or data_dir / "kafka.log")
@@ -73,6 +73,11 @@ class ApacheKafka(ChildServer):
     def bootstrap_servers(self) -> str:
         """Where clients begin: ``host:port``."""
         return f"{LOOPBACK}:{self._port}"
+
+    @property
+    def probe(self) -> str:
+        """``kafka://host:port``."""
+        return f"kafka://{self.bootstrap_servers}"
 
     def command(self) -> Command:
         """The broker on its configuration file."""

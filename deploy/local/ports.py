@@ -23,16 +23,23 @@ class PortBook:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._ports: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
+        self._remembered: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
+        self._settled: dict[str, int] = {}
 
     def port(self, name: str) -> int:
-        """The port of `name`: the remembered one if nobody else listens on it by now, else a free one."""
-        remembered = self._ports.get(name)
+        """The port of `name`, the same each time: the one of old unless somebody took it, else a free one."""
+        if name not in self._settled:
+            self._settled[name] = self._choose(name)
+        return self._settled[name]
+
+    def _choose(self, name: str) -> int:
+        remembered = self._remembered.get(name)
         if remembered is not None and is_free(remembered):
             return remembered
-        self._ports[name] = free_port(str(self._file), avoid=set(self._ports.values()))
-        write_private(self._file, json.dumps(self._ports, indent=2))
-        return self._ports[name]
+        port = free_port(str(self._file), avoid=set(self._remembered.values()))
+        self._remembered[name] = port
+        write_private(self._file, json.dumps(self._remembered, indent=2))
+        return port
 
 
 def free_port(seed: str, avoid: set[int] | None = None) -> int:

@@ -55,7 +55,7 @@ class EmbeddedPostgres(ChildServer):
         By default ``postgres.log`` in the data directory.
     """
 
-    stop_limit_s = 30
+    stop_limit_s: float = 30
 
     def __init__(
         self,
@@ -78,6 +78,11 @@ class EmbeddedPostgres(ChildServer):
     def admin_url(self) -> str:
         """``postgresql://`` URL of the superuser and its own database."""
         return f"postgresql://{SUPERUSER}:{quote(self._password, safe='')}@{LOOPBACK}:{self._port}/postgres"
+
+    @property
+    def probe(self) -> str:
+        """``postgresql://host:port``, without a password."""
+        return f"postgresql://{LOOPBACK}:{self._port}"
 
     def command(self) -> Command:
         """The server with its settings; a fast shutdown ends it, an immediate one if that takes too long."""

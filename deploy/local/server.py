@@ -27,6 +27,11 @@ class Server(Protocol):
         ...
 
     @property
+    def probe(self) -> str:
+        """What another process can ask whether it serves: a URL of scheme http, kafka or postgresql."""
+        ...
+
+    @property
     def pid(self) -> int | None:
         """Its process id while it runs."""
         ...
@@ -84,6 +89,11 @@ class ChildServer:
     def exit_status(self) -> int | None:
         """How it ended; None while it runs or before it was started."""
         return self._child.exit_status if self._child else None
+
+    @property
+    def probe(self) -> str:
+        """What another process can ask whether it serves; here nothing."""
+        return ""
 
     def command(self) -> Command:
         """What to run; called before each start."""

@@ -34,7 +34,7 @@ class Tansu(ChildServer):
     """
 
     survives_restart = False
-    stop_limit_s = 5
+    stop_limit_s: float = 5
 
     def __init__(self, data_dir: Path, port: int, *, log_file: Path | None = None) -> None:
         super().__init__("kafka", log_file or data_dir / "kafka.log")
@@ -51,6 +51,11 @@ class Tansu(ChildServer):
         """Start it, with an empty log."""
         make_passable(self._data_dir, self._account)
         super().launch()
+
+    @property
+    def probe(self) -> str:
+        """``kafka://host:port``."""
+        return f"kafka://{self.bootstrap_servers}"
 
     def command(self) -> Command:
         """The broker; each start is another cluster, as its log is another log."""

@@ -1,0 +1,50 @@
+"""The secrets of one local stack, made once and kept in its data directory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from deploy.local.private_files import write_private
+from shared.ids import new_secret
+
+PAPER = "paper"
+"""The one user broker of a local stack."""
+
+
+class Credentials(BaseModel):
+    """Every secret; a field added later is made when an older file is read."""
+
+    model_config = ConfigDict(frozen=True)
+
+    postgres_password: str = Field(default_factory=new_secret, repr=False)
+    migrator_password: str = Field(default_factory=new_secret, repr=False)
+    exit_password: str = Field(default_factory=new_secret, repr=False)
+    trade_password: str = Field(default_factory=new_secret, repr=False)
+    relay_password: str = Field(default_factory=new_secret, repr=False)
+    operator_token: str = Field(default_factory=new_secret, repr=False)
+    broker_api_key: str = Field(default_factory=new_secret, repr=False)
+    broker_api_secret: str = Field(default_factory=new_secret, repr=False)
+    broker_access_token: str = Field(default_factory=new_secret, repr=False)
+
+    @classmethod
+    def of(cls, file: Path) -> Self:
+        """Those of the file, which is written (mode 600) if it is not there or lacks one."""
+        kept = cls.model_validate_json(file.read_text()) if file.exists() else cls()
+        write_private(file, kept.model_dump_json(indent=2))
+        return kept
+
+    def broker_credentials(self) -> str:
+        """The paper broker's account, as the setting of that name wants it."""
+        return json.dumps(
+            {
+                PAPER: {
+                    "api_key": self.broker_api_key,
+                    "api_secret": self.broker_api_secret,
+                    "access_token": self.broker_access_token,
+                }
+            }
+        )

@@ -1,0 +1,128 @@
+"""Which process of the design is told what: each gets its own credentials and no other's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from deploy.local.credentials import Credentials
+from deploy.local.data_directory import DataDirectory
+from deploy.local.databases import Databases
+from deploy.local.ports import LOOPBACK, PortBook
+from deploy.local.service_process import ServiceProcess
+from shared import roles
+from shared.errors import ConfigurationError
+from shared.settings import PREFIX
+
+PAPER_BROKER = "paper-broker"
+EXIT_API = "exit-api"
+TRADE_API = "trade-api"
+RELAY = "relay"
+_EXIT_WORKERS = ("exit-ticks", "exit-orders", EXIT_API)
+_TRADE_WORKERS = ("trade-fills", TRADE_API)
+
+RELAYS = (RELAY,)
+"""They stop after the others, so that what those wrote last is still published."""
+WORKERS = (PAPER_BROKER, *_TRADE_WORKERS, *_EXIT_WORKERS)
+SERVICES = (*RELAYS, *WORKERS)
+
+# What a caller may set for all processes; the rest is the stack's to say, or a secret of one of them.
+_OURS = frozenset(
+    PREFIX + name
+    for name in (
+        "EXIT_DATABASE_URL",
+        "TRADE_DATABASE_URL",
+        "ADMIN_DATABASE_URL",
+        "EXIT_ROLE_PASSWORD",
+        "TRADE_ROLE_PASSWORD",
+        "RELAY_ROLE_PASSWORD",
+        "MIGRATOR_ROLE_PASSWORD",
+        "KAFKA_BOOTSTRAP_SERVERS",
+        "HTTP_HOST",
+        "HTTP_PORT",
+        "PUBLIC_TOKEN",
+        "EXIT_API_URL",
+        "TRADE_API_URL",
+        "BROKER_CREDENTIALS",
+        "PAPER_BROKER_DIR",
+        "SECRETS_DIR",
+    )
+)
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Everything that processes of one stack need to find one another."""
+
+    directory: DataDirectory
+    ports: PortBook
+    credentials: Credentials = field(repr=False)
+    databases: Databases
+    bootstrap_servers: str
+
+    def url(self, service: str) -> str:
+        """Root of a service's HTTP."""
+        return f"http://{LOOPBACK}:{self.ports.port(service)}"
+
+    def environment(self, service: str) -> dict[str, str]:
+        """The settings of a service, as environment variables."""
+        return {
+            **_tuning(os.environ),
+            f"{PREFIX}KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
+            **self._database_settings(service),
+            **self._broker_settings(service),
+        }
+
+    def _database_settings(self, service: str) -> dict[str, str]:
+        exit_setting, trade_setting = f"{PREFIX}EXIT_DATABASE_URL", f"{PREFIX}TRADE_DATABASE_URL"
+        if service in _EXIT_WORKERS:
+            return {exit_setting: self.databases.exit_url(roles.EXIT)}
+        if service in _TRADE_WORKERS:
+            return {trade_setting: self.databases.trade_url(roles.TRADE)}
+        if service == RELAY:
+            return {
+                exit_setting: self.databases.exit_url(roles.RELAY),
+                trade_setting: self.databases.trade_url(roles.RELAY),
+            }
+        return {}
+
+    def _broker_settings(self, service: str) -> dict[str, str]:
+        settings = {}
+        if service in ("exit-orders", EXIT_API, PAPER_BROKER):
+            settings[f"{PREFIX}BROKER_CREDENTIALS"] = self.credentials.broker_credentials()
+        if service == PAPER_BROKER:
+            settings[f"{PREFIX}PAPER_BROKER_DIR"] = str(self.directory.paper_broker)
+        return settings
+
+    def process(self, service: str) -> ServiceProcess:
+        """The service as a process that can be started."""
+        return ServiceProcess(
+            service,
+            self.ports.port(service),
+            self.environment(service),
+            directory=self.directory.root,
+            log_file=self.directory.log_file(service),
+        )
+
+
+def chosen(names: Collection[str], restrict_to: Collection[str] | None) -> list[str]:
+    """Those of `names` that are to run, in their order.
+
+    Raises
+    ------
+    ConfigurationError
+        `restrict_to` has a name that is no service.
+    """
+    unknown = set(restrict_to or ()) - set(SERVICES)
+    if unknown:
+        raise ConfigurationError(f"no such processes: {', '.join(sorted(unknown))}; there are {', '.join(SERVICES)}")
+    return [name for name in names if restrict_to is None or name in restrict_to]
+
+
+def _tuning(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(PREFIX) and name not in _OURS and not name.startswith(f"{PREFIX}TEST_")
+    }

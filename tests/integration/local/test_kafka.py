@@ -1,0 +1,163 @@
+"""The embedded brokers, and which of them is chosen."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its own re-export
+
+from deploy.local import choice
+from deploy.local.broker import Broker
+from deploy.local.choice import KafkaChoice, decide
+from deploy.local.kafka import ApacheKafka
+from deploy.local.tansu import Tansu
+from shared.errors import ConfigurationError
+from tests.support.servers import make_broker
+
+TOPIC = "kept"
+QUIET = {"log_level": 0}
+
+
+@pytest.fixture
+def apache(directory: Path) -> Iterator[ApacheKafka]:
+    broker = make_broker(KafkaChoice.APACHE, directory)
+    assert isinstance(broker, ApacheKafka)
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def tansu(directory: Path) -> Iterator[Tansu]:
+    broker = make_broker(KafkaChoice.TANSU, directory)
+    assert isinstance(broker, Tansu)
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def no_java(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.delenv(choice.EXTERNAL_SETTING, raising=False)
+
+
+def _make_topic(broker: Broker, partitions: int = 3) -> None:
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers, **QUIET})
+    for future in admin.create_topics([NewTopic(TOPIC, partitions, 1)]).values():
+        future.result(timeout=15)
+
+
+def _produce(broker: Broker, value: bytes) -> None:
+    producer = Producer(
+        {"bootstrap.servers": broker.bootstrap_servers, "enable.idempotence": True, "acks": "all", **QUIET}
+    )
+    producer.produce(TOPIC, value=value, key=b"key")
+    assert producer.flush(20) == 0
+
+
+def _first_value(broker: Broker) -> bytes | None:
+    consumer = Consumer(
+        {
+            "bootstrap.servers": broker.bootstrap_servers,
+            "group.id": "reader",
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            **QUIET,
+        }
+    )
+    consumer.subscribe([TOPIC])
+    try:
+        message = consumer.poll(30)
+        return message.value() if message is not None else None
+    finally:
+        consumer.close()
+
+
+@pytest.mark.apache
+def test_what_apache_kafka_acknowledged_is_there_after_a_restart_and_after_kill_9(
+    apache: ApacheKafka,
+) -> None:
+    _make_topic(apache)
+    _produce(apache, b"first")
+    apache.stop()
+    apache.start()
+    assert _first_value(apache) == b"first"
+    assert apache.pid is not None
+    os.kill(apache.pid, signal.SIGKILL)
+    apache.start()
+    assert _first_value(apache) == b"first"
+
+
+@pytest.mark.apache
+def test_apache_kafka_makes_no_topic_that_nobody_asked_for(apache: ApacheKafka) -> None:
+    producer = Producer(
+        {
+            "bootstrap.servers": apache.bootstrap_servers,
+            "topic.metadata.propagation.max.ms": 0,
+            "message.timeout.ms": 5000,
+            **QUIET,
+        }
+    )
+    failures: list[KafkaError | None] = []
+    producer.produce("unknown", value=b"x", on_delivery=lambda error, _: failures.append(error))
+    producer.flush(20)
+    assert [error.code() for error in failures if error] == [KafkaError.UNKNOWN_TOPIC_OR_PART]
+
+
+def test_tansu_carries_records_and_forgets_them_when_it_ends(tansu: Tansu) -> None:
+    _make_topic(tansu)
+    _produce(tansu, b"first")
+    assert _first_value(tansu) == b"first"
+    tansu.stop()
+    tansu.start()
+    admin = AdminClient({"bootstrap.servers": tansu.bootstrap_servers, **QUIET})
+    assert TOPIC not in admin.list_topics(timeout=15).topics
+
+
+def test_a_stopped_broker_answers_nobody(tansu: Tansu) -> None:
+    assert tansu.is_ready()
+    tansu.stop()
+    assert not tansu.is_ready()
+    with pytest.raises(KafkaException):
+        AdminClient({"bootstrap.servers": tansu.bootstrap_servers, **QUIET}).list_topics(timeout=1)
+
+
+@pytest.mark.usefixtures("no_java")
+def test_without_java_tansu_is_chosen_and_one_line_says_what_is_missing_and_what_it_costs() -> None:
+    decision = decide(KafkaChoice.AUTO)
+    assert decision.kafka is KafkaChoice.TANSU
+    assert "no Java" in decision.note
+    assert "nothing survives its process" in decision.note
+    assert "\n" not in decision.note
+
+
+@pytest.mark.usefixtures("no_java")
+def test_apache_kafka_asked_for_by_name_is_not_replaced() -> None:
+    with pytest.raises(ConfigurationError, match="no Java"):
+        decide(KafkaChoice.APACHE)
+
+
+def test_without_maven_and_without_jars_tansu_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(choice.EXTERNAL_SETTING, raising=False)
+    monkeypatch.setattr(choice, "find_java", lambda account: Path("/usr/bin/java"))
+    monkeypatch.setattr(choice, "jars_cached", lambda: False)
+    monkeypatch.setenv("PATH", "/nonexistent")
+    decision = decide(KafkaChoice.AUTO)
+    assert decision.kafka is KafkaChoice.TANSU
+    assert "no Maven" in decision.note
+
+
+def test_an_external_cluster_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(choice.EXTERNAL_SETTING, raising=False)
+    with pytest.raises(ConfigurationError, match=choice.EXTERNAL_SETTING):
+        decide(KafkaChoice.EXTERNAL)
+    monkeypatch.setenv(choice.EXTERNAL_SETTING, "broker:9092")
+    assert decide(KafkaChoice.EXTERNAL).bootstrap_servers == "broker:9092"
+    assert decide(KafkaChoice.AUTO).kafka is KafkaChoice.EXTERNAL

@@ -1,0 +1,140 @@
+"""The local stack as a whole, with its servers and without its services."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from deploy.local import stack
+from deploy.local.choice import KafkaChoice
+from deploy.local.process_book import SUPERVISOR
+from deploy.local.stack import StackOptions
+from shared.errors import NotFound
+from tests.support.waiting import wait_until
+
+PROMISED = {
+    "exit_api",
+    "trade_api",
+    "paper_broker",
+    "kafka_bootstrap_servers",
+    "exit_database_url",
+    "trade_database_url",
+    "admin_database_url",
+    "token",
+    "processes",
+}
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def running(directory: Path, said: list[str]) -> Iterator[StackOptions]:
+    """A stack on Tansu, which starts fastest."""
+    options = StackOptions(directory, KafkaChoice.TANSU, restrict_to=())
+    assert stack.up_detached(options, said.append) == 0, said
+    yield options
+    assert stack.down(directory, said.append) == 0, said
+
+
+def _run(url: str, statement: str) -> object:
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(statement.encode())
+        return cursor.fetchone() if cursor.description else None
+
+
+def test_stack_json_says_where_everything_is_and_only_its_owner_may_read_it(running: StackOptions) -> None:
+    told = stack.read_stack(running.data_dir)
+    assert set(told) >= PROMISED
+    assert set(told["processes"]) == {"postgres", "kafka", SUPERVISOR}
+    assert stat.S_IMODE((running.data_dir / "stack.json").stat().st_mode) == 0o600
+    assert _run(told["exit_database_url"], "SELECT current_user") == ("exitflow_exit",)
+    assert _run(told["trade_database_url"], "SELECT current_user") == ("exitflow_trade",)
+    assert _run(told["admin_database_url"], "SELECT mode FROM exit_qualification.rollout") == ("full",)
+
+
+def test_a_second_up_on_a_running_stack_says_so_and_fails(running: StackOptions) -> None:
+    said: list[str] = []
+    assert stack.up(running, said.append) == 1
+    assert stack.up_detached(running, said.append) == 1
+    assert len(said) == 2
+    assert all("already runs" in line for line in said)
+
+
+def test_a_killed_server_is_started_again_and_stack_json_follows(running: StackOptions) -> None:
+    before = stack.read_stack(running.data_dir)["processes"]["postgres"]
+    os.kill(before, signal.SIGKILL)
+
+    def another() -> bool:
+        return bool(stack.read_stack(running.data_dir)["processes"].get("postgres", before) != before)
+
+    wait_until(another, "another PostgreSQL")
+    wait_until(lambda: stack.status(running.data_dir).ready, "readiness")
+    restarts = {process.name: process.restarts for process in stack.status(running.data_dir).processes}
+    assert restarts == {"postgres": 1, "kafka": 0}
+
+
+def test_everything_ends_with_a_supervisor_that_is_killed_and_the_next_up_works(
+    running: StackOptions, said: list[str]
+) -> None:
+    processes = stack.read_stack(running.data_dir)["processes"]
+    others = [psutil.Process(pid) for name, pid in processes.items() if name != SUPERVISOR]
+    os.kill(processes[SUPERVISOR], signal.SIGKILL)
+    _, alive = psutil.wait_procs(others, timeout=30)
+    assert alive == []
+    assert stack.up_detached(running, said.append) == 0, said
+
+
+def test_a_stack_whose_log_is_gone_begins_with_a_fresh_database_and_says_so(
+    running: StackOptions, said: list[str]
+) -> None:
+    _run(stack.read_stack(running.data_dir)["admin_database_url"], "CREATE TABLE marker ()")
+    stack.down(running.data_dir, said.append)
+    assert stack.up_detached(running, said.append) == 0, said
+    assert any("fresh database" in line for line in said)
+    url = stack.read_stack(running.data_dir)["admin_database_url"]
+    assert _run(url, "SELECT to_regclass('marker')") == (None,)
+
+
+@pytest.mark.apache
+def test_a_stack_on_apache_kafka_resumes_with_its_data_its_ports_and_its_secrets(
+    directory: Path, said: list[str]
+) -> None:
+    options = StackOptions(directory, KafkaChoice.APACHE, restrict_to=())
+    assert stack.up_detached(options, said.append) == 0, said
+    first = stack.read_stack(directory)
+    _run(first["admin_database_url"], "CREATE TABLE marker ()")
+    assert stack.down(directory, said.append) == 0
+    assert stack.up_detached(options, said.append) == 0, said
+    second = stack.read_stack(directory)
+    assert stack.down(directory, said.append) == 0
+    assert {**first, "processes": None} == {**second, "processes": None}
+    assert "topics: 0 made" in " ".join(said)
+
+
+@pytest.mark.apache
+def test_data_that_belongs_to_apache_kafka_is_not_thrown_away_for_tansu(directory: Path, said: list[str]) -> None:
+    (directory / "kafka.kind").write_text("apache")
+    assert stack.up(StackOptions(directory, KafkaChoice.TANSU, restrict_to=()), said.append) == 1
+    assert "belongs to Kafka 'apache'" in said[-1]
+
+
+def test_nothing_runs_and_nothing_is_told_where_no_stack_was_started(directory: Path) -> None:
+    with pytest.raises(NotFound, match="exitflow up"):
+        stack.read_stack(directory)
+    assert not stack.status(directory).running
+    assert stack.down(directory, lambda line: None) == 0
+
+
+def test_a_process_that_does_not_exist_cannot_be_asked_for(directory: Path, said: list[str]) -> None:
+    assert stack.up(StackOptions(directory, KafkaChoice.TANSU, restrict_to=("exit-tics",)), said.append) == 1
+    assert "no such processes: exit-tics" in said[-1]

@@ -1,0 +1,168 @@
+"""The supervisor, over programs that are tiny and real."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deploy.local.child import Command, clean_environment
+from deploy.local.process_book import Entry, end_leftovers, entry_of, write_processes
+from deploy.local.restarts import Backoff
+from deploy.local.server import ChildServer
+from deploy.local.supervisor import Supervisor
+from shared.errors import Unavailable
+from tests.support.waiting import wait_until
+
+SLEEPS = "import time; print('up', flush=True); time.sleep(600)"
+ENDS = "raise SystemExit(7)"
+STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+NOTES_ITS_END = """
+import signal, sys, time
+def end(*_):
+    open(sys.argv[2], 'a').write(sys.argv[1] + ' ')
+    sys.exit(0)
+signal.signal(15, end)
+print('up', flush=True)
+time.sleep(600)
+"""
+
+
+class Tiny(ChildServer):
+    """A Python program that is ready once it has printed something."""
+
+    stop_limit_s: float = 10
+
+    def __init__(self, name: str, program: str, directory: Path, *arguments: str) -> None:
+        super().__init__(name, directory / f"{name}.log")
+        self._argv = [sys.executable, "-S", "-c", program, *arguments]
+        self._directory = directory
+
+    def command(self) -> Command:
+        return Command(self._argv, self.log_file, self._directory, clean_environment())
+
+    def is_ready(self) -> bool:
+        return self.pid is not None and self.log_file.stat().st_size > 0
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def supervisor(said: list[str]) -> Iterator[Supervisor]:
+    supervisor = Supervisor(said.append, lambda: None, backoff=Backoff(first_s=0.01, longest_s=0.05))
+    yield supervisor
+    supervisor.stop()
+
+
+def _entry(server: ChildServer) -> Entry:
+    entry = entry_of(server, 0)
+    assert entry is not None
+    return entry
+
+
+def _never() -> bool:
+    return False
+
+
+def _start(supervisor: Supervisor, *servers: ChildServer) -> None:
+    supervisor.launch(servers)
+    supervisor.await_ready(30, _never, lambda name: None)
+
+
+def test_a_killed_process_is_started_again_and_it_is_told(
+    supervisor: Supervisor, said: list[str], tmp_path: Path
+) -> None:
+    server = Tiny("worker", SLEEPS, tmp_path)
+    _start(supervisor, server)
+    first = server.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+
+    def again() -> bool:
+        supervisor.look()
+        return server.pid not in (None, first)
+
+    wait_until(again, "another process")
+    assert supervisor.supervised[0].restarts == 1
+    assert said == ["worker ended with status -9; starting it again in 0.0 s"]
+
+
+def test_a_process_that_keeps_ending_is_given_up_while_the_stack_starts(supervisor: Supervisor, tmp_path: Path) -> None:
+    supervisor.launch([Tiny("broken", ENDS, tmp_path)])
+    with pytest.raises(Unavailable, match="broken") as raised:
+        supervisor.await_ready(30, _never, lambda name: None)
+    assert raised.value.details["servers"] == ["broken"]
+
+
+def test_a_server_whose_data_dies_with_it_ends_the_stack(supervisor: Supervisor, tmp_path: Path) -> None:
+    server = Tiny("memory", SLEEPS, tmp_path)
+    supervisor.launch([server], restartable=False)
+    supervisor.await_ready(30, _never, lambda name: None)
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGKILL)
+    with pytest.raises(Unavailable, match="its data with it"):
+        supervisor.run(_never)
+
+
+def test_the_last_stage_ends_first(supervisor: Supervisor, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    for name in ("database", "relay", "worker"):
+        _start(supervisor, Tiny(name, NOTES_ITS_END, tmp_path, name, str(notes)))
+    supervisor.stop()
+    assert notes.read_text().split() == ["worker", "relay", "database"]
+
+
+def test_a_process_that_will_not_end_is_killed_at_its_limit(supervisor: Supervisor, tmp_path: Path) -> None:
+    server = Tiny("stubborn", STUBBORN, tmp_path)
+    server.stop_limit_s = 0.2
+    _start(supervisor, server)
+    supervisor.stop()
+    assert server.exit_status == -signal.SIGKILL
+
+
+def test_what_a_killed_supervisor_left_is_ended_and_a_reused_process_id_is_not(tmp_path: Path) -> None:
+    left, stranger = Tiny("left", SLEEPS, tmp_path), Tiny("stranger", SLEEPS, tmp_path)
+    left.start()
+    stranger.start()
+    entry, of_another = _entry(left), _entry(stranger)
+    reused = of_another.model_copy(update={"born": of_another.born - 60})
+    book = tmp_path / "processes.json"
+    write_processes(book, {"left": entry, "stranger": reused})
+    assert end_leftovers(book) == ["left"]
+    assert left.pid is None
+    assert stranger.pid is not None
+    stranger.stop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
+def test_a_child_dies_when_its_starter_is_killed(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    starter = Tiny("starter", STARTER, tmp_path, str(tmp_path), str(pid_file), *sys.path)
+    starter.launch()
+    wait_until(lambda: pid_file.exists() and pid_file.read_text().endswith("\n"), "the grandchild")
+    grandchild = psutil.Process(int(pid_file.read_text()))
+    assert starter.pid is not None
+    os.kill(starter.pid, signal.SIGKILL)
+    wait_until(lambda: not grandchild.is_running() or grandchild.status() == "zombie", "its end")
+    starter.stop()
+
+
+STARTER = """
+import sys, time
+sys.path[:0] = sys.argv[3:]
+from pathlib import Path
+from deploy.local.child import Child, Command, clean_environment
+directory = Path(sys.argv[1])
+argv = [sys.executable, '-c', 'import time; time.sleep(600)']
+child = Child(Command(argv, directory / 'grandchild.log', directory, clean_environment()))
+Path(sys.argv[2]).write_text(f'{child.pid}\\n')
+time.sleep(600)
+"""
