@@ -1,0 +1,1 @@
+"""A broker for paper trading that speaks Kite Connect v3 over HTTP."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
+from functools import lru_cache
 
 from shared.clock import TRADING_ZONE
 
@@ -25,7 +26,12 @@ def from_ms(ms: int) -> datetime:
 
 def kite_time(ms: int) -> str:
     """Kite's form of a time: naive, Asia/Kolkata, whole seconds, 19 characters."""
-    return from_ms(ms).strftime("%Y-%m-%d %H:%M:%S")
+    return _kite_time_of_second(ms // 1000)
+
+
+@lru_cache(maxsize=4096)  # the order book is polled, and repeats its seconds
+def _kite_time_of_second(second: int) -> str:
+    return from_ms(second * 1000).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def number_at(ms: int) -> int:

@@ -19,6 +19,7 @@ from shared.errors import MalformedMessage
 from shared.money import to_units
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_INSTANT = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ def _read(record: FeedRecord, batch: FeedBatch) -> None:
 def read_tick(value: bytes | None) -> PriceTick:
     """The tick in a record's value; MalformedMessage if there is none."""
     tick = parse_tick(value)
+    _refuse_impossible(tick.ts)
     return PriceTick(tick.symbol, to_units(tick.ltp), (tick.ts - _EPOCH) // timedelta(microseconds=1), tick.seq)
 
 
@@ -76,8 +78,9 @@ def entry_of(event: TradeOpened) -> Entry:
     Raises
     ------
     MalformedMessage
-        It is worth more than the ledger can add up.
+        It is worth more than the ledger can add up, or was entered at no time that can be.
     """
+    _refuse_impossible(event.entered_at)
     price_units = to_units(event.entry_price)
     if event.quantity * price_units > MAX_VALUE_UNITS:
         raise MalformedMessage(f"trade {event.trade_id} is worth more than this broker can book")
@@ -90,3 +93,9 @@ def entry_of(event: TradeOpened) -> Entry:
         price_units=price_units,
         at_ms=to_ms(event.entered_at),
     )
+
+
+def _refuse_impossible(instant: datetime) -> None:
+    """Times near the ends of what can be written do not survive a change of zone."""
+    if not _EPOCH <= instant < _LAST_INSTANT:
+        raise MalformedMessage(f"no such time in trading: {instant.isoformat()}")

@@ -65,10 +65,10 @@ class Ledger:
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield _books(self._writer)
-            except BaseException:
-                self._writer.execute("ROLLBACK")
-                raise
-            self._writer.execute("COMMIT")
+                self._writer.execute("COMMIT")
+            finally:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
 
     @contextmanager
     def read(self) -> Iterator[Books]:

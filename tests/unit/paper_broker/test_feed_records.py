@@ -54,11 +54,13 @@ def test_the_malformed_are_counted_and_their_offsets_move_on() -> None:
             FeedRecord(MARKET_TICKS, f"p.{MARKET_TICKS}", 3, 9, "", None),
             record(TRADES, OPENED, 1, "io.exitflow.Unheard.v1"),
             opened(2, quantity=10**9, entry_price="99999999.00"),
+            opened(3, entered_at="9999-12-31T23:59:59Z"),
+            record(MARKET_TICKS, {**TICK, "ts": "0001-01-01T00:00:00Z"}, 9, partition=3),
             record(MARKET_TICKS, TICK, 10, partition=3),
         ]
     )
-    assert (batch.malformed, len(batch.ticks), len(batch.entries)) == (5, 1, 0)
-    assert batch.offsets == {(f"p.{MARKET_TICKS}", 3): 11, (f"p.{TRADES}", 0): 3}
+    assert (batch.malformed, len(batch.ticks), len(batch.entries)) == (7, 1, 0)
+    assert batch.offsets == {(f"p.{MARKET_TICKS}", 3): 11, (f"p.{TRADES}", 0): 4}
 
 
 def test_other_trade_events_book_nothing() -> None:
