@@ -30,7 +30,13 @@ def client_config(settings: Settings) -> dict[str, Any]:
 
 def open_producer(settings: Settings, **overrides: Any) -> Producer:
     """An idempotent producer that partitions as the Java clients do and retries until told to stop."""
-    config = {
+    config = producer_config(settings)
+    return Producer({**config, **{name.replace("_", "."): value for name, value in overrides.items()}})
+
+
+def producer_config(settings: Settings) -> dict[str, Any]:
+    """What every producer is configured with; for one that needs callbacks or settings of its own."""
+    return {
         **client_config(settings),
         "enable.idempotence": True,
         "acks": "all",
@@ -38,7 +44,6 @@ def open_producer(settings: Settings, **overrides: Any) -> Producer:
         "compression.type": "lz4",
         "linger.ms": 1,
     }
-    return Producer({**config, **{name.replace("_", "."): value for name, value in overrides.items()}})
 
 
 def open_consumer(settings: Settings, group: str, **overrides: Any) -> Consumer:
