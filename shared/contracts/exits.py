@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 
 from shared.clock import rfc3339
 from shared.contracts.events import ExitEvent, register
@@ -13,8 +14,16 @@ from shared.contracts.topics import EXIT_INTENTS, EXIT_SIGNALS
 from shared.contracts.vocabulary import Direction, ExitReason
 from shared.money import Money
 
-Timestamp = Annotated[AwareDatetime, PlainSerializer(rfc3339, return_type=str)]
-"""A pydantic field type: an aware datetime inside, RFC 3339 in UTC on the wire."""
+
+def _plausible(instant: datetime) -> datetime:
+    """At the edges of the calendar a change of zone would fail, so those years are no times of ours."""
+    if not 1970 <= instant.year < 2200:
+        raise ValueError("not a time between 1970 and 2199")
+    return instant
+
+
+Timestamp = Annotated[AwareDatetime, AfterValidator(_plausible), PlainSerializer(rfc3339, return_type=str)]
+"""A pydantic field type: an aware datetime of 1970 to 2199 inside, RFC 3339 in UTC on the wire."""
 
 Quantity = Annotated[int, Field(gt=0, le=10**12)]
 

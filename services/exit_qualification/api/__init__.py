@@ -1,0 +1,1 @@
+"""exit-api: what operators and other teams see of exits, and what operators may do to them."""

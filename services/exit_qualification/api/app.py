@@ -1,0 +1,33 @@
+"""The HTTP API of exit qualification."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from sqlalchemy import Engine
+
+from services.exit_qualification.api import exits, switches
+from services.exit_qualification.api.context import ApiContext
+from services.exit_qualification.manual_exit_service import ManualExitService
+from services.exit_qualification.terms import signal_management
+from shared.clock import Clock
+from shared.contracts.topics import TopicNames
+from shared.health import Health
+from shared.http.app import create_app
+from shared.outbox import Outbox
+from shared.settings import Settings
+
+DESCRIPTION = "Exits of open trades: pending and past intents, manual exits, operators' switches."
+
+
+def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> FastAPI:
+    """The app, on an engine of schema exit_qualification."""
+    app = create_app("exitflow exit-api", health, engine=engine, description=DESCRIPTION)
+    app.state.context = ApiContext(
+        engine=engine,
+        outbox=Outbox(TopicNames(settings.kafka_topic_prefix), clock),
+        clock=clock,
+        manual_exits=ManualExitService(signal_management(settings, clock), clock),
+    )
+    app.include_router(exits.router)
+    app.include_router(switches.router)
+    return app

@@ -1,0 +1,111 @@
+"""Routes: what operators set: kill switch, rollout, user brokers. Every change is audited."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+
+from services.exit_qualification.api.context import Context, Operator, Reader
+from services.exit_qualification.api.views import (
+    BrokerList,
+    BrokerView,
+    KillSwitchView,
+    PutBroker,
+    PutKillSwitch,
+    PutRollout,
+    RolloutView,
+)
+from services.exit_qualification.domain.gates import Rollout
+from services.exit_qualification.storage.switches import Change, Setting, SwitchRepository, UserBroker
+from shared.contracts.trades import UserBrokerId
+from shared.http.auth import Caller
+
+router = APIRouter(tags=["switches"])
+
+BrokerPath = Annotated[UserBrokerId, Path()]
+
+
+@router.get("/kill-switch")
+def kill_switch(context: Context, _: Reader) -> KillSwitchView:
+    """What is stopped."""
+    with context.unit_of_work() as uow:
+        return KillSwitchView(**_facts(SwitchRepository(uow.connection).kill_switch()))
+
+
+@router.put("/kill-switch")
+def put_kill_switch(body: PutKillSwitch, context: Context, caller: Operator) -> KillSwitchView:
+    """Stop exits, or let them go on; gates read it at every decision and again before an order is sent."""
+    with context.unit_of_work() as uow:
+        switches = SwitchRepository(uow.connection)
+        switches.put_kill_switch(body.mode, _change(caller, body.reason))
+        now = switches.kill_switch()
+        uow.commit()
+    return KillSwitchView(**_facts(now))
+
+
+@router.get("/rollout")
+def rollout(context: Context, _: Reader) -> RolloutView:
+    """How far the pipeline is switched on."""
+    with context.unit_of_work() as uow:
+        return RolloutView(**_facts(SwitchRepository(uow.connection).rollout()))
+
+
+@router.put("/rollout")
+def put_rollout(body: PutRollout, context: Context, caller: Operator) -> RolloutView:
+    """off → dark → limited → full; it counts from the next tick on."""
+    wanted = Rollout(body.mode, frozenset(body.symbols), frozenset(body.user_broker_ids))
+    with context.unit_of_work() as uow:
+        switches = SwitchRepository(uow.connection)
+        switches.put_rollout(wanted, _change(caller, body.reason))
+        now = switches.rollout()
+        uow.commit()
+    return RolloutView(**_facts(now))
+
+
+@router.get("/brokers")
+def brokers(context: Context, _: Reader) -> BrokerList:
+    """Every user broker."""
+    with context.unit_of_work() as uow:
+        found = SwitchRepository(uow.connection).brokers()
+    return BrokerList(items=[_view(broker) for broker in found])
+
+
+@router.get("/brokers/{user_broker_id}")
+def one_broker(user_broker_id: BrokerPath, context: Context, _: Reader) -> BrokerView:
+    """One user broker."""
+    with context.unit_of_work() as uow:
+        return _view(SwitchRepository(uow.connection).broker(user_broker_id))
+
+
+@router.put("/brokers/{user_broker_id}")
+def put_broker(user_broker_id: BrokerPath, body: PutBroker, context: Context, caller: Operator) -> BrokerView:
+    """Add a user broker or change it; while DISCONNECTED its exits wait."""
+    broker = UserBroker(user_broker_id, body.broker, body.account, body.root_url, body.status)
+    with context.unit_of_work() as uow:
+        SwitchRepository(uow.connection).put_broker(broker, _change(caller, body.reason))
+        uow.commit()
+    return _view(broker)
+
+
+def _change(caller: Caller, reason: str) -> Change:
+    return Change(caller.name, reason)
+
+
+def _facts(setting: Setting) -> dict[str, Any]:
+    return {
+        **setting.values,
+        "reason": setting.reason,
+        "updated_by": setting.updated_by,
+        "updated_at": setting.updated_at,
+    }
+
+
+def _view(broker: UserBroker) -> BrokerView:
+    return BrokerView(
+        user_broker_id=broker.user_broker_id,
+        broker=broker.broker,
+        account=broker.account,
+        root_url=broker.root_url,
+        status=broker.status,
+    )

@@ -1,0 +1,82 @@
+"""ManualExitService: an operator says that a trade exits."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
+from services.exit_qualification.domain.intent import ExitIntent, supersedes
+from services.exit_qualification.domain.open_trade import OpenTrade
+from services.exit_qualification.signal_management_service import SignalManagementService
+from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.open_trades import OpenTradeRepository
+from services.exit_qualification.storage.switches import Change, SwitchRepository
+from shared.clock import EPOCH, Clock
+from shared.contracts.vocabulary import ExitReason, RolloutMode, TradeStatus
+from shared.errors import Conflict, ExitflowError, NotFound
+from shared.unit_of_work import UnitOfWork
+
+
+class ExitInProgress(ExitflowError):
+    """The trade has an exit that was sent, or an operator's own that waits; a second one could sell twice."""
+
+    code = "exit_in_progress"
+    http_status = 409
+
+    def __init__(self, intent: ExitIntent) -> None:
+        super().__init__(f"trade {intent.trade_id} has exit intent {intent.intent_id}, {intent.status}")
+        self.intent = intent
+
+
+class ManualExitService:
+    """Writes an operator's exit by the same way as the market's."""
+
+    def __init__(self, signals: SignalManagementService, clock: Clock) -> None:
+        self._signals = signals
+        self._clock = clock
+
+    def exit(self, uow: UnitOfWork, trade_id: UUID, change: Change) -> ExitIntent:
+        """The intent of an operator's exit, written with its signal; the caller commits.
+
+        A waiting exit of lower rank gives way to it.
+
+        Raises
+        ------
+        NotFound
+            The trade is not known here (yet: opened trades arrive by trades.v1).
+        ExitInProgress
+            The trade has an exit already that goes on.
+        Conflict
+            The trade is closed, or the rollout is off.
+        """
+        trade = self._open_trade(uow, trade_id)
+        self._refuse_a_second(uow, trade_id)
+        switches = SwitchRepository(uow.connection)
+        settings = switches.read()
+        if settings.rollout.mode is RolloutMode.OFF:
+            raise Conflict("the rollout is off: nothing may be written")
+        written = self._signals.on_exits_detected(uow, [self._candidates(trade)], settings)
+        if not written or written[0].intent is None:
+            raise Conflict(f"another exit of trade {trade_id} was faster")
+        switches.audit(change, "exit.manual", str(trade_id), after={"intent_id": str(written[0].intent.intent_id)})
+        return written[0].intent
+
+    def _open_trade(self, uow: UnitOfWork, trade_id: UUID) -> OpenTrade:
+        known = OpenTradeRepository(uow.connection).lock([trade_id]).get(trade_id)
+        if known is None:
+            raise NotFound(f"no trade {trade_id} here; an opened trade arrives within moments")
+        if known.status is not TradeStatus.OPEN:
+            raise Conflict(f"trade {trade_id} is {known.status}")
+        return known.trade
+
+    def _refuse_a_second(self, uow: UnitOfWork, trade_id: UUID) -> None:
+        for holder in ExitIntentRepository(uow.connection).find_slot_holders([trade_id]):
+            if not supersedes(ExitReason.MANUAL, holder):
+                raise ExitInProgress(holder)
+
+    def _candidates(self, trade: OpenTrade) -> ExitCandidates:
+        at_us = int((self._clock.now() - EPOCH).total_seconds() * 1_000_000)
+        candidate = ExitCandidate(
+            trade.trade_id, trade.symbol, ExitReason.MANUAL, detected_price=0, detected_at_us=at_us
+        )
+        return ExitCandidates(trade, (candidate,))

@@ -1,0 +1,16 @@
+"""The settings of exit qualification as the domain's services take them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
+from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
+from shared.clock import Clock
+from shared.settings import Settings
+
+
+def signal_management(settings: Settings, clock: Clock) -> SignalManagementService:
+    """A SignalManagementService with the cooldown and the lifetime that the settings name."""
+    terms = ExitTerms(timedelta(seconds=settings.cooldown_s), timedelta(seconds=settings.intent_ttl_s))
+    return SignalManagementService(terms, clock, ExitQualificationService())

@@ -1,0 +1,192 @@
+"""exit-api over HTTP on a real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+from fastapi.testclient import TestClient
+from pydantic import SecretStr
+from sqlalchemy import Engine, text
+
+from services.exit_qualification.api.app import create
+from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from shared.clock import SystemClock
+from shared.db import open_engine
+from shared.health import Health
+from shared.http.auth import Scope, store_token
+from shared.ids import new_id
+from shared.settings import Settings
+from tests.support.servers import Database
+from tests.support.trades import opened, project
+
+
+@pytest.fixture
+def client(database: Database, exit_engine: Engine) -> Iterator[TestClient]:
+    """An operator's client."""
+    admin = open_engine(database.admin_url, "exit_qualification", application="test")
+    with admin.begin() as connection:
+        store_token(connection, "operator-token", "olga", [Scope.READ, Scope.OPERATE])
+        store_token(connection, "reader-token", "rita", [Scope.READ])
+    admin.dispose()
+    health = Health("database")
+    health.fine("database")
+    settings = Settings(exit_database_url=SecretStr(database.exit_url))
+    with TestClient(create(settings, exit_engine, health, SystemClock())) as http:
+        http.headers["Authorization"] = "Bearer operator-token"
+        yield http
+
+
+def _trade(engine: Engine) -> str:
+    trade = opened()
+    with engine.connect() as connection:
+        project(connection, trade)
+    return str(trade.trade_id)
+
+
+def _exit(client: TestClient, trade_id: str, key: str | None = None) -> dict[str, object]:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    answer = client.post("/exits", json={"trade_id": trade_id, "reason_note": "flatten"}, headers=headers)
+    assert answer.status_code == 202, answer.text
+    body: dict[str, object] = answer.json()
+    return body
+
+
+def test_a_manual_exit_is_approved_and_pending(client: TestClient, exit_engine: Engine) -> None:
+    trade_id = _trade(exit_engine)
+    intent = _exit(client, trade_id)
+    assert (intent["status"], intent["exit_reason"], intent["quantity"]) == ("APPROVED", "MANUAL", 100)
+    (item,) = client.get("/exits/pending").json()["items"]
+    assert item["intent_id"] == intent["intent_id"]
+    assert {gate["verdict"] for gate in item["gates"]} == {"PASS"}
+    assert item["detected_price"] is None
+    assert client.get(f"/exits/{intent['intent_id']}").json()["fills"] == []
+
+
+def test_signal_intent_and_events_are_of_one_transaction(client: TestClient, exit_engine: Engine) -> None:
+    _exit(client, _trade(exit_engine))
+    with exit_engine.connect() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT s.xid::text AS signal, array_agg(o.xid::text) AS events,"
+                " array_agg(o.headers ->> 'ce_type' ORDER BY o.id) AS types, array_agg(o.topic ORDER BY o.id) AS topics"
+                " FROM exit_signals s JOIN outbox_event o ON o.key = s.trade_id::text GROUP BY 1"
+            )
+        ).one()
+    assert set(rows.events) == {rows.signal}
+    assert rows.types == ["io.exitflow.ExitSignalPublished.v1", "io.exitflow.ExitIntentApproved.v1"]
+    assert rows.topics == ["exits.signals.v1", "exits.intents.v1"]
+
+
+def test_a_second_manual_exit_is_refused_with_the_first(client: TestClient, exit_engine: Engine) -> None:
+    trade_id = _trade(exit_engine)
+    first = _exit(client, trade_id)
+    second = client.post("/exits", json={"trade_id": trade_id, "reason_note": "again"})
+    assert second.status_code == 409
+    assert second.headers["content-type"] == "application/problem+json"
+    assert second.json()["code"] == "exit_in_progress"
+    assert second.json()["intent"]["intent_id"] == first["intent_id"]
+
+
+def test_the_same_key_gets_the_same_answer_and_another_body_409(client: TestClient, exit_engine: Engine) -> None:
+    trade_id = _trade(exit_engine)
+    first = _exit(client, trade_id, key="k1")
+    assert _exit(client, trade_id, key="k1") == first
+    other = client.post(
+        "/exits", json={"trade_id": trade_id, "reason_note": "another"}, headers={"Idempotency-Key": "k1"}
+    )
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_key_reused")
+
+
+def test_a_refused_call_does_not_burn_its_key(client: TestClient, exit_engine: Engine) -> None:
+    trade = opened()
+    body = {"trade_id": str(trade.trade_id), "reason_note": "early"}
+    assert client.post("/exits", json=body, headers={"Idempotency-Key": "k2"}).status_code == 404
+    with exit_engine.connect() as connection:
+        project(connection, trade)
+    assert client.post("/exits", json=body, headers={"Idempotency-Key": "k2"}).status_code == 202
+
+
+def test_the_kill_switch_is_audited_and_never_stops_a_manual_exit(client: TestClient, exit_engine: Engine) -> None:
+    put = client.put("/kill-switch", json={"mode": "ALL", "reason": "exchange trouble"})
+    assert (put.status_code, put.json()["mode"], put.json()["updated_by"]) == (200, "ALL", "olga")
+    assert client.get("/kill-switch").json()["reason"] == "exchange trouble"
+    assert _exit(client, _trade(exit_engine))["status"] == "APPROVED"
+    with exit_engine.connect() as connection:
+        row = connection.execute(text("SELECT * FROM audit_log WHERE action = 'kill_switch.put'")).one()
+    assert (row.actor, row.before, row.after) == ("olga", {"mode": "OFF"}, {"mode": "ALL"})
+
+
+def test_in_dark_mode_an_exit_is_written_but_not_executable(client: TestClient, exit_engine: Engine) -> None:
+    assert client.put("/rollout", json={"mode": "dark", "reason": "watching"}).status_code == 200
+    assert _exit(client, _trade(exit_engine))["executable"] is False
+    client.put("/rollout", json={"mode": "off", "reason": "stop"})
+    off = client.post("/exits", json={"trade_id": _trade(exit_engine), "reason_note": "x"})
+    assert (off.status_code, off.json()["code"]) == (409, "conflict")
+
+
+def test_an_exit_waits_for_a_disconnected_broker(client: TestClient, exit_engine: Engine) -> None:
+    body = {"account": "PAPER", "root_url": "http://127.0.0.1:9", "status": "DISCONNECTED", "reason": "maintenance"}
+    assert client.put("/brokers/paper", json=body).status_code == 200
+    intent = _exit(client, _trade(exit_engine))
+    assert intent["status"] == "PENDING"
+    verdicts = {gate["gate"]: gate["verdict"] for gate in intent["gates"]}  # type: ignore[attr-defined]  # JSON
+    assert verdicts["BROKER_CONNECTED"] == "DEFER"
+    assert client.get("/brokers/paper").json()["status"] == "DISCONNECTED"
+    assert client.get("/brokers/nobody").status_code == 404
+
+
+def test_pages_join_without_gap_or_repeat(client: TestClient, exit_engine: Engine) -> None:
+    made = {_exit(client, _trade(exit_engine))["intent_id"] for _ in range(5)}
+    seen: list[object] = []
+    cursor = None
+    while True:
+        page = client.get("/exits", params={"limit": 2} | ({} if cursor is None else {"cursor": cursor})).json()
+        seen += [item["intent_id"] for item in page["items"]]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert len(seen) == 5
+    assert set(seen) == made
+    assert client.get("/exits", params={"cursor": "nonsense"}).status_code == 422
+
+
+def test_no_route_but_health_answers_without_a_token(client: TestClient) -> None:
+    open_routes = {"/healthz", "/readyz", "/docs", "/docs/oauth2-redirect", "/openapi.json"}
+    del client.headers["Authorization"]
+    checked = 0
+    for path, operations in client.get("/openapi.json").json()["paths"].items():
+        for method in operations:
+            if path not in open_routes:
+                url = path.replace("{intent_id}", str(new_id())).replace("{user_broker_id}", "paper")
+                answer = client.request(method.upper(), url)
+                assert answer.status_code == 401, f"{method} {path}"
+                checked += 1
+    assert checked >= 12
+
+
+def test_a_reader_may_look_but_not_touch(client: TestClient, exit_engine: Engine) -> None:
+    client.headers["Authorization"] = "Bearer reader-token"
+    assert client.get("/exits/pending").status_code == 200
+    refused = client.post("/exits", json={"trade_id": _trade(exit_engine), "reason_note": "x"})
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+
+
+def test_bad_input_gets_a_problem_that_names_the_field(client: TestClient) -> None:
+    answer = client.post("/exits", json={"trade_id": "x", "reason_note": "", "more": 1})
+    assert answer.status_code == 422
+    assert {error["field"] for error in answer.json()["errors"]} == {"body.trade_id", "body.reason_note", "body.more"}
+    assert client.get("/exits/pending", params={"status": "FILLED"}).json()["code"] == "invalid_input"
+
+
+def test_an_intent_is_found_by_its_unique_key(client: TestClient, exit_engine: Engine) -> None:
+    trade_id = _trade(exit_engine)
+    intent = _exit(client, trade_id)
+    with exit_engine.connect() as connection:
+        repository = ExitIntentRepository(connection)
+        stored = repository.get(UUID(str(intent["intent_id"])))
+        found = repository.find_by_unique_key(
+            stored.trade_id, stored.user_broker_id, stored.exit_reason, stored.episode_id
+        )
+    assert found == stored

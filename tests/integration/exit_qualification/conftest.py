@@ -1,0 +1,28 @@
+"""What the integration tests of exit qualification share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine
+
+from services.exit_qualification.domain.gates import Rollout
+from services.exit_qualification.domain.order_terms import BrokerStatus
+from services.exit_qualification.storage.switches import Change, SwitchRepository, UserBroker
+from shared.contracts.vocabulary import RolloutMode
+from shared.db import open_engine
+from tests.support.servers import Database
+
+
+@pytest.fixture
+def exit_engine(database: Database) -> Iterator[Engine]:
+    """The test's database with the exit role, rollout full, user broker ``paper`` connected."""
+    engine = open_engine(database.exit_url, "exit_qualification", application="test")
+    change = Change("test", "set up")
+    with engine.begin() as connection:
+        switches = SwitchRepository(connection)
+        switches.put_rollout(Rollout(RolloutMode.FULL), change)
+        switches.put_broker(UserBroker("paper", "kite", "PAPER", "http://127.0.0.1:1", BrokerStatus.CONNECTED), change)
+    yield engine
+    engine.dispose()

@@ -1,0 +1,48 @@
+"""Trades for tests, put where a test needs them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection
+
+from services.exit_qualification.storage.open_trades import OpenTradeRepository
+from shared.clock import SystemClock
+from shared.contracts.trades import ExitPlan, TradeOpened
+from shared.contracts.vocabulary import Direction, ProductType
+from shared.ids import new_id
+
+
+def opened(
+    direction: Direction = Direction.LONG,
+    *,
+    symbol: str = "NSE:INFY",
+    entry: str = "1000.00",
+    target: str | None = "1010.00",
+    stop_loss: str | None = "990.00",
+    quantity: int = 100,
+    **more: Any,
+) -> TradeOpened:
+    """A TradeOpened: by default LONG 100 INFY at 1000, target 1010, stop 990, at user broker ``paper``."""
+    plan = ExitPlan(
+        target=None if target is None else Decimal(target), stop_loss=None if stop_loss is None else Decimal(stop_loss)
+    )
+    facts: dict[str, Any] = {
+        "trade_id": new_id(),
+        "symbol": symbol,
+        "direction": direction,
+        "product_type": ProductType.MIS,
+        "user_broker_id": "paper",
+        "quantity": quantity,
+        "entry_price": Decimal(entry),
+        "exit_plan": plan,
+        "entered_at": SystemClock().now(),
+    }
+    return TradeOpened(**(facts | more))
+
+
+def project(connection: Connection, *events: TradeOpened, partition: int = 0) -> None:
+    """Put opened trades into ``open_trades`` and commit, as the tick worker would have."""
+    OpenTradeRepository(connection).insert_opened([(event, partition) for event in events])
+    connection.commit()
