@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 from pydantic import SecretStr
@@ -30,9 +31,15 @@ def wanted_kafka() -> KafkaChoice:
     return KafkaChoice(os.environ.get("EXITFLOW_TEST_KAFKA", "auto"))
 
 
+@cache
+def is_apache() -> bool:
+    """Whether this session's broker is Apache Kafka."""
+    return decide(wanted_kafka()).kafka is KafkaChoice.APACHE
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip, by name, what only Apache Kafka can show."""
-    if item.get_closest_marker("apache") and decide(wanted_kafka()).kafka is not KafkaChoice.APACHE:
+    if item.get_closest_marker("apache") and not is_apache():
         pytest.skip("needs Apache Kafka; this session runs on Tansu")
 
 

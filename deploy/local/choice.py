@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from deploy.local.account import server_account
 from deploy.local.java import find_java
-from deploy.local.kafka_jars import jars_cached, require_maven
+from deploy.local.kafka_jars import VERSION, jars_cached, kafka_jars, require_maven
 from shared.errors import ConfigurationError
 
 EXTERNAL_SETTING = "EXITFLOW_KAFKA_BOOTSTRAP_SERVERS"
@@ -42,8 +43,10 @@ class Decision:
     bootstrap_servers: str = ""
 
 
-def decide(wanted: KafkaChoice) -> Decision:
+def decide(wanted: KafkaChoice, on_progress: Callable[[str], None] = lambda _: None) -> Decision:
     """The broker to run: for AUTO the cluster the settings name, else Apache Kafka, else Tansu.
+
+    Apache Kafka is decided for only when its jars are there, so the first time they are fetched here.
 
     Raises
     ------
@@ -54,12 +57,12 @@ def decide(wanted: KafkaChoice) -> Decision:
         case KafkaChoice.TANSU:
             return Decision(KafkaChoice.TANSU, "Tansu keeps its log in memory: each start begins anew")
         case KafkaChoice.APACHE:
-            _require_apache()
+            _require_apache(on_progress)
             return Decision(KafkaChoice.APACHE)
         case KafkaChoice.EXTERNAL:
             return _external()
         case KafkaChoice.AUTO:
-            return _external() if os.environ.get(EXTERNAL_SETTING) else _embedded()
+            return _external() if os.environ.get(EXTERNAL_SETTING) else _embedded(on_progress)
 
 
 def _external() -> Decision:
@@ -69,9 +72,9 @@ def _external() -> Decision:
     return Decision(KafkaChoice.EXTERNAL, f"using the Kafka cluster of {EXTERNAL_SETTING}", servers)
 
 
-def _embedded() -> Decision:
+def _embedded(on_progress: Callable[[str], None]) -> Decision:
     try:
-        _require_apache()
+        _require_apache(on_progress)
     except ConfigurationError as missing:
         return Decision(
             KafkaChoice.TANSU,
@@ -81,7 +84,9 @@ def _embedded() -> Decision:
     return Decision(KafkaChoice.APACHE)
 
 
-def _require_apache() -> None:
+def _require_apache(on_progress: Callable[[str], None]) -> None:
     find_java(server_account())
     if not jars_cached():
         require_maven()
+        on_progress(f"fetching Apache Kafka {VERSION} with Maven, this once")
+        kafka_jars()

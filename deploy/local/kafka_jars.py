@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -44,6 +45,7 @@ def _resolve(target: Path) -> None:
         str(require_maven()),
         "--quiet",
         "--batch-mode",
+        "--color=never",
         "--strict-checksums",
         f"--file={_POM}",
         "dependency:copy-dependencies",
@@ -55,8 +57,12 @@ def _resolve(target: Path) -> None:
     except subprocess.TimeoutExpired:
         raise ConfigurationError(f"Maven did not fetch Apache Kafka {VERSION} in {_RESOLVE_LIMIT_S} s") from None
     if answer.returncode != 0 or not any(target.glob("kafka_*.jar")):
-        raise ConfigurationError(
-            f"Maven could not fetch Apache Kafka {VERSION}:\n{(answer.stdout + answer.stderr)[-2000:]}"
-        )
+        raise ConfigurationError(f"Maven could not fetch Apache Kafka {VERSION}: {_reason(answer.stdout)}")
     for jar in target.glob("*.jar"):
         jar.chmod(0o644)
+
+
+def _reason(output: str) -> str:
+    """The first error of Maven's output, on one line."""
+    found = re.search(r"\[ERROR\]\s*(.+)", output)
+    return found.group(1).strip() if found else "it gave no reason"

@@ -13,7 +13,6 @@ from deploy.local.credentials import Credentials
 from deploy.local.data_directory import DataDirectory
 from deploy.local.databases import Databases, embedded_databases, external_databases, make_database
 from deploy.local.kafka import ApacheKafka
-from deploy.local.kafka_jars import VERSION, jars_cached, kafka_jars
 from deploy.local.log_lifetime import must_begin_anew
 from deploy.local.options import StackOptions
 from deploy.local.ports import PortBook
@@ -103,12 +102,9 @@ class LocalStack:
         return wiring
 
     def _decide(self) -> Decision:
-        decision = decide(self._options.kafka)
+        decision = decide(self._options.kafka, self._say)
         if decision.note:
             self._say(decision.note)
-        if decision.kafka is KafkaChoice.APACHE and not jars_cached():
-            self._say(f"fetching Apache Kafka {VERSION} with Maven, this once")
-            kafka_jars()
         return decision
 
     def _begin_anew(self, decision: Decision, external: Databases | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import signal
 from importlib.metadata import version
 from pathlib import Path
 
@@ -73,6 +74,8 @@ class Tansu(ChildServer):
             directory=self._data_dir,
             environment=clean_environment(RUST_LOG="warn"),
             account=self._account,
+            # It has nothing to put away, and keeps waiting for its clients when asked politely.
+            stop_signal=signal.SIGKILL,
         )
 
     def is_ready(self) -> bool:

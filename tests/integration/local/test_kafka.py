@@ -69,6 +69,7 @@ def _first_value(broker: Broker) -> bytes | None:
             "group.id": "reader",
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
+            "session.timeout.ms": 6000,  # Tansu lets a group wait half of it for others to join
             **QUIET,
         }
     )
@@ -152,6 +153,22 @@ def test_without_maven_and_without_jars_tansu_is_chosen(monkeypatch: pytest.Monk
     decision = decide(KafkaChoice.AUTO)
     assert decision.kafka is KafkaChoice.TANSU
     assert "no Maven" in decision.note
+
+
+def test_when_maven_cannot_fetch_it_tansu_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> Path:
+        raise ConfigurationError("Maven could not fetch Apache Kafka")
+
+    monkeypatch.delenv(choice.EXTERNAL_SETTING, raising=False)
+    monkeypatch.setattr(choice, "find_java", lambda account: Path("/usr/bin/java"))
+    monkeypatch.setattr(choice, "jars_cached", lambda: False)
+    monkeypatch.setattr(choice, "require_maven", lambda: Path("/usr/bin/mvn"))
+    monkeypatch.setattr(choice, "kafka_jars", fail)
+    said: list[str] = []
+    decision = decide(KafkaChoice.AUTO, said.append)
+    assert decision.kafka is KafkaChoice.TANSU
+    assert "could not fetch" in decision.note
+    assert len(said) == 1
 
 
 def test_an_external_cluster_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
