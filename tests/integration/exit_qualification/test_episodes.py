@@ -1,0 +1,96 @@
+"""generate_exit_episode: the only source of episodes and the only cooldown."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import Engine, text
+
+from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
+from shared.contracts.vocabulary import ExitReason
+from shared.ids import new_id
+
+MINUTE = timedelta(minutes=1)
+NONE = timedelta()
+
+
+def _generate(engine: Engine, trade_id: UUID, cooldown: timedelta = MINUTE) -> int | None:
+    with engine.begin() as connection:
+        return connection.execute(
+            text("SELECT generate_exit_episode(:trade_id, 'TARGET', :cooldown)"),
+            {"trade_id": trade_id, "cooldown": cooldown},
+        ).scalar()
+
+
+def _cooldown_left_s(engine: Engine, trade_id: UUID) -> float:
+    with engine.connect() as connection:
+        left = connection.execute(
+            text("SELECT cooldown_until - clock_timestamp() FROM exit_episodes WHERE trade_id = :t"), {"t": trade_id}
+        ).scalar_one()
+        seconds: float = left.total_seconds()
+        return seconds
+
+
+def test_under_cooldown_there_is_no_episode(exit_engine: Engine) -> None:
+    trade_id = new_id()
+    assert _generate(exit_engine, trade_id) == 1
+    assert _generate(exit_engine, trade_id) is None
+
+
+def test_without_cooldown_episodes_count_up(exit_engine: Engine) -> None:
+    trade_id = new_id()
+    assert [_generate(exit_engine, trade_id, NONE) for _ in range(3)] == [1, 2, 3]
+
+
+def test_a_transaction_that_rolls_back_leaves_no_cooldown(exit_engine: Engine) -> None:
+    trade_id = new_id()
+    with exit_engine.connect() as connection:
+        given = ExitEpisodeRepository(connection).generate([(trade_id, ExitReason.TARGET)], MINUTE)
+        assert given == {(trade_id, ExitReason.TARGET): 1}
+        connection.rollback()
+    assert _generate(exit_engine, trade_id) == 1
+
+
+def test_of_many_at_once_exactly_one_gets_the_episode(exit_engine: Engine) -> None:
+    trade_id = new_id()
+    got: list[int | None] = []
+    threads = [threading.Thread(target=lambda: got.append(_generate(exit_engine, trade_id))) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(got, key=str) == [1, None, None, None, None]
+
+
+def test_the_set_based_form_answers_for_each_and_takes_repeats(exit_engine: Engine) -> None:
+    first, second = new_id(), new_id()
+    assert _generate(exit_engine, first) == 1
+    with exit_engine.begin() as connection:
+        pairs = [(second, ExitReason.TARGET), (first, ExitReason.TARGET), (second, ExitReason.TARGET)]
+        assert ExitEpisodeRepository(connection).generate(pairs, MINUTE) == {(second, ExitReason.TARGET): 1}
+
+
+def test_back_off_replaces_the_cooldown_and_doubles_up_to_its_maximum(exit_engine: Engine) -> None:
+    trade_id = new_id()
+    _generate(exit_engine, trade_id, timedelta(hours=1))
+    waits = []
+    for _ in range(6):
+        with exit_engine.begin() as connection:
+            ExitEpisodeRepository(connection).back_off(trade_id, ExitReason.TARGET, first_s=100, max_s=1500)
+        waits.append(_cooldown_left_s(exit_engine, trade_id))
+    for wait, expected in zip(waits, [100, 200, 400, 800, 1500, 1500], strict=True):
+        assert expected - 60 < wait <= expected
+
+
+def test_forgiveness_starts_the_back_off_anew(exit_engine: Engine) -> None:
+    trade_id = new_id()
+    _generate(exit_engine, trade_id)
+    with exit_engine.begin() as connection:
+        episodes = ExitEpisodeRepository(connection)
+        for _ in range(3):
+            episodes.back_off(trade_id, ExitReason.TARGET, first_s=100, max_s=1500)
+        episodes.forgive(trade_id, ExitReason.TARGET)
+        episodes.back_off(trade_id, ExitReason.TARGET, first_s=100, max_s=1500)
+    assert _cooldown_left_s(exit_engine, trade_id) <= 100

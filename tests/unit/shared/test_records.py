@@ -1,0 +1,96 @@
+"""Records on the wire: events, ticks, partitions, cursors."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.contracts.events import event_classes, parse_event
+from shared.contracts.ticks import parse_tick
+from shared.contracts.trades import TradeOpened
+from shared.errors import InvalidInput, MalformedMessage
+from shared.http.paging import decode_cursor, encode_cursor
+from shared.kafka import murmur2_partition
+from tests.support.trades import opened
+
+
+@pytest.mark.parametrize(
+    ("key", "murmur2"),  # the vectors of Kafka's own client, as signed 32-bit numbers
+    [
+        (b"21", -973932308),
+        (b"foobar", -790332482),
+        (b"a-little-bit-long-string", -985981536),
+        (b"a-little-bit-longer-string", -1486304829),
+    ],
+)
+def test_keys_lie_where_the_java_clients_put_them(key: bytes, murmur2: int) -> None:
+    assert murmur2_partition(key, 2**31) == murmur2 & 0x7FFFFFFF
+    assert murmur2_partition(key, 12) == (murmur2 & 0x7FFFFFFF) % 12
+
+
+def test_an_event_reads_back_as_it_was_written() -> None:
+    event = opened()
+    assert parse_event(event.event_type(), event.payload()) == event
+
+
+def test_a_reader_ignores_fields_it_does_not_know() -> None:
+    event = opened()
+    payload = event.payload()[:-1] + b',"added_later":1}'
+    assert parse_event(event.event_type(), payload) == event
+
+
+@pytest.mark.parametrize("payload", [None, b"", b"{", b"[]", b"null", b'{"trade_id":"x"}', b"\xff\xfe"])
+def test_what_is_not_the_event_is_malformed(payload: bytes | None) -> None:
+    with pytest.raises(MalformedMessage):
+        parse_event(TradeOpened.event_type(), payload)
+
+
+def test_an_unknown_type_is_malformed() -> None:
+    with pytest.raises(MalformedMessage, match="unknown event type"):
+        parse_event("io.exitflow.Nothing.v1", b"{}")
+
+
+def test_every_event_has_a_topic_a_key_and_a_subject() -> None:
+    assert len(event_classes()) == 12
+    for event in event_classes():
+        assert event.topic.endswith(".v1")
+        assert event.event_type() == f"io.exitflow.{event.__name__}.v1"
+
+
+TICK = '{{"symbol":"NSE:INFY","ltp":{ltp},"ts":"{ts}","seq":{seq}}}'
+
+
+def test_a_price_may_be_a_string_or_a_number_and_is_exact() -> None:
+    for ltp in ('"1520.35"', "1520.35"):
+        tick = parse_tick(TICK.format(ltp=ltp, ts="2026-01-13T09:15:00.123Z", seq=1).encode())
+        assert str(tick.ltp) == "1520.3500"
+
+
+@pytest.mark.parametrize(
+    ("ltp", "ts", "seq"),
+    [
+        ('"0"', "2026-01-13T09:15:00Z", "1"),
+        ('"-1"', "2026-01-13T09:15:00Z", "1"),
+        ('"NaN"', "2026-01-13T09:15:00Z", "1"),
+        ('"1.00001"', "2026-01-13T09:15:00Z", "1"),
+        ('"1"', "2026-01-13T09:15:00", "1"),
+        ('"1"', "0001-01-01T00:00:00Z", "1"),
+        ('"1"', "2026-01-13T09:15:00Z", "-1"),
+        ('"1"', "2026-01-13T09:15:00Z", '"x"'),
+    ],
+)
+def test_a_tick_out_of_bounds_is_malformed(ltp: str, ts: str, seq: str) -> None:
+    with pytest.raises(MalformedMessage):
+        parse_tick(TICK.format(ltp=ltp, ts=ts, seq=seq).encode())
+
+
+@given(st.lists(st.text(), min_size=1, max_size=3))
+def test_a_cursor_reads_back(key: list[str]) -> None:
+    assert decode_cursor(encode_cursor(key), len(key)) == key
+
+
+@given(st.text())
+def test_what_is_no_cursor_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        decode_cursor(text, 2)
