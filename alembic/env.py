@@ -8,6 +8,7 @@ history: str = config.attributes["history"]
 if context.is_offline_mode():
     context.configure(
         dialect_name="postgresql",
+        dialect_opts={"paramstyle": "named"},  # the default one writes each % twice
         version_table_schema=history,
         literal_binds=True,
         transactional_ddl=True,

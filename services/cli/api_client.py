@@ -1,0 +1,111 @@
+"""HTTP as the commands speak it: a token, an Idempotency-Key on every POST, problems as one clear line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from shared.errors import ExitflowError, Unavailable
+from shared.ids import new_id
+
+TIMEOUT_S = 15
+PAGE_LIMIT = 200
+Json = dict[str, Any]
+
+
+class Refused(ExitflowError):
+    """The API answered with a problem."""
+
+    code = "refused"
+
+    def __init__(self, status: int, problem_code: str, detail: str) -> None:
+        super().__init__(f"{detail} ({status} {problem_code})")
+        self.status = status
+        self.problem_code = problem_code
+
+
+class ApiClient:
+    """One API of the system.
+
+    Parameters
+    ----------
+    root_url:
+        Where it answers.
+    token:
+        Bearer token; without one the API will say so.
+    transport:
+        Carries the requests; by default the network.
+    """
+
+    def __init__(self, root_url: str, token: str | None, transport: httpx.BaseTransport | None = None) -> None:
+        self._root_url = root_url
+        self._client = httpx.Client(
+            base_url=root_url,
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            timeout=TIMEOUT_S,
+            transport=transport,
+            trust_env=False,  # a proxy for the web must not see tokens of ours
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def get(self, path: str, **query: Any) -> Json:
+        """The resource; query parameters that are None are left out."""
+        return self._ask("GET", path, params={name: value for name, value in query.items() if value is not None})
+
+    def post(self, path: str, body: Json, key: str | None = None) -> Json:
+        """What the call made; `key` is its Idempotency-Key, a new one by default."""
+        return self._ask("POST", path, json=body, headers={"Idempotency-Key": key or str(new_id())})
+
+    def put(self, path: str, body: Json) -> Json:
+        """The resource as it is now."""
+        return self._ask("PUT", path, json=body)
+
+    def items(self, path: str, limit: int | None = None, **query: Any) -> Iterator[Json]:
+        """Items of a list, page by page, `limit` at most."""
+        left, cursor = limit, None
+        while left is None or left > 0:
+            page = self.get(path, cursor=cursor, limit=min(PAGE_LIMIT, left or PAGE_LIMIT), **query)
+            yield from page["items"][:left]
+            left = None if left is None else left - len(page["items"])
+            cursor = page.get("next")
+            if cursor is None:
+                return
+
+    def _ask(self, method: str, path: str, **options: Any) -> Json:
+        try:
+            response = self._client.request(method, path, **options)
+        except httpx.HTTPError as error:
+            raise Unavailable(f"{self._root_url} does not answer: {error or type(error).__name__}") from error
+        if not response.is_success:
+            raise _refusal(response)
+        return _body(response)
+
+
+def _body(response: httpx.Response) -> Json:
+    try:
+        body: Json = response.json()
+    except ValueError as error:
+        raise Unavailable(f"{response.url} did not answer with JSON") from error
+    return body
+
+
+def _refusal(response: httpx.Response) -> Refused:
+    try:
+        problem = response.json()
+    except ValueError:
+        problem = None
+    if not isinstance(problem, dict):
+        return Refused(response.status_code, "no_problem_document", response.reason_phrase or "refused")
+    detail = str(problem.get("detail") or problem.get("title") or "refused")
+    wrong = "; ".join(f"{item.get('field')}: {item.get('message')}" for item in problem.get("errors", ()))
+    return Refused(response.status_code, str(problem.get("code")), f"{detail}: {wrong}" if wrong else detail)

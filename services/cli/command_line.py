@@ -1,0 +1,40 @@
+"""What all commands have in common: how a group is made, how examples are shown, the options they share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        help="Data directory of a local stack; its stack.json says where to connect. "
+        "Otherwise the EXITFLOW_ settings do, or the default directory's stack if none of them is set.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+IdempotencyKey = Annotated[
+    str | None,
+    typer.Option("--key", help="Idempotency-Key to send; a new one by default. Repeat it to retry safely."),
+]
+
+
+def new_app(help_text: str) -> typer.Typer:
+    """A group of commands that shows its help when none is given."""
+    return typer.Typer(
+        help=help_text,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        rich_markup_mode="rich",
+    )
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help."""
+    return "\n\n".join(["[bold]Examples[/bold]", *(f"$ exitflow {line}" for line in lines)])

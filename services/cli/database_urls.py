@@ -1,0 +1,79 @@
+"""Where the migrator finds the two schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import SecretStr
+from sqlalchemy.engine import make_url
+
+from shared.errors import ConfigurationError
+from shared.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
+from shared.roles import EXIT, MIGRATOR, RELAY, ROLES, TRADE, with_role
+from shared.settings import PREFIX, Settings
+
+
+def migrator_url(settings: Settings, history: str) -> str:
+    """The database of a history: the settings' URL, for the migrator if its password is set, else as it stands.
+
+    Raises
+    ------
+    ConfigurationError
+        The settings do not name the database.
+    """
+    url = {EXIT_QUALIFICATION: settings.require_exit_database, TRADE_MANAGEMENT: settings.require_trade_database}
+    password = settings.migrator_role_password
+    return with_role(url[history](), MIGRATOR, password.get_secret_value()) if password else url[history]()
+
+
+def administered_urls(settings: Settings) -> list[str]:
+    """Every database that will hold a schema, as the administrator reaches it, each once.
+
+    Raises
+    ------
+    ConfigurationError
+        No administrator is named.
+    """
+    admin = _needed(settings.admin_database_url, "ADMIN_DATABASE_URL")
+    named = (settings.exit_database_url, settings.trade_database_url)
+    urls = [as_administrator(url.get_secret_value(), admin) for url in named if url is not None]
+    return sorted(set(urls)) or [admin]
+
+
+def role_passwords(settings: Settings) -> dict[str, str]:
+    """The password of each role.
+
+    Raises
+    ------
+    ConfigurationError
+        One is not set.
+    """
+    of_role = {
+        MIGRATOR: (settings.migrator_role_password, "MIGRATOR_ROLE_PASSWORD"),
+        EXIT: (settings.exit_role_password, "EXIT_ROLE_PASSWORD"),
+        TRADE: (settings.trade_role_password, "TRADE_ROLE_PASSWORD"),
+        RELAY: (settings.relay_role_password, "RELAY_ROLE_PASSWORD"),
+    }
+    return {role: _needed(*of_role[role]) for role in ROLES}
+
+
+def administered_stack(stack: Mapping[str, Any]) -> dict[str, str]:
+    """The database of each history of a running stack, as its administrator reaches it."""
+    admin = stack["admin_database_url"]
+    return {
+        EXIT_QUALIFICATION: as_administrator(stack["exit_database_url"], admin),
+        TRADE_MANAGEMENT: as_administrator(stack["trade_database_url"], admin),
+    }
+
+
+def as_administrator(url: str, admin_url: str) -> str:
+    """The same database with the administrator's credentials."""
+    admin = make_url(admin_url)
+    return with_role(url, str(admin.username), str(admin.password or ""))
+
+
+def _needed(secret: SecretStr | None, name: str) -> str:
+    if secret is None:
+        raise ConfigurationError(f"{PREFIX}{name} is not set")
+    return secret.get_secret_value()

@@ -1,0 +1,59 @@
+"""The `exitflow` command."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+from services.cli import (
+    demo_command,
+    exits_commands,
+    migrate_commands,
+    run_command,
+    stack_commands,
+    ticks_commands,
+    tokens_commands,
+    topics_commands,
+    trades_commands,
+)
+from services.cli.command_line import new_app
+from shared.errors import ConfigurationError, ExitflowError
+
+CONFIGURATION_STATUS = 2
+FAILURE_STATUS = 1
+INTERRUPTED_STATUS = 130
+
+app = new_app("Exits of open trades, made as safe as entries.")
+stack_commands.add_to(app)
+run_command.add_to(app)
+demo_command.add_to(app)
+app.add_typer(migrate_commands.app, name="migrate")
+app.add_typer(topics_commands.app, name="topics")
+app.add_typer(tokens_commands.app, name="tokens")
+app.add_typer(trades_commands.app, name="trades")
+app.add_typer(exits_commands.app, name="exits")
+app.add_typer(ticks_commands.app, name="ticks")
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one line on standard error.
+
+    The exit status is 0 for success, 1 for failure, 2 for wrong usage or settings.
+    """
+    try:
+        app(prog_name="exitflow")
+    except ConfigurationError as error:
+        _fail(error, CONFIGURATION_STATUS)
+    except ExitflowError as error:
+        _fail(error, FAILURE_STATUS)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED_STATUS)
+
+
+def _fail(error: ExitflowError, status: int) -> NoReturn:
+    print(f"exitflow: {error}", file=sys.stderr)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

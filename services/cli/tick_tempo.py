@@ -1,0 +1,45 @@
+"""How fast recorded ticks are replayed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Self
+
+from shared.errors import InvalidInput
+
+
+class Tempo:
+    """Keeps the recorded distances between ticks, divided by `times`.
+
+    Parameters
+    ----------
+    times:
+        How many times as fast; None: without any wait.
+    """
+
+    def __init__(self, times: float | None) -> None:
+        self._times = times
+        self._first: tuple[datetime, float] | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """A positive number, or ``max``; InvalidInput for anything else."""
+        if text == "max":
+            return cls(None)
+        try:
+            times = float(text)
+        except ValueError:
+            times = 0
+        if not 0 < times < float("inf"):
+            raise InvalidInput(f"--speed is a positive number or max, not {text!r}")
+        return cls(times)
+
+    def wait_s(self, recorded_at: datetime, monotonic_s: float) -> float:
+        """How long to wait before the tick that was recorded at this time; the first waits for nothing."""
+        if self._times is None:
+            return 0
+        if self._first is None:
+            self._first = (recorded_at, monotonic_s)
+        first_recorded, first_sent = self._first
+        due = first_sent + (recorded_at - first_recorded).total_seconds() / self._times
+        return max(0, due - monotonic_s)

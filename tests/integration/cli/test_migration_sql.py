@@ -1,0 +1,39 @@
+"""The committed SQL of V010 is the migration."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from services.cli.migration_sql import V010_FILE, v010_sql
+from shared.migrations import EXIT_QUALIFICATION, migrate
+from tests.integration.cli.schema_description import describe_schema
+from tests.support.servers import Database, Databases
+
+
+def test_the_committed_file_is_what_the_migration_says() -> None:
+    assert V010_FILE.read_text() == v010_sql(), "run `make sql`"
+
+
+def run_script(url: str, script: str) -> None:
+    """What psql would do: the lines with a backslash are its own."""
+    statements = "\n".join(line for line in script.splitlines() if not line.startswith("\\"))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statements)
+
+
+def test_on_a_database_at_v001_it_makes_the_schema_that_the_migration_makes(databases: Databases) -> None:
+    with databases.empty() as by_script, databases.empty() as by_migration:
+        migrate(by_script.migrator_url, EXIT_QUALIFICATION, "V001")
+        run_script(by_script.migrator_url, V010_FILE.read_text())
+        migrate(by_migration.migrator_url, EXIT_QUALIFICATION, "V010")
+        expected = describe_schema(by_migration.admin_url, EXIT_QUALIFICATION)
+        assert expected["transitions"]
+        assert describe_schema(by_script.admin_url, EXIT_QUALIFICATION) == expected
+
+
+def test_on_any_other_database_it_changes_nothing(database: Database) -> None:
+    before = describe_schema(database.admin_url, EXIT_QUALIFICATION)
+    with pytest.raises(psycopg.errors.DuplicateColumn):
+        run_script(database.migrator_url, V010_FILE.read_text())
+    assert describe_schema(database.admin_url, EXIT_QUALIFICATION) == before

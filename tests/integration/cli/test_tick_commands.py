@@ -1,0 +1,76 @@
+"""`exitflow ticks` and `exitflow topics` on a real Kafka."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shared.contracts.ticks import Tick, parse_tick
+from shared.contracts.topics import MARKET_TICKS, TopicNames
+from shared.kafka import murmur2_partition, open_consumer
+from shared.settings import Settings
+from tests.unit.cli.results import Result
+
+Exitflow = Callable[..., Result]
+READ_LIMIT_S = 15
+
+
+@pytest.fixture
+def environment(settings: Settings, topics: TopicNames, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The test's own topics, named by the settings."""
+    monkeypatch.setenv("EXITFLOW_KAFKA_BOOTSTRAP_SERVERS", settings.kafka_bootstrap_servers)
+    monkeypatch.setenv("EXITFLOW_KAFKA_TOPIC_PREFIX", settings.kafka_topic_prefix)
+    monkeypatch.setenv("EXITFLOW_TOPIC_PARTITIONS", str(settings.topic_partitions))
+    return settings
+
+
+def read_ticks(settings: Settings, count: int) -> list[tuple[int, Tick]]:
+    """The first `count` ticks with their partitions."""
+    consumer = open_consumer(settings, "test")
+    try:
+        consumer.subscribe([TopicNames(settings.kafka_topic_prefix).on_cluster(MARKET_TICKS)])
+        found = consumer.consume(count, timeout=READ_LIMIT_S)
+    finally:
+        consumer.close()
+    return [(int(record.partition() or 0), parse_tick(record.value())) for record in found]
+
+
+def test_a_tick_lands_on_the_partition_that_java_clients_would_choose(
+    environment: Settings, exitflow: Exitflow
+) -> None:
+    sent = exitflow("ticks", "send", "NSE:INFY", "1520.35", "--seq", "7", "--json")
+    assert sent.status == 0
+    [(partition, tick)] = read_ticks(environment, 1)
+    assert partition == murmur2_partition(b"NSE:INFY", environment.topic_partitions)
+    assert json.loads(sent.out) == tick.model_dump(mode="json")
+    assert tick.seq == 7
+
+
+def test_a_price_that_cannot_be_is_refused(environment: Settings, exitflow: Exitflow) -> None:
+    ended = exitflow("ticks", "send", "NSE:INFY", "0")
+    assert ended.status == 1
+    assert "ltp" in ended.err
+
+
+def test_a_replay_stops_at_a_bad_line_with_all_before_it_sent_and_goes_on_behind_it(
+    environment: Settings, exitflow: Exitflow, tmp_path: Path
+) -> None:
+    file = tmp_path / "day.csv"
+    good = [f"NSE:INFY,{1500 + n},2026-01-13T03:45:0{n}Z,{n}" for n in range(1, 4)]
+    file.write_text("\n".join(["symbol,ltp,ts,seq", good[0], good[1], "NSE:INFY,much,2026-01-13T03:45:03Z,3", good[2]]))
+    stopped = exitflow("ticks", "replay", str(file), "--speed", "max")
+    assert stopped.status == 1
+    assert "line 4" in stopped.err
+    assert "--from-line 4" in stopped.err
+    resumed = exitflow("ticks", "replay", str(file), "--speed", "max", "--from-line", "5", "--json")
+    assert json.loads(resumed.out) == {"sent": 1, "last_line": 5}
+    assert [tick.seq for _, tick in read_ticks(environment, 3)] == [1, 2, 3]
+
+
+def test_topics_create_makes_what_is_missing_once(
+    settings: Settings, exitflow: Exitflow, environment: Settings
+) -> None:
+    assert json.loads(exitflow("topics", "create", "--json").out)["made"] == []

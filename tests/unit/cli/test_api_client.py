@@ -1,0 +1,89 @@
+"""HTTP as the commands speak it."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+
+from services.cli.api_client import ApiClient, Refused
+from shared.errors import Unavailable
+
+
+class Api:
+    """Answers with what it was given and remembers what it was asked."""
+
+    def __init__(self, *responses: httpx.Response) -> None:
+        self.requests: list[httpx.Request] = []
+        self._responses = list(responses)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        return self._responses.pop(0)
+
+
+def client(api: Api) -> ApiClient:
+    """A client that talks to `api`."""
+    return ApiClient("http://exit", "secret", httpx.MockTransport(api))
+
+
+def test_every_post_has_a_key_of_its_own_unless_told_otherwise() -> None:
+    api = Api(*(httpx.Response(201, json={}) for _ in range(3)))
+    with client(api) as it:
+        it.post("/trades", {})
+        it.post("/trades", {})
+        it.post("/trades", {}, "mine")
+    keys = [request.headers["Idempotency-Key"] for request in api.requests]
+    assert keys[0] != keys[1]
+    assert keys[2] == "mine"
+
+
+def test_the_token_goes_with_every_request() -> None:
+    api = Api(httpx.Response(200, json={}))
+    client(api).get("/trades", status=None)
+    assert api.requests[0].headers["Authorization"] == "Bearer secret"
+    assert str(api.requests[0].url) == "http://exit/trades"
+
+
+def test_a_problem_becomes_one_line_with_its_detail_and_code() -> None:
+    problem = {
+        "detail": "the request is not valid",
+        "code": "invalid_input",
+        "errors": [{"field": "q", "message": "m"}],
+    }
+    api = Api(httpx.Response(422, json=problem))
+    with pytest.raises(Refused) as caught:
+        client(api).get("/trades")
+    assert str(caught.value) == "the request is not valid: q: m (422 invalid_input)"
+
+
+def test_an_error_that_is_no_problem_document_is_still_one_line() -> None:
+    with pytest.raises(Refused, match="502"):
+        client(Api(httpx.Response(502, text="<html>"))).get("/trades")
+
+
+def test_an_answer_that_is_not_json_is_named() -> None:
+    with pytest.raises(Unavailable, match="JSON"):
+        client(Api(httpx.Response(200, text="<html>"))).get("/trades")
+
+
+def test_a_server_that_is_not_there_is_named() -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("connection refused", request=request)
+
+    with pytest.raises(Unavailable, match="http://exit does not answer"):
+        ApiClient("http://exit", None, httpx.MockTransport(refuse)).get("/trades")
+
+
+def test_a_list_is_read_page_by_page_up_to_the_limit() -> None:
+    pages = [{"items": [{"n": 1}, {"n": 2}], "next": "c"}, {"items": [{"n": 3}, {"n": 4}], "next": "d"}]
+    api = Api(*(httpx.Response(200, content=json.dumps(page)) for page in pages))
+    assert [item["n"] for item in client(api).items("/exits", 3, symbol="NSE:INFY")] == [1, 2, 3]
+    assert api.requests[1].url.params["cursor"] == "c"
+    assert api.requests[1].url.params["limit"] == "1"
+
+
+def test_a_list_without_limit_ends_with_its_last_page() -> None:
+    api = Api(httpx.Response(200, json={"items": [{"n": 1}], "next": None}))
+    assert list(client(api).items("/exits")) == [{"n": 1}]
