@@ -112,6 +112,7 @@ class _Starter:
 def main(arguments: list[str]) -> int:
     """The background's own entry: options as JSON, and the descriptor of the pipe to the starter."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     told = json.loads(arguments[0])
     starter = _Starter(int(arguments[1]))
     options = StackOptions(

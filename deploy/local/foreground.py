@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from deploy.local.data_directory import AlreadyRunning, DataDirectory
@@ -42,10 +42,15 @@ def _announce(directory: DataDirectory, say: Callable[[str], None], on_ready: Ca
 
 
 def _timed(on_progress: Callable[[str], None]) -> Callable[[str], None]:
-    """Put the seconds since now before each line."""
+    """Put the seconds since now before each line; who no longer listens must not stop the stack."""
     clock = SystemClock()
     start = clock.monotonic()
-    return lambda line: on_progress(f"{clock.monotonic() - start:6.1f} s  {line}")
+
+    def say(line: str) -> None:
+        with suppress(OSError):
+            on_progress(f"{clock.monotonic() - start:6.1f} s  {line}")
+
+    return say
 
 
 @contextmanager

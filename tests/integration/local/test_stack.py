@@ -13,10 +13,15 @@ import psycopg
 import pytest
 
 from deploy.local import stack
+from deploy.local.broker import Broker
 from deploy.local.choice import KafkaChoice
+from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process_book import SUPERVISOR
 from deploy.local.stack import StackOptions
 from shared.errors import NotFound
+from shared.ids import new_id
+from shared.roles import with_role
+from tests.support.servers import delete_topics, running_postgres
 from tests.support.waiting import wait_until
 
 PROMISED = {
@@ -133,6 +138,47 @@ def test_nothing_runs_and_nothing_is_told_where_no_stack_was_started(directory: 
         stack.read_stack(directory)
     assert not stack.status(directory).running
     assert stack.down(directory, lambda line: None) == 0
+
+
+def test_a_signal_while_it_starts_ends_what_has_started(directory: Path) -> None:
+    said: list[str] = []
+
+    def interrupt(line: str) -> None:
+        said.append(line)
+        if "postgres is ready" in line:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    assert stack.up(StackOptions(directory, KafkaChoice.TANSU, restrict_to=()), interrupt) == 0
+    assert not any("everything is ready" in line for line in said)
+    assert not stack.status(directory).running
+    assert not (directory / "postgres" / "cluster" / "postmaster.pid").exists()
+
+
+def test_external_servers_are_prepared_and_used(
+    directory: Path, kafka: Broker, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = StackOptions(directory, KafkaChoice.EXTERNAL, restrict_to=())
+    prefix = f"t{new_id().hex}."
+    with running_postgres() as server:
+        for name, value in _external(server, kafka, prefix).items():
+            monkeypatch.setenv(name, value)
+        assert stack.up_detached(options, said.append) == 0, said
+        told = stack.read_stack(directory)
+        assert set(told["processes"]) == {SUPERVISOR}
+        assert _run(told["exit_database_url"], "SELECT current_user") == ("exitflow_exit",)
+        assert _run(told["admin_database_url"], "SELECT mode FROM exit_qualification.rollout") == ("full",)
+        assert stack.down(directory, said.append) == 0
+    delete_topics(kafka.bootstrap_servers, prefix)
+
+
+def _external(server: EmbeddedPostgres, kafka: Broker, prefix: str) -> dict[str, str]:
+    return {
+        "EXITFLOW_ADMIN_DATABASE_URL": server.admin_url,
+        "EXITFLOW_EXIT_DATABASE_URL": with_role(server.admin_url, "exitflow_exit", "one"),
+        "EXITFLOW_TRADE_DATABASE_URL": with_role(server.admin_url, "exitflow_trade", "two"),
+        "EXITFLOW_KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "EXITFLOW_KAFKA_TOPIC_PREFIX": prefix,
+    }
 
 
 def test_a_process_that_does_not_exist_cannot_be_asked_for(directory: Path, said: list[str]) -> None:

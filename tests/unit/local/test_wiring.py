@@ -1,0 +1,77 @@
+"""Each process is told what it needs, and no other's secrets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deploy.local.credentials import Credentials
+from deploy.local.data_directory import DataDirectory
+from deploy.local.databases import embedded_databases
+from deploy.local.ports import PortBook
+from deploy.local.wiring import SERVICES, Wiring, chosen
+from shared.errors import ConfigurationError
+
+EXIT_URL, TRADE_URL = "EXITFLOW_EXIT_DATABASE_URL", "EXITFLOW_TRADE_DATABASE_URL"
+ROLE_OF = {
+    "exit-ticks": {EXIT_URL: "exitflow_exit"},
+    "exit-orders": {EXIT_URL: "exitflow_exit"},
+    "exit-api": {EXIT_URL: "exitflow_exit"},
+    "trade-fills": {TRADE_URL: "exitflow_trade"},
+    "trade-api": {TRADE_URL: "exitflow_trade"},
+    "relay": {EXIT_URL: "exitflow_relay", TRADE_URL: "exitflow_relay"},
+    "paper-broker": {},
+}
+
+
+@pytest.fixture
+def wiring(tmp_path: Path) -> Wiring:
+    directory = DataDirectory(tmp_path)
+    credentials = Credentials.of(directory.secrets_file)
+    return Wiring(
+        directory=directory,
+        ports=PortBook(directory.ports_file),
+        credentials=credentials,
+        databases=embedded_databases("postgresql://postgres:pw@127.0.0.1:1/postgres", credentials),
+        bootstrap_servers="127.0.0.1:9092",
+    )
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_reaches_its_databases_with_its_own_role(wiring: Wiring, service: str) -> None:
+    environment = wiring.environment(service)
+    urls = {name: value for name, value in environment.items() if name.endswith("DATABASE_URL")}
+    assert {name: url.split("//")[1].split(":")[0] for name, url in urls.items()} == ROLE_OF[service]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_service_is_given_what_the_caller_holds_for_others(
+    wiring: Wiring, service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXITFLOW_ADMIN_DATABASE_URL", "secret")
+    monkeypatch.setenv("EXITFLOW_MIGRATOR_ROLE_PASSWORD", "secret")
+    monkeypatch.setenv("EXITFLOW_COOLDOWN_S", "5")
+    environment = wiring.environment(service)
+    assert "secret" not in environment.values()
+    assert environment["EXITFLOW_COOLDOWN_S"] == "5"
+
+
+def test_ports_and_secrets_are_the_same_when_read_again(wiring: Wiring) -> None:
+    ports = [wiring.ports.port(name) for name in SERVICES]
+    assert len(set(ports)) == len(SERVICES)
+    again = PortBook(wiring.directory.ports_file)
+    assert [again.port(name) for name in SERVICES] == ports
+    assert Credentials.of(wiring.directory.secrets_file) == wiring.credentials
+
+
+def test_only_services_that_exist_can_be_chosen() -> None:
+    assert chosen(SERVICES, None) == list(SERVICES)
+    assert chosen(SERVICES, ("trade-api", "relay")) == ["relay", "trade-api"]
+    with pytest.raises(ConfigurationError, match="no such processes: exit-tics"):
+        chosen(SERVICES, ("exit-tics",))
+
+
+def test_secrets_are_not_shown(wiring: Wiring) -> None:
+    assert wiring.credentials.operator_token not in repr(wiring)
+    assert wiring.credentials.exit_password not in repr(wiring)
