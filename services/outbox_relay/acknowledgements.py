@@ -1,0 +1,80 @@
+"""How far a shard is published: up to the last event that Kafka acknowledged together with all before it.
+
+Acknowledgements of a shard come in any order, because its keys lie on many partitions. They are counted by runs:
+consecutive events of one shard, acknowledged when all of them are.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from confluent_kafka import KafkaError
+
+OnFailure = Callable[[KafkaError], None]
+
+
+class Run:
+    """Consecutive events of one shard, and how many of them Kafka has not acknowledged yet.
+
+    Attributes
+    ----------
+    last_id:
+        The outbox id of its last event.
+    events:
+        How many there are.
+    left:
+        How many of them are not acknowledged.
+    first_age_s:
+        How long ago, when it was read, the first of them was written.
+    sent_at:
+        When it was sent, on the monotonic clock, in seconds.
+    """
+
+    __slots__ = ("_on_failure", "events", "first_age_s", "last_id", "left", "sent_at")
+
+    def __init__(self, on_failure: OnFailure, first_age_s: float, sent_at: float) -> None:
+        self.last_id = self.events = self.left = 0
+        self.first_age_s = first_age_s
+        self.sent_at = sent_at
+        self._on_failure = on_failure
+
+    def consists_of(self, events: int, last_id: int) -> None:
+        """So many events were sent, up to this id; said before the first of them can be reported."""
+        self.events = self.left = events
+        self.last_id = last_id
+
+    def reported(self, error: KafkaError | None, _: Any) -> None:
+        """Kafka's delivery report for one event of the run."""
+        if error is None:
+            self.left -= 1
+        else:
+            self._on_failure(error)
+
+
+class Acknowledgements:
+    """The runs of one shard's window in order, and the position up to which all of them are acknowledged."""
+
+    __slots__ = ("_runs", "position")
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+        self._runs: deque[Run] = deque()
+
+    def expect(self, run: Run) -> None:
+        """`run` is on its way, after all that were expected before."""
+        self._runs.append(run)
+
+    def advance(self) -> list[Run]:
+        """Move `position` over the acknowledged prefix and return the runs it passed."""
+        runs, passed = self._runs, []
+        while runs and runs[0].left == 0:
+            run = runs.popleft()
+            self.position = run.last_id
+            passed.append(run)
+        return passed
+
+    def awaits_any(self) -> bool:
+        """True while events are in flight."""
+        return bool(self._runs)

@@ -1,0 +1,118 @@
+"""The relay of one outbox: session after session, with a pause in between that grows while they fail."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import psycopg
+from confluent_kafka import KafkaException
+
+from services.outbox_relay.connection import connect
+from services.outbox_relay.leases import Leases
+from services.outbox_relay.meters import Meters
+from services.outbox_relay.publisher import Publisher
+from services.outbox_relay.session import Session
+from services.outbox_relay.windows import Windows
+from shared.clock import Clock, rfc3339
+from shared.errors import ConfigurationError, ExitflowError
+from shared.health import Health
+from shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 2.0
+CALM_S = 10
+"""A session that lasted so long makes the next pause the first again."""
+
+
+@dataclass(frozen=True)
+class OutboxSource:
+    """An outbox: its name in settings, metrics and health, and where it is."""
+
+    name: str
+    schema: str
+    url: str
+
+    @property
+    def condition(self) -> str:
+        """What `/readyz` calls it."""
+        return f"relay {self.name}"
+
+
+class OutboxRelay:
+    """Publishes one outbox until told to stop, whatever fails in between."""
+
+    def __init__(self, source: OutboxSource, settings: Settings, clock: Clock, relay_id: UUID, health: Health) -> None:
+        self._source = source
+        self._settings = settings
+        self._clock = clock
+        self._relay_id = relay_id
+        self._health = health
+        self._meters = Meters(source.name)
+        self._failing_since: datetime | None = None
+        self._pause_s = FIRST_PAUSE_S
+
+    def run(self, stop: threading.Event) -> None:
+        """Publish until `stop` is set.
+
+        Raises
+        ------
+        ConfigurationError
+            This relay must not run on this database as it is.
+        """
+        while not stop.is_set():
+            began_at = self._clock.monotonic()
+            try:
+                self._run_session(stop)
+            except ConfigurationError:
+                raise
+            except psycopg.Error as error:
+                self._failed("database", f"the database does not answer: {_first_line(error)}")
+            except KafkaException as error:
+                self._failed("kafka", _first_line(error))
+            except ExitflowError as error:
+                self._failed(error.code, _first_line(error))
+            else:
+                return
+            self._pause(stop, self._clock.monotonic() - began_at)
+
+    def _run_session(self, stop: threading.Event) -> None:
+        with closing(connect(self._source.url, self._source.schema)) as connection:
+            publisher = Publisher(self._settings, self._clock)
+            leases = Leases(connection, self._clock, self._relay_id, self._settings.relay_lease_s)
+            session = Session(leases, Windows(connection), publisher, self._meters, self._settings, self._clock)
+            session.run(stop, on_tended=lambda: self._report(publisher.silent_since()))
+
+    def _report(self, silent_since: datetime | None) -> None:
+        if silent_since is not None:
+            self._problem(f"Kafka does not answer since {rfc3339(silent_since.replace(microsecond=0))}")
+            return
+        if self._failing_since is not None:
+            log.info("%s: at work again", self._source.condition)
+        self._failing_since = None
+        self._health.fine(self._source.condition)
+
+    def _failed(self, code: str, what: str) -> None:
+        self._meters.failed(code)
+        log.warning("%s: %s", self._source.condition, what)
+        self._failing_since = self._failing_since or self._clock.now()
+        self._problem(f"{what} (since {rfc3339(self._failing_since)})")
+
+    def _problem(self, what: str) -> None:
+        self._health.problem(self._source.condition, what)
+
+    def _pause(self, stop: threading.Event, lasted_s: float) -> None:
+        if lasted_s > CALM_S:
+            self._pause_s = FIRST_PAUSE_S
+        stop.wait(self._pause_s)
+        self._pause_s = min(LONGEST_PAUSE_S, self._pause_s * 2)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,60 @@
+"""The process ``relay``: a thread for each outbox it was given."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from services.outbox_relay.outbox_relay import OutboxRelay, OutboxSource
+from shared.clock import SystemClock
+from shared.health import Health
+from shared.ids import new_id
+from shared.process import health_server, stop_on_signals
+from shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def main(settings: Settings) -> None:
+    """Publish the outboxes named by the settings until SIGTERM or SIGINT.
+
+    Raises
+    ------
+    ConfigurationError
+        A database is not named, or is one on which the relay must not run. One refusal ends the others too.
+    """
+    stop = stop_on_signals()
+    sources = outboxes_of(settings)
+    health = Health(*(source.condition for source in sources))
+    relays = [OutboxRelay(source, settings, SystemClock(), new_id(), health) for source in sources]
+    with health_server("relay", settings, health):
+        run_all(relays, stop)
+
+
+def outboxes_of(settings: Settings) -> list[OutboxSource]:
+    """The outboxes that the settings name, each once.
+
+    Raises
+    ------
+    ConfigurationError
+        The database of one of them is not named.
+    """
+    named = set(settings.relay_outboxes.split(","))
+    sources = []
+    if "exit" in named:
+        sources.append(OutboxSource("exit", "exit_qualification", settings.require_exit_database()))
+    if "trade" in named:
+        sources.append(OutboxSource("trade", "trade_management", settings.require_trade_database()))
+    return sources
+
+
+def run_all(relays: list[OutboxRelay], stop: threading.Event) -> None:
+    """Run each relay in a thread; the first that fails for good stops the others, and its error is raised."""
+    with ThreadPoolExecutor(len(relays), thread_name_prefix="relay") as threads:
+        running = [threads.submit(relay.run, stop) for relay in relays]
+        try:
+            for ended in as_completed(running):
+                ended.result()
+        finally:
+            stop.set()

@@ -1,0 +1,122 @@
+"""Sending to Kafka, and knowing what of it arrived."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from confluent_kafka import KafkaError, Producer
+
+from services.outbox_relay.acknowledgements import Run
+from services.outbox_relay.records import AGE_S, ID, KEY, PAYLOAD, TOPIC, Row, headers_of_row
+from shared.clock import Clock
+from shared.errors import Unavailable
+from shared.kafka import producer_config
+from shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+STATISTICS_MS = 1000
+SILENCE_S = 5
+"""Kafka does not answer if nothing came from it for so long."""
+
+QUEUE_KIB = 64 * 1024
+
+
+class DeliveryFailed(Unavailable):
+    """Kafka refused an event; nothing after it may count as published."""
+
+    code = "delivery_failed"
+
+
+class Publisher:
+    """One idempotent producer without gaps. It is thrown away at the first failed delivery report."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._clock = clock
+        self._failure: KafkaError | None = None
+        self._answered_at = clock.monotonic()
+        self._producer = Producer(
+            {
+                **producer_config(settings),
+                "enable.gapless.guarantee": True,
+                # A broker that is down is waited for; nothing is ever given up by time.
+                "message.timeout.ms": 0,
+                "queue.buffering.max.kbytes": QUEUE_KIB,
+                "statistics.interval.ms": STATISTICS_MS,
+                "stats_cb": self._on_statistics,
+                "error_cb": self._on_error,
+            }
+        )
+
+    @property
+    def in_flight(self) -> int:
+        """Events sent whose delivery report was not taken yet."""
+        return len(self._producer)
+
+    def send(self, rows: Sequence[Row]) -> Run:
+        """Hand over the rows in order, as many as the producer's queue takes; the run says how many, maybe none."""
+        run = Run(self._on_failure, rows[0][AGE_S], self._clock.monotonic())
+        sent = self._hand_over(rows, run)
+        if sent:
+            run.consists_of(sent, rows[sent - 1][ID])
+        return run
+
+    def _hand_over(self, rows: Sequence[Row], run: Run) -> int:
+        produce, reported = self._producer.produce, run.reported
+        sent = 0
+        try:
+            for row in rows:
+                produce(row[TOPIC], row[PAYLOAD], row[KEY], on_delivery=reported, headers=headers_of_row(row))
+                sent += 1
+        except BufferError:
+            log.debug("the producer's queue is full")
+        return sent
+
+    def poll(self, wait_s: float = 0) -> None:
+        """Take the delivery reports that are there; with none, wait for one up to `wait_s` seconds.
+
+        Raises
+        ------
+        DeliveryFailed
+            One of them was a failure.
+        """
+        before = self.in_flight
+        self._producer.poll(wait_s)
+        if self._failure is not None:
+            raise DeliveryFailed(f"Kafka refused an event: {self._failure.str()}")
+        if self.in_flight < before:
+            self._answered_at = self._clock.monotonic()
+
+    def drain(self, limit_s: float) -> None:
+        """Wait until everything is acknowledged, at most `limit_s` seconds; the rest is thrown away."""
+        self._producer.flush(limit_s)
+        self.throw_away()
+
+    def throw_away(self) -> None:
+        """Send nothing more; what is on the wire may still arrive."""
+        self._producer.purge()
+        self._producer.flush(0)
+
+    def silent_since(self) -> datetime | None:
+        """Since when Kafka does not answer; None while it does."""
+        silence_s = self._clock.monotonic() - self._answered_at
+        if silence_s < SILENCE_S:
+            return None
+        return self._clock.now() - timedelta(seconds=silence_s)
+
+    def _on_statistics(self, statistics: str) -> None:
+        brokers: dict[str, dict[str, Any]] = json.loads(statistics)["brokers"]
+        if self.in_flight == 0 and any(broker["state"] == "UP" for broker in brokers.values()):
+            self._answered_at = self._clock.monotonic()
+
+    def _on_failure(self, error: KafkaError) -> None:
+        self._failure = self._failure or error
+
+    def _on_error(self, error: KafkaError) -> None:
+        log.warning("Kafka: %s", error.str())
+        if error.fatal():
+            self._on_failure(error)

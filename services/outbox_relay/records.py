@@ -1,0 +1,49 @@
+"""A row of the outbox as a record of Kafka: CloudEvents 1.0 in binary mode."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from shared.kafka import Headers
+
+Row = tuple[Any, ...]
+"""What `statements.READ_WINDOWS` returns: shard, id, topic, key, payload, event id, sequence, ce_type, ce_source,
+ce_subject, ce_time, traceparent, other headers as JSON or None, age in seconds; the texts ready for the wire."""
+
+SHARD, ID, TOPIC, KEY, PAYLOAD, AGE_S = 0, 1, 2, 3, 4, 13
+
+_SPECVERSION = ("ce_specversion", "1.0")
+_CONTENT_TYPE = ("content-type", "application/json")
+
+
+def headers_of_row(row: Row) -> Headers:
+    """The record's headers. This runs once per event: what does not change is made once."""
+    _, _, _, _, _, event_id, sequence, ce_type, source, subject, time, traceparent, others, _ = row
+    headers: Headers = [
+        _SPECVERSION,
+        ("ce_id", event_id),
+        ("ce_sequence", sequence),
+        _CONTENT_TYPE,
+        ("ce_type", ce_type),
+        ("ce_source", source),
+        ("ce_subject", subject),
+        ("ce_time", time),
+        ("traceparent", traceparent),
+    ]
+    if None in row[7:12]:
+        headers = [header for header in headers if header[1] is not None]
+    if others is not None:
+        headers += ((name, str(value)) for name, value in json.loads(others).items())
+    return headers
+
+
+def runs_of(rows: Sequence[Row], longest: int) -> Iterator[Sequence[Row]]:
+    """Cut rows into runs: consecutive rows of one shard, at most `longest` each."""
+    for _, group in groupby(rows, key=itemgetter(SHARD)):
+        of_shard = list(group)
+        for start in range(0, len(of_shard), longest):
+            yield of_shard[start : start + longest]

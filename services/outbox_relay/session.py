@@ -1,0 +1,216 @@
+"""One life of a relay: a connection, a producer, the leases, and the loop over them until something fails."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from services.outbox_relay.leases import Census, Leases
+from services.outbox_relay.meters import Meters
+from services.outbox_relay.poll import AdaptivePoll
+from services.outbox_relay.publisher import DeliveryFailed, Publisher
+from services.outbox_relay.shard import HeldShard
+from services.outbox_relay.windows import Windows
+from shared.clock import Clock
+from shared.failpoints import Failpoint, failpoint
+
+log = logging.getLogger(__name__)
+
+LONGEST_RUN = 256
+READ_AHEAD = 2
+"""Rows read at once, in multiples of what may be in flight."""
+
+CHECKPOINT_S = 0.2
+TEND_S = 0.25
+"""How often leases are looked after: a shard set free is taken within this time."""
+
+MEASURE_S = 5
+DRAIN_S = 5
+
+
+class Pace(Protocol):
+    """The settings that the loop goes by."""
+
+    @property
+    def relay_lease_s(self) -> float: ...
+    @property
+    def relay_batch_size(self) -> int: ...
+    @property
+    def relay_poll_min_ms(self) -> float: ...
+    @property
+    def relay_poll_max_ms(self) -> float: ...
+
+
+class Timer:
+    """Says when something is due that recurs."""
+
+    def __init__(self, clock: Clock, every_s: float) -> None:
+        self._clock = clock
+        self._every_s = every_s
+        self._due_at = clock.monotonic()
+
+    def is_due(self) -> bool:
+        """True once per period; the next one begins now."""
+        now = self._clock.monotonic()
+        if now < self._due_at:
+            return False
+        self._due_at = now + self._every_s
+        return True
+
+
+class Session:
+    """Publishes until told to stop. Any error ends it, and all it knows with it."""
+
+    def __init__(
+        self, leases: Leases, windows: Windows, publisher: Publisher, meters: Meters, pace: Pace, clock: Clock
+    ) -> None:
+        self._leases = leases
+        self._windows = windows
+        self._publisher = publisher
+        self._meters = meters
+        self._clock = clock
+        self._in_flight_limit = pace.relay_batch_size
+        self._longest_run = max(1, min(LONGEST_RUN, pace.relay_batch_size // 4))
+        self._drain_s = min(DRAIN_S, pace.relay_lease_s / 2)
+        self._longest_wait_s = pace.relay_poll_max_ms / 1000
+        self._poll = AdaptivePoll(pace.relay_poll_min_ms / 1000, self._longest_wait_s)
+        self._tend = Timer(clock, TEND_S)
+        self._measure = Timer(clock, MEASURE_S)
+        self._checkpoint = Timer(clock, CHECKPOINT_S)
+
+    def run(self, stop: threading.Event, on_tended: Callable[[], None]) -> None:
+        """Publish until `stop` is set, then hand over. `on_tended` is called whenever the leases are in order.
+
+        Raises
+        ------
+        ConfigurationError
+            This server is not the one that the outbox's progress belongs to.
+        DeliveryFailed, Fenced, psycopg.Error, KafkaException
+            The session is over; the next one resumes from what is on record.
+        """
+        try:
+            self._leases.enlist()
+            while not stop.is_set():
+                self._step(on_tended)
+            self._hand_over()
+        except DeliveryFailed:
+            self._take_acknowledgements()
+            self._record_progress(everything=True)
+            raise
+        finally:
+            self._publisher.throw_away()
+
+    def _step(self, on_tended: Callable[[], None]) -> None:
+        if self._tend.is_due():
+            self._look_after_leases()
+            on_tended()
+        self._leases.refuse_if_run_out()
+        self._publisher.poll(self._move())
+        self._take_acknowledgements()
+        self._record_progress(everything=False)
+
+    def _move(self) -> float:
+        """Send what was read, or read on; how long to wait now, in seconds, unless acknowledgements come."""
+        if not self._send():
+            return self._longest_wait_s
+        if self._read():
+            self._poll.found()
+            return 0
+        self._poll.found_nothing()
+        return self._poll.wait_s
+
+    # Leases
+
+    def _look_after_leases(self) -> None:
+        census = self._leases.census()
+        self._leave_surplus(census)
+        self._leases.release([s for s in self._held() if s.may_go()])
+        wanted = census.fair_share() - len(self._leases.held)
+        if wanted > 0 and self._leases.acquire(wanted):
+            failpoint(Failpoint.RELAY_AFTER_LEASE)
+        if self._leases.is_renewal_due():
+            self._leases.renew()
+        self._meters.holds(len(self._leases.held), self._publisher.in_flight)
+        if self._measure.is_due():
+            self._meters.waits(*self._windows.measure(self._held()))
+
+    def _leave_surplus(self, census: Census) -> None:
+        staying = [s for s in self._held() if not s.leaving]
+        for shard in staying:
+            if shard.shard in census.paused:
+                shard.leave()
+        staying = sorted((s for s in staying if not s.leaving), key=_readiness_to_leave)
+        for shard in staying[: max(0, len(staying) - census.fair_share())]:
+            shard.leave()
+
+    def _held(self) -> list[HeldShard]:
+        return list(self._leases.held.values())
+
+    # From the outbox to Kafka
+
+    def _read(self) -> bool:
+        """Open windows up to now and read on; True if there were rows."""
+        snapshot = self._windows.current_snapshot()
+        behind = [s for s in self._held() if s.is_idle() and not s.leaving and s.snap != snapshot]
+        if behind:
+            self._windows.open(behind, snapshot)
+        readable = [s for s in self._held() if s.is_readable()]
+        if not readable:
+            return False
+        return self._windows.read(readable, READ_AHEAD * self._in_flight_limit, self._longest_run) > 0
+
+    def _send(self) -> bool:
+        """Send what was read, as far as there is room in flight; True if all of it is sent."""
+        for shard in self._held():
+            while shard.unsent:
+                if self._publisher.in_flight + len(shard.unsent[0]) > self._in_flight_limit:
+                    return False
+                run = self._publisher.send(shard.unsent[0])
+                if run.events == 0:
+                    return False
+                shard.sent(run, run.events)
+                failpoint(Failpoint.RELAY_AFTER_PRODUCE)
+        return True
+
+    # From Kafka's acknowledgements to the outbox
+
+    def _take_acknowledgements(self) -> None:
+        now_s = self._clock.monotonic()
+        passed = [run for shard in self._held() for run in shard.acknowledgements.advance()]
+        for run in passed:
+            self._meters.acknowledged(run, now_s)
+        if passed and self._publisher.in_flight:
+            failpoint(Failpoint.RELAY_MID_BATCH)
+
+    def _record_progress(self, *, everything: bool) -> None:
+        """Complete what is published; from time to time, or if told to, checkpoint what is not wholly so."""
+        published = [s for s in self._held() if s.is_published()]
+        partly = []
+        if everything or self._checkpoint.is_due():
+            partly = [s for s in self._held() if s.has_progress() and not s.is_published()]
+        if not published and not partly:
+            return
+        failpoint(Failpoint.RELAY_AFTER_ACK)
+        if published:
+            self._windows.complete(published)
+        if partly:
+            self._windows.checkpoint(partly)
+        failpoint(Failpoint.RELAY_AFTER_CHECKPOINT)
+
+    def _hand_over(self) -> None:
+        """Let others take everything at once, with all on record that is acknowledged by then."""
+        for shard in self._held():
+            shard.cut_short()
+        self._publisher.drain(self._drain_s)
+        self._take_acknowledgements()
+        self._record_progress(everything=True)
+        self._leases.release(self._held())
+        self._leases.retire()
+        self._meters.holds(0, 0)
+
+
+def _readiness_to_leave(shard: HeldShard) -> int:
+    """Idle shards leave first, those with events in flight last."""
+    return 2 * shard.acknowledgements.awaits_any() + (not shard.is_idle())

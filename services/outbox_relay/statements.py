@@ -1,0 +1,156 @@
+"""The relay's SQL, one named statement per idea. Unqualified names mean the schema of the connection.
+
+A window of a shard is what became visible between two snapshots, (snap, next_snap]: rows of transactions that
+began after the first, or were at work in it, and that the second one sees. Everything that writes
+``outbox_shard`` compares the epoch; a shard missing from what it returns was lost to another relay.
+"""
+
+from __future__ import annotations
+
+CURRENT_SNAPSHOT = """
+-- outbox.current_snapshot: unchanged means that nothing was committed
+SELECT pg_current_snapshot()::text
+"""
+
+BEYOND_SERVER = """
+-- outbox.beyond_server: progress that this server cannot have made
+SELECT shard FROM outbox_shard
+ WHERE pg_snapshot_xmax(coalesce(next_snap, snap)) > pg_snapshot_xmax(pg_current_snapshot())
+ ORDER BY shard
+"""
+
+ENLIST = """
+-- outbox.enlist: this relay is at work
+INSERT INTO outbox_relay (relay_id) VALUES (%(me)s)
+ON CONFLICT (relay_id) DO UPDATE SET seen_at = clock_timestamp()
+"""
+
+FORGET_DEAD = """
+-- outbox.forget_dead: relays that ended without a word
+DELETE FROM outbox_relay WHERE seen_at < clock_timestamp() - 60 * make_interval(secs => %(lease_s)s)
+"""
+
+RETIRE = """
+-- outbox.retire: this relay is no longer at work
+DELETE FROM outbox_relay WHERE relay_id = %(me)s
+"""
+
+CENSUS = """
+-- outbox.census: relays at work, shards to share among them, and which of mine an operator paused
+SELECT (SELECT count(*) FROM outbox_relay WHERE seen_at > clock_timestamp() - make_interval(secs => %(lease_s)s)),
+       count(*) FILTER (WHERE NOT paused),
+       coalesce(array_agg(shard) FILTER (WHERE paused AND owner = %(me)s), '{}')
+  FROM outbox_shard
+"""
+
+ACQUIRE = """
+-- outbox.acquire: shards whose lease ran out, by the database's clock
+UPDATE outbox_shard
+   SET owner = %(me)s, epoch = epoch + 1, lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
+ WHERE shard IN (SELECT shard FROM outbox_shard
+                  WHERE lease_until < clock_timestamp() AND NOT paused
+                  ORDER BY shard LIMIT %(wanted)s FOR UPDATE SKIP LOCKED)
+RETURNING shard, epoch, snap::text, next_snap::text, pos
+"""
+
+RENEW = """
+-- outbox.renew: keep the leases; where nothing was found, persist that too
+UPDATE outbox_shard s
+   SET lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s),
+       snap = CASE WHEN s.next_snap IS NULL THEN held.snap ELSE s.snap END
+  FROM unnest(%(shards)s::smallint[], %(epochs)s::bigint[], %(snaps)s::text[]::pg_snapshot[])
+         AS held(shard, epoch, snap)
+ WHERE s.shard = held.shard AND s.epoch = held.epoch
+RETURNING s.shard
+"""
+
+RELEASE = """
+-- outbox.release: checkpoint, then let another relay take over at once
+UPDATE outbox_shard s
+   SET owner = NULL, lease_until = '-infinity', pos = held.pos,
+       snap = CASE WHEN s.next_snap IS NULL THEN held.snap ELSE s.snap END
+  FROM unnest(%(shards)s::smallint[], %(epochs)s::bigint[], %(snaps)s::text[]::pg_snapshot[], %(positions)s::bigint[])
+         AS held(shard, epoch, snap, pos)
+ WHERE s.shard = held.shard AND s.epoch = held.epoch
+RETURNING s.shard
+"""
+
+RELINQUISH = """
+-- outbox.relinquish: what this relay held before it lost its memory
+UPDATE outbox_shard SET owner = NULL, lease_until = '-infinity', epoch = epoch + 1 WHERE owner = %(me)s
+"""
+
+WITH_ROWS = """
+-- outbox.with_rows: which of the shards have rows in (snap, next]
+SELECT held.shard
+  FROM unnest(%(shards)s::smallint[], %(snaps)s::text[]::pg_snapshot[]) AS held(shard, snap)
+ WHERE EXISTS (SELECT FROM outbox_event e
+                WHERE e.shard = held.shard AND e.xid >= pg_snapshot_xmax(held.snap)
+                  AND e.xid < pg_snapshot_xmax(%(next_snap)s::pg_snapshot)
+                  AND pg_visible_in_snapshot(e.xid, %(next_snap)s::pg_snapshot))
+    OR EXISTS (SELECT FROM outbox_event e
+                WHERE e.shard = held.shard AND e.xid = ANY (ARRAY(SELECT pg_snapshot_xip(held.snap)))
+                  AND pg_visible_in_snapshot(e.xid, %(next_snap)s::pg_snapshot))
+"""
+
+FREEZE = """
+-- outbox.freeze: fix the end of a window before any of it is published
+UPDATE outbox_shard s SET snap = held.snap, next_snap = %(next_snap)s::pg_snapshot, pos = 0
+  FROM unnest(%(shards)s::smallint[], %(epochs)s::bigint[], %(snaps)s::text[]::pg_snapshot[])
+         AS held(shard, epoch, snap)
+ WHERE s.shard = held.shard AND s.epoch = held.epoch AND s.next_snap IS NULL
+RETURNING s.shard
+"""
+
+READ_WINDOWS = """
+-- outbox.read_windows: the rows of frozen windows after pos, shard by shard, each in order of id
+SELECT held.shard, e.id, e.topic, e.key, e.payload, e.event_id::text, e.sequence::text,
+       e.headers ->> 'ce_type', e.headers ->> 'ce_source', e.headers ->> 'ce_subject', e.headers ->> 'ce_time',
+       e.headers ->> 'traceparent',
+       nullif(e.headers - '{ce_type,ce_source,ce_subject,ce_time,traceparent}'::text[], '{}')::text,
+       extract(epoch FROM clock_timestamp() - e.created_at)::float8
+  FROM unnest(%(shards)s::smallint[], %(snaps)s::text[]::pg_snapshot[], %(nexts)s::text[]::pg_snapshot[],
+              %(positions)s::bigint[]) AS held(shard, snap, next_snap, pos)
+ CROSS JOIN LATERAL (
+   SELECT * FROM (
+     SELECT * FROM outbox_event
+      WHERE shard = held.shard AND xid >= pg_snapshot_xmax(held.snap) AND xid < pg_snapshot_xmax(held.next_snap)
+        AND pg_visible_in_snapshot(xid, held.next_snap) AND id > held.pos
+     UNION ALL
+     SELECT * FROM outbox_event
+      WHERE shard = held.shard AND xid = ANY (ARRAY(SELECT pg_snapshot_xip(held.snap)))
+        AND pg_visible_in_snapshot(xid, held.next_snap) AND id > held.pos) in_window
+   ORDER BY id) e
+ LIMIT %(limit)s
+"""
+
+CHECKPOINT = """
+-- outbox.checkpoint: all up to pos is acknowledged
+UPDATE outbox_shard s SET pos = held.pos
+  FROM unnest(%(shards)s::smallint[], %(epochs)s::bigint[], %(positions)s::bigint[]) AS held(shard, epoch, pos)
+ WHERE s.shard = held.shard AND s.epoch = held.epoch
+RETURNING s.shard
+"""
+
+COMPLETE = """
+-- outbox.complete: the whole window is acknowledged
+UPDATE outbox_shard s SET snap = s.next_snap, next_snap = NULL, pos = 0
+  FROM unnest(%(shards)s::smallint[], %(epochs)s::bigint[]) AS held(shard, epoch)
+ WHERE s.shard = held.shard AND s.epoch = held.epoch AND s.next_snap IS NOT NULL
+RETURNING s.shard
+"""
+
+MEASURE = """
+-- outbox.measure: rows not known to be published, counted up to a limit, and about how old the oldest is
+SELECT coalesce(sum(waiting.counted), 0)::bigint,
+       coalesce(extract(epoch FROM clock_timestamp() - min(waiting.oldest)), 0)::float8
+  FROM unnest(%(shards)s::smallint[], %(snaps)s::text[]::pg_snapshot[], %(positions)s::bigint[])
+         AS held(shard, snap, pos)
+ CROSS JOIN LATERAL (
+   SELECT count(*) AS counted, min(created_at) AS oldest FROM (
+     SELECT created_at FROM outbox_event
+      WHERE shard = held.shard AND id > held.pos
+        AND (xid >= pg_snapshot_xmax(held.snap) OR xid = ANY (ARRAY(SELECT pg_snapshot_xip(held.snap))))
+        AND xid >= pg_snapshot_xmin(held.snap)
+      LIMIT %(limit)s) counted_rows) waiting
+"""
