@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Annotated
 
-from pydantic import AfterValidator, PlainSerializer
+from pydantic import AfterValidator, PlainSerializer, WithJsonSchema
 
 from shared.errors import InvalidInput
 
@@ -83,5 +83,12 @@ def _validated(value: Decimal) -> Decimal:
         raise ValueError(str(error)) from error
 
 
-Money = Annotated[Decimal, AfterValidator(_validated), PlainSerializer(money_text, return_type=str)]
+_WIRE_SCHEMA = {"type": "string", "pattern": r"^-?[0-9]{1,14}(\.[0-9]{1,4})?$", "examples": ["1010.00"]}
+
+Money = Annotated[
+    Decimal,
+    AfterValidator(_validated),
+    PlainSerializer(money_text, return_type=str),
+    WithJsonSchema(_WIRE_SCHEMA),
+]
 """A pydantic field type: a Decimal inside, a decimal string on the wire."""

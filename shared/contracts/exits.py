@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from shared.clock import rfc3339
 from shared.contracts.events import ExitEvent, register
@@ -22,7 +22,12 @@ def _plausible(instant: datetime) -> datetime:
     return instant
 
 
-Timestamp = Annotated[AwareDatetime, AfterValidator(_plausible), PlainSerializer(rfc3339, return_type=str)]
+Timestamp = Annotated[
+    AwareDatetime,
+    AfterValidator(_plausible),
+    PlainSerializer(rfc3339, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
 """A pydantic field type: an aware datetime of 1970 to 2199 inside, RFC 3339 in UTC on the wire."""
 
 Quantity = Annotated[int, Field(gt=0, le=10**12)]

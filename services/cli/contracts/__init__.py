@@ -1,0 +1,1 @@
+"""The contracts with other teams, generated from the code into ``docs/contracts``."""

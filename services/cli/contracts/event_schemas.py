@@ -1,0 +1,43 @@
+"""A JSON Schema for each type of event, and one for ticks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from shared.contracts import exits, trades
+from shared.contracts.events import event_classes
+from shared.contracts.ticks import Tick
+
+Json = dict[str, Any]
+
+EVENTS_FOLDER = "events"
+TICK_NAME = "io.exitflow.Tick.v1"
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+REGISTERING = (exits, trades)
+"""Modules whose import registers the events."""
+
+
+def event_schemas() -> dict[str, Json]:
+    """The schema of each event's payload by its CloudEvents type, and of a tick."""
+    schemas = {event.event_type(): schema_of(event) for event in event_classes()}
+    return {**schemas, TICK_NAME: schema_of(Tick)}
+
+
+def schema_of(model: type[BaseModel]) -> Json:
+    """The schema of what is on the wire; readers ignore what it does not name."""
+    return {"$schema": DIALECT, **opened(model.model_json_schema(mode="serialization"))}
+
+
+def opened(schema: Any) -> Any:
+    """The schema without the refusal of unknown fields: later versions may add some."""
+    if isinstance(schema, dict):
+        return {
+            name: opened(value)
+            for name, value in schema.items()
+            if not (name == "additionalProperties" and value is False)
+        }
+    if isinstance(schema, list):
+        return [opened(item) for item in schema]
+    return schema
