@@ -164,6 +164,7 @@ GRANT SELECT, INSERT, UPDATE ON user_brokers, open_trades, exit_episodes, tick_p
   log_identity, idempotency_keys TO exitflow_exit;
 GRANT SELECT, UPDATE ON kill_switch, rollout TO exitflow_exit;
 GRANT SELECT, INSERT ON exit_signals, inbox, audit_log TO exitflow_exit;
+GRANT DELETE ON log_identity TO exitflow_exit;
 GRANT SELECT ON api_tokens TO exitflow_exit;
 """
 

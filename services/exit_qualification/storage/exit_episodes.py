@@ -46,6 +46,13 @@ FORGIVE = text("""
 UPDATE exit_episodes SET failures = 0 WHERE trade_id = :trade_id AND exit_reason = :reason AND failures > 0
 """)
 
+WITH_EPISODES = text("""
+-- exit_episodes.open_trades_with_episodes
+SELECT t.trade_id FROM open_trades t
+ WHERE t.partition = ANY (:partitions) AND t.status = 'OPEN'
+   AND EXISTS (SELECT FROM exit_episodes e WHERE e.trade_id = t.trade_id)
+""")
+
 _SLOT = sorted(LIVE | {IntentStatus.FILLED})
 _UNSENT = sorted(UNSENT)
 _RANKS = [str(reason) for reason in ExitReason]
@@ -94,3 +101,7 @@ class ExitEpisodeRepository:
     def forgive(self, trade_id: UUID, reason: ExitReason) -> None:
         """The reason got its fill: the next failure starts from the first wait again."""
         self._connection.execute(FORGIVE, {"trade_id": trade_id, "reason": reason})
+
+    def open_trades_with_episodes(self, partitions: Sequence[int]) -> list[UUID]:
+        """The open trades of these partitions that ever exited for any reason."""
+        return list(self._connection.execute(WITH_EPISODES, {"partitions": list(partitions)}).scalars())

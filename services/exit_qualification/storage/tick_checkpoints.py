@@ -1,0 +1,155 @@
+"""TickCheckpointRepository: how far each partition is judged, who may go on, and what the engine knew there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Connection, Row, text
+
+from services.exit_qualification.domain.symbol_book import SymbolState
+from shared.clock import EPOCH
+from shared.errors import Fenced
+from shared.money import from_units, to_units
+
+CLAIM = text("""
+-- tick_checkpoints.claim: waits for a transaction of the owner before, and fences every later one of it
+INSERT INTO tick_partitions AS t (partition, epoch, owner)
+SELECT p, 1, :owner FROM unnest(CAST(:partitions AS integer[])) AS p ORDER BY p
+ON CONFLICT (partition) DO UPDATE
+   SET epoch = t.epoch + 1, owner = EXCLUDED.owner, updated_at = clock_timestamp()
+RETURNING t.partition, t.epoch, t.tick_offset, t.trade_offset
+""")
+HOLD = text("""
+-- tick_checkpoints.hold
+SELECT t.partition
+  FROM tick_partitions t
+  JOIN unnest(CAST(:partitions AS integer[]), CAST(:epochs AS bigint[])) AS mine (partition, epoch)
+    ON mine.partition = t.partition AND mine.epoch = t.epoch
+ ORDER BY t.partition
+   FOR UPDATE OF t
+""")
+ADVANCE = text("""
+-- tick_checkpoints.advance: the rows are locked by hold
+UPDATE tick_partitions t
+   SET tick_offset = mine.tick_offset, trade_offset = mine.trade_offset, updated_at = clock_timestamp()
+  FROM unnest(CAST(:partitions AS integer[]), CAST(:tick_offsets AS bigint[]), CAST(:trade_offsets AS bigint[]))
+       AS mine (partition, tick_offset, trade_offset)
+ WHERE t.partition = mine.partition
+""")
+SAVE_SYMBOLS = text("""
+-- tick_checkpoints.save_symbols
+INSERT INTO tick_symbols AS s (symbol, partition, last_price, last_ts, last_seq)
+SELECT * FROM unnest(CAST(:symbols AS text[]), CAST(:partitions AS integer[]), CAST(:prices AS numeric[]),
+                     CAST(:times AS timestamptz[]), CAST(:seqs AS bigint[]))
+ON CONFLICT (symbol) DO UPDATE
+   SET partition = EXCLUDED.partition, last_price = EXCLUDED.last_price, last_ts = EXCLUDED.last_ts,
+       last_seq = EXCLUDED.last_seq, updated_at = clock_timestamp()
+""")
+SYMBOLS = text("""
+-- tick_checkpoints.symbols
+SELECT symbol, partition, last_price, last_ts, last_seq FROM tick_symbols WHERE partition = ANY (:partitions)
+""")
+RESET = text("""
+-- tick_checkpoints.reset: the epochs go on, so that a worker still at work is fenced
+WITH locked AS (SELECT partition FROM tick_partitions ORDER BY partition FOR UPDATE)
+UPDATE tick_partitions t
+   SET tick_offset = 0, trade_offset = 0, epoch = t.epoch + 1, owner = NULL, updated_at = clock_timestamp()
+  FROM locked WHERE locked.partition = t.partition
+RETURNING t.partition
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The next offsets of a partition of both topics, and the epoch under which they may be moved."""
+
+    epoch: int
+    tick_offset: int
+    trade_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolCheckpoint:
+    """A symbol's state at the offsets of its partition."""
+
+    symbol: str
+    partition: int
+    state: SymbolState
+
+
+class TickCheckpointRepository:
+    """Checkpoints of one transaction. Rows are always locked in order of their partition."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def claim(self, partitions: Sequence[int], owner: str) -> dict[int, Checkpoint]:
+        """Take the partitions over; a partition that nobody had starts at offset 0, the earliest there is."""
+        rows = self._connection.execute(CLAIM, {"partitions": sorted(partitions), "owner": owner})
+        return {row.partition: Checkpoint(row.epoch, row.tick_offset, row.trade_offset) for row in rows}
+
+    def hold(self, checkpoints: Mapping[int, Checkpoint]) -> None:
+        """Keep the partitions from being taken over until the transaction ends.
+
+        Raises
+        ------
+        Fenced
+            One was taken over already.
+        """
+        partitions = sorted(checkpoints)
+        epochs = [checkpoints[partition].epoch for partition in partitions]
+        held = self._connection.execute(HOLD, {"partitions": partitions, "epochs": epochs}).scalars().all()
+        if lost := sorted(set(partitions) - set(held)):
+            raise Fenced(f"partitions {lost} were taken over by another worker", partitions=lost)
+
+    def advance(self, checkpoints: Mapping[int, Checkpoint]) -> None:
+        """Move the offsets of partitions of one's own.
+
+        Raises
+        ------
+        Fenced
+            One was taken over; nothing may be kept of this transaction.
+        """
+        self.hold(checkpoints)
+        partitions = sorted(checkpoints)
+        self._connection.execute(
+            ADVANCE,
+            {
+                "partitions": partitions,
+                "tick_offsets": [checkpoints[partition].tick_offset for partition in partitions],
+                "trade_offsets": [checkpoints[partition].trade_offset for partition in partitions],
+            },
+        )
+
+    def save_symbols(self, symbols: Sequence[SymbolCheckpoint]) -> None:
+        """Store the state of these symbols."""
+        if not symbols:
+            return
+        self._connection.execute(
+            SAVE_SYMBOLS,
+            {
+                "symbols": [each.symbol for each in symbols],
+                "partitions": [each.partition for each in symbols],
+                "prices": [from_units(each.state.last_price) for each in symbols],
+                "times": [EPOCH + timedelta(microseconds=each.state.last_ts_us) for each in symbols],
+                "seqs": [each.state.last_seq for each in symbols],
+            },
+        )
+
+    def symbols(self, partitions: Sequence[int]) -> list[SymbolCheckpoint]:
+        """The state of every symbol of these partitions."""
+        return [_symbol(row) for row in self._connection.execute(SYMBOLS, {"partitions": list(partitions)})]
+
+    def reset(self) -> int:
+        """Start every partition from its log's beginning, whoever holds it; how many there are.
+
+        The symbols keep their state: a tick that was judged before is stale, and fires nothing again.
+        """
+        return len(self._connection.execute(RESET).all())
+
+
+def _symbol(row: Row[tuple[object, ...]]) -> SymbolCheckpoint:
+    last_ts_us = (row.last_ts - EPOCH) // timedelta(microseconds=1)
+    return SymbolCheckpoint(row.symbol, row.partition, SymbolState(to_units(row.last_price), last_ts_us, row.last_seq))

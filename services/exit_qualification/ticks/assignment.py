@@ -1,0 +1,108 @@
+"""Assignment: the partitions a worker holds, from Kafka's word through the database's claim to the engine."""
+
+from __future__ import annotations
+
+import logging
+
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from sqlalchemy import Engine
+
+from services.exit_qualification.domain.exit_signal_service import ExitSignalService
+from services.exit_qualification.storage.tick_checkpoints import Checkpoint, TickCheckpointRepository
+from services.exit_qualification.ticks.batch import Layout
+from services.exit_qualification.ticks.engine_state import load_engine
+from services.exit_qualification.ticks.kafka_log import check_identity, start_offsets
+from shared.errors import Unavailable
+from shared.failpoints import Failpoint, failpoint
+
+log = logging.getLogger(__name__)
+
+
+class NotAssignedTogether(Unavailable):
+    """The partitions of the two topics came apart, as they may while the cluster is changing."""
+
+    code = "not_assigned_together"
+
+
+class Assignment:
+    """What this worker may judge.
+
+    Kafka only says which partitions to ask for. A partition is held once its row is claimed under a new epoch and
+    the engine is loaded from the rows; until then, and after any failure, it waits and none of its records are read.
+
+    Attributes
+    ----------
+    held:
+        Where each partition stands in the database; empty while partitions wait.
+    engine:
+        Holds the trades of exactly these partitions.
+    """
+
+    def __init__(self, consumer: Consumer, admin: AdminClient, layout: Layout, database: Engine, owner: str) -> None:
+        self._consumer = consumer
+        self._admin = admin
+        self._layout = layout
+        self._database = database
+        self._owner = owner
+        self._waiting: list[int] | None = None
+        self.held: dict[int, Checkpoint] = {}
+        self.engine = ExitSignalService()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there are partitions to take up."""
+        return self._waiting is not None
+
+    def subscribe(self) -> None:
+        """Join the group; partitions come and go while the consumer is polled."""
+        self._consumer.subscribe(
+            self._layout.topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+        )
+
+    def take_up(self) -> None:
+        """Claim the partitions that wait, load the engine and read on from the stored offsets.
+
+        Raises
+        ------
+        LogIdentityChanged
+            The stored offsets belong to another log.
+        """
+        partitions = self._waiting or []
+        check_identity(self._admin, self._layout, self._database)
+        with self._database.begin() as connection:
+            # The claim waits for a transaction of the owner before: what is loaded after it is final.
+            claimed = TickCheckpointRepository(connection).claim(partitions, self._owner)
+            engine = load_engine(connection, partitions, self._layout)
+        self._consumer.assign(start_offsets(self._consumer, self._layout, claimed))
+        self._waiting, self.held, self.engine = None, claimed, engine
+        log.info("judging %d partitions as %s", len(claimed), self._owner)
+
+    def reload(self) -> None:
+        """Throw the engine away: it is ahead of the database. What was held waits to be taken up again."""
+        if self._waiting is None:
+            self._waiting = sorted(self.held)
+        self._let_go()
+        self._consumer.unassign()
+
+    def written(self, checkpoints: dict[int, Checkpoint]) -> None:
+        """These checkpoints are committed."""
+        self.held |= checkpoints
+
+    def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
+        consumer.assign([])  # read nothing until the database has given the offsets
+        ticks = {each.partition for each in assigned if each.topic == self._layout.ticks}
+        trades = {each.partition for each in assigned if each.topic == self._layout.trades}
+        if ticks != trades:
+            raise NotAssignedTogether("Kafka did not assign the partitions of both topics together; joining again")
+        self._let_go()
+        self._waiting = sorted(ticks)
+
+    def _on_revoke(self, *_: object) -> None:
+        self._waiting = None
+        self._let_go()
+        failpoint(Failpoint.TICKS_ON_REVOKE)
+
+    def _let_go(self) -> None:
+        self.held = {}
+        self.engine = ExitSignalService()

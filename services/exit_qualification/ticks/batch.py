@@ -1,0 +1,150 @@
+"""A batch of Kafka's records as work in order: pure, nothing is judged or written here."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from heapq import merge
+
+from confluent_kafka import Message
+
+from services.exit_qualification.storage.tick_checkpoints import Checkpoint
+from services.exit_qualification.ticks.records import (
+    TickRecord,
+    TradeRecord,
+    home_partition,
+    read_tick,
+    read_trade,
+)
+from shared.errors import MalformedMessage
+from shared.kafka import headers_of
+
+WRONG_PARTITION = "wrong_partition"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The two topics as they are on the cluster, with the same number of partitions each."""
+
+    ticks: str
+    trades: str
+    partitions: int
+
+    @property
+    def topics(self) -> list[str]:
+        """Both names."""
+        return [self.ticks, self.trades]
+
+
+@dataclass(slots=True)
+class Refused:
+    """A record that nobody can act upon, and why."""
+
+    message: Message
+    code: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Misrouted:
+    """A tick that is not on the partition of its symbol."""
+
+    message: Message
+    symbol: str
+    home: int
+
+
+@dataclass(slots=True)
+class Batch:
+    """What a batch of records comes to.
+
+    Attributes
+    ----------
+    work:
+        Ticks, and trades with their partition, in the order they are to be taken.
+    checkpoints:
+        Of every partition with a record in the batch: where it will stand when the batch is written.
+    """
+
+    work: list[TickRecord | tuple[TradeRecord, int]] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    misrouted: list[Misrouted] = field(default_factory=list)
+    unknown_events: int = 0
+    checkpoints: dict[int, Checkpoint] = field(default_factory=dict)
+
+
+def read_batch(messages: Sequence[Message], layout: Layout, held: Mapping[int, Checkpoint]) -> Batch:
+    """Read the records of the partitions that are `held`; those of others are left to their owners."""
+    mine = [message for message in messages if message.partition() in held]
+    batch = Batch()
+    for message in in_order(mine, layout):
+        if message.topic() == layout.ticks:
+            _take_tick(batch, message, layout)
+        else:
+            _take_trade(batch, message, layout)
+    batch.checkpoints = _checkpoints_after(mine, layout, held)
+    return batch
+
+
+def in_order(messages: Sequence[Message], layout: Layout) -> Iterable[Message]:
+    """The records of each partition merged over both topics by the time they were made.
+
+    Kafka gives no order across topics. With this one, a trade opened before a tick of the same batch is judged
+    by it, and a tick before it is not. The order inside a topic's partition never changes.
+    """
+    if all(message.topic() == layout.ticks for message in messages):
+        return messages
+    by_partition: defaultdict[int | None, tuple[list[Message], list[Message]]] = defaultdict(lambda: ([], []))
+    for message in messages:
+        by_partition[message.partition()][message.topic() == layout.ticks].append(message)
+    return [message for topics in by_partition.values() for message in merge(*topics, key=made_ms)]
+
+
+def made_ms(message: Message) -> int:
+    """When a record was made, in milliseconds since 1970; 0 if it does not say."""
+    return max(0, message.timestamp()[1])
+
+
+def _take_tick(batch: Batch, message: Message, layout: Layout) -> None:
+    try:
+        tick = read_tick(message.value(), made_ms(message))
+    except MalformedMessage as error:
+        batch.refused.append(Refused(message, error.code, str(error)))
+        return
+    home = home_partition(tick.symbol, layout.partitions)
+    if home == message.partition():
+        batch.work.append(tick)
+    else:
+        batch.misrouted.append(Misrouted(message, tick.symbol, home))
+
+
+def _take_trade(batch: Batch, message: Message, layout: Layout) -> None:
+    try:
+        event = read_trade(headers_of(message).get("ce_type", ""), message.value())
+    except MalformedMessage as error:
+        batch.refused.append(Refused(message, error.code, str(error)))
+        return
+    if event is None:
+        batch.unknown_events += 1
+        return
+    home = home_partition(event.symbol, layout.partitions)
+    if home == message.partition():
+        batch.work.append((event, home))
+    else:
+        reason = f"{event.symbol} belongs on partition {home}: the record's producer partitions in another way"
+        batch.refused.append(Refused(message, WRONG_PARTITION, reason))
+
+
+def _checkpoints_after(
+    messages: Iterable[Message], layout: Layout, held: Mapping[int, Checkpoint]
+) -> dict[int, Checkpoint]:
+    next_offsets = {(message.topic(), message.partition()): (message.offset() or 0) + 1 for message in messages}
+    after: dict[int, Checkpoint] = {}
+    for (topic, partition), offset in next_offsets.items():
+        if partition is None:
+            continue
+        before = after.get(partition, held[partition])
+        moved = {"tick_offset": offset} if topic == layout.ticks else {"trade_offset": offset}
+        after[partition] = replace(before, **moved)
+    return after

@@ -1,0 +1,61 @@
+"""The process ``exit-ticks``."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import Engine
+
+from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
+from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
+from services.exit_qualification.ticks.outgoing import Outgoing
+from services.exit_qualification.ticks.pipeline import TickPipeline
+from services.exit_qualification.ticks.session import Surroundings
+from services.exit_qualification.ticks.worker import CONDITIONS, TickWorker
+from shared.clock import SystemClock
+from shared.contracts.topics import TopicNames
+from shared.db import open_engine
+from shared.health import Health
+from shared.kafka import open_producer
+from shared.outbox import Outbox
+from shared.process import health_server, stop_on_signals
+from shared.settings import Settings
+
+NAME = "exit-ticks"
+SCHEMA = "exit_qualification"
+
+
+def main(settings: Settings) -> None:
+    """Judge ticks until SIGTERM or SIGINT, then finish the batch at hand and leave the group.
+
+    Raises
+    ------
+    ConfigurationError
+        The topics do not fit together, or the log is not the one the stored offsets belong to.
+    """
+    health = Health(*CONDITIONS)
+    stop = stop_on_signals()
+    database = open_engine(
+        settings.require_exit_database(), SCHEMA, application=NAME, pool_size=settings.database_pool_size
+    )
+    with health_server(NAME, settings, health):
+        build_worker(settings, health, database).run(stop)
+    database.dispose()
+
+
+def build_worker(settings: Settings, health: Health, database: Engine) -> TickWorker:
+    """A worker that these settings describe."""
+    clock = SystemClock()
+    topics = TopicNames(settings.kafka_topic_prefix)
+    terms = ExitTerms(
+        cooldown=timedelta(seconds=settings.cooldown_s), intent_ttl=timedelta(seconds=settings.intent_ttl_s)
+    )
+    signals = SignalManagementService(terms, clock, ExitQualificationService())
+    around = Surroundings(
+        settings=settings,
+        clock=clock,
+        health=health,
+        pipeline=TickPipeline(database, Outbox(topics, clock), signals),
+        outgoing=Outgoing(open_producer(settings), topics, clock),
+    )
+    return TickWorker(around, database)

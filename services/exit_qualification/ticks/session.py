@@ -1,0 +1,167 @@
+"""TickSession: one membership of the consumer group, from joining it to leaving."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from services.exit_qualification.signal_management_service import DetectedExit
+from services.exit_qualification.ticks.assignment import Assignment, NotAssignedTogether
+from services.exit_qualification.ticks.back_off import BackOff
+from services.exit_qualification.ticks.batch import Layout, read_batch
+from services.exit_qualification.ticks.judging import judge, symbol_checkpoints
+from services.exit_qualification.ticks.lag import LagReport
+from services.exit_qualification.ticks.outgoing import Outgoing
+from services.exit_qualification.ticks.pipeline import TickPipeline
+from services.exit_qualification.ticks.tick_metrics import (
+    BATCH_SECONDS,
+    RELOADS,
+    count_batch,
+    count_exits,
+    time_exits,
+)
+from shared.clock import Clock
+from shared.errors import ConfigurationError, ExitflowError, Fenced, Unavailable
+from shared.health import Health
+from shared.process import Stop
+from shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+DATABASE = "database"
+
+REARM_LIMIT = 2000
+"""Disarmed reasons asked about in one statement while ticks flow."""
+
+REARM_ALL = 1_000_000
+"""As many as there can be: asked about once after loading, before any record is read."""
+
+DATABASE_FAILURES = (OperationalError, InterfaceError, InternalError, PoolTimeout)
+"""The database is away, or has given this transaction up; it may take the next one."""
+
+_PASSING = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT})
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a session works with and does not own."""
+
+    settings: Settings
+    clock: Clock
+    health: Health
+    pipeline: TickPipeline
+    outgoing: Outgoing
+
+
+class TickSession:
+    """Polls, judges and writes. After a failure the engine is loaded again from what is committed."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        consumer: Consumer,
+        layout: Layout,
+        assignment: Assignment,
+        lag: LagReport,
+        back_off: BackOff,
+    ) -> None:
+        self._around = around
+        self._consumer = consumer
+        self._layout = layout
+        self._assignment = assignment
+        self._lag = lag
+        self._back_off = back_off
+        self._next_rearm_s = 0.0
+
+    def run(self, stop: Stop) -> None:
+        """Work until told to stop.
+
+        Raises
+        ------
+        Fenced, KafkaException, NotAssignedTogether
+            The membership is of no use any more; join again.
+        ConfigurationError
+            Going on would do harm; somebody must look.
+        """
+        self._assignment.subscribe()
+        while not stop.is_set():
+            try:
+                self.step()
+            except (ConfigurationError, Fenced, NotAssignedTogether):
+                raise
+            except (ExitflowError, *DATABASE_FAILURES) as error:
+                self._recover(error, stop)
+
+    def step(self) -> None:
+        """One poll: take up partitions that wait, or judge and write what arrived, then rearm if it is time."""
+        messages = self._poll()
+        if self._assignment.is_waiting:
+            self._take_up()
+        elif messages:
+            self._take(messages)
+        if self._around.clock.monotonic() >= self._next_rearm_s:
+            self._rearm(REARM_LIMIT)
+        self._lag.report(self._assignment.held, quiet=not messages)
+
+    def _poll(self) -> list[Message]:
+        settings = self._around.settings
+        messages = self._consumer.consume(settings.tick_batch_size, settings.tick_poll_ms / 1000)
+        return [message for message in messages if _carries_record(message)]
+
+    def _take_up(self) -> None:
+        self._assignment.take_up()
+        self._around.health.fine(DATABASE)
+        self._rearm(REARM_ALL)
+        self._back_off.reset()
+
+    def _take(self, messages: Sequence[Message]) -> None:
+        started_s = self._around.clock.monotonic()
+        assignment = self._assignment
+        batch = read_batch(messages, self._layout, assignment.held)
+        if not batch.checkpoints:
+            return
+        self._around.outgoing.send(batch, self._layout)
+        findings = judge(assignment.engine, batch.work)
+        symbols = symbol_checkpoints(assignment.engine, findings.symbols, self._layout.partitions)
+        exits = self._around.pipeline.write(findings, batch.checkpoints, symbols)
+        assignment.written(batch.checkpoints)
+        self._back_off.reset()
+        self._after_commit(exits)
+        count_batch(batch, findings)
+        time_exits(exits, findings.arrived_ms, self._around.clock.now())
+        BATCH_SECONDS.observe(self._around.clock.monotonic() - started_s)
+
+    def _rearm(self, limit: int) -> None:
+        self._next_rearm_s = self._around.clock.monotonic() + self._around.settings.rearm_poll_ms / 1000
+        assignment = self._assignment
+        self._after_commit(self._around.pipeline.rearm(assignment.engine, assignment.held, limit))
+
+    def _after_commit(self, exits: Sequence[DetectedExit]) -> None:
+        for each in exits:
+            self._assignment.engine.disarm(each.signal.trade_id, each.signal.exit_reason)
+        count_exits(exits)
+
+    def _recover(self, error: Exception, stop: Stop) -> None:
+        log.warning("%s: %s; loading again from what is committed", type(error).__name__, error)
+        RELOADS.labels(type(error).__name__).inc()
+        if isinstance(error, DATABASE_FAILURES):
+            self._around.health.problem(DATABASE, type(error).__name__)
+        self._assignment.reload()
+        self._back_off.wait(stop)
+
+
+def _carries_record(message: Message) -> bool:
+    error = message.error()
+    if error is None:
+        return True
+    if error.code() == KafkaError._AUTO_OFFSET_RESET:
+        raise Unavailable(f"Kafka: {error.str()}")
+    if error.retriable() or error.code() in _PASSING:
+        log.info("Kafka: %s", error.str())
+        return False
+    raise KafkaException(error)

@@ -1,0 +1,54 @@
+"""What a tick worker counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.exit_qualification.signal_management_service import DetectedExit
+from services.exit_qualification.ticks.batch import Batch
+from services.exit_qualification.ticks.judging import Findings
+from shared.clock import EPOCH
+from shared.contracts.vocabulary import IntentStatus
+from shared.telemetry import counter, gauge, histogram
+
+SIGNALS_DETECTED = counter("exit_signals_detected", "exit signals written", "reason")
+INTENTS_APPROVED = counter("exit_intents_approved", "exit intents that every gate passed", "reason")
+INTENTS_REJECTED = counter("exit_intents_rejected", "exit intents that a gate refused", "gate")
+TICKS_EVALUATED = counter("exit_ticks_evaluated", "ticks judged")
+TICKS_STALE = counter("exit_ticks_stale", "ticks dropped because a later one of their symbol was judged before")
+TICKS_FORWARDED = counter("exit_ticks_forwarded", "ticks put on the partition of their symbol")
+RECORDS_REFUSED = counter("exit_records_refused", "records sent to a dead-letter topic", "topic", "code")
+EVENTS_UNKNOWN = counter("exit_trade_events_unknown", "events on trades.v1 of a type that is not known")
+RECORDS_MISSED = counter("exit_records_missed", "records that retention removed before they were read", "topic")
+RELOADS = counter("exit_tick_reloads", "times the engine was thrown away and loaded again", "error")
+TICK_LAG = gauge("exit_tick_lag_records", "records of both topics not judged yet", "partition")
+TICK_TO_INTENT = histogram("exit_tick_to_intent_seconds", "from a tick's record to its committed exit")
+BATCH_SECONDS = histogram("exit_tick_batch_seconds", "from a batch's records to its commit")
+
+
+def count_batch(batch: Batch, findings: Findings) -> None:
+    """Count a batch that is written."""
+    TICKS_EVALUATED.inc(findings.evaluated)
+    TICKS_STALE.inc(findings.stale)
+    EVENTS_UNKNOWN.inc(batch.unknown_events)
+
+
+def count_exits(exits: Sequence[DetectedExit]) -> None:
+    """Count exits that are written."""
+    for each in exits:
+        SIGNALS_DETECTED.labels(each.signal.exit_reason).inc()
+        if each.intent is None:
+            continue
+        if each.intent.status is IntentStatus.APPROVED:
+            INTENTS_APPROVED.labels(each.intent.exit_reason).inc()
+        for error in each.intent.errors:
+            INTENTS_REJECTED.labels(error["code"]).inc()
+
+
+def time_exits(exits: Sequence[DetectedExit], arrived_ms: Mapping[UUID, int], now: datetime) -> None:
+    """Time exits that are written, from the record of the tick that did it."""
+    now_ms = (now - EPOCH) / timedelta(milliseconds=1)
+    for each in exits:
+        TICK_TO_INTENT.observe(max(0.0, now_ms - arrived_ms[each.signal.trade_id]) / 1000)
