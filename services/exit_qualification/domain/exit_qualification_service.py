@@ -59,6 +59,10 @@ class ExitQualificationResult:
         """The verdicts as they are kept on the intent's row."""
         return [verdict.json() for verdict in self.verdicts]
 
+    def errors_json(self) -> list[dict[str, str]]:
+        """The errors as they are kept on the intent's row."""
+        return [{"code": error.code, "message": error.message} for error in self.errors]
+
 
 class ExitQualificationService:
     """Asks every gate, even after a refusal, so that an operator sees all that stands in the way."""

@@ -187,7 +187,9 @@ class ExitIntentRepository:
         """
         return self.update(intent, broker_order_id=broker_order_id)
 
-    def mark_submitting(self, intent: ExitIntent, *, at: datetime, claimed_until: datetime) -> ExitIntent:
+    def mark_submitting(
+        self, intent: ExitIntent, *, at: datetime, claimed_until: datetime, **changes: Any
+    ) -> ExitIntent:
         """APPROVED → SUBMITTING, to be committed before the broker is called."""
         return self.update_status(
             intent,
@@ -195,16 +197,23 @@ class ExitIntentRepository:
             submitted_at=at,
             claimed_until=claimed_until,
             attempts=intent.attempts + 1,
+            **changes,
         )
 
-    def mark_unknown(self, intent: ExitIntent) -> ExitIntent:
+    def mark_unknown(self, intent: ExitIntent, **changes: Any) -> ExitIntent:
         """SUBMITTING → UNKNOWN: the broker may or may not have the order."""
-        return self.update_status(intent, IntentStatus.UNKNOWN, absent_since=None)
+        return self.update_status(intent, IntentStatus.UNKNOWN, absent_since=None, **changes)
 
     def mark_placed(self, intent: ExitIntent, *, broker_order_id: str, at: datetime) -> ExitIntent:
         """The broker has the order."""
         return self.update_status(
-            intent, IntentStatus.PLACED, broker_order_id=broker_order_id, placed_at=at, absent_since=None
+            intent,
+            IntentStatus.PLACED,
+            broker_order_id=broker_order_id,
+            placed_at=at,
+            absent_since=None,
+            error_code=None,
+            error_message=None,
         )
 
     def mark_partially_filled(
@@ -218,6 +227,9 @@ class ExitIntentRepository:
             filled_quantity=filled_quantity,
             average_price=average_price,
             placed_at=intent.placed_at or at,
+            absent_since=None,
+            error_code=None,
+            error_message=None,
         )
 
     def mark_filled(
@@ -234,12 +246,13 @@ class ExitIntentRepository:
             filled_at=at,
             ended_at=at,
             late_filled=intent.late_filled or late,
+            absent_since=None,
         )
 
-    def mark_failed(self, intent: ExitIntent, *, code: str, message: str, at: datetime) -> ExitIntent:
+    def mark_failed(self, intent: ExitIntent, *, code: str, message: str, at: datetime, **changes: Any) -> ExitIntent:
         """The order was refused, or is proven never to have been placed."""
         return self.update_status(
-            intent, IntentStatus.FAILED, error_code=code, error_message=message[:2000], ended_at=at
+            intent, IntentStatus.FAILED, error_code=code, error_message=message[:2000], ended_at=at, **changes
         )
 
     def mark_cancelled(self, intent: ExitIntent, *, reason: str, at: datetime, **changes: Any) -> ExitIntent:

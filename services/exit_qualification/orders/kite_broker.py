@@ -1,0 +1,104 @@
+"""KiteBroker: the broker port over the official Kite Connect v3 client."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+from kiteconnect import KiteConnect
+from kiteconnect.exceptions import KiteException, TokenException
+
+from services.exit_qualification.orders.broker_port import (
+    NO_ANSWER,
+    Accepted,
+    Ambiguous,
+    BrokerFill,
+    BrokerOrder,
+    BrokerUnavailable,
+    ExitOrder,
+    NotAccepted,
+    PlaceOutcome,
+)
+from services.exit_qualification.orders.kite_books import read_fill, read_order
+from services.exit_qualification.orders.order_metrics import BROKER_ERRORS, timed_call
+
+log = logging.getLogger(__name__)
+
+MARKET_PROTECTION_AUTOMATIC: Final = -1
+Answer = TypeVar("Answer")
+_REFUSALS: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN})
+
+
+class KiteBroker:
+    """One account over one client. The client is not safe for threads: one of these for each."""
+
+    def __init__(self, client: KiteConnect) -> None:
+        self._client = client
+
+    def place_market_exit(self, order: ExitOrder) -> PlaceOutcome:
+        """Send an order, once."""
+        try:
+            with timed_call("place"):
+                order_id = self._place(order)
+        except Exception as error:  # noqa: BLE001  # whatever was raised, the order may be at the market
+            outcome = outcome_of_error(error)
+            log.warning("placing %s: %s", order.tag, outcome)
+            return outcome
+        if not order_id:
+            return Ambiguous(NO_ANSWER, "the broker answered without an order id")
+        return Accepted(str(order_id))
+
+    def cancel(self, order_id: str) -> None:
+        """Ask for the end of an order."""
+        self._asked("cancel", lambda: self._client.cancel_order(KiteConnect.VARIETY_REGULAR, order_id))
+
+    def order_by_tag(self, tag: str) -> BrokerOrder | None:
+        """The order that carries a tag, if today's book has one."""
+        return next((order for order in self.orders() if tag in order.tags), None)
+
+    def orders(self) -> list[BrokerOrder]:
+        """The order book of the day."""
+        return self._asked("orders", lambda: [read_order(item) for item in self._client.orders()])
+
+    def trades(self) -> list[BrokerFill]:
+        """The trade book of the day."""
+        return self._asked("trades", lambda: [read_fill(item) for item in self._client.trades()])
+
+    def _place(self, order: ExitOrder) -> Any:
+        return self._client.place_order(
+            variety=KiteConnect.VARIETY_REGULAR,
+            exchange=order.exchange,
+            tradingsymbol=order.tradingsymbol,
+            transaction_type=order.side.value,
+            quantity=order.quantity,
+            product=order.product_type.value,
+            order_type=KiteConnect.ORDER_TYPE_MARKET,
+            validity=KiteConnect.VALIDITY_DAY,
+            tag=order.tag,
+            market_protection=MARKET_PROTECTION_AUTOMATIC,
+        )
+
+    def _asked(self, call: str, ask: Callable[[], Answer]) -> Answer:
+        try:
+            with timed_call(call):
+                return ask()
+        except Exception as error:  # the client raises its own, requests' and, on odd answers, almost anything
+            BROKER_ERRORS.labels(call, type(error).__name__).inc()
+            raise BrokerUnavailable(f"{call}: {type(error).__name__}: {error}") from error
+
+
+def outcome_of_error(error: Exception) -> NotAccepted | Ambiguous:
+    """What a raised error says about the order that was being placed.
+
+    Only a rate limit (429, which arrives as a NetworkException) and an expired token say that nothing was accepted.
+    """
+    BROKER_ERRORS.labels("place", type(error).__name__).inc()
+    if not isinstance(error, KiteException):
+        return Ambiguous(NO_ANSWER, f"{type(error).__name__}: {error}")
+    text = str(error)
+    if error.code == HTTPStatus.TOO_MANY_REQUESTS or isinstance(error, TokenException):
+        return NotAccepted(f"{type(error).__name__}: {text}")
+    refused = error.code in _REFUSALS and "timed out" not in text.lower()
+    return Ambiguous(type(error).__name__ if refused else NO_ANSWER, text, refused)

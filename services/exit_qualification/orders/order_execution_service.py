@@ -1,0 +1,198 @@
+"""OrderExecutionService: sends approved exits, each at most once, and writes down what the broker answered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import assert_never
+
+from services.exit_qualification import intent_events
+from services.exit_qualification.domain.exit_qualification_service import (
+    ExitQualificationResult,
+    ExitQualificationService,
+)
+from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
+from services.exit_qualification.domain.outcome import retry_backoff_s
+from services.exit_qualification.orders.broker_port import (
+    Accepted,
+    Ambiguous,
+    BrokerPort,
+    Brokers,
+    BrokerUnavailable,
+    NotAccepted,
+    PlaceOutcome,
+    exit_order,
+)
+from services.exit_qualification.orders.order_metrics import count_events
+from services.exit_qualification.orders.qualification_again import LockedExit, lock_exit, qualify_again
+from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
+from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.order_queues import OrderQueues
+from services.exit_qualification.storage.switches import Switches, SwitchRepository
+from shared.clock import Clock
+from shared.contracts.events import Event
+from shared.contracts.vocabulary import IntentStatus
+from shared.failpoints import Failpoint, failpoint
+from shared.unit_of_work import UnitOfWork
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """An intent that is committed as SUBMITTING, and until when, on the monotonic clock, it may be sent."""
+
+    intent: ExitIntent
+    broker: BrokerPort
+    deadline: float
+
+
+class OrderExecutionService:
+    """Sends exits one by one. Keeps no state, so that many threads can share it."""
+
+    def __init__(
+        self,
+        open_unit: Callable[[], UnitOfWork],
+        brokers: Brokers,
+        qualification: ExitQualificationService,
+        terms: OrderTerms,
+        clock: Clock,
+    ) -> None:
+        self._open_unit = open_unit
+        self._brokers = brokers
+        self._qualification = qualification
+        self._terms = terms
+        self._clock = clock
+
+    def execute_next(self) -> bool:
+        """Take the oldest intent that may be sent and see it through; False if there is none."""
+        deadline = self._clock.monotonic() + self._terms.claim.total_seconds()
+        with self._open_unit() as uow:
+            claimed = OrderQueues(uow.connection).next_to_send()
+            if claimed is None:
+                return False
+            intent = ExitIntentRepository(uow.connection).get(claimed.intent_id)
+            submission = self._submit(uow, lock_exit(uow.connection, intent), deadline)
+            uow.commit()
+        if submission is not None:
+            self._send(submission)
+        return True
+
+    def _submit(self, uow: UnitOfWork, locked: LockedExit, deadline: float) -> Submission | None:
+        """Ask the gates a last time; None if the intent is not to be sent now."""
+        if locked.intent.status is not IntentStatus.APPROVED:
+            return None  # another sender was faster than our look at the queue
+        switches = SwitchRepository(uow.connection).read()
+        result = qualify_again(uow.connection, locked, switches, self._qualification)
+        if result.status is IntentStatus.REJECTED:
+            self._reject(uow, locked.intent, result)
+            return None
+        broker = self._port(locked.intent, switches) if result.passed and result.executable else None
+        if broker is None:
+            self._wait(uow, locked.intent, POSTPONED)
+            return None
+        return Submission(self._mark_submitting(uow, locked.intent, result), broker, deadline)
+
+    def _port(self, intent: ExitIntent, switches: Switches) -> BrokerPort | None:
+        try:
+            return self._brokers.port(switches.brokers[intent.user_broker_id])
+        except BrokerUnavailable as error:
+            log.error("intent %s cannot be sent: %s", intent.intent_id, error)
+            return None
+
+    def _mark_submitting(self, uow: UnitOfWork, intent: ExitIntent, result: ExitQualificationResult) -> ExitIntent:
+        now = OrderQueues(uow.connection).now()
+        return ExitIntentRepository(uow.connection).mark_submitting(
+            intent,
+            at=now,
+            claimed_until=now + self._terms.claim,
+            quantity=result.calculated_qty,
+            gates=result.verdicts_json(),
+        )
+
+    def _reject(self, uow: UnitOfWork, intent: ExitIntent, result: ExitQualificationResult) -> None:
+        now = OrderQueues(uow.connection).now()
+        rejected = ExitIntentRepository(uow.connection).update_status(
+            intent, IntentStatus.REJECTED, gates=result.verdicts_json(), errors=result.errors_json(), ended_at=now
+        )
+        uow.emit(intent_events.rejected(rejected, now))
+
+    def _wait(self, uow: UnitOfWork, intent: ExitIntent, wait: timedelta) -> None:
+        until = OrderQueues(uow.connection).now() + wait
+        ExitIntentRepository(uow.connection).update(intent, claimed_until=until)
+
+    def _send(self, submission: Submission) -> None:
+        failpoint(Failpoint.ORDERS_AFTER_SUBMITTING)
+        outcome = self._call(submission)
+        failpoint(Failpoint.ORDERS_AFTER_CALL)
+        self._record(submission, outcome)
+
+    def _call(self, submission: Submission) -> PlaceOutcome:
+        """Hand the order to the broker, unless an earlier attempt turns out to have done so.
+
+        A stall inside the call itself cannot be fenced: an order may then leave after the claim has run out. The
+        reconciler counts an absence only well after that.
+        """
+        order = exit_order(submission.intent)
+        try:
+            placed = submission.broker.order_by_tag(order.tag) if submission.intent.attempts > 1 else None
+        except BrokerUnavailable as error:
+            return NotAccepted(f"its tag could not be looked up before sending again: {error}")
+        if placed is not None:
+            return Accepted(placed.order_id)
+        if self._clock.monotonic() >= submission.deadline:
+            return NotAccepted("the claim ran out before the call")
+        return submission.broker.place_market_exit(order)
+
+    def _record(self, submission: Submission, outcome: PlaceOutcome) -> None:
+        with self._open_unit() as uow:
+            intent = lock_exit(uow.connection, submission.intent).intent
+            events = self._apply(uow, intent, outcome)
+            uow.emit(*events)
+            uow.commit()
+        count_events(events)
+
+    def _apply(self, uow: UnitOfWork, intent: ExitIntent, outcome: PlaceOutcome) -> list[Event]:
+        match outcome:
+            case Accepted():
+                return _accepted(uow, intent, outcome)
+            case NotAccepted():
+                self._not_accepted(uow, intent, outcome)
+            case Ambiguous():
+                _ambiguous(uow, intent, outcome)
+            case _:
+                assert_never(outcome)
+        return []
+
+    def _not_accepted(self, uow: UnitOfWork, intent: ExitIntent, outcome: NotAccepted) -> None:
+        """Back to APPROVED; an intent that is UNKNOWN by now cannot go back and is decided by the books."""
+        log.warning("intent %s was not accepted: %s", intent.intent_id, outcome.reason)
+        if intent.status is not IntentStatus.SUBMITTING:
+            return
+        wait_s = retry_backoff_s(intent.attempts, self._terms.backoff_first_s, self._terms.backoff_max_s)
+        until = OrderQueues(uow.connection).now() + timedelta(seconds=wait_s)
+        ExitIntentRepository(uow.connection).update_status(intent, IntentStatus.APPROVED, claimed_until=until)
+
+
+def _accepted(uow: UnitOfWork, intent: ExitIntent, outcome: Accepted) -> list[Event]:
+    repository = ExitIntentRepository(uow.connection)
+    if intent.status in (IntentStatus.SUBMITTING, IntentStatus.UNKNOWN):
+        now = OrderQueues(uow.connection).now()
+        placed = repository.mark_placed(intent, broker_order_id=outcome.order_id, at=now)
+        return [intent_events.placed(placed, now)]
+    if intent.status in ENDED_SHORT and intent.broker_order_id is None:
+        log.critical("intent %s had ended when its order %s was accepted", intent.intent_id, outcome.order_id)
+        repository.update_broker_order_id(intent, outcome.order_id)
+    return []  # else the reconciler read the book before we got here
+
+
+def _ambiguous(uow: UnitOfWork, intent: ExitIntent, outcome: Ambiguous) -> None:
+    repository = ExitIntentRepository(uow.connection)
+    about = {"error_code": outcome.code, "error_message": outcome.message[:2000]}
+    if intent.status is IntentStatus.SUBMITTING:
+        repository.mark_unknown(intent, **about)
+    elif intent.status is IntentStatus.UNKNOWN:
+        repository.update(intent, **about)

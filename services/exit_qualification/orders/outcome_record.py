@@ -1,0 +1,205 @@
+"""OutcomeRecord: writes what the broker's books show onto an intent, with its fills, its back-off and its events."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection
+
+from services.exit_qualification import intent_events
+from services.exit_qualification.domain.intent import CancelReason, ExitIntent
+from services.exit_qualification.domain.intent_state_machine import TERMINAL, UNSENT
+from services.exit_qualification.domain.outcome import outcome_of_fills
+from services.exit_qualification.orders.broker_books import Sighting
+from services.exit_qualification.orders.broker_port import BrokerFill
+from services.exit_qualification.orders.order_metrics import OVERFILLED
+from services.exit_qualification.orders.qualification_again import LockedExit, other_holders
+from services.exit_qualification.orders.terms import OrderTerms
+from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
+from services.exit_qualification.storage.exit_fills import ExitFill, ExitFillRepository
+from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.switches import UserBroker
+from shared.clock import trading_day
+from shared.contracts.events import Event
+from shared.contracts.exits import Fill
+from shared.contracts.vocabulary import IntentStatus
+from shared.errors import InvalidInput
+from shared.money import to_price
+
+log = logging.getLogger(__name__)
+
+REJECTED_BY_BROKER = "REJECTED_BY_BROKER"
+NEVER_PLACED = "NEVER_PLACED"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was written: its events, and an order of the same trade that is now for more than is left."""
+
+    events: list[Event]
+    excess: ExitIntent | None = None
+
+
+class OutcomeRecord:
+    """Writes outcomes inside the caller's transaction; the trade's and the intent's rows are locked already."""
+
+    def __init__(self, connection: Connection, user_broker: UserBroker, terms: OrderTerms, now: datetime) -> None:
+        self._connection = connection
+        self._user_broker = user_broker
+        self._terms = terms
+        self._now = now
+        self._intents = ExitIntentRepository(connection)
+        self._fills = ExitFillRepository(connection)
+
+    def sighted(self, locked: LockedExit, sighting: Sighting) -> Outcome:
+        """Store the order's fills, and take the step that they and the order's state ask for."""
+        intent = locked.intent
+        new = self._fills.record([_exit_fill(intent, self._user_broker, fill) for fill in sighting.fills])
+        fills = self._fills.of_intent(intent.intent_id)
+        total = max(intent.filled_quantity, sum(fill.quantity for fill in fills))
+        slot_free = intent.status not in TERMINAL or not other_holders(self._connection, intent)
+        try:
+            status = outcome_of_fills(intent, total, sighting.state, slot_free=slot_free)
+        except InvalidInput as error:
+            if new:
+                OVERFILLED.inc()
+                log.critical("%s", error)
+            return Outcome([])
+        if intent.status in TERMINAL:
+            return self._late(locked, sighting, fills, status) if total > intent.filled_quantity else Outcome([])
+        return Outcome(self._step(intent, sighting, fills, status))
+
+    def never_placed(self, intent: ExitIntent) -> Outcome:
+        """The books prove that no order was made."""
+        message = intent.error_message or "the broker's books never showed the order"
+        return Outcome(self._failed(intent, NEVER_PLACED, message))
+
+    def refused(self, intent: ExitIntent) -> Outcome:
+        """The broker said no when the order was placed, and its books agree."""
+        return Outcome(self._failed(intent, intent.error_code or NEVER_PLACED, intent.error_message or ""))
+
+    def _step(self, intent: ExitIntent, sighting: Sighting, fills: list[Fill], status: IntentStatus) -> list[Event]:
+        match status:
+            case IntentStatus.FILLED:
+                return self._filled(intent, sighting, fills)
+            case IntentStatus.PARTIALLY_FILLED:
+                return self._partially_filled(intent, sighting, fills)
+            case IntentStatus.CANCELLED:
+                return self._cancelled(intent, sighting, fills)
+            case IntentStatus.FAILED:
+                message = sighting.order.status_message or "rejected without a reason"
+                return self._failed(intent, REJECTED_BY_BROKER, message, broker_order_id=sighting.order_id)
+            case _:
+                return self._placed(intent, sighting)
+
+    def _placed(self, intent: ExitIntent, sighting: Sighting) -> list[Event]:
+        if intent.status is IntentStatus.PLACED:
+            return []
+        placed = self._intents.mark_placed(intent, broker_order_id=sighting.order_id, at=self._now)
+        return [intent_events.placed(placed, self._now)]
+
+    def _partially_filled(self, intent: ExitIntent, sighting: Sighting, fills: list[Fill]) -> list[Event]:
+        total = sum(fill.quantity for fill in fills)
+        if intent.status is IntentStatus.PARTIALLY_FILLED and total <= intent.filled_quantity:
+            return []
+        partly = self._intents.mark_partially_filled(
+            intent,
+            broker_order_id=sighting.order_id,
+            filled_quantity=total,
+            average_price=average_price(fills),
+            at=self._now,
+        )
+        return [intent_events.partially_filled(partly, fills, self._now)]
+
+    def _filled(self, intent: ExitIntent, sighting: Sighting, fills: list[Fill], *, late: bool = False) -> list[Event]:
+        filled = self._intents.mark_filled(
+            intent, broker_order_id=sighting.order_id, average_price=average_price(fills), at=self._now, late=late
+        )
+        ExitEpisodeRepository(self._connection).forgive(intent.trade_id, intent.exit_reason)
+        late_events: list[Event] = [intent_events.late_fill(filled, fills, self._now)] if late else []
+        return [*late_events, intent_events.filled(filled, fills, self._now)]
+
+    def _cancelled(self, intent: ExitIntent, sighting: Sighting, fills: list[Fill]) -> list[Event]:
+        if intent.status is IntentStatus.SUBMITTING:  # has no step to CANCELLED of its own
+            intent = self._intents.mark_unknown(intent)
+        ours = intent.cancel_requested_at is not None
+        cancelled = self._intents.mark_cancelled(
+            intent,
+            reason=CancelReason.NOT_FILLED_IN_TIME if ours else CancelReason.BY_BROKER,
+            at=self._now,
+            broker_order_id=sighting.order_id,
+            placed_at=intent.placed_at or self._now,
+            **_filled_so_far(fills),
+        )
+        self._back_off(intent)
+        return [intent_events.cancelled(cancelled, fills, self._now)]
+
+    def _failed(self, intent: ExitIntent, code: str, message: str, **changes: Any) -> list[Event]:
+        failed = self._intents.mark_failed(intent, code=code, message=message, at=self._now, **changes)
+        self._back_off(intent)
+        return [intent_events.failed(failed, self._now)]
+
+    def _back_off(self, intent: ExitIntent) -> None:
+        first_s, max_s = self._terms.backoff_first_s, self._terms.backoff_max_s
+        ExitEpisodeRepository(self._connection).back_off(
+            intent.trade_id, intent.exit_reason, first_s=first_s, max_s=max_s
+        )
+
+    def _late(self, locked: LockedExit, sighting: Sighting, fills: list[Fill], status: IntentStatus) -> Outcome:
+        intent = locked.intent
+        log.warning("late fills of intent %s, which had ended as %s", intent.intent_id, intent.status)
+        if status is IntentStatus.FILLED:
+            return Outcome(self._filled(intent, sighting, fills, late=True))
+        late = self._intents.update(
+            intent, broker_order_id=sighting.order_id, late_filled=True, **_filled_so_far(fills)
+        )
+        told: list[Event] = [intent_events.late_fill(late, fills, self._now)]
+        excess = self._beyond_remainder(locked)
+        if excess is not None and excess.status in UNSENT:
+            ended = self._intents.mark_cancelled(excess, reason=CancelReason.NOTHING_LEFT, at=self._now)
+            return Outcome([*told, intent_events.cancelled(ended, [], self._now)])
+        return Outcome(told, excess)
+
+    def _beyond_remainder(self, locked: LockedExit) -> ExitIntent | None:
+        """The live exit of the same trade that late fills have left without quantity or with too much of it.
+
+        One that is unsent and still has something to exit is none: it is sized anew when it is sent.
+        """
+        trade = locked.trade.trade
+        left = trade.quantity - self._fills.totals_of_trades([trade.trade_id]).get(trade.trade_id, 0)
+        for holder in other_holders(self._connection, locked.intent):
+            if holder.is_live and (left <= 0 if holder.status in UNSENT else holder.remaining > left):
+                return holder
+        return None
+
+
+def average_price(fills: list[Fill]) -> Decimal:
+    """Volume-weighted: Σ quantity · price / Σ quantity, half up to four decimals; at least one fill."""
+    value = sum((fill.quantity * fill.price for fill in fills), Decimal())
+    return to_price(value / sum(fill.quantity for fill in fills))
+
+
+def _filled_so_far(fills: list[Fill]) -> dict[str, Any]:
+    if not fills:
+        return {}
+    return {"filled_quantity": sum(fill.quantity for fill in fills), "average_price": average_price(fills)}
+
+
+def _exit_fill(intent: ExitIntent, user_broker: UserBroker, fill: BrokerFill) -> ExitFill:
+    return ExitFill(
+        broker=user_broker.broker,
+        account=user_broker.account,
+        trading_day=trading_day(fill.filled_at),
+        exchange=fill.exchange,
+        broker_order_id=fill.order_id,
+        broker_trade_id=fill.trade_id,
+        intent_id=intent.intent_id,
+        trade_id=intent.trade_id,
+        quantity=fill.quantity,
+        price=fill.price,
+        filled_at=fill.filled_at,
+    )

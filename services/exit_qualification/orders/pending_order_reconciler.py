@@ -1,0 +1,205 @@
+"""PendingOrderReconciler: reads the broker's books while orders are at work, and makes intents agree with them."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
+from services.exit_qualification.domain.outcome import OrderState
+from services.exit_qualification.orders.absence import Absence, judge_absence
+from services.exit_qualification.orders.broker_books import BrokerBooks, Sighting, read_books
+from services.exit_qualification.orders.broker_port import BrokerPort, Brokers, BrokerUnavailable
+from services.exit_qualification.orders.order_metrics import OLDEST_UNKNOWN_SECONDS, UNDECIDABLE, count_events
+from services.exit_qualification.orders.outcome_record import Outcome, OutcomeRecord
+from services.exit_qualification.orders.qualification_again import LockedExit, lock_exit
+from services.exit_qualification.orders.terms import OrderTerms
+from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.order_queues import OrderQueues
+from services.exit_qualification.storage.switches import SwitchRepository, UserBroker
+from shared.clock import trading_day
+from shared.contracts.vocabulary import IntentStatus
+from shared.errors import StaleVersion
+from shared.failpoints import Failpoint, failpoint
+from shared.unit_of_work import UnitOfWork
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """One read of a user broker's books: by the database's clock it began at `read_at`."""
+
+    user_broker: UserBroker
+    broker: BrokerPort
+    books: BrokerBooks
+    read_at: datetime
+
+
+@dataclass(slots=True)
+class _Work:
+    """What there is to look up, by user broker."""
+
+    read_at: datetime
+    brokers: dict[str, UserBroker]
+    intents: dict[str, list[ExitIntent]] = field(default_factory=lambda: defaultdict(list))
+
+
+class PendingOrderReconciler:
+    """One reader of books. Several processes may each have one: every write names the version that was read."""
+
+    def __init__(self, open_unit: Callable[[], UnitOfWork], brokers: Brokers, terms: OrderTerms) -> None:
+        self._open_unit = open_unit
+        self._brokers = brokers
+        self._terms = terms
+        self._late_watched_at: datetime | None = None
+
+    def reconcile_once(self) -> bool:
+        """Make one pass over every user broker that has something at work; without any, no broker is asked.
+
+        Returns False: the next pass comes after a wait.
+
+        Raises
+        ------
+        BrokerUnavailable
+            The books of a user broker could not be read; those of the others were.
+        """
+        work = self._look()
+        unread = []
+        for user_broker_id, intents in work.intents.items():
+            try:
+                self._reconcile_account(work.brokers[user_broker_id], intents, work.read_at)
+            except BrokerUnavailable as error:
+                unread.append(f"{user_broker_id}: {error}")
+        if unread:
+            raise BrokerUnavailable("; ".join(unread))
+        return False
+
+    def _look(self) -> _Work:
+        with self._open_unit() as uow:
+            queues = OrderQueues(uow.connection)
+            lapsed = queues.lapse_claims()
+            brokers = {broker.user_broker_id: broker for broker in SwitchRepository(uow.connection).brokers()}
+            work = _Work(queues.now(), brokers)
+            at_broker = queues.at_broker()
+            _gauge(at_broker, work.read_at)
+            ended = queues.ended_today() if self._is_time_for_late_fills(work.read_at) else []
+            uow.commit()
+        if lapsed:
+            log.warning("%d senders did not come back: their intents are UNKNOWN until the books decide", lapsed)
+        for intent in [*at_broker, *ended]:
+            work.intents[intent.user_broker_id].append(intent)
+        return work
+
+    def _is_time_for_late_fills(self, now: datetime) -> bool:
+        if self._late_watched_at is not None and now - self._late_watched_at < self._terms.late_watch:
+            return False
+        self._late_watched_at = now
+        return True
+
+    def _reconcile_account(self, user_broker: UserBroker, intents: list[ExitIntent], read_at: datetime) -> None:
+        broker = self._brokers.port(user_broker)
+        account = _Account(user_broker, broker, read_books(broker), read_at)
+        failpoint(Failpoint.ORDERS_BETWEEN_FETCH_AND_APPLY)
+        for intent in intents:
+            try:
+                self._settle(account, intent)
+            except StaleVersion:
+                log.debug("intent %s changed while the books were read; the next pass looks again", intent.intent_id)
+
+    def _settle(self, account: _Account, intent: ExitIntent) -> None:
+        sighting = account.books.sighting(intent)
+        if sighting is None:
+            self._absent(account, intent)
+        elif _says_something_new(intent, sighting):
+            self._write(account, intent, lambda record, locked: record.sighted(locked, sighting))
+        elif sighting.is_working and self._is_overdue(intent, account.read_at):
+            self._cancel(account, intent, sighting.order_id)
+
+    def _absent(self, account: _Account, intent: ExitIntent) -> None:
+        match judge_absence(intent, account.read_at, self._terms):
+            case Absence.NEVER_PLACED:
+                self._write(account, intent, lambda record, locked: record.never_placed(locked.intent))
+            case Absence.REFUSED:
+                self._write(account, intent, lambda record, locked: record.refused(locked.intent))
+            case Absence.FIRST:
+                self._remember_absence(account, intent)
+            case Absence.NOTHING | Absence.BOOKS_ARE_NEW:
+                pass  # BOOKS_ARE_NEW is shown by a gauge until an operator resolves it
+
+    def _write(
+        self, account: _Account, intent: ExitIntent, step: Callable[[OutcomeRecord, LockedExit], Outcome]
+    ) -> None:
+        with self._open_unit() as uow:
+            locked = _lock_unchanged(uow, intent)
+            now = OrderQueues(uow.connection).now()
+            outcome = step(OutcomeRecord(uow.connection, account.user_broker, self._terms, now), locked)
+            uow.emit(*outcome.events)
+            uow.commit()
+        count_events(outcome.events)
+        excess = outcome.excess
+        if excess is not None and excess.broker_order_id is not None:
+            self._cancel(account, excess, excess.broker_order_id)
+
+    def _remember_absence(self, account: _Account, intent: ExitIntent) -> None:
+        with self._open_unit() as uow:
+            locked = _lock_unchanged(uow, intent)
+            ExitIntentRepository(uow.connection).update(locked.intent, absent_since=account.read_at)
+            uow.commit()
+
+    def _is_overdue(self, intent: ExitIntent, now: datetime) -> bool:
+        """Whether a working order must be cancelled at the broker: unfilled for too long, or its intent has ended."""
+        asked_at = intent.cancel_requested_at
+        if asked_at is not None and now - asked_at < self._terms.unfilled_cancel:
+            return False
+        if intent.status in ENDED_SHORT:
+            return True
+        return intent.placed_at is not None and now - intent.placed_at >= self._terms.unfilled_cancel
+
+    def _cancel(self, account: _Account, intent: ExitIntent, order_id: str) -> None:
+        """Ask for the end of an order, once per interval; what became of it is read from the book."""
+        with self._open_unit() as uow:
+            locked = _lock_unchanged(uow, intent)
+            asked_at = OrderQueues(uow.connection).now()
+            ExitIntentRepository(uow.connection).update(locked.intent, cancel_requested_at=asked_at)
+            uow.commit()
+        try:
+            account.broker.cancel(order_id)
+        except BrokerUnavailable as error:
+            log.warning("order %s of intent %s could not be cancelled: %s", order_id, intent.intent_id, error)
+
+
+def _lock_unchanged(uow: UnitOfWork, intent: ExitIntent) -> LockedExit:
+    """Lock an intent that was read before.
+
+    Raises
+    ------
+    StaleVersion
+        It has changed since.
+    """
+    locked = lock_exit(uow.connection, intent)
+    if locked.intent.version != intent.version:
+        raise StaleVersion(f"intent {intent.intent_id} is not at version {intent.version} any more")
+    return locked
+
+
+def _says_something_new(intent: ExitIntent, sighting: Sighting) -> bool:
+    """Whether the books show more than the intent has; spares a transaction for each order that merely waits."""
+    if sighting.filled_quantity > intent.filled_quantity:
+        return True
+    if intent.status in ENDED_SHORT:
+        return False
+    undecided = intent.status in (IntentStatus.SUBMITTING, IntentStatus.UNKNOWN)
+    return undecided or sighting.state in (OrderState.CANCELLED, OrderState.REJECTED)
+
+
+def _gauge(at_broker: Iterable[ExitIntent], now: datetime) -> None:
+    """Show how long ago the oldest UNKNOWN intent was sent, and how many only an operator can decide."""
+    sent = [(intent.status, intent.submitted_at) for intent in at_broker if intent.submitted_at is not None]
+    ages = [(now - at).total_seconds() for status, at in sent if status is IntentStatus.UNKNOWN]
+    OLDEST_UNKNOWN_SECONDS.set(max(ages, default=0.0))
+    UNDECIDABLE.set(sum(trading_day(at) != trading_day(now) for _, at in sent))

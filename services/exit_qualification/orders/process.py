@@ -1,0 +1,78 @@
+"""The process ``exit-orders``: senders, a reconciler and a requalifier, each in threads of their own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from sqlalchemy import Engine
+
+from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
+from services.exit_qualification.orders.broker_port import Brokers
+from services.exit_qualification.orders.doorbell import Doorbell
+from services.exit_qualification.orders.kite_clients import kite_brokers
+from services.exit_qualification.orders.order_execution_service import OrderExecutionService
+from services.exit_qualification.orders.pending_order_reconciler import PendingOrderReconciler
+from services.exit_qualification.orders.requalification import Requalification
+from services.exit_qualification.orders.terms import order_terms
+from services.exit_qualification.orders.work_loop import WorkLoop, running
+from shared.clock import SystemClock
+from shared.contracts.topics import TopicNames
+from shared.db import open_engine
+from shared.health import Health
+from shared.migrations import EXIT_QUALIFICATION
+from shared.outbox import Outbox
+from shared.process import health_server, stop_on_signals
+from shared.settings import Settings
+from shared.unit_of_work import UnitOfWork
+
+log = logging.getLogger(__name__)
+
+REQUALIFY_S = 0.5
+OTHER_THREADS = 3
+"""Threads that use the database besides the senders: the doorbell, the reconciler, the requalifier."""
+
+QUEUE, SENDING, RECONCILING, REQUALIFYING = "queue", "sending", "reconciling", "requalifying"
+
+
+def main(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT; then calls at hand are finished, within the longest that one can take.
+
+    Raises
+    ------
+    ConfigurationError
+        Credentials or database are not set.
+    """
+    stop = stop_on_signals()
+    health = Health(QUEUE, SENDING, RECONCILING, REQUALIFYING)
+    engine = open_engine(
+        settings.require_exit_database(),
+        EXIT_QUALIFICATION,
+        application="exit-orders",
+        pool_size=settings.order_workers + OTHER_THREADS,
+    )
+    loops = _loops(settings, engine, kite_brokers(settings))
+    grace_s = order_terms(settings).call_limit.total_seconds() + 1
+    try:
+        with health_server("exit-orders", settings, health), running(loops, health, stop, grace_s):
+            stop.wait()
+    finally:
+        engine.dispose()
+
+
+def _loops(settings: Settings, engine: Engine, brokers: Brokers) -> list[WorkLoop]:
+    clock, terms, gates = SystemClock(), order_terms(settings), ExitQualificationService()
+    outbox = Outbox(TopicNames(settings.kafka_topic_prefix), clock)
+    open_unit: Callable[[], UnitOfWork] = partial(UnitOfWork, engine, outbox)
+    bell = Doorbell(open_unit)
+    reconciler = PendingOrderReconciler(open_unit, brokers, terms)
+    requalification = Requalification(open_unit, gates, terms)
+    service = OrderExecutionService(open_unit, brokers, gates, terms, clock)
+    sender = bell.answering(service.execute_next)
+    return [
+        WorkLoop("doorbell", QUEUE, bell.look, settings.order_poll_ms / 1000),
+        *(WorkLoop(f"sender-{n}", SENDING, sender, 0) for n in range(settings.order_workers)),
+        WorkLoop("reconciler", RECONCILING, reconciler.reconcile_once, settings.reconcile_ms / 1000),
+        WorkLoop("requalifier", REQUALIFYING, requalification.requalify_once, REQUALIFY_S),
+    ]

@@ -1,0 +1,121 @@
+"""Requalification: unsent exits are asked again, and given up when their time or their reason is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from services.exit_qualification import intent_events
+from services.exit_qualification.domain.exit_conditions import PATIENT_REASONS, PRICE_REASONS, condition_holds
+from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
+from services.exit_qualification.domain.intent import CancelReason, ExitIntent
+from services.exit_qualification.domain.order_terms import BrokerStatus
+from services.exit_qualification.orders.qualification_again import LockedExit, lock_exit, qualify_again
+from services.exit_qualification.orders.terms import OrderTerms
+from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
+from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.order_queues import OrderQueues
+from services.exit_qualification.storage.switches import Switches, SwitchRepository
+from shared.contracts.vocabulary import ExitReason, IntentStatus, KillSwitchMode
+from shared.money import to_units
+from shared.unit_of_work import UnitOfWork
+
+HELD_PAUSE = timedelta(seconds=5)
+"""How often an exit is looked at while a switch holds it back anyway."""
+
+
+class Requalification:
+    """Asks the gates again for exits that wait, each in a transaction of its own. One thread's own."""
+
+    def __init__(
+        self, open_unit: Callable[[], UnitOfWork], qualification: ExitQualificationService, terms: OrderTerms
+    ) -> None:
+        self._open_unit = open_unit
+        self._qualification = qualification
+        self._terms = terms
+        self._held_looked_at: datetime | None = None
+
+    def requalify_once(self) -> bool:
+        """Make one pass over the exits whose time may have come; False, for the next comes after a wait."""
+        with self._open_unit() as uow:
+            queues = OrderQueues(uow.connection)
+            switches = SwitchRepository(uow.connection).read()
+            waiting = self._worth_asking(queues.to_requalify(), switches, queues.now())
+            prices = queues.last_prices({intent.symbol for intent in waiting})
+        for intent in waiting:
+            self._ask(intent, prices.get(intent.symbol), switches)
+        return False
+
+    def _worth_asking(self, waiting: list[ExitIntent], switches: Switches, now: datetime) -> list[ExitIntent]:
+        """Leave out, most of the time, what a switch holds back: under a kill switch that may be very many."""
+        if self._held_looked_at is None or now - self._held_looked_at >= HELD_PAUSE:
+            self._held_looked_at = now
+            return waiting
+        return [intent for intent in waiting if _is_out_of_time(intent, now) or not _is_held(intent, switches)]
+
+    def _ask(self, intent: ExitIntent, last_price: Decimal | None, switches: Switches) -> None:
+        with self._open_unit() as uow:
+            locked = lock_exit(uow.connection, intent)
+            if locked.intent.version != intent.version:
+                return  # it has gone on by itself
+            now = OrderQueues(uow.connection).now()
+            given_up = _why_give_up(locked, last_price, now)
+            if given_up is None:
+                self._qualify(uow, locked, switches, now)
+            else:
+                self._give_up(uow, locked.intent, given_up, now)
+            uow.commit()
+
+    def _give_up(self, uow: UnitOfWork, intent: ExitIntent, reason: CancelReason, now: datetime) -> None:
+        cancelled = ExitIntentRepository(uow.connection).mark_cancelled(intent, reason=reason, at=now)
+        if intent.executable:
+            ExitEpisodeRepository(uow.connection).back_off(
+                intent.trade_id,
+                intent.exit_reason,
+                first_s=self._terms.backoff_first_s,
+                max_s=self._terms.backoff_max_s,
+            )
+        uow.emit(intent_events.cancelled(cancelled, [], now))
+
+    def _qualify(self, uow: UnitOfWork, locked: LockedExit, switches: Switches, now: datetime) -> None:
+        result = qualify_again(uow.connection, locked, switches, self._qualification)
+        if result.status is IntentStatus.PENDING:
+            return
+        changes = {"quantity": result.calculated_qty, "gates": result.verdicts_json(), "errors": result.errors_json()}
+        repository = ExitIntentRepository(uow.connection)
+        if result.passed:
+            uow.emit(intent_events.approved(repository.update_status(locked.intent, result.status, **changes), now))
+        else:
+            ended = repository.update_status(locked.intent, result.status, ended_at=now, **changes)
+            uow.emit(intent_events.rejected(ended, now))
+
+
+def _is_out_of_time(intent: ExitIntent, now: datetime) -> bool:
+    return intent.expires_at is not None and intent.expires_at <= now
+
+
+def _is_held(intent: ExitIntent, switches: Switches) -> bool:
+    """Whether an executable exit would be deferred again whatever else has changed."""
+    if not intent.executable or intent.exit_reason is ExitReason.MANUAL:
+        return False
+    connected = switches.broker_status(intent.user_broker_id) is BrokerStatus.CONNECTED
+    return switches.kill_switch is KillSwitchMode.ALL or not connected
+
+
+def _why_give_up(locked: LockedExit, last_price: Decimal | None, now: datetime) -> CancelReason | None:
+    """Why a waiting exit must not wait any longer; None if it may."""
+    intent = locked.intent
+    if not intent.executable:
+        return CancelReason.DARK
+    if _is_out_of_time(intent, now):
+        return CancelReason.EXPIRED
+    return CancelReason.CONDITION_GONE if _condition_is_gone(locked, last_price) else None
+
+
+def _condition_is_gone(locked: LockedExit, last_price: Decimal | None) -> bool:
+    """Whether the market has gone back; patient reasons do not ask, and without a price nothing is known."""
+    reason = locked.intent.exit_reason
+    if reason in PATIENT_REASONS or reason not in PRICE_REASONS or last_price is None:
+        return False
+    return not condition_holds(locked.trade.trade, reason, to_units(last_price))

@@ -1,0 +1,93 @@
+"""WorkLoop: a step done again and again until told to stop; what is down is waited for, never fallen over."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.exit_qualification.domain.outcome import retry_backoff_s
+from shared.errors import ExitflowError
+from shared.health import Health
+from shared.process import Stop
+
+log = logging.getLogger(__name__)
+
+FIRST_WAIT_S = 0.25
+LONGEST_WAIT_S = 10.0
+
+
+@dataclass(frozen=True)
+class WorkLoop:
+    """What one thread does.
+
+    Attributes
+    ----------
+    condition:
+        The condition of health that says whether the last step went well.
+    step:
+        Works once; True if there may be more to do at once.
+    idle_s:
+        Seconds to wait after a step that had nothing to do.
+    """
+
+    name: str
+    condition: str
+    step: Callable[[], bool]
+    idle_s: float
+
+    def run(self, health: Health, stop: Stop) -> None:
+        """Work until told to stop. Database and broker errors are shown by health and tried again, ever later."""
+        failures = 0
+        while not stop.is_set():
+            try:
+                wait_s = 0.0 if self.step() else self.idle_s
+                health.fine(self.condition)
+                failures = 0
+            except (SQLAlchemyError, ExitflowError) as error:
+                failures += 1
+                wait_s = retry_backoff_s(failures, FIRST_WAIT_S, LONGEST_WAIT_S)
+                health.problem(self.condition, _shown(error))
+                log.warning("%s: %s; again in %.2f s", self.name, error, wait_s, exc_info=failures == 1)
+            stop.wait(wait_s)
+
+
+@contextmanager
+def running(loops: Sequence[WorkLoop], health: Health, stop: Stop, grace_s: float) -> Iterator[None]:
+    """While inside, every loop in a thread; afterwards they are told to stop and given `grace_s` to finish.
+
+    An error that no loop expects takes the process down, for its supervisor to start again: a worker without one of
+    its threads would look alive and not work.
+    """
+    failures: list[BaseException] = []
+    threads = [threading.Thread(target=_guarded, args=(loop, health, stop, failures), name=loop.name, daemon=True)
+               for loop in loops]  # fmt: skip
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(grace_s)
+    if failures:
+        raise failures[0]
+
+
+def _guarded(loop: WorkLoop, health: Health, stop: Stop, failures: list[BaseException]) -> None:
+    try:
+        loop.run(health, stop)
+    except BaseException as error:  # raised again in the thread that started this one
+        log.critical("%s failed", loop.name, exc_info=error)
+        failures.append(error)
+        signal.raise_signal(signal.SIGTERM)
+
+
+def _shown(error: Exception) -> str:
+    """What operators may see of an error; the database's own texts can name hosts and stay in the log."""
+    return str(error) if isinstance(error, ExitflowError) else f"database: {type(error).__name__}"

@@ -1,0 +1,139 @@
+"""OrderQueues: which intents await the order process: to be sent, looked up at the broker, or qualified again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import Connection, TextClause, text
+
+from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.models import ExitIntentRow
+from services.exit_qualification.storage.exit_intents import to_intent
+
+_COLUMNS = ", ".join(f"i.{column.name}" for column in ExitIntentRow.__table__.c if column.name != "deleted_at")
+
+_MAY_BE_SENT = """
+  FROM exit_intents i
+  JOIN open_trades t ON t.trade_id = i.trade_id
+  JOIN user_brokers b ON b.user_broker_id = i.user_broker_id AND b.status = 'CONNECTED'
+ CROSS JOIN kill_switch k
+ CROSS JOIN rollout r
+ WHERE i.status = 'APPROVED' AND i.executable AND i.deleted_at IS NULL
+   AND coalesce(i.claimed_until <= clock_timestamp(), true)
+   AND coalesce(i.expires_at > clock_timestamp(), true)
+   AND (k.mode <> 'ALL' OR i.exit_reason = 'MANUAL')
+   AND (r.mode = 'full'
+        OR r.mode = 'limited' AND (i.symbol = ANY (r.symbols) OR i.user_broker_id = ANY (r.user_broker_ids)))
+"""
+ANY_TO_SEND = text(f"""
+-- exit_intents.any_to_send
+SELECT EXISTS (SELECT {_MAY_BE_SENT})
+""")
+NEXT_TO_SEND = text(f"""
+-- exit_intents.next_to_send: the lock is on the trade, so that everyone locks trades before intents
+SELECT i.intent_id, i.trade_id {_MAY_BE_SENT}
+ ORDER BY i.created_at, i.intent_id
+ LIMIT 1
+   FOR UPDATE OF t SKIP LOCKED
+""")
+LAPSE_CLAIMS = text("""
+-- exit_intents.lapse_claims: whoever was sending these is late or dead
+UPDATE exit_intents SET status = 'UNKNOWN', absent_since = NULL, version = version + 1
+ WHERE intent_id IN (
+   SELECT intent_id FROM exit_intents
+    WHERE status = 'SUBMITTING' AND claimed_until <= clock_timestamp() AND deleted_at IS NULL
+    ORDER BY intent_id
+    LIMIT :limit
+      FOR UPDATE SKIP LOCKED)
+""")
+AT_BROKER = text(f"""
+-- exit_intents.at_broker
+SELECT {_COLUMNS} FROM exit_intents i
+ WHERE i.status IN ('SUBMITTING', 'UNKNOWN', 'PLACED', 'PARTIALLY_FILLED') AND i.deleted_at IS NULL
+ ORDER BY i.created_at, i.intent_id
+ LIMIT :limit
+""")  # noqa: S608  # the columns of our own mapping
+ENDED_TODAY = text(f"""
+-- exit_intents.ended_today: sent on this trading day and ended short, so that fills may still come
+SELECT {_COLUMNS} FROM exit_intents i
+ WHERE i.status IN ('CANCELLED', 'FAILED') AND i.deleted_at IS NULL
+   AND i.submitted_at >= date_trunc('day', clock_timestamp(), 'Asia/Kolkata')
+ ORDER BY i.ended_at DESC
+ LIMIT :limit
+""")  # noqa: S608  # the columns of our own mapping
+TO_REQUALIFY = text(f"""
+-- exit_intents.to_requalify: unsent, and either waiting for a gate, out of time, or dark with its cooldown over
+SELECT {_COLUMNS} FROM exit_intents i
+  LEFT JOIN exit_episodes e ON e.trade_id = i.trade_id AND e.exit_reason = i.exit_reason
+ WHERE i.status IN ('PENDING', 'APPROVED') AND i.deleted_at IS NULL
+   AND CASE WHEN i.executable THEN i.status = 'PENDING' OR i.expires_at <= clock_timestamp()
+            ELSE e.last_episode_id > i.episode_id OR e.cooldown_until <= clock_timestamp() END
+ ORDER BY i.created_at, i.intent_id
+ LIMIT :limit
+""")  # noqa: S608  # the columns of our own mapping
+LAST_PRICES = text("""
+-- tick_symbols.last_prices
+SELECT symbol, last_price FROM tick_symbols WHERE symbol = ANY (CAST(:symbols AS text[]))
+""")
+NOW = text("SELECT clock_timestamp()")
+
+LIMIT = 5000
+"""Most rows that one look returns; the rest has its turn when these have gone on."""
+
+
+@dataclass(frozen=True, slots=True)
+class NextToSend:
+    """An approved intent whose trade's row is locked."""
+
+    intent_id: UUID
+    trade_id: UUID
+
+
+class OrderQueues:
+    """Looks of one transaction at what there is to do."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def now(self) -> datetime:
+        """The database's clock: the one by which the order processes of several machines agree."""
+        at: datetime = self._connection.execute(NOW).scalar_one()
+        return at
+
+    def any_to_send(self) -> bool:
+        """Whether `next_to_send` may find something."""
+        return bool(self._connection.execute(ANY_TO_SEND).scalar_one())
+
+    def next_to_send(self) -> NextToSend | None:
+        """The oldest intent that may be sent now, its trade locked; trades locked by others are skipped."""
+        row = self._connection.execute(NEXT_TO_SEND).one_or_none()
+        return None if row is None else NextToSend(row.intent_id, row.trade_id)
+
+    def lapse_claims(self) -> int:
+        """SUBMITTING → UNKNOWN where the claim has run out; how many."""
+        return self._connection.execute(LAPSE_CLAIMS, {"limit": LIMIT}).rowcount
+
+    def at_broker(self) -> list[ExitIntent]:
+        """Intents whose order is, or may be, at a broker, oldest first."""
+        return self._intents(AT_BROKER)
+
+    def ended_today(self) -> list[ExitIntent]:
+        """Intents sent today that ended without their whole quantity, latest first."""
+        return self._intents(ENDED_TODAY)
+
+    def to_requalify(self) -> list[ExitIntent]:
+        """Unsent intents whose time to be asked again may have come, oldest first."""
+        return self._intents(TO_REQUALIFY)
+
+    def last_prices(self, symbols: Collection[str]) -> dict[str, Decimal]:
+        """Last price of each symbol in rupees; one that has not ticked is left out."""
+        rows = self._connection.execute(LAST_PRICES, {"symbols": sorted(symbols)})
+        return {row.symbol: row.last_price for row in rows}
+
+    def _intents(self, statement: TextClause) -> list[ExitIntent]:
+        rows = self._connection.execute(statement, {"limit": LIMIT})
+        return [to_intent(row) for row in rows]
