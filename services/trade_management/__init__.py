@@ -1,0 +1,1 @@
+"""Trade management: the only writer of trades, their closures and their P&L."""

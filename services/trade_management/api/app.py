@@ -1,0 +1,32 @@
+"""The HTTP API of trade management."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from sqlalchemy import Engine
+
+from services.trade_management.api import pnl, trades
+from services.trade_management.api.context import ApiContext
+from services.trade_management.trade_management_service import TradeManagementService
+from shared.clock import Clock
+from shared.contracts.topics import TopicNames
+from shared.health import Health
+from shared.http.app import create_app
+from shared.outbox import Outbox
+from shared.settings import Settings
+
+DESCRIPTION = "Trades, from opening to closure, and their profit and loss."
+
+
+def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> FastAPI:
+    """The app, on an engine of schema trade_management."""
+    app = create_app("exitflow trade-api", health, engine=engine, description=DESCRIPTION)
+    app.state.context = ApiContext(
+        engine=engine,
+        outbox=Outbox(TopicNames(settings.kafka_topic_prefix), clock),
+        clock=clock,
+        service=TradeManagementService(clock),
+    )
+    app.include_router(trades.router)
+    app.include_router(pnl.router)
+    return app

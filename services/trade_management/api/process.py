@@ -1,0 +1,28 @@
+"""The process trade-api."""
+
+from __future__ import annotations
+
+from services.trade_management.api.app import create
+from shared.clock import SystemClock
+from shared.database_health import watch_database
+from shared.db import open_engine
+from shared.health import Health
+from shared.migrations import TRADE_MANAGEMENT
+from shared.process import serve
+from shared.settings import Settings
+
+PORT = 8002
+
+
+def main(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    engine = open_engine(
+        settings.require_trade_database(),
+        TRADE_MANAGEMENT,
+        application="exitflow-trade-api",
+        pool_size=settings.database_pool_size,
+    )
+    health = Health("database")
+    with watch_database(engine, health):
+        serve(create(settings, engine, health, SystemClock()), settings, PORT)
+    engine.dispose()

@@ -1,0 +1,104 @@
+"""What happened to a trade, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from services.trade_management.domain.charges import Charge, Leg, Lines
+from services.trade_management.domain.closure import Closure
+from services.trade_management.domain.fills import Fill
+from services.trade_management.models import TradeRow
+from shared.contracts.exits import Timestamp
+from shared.contracts.vocabulary import ExitReason
+from shared.money import Money
+
+
+class Opened(BaseModel):
+    """The trade was entered."""
+
+    kind: Literal["OPENED"] = "OPENED"
+    at: Timestamp
+    quantity: int
+    price: Money
+
+
+class Filled(BaseModel):
+    """An exit order filled; `late` after the trade was closed."""
+
+    kind: Literal["FILL"] = "FILL"
+    at: Timestamp
+    quantity: int
+    price: Money
+    exit_reason: ExitReason
+    exit_intent_id: UUID
+    broker_order_id: str
+    broker_trade_id: str
+    late: bool
+
+
+class ClosedPart(BaseModel):
+    """Fills closed a part or, with `final`, the rest; `lines` is what it cost, by leg."""
+
+    kind: Literal["CLOSURE"] = "CLOSURE"
+    at: Timestamp
+    quantity: int
+    price: Money
+    exit_reason: ExitReason
+    exit_intent_id: UUID
+    gross_pnl: Money
+    charges: Money
+    net_pnl: Money
+    final: bool
+    lines: dict[Leg, dict[Charge, Money]]
+
+
+Step = Opened | Filled | ClosedPart
+
+
+class Timeline(BaseModel):
+    """Everything that happened to a trade: opened first, then by time, fills before the closure they made."""
+
+    items: list[Step]
+
+
+def timeline(
+    row: TradeRow, fills: Sequence[Fill], closures: Sequence[Closure], lines: Mapping[int, Mapping[Leg, Lines]]
+) -> Timeline:
+    """The timeline of a trade; `lines` by the closure's `nth`."""
+    opened = Opened(at=row.entered_at, quantity=row.quantity, price=row.entry_price)
+    steps: list[Filled | ClosedPart] = [_filled(fill) for fill in fills]
+    steps += [_closed_part(closure, lines.get(closure.nth, {})) for closure in closures]
+    # A stable sort: what the same instant has of one kind stays in the order in which it was recorded.
+    return Timeline(items=[opened, *sorted(steps, key=lambda step: (step.at, isinstance(step, ClosedPart)))])
+
+
+def _filled(fill: Fill) -> Filled:
+    return Filled(
+        at=fill.filled_at,
+        quantity=fill.quantity,
+        price=fill.price,
+        exit_reason=fill.exit_reason,
+        exit_intent_id=fill.intent_id,
+        broker_order_id=fill.broker_order_id,
+        broker_trade_id=fill.broker_trade_id,
+        late=fill.late,
+    )
+
+
+def _closed_part(closure: Closure, lines: Mapping[Leg, Lines]) -> ClosedPart:
+    return ClosedPart(
+        at=closure.closed_at,
+        quantity=closure.quantity,
+        price=closure.exit_price,
+        exit_reason=closure.exit_reason,
+        exit_intent_id=closure.exit_intent_id,
+        gross_pnl=closure.gross_pnl,
+        charges=closure.charges,
+        net_pnl=closure.net_pnl,
+        final=closure.final,
+        lines={leg: dict(of_leg) for leg, of_leg in lines.items()},
+    )

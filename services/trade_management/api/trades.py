@@ -1,0 +1,101 @@
+"""Routes: trades."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from services.trade_management.api.context import ApiContext, Context, Reader, Trader
+from services.trade_management.api.timeline import Timeline, timeline
+from services.trade_management.api.views import OpenTrade, TradePage, TradeView
+from services.trade_management.models import TradeRow
+from services.trade_management.storage.closures import TradeClosureRepository
+from services.trade_management.storage.fills import TradeFillRepository
+from services.trade_management.storage.trades import TradeRepository, WantedTrades
+from services.trade_management.telemetry import TRADES_OPENED
+from shared.clock import rfc3339
+from shared.contracts.trades import Symbol
+from shared.contracts.vocabulary import TradeStatus
+from shared.errors import InvalidInput
+from shared.http.idempotency import IdempotencyKey, answer_once
+from shared.http.paging import PageCursor, PageLimit, decode_cursor, encode_cursor
+from shared.unit_of_work import UnitOfWork
+
+router = APIRouter(prefix="/trades", tags=["trades"])
+
+
+@router.post("", status_code=201, response_model=TradeView)
+def open_trade(body: OpenTrade, context: Context, caller: Trader, key: IdempotencyKey = None) -> JSONResponse:
+    """Open a trade; it may exit by its plan from now on."""
+    with context.unit_of_work() as uow:
+        return answer_once(
+            uow,
+            scope=f"POST /trades {caller.name}",
+            key=key,
+            body=body,
+            status=201,
+            act=lambda: _open(uow, body, context),
+        )
+
+
+@router.get("")
+def trades(
+    context: Context,
+    _: Reader,
+    status: TradeStatus | None = None,
+    symbol: Symbol | None = None,
+    cursor: PageCursor = None,
+    limit: PageLimit = 100,
+) -> TradePage:
+    """Trades, newest first."""
+    # One more than asked for tells whether there is a page behind this one.
+    wanted = WantedTrades(status, symbol, _after(cursor), limit + 1)
+    with context.unit_of_work() as uow:
+        found = TradeRepository(uow.connection).page(wanted)
+    return _page(found, limit)
+
+
+@router.get("/{trade_id}")
+def one_trade(trade_id: UUID, context: Context, _: Reader) -> TradeView:
+    """One trade."""
+    with context.unit_of_work() as uow:
+        return TradeView.of(TradeRepository(uow.connection).get(trade_id))
+
+
+@router.get("/{trade_id}/timeline")
+def trade_timeline(trade_id: UUID, context: Context, _: Reader) -> Timeline:
+    """What happened to a trade: opened, fills, closures with their charges, in order."""
+    with context.unit_of_work() as uow:
+        row = TradeRepository(uow.connection).get(trade_id)
+        fills = TradeFillRepository(uow.connection).of_trades([trade_id]).get(trade_id, [])
+        closures = TradeClosureRepository(uow.connection)
+        return timeline(row, fills, closures.of_trades([trade_id]).get(trade_id, []), closures.lines_of(trade_id))
+
+
+def _open(uow: UnitOfWork, body: OpenTrade, context: ApiContext) -> dict[str, Any]:
+    row = context.service.open_trade(uow, body.trade(context.clock), body.exit_plan)
+    TRADES_OPENED.inc()
+    return TradeView.of(row).model_dump(mode="json")
+
+
+def _after(cursor: str | None) -> tuple[datetime, UUID] | None:
+    if cursor is None:
+        return None
+    created_at, trade_id = decode_cursor(cursor, 2)
+    try:
+        return datetime.fromisoformat(created_at), UUID(trade_id)
+    except ValueError as error:
+        raise InvalidInput("not a cursor of this list") from error
+
+
+def _page(found: list[TradeRow], limit: int) -> TradePage:
+    shown = found[:limit]
+    last = shown[-1] if len(found) > limit else None
+    return TradePage(
+        items=[TradeView.of(row) for row in shown],
+        next=None if last is None else encode_cursor([rfc3339(last.created_at), str(last.trade_id)]),
+    )

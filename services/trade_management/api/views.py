@@ -1,0 +1,110 @@
+"""The shapes that trade-api speaks in; money as decimal strings, times RFC 3339 in UTC."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from services.trade_management.domain.trade import Trade
+from services.trade_management.models import TradeRow
+from shared.clock import Clock, trading_day
+from shared.contracts.exits import Quantity, Timestamp
+from shared.contracts.trades import ExitPlan, Price, Symbol, UserBrokerId
+from shared.contracts.vocabulary import Direction, ExitReason, ProductType, TradeStatus
+from shared.ids import new_id
+from shared.money import Money
+
+LATER_RULES = frozenset({"trailing_stop", "break_even", "bricks", "max_hold_s", "square_off"})
+"""Rules of the wire shape that no engine judges yet; to take one would be to promise an exit."""
+
+
+class OpenTrade(BaseModel):
+    """A trade to open. `entered_at` is now unless given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    symbol: Symbol
+    direction: Direction
+    product_type: ProductType
+    quantity: Annotated[Quantity, Field(strict=True)]
+    entry_price: Price
+    user_broker_id: UserBrokerId
+    exit_plan: ExitPlan
+    entered_at: Timestamp | None = None
+
+    @field_validator("exit_plan", mode="before")
+    @classmethod
+    def _only_rules_that_are_judged(cls, plan: Any) -> Any:
+        later = sorted(LATER_RULES.intersection(plan)) if isinstance(plan, dict) else []
+        if later:
+            raise ValueError(f"not supported yet: {', '.join(later)}; supported: target, stop_loss")
+        return plan
+
+    def trade(self, clock: Clock) -> Trade:
+        """The trade it asks for, with a new id."""
+        entered_at = self.entered_at or clock.now()
+        return Trade(
+            trade_id=new_id(),
+            symbol=self.symbol,
+            direction=self.direction,
+            product_type=self.product_type,
+            user_broker_id=self.user_broker_id,
+            quantity=self.quantity,
+            open_quantity=self.quantity,
+            entry_price=self.entry_price,
+            entered_at=entered_at,
+            entered_on=trading_day(entered_at),
+        )
+
+
+class TradeView(BaseModel):
+    """A trade; what is null is known only once it is closed. `exit_plan` has the rules that were given."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    trade_id: UUID
+    status: TradeStatus
+    symbol: str
+    direction: Direction
+    product_type: ProductType
+    user_broker_id: str
+    quantity: int
+    open_quantity: int
+    entry_price: Money
+    exit_plan: dict[str, str]
+    entered_at: Timestamp
+    exit_price: Money | None
+    exit_reason: ExitReason | None
+    gross_pnl: Money | None
+    charges: Money | None
+    net_pnl: Money | None
+    closed_at: Timestamp | None
+    exit_intent_id: UUID | None
+    created_at: Timestamp
+    updated_at: Timestamp
+
+    @classmethod
+    def of(cls, row: TradeRow) -> Self:
+        """How a stored trade looks."""
+        return cls.model_validate(row)
+
+
+class TradePage(BaseModel):
+    """A page of trades, newest first; `next` is the cursor of the page behind it."""
+
+    items: list[TradeView]
+    next: str | None
+
+
+class PnlView(BaseModel):
+    """Totals over `count` closed trades, with the filters they were asked by."""
+
+    day: date | None
+    symbol: str | None
+    count: int
+    gross_pnl: Money
+    charges: Money
+    net_pnl: Money

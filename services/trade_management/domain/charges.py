@@ -1,0 +1,164 @@
+"""What an order costs beyond its price: brokerage, taxes and fees of NSE equity, from effective-dated rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+
+from shared.contracts.vocabulary import Direction, ProductType
+from shared.errors import ConfigurationError
+from shared.money import to_paisa, to_rupee
+
+
+class Charge(StrEnum):
+    """The lines a contract note has."""
+
+    BROKERAGE = "BROKERAGE"
+    STT = "STT"
+    EXCHANGE = "EXCHANGE"
+    SEBI = "SEBI"
+    STAMP = "STAMP"
+    GST = "GST"
+    DEPOSITORY = "DEPOSITORY"
+
+
+class Leg(StrEnum):
+    """Which end of a trade a line belongs to."""
+
+    ENTRY = "ENTRY"
+    EXIT = "EXIT"
+
+
+class Side(StrEnum):
+    """What an order does; a row of the schedule may be for BOTH."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+    BOTH = "BOTH"
+
+
+class Rounding(StrEnum):
+    """What a line is rounded to, half up."""
+
+    PAISA = "PAISA"
+    RUPEE = "RUPEE"
+
+
+Lines = dict[Charge, Decimal]
+"""Rupees per line; a line of nothing is left out."""
+
+GST_BASE = (Charge.BROKERAGE, Charge.EXCHANGE, Charge.SEBI)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """One row of the schedule.
+
+    Attributes
+    ----------
+    rate:
+        Share of the order's value; for GST, of brokerage + exchange + SEBI.
+    flat:
+        Rupees per order on top.
+    maximum:
+        The most the line can be per order, in rupees.
+    effective_to:
+        The first day on which the row no longer holds.
+    """
+
+    product_type: ProductType
+    charge: Charge
+    side: Side
+    rate: Decimal
+    flat: Decimal
+    maximum: Decimal | None
+    rounding: Rounding
+    enabled: bool
+    effective_from: date
+    effective_to: date | None = None
+
+    def holds(self, product_type: ProductType, day: date) -> bool:
+        """True if the row is in force for the product on the day."""
+        began = self.effective_from <= day
+        return self.product_type is product_type and began and (self.effective_to is None or day < self.effective_to)
+
+    def amount(self, base: Decimal) -> Decimal:
+        """Rupees for an order whose value (for GST, whose taxed lines) is `base`."""
+        raw = base * self.rate + self.flat
+        capped = raw if self.maximum is None else min(raw, self.maximum)
+        return to_rupee(capped) if self.rounding is Rounding.RUPEE else to_paisa(capped)
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeSchedule:
+    """Every row there is."""
+
+    rates: tuple[Rate, ...]
+
+    def in_force(self, product_type: ProductType, day: date) -> list[Rate]:
+        """The enabled rows for a product on a day.
+
+        Raises
+        ------
+        ConfigurationError
+            None holds; a day without rates is a gap in the data, not a day without charges.
+        """
+        held = [rate for rate in self.rates if rate.holds(product_type, day)]
+        if not held:
+            raise ConfigurationError(f"no charge schedule for {product_type} on {day}")
+        return [rate for rate in held if rate.enabled]
+
+    def order_lines(self, product_type: ProductType, day: date, side: Side, value: Decimal) -> Lines:
+        """What an order of cumulative `value` rupees costs, line by line."""
+        if not value:
+            return {}
+        rates = [rate for rate in self.in_force(product_type, day) if rate.side in (side, Side.BOTH)]
+        lines: Lines = {rate.charge: rate.amount(value) for rate in rates if rate.charge is not Charge.GST}
+        taxed = sum((lines.get(charge, Decimal(0)) for charge in GST_BASE), Decimal(0))
+        lines |= {rate.charge: rate.amount(taxed) for rate in rates if rate.charge is Charge.GST}
+        return _without_nothing(lines)
+
+
+def entry_side(direction: Direction) -> Side:
+    """What the entry order did."""
+    return Side.BUY if direction is Direction.LONG else Side.SELL
+
+
+def exit_side(direction: Direction) -> Side:
+    """What the exit order does."""
+    return Side.SELL if direction is Direction.LONG else Side.BUY
+
+
+def charged_as(product_type: ProductType, entered_on: date, closed_on: date) -> ProductType:
+    """The product that a closure is charged as: CNC closed on the day it was entered is intraday."""
+    return ProductType.CNC if product_type is ProductType.CNC and closed_on > entered_on else ProductType.MIS
+
+
+def difference(after: Mapping[Charge, Decimal], before: Mapping[Charge, Decimal]) -> Lines:
+    """What is still to be booked when an order's lines grew from `before` to `after`."""
+    return _without_nothing({charge: amount - before.get(charge, Decimal(0)) for charge, amount in after.items()})
+
+
+def entry_share(lines: Mapping[Charge, Decimal], closed_before: int, closed_after: int, quantity: int) -> Lines:
+    """The part of an entry's lines that falls on the closure from `closed_before` to `closed_after` of `quantity`.
+
+    Shares are differences of rounded running totals, so the last closure takes the exact remainder and no
+    share is ever negative.
+    """
+    return difference(_running(lines, closed_after, quantity), _running(lines, closed_before, quantity))
+
+
+def total(lines: Iterable[Mapping[Charge, Decimal]]) -> Decimal:
+    """Rupees over all lines."""
+    return sum((amount for each in lines for amount in each.values()), Decimal(0))
+
+
+def _running(lines: Mapping[Charge, Decimal], closed: int, quantity: int) -> Lines:
+    return {charge: to_paisa(amount * closed / quantity) for charge, amount in lines.items()}
+
+
+def _without_nothing(lines: Lines) -> Lines:
+    return {charge: amount for charge, amount in lines.items() if amount}

@@ -1,0 +1,188 @@
+"""Closing a trade, or a part of it, by fills that were not booked before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from services.trade_management.domain import charges
+from services.trade_management.domain.charges import ChargeSchedule, Leg, Lines
+from services.trade_management.domain.fills import (
+    Fill,
+    FillId,
+    average_price,
+    new_fills,
+    taken,
+    total_quantity,
+    total_value,
+)
+from services.trade_management.domain.pnl import gross_pnl, net_pnl
+from services.trade_management.domain.trade import Trade
+from shared.contracts.vocabulary import ExitReason, ProductType, TradeStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Closure:
+    """A part of a trade, or with `final` the rest of it, closed by the fills of one intent. Money in rupees.
+
+    Attributes
+    ----------
+    closed_at:
+        When the last of its fills happened.
+    charged_as:
+        The product whose rates were used.
+    lines:
+        What it cost, by leg; empty on a closure that was read back.
+    """
+
+    nth: int
+    exit_intent_id: UUID
+    exit_reason: ExitReason
+    quantity: int
+    exit_price: Decimal
+    gross_pnl: Decimal
+    charges: Decimal
+    net_pnl: Decimal
+    final: bool
+    closed_at: datetime
+    charged_as: ProductType
+    lines: Mapping[Leg, Lines] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TradeHistory:
+    """A trade with everything that closed a part of it so far; `fills` has the late ones too."""
+
+    trade: Trade
+    fills: tuple[Fill, ...] = ()
+    closures: tuple[Closure, ...] = ()
+
+    def known(self) -> dict[FillId, Fill]:
+        """Every fill stored, by what it is stored once by."""
+        return {fill.fill_id: fill for fill in self.fills}
+
+    def booked(self) -> list[Fill]:
+        """The parts of fills that closures were made of."""
+        return taken([fill for fill in self.fills if not fill.late], self.trade.quantity)
+
+    def exit_price(self) -> Decimal:
+        """The average price over all that was closed."""
+        return average_price(self.booked())
+
+    def gross_pnl(self) -> Decimal:
+        """Rupees over all closures."""
+        return sum((closure.gross_pnl for closure in self.closures), Decimal(0))
+
+    def charges(self) -> Decimal:
+        """Rupees over all closures."""
+        return sum((closure.charges for closure in self.closures), Decimal(0))
+
+    def net_pnl(self) -> Decimal:
+        """Rupees over all closures."""
+        return net_pnl(self.gross_pnl(), self.charges())
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """What a report of fills changed.
+
+    Attributes
+    ----------
+    after:
+        The trade's history with it.
+    recorded:
+        The fills that were new, those that came late flagged.
+    closure:
+        None if there was nothing new or nothing left to close.
+    excess:
+        Shares filled beyond what was open: the position at the broker is no longer flat.
+    """
+
+    after: TradeHistory
+    recorded: tuple[Fill, ...] = ()
+    closure: Closure | None = None
+    excess: int = 0
+
+
+def book(history: TradeHistory, told: Sequence[Fill], schedule: ChargeSchedule) -> Booking:
+    """Book what is new in `told`, all fills of one intent so far, on a trade.
+
+    Fills that find the trade closed are recorded as late and change nothing else. The same fills again are
+    no change at all.
+    """
+    fresh = new_fills(told, history.known())
+    if not fresh:
+        return Booking(history)
+    parts = taken(fresh, history.trade.open_quantity)
+    excess = total_quantity(fresh) - total_quantity(parts)
+    recorded = tuple(replace(fill, late=nth >= len(parts)) for nth, fill in enumerate(fresh))
+    if not parts:
+        return Booking(replace(history, fills=history.fills + recorded), recorded, excess=excess)
+    closure = _closure(history, parts, schedule)
+    after = TradeHistory(
+        _reduced(history.trade, closure.quantity), history.fills + recorded, (*history.closures, closure)
+    )
+    return Booking(after, recorded, closure, excess)
+
+
+def _reduced(trade: Trade, quantity: int) -> Trade:
+    left = trade.open_quantity - quantity
+    return replace(trade, open_quantity=left, status=TradeStatus.OPEN if left else TradeStatus.CLOSED)
+
+
+def _closure(history: TradeHistory, parts: Sequence[Fill], schedule: ChargeSchedule) -> Closure:
+    trade, quantity = history.trade, total_quantity(parts)
+    product = charges.charged_as(trade.product_type, trade.entered_on, max(part.trading_day for part in parts))
+    lines = {
+        Leg.ENTRY: _entry_lines(history, quantity, product, schedule),
+        Leg.EXIT: _exit_lines(history, parts, product, schedule),
+    }
+    gross, cost = gross_pnl(trade.direction, trade.entry_price, parts), charges.total(lines.values())
+    return Closure(
+        nth=len(history.closures) + 1,
+        exit_intent_id=parts[-1].intent_id,
+        exit_reason=parts[-1].exit_reason,
+        quantity=quantity,
+        exit_price=average_price(parts),
+        gross_pnl=gross,
+        charges=cost,
+        net_pnl=net_pnl(gross, cost),
+        final=quantity == trade.open_quantity,
+        closed_at=max(part.filled_at for part in parts),
+        charged_as=product,
+        lines=lines,
+    )
+
+
+def _entry_lines(history: TradeHistory, quantity: int, product: ProductType, schedule: ChargeSchedule) -> Lines:
+    """This closure's share of the entry, among the closures that are charged as the same product."""
+    trade = history.trade
+    whole = schedule.order_lines(product, trade.entered_on, charges.entry_side(trade.direction), trade.entry_value)
+    before = sum(earlier.quantity for earlier in history.closures if earlier.charged_as is product)
+    return charges.entry_share(whole, before, before + quantity, trade.quantity)
+
+
+def _exit_lines(history: TradeHistory, parts: Sequence[Fill], product: ProductType, schedule: ChargeSchedule) -> Lines:
+    """What the orders' lines grew by: each order is charged on its cumulative value."""
+    lines: Lines = {}
+    for order_id in dict.fromkeys(part.order_id for part in parts):
+        earlier = total_value(fill for fill in history.booked() if fill.order_id == order_id)
+        now = [part for part in parts if part.order_id == order_id]
+        grown = _order_growth(history.trade, product, schedule, earlier, now)
+        lines = {charge: lines.get(charge, Decimal(0)) + grown.get(charge, Decimal(0)) for charge in {**lines, **grown}}
+    return lines
+
+
+def _order_growth(
+    trade: Trade, product: ProductType, schedule: ChargeSchedule, earlier: Decimal, now: Sequence[Fill]
+) -> Lines:
+    # A broker's clock of whole seconds may put an exit before its entry; no exit precedes its entry's rates.
+    day = max(trade.entered_on, *(part.trading_day for part in now))
+    side = charges.exit_side(trade.direction)
+    return charges.difference(
+        schedule.order_lines(product, day, side, earlier + total_value(now)),
+        schedule.order_lines(product, day, side, earlier),
+    )

@@ -1,0 +1,37 @@
+"""What an event of an exit intent says of its fills, and what speaks against believing it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.trade_management.domain.fills import Fill, total_quantity
+from services.trade_management.domain.trade import MOST_VALUE, Trade
+from shared.contracts.vocabulary import Direction
+
+
+@dataclass(frozen=True, slots=True)
+class FillReport:
+    """All fills of one intent so far, as one event told them."""
+
+    event_id: UUID
+    trade_id: UUID
+    intent_id: UUID
+    symbol: str
+    direction: Direction
+    user_broker_id: str
+    fills: tuple[Fill, ...]
+
+
+def contradiction(report: FillReport, trade: Trade) -> str | None:
+    """Why the report cannot be about `trade`; None if it can."""
+    told = (report.symbol, report.direction, report.user_broker_id)
+    ours = (trade.symbol, trade.direction, trade.user_broker_id)
+    if told != ours:
+        return f"the trade is {' '.join(ours)}, the fills are of {' '.join(told)}"
+    filled = total_quantity(report.fills)
+    if filled > trade.quantity:
+        return f"the intent filled {filled}, more than the trade's quantity of {trade.quantity}"
+    if any(fill.value >= MOST_VALUE for fill in report.fills):
+        return f"a fill is worth {MOST_VALUE} or more"
+    return None

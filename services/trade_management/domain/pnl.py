@@ -1,0 +1,22 @@
+"""Profit and loss of what was closed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from services.trade_management.domain.fills import Fill, total_quantity, total_value
+from shared.contracts.vocabulary import Direction
+
+
+def gross_pnl(direction: Direction, entry_price: Decimal, exits: Sequence[Fill]) -> Decimal:
+    """d * (VWAP_exit - VWAP_entry) * Q in rupees, d = +1 LONG, -1 SHORT.
+
+    Computed from values, not from a rounded average price, so that it is exact and partial closures add up.
+    """
+    return direction.sign * (total_value(exits) - entry_price * total_quantity(exits))
+
+
+def net_pnl(gross: Decimal, charges: Decimal) -> Decimal:
+    """What is left of a gross P&L, in rupees."""
+    return gross - charges

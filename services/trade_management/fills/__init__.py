@@ -1,0 +1,1 @@
+"""The process trade-fills: exit fills in, closures out."""

@@ -1,0 +1,75 @@
+"""Records that cannot be acted upon, kept where an operator finds them."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from services.trade_management.telemetry import DEAD_LETTERS
+from shared.contracts.topics import dead_letter_topic
+from shared.errors import Unavailable
+from shared.kafka import FLUSH_TIMEOUT_S, Headers
+
+log = logging.getLogger(__name__)
+
+LONGEST_REASON = 2000
+LARGEST_RECORD_BYTES = 900_000
+"""Value, key and headers; what is larger goes as a stub that says where the record stands in its topic."""
+
+
+class DeadLetters:
+    """The dead-letter topic of a consumer: records unchanged, the reason in headers."""
+
+    def __init__(self, producer: Producer) -> None:
+        self._producer = producer
+        self._failure: KafkaError | None = None
+
+    def put(self, record: Message, code: str, reason: str) -> None:
+        """Hand a record over; certain only after `flush`."""
+        DEAD_LETTERS.labels(code).inc()
+        log.warning("%s-%s@%s: %s: %s", record.topic(), record.partition(), record.offset(), code, reason)
+        whole = _size(record) <= LARGEST_RECORD_BYTES
+        self._producer.produce(
+            dead_letter_topic(record.topic() or ""),
+            value=record.value() if whole else None,
+            key=record.key() if whole else None,
+            headers=[*((record.headers() or []) if whole else []), *_why(record, code, reason)],
+            on_delivery=self._delivered,
+        )
+
+    def flush(self) -> None:
+        """Return once Kafka has everything that was handed over.
+
+        Raises
+        ------
+        Unavailable
+            It has not, or it refused some; the records must be handed over again.
+        """
+        left = self._producer.flush(FLUSH_TIMEOUT_S)
+        failure, self._failure = self._failure, None
+        if left:
+            raise Unavailable(f"{left} dead letters are not acknowledged within {FLUSH_TIMEOUT_S} s")
+        if failure is not None:
+            raise Unavailable(f"a dead letter was refused: {failure.str()}")
+
+    def _delivered(self, error: KafkaError | None, _: Message) -> None:
+        self._failure = error or self._failure
+
+
+def _why(record: Message, code: str, reason: str) -> Headers:
+    source = {
+        "dlq_topic": record.topic() or "",
+        "dlq_partition": str(record.partition()),
+        "dlq_offset": str(record.offset()),
+        "dlq_code": code,
+        "dlq_reason": reason[:LONGEST_REASON],
+    }
+    return [(name, value.encode("utf-8", "replace")) for name, value in source.items()]
+
+
+def _size(record: Message) -> int:
+    headers: list[tuple[str, Any]] = [*(record.headers() or [])]
+    in_headers = sum(len(name) + len(value or b"") for name, value in headers)
+    return len(record.value() or b"") + len(record.key() or b"") + in_headers

@@ -1,0 +1,49 @@
+"""The process trade-fills."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine
+
+from services.trade_management.fills.batch import FillBatches
+from services.trade_management.fills.consumer import FILLS, KAFKA, FillConsumer
+from services.trade_management.fills.dead_letters import DeadLetters
+from services.trade_management.trade_management_service import CONSUMER, TradeManagementService
+from shared.clock import Clock, SystemClock
+from shared.contracts.topics import EXIT_INTENTS, TopicNames
+from shared.database_health import CONDITION, watch_database
+from shared.db import open_engine
+from shared.health import Health
+from shared.kafka import open_consumer, open_producer
+from shared.migrations import TRADE_MANAGEMENT
+from shared.outbox import Outbox
+from shared.process import Stop, health_server, stop_on_signals
+from shared.settings import Settings
+
+
+def main(settings: Settings) -> None:
+    """Close trades by their fills until SIGTERM or SIGINT."""
+    engine = open_engine(
+        settings.require_trade_database(),
+        TRADE_MANAGEMENT,
+        application="exitflow-trade-fills",
+        pool_size=settings.database_pool_size,
+    )
+    stop, health = stop_on_signals(), Health(CONDITION, KAFKA, FILLS)
+    health.fine(FILLS)
+    with health_server("exitflow trade-fills", settings, health), watch_database(engine, health):
+        fill_consumer(settings, engine, health, SystemClock(), stop).run()
+    engine.dispose()
+
+
+def fill_consumer(settings: Settings, engine: Engine, health: Health, clock: Clock, stop: Stop) -> FillConsumer:
+    """A consumer of the environment that the settings name, not started."""
+    topics = TopicNames(settings.kafka_topic_prefix)
+    batches = FillBatches(
+        engine,
+        Outbox(topics, clock),
+        clock,
+        TradeManagementService(clock),
+        DeadLetters(open_producer(settings)),
+    )
+    consumer = open_consumer(settings, CONSUMER)
+    return FillConsumer(consumer, topics.on_cluster(EXIT_INTENTS), batches, health, clock, stop)

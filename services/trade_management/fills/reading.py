@@ -1,0 +1,96 @@
+"""From a record of exits.intents.v1 to what it says of fills."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from uuid import UUID
+
+from confluent_kafka import Message
+
+from services.trade_management.domain.fill_report import FillReport
+from services.trade_management.domain.fills import Fill, total_quantity
+from shared.clock import trading_day
+from shared.contracts import exits
+from shared.contracts.events import event_classes, parse_event
+from shared.contracts.topics import EXIT_INTENTS
+from shared.errors import MalformedMessage
+from shared.kafka import headers_of
+
+FillEvent = (
+    exits.ExitIntentPartiallyFilled | exits.ExitIntentFilled | exits.ExitIntentCancelled | exits.ExitIntentLateFill
+)
+
+LONGEST_ID = 128
+"""Characters of a broker's id; an index entry has no room for a long one."""
+
+_KNOWN_TYPES = frozenset(event.event_type() for event in event_classes() if event.topic == EXIT_INTENTS)
+_FILL_TYPES = frozenset(event.event_type() for event in FillEvent.__args__)
+
+
+class Irrelevant(StrEnum):
+    """Why a well-formed record has nothing to say here."""
+
+    NO_FILLS = "no_fills"
+    UNKNOWN_TYPE = "unknown_type"
+
+
+def read(record: Message) -> FillReport | Irrelevant:
+    """What the record says of fills. A type that is not known is no error: producers may add some.
+
+    Raises
+    ------
+    MalformedMessage
+        No CloudEvents id or type, or a value that is not the event it claims to be.
+    """
+    headers = headers_of(record)
+    event_id, event_type = _event_id(headers.get("ce_id", "")), headers.get("ce_type")
+    if not event_type:
+        raise MalformedMessage("no ce_type")
+    if event_type not in _FILL_TYPES:
+        return Irrelevant.NO_FILLS if event_type in _KNOWN_TYPES else Irrelevant.UNKNOWN_TYPE
+    event = parse_event(event_type, record.value())
+    assert isinstance(event, FillEvent)
+    return _report(event_id, event)
+
+
+def _event_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise MalformedMessage("ce_id is not a UUID" if text else "no ce_id") from error
+
+
+def _report(event_id: UUID, event: FillEvent) -> FillReport:
+    fills = tuple(_fill(event, told) for told in event.fills)
+    if isinstance(event, exits.ExitIntentFilled) and total_quantity(fills) != event.filled_quantity:
+        raise MalformedMessage(f"filled_quantity is {event.filled_quantity}, the fills make {total_quantity(fills)}")
+    return FillReport(
+        event_id=event_id,
+        trade_id=event.trade_id,
+        intent_id=event.intent_id,
+        symbol=event.symbol,
+        direction=event.direction,
+        user_broker_id=event.user_broker_id,
+        fills=fills,
+    )
+
+
+def _fill(event: FillEvent, told: exits.Fill) -> Fill:
+    if told.price <= 0:
+        raise MalformedMessage("fills: a price is not positive")
+    return Fill(
+        intent_id=event.intent_id,
+        broker_order_id=_broker_id(told.broker_order_id),
+        broker_trade_id=_broker_id(told.broker_trade_id),
+        exit_reason=event.exit_reason,
+        quantity=told.quantity,
+        price=told.price,
+        filled_at=told.filled_at,
+        trading_day=trading_day(told.filled_at),
+    )
+
+
+def _broker_id(text: str) -> str:
+    if not 0 < len(text) <= LONGEST_ID or not text.isprintable():
+        raise MalformedMessage(f"fills: a broker's id is not 1 to {LONGEST_ID} printable characters")
+    return text

@@ -1,0 +1,131 @@
+"""The tables of schema trade_management as typed mappings; the migrations are the truth, a test compares."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import BigInteger, DateTime, ForeignKey, Numeric, SmallInteger, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.schema import FetchedValue
+
+from services.trade_management.domain.charges import Charge, Leg, Rounding, Side
+from shared.contracts.vocabulary import Direction, ExitReason, ProductType, TradeStatus
+
+Rate = Numeric(18, 10)
+
+
+class Base(DeclarativeBase):
+    """Base of the mappings."""
+
+    # The words are kept as text with CHECK constraints; the annotations say which words.
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        str: Text,
+        UUID: Uuid,
+        Decimal: Numeric(18, 4),
+        datetime: DateTime(timezone=True),
+        Direction: Text,
+        ProductType: Text,
+        ExitReason: Text,
+        TradeStatus: Text,
+        Charge: Text,
+        Leg: Text,
+        Side: Text,
+        Rounding: Text,
+    }
+
+
+class TradeRow(Base):
+    """A trade, open or closed."""
+
+    __tablename__ = "trades"
+
+    trade_id: Mapped[UUID] = mapped_column(primary_key=True)
+    symbol: Mapped[str]
+    direction: Mapped[Direction]
+    product_type: Mapped[ProductType]
+    user_broker_id: Mapped[str]
+    quantity: Mapped[int] = mapped_column(BigInteger)
+    open_quantity: Mapped[int] = mapped_column(BigInteger)
+    entry_price: Mapped[Decimal]
+    exit_plan: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    entered_at: Mapped[datetime]
+    status: Mapped[TradeStatus] = mapped_column(server_default=FetchedValue())
+    exit_price: Mapped[Decimal | None]
+    exit_reason: Mapped[ExitReason | None]
+    gross_pnl: Mapped[Decimal | None]
+    charges: Mapped[Decimal | None]
+    net_pnl: Mapped[Decimal | None]
+    closed_at: Mapped[datetime | None]
+    exit_intent_id: Mapped[UUID | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
+    updated_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
+    version: Mapped[int] = mapped_column(server_default=FetchedValue())
+
+
+class TradeFillRow(Base):
+    """An execution of an exit order."""
+
+    __tablename__ = "trade_fills"
+
+    trade_id: Mapped[UUID] = mapped_column(ForeignKey("trades.trade_id"))
+    intent_id: Mapped[UUID] = mapped_column(primary_key=True)
+    broker_order_id: Mapped[str]
+    broker_trade_id: Mapped[str] = mapped_column(primary_key=True)
+    exit_reason: Mapped[ExitReason]
+    quantity: Mapped[int] = mapped_column(BigInteger)
+    price: Mapped[Decimal]
+    filled_at: Mapped[datetime]
+    late: Mapped[bool] = mapped_column(server_default=FetchedValue())
+    recorded_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
+
+
+class TradeClosureRow(Base):
+    """A part of a trade that was closed."""
+
+    __tablename__ = "trade_closures"
+
+    closure_id: Mapped[UUID] = mapped_column(primary_key=True)
+    trade_id: Mapped[UUID] = mapped_column(ForeignKey("trades.trade_id"))
+    nth: Mapped[int] = mapped_column(SmallInteger)
+    exit_intent_id: Mapped[UUID]
+    exit_reason: Mapped[ExitReason]
+    quantity: Mapped[int] = mapped_column(BigInteger)
+    exit_price: Mapped[Decimal]
+    gross_pnl: Mapped[Decimal]
+    charges: Mapped[Decimal]
+    net_pnl: Mapped[Decimal]
+    final: Mapped[bool]
+    closed_at: Mapped[datetime]
+
+
+class ChargeLineRow(Base):
+    """What a closure cost, one line of it."""
+
+    __tablename__ = "charge_lines"
+
+    closure_id: Mapped[UUID] = mapped_column(ForeignKey("trade_closures.closure_id"), primary_key=True)
+    leg: Mapped[Leg] = mapped_column(primary_key=True)
+    charge: Mapped[Charge] = mapped_column(primary_key=True)
+    amount: Mapped[Decimal]
+    status: Mapped[str] = mapped_column(server_default=FetchedValue())
+
+
+class ChargeScheduleRow(Base):
+    """A rate of a charge, effective-dated."""
+
+    __tablename__ = "charge_schedules"
+
+    product_type: Mapped[ProductType] = mapped_column(primary_key=True)
+    charge: Mapped[Charge] = mapped_column(primary_key=True)
+    side: Mapped[Side] = mapped_column(primary_key=True)
+    rate: Mapped[Decimal] = mapped_column(Rate)
+    flat: Mapped[Decimal] = mapped_column(server_default=FetchedValue())
+    maximum: Mapped[Decimal | None]
+    rounding: Mapped[Rounding]
+    enabled: Mapped[bool] = mapped_column(server_default=FetchedValue())
+    effective_from: Mapped[date] = mapped_column(primary_key=True)
+    effective_to: Mapped[date | None]

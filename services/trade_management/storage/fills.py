@@ -1,0 +1,70 @@
+"""TradeFillRepository: exit fills, each stored once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from services.trade_management.domain.fills import Fill
+from shared.clock import trading_day
+from shared.contracts.vocabulary import ExitReason
+from shared.errors import Conflict
+
+OF_TRADES = text("""
+-- trade_fills.of_trades
+SELECT trade_id, intent_id, broker_order_id, broker_trade_id, exit_reason, quantity, price, filled_at, late
+  FROM trade_fills WHERE trade_id = ANY(CAST(:trade_ids AS uuid[]))
+ ORDER BY trade_id, recorded_at, filled_at, broker_trade_id
+""")
+
+RECORD = text("""
+-- trade_fills.record
+INSERT INTO trade_fills (trade_id, intent_id, broker_order_id, broker_trade_id, exit_reason, quantity, price,
+                         filled_at, late)
+SELECT * FROM unnest(CAST(:trade_id AS uuid[]), CAST(:intent_id AS uuid[]), CAST(:broker_order_id AS text[]),
+                     CAST(:broker_trade_id AS text[]), CAST(:exit_reason AS text[]), CAST(:quantity AS bigint[]),
+                     CAST(:price AS numeric[]), CAST(:filled_at AS timestamptz[]), CAST(:late AS boolean[]))
+ON CONFLICT (intent_id, broker_trade_id) DO NOTHING
+RETURNING broker_trade_id
+""")
+
+_STORED = ("intent_id", "broker_order_id", "broker_trade_id", "exit_reason", "quantity", "price", "filled_at", "late")
+
+
+class TradeFillRepository:
+    """Fills of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def of_trades(self, trade_ids: Sequence[UUID]) -> dict[UUID, list[Fill]]:
+        """All fills of these trades in the order in which they were recorded; a trade without any is left out."""
+        found: dict[UUID, list[Fill]] = {}
+        for row in self._connection.execute(OF_TRADES, {"trade_ids": list(trade_ids)}).mappings():
+            values: dict[str, Any] = dict(row)
+            found.setdefault(values.pop("trade_id"), []).append(_fill(values))
+        return found
+
+    def record(self, fills: Iterable[tuple[UUID, Fill]]) -> None:
+        """Store (trade_id, fill) pairs.
+
+        Raises
+        ------
+        Conflict
+            One is stored already, though its trade does not know it: it belongs to another trade.
+        """
+        pairs = list(fills)
+        if not pairs:
+            return
+        columns: dict[str, list[Any]] = {name: [getattr(fill, name) for _, fill in pairs] for name in _STORED}
+        stored = self._connection.execute(RECORD, {"trade_id": [trade_id for trade_id, _ in pairs], **columns})
+        if len(stored.all()) < len(pairs):
+            raise Conflict("a fill of this intent is stored for another trade")
+
+
+def _fill(values: dict[str, Any]) -> Fill:
+    reason = ExitReason(values["exit_reason"])
+    return Fill(**{**values, "exit_reason": reason, "trading_day": trading_day(values["filled_at"])})

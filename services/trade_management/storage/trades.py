@@ -1,0 +1,133 @@
+"""TradeRepository: trades, opened one at a time, closed in sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, insert, select, text, tuple_
+
+from services.trade_management.domain.closure import TradeHistory
+from services.trade_management.domain.trade import Trade
+from services.trade_management.models import TradeRow
+from shared.clock import trading_day
+from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
+from shared.errors import NotFound
+
+LOCK = text("""
+-- trades.lock: sorted, so that two consumers cannot wait for each other
+SELECT trade_id, symbol, direction, product_type, user_broker_id, quantity, open_quantity, entry_price,
+       entered_at, status
+  FROM trades WHERE trade_id = ANY(CAST(:trade_ids AS uuid[]))
+ ORDER BY trade_id
+   FOR UPDATE
+""")
+
+REDUCE = text("""
+-- trades.reduce: open quantities go down, trades without any are closed with their result
+UPDATE trades
+   SET open_quantity = u.open_quantity, status = CASE WHEN u.open_quantity = 0 THEN 'CLOSED' ELSE 'OPEN' END,
+       exit_price = u.exit_price, exit_reason = u.exit_reason, gross_pnl = u.gross_pnl, charges = u.charges,
+       net_pnl = u.gross_pnl - u.charges, closed_at = u.closed_at, exit_intent_id = u.exit_intent_id,
+       updated_at = clock_timestamp(), version = version + 1
+  FROM unnest(CAST(:trade_id AS uuid[]), CAST(:open_quantity AS bigint[]), CAST(:exit_price AS numeric[]),
+              CAST(:exit_reason AS text[]), CAST(:gross_pnl AS numeric[]), CAST(:charges AS numeric[]),
+              CAST(:closed_at AS timestamptz[]), CAST(:exit_intent_id AS uuid[]))
+       AS u(trade_id, open_quantity, exit_price, exit_reason, gross_pnl, charges, closed_at, exit_intent_id)
+ WHERE trades.trade_id = u.trade_id
+""")
+
+_COLUMNS = tuple(TradeRow.__table__.columns)
+_RESULT = ("trade_id", "open_quantity", "exit_price", "exit_reason", "gross_pnl", "charges", "closed_at",
+           "exit_intent_id")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class WantedTrades:
+    """Which trades to list: those behind `after` (created_at, trade_id), newest first."""
+
+    status: TradeStatus | None
+    symbol: str | None
+    after: tuple[datetime, UUID] | None
+    limit: int
+
+
+class TradeRepository:
+    """Trades of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def insert(self, trade: Trade, exit_plan: dict[str, str]) -> TradeRow:
+        """Store a new trade and return it as it stands."""
+        values = {name: value for name, value in asdict(trade).items() if name != "entered_on"}
+        self._connection.execute(insert(TradeRow).values(**values, exit_plan=exit_plan))
+        return self.get(trade.trade_id)
+
+    def get(self, trade_id: UUID) -> TradeRow:
+        """A trade.
+
+        Raises
+        ------
+        NotFound
+            There is no such trade.
+        """
+        row = self._connection.execute(select(*_COLUMNS).where(TradeRow.trade_id == trade_id)).one_or_none()
+        if row is None:
+            raise NotFound(f"no trade {trade_id}")
+        return TradeRow(**row._mapping)
+
+    def page(self, wanted: WantedTrades) -> list[TradeRow]:
+        """At most `limit` trades, newest first."""
+        query = select(*_COLUMNS).order_by(TradeRow.created_at.desc(), TradeRow.trade_id.desc()).limit(wanted.limit)
+        if wanted.status is not None:
+            query = query.where(TradeRow.status == wanted.status)
+        if wanted.symbol is not None:
+            query = query.where(TradeRow.symbol == wanted.symbol)
+        if wanted.after is not None:
+            query = query.where(tuple_(TradeRow.created_at, TradeRow.trade_id) < tuple_(*wanted.after))
+        return [TradeRow(**row._mapping) for row in self._connection.execute(query)]
+
+    def lock(self, trade_ids: Sequence[UUID]) -> dict[UUID, Trade]:
+        """Those of the trades that exist, locked until the transaction ends."""
+        rows = self._connection.execute(LOCK, {"trade_ids": list(trade_ids)}).mappings()
+        return {row["trade_id"]: _trade(dict(row)) for row in rows}
+
+    def reduce(self, histories: Sequence[TradeHistory]) -> None:
+        """Store what closures left of these locked trades, and the result of those that are closed."""
+        if not histories:
+            return
+        results = [_result(history) for history in histories]
+        columns = dict(zip(_RESULT, map(list, zip(*results, strict=True)), strict=True))
+        self._connection.execute(REDUCE, columns)
+
+
+def _trade(row: dict[str, Any]) -> Trade:
+    words = {
+        "direction": Direction(row["direction"]),
+        "product_type": ProductType(row["product_type"]),
+        "status": TradeStatus(row["status"]),
+    }
+    return Trade(**{**row, **words, "entered_on": trading_day(row["entered_at"])})
+
+
+def _result(history: TradeHistory) -> Iterator[Any]:
+    trade = history.trade
+    if trade.status is TradeStatus.OPEN:
+        return iter((trade.trade_id, trade.open_quantity, *[None] * 6))
+    last = history.closures[-1]
+    return iter(
+        (
+            trade.trade_id,
+            0,
+            history.exit_price(),
+            last.exit_reason,
+            history.gross_pnl(),
+            history.charges(),
+            last.closed_at,
+            last.exit_intent_id,
+        )
+    )

@@ -1,0 +1,64 @@
+"""Trades as events of trades.v1."""
+
+from __future__ import annotations
+
+from services.trade_management.domain.closure import Closure, TradeHistory
+from services.trade_management.domain.trade import Trade
+from shared.contracts.trades import ExitPlan, TradeClosed, TradeOpened, TradePartiallyClosed
+
+
+def opened(trade: Trade, plan: ExitPlan) -> TradeOpened:
+    """The trade may exit from now on."""
+    return TradeOpened(
+        trade_id=trade.trade_id,
+        symbol=trade.symbol,
+        direction=trade.direction,
+        product_type=trade.product_type,
+        user_broker_id=trade.user_broker_id,
+        quantity=trade.quantity,
+        entry_price=trade.entry_price,
+        exit_plan=plan,
+        entered_at=trade.entered_at,
+    )
+
+
+def partially_closed(after: TradeHistory, closure: Closure) -> TradePartiallyClosed:
+    """A closure booked a part; price and P&L are of that part alone."""
+    trade = after.trade
+    return TradePartiallyClosed(
+        trade_id=trade.trade_id,
+        symbol=trade.symbol,
+        direction=trade.direction,
+        product_type=trade.product_type,
+        user_broker_id=trade.user_broker_id,
+        exit_intent_id=closure.exit_intent_id,
+        quantity=trade.quantity,
+        closed_quantity=closure.quantity,
+        open_quantity=trade.open_quantity,
+        exit_price=closure.exit_price,
+        gross_pnl=closure.gross_pnl,
+        charges=closure.charges,
+        net_pnl=closure.net_pnl,
+        closed_at=closure.closed_at,
+    )
+
+
+def closed(after: TradeHistory, closure: Closure) -> TradeClosed:
+    """The final closure; price and P&L are of the whole trade."""
+    trade = after.trade
+    return TradeClosed(
+        trade_id=trade.trade_id,
+        symbol=trade.symbol,
+        direction=trade.direction,
+        product_type=trade.product_type,
+        user_broker_id=trade.user_broker_id,
+        exit_intent_id=closure.exit_intent_id,
+        quantity=trade.quantity,
+        entry_price=trade.entry_price,
+        exit_price=after.exit_price(),
+        exit_reason=closure.exit_reason,
+        gross_pnl=after.gross_pnl(),
+        charges=after.charges(),
+        net_pnl=after.net_pnl(),
+        closed_at=closure.closed_at,
+    )

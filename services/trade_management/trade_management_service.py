@@ -1,0 +1,130 @@
+"""TradeManagementService: opens trades and closes them by their exit fills; rows first, events second."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.trade_management.domain.closure import Booking, Closure, TradeHistory, book
+from services.trade_management.domain.fill_report import FillReport, contradiction
+from services.trade_management.domain.trade import Trade, check_opening
+from services.trade_management.models import TradeRow
+from services.trade_management.storage.charge_schedules import ChargeScheduleRepository
+from services.trade_management.storage.closures import TradeClosureRepository
+from services.trade_management.storage.fills import TradeFillRepository
+from services.trade_management.storage.trades import TradeRepository
+from services.trade_management.trade_events import closed, opened, partially_closed
+from shared import inbox
+from shared.clock import Clock
+from shared.contracts.trades import ExitPlan, TradeEvent
+from shared.errors import ConfigurationError, InvalidInput
+from shared.failpoints import Failpoint, failpoint
+from shared.unit_of_work import UnitOfWork
+
+CONSUMER = "trade-fills"
+"""The name under which the inbox remembers events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The `nth` report, from 0, changed nothing, and why: a dead letter."""
+
+    nth: int
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What reports of fills came to: bookings that changed something, in order, and refusals."""
+
+    bookings: tuple[Booking, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+
+class TradeManagementService:
+    """The only writer of trades. Works in the caller's unit of work and never commits it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def open_trade(self, uow: UnitOfWork, trade: Trade, plan: ExitPlan) -> TradeRow:
+        """Store a new trade and emit TradeOpened.
+
+        Raises
+        ------
+        InvalidInput
+            What `check_opening` refuses, or a day of entry for which no charges are known.
+        """
+        check_opening(trade, plan, self._clock.now())
+        try:
+            ChargeScheduleRepository(uow.connection).all().in_force(trade.product_type, trade.entered_on)
+        except ConfigurationError as error:
+            raise InvalidInput(f"entered_at: {error}") from error
+        row = TradeRepository(uow.connection).insert(trade, plan.model_dump(mode="json", exclude_none=True))
+        uow.emit(opened(trade, plan))
+        return row
+
+    def apply_fills(self, uow: UnitOfWork, reports: Sequence[FillReport]) -> Applied:
+        """Book the reports in order: fills, closures, charges, trades and their events, each once.
+
+        The trades are locked first, in sorted order; a report that the inbox knows changes nothing.
+
+        Raises
+        ------
+        ConfigurationError
+            No charges are in force on the day of a fill; nothing is stored.
+        """
+        trades = TradeRepository(uow.connection).lock(sorted({report.trade_id for report in reports}))
+        judged = [_refused(nth, report, trades.get(report.trade_id)) for nth, report in enumerate(reports)]
+        sound = [report for report, refusal in zip(reports, judged, strict=True) if refusal is None]
+        fresh = inbox.accept(uow.connection, CONSUMER, [report.event_id for report in sound])
+        bookings = self._book(uow, trades, [report for report in sound if report.event_id in fresh])
+        self._store(uow, bookings)
+        failpoint(Failpoint.TRADES_AFTER_CLOSURE)
+        uow.emit(*(_event(booking.after, booking.closure) for booking in bookings if booking.closure))
+        return Applied(tuple(bookings), tuple(refusal for refusal in judged if refusal is not None))
+
+    def _book(self, uow: UnitOfWork, trades: dict[UUID, Trade], reports: Sequence[FillReport]) -> list[Booking]:
+        if not reports:
+            return []
+        histories = _histories(uow, [trades[trade_id] for trade_id in {report.trade_id for report in reports}])
+        schedule = ChargeScheduleRepository(uow.connection).all()
+        bookings = []
+        for report in reports:
+            booking = book(histories[report.trade_id], report.fills, schedule)
+            histories[report.trade_id] = booking.after
+            bookings.append(booking)
+        return [booking for booking in bookings if booking.recorded]
+
+    def _store(self, uow: UnitOfWork, bookings: Sequence[Booking]) -> None:
+        fills = [(booking.after.trade.trade_id, fill) for booking in bookings for fill in booking.recorded]
+        closures = [(booking.after.trade.trade_id, booking.closure) for booking in bookings if booking.closure]
+        last = {booking.after.trade.trade_id: booking.after for booking in bookings if booking.closure}
+        TradeFillRepository(uow.connection).record(fills)
+        TradeClosureRepository(uow.connection).add(closures)
+        TradeRepository(uow.connection).reduce(list(last.values()))
+
+
+def _refused(nth: int, report: FillReport, trade: Trade | None) -> Refusal | None:
+    if trade is None:
+        return Refusal(nth, "unknown_trade", f"there is no trade {report.trade_id}")
+    reason = contradiction(report, trade)
+    return Refusal(nth, "contradicts_trade", reason) if reason else None
+
+
+def _histories(uow: UnitOfWork, trades: Sequence[Trade]) -> dict[UUID, TradeHistory]:
+    trade_ids = [trade.trade_id for trade in trades]
+    fills = TradeFillRepository(uow.connection).of_trades(trade_ids)
+    closures = TradeClosureRepository(uow.connection).of_trades(trade_ids)
+    return {
+        trade.trade_id: TradeHistory(
+            trade, tuple(fills.get(trade.trade_id, ())), tuple(closures.get(trade.trade_id, ()))
+        )
+        for trade in trades
+    }
+
+
+def _event(after: TradeHistory, closure: Closure) -> TradeEvent:
+    return closed(after, closure) if closure.final else partially_closed(after, closure)
