@@ -1,0 +1,93 @@
+"""Everything that must hold, checked against one running system."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from services.cli.invariants.broker_books import check_broker_books, read_broker_books
+from services.cli.invariants.closures import check_closures
+from services.cli.invariants.effects import check_effects
+from services.cli.invariants.exit_books import read_exit_books
+from services.cli.invariants.finding import Finding
+from services.cli.invariants.intents import check_one_exit, check_outcomes, check_signals
+from services.cli.invariants.kafka_log import read_log
+from services.cli.invariants.outbox_rows import read_outbox
+from services.cli.invariants.publication import check_publication
+from services.cli.invariants.trade_books import read_trade_books
+from services.cli.invariants.writers import check_writers
+from shared.clock import Clock
+from shared.db import open_engine
+from shared.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
+from shared.settings import Settings
+
+SETTLE_POLL_S = 1.0
+
+
+@dataclass(frozen=True)
+class SystemUnderCheck:
+    """Where to look.
+
+    Attributes
+    ----------
+    exit_database_url, trade_database_url:
+        For a role that may read everything; nothing is written.
+    settings:
+        Name the Kafka cluster and its topics.
+    broker_url, broker_credentials:
+        The paper broker and its account's api_key and access_token; an empty URL leaves its books out.
+    """
+
+    exit_database_url: str = field(repr=False)
+    trade_database_url: str = field(repr=False)
+    settings: Settings
+    broker_url: str = ""
+    broker_credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def check(system: SystemUnderCheck, clock: Clock) -> list[Finding]:
+    """A finding for each rule, in their order."""
+    with (
+        _reading(system.exit_database_url, EXIT_QUALIFICATION) as exit_side,
+        _reading(system.trade_database_url, TRADE_MANAGEMENT) as trade_side,
+    ):
+        rows = [*read_outbox(exit_side), *read_outbox(trade_side)]
+        exits, trades = read_exit_books(exit_side), read_trade_books(trade_side)
+        log = read_log(system.settings, clock)
+        found = [
+            check_signals(exit_side),
+            check_publication(rows, log),
+            check_closures(trades, exits),
+            check_one_exit(exit_side),
+            check_effects(trades, log),
+            check_outcomes(exit_side),
+            check_writers(trade_side),
+        ]
+    if system.broker_url:
+        found.append(check_broker_books(read_broker_books(system.broker_url, system.broker_credentials), exits))
+    return found
+
+
+def check_once_settled(system: SystemUnderCheck, clock: Clock, limit_s: float) -> list[Finding]:
+    """Check again until everything holds, `limit_s` seconds at most: what is under way is no violation yet."""
+    deadline = clock.monotonic() + limit_s
+    found = check(system, clock)
+    while not all(finding.holds for finding in found) and clock.monotonic() < deadline:
+        time.sleep(SETTLE_POLL_S)
+        found = check(system, clock)
+    return found
+
+
+@contextmanager
+def _reading(url: str, schema: str) -> Iterator[Connection]:
+    """One snapshot of a schema for all statements."""
+    engine = open_engine(url, schema, application="exitflow-invariants")
+    try:
+        with engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as reading:
+            yield reading
+    finally:
+        engine.dispose()

@@ -1,0 +1,90 @@
+"""What the exit schema says was sent and filled."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+INTENTS = text("""
+-- invariants.exit_intents
+SELECT intent_id, trade_id, status, quantity, filled_quantity, client_order_id, broker_order_id, submitted_at, direction
+  FROM exit_intents
+""")
+FILLS = text("""
+-- invariants.exit_fills
+SELECT intent_id, trade_id, broker_order_id, broker_trade_id, quantity, price FROM exit_fills
+""")
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What the other books must agree with of an intent; `sent`: an order was handed to the broker."""
+
+    intent_id: UUID
+    trade_id: UUID
+    direction: str
+    status: str
+    quantity: int
+    filled_quantity: int
+    tag: str
+    broker_order_id: str | None
+    sent: bool
+
+
+@dataclass(frozen=True, order=True)
+class Fill:
+    """One execution, as any of the books has it."""
+
+    broker_order_id: str
+    broker_trade_id: str
+    quantity: int
+    price: Decimal
+
+
+@dataclass(frozen=True)
+class ExitBooks:
+    """Every intent by its id; the fills by intent and by trade."""
+
+    intents: dict[UUID, Intent]
+    fills: dict[UUID, list[Fill]]
+    fills_of_trade: dict[UUID, list[Fill]]
+
+
+def read_exit_books(connection: Connection) -> ExitBooks:
+    """All of it."""
+    intents = {
+        row.intent_id: Intent(
+            row.intent_id,
+            row.trade_id,
+            row.direction,
+            row.status,
+            row.quantity,
+            row.filled_quantity,
+            row.client_order_id,
+            row.broker_order_id,
+            row.submitted_at is not None,
+        )
+        for row in connection.execute(INTENTS)
+    }
+    fills: dict[UUID, list[Fill]] = defaultdict(list)
+    fills_of_trade: dict[UUID, list[Fill]] = defaultdict(list)
+    for row in connection.execute(FILLS):
+        fill = Fill(row.broker_order_id, row.broker_trade_id, row.quantity, row.price)
+        fills[row.intent_id].append(fill)
+        fills_of_trade[row.trade_id].append(fill)
+    return ExitBooks(intents, dict(fills), dict(fills_of_trade))
+
+
+def total(fills: Sequence[Fill]) -> int:
+    """Shares."""
+    return sum(fill.quantity for fill in fills)
+
+
+def value(fills: Sequence[Fill]) -> Decimal:
+    """Rupees: Σ quantity · price."""
+    return sum((fill.quantity * fill.price for fill in fills), Decimal(0))

@@ -1,0 +1,54 @@
+"""What the checker says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Rule(Enum):
+    """What must hold, as the design numbers it; the broker's books are asked besides."""
+
+    SIGNAL = ("1", "no intent without its signal")
+    PUBLICATION = ("2", "no event without its row, no row unpublished; in order and without gaps per key")
+    CLOSURE = ("3", "no trade closed without its fills; quantities and P&L recomputed")
+    ONE_EXIT = ("4", "at most one live or filled intent per trade and user broker")
+    EFFECTS = ("5", "duplicate deliveries change nothing: each event and each closure once")
+    OUTCOME = ("6", "every outcome is known, and is the sum of its fills")
+    WRITERS = ("7", "trade management is the only writer of trades")
+    BROKER = ("B", "the broker's own books say the same")
+
+    def __init__(self, number: str, statement: str) -> None:
+        self.number = number
+        self.statement = statement
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The verdict on one rule.
+
+    Attributes
+    ----------
+    checked:
+        How many things were looked at; 0 means that the rule holds for want of anything to break it.
+    violations:
+        A line for each.
+    note:
+        What is worth telling besides.
+    """
+
+    rule: Rule
+    checked: int
+    violations: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was found."""
+        return not self.violations
+
+
+def finding(rule: Rule, checked: int, violations: Iterable[str], note: str = "") -> Finding:
+    """The verdict, each violation once."""
+    return Finding(rule, checked, tuple(dict.fromkeys(violations)), note)

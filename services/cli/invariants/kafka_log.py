@@ -1,0 +1,102 @@
+"""The whole Kafka log of the event topics, as it stands now."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from shared.clock import Clock
+from shared.contracts.topics import EXIT_INTENTS, EXIT_SIGNALS, TRADES, TopicNames
+from shared.errors import Unavailable
+from shared.kafka import headers_of, open_admin, open_consumer, partition_counts
+from shared.settings import Settings
+
+EVENT_TOPICS = (TRADES, EXIT_SIGNALS, EXIT_INTENTS)
+READ_LIMIT_S = 120
+_BATCH = 5000
+
+
+@dataclass(frozen=True)
+class LogRecord:
+    """A record; `topic` as the cluster names it, `sequence` 0 where the header is missing or no number."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    event_id: str
+    event_type: str
+    sequence: int
+    payload: bytes = field(repr=False)
+
+    @property
+    def payload_hash(self) -> bytes:
+        """SHA-256 of the value."""
+        return hashlib.sha256(self.payload).digest()
+
+    @property
+    def where(self) -> str:
+        """Where it lies."""
+        return f"{self.topic}[{self.partition}]@{self.offset}"
+
+
+def read_log(settings: Settings, clock: Clock) -> list[LogRecord]:
+    """Every record of the event topics, by partition in the order of offsets.
+
+    Raises
+    ------
+    Unavailable
+        The end was not reached within READ_LIMIT_S seconds.
+    """
+    names = [TopicNames(settings.kafka_topic_prefix).on_cluster(topic) for topic in EVENT_TOPICS]
+    counts = partition_counts(open_admin(settings), names)
+    partitions = [TopicPartition(name, n, OFFSET_BEGINNING) for name in names for n in range(counts[name])]
+    consumer = open_consumer(settings, "invariants", enable_partition_eof=True)
+    try:
+        consumer.assign(partitions)
+        records = list(_until_the_end(consumer, partitions, clock))
+    finally:
+        consumer.close()
+    return sorted(records, key=lambda record: (record.topic, record.partition, record.offset))
+
+
+def _until_the_end(consumer: Consumer, partitions: Sequence[TopicPartition], clock: Clock) -> Iterator[LogRecord]:
+    open_ones = {(partition.topic, partition.partition) for partition in partitions}
+    deadline = clock.monotonic() + READ_LIMIT_S
+    while open_ones:
+        if clock.monotonic() > deadline:
+            raise Unavailable(f"the log's end was not reached within {READ_LIMIT_S} s: {sorted(open_ones)}")
+        for message in consumer.consume(_BATCH, timeout=0.5):
+            error = message.error()
+            if error is None:
+                yield _record(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                open_ones.discard((str(message.topic()), int(message.partition() or 0)))
+            elif not error.retriable():
+                raise KafkaException(error)
+
+
+def _record(message: Message) -> LogRecord:
+    headers = headers_of(message)
+    sequence = headers.get("ce_sequence", "")
+    return LogRecord(
+        topic=str(message.topic()),
+        partition=int(message.partition() or 0),
+        offset=int(message.offset() or 0),
+        key=_text(message.key()),
+        event_id=headers.get("ce_id", ""),
+        event_type=headers.get("ce_type", ""),
+        sequence=int(sequence) if sequence.isascii() and sequence.isdigit() else 0,
+        payload=_bytes(message.value()),
+    )
+
+
+def _text(value: str | bytes | None) -> str:
+    return _bytes(value).decode("utf-8", "replace")
+
+
+def _bytes(value: str | bytes | None) -> bytes:
+    return value.encode() if isinstance(value, str) else value or b""

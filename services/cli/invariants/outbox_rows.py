@@ -1,0 +1,40 @@
+"""What the outboxes say was to be published."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+ROWS = text("""
+-- invariants.outbox_rows
+SELECT event_id::text AS event_id, topic, key, sequence, sha256(payload) AS payload_hash FROM outbox_event
+""")
+PARKED = text("""
+-- invariants.parked
+SELECT event_id::text FROM outbox_parked
+""")
+
+
+@dataclass(frozen=True)
+class OutboxRow:
+    """A row of an outbox; its topic as the cluster names it."""
+
+    event_id: str
+    topic: str
+    key: str
+    sequence: int
+    payload_hash: bytes
+
+
+def read_outbox(connection: Connection) -> list[OutboxRow]:
+    """Every row of the schema's outbox."""
+    return [
+        OutboxRow(row.event_id, row.topic, row.key, row.sequence, bytes(row.payload_hash))
+        for row in connection.execute(ROWS)
+    ]
+
+
+def read_parked(connection: Connection) -> set[str]:
+    """Events that wait for an operator."""
+    return set(connection.execute(PARKED).scalars())
