@@ -1,0 +1,1 @@
+"""Trade management on real servers."""

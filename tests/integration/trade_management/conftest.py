@@ -1,0 +1,46 @@
+"""What the integration tests of trade management share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from fastapi.testclient import TestClient
+from pydantic import SecretStr
+from sqlalchemy import Engine
+
+from services.trade_management.api.app import create
+from shared.clock import SystemClock
+from shared.db import open_engine
+from shared.health import Health
+from shared.http.auth import Scope, store_token
+from shared.settings import Settings
+from tests.support.servers import Database
+
+TRADER = {"Authorization": "Bearer trader-token"}
+READER = {"Authorization": "Bearer reader-token"}
+
+
+@pytest.fixture
+def trade_engine(database: Database) -> Iterator[Engine]:
+    """The test's database with the trade role."""
+    engine = open_engine(database.trade_url, "trade_management", application="test")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def client(database: Database, trade_engine: Engine) -> Iterator[TestClient]:
+    """A trader's client; a reader's token is known too."""
+    migrator = open_engine(database.migrator_url, "trade_management", application="test")
+    with migrator.begin() as connection:
+        store_token(connection, "trader-token", "tara", [Scope.READ, Scope.TRADE])
+        store_token(connection, "reader-token", "rita", [Scope.READ])
+        store_token(connection, "operator-token", "olga", [Scope.OPERATE])
+    migrator.dispose()
+    health = Health("database")
+    health.fine("database")
+    settings = Settings(trade_database_url=SecretStr(database.trade_url))
+    with TestClient(create(settings, trade_engine, health, SystemClock())) as http:
+        http.headers.update(TRADER)
+        yield http

@@ -1,0 +1,193 @@
+"""TradeManagementService on a real PostgreSQL: rows, events and their order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import Engine
+
+from services.trade_management.domain.fill_report import FillReport
+from services.trade_management.domain.fills import Fill
+from services.trade_management.trade_management_service import Applied
+from shared.clock import trading_day
+from shared.contracts.exits import ExitIntentCancelled, ExitIntentFilled, ExitIntentLateFill, ExitIntentPartiallyFilled
+from shared.contracts.vocabulary import Direction, ExitReason, ProductType
+from shared.errors import Conflict
+from shared.ids import new_id
+from tests.integration.trade_management.ledger import (
+    CLOCK,
+    SERVICE,
+    Intent,
+    emitted,
+    execution,
+    open_trade,
+    rows,
+    stored,
+    unit_of_work,
+)
+
+Told = ExitIntentFilled | ExitIntentPartiallyFilled | ExitIntentCancelled | ExitIntentLateFill
+
+
+def report(event: Told) -> FillReport:
+    """What the consumer would have read from the event."""
+    fills = tuple(
+        Fill(
+            event.intent_id,
+            told.broker_order_id,
+            told.broker_trade_id,
+            event.exit_reason,
+            told.quantity,
+            told.price,
+            told.filled_at,
+            trading_day(told.filled_at),
+        )
+        for told in event.fills
+    )
+    return FillReport(
+        new_id(), event.trade_id, event.intent_id, event.symbol, event.direction, event.user_broker_id, fills
+    )
+
+
+def apply(engine: Engine, reports: Sequence[FillReport]) -> Applied:
+    with unit_of_work(engine) as uow:
+        applied = SERVICE.apply_fills(uow, reports)
+        uow.commit()
+    return applied
+
+
+@pytest.mark.parametrize(
+    ("direction", "product", "days", "price", "charges", "net"),
+    [
+        (Direction.LONG, ProductType.MIS, 0, "1010", "82.72", "917.28"),
+        (Direction.SHORT, ProductType.MIS, 0, "990", "82.62", "917.38"),
+        (Direction.LONG, ProductType.CNC, 1, "1010", "223.52", "776.48"),
+    ],
+)
+def test_golden_to_the_row(
+    trade_engine: Engine, direction: Direction, product: ProductType, days: int, price: str, charges: str, net: str
+) -> None:
+    trade = open_trade(trade_engine, direction, product_type=product, entered_at=CLOCK.now() - timedelta(days=days))
+    intent = Intent(trade)
+    apply(trade_engine, [report(intent.filled(execution(price=price)))])
+    row = stored(trade_engine, trade.trade_id)
+    assert (row["status"], row["open_quantity"], row["exit_intent_id"]) == ("CLOSED", 0, intent.intent_id)
+    assert (row["gross_pnl"], row["charges"], row["net_pnl"]) == (Decimal(1000), Decimal(charges), Decimal(net))
+    assert emitted(trade_engine, "TradeClosed", trade.trade_id) == 1
+
+
+def test_charge_lines_add_up_to_their_closure(trade_engine: Engine) -> None:
+    trade = open_trade(trade_engine)
+    apply(trade_engine, [report(Intent(trade).filled(execution()))])
+    (line_sum,) = rows(trade_engine, "SELECT sum(amount) AS total, count(*) AS n FROM charge_lines")
+    assert line_sum == {"total": Decimal("82.72"), "n": 10}
+    assert rows(trade_engine, "SELECT DISTINCT status FROM charge_lines") == [{"status": "ESTIMATED"}]
+
+
+def test_parts_then_the_rest_in_one_batch_close_the_trade_once(trade_engine: Engine) -> None:
+    trade = open_trade(trade_engine)
+    first, second = execution(40, nth=1), execution(60, nth=2)
+    intent = Intent(trade)
+    apply(trade_engine, [report(intent.partially_filled(first)), report(intent.filled(first, second))])
+    closures = rows(trade_engine, "SELECT nth, quantity, final, charges FROM trade_closures ORDER BY nth")
+    assert [(row["nth"], row["quantity"], row["final"]) for row in closures] == [(1, 40, False), (2, 60, True)]
+    assert sum(row["charges"] for row in closures) == Decimal("82.72")
+    assert stored(trade_engine, trade.trade_id)["charges"] == Decimal("82.72")
+    assert emitted(trade_engine, "TradePartiallyClosed", trade.trade_id) == 1
+    assert emitted(trade_engine, "TradeClosed", trade.trade_id) == 1
+
+
+def test_a_cancelled_intent_books_what_it_filled_and_the_rest_exits_again(trade_engine: Engine) -> None:
+    trade = open_trade(trade_engine)
+    apply(trade_engine, [report(Intent(trade).cancelled(execution(30)))])
+    row = stored(trade_engine, trade.trade_id)
+    assert (row["status"], row["open_quantity"], row["net_pnl"]) == ("OPEN", 70, None)
+    stop = Intent(trade, ExitReason.STOP_LOSS, quantity=70)
+    apply(trade_engine, [report(stop.filled(execution(70, "990", nth=2)))])
+    row = stored(trade_engine, trade.trade_id)
+    assert (row["status"], row["exit_reason"], row["exit_intent_id"]) == ("CLOSED", "STOP_LOSS", stop.intent_id)
+    assert row["gross_pnl"] == Decimal(30 * 10 - 70 * 10)
+    assert row["exit_price"] == Decimal("996.0000")
+
+
+def test_the_same_event_again_changes_nothing(trade_engine: Engine) -> None:
+    trade = open_trade(trade_engine)
+    told = report(Intent(trade).filled(execution()))
+    apply(trade_engine, [told, told])
+    before = stored(trade_engine, trade.trade_id)
+    assert apply(trade_engine, [told]) == Applied()
+    assert stored(trade_engine, trade.trade_id) == before
+    assert emitted(trade_engine, "TradeClosed", trade.trade_id) == 1
+
+
+def test_an_older_event_that_comes_late_changes_nothing(trade_engine: Engine) -> None:
+    trade, first = open_trade(trade_engine), execution(40)
+    intent = Intent(trade)
+    apply(trade_engine, [report(intent.filled(first, execution(60, nth=2)))])
+    before = stored(trade_engine, trade.trade_id)
+    apply(trade_engine, [report(intent.partially_filled(first))])
+    assert stored(trade_engine, trade.trade_id) == before
+
+
+def test_a_late_fill_is_recorded_and_flagged_and_the_result_stays(trade_engine: Engine) -> None:
+    trade = open_trade(trade_engine)
+    ended = Intent(trade)
+    apply(trade_engine, [report(Intent(trade).filled(execution()))])
+    before = stored(trade_engine, trade.trade_id)
+    apply(trade_engine, [report(ended.late_fill(execution(10, "1", nth=9)))])
+    assert stored(trade_engine, trade.trade_id) == before
+    flagged = rows(trade_engine, "SELECT intent_id, quantity FROM trade_fills WHERE late")
+    assert flagged == [{"intent_id": ended.intent_id, "quantity": 10}]
+
+
+def test_a_batch_of_many_trades_closes_each(trade_engine: Engine) -> None:
+    trades = [open_trade(trade_engine, symbol=f"NSE:S{nth % 3}") for nth in range(50)]
+    apply(trade_engine, [report(Intent(trade).filled(execution())) for trade in reversed(trades)])
+    assert rows(trade_engine, "SELECT status, count(*) AS n FROM trades GROUP BY status") == [
+        {"status": "CLOSED", "n": 50}
+    ]
+    assert sum(emitted(trade_engine, "TradeClosed", trade.trade_id) for trade in trades) == 50
+
+
+def test_what_is_wrong_is_refused_and_its_neighbours_are_booked(trade_engine: Engine) -> None:
+    trade, other = open_trade(trade_engine), open_trade(trade_engine)
+    good = report(Intent(trade).filled(execution()))
+    unknown = replace(report(Intent(other).filled(execution())), trade_id=new_id())
+    elsewhere = replace(report(Intent(other).filled(execution())), symbol="NSE:TCS")
+    applied = apply(trade_engine, [unknown, good, elsewhere])
+    assert [(refusal.nth, refusal.code) for refusal in applied.refusals] == [
+        (0, "unknown_trade"),
+        (2, "contradicts_trade"),
+    ]
+    assert stored(trade_engine, trade.trade_id)["status"] == "CLOSED"
+    assert stored(trade_engine, other.trade_id)["status"] == "OPEN"
+
+
+def test_a_refused_event_can_be_sent_again_once_its_trade_is_known(trade_engine: Engine) -> None:
+    trade = open_trade(trade_engine)
+    told = report(Intent(trade).filled(execution()))
+    assert apply(trade_engine, [replace(told, trade_id=new_id())]).refusals
+    assert apply(trade_engine, [told]).bookings
+    assert stored(trade_engine, trade.trade_id)["status"] == "CLOSED"
+
+
+def test_a_fill_stored_for_another_trade_is_a_conflict(trade_engine: Engine) -> None:
+    trade, other = open_trade(trade_engine), open_trade(trade_engine)
+    told = report(Intent(trade).filled(execution()))
+    apply(trade_engine, [told])
+    with pytest.raises(Conflict):
+        apply(trade_engine, [replace(told, trade_id=other.trade_id, event_id=new_id())])
+    assert stored(trade_engine, other.trade_id)["status"] == "OPEN"
+
+
+def test_nothing_is_kept_without_commit(trade_engine: Engine) -> None:
+    trade = open_trade(trade_engine)
+    with unit_of_work(trade_engine) as uow:
+        SERVICE.apply_fills(uow, [report(Intent(trade).filled(execution()))])
+    assert stored(trade_engine, trade.trade_id)["status"] == "OPEN"
+    assert rows(trade_engine, "SELECT * FROM inbox") == []
+    assert rows(trade_engine, "SELECT * FROM trade_fills") == []

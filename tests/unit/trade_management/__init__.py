@@ -1,0 +1,1 @@
+"""Tests of trade management that need no server."""

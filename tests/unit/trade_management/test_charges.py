@@ -1,0 +1,152 @@
+"""Charges: rounding, caps, effective dates, and what must hold for every way of closing in parts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.trade_management.domain.charges import (
+    Charge,
+    ChargeSchedule,
+    Leg,
+    Lines,
+    Side,
+    difference,
+    entry_share,
+    total,
+)
+from services.trade_management.domain.closure import TradeHistory, book
+from services.trade_management.domain.fills import Fill
+from services.trade_management.domain.trade import Trade
+from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
+from shared.errors import ConfigurationError
+from shared.ids import new_id
+from tests.unit.trade_management.examples import SCHEDULE, SINCE, book_each, fill, trade
+
+MIS, CNC = ProductType.MIS, ProductType.CNC
+
+prices = st.integers(1, 10_000_000).map(lambda units: Decimal(units).scaleb(-2))
+parts = st.lists(st.tuples(st.integers(1, 5000), prices), min_size=1, max_size=8)
+positions = st.sampled_from([(Direction.LONG, MIS, 0), (Direction.SHORT, MIS, 0), (Direction.LONG, CNC, 1)])
+amounts = st.integers(0, 10_000_000).map(lambda paisa: Decimal(paisa).scaleb(-2))
+
+
+def _mis(side: Side, value: str) -> Lines:
+    return SCHEDULE.order_lines(MIS, SINCE, side, Decimal(value))
+
+
+@pytest.mark.parametrize(("value", "brokerage"), [("1000", "0.30"), ("66666.67", "20.00"), ("10000000", "20.00")])
+def test_brokerage_is_a_share_of_the_order_up_to_its_maximum(value: str, brokerage: str) -> None:
+    assert _mis(Side.BUY, value)[Charge.BROKERAGE] == Decimal(brokerage)
+
+
+@pytest.mark.parametrize(("value", "stt"), [("5999.9999", "1.00"), ("6000", "2.00"), ("101000", "25.00")])
+def test_stt_is_rounded_to_the_rupee_half_up(value: str, stt: str) -> None:
+    assert _mis(Side.SELL, value)[Charge.STT] == Decimal(stt)
+
+
+def test_lines_of_nothing_are_left_out() -> None:
+    assert Charge.STT not in _mis(Side.SELL, "1999")
+    assert _mis(Side.SELL, "0") == {}
+
+
+def test_gst_is_on_brokerage_exchange_and_sebi() -> None:
+    lines = _mis(Side.BUY, "100000")
+    assert lines[Charge.GST] == Decimal("4.17")  # 18 % of 20.00 + 3.07 + 0.10
+    assert set(lines) == {Charge.BROKERAGE, Charge.EXCHANGE, Charge.SEBI, Charge.STAMP, Charge.GST}
+
+
+def test_the_depository_line_is_off_by_default_and_can_be_switched_on() -> None:
+    day, value = SINCE, Decimal(100_000)
+    assert Charge.DEPOSITORY not in SCHEDULE.order_lines(CNC, day, Side.SELL, value)
+    on = ChargeSchedule(tuple(replace(rate, enabled=True) for rate in SCHEDULE.rates))
+    assert on.order_lines(CNC, day, Side.SELL, value)[Charge.DEPOSITORY] == Decimal("15.34")
+    assert Charge.DEPOSITORY not in on.order_lines(CNC, day, Side.BUY, value)
+
+
+def test_a_row_holds_from_its_first_day_until_its_last_exclusive() -> None:
+    cheaper = date(2026, 4, 1)
+    old = [replace(rate, effective_to=cheaper) for rate in SCHEDULE.rates]
+    new = [replace(rate, effective_from=cheaper, rate=rate.rate / 2) for rate in SCHEDULE.rates]
+    schedule = ChargeSchedule((*old, *new))
+    before = schedule.order_lines(MIS, date(2026, 3, 31), Side.SELL, Decimal(100_000))
+    after = schedule.order_lines(MIS, cheaper, Side.SELL, Decimal(100_000))
+    assert (before[Charge.STT], after[Charge.STT]) == (Decimal("25.00"), Decimal("13.00"))
+
+
+def test_a_day_without_rates_is_a_gap_not_a_day_without_charges() -> None:
+    with pytest.raises(ConfigurationError, match="no charge schedule for MIS"):
+        SCHEDULE.order_lines(MIS, date(2020, 1, 1), Side.BUY, Decimal(1))
+
+
+@given(
+    st.dictionaries(st.sampled_from(Charge), amounts, min_size=1), st.lists(st.integers(1, 500), min_size=1, max_size=9)
+)
+def test_shares_of_the_entry_add_up_exactly_and_none_is_negative(lines: Lines, closed: list[int]) -> None:
+    quantity, before, booked = sum(closed), 0, []
+    for part in closed:
+        booked.append(entry_share(lines, before, before + part, quantity))
+        before += part
+    assert total(booked) == total([lines])
+    assert all(amount >= 0 for share in booked for amount in share.values())
+
+
+@given(positions, prices, parts)
+def test_one_order_costs_the_same_however_its_fills_arrive(
+    position: tuple[Direction, ProductType, int], entry: Decimal, split: list[tuple[int, Decimal]]
+) -> None:
+    opened, fills = _opened(position, entry, split)
+    at_once = book(TradeHistory(opened), fills, SCHEDULE).after
+    *_, last = book_each(opened, fills)
+    assert last.after.trade.status is TradeStatus.CLOSED
+    assert last.after.charges() == at_once.charges()
+    assert last.after.gross_pnl() == at_once.gross_pnl()
+    assert last.after.exit_price() == at_once.exit_price()
+
+
+@given(positions, prices, parts)
+def test_every_line_of_every_closure_is_a_cost(
+    position: tuple[Direction, ProductType, int], entry: Decimal, split: list[tuple[int, Decimal]]
+) -> None:
+    for booking in book_each(*_opened(position, entry, split)):
+        assert booking.closure is not None
+        lines = booking.closure.lines
+        assert all(amount > 0 for of_leg in lines.values() for amount in of_leg.values())
+        assert booking.closure.charges == total(lines.values())
+        assert booking.closure.net_pnl == booking.closure.gross_pnl - booking.closure.charges
+
+
+@given(positions, prices, parts)
+def test_orders_of_their_own_are_each_charged_whole_and_share_the_entry(
+    position: tuple[Direction, ProductType, int], entry: Decimal, split: list[tuple[int, Decimal]]
+) -> None:
+    opened, fills = _opened(position, entry, split)
+    bookings = book_each(opened, [replace(each, intent_id=new_id()) for each in fills])
+    closures = [booking.closure for booking in bookings if booking.closure]
+    side = Side.BUY if opened.direction is Direction.LONG else Side.SELL
+    other = Side.SELL if side is Side.BUY else Side.BUY
+    product, day = opened.product_type, opened.entered_on
+    whole_entry = SCHEDULE.order_lines(product, day, side, opened.entry_value)
+    exits = [SCHEDULE.order_lines(product, day, other, each.value) for each in fills]
+    assert total(closure.lines[Leg.ENTRY] for closure in closures) == total([whole_entry])
+    assert [closure.lines[Leg.EXIT] for closure in closures] == exits
+
+
+def test_a_difference_has_only_what_grew() -> None:
+    before = {Charge.BROKERAGE: Decimal(20), Charge.SEBI: Decimal("0.10")}
+    after = {Charge.BROKERAGE: Decimal(20), Charge.SEBI: Decimal("0.30"), Charge.STAMP: Decimal(1)}
+    assert difference(after, before) == {Charge.SEBI: Decimal("0.20"), Charge.STAMP: Decimal(1)}
+
+
+def _opened(
+    position: tuple[Direction, ProductType, int], entry: Decimal, split: list[tuple[int, Decimal]]
+) -> tuple[Trade, list[Fill]]:
+    direction, product, days = position
+    quantity = sum(part for part, _ in split)
+    fills = [fill(part, price, days=days, broker_trade_id=f"{nth:03}") for nth, (part, price) in enumerate(split)]
+    return trade(direction, product, quantity=quantity, entry=entry), fills

@@ -1,0 +1,101 @@
+"""What may be opened, and which fills cannot be a trade's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from services.trade_management.domain.fill_report import FillReport, contradiction
+from services.trade_management.domain.fills import Fill
+from services.trade_management.domain.trade import PlanContradiction, ShortDelivery, Trade, check_opening
+from shared.contracts.trades import ExitPlan
+from shared.contracts.vocabulary import Direction, ProductType
+from shared.errors import InvalidInput
+from shared.ids import new_id
+from tests.unit.trade_management.examples import ENTERED_AT, fill, trade
+
+LONG, SHORT = Direction.LONG, Direction.SHORT
+
+
+def _plan(target: str | None = None, stop_loss: str | None = None) -> ExitPlan:
+    return ExitPlan(target=target and Decimal(target), stop_loss=stop_loss and Decimal(stop_loss))
+
+
+@pytest.mark.parametrize(
+    ("direction", "plan"),
+    [
+        (LONG, _plan("1010", "990")),
+        (LONG, _plan(target="1000.05")),
+        (SHORT, _plan("990", "1010")),
+        (SHORT, _plan(stop_loss="1000.05")),
+    ],
+)
+def test_a_plan_that_fits_its_direction_is_taken(direction: Direction, plan: ExitPlan) -> None:
+    check_opening(trade(direction), plan, ENTERED_AT)
+
+
+@pytest.mark.parametrize(
+    ("direction", "plan"),
+    [
+        (LONG, _plan(target="990")),
+        (LONG, _plan(target="1000")),
+        (LONG, _plan("1010", "1000")),
+        (SHORT, _plan(target="1010")),
+        (SHORT, _plan(stop_loss="990")),
+    ],
+)
+def test_a_plan_that_contradicts_its_direction_is_refused(direction: Direction, plan: ExitPlan) -> None:
+    with pytest.raises(PlanContradiction) as refused:
+        check_opening(trade(direction), plan, ENTERED_AT)
+    assert len(refused.value.details["contradictions"]) == 1
+
+
+def test_short_delivery_is_refused() -> None:
+    with pytest.raises(ShortDelivery):
+        check_opening(trade(SHORT, ProductType.CNC), _plan("990"), ENTERED_AT)
+
+
+def test_an_entry_in_the_future_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="future"):
+        check_opening(trade(), _plan("1010"), ENTERED_AT - timedelta(hours=1))
+
+
+def test_a_trade_worth_more_than_can_be_kept_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="below"):
+        check_opening(trade(quantity=10**12, entry="1000"), _plan("1010"), ENTERED_AT)
+
+
+def _report(opened: Trade, *fills: Fill) -> FillReport:
+    return FillReport(
+        new_id(), opened.trade_id, new_id(), opened.symbol, opened.direction, opened.user_broker_id, fills
+    )
+
+
+def test_fills_up_to_the_quantity_of_the_trade_can_be_its_own() -> None:
+    opened = trade()
+    assert contradiction(_report(opened, fill(40), fill(60)), opened) is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"symbol": "NSE:TCS"}, {"direction": SHORT}, {"user_broker_id": "zerodha"}],
+    ids=lambda other: next(iter(other)),
+)
+def test_fills_of_something_else_contradict_the_trade(other: dict[str, Any]) -> None:
+    opened = trade()
+    assert contradiction(replace(_report(opened, fill()), **other), opened) is not None
+
+
+def test_one_intent_cannot_fill_more_than_the_trade_has() -> None:
+    opened = trade()
+    reason = contradiction(_report(opened, fill(60), fill(41)), opened)
+    assert reason == "the intent filled 101, more than the trade's quantity of 100"
+
+
+def test_a_fill_worth_more_than_can_be_kept_contradicts_the_trade() -> None:
+    opened = trade()
+    assert contradiction(_report(opened, fill(100, Decimal(10) ** 12)), opened) is not None
