@@ -22,6 +22,19 @@ _ENDED: Final[Mapping[str, OrderState]] = MappingProxyType(
 )
 
 
+def a_list(data: Any) -> list[Any]:
+    """The items of a book. Anything but a list is refused: an empty object would read as an empty book.
+
+    Raises
+    ------
+    TypeError
+        It is not a list.
+    """
+    if not isinstance(data, list):
+        raise TypeError(f"a {type(data).__name__} is not a book")
+    return data
+
+
 def read_order(item: Mapping[str, Any]) -> BrokerOrder:
     """An item of the order book; a status that is not known is a working one."""
     marks = [item.get("tag"), *(item.get("tags") or [])]

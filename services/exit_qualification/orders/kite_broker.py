@@ -21,7 +21,7 @@ from services.exit_qualification.orders.broker_port import (
     NotAccepted,
     PlaceOutcome,
 )
-from services.exit_qualification.orders.kite_books import read_fill, read_order
+from services.exit_qualification.orders.kite_books import a_list, read_fill, read_order
 from services.exit_qualification.orders.order_metrics import BROKER_ERRORS, timed_call
 
 log = logging.getLogger(__name__)
@@ -60,11 +60,11 @@ class KiteBroker:
 
     def orders(self) -> list[BrokerOrder]:
         """The order book of the day."""
-        return self._asked("orders", lambda: [read_order(item) for item in self._client.orders()])
+        return self._asked("orders", lambda: [read_order(item) for item in a_list(self._client.orders())])
 
     def trades(self) -> list[BrokerFill]:
         """The trade book of the day."""
-        return self._asked("trades", lambda: [read_fill(item) for item in self._client.trades()])
+        return self._asked("trades", lambda: [read_fill(item) for item in a_list(self._client.trades())])
 
     def _place(self, order: ExitOrder) -> Any:
         return self._client.place_order(

@@ -1,0 +1,178 @@
+"""A broker in memory that does what a test asks of it; it passes the same contract as the Kite adapter."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from kiteconnect import exceptions as kite_exceptions
+
+from services.exit_qualification.domain.outcome import OrderState
+from services.exit_qualification.orders.broker_port import (
+    NO_ANSWER,
+    Accepted,
+    Ambiguous,
+    BrokerFill,
+    BrokerOrder,
+    BrokerUnavailable,
+    ExitOrder,
+    PlaceOutcome,
+)
+from services.exit_qualification.orders.kite_broker import outcome_of_error
+from services.exit_qualification.storage.switches import UserBroker
+from shared.clock import SystemClock
+
+
+@dataclass
+class _Booked:
+    """An order, how much of it may fill by itself, and whether the books show it yet."""
+
+    request: ExitOrder
+    shown: BrokerOrder
+    may_fill: int
+
+
+@dataclass
+class ScriptedBroker:
+    """One account for all threads; its own factory of ports. `placed` counts orders that reached the book."""
+
+    is_down: bool = False
+    is_blind: bool = False
+    reads: int = 0
+    on_place: Callable[[], None] = lambda: None
+    on_read: Callable[[], None] = lambda: None
+    cancels: list[str] = field(default_factory=list)
+    _orders: dict[str, _Booked] = field(default_factory=dict)
+    _fills: list[BrokerFill] = field(default_factory=list)
+    _prices: dict[str, Decimal] = field(default_factory=dict)
+    _faults: deque[dict[str, Any]] = field(default_factory=deque)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def port(self, user_broker: UserBroker) -> ScriptedBroker:
+        """Itself, whoever asks."""
+        return self
+
+    # what a test asks for
+
+    def price(self, symbol: str, price: str) -> None:
+        """The market trades a symbol at a price."""
+        with self._lock:
+            self._prices[symbol] = Decimal(price)
+            for order_id in list(self._orders):
+                self._fill_what_may(order_id)
+
+    def fault(self, effect: dict[str, Any], count: int = 1) -> None:
+        """The next `count` orders meet an effect, in the words of the paper broker's control surface."""
+        self._faults.extend([effect] * count)
+
+    def fill(self, order_id: str, quantity: int, price: str) -> None:
+        """Fill an order, whatever its state."""
+        with self._lock:
+            self._fill(self._orders[order_id], quantity, Decimal(price))
+
+    def end(self, order_id: str) -> None:
+        """The broker cancels an order by itself."""
+        with self._lock:
+            self._set(order_id, state=OrderState.CANCELLED)
+
+    def forget(self) -> None:
+        """The books are empty, as in the morning."""
+        with self._lock:
+            self._orders.clear()
+            self._fills.clear()
+
+    @property
+    def placed(self) -> list[ExitOrder]:
+        """Every order that reached the book."""
+        return [booked.request for booked in self._orders.values()]
+
+    @property
+    def order_ids(self) -> list[str]:
+        """Their ids."""
+        return list(self._orders)
+
+    # the port
+
+    def place_market_exit(self, order: ExitOrder) -> PlaceOutcome:
+        """Book an order, or do as the next fault says."""
+        self.on_place()
+        with self._lock:
+            fault = self._faults.popleft() if self._faults else {}
+            if fault.get("kind") == "refuse":
+                return outcome_of_error(_kite_error(fault))
+            order_id = self._book(order, fault)
+            if fault.get("kind") == "drop_answer":
+                return Ambiguous(NO_ANSWER, "the connection was cut")
+            return Accepted(order_id)
+
+    def cancel(self, order_id: str) -> None:
+        """Cancel a working order."""
+        with self._lock:
+            self.cancels.append(order_id)
+            booked = self._orders.get(order_id)
+            if booked is None or booked.shown.state is not OrderState.WORKING:
+                raise BrokerUnavailable("cancel: OrderException: it is not working")
+            self._set(order_id, state=OrderState.CANCELLED)
+
+    def order_by_tag(self, tag: str) -> BrokerOrder | None:
+        """The order that carries a tag."""
+        return next((order for order in self.orders() if tag in order.tags), None)
+
+    def orders(self) -> list[BrokerOrder]:
+        """The order book."""
+        self.reads += 1
+        if self.is_down:
+            raise BrokerUnavailable("orders: ConnectionError")
+        with self._lock:
+            return [] if self.is_blind else [booked.shown for booked in self._orders.values()]
+
+    def trades(self) -> list[BrokerFill]:
+        """The trade book."""
+        with self._lock:
+            fills = [] if self.is_blind else list(self._fills)
+        self.on_read()
+        return fills
+
+    def _book(self, order: ExitOrder, fault: dict[str, Any]) -> str:
+        order_id = str(len(self._orders) + 1)
+        rejected = fault.get("kind") == "reject"
+        state = OrderState.REJECTED if rejected else OrderState.WORKING
+        shown = BrokerOrder(order_id, frozenset({order.tag}), state, fault.get("message") if rejected else None, 0)
+        may_fill = fault["quantity"] if fault.get("kind") == "partial_fill" else order.quantity
+        self._orders[order_id] = _Booked(order, shown, may_fill)
+        self._fill_what_may(order_id)
+        return order_id
+
+    def _fill_what_may(self, order_id: str) -> None:
+        booked = self._orders[order_id]
+        price = self._prices.get(f"{booked.request.exchange}:{booked.request.tradingsymbol}")
+        quantity = booked.may_fill - booked.shown.filled_quantity
+        if price is not None and quantity > 0 and booked.shown.state is OrderState.WORKING:
+            self._fill(booked, quantity, price)
+
+    def _fill(self, booked: _Booked, quantity: int, price: Decimal) -> None:
+        filled_at = SystemClock().now() + timedelta(microseconds=len(self._fills))
+        order_id, exchange = booked.shown.order_id, booked.request.exchange
+        self._fills.append(BrokerFill(order_id, str(len(self._fills) + 1), exchange, quantity, price, filled_at))
+        total = booked.shown.filled_quantity + quantity
+        ended = booked.shown.state is not OrderState.WORKING
+        state = OrderState.COMPLETE if total >= booked.request.quantity and not ended else booked.shown.state
+        self._set(order_id, filled_quantity=total, state=state)
+
+    def _set(self, order_id: str, **changes: Any) -> None:
+        booked = self._orders[order_id]
+        booked.shown = replace(booked.shown, **changes)
+
+
+def _kite_error(fault: dict[str, Any]) -> Exception:
+    """What the official client raises for a refusal."""
+    kind = getattr(kite_exceptions, fault["error_type"], kite_exceptions.GeneralException)
+    text = fault.get("message", "no")
+    status = fault.get("http_status")
+    error: Exception = kind(text) if status is None else kind(text, code=status)
+    return error
