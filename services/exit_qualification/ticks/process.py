@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import Engine
+from psycopg import Connection
+from sqlalchemy import Engine, event
 
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
@@ -24,6 +25,9 @@ from shared.settings import Settings
 NAME = "exit-ticks"
 SCHEMA = "exit_qualification"
 
+STALL_LIMIT_S = 10
+"""A worker that stalls inside a transaction loses it after this long, so that another can take its partitions."""
+
 
 def main(settings: Settings) -> None:
     """Judge ticks until SIGTERM or SIGINT, then finish the batch at hand and leave the group.
@@ -35,12 +39,24 @@ def main(settings: Settings) -> None:
     """
     health = Health(*CONDITIONS)
     stop = stop_on_signals()
-    database = open_engine(
-        settings.require_exit_database(), SCHEMA, application=NAME, pool_size=settings.database_pool_size
-    )
+    database = open_database(settings)
     with health_server(NAME, settings, health):
         build_worker(settings, health, database).run(stop)
     database.dispose()
+
+
+def open_database(settings: Settings) -> Engine:
+    """The exit database, with transactions that cannot hold partitions for long by doing nothing."""
+    database = open_engine(
+        settings.require_exit_database(), SCHEMA, application=NAME, pool_size=settings.database_pool_size
+    )
+
+    @event.listens_for(database, "connect")
+    def limit_stalls(connection: Connection, _: object) -> None:
+        connection.execute(f"SET idle_in_transaction_session_timeout = '{STALL_LIMIT_S}s'")
+        connection.commit()
+
+    return database
 
 
 def build_worker(settings: Settings, health: Health, database: Engine) -> TickWorker:

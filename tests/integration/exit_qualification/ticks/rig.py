@@ -16,12 +16,11 @@ from typing import Any
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from sqlalchemy import Engine, text
 
-from services.exit_qualification.ticks.process import SCHEMA, build_worker
+from services.exit_qualification.ticks.process import build_worker, open_database
 from services.exit_qualification.ticks.worker import CONDITIONS
 from shared.contracts.events import Event
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
 from shared.contracts.trades import TradeClosed, TradeOpened
-from shared.db import open_engine
 from shared.health import Health
 from shared.ids import new_id
 from shared.kafka import Headers, flush_or_fail, murmur2_partition, open_producer
@@ -181,14 +180,15 @@ class ThreadWorker:
     def await_ready(self) -> None:
         """Wait until it holds its partitions."""
         wait_until(lambda: bool(self.failures) or self.health.is_ready(), "the worker is ready", JOIN_LIMIT_S)
-        assert not self.failures, self.failures
+        if self.failures:
+            raise self.failures[0]
 
 
 @contextmanager
 def running_worker(settings: Settings, *, ready: bool = True) -> Iterator[ThreadWorker]:
     """A worker that holds its partitions; told to stop afterwards, and its failure raised."""
     worker = ThreadWorker()
-    database = open_engine(settings.require_exit_database(), SCHEMA, application="exit-ticks")
+    database = open_database(settings)
 
     def work() -> None:
         try:

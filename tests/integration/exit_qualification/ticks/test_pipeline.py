@@ -162,21 +162,21 @@ def test_the_unique_indexes_refuse_a_second_row(settings: Settings, market: Mark
         book.await_trades(1)
         market.tick("1010.00")
         book.await_exits(1)
-    columns = [row[0] for row in book.rows(
-        "SELECT column_name FROM information_schema.columns WHERE table_name = 'exit_intents' AND column_name <> ALL (:own)",
-        own=["intent_id", "client_order_id"],
-    )]  # fmt: skip
+    own = ["intent_id", "client_order_id"]
+    every = "SELECT column_name FROM information_schema.columns WHERE table_name = 'exit_intents'"
+    columns = [row.column_name for row in book.rows(every) if row.column_name not in own]
     names = ", ".join(columns)
     again = (
         f"INSERT INTO exit_intents (intent_id, client_order_id, {names}) "
         f"SELECT gen_random_uuid(), 'ZZZZZZZZZZZZZZZZZZZZ', {names} FROM exit_intents"
     )
-    with pytest.raises(IntegrityError, match="exit_intents_(idempotency|one_live)"):
+    with pytest.raises(IntegrityError, match=r"exit_intents_(idempotency|one_live)"):
         book.execute(again)
     with pytest.raises(IntegrityError, match="exit_signals_episode_key"):
         book.execute(
             "INSERT INTO exit_signals (signal_id, trade_id, symbol, direction, exit_reason, episode_id, detected_at) "
-            "SELECT gen_random_uuid(), trade_id, symbol, direction, exit_reason, episode_id, detected_at FROM exit_signals"
+            "SELECT gen_random_uuid(), trade_id, symbol, direction, exit_reason, episode_id, detected_at "
+            "FROM exit_signals"
         )
 
 

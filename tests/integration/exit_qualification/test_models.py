@@ -1,0 +1,25 @@
+"""The mappings are what the migrations made."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Engine, Table, inspect
+
+from services.exit_qualification.models import Base
+
+TABLES = sorted(Base.metadata.tables.values(), key=lambda table: table.name)
+
+UNMAPPED = {"xid"}
+"""Columns that only the database reads and writes."""
+
+
+@pytest.mark.filterwarnings("ignore:Did not recognize type 'xid8'")
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_columns_types_and_nullability_are_those_of_the_schema(exit_engine: Engine, table: Table) -> None:
+    dialect = exit_engine.dialect
+    found = {
+        column["name"]: (column["type"].compile(dialect), column["nullable"])
+        for column in inspect(exit_engine).get_columns(table.name)
+        if column["name"] not in UNMAPPED
+    }
+    assert {column.name: (column.type.compile(dialect), column.nullable) for column in table.columns} == found

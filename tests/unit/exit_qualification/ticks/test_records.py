@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.exit_qualification.ticks.records import read_tick, read_trade
+from shared.errors import MalformedMessage
+from tests.support.trades import opened
+
+TICK = '{"symbol":"NSE:INFY","ltp":"%s","ts":"%s","seq":%s}'
+NINE = "2026-01-13T09:15:00.123Z"
+
+
+def test_a_tick_is_whole_units_and_microseconds() -> None:
+    tick = read_tick((TICK % ("1520.35", NINE, 1)).encode(), 77)
+    assert (tick.symbol, tick.price, tick.ts_us, tick.seq) == ("NSE:INFY", 15203500, 1768295700123000, 1)
+    assert tick.arrived_ms == 77
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        b"",
+        b"null",
+        b"\xff",
+        (TICK % ("0", NINE, 1)).encode(),
+        (TICK % ("-1520.35", NINE, 1)).encode(),
+        (TICK % ("NaN", NINE, 1)).encode(),
+        (TICK % ("1.00001", NINE, 1)).encode(),
+        (TICK % ("1520.35", "2026-01-13T09:15:00", 1)).encode(),
+        (TICK % ("1520.35", "1969-12-31T23:59:59Z", 1)).encode(),
+        (TICK % ("1520.35", "0001-01-01T00:00:00+05:30", 1)).encode(),
+        (TICK % ("1520.35", "9999-12-31T23:59:59-05:30", 1)).encode(),
+        (TICK % ("1520.35", NINE, -1)).encode(),
+        (TICK % ("1520.35", NINE, 2**63)).encode(),
+        (TICK % ("1520.35", NINE, 1)).replace("NSE:INFY", "").encode(),
+    ],
+)
+def test_what_is_no_tick_is_malformed(value: bytes | None) -> None:
+    with pytest.raises(MalformedMessage):
+        read_tick(value)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_do_more_harm_than_being_malformed(value: bytes) -> None:
+    with pytest.raises(MalformedMessage):
+        read_tick(value)
+    with pytest.raises(MalformedMessage):
+        read_trade("io.exitflow.TradeOpened.v1", value)
+
+
+def test_a_type_not_known_is_not_ours_to_judge_and_a_missing_one_is_malformed() -> None:
+    assert read_trade("io.exitflow.TradeSplit.v1", b"nonsense") is None
+    with pytest.raises(MalformedMessage, match="ce_type"):
+        read_trade("", opened().payload())
+
+
+def test_a_trade_is_read_back_as_it_was_said() -> None:
+    event = opened()
+    assert read_trade(event.event_type(), event.payload()) == event
