@@ -49,7 +49,8 @@ class Publisher:
                 "statistics.interval.ms": STATISTICS_MS,
                 "stats_cb": self._on_statistics,
                 "error_cb": self._on_error,
-            }
+            },
+            logger=log,
         )
 
     @property

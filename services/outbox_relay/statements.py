@@ -1,7 +1,10 @@
 """The relay's SQL, one named statement per idea. Unqualified names mean the schema of the connection.
 
 A window of a shard is what became visible between two snapshots, (snap, next_snap]: rows of transactions that
-began after the first, or were at work in it, and that the second one sees. Everything that writes
+began after the first, or were at work in it, and that the second one sees. The transactions at work are joined, not
+compared with an array made by a sub-select: inside a LATERAL query PostgreSQL 18 makes that array for the first shard
+and keeps it for the others, which lost events. OFFSET 0 makes the planner look those up by shard and xid even while it
+believes the table to be small. Everything that writes
 ``outbox_shard`` compares the epoch; a shard missing from what it returns was lost to another relay.
 """
 
@@ -88,9 +91,12 @@ SELECT held.shard
                 WHERE e.shard = held.shard AND e.xid >= pg_snapshot_xmax(held.snap)
                   AND e.xid < pg_snapshot_xmax(%(next_snap)s::pg_snapshot)
                   AND pg_visible_in_snapshot(e.xid, %(next_snap)s::pg_snapshot))
-    OR EXISTS (SELECT FROM outbox_event e
-                WHERE e.shard = held.shard AND e.xid = ANY (ARRAY(SELECT pg_snapshot_xip(held.snap)))
-                  AND pg_visible_in_snapshot(e.xid, %(next_snap)s::pg_snapshot))
+    OR EXISTS (SELECT FROM pg_snapshot_xip(held.snap) AS was_at_work(xid)
+                CROSS JOIN LATERAL (
+                  SELECT FROM outbox_event e
+                   WHERE e.shard = held.shard AND e.xid = was_at_work.xid
+                     AND pg_visible_in_snapshot(e.xid, %(next_snap)s::pg_snapshot)
+                  OFFSET 0) late)
 """
 
 FREEZE = """
@@ -117,9 +123,12 @@ SELECT held.shard, e.id, e.topic, e.key, e.payload, e.event_id::text, e.sequence
       WHERE shard = held.shard AND xid >= pg_snapshot_xmax(held.snap) AND xid < pg_snapshot_xmax(held.next_snap)
         AND pg_visible_in_snapshot(xid, held.next_snap) AND id > held.pos
      UNION ALL
-     SELECT * FROM outbox_event
-      WHERE shard = held.shard AND xid = ANY (ARRAY(SELECT pg_snapshot_xip(held.snap)))
-        AND pg_visible_in_snapshot(xid, held.next_snap) AND id > held.pos) in_window
+     SELECT late.* FROM pg_snapshot_xip(held.snap) AS was_at_work(xid)
+      CROSS JOIN LATERAL (
+        SELECT * FROM outbox_event
+         WHERE shard = held.shard AND xid = was_at_work.xid
+           AND pg_visible_in_snapshot(xid, held.next_snap) AND id > held.pos
+        OFFSET 0) late) in_window
    ORDER BY id) e
  LIMIT %(limit)s
 """
@@ -150,7 +159,6 @@ SELECT coalesce(sum(waiting.counted), 0)::bigint,
    SELECT count(*) AS counted, min(created_at) AS oldest FROM (
      SELECT created_at FROM outbox_event
       WHERE shard = held.shard AND id > held.pos
-        AND (xid >= pg_snapshot_xmax(held.snap) OR xid = ANY (ARRAY(SELECT pg_snapshot_xip(held.snap))))
-        AND xid >= pg_snapshot_xmin(held.snap)
+        AND xid >= pg_snapshot_xmin(held.snap) AND NOT pg_visible_in_snapshot(xid, held.snap)
       LIMIT %(limit)s) counted_rows) waiting
 """

@@ -1,0 +1,32 @@
+"""An outbox with a writer, and the settings of relays that publish it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from shared.contracts.topics import EXIT_INTENTS, TopicNames
+from shared.settings import Settings
+from tests.integration.outbox_relay.kafka_log import KafkaLog, open_log
+from tests.integration.outbox_relay.written import Writer, open_writer
+
+
+@pytest.fixture
+def writer(settings: Settings, topics: TopicNames) -> Iterator[Writer]:
+    """A service that writes events."""
+    with open_writer(settings, topics) as opened:
+        yield opened
+
+
+@pytest.fixture
+def log(settings: Settings, topics: TopicNames) -> Iterator[KafkaLog]:
+    """The topic that its events go to."""
+    with open_log(settings, topics.on_cluster(EXIT_INTENTS)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def exit_relay(relay_settings: Settings) -> Settings:
+    """Settings of a relay of the exit outbox with a short lease."""
+    return relay_settings.model_copy(update={"relay_outboxes": "exit", "relay_lease_s": 2.0})

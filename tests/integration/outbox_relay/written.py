@@ -1,0 +1,103 @@
+"""Writing events to an outbox as a service would, and knowing which of them were committed."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, text
+
+from shared.clock import SystemClock
+from shared.contracts.events import Event
+from shared.contracts.topics import EXIT_INTENTS, TopicNames
+from shared.db import open_engine
+from shared.outbox import Outbox
+from shared.settings import Settings
+
+
+class Happened(Event):
+    """An event of these tests."""
+
+    topic = EXIT_INTENTS
+    source = "/tests"
+
+    name: str
+    note: str = ""
+
+    @property
+    def key(self) -> str:
+        return self.name
+
+    @property
+    def subject(self) -> str:
+        return self.name
+
+
+class Writer:
+    """A service with an outbox in schema exit_qualification."""
+
+    def __init__(self, engine: Engine, topics: TopicNames) -> None:
+        self._engine = engine
+        self._outbox = Outbox(topics, SystemClock())
+
+    def write(self, *keys: str) -> None:
+        """One committed transaction with an event for each key."""
+        with self._engine.begin() as connection:
+            self.append(connection, keys)
+
+    def append(self, connection: Connection, keys: Sequence[str]) -> None:
+        """Events of a transaction at work."""
+        self._outbox.append(connection, [Happened(name=key) for key in keys])
+
+    def write_concurrently(self, *, seed: int, writers: int, transactions: int, keys: int) -> None:
+        """Many transactions over few keys, a third of which roll back, some only to a savepoint."""
+        with ThreadPoolExecutor(writers) as pool:
+            list(pool.map(lambda n: self._write_some(random.Random(seed + n), transactions, keys), range(writers)))
+
+    def _write_some(self, dice: random.Random, transactions: int, keys: int) -> None:
+        for _ in range(transactions):
+            chosen = [f"key-{dice.randrange(keys)}" for _ in range(dice.randint(1, 4))]
+            with self._engine.connect() as connection:
+                if dice.random() < 0.2:
+                    savepoint = connection.begin_nested()
+                    self.append(connection, ["never-published"])
+                    savepoint.rollback()
+                self.append(connection, chosen)
+                connection.rollback() if dice.random() < 0.3 else connection.commit()
+
+    @contextmanager
+    def long_transaction(self, *keys: str) -> Iterator[None]:
+        """While inside, a transaction with an event for each key stays open; it commits at the end."""
+        with self._engine.begin() as connection:
+            self.append(connection, keys)
+            yield
+
+    def committed(self) -> dict[str, tuple[str, int]]:
+        """Every committed event: id → key and sequence."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(text("SELECT event_id::text, key, sequence FROM outbox_event")).all()
+        return {row[0]: (row[1], row[2]) for row in rows}
+
+    def owners(self) -> Counter[str | None]:
+        """How many shards each relay holds."""
+        with self._engine.connect() as connection:
+            return Counter(connection.execute(text("SELECT owner::text FROM outbox_shard")).scalars())
+
+    def unpublished_windows(self) -> int:
+        """Shards with a frozen window."""
+        with self._engine.connect() as connection:
+            found = connection.execute(text("SELECT count(*) FROM outbox_shard WHERE next_snap IS NOT NULL"))
+            return int(found.scalar_one())
+
+
+@contextmanager
+def open_writer(settings: Settings, topics: TopicNames) -> Iterator[Writer]:
+    """A writer with the exit role."""
+    engine = open_engine(settings.require_exit_database(), "exit_qualification", application="writer", pool_size=10)
+    try:
+        yield Writer(engine, topics)
+    finally:
+        engine.dispose()
