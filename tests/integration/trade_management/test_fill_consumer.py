@@ -1,0 +1,251 @@
+"""trade-fills on real Kafka and PostgreSQL: effects once, whatever is delivered, however often."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Engine, text
+
+from shared.contracts.exits import ExitIntentApproved
+from shared.contracts.topics import TopicNames
+from shared.contracts.vocabulary import ExitReason
+from shared.db import open_engine
+from shared.failpoints import Failpoint, arm, disarm_all
+from shared.ids import new_id
+from shared.settings import Settings
+from tests.integration.trade_management.intents_topic import IntentsTopic, consuming
+from tests.integration.trade_management.ledger import Intent, emitted, execution, open_trade, rows, stored
+from tests.support.servers import Database
+from tests.support.waiting import wait_until
+
+FILLED = "io.exitflow.ExitIntentFilled.v1"
+
+
+@pytest.fixture
+def intents(settings: Settings, topics: TopicNames) -> Iterator[IntentsTopic]:
+    """The environment's exits.intents.v1."""
+    topic = IntentsTopic(settings)
+    yield topic
+    topic.close()
+
+
+@pytest.fixture
+def failpoints(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Failpoints may be armed; none is afterwards."""
+    monkeypatch.setenv("EXITFLOW_TESTING", "1")
+    yield
+    disarm_all()
+
+
+def test_a_filled_intent_closes_its_trade(settings: Settings, trade_engine: Engine, intents: IntentsTopic) -> None:
+    trade = open_trade(trade_engine)
+    intents.tell(Intent(trade).filled(execution()))
+    with consuming(settings, trade_engine):
+        intents.wait_until_consumed()
+    row = stored(trade_engine, trade.trade_id)
+    assert (row["status"], row["net_pnl"]) == ("CLOSED", Decimal("917.28"))
+    assert emitted(trade_engine, "TradeClosed", trade.trade_id) == 1
+
+
+def test_partial_fills_book_a_part_and_the_rest_closes(
+    settings: Settings, trade_engine: Engine, intents: IntentsTopic
+) -> None:
+    trade, first = open_trade(trade_engine), execution(40)
+    intent = Intent(trade)
+    with consuming(settings, trade_engine):
+        intents.tell(intent.partially_filled(first))
+        intents.wait_until_consumed()
+        assert stored(trade_engine, trade.trade_id)["open_quantity"] == 60
+        intents.tell(intent.cancelled(first))
+        stop = Intent(trade, ExitReason.STOP_LOSS, 60)
+        intents.tell(stop.filled(execution(60, "990", nth=2)))
+        intents.wait_until_consumed()
+    row = stored(trade_engine, trade.trade_id)
+    assert (row["status"], row["exit_intent_id"]) == ("CLOSED", stop.intent_id)
+    assert emitted(trade_engine, "TradePartiallyClosed", trade.trade_id) == 1
+    assert emitted(trade_engine, "TradeClosed", trade.trade_id) == 1
+
+
+def test_duplicates_and_redelivery_change_nothing(
+    settings: Settings, trade_engine: Engine, intents: IntentsTopic
+) -> None:
+    trade = open_trade(trade_engine)
+    event, event_id = Intent(trade).filled(execution()), new_id()
+    for _ in range(3):
+        intents.tell(event, event_id=event_id)
+    with consuming(settings, trade_engine):
+        intents.wait_until_consumed()
+    before = stored(trade_engine, trade.trade_id)
+    intents.rewind()
+    with consuming(settings, trade_engine):
+        intents.wait_until_consumed()
+    assert stored(trade_engine, trade.trade_id) == before
+    assert emitted(trade_engine, "TradeClosed", trade.trade_id) == 1
+    assert rows(trade_engine, "SELECT event_id FROM inbox") == [{"event_id": event_id}]
+
+
+def test_a_late_fill_is_recorded_and_flagged(settings: Settings, trade_engine: Engine, intents: IntentsTopic) -> None:
+    trade = open_trade(trade_engine)
+    ended = Intent(trade)
+    intents.tell(Intent(trade).filled(execution()), ended.late_fill(execution(10, nth=2)))
+    with consuming(settings, trade_engine):
+        intents.wait_until_consumed()
+    assert rows(trade_engine, "SELECT intent_id FROM trade_fills WHERE late") == [{"intent_id": ended.intent_id}]
+    assert stored(trade_engine, trade.trade_id)["net_pnl"] == Decimal("917.28")
+
+
+def test_what_cannot_be_acted_upon_is_a_dead_letter_and_its_neighbours_are_booked(
+    settings: Settings, trade_engine: Engine, intents: IntentsTopic
+) -> None:
+    trade, last = open_trade(trade_engine), open_trade(trade_engine)
+    good = Intent(trade).filled(execution()).payload()
+    identity = {"ce_id": str(new_id()), "ce_type": FILLED}
+    stranger = open_trade(trade_engine, symbol="NSE:TCS")
+    # The fill of another trade's intent.
+    taken = good.replace(str(trade.trade_id).encode(), str(stranger.trade_id).encode()).replace(b"INFY", b"TCS")
+    bad: list[tuple[bytes | None, dict[str, str], str]] = [
+        (b"\xff\x00 not JSON", identity, "malformed_message"),
+        (None, identity, "malformed_message"),
+        (b"{}", identity, "malformed_message"),
+        (b"[" * 100_000, identity, "malformed_message"),
+        (good.replace(b'"1010.00"', b'"-1"'), identity, "malformed_message"),
+        (good.replace(b'"T1"', b'"T\\u0000"'), identity, "malformed_message"),
+        (good.replace(b'"T1"', b'"' + b"T" * 5000 + b'"'), identity, "malformed_message"),
+        (good.replace(b'"filled_quantity":100', b'"filled_quantity":99'), identity, "malformed_message"),
+        (good, {"ce_type": FILLED}, "malformed_message"),
+        (good, {"ce_id": "17", "ce_type": FILLED}, "malformed_message"),
+        (good, {"ce_id": str(new_id())}, "malformed_message"),
+        (good.replace(str(trade.trade_id).encode(), str(new_id()).encode()), identity, "unknown_trade"),
+        (good.replace(b"NSE:INFY", b"NSE:TCS"), identity, "contradicts_trade"),
+        (good.replace(b'quantity":100', b'quantity":101'), identity, "contradicts_trade"),
+        (taken, {**identity, "ce_id": str(new_id())}, "refused_by_database"),
+    ]
+    intents.put(good, {"ce_id": str(new_id()), "ce_type": FILLED}, key="same")
+    for value, headers, _ in bad:
+        intents.put(value, headers, key="same")
+    intents.put(Intent(last).filled(execution()).payload(), {"ce_id": str(new_id()), "ce_type": FILLED}, key="same")
+    with consuming(settings, trade_engine) as health:
+        intents.wait_until_consumed()
+        wait_until(health.is_ready, "the consumer is well")
+    dead = intents.dead_letters()
+    assert {(value, headers["dlq_code"]) for value, headers in dead} == {(value, code) for value, _, code in bad}
+    assert len(dead) == len(bad)
+    assert all(headers["dlq_reason"] and headers["dlq_topic"] == intents.name for _, headers in dead)
+    for each in (trade, last):
+        assert stored(trade_engine, each.trade_id)["status"] == "CLOSED"
+    assert stored(trade_engine, stranger.trade_id)["status"] == "OPEN"
+
+
+def test_types_that_carry_no_fills_and_types_not_known_are_skipped(
+    settings: Settings, trade_engine: Engine, intents: IntentsTopic
+) -> None:
+    trade = open_trade(trade_engine)
+    intents.tell(Intent(trade).tell(ExitIntentApproved))
+    intents.put(b"?", {"ce_id": str(new_id()), "ce_type": "io.exitflow.ExitIntentPondered.v1"})
+    with consuming(settings, trade_engine):
+        intents.wait_until_consumed()
+    assert intents.dead_letters() == []
+    assert rows(trade_engine, "SELECT FROM inbox") == []
+
+
+def test_a_record_too_large_for_a_dead_letter_leaves_a_stub(
+    settings: Settings, trade_engine: Engine, intents: IntentsTopic
+) -> None:
+    intents.put(os.urandom(950_000), {"ce_id": str(new_id()), "ce_type": FILLED})
+    with consuming(settings, trade_engine):
+        intents.wait_until_consumed()
+    ((value, headers),) = intents.dead_letters()
+    assert value is None
+    assert (headers["dlq_code"], headers["dlq_offset"]) == ("malformed_message", "0")
+
+
+def test_a_failure_before_the_commit_is_tried_again(
+    settings: Settings, trade_engine: Engine, intents: IntentsTopic, failpoints: None
+) -> None:
+    trade = open_trade(trade_engine)
+    arm(Failpoint.TRADES_AFTER_CLOSURE, "raise")
+    intents.tell(Intent(trade).filled(execution()))
+    with consuming(settings, trade_engine):
+        intents.wait_until_consumed()
+    assert stored(trade_engine, trade.trade_id)["status"] == "CLOSED"
+    assert emitted(trade_engine, "TradeClosed", trade.trade_id) == 1
+
+
+def test_while_the_database_refuses_nothing_is_lost_and_health_says_why(
+    settings: Settings, database: Database, trade_engine: Engine, intents: IntentsTopic
+) -> None:
+    trade = open_trade(trade_engine)
+    migrator = open_engine(database.migrator_url, "trade_management", application="test")
+    with migrator.begin() as connection:
+        connection.execute(text("REVOKE INSERT ON trade_fills FROM exitflow_trade"))
+    with consuming(settings, trade_engine) as health:
+        intents.tell(Intent(trade).filled(execution()))
+        wait_until(lambda: "fills" in health.problems(), "the consumer says that fills wait")
+        assert "database" in health.problems()["fills"]
+        assert stored(trade_engine, trade.trade_id)["status"] == "OPEN"
+        with migrator.begin() as connection:
+            connection.execute(text("GRANT INSERT ON trade_fills TO exitflow_trade"))
+        intents.wait_until_consumed()
+        wait_until(health.is_ready, "the consumer is well again")
+    migrator.dispose()
+    assert stored(trade_engine, trade.trade_id)["status"] == "CLOSED"
+    assert emitted(trade_engine, "TradeClosed", trade.trade_id) == 1
+
+
+def test_copies_that_come_and_go_close_each_trade_once(
+    settings: Settings, trade_engine: Engine, intents: IntentsTopic
+) -> None:
+    trades = [open_trade(trade_engine) for _ in range(60)]
+    events = [Intent(trade).filled(execution()) for trade in trades]
+    with consuming(settings, trade_engine):
+        intents.tell(*events[:20])
+        with consuming(settings, trade_engine):
+            intents.tell(*events[20:40])
+        intents.tell(*events[40:])
+        intents.wait_until_consumed()
+    assert {stored(trade_engine, trade.trade_id)["status"] for trade in trades} == {"CLOSED"}
+    assert [emitted(trade_engine, "TradeClosed", trade.trade_id) for trade in trades] == [1] * 60
+
+
+@pytest.mark.parametrize("failpoint", [Failpoint.TRADES_AFTER_CLOSURE, Failpoint.TRADES_AFTER_COMMIT])
+def test_a_killed_process_leaves_each_trade_closed_once(
+    settings: Settings, trade_engine: Engine, intents: IntentsTopic, failpoint: Failpoint
+) -> None:
+    trades = [open_trade(trade_engine) for _ in range(10)]
+    intents.tell(*(Intent(trade).filled(execution()) for trade in trades))
+    killed = subprocess.run(
+        [sys.executable, "-m", "services.cli.main", "run", "trade-fills"],
+        env=_environment(settings, failpoint),
+        timeout=60,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert not intents.everything_is_consumed()
+    closed = rows(trade_engine, "SELECT FROM trades WHERE status = 'CLOSED'")
+    assert bool(closed) == (failpoint is Failpoint.TRADES_AFTER_COMMIT)
+    with consuming(settings, trade_engine):
+        intents.wait_until_consumed()
+    assert {stored(trade_engine, trade.trade_id)["status"] for trade in trades} == {"CLOSED"}
+    assert [emitted(trade_engine, "TradeClosed", trade.trade_id) for trade in trades] == [1] * 10
+    assert rows(trade_engine, "SELECT count(*) AS n FROM trade_closures") == [{"n": 10}]
+
+
+def _environment(settings: Settings, failpoint: Failpoint) -> dict[str, str]:
+    url = settings.trade_database_url
+    assert isinstance(url, SecretStr)
+    return {
+        **os.environ,
+        "EXITFLOW_TRADE_DATABASE_URL": url.get_secret_value(),
+        "EXITFLOW_KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
+        "EXITFLOW_KAFKA_TOPIC_PREFIX": settings.kafka_topic_prefix,
+        "EXITFLOW_KAFKA_CONSUMER_PREFIX": settings.kafka_consumer_prefix,
+        "EXITFLOW_TESTING": "1",
+        "EXITFLOW_FAILPOINTS": f"{failpoint.value}=kill",
+    }
