@@ -86,6 +86,17 @@ class ScriptedBroker:
             self._orders.clear()
             self._fills.clear()
 
+    def hide_fills(self) -> list[BrokerFill]:
+        """The trade book falls behind the order book; what it hides."""
+        with self._lock:
+            hidden, self._fills = self._fills, []
+            return hidden
+
+    def show_fills(self, fills: list[BrokerFill]) -> None:
+        """It catches up."""
+        with self._lock:
+            self._fills = fills
+
     @property
     def placed(self) -> list[ExitOrder]:
         """Every order that reached the book."""

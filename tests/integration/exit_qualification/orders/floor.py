@@ -1,0 +1,236 @@
+"""A trading floor in one database: trades that exit, the order process's parts on them, and what they wrote."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Engine, text
+
+from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
+from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
+from services.exit_qualification.domain.gates import Rollout
+from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.open_trade import OpenTrade
+from services.exit_qualification.domain.order_terms import BrokerStatus
+from services.exit_qualification.orders.broker_port import Brokers
+from services.exit_qualification.orders.order_execution_service import OrderExecutionService
+from services.exit_qualification.orders.pending_order_reconciler import PendingOrderReconciler
+from services.exit_qualification.orders.requalification import Requalification
+from services.exit_qualification.orders.terms import OrderTerms
+from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
+from services.exit_qualification.storage.exit_fills import ExitFillRepository
+from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.open_trades import OpenTradeRepository
+from services.exit_qualification.storage.switches import Change, SwitchRepository
+from shared.clock import SystemClock
+from shared.contracts.topics import TopicNames
+from shared.contracts.trades import ExitPlan, TradeOpened
+from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, KillSwitchMode, ProductType, RolloutMode
+from shared.ids import new_id
+from shared.outbox import Outbox
+from shared.unit_of_work import UnitOfWork
+
+WAIT_LIMIT_S = 20.0
+SYMBOL = "NSE:INFY"
+
+QUICK = OrderTerms(
+    claim=timedelta(seconds=0.5),
+    call_limit=timedelta(seconds=0.1),
+    unfilled_cancel=timedelta(seconds=60),
+    absence_gap=timedelta(seconds=0.3),
+    late_watch=timedelta(),
+    backoff_first_s=1.0,
+    backoff_max_s=30.0,
+)
+PATIENT = replace(QUICK, claim=timedelta(seconds=60))
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Return once a condition holds; fail after WAIT_LIMIT_S."""
+    deadline = time.monotonic() + WAIT_LIMIT_S
+    while not condition():
+        assert time.monotonic() < deadline, f"not in {WAIT_LIMIT_S} s: {what}"
+        time.sleep(0.02)
+
+
+@dataclass
+class Floor:
+    """Everything on one database and one scripted broker, step by step, as a test wants it."""
+
+    engine: Engine
+    brokers: Brokers
+    terms: OrderTerms = PATIENT
+    clock: SystemClock = field(default_factory=SystemClock)
+
+    def __post_init__(self) -> None:
+        self.open_unit: Callable[[], UnitOfWork] = partial(UnitOfWork, self.engine, Outbox(TopicNames(""), self.clock))
+        self._gates = ExitQualificationService()
+        self.sender = OrderExecutionService(self.open_unit, self.brokers, self._gates, self.terms, self.clock)
+        self.reconciler = PendingOrderReconciler(self.open_unit, self.brokers, self.terms)
+        self.requalification = Requalification(self.open_unit, self._gates, self.terms)
+
+    # what happens before an order
+
+    def open_trade(self, quantity: int = 100, direction: Direction = Direction.LONG) -> OpenTrade:
+        """A trade entered at 1000 with target 1010 and stop 990, or mirrored."""
+        gain, loss = ("1010", "990") if direction is Direction.LONG else ("990", "1010")
+        event = TradeOpened(
+            trade_id=new_id(),
+            symbol=SYMBOL,
+            direction=direction,
+            product_type=ProductType.MIS,
+            user_broker_id="paper",
+            quantity=quantity,
+            entry_price=Decimal(1000),
+            exit_plan=ExitPlan(target=Decimal(gain), stop_loss=Decimal(loss)),
+            entered_at=self.clock.now(),
+        )
+        with self.engine.begin() as connection:
+            trades = OpenTradeRepository(connection)
+            trades.insert_opened([(event, 0)])
+            return trades.lock([event.trade_id])[event.trade_id].trade
+
+    def trade_of(self, intent: ExitIntent) -> OpenTrade:
+        """The trade that an intent exits."""
+        with self.engine.begin() as connection:
+            return OpenTradeRepository(connection).lock([intent.trade_id])[intent.trade_id].trade
+
+    def detect(
+        self,
+        trade: OpenTrade,
+        reason: ExitReason = ExitReason.TARGET,
+        *,
+        cooldown_s: float = 60,
+        ttl_s: float = 60,
+    ) -> ExitIntent:
+        """The engine says that a trade should exit; the intent that comes of it."""
+        terms = ExitTerms(timedelta(seconds=cooldown_s), timedelta(seconds=ttl_s))
+        service = SignalManagementService(terms, self.clock, self._gates)
+        now_us = int(self.clock.now().timestamp() * 1_000_000)
+        candidate = ExitCandidate(trade.trade_id, trade.symbol, reason, 1010_0000, now_us)
+        with self.open_unit() as uow:
+            switches = SwitchRepository(uow.connection).read()
+            (found,) = service.on_exits_detected(uow, [ExitCandidates(trade, (candidate,))], switches)
+            uow.commit()
+        assert found.intent is not None
+        return found.intent
+
+    def approved(self, **trade: Any) -> ExitIntent:
+        """An approved exit of a new trade."""
+        intent = self.detect(self.open_trade(**trade))
+        assert intent.status is IntentStatus.APPROVED
+        return intent
+
+    def placed(self, **trade: Any) -> ExitIntent:
+        """An exit whose order is at the broker."""
+        intent = self.approved(**trade)
+        assert self.sender.execute_next()
+        return self.expect(intent, IntentStatus.PLACED)
+
+    def last_price(self, price: str) -> None:
+        """The tick worker saw this price last."""
+        with self.engine.begin() as connection:
+            connection.execute(
+                text("""INSERT INTO tick_symbols (symbol, partition, last_price, last_ts, last_seq)
+                        VALUES (:symbol, 0, :price, clock_timestamp(), 1)
+                        ON CONFLICT (symbol) DO UPDATE SET last_price = EXCLUDED.last_price"""),
+                {"symbol": SYMBOL, "price": Decimal(price)},
+            )
+
+    # what operators do
+
+    def kill(self, mode: KillSwitchMode) -> None:
+        """Set the kill switch."""
+        with self.engine.begin() as connection:
+            SwitchRepository(connection).put_kill_switch(mode, Change("test", "test"))
+
+    def roll_out(self, mode: RolloutMode) -> None:
+        """Set the rollout."""
+        with self.engine.begin() as connection:
+            SwitchRepository(connection).put_rollout(Rollout(mode), Change("test", "test"))
+
+    def connect(self, status: BrokerStatus) -> None:
+        """Set the status of the user broker."""
+        with self.engine.begin() as connection:
+            switches = SwitchRepository(connection)
+            switches.put_broker(replace(switches.broker("paper"), status=status), Change("test", "test"))
+
+    # what it came to
+
+    def intent(self, intent: ExitIntent) -> ExitIntent:
+        """The intent as it stands."""
+        with self.engine.connect() as connection:
+            return ExitIntentRepository(connection).get(intent.intent_id)
+
+    def expect(self, intent: ExitIntent, status: IntentStatus) -> ExitIntent:
+        """The intent as it stands, which must be in this status."""
+        found = self.intent(intent)
+        assert found.status is status, found
+        return found
+
+    def events(self, intent: ExitIntent) -> list[tuple[str, dict[str, Any]]]:
+        """What was said of an intent after its approval."""
+        return [item for item in self.all_events(intent) if item[0] != "Approved"]
+
+    def all_events(self, intent: ExitIntent) -> list[tuple[str, dict[str, Any]]]:
+        """What was said of an intent: names without prefix and version, and payloads."""
+        rows = self._rows(
+            """SELECT headers ->> 'ce_type' AS type, payload FROM outbox_event
+                WHERE headers ->> 'ce_subject' = :intent_id ORDER BY sequence""",
+            intent_id=str(intent.intent_id),
+        )
+        return [(row.type.split(".")[2].removeprefix("ExitIntent"), json.loads(bytes(row.payload))) for row in rows]
+
+    def event_names(self, intent: ExitIntent) -> list[str]:
+        """Their names."""
+        return [name for name, _ in self.events(intent)]
+
+    def failures(self, intent: ExitIntent) -> int:
+        """How often in a row the intent's reason ended short."""
+        (row,) = self._episode(intent)
+        return int(row.failures)
+
+    def cooldown_s(self, intent: ExitIntent) -> float:
+        """Seconds until the intent's reason may fire again."""
+        (row,) = self._episode(intent)
+        return float(row.cooldown_s)
+
+    def trade_status(self, trade_id: UUID) -> str:
+        """The status of a trade's projection."""
+        (row,) = self._rows("SELECT status FROM open_trades WHERE trade_id = :trade_id", trade_id=trade_id)
+        return str(row.status)
+
+    def filled_of_trade(self, trade_id: UUID) -> int:
+        """Sum of the fills that are stored of a trade."""
+        with self.engine.connect() as connection:
+            return ExitFillRepository(connection).totals_of_trades([trade_id]).get(trade_id, 0)
+
+    def send_back_in_time(self, intent: ExitIntent, by: timedelta) -> None:
+        """As if the intent had been sent earlier."""
+        with self.engine.begin() as connection:
+            connection.execute(
+                text("""UPDATE exit_intents SET submitted_at = submitted_at - :by, placed_at = placed_at - :by,
+                               claimed_until = claimed_until - :by, version = version + 1
+                         WHERE intent_id = :intent_id"""),
+                {"by": by, "intent_id": intent.intent_id},
+            )
+
+    def _episode(self, intent: ExitIntent) -> Any:
+        return self._rows(
+            """SELECT failures, extract(epoch FROM cooldown_until - clock_timestamp()) AS cooldown_s
+                 FROM exit_episodes WHERE trade_id = :trade_id AND exit_reason = :reason""",
+            trade_id=intent.trade_id,
+            reason=intent.exit_reason,
+        )
+
+    def _rows(self, statement: str, **parameters: Any) -> Any:
+        with self.engine.connect() as connection:
+            return connection.execute(text(statement), parameters).all()

@@ -1,0 +1,184 @@
+"""The process ``exit-orders`` against the paper broker over HTTP: orders out, fills in, kill -9 at the worst times."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+
+from deploy.local.ports import free_port
+from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.storage.switches import Change, SwitchRepository
+from shared.contracts.vocabulary import IntentStatus
+from tests.integration.exit_qualification.orders.floor import Floor, wait_until
+from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+from tests.integration.paper_broker.conftest import CREDENTIALS, RunningBroker, running_broker
+from tests.support.servers import Database
+
+REPOSITORY = Path(__file__).resolve().parents[4]
+STOP_LIMIT_S = 20
+
+
+@dataclass
+class Scene:
+    """A floor whose user broker is the running paper broker, and how to start the process on it."""
+
+    floor: Floor
+    paper: RunningBroker
+    settings: dict[str, str]
+    stack: ExitStack
+
+    def start(self, **settings: str) -> subprocess.Popen[bytes]:
+        """The process; killed at the end if it still runs."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "services.cli.main", "run", "exit-orders"],
+            cwd=REPOSITORY,
+            env={**os.environ, **self.settings, **settings},
+        )
+        self.stack.callback(_end, process)
+        return process
+
+    def exit_of_a_new_trade(self) -> ExitIntent:
+        """An approved exit."""
+        return self.floor.detect(self.floor.open_trade())
+
+    def reaches(self, intent: ExitIntent, status: IntentStatus) -> None:
+        """Wait until an exit is in a status."""
+        wait_until(lambda: self.floor.intent(intent).status is status, f"the exit is {status}")
+
+    def tags(self) -> list[str]:
+        """The tags of all orders at the broker."""
+        return [str(order["tag"]) for order in self.paper.client().orders()]
+
+    def readiness(self) -> tuple[int, str]:
+        """What ``/readyz`` says; status 0 while nobody answers."""
+        try:
+            answer = httpx.get(f"http://127.0.0.1:{self.settings['EXITFLOW_HTTP_PORT']}/readyz", trust_env=False)
+        except httpx.TransportError:
+            return 0, ""
+        return answer.status_code, answer.text
+
+
+@contextmanager
+def scene_of(engine: Engine, database: Database, directory: Path) -> Iterator[Scene]:
+    """A scene with a paper broker of its own."""
+    with ExitStack() as stack:
+        paper = stack.enter_context(running_broker(directory))
+        with engine.begin() as connection:
+            switches = SwitchRepository(connection)
+            switches.put_broker(replace(switches.broker("paper"), root_url=paper.url), Change("test", "set up"))
+        settings = {
+            "EXITFLOW_EXIT_DATABASE_URL": database.exit_url,
+            "EXITFLOW_BROKER_CREDENTIALS": CREDENTIALS,
+            "EXITFLOW_HTTP_PORT": str(free_port(str(directory))),
+            "EXITFLOW_ORDER_CLAIM_S": "0.5",
+            "EXITFLOW_BROKER_TIMEOUT_S": "1",
+            "EXITFLOW_ABSENCE_GAP_S": "0.5",
+            "EXITFLOW_TESTING": "1",
+        }
+        yield Scene(Floor(engine, ScriptedBroker()), paper, settings, stack)
+
+
+@pytest.fixture
+def scene(exit_engine: Engine, database: Database, tmp_path: Path) -> Iterator[Scene]:
+    """A scene on which the market trades at the target."""
+    with scene_of(exit_engine, database, tmp_path) as found:
+        found.paper.price("NSE:INFY", "1010.00")
+        yield found
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.kill()
+    process.wait(STOP_LIMIT_S)
+
+
+def test_approved_exits_are_placed_and_filled_and_a_sigterm_ends_the_process(scene: Scene) -> None:
+    process = scene.start()
+    intents = [scene.exit_of_a_new_trade() for _ in range(10)]
+    for intent in intents:
+        scene.reaches(intent, IntentStatus.FILLED)
+        assert scene.floor.event_names(intent)[-1] == "Filled"
+    assert sorted(scene.tags()) == sorted(intent.client_order_id for intent in intents)
+    wait_until(lambda: scene.readiness()[0] == 200, "the process is ready")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(STOP_LIMIT_S) == 0
+
+
+@pytest.mark.parametrize(
+    ("point", "status", "orders"),
+    [
+        ("orders.after_submitting", IntentStatus.FAILED, 0),
+        ("orders.after_call", IntentStatus.FILLED, 1),
+        ("orders.between_fetch_and_apply", IntentStatus.FILLED, 1),
+    ],
+)
+def test_a_process_killed_at_the_worst_time_never_makes_a_second_order(
+    scene: Scene, point: str, status: IntentStatus, orders: int
+) -> None:
+    intent = scene.exit_of_a_new_trade()
+    first = scene.start(EXITFLOW_FAILPOINTS=f"{point}=kill")
+    assert first.wait(STOP_LIMIT_S) == -signal.SIGKILL
+    scene.start()
+    scene.reaches(intent, status)
+    assert scene.tags() == [intent.client_order_id] * orders
+
+
+def test_a_reject_at_the_broker_fails_the_exit_and_leaves_the_trade_open(scene: Scene) -> None:
+    scene.paper.fault({"kind": "reject", "message": "RMS: margin exceeds"})
+    intent = scene.exit_of_a_new_trade()
+    scene.start()
+    scene.reaches(intent, IntentStatus.FAILED)
+    assert scene.floor.intent(intent).error_message == "RMS: margin exceeds"
+    assert scene.floor.trade_status(intent.trade_id) == "OPEN"
+
+
+def test_an_accepted_order_that_timed_out_is_found_by_its_tag(scene: Scene) -> None:
+    scene.paper.fault({"kind": "drop_answer", "after_ms": 1500})
+    intent = scene.exit_of_a_new_trade()
+    scene.start()
+    scene.reaches(intent, IntentStatus.FILLED)
+    assert scene.tags() == [intent.client_order_id]
+
+
+def test_an_unfilled_order_is_cancelled_and_the_rest_exits_anew(scene: Scene) -> None:
+    scene.paper.fault({"kind": "partial_fill", "quantity": 40})
+    intent = scene.exit_of_a_new_trade()
+    scene.start(EXITFLOW_UNFILLED_CANCEL_S="1")
+    scene.reaches(intent, IntentStatus.CANCELLED)
+    wait_until(lambda: scene.floor.cooldown_s(intent) < 0, "the back-off ends")
+    rest = scene.floor.detect(scene.floor.trade_of(intent))
+    scene.reaches(rest, IntentStatus.FILLED)
+    assert scene.floor.filled_of_trade(intent.trade_id) == 100
+
+
+def test_without_its_broker_the_process_stays_up_and_says_why_it_is_not_ready(
+    exit_engine: Engine, database: Database, tmp_path: Path
+) -> None:
+    with scene_of(exit_engine, database, tmp_path) as scene:
+        intent = scene.floor.placed()
+        with exit_engine.begin() as connection:
+            switches = SwitchRepository(connection)
+            nowhere = replace(switches.broker("paper"), root_url=f"http://127.0.0.1:{free_port('nobody listens')}")
+            switches.put_broker(nowhere, Change("test", "the broker is gone"))
+        process = scene.start()
+        wait_until(_says(scene, "reconciling: paper: orders: ConnectionError"), "readiness names the broker")
+        assert process.poll() is None
+        scene.floor.expect(intent, IntentStatus.PLACED)
+
+
+def _says(scene: Scene, what: str) -> Callable[[], bool]:
+    def said() -> bool:
+        status, text = scene.readiness()
+        return status == 503 and what in text
+
+    return said

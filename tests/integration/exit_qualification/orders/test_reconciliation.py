@@ -1,0 +1,428 @@
+"""The broker's books decide what became of an exit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from services.exit_qualification.domain.order_terms import OrderSide
+from services.exit_qualification.orders.broker_port import BrokerUnavailable, ExitOrder
+from shared.contracts.vocabulary import ExitReason, IntentStatus, ProductType
+from shared.failpoints import Failpoint, FailpointHit, arm
+from tests.integration.exit_qualification.orders.floor import Floor, wait_until
+from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+
+REFUSED = {"kind": "refuse", "error_type": "OrderException", "http_status": 400, "message": "insufficient holdings"}
+
+
+def test_a_filled_order_fills_its_exit_with_price_fills_and_time_to_fill(floor: Floor, broker: ScriptedBroker) -> None:
+    intent = floor.placed()
+    broker.fill(broker.order_ids[0], 40, "1010.00")
+    broker.fill(broker.order_ids[0], 60, "1010.05")
+    floor.reconciler.reconcile_once()
+    filled = floor.expect(intent, IntentStatus.FILLED)
+    assert (filled.filled_quantity, filled.average_price) == (100, Decimal("1010.03"))
+    assert floor.event_names(intent) == ["Placed", "Filled"]
+    event = floor.events(intent)[1][1]
+    assert event["average_price"] == "1010.03"
+    assert [(fill["quantity"], fill["price"]) for fill in event["fills"]] == [(40, "1010.00"), (60, "1010.05")]
+    assert filled.placed_at is not None
+    assert filled.filled_at is not None
+    assert event["time_to_fill_ms"] == round((filled.filled_at - filled.placed_at).total_seconds() * 1000)
+
+
+def test_while_nothing_is_at_the_broker_it_is_not_asked(floor: Floor, broker: ScriptedBroker) -> None:
+    floor.approved()
+    floor.reconciler.reconcile_once()
+    assert broker.reads == 0
+
+
+def test_an_order_that_merely_waits_changes_nothing(floor: Floor, broker: ScriptedBroker) -> None:
+    intent = floor.placed()
+    for _ in range(3):
+        floor.reconciler.reconcile_once()
+    assert floor.intent(intent) == intent
+
+
+def test_a_partial_fill_is_told_once_and_then_completed(floor: Floor, broker: ScriptedBroker) -> None:
+    intent = floor.placed()
+    broker.fill(broker.order_ids[0], 40, "1010")
+    for _ in range(3):
+        floor.reconciler.reconcile_once()
+    partly = floor.expect(intent, IntentStatus.PARTIALLY_FILLED)
+    assert (partly.filled_quantity, partly.average_price) == (40, Decimal(1010))
+    broker.fill(broker.order_ids[0], 60, "1011")
+    floor.reconciler.reconcile_once()
+    floor.expect(intent, IntentStatus.FILLED)
+    assert floor.event_names(intent) == ["Placed", "PartiallyFilled", "Filled"]
+
+
+def test_a_fill_resets_the_back_off_of_its_reason(floor: Floor, broker: ScriptedBroker) -> None:
+    first = floor.placed()
+    broker.end(broker.order_ids[0])
+    floor.reconciler.reconcile_once()
+    assert floor.failures(first) == 1
+    wait_until(lambda: floor.cooldown_s(first) < 0, "the back-off ends")
+    second = floor.detect(floor.trade_of(first))
+    floor.sender.execute_next()
+    broker.fill(broker.order_ids[1], 100, "1010")
+    floor.reconciler.reconcile_once()
+    floor.expect(second, IntentStatus.FILLED)
+    assert floor.failures(second) == 0
+
+
+def test_a_reject_fails_the_exit_and_leaves_the_trade_open_with_a_back_off(
+    floor: Floor, broker: ScriptedBroker
+) -> None:
+    broker.fault({"kind": "reject", "message": "RMS: margin exceeds"})
+    intent = floor.placed()
+    floor.reconciler.reconcile_once()
+    failed = floor.expect(intent, IntentStatus.FAILED)
+    assert (failed.error_code, failed.error_message) == ("REJECTED_BY_BROKER", "RMS: margin exceeds")
+    assert floor.event_names(intent) == ["Placed", "Failed"]
+    assert floor.events(intent)[1][1]["errors"] == [{"code": "REJECTED_BY_BROKER", "message": "RMS: margin exceeds"}]
+    assert floor.trade_status(intent.trade_id) == "OPEN"
+    assert 0 < floor.cooldown_s(intent) <= 1
+
+
+def test_the_back_off_doubles_with_every_failure_in_a_row(floor: Floor, broker: ScriptedBroker) -> None:
+    broker.fault({"kind": "reject", "message": "no"}, count=2)
+    first = floor.placed()
+    floor.reconciler.reconcile_once()
+    wait_until(lambda: floor.cooldown_s(first) < 0, "the back-off ends")
+    second = floor.detect(floor.trade_of(first))
+    floor.sender.execute_next()
+    floor.reconciler.reconcile_once()
+    assert floor.failures(second) == 2
+    assert 1 < floor.cooldown_s(second) <= 2
+
+
+def test_an_accepted_order_whose_answer_was_lost_is_found_and_not_sent_again(
+    floor: Floor, broker: ScriptedBroker
+) -> None:
+    broker.fault({"kind": "drop_answer"})
+    intent = floor.approved()
+    floor.sender.execute_next()
+    floor.expect(intent, IntentStatus.UNKNOWN)
+    floor.reconciler.reconcile_once()
+    placed = floor.expect(intent, IntentStatus.PLACED)
+    assert (placed.broker_order_id, placed.error_code) == (broker.order_ids[0], None)
+    broker.price("NSE:INFY", "1010")
+    floor.reconciler.reconcile_once()
+    floor.expect(intent, IntentStatus.FILLED)
+    assert len(broker.placed) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "names"),
+    [
+        ({}, IntentStatus.FILLED, ["Filled"]),
+        ({"kind": "partial_fill", "quantity": 40}, IntentStatus.PARTIALLY_FILLED, ["PartiallyFilled"]),
+        ({"kind": "reject", "message": "no"}, IntentStatus.FAILED, ["Failed"]),
+    ],
+)
+def test_an_order_that_was_never_recorded_as_placed_may_be_further_on_already(
+    floor: Floor,
+    broker: ScriptedBroker,
+    armed: None,
+    fault: dict[str, object],
+    status: IntentStatus,
+    names: list[str],
+) -> None:
+    broker.price("NSE:INFY", "1010")
+    broker.fault(fault)
+    intent = floor.approved()
+    arm(Failpoint.ORDERS_AFTER_CALL, "raise")
+    with pytest.raises(FailpointHit):
+        floor.sender.execute_next()
+    floor.reconciler.reconcile_once()
+    assert floor.expect(intent, status).broker_order_id == broker.order_ids[0]
+    assert floor.event_names(intent) == names
+
+
+def test_an_order_that_was_never_recorded_as_placed_may_be_cancelled_already(
+    floor: Floor, broker: ScriptedBroker, armed: None
+) -> None:
+    intent = floor.approved()
+    arm(Failpoint.ORDERS_AFTER_CALL, "raise")
+    with pytest.raises(FailpointHit):
+        floor.sender.execute_next()
+    broker.end(broker.order_ids[0])
+    floor.reconciler.reconcile_once()
+    assert floor.expect(intent, IntentStatus.CANCELLED).cancel_reason == "BY_BROKER"
+
+
+def test_a_definite_refusal_fails_after_one_complete_read_without_the_order(
+    floor: Floor, broker: ScriptedBroker
+) -> None:
+    broker.fault(REFUSED)
+    intent = floor.approved()
+    floor.sender.execute_next()
+    floor.reconciler.reconcile_once()
+    failed = floor.expect(intent, IntentStatus.FAILED)
+    assert (failed.error_code, failed.error_message) == ("OrderException", "insufficient holdings")
+    assert floor.event_names(intent) == ["Failed"]
+    assert floor.failures(intent) == 1
+
+
+def test_a_refusal_that_the_book_contradicts_is_no_refusal(floor: Floor, broker: ScriptedBroker) -> None:
+    broker.fault(REFUSED)
+    intent = floor.approved()
+    floor.sender.execute_next()
+    broker.place_market_exit(ExitOrder(intent.client_order_id, "NSE", "INFY", OrderSide.SELL, 100, ProductType.MIS))
+    floor.reconciler.reconcile_once()
+    floor.expect(intent, IntentStatus.PLACED)
+
+
+def test_a_read_that_failed_proves_nothing(floor: Floor, broker: ScriptedBroker) -> None:
+    broker.fault(REFUSED)
+    intent = floor.approved()
+    floor.sender.execute_next()
+    broker.is_down = True
+    with pytest.raises(BrokerUnavailable, match="paper"):
+        floor.reconciler.reconcile_once()
+    floor.expect(intent, IntentStatus.UNKNOWN)
+
+
+def test_silence_is_proven_by_two_reads_far_apart_after_the_claim(quick_floor: Floor, broker: ScriptedBroker) -> None:
+    floor = quick_floor
+    broker.fault({"kind": "refuse", "error_type": "NetworkException"})
+    intent = floor.approved()
+    floor.sender.execute_next()
+    floor.reconciler.reconcile_once()
+    unknown = floor.expect(intent, IntentStatus.UNKNOWN)
+    assert unknown.absent_since is None, "a sender may still be at work"
+    assert unknown.claimed_until is not None
+
+    def first_absence() -> bool:
+        floor.reconciler.reconcile_once()
+        return floor.intent(intent).absent_since is not None
+
+    wait_until(first_absence, "the claim and the longest call run out")
+    since = floor.intent(intent).absent_since
+    assert since is not None
+    assert since >= unknown.claimed_until + floor.terms.call_limit
+    floor.reconciler.reconcile_once()
+    floor.expect(intent, IntentStatus.UNKNOWN)
+
+    def proven() -> bool:
+        floor.reconciler.reconcile_once()
+        return floor.intent(intent).status is IntentStatus.FAILED
+
+    wait_until(proven, "the second absence")
+    failed = floor.intent(intent)
+    assert failed.error_code == "NEVER_PLACED"
+    assert failed.ended_at is not None
+    assert failed.ended_at >= since + floor.terms.absence_gap
+
+
+def test_an_order_that_shows_up_between_two_absences_is_placed(quick_floor: Floor, broker: ScriptedBroker) -> None:
+    floor = quick_floor
+    broker.fault({"kind": "drop_answer"})
+    broker.is_blind = True
+    intent = floor.approved()
+    floor.sender.execute_next()
+
+    def first_absence() -> bool:
+        floor.reconciler.reconcile_once()
+        return floor.intent(intent).absent_since is not None
+
+    wait_until(first_absence, "an absence is noted")
+    broker.is_blind = False
+    floor.reconciler.reconcile_once()
+    assert floor.expect(intent, IntentStatus.PLACED).absent_since is None
+
+
+def test_on_a_later_trading_day_absence_proves_nothing(quick_floor: Floor, broker: ScriptedBroker) -> None:
+    floor = quick_floor
+    broker.fault({"kind": "refuse", "error_type": "NetworkException"})
+    intent = floor.approved()
+    floor.sender.execute_next()
+    floor.send_back_in_time(intent, timedelta(days=1))
+    broker.forget()
+    for _ in range(3):
+        floor.reconciler.reconcile_once()
+    assert floor.expect(intent, IntentStatus.UNKNOWN).absent_since is None
+
+
+def test_an_unfilled_order_is_cancelled_once_and_the_rest_can_exit_anew(floor: Floor, broker: ScriptedBroker) -> None:
+    broker.fault({"kind": "partial_fill", "quantity": 40})
+    intent = floor.placed()
+    broker.price("NSE:INFY", "1010")
+    floor.send_back_in_time(intent, timedelta(seconds=61))
+    floor.reconciler.reconcile_once()
+    floor.expect(intent, IntentStatus.PARTIALLY_FILLED)
+    assert broker.cancels == []
+    floor.reconciler.reconcile_once()
+    assert broker.cancels == [broker.order_ids[0]]
+    floor.reconciler.reconcile_once()
+    cancelled = floor.expect(intent, IntentStatus.CANCELLED)
+    assert (cancelled.cancel_reason, cancelled.filled_quantity) == ("NOT_FILLED_IN_TIME", 40)
+    assert floor.event_names(intent) == ["Placed", "PartiallyFilled", "Cancelled"]
+    assert [fill["quantity"] for fill in floor.events(intent)[2][1]["fills"]] == [40]
+    wait_until(lambda: floor.cooldown_s(intent) < 0, "the back-off ends")
+    rest = floor.detect(floor.trade_of(intent))
+    assert rest.quantity == 60
+    floor.sender.execute_next()
+    floor.reconciler.reconcile_once()
+    floor.expect(rest, IntentStatus.FILLED)
+    assert [order.quantity for order in broker.placed] == [100, 60]
+
+
+def test_a_cancel_that_gets_no_answer_is_asked_for_again_after_the_interval(
+    floor: Floor, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def unanswered(order_id: str) -> None:
+        asked.append(order_id)
+        raise BrokerUnavailable("cancel: ReadTimeout")
+
+    monkeypatch.setattr(broker, "cancel", unanswered)
+    intent = floor.placed()
+    floor.send_back_in_time(intent, timedelta(seconds=61))
+    for _ in range(3):
+        floor.reconciler.reconcile_once()
+    assert len(asked) == 1
+    requested = floor.expect(intent, IntentStatus.PLACED).cancel_requested_at
+    assert requested is not None
+    impatient = Floor(floor.engine, broker, replace(floor.terms, unfilled_cancel=timedelta()))
+    impatient.reconciler.reconcile_once()
+    assert len(asked) == 2
+
+
+def test_an_order_that_the_broker_cancels_ends_the_exit(floor: Floor, broker: ScriptedBroker) -> None:
+    intent = floor.placed()
+    broker.end(broker.order_ids[0])
+    floor.reconciler.reconcile_once()
+    assert floor.expect(intent, IntentStatus.CANCELLED).cancel_reason == "BY_BROKER"
+    assert floor.failures(intent) == 1
+
+
+def test_an_order_does_not_end_before_the_trade_book_shows_its_fills(floor: Floor, broker: ScriptedBroker) -> None:
+    intent = floor.placed()
+    broker.fill(broker.order_ids[0], 40, "1010")
+    broker.end(broker.order_ids[0])
+    fills = broker.hide_fills()
+    floor.reconciler.reconcile_once()
+    floor.expect(intent, IntentStatus.PLACED)
+    broker.show_fills(fills)
+    floor.reconciler.reconcile_once()
+    assert floor.expect(intent, IntentStatus.CANCELLED).filled_quantity == 40
+
+
+def test_late_fills_are_stored_told_and_flagged(floor: Floor, broker: ScriptedBroker) -> None:
+    intent = floor.placed()
+    broker.end(broker.order_ids[0])
+    floor.reconciler.reconcile_once()
+    broker.fill(broker.order_ids[0], 30, "1010")
+    for _ in range(3):
+        floor.reconciler.reconcile_once()
+    late = floor.expect(intent, IntentStatus.CANCELLED)
+    assert (late.filled_quantity, late.late_filled, late.average_price) == (30, True, Decimal(1010))
+    assert floor.event_names(intent) == ["Placed", "Cancelled", "LateFill"]
+
+
+def test_an_exit_that_late_fills_complete_is_filled_if_its_slot_is_free(floor: Floor, broker: ScriptedBroker) -> None:
+    intent = floor.placed()
+    broker.end(broker.order_ids[0])
+    floor.reconciler.reconcile_once()
+    broker.fill(broker.order_ids[0], 100, "1010")
+    floor.reconciler.reconcile_once()
+    assert floor.expect(intent, IntentStatus.FILLED).late_filled
+    assert floor.event_names(intent) == ["Placed", "Cancelled", "LateFill", "Filled"]
+
+
+def test_late_fills_that_leave_nothing_cancel_the_exit_that_was_not_sent_yet(
+    floor: Floor, broker: ScriptedBroker
+) -> None:
+    first = floor.placed()
+    broker.end(broker.order_ids[0])
+    floor.reconciler.reconcile_once()
+    second = floor.detect(floor.trade_of(first), ExitReason.STOP_LOSS)
+    broker.fill(broker.order_ids[0], 100, "1010")
+    floor.reconciler.reconcile_once()
+    assert floor.expect(second, IntentStatus.CANCELLED).cancel_reason == "NOTHING_LEFT"
+    assert not floor.sender.execute_next()
+    assert floor.expect(first, IntentStatus.CANCELLED).filled_quantity == 100
+
+
+def test_late_fills_cancel_a_later_order_that_is_for_too_much(floor: Floor, broker: ScriptedBroker) -> None:
+    first = floor.placed()
+    broker.end(broker.order_ids[0])
+    floor.reconciler.reconcile_once()
+    second = floor.detect(floor.trade_of(first), ExitReason.STOP_LOSS)
+    floor.sender.execute_next()
+    broker.fill(broker.order_ids[0], 30, "1010")
+    floor.reconciler.reconcile_once()
+    assert broker.cancels == [broker.order_ids[1]]
+    floor.reconciler.reconcile_once()
+    floor.expect(second, IntentStatus.CANCELLED)
+
+
+def test_an_order_that_still_works_after_its_exit_ended_is_cancelled(
+    quick_floor: Floor, broker: ScriptedBroker
+) -> None:
+    floor = quick_floor
+    broker.fault({"kind": "drop_answer"})
+    broker.is_blind = True
+    intent = floor.approved()
+    floor.sender.execute_next()
+
+    def ended() -> bool:
+        floor.reconciler.reconcile_once()
+        return floor.intent(intent).status is IntentStatus.FAILED
+
+    wait_until(ended, "absence is proven, wrongly")
+    broker.is_blind = False
+    floor.reconciler.reconcile_once()
+    assert broker.cancels == [broker.order_ids[0]]
+
+
+def test_a_fill_beyond_the_quantity_is_stored_and_the_slot_is_kept(floor: Floor, broker: ScriptedBroker) -> None:
+    intent = floor.placed()
+    broker.fill(broker.order_ids[0], 130, "1010")
+    for _ in range(2):
+        floor.reconciler.reconcile_once()
+    floor.expect(intent, IntentStatus.PLACED)
+    assert floor.filled_of_trade(intent.trade_id) == 130
+
+
+def test_a_change_between_fetch_and_apply_is_left_to_the_next_pass(floor: Floor, broker: ScriptedBroker) -> None:
+    intent = floor.placed()
+    broker.fill(broker.order_ids[0], 100, "1010")
+    broker.on_read = lambda: floor.send_back_in_time(intent, timedelta())
+    floor.reconciler.reconcile_once()
+    floor.expect(intent, IntentStatus.PLACED)
+    broker.on_read = lambda: None
+    floor.reconciler.reconcile_once()
+    floor.expect(intent, IntentStatus.FILLED)
+
+
+def test_a_crash_between_fetch_and_apply_loses_nothing(floor: Floor, broker: ScriptedBroker, armed: None) -> None:
+    intent = floor.placed()
+    broker.fill(broker.order_ids[0], 100, "1010")
+    arm(Failpoint.ORDERS_BETWEEN_FETCH_AND_APPLY, "raise")
+    with pytest.raises(FailpointHit):
+        floor.reconciler.reconcile_once()
+    floor.expect(intent, IntentStatus.PLACED)
+    floor.reconciler.reconcile_once()
+    floor.expect(intent, IntentStatus.FILLED)
+
+
+def test_two_reconcilers_record_every_fill_once(floor: Floor, broker: ScriptedBroker) -> None:
+    other = Floor(floor.engine, broker, floor.terms)
+    intent = floor.placed()
+    broker.fill(broker.order_ids[0], 40, "1010")
+
+    def let_the_other_go_first() -> None:
+        broker.on_read = lambda: None
+        other.reconciler.reconcile_once()
+
+    broker.on_read = let_the_other_go_first
+    floor.reconciler.reconcile_once()
+    assert floor.expect(intent, IntentStatus.PARTIALLY_FILLED).filled_quantity == 40
+    assert floor.event_names(intent) == ["Placed", "PartiallyFilled"]

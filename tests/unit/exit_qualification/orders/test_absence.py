@@ -1,0 +1,63 @@
+"""What it means that the books do not show an order."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.orders.absence import Absence, judge_absence
+from services.exit_qualification.orders.broker_port import NO_ANSWER
+from services.exit_qualification.orders.terms import OrderTerms
+from shared.contracts.vocabulary import IntentStatus
+from tests.unit.exit_qualification.examples import NOON, sent_intent
+
+TERMS = OrderTerms(
+    claim=timedelta(seconds=30),
+    call_limit=timedelta(seconds=14),
+    unfilled_cancel=timedelta(seconds=10),
+    absence_gap=timedelta(seconds=120),
+    late_watch=timedelta(seconds=2),
+    backoff_first_s=1,
+    backoff_max_s=30,
+)
+CLAIMED_UNTIL = NOON + TERMS.claim
+FIRST_THAT_COUNTS = CLAIMED_UNTIL + TERMS.call_limit
+MOMENT = timedelta(microseconds=1)
+SILENT = sent_intent(IntentStatus.UNKNOWN, claimed_until=CLAIMED_UNTIL, error_code=NO_ANSWER)
+CRASHED = sent_intent(IntentStatus.UNKNOWN, claimed_until=CLAIMED_UNTIL)
+REFUSED = sent_intent(IntentStatus.UNKNOWN, claimed_until=CLAIMED_UNTIL, error_code="OrderException")
+
+
+@pytest.mark.parametrize("intent", [SILENT, CRASHED])
+def test_while_a_sender_may_be_at_work_absence_says_nothing(intent: ExitIntent) -> None:
+    assert judge_absence(intent, FIRST_THAT_COUNTS - MOMENT, TERMS) is Absence.NOTHING
+    assert judge_absence(intent, FIRST_THAT_COUNTS, TERMS) is Absence.FIRST
+
+
+def test_silence_needs_a_second_absence_after_the_gap() -> None:
+    absent = sent_intent(IntentStatus.UNKNOWN, claimed_until=CLAIMED_UNTIL, absent_since=FIRST_THAT_COUNTS)
+    assert judge_absence(absent, FIRST_THAT_COUNTS + TERMS.absence_gap - MOMENT, TERMS) is Absence.NOTHING
+    assert judge_absence(absent, FIRST_THAT_COUNTS + TERMS.absence_gap, TERMS) is Absence.NEVER_PLACED
+
+
+def test_a_refusal_needs_one_read() -> None:
+    assert judge_absence(REFUSED, NOON + MOMENT, TERMS) is Absence.REFUSED
+
+
+@pytest.mark.parametrize("intent", [SILENT, REFUSED])
+def test_on_a_later_trading_day_the_books_are_new_and_prove_nothing(intent: ExitIntent) -> None:
+    assert judge_absence(intent, NOON + timedelta(days=1), TERMS) is Absence.BOOKS_ARE_NEW
+
+
+def test_a_trading_day_ends_at_midnight_in_india() -> None:
+    last_of_the_day = NOON.replace(hour=18, minute=29, second=59)
+    assert judge_absence(SILENT, last_of_the_day, TERMS) is Absence.FIRST
+    assert judge_absence(SILENT, last_of_the_day + timedelta(seconds=1), TERMS) is Absence.BOOKS_ARE_NEW
+
+
+@pytest.mark.parametrize("status", [IntentStatus.SUBMITTING, IntentStatus.PLACED, IntentStatus.FAILED])
+def test_only_an_unknown_exit_can_be_decided_by_absence(status: IntentStatus) -> None:
+    intent = sent_intent(status, claimed_until=CLAIMED_UNTIL)
+    assert judge_absence(intent, FIRST_THAT_COUNTS, TERMS) is Absence.NOTHING

@@ -1,0 +1,61 @@
+"""What one read of both books shows of an intent."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from services.exit_qualification.domain.outcome import OrderState
+from services.exit_qualification.orders.broker_books import BrokerBooks
+from services.exit_qualification.orders.broker_port import BrokerFill, BrokerOrder
+from shared.contracts.vocabulary import IntentStatus
+from tests.unit.exit_qualification.examples import APPROVED_INTENT, NOON, sent_intent
+
+TAG = APPROVED_INTENT.client_order_id
+
+
+def order(order_id: str, tag: str = TAG, state: OrderState = OrderState.WORKING, filled: int = 0) -> BrokerOrder:
+    """An order in the book."""
+    return BrokerOrder(order_id, frozenset({tag}), state, None, filled)
+
+
+def fill(order_id: str, trade_id: str, quantity: int) -> BrokerFill:
+    """An execution at 1000."""
+    return BrokerFill(order_id, trade_id, "NSE", quantity, Decimal(1000), NOON)
+
+
+def unknown(**changes: Any) -> Any:
+    """An intent of which the broker has said nothing."""
+    return sent_intent(IntentStatus.UNKNOWN, **changes)
+
+
+def test_an_order_is_found_by_its_tag() -> None:
+    sighting = BrokerBooks([order("1", tag="OTHER"), order("2")], []).sighting(unknown())
+    assert sighting is not None
+    assert sighting.order_id == "2"
+
+
+def test_an_order_whose_id_is_known_is_found_even_if_its_tag_was_altered() -> None:
+    sighting = BrokerBooks([order("1", tag="ALTERED")], []).sighting(unknown(broker_order_id="1"))
+    assert sighting is not None
+
+
+def test_an_order_that_is_in_no_book_is_not_sighted() -> None:
+    assert BrokerBooks([order("1", tag="OTHER")], [fill("1", "1", 5)]).sighting(unknown()) is None
+
+
+def test_a_fill_that_the_book_shows_twice_counts_once() -> None:
+    books = BrokerBooks([order("1", filled=40)], [fill("1", "7", 40), fill("1", "7", 40), fill("2", "8", 60)])
+    sighting = books.sighting(unknown())
+    assert sighting is not None
+    assert sighting.filled_quantity == 40
+
+
+def test_an_ended_order_counts_as_working_until_its_fills_are_known() -> None:
+    ended = order("1", state=OrderState.CANCELLED, filled=40)
+    behind = BrokerBooks([ended], []).sighting(unknown())
+    caught_up = BrokerBooks([ended], [fill("1", "7", 40)]).sighting(unknown())
+    assert behind is not None
+    assert caught_up is not None
+    assert (behind.state, caught_up.state) == (OrderState.WORKING, OrderState.CANCELLED)
+    assert not behind.is_working

@@ -1,0 +1,49 @@
+"""What an error of the client says about the order that was being placed."""
+
+from __future__ import annotations
+
+import pytest
+import requests
+from kiteconnect import exceptions as kite
+
+from services.exit_qualification.orders.broker_port import NO_ANSWER, Ambiguous, NotAccepted
+from services.exit_qualification.orders.kite_broker import outcome_of_error
+
+
+@pytest.mark.parametrize(
+    "error", [kite.NetworkException("Too many requests", code=429), kite.TokenException("expired")]
+)
+def test_only_a_rate_limit_and_an_expired_token_accepted_nothing(error: Exception) -> None:
+    assert isinstance(outcome_of_error(error), NotAccepted)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        kite.OrderException("no", code=400),
+        kite.GeneralException("margin", code=400),
+        kite.PermissionException("no", code=403),
+    ],
+)
+def test_a_400_or_403_reads_like_a_refusal(error: kite.KiteException) -> None:
+    assert outcome_of_error(error) == Ambiguous(type(error).__name__, str(error), refused=True)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        kite.OrderException("Request TIMED OUT", code=400),
+        kite.OrderException("no", code=500),
+        kite.NetworkException("no", code=503),
+        kite.DataException("no", code=502),
+        requests.exceptions.ReadTimeout("read timed out"),
+        requests.exceptions.ConnectionError("refused"),
+        requests.exceptions.TooManyRedirects("no"),
+        KeyError("data"),
+        TypeError("odd"),
+    ],
+)
+def test_everything_else_says_nothing(error: Exception) -> None:
+    outcome = outcome_of_error(error)
+    assert isinstance(outcome, Ambiguous)
+    assert (outcome.code, outcome.refused) == (NO_ANSWER, False)
