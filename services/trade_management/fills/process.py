@@ -19,6 +19,9 @@ from shared.outbox import Outbox
 from shared.process import Stop, health_server, stop_on_signals
 from shared.settings import Settings
 
+DEAD_LETTER_TIMEOUT_MS = 10_000
+"""Shorter than the flush waits, so that a flush always learns what became of every dead letter."""
+
 
 def main(settings: Settings) -> None:
     """Close trades by their fills until SIGTERM or SIGINT."""
@@ -43,7 +46,7 @@ def fill_consumer(settings: Settings, engine: Engine, health: Health, clock: Clo
         Outbox(topics, clock),
         clock,
         TradeManagementService(clock),
-        DeadLetters(open_producer(settings)),
+        DeadLetters(open_producer(settings, message_timeout_ms=DEAD_LETTER_TIMEOUT_MS)),
     )
     consumer = open_consumer(settings, CONSUMER)
     return FillConsumer(consumer, topics.on_cluster(EXIT_INTENTS), batches, health, clock, stop)
