@@ -6,10 +6,15 @@ import sys
 from typing import NoReturn
 
 from services.cli import (
+    check_command,
     demo_command,
     exits_commands,
+    forward_command,
+    health_command,
     migrate_commands,
+    provision_command,
     run_command,
+    secrets_commands,
     stack_commands,
     ticks_commands,
     tokens_commands,
@@ -27,9 +32,14 @@ app = new_app("Exits of open trades, made as safe as entries.")
 stack_commands.add_to(app)
 run_command.add_to(app)
 demo_command.add_to(app)
+check_command.add_to(app)
+health_command.add_to(app)
+forward_command.add_to(app)
+provision_command.add_to(app)
 app.add_typer(migrate_commands.app, name="migrate")
 app.add_typer(topics_commands.app, name="topics")
 app.add_typer(tokens_commands.app, name="tokens")
+app.add_typer(secrets_commands.app, name="secrets")
 app.add_typer(trades_commands.app, name="trades")
 app.add_typer(exits_commands.app, name="exits")
 app.add_typer(ticks_commands.app, name="ticks")

@@ -13,10 +13,14 @@ from services.cli.command_line import AsJson, DataDir, examples, new_app
 from services.cli.database_urls import administered_stack, migrator_url
 from services.cli.output import note, show_json
 from shared.db import open_engine
+from shared.errors import ConfigurationError
 from shared.http.auth import Scope, store_token
 from shared.ids import new_secret
 from shared.migrations import HISTORIES
 from shared.settings import load_settings
+
+LEAST_LENGTH = 32
+"""Characters of a token that is brought along: it is kept as a bare hash, so it must be long."""
 
 app = new_app("Tokens for the HTTP APIs.")
 
@@ -33,6 +37,9 @@ def group() -> None:
 def create(
     name: Annotated[str, typer.Argument(help="Who it is for; shown in the audit log.")],
     scope: Annotated[list[Scope], typer.Option(help="What it may do; repeatable.")],
+    from_file: Annotated[
+        Path | None, typer.Option(help="Store the token in this file instead of a new one; it is not printed.")
+    ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -40,14 +47,26 @@ def create(
 
     Needs the migrator's credentials. A token of the same name stops working.
     """
-    token = new_secret()
+    token = new_secret() if from_file is None else _read(from_file)
     for history, url in _databases(data_dir).items():
         _store(history, url, token, name, scope)
-    if as_json:
+    if from_file is not None:
+        print(f"stored the token of {name}")
+    elif as_json:
         show_json({"name": name, "scopes": [each.value for each in scope], "token": token})
     else:
         note("keep it now, it is not shown again:")
         print(token)
+
+
+def _read(file: Path) -> str:
+    try:
+        token = file.read_text().strip()
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {file}: {error.strerror}") from error
+    if len(token) < LEAST_LENGTH:
+        raise ConfigurationError(f"the token in {file} is shorter than {LEAST_LENGTH} characters")
+    return token
 
 
 def _databases(data_dir: Path | None) -> dict[str, str]:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from services.cli.invariants.broker_books import check_broker_books, read_broker_books
+from services.cli.invariants.broker_books import BrokerBooks, check_broker_books, read_broker_books
 from services.cli.invariants.closures import check_closures
 from services.cli.invariants.effects import check_effects
 from services.cli.invariants.exit_books import read_exit_books
 from services.cli.invariants.finding import Finding
 from services.cli.invariants.intents import check_one_exit, check_outcomes, check_signals
-from services.cli.invariants.kafka_log import read_log
-from services.cli.invariants.outbox_rows import read_outbox
+from services.cli.invariants.kafka_log import LogRecord, read_log
+from services.cli.invariants.outbox_rows import OutboxRow, read_outbox
 from services.cli.invariants.publication import check_publication
 from services.cli.invariants.trade_books import read_trade_books
 from services.cli.invariants.writers import check_writers
@@ -50,26 +50,37 @@ class SystemUnderCheck:
 
 
 def check(system: SystemUnderCheck, clock: Clock) -> list[Finding]:
-    """A finding for each rule, in their order."""
+    """A finding for each rule."""
     with (
-        _reading(system.exit_database_url, EXIT_QUALIFICATION) as exit_side,
-        _reading(system.trade_database_url, TRADE_MANAGEMENT) as trade_side,
+        reading(system.exit_database_url, EXIT_QUALIFICATION) as exit_side,
+        reading(system.trade_database_url, TRADE_MANAGEMENT) as trade_side,
     ):
+        # The rows before the log: what is published meanwhile is then a record too many, not a row too many.
         rows = [*read_outbox(exit_side), *read_outbox(trade_side)]
-        exits, trades = read_exit_books(exit_side), read_trade_books(trade_side)
         log = read_log(system.settings, clock)
-        found = [
-            check_signals(exit_side),
-            check_publication(rows, log),
-            check_closures(trades, exits),
-            check_one_exit(exit_side),
-            check_effects(trades, log),
-            check_outcomes(exit_side),
-            check_writers(trade_side),
-        ]
-    if system.broker_url:
-        found.append(check_broker_books(read_broker_books(system.broker_url, system.broker_credentials), exits))
-    return found
+        broker = read_broker_books(system.broker_url, system.broker_credentials) if system.broker_url else None
+        return judge(exit_side, trade_side, rows, log, broker)
+
+
+def judge(
+    exit_side: Connection,
+    trade_side: Connection,
+    rows: Sequence[OutboxRow],
+    log: Sequence[LogRecord],
+    broker: BrokerBooks | None,
+) -> list[Finding]:
+    """A finding for each rule, in their order; the broker's books are left out if there are none."""
+    exits, trades = read_exit_books(exit_side), read_trade_books(trade_side)
+    found = [
+        check_signals(exit_side),
+        check_publication(rows, log),
+        check_closures(trades, exits),
+        check_one_exit(exit_side),
+        check_effects(trades, log),
+        check_outcomes(exit_side),
+        check_writers(trade_side),
+    ]
+    return found if broker is None else [*found, check_broker_books(broker, exits)]
 
 
 def check_once_settled(system: SystemUnderCheck, clock: Clock, limit_s: float) -> list[Finding]:
@@ -83,7 +94,7 @@ def check_once_settled(system: SystemUnderCheck, clock: Clock, limit_s: float) -
 
 
 @contextmanager
-def _reading(url: str, schema: str) -> Iterator[Connection]:
+def reading(url: str, schema: str) -> Iterator[Connection]:
     """One snapshot of a schema for all statements."""
     engine = open_engine(url, schema, application="exitflow-invariants")
     try:

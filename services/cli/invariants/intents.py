@@ -31,12 +31,12 @@ HAVING count(*) > 1
 UNCLEAR_OUTCOMES = text("""
 -- invariants.unclear_outcomes: what was sent must come to rest, and its fills must add up
 WITH filled AS (
-  SELECT intent_id, sum(quantity) AS quantity, round(sum(quantity * price) / sum(quantity), 4) AS average_price,
-         bool_and(f.trade_id = i.trade_id) AS same_trade
-    FROM exit_fills f JOIN exit_intents i USING (intent_id, trade_id) GROUP BY intent_id
+  SELECT intent_id, trade_id, sum(quantity) AS quantity,
+         round(sum(quantity * price) / sum(quantity), 4) AS average_price
+    FROM exit_fills GROUP BY intent_id, trade_id
 ), told AS (
   SELECT i.*, coalesce(f.quantity, 0) AS summed, f.average_price AS recomputed
-    FROM exit_intents i LEFT JOIN filled f USING (intent_id)
+    FROM exit_intents i LEFT JOIN filled f USING (intent_id, trade_id)
 )
 SELECT format('intent %s is %s', intent_id, status) FROM told WHERE status IN ('SUBMITTING', 'UNKNOWN')
 UNION ALL

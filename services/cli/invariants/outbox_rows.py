@@ -10,10 +10,6 @@ ROWS = text("""
 -- invariants.outbox_rows
 SELECT event_id::text AS event_id, topic, key, sequence, sha256(payload) AS payload_hash FROM outbox_event
 """)
-PARKED = text("""
--- invariants.parked
-SELECT event_id::text FROM outbox_parked
-""")
 
 
 @dataclass(frozen=True)
@@ -33,8 +29,3 @@ def read_outbox(connection: Connection) -> list[OutboxRow]:
         OutboxRow(row.event_id, row.topic, row.key, row.sequence, bytes(row.payload_hash))
         for row in connection.execute(ROWS)
     ]
-
-
-def read_parked(connection: Connection) -> set[str]:
-    """Events that wait for an operator."""
-    return set(connection.execute(PARKED).scalars())

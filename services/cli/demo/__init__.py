@@ -1,0 +1,1 @@
+"""`make demo`: a whole market on an embedded stack."""

@@ -1,0 +1,45 @@
+"""`exitflow secrets write`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy.local.databases import DATABASE, Databases, embedded_databases, role_passwords
+from services.cli.command_line import examples, new_app
+from services.cli.secret_files import ContainerCredentials, lay_out, secret_files
+from shared.roles import with_role
+from shared.settings import load_settings
+
+SUPERUSER = "postgres"
+
+app = new_app("The secrets of a system in containers.")
+
+
+@app.callback()
+def group() -> None:
+    """The secrets of a system in containers."""
+
+
+@app.command("write", epilog=examples("secrets write --kept /secrets/kept/secrets.json --to /secrets"))
+def write(
+    kept: Annotated[Path, typer.Option(help="File that keeps them; made if it is not there.")],
+    to: Annotated[Path, typer.Option(help="Has a directory for each service.")],
+    server: Annotated[str, typer.Option(help="host:port of PostgreSQL, unless EXITFLOW_ADMIN_DATABASE_URL is set.")] = (
+        "postgres:5432"
+    ),
+) -> None:
+    """Make passwords and tokens once, and give each service the files with its own. Repeating it is harmless."""
+    credentials = ContainerCredentials.of(kept)
+    changed = lay_out(secret_files(_databases(server, credentials), credentials), to)
+    print(f"secrets: {len(changed)} files written" + (f": {', '.join(changed)}" if changed else ""))
+
+
+def _databases(server: str, credentials: ContainerCredentials) -> Databases:
+    admin = load_settings().admin_database_url
+    if admin is not None:
+        return Databases(admin.get_secret_value(), admin.get_secret_value(), role_passwords(credentials))
+    url = with_role(f"postgresql://{server}/{DATABASE}", SUPERUSER, credentials.postgres_password)
+    return embedded_databases(url, credentials)
