@@ -39,7 +39,7 @@ class Databases:
 def embedded_databases(server_admin_url: str, credentials: Credentials) -> Databases:
     """Both schemas in one database of the embedded server."""
     url = urlsplit(server_admin_url)._replace(path=f"/{DATABASE}").geturl()
-    return Databases(url, url, _passwords(credentials))
+    return Databases(url, url, role_passwords(credentials))
 
 
 def external_databases(settings: Settings, credentials: Credentials) -> Databases | None:
@@ -60,7 +60,7 @@ def external_databases(settings: Settings, credentials: Credentials) -> Database
         )
     admin = make_url(settings.admin_database_url.get_secret_value())
     passwords = {
-        **_passwords(credentials),
+        **role_passwords(credentials),
         **_chosen(roles.MIGRATOR, settings.migrator_role_password),
         **_chosen(roles.RELAY, settings.relay_role_password),
         roles.EXIT: str(exit_url.password),
@@ -80,7 +80,8 @@ def make_database(server_admin_url: str, *, anew: bool) -> None:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
 
 
-def _passwords(credentials: Credentials) -> dict[str, str]:
+def role_passwords(credentials: Credentials) -> dict[str, str]:
+    """The password of each role."""
     return {
         roles.MIGRATOR: credentials.migrator_password,
         roles.EXIT: credentials.exit_password,

@@ -19,10 +19,11 @@ from deploy.local.ports import PortBook
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process_book import SUPERVISOR, Entry, end_leftovers, entry_of, write_processes
 from deploy.local.provision import provision
+from deploy.local.secret_settings import RELAYS, WORKERS
 from deploy.local.stack_file import write_stack
 from deploy.local.supervisor import Supervisor
 from deploy.local.tansu import Tansu
-from deploy.local.wiring import RELAYS, WORKERS, Wiring, chosen
+from deploy.local.wiring import Wiring, chosen
 from shared.errors import ConfigurationError, Unavailable
 from shared.settings import Settings, load_settings
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.private_files import write_private
-from deploy.local.wiring import EXIT_API, PAPER_BROKER, TRADE_API, Wiring
+from deploy.local.secret_settings import EXIT_API, PAPER_BROKER, TRADE_API
+from deploy.local.wiring import Wiring
 from shared import roles
 from shared.errors import NotFound
 

@@ -10,22 +10,10 @@ from deploy.local.credentials import Credentials
 from deploy.local.data_directory import DataDirectory
 from deploy.local.databases import Databases
 from deploy.local.ports import LOOPBACK, PortBook
+from deploy.local.secret_settings import PAPER_BROKER, SERVICES, secret_settings
 from deploy.local.service_process import ServiceProcess
-from shared import roles
 from shared.errors import ConfigurationError
 from shared.settings import PREFIX
-
-PAPER_BROKER = "paper-broker"
-EXIT_API = "exit-api"
-TRADE_API = "trade-api"
-RELAY = "relay"
-_EXIT_WORKERS = ("exit-ticks", "exit-orders", EXIT_API)
-_TRADE_WORKERS = ("trade-fills", TRADE_API)
-
-RELAYS = (RELAY,)
-"""They stop after the others, so that what those wrote last is still published."""
-WORKERS = (PAPER_BROKER, *_TRADE_WORKERS, *_EXIT_WORKERS)
-SERVICES = (*RELAYS, *WORKERS)
 
 # What a caller may set for all processes; the rest is the stack's to say, or a secret of one of them.
 _OURS = frozenset(
@@ -70,30 +58,14 @@ class Wiring:
         return {
             **_tuning(os.environ),
             f"{PREFIX}KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
-            **self._database_settings(service),
-            **self._broker_settings(service),
+            **secret_settings(service, self.databases, self.credentials),
+            **self._places(service),
         }
 
-    def _database_settings(self, service: str) -> dict[str, str]:
-        exit_setting, trade_setting = f"{PREFIX}EXIT_DATABASE_URL", f"{PREFIX}TRADE_DATABASE_URL"
-        if service in _EXIT_WORKERS:
-            return {exit_setting: self.databases.exit_url(roles.EXIT)}
-        if service in _TRADE_WORKERS:
-            return {trade_setting: self.databases.trade_url(roles.TRADE)}
-        if service == RELAY:
-            return {
-                exit_setting: self.databases.exit_url(roles.RELAY),
-                trade_setting: self.databases.trade_url(roles.RELAY),
-            }
-        return {}
-
-    def _broker_settings(self, service: str) -> dict[str, str]:
-        settings = {}
-        if service in ("exit-orders", EXIT_API, PAPER_BROKER):
-            settings[f"{PREFIX}BROKER_CREDENTIALS"] = self.credentials.broker_credentials()
+    def _places(self, service: str) -> dict[str, str]:
         if service == PAPER_BROKER:
-            settings[f"{PREFIX}PAPER_BROKER_DIR"] = str(self.directory.paper_broker)
-        return settings
+            return {f"{PREFIX}PAPER_BROKER_DIR": str(self.directory.paper_broker)}
+        return {}
 
     def process(self, service: str) -> ServiceProcess:
         """The service as a process that can be started."""

@@ -10,7 +10,8 @@ from deploy.local.credentials import Credentials
 from deploy.local.data_directory import DataDirectory
 from deploy.local.databases import embedded_databases
 from deploy.local.ports import PortBook
-from deploy.local.wiring import SERVICES, Wiring, chosen
+from deploy.local.secret_settings import SERVICES
+from deploy.local.wiring import Wiring, chosen
 from shared.errors import ConfigurationError
 
 EXIT_URL, TRADE_URL = "EXITFLOW_EXIT_DATABASE_URL", "EXITFLOW_TRADE_DATABASE_URL"
