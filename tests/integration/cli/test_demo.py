@@ -1,0 +1,135 @@
+"""`exitflow demo`, and the commands on the stack that it plays on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import wanted_kafka
+from tests.support.servers import server_directory
+from tests.unit.cli.results import Result
+
+Exitflow = Callable[..., Result]
+LIMIT_S = 200
+
+
+def run_apart(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """`exitflow` in a process of its own, as the stack's parent must be."""
+    return subprocess.run(
+        [sys.executable, "-m", "services.cli.main", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+        env={**os.environ},
+    )
+
+
+@pytest.fixture(scope="module")
+def data_dir() -> Iterator[str]:
+    """A stack that runs for the module's tests."""
+    with server_directory("cli") as directory, running_stack(str(directory / "stack")) as running:
+        yield running
+
+
+@contextmanager
+def running_stack(directory: str) -> Iterator[str]:
+    """A stack, stopped afterwards."""
+    started = run_apart("up", "--detach", "--data-dir", directory, "--kafka", wanted_kafka().value)
+    try:
+        assert started.returncode == 0, started.stderr
+        yield directory
+    finally:
+        assert run_apart("down", "--data-dir", directory).returncode == 0
+
+
+def test_the_demo_closes_every_trade_and_everything_holds(data_dir: str) -> None:
+    ended = run_apart("demo", "--trades", "40", "--symbols", "4", "--data-dir", data_dir, "--json")
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(ended.stdout)
+    assert len(told["trades"]) == 40
+    assert all(trade["status"] == "CLOSED" for trade in told["trades"])
+    assert [each["invariant"] for each in told["invariants"]] == ["1", "2", "3", "4", "5", "6", "7", "B"]
+    assert all(each["holds"] and each["checked"] > 0 for each in told["invariants"])
+    assert sum(float(trade["net_pnl"]) for trade in told["trades"]) == pytest.approx(float(told["totals"]["net_pnl"]))
+
+
+def test_a_trade_opened_and_forced_out_from_the_command_line(data_dir: str, exitflow: Exitflow) -> None:
+    at = ("--data-dir", data_dir, "--json")
+    assert exitflow("ticks", "send", "NSE:WIPRO", "500", *at).status == 0
+    opened = exitflow("trades", "open", "NSE:WIPRO", "LONG", "10", "--entry", "500", "--stop-loss", "450", *at)
+    assert opened.status == 0, opened.err
+    trade_id = json.loads(opened.out)["trade_id"]
+    shown = exitflow("trades", "show", trade_id, "--timeline", *at)
+    assert json.loads(shown.out)["timeline"][0]["kind"] == "OPENED"
+    intent = force(exitflow, trade_id, at)
+    assert intent["exit_reason"] == "MANUAL"
+    assert json.loads(exitflow("exits", "show", str(intent["intent_id"]), *at).out)["trade_id"] == trade_id
+    assert exitflow("exits", "pending", *at).status == 0
+    assert trade_id in exitflow("trades", "list", "--symbol", "NSE:WIPRO", "--data-dir", data_dir).out
+
+
+def force(exitflow: Exitflow, trade_id: str, at: tuple[str, ...]) -> dict[str, object]:
+    """A manual exit, tried until the trade is known on the exit side."""
+    for _ in range(50):
+        forced = exitflow("exits", "force", trade_id, "--note", "a test", *at)
+        if forced.status == 0:
+            intent: dict[str, object] = json.loads(forced.out)
+            return intent
+        assert "404" in forced.err, forced.err
+    raise AssertionError("the trade did not reach the exit side")
+
+
+def test_the_same_key_opens_one_trade(data_dir: str, exitflow: Exitflow) -> None:
+    form = ("NSE:TITAN", "LONG", "10", "--entry", "500", "--target", "600", "--key", "once")
+    first, second = (exitflow("trades", "open", *form, "--data-dir", data_dir, "--json") for _ in range(2))
+    assert json.loads(first.out) == json.loads(second.out)
+    other = exitflow("trades", "open", *form, "--broker", "other", "--data-dir", data_dir)
+    assert other.status == 1
+    assert "409 idempotency_key_reused" in other.err
+
+
+def test_a_trade_that_cannot_be_is_refused_in_one_line(data_dir: str, exitflow: Exitflow) -> None:
+    refused = exitflow(
+        "trades", "open", "NSE:TITAN", "LONG", "10", "--entry", "500", "--target", "400", "--data-dir", data_dir
+    )
+    assert refused.status == 1
+    assert "target" in refused.err
+    assert refused.err.count("\n") == 1
+
+
+def test_switches_are_shown_and_set(data_dir: str, exitflow: Exitflow) -> None:
+    at = ("--data-dir", data_dir, "--json")
+    assert json.loads(exitflow("exits", "kill-switch", "ENTRIES_ONLY", "--reason", "a test", *at).out)["mode"] == (
+        "ENTRIES_ONLY"
+    )
+    assert json.loads(exitflow("exits", "kill-switch", "OFF", "--reason", "a test", *at).out)["mode"] == "OFF"
+    limited = ("exits", "rollout", "limited", "--symbol", "NSE:INFY", "--reason", "a test")
+    assert json.loads(exitflow(*limited, *at).out)["symbols"] == ["NSE:INFY"]
+    assert json.loads(exitflow("exits", "rollout", "full", "--reason", "a test", *at).out)["mode"] == "full"
+
+
+def test_a_token_made_for_reading_cannot_open_trades(
+    data_dir: str, exitflow: Exitflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = json.loads(exitflow("tokens", "create", "reader", "--scope", "read", "--data-dir", data_dir, "--json").out)
+    stack = json.loads((Path(data_dir) / "stack.json").read_text())
+    monkeypatch.setenv("EXITFLOW_TRADE_API_URL", stack["trade_api"])
+    monkeypatch.setenv("EXITFLOW_PUBLIC_TOKEN", made["token"])
+    assert exitflow("trades", "list").status == 0
+    refused = exitflow("trades", "open", "NSE:INFY", "LONG", "1", "--entry", "1", "--target", "2")
+    assert (refused.status, "403 forbidden" in refused.err) == (1, True)
+
+
+def test_the_status_shows_every_process_ready(data_dir: str, exitflow: Exitflow) -> None:
+    shown = exitflow("status", "--data-dir", data_dir, "--json")
+    assert shown.status == 0
+    names = {process["name"] for process in json.loads(shown.out)["processes"]}
+    assert {"postgres", "kafka", "relay", "exit-ticks", "exit-orders", "trade-fills"} <= names
