@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, select, text
 
 from services.trade_management.domain.charges import Charge, Leg, Lines, charged_as
 from services.trade_management.domain.closure import Closure
@@ -15,8 +16,27 @@ from shared.clock import trading_day
 from shared.contracts.vocabulary import ExitReason, ProductType
 from shared.ids import new_id
 
+ADD = text("""
+-- trade_closures.add
+INSERT INTO trade_closures (closure_id, trade_id, nth, exit_intent_id, exit_reason, quantity, exit_price, gross_pnl,
+                            charges, net_pnl, final, closed_at)
+SELECT * FROM unnest(CAST(:closure_id AS uuid[]), CAST(:trade_id AS uuid[]), CAST(:nth AS smallint[]),
+                     CAST(:exit_intent_id AS uuid[]), CAST(:exit_reason AS text[]), CAST(:quantity AS bigint[]),
+                     CAST(:exit_price AS numeric[]), CAST(:gross_pnl AS numeric[]), CAST(:charges AS numeric[]),
+                     CAST(:net_pnl AS numeric[]), CAST(:final AS boolean[]), CAST(:closed_at AS timestamptz[]))
+""")
+
+ADD_LINES = text("""
+-- charge_lines.add
+INSERT INTO charge_lines (closure_id, leg, charge, amount)
+SELECT * FROM unnest(CAST(:closure_id AS uuid[]), CAST(:leg AS text[]), CAST(:charge AS text[]),
+                     CAST(:amount AS numeric[]))
+""")
+
 _STORED = ("nth", "exit_intent_id", "exit_reason", "quantity", "exit_price", "gross_pnl", "charges", "net_pnl",
            "final", "closed_at")  # fmt: skip
+
+_LINE = ("closure_id", "leg", "charge", "amount")
 
 
 class TradeClosureRepository:
@@ -58,14 +78,16 @@ class TradeClosureRepository:
         made = [(new_id(), trade_id, closure) for trade_id, closure in closures]
         if not made:
             return
-        rows = [
-            {"closure_id": closure_id, "trade_id": trade_id, **{name: getattr(closure, name) for name in _STORED}}
-            for closure_id, trade_id, closure in made
-        ]
-        self._connection.execute(insert(TradeClosureRow).values(rows))
+        ids: dict[str, list[Any]] = {
+            "closure_id": [closure_id for closure_id, _, _ in made],
+            "trade_id": [trade_id for _, trade_id, _ in made],
+        }
+        stored = {name: [getattr(closure, name) for _, _, closure in made] for name in _STORED}
+        self._connection.execute(ADD, ids | stored)
         lines = [line for closure_id, _, closure in made for line in _lines(closure_id, closure)]
         if lines:
-            self._connection.execute(insert(ChargeLineRow).values(lines))
+            columns = zip(_LINE, map(list, zip(*lines, strict=True)), strict=True)
+            self._connection.execute(ADD_LINES, dict(columns))
 
 
 def _closure(values: dict[str, Any]) -> Closure:
@@ -74,9 +96,7 @@ def _closure(values: dict[str, Any]) -> Closure:
     return Closure(**{**values, "exit_reason": ExitReason(values["exit_reason"])}, charged_as=product)
 
 
-def _lines(closure_id: UUID, closure: Closure) -> list[dict[str, Any]]:
+def _lines(closure_id: UUID, closure: Closure) -> list[tuple[UUID, Leg, Charge, Decimal]]:
     return [
-        {"closure_id": closure_id, "leg": leg, "charge": charge, "amount": amount}
-        for leg, lines in closure.lines.items()
-        for charge, amount in lines.items()
+        (closure_id, leg, charge, amount) for leg, of_leg in closure.lines.items() for charge, amount in of_leg.items()
     ]
