@@ -11,7 +11,7 @@ from datetime import datetime
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
 from services.exit_qualification.domain.outcome import OrderState
-from services.exit_qualification.orders.absence import Absence, judge_absence
+from services.exit_qualification.orders.absence import Absence, judge_absence, same_books
 from services.exit_qualification.orders.broker_books import BrokerBooks, Sighting, read_books
 from services.exit_qualification.orders.broker_port import BrokerPort, Brokers, BrokerUnavailable
 from services.exit_qualification.orders.order_metrics import OLDEST_UNKNOWN_SECONDS, UNDECIDABLE, count_events
@@ -21,7 +21,6 @@ from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.switches import SwitchRepository, UserBroker
-from shared.clock import trading_day
 from shared.contracts.vocabulary import IntentStatus
 from shared.errors import StaleVersion
 from shared.failpoints import Failpoint, failpoint
@@ -202,4 +201,4 @@ def _gauge(at_broker: Iterable[ExitIntent], now: datetime) -> None:
     sent = [(intent.status, intent.submitted_at) for intent in at_broker if intent.submitted_at is not None]
     ages = [(now - at).total_seconds() for status, at in sent if status is IntentStatus.UNKNOWN]
     OLDEST_UNKNOWN_SECONDS.set(max(ages, default=0.0))
-    UNDECIDABLE.set(sum(trading_day(at) != trading_day(now) for _, at in sent))
+    UNDECIDABLE.set(sum(not same_books(at, now) for _, at in sent))

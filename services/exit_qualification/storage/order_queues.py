@@ -58,10 +58,10 @@ SELECT {_COLUMNS} FROM exit_intents i
  LIMIT :limit
 """)  # noqa: S608  # the columns of our own mapping
 ENDED_TODAY = text(f"""
--- exit_intents.ended_today: sent on this trading day and ended short, so that fills may still come
+-- exit_intents.ended_today: sent since the broker's books began at 06:00 and ended short: fills may still come
 SELECT {_COLUMNS} FROM exit_intents i
  WHERE i.status IN ('CANCELLED', 'FAILED') AND i.deleted_at IS NULL
-   AND i.submitted_at >= date_trunc('day', clock_timestamp(), 'Asia/Kolkata')
+   AND i.submitted_at >= date_trunc('day', clock_timestamp() - interval '6 hours', 'Asia/Kolkata') + interval '6 hours'
  ORDER BY i.ended_at DESC
  LIMIT :limit
 """)  # noqa: S608  # the columns of our own mapping
@@ -122,7 +122,7 @@ class OrderQueues:
         return self._intents(AT_BROKER)
 
     def ended_today(self) -> list[ExitIntent]:
-        """Intents sent today that ended without their whole quantity, latest first."""
+        """Intents in the broker's books of today that ended without their whole quantity, latest first."""
         return self._intents(ENDED_TODAY)
 
     def to_requalify(self) -> list[ExitIntent]:

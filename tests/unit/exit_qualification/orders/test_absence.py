@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -51,10 +52,14 @@ def test_on_a_later_trading_day_the_books_are_new_and_prove_nothing(intent: Exit
     assert judge_absence(intent, NOON + timedelta(days=1), TERMS) is Absence.BOOKS_ARE_NEW
 
 
-def test_a_trading_day_ends_at_midnight_in_india() -> None:
-    last_of_the_day = NOON.replace(hour=18, minute=29, second=59)
-    assert judge_absence(SILENT, last_of_the_day, TERMS) is Absence.FIRST
-    assert judge_absence(SILENT, last_of_the_day + timedelta(seconds=1), TERMS) is Absence.BOOKS_ARE_NEW
+@pytest.mark.parametrize(("hour", "minute"), [(18, 30), (0, 30)])
+def test_absence_proves_nothing_across_midnight_or_six_in_the_morning_in_india(hour: int, minute: int) -> None:
+    boundary = NOON.replace(hour=hour, minute=minute)
+    sent_at = boundary - timedelta(minutes=10)
+    intent = sent_intent(IntentStatus.UNKNOWN, claimed_until=sent_at)
+    sent_then = replace(intent, submitted_at=sent_at)
+    assert judge_absence(sent_then, boundary - MOMENT, TERMS) is Absence.FIRST
+    assert judge_absence(sent_then, boundary, TERMS) is Absence.BOOKS_ARE_NEW
 
 
 @pytest.mark.parametrize("status", [IntentStatus.SUBMITTING, IntentStatus.PLACED, IntentStatus.FAILED])
