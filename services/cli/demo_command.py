@@ -10,7 +10,9 @@ import typer
 
 from deploy.local.choice import KafkaChoice
 from services.cli.command_line import AsJson, examples
+from services.cli.target import Target
 from shared.clock import SystemClock
+from shared.settings import load_settings
 
 DemoDir = Annotated[
     Path | None,
@@ -32,6 +34,9 @@ def demo(
     trades: Annotated[int, typer.Option(help="Trades to open.", min=1)] = 200,
     symbols: Annotated[int, typer.Option(help="Symbols they are on.", min=1)] = 20,
     data_dir: DemoDir = None,
+    running: Annotated[
+        bool, typer.Option("--running", help="Play on the system that the EXITFLOW_ settings name; check it yourself.")
+    ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the temporary data directory.")] = False,
     kafka: Annotated[KafkaChoice, typer.Option(help="As for `exitflow up`.")] = KafkaChoice.AUTO,
     as_json: AsJson = False,
@@ -44,4 +49,6 @@ def demo(
     # What the embedded stack needs is not installed everywhere that this command line is.
     run = importlib.import_module("services.cli.demo.run")
     options = run.DemoOptions(seed, trades, symbols, data_dir, keep, kafka, as_json)
+    if running:
+        raise typer.Exit(run.run_demo_on(Target.of_settings(load_settings()), options, SystemClock()))
     raise typer.Exit(run.run_demo(options, SystemClock()))

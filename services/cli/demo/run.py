@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -19,6 +18,7 @@ from services.cli.demo.surroundings import data_directory, running_stack, system
 from services.cli.invariants.checker import check_once_settled
 from services.cli.invariants.finding import Finding
 from services.cli.output import note, show_json
+from services.cli.patient_api_client import PatientApiClient
 from services.cli.target import Target
 from services.cli.tick_sender import TickSender
 from shared.clock import Clock
@@ -56,16 +56,38 @@ def run_demo(options: DemoOptions, clock: Clock) -> int:
         data_directory(options.data_dir, keep=options.keep, say=note) as data_dir,
         running_stack(data_dir, options.kafka, note) as running,
     ):
-        trades = _play(scenario, running, clock)
+        target = Target.of_stack(running)
+        with ApiClient(target.trade_api, target.token) as api:
+            trades = _play(scenario, target, api, clock)
         findings = check_once_settled(system_under_check(data_dir, running), clock, SETTLE_LIMIT_S)
         _show(trades, findings, options.as_json)
     return _verdict(scenario, trades, findings)
 
 
-def _play(scenario: Scenario, running: dict[str, Any], clock: Clock) -> list[Json]:
-    target = Target.of_stack(running)
+def run_demo_on(target: Target, options: DemoOptions, clock: Clock) -> int:
+    """Play it on a system that runs elsewhere, whatever is killed there meanwhile; 0 if every trade was closed.
+
+    Whether everything holds is for `exitflow check` to say, which needs to read that system's databases.
+
+    Raises
+    ------
+    Unavailable
+        The system does not answer, not even after a while.
+    """
+    scenario = make_scenario(options.seed, options.trades, options.symbols)
+    with PatientApiClient(target.trade_api, target.token) as api:
+        trades = _play(scenario, target, api, clock)
+    if options.as_json:
+        show_json(trades_as_json(trades, []))
+    else:
+        show_trades(trades)
+    note(f"{len(trades)} of {len(scenario.trades)} trades closed; `exitflow check` says whether everything holds")
+    return 0 if len(trades) == len(scenario.trades) else 1
+
+
+def _play(scenario: Scenario, target: Target, api: ApiClient, clock: Clock) -> list[Json]:
     sender = TickSender(target.settings())
-    with ApiClient(target.trade_api, target.token) as api, _progress() as progress:
+    with _progress() as progress:
         session = DemoSession(scenario, api, sender, clock, STEP_S)
         count = len(scenario.trades)
         session.open_trades(_reporter(progress, progress.add_task("trades opened", total=count)))
