@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from services.outbox_relay.acknowledgements import Run
 from services.outbox_relay.records import AGE_S, ID, KEY, PAYLOAD, TOPIC, Row, headers_of_row
@@ -18,6 +18,10 @@ from shared.kafka import producer_config
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
+
+_client_log = logging.getLogger(f"{__name__}.librdkafka")
+# It warns at every start that the guarantee of no gaps is experimental.
+_client_log.addFilter(lambda record: not record.getMessage().startswith("CONFWARN"))
 
 STATISTICS_MS = 1000
 SILENCE_S = 5
@@ -50,7 +54,7 @@ class Publisher:
                 "stats_cb": self._on_statistics,
                 "error_cb": self._on_error,
             },
-            logger=log,
+            logger=_client_log,
         )
 
     @property
@@ -75,6 +79,8 @@ class Publisher:
                 sent += 1
         except BufferError:
             log.debug("the producer's queue is full")
+        except KafkaException as error:
+            raise _delivery_failed(error.args[0]) from error
         return sent
 
     def poll(self, wait_s: float = 0) -> None:
@@ -86,9 +92,12 @@ class Publisher:
             One of them was a failure.
         """
         before = self.in_flight
-        self._producer.poll(wait_s)
+        try:
+            self._producer.poll(wait_s)
+        except KafkaException as error:
+            self._on_failure(error.args[0])
         if self._failure is not None:
-            raise DeliveryFailed(f"Kafka refused an event: {self._failure.str()}")
+            raise _delivery_failed(self._failure)
         if self.in_flight < before:
             self._answered_at = self._clock.monotonic()
 
@@ -121,3 +130,7 @@ class Publisher:
         log.warning("Kafka: %s", error.str())
         if error.fatal():
             self._on_failure(error)
+
+
+def _delivery_failed(error: KafkaError) -> DeliveryFailed:
+    return DeliveryFailed(f"Kafka refused an event: {error.str()}")

@@ -72,6 +72,7 @@ class Session:
         self._meters = meters
         self._clock = clock
         self._in_flight_limit = pace.relay_batch_size
+        self._unrecorded = 0
         self._longest_run = max(1, min(LONGEST_RUN, pace.relay_batch_size // 4))
         self._drain_s = min(DRAIN_S, pace.relay_lease_s / 2)
         self._longest_wait_s = pace.relay_poll_max_ms / 1000
@@ -180,16 +181,18 @@ class Session:
         now_s = self._clock.monotonic()
         passed = [run for shard in self._held() for run in shard.acknowledgements.advance()]
         for run in passed:
+            self._unrecorded += run.events
             self._meters.acknowledged(run, now_s)
         if passed and self._publisher.in_flight:
             failpoint(Failpoint.RELAY_MID_BATCH)
 
     def _record_progress(self, *, everything: bool) -> None:
-        """Complete what is published; from time to time, or if told to, checkpoint what is not wholly so."""
+        """Complete what is published; checkpoint the rest from time to time, and before too much could repeat."""
         published = [s for s in self._held() if s.is_published()]
         partly = []
-        if everything or self._checkpoint.is_due():
+        if everything or self._unrecorded >= self._in_flight_limit // 2 or self._checkpoint.is_due():
             partly = [s for s in self._held() if s.has_progress() and not s.is_published()]
+            self._unrecorded = 0
         if not published and not partly:
             return
         failpoint(Failpoint.RELAY_AFTER_ACK)

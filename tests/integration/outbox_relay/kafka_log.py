@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from shared.kafka import headers_of, open_consumer
 from shared.settings import Settings
@@ -52,10 +53,16 @@ class KafkaLog:
 
     def to_the_end(self) -> list[Record]:
         """All records of the topic by now."""
-        ends = {p.partition: self._consumer.get_watermark_offsets(p, timeout=15)[1] for p in self._partitions}
+        ends = {p.partition: self._end(p) for p in self._partitions}
         while any(max(p.offset, 0) < ends[p.partition] for p in self._positions()):
             self._take(0.05)
         return self._records
+
+    @retry(stop=stop_after_delay(15), wait=wait_fixed(0.1), retry=retry_if_exception_type(KafkaException))
+    def _end(self, partition: TopicPartition) -> int:
+        """A topic that was just made has partitions without a leader for a while."""
+        _, end = self._consumer.get_watermark_offsets(partition, timeout=15)
+        return end
 
     def _positions(self) -> list[TopicPartition]:
         return self._consumer.position(self._partitions)

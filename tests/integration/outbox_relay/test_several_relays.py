@@ -1,0 +1,142 @@
+"""Relays share the shards, take over from one another, and never overwrite a new owner's progress."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+import psycopg
+import pytest
+
+from services.outbox_relay.connection import Connection, connect
+from services.outbox_relay.leases import Leases
+from services.outbox_relay.windows import Windows
+from shared.clock import SystemClock
+from shared.errors import ConfigurationError, Fenced
+from shared.ids import new_id
+from shared.settings import Settings
+from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
+from tests.integration.outbox_relay.relays import relay_process, running_relay, wait_until
+from tests.integration.outbox_relay.written import Writer
+from tests.support.servers import Database
+
+
+@pytest.fixture
+def connection(exit_relay: Settings) -> Iterator[Connection]:
+    """A connection as the relay has it."""
+    with closing(connect(exit_relay.require_exit_database(), "exit_qualification")) as opened:
+        yield opened
+
+
+def leases_of_another_relay(connection: Connection, lease_s: float = 10) -> Leases:
+    """A relay that only takes leases."""
+    leases = Leases(connection, SystemClock(), new_id(), lease_s)
+    leases.enlist()
+    return leases
+
+
+def test_two_relays_share_the_shards_and_keep_the_order_per_key(
+    writer: Writer, exit_relay: Settings, log: KafkaLog
+) -> None:
+    with running_relay(exit_relay):
+        wait_until(lambda: list(writer.owners().values()) == [64])
+        writing = threading.Thread(
+            target=writer.write_concurrently, kwargs={"seed": 11, "writers": 6, "transactions": 150, "keys": 40}
+        )
+        writing.start()
+        with running_relay(exit_relay):
+            wait_until(lambda: sorted(writer.owners().values()) == [32, 32])
+            writing.join()
+            records = log.wait_for(len(writer.committed()))
+        wait_until(lambda: list(writer.owners().values()) == [64])
+    assert_published_in_order(records, writer.committed())
+    assert len(records) == len(writer.committed()), "handing shards over repeats nothing"
+    assert writer.owners() == {None: 64}
+
+
+def test_sigterm_hands_over_at_once(writer: Writer, exit_relay: Settings, log: KafkaLog) -> None:
+    unhurried = exit_relay.model_copy(update={"relay_lease_s": 60.0})
+    with relay_process(unhurried) as process:
+        wait_until(lambda: list(writer.owners().values()) == [64])
+        writer.write("before")
+        log.wait_for(1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+    assert writer.owners() == {None: 64}
+    with running_relay(unhurried):
+        writer.write("after")
+        records = log.wait_for(2)
+    assert_published_in_order(records, writer.committed())
+    assert len(records) == 2
+
+
+def test_a_killed_relay_is_replaced_within_its_lease_and_a_second(
+    writer: Writer, exit_relay: Settings, log: KafkaLog
+) -> None:
+    with relay_process(exit_relay) as process:
+        wait_until(lambda: list(writer.owners().values()) == [64])
+        with running_relay(exit_relay):
+            wait_until(lambda: sorted(writer.owners().values()) == [32, 32])
+            process.send_signal(signal.SIGKILL)
+            writer.write(*[f"key-{n}" for n in range(300)])
+            took_s = wait_until(lambda: list(writer.owners().values()) == [64])
+            records = log.wait_for(300)
+    assert took_s < exit_relay.relay_lease_s + 1
+    assert_published_in_order(records, writer.committed())
+
+
+def test_paused_shards_are_let_go_and_not_taken(writer: Writer, exit_relay: Settings, database: Database) -> None:
+    with running_relay(exit_relay):
+        wait_until(lambda: list(writer.owners().values()) == [64])
+        with psycopg.connect(database.admin_url) as admin:
+            admin.execute("UPDATE exit_qualification.outbox_shard SET paused = true WHERE shard < 10")
+        wait_until(lambda: writer.owners()[None] == 10)
+        wait_until(lambda: sorted(writer.owners().values()) == [10, 54])
+
+
+def test_a_relay_that_lost_its_shards_can_neither_freeze_nor_checkpoint_nor_complete_nor_renew(
+    writer: Writer, connection: Connection
+) -> None:
+    late = leases_of_another_relay(connection, lease_s=0.001)
+    windows = Windows(connection)
+    frozen, idle = late.acquire(2)
+    writer.write(*[f"key-{n}" for n in range(1000)])
+    windows.open([frozen], windows.current_snapshot())
+    wait_until(lambda: leases_of_another_relay(connection).acquire(64) != [])
+    before = progress(connection)
+
+    frozen.acknowledgements.position = 10**9
+    with pytest.raises(Fenced):
+        windows.checkpoint([frozen])
+    with pytest.raises(Fenced):
+        windows.complete([frozen])
+    with pytest.raises(Fenced):
+        windows.open([idle], windows.current_snapshot())
+    with pytest.raises(Fenced):
+        late.renew()
+    late.release([frozen, idle])
+    assert progress(connection) == before
+
+
+def progress(connection: Connection) -> list[tuple[object, ...]]:
+    """Everything on record."""
+    return connection.execute("SELECT * FROM outbox_shard ORDER BY shard").fetchall()
+
+
+def test_a_lease_that_ran_out_is_not_worked_under(connection: Connection) -> None:
+    leases = leases_of_another_relay(connection, lease_s=0.001)
+    leases.acquire(1)
+    wait_until(lambda: leases.runs_out_at < SystemClock().monotonic())
+    with pytest.raises(Fenced):
+        leases.refuse_if_run_out()
+
+
+def test_progress_from_another_server_is_refused(connection: Connection, database: Database) -> None:
+    with psycopg.connect(database.admin_url) as admin:
+        admin.execute(
+            "UPDATE exit_qualification.outbox_shard SET snap = '900000000:900000000:'::pg_snapshot WHERE shard = 5"
+        )
+    with pytest.raises(ConfigurationError, match=r"shards \[5\].*exitflow outbox rebase"):
+        leases_of_another_relay(connection)

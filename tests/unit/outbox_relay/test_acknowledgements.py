@@ -1,0 +1,69 @@
+"""A shard is published up to the last event that is acknowledged together with all before it."""
+
+from __future__ import annotations
+
+from confluent_kafka import KafkaError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.outbox_relay.acknowledgements import Acknowledgements, Run
+
+
+def run_of(events: int, last_id: int, failures: list[KafkaError] | None = None) -> Run:
+    """A run of so many events up to this id."""
+    run = Run((failures if failures is not None else []).append, first_age_s=0, sent_at=0)
+    run.consists_of(events, last_id)
+    return run
+
+
+@st.composite
+def runs_and_reports(draw: st.DrawFn) -> tuple[list[list[int]], list[tuple[int, int]]]:
+    """Runs of ascending ids, and (run, id) of some of their events in any order."""
+    ids = sorted(draw(st.sets(st.integers(1, 10_000), max_size=60)))
+    runs: list[list[int]] = []
+    while ids:
+        length = draw(st.integers(1, 8))
+        runs.append(ids[:length])
+        ids = ids[length:]
+    events = [(n, event) for n, run in enumerate(runs) for event in run]
+    order = draw(st.permutations(events))
+    return runs, order[: draw(st.integers(0, len(order)))]
+
+
+@given(runs_and_reports())
+def test_the_position_never_passes_an_event_that_is_not_acknowledged(
+    example: tuple[list[list[int]], list[tuple[int, int]]],
+) -> None:
+    ids, reports = example
+    runs = [run_of(len(run), run[-1]) for run in ids]
+    acknowledgements = Acknowledgements(0)
+    for run in runs:
+        acknowledgements.expect(run)
+    reported: set[int] = set()
+    for n, event in reports:
+        runs[n].reported(None, None)
+        reported.add(event)
+        acknowledgements.advance()
+        assert acknowledgements.position == contiguous_prefix(ids, reported)
+    assert acknowledgements.awaits_any() == (len(reported) < sum(map(len, ids)))
+
+
+def contiguous_prefix(runs: list[list[int]], reported: set[int]) -> int:
+    """The last id of the last run such that it and all before it are reported; 0 if there is none."""
+    position = 0
+    for run in runs:
+        if not reported.issuperset(run):
+            break
+        position = run[-1]
+    return position
+
+
+def test_a_failed_report_acknowledges_nothing() -> None:
+    failures: list[KafkaError] = []
+    run = run_of(1, 7, failures)
+    acknowledgements = Acknowledgements(3)
+    acknowledgements.expect(run)
+    run.reported(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), None)
+    assert acknowledgements.advance() == []
+    assert acknowledgements.position == 3
+    assert [error.code() for error in failures] == [KafkaError.MSG_SIZE_TOO_LARGE]
