@@ -97,3 +97,12 @@ class OpenTradeRepository:
             )
         )
         return [open_trade(row) for row in rows]
+
+    def symbols_in(self, partitions: Sequence[int]) -> list[tuple[str, int]]:
+        """Every symbol with open trades in these partitions, with the partition they were projected on."""
+        rows = self._connection.execute(
+            select(OpenTradeRow.symbol, OpenTradeRow.partition)
+            .where(OpenTradeRow.partition == func.any(list(partitions)), OpenTradeRow.status == TradeStatus.OPEN)
+            .distinct()
+        )
+        return [(symbol, partition) for symbol, partition in rows]

@@ -12,7 +12,8 @@ from services.exit_qualification.domain.exit_signal_service import ExitSignalSer
 from services.exit_qualification.storage.tick_checkpoints import Checkpoint, TickCheckpointRepository
 from services.exit_qualification.ticks.batch import Layout
 from services.exit_qualification.ticks.engine_state import load_engine
-from services.exit_qualification.ticks.kafka_log import check_identity, start_offsets
+from services.exit_qualification.ticks.kafka_log import check_identity, explain_refusal, is_current, start_offsets
+from services.exit_qualification.ticks.tick_metrics import TICK_LAG
 from shared.errors import Unavailable
 from shared.failpoints import Failpoint, failpoint
 
@@ -37,6 +38,8 @@ class Assignment:
         Where each partition stands in the database; empty while partitions wait.
     engine:
         Holds the trades of exactly these partitions.
+    is_settled:
+        Whether everything that Kafka assigned is held, be it nothing.
     """
 
     def __init__(self, consumer: Consumer, admin: AdminClient, layout: Layout, database: Engine, owner: str) -> None:
@@ -46,6 +49,7 @@ class Assignment:
         self._database = database
         self._owner = owner
         self._waiting: list[int] | None = None
+        self.is_settled = False
         self.held: dict[int, Checkpoint] = {}
         self.engine = ExitSignalService()
 
@@ -67,15 +71,19 @@ class Assignment:
         ------
         LogIdentityChanged
             The stored offsets belong to another log.
+        NotAssignedTogether
+            The topics have grown since this worker joined.
         """
         partitions = self._waiting or []
+        if not is_current(self._admin, self._layout):
+            raise NotAssignedTogether("the number of partitions has changed; joining again")
         check_identity(self._admin, self._layout, self._database)
         with self._database.begin() as connection:
             # The claim waits for a transaction of the owner before: what is loaded after it is final.
             claimed = TickCheckpointRepository(connection).claim(partitions, self._owner)
             engine = load_engine(connection, partitions, self._layout)
         self._consumer.assign(start_offsets(self._consumer, self._layout, claimed))
-        self._waiting, self.held, self.engine = None, claimed, engine
+        self._waiting, self.held, self.engine, self.is_settled = None, claimed, engine, True
         log.info("judging %d partitions as %s", len(claimed), self._owner)
 
     def reload(self) -> None:
@@ -84,6 +92,19 @@ class Assignment:
             self._waiting = sorted(self.held)
         self._let_go()
         self._consumer.unassign()
+
+    def explain_refusal(self, topic: str, partition: int) -> None:
+        """Kafka has refused to read a partition where it stands.
+
+        Raises
+        ------
+        LogIdentityChanged, Unavailable
+            Why; nothing is raised, and nothing wrong, if the partition is not held any more.
+        """
+        if checkpoint := self.held.get(partition):
+            is_ticks = topic == self._layout.ticks
+            stored = checkpoint.tick_offset if is_ticks else checkpoint.trade_offset
+            explain_refusal(self._consumer, topic, partition, stored)
 
     def written(self, checkpoints: dict[int, Checkpoint]) -> None:
         """These checkpoints are committed."""
@@ -104,5 +125,7 @@ class Assignment:
         failpoint(Failpoint.TICKS_ON_REVOKE)
 
     def _let_go(self) -> None:
+        TICK_LAG.clear()
+        self.is_settled = False
         self.held = {}
         self.engine = ExitSignalService()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection
 
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
-from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
@@ -31,19 +30,20 @@ def load_engine(connection: Connection, partitions: Sequence[int], layout: Layou
     engine = ExitSignalService()
     for symbol in TickCheckpointRepository(connection).symbols(partitions):
         engine.restore_symbol(symbol.symbol, symbol.state)
-    trades = OpenTradeRepository(connection).open_in(partitions)
-    _require_same_layout(trades, set(partitions), layout)
-    for trade in trades:
+    open_trades = OpenTradeRepository(connection)
+    _require_same_layout(open_trades.symbols_in(partitions), layout)
+    for trade in open_trades.open_in(partitions):
         engine.add_trade(trade)
     for trade_id in ExitEpisodeRepository(connection).open_trades_with_episodes(partitions):
         engine.disarm(trade_id, ExitReason.MANUAL)
     return engine
 
 
-def _require_same_layout(trades: Sequence[OpenTrade], partitions: set[int], layout: Layout) -> None:
-    for trade in trades:
-        if home_partition(trade.symbol, layout.partitions) not in partitions:
+def _require_same_layout(symbols: Iterable[tuple[str, int]], layout: Layout) -> None:
+    for symbol, partition in symbols:
+        home = home_partition(symbol, layout.partitions)
+        if home != partition:
             raise ConfigurationError(
-                f"trade {trade.trade_id} on {trade.symbol} was projected under another number of partitions than "
-                f"the {layout.partitions} there are now; the number of partitions cannot change under open trades"
+                f"open trades on {symbol} were projected on partition {partition}, and with the {layout.partitions} "
+                f"partitions there are now it belongs on {home}: their number cannot change under open trades"
             )

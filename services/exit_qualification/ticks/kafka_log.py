@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import NoReturn
 
-from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 from sqlalchemy import Engine
 
@@ -14,7 +15,7 @@ from services.exit_qualification.storage.tick_checkpoints import Checkpoint
 from services.exit_qualification.ticks.batch import Layout
 from services.exit_qualification.ticks.tick_metrics import RECORDS_MISSED
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
-from shared.errors import ConfigurationError, LogIdentityChanged
+from shared.errors import ConfigurationError, LogIdentityChanged, Unavailable
 from shared.kafka import ADMIN_TIMEOUT_S, partition_counts
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ RESET_COMMAND = "exitflow ticks reset"
 
 
 def layout_of(admin: AdminClient, topics: TopicNames) -> Layout:
-    """The two topics on the cluster.
+    """The two topics on the cluster of an environment.
 
     Raises
     ------
@@ -33,7 +34,15 @@ def layout_of(admin: AdminClient, topics: TopicNames) -> Layout:
     KafkaException
         The cluster does not answer.
     """
-    ticks, trades = topics.on_cluster(MARKET_TICKS), topics.on_cluster(TRADES)
+    return _layout(admin, topics.on_cluster(MARKET_TICKS), topics.on_cluster(TRADES))
+
+
+def is_current(admin: AdminClient, layout: Layout) -> bool:
+    """Whether the topics still have as many partitions as the layout says; errors as of `layout_of`."""
+    return _layout(admin, layout.ticks, layout.trades) == layout
+
+
+def _layout(admin: AdminClient, ticks: str, trades: str) -> Layout:
     counts = partition_counts(admin, [ticks, trades])
     if counts[ticks] != counts[trades]:
         raise ConfigurationError(
@@ -76,12 +85,10 @@ def check_identity(admin: AdminClient, layout: Layout, database: Engine) -> None
 
 
 def start_offsets(consumer: Consumer, layout: Layout, checkpoints: Mapping[int, Checkpoint]) -> list[TopicPartition]:
-    """Where to read on in each partition of both topics.
+    """Where to read on in each partition of both topics: at the stored offset, or the earliest there is.
 
     Raises
     ------
-    LogIdentityChanged
-        A stored offset is beyond the end of the log.
     KafkaException
         The cluster does not answer.
     """
@@ -92,16 +99,29 @@ def start_offsets(consumer: Consumer, layout: Layout, checkpoints: Mapping[int, 
     ]
 
 
-def _start_offset(consumer: Consumer, topic: str, partition: int, stored: int) -> int:
-    bounds = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=ADMIN_TIMEOUT_S)
-    if bounds is None:
-        raise KafkaException(f"no offsets of {topic} partition {partition} within {ADMIN_TIMEOUT_S} s")
-    earliest, end = bounds
+def explain_refusal(consumer: Consumer, topic: str, partition: int, stored: int) -> NoReturn:
+    """Kafka has refused to read at a stored offset: say why.
+
+    Only a refusal is believed: not every broker tells the end of its log right.
+
+    Raises
+    ------
+    LogIdentityChanged
+        The offset is beyond the end of the log.
+    Unavailable
+        Retention has just removed it; starting anew finds the earliest there is.
+    """
+    _, end = _bounds(consumer, topic, partition)
     if stored > end:
         raise LogIdentityChanged(
             f"{topic} partition {partition} ends at {end} and {stored} was read before: records are gone; "
             f"`{RESET_COMMAND}` starts from the beginning of the log"
         )
+    raise Unavailable(f"{topic} partition {partition} has no offset {stored} any more")
+
+
+def _start_offset(consumer: Consumer, topic: str, partition: int, stored: int) -> int:
+    earliest, _ = _bounds(consumer, topic, partition)
     if 0 < stored < earliest:
         RECORDS_MISSED.labels(topic).inc(earliest - stored)
         log.error(
@@ -109,3 +129,12 @@ def _start_offset(consumer: Consumer, topic: str, partition: int, stored: int) -
             topic, partition, stored, earliest - 1, earliest,
         )  # fmt: skip
     return max(stored, earliest)
+
+
+def _bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    bounds: tuple[int, int] | None = consumer.get_watermark_offsets(
+        TopicPartition(topic, partition), timeout=ADMIN_TIMEOUT_S
+    )
+    if bounds is None:
+        raise Unavailable(f"no offsets of {topic} partition {partition} within {ADMIN_TIMEOUT_S} s")
+    return bounds

@@ -44,10 +44,6 @@ class LagReport:
         except KafkaException as error:
             self._health.problem(CONDITION, str(error))
 
-    def clear(self) -> None:
-        """Nothing is held any more."""
-        TICK_LAG.clear()
-
     def _report(self, held: Mapping[int, Checkpoint]) -> None:
         positions = []
         TICK_LAG.clear()

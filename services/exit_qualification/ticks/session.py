@@ -26,7 +26,7 @@ from services.exit_qualification.ticks.tick_metrics import (
     time_exits,
 )
 from shared.clock import Clock
-from shared.errors import ConfigurationError, ExitflowError, Fenced, Unavailable
+from shared.errors import ConfigurationError, ExitflowError, Fenced
 from shared.health import Health
 from shared.process import Stop
 from shared.settings import Settings
@@ -106,12 +106,13 @@ class TickSession:
             self._take(messages)
         if self._around.clock.monotonic() >= self._next_rearm_s:
             self._rearm(REARM_LIMIT)
-        self._lag.report(self._assignment.held, quiet=not messages)
+        if self._assignment.is_settled:
+            self._lag.report(self._assignment.held, quiet=not messages)
 
     def _poll(self) -> list[Message]:
         settings = self._around.settings
         messages = self._consumer.consume(settings.tick_batch_size, settings.tick_poll_ms / 1000)
-        return [message for message in messages if _carries_record(message)]
+        return [message for message in messages if self._carries_record(message)]
 
     def _take_up(self) -> None:
         self._assignment.take_up()
@@ -154,14 +155,13 @@ class TickSession:
         self._assignment.reload()
         self._back_off.wait(stop)
 
-
-def _carries_record(message: Message) -> bool:
-    error = message.error()
-    if error is None:
-        return True
-    if error.code() == KafkaError._AUTO_OFFSET_RESET:
-        raise Unavailable(f"Kafka: {error.str()}")
-    if error.retriable() or error.code() in _PASSING:
-        log.info("Kafka: %s", error.str())
-        return False
-    raise KafkaException(error)
+    def _carries_record(self, message: Message) -> bool:
+        error = message.error()
+        if error is None:
+            return True
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            self._assignment.explain_refusal(message.topic() or "", message.partition() or 0)
+        if error.retriable() or error.code() in _PASSING:
+            log.info("Kafka: %s", error.str())
+            return False
+        raise KafkaException(error)

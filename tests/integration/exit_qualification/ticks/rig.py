@@ -183,6 +183,10 @@ class ThreadWorker:
         if self.failures:
             raise self.failures[0]
 
+    def await_failure(self) -> None:
+        """Wait until it has given up."""
+        wait_until(lambda: bool(self.failures), "the worker has given up", JOIN_LIMIT_S)
+
 
 @contextmanager
 def running_worker(settings: Settings, *, ready: bool = True) -> Iterator[ThreadWorker]:

@@ -15,6 +15,7 @@ from shared.settings import Settings
 from tests.integration.exit_qualification.ticks.rig import Book, Market, running_worker
 from tests.support.servers import delete_topics
 from tests.support.trades import opened
+from tests.support.waiting import wait_until
 
 
 def _make_topics_again(settings: Settings, topics: TopicNames) -> None:
@@ -37,7 +38,7 @@ def test_topics_made_again_stop_the_worker_until_an_operator_resets(
         pytest.raises(LogIdentityChanged, match="exitflow ticks reset"),
         running_worker(settings, ready=False) as worker,
     ):
-        worker.await_ready()
+        worker.await_failure()
     assert book.tick_offset(market.partition()) == 1
 
     assert reset(settings, actor="somebody", reason="lost the disk") == settings.topic_partitions
@@ -47,12 +48,16 @@ def test_topics_made_again_stop_the_worker_until_an_operator_resets(
     assert (audited.actor, audited.reason) == ("somebody", "lost the disk")
 
 
+@pytest.mark.apache
 def test_an_offset_beyond_the_end_of_the_log_stops_the_worker(settings: Settings, market: Market, book: Book) -> None:
     with running_worker(settings):
         pass
     book.execute("UPDATE tick_partitions SET tick_offset = 5 WHERE partition = 0")
-    with pytest.raises(LogIdentityChanged, match="ends at 0 and 5 was read"), running_worker(settings) as worker:
-        worker.await_ready()
+    with (
+        pytest.raises(LogIdentityChanged, match="ends at 0 and 5 was read"),
+        running_worker(settings, ready=False) as worker,
+    ):
+        worker.await_failure()
 
 
 @pytest.mark.apache
@@ -94,8 +99,33 @@ def test_topics_with_unequal_partitions_are_refused(settings: Settings, market: 
     admin = open_admin(settings)
     for future in admin.create_partitions([grown]).values():
         future.result(15)
-    with pytest.raises(ConfigurationError, match="must have the same number"), running_worker(settings) as worker:
-        worker.await_ready()
+    wait_until(lambda: len(admin.list_topics().topics[market.ticks].partitions) > settings.topic_partitions, "it grows")
+    with (
+        pytest.raises(ConfigurationError, match="must have the same number"),
+        running_worker(settings, ready=False) as worker,
+    ):
+        worker.await_failure()
+
+
+@pytest.mark.apache
+def test_topics_that_both_grow_are_refused_while_trades_are_open_under_the_old_layout(
+    settings: Settings, market: Market, book: Book
+) -> None:
+    market.open(*(opened(symbol=f"NSE:S{number}") for number in range(20)))
+    with running_worker(settings):
+        book.await_trades(20)
+    admin = open_admin(settings)
+    wanted = settings.topic_partitions + 3
+    grown = [NewPartitions(topic, wanted) for topic in (market.ticks, market.trades)]
+    for future in admin.create_partitions(grown).values():
+        future.result(15)
+    both = (market.ticks, market.trades)
+    wait_until(lambda: all(len(admin.list_topics().topics[topic].partitions) == wanted for topic in both), "they grow")
+    with (
+        pytest.raises(ConfigurationError, match="cannot change under open trades"),
+        running_worker(settings, ready=False) as worker,
+    ):
+        worker.await_failure()
 
 
 def test_missing_topics_are_refused(settings: Settings, book: Book) -> None:
@@ -103,4 +133,4 @@ def test_missing_topics_are_refused(settings: Settings, book: Book) -> None:
         pytest.raises(ConfigurationError, match="exitflow topics create"),
         running_worker(settings, ready=False) as worker,
     ):
-        worker.await_ready()
+        worker.await_failure()
