@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 2.0
+STEADY_S = 2.0
+"""After a failure, a relay is ready again once a session lasted so long."""
+
 CALM_S = 10
 """A session that lasted so long makes the next pause the first again."""
 
@@ -56,6 +59,7 @@ class OutboxRelay:
         self._health = health
         self._meters = Meters(source.name)
         self._failing_since: datetime | None = None
+        self._began_at = clock.monotonic()
         self._pause_s = FIRST_PAUSE_S
 
     def run(self, stop: threading.Event) -> None:
@@ -67,7 +71,7 @@ class OutboxRelay:
             This relay must not run on this database as it is.
         """
         while not stop.is_set():
-            began_at = self._clock.monotonic()
+            self._began_at = self._clock.monotonic()
             try:
                 self._run_session(stop)
             except ConfigurationError:
@@ -80,7 +84,7 @@ class OutboxRelay:
                 self._failed(error.code, _first_line(error))
             else:
                 return
-            self._pause(stop, self._clock.monotonic() - began_at)
+            self._pause(stop)
 
     def _run_session(self, stop: threading.Event) -> None:
         with closing(connect(self._source.url, self._source.schema)) as connection:
@@ -94,6 +98,8 @@ class OutboxRelay:
             self._problem(f"Kafka does not answer since {rfc3339(silent_since.replace(microsecond=0))}")
             return
         if self._failing_since is not None:
+            if self._lasted_s() < STEADY_S:
+                return
             log.info("%s: at work again", self._source.condition)
         self._failing_since = None
         self._health.fine(self._source.condition)
@@ -107,8 +113,11 @@ class OutboxRelay:
     def _problem(self, what: str) -> None:
         self._health.problem(self._source.condition, what)
 
-    def _pause(self, stop: threading.Event, lasted_s: float) -> None:
-        if lasted_s > CALM_S:
+    def _lasted_s(self) -> float:
+        return self._clock.monotonic() - self._began_at
+
+    def _pause(self, stop: threading.Event) -> None:
+        if self._lasted_s() > CALM_S:
             self._pause_s = FIRST_PAUSE_S
         stop.wait(self._pause_s)
         self._pause_s = min(LONGEST_PAUSE_S, self._pause_s * 2)

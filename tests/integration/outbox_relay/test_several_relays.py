@@ -12,9 +12,13 @@ import pytest
 
 from services.outbox_relay.connection import Connection, connect
 from services.outbox_relay.leases import Leases
+from services.outbox_relay.outbox_relay import OutboxRelay
+from services.outbox_relay.process import outboxes_of, run_all
 from services.outbox_relay.windows import Windows
 from shared.clock import SystemClock
+from shared.contracts.topics import TopicNames
 from shared.errors import ConfigurationError, Fenced
+from shared.health import Health
 from shared.ids import new_id
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
@@ -140,3 +144,18 @@ def test_progress_from_another_server_is_refused(connection: Connection, databas
         )
     with pytest.raises(ConfigurationError, match=r"shards \[5\].*exitflow outbox rebase"):
         leases_of_another_relay(connection)
+
+
+def test_a_process_ends_with_the_refusal_of_one_of_its_outboxes(
+    relay_settings: Settings, topics: TopicNames, database: Database
+) -> None:
+    with psycopg.connect(database.admin_url) as admin:
+        admin.execute("UPDATE trade_management.outbox_shard SET snap = '900000000:900000000:'::pg_snapshot")
+    relays = [
+        OutboxRelay(source, relay_settings, SystemClock(), new_id(), Health()) for source in outboxes_of(relay_settings)
+    ]
+    with pytest.raises(ConfigurationError, match="exitflow outbox rebase"):
+        run_all(relays, threading.Event())
+    with psycopg.connect(database.admin_url) as admin:
+        owners = admin.execute("SELECT DISTINCT owner FROM exit_qualification.outbox_shard").fetchall()
+    assert owners == [(None,)], "the other outbox was handed over"
