@@ -20,6 +20,8 @@ from shared.settings import Settings
 log = logging.getLogger(__name__)
 
 GRACE_S = 10
+KEEP_ALIVE_S = 75
+"""Longer than clients pause: a request on a connection that is just being closed is one of unknown outcome."""
 
 
 class Stop(threading.Event):
@@ -82,4 +84,5 @@ def _config(app: FastAPI, settings: Settings, port: int) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
