@@ -10,6 +10,7 @@ import pytest
 
 from services.exit_qualification.domain.order_terms import BrokerStatus, OrderSide
 from services.exit_qualification.orders.broker_port import ExitOrder
+from services.exit_qualification.storage.order_queues import NextToSend, OrderQueues
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, KillSwitchMode, ProductType, RolloutMode
 from shared.failpoints import Failpoint, FailpointHit, arm
 from tests.integration.exit_qualification.orders.floor import Floor, wait_until
@@ -70,6 +71,18 @@ def test_racing_senders_send_each_exit_once(floor: Floor, broker: ScriptedBroker
     assert sorted(order.tag for order in broker.placed) == sorted(intent.client_order_id for intent in intents)
     for intent in intents:
         assert floor.expect(intent, IntentStatus.PLACED).attempts == 1
+
+
+def test_a_look_at_the_queue_that_is_out_of_date_sends_nothing(
+    floor: Floor, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock is on the trade, so that the queue can show an intent that another sender has just taken."""
+    intent = floor.placed()
+    outdated = NextToSend(intent.intent_id, intent.trade_id)
+    monkeypatch.setattr(OrderQueues, "next_to_send", lambda _: outdated)
+    assert floor.sender.execute_next()
+    assert floor.intent(intent) == intent
+    assert len(broker.placed) == 1
 
 
 def test_a_rate_limit_leaves_the_exit_approved_and_it_is_sent_after_a_wait(
