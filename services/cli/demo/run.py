@@ -60,7 +60,7 @@ def run_demo(options: DemoOptions, clock: Clock) -> int:
     ):
         target = Target.of_stack(running)
         with ApiClient(target.trade_api, target.token) as api:
-            trades = _play(scenario, target, api, clock, CLOSE_LIMIT_S)
+            trades = _play(scenario, target, api, clock)
         findings = check_once_settled(system_under_check(data_dir, running), clock, SETTLE_LIMIT_S)
         _show(trades, findings, options.as_json)
     return _verdict(scenario, trades, findings)
@@ -78,7 +78,7 @@ def run_demo_on(target: Target, options: DemoOptions, clock: Clock) -> int:
     """
     scenario = make_scenario(options.seed, options.trades, options.symbols)
     with PatientApiClient(target.trade_api, target.token) as api:
-        trades = _play(scenario, target, api, clock, KILLED_CLOSE_LIMIT_S)
+        trades = _play(scenario, target, api, clock)
     if options.as_json:
         show_json(trades_as_json(trades, []))
     else:
@@ -87,7 +87,7 @@ def run_demo_on(target: Target, options: DemoOptions, clock: Clock) -> int:
     return 0 if len(trades) == len(scenario.trades) else 1
 
 
-def _play(scenario: Scenario, target: Target, api: ApiClient, clock: Clock, close_limit_s: float) -> list[Json]:
+def _play(scenario: Scenario, target: Target, api: ApiClient, clock: Clock) -> list[Json]:
     sender = TickSender(target.settings(), PATIENCE_WITH_KAFKA_S)
     with _progress() as progress:
         session = DemoSession(scenario, api, sender, clock, STEP_S)
@@ -96,7 +96,7 @@ def _play(scenario: Scenario, target: Target, api: ApiClient, clock: Clock, clos
         ticks = _reporter(progress, progress.add_task("ticks sent", total=None))
         closed = _reporter(progress, progress.add_task("trades closed", total=count))
         try:
-            session.play(WALK_STEPS, close_limit_s, ticks, closed)
+            session.play(WALK_STEPS, CLOSE_LIMIT_S, ticks, closed)
         except Unavailable as error:
             note(f"exitflow: {error}")
         sender.flush()
