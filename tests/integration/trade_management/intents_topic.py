@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from sqlalchemy import Engine
 
 from services.trade_management.fills.process import fill_consumer
@@ -22,6 +23,9 @@ from shared.settings import Settings
 from tests.support.waiting import wait_until
 
 READ_S = 0.2
+KAFKA_ANSWERS_S = 5
+
+log = logging.getLogger(__name__)
 
 
 class IntentsTopic:
@@ -54,15 +58,19 @@ class IntentsTopic:
         return [(record.value(), headers_of(record)) for record in self._read(dead_letter_topic(self.name))]
 
     def everything_is_consumed(self) -> bool:
-        """True if the group has committed the end of every partition."""
+        """True if the group has committed the end of every partition; False too while Kafka cannot say."""
         partitions = self._partitions(self.name)
-        ends = [_end(self._group, each) for each in partitions]
-        committed = [each.offset for each in self._group.committed(partitions, timeout=5)]
+        try:
+            ends = [_end(self._group, each) for each in partitions]
+            committed = [each.offset for each in self._group.committed(partitions, timeout=KAFKA_ANSWERS_S)]
+        except KafkaException as error:
+            log.info("asked too early: %s", error)
+            return False
         return all(end == 0 or offset == end for end, offset in zip(ends, committed, strict=True))
 
-    def wait_until_consumed(self) -> None:
+    def wait_until_consumed(self, limit_s: float = 30) -> None:
         """Return once every record so far is acted upon and its offset committed."""
-        wait_until(self.everything_is_consumed, "the group commits the end of the topic")
+        wait_until(self.everything_is_consumed, "the group commits the end of the topic", limit_s)
 
     def rewind(self) -> None:
         """Have the whole topic delivered to the group again; no consumer may be running."""
@@ -73,9 +81,11 @@ class IntentsTopic:
         return [TopicPartition(topic, number) for number in range(self.settings.topic_partitions)]
 
     def _read(self, topic: str) -> list[Message]:
+        """Every record of a topic that is known to have some."""
         consumer: Consumer = open_consumer(self.settings, "test-reader")
-        consumer.assign([TopicPartition(topic, each.partition, 0) for each in self._partitions(topic)])
-        ends = sum(_end(consumer, each) for each in self._partitions(topic))
+        partitions = self._partitions(topic)
+        ends = sum(_end(consumer, each) for each in partitions)
+        consumer.assign([TopicPartition(topic, each.partition, 0) for each in partitions])
         found: list[Message] = []
         while len(found) < ends:
             found += [message for message in consumer.consume(100, READ_S) if message.error() is None]
@@ -84,18 +94,10 @@ class IntentsTopic:
 
 
 def _end(consumer: Consumer, partition: TopicPartition) -> int:
-    """The offset behind the last record; a partition just made may have no leader yet."""
-    ends: list[int] = []
-
-    def ask() -> bool:
-        try:
-            ends.append(consumer.get_watermark_offsets(partition, timeout=5)[1])
-        except KafkaException as error:
-            assert error.args[0].retriable() or error.args[0].code() == KafkaError.NOT_LEADER_FOR_PARTITION, error
-        return bool(ends)
-
-    wait_until(ask, f"{partition} says where it ends")
-    return ends[0]
+    """The offset behind the last record."""
+    bounds = consumer.get_watermark_offsets(partition, timeout=KAFKA_ANSWERS_S)
+    assert bounds is not None, f"{partition} does not say where it ends"
+    return bounds[1]
 
 
 @contextmanager
