@@ -71,7 +71,7 @@ class OrderExecutionService:
         """Take the oldest intent that may be sent and see it through; False if there is none."""
         deadline = self._clock.monotonic() + self._terms.claim.total_seconds()
         with self._open_unit() as uow:
-            claimed = OrderQueues(uow.connection).next_to_send()
+            claimed = OrderQueues(uow.connection).find_pending_approved()
             if claimed is None:
                 return False
             intent = ExitIntentRepository(uow.connection).get(claimed.intent_id)

@@ -201,5 +201,10 @@ def _exit_fill(intent: ExitIntent, user_broker: UserBroker, fill: BrokerFill) ->
         trade_id=intent.trade_id,
         quantity=fill.quantity,
         price=fill.price,
-        filled_at=fill.filled_at,
+        filled_at=_not_before_sending(fill.filled_at, intent),
     )
+
+
+def _not_before_sending(filled_at: datetime, intent: ExitIntent) -> datetime:
+    """The broker's times are whole seconds; a fill within the second of its sending must not precede it."""
+    return filled_at if intent.submitted_at is None else max(filled_at, intent.submitted_at)

@@ -137,22 +137,6 @@ class ExitIntentRepository:
             )
         return self._all(wanted.order_by(ExitIntentRow.created_at, ExitIntentRow.intent_id).limit(limit))
 
-    def find_pending_approved(self, limit: int) -> list[ExitIntent]:
-        """Executable APPROVED intents that no sender holds, oldest first, locked; rows locked by others are skipped."""
-        wanted = (
-            select(*_columns)
-            .where(
-                ExitIntentRow.status == IntentStatus.APPROVED,
-                ExitIntentRow.executable,
-                _present,
-                or_(ExitIntentRow.claimed_until.is_(None), ExitIntentRow.claimed_until <= func.clock_timestamp()),
-            )
-            .order_by(ExitIntentRow.created_at, ExitIntentRow.intent_id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-        return self._all(wanted)
-
     # writing
 
     def insert(self, intents: Sequence[ExitIntent]) -> set[UUID]:

@@ -33,8 +33,8 @@ ANY_TO_SEND = text(f"""
 -- exit_intents.any_to_send
 SELECT EXISTS (SELECT {_MAY_BE_SENT})
 """)
-NEXT_TO_SEND = text(f"""
--- exit_intents.next_to_send: the lock is on the trade, so that everyone locks trades before intents
+FIND_PENDING_APPROVED = text(f"""
+-- exit_intents.find_pending_approved: the lock is on the trade, so that everyone locks trades before intents
 SELECT i.intent_id, i.trade_id {_MAY_BE_SENT}
  ORDER BY i.created_at, i.intent_id
  LIMIT 1
@@ -86,7 +86,7 @@ LIMIT = 5000
 
 
 @dataclass(frozen=True, slots=True)
-class NextToSend:
+class PendingApproved:
     """An approved intent whose trade's row is locked."""
 
     intent_id: UUID
@@ -105,13 +105,13 @@ class OrderQueues:
         return at
 
     def any_to_send(self) -> bool:
-        """Whether `next_to_send` may find something."""
+        """Whether `find_pending_approved` may find something."""
         return bool(self._connection.execute(ANY_TO_SEND).scalar_one())
 
-    def next_to_send(self) -> NextToSend | None:
+    def find_pending_approved(self) -> PendingApproved | None:
         """The oldest intent that may be sent now, its trade locked; trades locked by others are skipped."""
-        row = self._connection.execute(NEXT_TO_SEND).one_or_none()
-        return None if row is None else NextToSend(row.intent_id, row.trade_id)
+        row = self._connection.execute(FIND_PENDING_APPROVED).one_or_none()
+        return None if row is None else PendingApproved(row.intent_id, row.trade_id)
 
     def lapse_claims(self) -> int:
         """SUBMITTING → UNKNOWN where the claim has run out; how many."""

@@ -10,7 +10,7 @@ import pytest
 
 from services.exit_qualification.domain.order_terms import BrokerStatus, OrderSide
 from services.exit_qualification.orders.broker_port import ExitOrder
-from services.exit_qualification.storage.order_queues import NextToSend, OrderQueues
+from services.exit_qualification.storage.order_queues import PendingApproved, OrderQueues
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, KillSwitchMode, ProductType, RolloutMode
 from shared.failpoints import Failpoint, FailpointHit, arm
 from tests.integration.exit_qualification.orders.floor import Floor, wait_until
@@ -78,8 +78,8 @@ def test_a_look_at_the_queue_that_is_out_of_date_sends_nothing(
 ) -> None:
     """The lock is on the trade, so that the queue can show an intent that another sender has just taken."""
     intent = floor.placed()
-    outdated = NextToSend(intent.intent_id, intent.trade_id)
-    monkeypatch.setattr(OrderQueues, "next_to_send", lambda _: outdated)
+    outdated = PendingApproved(intent.intent_id, intent.trade_id)
+    monkeypatch.setattr(OrderQueues, "find_pending_approved", lambda _: outdated)
     assert floor.sender.execute_next()
     assert floor.intent(intent) == intent
     assert len(broker.placed) == 1
