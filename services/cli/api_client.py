@@ -86,6 +86,8 @@ class ApiClient:
             response = self._client.request(method, path, **options)
         except httpx.HTTPError as error:
             raise Unavailable(f"{self._root_url} does not answer: {error or type(error).__name__}") from error
+        if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            raise Unavailable(str(_refusal(response)))
         if not response.is_success:
             raise _refusal(response)
         return _body(response)

@@ -55,8 +55,9 @@ def pending(
     _list("/exits/pending", data_dir, as_json, limit, symbol=symbol, user_broker_id=broker, status=status)
 
 
-@app.command("list", epilog=examples("exits list --status FAILED", "exits list --symbol NSE:INFY --json"))
+@app.command("list", epilog=examples("exits list --status FAILED", "exits list --trade 019abc… --json"))
 def list_exits(
+    trade: Annotated[str | None, typer.Option(help="Only of this trade.", metavar="TRADE_ID")] = None,
     symbol: Symbol = None,
     broker: Broker = None,
     status: Status = None,
@@ -64,8 +65,8 @@ def list_exits(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List exits of every status."""
-    _list("/exits", data_dir, as_json, limit, symbol=symbol, user_broker_id=broker, status=status)
+    """List exits of every status, oldest first."""
+    _list("/exits", data_dir, as_json, limit, trade_id=trade, symbol=symbol, user_broker_id=broker, status=status)
 
 
 @app.command("show", epilog=examples("exits show 019abc…"))

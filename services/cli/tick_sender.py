@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from confluent_kafka import KafkaError, Message
+import logging
+
+from confluent_kafka import KafkaError, Message, Producer
 
 from shared.contracts.ticks import Tick
 from shared.contracts.topics import MARKET_TICKS, TopicNames
 from shared.errors import Unavailable
-from shared.kafka import flush_or_fail, open_producer
+from shared.kafka import flush_or_fail, producer_config
 from shared.settings import Settings
 
-DELIVERY_LIMIT_MS = 20_000
+DELIVERY_LIMIT_S = 20
+FLUSH_MARGIN_S = 5
 QUEUE_WAIT_S = 1.0
+
+_SILENT = logging.getLogger(f"{__name__}.librdkafka")
+"""What the client library says while it tries again; what comes of it is told in one line."""
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False
 
 
 class TickSender:
-    """Sends ticks in order and knows whether all have arrived."""
+    """Sends ticks in order and knows whether all have arrived.
 
-    def __init__(self, settings: Settings) -> None:
-        self._producer = open_producer(settings, message_timeout_ms=DELIVERY_LIMIT_MS)
+    Parameters
+    ----------
+    delivery_limit_s:
+        A tick that Kafka has not taken by then counts as refused.
+    """
+
+    def __init__(self, settings: Settings, delivery_limit_s: float = DELIVERY_LIMIT_S) -> None:
+        self._delivery_limit_s = delivery_limit_s
+        limit = {"message.timeout.ms": int(delivery_limit_s * 1000)}
+        self._producer = Producer({**producer_config(settings), **limit}, logger=_SILENT)
         self._topic = TopicNames(settings.kafka_topic_prefix).on_cluster(MARKET_TICKS)
         self._failure: KafkaError | None = None
         self.sent = 0
@@ -39,7 +55,7 @@ class TickSender:
 
     def flush(self) -> None:
         """Return once every tick handed over has arrived; Unavailable if one has not."""
-        flush_or_fail(self._producer)
+        flush_or_fail(self._producer, self._delivery_limit_s + FLUSH_MARGIN_S)
         self._raise_failure()
 
     def _enqueued(self, tick: Tick) -> bool:

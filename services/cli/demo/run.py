@@ -59,7 +59,7 @@ def run_demo(options: DemoOptions, clock: Clock) -> int:
         running_stack(data_dir, options.kafka, note) as running,
     ):
         target = Target.of_stack(running)
-        with ApiClient(target.trade_api, target.token) as api:
+        with PatientApiClient(target.trade_api, target.token) as api:
             trades = _play(scenario, target, api, clock)
         findings = check_once_settled(system_under_check(data_dir, running), clock, SETTLE_LIMIT_S)
         _show(trades, findings, options.as_json)

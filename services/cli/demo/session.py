@@ -80,13 +80,16 @@ class DemoSession:
 
     def closed_trades(self) -> list[Json]:
         """The trades of this session that are closed, as the API tells them."""
-        return [trade for trade in self._api.items("/trades", status="CLOSED") if trade["trade_id"] in self._opened]
+        return [trade for trade in self._all("CLOSED") if trade["trade_id"] in self._opened]
 
     def _open(self, plan: TradePlan) -> Json:
         return self._api.post("/trades", _order_form(plan))
 
     def _still_open(self) -> int:
-        return sum(trade["trade_id"] in self._opened for trade in self._api.items("/trades", status="OPEN"))
+        return sum(trade["trade_id"] in self._opened for trade in self._all("OPEN"))
+
+    def _all(self, status: str) -> list[Json]:
+        return list(self._api.items("/trades", status=status))
 
     def _send(self, prices: Prices) -> None:
         self._sequence += 1

@@ -76,6 +76,12 @@ def test_a_server_that_is_not_there_is_named() -> None:
         ApiClient("http://exit", None, httpx.MockTransport(refuse)).get("/trades")
 
 
+def test_an_api_that_is_not_ready_may_be_asked_again() -> None:
+    problem = {"detail": "the database does not answer", "code": "unavailable"}
+    with pytest.raises(Unavailable, match="the database does not answer"):
+        client(Api(httpx.Response(503, json=problem))).get("/trades")
+
+
 def test_a_list_is_read_page_by_page_up_to_the_limit() -> None:
     pages = [{"items": [{"n": 1}, {"n": 2}], "next": "c"}, {"items": [{"n": 3}, {"n": 4}], "next": "d"}]
     api = Api(*(httpx.Response(200, content=json.dumps(page)) for page in pages))
