@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast lint types contracts sql docs-check lock clean
+.PHONY: help install demo demo-compose test test-compose test-fast lint types contracts sql docs-check lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -24,6 +24,14 @@ demo: install ## a whole market on an embedded stack: 200 trades, their exits, t
 
 test: install lint ## every check and the whole suite, on a real PostgreSQL and a real Kafka
 	@$(BIN)/python -m pytest
+
+demo-compose: install ## the same demo against running containers (docker compose up --wait), from outside
+	@deploy/compose/demo
+
+test-compose: ## the containers: rights, demo, restarts, copies, kills; in a project of its own, taken down afterwards
+	@bash -c '. deploy/compose/engine'
+	@$(MAKE) --no-print-directory install
+	@TEST_COMPOSE=1 $(BIN)/python -m pytest tests/compose
 
 test-fast: install ## only what needs no server
 	@$(BIN)/python -m pytest tests/unit

@@ -1,0 +1,82 @@
+"""Docker Compose as these tests speak it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+LIMIT_S = 600
+PROCESSES = ("exit-ticks", "exit-orders", "exit-api", "trade-fills", "trade-api", "relay", "paper-broker")
+ONE_SHOTS = ("secrets", "roles", "schema", "topics")
+
+
+class CommandFailed(Exception):
+    """A program ended with another status than 0."""
+
+
+class Containers:
+    """One project of the compose file."""
+
+    PUBLISHED = ("EXIT_API", "TRADE_API", "PAPER_BROKER", "KAFKA")
+
+    def __init__(self, project: str, ports: Mapping[str, str]) -> None:
+        own = {"COMPOSE_PROJECT_NAME": project, "IMAGE_TAG": "test", **ports}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("EXITFLOW_")}
+        self.environment = {**kept, **own}
+        self.kafka = f"127.0.0.1:{ports['PUBLISHED_KAFKA_PORT']}"
+
+    def compose(self, *arguments: str, limit_s: float = LIMIT_S) -> str:
+        """Run a command of Compose and return its output; CommandFailed if it fails."""
+        return self.run("docker", "compose", *arguments, limit_s=limit_s)
+
+    def run(self, *command: str, limit_s: float = LIMIT_S) -> str:
+        """Run a program and return its output; CommandFailed if it fails."""
+        done = subprocess.run(command, **self.options(), capture_output=True, timeout=limit_s, check=False)
+        if done.returncode:
+            raise CommandFailed(f"{' '.join(command)}: {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+        return str(done.stdout)
+
+    def options(self) -> dict[str, Any]:
+        """How a program is started for this project."""
+        return {"cwd": REPOSITORY, "env": self.environment, "text": True}
+
+    def inspected(self) -> dict[str, dict[str, Any]]:
+        """What the engine tells of each container, by its service."""
+        ids = self.compose("ps", "--all", "--quiet").split()
+        return {each["Config"]["Labels"]["com.docker.compose.service"]: each for each in self._inspect(ids)}
+
+    def _inspect(self, ids: list[str]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(self.run("docker", "inspect", *ids))
+        return found
+
+    def python(self, service: str, program: str) -> str:
+        """What a Python program prints inside a service's container, as its user and with its secrets."""
+        return self.compose("exec", "-T", service, "python", "-c", program)
+
+    def secrets(self) -> dict[str, str]:
+        """Every secret that was made."""
+        cat = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "cat", "secrets", "/secrets/kept/secrets.json")
+        made: dict[str, str] = json.loads(self.compose(*cat))
+        return made
+
+    def command_line(self, *arguments: str) -> str:
+        """What the CLI inside the network prints, with the operator's token."""
+        return self.compose("run", "--rm", "-T", "--no-deps", "tools", "exitflow", *arguments)
+
+    def demo(self, *arguments: str) -> subprocess.Popen[str]:
+        """The demo from outside, started."""
+        return subprocess.Popen(
+            ["deploy/compose/demo", *arguments], **self.options(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+
+def verdict_of(demo: subprocess.Popen[str], limit_s: float = LIMIT_S) -> None:
+    """Wait for the demo; it must have closed every trade and found that everything holds."""
+    output, _ = demo.communicate(timeout=limit_s)
+    assert demo.returncode == 0, output[-6000:]
+    assert "\neverything holds" in output
