@@ -68,15 +68,18 @@ class Containers:
         """What the CLI inside the network prints, with the operator's token."""
         return self.compose("run", "--rm", "-T", "--no-deps", "tools", "exitflow", *arguments)
 
-    def demo(self, *arguments: str) -> subprocess.Popen[str]:
-        """The demo from outside, started."""
+    def demo(self, *arguments: str) -> None:
+        """The demo from outside; CommandFailed unless it closed every trade and everything holds."""
+        self.run("deploy/compose/demo", *arguments)
+
+    def play(self, *arguments: str) -> subprocess.Popen[str]:
+        """The demo from outside, started and not checked."""
         return subprocess.Popen(
-            ["deploy/compose/demo", *arguments], **self.options(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            ["deploy/compose/play", *arguments], **self.options(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
 
 
-def verdict_of(demo: subprocess.Popen[str], limit_s: float = LIMIT_S) -> None:
-    """Wait for the demo; it must have closed every trade and found that everything holds."""
-    output, _ = demo.communicate(timeout=limit_s)
-    assert demo.returncode == 0, output[-6000:]
-    assert "\neverything holds" in output
+def all_closed(play: subprocess.Popen[str]) -> None:
+    """Wait for a demo that was started; it must have closed every trade."""
+    output, _ = play.communicate(timeout=LIMIT_S)
+    assert play.returncode == 0, output[-6000:]

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
+from itertools import count
 
 import pytest
 from confluent_kafka import Consumer
 
-from tests.compose.containers import PROCESSES, Containers, verdict_of
+from tests.compose.containers import PROCESSES, Containers, all_closed
 
 pytestmark = pytest.mark.timeout(1200)
 
-KILLED = ("exit-ticks", "relay", "exit-orders", "trade-fills", "kafka", "trade-api", "postgres", "paper-broker", "edge")
+KILLED = (
+    "exit-ticks",
+    "relay",
+    "exit-orders",
+    "trade-fills",
+    "kafka",
+    "trade-api",
+    "postgres",
+    "paper-broker",
+    "edge",
+    "exit-api",
+)
 SMALL = ("--trades", "60", "--symbols", "6")
 
 
 def test_the_demo_from_outside_closes_every_trade_and_everything_holds(containers: Containers) -> None:
-    verdict_of(containers.demo(*SMALL, "--seed", "1"))
+    containers.demo(*SMALL, "--seed", "1")
 
 
 def test_a_consumer_on_the_host_reads_what_was_filled(containers: Containers) -> None:
-    verdict_of(containers.demo("--trades", "10", "--symbols", "2", "--seed", "2"))
+    containers.demo("--trades", "10", "--symbols", "2", "--seed", "2")
     closed = {trade["exit_intent_id"] for trade in closed_trades(containers)}
     assert closed
     assert filled_on_kafka(containers.kafka, wanted=closed) >= closed
@@ -32,25 +45,34 @@ def test_down_and_up_keep_all_data_and_go_on(containers: Containers) -> None:
     containers.compose("down")
     containers.compose("up", "--wait")
     assert closed_trades(containers) == before
-    verdict_of(containers.demo(*SMALL, "--seed", "3"))
+    containers.demo(*SMALL, "--seed", "3")
 
 
 def test_a_second_copy_of_each_process_shares_the_work(containers: Containers) -> None:
-    scaled = [name for name in PROCESSES if name != "paper-broker"]
-    containers.compose("up", "--wait", *(f"--scale={name}=2" for name in scaled))
-    verdict_of(containers.demo(*SMALL, "--seed", "4"))
+    containers.compose("up", "--wait", *(f"--scale={name}=2" for name in PROCESSES))
+    containers.demo(*SMALL, "--seed", "4")
     running = containers.compose("ps", "--format", "{{.Service}}").split()
-    assert {name for name in scaled if running.count(name) == 2} == set(scaled)
+    assert {name for name in PROCESSES if running.count(name) == 2} == set(PROCESSES)
     containers.compose("up", "--wait")
 
 
 def test_killed_containers_lose_and_double_nothing(containers: Containers) -> None:
-    demo = containers.demo("--trades", "300", "--symbols", "15", "--seed", "5")
-    time.sleep(5)  # the trades are being opened
+    seeds = count(50)
+    play = started(containers, next(seeds))
     for service in KILLED:
-        containers.compose("kill", "-s", "KILL", service)
-        containers.compose("up", "--detach", "--no-deps", "--wait", service)
-    verdict_of(demo)
+        while not killed_under(play, containers, service):
+            all_closed(play)
+            play = started(containers, next(seeds))
+    all_closed(play)
+    containers.compose("run", "--rm", "-T", "--no-deps", "check")
+
+
+def killed_under(play: subprocess.Popen[str], containers: Containers, service: str) -> bool:
+    """Kill the service's container and start it again; whether the demo was not over by then."""
+    containers.compose("kill", "-s", "KILL", service)
+    playing = play.poll() is None
+    containers.compose("up", "--detach", "--no-deps", "--wait", service)
+    return playing
 
 
 def test_a_process_that_dies_by_itself_is_started_again(containers: Containers) -> None:
@@ -61,6 +83,20 @@ def test_a_process_that_dies_by_itself_is_started_again(containers: Containers) 
         assert time.monotonic() < deadline
         time.sleep(0.5)
     containers.compose("up", "--wait")
+
+
+def started(containers: Containers, seed: int) -> subprocess.Popen[str]:
+    """A demo that is opening its trades, or a little further."""
+    before = open_count(containers)
+    play = containers.play("--trades", "300", "--symbols", "15", "--seed", str(seed))
+    deadline = time.monotonic() + 60
+    while open_count(containers) == before:
+        assert play.poll() is None and time.monotonic() < deadline
+    return play
+
+
+def open_count(containers: Containers) -> int:
+    return len(json.loads(containers.command_line("trades", "list", "--status", "OPEN", "--limit", "1", "--json")))
 
 
 def closed_trades(containers: Containers) -> list[dict[str, str]]:
