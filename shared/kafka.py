@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from shared.contracts.topics import dead_letter_topic
 from shared.errors import ConfigurationError, Unavailable
 from shared.settings import Settings
 
@@ -146,26 +144,6 @@ def headers_of(message: Message) -> dict[str, str]:
         name: value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
         for name, value in headers
     }
-
-
-def send_to_dead_letters(producer: Producer, message: Message, *, code: str, reason: str) -> None:
-    """Hand a record that could not be read to the dead-letter topic, unchanged, with the reason in headers.
-
-    Delivery is certain only after `flush_or_fail`, which must precede the commit of the record's offset.
-    """
-    topic = message.topic() or ""
-    source: Mapping[str, str] = {
-        "dlq_topic": topic,
-        "dlq_partition": str(message.partition()),
-        "dlq_offset": str(message.offset()),
-        "dlq_code": code,
-        "dlq_reason": reason[:2000],
-    }
-    headers: Headers = [
-        *(message.headers() or []),
-        *((name, value.encode()) for name, value in source.items()),
-    ]
-    producer.produce(dead_letter_topic(topic), value=message.value(), key=message.key(), headers=headers)
 
 
 def flush_or_fail(producer: Producer, timeout_s: float = FLUSH_TIMEOUT_S) -> None:

@@ -43,6 +43,7 @@ CREATE TABLE trades (
 COMMENT ON TABLE trades IS 'Every trade; trade management is its only writer';
 COMMENT ON COLUMN trades.direction IS 'persisted when the trade is opened and never derived again';
 COMMENT ON COLUMN trades.exit_intent_id IS 'the intent whose fills closed it';
+CREATE INDEX trades_newest ON trades (created_at DESC, trade_id DESC);
 CREATE INDEX trades_by_status ON trades (status, created_at DESC, trade_id DESC);
 CREATE INDEX trades_by_symbol ON trades (symbol, created_at DESC, trade_id DESC);
 CREATE INDEX trades_closed_at ON trades (closed_at) WHERE status = 'CLOSED';

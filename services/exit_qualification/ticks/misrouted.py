@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from confluent_kafka import Producer
-
 from services.exit_qualification.ticks.batch import Layout, Misrouted, made_ms
 from services.exit_qualification.ticks.tick_metrics import TICKS_FORWARDED
+from shared.certain_producer import CertainProducer
 from shared.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -22,7 +21,7 @@ class MisroutedTicks:
     A forwarded tick lies on its own partition and is never forwarded again.
     """
 
-    def __init__(self, producer: Producer, clock: Clock) -> None:
+    def __init__(self, producer: CertainProducer, clock: Clock) -> None:
         self._producer = producer
         self._clock = clock
         self._next_warning_s = 0.0
@@ -31,7 +30,7 @@ class MisroutedTicks:
     def forward(self, misrouted: Sequence[Misrouted], layout: Layout) -> None:
         """Put each tick, unchanged, on the partition of its symbol, under the time that it was made."""
         for each in misrouted:
-            self._producer.produce(
+            self._producer.send(
                 layout.ticks,
                 key=each.symbol,
                 value=each.message.value(),

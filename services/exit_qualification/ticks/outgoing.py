@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from confluent_kafka import Producer
-
 from services.exit_qualification.ticks.batch import Batch, Layout
-from services.exit_qualification.ticks.dead_letters import DeadLetters
 from services.exit_qualification.ticks.misrouted import MisroutedTicks
+from services.exit_qualification.ticks.refused_records import RefusedRecords
+from shared.certain_producer import CertainProducer
 from shared.clock import Clock
 from shared.contracts.topics import TopicNames
-from shared.kafka import flush_or_fail
 
 
 class Outgoing:
     """Sends, and waits until Kafka has it: only then may the offsets of the records move."""
 
-    def __init__(self, producer: Producer, topics: TopicNames, clock: Clock) -> None:
+    def __init__(self, producer: CertainProducer, topics: TopicNames, clock: Clock) -> None:
         self._producer = producer
-        self._dead_letters = DeadLetters(producer, topics)
+        self._refused = RefusedRecords(producer, topics)
         self._misrouted = MisroutedTicks(producer, clock)
 
     def send(self, batch: Batch, layout: Layout) -> None:
@@ -26,10 +24,11 @@ class Outgoing:
         Raises
         ------
         Unavailable
-            It was not in time. What is sent twice after that changes nothing: a tick seen again is the same tick.
+            It was not in time, or something was refused. What is sent twice after that changes nothing: a tick
+            seen again is the same tick.
         """
         if not batch.refused and not batch.misrouted:
             return
-        self._dead_letters.send(batch.refused)
+        self._refused.send(batch.refused)
         self._misrouted.forward(batch.misrouted, layout)
-        flush_or_fail(self._producer)
+        self._producer.flush()

@@ -13,6 +13,7 @@ from services.exit_qualification.ticks.outgoing import Outgoing
 from services.exit_qualification.ticks.pipeline import TickPipeline
 from services.exit_qualification.ticks.session import Surroundings
 from services.exit_qualification.ticks.worker import CONDITIONS, TickWorker
+from shared.certain_producer import CertainProducer
 from shared.clock import SystemClock
 from shared.contracts.topics import TopicNames
 from shared.db import open_engine
@@ -26,6 +27,7 @@ NAME = "exit-ticks"
 SCHEMA = "exit_qualification"
 
 STALL_LIMIT_S = 10
+OUTGOING_TIMEOUT_MS = 10_000
 """A worker that stalls inside a transaction loses it after this long, so that another can take its partitions."""
 
 
@@ -72,6 +74,10 @@ def build_worker(settings: Settings, health: Health, database: Engine) -> TickWo
         clock=clock,
         health=health,
         pipeline=TickPipeline(database, Outbox(topics, clock), signals),
-        outgoing=Outgoing(open_producer(settings), topics, clock),
+        outgoing=Outgoing(_outgoing_producer(settings), topics, clock),
     )
     return TickWorker(around, database)
+
+
+def _outgoing_producer(settings: Settings) -> CertainProducer:
+    return CertainProducer(open_producer(settings, message_timeout_ms=OUTGOING_TIMEOUT_MS))

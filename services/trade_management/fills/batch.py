@@ -11,9 +11,9 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from services.trade_management.domain.closure import Booking
 from services.trade_management.domain.fill_report import FillReport
-from services.trade_management.fills.dead_letters import DeadLetters
 from services.trade_management.fills.reading import Irrelevant, read
 from services.trade_management.telemetry import (
+    DEAD_LETTERS,
     EXCESS_SHARES,
     FILL_TO_CLOSE_SECONDS,
     IGNORED,
@@ -23,6 +23,7 @@ from services.trade_management.telemetry import (
 )
 from services.trade_management.trade_management_service import TradeManagementService
 from shared.clock import Clock
+from shared.dead_letters import DeadLetters
 from shared.errors import Conflict, MalformedMessage
 from shared.failpoints import Failpoint, failpoint
 from shared.outbox import Outbox
@@ -68,7 +69,7 @@ class FillBatches:
         try:
             said = read(record)
         except MalformedMessage as error:
-            self._dead_letters.put(record, error.code, str(error))
+            self._refuse(record, error.code, str(error))
             return None
         if isinstance(said, Irrelevant):
             IGNORED.labels(said.value).inc()
@@ -89,20 +90,24 @@ class FillBatches:
             return
         ((record, _),) = batch
         log.error("a record is refused by the database: %s", type(error).__name__)
-        self._dead_letters.put(record, "refused_by_database", _what(error))
+        self._refuse(record, "refused_by_database", _what(error))
         self._dead_letters.flush()
 
     def _transaction(self, batch: Sequence[Read]) -> None:
         with UnitOfWork(self._engine, self._outbox) as uow:
             applied = self._service.apply_fills(uow, [report for _, report in batch])
             for refusal in applied.refusals:
-                self._dead_letters.put(batch[refusal.nth][0], refusal.code, refusal.reason)
+                self._refuse(batch[refusal.nth][0], refusal.code, refusal.reason)
             # Before the commit: once the inbox knows an event, no second delivery would send its dead letter.
             self._dead_letters.flush()
             uow.commit()
         failpoint(Failpoint.TRADES_AFTER_COMMIT)
         for booking in applied.bookings:
             self._count(booking)
+
+    def _refuse(self, record: Message, code: str, reason: str) -> None:
+        DEAD_LETTERS.labels(code).inc()
+        self._dead_letters.put(record, code, reason)
 
     def _count(self, booking: Booking) -> None:
         late, closure, trade = sum(fill.late for fill in booking.recorded), booking.closure, booking.after.trade

@@ -6,12 +6,13 @@ from sqlalchemy import Engine
 
 from services.trade_management.fills.batch import FillBatches
 from services.trade_management.fills.consumer import FILLS, KAFKA, FillConsumer
-from services.trade_management.fills.dead_letters import DeadLetters
 from services.trade_management.trade_management_service import CONSUMER, TradeManagementService
+from shared.certain_producer import CertainProducer
 from shared.clock import Clock, SystemClock
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.database_health import CONDITION, watch_database
 from shared.db import open_engine
+from shared.dead_letters import DeadLetters
 from shared.health import Health
 from shared.kafka import open_consumer, open_producer
 from shared.migrations import TRADE_MANAGEMENT
@@ -46,7 +47,7 @@ def fill_consumer(settings: Settings, engine: Engine, health: Health, clock: Clo
         Outbox(topics, clock),
         clock,
         TradeManagementService(clock),
-        DeadLetters(open_producer(settings, message_timeout_ms=DEAD_LETTER_TIMEOUT_MS)),
+        DeadLetters(CertainProducer(open_producer(settings, message_timeout_ms=DEAD_LETTER_TIMEOUT_MS))),
     )
     consumer = open_consumer(settings, CONSUMER)
     return FillConsumer(consumer, topics.on_cluster(EXIT_INTENTS), batches, health, clock, stop)

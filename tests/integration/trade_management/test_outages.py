@@ -73,9 +73,7 @@ def test_a_dead_letter_that_kafka_refuses_holds_its_batch_back(
     stranger = Intent(trade).filled(execution()).model_copy(update={"trade_id": new_id()})
     with consuming(settings, trade_engine) as health:
         intents.tell(stranger)
-        wait_until(
-            lambda: "dead letter" in health.problems().get("fills", ""), "the dead letter is refused", REFUSAL_LIMIT_S
-        )
+        wait_until(lambda: dead in health.problems().get("fills", ""), "the dead letter is refused", REFUSAL_LIMIT_S)
         assert not intents.everything_is_consumed()
         create_topics(settings, [dead])
         wait_until(intents.everything_is_consumed, "the dead letter goes out", REFUSAL_LIMIT_S)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import Message
 
-from services.trade_management.telemetry import DEAD_LETTERS
+from shared.certain_producer import CertainProducer
 from shared.contracts.topics import dead_letter_topic
-from shared.errors import Unavailable
-from shared.kafka import FLUSH_TIMEOUT_S, Headers
+from shared.kafka import Headers
 
 log = logging.getLogger(__name__)
 
@@ -20,23 +19,20 @@ LARGEST_RECORD_BYTES = 900_000
 
 
 class DeadLetters:
-    """The dead-letter topic of a consumer: records unchanged, the reason in headers."""
+    """The dead-letter topics of a consumer: records unchanged, the reason in headers."""
 
-    def __init__(self, producer: Producer) -> None:
+    def __init__(self, producer: CertainProducer) -> None:
         self._producer = producer
-        self._failure: KafkaError | None = None
 
     def put(self, record: Message, code: str, reason: str) -> None:
-        """Hand a record over; certain only after `flush`."""
-        DEAD_LETTERS.labels(code).inc()
+        """Hand a record over; certain only after the producer's `flush`, which precedes the offset's commit."""
         log.warning("%s-%s@%s: %s: %s", record.topic(), record.partition(), record.offset(), code, reason)
         whole = _size(record) <= LARGEST_RECORD_BYTES
-        self._producer.produce(
+        self._producer.send(
             dead_letter_topic(record.topic() or ""),
             value=record.value() if whole else None,
             key=record.key() if whole else None,
             headers=[*((record.headers() or []) if whole else []), *_why(record, code, reason)],
-            on_delivery=self._delivered,
         )
 
     def flush(self) -> None:
@@ -47,15 +43,7 @@ class DeadLetters:
         Unavailable
             It has not, or it refused some; the records must be handed over again.
         """
-        left = self._producer.flush(FLUSH_TIMEOUT_S)
-        failure, self._failure = self._failure, None
-        if left:
-            raise Unavailable(f"{left} dead letters are not acknowledged within {FLUSH_TIMEOUT_S} s")
-        if failure is not None:
-            raise Unavailable(f"a dead letter was refused: {failure.str()}")
-
-    def _delivered(self, error: KafkaError | None, _: Message) -> None:
-        self._failure = error or self._failure
+        self._producer.flush()
 
 
 def _why(record: Message, code: str, reason: str) -> Headers:

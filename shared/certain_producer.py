@@ -1,0 +1,52 @@
+"""Producing where nothing may be lost: whoever flushes learns of every refusal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from shared.errors import Unavailable
+from shared.kafka import FLUSH_TIMEOUT_S
+
+QUEUE_WAIT_S = 0.1
+
+
+class CertainProducer:
+    """A producer whose `flush` fails if Kafka refused anything, which the client's own does not."""
+
+    def __init__(self, producer: Producer) -> None:
+        self._producer = producer
+        self._refusal: str | None = None
+
+    def send(self, topic: str, **record: Any) -> None:
+        """Hand a record over, as `Producer.produce` takes it; certain only after `flush`."""
+        while not self._enqueued(topic, record):
+            self._producer.poll(QUEUE_WAIT_S)
+
+    def flush(self, timeout_s: float = FLUSH_TIMEOUT_S) -> None:
+        """Return once Kafka has everything that was handed over since the last flush.
+
+        Raises
+        ------
+        Unavailable
+            It has not, or it refused some; all of it must be handed over again.
+        """
+        left = self._producer.flush(timeout_s)
+        refusal, self._refusal = self._refusal, None
+        if left:
+            self._producer.purge()
+            raise Unavailable(f"Kafka has not acknowledged {left} records within {timeout_s} s")
+        if refusal is not None:
+            raise Unavailable(f"Kafka refused a record for {refusal}")
+
+    def _enqueued(self, topic: str, record: dict[str, Any]) -> bool:
+        try:
+            self._producer.produce(topic, on_delivery=self._delivered, **record)
+        except BufferError:
+            return False
+        return True
+
+    def _delivered(self, error: KafkaError | None, record: Message) -> None:
+        if error is not None:
+            self._refusal = f"{record.topic()}: {error.str()}"
