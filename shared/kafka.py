@@ -37,6 +37,10 @@ def producer_config(settings: Settings) -> dict[str, Any]:
     return {
         **client_config(settings),
         "enable.idempotence": True,
+        # With more than one request in flight librdkafka takes the success of a later batch for that of an earlier
+        # one (IMPLICITACK), but a broker that knows nothing of the producer yet accepts any first sequence number:
+        # on a topic just made, a batch refused with NOT_LEADER was reported as delivered and lost.
+        "max.in.flight.requests.per.connection": 1,
         "acks": "all",
         "partitioner": "murmur2_random",
         "compression.type": "lz4",

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, Message
 
 OnFailure = Callable[[KafkaError], None]
 
@@ -45,12 +44,15 @@ class Run:
         self.events = self.left = events
         self.last_id = last_id
 
-    def reported(self, error: KafkaError | None, _: Any) -> None:
-        """Kafka's delivery report for one event of the run."""
-        if error is None:
+    def reported(self, error: KafkaError | None, message: Message) -> None:
+        """Kafka's delivery report for one event of the run; a success that names no offset is none.
+
+        That is librdkafka inferring that the event must have arrived, which it cannot know.
+        """
+        if error is None and message.offset() is not None:
             self.left -= 1
         else:
-            self._on_failure(error)
+            self._on_failure(error or KafkaError(KafkaError._FAIL, "acknowledged without an offset"))
 
 
 class Acknowledgements:

@@ -9,6 +9,20 @@ from hypothesis import strategies as st
 from services.outbox_relay.acknowledgements import Acknowledgements, Run
 
 
+class Reported:
+    """A delivered message, as far as its report is looked at."""
+
+    def __init__(self, offset: int | None) -> None:
+        self._offset = offset
+
+    def offset(self) -> int | None:
+        return self._offset
+
+
+DELIVERED = cast(Message, Reported(0))
+INFERRED = cast(Message, Reported(None))
+
+
 def run_of(events: int, last_id: int, failures: list[KafkaError] | None = None) -> Run:
     """A run of so many events up to this id."""
     run = Run((failures if failures is not None else []).append, first_age_s=0, sent_at=0)
@@ -41,7 +55,7 @@ def test_the_position_never_passes_an_event_that_is_not_acknowledged(
         acknowledgements.expect(run)
     reported: set[int] = set()
     for n, event in reports:
-        runs[n].reported(None, None)
+        runs[n].reported(None, DELIVERED)
         reported.add(event)
         acknowledgements.advance()
         assert acknowledgements.position == contiguous_prefix(ids, reported)
@@ -58,12 +72,21 @@ def contiguous_prefix(runs: list[list[int]], reported: set[int]) -> int:
     return position
 
 
-def test_a_failed_report_acknowledges_nothing() -> None:
+@pytest.mark.parametrize(
+    ("error", "message", "code"),
+    [
+        (KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), DELIVERED, KafkaError.MSG_SIZE_TOO_LARGE),
+        (None, INFERRED, KafkaError._FAIL),
+    ],
+)
+def test_neither_a_failure_nor_a_success_without_an_offset_acknowledges_anything(
+    error: KafkaError | None, message: Message, code: int
+) -> None:
     failures: list[KafkaError] = []
     run = run_of(1, 7, failures)
     acknowledgements = Acknowledgements(3)
     acknowledgements.expect(run)
-    run.reported(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), None)
+    run.reported(error, message)
     assert acknowledgements.advance() == []
     assert acknowledgements.position == 3
-    assert [error.code() for error in failures] == [KafkaError.MSG_SIZE_TOO_LARGE]
+    assert [failure.code() for failure in failures] == [code]
