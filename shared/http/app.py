@@ -41,10 +41,10 @@ def _too_large(headers: dict[bytes, bytes]) -> bool:
 def create_app(title: str, health: Health, *, engine: Engine | None = None, description: str = "") -> FastAPI:
     """An app with ``/healthz``, ``/readyz`` and ``/metrics``.
 
-    With an `engine`, whose schema has ``api_tokens``, metrics need a token of scope read; a worker without one
-    serves them to whoever reaches its port.
+    With an `engine`, whose schema has ``api_tokens``, metrics need a token of scope read, and so does
+    ``/openapi.json``; a worker without one serves its metrics to whoever reaches its port, and no OpenAPI.
     """
-    app = FastAPI(title=title, version="1", description=description, docs_url="/docs", redoc_url=None)
+    app = FastAPI(title=title, version="1", description=description, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.engine = engine
     problems.install(app)
     app.add_middleware(BodyLimit)
@@ -56,6 +56,8 @@ def create_app(title: str, health: Health, *, engine: Engine | None = None, desc
         """Prometheus metrics."""
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
+    if engine is not None:
+        app.get("/openapi.json", include_in_schema=False, dependencies=guarded)(app.openapi)
     return app
 
 
