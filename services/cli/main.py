@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
+from confluent_kafka import KafkaException
+from sqlalchemy.exc import OperationalError
+
 from services.cli import (
     check_command,
     demo_command,
@@ -22,7 +25,7 @@ from services.cli import (
     trades_commands,
 )
 from services.cli.command_line import new_app
-from shared.errors import ConfigurationError, ExitflowError
+from shared.errors import ConfigurationError, ExitflowError, Unavailable
 
 CONFIGURATION_STATUS = 2
 FAILURE_STATUS = 1
@@ -56,6 +59,10 @@ def main() -> None:
         _fail(error, CONFIGURATION_STATUS)
     except ExitflowError as error:
         _fail(error, FAILURE_STATUS)
+    except OperationalError as error:
+        _fail(Unavailable(f"PostgreSQL does not answer: {str(error.orig).strip()}"), FAILURE_STATUS)
+    except KafkaException as error:
+        _fail(Unavailable(f"Kafka does not answer: {error.args[0].str()}"), FAILURE_STATUS)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED_STATUS)
 
