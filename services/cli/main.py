@@ -60,7 +60,7 @@ def main() -> None:
     except ExitflowError as error:
         _fail(error, FAILURE_STATUS)
     except OperationalError as error:
-        _fail(Unavailable(f"PostgreSQL does not answer: {str(error.orig).strip()}"), FAILURE_STATUS)
+        _fail(Unavailable(f"PostgreSQL does not answer: {str(error.orig).splitlines()[0]}"), FAILURE_STATUS)
     except KafkaException as error:
         _fail(Unavailable(f"Kafka does not answer: {error.args[0].str()}"), FAILURE_STATUS)
     except KeyboardInterrupt:

@@ -94,3 +94,15 @@ def test_down_asks_before_data_is_lost(exitflow: Exitflow, monkeypatch: pytest.M
     monkeypatch.setattr("builtins.input", lambda *_: "n")
     monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: SIM115  # closed with the process
     assert exitflow("migrate", "down", "--to", "base").status == 1
+
+
+def test_a_database_that_does_not_answer_is_one_line_without_its_password(
+    exitflow: Exitflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("EXIT", "TRADE"):
+        monkeypatch.setenv(f"EXITFLOW_{name}_DATABASE_URL", "postgresql://role:hidden@127.0.0.1:1/x")
+    ended = exitflow("migrate", "status")
+    assert ended.status == 1
+    assert ended.err.startswith("exitflow: PostgreSQL does not answer: ")
+    assert len(ended.err.splitlines()) == 1
+    assert "hidden" not in ended.err
