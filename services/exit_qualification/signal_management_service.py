@@ -130,12 +130,17 @@ class SignalManagementService:
         return given
 
     def _supersede(self, uow: UnitOfWork, intents: Sequence[ExitIntent]) -> None:
-        """Give up waiting intents in favour of exits of higher rank; their rows are locked already."""
+        """Give up waiting intents in favour of exits of higher rank; their rows are locked already.
+
+        Their reasons may fire again at once: while the exit in their place lives it stands in the way itself, and
+        should it fail, a stop must not wait for a cooldown that began with an intent that was never sent.
+        """
         repository = ExitIntentRepository(uow.connection)
         now = self._clock.now()
         for intent in intents:
             ended = repository.mark_cancelled(intent, reason=CancelReason.SUPERSEDED, at=now)
             uow.emit(intent_events.cancelled(ended, [], now))
+        ExitEpisodeRepository(uow.connection).release([(intent.trade_id, intent.exit_reason) for intent in intents])
 
     def _write(self, uow: UnitOfWork, chosen: Sequence[_Chosen], switches: Switches) -> list[DetectedExit]:
         now = self._clock.now()

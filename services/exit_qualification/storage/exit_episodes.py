@@ -41,6 +41,12 @@ UPDATE exit_episodes
        cooldown_until = clock_timestamp() + make_interval(secs => least(:max_s, :first_s * 2.0 ^ least(failures, 30)))
  WHERE trade_id = :trade_id AND exit_reason = :reason
 """)
+RELEASE = text("""
+-- exit_episodes.release
+UPDATE exit_episodes e SET cooldown_until = clock_timestamp()
+  FROM unnest(CAST(:trade_ids AS uuid[]), CAST(:reasons AS text[])) AS w(trade_id, reason)
+ WHERE e.trade_id = w.trade_id AND e.exit_reason = w.reason AND e.cooldown_until > clock_timestamp()
+""")
 FORGIVE = text("""
 -- exit_episodes.forgive
 UPDATE exit_episodes SET failures = 0 WHERE trade_id = :trade_id AND exit_reason = :reason AND failures > 0
@@ -97,6 +103,17 @@ class ExitEpisodeRepository:
     def back_off(self, trade_id: UUID, reason: ExitReason, *, first_s: float, max_s: float) -> None:
         """An intent ended with quantity left: the reason may fire again after a wait that doubles."""
         self._connection.execute(BACK_OFF, {"trade_id": trade_id, "reason": reason, "first_s": first_s, "max_s": max_s})
+
+    def release(self, pairs: Sequence[TradeReason]) -> None:
+        """The reasons may fire again at once; how often in a row they failed is kept."""
+        if pairs:
+            self._connection.execute(
+                RELEASE,
+                {
+                    "trade_ids": [trade_id for trade_id, _ in pairs],
+                    "reasons": [str(reason) for _, reason in pairs],
+                },
+            )
 
     def forgive(self, trade_id: UUID, reason: ExitReason) -> None:
         """The reason got its fill: the next failure starts from the first wait again."""

@@ -94,3 +94,16 @@ def test_forgiveness_starts_the_back_off_anew(exit_engine: Engine) -> None:
         episodes.forgive(trade_id, ExitReason.TARGET)
         episodes.back_off(trade_id, ExitReason.TARGET, first_s=100, max_s=1500)
     assert _cooldown_left_s(exit_engine, trade_id) <= 100
+
+
+def test_a_released_reason_may_fire_at_once_and_keeps_its_failures(exit_engine: Engine) -> None:
+    trade_id, other = new_id(), new_id()
+    assert [_generate(exit_engine, found) for found in (trade_id, other)] == [1, 1]
+    with exit_engine.begin() as connection:
+        episodes = ExitEpisodeRepository(connection)
+        episodes.back_off(trade_id, ExitReason.TARGET, first_s=100, max_s=1500)
+        episodes.release([(trade_id, ExitReason.TARGET)])
+    assert [_generate(exit_engine, found) for found in (trade_id, other)] == [2, None]
+    with exit_engine.begin() as connection:
+        ExitEpisodeRepository(connection).back_off(trade_id, ExitReason.TARGET, first_s=100, max_s=1500)
+    assert _cooldown_left_s(exit_engine, trade_id) > 100
