@@ -26,7 +26,7 @@ from services.exit_qualification.storage.switches import UserBroker
 from shared.clock import trading_day
 from shared.contracts.events import Event
 from shared.contracts.exits import Fill
-from shared.contracts.vocabulary import IntentStatus
+from shared.contracts.vocabulary import ExitReason, IntentStatus
 from shared.errors import InvalidInput
 from shared.money import to_price
 
@@ -144,6 +144,8 @@ class OutcomeRecord:
         return [intent_events.failed(failed, self._now)]
 
     def _back_off(self, intent: ExitIntent) -> None:
+        if intent.exit_reason is ExitReason.MANUAL:
+            return  # an operator's exit knows no cooldown: it may be asked for again at once
         first_s, max_s = self._terms.backoff_first_s, self._terms.backoff_max_s
         ExitEpisodeRepository(self._connection).back_off(
             intent.trade_id, intent.exit_reason, first_s=first_s, max_s=max_s
