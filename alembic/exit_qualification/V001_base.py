@@ -118,8 +118,10 @@ CREATE TABLE tick_symbols (
   last_price numeric(18,4) NOT NULL,
   last_ts timestamptz NOT NULL,
   last_seq bigint NOT NULL,
+  last_arrived_at timestamptz NOT NULL DEFAULT 'epoch',
   updated_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+COMMENT ON COLUMN tick_symbols.last_arrived_at IS 'when the last tick came to Kafka; last_ts is the market''s own time, of another day in a replay';
 COMMENT ON TABLE tick_symbols IS 'The engine''s state of each symbol at the offsets of its partition';
 CREATE INDEX tick_symbols_of_partition ON tick_symbols (partition);
 

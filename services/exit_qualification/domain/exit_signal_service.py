@@ -36,13 +36,15 @@ class ExitSignalService:
         self._symbol_of: dict[UUID, str] = {}
         self._disarmed: OrderedDict[tuple[UUID, ExitReason], None] = OrderedDict()
 
-    def add_trade(self, trade: OpenTrade) -> None:
-        """Judge a trade from the next tick on.
+    def add_trade(self, trade: OpenTrade) -> list[ExitCandidates]:
+        """Judge a trade from now on.
 
-        It fires on the next tick at the earliest, even if the last price meets a rule of it already: that price was
-        made before the trade was opened. A trade that is known already takes the new facts; its disarmed reasons
-        stay disarmed, so that a repeated event changes nothing.
+        Ticks can overtake the news of a trade. If the symbol's last one arrived when the trade was entered or later,
+        the trade is judged by it at once, and what it meets has fired; a price from before the entry fires nothing.
+        A trade that is known already takes the new facts; its disarmed reasons stay disarmed, so that a repeated
+        event changes nothing.
         """
+        is_new = trade.trade_id not in self._symbol_of
         disarmed = self._let_go(trade.trade_id)
         self._symbol_of[trade.trade_id] = trade.symbol
         book = self._book(trade.symbol)
@@ -52,12 +54,14 @@ class ExitSignalService:
                 self._disarmed[trade.trade_id, reason] = None
             else:
                 book.armed.arm(trigger)
+        overtaken = is_new and book.has_ticked_since(trade.entered_at_ms)
+        return self._judge_by_last(book, trade.trade_id) if overtaken else []
 
     def remove_trade(self, trade_id: UUID) -> None:
         """Judge a trade no more; nothing if it is not known."""
         self._let_go(trade_id)
 
-    def on_tick(self, symbol: str, price_units: int, ts_us: int, seq: int) -> TickVerdict:
+    def on_tick(self, symbol: str, price_units: int, ts_us: int, seq: int, arrived_ms: int = 0) -> TickVerdict:
         """Judge a tick.
 
         Parameters
@@ -67,9 +71,11 @@ class ExitSignalService:
         ts_us, seq:
             Order the ticks of a symbol; microseconds since 1970. Lower than the symbol's last is stale, equal is
             the same tick again.
+        arrived_ms:
+            When it came to Kafka, in milliseconds since 1970; 0 if that is not known.
         """
         book = self._book(symbol)
-        if not book.advance(price_units, ts_us, seq):
+        if not book.advance(price_units, ts_us, seq, arrived_ms):
             return STALE
         if book.armed.nearest_below < price_units < book.armed.nearest_above:
             return QUIET
@@ -129,6 +135,13 @@ class ExitSignalService:
             for trade_id in list(book.trades) if book else []:
                 self._let_go(trade_id)
             self._books.pop(symbol, None)
+
+    def _judge_by_last(self, book: SymbolBook, trade_id: UUID) -> list[ExitCandidates]:
+        due = book.due(trade_id, book.trades[trade_id].triggers)
+        for trigger in due:
+            book.armed.disarm(trigger)
+        state = book.state
+        return self._emit(book, due, state.last_price, state.last_ts_us) if state else []
 
     def _emit(self, book: SymbolBook, fired: list[Trigger], price: int, ts_us: int) -> list[ExitCandidates]:
         fired.sort(key=_by_trade_then_rank)

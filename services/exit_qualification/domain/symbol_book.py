@@ -14,11 +14,15 @@ from shared.contracts.vocabulary import ExitReason
 
 @dataclass(frozen=True, slots=True)
 class SymbolState:
-    """What a checkpoint keeps of a symbol: price in units, time in microseconds since 1970."""
+    """What a checkpoint keeps of a symbol: price in units, times in micro- and milliseconds since 1970.
+
+    `last_arrived_ms` is when the last tick came to Kafka; a market replayed has ticks of another day. 0: not known.
+    """
 
     last_price: int
     last_ts_us: int
     last_seq: int
+    last_arrived_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +36,13 @@ class JudgedTrade:
 class SymbolBook:
     """Everything that a tick of the symbol needs. Which reasons are disarmed is the service's knowledge."""
 
-    __slots__ = ("_last_price", "_last_seq", "_last_ts_us", "armed", "trades")
+    __slots__ = ("_last_arrived_ms", "_last_price", "_last_seq", "_last_ts_us", "armed", "trades")
 
     def __init__(self) -> None:
         self._last_price = 0  # No price is 0: until the first tick the symbol has no state.
         self._last_ts_us = 0
         self._last_seq = 0
+        self._last_arrived_ms = 0
         self.trades: dict[UUID, JudgedTrade] = {}
         self.armed = ArmedTriggers()
 
@@ -46,18 +51,24 @@ class SymbolBook:
         """The last accepted tick; None before the first."""
         if not self._last_price:
             return None
-        return SymbolState(self._last_price, self._last_ts_us, self._last_seq)
+        return SymbolState(self._last_price, self._last_ts_us, self._last_seq, self._last_arrived_ms)
 
     def restore(self, state: SymbolState) -> None:
         """Take up from a checkpoint. Fires nothing."""
         self._last_price, self._last_ts_us, self._last_seq = state.last_price, state.last_ts_us, state.last_seq
+        self._last_arrived_ms = state.last_arrived_ms
 
-    def advance(self, price: int, ts_us: int, seq: int) -> bool:
+    def advance(self, price: int, ts_us: int, seq: int, arrived_ms: int) -> bool:
         """Make a tick the last one; False, and nothing moved, if it is older than the last."""
         if self._last_price and (ts_us < self._last_ts_us or (ts_us == self._last_ts_us and seq < self._last_seq)):
             return False
         self._last_price, self._last_ts_us, self._last_seq = price, ts_us, seq
+        self._last_arrived_ms = arrived_ms
         return True
+
+    def has_ticked_since(self, instant_ms: int) -> bool:
+        """Whether the last tick arrived at that instant or later."""
+        return self._last_price > 0 and self._last_arrived_ms >= instant_ms
 
     def put(self, trade: OpenTrade) -> None:
         """Hold a trade, with nothing armed."""

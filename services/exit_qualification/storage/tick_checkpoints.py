@@ -40,16 +40,18 @@ UPDATE tick_partitions t
 """)
 SAVE_SYMBOLS = text("""
 -- tick_checkpoints.save_symbols
-INSERT INTO tick_symbols AS s (symbol, partition, last_price, last_ts, last_seq)
+INSERT INTO tick_symbols AS s (symbol, partition, last_price, last_ts, last_seq, last_arrived_at)
 SELECT * FROM unnest(CAST(:symbols AS text[]), CAST(:partitions AS integer[]), CAST(:prices AS numeric[]),
-                     CAST(:times AS timestamptz[]), CAST(:seqs AS bigint[]))
+                     CAST(:times AS timestamptz[]), CAST(:seqs AS bigint[]), CAST(:arrived AS timestamptz[]))
 ON CONFLICT (symbol) DO UPDATE
    SET partition = EXCLUDED.partition, last_price = EXCLUDED.last_price, last_ts = EXCLUDED.last_ts,
-       last_seq = EXCLUDED.last_seq, updated_at = clock_timestamp()
+       last_seq = EXCLUDED.last_seq, last_arrived_at = EXCLUDED.last_arrived_at, updated_at = clock_timestamp()
 """)
 SYMBOLS = text("""
 -- tick_checkpoints.symbols
-SELECT symbol, partition, last_price, last_ts, last_seq FROM tick_symbols WHERE partition = ANY (:partitions)
+SELECT symbol, partition, last_price, last_ts, last_seq, last_arrived_at
+  FROM tick_symbols
+ WHERE partition = ANY (:partitions)
 """)
 RESET = text("""
 -- tick_checkpoints.reset: the epochs go on, so that a worker still at work is fenced
@@ -135,6 +137,7 @@ class TickCheckpointRepository:
                 "prices": [from_units(each.state.last_price) for each in symbols],
                 "times": [EPOCH + timedelta(microseconds=each.state.last_ts_us) for each in symbols],
                 "seqs": [each.state.last_seq for each in symbols],
+                "arrived": [EPOCH + timedelta(milliseconds=each.state.last_arrived_ms) for each in symbols],
             },
         )
 
@@ -152,4 +155,6 @@ class TickCheckpointRepository:
 
 def _symbol(row: Row[tuple[object, ...]]) -> SymbolCheckpoint:
     last_ts_us = (row.last_ts - EPOCH) // timedelta(microseconds=1)
-    return SymbolCheckpoint(row.symbol, row.partition, SymbolState(to_units(row.last_price), last_ts_us, row.last_seq))
+    last_arrived_ms = (row.last_arrived_at - EPOCH) // timedelta(milliseconds=1)
+    state = SymbolState(to_units(row.last_price), last_ts_us, row.last_seq, last_arrived_ms)
+    return SymbolCheckpoint(row.symbol, row.partition, state)

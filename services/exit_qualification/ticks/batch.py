@@ -16,6 +16,7 @@ from services.exit_qualification.ticks.records import (
     home_partition,
     read_tick,
     read_trade,
+    require_not_ahead,
 )
 from shared.errors import MalformedMessage
 from shared.kafka import headers_of
@@ -74,13 +75,13 @@ class Batch:
     checkpoints: dict[int, Checkpoint] = field(default_factory=dict)
 
 
-def read_batch(messages: Sequence[Message], layout: Layout, held: Mapping[int, Checkpoint]) -> Batch:
+def read_batch(messages: Sequence[Message], layout: Layout, held: Mapping[int, Checkpoint], now_ms: int) -> Batch:
     """Read the records of the partitions that are `held`; those of others are left to their owners."""
     mine = [message for message in messages if message.partition() in held]
     batch = Batch()
     for message in in_order(mine, layout):
         if message.topic() == layout.ticks:
-            _take_tick(batch, message, layout)
+            _take_tick(batch, message, layout, now_ms)
         else:
             _take_trade(batch, message, layout)
     batch.checkpoints = _checkpoints_after(mine, layout, held)
@@ -106,9 +107,10 @@ def made_ms(message: Message) -> int:
     return max(0, message.timestamp()[1])
 
 
-def _take_tick(batch: Batch, message: Message, layout: Layout) -> None:
+def _take_tick(batch: Batch, message: Message, layout: Layout, now_ms: int) -> None:
     try:
         tick = read_tick(message.value(), made_ms(message))
+        require_not_ahead(tick, now_ms)
     except MalformedMessage as error:
         batch.refused.append(Refused(message, error.code, str(error)))
         return

@@ -19,8 +19,9 @@ from shared.errors import ConfigurationError
 def load_engine(connection: Connection, partitions: Sequence[int], layout: Layout) -> ExitSignalService:
     """An engine with the symbols and open trades of these partitions.
 
-    Every reason of a trade that ever exited is disarmed, the blocked ones that left no row too. Rearming right
-    after finds what is due among them, so that nothing waits for a tick of a symbol that does not trade.
+    Every reason of a trade that ever exited is disarmed, the blocked ones that left no row too, and so is what the
+    last price meets already. Rearming right after finds what is due among them, so that nothing waits for a tick of
+    a symbol that does not trade.
 
     Raises
     ------

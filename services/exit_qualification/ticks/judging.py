@@ -83,7 +83,7 @@ def symbol_checkpoints(engine: ExitSignalService, symbols: Iterable[str], partit
 
 
 def _judge_tick(engine: ExitSignalService, tick: TickRecord, findings: Findings) -> None:
-    verdict = engine.on_tick(tick.symbol, tick.price, tick.ts_us, tick.seq)
+    verdict = engine.on_tick(tick.symbol, tick.price, tick.ts_us, tick.seq, tick.arrived_ms)
     if not verdict.accepted:
         findings.stale += 1
         return
@@ -97,8 +97,17 @@ def _judge_tick(engine: ExitSignalService, tick: TickRecord, findings: Findings)
 def _follow_trade(engine: ExitSignalService, item: tuple[TradeRecord, int], findings: Findings) -> None:
     event, partition = item
     if isinstance(event, TradeOpened):
-        engine.add_trade(trade_of(event))
         findings.opened.append((event, partition))
+        _judge_by_last_tick(engine, event, findings)
     elif isinstance(event, TradeClosed):
         engine.remove_trade(event.trade_id)
         findings.closed.append(event.trade_id)
+
+
+def _judge_by_last_tick(engine: ExitSignalService, event: TradeOpened, findings: Findings) -> None:
+    """A tick that overtook the news of a trade exits it here."""
+    found = engine.add_trade(trade_of(event))
+    state = engine.symbol_state(event.symbol)
+    if found and state is not None:
+        findings.detected.extend(found)
+        findings.arrived_ms[event.trade_id] = state.last_arrived_ms

@@ -17,9 +17,12 @@ from shared.kafka import murmur2_partition
 from shared.money import to_units
 
 _MICROSECOND: Final = timedelta(microseconds=1)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _LATEST: Final = datetime(2255, 1, 1, tzinfo=EPOCH.tzinfo)
 _KNOWN: Final = frozenset(event.event_type() for event in (TradeOpened, TradePartiallyClosed, TradeClosed))
 _SYMBOLS_REMEMBERED: Final = 100_000
+
+MOST_AHEAD_MS: Final = 60_000
 
 
 @dataclass(slots=True)
@@ -55,6 +58,18 @@ def read_tick(value: bytes | None, arrived_ms: int = 0) -> TickRecord:
     return TickRecord(tick.symbol, to_units(tick.ltp), (tick.ts - EPOCH) // _MICROSECOND, tick.seq, arrived_ms)
 
 
+def require_not_ahead(tick: TickRecord, now_ms: int) -> None:
+    """Refuse a tick from the future: accepted, it would make every true tick of its symbol stale until then.
+
+    Raises
+    ------
+    MalformedMessage
+        Its time is more than a minute after `now_ms`, milliseconds since 1970.
+    """
+    if tick.ts_us > (now_ms + MOST_AHEAD_MS) * 1000:
+        raise MalformedMessage(f"ts: {tick.symbol} is more than {MOST_AHEAD_MS // 1000} s ahead of the clock")
+
+
 TradeRecord = TradeOpened | TradePartiallyClosed | TradeClosed
 
 
@@ -88,6 +103,7 @@ def trade_of(event: TradeOpened) -> OpenTrade:
         product_type=event.product_type,
         user_broker_id=event.user_broker_id,
         entry_price=to_units(event.entry_price),
+        entered_at_ms=(event.entered_at - EPOCH) // _MILLISECOND,
         target=None if plan.target is None else to_units(plan.target),
         stop_loss=None if plan.stop_loss is None else to_units(plan.stop_loss),
     )

@@ -84,6 +84,7 @@ def open_trade(number: int = 1, **changes: Any) -> OpenTrade:
         product_type=ProductType.MIS,
         user_broker_id="paper",
         entry_price=1000_0000,
+        entered_at_ms=1_000,
         target=1010_0000,
         stop_loss=990_0000,
     )

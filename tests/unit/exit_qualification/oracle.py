@@ -20,19 +20,26 @@ class BruteForceEngine:
         self.off: set[tuple[UUID, ExitReason]] = set()
         self.last: dict[str, SymbolState] = {}
 
-    def add_trade(self, trade: OpenTrade) -> None:
+    def add_trade(self, trade: OpenTrade) -> list[ExitCandidates]:
+        is_new = trade.trade_id not in self.trades
         self.trades[trade.trade_id] = trade
         self._forget_disarmed_but_for_rules_of_held_trades()
+        last = self.last.get(trade.symbol)
+        if not is_new or last is None or last.last_arrived_ms < trade.entered_at_ms:
+            return []
+        return self._fire([(trade, reason) for reason in self._rules(trade)])
 
     def remove_trade(self, trade_id: UUID) -> None:
         self.trades.pop(trade_id, None)
         self._forget_disarmed_but_for_rules_of_held_trades()
 
-    def on_tick(self, symbol: str, price: int, ts_us: int, seq: int) -> tuple[bool, list[ExitCandidates]]:
+    def on_tick(
+        self, symbol: str, price: int, ts_us: int, seq: int, arrived_ms: int
+    ) -> tuple[bool, list[ExitCandidates]]:
         last = self.last.get(symbol)
         if last is not None and (ts_us, seq) < (last.last_ts_us, last.last_seq):
             return False, []
-        self.last[symbol] = SymbolState(price, ts_us, seq)
+        self.last[symbol] = SymbolState(price, ts_us, seq, arrived_ms)
         return True, self._fire(
             [
                 (trade, reason)

@@ -20,6 +20,7 @@ symbols = st.sampled_from(SYMBOLS)
 trade_ids = st.integers(1, 8).map(lambda number: UUID(int=number))
 prices = st.integers(1, 12)
 levels = st.none() | prices
+instants = st.integers(0, 3)
 reasons = st.sampled_from(ExitReason)
 
 
@@ -31,6 +32,7 @@ def trades(draw: st.DrawFn) -> OpenTrade:
         symbol=draw(symbols),
         direction=draw(st.sampled_from(Direction)),
         quantity=draw(st.integers(1, 3)),
+        entered_at_ms=draw(instants),
         target=draw(levels),
         stop_loss=draw(levels),
     )
@@ -44,8 +46,7 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
 
     @rule(trade=trades())
     def add_trade(self, trade: OpenTrade) -> None:
-        self.engine.add_trade(trade)
-        self.oracle.add_trade(trade)
+        assert self.engine.add_trade(trade) == self.oracle.add_trade(trade)
 
     @rule(trade_id=trade_ids)
     def remove_trade(self, trade_id: UUID) -> None:
@@ -53,20 +54,22 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
         self.oracle.remove_trade(trade_id)
 
     @rule(
-        symbol=symbols, ticks=st.lists(st.tuples(prices, st.integers(1, 4), st.integers(0, 2)), min_size=1, max_size=4)
+        symbol=symbols,
+        ticks=st.lists(st.tuples(prices, st.integers(1, 4), st.integers(0, 2), instants), min_size=1, max_size=4),
     )
-    def ticks(self, symbol: str, ticks: list[tuple[int, int, int]]) -> None:
-        for price, ts_us, seq in ticks:
-            self.tick(symbol, price, ts_us, seq)
+    def ticks(self, symbol: str, ticks: list[tuple[int, int, int, int]]) -> None:
+        for price, ts_us, seq, arrived_ms in ticks:
+            self.tick(symbol, price, ts_us, seq, arrived_ms)
 
-    @rule(symbol=symbols, price=prices)
-    def next_tick(self, symbol: str, price: int) -> None:
+    @rule(symbol=symbols, price=prices, arrived_ms=instants)
+    def next_tick(self, symbol: str, price: int, arrived_ms: int) -> None:
         last = self.oracle.last.get(symbol)
-        self.tick(symbol, price, last.last_ts_us + 1 if last else 1, 0)
+        self.tick(symbol, price, last.last_ts_us + 1 if last else 1, 0, arrived_ms)
 
-    def tick(self, symbol: str, price: int, ts_us: int, seq: int) -> None:
-        verdict = self.engine.on_tick(symbol, price, ts_us, seq)
-        assert (verdict.accepted, list(verdict.candidates)) == self.oracle.on_tick(symbol, price, ts_us, seq)
+    def tick(self, symbol: str, price: int, ts_us: int, seq: int, arrived_ms: int) -> None:
+        verdict = self.engine.on_tick(symbol, price, ts_us, seq, arrived_ms)
+        told = self.oracle.on_tick(symbol, price, ts_us, seq, arrived_ms)
+        assert (verdict.accepted, list(verdict.candidates)) == told
 
     @rule(trade_id=trade_ids, reason=reasons)
     def disarm(self, trade_id: UUID, reason: ExitReason) -> None:

@@ -184,6 +184,20 @@ def test_a_restored_symbol_refuses_what_is_older_than_its_checkpoint() -> None:
     assert not engine.on_tick(INFY, 1000_0000, 10, 4).accepted
 
 
+def test_a_tick_that_overtook_the_news_of_its_trade_exits_it_at_once() -> None:
+    engine = ExitSignalService()
+    engine.on_tick(INFY, 985_0000, 1, 1, arrived_ms=LONG.entered_at_ms)
+    assert reasons(engine.add_trade(LONG)) == [(1, [STOP_LOSS])]
+    assert engine.on_tick(INFY, 985_0000, 2, 2) is QUIET
+
+
+def test_the_news_of_a_trade_repeated_exits_it_no_second_time() -> None:
+    engine = ExitSignalService()
+    engine.on_tick(INFY, 985_0000, 1, 1, arrived_ms=LONG.entered_at_ms)
+    engine.add_trade(LONG)
+    assert engine.add_trade(LONG) == []
+
+
 def test_after_a_restart_a_silent_symbol_exits_when_its_reason_is_rearmed() -> None:
     engine = ExitSignalService()
     engine.restore_symbol(INFY, SymbolState(985_0000, 10, 5))

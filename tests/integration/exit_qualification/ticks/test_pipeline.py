@@ -30,6 +30,31 @@ def test_two_open_trades_on_a_symbol_give_two_signals_and_two_intents(
     assert {row.trade_id for row in book.signals()} == {long.trade_id, short.trade_id}
 
 
+def test_a_tick_that_overtakes_the_news_of_its_trade_exits_it(settings: Settings, market: Market, book: Book) -> None:
+    trade = opened()
+    with running_worker(settings):
+        market.tick("985.00")
+        book.await_tick(market.partition(), 1)
+        market.open(trade)
+        book.await_exits(1)
+    [intent] = book.intents()
+    assert (intent.trade_id, intent.exit_reason) == (trade.trade_id, "STOP_LOSS")
+
+
+def test_an_exit_due_while_the_rollout_was_off_is_found_after_a_restart(
+    settings: Settings, market: Market, book: Book
+) -> None:
+    _put_rollout(book, RolloutMode.OFF)
+    market.open(opened())
+    with running_worker(settings):
+        book.await_trades(1)
+        market.tick("985.00")
+        book.await_tick(market.partition(), 1)
+    _put_rollout(book, RolloutMode.FULL)
+    with running_worker(settings):
+        book.await_exits(1)
+
+
 def test_rows_events_and_offsets_are_of_one_transaction(settings: Settings, market: Market, book: Book) -> None:
     market.open(opened(), opened())
     with running_worker(settings):

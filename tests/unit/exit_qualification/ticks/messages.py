@@ -15,6 +15,8 @@ from shared.contracts.trades import TradeOpened
 LAYOUT = Layout("ticks", "trades", 4)
 INFY = "NSE:INFY"
 HOME = home_partition(INFY, LAYOUT.partitions)
+NOW_MS = 1_768_275_900_000
+"""2026-01-13T03:45:00Z, when the ticks are made."""
 
 
 @dataclass
