@@ -80,7 +80,10 @@ def one_broker(user_broker_id: BrokerPath, context: Context, _: Reader) -> Broke
 
 @router.put("/brokers/{user_broker_id}")
 def put_broker(user_broker_id: BrokerPath, body: PutBroker, context: Context, caller: Operator) -> BrokerView:
-    """Add a user broker or change it; while DISCONNECTED its exits wait."""
+    """Add a user broker or change it; while DISCONNECTED its exits wait.
+
+    `broker`, `account` and `root_url` stay while exits are at the broker or ended short today: 409 `broker_in_use`.
+    """
     broker = UserBroker(user_broker_id, body.broker, body.account, body.root_url, body.status)
     with context.unit_of_work() as uow:
         SwitchRepository(uow.connection).put_broker(broker, _change(caller, body.reason))

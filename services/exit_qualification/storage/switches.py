@@ -6,14 +6,41 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, func, insert, select, update
+from sqlalchemy import Connection, Row, Table, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.exit_qualification.domain.gates import Rollout
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.models import AuditRow, KillSwitchRow, RolloutRow, UserBrokerRow
 from shared.contracts.vocabulary import KillSwitchMode, RolloutMode
-from shared.errors import NotFound
+from shared.errors import Conflict, NotFound
+
+IDENTITY = ("broker", "account", "root_url")
+"""What says which books a user broker's orders and fills are in."""
+
+ONE_CHANGE_AT_A_TIME = text("""
+-- user_brokers.one_change_at_a_time: taken first, so that two changes cannot wait for each other below
+LOCK TABLE user_brokers IN SHARE ROW EXCLUSIVE MODE
+""")
+WAIT_BRIEFLY = text("SET LOCAL lock_timeout = '2s'")
+OUTWAIT_SENDERS = text("""
+-- user_brokers.outwait_senders: whoever claims an intent has read this table in the transaction of the claim
+LOCK TABLE user_brokers IN ACCESS EXCLUSIVE MODE
+""")
+IN_USE = text("""
+-- exit_intents.in_use: at the broker, or sent since its books began at 06:00 and ended short: fills may still come
+SELECT count(*) FROM exit_intents
+ WHERE user_broker_id = :user_broker_id AND deleted_at IS NULL
+   AND (status IN ('SUBMITTING', 'UNKNOWN', 'PLACED', 'PARTIALLY_FILLED')
+        OR status IN ('CANCELLED', 'FAILED') AND submitted_at
+           >= date_trunc('day', clock_timestamp() - interval '6 hours', 'Asia/Kolkata') + interval '6 hours')
+""")
+
+
+class BrokerInUse(Conflict):
+    """Other books would show its orders as absent, and their fills a second time."""
+
+    code = "broker_in_use"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +121,24 @@ class SwitchRepository:
         return _broker(row)
 
     def put_broker(self, broker: UserBroker, change: Change) -> None:
-        """Add a user broker or change it."""
+        """Add a user broker or change it; its status at any time, where it is only while no order depends on it.
+
+        Raises
+        ------
+        BrokerInUse
+            Orders that are at the broker, or ended short today, are in other books than these.
+        """
         values = {
             "broker": broker.broker,
             "account": broker.account,
             "root_url": broker.root_url,
             "status": broker.status,
         }
+        self._connection.execute(ONE_CHANGE_AT_A_TIME)
         wanted = select(*UserBrokerRow.__table__.c).where(UserBrokerRow.user_broker_id == broker.user_broker_id)
         before = self._connection.execute(wanted.with_for_update()).one_or_none()
+        if before is not None and any(before._mapping[name] != values[name] for name in IDENTITY):
+            self._refuse_if_in_use(broker.user_broker_id)
         statement = upsert(UserBrokerRow).values(user_broker_id=broker.user_broker_id, **values)
         self._connection.execute(
             statement.on_conflict_do_update(
@@ -111,6 +147,17 @@ class SwitchRepository:
         )
         old = None if before is None else {name: before._mapping[name] for name in values}
         self.audit(change, "broker.put", broker.user_broker_id, old, values)
+
+    def _refuse_if_in_use(self, user_broker_id: str) -> None:
+        self._connection.execute(WAIT_BRIEFLY)
+        self._connection.execute(OUTWAIT_SENDERS)
+        intents = self._connection.execute(IN_USE, {"user_broker_id": user_broker_id}).scalar_one()
+        if intents:
+            raise BrokerInUse(
+                f"{intents} exits of {user_broker_id} are at the broker or ended short today: "
+                f"{', '.join(IDENTITY)} must stay",
+                intents=intents,
+            )
 
     def kill_switch(self) -> Setting:
         """The kill switch as operators see it."""

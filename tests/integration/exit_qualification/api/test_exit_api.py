@@ -137,6 +137,19 @@ def test_an_exit_waits_for_a_disconnected_broker(client: TestClient, exit_engine
     assert client.get("/brokers/nobody").status_code == 404
 
 
+def test_where_a_broker_is_stays_while_an_exit_is_at_it(client: TestClient, exit_engine: Engine) -> None:
+    _exit(client, _trade(exit_engine))
+    with exit_engine.begin() as connection:
+        connection.execute(
+            text("UPDATE exit_intents SET status = 'SUBMITTING', submitted_at = now(), version = version + 1")
+        )
+    here = {"account": "PAPER", "root_url": "http://127.0.0.1:1", "status": "DISCONNECTED", "reason": "maintenance"}
+    assert client.put("/brokers/paper", json=here).status_code == 200
+    refused = client.put("/brokers/paper", json=here | {"account": "OTHER"})
+    assert (refused.status_code, refused.json()["code"], refused.json()["intents"]) == (409, "broker_in_use", 1)
+    assert client.get("/brokers/paper").json()["account"] == "PAPER"
+
+
 def test_pages_join_without_gap_or_repeat(client: TestClient, exit_engine: Engine) -> None:
     made = {_exit(client, _trade(exit_engine))["intent_id"] for _ in range(5)}
     seen: list[object] = []

@@ -165,11 +165,11 @@ def test_without_its_broker_the_process_stays_up_and_says_why_it_is_not_ready(
     exit_engine: Engine, database: Database, tmp_path: Path
 ) -> None:
     with scene_of(exit_engine, database, tmp_path) as scene:
-        intent = scene.floor.placed()
         with exit_engine.begin() as connection:
             switches = SwitchRepository(connection)
             nowhere = replace(switches.broker("paper"), root_url=f"http://127.0.0.1:{free_port('nobody listens')}")
             switches.put_broker(nowhere, Change("test", "the broker is gone"))
+        intent = scene.floor.placed()
         process = scene.start()
         wait_until(_says(scene, "reconciling: paper: orders: ConnectionError"), "readiness names the broker")
         assert process.poll() is None
