@@ -1,11 +1,11 @@
-# Every target installs what it needs into .venv first; `make help` lists them.
+# Targets install what they need into .venv first (`lock` needs uv); `make help` lists them.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-compose test test-compose test-fast lint types contracts sql docs-check lock clean
+.PHONY: help install demo demo-compose test test-compose test-fast lint contracts sql lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -53,4 +53,4 @@ lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --extra local --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --only-binary :all: --quiet -c deploy/locks/runtime.txt -o deploy/locks/dev.txt
 
 clean: ## remove .venv and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 CONNECT_TIMEOUT_S = 5
 IDLE_IN_TRANSACTION_MS = 60_000
@@ -37,25 +35,3 @@ def open_engine(url: str, schema: str, *, application: str, pool_size: int = 5) 
             "connect_timeout": CONNECT_TIMEOUT_S,
         },
     )
-
-
-def wait_until_reachable(engine: Engine, limit_s: float = 60) -> None:
-    """Return once the database answers.
-
-    Raises
-    ------
-    OperationalError
-        It did not within `limit_s` seconds.
-    """
-
-    @retry(
-        retry=retry_if_exception_type(OperationalError),
-        stop=stop_after_delay(limit_s),
-        wait=wait_exponential_jitter(initial=0.1, max=2),
-        reraise=True,
-    )
-    def ask() -> None:
-        with engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
-
-    ask()

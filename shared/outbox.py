@@ -18,9 +18,6 @@ from shared.ids import new_id, new_traceparent
 MAX_PAYLOAD_BYTES = 900_000
 """Below Kafka's default record limit of 1 MiB, with room for headers."""
 
-SHARDS = 64
-"""Shards of an outbox; a key's events are always on one."""
-
 APPEND = text("""
 -- outbox.append: sequence rows are locked in sorted order, then the events get their ids, so that per key
 -- the order of ids is the order of locks and so of commits

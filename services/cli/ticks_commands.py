@@ -18,14 +18,16 @@ from services.cli.target import Target
 from services.cli.tick_files import RecordedTick, read_ticks
 from services.cli.tick_sender import TickSender
 from services.cli.tick_tempo import Tempo
+from services.cli.ticks_reset_command import reset_ticks
 from shared.clock import SystemClock, rfc3339
 from shared.contracts.events import describe
 from shared.contracts.ticks import Tick
-from shared.errors import ExitflowError, InvalidInput
+from shared.errors import ExitflowError
 
 _CLOCK = SystemClock()
 
-app = new_app("Send market ticks.")
+app = new_app("Send market ticks; start reading them anew.")
+app.command("reset", epilog=examples('ticks reset --reason "the cluster was replaced" --yes'))(reset_ticks)
 
 
 @app.command("send", epilog=examples("ticks send NSE:INFY 1520.35", "ticks send NSE:INFY 1520.35 --seq 7"))
@@ -112,4 +114,4 @@ def _tick(symbol: str, price: str, ts: str | None, seq: int) -> Tick:
             {"symbol": symbol, "ltp": price, "ts": ts or rfc3339(_CLOCK.now()), "seq": str(seq)}
         )
     except ValidationError as error:
-        raise InvalidInput(f"not a tick: {describe(error)}") from error
+        raise typer.BadParameter(f"not a tick: {describe(error)}") from error

@@ -66,23 +66,6 @@ class TradeRow(Base):
     version: Mapped[int] = mapped_column(server_default=FetchedValue())
 
 
-class TradeFillRow(Base):
-    """An execution of an exit order."""
-
-    __tablename__ = "trade_fills"
-
-    trade_id: Mapped[UUID] = mapped_column(ForeignKey("trades.trade_id"))
-    intent_id: Mapped[UUID] = mapped_column(primary_key=True)
-    broker_order_id: Mapped[str]
-    broker_trade_id: Mapped[str] = mapped_column(primary_key=True)
-    exit_reason: Mapped[ExitReason]
-    quantity: Mapped[int] = mapped_column(BigInteger)
-    price: Mapped[Decimal]
-    filled_at: Mapped[datetime]
-    late: Mapped[bool] = mapped_column(server_default=FetchedValue())
-    recorded_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
-
-
 class TradeClosureRow(Base):
     """A part of a trade that was closed."""
 

@@ -9,7 +9,9 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import OperationalError
+from psycopg.errors import IdleInTransactionSessionTimeout
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from starlette.exceptions import HTTPException
 
 from shared.errors import ExitflowError, InvalidInput, Unavailable
@@ -59,12 +61,36 @@ def install(app: FastAPI) -> None:
         code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
         return problem(error.status_code, code, str(error.detail))
 
-    @app.exception_handler(OperationalError)
-    def database(_: Request, error: OperationalError) -> ProblemResponse:
-        log.warning("database does not answer: %s", type(error.orig).__name__)
-        return of_error(Unavailable("the database does not answer"))
+    _install_database(app)
 
     @app.exception_handler(Exception)
     def unexpected(request: Request, error: Exception) -> ProblemResponse:
-        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return problem(500, "internal_error", "an error that was not expected; it is in the log")
+        return _unexpected(request, error)
+
+
+def _install_database(app: FastAPI) -> None:
+    @app.exception_handler(OperationalError)
+    @app.exception_handler(InterfaceError)
+    def silent(_: Request, error: DBAPIError) -> ProblemResponse:
+        return _no_database(type(error.orig).__name__)
+
+    @app.exception_handler(InternalError)
+    def internal(request: Request, error: InternalError) -> ProblemResponse:
+        if error.connection_invalidated or isinstance(error.orig, IdleInTransactionSessionTimeout):
+            return _no_database(type(error.orig).__name__)
+        return _unexpected(request, error)
+
+    @app.exception_handler(PoolExhausted)
+    def busy(_: Request, __: PoolExhausted) -> ProblemResponse:
+        log.warning("every connection to the database is in use")
+        return of_error(Unavailable("every connection to the database is in use"))
+
+
+def _no_database(why: str) -> ProblemResponse:
+    log.warning("database does not answer: %s", why)
+    return of_error(Unavailable("the database does not answer"))
+
+
+def _unexpected(request: Request, error: Exception) -> ProblemResponse:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return problem(500, "internal_error", "an error that was not expected; it is in the log")

@@ -38,7 +38,7 @@ class Gate(StrEnum):
 class Verdict(StrEnum):
     """PASS; REJECT is final for this intent; DEFER is asked again later."""
 
-    PASS = "PASS"  # noqa: S105 - a verdict, not a secret
+    PASS = "PASS"  # noqa: S105  # a verdict, not a secret
     REJECT = "REJECT"
     DEFER = "DEFER"
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from shared.contracts.ticks import Tick, parse_tick
@@ -51,7 +52,7 @@ def test_a_tick_lands_on_the_partition_that_java_clients_would_choose(
 
 def test_a_price_that_cannot_be_is_refused(environment: Settings, exitflow: Exitflow) -> None:
     ended = exitflow("ticks", "send", "NSE:INFY", "0")
-    assert ended.status == 1
+    assert ended.status == 2
     assert "ltp" in ended.err
 
 
@@ -74,3 +75,16 @@ def test_topics_create_makes_what_is_missing_once(
     settings: Settings, exitflow: Exitflow, environment: Settings
 ) -> None:
     assert json.loads(exitflow("topics", "create", "--json").out)["made"] == []
+
+
+def test_reset_forgets_the_offsets_and_says_so_in_the_audit_log(
+    environment: Settings, exitflow: Exitflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = environment.require_exit_database()
+    monkeypatch.setenv("EXITFLOW_EXIT_DATABASE_URL", url)
+    with psycopg.connect(url, options="-c search_path=exit_qualification") as connection:
+        connection.execute("INSERT INTO tick_partitions (partition, tick_offset, trade_offset) VALUES (0, 7, 9)")
+    assert exitflow("ticks", "reset", "--reason", "a new cluster", "--yes", "--json").status == 0
+    with psycopg.connect(url, options="-c search_path=exit_qualification") as connection:
+        assert connection.execute("SELECT tick_offset, trade_offset FROM tick_partitions").fetchall() == [(0, 0)]
+        assert connection.execute("SELECT reason FROM audit_log").fetchall() == [("a new cluster",)]

@@ -1,0 +1,40 @@
+"""`exitflow ticks reset`: after Kafka's log was replaced, read it from its beginning."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr
+
+from deploy.local.data_directory import DataDirectory
+from deploy.local.stack_file import read_stack_file
+from services.cli.command_line import AsJson, DataDir
+from services.cli.output import show_json
+from services.exit_qualification.ticks.reset import reset
+from shared.settings import load_settings
+
+
+def reset_ticks(
+    reason: Annotated[str, typer.Option(help="Why; kept in the audit log.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Forget how far ticks and trades were read: exit-ticks starts at the beginning of both topics.
+
+    For when Kafka's log is not the one that the stored offsets belong to (log_identity_changed). Trades, symbols,
+    episodes and intents stay, so that nothing fires again. Needs EXITFLOW_EXIT_DATABASE_URL or a running stack.
+    """
+    settings = load_settings()
+    if data_dir is not None:
+        url = read_stack_file(DataDirectory(data_dir).stack_file)["exit_database_url"]
+        settings = settings.model_copy(update={"exit_database_url": SecretStr(url)})
+    settings.require_exit_database()
+    if not yes:
+        typer.confirm("Forget the offsets of market.ticks.v1 and trades.v1?", abort=True)
+    partitions = reset(settings, actor="cli", reason=reason)
+    if as_json:
+        show_json({"partitions": partitions})
+    else:
+        print(f"{partitions} partitions start at the beginning of their topics")
