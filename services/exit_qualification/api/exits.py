@@ -18,6 +18,7 @@ from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.switches import Change
 from shared.clock import rfc3339
+from shared.contracts.trades import Symbol, UserBrokerId
 from shared.contracts.vocabulary import IntentStatus
 from shared.errors import InvalidInput
 from shared.http.idempotency import IdempotencyKey, answer_once
@@ -31,8 +32,8 @@ router = APIRouter(prefix="/exits", tags=["exits"])
 def pending_exits(
     context: Context,
     _: Reader,
-    symbol: str | None = None,
-    user_broker_id: str | None = None,
+    symbol: Symbol | None = None,
+    user_broker_id: UserBrokerId | None = None,
     status: IntentStatus | None = None,
     cursor: PageCursor = None,
     limit: PageLimit = 100,
@@ -51,8 +52,8 @@ def pending_exits(
 def exits(
     context: Context,
     _: Reader,
-    symbol: str | None = None,
-    user_broker_id: str | None = None,
+    symbol: Symbol | None = None,
+    user_broker_id: UserBrokerId | None = None,
     status: IntentStatus | None = None,
     trade_id: UUID | None = None,
     cursor: PageCursor = None,

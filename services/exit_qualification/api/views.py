@@ -22,7 +22,10 @@ from shared.contracts.vocabulary import (
 )
 from shared.money import Money
 
-Reason = Annotated[str, Field(min_length=1, max_length=500, description="why; kept in the audit log")]
+NO_NUL = r"^[^\x00]*$"
+"""PostgreSQL's text holds every character but this one."""
+
+Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=NO_NUL, description="why; kept in the audit log")]
 
 
 class _Body(BaseModel):
@@ -151,8 +154,8 @@ class PutBroker(_Body):
     """An account to execute exits at. Credentials are settings of exit-orders, never sent here."""
 
     broker: Annotated[str, Field(pattern="^kite$", examples=["kite"])] = "kite"
-    account: Annotated[str, Field(min_length=1, max_length=64)]
-    root_url: Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(:\d+)?$", max_length=255)]
+    account: Annotated[str, Field(min_length=1, max_length=64, pattern=NO_NUL)]
+    root_url: Annotated[str, Field(pattern=r"^https?://[^\s\x00/?#@]+(:\d+)?$", max_length=255)]
     status: BrokerStatus
     reason: Reason
 

@@ -21,6 +21,8 @@ from shared.settings import Settings
 from tests.support.servers import Database
 from tests.support.trades import opened, project
 
+BROKER = {"account": "PAPER", "root_url": "http://127.0.0.1:1", "status": "CONNECTED", "reason": "test"}
+
 
 @pytest.fixture
 def client(database: Database, exit_engine: Engine) -> Iterator[TestClient]:
@@ -192,6 +194,41 @@ def test_bad_input_gets_a_problem_that_names_the_field(client: TestClient) -> No
     assert answer.status_code == 422
     assert {error["field"] for error in answer.json()["errors"]} == {"body.trade_id", "body.reason_note", "body.more"}
     assert client.get("/exits/pending", params={"status": "FILLED"}).json()["code"] == "invalid_input"
+
+
+@pytest.mark.parametrize("path", ["/exits", "/exits/pending"])
+@pytest.mark.parametrize("asked", [{"symbol": "NSE:\0"}, {"symbol": "infy"}, {"user_broker_id": "a\0"}])
+def test_a_filter_that_nothing_can_match_is_refused(client: TestClient, path: str, asked: dict[str, str]) -> None:
+    answer = client.get(path, params=asked)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [
+        ("POST", "/exits", {"trade_id": str(new_id()), "reason_note": "a\0b"}, "reason_note"),
+        ("PUT", "/kill-switch", {"mode": "ALL", "reason": "\0"}, "reason"),
+        ("PUT", "/rollout", {"mode": "dark", "reason": "\0"}, "reason"),
+        ("PUT", "/brokers/paper", BROKER | {"account": "A\0"}, "account"),
+        ("PUT", "/brokers/paper", BROKER | {"root_url": "http://a\0"}, "root_url"),
+        ("PUT", "/brokers/paper", BROKER | {"reason": "a\0"}, "reason"),
+    ],
+)
+def test_a_text_that_cannot_be_stored_is_refused(
+    client: TestClient, method: str, path: str, body: dict[str, str], field: str
+) -> None:
+    answer = client.request(method, path, json=body)
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [f"body.{field}"]
+
+
+def test_a_reason_may_have_several_lines(client: TestClient) -> None:
+    assert client.put("/kill-switch", json={"mode": "OFF", "reason": "first\nsecond\n"}).status_code == 200
+
+
+def test_a_key_that_cannot_be_stored_is_refused(client: TestClient, exit_engine: Engine) -> None:
+    body = {"trade_id": _trade(exit_engine), "reason_note": "x"}
+    assert client.post("/exits", json=body, headers={"Idempotency-Key": "a\0"}).status_code == 422
 
 
 def test_an_intent_is_found_by_its_unique_key(client: TestClient, exit_engine: Engine) -> None:
