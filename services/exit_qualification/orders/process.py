@@ -14,9 +14,11 @@ from services.exit_qualification.orders.doorbell import Doorbell
 from services.exit_qualification.orders.kite_clients import kite_brokers
 from services.exit_qualification.orders.order_execution_service import OrderExecutionService
 from services.exit_qualification.orders.pending_order_reconciler import PendingOrderReconciler
+from services.exit_qualification.orders.remainder_exits import RemainderExits
 from services.exit_qualification.orders.requalification import Requalification
 from services.exit_qualification.orders.terms import order_terms
-from services.exit_qualification.orders.work_loop import WorkLoop, running
+from services.exit_qualification.orders.work_loop import WorkLoop, in_turn, running
+from services.exit_qualification.terms import signal_management
 from shared.clock import SystemClock
 from shared.contracts.topics import TopicNames
 from shared.db import open_engine
@@ -68,11 +70,13 @@ def _loops(settings: Settings, engine: Engine, brokers: Brokers) -> list[WorkLoo
     bell = Doorbell(open_unit)
     reconciler = PendingOrderReconciler(open_unit, brokers, terms)
     requalification = Requalification(open_unit, gates, terms)
+    remainders = RemainderExits(open_unit, signal_management(settings, clock), terms, clock)
+    unsent = in_turn(requalification.requalify_once, remainders.exit_once)
     service = OrderExecutionService(open_unit, brokers, gates, terms, clock)
     sender = bell.answering(service.execute_next)
     return [
         WorkLoop("doorbell", QUEUE, bell.look, settings.order_poll_ms / 1000),
         *(WorkLoop(f"sender-{n}", SENDING, sender, 0) for n in range(settings.order_workers)),
         WorkLoop("reconciler", RECONCILING, reconciler.reconcile_once, settings.reconcile_ms / 1000),
-        WorkLoop("requalifier", REQUALIFYING, requalification.requalify_once, REQUALIFY_S),
+        WorkLoop("requalifier", REQUALIFYING, unsent, REQUALIFY_S),
     ]

@@ -57,6 +57,16 @@ class WorkLoop:
             stop.wait(wait_s)
 
 
+def in_turn(*steps: Callable[[], bool]) -> Callable[[], bool]:
+    """One step of several, each done every time; True if any may have more to do at once."""
+
+    def each() -> bool:
+        more = [step() for step in steps]
+        return any(more)
+
+    return each
+
+
 @contextmanager
 def running(loops: Sequence[WorkLoop], health: Health, stop: Stop, grace_s: float) -> Iterator[None]:
     """While inside, every loop in a thread; afterwards they are told to stop and given `grace_s` to finish.

@@ -23,6 +23,7 @@ from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.orders.broker_port import Brokers
 from services.exit_qualification.orders.order_execution_service import OrderExecutionService
 from services.exit_qualification.orders.pending_order_reconciler import PendingOrderReconciler
+from services.exit_qualification.orders.remainder_exits import RemainderExits
 from services.exit_qualification.orders.requalification import Requalification
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
@@ -40,6 +41,7 @@ from shared.unit_of_work import UnitOfWork
 
 WAIT_LIMIT_S = 20.0
 SYMBOL = "NSE:INFY"
+MINUTE = timedelta(minutes=1)
 
 QUICK = OrderTerms(
     claim=timedelta(seconds=0.5),
@@ -76,6 +78,8 @@ class Floor:
         self.sender = OrderExecutionService(self.open_unit, self.brokers, self._gates, self.terms, self.clock)
         self.reconciler = PendingOrderReconciler(self.open_unit, self.brokers, self.terms)
         self.requalification = Requalification(self.open_unit, self._gates, self.terms)
+        signals = SignalManagementService(ExitTerms(MINUTE, MINUTE), self.clock, self._gates)
+        self.remainders = RemainderExits(self.open_unit, signals, self.terms, self.clock)
 
     # what happens before an order
 
@@ -144,6 +148,21 @@ class Floor:
                         ON CONFLICT (symbol) DO UPDATE SET last_price = EXCLUDED.last_price"""),
                 {"symbol": SYMBOL, "price": Decimal(price)},
             )
+
+    def go_on(self, ended: ExitIntent) -> ExitIntent:
+        """The exit that goes on with what another left, once its back-off is over."""
+        wait_until(lambda: self.intents_after(ended) or self.remainders.exit_once(), "the remainder exits")
+        (row,) = self.intents_after(ended)
+        with self.engine.connect() as connection:
+            return ExitIntentRepository(connection).get(row.intent_id)
+
+    def intents_after(self, ended: ExitIntent) -> Any:
+        """Ids of later exits of the same trade, as rows."""
+        return self._rows(
+            """SELECT intent_id FROM exit_intents WHERE trade_id = :trade_id AND created_at > :at""",
+            trade_id=ended.trade_id,
+            at=ended.created_at,
+        )
 
     # what operators do
 

@@ -1,0 +1,65 @@
+"""RemainderExits: a stop or a manual exit that ended with quantity left goes on, wherever the market went since."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from uuid import UUID
+
+from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
+from services.exit_qualification.domain.open_trade import OpenTrade
+from services.exit_qualification.orders.terms import OrderTerms
+from services.exit_qualification.signal_management_service import SignalManagementService
+from services.exit_qualification.storage.open_trades import OpenTradeRepository
+from services.exit_qualification.storage.remainders import Remainder, RemainderRepository
+from services.exit_qualification.storage.switches import SwitchRepository
+from shared.clock import EPOCH, Clock
+from shared.money import to_units
+from shared.unit_of_work import UnitOfWork
+
+
+class RemainderExits:
+    """Detects, in the market's stead, what it may not detect again: a hard stop does not wait. One thread's own."""
+
+    def __init__(
+        self, open_unit: Callable[[], UnitOfWork], signals: SignalManagementService, terms: OrderTerms, clock: Clock
+    ) -> None:
+        self._open_unit = open_unit
+        self._signals = signals
+        self._pause_s = terms.backoff_first_s  # what a manual exit, which has no cooldown, keeps between two orders
+        self._clock = clock
+
+    def exit_once(self) -> bool:
+        """Write an exit for every remainder that may go on; False, for the next look comes after a wait."""
+        with self._open_unit() as uow:
+            remainders = RemainderRepository(uow.connection)
+            seen = remainders.find(self._pause_s)
+            if not seen:
+                return False
+            locked = OpenTradeRepository(uow.connection).lock([remainder.trade_id for remainder in seen])
+            trades = {trade_id: projection.trade for trade_id, projection in locked.items()}
+            switches = SwitchRepository(uow.connection).read()
+            still = [  # as it is under the locks; outside the rollout it would be written again and again, never sent
+                remainder
+                for remainder in remainders.find(self._pause_s)
+                if (trade := trades.get(remainder.trade_id)) is not None
+                and switches.rollout.match(trade.symbol, trade.user_broker_id) is not None
+            ]
+            self._signals.on_exits_detected(uow, self._candidates(trades, still), switches)
+            uow.commit()
+        return False
+
+    def _candidates(self, trades: dict[UUID, OpenTrade], remainders: list[Remainder]) -> list[ExitCandidates]:
+        at_us = int((self._clock.now() - EPOCH).total_seconds() * 1_000_000)
+        by_trade: dict[UUID, list[ExitCandidate]] = defaultdict(list)
+        for remainder in remainders:
+            by_trade[remainder.trade_id].append(_candidate(trades[remainder.trade_id], remainder, at_us))
+        return [
+            ExitCandidates(trades[trade_id], tuple(sorted(found, key=lambda candidate: candidate.exit_reason.rank)))
+            for trade_id, found in by_trade.items()
+        ]
+
+
+def _candidate(trade: OpenTrade, remainder: Remainder, at_us: int) -> ExitCandidate:
+    price = 0 if remainder.price is None else to_units(remainder.price)
+    return ExitCandidate(trade.trade_id, trade.symbol, remainder.reason, detected_price=price, detected_at_us=at_us)

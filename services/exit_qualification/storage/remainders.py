@@ -1,0 +1,63 @@
+"""RemainderRepository: what exits that nobody may drop have left of their trades."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from services.exit_qualification.domain.intent_state_machine import LIVE
+from shared.contracts.vocabulary import ExitReason, IntentStatus
+
+FIND = text("""
+-- exit_intents.remainders: the last exit of its (trade, reason) was sent and ended short; nothing stands against the
+-- next. A manual exit that the broker refused outright is the operator's to repeat.
+SELECT i.trade_id, i.exit_reason, coalesce(s.last_price, i.detected_price) AS price
+  FROM exit_intents i
+  JOIN open_trades t ON t.trade_id = i.trade_id AND t.status = 'OPEN'
+  LEFT JOIN exit_episodes e ON e.trade_id = i.trade_id AND e.exit_reason = i.exit_reason
+  LEFT JOIN tick_symbols s ON s.symbol = t.symbol
+ WHERE i.status IN ('CANCELLED', 'FAILED') AND i.submitted_at IS NOT NULL
+   AND i.executable AND i.deleted_at IS NULL
+   AND i.exit_reason IN ('STOP_LOSS', 'MANUAL')
+   AND (i.cancel_reason IN ('NOT_FILLED_IN_TIME', 'BY_BROKER')
+        OR i.status = 'FAILED' AND (i.exit_reason = 'STOP_LOSS' OR i.filled_quantity > 0))
+   AND i.ended_at <= clock_timestamp() - make_interval(secs => :pause_s)
+   AND coalesce(e.cooldown_until <= clock_timestamp(), true)
+   AND t.quantity > (SELECT coalesce(sum(f.quantity), 0) FROM exit_fills f WHERE f.trade_id = i.trade_id)
+   AND NOT EXISTS (
+     SELECT FROM exit_intents o
+      WHERE o.trade_id = i.trade_id AND o.executable AND o.deleted_at IS NULL
+        AND (o.status = ANY (:slot) AND o.exit_reason <> 'EXTERNAL'
+             OR o.exit_reason = i.exit_reason AND o.episode_id > i.episode_id))
+ ORDER BY i.trade_id, i.exit_reason
+ LIMIT :limit
+""")
+
+LIMIT = 1000
+"""Most remainders of one look; those found are exited, so that the rest has its turn."""
+
+_SLOT = sorted(LIVE | {IntentStatus.FILLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """A trade that must go on exiting for a reason; its symbol's last price in rupees, None if there never was one."""
+
+    trade_id: UUID
+    reason: ExitReason
+    price: Decimal | None
+
+
+class RemainderRepository:
+    """Remainders as one transaction sees them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def find(self, pause_s: float) -> list[Remainder]:
+        """Stops and manual exits to go on with, that ended at least so many seconds ago."""
+        rows = self._connection.execute(FIND, {"pause_s": pause_s, "slot": _SLOT, "limit": LIMIT})
+        return [Remainder(row.trade_id, ExitReason(row.exit_reason), row.price) for row in rows]
