@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -30,15 +29,14 @@ class Target:
         Raises
         ------
         NotFound
-            No stack runs in the directory that was named.
+            No stack runs in the directory that was named, or in the default one where it comes to that.
         """
         settings = load_settings()
         if data_dir is not None:
             return cls.of_stack(read_stack_file(DataDirectory(data_dir).stack_file))
-        default = DataDirectory(default_data_dir()).stack_file
-        if settings.model_fields_set & _CONNECTION_SETTINGS or not _is_readable(default):
+        if settings.model_fields_set & _CONNECTION_SETTINGS:
             return cls.of_settings(settings)
-        return cls.of_stack(json.loads(default.read_text()))
+        return cls.of_stack(read_stack_file(DataDirectory(default_data_dir()).stack_file))
 
     @classmethod
     def of_stack(cls, stack: dict[str, Any]) -> Self:
@@ -59,10 +57,3 @@ class Target:
     def settings(self) -> Settings:
         """The settings, with this target's Kafka."""
         return load_settings().model_copy(update={"kafka_bootstrap_servers": self.kafka_bootstrap_servers})
-
-
-def _is_readable(file: Path) -> bool:
-    try:
-        return file.is_file() and bool(file.read_bytes())
-    except OSError:
-        return False
