@@ -108,12 +108,24 @@ def partition_counts(admin: AdminClient, topics: list[str]) -> dict[str, int]:
     ------
     ConfigurationError
         One of them does not exist.
+    Unavailable
+        The cluster cannot say now, e.g. while a topic has no leader.
+    KafkaException
+        It does not answer.
     """
     metadata = admin.list_topics(timeout=ADMIN_TIMEOUT_S).topics
-    missing = [name for name in topics if name not in metadata or metadata[name].error is not None]
+    errors = {name: metadata[name].error for name in topics if name in metadata}
+    missing = [name for name in topics if name not in errors or _is_unknown(errors[name])]
     if missing:
         raise ConfigurationError(f"no such topics: {', '.join(missing)}; `exitflow topics create` makes them")
+    passing = [f"{name}: {error.str()}" for name, error in errors.items() if error is not None]
+    if passing:
+        raise Unavailable(f"Kafka does not tell the partitions of {'; '.join(passing)}")
     return {name: len(metadata[name].partitions) for name in topics}
+
+
+def _is_unknown(error: KafkaError | None) -> bool:
+    return error is not None and error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
 
 
 def murmur2_partition(key: bytes, partitions: int) -> int:
