@@ -77,11 +77,11 @@ class OutboxRelay:
             except ConfigurationError:
                 raise
             except psycopg.Error as error:
-                self._failed("database", f"the database does not answer: {_first_line(error)}")
+                self._failed("database", f"the database does not answer ({type(error).__name__})", error)
             except KafkaException as error:
-                self._failed("kafka", _first_line(error))
+                self._failed("kafka", _first_line(error), error)
             except ExitflowError as error:
-                self._failed(error.code, _first_line(error))
+                self._failed(error.code, _first_line(error), error)
             else:
                 return
             self._pause(stop)
@@ -104,9 +104,10 @@ class OutboxRelay:
         self._failing_since = None
         self._health.fine(self._source.condition)
 
-    def _failed(self, code: str, what: str) -> None:
+    def _failed(self, code: str, what: str, error: Exception) -> None:
+        """Say `what` to whoever asks; the error's own words, which name hosts and roles, go to the log alone."""
         self._meters.failed(code)
-        log.warning("%s: %s", self._source.condition, what)
+        log.warning("%s: %s", self._source.condition, _first_line(error))
         self._failing_since = self._failing_since or self._clock.now()
         self._problem(f"{what} (since {rfc3339(self._failing_since)})")
 

@@ -27,6 +27,9 @@ STATISTICS_MS = 1000
 SILENCE_S = 5
 """Kafka does not answer if nothing came from it for so long."""
 
+QUIET_S = 10
+"""While Kafka is away its client reports an error many times a second; one in so long is logged."""
+
 QUEUE_KIB = 64 * 1024
 
 
@@ -36,12 +39,31 @@ class DeliveryFailed(Unavailable):
     code = "delivery_failed"
 
 
+class Complaints:
+    """What librdkafka complains of, logged now and then; a fatal error always is."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._quiet_until: float | None = None
+        self._unsaid = 0
+
+    def hear(self, error: KafkaError) -> None:
+        """Log it, or count it."""
+        now = self._clock.monotonic()
+        if self._quiet_until is not None and now < self._quiet_until and not error.fatal():
+            self._unsaid += 1
+            return
+        log.warning("Kafka: %s%s", error.str(), f" ({self._unsaid} more errors before)" if self._unsaid else "")
+        self._quiet_until, self._unsaid = now + QUIET_S, 0
+
+
 class Publisher:
     """One idempotent producer without gaps. It is thrown away at the first failed delivery report."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._clock = clock
         self._failure: KafkaError | None = None
+        self._complaints = Complaints(clock)
         self._answered_at = clock.monotonic()
         self._producer = Producer(
             {
@@ -127,7 +149,7 @@ class Publisher:
         self._failure = self._failure or error
 
     def _on_error(self, error: KafkaError) -> None:
-        log.warning("Kafka: %s", error.str())
+        self._complaints.hear(error)
         if error.fatal():
             self._on_failure(error)
 

@@ -1,0 +1,30 @@
+"""What of librdkafka's errors is logged."""
+
+from __future__ import annotations
+
+import pytest
+from confluent_kafka import KafkaError
+
+from services.outbox_relay.publisher import QUIET_S, Complaints
+from tests.unit.outbox_relay.clock import StandingClock
+
+AWAY = KafkaError(KafkaError._TRANSPORT, "away")
+
+
+def test_an_outage_is_logged_at_once_and_then_once_in_a_while(caplog: pytest.LogCaptureFixture) -> None:
+    clock = StandingClock()
+    complaints = Complaints(clock)
+    for _ in range(16):
+        complaints.hear(AWAY)
+        clock.elapsed_s += QUIET_S / 8
+    assert [record.getMessage() for record in caplog.records] == [
+        "Kafka: away",
+        "Kafka: away (7 more errors before)",
+    ]
+
+
+def test_a_fatal_error_is_always_logged(caplog: pytest.LogCaptureFixture) -> None:
+    complaints = Complaints(StandingClock())
+    complaints.hear(AWAY)
+    complaints.hear(KafkaError(KafkaError._FATAL, "fenced", fatal=True))
+    assert "fenced" in caplog.messages[-1]
