@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -36,14 +35,6 @@ REJECTED_BY_BROKER = "REJECTED_BY_BROKER"
 NEVER_PLACED = "NEVER_PLACED"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What was written: its events, and an order of the same trade that is now for more than is left."""
-
-    events: list[Event]
-    excess: ExitIntent | None = None
-
-
 class OutcomeRecord:
     """Writes outcomes inside the caller's transaction; the trade's and the intent's rows are locked already."""
 
@@ -55,7 +46,7 @@ class OutcomeRecord:
         self._intents = ExitIntentRepository(connection)
         self._fills = ExitFillRepository(connection)
 
-    def sighted(self, locked: LockedExit, sighting: Sighting) -> Outcome:
+    def sighted(self, locked: LockedExit, sighting: Sighting) -> list[Event]:
         """Store the order's fills, and take the step that they and the order's state ask for."""
         intent = locked.intent
         new = self._fills.record([_exit_fill(intent, self._user_broker, fill) for fill in sighting.fills])
@@ -68,19 +59,19 @@ class OutcomeRecord:
             if new:
                 OVERFILLED.inc()
                 log.critical("%s", error)
-            return Outcome([])
+            return []
         if intent.status in TERMINAL:
-            return self._late(locked, sighting, fills, status) if total > intent.filled_quantity else Outcome([])
-        return Outcome(self._step(intent, sighting, fills, status))
+            return self._late(locked, sighting, fills, status) if total > intent.filled_quantity else []
+        return self._step(intent, sighting, fills, status)
 
-    def never_placed(self, intent: ExitIntent) -> Outcome:
+    def never_placed(self, intent: ExitIntent) -> list[Event]:
         """The books prove that no order was made."""
         message = intent.error_message or "the broker's books never showed the order"
-        return Outcome(self._failed(intent, NEVER_PLACED, message))
+        return self._failed(intent, NEVER_PLACED, message)
 
-    def refused(self, intent: ExitIntent) -> Outcome:
+    def refused(self, intent: ExitIntent) -> list[Event]:
         """The broker said no when the order was placed, and its books agree."""
-        return Outcome(self._failed(intent, intent.error_code or NEVER_PLACED, intent.error_message or ""))
+        return self._failed(intent, intent.error_code or NEVER_PLACED, intent.error_message or "")
 
     def _step(self, intent: ExitIntent, sighting: Sighting, fills: list[Fill], status: IntentStatus) -> list[Event]:
         match status:
@@ -151,32 +142,27 @@ class OutcomeRecord:
             intent.trade_id, intent.exit_reason, first_s=first_s, max_s=max_s
         )
 
-    def _late(self, locked: LockedExit, sighting: Sighting, fills: list[Fill], status: IntentStatus) -> Outcome:
+    def _late(self, locked: LockedExit, sighting: Sighting, fills: list[Fill], status: IntentStatus) -> list[Event]:
         intent = locked.intent
         log.warning("late fills of intent %s, which had ended as %s", intent.intent_id, intent.status)
         if status is IntentStatus.FILLED:
-            return Outcome(self._filled(intent, sighting, fills, late=True))
+            return self._filled(intent, sighting, fills, late=True)
         late = self._intents.update(
             intent, broker_order_id=sighting.order_id, late_filled=True, **_filled_so_far(fills)
         )
-        told: list[Event] = [intent_events.late_fill(late, fills, self._now)]
-        excess = self._beyond_remainder(locked)
-        if excess is not None and excess.status in UNSENT:
-            ended = self._intents.mark_cancelled(excess, reason=CancelReason.NOTHING_LEFT, at=self._now)
-            return Outcome([*told, intent_events.cancelled(ended, [], self._now)])
-        return Outcome(told, excess)
+        return [intent_events.late_fill(late, fills, self._now), *self._give_up_empty(locked)]
 
-    def _beyond_remainder(self, locked: LockedExit) -> ExitIntent | None:
-        """The live exit of the same trade that late fills have left without quantity or with too much of it.
+    def _give_up_empty(self, locked: LockedExit) -> list[Event]:
+        """Cancel the unsent exit of the same trade that late fills have left without quantity.
 
-        One that is unsent and still has something to exit is none: it is sized anew when it is sent.
+        One that still has something to exit is sized anew when it is sent; a sent one is the reconciler's.
         """
         trade = locked.trade.trade
-        left = trade.quantity - self._fills.totals_of_trades([trade.trade_id]).get(trade.trade_id, 0)
-        for holder in other_holders(self._connection, locked.intent):
-            if holder.is_live and (left <= 0 if holder.status in UNSENT else holder.remaining > left):
-                return holder
-        return None
+        if self._fills.totals_of_trades([trade.trade_id]).get(trade.trade_id, 0) < trade.quantity:
+            return []
+        empty = [holder for holder in other_holders(self._connection, locked.intent) if holder.status in UNSENT]
+        ended = [self._intents.mark_cancelled(it, reason=CancelReason.NOTHING_LEFT, at=self._now) for it in empty]
+        return [intent_events.cancelled(it, [], self._now) for it in ended]
 
 
 def average_price(fills: list[Fill]) -> Decimal:

@@ -15,12 +15,13 @@ from services.exit_qualification.orders.absence import Absence, judge_absence, s
 from services.exit_qualification.orders.broker_books import BrokerBooks, Sighting, read_books
 from services.exit_qualification.orders.broker_port import BrokerPort, Brokers, BrokerUnavailable
 from services.exit_qualification.orders.order_metrics import OLDEST_UNKNOWN_SECONDS, UNDECIDABLE, count_events
-from services.exit_qualification.orders.outcome_record import Outcome, OutcomeRecord
+from services.exit_qualification.orders.outcome_record import OutcomeRecord
 from services.exit_qualification.orders.qualification_again import LockedExit, lock_exit
-from services.exit_qualification.orders.terms import OrderTerms
+from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.switches import SwitchRepository, UserBroker
+from shared.contracts.events import Event
 from shared.contracts.vocabulary import IntentStatus
 from shared.errors import StaleVersion
 from shared.failpoints import Failpoint, failpoint
@@ -104,11 +105,28 @@ class PendingOrderReconciler:
         broker = self._brokers.port(user_broker)
         account = _Account(user_broker, broker, read_books(broker), read_at)
         failpoint(Failpoint.ORDERS_BETWEEN_FETCH_AND_APPLY)
+        self._each(account, intents, self._settle)
+        with self._open_unit() as uow:
+            excess = OrderQueues(uow.connection).beyond_remainder(user_broker.user_broker_id)
+        self._each(account, excess, self._cancel_excess)
+
+    def _each(
+        self, account: _Account, intents: Iterable[ExitIntent], step: Callable[[_Account, ExitIntent], None]
+    ) -> None:
         for intent in intents:
             try:
-                self._settle(account, intent)
+                step(account, intent)
             except StaleVersion:
                 log.debug("intent %s changed while the books were read; the next pass looks again", intent.intent_id)
+
+    def _cancel_excess(self, account: _Account, intent: ExitIntent) -> None:
+        """End an order that is for more than late fills have left; seen in every pass until it is at an end."""
+        sighting = account.books.sighting(intent)
+        asked_at = intent.cancel_requested_at
+        if sighting is None or not sighting.is_working:
+            return
+        if asked_at is None or account.read_at - asked_at >= POSTPONED:
+            self._cancel(account, intent, sighting.order_id)
 
     def _settle(self, account: _Account, intent: ExitIntent) -> None:
         sighting = account.books.sighting(intent)
@@ -131,18 +149,15 @@ class PendingOrderReconciler:
                 pass  # BOOKS_ARE_NEW is shown by a gauge until an operator resolves it
 
     def _write(
-        self, account: _Account, intent: ExitIntent, step: Callable[[OutcomeRecord, LockedExit], Outcome]
+        self, account: _Account, intent: ExitIntent, step: Callable[[OutcomeRecord, LockedExit], list[Event]]
     ) -> None:
         with self._open_unit() as uow:
             locked = _lock_unchanged(uow, intent)
             now = OrderQueues(uow.connection).now()
-            outcome = step(OutcomeRecord(uow.connection, account.user_broker, self._terms, now), locked)
-            uow.emit(*outcome.events)
+            events = step(OutcomeRecord(uow.connection, account.user_broker, self._terms, now), locked)
+            uow.emit(*events)
             uow.commit()
-        count_events(outcome.events)
-        excess = outcome.excess
-        if excess is not None and excess.broker_order_id is not None:
-            self._cancel(account, excess, excess.broker_order_id)
+        count_events(events)
 
     def _remember_absence(self, account: _Account, intent: ExitIntent) -> None:
         with self._open_unit() as uow:

@@ -57,6 +57,17 @@ SELECT {_COLUMNS} FROM exit_intents i
  ORDER BY i.created_at, i.intent_id
  LIMIT :limit
 """)  # noqa: S608  # the columns of our own mapping
+BEYOND_REMAINDER = text(f"""
+-- exit_intents.beyond_remainder: an order is at the broker for more than the trade's fills have left
+SELECT {_COLUMNS} FROM exit_intents i
+  JOIN open_trades t ON t.trade_id = i.trade_id
+ WHERE i.status IN ('SUBMITTING', 'UNKNOWN', 'PLACED', 'PARTIALLY_FILLED') AND i.deleted_at IS NULL
+   AND i.user_broker_id = :user_broker_id
+   AND i.quantity - i.filled_quantity
+       > t.quantity - (SELECT coalesce(sum(f.quantity), 0) FROM exit_fills f WHERE f.trade_id = i.trade_id)
+ ORDER BY i.created_at, i.intent_id
+ LIMIT :limit
+""")  # noqa: S608  # the columns of our own mapping
 ENDED_TODAY = text(f"""
 -- exit_intents.ended_today: sent since the broker's books began at 06:00 and ended short: fills may still come
 SELECT {_COLUMNS} FROM exit_intents i
@@ -121,6 +132,10 @@ class OrderQueues:
         """Intents whose order is, or may be, at a broker, oldest first."""
         return self._intents(AT_BROKER)
 
+    def beyond_remainder(self, user_broker_id: str) -> list[ExitIntent]:
+        """Intents of a user broker whose order may sell or buy more than is left of the trade."""
+        return self._intents(BEYOND_REMAINDER, user_broker_id=user_broker_id)
+
     def ended_today(self) -> list[ExitIntent]:
         """Intents in the broker's books of today that ended without their whole quantity, latest first."""
         return self._intents(ENDED_TODAY)
@@ -134,6 +149,6 @@ class OrderQueues:
         rows = self._connection.execute(LAST_PRICES, {"symbols": sorted(symbols)})
         return {row.symbol: row.last_price for row in rows}
 
-    def _intents(self, statement: TextClause) -> list[ExitIntent]:
-        rows = self._connection.execute(statement, {"limit": LIMIT})
+    def _intents(self, statement: TextClause, **parameters: str) -> list[ExitIntent]:
+        rows = self._connection.execute(statement, {"limit": LIMIT, **parameters})
         return [to_intent(row) for row in rows]

@@ -1,0 +1,96 @@
+"""An order for more than late fills have left is cancelled, whatever comes in between."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.orders.broker_port import BrokerUnavailable
+from shared.contracts.vocabulary import ExitReason, IntentStatus
+from tests.integration.exit_qualification.orders.floor import Floor
+from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+
+
+def _followed_by_a_stop(floor: Floor, broker: ScriptedBroker) -> tuple[ExitIntent, ExitIntent]:
+    """An exit that the broker ended, and the unsent stop after it."""
+    first = floor.placed()
+    broker.end(broker.order_ids[0])
+    floor.reconciler.reconcile_once()
+    return first, floor.detect(floor.trade_of(first), ExitReason.STOP_LOSS)
+
+
+def _as_if_asked_long_ago(floor: Floor, intent: ExitIntent) -> None:
+    with floor.engine.begin() as connection:
+        connection.execute(
+            text("""UPDATE exit_intents SET cancel_requested_at = cancel_requested_at - :by, version = version + 1
+                     WHERE intent_id = :intent_id"""),
+            {"by": timedelta(seconds=2), "intent_id": intent.intent_id},
+        )
+
+
+def test_an_order_whose_answer_was_lost_is_cancelled_when_it_is_found(floor: Floor, broker: ScriptedBroker) -> None:
+    _, second = _followed_by_a_stop(floor, broker)
+    broker.fault({"kind": "drop_answer"})
+    floor.sender.execute_next()
+    floor.expect(second, IntentStatus.UNKNOWN)
+    broker.fill(broker.order_ids[0], 30, "1010")
+    for _ in range(3):
+        floor.reconciler.reconcile_once()
+    assert broker.cancels == [broker.order_ids[1]]
+    assert floor.expect(second, IntentStatus.CANCELLED).filled_quantity == 0
+
+
+def test_a_cancel_that_gets_no_answer_is_asked_for_again(
+    floor: Floor, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def unanswered(order_id: str) -> None:
+        asked.append(order_id)
+        raise BrokerUnavailable("cancel: ReadTimeout")
+
+    _, second = _followed_by_a_stop(floor, broker)
+    floor.sender.execute_next()
+    broker.fill(broker.order_ids[0], 30, "1010")
+    with monkeypatch.context() as patched:
+        patched.setattr(broker, "cancel", unanswered)
+        for _ in range(2):
+            floor.reconciler.reconcile_once()
+    assert asked == [broker.order_ids[1]], "not in every pass"
+    _as_if_asked_long_ago(floor, second)
+    for _ in range(2):
+        floor.reconciler.reconcile_once()
+    assert broker.cancels == [broker.order_ids[1]]
+    floor.expect(second, IntentStatus.CANCELLED)
+
+
+def test_what_a_process_that_died_left_undone_the_next_pass_does(
+    floor: Floor, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, second = _followed_by_a_stop(floor, broker)
+    floor.sender.execute_next()
+    broker.fill(broker.order_ids[0], 30, "1010")
+    with monkeypatch.context() as patched:  # as if the process had died after the late fills were stored
+        patched.setattr(floor.reconciler, "_cancel_excess", lambda *_: None)
+        floor.reconciler.reconcile_once()
+    assert floor.filled_of_trade(second.trade_id) == 30
+    assert broker.cancels == []
+    floor.reconciler.reconcile_once()
+    assert broker.cancels == [broker.order_ids[1]]
+
+
+def test_an_order_for_what_is_left_is_none_too_large(floor: Floor, broker: ScriptedBroker) -> None:
+    first, second = _followed_by_a_stop(floor, broker)
+    broker.fill(broker.order_ids[0], 30, "1010")
+    floor.reconciler.reconcile_once()
+    floor.sender.execute_next()
+    broker.fill(broker.order_ids[1], 20, "989")
+    for _ in range(3):
+        floor.reconciler.reconcile_once()
+    assert [order.quantity for order in broker.placed] == [100, 70]
+    assert broker.cancels == []
+    assert floor.expect(second, IntentStatus.PARTIALLY_FILLED).filled_quantity == 20
+    assert floor.expect(first, IntentStatus.CANCELLED).late_filled
