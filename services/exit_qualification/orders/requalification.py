@@ -10,19 +10,20 @@ from services.exit_qualification import intent_events
 from services.exit_qualification.domain.exit_conditions import PATIENT_REASONS, PRICE_REASONS, condition_holds
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.domain.intent import CancelReason, ExitIntent
-from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.orders.qualification_again import LockedExit, lock_exit, qualify_again
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.switches import Switches, SwitchRepository
-from shared.contracts.vocabulary import ExitReason, IntentStatus, KillSwitchMode
+from shared.contracts.vocabulary import IntentStatus
 from shared.money import to_units
 from shared.unit_of_work import UnitOfWork
 
 HELD_PAUSE = timedelta(seconds=5)
-"""How often an exit is looked at while a switch holds it back anyway."""
+"""How often exits are looked at that a switch holds back anyway: only whether their reason or their trade is gone."""
+HELD_PAGE = 500
+"""Most of them in one look; under a kill switch there may be very many, and the others must not wait for them."""
 
 
 class Requalification:
@@ -35,24 +36,28 @@ class Requalification:
         self._qualification = qualification
         self._terms = terms
         self._held_looked_at: datetime | None = None
+        self._held_after: ExitIntent | None = None
 
     def requalify_once(self) -> bool:
         """Make one pass over the exits whose time may have come; False, for the next comes after a wait."""
         with self._open_unit() as uow:
             queues = OrderQueues(uow.connection)
             switches = SwitchRepository(uow.connection).read()
-            waiting = self._worth_asking(queues.to_requalify(), switches, queues.now())
+            waiting = [*queues.to_requalify(), *self._held(queues)]
             prices = queues.last_prices({intent.symbol for intent in waiting})
         for intent in waiting:
             self._ask(intent, prices.get(intent.symbol), switches)
         return False
 
-    def _worth_asking(self, waiting: list[ExitIntent], switches: Switches, now: datetime) -> list[ExitIntent]:
-        """Leave out, most of the time, what a switch holds back: under a kill switch that may be very many."""
-        if self._held_looked_at is None or now - self._held_looked_at >= HELD_PAUSE:
-            self._held_looked_at = now
-            return waiting
-        return [intent for intent in waiting if _is_out_of_time(intent, now) or not _is_held(intent, switches)]
+    def _held(self, queues: OrderQueues) -> list[ExitIntent]:
+        """The next page of the exits that a switch holds back, from time to time."""
+        now = queues.now()
+        if self._held_looked_at is not None and now - self._held_looked_at < HELD_PAUSE:
+            return []
+        self._held_looked_at = now
+        page = queues.held(self._held_after, HELD_PAGE)
+        self._held_after = page[-1] if len(page) == HELD_PAGE else None
+        return page
 
     def _ask(self, intent: ExitIntent, last_price: Decimal | None, switches: Switches) -> None:
         with self._open_unit() as uow:
@@ -93,14 +98,6 @@ class Requalification:
 
 def _is_out_of_time(intent: ExitIntent, now: datetime) -> bool:
     return intent.expires_at is not None and intent.expires_at <= now
-
-
-def _is_held(intent: ExitIntent, switches: Switches) -> bool:
-    """Whether an executable exit would be deferred again whatever else has changed."""
-    if not intent.executable or intent.exit_reason is ExitReason.MANUAL:
-        return False
-    connected = switches.broker_status(intent.user_broker_id) is BrokerStatus.CONNECTED
-    return switches.kill_switch is KillSwitchMode.ALL or not connected
 
 
 def _why_give_up(locked: LockedExit, last_price: Decimal | None, now: datetime) -> CancelReason | None:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, TextClause, text
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.models import ExitIntentRow
 from services.exit_qualification.storage.exit_intents import to_intent
+from shared.clock import EPOCH
 
 _COLUMNS = ", ".join(f"i.{column.name}" for column in ExitIntentRow.__table__.c if column.name != "deleted_at")
 
@@ -76,16 +77,29 @@ SELECT {_COLUMNS} FROM exit_intents i
  ORDER BY i.ended_at DESC
  LIMIT :limit
 """)  # noqa: S608  # the columns of our own mapping
-TO_REQUALIFY = text(f"""
--- exit_intents.to_requalify: unsent, and either waiting for a gate, out of time, or dark with its cooldown over
+_WAITING = f"""
 SELECT {_COLUMNS} FROM exit_intents i
+ CROSS JOIN kill_switch k
+  LEFT JOIN user_brokers b ON b.user_broker_id = i.user_broker_id
   LEFT JOIN exit_episodes e ON e.trade_id = i.trade_id AND e.exit_reason = i.exit_reason
  WHERE i.status IN ('PENDING', 'APPROVED') AND i.deleted_at IS NULL
    AND CASE WHEN i.executable THEN i.status = 'PENDING' OR i.expires_at <= clock_timestamp()
             ELSE e.last_episode_id > i.episode_id OR e.cooldown_until <= clock_timestamp() END
+"""  # noqa: S608  # the columns of our own mapping
+_HELD = """(i.executable AND coalesce(i.expires_at > clock_timestamp(), true)
+        AND (k.mode = 'ALL' AND i.exit_reason <> 'MANUAL' OR b.status IS DISTINCT FROM 'CONNECTED'))"""
+TO_REQUALIFY = text(f"""
+-- exit_intents.to_requalify: unsent, and either waiting for a gate, out of time, or dark with its cooldown over
+{_WAITING} AND NOT {_HELD}
  ORDER BY i.created_at, i.intent_id
  LIMIT :limit
-""")  # noqa: S608  # the columns of our own mapping
+""")
+HELD = text(f"""
+-- exit_intents.held: waiting, and a switch would defer them again
+{_WAITING} AND {_HELD} AND (i.created_at, i.intent_id) > (:created_at, :intent_id)
+ ORDER BY i.created_at, i.intent_id
+ LIMIT :limit
+""")
 LAST_PRICES = text("""
 -- tick_symbols.last_prices
 SELECT symbol, last_price FROM tick_symbols WHERE symbol = ANY (CAST(:symbols AS text[]))
@@ -141,14 +155,19 @@ class OrderQueues:
         return self._intents(ENDED_TODAY)
 
     def to_requalify(self) -> list[ExitIntent]:
-        """Unsent intents whose time to be asked again may have come, oldest first."""
+        """Unsent intents whose time to be asked again may have come, oldest first, without the held ones."""
         return self._intents(TO_REQUALIFY)
+
+    def held(self, after: ExitIntent | None, limit: int) -> list[ExitIntent]:
+        """Unsent intents that a kill switch or the state of their broker holds back, oldest first, a page of them."""
+        created_at, intent_id = (EPOCH, UUID(int=0)) if after is None else (after.created_at, after.intent_id)
+        return self._intents(HELD, created_at=created_at, intent_id=intent_id, limit=limit)
 
     def last_prices(self, symbols: Collection[str]) -> dict[str, Decimal]:
         """Last price of each symbol in rupees; one that has not ticked is left out."""
         rows = self._connection.execute(LAST_PRICES, {"symbols": sorted(symbols)})
         return {row.symbol: row.last_price for row in rows}
 
-    def _intents(self, statement: TextClause, **parameters: str) -> list[ExitIntent]:
+    def _intents(self, statement: TextClause, **parameters: object) -> list[ExitIntent]:
         rows = self._connection.execute(statement, {"limit": LIMIT, **parameters})
         return [to_intent(row) for row in rows]

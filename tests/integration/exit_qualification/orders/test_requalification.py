@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from services.exit_qualification.domain.order_terms import BrokerStatus
+from services.exit_qualification.orders import requalification
+from services.exit_qualification.storage import order_queues
 from shared.contracts.vocabulary import ExitReason, IntentStatus, KillSwitchMode, RolloutMode
 from tests.integration.exit_qualification.orders.floor import Floor, wait_until
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
@@ -95,3 +99,43 @@ def test_a_dark_exit_is_cancelled_when_its_cooldown_ends_and_not_before(floor: F
     floor.expect(early, IntentStatus.APPROVED)
     assert broker.placed == []
     assert floor.failures(late) == 0, "no order failed, so that nothing backs off"
+
+
+@pytest.mark.parametrize("held_by", ["kill switch", "broker"])
+def test_exits_that_are_held_back_do_not_keep_newer_ones_waiting(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch, held_by: str
+) -> None:
+    monkeypatch.setattr(order_queues, "LIMIT", 2)
+    if held_by == "kill switch":
+        floor.kill(KillSwitchMode.ALL)
+    else:
+        floor.connect(BrokerStatus.DISCONNECTED)
+    held = [floor.detect(floor.open_trade(), ExitReason.STOP_LOSS) for _ in range(3)]
+    newer = floor.detect(floor.open_trade(), ttl_s=0.1)
+
+    def ended() -> bool:
+        floor.requalification.requalify_once()
+        return floor.intent(newer).status is IntentStatus.CANCELLED
+
+    wait_until(ended, "the newer exit expires")
+    for intent in held:
+        floor.expect(intent, IntentStatus.PENDING)
+
+
+def test_exits_that_are_held_back_are_looked_at_page_by_page(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requalification, "HELD_PAGE", 2)
+    monkeypatch.setattr(requalification, "HELD_PAUSE", timedelta())
+    floor.kill(KillSwitchMode.ALL)
+    stops = [floor.detect(floor.open_trade(), ExitReason.STOP_LOSS) for _ in range(3)]
+    target = floor.detect(floor.open_trade())
+    floor.last_price("1000")
+    floor.requalification.requalify_once()
+    floor.expect(target, IntentStatus.PENDING)
+    floor.requalification.requalify_once()
+    assert floor.expect(target, IntentStatus.CANCELLED).cancel_reason == "CONDITION_GONE"
+    with floor.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE open_trades SET status = 'CLOSED'")
+    for _ in range(3):
+        floor.requalification.requalify_once()
+    for stop in stops:
+        floor.expect(stop, IntentStatus.REJECTED)
