@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.trade_management.fills.batch import FillBatches
-from services.trade_management.fills.offsets import Offsets
+from services.trade_management.fills.offsets import Offsets, Partition, partition_of
 from services.trade_management.telemetry import BATCH_SECONDS
 from shared.clock import Clock
 from shared.errors import ExitflowError
@@ -33,8 +33,8 @@ class FillConsumer:
 
     At least once: offsets are committed only after the transaction of their effects. A batch that fails is
     stepped back to and delivered again after a back-off, so that the consumer keeps polling and stays in its
-    group. All work happens between polls, and partitions move only inside a poll: no batch is ever in hand
-    when a partition is taken away.
+    group. All work happens between polls, and partitions move only inside one: what was in hand of a partition
+    that moved meanwhile is dropped, for its next owner reads it again.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class FillConsumer:
         self._offsets = Offsets(consumer)
         self._failures = 0
         self._looked_at: float | None = None
+        self._revoked_since_first: set[Partition] = set()
 
     def run(self) -> None:
         """Consume until `stop` is set, then leave the group."""
@@ -74,12 +75,21 @@ class FillConsumer:
         first = self._consumer.poll(POLL_S)
         if first is None:
             return []
+        self._revoked_since_first.clear()
         arrived = [first, *self._consumer.consume(BATCH_RECORDS - 1, 0)]
         for message in arrived:
             if (error := message.error()) is not None:
                 self._health.problem(KAFKA, error.str())
                 log.warning("Kafka: %s", error.str())
-        return [message for message in arrived if message.error() is None]
+        return self._still_ours([message for message in arrived if message.error() is None])
+
+    def _still_ours(self, records: list[Message]) -> list[Message]:
+        """Without the records of partitions revoked since the first was taken; should one be ours again, step back."""
+        moved = [record for record in records if partition_of(record) in self._revoked_since_first]
+        if not moved:
+            return records
+        self._offsets.step_back(moved)
+        return [record for record in records if partition_of(record) not in self._revoked_since_first]
 
     def _work(self, records: list[Message]) -> None:
         if not records:
@@ -121,6 +131,7 @@ class FillConsumer:
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._offsets.forget(partitions)
+        self._revoked_since_first.update((each.topic, each.partition) for each in partitions)
         # Records that waited here wait for the next owner now.
         self._health.fine(FILLS)
 

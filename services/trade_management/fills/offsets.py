@@ -24,7 +24,7 @@ class Offsets:
     def done(self, records: Sequence[Message]) -> None:
         """The effects of these records are committed."""
         for record in records:
-            self._done[_partition(record)] = _offset(record) + 1
+            self._done[partition_of(record)] = _offset(record) + 1
         for (topic, partition), offset in self._done.items():
             bounds = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
             CONSUMER_LAG.labels(str(partition)).set(max(0, bounds[1] - offset) if bounds else 0)
@@ -61,11 +61,12 @@ class Offsets:
 def _first_offsets(records: Sequence[Message]) -> dict[Partition, int]:
     first: dict[Partition, int] = {}
     for record in records:
-        first[_partition(record)] = min(_offset(record), first.get(_partition(record), _offset(record)))
+        first[partition_of(record)] = min(_offset(record), first.get(partition_of(record), _offset(record)))
     return first
 
 
-def _partition(record: Message) -> Partition:
+def partition_of(record: Message) -> Partition:
+    """Where a record lies."""
     topic, partition = record.topic(), record.partition()
     assert topic is not None
     assert partition is not None
