@@ -126,6 +126,15 @@ def test_what_cannot_be_meant_is_refused_with_a_stable_code(
     assert rows(trade_engine, "SELECT FROM outbox_event") == []
 
 
+@pytest.mark.parametrize("path", ["/trades", "/pnl"])
+def test_a_filter_that_cannot_be_a_symbol_is_refused(client: TestClient, path: str) -> None:
+    assert client.get(path, params={"symbol": "NSE:\0"}).status_code == 422
+
+
+def test_a_key_that_cannot_be_stored_is_refused(client: TestClient) -> None:
+    assert post(client, "key\0").status_code == 422
+
+
 def test_the_same_key_gets_the_same_answer_and_opens_one_trade(client: TestClient, trade_engine: Engine) -> None:
     first, again = post(client, "key-1"), post(client, "key-1")
     assert (first.status_code, again.status_code) == (201, 201)
