@@ -43,7 +43,7 @@ def pending_exits(
         raise InvalidInput(f"{status} is not a pending status", pending=sorted(PENDING_VIEW))
     with context.unit_of_work() as uow:
         found = ExitIntentRepository(uow.connection).find_pending(
-            symbol=symbol, user_broker_id=user_broker_id, status=status, after=_after(cursor), limit=limit
+            symbol=symbol, user_broker_id=user_broker_id, status=status, after=_after(cursor), limit=limit + 1
         )
     return _page(found, limit, context)
 
@@ -67,7 +67,7 @@ def exits(
             status=status,
             trade_id=trade_id,
             after=_after(cursor),
-            limit=limit,
+            limit=limit + 1,
         )
     return _page(found, limit, context)
 
@@ -119,9 +119,10 @@ def _after(cursor: str | None) -> tuple[datetime, UUID] | None:
 
 
 def _page(found: list[ExitIntent], limit: int, context: ApiContext) -> IntentPage:
-    now = context.clock.now()
-    last = found[-1] if len(found) == limit else None
+    """The page of what was found, one more than it holds if another page follows."""
+    now, shown = context.clock.now(), found[:limit]
+    last = shown[-1] if len(found) > limit else None
     return IntentPage(
-        items=[IntentView.of(intent, now) for intent in found],
+        items=[IntentView.of(intent, now) for intent in shown],
         next=None if last is None else encode_cursor([rfc3339(last.created_at), str(last.intent_id)]),
     )

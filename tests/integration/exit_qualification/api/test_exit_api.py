@@ -164,6 +164,7 @@ def test_pages_join_without_gap_or_repeat(client: TestClient, exit_engine: Engin
             break
     assert len(seen) == 5
     assert set(seen) == made
+    assert client.get("/exits", params={"limit": 5}).json()["next"] is None
     assert client.get("/exits", params={"cursor": "nonsense"}).status_code == 422
 
 
