@@ -7,12 +7,15 @@ from typing import Annotated
 import typer
 
 from deploy.local.credentials import PAPER
-from services.cli.command_line import AsJson, examples
+from deploy.local.data_directory import DataDirectory
+from deploy.local.stack_file import read_stack_file
+from services.cli.command_line import AsJson, DataDir, examples
 from services.cli.database_urls import migrator_url
 from services.cli.demo.report import show_findings, trades_as_json
 from services.cli.invariants.checker import SystemUnderCheck, check_once_settled
 from services.cli.output import note, show_json
 from services.cli.secret_files import named_broker_credentials
+from services.cli.stack_under_check import system_under_check
 from shared.clock import SystemClock
 from shared.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 from shared.settings import Settings, load_settings
@@ -20,7 +23,9 @@ from shared.settings import Settings, load_settings
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("check", epilog=examples("check", "check --paper-broker http://127.0.0.1:8003 --settle 0"))(check)
+    app.command("check", epilog=examples("check --data-dir ./stack", "check --paper-broker http://127.0.0.1:8003"))(
+        check
+    )
 
 
 def check(
@@ -28,13 +33,19 @@ def check(
         str, typer.Option(help="Root URL of the paper broker, to compare its books; needs EXITFLOW_BROKER_CREDENTIALS.")
     ] = "",
     settle: Annotated[float, typer.Option(help="Seconds to wait for what is under way.", min=0)] = 45,
+    data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check what must hold, in the databases and the Kafka cluster that the settings name; nothing is changed.
+    """Check what must hold, in the databases, on Kafka and in the paper broker's books; nothing is changed.
 
-    Needs the migrator's credentials, which may read everything. The exit status is 0 only if everything holds.
+    With --data-dir, of that local stack. Else of what the settings name, with the migrator's credentials, which may
+    read everything. The exit status is 0 only if everything holds.
     """
-    findings = check_once_settled(_system(load_settings(), paper_broker), SystemClock(), settle)
+    if data_dir is None:
+        system = _system(load_settings(), paper_broker)
+    else:
+        system = system_under_check(data_dir, read_stack_file(DataDirectory(data_dir).stack_file))
+    findings = check_once_settled(system, SystemClock(), settle)
     if as_json:
         show_json(trades_as_json([], findings)["invariants"])
     else:

@@ -14,11 +14,12 @@ from services.cli.api_client import ApiClient, Json
 from services.cli.demo.report import show_findings, show_trades, trades_as_json
 from services.cli.demo.scenario import Scenario, make_scenario
 from services.cli.demo.session import DemoSession
-from services.cli.demo.surroundings import data_directory, running_stack, system_under_check
+from services.cli.demo.surroundings import data_directory, running_stack
 from services.cli.invariants.checker import check_once_settled
 from services.cli.invariants.finding import Finding
 from services.cli.output import note, show_json
 from services.cli.patient_api_client import PatientApiClient
+from services.cli.stack_under_check import system_under_check
 from services.cli.target import Target
 from services.cli.tick_sender import TickSender
 from shared.clock import Clock

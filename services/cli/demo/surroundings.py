@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,13 +11,8 @@ from typing import Any
 
 from deploy.local import stack
 from deploy.local.choice import KafkaChoice
-from deploy.local.credentials import PAPER, Credentials
 from deploy.local.data_directory import DataDirectory
-from services.cli.database_urls import administered_stack
-from services.cli.invariants.checker import SystemUnderCheck
-from services.cli.target import Target
 from shared.errors import Unavailable
-from shared.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 
 Say = Callable[[str], None]
 
@@ -58,16 +52,3 @@ def running_stack(data_dir: Path, kafka: KafkaChoice, say: Say) -> Iterator[dict
         yield stack.read_stack(data_dir)
     finally:
         stack.down(data_dir, say)
-
-
-def system_under_check(data_dir: Path, running: dict[str, Any]) -> SystemUnderCheck:
-    """Everything that the checker reads of a local stack."""
-    urls = administered_stack(running)
-    credentials = Credentials.of(DataDirectory(data_dir).secrets_file)
-    return SystemUnderCheck(
-        exit_database_url=urls[EXIT_QUALIFICATION],
-        trade_database_url=urls[TRADE_MANAGEMENT],
-        settings=Target.of_stack(running).settings(),
-        broker_url=running["paper_broker"],
-        broker_credentials=json.loads(credentials.broker_credentials())[PAPER],
-    )
