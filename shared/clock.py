@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -44,3 +44,8 @@ def trading_day(instant: datetime) -> date:
 def rfc3339(instant: datetime) -> str:
     """An aware instant as RFC 3339 in UTC with microseconds, e.g. ``2026-01-13T03:45:00.123000Z``."""
     return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def epoch_ms(instant: datetime) -> int:
+    """An aware instant in whole milliseconds since 1970, rounded down."""
+    return (instant - EPOCH) // timedelta(milliseconds=1)

@@ -12,7 +12,6 @@ from services.exit_qualification import intent_events
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
 from services.exit_qualification.domain.exit_conditions import PATIENT_REASONS
 from services.exit_qualification.domain.exit_qualification_service import (
-    ExitQualificationResult,
     ExitQualificationService,
 )
 from services.exit_qualification.domain.gates import GateInput
@@ -176,7 +175,7 @@ class SignalManagementService:
             limit_price=result.limit_price,
             executable=result.executable,
             gates=tuple(result.verdicts_json()),
-            errors=_errors(result),
+            errors=tuple(result.errors_json()),
             client_order_id=client_order_id(intent_id),
             detected_price=signal.detected_price,
             created_at=now,
@@ -227,10 +226,6 @@ def _gate_input(item: _Chosen, switches: Switches) -> GateInput:
         kill_switch=switches.kill_switch,
         rollout=switches.rollout,
     )
-
-
-def _errors(result: ExitQualificationResult) -> tuple[dict[str, str], ...]:
-    return tuple({"code": error.code, "message": error.message} for error in result.errors)
 
 
 def _events(detected: DetectedExit, now: datetime) -> list[Event]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,12 +12,10 @@ from sqlalchemy.dialects.postgresql import insert
 
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.models import OpenTradeRow
-from shared.clock import EPOCH
+from shared.clock import epoch_ms
 from shared.contracts.trades import ExitPlan, TradeOpened
 from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
 from shared.money import to_units
-
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +37,7 @@ def open_trade(row: Row[Any]) -> OpenTrade:
         product_type=ProductType(row.product_type),
         user_broker_id=row.user_broker_id,
         entry_price=to_units(row.entry_price),
-        entered_at_ms=(row.entered_at - EPOCH) // _MILLISECOND,
+        entered_at_ms=epoch_ms(row.entered_at),
         target=None if plan.target is None else to_units(plan.target),
         stop_loss=None if plan.stop_loss is None else to_units(plan.stop_loss),
     )

@@ -9,7 +9,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, Row, text
 
 from services.exit_qualification.domain.symbol_book import SymbolState
-from shared.clock import EPOCH
+from shared.clock import EPOCH, epoch_ms
 from shared.errors import Fenced
 from shared.money import from_units, to_units
 
@@ -155,6 +155,6 @@ class TickCheckpointRepository:
 
 def _symbol(row: Row[tuple[object, ...]]) -> SymbolCheckpoint:
     last_ts_us = (row.last_ts - EPOCH) // timedelta(microseconds=1)
-    last_arrived_ms = (row.last_arrived_at - EPOCH) // timedelta(milliseconds=1)
+    last_arrived_ms = epoch_ms(row.last_arrived_at)
     state = SymbolState(to_units(row.last_price), last_ts_us, row.last_seq, last_arrived_ms)
     return SymbolCheckpoint(row.symbol, row.partition, state)

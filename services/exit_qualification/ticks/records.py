@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from services.exit_qualification.domain.open_trade import OpenTrade
-from shared.clock import EPOCH
+from shared.clock import EPOCH, epoch_ms
 from shared.contracts.events import parse_event
 from shared.contracts.ticks import parse_tick
 from shared.contracts.trades import TradeClosed, TradeOpened, TradePartiallyClosed
@@ -17,7 +17,6 @@ from shared.kafka import murmur2_partition
 from shared.money import to_units
 
 _MICROSECOND: Final = timedelta(microseconds=1)
-_MILLISECOND: Final = timedelta(milliseconds=1)
 _LATEST: Final = datetime(2255, 1, 1, tzinfo=EPOCH.tzinfo)
 _KNOWN: Final = frozenset(event.event_type() for event in (TradeOpened, TradePartiallyClosed, TradeClosed))
 _SYMBOLS_REMEMBERED: Final = 100_000
@@ -103,7 +102,7 @@ def trade_of(event: TradeOpened) -> OpenTrade:
         product_type=event.product_type,
         user_broker_id=event.user_broker_id,
         entry_price=to_units(event.entry_price),
-        entered_at_ms=(event.entered_at - EPOCH) // _MILLISECOND,
+        entered_at_ms=epoch_ms(event.entered_at),
         target=None if plan.target is None else to_units(plan.target),
         stop_loss=None if plan.stop_loss is None else to_units(plan.stop_loss),
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
@@ -26,7 +25,7 @@ from services.exit_qualification.ticks.tick_metrics import (
     count_exits,
     time_exits,
 )
-from shared.clock import EPOCH, Clock
+from shared.clock import Clock, epoch_ms
 from shared.errors import ConfigurationError, ExitflowError, Fenced
 from shared.health import Health
 from shared.process import Stop
@@ -124,7 +123,7 @@ class TickSession:
     def _take(self, messages: Sequence[Message]) -> None:
         started_s = self._around.clock.monotonic()
         assignment = self._assignment
-        now_ms = (self._around.clock.now() - EPOCH) // timedelta(milliseconds=1)
+        now_ms = epoch_ms(self._around.clock.now())
         batch = read_batch(messages, self._layout, assignment.held, now_ms)
         if not batch.checkpoints:
             return
