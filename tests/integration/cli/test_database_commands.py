@@ -52,7 +52,7 @@ def test_roles_up_status_down_and_up_again(environment: Database, exitflow: Exit
     ]
     assert exitflow("migrate", "down", "--history", "exit_qualification", "--to", "V001", "--yes").status == 0
     assert exitflow("migrate", "status").status == 1
-    assert "V001 → V011" in exitflow("migrate", "up").out
+    assert f"V001 → {head_revision('exit_qualification')}" in exitflow("migrate", "up").out
 
 
 def test_an_unknown_revision_is_one_line(environment: Database, exitflow: Exitflow) -> None:
