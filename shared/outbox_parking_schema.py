@@ -9,7 +9,7 @@ ALTER TABLE outbox_parked
   ADD COLUMN requested_at timestamptz,
   ADD COLUMN request_reason text;
 COMMENT ON COLUMN outbox_parked.reason IS 'what Kafka said, or after which event of its key this one has to wait';
-COMMENT ON COLUMN outbox_parked.request IS 'what an operator decided: publish it now, or publish a Discarded event in its place';
+COMMENT ON COLUMN outbox_parked.request IS 'what an operator decided: publish it, or a Discarded event in its place';
 GRANT UPDATE (request, requested_by, requested_at, request_reason) ON outbox_parked TO {writer};
 GRANT UPDATE (paused) ON outbox_shard TO {writer};
 GRANT UPDATE (reason, request, requested_by, requested_at, request_reason) ON outbox_parked TO exitflow_relay;
