@@ -1,8 +1,9 @@
-"""Named points where a test makes a process die, raise or stall. Off, one costs a look into an empty dict.
+"""Named points where a test makes a process die, raise, stop or stall. Off, one costs a look into an empty dict.
 
 ``EXITFLOW_FAILPOINTS=relay.after_ack=kill,ticks.before_commit=raise@3`` arms two: the first time the relay
-gets there it kills itself, the third time a tick worker gets there it raises. Arming is refused unless
-``EXITFLOW_TESTING=1``.
+gets there it kills itself, the third time a tick worker gets there it raises. ``stop`` halts the whole process
+until somebody sends it SIGCONT; ``stall`` keeps its thread for 60 s, ``stall:2.5`` for 2.5 s, while its other
+threads go on. Arming is refused unless ``EXITFLOW_TESTING=1``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from enum import StrEnum
 
 from shared.errors import ConfigurationError, ExitflowError
 
-STALL_SECONDS = 60.0
+STALL_S = 60.0
+"""How long ``stall`` lasts that does not say how long."""
+
+ACTIONS = ("kill", "raise", "stop", "stall")
 
 
 class Failpoint(StrEnum):
@@ -50,18 +54,19 @@ class FailpointHit(ExitflowError):
 class _Armed:
     action: str
     countdown: int
+    stall_s: float
 
 
 _armed: dict[Failpoint, _Armed] = {}
 
 
-def arm(point: Failpoint, action: str, on_hit: int = 1) -> None:
-    """Make `point` ``kill``, ``raise`` or ``stall`` the `on_hit`-th time it is reached, once."""
+def arm(point: Failpoint, action: str, on_hit: int = 1, stall_s: float = STALL_S) -> None:
+    """Make `point` do one of `ACTIONS` the `on_hit`-th time it is reached, once."""
     if os.environ.get("EXITFLOW_TESTING") != "1":
         raise ConfigurationError("failpoints are refused outside tests (EXITFLOW_TESTING=1)")
-    if action not in ("kill", "raise", "stall"):
-        raise ConfigurationError(f"unknown failpoint action {action!r}: kill, raise or stall")
-    _armed[point] = _Armed(action, on_hit)
+    if action not in ACTIONS:
+        raise ConfigurationError(f"unknown failpoint action {action!r}: {', '.join(ACTIONS)}")
+    _armed[point] = _Armed(action, on_hit, stall_s)
 
 
 def disarm_all() -> None:
@@ -73,9 +78,10 @@ def arm_from_environment() -> None:
     """Arm what ``EXITFLOW_FAILPOINTS`` names; called once at the start of every process."""
     for item in filter(None, os.environ.get("EXITFLOW_FAILPOINTS", "").split(",")):
         name, _, rest = item.partition("=")
-        action, _, count = rest.partition("@")
+        what, _, count = rest.partition("@")
+        action, _, stall_s = what.partition(":")
         try:
-            arm(Failpoint(name.strip()), action, int(count or 1))
+            arm(Failpoint(name.strip()), action, int(count or 1), float(stall_s or STALL_S))
         except ValueError as error:
             raise ConfigurationError(f"bad EXITFLOW_FAILPOINTS item {item!r}: {error}") from error
 
@@ -96,7 +102,9 @@ def _hit(point: Failpoint) -> None:
     del _armed[point]
     if armed.action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if armed.action == "stop":
+        os.kill(os.getpid(), signal.SIGSTOP)
     if armed.action == "stall":
-        time.sleep(STALL_SECONDS)
+        time.sleep(armed.stall_s)
     if armed.action == "raise":
         raise FailpointHit(f"failpoint {point.value}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from shared.errors import ConfigurationError
-from shared.failpoints import Failpoint, FailpointHit, arm, arm_from_environment, disarm_all, failpoint
+from shared.failpoints import STALL_S, Failpoint, FailpointHit, arm, arm_from_environment, disarm_all, failpoint
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +30,26 @@ def test_an_armed_point_raises_once_on_the_hit_it_was_armed_for() -> None:
     failpoint(Failpoint.RELAY_AFTER_ACK)
 
 
+def test_a_stall_lasts_as_long_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    monkeypatch.setenv("EXITFLOW_FAILPOINTS", "relay.after_ack=stall:2.5@2,relay.mid_batch=stall")
+    arm_from_environment()
+    for _ in range(3):
+        failpoint(Failpoint.RELAY_AFTER_ACK)
+    assert slept == [2.5]
+    failpoint(Failpoint.RELAY_MID_BATCH)
+    assert slept == [2.5, STALL_S]
+
+
+def test_a_stop_halts_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[int] = []
+    monkeypatch.setattr("os.kill", lambda pid, number: sent.append(number))
+    arm(Failpoint.RELAY_AFTER_ACK, "stop")
+    failpoint(Failpoint.RELAY_AFTER_ACK)
+    assert sent == [signal.SIGSTOP]
+
+
 def test_arming_is_refused_outside_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EXITFLOW_TESTING")
     monkeypatch.setenv("EXITFLOW_FAILPOINTS", "relay.after_ack=kill")
@@ -36,7 +57,9 @@ def test_arming_is_refused_outside_tests(monkeypatch: pytest.MonkeyPatch) -> Non
         arm_from_environment()
 
 
-@pytest.mark.parametrize("bad", ["relay.nowhere=kill", "relay.after_ack=explode", "relay.after_ack=kill@x"])
+@pytest.mark.parametrize(
+    "bad", ["relay.nowhere=kill", "relay.after_ack=explode", "relay.after_ack=kill@x", "relay.after_ack=stall:x"]
+)
 def test_a_misspelt_point_is_an_error_not_a_silent_pass(bad: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXITFLOW_FAILPOINTS", bad)
     with pytest.raises(ConfigurationError):
