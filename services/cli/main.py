@@ -15,6 +15,7 @@ from services.cli import (
     forward_command,
     health_command,
     migrate_commands,
+    outbox_commands,
     provision_command,
     run_command,
     secrets_commands,
@@ -46,6 +47,7 @@ app.add_typer(secrets_commands.app, name="secrets")
 app.add_typer(trades_commands.app, name="trades")
 app.add_typer(exits_commands.app, name="exits")
 app.add_typer(ticks_commands.app, name="ticks")
+app.add_typer(outbox_commands.app, name="outbox")
 
 
 def main() -> None:

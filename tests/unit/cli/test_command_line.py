@@ -25,6 +25,7 @@ COMMANDS = (
     *("up", "down", "status", "run", "demo", "topics create", "tokens create"),
     *("trades open", "trades list", "trades show", "ticks send", "ticks replay"),
     *("exits pending", "exits list", "exits show", "exits force", "exits kill-switch", "exits rollout"),
+    *("outbox status", "outbox parked", "outbox replay", "outbox discard", "outbox pause", "outbox resume"),
     *("migrate roles", "migrate up", "migrate down", "migrate status", "migrate sql"),
 )
 
