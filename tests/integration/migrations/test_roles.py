@@ -44,6 +44,17 @@ REFUSED = [
     ("relay_trade_url", f"SELECT * FROM {TRADE}.trades"),
     ("relay_trade_url", f"UPDATE {TRADE}.outbox_sequence SET last = 0"),
     ("relay_trade_url", f"CREATE TABLE {TRADE}.mine (n int)"),
+    ("relay_exit_url", f"TRUNCATE {EXIT}.outbox_event_default"),
+    ("relay_exit_url", f"DROP TABLE {EXIT}.outbox_event_default"),
+    ("relay_exit_url", f"DELETE FROM {EXIT}.outbox_archive"),
+    ("relay_exit_url", f"UPDATE {EXIT}.outbox_origin SET system_identifier = 0"),
+    ("exit_url", f"SELECT {EXIT}.outbox_make_partition(current_date)"),
+    ("exit_url", f"SELECT {EXIT}.outbox_close_partition('outbox_event_default')"),
+    ("exit_url", f"SELECT {EXIT}.outbox_drop_partition('outbox_event_default', 1)"),
+    ("exit_url", f"SELECT {EXIT}.outbox_empty_default(1)"),
+    ("exit_url", f"SELECT {EXIT}.outbox_partition_held_by('exit_intents')"),
+    ("relay_exit_url", f"SELECT {EXIT}.outbox_partition_held_by('exit_intents')"),
+    ("trade_url", f"SELECT {TRADE}.outbox_empty_default(1)"),
 ]
 
 

@@ -1,0 +1,23 @@
+"""Partitions of the outbox are made ahead, closed and dropped; the outbox knows the server it belongs to.
+
+Revision ID: V013
+Revises: V012
+"""
+
+from alembic import op
+from shared.outbox_retention_schema import DROP_RETENTION, create_retention
+
+revision = "V013"
+down_revision = "V012"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add the functions, the archive and the catalogue."""
+    op.execute(create_retention("exit_qualification", "exitflow_exit"))
+
+
+def downgrade() -> None:
+    """Drop them, and with the archive the closed partitions; live ones stay."""
+    op.execute(DROP_RETENTION)
