@@ -11,6 +11,7 @@ from services.paper_broker.book_time import to_ms
 from services.paper_broker.orders import MAX_VALUE_UNITS
 from services.paper_broker.positions import Entry
 from services.paper_broker.quotes import PriceTick
+from shared.contracts.discarded import Discarded
 from shared.contracts.events import parse_event
 from shared.contracts.ticks import parse_tick
 from shared.contracts.topics import MARKET_TICKS
@@ -59,6 +60,8 @@ def read_batch(records: Iterable[FeedRecord]) -> FeedBatch:
 def _read(record: FeedRecord, batch: FeedBatch) -> None:
     if record.topic == MARKET_TICKS:
         batch.ticks.append(read_tick(record.value))
+        return
+    if record.event_type == Discarded.event_type():
         return
     event = parse_event(record.event_type, record.value)
     if isinstance(event, TradeOpened):

@@ -86,6 +86,10 @@ class TradeManagementService:
         uow.emit(*(_event(booking.after, booking.closure) for booking in bookings if booking.closure))
         return Applied(tuple(bookings), tuple(refusal for refusal in judged if refusal is not None))
 
+    def forgo(self, uow: UnitOfWork, event_ids: Sequence[UUID]) -> None:
+        """Remember events that were discarded as if they had been acted upon: a late copy changes nothing."""
+        inbox.accept(uow.connection, CONSUMER, event_ids)
+
     def _book(self, uow: UnitOfWork, trades: dict[UUID, Trade], reports: Sequence[FillReport]) -> list[Booking]:
         if not reports:
             return []

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from services.cli.contracts.event_schemas import opened
+from shared.contracts.discarded import ANY_TOPIC
 from shared.contracts.events import Event, event_classes
 from shared.contracts.ticks import Tick
 from shared.contracts.topics import ALL_TOPICS, EXIT_INTENTS, EXIT_SIGNALS, MARKET_TICKS, TRADES, dead_letter_topic
@@ -52,7 +53,9 @@ def _channel(topic: str) -> Json:
 
 
 def _message_names(topic: str) -> list[str]:
-    return [_TICK] if topic == MARKET_TICKS else [event.__name__ for event in event_classes() if event.topic == topic]
+    if topic == MARKET_TICKS:
+        return [_TICK]
+    return [event.__name__ for event in event_classes() if event.topic in (topic, ANY_TOPIC)]
 
 
 def _dead_letter_channels() -> Json:
@@ -90,7 +93,7 @@ def _cloud_event_headers(event: type[Event]) -> Json:
     headers = {
         "ce_specversion": {"type": "string", "const": "1.0"},
         "ce_id": {"type": "string", "format": "uuid", "description": "the same in every delivery of the event"},
-        "ce_source": {"type": "string", "const": event.source},
+        "ce_source": _source(event),
         "ce_type": {"type": "string", "const": event.event_type()},
         "ce_time": {"type": "string", "format": "date-time"},
         "ce_subject": {"type": "string", "description": "the id of what the event speaks of"},
@@ -99,6 +102,12 @@ def _cloud_event_headers(event: type[Event]) -> Json:
         "traceparent": {"type": "string", "description": "W3C trace context"},
     }
     return {"type": "object", "properties": headers, "required": list(headers)}
+
+
+def _source(event: type[Event]) -> Json:
+    if event.topic == ANY_TOPIC:
+        return {"type": "string", "description": "the source of the event in whose place it stands"}
+    return {"type": "string", "const": event.source}
 
 
 def _dead_letter_headers() -> Json:

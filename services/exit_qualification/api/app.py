@@ -12,6 +12,7 @@ from services.exit_qualification.terms import signal_management
 from shared.clock import Clock
 from shared.contracts.topics import TopicNames
 from shared.health import Health
+from shared.http import outbox_routes
 from shared.http.app import create_app
 from shared.outbox import Outbox
 from shared.settings import Settings
@@ -30,4 +31,5 @@ def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> 
     )
     app.include_router(exits.router)
     app.include_router(switches.router)
+    app.include_router(outbox_routes.router)
     return app

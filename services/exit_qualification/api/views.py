@@ -20,12 +20,8 @@ from shared.contracts.vocabulary import (
     ProductType,
     RolloutMode,
 )
+from shared.http.fields import NO_NUL, Reason
 from shared.money import Money
-
-NO_NUL = r"^[^\x00]*$"
-"""PostgreSQL's text holds every character but this one."""
-
-Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=NO_NUL, description="why; kept in the audit log")]
 
 
 class _Body(BaseModel):

@@ -18,6 +18,7 @@ from services.exit_qualification.ticks.records import (
     read_trade,
     require_not_ahead,
 )
+from shared.contracts.discarded import Discarded
 from shared.errors import MalformedMessage
 from shared.kafka import headers_of
 
@@ -122,13 +123,14 @@ def _take_tick(batch: Batch, message: Message, layout: Layout, now_ms: int) -> N
 
 
 def _take_trade(batch: Batch, message: Message, layout: Layout) -> None:
+    event_type = headers_of(message).get("ce_type", "")
     try:
-        event = read_trade(headers_of(message).get("ce_type", ""), message.value())
+        event = read_trade(event_type, message.value())
     except MalformedMessage as error:
         batch.refused.append(Refused(message, error.code, str(error)))
         return
     if event is None:
-        batch.unknown_events += 1
+        batch.unknown_events += event_type != Discarded.event_type()
         return
     home = home_partition(event.symbol, layout.partitions)
     if home == message.partition():

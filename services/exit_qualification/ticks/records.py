@@ -73,7 +73,7 @@ TradeRecord = TradeOpened | TradePartiallyClosed | TradeClosed
 
 
 def read_trade(event_type: str, value: bytes | None) -> TradeRecord | None:
-    """The event of a trade; None for a type of event that is not known here.
+    """The event of a trade; None for one that was discarded and for a type of event that is not known here.
 
     Raises
     ------

@@ -11,6 +11,7 @@ from services.trade_management.trade_management_service import TradeManagementSe
 from shared.clock import Clock
 from shared.contracts.topics import TopicNames
 from shared.health import Health
+from shared.http import outbox_routes
 from shared.http.app import create_app
 from shared.outbox import Outbox
 from shared.settings import Settings
@@ -29,4 +30,5 @@ def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> 
     )
     app.include_router(trades.router)
     app.include_router(pnl.router)
+    app.include_router(outbox_routes.router)
     return app

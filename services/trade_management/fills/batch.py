@@ -11,7 +11,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from services.trade_management.domain.closure import Booking
 from services.trade_management.domain.fill_report import FillReport
-from services.trade_management.fills.reading import Irrelevant, read
+from services.trade_management.fills.reading import Forgone, Irrelevant, read
 from services.trade_management.telemetry import (
     DEAD_LETTERS,
     EXCESS_SHARES,
@@ -31,7 +31,7 @@ from shared.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
 
-Read = tuple[Message, FillReport]
+Read = tuple[Message, FillReport | Forgone]
 
 
 class FillBatches:
@@ -95,9 +95,11 @@ class FillBatches:
 
     def _transaction(self, batch: Sequence[Read]) -> None:
         with UnitOfWork(self._engine, self._outbox) as uow:
-            applied = self._service.apply_fills(uow, [report for _, report in batch])
+            self._service.forgo(uow, [said.event_id for _, said in batch if isinstance(said, Forgone)])
+            told = [(record, said) for record, said in batch if isinstance(said, FillReport)]
+            applied = self._service.apply_fills(uow, [report for _, report in told])
             for refusal in applied.refusals:
-                self._refuse(batch[refusal.nth][0], refusal.code, refusal.reason)
+                self._refuse(told[refusal.nth][0], refusal.code, refusal.reason)
             # Before the commit: once the inbox knows an event, no second delivery would send its dead letter.
             self._dead_letters.flush()
             uow.commit()

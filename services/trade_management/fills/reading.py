@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from services.trade_management.domain.fill_report import FillReport
 from services.trade_management.domain.fills import Fill, total_quantity
 from shared.clock import trading_day
 from shared.contracts import exits
+from shared.contracts.discarded import Discarded
 from shared.contracts.events import event_classes, parse_event
 from shared.contracts.topics import EXIT_INTENTS
 from shared.errors import MalformedMessage
@@ -27,6 +29,13 @@ _KNOWN_TYPES = frozenset(event.event_type() for event in event_classes() if even
 _FILL_TYPES = frozenset(event.event_type() for event in FillEvent.__args__)
 
 
+@dataclass(frozen=True, slots=True)
+class Forgone:
+    """An event that was discarded: should it arrive all the same, late, it must not count."""
+
+    event_id: UUID
+
+
 class Irrelevant(StrEnum):
     """Why a well-formed record has nothing to say here."""
 
@@ -34,7 +43,7 @@ class Irrelevant(StrEnum):
     UNKNOWN_TYPE = "unknown_type"
 
 
-def read(record: Message) -> FillReport | Irrelevant:
+def read(record: Message) -> FillReport | Forgone | Irrelevant:
     """What the record says of fills. A type that is not known is no error: producers may add some.
 
     Raises
@@ -46,6 +55,8 @@ def read(record: Message) -> FillReport | Irrelevant:
     event_id, event_type = _event_id(headers.get("ce_id", "")), headers.get("ce_type")
     if not event_type:
         raise MalformedMessage("no ce_type")
+    if event_type == Discarded.event_type():
+        return Forgone(event_id)
     if event_type not in _FILL_TYPES:
         return Irrelevant.NO_FILLS if event_type in _KNOWN_TYPES else Irrelevant.UNKNOWN_TYPE
     event = parse_event(event_type, record.value())

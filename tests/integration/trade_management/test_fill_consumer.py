@@ -13,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
+from shared.contracts.discarded import Discarded
 from shared.contracts.exits import ExitIntentApproved
 from shared.contracts.topics import TopicNames
 from shared.contracts.vocabulary import ExitReason
@@ -153,6 +154,19 @@ def test_types_that_carry_no_fills_and_types_not_known_are_skipped(
         intents.wait_until_consumed()
     assert intents.dead_letters() == []
     assert rows(trade_engine, "SELECT FROM inbox") == []
+
+
+def test_an_event_that_was_discarded_never_counts_however_late_it_comes(
+    settings: Settings, trade_engine: Engine, intents: IntentsTopic
+) -> None:
+    trade, event_id = open_trade(trade_engine), new_id()
+    intents.put(b"{}", {"ce_id": str(event_id), "ce_type": Discarded.event_type()}, key=str(trade.trade_id))
+    intents.tell(Intent(trade).filled(execution()), event_id=event_id)
+    with consuming(settings, trade_engine):
+        intents.wait_until_consumed()
+    assert stored(trade_engine, trade.trade_id)["status"] == "OPEN"
+    assert intents.dead_letters() == []
+    assert rows(trade_engine, "SELECT event_id FROM inbox") == [{"event_id": event_id}]
 
 
 def test_a_record_too_large_for_a_dead_letter_leaves_a_stub(

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.contracts.discarded import ANY_TOPIC, Discarded
 from shared.contracts.events import event_classes, parse_event
 from shared.contracts.ticks import parse_tick
 from shared.contracts.trades import TradeOpened
@@ -52,9 +53,9 @@ def test_an_unknown_type_is_malformed() -> None:
 
 
 def test_every_event_has_a_topic_a_key_and_a_subject() -> None:
-    assert len(event_classes()) == 12
+    assert len(event_classes()) == 13
     for event in event_classes():
-        assert event.topic.endswith(".v1")
+        assert event.topic.endswith(".v1") or (event is Discarded and event.topic == ANY_TOPIC)
         assert event.event_type() == f"io.exitflow.{event.__name__}.v1"
 
 

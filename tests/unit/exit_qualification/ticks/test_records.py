@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.exit_qualification.ticks.records import read_tick, read_trade
+from shared.contracts.discarded import Discarded
 from shared.errors import MalformedMessage
 from tests.support.trades import opened
 
@@ -55,6 +56,10 @@ def test_a_type_not_known_is_not_ours_to_judge_and_a_missing_one_is_malformed() 
     assert read_trade("io.exitflow.TradeSplit.v1", b"nonsense") is None
     with pytest.raises(MalformedMessage, match="ce_type"):
         read_trade("", opened().payload())
+
+
+def test_an_event_that_was_discarded_has_nothing_to_say() -> None:
+    assert read_trade(Discarded.event_type(), b"{}") is None
 
 
 def test_a_trade_is_read_back_as_it_was_said() -> None:

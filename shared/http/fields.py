@@ -1,0 +1,12 @@
+"""Fields that the bodies of several APIs have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+NO_NUL = r"^[^\x00]*$"
+"""PostgreSQL's text holds every character but this one."""
+
+Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=NO_NUL, description="why; kept in the audit log")]

@@ -1,0 +1,244 @@
+"""What operators do to an outbox: look at it, decide parked events, pause shards; every act is audited."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+from sqlalchemy import Connection, text
+
+from shared.errors import NotFound
+
+COUNTED = 1000
+"""Waiting events of a shard are counted up to this many."""
+
+SHARDS = text("""
+-- outbox.shards: a lease that is over is nobody's
+SELECT s.shard, CASE WHEN s.lease_until > clock_timestamp() THEN s.owner END AS owner, s.paused, s.epoch,
+       CASE WHEN isfinite(s.lease_until) THEN s.lease_until END AS lease_until, waiting.backlog, waiting.oldest_age_s,
+       coalesce(p.parked, 0) AS parked, coalesce(p.requested, 0) AS requested
+  FROM outbox_shard s
+ CROSS JOIN LATERAL (
+   SELECT count(*) AS backlog, extract(epoch FROM clock_timestamp() - min(created_at))::float8 AS oldest_age_s FROM (
+     SELECT created_at FROM outbox_event e
+      WHERE e.shard = s.shard AND e.id > s.pos
+        AND e.xid >= pg_snapshot_xmin(s.snap) AND NOT pg_visible_in_snapshot(e.xid, s.snap)
+      LIMIT :counted) counted_rows) waiting
+  LEFT JOIN (SELECT shard, count(*) AS parked, count(request) AS requested FROM outbox_parked GROUP BY shard) p
+         ON p.shard = s.shard
+ ORDER BY s.shard
+""")
+PARKED = text("""
+-- outbox.parked: each key in order
+SELECT event_id, shard, topic, key, sequence, headers ->> 'ce_type' AS event_type,
+       octet_length(payload) AS payload_bytes, reason, parked_at, request, requested_by, requested_at, request_reason
+  FROM outbox_parked
+ WHERE (CAST(:topic AS text) IS NULL OR topic = :topic) AND (CAST(:key AS text) IS NULL OR key = :key)
+   AND (CAST(:after_topic AS text) IS NULL OR (topic, key, sequence) > (:after_topic, :after_key, :after_sequence))
+ ORDER BY topic, key, sequence LIMIT :limit
+""")
+FIND = text("""
+-- outbox.find_parked
+SELECT topic, key, request FROM outbox_parked WHERE event_id = :event_id FOR UPDATE
+""")
+COUNT = text("""
+-- outbox.count_parked
+SELECT count(*) AS parked, count(request) AS requested FROM outbox_parked
+ WHERE topic = :topic AND (CAST(:key AS text) IS NULL OR key = :key)
+""")
+REPLAY = text("""
+-- outbox.request_replay: what an operator has decided already stays as it is
+UPDATE outbox_parked
+   SET request = 'REPLAY', requested_by = :actor, requested_at = clock_timestamp(), request_reason = :reason
+ WHERE topic = :topic AND (CAST(:key AS text) IS NULL OR key = :key) AND request IS NULL
+""")
+DISCARD = text("""
+-- outbox.request_discard
+UPDATE outbox_parked
+   SET request = 'DISCARD', requested_by = :actor, requested_at = clock_timestamp(), request_reason = :reason
+ WHERE event_id = :event_id
+""")
+FIND_SHARD = text("""
+-- outbox.find_shard
+SELECT paused FROM outbox_shard WHERE shard = :shard FOR UPDATE
+""")
+PAUSE = text("""
+-- outbox.pause: relays look for it a few times a second
+UPDATE outbox_shard SET paused = :paused WHERE shard = :shard
+""")
+AUDIT = text("""
+-- outbox.audit
+INSERT INTO audit_log (actor, action, subject, before, after, reason)
+VALUES (:actor, :action, :subject, :before, :after, :reason)
+""")
+
+
+class NotParked(NotFound):
+    """Nothing of what was named is parked: it never was, or it is replayed or discarded already."""
+
+    code = "not_parked"
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Who acts, and why."""
+
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShardState:
+    """A shard as the database knows it; `backlog` is counted up to `COUNTED`, ages in seconds."""
+
+    shard: int
+    owner: UUID | None
+    paused: bool
+    epoch: int
+    lease_until: datetime | None
+    backlog: int
+    oldest_age_s: float | None
+    parked: int
+    requested: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedEvent:
+    """An event that waits for an operator, or for one before it of its key."""
+
+    event_id: UUID
+    shard: int
+    topic: str
+    key: str
+    sequence: int
+    event_type: str | None
+    payload_bytes: int
+    reason: str
+    parked_at: datetime
+    request: str | None
+    requested_by: str | None
+    requested_at: datetime | None
+    request_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WantedParked:
+    """Which parked events, and after which (topic, key, sequence)."""
+
+    topic: str | None
+    key: str | None
+    after: tuple[str, str, int] | None
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """Events that wait for the relay: by this request, and by earlier ones."""
+
+    requested: int
+    already_requested: int
+
+
+class OutboxOperations:
+    """The outbox of the schema that a connection works in, as its operators see it. Commits nothing."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def shards(self) -> list[ShardState]:
+        """Every shard, by number."""
+        return [ShardState(**row._mapping) for row in self._connection.execute(SHARDS, {"counted": COUNTED})]
+
+    def parked(self, wanted: WantedParked) -> list[ParkedEvent]:
+        """Parked events by topic, key and sequence."""
+        topic, key, sequence = wanted.after or (None, None, None)
+        after = {"after_topic": topic, "after_key": key, "after_sequence": sequence}
+        parameters = {"topic": wanted.topic, "key": wanted.key, "limit": wanted.limit, **after}
+        return [ParkedEvent(**row._mapping) for row in self._connection.execute(PARKED, parameters)]
+
+    def replay_event(self, event_id: UUID, act: Act) -> Requested:
+        """Ask for all that is parked of this event's key to be published.
+
+        Raises
+        ------
+        NotParked
+            The event is not parked.
+        """
+        found = self._connection.execute(FIND, {"event_id": event_id}).one_or_none()
+        if found is None:
+            raise NotParked(f"event {event_id} is not parked")
+        return self.replay(found.topic, found.key, act)
+
+    def replay(self, topic: str, key: str | None, act: Act) -> Requested:
+        """Ask for all that is parked of a key, or of a whole topic, to be published, each key in order.
+
+        Raises
+        ------
+        NotParked
+            There is nothing.
+        """
+        named = {"topic": topic, "key": key}
+        counted = self._connection.execute(COUNT, named).one()
+        if not counted.parked:
+            raise NotParked(f"nothing of {topic}{'' if key is None else f', {key},'} is parked")
+        requested = self._connection.execute(REPLAY, {**named, **asdict(act)}).rowcount
+        self._audit(
+            act,
+            "outbox.replay",
+            topic if key is None else f"{topic} {key}",
+            {"parked": counted.parked, "requested": counted.requested},
+            {"parked": counted.parked, "requested": counted.requested + requested},
+        )
+        return Requested(requested, counted.parked - requested)
+
+    def discard(self, event_id: UUID, act: Act) -> None:
+        """Ask for a Discarded event in place of a parked one.
+
+        Raises
+        ------
+        NotParked
+            The event is not parked.
+        """
+        found = self._connection.execute(FIND, {"event_id": event_id}).one_or_none()
+        if found is None:
+            raise NotParked(f"event {event_id} is not parked")
+        self._connection.execute(DISCARD, {"event_id": event_id, **asdict(act)})
+        self._audit(act, "outbox.discard", str(event_id), {"request": found.request}, {"request": "DISCARD"})
+
+    def pause(self, shard: int, paused: bool, act: Act) -> None:
+        """Stop or go on publishing a shard.
+
+        Raises
+        ------
+        NotFound
+            There is no such shard.
+        """
+        found = self._connection.execute(FIND_SHARD, {"shard": shard}).one_or_none()
+        if found is None:
+            raise NotFound(f"no shard {shard}")
+        self._connection.execute(PAUSE, {"shard": shard, "paused": paused})
+        action = "outbox.pause" if paused else "outbox.resume"
+        self._audit(act, action, f"shard {shard}", {"paused": found.paused}, {"paused": paused})
+
+    def _audit(self, act: Act, action: str, subject: str, before: dict[str, Any], after: dict[str, Any]) -> None:
+        entry = {"action": action, "subject": subject, "before": Jsonb(before), "after": Jsonb(after)}
+        self._connection.execute(AUDIT, {**entry, **asdict(act)})
+
+
+def totals(shards: Sequence[ShardState]) -> dict[str, Any]:
+    """What the shards come to together."""
+    ages = [shard.oldest_age_s for shard in shards if shard.oldest_age_s is not None]
+    return {
+        "shards": len(shards),
+        "owned": sum(shard.owner is not None for shard in shards),
+        "owners": len({shard.owner for shard in shards if shard.owner is not None}),
+        "paused": sum(shard.paused for shard in shards),
+        "backlog": sum(shard.backlog for shard in shards),
+        "oldest_age_s": max(ages, default=None),
+        "parked": sum(shard.parked for shard in shards),
+        "requested": sum(shard.requested for shard in shards),
+    }
