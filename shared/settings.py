@@ -95,6 +95,11 @@ class Settings(BaseSettings):
     relay_batch_size: int = Field(5000, ge=1, le=100_000, description="events in flight at most")
     relay_poll_min_ms: float = Field(1, ge=0.5, description="wait between looks while events flow")
     relay_poll_max_ms: float = Field(50, ge=1, description="wait between looks when idle")
+    relay_retention_days: int = Field(
+        7, ge=0, le=36_500, description="published events are kept for so long after their day (UTC); 0: for ever"
+    )
+    relay_partitions_ahead: int = Field(3, ge=1, le=31, description="days for which partitions are made ahead")
+    relay_maintenance_s: float = Field(300, ge=1, description="how often partitions are made, closed and dropped")
 
     # paper-broker
     paper_broker_dir: Path = Field(Path("paper-broker"), description="folder of the paper broker's ledger")

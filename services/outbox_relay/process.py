@@ -1,12 +1,15 @@
-"""The process ``relay``: a thread for each outbox it was given."""
+"""The process ``relay``: for each outbox it was given a thread that publishes and one that looks after partitions."""
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Protocol
 
 from services.outbox_relay.outbox_relay import OutboxRelay, OutboxSource
+from services.outbox_relay.retention import Retention
 from shared.clock import SystemClock
 from shared.health import Health
 from shared.ids import new_id
@@ -14,6 +17,12 @@ from shared.process import health_server, stop_on_signals
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
+
+
+class Runs(Protocol):
+    """Something that runs until told to stop."""
+
+    def run(self, stop: threading.Event) -> None: ...
 
 
 def main(settings: Settings) -> None:
@@ -28,8 +37,9 @@ def main(settings: Settings) -> None:
     sources = outboxes_of(settings)
     health = Health(*(source.condition for source in sources))
     relays = [OutboxRelay(source, settings, SystemClock(), new_id(), health) for source in sources]
+    retentions = [Retention(source, settings) for source in sources]
     with health_server("relay", settings, health):
-        run_all(relays, stop)
+        run_all([*relays, *retentions], stop)
 
 
 def outboxes_of(settings: Settings) -> list[OutboxSource]:
@@ -49,10 +59,10 @@ def outboxes_of(settings: Settings) -> list[OutboxSource]:
     return sources
 
 
-def run_all(relays: list[OutboxRelay], stop: threading.Event) -> None:
-    """Run each relay in a thread; the first that fails for good stops the others, and its error is raised."""
-    with ThreadPoolExecutor(len(relays), thread_name_prefix="relay") as threads:
-        running = [threads.submit(relay.run, stop) for relay in relays]
+def run_all(parts: Sequence[Runs], stop: threading.Event) -> None:
+    """Run each in a thread; the first that fails for good stops the others, and its error is raised."""
+    with ThreadPoolExecutor(len(parts), thread_name_prefix="relay") as threads:
+        running = [threads.submit(part.run, stop) for part in parts]
         try:
             for ended in as_completed(running):
                 ended.result()

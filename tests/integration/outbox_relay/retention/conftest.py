@@ -1,0 +1,92 @@
+"""An outbox whose clock may lie: partitions of days gone by, events of any date, progress as wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, LiteralString
+
+import psycopg
+import pytest
+
+from services.outbox_relay.partitions import Partitions
+from tests.support.servers import Database
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+SCHEMA = "exit_qualification"
+RETENTION_DAYS = 7
+
+INSERT: LiteralString = """
+INSERT INTO outbox_event (event_id, shard, topic, key, sequence, headers, payload, created_at)
+VALUES (gen_random_uuid(), %(shard)s, 'topic', 'key', 1, '{}', '', coalesce(%(at)s, clock_timestamp()))
+"""
+
+
+@dataclass(frozen=True)
+class Rig:
+    """The outbox of schema exit_qualification as a service, the relay and the migrator reach it, in autocommit."""
+
+    writer: Connection
+    relay: Connection
+    migrator: Connection
+
+    def partitions(self, retention_days: int = RETENTION_DAYS) -> Partitions:
+        """As the relay sees them."""
+        return Partitions(self.relay, retention_days)
+
+    def today(self) -> date:
+        """By the database's clock, UTC."""
+        return one(self.relay, "SELECT current_date")  # type: ignore[no-any-return]  # a date
+
+    def days_ago(self, days: int) -> datetime:
+        """An instant of an earlier day."""
+        return one(self.relay, f"SELECT clock_timestamp() - interval '{days} days'")  # type: ignore[no-any-return]  # an instant
+
+    def partition_of(self, at: datetime) -> str:
+        """Make the partition of that instant's day, as it was made when the day was to come; its name."""
+        day = at.date()
+        bounds = (str(day), str(day + timedelta(days=1)))
+        name = f"outbox_event_{day:%Y%m%d}"
+        self.migrator.execute(
+            f"CREATE TABLE {name} (LIKE outbox_event INCLUDING DEFAULTS INCLUDING CONSTRAINTS,"  # type: ignore[arg-type]  # dates alone
+            f" CHECK (created_at >= '{bounds[0]}' AND created_at < '{bounds[1]}'))"
+        )
+        self.migrator.execute(
+            f"ALTER TABLE outbox_event ATTACH PARTITION {name} FOR VALUES FROM ('{bounds[0]}') TO ('{bounds[1]}')"  # type: ignore[arg-type]  # dates alone
+        )
+        return name
+
+    def write(self, at: datetime | None = None, shard: int = 0) -> None:
+        """An event of that date, now by default, committed unless a transaction is open."""
+        self.writer.execute(INSERT, {"at": at, "shard": shard})
+
+    def publish_all(self) -> None:
+        """Let every shard that is not paused have published what is committed."""
+        self.relay.execute("UPDATE outbox_shard SET snap = pg_current_snapshot() WHERE NOT paused")
+
+    def places(self) -> dict[str, int]:
+        """How many events lie in each partition that has any."""
+        found = self.writer.execute(
+            "SELECT tableoid::regclass::text, count(*) FROM outbox_event GROUP BY 1"
+            " UNION ALL SELECT tableoid::regclass::text, count(*) FROM outbox_archive GROUP BY 1"
+        )
+        return {str(name): int(count) for name, count in found}
+
+
+def one(connection: Connection, query: LiteralString) -> Any:
+    """The one value that a query returns."""
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return row[0]
+
+
+@pytest.fixture
+def rig(database: Database) -> Iterator[Rig]:
+    """An outbox with its default partition alone."""
+    options = f"-c search_path={SCHEMA} -c timezone=UTC"
+    with ExitStack() as stack:
+        urls = (database.exit_url, database.relay_exit_url, database.migrator_url)
+        yield Rig(*(stack.enter_context(psycopg.connect(url, options=options, autocommit=True)) for url in urls))

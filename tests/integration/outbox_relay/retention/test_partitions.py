@@ -1,0 +1,213 @@
+"""Partitions are made ahead, closed when published, dropped when old; writers are never refused."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from services.outbox_relay.outbox_relay import OutboxSource
+from services.outbox_relay.partitions import Partitions
+from services.outbox_relay.retention import Retention, maintain
+from shared.settings import Settings
+from shared.telemetry import REGISTRY
+from tests.integration.outbox_relay.relays import wait_until
+from tests.integration.outbox_relay.retention.conftest import SCHEMA, Rig, one
+
+DEFAULT = "outbox_event_default"
+
+
+def test_partitions_are_made_for_today_and_the_days_ahead_and_take_what_is_written(rig: Rig) -> None:
+    today = rig.today()
+    made = maintain(rig.partitions(), ahead=3)
+    assert [made[f"{today + timedelta(days=n)}"] for n in range(4)] == ["made"] * 4
+    rig.write()
+    (place,) = rig.places()
+    assert place != DEFAULT
+    assert rig.partitions().missing_days(2) == []
+
+
+def test_a_day_whose_events_lie_in_default_already_is_left_to_it_and_the_next_is_made(rig: Rig) -> None:
+    rig.write()
+    today = rig.today()
+    made = maintain(rig.partitions(), ahead=1)
+    assert made[f"{today}"] == "in default"
+    assert made[f"{today + timedelta(days=1)}"] == "made"
+    rig.write(rig.days_ago(-1))
+    assert rig.places()[DEFAULT] == 1
+
+
+def test_partitions_are_not_made_for_the_past_or_the_distant_future(rig: Rig) -> None:
+    for days in (-1, 32):
+        with pytest.raises(psycopg.errors.InvalidParameterValue):
+            rig.partitions().make(rig.today() + timedelta(days=days))
+
+
+def test_a_clock_that_jumps_does_not_refuse_writers(rig: Rig) -> None:
+    maintain(rig.partitions(), ahead=3)
+    for days in (20_000, -20_000):
+        rig.write(rig.days_ago(days))
+    assert rig.places() == {DEFAULT: 2}
+
+
+def test_a_published_day_is_closed_when_over_and_dropped_when_old(rig: Rig) -> None:
+    old, yesterday = (rig.partition_of(rig.days_ago(days)) for days in (9, 1))
+    for days in (9, 1):
+        rig.write(rig.days_ago(days))
+    rig.write()
+    rig.publish_all()
+
+    first = maintain(rig.partitions(), ahead=1)
+    assert (first[old], first[yesterday]) == ("dropped", "closed")
+    assert rig.places() == {yesterday: 1, DEFAULT: 1}
+    assert one(rig.writer, "SELECT count(*) FROM outbox_history") == 2
+    states = {part.name: part.state for part in rig.partitions().catalogue()}
+    assert states[yesterday] == "closed"
+    assert old not in states
+
+
+def test_without_a_retention_nothing_is_dropped(rig: Rig) -> None:
+    old = rig.partition_of(rig.days_ago(9))
+    rig.publish_all()
+    maintain(rig.partitions(retention_days=0), ahead=1)
+    assert {part.name: part.state for part in rig.partitions().catalogue()}[old] == "closed"
+
+
+def test_what_is_written_late_to_a_closed_day_goes_to_default(rig: Rig) -> None:
+    yesterday = rig.partition_of(rig.days_ago(1))
+    rig.publish_all()
+    assert rig.partitions().close(yesterday) == "closed"
+    rig.write(rig.days_ago(1))
+    assert rig.places() == {DEFAULT: 1}
+
+
+def test_only_the_shards_that_still_need_a_partition_hold_it(rig: Rig) -> None:
+    at = rig.days_ago(9)
+    name = rig.partition_of(at)
+    rig.relay.execute("UPDATE outbox_shard SET paused = true WHERE shard IN (5, 6)")
+    for shard in (4, 5):
+        rig.write(at, shard)
+    assert rig.partitions().close(name) == "unpublished"
+    rig.publish_all()
+
+    assert rig.partitions().close(name) == "unpublished"
+    assert {part.name: list(part.held_by) for part in rig.partitions().catalogue()}[name] == [5]
+    rig.relay.execute("UPDATE outbox_shard SET paused = false")
+    rig.publish_all()
+    assert rig.partitions().close(name) == "closed"
+
+
+def test_a_paused_shard_that_holds_retention_is_counted(rig: Rig, relay_settings: Settings) -> None:
+    at = rig.days_ago(9)
+    rig.partition_of(at)
+    rig.relay.execute("UPDATE outbox_shard SET paused = true WHERE shard = 5")
+    rig.write(at, 5)
+    rig.publish_all()
+    retention = Retention(OutboxSource("exit", SCHEMA, relay_settings.require_exit_database()), relay_settings)
+
+    retention.look_after()
+    assert _sample("outbox_retention_held", reason="paused") == 1
+    assert _sample("outbox_partitions", state="live") == 5
+    rig.relay.execute("UPDATE outbox_shard SET paused = false")
+    rig.publish_all()
+    retention.look_after()
+    assert _sample("outbox_retention_held", reason="paused") == 0
+    assert _sample("outbox_partitions", state="live") == 4
+
+
+def test_one_relay_at_a_time_looks_after_the_partitions(rig: Rig) -> None:
+    assert rig.partitions().try_lock()
+    assert not Partitions(rig.writer, 7).try_lock()
+
+
+CHECK_UNDER_LOCK = "IF (SELECT h.held_by FROM outbox_partition_held_by(name) h) <> '{}' THEN"
+
+
+@pytest.mark.parametrize(
+    ("under_lock", "outcome", "place"),
+    [
+        pytest.param(CHECK_UNDER_LOCK, "unpublished", "live", id="checked under the lock"),
+        pytest.param("IF false THEN", "closed", "closed", id="planted: checked before the lock alone"),
+    ],
+)
+def test_what_a_transaction_commits_while_the_lock_is_waited_for_is_not_lost(
+    rig: Rig, under_lock: str, outcome: str, place: str
+) -> None:
+    at = rig.days_ago(9)
+    name = rig.partition_of(at)
+    rig.publish_all()
+    definition = str(one(rig.migrator, "SELECT pg_get_functiondef('outbox_close_partition'::regproc)"))
+    assert CHECK_UNDER_LOCK in definition
+    patient = definition.replace("'100ms'", "'30s'").replace(CHECK_UNDER_LOCK, under_lock)
+    rig.migrator.execute(patient.encode())
+    outcomes: list[str] = []
+    closing = threading.Thread(target=lambda: outcomes.append(rig.partitions().close(name)))
+
+    with rig.writer.transaction():
+        rig.write(at)
+        closing.start()
+        wait_until(lambda: bool(one(rig.migrator, "SELECT count(*) FROM pg_locks WHERE NOT granted")))
+    closing.join(30)
+
+    assert outcomes == [outcome]
+    assert {part.name: part.state for part in Partitions(rig.writer, 7).catalogue()}[name] == place
+
+
+def test_a_writer_keeps_a_partition_only_until_the_next_round(rig: Rig) -> None:
+    at = rig.days_ago(9)
+    name = rig.partition_of(at)
+    rig.publish_all()
+    with rig.writer.transaction():
+        rig.write(at)
+        assert rig.partitions().close(name) == "busy"
+    assert rig.partitions().close(name) == "unpublished"
+    rig.publish_all()
+    assert rig.partitions().close(name) == "closed"
+
+
+def test_a_partition_is_only_closed_where_each_statement_sees_what_is_committed(rig: Rig) -> None:
+    name = rig.partition_of(rig.days_ago(9))
+    rig.publish_all()
+    rig.relay.execute("SET default_transaction_isolation = 'repeatable read'")
+    with pytest.raises(psycopg.errors.InvalidTransactionState):
+        rig.partitions().close(name)
+    with pytest.raises(psycopg.errors.InvalidTransactionState):
+        rig.partitions().empty_default()
+
+
+def test_default_is_emptied_once_all_in_it_is_published_and_old(rig: Rig) -> None:
+    partitions = rig.partitions()
+    assert partitions.empty_default() == "empty"
+    rig.write(rig.days_ago(20_000))
+    assert partitions.empty_default() == "unpublished"
+    rig.publish_all()
+    rig.write(rig.days_ago(-20_000))
+    assert partitions.empty_default() == "unpublished"
+    rig.publish_all()
+    assert partitions.empty_default() == "young"
+    rig.migrator.execute("DELETE FROM outbox_event WHERE created_at > now()")
+    assert partitions.empty_default() == "emptied"
+    assert rig.places() == {}
+
+
+def test_what_comes_to_default_while_it_is_looked_at_is_not_lost(rig: Rig) -> None:
+    rig.write(rig.days_ago(20_000))
+    rig.publish_all()
+    rig.migrator.execute("ALTER FUNCTION outbox_empty_default SET lock_timeout = '30s'")
+    outcomes: list[str] = []
+    emptying = threading.Thread(target=lambda: outcomes.append(rig.partitions().empty_default()))
+
+    with rig.writer.transaction():
+        rig.write(rig.days_ago(20_000))
+        emptying.start()
+        wait_until(lambda: bool(one(rig.migrator, "SELECT count(*) FROM pg_locks WHERE NOT granted")))
+    emptying.join(30)
+
+    assert outcomes == ["unpublished"]
+    assert rig.places() == {DEFAULT: 2}
+
+
+def _sample(name: str, **labels: str) -> float | None:
+    return REGISTRY.get_sample_value(name, {"outbox": "exit", **labels})
