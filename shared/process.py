@@ -24,8 +24,21 @@ KEEP_ALIVE_S = 75
 """Longer than clients pause: a request on a connection that is just being closed is one of unknown outcome."""
 
 
+SIGNAL_LOOK_S = 0.25
+"""How often a main thread that waits has to wake. The kernel may hand a signal to any thread, and does so right after
+the process was continued; Python's handlers run in the main thread alone, once that wakes."""
+
+
 class Stop(threading.Event):
     """Set once when the process should end; `wait` on it instead of sleeping."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """As of any event; without a limit it still lets signals be handled."""
+        if timeout is not None:
+            return super().wait(timeout)
+        while not super().wait(SIGNAL_LOOK_S):
+            pass
+        return True
 
 
 def stop_on_signals() -> Stop:

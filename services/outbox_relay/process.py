@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Protocol
 
 from services.outbox_relay.outbox_relay import OutboxRelay, OutboxSource
@@ -13,7 +13,7 @@ from services.outbox_relay.retention import Retention
 from shared.clock import SystemClock
 from shared.health import Health
 from shared.ids import new_id
-from shared.process import health_server, stop_on_signals
+from shared.process import SIGNAL_LOOK_S, health_server, stop_on_signals
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -62,9 +62,11 @@ def outboxes_of(settings: Settings) -> list[OutboxSource]:
 def run_all(parts: Sequence[Runs], stop: threading.Event) -> None:
     """Run each in a thread; the first that fails for good stops the others, and its error is raised."""
     with ThreadPoolExecutor(len(parts), thread_name_prefix="relay") as threads:
-        running = [threads.submit(part.run, stop) for part in parts]
+        running = {threads.submit(part.run, stop) for part in parts}
         try:
-            for ended in as_completed(running):
-                ended.result()
+            while running:
+                ended, running = wait(running, SIGNAL_LOOK_S, FIRST_COMPLETED)
+                for each in ended:
+                    each.result()
         finally:
             stop.set()

@@ -1,0 +1,52 @@
+"""A process ends when told to, whichever of its threads the kernel hands the signal to."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+
+import pytest
+
+from services.outbox_relay.process import run_all
+from shared.process import stop_on_signals
+
+
+@pytest.fixture(autouse=True)
+def _handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+class TakesTheSignal:
+    """A part of a process whose thread is the one that SIGTERM is handed to."""
+
+    def run(self, stop: threading.Event) -> None:
+        while not main_thread_waits():
+            stop.wait(0.001)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        assert stop.wait(10), "the signal was not handled"
+
+
+def main_thread_waits() -> bool:
+    """Whether it sleeps on a lock, and not on the one that a thread's start takes."""
+    main = threading.main_thread().ident
+    assert main is not None
+    stack = [frame for frame, _ in traceback.walk_stack(sys._current_frames()[main])]
+    return stack[0].f_code.co_filename == threading.__file__ and "start" not in [f.f_code.co_name for f in stack]
+
+
+def test_a_main_thread_that_waits_for_the_end_hears_of_it() -> None:
+    stop = stop_on_signals()
+    thread = threading.Thread(target=TakesTheSignal().run, args=(stop,))
+    thread.start()
+    assert stop.wait()
+    thread.join()
+
+
+def test_a_relay_whose_threads_are_all_at_work_hears_of_it() -> None:
+    run_all([TakesTheSignal()], stop_on_signals())
