@@ -30,7 +30,7 @@ class Failpoint(StrEnum):
     TICKS_AFTER_COMMIT = "ticks.after_commit"
     TICKS_ON_REVOKE = "ticks.on_revoke"
     RELAY_AFTER_LEASE = "relay.after_lease"
-    RELAY_AFTER_FREEZE = "relay.after_freeze"
+    RELAY_AFTER_READ = "relay.after_read"
     RELAY_AFTER_PRODUCE = "relay.after_produce"
     RELAY_MID_BATCH = "relay.mid_batch"
     RELAY_AFTER_ACK = "relay.after_ack"

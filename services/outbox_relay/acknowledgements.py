@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 from confluent_kafka import KafkaError, Message
 
+from services.outbox_relay.progress import Progress
+
 OnFailure = Callable[[KafkaError], None]
 
 
@@ -19,10 +21,10 @@ class Run:
 
     Attributes
     ----------
-    last_id:
-        The outbox id of its last event.
+    reaches:
+        Where the shard is once all of them are acknowledged, and all before.
     events:
-        How many there are.
+        How many there are; a run of none marks the end of a window.
     left:
         How many of them are not acknowledged.
     first_age_s:
@@ -31,18 +33,19 @@ class Run:
         When it was sent, on the monotonic clock, in seconds.
     """
 
-    __slots__ = ("_on_failure", "events", "first_age_s", "last_id", "left", "sent_at")
+    __slots__ = ("_on_failure", "events", "first_age_s", "left", "reaches", "sent_at")
 
-    def __init__(self, on_failure: OnFailure, first_age_s: float, sent_at: float) -> None:
-        self.last_id = self.events = self.left = 0
+    def __init__(self, on_failure: OnFailure, reaches: Progress, first_age_s: float, sent_at: float) -> None:
+        self.reaches = reaches
+        self.events = self.left = 0
         self.first_age_s = first_age_s
         self.sent_at = sent_at
         self._on_failure = on_failure
 
-    def consists_of(self, events: int, last_id: int) -> None:
-        """So many events were sent, up to this id; said before the first of them can be reported."""
+    def consists_of(self, events: int, reaches: Progress) -> None:
+        """So many events were sent, reaching so far; said before the first of them can be reported."""
         self.events = self.left = events
-        self.last_id = last_id
+        self.reaches = reaches
 
     def reported(self, error: KafkaError | None, message: Message) -> None:
         """Kafka's delivery report for one event of the run; a success that names no offset is none.
@@ -56,12 +59,12 @@ class Run:
 
 
 class Acknowledgements:
-    """The runs of one shard's window in order, and the position up to which all of them are acknowledged."""
+    """The runs of one shard in order, and the progress up to which all of them are acknowledged."""
 
-    __slots__ = ("_runs", "position")
+    __slots__ = ("_runs", "progress")
 
-    def __init__(self, position: int) -> None:
-        self.position = position
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
         self._runs: deque[Run] = deque()
 
     def expect(self, run: Run) -> None:
@@ -69,11 +72,11 @@ class Acknowledgements:
         self._runs.append(run)
 
     def advance(self) -> list[Run]:
-        """Move `position` over the acknowledged prefix and return the runs it passed."""
+        """Move `progress` over the acknowledged prefix and return the runs it passed."""
         runs, passed = self._runs, []
         while runs and runs[0].left == 0:
             run = runs.popleft()
-            self.position = run.last_id
+            self.progress = run.reaches
             passed.append(run)
         return passed
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from services.outbox_relay import statements
 from services.outbox_relay.connection import Connection, write_durably
+from services.outbox_relay.progress import Progress
 from services.outbox_relay.shard import HeldShard
 from shared.clock import Clock
 from shared.errors import ConfigurationError, Fenced
@@ -90,7 +91,7 @@ class Leases:
         rows = write_durably(self._connection, (statements.ACQUIRE, {**self._me, "wanted": wanted}))
         if rows and not self.held:
             self._renewed_at = asked_at
-        taken = [HeldShard(*row) for row in rows]
+        taken = [HeldShard(shard, epoch, Progress(*progress)) for shard, epoch, *progress in rows]
         self.held = {s.shard: s for s in sorted([*self.held.values(), *taken], key=lambda s: s.shard)}
         return taken
 
@@ -111,7 +112,7 @@ class Leases:
         rows = write_durably(
             self._connection,
             (statements.ENLIST, self._me),
-            (statements.RENEW, {**self._me, **owned(shards), "snaps": [s.snap for s in shards]}),
+            (statements.RENEW, {**self._me, **owned(shards)}),
         )
         report_lost(shards, rows)
         self._renewed_at = asked_at
@@ -128,12 +129,10 @@ class Leases:
             raise Fenced(f"the lease ran out {self._clock.monotonic() - self.runs_out_at:.1f} s ago")
 
     def release(self, shards: Collection[HeldShard]) -> None:
-        """Let others take these shards at once, with what is acknowledged on record. Lost ones are let be."""
+        """Let others take these shards at once. Lost ones are let be."""
         if not shards:
             return
-        positions = [s.acknowledgements.position for s in shards]
-        parameters = {**owned(shards), "snaps": [s.snap for s in shards], "positions": positions}
-        write_durably(self._connection, (statements.RELEASE, parameters))
+        write_durably(self._connection, (statements.RELEASE, owned(shards)))
         for shard in shards:
             del self.held[shard.shard]
 

@@ -12,12 +12,13 @@ from uuid import UUID
 import psycopg
 from confluent_kafka import KafkaException
 
-from services.outbox_relay.connection import connect
+from services.outbox_relay.connection import Connection, connect
 from services.outbox_relay.leases import Leases
 from services.outbox_relay.meters import Meters
 from services.outbox_relay.publisher import Publisher
-from services.outbox_relay.session import Session
-from services.outbox_relay.windows import Windows
+from services.outbox_relay.recording import Recorder
+from services.outbox_relay.session import Session, longest_batch
+from services.outbox_relay.windows import WindowReader
 from shared.clock import Clock, rfc3339
 from shared.errors import ConfigurationError, ExitflowError
 from shared.health import Health
@@ -87,11 +88,21 @@ class OutboxRelay:
             self._pause(stop)
 
     def _run_session(self, stop: threading.Event) -> None:
-        with closing(connect(self._source.url, self._source.schema)) as connection:
+        with closing(self._connect()) as connection:
             publisher = Publisher(self._settings, self._clock)
-            leases = Leases(connection, self._clock, self._relay_id, self._settings.relay_lease_s)
-            session = Session(leases, Windows(connection), publisher, self._meters, self._settings, self._clock)
+            session = Session(
+                Leases(connection, self._clock, self._relay_id, self._settings.relay_lease_s),
+                WindowReader(self._connect, longest_batch(self._settings.relay_batch_size)),
+                Recorder(connection),
+                publisher,
+                self._meters,
+                self._settings,
+                self._clock,
+            )
             session.run(stop, on_tended=lambda: self._report(publisher.silent_since()))
+
+    def _connect(self) -> Connection:
+        return connect(self._source.url, self._source.schema)
 
     def _report(self, silent_since: datetime | None) -> None:
         if silent_since is not None:

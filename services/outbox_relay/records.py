@@ -41,8 +41,11 @@ def headers_of_row(row: Row) -> Headers:
     return headers
 
 
-def runs_of(rows: Sequence[Row], longest: int) -> Iterator[Sequence[Row]]:
-    """Cut rows into runs: consecutive rows of one shard, at most `longest` each."""
+def batches_of(rows: Sequence[Row], longest: int) -> Iterator[Sequence[Row]]:
+    """Cut rows into batches: consecutive rows of one shard, at most `longest` each."""
+    if rows and rows[0][SHARD] == rows[-1][SHARD] and len(rows) <= longest:
+        yield rows
+        return
     for _, group in groupby(rows, key=itemgetter(SHARD)):
         of_shard = list(group)
         for start in range(0, len(of_shard), longest):

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from services.outbox_relay.leases import Census, Leases
 from services.outbox_relay.meters import Meters
 from services.outbox_relay.poll import AdaptivePoll
 from services.outbox_relay.publisher import DeliveryFailed, Publisher
+from services.outbox_relay.recording import Recorder
 from services.outbox_relay.shard import HeldShard
-from services.outbox_relay.windows import Windows
+from services.outbox_relay.windows import WindowReader
 from shared.clock import Clock
 from shared.failpoints import Failpoint, failpoint
 
 log = logging.getLogger(__name__)
 
-LONGEST_RUN = 256
-READ_AHEAD = 2
-"""Rows read at once, in multiples of what may be in flight."""
+LONGEST_BATCH = 250
+ROWS_WAIT_S = 0.002
+"""How long to wait for rows that the server is looking for, before looking after everything else."""
 
-CHECKPOINT_S = 0.2
+STALL_S = 2
+"""A stream that could not be read on for so long is given up: it holds the server's oldest snapshot."""
+
+RECORD_S = 0.1
 TEND_S = 0.25
 """How often leases are looked after: a shard set free is taken within this time."""
 
@@ -64,22 +68,29 @@ class Session:
     """Publishes until told to stop. Any error ends it, and all it knows with it."""
 
     def __init__(
-        self, leases: Leases, windows: Windows, publisher: Publisher, meters: Meters, pace: Pace, clock: Clock
+        self,
+        leases: Leases,
+        reader: WindowReader,
+        recorder: Recorder,
+        publisher: Publisher,
+        meters: Meters,
+        pace: Pace,
+        clock: Clock,
     ) -> None:
         self._leases = leases
-        self._windows = windows
+        self._reader = reader
+        self._recorder = recorder
         self._publisher = publisher
         self._meters = meters
         self._clock = clock
         self._in_flight_limit = pace.relay_batch_size
-        self._unrecorded = 0
-        self._longest_run = max(1, min(LONGEST_RUN, pace.relay_batch_size // 4))
         self._drain_s = min(DRAIN_S, pace.relay_lease_s / 2)
         self._longest_wait_s = pace.relay_poll_max_ms / 1000
         self._poll = AdaptivePoll(pace.relay_poll_min_ms / 1000, self._longest_wait_s)
         self._tend = Timer(clock, TEND_S)
         self._measure = Timer(clock, MEASURE_S)
-        self._checkpoint = Timer(clock, CHECKPOINT_S)
+        self._record = Timer(clock, RECORD_S)
+        self._read_at = clock.monotonic()
 
     def run(self, stop: threading.Event, on_tended: Callable[[], None]) -> None:
         """Publish until `stop` is set, then hand over. `on_tended` is called whenever the leases are in order.
@@ -102,6 +113,7 @@ class Session:
             raise
         finally:
             self._publisher.throw_away()
+            self._reader.close()
 
     def _step(self, on_tended: Callable[[], None]) -> None:
         if self._tend.is_due():
@@ -115,27 +127,29 @@ class Session:
     def _move(self) -> float:
         """Send what was read, or read on; how long to wait now, in seconds, unless acknowledgements come."""
         if not self._send():
+            self._give_up_stalled_reading()
             return self._longest_wait_s
         if self._read():
             self._poll.found()
-            return 0
-        self._poll.found_nothing()
-        return self._poll.wait_s
+        else:
+            self._poll.found_nothing()
+        return 0 if self._reader.is_reading() else self._poll.wait_s
 
     # Leases
 
     def _look_after_leases(self) -> None:
         census = self._leases.census()
         self._leave_surplus(census)
-        self._leases.release([s for s in self._held() if s.may_go()])
+        self._let_go([s for s in self._held() if s.may_go()])
         wanted = census.fair_share() - len(self._leases.held)
         if wanted > 0 and self._leases.acquire(wanted):
             failpoint(Failpoint.RELAY_AFTER_LEASE)
         if self._leases.is_renewal_due():
             self._leases.renew()
+            self._recorder.record([s for s in self._held() if s.progress != s.recorded])
         self._meters.holds(len(self._leases.held), self._publisher.in_flight)
         if self._measure.is_due():
-            self._meters.waits(*self._windows.measure(self._held()))
+            self._meters.waits(*self._recorder.measure(self._held()))
 
     def _leave_surplus(self, census: Census) -> None:
         staying = [s for s in self._held() if not s.leaving]
@@ -146,32 +160,40 @@ class Session:
         for shard in staying[: max(0, len(staying) - census.fair_share())]:
             shard.leave()
 
+    def _let_go(self, shards: Collection[HeldShard]) -> None:
+        self._recorder.record(shards)
+        self._leases.release(shards)
+
     def _held(self) -> list[HeldShard]:
         return list(self._leases.held.values())
 
     # From the outbox to Kafka
 
     def _read(self) -> bool:
-        """Open windows up to now and read on; True if there were rows."""
-        snapshot = self._windows.current_snapshot()
-        behind = [s for s in self._held() if s.is_idle() and not s.leaving and s.snap != snapshot]
-        if behind:
-            self._windows.open(behind, snapshot)
-        readable = [s for s in self._held() if s.is_readable()]
-        if not readable:
+        """Read on, or look for something new; True if there were rows."""
+        if not self._reader.is_reading() and not self._reader.look([s for s in self._held() if not s.leaving]):
             return False
-        return self._windows.read(readable, READ_AHEAD * self._in_flight_limit, self._longest_run) > 0
+        self._read_at = self._clock.monotonic()
+        if self._reader.take(ROWS_WAIT_S) == 0:
+            return False
+        failpoint(Failpoint.RELAY_AFTER_READ)
+        return True
+
+    def _give_up_stalled_reading(self) -> None:
+        if self._reader.is_reading() and self._clock.monotonic() - self._read_at > STALL_S:
+            self._reader.close()
 
     def _send(self) -> bool:
         """Send what was read, as far as there is room in flight; True if all of it is sent."""
         for shard in self._held():
             while shard.unsent:
-                if self._publisher.in_flight + len(shard.unsent[0]) > self._in_flight_limit:
+                batch = shard.unsent[0]
+                if self._publisher.in_flight + len(batch.rows) > self._in_flight_limit:
                     return False
-                run = self._publisher.send(shard.unsent[0])
-                if run.events == 0:
+                run = self._publisher.send(batch)
+                if batch.rows and not run.events:
                     return False
-                shard.sent(run, run.events)
+                shard.sent(run)
                 failpoint(Failpoint.RELAY_AFTER_PRODUCE)
         return True
 
@@ -179,41 +201,40 @@ class Session:
 
     def _take_acknowledgements(self) -> None:
         now_s = self._clock.monotonic()
-        passed = [run for shard in self._held() for run in shard.acknowledgements.advance()]
+        passed = [run for shard in self._held() for run in shard.advance()]
         for run in passed:
-            self._unrecorded += run.events
             self._meters.acknowledged(run, now_s)
         if passed and self._publisher.in_flight:
             failpoint(Failpoint.RELAY_MID_BATCH)
 
     def _record_progress(self, *, everything: bool) -> None:
-        """Complete what is published; checkpoint the rest from time to time, and before too much could repeat."""
-        published = [s for s in self._held() if s.is_published()]
-        partly = []
-        if everything or self._unrecorded >= self._in_flight_limit // 2 or self._checkpoint.is_due():
-            partly = [s for s in self._held() if s.has_progress() and not s.is_published()]
-            self._unrecorded = 0
-        if not published and not partly:
+        """Write down what is published from time to time, and before too much could repeat."""
+        unrecorded = sum(s.unrecorded for s in self._held())
+        if not (everything or unrecorded >= self._in_flight_limit // 2 or self._record.is_due()):
+            return
+        published = [s for s in self._held() if s.is_worth_recording()]
+        if not published:
             return
         failpoint(Failpoint.RELAY_AFTER_ACK)
-        if published:
-            self._windows.complete(published)
-        if partly:
-            self._windows.checkpoint(partly)
+        self._recorder.record(published)
         failpoint(Failpoint.RELAY_AFTER_CHECKPOINT)
 
     def _hand_over(self) -> None:
         """Let others take everything at once, with all on record that is acknowledged by then."""
         for shard in self._held():
-            shard.cut_short()
+            shard.leave()
         self._publisher.drain(self._drain_s)
         self._take_acknowledgements()
-        self._record_progress(everything=True)
-        self._leases.release(self._held())
+        self._let_go(self._held())
         self._leases.retire()
         self._meters.holds(0, 0)
 
 
 def _readiness_to_leave(shard: HeldShard) -> int:
     """Idle shards leave first, those with events in flight last."""
-    return 2 * shard.acknowledgements.awaits_any() + (not shard.is_idle())
+    return 2 * shard.acknowledgements.awaits_any() + (not shard.read_to.is_between_windows)
+
+
+def longest_batch(in_flight_limit: int) -> int:
+    """Events sent and counted together at most, so that several batches fit into what may be in flight."""
+    return max(1, min(LONGEST_BATCH, in_flight_limit // 4))

@@ -5,104 +5,108 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from services.outbox_relay.acknowledgements import Acknowledgements, Run
+from services.outbox_relay.progress import Progress
 from services.outbox_relay.records import ID, Row
+
+
+class Batch(NamedTuple):
+    """Consecutive rows that were read, and where the shard is once they are published; no rows at a window's end."""
+
+    rows: Sequence[Row]
+    reaches: Progress
 
 
 @dataclass(slots=True, eq=False)
 class HeldShard:
     """What this relay knows of a shard it holds. Lost with the process; the database keeps what counts.
 
+    A row is read, sent and acknowledged, in this order; `read_to`, `acknowledgements.progress` and `recorded` say how
+    far each of these has come. They differ by what is in memory alone, which a crash repeats.
+
     Attributes
     ----------
     epoch:
         Fences every write: another owner has a higher one.
-    snap:
-        All that this snapshot sees is published. In memory it may be ahead of the database.
-    next_snap:
-        The frozen end of the window at work; None between windows.
-    checkpoint:
-        The position that the database knows.
+    recorded:
+        What the database knows.
     read_to:
-        The last id of the window that was read.
-    read_out:
-        True once the whole window was read.
+        How far the outbox was read.
     unsent:
-        Runs of rows that were read and not handed to the producer yet.
+        What was read and not handed to the producer yet.
+    unrecorded:
+        Events acknowledged since `recorded`.
     leaving:
         True if it is to be given up as soon as nothing of it is in flight.
     """
 
     shard: int
     epoch: int
-    snap: str
-    next_snap: str | None
-    checkpoint: int
-    read_to: int = 0
-    read_out: bool = False
-    leaving: bool = False
-    unsent: deque[Sequence[Row]] = field(default_factory=deque)
+    recorded: Progress
+    read_to: Progress = field(init=False)
     acknowledgements: Acknowledgements = field(init=False)
+    unsent: deque[Batch] = field(default_factory=deque)
+    unrecorded: int = 0
+    leaving: bool = False
 
     def __post_init__(self) -> None:
-        self._start_at(self.checkpoint)
+        self.read_to = self.recorded
+        self.acknowledgements = Acknowledgements(self.recorded)
 
-    def _start_at(self, position: int) -> None:
-        self.checkpoint = self.read_to = position
-        self.read_out = False
-        self.acknowledgements = Acknowledgements(position)
+    @property
+    def progress(self) -> Progress:
+        """How far it is published."""
+        return self.acknowledgements.progress
 
-    def froze(self, next_snap: str) -> None:
-        """A window ending at `next_snap` was opened."""
-        self.next_snap = next_snap
-        self._start_at(0)
+    def read(self, rows: Sequence[Row], next_snap: str) -> None:
+        """These are the next rows of the window that ends at `next_snap`; forgotten if the shard is to be left."""
+        place = self.read_to.into_window(next_snap)
+        assert rows[0][ID] > place.position, "the rows of a window are read in order of id"
+        self._read_up_to(Batch(rows, place.up_to(rows[-1][ID])))
 
-    def completed(self) -> None:
-        """The window was published and that is on record."""
-        assert self.next_snap is not None
-        self.snap, self.next_snap = self.next_snap, None
-        self._start_at(0)
+    def read_out(self, next_snap: str) -> None:
+        """There are no more rows in the window that ends at `next_snap`."""
+        end = self.read_to.into_window(next_snap).past_window()
+        if self.unsent or self.acknowledgements.awaits_any() or not self.read_to.is_between_windows:
+            self._read_up_to(Batch((), end))
+        elif not self.leaving:
+            # Nothing to publish: only memory need know, until the lease is renewed.
+            self.read_to = self.acknowledgements.progress = end
 
-    def read(self, rows: Sequence[Row]) -> None:
-        """These are the next rows of the window, to be sent as one run."""
-        assert rows[0][ID] > self.read_to, "the rows of a window are read in order of id"
-        self.read_to = rows[-1][ID]
-        self.unsent.append(rows)
+    def _read_up_to(self, batch: Batch) -> None:
+        if not self.leaving:
+            self.read_to = batch.reaches
+            self.unsent.append(batch)
 
-    def sent(self, run: Run, events: int) -> None:
-        """The first `events` rows of what was unsent are on their way as `run`."""
-        rest = self.unsent.popleft()[events:]
-        if rest:
-            self.unsent.appendleft(rest)
+    def sent(self, run: Run) -> None:
+        """As many rows of the first batch as `run` has are on their way."""
+        rows, reaches = self.unsent.popleft()
+        if run.events < len(rows):
+            self.unsent.appendleft(Batch(rows[run.events :], reaches))
         self.acknowledgements.expect(run)
 
+    def advance(self) -> list[Run]:
+        """Take note of what was acknowledged and return the runs that are."""
+        passed = self.acknowledgements.advance()
+        for run in passed:
+            self.unrecorded += run.events
+        return passed
+
+    def is_worth_recording(self) -> bool:
+        """True if more is acknowledged than the database knows; a window without rows alone is not."""
+        return self.unrecorded > 0 or not (self.recorded.is_between_windows or self.progress == self.recorded)
+
+    def is_recorded(self, progress: Progress) -> None:
+        """The database knows this much."""
+        self.recorded = progress
+        self.unrecorded = 0
+
     def leave(self) -> None:
-        """Send no more of it; it is to be given up."""
+        """Read and send no more of it; it is to be given up."""
         self.leaving = True
-        self.cut_short()
-
-    def cut_short(self) -> None:
-        """Drop what was read and not sent; what was sent may still complete the window if that was all of it."""
-        if self.unsent:
-            self.unsent.clear()
-            self.read_out = False
-
-    def is_idle(self) -> bool:
-        """True between windows."""
-        return self.next_snap is None
-
-    def is_readable(self) -> bool:
-        """True while rows of its window may still have to be read."""
-        return self.next_snap is not None and not self.read_out and not self.leaving
-
-    def is_published(self) -> bool:
-        """True once its whole window is read, sent and acknowledged."""
-        return self.read_out and not self.unsent and not self.acknowledgements.awaits_any()
-
-    def has_progress(self) -> bool:
-        """True if more is acknowledged than the database knows."""
-        return self.acknowledgements.position > self.checkpoint
+        self.unsent.clear()
 
     def may_go(self) -> bool:
         """True if it can be released without losing sight of anything in flight."""

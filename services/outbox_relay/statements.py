@@ -57,23 +57,17 @@ RETURNING shard, epoch, snap::text, next_snap::text, pos
 """
 
 RENEW = """
--- outbox.renew: keep the leases; where nothing was found, persist that too
-UPDATE outbox_shard s
-   SET lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s),
-       snap = CASE WHEN s.next_snap IS NULL THEN held.snap ELSE s.snap END
-  FROM unnest(%(shards)s::smallint[], %(epochs)s::bigint[], %(snaps)s::text[]::pg_snapshot[])
-         AS held(shard, epoch, snap)
+-- outbox.renew: keep the leases
+UPDATE outbox_shard s SET lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
+  FROM unnest(%(shards)s::smallint[], %(epochs)s::bigint[]) AS held(shard, epoch)
  WHERE s.shard = held.shard AND s.epoch = held.epoch
 RETURNING s.shard
 """
 
 RELEASE = """
--- outbox.release: checkpoint, then let another relay take over at once
-UPDATE outbox_shard s
-   SET owner = NULL, lease_until = '-infinity', pos = held.pos,
-       snap = CASE WHEN s.next_snap IS NULL THEN held.snap ELSE s.snap END
-  FROM unnest(%(shards)s::smallint[], %(epochs)s::bigint[], %(snaps)s::text[]::pg_snapshot[], %(positions)s::bigint[])
-         AS held(shard, epoch, snap, pos)
+-- outbox.release: let another relay take over at once
+UPDATE outbox_shard s SET owner = NULL, lease_until = '-infinity'
+  FROM unnest(%(shards)s::smallint[], %(epochs)s::bigint[]) AS held(shard, epoch)
  WHERE s.shard = held.shard AND s.epoch = held.epoch
 RETURNING s.shard
 """
@@ -83,40 +77,15 @@ RELINQUISH = """
 UPDATE outbox_shard SET owner = NULL, lease_until = '-infinity', epoch = epoch + 1 WHERE owner = %(me)s
 """
 
-WITH_ROWS = """
--- outbox.with_rows: which of the shards have rows in (snap, next]
-SELECT held.shard
-  FROM unnest(%(shards)s::smallint[], %(snaps)s::text[]::pg_snapshot[]) AS held(shard, snap)
- WHERE EXISTS (SELECT FROM outbox_event e
-                WHERE e.shard = held.shard AND e.xid >= pg_snapshot_xmax(held.snap)
-                  AND e.xid < pg_snapshot_xmax(%(next_snap)s::pg_snapshot)
-                  AND pg_visible_in_snapshot(e.xid, %(next_snap)s::pg_snapshot))
-    OR EXISTS (SELECT FROM pg_snapshot_xip(held.snap) AS was_at_work(xid)
-                CROSS JOIN LATERAL (
-                  SELECT FROM outbox_event e
-                   WHERE e.shard = held.shard AND e.xid = was_at_work.xid
-                     AND pg_visible_in_snapshot(e.xid, %(next_snap)s::pg_snapshot)
-                  OFFSET 0) late)
-"""
-
-FREEZE = """
--- outbox.freeze: fix the end of a window before any of it is published
-UPDATE outbox_shard s SET snap = held.snap, next_snap = %(next_snap)s::pg_snapshot, pos = 0
-  FROM unnest(%(shards)s::smallint[], %(epochs)s::bigint[], %(snaps)s::text[]::pg_snapshot[])
-         AS held(shard, epoch, snap)
- WHERE s.shard = held.shard AND s.epoch = held.epoch AND s.next_snap IS NULL
-RETURNING s.shard
-"""
-
 READ_WINDOWS = """
--- outbox.read_windows: the rows of frozen windows after pos, shard by shard, each in order of id
+-- outbox.read_windows: the rows of windows after pos, shard by shard, each in order of id
 SELECT held.shard, e.id, e.topic, e.key, e.payload, e.event_id::text, e.sequence::text,
        e.headers ->> 'ce_type', e.headers ->> 'ce_source', e.headers ->> 'ce_subject', e.headers ->> 'ce_time',
        e.headers ->> 'traceparent',
        nullif(e.headers - '{ce_type,ce_source,ce_subject,ce_time,traceparent}'::text[], '{}')::text,
        extract(epoch FROM clock_timestamp() - e.created_at)::float8
-  FROM unnest(%(shards)s::smallint[], %(snaps)s::text[]::pg_snapshot[], %(nexts)s::text[]::pg_snapshot[],
-              %(positions)s::bigint[]) AS held(shard, snap, next_snap, pos)
+  FROM unnest($1::smallint[], $2::text[]::pg_snapshot[], $3::text[]::pg_snapshot[],
+              $4::bigint[]) AS held(shard, snap, next_snap, pos)
  CROSS JOIN LATERAL (
    SELECT * FROM (
      SELECT * FROM outbox_event
@@ -130,22 +99,16 @@ SELECT held.shard, e.id, e.topic, e.key, e.payload, e.event_id::text, e.sequence
            AND pg_visible_in_snapshot(xid, held.next_snap) AND id > held.pos
         OFFSET 0) late) in_window
    ORDER BY id) e
- LIMIT %(limit)s
+ LIMIT $5::bigint
 """
 
-CHECKPOINT = """
--- outbox.checkpoint: all up to pos is acknowledged
-UPDATE outbox_shard s SET pos = held.pos
-  FROM unnest(%(shards)s::smallint[], %(epochs)s::bigint[], %(positions)s::bigint[]) AS held(shard, epoch, pos)
+RECORD = """
+-- outbox.record: all up to here is acknowledged
+UPDATE outbox_shard s SET snap = held.snap, next_snap = held.next_snap, pos = held.pos
+  FROM unnest(%(shards)s::smallint[], %(epochs)s::bigint[], %(snaps)s::text[]::pg_snapshot[],
+              %(next_snaps)s::text[]::pg_snapshot[], %(positions)s::bigint[])
+         AS held(shard, epoch, snap, next_snap, pos)
  WHERE s.shard = held.shard AND s.epoch = held.epoch
-RETURNING s.shard
-"""
-
-COMPLETE = """
--- outbox.complete: the whole window is acknowledged
-UPDATE outbox_shard s SET snap = s.next_snap, next_snap = NULL, pos = 0
-  FROM unnest(%(shards)s::smallint[], %(epochs)s::bigint[]) AS held(shard, epoch)
- WHERE s.shard = held.shard AND s.epoch = held.epoch AND s.next_snap IS NOT NULL
 RETURNING s.shard
 """
 

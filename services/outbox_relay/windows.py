@@ -1,109 +1,102 @@
-"""Snapshot windows: open them, read them, record how far they are published."""
+"""Reading windows: what became visible between two snapshots, shard by shard, each in order of id."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from itertools import takewhile
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
 
 from services.outbox_relay import statements
 from services.outbox_relay.connection import Connection
-from services.outbox_relay.leases import owned, report_lost
-from services.outbox_relay.records import SHARD, Row, runs_of
+from services.outbox_relay.records import SHARD, Row, batches_of
+from services.outbox_relay.row_stream import RowStream, array
 from services.outbox_relay.shard import HeldShard
-from shared.failpoints import Failpoint, failpoint
 
-COUNTED = 1000
+ROWS_PER_CHUNK = 250
+"""So many that the cost of a chunk does not count, so few that they fit into memory however large they are."""
+
+ROWS_PER_STREAM = 1_000_000
+"""A stream ends here, so that a shard with a huge backlog does not keep the others waiting, and the snapshot that the
+server reads by does not grow old."""
 
 
-class Windows:
-    """The windows of one outbox's shards. Raises `Fenced` wherever a shard turns out to be lost."""
+class WindowReader:
+    """Streams rows of the outbox to the shards they belong to, on a connection of its own."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connect: Callable[[], Connection], longest_batch: int) -> None:
+        self._connect = connect
+        self._longest_batch = longest_batch
+        self._connection: Connection | None = None
+        self._end = ""
+        self._ahead: deque[HeldShard] = deque()
+        self._rows_read = 0
+        self._begin_after = -1
 
-    def current_snapshot(self) -> str:
-        """What is committed now; equal to an earlier answer if nothing was committed since."""
-        row = self._connection.execute(statements.CURRENT_SNAPSHOT).fetchone()
-        assert row is not None
-        return str(row[0])
+    def look(self, shards: Collection[HeldShard]) -> bool:
+        """Begin to read these shards up to now; False if nothing was committed since they were read."""
+        connection, stream = self._open()
+        (self._end,) = connection.execute(statements.CURRENT_SNAPSHOT).fetchone() or ("",)
+        behind = [s for s in shards if s.read_to.snap != self._end]
+        if not behind:
+            return False
+        self._begin(stream, self._in_turn(behind))
+        return True
 
-    def open(self, idle: Collection[HeldShard], snapshot: str) -> list[HeldShard]:
-        """Freeze a window up to `snapshot` for the shards that have rows in it, and return those.
+    def is_reading(self) -> bool:
+        """True while there may be more rows to take."""
+        return bool(self._ahead)
 
-        The others have seen `snapshot` too, which only memory knows until their lease is renewed: writing it
-        down would be a transaction, hence a new snapshot, and idle would never come.
-        """
-        found = self._with_rows(idle, snapshot)
-        if found:
-            self._freeze(found, snapshot)
-        for shard in idle:
-            if shard.is_idle():
-                shard.snap = snapshot
-        return found
-
-    def _with_rows(self, shards: Collection[HeldShard], snapshot: str) -> list[HeldShard]:
-        parameters = {
-            "shards": [s.shard for s in shards],
-            "snaps": [s.snap for s in shards],
-            "next_snap": snapshot,
-        }
-        found = {row[0] for row in self._connection.execute(statements.WITH_ROWS, parameters)}
-        return [s for s in shards if s.shard in found]
-
-    def _freeze(self, shards: Collection[HeldShard], snapshot: str) -> None:
-        self._write(statements.FREEZE, shards, snaps=[s.snap for s in shards], next_snap=snapshot)
-        for shard in shards:
-            shard.froze(snapshot)
-        failpoint(Failpoint.RELAY_AFTER_FREEZE)
-
-    def read(self, shards: Sequence[HeldShard], limit: int, longest_run: int) -> int:
-        """Read the next rows of these shards' windows, at most `limit`, give them to their shards and count them.
-
-        The rows come shard by shard as given, in each by id. Shards that they go past, and all of them if there
-        are fewer rows than `limit`, are read out.
-        """
-        parameters: dict[str, Any] = {
-            "shards": [s.shard for s in shards],
-            "snaps": [s.snap for s in shards],
-            "nexts": [s.next_snap for s in shards],
-            "positions": [s.read_to for s in shards],
-            "limit": limit,
-        }
-        rows: list[Row] = self._connection.execute(statements.READ_WINDOWS, parameters, binary=True).fetchall()
-        by_number = {s.shard: s for s in shards}
-        for run in runs_of(rows, longest_run):
-            by_number[run[0][SHARD]].read(run)
-        unfinished = rows[-1][SHARD] if len(rows) == limit else None
-        for shard in takewhile(lambda s: s.shard != unfinished, shards):
-            shard.read_out = True
+    def take(self, wait_s: float) -> int:
+        """Give the next rows to their shards and count them; 0 if none came within `wait_s` seconds, or are left."""
+        _, stream = self._open()
+        rows = stream.take(wait_s)
+        for batch in batches_of(rows, self._longest_batch):
+            self._shard_of(batch).read(batch, self._end)
+        self._rows_read += len(rows)
+        if not stream.is_open:
+            self._finish()
         return len(rows)
 
-    def checkpoint(self, shards: Collection[HeldShard]) -> None:
-        """Record how far these shards' windows are acknowledged."""
-        positions = [s.acknowledgements.position for s in shards]
-        self._write(statements.CHECKPOINT, shards, positions=positions)
-        for shard, position in zip(shards, positions, strict=True):
-            shard.checkpoint = position
+    def close(self) -> None:
+        """Read no further; what was read stays where it is, and the next look goes on from there."""
+        self._ahead.clear()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
-    def complete(self, shards: Collection[HeldShard]) -> None:
-        """Record that these shards' windows are published."""
-        self._write(statements.COMPLETE, shards)
-        for shard in shards:
-            shard.completed()
+    def _open(self) -> tuple[Connection, RowStream]:
+        if self._connection is None:
+            self._connection = self._connect()
+            self._stream = RowStream(self._connection, statements.READ_WINDOWS, ROWS_PER_CHUNK)
+        return self._connection, self._stream
 
-    def measure(self, shards: Collection[HeldShard]) -> tuple[int, float]:
-        """Events not known to be published, counted up to `COUNTED` a shard, and the oldest's age in seconds."""
-        parameters = {
-            "shards": [s.shard for s in shards],
-            "snaps": [s.snap for s in shards],
-            "positions": [s.acknowledgements.position for s in shards],
-            "limit": COUNTED,
-        }
-        row = self._connection.execute(statements.MEASURE, parameters).fetchone()
-        assert row is not None
-        return int(row[0]), float(row[1])
+    def _in_turn(self, shards: Collection[HeldShard]) -> list[HeldShard]:
+        """Those first that the last stream did not reach, the one it ended in last."""
+        return sorted(shards, key=lambda s: (s.shard <= self._begin_after, s.shard))
 
-    def _write(self, statement: str, shards: Collection[HeldShard], **parameters: Any) -> None:
-        rows = self._connection.execute(statement, {**owned(shards), **parameters}).fetchall()
-        report_lost(shards, rows)
+    def _begin(self, stream: RowStream, shards: Sequence[HeldShard]) -> None:
+        places = [s.read_to.into_window(self._end) for s in shards]
+        stream.start(
+            array([s.shard for s in shards]),
+            array([place.snap for place in places]),
+            array([str(place.next_snap) for place in places]),
+            array([place.position for place in places]),
+            str(ROWS_PER_STREAM),
+        )
+        self._ahead = deque(shards)
+        self._rows_read = 0
+
+    def _shard_of(self, batch: Sequence[Row]) -> HeldShard:
+        """The shard of these rows; those that the stream went past are read out."""
+        number = batch[0][SHARD]
+        while self._ahead[0].shard != number:
+            self._ahead.popleft().read_out(self._end)
+        return self._ahead[0]
+
+    def _finish(self) -> None:
+        if self._rows_read == ROWS_PER_STREAM:
+            self._begin_after = self._ahead[0].shard
+        else:
+            self._begin_after = -1
+            for shard in self._ahead:
+                shard.read_out(self._end)
+        self._ahead.clear()

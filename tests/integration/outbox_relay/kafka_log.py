@@ -51,6 +51,14 @@ class KafkaLog:
             self._take(0.05)
         return self.to_the_end()
 
+    def wait_for_event(self, key: str, sequence: int, limit_s: float = 30) -> Record:
+        """The first record of this event, once it is there."""
+        began = time.monotonic()
+        while not (found := [r for r in self._records if r.key == key and r.sequence == sequence]):
+            assert time.monotonic() - began < limit_s, f"{key} {sequence} is not among {len(self._records)} records"
+            self._take(0.05)
+        return found[0]
+
     def to_the_end(self) -> list[Record]:
         """All records of the topic by now."""
         ends = {p.partition: self._end(p) for p in self._partitions}

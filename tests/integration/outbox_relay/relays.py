@@ -8,9 +8,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 from services.outbox_relay.outbox_relay import OutboxRelay
 from services.outbox_relay.process import outboxes_of
@@ -24,6 +25,10 @@ PROGRAM = (
     "from shared.failpoints import arm_from_environment; from shared.telemetry import configure_logging; "
     "s = load_settings(); configure_logging(s); arm_from_environment(); main(s)"
 )
+
+
+RELAY = ("-c", PROGRAM)
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def wait_until(condition: Callable[[], bool], limit_s: float = 30) -> float:
@@ -60,9 +65,26 @@ def running_relay(settings: Settings) -> Iterator[ThreadRelay]:
 
 
 @contextmanager
-def relay_process(settings: Settings, failpoints: str = "") -> Iterator[subprocess.Popen[bytes]]:
-    """A relay in a process of its own; killed at the end if it still lives."""
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM], env=_environment(settings, failpoints))
+def relay_process(
+    settings: Settings, failpoints: str = "", program: Sequence[str] = RELAY, log_file: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A relay in a process of its own; killed at the end if it still lives.
+
+    Parameters
+    ----------
+    program:
+        What the interpreter is given: the relay itself, or another that takes its place.
+    log_file:
+        Where its log is appended, by default with that of the tests.
+    """
+    with log_file.open("ab") if log_file else nullcontext() as output:
+        process = subprocess.Popen(
+            [sys.executable, *program],
+            cwd=REPOSITORY,
+            env=_environment(settings, failpoints),
+            stdout=output,
+            stderr=output,
+        )
     try:
         yield process
     finally:
@@ -83,3 +105,13 @@ def _environment(settings: Settings, failpoints: str) -> dict[str, str]:
         "EXITFLOW_RELAY_LEASE_S": str(settings.relay_lease_s),
         "EXITFLOW_RELAY_BATCH_SIZE": str(settings.relay_batch_size),
     }
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """While inside, the process stands still."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)

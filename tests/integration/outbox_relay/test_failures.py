@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 
 import psycopg
 import pytest
@@ -18,7 +16,7 @@ from shared.failpoints import Failpoint
 from shared.kafka import open_admin
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
-from tests.integration.outbox_relay.relays import relay_process, running_relay, wait_until
+from tests.integration.outbox_relay.relays import relay_process, running_relay, stopped, wait_until
 from tests.integration.outbox_relay.written import Writer
 from tests.support.servers import Database
 
@@ -48,7 +46,7 @@ def test_a_relay_killed_anywhere_loses_nothing(
         assert process.wait(60) == -signal.SIGKILL
     with running_relay(narrow):
         records = log.wait_for(events)
-        wait_until(lambda: writer.unpublished_windows() == 0)
+        wait_until(lambda: writer.unpublished() == 0)
     records = log.to_the_end()
     assert_published_in_order(records, writer.committed())
     # One interruption; half of what may be in flight may be acknowledged and not on record yet.
@@ -62,7 +60,7 @@ def test_a_relay_in_which_something_raises_begins_anew_by_itself(
     events = write_backlog(writer)
     with relay_process(narrow, failpoints=f"{point.value}=raise@2" if point in FREQUENT else f"{point.value}=raise"):
         records = log.wait_for(events)
-        wait_until(lambda: writer.unpublished_windows() == 0)
+        wait_until(lambda: writer.unpublished() == 0)
     assert_published_in_order(log.to_the_end(), writer.committed())
     assert len(records) - events <= 2 * IN_FLIGHT
 
@@ -89,7 +87,7 @@ def test_a_relay_stopped_past_its_lease_begins_anew(writer: Writer, narrow: Sett
         wait_until(lambda: list(writer.owners().values()) == [64])
         events = write_backlog(writer)
         with stopped(process.pid), running_relay(narrow):
-            wait_until(lambda: list(writer.owners().values()) == [64] and writer.unpublished_windows() == 0)
+            wait_until(lambda: list(writer.owners().values()) == [64] and writer.unpublished() == 0)
             log.wait_for(events)
         writer.write("afterwards")
         records = log.wait_for(events + 1)
@@ -114,16 +112,15 @@ def test_while_kafka_does_not_answer_writers_go_on_and_health_says_so(
 def test_a_relay_ends_when_told_to_though_kafka_does_not_answer(
     writer: Writer, exit_relay: Settings, log: KafkaLog, kafka: Broker
 ) -> None:
-    with relay_process(exit_relay) as process:
-        writer.write("before")
-        log.wait_for(1)
-        assert kafka.pid is not None
-        with stopped(kafka.pid):
+    assert kafka.pid is not None
+    with ExitStack() as until_kafka_answers:
+        with running_relay(exit_relay) as relay:
+            writer.write("before")
+            log.wait_for(1)
+            until_kafka_answers.enter_context(stopped(kafka.pid))
             writer.write("after")
-            wait_until(lambda: writer.unpublished_windows() == 1)
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(10) == 0
-            assert writer.owners() == {None: 64}
+            wait_until(lambda: not relay.health.is_ready())
+        assert writer.owners() == {None: 64}
     with running_relay(exit_relay):
         records = log.wait_for(2)
     assert_published_in_order(records, writer.committed())
@@ -155,13 +152,3 @@ def limit_record_bytes(settings: Settings, topic: str, limit: int) -> None:
     admin = open_admin(settings)
     for future in admin.incremental_alter_configs([resource]).values():
         future.result(timeout=15)
-
-
-@contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    """While inside, the process stands still."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)

@@ -14,7 +14,8 @@ from services.outbox_relay.connection import Connection, connect
 from services.outbox_relay.leases import Leases
 from services.outbox_relay.outbox_relay import OutboxRelay
 from services.outbox_relay.process import outboxes_of, run_all
-from services.outbox_relay.windows import Windows
+from services.outbox_relay.progress import Progress
+from services.outbox_relay.recording import Recorder
 from shared.clock import SystemClock
 from shared.contracts.topics import TopicNames
 from shared.errors import ConfigurationError, Fenced
@@ -100,27 +101,20 @@ def test_paused_shards_are_let_go_and_not_taken(writer: Writer, exit_relay: Sett
         wait_until(lambda: sorted(writer.owners().values()) == [10, 54])
 
 
-def test_a_relay_that_lost_its_shards_can_neither_freeze_nor_checkpoint_nor_complete_nor_renew(
-    writer: Writer, connection: Connection
+def test_a_relay_that_lost_its_shards_can_neither_record_progress_nor_renew_nor_release(
+    connection: Connection,
 ) -> None:
     late = leases_of_another_relay(connection, lease_s=0.001)
-    windows = Windows(connection)
-    frozen, idle = late.acquire(2)
-    writer.write(*[f"key-{n}" for n in range(1000)])
-    windows.open([frozen], windows.current_snapshot())
+    lost = late.acquire(2)
     wait_until(lambda: leases_of_another_relay(connection).acquire(64) != [])
     before = progress(connection)
 
-    frozen.acknowledgements.position = 10**9
+    lost[0].acknowledgements.progress = Progress("5:5:", "6:6:", 10**9)
     with pytest.raises(Fenced):
-        windows.checkpoint([frozen])
-    with pytest.raises(Fenced):
-        windows.complete([frozen])
-    with pytest.raises(Fenced):
-        windows.open([idle], windows.current_snapshot())
+        Recorder(connection).record(lost)
     with pytest.raises(Fenced):
         late.renew()
-    late.release([frozen, idle])
+    late.release(lost)
     assert progress(connection) == before
 
 

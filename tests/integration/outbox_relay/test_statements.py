@@ -7,10 +7,12 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from psycopg import RawCursor, errors
 
 from services.outbox_relay import statements
 from services.outbox_relay.connection import Connection, connect
-from services.outbox_relay.records import ID, SHARD
+from services.outbox_relay.records import ID, SHARD, Row
+from services.outbox_relay.row_stream import RowStream, array
 from shared.settings import Settings
 from tests.integration.outbox_relay.written import Writer
 
@@ -29,24 +31,40 @@ def snapshot(connection: Connection) -> str:
     return str(row[0])
 
 
-def windows(snaps: list[str], next_snap: str) -> dict[str, Any]:
-    """The parameters of one window for each of the 64 shards."""
+def read(connection: Connection, snaps: list[str], next_snap: str, rows_per_chunk: int = 250) -> list[Row]:
+    """The rows of one window for each of the 64 shards."""
+    stream = RowStream(connection, statements.READ_WINDOWS, rows_per_chunk)
+    stream.start(array(range(64)), array(snaps), array([next_snap] * 64), array([0] * 64), "100000")
+    rows: list[Row] = []
+    while stream.is_open:
+        rows += stream.take(1)
+    return rows
+
+
+def unpublished(snaps: list[str]) -> dict[str, Any]:
+    """The parameters of what is measured of the 64 shards."""
+    return {"shards": list(range(64)), "snaps": snaps, "positions": [0] * 64, "limit": 100_000}
+
+
+def plan(connection: Connection, statement: str, parameters: Any) -> str:
+    """What EXPLAIN says."""
+    cursor = RawCursor(connection) if isinstance(parameters, list) else connection.cursor()
+    return "\n".join(row[0] for row in cursor.execute("EXPLAIN " + statement, parameters))
+
+
+def plans(connection: Connection) -> dict[str, str]:
+    """The plans of the statements that look for rows."""
+    now = [snapshot(connection)] * 64
+    every_shard: list[Any] = [list(range(64)), now, now, [0] * 64, 1000]
     return {
-        "shards": list(range(64)),
-        "snaps": snaps,
-        "nexts": [next_snap] * 64,
-        "positions": [0] * 64,
-        "limit": 100_000,
+        "read_windows": plan(connection, statements.READ_WINDOWS, every_shard),
+        "measure": plan(connection, statements.MEASURE, unpublished(now)),
     }
 
 
-def plan(connection: Connection, statement: str, parameters: dict[str, Any]) -> str:
-    """What EXPLAIN says."""
-    return "\n".join(row[0] for row in connection.execute("EXPLAIN " + statement, parameters))
-
-
+@pytest.mark.parametrize("rows_per_chunk", [1, 7, 250])
 def test_shards_at_different_snapshots_are_read_together_without_loss_or_repetition(
-    writer: Writer, connection: Connection
+    writer: Writer, connection: Connection, rows_per_chunk: int
 ) -> None:
     keys = [f"key-{n}" for n in range(200)]
     writer.write(*keys)
@@ -57,7 +75,7 @@ def test_shards_at_different_snapshots_are_read_together_without_loss_or_repetit
     after = snapshot(connection)
     snaps = [before, during] * 32
 
-    rows = connection.execute(statements.READ_WINDOWS, windows(snaps, after)).fetchall()
+    rows = read(connection, snaps, after, rows_per_chunk)
 
     expected = connection.execute(
         "SELECT shard, id FROM outbox_event e"
@@ -66,17 +84,14 @@ def test_shards_at_different_snapshots_are_read_together_without_loss_or_repetit
     ).fetchall()
     assert [(row[SHARD], row[ID]) for row in rows] == expected
     assert len(expected) > 200
-    found = connection.execute(statements.WITH_ROWS, windows(snaps, after) | {"next_snap": after}).fetchall()
-    assert {row[0] for row in found} == {shard for shard, _ in expected}
-    measured = connection.execute(statements.MEASURE, windows(snaps, after)).fetchone()
+    measured = connection.execute(statements.MEASURE, unpublished(snaps)).fetchone()
     assert measured is not None
     assert measured[0] == len(expected)
 
 
-@pytest.mark.parametrize("statement", [statements.READ_WINDOWS, statements.WITH_ROWS, statements.MEASURE])
+@pytest.mark.parametrize("statement", ["read_windows", "measure"])
 def test_windows_are_found_by_the_index_on_shard_and_xid(connection: Connection, statement: str) -> None:
-    now = snapshot(connection)
-    found = plan(connection, statement, windows([now] * 64, now) | {"next_snap": now})
+    found = plans(connection)[statement]
     assert "Seq Scan" not in found
     scans = [line for line in found.splitlines() if "Index Cond" in line]
     assert scans
@@ -84,5 +99,20 @@ def test_windows_are_found_by_the_index_on_shard_and_xid(connection: Connection,
 
 
 def test_what_depends_on_a_shards_snapshot_is_not_computed_once_for_all(connection: Connection) -> None:
-    now = snapshot(connection)
-    assert "InitPlan" not in plan(connection, statements.READ_WINDOWS, windows([now] * 64, now))
+    assert "InitPlan" not in plans(connection)["read_windows"]
+
+
+def test_rows_are_not_waited_for_longer_than_told(connection: Connection) -> None:
+    stream = RowStream(connection, "SELECT pg_sleep($1::float8)", 10)
+    stream.start("0.2")
+    assert stream.take(0.001) == ()
+    assert stream.is_open
+    while stream.is_open:
+        stream.take(1)
+
+
+def test_a_statement_that_fails_raises_what_psycopg_would(connection: Connection) -> None:
+    stream = RowStream(connection, "SELECT 1 / $1::int", 10)
+    stream.start("0")
+    with pytest.raises(errors.DivisionByZero):
+        stream.take(1)

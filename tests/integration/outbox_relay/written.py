@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime
 
 from sqlalchemy import Connection, Engine, text
 
@@ -34,6 +35,11 @@ class Happened(Event):
     @property
     def subject(self) -> str:
         return self.name
+
+
+UNPUBLISHED = text("""
+SELECT count(*) FROM outbox_event e JOIN outbox_shard s USING (shard) WHERE NOT pg_visible_in_snapshot(e.xid, s.snap)
+""")
 
 
 class Writer:
@@ -75,6 +81,13 @@ class Writer:
             self.append(connection, keys)
             yield
 
+    @contextmanager
+    def old_transaction(self) -> Iterator[Connection]:
+        """A transaction that has its number and has written nothing yet; it commits at the end."""
+        with self._engine.begin() as connection:
+            connection.execute(text("SELECT pg_current_xact_id()"))
+            yield connection
+
     def committed(self) -> dict[str, tuple[str, int]]:
         """Every committed event: id → key and sequence."""
         with self._engine.connect() as connection:
@@ -86,11 +99,16 @@ class Writer:
         with self._engine.connect() as connection:
             return Counter(connection.execute(text("SELECT owner::text FROM outbox_shard")).scalars())
 
-    def unpublished_windows(self) -> int:
-        """Shards with a frozen window."""
+    def relays_seen(self) -> dict[str, datetime]:
+        """When each relay last said that it is at work."""
         with self._engine.connect() as connection:
-            found = connection.execute(text("SELECT count(*) FROM outbox_shard WHERE next_snap IS NOT NULL"))
-            return int(found.scalar_one())
+            rows = connection.execute(text("SELECT relay_id::text, seen_at FROM outbox_relay")).all()
+        return {row[0]: row[1] for row in rows}
+
+    def unpublished(self) -> int:
+        """Committed events that are not on record as published."""
+        with self._engine.connect() as connection:
+            return int(connection.execute(UNPUBLISHED).scalar_one())
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.outbox_relay.acknowledgements import Acknowledgements, Run
+from services.outbox_relay.progress import Progress
 
 
 class Reported:
@@ -28,9 +29,14 @@ INFERRED = cast(Message, Reported(None))
 
 def run_of(events: int, last_id: int, failures: list[KafkaError] | None = None) -> Run:
     """A run of so many events up to this id."""
-    run = Run((failures if failures is not None else []).append, first_age_s=0, sent_at=0)
-    run.consists_of(events, last_id)
+    run = Run((failures if failures is not None else []).append, at(0), first_age_s=0, sent_at=0)
+    run.consists_of(events, at(last_id))
     return run
+
+
+def at(position: int) -> Progress:
+    """A place in a window."""
+    return Progress("10:10:", "20:20:", position)
 
 
 @st.composite
@@ -48,12 +54,12 @@ def runs_and_reports(draw: st.DrawFn) -> tuple[list[list[int]], list[tuple[int, 
 
 
 @given(runs_and_reports())
-def test_the_position_never_passes_an_event_that_is_not_acknowledged(
+def test_the_progress_never_passes_an_event_that_is_not_acknowledged(
     example: tuple[list[list[int]], list[tuple[int, int]]],
 ) -> None:
     ids, reports = example
     runs = [run_of(len(run), run[-1]) for run in ids]
-    acknowledgements = Acknowledgements(0)
+    acknowledgements = Acknowledgements(at(0))
     for run in runs:
         acknowledgements.expect(run)
     reported: set[int] = set()
@@ -61,7 +67,7 @@ def test_the_position_never_passes_an_event_that_is_not_acknowledged(
         runs[n].reported(None, DELIVERED)
         reported.add(event)
         acknowledgements.advance()
-        assert acknowledgements.position == contiguous_prefix(ids, reported)
+        assert acknowledgements.progress.position == contiguous_prefix(ids, reported)
     assert acknowledgements.awaits_any() == (len(reported) < sum(map(len, ids)))
 
 
@@ -87,9 +93,9 @@ def test_neither_a_failure_nor_a_success_without_an_offset_acknowledges_anything
 ) -> None:
     failures: list[KafkaError] = []
     run = run_of(1, 7, failures)
-    acknowledgements = Acknowledgements(3)
+    acknowledgements = Acknowledgements(at(3))
     acknowledgements.expect(run)
     run.reported(error, message)
     assert acknowledgements.advance() == []
-    assert acknowledgements.position == 3
+    assert acknowledgements.progress == at(3)
     assert [failure.code() for failure in failures] == [code]

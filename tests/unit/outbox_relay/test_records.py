@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.outbox_relay.records import headers_of_row, runs_of
+from services.outbox_relay.records import batches_of, headers_of_row
 
 ROW = (3, 9, "topic", "key", b"{}", "id-1", "7", "io.x.v1", "/source", "subject", "2026-01-13T00:00:00Z", "00-a-b-01")
 
@@ -32,6 +32,6 @@ def test_further_headers_of_the_row_are_kept() -> None:
     assert dict(headers_of_row((*ROW, '{"tenant": "a"}', 0.1)))["tenant"] == "a"
 
 
-def test_runs_are_of_one_shard_and_not_too_long() -> None:
+def test_batches_are_of_one_shard_and_not_too_long() -> None:
     rows = [(1, 1), (1, 2), (1, 3), (2, 4), (3, 5)]
-    assert [list(run) for run in runs_of(rows, 2)] == [[(1, 1), (1, 2)], [(1, 3)], [(2, 4)], [(3, 5)]]
+    assert [list(batch) for batch in batches_of(rows, 2)] == [[(1, 1), (1, 2)], [(1, 3)], [(2, 4)], [(3, 5)]]

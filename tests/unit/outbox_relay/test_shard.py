@@ -1,17 +1,18 @@
-"""When a shard's window counts as published, and what becomes of it when the shard is given up."""
+"""How far a shard is read, published and on record, and what becomes of it when it is given up."""
 
 from __future__ import annotations
 
 from services.outbox_relay.acknowledgements import Run
+from services.outbox_relay.progress import Progress
 from services.outbox_relay.records import Row
 from services.outbox_relay.shard import HeldShard
 
+BEGINNING, END, LATER = "10:10:", "20:20:", "30:30:"
 
-def frozen() -> HeldShard:
-    """A shard whose window was opened."""
-    shard = HeldShard(3, 1, "10:10:", None, 0)
-    shard.froze("20:20:")
-    return shard
+
+def held() -> HeldShard:
+    """A shard between windows."""
+    return HeldShard(3, 1, Progress(BEGINNING))
 
 
 def rows(*ids: int) -> list[Row]:
@@ -19,55 +20,101 @@ def rows(*ids: int) -> list[Row]:
     return [(3, row_id) for row_id in ids]
 
 
-def sent(shard: HeldShard, events: int, last_id: int) -> Run:
-    """The first rows of what is unsent were handed over."""
-    run = Run(lambda _: None, 0, 0)
-    run.consists_of(events, last_id)
-    shard.sent(run, events)
+def send(shard: HeldShard, events: int | None = None) -> Run:
+    """The first batch of what is unsent, or the first rows of it, are handed over."""
+    batch = shard.unsent[0]
+    count = len(batch.rows) if events is None else events
+    run = Run(lambda _: None, batch.reaches, 0, 0)
+    run.consists_of(count, batch.reaches if count == len(batch.rows) else batch.reaches.up_to(batch.rows[count - 1][1]))
+    shard.sent(run)
     return run
 
 
+def acknowledge(shard: HeldShard, *runs: Run) -> Progress:
+    """Kafka has all of these runs; how far the shard is published then."""
+    for run in runs:
+        run.left = 0
+    shard.advance()
+    return shard.progress
+
+
 def test_a_window_is_published_only_when_all_of_it_is_read_sent_and_acknowledged() -> None:
-    shard = frozen()
-    shard.read(rows(4, 5, 6))
-    assert not shard.is_published()
-    shard.read_out = True
-    assert not shard.is_published()
-    first = sent(shard, 2, 5)
-    second = sent(shard, 1, 6)
-    first.left = 0
-    shard.acknowledgements.advance()
-    assert shard.acknowledgements.position == 5
-    assert not shard.is_published()
-    second.left = 0
-    shard.acknowledgements.advance()
-    assert shard.is_published()
+    shard = held()
+    shard.read(rows(4, 5), END)
+    shard.read(rows(6), END)
+    first, second = send(shard), send(shard)
+    shard.read_out(END)
+    end = send(shard)
+    assert acknowledge(shard, end) == Progress(BEGINNING)
+    assert acknowledge(shard, first) == Progress(BEGINNING, END, 5)
+    assert acknowledge(shard, second) == Progress(END)
+
+
+def test_the_next_window_is_read_while_the_last_one_is_in_flight() -> None:
+    shard = held()
+    shard.read(rows(7), END)
+    shard.read_out(END)
+    first, end = send(shard), send(shard)
+    shard.read(rows(5), LATER)
+    second = send(shard)
+    assert acknowledge(shard, second) == Progress(BEGINNING)
+    assert acknowledge(shard, first, end) == Progress(END, LATER, 5)
+
+
+def test_a_window_without_rows_is_passed_in_memory_alone() -> None:
+    shard = held()
+    shard.read_out(END)
+    assert shard.progress == shard.read_to == Progress(END)
+    assert not shard.is_worth_recording()
+    assert shard.recorded == Progress(BEGINNING)
+
+
+def test_a_window_without_rows_waits_for_the_one_before() -> None:
+    shard = held()
+    shard.read(rows(4), END)
+    shard.read_out(END)
+    shard.read_out(LATER)
+    assert shard.progress == Progress(BEGINNING)
+    assert shard.read_to == Progress(LATER)
+    assert acknowledge(shard, send(shard), send(shard), send(shard)) == Progress(LATER)
+
+
+def test_what_is_acknowledged_and_what_ends_a_recorded_window_is_worth_recording() -> None:
+    shard = held()
+    shard.read(rows(4), END)
+    acknowledge(shard, send(shard))
+    assert shard.is_worth_recording()
+    shard.is_recorded(shard.progress)
+    assert not shard.is_worth_recording()
+    shard.read_out(END)
+    acknowledge(shard, send(shard))
+    assert shard.is_worth_recording()
 
 
 def test_what_the_producer_did_not_take_stays_to_be_sent() -> None:
-    shard = frozen()
-    shard.read(rows(4, 5, 6))
-    sent(shard, 1, 4)
-    assert list(shard.unsent) == [rows(5, 6)]
+    shard = held()
+    shard.read(rows(4, 5, 6), END)
+    assert send(shard, 1).reaches == Progress(BEGINNING, END, 4)
+    assert [batch.rows for batch in shard.unsent] == [rows(5, 6)]
 
 
-def test_a_window_cut_short_is_not_published_by_what_was_sent_of_it() -> None:
-    shard = frozen()
-    shard.read(rows(4))
-    shard.read(rows(5))
-    shard.read_out = True
-    run = sent(shard, 1, 4)
+def test_a_shard_that_is_left_is_published_as_far_as_it_was_sent() -> None:
+    shard = held()
+    shard.read(rows(4), END)
+    shard.read(rows(5), END)
+    run = send(shard)
     shard.leave()
+    shard.read(rows(6), END)
+    shard.read_out(END)
+    assert not shard.unsent
     assert not shard.may_go()
-    run.left = 0
-    shard.acknowledgements.advance()
+    assert acknowledge(shard, run) == Progress(BEGINNING, END, 4)
     assert shard.may_go()
-    assert not shard.is_published()
-    assert shard.acknowledgements.position == 4
 
 
 def test_a_shard_taken_over_goes_on_where_its_window_stood() -> None:
-    shard = HeldShard(3, 2, "10:10:", "20:20:", 17)
-    assert shard.is_readable()
-    assert shard.read_to == shard.acknowledgements.position == 17
-    assert not shard.has_progress()
+    shard = HeldShard(3, 2, Progress(BEGINNING, END, 17))
+    shard.read(rows(18), LATER)
+    assert shard.read_to == Progress(BEGINNING, END, 18)
+    shard.read_out(LATER)
+    assert shard.read_to == Progress(END)
