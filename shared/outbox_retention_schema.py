@@ -111,6 +111,10 @@ BEGIN
   EXECUTE format('CREATE TABLE %I (LIKE outbox_event INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE,
                                    CONSTRAINT of_its_day CHECK (created_at >= %L AND created_at < %L))',
                  name, from_at, until_at);
+  IF day = current_date THEN
+    -- A writer on its way to the default partition would be refused once today is not the default's any more.
+    LOCK TABLE outbox_event IN SHARE ROW EXCLUSIVE MODE;
+  END IF;
   EXECUTE format('ALTER TABLE outbox_event ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', name, from_at, until_at);
   RETURN 'made';
 EXCEPTION

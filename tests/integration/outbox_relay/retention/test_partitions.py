@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import psycopg
@@ -43,6 +44,17 @@ def test_partitions_are_not_made_for_the_past_or_the_distant_future(rig: Rig) ->
     for days in (-1, 32):
         with pytest.raises(psycopg.errors.InvalidParameterValue):
             rig.partitions().make(rig.today() + timedelta(days=days))
+
+
+def test_a_writer_on_its_way_to_default_is_not_refused_when_today_gets_its_partition(rig: Rig) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        with rig.migrator.transaction():
+            rig.migrator.execute("LOCK TABLE outbox_event_default IN SHARE MODE")
+            writing = thread.submit(rig.write)
+            wait_until(lambda: bool(one(rig.relay, "SELECT count(*) FROM pg_locks WHERE NOT granted")))
+            assert Partitions(rig.migrator, 7).make(rig.today()) == "busy"
+        writing.result(timeout=30)
+    assert rig.places() == {DEFAULT: 1}
 
 
 def test_a_clock_that_jumps_does_not_refuse_writers(rig: Rig) -> None:
