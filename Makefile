@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-compose test test-compose test-fast lint contracts sql lock clean
+.PHONY: help install demo demo-compose test test-compose test-fast bench-relay lint contracts sql lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -35,6 +35,9 @@ test-compose: ## the containers: rights, demo, restarts, copies, kills; in a pro
 
 test-fast: install ## only what needs no server
 	@$(BIN)/python -m pytest tests/unit
+
+bench-relay: install ## this relay and others, measured on one PostgreSQL and one Kafka; a quarter of an hour, on a quiet machine
+	@$(BIN)/python -m bench.relay
 
 lint: install ## ruff, mypy --strict, import contracts
 	@$(BIN)/ruff check .

@@ -41,13 +41,33 @@ def require_maven() -> Path:
 
 
 def _resolve(target: Path) -> None:
+    copy_jars(_POM, target, f"Apache Kafka {VERSION}", "kafka_*.jar")
+
+
+def copy_jars(pom: Path, target: Path, what: str, proof: str) -> None:
+    """Let Maven copy the runtime jars of a project file into a directory.
+
+    Parameters
+    ----------
+    pom, target:
+        The project file, and the directory that gets the jars.
+    what:
+        Their name in an error message.
+    proof:
+        Pattern of a file name that must be there afterwards.
+
+    Raises
+    ------
+    ConfigurationError
+        There is no Maven, or it cannot resolve them in time.
+    """
     command = [
         str(require_maven()),
         "--quiet",
         "--batch-mode",
         "--color=never",
         "--strict-checksums",
-        f"--file={_POM}",
+        f"--file={pom}",
         "dependency:copy-dependencies",
         f"-DoutputDirectory={target}",
         "-DincludeScope=runtime",
@@ -55,9 +75,9 @@ def _resolve(target: Path) -> None:
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=_RESOLVE_LIMIT_S, check=False)
     except subprocess.TimeoutExpired:
-        raise ConfigurationError(f"Maven did not fetch Apache Kafka {VERSION} in {_RESOLVE_LIMIT_S} s") from None
-    if answer.returncode != 0 or not any(target.glob("kafka_*.jar")):
-        raise ConfigurationError(f"Maven could not fetch Apache Kafka {VERSION}: {_reason(answer.stdout)}")
+        raise ConfigurationError(f"Maven did not fetch {what} in {_RESOLVE_LIMIT_S} s") from None
+    if answer.returncode != 0 or not any(target.glob(proof)):
+        raise ConfigurationError(f"Maven could not fetch {what}: {_reason(answer.stdout)}")
     for jar in target.glob("*.jar"):
         jar.chmod(0o644)
 

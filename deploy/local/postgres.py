@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -53,6 +54,8 @@ class EmbeddedPostgres(ChildServer):
         False gives up durability across a crash of the machine for speed; for tests only.
     log_file:
         By default ``postgres.log`` in the data directory.
+    settings:
+        Settings of the server beside ours, or in their place: name → value as ``postgres -c`` takes it.
     """
 
     stop_limit_s: float = 30
@@ -65,6 +68,7 @@ class EmbeddedPostgres(ChildServer):
         *,
         durable: bool = True,
         log_file: Path | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__("postgres", log_file or data_dir / "postgres.log")
         self._data_dir = data_dir
@@ -72,6 +76,7 @@ class EmbeddedPostgres(ChildServer):
         self._port = port
         self._password = admin_password
         self._durable = durable
+        self._settings = dict(settings or {})
         self._account = server_account()
 
     @property
@@ -86,7 +91,8 @@ class EmbeddedPostgres(ChildServer):
 
     def command(self) -> Command:
         """The server with its settings; a fast shutdown ends it, an immediate one if that takes too long."""
-        settings = {**_SETTINGS, "port": str(self._port), **({} if self._durable else _NOT_DURABLE)}
+        durability = {} if self._durable else _NOT_DURABLE
+        settings = {**_SETTINGS, "port": str(self._port), **durability, **self._settings}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return Command(
             argv=[str(postgres_programs(self._account) / "postgres"), "-D", str(self._cluster), *options],

@@ -1,0 +1,1 @@
+"""Measurements that compare; run by hand, on a quiet machine."""

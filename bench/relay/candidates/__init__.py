@@ -1,0 +1,1 @@
+"""One file a candidate: its schema, its inserts, its programs."""

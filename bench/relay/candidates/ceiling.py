@@ -1,0 +1,49 @@
+"""The ceiling: a bare produce loop of the same records, made beforehand. It reads no database."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+from bench.relay.candidate import Insert, command
+from bench.relay.place import Place
+from deploy.local.child import Command
+from shared.errors import InvalidInput
+
+
+class Ceiling:
+    """`bench.relay.produce_loop`."""
+
+    share = 1.0
+    has_outbox = False
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """Short and unique."""
+        return self._name
+
+    @property
+    def setting(self) -> str:
+        """How it is configured."""
+        return "bare produce loop, no database"
+
+    def prepare(self, place: Place) -> None:
+        """Nothing: it has no database."""
+
+    def range_insert(self) -> str:
+        """It has no outbox."""
+        raise InvalidInput(f"{self._name} has no outbox")
+
+    def one_insert(self, place: Place, number: int) -> Insert:
+        """It has no outbox."""
+        raise InvalidInput(f"{self._name} of {place.name} has no outbox for event {number}")
+
+    def programs(self, place: Place, events: int) -> Sequence[Command]:
+        """The loop, which ends by itself."""
+        told = {"bootstrap": place.bootstrap_servers, "topic": place.topic, "events": events}
+        argv = [sys.executable, "-m", "bench.relay.produce_loop"]
+        return [command(place, "loop", argv, {"BENCH_LOOP": json.dumps(told)})]

@@ -1,0 +1,82 @@
+"""Our own relay: `exitflow run relay`, with its default settings, in one process or several."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from psycopg.types.json import Jsonb
+from sqlalchemy.engine import make_url
+
+from bench.relay import records
+from bench.relay.candidate import Insert, command
+from bench.relay.place import Place
+from deploy.local.child import Command
+from shared import roles
+from shared.ids import new_id, new_secret
+from shared.migrations import EXIT_QUALIFICATION, migrate
+from shared.outbox import APPEND
+
+_PROGRAM = "from services.cli.main import main; main()"
+_DIALECT = make_url("postgresql+psycopg://").get_dialect()
+_RANGE = f"""
+INSERT INTO exit_qualification.outbox_event (event_id, shard, topic, key, sequence, headers, payload)
+SELECT gen_random_uuid(), hashtextextended({records.KEY_SQL}, 0) & 63, %(topic)s::text, {records.KEY_SQL},
+       {records.SEQUENCE_SQL}, {records.EVENT_HEADERS_SQL}, {records.PAYLOAD_SQL}
+  FROM {records.RANGE_SQL}
+"""
+_ONE = str(APPEND.compile(dialect=_DIALECT())).replace("outbox_", "exit_qualification.outbox_")
+
+
+class Exitflow:
+    """This project's relay."""
+
+    share = 1.0
+    has_outbox = True
+
+    def __init__(self, name: str, processes: int) -> None:
+        self._name = name
+        self._processes = processes
+        self._passwords = {role: new_secret() for role in roles.ROLES}
+
+    @property
+    def name(self) -> str:
+        """Short and unique."""
+        return self._name
+
+    @property
+    def setting(self) -> str:
+        """How it is configured."""
+        return "one process, default settings" if self._processes == 1 else f"{self._processes} processes"
+
+    def prepare(self, place: Place) -> None:
+        """The roles and the schema of exit-qualification, as its migrations make them."""
+        roles.create_roles(place.database_url, self._passwords)
+        migrate(self._url(place, roles.MIGRATOR), EXIT_QUALIFICATION)
+
+    def range_insert(self) -> str:
+        """Rows as `shared.outbox` writes them, but for the sequence table, which only writers read."""
+        return _RANGE
+
+    def one_insert(self, place: Place, number: int) -> Insert:
+        """The statement of `shared.outbox.Outbox.append`."""
+        return _ONE, {
+            "event_ids": [new_id()],
+            "topics": [place.topic],
+            "keys": [records.key_of(number)],
+            "headers": [Jsonb(records.event_headers(number))],
+            "payloads": [records.payload_of(number)],
+        }
+
+    def programs(self, place: Place, events: int) -> Sequence[Command]:  # noqa: ARG002  # it runs until stopped
+        """Relays of the exit outbox."""
+        environment = {
+            "EXITFLOW_EXIT_DATABASE_URL": self._url(place, roles.RELAY),
+            "EXITFLOW_KAFKA_BOOTSTRAP_SERVERS": place.bootstrap_servers,
+            "EXITFLOW_RELAY_OUTBOXES": "exit",
+        }
+        argv = [sys.executable, "-c", _PROGRAM, "run", "relay"]
+        return [command(place, f"relay-{n}", argv, environment) for n in range(self._processes)]
+
+    def _url(self, place: Place, role: str) -> str:
+        return roles.with_role(place.database_url, role, self._passwords[role])

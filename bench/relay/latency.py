@@ -1,0 +1,154 @@
+"""How long a committed event takes until a consumer has it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import psycopg
+
+from bench.relay.candidate import Candidate
+from bench.relay.place import Place, fresh_place
+from bench.relay.reader import Reader, reading
+from bench.relay.running import Relays, running
+from bench.relay.servers import Servers
+from bench.relay.writer import Tempo, Written, events_of, write
+from shared.clock import Clock
+from shared.errors import Unavailable
+
+LOOK_S = 0.02
+FIRST_LIMIT_S = 60
+REST_LIMIT_S = 15
+WRITE_SLACK_S = 60
+BULK_TRANSACTIONS_PER_S = 200
+SINGLE_ROWS_UP_TO_PER_S = 1_000
+BEHIND, BEHIND_AFTER_S = 0.95, 1.0
+
+
+@dataclass(frozen=True)
+class Latency:
+    """One measurement; milliseconds from the moment the writer had its commit confirmed to the moment the consumer had
+    the record. ``from_send`` counts from just before the transaction's one statement was sent.
+
+    Attributes
+    ----------
+    asked_per_s, written_per_s, rows:
+        Events a second wanted and written; events in each transaction.
+    behind:
+        A second after the last transaction was committed less than 95 % of the events had been read: the rate is above
+        what the relay can carry, and the latencies grow with the length of the measurement.
+    missing:
+        Events that had not come some time after the last commit; they are in no percentile.
+    """
+
+    asked_per_s: float
+    written_per_s: float
+    rows: int
+    p50_ms: float
+    p99_ms: float
+    p50_from_send_ms: float
+    p99_from_send_ms: float
+    behind: bool
+    missing: int
+
+    def as_json(self) -> dict[str, Any]:
+        """For the results file."""
+        return asdict(self)
+
+
+def tempo_for(rate_per_s: float, seconds: float) -> Tempo:
+    """Single-row transactions up to 1,000 a second; above, 200 a second with as many rows as it takes."""
+    if rate_per_s <= SINGLE_ROWS_UP_TO_PER_S:
+        return Tempo(rate_per_s, 1, seconds, first=1)
+    return Tempo(BULK_TRANSACTIONS_PER_S, round(rate_per_s / BULK_TRANSACTIONS_PER_S), seconds, first=1)
+
+
+def measure_latency(
+    candidate: Candidate, servers: Servers, clock: Clock, rate_per_s: float, seconds: float, warm_up_s: float
+) -> Latency:
+    """Write at a rate while the relay runs, and read what comes.
+
+    Raises
+    ------
+    Unavailable
+        The relay ended, or did not bring the first event in time; or the writer failed.
+    """
+    tempo = tempo_for(rate_per_s, seconds + warm_up_s)
+    with fresh_place(servers, candidate.name) as place:
+        candidate.prepare(place)
+        with running(candidate.programs(place, 0)) as relays, reading(place) as reader:
+            _await_first(candidate, place, relays, reader, clock)
+            written = _write(candidate, place, tempo)
+            expected = 1 + sum(one.rows for one in written)
+            _await(lambda: reader.records >= expected, relays, clock, REST_LIMIT_S)
+            received = reader.received()
+    return _latency(rate_per_s, warm_up_s, written, received)
+
+
+def _await_first(candidate: Candidate, place: Place, relays: Relays, reader: Reader, clock: Clock) -> None:
+    """Event 0 goes alone: the relay is up when it has come."""
+    statement, parameters = candidate.one_insert(place, 0)
+    with psycopg.connect(place.database_url, autocommit=True) as connection:
+        connection.execute(statement.encode(), parameters)
+    if not _await(lambda: reader.records > 0, relays, clock, FIRST_LIMIT_S):
+        raise Unavailable(f"the first event did not come within {FIRST_LIMIT_S} s")
+
+
+def _await(condition: Callable[[], bool], relays: Relays, clock: Clock, limit_s: float) -> bool:
+    deadline = clock.monotonic() + limit_s
+    while not condition():
+        relays.require_alive()
+        if clock.monotonic() > deadline:
+            return False
+        time.sleep(LOOK_S)
+    return True
+
+
+def _write(candidate: Candidate, place: Place, tempo: Tempo) -> list[Written]:
+    context = multiprocessing.get_context("spawn")
+    mine, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=write, args=(candidate, place, tempo, theirs), daemon=True)
+    process.start()
+    try:
+        if not mine.poll(tempo.seconds * 3 + WRITE_SLACK_S):
+            raise Unavailable("the writer did not end")
+        answer = mine.recv()
+    except EOFError:
+        raise Unavailable("the writer ended without an answer") from None
+    finally:
+        process.kill()
+        process.join()
+    if isinstance(answer, psycopg.Error):
+        raise answer
+    written: list[Written] = answer
+    return written
+
+
+def _latency(rate_per_s: float, warm_up_s: float, written: list[Written], received: dict[int, float]) -> Latency:
+    begin_s, end_s = written[0].sent_s, max(one.committed_s for one in written)
+    counted = [(number, one) for number, one in events_of(written) if one.sent_s >= begin_s + warm_up_s]
+    arrived = [(received[number], one) for number, one in counted if number in received]
+    if not arrived:
+        raise Unavailable("none of the events came")
+    after_commit = sorted(at - one.committed_s for at, one in arrived)
+    after_send = sorted(at - one.sent_s for at, one in arrived)
+    events = sum(one.rows for one in written)
+    in_time = sum(at <= end_s + BEHIND_AFTER_S for at in received.values())
+    return Latency(
+        asked_per_s=rate_per_s,
+        written_per_s=events / (end_s - begin_s),
+        rows=written[0].rows,
+        p50_ms=_percentile(after_commit, 0.50) * 1000,
+        p99_ms=_percentile(after_commit, 0.99) * 1000,
+        p50_from_send_ms=_percentile(after_send, 0.50) * 1000,
+        p99_from_send_ms=_percentile(after_send, 0.99) * 1000,
+        behind=in_time < BEHIND * events,
+        missing=len(counted) - len(arrived),
+    )
+
+
+def _percentile(ordered: Sequence[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]

@@ -1,0 +1,51 @@
+"""The outbox of a place, as the measurements see it: filled, tidied, held back, watched for its WAL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from bench.relay.candidate import Candidate
+from bench.relay.place import Place
+
+BACKLOG_TRANSACTIONS = 10
+
+
+def insert_backlog(candidate: Candidate, place: Place, events: int) -> None:
+    """Events 0 to `events` - 1, committed in ten transactions."""
+    statement = candidate.range_insert().encode()
+    step = -(-events // BACKLOG_TRANSACTIONS)
+    with psycopg.connect(place.database_url, autocommit=True) as connection:
+        for first in range(0, events, step):
+            last = min(first + step, events) - 1
+            connection.execute(statement, {"first": first, "last": last, "topic": place.topic})
+
+
+def settle(place: Place) -> None:
+    """Statistics for the planner and hint bits on the new pages: a busy system would have both."""
+    with psycopg.connect(place.database_url, autocommit=True) as connection:
+        connection.execute("VACUUM (ANALYZE)")
+
+
+def wal_position(place: Place) -> int:
+    """Bytes of WAL the server has written since it was made."""
+    with psycopg.connect(place.database_url, autocommit=True) as connection:
+        row = connection.execute("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+@contextmanager
+def old_transaction(place: Place, *, wanted: bool) -> Iterator[None]:
+    """While inside, if wanted, a REPEATABLE READ transaction that has written holds everybody's xmin."""
+    if not wanted:
+        yield
+        return
+    with psycopg.connect(place.database_url) as connection:
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        connection.execute("CREATE TABLE held_back (at timestamptz)")
+        connection.execute("INSERT INTO held_back VALUES (now())")
+        yield
+        connection.rollback()

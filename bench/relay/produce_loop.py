@@ -1,0 +1,44 @@
+"""The program of the ceiling: what one Python process can produce, everything else left out."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from confluent_kafka import Producer
+
+from bench.relay import records
+from bench.relay.poller import FLUSH_LIMIT_S, producer_config
+from shared.ids import new_id
+
+FULL_WAIT_S = 0.001
+POLL_EVERY = 1_000
+
+
+def main() -> None:
+    """Make the records, then produce them as fast as the producer takes them."""
+    told = json.loads(os.environ["BENCH_LOOP"])
+    made = [(records.key_of(number), records.payload_of(number)) for number in range(told["events"])]
+    # As many bytes as a relay's, but one set for each key: to make them for each event is a relay's work.
+    headers = {key: list(records.all_headers(n, str(new_id())).items()) for n, (key, _) in enumerate(made)}
+    producer = Producer({**producer_config(told["bootstrap"]), "linger.ms": 5})
+    for number, (key, payload) in enumerate(made):
+        _produce(producer, told["topic"], payload, key, headers[key])
+        if number % POLL_EVERY == 0:
+            producer.poll(0)
+    producer.flush(FLUSH_LIMIT_S)
+
+
+def _produce(producer: Producer, topic: str, payload: bytes, key: str, headers: Any) -> None:
+    while True:
+        try:
+            producer.produce(topic, payload, key, headers=headers)
+        except BufferError:
+            producer.poll(FULL_WAIT_S)
+        else:
+            return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""The records that every candidate publishes: event n, in Python and in SQL.
+
+The payload, a JSON object, holds n in twelve digits at a fixed place, so that one checker reads the topics of all
+candidates. Keys are scattered as if by chance, so that a batch may well hold two events of one key, and n grows with
+every event of a key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+KEYS = 5_000
+PARTITIONS = 12
+PAYLOAD_BYTES = 256
+NUMBER_DIGITS = 12
+_KEY_DIGITS = 7
+_HEAD, _MIDDLE, _TAIL = '{"n":"', '","data":"', '"}'
+
+TIME = "2026-01-13T03:45:00.123000Z"
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+EVENT_TYPE = "io.exitflow.Happened.v1"
+SOURCE = "/bench"
+
+KEY_SQL = f"('key-' || mod(('x' || left(md5(n::text), {_KEY_DIGITS}))::bit({4 * _KEY_DIGITS})::integer, {KEYS}))"
+SEQUENCE_SQL = "(n + 1)"
+"""Grows per key, though not without gaps: those, the outbox's own writer keeps out, and no relay looks."""
+PAYLOAD_SQL = (
+    f"convert_to(rpad('{_HEAD}' || lpad(n::text, {NUMBER_DIGITS}, '0') || '{_MIDDLE}'"
+    f" || md5(n::text) || md5((n + 1)::text) || md5((n + 2)::text), {PAYLOAD_BYTES - len(_TAIL)}, 'x') || '{_TAIL}',"
+    " 'UTF8')"
+)
+EVENT_HEADERS_SQL = (
+    f"jsonb_build_object('ce_type', '{EVENT_TYPE}', 'ce_source', '{SOURCE}', 'ce_subject', {KEY_SQL},"
+    f" 'ce_time', '{TIME}', 'traceparent', '{TRACEPARENT}')"
+)
+"""What an outbox keeps that adds id, sequence and constants itself."""
+
+ALL_HEADERS_SQL = (
+    f"{EVENT_HEADERS_SQL} || jsonb_build_object('ce_specversion', '1.0', 'ce_id', gen_random_uuid(),"
+    f" 'ce_sequence', {SEQUENCE_SQL}::text, 'content-type', 'application/json')"
+)
+"""All nine, for an outbox that keeps headers as they will be sent."""
+
+RANGE_SQL = "generate_series(%(first)s::bigint, %(last)s::bigint) AS n"
+
+
+def key_of(number: int) -> str:
+    """The key of event `number`."""
+    return f"key-{int(_digest(number)[:_KEY_DIGITS], 16) % KEYS}"
+
+
+def payload_of(number: int) -> bytes:
+    """Its 256 bytes: the number, some that do not compress, a filling that does."""
+    digests = "".join(_digest(number + n) for n in range(3))
+    body = f"{_HEAD}{number:0{NUMBER_DIGITS}}{_MIDDLE}{digests}"
+    return (body.ljust(PAYLOAD_BYTES - len(_TAIL), "x") + _TAIL).encode()
+
+
+def number_of(payload: bytes) -> int:
+    """Which event this payload belongs to; ValueError if it is none of ours."""
+    return int(payload[len(_HEAD) : len(_HEAD) + NUMBER_DIGITS])
+
+
+def event_headers(number: int) -> dict[str, str]:
+    """The headers that differ by event and that a writer gives to its outbox."""
+    return {
+        "ce_type": EVENT_TYPE,
+        "ce_source": SOURCE,
+        "ce_subject": key_of(number),
+        "ce_time": TIME,
+        "traceparent": TRACEPARENT,
+    }
+
+
+def all_headers(number: int, event_id: str) -> dict[str, str]:
+    """All nine headers of the record."""
+    return {
+        "ce_specversion": "1.0",
+        "ce_id": event_id,
+        "ce_sequence": str(number + 1),
+        "content-type": "application/json",
+        **event_headers(number),
+    }
+
+
+def _digest(number: int) -> str:
+    """What md5(n::text) is in SQL."""
+    return hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()

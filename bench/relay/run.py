@@ -1,0 +1,117 @@
+"""The run: every candidate in turn, alone with the servers, every measurement attempted whatever the others did."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import psycopg
+from confluent_kafka import KafkaException
+
+from bench.relay.candidate import Candidate
+from bench.relay.candidates.ceiling import Ceiling
+from bench.relay.drain import Drain, measure_drain
+from bench.relay.latency import Latency, measure_latency
+from bench.relay.results import Measured
+from bench.relay.servers import Servers
+from shared.clock import Clock
+from shared.errors import ExitflowError
+
+FAILURES = (ExitflowError, psycopg.Error, KafkaException, OSError, subprocess.SubprocessError)
+Found = TypeVar("Found", Drain, Latency)
+WARM_UPS = 2
+LEAST_EVENTS = 1_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much to measure.
+
+    Attributes
+    ----------
+    events:
+        Of a backlog; a slow candidate gets its share of them.
+    rate_per_s, latency_s, warm_up_s:
+        Of the latency measurements; what is sent in the warm-up is not counted.
+    """
+
+    events: int
+    rounds: int = 1
+    rate_per_s: float = 1_000
+    latency_s: float = 8
+    warm_up_s: float = 2
+
+
+class Run:
+    """One run on running servers."""
+
+    def __init__(self, plan: Plan, servers: Servers, clock: Clock, say: Callable[[str], None]) -> None:
+        self._plan = plan
+        self._servers = servers
+        self._clock = clock
+        self._say = say
+
+    def warm_up(self) -> None:
+        """Produce as much as a measurement will, so that nobody meets a broker whose code is not yet compiled."""
+        for _ in range(WARM_UPS):
+            drain = measure_drain(Ceiling("warm-up"), self._servers, self._clock, self._plan.events, held=False)
+            self._say(f"warm-up: {drain.steady_per_s:,.0f}/s")
+
+    def measure(self, candidate: Candidate, into: Measured) -> None:
+        """One round of a candidate."""
+        events = max(LEAST_EVENTS, int(self._plan.events * candidate.share))
+        drain = self._attempt(into, "drain", lambda: self._drain(candidate, events, held=False))
+        if drain is not None:
+            into.drain.append(drain)
+        if not candidate.has_outbox:
+            return
+        held = self._attempt(into, "drain under an old transaction", lambda: self._drain(candidate, events, held=True))
+        if held is not None:
+            into.held.append(held)
+        self._measure_latencies(candidate, into, drain)
+
+    def _measure_latencies(self, candidate: Candidate, into: Measured, drain: Drain | None) -> None:
+        rate = self._plan.rate_per_s
+        steady = self._attempt(into, f"latency at {rate:,.0f}/s", lambda: self._latency(candidate, rate))
+        if steady is not None:
+            into.steady_latency.append(steady)
+        if drain is None:
+            return
+        half = drain.steady_per_s / 2
+        loaded = self._attempt(into, f"latency at {half:,.0f}/s", lambda: self._latency(candidate, half))
+        if loaded is not None:
+            into.half_latency.append(loaded)
+
+    def _attempt(self, into: Measured, what: str, measure: Callable[[], Found]) -> Found | None:
+        began = self._clock.monotonic()
+        try:
+            found = measure()
+        except FAILURES as error:
+            into.errors.append(f"{what}: {type(error).__name__}: {str(error).strip()[:600]}")
+            self._say(f"{into.name}: {into.errors[-1]}")
+            return None
+        self._say(f"{into.name}: {what}: {_brief(found)} ({self._clock.monotonic() - began:.0f} s)")
+        return found
+
+    def _drain(self, candidate: Candidate, events: int, *, held: bool) -> Drain:
+        return measure_drain(candidate, self._servers, self._clock, events, held=held)
+
+    def _latency(self, candidate: Candidate, rate_per_s: float) -> Latency:
+        return measure_latency(
+            candidate, self._servers, self._clock, rate_per_s, self._plan.latency_s, self._plan.warm_up_s
+        )
+
+
+def in_order(candidates: Sequence[Candidate], turn: int) -> list[Candidate]:
+    """Every other round backwards, the ceilings in their places: whoever drifts, drifts both ways."""
+    ceilings = [candidate for candidate in candidates if not candidate.has_outbox]
+    others = [candidate for candidate in candidates if candidate.has_outbox]
+    return [*ceilings[:1], *(others if turn % 2 == 0 else others[::-1]), *ceilings[1:]]
+
+
+def _brief(found: Drain | Latency) -> str:
+    if isinstance(found, Drain):
+        return f"{found.steady_per_s:,.0f}/s, lost {found.lost}, twice {found.duplicates}, disorder {found.disorder}"
+    return f"p50 {found.p50_ms:,.1f} ms, p99 {found.p99_ms:,.1f} ms{', behind' if found.behind else ''}"

@@ -1,0 +1,72 @@
+"""One PostgreSQL and one Kafka for the whole run, set up as for production on this machine."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.account import make_passable, server_account
+from deploy.local.kafka import ApacheKafka
+from deploy.local.ports import free_port
+from deploy.local.postgres import EmbeddedPostgres
+from shared.ids import new_secret
+
+POSTGRES_SETTINGS = {
+    "wal_level": "logical",  # Debezium needs it; all get it
+    "shared_buffers": "1GB",
+    "max_wal_size": "8GB",
+    "checkpoint_timeout": "30min",  # no checkpoint, and so no full-page images, inside a measurement
+    "max_replication_slots": "10",
+    "max_wal_senders": "10",
+    "log_min_duration_statement": "-1",
+}
+KAFKA_JVM = ("-Xms1g", "-Xmx1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20")
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where they are, and their processes, whose CPU time is counted."""
+
+    admin_url: str
+    bootstrap_servers: str
+    postgres_pid: int
+    kafka_pid: int
+    directory: Path
+
+
+@contextmanager
+def work_directory() -> Iterator[Path]:
+    """A temporary directory that the account servers run as can pass through; removed afterwards."""
+    directory = Path(tempfile.mkdtemp(prefix="exitflow-bench-"))
+    try:
+        make_passable(directory, server_account())
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def running_servers(directory: Path) -> Iterator[Servers]:
+    """Both servers, durable, stopped at the end."""
+    data = directory / "postgres"
+    postgres = EmbeddedPostgres(data, free_port(str(data)), new_secret(), settings=POSTGRES_SETTINGS)
+    logs = directory / "kafka"
+    port = free_port(str(logs))
+    kafka = ApacheKafka(logs, port, free_port(str(logs), avoid={port}), jvm=KAFKA_JVM)
+    try:
+        postgres.start()
+        kafka.start()
+        yield _of(postgres, kafka, directory)
+    finally:
+        kafka.stop()
+        postgres.stop()
+
+
+def _of(postgres: EmbeddedPostgres, kafka: ApacheKafka, directory: Path) -> Servers:
+    assert postgres.pid is not None
+    assert kafka.pid is not None
+    return Servers(postgres.admin_url, kafka.bootstrap_servers, postgres.pid, kafka.pid, directory)

@@ -1,0 +1,62 @@
+"""What processes have used of the machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+_PEAK = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class CpuSeconds:
+    """CPU time, user and system, since each process began."""
+
+    relay: float
+    postgres: float
+    kafka: float
+
+    def since(self, earlier: CpuSeconds) -> CpuSeconds:
+        """What was used in between."""
+        return CpuSeconds(self.relay - earlier.relay, self.postgres - earlier.postgres, self.kafka - earlier.kafka)
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """CPU time of processes, of their living children and of those that ended and were waited for."""
+    return sum(_cpu_of(process) for process in _with_children(pids))
+
+
+def peak_bytes(pids: Iterable[int]) -> int:
+    """The sum of the processes' largest resident sizes so far (where the system does not say: their present ones)."""
+    return sum(_peak_of(process) for process in _with_children(pids))
+
+
+def _with_children(pids: Iterable[int]) -> Iterator[psutil.Process]:
+    for pid in pids:
+        try:
+            process = psutil.Process(pid)
+            yield process
+            yield from process.children(recursive=True)
+        except psutil.NoSuchProcess:
+            continue
+
+
+def _cpu_of(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system + times.children_user + times.children_system)
+
+
+def _peak_of(process: psutil.Process) -> int:
+    status = Path(f"/proc/{process.pid}/status")
+    try:
+        found = _PEAK.search(status.read_text()) if status.exists() else None
+        return int(found.group(1)) * 1024 if found else int(process.memory_info().rss)
+    except (OSError, psutil.NoSuchProcess):
+        return 0
