@@ -10,10 +10,11 @@ from uuid import UUID
 
 from services.outbox_relay import statements
 from services.outbox_relay.connection import Connection, write_durably
+from services.outbox_relay.origin import refuse_foreign_progress
 from services.outbox_relay.progress import Progress
 from services.outbox_relay.shard import HeldShard
 from shared.clock import Clock
-from shared.errors import ConfigurationError, Fenced
+from shared.errors import Fenced
 
 log = logging.getLogger(__name__)
 
@@ -61,23 +62,15 @@ class Leases:
         Raises
         ------
         ConfigurationError
-            The outbox's progress lies beyond this server, as after a dump and restore.
+            The outbox's progress belongs to another server, as after a dump and restore.
         """
-        self._refuse_foreign_progress()
+        refuse_foreign_progress(self._connection)
         write_durably(
             self._connection,
             (statements.RELINQUISH, self._me),
             (statements.FORGET_DEAD, self._me),
             (statements.ENLIST, self._me),
         )
-
-    def _refuse_foreign_progress(self) -> None:
-        beyond = [shard for (shard,) in self._connection.execute(statements.BEYOND_SERVER)]
-        if beyond:
-            raise ConfigurationError(
-                f"the outbox's snapshots of shards {beyond} lie beyond this server's transactions: it was restored "
-                "from elsewhere; stop the writers and run `exitflow outbox rebase`"
-            )
 
     def census(self) -> Census:
         """Count the relays and the shards they share."""

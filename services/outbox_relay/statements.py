@@ -15,13 +15,6 @@ CURRENT_SNAPSHOT = """
 SELECT pg_current_snapshot()::text
 """
 
-BEYOND_SERVER = """
--- outbox.beyond_server: progress that this server cannot have made
-SELECT shard FROM outbox_shard
- WHERE pg_snapshot_xmax(coalesce(next_snap, snap)) > pg_snapshot_xmax(pg_current_snapshot())
- ORDER BY shard
-"""
-
 ENLIST = """
 -- outbox.enlist: this relay is at work
 INSERT INTO outbox_relay (relay_id) VALUES (%(me)s)
