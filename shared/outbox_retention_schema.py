@@ -31,20 +31,34 @@ COMMENT ON VIEW outbox_history IS 'Every event that is kept, live or closed';
 GRANT SELECT ON outbox_archive, outbox_history TO exitflow_relay, {writer};
 """
 
-CREATE_HELD_BY = """
-CREATE FUNCTION outbox_partition_held_by(name text, OUT largest_xid xid8, OUT held_by smallint[])
+CREATE_LOOKING = """
+CREATE FUNCTION outbox_partition_largest_xid(name text) RETURNS xid8
 LANGUAGE plpgsql SET search_path = {schema}, pg_temp AS $$
+DECLARE
+  largest xid8;
 BEGIN
   EXECUTE format(
-    'SELECT max(last.xid), coalesce(array_agg(s.shard ORDER BY s.shard)
-                                      FILTER (WHERE last.xid >= pg_snapshot_xmin(s.snap)), ''{{}}'')
-       FROM outbox_shard s
-      CROSS JOIN LATERAL (SELECT xid FROM %I WHERE shard = s.shard ORDER BY xid DESC LIMIT 1) last', name)
-     INTO largest_xid, held_by;
+    'SELECT max(last.xid) FROM generate_series(0, 63) AS s(shard)
+      CROSS JOIN LATERAL (SELECT xid FROM %I e WHERE e.shard = s.shard ORDER BY xid DESC LIMIT 1) last', name)
+     INTO largest;
+  RETURN largest;
 END $$;
-COMMENT ON FUNCTION outbox_partition_held_by IS
-  'The largest xid in a partition, and the shards whose progress is not past their rows in it';
-REVOKE EXECUTE ON FUNCTION outbox_partition_held_by FROM PUBLIC;
+COMMENT ON FUNCTION outbox_partition_largest_xid IS 'The largest xid in a partition, by a look into its index a shard';
+
+CREATE FUNCTION outbox_partition_held_by(name text) RETURNS smallint[]
+LANGUAGE plpgsql SET search_path = {schema}, pg_temp AS $$
+DECLARE
+  shards smallint[];
+BEGIN
+  EXECUTE format(
+    'SELECT coalesce(array_agg(s.shard ORDER BY s.shard), ''{{}}'') FROM outbox_shard s
+      WHERE EXISTS (SELECT FROM %I e WHERE e.shard = s.shard AND e.xid >= pg_snapshot_xmin(s.snap)
+                                       AND NOT pg_visible_in_snapshot(e.xid, s.snap))', name)
+     INTO shards;
+  RETURN shards;
+END $$;
+COMMENT ON FUNCTION outbox_partition_held_by IS 'The shards that are not known to have published all of a partition';
+REVOKE EXECUTE ON FUNCTION outbox_partition_largest_xid, outbox_partition_held_by FROM PUBLIC;
 """
 
 CREATE_CATALOGUE = """
@@ -71,7 +85,8 @@ BEGIN
     held_by := '{{}}';
     BEGIN
       IF part.live THEN
-        SELECT h.largest_xid, h.held_by INTO largest_xid, held_by FROM outbox_partition_held_by(name) h;
+        largest_xid := outbox_partition_largest_xid(name);
+        held_by := outbox_partition_held_by(name);
       END IF;
       RETURN NEXT;
     EXCEPTION WHEN undefined_table THEN
@@ -133,11 +148,13 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = {schema}, pg_temp SET timezone = 'UTC' SET lock_timeout = '100ms' AS $$
 DECLARE
   part record;
+  looked_at xid8;
 BEGIN
   IF current_setting('transaction_isolation') <> 'read committed' THEN
     RAISE EXCEPTION 'what was committed before the lock is only seen in READ COMMITTED'
       USING ERRCODE = 'invalid_transaction_state';
   END IF;
+  looked_at := pg_snapshot_xmin(pg_current_snapshot());
   SELECT p.* INTO part FROM outbox_partitions() p WHERE p.name = $1 AND p.state = 'live';
   IF NOT FOUND THEN
     RETURN 'not live';
@@ -145,13 +162,16 @@ BEGIN
     RETURN 'not over';
   ELSIF part.held_by <> '{{}}' THEN
     RETURN 'unpublished';
+  ELSIF part.largest_xid >= looked_at THEN
+    RETURN 'busy';
   END IF;
   -- Parent first: that is the order of everybody who reads or writes through it. Once both are locked no
-  -- transaction that wrote here is at work, and the next statement sees all that they committed.
+  -- transaction that wrote here is at work, and the next statement sees all that they committed. What was over
+  -- at the first look was seen then, and is published.
   LOCK TABLE ONLY outbox_event IN ACCESS EXCLUSIVE MODE;
   EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', name);
-  IF (SELECT h.held_by FROM outbox_partition_held_by(name) h) <> '{{}}' THEN
-    RETURN 'unpublished';
+  IF outbox_partition_largest_xid(name) >= looked_at THEN
+    RETURN 'busy';
   END IF;
   EXECUTE format('ALTER TABLE outbox_event DETACH PARTITION %I', name);
   EXECUTE format('ALTER TABLE outbox_archive ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
@@ -161,7 +181,7 @@ EXCEPTION WHEN lock_not_available THEN
   RETURN 'busy';
 END $$;
 COMMENT ON FUNCTION outbox_close_partition IS
-  'Archive a partition whose day is over and published: closed, unpublished, not over, not live, busy';
+  'Archive a partition whose day is over and published: closed, unpublished, not over, not live, busy (try again)';
 """
 
 CREATE_DROPPING = """
@@ -189,7 +209,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = {schema}, pg_temp SET timezone = 'UTC' SET lock_timeout = '100ms' AS $$
 DECLARE
   looked_at xid8;
-  held record;
+  largest xid8;
 BEGIN
   IF retention_days < 1 THEN
     RAISE EXCEPTION 'what is kept is kept for a day at least' USING ERRCODE = 'invalid_parameter_value';
@@ -198,20 +218,21 @@ BEGIN
       USING ERRCODE = 'invalid_transaction_state';
   END IF;
   looked_at := pg_snapshot_xmin(pg_current_snapshot());
-  SELECT * INTO held FROM outbox_partition_held_by('outbox_event_default');
-  IF held.largest_xid IS NULL THEN
+  largest := outbox_partition_largest_xid('outbox_event_default');
+  IF largest IS NULL THEN
     RETURN 'empty';
-  ELSIF held.held_by <> '{{}}' THEN
+  ELSIF outbox_partition_held_by('outbox_event_default') <> '{{}}' THEN
     RETURN 'unpublished';
+  ELSIF largest >= looked_at THEN
+    RETURN 'busy';
   ELSIF EXISTS (SELECT FROM outbox_event_default
                  WHERE created_at > clock_timestamp() - make_interval(days => retention_days)) THEN
     RETURN 'young';
   END IF;
   LOCK TABLE outbox_event_default IN ACCESS EXCLUSIVE MODE;
-  -- Rows of transactions that were over at the first look were seen then; reading dates again would take long.
-  SELECT * INTO held FROM outbox_partition_held_by('outbox_event_default');
-  IF held.held_by <> '{{}}' OR held.largest_xid >= looked_at THEN
-    RETURN 'unpublished';
+  -- What was over at the first look was seen then; reading dates again would take long.
+  IF outbox_partition_largest_xid('outbox_event_default') >= looked_at THEN
+    RETURN 'busy';
   END IF;
   TRUNCATE outbox_event_default;
   RETURN 'emptied';
@@ -232,7 +253,7 @@ GRANT EXECUTE ON FUNCTION outbox_make_partition, outbox_close_partition, outbox_
 DROP_RETENTION = """
 DROP FUNCTION outbox_empty_default, outbox_drop_partition, outbox_close_partition, outbox_make_partition;
 DROP VIEW outbox_partition;
-DROP FUNCTION outbox_partitions, outbox_partition_held_by;
+DROP FUNCTION outbox_partitions, outbox_partition_held_by, outbox_partition_largest_xid;
 DROP VIEW outbox_history;
 DROP TABLE outbox_archive, outbox_origin;
 """
@@ -240,5 +261,5 @@ DROP TABLE outbox_archive, outbox_origin;
 
 def create_retention(schema: str, writer: str) -> str:
     """The DDL for the outbox of `schema`, written by role `writer`, kept in order by role ``exitflow_relay``."""
-    parts = (CREATE_ORIGIN, CREATE_ARCHIVE, CREATE_HELD_BY, CREATE_CATALOGUE, CREATE_MAKING, CREATE_CLOSING)
+    parts = (CREATE_ORIGIN, CREATE_ARCHIVE, CREATE_LOOKING, CREATE_CATALOGUE, CREATE_MAKING, CREATE_CLOSING)
     return "".join((*parts, CREATE_DROPPING, GRANT_TO_RELAY)).format(schema=schema, writer=writer)

@@ -1,4 +1,4 @@
-"""`exitflow outbox`: status, parked, replay, discard, pause, resume."""
+"""`exitflow outbox`: status, parked, replay, discard, pause, resume, and what is done to the databases directly."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Annotated
 
 import typer
 
+from services.cli import outbox_rebase_command
 from services.cli.api_client import ApiClient, Json
 from services.cli.command_line import AsJson, DataDir, examples, new_app
 from services.cli.output import show_facts, show_json, show_table
 from services.cli.target import Target
 
 app = new_app("Look at what the relay publishes; decide what Kafka refused; pause shards.")
+outbox_rebase_command.add_to(app)
 
 _SHARD_COLUMNS = ("shard", "owner", "paused", "epoch", "lease_until", "backlog", "oldest_age_s", "parked")
 _PARKED_COLUMNS = ("event_id", "topic", "key", "sequence", "event_type", "reason", "parked_at", "request")

@@ -51,11 +51,11 @@ class Rig:
         bounds = (str(day), str(day + timedelta(days=1)))
         name = f"outbox_event_{day:%Y%m%d}"
         self.migrator.execute(
-            f"CREATE TABLE {name} (LIKE outbox_event INCLUDING DEFAULTS INCLUDING CONSTRAINTS,"  # type: ignore[arg-type]  # dates alone
+            f"CREATE TABLE {name} (LIKE outbox_event INCLUDING DEFAULTS INCLUDING CONSTRAINTS,"
             f" CHECK (created_at >= '{bounds[0]}' AND created_at < '{bounds[1]}'))"
         )
         self.migrator.execute(
-            f"ALTER TABLE outbox_event ATTACH PARTITION {name} FOR VALUES FROM ('{bounds[0]}') TO ('{bounds[1]}')"  # type: ignore[arg-type]  # dates alone
+            f"ALTER TABLE outbox_event ATTACH PARTITION {name} FOR VALUES FROM ('{bounds[0]}') TO ('{bounds[1]}')"
         )
         return name
 

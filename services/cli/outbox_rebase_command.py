@@ -1,0 +1,144 @@
+"""`exitflow outbox rebase` and `exitflow outbox partitions`: what is done to the outboxes' databases directly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import psycopg
+import typer
+
+from services.cli.command_line import AsJson, examples
+from services.cli.database_urls import migrator_url
+from services.cli.outbox_rebase import Permissions, State, inspect, rebase
+from services.cli.output import show_json, show_table
+from services.outbox_relay.partitions import Partition, Partitions
+from shared.errors import Conflict, Unavailable
+from shared.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
+from shared.roles import EXIT, RELAY, TRADE
+from shared.settings import Settings, load_settings
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class OutboxDatabase:
+    """An outbox by its schema, and the roles of the services that use it."""
+
+    name: str
+    schema: str
+    services: tuple[str, ...]
+
+
+OUTBOXES = (
+    OutboxDatabase("exit", EXIT_QUALIFICATION, (EXIT, RELAY)),
+    OutboxDatabase("trade", TRADE_MANAGEMENT, (TRADE, RELAY)),
+)
+_REBASE_COLUMNS = ("outbox", "done", "events", "unpublished", "written_here", "origin", "server")
+_PARTITION_COLUMNS = ("outbox", "name", "state", "from", "until", "events", "bytes", "largest_xid", "kept_because")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to the group `exitflow outbox`."""
+    app.command("partitions", epilog=examples("outbox partitions", "outbox partitions --json"))(partitions)
+    app.command("rebase", epilog=examples("outbox rebase --dry-run", "outbox rebase", "outbox rebase --adopt"))(
+        rebase_command
+    )
+
+
+def partitions(as_json: AsJson = False) -> None:
+    """Show the partitions of the outboxes: what is kept, and why.
+
+    EXITFLOW_EXIT_DATABASE_URL and EXITFLOW_TRADE_DATABASE_URL say where, as for `exitflow migrate`.
+    """
+    settings = load_settings()
+    rows = []
+    for outbox in OUTBOXES:
+        with _connected(settings, outbox) as connection:
+            catalogue = Partitions(connection, settings.relay_retention_days).catalogue()
+            rows += [_partition_row(outbox, part, settings.relay_retention_days) for part in catalogue]
+    _show(_PARTITION_COLUMNS, rows, as_json)
+
+
+def _partition_row(outbox: OutboxDatabase, part: Partition, retention_days: int) -> dict[str, Any]:
+    bounds = (at.isoformat() if at else None for at in (part.from_at, part.until_at))
+    facts = (outbox.name, part.name, part.state, *bounds, part.events, part.bytes, part.largest_xid)
+    return dict(zip(_PARTITION_COLUMNS, (*facts, _why_kept(part, retention_days)), strict=True))
+
+
+def _why_kept(part: Partition, retention_days: int) -> str:
+    if part.state == "default":
+        return "takes what has no partition"
+    if not part.over:
+        return "its day is not over"
+    if part.held_by:
+        return f"unpublished in shards {', '.join(map(str, part.held_by))}"
+    if part.old:
+        return "goes with the next round"
+    return f"kept for {retention_days} days" if retention_days else "kept for ever"
+
+
+def rebase_command(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Go on although services are connected.")] = False,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="After pg_upgrade: the numbers are right, the server is a new one.")
+    ] = False,
+    publish_new: Annotated[
+        bool,
+        typer.Option("--publish-new", help="Publish all that was written since the restore, again if need be."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make restored outboxes publishable: transaction numbers of a dump mean nothing on another server.
+
+    Run it after pg_restore and before any service starts, with the migrator's credentials as for `exitflow migrate`.
+    What was published stays published, what was not is published next, in order. An outbox whose numbers are this
+    server's is left alone, so that it may be run at any time and again.
+    """
+    settings = load_settings()
+    allowed = Permissions(force=force, publish_new=publish_new, adopt=adopt)
+    rows = [_rebased(settings, outbox, allowed, dry_run) for outbox in OUTBOXES]
+    _show(_REBASE_COLUMNS, rows, as_json)
+
+
+def _rebased(settings: Settings, outbox: OutboxDatabase, allowed: Permissions, dry_run: bool) -> dict[str, Any]:
+    with _connected(settings, outbox) as connection:
+        try:
+            if dry_run:
+                state = inspect(connection, publish_new=allowed.publish_new)
+            else:
+                has_signals = outbox.schema == EXIT_QUALIFICATION
+                state = rebase(connection, outbox.services, allowed, has_signals=has_signals)
+        except psycopg.errors.LockNotAvailable:
+            raise Conflict(f"a transaction is at work on the outbox {outbox.name}; stop the services first") from None
+    done = (
+        _what(state, allowed.adopt) if not dry_run or not state.is_needed else f"would be {_what(state, allowed.adopt)}"
+    )
+    facts = (outbox.name, done, state.events, state.unpublished, state.new, str(state.origin), str(state.server))
+    return dict(zip(_REBASE_COLUMNS, facts, strict=True))
+
+
+def _what(state: State, adopt: bool) -> str:
+    if not state.is_needed:
+        return "not needed"
+    return "adopted" if adopt else "rebased"
+
+
+@contextmanager
+def _connected(settings: Settings, outbox: OutboxDatabase) -> Iterator[Connection]:
+    options = f"-c search_path={outbox.schema} -c timezone=UTC"
+    try:
+        connection: Connection = psycopg.connect(
+            migrator_url(settings, outbox.schema), options=options, application_name="exitflow-outbox", autocommit=True
+        )
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"PostgreSQL does not answer: {str(error).splitlines()[0]}") from None
+    with closing(connection):
+        yield connection
+
+
+def _show(columns: tuple[str, ...], rows: list[dict[str, Any]], as_json: bool) -> None:
+    show_json(rows) if as_json else show_table(columns, (list(row.values()) for row in rows))
