@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -79,50 +77,46 @@ def open_consumer(place: Place) -> Consumer:
 
 def read_content(place: Place, expected: int) -> Content:
     """Read the whole topic and check it; Unavailable if it cannot be read in time."""
-    reading = _Reading()
+    reading = Reading()
     for message in _messages(place):
         reading.take(message)
     return reading.content(expected)
 
 
-class _Reading:
-    """A topic, record by record."""
+class Reading:
+    """A topic, checked record by record, in the order in which its partitions hold them."""
 
     def __init__(self) -> None:
         self._first: dict[int, float] = {}
-        self._order: dict[str, list[int]] = {}
-        self._partitions: dict[str, int] = {}
+        self._latest: dict[str, int] = {}
+        self._partitions: dict[str, int | None] = {}
         self._foreign = 0
-        self._headers: Counter[int] = Counter()
+        self._disorder = 0
+        self._headers = 0
         self._records = 0
 
     def take(self, message: Message) -> None:
-        """One record."""
+        """Note one record."""
         self._records += 1
-        self._headers[len(message.headers() or [])] += 1
-        key, payload = (message.key() or b"").decode(), message.value() or b""
-        number = _number(payload)
-        if (
-            number is None
-            or key != key_of(number)
-            or self._partitions.setdefault(key, _partition(message)) != (message.partition())
-        ):
+        self._headers += len(message.headers() or [])
+        key, number = (message.key() or b"").decode(), _number(message.value() or b"")
+        home = self._partitions.setdefault(key, message.partition())
+        if number is None or key != key_of(number) or home != message.partition():
             self._foreign += 1
         elif number not in self._first:
             self._first[number] = message.timestamp()[1] / 1000
-            self._order.setdefault(key, []).append(number)
+            self._disorder += number < self._latest.get(key, 0)
+            self._latest[key] = max(number, self._latest.get(key, 0))
 
     def content(self, expected: int) -> Content:
-        """What was found."""
-        known = sum(1 for number in self._first if number < expected)
-        disorder = sum(later < earlier for numbers in self._order.values() for earlier, later in pairwise(numbers))
+        """What was found, held against the events 0 to `expected` - 1."""
         return Content(
             appended_s=sorted(self._first.values()),
-            lost=expected - known,
+            lost=expected - sum(1 for number in self._first if number < expected),
             duplicates=self._records - self._foreign - len(self._first),
-            disorder=disorder,
+            disorder=self._disorder,
             foreign=self._foreign,
-            headers=sum(count * times for count, times in self._headers.items()) / max(1, self._records),
+            headers=self._headers / max(1, self._records),
         )
 
 
@@ -131,12 +125,6 @@ def _number(payload: bytes) -> int | None:
         return number_of(payload) if len(payload) == PAYLOAD_BYTES else None
     except ValueError:
         return None
-
-
-def _partition(message: Message) -> int:
-    partition = message.partition()
-    assert partition is not None
-    return partition
 
 
 def _messages(place: Place) -> Iterator[Message]:

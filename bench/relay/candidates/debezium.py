@@ -38,8 +38,8 @@ _COLUMNS = f"id, aggregatetype, aggregateid, payload, {', '.join(_HEADERS)}"
 _RANGE = f"""
 INSERT INTO outbox ({_COLUMNS})
 SELECT gen_random_uuid(), %(topic)s::text, {records.KEY_SQL}, {records.PAYLOAD_SQL}, '1.0',
-       {records.SEQUENCE_SQL}::text, 'application/json', '{records.EVENT_TYPE}', '{records.SOURCE}', {records.KEY_SQL}, '{records.TIME}',
-       '{records.TRACEPARENT}'
+       {records.SEQUENCE_SQL}::text, 'application/json',
+       '{records.EVENT_TYPE}', '{records.SOURCE}', {records.KEY_SQL}, '{records.TIME}', '{records.TRACEPARENT}'
   FROM {records.RANGE_SQL} ORDER BY n
 """
 _ONE = f"""

@@ -23,7 +23,7 @@ _RANGE = f"""
 INSERT INTO exit_qualification.outbox_event (event_id, shard, topic, key, sequence, headers, payload)
 SELECT gen_random_uuid(), hashtextextended({records.KEY_SQL}, 0) & 63, %(topic)s::text, {records.KEY_SQL},
        {records.SEQUENCE_SQL}, {records.EVENT_HEADERS_SQL}, {records.PAYLOAD_SQL}
-  FROM {records.RANGE_SQL}
+  FROM {records.RANGE_SQL} ORDER BY n
 """
 _ONE = str(APPEND.compile(dialect=_DIALECT())).replace("outbox_", "exit_qualification.outbox_")
 

@@ -1,0 +1,33 @@
+"""The bench of relays runs to its end on servers of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.relay.candidate import ROOT
+from bench.relay.catalogue import SMOKE
+from bench.relay.results import load
+
+pytestmark = pytest.mark.apache
+LIMIT_S = 200
+
+
+def test_a_tiny_run_measures_everything_and_writes_its_page(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "bench.relay", "--smoke", "--output", str(tmp_path)]
+    answer = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert answer.returncode == 0, answer.stderr
+
+    measured = load(tmp_path / "relay.json").measured
+    assert set(measured) == set(SMOKE)
+    for one in measured.values():
+        assert one.errors == []
+        assert [(drain.lost, drain.duplicates, drain.foreign) for drain in one.drain] == [(0, 0, 0)]
+    ours = measured["exitflow"]
+    assert [drain.disorder for drain in [*ours.drain, *ours.held]] == [0, 0]
+    assert [latency.missing for latency in [*ours.steady_latency, *ours.half_latency]] == [0, 0]
+    assert "exitflow" in (tmp_path / "relay.md").read_text()
+    assert (tmp_path / "relay.svg").read_text().startswith("<svg")
