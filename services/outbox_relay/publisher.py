@@ -143,14 +143,21 @@ class Publisher:
         """Wait until everything is acknowledged, at most `limit_s` seconds; the rest is thrown away."""
         ends_at = self._clock.monotonic() + limit_s
         for producer in self._producers:
-            producer.flush(max(0.0, ends_at - self._clock.monotonic()))
+            self._flush(producer, max(0.0, ends_at - self._clock.monotonic()))
         self.throw_away()
 
     def throw_away(self) -> None:
         """Send nothing more; what is on the wire may still arrive."""
         for producer in self._producers:
             producer.purge()
-            producer.flush(0)
+            self._flush(producer, 0)
+
+    def _flush(self, producer: Producer, limit_s: float) -> None:
+        """Giving up what is in flight is a fatal error of a producer that promises no gaps; here it ends anyway."""
+        try:
+            producer.flush(limit_s)
+        except KafkaException as error:
+            self._on_failure(error.args[0])
 
     def silent_since(self) -> datetime | None:
         """Since when Kafka does not answer; None while it does."""
