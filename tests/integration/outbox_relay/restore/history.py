@@ -1,0 +1,115 @@
+"""An outbox with everything in it that a dump may catch: published, half published, waiting, parked."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Engine, text
+
+from shared.db import open_engine
+from shared.ids import new_id
+from tests.integration.outbox_relay.kafka_log import Record
+from tests.integration.outbox_relay.written import Writer
+from tests.support.servers import Database
+
+SCHEMA = "exit_qualification"
+
+ADD_SIGNAL = text("""
+INSERT INTO exit_signals (signal_id, trade_id, symbol, direction, exit_reason, episode_id, detected_at)
+VALUES (CAST(:key AS uuid), CAST(:key AS uuid), 'NSE:INFY', 'LONG', 'TARGET', 1, clock_timestamp())
+""")
+PUBLISH_ALL = text("UPDATE outbox_shard SET snap = pg_current_snapshot()")
+PUBLISH_HALF_A_WINDOW = text("""
+UPDATE outbox_shard s SET next_snap = pg_current_snapshot(), owner = gen_random_uuid(), epoch = epoch + 1,
+       pos = coalesce((SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY id) FROM outbox_event e
+                        WHERE e.shard = s.shard AND NOT pg_visible_in_snapshot(e.xid, s.snap)), 0)
+""")
+PARK = text("""
+INSERT INTO outbox_parked (event_id, shard, id, topic, key, sequence, headers, payload, reason)
+SELECT event_id, shard, id, topic, key, sequence, headers, payload, 'too large' FROM outbox_event WHERE key = 'parked'
+""")
+
+
+@dataclass
+class History:
+    """What was written to an outbox, and which of it nobody has published.
+
+    Attributes
+    ----------
+    keys:
+        Trade ids; each of the first ten has a signal that is published, each of the next ten one that is not.
+    late:
+        Keys of a transaction that was at work when the last window ended.
+    """
+
+    engine: Engine
+    writer: Writer
+    keys: Sequence[str] = field(default_factory=lambda: [str(new_id()) for _ in range(80)])
+    late: Sequence[str] = tuple(f"late-{n}" for n in range(80))
+    unpublished: set[str] = field(default_factory=set)
+
+    def make(self) -> None:
+        """Write it all, with progress recorded as a relay would have left it."""
+        self._write_with_signals(self.keys[:10])
+        self.writer.write(*self.keys[10:], "parked")
+        self._run(PARK)
+        with self.writer.long_transaction(*self.late):
+            self.writer.write(*self.keys)
+            published = set(self.writer.committed())
+            self._run(PUBLISH_ALL)
+        for _ in range(2):
+            self.writer.write(*self.keys)
+        self._run(PUBLISH_HALF_A_WINDOW)
+        half = self._ids("SELECT event_id::text FROM outbox_event JOIN outbox_shard USING (shard) WHERE id <= pos")
+        assert half - published
+        self._write_with_signals(self.keys[10:20])
+        self.writer.write(*self.keys[20:], *self.late)
+        self.unpublished = set(self.writer.committed()) - published - half
+
+    def signals(self) -> dict[str, str]:
+        """The status of each signal."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(text("SELECT signal_id::text, status FROM exit_signal_status")).all()
+        return {row[0]: row[1] for row in rows}
+
+    def parked(self) -> int:
+        """How many events are parked."""
+        return len(self._ids("SELECT event_id::text FROM outbox_parked"))
+
+    def _write_with_signals(self, keys: Sequence[str]) -> None:
+        with self.engine.begin() as connection:
+            for key in keys:
+                connection.execute(ADD_SIGNAL, {"key": key})
+            self.writer.append(connection, keys)
+
+    def _run(self, statement: Any) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(statement)
+
+    def _ids(self, query: str) -> set[str]:
+        with self.engine.connect() as connection:
+            return set(connection.execute(text(query)).scalars())
+
+
+@contextmanager
+def opened(database: Database, writer: Writer, like: History | None = None) -> Iterator[History]:
+    """The outbox of a database as its administrator reaches it; of a restored one `like` the one that was dumped."""
+    engine = open_engine(database.admin_url, SCHEMA, application="history")
+    try:
+        yield History(engine, writer, like.keys, like.late, like.unpublished) if like else History(engine, writer)
+    finally:
+        engine.dispose()
+
+
+def assert_published_to_the_end(records: Sequence[Record], committed: dict[str, tuple[str, int]]) -> None:
+    """What was published of each key is its last events, in order and without a gap."""
+    by_key: dict[str, list[int]] = defaultdict(list)
+    for record in records:
+        by_key[record.key].append(record.sequence)
+    last = {key: max(sequence for k, sequence in committed.values() if k == key) for key in by_key}
+    for key, sequences in by_key.items():
+        assert sequences == list(range(sequences[0], last[key] + 1)), key
