@@ -110,7 +110,13 @@ def server_directory(purpose: str) -> Iterator[Path]:
 def running_postgres() -> Iterator[EmbeddedPostgres]:
     """A server of one's own without durability, stopped and removed afterwards."""
     with server_directory("postgres") as directory:
-        server = EmbeddedPostgres(directory, free_port(str(directory)), new_secret(), durable=False)
+        server = EmbeddedPostgres(
+            directory,
+            free_port(str(directory)),
+            new_secret(),
+            durable=False,
+            settings={"max_prepared_transactions": "64"},
+        )
         server.start()
         try:
             yield server
