@@ -105,7 +105,7 @@ def _write(found: Results, output: Path) -> None:
     output.mkdir(parents=True, exist_ok=True)
     (output / "relay.md").write_text(page(found, figures, shown))
     (output / "relay.svg").write_text(plot(figures))
-    console = Console(width=max(WIDTH, Console().width))
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     for table in shown:
         console.print(_printed(table))
     progress.print(f"written: relay.md, relay.svg, relay.json in {output}")

@@ -26,7 +26,7 @@ _ASK_LIMIT_S = 30
 def conditions(arguments: Sequence[str], plan: Plan, servers: Servers) -> dict[str, str]:
     """What a reader must know to repeat it; nothing of when or where it was made."""
     return {
-        "command": " ".join(["python -m bench.relay", *arguments]),
+        "command": " ".join(["python -m bench.relay", *_without_output(arguments)]),
         "cores": str(os.cpu_count()),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "records": f"{PAYLOAD_BYTES} B, {KEYS:,} keys, 9 headers, {PARTITIONS} partitions, lz4, acks=all",
@@ -42,6 +42,13 @@ def conditions(arguments: Sequence[str], plan: Plan, servers: Servers) -> dict[s
             re.findall(r"^((?:faststream|txoutbox|asyncpg)\S*==\S+)", REQUIREMENTS.read_text(), re.M)
         ),
     }
+
+
+def _without_output(arguments: Sequence[str]) -> list[str]:
+    """Where the results went says nothing of how they came about."""
+    places = [n for n, argument in enumerate(arguments) if argument == "--output"]
+    left_out = {n + step for n in places for step in (0, 1)}
+    return [a for n, a in enumerate(arguments) if n not in left_out and not a.startswith("--output=")]
 
 
 def _postgres_version(servers: Servers) -> str:

@@ -41,7 +41,7 @@ class Plan:
     rounds: int = 1
     rate_per_s: float = 1_000
     latency_s: float = 8
-    warm_up_s: float = 2
+    warm_up_s: float = 4
 
 
 class Run:

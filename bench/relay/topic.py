@@ -67,7 +67,7 @@ def open_consumer(place: Place) -> Consumer:
             "bootstrap.servers": place.bootstrap_servers,
             "group.id": "bench",
             "enable.auto.commit": False,
-            "enable.partition.eof": False,
+            "socket.nagle.disable": True,
             "auto.offset.reset": "earliest",
         }
     )
