@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 ROWS = text("""
 -- invariants.outbox_rows
-SELECT event_id::text AS event_id, topic, key, sequence, sha256(payload) AS payload_hash FROM outbox_event
+SELECT event_id::text AS event_id, topic, key, sequence, sha256(payload) AS payload_hash FROM outbox_history
 """)
 
 
@@ -24,7 +24,7 @@ class OutboxRow:
 
 
 def read_outbox(connection: Connection) -> list[OutboxRow]:
-    """Every row of the schema's outbox."""
+    """Every row that the schema's outbox keeps, of closed partitions too."""
     return [
         OutboxRow(row.event_id, row.topic, row.key, row.sequence, bytes(row.payload_hash))
         for row in connection.execute(ROWS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Engine, text
@@ -43,13 +43,16 @@ class History:
     keys:
         Trade ids; each of the first ten has a signal that is published, each of the next ten one that is not.
     late:
-        Keys of a transaction that was at work when the last window ended.
+        Keys of a transaction that was at work when the last window began.
+    later:
+        Keys of one that was at work when it ended, with ids below the published half's.
     """
 
     engine: Engine
     writer: Writer
     keys: Sequence[str] = field(default_factory=lambda: [str(new_id()) for _ in range(80)])
     late: Sequence[str] = tuple(f"late-{n}" for n in range(80))
+    later: Sequence[str] = tuple(f"later-{n}" for n in range(80))
     unpublished: set[str] = field(default_factory=set)
 
     def make(self) -> None:
@@ -61,10 +64,11 @@ class History:
             self.writer.write(*self.keys)
             published = set(self.writer.committed())
             self._run(PUBLISH_ALL)
-        for _ in range(2):
-            self.writer.write(*self.keys)
-        self._run(PUBLISH_HALF_A_WINDOW)
-        half = self._ids("SELECT event_id::text FROM outbox_event JOIN outbox_shard USING (shard) WHERE id <= pos")
+        with self.writer.long_transaction(*self.later):
+            for _ in range(2):
+                self.writer.write(*self.keys)
+            self._run(PUBLISH_HALF_A_WINDOW)
+            half = self._ids("SELECT event_id::text FROM outbox_event JOIN outbox_shard USING (shard) WHERE id <= pos")
         assert half - published
         self._write_with_signals(self.keys[10:20])
         self.writer.write(*self.keys[20:], *self.late)
@@ -100,7 +104,7 @@ def opened(database: Database, writer: Writer, like: History | None = None) -> I
     """The outbox of a database as its administrator reaches it; of a restored one `like` the one that was dumped."""
     engine = open_engine(database.admin_url, SCHEMA, application="history")
     try:
-        yield History(engine, writer, like.keys, like.late, like.unpublished) if like else History(engine, writer)
+        yield replace(like, engine=engine, writer=writer) if like else History(engine, writer)
     finally:
         engine.dispose()
 
