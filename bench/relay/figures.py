@@ -77,6 +77,11 @@ def ratio(value: float | None, to: float | None) -> float | None:
     return value / to if value is not None and to else None
 
 
+def short(value: float) -> str:
+    """Three digits, as more is noise, and no exponent: 0.00347, 12.4, 1,230, 98,700."""
+    return f"{float(f'{value:.3g}'):,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 def _figures(measured: Measured) -> Figures:
     drains = measured.drain
     return Figures(

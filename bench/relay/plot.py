@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from bench.relay.figures import Figures
+from bench.relay.figures import Figures, short
 
 WIDTH, ROW, TOP = 1080, 34, 64
 NAMES, BARS, GAP = 190, 430, 60
@@ -44,7 +44,7 @@ def _row(one: Figures, y: float, highest: float) -> Iterator[str]:
     else:
         width = (BARS - 70) * one.steady_per_s / highest
         yield f'<rect class="{kind}" x="{NAMES}" y="{y}" width="{width:.1f}" height="14" rx="2"/>'
-        yield _text(NAMES + width + 6, y + 12, f"{float(f'{one.steady_per_s:.3g}'):,.0f}", "small")
+        yield _text(NAMES + width + 6, y + 12, short(one.steady_per_s), "small")
     if one.held_per_s is not None:
         width = (BARS - 70) * one.held_per_s / highest
         yield f'<rect class="{kind} held" x="{NAMES}" y="{y + 16}" width="{width:.1f}" height="6" rx="2"/>'
@@ -57,7 +57,7 @@ def _range(one: Figures, y: float, kind: str) -> Iterator[str]:
     low, high = _x(one.at_rate.p50_ms), _x(one.at_rate.p99_ms)
     colour = {"ours": "#0b6e4f"}.get(kind, "#7b8794")
     yield f'<line class="range" stroke="{colour}" x1="{low:.1f}" y1="{y + 8}" x2="{high:.1f}" y2="{y + 8}"/>'
-    words = f"{one.at_rate.p50_ms:.3g} to {one.at_rate.p99_ms:.3g}{' (behind)' if one.at_rate.behind else ''}"
+    words = f"{short(one.at_rate.p50_ms)} to {short(one.at_rate.p99_ms)}{' (behind)' if one.at_rate.behind else ''}"
     yield _text(low, y + 24, words, "small")
 
 

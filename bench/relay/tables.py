@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.relay.figures import Figures, Pace, Yardsticks, ratio
+from bench.relay.figures import Figures, Pace, Yardsticks, ratio, short
 from bench.relay.goals import Goal
 
 NOTHING = "-"
@@ -100,10 +100,7 @@ def _pace(pace: Pace | None) -> str:
 
 
 def _rate(value: float | None, *, cut: bool = False) -> str:
-    """A rate to three digits: more is noise."""
-    if value is None:
-        return NOTHING
-    return f"{float(f'{value:.3g}'):,.0f}{' (cut)' if cut else ''}"
+    return NOTHING if value is None else f"{short(value)}{' (cut)' if cut else ''}"
 
 
 def _count(value: float | None) -> str:
@@ -111,6 +108,4 @@ def _count(value: float | None) -> str:
 
 
 def _number(value: float | None) -> str:
-    if value is None:
-        return NOTHING
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return NOTHING if value is None else short(value)
