@@ -87,7 +87,6 @@ def producer_config(bootstrap: str) -> dict[str, Any]:
         "compression.type": "lz4",
         "partitioner": "murmur2_random",
         "linger.ms": 1,
-        "queue.buffering.max.messages": 500_000,
     }
 
 

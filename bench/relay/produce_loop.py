@@ -14,6 +14,8 @@ from shared.ids import new_id
 
 FULL_WAIT_S = 0.001
 POLL_EVERY = 1_000
+QUEUE = 50_000
+"""Short against a backlog: else the loop would be over, and its core free, while most is still on its way."""
 
 
 def main() -> None:
@@ -22,7 +24,8 @@ def main() -> None:
     made = [(records.key_of(number), records.payload_of(number)) for number in range(told["events"])]
     # As many bytes as a relay's, but one set for each key: to make them for each event is a relay's work.
     headers = {key: list(records.all_headers(n, str(new_id())).items()) for n, (key, _) in enumerate(made)}
-    producer = Producer({**producer_config(told["bootstrap"]), "linger.ms": 5})
+    config = {**producer_config(told["bootstrap"]), "linger.ms": 5, "queue.buffering.max.messages": QUEUE}
+    producer = Producer(config)
     for number, (key, payload) in enumerate(made):
         _produce(producer, told["topic"], payload, key, headers[key])
         if number % POLL_EVERY == 0:
