@@ -35,6 +35,8 @@ class Failpoint(StrEnum):
     RELAY_MID_BATCH = "relay.mid_batch"
     RELAY_AFTER_ACK = "relay.after_ack"
     RELAY_AFTER_CHECKPOINT = "relay.after_checkpoint"
+    RELAY_BEFORE_PARK_COMMIT = "relay.before_park_commit"
+    RELAY_AFTER_REPLAY_ACK = "relay.after_replay_ack"
     ORDERS_AFTER_SUBMITTING = "orders.after_submitting"
     ORDERS_AFTER_CALL = "orders.after_call"
     ORDERS_BETWEEN_FETCH_AND_APPLY = "orders.between_fetch_and_apply"

@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, Message
 
 from services.outbox_relay.progress import Progress
 
-OnFailure = Callable[[KafkaError], None]
+OnFailure = Callable[[KafkaError, Message], None]
 
 
 class Run:
@@ -55,7 +55,7 @@ class Run:
         if error is None and message.offset() is not None:
             self.left -= 1
         else:
-            self._on_failure(error or KafkaError(KafkaError._FAIL, "acknowledged without an offset"))
+            self._on_failure(error or KafkaError(KafkaError._FAIL, "acknowledged without an offset"), message)
 
 
 class Acknowledgements:
@@ -70,6 +70,15 @@ class Acknowledgements:
     def expect(self, run: Run) -> None:
         """`run` is on its way, after all that were expected before."""
         self._runs.append(run)
+
+    @property
+    def head(self) -> Run | None:
+        """The first run that is not acknowledged."""
+        return self._runs[0] if self._runs else None
+
+    def last_id(self) -> int:
+        """The highest id that is in flight; 0 if nothing is."""
+        return max((run.reaches.position for run in self._runs), default=0)
 
     def advance(self) -> list[Run]:
         """Move `progress` over the acknowledged prefix and return the runs it passed."""

@@ -13,11 +13,18 @@ import psycopg
 from confluent_kafka import KafkaException
 
 from services.outbox_relay.connection import Connection, connect
+from services.outbox_relay.courier import Courier
+from services.outbox_relay.detour import Detour, Precautions
 from services.outbox_relay.leases import Leases
 from services.outbox_relay.meters import Meters
+from services.outbox_relay.parked_keys import ParkedKeys
+from services.outbox_relay.parking import ParkingLot
+from services.outbox_relay.parking_policy import ShutTopics
 from services.outbox_relay.publisher import Publisher
 from services.outbox_relay.recording import Recorder
+from services.outbox_relay.replays import Replays
 from services.outbox_relay.session import Session, longest_batch
+from services.outbox_relay.suspects import Suspects
 from services.outbox_relay.windows import WindowReader
 from shared.clock import Clock, rfc3339
 from shared.errors import ConfigurationError, ExitflowError
@@ -59,6 +66,7 @@ class OutboxRelay:
         self._relay_id = relay_id
         self._health = health
         self._meters = Meters(source.name)
+        self._precautions = Precautions(Suspects(), ShutTopics(clock))
         self._failing_since: datetime | None = None
         self._began_at = clock.monotonic()
         self._pause_s = FIRST_PAUSE_S
@@ -90,11 +98,16 @@ class OutboxRelay:
     def _run_session(self, stop: threading.Event) -> None:
         with closing(self._connect()) as connection:
             publisher = Publisher(self._settings, self._clock)
+            recorder = Recorder(connection)
+            lot, keys, precautions = ParkingLot(connection, recorder), ParkedKeys(), self._precautions
+            trials, replays = Courier(self._settings), Courier(self._settings)
             session = Session(
                 Leases(connection, self._clock, self._relay_id, self._settings.relay_lease_s),
                 WindowReader(self._connect, longest_batch(self._settings.relay_batch_size)),
-                Recorder(connection),
+                recorder,
                 publisher,
+                Detour(lot, keys, trials, precautions, self._clock, self._settings.relay_batch_size),
+                Replays(lot, keys, replays, precautions.shut_topics),
                 self._meters,
                 self._settings,
                 self._clock,

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from services.outbox_relay.acknowledgements import Run
+from services.outbox_relay.parked_keys import Key
+from services.outbox_relay.parking_policy import Fault, fault_of
 from services.outbox_relay.records import AGE_S, ID, KEY, PAYLOAD, SHARD, TOPIC, Row, headers_of_row
 from services.outbox_relay.shard import Batch
+from services.outbox_relay.suspects import Refused
 from shared.clock import Clock
 from shared.errors import Unavailable
 from shared.kafka import producer_config
@@ -30,6 +33,12 @@ SILENCE_S = 5
 
 QUIET_S = 10
 """While Kafka is away its client reports an error many times a second; one in so long is logged."""
+
+MISSING_AFTER_MS = 5000
+"""A topic that the cluster does not know for so long is missing."""
+
+REPORTS_S = 1
+"""The reports of a refused batch come so soon after the refusal."""
 
 QUEUE_KIB = 64 * 1024
 PRODUCERS = 2
@@ -69,6 +78,9 @@ class Publisher:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._clock = clock
         self._failure: KafkaError | None = None
+        self._refused_keys: set[Key] = set()
+        self._refused_up_to = 0
+        self._names_what_failed = False
         self._complaints = Complaints(clock)
         self._answered_at = clock.monotonic()
         self._producers = [self._open(settings) for _ in range(PRODUCERS)]
@@ -80,6 +92,9 @@ class Publisher:
                 "enable.gapless.guarantee": True,
                 # A broker that is down is waited for; nothing is ever given up by time.
                 "message.timeout.ms": 0,
+                # A topic is made by whoever runs the cluster, never by publishing to it.
+                "allow.auto.create.topics": False,
+                "topic.metadata.propagation.max.ms": MISSING_AFTER_MS,
                 "queue.buffering.max.kbytes": QUEUE_KIB // PRODUCERS,
                 "statistics.interval.ms": STATISTICS_MS,
                 "stats_cb": self._on_statistics,
@@ -96,7 +111,7 @@ class Publisher:
     def send(self, batch: Batch) -> Run:
         """Hand over the rows in order, as many as the producer's queue takes; the run says how many, maybe none."""
         rows, reaches = batch
-        run = Run(self._on_failure, reaches, rows[0][AGE_S] if rows else 0.0, self._clock.monotonic())
+        run = Run(self._on_failed_report, reaches, rows[0][AGE_S] if rows else 0.0, self._clock.monotonic())
         sent = self._hand_over(rows, run) if rows else 0
         if sent:
             run.consists_of(sent, reaches if sent == len(rows) else reaches.up_to(rows[sent - 1][ID]))
@@ -112,6 +127,7 @@ class Publisher:
         except BufferError:
             log.debug("the producer's queue is full")
         except KafkaException as error:
+            self._on_refusal(error.args[0], rows[sent])
             raise _delivery_failed(error.args[0]) from error
         return sent
 
@@ -170,6 +186,33 @@ class Publisher:
         brokers: dict[str, dict[str, Any]] = json.loads(statistics)["brokers"]
         if self.in_flight == 0 and any(broker["state"] == "UP" for broker in brokers.values()):
             self._answered_at = self._clock.monotonic()
+
+    def refused(self) -> Refused | None:
+        """What is known of a refusal for which a record or its topic is to blame; None if neither is.
+
+        That the producer ended is said before the reports of what it was refused, so those are waited for.
+        """
+        ends_at = self._clock.monotonic() + REPORTS_S
+        while not self._names_what_failed and self.in_flight and self._clock.monotonic() < ends_at:
+            self._poll_each(REPORTS_S / 20)
+        gapless = self._failure is not None and self._failure.code() == KafkaError._GAPLESS_GUARANTEE
+        if self._refused_keys or (gapless and not self._names_what_failed):
+            return Refused(frozenset(self._refused_keys), self._refused_up_to)
+        return None
+
+    def _on_failed_report(self, error: KafkaError, message: Message) -> None:
+        self._names_what_failed = True
+        key = message.key()
+        if fault_of(error) is not Fault.ELSEWHERE and key is not None:
+            self._refused_keys.add((str(message.topic()), key.decode() if isinstance(key, bytes) else key))
+        self._on_failure(error)
+
+    def _on_refusal(self, error: KafkaError, row: Row) -> None:
+        """The producer itself refused a row."""
+        self._names_what_failed = True
+        if fault_of(error) is not Fault.ELSEWHERE:
+            self._refused_keys.add((row[TOPIC], row[KEY]))
+            self._refused_up_to = max(self._refused_up_to, row[ID])
 
     def _on_failure(self, error: KafkaError) -> None:
         self._failure = self._failure or error

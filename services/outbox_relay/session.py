@@ -7,11 +7,13 @@ import threading
 from collections.abc import Callable, Collection
 from typing import Protocol
 
+from services.outbox_relay.detour import Detour, Step
 from services.outbox_relay.leases import Census, Leases
 from services.outbox_relay.meters import Meters
 from services.outbox_relay.poll import AdaptivePoll
 from services.outbox_relay.publisher import DeliveryFailed, Publisher
 from services.outbox_relay.recording import Recorder
+from services.outbox_relay.replays import Replays
 from services.outbox_relay.shard import HeldShard
 from services.outbox_relay.windows import WindowReader
 from shared.clock import Clock
@@ -29,6 +31,9 @@ STALL_S = 2
 RECORD_S = 0.1
 TEND_S = 0.25
 """How often leases are looked after: a shard set free is taken within this time."""
+
+ANSWER_S = 0.001
+"""How long to wait at most while a record is sent on its own."""
 
 MEASURE_S = 5
 DRAIN_S = 5
@@ -73,6 +78,8 @@ class Session:
         reader: WindowReader,
         recorder: Recorder,
         publisher: Publisher,
+        detour: Detour,
+        replays: Replays,
         meters: Meters,
         pace: Pace,
         clock: Clock,
@@ -81,6 +88,8 @@ class Session:
         self._reader = reader
         self._recorder = recorder
         self._publisher = publisher
+        self._detour = detour
+        self._replays = replays
         self._meters = meters
         self._clock = clock
         self._in_flight_limit = pace.relay_batch_size
@@ -108,19 +117,27 @@ class Session:
                 self._step(on_tended)
             self._hand_over()
         except DeliveryFailed:
+            self._suspect_what_is_in_flight()
             self._take_acknowledgements()
             self._record_progress(everything=True)
             raise
         finally:
             self._publisher.throw_away()
+            self._detour.throw_away()
+            self._replays.throw_away()
             self._reader.close()
 
     def _step(self, on_tended: Callable[[], None]) -> None:
         if self._tend.is_due():
             self._look_after_leases()
+            self._detour.tend(self._held())
+            self._replays.look(self._leases.held)
             on_tended()
         self._leases.refuse_if_run_out()
-        self._publisher.poll(self._move())
+        wait_s = self._move()
+        self._replays.step(self._leases.held)
+        at_work = self._detour.is_busy() or self._replays.is_busy()
+        self._publisher.poll(min(wait_s, ANSWER_S) if at_work else wait_s)
         self._take_acknowledgements()
         self._record_progress(everything=False)
 
@@ -140,9 +157,10 @@ class Session:
     def _look_after_leases(self) -> None:
         census = self._leases.census()
         self._leave_surplus(census)
-        self._let_go([s for s in self._held() if s.may_go()])
+        self._let_go([s for s in self._held() if s.may_go() and not self._replays.holds(s)])
         wanted = census.fair_share() - len(self._leases.held)
-        if wanted > 0 and self._leases.acquire(wanted):
+        if wanted > 0 and (taken := self._leases.acquire(wanted)):
+            self._detour.taken(taken)
             failpoint(Failpoint.RELAY_AFTER_LEASE)
         if self._leases.is_renewal_due():
             self._leases.renew()
@@ -184,9 +202,16 @@ class Session:
             self._reader.close()
 
     def _send(self) -> bool:
-        """Send what was read, as far as there is room in flight; True if all of it is sent."""
+        """Send what was read, as far as there is room in flight; True if there is room to read on."""
+        blocked = 0
         for shard in self._held():
             while shard.unsent:
+                step = self._detour.step(shard) if self._detour.concerns(shard) else Step.SEND
+                if step is Step.DETOURED:
+                    continue
+                if step is Step.BLOCKED:
+                    blocked += sum(len(batch.rows) for batch in shard.unsent)
+                    break
                 batch = shard.unsent[0]
                 if self._publisher.in_flight + len(batch.rows) > self._in_flight_limit:
                     return False
@@ -195,17 +220,23 @@ class Session:
                     return False
                 shard.sent(run)
                 failpoint(Failpoint.RELAY_AFTER_PRODUCE)
-        return True
+        return blocked < self._in_flight_limit
 
     # From Kafka's acknowledgements to the outbox
 
     def _take_acknowledgements(self) -> None:
         now_s = self._clock.monotonic()
         passed = [run for shard in self._held() for run in shard.advance()]
+        passed += self._detour.record(self._held())
         for run in passed:
             self._meters.acknowledged(run, now_s)
         if passed and self._publisher.in_flight:
             failpoint(Failpoint.RELAY_MID_BATCH)
+
+    def _suspect_what_is_in_flight(self) -> None:
+        refused = self._publisher.refused()
+        if refused is not None:
+            self._detour.suspect(self._held(), refused)
 
     def _record_progress(self, *, everything: bool) -> None:
         """Write down what is published from time to time, and before too much could repeat."""
@@ -223,6 +254,7 @@ class Session:
         """Let others take everything at once, with all on record that is acknowledged by then."""
         for shard in self._held():
             shard.leave()
+        self._replays.finish(self._leases.held, self._drain_s)
         self._publisher.drain(self._drain_s)
         self._take_acknowledgements()
         self._let_go(self._held())

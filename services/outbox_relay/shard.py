@@ -87,6 +87,18 @@ class HeldShard:
             self.unsent.appendleft(Batch(rows[run.events :], reaches))
         self.acknowledgements.expect(run)
 
+    def cut(self, rows: int) -> None:
+        """Make a batch of its own of the first rows of the next one."""
+        batch = self.unsent[0]
+        if rows < len(batch.rows):
+            self.unsent[0] = Batch(batch.rows[rows:], batch.reaches)
+            self.unsent.appendleft(Batch(batch.rows[:rows], batch.reaches.up_to(batch.rows[rows - 1][ID])))
+
+    def detoured(self, run: Run) -> None:
+        """All rows of the next batch went another way, and count as `run`."""
+        self.unsent.popleft()
+        self.acknowledgements.expect(run)
+
     def advance(self) -> list[Run]:
         """Take note of what was acknowledged and return the runs that are."""
         passed = self.acknowledgements.advance()

@@ -54,6 +54,11 @@ class Writer:
         with self._engine.begin() as connection:
             self.append(connection, keys)
 
+    def write_noted(self, key: str, note: str) -> None:
+        """One committed transaction with one event, which carries a note."""
+        with self._engine.begin() as connection:
+            self._outbox.append(connection, [Happened(name=key, note=note)])
+
     def append(self, connection: Connection, keys: Sequence[str]) -> None:
         """Events of a transaction at work."""
         self._outbox.append(connection, [Happened(name=key) for key in keys])

@@ -29,7 +29,8 @@ INFERRED = cast(Message, Reported(None))
 
 def run_of(events: int, last_id: int, failures: list[KafkaError] | None = None) -> Run:
     """A run of so many events up to this id."""
-    run = Run((failures if failures is not None else []).append, at(0), first_age_s=0, sent_at=0)
+    heard: list[KafkaError] = failures if failures is not None else []
+    run = Run(lambda error, _: heard.append(error), at(0), first_age_s=0, sent_at=0)
     run.consists_of(events, at(last_id))
     return run
 

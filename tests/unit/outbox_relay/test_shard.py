@@ -24,7 +24,7 @@ def send(shard: HeldShard, events: int | None = None) -> Run:
     """The first batch of what is unsent, or the first rows of it, are handed over."""
     batch = shard.unsent[0]
     count = len(batch.rows) if events is None else events
-    run = Run(lambda _: None, batch.reaches, 0, 0)
+    run = Run(lambda *_: None, batch.reaches, 0, 0)
     run.consists_of(count, batch.reaches if count == len(batch.rows) else batch.reaches.up_to(batch.rows[count - 1][1]))
     shard.sent(run)
     return run

@@ -100,7 +100,8 @@ def test_all_shards_are_shown_with_what_waits_in_them(side: Side) -> None:
 
 def test_parked_events_come_page_by_page_each_key_in_order(side: Side) -> None:
     expected = [side.park("a", "k1", 1), side.park("a", "k1", 2), side.park("a", "k2", 7), side.park("b", "k1", 1)]
-    found, cursor = [], None
+    found: list[str] = []
+    cursor = None
     while not found or cursor:
         page = side.client.get("/outbox/parked", params={"limit": 3, **({"cursor": cursor} if cursor else {})}).json()
         found += [event["event_id"] for event in page["items"]]
