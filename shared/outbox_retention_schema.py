@@ -33,7 +33,7 @@ GRANT SELECT ON outbox_archive, outbox_history TO exitflow_relay, {writer};
 
 CREATE_LOOKING = """
 CREATE FUNCTION outbox_partition_largest_xid(name text) RETURNS xid8
-LANGUAGE plpgsql SET search_path = {schema}, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = {schema}, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   largest xid8;
 BEGIN
@@ -46,14 +46,14 @@ END $$;
 COMMENT ON FUNCTION outbox_partition_largest_xid IS 'The largest xid in a partition, by a look into its index a shard';
 
 CREATE FUNCTION outbox_partition_held_by(name text) RETURNS smallint[]
-LANGUAGE plpgsql SET search_path = {schema}, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = {schema}, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   shards smallint[];
 BEGIN
   EXECUTE format(
     'SELECT coalesce(array_agg(s.shard ORDER BY s.shard), ''{{}}'') FROM outbox_shard s
-      WHERE EXISTS (SELECT FROM %I e WHERE e.shard = s.shard AND e.xid >= pg_snapshot_xmin(s.snap)
-                                       AND NOT pg_visible_in_snapshot(e.xid, s.snap))', name)
+      CROSS JOIN LATERAL (SELECT FROM %I e WHERE e.shard = s.shard AND e.xid >= pg_snapshot_xmin(s.snap)
+                                             AND NOT pg_visible_in_snapshot(e.xid, s.snap) LIMIT 1) first', name)
      INTO shards;
   RETURN shards;
 END $$;
@@ -62,6 +62,17 @@ REVOKE EXECUTE ON FUNCTION outbox_partition_largest_xid, outbox_partition_held_b
 """
 
 CREATE_CATALOGUE = """
+CREATE VIEW outbox_partition_range AS
+SELECT p.oid, p.relname::text AS name, p.live,
+       CASE WHEN p.bound = 'DEFAULT' THEN 'default' WHEN p.live THEN 'live' ELSE 'closed' END AS state,
+       substring(p.bound FROM 'FROM \\(''([^'']+)''\\)')::timestamptz AS from_at,
+       substring(p.bound FROM 'TO \\(''([^'']+)''\\)')::timestamptz AS until_at
+  FROM (SELECT c.oid, c.relname, i.inhparent = 'outbox_event'::regclass AS live,
+               pg_get_expr(c.relpartbound, c.oid) AS bound
+          FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+         WHERE i.inhparent IN ('outbox_event'::regclass, 'outbox_archive'::regclass)) p;
+COMMENT ON VIEW outbox_partition_range IS 'The partitions there are and the time that each is for';
+
 CREATE FUNCTION outbox_partitions() RETURNS TABLE (
   name text, state text, from_at timestamptz, until_at timestamptz,
   events bigint, bytes bigint, largest_xid xid8, held_by smallint[])
@@ -69,16 +80,11 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = {schema}, pg_temp AS 
 DECLARE
   part record;
 BEGIN
-  FOR part IN
-    SELECT c.oid, c.relname, i.inhparent = 'outbox_event'::regclass AS live, pg_get_expr(c.relpartbound, c.oid) AS bound
-      FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-     WHERE i.inhparent IN ('outbox_event'::regclass, 'outbox_archive'::regclass)
-     ORDER BY c.relpartbound IS NULL, c.relname
-  LOOP
-    name := part.relname;
-    state := CASE WHEN part.bound = 'DEFAULT' THEN 'default' WHEN part.live THEN 'live' ELSE 'closed' END;
-    from_at := substring(part.bound FROM 'FROM \\(''([^'']+)''\\)')::timestamptz;
-    until_at := substring(part.bound FROM 'TO \\(''([^'']+)''\\)')::timestamptz;
+  FOR part IN SELECT * FROM outbox_partition_range LOOP
+    name := part.name;
+    state := part.state;
+    from_at := part.from_at;
+    until_at := part.until_at;
     events := pg_stat_get_live_tuples(part.oid);
     bytes := pg_total_relation_size(part.oid);
     largest_xid := NULL;
@@ -155,14 +161,14 @@ BEGIN
       USING ERRCODE = 'invalid_transaction_state';
   END IF;
   looked_at := pg_snapshot_xmin(pg_current_snapshot());
-  SELECT p.* INTO part FROM outbox_partitions() p WHERE p.name = $1 AND p.state = 'live';
+  SELECT p.* INTO part FROM outbox_partition_range p WHERE p.name = $1 AND p.state = 'live';
   IF NOT FOUND THEN
     RETURN 'not live';
   ELSIF part.until_at > clock_timestamp() THEN
     RETURN 'not over';
-  ELSIF part.held_by <> '{{}}' THEN
+  ELSIF outbox_partition_held_by(name) <> '{{}}' THEN
     RETURN 'unpublished';
-  ELSIF part.largest_xid >= looked_at THEN
+  ELSIF outbox_partition_largest_xid(name) >= looked_at THEN
     RETURN 'busy';
   END IF;
   -- Parent first: that is the order of everybody who reads or writes through it. Once both are locked no
@@ -192,7 +198,7 @@ BEGIN
   IF retention_days < 1 THEN
     RAISE EXCEPTION 'what is kept is kept for a day at least' USING ERRCODE = 'invalid_parameter_value';
   END IF;
-  IF NOT EXISTS (SELECT FROM outbox_partitions() p WHERE p.name = $1 AND p.state = 'closed'
+  IF NOT EXISTS (SELECT FROM outbox_partition_range p WHERE p.name = $1 AND p.state = 'closed'
                     AND p.until_at <= clock_timestamp() - make_interval(days => retention_days)) THEN
     RETURN 'kept';
   END IF;
@@ -254,7 +260,7 @@ DROP_RETENTION = """
 DROP FUNCTION outbox_empty_default, outbox_drop_partition, outbox_close_partition, outbox_make_partition;
 DROP VIEW outbox_partition;
 DROP FUNCTION outbox_partitions, outbox_partition_held_by, outbox_partition_largest_xid;
-DROP VIEW outbox_history;
+DROP VIEW outbox_partition_range, outbox_history;
 DROP TABLE outbox_archive, outbox_origin;
 """
 

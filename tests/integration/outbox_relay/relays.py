@@ -104,6 +104,7 @@ def _environment(settings: Settings, failpoints: str) -> dict[str, str]:
         "EXITFLOW_RELAY_OUTBOXES": settings.relay_outboxes,
         "EXITFLOW_RELAY_LEASE_S": str(settings.relay_lease_s),
         "EXITFLOW_RELAY_BATCH_SIZE": str(settings.relay_batch_size),
+        "EXITFLOW_RELAY_MAINTENANCE_S": str(settings.relay_maintenance_s),
     }
 
 

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from services.outbox_relay.partitions import Partitions
+from tests.integration.outbox_relay.relays import wait_until
 from tests.support.servers import Database
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -63,9 +64,15 @@ class Rig:
         """An event of that date, now by default, committed unless a transaction is open."""
         self.writer.execute(INSERT, {"at": at, "shard": shard})
 
-    def publish_all(self) -> None:
-        """Let every shard that is not paused have published what is committed."""
+    def publish_all(self, *, beside_others: bool = False) -> None:
+        """Let every shard that is not paused have published what is committed.
+
+        Unless `beside_others`, return once all transactions are over that were at work, autovacuum's as well.
+        """
         self.relay.execute("UPDATE outbox_shard SET snap = pg_current_snapshot() WHERE NOT paused")
+        if not beside_others:
+            now = one(self.relay, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
+            wait_until(lambda: int(one(self.relay, "SELECT pg_snapshot_xmin(pg_current_snapshot())::text")) >= int(now))
 
     def places(self) -> dict[str, int]:
         """How many events lie in each partition that has any."""

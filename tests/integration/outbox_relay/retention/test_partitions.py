@@ -173,7 +173,7 @@ def test_a_shard_without_news_does_not_hold_what_it_published_beside_older_trans
     with rig.migrator.transaction():
         rig.migrator.execute("SELECT pg_current_xact_id()")
         rig.write(at)
-        rig.publish_all()
+        rig.publish_all(beside_others=True)
         assert rig.partitions().close(name) == "busy"
     assert rig.partitions().close(name) == "closed"
 
