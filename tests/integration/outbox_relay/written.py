@@ -18,6 +18,10 @@ from shared.db import open_engine
 from shared.outbox import Outbox
 from shared.settings import Settings
 
+COMMITTED = text("""
+SELECT event_id::text, key, sequence FROM outbox_event WHERE topic = coalesce(:topic, topic)
+""")
+
 
 class Happened(Event):
     """An event of these tests."""
@@ -49,15 +53,20 @@ class Writer:
         self._engine = engine
         self._outbox = Outbox(topics, SystemClock())
 
+    @property
+    def engine(self) -> Engine:
+        """The service's database."""
+        return self._engine
+
     def write(self, *keys: str) -> None:
         """One committed transaction with an event for each key."""
         with self._engine.begin() as connection:
             self.append(connection, keys)
 
-    def write_noted(self, key: str, note: str) -> None:
-        """One committed transaction with one event, which carries a note."""
+    def tell(self, *events: Event) -> None:
+        """One committed transaction with these events."""
         with self._engine.begin() as connection:
-            self._outbox.append(connection, [Happened(name=key, note=note)])
+            self._outbox.append(connection, events)
 
     def append(self, connection: Connection, keys: Sequence[str]) -> None:
         """Events of a transaction at work."""
@@ -93,10 +102,10 @@ class Writer:
             connection.execute(text("SELECT pg_current_xact_id()"))
             yield connection
 
-    def committed(self) -> dict[str, tuple[str, int]]:
-        """Every committed event: id → key and sequence."""
+    def committed(self, topic: str | None = None) -> dict[str, tuple[str, int]]:
+        """Every committed event, or those of one topic: id → key and sequence."""
         with self._engine.connect() as connection:
-            rows = connection.execute(text("SELECT event_id::text, key, sequence FROM outbox_event")).all()
+            rows = connection.execute(COMMITTED, {"topic": topic}).all()
         return {row[0]: (row[1], row[2]) for row in rows}
 
     def owners(self) -> Counter[str | None]:

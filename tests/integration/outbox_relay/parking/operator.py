@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 from shared.db import open_engine
 from shared.outbox_operations import Act, OutboxOperations, ParkedEvent, Requested, WantedParked
 from shared.settings import Settings
+from tests.integration.outbox_relay.relays import wait_until
 
 ACT = Act("olga", "as tested")
 EVERYTHING = WantedParked(None, None, None, 10_000)
@@ -35,6 +36,17 @@ class Operator:
         """Ask for a replay."""
         with self._engine.begin() as connection:
             return OutboxOperations(connection).replay(topic, key, ACT)
+
+    def replay_until_gone(self, topic: str, key: str | None = None) -> None:
+        """Ask for a replay, again as long as it is refused: what was changed takes a moment to be known."""
+
+        def is_gone() -> bool:
+            parked = [event for event in self.parked() if key in (None, event.key)]
+            if any(event.request is None for event in parked):
+                self.replay(topic, key)
+            return not parked
+
+        wait_until(is_gone)
 
     def discard(self, event_id: UUID) -> None:
         """Ask for a Discarded event in place of this one."""

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 
+from shared.contracts.discarded import Discarded
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
+from shared.failpoints import Failpoint
 from shared.kafka import create_topics
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, Record, assert_published_in_order, sequences_by_key
 from tests.integration.outbox_relay.parking.made_topics import make_topic
-from tests.integration.outbox_relay.parking.operator import Operator
-from tests.integration.outbox_relay.relays import running_relay, wait_until
-from tests.integration.outbox_relay.written import Writer
+from tests.integration.outbox_relay.parking.operator import ACT, Operator
+from tests.integration.outbox_relay.relays import relay_process, running_relay, wait_until
+from tests.integration.outbox_relay.test_failures import limit_record_bytes
+from tests.integration.outbox_relay.written import Happened, Writer
 from tests.support.servers import delete_topics
 
 LIMIT_BYTES = 20_000
@@ -41,7 +45,7 @@ def topics(settings: Settings) -> Iterator[TopicNames]:
 
 def poison(writer: Writer, key: str = "poison") -> None:
     """An event that is too large once the topic's limit is low."""
-    writer.write_noted(key, os.urandom(TOO_LARGE).hex())
+    writer.tell(Happened(name=key, note=os.urandom(TOO_LARGE).hex()))
 
 
 def all_but(writer: Writer, *keys: str) -> dict[str, tuple[str, int]]:
@@ -71,3 +75,127 @@ def test_an_event_too_large_parks_with_the_later_ones_of_its_key_and_the_others_
     assert [event.reason for event in later] == [f"after {first.event_id}"] * 2
     assert_published_in_order(of_keys_but(records, "poison"), all_but(writer, "poison"))
     assert sequences_by_key(records)["poison"] == [1]
+
+
+def test_a_replayed_key_follows_in_order_without_gaps_and_flows_again(
+    writer: Writer, narrow: Settings, log: KafkaLog, topic: str, operator: Operator
+) -> None:
+    with running_relay(narrow):
+        writer.write("poison", *others())
+        poison(writer)
+        writer.write("poison", "poison")
+        wait_until(lambda: operator.parked_of("poison") == [2, 3, 4])
+        limit_record_bytes(narrow, topic, 1_000_000)
+        operator.replay_until_gone(topic, "poison")
+        writer.write("poison", *others())
+        records = log.wait_for(len(writer.committed()))
+        wait_until(lambda: writer.unpublished() == 0)
+    assert_published_in_order(records, writer.committed())
+    assert operator.parked() == []
+
+
+def test_what_is_refused_again_stays_parked_in_order(
+    writer: Writer, narrow: Settings, log: KafkaLog, topic: str, operator: Operator
+) -> None:
+    with running_relay(narrow):
+        poison(writer)
+        writer.write("poison")
+        wait_until(lambda: operator.parked_of("poison") == [1, 2])
+        operator.replay(topic, "poison")
+        wait_until(lambda: {event.request for event in operator.parked()} == {None})
+        writer.write("poison", "other")
+        wait_until(lambda: operator.parked_of("poison") == [1, 2, 3])
+        records = log.wait_for(1)
+    assert [event.request for event in operator.parked()] == [None] * 3
+    assert {record.key for record in records} == {"other"}
+
+
+def test_a_discarded_event_leaves_a_record_with_its_sequence_and_the_rest_follows(
+    writer: Writer, narrow: Settings, log: KafkaLog, operator: Operator
+) -> None:
+    with running_relay(narrow):
+        writer.write("poison")
+        poison(writer)
+        writer.write("poison")
+        wait_until(lambda: operator.parked_of("poison") == [2, 3])
+        refused, _ = operator.parked()
+        operator.discard(refused.event_id)
+        wait_until(lambda: operator.parked() == [])
+        writer.write("poison")
+        records = log.wait_for(4)
+    assert_published_in_order(records, writer.committed())
+    (discarded,) = [record for record in records if record.headers["ce_type"] == DISCARDED]
+    assert (discarded.key, discarded.sequence, discarded.event_id) == ("poison", 2, str(refused.event_id))
+    told = Discarded.model_validate_json(discarded.value)
+    assert (told.discarded_type, told.reason, told.discarded_by) == ("io.exitflow.Happened.v1", ACT.reason, ACT.actor)
+    assert operator.discarded() == [refused.event_id]
+
+
+def test_many_keys_with_refused_events_all_park_and_all_replay(
+    writer: Writer, narrow: Settings, log: KafkaLog, topic: str, operator: Operator
+) -> None:
+    keys = others(8)
+    with running_relay(narrow):
+        for key in keys:
+            writer.write(*keys)
+            poison(writer, key)
+            writer.write(*keys, "other")
+        wait_until(lambda: {event.key for event in operator.parked() if event.sequence > 1} == set(keys))
+        limit_record_bytes(narrow, topic, 1_000_000)
+        operator.replay_until_gone(topic)
+        records = log.wait_for(len(writer.committed()))
+    assert_published_in_order(records, writer.committed())
+
+
+def test_a_relay_killed_while_it_parks_loses_and_disorders_nothing(
+    writer: Writer, narrow: Settings, log: KafkaLog, topic: str, operator: Operator
+) -> None:
+    writer.write("poison", *others())
+    poison(writer)
+    writer.write("poison", *others())
+    with relay_process(narrow, f"{Failpoint.RELAY_BEFORE_PARK_COMMIT.value}=kill") as process:
+        assert process.wait(60) == -signal.SIGKILL
+    assert operator.parked() == []
+    with running_relay(narrow):
+        wait_until(lambda: operator.parked_of("poison") == [2, 3])
+        limit_record_bytes(narrow, topic, 1_000_000)
+        operator.replay_until_gone(topic)
+        records = log.wait_for(len(writer.committed()))
+    assert_published_in_order(records, writer.committed())
+
+
+def test_a_relay_killed_while_it_replays_repeats_and_disorders_nothing(
+    writer: Writer, narrow: Settings, log: KafkaLog, topic: str, operator: Operator
+) -> None:
+    with running_relay(narrow):
+        poison(writer)
+        writer.write("poison", "poison", "other")
+        wait_until(lambda: operator.parked_of("poison") == [1, 2, 3])
+    refused, *_ = operator.parked()
+    operator.discard(refused.event_id)
+    with relay_process(narrow, f"{Failpoint.RELAY_AFTER_REPLAY_ACK.value}=kill") as process:
+        assert process.wait(60) == -signal.SIGKILL
+    assert operator.parked_of("poison") == [1, 2, 3]
+    writer.write("poison")
+    with running_relay(narrow):
+        wait_until(lambda: operator.parked() == [])
+        records = log.wait_for(5)
+    assert_published_in_order(records, writer.committed())
+    assert len(records) > 5, "what was acknowledged and not on record was repeated"
+
+
+def test_a_relay_that_takes_over_knows_what_is_parked(
+    writer: Writer, narrow: Settings, log: KafkaLog, topic: str, operator: Operator
+) -> None:
+    with relay_process(narrow) as process:
+        poison(writer)
+        writer.write("poison", "other")
+        wait_until(lambda: operator.parked_of("poison") == [1, 2])
+        process.kill()
+        writer.write("poison", "other")
+        with running_relay(narrow):
+            wait_until(lambda: operator.parked_of("poison") == [1, 2, 3])
+            limit_record_bytes(narrow, topic, 1_000_000)
+            operator.replay_until_gone(topic)
+            records = log.wait_for(len(writer.committed()))
+    assert_published_in_order(records, writer.committed())
