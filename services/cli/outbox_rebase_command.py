@@ -15,7 +15,7 @@ from services.cli.database_urls import migrator_url
 from services.cli.outbox_rebase import Permissions, State, inspect, rebase
 from services.cli.output import show_json, show_table
 from services.outbox_relay.partitions import Partition, Partitions
-from shared.errors import Conflict, Unavailable
+from shared.errors import ConfigurationError, Conflict, Unavailable
 from shared.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 from shared.roles import EXIT, RELAY, TRADE
 from shared.settings import Settings, load_settings
@@ -137,7 +137,12 @@ def _connected(settings: Settings, outbox: OutboxDatabase) -> Iterator[Connectio
     except psycopg.OperationalError as error:
         raise Unavailable(f"PostgreSQL does not answer: {str(error).splitlines()[0]}") from None
     with closing(connection):
-        yield connection
+        try:
+            yield connection
+        except psycopg.errors.UndefinedTable:
+            raise ConfigurationError(f"{outbox.schema} is below its newest revision: exitflow migrate up") from None
+        except psycopg.errors.InsufficientPrivilege:
+            raise ConfigurationError("this needs the migrator's credentials, as exitflow migrate does") from None
 
 
 def _show(columns: tuple[str, ...], rows: list[dict[str, Any]], as_json: bool) -> None:

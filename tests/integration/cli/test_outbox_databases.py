@@ -63,6 +63,21 @@ def test_a_rebase_while_a_service_is_connected_is_refused_in_one_line(
     assert "connected: exitflow_exit (1); stop the services first" in ended.err
 
 
+def test_a_rebase_by_a_service_or_of_an_older_schema_is_refused_in_one_line(
+    environment: Database, exitflow: Exitflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert exitflow("migrate", "down", "--to", "V003", "--history", "trade_management", "--yes").status == 0
+    older = exitflow("outbox", "rebase")
+    assert (older.status, older.err.strip()) == (
+        2,
+        "exitflow: trade_management is below its newest revision: exitflow migrate up",
+    )
+    monkeypatch.delenv("EXITFLOW_MIGRATOR_ROLE_PASSWORD")
+    refused = exitflow("outbox", "rebase")
+    assert refused.status == 2
+    assert "needs the migrator's credentials" in refused.err
+
+
 def test_the_partitions_are_listed_with_why_they_are_kept(environment: Database, exitflow: Exitflow) -> None:
     ended = exitflow("outbox", "partitions", "--json")
     assert ended.status == 0, ended.err

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, text
 from shared.db import open_engine
 from shared.ids import new_id
 from tests.integration.outbox_relay.kafka_log import Record
+from tests.integration.outbox_relay.relays import wait_until
 from tests.integration.outbox_relay.written import Writer
 from tests.support.servers import Database
 
@@ -22,6 +23,18 @@ ADD_SIGNAL = text("""
 INSERT INTO exit_signals (signal_id, trade_id, symbol, direction, exit_reason, episode_id, detected_at)
 VALUES (CAST(:key AS uuid), CAST(:key AS uuid), 'NSE:INFY', 'LONG', 'TARGET', 1, clock_timestamp())
 """)
+PARTITIONS = text("""
+CREATE TABLE outbox_event_old (LIKE outbox_event INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
+DO $$ BEGIN
+  EXECUTE format('ALTER TABLE outbox_event ATTACH PARTITION outbox_event_old FOR VALUES FROM (%L) TO (%L)',
+                 current_date - 9, current_date - 8);
+END $$;
+ALTER TABLE outbox_event_old OWNER TO exitflow_migrator;
+INSERT INTO outbox_event (event_id, shard, topic, key, sequence, headers, payload, created_at)
+VALUES (gen_random_uuid(), 0, 'topic', 'old', 1, '{}', '', current_date - 9);
+SELECT outbox_make_partition(current_date)
+""")
+CLOSE = text("SELECT outbox_close_partition('outbox_event_old')")
 PUBLISH_ALL = text("UPDATE outbox_shard SET snap = pg_current_snapshot()")
 PUBLISH_HALF_A_WINDOW = text("""
 UPDATE outbox_shard s SET next_snap = pg_current_snapshot(), owner = gen_random_uuid(), epoch = epoch + 1,
@@ -57,6 +70,9 @@ class History:
 
     def make(self) -> None:
         """Write it all, with progress recorded as a relay would have left it."""
+        self._run(PARTITIONS)
+        self._run(PUBLISH_ALL)
+        wait_until(lambda: self._close() == "closed")
         self._write_with_signals(self.keys[:10])
         self.writer.write(*self.keys[10:], "parked")
         self._run(PARK)
@@ -80,9 +96,19 @@ class History:
             rows = connection.execute(text("SELECT signal_id::text, status FROM exit_signal_status")).all()
         return {row[0]: row[1] for row in rows}
 
+    def partitions(self) -> dict[str, str]:
+        """The state of each partition."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(text("SELECT name, state FROM outbox_partition")).all()
+        return {row[0]: row[1] for row in rows}
+
     def parked(self) -> int:
         """How many events are parked."""
         return len(self._ids("SELECT event_id::text FROM outbox_parked"))
+
+    def _close(self) -> str:
+        with self.engine.begin() as connection:
+            return str(connection.execute(CLOSE).scalar_one())
 
     def _write_with_signals(self, keys: Sequence[str]) -> None:
         with self.engine.begin() as connection:

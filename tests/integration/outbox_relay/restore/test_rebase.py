@@ -11,6 +11,8 @@ import pytest
 from services.cli.outbox_rebase import Permissions
 from services.outbox_relay.connection import connect
 from services.outbox_relay.origin import refuse_foreign_progress
+from services.outbox_relay.partitions import Partitions
+from services.outbox_relay.retention import maintain
 from shared.errors import ConfigurationError, Conflict
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog
@@ -37,6 +39,8 @@ def test_what_was_unpublished_is_published_in_order_and_nothing_else(
             refuse_foreign_progress(connection)
         before = rebased(database)
         refuse_foreign_progress(connection)
+        assert history.partitions()["outbox_event_old"] == "closed"
+        assert maintain(Partitions(connection, 7), ahead=1)["outbox_event_old"] == "dropped"
     assert before.is_needed
     assert before.is_beyond == to_lower
     assert (before.unpublished, before.new) == (len(history.unpublished), 0)
