@@ -172,7 +172,8 @@ class Detour:
         shard.detoured(ParkedRun(rows, reaches, reasons, refused=refused))
 
     def _try(self, shard: HeldShard, row: Row) -> Step:
-        if self._tried is None:
+        # What the producers have in flight of its key must not be overtaken.
+        if self._tried is None and not shard.acknowledgements.awaits_any():
             self._courier.send([Record(row[TOPIC], row[KEY], row[PAYLOAD], headers_of_row(row))])
             self._tried = (shard, row)
         return Step.BLOCKED

@@ -193,7 +193,7 @@ class Publisher:
         That the producer ended is said before the reports of what it was refused, so those are waited for.
         """
         ends_at = self._clock.monotonic() + REPORTS_S
-        while not self._names_what_failed and self.in_flight and self._clock.monotonic() < ends_at:
+        while self._failure and not self._names_what_failed and self.in_flight and self._clock.monotonic() < ends_at:
             self._poll_each(REPORTS_S / 20)
         gapless = self._failure is not None and self._failure.code() == KafkaError._GAPLESS_GUARANTEE
         if self._refused_keys or (gapless and not self._names_what_failed):

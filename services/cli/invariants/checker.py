@@ -16,7 +16,7 @@ from services.cli.invariants.exit_books import read_exit_books
 from services.cli.invariants.finding import Finding
 from services.cli.invariants.intents import check_one_exit, check_outcomes, check_signals
 from services.cli.invariants.kafka_log import LogRecord, read_log
-from services.cli.invariants.outbox_rows import OutboxRow, read_outbox
+from services.cli.invariants.outbox_rows import OutboxRow, ParkedRow, read_outbox, read_parked
 from services.cli.invariants.publication import check_publication
 from services.cli.invariants.trade_books import read_trade_books
 from services.cli.invariants.writers import check_writers
@@ -57,15 +57,17 @@ def check(system: SystemUnderCheck, clock: Clock) -> list[Finding]:
     ):
         # The rows before the log: what is published meanwhile is then a record too many, not a row too many.
         rows = [*read_outbox(exit_side), *read_outbox(trade_side)]
+        parked = [*read_parked(exit_side), *read_parked(trade_side)]
         log = read_log(system.settings, clock)
         broker = read_broker_books(system.broker_url, system.broker_credentials) if system.broker_url else None
-        return judge(exit_side, trade_side, rows, log, broker)
+        return judge(exit_side, trade_side, rows, parked, log, broker)
 
 
 def judge(
     exit_side: Connection,
     trade_side: Connection,
     rows: Sequence[OutboxRow],
+    parked: Sequence[ParkedRow],
     log: Sequence[LogRecord],
     broker: BrokerBooks | None,
 ) -> list[Finding]:
@@ -73,10 +75,10 @@ def judge(
     exits, trades = read_exit_books(exit_side), read_trade_books(trade_side)
     found = [
         check_signals(exit_side),
-        check_publication(rows, log),
+        check_publication(rows, parked, log),
         check_closures(trades, exits),
         check_one_exit(exit_side),
-        check_effects(trades, log),
+        check_effects(trades, parked, log),
         check_outcomes(exit_side),
         check_writers(trade_side),
     ]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from services.cli.invariants.finding import Finding, Rule, finding
 from services.cli.invariants.kafka_log import LogRecord
+from services.cli.invariants.outbox_rows import ParkedRow
 from services.cli.invariants.trade_books import TradeBooks
 from shared.contracts.events import Event
 from shared.contracts.exits import ExitIntentEvent, ExitIntentFilled, ExitIntentLateFill, ExitIntentPartiallyFilled
@@ -16,15 +17,16 @@ from shared.contracts.trades import TradeClosed, TradeOpened
 _WITH_FILLS: tuple[type[ExitIntentEvent], ...] = (ExitIntentFilled, ExitIntentPartiallyFilled, ExitIntentLateFill)
 
 
-def check_effects(trades: TradeBooks, log: Sequence[LogRecord]) -> Finding:
-    """Compare what was delivered with what the trades have become."""
+def check_effects(trades: TradeBooks, parked: Sequence[ParkedRow], log: Sequence[LogRecord]) -> Finding:
+    """Compare what was delivered with what the trades have become; of what is parked or discarded nobody was told."""
     distinct = {record.event_id: record for record in log}
     told = {event_id for event_id, record in distinct.items() if record.event_type in _types(*_WITH_FILLS)}
+    closed = {str(trade.trade_id) for trade in trades.trades.values() if trade.is_closed}
     violations = [
         *(f"event {event_id} told of fills and was not acted upon" for event_id in sorted(told - trades.inbox)),
         *(f"event {event_id} was acted upon and is not in Kafka" for event_id in sorted(trades.inbox - set(distinct))),
-        *_not_once(distinct.values(), TradeClosed, {str(t.trade_id) for t in trades.trades.values() if t.is_closed}),
-        *_not_once(distinct.values(), TradeOpened, set(map(str, trades.trades))),
+        *_not_once(distinct.values(), TradeClosed, closed - _untold(parked, TradeClosed)),
+        *_not_once(distinct.values(), TradeOpened, set(map(str, trades.trades)) - _untold(parked, TradeOpened)),
     ]
     return finding(Rule.EFFECTS, len(distinct), violations, f"{len(log) - len(distinct)} duplicates delivered")
 
@@ -35,6 +37,10 @@ def _not_once(records: Iterable[LogRecord], event: type[Event], expected: set[st
         wanted = 1 if trade_id in expected else 0
         if told[trade_id] != wanted:
             yield f"trade {trade_id} has {told[trade_id]} {event.__name__} events, not {wanted}"
+
+
+def _untold(parked: Iterable[ParkedRow], event: type[Event]) -> set[str]:
+    return {str(row.subject) for row in parked if row.event_type in _types(event)}
 
 
 def _trade_of(record: LogRecord) -> str:

@@ -10,6 +10,13 @@ ROWS = text("""
 -- invariants.outbox_rows
 SELECT event_id::text AS event_id, topic, key, sequence, sha256(payload) AS payload_hash FROM outbox_history
 """)
+PARKED = text("""
+-- invariants.outbox_parked: events that wait for an operator, and those that an operator gave up
+SELECT event_id::text AS event_id, headers ->> 'ce_type' AS event_type, headers ->> 'ce_subject' AS subject, false AS over
+  FROM outbox_parked
+ UNION ALL
+SELECT event_id::text, event_type, subject, true FROM outbox_discarded
+""")
 
 
 @dataclass(frozen=True)
@@ -21,6 +28,21 @@ class OutboxRow:
     key: str
     sequence: int
     payload_hash: bytes
+
+
+@dataclass(frozen=True)
+class ParkedRow:
+    """An event that was not published: parked, or discarded if that is `over`."""
+
+    event_id: str
+    event_type: str | None
+    subject: str | None
+    over: bool
+
+
+def read_parked(connection: Connection) -> list[ParkedRow]:
+    """Every parked and every discarded event of the schema."""
+    return [ParkedRow(**row._mapping) for row in connection.execute(PARKED)]
 
 
 def read_outbox(connection: Connection) -> list[OutboxRow]:

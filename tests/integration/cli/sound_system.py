@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
@@ -15,13 +15,14 @@ from services.cli.invariants.checker import judge, reading
 from services.cli.invariants.exit_books import Fill
 from services.cli.invariants.finding import Rule
 from services.cli.invariants.kafka_log import LogRecord
-from services.cli.invariants.outbox_rows import read_outbox
+from services.cli.invariants.outbox_rows import read_outbox, read_parked
 from shared.clock import SystemClock
+from shared.contracts.discarded import Discarded
 from shared.contracts.events import Event
 from shared.contracts.exits import ExitIntentApproved, ExitIntentFilled, ExitSignalPublished
 from shared.contracts.exits import Fill as FillOnTheWire
 from shared.contracts.topics import TopicNames
-from shared.contracts.trades import ExitPlan, TradeClosed, TradeOpened
+from shared.contracts.trades import ExitPlan, TradeClosed, TradeEvent, TradeOpened
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType
 from shared.db import open_engine
 from shared.ids import client_order_id, new_id
@@ -109,6 +110,31 @@ class SoundSystem:
         with psycopg.connect(self.database.admin_url, autocommit=True, cursor_factory=psycopg.ClientCursor) as admin:
             admin.execute(script, parameters or None)
 
+    def park(self, event: type[Event]) -> None:
+        """Take the record of an event out of the log: it is parked instead, in the outbox of its service."""
+        record = self.record_of(event)
+        self.log.remove(record)
+        schema = "trade_management" if issubclass(event, TradeEvent) else "exit_qualification"
+        self.execute(
+            f"INSERT INTO {schema}.outbox_parked (event_id, shard, id, topic, key, sequence, headers, payload, reason)"
+            f" SELECT event_id, shard, id, topic, key, sequence, headers, payload, 'too large'"
+            f" FROM {schema}.outbox_event WHERE event_id = %(event_id)s",
+            event_id=record.event_id,
+        )
+
+    def discard(self, event: type[Event]) -> None:
+        """A Discarded event in place of an event's record."""
+        record = self.record_of(event)
+        told = replace(record, event_type=Discarded.event_type(), payload=b"{}")
+        self.log[self.log.index(record)] = told
+        schema = "trade_management" if issubclass(event, TradeEvent) else "exit_qualification"
+        self.execute(
+            f"INSERT INTO {schema}.outbox_discarded"
+            " SELECT event_id, shard, topic, key, sequence, headers ->> 'ce_type', headers ->> 'ce_subject', 'why', 'me'"
+            f" FROM {schema}.outbox_event WHERE event_id = %(event_id)s",
+            event_id=record.event_id,
+        )
+
     def broken_rules(self) -> set[Rule]:
         """What the checker convicts."""
         with (
@@ -116,7 +142,8 @@ class SoundSystem:
             reading(self.database.admin_url, TRADE_MANAGEMENT) as trade_side,
         ):
             rows = [*read_outbox(exit_side), *read_outbox(trade_side)]
-            found = judge(exit_side, trade_side, rows, self.log, BrokerBooks(self.orders, self.fills))
+            parked = [*read_parked(exit_side), *read_parked(trade_side)]
+            found = judge(exit_side, trade_side, rows, parked, self.log, BrokerBooks(self.orders, self.fills))
         return {finding.rule for finding in found if not finding.holds}
 
     def record_of(self, event: type[Event]) -> LogRecord:

@@ -35,6 +35,16 @@ def test_duplicate_deliveries_are_no_violation(system: SoundSystem) -> None:
     assert system.broken_rules() == set()
 
 
+def test_an_event_that_is_parked_is_none_that_is_lost(system: SoundSystem) -> None:
+    system.park(TradeClosed)
+    assert system.broken_rules() == set()
+
+
+def test_an_event_that_was_discarded_is_none_that_is_lost_or_altered(system: SoundSystem) -> None:
+    system.discard(TradeClosed)
+    assert system.broken_rules() == set()
+
+
 def sql(script: str) -> Tamper:
     """Statements that nobody but the administrator could run."""
     return lambda system: system.execute(
