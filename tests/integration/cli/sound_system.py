@@ -130,7 +130,7 @@ class SoundSystem:
         schema = "trade_management" if issubclass(event, TradeEvent) else "exit_qualification"
         self.execute(
             f"INSERT INTO {schema}.outbox_discarded"
-            " SELECT event_id, shard, topic, key, sequence, headers ->> 'ce_type', headers ->> 'ce_subject', 'why', 'me'"
+            " SELECT event_id, shard, topic, key, sequence, headers ->> 'ce_type', headers ->> 'ce_subject', '', 'me'"
             f" FROM {schema}.outbox_event WHERE event_id = %(event_id)s",
             event_id=record.event_id,
         )
