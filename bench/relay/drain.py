@@ -90,7 +90,7 @@ def measure_drain(candidate: Candidate, servers: Servers, clock: Clock, events: 
         candidate.prepare(place)
         with old_transaction(place, wanted=held):
             if candidate.has_outbox:
-                insert_backlog(candidate, place, events)
+                insert_backlog(candidate, place, range(events))
                 settle(place)
             wal = wal_position(place)
             started_s = clock.now().timestamp()

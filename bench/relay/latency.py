@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from bench.relay.candidate import Candidate
+from bench.relay.outbox import insert_backlog
 from bench.relay.place import Place, fresh_place
 from bench.relay.reader import Reader, reading
 from bench.relay.running import Relays, running
@@ -20,7 +21,7 @@ from shared.clock import Clock
 from shared.errors import Unavailable
 
 LOOK_S = 0.02
-FIRST_LIMIT_S = 60
+WARM_UP_LIMIT_S = 60
 REST_LIMIT_S = 15
 WRITE_SLACK_S = 60
 BULK_TRANSACTIONS_PER_S = 200
@@ -59,42 +60,60 @@ class Latency:
         return asdict(self)
 
 
-def tempo_for(rate_per_s: float, seconds: float) -> Tempo:
-    """Single-row transactions up to 1,000 a second; above, 200 a second with as many rows as it takes."""
-    if rate_per_s <= SINGLE_ROWS_UP_TO_PER_S:
-        return Tempo(rate_per_s, 1, seconds, first=1)
-    return Tempo(BULK_TRANSACTIONS_PER_S, round(rate_per_s / BULK_TRANSACTIONS_PER_S), seconds, first=1)
+@dataclass(frozen=True)
+class Trial:
+    """What is written.
+
+    Attributes
+    ----------
+    warm_up_events:
+        A backlog that the relay must have carried before the writing begins: its code is compiled then.
+    rate_per_s, seconds, lead_in_s:
+        The pace of the events, for how long they count, and for how long before that they do not.
+    """
+
+    warm_up_events: int
+    rate_per_s: float
+    seconds: float
+    lead_in_s: float
+
+    def tempo(self) -> Tempo:
+        """Single-row transactions up to 1,000 a second; above, 200 a second with as many rows as it takes."""
+        seconds, first = self.lead_in_s + self.seconds, 1 + self.warm_up_events
+        if self.rate_per_s <= SINGLE_ROWS_UP_TO_PER_S:
+            return Tempo(self.rate_per_s, 1, seconds, first)
+        return Tempo(BULK_TRANSACTIONS_PER_S, round(self.rate_per_s / BULK_TRANSACTIONS_PER_S), seconds, first)
 
 
-def measure_latency(
-    candidate: Candidate, servers: Servers, clock: Clock, rate_per_s: float, seconds: float, warm_up_s: float
-) -> Latency:
+def measure_latency(candidate: Candidate, servers: Servers, clock: Clock, trial: Trial) -> Latency:
     """Write at a rate while the relay runs, and read what comes.
 
     Raises
     ------
     Unavailable
-        The relay ended, or did not bring the first event in time; or the writer failed.
+        The relay ended, or did not carry the warm-up in time; or the writer failed.
     """
-    tempo = tempo_for(rate_per_s, seconds + warm_up_s)
     with fresh_place(servers, candidate.name) as place:
         candidate.prepare(place)
         with running(candidate.programs(place, 0)) as relays, reading(place) as reader:
-            _await_first(candidate, place, relays, reader, clock)
-            written = _write(candidate, place, tempo)
-            expected = 1 + sum(one.rows for one in written)
+            _warm_up(candidate, place, relays, reader, clock, trial.warm_up_events)
+            written = _write(candidate, place, trial.tempo())
+            expected = 1 + trial.warm_up_events + sum(one.rows for one in written)
             _await(lambda: reader.records >= expected, relays, clock, REST_LIMIT_S)
             received = reader.received()
-    return _latency(rate_per_s, warm_up_s, written, received)
+    return _latency(trial, written, received)
 
 
-def _await_first(candidate: Candidate, place: Place, relays: Relays, reader: Reader, clock: Clock) -> None:
-    """Event 0 goes alone: the relay is up when it has come."""
+def _warm_up(candidate: Candidate, place: Place, relays: Relays, reader: Reader, clock: Clock, events: int) -> None:
+    """Event 0 goes alone, the relay is up when it has come; then the others at once."""
     statement, parameters = candidate.one_insert(place, 0)
     with psycopg.connect(place.database_url, autocommit=True) as connection:
         connection.execute(statement.encode(), parameters)
-    if not _await(lambda: reader.records > 0, relays, clock, FIRST_LIMIT_S):
-        raise Unavailable(f"the first event did not come within {FIRST_LIMIT_S} s")
+    if not _await(lambda: reader.records > 0, relays, clock, WARM_UP_LIMIT_S):
+        raise Unavailable(f"the first event did not come within {WARM_UP_LIMIT_S} s")
+    insert_backlog(candidate, place, range(1, 1 + events))
+    if not _await(lambda: reader.records > events, relays, clock, WARM_UP_LIMIT_S):
+        raise Unavailable(f"{reader.records} of {1 + events} events to warm up came within {WARM_UP_LIMIT_S} s")
 
 
 def _await(condition: Callable[[], bool], relays: Relays, clock: Clock, limit_s: float) -> bool:
@@ -127,18 +146,18 @@ def _write(candidate: Candidate, place: Place, tempo: Tempo) -> list[Written]:
     return written
 
 
-def _latency(rate_per_s: float, warm_up_s: float, written: list[Written], received: dict[int, float]) -> Latency:
+def _latency(trial: Trial, written: list[Written], received: dict[int, float]) -> Latency:
     begin_s, end_s = written[0].sent_s, max(one.committed_s for one in written)
-    counted = [(number, one) for number, one in events_of(written) if one.sent_s >= begin_s + warm_up_s]
+    counted = [(number, one) for number, one in events_of(written) if one.sent_s >= begin_s + trial.lead_in_s]
     arrived = [(received[number], one) for number, one in counted if number in received]
     if not arrived:
         raise Unavailable("none of the events came")
     after_commit = sorted(at - one.committed_s for at, one in arrived)
     after_send = sorted(at - one.sent_s for at, one in arrived)
     events = sum(one.rows for one in written)
-    in_time = sum(at <= end_s + BEHIND_AFTER_S for at in received.values())
+    in_time = sum(at <= end_s + BEHIND_AFTER_S for number, at in received.items() if number > trial.warm_up_events)
     return Latency(
-        asked_per_s=rate_per_s,
+        asked_per_s=trial.rate_per_s,
         written_per_s=events / (end_s - begin_s),
         rows=written[0].rows,
         p50_ms=_percentile(after_commit, 0.50) * 1000,

@@ -13,13 +13,13 @@ from bench.relay.place import Place
 BACKLOG_TRANSACTIONS = 10
 
 
-def insert_backlog(candidate: Candidate, place: Place, events: int) -> None:
-    """Events 0 to `events` - 1, committed in ten transactions."""
+def insert_backlog(candidate: Candidate, place: Place, numbers: range) -> None:
+    """Events of these consecutive numbers, committed in ten transactions."""
     statement = candidate.range_insert().encode()
-    step = -(-events // BACKLOG_TRANSACTIONS)
+    step = -(-len(numbers) // BACKLOG_TRANSACTIONS)
     with psycopg.connect(place.database_url, autocommit=True) as connection:
-        for first in range(0, events, step):
-            last = min(first + step, events) - 1
+        for first in numbers[::step]:
+            last = min(first + step, numbers.stop) - 1
             connection.execute(statement, {"first": first, "last": last, "topic": place.topic})
 
 

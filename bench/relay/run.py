@@ -13,7 +13,7 @@ from confluent_kafka import KafkaException
 from bench.relay.candidate import Candidate
 from bench.relay.candidates.ceiling import Ceiling
 from bench.relay.drain import Drain, measure_drain
-from bench.relay.latency import Latency, measure_latency
+from bench.relay.latency import Latency, Trial, measure_latency
 from bench.relay.results import Measured
 from bench.relay.servers import Servers
 from shared.clock import Clock
@@ -21,8 +21,9 @@ from shared.errors import ExitflowError
 
 FAILURES = (ExitflowError, psycopg.Error, KafkaException, OSError, subprocess.SubprocessError)
 Found = TypeVar("Found", Drain, Latency)
-WARM_UPS = 2
 LEAST_EVENTS = 1_000
+WARM_UP_SHARE = 0.2
+"""Of a backlog, carried before latency is measured."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,18 @@ class Plan:
     ----------
     events:
         Of a backlog; a slow candidate gets its share of them.
-    rate_per_s, latency_s, warm_up_s:
-        Of the latency measurements; what is sent in the warm-up is not counted.
+    rate_per_s, latency_s, lead_in_s:
+        Of the latency measurements; what is sent in the lead-in is not counted.
+    warm_ups:
+        How many backlogs are produced before anybody is measured.
     """
 
     events: int
     rounds: int = 1
     rate_per_s: float = 1_000
     latency_s: float = 8
-    warm_up_s: float = 4
+    lead_in_s: float = 2
+    warm_ups: int = 2
 
 
 class Run:
@@ -55,7 +59,7 @@ class Run:
 
     def warm_up(self) -> None:
         """Produce as much as a measurement will, so that nobody meets a broker whose code is not yet compiled."""
-        for _ in range(WARM_UPS):
+        for _ in range(self._plan.warm_ups):
             drain = measure_drain(Ceiling("warm-up"), self._servers, self._clock, self._plan.events, held=False)
             self._say(f"warm-up: {drain.steady_per_s:,.0f}/s")
 
@@ -70,17 +74,17 @@ class Run:
         held = self._attempt(into, "drain under an old transaction", lambda: self._drain(candidate, events, held=True))
         if held is not None:
             into.held.append(held)
-        self._measure_latencies(candidate, into, drain)
+        self._measure_latencies(candidate, into, events, drain)
 
-    def _measure_latencies(self, candidate: Candidate, into: Measured, drain: Drain | None) -> None:
+    def _measure_latencies(self, candidate: Candidate, into: Measured, events: int, drain: Drain | None) -> None:
         rate = self._plan.rate_per_s
-        steady = self._attempt(into, f"latency at {rate:,.0f}/s", lambda: self._latency(candidate, rate))
+        steady = self._attempt(into, f"latency at {rate:,.0f}/s", lambda: self._latency(candidate, events, rate))
         if steady is not None:
             into.steady_latency.append(steady)
         if drain is None:
             return
         half = drain.steady_per_s / 2
-        loaded = self._attempt(into, f"latency at {half:,.0f}/s", lambda: self._latency(candidate, half))
+        loaded = self._attempt(into, f"latency at {half:,.0f}/s", lambda: self._latency(candidate, events, half))
         if loaded is not None:
             into.half_latency.append(loaded)
 
@@ -98,10 +102,9 @@ class Run:
     def _drain(self, candidate: Candidate, events: int, *, held: bool) -> Drain:
         return measure_drain(candidate, self._servers, self._clock, events, held=held)
 
-    def _latency(self, candidate: Candidate, rate_per_s: float) -> Latency:
-        return measure_latency(
-            candidate, self._servers, self._clock, rate_per_s, self._plan.latency_s, self._plan.warm_up_s
-        )
+    def _latency(self, candidate: Candidate, events: int, rate_per_s: float) -> Latency:
+        trial = Trial(int(events * WARM_UP_SHARE), rate_per_s, self._plan.latency_s, self._plan.lead_in_s)
+        return measure_latency(candidate, self._servers, self._clock, trial)
 
 
 def in_order(candidates: Sequence[Candidate], turn: int) -> list[Candidate]:
