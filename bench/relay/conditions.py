@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Sequence
+from importlib.metadata import version
 
 import confluent_kafka
 import psutil
@@ -36,7 +37,7 @@ def conditions(arguments: Sequence[str], plan: Plan, servers: Servers) -> dict[s
         "Kafka": f"{KAFKA}, one broker; {' '.join(KAFKA_JVM)}",
         "Debezium": f"{DEBEZIUM} on Kafka Connect {KAFKA} standalone",
         "Java": _java_version(),
-        "Python": f"{platform.python_version()}, confluent-kafka {confluent_kafka.version()[0]}, "
+        "Python": f"{platform.python_version()}, confluent-kafka {version('confluent-kafka')}, "
         f"librdkafka {confluent_kafka.libversion()[0]}, psycopg {psycopg.__version__}",
         "other relays": ", ".join(
             re.findall(r"^((?:faststream|txoutbox|asyncpg)\S*==\S+)", REQUIREMENTS.read_text(), re.M)
