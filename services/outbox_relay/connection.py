@@ -18,6 +18,10 @@ _OPTIONS = {
     # The order in which shards are read is that of a nested loop; workers would mix it.
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
+    # A few statements over and over, with arrays as long as the shards held: what is planned once stays right.
+    "plan_cache_mode": "force_generic_plan",
+    # A shard's window is sorted by id; a backlog of some 50,000 events a shard without a temporary file.
+    "work_mem": "32MB",
     # A crash of the server loses a freeze only together with the checkpoints after it, which redelivers; leases
     # ask for more where they are written.
     "synchronous_commit": "off",

@@ -66,6 +66,8 @@ class WindowReader:
     def _open(self) -> tuple[Connection, RowStream]:
         if self._connection is None:
             self._connection = self._connect()
+            # A stream lasts as long as Kafka takes for its rows; the session gives it up when that is too long.
+            self._connection.execute("SET statement_timeout = 0")
             self._stream = RowStream(self._connection, statements.READ_WINDOWS, ROWS_PER_CHUNK)
         return self._connection, self._stream
 
