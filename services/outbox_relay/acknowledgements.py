@@ -29,17 +29,17 @@ class Run:
         How many of them are not acknowledged.
     first_age_s:
         How long ago, when it was read, the first of them was written.
-    sent_at:
-        When it was sent, on the monotonic clock, in seconds.
+    read_at:
+        When it was read, on the monotonic clock, in seconds.
     """
 
-    __slots__ = ("_on_failure", "events", "first_age_s", "left", "reaches", "sent_at")
+    __slots__ = ("_on_failure", "events", "first_age_s", "left", "reaches", "read_at")
 
-    def __init__(self, on_failure: OnFailure, reaches: Progress, first_age_s: float, sent_at: float) -> None:
+    def __init__(self, on_failure: OnFailure, reaches: Progress, first_age_s: float, read_at: float) -> None:
         self.reaches = reaches
         self.events = self.left = 0
         self.first_age_s = first_age_s
-        self.sent_at = sent_at
+        self.read_at = read_at
         self._on_failure = on_failure
 
     def consists_of(self, events: int, reaches: Progress) -> None:

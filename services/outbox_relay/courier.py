@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -33,8 +33,9 @@ class Courier:
     second to begin. With one record of a key in flight there is no order to lose; a retry may repeat a record.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, on_refused: Callable[[KafkaError], None]) -> None:
         self._settings = settings
+        self._on_refused = on_refused
         self._producer: Producer | None = None
         self._answers: list[KafkaError | None] = []
         self._awaited = 0
@@ -85,6 +86,8 @@ class Courier:
     def _answered(self, nth: int, error: KafkaError | None) -> None:
         self._answers[nth] = error
         self._awaited -= 1
+        if error is not None:
+            self._on_refused(error)
 
     def _open(self) -> Producer:
         if self._producer is None:

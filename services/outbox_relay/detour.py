@@ -15,7 +15,6 @@ from services.outbox_relay.publisher import DeliveryFailed
 from services.outbox_relay.records import AGE_S, ID, KEY, PAYLOAD, SHARD, TOPIC, Row, headers_of_row
 from services.outbox_relay.shard import HeldShard
 from services.outbox_relay.suspects import Refused, Suspects
-from shared.clock import Clock
 
 
 class Step(Enum):
@@ -45,14 +44,13 @@ class Detour:
     """Decides row by row for the shards that are of concern: almost always none is."""
 
     def __init__(
-        self, lot: ParkingLot, keys: ParkedKeys, courier: Courier, known: Precautions, clock: Clock, most_parked: int
+        self, lot: ParkingLot, keys: ParkedKeys, courier: Courier, known: Precautions, most_parked: int
     ) -> None:
         self._lot = lot
         self._keys = keys
         self._courier = courier
         self._suspects = known.suspects
         self._shut_topics = known.shut_topics
-        self._clock = clock
         self._most_parked = most_parked
         self._tried: tuple[HeldShard, Row] | None = None
         self._unrecorded = 0
@@ -91,7 +89,7 @@ class Detour:
         """
         self._courier.poll()
         self._forget_trial_of_left_shard()
-        rows, _ = shard.unsent[0]
+        rows = shard.unsent[0].rows
         if not rows:
             return Step.SEND
         if self._tried is not None and self._tried[0] is shard:
@@ -147,7 +145,7 @@ class Detour:
 
     def _leading(self, shard: HeldShard, verdict: _Verdict) -> int:
         """How many of the next rows have this verdict."""
-        rows, _ = shard.unsent[0]
+        rows = shard.unsent[0].rows
         return next((n for n, row in enumerate(rows) if self._verdict(row) is not verdict), len(rows))
 
     def _park_leading(self, shard: HeldShard, verdict: _Verdict) -> list[str]:
@@ -168,7 +166,7 @@ class Detour:
 
     def _divert(self, shard: HeldShard, reasons: list[str], *, refused: bool) -> None:
         shard.cut(len(reasons))
-        rows, reaches = shard.unsent[0]
+        rows, reaches, _ = shard.unsent[0]
         shard.detoured(ParkedRun(rows, reaches, reasons, refused=refused))
 
     def _try(self, shard: HeldShard, row: Row) -> Step:
@@ -188,7 +186,7 @@ class Detour:
         if error is None:
             self._shut_topics.open(row[TOPIC])
             shard.cut(1)
-            shard.detoured(_acknowledged(row, shard, self._clock.monotonic()))
+            shard.detoured(_acknowledged(row, shard))
             return Step.DETOURED
         fault = fault_of(error)
         if fault is Fault.ELSEWHERE:
@@ -205,8 +203,9 @@ def _key(row: Row) -> Key:
     return row[TOPIC], row[KEY]
 
 
-def _acknowledged(row: Row, shard: HeldShard, now_s: float) -> Run:
-    run = Run(_never, shard.unsent[0].reaches, row[AGE_S], now_s)
+def _acknowledged(row: Row, shard: HeldShard) -> Run:
+    batch = shard.unsent[0]
+    run = Run(_never, batch.reaches, row[AGE_S], batch.read_at)
     run.events = 1
     return run
 

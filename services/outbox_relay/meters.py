@@ -1,49 +1,71 @@
-"""What the relay tells Prometheus, a series per outbox."""
+"""What the relay tells Prometheus, a series per outbox; `docs/architecture/outbox-relay.md` says how to read them."""
 
 from __future__ import annotations
 
+from confluent_kafka import KafkaError
+
 from services.outbox_relay.acknowledgements import Run
+from shared.clock import Clock
 from shared.telemetry import counter, gauge, histogram
 
-PUBLISHED = counter("outbox_published", "Events that Kafka acknowledged", "outbox")
-FAILURES = counter("outbox_relay_failures", "Times the relay had to begin anew, by what failed", "outbox", "code")
-SHARDS_HELD = gauge("outbox_shards_held", "Shards this relay holds", "outbox")
-IN_FLIGHT = gauge("outbox_in_flight", "Events sent and not acknowledged yet", "outbox")
-BACKLOG = gauge("outbox_backlog", "Events of held shards not known to be published, counted up to a limit", "outbox")
-OLDEST_AGE_S = gauge("outbox_oldest_unpublished_age_seconds", "About how old the oldest of the backlog is", "outbox")
-LATENCY_S = histogram(
-    "outbox_publish_latency_seconds", "From write to Kafka's acknowledgement, of the first event of each run", "outbox"
+PUBLISHED = counter("outbox_published", "Events that Kafka acknowledged, with all before them in their shard", "outbox")
+PUBLISH_LATENCY_S = histogram(
+    "outbox_publish_latency_seconds",
+    "From the write of an event's row to Kafka's acknowledgement of it and all before it, the first of each run",
+    "outbox",
 )
+PRODUCE_ERRORS = counter("outbox_produce_errors", "Records that Kafka or its client refused", "outbox", "code")
+SESSIONS = counter("outbox_relay_sessions", "Times the relay began with an empty memory", "outbox")
+FAILURES = counter("outbox_relay_failures", "Times the relay had to begin anew, by what failed", "outbox", "code")
+IN_FLIGHT = gauge("outbox_in_flight_events", "Events sent and not acknowledged yet", "outbox")
+SHARDS_HELD = gauge("outbox_shards_held", "Shards that this relay holds", "outbox")
+LEASE_REMAINING_S = gauge(
+    "outbox_lease_remaining_seconds", "Until the leases of this relay run out; 0 if it holds none", "outbox"
+)
+
+_THROWN_AWAY = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 
 
 class Meters:
-    """The series of one outbox."""
+    """The series of one outbox that speak of this relay alone."""
 
-    def __init__(self, outbox: str) -> None:
+    def __init__(self, outbox: str, clock: Clock) -> None:
         self._outbox = outbox
+        self._clock = clock
+        self._leases_end_at = 0.0
         self._published = PUBLISHED.labels(outbox)
-        self._latency_s = LATENCY_S.labels(outbox)
+        self._latency_s = PUBLISH_LATENCY_S.labels(outbox)
+        self._sessions = SESSIONS.labels(outbox)
         self._shards_held = SHARDS_HELD.labels(outbox)
         self._in_flight = IN_FLIGHT.labels(outbox)
-        self._backlog = BACKLOG.labels(outbox)
-        self._oldest_age_s = OLDEST_AGE_S.labels(outbox)
+        LEASE_REMAINING_S.labels(outbox).set_function(self._lease_remaining_s)
+
+    def begins(self) -> None:
+        """A session begins."""
+        self._sessions.inc()
 
     def acknowledged(self, run: Run, now_s: float) -> None:
         """A run is published, seen at `now_s` on the monotonic clock."""
-        self._published.inc(run.events)
-        self._latency_s.observe(max(0.0, run.first_age_s) + now_s - run.sent_at)
+        if run.events:
+            self._published.inc(run.events)
+            self._latency_s.observe(max(0.0, run.first_age_s) + now_s - run.read_at)
 
-    def holds(self, shards: int, in_flight: int) -> None:
-        """What the relay has in hand."""
+    def refused(self, error: KafkaError) -> None:
+        """A record was refused. What the relay itself throws away was not."""
+        if error.code() not in _THROWN_AWAY:
+            PRODUCE_ERRORS.labels(self._outbox, error.name()).inc()
+
+    def holds(self, shards: int, in_flight: int, leases_end_at: float) -> None:
+        """What the relay has in hand; its leases end then on the monotonic clock."""
         self._shards_held.set(shards)
         self._in_flight.set(in_flight)
-
-    def waits(self, backlog: int, oldest_age_s: float) -> None:
-        """What is left to do."""
-        self._backlog.set(backlog)
-        self._oldest_age_s.set(oldest_age_s)
+        self._leases_end_at = leases_end_at if shards else 0.0
 
     def failed(self, code: str) -> None:
         """The relay lost its memory and begins anew."""
         FAILURES.labels(self._outbox, code).inc()
-        self.holds(0, 0)
+        self.holds(0, 0, 0)
+
+    def _lease_remaining_s(self) -> float:
+        """Asked for at each scrape, so that a relay that hangs is seen to lose its leases."""
+        return max(0.0, self._leases_end_at - self._clock.monotonic())

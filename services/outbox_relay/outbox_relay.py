@@ -65,7 +65,7 @@ class OutboxRelay:
         self._clock = clock
         self._relay_id = relay_id
         self._health = health
-        self._meters = Meters(source.name)
+        self._meters = Meters(source.name, clock)
         self._precautions = Precautions(Suspects(), ShutTopics(clock))
         self._failing_since: datetime | None = None
         self._began_at = clock.monotonic()
@@ -97,16 +97,16 @@ class OutboxRelay:
 
     def _run_session(self, stop: threading.Event) -> None:
         with closing(self._connect()) as connection:
-            publisher = Publisher(self._settings, self._clock)
+            publisher = Publisher(self._settings, self._clock, self._meters.refused)
             recorder = Recorder(connection)
             lot, keys, precautions = ParkingLot(connection, recorder), ParkedKeys(), self._precautions
-            trials, replays = Courier(self._settings), Courier(self._settings)
+            trials, replays = (Courier(self._settings, self._meters.refused) for _ in range(2))
             session = Session(
                 Leases(connection, self._clock, self._relay_id, self._settings.relay_lease_s),
-                WindowReader(self._connect, longest_batch(self._settings.relay_batch_size)),
+                WindowReader(self._connect, longest_batch(self._settings.relay_batch_size), self._clock),
                 recorder,
                 publisher,
-                Detour(lot, keys, trials, precautions, self._clock, self._settings.relay_batch_size),
+                Detour(lot, keys, trials, precautions, self._settings.relay_batch_size),
                 Replays(lot, keys, replays, precautions.shut_topics),
                 self._meters,
                 self._settings,

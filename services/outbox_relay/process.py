@@ -1,4 +1,4 @@
-"""The process ``relay``: for each outbox it was given a thread that publishes and one that looks after partitions."""
+"""The process ``relay``: for each outbox threads that publish, look after partitions, and measure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Protocol
 
 from services.outbox_relay.outbox_relay import OutboxRelay, OutboxSource
 from services.outbox_relay.retention import Retention
+from services.outbox_relay.survey import Survey
 from shared.clock import SystemClock
 from shared.health import Health
 from shared.ids import new_id
@@ -38,8 +39,9 @@ def main(settings: Settings) -> None:
     health = Health(*(source.condition for source in sources))
     relays = [OutboxRelay(source, settings, SystemClock(), new_id(), health) for source in sources]
     retentions = [Retention(source, settings) for source in sources]
+    surveys = [Survey(source, SystemClock()) for source in sources]
     with health_server("relay", settings, health):
-        run_all([*relays, *retentions], stop)
+        run_all([*relays, *retentions, *surveys], stop)
 
 
 def outboxes_of(settings: Settings) -> list[OutboxSource]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -75,8 +75,9 @@ class Publisher:
     second producer fills that time.
     """
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, on_refused: Callable[[KafkaError], None]) -> None:
         self._clock = clock
+        self._on_refused = on_refused
         self._failure: KafkaError | None = None
         self._refused_keys: set[Key] = set()
         self._refused_up_to = 0
@@ -110,8 +111,8 @@ class Publisher:
 
     def send(self, batch: Batch) -> Run:
         """Hand over the rows in order, as many as the producer's queue takes; the run says how many, maybe none."""
-        rows, reaches = batch
-        run = Run(self._on_failed_report, reaches, rows[0][AGE_S] if rows else 0.0, self._clock.monotonic())
+        rows, reaches, read_at = batch
+        run = Run(self._on_failed_report, reaches, rows[0][AGE_S] if rows else 0.0, read_at)
         sent = self._hand_over(rows, run) if rows else 0
         if sent:
             run.consists_of(sent, reaches if sent == len(rows) else reaches.up_to(rows[sent - 1][ID]))
@@ -202,6 +203,7 @@ class Publisher:
 
     def _on_failed_report(self, error: KafkaError, message: Message) -> None:
         self._names_what_failed = True
+        self._on_refused(error)
         key = message.key()
         if fault_of(error) is not Fault.ELSEWHERE and key is not None:
             self._refused_keys.add((str(message.topic()), key.decode() if isinstance(key, bytes) else key))
@@ -210,6 +212,7 @@ class Publisher:
     def _on_refusal(self, error: KafkaError, row: Row) -> None:
         """The producer itself refused a row."""
         self._names_what_failed = True
+        self._on_refused(error)
         if fault_of(error) is not Fault.ELSEWHERE:
             self._refused_keys.add((row[TOPIC], row[KEY]))
             self._refused_up_to = max(self._refused_up_to, row[ID])

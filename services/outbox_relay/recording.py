@@ -1,4 +1,4 @@
-"""Writing down how far shards are published, and measuring what is not."""
+"""Writing down how far shards are published."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from services.outbox_relay import statements
 from services.outbox_relay.connection import Connection
 from services.outbox_relay.leases import owned, report_lost
 from services.outbox_relay.shard import HeldShard
-
-COUNTED = 1000
 
 
 class Recorder:
@@ -43,15 +41,3 @@ class Recorder:
         report_lost(shards, rows)
         for shard, reached in zip(shards, progress, strict=True):
             shard.is_recorded(reached)
-
-    def measure(self, shards: Collection[HeldShard]) -> tuple[int, float]:
-        """Events not known to be published, counted up to `COUNTED` a shard, and the oldest's age in seconds."""
-        parameters = {
-            "shards": [s.shard for s in shards],
-            "snaps": [s.progress.snap for s in shards],
-            "positions": [s.progress.position for s in shards],
-            "limit": COUNTED,
-        }
-        row = self._connection.execute(statements.MEASURE, parameters).fetchone()
-        assert row is not None
-        return int(row[0]), float(row[1])

@@ -35,7 +35,6 @@ TEND_S = 0.25
 ANSWER_S = 0.001
 """How long to wait at most while a record is sent on its own."""
 
-MEASURE_S = 5
 DRAIN_S = 5
 
 
@@ -97,7 +96,6 @@ class Session:
         self._longest_wait_s = pace.relay_poll_max_ms / 1000
         self._poll = AdaptivePoll(pace.relay_poll_min_ms / 1000, self._longest_wait_s)
         self._tend = Timer(clock, TEND_S)
-        self._measure = Timer(clock, MEASURE_S)
         self._record = Timer(clock, RECORD_S)
         self._read_at = clock.monotonic()
 
@@ -111,6 +109,7 @@ class Session:
         DeliveryFailed, Fenced, psycopg.Error, KafkaException
             The session is over; the next one resumes from what is on record.
         """
+        self._meters.begins()
         try:
             self._leases.enlist()
             while not stop.is_set():
@@ -165,9 +164,7 @@ class Session:
         if self._leases.is_renewal_due():
             self._leases.renew()
             self._recorder.record([s for s in self._held() if s.progress != s.recorded])
-        self._meters.holds(len(self._leases.held), self._publisher.in_flight)
-        if self._measure.is_due():
-            self._meters.waits(*self._recorder.measure(self._held()))
+        self._meters.holds(len(self._leases.held), self._publisher.in_flight, self._leases.runs_out_at)
 
     def _leave_surplus(self, census: Census) -> None:
         staying = [s for s in self._held() if not s.leaving]
@@ -259,7 +256,7 @@ class Session:
         self._take_acknowledgements()
         self._let_go(self._held())
         self._leases.retire()
-        self._meters.holds(0, 0)
+        self._meters.holds(0, 0, 0)
 
 
 def _readiness_to_leave(shard: HeldShard) -> int:

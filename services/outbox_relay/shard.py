@@ -13,10 +13,11 @@ from services.outbox_relay.records import ID, Row
 
 
 class Batch(NamedTuple):
-    """Consecutive rows that were read, and where the shard is once they are published; no rows at a window's end."""
+    """Consecutive rows, where the shard is once they are published, and when they were read; none at a window's end."""
 
     rows: Sequence[Row]
     reaches: Progress
+    read_at: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -60,11 +61,11 @@ class HeldShard:
         """How far it is published."""
         return self.acknowledgements.progress
 
-    def read(self, rows: Sequence[Row], next_snap: str) -> None:
+    def read(self, rows: Sequence[Row], next_snap: str, read_at: float) -> None:
         """These are the next rows of the window that ends at `next_snap`; forgotten if the shard is to be left."""
         place = self.read_to.into_window(next_snap)
         assert rows[0][ID] > place.position, "the rows of a window are read in order of id"
-        self._read_up_to(Batch(rows, place.up_to(rows[-1][ID])))
+        self._read_up_to(Batch(rows, place.up_to(rows[-1][ID]), read_at))
 
     def read_out(self, next_snap: str) -> None:
         """There are no more rows in the window that ends at `next_snap`."""
@@ -82,17 +83,18 @@ class HeldShard:
 
     def sent(self, run: Run) -> None:
         """As many rows of the first batch as `run` has are on their way."""
-        rows, reaches = self.unsent.popleft()
-        if run.events < len(rows):
-            self.unsent.appendleft(Batch(rows[run.events :], reaches))
+        batch = self.unsent.popleft()
+        if run.events < len(batch.rows):
+            self.unsent.appendleft(batch._replace(rows=batch.rows[run.events :]))
         self.acknowledgements.expect(run)
 
     def cut(self, rows: int) -> None:
         """Make a batch of its own of the first rows of the next one."""
         batch = self.unsent[0]
         if rows < len(batch.rows):
-            self.unsent[0] = Batch(batch.rows[rows:], batch.reaches)
-            self.unsent.appendleft(Batch(batch.rows[:rows], batch.reaches.up_to(batch.rows[rows - 1][ID])))
+            self.unsent[0] = batch._replace(rows=batch.rows[rows:])
+            reaches = batch.reaches.up_to(batch.rows[rows - 1][ID])
+            self.unsent.appendleft(batch._replace(rows=batch.rows[:rows], reaches=reaches))
 
     def detoured(self, run: Run) -> None:
         """All rows of the next batch went another way, and count as `run`."""

@@ -104,17 +104,3 @@ UPDATE outbox_shard s SET snap = held.snap, next_snap = held.next_snap, pos = he
  WHERE s.shard = held.shard AND s.epoch = held.epoch
 RETURNING s.shard
 """
-
-MEASURE = """
--- outbox.measure: rows not known to be published, counted up to a limit, and about how old the oldest is
-SELECT coalesce(sum(waiting.counted), 0)::bigint,
-       coalesce(extract(epoch FROM clock_timestamp() - min(waiting.oldest)), 0)::float8
-  FROM unnest(%(shards)s::smallint[], %(snaps)s::text[]::pg_snapshot[], %(positions)s::bigint[])
-         AS held(shard, snap, pos)
- CROSS JOIN LATERAL (
-   SELECT count(*) AS counted, min(created_at) AS oldest FROM (
-     SELECT created_at FROM outbox_event
-      WHERE shard = held.shard AND id > held.pos
-        AND xid >= pg_snapshot_xmin(held.snap) AND NOT pg_visible_in_snapshot(xid, held.snap)
-      LIMIT %(limit)s) counted_rows) waiting
-"""

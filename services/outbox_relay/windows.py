@@ -10,6 +10,7 @@ from services.outbox_relay.connection import Connection
 from services.outbox_relay.records import SHARD, Row, batches_of
 from services.outbox_relay.row_stream import RowStream, array
 from services.outbox_relay.shard import HeldShard
+from shared.clock import Clock
 
 ROWS_PER_CHUNK = 250
 """So many that the cost of a chunk does not count, so few that they fit into memory however large they are."""
@@ -22,9 +23,10 @@ server reads by does not grow old."""
 class WindowReader:
     """Streams rows of the outbox to the shards they belong to, on a connection of its own."""
 
-    def __init__(self, connect: Callable[[], Connection], longest_batch: int) -> None:
+    def __init__(self, connect: Callable[[], Connection], longest_batch: int, clock: Clock) -> None:
         self._connect = connect
         self._longest_batch = longest_batch
+        self._clock = clock
         self._connection: Connection | None = None
         self._end = ""
         self._ahead: deque[HeldShard] = deque()
@@ -49,8 +51,9 @@ class WindowReader:
         """Give the next rows to their shards and count them; 0 if none came within `wait_s` seconds, or are left."""
         _, stream = self._open()
         rows = stream.take(wait_s)
+        read_at = self._clock.monotonic()
         for batch in batches_of(rows, self._longest_batch):
-            self._shard_of(batch).read(batch, self._end)
+            self._shard_of(batch).read(batch, self._end, read_at)
         self._rows_read += len(rows)
         if not stream.is_open:
             self._finish()

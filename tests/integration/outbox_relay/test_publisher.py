@@ -17,7 +17,7 @@ from tests.integration.outbox_relay.relays import stopped, wait_until
 
 @pytest.fixture
 def publisher(settings: Settings) -> Publisher:
-    return Publisher(settings, SystemClock())
+    return Publisher(settings, SystemClock(), on_refused=lambda _: None)
 
 
 def batch_of(topic: str, shard: int) -> Batch:

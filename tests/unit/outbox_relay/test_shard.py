@@ -40,8 +40,8 @@ def acknowledge(shard: HeldShard, *runs: Run) -> Progress:
 
 def test_a_window_is_published_only_when_all_of_it_is_read_sent_and_acknowledged() -> None:
     shard = held()
-    shard.read(rows(4, 5), END)
-    shard.read(rows(6), END)
+    shard.read(rows(4, 5), END, 0)
+    shard.read(rows(6), END, 0)
     first, second = send(shard), send(shard)
     shard.read_out(END)
     end = send(shard)
@@ -52,10 +52,10 @@ def test_a_window_is_published_only_when_all_of_it_is_read_sent_and_acknowledged
 
 def test_the_next_window_is_read_while_the_last_one_is_in_flight() -> None:
     shard = held()
-    shard.read(rows(7), END)
+    shard.read(rows(7), END, 0)
     shard.read_out(END)
     first, end = send(shard), send(shard)
-    shard.read(rows(5), LATER)
+    shard.read(rows(5), LATER, 0)
     second = send(shard)
     assert acknowledge(shard, second) == Progress(BEGINNING)
     assert acknowledge(shard, first, end) == Progress(END, LATER, 5)
@@ -71,7 +71,7 @@ def test_a_window_without_rows_is_passed_in_memory_alone() -> None:
 
 def test_a_window_without_rows_waits_for_the_one_before() -> None:
     shard = held()
-    shard.read(rows(4), END)
+    shard.read(rows(4), END, 0)
     shard.read_out(END)
     shard.read_out(LATER)
     assert shard.progress == Progress(BEGINNING)
@@ -81,7 +81,7 @@ def test_a_window_without_rows_waits_for_the_one_before() -> None:
 
 def test_what_is_acknowledged_and_what_ends_a_recorded_window_is_worth_recording() -> None:
     shard = held()
-    shard.read(rows(4), END)
+    shard.read(rows(4), END, 0)
     acknowledge(shard, send(shard))
     assert shard.is_worth_recording()
     shard.is_recorded(shard.progress)
@@ -93,18 +93,18 @@ def test_what_is_acknowledged_and_what_ends_a_recorded_window_is_worth_recording
 
 def test_what_the_producer_did_not_take_stays_to_be_sent() -> None:
     shard = held()
-    shard.read(rows(4, 5, 6), END)
+    shard.read(rows(4, 5, 6), END, 0)
     assert send(shard, 1).reaches == Progress(BEGINNING, END, 4)
     assert [batch.rows for batch in shard.unsent] == [rows(5, 6)]
 
 
 def test_a_shard_that_is_left_is_published_as_far_as_it_was_sent() -> None:
     shard = held()
-    shard.read(rows(4), END)
-    shard.read(rows(5), END)
+    shard.read(rows(4), END, 0)
+    shard.read(rows(5), END, 0)
     run = send(shard)
     shard.leave()
-    shard.read(rows(6), END)
+    shard.read(rows(6), END, 0)
     shard.read_out(END)
     assert not shard.unsent
     assert not shard.may_go()
@@ -114,7 +114,7 @@ def test_a_shard_that_is_left_is_published_as_far_as_it_was_sent() -> None:
 
 def test_a_shard_taken_over_goes_on_where_its_window_stood() -> None:
     shard = HeldShard(3, 2, Progress(BEGINNING, END, 17))
-    shard.read(rows(18), LATER)
+    shard.read(rows(18), LATER, 0)
     assert shard.read_to == Progress(BEGINNING, END, 18)
     shard.read_out(LATER)
     assert shard.read_to == Progress(END)
