@@ -136,7 +136,7 @@ def test_progress_from_another_server_is_refused(connection: Connection, databas
         admin.execute(
             "UPDATE exit_qualification.outbox_shard SET snap = '900000000:900000000:'::pg_snapshot WHERE shard = 5"
         )
-    with pytest.raises(ConfigurationError, match=r"shards \[5\].*exitflow outbox rebase"):
+    with pytest.raises(ConfigurationError, match="beyond this server's.*exitflow outbox rebase"):
         leases_of_another_relay(connection)
 
 

@@ -46,19 +46,26 @@ class Rig:
         """An instant of an earlier day."""
         return one(self.relay, f"SELECT clock_timestamp() - interval '{days} days'")  # type: ignore[no-any-return]  # an instant
 
+    def now(self) -> datetime:
+        """The database's clock; asked on a connection that no other thread of a test uses."""
+        return one(self.writer, "SELECT clock_timestamp()")  # type: ignore[no-any-return]  # an instant
+
     def partition_of(self, at: datetime) -> str:
         """Make the partition of that instant's day, as it was made when the day was to come; its name."""
         day = at.date()
-        bounds = (str(day), str(day + timedelta(days=1)))
         name = f"outbox_event_{day:%Y%m%d}"
+        self.partition_between(name, day, day + timedelta(days=1))
+        return name
+
+    def partition_between(self, name: str, from_at: date, until_at: date) -> None:
+        """Make a partition for any time."""
         self.migrator.execute(
             f"CREATE TABLE {name} (LIKE outbox_event INCLUDING DEFAULTS INCLUDING CONSTRAINTS,"
-            f" CHECK (created_at >= '{bounds[0]}' AND created_at < '{bounds[1]}'))"
+            f" CHECK (created_at >= '{from_at}' AND created_at < '{until_at}'))"
         )
         self.migrator.execute(
-            f"ALTER TABLE outbox_event ATTACH PARTITION {name} FOR VALUES FROM ('{bounds[0]}') TO ('{bounds[1]}')"
+            f"ALTER TABLE outbox_event ATTACH PARTITION {name} FOR VALUES FROM ('{from_at}') TO ('{until_at}')"
         )
-        return name
 
     def write(self, at: datetime | None = None, shard: int = 0) -> None:
         """An event of that date, now by default, committed unless a transaction is open."""
