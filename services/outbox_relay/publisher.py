@@ -146,8 +146,6 @@ class Publisher:
             self._poll_each(wait_s / PRODUCERS)
         if self._failure is not None:
             raise _delivery_failed(self._failure)
-        if self.in_flight < before:
-            self._answered_at = self._clock.monotonic()
 
     def _poll_each(self, wait_s: float) -> None:
         for producer in self._producers:
@@ -175,6 +173,10 @@ class Publisher:
             producer.flush(limit_s)
         except KafkaException as error:
             self._on_failure(error.args[0])
+
+    def answered(self) -> None:
+        """Kafka acknowledged events. What is in flight shrinks too while the client's own complaints are taken."""
+        self._answered_at = self._clock.monotonic()
 
     def silent_since(self) -> datetime | None:
         """Since when Kafka does not answer; None while it does."""

@@ -227,6 +227,8 @@ class Session:
         passed += self._detour.record(self._held())
         for run in passed:
             self._meters.acknowledged(run, now_s)
+        if any(run.events for run in passed):
+            self._publisher.answered()
         if passed and self._publisher.in_flight:
             failpoint(Failpoint.RELAY_MID_BATCH)
 
