@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-compose test test-compose test-fast bench-relay lint contracts sql lock clean
+.PHONY: help install demo demo-compose test test-compose chaos-relay test-fast bench-relay lint contracts sql lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -32,6 +32,10 @@ test-compose: ## the containers: rights, demo, restarts, copies, kills; in a pro
 	@bash -c '. deploy/compose/engine'
 	@$(MAKE) --no-print-directory install
 	@TEST_COMPOSE=1 $(BIN)/python -m pytest tests/compose
+
+chaos-relay: install ## relays and their servers killed and stopped for minutes; DURATION_S, SEED, OUTAGE_S, MAX_IN_FLIGHT
+	@CHAOS_RELAY=1 CHAOS_DURATION_S=$(DURATION_S) CHAOS_SEED=$(SEED) CHAOS_OUTAGE_S=$(OUTAGE_S) \
+	  CHAOS_MAX_IN_FLIGHT=$(MAX_IN_FLIGHT) $(BIN)/python -m pytest tests/chaos/outbox_relay
 
 test-fast: install ## only what needs no server
 	@$(BIN)/python -m pytest tests/unit
