@@ -29,8 +29,10 @@ EVENT_ID, SEQUENCE, FIRST_HEADER, OTHER_HEADERS = 5, 6, 7, 12
 _HEADERS = ("ce_type", "ce_source", "ce_subject", "ce_time", "traceparent")
 
 EVENTS_AT_ONCE = 200
-EVENTS_OF_KEY = 50
-"""So few that they fit into memory however large they are."""
+"""Decided events taken up together: so few that they fit into memory however large they are."""
+
+EVENTS_OF_KEY = 5
+"""Of these per key, so that many keys go side by side."""
 
 
 class ParkedRun(Run):
