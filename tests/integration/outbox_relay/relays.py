@@ -105,6 +105,7 @@ def _environment(settings: Settings, failpoints: str) -> dict[str, str]:
         "EXITFLOW_RELAY_LEASE_S": str(settings.relay_lease_s),
         "EXITFLOW_RELAY_BATCH_SIZE": str(settings.relay_batch_size),
         "EXITFLOW_RELAY_MAINTENANCE_S": str(settings.relay_maintenance_s),
+        **({} if settings.http_port is None else {"EXITFLOW_HTTP_PORT": str(settings.http_port)}),
     }
 
 
