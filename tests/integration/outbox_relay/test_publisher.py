@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+from pathlib import Path
+
 import pytest
+from confluent_kafka import Producer
 
 from deploy.local.broker import Broker
+from services.outbox_relay import publisher as publishing
 from services.outbox_relay.progress import Progress
 from services.outbox_relay.publisher import Publisher
 from services.outbox_relay.shard import Batch
@@ -12,7 +17,9 @@ from shared.clock import SystemClock
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.ids import new_id
 from shared.settings import Settings
-from tests.integration.outbox_relay.relays import stopped, wait_until
+from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
+from tests.integration.outbox_relay.relays import running_relay, stopped, wait_until
+from tests.integration.outbox_relay.written import Writer
 
 
 @pytest.fixture
@@ -26,13 +33,19 @@ def batch_of(topic: str, shard: int) -> Batch:
     return Batch([row], Progress("1:1:").into_window("2:2:").up_to(1))
 
 
+def in_flight_after_a_look(publisher: Publisher) -> int:
+    """Events without a report once those that are there were taken."""
+    publisher.poll(0.05)
+    return publisher.in_flight
+
+
 def test_giving_up_what_kafka_does_not_answer_for_is_no_error(
     publisher: Publisher, topics: TopicNames, kafka: Broker
 ) -> None:
     topic = topics.on_cluster(EXIT_INTENTS)
     for shard in (0, 1):
         publisher.send(batch_of(topic, shard))
-    wait_until(lambda: publisher.poll(0.05) is None and publisher.in_flight == 0)
+    wait_until(lambda: in_flight_after_a_look(publisher) == 0)
     assert kafka.pid is not None
     with stopped(kafka.pid):
         for shard in (0, 1):
@@ -40,3 +53,37 @@ def test_giving_up_what_kafka_does_not_answer_for_is_no_error(
         publisher.drain(limit_s=0.3)
         for _ in range(10):
             publisher.throw_away()
+
+
+OUT_OF_ORDER_SEQUENCE_NUMBER = 45
+
+
+def test_after_a_fatal_error_of_the_client_the_relay_begins_anew(
+    writer: Writer, exit_relay: Settings, log: KafkaLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Producer] = []
+
+    class Noted(Producer):
+        def __init__(self, *arguments: object, **more: object) -> None:
+            super().__init__(*arguments, **more)
+            made.append(self)
+
+    monkeypatch.setattr(publishing, "Producer", Noted)
+    with running_relay(exit_relay) as relay:
+        writer.write(*[f"key-{n}" for n in range(100)])
+        log.wait_for(100)
+        strike(made[0])
+        wait_until(lambda: "relay exit" in relay.health.problems())
+        writer.write(*[f"key-{n}" for n in range(100)])
+        log.wait_for(200)
+        wait_until(lambda: relay.health.is_ready() and writer.unpublished() == 0)
+    assert_published_in_order(log.to_the_end(), writer.committed())
+
+
+def strike(producer: Producer) -> None:
+    """Make librdkafka end this producer as it does when the broker disowns it (``rd_kafka_test_fatal_error``)."""
+    loaded = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "librdkafka" in line}
+    library = ctypes.CDLL(loaded.pop())
+    # The handle of librdkafka is the first thing in the object after Python's own.
+    handle = ctypes.c_void_p.from_address(id(producer) + object.__basicsize__)
+    library.rd_kafka_test_fatal_error(handle, OUT_OF_ORDER_SEQUENCE_NUMBER, b"disowned")

@@ -77,6 +77,38 @@ def test_sigterm_hands_over_at_once(writer: Writer, exit_relay: Settings, log: K
     assert len(records) == 2
 
 
+def test_sigterm_under_load_hands_over_at_once_and_repeats_nothing(
+    writer: Writer, exit_relay: Settings, log: KafkaLog
+) -> None:
+    unhurried = exit_relay.model_copy(update={"relay_lease_s": 60.0})
+    with relay_process(unhurried) as first, relay_process(unhurried):
+        wait_until(lambda: sorted(writer.owners().values()) == [32, 32])
+        writing = threading.Thread(
+            target=writer.write_concurrently, kwargs={"seed": 3, "writers": 4, "transactions": 150, "keys": 40}
+        )
+        writing.start()
+        log.wait_for(100)
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(15) == 0
+        wait_until(lambda: list(writer.owners().values()) == [64], limit_s=10)
+        writing.join()
+        records = log.wait_for(len(writer.committed()))
+        wait_until(lambda: writer.unpublished() == 0)
+    records = log.to_the_end()
+    assert_published_in_order(records, writer.committed())
+    assert len(records) == len(writer.committed()), "what was acknowledged is on record"
+
+
+def test_a_relay_that_is_continued_and_told_to_end_at_once_hears_it(writer: Writer, exit_relay: Settings) -> None:
+    with relay_process(exit_relay) as process:
+        wait_until(lambda: None not in writer.owners())
+        process.send_signal(signal.SIGSTOP)
+        process.send_signal(signal.SIGCONT)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+    assert writer.owners() == {None: 64}
+
+
 def test_a_killed_relay_is_replaced_within_its_lease_and_a_second(
     writer: Writer, exit_relay: Settings, log: KafkaLog
 ) -> None:
@@ -136,7 +168,7 @@ def test_progress_from_another_server_is_refused(connection: Connection, databas
         admin.execute(
             "UPDATE exit_qualification.outbox_shard SET snap = '900000000:900000000:'::pg_snapshot WHERE shard = 5"
         )
-    with pytest.raises(ConfigurationError, match="beyond this server's.*exitflow outbox rebase"):
+    with pytest.raises(ConfigurationError, match=r"beyond this server's.*exitflow outbox rebase"):
         leases_of_another_relay(connection)
 
 
