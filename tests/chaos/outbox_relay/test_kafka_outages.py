@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka.admin import AdminClient
 
 from deploy.local.broker import Broker
 from deploy.local.kafka import ApacheKafka
@@ -27,7 +26,7 @@ from tests.conftest import wanted_kafka
 from tests.integration.outbox_relay.kafka_log import KafkaLog, open_log
 from tests.integration.outbox_relay.relays import ThreadRelay, running_relay, wait_until
 from tests.integration.outbox_relay.written import Writer
-from tests.support.servers import running_kafka
+from tests.support.servers import delete_topics, running_kafka
 
 pytestmark = pytest.mark.apache
 
@@ -84,6 +83,7 @@ def test_while_kafka_is_down_writers_go_on_and_afterwards_the_backlog_drains_in_
     assert verdict.is_sound, str(verdict)
 
 
+@pytest.mark.chaos
 def test_a_topic_that_is_deleted_and_made_again_gets_everything_from_there_on(
     writer: Writer, narrow: Settings, topics: TopicNames, log: KafkaLog, kafka: Broker
 ) -> None:
@@ -93,7 +93,7 @@ def test_a_topic_that_is_deleted_and_made_again_gets_everything_from_there_on(
         log.wait_for(20)
         wait_until(lambda: writer.unpublished() == 0)
         gone_with_it = writer.committed()
-        AdminClient({"bootstrap.servers": kafka.bootstrap_servers}).delete_topics([topic])[topic].result(15)
+        delete_topics(kafka.bootstrap_servers, topic)
         writer.write(*[f"key-{n}" for n in range(20)])
         wait_until(lambda: complaint(relay) != "", RECOVERY_LIMIT_S)
         wait_until(lambda: create_topics(narrow, [topic]) == [topic])

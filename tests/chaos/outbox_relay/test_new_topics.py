@@ -57,17 +57,18 @@ def test_on_topics_that_were_just_made_nothing_is_lost(
 
 
 def found_on_a_new_topic(settings: Settings, number: int) -> str:
-    """Make a topic and write to it at once, with a relay at work; what the checker finds, empty if nothing."""
+    """Write to a topic just before and after it is made, with a relay at work; what the checker finds, or nothing."""
     names = TopicNames(f"{settings.kafka_topic_prefix}{number}.")
     topic = names.on_cluster(EXIT_INTENTS)
     own = settings.model_copy(update={"topic_partitions": PARTITIONS})
-    with open_writer(settings, names) as writer, open_log(own, topic) as log:
+    with open_writer(settings, names) as writer:
         before = writer.committed()
+        writer.write(f"{number}-0")
         create_topics(own, [topic])
-        for start in range(0, EVENTS, 500):
-            writer.write(*[f"{number}-{n % 200}" for n in range(start, start + 500)])
+        writer.write(*[f"{number}-{n % 200}" for n in range(1, EVENTS)])
+        written = {event: row for event, row in writer.committed().items() if event not in before}
+    with open_log(own, topic) as log:
         with suppress(AssertionError):  # the verdict says what is missing
             log.wait_for(EVENTS, DRAIN_LIMIT_S)
-        written = {event: row for event, row in writer.committed().items() if event not in before}
         verdict = judge(log.to_the_end(), written, most_duplicates=BATCH)
     return "" if verdict.is_sound else str(verdict)
