@@ -288,3 +288,20 @@ def test_profit_and_loss_adds_up_closed_trades_by_day_and_symbol(client: TestCli
 def test_the_metrics_count_opened_trades(client: TestClient) -> None:
     opened(client)
     assert re.search(r"^trades_opened_total [1-9]", client.get("/metrics").text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", True),
+        ("00-00000000000000000000000000000000-00f067aa0ba902b7-01", False),
+        ("of my own making", False),
+    ],
+)
+def test_an_event_belongs_to_the_trace_of_the_request_that_caused_it(
+    client: TestClient, trade_engine: Engine, given: str, kept: bool
+) -> None:
+    assert client.post("/trades", json=BODY, headers={"traceparent": given}).status_code == 201
+    (event,) = rows(trade_engine, "SELECT headers ->> 'traceparent' AS trace FROM outbox_event")
+    assert (event["trace"] == given) == kept
+    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", event["trace"])

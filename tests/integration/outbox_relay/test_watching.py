@@ -1,0 +1,163 @@
+"""What the relay's process tells those who watch it, asked from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import Popen
+
+import httpx
+import psycopg
+from prometheus_client.parser import text_string_to_metric_families
+from psycopg import sql
+
+from deploy.local.broker import Broker
+from deploy.local.ports import free_port
+from shared.settings import Settings
+from tests.integration.outbox_relay.kafka_log import KafkaLog
+from tests.integration.outbox_relay.relays import relay_process, stopped, wait_until
+from tests.integration.outbox_relay.written import Writer
+from tests.support.servers import Database
+
+
+@dataclass
+class Watched:
+    """A relay process and where it answers."""
+
+    process: Popen[bytes]
+    port: int
+
+    def get(self, path: str) -> httpx.Response | None:
+        """Its answer; None while nobody answers."""
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.port}{path}", trust_env=False, timeout=5)
+        except httpx.TransportError:
+            return None
+
+    def is_ready(self) -> bool:
+        """Whether it says that it is ready."""
+        answer = self.get("/readyz")
+        return answer is not None and answer.status_code == 200
+
+    def is_alive(self) -> bool:
+        """Whether it answers."""
+        answer = self.get("/healthz")
+        return answer is not None and answer.status_code == 200
+
+    def why_not_ready(self) -> str:
+        """What it says of the exit outbox while it is not ready."""
+        answer = self.get("/readyz")
+        if answer is None or answer.status_code != 503:
+            return ""
+        return str(answer.json()["checks"].get("relay exit", ""))
+
+    def series(self) -> dict[str, float]:
+        """Its metrics of the exit outbox: name, with other labels than the outbox behind it, → value."""
+        answer = self.get("/metrics")
+        assert answer is not None
+        return {
+            "/".join(
+                [sample.name, *(value for name, value in sorted(sample.labels.items()) if name != "outbox")]
+            ): sample.value
+            for family in text_string_to_metric_families(answer.text)
+            for sample in family.samples
+            if sample.labels.get("outbox") == "exit"
+        }
+
+
+@contextmanager
+def watched_relay(settings: Settings, directory: Path) -> Iterator[Watched]:
+    """While inside, a relay process with a port."""
+    port = free_port(str(directory))
+    with relay_process(settings.model_copy(update={"http_port": port})) as process:
+        relay = Watched(process, port)
+        wait_until(relay.is_ready)
+        yield relay
+
+
+@contextmanager
+def unreachable(database: Database) -> Iterator[None]:
+    """While inside, nobody is connected to the database, and nobody can connect."""
+    server, _, name = database.admin_url.rpartition("/")
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
+        allow = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+        admin.execute(allow.format(sql.Identifier(name), sql.SQL("false")))
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+        try:
+            yield
+        finally:
+            admin.execute(allow.format(sql.Identifier(name), sql.SQL("true")))
+
+
+def test_the_process_says_when_it_is_ready_and_why_it_is_not(
+    writer: Writer, exit_relay: Settings, log: KafkaLog, kafka: Broker, database: Database, tmp_path: Path
+) -> None:
+    with watched_relay(exit_relay, tmp_path) as relay:
+        assert kafka.pid is not None
+        with stopped(kafka.pid):
+            wait_until(lambda: "Kafka does not answer since" in relay.why_not_ready())
+            assert relay.is_alive()
+        wait_until(relay.is_ready)
+        with unreachable(database):
+            wait_until(lambda: "the database does not answer" in relay.why_not_ready())
+            assert relay.is_alive()
+        wait_until(relay.is_ready)
+        writer.write("afterwards")
+        log.wait_for(1)
+
+
+def test_metrics_have_the_true_values(writer: Writer, exit_relay: Settings, log: KafkaLog, tmp_path: Path) -> None:
+    with watched_relay(exit_relay, tmp_path) as relay:
+        for _ in range(7):
+            writer.write(*[f"key-{n}" for n in range(61)])
+        log.wait_for(427)
+        wait_until(lambda: writer.unpublished() == 0)
+        before = relay.series()["outbox_survey_timestamp_seconds"]
+        wait_until(lambda: relay.series()["outbox_survey_timestamp_seconds"] > before)
+        found = relay.series()
+    assert found["outbox_published_total"] == 427
+    # One observation a run of consecutive events.
+    runs = found["outbox_publish_latency_seconds_count"]
+    assert 1 <= runs <= 427
+    assert found["outbox_publish_latency_seconds_bucket/+Inf"] == runs
+    assert 0 < found["outbox_publish_latency_seconds_sum"] < 60 * runs
+    assert found["outbox_relay_sessions_total"] == 1
+    assert found["outbox_shards_held"] == 64
+    assert 0 < found["outbox_lease_remaining_seconds"] <= exit_relay.relay_lease_s
+    for nothing in (
+        "shards_unheld",
+        "backlog_events",
+        "in_flight_events",
+        "parked_events",
+        "shards_paused",
+        "backlog_capped_shards",
+    ):
+        assert found[f"outbox_{nothing}"] == 0
+    assert not [name for name in found if name.startswith(("outbox_relay_failures", "outbox_produce_errors"))]
+
+
+TAKE_AWAY = """
+UPDATE exit_qualification.outbox_shard
+   SET paused = shard < 32, lease_until = CASE WHEN shard = 63 THEN 'infinity' ELSE lease_until END
+"""
+OUT_OF_REACH = "SELECT count(*) FROM exit_qualification.outbox_event WHERE shard < 32 OR shard = 63"
+
+
+def test_the_backlog_counts_what_this_relay_may_not_publish(
+    writer: Writer, exit_relay: Settings, tmp_path: Path, database: Database
+) -> None:
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        admin.execute(TAKE_AWAY)
+        writer.write(*[f"key-{n}" for n in range(200)])
+        row = admin.execute(OUT_OF_REACH).fetchone()
+    assert row is not None
+    assert 0 < row[0] < 200
+    with watched_relay(exit_relay, tmp_path) as relay:
+        wait_until(lambda: relay.series().get("outbox_backlog_events") == row[0])
+        found = relay.series()
+    assert found["outbox_published_total"] == 200 - row[0]
+    assert found["outbox_shards_paused"] == 32
+    assert found["outbox_shards_held"] == 31
+    assert 0 < found["outbox_oldest_unpublished_age_seconds"] < 60

@@ -1,0 +1,48 @@
+"""What is told of a relay, and what is not."""
+
+from __future__ import annotations
+
+import pytest
+from confluent_kafka import KafkaError
+
+from services.outbox_relay.acknowledgements import Run
+from services.outbox_relay.meters import Meters
+from services.outbox_relay.progress import Progress
+from shared.telemetry import REGISTRY
+from tests.unit.outbox_relay.clock import StandingClock
+
+OUTBOX = "told"
+
+
+def told(name: str, **labels: str) -> float | None:
+    """A series of this outbox."""
+    return REGISTRY.get_sample_value(name, {"outbox": OUTBOX, **labels})
+
+
+def test_refusals_are_counted_by_code_and_what_the_relay_throws_away_is_none() -> None:
+    meters = Meters(OUTBOX, StandingClock())
+    for code in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.MSG_SIZE_TOO_LARGE, KafkaError._PURGE_INFLIGHT):
+        meters.refused(KafkaError(code))
+    assert told("outbox_produce_errors_total", code="MSG_SIZE_TOO_LARGE") == 2
+    assert told("outbox_produce_errors_total", code="_PURGE_INFLIGHT") is None
+
+
+def test_the_time_that_is_left_of_the_leases_falls_though_nobody_says_so() -> None:
+    clock = StandingClock()
+    meters = Meters(OUTBOX, clock)
+    meters.holds(64, 0, clock.monotonic() + 10)
+    clock.elapsed_s += 4
+    assert told("outbox_lease_remaining_seconds") == 6
+    clock.elapsed_s += 7
+    assert told("outbox_lease_remaining_seconds") == 0
+
+
+def test_latency_counts_from_the_write_of_the_row() -> None:
+    meters = Meters(OUTBOX, StandingClock())
+    run = Run(lambda *_: None, Progress("1:1:"), first_age_s=0.2, read_at=100.0)
+    run.consists_of(3, run.reaches)
+    meters.acknowledged(run, now_s=100.5)
+    meters.acknowledged(Run(lambda *_: None, Progress("2:2:"), first_age_s=0, read_at=0), now_s=100.5)
+    assert told("outbox_publish_latency_seconds_count") == 1
+    assert told("outbox_publish_latency_seconds_sum") == pytest.approx(0.7)
+    assert told("outbox_published_total") == 3
