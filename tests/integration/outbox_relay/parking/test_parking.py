@@ -131,6 +131,25 @@ def test_a_discarded_event_leaves_a_record_with_its_sequence_and_the_rest_follow
     assert operator.discarded() == [refused.event_id]
 
 
+class Verbose(Happened):
+    """An event whose headers make it too large for the producer itself."""
+
+    @property
+    def subject(self) -> str:
+        return "x" * 1_000_000
+
+
+def test_an_event_that_the_producer_itself_refuses_parks_too(
+    writer: Writer, narrow: Settings, log: KafkaLog, operator: Operator
+) -> None:
+    with running_relay(narrow):
+        writer.tell(Happened(name="verbose"), Verbose(name="verbose"), Happened(name="verbose"), Happened(name="other"))
+        wait_until(lambda: operator.parked_of("verbose") == [2, 3])
+        records = log.wait_for(2)
+    assert operator.parked()[0].reason.startswith("MSG_SIZE_TOO_LARGE: ")
+    assert sequences_by_key(records) == {"verbose": [1], "other": [1]}
+
+
 def test_many_keys_with_refused_events_all_park_and_all_replay(
     writer: Writer, narrow: Settings, log: KafkaLog, topic: str, operator: Operator
 ) -> None:

@@ -184,9 +184,7 @@ class Relay:
         self._world = world
         database, kafka = cast(ParkingLot, world.database), world.kafka
         keys = ParkedKeys()
-        self.detour = Detour(
-            database, keys, cast(Courier, FakeCourier(kafka)), world.precautions, most_parked=7
-        )
+        self.detour = Detour(database, keys, cast(Courier, FakeCourier(kafka)), world.precautions, most_parked=7)
         self.replays = Replays(database, keys, cast(Courier, FakeCourier(kafka)), world.precautions.shut_topics)
         self.held = {
             number: HeldShard(number, 1, Progress(SNAP, NEXT_SNAP, position))
