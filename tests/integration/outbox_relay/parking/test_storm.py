@@ -1,0 +1,80 @@
+"""Two relays that are killed again and again, poison on many keys, an operator who decides this and that."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from shared.contracts.topics import EXIT_INTENTS, TopicNames
+from shared.kafka import create_topics
+from shared.settings import Settings
+from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
+from tests.integration.outbox_relay.parking.made_topics import make_topic
+from tests.integration.outbox_relay.parking.operator import Operator
+from tests.integration.outbox_relay.relays import relay_process, running_relay, wait_until
+from tests.integration.outbox_relay.test_failures import limit_record_bytes
+from tests.integration.outbox_relay.written import Happened, Writer
+from tests.support.servers import delete_topics
+
+pytestmark = pytest.mark.apache
+
+LIMIT_BYTES = 20_000
+KEYS = [f"key-{n}" for n in range(25)]
+ROUNDS = 3
+
+
+@pytest.fixture
+def topics(settings: Settings) -> Iterator[TopicNames]:
+    """The environment's topics; the one that the writer's events go to takes small batches only."""
+    names = TopicNames(settings.kafka_topic_prefix)
+    make_topic(settings, names.on_cluster(EXIT_INTENTS), {"max.message.bytes": str(LIMIT_BYTES)})
+    create_topics(settings, names.all_on_cluster())
+    yield names
+    delete_topics(settings.kafka_bootstrap_servers, settings.kafka_topic_prefix)
+
+
+def write_some(writer: Writer, dice: random.Random) -> None:
+    """Transactions over all keys, one in ten of which holds an event that is too large."""
+    for _ in range(40):
+        writer.write(*dice.sample(KEYS, 8))
+        if dice.random() < 0.1:
+            writer.tell(Happened(name=dice.choice(KEYS), note=os.urandom(2 * LIMIT_BYTES).hex()))
+
+
+def decide_some(operator: Operator, topic: str, dice: random.Random) -> None:
+    """A replay of some keys, a Discarded event in place of some events."""
+    for event in operator.parked():
+        if event.reason.startswith("after "):
+            continue
+        if dice.random() < 0.5:
+            operator.discard(event.event_id)
+        elif dice.random() < 0.5:
+            operator.replay(topic, event.key)
+
+
+def is_carried_out(operator: Operator) -> bool:
+    """True once the first event of each key that waits is one that nobody has decided."""
+    firsts = {event.key: event for event in reversed(operator.parked())}
+    return all(event.request is None for event in firsts.values())
+
+
+def test_order_holds_in_a_storm(
+    writer: Writer, narrow: Settings, log: KafkaLog, topic: str, operator: Operator
+) -> None:
+    dice = random.Random(20260113)
+    for _ in range(ROUNDS):
+        write_some(writer, dice)
+        with relay_process(narrow), relay_process(narrow):
+            wait_until(lambda: any(not event.reason.startswith("after ") for event in operator.parked()))
+            write_some(writer, dice)
+            decide_some(operator, topic, dice)
+            wait_until(lambda: is_carried_out(operator))
+    limit_record_bytes(narrow, topic, 1_000_000)
+    with running_relay(narrow):
+        wait_until(lambda: writer.unpublished() == 0, limit_s=60)
+        operator.replay_until_gone(topic)
+        records = log.wait_for(len(writer.committed()), limit_s=60)
+    assert_published_in_order(records, writer.committed())
