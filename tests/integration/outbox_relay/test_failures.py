@@ -45,7 +45,8 @@ def test_a_relay_killed_anywhere_loses_nothing(
     point: Failpoint, writer: Writer, narrow: Settings, log: KafkaLog
 ) -> None:
     events = write_backlog(writer)
-    with relay_process(narrow, failpoints=f"{point.value}=kill") as process:
+    short_lived = narrow.model_copy(update={"relay_lease_s": 1.0})
+    with relay_process(short_lived, failpoints=f"{point.value}=kill") as process:
         assert process.wait(60) == -signal.SIGKILL
     with running_relay(narrow):
         records = log.wait_for(events)
