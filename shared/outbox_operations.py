@@ -24,9 +24,16 @@ SELECT s.shard, CASE WHEN s.lease_until > clock_timestamp() THEN s.owner END AS 
   FROM outbox_shard s
  CROSS JOIN LATERAL (
    SELECT count(*) AS backlog, extract(epoch FROM clock_timestamp() - min(created_at))::float8 AS oldest_age_s FROM (
-     SELECT created_at FROM outbox_event e
-      WHERE e.shard = s.shard AND e.id > s.pos
-        AND e.xid >= pg_snapshot_xmin(s.snap) AND NOT pg_visible_in_snapshot(e.xid, s.snap)
+     SELECT created_at FROM (
+       SELECT late.* FROM pg_snapshot_xip(s.snap) AS was_at_work(xid)
+        CROSS JOIN LATERAL (
+          SELECT xid, id, created_at FROM outbox_event
+           WHERE shard = s.shard AND xid = was_at_work.xid
+          OFFSET 0) late
+       UNION ALL
+       SELECT xid, id, created_at FROM outbox_event
+        WHERE shard = s.shard AND xid >= pg_snapshot_xmax(s.snap)) unseen
+      WHERE id > s.pos OR NOT pg_visible_in_snapshot(xid, s.next_snap)
       LIMIT :counted) counted_rows) waiting
   LEFT JOIN (SELECT shard, count(*) AS parked, count(request) AS requested FROM outbox_parked GROUP BY shard) p
          ON p.shard = s.shard

@@ -1,0 +1,61 @@
+"""The statements that services run for every tick, order and fill: each can be answered by an index alone.
+
+Planned without knowing the parameters, over empty tables and with scans of whole tables forbidden: what is scanned
+all the same has no index that would serve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import ModuleType
+
+import psycopg
+import pytest
+from sqlalchemy import TextClause
+
+from services.exit_qualification.storage import exit_episodes, order_queues, remainders, tick_checkpoints
+from services.trade_management.storage import closures, fills, trades
+from shared import inbox, outbox
+from tests.support.plans import generic_plan, whole_table_scans
+from tests.support.servers import Database
+
+FEW_ROWS = {"kill_switch", "rollout", "user_brokers"}
+"""Switches and brokers: a handful of rows."""
+
+NOT_HOT = {"RESET"}
+"""Operators' own."""
+
+
+def statements_of(*modules: ModuleType) -> Mapping[str, TextClause]:
+    """The named statements of repositories."""
+    return {
+        f"{module.__name__.rpartition('.')[2]}.{name}": statement
+        for module in modules
+        for name, statement in vars(module).items()
+        if isinstance(statement, TextClause) and name not in NOT_HOT
+    }
+
+
+@pytest.fixture
+def admin(database: Database) -> Iterator[psycopg.Connection]:
+    """The database as its owner sees it, no statement reading a whole table unless it has to."""
+    with psycopg.connect(database.admin_url, autocommit=True) as connection:
+        connection.execute("SET enable_seqscan = off")
+        yield connection
+
+
+@pytest.mark.parametrize(
+    ("schema", "modules"),
+    [
+        ("exit_qualification", (tick_checkpoints, exit_episodes, order_queues, remainders, inbox, outbox)),
+        ("trade_management", (fills, trades, closures, inbox, outbox)),
+    ],
+)
+def test_no_hot_statement_reads_a_whole_table(
+    admin: psycopg.Connection, schema: str, modules: tuple[ModuleType, ...]
+) -> None:
+    admin.execute(f"SET search_path = {schema}")
+    hot = statements_of(*modules)
+    assert len(hot) >= 6
+    scans = {name: whole_table_scans(generic_plan(admin, statement)) - FEW_ROWS for name, statement in hot.items()}
+    assert {name: tables for name, tables in scans.items() if tables} == {}
