@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,15 +11,18 @@ from subprocess import Popen
 
 import httpx
 import psycopg
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from psycopg import sql
 
 from deploy.local.broker import Broker
 from deploy.local.ports import free_port
+from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog
 from tests.integration.outbox_relay.relays import relay_process, stopped, wait_until
-from tests.integration.outbox_relay.written import Writer
+from tests.integration.outbox_relay.test_failures import limit_record_bytes
+from tests.integration.outbox_relay.written import Happened, Writer
 from tests.support.servers import Database
 
 
@@ -97,6 +101,7 @@ def test_the_process_says_when_it_is_ready_and_why_it_is_not(
     with watched_relay(exit_relay, tmp_path) as relay:
         assert kafka.pid is not None
         with stopped(kafka.pid):
+            writer.write("meanwhile")
             wait_until(lambda: "Kafka does not answer since" in relay.why_not_ready())
             assert relay.is_alive()
         wait_until(relay.is_ready)
@@ -105,7 +110,7 @@ def test_the_process_says_when_it_is_ready_and_why_it_is_not(
             assert relay.is_alive()
         wait_until(relay.is_ready)
         writer.write("afterwards")
-        log.wait_for(1)
+        log.wait_for(2)
 
 
 def test_metrics_have_the_true_values(writer: Writer, exit_relay: Settings, log: KafkaLog, tmp_path: Path) -> None:
@@ -136,6 +141,24 @@ def test_metrics_have_the_true_values(writer: Writer, exit_relay: Settings, log:
     ):
         assert found[f"outbox_{nothing}"] == 0
     assert not [name for name in found if name.startswith(("outbox_relay_failures", "outbox_produce_errors"))]
+
+
+@pytest.mark.apache
+def test_what_kafka_refuses_is_counted_by_its_error_and_as_parked(
+    writer: Writer, exit_relay: Settings, topics: TopicNames, tmp_path: Path
+) -> None:
+    limit_record_bytes(exit_relay, topics.on_cluster(EXIT_INTENTS), 100_000)
+    writer.tell(
+        Happened(name="a", note=random.Random(1).randbytes(150_000).hex()), Happened(name="a"), Happened(name="b")
+    )
+    with watched_relay(exit_relay, tmp_path) as relay:
+        wait_until(lambda: relay.series().get("outbox_parked_events") == 2)
+        found = relay.series()
+    assert found["outbox_produce_errors_total/MSG_SIZE_TOO_LARGE"] >= 1
+    assert 0 < found["outbox_parked_oldest_age_seconds"] < 60
+    assert found["outbox_published_total"] == 1
+    assert found["outbox_backlog_events"] == 0
+    assert found["outbox_relay_sessions_total"] == 1 + found["outbox_relay_failures_total/delivery_failed"]
 
 
 TAKE_AWAY = """
