@@ -71,27 +71,29 @@ UPDATE outbox_shard SET owner = NULL, lease_until = '-infinity', epoch = epoch +
 """
 
 READ_WINDOWS = """
--- outbox.read_windows: the rows of windows after pos, shard by shard, each in order of id
-SELECT held.shard, e.id, e.topic, e.key, e.payload, e.event_id::text, e.sequence::text,
+-- outbox.read_windows: the rows of windows after pos, shard by shard, each in order of id. Shards that stand at the
+-- same place may be looked up together, which is cheaper, but what is found of them is sorted together too.
+SELECT e.shard, e.id, e.topic, e.key, e.payload, e.event_id::text, e.sequence::text,
        e.headers ->> 'ce_type', e.headers ->> 'ce_source', e.headers ->> 'ce_subject', e.headers ->> 'ce_time',
        e.headers ->> 'traceparent',
        nullif(e.headers - '{ce_type,ce_source,ce_subject,ce_time,traceparent}'::text[], '{}')::text,
        extract(epoch FROM clock_timestamp() - e.created_at)::float8
-  FROM unnest($1::smallint[], $2::text[]::pg_snapshot[], $3::text[]::pg_snapshot[],
-              $4::bigint[]) AS held(shard, snap, next_snap, pos)
+  FROM unnest($1::text[], $2::text[]::pg_snapshot[], $3::text[]::pg_snapshot[], $4::bigint[])
+         AS held(shards, snap, next_snap, pos)
  CROSS JOIN LATERAL (
    SELECT * FROM (
      SELECT * FROM outbox_event
-      WHERE shard = held.shard AND xid >= pg_snapshot_xmax(held.snap) AND xid < pg_snapshot_xmax(held.next_snap)
+      WHERE shard = ANY (held.shards::smallint[])
+        AND xid >= pg_snapshot_xmax(held.snap) AND xid < pg_snapshot_xmax(held.next_snap)
         AND pg_visible_in_snapshot(xid, held.next_snap) AND id > held.pos
      UNION ALL
      SELECT late.* FROM pg_snapshot_xip(held.snap) AS was_at_work(xid)
       CROSS JOIN LATERAL (
         SELECT * FROM outbox_event
-         WHERE shard = held.shard AND xid = was_at_work.xid
+         WHERE shard = ANY (held.shards::smallint[]) AND xid = was_at_work.xid
            AND pg_visible_in_snapshot(xid, held.next_snap) AND id > held.pos
         OFFSET 0) late) in_window
-   ORDER BY id) e
+   ORDER BY shard, id) e
  LIMIT $5::bigint
 """
 

@@ -19,6 +19,9 @@ ROWS_PER_STREAM = 1_000_000
 """A stream ends here, so that a shard with a huge backlog does not keep the others waiting, and the snapshot that the
 server reads by does not grow old."""
 
+CAUGHT_UP_ROWS = 5_000
+"""A stream of fewer rows says that the next one will be small too: all shards are then looked up together."""
+
 
 class WindowReader:
     """Streams rows of the outbox to the shards they belong to, on a connection of its own."""
@@ -32,6 +35,7 @@ class WindowReader:
         self._ahead: deque[HeldShard] = deque()
         self._rows_read = 0
         self._begin_after = -1
+        self._caught_up = False
 
     def look(self, shards: Collection[HeldShard]) -> bool:
         """Begin to read these shards up to now; False if nothing was committed since they were read."""
@@ -79,9 +83,10 @@ class WindowReader:
         return sorted(shards, key=lambda s: (s.shard <= self._begin_after, s.shard))
 
     def _begin(self, stream: RowStream, shards: Sequence[HeldShard]) -> None:
-        places = [s.read_to.into_window(self._end) for s in shards]
+        groups = self._looked_up_together(shards)
+        places = [group[0].read_to.into_window(self._end) for group in groups]
         stream.start(
-            array([s.shard for s in shards]),
+            array(["{" + ",".join(str(s.shard) for s in group) + "}" for group in groups]),
             array([place.snap for place in places]),
             array([str(place.next_snap) for place in places]),
             array([place.position for place in places]),
@@ -89,6 +94,12 @@ class WindowReader:
         )
         self._ahead = deque(shards)
         self._rows_read = 0
+
+    def _looked_up_together(self, shards: Sequence[HeldShard]) -> list[Sequence[HeldShard]]:
+        """All of them if little is expected: a tenth of the work where nothing is found, but one sort for all."""
+        if self._caught_up and len({s.read_to for s in shards}) == 1:
+            return [shards]
+        return [[s] for s in shards]
 
     def _shard_of(self, batch: Sequence[Row]) -> HeldShard:
         """The shard of these rows; those that the stream went past are read out."""
@@ -98,6 +109,7 @@ class WindowReader:
         return self._ahead[0]
 
     def _finish(self) -> None:
+        self._caught_up = self._rows_read < CAUGHT_UP_ROWS
         if self._rows_read == ROWS_PER_STREAM:
             self._begin_after = self._ahead[0].shard
         else:

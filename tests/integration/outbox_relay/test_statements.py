@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
 
 import pytest
-from psycopg import RawCursor, errors
+from psycopg import errors
 
 from services.outbox_relay import statements
 from services.outbox_relay.connection import Connection, connect
 from services.outbox_relay.records import ID, SHARD, Row
 from services.outbox_relay.row_stream import RowStream, array
-from services.outbox_relay.survey import BACKLOG_OF_ALL, survey
+from services.outbox_relay.survey import survey
 from shared.settings import Settings
 from tests.integration.outbox_relay.written import Writer
 
@@ -32,30 +31,14 @@ def snapshot(connection: Connection) -> str:
     return str(row[0])
 
 
-def read(connection: Connection, snaps: list[str], next_snap: str, rows_per_chunk: int = 250) -> list[Row]:
-    """The rows of one window for each of the 64 shards."""
-    stream = RowStream(connection, statements.READ_WINDOWS, rows_per_chunk)
-    stream.start(array(range(64)), array(snaps), array([next_snap] * 64), array([0] * 64), "100000")
+def read(stream: RowStream, groups: list[list[int]], snaps: list[str], next_snap: str) -> list[Row]:
+    """The rows of one window for each group of shards, each from its snapshot."""
+    shards = ["{" + ",".join(map(str, group)) + "}" for group in groups]
+    stream.start(array(shards), array(snaps), array([next_snap] * len(groups)), array([0] * len(groups)), "100000")
     rows: list[Row] = []
     while stream.is_open:
         rows += stream.take(1)
     return rows
-
-
-def plan(connection: Connection, statement: str, parameters: Any) -> str:
-    """What EXPLAIN says."""
-    cursor = RawCursor(connection) if isinstance(parameters, list) else connection.cursor()
-    return "\n".join(row[0] for row in cursor.execute("EXPLAIN " + statement, parameters))
-
-
-def plans(connection: Connection) -> dict[str, str]:
-    """The plans of the statements that look for rows."""
-    now = [snapshot(connection)] * 64
-    every_shard: list[Any] = [list(range(64)), now, now, [0] * 64, 1000]
-    return {
-        "read_windows": plan(connection, statements.READ_WINDOWS, every_shard),
-        "survey": plan(connection, BACKLOG_OF_ALL, {"limit": 1000}),
-    }
 
 
 @pytest.mark.parametrize("rows_per_chunk", [1, 7, 250])
@@ -71,7 +54,8 @@ def test_shards_at_different_snapshots_are_read_together_without_loss_or_repetit
     after = snapshot(connection)
     snaps = [before, during] * 32
 
-    rows = read(connection, snaps, after, rows_per_chunk)
+    stream = RowStream(connection, statements.READ_WINDOWS, rows_per_chunk)
+    rows = read(stream, [[n] for n in range(64)], snaps, after)
 
     expected = connection.execute(
         "SELECT shard, id FROM outbox_event e"
@@ -84,17 +68,21 @@ def test_shards_at_different_snapshots_are_read_together_without_loss_or_repetit
     assert survey(connection).backlog == len(expected)
 
 
-@pytest.mark.parametrize("statement", ["read_windows", "survey"])
-def test_windows_are_found_by_the_index_on_shard_and_xid(connection: Connection, statement: str) -> None:
-    found = plans(connection)[statement]
-    assert "Seq Scan on outbox_event" not in found
-    scans = [line for line in found.splitlines() if "Index Cond" in line]
-    assert scans
-    assert all("(shard = " in line and "xid" in line for line in scans), found
-
-
-def test_what_depends_on_a_shards_snapshot_is_not_computed_once_for_all(connection: Connection) -> None:
-    assert "InitPlan" not in plans(connection)["read_windows"]
+def test_shards_at_the_same_place_are_looked_up_together_with_the_same_result(
+    writer: Writer, connection: Connection
+) -> None:
+    before = snapshot(connection)
+    with writer.long_transaction(*[f"key-{n}" for n in range(200)]):
+        during = snapshot(connection)
+        writer.write(*[f"other-{n}" for n in range(200)])
+    after = snapshot(connection)
+    every_shard = list(range(64))
+    stream = RowStream(connection, statements.READ_WINDOWS, 250)
+    for snap in (before, during):
+        one_by_one = read(stream, [[n] for n in every_shard], [snap] * 64, after)
+        together = read(stream, [every_shard], [snap], after)
+        assert [row[:-1] for row in together] == [row[:-1] for row in one_by_one]
+        assert len(together) == 400
 
 
 def test_rows_are_not_waited_for_longer_than_told(connection: Connection) -> None:
