@@ -71,6 +71,13 @@ class Acknowledgements:
         """`run` is on its way, after all that were expected before."""
         self._runs.append(run)
 
+    def extend(self, progress: Progress) -> None:
+        """Nothing lies between what was expected last and `progress`."""
+        if self._runs:
+            self._runs[-1].reaches = progress
+        else:
+            self.progress = progress
+
     @property
     def head(self) -> Run | None:
         """The first run that is not acknowledged."""

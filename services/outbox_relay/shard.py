@@ -70,11 +70,23 @@ class HeldShard:
     def read_out(self, next_snap: str) -> None:
         """There are no more rows in the window that ends at `next_snap`."""
         end = self.read_to.into_window(next_snap).past_window()
-        if self.unsent or self.acknowledgements.awaits_any() or not self.read_to.is_between_windows:
+        if self.read_to.is_between_windows:
+            self._pass_empty_window(end)
+        else:
             self._read_up_to(Batch((), end))
-        elif not self.leaving:
-            # Nothing to publish: only memory need know, until the lease is renewed.
-            self.read_to = self.acknowledgements.progress = end
+
+    def _pass_empty_window(self, end: Progress) -> None:
+        """Move the end of the window before, so that they do not pile up while Kafka does not answer.
+
+        If nothing is in flight, only memory need know, until the lease is renewed.
+        """
+        if self.leaving:
+            return
+        if self.unsent:
+            self.unsent[-1] = Batch((), end)
+        else:
+            self.acknowledgements.extend(end)
+        self.read_to = end
 
     def _read_up_to(self, batch: Batch) -> None:
         if not self.leaving:

@@ -96,7 +96,7 @@ class WindowReader:
         self._rows_read = 0
 
     def _looked_up_together(self, shards: Sequence[HeldShard]) -> list[Sequence[HeldShard]]:
-        """All of them if little is expected: a tenth of the work where nothing is found, but one sort for all."""
+        """All of them, in order of their numbers, if little is expected: less to look up, but one sort for all."""
         if self._caught_up and len({s.read_to for s in shards}) == 1:
             return [shards]
         return [[s] for s in shards]
@@ -109,11 +109,10 @@ class WindowReader:
         return self._ahead[0]
 
     def _finish(self) -> None:
-        self._caught_up = self._rows_read < CAUGHT_UP_ROWS
         if self._rows_read == ROWS_PER_STREAM:
-            self._begin_after = self._ahead[0].shard
+            self._begin_after, self._caught_up = self._ahead[0].shard, False
         else:
-            self._begin_after = -1
+            self._begin_after, self._caught_up = -1, self._rows_read < CAUGHT_UP_ROWS
             for shard in self._ahead:
                 shard.read_out(self._end)
         self._ahead.clear()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from services.outbox_relay.acknowledgements import Run
 from services.outbox_relay.progress import Progress
 from services.outbox_relay.records import Row
@@ -69,14 +71,26 @@ def test_a_window_without_rows_is_passed_in_memory_alone() -> None:
     assert shard.recorded == Progress(BEGINNING)
 
 
-def test_a_window_without_rows_waits_for_the_one_before() -> None:
+@pytest.mark.parametrize("is_sent", [False, True])
+def test_windows_without_rows_wait_for_the_one_before_and_do_not_pile_up(is_sent: bool) -> None:
     shard = held()
-    shard.read(rows(4), END, 0)
+    shard.read(rows(4), END, 0.0)
     shard.read_out(END)
-    shard.read_out(LATER)
+    runs = [send(shard), send(shard)] if is_sent else []
+    for number in range(30, 100):
+        shard.read_out(f"{number}:{number}:")
     assert shard.progress == Progress(BEGINNING)
-    assert shard.read_to == Progress(LATER)
-    assert acknowledge(shard, send(shard), send(shard), send(shard)) == Progress(LATER)
+    assert shard.read_to == Progress("99:99:")
+    runs += [send(shard) for _ in range(len(shard.unsent))]
+    assert len(runs) == 2
+    assert acknowledge(shard, *runs) == Progress("99:99:")
+
+
+def test_a_shard_that_is_left_reads_no_window_out() -> None:
+    shard = held()
+    shard.leave()
+    shard.read_out(END)
+    assert shard.progress == shard.read_to == Progress(BEGINNING)
 
 
 def test_what_is_acknowledged_and_what_ends_a_recorded_window_is_worth_recording() -> None:
