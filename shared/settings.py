@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.database_url import checked_database_url
 from shared.errors import ConfigurationError
 
 PREFIX = "EXITFLOW_"
@@ -110,17 +111,21 @@ class Settings(BaseSettings):
 
     def require_exit_database(self) -> str:
         """The URL of the exit_qualification database, or a ConfigurationError that names the setting."""
-        return _required(self.exit_database_url, "EXIT_DATABASE_URL")
+        return _database(self.exit_database_url, "EXIT_DATABASE_URL")
 
     def require_trade_database(self) -> str:
         """The URL of the trade_management database, or a ConfigurationError that names the setting."""
-        return _required(self.trade_database_url, "TRADE_DATABASE_URL")
+        return _database(self.trade_database_url, "TRADE_DATABASE_URL")
+
+    def admin_database(self) -> str | None:
+        """The administrator's URL if one is set, or a ConfigurationError if it cannot be read."""
+        return _database(self.admin_database_url, "ADMIN_DATABASE_URL") if self.admin_database_url else None
 
 
-def _required(secret: SecretStr | None, name: str) -> str:
+def _database(secret: SecretStr | None, name: str) -> str:
     if secret is None:
         raise ConfigurationError(f"{PREFIX}{name} is not set")
-    return secret.get_secret_value()
+    return checked_database_url(secret.get_secret_value(), PREFIX + name)
 
 
 @lru_cache(maxsize=1)

@@ -33,12 +33,14 @@ def administered_urls(settings: Settings) -> list[str]:
     Raises
     ------
     ConfigurationError
-        No administrator is named.
+        No administrator is named, or a URL cannot be read.
     """
-    admin = _needed(settings.admin_database_url, "ADMIN_DATABASE_URL")
-    named = (settings.exit_database_url, settings.trade_database_url)
-    urls = [as_administrator(url.get_secret_value(), admin) for url in named if url is not None]
-    return sorted(set(urls)) or [admin]
+    admin = settings.admin_database()
+    if admin is None:
+        raise ConfigurationError(f"{PREFIX}ADMIN_DATABASE_URL is not set")
+    named = [settings.require_exit_database()] if settings.exit_database_url else []
+    named += [settings.require_trade_database()] if settings.trade_database_url else []
+    return sorted({as_administrator(url, admin) for url in named}) or [admin]
 
 
 def role_passwords(settings: Settings) -> dict[str, str]:

@@ -38,8 +38,8 @@ def write(
 
 
 def _databases(server: str, credentials: ContainerCredentials) -> Databases:
-    admin = load_settings().admin_database_url
+    admin = load_settings().admin_database()
     if admin is not None:
-        return Databases(admin.get_secret_value(), admin.get_secret_value(), role_passwords(credentials))
+        return Databases(admin, admin, role_passwords(credentials))
     url = with_role(f"postgresql://{server}/{DATABASE}", SUPERUSER, credentials.postgres_password)
     return embedded_databases(url, credentials)
