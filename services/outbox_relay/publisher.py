@@ -43,6 +43,9 @@ REPORTS_S = 1
 QUEUE_KIB = 64 * 1024
 PRODUCERS = 2
 
+_ENDED = frozenset({KafkaError._FATAL, KafkaError._GAPLESS_GUARANTEE})
+"""That a producer has ended, not what was refused: the first is what it says of whatever it is asked for then."""
+
 
 class DeliveryFailed(Unavailable):
     """Kafka refused an event; nothing after it may count as published."""
@@ -196,14 +199,20 @@ class Publisher:
         That the producer ended is said before the reports of what it was refused, so those are waited for.
         """
         ends_at = self._clock.monotonic() + REPORTS_S
-        while self._failure and not self._names_what_failed and self.in_flight and self._clock.monotonic() < ends_at:
+        self._poll_each(0)
+        while self._ended_for_unknown_reason() and self.in_flight and self._clock.monotonic() < ends_at:
             self._poll_each(REPORTS_S / 20)
-        gapless = self._failure is not None and self._failure.code() == KafkaError._GAPLESS_GUARANTEE
-        if self._refused_keys or (gapless and not self._names_what_failed):
+        if self._refused_keys or self._ended_for_unknown_reason():
             return Refused(frozenset(self._refused_keys), self._refused_up_to)
         return None
 
+    def _ended_for_unknown_reason(self) -> bool:
+        return self._failure is not None and self._failure.code() in _ENDED and not self._names_what_failed
+
     def _on_failed_report(self, error: KafkaError, message: Message) -> None:
+        if error.code() in _ENDED:
+            self._on_failure(error)
+            return
         self._names_what_failed = True
         self._on_refused(error)
         key = message.key()
@@ -212,7 +221,12 @@ class Publisher:
         self._on_failure(error)
 
     def _on_refusal(self, error: KafkaError, row: Row) -> None:
-        """The producer itself refused a row."""
+        """The producer itself refused a row, or anything because it has ended."""
+        if error.code() in _ENDED:
+            # The rows of this batch that it took before count for no run: they are suspect by their ids.
+            self._refused_up_to = row[ID]
+            self._on_failure(error)
+            return
         self._names_what_failed = True
         self._on_refused(error)
         if fault_of(error) is not Fault.ELSEWHERE:
@@ -220,7 +234,9 @@ class Publisher:
             self._refused_up_to = max(self._refused_up_to, row[ID])
 
     def _on_failure(self, error: KafkaError) -> None:
-        self._failure = self._failure or error
+        """The first failure counts, unless it says no more than that there was one."""
+        if self._failure is None or self._failure.code() == KafkaError._FATAL:
+            self._failure = error
 
     def _on_error(self, error: KafkaError) -> None:
         self._complaints.hear(error)

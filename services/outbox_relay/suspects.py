@@ -17,7 +17,7 @@ class Refused:
     keys:
         Those of the batch that was refused; none if that is not known.
     up_to:
-        The id of the row that the producer itself refused; 0 if it was the broker.
+        The id of the row that the producer itself refused, or took no more because it had ended; 0 if none was.
     """
 
     keys: frozenset[Key] = frozenset()

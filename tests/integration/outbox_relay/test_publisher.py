@@ -6,13 +6,14 @@ import ctypes
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Producer
 
 from deploy.local.broker import Broker
 from services.outbox_relay import publisher as publishing
 from services.outbox_relay.progress import Progress
-from services.outbox_relay.publisher import Publisher
+from services.outbox_relay.publisher import DeliveryFailed, Publisher
 from services.outbox_relay.shard import Batch
+from services.outbox_relay.suspects import Refused
 from shared.clock import SystemClock
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.ids import new_id
@@ -56,6 +57,26 @@ def test_giving_up_what_kafka_does_not_answer_for_is_no_error(
 
 
 OUT_OF_ORDER_SEQUENCE_NUMBER = 45
+GAPLESS_GUARANTEE = -148
+
+
+def test_a_producer_that_ended_for_a_refusal_nobody_reported_makes_every_key_suspect(
+    settings: Settings, topics: TopicNames
+) -> None:
+    counted: list[KafkaError] = []
+    publisher = Publisher(settings, SystemClock(), counted.append)
+    strike(publisher._producers[0], GAPLESS_GUARANTEE)
+    with pytest.raises(DeliveryFailed):
+        publisher.send(batch_of(topics.on_cluster(EXIT_INTENTS), 0))
+    assert publisher.refused() == Refused(up_to=1)
+    assert counted == [], "no record was refused by the end of a producer"
+
+
+def test_a_producer_that_the_broker_disowned_makes_no_key_suspect(publisher: Publisher, topics: TopicNames) -> None:
+    strike(publisher._producers[0], OUT_OF_ORDER_SEQUENCE_NUMBER)
+    with pytest.raises(DeliveryFailed):
+        publisher.send(batch_of(topics.on_cluster(EXIT_INTENTS), 0))
+    assert publisher.refused() is None
 
 
 def test_after_a_fatal_error_of_the_client_the_relay_begins_anew(
@@ -72,7 +93,7 @@ def test_after_a_fatal_error_of_the_client_the_relay_begins_anew(
     with running_relay(exit_relay) as relay:
         writer.write(*[f"key-{n}" for n in range(100)])
         log.wait_for(100)
-        strike(made[0])
+        strike(made[0], OUT_OF_ORDER_SEQUENCE_NUMBER)
         wait_until(lambda: "relay exit" in relay.health.problems())
         writer.write(*[f"key-{n}" for n in range(100)])
         log.wait_for(200)
@@ -80,10 +101,10 @@ def test_after_a_fatal_error_of_the_client_the_relay_begins_anew(
     assert_published_in_order(log.to_the_end(), writer.committed())
 
 
-def strike(producer: Producer) -> None:
-    """Make librdkafka end this producer as it does when the broker disowns it (``rd_kafka_test_fatal_error``)."""
+def strike(producer: Producer, code: int) -> None:
+    """Make librdkafka end this producer as it does by itself (``rd_kafka_test_fatal_error``)."""
     loaded = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "librdkafka" in line}
     library = ctypes.CDLL(loaded.pop())
     # The handle of librdkafka is the first thing in the object after Python's own.
     handle = ctypes.c_void_p.from_address(id(producer) + object.__basicsize__)
-    library.rd_kafka_test_fatal_error(handle, OUT_OF_ORDER_SEQUENCE_NUMBER, b"disowned")
+    library.rd_kafka_test_fatal_error(handle, code, b"as tested")

@@ -1,0 +1,67 @@
+"""A backlog with events that Kafka refuses: each failure says which keys it may have been."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from services.outbox_relay.publisher import Publisher
+from services.outbox_relay.suspects import Refused
+from shared.contracts.topics import EXIT_INTENTS, TopicNames
+from shared.kafka import create_topics
+from shared.settings import Settings
+from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
+from tests.integration.outbox_relay.parking.made_topics import make_topic
+from tests.integration.outbox_relay.parking.operator import Operator
+from tests.integration.outbox_relay.relays import running_relay, wait_until
+from tests.integration.outbox_relay.written import Happened, Writer
+from tests.support.servers import delete_topics
+
+pytestmark = pytest.mark.apache
+
+LIMIT_BYTES = 400_000
+POISON = ("poison-1", "poison-2", "poison-3")
+MOST_SESSIONS = 2 * len(POISON)
+
+
+@pytest.fixture
+def topics(settings: Settings) -> Iterator[TopicNames]:
+    """The environment's topics; the one that the writer's events go to takes batches of many small events only."""
+    names = TopicNames(settings.kafka_topic_prefix)
+    make_topic(settings, names.on_cluster(EXIT_INTENTS), {"max.message.bytes": str(LIMIT_BYTES)})
+    create_topics(settings, names.all_on_cluster())
+    yield names
+    delete_topics(settings.kafka_bootstrap_servers, settings.kafka_topic_prefix)
+
+
+@pytest.fixture
+def learnt(monkeypatch: pytest.MonkeyPatch) -> list[Refused | None]:
+    """What each session knew of the refusal that ended it."""
+    told: list[Refused | None] = []
+    refused = Publisher.refused
+
+    def noted(publisher: Publisher) -> Refused | None:
+        told.append(refused(publisher))
+        return told[-1]
+
+    monkeypatch.setattr(Publisher, "refused", noted)
+    return told
+
+
+def test_every_failure_names_its_suspects(
+    writer: Writer, exit_relay: Settings, log: KafkaLog, operator: Operator, learnt: list[Refused | None]
+) -> None:
+    keys = [f"key-{n}" for n in range(700)]
+    for poison in POISON:
+        for _ in range(10):
+            writer.write(*keys)
+        writer.tell(Happened(name=poison, note=os.urandom(LIMIT_BYTES).hex()))
+    with running_relay(exit_relay):
+        wait_until(lambda: all(operator.parked_of(poison) for poison in POISON))
+        wait_until(lambda: writer.unpublished() == 0)
+    assert 0 < len(learnt) <= MOST_SESSIONS
+    assert all(refused is not None and refused.keys for refused in learnt)
+    published = {event_id: event for event_id, event in writer.committed().items() if event[0] not in POISON}
+    assert_published_in_order(log.to_the_end(), published)
