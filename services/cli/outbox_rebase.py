@@ -27,12 +27,18 @@ SELECT usename, count(*) FROM pg_stat_activity
  GROUP BY usename ORDER BY usename
 """
 
-# Dumped numbers compare with dumped snapshots. A row whose number is that of the transaction that inserted it was
-# written here and not restored; `new_too` counts those as unpublished whatever their numbers say.
-_UNPUBLISHED: LiteralString = """
+# A row whose number is that of the transaction that inserted it was written here and not restored; unless that
+# transaction inserted rows with other numbers too, as only a restore does.
+_NEW: LiteralString = """
+  (e.xmin = e.xid::xid AND e.xmin NOT IN (SELECT DISTINCT o.xmin FROM outbox_event o WHERE o.xmin <> o.xid::xid))
+"""
+
+# Dumped numbers compare with dumped snapshots. `new_too` counts what was written here as unpublished whatever its
+# numbers say.
+_UNPUBLISHED: LiteralString = f"""
   ((NOT pg_visible_in_snapshot(e.xid, s.snap)
     AND NOT coalesce(e.id <= s.pos AND pg_visible_in_snapshot(e.xid, s.next_snap), false))
-   OR (%(new_too)s AND e.xmin = e.xid::xid))
+   OR (%(new_too)s AND {_NEW}))
 """
 
 STATE: LiteralString = f"""
@@ -42,9 +48,9 @@ WITH shards AS (
 ), events AS (
   SELECT count(*) AS all_of_them,
          count(*) FILTER (WHERE {_UNPUBLISHED}) AS unpublished,
-         count(*) FILTER (WHERE e.xmin = e.xid::xid) AS new,
-         min(e.xid) FILTER (WHERE e.xmin = e.xid::xid) AS first_new,
-         max(e.xid) FILTER (WHERE e.xmin <> e.xid::xid) AS last_old,
+         count(*) FILTER (WHERE {_NEW}) AS new,
+         min(e.xid) FILTER (WHERE {_NEW}) AS first_new,
+         max(e.xid) FILTER (WHERE NOT {_NEW}) AS last_old,
          max(e.xid) AS last
     FROM outbox_event e JOIN outbox_shard s USING (shard)
 )
@@ -60,15 +66,14 @@ LOCK = "LOCK TABLE outbox_event, outbox_shard IN ACCESS EXCLUSIVE MODE"
 OWN_NUMBER = "SELECT pg_current_xact_id()::text"
 SNAPSHOT = "SELECT pg_current_snapshot()::text"
 
-REWRITE_UNPUBLISHED: LiteralString = f"""
--- outbox.rebase.unpublished: they belong to this transaction now
-UPDATE outbox_event e SET xid = %(here)s::xid8 FROM outbox_shard s WHERE s.shard = e.shard AND {_UNPUBLISHED}
+# One statement, because dumped numbers that are given new ones must not be looked at again: the number of this
+# transaction may be among them.
+REWRITE_EVENTS: LiteralString = f"""
+-- outbox.rebase.events: what is unpublished belongs to this transaction now; numbers of published events that this
+-- server is still to give would look unpublished
+UPDATE outbox_event e SET xid = CASE WHEN {_UNPUBLISHED} THEN %(here)s::xid8 ELSE %(long_ago)s::xid8 END
+  FROM outbox_shard s WHERE s.shard = e.shard AND (e.xid >= %(oldest)s::xid8 OR {_UNPUBLISHED})
 """  # noqa: S608  # our own text alone
-
-REWRITE_PUBLISHED = """
--- outbox.rebase.published: numbers that this server is still to give would look unpublished
-UPDATE outbox_event SET xid = %(long_ago)s::xid8 WHERE xid >= %(oldest)s::xid8 AND xid <> %(here)s::xid8
-"""
 
 REWRITE_SIGNALS: LiteralString = f"""
 -- outbox.rebase.signals: a signal has the number of its event; before the events are rewritten
@@ -214,7 +219,7 @@ def _rewrite(connection: Connection, publish_new: bool, has_signals: bool) -> No
         "oldest": snapshot.partition(":")[0],
         "snapshot": snapshot,
     }
-    statements = [REWRITE_UNPUBLISHED, REWRITE_PUBLISHED, RESET_SHARDS, FORGET_RELAYS]
+    statements = [REWRITE_EVENTS, RESET_SHARDS, FORGET_RELAYS]
     for statement in [REWRITE_SIGNALS, *statements] if has_signals else statements:
         connection.execute(statement, parameters)
 
