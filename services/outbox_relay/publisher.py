@@ -165,10 +165,12 @@ class Publisher:
         self.throw_away()
 
     def throw_away(self) -> None:
-        """Send nothing more; what is on the wire may still arrive."""
+        """Send nothing more; what is on the wire may still arrive. The second time there is nothing left to do."""
         for producer in self._producers:
             producer.purge()
             self._flush(producer, 0)
+        # They know this publisher by its callbacks: while it knew them, only the garbage collector ended their threads.
+        self._producers.clear()
 
     def _flush(self, producer: Producer, limit_s: float) -> None:
         """Giving up what is in flight is a fatal error of a producer that promises no gaps; here it ends anyway."""

@@ -1,0 +1,59 @@
+"""What is thrown away ends at once; its threads do not wait for the garbage collector."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services.outbox_relay.courier import Courier, Record
+from services.outbox_relay.publisher import Publisher
+from shared.clock import SystemClock
+from shared.settings import Settings
+from tests.integration.outbox_relay.relays import wait_until
+
+NO_KAFKA = Settings(kafka_bootstrap_servers="127.0.0.1:1")
+
+
+@pytest.fixture(autouse=True)
+def no_collector() -> Iterator[None]:
+    """While inside, nothing is collected."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def threads() -> int:
+    """Threads of this process, librdkafka's too."""
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+def test_the_producers_threads_end() -> None:
+    before = threads()
+    publisher = Publisher(NO_KAFKA, SystemClock(), on_refused=lambda _: None)
+    publisher.poll()
+    assert threads() > before
+    publisher.throw_away()
+    wait_until(lambda: threads() <= before)
+
+
+def test_a_second_time_does_no_harm() -> None:
+    publisher = Publisher(NO_KAFKA, SystemClock(), on_refused=lambda _: None)
+    publisher.drain(0)
+    publisher.throw_away()
+    publisher.poll(0.01)
+    assert publisher.in_flight == 0
+    assert publisher.refused() is None
+
+
+def test_the_couriers_threads_end_while_it_is_busy_too() -> None:
+    before = threads()
+    courier = Courier(NO_KAFKA, on_refused=lambda _: None)
+    courier.send([Record("topic", "key", b"{}", [])])
+    assert threads() > before
+    courier.throw_away()
+    courier.throw_away()
+    wait_until(lambda: threads() <= before)
