@@ -50,12 +50,18 @@ SELECT event_id, shard, topic, key, sequence, headers ->> 'ce_type' AS event_typ
 """)
 FIND = text("""
 -- outbox.find_parked
-SELECT topic, key, request FROM outbox_parked WHERE event_id = :event_id FOR UPDATE
+SELECT topic, key FROM outbox_parked WHERE event_id = :event_id
+""")
+HOLD = text("""
+-- outbox.hold_parked
+SELECT request FROM outbox_parked WHERE event_id = :event_id FOR UPDATE
 """)
 COUNT = text("""
--- outbox.count_parked
-SELECT count(*) AS parked, count(request) AS requested FROM outbox_parked
- WHERE topic = :topic AND (CAST(:key AS text) IS NULL OR key = :key)
+-- outbox.count_parked: and lock them, in the order in which the relay does
+SELECT count(*) AS parked, count(request) AS requested FROM (
+  SELECT request FROM outbox_parked
+   WHERE topic = :topic AND (CAST(:key AS text) IS NULL OR key = :key)
+   ORDER BY event_id FOR UPDATE) locked
 """)
 REPLAY = text("""
 -- outbox.request_replay: what an operator has decided already stays as it is
@@ -210,7 +216,7 @@ class OutboxOperations:
         NotParked
             The event is not parked.
         """
-        found = self._connection.execute(FIND, {"event_id": event_id}).one_or_none()
+        found = self._connection.execute(HOLD, {"event_id": event_id}).one_or_none()
         if found is None:
             raise NotParked(f"event {event_id} is not parked")
         self._connection.execute(DISCARD, {"event_id": event_id, **asdict(act)})

@@ -127,6 +127,18 @@ class Outcome:
         refused = {event.order for event, _ in self.refused}
         return {event.order: event for event in self.done if event.order not in refused}
 
+    def touched(self) -> dict[str, list[Any]]:
+        """The events and keys that change with it, as columns; a key that is refused is told from one that is done."""
+        refused = {event.order for event, _ in self.refused}
+        keys = [*((key, True) for key in refused), *((key, False) for key in self.keys_done())]
+        return {
+            "events": [event.event_id for event in (*self.done, *(event for event, _ in self.refused))],
+            "topics": [topic for (topic, _), _ in keys],
+            "keys": [key for (_, key), _ in keys],
+            "refused": [is_refused for _, is_refused in keys],
+            "shut": list(self.shut),
+        }
+
 
 class ParkingLot:
     """``outbox_parked`` of one outbox, for the shards that a relay holds. Raises `Fenced` where one was lost."""
@@ -168,6 +180,7 @@ class ParkingLot:
         done = outcome.keys_done()
         with self._connection.transaction():
             report_lost(shards, self._connection.execute(statements.HOLD, owned(shards)).fetchall())
+            self._connection.execute(statements.LOCK, outcome.touched() | {"shards": [s.shard for s in shards]})
             self._take_out(outcome.done)
             if outcome.refused:
                 self._refuse_again(outcome, shards)

@@ -62,6 +62,23 @@ SELECT s.shard FROM outbox_shard s
    FOR SHARE OF s
 """
 
+LOCK = """
+-- parking.lock: all that is about to change, in the order in which operators lock it too
+SELECT count(*) FROM (
+  SELECT FROM outbox_parked
+   WHERE event_id IN (
+     SELECT unnest(%(events)s::uuid[])
+      UNION
+     SELECT p.event_id FROM outbox_parked p
+       JOIN unnest(%(topics)s::text[], %(keys)s::text[], %(refused)s::boolean[]) AS k(topic, key, refused)
+         ON p.topic = k.topic AND p.key = k.key
+      WHERE CASE WHEN k.refused THEN p.request = 'REPLAY' ELSE p.request IS NULL END
+      UNION
+     SELECT event_id FROM outbox_parked
+      WHERE request = 'REPLAY' AND shard = ANY (%(shards)s::smallint[]) AND topic = ANY (%(shut)s::text[]))
+   ORDER BY event_id FOR UPDATE) locked
+"""
+
 KEEP_DISCARDED = """
 -- parking.keep_discarded: what was never published
 INSERT INTO outbox_discarded (event_id, shard, topic, key, sequence, event_type, subject, reason, discarded_by)

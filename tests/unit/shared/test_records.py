@@ -11,7 +11,7 @@ from shared.contracts.events import event_classes, parse_event
 from shared.contracts.ticks import parse_tick
 from shared.contracts.trades import TradeOpened
 from shared.errors import InvalidInput, MalformedMessage
-from shared.http.paging import decode_cursor, encode_cursor
+from shared.http.paging import LONGEST_CURSOR, decode_cursor, encode_cursor
 from shared.kafka import murmur2_partition
 from tests.support.trades import opened
 
@@ -89,6 +89,11 @@ def test_a_tick_out_of_bounds_is_malformed(ltp: str, ts: str, seq: str) -> None:
 @given(st.lists(st.text(), min_size=1, max_size=3))
 def test_a_cursor_reads_back(key: list[str]) -> None:
     assert decode_cursor(encode_cursor(key), len(key)) == key
+
+
+@given(st.text(min_size=1, max_size=1))
+def test_the_cursor_behind_the_longest_key_is_taken(character: str) -> None:
+    assert len(encode_cursor(["t" * 249, character * 1000, str(2**63)])) <= LONGEST_CURSOR
 
 
 @given(st.text())

@@ -113,6 +113,13 @@ def test_parked_events_come_page_by_page_each_key_in_order(side: Side) -> None:
     assert only["next"] is None
 
 
+def test_there_is_a_page_behind_the_longest_key(side: Side) -> None:
+    expected = [side.park("t", "₹" * 1000, 1), side.park("t", "₹" * 1000, 2)]
+    first = side.client.get("/outbox/parked", params={"limit": 1}).json()
+    second = side.client.get("/outbox/parked", params={"limit": 1, "cursor": first["next"]}).json()
+    assert [event["event_id"] for page in (first, second) for event in page["items"]] == expected
+
+
 def test_a_replay_of_a_key_asks_for_all_of_it_and_nothing_else(side: Side) -> None:
     mine = [side.park("t", "key", 1), side.park("t", "key", 2, request="DISCARD"), side.park("t", "key", 3)]
     others = [side.park("t", "other", 1), side.park("u", "key", 1)]
