@@ -144,18 +144,27 @@ class Publisher:
             One of them was a failure.
         """
         before = self.in_flight
-        self._poll_each(0)
+        self._poll_each()
         if wait_s and self.in_flight == before:
-            self._poll_each(wait_s / PRODUCERS)
+            self._wait(wait_s)
         if self._failure is not None:
             raise _delivery_failed(self._failure)
 
-    def _poll_each(self, wait_s: float) -> None:
+    def _wait(self, wait_s: float) -> None:
+        """Wait where reports may come from; with nothing in flight only statistics and complaints can come."""
+        busy = [producer for producer in self._producers if len(producer)] or self._producers[:1]
+        for producer in busy:
+            self._poll_one(producer, wait_s / len(busy))
+
+    def _poll_each(self) -> None:
         for producer in self._producers:
-            try:
-                producer.poll(wait_s)
-            except KafkaException as error:
-                self._on_failure(error.args[0])
+            self._poll_one(producer, 0)
+
+    def _poll_one(self, producer: Producer, wait_s: float) -> None:
+        try:
+            producer.poll(wait_s)
+        except KafkaException as error:
+            self._on_failure(error.args[0])
 
     def drain(self, limit_s: float) -> None:
         """Wait until everything is acknowledged, at most `limit_s` seconds; the rest is thrown away."""
@@ -201,9 +210,9 @@ class Publisher:
         That the producer ended is said before the reports of what it was refused, so those are waited for.
         """
         ends_at = self._clock.monotonic() + REPORTS_S
-        self._poll_each(0)
+        self._poll_each()
         while self._ended_for_unknown_reason() and self.in_flight and self._clock.monotonic() < ends_at:
-            self._poll_each(REPORTS_S / 20)
+            self._wait(REPORTS_S / 20)
         if self._refused_keys or self._ended_for_unknown_reason():
             return Refused(frozenset(self._refused_keys), self._refused_up_to)
         return None

@@ -1,9 +1,15 @@
-"""The settings without which the producer may lose an event or break its order."""
+"""The settings without which the producer may lose an event or break its order, and which producer is waited for."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
+
+from services.outbox_relay.publisher import Publisher
 from shared.kafka import producer_config
 from shared.settings import Settings
+from tests.unit.outbox_relay.clock import StandingClock
 
 
 def test_one_request_at_a_time_is_in_flight_idempotent_and_acknowledged_by_all() -> None:
@@ -12,3 +18,45 @@ def test_one_request_at_a_time_is_in_flight_idempotent_and_acknowledged_by_all()
     assert config["enable.idempotence"] is True
     assert config["acks"] == "all"
     assert config["partitioner"] == "murmur2_random"
+
+
+class StandIn:
+    """A producer to which nothing is ever reported; it keeps how long it was waited for."""
+
+    def __init__(self, in_flight: int) -> None:
+        self._in_flight = in_flight
+        self.waits: list[float] = []
+
+    def __len__(self) -> int:
+        return self._in_flight
+
+    def poll(self, wait_s: float) -> int:
+        self.waits.append(wait_s)
+        return 0
+
+
+@pytest.fixture
+def publisher() -> Iterator[Publisher]:
+    """A publisher whose own producers are thrown away already."""
+    publisher = Publisher(Settings(kafka_bootstrap_servers="127.0.0.1:1"), StandingClock(), on_refused=lambda _: None)
+    publisher.throw_away()
+    yield publisher
+    publisher._producers.clear()
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "waits"),
+    [
+        ((0, 5), ([0], [0, 0.1])),
+        ((5, 0), ([0, 0.1], [0])),
+        ((5, 5), ([0, 0.05], [0, 0.05])),
+        ((0, 0), ([0, 0.1], [0])),
+    ],
+)
+def test_only_producers_with_something_in_flight_are_waited_for(
+    publisher: Publisher, in_flight: tuple[int, int], waits: tuple[list[float], list[float]]
+) -> None:
+    producers = [StandIn(events) for events in in_flight]
+    publisher._producers[:] = producers  # type: ignore[assignment]  # they answer to all that is asked here
+    publisher.poll(0.1)
+    assert tuple(producer.waits for producer in producers) == waits
