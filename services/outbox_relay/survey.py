@@ -20,13 +20,18 @@ from shared.telemetry import counter, gauge
 log = logging.getLogger(__name__)
 
 EVERY_S = 5
-COUNTED = 1000
-"""Waiting events are counted up to this many a shard."""
+RESTS = 20
+"""After a survey that took long, at least so many times as long until the next."""
+
+LOOKED_AT = 1000
+"""So many events a shard are looked at, oldest first; of a large window that is half published many do not wait."""
 
 PARKED_COUNTED = 10_000
 
-BACKLOG = gauge("outbox_backlog_events", "Events not on record as published, counted up to 1,000 a shard", "outbox")
-CAPPED = gauge("outbox_backlog_capped_shards", "Shards of which more events wait than were counted", "outbox")
+BACKLOG = gauge(
+    "outbox_backlog_events", "Events not on record as published, at most 1,000 a shard are looked at", "outbox"
+)
+CAPPED = gauge("outbox_backlog_capped_shards", "Shards of which more events may wait than were looked at", "outbox")
 OLDEST_AGE_S = gauge("outbox_oldest_unpublished_age_seconds", "Age of the oldest event of the backlog", "outbox")
 UNHELD = gauge("outbox_shards_unheld", "Shards that no relay holds though they are not paused", "outbox")
 PAUSED = gauge("outbox_shards_paused", "Shards that an operator paused", "outbox")
@@ -37,14 +42,17 @@ FAILURES = counter("outbox_survey_failures", "Times that the outbox could not be
 
 BACKLOG_OF_ALL = """
 -- outbox.survey: rows that no snapshot on record sees, found as windows are, and who holds the shards. What lies below
--- pos counts too if it became visible after the frozen window.
-SELECT coalesce(sum(waiting.counted), 0)::bigint, count(*) FILTER (WHERE waiting.counted = %(limit)s),
+-- pos counts too if it became visible after the frozen window. If all that were looked at are published, the oldest
+-- that waits is younger than these.
+SELECT coalesce(sum(waiting.counted), 0)::bigint, count(*) FILTER (WHERE waiting.looked_at = %(limit)s),
        coalesce(extract(epoch FROM clock_timestamp() - min(waiting.oldest)), 0)::float8,
        count(*) FILTER (WHERE NOT s.paused AND s.lease_until < clock_timestamp()), count(*) FILTER (WHERE s.paused)
   FROM outbox_shard s
  CROSS JOIN LATERAL (
-   SELECT count(*) AS counted, min(created_at) AS oldest FROM (
-     SELECT created_at FROM (
+   SELECT count(*) AS looked_at, count(*) FILTER (WHERE waits) AS counted,
+          coalesce(min(created_at) FILTER (WHERE waits),
+                   CASE WHEN count(*) = %(limit)s THEN max(created_at) END) AS oldest FROM (
+     SELECT created_at, id > s.pos OR NOT pg_visible_in_snapshot(xid, s.next_snap) AS waits FROM (
        SELECT late.* FROM pg_snapshot_xip(s.snap) AS was_at_work(xid)
         CROSS JOIN LATERAL (
           SELECT xid, id, created_at FROM outbox_event
@@ -53,8 +61,7 @@ SELECT coalesce(sum(waiting.counted), 0)::bigint, count(*) FILTER (WHERE waiting
        UNION ALL
        SELECT xid, id, created_at FROM outbox_event
         WHERE shard = s.shard AND xid >= pg_snapshot_xmax(s.snap)) unseen
-      WHERE id > s.pos OR NOT pg_visible_in_snapshot(xid, s.next_snap)
-      LIMIT %(limit)s) counted_rows) waiting
+      LIMIT %(limit)s) looked_at) waiting
 """
 
 PARKED_OF_ALL = """
@@ -86,11 +93,16 @@ def surveying(source: OutboxSource) -> Connection:
 
 def survey(connection: Connection) -> Findings:
     """Measure the outbox of this connection's schema; bounded, whatever waits."""
-    waiting = connection.execute(BACKLOG_OF_ALL, {"limit": COUNTED}).fetchone()
+    waiting = connection.execute(BACKLOG_OF_ALL, {"limit": LOOKED_AT}).fetchone()
     parked = connection.execute(PARKED_OF_ALL, {"limit": PARKED_COUNTED}).fetchone()
     assert waiting is not None
     assert parked is not None
     return Findings(*waiting, *parked)
+
+
+def rest_after(took_s: float) -> float:
+    """Seconds until the next survey."""
+    return max(EVERY_S, RESTS * took_s)
 
 
 class Survey:
@@ -105,8 +117,9 @@ class Survey:
         """Measure until `stop` is set."""
         try:
             while not stop.is_set():
+                began = self._clock.monotonic()
                 self._try()
-                stop.wait(EVERY_S)
+                stop.wait(rest_after(self._clock.monotonic() - began))
         finally:
             self._disconnect()
 

@@ -10,8 +10,8 @@ import pytest
 from services.outbox_relay import statements
 from services.outbox_relay.connection import Connection
 from services.outbox_relay.process import outboxes_of
-from services.outbox_relay.survey import survey, surveying
-from shared.outbox_operations import COUNTED, SHARDS
+from services.outbox_relay.survey import EVERY_S, rest_after, survey, surveying
+from shared.outbox_operations import LOOKED_AT, SHARDS
 from shared.settings import Settings
 from tests.integration.outbox_relay.written import Writer
 
@@ -35,7 +35,7 @@ def snapshot(connection: Connection) -> str:
 def shown_to_operators(writer: Writer) -> int:
     """The same as `exitflow outbox status` has it."""
     with writer.engine.connect() as engine:
-        return sum(row.backlog for row in engine.execute(SHARDS, {"counted": COUNTED}))
+        return sum(row.backlog for row in engine.execute(SHARDS, {"looked_at": LOOKED_AT}))
 
 
 def test_of_a_frozen_window_the_rest_counts_and_what_was_committed_after_it(
@@ -76,3 +76,20 @@ def test_the_age_is_that_of_the_oldest(writer: Writer, connection: Connection) -
     first = survey(connection).oldest_age_s
     writer.write(*KEYS)
     assert survey(connection).oldest_age_s >= first > 0
+
+
+def test_of_a_large_window_that_is_half_published_no_more_is_looked_at(writer: Writer, connection: Connection) -> None:
+    before = snapshot(connection)
+    for _ in range(5):
+        writer.write(*["key"] * 300)
+    frozen = "UPDATE outbox_shard SET snap = %s::pg_snapshot, next_snap = %s::pg_snapshot, pos = %s"
+    connection.execute(frozen, (before, snapshot(connection), 1_000_000))
+    found = survey(connection)
+    assert (found.backlog, found.capped) == (0, 1)
+    assert found.oldest_age_s > 0
+    assert shown_to_operators(writer) == 0
+
+
+def test_a_slow_survey_is_repeated_less_often() -> None:
+    assert rest_after(0.01) == EVERY_S
+    assert rest_after(4) == 80
