@@ -52,8 +52,10 @@ DECLARE
 BEGIN
   EXECUTE format(
     'SELECT coalesce(array_agg(s.shard ORDER BY s.shard), ''{{}}'') FROM outbox_shard s
-      CROSS JOIN LATERAL (SELECT FROM %I e WHERE e.shard = s.shard AND e.xid >= pg_snapshot_xmin(s.snap)
-                                             AND NOT pg_visible_in_snapshot(e.xid, s.snap) LIMIT 1) first', name)
+      WHERE EXISTS (SELECT FROM %1$I e WHERE e.shard = s.shard AND e.xid >= pg_snapshot_xmax(s.snap))
+         OR EXISTS (SELECT FROM pg_snapshot_xip(s.snap) AS was_at_work(xid)
+                     CROSS JOIN LATERAL (SELECT FROM %1$I e WHERE e.shard = s.shard AND e.xid = was_at_work.xid
+                                          LIMIT 1) late)', name)
      INTO shards;
   RETURN shards;
 END $$;

@@ -234,3 +234,18 @@ def test_what_comes_to_default_while_it_is_looked_at_is_not_lost(rig: Rig) -> No
 
 def _sample(name: str, **labels: str) -> float | None:
     return REGISTRY.get_sample_value(name, {"outbox": "exit", **labels})
+
+
+def test_whether_a_partition_is_needed_costs_no_look_at_what_was_published_beside_an_old_transaction(rig: Rig) -> None:
+    name = rig.partition_of(rig.days_ago(1))
+    with rig.relay.transaction():
+        oldest = one(rig.relay, "SELECT pg_current_xact_id()::text")
+        for _ in range(200):
+            rig.write(rig.days_ago(1))
+        beyond = one(rig.writer, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
+        rig.relay.execute("UPDATE outbox_shard SET snap = %s::pg_snapshot", (f"{oldest}:{beyond}:{oldest}",))
+    with rig.migrator.transaction():
+        held_by = rig.migrator.execute("SELECT outbox_partition_held_by(%s)", (name,)).fetchone()
+        assert held_by == ([],)
+        read = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = %s"
+        assert rig.migrator.execute(read, (name,)).fetchone() == (0,)
