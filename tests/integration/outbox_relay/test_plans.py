@@ -36,7 +36,7 @@ HOT = {
     **{
         name: getattr(parking_statements, name)
         for name in (
-            *("PARKED_KEYS", "PARK", "REQUESTED", "HOLD", "KEEP_DISCARDED", "DELETE"),
+            *("PARKED_KEYS", "PARK", "REQUESTED", "HOLD", "LOCK", "KEEP_DISCARDED", "DELETE"),
             *("REFUSE_AGAIN", "WITHDRAW", "WITHDRAW_TOPICS", "FOLLOW", "LEFT"),
         )
     },
@@ -66,7 +66,7 @@ def test_no_statement_of_the_relay_reads_events_from_end_to_end(filled: Connecti
 
 def test_the_relay_does_not_need_to_forbid_such_scans(filled: Connection) -> None:
     filled.execute("RESET enable_seqscan")
-    looks = {name: HOT[name] for name in ("READ_WINDOWS", "BACKLOG_OF_ALL", "REQUESTED", "LEFT", "DELETE")}
+    looks = {name: HOT[name] for name in ("READ_WINDOWS", "BACKLOG_OF_ALL", "REQUESTED", "LOCK", "LEFT", "DELETE")}
     scans = {name: whole_table_scans(generic_plan(filled, statement)) for name, statement in looks.items()}
     assert {name: tables for name, tables in scans.items() if not tables <= READ_WHOLE} == {}
 
