@@ -66,6 +66,8 @@ class Detour:
 
     def tend(self, held: Collection[HeldShard]) -> None:
         """Forget what is no longer of concern; these shards are held."""
+        self._courier.poll()
+        self._forget_trial_of_left_shard()
         self._keys.keep_only(shard.shard for shard in held)
         for shard in held:
             self._suspects.look_at(shard.shard, shard.progress)
@@ -73,7 +75,14 @@ class Detour:
     def concerns(self, shard: HeldShard) -> bool:
         """True if rows of this shard may have to go another way."""
         number = shard.shard
-        return bool(self._shut_topics) or self._keys.in_shard(number) or number in self._suspects.by_shard
+        if self._shut_topics or self._keys.in_shard(number) or number in self._suspects.by_shard:
+            return True
+        # What is on its way already must not be sent the usual way too.
+        return self.holds(shard)
+
+    def holds(self, shard: HeldShard) -> bool:
+        """True if a row of this shard is being tried: a retry of it must not come after what the next owner sends."""
+        return self._tried is not None and self._tried[0] is shard
 
     def is_busy(self) -> bool:
         """True while a row is being tried."""
@@ -127,6 +136,11 @@ class Detour:
             up_to = max(shard.acknowledgements.last_id(), refused.up_to)
             if up_to:
                 self._suspects.add(shard.shard, refused.keys, up_to)
+
+    def finish(self, limit_s: float) -> None:
+        """Wait for Kafka to answer, so many seconds at most; then try nothing more."""
+        self._courier.flush(limit_s)
+        self.throw_away()
 
     def throw_away(self) -> None:
         """Try nothing more."""

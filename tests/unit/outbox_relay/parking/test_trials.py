@@ -1,0 +1,99 @@
+"""A shard with a row that is being tried is kept until Kafka has answered; then the trial is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+from confluent_kafka import KafkaError
+
+from services.outbox_relay.courier import Courier, Record
+from services.outbox_relay.detour import Detour, Precautions, Step
+from services.outbox_relay.parked_keys import ParkedKeys
+from services.outbox_relay.parking import ParkingLot
+from services.outbox_relay.parking_policy import ShutTopics
+from services.outbox_relay.progress import Progress
+from services.outbox_relay.shard import HeldShard
+from services.outbox_relay.suspects import Suspects
+from tests.unit.outbox_relay.clock import StandingClock
+
+
+class SlowCourier:
+    """Answers when it is told to, and is heard when it is polled."""
+
+    def __init__(self) -> None:
+        self.has_answered = False
+        self._busy = False
+
+    def send(self, records: Sequence[Record]) -> None:
+        self._busy = True
+
+    def is_busy(self) -> bool:
+        return self._busy
+
+    def poll(self, wait_s: float = 0) -> None:
+        self._busy = self._busy and not self.has_answered
+
+    def answers(self) -> list[KafkaError | None]:
+        return [None]
+
+
+@pytest.fixture
+def courier() -> SlowCourier:
+    return SlowCourier()
+
+
+@pytest.fixture
+def known() -> Precautions:
+    return Precautions(Suspects(), ShutTopics(StandingClock()))
+
+
+@pytest.fixture
+def detour(courier: SlowCourier, known: Precautions) -> Detour:
+    return Detour(cast(ParkingLot, None), ParkedKeys(), cast(Courier, courier), known, most_parked=10)
+
+
+@pytest.fixture
+def tried(detour: Detour, known: Precautions) -> HeldShard:
+    """A shard of which a row is being tried."""
+    shard = HeldShard(3, 1, Progress("10:10:"))
+    shard.read([(3, 1, "topic", "key", b"", "id", "1", *["x"] * 5, None, 0.0)], "20:20:", 0)
+    known.suspects.add(3, frozenset(), 1)
+    assert detour.step(shard) is Step.BLOCKED
+    assert detour.is_busy()
+    return shard
+
+
+def test_a_shard_to_be_left_is_kept_until_kafka_has_answered(
+    detour: Detour, courier: SlowCourier, tried: HeldShard
+) -> None:
+    tried.leave()
+    detour.tend([tried])
+    assert detour.holds(tried)
+    courier.has_answered = True
+    detour.tend([tried])
+    assert not detour.holds(tried)
+
+
+def test_a_trial_is_forgotten_though_its_shard_is_of_no_concern_any_more(
+    detour: Detour, courier: SlowCourier, known: Precautions, tried: HeldShard
+) -> None:
+    tried.leave()
+    known.suspects.by_shard.clear()
+    courier.has_answered = True
+    detour.tend([])
+    assert not detour.is_busy()
+    assert not detour.concerns(tried)
+
+
+def test_what_is_being_tried_goes_no_other_way_in_the_meantime(
+    detour: Detour, courier: SlowCourier, known: Precautions, tried: HeldShard
+) -> None:
+    known.suspects.by_shard.clear()
+    detour.tend([tried])
+    assert detour.concerns(tried)
+    assert detour.step(tried) is Step.BLOCKED
+    courier.has_answered = True
+    assert detour.step(tried) is Step.DETOURED
+    assert not detour.is_busy()
