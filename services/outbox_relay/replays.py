@@ -77,6 +77,7 @@ class Replays:
             self._take_answers()
             self._waiting.clear()
             self._conclude(held)
+        self.throw_away()
 
     def throw_away(self) -> None:
         """Replay nothing more; what is not concluded is still parked."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection
+from contextlib import ExitStack
 from typing import Protocol
 
 from services.outbox_relay.detour import Detour, Step
@@ -36,6 +37,7 @@ ANSWER_S = 0.001
 """How long to wait at most while a record is sent on its own."""
 
 DRAIN_S = 5
+"""How long a hand-over waits at most for what is under way; half a lease if that is shorter."""
 
 
 class Pace(Protocol):
@@ -121,10 +123,14 @@ class Session:
             self._record_progress(everything=True)
             raise
         finally:
-            self._publisher.throw_away()
-            self._detour.throw_away()
-            self._replays.throw_away()
-            self._reader.close()
+            self._throw_away()
+
+    def _throw_away(self) -> None:
+        """Each part, even though another fails at it."""
+        with ExitStack() as parts:
+            parts.callback(self._reader.close)
+            for part in (self._replays, self._detour, self._publisher):
+                parts.callback(part.throw_away)
 
     def _step(self, on_tended: Callable[[], None]) -> None:
         if self._tend.is_due():
@@ -156,7 +162,7 @@ class Session:
     def _look_after_leases(self) -> None:
         census = self._leases.census()
         self._leave_surplus(census)
-        self._let_go([s for s in self._held() if s.may_go() and not self._replays.holds(s)])
+        self._let_go([s for s in self._held() if s.may_go() and not self._is_held_up(s)])
         wanted = census.fair_share() - len(self._leases.held)
         if wanted > 0 and (taken := self._leases.acquire(wanted)):
             self._detour.taken(taken)
@@ -165,6 +171,9 @@ class Session:
             self._leases.renew()
             self._recorder.record([s for s in self._held() if s.progress != s.recorded])
         self._meters.holds(len(self._leases.held), self._publisher.in_flight, self._leases.runs_out_at)
+
+    def _is_held_up(self, shard: HeldShard) -> bool:
+        return self._replays.holds(shard) or self._detour.holds(shard)
 
     def _leave_surplus(self, census: Census) -> None:
         staying = [s for s in self._held() if not s.leaving]
@@ -253,12 +262,17 @@ class Session:
         """Let others take everything at once, with all on record that is acknowledged by then."""
         for shard in self._held():
             shard.leave()
-        self._replays.finish(self._leases.held, self._drain_s)
-        self._publisher.drain(self._drain_s)
+        ends_at = self._clock.monotonic() + self._drain_s
+        self._detour.finish(self._drain_s)
+        self._replays.finish(self._leases.held, self._left_s(ends_at))
+        self._publisher.drain(self._left_s(ends_at))
         self._take_acknowledgements()
         self._let_go(self._held())
         self._leases.retire()
         self._meters.holds(0, 0, 0)
+
+    def _left_s(self, ends_at: float) -> float:
+        return max(0.0, ends_at - self._clock.monotonic())
 
 
 def _readiness_to_leave(shard: HeldShard) -> int:
