@@ -18,7 +18,7 @@ class _Body(BaseModel):
 
 
 class ShardView(BaseModel):
-    """A shard: who publishes it and until when, and about how much waits; `backlog` is counted up to 1,000."""
+    """A shard: who publishes it and until when, and about how much waits; `backlog` counts those of the first 1,000."""
 
     shard: int
     owner: UUID | None
