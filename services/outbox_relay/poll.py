@@ -1,20 +1,27 @@
-"""How long to wait before looking again: shortest while events flow, longer and longer when none do."""
+"""How long to wait before looking again: shortest while events flow, longer the longer none came."""
 
 from __future__ import annotations
 
+PART_OF_PAUSE = 10
+"""The next look comes after this part of the time for which nothing has come: so that an event that ends a pause waits
+for a tenth of the pause at most, and a pause of a few milliseconds between events costs none of them anything."""
+
 
 class AdaptivePoll:
-    """A wait that starts at the shortest and doubles up to the longest with each look that found nothing."""
+    """A wait between the shortest and the longest, in seconds."""
 
     def __init__(self, shortest_s: float, longest_s: float) -> None:
         self._shortest_s = shortest_s
         self._longest_s = max(shortest_s, longest_s)
+        self._pause_s = 0.0
         self.wait_s = shortest_s
 
     def found(self) -> None:
         """The last look found something."""
+        self._pause_s = 0.0
         self.wait_s = self._shortest_s
 
     def found_nothing(self) -> None:
         """The last look found nothing."""
-        self.wait_s = min(self._longest_s, self.wait_s * 2)
+        self._pause_s += self.wait_s
+        self.wait_s = min(self._longest_s, max(self._shortest_s, self._pause_s / PART_OF_PAUSE))

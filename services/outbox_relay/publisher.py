@@ -94,6 +94,8 @@ class Publisher:
             {
                 **producer_config(settings),
                 "enable.gapless.guarantee": True,
+                # While a request is in flight the next batch grows by itself.
+                "linger.ms": 0,
                 # A broker that is down is waited for; nothing is ever given up by time.
                 "message.timeout.ms": 0,
                 # A topic is made by whoever runs the cluster, never by publishing to it.

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from services.outbox_relay.poll import AdaptivePoll
 
 
-def test_the_wait_doubles_up_to_the_longest_while_nothing_is_found_and_is_shortest_again_after() -> None:
-    poll = AdaptivePoll(0.001, 0.006)
-    waits = []
-    for _ in range(5):
-        waits.append(poll.wait_s)
+def test_the_wait_grows_with_the_pause_up_to_the_longest_and_is_shortest_again_when_something_comes() -> None:
+    poll = AdaptivePoll(0.001, 0.05)
+    for _ in range(9):
         poll.found_nothing()
-    assert waits == [0.001, 0.002, 0.004, 0.006, 0.006]
+        assert poll.wait_s == 0.001
+    for _ in range(100):
+        poll.found_nothing()
+    assert poll.wait_s == 0.05
     poll.found()
     assert poll.wait_s == 0.001
+
+
+@given(st.integers(0, 200))
+def test_an_event_waits_for_a_tenth_of_the_pause_it_ends_or_the_shortest_wait(looks: int) -> None:
+    poll, pause_s = AdaptivePoll(0.001, 0.05), 0.0
+    for _ in range(looks):
+        pause_s += poll.wait_s
+        poll.found_nothing()
+    assert poll.wait_s <= max(0.001, pause_s / 10 + 1e-9)
