@@ -93,6 +93,8 @@ def test_an_idle_relay_asks_the_database_a_bounded_number_of_times_a_second(
 ) -> None:
     with running_relay(exit_relay) as relay:
         wait_until(relay.health.is_ready)
+        # It goes to sleep step by step, over some 80 looks.
+        wait_until(lambda: conversation.statements() >= 200)
         began, before = time.monotonic(), conversation.statements()
         wait_until(lambda: conversation.statements() >= before + 60)
         took_s = time.monotonic() - began
