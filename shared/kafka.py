@@ -56,8 +56,8 @@ def open_consumer(settings: Settings, group: str, **overrides: Any) -> Consumer:
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "auto.offset.reset": "earliest",
-        "session.timeout.ms": 6_000,
-        "heartbeat.interval.ms": 2_000,
+        "session.timeout.ms": int(settings.kafka_session_timeout_s * 1000),
+        "heartbeat.interval.ms": int(settings.kafka_session_timeout_s * 1000 / 3),
         "fetch.wait.max.ms": 50,
     }
     return Consumer({**config, **{name.replace("_", "."): value for name, value in overrides.items()}})

@@ -45,6 +45,9 @@ class Settings(BaseSettings):
         description="put before every topic name, for environments that share a cluster",
     )
     kafka_consumer_prefix: str = Field("exitflow", description="put before every consumer group's name")
+    kafka_session_timeout_s: float = Field(
+        6, ge=1, description="a consumer silent for so long loses its partitions; the cluster must allow it"
+    )
     topic_partitions: int = Field(
         12, ge=1, le=1024, description="partitions of each topic `exitflow topics create` makes"
     )

@@ -87,6 +87,7 @@ def settings(database: Database, kafka: Broker) -> Settings:
         kafka_bootstrap_servers=kafka.bootstrap_servers,
         kafka_topic_prefix=environment,
         kafka_consumer_prefix=f"{environment}exitflow",
+        kafka_session_timeout_s=3 if is_apache() else 6,
         topic_partitions=TEST_PARTITIONS,
     )
 

@@ -45,7 +45,7 @@ class Plan:
     rate_per_s: float = 1_000
     latency_s: float = 8
     lead_in_s: float = 2
-    warm_ups: int = 2
+    warm_ups: int = 6
 
 
 class Run:

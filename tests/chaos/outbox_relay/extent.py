@@ -7,13 +7,13 @@ import os
 IS_CHAOS = bool(os.environ.get("CHAOS_RELAY"))
 """Whether the long forms were asked for."""
 
-DURATION_S = float(os.environ.get("CHAOS_DURATION_S") or (180 if IS_CHAOS else 8))
+DURATION_S = float(os.environ.get("CHAOS_DURATION_S") or (180 if IS_CHAOS else 6))
 """How long the torture goes on."""
 
 SEED = int(os.environ.get("CHAOS_SEED") or 20260113)
 """What every die of the torture is thrown from; the same seed makes the same faults and the same writers."""
 
-OUTAGE_S = float(os.environ.get("CHAOS_OUTAGE_S") or (150 if IS_CHAOS else 6))
+OUTAGE_S = float(os.environ.get("CHAOS_OUTAGE_S") or (150 if IS_CHAOS else 3))
 """How long Kafka is away in the test of its outage."""
 
 MAX_IN_FLIGHT = int(os.environ.get("CHAOS_MAX_IN_FLIGHT") or 0)

@@ -260,6 +260,7 @@ def _environment(settings: Settings, failpoint: Failpoint) -> dict[str, str]:
         "EXITFLOW_KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
         "EXITFLOW_KAFKA_TOPIC_PREFIX": settings.kafka_topic_prefix,
         "EXITFLOW_KAFKA_CONSUMER_PREFIX": settings.kafka_consumer_prefix,
+        "EXITFLOW_KAFKA_SESSION_TIMEOUT_S": str(settings.kafka_session_timeout_s),
         "EXITFLOW_TESTING": "1",
         "EXITFLOW_FAILPOINTS": f"{failpoint.value}=kill",
     }

@@ -226,6 +226,7 @@ def worker_process(settings: Settings, log: Path, failpoints: str = "") -> Itera
         "EXITFLOW_KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
         "EXITFLOW_KAFKA_TOPIC_PREFIX": settings.kafka_topic_prefix,
         "EXITFLOW_KAFKA_CONSUMER_PREFIX": settings.kafka_consumer_prefix,
+        "EXITFLOW_KAFKA_SESSION_TIMEOUT_S": str(settings.kafka_session_timeout_s),
     }
     with log.open("ab") as output:
         child = subprocess.Popen([sys.executable, "-c", MAIN], env=environment, stderr=output)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.apache
 
 LIMIT_BYTES = 20_000
 KEYS = [f"key-{n}" for n in range(25)]
-ROUNDS = 3
+ROUNDS = 2
 
 
 @pytest.fixture
