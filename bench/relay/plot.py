@@ -10,6 +10,7 @@ from bench.relay.figures import Figures, short
 
 WIDTH, ROW, TOP = 1080, 34, 64
 NAMES, BARS, GAP = 190, 430, 60
+ROOM_FOR_WORDS = 140
 DECADES = (0.1, 10_000.0)
 _STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#1f2933}.small{font-size:11px;fill:#52606d}.title{font-weight:600}"
@@ -58,7 +59,10 @@ def _range(one: Figures, y: float, kind: str) -> Iterator[str]:
     colour = {"ours": "#0b6e4f"}.get(kind, "#7b8794")
     yield f'<line class="range" stroke="{colour}" x1="{low:.1f}" y1="{y + 8}" x2="{high:.1f}" y2="{y + 8}"/>'
     words = f"{short(one.at_rate.p50_ms)} to {short(one.at_rate.p99_ms)}{' (behind)' if one.at_rate.behind else ''}"
-    yield _text(low, y + 24, words, "small")
+    if low > _x(DECADES[1]) - ROOM_FOR_WORDS:
+        yield _text(high, y + 24, words, "small", anchor="end")
+    else:
+        yield _text(low, y + 24, words, "small")
 
 
 def _grid(height: float) -> Iterator[str]:
