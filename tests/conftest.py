@@ -16,6 +16,7 @@ from shared.contracts.topics import TopicNames
 from shared.ids import new_id
 from shared.kafka import create_topics
 from shared.settings import Settings
+from tests.support.memory_disk import parent, remove_leftovers
 from tests.support.servers import (
     TEST_PARTITIONS,
     Database,
@@ -35,6 +36,16 @@ def wanted_kafka() -> KafkaChoice:
 def is_apache() -> bool:
     """Whether this session's broker is Apache Kafka."""
     return decide(wanted_kafka()).kafka is KafkaChoice.APACHE
+
+
+def pytest_report_header() -> str:
+    """Say where the data of servers is."""
+    return f"servers keep their data in {parent()}"
+
+
+def pytest_sessionstart() -> None:
+    """Give back what killed sessions hold."""
+    remove_leftovers()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

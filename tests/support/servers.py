@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from deploy.local.tansu import Tansu
 from shared import roles
 from shared.ids import new_id, new_secret
 from shared.migrations import HISTORIES, migrate
+from tests.support.memory_disk import make_directory
 
 _TEMPLATE = "exitflow_template"
 TEST_PARTITIONS = 4
@@ -98,7 +98,7 @@ class Databases:
 @contextmanager
 def server_directory(purpose: str) -> Iterator[Path]:
     """A temporary directory that the account servers run as can pass through; removed afterwards."""
-    directory = Path(tempfile.mkdtemp(prefix=f"exitflow-{purpose}-"))
+    directory = make_directory(purpose)
     try:
         make_passable(directory, server_account())
         yield directory

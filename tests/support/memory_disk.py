@@ -1,0 +1,41 @@
+"""Where the servers of tests keep their data: in memory, if the machine offers enough of it as a file system.
+
+Every test has a database of its own, which is a thousand files made and removed again; a disk spends more time on them
+than the tests do. What servers of a session left there that was killed is removed by the next one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import psutil
+
+MEMORY = Path("/dev/shm")
+ENOUGH_BYTES = 6 * 1024**3
+_PREFIX = "exitflow-test-"
+
+
+def make_directory(purpose: str) -> Path:
+    """A new directory of this process; its owner removes it."""
+    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-{purpose}-", dir=parent()))
+
+
+def parent() -> Path:
+    """Where such directories are made: on a disk, if there is too little memory."""
+    return MEMORY if _free_bytes(MEMORY) >= ENOUGH_BYTES else Path(tempfile.gettempdir())
+
+
+def remove_leftovers() -> None:
+    """Remove this account's directories of processes that are no more."""
+    for directory in parent().glob(f"{_PREFIX}*-*"):
+        process = directory.name.removeprefix(_PREFIX).partition("-")[0]
+        if directory.stat().st_uid == os.geteuid() and process.isdecimal() and not psutil.pid_exists(int(process)):
+            shutil.rmtree(directory)
+
+
+def _free_bytes(disk: Path) -> int:
+    """Also bounded by the memory that is not in use: such a file system promises more than there is."""
+    return min(shutil.disk_usage(disk).free, psutil.virtual_memory().available) if disk.is_dir() else 0
