@@ -96,6 +96,10 @@ class Acknowledgements:
             passed.append(run)
         return passed
 
+    def awaited(self) -> int:
+        """How many events are not acknowledged."""
+        return sum(run.left for run in self._runs)
+
     def awaits_any(self) -> bool:
         """True while events are in flight."""
         return bool(self._runs)

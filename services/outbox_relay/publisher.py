@@ -111,7 +111,7 @@ class Publisher:
 
     @property
     def in_flight(self) -> int:
-        """Events sent whose delivery report was not taken yet."""
+        """Events sent whose delivery report was not taken yet; what else the producers have to say counts too."""
         return sum(map(len, self._producers))
 
     def send(self, batch: Batch) -> Run:
@@ -137,36 +137,35 @@ class Publisher:
             raise _delivery_failed(error.args[0]) from error
         return sent
 
-    def poll(self, wait_s: float = 0) -> None:
+    def poll(self, wait_s: float = 0) -> int:
         """Take the delivery reports that are there; with none, wait for one up to `wait_s` seconds.
+
+        How much came is returned, of reports, statistics and complaints together.
 
         Raises
         ------
         DeliveryFailed
             One of them was a failure.
         """
-        before = self.in_flight
-        self._poll_each()
-        if wait_s and self.in_flight == before:
-            self._wait(wait_s)
+        came = self._poll_each() or (self._wait(wait_s) if wait_s else 0)
         if self._failure is not None:
             raise _delivery_failed(self._failure)
+        return came
 
-    def _wait(self, wait_s: float) -> None:
+    def _wait(self, wait_s: float) -> int:
         """Wait where reports may come from; with nothing in flight only statistics and complaints can come."""
         busy = [producer for producer in self._producers if len(producer)] or self._producers[:1]
-        for producer in busy:
-            self._poll_one(producer, wait_s / len(busy))
+        return sum(self._poll_one(producer, wait_s / len(busy)) for producer in busy)
 
-    def _poll_each(self) -> None:
-        for producer in self._producers:
-            self._poll_one(producer, 0)
+    def _poll_each(self) -> int:
+        return sum(self._poll_one(producer, 0) for producer in self._producers)
 
-    def _poll_one(self, producer: Producer, wait_s: float) -> None:
+    def _poll_one(self, producer: Producer, wait_s: float) -> int:
         try:
-            producer.poll(wait_s)
+            return producer.poll(wait_s)
         except KafkaException as error:
             self._on_failure(error.args[0])
+            return 1
 
     def drain(self, limit_s: float) -> None:
         """Wait until everything is acknowledged, at most `limit_s` seconds; the rest is thrown away."""

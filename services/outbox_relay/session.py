@@ -100,6 +100,8 @@ class Session:
         self._tend = Timer(clock, TEND_S)
         self._record = Timer(clock, RECORD_S)
         self._read_at = clock.monotonic()
+        self._unrecorded = 0
+        self._any_expected = False
 
     def run(self, stop: threading.Event, on_tended: Callable[[], None]) -> None:
         """Publish until `stop` is set, then hand over. `on_tended` is called whenever the leases are in order.
@@ -142,8 +144,8 @@ class Session:
         wait_s = self._move()
         self._replays.step(self._leases.held)
         at_work = self._detour.is_busy() or self._replays.is_busy()
-        self._publisher.poll(min(wait_s, ANSWER_S) if at_work else wait_s)
-        self._take_acknowledgements()
+        if self._publisher.poll(min(wait_s, ANSWER_S) if at_work else wait_s) or self._any_expected:
+            self._take_acknowledgements()
         self._record_progress(everything=False)
 
     def _move(self) -> float:
@@ -170,7 +172,8 @@ class Session:
         if self._leases.is_renewal_due():
             self._leases.renew()
             self._recorder.record([s for s in self._held() if s.progress != s.recorded])
-        self._meters.holds(len(self._leases.held), self._publisher.in_flight, self._leases.runs_out_at)
+        awaited = sum(s.acknowledgements.awaited() for s in self._held())
+        self._meters.holds(len(self._leases.held), awaited, self._leases.runs_out_at)
 
     def _is_held_up(self, shard: HeldShard) -> bool:
         return self._replays.holds(shard) or self._detour.holds(shard)
@@ -210,8 +213,9 @@ class Session:
     def _send(self) -> bool:
         """Send what was read, as far as there is room in flight; True if there is room to read on."""
         blocked = 0
-        for shard in self._held():
+        for shard in self._leases.held.values():
             while shard.unsent:
+                self._any_expected = True
                 step = self._detour.step(shard) if self._detour.concerns(shard) else Step.SEND
                 if step is Step.DETOURED:
                     continue
@@ -231,13 +235,17 @@ class Session:
     # From Kafka's acknowledgements to the outbox
 
     def _take_acknowledgements(self) -> None:
+        self._any_expected = False
         now_s = self._clock.monotonic()
-        passed = [run for shard in self._held() for run in shard.advance()]
-        passed += self._detour.record(self._held())
+        held = self._held()
+        passed = [run for shard in held for run in shard.advance()]
+        passed += self._detour.record(held)
         for run in passed:
             self._meters.acknowledged(run, now_s)
-        if any(run.events for run in passed):
+        events = sum(run.events for run in passed)
+        if events:
             self._publisher.answered()
+            self._unrecorded += events
         if passed and self._publisher.in_flight:
             failpoint(Failpoint.RELAY_MID_BATCH)
 
@@ -248,9 +256,9 @@ class Session:
 
     def _record_progress(self, *, everything: bool) -> None:
         """Write down what is published from time to time, and before too much could repeat."""
-        unrecorded = sum(s.unrecorded for s in self._held())
-        if not (everything or unrecorded >= self._in_flight_limit // 2 or self._record.is_due()):
+        if not (everything or self._unrecorded >= self._in_flight_limit // 2 or self._record.is_due()):
             return
+        self._unrecorded = 0
         published = [s for s in self._held() if s.is_worth_recording()]
         if not published:
             return
