@@ -12,35 +12,20 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, text
 
 from shared.errors import NotFound
+from shared.outbox_backlog import WAITING
 
-LOOKED_AT = 1000
-"""So many events of a shard are looked at, oldest first; of a large window that is half published many do not wait."""
-
-SHARDS = text("""
+SHARDS = text(f"""
 -- outbox.shards: a lease that is over is nobody's
 SELECT s.shard, CASE WHEN s.lease_until > clock_timestamp() THEN s.owner END AS owner, s.paused, s.epoch,
-       CASE WHEN isfinite(s.lease_until) THEN s.lease_until END AS lease_until, waiting.backlog, waiting.oldest_age_s,
+       CASE WHEN isfinite(s.lease_until) THEN s.lease_until END AS lease_until, waiting.backlog,
+       extract(epoch FROM clock_timestamp() - waiting.oldest)::float8 AS oldest_age_s,
        coalesce(p.parked, 0) AS parked, coalesce(p.requested, 0) AS requested
   FROM outbox_shard s
- CROSS JOIN LATERAL (
-   SELECT backlog, extract(epoch FROM clock_timestamp() - oldest)::float8 AS oldest_age_s FROM (
-     SELECT count(*) FILTER (WHERE waits) AS backlog,
-            coalesce(min(created_at) FILTER (WHERE waits),
-                     CASE WHEN count(*) = :looked_at THEN max(created_at) END) AS oldest FROM (
-       SELECT created_at, id > s.pos OR NOT pg_visible_in_snapshot(xid, s.next_snap) AS waits FROM (
-         SELECT late.* FROM pg_snapshot_xip(s.snap) AS was_at_work(xid)
-          CROSS JOIN LATERAL (
-            SELECT xid, id, created_at FROM outbox_event
-             WHERE shard = s.shard AND xid = was_at_work.xid
-            OFFSET 0) late
-         UNION ALL
-         SELECT xid, id, created_at FROM outbox_event
-          WHERE shard = s.shard AND xid >= pg_snapshot_xmax(s.snap)) unseen
-        LIMIT :looked_at) looked_at) counted) waiting
+ CROSS JOIN LATERAL ({WAITING}) waiting
   LEFT JOIN (SELECT shard, count(*) AS parked, count(request) AS requested FROM outbox_parked GROUP BY shard) p
          ON p.shard = s.shard
  ORDER BY s.shard
-""")
+""")  # noqa: S608  # our own text alone
 PARKED = text("""
 -- outbox.parked: each key in order
 SELECT event_id, shard, topic, key, sequence, headers ->> 'ce_type' AS event_type,
@@ -108,7 +93,7 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class ShardState:
-    """A shard as the database knows it; `backlog` is of the first `LOOKED_AT`, ages in seconds."""
+    """A shard as the database knows it; `backlog` is of those that were looked at, ages in seconds."""
 
     shard: int
     owner: UUID | None
@@ -166,7 +151,7 @@ class OutboxOperations:
 
     def shards(self) -> list[ShardState]:
         """Every shard, by number."""
-        return [ShardState(**row._mapping) for row in self._connection.execute(SHARDS, {"looked_at": LOOKED_AT})]
+        return [ShardState(**row._mapping) for row in self._connection.execute(SHARDS)]
 
     def parked(self, wanted: WantedParked) -> list[ParkedEvent]:
         """Parked events by topic, key and sequence."""

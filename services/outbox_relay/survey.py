@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
 import psycopg
 
 from services.outbox_relay.connection import Connection, connect
 from services.outbox_relay.outbox_relay import OutboxSource
 from shared.clock import Clock
+from shared.outbox_backlog import LOOKED_AT, WAITING
 from shared.telemetry import counter, gauge
 
 log = logging.getLogger(__name__)
@@ -22,9 +23,6 @@ log = logging.getLogger(__name__)
 EVERY_S = 5
 RESTS = 20
 """After a survey that took long, at least so many times as long until the next."""
-
-LOOKED_AT = 1000
-"""So many events a shard are looked at, oldest first; of a large window that is half published many do not wait."""
 
 PARKED_COUNTED = 10_000
 
@@ -40,29 +38,14 @@ PARKED_AGE_S = gauge("outbox_parked_oldest_age_seconds", "How long the oldest of
 SURVEYED_AT_S = gauge("outbox_survey_timestamp_seconds", "When the figures of the whole outbox were taken", "outbox")
 FAILURES = counter("outbox_survey_failures", "Times that the outbox could not be measured", "outbox")
 
-BACKLOG_OF_ALL = """
--- outbox.survey: rows that no snapshot on record sees, found as windows are, and who holds the shards. What lies below
--- pos counts too if it became visible after the frozen window. If all that were looked at are published, the oldest
--- that waits is younger than these.
-SELECT coalesce(sum(waiting.counted), 0)::bigint, count(*) FILTER (WHERE waiting.looked_at = %(limit)s),
+BACKLOG_OF_ALL: LiteralString = f"""
+-- outbox.survey: what waits, and who holds the shards
+SELECT coalesce(sum(waiting.backlog), 0)::bigint, count(*) FILTER (WHERE waiting.looked_at = {LOOKED_AT}),
        coalesce(extract(epoch FROM clock_timestamp() - min(waiting.oldest)), 0)::float8,
        count(*) FILTER (WHERE NOT s.paused AND s.lease_until < clock_timestamp()), count(*) FILTER (WHERE s.paused)
   FROM outbox_shard s
- CROSS JOIN LATERAL (
-   SELECT count(*) AS looked_at, count(*) FILTER (WHERE waits) AS counted,
-          coalesce(min(created_at) FILTER (WHERE waits),
-                   CASE WHEN count(*) = %(limit)s THEN max(created_at) END) AS oldest FROM (
-     SELECT created_at, id > s.pos OR NOT pg_visible_in_snapshot(xid, s.next_snap) AS waits FROM (
-       SELECT late.* FROM pg_snapshot_xip(s.snap) AS was_at_work(xid)
-        CROSS JOIN LATERAL (
-          SELECT xid, id, created_at FROM outbox_event
-           WHERE shard = s.shard AND xid = was_at_work.xid
-          OFFSET 0) late
-       UNION ALL
-       SELECT xid, id, created_at FROM outbox_event
-        WHERE shard = s.shard AND xid >= pg_snapshot_xmax(s.snap)) unseen
-      LIMIT %(limit)s) looked_at) waiting
-"""
+ CROSS JOIN LATERAL ({WAITING}) waiting
+"""  # noqa: S608  # our own text alone
 
 PARKED_OF_ALL = """
 -- outbox.survey_parked: ids are in order of time, so the first are the oldest
@@ -93,7 +76,7 @@ def surveying(source: OutboxSource) -> Connection:
 
 def survey(connection: Connection) -> Findings:
     """Measure the outbox of this connection's schema; bounded, whatever waits."""
-    waiting = connection.execute(BACKLOG_OF_ALL, {"limit": LOOKED_AT}).fetchone()
+    waiting = connection.execute(BACKLOG_OF_ALL).fetchone()
     parked = connection.execute(PARKED_OF_ALL, {"limit": PARKED_COUNTED}).fetchone()
     assert waiting is not None
     assert parked is not None

@@ -11,7 +11,7 @@ from services.outbox_relay import statements
 from services.outbox_relay.connection import Connection
 from services.outbox_relay.process import outboxes_of
 from services.outbox_relay.survey import EVERY_S, rest_after, survey, surveying
-from shared.outbox_operations import LOOKED_AT, SHARDS
+from shared.outbox_operations import SHARDS
 from shared.settings import Settings
 from tests.integration.outbox_relay.written import Writer
 
@@ -35,7 +35,7 @@ def snapshot(connection: Connection) -> str:
 def shown_to_operators(writer: Writer) -> int:
     """The same as `exitflow outbox status` has it."""
     with writer.engine.connect() as engine:
-        return sum(row.backlog for row in engine.execute(SHARDS, {"looked_at": LOOKED_AT}))
+        return sum(row.backlog for row in engine.execute(SHARDS))
 
 
 def test_of_a_frozen_window_the_rest_counts_and_what_was_committed_after_it(

@@ -1,0 +1,29 @@
+"""What waits in a shard: events that are not on record as published, found as the relay finds windows."""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+LOOKED_AT = 1000
+"""So many events of a shard are looked at, oldest first; of a large window that is half published many do not wait."""
+
+WAITING: LiteralString = f"""
+   SELECT count(*) AS looked_at, count(*) FILTER (WHERE waits) AS backlog,
+          coalesce(min(created_at) FILTER (WHERE waits),
+                   CASE WHEN count(*) = {LOOKED_AT} THEN max(created_at) END) AS oldest FROM (
+     SELECT created_at, id > s.pos OR NOT pg_visible_in_snapshot(xid, s.next_snap) AS waits FROM (
+       SELECT late.* FROM pg_snapshot_xip(s.snap) AS was_at_work(xid)
+        CROSS JOIN LATERAL (
+          SELECT xid, id, created_at FROM outbox_event
+           WHERE shard = s.shard AND xid = was_at_work.xid
+          OFFSET 0) late
+       UNION ALL
+       SELECT xid, id, created_at FROM outbox_event
+        WHERE shard = s.shard AND xid >= pg_snapshot_xmax(s.snap)) unseen
+      LIMIT {LOOKED_AT}) looked_at
+"""  # noqa: S608  # our own text alone
+"""A row for a shard `s`, to be joined laterally.
+
+What lies below `pos` counts too if it became visible after the frozen window. If all that were looked at are
+published, the oldest that waits is younger than these, and `oldest` is the time of the last of them.
+"""
