@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, text
 
+from shared.audit import Act, audit
 from shared.errors import NotFound
 from shared.outbox_backlog import WAITING
 
@@ -70,25 +70,12 @@ PAUSE = text("""
 -- outbox.pause: relays look for it a few times a second
 UPDATE outbox_shard SET paused = :paused WHERE shard = :shard
 """)
-AUDIT = text("""
--- outbox.audit
-INSERT INTO audit_log (actor, action, subject, before, after, reason)
-VALUES (:actor, :action, :subject, :before, :after, :reason)
-""")
 
 
 class NotParked(NotFound):
     """Nothing of what was named is parked: it never was, or it is replayed or discarded already."""
 
     code = "not_parked"
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """Who acts, and why."""
-
-    actor: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +173,8 @@ class OutboxOperations:
         if not counted.parked:
             raise NotParked(f"nothing of {topic}{'' if key is None else f', {key},'} is parked")
         requested = self._connection.execute(REPLAY, {**named, **asdict(act)}).rowcount
-        self._audit(
+        audit(
+            self._connection,
             act,
             "outbox.replay",
             topic if key is None else f"{topic} {key}",
@@ -207,7 +195,9 @@ class OutboxOperations:
         if found is None:
             raise NotParked(f"event {event_id} is not parked")
         self._connection.execute(DISCARD, {"event_id": event_id, **asdict(act)})
-        self._audit(act, "outbox.discard", str(event_id), {"request": found.request}, {"request": "DISCARD"})
+        audit(
+            self._connection, act, "outbox.discard", str(event_id), {"request": found.request}, {"request": "DISCARD"}
+        )
 
     def pause(self, shard: int, paused: bool, act: Act) -> None:
         """Stop or go on publishing a shard.
@@ -222,11 +212,7 @@ class OutboxOperations:
             raise NotFound(f"no shard {shard}")
         self._connection.execute(PAUSE, {"shard": shard, "paused": paused})
         action = "outbox.pause" if paused else "outbox.resume"
-        self._audit(act, action, f"shard {shard}", {"paused": found.paused}, {"paused": paused})
-
-    def _audit(self, act: Act, action: str, subject: str, before: dict[str, Any], after: dict[str, Any]) -> None:
-        entry = {"action": action, "subject": subject, "before": Jsonb(before), "after": Jsonb(after)}
-        self._connection.execute(AUDIT, {**entry, **asdict(act)})
+        audit(self._connection, act, action, f"shard {shard}", {"paused": found.paused}, {"paused": paused})
 
 
 def totals(shards: Sequence[ShardState]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.signal_management_service import SignalManagementService
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
-from services.exit_qualification.storage.switches import Change, SwitchRepository
+from services.exit_qualification.storage.switches import SwitchRepository
+from shared.audit import Act, audit
 from shared.clock import EPOCH, Clock
 from shared.contracts.vocabulary import ExitReason, RolloutMode, TradeStatus
 from shared.errors import Conflict, ExitflowError, NotFound
@@ -35,7 +36,7 @@ class ManualExitService:
         self._signals = signals
         self._clock = clock
 
-    def exit(self, uow: UnitOfWork, trade_id: UUID, change: Change) -> ExitIntent:
+    def exit(self, uow: UnitOfWork, trade_id: UUID, act: Act) -> ExitIntent:
         """The intent of an operator's exit, written with its signal; the caller commits.
 
         A waiting exit of lower rank gives way to it.
@@ -51,14 +52,14 @@ class ManualExitService:
         """
         trade = self._open_trade(uow, trade_id)
         self._refuse_a_second(uow, trade_id)
-        switches = SwitchRepository(uow.connection)
-        settings = switches.read()
+        settings = SwitchRepository(uow.connection).read()
         if settings.rollout.mode is RolloutMode.OFF:
             raise Conflict("the rollout is off: nothing may be written")
         written = self._signals.on_exits_detected(uow, [self._candidates(trade)], settings)
         if not written or written[0].intent is None:
             raise Conflict(f"another exit of trade {trade_id} was faster")
-        switches.audit(change, "exit.manual", str(trade_id), after={"intent_id": str(written[0].intent.intent_id)})
+        after = {"intent_id": str(written[0].intent.intent_id)}
+        audit(uow.connection, act, "exit.manual", str(trade_id), after=after)
         return written[0].intent
 
     def _open_trade(self, uow: UnitOfWork, trade_id: UUID) -> OpenTrade:

@@ -65,21 +65,6 @@ class RolloutRow(Base):
     updated_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
 
 
-class AuditRow(Base):
-    """One act of an operator."""
-
-    __tablename__ = "audit_log"
-
-    audit_id: Mapped[int] = mapped_column(primary_key=True, server_default=FetchedValue())
-    actor: Mapped[str]
-    action: Mapped[str]
-    subject: Mapped[str]
-    before: Mapped[dict[str, Any] | None]
-    after: Mapped[dict[str, Any] | None]
-    reason: Mapped[str]
-    at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
-
-
 class OpenTradeRow(Base):
     """The projection of a trade."""
 

@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request
 from sqlalchemy import Connection
 
+from shared.audit import Act
 from shared.errors import InvalidInput
 from shared.http.auth import Caller, Scope, requires
 from shared.http.fields import NO_NUL
@@ -25,7 +26,7 @@ from shared.http.outbox_views import (
     ShardView,
 )
 from shared.http.paging import PageCursor, PageLimit, decode_cursor, encode_cursor
-from shared.outbox_operations import Act, OutboxOperations, ParkedEvent, WantedParked, totals
+from shared.outbox_operations import OutboxOperations, ParkedEvent, WantedParked, totals
 
 router = APIRouter(prefix="/outbox", tags=["outbox"])
 

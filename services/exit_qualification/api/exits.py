@@ -16,7 +16,7 @@ from services.exit_qualification.domain.intent_state_machine import PENDING_VIEW
 from services.exit_qualification.manual_exit_service import ExitInProgress
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
-from services.exit_qualification.storage.switches import Change
+from shared.audit import Act
 from shared.clock import rfc3339
 from shared.contracts.trades import Symbol, UserBrokerId
 from shared.contracts.vocabulary import IntentStatus
@@ -97,7 +97,7 @@ def manual_exit(body: ManualExit, context: Context, caller: Operator, key: Idemp
 
 def _exit_manually(uow: UnitOfWork, body: ManualExit, context: ApiContext, actor: str) -> dict[str, Any]:
     try:
-        intent = context.manual_exits.exit(uow, body.trade_id, Change(actor, body.reason_note))
+        intent = context.manual_exits.exit(uow, body.trade_id, Act(actor, body.reason_note))
     except ExitInProgress as error:
         error.details["intent"] = _view(error.intent, context)
         raise

@@ -17,9 +17,9 @@ from services.exit_qualification.api.views import (
     RolloutView,
 )
 from services.exit_qualification.domain.gates import Rollout
-from services.exit_qualification.storage.switches import Change, Setting, SwitchRepository, UserBroker
+from services.exit_qualification.storage.switches import Setting, SwitchRepository, UserBroker
+from shared.audit import Act
 from shared.contracts.trades import UserBrokerId
-from shared.http.auth import Caller
 
 router = APIRouter(tags=["switches"])
 
@@ -38,7 +38,7 @@ def put_kill_switch(body: PutKillSwitch, context: Context, caller: Operator) -> 
     """Stop exits, or let them go on; gates read it at every decision and again before an order is sent."""
     with context.unit_of_work() as uow:
         switches = SwitchRepository(uow.connection)
-        switches.put_kill_switch(body.mode, _change(caller, body.reason))
+        switches.put_kill_switch(body.mode, Act(caller.name, body.reason))
         now = switches.kill_switch()
         uow.commit()
     return KillSwitchView(**_facts(now))
@@ -57,7 +57,7 @@ def put_rollout(body: PutRollout, context: Context, caller: Operator) -> Rollout
     wanted = Rollout(body.mode, frozenset(body.symbols), frozenset(body.user_broker_ids))
     with context.unit_of_work() as uow:
         switches = SwitchRepository(uow.connection)
-        switches.put_rollout(wanted, _change(caller, body.reason))
+        switches.put_rollout(wanted, Act(caller.name, body.reason))
         now = switches.rollout()
         uow.commit()
     return RolloutView(**_facts(now))
@@ -86,13 +86,9 @@ def put_broker(user_broker_id: BrokerPath, body: PutBroker, context: Context, ca
     """
     broker = UserBroker(user_broker_id, body.broker, body.account, body.root_url, body.status)
     with context.unit_of_work() as uow:
-        SwitchRepository(uow.connection).put_broker(broker, _change(caller, body.reason))
+        SwitchRepository(uow.connection).put_broker(broker, Act(caller.name, body.reason))
         uow.commit()
     return _view(broker)
-
-
-def _change(caller: Caller, reason: str) -> Change:
-    return Change(caller.name, reason)
 
 
 def _facts(setting: Setting) -> dict[str, Any]:

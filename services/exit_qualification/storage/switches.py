@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, func, insert, select, text, update
+from sqlalchemy import Connection, Row, Table, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.exit_qualification.domain.gates import Rollout
 from services.exit_qualification.domain.order_terms import BrokerStatus
-from services.exit_qualification.models import AuditRow, KillSwitchRow, RolloutRow, UserBrokerRow
+from services.exit_qualification.models import KillSwitchRow, RolloutRow, UserBrokerRow
+from shared.audit import Act, audit
 from shared.contracts.vocabulary import KillSwitchMode, RolloutMode
 from shared.errors import Conflict, NotFound
 
@@ -41,14 +42,6 @@ class BrokerInUse(Conflict):
     """Other books would show its orders as absent, and their fills a second time."""
 
     code = "broker_in_use"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Who changes a setting, and why."""
-
-    actor: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +113,7 @@ class SwitchRepository:
             raise NotFound(f"no user broker {user_broker_id!r}")
         return _broker(row)
 
-    def put_broker(self, broker: UserBroker, change: Change) -> None:
+    def put_broker(self, broker: UserBroker, act: Act) -> None:
         """Add a user broker or change it; its status at any time, where it is only while no order depends on it.
 
         Raises
@@ -146,7 +139,7 @@ class SwitchRepository:
             )
         )
         old = None if before is None else {name: before._mapping[name] for name in values}
-        self.audit(change, "broker.put", broker.user_broker_id, old, values)
+        audit(self._connection, act, "broker.put", broker.user_broker_id, old, values)
 
     def _refuse_if_in_use(self, user_broker_id: str) -> None:
         self._connection.execute(WAIT_BRIEFLY)
@@ -163,37 +156,22 @@ class SwitchRepository:
         """The kill switch as operators see it."""
         return self._setting(KillSwitchRow.__table__)  # type: ignore[arg-type]  # declared as FromClause
 
-    def put_kill_switch(self, mode: KillSwitchMode, change: Change) -> None:
+    def put_kill_switch(self, mode: KillSwitchMode, act: Act) -> None:
         """Stop things, or let them go on."""
-        self._put(KillSwitchRow.__table__, "kill_switch.put", {"mode": str(mode)}, change)  # type: ignore[arg-type]  # declared as FromClause
+        self._put(KillSwitchRow.__table__, "kill_switch.put", {"mode": str(mode)}, act)  # type: ignore[arg-type]  # declared as FromClause
 
     def rollout(self) -> Setting:
         """The rollout as operators see it."""
         return self._setting(RolloutRow.__table__)  # type: ignore[arg-type]  # declared as FromClause
 
-    def put_rollout(self, rollout: Rollout, change: Change) -> None:
+    def put_rollout(self, rollout: Rollout, act: Act) -> None:
         """Switch the pipeline on or off, further or less far."""
         values = {
             "mode": str(rollout.mode),
             "symbols": sorted(rollout.symbols),
             "user_broker_ids": sorted(rollout.user_broker_ids),
         }
-        self._put(RolloutRow.__table__, "rollout.put", values, change)  # type: ignore[arg-type]  # declared as FromClause
-
-    def audit(
-        self,
-        change: Change,
-        action: str,
-        subject: str,
-        before: dict[str, Any] | None = None,
-        after: dict[str, Any] | None = None,
-    ) -> None:
-        """Write an act of an operator down."""
-        self._connection.execute(
-            insert(AuditRow).values(
-                actor=change.actor, action=action, subject=subject, before=before, after=after, reason=change.reason
-            )
-        )
+        self._put(RolloutRow.__table__, "rollout.put", values, act)  # type: ignore[arg-type]  # declared as FromClause
 
     def _setting(self, table: Table) -> Setting:
         row = self._connection.execute(select(*table.c)).one()._mapping
@@ -201,14 +179,12 @@ class SwitchRepository:
         values = {name: value for name, value in row.items() if name not in about}
         return Setting(values, row["reason"], row["updated_by"], row["updated_at"])
 
-    def _put(self, table: Table, action: str, values: dict[str, Any], change: Change) -> None:
+    def _put(self, table: Table, action: str, values: dict[str, Any], act: Act) -> None:
         before = self._connection.execute(select(*table.c).with_for_update()).one()._mapping
         self._connection.execute(
-            update(table).values(
-                **values, reason=change.reason, updated_by=change.actor, updated_at=func.clock_timestamp()
-            )
+            update(table).values(**values, reason=act.reason, updated_by=act.actor, updated_at=func.clock_timestamp())
         )
-        self.audit(change, action, table.name, {name: before[name] for name in values}, values)
+        audit(self._connection, act, action, table.name, {name: before[name] for name in values}, values)
 
 
 def _broker(row: Row[Any]) -> UserBroker:

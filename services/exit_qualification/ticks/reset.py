@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from services.exit_qualification.storage.log_identity import LogIdentityRepository
-from services.exit_qualification.storage.switches import Change, SwitchRepository
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
+from shared.audit import Act, audit
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
 from shared.db import open_engine
 from shared.settings import Settings
@@ -26,7 +26,7 @@ def reset(settings: Settings, *, actor: str = "cli", reason: str = "the log was 
             partitions = TickCheckpointRepository(connection).reset()
             LogIdentityRepository(connection).forget(names)
             after = {"partitions": partitions, "topics": names}
-            SwitchRepository(connection).audit(Change(actor, reason), ACTION, "tick_partitions", after=after)
+            audit(connection, Act(actor, reason), ACTION, "tick_partitions", after=after)
     finally:
         database.dispose()
     return partitions

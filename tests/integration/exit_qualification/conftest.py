@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 
 from services.exit_qualification.domain.gates import Rollout
 from services.exit_qualification.domain.order_terms import BrokerStatus
-from services.exit_qualification.storage.switches import Change, SwitchRepository, UserBroker
+from services.exit_qualification.storage.switches import SwitchRepository, UserBroker
+from shared.audit import Act
 from shared.contracts.vocabulary import RolloutMode
 from shared.db import open_engine
 from tests.support.servers import Database
@@ -19,10 +20,10 @@ from tests.support.servers import Database
 def exit_engine(database: Database) -> Iterator[Engine]:
     """The test's database with the exit role, rollout full, user broker ``paper`` connected."""
     engine = open_engine(database.exit_url, "exit_qualification", application="test")
-    change = Change("test", "set up")
+    act = Act("test", "set up")
     with engine.begin() as connection:
         switches = SwitchRepository(connection)
-        switches.put_rollout(Rollout(RolloutMode.FULL), change)
-        switches.put_broker(UserBroker("paper", "kite", "PAPER", "http://127.0.0.1:1", BrokerStatus.CONNECTED), change)
+        switches.put_rollout(Rollout(RolloutMode.FULL), act)
+        switches.put_broker(UserBroker("paper", "kite", "PAPER", "http://127.0.0.1:1", BrokerStatus.CONNECTED), act)
     yield engine
     engine.dispose()

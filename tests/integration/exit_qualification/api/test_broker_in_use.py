@@ -10,14 +10,15 @@ import pytest
 from sqlalchemy import Connection, Engine, event, text
 
 from services.exit_qualification.domain.order_terms import BrokerStatus
-from services.exit_qualification.storage.switches import BrokerInUse, Change, SwitchRepository, UserBroker
+from services.exit_qualification.storage.switches import BrokerInUse, SwitchRepository, UserBroker
+from shared.audit import Act
 from shared.contracts.vocabulary import IntentStatus
 from shared.ids import client_order_id, new_id
 
 ELSEWHERE = UserBroker("paper", "kite", "PAPER", "http://127.0.0.1:2", BrokerStatus.CONNECTED)
 OTHER_ACCOUNT = UserBroker("paper", "kite", "OTHER", "http://127.0.0.1:1", BrokerStatus.CONNECTED)
 DISCONNECTED = UserBroker("paper", "kite", "PAPER", "http://127.0.0.1:1", BrokerStatus.DISCONNECTED)
-CHANGE = Change("olga", "moving")
+ACT = Act("olga", "moving")
 
 
 @pytest.fixture
@@ -55,13 +56,13 @@ def _put(connection: Connection, status: IntentStatus, sent_ago: timedelta | Non
 def test_it_stays_while_an_exit_is_in_its_books(connection: Connection, status: str, moved: UserBroker) -> None:
     _put(connection, IntentStatus(status))
     with pytest.raises(BrokerInUse) as refused:
-        SwitchRepository(connection).put_broker(moved, CHANGE)
+        SwitchRepository(connection).put_broker(moved, ACT)
     assert (refused.value.http_status, refused.value.details) == (409, {"intents": 1})
 
 
 def test_its_status_changes_at_any_time(connection: Connection) -> None:
     _put(connection, IntentStatus.PLACED)
-    SwitchRepository(connection).put_broker(DISCONNECTED, CHANGE)
+    SwitchRepository(connection).put_broker(DISCONNECTED, ACT)
     assert SwitchRepository(connection).broker("paper").status is BrokerStatus.DISCONNECTED
 
 
@@ -77,7 +78,7 @@ def test_its_status_changes_at_any_time(connection: Connection) -> None:
 )
 def test_it_moves_once_nothing_is_in_its_books(connection: Connection, status: str, sent_ago: timedelta | None) -> None:
     _put(connection, IntentStatus(status), sent_ago)
-    SwitchRepository(connection).put_broker(ELSEWHERE, CHANGE)
+    SwitchRepository(connection).put_broker(ELSEWHERE, ACT)
     assert SwitchRepository(connection).broker("paper") == ELSEWHERE
 
 
@@ -90,7 +91,7 @@ def test_a_move_waits_for_a_sender_that_has_read_the_old_place(exit_engine: Engi
         with exit_engine.connect() as mover:
             event.listen(mover, "before_cursor_execute", _sets_at("ACCESS EXCLUSIVE", waits))
             try:
-                SwitchRepository(mover).put_broker(ELSEWHERE, CHANGE)
+                SwitchRepository(mover).put_broker(ELSEWHERE, ACT)
             except BrokerInUse as error:
                 refused.append(error)
 

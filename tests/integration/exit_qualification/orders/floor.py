@@ -30,7 +30,8 @@ from services.exit_qualification.signal_management_service import ExitTerms, Sig
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
-from services.exit_qualification.storage.switches import Change, SwitchRepository
+from services.exit_qualification.storage.switches import SwitchRepository
+from shared.audit import Act
 from shared.clock import SystemClock
 from shared.contracts.topics import TopicNames
 from shared.contracts.trades import ExitPlan, TradeOpened
@@ -169,18 +170,18 @@ class Floor:
     def kill(self, mode: KillSwitchMode) -> None:
         """Set the kill switch."""
         with self.engine.begin() as connection:
-            SwitchRepository(connection).put_kill_switch(mode, Change("test", "test"))
+            SwitchRepository(connection).put_kill_switch(mode, Act("test", "test"))
 
     def roll_out(self, mode: RolloutMode) -> None:
         """Set the rollout."""
         with self.engine.begin() as connection:
-            SwitchRepository(connection).put_rollout(Rollout(mode), Change("test", "test"))
+            SwitchRepository(connection).put_rollout(Rollout(mode), Act("test", "test"))
 
     def connect(self, status: BrokerStatus) -> None:
         """Set the status of the user broker."""
         with self.engine.begin() as connection:
             switches = SwitchRepository(connection)
-            switches.put_broker(replace(switches.broker("paper"), status=status), Change("test", "test"))
+            switches.put_broker(replace(switches.broker("paper"), status=status), Act("test", "test"))
 
     # what it came to
 

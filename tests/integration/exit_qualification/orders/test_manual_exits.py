@@ -13,7 +13,7 @@ from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.manual_exit_service import ExitInProgress, ManualExitService
 from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
-from services.exit_qualification.storage.switches import Change
+from shared.audit import Act
 from shared.contracts.vocabulary import ExitReason, IntentStatus, KillSwitchMode
 from tests.integration.exit_qualification.orders.floor import Floor
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
@@ -25,7 +25,7 @@ def _exit_by_hand(floor: Floor, trade: OpenTrade) -> ExitIntent:
     terms = ExitTerms(timedelta(seconds=60), timedelta(seconds=60))
     signals = SignalManagementService(terms, floor.clock, ExitQualificationService())
     with floor.open_unit() as uow:
-        intent = ManualExitService(signals, floor.clock).exit(uow, trade.trade_id, Change("test", "test"))
+        intent = ManualExitService(signals, floor.clock).exit(uow, trade.trade_id, Act("test", "test"))
         uow.commit()
     return intent
 

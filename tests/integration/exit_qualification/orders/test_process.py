@@ -17,7 +17,8 @@ from sqlalchemy import Engine
 
 from deploy.local.ports import free_port
 from services.exit_qualification.domain.intent import ExitIntent
-from services.exit_qualification.storage.switches import Change, SwitchRepository
+from services.exit_qualification.storage.switches import SwitchRepository
+from shared.audit import Act
 from shared.contracts.vocabulary import IntentStatus
 from tests.integration.exit_qualification.orders.floor import Floor, wait_until
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
@@ -75,7 +76,7 @@ def scene_of(engine: Engine, database: Database, directory: Path) -> Iterator[Sc
         paper = stack.enter_context(running_broker(directory))
         with engine.begin() as connection:
             switches = SwitchRepository(connection)
-            switches.put_broker(replace(switches.broker("paper"), root_url=paper.url), Change("test", "set up"))
+            switches.put_broker(replace(switches.broker("paper"), root_url=paper.url), Act("test", "set up"))
         settings = {
             "EXITFLOW_EXIT_DATABASE_URL": database.exit_url,
             "EXITFLOW_BROKER_CREDENTIALS": CREDENTIALS,
@@ -168,7 +169,7 @@ def test_without_its_broker_the_process_stays_up_and_says_why_it_is_not_ready(
         with exit_engine.begin() as connection:
             switches = SwitchRepository(connection)
             nowhere = replace(switches.broker("paper"), root_url=f"http://127.0.0.1:{free_port('nobody listens')}")
-            switches.put_broker(nowhere, Change("test", "the broker is gone"))
+            switches.put_broker(nowhere, Act("test", "the broker is gone"))
         intent = scene.floor.placed()
         process = scene.start()
         wait_until(_says(scene, "reconciling: paper: orders: ConnectionError"), "readiness names the broker")

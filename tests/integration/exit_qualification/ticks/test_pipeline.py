@@ -6,14 +6,15 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from services.exit_qualification.domain.gates import Rollout
-from services.exit_qualification.storage.switches import Change, SwitchRepository
+from services.exit_qualification.storage.switches import SwitchRepository
+from shared.audit import Act
 from shared.contracts.vocabulary import Direction, RolloutMode
 from shared.settings import Settings
 from tests.integration.exit_qualification.ticks.rig import Book, Market, running_worker
 from tests.support.trades import opened
 from tests.support.waiting import wait_until
 
-CHANGE = Change("test", "test")
+ACT = Act("test", "test")
 
 
 def test_two_open_trades_on_a_symbol_give_two_signals_and_two_intents(
@@ -207,4 +208,4 @@ def test_the_unique_indexes_refuse_a_second_row(settings: Settings, market: Mark
 
 def _put_rollout(book: Book, mode: RolloutMode) -> None:
     with book.engine.begin() as connection:
-        SwitchRepository(connection).put_rollout(Rollout(mode), CHANGE)
+        SwitchRepository(connection).put_rollout(Rollout(mode), ACT)

@@ -8,8 +8,9 @@ from uuid import UUID
 
 from sqlalchemy import Engine, text
 
+from shared.audit import Act
 from shared.db import open_engine
-from shared.outbox_operations import Act, OutboxOperations, ParkedEvent, Requested, WantedParked
+from shared.outbox_operations import OutboxOperations, ParkedEvent, Requested, WantedParked
 from shared.settings import Settings
 from tests.integration.outbox_relay.relays import wait_until
 
