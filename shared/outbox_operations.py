@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, TextClause, text
 
 from shared.audit import Act, audit
 from shared.errors import NotFound
@@ -155,9 +155,7 @@ class OutboxOperations:
         NotParked
             The event is not parked.
         """
-        found = self._connection.execute(FIND, {"event_id": event_id}).one_or_none()
-        if found is None:
-            raise NotParked(f"event {event_id} is not parked")
+        found = self._parked_event(FIND, event_id)
         return self.replay(found.topic, found.key, act)
 
     def replay(self, topic: str, key: str | None, act: Act) -> Requested:
@@ -191,9 +189,7 @@ class OutboxOperations:
         NotParked
             The event is not parked.
         """
-        found = self._connection.execute(HOLD, {"event_id": event_id}).one_or_none()
-        if found is None:
-            raise NotParked(f"event {event_id} is not parked")
+        found = self._parked_event(HOLD, event_id)
         self._connection.execute(DISCARD, {"event_id": event_id, **asdict(act)})
         audit(
             self._connection, act, "outbox.discard", str(event_id), {"request": found.request}, {"request": "DISCARD"}
@@ -213,6 +209,12 @@ class OutboxOperations:
         self._connection.execute(PAUSE, {"shard": shard, "paused": paused})
         action = "outbox.pause" if paused else "outbox.resume"
         audit(self._connection, act, action, f"shard {shard}", {"paused": found.paused}, {"paused": paused})
+
+    def _parked_event(self, look_up: TextClause, event_id: UUID) -> Row[Any]:
+        found = self._connection.execute(look_up, {"event_id": event_id}).one_or_none()
+        if found is None:
+            raise NotParked(f"event {event_id} is not parked")
+        return found
 
 
 def totals(shards: Sequence[ShardState]) -> dict[str, Any]:
