@@ -29,6 +29,11 @@ class ExitflowError(Exception):
         self.details = details
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, for a message of one line; its type if it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 class InvalidInput(ExitflowError):
     """The caller sent something that can never be accepted as it is."""
 

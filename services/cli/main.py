@@ -26,7 +26,7 @@ from services.cli import (
     trades_commands,
 )
 from services.cli.command_line import new_app
-from shared.errors import ConfigurationError, ExitflowError, Unavailable
+from shared.errors import ConfigurationError, ExitflowError, Unavailable, first_line
 
 CONFIGURATION_STATUS = 2
 FAILURE_STATUS = 1
@@ -62,7 +62,7 @@ def main() -> None:
     except ExitflowError as error:
         _fail(error, FAILURE_STATUS)
     except OperationalError as error:
-        _fail(Unavailable(f"PostgreSQL does not answer: {str(error.orig).splitlines()[0]}"), FAILURE_STATUS)
+        _fail(Unavailable(f"PostgreSQL does not answer: {first_line(error.orig or error)}"), FAILURE_STATUS)
     except KafkaException as error:
         _fail(Unavailable(f"Kafka does not answer: {error.args[0].str()}"), FAILURE_STATUS)
     except KeyboardInterrupt:

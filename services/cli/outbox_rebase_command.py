@@ -15,7 +15,7 @@ from services.cli.database_urls import migrator_url
 from services.cli.outbox_rebase import Permissions, State, inspect, rebase
 from services.cli.output import show_json, show_table
 from services.outbox_relay.partitions import Partition, Partitions
-from shared.errors import ConfigurationError, Conflict, Unavailable
+from shared.errors import ConfigurationError, Conflict, Unavailable, first_line
 from shared.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 from shared.roles import EXIT, RELAY, TRADE
 from shared.settings import Settings, load_settings
@@ -135,7 +135,7 @@ def _connected(settings: Settings, outbox: OutboxDatabase) -> Iterator[Connectio
             migrator_url(settings, outbox.schema), options=options, application_name="exitflow-outbox", autocommit=True
         )
     except psycopg.OperationalError as error:
-        raise Unavailable(f"PostgreSQL does not answer: {str(error).splitlines()[0]}") from None
+        raise Unavailable(f"PostgreSQL does not answer: {first_line(error)}") from None
     with closing(connection):
         try:
             yield connection

@@ -27,7 +27,7 @@ from services.outbox_relay.session import Session, longest_batch
 from services.outbox_relay.suspects import Suspects
 from services.outbox_relay.windows import WindowReader
 from shared.clock import Clock, rfc3339
-from shared.errors import ConfigurationError, ExitflowError
+from shared.errors import ConfigurationError, ExitflowError, first_line
 from shared.health import Health
 from shared.settings import Settings
 
@@ -88,9 +88,9 @@ class OutboxRelay:
             except psycopg.Error as error:
                 self._failed("database", f"the database does not answer ({type(error).__name__})", error)
             except KafkaException as error:
-                self._failed("kafka", _first_line(error), error)
+                self._failed("kafka", first_line(error), error)
             except ExitflowError as error:
-                self._failed(error.code, _first_line(error), error)
+                self._failed(error.code, first_line(error), error)
             else:
                 return
             self._pause(stop)
@@ -131,7 +131,7 @@ class OutboxRelay:
     def _failed(self, code: str, what: str, error: Exception) -> None:
         """Say `what` to whoever asks; the error's own words, which name hosts and roles, go to the log alone."""
         self._meters.failed(code)
-        log.warning("%s: %s", self._source.condition, _first_line(error))
+        log.warning("%s: %s", self._source.condition, first_line(error))
         self._failing_since = self._failing_since or self._clock.now()
         self._problem(f"{what} (since {rfc3339(self._failing_since)})")
 
@@ -146,7 +146,3 @@ class OutboxRelay:
             self._pause_s = FIRST_PAUSE_S
         stop.wait(self._pause_s)
         self._pause_s = min(LONGEST_PAUSE_S, self._pause_s * 2)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

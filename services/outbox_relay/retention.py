@@ -18,6 +18,7 @@ import psycopg
 from services.outbox_relay.connection import connect
 from services.outbox_relay.outbox_relay import OutboxSource
 from services.outbox_relay.partitions import Connection, Partition, Partitions
+from shared.errors import first_line
 from shared.settings import Settings
 from shared.telemetry import counter, gauge
 
@@ -82,7 +83,7 @@ class Retention:
                 self.look_after()
             except psycopg.Error as error:
                 FAILURES.labels(self._source.name).inc()
-                log.warning("%s: partitions: %s", self._source.condition, (str(error).splitlines() or ["?"])[0])
+                log.warning("%s: partitions: %s", self._source.condition, first_line(error))
             stop.wait(self._settings.relay_maintenance_s)
 
     def look_after(self) -> None:
