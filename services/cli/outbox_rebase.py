@@ -9,13 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, LiteralString
+from typing import LiteralString
 
-import psycopg
-
+from services.outbox_relay.connection import Connection
 from shared.errors import Conflict
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 LONG_AGO = 3
 """The first number that PostgreSQL gives to a transaction; every snapshot sees it."""

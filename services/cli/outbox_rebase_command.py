@@ -14,13 +14,12 @@ from services.cli.command_line import AsJson, examples
 from services.cli.database_urls import migrator_url
 from services.cli.outbox_rebase import Permissions, State, inspect, rebase
 from services.cli.output import show_json, show_table
+from services.outbox_relay.connection import Connection
 from services.outbox_relay.partitions import Partition, Partitions
 from shared.errors import ConfigurationError, Conflict, Unavailable, first_line
 from shared.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 from shared.roles import EXIT, RELAY, TRADE
 from shared.settings import Settings, load_settings
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 @dataclass(frozen=True)

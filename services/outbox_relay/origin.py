@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import psycopg
-
+from services.outbox_relay.connection import Connection
 from shared.errors import ConfigurationError
 
 FOREIGN = """
@@ -18,7 +15,7 @@ SELECT EXISTS (SELECT FROM outbox_origin o, pg_control_system() c WHERE o.system
 """
 
 
-def refuse_foreign_progress(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+def refuse_foreign_progress(connection: Connection) -> None:
     """Let nobody publish an outbox whose transaction numbers mean nothing here.
 
     Raises

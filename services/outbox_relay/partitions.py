@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-import psycopg
 from psycopg.rows import class_row
 
-Connection = psycopg.Connection[tuple[Any, ...]]
+from services.outbox_relay.connection import Connection
 
 TRY_LOCK = """
 -- outbox.partitions.try_lock: one relay at a time, until it disconnects

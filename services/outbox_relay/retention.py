@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import psycopg
 
-from services.outbox_relay.connection import connect
+from services.outbox_relay.connection import Connection, connect
 from services.outbox_relay.outbox_relay import OutboxSource
-from services.outbox_relay.partitions import Connection, Partition, Partitions
+from services.outbox_relay.partitions import Partition, Partitions
 from shared.errors import first_line
 from shared.settings import Settings
 from shared.telemetry import counter, gauge

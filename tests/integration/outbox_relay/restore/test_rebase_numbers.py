@@ -8,7 +8,8 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from services.cli.outbox_rebase import Connection, Permissions, rebase
+from services.cli.outbox_rebase import Permissions, rebase
+from services.outbox_relay.connection import Connection
 from tests.support.servers import Database
 
 SCHEMA = "trade_management"

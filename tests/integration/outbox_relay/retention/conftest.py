@@ -11,11 +11,10 @@ from typing import Any, LiteralString
 import psycopg
 import pytest
 
+from services.outbox_relay.connection import Connection
 from services.outbox_relay.partitions import Partitions
 from tests.integration.outbox_relay.relays import wait_until
 from tests.support.servers import Database
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 SCHEMA = "exit_qualification"
 RETENTION_DAYS = 7
