@@ -47,12 +47,12 @@ def maintain(partitions: Partitions, ahead: int) -> dict[str, str]:
     """Make, close and drop what is due, each in a transaction of its own; what became of each partition."""
     outcomes = {f"{day:%Y-%m-%d}": partitions.make(day) for day in partitions.missing_days(ahead)}
     for partition in partitions.catalogue():
-        if partition.state == "live" and partition.over:
-            outcomes[partition.name] = partitions.close(partition.name)
+        state = partition.state
+        if state == "live" and partition.over:
+            outcomes[partition.name] = state = partitions.close(partition.name)
+        if state == "closed" and partition.old:
+            outcomes[partition.name] = partitions.drop(partition.name)
     if partitions.retention_days:
-        for partition in partitions.catalogue():
-            if partition.state == "closed" and partition.old:
-                outcomes[partition.name] = partitions.drop(partition.name)
         outcomes["default"] = partitions.empty_default()
     return outcomes
 
