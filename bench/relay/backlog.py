@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.relay.candidates.exitflow import Exitflow
-from bench.relay.outbox import settle
+from bench.relay.outbox import relay_backends, settle
 from bench.relay.place import Place, fresh_place
 from bench.relay.running import Relays, running
 from bench.relay.servers import Servers, running_servers, work_directory
@@ -27,7 +27,6 @@ SAMPLES = 10
 LOOK_S = 0.2
 STALL_LIMIT_S = 120
 MIB = 1024 * 1024
-BACKENDS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'exitflow-relay'"
 progress = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -99,8 +98,7 @@ def _watch(relays: Relays, place: Place, clock: Clock, events: int) -> Iterator[
                 raise Unavailable(f"{published} of {events} records came, then none for {STALL_LIMIT_S} s")
             if published >= due:
                 due += events // SAMPLES
-                backends = [pid for (pid,) in connection.execute(BACKENDS)]
-                yield Sample(published, now - began, _resident(relays.pids), _private(backends))
+                yield Sample(published, now - began, _resident(relays.pids), _private(relay_backends(connection)))
                 progress.print(f"published: {published:,} of {events:,}")
     if before > events:
         raise Unavailable(f"{before} records for {events} events")

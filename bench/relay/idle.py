@@ -16,6 +16,7 @@ from rich.table import Table
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from bench.relay.candidates.exitflow import Exitflow
+from bench.relay.outbox import relay_backends
 from bench.relay.place import Place, fresh_place
 from bench.relay.reader import Reader, reading
 from bench.relay.running import Relays, running
@@ -32,8 +33,6 @@ PAUSE_S = 0.5
 WARM_UP_EVENTS = 3
 LIMIT_S = 60
 HEADS = ("longest wait, ms", "relay, % of a core", "its backends, %", "together, %", "first event p50, ms", "worst, ms")
-
-BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'exitflow-relay'"
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def _patient(program: Command, poll_max_ms: float) -> Command:
 def _idle(relays: Relays, place: Place, seconds: float, clock: Clock) -> tuple[float, float]:
     """CPU seconds of the relay and of the server's processes that serve it."""
     with psycopg.connect(place.database_url, autocommit=True) as connection:
-        backends = [pid for (pid,) in connection.execute(BACKENDS)]
+        backends = relay_backends(connection)
     began, relay, served = clock.monotonic(), relays.cpu_seconds(), cpu_seconds(backends)
     time.sleep(seconds)
     scale = seconds / (clock.monotonic() - began)

@@ -11,6 +11,9 @@ from bench.relay.candidate import Candidate
 from bench.relay.place import Place
 
 BACKLOG_TRANSACTIONS = 10
+_BACKENDS = """
+SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'exitflow-relay'
+"""
 
 
 def insert_backlog(candidate: Candidate, place: Place, numbers: range) -> None:
@@ -35,6 +38,11 @@ def wal_position(place: Place) -> int:
         row = connection.execute("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint").fetchone()
     assert row is not None
     return int(row[0])
+
+
+def relay_backends(connection: psycopg.Connection) -> list[int]:
+    """PostgreSQL's processes that serve this project's relay of the connection's database."""
+    return [pid for (pid,) in connection.execute(_BACKENDS)]
 
 
 @contextmanager

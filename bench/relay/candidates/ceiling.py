@@ -17,30 +17,21 @@ class Ceiling:
 
     share = 1.0
     has_outbox = False
+    setting = "bare produce loop, no database"
 
     def __init__(self, name: str) -> None:
-        self._name = name
-
-    @property
-    def name(self) -> str:
-        """Short and unique."""
-        return self._name
-
-    @property
-    def setting(self) -> str:
-        """How it is configured."""
-        return "bare produce loop, no database"
+        self.name = name
 
     def prepare(self, place: Place) -> None:
         """Nothing: it has no database."""
 
     def range_insert(self) -> str:
         """It has no outbox."""
-        raise InvalidInput(f"{self._name} has no outbox")
+        raise InvalidInput(f"{self.name} has no outbox")
 
     def one_insert(self, place: Place, number: int) -> Insert:
         """It has no outbox."""
-        raise InvalidInput(f"{self._name} of {place.name} has no outbox for event {number}")
+        raise InvalidInput(f"{self.name} of {place.name} has no outbox for event {number}")
 
     def programs(self, place: Place, events: int) -> Sequence[Command]:
         """The loop, which ends by itself."""

@@ -84,6 +84,7 @@ _TUNED_CONNECTOR = {
 _JVM = ("-Xms256m", "-Xmx2g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20")
 """As ``connect-standalone.sh`` starts it."""
 _TUNED_JVM = ("-Xms2g", "-Xmx2g", "-server", "-XX:+UseParallelGC")
+_TUNED_SETTING = "batch 16384, queue 65536, poll 5 ms, no extended headers, linger 5 ms, 256 KiB, parallel GC"
 
 
 class Debezium:
@@ -93,20 +94,9 @@ class Debezium:
     has_outbox = True
 
     def __init__(self, name: str, *, tuned: bool) -> None:
-        self._name = name
+        self.name = name
+        self.setting = _TUNED_SETTING if tuned else "as it comes, lz4"
         self._tuned = tuned
-
-    @property
-    def name(self) -> str:
-        """Short and unique."""
-        return self._name
-
-    @property
-    def setting(self) -> str:
-        """How it is configured."""
-        if not self._tuned:
-            return "as it comes, lz4"
-        return "batch 16384, queue 65536, poll 5 ms, no extended headers, linger 5 ms, 256 KiB, parallel GC"
 
     def prepare(self, place: Place) -> None:
         """The table as the router expects it, a publication, and the slot that the connector will read on from."""

@@ -35,19 +35,10 @@ class Exitflow:
     has_outbox = True
 
     def __init__(self, name: str, processes: int) -> None:
-        self._name = name
+        self.name = name
+        self.setting = "one process, default settings" if processes == 1 else f"{processes} processes"
         self._processes = processes
         self._passwords = {role: new_secret() for role in roles.ROLES}
-
-    @property
-    def name(self) -> str:
-        """Short and unique."""
-        return self._name
-
-    @property
-    def setting(self) -> str:
-        """How it is configured."""
-        return "one process, default settings" if self._processes == 1 else f"{self._processes} processes"
 
     def prepare(self, place: Place) -> None:
         """The roles and the schema of exit-qualification, as its migrations make them."""

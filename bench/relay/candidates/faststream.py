@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import psycopg
 from psycopg.types.json import Jsonb
 
 from bench.relay import records
-from bench.relay.candidate import Insert, command
-from bench.relay.peer_packages import PEERS, peer_python
+from bench.relay.candidate import Insert
+from bench.relay.candidates.one_table import Peer
 from bench.relay.place import Place
 from deploy.local.child import Command
 from shared.ids import new_id
@@ -51,35 +49,17 @@ _ONE = (
 _TUNED: Mapping[str, Any] = {"max_workers": 50, "fetch_batch_size": 1000, "terminal_flush_batch_size": 100}
 
 
-class FaststreamOutbox:
-    """One relay, as it comes or tuned."""
+class FaststreamOutbox(Peer):
+    """One relay, as it comes or tuned; the key travels as the header ``ce_subject``."""
 
-    has_outbox = True
+    schema = _SCHEMA
+    backlog = _RANGE
+    program = "faststream"
 
     def __init__(self, name: str, *, tuned: bool) -> None:
-        self._name = name
+        setting = "50 workers, fetch 1000, flush 100, linger 0" if tuned else "as it comes, lz4, acks=all"
+        super().__init__(name, setting, 0.06 if tuned else 0.02)
         self._tuned = tuned
-        self.share = 0.06 if tuned else 0.02
-
-    @property
-    def name(self) -> str:
-        """Short and unique."""
-        return self._name
-
-    @property
-    def setting(self) -> str:
-        """How it is configured."""
-        return "50 workers, fetch 1000, flush 100, linger 0" if self._tuned else "as it comes, lz4, acks=all"
-
-    def prepare(self, place: Place) -> None:
-        """The library's own table."""
-        peer_python()
-        with psycopg.connect(place.database_url) as connection:
-            connection.execute(_SCHEMA)
-
-    def range_insert(self) -> str:
-        """Rows with all headers; the key travels as ``ce_subject``."""
-        return _RANGE
 
     def one_insert(self, place: Place, number: int) -> Insert:  # noqa: ARG002  # the topic is the relay's
         """The library's own statement, with its notification."""
@@ -88,13 +68,6 @@ class FaststreamOutbox:
 
     def programs(self, place: Place, events: int) -> Sequence[Command]:  # noqa: ARG002  # it runs until stopped
         """One relay."""
-        told = {
-            "database": place.database_url,
-            "bootstrap": place.bootstrap_servers,
-            "topic": place.topic,
-            "queue": QUEUE,
-            "subscriber": dict(_TUNED) if self._tuned else {},
-            "broker": {"linger_ms": 0} if self._tuned else {},
-        }
-        argv = [str(peer_python()), str(PEERS / "faststream_relay.py")]
-        return [command(place, "faststream", argv, {"BENCH_PEER": json.dumps(told)})]
+        subscriber = _TUNED if self._tuned else {}
+        broker = {"linger_ms": 0} if self._tuned else {}
+        return [self.relay(place, topic=place.topic, queue=QUEUE, subscriber=subscriber, broker=broker)]

@@ -6,11 +6,11 @@ import json
 import sys
 from collections.abc import Sequence
 
-import psycopg
 from psycopg.types.json import Jsonb
 
 from bench.relay import records
 from bench.relay.candidate import Insert, command
+from bench.relay.candidates.one_table import OneTable
 from bench.relay.place import Place
 from deploy.local.child import Command
 from shared.ids import new_id
@@ -33,34 +33,16 @@ SELECT %(topic)s::text, {records.KEY_SQL}, {records.ALL_HEADERS_SQL}, {records.P
 _ONE = "INSERT INTO outbox (topic, key, headers, payload) VALUES (%(topic)s, %(key)s, %(headers)s, %(payload)s)"
 
 
-class ClaimAndMarkPoller:
+class ClaimAndMarkPoller(OneTable):
     """FOR UPDATE SKIP LOCKED, an UPDATE to claim, an UPDATE to mark."""
 
-    share = 1.0
-    has_outbox = True
+    schema = _SCHEMA
+    backlog = _RANGE
 
     def __init__(self, name: str, copies: int) -> None:
-        self._name = name
+        many = "one copy" if copies == 1 else f"{copies} copies"
+        super().__init__(name, f"SKIP LOCKED, batches of {BATCH:,}, {many}")
         self._copies = copies
-
-    @property
-    def name(self) -> str:
-        """Short and unique."""
-        return self._name
-
-    @property
-    def setting(self) -> str:
-        """How it is configured."""
-        return f"SKIP LOCKED, batches of {BATCH:,}, {'one copy' if self._copies == 1 else f'{self._copies} copies'}"
-
-    def prepare(self, place: Place) -> None:
-        """Its table, with an index over what is not yet published."""
-        with psycopg.connect(place.database_url) as connection:
-            connection.execute(_SCHEMA)
-
-    def range_insert(self) -> str:
-        """Rows with all headers."""
-        return _RANGE
 
     def one_insert(self, place: Place, number: int) -> Insert:
         """One row with all headers."""

@@ -6,11 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import psycopg
-
 from bench.relay import records
-from bench.relay.candidate import Insert, command
-from bench.relay.peer_packages import PEERS, peer_python
+from bench.relay.candidate import Insert
+from bench.relay.candidates.one_table import Peer
 from bench.relay.place import Place
 from deploy.local.child import Command
 from shared.ids import new_id
@@ -47,35 +45,17 @@ _ONE = (
 _TUNED: Mapping[str, Any] = {"batch_size": 3000, "concurrency": 1000, "poll_min": 0.005, "poll_max": 0.05}
 
 
-class Txoutbox:
+class Txoutbox(Peer):
     """One relay, as it comes or tuned."""
 
-    has_outbox = True
+    schema = _SCHEMA
+    backlog = _RANGE
+    program = "txoutbox"
 
     def __init__(self, name: str, *, tuned: bool) -> None:
-        self._name = name
+        setting = "batch 3000, concurrency 1000, poll 5 to 50 ms" if tuned else "as it comes, confluent-kafka"
+        super().__init__(name, setting, 0.2 if tuned else 0.04)
         self._tuned = tuned
-        self.share = 0.2 if tuned else 0.04
-
-    @property
-    def name(self) -> str:
-        """Short and unique."""
-        return self._name
-
-    @property
-    def setting(self) -> str:
-        """How it is configured."""
-        return "batch 3000, concurrency 1000, poll 5 to 50 ms" if self._tuned else "as it comes, confluent-kafka"
-
-    def prepare(self, place: Place) -> None:
-        """The library's own table."""
-        peer_python()
-        with psycopg.connect(place.database_url) as connection:
-            connection.execute(_SCHEMA)
-
-    def range_insert(self) -> str:
-        """Rows with all headers."""
-        return _RANGE
 
     def one_insert(self, place: Place, number: int) -> Insert:
         """The library's own statement."""
@@ -88,10 +68,4 @@ class Txoutbox:
 
     def programs(self, place: Place, events: int) -> Sequence[Command]:  # noqa: ARG002  # it runs until stopped
         """One relay."""
-        told = {
-            "database": place.database_url,
-            "bootstrap": place.bootstrap_servers,
-            "config": dict(_TUNED) if self._tuned else {},
-        }
-        argv = [str(peer_python()), str(PEERS / "txoutbox_relay.py")]
-        return [command(place, "txoutbox", argv, {"BENCH_PEER": json.dumps(told)})]
+        return [self.relay(place, config=_TUNED if self._tuned else {})]
