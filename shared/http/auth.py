@@ -77,6 +77,11 @@ def requires(scope: Scope) -> Callable[..., Caller]:
     return check
 
 
+Reader = Annotated[Caller, Depends(requires(Scope.READ))]
+Trader = Annotated[Caller, Depends(requires(Scope.TRADE))]
+Operator = Annotated[Caller, Depends(requires(Scope.OPERATE))]
+
+
 def _find(engine: Engine, token: str) -> Caller:
     with engine.connect() as connection:
         row = connection.execute(FIND, {"token_hash": token_hash(token)}).one_or_none()

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from shared.audit import Act
 from shared.errors import InvalidInput
-from shared.http.auth import Caller, Scope, requires
+from shared.http.auth import Caller, Operator, Reader
 from shared.http.fields import NO_NUL
 from shared.http.outbox_views import (
     ActOnShard,
@@ -41,8 +41,6 @@ def _transaction(request: Request) -> Iterator[Connection]:
 
 
 Transaction = Annotated[Connection, Depends(_transaction)]
-Reader = Annotated[Caller, Depends(requires(Scope.READ))]
-Operator = Annotated[Caller, Depends(requires(Scope.OPERATE))]
 ShardNumber = Annotated[int, Path(ge=0, le=LAST_SHARD)]
 Filter = Annotated[str | None, Query(max_length=1000, pattern=NO_NUL)]
 

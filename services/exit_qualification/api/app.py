@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from services.exit_qualification.api import exits, switches
-from services.exit_qualification.api.context import ApiContext
+from services.exit_qualification.api.context import ExitApiContext
 from services.exit_qualification.manual_exit_service import ManualExitService
 from services.exit_qualification.terms import signal_management
 from shared.clock import Clock
@@ -23,7 +23,7 @@ DESCRIPTION = "Exits of open trades: pending and past intents, manual exits, ope
 def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> FastAPI:
     """The app, on an engine of schema exit_qualification."""
     app = create_app("exitflow exit-api", health, engine=engine, description=DESCRIPTION)
-    app.state.context = ApiContext(
+    app.state.context = ExitApiContext(
         engine=engine,
         outbox=Outbox(TopicNames(settings.kafka_topic_prefix), clock),
         clock=clock,

@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from services.exit_qualification.api.context import ApiContext, Context, Operator, Reader
+from services.exit_qualification.api.context import Context, ExitApiContext
 from services.exit_qualification.api.views import IntentDetail, IntentPage, IntentView, ManualExit
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import PENDING_VIEW
@@ -21,6 +21,7 @@ from shared.clock import rfc3339
 from shared.contracts.trades import Symbol, UserBrokerId
 from shared.contracts.vocabulary import IntentStatus
 from shared.errors import InvalidInput
+from shared.http.auth import Operator, Reader
 from shared.http.idempotency import IdempotencyKey, answer_once
 from shared.http.paging import PageCursor, PageLimit, decode_cursor, encode_cursor
 from shared.unit_of_work import UnitOfWork
@@ -95,7 +96,7 @@ def manual_exit(body: ManualExit, context: Context, caller: Operator, key: Idemp
         )
 
 
-def _exit_manually(uow: UnitOfWork, body: ManualExit, context: ApiContext, actor: str) -> dict[str, Any]:
+def _exit_manually(uow: UnitOfWork, body: ManualExit, context: ExitApiContext, actor: str) -> dict[str, Any]:
     try:
         intent = context.manual_exits.exit(uow, body.trade_id, Act(actor, body.reason_note))
     except ExitInProgress as error:
@@ -104,7 +105,7 @@ def _exit_manually(uow: UnitOfWork, body: ManualExit, context: ApiContext, actor
     return _view(intent, context)
 
 
-def _view(intent: ExitIntent, context: ApiContext) -> dict[str, Any]:
+def _view(intent: ExitIntent, context: ExitApiContext) -> dict[str, Any]:
     return IntentView.of(intent, context.clock.now()).model_dump(mode="json")
 
 
@@ -118,7 +119,7 @@ def _after(cursor: str | None) -> tuple[datetime, UUID] | None:
         raise InvalidInput("not a cursor of this list") from error
 
 
-def _page(found: list[ExitIntent], limit: int, context: ApiContext) -> IntentPage:
+def _page(found: list[ExitIntent], limit: int, context: ExitApiContext) -> IntentPage:
     """The page of what was found, one more than it holds if another page follows."""
     now, shown = context.clock.now(), found[:limit]
     last = shown[-1] if len(found) > limit else None

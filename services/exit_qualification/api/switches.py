@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
-from services.exit_qualification.api.context import Context, Operator, Reader
+from services.exit_qualification.api.context import Context
 from services.exit_qualification.api.views import (
     BrokerList,
     BrokerView,
@@ -20,6 +20,7 @@ from services.exit_qualification.domain.gates import Rollout
 from services.exit_qualification.storage.switches import Setting, SwitchRepository, UserBroker
 from shared.audit import Act
 from shared.contracts.trades import UserBrokerId
+from shared.http.auth import Operator, Reader
 
 router = APIRouter(tags=["switches"])
 

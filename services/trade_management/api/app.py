@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from services.trade_management.api import pnl, trades
-from services.trade_management.api.context import ApiContext
+from services.trade_management.api.context import TradeApiContext
 from services.trade_management.trade_management_service import TradeManagementService
 from shared.clock import Clock
 from shared.contracts.topics import TopicNames
@@ -22,7 +22,7 @@ DESCRIPTION = "Trades, from opening to closure, and their profit and loss."
 def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> FastAPI:
     """The app, on an engine of schema trade_management."""
     app = create_app("exitflow trade-api", health, engine=engine, description=DESCRIPTION)
-    app.state.context = ApiContext(
+    app.state.context = TradeApiContext(
         engine=engine,
         outbox=Outbox(TopicNames(settings.kafka_topic_prefix), clock),
         clock=clock,

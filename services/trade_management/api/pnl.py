@@ -8,10 +8,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from services.trade_management.api.context import Context, Reader
+from services.trade_management.api.context import Context
 from services.trade_management.api.views import PnlView
 from services.trade_management.storage.pnl import PnlRepository
 from shared.contracts.trades import Symbol
+from shared.http.auth import Reader
 
 router = APIRouter(tags=["pnl"])
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from services.trade_management.api.context import ApiContext, Context, Reader, Trader
+from services.trade_management.api.context import Context, TradeApiContext
 from services.trade_management.api.timeline import Timeline, timeline
 from services.trade_management.api.views import OpenTrade, TradePage, TradeView
 from services.trade_management.models import TradeRow
@@ -21,6 +21,7 @@ from shared.clock import rfc3339
 from shared.contracts.trades import Symbol
 from shared.contracts.vocabulary import TradeStatus
 from shared.errors import InvalidInput
+from shared.http.auth import Reader, Trader
 from shared.http.idempotency import IdempotencyKey, answer_once
 from shared.http.paging import PageCursor, PageLimit, decode_cursor, encode_cursor
 from shared.unit_of_work import UnitOfWork
@@ -76,7 +77,7 @@ def trade_timeline(trade_id: UUID, context: Context, _: Reader) -> Timeline:
         return timeline(row, fills, closures.of_trades([trade_id]).get(trade_id, []), closures.lines_of(trade_id))
 
 
-def _open(uow: UnitOfWork, body: OpenTrade, context: ApiContext) -> dict[str, Any]:
+def _open(uow: UnitOfWork, body: OpenTrade, context: TradeApiContext) -> dict[str, Any]:
     row = context.service.open_trade(uow, body.trade(context.clock), body.exit_plan)
     TRADES_OPENED.inc()
     return TradeView.of(row).model_dump(mode="json")
