@@ -7,9 +7,7 @@ from typing import Any
 from confluent_kafka import KafkaError, Message, Producer
 
 from shared.errors import Unavailable
-from shared.kafka import FLUSH_TIMEOUT_S
-
-QUEUE_WAIT_S = 0.1
+from shared.kafka import FLUSH_TIMEOUT_S, hand_over
 
 
 class CertainProducer:
@@ -21,8 +19,7 @@ class CertainProducer:
 
     def send(self, topic: str, **record: Any) -> None:
         """Hand a record over, as `Producer.produce` takes it; certain only after `flush`."""
-        while not self._enqueued(topic, record):
-            self._producer.poll(QUEUE_WAIT_S)
+        hand_over(self._producer, topic, on_delivery=self._delivered, **record)
 
     def flush(self, timeout_s: float = FLUSH_TIMEOUT_S) -> None:
         """Return once Kafka has everything that was handed over since the last flush.
@@ -39,13 +36,6 @@ class CertainProducer:
             raise Unavailable(f"Kafka has not acknowledged {left} records within {timeout_s} s")
         if refusal is not None:
             raise Unavailable(f"Kafka refused a record for {refusal}")
-
-    def _enqueued(self, topic: str, record: dict[str, Any]) -> bool:
-        try:
-            self._producer.produce(topic, on_delivery=self._delivered, **record)
-        except BufferError:
-            return False
-        return True
 
     def _delivered(self, error: KafkaError | None, record: Message) -> None:
         if error is not None:

@@ -15,6 +15,7 @@ Headers = list[tuple[str, str | bytes | None]]
 
 ADMIN_TIMEOUT_S = 15
 FLUSH_TIMEOUT_S = 30
+QUEUE_WAIT_S = 0.1
 
 
 def client_config(settings: Settings) -> dict[str, Any]:
@@ -160,6 +161,17 @@ def headers_of(message: Message) -> dict[str, str]:
         name: value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
         for name, value in headers
     }
+
+
+def hand_over(producer: Producer, topic: str, **record: Any) -> None:
+    """Hand a record to a producer, as `Producer.produce` takes it; while the queue is full, serve reports and wait."""
+    while True:
+        try:
+            producer.produce(topic, **record)
+        except BufferError:
+            producer.poll(QUEUE_WAIT_S)
+        else:
+            return
 
 
 def flush_or_fail(producer: Producer, timeout_s: float = FLUSH_TIMEOUT_S) -> None:

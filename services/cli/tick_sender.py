@@ -9,12 +9,11 @@ from confluent_kafka import KafkaError, Message, Producer
 from shared.contracts.ticks import Tick
 from shared.contracts.topics import MARKET_TICKS, TopicNames
 from shared.errors import Unavailable
-from shared.kafka import flush_or_fail, producer_config
+from shared.kafka import flush_or_fail, hand_over, producer_config
 from shared.settings import Settings
 
 DELIVERY_LIMIT_S = 20
 FLUSH_MARGIN_S = 5
-QUEUE_WAIT_S = 1.0
 
 _SILENT = logging.getLogger(f"{__name__}.librdkafka")
 """What the client library says while it tries again; what comes of it is told in one line."""
@@ -23,7 +22,7 @@ _SILENT.propagate = False
 
 
 class TickSender:
-    """Sends ticks in order and knows whether all have arrived.
+    """Sends ticks in order and knows how many have arrived; once one has not, it sends no more.
 
     Parameters
     ----------
@@ -48,24 +47,14 @@ class TickSender:
             An earlier tick could not be delivered.
         """
         self._raise_failure()
-        while not self._enqueued(tick):
-            self._producer.poll(QUEUE_WAIT_S)
-            self._raise_failure()
+        value = tick.model_dump_json().encode()
+        hand_over(self._producer, self._topic, key=tick.symbol, value=value, on_delivery=self._delivered)
         self._producer.poll(0)
 
     def flush(self) -> None:
         """Return once every tick handed over has arrived; Unavailable if one has not."""
         flush_or_fail(self._producer, self._delivery_limit_s + FLUSH_MARGIN_S)
         self._raise_failure()
-
-    def _enqueued(self, tick: Tick) -> bool:
-        try:
-            self._producer.produce(
-                self._topic, key=tick.symbol, value=tick.model_dump_json().encode(), on_delivery=self._delivered
-            )
-        except BufferError:
-            return False
-        return True
 
     def _delivered(self, error: KafkaError | None, _: Message) -> None:
         if error is None:
