@@ -26,18 +26,17 @@ class TradeProjection:
     status: TradeStatus
 
 
-def open_trade(row: Row[Any]) -> OpenTrade:
-    """What the engine needs of a row of ``open_trades``."""
-    plan = ExitPlan.model_validate(row.exit_plan)
+def open_trade(told: TradeOpened | Row[Any], plan: ExitPlan) -> OpenTrade:
+    """What the engine needs of an opened trade: of its event, or of its row in ``open_trades``."""
     return OpenTrade(
-        trade_id=row.trade_id,
-        symbol=row.symbol,
-        direction=Direction(row.direction),
-        quantity=row.quantity,
-        product_type=ProductType(row.product_type),
-        user_broker_id=row.user_broker_id,
-        entry_price=to_units(row.entry_price),
-        entered_at_ms=epoch_ms(row.entered_at),
+        trade_id=told.trade_id,
+        symbol=told.symbol,
+        direction=Direction(told.direction),
+        quantity=told.quantity,
+        product_type=ProductType(told.product_type),
+        user_broker_id=told.user_broker_id,
+        entry_price=to_units(told.entry_price),
+        entered_at_ms=epoch_ms(told.entered_at),
         target=None if plan.target is None else to_units(plan.target),
         stop_loss=None if plan.stop_loss is None else to_units(plan.stop_loss),
     )
@@ -89,7 +88,7 @@ class OpenTradeRepository:
             .order_by(OpenTradeRow.trade_id)
             .with_for_update()
         )
-        return {row.trade_id: TradeProjection(open_trade(row), TradeStatus(row.status)) for row in rows}
+        return {row.trade_id: TradeProjection(_of_row(row), TradeStatus(row.status)) for row in rows}
 
     def open_in(self, partitions: Sequence[int]) -> list[OpenTrade]:
         """Every open trade of these partitions."""
@@ -98,7 +97,7 @@ class OpenTradeRepository:
                 OpenTradeRow.partition == func.any(list(partitions)), OpenTradeRow.status == TradeStatus.OPEN
             )
         )
-        return [open_trade(row) for row in rows]
+        return [_of_row(row) for row in rows]
 
     def symbols_in(self, partitions: Sequence[int]) -> list[tuple[str, int]]:
         """Every symbol with open trades in these partitions, with the partition they were projected on."""
@@ -108,3 +107,7 @@ class OpenTradeRepository:
             .distinct()
         )
         return [(symbol, partition) for symbol, partition in rows]
+
+
+def _of_row(row: Row[Any]) -> OpenTrade:
+    return open_trade(row, ExitPlan.model_validate(row.exit_plan))

@@ -10,8 +10,9 @@ from uuid import UUID
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.storage.exit_episodes import TradeReason
+from services.exit_qualification.storage.open_trades import open_trade
 from services.exit_qualification.storage.tick_checkpoints import SymbolCheckpoint
-from services.exit_qualification.ticks.records import TickRecord, TradeRecord, home_partition, trade_of
+from services.exit_qualification.ticks.records import TickRecord, TradeRecord, home_partition
 from shared.contracts.trades import TradeClosed, TradeOpened
 from shared.contracts.vocabulary import ExitReason
 
@@ -106,7 +107,7 @@ def _follow_trade(engine: ExitSignalService, item: tuple[TradeRecord, int], find
 
 def _judge_by_last_tick(engine: ExitSignalService, event: TradeOpened, findings: Findings) -> None:
     """A tick that overtook the news of a trade exits it here."""
-    found = engine.add_trade(trade_of(event))
+    found = engine.add_trade(open_trade(event, event.exit_plan))
     state = engine.symbol_state(event.symbol)
     if found and state is not None:
         findings.detected.extend(found)

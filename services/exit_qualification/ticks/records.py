@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-from services.exit_qualification.domain.open_trade import OpenTrade
-from shared.clock import EPOCH, epoch_ms
+from shared.clock import EPOCH
 from shared.contracts.events import parse_event
 from shared.contracts.ticks import parse_tick
 from shared.contracts.trades import TradeClosed, TradeOpened, TradePartiallyClosed
@@ -89,23 +88,6 @@ def read_trade(event_type: str, value: bytes | None) -> TradeRecord | None:
     if isinstance(event, TradeOpened):
         _require_sane("entered_at", event.entered_at)
     return event
-
-
-def trade_of(event: TradeOpened) -> OpenTrade:
-    """What the engine needs of an opened trade."""
-    plan = event.exit_plan
-    return OpenTrade(
-        trade_id=event.trade_id,
-        symbol=event.symbol,
-        direction=event.direction,
-        quantity=event.quantity,
-        product_type=event.product_type,
-        user_broker_id=event.user_broker_id,
-        entry_price=to_units(event.entry_price),
-        entered_at_ms=epoch_ms(event.entered_at),
-        target=None if plan.target is None else to_units(plan.target),
-        stop_loss=None if plan.stop_loss is None else to_units(plan.stop_loss),
-    )
 
 
 def _require_sane(field: str, instant: datetime) -> None:
