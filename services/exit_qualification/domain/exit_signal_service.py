@@ -128,14 +128,6 @@ class ExitSignalService:
         """Take up a symbol from its checkpoint. Fires nothing."""
         self._book(symbol).restore(state)
 
-    def forget_symbols(self, symbols: Iterable[str]) -> None:
-        """Drop symbols whose partition belongs to another worker now, with all their trades."""
-        for symbol in symbols:
-            book = self._books.get(symbol)
-            for trade_id in list(book.trades) if book else []:
-                self._let_go(trade_id)
-            self._books.pop(symbol, None)
-
     def _judge_by_last(self, book: SymbolBook, trade_id: UUID) -> list[ExitCandidates]:
         due = book.due(trade_id, book.trades[trade_id].triggers)
         for trigger in due:

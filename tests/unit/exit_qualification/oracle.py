@@ -59,11 +59,6 @@ class BruteForceEngine:
         self.off -= back
         return self._fire([(self.trades[trade_id], reason) for trade_id, reason in back])
 
-    def forget_symbols(self, symbols: set[str]) -> None:
-        self.trades = {key: trade for key, trade in self.trades.items() if trade.symbol not in symbols}
-        self.last = {symbol: state for symbol, state in self.last.items() if symbol not in symbols}
-        self._forget_disarmed_but_for_rules_of_held_trades()
-
     def _fire(self, armed: list[tuple[OpenTrade, ExitReason]]) -> list[ExitCandidates]:
         due: dict[UUID, list[ExitReason]] = {}
         for trade, reason in armed:

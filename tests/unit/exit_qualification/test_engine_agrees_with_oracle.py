@@ -85,11 +85,6 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
         for trade_id, reason in self.engine.disarmed(limit):
             assert self.engine.rearm(trade_id, [reason]) == self.oracle.rearm(trade_id, [reason])
 
-    @rule(lost=st.sets(symbols, min_size=1))
-    def forget_symbols(self, lost: set[str]) -> None:
-        self.engine.forget_symbols(lost)
-        self.oracle.forget_symbols(lost)
-
     @invariant()
     def the_same_is_disarmed(self) -> None:
         assert set(self.engine.disarmed(EVERYTHING)) == self.oracle.off

@@ -206,16 +206,6 @@ def test_after_a_restart_a_silent_symbol_exits_when_its_reason_is_rearmed() -> N
     assert reasons(engine.rearm(ONE, [STOP_LOSS])) == [(1, [STOP_LOSS])]
 
 
-def test_a_forgotten_symbol_takes_its_trades_and_its_state_with_it() -> None:
-    engine = engine_with(LONG, open_trade(2, symbol="NSE:TCS"))
-    engine.on_tick(INFY, 1010_0000, 10, 5)
-    engine.forget_symbols([INFY, "NSE:NEVER"])
-    assert engine.symbol_state(INFY) is None
-    assert engine.disarmed(10) == []
-    assert engine.on_tick(INFY, 1, 1, 1) is QUIET
-    assert reasons(engine.on_tick("NSE:TCS", 1, 1, 1).candidates) == [(2, [STOP_LOSS])]
-
-
 class CountingPrice(int):
     """A price that counts how often it is compared."""
 
