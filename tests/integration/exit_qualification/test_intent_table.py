@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import product
-from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, text
@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT, TRANSITIONS
 from shared.contracts.vocabulary import IntentStatus
 from shared.ids import client_order_id, new_id
+from tests.integration.exit_qualification.intent_rows import put_intent
 
 EVERY_STEP = [
     (current, wanted, was_sent)
@@ -19,41 +20,9 @@ EVERY_STEP = [
     if current is not wanted
 ]
 
-ENDED: dict[str, Any] = {
-    "filled_quantity": 100,
-    "average_price": 1010,
-    "broker_order_id": "1",
-    "error_code": "X",
-    "cancel_reason": "X",
-}
-
 
 def _legal(current: IntentStatus, wanted: IntentStatus, was_sent: bool) -> bool:
     return wanted in TRANSITIONS[current] and (current not in ENDED_SHORT or was_sent)
-
-
-def _put(connection: Connection, status: IntentStatus, was_sent: bool) -> None:
-    """An intent at this status, past the guard, with whatever its status needs."""
-    ids = {"signal_id": new_id(), "trade_id": new_id(), "intent_id": (intent_id := new_id())}
-    connection.execute(
-        text(
-            "INSERT INTO exit_signals (signal_id, trade_id, symbol, direction, exit_reason, episode_id, detected_at) "
-            "VALUES (:signal_id, :trade_id, 'NSE:INFY', 'LONG', 'EXTERNAL', 1, now())"
-        ),
-        ids,
-    )
-    # Only an EXTERNAL intent may start anywhere: its guard is on changes alone.
-    connection.execute(
-        text(
-            "INSERT INTO exit_intents (intent_id, signal_id, trade_id, user_broker_id, symbol, direction, exit_reason, "
-            "episode_id, status, quantity, order_type, product_type, executable, gates, client_order_id, "
-            "filled_quantity, average_price, broker_order_id, error_code, cancel_reason, filled_at, submitted_at) "
-            "VALUES (:intent_id, :signal_id, :trade_id, 'paper', 'NSE:INFY', 'LONG', 'EXTERNAL', 1, :status, 100, "
-            "'MARKET', 'MIS', true, '[]', :client_order_id, :filled_quantity, :average_price, :broker_order_id, "
-            ":error_code, :cancel_reason, now(), CASE WHEN :was_sent THEN now() END)"
-        ),
-        {**ids, **ENDED, "status": status, "client_order_id": client_order_id(intent_id), "was_sent": was_sent},
-    )
 
 
 def _step(connection: Connection, wanted: IntentStatus) -> None:
@@ -71,7 +40,7 @@ def test_the_database_holds_the_state_machines_own_table(exit_engine: Engine) ->
 def test_the_guard_allows_every_legal_step_and_refuses_every_other(exit_engine: Engine) -> None:
     with exit_engine.connect() as connection:
         for current, wanted, was_sent in EVERY_STEP:
-            _put(connection, current, was_sent)
+            put_intent(connection, current, timedelta(0) if was_sent else None)
             if _legal(current, wanted, was_sent):
                 _step(connection, wanted)
             else:
@@ -90,7 +59,7 @@ def test_the_guard_allows_every_legal_step_and_refuses_every_other(exit_engine: 
 )
 def test_the_guard_keeps_fills_versions_and_identity(exit_engine: Engine, change: str, refusal: str) -> None:
     with exit_engine.connect() as connection:
-        _put(connection, IntentStatus.PARTIALLY_FILLED, was_sent=True)
+        put_intent(connection, IntentStatus.PARTIALLY_FILLED, timedelta(0))
         with pytest.raises(IntegrityError, match=refusal):
             connection.execute(text(f"UPDATE exit_intents SET {change}"))
 

@@ -7,18 +7,19 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, event
 
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.storage.switches import BrokerInUse, SwitchRepository, UserBroker
 from shared.audit import Act
 from shared.contracts.vocabulary import IntentStatus
-from shared.ids import client_order_id, new_id
+from tests.integration.exit_qualification.intent_rows import put_intent
 
 ELSEWHERE = UserBroker("paper", "kite", "PAPER", "http://127.0.0.1:2", BrokerStatus.CONNECTED)
 OTHER_ACCOUNT = UserBroker("paper", "kite", "OTHER", "http://127.0.0.1:1", BrokerStatus.CONNECTED)
 DISCONNECTED = UserBroker("paper", "kite", "PAPER", "http://127.0.0.1:1", BrokerStatus.DISCONNECTED)
 ACT = Act("olga", "moving")
+NOW = timedelta(0)
 
 
 @pytest.fixture
@@ -28,40 +29,17 @@ def connection(exit_engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def _put(connection: Connection, status: IntentStatus, sent_ago: timedelta | None = timedelta(0)) -> None:
-    """An intent at this status, past the guard, with whatever its status needs."""
-    ids = {"signal_id": new_id(), "trade_id": new_id(), "intent_id": (intent_id := new_id())}
-    connection.execute(
-        text(
-            "INSERT INTO exit_signals (signal_id, trade_id, symbol, direction, exit_reason, episode_id, detected_at) "
-            "VALUES (:signal_id, :trade_id, 'NSE:INFY', 'LONG', 'EXTERNAL', 1, now())"
-        ),
-        ids,
-    )
-    connection.execute(
-        text(
-            "INSERT INTO exit_intents (intent_id, signal_id, trade_id, user_broker_id, symbol, direction, exit_reason, "
-            "episode_id, status, quantity, order_type, product_type, executable, gates, client_order_id, "
-            "filled_quantity, average_price, broker_order_id, error_code, cancel_reason, filled_at, submitted_at) "
-            "VALUES (:intent_id, :signal_id, :trade_id, 'paper', 'NSE:INFY', 'LONG', 'EXTERNAL', 1, :status, 100, "
-            "'MARKET', 'MIS', true, '[]', :client_order_id, 100, 1010, '1', 'X', 'X', now(), "
-            "now() - CAST(:sent_ago AS interval))"
-        ),
-        {**ids, "status": status, "client_order_id": client_order_id(intent_id), "sent_ago": sent_ago},
-    )
-
-
 @pytest.mark.parametrize("status", ["SUBMITTING", "UNKNOWN", "PLACED", "PARTIALLY_FILLED", "CANCELLED", "FAILED"])
 @pytest.mark.parametrize("moved", [ELSEWHERE, OTHER_ACCOUNT], ids=["root_url", "account"])
 def test_it_stays_while_an_exit_is_in_its_books(connection: Connection, status: str, moved: UserBroker) -> None:
-    _put(connection, IntentStatus(status))
+    put_intent(connection, IntentStatus(status), NOW)
     with pytest.raises(BrokerInUse) as refused:
         SwitchRepository(connection).put_broker(moved, ACT)
     assert (refused.value.http_status, refused.value.details) == (409, {"intents": 1})
 
 
 def test_its_status_changes_at_any_time(connection: Connection) -> None:
-    _put(connection, IntentStatus.PLACED)
+    put_intent(connection, IntentStatus.PLACED, NOW)
     SwitchRepository(connection).put_broker(DISCONNECTED, ACT)
     assert SwitchRepository(connection).broker("paper").status is BrokerStatus.DISCONNECTED
 
@@ -71,13 +49,13 @@ def test_its_status_changes_at_any_time(connection: Connection) -> None:
     [
         ("PENDING", None),
         ("APPROVED", None),
-        ("FILLED", timedelta(0)),
+        ("FILLED", NOW),
         ("CANCELLED", None),
         ("FAILED", timedelta(days=1)),
     ],
 )
 def test_it_moves_once_nothing_is_in_its_books(connection: Connection, status: str, sent_ago: timedelta | None) -> None:
-    _put(connection, IntentStatus(status), sent_ago)
+    put_intent(connection, IntentStatus(status), sent_ago)
     SwitchRepository(connection).put_broker(ELSEWHERE, ACT)
     assert SwitchRepository(connection).broker("paper") == ELSEWHERE
 
@@ -100,7 +78,7 @@ def test_a_move_waits_for_a_sender_that_has_read_the_old_place(exit_engine: Engi
         SwitchRepository(sender).read()
         thread.start()
         assert waits.wait(5)
-        _put(sender, IntentStatus.SUBMITTING)
+        put_intent(sender, IntentStatus.SUBMITTING, NOW)
         sender.commit()
     thread.join(10)
     assert [error.details for error in refused] == [{"intents": 1}]
