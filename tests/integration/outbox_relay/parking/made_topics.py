@@ -1,18 +1,33 @@
-"""Topics made with settings of their own."""
+"""The environment's topics, one of them with a setting of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from confluent_kafka.cimpl import NewTopic
 
-from shared.kafka import open_admin
+from shared.contracts.topics import EXIT_INTENTS, TopicNames
+from shared.kafka import create_topics, open_admin
 from shared.settings import Settings
+from tests.support.servers import delete_topics
 
 
-def make_topic(settings: Settings, name: str, config: Mapping[str, str]) -> None:
-    """Make one topic of the environment."""
-    topic = NewTopic(name, num_partitions=settings.topic_partitions, replication_factor=1, config=dict(config))
+@contextmanager
+def topics_with_small_batches(settings: Settings, limit_bytes: int) -> Iterator[TopicNames]:
+    """The environment's topics; the one that the writer's events go to takes no larger batches, from the start."""
+    names = TopicNames(settings.kafka_topic_prefix)
+    _make_topic(settings, names.on_cluster(EXIT_INTENTS), limit_bytes)
+    try:
+        create_topics(settings, names.all_on_cluster())
+        yield names
+    finally:
+        delete_topics(settings.kafka_bootstrap_servers, settings.kafka_topic_prefix)
+
+
+def _make_topic(settings: Settings, name: str, limit_bytes: int) -> None:
+    config = {"max.message.bytes": str(limit_bytes)}
+    topic = NewTopic(name, num_partitions=settings.topic_partitions, replication_factor=1, config=config)
     admin = open_admin(settings)
     for future in admin.create_topics([topic]).values():
         future.result(timeout=20)

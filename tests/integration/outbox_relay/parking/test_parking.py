@@ -9,17 +9,15 @@ from collections.abc import Iterator
 import pytest
 
 from shared.contracts.discarded import Discarded
-from shared.contracts.topics import EXIT_INTENTS, TopicNames
+from shared.contracts.topics import TopicNames
 from shared.failpoints import Failpoint
-from shared.kafka import create_topics
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, Record, assert_published_in_order, sequences_by_key
-from tests.integration.outbox_relay.parking.made_topics import make_topic
+from tests.integration.outbox_relay.parking.made_topics import topics_with_small_batches
 from tests.integration.outbox_relay.parking.operator import ACT, Operator
 from tests.integration.outbox_relay.relays import relay_process, running_relay, wait_until
 from tests.integration.outbox_relay.test_failures import limit_record_bytes
 from tests.integration.outbox_relay.written import Happened, Writer
-from tests.support.servers import delete_topics
 
 LIMIT_BYTES = 20_000
 TOO_LARGE = 50_000
@@ -36,11 +34,8 @@ def others(count: int = 20) -> list[str]:
 @pytest.fixture
 def topics(settings: Settings) -> Iterator[TopicNames]:
     """The environment's topics; the one that the writer's events go to takes small batches only, from the start."""
-    names = TopicNames(settings.kafka_topic_prefix)
-    make_topic(settings, names.on_cluster(EXIT_INTENTS), {"max.message.bytes": str(LIMIT_BYTES)})
-    create_topics(settings, names.all_on_cluster())
-    yield names
-    delete_topics(settings.kafka_bootstrap_servers, settings.kafka_topic_prefix)
+    with topics_with_small_batches(settings, LIMIT_BYTES) as names:
+        yield names
 
 
 def poison(writer: Writer, key: str = "poison") -> None:

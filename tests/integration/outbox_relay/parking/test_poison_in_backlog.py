@@ -9,15 +9,13 @@ import pytest
 
 from services.outbox_relay.publisher import Publisher
 from services.outbox_relay.suspects import Refused
-from shared.contracts.topics import EXIT_INTENTS, TopicNames
-from shared.kafka import create_topics
+from shared.contracts.topics import TopicNames
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
-from tests.integration.outbox_relay.parking.made_topics import make_topic
+from tests.integration.outbox_relay.parking.made_topics import topics_with_small_batches
 from tests.integration.outbox_relay.parking.operator import Operator
 from tests.integration.outbox_relay.relays import running_relay, wait_until
 from tests.integration.outbox_relay.written import Happened, Writer
-from tests.support.servers import delete_topics
 
 pytestmark = pytest.mark.apache
 
@@ -29,11 +27,8 @@ MOST_SESSIONS = 2 * len(POISON)
 @pytest.fixture
 def topics(settings: Settings) -> Iterator[TopicNames]:
     """The environment's topics; the one that the writer's events go to takes batches of many small events only."""
-    names = TopicNames(settings.kafka_topic_prefix)
-    make_topic(settings, names.on_cluster(EXIT_INTENTS), {"max.message.bytes": str(LIMIT_BYTES)})
-    create_topics(settings, names.all_on_cluster())
-    yield names
-    delete_topics(settings.kafka_bootstrap_servers, settings.kafka_topic_prefix)
+    with topics_with_small_batches(settings, LIMIT_BYTES) as names:
+        yield names
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from services.outbox_relay import publisher
-from shared.contracts.events import Event
 from shared.contracts.topics import EXIT_INTENTS, EXIT_SIGNALS, TopicNames
 from shared.kafka import create_topics
 from shared.settings import Settings
@@ -27,21 +26,10 @@ pytestmark = pytest.mark.apache
 KEYS = [f"key-{n}" for n in range(30)]
 
 
-class HappenedElsewhere(Event):
-    """An event of these tests on another topic."""
+class HappenedElsewhere(Happened):
+    """The same on another topic."""
 
     topic = EXIT_SIGNALS
-    source = "/tests"
-
-    name: str
-
-    @property
-    def key(self) -> str:
-        return self.name
-
-    @property
-    def subject(self) -> str:
-        return self.name
 
 
 @pytest.fixture
