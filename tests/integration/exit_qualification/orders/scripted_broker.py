@@ -39,14 +39,19 @@ class _Booked:
 
 @dataclass
 class ScriptedBroker:
-    """One account for all threads; its own factory of ports. `placed` counts orders that reached the book."""
+    """One account for all threads; its own factory of ports. `placed` counts orders that reached the book.
+
+    `unanswered` are cancels that came while it was deaf to them.
+    """
 
     is_down: bool = False
     is_blind: bool = False
+    is_deaf_to_cancels: bool = False
     reads: int = 0
     on_place: Callable[[], None] = lambda: None
     on_read: Callable[[], None] = lambda: None
     cancels: list[str] = field(default_factory=list)
+    unanswered: list[str] = field(default_factory=list)
     _orders: dict[str, _Booked] = field(default_factory=dict)
     _fills: list[BrokerFill] = field(default_factory=list)
     _prices: dict[str, Decimal] = field(default_factory=dict)
@@ -124,6 +129,9 @@ class ScriptedBroker:
     def cancel(self, order_id: str) -> None:
         """Cancel a working order."""
         with self._lock:
+            if self.is_deaf_to_cancels:
+                self.unanswered.append(order_id)
+                raise BrokerUnavailable("cancel: ReadTimeout")
             self.cancels.append(order_id)
             booked = self._orders.get(order_id)
             if booked is None or booked.shown.state is not OrderState.WORKING:
