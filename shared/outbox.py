@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, text
 
 from shared.clock import Clock, rfc3339
@@ -20,11 +19,13 @@ MAX_PAYLOAD_BYTES = 900_000
 
 APPEND = text("""
 -- outbox.append: sequence rows are locked in sorted order, then the events get their ids, so that per key
--- the order of ids is the order of locks and so of commits
+-- the order of ids is the order of locks and so of commits. Headers that the relay cannot know are written as they
+-- go on the wire
 WITH input AS (
   SELECT * FROM unnest(CAST(:event_ids AS uuid[]), CAST(:topics AS text[]), CAST(:keys AS text[]),
-                       CAST(:headers AS jsonb[]), CAST(:payloads AS bytea[]))
-           WITH ORDINALITY AS i(event_id, topic, key, headers, payload, n)
+                       CAST(:types AS text[]), CAST(:sources AS text[]), CAST(:subjects AS text[]),
+                       CAST(:payloads AS bytea[]))
+           WITH ORDINALITY AS i(event_id, topic, key, ce_type, ce_source, ce_subject, payload, n)
 ), numbered AS (
   SELECT input.*, row_number() OVER same_key AS nth, count(*) OVER (PARTITION BY topic, key) AS of_key
     FROM input WINDOW same_key AS (PARTITION BY topic, key ORDER BY n)
@@ -34,8 +35,10 @@ WITH input AS (
   ON CONFLICT (topic, key) DO UPDATE SET last = s.last + EXCLUDED.last
   RETURNING s.topic, s.key, s.last
 )
-INSERT INTO outbox_event (event_id, shard, topic, key, sequence, headers, payload)
-SELECT event_id, hashtextextended(key, 0) & 63, topic, key, last - of_key + nth, headers, payload
+INSERT INTO outbox_event (event_id, shard, topic, key, sequence, ce_type, ce_source, ce_subject, ce_time, traceparent,
+                          payload)
+SELECT event_id, hashtextextended(key, 0) & 63, topic, key, last - of_key + nth, ce_type, ce_source, ce_subject,
+       CAST(:time AS text), CAST(:traceparent AS text), payload
   FROM numbered JOIN locked USING (topic, key)
  ORDER BY n
 """)
@@ -58,7 +61,6 @@ class Outbox:
         """
         if not events:
             return
-        trace = traceparent or new_traceparent()
         payloads = [event.payload() for event in events]
         for event, payload in zip(events, payloads, strict=True):
             if len(payload) > MAX_PAYLOAD_BYTES:
@@ -67,17 +69,11 @@ class Outbox:
             "event_ids": [new_id() for _ in events],
             "topics": [self.topics.on_cluster(event.topic) for event in events],
             "keys": [event.key for event in events],
-            "headers": [Jsonb(self._headers(event, trace)) for event in events],
+            "types": [event.event_type() for event in events],
+            "sources": [event.source for event in events],
+            "subjects": [event.subject for event in events],
+            "time": rfc3339(self.clock.now()),
+            "traceparent": traceparent or new_traceparent(),
             "payloads": payloads,
         }
         connection.execute(APPEND, parameters)
-
-    def _headers(self, event: Event, traceparent: str) -> dict[str, str]:
-        """What the relay cannot know; ``ce_id``, ``ce_sequence`` and the constants are its to add."""
-        return {
-            "ce_type": event.event_type(),
-            "ce_source": event.source,
-            "ce_subject": event.subject,
-            "ce_time": rfc3339(self.clock.now()),
-            "traceparent": traceparent,
-        }

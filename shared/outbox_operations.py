@@ -28,7 +28,7 @@ SELECT s.shard, CASE WHEN s.lease_until > clock_timestamp() THEN s.owner END AS 
 """)  # noqa: S608  # our own text alone
 PARKED = text("""
 -- outbox.parked: each key in order
-SELECT event_id, shard, topic, key, sequence, headers ->> 'ce_type' AS event_type,
+SELECT event_id, shard, topic, key, sequence, ce_type AS event_type,
        octet_length(payload) AS payload_bytes, reason, parked_at, request, requested_by, requested_at, request_reason
   FROM outbox_parked
  WHERE (CAST(:topic AS text) IS NULL OR topic = :topic) AND (CAST(:key AS text) IS NULL OR key = :key)
@@ -102,7 +102,7 @@ class ParkedEvent:
     topic: str
     key: str
     sequence: int
-    event_type: str | None
+    event_type: str
     payload_bytes: int
     reason: str
     parked_at: datetime

@@ -29,14 +29,9 @@ PAYLOAD_SQL = (
     f" || md5(n::text) || md5((n + 1)::text) || md5((n + 2)::text), {PAYLOAD_BYTES - len(_TAIL)}, 'x') || '{_TAIL}',"
     " 'UTF8')"
 )
-EVENT_HEADERS_SQL = (
-    f"jsonb_build_object('ce_type', '{EVENT_TYPE}', 'ce_source', '{SOURCE}', 'ce_subject', {KEY_SQL},"
-    f" 'ce_time', '{TIME}', 'traceparent', '{TRACEPARENT}')"
-)
-"""What an outbox keeps that adds id, sequence and constants itself."""
-
 ALL_HEADERS_SQL = (
-    f"{EVENT_HEADERS_SQL} || jsonb_build_object('ce_specversion', '1.0', 'ce_id', gen_random_uuid(),"
+    f"jsonb_build_object('ce_type', '{EVENT_TYPE}', 'ce_source', '{SOURCE}', 'ce_subject', {KEY_SQL},"
+    f" 'ce_time', '{TIME}', 'traceparent', '{TRACEPARENT}', 'ce_specversion', '1.0', 'ce_id', gen_random_uuid(),"
     f" 'ce_sequence', {SEQUENCE_SQL}::text, 'content-type', 'application/json')"
 )
 """All nine, for an outbox that keeps headers as they will be sent."""
@@ -61,17 +56,6 @@ def number_of(payload: bytes) -> int:
     return int(payload[len(_HEAD) : len(_HEAD) + NUMBER_DIGITS])
 
 
-def event_headers(number: int) -> dict[str, str]:
-    """The headers that differ by event and that a writer gives to its outbox."""
-    return {
-        "ce_type": EVENT_TYPE,
-        "ce_source": SOURCE,
-        "ce_subject": key_of(number),
-        "ce_time": TIME,
-        "traceparent": TRACEPARENT,
-    }
-
-
 def all_headers(number: int, event_id: str) -> dict[str, str]:
     """All nine headers of the record."""
     return {
@@ -79,7 +63,11 @@ def all_headers(number: int, event_id: str) -> dict[str, str]:
         "ce_id": event_id,
         "ce_sequence": str(number + 1),
         "content-type": "application/json",
-        **event_headers(number),
+        "ce_type": EVENT_TYPE,
+        "ce_source": SOURCE,
+        "ce_subject": key_of(number),
+        "ce_time": TIME,
+        "traceparent": TRACEPARENT,
     }
 
 

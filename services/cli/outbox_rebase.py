@@ -78,7 +78,7 @@ UPDATE exit_signals g SET xid = CASE WHEN now.unpublished THEN %(here)s::xid8 EL
   FROM (SELECT signal_id, EXISTS (
                  SELECT FROM outbox_event e JOIN outbox_shard s USING (shard)
                   WHERE e.shard = hashtextextended(trade_id::text, 0) & 63 AND e.xid = exit_signals.xid
-                    AND e.headers ->> 'ce_subject' = signal_id::text AND {_UNPUBLISHED}) AS unpublished
+                    AND e.ce_subject = signal_id::text AND {_UNPUBLISHED}) AS unpublished
           FROM exit_signals) now
  WHERE now.signal_id = g.signal_id AND (now.unpublished OR g.xid >= %(oldest)s::xid8)
 """  # noqa: S608  # our own text alone

@@ -9,10 +9,10 @@ from enum import Enum
 from services.outbox_relay.acknowledgements import Run
 from services.outbox_relay.courier import Courier, Record
 from services.outbox_relay.parked_keys import Key, ParkedKeys
-from services.outbox_relay.parking import EVENT_ID, ParkedRun, ParkingLot
+from services.outbox_relay.parking import ParkedRun, ParkingLot
 from services.outbox_relay.parking_policy import Fault, ShutTopics, TopicState, fault_of, reason_of
 from services.outbox_relay.publisher import DeliveryFailed
-from services.outbox_relay.records import AGE_S, ID, KEY, PAYLOAD, SHARD, TOPIC, Row, headers_of_row
+from services.outbox_relay.records import AGE_S, EVENT_ID, ID, KEY, PAYLOAD, SHARD, TOPIC, Row, headers_of_row
 from services.outbox_relay.shard import HeldShard
 from services.outbox_relay.suspects import Refused, Suspects
 

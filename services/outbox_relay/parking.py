@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-
-from psycopg.types.json import Jsonb
 
 from services.outbox_relay import parking_statements as statements
 from services.outbox_relay.acknowledgements import Run
@@ -18,15 +15,15 @@ from services.outbox_relay.leases import owned, report_lost
 from services.outbox_relay.parked_keys import Key
 from services.outbox_relay.progress import Progress
 from services.outbox_relay.recording import Recorder
-from services.outbox_relay.records import ID, KEY, PAYLOAD, SHARD, TOPIC, Row
+from services.outbox_relay.records import EVENT_ID, HEADERS, ID, KEY, PAYLOAD, SEQUENCE, SHARD, TOPIC, Row
 from services.outbox_relay.shard import HeldShard
 from shared.clock import rfc3339
 from shared.contracts.discarded import Discarded
 from shared.failpoints import Failpoint, failpoint
 from shared.kafka import Headers
 
-EVENT_ID, SEQUENCE, FIRST_HEADER, OTHER_HEADERS = 5, 6, 7, 12
-_HEADERS = ("ce_type", "ce_source", "ce_subject", "ce_time", "traceparent")
+_HEADER_COLUMNS = ("types", "sources", "subjects", "times", "traceparents")
+"""What `statements.PARK` calls those of `HEADERS`."""
 
 EVENTS_AT_ONCE = 200
 """Decided events taken up together: so few that they fit into memory however large they are."""
@@ -61,7 +58,11 @@ class DecidedEvent:
     topic: str
     key: str
     sequence: int
-    headers: dict[str, str]
+    ce_type: str
+    ce_source: str
+    ce_subject: str
+    ce_time: str
+    traceparent: str
     payload: bytes
     request: str | None
     requested_by: str | None
@@ -80,23 +81,27 @@ class DecidedEvent:
 
     def record(self) -> Record:
         """What is published for it."""
-        headers, payload = self.headers, self.payload
+        ce_type, payload = self.ce_type, self.payload
         if self.is_discarded:
-            headers, payload = {**headers, "ce_type": Discarded.event_type()}, self._discarded().payload()
-        sent: Headers = [
+            ce_type, payload = Discarded.event_type(), self._discarded().payload()
+        headers: Headers = [
             ("ce_specversion", "1.0"),
             ("ce_id", self.event_id),
             ("ce_sequence", str(self.sequence)),
             ("content-type", "application/json"),
-            *((name, str(value)) for name, value in headers.items()),
+            ("ce_type", ce_type),
+            ("ce_source", self.ce_source),
+            ("ce_subject", self.ce_subject),
+            ("ce_time", self.ce_time),
+            ("traceparent", self.traceparent),
         ]
-        return Record(self.topic, self.key, payload, sent)
+        return Record(self.topic, self.key, payload, headers)
 
     def _discarded(self) -> Discarded:
         return Discarded.model_validate(
             {
                 "event_id": self.event_id,
-                "discarded_type": self.headers.get("ce_type", ""),
+                "discarded_type": self.ce_type,
                 "reason": self.request_reason or "",
                 "discarded_by": self.requested_by or "",
                 "discarded_at": None if self.requested_at is None else rfc3339(self.requested_at),
@@ -226,15 +231,8 @@ def _columns(runs: Sequence[ParkedRun]) -> dict[str, list[Any]]:
         "topics": [row[TOPIC] for row in rows],
         "keys": [row[KEY] for row in rows],
         "sequences": [int(row[SEQUENCE]) for row in rows],
-        "headers": [Jsonb(_headers_of(row)) for row in rows],
+        **{column: [row[n] for row in rows] for n, column in enumerate(_HEADER_COLUMNS, HEADERS.start)},
         "payloads": [row[PAYLOAD] for row in rows],
         "reasons": [reason for run in runs for reason in run.reasons],
         "refused": [run.refused for run in runs for _ in run.rows],
     }
-
-
-def _headers_of(row: Row) -> dict[str, str]:
-    """The headers as the outbox had them."""
-    own = zip(_HEADERS, row[FIRST_HEADER:OTHER_HEADERS], strict=True)
-    others = json.loads(row[OTHER_HEADERS]) if row[OTHER_HEADERS] is not None else {}
-    return {name: value for name, value in own if value is not None} | others

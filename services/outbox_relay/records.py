@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -12,9 +11,11 @@ from shared.kafka import Headers
 
 Row = tuple[Any, ...]
 """What `statements.READ_WINDOWS` returns: shard, id, topic, key, payload, event id, sequence, ce_type, ce_source,
-ce_subject, ce_time, traceparent, other headers as JSON or None, age in seconds; the texts ready for the wire."""
+ce_subject, ce_time, traceparent, age in seconds; the texts ready for the wire."""
 
-SHARD, ID, TOPIC, KEY, PAYLOAD, AGE_S = 0, 1, 2, 3, 4, 13
+SHARD, ID, TOPIC, KEY, PAYLOAD, EVENT_ID, SEQUENCE, AGE_S = 0, 1, 2, 3, 4, 5, 6, 12
+HEADERS = slice(7, 12)
+"""Those that are columns: ce_type, ce_source, ce_subject, ce_time, traceparent."""
 
 _SPECVERSION = ("ce_specversion", "1.0")
 _CONTENT_TYPE = ("content-type", "application/json")
@@ -22,8 +23,8 @@ _CONTENT_TYPE = ("content-type", "application/json")
 
 def headers_of_row(row: Row) -> Headers:
     """The record's headers. This runs once per event: what does not change is made once."""
-    _, _, _, _, _, event_id, sequence, ce_type, source, subject, time, traceparent, others, _ = row
-    headers: Headers = [
+    _, _, _, _, _, event_id, sequence, ce_type, source, subject, time, traceparent, _ = row
+    return [
         _SPECVERSION,
         ("ce_id", event_id),
         ("ce_sequence", sequence),
@@ -34,11 +35,6 @@ def headers_of_row(row: Row) -> Headers:
         ("ce_time", time),
         ("traceparent", traceparent),
     ]
-    if None in row[7:12]:
-        headers = [header for header in headers if header[1] is not None]
-    if others is not None:
-        headers += ((name, str(value)) for name, value in json.loads(others).items())
-    return headers
 
 
 def batches_of(rows: Sequence[Row], longest: int) -> Iterator[Sequence[Row]]:

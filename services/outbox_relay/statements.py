@@ -74,9 +74,7 @@ READ_WINDOWS = """
 -- outbox.read_windows: the rows of windows after pos, shard by shard, each in order of id. Shards that stand at the
 -- same place may be looked up together, which is cheaper, but what is found of them is sorted together too.
 SELECT e.shard, e.id, e.topic, e.key, e.payload, e.event_id::text, e.sequence::text,
-       e.headers ->> 'ce_type', e.headers ->> 'ce_source', e.headers ->> 'ce_subject', e.headers ->> 'ce_time',
-       e.headers ->> 'traceparent',
-       nullif(e.headers - '{ce_type,ce_source,ce_subject,ce_time,traceparent}'::text[], '{}')::text,
+       e.ce_type, e.ce_source, e.ce_subject, e.ce_time, e.traceparent,
        extract(epoch FROM clock_timestamp() - e.created_at)::float8
   FROM unnest($1::text[], $2::text[]::pg_snapshot[], $3::text[]::pg_snapshot[], $4::bigint[])
          AS held(shards, snap, next_snap, pos)

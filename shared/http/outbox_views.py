@@ -59,7 +59,7 @@ class ParkedView(BaseModel):
     topic: str
     key: str
     sequence: int
-    event_type: str | None
+    event_type: str
     payload_bytes: int
     reason: str
     parked_at: Timestamp

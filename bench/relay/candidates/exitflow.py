@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from psycopg.types.json import Jsonb
 from sqlalchemy.engine import make_url
 
 from bench.relay import records
@@ -20,9 +19,11 @@ from shared.outbox import APPEND
 _PROGRAM = "from services.cli.main import main; main()"
 _DIALECT = make_url("postgresql+psycopg://").get_dialect()
 _RANGE = f"""
-INSERT INTO exit_qualification.outbox_event (event_id, shard, topic, key, sequence, headers, payload)
+INSERT INTO exit_qualification.outbox_event (event_id, shard, topic, key, sequence, ce_type, ce_source, ce_subject,
+                                             ce_time, traceparent, payload)
 SELECT gen_random_uuid(), hashtextextended({records.KEY_SQL}, 0) & 63, %(topic)s::text, {records.KEY_SQL},
-       {records.SEQUENCE_SQL}, {records.EVENT_HEADERS_SQL}, {records.PAYLOAD_SQL}
+       {records.SEQUENCE_SQL}, '{records.EVENT_TYPE}', '{records.SOURCE}', {records.KEY_SQL}, '{records.TIME}',
+       '{records.TRACEPARENT}', {records.PAYLOAD_SQL}
   FROM {records.RANGE_SQL} ORDER BY n
 """
 _ONE = str(APPEND.compile(dialect=_DIALECT())).replace("outbox_", "exit_qualification.outbox_")
@@ -55,7 +56,11 @@ class Exitflow:
             "event_ids": [new_id()],
             "topics": [place.topic],
             "keys": [records.key_of(number)],
-            "headers": [Jsonb(records.event_headers(number))],
+            "types": [records.EVENT_TYPE],
+            "sources": [records.SOURCE],
+            "subjects": [records.key_of(number)],
+            "time": records.TIME,
+            "traceparent": records.TRACEPARENT,
             "payloads": [records.payload_of(number)],
         }
 

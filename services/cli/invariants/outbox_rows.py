@@ -12,9 +12,7 @@ SELECT event_id::text AS event_id, topic, key, sequence, sha256(payload) AS payl
 """)
 PARKED = text("""
 -- invariants.outbox_parked: events that wait for an operator, and those that an operator gave up
-SELECT event_id::text AS event_id, headers ->> 'ce_type' AS event_type, headers ->> 'ce_subject' AS subject,
-       false AS over
-  FROM outbox_parked
+SELECT event_id::text AS event_id, ce_type AS event_type, ce_subject AS subject, false AS over FROM outbox_parked
  UNION ALL
 SELECT event_id::text, event_type, subject, true FROM outbox_discarded
 """)

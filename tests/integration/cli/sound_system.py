@@ -116,8 +116,10 @@ class SoundSystem:
         self.log.remove(record)
         schema = "trade_management" if issubclass(event, TradeEvent) else "exit_qualification"
         self.execute(
-            f"INSERT INTO {schema}.outbox_parked (event_id, shard, id, topic, key, sequence, headers, payload, reason)"
-            f" SELECT event_id, shard, id, topic, key, sequence, headers, payload, 'too large'"
+            f"INSERT INTO {schema}.outbox_parked (event_id, shard, id, topic, key, sequence, ce_type, ce_source,"
+            " ce_subject, ce_time, traceparent, payload, reason)"
+            " SELECT event_id, shard, id, topic, key, sequence, ce_type, ce_source, ce_subject, ce_time, traceparent,"
+            " payload, 'too large'"
             f" FROM {schema}.outbox_event WHERE event_id = %(event_id)s",
             event_id=record.event_id,
         )
@@ -130,7 +132,7 @@ class SoundSystem:
         schema = "trade_management" if issubclass(event, TradeEvent) else "exit_qualification"
         self.execute(
             f"INSERT INTO {schema}.outbox_discarded"
-            " SELECT event_id, shard, topic, key, sequence, headers ->> 'ce_type', headers ->> 'ce_subject', '', 'me'"
+            " SELECT event_id, shard, topic, key, sequence, ce_type, ce_subject, '', 'me'"
             f" FROM {schema}.outbox_event WHERE event_id = %(event_id)s",
             event_id=record.event_id,
         )
@@ -174,7 +176,7 @@ class SoundSystem:
     def _publish(self) -> None:
         """What a relay would make of the outboxes: per key in order, everything on one partition a topic."""
         query = """
-            SELECT event_id::text, topic, key, headers ->> 'ce_type', sequence, payload FROM {}.outbox_event ORDER BY id
+            SELECT event_id::text, topic, key, ce_type, sequence, payload FROM {}.outbox_event ORDER BY id
         """
         with psycopg.connect(self.database.admin_url) as admin:
             for schema in (EXIT_QUALIFICATION, TRADE_MANAGEMENT):

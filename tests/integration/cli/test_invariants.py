@@ -155,7 +155,7 @@ DELETE FROM exit_qualification.exit_fills
         pytest.param(lose_record(ExitIntentApproved), {Rule.PUBLICATION}, id="an event that was not published"),
         pytest.param(invent_record, {Rule.PUBLICATION}, id="an event without a row"),
         pytest.param(
-            sql("DELETE FROM exit_qualification.outbox_event WHERE headers ->> 'ce_type' LIKE '%Approved%'"),
+            sql("DELETE FROM exit_qualification.outbox_event WHERE ce_type LIKE '%Approved%'"),
             {Rule.PUBLICATION},
             id="an event whose row is gone",
         ),

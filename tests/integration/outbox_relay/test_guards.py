@@ -25,8 +25,10 @@ from tests.support.servers import Database
 EVENTS = 20_000
 
 FILL = """
-INSERT INTO exit_qualification.outbox_event (event_id, shard, topic, key, sequence, headers, payload)
-SELECT gen_random_uuid(), hashtextextended(key, 0) & 63, %(topic)s, key, n, '{"ce_type": "Filled"}', '{}'
+INSERT INTO exit_qualification.outbox_event
+       (event_id, shard, topic, key, sequence, ce_type, ce_source, ce_subject, ce_time, traceparent, payload)
+SELECT gen_random_uuid(), hashtextextended(key, 0) & 63, %(topic)s, key, n,
+       'Filled', '/tests', 's', '2026-01-13T00:00:00Z', '00-a-b-01', '{}'
   FROM (SELECT n, 'key-' || n AS key FROM generate_series(1, %(events)s) n) written
 """
 

@@ -17,12 +17,16 @@ from tests.support.plans import generic_plan, whole_table_scans
 from tests.support.servers import Database
 
 FILL = """
-INSERT INTO exit_qualification.outbox_event (event_id, shard, topic, key, sequence, headers, payload, created_at)
-SELECT gen_random_uuid(), n % 64, 'topic', 'key-' || n, n, '{}', '{}',
-       clock_timestamp() - interval '1 day' * (n % 4) FROM generate_series(1, 5000) n;
+INSERT INTO exit_qualification.outbox_event
+       (event_id, shard, topic, key, sequence, ce_type, ce_source, ce_subject, ce_time, traceparent, payload,
+        created_at)
+SELECT gen_random_uuid(), n % 64, 'topic', 'key-' || n, n, 'Filled', '/tests', 's', '2026-01-13T00:00:00Z', '00-a-b-01',
+       '{}', clock_timestamp() - interval '1 day' * (n % 4) FROM generate_series(1, 5000) n;
 INSERT INTO exit_qualification.outbox_parked
-       (event_id, shard, id, topic, key, sequence, headers, payload, reason, request)
-SELECT gen_random_uuid(), n % 64, n, 'topic', 'key-' || n % 50, n, '{}', '{}', 'too large',
+       (event_id, shard, id, topic, key, sequence, ce_type, ce_source, ce_subject, ce_time, traceparent, payload,
+        reason, request)
+SELECT gen_random_uuid(), n % 64, n, 'topic', 'key-' || n % 50, n,
+       'Filled', '/tests', 's', '2026-01-13T00:00:00Z', '00-a-b-01', '{}', 'too large',
        CASE WHEN n % 20 = 0 THEN 'REPLAY' END FROM generate_series(1, 5000) n;
 SELECT exit_qualification.outbox_make_partition(current_date + n) FROM generate_series(1, 3) n;
 ANALYZE exit_qualification.outbox_event, exit_qualification.outbox_parked, exit_qualification.outbox_shard;

@@ -135,6 +135,6 @@ def stored(engine: Engine, trade_id: UUID) -> dict[str, Any]:
 
 def emitted(engine: Engine, event: str, trade_id: UUID) -> int:
     """How many events of a type, ``TradeClosed`` say, the outbox holds for a trade."""
-    query = "SELECT count(*) AS n FROM outbox_event WHERE headers->>'ce_type' = :kind AND headers->>'ce_subject' = :id"
+    query = "SELECT count(*) AS n FROM outbox_event WHERE ce_type = :kind AND ce_subject = :id"
     count: int = rows(engine, query, kind=f"io.exitflow.{event}.v1", id=str(trade_id))[0]["n"]
     return count

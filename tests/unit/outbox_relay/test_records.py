@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from services.outbox_relay.records import batches_of, headers_of_row
 
 ROW = (3, 9, "topic", "key", b"{}", "id-1", "7", "io.x.v1", "/source", "subject", "2026-01-13T00:00:00Z", "00-a-b-01")
 
 
 def test_the_headers_are_those_of_cloudevents_and_of_the_trace() -> None:
-    assert headers_of_row((*ROW, None, 0.1)) == [
+    assert headers_of_row((*ROW, 0.1)) == [
         ("ce_specversion", "1.0"),
         ("ce_id", "id-1"),
         ("ce_sequence", "7"),
@@ -21,15 +19,6 @@ def test_the_headers_are_those_of_cloudevents_and_of_the_trace() -> None:
         ("ce_time", "2026-01-13T00:00:00Z"),
         ("traceparent", "00-a-b-01"),
     ]
-
-
-def test_a_header_that_the_row_does_not_have_is_left_out() -> None:
-    row: tuple[Any, ...] = (*ROW[:11], None, None, 0.1)
-    assert "traceparent" not in dict(headers_of_row(row))
-
-
-def test_further_headers_of_the_row_are_kept() -> None:
-    assert dict(headers_of_row((*ROW, '{"tenant": "a"}', 0.1)))["tenant"] == "a"
 
 
 def test_batches_are_of_one_shard_and_not_too_long() -> None:

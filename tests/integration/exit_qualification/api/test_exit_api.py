@@ -72,7 +72,7 @@ def test_signal_intent_and_events_are_of_one_transaction(client: TestClient, exi
         rows = connection.execute(
             text(
                 "SELECT s.xid::text AS signal, array_agg(o.xid::text) AS events,"
-                " array_agg(o.headers ->> 'ce_type' ORDER BY o.id) AS types, array_agg(o.topic ORDER BY o.id) AS topics"
+                " array_agg(o.ce_type ORDER BY o.id) AS types, array_agg(o.topic ORDER BY o.id) AS topics"
                 " FROM exit_signals s JOIN outbox_event o ON o.key = s.trade_id::text GROUP BY 1"
             )
         ).one()

@@ -203,8 +203,8 @@ class Floor:
     def all_events(self, intent: ExitIntent) -> list[tuple[str, dict[str, Any]]]:
         """What was said of an intent: names without prefix and version, and payloads."""
         rows = self._rows(
-            """SELECT headers ->> 'ce_type' AS type, payload FROM outbox_event
-                WHERE headers ->> 'ce_subject' = :intent_id ORDER BY sequence""",
+            """SELECT ce_type AS type, payload FROM outbox_event
+                WHERE ce_subject = :intent_id ORDER BY sequence""",
             intent_id=str(intent.intent_id),
         )
         return [(row.type.split(".")[2].removeprefix("ExitIntent"), json.loads(bytes(row.payload))) for row in rows]

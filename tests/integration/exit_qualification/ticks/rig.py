@@ -143,7 +143,7 @@ class Book:
 
     def events(self) -> list[Any]:
         """Every outbox row, in order."""
-        return self.rows("SELECT *, headers ->> 'ce_type' AS type FROM outbox_event ORDER BY id")
+        return self.rows("SELECT *, ce_type AS type FROM outbox_event ORDER BY id")
 
     def tick_offset(self, partition: int) -> int:
         """The next tick of a partition that is not judged."""

@@ -77,8 +77,8 @@ def test_every_event_speaks_of_a_row_of_its_own_transaction(settings: Settings, 
         book.await_exits(2)
     orphans = """
         SELECT e.id FROM outbox_event e
-          LEFT JOIN exit_signals s ON s.signal_id::text = e.headers ->> 'ce_subject' AND s.xid = e.xid
-          LEFT JOIN exit_intents i ON i.intent_id::text = e.headers ->> 'ce_subject'
+          LEFT JOIN exit_signals s ON s.signal_id::text = e.ce_subject AND s.xid = e.xid
+          LEFT JOIN exit_intents i ON i.intent_id::text = e.ce_subject
          WHERE s.signal_id IS NULL AND i.intent_id IS NULL"""
     assert [event.type for event in book.events()] == [
         "io.exitflow.ExitSignalPublished.v1",

@@ -11,8 +11,10 @@ from psycopg.rows import dict_row
 from shared.ids import new_id
 
 PARK = """
-INSERT INTO outbox_parked (event_id, shard, id, topic, key, sequence, headers, payload, reason, request)
-VALUES (%s, hashtextextended(%s, 0) & 63, %s, %s, %s, %s, '{"ce_type": "io.exitflow.Happened.v1"}', 'x', %s, %s)
+INSERT INTO outbox_parked (event_id, shard, id, topic, key, sequence, ce_type, ce_source, ce_subject, ce_time,
+                           traceparent, payload, reason, request)
+VALUES (%s, hashtextextended(%s, 0) & 63, %s, %s, %s, %s, 'io.exitflow.Happened.v1', '/tests', 's',
+        '2026-01-13T00:00:00Z', '00-a-b-01', 'x', %s, %s)
 """
 
 

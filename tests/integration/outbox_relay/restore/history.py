@@ -30,8 +30,10 @@ DO $$ BEGIN
                  current_date - 9, current_date - 8);
 END $$;
 ALTER TABLE outbox_event_old OWNER TO exitflow_migrator;
-INSERT INTO outbox_event (event_id, shard, topic, key, sequence, headers, payload, created_at)
-VALUES (gen_random_uuid(), 0, 'topic', 'old', 1, '{}', '', current_date - 9);
+INSERT INTO outbox_event (event_id, shard, topic, key, sequence, ce_type, ce_source, ce_subject, ce_time, traceparent,
+                          payload, created_at)
+VALUES (gen_random_uuid(), 0, 'topic', 'old', 1, 'Filled', '/tests', 's', '2026-01-13T00:00:00Z', '00-a-b-01',
+        '', current_date - 9);
 SELECT outbox_make_partition(current_date)
 """)
 CLOSE = text("SELECT outbox_close_partition('outbox_event_old')")
@@ -42,8 +44,10 @@ UPDATE outbox_shard s SET next_snap = pg_current_snapshot(), owner = gen_random_
                         WHERE e.shard = s.shard AND NOT pg_visible_in_snapshot(e.xid, s.snap)), 0)
 """)
 PARK = text("""
-INSERT INTO outbox_parked (event_id, shard, id, topic, key, sequence, headers, payload, reason)
-SELECT event_id, shard, id, topic, key, sequence, headers, payload, 'too large' FROM outbox_event WHERE key = 'parked'
+INSERT INTO outbox_parked (event_id, shard, id, topic, key, sequence, ce_type, ce_source, ce_subject, ce_time,
+                           traceparent, payload, reason)
+SELECT event_id, shard, id, topic, key, sequence, ce_type, ce_source, ce_subject, ce_time, traceparent, payload,
+       'too large' FROM outbox_event WHERE key = 'parked'
 """)
 
 

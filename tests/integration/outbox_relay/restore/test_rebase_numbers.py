@@ -16,8 +16,10 @@ SCHEMA = "trade_management"
 AROUND = 60
 
 RESTORE = """
-INSERT INTO outbox_event (xid, event_id, shard, topic, key, sequence, headers, payload)
-SELECT number::text::xid8, gen_random_uuid(), 3, 't', 'k', number - %(first)s + 1, '{}', 'x'
+INSERT INTO outbox_event (xid, event_id, shard, topic, key, sequence, ce_type, ce_source, ce_subject, ce_time,
+                          traceparent, payload)
+SELECT number::text::xid8, gen_random_uuid(), 3, 't', 'k', number - %(first)s + 1,
+       'Filled', '/tests', 's', '2026-01-13T00:00:00Z', '00-a-b-01', 'x'
   FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS number
 """
 UNPUBLISHED = """

@@ -20,8 +20,10 @@ SCHEMA = "exit_qualification"
 RETENTION_DAYS = 7
 
 INSERT: LiteralString = """
-INSERT INTO outbox_event (event_id, shard, topic, key, sequence, headers, payload, created_at)
-VALUES (gen_random_uuid(), %(shard)s, 'topic', 'key', 1, '{}', '', coalesce(%(at)s, clock_timestamp()))
+INSERT INTO outbox_event (event_id, shard, topic, key, sequence, ce_type, ce_source, ce_subject, ce_time, traceparent,
+                          payload, created_at)
+VALUES (gen_random_uuid(), %(shard)s, 'topic', 'key', 1, 'Filled', '/tests', 's', '2026-01-13T00:00:00Z', '00-a-b-01',
+        '', coalesce(%(at)s, clock_timestamp()))
 """
 
 

@@ -14,10 +14,10 @@ from services.outbox_relay.acknowledgements import Run
 from services.outbox_relay.courier import Courier, Record
 from services.outbox_relay.detour import Detour, Precautions, Step
 from services.outbox_relay.parked_keys import Key, ParkedKeys
-from services.outbox_relay.parking import EVENT_ID, SEQUENCE, DecidedEvent, Outcome, ParkedRun, ParkingLot
+from services.outbox_relay.parking import DecidedEvent, Outcome, ParkedRun, ParkingLot
 from services.outbox_relay.parking_policy import ShutTopics
 from services.outbox_relay.progress import Progress
-from services.outbox_relay.records import KEY, PAYLOAD, SHARD, TOPIC, Row, headers_of_row
+from services.outbox_relay.records import EVENT_ID, HEADERS, KEY, PAYLOAD, SEQUENCE, SHARD, TOPIC, Row, headers_of_row
 from services.outbox_relay.replays import Replays
 from services.outbox_relay.shard import HeldShard
 from services.outbox_relay.suspects import Refused, Suspects
@@ -162,13 +162,12 @@ class Database:
 
 def _decided(key: Key, parked: Parked) -> DecidedEvent:
     row = parked.row
-    headers = {"ce_type": "io.exitflow.Happened.v1"}
     return DecidedEvent(
         row[EVENT_ID],
         row[SHARD],
         *key,
         int(row[SEQUENCE]),
-        headers,
+        *row[HEADERS],
         row[PAYLOAD],
         parked.request,
         "me",
@@ -292,7 +291,7 @@ class World:
             event_id = f"00000000-0000-7000-8000-{row_id:012d}"
             shard = KEYS.index(key) % SHARDS
             sequence = str(sequences[topic, key])
-            rows.append((shard, row_id, topic, key, b"", event_id, sequence, *["x"] * 5, None, 0.0))
+            rows.append((shard, row_id, topic, key, b"", event_id, sequence, *["x"] * 5, 0.0))
             if self.dice.random() < 0.1:
                 self.kafka.poison.add(event_id)
         return rows
