@@ -49,9 +49,9 @@ def migrator_of(database: Database, history: str) -> Iterator[Connection]:
         yield connection
 
 
-def write(connection: Connection, sequence: int, days_ago: int = 0, **others: str) -> None:
+def write(connection: Connection, sequence: int, days_ago: int = 0, document: dict[str, str] = DOCUMENT) -> None:
     """An event as code of before writes it, in a transaction of its own."""
-    connection.execute(WRITE, (sequence, Jsonb(DOCUMENT | others), days_ago))
+    connection.execute(WRITE, (sequence, Jsonb(document), days_ago))
 
 
 def close(connection: Connection, name: str) -> None:
@@ -107,7 +107,7 @@ def test_it_refuses_what_it_would_lose(
     history = TRADE_MANAGEMENT
     migrate(empty_database.migrator_url, history, BEFORE[history])
     with migrator_of(empty_database, history) as connection:
-        write(connection, 1, **others)
+        write(connection, 1, document=DOCUMENT | others)
         connection.execute(then)
         with pytest.raises(DBAPIError, match=message):
             migrate(empty_database.migrator_url, history)

@@ -38,7 +38,8 @@ def open_one(exit_relay: Settings) -> Iterator[Callable[[], Connection]]:
 
 def decided(event_id: str, key: str) -> DecidedEvent:
     """An event as the relay takes it up."""
-    return DecidedEvent(event_id, 0, "t", key, 1, {}, b"", "REPLAY", "olga", None, "why")
+    headers = ("type", "source", "subject", "time", "trace")
+    return DecidedEvent(event_id, 0, "t", key, 1, *headers, b"", "REPLAY", "olga", None, "why")
 
 
 def conclude(connection: Connection, *, refused: bool) -> None:
