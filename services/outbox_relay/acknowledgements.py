@@ -27,19 +27,16 @@ class Run:
         How many there are; a run of none marks the end of a window.
     left:
         How many of them are not acknowledged.
-    first_age_s:
-        How long ago, when it was read, the first of them was written.
-    read_at:
-        When it was read, on the monotonic clock, in seconds.
+    written_at:
+        When the first of them was written, on the monotonic clock, in seconds.
     """
 
-    __slots__ = ("_on_failure", "events", "first_age_s", "left", "reaches", "read_at")
+    __slots__ = ("_on_failure", "events", "left", "reaches", "written_at")
 
-    def __init__(self, on_failure: OnFailure, reaches: Progress, first_age_s: float, read_at: float) -> None:
+    def __init__(self, on_failure: OnFailure, reaches: Progress, written_at: float) -> None:
         self.reaches = reaches
         self.events = self.left = 0
-        self.first_age_s = first_age_s
-        self.read_at = read_at
+        self.written_at = written_at
         self._on_failure = on_failure
 
     def consists_of(self, events: int, reaches: Progress) -> None:

@@ -12,7 +12,7 @@ from services.outbox_relay.parked_keys import Key, ParkedKeys
 from services.outbox_relay.parking import ParkedRun, ParkingLot
 from services.outbox_relay.parking_policy import Fault, ShutTopics, TopicState, fault_of, reason_of
 from services.outbox_relay.publisher import DeliveryFailed
-from services.outbox_relay.records import AGE_S, EVENT_ID, ID, KEY, PAYLOAD, SHARD, TOPIC, Row, headers_of_row
+from services.outbox_relay.records import EVENT_ID, ID, KEY, PAYLOAD, SHARD, TOPIC, Row, headers_of_row
 from services.outbox_relay.shard import HeldShard
 from services.outbox_relay.suspects import Refused, Suspects
 
@@ -200,7 +200,7 @@ class Detour:
         if error is None:
             self._shut_topics.open(row[TOPIC])
             shard.cut(1)
-            shard.detoured(_acknowledged(row, shard))
+            shard.detoured(_acknowledged(shard))
             return Step.DETOURED
         fault = fault_of(error)
         if fault is Fault.ELSEWHERE:
@@ -217,9 +217,9 @@ def _key(row: Row) -> Key:
     return row[TOPIC], row[KEY]
 
 
-def _acknowledged(row: Row, shard: HeldShard) -> Run:
+def _acknowledged(shard: HeldShard) -> Run:
     batch = shard.unsent[0]
-    run = Run(_never, batch.reaches, row[AGE_S], batch.read_at)
+    run = Run(_never, batch.reaches, batch.written_at)
     run.events = 1
     return run
 

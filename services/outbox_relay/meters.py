@@ -48,7 +48,7 @@ class Meters:
         """A run is published, seen at `now_s` on the monotonic clock."""
         if run.events:
             self._published.inc(run.events)
-            self._latency_s.observe(max(0.0, run.first_age_s) + now_s - run.read_at)
+            self._latency_s.observe(max(0.0, now_s - run.written_at))
 
     def refused(self, error: KafkaError) -> None:
         """A record was refused. What the relay itself throws away was not."""

@@ -38,7 +38,7 @@ class ParkedRun(Run):
     __slots__ = ("reasons", "refused", "rows")
 
     def __init__(self, rows: Sequence[Row], reaches: Progress, reasons: Sequence[str], *, refused: bool) -> None:
-        super().__init__(_never_refused, reaches, 0.0, 0.0)
+        super().__init__(_never_refused, reaches, 0.0)
         self.rows = rows
         self.reasons = reasons
         self.refused = refused

@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from services.outbox_relay.acknowledgements import Run
 from services.outbox_relay.parked_keys import Key
 from services.outbox_relay.parking_policy import Fault, fault_of
-from services.outbox_relay.records import AGE_S, ID, KEY, PAYLOAD, SHARD, TOPIC, Row, headers_of_row
+from services.outbox_relay.records import ID, KEY, PAYLOAD, SHARD, TOPIC, Row, headers_of_row
 from services.outbox_relay.shard import Batch
 from services.outbox_relay.suspects import Refused
 from shared.clock import Clock
@@ -116,8 +116,8 @@ class Publisher:
 
     def send(self, batch: Batch) -> Run:
         """Hand over the rows in order, as many as the producer's queue takes; the run says how many, maybe none."""
-        rows, reaches, read_at = batch
-        run = Run(self._on_failed_report, reaches, rows[0][AGE_S] if rows else 0.0, read_at)
+        rows, reaches, _ = batch
+        run = Run(self._on_failed_report, reaches, batch.written_at)
         sent = self._hand_over(rows, run) if rows else 0
         if sent:
             run.consists_of(sent, reaches if sent == len(rows) else reaches.up_to(rows[sent - 1][ID]))

@@ -11,11 +11,14 @@ from shared.kafka import Headers
 
 Row = tuple[Any, ...]
 """What `statements.READ_WINDOWS` returns: shard, id, topic, key, payload, event id, sequence, ce_type, ce_source,
-ce_subject, ce_time, traceparent, age in seconds; the texts ready for the wire."""
+ce_subject, ce_time, traceparent, when it was written; the texts ready for the wire."""
 
-SHARD, ID, TOPIC, KEY, PAYLOAD, EVENT_ID, SEQUENCE, AGE_S = 0, 1, 2, 3, 4, 5, 6, 12
+SHARD, ID, TOPIC, KEY, PAYLOAD, EVENT_ID, SEQUENCE, WRITTEN_US = 0, 1, 2, 3, 4, 5, 6, 12
 HEADERS = slice(7, 12)
 """Those that are columns: ce_type, ce_source, ce_subject, ce_time, traceparent."""
+
+MICROSECOND_S = 1e-6
+"""Times of PostgreSQL are microseconds since its epoch, the year 2000."""
 
 _SPECVERSION = ("ce_specversion", "1.0")
 _CONTENT_TYPE = ("content-type", "application/json")

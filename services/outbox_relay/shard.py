@@ -9,15 +9,26 @@ from typing import NamedTuple
 
 from services.outbox_relay.acknowledgements import Acknowledgements, Run
 from services.outbox_relay.progress import Progress
-from services.outbox_relay.records import ID, Row
+from services.outbox_relay.records import ID, MICROSECOND_S, WRITTEN_US, Row
 
 
 class Batch(NamedTuple):
-    """Consecutive rows, where the shard is once they are published, and when they were read; none at a window's end."""
+    """Consecutive rows and where the shard is once they are published; no rows at a window's end.
+
+    Attributes
+    ----------
+    epoch_at:
+        PostgreSQL's epoch on the monotonic clock, in seconds.
+    """
 
     rows: Sequence[Row]
     reaches: Progress
-    read_at: float = 0.0
+    epoch_at: float = 0.0
+
+    @property
+    def written_at(self) -> float:
+        """When the first row was written, on the monotonic clock, in seconds."""
+        return self.epoch_at + self.rows[0][WRITTEN_US] * MICROSECOND_S if self.rows else 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -61,11 +72,11 @@ class HeldShard:
         """How far it is published."""
         return self.acknowledgements.progress
 
-    def read(self, rows: Sequence[Row], next_snap: str, read_at: float) -> None:
+    def read(self, rows: Sequence[Row], next_snap: str, epoch_at: float) -> None:
         """These are the next rows of the window that ends at `next_snap`; forgotten if the shard is to be left."""
         place = self.read_to.into_window(next_snap)
         assert rows[0][ID] > place.position, "the rows of a window are read in order of id"
-        self._read_up_to(Batch(rows, place.up_to(rows[-1][ID]), read_at))
+        self._read_up_to(Batch(rows, place.up_to(rows[-1][ID]), epoch_at))
 
     def read_out(self, next_snap: str) -> None:
         """There are no more rows in the window that ends at `next_snap`."""

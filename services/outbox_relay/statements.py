@@ -12,7 +12,7 @@ from __future__ import annotations
 
 CURRENT_SNAPSHOT = """
 -- outbox.current_snapshot: unchanged means that nothing was committed
-SELECT pg_current_snapshot()::text
+SELECT pg_current_snapshot()::text, clock_timestamp()
 """
 
 ENLIST = """
@@ -75,7 +75,7 @@ READ_WINDOWS = """
 -- same place may be looked up together, which is cheaper, but what is found of them is sorted together too.
 SELECT e.shard, e.id, e.topic, e.key, e.payload, e.event_id::text, e.sequence::text,
        e.ce_type, e.ce_source, e.ce_subject, e.ce_time, e.traceparent,
-       extract(epoch FROM clock_timestamp() - e.created_at)::float8
+       e.created_at
   FROM unnest($1::text[], $2::text[]::pg_snapshot[], $3::text[]::pg_snapshot[], $4::bigint[])
          AS held(shards, snap, next_snap, pos)
  CROSS JOIN LATERAL (

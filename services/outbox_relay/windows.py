@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
+from psycopg.types.numeric import Int8BinaryLoader
+
 from services.outbox_relay import statements
 from services.outbox_relay.connection import Connection
-from services.outbox_relay.records import SHARD, Row, batches_of
+from services.outbox_relay.records import MICROSECOND_S, SHARD, Row, batches_of
 from services.outbox_relay.row_stream import RowStream, array
 from services.outbox_relay.shard import HeldShard
 from shared.clock import Clock
@@ -32,6 +34,7 @@ class WindowReader:
         self._clock = clock
         self._connection: Connection | None = None
         self._end = ""
+        self._epoch_at = 0.0
         self._ahead: deque[HeldShard] = deque()
         self._rows_read = 0
         self._begin_after = -1
@@ -40,7 +43,8 @@ class WindowReader:
     def look(self, shards: Collection[HeldShard]) -> bool:
         """Begin to read these shards up to now; False if nothing was committed since they were read."""
         connection, stream = self._open()
-        (self._end,) = connection.execute(statements.CURRENT_SNAPSHOT).fetchone() or ("",)
+        self._end, now_us = connection.execute(statements.CURRENT_SNAPSHOT, binary=True).fetchone() or ("", 0)
+        self._epoch_at = self._clock.monotonic() - now_us * MICROSECOND_S
         behind = [s for s in shards if s.read_to.snap != self._end]
         if not behind:
             return False
@@ -55,9 +59,8 @@ class WindowReader:
         """Give the next rows to their shards and count them; 0 if none came within `wait_s` seconds, or are left."""
         _, stream = self._open()
         rows = stream.take(wait_s)
-        read_at = self._clock.monotonic()
         for batch in batches_of(rows, self._longest_batch):
-            self._shard_of(batch).read(batch, self._end, read_at)
+            self._shard_of(batch).read(batch, self._end, self._epoch_at)
         self._rows_read += len(rows)
         if not stream.is_open:
             self._finish()
@@ -75,6 +78,8 @@ class WindowReader:
             self._connection = self._connect()
             # A stream lasts as long as Kafka takes for its rows; the session gives it up when that is too long.
             self._connection.execute("SET statement_timeout = 0")
+            # Times as the numbers they are sent as: nobody asks for their dates.
+            self._connection.adapters.register_loader("timestamptz", Int8BinaryLoader)
             self._stream = RowStream(self._connection, statements.READ_WINDOWS, ROWS_PER_CHUNK)
         return self._connection, self._stream
 

@@ -30,7 +30,7 @@ INFERRED = cast(Message, Reported(None))
 def run_of(events: int, last_id: int, failures: list[KafkaError] | None = None) -> Run:
     """A run of so many events up to this id."""
     heard: list[KafkaError] = failures if failures is not None else []
-    run = Run(lambda error, _: heard.append(error), at(0), first_age_s=0, read_at=0)
+    run = Run(lambda error, _: heard.append(error), at(0), written_at=0)
     run.consists_of(events, at(last_id))
     return run
 

@@ -39,10 +39,10 @@ def test_the_time_that_is_left_of_the_leases_falls_though_nobody_says_so() -> No
 
 def test_latency_counts_from_the_write_of_the_row() -> None:
     meters = Meters(OUTBOX, StandingClock())
-    run = Run(lambda *_: None, Progress("1:1:"), first_age_s=0.2, read_at=100.0)
+    run = Run(lambda *_: None, Progress("1:1:"), written_at=99.8)
     run.consists_of(3, run.reaches)
     meters.acknowledged(run, now_s=100.5)
-    meters.acknowledged(Run(lambda *_: None, Progress("2:2:"), first_age_s=0, read_at=0), now_s=100.5)
+    meters.acknowledged(Run(lambda *_: None, Progress("2:2:"), written_at=0), now_s=100.5)
     assert told("outbox_publish_latency_seconds_count") == 1
     assert told("outbox_publish_latency_seconds_sum") == pytest.approx(0.7)
     assert told("outbox_published_total") == 3

@@ -7,7 +7,7 @@ import pytest
 from services.outbox_relay.acknowledgements import Run
 from services.outbox_relay.progress import Progress
 from services.outbox_relay.records import Row
-from services.outbox_relay.shard import HeldShard
+from services.outbox_relay.shard import Batch, HeldShard
 
 BEGINNING, END, LATER = "10:10:", "20:20:", "30:30:"
 
@@ -26,7 +26,7 @@ def send(shard: HeldShard, events: int | None = None) -> Run:
     """The first batch of what is unsent, or the first rows of it, are handed over."""
     batch = shard.unsent[0]
     count = len(batch.rows) if events is None else events
-    run = Run(lambda *_: None, batch.reaches, 0, 0)
+    run = Run(lambda *_: None, batch.reaches, 0)
     run.consists_of(count, batch.reaches if count == len(batch.rows) else batch.reaches.up_to(batch.rows[count - 1][1]))
     shard.sent(run)
     return run
@@ -132,3 +132,9 @@ def test_a_shard_taken_over_goes_on_where_its_window_stood() -> None:
     assert shard.read_to == Progress(BEGINNING, END, 18)
     shard.read_out(LATER)
     assert shard.read_to == Progress(END)
+
+
+def test_a_batch_knows_when_its_first_row_was_written() -> None:
+    written_us = [(3, n, "topic", "key", b"", "id", "1", *["x"] * 5, 2_000_000 * n) for n in (1, 2)]
+    assert Batch(written_us, Progress(BEGINNING), epoch_at=100).written_at == pytest.approx(102)
+    assert Batch(written_us[1:], Progress(BEGINNING), epoch_at=100).written_at == pytest.approx(104)

@@ -226,7 +226,7 @@ class Relay:
                 if step is Step.BLOCKED or len(self._in_flight) > 10:
                     break
                 batch = shard.unsent[0]
-                run = Run(lambda *_: None, batch.reaches, 0, 0)
+                run = Run(lambda *_: None, batch.reaches, 0)
                 run.consists_of(len(batch.rows), batch.reaches)
                 self._in_flight.extend((row, run) for row in batch.rows)
                 shard.sent(run)
