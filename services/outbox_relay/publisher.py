@@ -31,9 +31,13 @@ STATISTICS_MS = 1000
 SILENCE_S = 5
 """Kafka does not answer if nothing came from it for so long."""
 
+ASK_MS = 2000
+"""A producer with nothing to send asks for the metadata of its topics so often; before its first record every 10 s."""
+
 QUIET_S = 10
 """While Kafka is away its client reports an error many times a second; one in so long is logged."""
 
+METADATA_AGE_MS = 900_000
 MISSING_AFTER_MS = 5000
 """A topic that the cluster does not know for so long is missing."""
 
@@ -87,6 +91,7 @@ class Publisher:
         self._names_what_failed = False
         self._complaints = Complaints(clock)
         self._answered_at = clock.monotonic()
+        self._owed: set[str] = set()
         self._producers = [self._open(settings) for _ in range(PRODUCERS)]
 
     def _open(self, settings: Settings) -> Producer:
@@ -101,6 +106,9 @@ class Publisher:
                 # A topic is made by whoever runs the cluster, never by publishing to it.
                 "allow.auto.create.topics": False,
                 "topic.metadata.propagation.max.ms": MISSING_AFTER_MS,
+                "topic.metadata.refresh.interval.ms": ASK_MS,
+                # By itself it follows the interval: a broker that stands still for 6 s would make topics unknown.
+                "metadata.max.age.ms": METADATA_AGE_MS,
                 "queue.buffering.max.kbytes": QUEUE_KIB // PRODUCERS,
                 "statistics.interval.ms": STATISTICS_MS,
                 "stats_cb": self._on_statistics,
@@ -201,8 +209,13 @@ class Publisher:
         return self._clock.now() - timedelta(seconds=silence_s)
 
     def _on_statistics(self, statistics: str) -> None:
-        brokers: dict[str, dict[str, Any]] = json.loads(statistics)["brokers"]
-        if self.in_flight == 0 and any(broker["state"] == "UP" for broker in brokers.values()):
+        """A broker that stands still stays UP: only one that owes no answer is known to be there."""
+        told: dict[str, Any] = json.loads(statistics)
+        if any(broker["state"] == "UP" and not broker["waitresp_cnt"] for broker in told["brokers"].values()):
+            self._owed.discard(told["name"])
+        else:
+            self._owed.add(told["name"])
+        if self.in_flight == 0 and not self._owed:
             self._answered_at = self._clock.monotonic()
 
     def refused(self) -> Refused | None:

@@ -1,12 +1,13 @@
-"""The settings without which the producer may lose an event or break its order, and which producer is waited for."""
+"""What the producers are set to, which of them is waited for, and when Kafka counts as silent."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
-from services.outbox_relay.publisher import Publisher
+from services.outbox_relay.publisher import SILENCE_S, Publisher
 from shared.kafka import producer_config
 from shared.settings import Settings
 from tests.unit.outbox_relay.clock import StandingClock
@@ -36,9 +37,15 @@ class StandIn:
 
 
 @pytest.fixture
-def publisher() -> Iterator[Publisher]:
+def clock() -> StandingClock:
+    """The publisher's."""
+    return StandingClock()
+
+
+@pytest.fixture
+def publisher(clock: StandingClock) -> Iterator[Publisher]:
     """A publisher whose own producers are thrown away already."""
-    publisher = Publisher(Settings(kafka_bootstrap_servers="127.0.0.1:1"), StandingClock(), on_refused=lambda _: None)
+    publisher = Publisher(Settings(kafka_bootstrap_servers="127.0.0.1:1"), clock, on_refused=lambda _: None)
     publisher.throw_away()
     yield publisher
     publisher._producers.clear()
@@ -60,3 +67,30 @@ def test_only_producers_with_something_in_flight_are_waited_for(
     publisher._producers[:] = producers  # type: ignore[assignment]  # they answer to all that is asked here
     publisher.poll(0.1)
     assert tuple(producer.waits for producer in producers) == waits
+
+
+def tell(publisher: Publisher, clock: StandingClock, producer: str, **answers_owed: int) -> None:
+    """Half of what counts as silence passes; then a producer's statistics say how much each broker owes it."""
+    clock.elapsed_s += SILENCE_S / 2
+    brokers = {name: {"state": "UP", "waitresp_cnt": owed} for name, owed in answers_owed.items()}
+    publisher._on_statistics(json.dumps({"name": producer, "brokers": brokers}))
+
+
+def test_an_idle_kafka_is_silent_while_it_owes_one_producer_an_answer(
+    publisher: Publisher, clock: StandingClock
+) -> None:
+    for _ in range(3):
+        tell(publisher, clock, "first", broker=0)
+        assert publisher.silent_since() is None
+    for _ in range(2):
+        tell(publisher, clock, "first", broker=1)
+        tell(publisher, clock, "second", broker=0)
+    assert publisher.silent_since() is not None
+    tell(publisher, clock, "first", broker=0)
+    assert publisher.silent_since() is None
+
+
+def test_one_broker_that_answers_is_enough(publisher: Publisher, clock: StandingClock) -> None:
+    for _ in range(3):
+        tell(publisher, clock, "first", stands_still=1, answers=0)
+    assert publisher.silent_since() is None
