@@ -8,7 +8,11 @@ from services.outbox_relay.acknowledgements import Run
 from shared.clock import Clock
 from shared.telemetry import counter, gauge, histogram
 
-PUBLISHED = counter("outbox_published", "Events that Kafka acknowledged, with all before them in their shard", "outbox")
+PUBLISHED = counter(
+    "outbox_published",
+    "Events that Kafka acknowledged, with all before them in their shard; parked ones when replayed or discarded",
+    "outbox",
+)
 PUBLISH_LATENCY_S = histogram(
     "outbox_publish_latency_seconds",
     "From the write of an event's row to Kafka's acknowledgement of it and all before it, the first of each run",
@@ -47,8 +51,12 @@ class Meters:
     def acknowledged(self, run: Run, now_s: float) -> None:
         """A run is published, seen at `now_s` on the monotonic clock."""
         if run.events:
-            self._published.inc(run.events)
+            self.published(run.events)
             self._latency_s.observe(max(0.0, now_s - run.written_at))
+
+    def published(self, events: int) -> None:
+        """So many events are published; Discarded ones in place of others count too."""
+        self._published.inc(events)
 
     def refused(self, error: KafkaError) -> None:
         """A record was refused. What the relay itself throws away was not."""

@@ -107,7 +107,7 @@ class OutboxRelay:
                 recorder,
                 publisher,
                 Detour(lot, keys, trials, precautions, self._settings.relay_batch_size),
-                Replays(lot, keys, replays, precautions.shut_topics),
+                Replays(lot, keys, replays, precautions.shut_topics, self._meters.published),
                 self._meters,
                 self._settings,
                 self._clock,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from confluent_kafka import KafkaError
 
@@ -20,13 +20,22 @@ class Replays:
     """The decided events at work: in waves of at most one event of each key, so that a refusal disorders nothing.
 
     A wave in which anything is refused is sent again one event at a time: Kafka refuses a batch for one of its records.
+    `on_published` is told how many events Kafka took.
     """
 
-    def __init__(self, lot: ParkingLot, keys: ParkedKeys, courier: Courier, shut_topics: ShutTopics) -> None:
+    def __init__(
+        self,
+        lot: ParkingLot,
+        keys: ParkedKeys,
+        courier: Courier,
+        shut_topics: ShutTopics,
+        on_published: Callable[[int], None],
+    ) -> None:
         self._lot = lot
         self._keys = keys
         self._courier = courier
         self._shut_topics = shut_topics
+        self._on_published = on_published
         self._waiting: dict[Key, deque[DecidedEvent]] = {}
         self._wave: list[DecidedEvent] = []
         self._outcome = Outcome()
@@ -96,6 +105,7 @@ class Replays:
         wave, self._wave = self._wave, []
         for event, error in zip(wave, self._courier.answers() if wave else (), strict=True):
             if error is None:
+                self._on_published(1)
                 self._outcome.done.append(event)
                 self._shut_topics.open(event.topic)
             elif len(wave) > 1:

@@ -1,20 +1,23 @@
-"""While nothing is parked, nothing is asked."""
+"""While nothing is parked, nothing is asked; what Kafka takes counts as published."""
 
 from __future__ import annotations
 
+import random
 from typing import cast
 
 from services.outbox_relay.courier import Courier
 from services.outbox_relay.detour import Detour, Precautions
-from services.outbox_relay.parked_keys import ParkedKeys
-from services.outbox_relay.parking import ParkingLot
+from services.outbox_relay.parked_keys import Key, ParkedKeys
+from services.outbox_relay.parking import DecidedEvent, Outcome, ParkingLot
 from services.outbox_relay.parking_policy import ShutTopics
 from services.outbox_relay.progress import Progress
 from services.outbox_relay.replays import Replays
 from services.outbox_relay.shard import HeldShard
 from services.outbox_relay.suspects import Suspects
+from shared.ids import new_id
 from shared.settings import Settings
-from tests.unit.outbox_relay.clock import StandingClock
+from tests.unit.outbox_relay.clock import BEGIN, StandingClock
+from tests.unit.outbox_relay.parking.world import FakeCourier, Kafka
 
 
 class EmptyLot:
@@ -29,7 +32,7 @@ def test_a_relay_without_parked_keys_neither_asks_for_requests_nor_looks_at_rows
     known = Precautions(Suspects(), ShutTopics(StandingClock()))
     courier = Courier(Settings(), on_refused=lambda _: None)
     detour = Detour(lot, keys, courier, known, most_parked=10)
-    replays = Replays(lot, keys, courier, known.shut_topics)
+    replays = Replays(lot, keys, courier, known.shut_topics, lambda _: None)
     held = {3: HeldShard(3, 1, Progress("10:10:"))}
     detour.taken(list(held.values()))
     detour.tend(held.values())
@@ -39,3 +42,29 @@ def test_a_relay_without_parked_keys_neither_asks_for_requests_nor_looks_at_rows
     assert detour.record(held.values()) == []
     assert not replays.is_busy()
     assert courier._producer is None, "it is opened when it is first needed"
+
+
+class DecidedLot:
+    """Two events of a key are decided, one each way."""
+
+    def decided(self, _: list[int]) -> list[DecidedEvent]:
+        return [
+            DecidedEvent(str(new_id()), 3, "t", "k", sequence, {}, b"", request, "me", BEGIN, "why")
+            for sequence, request in ((1, "REPLAY"), (2, "DISCARD"))
+        ]
+
+    def conclude(self, outcome: Outcome, _: object) -> set[Key]:
+        return set(outcome.keys_done())
+
+
+def test_replayed_and_discarded_events_count_as_published() -> None:
+    kafka, keys, counted = Kafka(random.Random(1)), ParkedKeys(), list[int]()
+    keys.load(3, [(("t", "k"), "the first")])
+    courier = cast(Courier, FakeCourier(kafka))
+    replays = Replays(cast(ParkingLot, DecidedLot()), keys, courier, ShutTopics(StandingClock()), counted.append)
+    held = {3: HeldShard(3, 1, Progress("10:10:"))}
+    replays.look(held)
+    while replays.is_busy():
+        replays.step(held)
+    assert kafka.log == [("t", "k", 1), ("t", "k", 2)]
+    assert sum(counted) == 2

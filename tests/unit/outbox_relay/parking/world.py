@@ -184,7 +184,8 @@ class Relay:
         database, kafka = cast(ParkingLot, world.database), world.kafka
         keys = ParkedKeys()
         self.detour = Detour(database, keys, cast(Courier, FakeCourier(kafka)), world.precautions, most_parked=7)
-        self.replays = Replays(database, keys, cast(Courier, FakeCourier(kafka)), world.precautions.shut_topics)
+        shut_topics = world.precautions.shut_topics
+        self.replays = Replays(database, keys, cast(Courier, FakeCourier(kafka)), shut_topics, lambda _: None)
         self.held = {
             number: HeldShard(number, 1, Progress(SNAP, NEXT_SNAP, position))
             for number, position in world.database.positions.items()
