@@ -9,9 +9,13 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from shared.errors import ConfigurationError, Unavailable
+from shared.kafka_log import CLIENT_LOG
 from shared.settings import Settings
 
 Headers = list[tuple[str, str | bytes | None]]
+
+FATAL_ALONE = {"log_level": 2}
+"""For clients whose callers are told of each failure; of a Kafka that is away they would write lines by the second."""
 
 ADMIN_TIMEOUT_S = 15
 FLUSH_TIMEOUT_S = 30
@@ -29,7 +33,7 @@ def client_config(settings: Settings) -> dict[str, Any]:
 
 def open_producer(settings: Settings, **overrides: Any) -> Producer:
     """An idempotent producer that partitions as the Java clients do and retries until told to stop."""
-    config = producer_config(settings)
+    config = {**producer_config(settings), **FATAL_ALONE}
     return Producer({**config, **{name.replace("_", "."): value for name, value in overrides.items()}})
 
 
@@ -61,12 +65,13 @@ def open_consumer(settings: Settings, group: str, **overrides: Any) -> Consumer:
         "heartbeat.interval.ms": int(settings.kafka_session_timeout_s * 1000 / 3),
         "fetch.wait.max.ms": 50,
     }
-    return Consumer({**config, **{name.replace("_", "."): value for name, value in overrides.items()}})
+    config |= {name.replace("_", "."): value for name, value in overrides.items()}
+    return Consumer(config, logger=CLIENT_LOG)
 
 
 def open_admin(settings: Settings) -> AdminClient:
     """An admin client."""
-    return AdminClient(client_config(settings))
+    return AdminClient({**client_config(settings), **FATAL_ALONE})
 
 
 def create_topics(settings: Settings, names: list[str]) -> list[str]:

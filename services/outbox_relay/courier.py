@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from shared.kafka import Headers, producer_config
+from shared.kafka_log import CLIENT_LOG
 from shared.settings import Settings
-
-log = logging.getLogger(__name__)
 
 MISSING_AFTER_MS = 1000
 """A topic that the cluster does not know for so long is missing."""
@@ -100,6 +98,6 @@ class Courier:
                     "allow.auto.create.topics": False,
                     "topic.metadata.propagation.max.ms": MISSING_AFTER_MS,
                 },
-                logger=log,
+                logger=CLIENT_LOG,
             )
         return self._producer

@@ -19,13 +19,10 @@ from services.outbox_relay.suspects import Refused
 from shared.clock import Clock
 from shared.errors import Unavailable
 from shared.kafka import producer_config
+from shared.kafka_log import CLIENT_LOG, Ration
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
-
-_client_log = logging.getLogger(f"{__name__}.librdkafka")
-# It warns at every start that the guarantee of no gaps is experimental.
-_client_log.addFilter(lambda record: not record.getMessage().startswith("CONFWARN"))
 
 STATISTICS_MS = 1000
 SILENCE_S = 5
@@ -33,9 +30,6 @@ SILENCE_S = 5
 
 ASK_MS = 2000
 """A producer with nothing to send asks for the metadata of its topics so often; before its first record every 10 s."""
-
-QUIET_S = 10
-"""While Kafka is away its client reports an error many times a second; one in so long is logged."""
 
 METADATA_AGE_MS = 900_000
 MISSING_AFTER_MS = 5000
@@ -61,18 +55,13 @@ class Complaints:
     """What librdkafka complains of, logged now and then; a fatal error always is."""
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._quiet_until: float | None = None
-        self._unsaid = 0
+        self._ration = Ration(clock)
 
     def hear(self, error: KafkaError) -> None:
         """Log it, or count it."""
-        now = self._clock.monotonic()
-        if self._quiet_until is not None and now < self._quiet_until and not error.fatal():
-            self._unsaid += 1
-            return
-        log.warning("Kafka: %s%s", error.str(), f" ({self._unsaid} more errors before)" if self._unsaid else "")
-        self._quiet_until, self._unsaid = now + QUIET_S, 0
+        withheld = self._ration.take("error", urgent=error.fatal())
+        if withheld is not None:
+            log.warning("Kafka: %s%s", error.str(), f" ({withheld} more errors before)" if withheld else "")
 
 
 class Publisher:
@@ -114,7 +103,7 @@ class Publisher:
                 "stats_cb": self._on_statistics,
                 "error_cb": self._on_error,
             },
-            logger=_client_log,
+            logger=CLIENT_LOG,
         )
 
     @property

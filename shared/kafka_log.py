@@ -1,0 +1,55 @@
+"""What Kafka's client library and its errors say, rationed: while Kafka is away that is several lines a second."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from shared.clock import Clock, SystemClock
+
+QUIET_S = 10
+"""One of a kind is said in so long."""
+
+
+class Ration:
+    """Lets one of a kind through now and then, and counts the others."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._quiet_until: dict[str, float] = {}
+        self._withheld: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def take(self, kind: str, *, urgent: bool = False) -> int | None:
+        """How many of this kind were withheld before this one; None if it is withheld too, as no urgent one is."""
+        now = self._clock.monotonic()
+        with self._lock:
+            if not urgent and now < self._quiet_until.get(kind, now):
+                self._withheld[kind] = self._withheld.get(kind, 0) + 1
+                return None
+            self._quiet_until[kind] = now + QUIET_S
+            return self._withheld.pop(kind, 0)
+
+
+class Rationed(logging.Filter):
+    """Rations the lines of confluent_kafka, whose arguments are a kind, a client's name and a text."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._ration = Ration(clock)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """True if the line may be written; it then says how many were not."""
+        kind, _, what = record.args if isinstance(record.args, tuple) and len(record.args) == 3 else ("", "", "")
+        # At every start it warns that the guarantee of no gaps is experimental.
+        if kind == "CONFWARN" and "experimental" in str(what):
+            return False
+        withheld = self._ration.take(str(kind), urgent=record.levelno >= logging.CRITICAL)
+        if withheld:
+            record.msg, record.args = f"{record.getMessage()} ({withheld} more {kind} lines before)", ()
+        return withheld is not None
+
+
+CLIENT_LOG = logging.getLogger("librdkafka")
+"""Where the clients of this process log."""
+CLIENT_LOG.addFilter(Rationed(SystemClock()))

@@ -1,0 +1,57 @@
+"""What Kafka's client library says is written now and then, with how much was not."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from shared.kafka_log import QUIET_S, Rationed
+from tests.unit.outbox_relay.clock import StandingClock
+
+
+@pytest.fixture
+def clock() -> StandingClock:
+    """The ration's."""
+    return StandingClock()
+
+
+@pytest.fixture
+def client_log(clock: StandingClock) -> logging.Logger:
+    """A logger as the clients have it."""
+    logger = logging.Logger("client")
+    logger.addFilter(Rationed(clock))
+    return logger
+
+
+def said(client_log: logging.Logger, level: int, kind: str, what: str) -> str | None:
+    """What is written of a line, as confluent_kafka hands it over."""
+    record = client_log.makeRecord("client", level, "", 0, "%s [%s] %s", (kind, "rdkafka#producer-1", what), None)
+    return record.getMessage() if client_log.filter(record) else None
+
+
+def test_one_line_of_a_kind_is_written_in_a_while_and_says_how_many_were_not(
+    client_log: logging.Logger, clock: StandingClock
+) -> None:
+    written = []
+    for _ in range(9):
+        written.append(said(client_log, logging.ERROR, "FAIL", "refused 100%"))
+        clock.elapsed_s += QUIET_S / 8
+    assert written == [
+        "FAIL [rdkafka#producer-1] refused 100%",
+        *[None] * 7,
+        "FAIL [rdkafka#producer-1] refused 100% (7 more FAIL lines before)",
+    ]
+
+
+def test_another_kind_is_written_at_once_and_a_fatal_one_always(client_log: logging.Logger) -> None:
+    assert said(client_log, logging.ERROR, "FAIL", "refused")
+    assert said(client_log, logging.WARNING, "MAXPOLL", "too slow")
+    for _ in range(2):
+        assert said(client_log, logging.CRITICAL, "FATAL", "fenced")
+
+
+def test_that_the_guarantee_of_no_gaps_is_experimental_is_not_written(client_log: logging.Logger) -> None:
+    what = "Configuration property enable.gapless.guarantee is experimental"
+    assert said(client_log, logging.WARNING, "CONFWARN", what) is None
+    assert said(client_log, logging.WARNING, "CONFWARN", "another")
