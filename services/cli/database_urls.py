@@ -1,17 +1,41 @@
-"""Where the migrator finds the two schemas."""
+"""Where the two schemas are found, by whoever may do everything with them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
+from deploy.local.data_directory import DataDirectory, default_data_dir
+from deploy.local.stack_file import read_stack_file
 from shared.errors import ConfigurationError
-from shared.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
+from shared.migrations import EXIT_QUALIFICATION, HISTORIES, TRADE_MANAGEMENT
 from shared.roles import EXIT, MIGRATOR, RELAY, ROLES, TRADE, with_role
-from shared.settings import PREFIX, Settings
+from shared.settings import PREFIX, Settings, load_settings
+
+_DATABASE_SETTINGS = frozenset({"exit_database_url", "trade_database_url"})
+
+
+def chosen_databases(data_dir: Path | None) -> dict[str, str]:
+    """The database of each history, for the migrator or the administrator.
+
+    Those of the stack of `data_dir` if one is named; else those of the settings if they name any; else those of the
+    default stack.
+
+    Raises
+    ------
+    ConfigurationError
+        The settings name one database and not the other.
+    NotFound
+        No stack runs in the directory that was named, or in the default one where it comes to that.
+    """
+    settings = load_settings()
+    if data_dir is None and settings.model_fields_set & _DATABASE_SETTINGS:
+        return {history: migrator_url(settings, history) for history in HISTORIES}
+    return administered_stack(read_stack_file(DataDirectory(data_dir or default_data_dir()).stack_file))
 
 
 def migrator_url(settings: Settings, history: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import psycopg
 import typer
 
-from services.cli.command_line import AsJson, examples
-from services.cli.database_urls import migrator_url
+from services.cli.command_line import AsJson, DataDir, examples
+from services.cli.database_urls import chosen_databases
 from services.cli.outbox_rebase import Permissions, State, inspect, rebase
 from services.cli.output import show_json, show_table
 from services.outbox_relay.connection import Connection
@@ -19,7 +19,7 @@ from services.outbox_relay.partitions import Partition, Partitions
 from shared.errors import ConfigurationError, Conflict, Unavailable, first_line
 from shared.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 from shared.roles import EXIT, RELAY, TRADE
-from shared.settings import Settings, load_settings
+from shared.settings import load_settings
 
 
 @dataclass(frozen=True)
@@ -41,23 +41,25 @@ _PARTITION_COLUMNS = ("outbox", "name", "state", "from", "until", "events", "byt
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to the group `exitflow outbox`."""
-    app.command("partitions", epilog=examples("outbox partitions", "outbox partitions --json"))(partitions)
+    app.command("partitions", epilog=examples("outbox partitions", "outbox partitions --data-dir ./stack --json"))(
+        partitions
+    )
     app.command("rebase", epilog=examples("outbox rebase --dry-run", "outbox rebase", "outbox rebase --adopt"))(
         rebase_command
     )
 
 
-def partitions(as_json: AsJson = False) -> None:
+def partitions(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show the partitions of the outboxes: what is kept, and why.
 
-    EXITFLOW_EXIT_DATABASE_URL and EXITFLOW_TRADE_DATABASE_URL say where, as for `exitflow migrate`.
+    Of the settings, EXITFLOW_EXIT_DATABASE_URL and EXITFLOW_TRADE_DATABASE_URL say where, as for `exitflow migrate`.
     """
-    settings = load_settings()
+    databases, retention_days = chosen_databases(data_dir), load_settings().relay_retention_days
     rows = []
     for outbox in OUTBOXES:
-        with _connected(settings, outbox) as connection:
-            catalogue = Partitions(connection, settings.relay_retention_days).catalogue()
-            rows += [_partition_row(outbox, part, settings.relay_retention_days) for part in catalogue]
+        with _connected(databases, outbox) as connection:
+            catalogue = Partitions(connection, retention_days).catalogue()
+            rows += [_partition_row(outbox, part, retention_days) for part in catalogue]
     _show(_PARTITION_COLUMNS, rows, as_json)
 
 
@@ -89,6 +91,7 @@ def rebase_command(
         bool,
         typer.Option("--publish-new", help="Publish all that was written since the restore, again if need be."),
     ] = False,
+    data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Make restored outboxes publishable: transaction numbers of a dump mean nothing on another server.
@@ -97,14 +100,16 @@ def rebase_command(
     What was published stays published, what was not is published next, in order. An outbox whose numbers are this
     server's is left alone, so that it may be run at any time and again.
     """
-    settings = load_settings()
     allowed = Permissions(force=force, publish_new=publish_new, adopt=adopt)
-    rows = [_rebased(settings, outbox, allowed, dry_run) for outbox in OUTBOXES]
+    databases = chosen_databases(data_dir)
+    rows = [_rebased(databases, outbox, allowed, dry_run) for outbox in OUTBOXES]
     _show(_REBASE_COLUMNS, rows, as_json)
 
 
-def _rebased(settings: Settings, outbox: OutboxDatabase, allowed: Permissions, dry_run: bool) -> dict[str, Any]:
-    with _connected(settings, outbox) as connection:
+def _rebased(
+    databases: Mapping[str, str], outbox: OutboxDatabase, allowed: Permissions, dry_run: bool
+) -> dict[str, Any]:
+    with _connected(databases, outbox) as connection:
         try:
             if dry_run:
                 state = inspect(connection, publish_new=allowed.publish_new)
@@ -127,11 +132,11 @@ def _what(state: State, adopt: bool) -> str:
 
 
 @contextmanager
-def _connected(settings: Settings, outbox: OutboxDatabase) -> Iterator[Connection]:
+def _connected(databases: Mapping[str, str], outbox: OutboxDatabase) -> Iterator[Connection]:
     options = f"-c search_path={outbox.schema} -c timezone=UTC"
     try:
         connection: Connection = psycopg.connect(
-            migrator_url(settings, outbox.schema), options=options, application_name="exitflow-outbox", autocommit=True
+            databases[outbox.schema], options=options, application_name="exitflow-outbox", autocommit=True
         )
     except psycopg.OperationalError as error:
         raise Unavailable(f"PostgreSQL does not answer: {first_line(error)}") from None

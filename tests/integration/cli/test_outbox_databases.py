@@ -1,14 +1,17 @@
-"""`exitflow outbox partitions` and `rebase` on a real database."""
+"""`exitflow outbox partitions` and `rebase` on a real database, named by settings or of a local stack."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
+from deploy.local.data_directory import DataDirectory
+from services.cli import database_urls
 from tests.support.servers import Database
 from tests.unit.cli.results import Result
 
@@ -85,6 +88,19 @@ def test_the_partitions_are_listed_with_why_they_are_kept(environment: Database,
         ("exit", "outbox_event_default", "takes what has no partition"),
         ("trade", "outbox_event_default", "takes what has no partition"),
     ]
+
+
+def test_both_commands_find_a_local_stack_by_its_directory_or_the_default_one(
+    database: Database, exitflow: Exitflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = {f"{name}_database_url": getattr(database, f"{name}_url") for name in ("exit", "trade", "admin")}
+    DataDirectory(tmp_path).stack_file.write_text(json.dumps(stack))
+    listed = exitflow("outbox", "partitions", "--data-dir", str(tmp_path), "--json")
+    assert [row["outbox"] for row in json.loads(listed.out)] == ["exit", "trade"], listed.err
+    _came_from_elsewhere(database)
+    monkeypatch.setattr(database_urls, "default_data_dir", lambda: tmp_path)
+    rebased = exitflow("outbox", "rebase", "--json")
+    assert [row["done"] for row in json.loads(rebased.out)] == ["rebased", "not needed"], rebased.err
 
 
 def test_a_rebase_knows_every_column_that_holds_transaction_numbers(environment: Database) -> None:
