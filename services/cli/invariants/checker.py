@@ -16,7 +16,13 @@ from services.cli.invariants.exit_books import read_exit_books
 from services.cli.invariants.finding import Finding
 from services.cli.invariants.intents import check_one_exit, check_outcomes, check_signals
 from services.cli.invariants.kafka_log import LogRecord, read_log
-from services.cli.invariants.outbox_rows import OutboxRow, ParkedRow, read_outbox, read_parked
+from services.cli.invariants.outbox_rows import (
+    OutboxRow,
+    ParkedRow,
+    read_kept_from,
+    read_outbox,
+    read_parked,
+)
 from services.cli.invariants.publication import check_publication
 from services.cli.invariants.trade_books import read_trade_books
 from services.cli.invariants.writers import check_writers
@@ -73,9 +79,10 @@ def judge(
 ) -> list[Finding]:
     """A finding for each rule, in their order; the broker's books are left out if there are none."""
     exits, trades = read_exit_books(exit_side), read_trade_books(trade_side)
+    kept_from = [at for side in (exit_side, trade_side) if (at := read_kept_from(side)) is not None]
     found = [
         check_signals(exit_side),
-        check_publication(rows, parked, log),
+        check_publication(rows, parked, log, max(kept_from, default=None)),
         check_closures(trades, exits),
         check_one_exit(exit_side),
         check_effects(trades, parked, log),

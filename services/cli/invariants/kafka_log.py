@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -21,7 +22,10 @@ _BATCH = 5000
 
 @dataclass(frozen=True)
 class LogRecord:
-    """A record; `topic` as the cluster names it, `sequence` 0 where the header is missing or no number."""
+    """A record; `topic` as the cluster names it.
+
+    `sequence` is 0 and `written_at` None where the header is missing or cannot be read.
+    """
 
     topic: str
     partition: int
@@ -31,6 +35,7 @@ class LogRecord:
     event_type: str
     sequence: int
     payload: bytes = field(repr=False)
+    written_at: datetime | None = None
 
     @property
     def payload_hash(self) -> bytes:
@@ -91,7 +96,16 @@ def _record(message: Message) -> LogRecord:
         event_type=headers.get("ce_type", ""),
         sequence=int(sequence) if sequence.isascii() and sequence.isdigit() else 0,
         payload=_bytes(message.value()),
+        written_at=_instant(headers.get("ce_time", "")),
     )
+
+
+def _instant(text: str) -> datetime | None:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return instant if instant.tzinfo is not None else None
 
 
 def _text(value: str | bytes | None) -> str:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection, text
 
 ROWS = text("""
 -- invariants.outbox_rows
 SELECT event_id::text AS event_id, topic, key, sequence, sha256(payload) AS payload_hash FROM outbox_history
+""")
+KEPT_FROM = text("""
+-- invariants.outbox_kept_from: where rows are missing of those that the sequences count, the start of the oldest day
+SELECT min(from_at) FROM outbox_partition_range
+ WHERE (SELECT sum(last) FROM outbox_sequence) > (SELECT count(*) FROM outbox_history)
 """)
 PARKED = text("""
 -- invariants.outbox_parked: events that wait for an operator, and those that an operator gave up
@@ -37,6 +43,12 @@ class ParkedRow:
     event_type: str | None
     subject: str | None
     over: bool
+
+
+def read_kept_from(connection: Connection) -> datetime | None:
+    """From when on the schema's outbox keeps every row; None if no day was dropped yet."""
+    found: datetime | None = connection.execute(KEPT_FROM).scalar()
+    return found
 
 
 def read_parked(connection: Connection) -> list[ParkedRow]:

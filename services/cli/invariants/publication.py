@@ -4,25 +4,48 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 
 from services.cli.invariants.finding import Finding, Rule, finding
 from services.cli.invariants.kafka_log import LogRecord
 from services.cli.invariants.outbox_rows import OutboxRow, ParkedRow
 from shared.contracts.discarded import Discarded
 
+CLOCKS_DIFFER = timedelta(minutes=1)
+"""A record is dated by its service, its row by the database."""
 
-def check_publication(rows: Sequence[OutboxRow], parked: Sequence[ParkedRow], log: Sequence[LogRecord]) -> Finding:
+
+def check_publication(
+    rows: Sequence[OutboxRow], parked: Sequence[ParkedRow], log: Sequence[LogRecord], kept_from: datetime | None = None
+) -> Finding:
     """Compare every row with every record. The relay must have had its time to drain.
 
     A parked event is none that is lost: an operator has to decide it. A Discarded event stands for the one it replaces.
+    Where days of rows were dropped, a record from before `kept_from` without a row is not judged by that.
     """
     duplicates = len(log) - len({record.event_id for record in log})
     note = f"{len(log)} records, {duplicates} of them duplicate deliveries"
     waiting = {row.event_id for row in parked if not row.over}
     if parked:
         note += f", {len(waiting)} events parked, {len(parked) - len(waiting)} discarded"
-    violations = [*_differences(rows, waiting, log), *_disorder(log), *_strays(log)]
+    outdated = _outdated(rows, log, kept_from)
+    if outdated:
+        note += f"; older than what is kept: {len(outdated)} records not judged"
+    judged = [record for record in log if record.where not in outdated]
+    violations = [*_differences(rows, waiting, judged), *_disorder(log), *_strays(log)]
     return finding(Rule.PUBLICATION, len(rows), violations, note)
+
+
+def _outdated(rows: Sequence[OutboxRow], log: Sequence[LogRecord], kept_from: datetime | None) -> set[str]:
+    """Where the records lie whose rows may have been dropped."""
+    if kept_from is None:
+        return set()
+    kept, limit = {row.event_id for row in rows}, kept_from + CLOCKS_DIFFER
+    return {
+        record.where
+        for record in log
+        if record.event_id not in kept and record.written_at is not None and record.written_at < limit
+    }
 
 
 def _differences(rows: Sequence[OutboxRow], waiting: set[str], log: Sequence[LogRecord]) -> Iterator[str]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from services.cli.invariants.finding import Rule
+from shared.clock import SystemClock
 from shared.contracts.exits import ExitIntentApproved, ExitIntentFilled
 from shared.contracts.trades import TradeClosed, TradeOpened
 from shared.ids import new_id
 from tests.integration.cli.sound_system import SoundSystem
 from tests.support.servers import Database
 
+NOW = SystemClock().now()
 Tamper = Callable[[SoundSystem], None]
 
 
@@ -45,6 +48,16 @@ def test_an_event_that_was_discarded_is_none_that_is_lost_or_altered(system: Sou
     assert system.broken_rules() == set()
 
 
+def test_a_record_older_than_the_rows_that_are_kept_is_not_judged_by_them(system: SoundSystem) -> None:
+    record = system.record_of(TradeOpened)
+    system.execute("SELECT trade_management.outbox_make_partition(current_date + 2)")
+    system.execute("DELETE FROM trade_management.outbox_event WHERE event_id = %(id)s", id=record.event_id)
+    system.log[system.log.index(record)] = replace(record, written_at=NOW)
+    assert system.broken_rules() == set()
+    change_record(TradeOpened, written_at=NOW + timedelta(days=4))(system)
+    assert system.broken_rules() == {Rule.PUBLICATION}
+
+
 def sql(script: str) -> Tamper:
     """Statements that nobody but the administrator could run."""
     return lambda system: system.execute(
@@ -52,7 +65,7 @@ def sql(script: str) -> Tamper:
     )
 
 
-def change_record(event: type[TradeClosed] | type[ExitIntentFilled], **changes: object) -> Tamper:
+def change_record(event: type[TradeClosed] | type[TradeOpened] | type[ExitIntentFilled], **changes: object) -> Tamper:
     """Another record in the place of an event's."""
 
     def tamper(system: SoundSystem) -> None:

@@ -1,0 +1,47 @@
+"""Records are compared with the rows that are kept, and with those alone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from services.cli.invariants.finding import Finding
+from services.cli.invariants.kafka_log import LogRecord
+from services.cli.invariants.outbox_rows import OutboxRow
+from services.cli.invariants.publication import check_publication
+
+KEPT_FROM = datetime(2026, 1, 13, tzinfo=UTC)
+LATER = KEPT_FROM + timedelta(hours=1)
+
+
+def record(n: int, written_at: datetime | None) -> LogRecord:
+    """The nth record of a key."""
+    return LogRecord("t", 0, n, "k", f"e{n}", "Happened", n, b"", written_at)
+
+
+def row_of(found: LogRecord) -> OutboxRow:
+    """The row that it was made of."""
+    return OutboxRow(found.event_id, found.topic, found.key, found.sequence, found.payload_hash)
+
+
+def judged(written_at: datetime | None, kept_from: datetime | None = KEPT_FROM) -> Finding:
+    """A record without a row, before one that has its own."""
+    dropped, kept = record(1, written_at), record(2, LATER)
+    return check_publication([row_of(kept)], [], [dropped, kept], kept_from)
+
+
+def test_a_record_older_than_the_rows_that_are_kept_is_counted_and_not_judged() -> None:
+    found = judged(KEPT_FROM - timedelta(hours=1))
+    assert found.holds
+    assert found.note.endswith("; older than what is kept: 1 records not judged")
+
+
+def test_a_record_without_row_is_convicted_within_what_is_kept_or_without_a_date_or_if_nothing_was_dropped() -> None:
+    for found in (judged(LATER), judged(None), judged(KEPT_FROM - timedelta(days=1), kept_from=None)):
+        assert [line for line in found.violations if "e1 has no row" in line]
+        assert "not judged" not in found.note
+
+
+def test_a_row_of_a_day_that_is_kept_is_compared_whatever_its_age() -> None:
+    early = record(1, KEPT_FROM - timedelta(days=1))
+    altered = OutboxRow("e1", "t", "k", 1, b"another")
+    assert not check_publication([altered], [], [early], KEPT_FROM).holds
