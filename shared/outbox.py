@@ -24,8 +24,8 @@ APPEND = text("""
 WITH input AS (
   SELECT * FROM unnest(CAST(:event_ids AS uuid[]), CAST(:topics AS text[]), CAST(:keys AS text[]),
                        CAST(:types AS text[]), CAST(:sources AS text[]), CAST(:subjects AS text[]),
-                       CAST(:payloads AS bytea[]))
-           WITH ORDINALITY AS i(event_id, topic, key, ce_type, ce_source, ce_subject, payload, n)
+                       CAST(:traceparents AS text[]), CAST(:payloads AS bytea[]))
+           WITH ORDINALITY AS i(event_id, topic, key, ce_type, ce_source, ce_subject, traceparent, payload, n)
 ), numbered AS (
   SELECT input.*, row_number() OVER same_key AS nth, count(*) OVER (PARTITION BY topic, key) AS of_key
     FROM input WINDOW same_key AS (PARTITION BY topic, key ORDER BY n)
@@ -38,7 +38,7 @@ WITH input AS (
 INSERT INTO outbox_event (event_id, shard, topic, key, sequence, ce_type, ce_source, ce_subject, ce_time, traceparent,
                           payload)
 SELECT event_id, hashtextextended(key, 0) & 63, topic, key, last - of_key + nth, ce_type, ce_source, ce_subject,
-       CAST(:time AS text), CAST(:traceparent AS text), payload
+       CAST(:time AS text), traceparent, payload
   FROM numbered JOIN locked USING (topic, key)
  ORDER BY n
 """)
@@ -51,8 +51,15 @@ class Outbox:
     topics: TopicNames
     clock: Clock
 
-    def append(self, connection: Connection, events: Sequence[Event], traceparent: str | None = None) -> None:
+    def append(
+        self, connection: Connection, events: Sequence[Event], traceparents: Sequence[str | None] | None = None
+    ) -> None:
         """Write one row per event, in order. Must be the last statement of the transaction.
+
+        Parameters
+        ----------
+        traceparents:
+            The trace of each event; those without one begin a new trace together.
 
         Raises
         ------
@@ -61,6 +68,8 @@ class Outbox:
         """
         if not events:
             return
+        begun = new_traceparent()
+        traces = [given or begun for given in traceparents or [None] * len(events)]
         payloads = [event.payload() for event in events]
         for event, payload in zip(events, payloads, strict=True):
             if len(payload) > MAX_PAYLOAD_BYTES:
@@ -73,7 +82,7 @@ class Outbox:
             "sources": [event.source for event in events],
             "subjects": [event.subject for event in events],
             "time": rfc3339(self.clock.now()),
-            "traceparent": traceparent or new_traceparent(),
+            "traceparents": traces,
             "payloads": payloads,
         }
         connection.execute(APPEND, parameters)

@@ -25,10 +25,11 @@ class UnitOfWork:
         self._outbox = outbox
         self._traceparent = traceparent
         self._events: list[Event] = []
+        self._traceparents: list[str | None] = []
 
     def __enter__(self) -> Self:
         self.connection = self._engine.connect()
-        self._events = []
+        self._events, self._traceparents = [], []
         return self
 
     def __exit__(
@@ -36,14 +37,18 @@ class UnitOfWork:
     ) -> None:
         self.connection.close()
 
-    def emit(self, *events: Event) -> None:
-        """Publish these events if, and only if, this unit of work commits."""
+    def emit(self, *events: Event, traceparent: str | None = None) -> None:
+        """Publish these events if, and only if, this unit of work commits.
+
+        They belong to the trace of what caused them: `traceparent`, else that of the unit of work, else a new one.
+        """
         self._events.extend(events)
+        self._traceparents.extend([traceparent or self._traceparent] * len(events))
 
     def flush(self) -> None:
         """Write the emitted events now; after this no other row may be written."""
-        self._outbox.append(self.connection, self._events, self._traceparent)
-        self._events = []
+        self._outbox.append(self.connection, self._events, self._traceparents)
+        self._events, self._traceparents = [], []
 
     def commit(self) -> None:
         """Write the emitted events, then commit."""

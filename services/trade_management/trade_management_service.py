@@ -80,27 +80,32 @@ class TradeManagementService:
         judged = [_refused(nth, report, trades.get(report.trade_id)) for nth, report in enumerate(reports)]
         sound = [report for report, refusal in zip(reports, judged, strict=True) if refusal is None]
         fresh = inbox.accept(uow.connection, CONSUMER, [report.event_id for report in sound])
-        bookings = self._book(uow, trades, [report for report in sound if report.event_id in fresh])
+        booked = self._book(uow, trades, [report for report in sound if report.event_id in fresh])
+        bookings = [booking for _, booking in booked]
         self._store(uow, bookings)
         failpoint(Failpoint.TRADES_AFTER_CLOSURE)
-        uow.emit(*(_event(booking.after, booking.closure) for booking in bookings if booking.closure))
+        for report, booking in booked:
+            if booking.closure:
+                uow.emit(_event(booking.after, booking.closure), traceparent=report.traceparent)
         return Applied(tuple(bookings), tuple(refusal for refusal in judged if refusal is not None))
 
     def forgo(self, uow: UnitOfWork, event_ids: Sequence[UUID]) -> None:
         """Remember events that were discarded as if they had been acted upon: a late copy changes nothing."""
         inbox.accept(uow.connection, CONSUMER, event_ids)
 
-    def _book(self, uow: UnitOfWork, trades: dict[UUID, Trade], reports: Sequence[FillReport]) -> list[Booking]:
+    def _book(
+        self, uow: UnitOfWork, trades: dict[UUID, Trade], reports: Sequence[FillReport]
+    ) -> list[tuple[FillReport, Booking]]:
         if not reports:
             return []
         histories = _histories(uow, [trades[trade_id] for trade_id in {report.trade_id for report in reports}])
         schedule = ChargeScheduleRepository(uow.connection).all()
-        bookings = []
+        booked = []
         for report in reports:
             booking = book(histories[report.trade_id], report.fills, schedule)
             histories[report.trade_id] = booking.after
-            bookings.append(booking)
-        return [booking for booking in bookings if booking.recorded]
+            booked.append((report, booking))
+        return [(report, booking) for report, booking in booked if booking.recorded]
 
     def _store(self, uow: UnitOfWork, bookings: Sequence[Booking]) -> None:
         fills = [(booking.after.trade.trade_id, fill) for booking in bookings for fill in booking.recorded]

@@ -12,7 +12,13 @@ from shared.contracts.vocabulary import Direction
 
 @dataclass(frozen=True, slots=True)
 class FillReport:
-    """All fills of one intent so far, as one event told them."""
+    """All fills of one intent so far, as one event told them.
+
+    Attributes
+    ----------
+    traceparent:
+        The trace of that event, which what it causes belongs to as well.
+    """
 
     event_id: UUID
     trade_id: UUID
@@ -21,6 +27,7 @@ class FillReport:
     direction: Direction
     user_broker_id: str
     fills: tuple[Fill, ...]
+    traceparent: str | None = None
 
 
 def contradiction(report: FillReport, trade: Trade) -> str | None:

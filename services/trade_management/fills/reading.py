@@ -17,6 +17,7 @@ from shared.contracts.events import event_classes, parse_event
 from shared.contracts.topics import EXIT_INTENTS
 from shared.errors import MalformedMessage
 from shared.kafka import headers_of
+from shared.trace import valid_traceparent
 
 FillEvent = (
     exits.ExitIntentPartiallyFilled | exits.ExitIntentFilled | exits.ExitIntentCancelled | exits.ExitIntentLateFill
@@ -61,7 +62,7 @@ def read(record: Message) -> FillReport | Forgone | Irrelevant:
         return Irrelevant.NO_FILLS if event_type in _KNOWN_TYPES else Irrelevant.UNKNOWN_TYPE
     event = parse_event(event_type, record.value())
     assert isinstance(event, FillEvent)
-    return _report(event_id, event)
+    return _report(event_id, event, valid_traceparent(headers.get("traceparent")))
 
 
 def _event_id(text: str) -> UUID:
@@ -71,7 +72,7 @@ def _event_id(text: str) -> UUID:
         raise MalformedMessage("ce_id is not a UUID" if text else "no ce_id") from error
 
 
-def _report(event_id: UUID, event: FillEvent) -> FillReport:
+def _report(event_id: UUID, event: FillEvent, traceparent: str | None) -> FillReport:
     fills = tuple(_fill(event, told) for told in event.fills)
     if isinstance(event, exits.ExitIntentFilled) and total_quantity(fills) != event.filled_quantity:
         raise MalformedMessage(f"filled_quantity is {event.filled_quantity}, the fills make {total_quantity(fills)}")
@@ -83,6 +84,7 @@ def _report(event_id: UUID, event: FillEvent) -> FillReport:
         direction=event.direction,
         user_broker_id=event.user_broker_id,
         fills=fills,
+        traceparent=traceparent,
     )
 
 

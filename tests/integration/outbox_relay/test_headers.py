@@ -62,7 +62,7 @@ def written(writer: Writer, topics: TopicNames) -> int:
     for _ in range(ROUNDS):
         with writer.engine.begin() as connection:
             events = [kind(name=f"key-{n}") for n in range(KEYS) for kind in (Happened, AlsoHappened)]
-            outbox.append(connection, events, TRACE)
+            outbox.append(connection, events, [TRACE] * len(events))
     return ROUNDS * KEYS * 2
 
 

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import cast
 
 import pytest
-from sqlalchemy import Engine
+from confluent_kafka import Message
+from sqlalchemy import Connection, Engine
 
 from services.trade_management.domain.fill_report import FillReport
 from services.trade_management.domain.fills import Fill
+from services.trade_management.fills.reading import read
 from services.trade_management.trade_management_service import Applied
 from shared.clock import trading_day
+from shared.contracts.events import Event
 from shared.contracts.exits import ExitIntentCancelled, ExitIntentFilled, ExitIntentLateFill, ExitIntentPartiallyFilled
+from shared.contracts.topics import TopicNames
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType
 from shared.errors import Conflict
-from shared.ids import new_id
+from shared.ids import new_id, new_traceparent
+from shared.outbox import Outbox
+from shared.unit_of_work import UnitOfWork
 from tests.integration.trade_management.ledger import (
     CLOCK,
     SERVICE,
@@ -58,6 +65,58 @@ def apply(engine: Engine, reports: Sequence[FillReport]) -> Applied:
         applied = SERVICE.apply_fills(uow, reports)
         uow.commit()
     return applied
+
+
+@dataclass(frozen=True)
+class TracingOutbox(Outbox):
+    """Also keeps which event was given which trace."""
+
+    given: list[tuple[str, str | None]] = field(default_factory=list)
+
+    def append(
+        self, connection: Connection, events: Sequence[Event], traceparents: Sequence[str | None] | None = None
+    ) -> None:
+        names = [type(event).__name__ for event in events]
+        self.given.extend(zip(names, traceparents or [], strict=True))
+        super().append(connection, events, traceparents)
+
+
+@dataclass(frozen=True)
+class Record:
+    """An event as it is consumed."""
+
+    event: Told
+    traceparent: str
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        told = {"ce_id": str(new_id()), "ce_type": self.event.event_type(), "traceparent": self.traceparent}
+        return [(name, value.encode()) for name, value in told.items()]
+
+    def value(self) -> bytes:
+        return self.event.payload()
+
+    def read(self) -> FillReport:
+        """What the consumer reads from it."""
+        found = read(cast(Message, self))
+        assert isinstance(found, FillReport)
+        return found
+
+
+def test_each_event_belongs_to_the_trace_of_the_record_that_caused_it(trade_engine: Engine) -> None:
+    trade, other = open_trade(trade_engine), open_trade(trade_engine)
+    first, second = execution(40, nth=1), execution(60, nth=2)
+    intent, stray = Intent(trade), Intent(other)
+    part, rest = new_traceparent(), new_traceparent()
+    records = [
+        Record(intent.partially_filled(first), part),
+        Record(intent.filled(first, second), rest),
+        Record(stray.filled(execution()), "no trace"),
+    ]
+    outbox = TracingOutbox(TopicNames(""), CLOCK)
+    with UnitOfWork(trade_engine, outbox) as uow:
+        SERVICE.apply_fills(uow, [record.read() for record in records])
+        uow.commit()
+    assert outbox.given == [("TradePartiallyClosed", part), ("TradeClosed", rest), ("TradeClosed", None)]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,12 @@
+"""The trace that something belongs to (W3C Trace Context, level 1)."""
+
+from __future__ import annotations
+
+import re
+
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def valid_traceparent(given: str | None) -> str | None:
+    """A ``traceparent`` as it was given; None without one or with one that is not valid, which begins a new trace."""
+    return given if given is not None and _TRACEPARENT.fullmatch(given) else None
