@@ -40,6 +40,8 @@ REPORTS_S = 1
 
 QUEUE_KIB = 64 * 1024
 PRODUCERS = 2
+ANY_PARTITION = -1
+"""The partitioner chooses."""
 
 _ENDED = frozenset({KafkaError._FATAL, KafkaError._GAPLESS_GUARANTEE})
 """That a producer has ended, not what was refused: the first is what it says of whatever it is asked for then."""
@@ -125,7 +127,8 @@ class Publisher:
         sent = 0
         try:
             for row in rows:
-                produce(row[TOPIC], row[PAYLOAD], row[KEY], on_delivery=reported, headers=headers_of_row(row))
+                # By position: to name its arguments costs a sixth of the call.
+                produce(row[TOPIC], row[PAYLOAD], row[KEY], ANY_PARTITION, reported, None, 0, headers_of_row(row))
                 sent += 1
         except BufferError:
             log.debug("the producer's queue is full")
