@@ -60,7 +60,7 @@ class Exitflow:
             "sources": [records.SOURCE],
             "subjects": [records.key_of(number)],
             "time": records.TIME,
-            "traceparent": records.TRACEPARENT,
+            "traceparents": [records.TRACEPARENT],
             "payloads": [records.payload_of(number)],
         }
 

@@ -28,7 +28,7 @@ def connection(exit_relay: Settings) -> Iterator[Connection]:
 
 def snapshot(connection: Connection) -> str:
     """What is committed now."""
-    (now,) = connection.execute(statements.CURRENT_SNAPSHOT).fetchone() or ("",)
+    now, _ = connection.execute(statements.CURRENT_SNAPSHOT).fetchone() or ("", None)
     return str(now)
 
 
