@@ -9,8 +9,9 @@ import pytest
 
 from tests.chaos.outbox_relay.extent import IS_CHAOS
 from tests.integration.outbox_relay.conftest import exit_relay, log, writer
+from tests.integration.outbox_relay.parking.conftest import operator, topic
 
-__all__ = ["exit_relay", "log", "writer"]
+__all__ = ["exit_relay", "log", "operator", "topic", "writer"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,9 +10,9 @@ from tests.chaos.outbox_relay.checker import judge
 from tests.chaos.outbox_relay.extent import IS_CHAOS
 from tests.integration.outbox_relay.kafka_log import KafkaLog
 from tests.integration.outbox_relay.relays import relay_process, running_relay, wait_until
+from tests.integration.outbox_relay.test_failures import RELAY_POINTS
 from tests.integration.outbox_relay.written import Writer
 
-RELAY_POINTS = [point for point in Failpoint if point.value.startswith("relay.")]
 SHORT = [Failpoint.RELAY_AFTER_ACK]
 IN_FLIGHT = 100
 LEASE_S, STALL_S = 1.0, 3.0
