@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
@@ -15,7 +16,8 @@ from shared.settings import Settings
 Headers = list[tuple[str, str | bytes | None]]
 
 FATAL_ALONE = {"log_level": 2}
-"""For clients whose callers are told of each failure; of a Kafka that is away they would write lines by the second."""
+"""For clients whose callers are told of each failure, if not of its cause: of a Kafka that is away they would write
+lines by the second, and nobody polls them for lines that are rationed."""
 
 ADMIN_TIMEOUT_S = 15
 FLUSH_TIMEOUT_S = 30
@@ -168,13 +170,17 @@ def headers_of(message: Message) -> dict[str, str]:
     }
 
 
-def hand_over(producer: Producer, topic: str, **record: Any) -> None:
-    """Hand a record to a producer, as `Producer.produce` takes it; while the queue is full, serve reports and wait."""
+def hand_over(producer: Producer, topic: str, while_full: Callable[[], None] = lambda: None, **record: Any) -> None:
+    """Hand a record to a producer, as `Producer.produce` takes it; while the queue is full, serve reports and wait.
+
+    `while_full` is called after each wait; what it raises ends the waiting, and the record is not sent.
+    """
     while True:
         try:
             producer.produce(topic, **record)
         except BufferError:
             producer.poll(QUEUE_WAIT_S)
+            while_full()
         else:
             return
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 
 from shared.clock import Clock, SystemClock
+
+_NUMBERS = re.compile(r"\d+")
 
 QUIET_S = 10
 """One of a kind is said in so long."""
@@ -44,7 +47,9 @@ class Rationed(logging.Filter):
         # At every start it warns that the guarantee of no gaps is experimental.
         if kind == "CONFWARN" and "experimental" in str(what):
             return False
-        withheld = self._ration.take(str(kind), urgent=record.levelno >= logging.CRITICAL)
+        # What went wrong may have any reason: only the same one is the same kind.
+        same = f"{kind} {_NUMBERS.sub('', str(what))}" if kind == "ERROR" else str(kind)
+        withheld = self._ration.take(same, urgent=record.levelno >= logging.CRITICAL)
         if withheld:
             record.msg, record.args = f"{record.getMessage()} ({withheld} more {kind} lines before)", ()
         return withheld is not None

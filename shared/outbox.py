@@ -69,7 +69,8 @@ class Outbox:
         if not events:
             return
         begun = new_traceparent()
-        traces = [given or begun for given in traceparents or [None] * len(events)]
+        given = traceparents or [None] * len(events)
+        traces = [trace or begun for _, trace in zip(events, given, strict=True)]
         payloads = [event.payload() for event in events]
         for event, payload in zip(events, payloads, strict=True):
             if len(payload) > MAX_PAYLOAD_BYTES:

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 ORIGIN_KNOWN = """
 DO $$ BEGIN
-  IF EXISTS (SELECT FROM outbox_origin o, pg_control_system() c WHERE o.system_identifier <> c.system_identifier)
+  IF (EXISTS (SELECT FROM outbox_origin o, pg_control_system() c WHERE o.system_identifier <> c.system_identifier)
+      OR EXISTS (SELECT FROM outbox_shard
+                  WHERE pg_snapshot_xmax(coalesce(next_snap, snap)) > pg_snapshot_xmax(pg_current_snapshot()))
+      OR EXISTS (SELECT FROM outbox_event WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())))
      AND EXISTS (SELECT FROM outbox_event e
                   WHERE e.xmin = e.xid::xid
                     AND e.xmin NOT IN (SELECT DISTINCT o.xmin FROM outbox_event o WHERE o.xmin <> o.xid::xid)) THEN
@@ -40,7 +43,7 @@ ALTER TABLE {table}
   ALTER COLUMN ce_subject TYPE text USING ce_type ->> 'ce_subject', ALTER COLUMN ce_subject SET NOT NULL,
   ALTER COLUMN ce_time TYPE text USING ce_type ->> 'ce_time', ALTER COLUMN ce_time SET NOT NULL,
   ALTER COLUMN traceparent TYPE text USING ce_type ->> 'traceparent', ALTER COLUMN traceparent SET NOT NULL;
-COMMENT ON COLUMN {table}.ce_type IS 'as the next four a header as it goes on the wire; the others follow from the row';
+COMMENT ON COLUMN {table}.ce_type IS 'as ce_source, ce_subject, ce_time, traceparent a header as it goes on the wire';
 """
 
 TO_DOCUMENT = """

@@ -24,12 +24,11 @@ class UnitOfWork:
         self._engine = engine
         self._outbox = outbox
         self._traceparent = traceparent
-        self._events: list[Event] = []
-        self._traceparents: list[str | None] = []
+        self._emitted: list[tuple[Event, str | None]] = []
 
     def __enter__(self) -> Self:
         self.connection = self._engine.connect()
-        self._events, self._traceparents = [], []
+        self._emitted = []
         return self
 
     def __exit__(
@@ -42,13 +41,13 @@ class UnitOfWork:
 
         They belong to the trace of what caused them: `traceparent`, else that of the unit of work, else a new one.
         """
-        self._events.extend(events)
-        self._traceparents.extend([traceparent or self._traceparent] * len(events))
+        self._emitted += ((event, traceparent or self._traceparent) for event in events)
 
     def flush(self) -> None:
         """Write the emitted events now; after this no other row may be written."""
-        self._outbox.append(self.connection, self._events, self._traceparents)
-        self._events, self._traceparents = [], []
+        events, traceparents = [event for event, _ in self._emitted], [trace for _, trace in self._emitted]
+        self._outbox.append(self.connection, events, traceparents)
+        self._emitted = []
 
     def commit(self) -> None:
         """Write the emitted events, then commit."""

@@ -91,7 +91,7 @@ def _measure(
         run.warm_up()
         for turn in range(plan.rounds):
             for candidate in in_order(candidates, turn):
-                run.measure(candidate, fresh[candidate.name])
+                run.measure(candidate, fresh[candidate.name], turn)
                 found.measured[candidate.name] = fresh[candidate.name]
                 kept.save(file, found)
     progress.print(f"measured in {(clock.monotonic() - began) / 60:.1f} min")

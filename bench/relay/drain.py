@@ -16,7 +16,8 @@ from bench.relay.usage import CpuSeconds, cpu_seconds
 from shared.clock import Clock
 from shared.errors import Unavailable
 
-LOOK_S = 0.05
+LOOK_S = 0.2
+"""So seldom that looking, which walks over all processes, takes nothing from what is measured."""
 STALL_LIMIT_S = 45
 QUIET_S = 1.0
 CUT_S = 60.0

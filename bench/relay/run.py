@@ -63,11 +63,11 @@ class Run:
             drain = measure_drain(Ceiling("warm-up"), self._servers, self._clock, self._plan.events, held=False)
             self._say(f"warm-up: {drain.steady_per_s:,.0f}/s")
 
-    def measure(self, candidate: Candidate, into: Measured) -> None:
+    def measure(self, candidate: Candidate, into: Measured, turn: int) -> None:
         """One round of a candidate; every other one begins with the old transaction, lest being second count."""
         events = max(LEAST_EVENTS, int(self._plan.events * candidate.share))
         drains = [self._measure_drain, self._measure_held] if candidate.has_outbox else [self._measure_drain]
-        for measure in drains if len(into.drain) % 2 == 0 else drains[::-1]:
+        for measure in drains if turn % 2 == 0 else drains[::-1]:
             measure(candidate, into, events)
         if candidate.has_outbox:
             self._measure_latencies(candidate, into, events)

@@ -35,7 +35,22 @@ def chosen_databases(data_dir: Path | None) -> dict[str, str]:
     settings = load_settings()
     if data_dir is None and settings.model_fields_set & _DATABASE_SETTINGS:
         return {history: migrator_url(settings, history) for history in HISTORIES}
-    return administered_stack(read_stack_file(DataDirectory(data_dir or default_data_dir()).stack_file))
+    return administered_stack(_stack_of(data_dir))
+
+
+def service_databases(data_dir: Path | None) -> dict[str, str]:
+    """The same databases for their services' own roles, or for whom the settings name.
+
+    Raises
+    ------
+    ConfigurationError, NotFound
+        As `chosen_databases` does.
+    """
+    settings = load_settings()
+    if data_dir is None and settings.model_fields_set & _DATABASE_SETTINGS:
+        return dict(zip(HISTORIES, (settings.require_exit_database(), settings.require_trade_database()), strict=True))
+    stack = _stack_of(data_dir)
+    return {EXIT_QUALIFICATION: stack["exit_database_url"], TRADE_MANAGEMENT: stack["trade_database_url"]}
 
 
 def migrator_url(settings: Settings, history: str) -> str:
@@ -91,6 +106,10 @@ def administered_stack(stack: Mapping[str, Any]) -> dict[str, str]:
         EXIT_QUALIFICATION: as_administrator(stack["exit_database_url"], admin),
         TRADE_MANAGEMENT: as_administrator(stack["trade_database_url"], admin),
     }
+
+
+def _stack_of(data_dir: Path | None) -> Mapping[str, Any]:
+    return read_stack_file(DataDirectory(data_dir or default_data_dir()).stack_file)
 
 
 def as_administrator(url: str, admin_url: str) -> str:

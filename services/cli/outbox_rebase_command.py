@@ -11,7 +11,7 @@ import psycopg
 import typer
 
 from services.cli.command_line import AsJson, DataDir, examples
-from services.cli.database_urls import chosen_databases
+from services.cli.database_urls import chosen_databases, service_databases
 from services.cli.outbox_rebase import Permissions, State, inspect, rebase
 from services.cli.output import show_json, show_table
 from services.outbox_relay.connection import Connection
@@ -52,9 +52,10 @@ def add_to(app: typer.Typer) -> None:
 def partitions(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show the partitions of the outboxes: what is kept, and why.
 
-    Of the settings, EXITFLOW_EXIT_DATABASE_URL and EXITFLOW_TRADE_DATABASE_URL say where, as for `exitflow migrate`.
+    Of the settings, EXITFLOW_EXIT_DATABASE_URL and EXITFLOW_TRADE_DATABASE_URL say where, and
+    EXITFLOW_RELAY_RETENTION_DAYS what is old: set it as the relay has it.
     """
-    databases, retention_days = chosen_databases(data_dir), load_settings().relay_retention_days
+    databases, retention_days = service_databases(data_dir), load_settings().relay_retention_days
     rows = []
     for outbox in OUTBOXES:
         with _connected(databases, outbox) as connection:

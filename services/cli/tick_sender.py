@@ -48,7 +48,9 @@ class TickSender:
         """
         self._raise_failure()
         value = tick.model_dump_json().encode()
-        hand_over(self._producer, self._topic, key=tick.symbol, value=value, on_delivery=self._delivered)
+        hand_over(
+            self._producer, self._topic, self._raise_failure, key=tick.symbol, value=value, on_delivery=self._delivered
+        )
         self._producer.poll(0)
 
     def flush(self) -> None:

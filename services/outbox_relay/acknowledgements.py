@@ -94,8 +94,8 @@ class Acknowledgements:
         return passed
 
     def awaited(self) -> int:
-        """How many events are not acknowledged."""
-        return sum(run.left for run in self._runs)
+        """How many events were sent and are not acknowledged; those that are to be parked were not sent."""
+        return sum(run.left for run in self._runs if run.events)
 
     def awaits_any(self) -> bool:
         """True while events are in flight."""

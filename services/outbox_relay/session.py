@@ -101,7 +101,7 @@ class Session:
         self._record = Timer(clock, RECORD_S)
         self._read_at = clock.monotonic()
         self._unrecorded = 0
-        self._any_sent = False
+        self._any_may_have_passed = False
 
     def run(self, stop: threading.Event, on_tended: Callable[[], None]) -> None:
         """Publish until `stop` is set, then hand over. `on_tended` is called whenever the leases are in order.
@@ -145,7 +145,7 @@ class Session:
         self._replays.step(self._leases.held)
         at_work = self._detour.is_busy() or self._replays.is_busy()
         came = self._publisher.poll(min(wait_s, ANSWER_S) if at_work else wait_s)
-        if came or self._any_sent:
+        if came or self._any_may_have_passed:
             self._take_acknowledgements()
         self._record_progress(everything=False)
 
@@ -216,8 +216,8 @@ class Session:
         blocked = 0
         for shard in self._leases.held.values():
             while shard.unsent:
-                # Also of what needs no answer: it may be done already.
-                self._any_sent = True
+                # A window's end, and what a detour settled, wait for no answer.
+                self._any_may_have_passed = True
                 step = self._detour.step(shard) if self._detour.concerns(shard) else Step.SEND
                 if step is Step.DETOURED:
                     continue
@@ -237,7 +237,7 @@ class Session:
     # From Kafka's acknowledgements to the outbox
 
     def _take_acknowledgements(self) -> None:
-        self._any_sent = False
+        self._any_may_have_passed = False
         now_s = self._clock.monotonic()
         held = self._held()
         passed = [run for shard in held for run in shard.advance()]

@@ -43,8 +43,9 @@ class WindowReader:
     def look(self, shards: Collection[HeldShard]) -> bool:
         """Begin to read these shards up to now; False if nothing was committed since they were read."""
         connection, stream = self._open()
+        asked_at = self._clock.monotonic()
         self._end, now_us = connection.execute(statements.CURRENT_SNAPSHOT, binary=True).fetchone() or ("", 0)
-        self._epoch_at = self._clock.monotonic() - now_us * MICROSECOND_S
+        self._epoch_at = asked_at - now_us * MICROSECOND_S
         behind = [s for s in shards if s.read_to.snap != self._end]
         if not behind:
             return False

@@ -25,15 +25,19 @@ def make_directory(purpose: str) -> Path:
 
 def parent() -> Path:
     """Where such directories are made: on a disk, if there is too little memory."""
-    return MEMORY if _free_bytes(MEMORY) >= ENOUGH_BYTES else Path(tempfile.gettempdir())
+    return MEMORY if _free_bytes(MEMORY) >= ENOUGH_BYTES else _disk()
 
 
 def remove_leftovers() -> None:
     """Remove this account's directories of processes that are no more."""
-    for directory in parent().glob(f"{_PREFIX}*-*"):
+    for directory in (found for room in (MEMORY, _disk()) for found in room.glob(f"{_PREFIX}*-*")):
         process = directory.name.removeprefix(_PREFIX).partition("-")[0]
         if directory.stat().st_uid == os.geteuid() and process.isdecimal() and not psutil.pid_exists(int(process)):
             shutil.rmtree(directory)
+
+
+def _disk() -> Path:
+    return Path(tempfile.gettempdir())
 
 
 def _free_bytes(disk: Path) -> int:

@@ -79,10 +79,10 @@ def judge(
 ) -> list[Finding]:
     """A finding for each rule, in their order; the broker's books are left out if there are none."""
     exits, trades = read_exit_books(exit_side), read_trade_books(trade_side)
-    kept_from = [at for side in (exit_side, trade_side) if (at := read_kept_from(side)) is not None]
+    kept_from = read_kept_from(exit_side) | read_kept_from(trade_side)
     found = [
         check_signals(exit_side),
-        check_publication(rows, parked, log, max(kept_from, default=None)),
+        check_publication(rows, parked, log, kept_from),
         check_closures(trades, exits),
         check_one_exit(exit_side),
         check_effects(trades, parked, log),

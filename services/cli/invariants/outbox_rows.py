@@ -12,9 +12,12 @@ ROWS = text("""
 SELECT event_id::text AS event_id, topic, key, sequence, sha256(payload) AS payload_hash FROM outbox_history
 """)
 KEPT_FROM = text("""
--- invariants.outbox_kept_from: where rows are missing of those that the sequences count, the start of the oldest day
-SELECT min(from_at) FROM outbox_partition_range
- WHERE (SELECT sum(last) FROM outbox_sequence) > (SELECT count(*) FROM outbox_history)
+-- invariants.outbox_kept_from: of topics with fewer rows than the sequences count, the start of the oldest day, which
+-- DEFAULT has none of; nothing is ever dropped on the day it was written
+SELECT topic, least((SELECT min(from_at) FROM outbox_partition_range), clock_timestamp() - interval '1 day') AS kept_from
+  FROM (SELECT topic, sum(last) AS written FROM outbox_sequence GROUP BY topic) counted
+  LEFT JOIN (SELECT topic, count(*) AS kept FROM outbox_history GROUP BY topic) found USING (topic)
+ WHERE written > coalesce(kept, 0)
 """)
 PARKED = text("""
 -- invariants.outbox_parked: events that wait for an operator, and those that an operator gave up
@@ -45,10 +48,9 @@ class ParkedRow:
     over: bool
 
 
-def read_kept_from(connection: Connection) -> datetime | None:
-    """From when on the schema's outbox keeps every row; None if no day was dropped yet."""
-    found: datetime | None = connection.execute(KEPT_FROM).scalar()
-    return found
+def read_kept_from(connection: Connection) -> dict[str, datetime]:
+    """From when on the schema's outbox keeps every row of a topic; without those of which it keeps all."""
+    return {row.topic: row.kept_from for row in connection.execute(KEPT_FROM)}
 
 
 def read_parked(connection: Connection) -> list[ParkedRow]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from services.cli.invariants.finding import Finding, Rule, finding
@@ -16,12 +16,15 @@ CLOCKS_DIFFER = timedelta(minutes=1)
 
 
 def check_publication(
-    rows: Sequence[OutboxRow], parked: Sequence[ParkedRow], log: Sequence[LogRecord], kept_from: datetime | None = None
+    rows: Sequence[OutboxRow],
+    parked: Sequence[ParkedRow],
+    log: Sequence[LogRecord],
+    kept_from: Mapping[str, datetime],
 ) -> Finding:
     """Compare every row with every record. The relay must have had its time to drain.
 
     A parked event is none that is lost: an operator has to decide it. A Discarded event stands for the one it replaces.
-    Where days of rows were dropped, a record from before `kept_from` without a row is not judged by that.
+    Where days of a topic's rows were dropped, a record from before its `kept_from` without a row is not judged by that.
     """
     duplicates = len(log) - len({record.event_id for record in log})
     note = f"{len(log)} records, {duplicates} of them duplicate deliveries"
@@ -36,15 +39,16 @@ def check_publication(
     return finding(Rule.PUBLICATION, len(rows), violations, note)
 
 
-def _outdated(rows: Sequence[OutboxRow], log: Sequence[LogRecord], kept_from: datetime | None) -> set[str]:
+def _outdated(rows: Sequence[OutboxRow], log: Sequence[LogRecord], kept_from: Mapping[str, datetime]) -> set[str]:
     """Where the records lie whose rows may have been dropped."""
-    if kept_from is None:
-        return set()
-    kept, limit = {row.event_id for row in rows}, kept_from + CLOCKS_DIFFER
+    kept = {row.event_id for row in rows}
     return {
         record.where
         for record in log
-        if record.event_id not in kept and record.written_at is not None and record.written_at < limit
+        if record.event_id not in kept
+        and record.written_at is not None
+        and record.topic in kept_from
+        and record.written_at < kept_from[record.topic] + CLOCKS_DIFFER
     }
 
 

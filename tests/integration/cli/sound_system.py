@@ -176,13 +176,13 @@ class SoundSystem:
     def _publish(self) -> None:
         """What a relay would make of the outboxes: per key in order, everything on one partition a topic."""
         query = """
-            SELECT event_id::text, topic, key, ce_type, sequence, payload FROM {}.outbox_event ORDER BY id
+            SELECT event_id::text, topic, key, ce_type, sequence, payload, created_at FROM {}.outbox_event ORDER BY id
         """
         with psycopg.connect(self.database.admin_url) as admin:
             for schema in (EXIT_QUALIFICATION, TRADE_MANAGEMENT):
-                for event_id, topic, key, kind, sequence, payload in admin.execute(query.format(schema)):  # type: ignore[arg-type]  # a constant
+                for event_id, topic, key, kind, sequence, payload, at in admin.execute(query.format(schema)):  # type: ignore[arg-type]  # a constant
                     offset = len(self.log)
-                    self.log.append(LogRecord(topic, 0, offset, key, event_id, kind, sequence, bytes(payload)))
+                    self.log.append(LogRecord(topic, 0, offset, key, event_id, kind, sequence, bytes(payload), at))
 
     def _exit_events(self) -> list[Event]:
         about = {

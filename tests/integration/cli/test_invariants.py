@@ -52,9 +52,9 @@ def test_a_record_older_than_the_rows_that_are_kept_is_not_judged_by_them(system
     record = system.record_of(TradeOpened)
     system.execute("SELECT trade_management.outbox_make_partition(current_date + 2)")
     system.execute("DELETE FROM trade_management.outbox_event WHERE event_id = %(id)s", id=record.event_id)
-    system.log[system.log.index(record)] = replace(record, written_at=NOW)
+    system.log[system.log.index(record)] = replace(record, written_at=NOW - timedelta(days=2))
     assert system.broken_rules() == set()
-    change_record(TradeOpened, written_at=NOW + timedelta(days=4))(system)
+    change_record(TradeOpened, written_at=NOW)(system)
     assert system.broken_rules() == {Rule.PUBLICATION}
 
 

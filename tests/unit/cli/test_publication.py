@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from services.cli.invariants.finding import Finding
@@ -11,6 +12,7 @@ from services.cli.invariants.publication import check_publication
 
 KEPT_FROM = datetime(2026, 1, 13, tzinfo=UTC)
 LATER = KEPT_FROM + timedelta(hours=1)
+DROPPED = {"t": KEPT_FROM}
 
 
 def record(n: int, written_at: datetime | None) -> LogRecord:
@@ -23,7 +25,7 @@ def row_of(found: LogRecord) -> OutboxRow:
     return OutboxRow(found.event_id, found.topic, found.key, found.sequence, found.payload_hash)
 
 
-def judged(written_at: datetime | None, kept_from: datetime | None = KEPT_FROM) -> Finding:
+def judged(written_at: datetime | None, kept_from: Mapping[str, datetime] = DROPPED) -> Finding:
     """A record without a row, before one that has its own."""
     dropped, kept = record(1, written_at), record(2, LATER)
     return check_publication([row_of(kept)], [], [dropped, kept], kept_from)
@@ -36,7 +38,8 @@ def test_a_record_older_than_the_rows_that_are_kept_is_counted_and_not_judged() 
 
 
 def test_a_record_without_row_is_convicted_within_what_is_kept_or_without_a_date_or_if_nothing_was_dropped() -> None:
-    for found in (judged(LATER), judged(None), judged(KEPT_FROM - timedelta(days=1), kept_from=None)):
+    of_another_topic = {"another": KEPT_FROM}
+    for found in (judged(LATER), judged(None), judged(KEPT_FROM - timedelta(days=1), of_another_topic)):
         assert [line for line in found.violations if "e1 has no row" in line]
         assert "not judged" not in found.note
 
@@ -44,4 +47,4 @@ def test_a_record_without_row_is_convicted_within_what_is_kept_or_without_a_date
 def test_a_row_of_a_day_that_is_kept_is_compared_whatever_its_age() -> None:
     early = record(1, KEPT_FROM - timedelta(days=1))
     altered = OutboxRow("e1", "t", "k", 1, b"another")
-    assert not check_publication([altered], [], [early], KEPT_FROM).holds
+    assert not check_publication([altered], [], [early], DROPPED).holds

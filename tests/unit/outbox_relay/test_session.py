@@ -7,7 +7,11 @@ from unittest.mock import Mock
 
 import pytest
 
+from services.outbox_relay.acknowledgements import Run
+from services.outbox_relay.detour import Step
+from services.outbox_relay.progress import Progress
 from services.outbox_relay.session import Session
+from services.outbox_relay.shard import HeldShard
 from shared.settings import Settings
 from tests.unit.outbox_relay.clock import StandingClock
 
@@ -19,14 +23,33 @@ class Parts:
 
     def __init__(self) -> None:
         self.clock = StandingClock()
+        self.progress: list[Progress] = []
         self.leases = Mock(held={})
         self.reader, self.recorder, self.publisher, self.replays, self.meters = (Mock() for _ in range(5))
         self.detour = Mock(record=Mock(return_value=[]))
 
-    def run(self) -> None:
-        """A session that is told to stop before it begins."""
+        self.leases.census.return_value = Mock(paused=frozenset(), fair_share=Mock(return_value=1))
+        self.leases.is_renewal_due.return_value = False
+        self.publisher.in_flight = 0
+        for is_not in (self.reader.is_reading, self.reader.look, self.replays.is_busy, self.detour.is_busy):
+            is_not.return_value = False
+
+    def run(self, steps: int = 0) -> None:
+        """A session that is told to stop after so many steps, in none of which Kafka answers."""
         stop = threading.Event()
-        stop.set()
+        if not steps:
+            stop.set()
+        polls = 0
+
+        def poll(_: float) -> int:
+            nonlocal polls
+            polls += 1
+            if polls == steps:
+                stop.set()
+            self.polled()
+            return 0
+
+        self.publisher.poll.side_effect = poll
         session = Session(
             self.leases,
             self.reader,
@@ -39,6 +62,10 @@ class Parts:
             self.clock,
         )
         session.run(stop, on_tended=lambda: None)
+
+    def polled(self) -> None:
+        """Kafka was asked for answers."""
+        self.progress = [*self.progress, *(shard.progress for shard in self.leases.held.values())]
 
 
 @pytest.fixture
@@ -69,3 +96,22 @@ def test_all_that_is_waited_for_at_the_end_takes_half_a_lease_at_most(parts: Par
     parts.run()
     assert limits == [4.0, 0.5, 0.5]
     assert parts.clock.elapsed_s <= 4.0
+
+
+@pytest.mark.parametrize("is_detoured", [False, True])
+def test_what_waits_for_no_answer_moves_the_progress_though_kafka_says_nothing(parts: Parts, is_detoured: bool) -> None:
+    def settled(reaches: Progress) -> Run:
+        return Run(lambda *_: None, reaches, 0)
+
+    def detour(shard: HeldShard) -> Step:
+        shard.detoured(settled(shard.unsent[0].reaches))
+        return Step.DETOURED
+
+    shard = HeldShard(3, 1, within := Progress("10:10:", "20:20:", 5))
+    shard.read_out("20:20:")
+    parts.leases.held = {3: shard}
+    parts.detour.concerns.return_value = is_detoured
+    parts.detour.step.side_effect = detour
+    parts.publisher.send.side_effect = lambda batch: settled(batch.reaches)
+    parts.run(steps=2)
+    assert parts.progress == [within, Progress("20:20:")]

@@ -51,6 +51,14 @@ def test_another_kind_is_written_at_once_and_a_fatal_one_always(client_log: logg
         assert said(client_log, logging.CRITICAL, "FATAL", "fenced")
 
 
+def test_another_error_is_written_at_once_and_the_same_one_with_other_numbers_is_not(
+    client_log: logging.Logger,
+) -> None:
+    assert said(client_log, logging.ERROR, "ERROR", "1/1 brokers are down")
+    assert said(client_log, logging.ERROR, "ERROR", "Topic authorization failed")
+    assert said(client_log, logging.ERROR, "ERROR", "2/3 brokers are down") is None
+
+
 def test_that_the_guarantee_of_no_gaps_is_experimental_is_not_written(client_log: logging.Logger) -> None:
     what = "Configuration property enable.gapless.guarantee is experimental"
     assert said(client_log, logging.WARNING, "CONFWARN", what) is None

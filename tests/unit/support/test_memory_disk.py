@@ -20,12 +20,16 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_what_a_killed_session_left_is_removed_and_that_of_a_running_one_is_not(memory: Path) -> None:
+def test_what_a_killed_session_left_is_removed_and_that_of_a_running_one_is_not(
+    memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with subprocess.Popen(["true"]) as ended:
         ended.wait()
     (left := memory / f"exitflow-test-{ended.pid}-postgres-x").mkdir()
     (foreign := memory / "exitflow-test-mine").mkdir()
     running = memory_disk.make_directory("postgres")
+    # It is memory that is wanted back when there is little of it.
+    monkeypatch.setattr(memory_disk, "ENOUGH_BYTES", 10**18)
     memory_disk.remove_leftovers()
     assert not left.exists()
     assert foreign.exists()
