@@ -14,7 +14,8 @@ SELECT event_id::text AS event_id, topic, key, sequence, sha256(payload) AS payl
 KEPT_FROM = text("""
 -- invariants.outbox_kept_from: of topics with fewer rows than the sequences count, the start of the oldest day, which
 -- DEFAULT has none of; nothing is ever dropped on the day it was written
-SELECT topic, least((SELECT min(from_at) FROM outbox_partition_range), clock_timestamp() - interval '1 day') AS kept_from
+SELECT topic,
+       least((SELECT min(from_at) FROM outbox_partition_range), clock_timestamp() - interval '1 day') AS kept_from
   FROM (SELECT topic, sum(last) AS written FROM outbox_sequence GROUP BY topic) counted
   LEFT JOIN (SELECT topic, count(*) AS kept FROM outbox_history GROUP BY topic) found USING (topic)
  WHERE written > coalesce(kept, 0)
