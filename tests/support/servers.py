@@ -10,8 +10,10 @@ from functools import partial
 from pathlib import Path
 
 import psycopg
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from psycopg import sql
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from deploy.local.account import make_passable, server_account
 from deploy.local.broker import Broker
@@ -144,8 +146,9 @@ def make_broker(wanted: KafkaChoice, directory: Path) -> ApacheKafka | Tansu:
     return ApacheKafka(directory, port, free_port(str(directory), avoid={port}))
 
 
+@retry(stop=stop_after_attempt(4), retry=retry_if_exception_type((TimeoutError, KafkaException)), reraise=True)
 def delete_topics(bootstrap_servers: str, prefix: str) -> None:
-    """Delete every topic whose name begins with `prefix`."""
+    """Delete every topic whose name begins with `prefix`; a broker that has just stood still may forget to answer."""
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
     names = [name for name in admin.list_topics(timeout=15).topics if name.startswith(prefix)]
     for future in (admin.delete_topics(names) if names else {}).values():
