@@ -66,30 +66,29 @@ class Run:
     def measure(self, candidate: Candidate, into: Measured, turn: int) -> None:
         """One round of a candidate; every other one begins with the old transaction, lest being second count."""
         events = max(LEAST_EVENTS, int(self._plan.events * candidate.share))
-        drains = [self._measure_drain, self._measure_held] if candidate.has_outbox else [self._measure_drain]
-        for measure in drains if turn % 2 == 0 else drains[::-1]:
-            measure(candidate, into, events)
+        order = (False, True) if turn % 2 == 0 else (True, False)
+        drains = {
+            held: self._measure_drain(candidate, into, events, held=held)
+            for held in (order if candidate.has_outbox else (False,))
+        }
         if candidate.has_outbox:
-            self._measure_latencies(candidate, into, events)
+            self._measure_latencies(candidate, into, events, drains[False])
 
-    def _measure_drain(self, candidate: Candidate, into: Measured, events: int) -> None:
-        drain = self._attempt(into, "drain", lambda: self._drain(candidate, events, held=False))
+    def _measure_drain(self, candidate: Candidate, into: Measured, events: int, *, held: bool) -> Drain | None:
+        what = "drain under an old transaction" if held else "drain"
+        drain = self._attempt(into, what, lambda: self._drain(candidate, events, held=held))
         if drain is not None:
-            into.drain.append(drain)
+            (into.held if held else into.drain).append(drain)
+        return drain
 
-    def _measure_held(self, candidate: Candidate, into: Measured, events: int) -> None:
-        held = self._attempt(into, "drain under an old transaction", lambda: self._drain(candidate, events, held=True))
-        if held is not None:
-            into.held.append(held)
-
-    def _measure_latencies(self, candidate: Candidate, into: Measured, events: int) -> None:
+    def _measure_latencies(self, candidate: Candidate, into: Measured, events: int, drain: Drain | None) -> None:
         rate = self._plan.rate_per_s
         steady = self._attempt(into, f"latency at {rate:,.0f}/s", lambda: self._latency(candidate, events, rate))
         if steady is not None:
             into.steady_latency.append(steady)
-        if not into.drain:
+        if drain is None:
             return
-        half = into.drain[-1].steady_per_s / 2
+        half = drain.steady_per_s / 2
         loaded = self._attempt(into, f"latency at {half:,.0f}/s", lambda: self._latency(candidate, events, half))
         if loaded is not None:
             into.half_latency.append(loaded)

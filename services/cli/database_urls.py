@@ -1,4 +1,4 @@
-"""Where the two schemas are found, by whoever may do everything with them."""
+"""Where the two schemas are found, by their services and by whoever may do everything with them."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ def chosen_databases(data_dir: Path | None) -> dict[str, str]:
         No stack runs in the directory that was named, or in the default one where it comes to that.
     """
     settings = load_settings()
-    if data_dir is None and settings.model_fields_set & _DATABASE_SETTINGS:
+    stack = _chosen_stack(data_dir, settings)
+    if stack is None:
         return {history: migrator_url(settings, history) for history in HISTORIES}
-    return administered_stack(_stack_of(data_dir))
+    return administered_stack(stack)
 
 
 def service_databases(data_dir: Path | None) -> dict[str, str]:
@@ -47,9 +48,12 @@ def service_databases(data_dir: Path | None) -> dict[str, str]:
         As `chosen_databases` does.
     """
     settings = load_settings()
-    if data_dir is None and settings.model_fields_set & _DATABASE_SETTINGS:
-        return dict(zip(HISTORIES, (settings.require_exit_database(), settings.require_trade_database()), strict=True))
-    stack = _stack_of(data_dir)
+    stack = _chosen_stack(data_dir, settings)
+    if stack is None:
+        return {
+            EXIT_QUALIFICATION: settings.require_exit_database(),
+            TRADE_MANAGEMENT: settings.require_trade_database(),
+        }
     return {EXIT_QUALIFICATION: stack["exit_database_url"], TRADE_MANAGEMENT: stack["trade_database_url"]}
 
 
@@ -108,7 +112,10 @@ def administered_stack(stack: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _stack_of(data_dir: Path | None) -> Mapping[str, Any]:
+def _chosen_stack(data_dir: Path | None, settings: Settings) -> Mapping[str, Any] | None:
+    """The stack to go by; None where the settings name the databases."""
+    if data_dir is None and settings.model_fields_set & _DATABASE_SETTINGS:
+        return None
     return read_stack_file(DataDirectory(data_dir or default_data_dir()).stack_file)
 
 

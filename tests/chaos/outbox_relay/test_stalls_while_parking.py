@@ -14,7 +14,7 @@ from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
 from tests.integration.outbox_relay.parking.made_topics import topics_with_small_batches
 from tests.integration.outbox_relay.parking.operator import Operator
-from tests.integration.outbox_relay.parking.test_parking import LIMIT_BYTES, others, poison
+from tests.integration.outbox_relay.parking.test_parking import LIMIT_BYTES, others, park_a_key, poison
 from tests.integration.outbox_relay.relays import relay_process, running_relay, wait_until
 from tests.integration.outbox_relay.test_failures import limit_record_bytes
 from tests.integration.outbox_relay.written import Writer
@@ -66,10 +66,7 @@ def test_events_are_parked_once_though_the_relay_that_parks_them_stands_still(
 def test_what_is_replayed_twice_is_in_order_though_the_relay_that_began_it_stands_still(
     writer: Writer, narrow: Settings, log: KafkaLog, topic: str, operator: Operator
 ) -> None:
-    with running_relay(narrow):
-        poison(writer)
-        writer.write("poison", "poison", "other")
-        wait_until(lambda: operator.parked_of("poison") == [1, 2, 3])
+    park_a_key(writer, narrow, operator)
     limit_record_bytes(narrow, topic, 1_000_000)
     operator.replay(topic)
     with staller(narrow, Failpoint.RELAY_AFTER_REPLAY_ACK) as process:

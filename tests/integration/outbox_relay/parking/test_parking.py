@@ -43,6 +43,14 @@ def poison(writer: Writer, key: str = "poison") -> None:
     writer.tell(Happened(name=key, note=os.urandom(TOO_LARGE).hex()))
 
 
+def park_a_key(writer: Writer, narrow: Settings, operator: Operator) -> None:
+    """A relay has parked three events of a key, the first of which Kafka refuses."""
+    with running_relay(narrow):
+        poison(writer)
+        writer.write("poison", "poison", "other")
+        wait_until(lambda: operator.parked_of("poison") == [1, 2, 3])
+
+
 def all_but(writer: Writer, *keys: str) -> dict[str, tuple[str, int]]:
     """Every committed event that is not of these keys."""
     return {event_id: event for event_id, event in writer.committed().items() if event[0] not in keys}
@@ -181,10 +189,7 @@ def test_a_relay_killed_while_it_parks_loses_and_disorders_nothing(
 def test_a_relay_killed_while_it_replays_repeats_and_disorders_nothing(
     writer: Writer, narrow: Settings, log: KafkaLog, topic: str, operator: Operator
 ) -> None:
-    with running_relay(narrow):
-        poison(writer)
-        writer.write("poison", "poison", "other")
-        wait_until(lambda: operator.parked_of("poison") == [1, 2, 3])
+    park_a_key(writer, narrow, operator)
     refused, *_ = operator.parked()
     operator.discard(refused.event_id)
     with relay_process(narrow, f"{Failpoint.RELAY_AFTER_REPLAY_ACK.value}=kill") as process:
