@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from shared.database_failures import reason
 from shared.health import Health
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,6 @@ def _watch(engine: Engine, health: Health, stop: threading.Event) -> None:
                 connection.execute(text("SELECT FROM api_tokens LIMIT 1"))
             health.fine(CONDITION)
         except SQLAlchemyError as error:
-            health.problem(CONDITION, f"does not answer ({type(error).__name__})")
-            log.warning("the database does not answer: %s", type(error).__name__)
+            health.problem(CONDITION, f"does not answer ({reason(error)})")
+            log.warning("the database does not answer: %s", reason(error))
         stop.wait(INTERVAL_S)

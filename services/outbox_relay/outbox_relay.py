@@ -27,6 +27,7 @@ from services.outbox_relay.session import Session, longest_batch
 from services.outbox_relay.suspects import Suspects
 from services.outbox_relay.windows import WindowReader
 from shared.clock import Clock, rfc3339
+from shared.database_failures import reason
 from shared.errors import ConfigurationError, ExitflowError, first_line
 from shared.health import Health
 from shared.settings import Settings
@@ -86,7 +87,7 @@ class OutboxRelay:
             except ConfigurationError:
                 raise
             except psycopg.Error as error:
-                self._failed("database", f"the database does not answer ({type(error).__name__})", error)
+                self._failed("database", f"the database does not answer ({reason(error)})", error)
             except KafkaException as error:
                 self._failed("kafka", first_line(error), error)
             except ExitflowError as error:

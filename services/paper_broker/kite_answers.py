@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -59,6 +60,11 @@ def install_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     def http(_: Request, error: HTTPException) -> JSONResponse:
         return failure("GeneralException", str(error.detail), error.status_code)
+
+    @app.exception_handler(sqlite3.OperationalError)
+    def no_ledger(request: Request, error: sqlite3.OperationalError) -> JSONResponse:
+        log.warning("%s %s failed: the ledger: %s", request.method, request.url.path, error)
+        return failure("NetworkException", f"The ledger: {error}.", HTTP_STATUS["NetworkException"])
 
     @app.exception_handler(Exception)
     def unexpected(request: Request, error: Exception) -> JSONResponse:

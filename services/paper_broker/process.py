@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 8003
 DUE_POLL_S = 0.02
+LEDGER = "ledger"
+LEDGER_RETRY_S = 1.0
 
 
 def main(settings: Settings) -> None:
@@ -34,13 +37,13 @@ def main(settings: Settings) -> None:
     ConfigurationError
         Credentials, ledger or port are not usable.
     """
-    health = Health(CONDITION)
+    health = Health(CONDITION, LEDGER)
     with ExitStack() as stack:
         desk = stack.enter_context(open_desk(settings))
         stop = Stop()
         feed = MarketFeed(settings, desk.ledger, desk.broker, health)
         stack.enter_context(running("feed", lambda: feed.run(stop), stop))
-        stack.enter_context(running("delayed-fills", lambda: fill_when_due(desk.broker, stop), stop))
+        stack.enter_context(running("delayed-fills", lambda: fill_when_due(desk.broker, stop, health), stop))
         serve(create_broker_app(desk, health), settings, DEFAULT_PORT)
 
 
@@ -56,10 +59,20 @@ def open_desk(settings: Settings) -> Iterator[Desk]:
         ledger.close()
 
 
-def fill_when_due(broker: PaperBroker, stop: Stop) -> None:
-    """Take up delayed orders as their time comes, until told to stop."""
+def fill_when_due(broker: PaperBroker, stop: Stop, health: Health) -> None:
+    """Take up delayed orders as their time comes, until told to stop; a ledger that cannot be written is tried again.
+
+    Nothing is lost meanwhile: an order stays due until the transaction that fills it is committed.
+    """
     while not stop.wait(DUE_POLL_S):
-        broker.fill_due()
+        try:
+            broker.fill_due()
+        except sqlite3.OperationalError as error:
+            log.warning("delayed fills wait: %s", error)
+            health.problem(LEDGER, str(error))
+            stop.wait(LEDGER_RETRY_S)
+        else:
+            health.fine(LEDGER)
 
 
 @contextmanager

@@ -9,11 +9,11 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from psycopg.errors import IdleInTransactionSessionTimeout
-from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from starlette.exceptions import HTTPException
 
+from shared.database_failures import passes, reason
 from shared.errors import ExitflowError, InvalidInput, Unavailable
 
 log = logging.getLogger(__name__)
@@ -69,16 +69,9 @@ def install(app: FastAPI) -> None:
 
 
 def _install_database(app: FastAPI) -> None:
-    @app.exception_handler(OperationalError)
-    @app.exception_handler(InterfaceError)
-    def silent(_: Request, error: DBAPIError) -> ProblemResponse:
-        return _no_database(type(error.orig).__name__)
-
-    @app.exception_handler(InternalError)
-    def internal(request: Request, error: InternalError) -> ProblemResponse:
-        if error.connection_invalidated or isinstance(error.orig, IdleInTransactionSessionTimeout):
-            return _no_database(type(error.orig).__name__)
-        return _unexpected(request, error)
+    @app.exception_handler(DBAPIError)
+    def failed(request: Request, error: DBAPIError) -> ProblemResponse:
+        return _no_database(error) if passes(error) else _unexpected(request, error)
 
     @app.exception_handler(PoolExhausted)
     def busy(_: Request, __: PoolExhausted) -> ProblemResponse:
@@ -86,9 +79,9 @@ def _install_database(app: FastAPI) -> None:
         return of_error(Unavailable("every connection to the database is in use"))
 
 
-def _no_database(why: str) -> ProblemResponse:
-    log.warning("database does not answer: %s", why)
-    return of_error(Unavailable("the database does not answer"))
+def _no_database(error: DBAPIError) -> ProblemResponse:
+    log.warning("the database cannot do this now: %s", reason(error))
+    return of_error(Unavailable(f"the database cannot do this now: {reason(error)}"))
 
 
 def _unexpected(request: Request, error: Exception) -> ProblemResponse:

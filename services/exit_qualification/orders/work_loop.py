@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.exit_qualification.domain.outcome import retry_backoff_s
+from shared.database_failures import reason
 from shared.errors import ExitflowError
 from shared.health import Health
 from shared.process import Stop
@@ -100,4 +101,4 @@ def _guarded(loop: WorkLoop, health: Health, stop: Stop, failures: list[BaseExce
 
 def _shown(error: Exception) -> str:
     """What operators may see of an error; the database's own texts can name hosts and stay in the log."""
-    return str(error) if isinstance(error, ExitflowError) else f"database: {type(error).__name__}"
+    return str(error) if isinstance(error, ExitflowError) else f"database: {reason(error)}"

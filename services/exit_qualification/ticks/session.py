@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from services.exit_qualification.signal_management_service import DetectedExit
 from services.exit_qualification.ticks.assignment import Assignment, NotAssignedTogether
@@ -26,6 +24,7 @@ from services.exit_qualification.ticks.tick_metrics import (
     time_exits,
 )
 from shared.clock import Clock, epoch_ms
+from shared.database_failures import DATABASE_FAILURES, reason
 from shared.errors import ConfigurationError, ExitflowError, Fenced
 from shared.health import Health
 from shared.process import Stop
@@ -40,9 +39,6 @@ REARM_LIMIT = 2000
 
 REARM_ALL = 1_000_000
 """As many as there can be: asked about once after loading, before any record is read."""
-
-DATABASE_FAILURES = (OperationalError, InterfaceError, InternalError, PoolTimeout)
-"""The database is away, or has given this transaction up; it may take the next one."""
 
 _PASSING = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT})
 
@@ -152,7 +148,7 @@ class TickSession:
         log.warning("%s: %s; loading again from what is committed", type(error).__name__, error)
         RELOADS.labels(type(error).__name__).inc()
         if isinstance(error, DATABASE_FAILURES):
-            self._around.health.problem(DATABASE, type(error).__name__)
+            self._around.health.problem(DATABASE, reason(error))
         self._assignment.reload()
         self._back_off.wait(stop)
 

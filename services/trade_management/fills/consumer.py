@@ -11,6 +11,7 @@ from services.trade_management.fills.batch import FillBatches
 from services.trade_management.fills.offsets import Offsets, Partition, partition_of
 from services.trade_management.telemetry import BATCH_SECONDS
 from shared.clock import Clock
+from shared.database_failures import reason
 from shared.errors import ExitflowError
 from shared.health import Health
 from shared.process import Stop
@@ -144,4 +145,4 @@ def _what(error: SQLAlchemyError | ExitflowError | KafkaException) -> str:
         case KafkaException():
             return str(error.args[0].str())
         case _:
-            return f"the database does not take them ({type(error).__name__})"
+            return f"the database does not take them ({reason(error)})"

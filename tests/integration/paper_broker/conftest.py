@@ -92,7 +92,7 @@ def running_broker(directory: Path) -> Iterator[RunningBroker]:
         try:
             wait_until(lambda: server.started, "the server listens")
             port = server.servers[0].sockets[0].getsockname()[1]
-            with running("delayed-fills", lambda: fill_when_due(desk.broker, stop), stop):
+            with running("delayed-fills", lambda: fill_when_due(desk.broker, stop, health), stop):
                 yield RunningBroker(f"http://127.0.0.1:{port}", desk)
         finally:
             server.should_exit = True

@@ -32,6 +32,8 @@ def _answer(error: Exception) -> tuple[int, str]:
         InterfaceError("SELECT", {}, psycopg.InterfaceError("secret")),
         InternalError("SELECT", {}, psycopg.errors.IdleInTransactionSessionTimeout("secret")),
         InternalError("SELECT", {}, psycopg.InternalError("secret"), connection_invalidated=True),
+        InternalError("SELECT", {}, psycopg.errors.ReadOnlySqlTransaction("secret")),
+        OperationalError("INSERT", {}, psycopg.errors.DiskFull("secret")),
         PoolExhausted("secret"),
     ],
 )
