@@ -1,36 +1,110 @@
-"""What a process says of itself: alive, ready, and if not, why."""
+"""Health of a process: named conditions, each of which must be reported again before its deadline."""
 
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
+
+from shared.clock import Clock, SystemClock
+
+DEADLINE_S = 12.0
+"""Default deadline of a condition; with one more look of a monitor it stays within 15 s."""
+
+STARTING = "starting"
+
+
+@dataclass(slots=True)
+class _Condition:
+    deadline_s: float
+    reported_at: float
+    due_at: float
+    problem: str | None = STARTING
 
 
 class Health:
-    """Named conditions, each fine or with a problem; safe to use from any thread.
+    """Conditions that a process reports on; safe to use from any thread.
 
-    A process is alive while it answers. It is ready when every condition it declared is fine; a condition
-    starts with the problem "starting".
+    A process is ready while every condition is fine. A report is a heartbeat: a condition that was not reported
+    again within its deadline is a problem by itself, so a loop that hangs or a dependency that never answers makes
+    the process unready without any code noticing it. A condition starts with the problem "starting".
+
+    Each loop needs a condition that no other loop reports; a second loop would hide that the first one hangs.
+
+    Parameters
+    ----------
+    conditions:
+        Names of conditions with the default deadline.
+    deadline_s:
+        The default deadline.
+    clock:
+        Its monotonic time decides.
     """
 
-    def __init__(self, *conditions: str) -> None:
+    def __init__(self, *conditions: str, deadline_s: float = DEADLINE_S, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._deadline_s = deadline_s
         self._lock = threading.Lock()
-        self._problems: dict[str, str | None] = dict.fromkeys(conditions, "starting")
+        self._conditions: dict[str, _Condition] = {}
+        for condition in conditions:
+            self.add(condition)
+
+    def add(self, condition: str, deadline_s: float | None = None) -> None:
+        """Declare a condition, with a deadline other than the default if given."""
+        with self._lock:
+            self._conditions[condition] = self._new(self._deadline_s if deadline_s is None else deadline_s)
+
+    def remove(self, condition: str) -> None:
+        """Forget a condition, e.g. of a loop that has ended as it should."""
+        with self._lock:
+            self._conditions.pop(condition, None)
 
     def fine(self, condition: str) -> None:
-        """The condition holds."""
+        """Report that the condition holds; report again within its deadline."""
         with self._lock:
-            self._problems[condition] = None
+            self._report(condition).problem = None
 
     def problem(self, condition: str, what: str) -> None:
-        """The condition does not hold; `what` is shown to operators and must hold no secret."""
+        """Report that the condition does not hold; `what` is shown to operators and must hold no secret."""
         with self._lock:
-            self._problems[condition] = what
+            self._report(condition).problem = what
+
+    def alive(self, condition: str, within_s: float | None = None) -> None:
+        """Report that work goes on, and leave the verdict as it is.
+
+        A long step calls this on its way. `within_s` replaces the deadline until the next report, for a step that
+        is known to take longer.
+        """
+        with self._lock:
+            state = self._report(condition)
+            if within_s is not None:
+                state.due_at = state.reported_at + within_s
 
     def problems(self) -> dict[str, str]:
-        """Every condition that does not hold, and why."""
+        """Return every condition that does not hold, with the reason."""
         with self._lock:
-            return {name: what for name, what in self._problems.items() if what is not None}
+            now = self._clock.monotonic()
+            found = {name: _problem_of(state, now) for name, state in self._conditions.items()}
+        return {name: what for name, what in found.items() if what is not None}
 
     def is_ready(self) -> bool:
-        """True if every condition holds."""
+        """Return true if every condition holds."""
         return not self.problems()
+
+    def _report(self, condition: str) -> _Condition:
+        state = self._conditions.get(condition)
+        if state is None:
+            state = self._conditions[condition] = self._new(self._deadline_s)
+        state.reported_at = self._clock.monotonic()
+        state.due_at = state.reported_at + state.deadline_s
+        return state
+
+    def _new(self, deadline_s: float) -> _Condition:
+        now = self._clock.monotonic()
+        return _Condition(deadline_s, reported_at=now, due_at=now + deadline_s)
+
+
+def _problem_of(state: _Condition, now: float) -> str | None:
+    if now <= state.due_at:
+        return state.problem
+    stalled = f"no progress for {now - state.reported_at:.0f} s"
+    return stalled if state.problem is None else f"{state.problem}; {stalled}"

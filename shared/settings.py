@@ -108,6 +108,11 @@ class Settings(BaseSettings):
     # paper-broker
     paper_broker_dir: Path = Field(Path("paper-broker"), description="folder of the paper broker's ledger")
 
+    # health
+    health_deadline_s: float = Field(
+        12, gt=0, le=60, description="a loop or dependency not heard of for so long makes its process unready"
+    )
+
     # logs
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is written")
     log_format: str = Field("text", pattern="^(text|json)$", description="text for people, json for machines")

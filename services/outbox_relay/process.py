@@ -40,7 +40,7 @@ def main(settings: Settings) -> None:
     """
     stop = stop_on_signals()
     sources = outboxes_of(settings)
-    health = Health(*(source.condition for source in sources))
+    health = Health(*(source.condition for source in sources), deadline_s=settings.health_deadline_s)
     relays = [OutboxRelay(source, settings, SystemClock(), new_id(), health) for source in sources]
     retentions = [Retention(source, settings) for source in sources]
     surveys = [Survey(source, SystemClock()) for source in sources]

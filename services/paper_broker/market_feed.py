@@ -57,9 +57,9 @@ class MarketFeed:
     def _feed(self, stop: Stop) -> None:
         with closing(open_consumer(self._settings, "paper-broker")) as consumer:
             consumer.assign(self._assignment())
-            self._health.fine(CONDITION)
             while not stop.is_set():
                 self.take(consumer.consume(BATCH_SIZE, POLL_S))
+                self._health.fine(CONDITION)
 
     def take(self, messages: list[Message]) -> None:
         """Book what these messages say, and their offsets, in one transaction.

@@ -37,7 +37,7 @@ def main(settings: Settings) -> None:
     ConfigurationError
         Credentials, ledger or port are not usable.
     """
-    health = Health(CONDITION, LEDGER)
+    health = Health(CONDITION, LEDGER, deadline_s=settings.health_deadline_s)
     with ExitStack() as stack:
         desk = stack.enter_context(open_desk(settings))
         stop = Stop()

@@ -62,13 +62,14 @@ def create_app(title: str, health: Health, *, engine: Engine | None = None, desc
 
 
 def _add_health(app: FastAPI, health: Health) -> None:
+    # Coroutines without dependencies: they answer while every worker thread waits for the database.
     @app.get("/healthz", tags=["health"])
-    def healthz() -> dict[str, str]:
+    async def healthz() -> dict[str, str]:
         """Alive."""
         return {"status": "ok"}
 
     @app.get("/readyz", tags=["health"], responses={503: {"description": "not ready, and why"}})
-    def readyz() -> JSONResponse:
+    async def readyz() -> JSONResponse:
         """Ready to work, or what is wrong."""
         wrong: dict[str, Any] = health.problems()
         if wrong:

@@ -35,8 +35,6 @@ REQUALIFY_S = 0.5
 OTHER_THREADS = 3
 """Threads that use the database besides the senders: the doorbell, the reconciler, the requalifier."""
 
-QUEUE, SENDING, RECONCILING, REQUALIFYING = "queue", "sending", "reconciling", "requalifying"
-
 
 def main(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT; then calls at hand are finished, within the longest that one can take.
@@ -47,7 +45,6 @@ def main(settings: Settings) -> None:
         Credentials or database are not set.
     """
     stop = stop_on_signals()
-    health = Health(QUEUE, SENDING, RECONCILING, REQUALIFYING)
     engine = open_engine(
         settings.require_exit_database(),
         EXIT_QUALIFICATION,
@@ -56,6 +53,10 @@ def main(settings: Settings) -> None:
     )
     loops = _loops(settings, engine, kite_brokers(settings))
     grace_s = order_terms(settings).call_limit.total_seconds() + 1
+    health = Health(deadline_s=settings.health_deadline_s)
+    for loop in loops:
+        # A sender or the reconciler may wait for the broker as long as one call can take.
+        health.add(loop.name, max(settings.health_deadline_s, grace_s))
     try:
         with health_server("exit-orders", settings, health), running(loops, health, stop, grace_s):
             stop.wait()
@@ -75,8 +76,8 @@ def _loops(settings: Settings, engine: Engine, brokers: Brokers) -> list[WorkLoo
     service = OrderExecutionService(open_unit, brokers, gates, terms, clock)
     sender = bell.answering(service.execute_next)
     return [
-        WorkLoop("doorbell", QUEUE, bell.look, settings.order_poll_ms / 1000),
-        *(WorkLoop(f"sender-{n}", SENDING, sender, 0) for n in range(settings.order_workers)),
-        WorkLoop("reconciler", RECONCILING, reconciler.reconcile_once, settings.reconcile_ms / 1000),
-        WorkLoop("requalifier", REQUALIFYING, unsent, REQUALIFY_S),
+        WorkLoop("doorbell", bell.look, settings.order_poll_ms / 1000),
+        *(WorkLoop(f"sender-{n}", sender, 0) for n in range(settings.order_workers)),
+        WorkLoop("reconciler", reconciler.reconcile_once, settings.reconcile_ms / 1000),
+        WorkLoop("requalifier", unsent, REQUALIFY_S),
     ]

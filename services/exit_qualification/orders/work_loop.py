@@ -29,8 +29,8 @@ class WorkLoop:
 
     Attributes
     ----------
-    condition:
-        The condition of health that says whether the last step went well.
+    name:
+        Name of the thread, and of the condition of health that every step renews.
     step:
         Works once; True if there may be more to do at once.
     idle_s:
@@ -38,7 +38,6 @@ class WorkLoop:
     """
 
     name: str
-    condition: str
     step: Callable[[], bool]
     idle_s: float
 
@@ -48,12 +47,12 @@ class WorkLoop:
         while not stop.is_set():
             try:
                 wait_s = 0.0 if self.step() else self.idle_s
-                health.fine(self.condition)
+                health.fine(self.name)
                 failures = 0
             except (SQLAlchemyError, ExitflowError) as error:
                 failures += 1
                 wait_s = retry_backoff_s(failures, FIRST_WAIT_S, LONGEST_WAIT_S)
-                health.problem(self.condition, _shown(error))
+                health.problem(self.name, _shown(error))
                 log.warning("%s: %s; again in %.2f s", self.name, error, wait_s, exc_info=failures == 1)
             stop.wait(wait_s)
 

@@ -39,7 +39,7 @@ def main(settings: Settings) -> None:
     ConfigurationError
         The topics do not fit together, or the log is not the one the stored offsets belong to.
     """
-    health = Health(*CONDITIONS)
+    health = Health(*CONDITIONS, deadline_s=settings.health_deadline_s)
     stop = stop_on_signals()
     database = open_database(settings)
     with health_server(NAME, settings, health):

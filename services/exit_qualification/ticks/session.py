@@ -32,7 +32,8 @@ from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
-DATABASE = "database"
+TICKS = "ticks"
+"""Condition of the loop: renewed by each step."""
 
 REARM_LIMIT = 2000
 """Disarmed reasons asked about in one statement while ticks flow."""
@@ -104,6 +105,7 @@ class TickSession:
             self._rearm(REARM_LIMIT)
         if self._assignment.is_settled:
             self._lag.report(self._assignment.held, quiet=not messages)
+        self._around.health.fine(TICKS)
 
     def _poll(self) -> list[Message]:
         settings = self._around.settings
@@ -112,7 +114,6 @@ class TickSession:
 
     def _take_up(self) -> None:
         self._assignment.take_up()
-        self._around.health.fine(DATABASE)
         self._rearm(REARM_ALL)
         self._back_off.reset()
 
@@ -147,8 +148,7 @@ class TickSession:
     def _recover(self, error: Exception, stop: Stop) -> None:
         log.warning("%s: %s; loading again from what is committed", type(error).__name__, error)
         RELOADS.labels(type(error).__name__).inc()
-        if isinstance(error, DATABASE_FAILURES):
-            self._around.health.problem(DATABASE, reason(error))
+        self._around.health.problem(TICKS, _shown(error))
         self._assignment.reload()
         self._back_off.wait(stop)
 
@@ -162,3 +162,8 @@ class TickSession:
             log.info("Kafka: %s", error.str())
             return False
         raise KafkaException(error)
+
+
+def _shown(error: Exception) -> str:
+    """Return as much of an error as operators may see; the database's own texts can name hosts."""
+    return str(error) if isinstance(error, ExitflowError) else reason(error)

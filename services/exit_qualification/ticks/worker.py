@@ -15,7 +15,7 @@ from services.exit_qualification.ticks.back_off import BackOff
 from services.exit_qualification.ticks.kafka_log import layout_of
 from services.exit_qualification.ticks.lag import CONDITION as KAFKA
 from services.exit_qualification.ticks.lag import LagReport
-from services.exit_qualification.ticks.session import DATABASE, Surroundings, TickSession
+from services.exit_qualification.ticks.session import TICKS, Surroundings, TickSession
 from shared.contracts.topics import TopicNames
 from shared.errors import Fenced, Unavailable
 from shared.kafka import open_admin, open_consumer
@@ -24,7 +24,7 @@ from shared.process import Stop
 log = logging.getLogger(__name__)
 
 GROUP = "exit-ticks"
-CONDITIONS = (DATABASE, KAFKA)
+CONDITIONS = (TICKS, KAFKA)
 
 
 class TickWorker:
@@ -49,6 +49,7 @@ class TickWorker:
             except (Fenced, Unavailable, KafkaException) as error:
                 log.warning("left the group: %s", error)
                 self._around.health.problem(KAFKA, str(error))
+                self._around.health.alive(TICKS)
                 self._back_off.wait(stop)
 
     def _join(self, stop: Stop) -> None:

@@ -22,7 +22,7 @@ def main(settings: Settings) -> None:
         application="exitflow-trade-api",
         pool_size=settings.database_pool_size,
     )
-    health = Health("database")
+    health = Health("database", deadline_s=settings.health_deadline_s)
     with watch_database(engine, health):
         serve(create(settings, engine, health, SystemClock()), settings, PORT)
     engine.dispose()

@@ -62,6 +62,7 @@ class FillConsumer:
             self._consumer.close()
 
     def _step(self) -> None:
+        self._health.alive(FILLS)
         self._look_around()
         try:
             records = self._poll()

@@ -32,7 +32,7 @@ def main(settings: Settings) -> None:
         application="exitflow-trade-fills",
         pool_size=settings.database_pool_size,
     )
-    stop, health = stop_on_signals(), Health(CONDITION, KAFKA, FILLS)
+    stop, health = stop_on_signals(), Health(CONDITION, KAFKA, FILLS, deadline_s=settings.health_deadline_s)
     health.fine(FILLS)
     with health_server("exitflow trade-fills", settings, health), watch_database(engine, health):
         fill_consumer(settings, engine, health, SystemClock(), stop).run()

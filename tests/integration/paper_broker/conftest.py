@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -80,7 +81,7 @@ class RunningBroker:
 def running_broker(directory: Path) -> Iterator[RunningBroker]:
     """A broker with its ledger in `directory`, on a port of its own, without Kafka."""
     settings = Settings(paper_broker_dir=directory, broker_credentials=SecretStr(CREDENTIALS))
-    health = Health(CONDITION)
+    health = Health(CONDITION, deadline_s=math.inf)
     health.fine(CONDITION)
     stop = Stop()
     with open_desk(settings) as desk:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import pytest
@@ -38,7 +39,7 @@ def client(database: Database, trade_engine: Engine) -> Iterator[TestClient]:
         store_token(connection, "reader-token", "rita", [Scope.READ])
         store_token(connection, "operator-token", "olga", [Scope.OPERATE])
     migrator.dispose()
-    health = Health("database")
+    health = Health("database", deadline_s=math.inf)
     health.fine("database")
     settings = Settings(trade_database_url=SecretStr(database.trade_url))
     with TestClient(create(settings, trade_engine, health, SystemClock())) as http:

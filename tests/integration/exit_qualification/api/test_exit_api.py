@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from uuid import UUID
 
@@ -32,7 +33,7 @@ def client(database: Database, exit_engine: Engine) -> Iterator[TestClient]:
         store_token(connection, "operator-token", "olga", [Scope.READ, Scope.OPERATE])
         store_token(connection, "reader-token", "rita", [Scope.READ])
     admin.dispose()
-    health = Health("database")
+    health = Health("database", deadline_s=math.inf)
     health.fine("database")
     settings = Settings(exit_database_url=SecretStr(database.exit_url))
     with TestClient(create(settings, exit_engine, health, SystemClock())) as http:
