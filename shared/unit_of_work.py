@@ -7,6 +7,7 @@ from typing import Self
 
 from sqlalchemy import Connection, Engine
 
+from shared import after_commit
 from shared.contracts.events import Event
 from shared.outbox import Outbox
 
@@ -15,7 +16,8 @@ class UnitOfWork:
     """A transaction that rolls back unless `commit` is called.
 
     Events given to `emit` are written to the outbox by `commit`, after every other row, because the order of
-    outbox ids must be the order in which the rows they speak of were locked.
+    outbox ids must be the order in which the rows they speak of were locked. After the commit the observers of these
+    events are called (`shared.after_commit`), so that a counter never counts what was not kept.
     """
 
     connection: Connection
@@ -25,10 +27,12 @@ class UnitOfWork:
         self._outbox = outbox
         self._traceparent = traceparent
         self._emitted: list[tuple[Event, str | None]] = []
+        self._written: list[Event] = []
 
     def __enter__(self) -> Self:
         self.connection = self._engine.connect()
         self._emitted = []
+        self._written = []
         return self
 
     def __exit__(
@@ -48,8 +52,11 @@ class UnitOfWork:
         events, traceparents = [event for event, _ in self._emitted], [trace for _, trace in self._emitted]
         self._outbox.append(self.connection, events, traceparents)
         self._emitted = []
+        self._written += events
 
     def commit(self) -> None:
-        """Write the emitted events, then commit."""
+        """Write the emitted events, commit, then call the events' observers."""
         self.flush()
         self.connection.commit()
+        committed, self._written = self._written, []
+        after_commit.notify(committed)

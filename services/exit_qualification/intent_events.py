@@ -1,11 +1,16 @@
-"""What is said on ``exits.intents.v1`` of an intent as it stands."""
+"""Events of exit qualification, made from rows as they stand.
+
+Importing this module also registers the counters of these events, so every process that emits them counts them.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
+import services.exit_qualification.metrics  # noqa: F401  # registers the observers of the events made here
 from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.storage.exit_signals import ExitSignal
 from shared.contracts.exits import (
     ErrorDetail,
     ExitIntentApproved,
@@ -16,8 +21,23 @@ from shared.contracts.exits import (
     ExitIntentPartiallyFilled,
     ExitIntentPlaced,
     ExitIntentRejected,
+    ExitSignalPublished,
     Fill,
 )
+
+
+def signal_published(signal: ExitSignal) -> ExitSignalPublished:
+    """Return the event of a detected signal."""
+    return ExitSignalPublished(
+        trade_id=signal.trade_id,
+        signal_id=signal.signal_id,
+        symbol=signal.symbol,
+        direction=signal.direction,
+        exit_reason=signal.exit_reason,
+        episode_id=signal.episode_id,
+        detected_price=signal.detected_price,
+        detected_at=signal.detected_at,
+    )
 
 
 def approved(intent: ExitIntent, at: datetime) -> ExitIntentApproved:

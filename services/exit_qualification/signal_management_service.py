@@ -26,7 +26,6 @@ from services.exit_qualification.storage.open_trades import OpenTradeRepository,
 from services.exit_qualification.storage.switches import Switches
 from shared.clock import EPOCH, Clock
 from shared.contracts.events import Event
-from shared.contracts.exits import ExitSignalPublished
 from shared.contracts.vocabulary import ExitReason, IntentStatus, RolloutMode, TradeStatus
 from shared.ids import client_order_id, new_id
 from shared.money import from_units
@@ -230,18 +229,7 @@ def _gate_input(item: _Chosen, switches: Switches) -> GateInput:
 
 def _events(detected: DetectedExit, now: datetime) -> list[Event]:
     signal, intent = detected.signal, detected.intent
-    events: list[Event] = [
-        ExitSignalPublished(
-            trade_id=signal.trade_id,
-            signal_id=signal.signal_id,
-            symbol=signal.symbol,
-            direction=signal.direction,
-            exit_reason=signal.exit_reason,
-            episode_id=signal.episode_id,
-            detected_price=signal.detected_price,
-            detected_at=signal.detected_at,
-        )
-    ]
+    events: list[Event] = [intent_events.signal_published(signal)]
     if intent is not None and intent.status is IntentStatus.APPROVED:
         events.append(intent_events.approved(intent, now))
     if intent is not None and intent.status is IntentStatus.REJECTED:

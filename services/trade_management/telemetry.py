@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shared.after_commit import after_commit
+from shared.contracts.trades import TradeOpened
 from shared.telemetry import counter, gauge, histogram
 
 TRADES_OPENED = counter("trades_opened", "trades opened")
@@ -16,3 +18,8 @@ FILL_TO_CLOSE_SECONDS = histogram(
     "trade_fill_to_close_seconds", "from a trade's last fill to the commit that closes it"
 )
 CONSUMER_LAG = gauge("trade_fills_lag", "records of exits.intents.v1 not consumed yet", "partition")
+
+
+@after_commit(TradeOpened)
+def _count_opened(_: TradeOpened) -> None:
+    TRADES_OPENED.inc()

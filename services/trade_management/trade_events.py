@@ -1,7 +1,11 @@
-"""Trades as events of trades.v1."""
+"""Trades as events of trades.v1.
+
+Importing this module also registers the counters of these events, so every process that emits them counts them.
+"""
 
 from __future__ import annotations
 
+import services.trade_management.telemetry  # noqa: F401  # registers the observers of the events made here
 from services.trade_management.domain.closure import Closure, TradeHistory
 from services.trade_management.domain.trade import Trade
 from shared.contracts.trades import ExitPlan, TradeClosed, TradeOpened, TradePartiallyClosed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final
+from typing import Final, assert_never
 
 from services.exit_qualification.domain.open_trade import OpenTrade
 from shared.contracts.vocabulary import Direction, ExitReason
@@ -38,8 +38,29 @@ def side_of(direction: Direction, reason: ExitReason) -> Side:
 
 
 def level_of(trade: OpenTrade, reason: ExitReason) -> int | None:
-    """The price of a reason in the trade's plan, in units; None if the plan has no such rule."""
-    return trade.target if reason is ExitReason.TARGET else trade.stop_loss
+    """Return the price of a reason in the trade's plan, in units; None if the plan has no such rule.
+
+    Raises
+    ------
+    InvalidInput
+        No price decides this reason.
+    """
+    match reason:
+        case ExitReason.TARGET:
+            return trade.target
+        case ExitReason.STOP_LOSS:
+            return trade.stop_loss
+        case (
+            ExitReason.MANUAL
+            | ExitReason.TRAILING_STOP
+            | ExitReason.BREAK_EVEN
+            | ExitReason.BRICK_REVERSAL
+            | ExitReason.TIME
+            | ExitReason.EXTERNAL
+        ):
+            raise InvalidInput(f"no price decides {reason}")
+        case _:
+            assert_never(reason)
 
 
 def reached(side: Side, price: int, level: int) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from services.exit_qualification.domain.gates import GATES, REFUSALS, GateInput, GateVerdict, Verdict
+from services.exit_qualification.domain.gates import GATES, GateInput, GateVerdict, Verdict, refusal_of
 from services.exit_qualification.domain.order_terms import OrderType
 from shared.contracts.vocabulary import IntentStatus, ProductType
 
@@ -94,7 +94,7 @@ def _status_of(verdicts: tuple[GateVerdict, ...]) -> IntentStatus:
 
 def _errors_of(verdicts: tuple[GateVerdict, ...]) -> tuple[QualificationError, ...]:
     return tuple(
-        QualificationError(verdict.gate.value, REFUSALS[verdict.gate])
+        QualificationError(verdict.gate.value, refusal_of(verdict.gate))
         for verdict in verdicts
         if verdict.verdict is Verdict.REJECT
     )

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
-from typing import Final
+from typing import Final, assert_never
 
 from services.exit_qualification.domain.order_terms import BrokerStatus, OrderSide, reducing_side
 from shared.contracts.vocabulary import (
@@ -221,13 +220,25 @@ GATES: Final[tuple[Callable[[GateInput], GateVerdict], ...]] = (
 )
 """In the order in which their verdicts are kept."""
 
-REFUSALS: Final[Mapping[Gate, str]] = MappingProxyType(
-    {
-        Gate.TRADE_OPEN: "the trade is not open",
-        Gate.NO_LIVE_INTENT: "another exit of the trade is live or filled",
-        Gate.COOLDOWN: "the cooldown of this trade and reason has not ended",
-        Gate.QTY_POSITIVE: "nothing is left to exit",
-        Gate.DIRECTION: "the order would not reduce the position",
-    }
-)
-"""What a REJECT of each gate that can reject says to people."""
+
+def refusal_of(gate: Gate) -> str:
+    """Return what a REJECT of this gate says to people; a gate without a sentence does not pass the type checker."""
+    match gate:
+        case Gate.TRADE_OPEN:
+            return "the trade is not open"
+        case Gate.NO_LIVE_INTENT:
+            return "another exit of the trade is live or filled"
+        case Gate.COOLDOWN:
+            return "the cooldown of this trade and reason has not ended"
+        case Gate.QTY_POSITIVE:
+            return "nothing is left to exit"
+        case Gate.DIRECTION:
+            return "the order would not reduce the position"
+        case Gate.BROKER_CONNECTED:
+            return "the user broker is not connected"
+        case Gate.KILL_SWITCH:
+            return "the kill switch stops exits"
+        case Gate.ROLLOUT:
+            return "the rollout does not include this exit"
+        case _:
+            assert_never(gate)

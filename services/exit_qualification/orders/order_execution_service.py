@@ -26,7 +26,6 @@ from services.exit_qualification.orders.broker_port import (
     PlaceOutcome,
     exit_order,
 )
-from services.exit_qualification.orders.order_metrics import count_events
 from services.exit_qualification.orders.qualification_again import LockedExit, lock_exit, qualify_again
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
@@ -153,7 +152,6 @@ class OrderExecutionService:
             events = self._apply(uow, intent, outcome)
             uow.emit(*events)
             uow.commit()
-        count_events(events)
 
     def _apply(self, uow: UnitOfWork, intent: ExitIntent, outcome: PlaceOutcome) -> list[Event]:
         match outcome:

@@ -74,24 +74,34 @@ class OutcomeRecord:
         return self._failed(intent, intent.error_code or NEVER_PLACED, intent.error_message or "")
 
     def _step(self, intent: ExitIntent, sighting: Sighting, fills: list[Fill], status: IntentStatus) -> list[Event]:
+        if status is IntentStatus.FAILED:
+            message = sighting.order.status_message or "rejected without a reason"
+            return self._failed(intent, REJECTED_BY_BROKER, message, broker_order_id=sighting.order_id)
+        placed, events = self._placed(intent, sighting)
         match status:
             case IntentStatus.FILLED:
-                return self._filled(intent, sighting, fills)
+                events += self._filled(placed, sighting, fills)
             case IntentStatus.PARTIALLY_FILLED:
-                return self._partially_filled(intent, sighting, fills)
+                events += self._partially_filled(placed, sighting, fills)
             case IntentStatus.CANCELLED:
-                return self._cancelled(intent, sighting, fills)
-            case IntentStatus.FAILED:
-                message = sighting.order.status_message or "rejected without a reason"
-                return self._failed(intent, REJECTED_BY_BROKER, message, broker_order_id=sighting.order_id)
+                events += self._cancelled(placed, sighting, fills)
             case _:
-                return self._placed(intent, sighting)
+                pass  # placed is all that it is
+        return events
 
-    def _placed(self, intent: ExitIntent, sighting: Sighting) -> list[Event]:
-        if intent.status is IntentStatus.PLACED:
-            return []
-        placed = self._intents.mark_placed(intent, broker_order_id=sighting.order_id, at=self._now)
-        return [intent_events.placed(placed, self._now)]
+    def _placed(self, intent: ExitIntent, sighting: Sighting) -> tuple[ExitIntent, list[Event]]:
+        """Record that the broker has the order, if its sender has not: the books prove it.
+
+        The broker accepted it at some time after it was handed over; `submitted_at` is what our clock knows of that.
+        """
+        if intent.placed_at is not None:
+            return intent, []
+        at = intent.submitted_at or self._now
+        if intent.status in (IntentStatus.SUBMITTING, IntentStatus.UNKNOWN):
+            placed = self._intents.mark_placed(intent, broker_order_id=sighting.order_id, at=at)
+        else:
+            placed = self._intents.update(intent, broker_order_id=sighting.order_id, placed_at=at)
+        return placed, [intent_events.placed(placed, self._now)]
 
     def _partially_filled(self, intent: ExitIntent, sighting: Sighting, fills: list[Fill]) -> list[Event]:
         total = sum(fill.quantity for fill in fills)
@@ -115,15 +125,12 @@ class OutcomeRecord:
         return [*late_events, intent_events.filled(filled, fills, self._now)]
 
     def _cancelled(self, intent: ExitIntent, sighting: Sighting, fills: list[Fill]) -> list[Event]:
-        if intent.status is IntentStatus.SUBMITTING:  # has no step to CANCELLED of its own
-            intent = self._intents.mark_unknown(intent)
         ours = intent.cancel_requested_at is not None
         cancelled = self._intents.mark_cancelled(
             intent,
             reason=CancelReason.NOT_FILLED_IN_TIME if ours else CancelReason.BY_BROKER,
             at=self._now,
             broker_order_id=sighting.order_id,
-            placed_at=intent.placed_at or self._now,
             **_filled_so_far(fills),
         )
         self._back_off(intent)
@@ -143,14 +150,14 @@ class OutcomeRecord:
         )
 
     def _late(self, locked: LockedExit, sighting: Sighting, fills: list[Fill], status: IntentStatus) -> list[Event]:
-        intent = locked.intent
-        log.warning("late fills of intent %s, which had ended as %s", intent.intent_id, intent.status)
+        log.warning("late fills of intent %s, which had ended as %s", locked.intent.intent_id, locked.intent.status)
+        intent, events = self._placed(locked.intent, sighting)
         if status is IntentStatus.FILLED:
-            return self._filled(intent, sighting, fills, late=True)
+            return [*events, *self._filled(intent, sighting, fills, late=True)]
         late = self._intents.update(
             intent, broker_order_id=sighting.order_id, late_filled=True, **_filled_so_far(fills)
         )
-        return [intent_events.late_fill(late, fills, self._now), *self._give_up_empty(locked)]
+        return [*events, intent_events.late_fill(late, fills, self._now), *self._give_up_empty(locked)]
 
     def _give_up_empty(self, locked: LockedExit) -> list[Event]:
         """Cancel the unsent exit of the same trade that late fills have left without quantity.

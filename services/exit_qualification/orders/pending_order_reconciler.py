@@ -14,7 +14,7 @@ from services.exit_qualification.domain.outcome import OrderState
 from services.exit_qualification.orders.absence import Absence, judge_absence, same_books
 from services.exit_qualification.orders.broker_books import BrokerBooks, Sighting, read_books
 from services.exit_qualification.orders.broker_port import BrokerPort, Brokers, BrokerUnavailable
-from services.exit_qualification.orders.order_metrics import OLDEST_UNKNOWN_SECONDS, UNDECIDABLE, count_events
+from services.exit_qualification.orders.order_metrics import OLDEST_UNKNOWN_SECONDS, UNDECIDABLE
 from services.exit_qualification.orders.outcome_record import OutcomeRecord
 from services.exit_qualification.orders.qualification_again import LockedExit, lock_exit
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
@@ -157,7 +157,6 @@ class PendingOrderReconciler:
             events = step(OutcomeRecord(uow.connection, account.user_broker, self._terms, now), locked)
             uow.emit(*events)
             uow.commit()
-        count_events(events)
 
     def _remember_absence(self, account: _Account, intent: ExitIntent) -> None:
         with self._open_unit() as uow:

@@ -20,7 +20,6 @@ from services.exit_qualification.ticks.tick_metrics import (
     BATCH_SECONDS,
     RELOADS,
     count_batch,
-    count_exits,
     time_exits,
 )
 from shared.clock import Clock, epoch_ms
@@ -143,7 +142,6 @@ class TickSession:
     def _after_commit(self, exits: Sequence[DetectedExit]) -> None:
         for each in exits:
             self._assignment.engine.disarm(each.signal.trade_id, each.signal.exit_reason)
-        count_exits(exits)
 
     def _recover(self, error: Exception, stop: Stop) -> None:
         log.warning("%s: %s; loading again from what is committed", type(error).__name__, error)

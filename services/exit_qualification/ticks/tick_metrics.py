@@ -10,12 +10,8 @@ from services.exit_qualification.signal_management_service import DetectedExit
 from services.exit_qualification.ticks.batch import Batch
 from services.exit_qualification.ticks.judging import Findings
 from shared.clock import EPOCH
-from shared.contracts.vocabulary import IntentStatus
 from shared.telemetry import counter, gauge, histogram
 
-SIGNALS_DETECTED = counter("exit_signals_detected", "exit signals written", "reason")
-INTENTS_APPROVED = counter("exit_intents_approved", "exit intents that every gate passed", "reason")
-INTENTS_REJECTED = counter("exit_intents_rejected", "exit intents that a gate refused", "gate")
 TICKS_EVALUATED = counter("exit_ticks_evaluated", "ticks judged")
 TICKS_STALE = counter("exit_ticks_stale", "ticks dropped because a later one of their symbol was judged before")
 TICKS_FORWARDED = counter("exit_ticks_forwarded", "ticks put on the partition of their symbol")
@@ -33,18 +29,6 @@ def count_batch(batch: Batch, findings: Findings) -> None:
     TICKS_EVALUATED.inc(findings.evaluated)
     TICKS_STALE.inc(findings.stale)
     EVENTS_UNKNOWN.inc(batch.unknown_events)
-
-
-def count_exits(exits: Sequence[DetectedExit]) -> None:
-    """Count exits that are written."""
-    for each in exits:
-        SIGNALS_DETECTED.labels(each.signal.exit_reason).inc()
-        if each.intent is None:
-            continue
-        if each.intent.status is IntentStatus.APPROVED:
-            INTENTS_APPROVED.labels(each.intent.exit_reason).inc()
-        for error in each.intent.errors:
-            INTENTS_REJECTED.labels(error["code"]).inc()
 
 
 def time_exits(exits: Sequence[DetectedExit], arrived_ms: Mapping[UUID, int], now: datetime) -> None:

@@ -16,7 +16,6 @@ from services.trade_management.models import TradeRow
 from services.trade_management.storage.closures import TradeClosureRepository
 from services.trade_management.storage.fills import TradeFillRepository
 from services.trade_management.storage.trades import TradeRepository, WantedTrades
-from services.trade_management.telemetry import TRADES_OPENED
 from shared.clock import rfc3339
 from shared.contracts.trades import Symbol
 from shared.contracts.vocabulary import TradeStatus
@@ -79,7 +78,6 @@ def trade_timeline(trade_id: UUID, context: Context, _: Reader) -> Timeline:
 
 def _open(uow: UnitOfWork, body: OpenTrade, context: TradeApiContext) -> dict[str, Any]:
     row = context.service.open_trade(uow, body.trade(context.clock), body.exit_plan)
-    TRADES_OPENED.inc()
     return TradeView.of(row).model_dump(mode="json")
 
 

@@ -11,10 +11,11 @@ from uuid import UUID
 import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from shared.clock import rfc3339, trading_day
 from shared.ids import new_id
+from shared.telemetry import REGISTRY
 from tests.integration.trade_management.conftest import READER
 from tests.integration.trade_management.ledger import CLOCK, Intent, emitted, execution, open_trade, rows
 from tests.integration.trade_management.test_closing import apply, report
@@ -288,6 +289,21 @@ def test_profit_and_loss_adds_up_closed_trades_by_day_and_symbol(client: TestCli
 def test_the_metrics_count_opened_trades(client: TestClient) -> None:
     opened(client)
     assert re.search(r"^trades_opened_total [1-9]", client.get("/metrics").text, re.MULTILINE)
+
+
+def test_a_trade_whose_commit_fails_is_not_counted(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = REGISTRY.get_sample_value("trades_opened_total")
+    with monkeypatch.context() as patched:
+        patched.setattr(Connection, "commit", _refuse_to_commit)
+        with pytest.raises(RuntimeError, match="no commit"):
+            post(client)
+    assert REGISTRY.get_sample_value("trades_opened_total") == before
+    opened(client)
+    assert REGISTRY.get_sample_value("trades_opened_total") == (before or 0) + 1
+
+
+def _refuse_to_commit(_: Connection) -> None:
+    raise RuntimeError("no commit")
 
 
 @pytest.mark.parametrize(

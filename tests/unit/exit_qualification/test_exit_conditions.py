@@ -6,6 +6,7 @@ from services.exit_qualification.domain.exit_conditions import (
     PATIENT_REASONS,
     PRICE_REASONS,
     condition_holds,
+    level_of,
 )
 from shared.contracts.vocabulary import Direction, ExitReason
 from shared.errors import InvalidInput
@@ -64,3 +65,14 @@ def test_a_stop_waits_even_if_the_price_comes_back_and_a_target_does_not() -> No
     assert ExitReason.STOP_LOSS in PATIENT_REASONS
     assert ExitReason.MANUAL in PATIENT_REASONS
     assert ExitReason.TARGET not in PATIENT_REASONS
+
+
+@pytest.mark.parametrize("reason", sorted(set(ExitReason) - set(PRICE_REASONS)))
+def test_a_reason_that_no_price_decides_has_no_level(reason: ExitReason) -> None:
+    with pytest.raises(InvalidInput, match="no price decides"):
+        level_of(LONG, reason)
+
+
+@pytest.mark.parametrize(("reason", "level"), [(ExitReason.TARGET, 1010_0000), (ExitReason.STOP_LOSS, 990_0000)])
+def test_each_price_reason_has_its_own_level(reason: ExitReason, level: int) -> None:
+    assert level_of(LONG, reason) == level

@@ -185,5 +185,13 @@ def test_the_verdicts_are_kept_as_json_with_the_input_of_each(request_: GateInpu
     assert all(set(entry) == {"gate", "verdict", "detail"} and entry["detail"] for entry in kept)
 
 
+@pytest.mark.parametrize("gate", Gate)
+def test_any_gate_may_reject_and_says_why(gate: Gate) -> None:
+    service = ExitQualificationService((lambda _: GateVerdict(gate, Verdict.REJECT, {"seen": 1}),))
+    (error,) = service.qualify(EXECUTABLE_EXIT).errors
+    assert error.code == gate.value
+    assert error.message
+
+
 def test_every_gate_is_registered_once() -> None:
     assert [gate(EXECUTABLE_EXIT).gate for gate in GATES] == list(Gate)

@@ -119,8 +119,8 @@ def test_an_accepted_order_whose_answer_was_lost_is_found_and_not_sent_again(
 @pytest.mark.parametrize(
     ("fault", "status", "names"),
     [
-        ({}, IntentStatus.FILLED, ["Filled"]),
-        ({"kind": "partial_fill", "quantity": 40}, IntentStatus.PARTIALLY_FILLED, ["PartiallyFilled"]),
+        ({}, IntentStatus.FILLED, ["Placed", "Filled"]),
+        ({"kind": "partial_fill", "quantity": 40}, IntentStatus.PARTIALLY_FILLED, ["Placed", "PartiallyFilled"]),
         ({"kind": "reject", "message": "no"}, IntentStatus.FAILED, ["Failed"]),
     ],
 )

@@ -1,0 +1,148 @@
+"""Counters of exits equal the rows, whichever part of exit qualification wrote them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine, text
+
+from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
+from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.open_trade import OpenTrade
+from services.exit_qualification.domain.order_terms import BrokerStatus
+from services.exit_qualification.manual_exit_service import ManualExitService
+from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
+from shared.audit import Act
+from shared.contracts.vocabulary import ExitReason, IntentStatus
+from shared.failpoints import Failpoint, FailpointHit, arm
+from shared.telemetry import REGISTRY
+from tests.integration.exit_qualification.orders.floor import MINUTE, Floor
+from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+
+COUNTED = {
+    "exit_signals_detected_total": "SELECT exit_reason, count(*) FROM exit_signals GROUP BY 1",
+    "exit_intents_placed_total": """
+      SELECT exit_reason, count(*) FROM exit_intents WHERE placed_at IS NOT NULL GROUP BY 1""",
+    "exit_intents_filled_total": "SELECT exit_reason, count(*) FROM exit_intents WHERE status = 'FILLED' GROUP BY 1",
+    "exit_intents_failed_total": "SELECT exit_reason, count(*) FROM exit_intents WHERE status = 'FAILED' GROUP BY 1",
+    "exit_intents_rejected_total": """
+      SELECT errors #>> '{0,code}', count(*) FROM exit_intents WHERE status = 'REJECTED' GROUP BY 1""",
+    "exit_intents_approved_total": """
+      SELECT exit_reason, count(*) FROM exit_intents i
+       WHERE EXISTS (SELECT FROM outbox_event e WHERE e.ce_subject = i.intent_id::text
+                        AND e.ce_type = 'io.exitflow.ExitIntentApproved.v1') GROUP BY 1""",
+    "exit_time_to_fill_ms_count": "SELECT '', count(*) FROM exit_intents WHERE status = 'FILLED' HAVING count(*) > 0",
+}
+
+
+def counted() -> dict[str, Counter[str]]:
+    """Return what this process has counted, by metric and label."""
+    found: dict[str, Counter[str]] = {name: Counter() for name in COUNTED}
+    for family in REGISTRY.collect():
+        for sample in family.samples:
+            if sample.name in found:
+                found[sample.name]["".join(sample.labels.values())] += int(sample.value)
+    return found
+
+
+def rows(engine: Engine) -> dict[str, Counter[str]]:
+    """Return what the rows say, by metric and label."""
+    with engine.connect() as connection:
+        return {
+            name: Counter({label: int(count) for label, count in connection.execute(text(statement))})
+            for name, statement in COUNTED.items()
+        }
+
+
+def exit_by_hand(floor: Floor, trade: OpenTrade) -> ExitIntent:
+    signals = SignalManagementService(ExitTerms(MINUTE, MINUTE), floor.clock, ExitQualificationService())
+    with floor.open_unit() as uow:
+        intent = ManualExitService(signals, floor.clock).exit(uow, trade.trade_id, Act("test", "by hand"))
+        uow.commit()
+    return intent
+
+
+@pytest.mark.usefixtures("armed")
+def test_after_a_mixed_run_every_counter_equals_its_rows(
+    exit_engine: Engine, floor: Floor, broker: ScriptedBroker
+) -> None:
+    before = counted()
+    broker.price("NSE:INFY", "1010")
+    assert exit_by_hand(floor, floor.open_trade()).exit_reason is ExitReason.MANUAL
+    floor.approved()
+    broker.fault({"kind": "reject", "message": "no"})
+    broker.fault({"kind": "drop_answer"})
+    while floor.sender.execute_next():
+        pass
+    floor.reconciler.reconcile_once()
+    book_first(floor)
+    partly_filled_then_cancelled(floor, broker)
+    rejected_at_send(floor, exit_engine)
+    approved_later(floor)
+    after, told = counted(), rows(exit_engine)
+    assert {name: after[name] - before[name] for name in COUNTED} == told
+    assert all(told.values()), told
+
+
+def book_first(floor: Floor) -> None:
+    """The reconciler reads the book before the sender has its answer."""
+    floor.approved()
+    arm(Failpoint.ORDERS_AFTER_CALL, "raise")
+    with pytest.raises(FailpointHit):
+        floor.sender.execute_next()
+    floor.reconciler.reconcile_once()
+
+
+def partly_filled_then_cancelled(floor: Floor, broker: ScriptedBroker) -> None:
+    """A stop fills partly, the broker cancels it, and the rest exits as a remainder."""
+    broker.fault({"kind": "partial_fill", "quantity": 40})
+    stop = floor.detect(floor.open_trade(), ExitReason.STOP_LOSS, cooldown_s=0)
+    floor.sender.execute_next()
+    broker.end(broker.order_ids[-1])
+    floor.reconciler.reconcile_once()
+    floor.expect(stop, IntentStatus.CANCELLED)
+    floor.go_on(stop)
+    floor.sender.execute_next()
+    floor.reconciler.reconcile_once()
+
+
+def rejected_at_send(floor: Floor, engine: Engine) -> None:
+    """A trade that closes before its exit is sent refuses it by two gates; the intent counts once."""
+    intent = floor.approved()
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE open_trades SET status = 'CLOSED' WHERE trade_id = :id"), {"id": intent.trade_id}
+        )
+    floor.sender.execute_next()
+    floor.expect(intent, IntentStatus.REJECTED)
+
+
+def approved_later(floor: Floor) -> None:
+    """An exit that waits for its broker is approved by re-qualification."""
+    floor.connect(BrokerStatus.DISCONNECTED)
+    intent = floor.detect(floor.open_trade())
+    assert intent.status is IntentStatus.PENDING
+    floor.connect(BrokerStatus.CONNECTED)
+    floor.requalification.requalify_once()
+    floor.expect(intent, IntentStatus.APPROVED)
+
+
+@pytest.mark.usefixtures("armed")
+def test_an_order_that_the_book_shows_first_was_placed_when_it_was_handed_over(
+    floor: Floor, broker: ScriptedBroker
+) -> None:
+    broker.price("NSE:INFY", "1010")
+    intent = floor.approved()
+    arm(Failpoint.ORDERS_AFTER_CALL, "raise")
+    with pytest.raises(FailpointHit):
+        floor.sender.execute_next()
+    floor.reconciler.reconcile_once()
+    filled = floor.expect(intent, IntentStatus.FILLED)
+    assert filled.placed_at == filled.submitted_at
+    assert filled.filled_at is not None
+    assert filled.placed_at is not None
+    (event,) = [payload for name, payload in floor.events(intent) if name == "Filled"]
+    waited = (filled.filled_at - filled.placed_at) / timedelta(milliseconds=1)
+    assert event["time_to_fill_ms"] == round(waited) > 0
