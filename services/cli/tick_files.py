@@ -63,7 +63,7 @@ def _json_lines(file: Path, lines: Iterator[str], from_line: int) -> Iterator[Re
         if number < from_line or not line.strip():
             continue
         try:
-            yield RecordedTick(number, parse_tick(line.encode()))
+            yield RecordedTick(number, Tick.of(parse_tick(line.encode())))
         except MalformedMessage as error:
             raise BadLine(file, number, str(error)) from error
 

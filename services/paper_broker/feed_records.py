@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from services.paper_broker.accounts import account_name
 from services.paper_broker.book_time import to_ms
@@ -70,9 +70,7 @@ def _read(record: FeedRecord, batch: FeedBatch) -> None:
 
 def read_tick(value: bytes | None) -> PriceTick:
     """The tick in a record's value; MalformedMessage if there is none."""
-    tick = parse_tick(value)
-    _refuse_impossible(tick.ts)
-    return PriceTick(tick.symbol, to_units(tick.ltp), (tick.ts - _EPOCH) // timedelta(microseconds=1), tick.seq)
+    return PriceTick(*parse_tick(value))
 
 
 def entry_of(event: TradeOpened) -> Entry:

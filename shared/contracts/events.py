@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json
 
 from shared.errors import MalformedMessage
 
@@ -68,7 +69,7 @@ def event_classes() -> list[type[Event]]:
 
 
 def parse_event(event_type: str, payload: bytes | str | None) -> Event:
-    """The event that a record's type header and value stand for.
+    """Return the event that a record's type header and value stand for.
 
     Raises
     ------
@@ -79,9 +80,12 @@ def parse_event(event_type: str, payload: bytes | str | None) -> Event:
     if event is None:
         raise MalformedMessage(f"unknown event type {event_type!r}")
     try:
-        return event.model_validate_json(payload or b"")
+        # Decoded first: an error of `model_validate_json` keeps a copy of the whole record for each missing field.
+        return event.model_validate(from_json(payload or b"", allow_inf_nan=False))
     except ValidationError as error:
         raise MalformedMessage(f"{event.__name__}: {describe(error)}") from error
+    except ValueError as error:
+        raise MalformedMessage(f"{event.__name__}: not JSON: {error}") from error
 
 
 def describe(error: ValidationError) -> str:

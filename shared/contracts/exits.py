@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
 
 from shared.clock import rfc3339
 from shared.contracts.events import ExitEvent, register
 from shared.contracts.topics import EXIT_INTENTS, EXIT_SIGNALS
 from shared.contracts.vocabulary import Direction, ExitReason
 from shared.money import Money
+
+_RFC3339: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,30})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+def _rfc3339_text(value: object) -> object:
+    """Reject numbers and other texts, whose unit or zone would have to be guessed."""
+    if isinstance(value, datetime) or (isinstance(value, str) and _RFC3339.fullmatch(value)):
+        return value
+    raise ValueError("not RFC 3339 text with a zone, e.g. 2026-01-13T03:45:00Z")
 
 
 def _plausible(instant: datetime) -> datetime:
@@ -24,6 +46,7 @@ def _plausible(instant: datetime) -> datetime:
 
 Timestamp = Annotated[
     AwareDatetime,
+    BeforeValidator(_rfc3339_text),
     AfterValidator(_plausible),
     PlainSerializer(rfc3339, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
@@ -52,6 +75,11 @@ class ErrorDetail(BaseModel):
 
     code: str
     message: str
+
+
+Fills = Annotated[list[Fill], FailFast()]
+ErrorDetails = Annotated[list[ErrorDetail], FailFast()]
+"""A list stops at its first bad member: of a million bad ones, each would cost a description."""
 
 
 @register
@@ -110,7 +138,7 @@ class ExitIntentApproved(ExitIntentEvent):
 class ExitIntentRejected(ExitIntentEvent):
     """A gate refused the exit for good."""
 
-    errors: list[ErrorDetail]
+    errors: ErrorDetails
 
 
 @register
@@ -122,7 +150,7 @@ class ExitIntentPlaced(ExitIntentEvent):
 class ExitIntentPartiallyFilled(ExitIntentEvent):
     """Some of the quantity is filled; `fills` are all fills so far."""
 
-    fills: list[Fill]
+    fills: Fills
 
 
 @register
@@ -134,14 +162,14 @@ class ExitIntentFilled(ExitIntentEvent):
     placed_at: Timestamp
     filled_at: Timestamp
     time_to_fill_ms: int
-    fills: list[Fill]
+    fills: Fills
 
 
 @register
 class ExitIntentFailed(ExitIntentEvent):
     """The order was refused or is proven never to have been placed; the trade stays open."""
 
-    errors: list[ErrorDetail]
+    errors: ErrorDetails
 
 
 @register
@@ -149,11 +177,11 @@ class ExitIntentCancelled(ExitIntentEvent):
     """The exit will not go on: `reason` says why, `fills` what was filled before."""
 
     reason: str
-    fills: list[Fill] = Field(default_factory=list)
+    fills: Fills = Field(default_factory=list)
 
 
 @register
 class ExitIntentLateFill(ExitIntentEvent):
     """Fills that arrived after the intent had ended; `fills` are all fills so far."""
 
-    fills: list[Fill]
+    fills: Fills

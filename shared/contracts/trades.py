@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -14,9 +15,18 @@ from shared.contracts.topics import TRADES
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType
 from shared.money import Money
 
-Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,10}:[A-Z0-9&_-]{1,40}$", examples=["NSE:INFY"])]
+_SYMBOL: Final = r"^[A-Z0-9]{2,10}:[A-Z0-9&_-](?:[A-Z0-9 .&_-]{0,38}[A-Z0-9.&_-])?$"
+_IS_SYMBOL: Final = re.compile(_SYMBOL)
+
+Symbol = Annotated[str, Field(pattern=_SYMBOL, examples=["NSE:INFY", "NSE:NIFTY 50", "CDS:USDINR26JAN83.25CE"])]
+"""An exchange and its trading symbol, as brokers' instrument files have them."""
 UserBrokerId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", examples=["paper"])]
 Price = Annotated[Money, Field(gt=Decimal(0))]
+
+
+def is_symbol(text: str) -> bool:
+    """Return whether a text is a `Symbol`."""
+    return _IS_SYMBOL.fullmatch(text) is not None
 
 
 class _Plan(BaseModel):

@@ -13,7 +13,6 @@ from shared.contracts.ticks import parse_tick
 from shared.contracts.trades import TradeClosed, TradeOpened, TradePartiallyClosed
 from shared.errors import MalformedMessage
 from shared.kafka import murmur2_partition
-from shared.money import to_units
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 _LATEST: Final = datetime(2255, 1, 1, tzinfo=EPOCH.tzinfo)
@@ -51,9 +50,8 @@ def read_tick(value: bytes | None, arrived_ms: int = 0) -> TickRecord:
     MalformedMessage
         Not a tick, a price of zero or less, or a time that no market has.
     """
-    tick = parse_tick(value)
-    _require_sane("ts", tick.ts)
-    return TickRecord(tick.symbol, to_units(tick.ltp), (tick.ts - EPOCH) // _MICROSECOND, tick.seq, arrived_ms)
+    symbol, price, ts_us, seq = parse_tick(value)
+    return TickRecord(symbol, price, ts_us, seq, arrived_ms)
 
 
 def require_not_ahead(tick: TickRecord, now_ms: int) -> None:

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from shared.contracts.discarded import ANY_TOPIC, Discarded
 from shared.contracts.events import event_classes, parse_event
-from shared.contracts.ticks import parse_tick
 from shared.contracts.trades import TradeOpened
 from shared.errors import InvalidInput, MalformedMessage
 from shared.http.paging import LONGEST_CURSOR, decode_cursor, encode_cursor
@@ -57,33 +56,6 @@ def test_every_event_has_a_topic_a_key_and_a_subject() -> None:
     for event in event_classes():
         assert event.topic.endswith(".v1") or (event is Discarded and event.topic == ANY_TOPIC)
         assert event.event_type() == f"io.exitflow.{event.__name__}.v1"
-
-
-TICK = '{{"symbol":"NSE:INFY","ltp":{ltp},"ts":"{ts}","seq":{seq}}}'
-
-
-def test_a_price_may_be_a_string_or_a_number_and_is_exact() -> None:
-    for ltp in ('"1520.35"', "1520.35"):
-        tick = parse_tick(TICK.format(ltp=ltp, ts="2026-01-13T09:15:00.123Z", seq=1).encode())
-        assert str(tick.ltp) == "1520.3500"
-
-
-@pytest.mark.parametrize(
-    ("ltp", "ts", "seq"),
-    [
-        ('"0"', "2026-01-13T09:15:00Z", "1"),
-        ('"-1"', "2026-01-13T09:15:00Z", "1"),
-        ('"NaN"', "2026-01-13T09:15:00Z", "1"),
-        ('"1.00001"', "2026-01-13T09:15:00Z", "1"),
-        ('"1"', "2026-01-13T09:15:00", "1"),
-        ('"1"', "0001-01-01T00:00:00Z", "1"),
-        ('"1"', "2026-01-13T09:15:00Z", "-1"),
-        ('"1"', "2026-01-13T09:15:00Z", '"x"'),
-    ],
-)
-def test_a_tick_out_of_bounds_is_malformed(ltp: str, ts: str, seq: str) -> None:
-    with pytest.raises(MalformedMessage):
-        parse_tick(TICK.format(ltp=ltp, ts=ts, seq=seq).encode())
 
 
 @given(st.lists(st.text(), min_size=1, max_size=3))
