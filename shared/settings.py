@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.broker_hosts import DEFAULT_BROKER_HOSTS
 from shared.database_url import checked_database_url
 from shared.errors import ConfigurationError
 
@@ -87,6 +88,11 @@ class Settings(BaseSettings):
     )
     retry_backoff_s: float = Field(1, gt=0, description="first wait before an exit that failed may fire again; doubles")
     retry_backoff_max_s: float = Field(30, gt=0, description="longest such wait")
+    broker_hosts: str = Field(
+        DEFAULT_BROKER_HOSTS,
+        description="hosts that a broker's access token may be sent to: host, host:port or http://host:port, "
+        "comma separated; plain http only on loopback and at http:// entries",
+    )
     broker_credentials: SecretStr | None = Field(
         None, description='JSON: {"<user_broker_id>": {"api_key": "", "api_secret": "", "access_token": ""}}'
     )

@@ -15,6 +15,8 @@ from shared.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT, migrate
 
 _APPLICATION = "exitflow-up"
 _OPERATOR = "local-operator"
+OPERATOR_SCOPES = [Scope.READ, Scope.TRADE, Scope.OPERATE]
+"""Not admin: whoever reads the operator's token cannot have orders and credentials sent elsewhere with it."""
 
 SWITCH_ON = text("""
 -- local.switch_on: only what no operator has touched
@@ -44,14 +46,14 @@ def set_defaults(exit_url: str, trade_url: str, *, operator_token: str, paper_br
     _write(
         trade_url,
         TRADE_MANAGEMENT,
-        lambda connection: store_token(connection, operator_token, _OPERATOR, list(Scope)),
+        lambda connection: store_token(connection, operator_token, _OPERATOR, OPERATOR_SCOPES),
     )
 
 
 def _set_exit_side(connection: Connection, operator_token: str, paper_broker_url: str) -> None:
     connection.execute(SWITCH_ON)
     connection.execute(CONNECT_PAPER, {"user_broker_id": PAPER, "account": PAPER.upper(), "root_url": paper_broker_url})
-    store_token(connection, operator_token, _OPERATOR, list(Scope))
+    store_token(connection, operator_token, _OPERATOR, OPERATOR_SCOPES)
 
 
 def _write(url: str, schema: str, change: Callable[[Connection], None]) -> None:

@@ -32,7 +32,11 @@ def group() -> None:
 
 @app.command(
     "create",
-    epilog=examples("tokens create dashboard --scope read", "tokens create desk --scope read --scope trade --json"),
+    epilog=examples(
+        "tokens create dashboard --scope read",
+        "tokens create desk --scope read --scope trade --json",
+        "tokens create chief --scope read --scope operate --scope admin",
+    ),
 )
 def create(
     name: Annotated[str, typer.Argument(help="Who it is for; shown in the audit log.")],

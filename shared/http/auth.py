@@ -21,6 +21,8 @@ class Scope(StrEnum):
     READ = "read"
     TRADE = "trade"
     OPERATE = "operate"
+    ADMIN = "admin"
+    """Says where orders and credentials go; an operator does not need it."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,17 @@ class Caller:
 
     name: str
     scopes: frozenset[str]
+
+    def require(self, scope: Scope) -> None:
+        """Refuse a caller whose token lacks `scope`.
+
+        Raises
+        ------
+        Forbidden
+            It does.
+        """
+        if scope not in self.scopes:
+            raise Forbidden(f"this needs a token with scope {scope.value}")
 
 
 FIND = text("""
@@ -70,8 +83,7 @@ def requires(scope: Scope) -> Callable[..., Caller]:
         if sent is None:
             raise Unauthenticated("send an API token: Authorization: Bearer …")
         caller = _find(request.app.state.engine, sent.credentials)
-        if scope not in caller.scopes:
-            raise Forbidden(f"this needs a token with scope {scope.value}")
+        caller.require(scope)
         return caller
 
     return check

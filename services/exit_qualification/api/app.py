@@ -9,6 +9,7 @@ from services.exit_qualification.api import exits, switches
 from services.exit_qualification.api.context import ExitApiContext
 from services.exit_qualification.manual_exit_service import ManualExitService
 from services.exit_qualification.terms import signal_management
+from shared.broker_hosts import BrokerHosts
 from shared.clock import Clock
 from shared.contracts.topics import TopicNames
 from shared.health import Health
@@ -28,6 +29,7 @@ def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> 
         outbox=Outbox(TopicNames(settings.kafka_topic_prefix), clock),
         clock=clock,
         manual_exits=ManualExitService(signal_management(settings, clock), clock),
+        broker_hosts=BrokerHosts.of(settings.broker_hosts),
     )
     app.include_router(exits.router)
     app.include_router(switches.router)

@@ -20,7 +20,7 @@ from services.exit_qualification.domain.gates import Rollout
 from services.exit_qualification.storage.switches import Setting, SwitchRepository, UserBroker
 from shared.audit import Act
 from shared.contracts.trades import UserBrokerId
-from shared.http.auth import Operator, Reader
+from shared.http.auth import Operator, Reader, Scope
 
 router = APIRouter(tags=["switches"])
 
@@ -83,11 +83,17 @@ def one_broker(user_broker_id: BrokerPath, context: Context, _: Reader) -> Broke
 def put_broker(user_broker_id: BrokerPath, body: PutBroker, context: Context, caller: Operator) -> BrokerView:
     """Add a user broker or change it; while DISCONNECTED its exits wait.
 
-    `broker`, `account` and `root_url` stay while exits are at the broker or ended short today: 409 `broker_in_use`.
+    A new user broker, or another `broker`, `account` or `root_url`, needs scope `admin` and a host that the setting
+    EXITFLOW_BROKER_HOSTS allows (422 `broker_host_refused`). They stay while exits are at the broker or ended short
+    today (409 `broker_in_use`), unless those have no order id and the caller confirms `orders_not_sent`.
     """
     broker = UserBroker(user_broker_id, body.broker, body.account, body.root_url, body.status)
     with context.unit_of_work() as uow:
-        SwitchRepository(uow.connection).put_broker(broker, Act(caller.name, body.reason))
+        switches = SwitchRepository(uow.connection)
+        if switches.moves(broker):
+            caller.require(Scope.ADMIN)
+            context.broker_hosts.require(broker.root_url)
+        switches.put_broker(broker, Act(caller.name, body.reason), orders_not_sent=body.orders_not_sent)
         uow.commit()
     return _view(broker)
 

@@ -154,6 +154,11 @@ class PutBroker(_Body):
     root_url: Annotated[str, Field(pattern=r"^https?://[^\s\x00/?#@]+(:\d+)?$", max_length=255)]
     status: BrokerStatus
     reason: Reason
+    orders_not_sent: bool = Field(
+        False,
+        description="confirm that exits without an order id of the broker never reached one, so that they do not hold "
+        "the broker where it is; the books of the new place decide what became of them",
+    )
 
 
 class BrokerView(BaseModel):

@@ -40,6 +40,13 @@ def exit_order(intent: ExitIntent) -> ExitOrder:
     return ExitOrder(intent.client_order_id, exchange, tradingsymbol, side, intent.quantity, intent.product_type)
 
 
+NOT_ACCEPTED = "NOT_ACCEPTED"
+"""Error code of an intent that was not taken, e.g. because of the broker's rate limit."""
+
+UNREACHABLE = "BROKER_UNREACHABLE"
+"""Error code of an intent whose order could not be sent: no connection was made."""
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """The broker has the order under this id. Accepted is not filled."""
@@ -49,9 +56,19 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class NotAccepted:
-    """Certainly no order was made: it may be sent again after a wait."""
+    """Certainly no order was made: it may be sent again after a wait.
+
+    Attributes
+    ----------
+    reason, code:
+        Shown on the intent.
+    was_sent:
+        False if not even a request went out, so that no broker's book can have it.
+    """
 
     reason: str
+    code: str = NOT_ACCEPTED
+    was_sent: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +174,6 @@ class Brokers(Protocol):
         Raises
         ------
         BrokerUnavailable
-            There are no credentials for it.
+            There are no credentials for it, or its address is not one that they may be sent to.
         """
         ...

@@ -5,13 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
+from ssl import SSLCertVerificationError
 from typing import Any, Final, TypeVar
 
 from kiteconnect import KiteConnect
 from kiteconnect.exceptions import KiteException, TokenException
+from requests.exceptions import ConnectionError as RequestsConnectionError
+from requests.exceptions import ConnectTimeout
+from urllib3.exceptions import MaxRetryError, NewConnectionError, SSLError
 
 from services.exit_qualification.orders.broker_port import (
     NO_ANSWER,
+    UNREACHABLE,
     Accepted,
     Ambiguous,
     BrokerFill,
@@ -92,9 +97,12 @@ class KiteBroker:
 def outcome_of_error(error: Exception) -> NotAccepted | Ambiguous:
     """What a raised error says about the order that was being placed.
 
-    Only a rate limit (429, which arrives as a NetworkException) and an expired token say that nothing was accepted.
+    A rate limit (429, which arrives as a NetworkException) and an expired token say that nothing was accepted, a
+    connection that was never made that nothing was sent. Everything else leaves it open.
     """
     BROKER_ERRORS.labels("place", type(error).__name__).inc()
+    if _never_connected(error):
+        return NotAccepted(f"{type(error).__name__}: {error}", UNREACHABLE, was_sent=False)
     if not isinstance(error, KiteException):
         return Ambiguous(NO_ANSWER, f"{type(error).__name__}: {error}")
     text = str(error)
@@ -102,3 +110,20 @@ def outcome_of_error(error: Exception) -> NotAccepted | Ambiguous:
         return NotAccepted(f"{type(error).__name__}: {text}")
     refused = error.code in _REFUSALS and "timed out" not in text.lower()
     return Ambiguous(type(error).__name__ if refused else NO_ANSWER, text, refused)
+
+
+def _never_connected(error: BaseException) -> bool:
+    """Return True if no connection was made: refused, no such name, timed out, or a certificate that is not trusted.
+
+    requests wraps what urllib3 raised in an error that a lost connection has too, so its cause is looked at.
+    """
+    if isinstance(error, ConnectTimeout):
+        return True
+    wrapped = error.args[0] if isinstance(error, RequestsConnectionError) and error.args else None
+    cause = wrapped.reason if isinstance(wrapped, MaxRetryError) else None
+    return isinstance(cause, NewConnectionError) or _is_certificate_error(cause)
+
+
+def _is_certificate_error(cause: BaseException | None) -> bool:
+    """Return True for a certificate that failed its check: that is part of the handshake, before any request."""
+    return isinstance(cause, SSLError) and any(isinstance(each, SSLCertVerificationError) for each in cause.args)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationEr
 from services.exit_qualification.orders.broker_port import BrokerUnavailable
 from services.exit_qualification.orders.kite_broker import KiteBroker
 from services.exit_qualification.storage.switches import UserBroker
+from shared.broker_hosts import BrokerHostRefused, BrokerHosts
 from shared.contracts.events import describe
 from shared.errors import ConfigurationError
 from shared.settings import Settings
@@ -28,10 +29,11 @@ _CREDENTIALS = TypeAdapter(dict[str, Credentials])
 
 
 class KiteBrokers:
-    """Ports to the user brokers that there are credentials for."""
+    """Ports to the user brokers that there are credentials for, at hosts that the settings allow."""
 
-    def __init__(self, credentials: dict[str, Credentials], timeout_s: float) -> None:
+    def __init__(self, credentials: dict[str, Credentials], hosts: BrokerHosts, timeout_s: float) -> None:
         self._credentials = credentials
+        self._hosts = hosts
         self._timeout_s = timeout_s
         self._of_thread = threading.local()
 
@@ -41,7 +43,7 @@ class KiteBrokers:
         Raises
         ------
         BrokerUnavailable
-            There are no credentials for it.
+            There are no credentials for it, or its address is not one that they may be sent to.
         """
         ports: dict[tuple[str, str], KiteBroker] = self._of_thread.__dict__.setdefault("ports", {})
         key = (user_broker.user_broker_id, user_broker.root_url)
@@ -53,6 +55,11 @@ class KiteBrokers:
         credentials = self._credentials.get(user_broker.user_broker_id)
         if credentials is None:
             raise BrokerUnavailable(f"no credentials for user broker {user_broker.user_broker_id!r}")
+        try:
+            # The row may have been changed past the API, so its address is checked where credentials meet it.
+            self._hosts.require(user_broker.root_url)
+        except BrokerHostRefused as error:
+            raise BrokerUnavailable(f"user broker {user_broker.user_broker_id!r}: {error}") from error
         return KiteBroker(open_client(user_broker.root_url, credentials, self._timeout_s))
 
 
@@ -89,4 +96,4 @@ def kite_brokers(settings: Settings) -> KiteBrokers:
         credentials = _CREDENTIALS.validate_json(settings.broker_credentials.get_secret_value())
     except ValidationError as error:
         raise ConfigurationError(f"EXITFLOW_BROKER_CREDENTIALS: {describe(error)}") from None
-    return KiteBrokers(credentials, settings.broker_timeout_s)
+    return KiteBrokers(credentials, BrokerHosts.of(settings.broker_hosts), settings.broker_timeout_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from services.exit_qualification import intent_events
@@ -17,6 +17,7 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
 from services.exit_qualification.domain.outcome import retry_backoff_s
 from services.exit_qualification.orders.broker_port import (
+    UNREACHABLE,
     Accepted,
     Ambiguous,
     BrokerPort,
@@ -30,7 +31,7 @@ from services.exit_qualification.orders.qualification_again import LockedExit, l
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
-from services.exit_qualification.storage.switches import Switches, SwitchRepository
+from services.exit_qualification.storage.switches import SwitchRepository
 from shared.clock import Clock
 from shared.contracts.events import Event
 from shared.contracts.vocabulary import IntentStatus
@@ -39,14 +40,21 @@ from shared.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
 
+LONGEST_ERROR = 2000
+"""Characters of a broker's message that are kept on an intent."""
+
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """An intent that is committed as SUBMITTING, and until when, on the monotonic clock, it may be sent."""
+    """An intent that is committed as SUBMITTING, and until when, on the monotonic clock, it may be sent.
+
+    `sent_before` is when an earlier attempt was sent, if one was.
+    """
 
     intent: ExitIntent
     broker: BrokerPort
     deadline: float
+    sent_before: datetime | None
 
 
 class OrderExecutionService:
@@ -89,18 +97,17 @@ class OrderExecutionService:
         if result.status is IntentStatus.REJECTED:
             self._reject(uow, locked.intent, result)
             return None
-        broker = self._port(locked.intent, switches) if result.passed and result.executable else None
-        if broker is None:
+        if not (result.passed and result.executable):
             self._wait(uow, locked.intent, POSTPONED)
             return None
-        return Submission(self._mark_submitting(uow, locked.intent, result), broker, deadline)
-
-    def _port(self, intent: ExitIntent, switches: Switches) -> BrokerPort | None:
         try:
-            return self._brokers.port(switches.brokers[intent.user_broker_id])
+            broker = self._brokers.port(switches.brokers[locked.intent.user_broker_id])
         except BrokerUnavailable as error:
-            log.error("intent %s cannot be sent: %s", intent.intent_id, error)
+            log.error("intent %s cannot be sent: %s", locked.intent.intent_id, error)
+            self._wait(uow, locked.intent, POSTPONED, error_code=UNREACHABLE, error_message=str(error)[:LONGEST_ERROR])
             return None
+        submitting = self._mark_submitting(uow, locked.intent, result)
+        return Submission(submitting, broker, deadline, locked.intent.submitted_at)
 
     def _mark_submitting(self, uow: UnitOfWork, intent: ExitIntent, result: ExitQualificationResult) -> ExitIntent:
         now = OrderQueues(uow.connection).now()
@@ -119,9 +126,9 @@ class OrderExecutionService:
         )
         uow.emit(intent_events.rejected(rejected, now))
 
-    def _wait(self, uow: UnitOfWork, intent: ExitIntent, wait: timedelta) -> None:
+    def _wait(self, uow: UnitOfWork, intent: ExitIntent, wait: timedelta, **changes: str) -> None:
         until = OrderQueues(uow.connection).now() + wait
-        ExitIntentRepository(uow.connection).update(intent, claimed_until=until)
+        ExitIntentRepository(uow.connection).update(intent, claimed_until=until, **changes)
 
     def _send(self, submission: Submission) -> None:
         failpoint(Failpoint.ORDERS_AFTER_SUBMITTING)
@@ -139,40 +146,52 @@ class OrderExecutionService:
         try:
             placed = submission.broker.order_by_tag(order.tag) if submission.intent.attempts > 1 else None
         except BrokerUnavailable as error:
-            return NotAccepted(f"its tag could not be looked up before sending again: {error}")
+            return NotAccepted(f"its tag could not be looked up before sending again: {error}", was_sent=False)
         if placed is not None:
             return Accepted(placed.order_id)
         if self._clock.monotonic() >= submission.deadline:
-            return NotAccepted("the claim ran out before the call")
+            return NotAccepted("the claim ran out before the call", was_sent=False)
         return submission.broker.place_market_exit(order)
 
     def _record(self, submission: Submission, outcome: PlaceOutcome) -> None:
         with self._open_unit() as uow:
             intent = lock_exit(uow.connection, submission.intent).intent
-            events = self._apply(uow, intent, outcome)
+            events = self._apply(uow, intent, outcome, submission)
             uow.emit(*events)
             uow.commit()
 
-    def _apply(self, uow: UnitOfWork, intent: ExitIntent, outcome: PlaceOutcome) -> list[Event]:
+    def _apply(self, uow: UnitOfWork, intent: ExitIntent, outcome: PlaceOutcome, submission: Submission) -> list[Event]:
         match outcome:
             case Accepted():
                 return _accepted(uow, intent, outcome)
             case NotAccepted():
-                self._not_accepted(uow, intent, outcome)
+                self._not_accepted(uow, intent, outcome, submission.sent_before)
             case Ambiguous():
                 _ambiguous(uow, intent, outcome)
             case _:
                 assert_never(outcome)
         return []
 
-    def _not_accepted(self, uow: UnitOfWork, intent: ExitIntent, outcome: NotAccepted) -> None:
-        """Back to APPROVED; an intent that is UNKNOWN by now cannot go back and is decided by the books."""
+    def _not_accepted(
+        self, uow: UnitOfWork, intent: ExitIntent, outcome: NotAccepted, sent_before: datetime | None
+    ) -> None:
+        """Back to APPROVED, with the error shown; an attempt that sent nothing does not count as one that did.
+
+        An intent that is UNKNOWN by now cannot go back and is decided by the books.
+        """
         log.warning("intent %s was not accepted: %s", intent.intent_id, outcome.reason)
         if intent.status is not IntentStatus.SUBMITTING:
             return
         wait_s = retry_backoff_s(intent.attempts, self._terms.backoff_first_s, self._terms.backoff_max_s)
         until = OrderQueues(uow.connection).now() + timedelta(seconds=wait_s)
-        ExitIntentRepository(uow.connection).update_status(intent, IntentStatus.APPROVED, claimed_until=until)
+        ExitIntentRepository(uow.connection).update_status(
+            intent,
+            IntentStatus.APPROVED,
+            claimed_until=until,
+            submitted_at=intent.submitted_at if outcome.was_sent else sent_before,
+            error_code=outcome.code,
+            error_message=outcome.reason[:LONGEST_ERROR],
+        )
 
 
 def _accepted(uow: UnitOfWork, intent: ExitIntent, outcome: Accepted) -> list[Event]:
@@ -189,7 +208,7 @@ def _accepted(uow: UnitOfWork, intent: ExitIntent, outcome: Accepted) -> list[Ev
 
 def _ambiguous(uow: UnitOfWork, intent: ExitIntent, outcome: Ambiguous) -> None:
     repository = ExitIntentRepository(uow.connection)
-    about = {"error_code": outcome.code, "error_message": outcome.message[:2000]}
+    about = {"error_code": outcome.code, "error_message": outcome.message[:LONGEST_ERROR]}
     if intent.status is IntentStatus.SUBMITTING:
         repository.mark_unknown(intent, **about)
     elif intent.status is IntentStatus.UNKNOWN:

@@ -174,13 +174,15 @@ class ExitIntentRepository:
     def mark_submitting(
         self, intent: ExitIntent, *, at: datetime, claimed_until: datetime, **changes: Any
     ) -> ExitIntent:
-        """APPROVED → SUBMITTING, to be committed before the broker is called."""
+        """APPROVED → SUBMITTING, to be committed before the broker is called; an earlier attempt's error is gone."""
         return self.update_status(
             intent,
             IntentStatus.SUBMITTING,
             submitted_at=at,
             claimed_until=claimed_until,
             attempts=intent.attempts + 1,
+            error_code=None,
+            error_message=None,
             **changes,
         )
 

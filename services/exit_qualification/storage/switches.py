@@ -30,7 +30,10 @@ LOCK TABLE user_brokers IN ACCESS EXCLUSIVE MODE
 """)
 IN_USE = text("""
 -- exit_intents.in_use: at the broker, or sent since its books began at 06:00 and ended short: fills may still come
-SELECT count(*) FROM exit_intents
+SELECT count(*) AS intents,
+       count(*) FILTER (WHERE status IN ('UNKNOWN', 'CANCELLED', 'FAILED') AND broker_order_id IS NULL
+                              AND filled_quantity = 0) AS without_order
+  FROM exit_intents
  WHERE user_broker_id = :user_broker_id AND deleted_at IS NULL
    AND (status IN ('SUBMITTING', 'UNKNOWN', 'PLACED', 'PARTIALLY_FILLED')
         OR status IN ('CANCELLED', 'FAILED') AND submitted_at
@@ -113,25 +116,36 @@ class SwitchRepository:
             raise NotFound(f"no user broker {user_broker_id!r}")
         return _broker(row)
 
-    def put_broker(self, broker: UserBroker, act: Act) -> None:
+    def moves(self, broker: UserBroker) -> bool:
+        """Return True if putting this broker adds it or changes where it is; no other change gets between."""
+        self._connection.execute(ONE_CHANGE_AT_A_TIME)
+        before = self._locked_broker(broker.user_broker_id)
+        return before is None or any(before._mapping[name] != getattr(broker, name) for name in IDENTITY)
+
+    def put_broker(self, broker: UserBroker, act: Act, *, orders_not_sent: bool = False) -> None:
         """Add a user broker or change it; its status at any time, where it is only while no order depends on it.
+
+        Parameters
+        ----------
+        orders_not_sent:
+            An administrator knows that orders without an id of the broker never reached one. They do not count, and
+            the books of the new place decide what became of them.
 
         Raises
         ------
         BrokerInUse
             Orders that are at the broker, or ended short today, are in other books than these.
         """
-        values = {
+        values: dict[str, Any] = {
             "broker": broker.broker,
             "account": broker.account,
             "root_url": broker.root_url,
             "status": broker.status,
         }
-        self._connection.execute(ONE_CHANGE_AT_A_TIME)
-        wanted = select(*UserBrokerRow.__table__.c).where(UserBrokerRow.user_broker_id == broker.user_broker_id)
-        before = self._connection.execute(wanted.with_for_update()).one_or_none()
-        if before is not None and any(before._mapping[name] != values[name] for name in IDENTITY):
-            self._refuse_if_in_use(broker.user_broker_id)
+        moves = self.moves(broker)
+        before = self._locked_broker(broker.user_broker_id)
+        if before is not None and moves:
+            self._refuse_if_in_use(broker.user_broker_id, orders_not_sent)
         statement = upsert(UserBrokerRow).values(user_broker_id=broker.user_broker_id, **values)
         self._connection.execute(
             statement.on_conflict_do_update(
@@ -139,18 +153,30 @@ class SwitchRepository:
             )
         )
         old = None if before is None else {name: before._mapping[name] for name in values}
-        audit(self._connection, act, "broker.put", broker.user_broker_id, old, values)
+        after = values | ({"orders_not_sent": True} if orders_not_sent else {})
+        audit(self._connection, act, "broker.put", broker.user_broker_id, old, after)
 
-    def _refuse_if_in_use(self, user_broker_id: str) -> None:
+    def _locked_broker(self, user_broker_id: str) -> Row[Any] | None:
+        wanted = select(*UserBrokerRow.__table__.c).where(UserBrokerRow.user_broker_id == user_broker_id)
+        return self._connection.execute(wanted.with_for_update()).one_or_none()
+
+    def _refuse_if_in_use(self, user_broker_id: str, orders_not_sent: bool) -> None:
         self._connection.execute(WAIT_BRIEFLY)
         self._connection.execute(OUTWAIT_SENDERS)
-        intents = self._connection.execute(IN_USE, {"user_broker_id": user_broker_id}).scalar_one()
-        if intents:
-            raise BrokerInUse(
-                f"{intents} exits of {user_broker_id} are at the broker or ended short today: "
-                f"{', '.join(IDENTITY)} must stay",
-                intents=intents,
+        counted = self._connection.execute(IN_USE, {"user_broker_id": user_broker_id}).one()
+        intents = counted.intents - (counted.without_order if orders_not_sent else 0)
+        if not intents:
+            return
+        message = (
+            f"{intents} exits of {user_broker_id} are at the broker or ended short today: "
+            f"{', '.join(IDENTITY)} must stay"
+        )
+        if counted.without_order and not orders_not_sent:
+            message += (
+                f"; {counted.without_order} have no order id: send orders_not_sent = true "
+                "if you know that none of them reached a broker"
             )
+        raise BrokerInUse(message, intents=intents, without_order=counted.without_order)
 
     def kill_switch(self) -> Setting:
         """The kill switch as operators see it."""

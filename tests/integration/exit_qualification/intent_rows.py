@@ -21,15 +21,20 @@ INSERT INTO exit_intents (
   error_code, cancel_reason, filled_at, submitted_at)
 VALUES (
   :intent_id, :signal_id, :trade_id, 'paper', 'NSE:INFY', 'LONG', 'EXTERNAL', 1, :status, 100,
-  'MARKET', 'MIS', true, '[]', :client_order_id, 100, 1010, '1',
+  'MARKET', 'MIS', true, '[]', :client_order_id, :filled, 1010, :broker_order_id,
   'X', 'X', now(), now() - CAST(:sent_ago AS interval))
 """)
 
 
-def put_intent(connection: Connection, status: IntentStatus, sent_ago: timedelta | None) -> None:
+def put_intent(
+    connection: Connection, status: IntentStatus, sent_ago: timedelta | None, broker_order_id: str | None = "1"
+) -> None:
     """An intent at this status, past the guard, with whatever its status needs; never sent if `sent_ago` is None."""
     ids = {"signal_id": new_id(), "trade_id": new_id(), "intent_id": (intent_id := new_id())}
     connection.execute(SIGNAL, ids)
-    connection.execute(
-        INTENT, {**ids, "status": status, "client_order_id": client_order_id(intent_id), "sent_ago": sent_ago}
-    )
+    order = {
+        "client_order_id": client_order_id(intent_id),
+        "broker_order_id": broker_order_id,
+        "filled": 0 if broker_order_id is None else 100,
+    }
+    connection.execute(INTENT, {**ids, **order, "status": status, "sent_ago": sent_ago})

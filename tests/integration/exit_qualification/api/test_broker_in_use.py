@@ -35,7 +35,7 @@ def test_it_stays_while_an_exit_is_in_its_books(connection: Connection, status: 
     put_intent(connection, IntentStatus(status), NOW)
     with pytest.raises(BrokerInUse) as refused:
         SwitchRepository(connection).put_broker(moved, ACT)
-    assert (refused.value.http_status, refused.value.details) == (409, {"intents": 1})
+    assert (refused.value.http_status, refused.value.details) == (409, {"intents": 1, "without_order": 0})
 
 
 def test_its_status_changes_at_any_time(connection: Connection) -> None:
@@ -81,7 +81,7 @@ def test_a_move_waits_for_a_sender_that_has_read_the_old_place(exit_engine: Engi
         put_intent(sender, IntentStatus.SUBMITTING, NOW)
         sender.commit()
     thread.join(10)
-    assert [error.details for error in refused] == [{"intents": 1}]
+    assert [error.details for error in refused] == [{"intents": 1, "without_order": 0}]
 
 
 def _sets_at(fragment: str, reached: threading.Event):  # type: ignore[no-untyped-def]  # SQLAlchemy's hook

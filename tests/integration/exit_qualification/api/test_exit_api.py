@@ -30,7 +30,7 @@ def client(database: Database, exit_engine: Engine) -> Iterator[TestClient]:
     """An operator's client."""
     admin = open_engine(database.admin_url, "exit_qualification", application="test")
     with admin.begin() as connection:
-        store_token(connection, "operator-token", "olga", [Scope.READ, Scope.OPERATE])
+        store_token(connection, "operator-token", "olga", [Scope.READ, Scope.OPERATE, Scope.ADMIN])
         store_token(connection, "reader-token", "rita", [Scope.READ])
     admin.dispose()
     health = Health("database", deadline_s=math.inf)

@@ -26,6 +26,7 @@ from services.exit_qualification.orders.broker_port import (
 )
 from services.exit_qualification.orders.kite_clients import Credentials, KiteBrokers
 from services.exit_qualification.storage.switches import UserBroker
+from shared.broker_hosts import BrokerHosts
 from shared.clock import SystemClock
 from shared.contracts.vocabulary import ProductType
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
@@ -64,11 +65,16 @@ class Venue:
         return next(order for order in self.port.orders() if order.order_id == order_id)
 
 
-def kite_port(root_url: str, timeout_s: float = 5.0) -> BrokerPort:
+def kite_port(root_url: str, timeout_s: float = 5.0, hosts: str = "127.0.0.1") -> BrokerPort:
     """The Kite adapter for the paper broker's account."""
-    credentials = Credentials(api_key=API_KEY, access_token=SecretStr(ACCESS_TOKEN))
     user_broker = UserBroker("paper", "kite", "PAPER", root_url, BrokerStatus.CONNECTED)
-    return KiteBrokers({"paper": credentials}, timeout_s).port(user_broker)
+    return kite_brokers(hosts, timeout_s).port(user_broker)
+
+
+def kite_brokers(hosts: str, timeout_s: float = 5.0) -> KiteBrokers:
+    """Ports with the paper broker's credentials, for these hosts."""
+    credentials = Credentials(api_key=API_KEY, access_token=SecretStr(ACCESS_TOKEN))
+    return KiteBrokers({"paper": credentials}, BrokerHosts.of(hosts), timeout_s)
 
 
 @pytest.fixture(params=["scripted", "kite"])

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from sqlalchemy import Engine
 
 from deploy.local.ports import free_port
-from services.exit_qualification.orders.broker_port import NO_ANSWER, Ambiguous, BrokerUnavailable
-from tests.integration.exit_qualification.orders.test_broker_contract import ORDER, kite_port
+from services.exit_qualification.domain.order_terms import BrokerStatus
+from services.exit_qualification.orders.broker_port import (
+    NO_ANSWER,
+    UNREACHABLE,
+    Ambiguous,
+    BrokerUnavailable,
+    NotAccepted,
+)
+from services.exit_qualification.storage.switches import SwitchRepository, UserBroker
+from shared.audit import Act
+from shared.clock import SystemClock
+from shared.contracts.vocabulary import IntentStatus
+from tests.integration.exit_qualification.orders.floor import Floor
+from tests.integration.exit_qualification.orders.test_broker_contract import ORDER, kite_brokers, kite_port
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -86,8 +109,114 @@ def test_a_redirect_does_not_send_the_order_again() -> None:
     assert got == ["POST /orders/regular"]
 
 
-def test_a_broker_that_is_not_there_is_ambiguous_to_an_order_and_unavailable_to_a_read() -> None:
+def test_a_broker_that_is_not_there_is_unavailable_to_a_read() -> None:
     port = kite_port(f"http://127.0.0.1:{free_port('nobody listens')}")
-    assert isinstance(port.place_market_exit(ORDER), Ambiguous)
     with pytest.raises(BrokerUnavailable):
         port.trades()
+
+
+def test_a_wrong_address_leaves_the_exit_approved_with_an_error_and_can_be_put_right(exit_engine: Engine) -> None:
+    wrong = UserBroker("paper", "kite", "PAPER", f"http://127.0.0.1:{free_port('wrong')}", BrokerStatus.CONNECTED)
+    floor = Floor(exit_engine, kite_brokers("127.0.0.1"))
+    put(exit_engine, wrong)
+    intent = floor.approved()
+    assert floor.sender.execute_next()
+    waiting = floor.expect(intent, IntentStatus.APPROVED)
+    assert (waiting.error_code, waiting.submitted_at, waiting.attempts) == (UNREACHABLE, None, 1)
+    put(exit_engine, replace(wrong, root_url="http://127.0.0.1:1"))
+
+
+def test_an_address_that_is_not_allowed_is_shown_on_the_exit(exit_engine: Engine) -> None:
+    floor = Floor(exit_engine, kite_brokers("api.kite.trade"))
+    intent = floor.approved()
+    assert floor.sender.execute_next()
+    waiting = floor.expect(intent, IntentStatus.APPROVED)
+    assert (waiting.error_code, waiting.attempts) == (UNREACHABLE, 0)
+    assert "EXITFLOW_BROKER_HOSTS" in (waiting.error_message or "")
+
+
+def put(engine: Engine, broker: UserBroker) -> None:
+    """Say where the broker is."""
+    with engine.begin() as connection:
+        SwitchRepository(connection).put_broker(broker, Act("test", "moved"))
+
+
+@pytest.mark.parametrize("address", ["refused", "no such name", "no answer to connecting", "untrusted certificate"])
+def test_a_connection_that_was_never_made_proves_that_nothing_was_sent(
+    address: str, unreachable: dict[str, str]
+) -> None:
+    outcome = kite_port(unreachable[address], timeout_s=0.3, hosts="127.0.0.1,nowhere.invalid").place_market_exit(ORDER)
+    assert isinstance(outcome, NotAccepted)
+    assert (outcome.code, outcome.was_sent) == (UNREACHABLE, False)
+
+
+def test_a_row_that_was_edited_to_another_host_gets_no_token() -> None:
+    with server_answering((200, JSON, b"{}")) as (url, got), pytest.raises(BrokerUnavailable, match="BROKER_HOSTS"):
+        kite_port(url, hosts="api.kite.trade")
+    assert got == []
+
+
+@pytest.fixture
+def unreachable(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Addresses at which no connection comes about, each for a reason of its own."""
+    with full_backlog() as full, tls_server(tmp_path) as tls:
+        yield {
+            "refused": f"http://127.0.0.1:{free_port('nobody listens here')}",
+            "no such name": "https://nowhere.invalid",
+            "no answer to connecting": full,
+            "untrusted certificate": tls,
+        }
+
+
+@contextmanager
+def full_backlog() -> Iterator[str]:
+    """A listener whose queue is full: the kernel drops what asks to connect."""
+    with socket.socket() as listener, ExitStack() as waiting:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@contextmanager
+def tls_server(directory: Path) -> Iterator[str]:
+    """A server with a certificate that nobody vouches for."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed(directory))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"https://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def self_signed(directory: Path) -> Path:
+    """A file with a key and a certificate that it signed itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = SystemClock().now()
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file = directory / "server.pem"
+    file.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    return file

@@ -17,6 +17,13 @@ def test_only_a_rate_limit_and_an_expired_token_accepted_nothing(error: Exceptio
     assert isinstance(outcome_of_error(error), NotAccepted)
 
 
+@pytest.mark.parametrize("unsent", [kite.NetworkException("no", code=429), kite.TokenException("no")])
+def test_an_order_that_the_broker_declined_counts_as_sent(unsent: Exception) -> None:
+    outcome = outcome_of_error(unsent)
+    assert isinstance(outcome, NotAccepted)
+    assert outcome.was_sent
+
+
 @pytest.mark.parametrize(
     "error",
     [
