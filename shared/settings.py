@@ -119,6 +119,11 @@ class Settings(BaseSettings):
         12, gt=0, le=60, description="a loop or dependency not heard of for so long makes its process unready"
     )
 
+    # local stack
+    ready_timeout_s: float = Field(
+        300, gt=0, description="how long `exitflow up` waits for its servers, and then its services, to be ready"
+    )
+
     # logs
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is written")
     log_format: str = Field("text", pattern="^(text|json)$", description="text for people, json for machines")

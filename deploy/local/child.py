@@ -105,12 +105,26 @@ class Child:
 
 
 def last_lines(log_file: Path, count: int = 15) -> str:
-    """The end of a log, for an error message; empty if there is none."""
-    if not log_file.exists():
+    """Return the end of a log, for an error message; empty if there is none."""
+    return "\n".join(read_from(log_file, 0).splitlines()[-count:])
+
+
+def read_from(log_file: Path, offset: int) -> str:
+    """Return what a log holds from byte `offset` on, at most its last LOG_TAIL_BYTES; empty if it cannot be read."""
+    try:
+        with log_file.open("rb") as log:
+            log.seek(max(offset, size_of(log_file) - LOG_TAIL_BYTES))
+            return log.read().decode("utf-8", "replace")
+    except OSError:
         return ""
-    with log_file.open("rb") as log:
-        log.seek(max(0, log_file.stat().st_size - LOG_TAIL_BYTES))
-        return "\n".join(log.read().decode("utf-8", "replace").splitlines()[-count:])
+
+
+def size_of(log_file: Path) -> int:
+    """Return the size of a file in bytes, 0 if there is none."""
+    try:
+        return log_file.stat().st_size
+    except OSError:
+        return 0
 
 
 def clean_environment(**variables: str) -> dict[str, str]:

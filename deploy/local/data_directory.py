@@ -34,6 +34,7 @@ class DataDirectory:
         self.secrets_file = self.root / "secrets.json"
         self.ports_file = self.root / "ports.json"
         self.process_file = self.root / "processes.json"
+        self.state_socket = self.root / "supervisor.sock"
         self.broker_file = self.root / "kafka.kind"
         self.postgres = self.root / "postgres"
         self.kafka = self.root / "kafka"
@@ -81,8 +82,12 @@ class DataDirectory:
         """Whether a supervisor runs here now."""
         if not self._lock_file.exists():
             return False
+        # Only read: the file system may have become read-only.
+        lock = os.open(self._lock_file, os.O_RDONLY)
         try:
-            with self.locked():
-                return False
-        except AlreadyRunning:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             return True
+        finally:
+            os.close(lock)
+        return False

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
@@ -56,7 +57,7 @@ def start_detached(options: StackOptions, on_progress: Callable[[str], None]) ->
 
 
 def _spawn(options: StackOptions, writer: int, log_file: Path) -> subprocess.Popen[bytes]:
-    told = {"data_dir": str(options.data_dir), "kafka": options.kafka, "restrict_to": options.restrict_to}
+    told = {**asdict(options), "data_dir": str(options.data_dir)}
     path = os.pathsep.join(filter(None, (str(_REPOSITORY), os.environ.get("PYTHONPATH"))))
     descriptor = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
@@ -119,6 +120,7 @@ def main(arguments: list[str]) -> int:
         Path(told["data_dir"]),
         KafkaChoice(told["kafka"]),
         None if told["restrict_to"] is None else tuple(told["restrict_to"]),
+        told["ready_timeout_s"],
     )
     return _TOLD if run_in_foreground(options, starter.progress, starter.ready) else 0
 

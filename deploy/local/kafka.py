@@ -146,6 +146,8 @@ class ApacheKafka(ChildServer):
             argv=[
                 str(find_java(self._account)),
                 *self._jvm,
+                # A broker that lacks memory in one of its threads would stay, half alive.
+                "-XX:+ExitOnOutOfMemoryError",
                 "-Djava.awt.headless=true",
                 f"-Djava.io.tmpdir={self._log_dir}",
                 "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",

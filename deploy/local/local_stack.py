@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 from deploy.local.broker import Broker
 from deploy.local.child import last_lines
@@ -17,18 +19,23 @@ from deploy.local.log_lifetime import must_begin_anew
 from deploy.local.options import StackOptions
 from deploy.local.ports import PortBook
 from deploy.local.postgres import EmbeddedPostgres
-from deploy.local.process_book import SUPERVISOR, Entry, end_leftovers, entry_of, write_processes
+from deploy.local.process_book import (
+    SUPERVISOR,
+    Entry,
+    end_leftovers,
+    entry_of,
+    format_processes,
+    write_processes,
+)
 from deploy.local.provision import provision
 from deploy.local.secret_settings import RELAYS, WORKERS
 from deploy.local.stack_file import write_stack
+from deploy.local.state_socket import telling
 from deploy.local.supervisor import Supervisor
 from deploy.local.tansu import Tansu
 from deploy.local.wiring import Wiring, chosen
 from shared.errors import ConfigurationError, Unavailable
 from shared.settings import Settings, load_settings
-
-SERVERS_LIMIT_S = 120
-SERVICES_LIMIT_S = 120
 
 
 class LocalStack:
@@ -49,6 +56,9 @@ class LocalStack:
         self._directory = DataDirectory(options.data_dir)
         self._supervisor = Supervisor(on_progress, self._record)
         self._wiring: Wiring | None = None
+        self._limit_s = options.ready_timeout_s or load_settings().ready_timeout_s
+        self._state = b"{}"
+        self._unwritten = ""
 
     def run(self, on_ready: Callable[[], None]) -> None:
         """Start everything, call `on_ready`, and watch until asked to stop; then end everything in order.
@@ -62,6 +72,10 @@ class LocalStack:
         """
         self._clear_leftovers()
         self._record()
+        with telling(self._directory.state_socket, lambda: self._state):
+            self._run(on_ready)
+
+    def _run(self, on_ready: Callable[[], None]) -> None:
         try:
             wiring = self._start_servers()
             if not self._stopping():
@@ -143,7 +157,7 @@ class LocalStack:
             self._supervisor.launch([postgres])
         if broker is not None:
             self._supervisor.launch([broker], restartable=broker.survives_restart)
-        self._await_ready(SERVERS_LIMIT_S)
+        self._await_ready()
 
     def _embedded(self, postgres: EmbeddedPostgres | None, credentials: Credentials, *, anew: bool) -> Databases:
         assert postgres is not None, "without external databases there is an embedded server"
@@ -159,31 +173,53 @@ class LocalStack:
         for stage in (RELAYS, WORKERS):
             names = chosen(stage, self._options.restrict_to)
             self._supervisor.launch([wiring.process(name) for name in names])
-        self._await_ready(SERVICES_LIMIT_S)
+        self._await_ready()
 
-    def _await_ready(self, limit_s: float) -> None:
+    def _await_ready(self) -> None:
         try:
-            self._supervisor.await_ready(limit_s, self._stopping, lambda name: self._say(f"{name} is ready"))
+            self._supervisor.await_ready(self._limit_s, self._stopping, lambda name: self._say(f"{name} is ready"))
         except Unavailable as error:
             logs = (self._directory.log_file(name) for name in error.details.get("servers", []))
             raise Unavailable(
                 "\n".join([str(error), *(f"the end of {log}:\n{last_lines(log)}" for log in logs)])
             ) from error
 
-    def _record(self) -> None:
-        """Write down which processes there are; for users of the stack only once it is ready."""
+    def _record(self) -> bool:
+        """Tell and write down which processes there are, to users of the stack only once it is ready.
+
+        Return False if it could not be written, as on a full disk; what is told from memory is true all the same.
+        """
         supervised = self._supervisor.supervised
-        entries = {one.server.name: entry_of(one.server, one.restarts) for one in supervised}
-        entries[SUPERVISOR] = Entry.of(os.getpid())
-        running = {name: entry for name, entry in entries.items() if entry is not None}
-        write_processes(self._directory.process_file, running)
+        entries = {one.server.name: entry_of(one.server, one.restarts, one.state) for one in supervised}
+        entries[SUPERVISOR] = Entry.of(os.getpid()) or Entry()
+        self._state = format_processes(entries)
+        try:
+            self._write(entries)
+        except OSError as error:
+            if not self._unwritten:
+                self._say(f"the state of the stack cannot be written, and is tried again: {error}")
+            self._unwritten = str(error)
+            return False
+        if self._unwritten:
+            self._say(f"the state of the stack is written again, after: {self._unwritten}")
+            self._unwritten = ""
+        return True
+
+    def _write(self, entries: dict[str, Entry]) -> None:
+        write_processes(self._directory.process_file, entries)
         if self._wiring is not None:
-            pids = {name: entry.pid for name, entry in running.items()}
+            pids = {name: entry.pid for name, entry in entries.items() if entry.pid}
             write_stack(self._directory.stack_file, self._wiring, pids)
 
     def _end(self) -> None:
         self._wiring = None
-        self._directory.stack_file.unlink(missing_ok=True)
+        _remove(self._directory.stack_file)
         self._say("stopping")
         self._supervisor.stop()
-        self._directory.process_file.unlink(missing_ok=True)
+        _remove(self._directory.process_file)
+
+
+def _remove(file: Path) -> None:
+    """Remove a file; one on a read-only file system stays, and the next start replaces it."""
+    with suppress(OSError):
+        file.unlink(missing_ok=True)

@@ -206,7 +206,9 @@ def _end_leftover(cluster: Path) -> None:
     lock_file = cluster / "postmaster.pid"
     if not lock_file.exists():
         return
-    owner = _process(int(lock_file.read_text().splitlines()[0]), str(cluster))
+    # A disk that was full leaves the file empty.
+    first_line = next(iter(lock_file.read_text().splitlines()), "")
+    owner = _process(int(first_line), str(cluster)) if first_line.isdecimal() else None
     if owner is None:
         lock_file.unlink()
         return

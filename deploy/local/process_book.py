@@ -24,20 +24,23 @@ class Entry(BaseModel):
     Attributes
     ----------
     pid, born:
-        Its id and its start (seconds since 1970), which together are never reused.
+        Its id and its start (seconds since 1970), which together are never reused; 0 while it does not run.
     restarts:
         How often it was started again.
     probe:
         What to ask whether it is ready: its ``/readyz``, or ``kafka://`` or ``postgresql://host:port``;
         empty if nothing is to be asked.
+    problem:
+        Why it is being started again; empty if it is not.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    pid: int
-    born: float
+    pid: int = 0
+    born: float = 0
     restarts: int = 0
     probe: str = ""
+    problem: str = ""
 
     @classmethod
     def of(cls, pid: int, restarts: int = 0, probe: str = "") -> Entry | None:
@@ -49,6 +52,8 @@ class Entry(BaseModel):
 
     def running(self) -> psutil.Process | None:
         """The very process, if it still runs."""
+        if not self.pid:
+            return None
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.born) < _SAME_START_S
@@ -63,12 +68,22 @@ _ENTRIES = TypeAdapter(dict[str, Entry])
 
 def read_processes(file: Path) -> dict[str, Entry]:
     """Every process by its name; empty if nothing was written."""
-    return _ENTRIES.validate_json(file.read_bytes()) if file.exists() else {}
+    return parse_processes(file.read_bytes()) if file.exists() else {}
+
+
+def parse_processes(text: bytes) -> dict[str, Entry]:
+    """Return what `format_processes` wrote."""
+    return _ENTRIES.validate_json(text)
+
+
+def format_processes(entries: dict[str, Entry]) -> bytes:
+    """Return the entries as JSON."""
+    return _ENTRIES.dump_json(entries, indent=2)
 
 
 def write_processes(file: Path, entries: dict[str, Entry]) -> None:
     """Replace what was written."""
-    write_private(file, _ENTRIES.dump_json(entries, indent=2).decode())
+    write_private(file, format_processes(entries).decode())
 
 
 def end_leftovers(file: Path) -> list[str]:
@@ -95,6 +110,8 @@ def _signal(process: psutil.Process, number: signal.Signals) -> None:
         return
 
 
-def entry_of(server: Server, restarts: int) -> Entry | None:
-    """The entry of a server of ours; None while it does not run."""
-    return None if server.pid is None else Entry.of(server.pid, restarts, server.probe)
+def entry_of(server: Server, restarts: int, problem: str = "") -> Entry:
+    """The entry of a server of ours, whether or not it runs."""
+    running = None if server.pid is None else Entry.of(server.pid, restarts, server.probe)
+    entry = running or Entry(restarts=restarts, probe=server.probe)
+    return entry.model_copy(update={"problem": problem})

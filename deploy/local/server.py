@@ -49,6 +49,10 @@ class Server(Protocol):
         """Whether it serves now."""
         ...
 
+    def why_not_ready(self) -> str:
+        """Return in a few words why it does not serve; for one that `is_ready` says does not."""
+        ...
+
     def ask_to_stop(self) -> None:
         """Begin its orderly end."""
         ...
@@ -102,6 +106,10 @@ class ChildServer:
     def is_ready(self) -> bool:
         """Whether it serves now."""
         raise NotImplementedError
+
+    def why_not_ready(self) -> str:
+        """Return in a few words why it does not serve; for one that `is_ready` says does not."""
+        return f"does not answer; its log is {self.log_file}"
 
     def launch(self) -> None:
         """Prepare what it needs and start it, without waiting until it serves."""

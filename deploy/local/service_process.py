@@ -60,13 +60,20 @@ class ServiceProcess(ChildServer):
 
     def is_ready(self) -> bool:
         """Whether its ``/readyz`` answers 200."""
-        return self.pid is not None and accepts(self._port) and answers_ready(self.probe)
+        return self.pid is not None and accepts(self._port) and not why_not_ready(self.probe)
+
+    def why_not_ready(self) -> str:
+        """Return what its ``/readyz`` says, and where its log is."""
+        return f"{why_not_ready(self.probe)}; its log is {self.log_file}"
 
 
-def answers_ready(url: str) -> bool:
-    """Whether a GET of this loopback URL answers 200 soon."""
+def why_not_ready(url: str) -> str:
+    """Return what ``/readyz`` at this loopback URL says is wrong; empty if it answers 200 soon."""
     try:
         # trust_env: a proxy of the caller's shell must not stand between us and the loopback interface.
-        return httpx.get(url, timeout=_ASK_LIMIT_S, trust_env=False).status_code == httpx.codes.OK
-    except httpx.HTTPError:
-        return False
+        answer = httpx.get(url, timeout=_ASK_LIMIT_S, trust_env=False)
+        return "" if answer.status_code == httpx.codes.OK else str(answer.json()["detail"])
+    except httpx.HTTPError as error:
+        return f"does not answer ({type(error).__name__})"
+    except (ValueError, KeyError, TypeError):
+        return f"answers {answer.status_code}"

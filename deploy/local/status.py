@@ -10,8 +10,9 @@ from psycopg import pq
 
 from deploy.local.broker import answers
 from deploy.local.data_directory import DataDirectory
-from deploy.local.process_book import SUPERVISOR, Entry, read_processes
-from deploy.local.service_process import answers_ready
+from deploy.local.process_book import SUPERVISOR, Entry, parse_processes, read_processes
+from deploy.local.service_process import why_not_ready
+from deploy.local.state_socket import asked
 from shared.clock import Clock, SystemClock
 
 
@@ -27,6 +28,8 @@ class ProcessStatus:
         It says that it can work.
     uptime_s:
         Seconds since its start, 0 if it does not run.
+    problem:
+        Why it is not ready: what it says of itself, or why the supervisor starts it again; empty if it is ready.
     """
 
     name: str
@@ -35,6 +38,7 @@ class ProcessStatus:
     ready: bool
     uptime_s: float
     restarts: int
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class StackStatus:
 def look_at(directory: DataDirectory, clock: Clock | None = None) -> StackStatus:
     """Ask every process that the supervisor has written down."""
     now_s = (clock or SystemClock()).now().timestamp()
-    entries = read_processes(directory.process_file)
+    entries = _entries(directory)
     return StackStatus(
         data_dir=directory.root,
         running=directory.is_locked(),
@@ -62,27 +66,39 @@ def look_at(directory: DataDirectory, clock: Clock | None = None) -> StackStatus
     )
 
 
+def _entries(directory: DataDirectory) -> dict[str, Entry]:
+    """What the supervisor says; else what it has written down."""
+    told = asked(directory.state_socket)
+    return parse_processes(told) if told else read_processes(directory.process_file)
+
+
 def _status(name: str, entry: Entry, now_s: float) -> ProcessStatus:
     alive = entry.running() is not None
+    problem = _problem(entry.probe) if alive else entry.problem or "ended"
     return ProcessStatus(
         name=name,
         pid=entry.pid,
         alive=alive,
-        ready=alive and _serves(entry.probe),
+        ready=not problem,
         uptime_s=max(0.0, now_s - entry.born) if alive else 0.0,
         restarts=entry.restarts,
+        problem=f"{problem} ({entry.problem})" if alive and problem and entry.problem else problem,
     )
 
 
-def _serves(probe: str) -> bool:
+def _problem(probe: str) -> str:
+    """Return why what is asked there is not ready; empty if it is."""
     parts = urlsplit(probe)
     match parts.scheme:
         case "http":
-            return answers_ready(probe)
+            return why_not_ready(probe)
         case "kafka":
-            return answers(parts.netloc)
+            return "" if answers(parts.netloc) else "does not answer"
         case "postgresql":
             conninfo = f"host={parts.hostname} port={parts.port} connect_timeout=2"
-            return pq.PGconn.ping(conninfo.encode()) == pq.Ping.OK
+            return _PINGED.get(pq.PGconn.ping(conninfo.encode()), "does not answer")
         case _:
-            return False
+            return "cannot be asked"
+
+
+_PINGED = {int(pq.Ping.OK): "", int(pq.Ping.REJECT): "is starting or stopping, or takes no more connections"}

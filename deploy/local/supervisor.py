@@ -1,19 +1,30 @@
-"""Keeps servers running: starts again what ended, with growing waits, until told to stop."""
+"""Keep servers running: start again what ended, as often as it takes, with growing waits, until told to stop."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from deploy.local.restarts import Backoff
+from tenacity import RetryCallState, Retrying, wait_exponential
+from tenacity.wait import wait_base
+
+from deploy.local.child import size_of
 from deploy.local.server import Server
+from deploy.local.shortages import shortage, shortage_in, told_end
 from shared.clock import Clock, SystemClock
-from shared.errors import ExitflowError, Unavailable
+from shared.errors import Unavailable, first_line
 
 LOOK_S = 0.1
+ASK_AGAIN_S = 1.0
+"""How often one that was started again is asked whether it is ready, and a record that failed is tried again."""
+TELL_S = 10.0
+"""How often those that are waited for are named."""
 STARTS = 4
-"""A server that ends so often before it is ready will not become so."""
+"""A server that ends so often before the stack is ready, and lacks no resource, is set up wrongly."""
+SETTLED_S = 30.0
+"""One that lived so long was well: its next end counts as the first."""
+RESTART_WAIT = wait_exponential(multiplier=0.2, max=10)
 
 
 @dataclass
@@ -26,8 +37,14 @@ class Supervised:
         False for a server whose data dies with its process: its end is the end of the stack.
     was_ready:
         It has been ready once.
+    failures_in_a_row:
+        How often it ended, or could not be started, since it last was well.
     due:
         When it is to be started again, on the monotonic clock; None while it runs.
+    lacks:
+        The resource that it lacked when it last ended; empty if none is known.
+    problem:
+        Why it is being started again; empty once it is ready.
     """
 
     server: Server
@@ -36,7 +53,16 @@ class Supervised:
     restarts: int = 0
     failures_in_a_row: int = 0
     started: float = 0
-    due: float | None = field(default=None)
+    log_from: int = 0
+    due: float | None = None
+    ask_at: float = 0
+    lacks: str = ""
+    problem: str = ""
+
+    @property
+    def state(self) -> str:
+        """``restarting, attempt 7, No space left on device``; empty for one that is well."""
+        return f"restarting, attempt {self.failures_in_a_row}, {self.problem}" if self.problem else ""
 
 
 class Supervisor:
@@ -45,24 +71,27 @@ class Supervisor:
     Parameters
     ----------
     on_progress:
-        Told, in one line, of every end and every restart.
+        Told, in one line, of every end, every restart and every return.
     on_change:
-        Called whenever a process id has changed.
+        Called whenever a process or its state has changed; again until it returns True, if it could not record that.
+    wait:
+        How long to wait before each start in a row.
     """
 
     def __init__(
         self,
         on_progress: Callable[[str], None],
-        on_change: Callable[[], None],
+        on_change: Callable[[], bool],
         *,
-        backoff: Backoff | None = None,
+        wait: wait_base = RESTART_WAIT,
         clock: Clock | None = None,
     ) -> None:
         self._on_progress = on_progress
         self._on_change = on_change
-        self._backoff = backoff or Backoff()
+        self._wait = wait
         self._clock = clock or SystemClock()
         self._stages: list[list[Supervised]] = []
+        self._record_at: float | None = None
 
     @property
     def supervised(self) -> list[Supervised]:
@@ -86,12 +115,16 @@ class Supervisor:
         Unavailable
             Some were not ready within the limit, or kept ending; `details` has their names.
         """
-        deadline = self._clock.monotonic() + limit_s
+        began = told = self._clock.monotonic()
         while (waiting := [one for one in self.supervised if not one.was_ready]) and not stopping():
-            if self._clock.monotonic() > deadline:
+            now = self._clock.monotonic()
+            if now > began + limit_s:
                 raise _not_ready(waiting, f"not ready within {limit_s:.0f} s")
-            if hopeless := [one for one in waiting if one.failures_in_a_row >= STARTS]:
+            if hopeless := [one for one in waiting if one.failures_in_a_row >= STARTS and not one.lacks]:
                 raise _not_ready(hopeless, f"ended {STARTS} times")
+            if now > told + TELL_S:
+                told = now
+                self._on_progress(f"waiting for {_named(waiting)}; {now - began:.0f} s of {limit_s:.0f} s")
             for one in waiting:
                 if one.server.is_ready():
                     one.was_ready = True
@@ -112,13 +145,17 @@ class Supervisor:
             time.sleep(LOOK_S)
 
     def look(self) -> None:
-        """Notice what has ended since the last look, and start what is due."""
+        """Notice what has ended or is ready again since the last look, and start what is due."""
         now = self._clock.monotonic()
         for one in self.supervised:
             if one.due is None and one.server.exit_status is not None:
-                self._plan_restart(one, now)
+                self._notice_end(one, now)
             elif one.due is not None and now >= one.due:
                 self._restart(one)
+            elif one.due is None and one.problem and now >= one.ask_at:
+                self._ask(one, now)
+        if self._record_at is not None and now >= self._record_at:
+            self._changed()
 
     def stop(self) -> None:
         """End every stage, the last one first, the servers of a stage at the same time."""
@@ -131,31 +168,55 @@ class Supervisor:
 
     def _launch(self, one: Supervised) -> None:
         one.started = self._clock.monotonic()
-        one.due = None
+        one.log_from = size_of(one.server.log_file)
         one.server.launch()
-        self._on_change()
+        one.due = None
+        self._changed()
 
-    def _plan_restart(self, one: Supervised, now: float) -> None:
-        status = one.server.exit_status
+    def _changed(self) -> None:
+        self._record_at = None if self._on_change() else self._clock.monotonic() + ASK_AGAIN_S
+
+    def _notice_end(self, one: Supervised, now: float) -> None:
+        end = told_end(one.server.exit_status, one.server.log_file)
         if not one.restartable:
-            raise Unavailable(f"{one.server.name} ended with status {status}, and its data with it")
-        lived_s = now - one.started
-        one.failures_in_a_row = 1 if lived_s >= self._backoff.settled_s else one.failures_in_a_row + 1
-        wait_s = self._backoff.wait_s(one.failures_in_a_row)
-        one.due = now + wait_s
-        self._on_progress(f"{one.server.name} ended with status {status}; starting it again in {wait_s:.1f} s")
-        self._on_change()
+            raise Unavailable(f"{one.server.name} {end}, and its data with it")
+        if now - one.started >= SETTLED_S:
+            one.failures_in_a_row = 0
+        one.lacks = shortage(one.server.log_file.parent, one.server.log_file, one.log_from)
+        self._try_later(one, one.lacks or end)
 
     def _restart(self, one: Supervised) -> None:
         one.restarts += 1
         try:
             self._launch(one)
-        except (ExitflowError, OSError) as error:
-            one.failures_in_a_row += 1
-            one.due = self._clock.monotonic() + self._backoff.wait_s(one.failures_in_a_row)
-            self._on_progress(f"{one.server.name} could not be started: {error}")
+        except Exception as error:  # noqa: BLE001  # whatever keeps one server from starting must not end the others
+            one.lacks = shortage_in(error)
+            self._try_later(one, f"could not be started: {first_line(error)}")
+
+    def _try_later(self, one: Supervised, why: str) -> None:
+        one.failures_in_a_row += 1
+        wait_s = self._wait_s(one.failures_in_a_row)
+        one.due = self._clock.monotonic() + wait_s
+        one.problem = why
+        self._on_progress(f"{one.server.name}: {one.state}; next start in {wait_s:.1f} s")
+        self._changed()
+
+    def _wait_s(self, failures: int) -> float:
+        call = RetryCallState(Retrying(), None, (), {})
+        call.attempt_number = failures
+        return self._wait(call)
+
+    def _ask(self, one: Supervised, now: float) -> None:
+        one.ask_at = now + ASK_AGAIN_S
+        if one.server.is_ready():
+            self._on_progress(f"{one.server.name} is ready again, at attempt {one.failures_in_a_row} ({one.problem})")
+            one.problem = one.lacks = ""
+            self._changed()
 
 
 def _not_ready(failed: list[Supervised], what: str) -> Unavailable:
-    names = [one.server.name for one in failed]
-    return Unavailable(f"{what}: {', '.join(names)}", servers=names)
+    return Unavailable(f"{what}: {_named(failed)}", servers=[one.server.name for one in failed])
+
+
+def _named(servers: Sequence[Supervised]) -> str:
+    return ", ".join(f"{one.server.name} ({one.state or one.server.why_not_ready()})" for one in servers)

@@ -46,10 +46,18 @@ def up(
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once everything is ready.")] = False,
     data_dir: StackDir = None,
     kafka: Kafka = KafkaChoice.AUTO,
+    ready_timeout: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds that the servers, and then the services, may take to become ready.",
+            min=1,
+            show_default="EXITFLOW_READY_TIMEOUT_S",
+        ),
+    ] = None,
 ) -> None:
     """Run everything on this machine, with an embedded PostgreSQL and Kafka, until Ctrl-C."""
     stack = _stack()
-    options = stack.StackOptions(data_dir or default_data_dir(), kafka)
+    options = stack.StackOptions(data_dir or default_data_dir(), kafka, ready_timeout_s=ready_timeout)
     start = stack.up_detached if detach else stack.up
     raise typer.Exit(start(options, note))
 
@@ -82,8 +90,11 @@ def _show_table(found: StackStatus) -> None:
         print(f"no stack is running in {found.data_dir}")
     if found.processes:
         show_table(
-            ("process", "pid", "state", "up", "restarts"),
-            ((one.name, one.pid, _state(one), f"{one.uptime_s:.0f} s", one.restarts) for one in found.processes),
+            ("process", "pid", "state", "up", "restarts", "problem"),
+            (
+                (one.name, one.pid or "-", _state(one), f"{one.uptime_s:.0f} s", one.restarts, one.problem)
+                for one in found.processes
+            ),
         )
 
 

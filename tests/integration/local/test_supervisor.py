@@ -5,23 +5,43 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from tenacity import RetryCallState, Retrying, wait_exponential
 
 from deploy.local.child import Command, clean_environment
 from deploy.local.process_book import Entry, end_leftovers, entry_of, write_processes
-from deploy.local.restarts import Backoff
 from deploy.local.server import ChildServer
-from deploy.local.supervisor import Supervisor
+from deploy.local.supervisor import RESTART_WAIT, STARTS, Supervisor
 from shared.errors import Unavailable
+from tests.support.small_disk import small_disk
 from tests.support.waiting import wait_until
 
+QUICK = wait_exponential(multiplier=0.01, max=0.02)
 SLEEPS = "import time; print('up', flush=True); time.sleep(600)"
 ENDS = "raise SystemExit(7)"
+WANTS_A_FILE = """
+import pathlib, sys, time
+if not pathlib.Path(sys.argv[1]).exists():
+    sys.exit("something is missing")
+print('up', flush=True)
+time.sleep(600)
+"""
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+WRITES = """
+import sys, time
+with open(sys.argv[1], 'wb', buffering=0) as file:
+    if file.write(bytes(100_000)) < 100_000:
+        sys.exit("short write")
+    print('up', flush=True)
+    while True:
+        if file.write(bytes(4096)) < 4096:
+            sys.exit("short write")
+        time.sleep(0.05)
+"""
 NOTES_ITS_END = """
 import signal, sys, time
 def end(*_):
@@ -57,19 +77,25 @@ def said() -> list[str]:
 
 @pytest.fixture
 def supervisor(said: list[str]) -> Iterator[Supervisor]:
-    supervisor = Supervisor(said.append, lambda: None, backoff=Backoff(first_s=0.01, longest_s=0.05))
+    supervisor = Supervisor(said.append, lambda: True, wait=QUICK)
     yield supervisor
     supervisor.stop()
 
 
 def _entry(server: ChildServer) -> Entry:
-    entry = entry_of(server, 0)
-    assert entry is not None
-    return entry
+    return entry_of(server, 0)
 
 
 def _never() -> bool:
     return False
+
+
+def _look_until(supervisor: Supervisor, condition: Callable[[], bool]) -> None:
+    def looked() -> bool:
+        supervisor.look()
+        return condition()
+
+    wait_until(looked, "what the supervisor is to do")
 
 
 def _start(supervisor: Supervisor, *servers: ChildServer) -> None:
@@ -92,7 +118,92 @@ def test_a_killed_process_is_started_again_and_it_is_told(
 
     wait_until(again, "another process")
     assert supervisor.supervised[0].restarts == 1
-    assert said == ["worker ended with status -9; starting it again in 0.0 s"]
+    assert said == ["worker: restarting, attempt 1, ended by SIGKILL; next start in 0.0 s"]
+
+
+def test_what_it_lacks_is_waited_for_without_a_bound_and_told_meanwhile(
+    supervisor: Supervisor, said: list[str], tmp_path: Path
+) -> None:
+    resource = tmp_path / "resource"
+    resource.touch()
+    server = Tiny("worker", WANTS_A_FILE, tmp_path, str(resource))
+    _start(supervisor, server)
+    (one,) = supervisor.supervised
+    resource.unlink()
+    os.kill(server.pid or 0, signal.SIGKILL)
+    _look_until(supervisor, lambda: one.failures_in_a_row > 2 * STARTS)
+    assert one.state == f"restarting, attempt {one.failures_in_a_row}, ended with status 1: something is missing"
+    resource.touch()
+    _look_until(supervisor, lambda: not one.state)
+    assert server.pid is not None
+    assert said[-1].startswith(f"worker is ready again, at attempt {one.failures_in_a_row}")
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("of a kind not foreseen")])
+def test_what_keeps_a_server_from_starting_does_not_end_the_others(
+    supervisor: Supervisor, error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, other = Tiny("broken", SLEEPS, tmp_path), Tiny("other", SLEEPS, tmp_path)
+    _start(supervisor, broken, other)
+    one = supervisor.supervised[0]
+
+    def refuse() -> Command:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(broken, "command", refuse)
+        os.kill(broken.pid or 0, signal.SIGKILL)
+        _look_until(supervisor, lambda: one.failures_in_a_row > STARTS)
+    assert str(error) in one.state
+    assert other.pid is not None
+    _look_until(supervisor, lambda: not one.state)
+
+
+def test_a_state_that_could_not_be_recorded_is_recorded_later_and_no_process_is_started_twice(tmp_path: Path) -> None:
+    answers, servers = [True, False, False, False], [Tiny("worker", SLEEPS, tmp_path)]
+    supervisor = Supervisor(lambda line: None, lambda: answers.pop(0) if answers else True, wait=QUICK)
+    try:
+        _start(supervisor, *servers)
+        os.kill(servers[0].pid or 0, signal.SIGKILL)
+        _look_until(supervisor, lambda: not answers and not supervisor.supervised[0].state)
+        assert supervisor.supervised[0].restarts == 1
+    finally:
+        supervisor.stop()
+
+
+def test_a_server_on_a_full_disk_comes_back_when_there_is_space(
+    supervisor: Supervisor, said: list[str], tmp_path: Path
+) -> None:
+    with small_disk(tmp_path, 8) as disk:
+        server = Tiny("writer", WRITES, tmp_path, str(tmp_path / "data"))
+        _start(supervisor, server)
+        (one,) = supervisor.supervised
+        disk.fill()
+        _look_until(supervisor, lambda: one.failures_in_a_row > STARTS)
+        assert one.state == f"restarting, attempt {one.failures_in_a_row}, No space left on device"
+        disk.free()
+        _look_until(supervisor, lambda: not one.state)
+        supervisor.stop()
+
+
+def test_waits_between_starts_grow_to_a_bound() -> None:
+    def wait_s(attempt: int) -> float:
+        call = RetryCallState(Retrying(), None, (), {})
+        call.attempt_number = attempt
+        return RESTART_WAIT(call)
+
+    waits = [wait_s(attempt) for attempt in (1, 2, 3, 10, 10**9)]
+    assert waits == [0.2, 0.4, 0.8, 10, 10]
+
+
+def test_while_the_stack_starts_it_is_told_what_is_waited_for_and_why(
+    supervisor: Supervisor, said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.local.supervisor.TELL_S", 0.2)
+    supervisor.launch([Tiny("slow", "import time; time.sleep(600)", tmp_path)])
+    with pytest.raises(Unavailable, match=r"not ready within 1 s: slow \(does not answer; its log is .*slow.log\)"):
+        supervisor.await_ready(1, _never, lambda name: None)
+    assert said[0].startswith("waiting for slow (does not answer; its log is ")
 
 
 def test_a_process_that_keeps_ending_is_given_up_while_the_stack_starts(supervisor: Supervisor, tmp_path: Path) -> None:

@@ -1,0 +1,92 @@
+"""The supervisor's state, told from memory over a Unix socket: files cannot be written on a full or read-only disk."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+ASK_LIMIT_S = 2.0
+_LONGEST_PATH = 100
+"""Bytes of a path that every system takes as the address of a socket."""
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def telling(path: Path, state: Callable[[], bytes]) -> Iterator[None]:
+    """While inside, send `state()` to whoever of this account connects to the socket at `path`.
+
+    Without such sockets on the file system the state is in files alone, which is logged.
+    """
+    try:
+        listener = _listen(path)
+    except OSError as error:
+        log.warning("no socket at %s: %s; `exitflow status` reads files alone", path, error)
+        yield
+        return
+    thread = threading.Thread(target=_serve, args=(listener, state), name="state", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        # Closing alone would leave the thread in accept.
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(ASK_LIMIT_S)
+        with suppress(OSError):
+            path.unlink()
+
+
+def asked(path: Path) -> bytes | None:
+    """Return what the supervisor that listens at `path` says; None if none answers."""
+    try:
+        with socket.socket(socket.AF_UNIX) as connection, _address(path) as address:
+            connection.settimeout(ASK_LIMIT_S)
+            connection.connect(address)
+            return b"".join(iter(lambda: connection.recv(65536), b""))
+    except OSError:
+        return None
+
+
+def _listen(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        with _address(path) as address:
+            listener.bind(address)
+        path.chmod(0o600)
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _serve(listener: socket.socket, state: Callable[[], bytes]) -> None:
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        with connection, suppress(OSError):
+            connection.settimeout(ASK_LIMIT_S)
+            connection.sendall(state())
+
+
+@contextmanager
+def _address(path: Path) -> Iterator[str]:
+    """A name of the socket that is short enough, through an open descriptor of its directory if need be (Linux)."""
+    if len(os.fsencode(path)) <= _LONGEST_PATH:
+        yield str(path)
+        return
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)
