@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine
 from shared import after_commit
 from shared.contracts.events import Event
 from shared.outbox import Outbox
+from shared.row_locks import limit_lock_waits
 
 
 class UnitOfWork:
@@ -17,15 +18,24 @@ class UnitOfWork:
 
     Events given to `emit` are written to the outbox by `commit`, after every other row, because the order of
     outbox ids must be the order in which the rows they speak of were locked. After the commit the observers of these
-    events are called (`shared.after_commit`), so that a counter never counts what was not kept.
+    events are called (`shared.after_commit`), so that a counter never counts what was not kept. With
+    `lock_timeout_ms`, a statement that waits longer than this for a lock fails (`shared.row_locks.is_lock_timeout`).
     """
 
     connection: Connection
 
-    def __init__(self, engine: Engine, outbox: Outbox, traceparent: str | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        outbox: Outbox,
+        traceparent: str | None = None,
+        *,
+        lock_timeout_ms: int | None = None,
+    ) -> None:
         self._engine = engine
         self._outbox = outbox
         self._traceparent = traceparent
+        self._lock_timeout_ms = lock_timeout_ms
         self._emitted: list[tuple[Event, str | None]] = []
         self._written: list[Event] = []
 
@@ -33,6 +43,8 @@ class UnitOfWork:
         self.connection = self._engine.connect()
         self._emitted = []
         self._written = []
+        if self._lock_timeout_ms is not None:
+            limit_lock_waits(self.connection, self._lock_timeout_ms)
         return self
 
     def __exit__(

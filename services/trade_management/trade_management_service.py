@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from services.trade_management.storage.charge_schedules import ChargeScheduleRep
 from services.trade_management.storage.closures import TradeClosureRepository
 from services.trade_management.storage.fills import TradeFillRepository
 from services.trade_management.storage.trades import TradeRepository
+from services.trade_management.storage.waiting_fills import WaitingFillRepository
 from services.trade_management.trade_events import closed, opened, partially_closed
 from shared import inbox
 from shared.clock import Clock
@@ -37,10 +38,17 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What reports of fills came to: bookings that changed something, in order, and refusals."""
+    """What reports of fills came to: bookings that changed something, in order, and refusals.
+
+    Attributes
+    ----------
+    waiting:
+        Which reports, counted from 0, changed nothing because their trade is locked or has earlier ones waiting.
+    """
 
     bookings: tuple[Booking, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+    waiting: tuple[int, ...] = ()
 
 
 class TradeManagementService:
@@ -66,10 +74,16 @@ class TradeManagementService:
         uow.emit(opened(trade, plan))
         return row
 
-    def apply_fills(self, uow: UnitOfWork, reports: Sequence[FillReport]) -> Applied:
+    def apply_fills(self, uow: UnitOfWork, reports: Sequence[FillReport], *, queued: bool = False) -> Applied:
         """Book the reports in order: fills, closures, charges, trades and their events, each once.
 
-        The trades are locked first, in sorted order; a report that the inbox knows changes nothing.
+        The trades are locked first. A trade that another transaction holds is not waited for: its reports are
+        returned as waiting, and the caller keeps them. A report that the inbox knows changes nothing.
+
+        Parameters
+        ----------
+        queued:
+            The reports come from the waiting place and are the first there of their trades.
 
         Raises
         ------
@@ -77,8 +91,16 @@ class TradeManagementService:
             No charges are in force on the day of a fill; nothing is stored.
         """
         trades = TradeRepository(uow.connection).lock(sorted({report.trade_id for report in reports}))
-        judged = [_refused(nth, report, trades.get(report.trade_id)) for nth, report in enumerate(reports)]
-        sound = [report for report, refusal in zip(reports, judged, strict=True) if refusal is None]
+        held_up = self._held_up(uow, trades, reports, queued=queued)
+        judged = [
+            None if report.trade_id in held_up else _refused(nth, report, trades.get(report.trade_id))
+            for nth, report in enumerate(reports)
+        ]
+        sound = [
+            report
+            for report, refusal in zip(reports, judged, strict=True)
+            if refusal is None and report.trade_id not in held_up
+        ]
         fresh = inbox.accept(uow.connection, CONSUMER, [report.event_id for report in sound])
         booked = self._book(uow, trades, [report for report in sound if report.event_id in fresh])
         bookings = [booking for _, booking in booked]
@@ -87,7 +109,22 @@ class TradeManagementService:
         for report, booking in booked:
             if booking.closure:
                 uow.emit(_event(booking.after, booking.closure), traceparent=report.traceparent)
-        return Applied(tuple(bookings), tuple(refusal for refusal in judged if refusal is not None))
+        return Applied(
+            tuple(bookings),
+            tuple(refusal for refusal in judged if refusal is not None),
+            tuple(nth for nth, report in enumerate(reports) if report.trade_id in held_up),
+        )
+
+    def _held_up(
+        self, uow: UnitOfWork, trades: Mapping[UUID, Trade], reports: Sequence[FillReport], *, queued: bool
+    ) -> set[UUID]:
+        """Return the trades that are locked by others, or have earlier reports waiting."""
+        others = {report.trade_id for report in reports} - trades.keys()
+        locked = TradeRepository(uow.connection).existing(others)
+        if queued:
+            return locked
+        # Read after the trades are locked: whoever takes reports out of the waiting place holds the trade's row.
+        return locked | WaitingFillRepository(uow.connection).trades_among(list(trades))
 
     def forgo(self, uow: UnitOfWork, event_ids: Sequence[UUID]) -> None:
         """Remember events that were discarded as if they had been acted upon: a late copy changes nothing."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from uuid import UUID
 
 from confluent_kafka import Message
 from sqlalchemy import Engine
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 
 from services.trade_management.domain.closure import Booking
 from services.trade_management.domain.fill_report import FillReport
 from services.trade_management.fills.reading import Forgone, Irrelevant, read
+from services.trade_management.fills.waiting_records import message_of, recorded
+from services.trade_management.storage.waiting_fills import WaitingFillRepository
 from services.trade_management.telemetry import (
     DEAD_LETTERS,
     EXCESS_SHARES,
@@ -21,17 +24,23 @@ from services.trade_management.telemetry import (
     TRADES_CLOSED,
     TRADES_PARTIALLY_CLOSED,
 )
-from services.trade_management.trade_management_service import TradeManagementService
+from services.trade_management.trade_management_service import Applied, TradeManagementService
 from shared.clock import Clock
 from shared.dead_letters import DeadLetters
-from shared.errors import Conflict, MalformedMessage
+from shared.errors import ConfigurationError, Conflict, MalformedMessage
 from shared.failpoints import Failpoint, failpoint
 from shared.outbox import Outbox
+from shared.row_locks import ROW_LOCK_TIMEOUT_MS, is_lock_timeout
 from shared.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
 
 Read = tuple[Message, FillReport | Forgone]
+
+IMPEDIMENTS = (DataError, IntegrityError, Conflict, OperationalError, ConfigurationError)
+"""What one record of a batch may cause; of the operational errors only an expired wait for a lock."""
+
+LOCKED = "another transaction holds a row that its closure needs"
 
 
 class FillBatches:
@@ -77,35 +86,118 @@ class FillBatches:
         return record, said
 
     def _commit(self, batch: Sequence[Read]) -> None:
+        """Commit a batch in one transaction, or record by record where one cannot be taken with its neighbours."""
+        error = self._impediment(batch)
+        if error is None:
+            return
+        busy: set[str] = set()  # symbols for whose rows one of the batch has waited already
+        for each in batch:
+            if _symbol(each) in busy:
+                self._set_aside(each, LOCKED)
+                continue
+            alone = self._impediment([each]) if len(batch) > 1 else error
+            if is_lock_timeout(alone):
+                busy.add(_symbol(each))
+            if alone is not None:
+                self._leave_out(each, alone)
+
+    def _impediment(self, batch: Sequence[Read]) -> Exception | None:
+        """Commit a batch; return the error if one record of it must be refused, or must wait."""
         try:
             self._transaction(batch)
-        except (DataError, IntegrityError, Conflict) as error:
-            self._one_by_one(batch, error)
+        except IMPEDIMENTS as error:
+            if isinstance(error, OperationalError) and not is_lock_timeout(error):
+                raise
+            return error
+        return None
 
-    def _one_by_one(self, batch: Sequence[Read], error: DataError | IntegrityError | Conflict) -> None:
-        """A record that the database refuses must not take its neighbours along."""
-        if len(batch) > 1:
-            for each in batch:
-                self._commit([each])
+    def _leave_out(self, read: Read, error: Exception) -> None:
+        why = _why_wait(error)
+        if why is not None:
+            self._set_aside(read, why)
             return
-        ((record, _),) = batch
         log.error("a record is refused by the database: %s", type(error).__name__)
-        self._refuse(record, "refused_by_database", _what(error))
+        self._refuse(read[0], "refused_by_database", _what(error))
         self._dead_letters.flush()
 
     def _transaction(self, batch: Sequence[Read]) -> None:
-        with UnitOfWork(self._engine, self._outbox) as uow:
+        with self._open_unit() as uow:
             self._service.forgo(uow, [said.event_id for _, said in batch if isinstance(said, Forgone)])
             told = [(record, said) for record, said in batch if isinstance(said, FillReport)]
             applied = self._service.apply_fills(uow, [report for _, report in told])
-            for refusal in applied.refusals:
-                self._refuse(told[refusal.nth][0], refusal.code, refusal.reason)
-            # Before the commit: once the inbox knows an event, no second delivery would send its dead letter.
-            self._dead_letters.flush()
-            uow.commit()
+            WaitingFillRepository(uow.connection).add([recorded(*told[nth]) for nth in applied.waiting], LOCKED)
+            self._end(uow, told, applied)
+
+    def _end(self, uow: UnitOfWork, told: Sequence[tuple[Message, FillReport]], applied: Applied) -> None:
+        for refusal in applied.refusals:
+            self._refuse(told[refusal.nth][0], refusal.code, refusal.reason)
+        # Before the commit: once the inbox knows an event, no second delivery would send its dead letter.
+        self._dead_letters.flush()
+        uow.commit()
         failpoint(Failpoint.TRADES_AFTER_COMMIT)
         for booking in applied.bookings:
             self._count(booking)
+
+    def _set_aside(self, read: Read, why: str) -> None:
+        """Let a report wait, so that the offsets may pass it.
+
+        Raises
+        ------
+        OperationalError
+            The inbox row of a discarded event, or the waiting place itself, is locked: the batch is delivered again.
+        """
+        record, told = read
+        with self._open_unit() as uow:
+            if isinstance(told, Forgone):
+                self._service.forgo(uow, [told.event_id])
+            else:
+                WaitingFillRepository(uow.connection).add([recorded(record, told)], why)
+            uow.commit()
+
+    def retry(self, trade_id: UUID) -> bool:
+        """Apply the first waiting report of a trade; False if there is none, or if it has to wait longer.
+
+        Raises
+        ------
+        SQLAlchemyError, ExitflowError, KafkaException
+            Nothing was committed; the report still waits.
+        """
+        try:
+            return self._retry(trade_id, refused=None)
+        except IMPEDIMENTS as error:
+            if isinstance(error, OperationalError) and not is_lock_timeout(error):
+                raise
+            why = _why_wait(error)
+            return self._retry(trade_id, refused=error) if why is None else self._postpone(trade_id, why)
+
+    def _retry(self, trade_id: UUID, refused: Exception | None) -> bool:
+        with self._open_unit() as uow:
+            place = WaitingFillRepository(uow.connection)
+            waiting = place.lock_first(trade_id)
+            if waiting is None:
+                return False
+            record = message_of(waiting.record)
+            read_again = None if refused else self._read(record)
+            told = [(record, read_again[1])] if read_again and isinstance(read_again[1], FillReport) else []
+            applied = self._service.apply_fills(uow, [report for _, report in told], queued=True)
+            if applied.waiting:
+                place.postpone(trade_id, LOCKED)
+                uow.commit()
+                return False
+            if refused is not None:
+                self._refuse(record, "refused_by_database", _what(refused))
+            place.remove(waiting)
+            self._end(uow, told, applied)
+            return True
+
+    def _postpone(self, trade_id: UUID, why: str) -> bool:
+        with self._open_unit() as uow:
+            WaitingFillRepository(uow.connection).postpone(trade_id, why)
+            uow.commit()
+        return False
+
+    def _open_unit(self) -> UnitOfWork:
+        return UnitOfWork(self._engine, self._outbox, lock_timeout_ms=ROW_LOCK_TIMEOUT_MS)
 
     def _refuse(self, record: Message, code: str, reason: str) -> None:
         DEAD_LETTERS.labels(code).inc()
@@ -130,6 +222,18 @@ class FillBatches:
             log.info("trade %s closed, net %s", trade.trade_id, booking.after.net_pnl())
 
 
-def _what(error: DataError | IntegrityError | Conflict) -> str:
-    """The server's own words, without the statement and its parameters."""
-    return str(error) if isinstance(error, Conflict) else str(error.orig)
+def _symbol(read: Read) -> str:
+    said = read[1]
+    return said.symbol if isinstance(said, FillReport) else ""
+
+
+def _why_wait(error: Exception) -> str | None:
+    """Return why a record has to wait; None if it is refused."""
+    if is_lock_timeout(error):
+        return LOCKED
+    return str(error) if isinstance(error, ConfigurationError) else None
+
+
+def _what(error: Exception) -> str:
+    """Return the server's own words, without the statement and its parameters."""
+    return str(error.orig) if isinstance(error, DBAPIError) else str(error)

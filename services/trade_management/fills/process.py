@@ -6,6 +6,7 @@ from sqlalchemy import Engine
 
 from services.trade_management.fills.batch import FillBatches
 from services.trade_management.fills.consumer import FILLS, KAFKA, FillConsumer
+from services.trade_management.fills.waiting_fills import WaitingFills, trying_again
 from services.trade_management.trade_management_service import CONSUMER, TradeManagementService
 from shared.certain_producer import CertainProducer
 from shared.clock import Clock, SystemClock
@@ -34,7 +35,12 @@ def main(settings: Settings) -> None:
     )
     stop, health = stop_on_signals(), Health(CONDITION, KAFKA, FILLS, deadline_s=settings.health_deadline_s)
     health.fine(FILLS)
-    with health_server("exitflow trade-fills", settings, health), watch_database(engine, health):
+    waiting = waiting_fills(settings, engine, health, SystemClock())
+    with (
+        health_server("exitflow trade-fills", settings, health),
+        watch_database(engine, health),
+        trying_again(waiting),
+    ):
         fill_consumer(settings, engine, health, SystemClock(), stop).run()
     engine.dispose()
 
@@ -42,12 +48,17 @@ def main(settings: Settings) -> None:
 def fill_consumer(settings: Settings, engine: Engine, health: Health, clock: Clock, stop: Stop) -> FillConsumer:
     """A consumer of the environment that the settings name, not started."""
     topics = TopicNames(settings.kafka_topic_prefix)
-    batches = FillBatches(
-        engine,
-        Outbox(topics, clock),
-        clock,
-        TradeManagementService(clock),
-        DeadLetters(CertainProducer(open_producer(settings, message_timeout_ms=DEAD_LETTER_TIMEOUT_MS))),
-    )
     consumer = open_consumer(settings, CONSUMER)
+    batches = _batches(settings, engine, clock)
     return FillConsumer(consumer, topics.on_cluster(EXIT_INTENTS), batches, health, clock, stop)
+
+
+def waiting_fills(settings: Settings, engine: Engine, health: Health, clock: Clock) -> WaitingFills:
+    """What tries the waiting fills of the environment again, not started; its dead letters have their own producer."""
+    return WaitingFills(engine, _batches(settings, engine, clock), health)
+
+
+def _batches(settings: Settings, engine: Engine, clock: Clock) -> FillBatches:
+    producer = CertainProducer(open_producer(settings, message_timeout_ms=DEAD_LETTER_TIMEOUT_MS))
+    outbox = Outbox(TopicNames(settings.kafka_topic_prefix), clock)
+    return FillBatches(engine, outbox, clock, TradeManagementService(clock), DeadLetters(producer))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -18,12 +18,17 @@ from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
 from shared.errors import NotFound
 
 LOCK = text("""
--- trades.lock: sorted, so that two consumers cannot wait for each other
+-- trades.lock: what another transaction holds is left out, so that it holds up no other trade
 SELECT trade_id, symbol, direction, product_type, user_broker_id, quantity, open_quantity, entry_price,
        entered_at, status
   FROM trades WHERE trade_id = ANY(CAST(:trade_ids AS uuid[]))
  ORDER BY trade_id
-   FOR UPDATE
+   FOR UPDATE SKIP LOCKED
+""")
+
+EXISTING = text("""
+-- trades.existing
+SELECT trade_id FROM trades WHERE trade_id = ANY(CAST(:trade_ids AS uuid[]))
 """)
 
 REDUCE = text("""
@@ -92,9 +97,15 @@ class TradeRepository:
         return [TradeRow(**row._mapping) for row in self._connection.execute(query)]
 
     def lock(self, trade_ids: Sequence[UUID]) -> dict[UUID, Trade]:
-        """Those of the trades that exist, locked until the transaction ends."""
+        """Lock those of the trades that exist and are not locked by others, until the transaction ends; no waiting."""
         rows = self._connection.execute(LOCK, {"trade_ids": list(trade_ids)}).mappings()
         return {row["trade_id"]: _trade(dict(row)) for row in rows}
+
+    def existing(self, trade_ids: Collection[UUID]) -> set[UUID]:
+        """Return those of the trades that there are, locked or not."""
+        if not trade_ids:
+            return set()
+        return set(self._connection.execute(EXISTING, {"trade_ids": sorted(trade_ids)}).scalars())
 
     def reduce(self, histories: Sequence[TradeHistory]) -> None:
         """Store what closures left of these locked trades, and the result of those that are closed."""

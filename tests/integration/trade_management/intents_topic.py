@@ -11,7 +11,8 @@ from uuid import UUID
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from sqlalchemy import Engine
 
-from services.trade_management.fills.process import fill_consumer
+from services.trade_management.fills.process import fill_consumer, waiting_fills
+from services.trade_management.fills.waiting_fills import trying_again
 from shared.clock import SystemClock
 from shared.contracts.exits import ExitIntentEvent
 from shared.contracts.topics import EXIT_INTENTS, TopicNames, dead_letter_topic
@@ -109,7 +110,8 @@ def consuming(settings: Settings, engine: Engine) -> Iterator[Health]:
     thread = threading.Thread(target=loop.run, name="trade-fills")
     thread.start()
     try:
-        yield health
+        with trying_again(waiting_fills(settings, engine, health, SystemClock())):
+            yield health
     finally:
         stop.set()
         thread.join(30)

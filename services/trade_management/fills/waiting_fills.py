@@ -1,0 +1,76 @@
+"""WaitingFills: reports that wait for a row or for rates, tried again until they can be applied."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from confluent_kafka import KafkaException
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.trade_management.fills.batch import FillBatches
+from services.trade_management.storage.waiting_fills import WaitingFillRepository
+from shared.errors import ExitflowError
+from shared.health import Health
+from shared.waiting_work import CONDITION, WaitingItem, WaitingWork
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.25
+LONGEST_BACK_OFF_S = 5.0
+OF = "trade-fills"
+
+
+class WaitingFills:
+    """Tries what waits, each trade by itself and in order. Several copies may run: the rows decide. One thread's."""
+
+    def __init__(self, engine: Engine, batches: FillBatches, health: Health) -> None:
+        self._engine = engine
+        self._batches = batches
+        self._health = health
+        self._shown = WaitingWork(OF, health)
+
+    def run(self, stop: threading.Event) -> None:
+        """Try again and again until told to stop; what fails is shown by health and tried later."""
+        wait_s = LOOK_S
+        while not stop.wait(wait_s):
+            try:
+                self.retry_once(stop)
+                wait_s = LOOK_S
+            except (SQLAlchemyError, ExitflowError, KafkaException) as error:
+                wait_s = min(LONGEST_BACK_OFF_S, wait_s * 2)
+                self._health.problem(CONDITION, f"waiting fills cannot be tried: {type(error).__name__}")
+                log.warning("waiting fills cannot be tried, again in %.1f s: %s", wait_s, type(error).__name__)
+
+    def retry_once(self, stop: threading.Event) -> None:
+        """Try every trade that is due, and show what still waits.
+
+        Raises
+        ------
+        SQLAlchemyError, ExitflowError, KafkaException
+            What the database or Kafka does not take; it still waits.
+        """
+        with self._engine.connect() as connection:
+            due = WaitingFillRepository(connection).due()
+        for trade_id in due:
+            while not stop.is_set() and self._batches.retry(trade_id):
+                pass
+        with self._engine.connect() as connection:
+            waiting = WaitingFillRepository(connection).summary()
+        self._shown.show([WaitingItem(f"trade {each.trade_id}", each.why, each.age_s) for each in waiting])
+
+
+@contextmanager
+def trying_again(waiting: WaitingFills) -> Iterator[None]:
+    """While inside, try what waits in a thread."""
+    stop = threading.Event()
+    thread = threading.Thread(target=waiting.run, args=(stop,), name="waiting-fills", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,161 @@
+"""WaitingFillRepository: records of fills that wait for their trade's row, in the order in which they arrived."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+FIRST_WAIT_S = 0.25
+LONGEST_WAIT_S = 2.0
+MOST_TRADES = 200
+"""Most trades of one look; those that stay locked are looked at again later, so that the others have their turn."""
+
+ADD = text("""
+-- waiting_fills.add
+INSERT INTO waiting_fills (event_id, trade_id, topic, topic_partition, topic_offset, key, value, header_names,
+                           header_values, why)
+VALUES (:event_id, :trade_id, :topic, :partition, :offset, :key, :value, CAST(:header_names AS text[]),
+        CAST(:header_values AS bytea[]), :why)
+ON CONFLICT (event_id) DO NOTHING
+""")
+TRADES_AMONG = text("""
+-- waiting_fills.trades_among
+SELECT DISTINCT trade_id FROM waiting_fills WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))
+""")
+DUE = text("""
+-- waiting_fills.due: the trades whose first record may be tried again
+SELECT trade_id
+  FROM (SELECT DISTINCT ON (trade_id) trade_id, waiting_id, retry_at
+          FROM waiting_fills ORDER BY trade_id, waiting_id) AS first
+ WHERE retry_at <= clock_timestamp()
+ ORDER BY waiting_id
+ LIMIT :limit
+""")
+LOCK_FIRST = text("""
+-- waiting_fills.lock_first
+SELECT waiting_id, event_id, trade_id, topic, topic_partition, topic_offset, key, value, header_names, header_values
+  FROM waiting_fills WHERE trade_id = :trade_id
+ ORDER BY waiting_id
+ LIMIT 1
+   FOR UPDATE
+""")
+REMOVE = text("""
+-- waiting_fills.remove
+DELETE FROM waiting_fills WHERE waiting_id = :waiting_id
+""")
+POSTPONE = text("""
+-- waiting_fills.postpone: the first record of a trade is tried again after a wait that doubles
+UPDATE waiting_fills
+   SET tries = least(tries + 1, 1000), why = :why,
+       retry_at = clock_timestamp() + make_interval(secs => least(:max_s, :first_s * 2.0 ^ least(tries, 30)))
+ WHERE waiting_id = (SELECT waiting_id FROM waiting_fills WHERE trade_id = :trade_id
+                      ORDER BY waiting_id LIMIT 1 FOR UPDATE SKIP LOCKED)
+""")
+SUMMARY = text("""
+-- waiting_fills.summary
+SELECT trade_id, min(why) AS why, extract(epoch FROM clock_timestamp() - min(arrived_at))::float8 AS age_s
+  FROM waiting_fills
+ GROUP BY trade_id
+ ORDER BY age_s DESC
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedFill:
+    """A record as it stood on its topic, with the event and the trade that it is about."""
+
+    event_id: UUID
+    trade_id: UUID
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingFill:
+    """A record that waits."""
+
+    waiting_id: int
+    record: RecordedFill
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingTrade:
+    """A trade with records that wait, the first of them for `age_s` seconds."""
+
+    trade_id: UUID
+    why: str
+    age_s: float
+
+
+class WaitingFillRepository:
+    """Waiting records of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, records: Sequence[RecordedFill], why: str) -> None:
+        """Append records in order; an event that waits already stays where it is."""
+        if records:
+            self._connection.execute(ADD, [_row(record) | {"why": why} for record in records])
+
+    def trades_among(self, trade_ids: Sequence[UUID]) -> set[UUID]:
+        """Return those of the trades that have records waiting."""
+        if not trade_ids:
+            return set()
+        return set(self._connection.execute(TRADES_AMONG, {"trade_ids": list(trade_ids)}).scalars())
+
+    def due(self) -> list[UUID]:
+        """Return at most `MOST_TRADES` trades whose first record may be tried again, longest waiting first."""
+        return list(self._connection.execute(DUE, {"limit": MOST_TRADES}).scalars())
+
+    def lock_first(self, trade_id: UUID) -> WaitingFill | None:
+        """Return the first waiting record of a trade, locked until the transaction ends; None if there is none."""
+        row = self._connection.execute(LOCK_FIRST, {"trade_id": trade_id}).one_or_none()
+        if row is None:
+            return None
+        headers = tuple(zip(row.header_names, row.header_values, strict=True))
+        record = RecordedFill(
+            event_id=row.event_id,
+            trade_id=row.trade_id,
+            topic=row.topic,
+            partition=row.topic_partition,
+            offset=row.topic_offset,
+            key=row.key,
+            value=row.value,
+            headers=headers,
+        )
+        return WaitingFill(row.waiting_id, record)
+
+    def remove(self, waiting: WaitingFill) -> None:
+        """Remove a record that was acted upon."""
+        self._connection.execute(REMOVE, {"waiting_id": waiting.waiting_id})
+
+    def postpone(self, trade_id: UUID, why: str) -> None:
+        """Let the first record of a trade wait before it is tried again; nothing if that record is locked."""
+        parameters = {"trade_id": trade_id, "why": why, "first_s": FIRST_WAIT_S, "max_s": LONGEST_WAIT_S}
+        self._connection.execute(POSTPONE, parameters)
+
+    def summary(self) -> list[WaitingTrade]:
+        """Return every trade with waiting records, longest waiting first."""
+        return [WaitingTrade(row.trade_id, row.why, row.age_s) for row in self._connection.execute(SUMMARY)]
+
+
+def _row(record: RecordedFill) -> dict[str, object]:
+    return {
+        "event_id": record.event_id,
+        "trade_id": record.trade_id,
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "key": record.key,
+        "value": record.value,
+        "header_names": [name for name, _ in record.headers],
+        "header_values": [value for _, value in record.headers],
+    }

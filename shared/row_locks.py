@@ -1,0 +1,28 @@
+"""Rows that others hold locked: how long to wait for one, and how to tell that such a wait was given up."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+LOCK_NOT_AVAILABLE = "55P03"
+"""SQLSTATE of ``NOWAIT`` and of an expired ``lock_timeout``."""
+
+ROW_LOCK_TIMEOUT_MS = 250
+"""Longest wait for one lock in a transaction that serves many items: longer than any transaction of ours holds a row,
+and short enough that an item whose row is locked does not hold up the others."""
+
+LIMIT_WAITS = text("""
+-- row_locks.limit_waits: until the transaction ends
+SELECT set_config('lock_timeout', CAST(:timeout_ms AS text), true)
+""")
+
+
+def limit_lock_waits(connection: Connection, timeout_ms: int = ROW_LOCK_TIMEOUT_MS) -> None:
+    """Let no statement of the current transaction wait longer than this for a lock."""
+    connection.execute(LIMIT_WAITS, {"timeout_ms": timeout_ms})
+
+
+def is_lock_timeout(error: BaseException | None) -> bool:
+    """Return True if a statement failed because another transaction holds a lock that it needs."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE

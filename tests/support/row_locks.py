@@ -1,0 +1,18 @@
+"""A row that somebody holds locked, as a forgotten console session does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+
+@contextmanager
+def held_row(url: str, schema: str, query: str, *parameters: object) -> Iterator[None]:
+    """While inside, a transaction of its own holds the rows of a query, of which there is at least one."""
+    with psycopg.connect(url, options=f"-c search_path={schema}") as connection:
+        found = connection.execute(f"{query} FOR UPDATE".encode(), parameters).fetchall()
+        assert found, f"nothing to hold: {query}"
+        yield
+        connection.rollback()
