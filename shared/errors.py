@@ -16,6 +16,8 @@ class ExitflowError(Exception):
         The status an API answers with when the error reaches it.
     retryable:
         True if the same call may succeed later without a change by the caller.
+    retry_after_s:
+        Seconds after which the same call makes sense, if that is known; becomes ``Retry-After``.
     details:
         JSON-safe facts for the caller; never a secret.
     """
@@ -23,6 +25,7 @@ class ExitflowError(Exception):
     code: ClassVar[str] = "internal_error"
     http_status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
+    retry_after_s: int | None = None
 
     def __init__(self, message: str, **details: Any) -> None:
         super().__init__(message)
@@ -52,6 +55,13 @@ class NotFound(ExitflowError):
 
     code = "not_found"
     http_status = 404
+
+
+class NotKnownYet(NotFound):
+    """The thing named is not known here; it may be on its way if it was made a moment ago."""
+
+    retryable = True
+    retry_after_s = 1
 
 
 class Conflict(ExitflowError):
@@ -92,6 +102,14 @@ class Forbidden(ExitflowError):
 
     code = "forbidden"
     http_status = 403
+
+
+class TooManyRequests(ExitflowError):
+    """The caller's token has used up its requests for now."""
+
+    code = "too_many_requests"
+    http_status = 429
+    retryable = True
 
 
 class Unavailable(ExitflowError):

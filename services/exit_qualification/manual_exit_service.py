@@ -14,7 +14,7 @@ from services.exit_qualification.storage.switches import SwitchRepository
 from shared.audit import Act, audit
 from shared.clock import EPOCH, Clock
 from shared.contracts.vocabulary import ExitReason, RolloutMode, TradeStatus
-from shared.errors import Conflict, ExitflowError, NotFound
+from shared.errors import Conflict, ExitflowError, NotKnownYet
 from shared.unit_of_work import UnitOfWork
 
 
@@ -43,7 +43,7 @@ class ManualExitService:
 
         Raises
         ------
-        NotFound
+        NotKnownYet
             The trade is not known here (yet: opened trades arrive by trades.v1).
         ExitInProgress
             The trade has an exit already that goes on.
@@ -65,7 +65,7 @@ class ManualExitService:
     def _open_trade(self, uow: UnitOfWork, trade_id: UUID) -> OpenTrade:
         known = OpenTradeRepository(uow.connection).lock([trade_id]).get(trade_id)
         if known is None:
-            raise NotFound(f"no trade {trade_id} here; an opened trade arrives within moments")
+            raise NotKnownYet(f"no trade {trade_id} is known here; if it was opened a moment ago, try again")
         if known.status is not TradeStatus.OPEN:
             raise Conflict(f"trade {trade_id} is {known.status}")
         return known.trade

@@ -1,4 +1,4 @@
-"""The parts that every HTTP surface has: health, readiness, metrics, problem documents, a body limit."""
+"""The parts that every HTTP surface has: health, readiness, metrics, problem documents, bounds of requests."""
 
 from __future__ import annotations
 
@@ -8,34 +8,24 @@ from fastapi import Depends, FastAPI, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import Engine
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.health import Health
 from shared.http import auth, problems
+from shared.http.bounds import RequestBounds
+from shared.http.declared_errors import EVERYWHERE, Declared, add_problem_schema, declared
+from shared.http.routing import ApiRoute
 from shared.telemetry import REGISTRY
 
-MAX_BODY_BYTES = 256 * 1024
 
+class HttpApplication(FastAPI):
+    """FastAPI, whose OpenAPI document has the schema of the problems that its operations declare."""
 
-class BodyLimit:
-    """Refuses a request whose declared body is too large, and one that does not declare its length."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        if scope["type"] == "http" and _too_large(dict(scope["headers"])):
-            await problems.problem(413, "body_too_large", f"at most {MAX_BODY_BYTES} bytes")(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
-
-
-def _too_large(headers: dict[bytes, bytes]) -> bool:
-    if b"transfer-encoding" in headers:
-        return True
-    declared = headers.get(b"content-length", b"0")
-    return not declared.isdigit() or int(declared) > MAX_BODY_BYTES
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document."""
+        if self.openapi_schema is None:
+            add_problem_schema(super().openapi())
+        document: dict[str, Any] = super().openapi()
+        return document
 
 
 def create_app(title: str, health: Health, *, engine: Engine | None = None, description: str = "") -> FastAPI:
@@ -44,14 +34,25 @@ def create_app(title: str, health: Health, *, engine: Engine | None = None, desc
     With an `engine`, whose schema has ``api_tokens``, metrics need a token of scope read, and so does
     ``/openapi.json``; a worker without one serves its metrics to whoever reaches its port, and no OpenAPI.
     """
-    app = FastAPI(title=title, version="1", description=description, openapi_url=None, docs_url=None, redoc_url=None)
+    app = HttpApplication(
+        title=title,
+        version="1",
+        description=description,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # a redirect would be built from the Host header, and make clients send a body twice
+        responses=declared(*EVERYWHERE),
+    )
     app.state.engine = engine
+    app.router.route_class = ApiRoute
     problems.install(app)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(RequestBounds)
     _add_health(app, health)
     guarded = [Depends(auth.requires(auth.Scope.READ))] if engine is not None else []
+    exposition: Declared = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 
-    @app.get("/metrics", tags=["health"], dependencies=guarded)
+    @app.get("/metrics", tags=["health"], dependencies=guarded, response_class=Response, responses=exposition)
     def metrics() -> Response:
         """Prometheus metrics."""
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
@@ -68,7 +69,7 @@ def _add_health(app: FastAPI, health: Health) -> None:
         """Alive."""
         return {"status": "ok"}
 
-    @app.get("/readyz", tags=["health"], responses={503: {"description": "not ready, and why"}})
+    @app.get("/readyz", tags=["health"])
     async def readyz() -> JSONResponse:
         """Ready to work, or what is wrong."""
         wrong: dict[str, Any] = health.problems()

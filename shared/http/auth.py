@@ -55,7 +55,7 @@ INSERT INTO api_tokens (token_hash, name, scopes) VALUES (:token_hash, :name, :s
 ON CONFLICT (name) DO UPDATE SET token_hash = EXCLUDED.token_hash, scopes = EXCLUDED.scopes, expires_at = NULL
 """)
 
-_bearer = HTTPBearer(auto_error=False, description="an API token")
+bearer = HTTPBearer(auto_error=False, description="an API token")
 
 
 def token_hash(token: str) -> bytes:
@@ -79,7 +79,7 @@ def requires(scope: Scope) -> Callable[..., Caller]:
         The token lacks the scope.
     """
 
-    def check(request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Caller:
+    def check(request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> Caller:
         if sent is None:
             raise Unauthenticated("send an API token: Authorization: Bearer …")
         caller = _find(request.app.state.engine, sent.credentials)

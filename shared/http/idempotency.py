@@ -22,8 +22,8 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=255,
-        pattern=r"^[^\x00]*$",
-        description="makes a retry safe: the same key gets the same answer",
+        pattern=r"^[!-~]+$",
+        description="makes a retry safe: the same key gets the same answer; visible ASCII characters",
     ),
 ]
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request
-from sqlalchemy import Connection
+from fastapi import Depends, Path, Query
+from pydantic import Field
 
 from shared.audit import Act
-from shared.errors import InvalidInput
 from shared.http.auth import Caller, Operator, Reader
+from shared.http.context import ApiContext, context_of
+from shared.http.declared_errors import declared
 from shared.http.fields import NO_NUL
 from shared.http.outbox_views import (
     ActOnShard,
@@ -25,36 +25,40 @@ from shared.http.outbox_views import (
     RequestedView,
     ShardView,
 )
-from shared.http.paging import PageCursor, PageLimit, decode_cursor, encode_cursor
+from shared.http.paging import Keyset, PageCursor, PageLimit
+from shared.http.routing import api_router
 from shared.outbox_operations import OutboxOperations, ParkedEvent, WantedParked, totals
 
-router = APIRouter(prefix="/outbox", tags=["outbox"])
+router = api_router(prefix="/outbox", tags=["outbox"])
 
 LAST_SHARD = 63
 LARGEST_SEQUENCE = 2**63 - 1
 
-
-def _transaction(request: Request) -> Iterator[Connection]:
-    connection: Connection = request.app.state.engine.connect()
-    with connection:
-        yield connection
-
-
-Transaction = Annotated[Connection, Depends(_transaction)]
+Context = Annotated[ApiContext, Depends(context_of)]
 ShardNumber = Annotated[int, Path(ge=0, le=LAST_SHARD)]
 Filter = Annotated[str | None, Query(max_length=1000, pattern=NO_NUL)]
+_Text = Annotated[str, Field(max_length=1000, pattern=NO_NUL)]
+_Sequence = Annotated[int, Field(ge=0, le=LARGEST_SEQUENCE)]
+
+
+def _sort_key(event: ParkedEvent) -> tuple[_Text, _Text, _Sequence]:
+    return event.topic, event.key, event.sequence
+
+
+PARKED = Keyset("outbox.parked", tuple[_Text, _Text, _Sequence], _sort_key)
 
 
 @router.get("")
-def outbox(transaction: Transaction, _: Reader) -> OutboxView:
+def outbox(context: Context, _: Reader) -> OutboxView:
     """Who publishes which shard, about how much waits, and how much is parked."""
-    shards = OutboxOperations(transaction).shards()
+    with context.unit_of_work() as uow:
+        shards = OutboxOperations(uow.connection).shards()
     return OutboxView(totals=OutboxTotals(**totals(shards)), shards=[ShardView(**asdict(shard)) for shard in shards])
 
 
 @router.get("/parked")
 def parked(
-    transaction: Transaction,
+    context: Context,
     _: Reader,
     topic: Filter = None,
     key: Filter = None,
@@ -63,58 +67,51 @@ def parked(
 ) -> ParkedPage:
     """Events that Kafka refused and the later ones of their keys, by topic, key and sequence."""
     # One more than asked for tells whether there is a page behind this one.
-    found = OutboxOperations(transaction).parked(WantedParked(topic, key, _after(cursor), limit + 1))
-    last = found[limit - 1] if len(found) > limit else None
-    return ParkedPage(items=[ParkedView(**asdict(event)) for event in found[:limit]], next=_cursor(last))
+    wanted = WantedParked(topic, key, PARKED.after(cursor), limit + 1)
+    with context.unit_of_work() as uow:
+        found = OutboxOperations(uow.connection).parked(wanted)
+    page = PARKED.page(found, limit)
+    return ParkedPage(items=[ParkedView(**asdict(event)) for event in page.items], next=page.next)
 
 
-@router.post("/parked/replay", status_code=202)
-def replay(body: ReplayParked, transaction: Transaction, caller: Operator) -> RequestedView:
+@router.post("/parked/replay", status_code=202, responses=declared(404))
+def replay(body: ReplayParked, context: Context, caller: Operator) -> RequestedView:
     """Publish parked events again, each key in order; what is refused again stays parked. 404 `not_parked`."""
-    operations, act = OutboxOperations(transaction), Act(caller.name, body.reason)
-    if body.event_id is not None:
-        requested = operations.replay_event(body.event_id, act)
-    else:
-        assert body.topic is not None, "the body names one of the two"
-        requested = operations.replay(body.topic, body.key, act)
-    transaction.commit()
+    act = Act(caller.name, body.reason)
+    with context.unit_of_work() as uow:
+        operations = OutboxOperations(uow.connection)
+        if body.event_id is not None:
+            requested = operations.replay_event(body.event_id, act)
+        else:
+            assert body.topic is not None, "the body names one of the two"
+            requested = operations.replay(body.topic, body.key, act)
+        uow.commit()
     return RequestedView(**asdict(requested))
 
 
-@router.post("/parked/discard", status_code=202)
-def discard(body: DiscardParked, transaction: Transaction, caller: Operator) -> RequestedView:
+@router.post("/parked/discard", status_code=202, responses=declared(404))
+def discard(body: DiscardParked, context: Context, caller: Operator) -> RequestedView:
     """Publish a Discarded event in place of a parked one, after those before it of its key. 404 `not_parked`."""
-    OutboxOperations(transaction).discard(body.event_id, Act(caller.name, body.reason))
-    transaction.commit()
+    with context.unit_of_work() as uow:
+        OutboxOperations(uow.connection).discard(body.event_id, Act(caller.name, body.reason))
+        uow.commit()
     return RequestedView(requested=1, already_requested=0)
 
 
 @router.post("/shards/{shard}/pause")
-def pause(shard: ShardNumber, body: ActOnShard, transaction: Transaction, caller: Operator) -> PausedView:
+def pause(shard: ShardNumber, body: ActOnShard, context: Context, caller: Operator) -> PausedView:
     """Publish nothing of a shard until it is resumed; what is in flight still arrives."""
-    return _pause(shard, True, body, transaction, caller)
+    return _pause(shard, True, body, context, caller)
 
 
 @router.post("/shards/{shard}/resume")
-def resume(shard: ShardNumber, body: ActOnShard, transaction: Transaction, caller: Operator) -> PausedView:
+def resume(shard: ShardNumber, body: ActOnShard, context: Context, caller: Operator) -> PausedView:
     """Publish a paused shard again."""
-    return _pause(shard, False, body, transaction, caller)
+    return _pause(shard, False, body, context, caller)
 
 
-def _pause(shard: int, paused: bool, body: ActOnShard, transaction: Connection, caller: Caller) -> PausedView:
-    OutboxOperations(transaction).pause(shard, paused, Act(caller.name, body.reason))
-    transaction.commit()
+def _pause(shard: int, paused: bool, body: ActOnShard, context: ApiContext, caller: Caller) -> PausedView:
+    with context.unit_of_work() as uow:
+        OutboxOperations(uow.connection).pause(shard, paused, Act(caller.name, body.reason))
+        uow.commit()
     return PausedView(shard=shard, paused=paused)
-
-
-def _cursor(last: ParkedEvent | None) -> str | None:
-    return None if last is None else encode_cursor([last.topic, last.key, str(last.sequence)])
-
-
-def _after(cursor: str | None) -> tuple[str, str, int] | None:
-    if cursor is None:
-        return None
-    topic, key, sequence = decode_cursor(cursor, 3)
-    if "\0" in topic + key or not (sequence.isascii() and sequence.isdigit() and int(sequence) <= LARGEST_SEQUENCE):
-        raise InvalidInput("not a cursor of this list")
-    return topic, key, int(sequence)

@@ -1,42 +1,94 @@
-"""Cursor paging: a page ends with the key of its last row, opaque to callers."""
+"""Keyset paging: one page of a list, and the opaque cursor of the page behind it."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import json
-from collections.abc import Sequence
-from typing import Annotated, Any
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Generic, TypeVar
 
 from fastapi import Query
+from pydantic import TypeAdapter, ValidationError
 
 from shared.errors import InvalidInput
 
+T = TypeVar("T")
+K = TypeVar("K")
+
 MAX_PAGE = 500
 PageLimit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="items in a page at most")]
+
 LONGEST_CURSOR = 10_000
-"""Characters; of a key of 1,000 the worst takes six bytes each in JSON, and a third more in base64."""
+"""Characters. A control character of a key takes six bytes in JSON, and base64 adds a third."""
 
 PageCursor = Annotated[str | None, Query(max_length=LONGEST_CURSOR, description="`next` of the page before")]
 
-
-def encode_cursor(key: Sequence[str]) -> str:
-    """The cursor behind a row with this sort key."""
-    return base64.urlsafe_b64encode(json.dumps(list(key), ensure_ascii=False).encode()).decode().rstrip("=")
+_VERSION = b"\x01"
+_CHECKSUM_BYTES = 8
 
 
-def decode_cursor(cursor: str, parts: int) -> list[str]:
-    """The sort key in a cursor.
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Rows of one page, and the cursor of the next page if there is one."""
 
-    Raises
-    ------
-    InvalidInput
-        It is not one of ours.
+    items: list[T]
+    next: str | None
+
+
+class Keyset(Generic[T, K]):
+    """The order of one list: the sort key of each row, and the cursors that carry such keys.
+
+    A cursor is base64 of a version byte, a checksum and the key as JSON. The checksum covers the name of the list,
+    so a cursor of another list is refused. It finds mistakes; it is no proof of origin, so a key is validated too.
+
+    Parameters
+    ----------
+    name:
+        Name of the list, part of every checksum.
+    key_type:
+        Type of the sort key, a tuple that pydantic can validate from JSON.
+    key_of:
+        Return the sort key of a row.
     """
-    try:
-        key: Any = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (binascii.Error, ValueError) as error:
-        raise InvalidInput("not a cursor of this list") from error
-    if not isinstance(key, list) or len(key) != parts or not all(isinstance(part, str) for part in key):
-        raise InvalidInput("not a cursor of this list")
-    return key
+
+    def __init__(self, name: str, key_type: type[K], key_of: Callable[[T], K]) -> None:
+        self._name = name.encode()
+        self._keys: TypeAdapter[K] = TypeAdapter(key_type)
+        self._key_of = key_of
+
+    def page(self, found: Sequence[T], limit: int) -> Page[T]:
+        """Return the page of `limit` rows; `found` has one row more if another page follows."""
+        shown = list(found[:limit])
+        return Page(shown, self.cursor(self._key_of(shown[-1])) if len(found) > limit else None)
+
+    def cursor(self, key: K) -> str:
+        """Return the cursor of the page behind a row with this key."""
+        content = self._keys.dump_json(key)
+        return base64.urlsafe_b64encode(_VERSION + self._checksum(content) + content).decode().rstrip("=")
+
+    def after(self, cursor: str | None) -> K | None:
+        """Return the key that a page begins behind; None for the first page.
+
+        Raises
+        ------
+        InvalidInput
+            The cursor was not made by this list.
+        """
+        if cursor is None:
+            return None
+        try:
+            raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+            return self._keys.validate_json(self._content(raw))
+        except (binascii.Error, ValidationError, ValueError) as error:
+            raise InvalidInput("Invalid `cursor`; use the `next` value of the previous page.") from error
+
+    def _content(self, raw: bytes) -> bytes:
+        checksum, content = raw[1 : 1 + _CHECKSUM_BYTES], raw[1 + _CHECKSUM_BYTES :]
+        if raw[:1] != _VERSION or checksum != self._checksum(content):
+            raise ValueError("another version or a wrong checksum")
+        return content
+
+    def _checksum(self, content: bytes) -> bytes:
+        return hashlib.blake2b(content, digest_size=_CHECKSUM_BYTES, key=self._name).digest()

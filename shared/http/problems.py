@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -12,36 +13,63 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from shared.database_failures import passes, reason
 from shared.errors import ExitflowError, InvalidInput, Unavailable
 
 log = logging.getLogger(__name__)
 
+MEDIA_TYPE = "application/problem+json"
+MAX_ERRORS = 50
+MAX_TEXT = 300
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
+_CODES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "request_timeout",
+    413: "body_too_large",
+    431: "headers_too_large",
+    501: "not_implemented",
+}
+"""Codes of what the framework refuses; Python's phrases change between versions, codes must not."""
+
 
 class ProblemResponse(JSONResponse):
     """A response of type application/problem+json."""
 
-    media_type = "application/problem+json"
+    media_type = MEDIA_TYPE
 
 
-def problem(status: int, code: str, detail: str, **more: Any) -> ProblemResponse:
-    """A problem document: type, title, status, detail, and our stable `code`."""
+def problem(
+    status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
+) -> ProblemResponse:
+    """Return a problem document: type, title, status, detail, our stable `code`, and whether a retry can help."""
     body = {
         "type": f"urn:exitflow:problem:{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         "code": code,
+        "retryable": False,
         **more,
     }
-    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
-    return ProblemResponse(body, status_code=status, headers=headers)
+    challenge = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
+    return ProblemResponse(body, status_code=status, headers={**challenge, **(headers or {})})
 
 
 def of_error(error: ExitflowError) -> ProblemResponse:
-    """The problem document of one of our own errors."""
-    return problem(error.http_status, error.code, str(error), retryable=error.retryable, **error.details)
+    """Return the problem document of one of our own errors."""
+    headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
+    details = {"retryable": error.retryable, **error.details}
+    return problem(error.http_status, error.code, str(error), headers=headers, **details)
+
+
+def of_framework(status: int, detail: str, headers: Mapping[str, str] | None = None) -> ProblemResponse:
+    """Return the problem document of what the framework or the protocol refuses."""
+    code = _CODES.get(status, HTTPStatus(status).phrase.lower().replace(" ", "_"))
+    return problem(status, code, detail, headers=headers)
 
 
 def install(app: FastAPI) -> None:
@@ -53,13 +81,14 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: RequestValidationError) -> ProblemResponse:
-        found = [{"field": ".".join(map(str, item["loc"])), "message": item["msg"]} for item in error.errors()]
-        return of_error(InvalidInput("the request is not valid", errors=found))
+        return of_error(_invalid(error))
 
     @app.exception_handler(HTTPException)
-    def http(_: Request, error: HTTPException) -> ProblemResponse:
-        code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
-        return problem(error.status_code, code, str(error.detail))
+    def http(request: Request, error: HTTPException) -> ProblemResponse:
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(_allowed_methods(request))
+        return of_framework(error.status_code, str(error.detail), headers)
 
     _install_database(app)
 
@@ -77,6 +106,29 @@ def _install_database(app: FastAPI) -> None:
     def busy(_: Request, __: PoolExhausted) -> ProblemResponse:
         log.warning("every connection to the database is in use")
         return of_error(Unavailable("every connection to the database is in use"))
+
+
+def _invalid(error: RequestValidationError) -> InvalidInput:
+    found = [
+        {"field": shown(".".join(map(str, item["loc"]))), "message": shown(item["msg"])}
+        for item in error.errors()[:MAX_ERRORS]
+    ]
+    return InvalidInput("the request is not valid", errors=found)
+
+
+def shown(text: str) -> str:
+    """Return text of a caller as it may be sent back: short, and without surrogates, which UTF-8 cannot hold."""
+    return text[:MAX_TEXT].encode("utf-8", "replace").decode()
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """Return the methods of every route at the path; the framework names those of the first route alone."""
+    asked = {name: request.scope[name] for name in ("type", "path", "root_path")}
+    return [
+        method
+        for method in _METHODS
+        if any(route.matches({**asked, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
 
 
 def _no_database(error: DBAPIError) -> ProblemResponse:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from services.exit_qualification.api.context import Context, ExitApiContext
@@ -17,16 +15,25 @@ from services.exit_qualification.manual_exit_service import ExitInProgress
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from shared.audit import Act
-from shared.clock import rfc3339
+from shared.contracts.exits import Timestamp
 from shared.contracts.trades import Symbol, UserBrokerId
 from shared.contracts.vocabulary import IntentStatus
 from shared.errors import InvalidInput
 from shared.http.auth import Operator, Reader
+from shared.http.declared_errors import declared
 from shared.http.idempotency import IdempotencyKey, answer_once
-from shared.http.paging import PageCursor, PageLimit, decode_cursor, encode_cursor
+from shared.http.paging import Keyset, PageCursor, PageLimit
+from shared.http.routing import api_router
 from shared.unit_of_work import UnitOfWork
 
-router = APIRouter(prefix="/exits", tags=["exits"])
+router = api_router(prefix="/exits", tags=["exits"])
+
+
+def _sort_key(intent: ExitIntent) -> tuple[Timestamp, UUID]:
+    return intent.created_at, intent.intent_id
+
+
+INTENTS = Keyset("exits", tuple[Timestamp, UUID], _sort_key)
 
 
 @router.get("/pending")
@@ -44,7 +51,7 @@ def pending_exits(
         raise InvalidInput(f"{status} is not a pending status", pending=sorted(PENDING_VIEW))
     with context.unit_of_work() as uow:
         found = ExitIntentRepository(uow.connection).find_pending(
-            symbol=symbol, user_broker_id=user_broker_id, status=status, after=_after(cursor), limit=limit + 1
+            symbol=symbol, user_broker_id=user_broker_id, status=status, after=INTENTS.after(cursor), limit=limit + 1
         )
     return _page(found, limit, context)
 
@@ -67,13 +74,13 @@ def exits(
             user_broker_id=user_broker_id,
             status=status,
             trade_id=trade_id,
-            after=_after(cursor),
+            after=INTENTS.after(cursor),
             limit=limit + 1,
         )
     return _page(found, limit, context)
 
 
-@router.get("/{intent_id}")
+@router.get("/{intent_id}", responses=declared(404))
 def one_exit(intent_id: UUID, context: Context, _: Reader) -> IntentDetail:
     """One intent with every gate's verdict and every fill."""
     with context.unit_of_work() as uow:
@@ -82,7 +89,7 @@ def one_exit(intent_id: UUID, context: Context, _: Reader) -> IntentDetail:
     return IntentDetail.with_fills(intent, fills, context.clock.now())
 
 
-@router.post("", status_code=202, response_model=IntentView)
+@router.post("", status_code=202, response_model=IntentView, responses=declared(404, 409))
 def manual_exit(body: ManualExit, context: Context, caller: Operator, key: IdempotencyKey = None) -> JSONResponse:
     """Exit a trade now. A waiting exit gives way; one that was sent is answered 409 with that intent."""
     with context.unit_of_work() as uow:
@@ -109,21 +116,6 @@ def _view(intent: ExitIntent, context: ExitApiContext) -> dict[str, Any]:
     return IntentView.of(intent, context.clock.now()).model_dump(mode="json")
 
 
-def _after(cursor: str | None) -> tuple[datetime, UUID] | None:
-    if cursor is None:
-        return None
-    created_at, intent_id = decode_cursor(cursor, 2)
-    try:
-        return datetime.fromisoformat(created_at), UUID(intent_id)
-    except ValueError as error:
-        raise InvalidInput("not a cursor of this list") from error
-
-
 def _page(found: list[ExitIntent], limit: int, context: ExitApiContext) -> IntentPage:
-    """The page of what was found, one more than it holds if another page follows."""
-    now, shown = context.clock.now(), found[:limit]
-    last = shown[-1] if len(found) > limit else None
-    return IntentPage(
-        items=[IntentView.of(intent, now) for intent in shown],
-        next=None if last is None else encode_cursor([rfc3339(last.created_at), str(last.intent_id)]),
-    )
+    page, now = INTENTS.page(found, limit), context.clock.now()
+    return IntentPage(items=[IntentView.of(intent, now) for intent in page.items], next=page.next)

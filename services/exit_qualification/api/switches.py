@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 
 from services.exit_qualification.api.context import Context
 from services.exit_qualification.api.views import (
@@ -21,8 +21,10 @@ from services.exit_qualification.storage.switches import Setting, SwitchReposito
 from shared.audit import Act
 from shared.contracts.trades import UserBrokerId
 from shared.http.auth import Operator, Reader, Scope
+from shared.http.declared_errors import declared
+from shared.http.routing import api_router
 
-router = APIRouter(tags=["switches"])
+router = api_router(tags=["switches"])
 
 BrokerPath = Annotated[UserBrokerId, Path()]
 
@@ -72,14 +74,14 @@ def brokers(context: Context, _: Reader) -> BrokerList:
     return BrokerList(items=[_view(broker) for broker in found])
 
 
-@router.get("/brokers/{user_broker_id}")
+@router.get("/brokers/{user_broker_id}", responses=declared(404))
 def one_broker(user_broker_id: BrokerPath, context: Context, _: Reader) -> BrokerView:
     """One user broker."""
     with context.unit_of_work() as uow:
         return _view(SwitchRepository(uow.connection).broker(user_broker_id))
 
 
-@router.put("/brokers/{user_broker_id}")
+@router.put("/brokers/{user_broker_id}", responses=declared(409))
 def put_broker(user_broker_id: BrokerPath, body: PutBroker, context: Context, caller: Operator) -> BrokerView:
     """Add a user broker or change it; while DISCONNECTED its exits wait.
 

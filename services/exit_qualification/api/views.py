@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.intent_state_machine import ACCEPTED
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from shared.contracts.exits import ErrorDetail, Fill, Timestamp
 from shared.contracts.trades import Symbol, UserBrokerId
@@ -82,6 +83,8 @@ class IntentView(BaseModel):
         values["age_ms"] = max(0, round((now - intent.created_at).total_seconds() * 1000))
         values["gates"] = [dict(gate) for gate in intent.gates]
         values["errors"] = [dict(error) for error in intent.errors]
+        if intent.status in ACCEPTED:  # rows of older versions kept the error of a send whose order arrived
+            values |= {"error_code": None, "error_message": None}
         return values
 
 

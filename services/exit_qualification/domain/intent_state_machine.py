@@ -33,6 +33,9 @@ UNSENT: Final = frozenset({_S.PENDING, _S.APPROVED})
 AT_BROKER: Final = frozenset({_S.SUBMITTING, _S.UNKNOWN, _S.PLACED, _S.PARTIALLY_FILLED})
 """An order of the intent is, or may be, at the broker."""
 
+ACCEPTED: Final = frozenset({_S.PLACED, _S.PARTIALLY_FILLED, _S.FILLED})
+"""The broker has the order, so an error of sending it no longer applies."""
+
 LIVE: Final = UNSENT | AT_BROKER
 """The intent may still change the position."""
 

@@ -131,6 +131,8 @@ class OutcomeRecord:
             reason=CancelReason.NOT_FILLED_IN_TIME if ours else CancelReason.BY_BROKER,
             at=self._now,
             broker_order_id=sighting.order_id,
+            error_code=None,
+            error_message=None,
             **_filled_so_far(fills),
         )
         self._back_off(intent)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
@@ -21,6 +21,9 @@ from shared.errors import NotFound, StaleVersion
 
 _table = ExitIntentRow.__table__
 _columns = [column for column in _table.c if column.name != "deleted_at"]
+_ANSWERED: Mapping[str, None] = dict.fromkeys(("absent_since", "error_code", "error_message"))
+"""The broker's books show the order: what was unclear about sending it is cleared."""
+
 _present = ExitIntentRow.deleted_at.is_(None)
 
 
@@ -197,9 +200,7 @@ class ExitIntentRepository:
             IntentStatus.PLACED,
             broker_order_id=broker_order_id,
             placed_at=at,
-            absent_since=None,
-            error_code=None,
-            error_message=None,
+            **_ANSWERED,
         )
 
     def mark_partially_filled(
@@ -213,9 +214,7 @@ class ExitIntentRepository:
             filled_quantity=filled_quantity,
             average_price=average_price,
             placed_at=intent.placed_at or at,
-            absent_since=None,
-            error_code=None,
-            error_message=None,
+            **_ANSWERED,
         )
 
     def mark_filled(
@@ -232,7 +231,7 @@ class ExitIntentRepository:
             filled_at=at,
             ended_at=at,
             late_filled=intent.late_filled or late,
-            absent_since=None,
+            **_ANSWERED,
         )
 
     def mark_failed(self, intent: ExitIntent, *, code: str, message: str, at: datetime, **changes: Any) -> ExitIntent:

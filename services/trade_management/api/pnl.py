@@ -6,15 +6,16 @@ from dataclasses import asdict
 from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from services.trade_management.api.context import Context
 from services.trade_management.api.views import PnlView
 from services.trade_management.storage.pnl import PnlRepository
 from shared.contracts.trades import Symbol
 from shared.http.auth import Reader
+from shared.http.routing import api_router
 
-router = APIRouter(tags=["pnl"])
+router = api_router(tags=["pnl"])
 
 Day = Annotated[
     date | None,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from services.trade_management.api.context import Context, TradeApiContext
@@ -16,19 +14,27 @@ from services.trade_management.models import TradeRow
 from services.trade_management.storage.closures import TradeClosureRepository
 from services.trade_management.storage.fills import TradeFillRepository
 from services.trade_management.storage.trades import TradeRepository, WantedTrades
-from shared.clock import rfc3339
+from shared.contracts.exits import Timestamp
 from shared.contracts.trades import Symbol
 from shared.contracts.vocabulary import TradeStatus
-from shared.errors import InvalidInput
 from shared.http.auth import Reader, Trader
+from shared.http.declared_errors import declared
 from shared.http.idempotency import IdempotencyKey, answer_once
-from shared.http.paging import PageCursor, PageLimit, decode_cursor, encode_cursor
+from shared.http.paging import Keyset, PageCursor, PageLimit
+from shared.http.routing import api_router
 from shared.unit_of_work import UnitOfWork
 
-router = APIRouter(prefix="/trades", tags=["trades"])
+router = api_router(prefix="/trades", tags=["trades"])
 
 
-@router.post("", status_code=201, response_model=TradeView)
+def _sort_key(row: TradeRow) -> tuple[Timestamp, UUID]:
+    return row.created_at, row.trade_id
+
+
+TRADES = Keyset("trades", tuple[Timestamp, UUID], _sort_key)
+
+
+@router.post("", status_code=201, response_model=TradeView, responses=declared(409))
 def open_trade(body: OpenTrade, context: Context, caller: Trader, key: IdempotencyKey = None) -> JSONResponse:
     """Open a trade; it may exit by its plan from now on."""
     with context.unit_of_work() as uow:
@@ -53,20 +59,21 @@ def trades(
 ) -> TradePage:
     """Trades, newest first."""
     # One more than asked for tells whether there is a page behind this one.
-    wanted = WantedTrades(status, symbol, _after(cursor), limit + 1)
+    wanted = WantedTrades(status, symbol, TRADES.after(cursor), limit + 1)
     with context.unit_of_work() as uow:
         found = TradeRepository(uow.connection).page(wanted)
-    return _page(found, limit)
+    page = TRADES.page(found, limit)
+    return TradePage(items=[TradeView.of(row) for row in page.items], next=page.next)
 
 
-@router.get("/{trade_id}")
+@router.get("/{trade_id}", responses=declared(404))
 def one_trade(trade_id: UUID, context: Context, _: Reader) -> TradeView:
     """One trade."""
     with context.unit_of_work() as uow:
         return TradeView.of(TradeRepository(uow.connection).get(trade_id))
 
 
-@router.get("/{trade_id}/timeline")
+@router.get("/{trade_id}/timeline", responses=declared(404))
 def trade_timeline(trade_id: UUID, context: Context, _: Reader) -> Timeline:
     """What happened to a trade: opened, fills, closures with their charges, in order."""
     with context.unit_of_work() as uow:
@@ -79,22 +86,3 @@ def trade_timeline(trade_id: UUID, context: Context, _: Reader) -> Timeline:
 def _open(uow: UnitOfWork, body: OpenTrade, context: TradeApiContext) -> dict[str, Any]:
     row = context.service.open_trade(uow, body.trade(context.clock), body.exit_plan)
     return TradeView.of(row).model_dump(mode="json")
-
-
-def _after(cursor: str | None) -> tuple[datetime, UUID] | None:
-    if cursor is None:
-        return None
-    created_at, trade_id = decode_cursor(cursor, 2)
-    try:
-        return datetime.fromisoformat(created_at), UUID(trade_id)
-    except ValueError as error:
-        raise InvalidInput("not a cursor of this list") from error
-
-
-def _page(found: list[TradeRow], limit: int) -> TradePage:
-    shown = found[:limit]
-    last = shown[-1] if len(found) > limit else None
-    return TradePage(
-        items=[TradeView.of(row) for row in shown],
-        next=None if last is None else encode_cursor([rfc3339(last.created_at), str(last.trade_id)]),
-    )

@@ -1,16 +1,13 @@
-"""Records on the wire: events, ticks, partitions, cursors."""
+"""Records on the wire: events, ticks, partitions."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from shared.contracts.discarded import ANY_TOPIC, Discarded
 from shared.contracts.events import event_classes, parse_event
 from shared.contracts.trades import TradeOpened
-from shared.errors import InvalidInput, MalformedMessage
-from shared.http.paging import LONGEST_CURSOR, decode_cursor, encode_cursor
+from shared.errors import MalformedMessage
 from shared.kafka import murmur2_partition
 from tests.support.trades import opened
 
@@ -56,19 +53,3 @@ def test_every_event_has_a_topic_a_key_and_a_subject() -> None:
     for event in event_classes():
         assert event.topic.endswith(".v1") or (event is Discarded and event.topic == ANY_TOPIC)
         assert event.event_type() == f"io.exitflow.{event.__name__}.v1"
-
-
-@given(st.lists(st.text(), min_size=1, max_size=3))
-def test_a_cursor_reads_back(key: list[str]) -> None:
-    assert decode_cursor(encode_cursor(key), len(key)) == key
-
-
-@given(st.text(min_size=1, max_size=1))
-def test_the_cursor_behind_the_longest_key_is_taken(character: str) -> None:
-    assert len(encode_cursor(["t" * 249, character * 1000, str(2**63)])) <= LONGEST_CURSOR
-
-
-@given(st.text())
-def test_what_is_no_cursor_is_refused(text: str) -> None:
-    with pytest.raises(InvalidInput):
-        decode_cursor(text, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -14,11 +15,13 @@ from sqlalchemy import Engine, text
 from services.exit_qualification.api.app import create
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from shared.clock import SystemClock
+from shared.contracts.vocabulary import IntentStatus
 from shared.db import open_engine
 from shared.health import Health
 from shared.http.auth import Scope, store_token
 from shared.ids import new_id
 from shared.settings import Settings
+from tests.integration.exit_qualification.intent_rows import put_intent
 from tests.support.servers import Database
 from tests.support.trades import opened, project
 
@@ -231,6 +234,16 @@ def test_a_reason_may_have_several_lines(client: TestClient) -> None:
 def test_a_key_that_cannot_be_stored_is_refused(client: TestClient, exit_engine: Engine) -> None:
     body = {"trade_id": _trade(exit_engine), "reason_note": "x"}
     assert client.post("/exits", json=body, headers={"Idempotency-Key": "a\0"}).status_code == 422
+
+
+def test_a_filled_intent_of_an_older_version_shows_no_error(client: TestClient, exit_engine: Engine) -> None:
+    with exit_engine.begin() as connection:
+        put_intent(connection, IntentStatus.FILLED, timedelta(0))
+        put_intent(connection, IntentStatus.FAILED, timedelta(0))
+        stored = connection.execute(text("SELECT DISTINCT error_code FROM exit_intents")).scalars().all()
+    assert stored == ["X"]
+    items = client.get("/exits").json()["items"]
+    assert {item["status"]: item["error_code"] for item in items} == {"FILLED": None, "FAILED": "X"}
 
 
 def test_an_intent_is_found_by_its_unique_key(client: TestClient, exit_engine: Engine) -> None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from services.exit_qualification.domain.order_terms import OrderSide
-from services.exit_qualification.orders.broker_port import BrokerUnavailable, ExitOrder
+from services.exit_qualification.orders.broker_port import NO_ANSWER, BrokerUnavailable, ExitOrder
 from shared.contracts.vocabulary import ExitReason, IntentStatus, ProductType
 from shared.failpoints import Failpoint, FailpointHit, arm
 from tests.integration.exit_qualification.orders.floor import Floor, wait_until
@@ -153,6 +153,31 @@ def test_an_order_that_was_never_recorded_as_placed_may_be_cancelled_already(
     broker.end(broker.order_ids[0])
     floor.reconciler.reconcile_once()
     assert floor.expect(intent, IntentStatus.CANCELLED).cancel_reason == "BY_BROKER"
+
+
+@pytest.mark.parametrize(
+    ("filled", "status"),
+    [
+        (0, IntentStatus.PLACED),
+        (40, IntentStatus.PARTIALLY_FILLED),
+        (100, IntentStatus.FILLED),
+        (None, IntentStatus.CANCELLED),
+    ],
+)
+def test_an_order_that_the_books_show_carries_no_error_of_its_sending(
+    floor: Floor, broker: ScriptedBroker, filled: int | None, status: IntentStatus
+) -> None:
+    broker.fault({"kind": "drop_answer"})
+    intent = floor.approved()
+    floor.sender.execute_next()
+    assert floor.expect(intent, IntentStatus.UNKNOWN).error_code == NO_ANSWER
+    if filled is None:
+        broker.end(broker.order_ids[0])
+    elif filled:
+        broker.fill(broker.order_ids[0], filled, "1010")
+    floor.reconciler.reconcile_once()
+    found = floor.expect(intent, status)
+    assert (found.error_code, found.error_message) == (None, None)
 
 
 def test_a_definite_refusal_fails_after_one_complete_read_without_the_order(

@@ -1,0 +1,39 @@
+"""Repeat transactions that PostgreSQL ended because of concurrent ones, before a client hears of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from psycopg.errors import DeadlockDetected, SerializationFailure
+from sqlalchemy.exc import DBAPIError
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+ATTEMPTS = 5
+FIRST_WAIT_S = 0.02
+LONGEST_WAIT_S = 0.5
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Return True if the transaction failed only because of a concurrent one; nothing of it was kept."""
+    return isinstance(error, DBAPIError) and isinstance(error.orig, SerializationFailure | DeadlockDetected)
+
+
+def repeating_conflicts(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `endpoint` as one that is called up to `ATTEMPTS` times while concurrent transactions stop it.
+
+    Each call must be a whole unit of work.
+    """
+
+    @wraps(endpoint)
+    def repeated(*arguments: Any, **named: Any) -> Any:
+        attempts = Retrying(
+            retry=retry_if_exception(is_conflict),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_random_exponential(multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S),
+            reraise=True,
+        )
+        return attempts(endpoint, *arguments, **named)
+
+    return repeated

@@ -1,0 +1,67 @@
+"""Errors in OpenAPI documents: every error answer of an operation, with its real content type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.http.problems import MEDIA_TYPE
+
+Declared = dict[int | str, dict[str, Any]]
+
+_MEANINGS = {
+    400: "the request cannot be read",
+    401: "no token, or one that is not known or has expired",
+    403: "the token lacks the scope",
+    404: "the thing named does not exist",
+    408: "the request did not arrive in time",
+    409: "the thing named is in a state that does not allow the call",
+    413: "the body is too large",
+    414: "the path or the query is too long",
+    422: "the request is not valid; `errors` names the fields",
+    429: "too many requests of this token; see `Retry-After`",
+    431: "the headers are too large",
+    500: "an error that was not expected; it is in the log",
+    501: "a transfer coding that is not supported",
+    503: "something that the API depends on does not answer now, or too many connections are open",
+}
+
+EVERYWHERE = (400, 408, 413, 414, 422, 431, 500, 501, 503)
+GUARDED = (401, 403, 429)
+
+
+class FieldError(BaseModel):
+    """A field of the request that is not valid."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """A problem document (RFC 9457). Some problems have further members, named after what they tell."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="stable; programs switch on it")
+    retryable: bool = Field(description="true if the same call may succeed later")
+    errors: list[FieldError] | None = None
+
+
+def declared(*statuses: int) -> Declared:
+    """Return the `responses` of a route or an app for these statuses."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {"description": _MEANINGS[status], "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses
+    }
+
+
+def add_problem_schema(document: dict[str, Any]) -> None:
+    """Add the schemas that `declared` refers to."""
+    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    definitions = schema.pop("$defs")
+    document.setdefault("components", {}).setdefault("schemas", {}).update({"Problem": schema, **definitions})

@@ -1,0 +1,81 @@
+"""Routes of an API: they refuse query parameters that they do not declare and repeat conflicting transactions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
+from inspect import iscoroutinefunction
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from starlette.datastructures import QueryParams
+
+from shared.errors import InvalidInput
+from shared.http.auth import bearer
+from shared.http.conflicts import repeating_conflicts
+from shared.http.declared_errors import GUARDED, declared
+from shared.http.problems import MAX_ERRORS, shown
+
+
+class ApiRoute(APIRoute):
+    """A route whose endpoint is one unit of work or none."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        # A coroutine does no blocking work, so no transaction.
+        whole = endpoint if iscoroutinefunction(endpoint) else repeating_conflicts(endpoint)
+        super().__init__(path, whole, **options)
+        if _asks_for_token(self.dependant):
+            self.responses = {**declared(*GUARDED), **self.responses}
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler, which answers 422 to a query parameter that the route does not declare."""
+        handle = super().get_route_handler()
+        known = frozenset(_query_parameters(self.dependant))
+
+        async def checked(request: Request) -> Response:
+            refuse_undeclared(request.query_params, known)
+            return await handle(request)
+
+        return checked
+
+
+def api_router(**options: Any) -> APIRouter:
+    """Return a router whose routes are `ApiRoute`."""
+    return APIRouter(route_class=ApiRoute, **options)
+
+
+def refuse_undeclared(sent: QueryParams, known: frozenset[str]) -> None:
+    """Refuse unknown query parameters, and a parameter that is given more than once.
+
+    Raises
+    ------
+    InvalidInput
+        `errors` names each such parameter.
+    """
+    wrong = {
+        name: _objection(name, times, known)
+        for name, times in Counter(name for name, _ in sent.multi_items()).items()
+        if name not in known or times > 1
+    }
+    if wrong:
+        found = [{"field": f"query.{shown(name)}", "message": message} for name, message in wrong.items()]
+        raise InvalidInput("the request is not valid", errors=found[:MAX_ERRORS])
+
+
+def _objection(name: str, times: int, known: frozenset[str]) -> str:
+    if name in known:
+        return f"given {times} times"
+    return f"unknown query parameter; known: {', '.join(sorted(known)) or 'none'}"
+
+
+def _asks_for_token(dependant: Dependant) -> bool:
+    return any(it.call is bearer or _asks_for_token(it) for it in dependant.dependencies)
+
+
+def _query_parameters(dependant: Dependant) -> Iterator[str]:
+    for parameter in dependant.query_params:
+        yield parameter.alias
+    for dependency in dependant.dependencies:
+        yield from _query_parameters(dependency)

@@ -1,0 +1,1 @@
+"""HTTP of every API, tested once for all of them on a real PostgreSQL."""
