@@ -8,8 +8,9 @@ MARKET_TICKS = "market.ticks.v1"
 TRADES = "trades.v1"
 EXIT_SIGNALS = "exits.signals.v1"
 EXIT_INTENTS = "exits.intents.v1"
+OPERATIONS_CONTROLS = "operations.controls.v1"
 
-ALL_TOPICS = (MARKET_TICKS, TRADES, EXIT_SIGNALS, EXIT_INTENTS)
+ALL_TOPICS = (MARKET_TICKS, TRADES, EXIT_SIGNALS, EXIT_INTENTS, OPERATIONS_CONTROLS)
 
 
 def dead_letter_topic(topic: str) -> str:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from sqlalchemy import TextClause
 
-from services.exit_qualification.storage import exit_episodes, order_queues, remainders, tick_checkpoints
+from services.exit_qualification.storage import exit_episodes, order_queues, remainders, send_fence, tick_checkpoints
 from services.trade_management.storage import closures, fills, trades
 from shared import inbox, outbox
 from tests.support.plans import generic_plan, whole_table_scans
@@ -47,7 +47,7 @@ def admin(database: Database) -> Iterator[psycopg.Connection]:
 @pytest.mark.parametrize(
     ("schema", "modules"),
     [
-        ("exit_qualification", (tick_checkpoints, exit_episodes, order_queues, remainders, inbox, outbox)),
+        ("exit_qualification", (tick_checkpoints, exit_episodes, order_queues, send_fence, remainders, inbox, outbox)),
         ("trade_management", (fills, trades, closures, inbox, outbox)),
     ],
 )

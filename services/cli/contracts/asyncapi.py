@@ -11,7 +11,15 @@ from services.cli.contracts.event_schemas import opened
 from shared.contracts.discarded import ANY_TOPIC
 from shared.contracts.events import Event, event_classes
 from shared.contracts.ticks import Tick
-from shared.contracts.topics import ALL_TOPICS, EXIT_INTENTS, EXIT_SIGNALS, MARKET_TICKS, TRADES, dead_letter_topic
+from shared.contracts.topics import (
+    ALL_TOPICS,
+    EXIT_INTENTS,
+    EXIT_SIGNALS,
+    MARKET_TICKS,
+    OPERATIONS_CONTROLS,
+    TRADES,
+    dead_letter_topic,
+)
 
 Json = dict[str, Any]
 
@@ -24,6 +32,7 @@ CHANNELS = {
     TRADES: "Trades opened and closed; key: the symbol.",
     EXIT_SIGNALS: "Market logic said that a trade should exit; key: the trade_id.",
     EXIT_INTENTS: "Every step of every exit; key: the trade_id.",
+    OPERATIONS_CONTROLS: "What operators set; the last event of a key is the setting.",
 }
 """What each topic carries."""
 

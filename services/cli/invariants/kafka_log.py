@@ -10,12 +10,12 @@ from datetime import datetime
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from shared.clock import Clock
-from shared.contracts.topics import EXIT_INTENTS, EXIT_SIGNALS, TRADES, TopicNames
+from shared.contracts.topics import EXIT_INTENTS, EXIT_SIGNALS, OPERATIONS_CONTROLS, TRADES, TopicNames
 from shared.errors import Unavailable
 from shared.kafka import headers_of, open_admin, open_consumer, partition_counts
 from shared.settings import Settings
 
-EVENT_TOPICS = (TRADES, EXIT_SIGNALS, EXIT_INTENTS)
+EVENT_TOPICS = (TRADES, EXIT_SIGNALS, EXIT_INTENTS, OPERATIONS_CONTROLS)
 READ_LIMIT_S = 120
 _BATCH = 5000
 

@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 from services.exit_qualification.api import exits, switches
 from services.exit_qualification.api.context import ExitApiContext
+from services.exit_qualification.kill_switch_service import KillSwitchService
 from services.exit_qualification.manual_exit_service import ManualExitService
 from services.exit_qualification.terms import signal_management
 from shared.broker_hosts import BrokerHosts
@@ -30,6 +31,7 @@ def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> 
         clock=clock,
         manual_exits=ManualExitService(signal_management(settings, clock), clock),
         broker_hosts=BrokerHosts.of(settings.broker_hosts),
+        kill_switch=KillSwitchService(clock),
     )
     app.include_router(exits.router)
     app.include_router(switches.router)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends
 
+from services.exit_qualification.kill_switch_service import KillSwitchService
 from services.exit_qualification.manual_exit_service import ManualExitService
 from shared.broker_hosts import BrokerHosts
 from shared.http.context import ApiContext, context_of
@@ -18,6 +19,7 @@ class ExitApiContext(ApiContext):
 
     manual_exits: ManualExitService
     broker_hosts: BrokerHosts
+    kill_switch: KillSwitchService
 
 
 Context = Annotated[ExitApiContext, Depends(context_of)]

@@ -10,12 +10,15 @@ from services.exit_qualification.api.context import Context
 from services.exit_qualification.api.views import (
     BrokerList,
     BrokerView,
+    KillSwitchAnswer,
     KillSwitchView,
+    OrderOnItsWay,
     PutBroker,
     PutKillSwitch,
     PutRollout,
     RolloutView,
 )
+from services.exit_qualification.control_events import rollout_changed, user_broker_changed
 from services.exit_qualification.domain.gates import Rollout
 from services.exit_qualification.storage.switches import Setting, SwitchRepository, UserBroker
 from shared.audit import Act
@@ -37,14 +40,15 @@ def kill_switch(context: Context, _: Reader) -> KillSwitchView:
 
 
 @router.put("/kill-switch")
-def put_kill_switch(body: PutKillSwitch, context: Context, caller: Operator) -> KillSwitchView:
-    """Stop exits, or let them go on; gates read it at every decision and again before an order is sent."""
-    with context.unit_of_work() as uow:
-        switches = SwitchRepository(uow.connection)
-        switches.put_kill_switch(body.mode, Act(caller.name, body.reason))
-        now = switches.kill_switch()
-        uow.commit()
-    return KillSwitchView(**_facts(now))
+def put_kill_switch(body: PutKillSwitch, context: Context, caller: Operator) -> KillSwitchAnswer:
+    """Stop exits, or let them go on.
+
+    ALL is answered once no sender can still send, within 3 s: no order of an exit reaches a broker after the answer,
+    but manual ones and those listed in `on_their_way`.
+    """
+    done = context.kill_switch.put(context.unit_of_work, body.mode, Act(caller.name, body.reason))
+    on_their_way = [OrderOnItsWay.of(intent) for intent in done.on_their_way]
+    return KillSwitchAnswer(**_facts(done.setting), on_their_way=on_their_way)
 
 
 @router.get("/rollout")
@@ -62,6 +66,7 @@ def put_rollout(body: PutRollout, context: Context, caller: Operator) -> Rollout
         switches = SwitchRepository(uow.connection)
         switches.put_rollout(wanted, Act(caller.name, body.reason))
         now = switches.rollout()
+        uow.emit(rollout_changed(now))
         uow.commit()
     return RolloutView(**_facts(now))
 
@@ -96,6 +101,7 @@ def put_broker(user_broker_id: BrokerPath, body: PutBroker, context: Context, ca
             caller.require(Scope.ADMIN)
             context.broker_hosts.require(broker.root_url)
         switches.put_broker(broker, Act(caller.name, body.reason), orders_not_sent=body.orders_not_sent)
+        uow.emit(user_broker_changed(broker, context.clock.now()))
         uow.commit()
     return _view(broker)
 

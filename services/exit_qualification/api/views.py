@@ -114,7 +114,10 @@ class ManualExit(_Body):
 
 
 class PutKillSwitch(_Body):
-    """What to stop: ENTRIES_ONLY holds back no exit, ALL holds back every exit but a manual one."""
+    """What to stop: ALL holds back every exit but a manual one.
+
+    ENTRIES_ONLY holds back no exit: it is published for whoever opens trades (`KillSwitchChanged`).
+    """
 
     mode: KillSwitchMode
     reason: Reason
@@ -127,6 +130,32 @@ class KillSwitchView(BaseModel):
     reason: str
     updated_by: str
     updated_at: Timestamp
+
+
+class OrderOnItsWay(BaseModel):
+    """An exit that was handed over before the kill switch held; its order may still reach the broker."""
+
+    intent_id: UUID
+    trade_id: UUID
+    user_broker_id: str
+    symbol: str
+    exit_reason: ExitReason
+    status: IntentStatus
+    client_order_id: str
+    submitted_at: Timestamp | None
+
+    @classmethod
+    def of(cls, intent: ExitIntent) -> Self:
+        """Return the view of an intent."""
+        return cls(**{name: getattr(intent, name) for name in cls.model_fields})
+
+
+class KillSwitchAnswer(KillSwitchView):
+    """The kill switch as it was set, and the exits that it came too late for."""
+
+    on_their_way: list[OrderOnItsWay] = Field(
+        description="under ALL: exits handed over before, whose orders may still reach the broker"
+    )
 
 
 class PutRollout(_Body):

@@ -43,6 +43,9 @@ def exit_order(intent: ExitIntent) -> ExitOrder:
 NOT_ACCEPTED = "NOT_ACCEPTED"
 """Error code of an intent that was not taken, e.g. because of the broker's rate limit."""
 
+HELD_BACK = "HELD_BACK"
+"""Error code of an intent that an operator's switch stopped after its sender had claimed it."""
+
 UNREACHABLE = "BROKER_UNREACHABLE"
 """Error code of an intent whose order could not be sent: no connection was made."""
 

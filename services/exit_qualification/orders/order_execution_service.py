@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from services.exit_qualification import intent_events
 from services.exit_qualification.domain.exit_qualification_service import (
     ExitQualificationResult,
@@ -17,6 +19,7 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
 from services.exit_qualification.domain.outcome import retry_backoff_s
 from services.exit_qualification.orders.broker_port import (
+    HELD_BACK,
     UNREACHABLE,
     Accepted,
     Ambiguous,
@@ -31,6 +34,7 @@ from services.exit_qualification.orders.qualification_again import LockedExit, l
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
+from services.exit_qualification.storage.send_fence import SendFence
 from services.exit_qualification.storage.switches import SwitchRepository
 from shared.clock import Clock
 from shared.contracts.events import Event
@@ -139,8 +143,8 @@ class OrderExecutionService:
     def _call(self, submission: Submission) -> PlaceOutcome:
         """Hand the order to the broker, unless an earlier attempt turns out to have done so.
 
-        A stall inside the call itself cannot be fenced: an order may then leave after the claim has run out. The
-        reconciler counts an absence only well after that.
+        The switches are read once more right before the call. A stall after that cannot be fenced: an order may then
+        leave late. `PUT /kill-switch` names such an intent, and the reconciler counts an absence only well after that.
         """
         order = exit_order(submission.intent)
         try:
@@ -149,9 +153,21 @@ class OrderExecutionService:
             return NotAccepted(f"its tag could not be looked up before sending again: {error}", was_sent=False)
         if placed is not None:
             return Accepted(placed.order_id)
+        held_back = self._held_back(submission.intent)
+        if held_back is not None:
+            return NotAccepted(held_back, HELD_BACK, was_sent=False)
         if self._clock.monotonic() >= submission.deadline:
             return NotAccepted("the claim ran out before the call", was_sent=False)
         return submission.broker.place_market_exit(order)
+
+    def _held_back(self, intent: ExitIntent) -> str | None:
+        """Return why the intent must not be sent any more; None if it may. Asked last, see `SendFence`."""
+        try:
+            with self._open_unit() as uow:
+                may_be_sent = SendFence(uow.connection).may_still_be_sent(intent)
+        except SQLAlchemyError as error:
+            return f"the switches could not be read before sending: {type(error).__name__}"
+        return None if may_be_sent else "a switch was set, or the claim lost, before it was sent"
 
     def _record(self, submission: Submission, outcome: PlaceOutcome) -> None:
         with self._open_unit() as uow:

@@ -8,6 +8,7 @@ from functools import partial
 
 from sqlalchemy import Engine
 
+from services.exit_qualification.broker_announcements import BrokerAnnouncements
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.orders.broker_port import Brokers
 from services.exit_qualification.orders.doorbell import Doorbell
@@ -71,8 +72,9 @@ def _loops(settings: Settings, engine: Engine, brokers: Brokers) -> list[WorkLoo
     bell = Doorbell(open_unit)
     reconciler = PendingOrderReconciler(open_unit, brokers, terms)
     requalification = Requalification(open_unit, gates, terms)
+    announcements = BrokerAnnouncements(open_unit, TopicNames(settings.kafka_topic_prefix), clock)
     remainders = RemainderExits(open_unit, signal_management(settings, clock), terms, clock)
-    unsent = in_turn(requalification.requalify_once, remainders.exit_once)
+    unsent = in_turn(requalification.requalify_once, remainders.exit_once, announcements.announce_once)
     service = OrderExecutionService(open_unit, brokers, gates, terms, clock)
     sender = bell.answering(service.execute_next)
     return [

@@ -30,7 +30,7 @@ from services.exit_qualification.signal_management_service import ExitTerms, Sig
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
-from services.exit_qualification.storage.switches import SwitchRepository
+from services.exit_qualification.storage.switches import Switches, SwitchRepository
 from shared.audit import Act
 from shared.clock import SystemClock
 from shared.contracts.topics import TopicNames
@@ -171,6 +171,11 @@ class Floor:
         """Set the kill switch."""
         with self.engine.begin() as connection:
             SwitchRepository(connection).put_kill_switch(mode, Act("test", "test"))
+
+    def switches(self) -> Switches:
+        """Return what operators have set."""
+        with self.engine.connect() as connection:
+            return SwitchRepository(connection).read()
 
     def roll_out(self, mode: RolloutMode) -> None:
         """Set the rollout."""

@@ -1,0 +1,29 @@
+"""Events of operators' settings, made from the settings as they stand."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from services.exit_qualification.storage.switches import Setting, UserBroker
+from shared.contracts.controls import KillSwitchChanged, RolloutChanged, UserBrokerChanged
+
+
+def kill_switch_changed(setting: Setting) -> KillSwitchChanged:
+    """Return the event of the kill switch."""
+    return KillSwitchChanged(
+        **setting.values, reason=setting.reason, changed_by=setting.updated_by, changed_at=setting.updated_at
+    )
+
+
+def rollout_changed(setting: Setting) -> RolloutChanged:
+    """Return the event of the rollout."""
+    return RolloutChanged(
+        **setting.values, reason=setting.reason, changed_by=setting.updated_by, changed_at=setting.updated_at
+    )
+
+
+def user_broker_changed(broker: UserBroker, at: datetime) -> UserBrokerChanged:
+    """Return the event of a user broker."""
+    return UserBrokerChanged(
+        user_broker_id=broker.user_broker_id, broker=broker.broker, status=broker.status.value, changed_at=at
+    )

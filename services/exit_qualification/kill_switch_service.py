@@ -1,0 +1,61 @@
+"""KillSwitchService: sets the kill switch and tells when it holds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.exit_qualification.control_events import kill_switch_changed
+from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.storage.send_fence import SendFence
+from services.exit_qualification.storage.switches import Setting, SwitchRepository
+from shared.audit import Act
+from shared.clock import Clock
+from shared.contracts.vocabulary import IntentStatus, KillSwitchMode
+from shared.unit_of_work import UnitOfWork
+
+OUTWAIT_S = 3.0
+"""Longest wait for senders that had asked before the switch was set; below the usual time-outs of HTTP clients."""
+LOOK_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class KillSwitchSet:
+    """The kill switch as it stands, and the intents whose orders may still reach a broker."""
+
+    setting: Setting
+    on_their_way: list[ExitIntent]
+
+
+class KillSwitchService:
+    """Sets the kill switch in a transaction, then outwaits the senders that asked before it was committed."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def put(self, open_unit: Callable[[], UnitOfWork], mode: KillSwitchMode, act: Act) -> KillSwitchSet:
+        """Set the kill switch. Under ALL, return once no sender can still send, or after OUTWAIT_S.
+
+        No order of an exit reaches a broker after that, but those of the intents returned and manual exits.
+        """
+        with open_unit() as uow:
+            switches = SwitchRepository(uow.connection)
+            switches.put_kill_switch(mode, act)
+            setting = switches.kill_switch()
+            uow.emit(kill_switch_changed(setting))
+            uow.commit()
+        held = mode is KillSwitchMode.ALL
+        return KillSwitchSet(setting, self._outwait_senders(open_unit) if held else [])
+
+    def _outwait_senders(self, open_unit: Callable[[], UnitOfWork]) -> list[ExitIntent]:
+        ends_at = self._clock.monotonic() + OUTWAIT_S
+        with open_unit() as uow:
+            first = {intent.intent_id for intent in SendFence(uow.connection).on_their_way()}
+        while True:
+            with open_unit() as uow:  # its snapshot must be newer than each look before
+                under_way = SendFence(uow.connection).on_their_way()
+            being_sent = [intent for intent in under_way if intent.status is IntentStatus.SUBMITTING]
+            if not any(intent.intent_id in first for intent in being_sent) or self._clock.monotonic() >= ends_at:
+                return under_way
+            time.sleep(LOOK_S)

@@ -1,0 +1,164 @@
+"""Under kill switch ALL, no order reaches the broker after the acknowledgement but those that it names."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import Engine
+
+from services.exit_qualification import kill_switch_service
+from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.kill_switch_service import KillSwitchService, KillSwitchSet
+from services.exit_qualification.orders.broker_port import ExitOrder, PlaceOutcome
+from shared.audit import Act
+from shared.contracts.vocabulary import ExitReason, IntentStatus, KillSwitchMode
+from tests.integration.exit_qualification.orders.floor import PATIENT, Floor, wait_until
+from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+
+SENDERS = 4
+ROUNDS = 2
+EXITS_A_ROUND = 12
+EAGER = replace(PATIENT, backoff_first_s=0.05)
+
+
+class TimedBroker(ScriptedBroker):
+    """A scripted broker that remembers which orders arrived, in order, and takes its time over each."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.arrived: list[str] = []
+        self._random = random.Random(seed)  # a schedule, not a secret
+
+    def port(self, user_broker: object) -> TimedBroker:
+        return self
+
+    def place_market_exit(self, order: ExitOrder) -> PlaceOutcome:
+        time.sleep(self._random.uniform(0, 0.02))
+        self.arrived.append(order.tag)
+        outcome = super().place_market_exit(order)
+        time.sleep(self._random.uniform(0, 0.02))
+        return outcome
+
+
+def kill(floor: Floor) -> KillSwitchSet:
+    return KillSwitchService(floor.clock).put(floor.open_unit, KillSwitchMode.ALL, Act("test", "stop"))
+
+
+@contextmanager
+def sending(floor: Floor, senders: int = SENDERS) -> Iterator[None]:
+    """While inside, so many threads send what may be sent."""
+    stop = threading.Event()
+
+    def send() -> None:
+        while not stop.is_set():
+            if not floor.sender.execute_next():
+                stop.wait(0.005)
+
+    threads = [threading.Thread(target=send) for _ in range(senders)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(20)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_after_the_answer_no_order_arrives_but_those_it_names(exit_engine: Engine, seed: int) -> None:
+    broker = TimedBroker(seed)
+    floor, chance = Floor(exit_engine, broker, EAGER), random.Random(seed)  # a schedule, not a secret
+    with sending(floor):
+        for _ in range(ROUNDS):
+            sent = len(broker.arrived)
+            intents = [floor.approved() for _ in range(EXITS_A_ROUND)]
+            at_least = sent + chance.randrange(1, EXITS_A_ROUND - SENDERS)
+            wait_until(lambda at_least=at_least: len(broker.arrived) >= at_least, "some are sent")  # type: ignore[misc]  # bound now
+            answer = kill(floor)
+            arrived, named = set(broker.arrived), {intent.client_order_id for intent in answer.on_their_way}
+            manual = floor.detect(floor.open_trade(), ExitReason.MANUAL)
+            wait_until(lambda manual=manual: floor.intent(manual).status is IntentStatus.PLACED, "a manual exit passes")  # type: ignore[misc]  # bound now
+            assert set(broker.arrived) - arrived <= named | {manual.client_order_id}
+            floor.kill(KillSwitchMode.OFF)
+            wait_until(lambda: all(_is_placed(floor, intent) for intent in intents), "the others go on")  # noqa: B023
+    assert len(broker.arrived) == len(set(broker.arrived)) == ROUNDS * (EXITS_A_ROUND + 1)
+
+
+def _is_placed(floor: Floor, intent: ExitIntent) -> bool:
+    return floor.intent(intent).status is IntentStatus.PLACED
+
+
+def stalled(broker: ScriptedBroker) -> tuple[threading.Event, threading.Event]:
+    """Make the broker's next call reach its door and wait there: (has reached it, may go on)."""
+    reached, go_on = threading.Event(), threading.Event()
+
+    def wait_at_the_door() -> None:
+        reached.set()
+        assert go_on.wait(20)
+
+    broker.on_place = wait_at_the_door
+    return reached, go_on
+
+
+@contextmanager
+def in_thread(work: Callable[[], object]) -> Iterator[None]:
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(20)
+
+
+def test_an_order_whose_sender_has_passed_the_fence_is_waited_for(floor: Floor, broker: ScriptedBroker) -> None:
+    intent = floor.approved()
+    reached, go_on = stalled(broker)
+    answers: list[KillSwitchSet] = []
+    with in_thread(floor.sender.execute_next):
+        assert reached.wait(20)
+        with in_thread(lambda: answers.append(kill(floor))):
+            wait_until(lambda: floor.switches().kill_switch is KillSwitchMode.ALL, "the switch is set")
+            assert answers == []
+            go_on.set()
+    assert answers[0].on_their_way == []
+    floor.expect(intent, IntentStatus.PLACED)
+
+
+def test_an_order_whose_sender_stalls_past_the_wait_is_named(
+    floor: Floor, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kill_switch_service, "OUTWAIT_S", 0.2)
+    intent = floor.approved()
+    reached, go_on = stalled(broker)
+    with in_thread(floor.sender.execute_next):
+        assert reached.wait(20)
+        assert [each.intent_id for each in kill(floor).on_their_way] == [intent.intent_id]
+        go_on.set()
+
+
+class SwitchedMeanwhile(ScriptedBroker):
+    """A broker that is asked for inside the transaction of the claim, and sets the kill switch there."""
+
+    def __init__(self, floor: Callable[[], Floor]) -> None:
+        super().__init__()
+        self._floor = floor
+
+    def port(self, user_broker: object) -> SwitchedMeanwhile:
+        self._floor().kill(KillSwitchMode.ALL)
+        return self
+
+
+def test_a_claim_that_had_begun_before_the_switch_is_given_back(exit_engine: Engine) -> None:
+    broker = SwitchedMeanwhile(lambda: floor)
+    floor = Floor(exit_engine, broker)
+    intent = floor.approved()
+    assert floor.sender.execute_next()
+    floor.expect(intent, IntentStatus.APPROVED)
+    assert broker.order_ids == []
