@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     kafka_session_timeout_s: float = Field(
         6, ge=1, description="a consumer silent for so long loses its partitions; the cluster must allow it"
     )
+    kafka_watch_s: float = Field(
+        3, ge=0.1, le=5, description="how often a consumer compares its topics and positions with the cluster"
+    )
     topic_partitions: int = Field(
         12, ge=1, le=1024, description="partitions of each topic `exitflow topics create` makes"
     )

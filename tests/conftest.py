@@ -99,6 +99,7 @@ def settings(database: Database, kafka: Broker) -> Settings:
         kafka_topic_prefix=environment,
         kafka_consumer_prefix=f"{environment}exitflow",
         kafka_session_timeout_s=3 if is_apache() else 6,
+        kafka_watch_s=0.2,
         topic_partitions=TEST_PARTITIONS,
     )
 

@@ -58,12 +58,15 @@ class MarketStore:
             ((topic, partition, offset) for (topic, partition), offset in offsets.items()),
         )
 
-    def log_identity(self) -> str | None:
-        """The Kafka log that the offsets belong to, if one was read."""
-        row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (_LOG_IDENTITY,)).fetchone()
-        return str(row[0]) if row else None
+    def begin_log(self, topic: str, identity: str, *, again: bool = False) -> bool:
+        """Forget the offsets of a topic that is another log than the one known, or that is to be read again.
 
-    def begin_log(self, identity: str) -> None:
-        """Forget all offsets; from now on they belong to this log."""
-        self._connection.execute("DELETE FROM feed_offsets")
-        self._connection.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (_LOG_IDENTITY, identity))
+        Return True if a log was known and its offsets are forgotten.
+        """
+        name = f"{_LOG_IDENTITY}:{topic}"
+        row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        if row is not None and row[0] == identity and not again:
+            return False
+        self._connection.execute("DELETE FROM feed_offsets WHERE topic = ?", (topic,))
+        self._connection.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (name, identity))
+        return row is not None

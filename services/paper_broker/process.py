@@ -20,6 +20,7 @@ from shared.clock import SystemClock
 from shared.health import Health
 from shared.process import GRACE_S, Stop, serve
 from shared.settings import Settings
+from shared.topic_watch import CONDITION as KAFKA
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def main(settings: Settings) -> None:
     ConfigurationError
         Credentials, ledger or port are not usable.
     """
-    health = Health(CONDITION, LEDGER, deadline_s=settings.health_deadline_s)
+    health = Health(CONDITION, KAFKA, LEDGER, deadline_s=settings.health_deadline_s)
     with ExitStack() as stack:
         desk = stack.enter_context(open_desk(settings))
         stop = Stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shared.after_commit import after_commit
 from shared.contracts.trades import TradeOpened
-from shared.telemetry import counter, gauge, histogram
+from shared.telemetry import counter, histogram
 
 TRADES_OPENED = counter("trades_opened", "trades opened")
 TRADES_CLOSED = counter("trades_closed", "trades closed", "reason")
@@ -17,7 +17,6 @@ BATCH_SECONDS = histogram("trade_fills_batch_seconds", "from records in hand to 
 FILL_TO_CLOSE_SECONDS = histogram(
     "trade_fill_to_close_seconds", "from a trade's last fill to the commit that closes it"
 )
-CONSUMER_LAG = gauge("trade_fills_lag", "records of exits.intents.v1 not consumed yet", "partition")
 
 
 @after_commit(TradeOpened)

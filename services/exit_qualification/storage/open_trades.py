@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.exit_qualification.domain.open_trade import OpenTrade
@@ -16,6 +16,21 @@ from shared.clock import epoch_ms
 from shared.contracts.trades import ExitPlan, TradeOpened
 from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
 from shared.money import to_units
+
+MOVE = text("""
+-- open_trades.move
+WITH moved AS (
+  SELECT t.trade_id, home.partition
+    FROM open_trades t
+    JOIN unnest(CAST(:symbols AS text[]), CAST(:partitions AS integer[])) AS home (symbol, partition)
+      ON home.symbol = t.symbol
+   WHERE t.status = 'OPEN'
+   ORDER BY t.trade_id
+     FOR UPDATE OF t)
+UPDATE open_trades t SET partition = moved.partition, updated_at = clock_timestamp()
+  FROM moved WHERE moved.trade_id = t.trade_id
+RETURNING t.trade_id
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +114,21 @@ class OpenTradeRepository:
         )
         return [_of_row(row) for row in rows]
 
-    def symbols_in(self, partitions: Sequence[int]) -> list[tuple[str, int]]:
-        """Every symbol with open trades in these partitions, with the partition they were projected on."""
+    def symbols_open(self) -> list[tuple[str, int]]:
+        """Return every symbol with open trades, with the partition they were projected on."""
         rows = self._connection.execute(
             select(OpenTradeRow.symbol, OpenTradeRow.partition)
-            .where(OpenTradeRow.partition == func.any(list(partitions)), OpenTradeRow.status == TradeStatus.OPEN)
+            .where(OpenTradeRow.status == TradeStatus.OPEN)
             .distinct()
         )
         return [(symbol, partition) for symbol, partition in rows]
+
+    def move(self, homes: Mapping[str, int]) -> int:
+        """Move the open trades on these symbols to other partitions; return how many. Rows are locked in order."""
+        if not homes:
+            return 0
+        values = {"symbols": list(homes), "partitions": list(homes.values())}
+        return len(self._connection.execute(MOVE, values).all())
 
 
 def _of_row(row: Row[Any]) -> OpenTrade:

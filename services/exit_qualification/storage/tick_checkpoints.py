@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -60,6 +60,29 @@ UPDATE tick_partitions t
    SET tick_offset = 0, trade_offset = 0, epoch = t.epoch + 1, owner = NULL, updated_at = clock_timestamp()
   FROM locked WHERE locked.partition = t.partition
 RETURNING t.partition
+""")
+
+STORED = text("SELECT partition, epoch, tick_offset, trade_offset FROM tick_partitions")
+LOCK_ALL = text("SELECT partition FROM tick_partitions ORDER BY partition FOR UPDATE")
+FENCE_ALL = text("""
+-- tick_checkpoints.fence_all: the rows are locked by lock_all
+UPDATE tick_partitions SET epoch = epoch + 1, owner = NULL, updated_at = clock_timestamp()
+""")
+LOCK = text("""
+-- tick_checkpoints.lock
+SELECT partition FROM tick_partitions WHERE partition = ANY (:partitions) ORDER BY partition FOR UPDATE
+""")
+FENCE = text("""
+-- tick_checkpoints.fence: the rows are locked by lock
+UPDATE tick_partitions SET epoch = epoch + 1, updated_at = clock_timestamp() WHERE partition = ANY (:partitions)
+""")
+SYMBOL_PARTITIONS = text("SELECT symbol, partition FROM tick_symbols")
+MOVE_SYMBOLS = text("""
+-- tick_checkpoints.move_symbols
+UPDATE tick_symbols s SET partition = home.partition, updated_at = clock_timestamp()
+  FROM unnest(CAST(:symbols AS text[]), CAST(:partitions AS integer[])) AS home (symbol, partition)
+ WHERE home.symbol = s.symbol
+RETURNING s.symbol
 """)
 
 
@@ -144,6 +167,40 @@ class TickCheckpointRepository:
     def symbols(self, partitions: Sequence[int]) -> list[SymbolCheckpoint]:
         """The state of every symbol of these partitions."""
         return [_symbol(row) for row in self._connection.execute(SYMBOLS, {"partitions": list(partitions)})]
+
+    def stored(self) -> dict[int, Checkpoint]:
+        """Return where every partition stands, whoever holds it."""
+        rows = self._connection.execute(STORED)
+        return {row.partition: Checkpoint(row.epoch, row.tick_offset, row.trade_offset) for row in rows}
+
+    def fence_others(self, partitions: Collection[int], held: Collection[int]) -> None:
+        """Make the owners of these partitions load them again, but for those `held` by the caller.
+
+        What the caller holds is locked too, so that workers that do this to one another do not deadlock.
+        """
+        others = sorted(set(partitions) - set(held))
+        if others:
+            self._connection.execute(LOCK, {"partitions": sorted({*others, *held})})
+            self._connection.execute(FENCE, {"partitions": others})
+
+    def lock_all(self) -> None:
+        """Keep every partition from being written or taken over until the transaction ends."""
+        self._connection.execute(LOCK_ALL)
+
+    def fence_all(self) -> None:
+        """Make every worker load its partitions again."""
+        self._connection.execute(FENCE_ALL)
+
+    def symbol_partitions(self) -> list[tuple[str, int]]:
+        """Return every known symbol with its partition."""
+        return [(row.symbol, row.partition) for row in self._connection.execute(SYMBOL_PARTITIONS)]
+
+    def move_symbols(self, homes: Mapping[str, int]) -> int:
+        """Move the state of these symbols to other partitions; return how many."""
+        if not homes:
+            return 0
+        values = {"symbols": list(homes), "partitions": list(homes.values())}
+        return len(self._connection.execute(MOVE_SYMBOLS, values).all())
 
     def reset(self) -> int:
         """Start every partition from its log's beginning, whoever holds it; how many there are.

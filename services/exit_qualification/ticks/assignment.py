@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient
 from sqlalchemy import Engine
 
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.storage.tick_checkpoints import Checkpoint, TickCheckpointRepository
 from services.exit_qualification.ticks.batch import Layout
 from services.exit_qualification.ticks.engine_state import load_engine
-from services.exit_qualification.ticks.kafka_log import check_identity, explain_refusal, is_current, start_offsets
-from services.exit_qualification.ticks.tick_metrics import TICK_LAG
+from services.exit_qualification.ticks.kafka_log import TickLog, require_homes
 from shared.errors import Unavailable
 from shared.failpoints import Failpoint, failpoint
+from shared.kafka_consuming import WatchedConsumer
+from shared.kafka_topics import bounds_of
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +42,11 @@ class Assignment:
         Whether everything that Kafka assigned is held, be it nothing.
     """
 
-    def __init__(self, consumer: Consumer, admin: AdminClient, layout: Layout, database: Engine, owner: str) -> None:
+    def __init__(
+        self, consumer: WatchedConsumer, tick_log: TickLog, layout: Layout, database: Engine, owner: str
+    ) -> None:
         self._consumer = consumer
-        self._admin = admin
+        self._log = tick_log
         self._layout = layout
         self._database = database
         self._owner = owner
@@ -60,7 +62,7 @@ class Assignment:
 
     def subscribe(self) -> None:
         """Join the group; partitions come and go while the consumer is polled."""
-        self._consumer.subscribe(
+        self._consumer.consumer.subscribe(
             self._layout.topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
 
@@ -69,20 +71,22 @@ class Assignment:
 
         Raises
         ------
-        LogIdentityChanged
-            The stored offsets belong to another log.
         NotAssignedTogether
-            The topics have grown since this worker joined.
+            The topics have changed since this worker joined.
         """
         partitions = self._waiting or []
-        if not is_current(self._admin, self._layout):
-            raise NotAssignedTogether("the number of partitions has changed; joining again")
-        check_identity(self._admin, self._layout, self._database)
+        if not self._log.is_current():
+            raise NotAssignedTogether("the topics have changed; joining again")
+        bounds = bounds_of(
+            self._consumer.admin, [(topic, each) for each in partitions for topic in self._layout.topics]
+        )
         with self._database.begin() as connection:
             # The claim waits for a transaction of the owner before: what is loaded after it is final.
             claimed = TickCheckpointRepository(connection).claim(partitions, self._owner)
-            engine = load_engine(connection, partitions, self._layout)
-        self._consumer.assign(start_offsets(self._consumer, self._layout, claimed))
+            require_homes(connection, self._layout)
+            engine = load_engine(connection, partitions)
+            positions = self._log.start(connection, self._layout, claimed, bounds)
+        self._consumer.assign(positions)
         self._waiting, self.held, self.engine, self.is_settled = None, claimed, engine, True
         log.info("judging %d partitions as %s", len(claimed), self._owner)
 
@@ -92,19 +96,6 @@ class Assignment:
             self._waiting = sorted(self.held)
         self._let_go()
         self._consumer.unassign()
-
-    def explain_refusal(self, topic: str, partition: int) -> None:
-        """Kafka has refused to read a partition where it stands.
-
-        Raises
-        ------
-        LogIdentityChanged, Unavailable
-            Why; nothing is raised, and nothing wrong, if the partition is not held any more.
-        """
-        if checkpoint := self.held.get(partition):
-            is_ticks = topic == self._layout.ticks
-            stored = checkpoint.tick_offset if is_ticks else checkpoint.trade_offset
-            explain_refusal(self._consumer, topic, partition, stored)
 
     def written(self, checkpoints: dict[int, Checkpoint]) -> None:
         """These checkpoints are committed."""
@@ -121,11 +112,11 @@ class Assignment:
 
     def _on_revoke(self, *_: object) -> None:
         self._waiting = None
+        self._consumer.revoked()
         self._let_go()
         failpoint(Failpoint.TICKS_ON_REVOKE)
 
     def _let_go(self) -> None:
-        TICK_LAG.clear()
         self.is_settled = False
         self.held = {}
         self.engine = ExitSignalService()

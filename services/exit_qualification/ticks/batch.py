@@ -22,8 +22,6 @@ from shared.contracts.discarded import Discarded
 from shared.errors import MalformedMessage
 from shared.kafka import headers_of
 
-WRONG_PARTITION = "wrong_partition"
-
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -64,7 +62,7 @@ class Batch:
     Attributes
     ----------
     work:
-        Ticks, and trades with their partition, in the order they are to be taken.
+        Ticks, and trades with their home partition, in the order they are to be taken.
     checkpoints:
         Of every partition with a record in the batch: where it will stand when the batch is written.
     """
@@ -132,12 +130,8 @@ def _take_trade(batch: Batch, message: Message, layout: Layout) -> None:
     if event is None:
         batch.unknown_events += event_type != Discarded.event_type()
         return
-    home = home_partition(event.symbol, layout.partitions)
-    if home == message.partition():
-        batch.work.append((event, home))
-    else:
-        reason = f"{event.symbol} belongs on partition {home}: the record's producer partitions in another way"
-        batch.refused.append(Refused(message, WRONG_PARTITION, reason))
+    # Taken wherever it lies: after the topic grew, records of before are on the partition that was home then.
+    batch.work.append((event, home_partition(event.symbol, layout.partitions)))
 
 
 def _checkpoints_after(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from uuid import UUID
@@ -25,6 +25,8 @@ class Findings:
     ----------
     symbols:
         Those that an accepted tick moved.
+    homes:
+        Partitions that are home to the trades opened and closed.
     arrived_ms:
         For each trade that qualified, when the first tick that did it was made.
     """
@@ -33,19 +35,25 @@ class Findings:
     closed: list[UUID] = field(default_factory=list)
     detected: list[ExitCandidates] = field(default_factory=list)
     symbols: set[str] = field(default_factory=set)
+    homes: set[int] = field(default_factory=set)
     arrived_ms: dict[UUID, int] = field(default_factory=dict)
     evaluated: int = 0
     stale: int = 0
 
 
-def judge(engine: ExitSignalService, work: Iterable[TickRecord | tuple[TradeRecord, int]]) -> Findings:
-    """Take the work in order. The engine is then ahead of the database until the findings are written."""
+def judge(
+    engine: ExitSignalService, work: Iterable[TickRecord | tuple[TradeRecord, int]], held: Collection[int]
+) -> Findings:
+    """Take the work in order. The engine is then ahead of the database until the findings are written.
+
+    A trade whose home is not among the partitions `held` is projected, and judged by the worker that holds it.
+    """
     findings = Findings()
     for item in work:
         if isinstance(item, TickRecord):
             _judge_tick(engine, item, findings)
         else:
-            _follow_trade(engine, item, findings)
+            _follow_trade(engine, item, findings, held)
     findings.detected = merge_by_trade(findings.detected)
     return findings
 
@@ -95,11 +103,15 @@ def _judge_tick(engine: ExitSignalService, tick: TickRecord, findings: Findings)
         findings.arrived_ms.setdefault(entry.trade.trade_id, tick.arrived_ms)
 
 
-def _follow_trade(engine: ExitSignalService, item: tuple[TradeRecord, int], findings: Findings) -> None:
-    event, partition = item
+def _follow_trade(
+    engine: ExitSignalService, item: tuple[TradeRecord, int], findings: Findings, held: Collection[int]
+) -> None:
+    event, home = item
+    findings.homes.add(home)
     if isinstance(event, TradeOpened):
-        findings.opened.append((event, partition))
-        _judge_by_last_tick(engine, event, findings)
+        findings.opened.append((event, home))
+        if home in held:
+            _judge_by_last_tick(engine, event, findings)
     elif isinstance(event, TradeClosed):
         engine.remove_trade(event.trade_id)
         findings.closed.append(event.trade_id)

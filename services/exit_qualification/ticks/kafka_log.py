@@ -3,138 +3,192 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import NoReturn
+from collections.abc import Mapping, Sequence
 
-from confluent_kafka import Consumer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
-from services.exit_qualification.storage.log_identity import LogIdentity, LogIdentityRepository
-from services.exit_qualification.storage.tick_checkpoints import Checkpoint
+from services.exit_qualification.storage.open_trades import OpenTradeRepository
+from services.exit_qualification.storage.tick_checkpoints import Checkpoint, TickCheckpointRepository
 from services.exit_qualification.ticks.batch import Layout
-from services.exit_qualification.ticks.tick_metrics import RECORDS_MISSED
+from services.exit_qualification.ticks.records import home_partition
+from services.exit_qualification.ticks.rehoming import move_symbols
+from shared.consumer_gaps import ConsumerGaps, Gap, count, resume
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
-from shared.errors import ConfigurationError, LogIdentityChanged, Unavailable
-from shared.kafka import ADMIN_TIMEOUT_S, partition_counts
+from shared.errors import ConfigurationError, LogIdentityChanged
+from shared.kafka_topics import Bounds, Partition, TopicState, cluster_id_of, require_topics
+from shared.log_identity import LogIdentity, LogIdentityRepository
+from shared.topic_watch import Change, TopicChange
 
 log = logging.getLogger(__name__)
 
-RESET_COMMAND = "exitflow ticks reset"
+GROUP = "exit-ticks"
+RESET_COMMAND = "exitflow ticks reset --reason …"
+REHOME_COMMAND = "exitflow ticks rehome --reason …"
 
 
-def layout_of(admin: AdminClient, topics: TopicNames) -> Layout:
-    """The two topics on the cluster of an environment.
+class TickLog:
+    """Both topics, compared with what the stored offsets belong to whenever the group is joined."""
+
+    def __init__(self, admin: AdminClient, topics: TopicNames, database: Engine) -> None:
+        self._admin = admin
+        self._topics = topics
+        self._database = database
+        self._refused: dict[Partition, int] = {}
+        self.states: dict[str, TopicState] = {}
+
+    def begin(self) -> Layout:
+        """Return the layout of both topics once it is certain that reading on loses nothing.
+
+        Raises
+        ------
+        ConfigurationError
+            A topic is missing, they have different numbers of partitions, open trades belong on other partitions
+            than they are on, or this is not the log that the stored offsets belong to.
+        KafkaException, SQLAlchemyError
+            The cluster or the database does not answer.
+        """
+        names = [self._topics.on_cluster(MARKET_TICKS), self._topics.on_cluster(TRADES)]
+        self.states = require_topics(self._admin, names)
+        layout = layout_of(self.states, *names)
+        with self._database.begin() as connection:
+            identities = identities_of(self._admin, self.states)
+            self._follow_growth(connection, identities, layout)
+            _require_identity(connection, identities)
+            require_homes(connection, layout)
+            self._require_no_refusal(connection, layout)
+        return layout
+
+    def is_current(self) -> bool:
+        """Return True if the topics still are what `begin` found; errors as of `begin`."""
+        return require_topics(self._admin, list(self.states)) == self.states
+
+    def changed(self, changes: Sequence[TopicChange]) -> None:
+        """Keep the positions that Kafka refused because they are beyond the end of their partition."""
+        for change in changes:
+            if change.kind is Change.BEYOND_END and change.partition is not None and change.position is not None:
+                self._refused[change.topic, change.partition] = change.position
+
+    def start(
+        self,
+        connection: Connection,
+        layout: Layout,
+        claimed: Mapping[int, Checkpoint],
+        bounds: Mapping[Partition, Bounds],
+    ) -> dict[Partition, int]:
+        """Return where each partition is read on, and store which trades were missed.
+
+        A partition at offset 0 starts at the earliest record there is. Ticks that were removed unread are counted:
+        later prices decide. A removed record of a trade is a gap, for its trade is open and nobody watches it.
+        """
+        stored = {each: at or None for each, at in offsets_of(layout, claimed).items()}
+        topic_ids = {topic: state.topic_id for topic, state in self.states.items()}
+        positions, gaps = resume(stored, bounds, topic_ids, is_new=True)
+        ConsumerGaps(connection, GROUP).record([gap for gap in gaps if gap.topic == layout.trades])
+        _tell(gaps)
+        return positions
+
+    def _follow_growth(self, connection: Connection, identities: Mapping[str, LogIdentity], layout: Layout) -> None:
+        """Take on more partitions at once where no open trade has to move."""
+        repository = LogIdentityRepository(connection)
+        known = repository.known(list(identities))
+        same_log = {(each.topic_id, each.cluster_id) for each in known.values()} == {
+            (each.topic_id, each.cluster_id) for each in identities.values()
+        }
+        has_grown = same_log and known != identities and all(each.partitions for each in known.values())
+        if has_grown and not misplaced(connection, layout):
+            move_symbols(connection, layout.partitions)
+            repository.replace(identities)
+            log.warning("both topics have %d partitions now; no open trade has to move", layout.partitions)
+
+    def _require_no_refusal(self, connection: Connection, layout: Layout) -> None:
+        stored = offsets_of(layout, TickCheckpointRepository(connection).stored())
+        self._refused = {each: at for each, at in self._refused.items() if stored.get(each) == at}
+        for (topic, partition), at in self._refused.items():
+            raise LogIdentityChanged(
+                f"{topic} partition {partition} ends before {at}, which was read before: records are gone; "
+                f"`{RESET_COMMAND}` starts from the beginning of the log"
+            )
+
+
+def layout_of(states: Mapping[str, TopicState], ticks: str, trades: str) -> Layout:
+    """Return the layout of the two topics.
 
     Raises
     ------
     ConfigurationError
-        One is missing, or they do not have the same number of partitions: a symbol's ticks and trades would then
-        not meet in one worker.
-    KafkaException
-        The cluster does not answer.
+        They have different numbers of partitions: the ticks and trades of a symbol would not meet in one worker.
     """
-    return _layout(admin, topics.on_cluster(MARKET_TICKS), topics.on_cluster(TRADES))
-
-
-def is_current(admin: AdminClient, layout: Layout) -> bool:
-    """Whether the topics still have as many partitions as the layout says; errors as of `layout_of`."""
-    return _layout(admin, layout.ticks, layout.trades) == layout
-
-
-def _layout(admin: AdminClient, ticks: str, trades: str) -> Layout:
-    counts = partition_counts(admin, [ticks, trades])
+    counts = {name: states[name].partitions for name in (ticks, trades)}
     if counts[ticks] != counts[trades]:
+        smaller = min(counts, key=counts.__getitem__)
         raise ConfigurationError(
-            f"{ticks} has {counts[ticks]} partitions and {trades} has {counts[trades]}; they must have the same number"
+            f"{ticks} has {counts[ticks]} partitions and {trades} has {counts[trades]}; they must have the same "
+            f"number: run `exitflow topics grow {smaller} --partitions {max(counts.values())}`"
         )
     return Layout(ticks, trades, counts[ticks])
 
 
-def identities_of(admin: AdminClient, layout: Layout) -> dict[str, LogIdentity]:
-    """Which topics of which cluster these are.
+def identities_of(admin: AdminClient, states: Mapping[str, TopicState]) -> dict[str, LogIdentity]:
+    """Return which topics of which cluster these are.
 
     Raises
     ------
     KafkaException
         The cluster does not answer.
     """
-    cluster_id = str(admin.list_topics(timeout=ADMIN_TIMEOUT_S).cluster_id)
-    futures = admin.describe_topics(TopicCollection(layout.topics), request_timeout=ADMIN_TIMEOUT_S)
-    return {name: LogIdentity(cluster_id, str(future.result().topic_id)) for name, future in futures.items()}
+    cluster_id = cluster_id_of(admin)
+    return {name: LogIdentity(cluster_id, state.topic_id, state.partitions) for name, state in states.items()}
 
 
-def check_identity(admin: AdminClient, layout: Layout, database: Engine) -> None:
-    """Make sure that the stored offsets belong to this log; the first worker ever stores what it finds.
+def misplaced(connection: Connection, layout: Layout) -> list[str]:
+    """Return the symbols with open trades that are not on the partition that is their home."""
+    projected = OpenTradeRepository(connection).symbols_open()
+    return sorted({symbol for symbol, partition in projected if home_partition(symbol, layout.partitions) != partition})
+
+
+def require_homes(connection: Connection, layout: Layout) -> None:
+    """Make sure that every open trade is on the partition of its symbol.
 
     Raises
     ------
-    LogIdentityChanged
-        They belong to another one, and reading on would skip records in silence.
+    ConfigurationError
+        Trades were projected when the topics had another number of partitions.
     """
-    found = identities_of(admin, layout)
-    with database.begin() as connection:
-        stored = LogIdentityRepository(connection).remember(found)
+    if symbols := misplaced(connection, layout):
+        raise ConfigurationError(
+            f"the topics have {layout.partitions} partitions now, and open trades on {len(symbols)} symbols (such as "
+            f"{symbols[0]}) belong on other partitions than before: run `{REHOME_COMMAND}`"
+        )
+
+
+def offsets_of(layout: Layout, checkpoints: Mapping[int, Checkpoint]) -> dict[Partition, int]:
+    """Return the offsets of both topics."""
+    ticks = {(layout.ticks, partition): each.tick_offset for partition, each in sorted(checkpoints.items())}
+    return ticks | {(layout.trades, partition): each.trade_offset for partition, each in sorted(checkpoints.items())}
+
+
+def _require_identity(connection: Connection, found: Mapping[str, LogIdentity]) -> None:
+    stored = LogIdentityRepository(connection).remember(found)
     for topic, identity in found.items():
-        if stored[topic] != identity:
+        known = stored[topic]
+        if (known.cluster_id, known.topic_id) != (identity.cluster_id, identity.topic_id):
             raise LogIdentityChanged(
-                f"{topic} is not the topic that the stored offsets belong to (cluster {stored[topic].cluster_id} topic "
-                f"{stored[topic].topic_id} before, cluster {identity.cluster_id} topic {identity.topic_id} now); "
+                f"{topic} is not the topic that the stored offsets belong to (cluster {known.cluster_id} topic "
+                f"{known.topic_id} before, cluster {identity.cluster_id} topic {identity.topic_id} now); "
                 f"`{RESET_COMMAND}` starts from its beginning"
+            )
+        if known.partitions != identity.partitions:
+            raise ConfigurationError(
+                f"{topic} had {known.partitions} partitions and has {identity.partitions} now: run `{REHOME_COMMAND}`"
             )
 
 
-def start_offsets(consumer: Consumer, layout: Layout, checkpoints: Mapping[int, Checkpoint]) -> list[TopicPartition]:
-    """Where to read on in each partition of both topics: at the stored offset, or the earliest there is.
-
-    Raises
-    ------
-    KafkaException
-        The cluster does not answer.
-    """
-    return [
-        TopicPartition(topic, partition, _start_offset(consumer, topic, partition, stored))
-        for partition, checkpoint in sorted(checkpoints.items())
-        for topic, stored in ((layout.ticks, checkpoint.tick_offset), (layout.trades, checkpoint.trade_offset))
-    ]
-
-
-def explain_refusal(consumer: Consumer, topic: str, partition: int, stored: int) -> NoReturn:
-    """Kafka has refused to read at a stored offset: say why.
-
-    Only a refusal is believed: not every broker tells the end of its log right.
-
-    Raises
-    ------
-    LogIdentityChanged
-        The offset is beyond the end of the log.
-    Unavailable
-        Retention has just removed it; starting anew finds the earliest there is.
-    """
-    _, end = _bounds(consumer, topic, partition)
-    if stored > end:
-        raise LogIdentityChanged(
-            f"{topic} partition {partition} ends at {end} and {stored} was read before: records are gone; "
-            f"`{RESET_COMMAND}` starts from the beginning of the log"
-        )
-    raise Unavailable(f"{topic} partition {partition} has no offset {stored} any more")
-
-
-def _start_offset(consumer: Consumer, topic: str, partition: int, stored: int) -> int:
-    earliest, _ = _bounds(consumer, topic, partition)
-    if 0 < stored < earliest:
-        RECORDS_MISSED.labels(topic).inc(earliest - stored)
+def _tell(gaps: Sequence[Gap]) -> None:
+    count(gaps)
+    for gap in gaps:
         log.error(
             "%s partition %d: retention removed offsets %d to %d before they were read; going on at %d",
-            topic, partition, stored, earliest - 1, earliest,
+            gap.topic, gap.partition, gap.first_offset, gap.first_offset + gap.missed - 1,
+            gap.first_offset + gap.missed,
         )  # fmt: skip
-    return max(stored, earliest)
-
-
-def _bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
-    bounds: tuple[int, int] | None = consumer.get_watermark_offsets(
-        TopicPartition(topic, partition), timeout=ADMIN_TIMEOUT_S
-    )
-    if bounds is None:
-        raise Unavailable(f"no offsets of {topic} partition {partition} within {ADMIN_TIMEOUT_S} s")
-    return bounds

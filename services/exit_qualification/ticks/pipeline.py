@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -37,9 +37,15 @@ class TickPipeline:
     signals: SignalManagementService
 
     def write(
-        self, findings: Findings, checkpoints: Mapping[int, Checkpoint], symbols: Sequence[SymbolCheckpoint]
+        self,
+        findings: Findings,
+        checkpoints: Mapping[int, Checkpoint],
+        symbols: Sequence[SymbolCheckpoint],
+        held: Collection[int],
     ) -> list[DetectedExit]:
         """Write exits, trades, symbols and offsets, all or nothing.
+
+        Workers that hold the homes of trades which were read on a partition `held` here load them from the database.
 
         Raises
         ------
@@ -47,10 +53,12 @@ class TickPipeline:
             Another worker has taken over one of the partitions; nothing was written.
         """
         with UnitOfWork(self.database, self.outbox) as uow:
-            TickCheckpointRepository(uow.connection).advance(checkpoints)
+            partitions = TickCheckpointRepository(uow.connection)
+            partitions.fence_others(findings.homes, held)
+            partitions.advance(checkpoints)
             _project(uow, findings)
             exits = self._detect(uow, findings.detected)
-            TickCheckpointRepository(uow.connection).save_symbols(symbols)
+            partitions.save_symbols(symbols)
             _commit(uow)
         return exits
 

@@ -32,13 +32,7 @@ OUTGOING_TIMEOUT_MS = 10_000
 
 
 def main(settings: Settings) -> None:
-    """Judge ticks until SIGTERM or SIGINT, then finish the batch at hand and leave the group.
-
-    Raises
-    ------
-    ConfigurationError
-        The topics do not fit together, or the log is not the one the stored offsets belong to.
-    """
+    """Judge ticks until SIGTERM or SIGINT, then finish the batch at hand and leave the group."""
     health = Health(*CONDITIONS, deadline_s=settings.health_deadline_s)
     stop = stop_on_signals()
     database = open_database(settings)

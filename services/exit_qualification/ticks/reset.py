@@ -1,32 +1,84 @@
-"""What `exitflow ticks reset` does: read both topics from their beginning, after their log was replaced."""
+"""Implement `exitflow ticks reset` and `exitflow ticks rehome`: the operators' acts on a log that has changed."""
 
 from __future__ import annotations
 
-from services.exit_qualification.storage.log_identity import LogIdentityRepository
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine
+
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
+from services.exit_qualification.ticks.kafka_log import RESET_COMMAND, identities_of, layout_of
+from services.exit_qualification.ticks.rehoming import Rehoming, move_symbols
 from shared.audit import Act, audit
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
 from shared.db import open_engine
+from shared.errors import LogIdentityChanged
+from shared.kafka import open_admin
+from shared.kafka_topics import require_topics
+from shared.log_identity import LogIdentityRepository
 from shared.settings import Settings
 
-ACTION = "ticks.reset"
+RESET = "ticks.reset"
+REHOME = "ticks.rehome"
 
 
 def reset(settings: Settings, *, actor: str = "cli", reason: str = "the log was replaced") -> int:
-    """Forget the offsets and which log they belong to; how many partitions start anew. Audited.
+    """Forget the offsets and the log that they belong to; return how many partitions start again. Audited.
 
     Workers at work are fenced and read on from the beginning. Trades and symbols are kept: a trade that is known
     stays as it is, and a tick that was judged before is stale and fires nothing again.
     """
+    names = _names(settings)
+    with _database(settings, RESET) as database, database.begin() as connection:
+        partitions = TickCheckpointRepository(connection).reset()
+        LogIdentityRepository(connection).forget(names)
+        after = {"partitions": partitions, "topics": names}
+        audit(connection, Act(actor, reason), RESET, "tick_partitions", after=after)
+    return partitions
+
+
+def rehome(settings: Settings, *, actor: str, reason: str, dry_run: bool = False) -> Rehoming:
+    """Move open trades and symbols to the partitions that they belong on now; return how many. Audited.
+
+    Workers at work are fenced, and join again under the new layout. Nothing is changed in a dry run.
+
+    Raises
+    ------
+    LogIdentityChanged
+        This is another log; it has to be reset first.
+    ConfigurationError
+        The topics have different numbers of partitions.
+    """
+    admin, names = open_admin(settings), _names(settings)
+    states = require_topics(admin, names)
+    layout, identities = layout_of(states, *names), identities_of(admin, states)
+    with _database(settings, REHOME) as database, database.connect() as connection:
+        known = LogIdentityRepository(connection).known(names)
+        for name, each in known.items():
+            if each.topic_id != identities[name].topic_id:
+                raise LogIdentityChanged(f"{name} was replaced: run `{RESET_COMMAND}` first")
+        moved = move_symbols(connection, layout.partitions)
+        if dry_run:
+            connection.rollback()
+            return moved
+        LogIdentityRepository(connection).replace(identities)
+        before = {name: each.partitions for name, each in known.items()}
+        after = {"partitions": moved.partitions, "trades": moved.trades, "symbols": moved.symbols}
+        audit(connection, Act(actor, reason), REHOME, "open_trades", before=before, after=after)
+        connection.commit()
+    return moved
+
+
+def _names(settings: Settings) -> list[str]:
     topics = TopicNames(settings.kafka_topic_prefix)
-    names = [topics.on_cluster(topic) for topic in (MARKET_TICKS, TRADES)]
-    database = open_engine(settings.require_exit_database(), "exit_qualification", application=ACTION, pool_size=1)
+    return [topics.on_cluster(topic) for topic in (MARKET_TICKS, TRADES)]
+
+
+@contextmanager
+def _database(settings: Settings, application: str) -> Iterator[Engine]:
+    database = open_engine(settings.require_exit_database(), "exit_qualification", application=application, pool_size=1)
     try:
-        with database.begin() as connection:
-            partitions = TickCheckpointRepository(connection).reset()
-            LogIdentityRepository(connection).forget(names)
-            after = {"partitions": partitions, "topics": names}
-            audit(connection, Act(actor, reason), ACTION, "tick_partitions", after=after)
+        yield database
     finally:
         database.dispose()
-    return partitions

@@ -6,14 +6,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import Message
 
 from services.exit_qualification.signal_management_service import DetectedExit
 from services.exit_qualification.ticks.assignment import Assignment, NotAssignedTogether
-from services.exit_qualification.ticks.back_off import BackOff
 from services.exit_qualification.ticks.batch import Layout, read_batch
+from services.exit_qualification.ticks.group_offsets import GroupOffsets
 from services.exit_qualification.ticks.judging import judge, symbol_checkpoints
-from services.exit_qualification.ticks.lag import LagReport
 from services.exit_qualification.ticks.outgoing import Outgoing
 from services.exit_qualification.ticks.pipeline import TickPipeline
 from services.exit_qualification.ticks.tick_metrics import (
@@ -22,12 +21,16 @@ from services.exit_qualification.ticks.tick_metrics import (
     count_batch,
     time_exits,
 )
+from shared.back_off import BackOff
 from shared.clock import Clock, epoch_ms
-from shared.database_failures import DATABASE_FAILURES, reason
+from shared.consumer_gaps import GapReport
+from shared.database_failures import DATABASE_FAILURES
 from shared.errors import ConfigurationError, ExitflowError, Fenced
 from shared.health import Health
+from shared.kafka_consuming import WatchedConsumer, shown
 from shared.process import Stop
 from shared.settings import Settings
+from shared.topic_watch import TopicsChanged
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +42,6 @@ REARM_LIMIT = 2000
 
 REARM_ALL = 1_000_000
 """As many as there can be: asked about once after loading, before any record is read."""
-
-_PASSING = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT})
 
 
 @dataclass(frozen=True)
@@ -60,42 +61,43 @@ class TickSession:
     def __init__(
         self,
         around: Surroundings,
-        consumer: Consumer,
+        consumer: WatchedConsumer,
         layout: Layout,
         assignment: Assignment,
-        lag: LagReport,
-        back_off: BackOff,
+        gaps: GapReport,
+        stop: Stop,
     ) -> None:
         self._around = around
         self._consumer = consumer
         self._layout = layout
         self._assignment = assignment
-        self._lag = lag
-        self._back_off = back_off
+        self._gaps = gaps
+        self._stop = stop
+        self._offsets = GroupOffsets(consumer.consumer, layout, around.clock)
+        self._back_off = BackOff()
         self._next_rearm_s = 0.0
 
-    def run(self, stop: Stop) -> None:
-        """Work until told to stop.
+    def step(self) -> None:
+        """Work on what one poll brings; after a failure that passes, load again from what is committed.
 
         Raises
         ------
-        Fenced, KafkaException, NotAssignedTogether
+        Fenced, KafkaException, NotAssignedTogether, TopicsChanged
             The membership is of no use any more; join again.
         ConfigurationError
-            Going on would do harm; somebody must look.
+            Going on would do harm; an operator has to look.
         """
-        self._assignment.subscribe()
-        while not stop.is_set():
-            try:
-                self.step()
-            except (ConfigurationError, Fenced, NotAssignedTogether):
-                raise
-            except (ExitflowError, *DATABASE_FAILURES) as error:
-                self._recover(error, stop)
+        try:
+            self._step()
+        except (ConfigurationError, Fenced, NotAssignedTogether, TopicsChanged):
+            raise
+        except (ExitflowError, *DATABASE_FAILURES) as error:
+            self._recover(error)
 
-    def step(self) -> None:
-        """One poll: take up partitions that wait, or judge and write what arrived, then rearm if it is time."""
-        messages = self._poll()
+    def _step(self) -> None:
+        """Take up partitions that wait, or judge and write what arrived, then rearm if it is time."""
+        settings = self._around.settings
+        messages = self._consumer.gather(settings.tick_batch_size, settings.tick_poll_ms / 1000)
         if self._assignment.is_waiting:
             self._take_up()
         elif messages:
@@ -103,13 +105,9 @@ class TickSession:
         if self._around.clock.monotonic() >= self._next_rearm_s:
             self._rearm(REARM_LIMIT)
         if self._assignment.is_settled:
-            self._lag.report(self._assignment.held, quiet=not messages)
+            self._offsets.commit(self._assignment.held)
+        self._gaps.show()
         self._around.health.fine(TICKS)
-
-    def _poll(self) -> list[Message]:
-        settings = self._around.settings
-        messages = self._consumer.consume(settings.tick_batch_size, settings.tick_poll_ms / 1000)
-        return [message for message in messages if self._carries_record(message)]
 
     def _take_up(self) -> None:
         self._assignment.take_up()
@@ -124,9 +122,9 @@ class TickSession:
         if not batch.checkpoints:
             return
         self._around.outgoing.send(batch, self._layout)
-        findings = judge(assignment.engine, batch.work)
+        findings = judge(assignment.engine, batch.work, assignment.held)
         symbols = symbol_checkpoints(assignment.engine, findings.symbols, self._layout.partitions)
-        exits = self._around.pipeline.write(findings, batch.checkpoints, symbols)
+        exits = self._around.pipeline.write(findings, batch.checkpoints, symbols, assignment.held)
         assignment.written(batch.checkpoints)
         self._back_off.reset()
         self._after_commit(exits)
@@ -143,25 +141,9 @@ class TickSession:
         for each in exits:
             self._assignment.engine.disarm(each.signal.trade_id, each.signal.exit_reason)
 
-    def _recover(self, error: Exception, stop: Stop) -> None:
+    def _recover(self, error: Exception) -> None:
         log.warning("%s: %s; loading again from what is committed", type(error).__name__, error)
         RELOADS.labels(type(error).__name__).inc()
-        self._around.health.problem(TICKS, _shown(error))
+        self._around.health.problem(TICKS, shown(error))
         self._assignment.reload()
-        self._back_off.wait(stop)
-
-    def _carries_record(self, message: Message) -> bool:
-        error = message.error()
-        if error is None:
-            return True
-        if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            self._assignment.explain_refusal(message.topic() or "", message.partition() or 0)
-        if error.retriable() or error.code() in _PASSING:
-            log.info("Kafka: %s", error.str())
-            return False
-        raise KafkaException(error)
-
-
-def _shown(error: Exception) -> str:
-    """Return as much of an error as operators may see; the database's own texts can name hosts."""
-    return str(error) if isinstance(error, ExitflowError) else reason(error)
+        self._back_off.wait(self._stop)

@@ -10,16 +10,14 @@ from services.exit_qualification.signal_management_service import DetectedExit
 from services.exit_qualification.ticks.batch import Batch
 from services.exit_qualification.ticks.judging import Findings
 from shared.clock import EPOCH
-from shared.telemetry import counter, gauge, histogram
+from shared.telemetry import counter, histogram
 
 TICKS_EVALUATED = counter("exit_ticks_evaluated", "ticks judged")
 TICKS_STALE = counter("exit_ticks_stale", "ticks dropped because a later one of their symbol was judged before")
 TICKS_FORWARDED = counter("exit_ticks_forwarded", "ticks put on the partition of their symbol")
 RECORDS_REFUSED = counter("exit_records_refused", "records sent to a dead-letter topic", "topic", "code")
 EVENTS_UNKNOWN = counter("exit_trade_events_unknown", "events on trades.v1 of a type that is not known")
-RECORDS_MISSED = counter("exit_records_missed", "records that retention removed before they were read", "topic")
 RELOADS = counter("exit_tick_reloads", "times the engine was thrown away and loaded again", "error")
-TICK_LAG = gauge("exit_tick_lag_records", "records of both topics not judged yet", "partition")
 TICK_TO_INTENT = histogram("exit_tick_to_intent_seconds", "from a tick's record to its committed exit")
 BATCH_SECONDS = histogram("exit_tick_batch_seconds", "from a batch's records to its commit")
 

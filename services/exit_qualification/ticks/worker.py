@@ -2,65 +2,69 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from confluent_kafka import KafkaException
 from sqlalchemy import Engine
 
 from services.exit_qualification.ticks.assignment import Assignment
-from services.exit_qualification.ticks.back_off import BackOff
-from services.exit_qualification.ticks.kafka_log import layout_of
-from services.exit_qualification.ticks.lag import CONDITION as KAFKA
-from services.exit_qualification.ticks.lag import LagReport
+from services.exit_qualification.ticks.kafka_log import GROUP, TickLog
 from services.exit_qualification.ticks.session import TICKS, Surroundings, TickSession
+from shared.consumer_gaps import CONDITION as GAPS
+from shared.consumer_gaps import GapReport
 from shared.contracts.topics import TopicNames
-from shared.errors import Fenced, Unavailable
-from shared.kafka import open_admin, open_consumer
+from shared.database_failures import DATABASE_FAILURES
+from shared.kafka import open_admin
+from shared.kafka_consuming import ConsumerLoop, Step, WatchedConsumer
 from shared.process import Stop
+from shared.topic_watch import CONDITION as KAFKA
+from shared.topic_watch import TopicsChanged
 
-log = logging.getLogger(__name__)
-
-GROUP = "exit-ticks"
-CONDITIONS = (TICKS, KAFKA)
+CONDITIONS = (TICKS, KAFKA, GAPS)
+ADVICE = "publish those events again, then run `exitflow gaps acknowledge exit-ticks --reason …`"
 
 
 class TickWorker:
-    """A worker of the group ``exit-ticks``; any number of them share the partitions."""
+    """A worker of the group ``exit-ticks``; any number of them share the partitions.
+
+    It holds, not ready, while the topics are missing or do not fit together, while open trades are on partitions that
+    are not their home, and while the log is not the one that the offsets belong to.
+    """
 
     def __init__(self, around: Surroundings, database: Engine) -> None:
         self._around = around
         self._database = database
-        self._back_off = BackOff()
+        self._log = TickLog(open_admin(around.settings), TopicNames(around.settings.kafka_topic_prefix), database)
+        self._gaps = GapReport(database, GROUP, around.health, around.clock, ADVICE)
 
     def run(self, stop: Stop) -> None:
-        """Work until told to stop.
+        """Work until told to stop."""
+        loop = ConsumerLoop(self._around.health, self._around.clock, DATABASE_FAILURES)
+        loop.run(lambda: self._join(stop), stop, TICKS)
 
-        Raises
-        ------
-        ConfigurationError
-            The topics are missing or do not fit together, or the log is not the one the offsets belong to.
-        """
-        while not stop.is_set():
+    @contextmanager
+    def _join(self, stop: Stop) -> Iterator[Step]:
+        around = self._around
+        self._gaps.show()
+        layout = self._log.begin()
+        with WatchedConsumer(
+            around.settings,
+            GROUP,
+            self._log.states,
+            around.health,
+            around.clock,
+            partition_assignment_strategy="range",
+        ) as consumer:
+            assignment = Assignment(consumer, self._log, layout, self._database, _owner())
+            session = TickSession(around, consumer, layout, assignment, self._gaps, stop)
+            assignment.subscribe()
             try:
-                self._join(stop)
-            except (Fenced, Unavailable, KafkaException) as error:
-                log.warning("left the group: %s", error)
-                self._around.health.problem(KAFKA, str(error))
-                self._around.health.alive(TICKS)
-                self._back_off.wait(stop)
-
-    def _join(self, stop: Stop) -> None:
-        settings = self._around.settings
-        admin = open_admin(settings)
-        layout = layout_of(admin, TopicNames(settings.kafka_topic_prefix))
-        consumer = open_consumer(settings, GROUP, partition_assignment_strategy="range", auto_offset_reset="error")
-        with closing(consumer):
-            assignment = Assignment(consumer, admin, layout, self._database, _owner())
-            lag = LagReport(consumer, layout, self._around.clock, self._around.health)
-            TickSession(self._around, consumer, layout, assignment, lag, self._back_off).run(stop)
+                yield session.step
+            except TopicsChanged as error:
+                self._log.changed(error.changes)
+                raise
 
 
 def _owner() -> str:

@@ -3,34 +3,96 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.trade_management.fills.batch import FillBatches
-from services.trade_management.fills.offsets import Offsets, Partition, partition_of
+from services.trade_management.fills.intent_log import IntentLog
 from services.trade_management.telemetry import BATCH_SECONDS
+from services.trade_management.trade_management_service import CONSUMER
+from shared.back_off import BackOff
 from shared.clock import Clock
-from shared.database_failures import reason
+from shared.consumer_gaps import GapReport
+from shared.database_failures import DATABASE_FAILURES
 from shared.errors import ExitflowError
 from shared.health import Health
+from shared.kafka_consuming import (
+    ConsumerLoop,
+    Step,
+    WatchedConsumer,
+    first_offsets,
+    offset_of,
+    partition_of,
+    shown,
+)
+from shared.kafka_topics import ANSWER_S, Partition, bounds_of
 from shared.process import Stop
+from shared.settings import Settings
+from shared.topic_watch import TopicsChanged
 
 log = logging.getLogger(__name__)
 
 BATCH_RECORDS = 500
 POLL_S = 0.5
-LOOK_AROUND_S = 5.0
-METADATA_TIMEOUT_S = 2.0
-FIRST_BACK_OFF_S = 0.1
-LONGEST_BACK_OFF_S = 5.0
 
-KAFKA = "kafka"
 FILLS = "fills"
+"""Condition of the loop: the last batch was applied."""
+
+ADVICE = "run `exitflow trades reconcile`, then `exitflow gaps acknowledge trade-fills --reason …`"
 
 
 class FillConsumer:
-    """Consumes a topic of intent events until told to stop.
+    """Consumes the intent events until told to stop, in one membership of the group after another.
+
+    A topic that was replaced, or from which records were removed unread, is read on from where it now begins; the
+    inbox makes that safe. What was or may be missed is stored as a gap, and the process is not ready until the gap is
+    acknowledged.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        topic: str,
+        batches: FillBatches,
+        health: Health,
+        clock: Clock,
+        stop: Stop,
+    ) -> None:
+        self._settings = settings
+        self._batches = batches
+        self._health = health
+        self._clock = clock
+        self._stop = stop
+        self._log = IntentLog(settings, engine, topic)
+        self._gaps = GapReport(engine, CONSUMER, health, clock, ADVICE)
+
+    def run(self) -> None:
+        """Consume until `stop` is set, then leave the group."""
+        ConsumerLoop(self._health, self._clock, DATABASE_FAILURES).run(self._join, self._stop, FILLS)
+
+    @contextmanager
+    def _join(self) -> Iterator[Step]:
+        self._gaps.show()
+        topics = self._log.begin()
+        with WatchedConsumer(self._settings, CONSUMER, topics, self._health, self._clock) as consumer:
+            membership = FillMembership(
+                consumer, self._log, self._batches, self._gaps, self._health, self._clock, self._stop
+            )
+            membership.subscribe()
+            try:
+                yield membership.step
+            except TopicsChanged as error:
+                self._log.changed(error.changes)
+                raise
+
+
+class FillMembership:
+    """One membership of the group.
 
     At least once: offsets are committed only after the transaction of their effects. A batch that fails is
     stepped back to and delivered again after a back-off, so that the consumer keeps polling and stays in its
@@ -39,111 +101,115 @@ class FillConsumer:
     """
 
     def __init__(
-        self, consumer: Consumer, topic: str, batches: FillBatches, health: Health, clock: Clock, stop: Stop
+        self,
+        consumer: WatchedConsumer,
+        log_: IntentLog,
+        batches: FillBatches,
+        gaps: GapReport,
+        health: Health,
+        clock: Clock,
+        stop: Stop,
     ) -> None:
         self._consumer = consumer
-        self._topic = topic
+        self._log = log_
         self._batches = batches
+        self._gaps = gaps
         self._health = health
         self._clock = clock
         self._stop = stop
-        self._offsets = Offsets(consumer)
-        self._failures = 0
-        self._looked_at: float | None = None
-        self._revoked_since_first: set[Partition] = set()
+        self._back_off = BackOff()
+        self._done: dict[Partition, int] = {}
+        self._waiting: list[TopicPartition] | None = None
+        self._revoked: set[Partition] = set()
 
-    def run(self) -> None:
-        """Consume until `stop` is set, then leave the group."""
-        self._consumer.subscribe([self._topic], on_revoke=self._revoked, on_lost=self._revoked)
-        try:
-            while not self._stop.is_set():
-                self._step()
-        finally:
-            self._consumer.close()
+    def subscribe(self) -> None:
+        """Join the group; partitions come and go while the consumer is polled."""
+        self._consumer.consumer.subscribe(
+            list(self._consumer.topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+        )
 
-    def _step(self) -> None:
+    def step(self) -> None:
+        """Apply what one poll brings, and commit the offsets of what is applied.
+
+        Raises
+        ------
+        TopicsChanged, KafkaException, SQLAlchemyError
+            The membership is over; join again.
+        """
         self._health.alive(FILLS)
-        self._look_around()
-        try:
-            records = self._poll()
-            self._work(records)
-            self._offsets.commit()
-        except KafkaException as error:
-            self._health.problem(KAFKA, error.args[0].str())
-            self._back_off(f"Kafka: {error.args[0].str()}")
+        self._gaps.show()
+        self._revoked.clear()
+        records = self._consumer.take(BATCH_RECORDS, POLL_S)
+        if self._waiting is not None:
+            self._take_up(self._waiting)
+        if self._work(self._still_ours(records)):
+            self._commit()
 
-    def _poll(self) -> list[Message]:
-        """The next record as soon as there is one, and whatever else has arrived with it."""
-        first = self._consumer.poll(POLL_S)
-        if first is None:
-            return []
-        self._revoked_since_first.clear()
-        arrived = [first, *self._consumer.consume(BATCH_RECORDS - 1, 0)]
-        for message in arrived:
-            if (error := message.error()) is not None:
-                self._health.problem(KAFKA, error.str())
-                log.warning("Kafka: %s", error.str())
-        return self._still_ours([message for message in arrived if message.error() is None])
+    def _take_up(self, assigned: list[TopicPartition]) -> None:
+        """Read each partition on from its committed offset, or from its beginning, and record what is missing."""
+        committed = self._consumer.consumer.committed(assigned, timeout=ANSWER_S)
+        stored = {(each.topic, each.partition): each.offset if each.offset >= 0 else None for each in committed}
+        positions = self._log.resume(stored, bounds_of(self._consumer.admin, list(stored)))
+        self._consumer.assign(positions)
+        self._waiting = None
+        # Written down even where nothing was read: what is removed from now on is missed.
+        self._done |= positions
 
     def _still_ours(self, records: list[Message]) -> list[Message]:
-        """Without the records of partitions revoked since the first was taken; should one be ours again, step back."""
-        moved = [record for record in records if partition_of(record) in self._revoked_since_first]
-        if not moved:
-            return records
-        self._offsets.step_back(moved)
-        return [record for record in records if partition_of(record) not in self._revoked_since_first]
+        """Return the records without those of partitions that were revoked since they were taken."""
+        moved = [record for record in records if partition_of(record) in self._revoked]
+        if moved:
+            self._consumer.seek(first_offsets(moved))
+        return [record for record in records if partition_of(record) not in self._revoked]
 
-    def _work(self, records: list[Message]) -> None:
+    def _work(self, records: list[Message]) -> bool:
+        """Apply the records; False if they have to wait."""
         if not records:
-            return
+            return True
         began = self._clock.monotonic()
         try:
             self._batches.apply(records)
         except (SQLAlchemyError, ExitflowError, KafkaException) as error:
-            self._offsets.step_back(records)
-            self._health.problem(FILLS, _what(error))
-            self._back_off(f"{len(records)} records wait: {_what(error)}")
-            return
-        self._failures = 0
+            self._consumer.seek(first_offsets(records))
+            self._health.problem(FILLS, shown(error))
+            log.warning("%d records wait: %s", len(records), shown(error))
+            self._back_off.wait(self._stop)
+            return False
+        self._back_off.reset()
         self._health.fine(FILLS)
-        self._offsets.done(records)
+        for record in records:
+            self._done[partition_of(record)] = offset_of(record) + 1
         BATCH_SECONDS.observe(self._clock.monotonic() - began)
+        return True
 
-    def _back_off(self, why: str) -> None:
-        wait_s = min(LONGEST_BACK_OFF_S, FIRST_BACK_OFF_S * 2.0 ** min(self._failures, 16))
-        self._failures += 1
-        log.warning("%s; again in %.1f s", why, wait_s)
-        self._stop.wait(wait_s)
+    def _commit(self) -> None:
+        """Tell Kafka how far the effects have come; what it does not take now is told again with the next step.
 
-    def _look_around(self) -> None:
-        """Every few seconds, ask Kafka for the topic: an idle consumer would not notice that it is gone."""
-        now = self._clock.monotonic()
-        if self._looked_at is not None and now - self._looked_at < LOOK_AROUND_S:
+        While the group rebalances it takes nothing. The next poll then says which partitions are still ours.
+        """
+        if not self._done:
             return
-        self._looked_at = now
+        positions = [TopicPartition(topic, partition, offset) for (topic, partition), offset in self._done.items()]
         try:
-            topic = self._consumer.list_topics(self._topic, timeout=METADATA_TIMEOUT_S).topics[self._topic]
+            self._consumer.consumer.commit(offsets=positions, asynchronous=False)
         except KafkaException as error:
-            self._health.problem(KAFKA, error.args[0].str())
+            self._health.problem(FILLS, f"offsets are not committed: {shown(error)}")
+            log.warning("offsets are not committed: %s", shown(error))
+            self._back_off.wait(self._stop)
             return
-        if topic.error is not None:
-            self._health.problem(KAFKA, f"{self._topic}: {topic.error.str()}")
-        else:
-            self._health.fine(KAFKA)
+        self._done.clear()
+        self._back_off.reset()
+        self._health.fine(FILLS)
 
-    def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        self._offsets.forget(partitions)
-        self._revoked_since_first.update((each.topic, each.partition) for each in partitions)
+    def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
+        consumer.assign([])  # read nothing until it is known from where
+        self._waiting = assigned
+
+    def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._waiting = None
+        self._consumer.revoked()
+        self._revoked.update((each.topic, each.partition) for each in partitions)
+        for each in self._revoked:
+            self._done.pop(each, None)
         # Records that waited here wait for the next owner now.
         self._health.fine(FILLS)
-
-
-def _what(error: SQLAlchemyError | ExitflowError | KafkaException) -> str:
-    """What failed, without statements, parameters or anything else that may hold a secret."""
-    match error:
-        case ExitflowError():
-            return str(error)
-        case KafkaException():
-            return str(error.args[0].str())
-        case _:
-            return f"the database does not take them ({reason(error)})"

@@ -5,21 +5,23 @@ from __future__ import annotations
 from sqlalchemy import Engine
 
 from services.trade_management.fills.batch import FillBatches
-from services.trade_management.fills.consumer import FILLS, KAFKA, FillConsumer
+from services.trade_management.fills.consumer import FILLS, FillConsumer
 from services.trade_management.fills.waiting_fills import WaitingFills, trying_again
-from services.trade_management.trade_management_service import CONSUMER, TradeManagementService
+from services.trade_management.trade_management_service import TradeManagementService
 from shared.certain_producer import CertainProducer
 from shared.clock import Clock, SystemClock
+from shared.consumer_gaps import CONDITION as GAPS
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.database_health import CONDITION, watch_database
 from shared.db import open_engine
 from shared.dead_letters import DeadLetters
 from shared.health import Health
-from shared.kafka import open_consumer, open_producer
+from shared.kafka import open_producer
 from shared.migrations import TRADE_MANAGEMENT
 from shared.outbox import Outbox
 from shared.process import Stop, health_server, stop_on_signals
 from shared.settings import Settings
+from shared.topic_watch import CONDITION as KAFKA
 
 DEAD_LETTER_TIMEOUT_MS = 10_000
 """Shorter than the flush waits, so that a flush always learns what became of every dead letter."""
@@ -33,7 +35,7 @@ def main(settings: Settings) -> None:
         application="exitflow-trade-fills",
         pool_size=settings.database_pool_size,
     )
-    stop, health = stop_on_signals(), Health(CONDITION, KAFKA, FILLS, deadline_s=settings.health_deadline_s)
+    stop, health = stop_on_signals(), Health(CONDITION, KAFKA, FILLS, GAPS, deadline_s=settings.health_deadline_s)
     health.fine(FILLS)
     waiting = waiting_fills(settings, engine, health, SystemClock())
     with (
@@ -48,9 +50,8 @@ def main(settings: Settings) -> None:
 def fill_consumer(settings: Settings, engine: Engine, health: Health, clock: Clock, stop: Stop) -> FillConsumer:
     """A consumer of the environment that the settings name, not started."""
     topics = TopicNames(settings.kafka_topic_prefix)
-    consumer = open_consumer(settings, CONSUMER)
     batches = _batches(settings, engine, clock)
-    return FillConsumer(consumer, topics.on_cluster(EXIT_INTENTS), batches, health, clock, stop)
+    return FillConsumer(settings, engine, topics.on_cluster(EXIT_INTENTS), batches, health, clock, stop)
 
 
 def waiting_fills(settings: Settings, engine: Engine, health: Health, clock: Clock) -> WaitingFills:

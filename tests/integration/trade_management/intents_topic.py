@@ -104,7 +104,7 @@ def _end(consumer: Consumer, partition: TopicPartition) -> int:
 @contextmanager
 def consuming(settings: Settings, engine: Engine) -> Iterator[Health]:
     """A consumer at work in a thread while inside."""
-    stop, health = Stop(), Health("kafka", "fills")
+    stop, health = Stop(), Health("kafka", "fills", "gaps")
     health.fine("fills")
     loop = fill_consumer(settings, engine, health, SystemClock(), stop)
     thread = threading.Thread(target=loop.run, name="trade-fills")

@@ -30,15 +30,16 @@ def test_a_block_that_raises_leaves_nothing(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_another_log_forgets_the_offsets(tmp_path: Path) -> None:
+def test_another_log_forgets_the_offsets_of_its_topic(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     with ledger.write() as books:
-        books.market.begin_log("one")
-        books.market.save_offsets({("ticks", 0): 5})
+        assert not books.market.begin_log("ticks", "one")
+        books.market.save_offsets({("ticks", 0): 5, ("trades", 0): 7})
     with ledger.write() as books:
-        assert (books.market.log_identity(), books.market.offsets()) == ("one", {("ticks", 0): 5})
-        books.market.begin_log("two")
-        assert books.market.offsets() == {}
+        assert not books.market.begin_log("ticks", "one")
+        assert books.market.offsets() == {("ticks", 0): 5, ("trades", 0): 7}
+        assert books.market.begin_log("ticks", "two")
+        assert books.market.offsets() == {("trades", 0): 7}
     ledger.close()
 
 

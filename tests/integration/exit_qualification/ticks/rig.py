@@ -64,6 +64,12 @@ class Market:
             self._producer.produce(self.trades, key=event.key, value=event.payload(), headers=headers)
         flush_or_fail(self._producer)
 
+    def open_on(self, partition: int, event: TradeOpened) -> None:
+        """A trade is opened, and said so on this partition."""
+        headers: Headers = [("ce_type", event.event_type().encode())]
+        self._producer.produce(self.trades, key=event.key, value=event.payload(), headers=headers, partition=partition)
+        flush_or_fail(self._producer)
+
     def close(self, event: TradeOpened) -> None:
         """A trade is closed."""
         facts = event.model_dump() | {

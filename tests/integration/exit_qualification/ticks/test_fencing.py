@@ -38,7 +38,7 @@ def test_a_fenced_worker_writes_nothing(settings: Settings, book: Book) -> None:
     pipeline = _pipeline(settings)
     event = opened()
     with pytest.raises(Fenced, match="taken over"):
-        pipeline.write(Findings(opened=[(event, 0)]), {0: Checkpoint(held[0].epoch, 9, 9)}, [])
+        pipeline.write(Findings(opened=[(event, 0)]), {0: Checkpoint(held[0].epoch, 9, 9)}, [], {0})
     assert book.value("SELECT count(*) FROM open_trades") == 0
     assert book.tick_offset(0) == 0
 

@@ -1,67 +1,96 @@
-"""The stored offsets belong to one log, and a worker never reads another in silence."""
+"""The stored offsets belong to one log with one layout: what else comes is carried, or held with the command to run."""
 
 from __future__ import annotations
 
 import pytest
-from confluent_kafka import TopicPartition
-from confluent_kafka.cimpl import NewPartitions
 
-from services.exit_qualification.ticks.reset import reset
-from services.exit_qualification.ticks.tick_metrics import RECORDS_MISSED
+from services.exit_qualification.ticks.reset import rehome, reset
+from shared.audit import Act
+from shared.consumer_gaps import ConsumerGaps
 from shared.contracts.topics import TopicNames
-from shared.errors import ConfigurationError, LogIdentityChanged
-from shared.kafka import create_topics, open_admin
+from shared.contracts.trades import TradeOpened
+from shared.kafka import murmur2_partition
 from shared.settings import Settings
-from tests.integration.exit_qualification.ticks.rig import Book, Market, running_worker
-from tests.support.servers import delete_topics
+from shared.topic_watch import RECORDS_MISSED
+from tests.integration.exit_qualification.ticks.rig import Book, Market, ThreadWorker, running_worker
+from tests.support.topic_changes import create_topic, delete_topic, grow, remove_records, replace_topic
 from tests.support.trades import opened
 from tests.support.waiting import wait_until
 
+RESET, REHOME, GROW, CREATE = "exitflow ticks reset", "exitflow ticks rehome", "exitflow topics grow", "topics create"
 
-def _make_topics_again(settings: Settings, topics: TopicNames) -> None:
-    delete_topics(settings.kafka_bootstrap_servers, settings.kafka_topic_prefix)
-    create_topics(settings, topics.all_on_cluster())
+
+def _await_problem(worker: ThreadWorker, *words: str) -> None:
+    def says() -> bool:
+        text = " ".join(worker.health.problems().values())
+        return all(word in text for word in words)
+
+    wait_until(says, f"the worker holds and says {words}", 15)
+    assert not worker.failures
+
+
+def _trades_on_every_partition(settings: Settings, partitions: int) -> list[TradeOpened]:
+    """Trades whose symbols cover every partition of the old and the new layout."""
+    trades, missing = [], {(old, new) for old in range(settings.topic_partitions) for new in range(partitions)}
+    for number in range(1000):
+        key = f"NSE:S{number}".encode()
+        homes = murmur2_partition(key, settings.topic_partitions), murmur2_partition(key, partitions)
+        if homes in missing:
+            missing.discard(homes)
+            trades.append(opened(symbol=key.decode()))
+    return trades
 
 
 @pytest.mark.apache
-def test_topics_made_again_stop_the_worker_until_an_operator_resets(
-    settings: Settings, topics: TopicNames, market: Market, book: Book
+@pytest.mark.parametrize("which", ["ticks", "trades"])
+def test_a_topic_replaced_while_running_holds_the_worker_until_an_operator_resets(
+    settings: Settings, market: Market, book: Book, which: str
 ) -> None:
+    topic = {"ticks": market.ticks, "trades": market.trades}[which]
     market.open(opened())
-    with running_worker(settings):
+    with running_worker(settings) as worker:
         book.await_trades(1)
         market.tick("1000.00")
         book.await_tick(market.partition(), 1)
-    _make_topics_again(settings, topics)
-    market.tick("1010.00")
-    with (
-        pytest.raises(LogIdentityChanged, match="exitflow ticks reset"),
-        running_worker(settings, ready=False) as worker,
-    ):
-        worker.await_failure()
-    assert book.tick_offset(market.partition()) == 1
-
-    assert reset(settings, actor="somebody", reason="lost the disk") == settings.topic_partitions
-    with running_worker(settings):
+        delete_topic(settings, topic)
+        _await_problem(worker, "no such topics", CREATE)
+        create_topic(settings, topic)
+        market.tick("1010.00")
+        _await_problem(worker, topic, RESET)
+        assert book.signals() == []
+        assert reset(settings, actor="olga", reason="lost the disk") == settings.topic_partitions
         book.await_exits(1)
+        worker.await_ready()
     [audited] = book.rows("SELECT * FROM audit_log WHERE action = 'ticks.reset'")
-    assert (audited.actor, audited.reason) == ("somebody", "lost the disk")
+    assert (audited.actor, audited.reason) == ("olga", "lost the disk")
 
 
 @pytest.mark.apache
-def test_an_offset_beyond_the_end_of_the_log_stops_the_worker(settings: Settings, market: Market, book: Book) -> None:
+def test_topics_replaced_while_stopped_hold_the_worker(
+    settings: Settings, topics: TopicNames, market: Market, book: Book
+) -> None:
+    with running_worker(settings):
+        pass
+    replace_topic(settings, market.ticks)
+    with running_worker(settings, ready=False) as worker:
+        _await_problem(worker, market.ticks, RESET)
+
+
+@pytest.mark.apache
+def test_an_offset_beyond_the_end_of_the_log_holds_the_worker(settings: Settings, market: Market, book: Book) -> None:
     with running_worker(settings):
         pass
     book.execute("UPDATE tick_partitions SET tick_offset = 5 WHERE partition = 0")
-    with (
-        pytest.raises(LogIdentityChanged, match="ends at 0 and 5 was read"),
-        running_worker(settings, ready=False) as worker,
-    ):
-        worker.await_failure()
+    with running_worker(settings, ready=False) as worker:
+        _await_problem(worker, "partition 0 ends before 5", RESET)
+        reset(settings)
+        worker.await_ready()
 
 
 @pytest.mark.apache
-def test_records_that_retention_removed_are_missed_aloud(settings: Settings, market: Market, book: Book) -> None:
+def test_ticks_that_retention_removed_are_counted_and_later_prices_decide(
+    settings: Settings, market: Market, book: Book
+) -> None:
     market.open(opened())
     with running_worker(settings):
         book.await_trades(1)
@@ -69,15 +98,31 @@ def test_records_that_retention_removed_are_missed_aloud(settings: Settings, mar
         book.await_tick(market.partition(), 1)
     for price in ("1010.00", "1001.00", "990.00"):
         market.tick(price)
-    keep_from = TopicPartition(market.ticks, market.partition(), 3)
-    admin = open_admin(settings)
-    for future in admin.delete_records([keep_from]).values():
-        future.result(15)
+    remove_records(settings, market.ticks, market.partition(), 3)
     missed = RECORDS_MISSED.labels(market.ticks)._value.get()
     with running_worker(settings):
         book.await_exits(1)
     assert RECORDS_MISSED.labels(market.ticks)._value.get() == missed + 2
     assert [row.exit_reason for row in book.signals()] == ["STOP_LOSS"]
+
+
+@pytest.mark.apache
+def test_a_trade_that_retention_removed_unread_is_a_gap_until_it_is_acknowledged(
+    settings: Settings, market: Market, book: Book
+) -> None:
+    market.open(opened())
+    with running_worker(settings):
+        book.await_trades(1)
+    market.open(opened(), opened())
+    remove_records(settings, market.trades, market.partition(), 2)
+    for _ in range(2):  # a restart does not forget it
+        with running_worker(settings, ready=False) as worker:
+            _await_problem(worker, f"missed 1 records of {market.trades}", "exitflow gaps acknowledge exit-ticks")
+            book.await_trades(2)
+    with book.engine.begin() as connection:
+        assert len(ConsumerGaps(connection, "exit-ticks").acknowledge(Act("olga", "published again"))) == 1
+    with running_worker(settings):
+        pass
 
 
 def test_a_reset_on_the_same_log_exits_nothing_again(settings: Settings, market: Market, book: Book) -> None:
@@ -94,43 +139,70 @@ def test_a_reset_on_the_same_log_exits_nothing_again(settings: Settings, market:
 
 
 @pytest.mark.apache
-def test_topics_with_unequal_partitions_are_refused(settings: Settings, market: Market, book: Book) -> None:
-    grown = NewPartitions(market.ticks, settings.topic_partitions + 1)
-    admin = open_admin(settings)
-    for future in admin.create_partitions([grown]).values():
-        future.result(15)
-    wait_until(lambda: len(admin.list_topics().topics[market.ticks].partitions) > settings.topic_partitions, "it grows")
-    with (
-        pytest.raises(ConfigurationError, match="must have the same number"),
-        running_worker(settings, ready=False) as worker,
-    ):
-        worker.await_failure()
+@pytest.mark.parametrize("first", ["ticks", "trades"])
+def test_one_topic_that_grows_holds_the_worker_until_both_have_grown_and_trades_are_rehomed(
+    settings: Settings, market: Market, book: Book, first: str
+) -> None:
+    partitions = settings.topic_partitions + 1
+    trades = _trades_on_every_partition(settings, partitions)
+    grown = settings.model_copy(update={"topic_partitions": partitions})
+    with running_worker(settings) as worker:
+        market.open(*trades)
+        book.await_trades(len(trades))
+        one, other = (market.ticks, market.trades) if first == "ticks" else (market.trades, market.ticks)
+        grow(settings, partitions, one)
+        _await_problem(worker, GROW, other)
+        grow(settings, partitions, other)
+        _await_problem(worker, REHOME)
+        planned = rehome(grown, actor="olga", reason="more", dry_run=True)
+        assert book.value("SELECT count(*) FROM audit_log WHERE action = 'ticks.rehome'") == 0
+        moved = rehome(grown, actor="olga", reason="more")
+        assert planned == moved
+        assert (moved.partitions, 0 < moved.trades < len(trades)) == (partitions, True)
+        worker.await_ready()
+        fresh = Market(grown, TopicNames(settings.kafka_topic_prefix))
+        for trade in trades:
+            fresh.tick("1010.00", trade.symbol)
+        book.await_exits(len(trades))
+    homes = book.rows("SELECT symbol, partition FROM open_trades UNION SELECT symbol, partition FROM tick_symbols")
+    assert {row.partition == murmur2_partition(row.symbol.encode(), partitions) for row in homes} == {True}
 
 
 @pytest.mark.apache
-def test_topics_that_both_grow_are_refused_while_trades_are_open_under_the_old_layout(
+def test_topics_that_grow_while_no_trade_is_open_are_followed_without_an_operator(
     settings: Settings, market: Market, book: Book
 ) -> None:
-    market.open(*(opened(symbol=f"NSE:S{number}") for number in range(20)))
+    with running_worker(settings) as worker:
+        market.tick("1000.00")
+        book.await_tick(market.partition(), 1)
+        grow(settings, settings.topic_partitions + 3, market.ticks, market.trades)
+        wait_until(lambda: book.value("SELECT max(partitions) FROM log_identity") == 7, "the worker follows", 15)
+        worker.await_ready()
+
+
+@pytest.mark.apache
+def test_a_trade_on_the_partition_of_before_is_judged_by_whoever_holds_its_home(
+    settings: Settings, market: Market, book: Book
+) -> None:
+    """The relay keeps the partitions of before until it is told otherwise; two workers hold the old and the new one."""
+    partitions = settings.topic_partitions + 1
+    grown = settings.model_copy(update={"topic_partitions": partitions})
     with running_worker(settings):
-        book.await_trades(20)
-    admin = open_admin(settings)
-    wanted = settings.topic_partitions + 3
-    grown = [NewPartitions(topic, wanted) for topic in (market.ticks, market.trades)]
-    for future in admin.create_partitions(grown).values():
-        future.result(15)
-    both = (market.ticks, market.trades)
-    wait_until(lambda: all(len(admin.list_topics().topics[topic].partitions) == wanted for topic in both), "they grow")
-    with (
-        pytest.raises(ConfigurationError, match="cannot change under open trades"),
-        running_worker(settings, ready=False) as worker,
-    ):
-        worker.await_failure()
+        pass
+    grow(settings, partitions, market.ticks, market.trades)
+    trades = _trades_on_every_partition(settings, partitions)
+    fresh = Market(grown, TopicNames(settings.kafka_topic_prefix))
+    with running_worker(settings) as worker, running_worker(settings) as other:
+        for trade in trades:
+            fresh.open_on(murmur2_partition(trade.symbol.encode(), settings.topic_partitions), trade)
+        book.await_trades(len(trades))
+        for trade in trades:
+            fresh.tick("1010.00", trade.symbol)
+        book.await_exits(len(trades))
+        worker.await_ready()
+        other.await_ready()
 
 
-def test_missing_topics_are_refused(settings: Settings, book: Book) -> None:
-    with (
-        pytest.raises(ConfigurationError, match="exitflow topics create"),
-        running_worker(settings, ready=False) as worker,
-    ):
-        worker.await_failure()
+def test_missing_topics_hold_the_worker_until_they_are_made(settings: Settings, book: Book) -> None:
+    with running_worker(settings, ready=False) as worker:
+        _await_problem(worker, "no such topics", CREATE)

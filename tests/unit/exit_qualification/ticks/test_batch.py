@@ -31,9 +31,10 @@ def test_a_tick_on_a_partition_not_its_symbols_is_misrouted_and_its_offset_moves
     assert batch.checkpoints == {ELSEWHERE: Checkpoint(1, 4, 0)}
 
 
-def test_a_trade_on_a_partition_not_its_symbols_is_refused() -> None:
-    batch = read_batch([trade(opened(), partition_=ELSEWHERE)], LAYOUT, {ELSEWHERE: Checkpoint(1, 0, 0)}, NOW_MS)
-    assert [refused.code for refused in batch.refused] == ["wrong_partition"]
+def test_a_trade_on_a_partition_not_its_symbols_is_taken_home() -> None:
+    trade_ = opened()
+    batch = read_batch([trade(trade_, partition_=ELSEWHERE)], LAYOUT, {ELSEWHERE: Checkpoint(1, 0, 0)}, NOW_MS)
+    assert (batch.work, batch.refused) == ([(trade_, HOME)], [])
 
 
 def test_a_trade_comes_before_the_ticks_made_after_it_and_behind_those_before() -> None:

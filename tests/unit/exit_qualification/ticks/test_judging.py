@@ -12,6 +12,8 @@ from tests.unit.exit_qualification.examples import open_trade
 INFY = "NSE:INFY"
 ONE = UUID(int=1)
 
+HELD = {3}
+
 
 def _engine() -> ExitSignalService:
     engine = ExitSignalService()
@@ -28,27 +30,27 @@ def _reasons(findings: Findings) -> list[list[ExitReason]]:
 
 
 def test_ticks_are_counted_as_judged_or_stale() -> None:
-    findings = judge(_engine(), [_tick(1000, 2), _tick(1010, 1), _tick(1001, 3)])
+    findings = judge(_engine(), [_tick(1000, 2), _tick(1010, 1), _tick(1001, 3)], HELD)
     assert (findings.evaluated, findings.stale, findings.detected) == (2, 1, [])
     assert findings.symbols == {INFY}
 
 
 def test_a_trade_that_qualifies_twice_in_a_batch_is_one_decision_highest_rank_first() -> None:
     for prices in ([1010, 990], [990, 1010]):
-        findings = judge(_engine(), [_tick(price, seq, seq) for seq, price in enumerate(prices, 1)])
+        findings = judge(_engine(), [_tick(price, seq, seq) for seq, price in enumerate(prices, 1)], HELD)
         assert _reasons(findings) == [[ExitReason.STOP_LOSS, ExitReason.TARGET]]
         assert findings.arrived_ms == {ONE: 1}
 
 
 def test_each_reason_of_a_merged_decision_keeps_its_own_price() -> None:
-    findings = judge(_engine(), [_tick(1012, 1), _tick(985, 2)])
+    findings = judge(_engine(), [_tick(1012, 1), _tick(985, 2)], HELD)
     assert [each.detected_price for each in findings.detected[0].candidates] == [985_0000, 1012_0000]
 
 
 def test_a_trade_is_judged_from_its_place_in_the_batch_on() -> None:
     engine = ExitSignalService()
     event = opened()
-    findings = judge(engine, [_tick(1010, 1), (event, 3), _tick(1011, 2)])
+    findings = judge(engine, [_tick(1010, 1), (event, 3), _tick(1011, 2)], HELD)
     [entry] = findings.detected
     assert entry.candidates[0].detected_price == 1011_0000
     assert findings.opened == [(event, 3)]
@@ -56,13 +58,20 @@ def test_a_trade_is_judged_from_its_place_in_the_batch_on() -> None:
 
 def test_what_is_eligible_again_and_met_by_the_last_price_is_due() -> None:
     engine = _engine()
-    judge(engine, [_tick(1010, 1)])
+    judge(engine, [_tick(1010, 1)], HELD)
     [entry] = rearm(engine, [(ONE, ExitReason.TARGET)])
     assert [each.exit_reason for each in entry.candidates] == [ExitReason.TARGET]
 
 
 def test_only_symbols_that_ticked_have_a_checkpoint() -> None:
     engine = _engine()
-    judge(engine, [_tick(1000, 4)])
+    judge(engine, [_tick(1000, 4)], HELD)
     [checkpoint] = symbol_checkpoints(engine, [INFY, "NSE:TCS"], 4)
     assert (checkpoint.symbol, checkpoint.state.last_price, checkpoint.state.last_seq) == (INFY, 1000_0000, 4)
+
+
+def test_a_trade_whose_home_is_elsewhere_is_projected_and_not_judged_here() -> None:
+    engine = ExitSignalService()
+    event = opened()
+    findings = judge(engine, [(event, 4), _tick(1010, 1)], HELD)
+    assert (findings.opened, findings.homes, findings.detected) == ([(event, 4)], {4}, [])

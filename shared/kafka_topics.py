@@ -1,0 +1,117 @@
+"""Topics as the cluster describes them now: identity, partitions, and both ends of each partition."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import OffsetSpec as _OffsetSpec  # type: ignore[attr-defined]  # not in its __all__
+
+from shared.errors import ConfigurationError
+
+Partition = tuple[str, int]
+"""The name of a topic on the cluster, and the number of a partition."""
+
+ANSWER_S = 4.0
+"""How long the cluster may take to answer one question."""
+
+_EARLIEST = _OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # no types there
+_LATEST = _OffsetSpec.latest()  # type: ignore[no-untyped-call]  # no types there
+_UNKNOWN = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID, KafkaError._UNKNOWN_TOPIC})
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """A topic of a cluster; a topic that was deleted and created again has another id."""
+
+    topic_id: str
+    partitions: int
+
+
+class Bounds(NamedTuple):
+    """The first offset that a partition still has, and the offset that its next record gets."""
+
+    beginning: int
+    end: int
+
+
+def describe(admin: AdminClient, names: Collection[str]) -> dict[str, TopicState | None]:
+    """Return the state of each topic, None for one that the cluster does not know.
+
+    Raises
+    ------
+    KafkaException
+        The cluster does not answer.
+    """
+    futures = admin.describe_topics(TopicCollection(list(names)), request_timeout=ANSWER_S)
+    return {name: _state(future) for name, future in futures.items()}
+
+
+def require_topics(admin: AdminClient, names: Collection[str]) -> dict[str, TopicState]:
+    """Return the state of each topic.
+
+    Raises
+    ------
+    ConfigurationError
+        One of them does not exist.
+    KafkaException
+        The cluster does not answer.
+    """
+    states = describe(admin, names)
+    missing = [name for name, state in states.items() if state is None]
+    if missing:
+        raise ConfigurationError(f"no such topics: {', '.join(missing)}; run `exitflow topics create`")
+    return {name: state for name, state in states.items() if state is not None}
+
+
+def cluster_id_of(admin: AdminClient) -> str:
+    """Return the id of the cluster.
+
+    Raises
+    ------
+    KafkaException
+        It does not answer.
+    """
+    return str(admin.list_topics(timeout=ANSWER_S).cluster_id)
+
+
+def bounds_of(admin: AdminClient, partitions: Sequence[Partition]) -> dict[Partition, Bounds]:
+    """Return both ends of each partition.
+
+    Raises
+    ------
+    KafkaException
+        The cluster does not answer, or a partition has no leader now.
+    """
+    if not partitions:
+        return {}
+    beginnings = _offsets(admin, partitions, _EARLIEST)
+    ends = _offsets(admin, partitions, _LATEST)
+    return {each: Bounds(_result(beginnings[each]).offset, _result(ends[each]).offset) for each in partitions}
+
+
+def _offsets(admin: AdminClient, partitions: Sequence[Partition], spec: _OffsetSpec) -> dict[Partition, Future[Any]]:
+    wanted = {TopicPartition(topic, partition): spec for topic, partition in partitions}
+    futures = admin.list_offsets(wanted, request_timeout=ANSWER_S)
+    return {(each.topic, each.partition): future for each, future in futures.items()}
+
+
+def _state(future: Future[Any]) -> TopicState | None:
+    try:
+        topic = _result(future)
+    except KafkaException as error:
+        if error.args[0].code() in _UNKNOWN:
+            return None
+        raise
+    return TopicState(str(topic.topic_id), len(topic.partitions))
+
+
+def _result(future: Future[Any]) -> Any:
+    try:
+        return future.result(ANSWER_S + 1)
+    except TimeoutError as error:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the cluster does not answer")) from error

@@ -1,0 +1,74 @@
+"""LogIdentityRepository: which Kafka log a consumer has begun to read, and with how many partitions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+REMEMBER = text("""
+-- log_identity.remember: rows of before the number of partitions was kept get it here
+INSERT INTO log_identity AS known (topic, cluster_id, topic_id, partitions)
+SELECT * FROM unnest(CAST(:topics AS text[]), CAST(:cluster_ids AS text[]), CAST(:topic_ids AS text[]),
+                     CAST(:partitions AS integer[])) AS t (topic) ORDER BY topic
+ON CONFLICT (topic) DO UPDATE SET partitions = EXCLUDED.partitions WHERE known.partitions IS NULL
+""")
+REPLACE = text("""
+-- log_identity.replace
+INSERT INTO log_identity (topic, cluster_id, topic_id, partitions)
+SELECT * FROM unnest(CAST(:topics AS text[]), CAST(:cluster_ids AS text[]), CAST(:topic_ids AS text[]),
+                     CAST(:partitions AS integer[])) AS t (topic) ORDER BY topic
+ON CONFLICT (topic) DO UPDATE
+   SET cluster_id = EXCLUDED.cluster_id, topic_id = EXCLUDED.topic_id, partitions = EXCLUDED.partitions,
+       seen_at = clock_timestamp()
+""")
+KNOWN = text("""
+-- log_identity.known
+SELECT topic, cluster_id, topic_id, partitions FROM log_identity WHERE topic = ANY (:topics)
+""")
+FORGET = text("DELETE FROM log_identity WHERE topic = ANY (:topics)")
+
+
+@dataclass(frozen=True, slots=True)
+class LogIdentity:
+    """A topic of a cluster; one that was deleted and created again has another id, one that grew more partitions."""
+
+    cluster_id: str
+    topic_id: str
+    partitions: int
+
+
+class LogIdentityRepository:
+    """Identities of topics, by their names on the cluster."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def known(self, topics: Sequence[str]) -> dict[str, LogIdentity]:
+        """Return what is stored of these topics."""
+        rows = self._connection.execute(KNOWN, {"topics": list(topics)})
+        return {row.topic: LogIdentity(row.cluster_id, row.topic_id, row.partitions or 0) for row in rows}
+
+    def remember(self, identities: Mapping[str, LogIdentity]) -> dict[str, LogIdentity]:
+        """Store the identities of topics that have none yet; return what is stored of all of them afterwards."""
+        self._connection.execute(REMEMBER, _columns(identities))
+        return self.known(list(identities))
+
+    def replace(self, identities: Mapping[str, LogIdentity]) -> None:
+        """Store these identities instead of what was known."""
+        self._connection.execute(REPLACE, _columns(identities))
+
+    def forget(self, topics: Sequence[str]) -> None:
+        """Let the next worker store what it finds."""
+        self._connection.execute(FORGET, {"topics": list(topics)})
+
+
+def _columns(identities: Mapping[str, LogIdentity]) -> dict[str, list[str] | list[int]]:
+    names = sorted(identities)
+    return {
+        "topics": names,
+        "cluster_ids": [identities[name].cluster_id for name in names],
+        "topic_ids": [identities[name].topic_id for name in names],
+        "partitions": [identities[name].partitions for name in names],
+    }

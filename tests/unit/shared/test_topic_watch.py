@@ -1,0 +1,141 @@
+"""What a watch tells, from what the cluster says and where the consumer stands; Kafka replaced by a script."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared import topic_watch
+from shared.health import Health
+from shared.kafka_topics import Bounds, Partition, TopicState
+from shared.topic_watch import STALL_S, Change, Positions, TopicsChanged, TopicWatch
+from tests.unit.outbox_relay.clock import StandingClock
+
+ONE: Partition = ("ticks", 0)
+BEFORE = TopicState("id-1", 1)
+
+
+class Cluster:
+    """Says what it is told to say."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.state: TopicState | None = BEFORE
+        self.bounds = Bounds(0, 10)
+        monkeypatch.setattr(topic_watch, "describe", lambda *_: {"ticks": self.state})
+        monkeypatch.setattr(topic_watch, "bounds_of", lambda _, partitions: dict.fromkeys(partitions, self.bounds))
+
+
+@pytest.fixture
+def clock() -> StandingClock:
+    return StandingClock()
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    return Cluster(monkeypatch)
+
+
+@pytest.fixture
+def positions(clock: StandingClock) -> Positions:
+    found = Positions(clock)
+    found.assign({ONE: 10})
+    return found
+
+
+@pytest.fixture
+def watch(cluster: Cluster, positions: Positions, clock: StandingClock) -> TopicWatch:
+    return TopicWatch(None, {"ticks": BEFORE}, positions, Health("kafka"), clock, 3)  # type: ignore[arg-type]  # scripted
+
+
+def kinds(watch: TopicWatch) -> list[Change]:
+    return [change.kind for change in watch.look()]
+
+
+def test_nothing_has_changed(watch: TopicWatch) -> None:
+    assert kinds(watch) == []
+    watch.refuse_changes()
+
+
+def test_a_topic_is_missing_after_two_looks_and_never_after_one(watch: TopicWatch, cluster: Cluster) -> None:
+    cluster.state = None
+    assert kinds(watch) == []
+    assert kinds(watch) == [Change.MISSING]
+
+
+def test_a_topic_that_was_away_for_a_moment_is_not_missing(watch: TopicWatch, cluster: Cluster) -> None:
+    for state in (None, BEFORE, None, BEFORE):
+        cluster.state = state
+        assert kinds(watch) == []
+
+
+def test_a_replaced_topic_says_how_much_of_it_was_known_and_unread(
+    watch: TopicWatch, cluster: Cluster, positions: Positions
+) -> None:
+    cluster.bounds = Bounds(0, 13)
+    watch.look()
+    cluster.state = TopicState("id-2", 1)
+    [change] = watch.look()
+    assert (change.kind, change.missed) == (Change.REPLACED, 3)
+
+
+def test_partitions_that_were_added_are_a_change(watch: TopicWatch, cluster: Cluster) -> None:
+    cluster.state = TopicState("id-1", 2)
+    assert kinds(watch) == [Change.REPARTITIONED]
+
+
+def test_records_removed_before_they_were_read_are_counted(watch: TopicWatch, cluster: Cluster) -> None:
+    cluster.bounds = Bounds(14, 20)
+    [change] = watch.look()
+    assert (change.kind, change.missed, change.partition) == (Change.REMOVED, 4, 0)
+
+
+def test_records_in_hand_are_not_acted_upon_until_the_loop_asks_for_more(positions: Positions) -> None:
+    positions.delivered({ONE: 15})
+    assert (positions.snapshot()[ONE], positions.acted_upon()[ONE]) == (15, 10)
+    positions.step_back({ONE: 10})
+    positions.polling()
+    assert (positions.snapshot()[ONE], positions.acted_upon()[ONE]) == (10, 10)
+    positions.delivered({ONE: 15})
+    positions.polling()
+    assert positions.acted_upon()[ONE] == 15
+
+
+def test_reading_that_brings_nothing_while_records_wait_has_stalled(
+    watch: TopicWatch, cluster: Cluster, positions: Positions, clock: StandingClock
+) -> None:
+    cluster.bounds = Bounds(0, 11)
+    for _ in range(int(STALL_S / 3) + 1):
+        positions.polling()
+        positions.delivered({})
+        assert kinds(watch) == []
+        clock.elapsed_s += 3
+    positions.polling()
+    assert kinds(watch) == [Change.STALLED]
+
+
+def test_a_loop_that_does_not_poll_has_not_stalled(
+    watch: TopicWatch, cluster: Cluster, positions: Positions, clock: StandingClock
+) -> None:
+    cluster.bounds = Bounds(0, 11)
+    positions.polling()
+    for _ in range(20):
+        assert kinds(watch) == []
+        clock.elapsed_s += 3
+
+
+def test_one_record_after_a_long_silence_is_no_stall(
+    watch: TopicWatch, cluster: Cluster, positions: Positions, clock: StandingClock
+) -> None:
+    for _ in range(10):
+        positions.polling()
+        positions.delivered({})
+        assert kinds(watch) == []
+        clock.elapsed_s += 3
+    cluster.bounds = Bounds(0, 11)
+    positions.polling()
+    assert kinds(watch) == []
+
+
+def test_a_change_ends_the_membership() -> None:
+    change = topic_watch.removal(ONE, 3, 5)
+    with pytest.raises(TopicsChanged, match="offsets 3 to 4 were removed"):
+        raise TopicsChanged([change])
