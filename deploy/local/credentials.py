@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deploy.local.private_files import write_private
+from shared.errors import ConfigurationError
 from shared.ids import new_secret
 
 PAPER = "paper"
@@ -32,9 +33,20 @@ class Credentials(BaseModel):
 
     @classmethod
     def of(cls, file: Path) -> Self:
-        """Those of the file, which is written (mode 600) if it is not there or lacks one."""
-        kept = cls.model_validate_json(file.read_text()) if file.exists() else cls()
-        write_private(file, kept.model_dump_json(indent=2))
+        """Return those of the file, which is written (mode 600) if it is not there or lacks one.
+
+        Raises
+        ------
+        ConfigurationError
+            The file cannot be read or written, or holds something else.
+        """
+        try:
+            kept = cls.model_validate_json(file.read_text()) if file.exists() else cls()
+            write_private(file, kept.model_dump_json(indent=2))
+        except OSError as error:
+            raise ConfigurationError(f"cannot keep secrets in {file}: {error.strerror}") from error
+        except ValidationError:
+            raise ConfigurationError(f"{file} does not hold the secrets of a stack") from None
         return kept
 
     def broker_credentials(self) -> str:

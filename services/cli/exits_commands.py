@@ -27,6 +27,8 @@ _COLUMNS = (
     "filled_quantity",
     "detected_price",
     "age_ms",
+    "executable",
+    "gates",
 )
 _GATE_COLUMNS = ("gate", "verdict", "detail")
 
@@ -80,17 +82,25 @@ def show(
         _show_intent(api.get(f"/exits/{intent_id}"), as_json)
 
 
-@app.command("force", epilog=examples('exits force 019abc… --note "results tomorrow"'))
+@app.command(
+    "force", epilog=examples('exits force 019abc… --note "results tomorrow"', "exits force 019abc… --record-only")
+)
 def force(
     trade_id: Annotated[str, typer.Argument(help="The trade to exit now.")],
     note: Annotated[str, typer.Option("--note", help="Why; kept with the exit.")] = "forced from the command line",
+    record_only: Annotated[
+        bool, typer.Option("--record-only", help="Where the rollout executes nothing: write and publish it only.")
+    ] = False,
     key: IdempotencyKey = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Exit a trade at the market, now, by hand."""
+    body: Json = {"trade_id": trade_id, "reason_note": note}
+    if record_only:
+        body["record_only"] = True
     with exit_api(data_dir) as api:
-        _show_intent(api.post("/exits", {"trade_id": trade_id, "reason_note": note}, key), as_json)
+        _show_intent(api.post("/exits", body, key), as_json)
 
 
 @app.command("kill-switch", epilog=examples("exits kill-switch", 'exits kill-switch ALL --reason "broker incident"'))
@@ -135,7 +145,14 @@ def _list(path: str, data_dir: Path | None, as_json: bool, limit: int, **query: 
     if as_json:
         show_json(exits)
     else:
-        show_table(_COLUMNS, ([item.get(column) for column in _COLUMNS] for item in exits))
+        rows = ({**item, "gates": _gates_in_brief(item.get("gates") or [])} for item in exits)
+        show_table(_COLUMNS, ([row.get(column) for column in _COLUMNS] for row in rows))
+
+
+def _gates_in_brief(gates: list[Json]) -> str:
+    """Return the gates that hold an exit back, or that all of them pass."""
+    held = [f"{gate['gate']} {gate['verdict']}" for gate in gates if gate["verdict"] != "PASS"]
+    return ", ".join(held) or "all pass"
 
 
 def _show_intent(intent: Json, as_json: bool) -> None:

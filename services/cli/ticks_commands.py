@@ -22,7 +22,7 @@ from services.cli.ticks_reset_command import reset_ticks
 from shared.clock import SystemClock, rfc3339
 from shared.contracts.events import describe
 from shared.contracts.ticks import Tick
-from shared.errors import ExitflowError
+from shared.errors import ExitflowError, InvalidInput
 
 _CLOCK = SystemClock()
 
@@ -72,6 +72,8 @@ def replay(
     tempo = Tempo.parse(speed)
     sender = TickSender(Target.choose(data_dir).settings())
     last_line = _send_all(read_ticks(file, from_line), sender, tempo, file)
+    if sender.sent == 0 and from_line > 1:
+        raise InvalidInput(f"{file} has no tick on line {from_line} or after it: nothing was sent")
     if as_json:
         show_json({"sent": sender.sent, "last_line": last_line})
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
+from services.exit_qualification.domain.gates import Rollout
 from services.exit_qualification.domain.intent import ExitIntent, supersedes
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.signal_management_service import SignalManagementService
@@ -29,6 +30,12 @@ class ExitInProgress(ExitflowError):
         self.intent = intent
 
 
+class NotExecutable(Conflict):
+    """The rollout does not let an order of this exit be sent."""
+
+    code = "not_executable"
+
+
 class ManualExitService:
     """Writes an operator's exit by the same way as the market's."""
 
@@ -36,10 +43,10 @@ class ManualExitService:
         self._signals = signals
         self._clock = clock
 
-    def exit(self, uow: UnitOfWork, trade_id: UUID, act: Act) -> ExitIntent:
-        """The intent of an operator's exit, written with its signal; the caller commits.
+    def exit(self, uow: UnitOfWork, trade_id: UUID, act: Act, *, record_only: bool = False) -> ExitIntent:
+        """Write an operator's exit with its signal and return its intent; the caller commits.
 
-        A waiting exit of lower rank gives way to it.
+        A waiting exit of lower rank gives way to it. With `record_only` it is written and published, never executed.
 
         Raises
         ------
@@ -47,14 +54,15 @@ class ManualExitService:
             The trade is not known here (yet: opened trades arrive by trades.v1).
         ExitInProgress
             The trade has an exit already that goes on.
+        NotExecutable
+            The rollout does not execute exits of this trade, and it was not asked for a recorded one.
         Conflict
-            The trade is closed, or the rollout is off.
+            The trade is closed, the rollout is off, or it would execute an exit that is only to be recorded.
         """
         trade = self._open_trade(uow, trade_id)
         self._refuse_a_second(uow, trade_id)
         settings = SwitchRepository(uow.connection).read()
-        if settings.rollout.mode is RolloutMode.OFF:
-            raise Conflict("the rollout is off: nothing may be written")
+        _check_rollout(settings.rollout, trade, record_only=record_only)
         written = self._signals.on_exits_detected(uow, [self._candidates(trade)], settings)
         if not written or written[0].intent is None:
             raise Conflict(f"another exit of trade {trade_id} was faster")
@@ -81,3 +89,17 @@ class ManualExitService:
             trade.trade_id, trade.symbol, ExitReason.MANUAL, detected_price=0, detected_at_us=at_us
         )
         return ExitCandidates(trade, (candidate,))
+
+
+def _check_rollout(rollout: Rollout, trade: OpenTrade, *, record_only: bool) -> None:
+    if rollout.mode is RolloutMode.OFF:
+        raise Conflict("the rollout is off: nothing may be written")
+    executable = rollout.match(trade.symbol, trade.user_broker_id) is not None
+    if executable and record_only:
+        raise Conflict(f"the rollout is {rollout.mode} and would execute this exit; ask for it without record_only")
+    if not executable and not record_only:
+        raise NotExecutable(
+            f"the rollout is {rollout.mode} and does not execute exits of {trade.symbol} at {trade.user_broker_id}; "
+            "change the rollout, or ask with record_only to have the exit written and published only",
+            rollout=rollout.mode.value,
+        )

@@ -91,7 +91,11 @@ def one_exit(intent_id: UUID, context: Context, _: Reader) -> IntentDetail:
 
 @router.post("", status_code=202, response_model=IntentView, responses=declared(404, 409))
 def manual_exit(body: ManualExit, context: Context, caller: Operator, key: IdempotencyKey = None) -> JSONResponse:
-    """Exit a trade now. A waiting exit gives way; one that was sent is answered 409 with that intent."""
+    """Exit a trade now. A waiting exit gives way; one that was sent is answered 409 with that intent.
+
+    Where the rollout does not execute exits of the trade, the answer is 409 `not_executable`, unless `record_only`
+    asks for an exit that is written and published but never executed.
+    """
     with context.unit_of_work() as uow:
         return answer_once(
             uow,
@@ -105,7 +109,9 @@ def manual_exit(body: ManualExit, context: Context, caller: Operator, key: Idemp
 
 def _exit_manually(uow: UnitOfWork, body: ManualExit, context: ExitApiContext, actor: str) -> dict[str, Any]:
     try:
-        intent = context.manual_exits.exit(uow, body.trade_id, Act(actor, body.reason_note))
+        intent = context.manual_exits.exit(
+            uow, body.trade_id, Act(actor, body.reason_note), record_only=body.record_only
+        )
     except ExitInProgress as error:
         error.details["intent"] = _view(error.intent, context)
         raise

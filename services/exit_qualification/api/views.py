@@ -111,6 +111,9 @@ class ManualExit(_Body):
 
     trade_id: UUID
     reason_note: Reason
+    record_only: bool = Field(
+        False, description="where the rollout does not execute it: write and publish the exit, execute nothing"
+    )
 
 
 class PutKillSwitch(_Body):

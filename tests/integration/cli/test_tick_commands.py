@@ -36,7 +36,7 @@ def read_ticks(settings: Settings, count: int) -> list[tuple[int, Tick]]:
         found = consumer.consume(count, timeout=READ_LIMIT_S)
     finally:
         consumer.close()
-    return [(int(record.partition() or 0), parse_tick(record.value())) for record in found]
+    return [(int(record.partition() or 0), Tick.of(parse_tick(record.value()))) for record in found]
 
 
 def test_a_tick_lands_on_the_partition_that_java_clients_would_choose(
@@ -88,3 +88,17 @@ def test_reset_forgets_the_offsets_and_says_so_in_the_audit_log(
     with psycopg.connect(url, options="-c search_path=exit_qualification") as connection:
         assert connection.execute("SELECT tick_offset, trade_offset FROM tick_partitions").fetchall() == [(0, 0)]
         assert connection.execute("SELECT reason FROM audit_log").fetchall() == [("a new cluster",)]
+
+
+@pytest.mark.parametrize("name", ["day.csv", "day.jsonl"])
+def test_a_replay_from_behind_the_end_fails_and_says_so(
+    environment: Settings, exitflow: Exitflow, tmp_path: Path, name: str
+) -> None:
+    lines = {
+        "day.csv": "symbol,ltp,ts,seq\nNSE:INFY,1520,2026-01-13T09:15:00Z,1\n",
+        "day.jsonl": '{"symbol":"NSE:INFY","ltp":"1520","ts":"2026-01-13T09:15:00Z","seq":1}\n',
+    }
+    (tmp_path / name).write_text(lines[name])
+    ended = exitflow("ticks", "replay", str(tmp_path / name), "--speed", "max", "--from-line", "4")
+    assert ended.status != 0
+    assert "no tick on line 4" in ended.err

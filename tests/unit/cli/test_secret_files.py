@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from deploy.local.databases import embedded_databases
 from services.cli.secret_files import ContainerCredentials, lay_out, secret_files
 from shared.errors import ConfigurationError
+from tests.unit.cli.results import Result
 
 
 @pytest.fixture
@@ -50,3 +52,13 @@ def test_files_are_for_owner_and_group_and_stay_as_they_are(tmp_path: Path, cred
 def test_a_directory_that_is_not_there_is_named(tmp_path: Path, credentials: ContainerCredentials) -> None:
     with pytest.raises(ConfigurationError, match="postgres_password"):
         lay_out({"postgres": {"postgres_password": "x"}}, tmp_path)
+
+
+def test_secrets_that_cannot_be_kept_are_one_clear_line(exitflow: Callable[..., Result], tmp_path: Path) -> None:
+    kept = tmp_path / "missing" / "secrets.json"
+    ended = exitflow("secrets", "write", "--kept", str(kept), "--to", str(tmp_path))
+    assert (ended.status, ended.err) == (2, f"exitflow: cannot keep secrets in {kept}: No such file or directory\n")
+    (tmp_path / "secrets.json").write_text("[]")
+    ended = exitflow("secrets", "write", "--kept", str(tmp_path / "secrets.json"), "--to", str(tmp_path))
+    assert ended.status == 2
+    assert "does not hold the secrets" in ended.err

@@ -6,6 +6,7 @@ import json
 from functools import partial
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
@@ -15,7 +16,7 @@ from shared.contracts.events import parse_event
 from shared.contracts.topics import TopicNames
 from shared.outbox import Outbox
 from shared.unit_of_work import UnitOfWork
-from tests.integration.exit_qualification.api.test_exit_api import client
+from tests.integration.exit_qualification.api.test_exit_api import _trade, client
 
 __all__ = ["client"]
 
@@ -72,3 +73,30 @@ def test_a_user_broker_that_no_event_told_of_is_announced_once(exit_engine: Engi
     assert [(event, key, payload["status"]) for event, key, payload in controls(exit_engine)] == [
         ("UserBrokerChanged", "user_broker/paper", "CONNECTED")
     ]
+
+
+@pytest.mark.parametrize(
+    "rollout", [{"mode": "dark"}, {"mode": "limited", "symbols": ["NSE:SBIN"], "user_broker_ids": ["second"]}]
+)
+def test_a_manual_exit_that_the_rollout_does_not_execute_is_refused_unless_it_is_to_be_recorded(
+    client: TestClient, exit_engine: Engine, rollout: dict[str, Any]
+) -> None:
+    assert client.put("/rollout", json={**rollout, "reason": "test"}).status_code == 200
+    body = {"trade_id": _trade(exit_engine), "reason_note": "flatten"}
+    refused = client.post("/exits", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (409, "not_executable")
+    assert client.get("/exits").json()["items"] == []
+    recorded = client.post("/exits", json={**body, "record_only": True})
+    assert recorded.status_code == 202
+    assert (recorded.json()["status"], recorded.json()["executable"]) == ("APPROVED", False)
+
+
+@pytest.mark.parametrize("rollout", [{"mode": "full"}, {"mode": "limited", "symbols": ["NSE:INFY"]}])
+def test_an_exit_that_is_only_to_be_recorded_is_never_executed(
+    client: TestClient, exit_engine: Engine, rollout: dict[str, Any]
+) -> None:
+    assert client.put("/rollout", json={**rollout, "reason": "test"}).status_code == 200
+    trade_id = _trade(exit_engine)
+    refused = client.post("/exits", json={"trade_id": trade_id, "reason_note": "no", "record_only": True})
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+    assert client.post("/exits", json={"trade_id": trade_id, "reason_note": "yes"}).json()["executable"] is True

@@ -124,9 +124,7 @@ def test_the_kill_switch_is_audited_and_never_stops_a_manual_exit(client: TestCl
     assert (row.actor, row.before, row.after) == ("olga", {"mode": "OFF"}, {"mode": "ALL"})
 
 
-def test_in_dark_mode_an_exit_is_written_but_not_executable(client: TestClient, exit_engine: Engine) -> None:
-    assert client.put("/rollout", json={"mode": "dark", "reason": "watching"}).status_code == 200
-    assert _exit(client, _trade(exit_engine))["executable"] is False
+def test_while_the_rollout_is_off_no_exit_is_written(client: TestClient, exit_engine: Engine) -> None:
     client.put("/rollout", json={"mode": "off", "reason": "stop"})
     off = client.post("/exits", json={"trade_id": _trade(exit_engine), "reason_note": "x"})
     assert (off.status_code, off.json()["code"]) == (409, "conflict")

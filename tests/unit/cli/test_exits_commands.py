@@ -1,0 +1,56 @@
+"""`exitflow exits` shows what holds exits back, and asks for recorded ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from services.cli import exits_commands
+from services.cli.api_client import ApiClient
+from tests.unit.cli.results import Result
+
+Exitflow = Callable[..., Result]
+
+PASSES = {"gate": "TRADE_OPEN", "verdict": "PASS", "detail": {}}
+DEFERS = {"gate": "KILL_SWITCH", "verdict": "DEFER", "detail": {"mode": "ALL"}}
+ITEMS = [
+    {"intent_id": "i1", "executable": True, "gates": [PASSES, DEFERS]},
+    {"intent_id": "i2", "executable": False, "gates": [PASSES]},
+]
+
+
+@pytest.fixture
+def posted(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The bodies that exit-api is sent."""
+    found: list[object] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            found.append(json.loads(request.content))
+            return httpx.Response(202, json=ITEMS[1])
+        return httpx.Response(200, json={"items": ITEMS, "next": None})
+
+    def api(_: object) -> ApiClient:
+        return ApiClient("http://api", "token", httpx.MockTransport(answer))
+
+    monkeypatch.setattr(exits_commands, "exit_api", api)
+    return found
+
+
+@pytest.mark.usefixtures("posted")
+def test_pending_exits_show_their_gates_and_whether_they_are_executed(exitflow: Exitflow) -> None:
+    first, second = (line for line in exitflow("exits", "pending").out.splitlines() if "i1" in line or "i2" in line)
+    assert "True" in first
+    assert "KILL_SWITCH DEFER" in first
+    assert "TRADE_OPEN" not in first
+    assert "False" in second
+    assert "all pass" in second
+
+
+def test_an_exit_can_be_asked_for_to_be_recorded_only(exitflow: Exitflow, posted: list[dict[str, object]]) -> None:
+    assert exitflow("exits", "force", "t1", "--record-only").status == 0
+    assert exitflow("exits", "force", "t1").status == 0
+    assert [body.get("record_only") for body in posted] == [True, None]
