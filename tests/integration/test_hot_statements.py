@@ -13,14 +13,21 @@ import psycopg
 import pytest
 from sqlalchemy import TextClause
 
-from services.exit_qualification.storage import exit_episodes, order_queues, remainders, send_fence, tick_checkpoints
-from services.trade_management.storage import closures, fills, trades
+from services.exit_qualification.storage import (
+    exit_episodes,
+    order_queues,
+    remainders,
+    send_fence,
+    tick_checkpoints,
+    waiting_trades,
+)
+from services.trade_management.storage import closures, fills, trades, waiting_fills
 from shared import inbox, outbox
 from tests.support.plans import generic_plan, whole_table_scans
 from tests.support.servers import Database
 
-FEW_ROWS = {"kill_switch", "rollout", "user_brokers"}
-"""Switches and brokers: a handful of rows."""
+FEW_ROWS = {"kill_switch", "rollout", "user_brokers", "waiting_fills", "waiting_trades"}
+"""Switches and brokers: a handful of rows. What waits for a locked row: none but for moments."""
 
 NOT_HOT = {"RESET", "FENCE_ALL", "STORED", "SYMBOL_PARTITIONS"}
 """Operators' own, and what a worker asks once when it joins."""
@@ -47,8 +54,11 @@ def admin(database: Database) -> Iterator[psycopg.Connection]:
 @pytest.mark.parametrize(
     ("schema", "modules"),
     [
-        ("exit_qualification", (tick_checkpoints, exit_episodes, order_queues, send_fence, remainders, inbox, outbox)),
-        ("trade_management", (fills, trades, closures, inbox, outbox)),
+        (
+            "exit_qualification",
+            (tick_checkpoints, exit_episodes, order_queues, send_fence, remainders, waiting_trades, inbox, outbox),
+        ),
+        ("trade_management", (fills, trades, closures, waiting_fills, inbox, outbox)),
     ],
 )
 def test_no_hot_statement_reads_a_whole_table(

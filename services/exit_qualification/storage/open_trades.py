@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -104,6 +104,17 @@ class OpenTradeRepository:
             .with_for_update()
         )
         return {row.trade_id: TradeProjection(_of_row(row), TradeStatus(row.status)) for row in rows}
+
+    def held_by_others(self, trade_ids: Collection[UUID]) -> set[UUID]:
+        """Lock those of the trades that are free, in sorted order, and return those that another transaction holds."""
+        if not trade_ids:
+            return set()
+        wanted = select(OpenTradeRow.trade_id).where(OpenTradeRow.trade_id == func.any(sorted(set(trade_ids))))
+        free = wanted.order_by(OpenTradeRow.trade_id).with_for_update(skip_locked=True)
+        locked = set(self._connection.execute(free).scalars())
+        if locked.issuperset(trade_ids):
+            return set()
+        return set(self._connection.execute(wanted).scalars()) - locked
 
     def open_in(self, partitions: Sequence[int]) -> list[OpenTrade]:
         """Every open trade of these partitions."""

@@ -53,6 +53,14 @@ SELECT symbol, partition, last_price, last_ts, last_seq, last_arrived_at
   FROM tick_symbols
  WHERE partition = ANY (:partitions)
 """)
+FREE_SYMBOLS = text("""
+-- tick_checkpoints.free_symbols
+SELECT symbol FROM tick_symbols WHERE symbol = ANY (CAST(:symbols AS text[])) ORDER BY symbol FOR UPDATE SKIP LOCKED
+""")
+KNOWN_SYMBOLS = text("""
+-- tick_checkpoints.known_symbols
+SELECT symbol FROM tick_symbols WHERE symbol = ANY (CAST(:symbols AS text[]))
+""")
 RESET = text("""
 -- tick_checkpoints.reset: the epochs go on, so that a worker still at work is fenced
 WITH locked AS (SELECT partition FROM tick_partitions ORDER BY partition FOR UPDATE)
@@ -163,6 +171,12 @@ class TickCheckpointRepository:
                 "arrived": [EPOCH + timedelta(milliseconds=each.state.last_arrived_ms) for each in symbols],
             },
         )
+
+    def symbols_held_by_others(self, symbols: Sequence[str]) -> set[str]:
+        """Lock those of the symbols that are free, and return those whose row another transaction holds."""
+        wanted = {"symbols": sorted(symbols)}
+        free = set(self._connection.execute(FREE_SYMBOLS, wanted).scalars())
+        return set(self._connection.execute(KNOWN_SYMBOLS, wanted).scalars()) - free
 
     def symbols(self, partitions: Sequence[int]) -> list[SymbolCheckpoint]:
         """The state of every symbol of these partitions."""

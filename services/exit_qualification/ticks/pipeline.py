@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 from services.exit_qualification.domain.candidates import ExitCandidates
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
@@ -18,23 +18,35 @@ from services.exit_qualification.storage.tick_checkpoints import (
     SymbolCheckpoint,
     TickCheckpointRepository,
 )
+from services.exit_qualification.storage.waiting_trades import WaitingTradeRepository
 from services.exit_qualification.ticks.judging import Findings, rearm
+from services.exit_qualification.ticks.unsaved_symbols import UnsavedSymbols
+from services.exit_qualification.ticks.waiting_exits import WaitingExits
+from shared.contracts.trades import TradeOpened
+from shared.contracts.vocabulary import RolloutMode
 from shared.failpoints import Failpoint, failpoint
+from shared.health import Health
 from shared.outbox import Outbox
+from shared.row_locks import ROW_LOCK_TIMEOUT_MS, is_lock_timeout
 from shared.unit_of_work import UnitOfWork
 
 
-@dataclass(frozen=True)
 class TickPipeline:
     """Writes what the engine found.
 
     Locks are always taken in this order: partitions, trades, intents, symbols, the outbox's sequences; each kind
-    sorted. Whatever fails leaves the engine ahead of the database: the caller must load it again.
+    sorted. A trade that another transaction holds is not waited for: its exit or closure is stored as waiting, with
+    the offsets, and done when the row is free. Where another row is held, the findings are committed without touching
+    single trades and all of them wait; they are then taken one by one. Whatever else fails leaves the engine ahead of
+    the database: the caller must load it again.
     """
 
-    database: Engine
-    outbox: Outbox
-    signals: SignalManagementService
+    def __init__(self, database: Engine, outbox: Outbox, signals: SignalManagementService, health: Health) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._signals = signals
+        self._waiting = WaitingExits(self._open_unit, signals, health)
+        self._unsaved = UnsavedSymbols()
 
     def write(
         self,
@@ -43,7 +55,7 @@ class TickPipeline:
         symbols: Sequence[SymbolCheckpoint],
         held: Collection[int],
     ) -> list[DetectedExit]:
-        """Write exits, trades, symbols and offsets, all or nothing.
+        """Write exits, trades, symbols and offsets, all or nothing; return the exits, those that waited before too.
 
         Workers that hold the homes of trades which were read on a partition `held` here load them from the database.
 
@@ -52,49 +64,115 @@ class TickPipeline:
         Fenced
             Another worker has taken over one of the partitions; nothing was written.
         """
-        with UnitOfWork(self.database, self.outbox) as uow:
-            partitions = TickCheckpointRepository(uow.connection)
-            partitions.fence_others(findings.homes, held)
-            partitions.advance(checkpoints)
-            _project(uow, findings)
-            exits = self._detect(uow, findings.detected)
-            partitions.save_symbols(symbols)
-            _commit(uow)
-        return exits
+        symbols = self._unsaved.together_with(symbols, checkpoints)
+        try:
+            exits = self._write(findings, checkpoints, symbols, held)
+        except OperationalError as error:
+            if not is_lock_timeout(error):
+                raise
+        else:
+            self._unsaved.keep([], checkpoints)
+            return exits
+        self._set_aside(findings, checkpoints, symbols, held)
+        return self._waiting.take(checkpoints)
 
     def rearm(self, engine: ExitSignalService, held: Mapping[int, Checkpoint], limit: int) -> list[DetectedExit]:
-        """Ask the database which of at most `limit` disarmed reasons may fire again, and write what is due at once.
+        """Do what waits, then ask which of at most `limit` disarmed reasons may fire again, and write what is due.
 
         Raises
         ------
         Fenced
             Another worker has taken over one of the partitions; nothing was written.
         """
+        exits = self._waiting.take(held)
         asked = engine.disarmed(limit)
         if not asked:
-            return []
-        with UnitOfWork(self.database, self.outbox) as uow:
+            return exits
+        with self._open_unit() as uow:
             due = rearm(engine, ExitEpisodeRepository(uow.connection).eligible(asked))
-            if not due:
-                return []
+        return [*exits, *self._write_due(due, held)] if due else exits
+
+    def _write(
+        self,
+        findings: Findings,
+        checkpoints: Mapping[int, Checkpoint],
+        symbols: Sequence[SymbolCheckpoint],
+        held: Collection[int],
+    ) -> list[DetectedExit]:
+        with self._open_unit() as uow:
+            partitions = TickCheckpointRepository(uow.connection)
+            partitions.fence_others(findings.homes, held)
+            partitions.advance(checkpoints)
+            trades = OpenTradeRepository(uow.connection)
+            trades.insert_opened(_by_trade(findings))
+            closed_later = trades.held_by_others(findings.closed)
+            trades.mark_closed([trade_id for trade_id in findings.closed if trade_id not in closed_later])
+            WaitingTradeRepository(uow.connection).add_closures(sorted(closed_later))
+            exits = self._detect(uow, findings.detected)
+            partitions.save_symbols(symbols)
+            _commit(uow)
+        return exits
+
+    def _write_due(self, due: Sequence[ExitCandidates], held: Mapping[int, Checkpoint]) -> list[DetectedExit]:
+        try:
+            return self._write_held(due, held)
+        except OperationalError as error:
+            if not is_lock_timeout(error):
+                raise
+        with self._open_unit() as uow:
+            TickCheckpointRepository(uow.connection).hold(held)
+            WaitingTradeRepository(uow.connection).add_exits(due)
+            _commit(uow)
+        return self._waiting.take(held)
+
+    def _write_held(self, due: Sequence[ExitCandidates], held: Mapping[int, Checkpoint]) -> list[DetectedExit]:
+        with self._open_unit() as uow:
             TickCheckpointRepository(uow.connection).hold(held)
             exits = self._detect(uow, due)
             _commit(uow)
         return exits
 
+    def _set_aside(
+        self,
+        findings: Findings,
+        checkpoints: Mapping[int, Checkpoint],
+        symbols: Sequence[SymbolCheckpoint],
+        held: Collection[int],
+    ) -> None:
+        """Commit the offsets with everything that needs a held row left waiting."""
+        with self._open_unit() as uow:
+            partitions, place = TickCheckpointRepository(uow.connection), WaitingTradeRepository(uow.connection)
+            partitions.fence_others(findings.homes, held)
+            partitions.advance(checkpoints)
+            OpenTradeRepository(uow.connection).insert_opened(_by_trade(findings))
+            place.add_closures(findings.closed)
+            if SwitchRepository(uow.connection).read().rollout.mode is not RolloutMode.OFF:
+                place.add_exits(findings.detected)
+            unsaved = partitions.symbols_held_by_others([each.symbol for each in symbols])
+            partitions.save_symbols([each for each in symbols if each.symbol not in unsaved])
+            _commit(uow)
+        self._unsaved.keep([each for each in symbols if each.symbol in unsaved], checkpoints)
+
     def _detect(self, uow: UnitOfWork, detected: Sequence[ExitCandidates]) -> list[DetectedExit]:
         if not detected:
             return []
-        exits = self.signals.on_exits_detected(uow, detected, SwitchRepository(uow.connection).read())
+        switches = SwitchRepository(uow.connection).read()
+        if switches.rollout.mode is RolloutMode.OFF:
+            return []
+        held = OpenTradeRepository(uow.connection).held_by_others([entry.trade.trade_id for entry in detected])
+        WaitingTradeRepository(uow.connection).add_exits(entry for entry in detected if entry.trade.trade_id in held)
+        free = [entry for entry in detected if entry.trade.trade_id not in held]
+        exits = self._signals.on_exits_detected(uow, free, switches)
         if exits:
             failpoint(Failpoint.TICKS_AFTER_SIGNALS)
         return exits
 
+    def _open_unit(self) -> UnitOfWork:
+        return UnitOfWork(self._database, self._outbox, lock_timeout_ms=ROW_LOCK_TIMEOUT_MS)
 
-def _project(uow: UnitOfWork, findings: Findings) -> None:
-    trades = OpenTradeRepository(uow.connection)
-    trades.insert_opened(sorted(findings.opened, key=lambda opened: opened[0].trade_id))
-    trades.mark_closed(findings.closed)
+
+def _by_trade(findings: Findings) -> list[tuple[TradeOpened, int]]:
+    return sorted(findings.opened, key=lambda opened: opened[0].trade_id)
 
 
 def _commit(uow: UnitOfWork) -> None:

@@ -67,7 +67,7 @@ def build_worker(settings: Settings, health: Health, database: Engine) -> TickWo
         settings=settings,
         clock=clock,
         health=health,
-        pipeline=TickPipeline(database, Outbox(topics, clock), signals),
+        pipeline=TickPipeline(database, Outbox(topics, clock), signals, health),
         outgoing=Outgoing(_outgoing_producer(settings), topics, clock),
     )
     return TickWorker(around, database)

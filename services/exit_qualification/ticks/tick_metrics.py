@@ -30,7 +30,8 @@ def count_batch(batch: Batch, findings: Findings) -> None:
 
 
 def time_exits(exits: Sequence[DetectedExit], arrived_ms: Mapping[UUID, int], now: datetime) -> None:
-    """Time exits that are written, from the record of the tick that did it."""
+    """Time exits that are written, from the record of the tick that did it; one that waited has none in the batch."""
     now_ms = (now - EPOCH) / timedelta(milliseconds=1)
     for each in exits:
-        TICK_TO_INTENT.observe(max(0.0, now_ms - arrived_ms[each.signal.trade_id]) / 1000)
+        if (arrived := arrived_ms.get(each.signal.trade_id)) is not None:
+            TICK_TO_INTENT.observe(max(0.0, now_ms - arrived) / 1000)

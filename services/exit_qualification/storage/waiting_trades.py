@@ -1,0 +1,142 @@
+"""WaitingTradeRepository: exits and closures of trades that were locked when the tick worker wanted their row."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
+from shared.clock import EPOCH
+from shared.contracts.vocabulary import ExitReason
+from shared.money import from_units, to_units
+
+CLOSE = "CLOSE"
+FIRST_WAIT_S = 0.25
+LONGEST_WAIT_S = 2.0
+MOST_TRADES = 500
+"""Most trades of one look; the rest has its turn when these have gone on or wait for longer."""
+
+LOCKED = "another transaction holds a row that it needs"
+
+ADD = text("""
+-- waiting_trades.add
+INSERT INTO waiting_trades (trade_id, work, detected_price, detected_at, why)
+SELECT w.*, :why FROM unnest(CAST(:trade_ids AS uuid[]), CAST(:works AS text[]), CAST(:prices AS numeric[]),
+                             CAST(:times AS timestamptz[])) AS w ORDER BY 1, 2
+ON CONFLICT (trade_id, work) DO NOTHING
+""")
+OF_PARTITIONS = text("""
+-- waiting_trades.of_partitions
+SELECT w.trade_id, bool_and(w.retry_at <= clock_timestamp()) AS due,
+       extract(epoch FROM clock_timestamp() - min(w.waits_since))::float8 AS age_s, min(w.why) AS why
+  FROM waiting_trades w
+  JOIN open_trades t ON t.trade_id = w.trade_id
+ WHERE t.partition = ANY (:partitions)
+ GROUP BY w.trade_id
+ ORDER BY min(w.tries), min(w.waits_since)
+""")
+LOCK = text("""
+-- waiting_trades.lock
+SELECT w.trade_id, w.work, w.detected_price, w.detected_at
+  FROM waiting_trades w
+ WHERE w.trade_id = ANY (CAST(:trade_ids AS uuid[]))
+ ORDER BY w.trade_id, w.work
+   FOR UPDATE
+""")
+REMOVE = text("""
+-- waiting_trades.remove
+DELETE FROM waiting_trades WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))
+""")
+POSTPONE = text("""
+-- waiting_trades.postpone: tried again after a wait that doubles
+UPDATE waiting_trades
+   SET tries = least(tries + 1, 1000),
+       retry_at = clock_timestamp() + make_interval(secs => least(:max_s, :first_s * 2.0 ^ least(tries, 30)))
+ WHERE (trade_id, work) IN (SELECT trade_id, work FROM waiting_trades
+                             WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))
+                             ORDER BY trade_id, work FOR UPDATE SKIP LOCKED)
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingTrade:
+    """A trade with work that waits: whether it may be tried again now, for how long it waits, and why."""
+
+    trade_id: UUID
+    due: bool
+    age_s: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingRow:
+    """One thing to do with a trade; price in units and time in microseconds since 1970 of the tick that asks for it."""
+
+    trade_id: UUID
+    work: str
+    price: int
+    at_us: int
+
+    @property
+    def reason(self) -> ExitReason | None:
+        """Return the exit reason; None if the trade is to be closed."""
+        return None if self.work == CLOSE else ExitReason(self.work)
+
+
+class WaitingTradeRepository:
+    """Waiting work of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add_exits(self, detected: Iterable[ExitCandidates]) -> None:
+        """Let candidates wait; of one that waits already the first detection stays."""
+        self._add([_of_candidate(candidate) for entry in detected for candidate in entry.candidates])
+
+    def add_closures(self, trade_ids: Iterable[UUID]) -> None:
+        """Let closures wait."""
+        self._add([(trade_id, CLOSE, None, None) for trade_id in trade_ids])
+
+    def of_partitions(self, partitions: Collection[int]) -> list[WaitingTrade]:
+        """Return every trade of these partitions with work that waits, least tried first."""
+        rows = self._connection.execute(OF_PARTITIONS, {"partitions": sorted(partitions)})
+        return [WaitingTrade(row.trade_id, row.due, row.age_s, row.why) for row in rows]
+
+    def lock(self, trade_ids: Sequence[UUID]) -> list[WaitingRow]:
+        """Return the waiting work of these trades, locked until the transaction ends; lock the trades' rows before."""
+        rows = self._connection.execute(LOCK, {"trade_ids": list(trade_ids)})
+        return [
+            WaitingRow(
+                row.trade_id,
+                row.work,
+                0 if row.detected_price is None else to_units(row.detected_price),
+                0 if row.detected_at is None else (row.detected_at - EPOCH) // timedelta(microseconds=1),
+            )
+            for row in rows
+        ]
+
+    def remove(self, trade_ids: Sequence[UUID]) -> None:
+        """Remove the work of these trades, which is done."""
+        self._connection.execute(REMOVE, {"trade_ids": list(trade_ids)})
+
+    def postpone(self, trade_ids: Collection[UUID]) -> None:
+        """Let the work of these trades wait before it is tried again; rows that are locked keep their time."""
+        if trade_ids:
+            parameters = {"trade_ids": sorted(trade_ids), "first_s": FIRST_WAIT_S, "max_s": LONGEST_WAIT_S}
+            self._connection.execute(POSTPONE, parameters)
+
+    def _add(self, rows: Sequence[tuple[UUID, str, object, datetime | None]]) -> None:
+        if not rows:
+            return
+        trade_ids, works, prices, times = map(list, zip(*rows, strict=True))
+        parameters = {"trade_ids": trade_ids, "works": works, "prices": prices, "times": times, "why": LOCKED}
+        self._connection.execute(ADD, parameters)
+
+
+def _of_candidate(candidate: ExitCandidate) -> tuple[UUID, str, object, datetime | None]:
+    at = EPOCH + timedelta(microseconds=candidate.detected_at_us)
+    return candidate.trade_id, str(candidate.exit_reason), from_units(candidate.detected_price), at

@@ -1,0 +1,116 @@
+"""WaitingExits: exits and closures that wait for a locked row, done when it is free."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from uuid import UUID
+
+from sqlalchemy.exc import OperationalError
+
+from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
+from services.exit_qualification.domain.open_trade import OpenTrade
+from services.exit_qualification.signal_management_service import DetectedExit, SignalManagementService
+from services.exit_qualification.storage.open_trades import OpenTradeRepository
+from services.exit_qualification.storage.switches import SwitchRepository
+from services.exit_qualification.storage.tick_checkpoints import Checkpoint, TickCheckpointRepository
+from services.exit_qualification.storage.waiting_trades import (
+    CLOSE,
+    MOST_TRADES,
+    WaitingRow,
+    WaitingTrade,
+    WaitingTradeRepository,
+)
+from shared.health import Health
+from shared.row_locks import is_lock_timeout
+from shared.unit_of_work import UnitOfWork
+from shared.waiting_work import WaitingItem, WaitingWork
+
+OF = "exit-ticks"
+MOST_ALONE = 4
+"""Most trades tried by themselves in one look: each may wait for a lock while ticks wait to be judged."""
+
+
+class WaitingExits:
+    """Takes waiting work of held partitions. One thread's."""
+
+    def __init__(self, open_unit: Callable[[], UnitOfWork], signals: SignalManagementService, health: Health) -> None:
+        self._open_unit = open_unit
+        self._signals = signals
+        self._shown = WaitingWork(OF, health)
+
+    def take(self, held: Mapping[int, Checkpoint]) -> list[DetectedExit]:
+        """Do what is due and free, show what still waits, and return the exits written.
+
+        All due trades are taken in one transaction; if a row that one of them needs is held, some of them are taken
+        one by one, and those that wait longer have their next turn later.
+
+        Raises
+        ------
+        Fenced
+            Another worker has taken over one of the partitions.
+        """
+        waiting = self._of(held)
+        due = [each.trade_id for each in islice((each for each in waiting if each.due), MOST_TRADES)]
+        exits = self._take(due, held) if due else []
+        if due:
+            waiting = self._of(held)
+        self._shown.show([WaitingItem(f"trade {each.trade_id}", each.why, each.age_s) for each in waiting])
+        return exits
+
+    def _of(self, held: Mapping[int, Checkpoint]) -> list[WaitingTrade]:
+        if not held:
+            return []
+        with self._open_unit() as uow:
+            return WaitingTradeRepository(uow.connection).of_partitions(held)
+
+    def _take(self, trade_ids: Sequence[UUID], held: Mapping[int, Checkpoint]) -> list[DetectedExit]:
+        try:
+            return self._take_together(trade_ids, held)
+        except OperationalError as error:
+            if not is_lock_timeout(error):
+                raise
+        if len(trade_ids) == 1:
+            self._postpone(trade_ids)
+            return []
+        return [found for trade_id in trade_ids[:MOST_ALONE] for found in self._take([trade_id], held)]
+
+    def _take_together(self, trade_ids: Sequence[UUID], held: Mapping[int, Checkpoint]) -> list[DetectedExit]:
+        with self._open_unit() as uow:
+            TickCheckpointRepository(uow.connection).hold(held)
+            trades = OpenTradeRepository(uow.connection)
+            locked = trades.held_by_others(trade_ids)
+            free = sorted(set(trade_ids) - locked)
+            place = WaitingTradeRepository(uow.connection)
+            place.postpone(locked)
+            exits = self._do(uow, place.lock(free)) if free else []
+            place.remove(free)
+            uow.commit()
+        return exits
+
+    def _do(self, uow: UnitOfWork, rows: Sequence[WaitingRow]) -> list[DetectedExit]:
+        trades = OpenTradeRepository(uow.connection)
+        closed = {row.trade_id for row in rows if row.work == CLOSE}
+        trades.mark_closed(sorted(closed))
+        exits = [row for row in rows if row.trade_id not in closed]
+        known = trades.lock([row.trade_id for row in exits])
+        candidates = _candidates(exits, {trade_id: found.trade for trade_id, found in known.items()})
+        return self._signals.on_exits_detected(uow, candidates, SwitchRepository(uow.connection).read())
+
+    def _postpone(self, trade_ids: Sequence[UUID]) -> None:
+        with self._open_unit() as uow:
+            WaitingTradeRepository(uow.connection).postpone(trade_ids)
+            uow.commit()
+
+
+def _candidates(rows: Sequence[WaitingRow], trades: Mapping[UUID, OpenTrade]) -> list[ExitCandidates]:
+    by_trade: dict[UUID, list[ExitCandidate]] = defaultdict(list)
+    for row in rows:
+        trade = trades.get(row.trade_id)
+        if trade is not None and row.reason is not None:
+            by_trade[row.trade_id].append(ExitCandidate(row.trade_id, trade.symbol, row.reason, row.price, row.at_us))
+    return [
+        ExitCandidates(trades[trade_id], tuple(sorted(found, key=lambda candidate: candidate.exit_reason.rank)))
+        for trade_id, found in sorted(by_trade.items())
+    ]
