@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-compose test test-compose chaos-relay test-fast bench-relay lint contracts sql lock clean
+.PHONY: help install demo demo-compose test test-compose chaos chaos-relay test-fast bench-relay lint contracts sql lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,10 @@ test-compose: ## the containers: rights, demo, restarts, copies, kills; in a pro
 chaos-relay: install ## relays and their servers killed and stopped for minutes; DURATION_S, SEED, OUTAGE_S, MAX_IN_FLIGHT
 	@CHAOS_RELAY=1 CHAOS_DURATION_S=$(DURATION_S) CHAOS_SEED=$(SEED) CHAOS_OUTAGE_S=$(OUTAGE_S) \
 	  CHAOS_MAX_IN_FLIGHT=$(MAX_IN_FLIGHT) $(BIN)/python -m pytest tests/chaos/outbox_relay
+
+chaos: install ## a whole stack under every kind of fault for minutes, then checked; DURATION_S, SEED, KINDS replay it
+	@CHAOS_STACK=1 CHAOS_DURATION_S=$(DURATION_S) CHAOS_SEED=$(SEED) CHAOS_KINDS=$(KINDS) \
+	  $(BIN)/python -m pytest -o log_cli=true -o log_cli_level=INFO tests/chaos/stack
 
 test-fast: install ## only what needs no server
 	@$(BIN)/python -m pytest tests/unit

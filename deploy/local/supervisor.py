@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ STARTS = 4
 """A server that ends so often before the stack is ready, and lacks no resource, is set up wrongly."""
 SETTLED_S = 30.0
 """One that lived so long was well: its next end counts as the first."""
+_KILLED = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
 RESTART_WAIT = wait_exponential(multiplier=0.2, max=10)
 
 
@@ -152,8 +154,10 @@ class Supervisor:
                 self._notice_end(one, now)
             elif one.due is not None and now >= one.due:
                 self._restart(one)
-            elif one.due is None and one.problem and now >= one.ask_at:
-                self._ask(one, now)
+        # One in each look, the longest unasked first: one that hangs takes seconds to ask, and others may end.
+        unasked = [one for one in self.supervised if one.due is None and one.problem and now >= one.ask_at]
+        if unasked:
+            self._ask(min(unasked, key=lambda one: one.ask_at))
         if self._record_at is not None and now >= self._record_at:
             self._changed()
 
@@ -171,6 +175,7 @@ class Supervisor:
         one.log_from = size_of(one.server.log_file)
         one.server.launch()
         one.due = None
+        one.ask_at = one.started + LOOK_S
         self._changed()
 
     def _changed(self) -> None:
@@ -182,7 +187,9 @@ class Supervisor:
             raise Unavailable(f"{one.server.name} {end}, and its data with it")
         if now - one.started >= SETTLED_S:
             one.failures_in_a_row = 0
-        one.lacks = shortage(one.server.log_file.parent, one.server.log_file, one.log_from)
+        # A full disk did not end what somebody killed.
+        killed = one.server.exit_status in _KILLED
+        one.lacks = "" if killed else shortage(one.server.log_file.parent, one.server.log_file, one.log_from)
         self._try_later(one, one.lacks or end)
 
     def _restart(self, one: Supervised) -> None:
@@ -206,9 +213,10 @@ class Supervisor:
         call.attempt_number = failures
         return self._wait(call)
 
-    def _ask(self, one: Supervised, now: float) -> None:
-        one.ask_at = now + ASK_AGAIN_S
-        if one.server.is_ready():
+    def _ask(self, one: Supervised) -> None:
+        is_ready = one.server.is_ready()
+        one.ask_at = self._clock.monotonic() + ASK_AGAIN_S
+        if is_ready:
             self._on_progress(f"{one.server.name} is ready again, at attempt {one.failures_in_a_row} ({one.problem})")
             one.problem = one.lacks = ""
             self._changed()

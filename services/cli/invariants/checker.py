@@ -46,6 +46,8 @@ class SystemUnderCheck:
         Name the Kafka cluster and its topics.
     broker_url, broker_credentials:
         The paper broker and its account's api_key and access_token; an empty URL leaves its books out.
+    foreign_key_prefix:
+        Records whose key begins so were put there by others on purpose and are left out; empty: none is.
     """
 
     exit_database_url: str = field(repr=False)
@@ -53,6 +55,7 @@ class SystemUnderCheck:
     settings: Settings
     broker_url: str = ""
     broker_credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    foreign_key_prefix: str = ""
 
 
 def check(system: SystemUnderCheck, clock: Clock) -> list[Finding]:
@@ -64,9 +67,13 @@ def check(system: SystemUnderCheck, clock: Clock) -> list[Finding]:
         # The rows before the log: what is published meanwhile is then a record too many, not a row too many.
         rows = [*read_outbox(exit_side), *read_outbox(trade_side)]
         parked = [*read_parked(exit_side), *read_parked(trade_side)]
-        log = read_log(system.settings, clock)
+        log = [record for record in read_log(system.settings, clock) if not _is_foreign(record, system)]
         broker = read_broker_books(system.broker_url, system.broker_credentials) if system.broker_url else None
         return judge(exit_side, trade_side, rows, parked, log, broker)
+
+
+def _is_foreign(record: LogRecord, system: SystemUnderCheck) -> bool:
+    return bool(system.foreign_key_prefix) and record.key.startswith(system.foreign_key_prefix)
 
 
 def judge(

@@ -50,9 +50,22 @@ class _Work:
 
 
 class PendingOrderReconciler:
-    """One reader of books. Several processes may each have one: every write names the version that was read."""
+    """One reader of books. Several processes may each have one: every write names the version that was read.
 
-    def __init__(self, open_unit: Callable[[], UnitOfWork], brokers: Brokers, terms: OrderTerms) -> None:
+    Parameters
+    ----------
+    on_progress:
+        Called for each intent of a pass: after an outage a pass takes far longer than a loop may be silent.
+    """
+
+    def __init__(
+        self,
+        open_unit: Callable[[], UnitOfWork],
+        brokers: Brokers,
+        terms: OrderTerms,
+        on_progress: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_progress = on_progress
         self._open_unit = open_unit
         self._brokers = brokers
         self._terms = terms
@@ -114,6 +127,7 @@ class PendingOrderReconciler:
         self, account: _Account, intents: Iterable[ExitIntent], step: Callable[[_Account, ExitIntent], None]
     ) -> None:
         for intent in intents:
+            self._on_progress()
             try:
                 step(account, intent)
             except StaleVersion:

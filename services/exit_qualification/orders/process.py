@@ -32,6 +32,7 @@ from shared.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
 
+RECONCILER, REQUALIFIER = "reconciler", "requalifier"
 REQUALIFY_S = 0.5
 OTHER_THREADS = 3
 """Threads that use the database besides the senders: the doorbell, the reconciler, the requalifier."""
@@ -52,9 +53,9 @@ def main(settings: Settings) -> None:
         application="exit-orders",
         pool_size=settings.order_workers + OTHER_THREADS,
     )
-    loops = _loops(settings, engine, kite_brokers(settings))
-    grace_s = order_terms(settings).call_limit.total_seconds() + 1
     health = Health(deadline_s=settings.health_deadline_s)
+    loops = _loops(settings, engine, kite_brokers(settings), health)
+    grace_s = order_terms(settings).call_limit.total_seconds() + 1
     for loop in loops:
         # A sender or the reconciler may wait for the broker as long as one call can take.
         health.add(loop.name, max(settings.health_deadline_s, grace_s))
@@ -65,13 +66,13 @@ def main(settings: Settings) -> None:
         engine.dispose()
 
 
-def _loops(settings: Settings, engine: Engine, brokers: Brokers) -> list[WorkLoop]:
+def _loops(settings: Settings, engine: Engine, brokers: Brokers, health: Health) -> list[WorkLoop]:
     clock, terms, gates = SystemClock(), order_terms(settings), ExitQualificationService()
     outbox = Outbox(TopicNames(settings.kafka_topic_prefix), clock)
     open_unit: Callable[[], UnitOfWork] = partial(UnitOfWork, engine, outbox)
     bell = Doorbell(open_unit)
-    reconciler = PendingOrderReconciler(open_unit, brokers, terms)
-    requalification = Requalification(open_unit, gates, terms)
+    reconciler = PendingOrderReconciler(open_unit, brokers, terms, partial(health.alive, RECONCILER))
+    requalification = Requalification(open_unit, gates, terms, partial(health.alive, REQUALIFIER))
     announcements = BrokerAnnouncements(open_unit, TopicNames(settings.kafka_topic_prefix), clock)
     remainders = RemainderExits(open_unit, signal_management(settings, clock), terms, clock)
     unsent = in_turn(requalification.requalify_once, remainders.exit_once, announcements.announce_once)
@@ -80,6 +81,6 @@ def _loops(settings: Settings, engine: Engine, brokers: Brokers) -> list[WorkLoo
     return [
         WorkLoop("doorbell", bell.look, settings.order_poll_ms / 1000),
         *(WorkLoop(f"sender-{n}", sender, 0) for n in range(settings.order_workers)),
-        WorkLoop("reconciler", reconciler.reconcile_once, settings.reconcile_ms / 1000),
-        WorkLoop("requalifier", unsent, REQUALIFY_S),
+        WorkLoop(RECONCILER, reconciler.reconcile_once, settings.reconcile_ms / 1000),
+        WorkLoop(REQUALIFIER, unsent, REQUALIFY_S),
     ]

@@ -27,11 +27,22 @@ HELD_PAGE = 500
 
 
 class Requalification:
-    """Asks the gates again for exits that wait, each in a transaction of its own. One thread's own."""
+    """Asks the gates again for exits that wait, each in a transaction of its own. One thread's own.
+
+    Parameters
+    ----------
+    on_progress:
+        Called for each exit of a pass: after an outage a pass takes far longer than a loop may be silent.
+    """
 
     def __init__(
-        self, open_unit: Callable[[], UnitOfWork], qualification: ExitQualificationService, terms: OrderTerms
+        self,
+        open_unit: Callable[[], UnitOfWork],
+        qualification: ExitQualificationService,
+        terms: OrderTerms,
+        on_progress: Callable[[], None] = lambda: None,
     ) -> None:
+        self._on_progress = on_progress
         self._open_unit = open_unit
         self._qualification = qualification
         self._terms = terms
@@ -46,6 +57,7 @@ class Requalification:
             waiting = [*queues.to_requalify(), *self._held(queues)]
             prices = queues.last_prices({intent.symbol for intent in waiting})
         for intent in waiting:
+            self._on_progress()
             self._ask(intent, prices.get(intent.symbol), switches)
         return False
 

@@ -72,15 +72,19 @@ class Floor:
     brokers: Brokers
     terms: OrderTerms = PATIENT
     clock: SystemClock = field(default_factory=SystemClock)
+    progress: int = 0
 
     def __post_init__(self) -> None:
         self.open_unit: Callable[[], UnitOfWork] = partial(UnitOfWork, self.engine, Outbox(TopicNames(""), self.clock))
         self._gates = ExitQualificationService()
         self.sender = OrderExecutionService(self.open_unit, self.brokers, self._gates, self.terms, self.clock)
-        self.reconciler = PendingOrderReconciler(self.open_unit, self.brokers, self.terms)
-        self.requalification = Requalification(self.open_unit, self._gates, self.terms)
+        self.reconciler = PendingOrderReconciler(self.open_unit, self.brokers, self.terms, self._progressed)
+        self.requalification = Requalification(self.open_unit, self._gates, self.terms, self._progressed)
         signals = SignalManagementService(ExitTerms(MINUTE, MINUTE), self.clock, self._gates)
         self.remainders = RemainderExits(self.open_unit, signals, self.terms, self.clock)
+
+    def _progressed(self) -> None:
+        self.progress += 1
 
     # what happens before an order
 

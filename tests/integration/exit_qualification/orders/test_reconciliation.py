@@ -445,3 +445,11 @@ def test_two_reconcilers_record_every_fill_once(floor: Floor, broker: ScriptedBr
     floor.reconciler.reconcile_once()
     assert floor.expect(intent, IntentStatus.PARTIALLY_FILLED).filled_quantity == 40
     assert floor.event_names(intent) == ["Placed", "PartiallyFilled"]
+
+
+def test_each_exit_of_a_long_pass_is_progress_of_its_own(floor: Floor, broker: ScriptedBroker) -> None:
+    for _ in range(3):
+        floor.placed()
+    floor.progress = 0
+    floor.reconciler.reconcile_once()
+    assert floor.progress == 3

@@ -1,0 +1,23 @@
+"""How long to disturb a whole stack and from which seed, from the environment of `make chaos`."""
+
+from __future__ import annotations
+
+import os
+
+IS_CHAOS = bool(os.environ.get("CHAOS_STACK"))
+"""True if the long form was asked for."""
+
+DURATION_S = float(os.environ.get("CHAOS_DURATION_S") or (600 if IS_CHAOS else 6))
+"""How long faults go on."""
+
+SEED = int(os.environ.get("CHAOS_SEED") or 20260113)
+"""The schedule of faults and the clients' choices are drawn from it: the same seed, the same schedule."""
+
+KINDS = tuple(filter(None, os.environ.get("CHAOS_KINDS", "").split(",")))
+"""The only kinds of fault to use; all of them if empty."""
+
+DISK_MEGABYTES = 2048
+READY_LIMIT_S = 120
+"""Every process is ready so long after the last fault."""
+
+DRAIN_LIMIT_S = 240
