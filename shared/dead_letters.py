@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from confluent_kafka import Message
 
 from shared.certain_producer import CertainProducer
 from shared.contracts.topics import dead_letter_topic
-from shared.kafka import Headers
+from shared.kafka import Headers, raw_headers
 
 log = logging.getLogger(__name__)
 
@@ -26,13 +25,14 @@ class DeadLetters:
 
     def put(self, record: Message, code: str, reason: str) -> None:
         """Hand a record over; certain only after the producer's `flush`, which precedes the offset's commit."""
+        reason = reason[:LONGEST_REASON]
         log.warning("%s-%s@%s: %s: %s", record.topic(), record.partition(), record.offset(), code, reason)
         whole = _size(record) <= LARGEST_RECORD_BYTES
         self._producer.send(
             dead_letter_topic(record.topic() or ""),
             value=record.value() if whole else None,
             key=record.key() if whole else None,
-            headers=[*((record.headers() or []) if whole else []), *_why(record, code, reason)],
+            headers=[*(raw_headers(record) if whole else []), *_why(record, code, reason)],
         )
 
     def flush(self) -> None:
@@ -52,12 +52,11 @@ def _why(record: Message, code: str, reason: str) -> Headers:
         "dlq_partition": str(record.partition()),
         "dlq_offset": str(record.offset()),
         "dlq_code": code,
-        "dlq_reason": reason[:LONGEST_REASON],
+        "dlq_reason": reason,
     }
     return [(name, value.encode("utf-8", "replace")) for name, value in source.items()]
 
 
 def _size(record: Message) -> int:
-    headers: list[tuple[str, Any]] = [*(record.headers() or [])]
-    in_headers = sum(len(name) + len(value or b"") for name, value in headers)
+    in_headers = sum(len(name) + len(value or b"") for name, value in raw_headers(record))
     return len(record.value() or b"") + len(record.key() or b"") + in_headers

@@ -50,6 +50,7 @@ class FailpointHit(ExitflowError):
     """What an armed point of action ``raise`` raises."""
 
     code = "failpoint"
+    retryable = True
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -18,6 +18,9 @@ Headers = list[tuple[str, str | bytes | None]]
 FATAL_ALONE = {"log_level": 2}
 """For clients whose callers are told of each failure, if not of its cause: of a Kafka that is away they would write
 lines by the second, and nobody polls them for lines that are rationed."""
+
+TOPIC_CONFIG = {"message.timestamp.type": "LogAppendTime"}
+"""Records bear the time at which the broker took them: producers' clocks agree with no other."""
 
 ADMIN_TIMEOUT_S = 15
 FLUSH_TIMEOUT_S = 30
@@ -88,7 +91,12 @@ def create_topics(settings: Settings, names: list[str]) -> list[str]:
     """
     admin = open_admin(settings)
     wanted = [
-        NewTopic(name, num_partitions=settings.topic_partitions, replication_factor=settings.topic_replication)
+        NewTopic(
+            name,
+            num_partitions=settings.topic_partitions,
+            replication_factor=settings.topic_replication,
+            config=TOPIC_CONFIG,
+        )
         for name in names
     ]
     made = []
@@ -162,12 +170,29 @@ def _murmur2(data: bytes) -> int:
 
 
 def headers_of(message: Message) -> dict[str, str]:
-    """A record's headers as text; the last of a repeated name wins, what is not UTF-8 is replaced."""
-    headers: list[tuple[str, Any]] = [*(message.headers() or [])]
+    """Return a record's headers as text; the last of a repeated name wins, what is not UTF-8 is replaced."""
     return {
         name: value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
-        for name, value in headers
+        for name, value in raw_headers(message)
     }
+
+
+def raw_headers(message: Message) -> Headers:
+    """Return a record's headers as they are; none if a name is not UTF-8, which the client cannot represent."""
+    try:
+        return [*(message.headers() or [])]
+    except (UnicodeDecodeError, SystemError):
+        return []
+
+
+def arrived_ms(message: Message, now_ms: int) -> int:
+    """Return when a record arrived, in milliseconds since 1970: in the log, or here and now.
+
+    Only a topic with ``message.timestamp.type=LogAppendTime`` says when a record arrived; on others the record has
+    its producer's stamp, which is compared with no other clock.
+    """
+    kind, stamp_ms = message.timestamp()
+    return stamp_ms if kind == TIMESTAMP_LOG_APPEND_TIME else now_ms
 
 
 def hand_over(producer: Producer, topic: str, while_full: Callable[[], None] = lambda: None, **record: Any) -> None:

@@ -69,6 +69,12 @@ class Settings(BaseSettings):
     # exit-ticks
     tick_batch_size: int = Field(1000, ge=1, le=100_000, description="records judged in one transaction at most")
     tick_poll_ms: int = Field(20, ge=1, le=10_000, description="longest wait for records before the clock is looked at")
+    tick_new_clock_after_s: float = Field(
+        2,
+        ge=0.1,
+        le=3600,
+        description="a symbol whose ticks are all stale for so long while seq rises follows their clock",
+    )
     rearm_poll_ms: int = Field(
         500, ge=50, le=60_000, description="how often the database is asked which fired exits may fire again"
     )

@@ -15,7 +15,7 @@ from services.exit_qualification.domain.exit_qualification_service import (
     ExitQualificationService,
 )
 from services.exit_qualification.domain.gates import GateInput
-from services.exit_qualification.domain.intent import CancelReason, ExitIntent, supersedes
+from services.exit_qualification.domain.intent import CancelReason, ExitIntent, is_being_sent, supersedes
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.order_terms import reducing_side
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository, TradeReason
@@ -84,10 +84,11 @@ class SignalManagementService:
         trade_ids = [item.trade.trade_id for item in detected]
         trades = OpenTradeRepository(uow.connection).lock(trade_ids)
         holders = self._slot_holders(uow, trade_ids)
+        now = self._clock.now()
         free = {
             item.trade.trade_id: queue
             for item in detected
-            if (queue := _unopposed(item, trades.get(item.trade.trade_id), holders.get(item.trade.trade_id)))
+            if (queue := _unopposed(item, trades.get(item.trade.trade_id), holders.get(item.trade.trade_id), now))
         }
         filled = ExitFillRepository(uow.connection).totals_of_trades(list(free))
         chosen = [
@@ -184,9 +185,13 @@ class SignalManagementService:
         )
 
 
-def _unopposed(item: ExitCandidates, known: TradeProjection | None, holder: ExitIntent | None) -> list[ExitCandidate]:
-    """The trade's candidates that neither a closed trade nor an intent in its slot stands against."""
+def _unopposed(
+    item: ExitCandidates, known: TradeProjection | None, holder: ExitIntent | None, now: datetime
+) -> list[ExitCandidate]:
+    """Return the trade's candidates that neither a closed trade nor an intent in its slot stands against."""
     if known is None or known.status is not TradeStatus.OPEN:
+        return []
+    if holder is not None and is_being_sent(holder, now):
         return []
     return [found for found in item.candidates if holder is None or supersedes(found.exit_reason, holder)]
 

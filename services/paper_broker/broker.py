@@ -16,6 +16,7 @@ from services.paper_broker.orders import FillPlan, Order, OrderRequest, cancelle
 from services.paper_broker.positions import Entry, turnover_of
 from services.paper_broker.quotes import PriceTick, Quote, advance
 from shared.clock import Clock
+from shared.tick_clock import NEW_CLOCK_AFTER_MS, TAKEN, TickClock
 
 RESUME_BATCH = 500
 """Delayed orders taken up in one transaction at most."""
@@ -32,9 +33,11 @@ class Accepted:
 class PaperBroker:
     """Places, changes, cancels and fills orders. Safe to share between threads."""
 
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, new_clock_after_ms: int = NEW_CLOCK_AFTER_MS) -> None:
         self._ledger = ledger
         self._clock = clock
+        self._new_clock_after_ms = new_clock_after_ms
+        self._tick_clocks: dict[str, TickClock] = {}
 
     def place(self, account: str, request: OrderRequest) -> Accepted:
         """Accept an order, under whatever faults wait for it; it fills at once if it can.
@@ -95,11 +98,15 @@ class PaperBroker:
     ) -> None:
         """Book entries, move prices, fill what they cross, and move the feed's place: all or nothing."""
         now = self._now_ms()
-        with self._ledger.write() as books:
-            for entry in entries:
-                books.positions.add_entry(entry, book_day(entry.at_ms))
-            _move_prices(books, ticks, now)
-            books.market.save_offsets(offsets or {})
+        try:
+            with self._ledger.write() as books:
+                for entry in entries:
+                    books.positions.add_entry(entry, book_day(entry.at_ms))
+                self._move_prices(books, ticks, now)
+                books.market.save_offsets(offsets or {})
+        except BaseException:
+            self._tick_clocks.clear()  # they are ahead of the ledger
+            raise
 
     def fill_due(self) -> int:
         """Take up orders whose fill plan allows more by now; how many there were."""
@@ -113,6 +120,28 @@ class PaperBroker:
                 books.orders.set_resume(order.number, next_stage_ms(plan, now))
                 _trade(books, order, plan, _last_units(books, order.symbol), now)
         return len(due)
+
+    def _move_prices(self, books: Books, ticks: Sequence[PriceTick], now: int) -> None:
+        working = books.orders.symbols_at_work(book_opened_ms(now))
+        moved: dict[str, Quote] = {}
+        for tick in ticks:
+            known = moved.get(tick.symbol) or books.market.quote(tick.symbol)
+            clock = self._tick_clock(tick.symbol, known, now)
+            if clock.take(tick.at_us, tick.seq, tick.arrived_ms) not in TAKEN:
+                continue
+            quote = moved[tick.symbol] = advance(known, replace(tick, at_us=clock.last_ts_us))
+            if tick.symbol in working:
+                _fill_crossed(books, quote, now)
+        books.market.save_quotes(moved.values())
+
+    def _tick_clock(self, symbol: str, known: Quote | None, now: int) -> TickClock:
+        """Return the order of a symbol's ticks; a quote stored with a stamp of the future counts as one of now."""
+        clock = self._tick_clocks.get(symbol)
+        if clock is None:
+            clock = self._tick_clocks[symbol] = TickClock(self._new_clock_after_ms)
+            if known is not None:
+                clock.start_at(min(known.at_us, now * 1000), known.seq, 0)
+        return clock
 
     def _now_ms(self) -> int:
         return to_ms(self._clock.now())
@@ -152,20 +181,6 @@ def _trade(books: Books, order: Order, plan: FillPlan, last_units: int | None, n
     traded = turnover_of(order.sign * execution.quantity, execution.price_units)
     books.positions.add(order.account, order.symbol, order.product, book_day(now), traded)
     return after
-
-
-def _move_prices(books: Books, ticks: Sequence[PriceTick], now: int) -> None:
-    working = books.orders.symbols_at_work(book_opened_ms(now))
-    moved: dict[str, Quote] = {}
-    for tick in ticks:
-        known = moved.get(tick.symbol) or books.market.quote(tick.symbol)
-        quote = advance(known, tick)
-        if quote is None:
-            continue
-        moved[tick.symbol] = quote
-        if tick.symbol in working:
-            _fill_crossed(books, quote, now)
-    books.market.save_quotes(moved.values())
 
 
 def _fill_crossed(books: Books, quote: Quote, now: int) -> None:

@@ -18,6 +18,7 @@ from shared.contracts.topics import MARKET_TICKS
 from shared.contracts.trades import TradeOpened
 from shared.errors import MalformedMessage
 from shared.money import to_units
+from shared.record_faults import Fault, read_record
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_INSTANT = datetime(2200, 1, 1, tzinfo=UTC)
@@ -25,7 +26,7 @@ _LAST_INSTANT = datetime(2200, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class FeedRecord:
-    """A Kafka record: its logical topic, its name on the cluster, where it stands and what it says."""
+    """A Kafka record: its logical topic, its name on the cluster, where it stands, what it says, when it arrived."""
 
     topic: str
     cluster_topic: str
@@ -33,33 +34,34 @@ class FeedRecord:
     offset: int
     event_type: str
     value: bytes | None
+    arrived_ms: int = 0
 
 
 @dataclass(slots=True)
 class FeedBatch:
-    """What a poll brought: ticks and entries in order, the next offsets, and how many records said nothing."""
+    """What a poll brought: ticks and entries in order, the next offsets, and records that cannot be read."""
 
     ticks: list[PriceTick] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     offsets: dict[tuple[str, int], int] = field(default_factory=dict)
-    malformed: int = 0
+    refused: list[tuple[FeedRecord, Fault]] = field(default_factory=list)
 
 
 def read_batch(records: Iterable[FeedRecord]) -> FeedBatch:
-    """Read records in order. The malformed are counted and skipped, their offsets move on with the rest."""
+    """Read records in order. Those that cannot be read are set apart, their offsets move on with the rest."""
     batch = FeedBatch()
     for record in records:
         try:
-            _read(record, batch)
-        except MalformedMessage:
-            batch.malformed += 1
+            read_record(_read, record, batch)
+        except MalformedMessage as error:
+            batch.refused.append((record, Fault(error.code, str(error))))
         batch.offsets[record.cluster_topic, record.partition] = record.offset + 1
     return batch
 
 
 def _read(record: FeedRecord, batch: FeedBatch) -> None:
     if record.topic == MARKET_TICKS:
-        batch.ticks.append(read_tick(record.value))
+        batch.ticks.append(read_tick(record.value, record.arrived_ms))
         return
     if record.event_type == Discarded.event_type():
         return
@@ -68,9 +70,9 @@ def _read(record: FeedRecord, batch: FeedBatch) -> None:
         batch.entries.append(entry_of(event))
 
 
-def read_tick(value: bytes | None) -> PriceTick:
-    """The tick in a record's value; MalformedMessage if there is none."""
-    return PriceTick(*parse_tick(value))
+def read_tick(value: bytes | None, arrived_ms: int) -> PriceTick:
+    """Return the tick in a record's value; MalformedMessage if there is none."""
+    return PriceTick(*parse_tick(value), arrived_ms)
 
 
 def entry_of(event: TradeOpened) -> Entry:

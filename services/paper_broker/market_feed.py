@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from confluent_kafka import Message
@@ -12,14 +12,16 @@ from confluent_kafka import Message
 from services.paper_broker.broker import PaperBroker
 from services.paper_broker.feed_records import FeedRecord, read_batch
 from services.paper_broker.ledger import Ledger
-from shared.clock import Clock, SystemClock
+from shared.clock import Clock, SystemClock, epoch_ms
 from shared.consumer_gaps import count, resume
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
+from shared.dead_letters import LONGEST_REASON
 from shared.health import Health
-from shared.kafka import headers_of, open_admin
+from shared.kafka import arrived_ms, headers_of, open_admin
 from shared.kafka_consuming import ConsumerLoop, Step, WatchedConsumer, offset_of, partition_of
 from shared.kafka_topics import Partition, TopicState, bounds_of, cluster_id_of, require_topics
 from shared.process import Stop
+from shared.record_faults import REFUSED_BY_DATABASE, Fault, fault_of
 from shared.settings import Settings
 from shared.telemetry import counter
 from shared.topic_watch import Change, TopicsChanged
@@ -31,7 +33,7 @@ BATCH_SIZE = 2000
 POLL_S = 0.05
 
 RECORDS = counter("paper_broker_records", "records read from Kafka", "topic")
-MALFORMED = counter("paper_broker_malformed_records", "records skipped because they could not be read")
+MALFORMED = counter("paper_broker_malformed_records", "records skipped, by reason", "topic", "code")
 
 
 class MarketFeed:
@@ -97,17 +99,34 @@ class MarketFeed:
         records = [self._record(message) for message in messages]
         if not records:
             return
-        batch = read_batch(records)
-        self._broker.take_market(batch.ticks, batch.entries, batch.offsets)
+        self._book(records)
         for record in records:
             RECORDS.labels(record.topic).inc()
-        if batch.malformed:
-            MALFORMED.inc(batch.malformed)
-            log.warning("%d malformed records skipped", batch.malformed)
+
+    def _book(self, records: Sequence[FeedRecord]) -> None:
+        """Book records in one transaction, or each in its own where one cannot be taken with its neighbours."""
+        batch = read_batch(records)
+        try:
+            self._broker.take_market(batch.ticks, batch.entries, batch.offsets)
+        except Exception as error:
+            fault = _fault_of(error)
+            if fault is None:
+                raise
+            if len(records) > 1:
+                for record in records:
+                    self._book([record])
+                return
+            self._broker.take_market([], [], batch.offsets)
+            batch.refused = [(records[0], fault)]
+        for record, why in batch.refused:
+            MALFORMED.labels(record.topic, why.code).inc()
+            where = f"{record.cluster_topic}-{record.partition}@{record.offset}"
+            log.warning("skipped %s: %s: %s", where, why.code, why.reason[:LONGEST_REASON])
 
     def _record(self, message: Message) -> FeedRecord:
         name, partition = partition_of(message)
         return FeedRecord(
+            arrived_ms=arrived_ms(message, epoch_ms(self._clock.now())),
             topic=self._topics.logical(name),
             cluster_topic=name,
             partition=partition,
@@ -115,3 +134,9 @@ class MarketFeed:
             event_type=headers_of(message).get("ce_type", ""),
             value=message.value(),
         )
+
+
+def _fault_of(error: Exception) -> Fault | None:
+    if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError):
+        return Fault(REFUSED_BY_DATABASE, str(error))
+    return None if isinstance(error, sqlite3.Error) else fault_of(error)

@@ -55,7 +55,12 @@ def open_desk(settings: Settings) -> Iterator[Desk]:
     clock = SystemClock()
     ledger = Ledger(settings.paper_broker_dir)
     try:
-        yield Desk(accounts, PaperBroker(ledger, clock), Records(ledger, clock), ledger)
+        yield Desk(
+            accounts,
+            PaperBroker(ledger, clock, int(settings.tick_new_clock_after_s * 1000)),
+            Records(ledger, clock),
+            ledger,
+        )
     finally:
         ledger.close()
 

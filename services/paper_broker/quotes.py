@@ -9,12 +9,13 @@ from services.paper_broker.book_time import book_day
 
 @dataclass(frozen=True, slots=True)
 class PriceTick:
-    """A traded price. `(at_us, seq)` orders the ticks of a symbol."""
+    """A traded price. `(at_us, seq)` orders the ticks of a symbol's producer; `arrived_ms` of 0 is not known."""
 
     symbol: str
     price_units: int
     at_us: int
     seq: int
+    arrived_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,10 @@ def first_quote(tick: PriceTick) -> Quote:
     return Quote(tick.symbol, price, tick.at_us, tick.seq, book_day(tick.at_us // 1000), price, price, price, 0)
 
 
-def advance(quote: Quote | None, tick: PriceTick) -> Quote | None:
-    """The quote after a tick; None if the tick is older than what the quote knows."""
+def advance(quote: Quote | None, tick: PriceTick) -> Quote:
+    """Return the quote after a tick that is the symbol's newest."""
     if quote is None:
         return first_quote(tick)
-    if (tick.at_us, tick.seq) < (quote.at_us, quote.seq):
-        return None
     if book_day(tick.at_us // 1000) != quote.day:
         return replace(first_quote(tick), close_units=quote.last_units)
     return replace(

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from services.exit_qualification.domain.open_trade import OpenTrade
 from shared.contracts.vocabulary import ExitReason
+from shared.tick_clock import TickOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,16 @@ class TickVerdict:
         False if the tick was stale: older than the symbol's last, and nothing moved.
     candidates:
         One entry per trade that qualified, in order of trade_id.
+    order:
+        Where the tick stands among those of its symbol.
     """
 
     accepted: bool
     candidates: tuple[ExitCandidates, ...] = ()
+    order: TickOrder = TickOrder.NEWEST
 
 
-STALE: Final = TickVerdict(accepted=False)
 QUIET: Final = TickVerdict(accepted=True)
 """Accepted, and nothing happens: shared by almost all ticks."""
+REFUSED: Final = {order: TickVerdict(accepted=False, order=order) for order in (TickOrder.STALE, TickOrder.STUCK)}
+"""Verdicts on ticks that move nothing."""

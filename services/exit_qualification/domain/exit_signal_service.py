@@ -9,7 +9,7 @@ from uuid import UUID
 
 from services.exit_qualification.domain.candidates import (
     QUIET,
-    STALE,
+    REFUSED,
     ExitCandidate,
     ExitCandidates,
     TickVerdict,
@@ -18,6 +18,9 @@ from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.symbol_book import SymbolBook, SymbolState
 from services.exit_qualification.domain.triggers import Trigger
 from shared.contracts.vocabulary import ExitReason
+from shared.tick_clock import NEW_CLOCK_AFTER_MS, TickOrder
+
+_NEWEST = TickOrder.NEWEST
 
 
 class ExitSignalService:
@@ -29,9 +32,15 @@ class ExitSignalService:
 
     After a restart, restore the symbols, add the trades, and disarm what has an episode: rearming then finds again
     what was due on symbols that do not trade.
+
+    Parameters
+    ----------
+    new_clock_after_ms:
+        As of `TickClock`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, new_clock_after_ms: int = NEW_CLOCK_AFTER_MS) -> None:
+        self._new_clock_after_ms = new_clock_after_ms
         self._books: dict[str, SymbolBook] = {}
         self._symbol_of: dict[UUID, str] = {}
         self._disarmed: OrderedDict[tuple[UUID, ExitReason], None] = OrderedDict()
@@ -69,18 +78,22 @@ class ExitSignalService:
         price_units:
             Last traded price in 1/10,000 rupee, above 0.
         ts_us, seq:
-            Order the ticks of a symbol; microseconds since 1970. Lower than the symbol's last is stale, equal is
-            the same tick again.
+            Order the ticks of a symbol's producer, as `TickClock` says; microseconds since 1970.
         arrived_ms:
             When it came to Kafka, in milliseconds since 1970; 0 if that is not known.
         """
         book = self._book(symbol)
-        if not book.advance(price_units, ts_us, seq, arrived_ms):
-            return STALE
-        if book.armed.nearest_below < price_units < book.armed.nearest_above:
-            return QUIET
+        order = book.take(ts_us, seq, arrived_ms)
+        if order is _NEWEST:
+            book.last_price = price_units
+            if book.armed.nearest_below < price_units < book.armed.nearest_above:
+                return QUIET
+        elif order is TickOrder.NEW_CLOCK:
+            book.last_price = price_units
+        else:
+            return REFUSED[order]
         fired = book.armed.fire(price_units)
-        return TickVerdict(accepted=True, candidates=tuple(self._emit(book, fired, price_units, ts_us)))
+        return TickVerdict(True, tuple(self._emit(book, fired, price_units, book.last_ts_us)), order)
 
     def disarm(self, trade_id: UUID, reason: ExitReason) -> None:
         """Keep a reason and all lower ranks of a trade from firing, as a live intent does; unknown: nothing."""
@@ -161,7 +174,7 @@ class ExitSignalService:
     def _book(self, symbol: str) -> SymbolBook:
         book = self._books.get(symbol)
         if book is None:
-            book = self._books[symbol] = SymbolBook()
+            book = self._books[symbol] = SymbolBook(self._new_clock_after_ms)
         return book
 
     def _book_of(self, trade_id: UUID) -> SymbolBook | None:

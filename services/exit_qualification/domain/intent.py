@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
@@ -108,6 +108,19 @@ class ExitIntent:
     def remaining(self) -> int:
         """What it has not filled yet."""
         return self.quantity - self.filled_quantity
+
+
+SENT_WITHIN = timedelta(seconds=1)
+"""A sender takes an approved intent within this time; one that waits for longer may be superseded."""
+
+
+def is_being_sent(intent: ExitIntent, now: datetime) -> bool:
+    """Return whether an intent was approved so lately that its order is about to go out.
+
+    A later tick does not take its place then: how soon the sender comes must not decide why a trade exits.
+    """
+    approved = intent.status is IntentStatus.APPROVED and intent.executable
+    return approved and abs(now - intent.updated_at) < SENT_WITHIN
 
 
 def supersedes(candidate_reason: ExitReason, live_intent: ExitIntent) -> bool:

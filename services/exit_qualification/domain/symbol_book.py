@@ -10,6 +10,7 @@ from services.exit_qualification.domain.exit_conditions import condition_holds
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.triggers import ArmedTriggers, Trigger, triggers_of
 from shared.contracts.vocabulary import ExitReason
+from shared.tick_clock import NEW_CLOCK_AFTER_MS, TickClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,42 +34,32 @@ class JudgedTrade:
     triggers: dict[ExitReason, Trigger]
 
 
-class SymbolBook:
+class SymbolBook(TickClock):
     """Everything that a tick of the symbol needs. Which reasons are disarmed is the service's knowledge."""
 
-    __slots__ = ("_last_arrived_ms", "_last_price", "_last_seq", "_last_ts_us", "armed", "trades")
+    __slots__ = ("armed", "last_price", "trades")
 
-    def __init__(self) -> None:
-        self._last_price = 0  # No price is 0: until the first tick the symbol has no state.
-        self._last_ts_us = 0
-        self._last_seq = 0
-        self._last_arrived_ms = 0
+    def __init__(self, new_clock_after_ms: int = NEW_CLOCK_AFTER_MS) -> None:
+        super().__init__(new_clock_after_ms)
+        self.last_price = 0  # No price is 0: until the first tick the symbol has no state.
         self.trades: dict[UUID, JudgedTrade] = {}
         self.armed = ArmedTriggers()
 
     @property
     def state(self) -> SymbolState | None:
         """The last accepted tick; None before the first."""
-        if not self._last_price:
+        if not self.last_price:
             return None
-        return SymbolState(self._last_price, self._last_ts_us, self._last_seq, self._last_arrived_ms)
+        return SymbolState(self.last_price, self.last_ts_us, self.last_seq, self.last_arrived_ms)
 
     def restore(self, state: SymbolState) -> None:
         """Take up from a checkpoint. Fires nothing."""
-        self._last_price, self._last_ts_us, self._last_seq = state.last_price, state.last_ts_us, state.last_seq
-        self._last_arrived_ms = state.last_arrived_ms
-
-    def advance(self, price: int, ts_us: int, seq: int, arrived_ms: int) -> bool:
-        """Make a tick the last one; False, and nothing moved, if it is older than the last."""
-        if self._last_price and (ts_us < self._last_ts_us or (ts_us == self._last_ts_us and seq < self._last_seq)):
-            return False
-        self._last_price, self._last_ts_us, self._last_seq = price, ts_us, seq
-        self._last_arrived_ms = arrived_ms
-        return True
+        self.last_price = state.last_price
+        self.start_at(state.last_ts_us, state.last_seq, state.last_arrived_ms)
 
     def has_ticked_since(self, instant_ms: int) -> bool:
-        """Whether the last tick arrived at that instant or later."""
-        return self._last_price > 0 and self._last_arrived_ms >= instant_ms
+        """Return whether the last tick arrived at that instant or later."""
+        return self.last_price > 0 and self.last_arrived_ms >= instant_ms
 
     def put(self, trade: OpenTrade) -> None:
         """Hold a trade, with nothing armed."""
@@ -84,8 +75,6 @@ class SymbolBook:
     def due(self, trade_id: UUID, reasons: Iterable[ExitReason]) -> list[Trigger]:
         """Of a held trade's triggers for these reasons, those that the last price meets."""
         judged = self.trades[trade_id]
-        if not self._last_price:
+        if not self.last_price:
             return []
-        return [
-            judged.triggers[reason] for reason in reasons if condition_holds(judged.trade, reason, self._last_price)
-        ]
+        return [judged.triggers[reason] for reason in reasons if condition_holds(judged.trade, reason, self.last_price)]

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from services.exit_qualification.domain.intent import SENT_WITHIN
 from services.exit_qualification.domain.intent_state_machine import LIVE, UNSENT
 from shared.contracts.vocabulary import ExitReason, IntentStatus
 
@@ -20,7 +21,7 @@ SELECT trade_id, exit_reason, episode_id
 """)
 ELIGIBLE = text("""
 -- exit_episodes.eligible: fired before, and nothing in the database stands against firing again; a waiting
--- intent of lower rank does not, it would be superseded
+-- intent of lower rank does not, it would be superseded, unless it is about to be sent
 SELECT w.trade_id, w.reason
   FROM unnest(CAST(:trade_ids AS uuid[]), CAST(:reasons AS text[])) AS w(trade_id, reason)
   JOIN open_trades t ON t.trade_id = w.trade_id AND t.status = 'OPEN'
@@ -31,6 +32,8 @@ SELECT w.trade_id, w.reason
       WHERE i.trade_id = w.trade_id AND i.executable AND i.deleted_at IS NULL AND i.exit_reason <> 'EXTERNAL'
         AND i.status = ANY (:slot)
         AND NOT (i.status = ANY (:unsent)
+                 AND (i.status <> 'APPROVED'
+                      OR abs(extract(epoch FROM clock_timestamp() - i.updated_at)) >= :sent_within_s)
                  AND array_position(:ranks, i.exit_reason) > array_position(:ranks, w.reason)))
  ORDER BY w.trade_id, array_position(:ranks, w.reason)
 """)
@@ -96,6 +99,7 @@ class ExitEpisodeRepository:
                 "slot": _SLOT,
                 "unsent": _UNSENT,
                 "ranks": _RANKS,
+                "sent_within_s": SENT_WITHIN.total_seconds(),
             },
         )
         return [(row.trade_id, ExitReason(row.reason)) for row in rows]

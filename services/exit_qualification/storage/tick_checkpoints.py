@@ -48,8 +48,9 @@ ON CONFLICT (symbol) DO UPDATE
        last_seq = EXCLUDED.last_seq, last_arrived_at = EXCLUDED.last_arrived_at, updated_at = clock_timestamp()
 """)
 SYMBOLS = text("""
--- tick_checkpoints.symbols
-SELECT symbol, partition, last_price, last_ts, last_seq, last_arrived_at
+-- tick_checkpoints.symbols: no tick was stamped or arrived after its state was stored, whatever a clock said
+SELECT symbol, partition, last_price, least(last_ts, updated_at) AS last_ts, last_seq,
+       least(last_arrived_at, updated_at) AS last_arrived_at
   FROM tick_symbols
  WHERE partition = ANY (:partitions)
 """)

@@ -43,13 +43,20 @@ class Assignment:
     """
 
     def __init__(
-        self, consumer: WatchedConsumer, tick_log: TickLog, layout: Layout, database: Engine, owner: str
+        self,
+        consumer: WatchedConsumer,
+        tick_log: TickLog,
+        layout: Layout,
+        database: Engine,
+        owner: str,
+        new_clock_after_ms: int,
     ) -> None:
         self._consumer = consumer
         self._log = tick_log
         self._layout = layout
         self._database = database
         self._owner = owner
+        self._new_clock_after_ms = new_clock_after_ms
         self._waiting: list[int] | None = None
         self.is_settled = False
         self.held: dict[int, Checkpoint] = {}
@@ -84,7 +91,7 @@ class Assignment:
             # The claim waits for a transaction of the owner before: what is loaded after it is final.
             claimed = TickCheckpointRepository(connection).claim(partitions, self._owner)
             require_homes(connection, self._layout)
-            engine = load_engine(connection, partitions)
+            engine = load_engine(connection, partitions, self._new_clock_after_ms)
             positions = self._log.start(connection, self._layout, claimed, bounds)
         self._consumer.assign(positions)
         self._waiting, self.held, self.engine, self.is_settled = None, claimed, engine, True

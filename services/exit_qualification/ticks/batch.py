@@ -16,11 +16,11 @@ from services.exit_qualification.ticks.records import (
     home_partition,
     read_tick,
     read_trade,
-    require_not_ahead,
 )
 from shared.contracts.discarded import Discarded
 from shared.errors import MalformedMessage
-from shared.kafka import headers_of
+from shared.kafka import arrived_ms, headers_of
+from shared.record_faults import Fault, read_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,38 +78,42 @@ def read_batch(messages: Sequence[Message], layout: Layout, held: Mapping[int, C
     """Read the records of the partitions that are `held`; those of others are left to their owners."""
     mine = [message for message in messages if message.partition() in held]
     batch = Batch()
-    for message in in_order(mine, layout):
+    for message in in_order(mine, layout, now_ms):
         if message.topic() == layout.ticks:
             _take_tick(batch, message, layout, now_ms)
         else:
-            _take_trade(batch, message, layout)
+            _take_trade(batch, message, layout, now_ms)
     batch.checkpoints = _checkpoints_after(mine, layout, held)
     return batch
 
 
-def in_order(messages: Sequence[Message], layout: Layout) -> Iterable[Message]:
-    """The records of each partition merged over both topics by the time they were made.
+def without(message: Message, fault: Fault, layout: Layout, held: Mapping[int, Checkpoint]) -> Batch:
+    """Return what is left of a record that cannot be applied: a dead letter, and the offset behind it."""
+    refused = [Refused(message, fault.code, fault.reason)]
+    return Batch(refused=refused, checkpoints=_checkpoints_after([message], layout, held))
+
+
+def in_order(messages: Sequence[Message], layout: Layout, now_ms: int) -> Iterable[Message]:
+    """Return the records of each partition merged over both topics by the time of their arrival.
 
     Kafka gives no order across topics. With this one, a trade opened before a tick of the same batch is judged
     by it, and a tick before it is not. The order inside a topic's partition never changes.
     """
     if all(message.topic() == layout.ticks for message in messages):
         return messages
+
+    def arrived(message: Message) -> int:
+        return arrived_ms(message, now_ms)
+
     by_partition: defaultdict[int | None, tuple[list[Message], list[Message]]] = defaultdict(lambda: ([], []))
     for message in messages:
         by_partition[message.partition()][message.topic() == layout.ticks].append(message)
-    return [message for topics in by_partition.values() for message in merge(*topics, key=made_ms)]
-
-
-def made_ms(message: Message) -> int:
-    """When a record was made, in milliseconds since 1970; 0 if it does not say."""
-    return max(0, message.timestamp()[1])
+    return [message for topics in by_partition.values() for message in merge(*topics, key=arrived)]
 
 
 def _take_tick(batch: Batch, message: Message, layout: Layout, now_ms: int) -> None:
     try:
-        tick = read_tick(message.value(), made_ms(message))
-        require_not_ahead(tick, now_ms)
+        tick = read_record(read_tick, message.value(), arrived_ms(message, now_ms))
     except MalformedMessage as error:
         batch.refused.append(Refused(message, error.code, str(error)))
         return
@@ -120,10 +124,10 @@ def _take_tick(batch: Batch, message: Message, layout: Layout, now_ms: int) -> N
         batch.misrouted.append(Misrouted(message, tick.symbol, home))
 
 
-def _take_trade(batch: Batch, message: Message, layout: Layout) -> None:
-    event_type = headers_of(message).get("ce_type", "")
+def _take_trade(batch: Batch, message: Message, layout: Layout, now_ms: int) -> None:
     try:
-        event = read_trade(event_type, message.value())
+        event_type = read_record(headers_of, message).get("ce_type", "")
+        event = read_record(read_trade, event_type, message.value(), arrived_ms(message, now_ms))
     except MalformedMessage as error:
         batch.refused.append(Refused(message, error.code, str(error)))
         return

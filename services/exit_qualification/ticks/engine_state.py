@@ -13,14 +13,14 @@ from services.exit_qualification.storage.tick_checkpoints import TickCheckpointR
 from shared.contracts.vocabulary import ExitReason
 
 
-def load_engine(connection: Connection, partitions: Sequence[int]) -> ExitSignalService:
+def load_engine(connection: Connection, partitions: Sequence[int], new_clock_after_ms: int) -> ExitSignalService:
     """An engine with the symbols and open trades of these partitions.
 
     Every reason of a trade that ever exited is disarmed, the blocked ones that left no row too, and so is what the
     last price meets already. Rearming right after finds what is due among them, so that nothing waits for a tick of
     a symbol that does not trade.
     """
-    engine = ExitSignalService()
+    engine = ExitSignalService(new_clock_after_ms)
     for symbol in TickCheckpointRepository(connection).symbols(partitions):
         engine.restore_symbol(symbol.symbol, symbol.state)
     open_trades = OpenTradeRepository(connection)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
 from uuid import UUID
 
-from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
+from services.exit_qualification.domain.candidates import ExitCandidates
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.storage.exit_episodes import TradeReason
 from services.exit_qualification.storage.open_trades import open_trade
@@ -15,6 +14,7 @@ from services.exit_qualification.storage.tick_checkpoints import SymbolCheckpoin
 from services.exit_qualification.ticks.records import TickRecord, TradeRecord, home_partition
 from shared.contracts.trades import TradeClosed, TradeOpened
 from shared.contracts.vocabulary import ExitReason
+from shared.tick_clock import TickOrder
 
 
 @dataclass(slots=True)
@@ -23,10 +23,14 @@ class Findings:
 
     Attributes
     ----------
+    detected:
+        In the order of the ticks that did it; a trade may stand in it several times.
     symbols:
         Those that an accepted tick moved.
     homes:
         Partitions that are home to the trades opened and closed.
+    new_clocks, stuck:
+        Symbols whose ticks follow a clock that was set back, and those whose ticks have all been stale for long.
     arrived_ms:
         For each trade that qualified, when the first tick that did it was made.
     """
@@ -36,6 +40,8 @@ class Findings:
     detected: list[ExitCandidates] = field(default_factory=list)
     symbols: set[str] = field(default_factory=set)
     homes: set[int] = field(default_factory=set)
+    new_clocks: list[str] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
     arrived_ms: dict[UUID, int] = field(default_factory=dict)
     evaluated: int = 0
     stale: int = 0
@@ -54,24 +60,20 @@ def judge(
             _judge_tick(engine, item, findings)
         else:
             _follow_trade(engine, item, findings, held)
-    findings.detected = merge_by_trade(findings.detected)
     return findings
 
 
-def merge_by_trade(detected: Sequence[ExitCandidates]) -> list[ExitCandidates]:
-    """One entry a trade, highest rank first: what came first and what came later in one batch is one decision."""
-    if len(detected) < 2:
-        return list(detected)
-    trades = {entry.trade.trade_id: entry.trade for entry in detected}
-    found: dict[UUID, dict[ExitReason, ExitCandidate]] = {}
+def in_rounds(detected: Sequence[ExitCandidates]) -> list[list[ExitCandidates]]:
+    """Return the first decision of every trade, then the second of those that have one, and so on, by trade.
+
+    The first tick that meets a rule decides, as if each tick were a batch; a later one counts where nothing came of it.
+    """
+    by_trade: dict[UUID, list[ExitCandidates]] = {}
     for entry in detected:
-        of_trade = found.setdefault(entry.trade.trade_id, {})
-        for candidate in entry.candidates:
-            of_trade.setdefault(candidate.exit_reason, candidate)
-    return [
-        ExitCandidates(trades[trade_id], tuple(sorted(found[trade_id].values(), key=attrgetter("exit_reason.rank"))))
-        for trade_id in sorted(found)
-    ]
+        by_trade.setdefault(entry.trade.trade_id, []).append(entry)
+    entries = [by_trade[trade_id] for trade_id in sorted(by_trade)]
+    most = max(map(len, entries), default=0)
+    return [[of_trade[nth] for of_trade in entries if nth < len(of_trade)] for nth in range(most)]
 
 
 def rearm(engine: ExitSignalService, eligible: Iterable[TradeReason]) -> list[ExitCandidates]:
@@ -95,7 +97,11 @@ def _judge_tick(engine: ExitSignalService, tick: TickRecord, findings: Findings)
     verdict = engine.on_tick(tick.symbol, tick.price, tick.ts_us, tick.seq, tick.arrived_ms)
     if not verdict.accepted:
         findings.stale += 1
+        if verdict.order is TickOrder.STUCK:
+            findings.stuck.append(tick.symbol)
         return
+    if verdict.order is TickOrder.NEW_CLOCK:
+        findings.new_clocks.append(tick.symbol)
     findings.evaluated += 1
     findings.symbols.add(tick.symbol)
     for entry in verdict.candidates:

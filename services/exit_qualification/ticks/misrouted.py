@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from services.exit_qualification.ticks.batch import Layout, Misrouted, made_ms
+from services.exit_qualification.ticks.batch import Layout, Misrouted
 from services.exit_qualification.ticks.tick_metrics import TICKS_FORWARDED
 from shared.certain_producer import CertainProducer
 from shared.clock import Clock
+from shared.kafka import raw_headers
 
 log = logging.getLogger(__name__)
 
@@ -28,15 +29,15 @@ class MisroutedTicks:
         self._since_warning = 0
 
     def forward(self, misrouted: Sequence[Misrouted], layout: Layout) -> None:
-        """Put each tick, unchanged, on the partition of its symbol, under the time that it was made."""
+        """Put each tick, unchanged, on the partition of its symbol, under the stamp that its record has."""
         for each in misrouted:
             self._producer.send(
                 layout.ticks,
                 key=each.symbol,
                 value=each.message.value(),
                 partition=each.home,
-                timestamp=made_ms(each.message),
-                headers=[*(each.message.headers() or [])],
+                timestamp=max(0, each.message.timestamp()[1]),
+                headers=raw_headers(each.message),
             )
         if misrouted:
             TICKS_FORWARDED.inc(len(misrouted))

@@ -19,7 +19,7 @@ from services.exit_qualification.storage.tick_checkpoints import (
     TickCheckpointRepository,
 )
 from services.exit_qualification.storage.waiting_trades import WaitingTradeRepository
-from services.exit_qualification.ticks.judging import Findings, rearm
+from services.exit_qualification.ticks.judging import Findings, in_rounds, rearm
 from services.exit_qualification.ticks.unsaved_symbols import UnsavedSymbols
 from services.exit_qualification.ticks.waiting_exits import WaitingExits
 from shared.contracts.trades import TradeOpened
@@ -161,8 +161,10 @@ class TickPipeline:
             return []
         held = OpenTradeRepository(uow.connection).held_by_others([entry.trade.trade_id for entry in detected])
         WaitingTradeRepository(uow.connection).add_exits(entry for entry in detected if entry.trade.trade_id in held)
-        free = [entry for entry in detected if entry.trade.trade_id not in held]
-        exits = self._signals.on_exits_detected(uow, free, switches)
+        exits: list[DetectedExit] = []
+        for entries in in_rounds([entry for entry in detected if entry.trade.trade_id not in held]):
+            # An intent that is about to be sent stands against what later ticks of the batch say.
+            exits += self._signals.on_exits_detected(uow, entries, switches)
         if exits:
             failpoint(Failpoint.TICKS_AFTER_SIGNALS)
         return exits

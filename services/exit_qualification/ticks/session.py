@@ -6,15 +6,16 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from confluent_kafka import Message
+from confluent_kafka import KafkaException, Message
 
 from services.exit_qualification.signal_management_service import DetectedExit
 from services.exit_qualification.ticks.assignment import Assignment, NotAssignedTogether
-from services.exit_qualification.ticks.batch import Layout, read_batch
+from services.exit_qualification.ticks.batch import Layout, read_batch, without
 from services.exit_qualification.ticks.group_offsets import GroupOffsets
-from services.exit_qualification.ticks.judging import judge, symbol_checkpoints
+from services.exit_qualification.ticks.judging import Findings, judge, symbol_checkpoints
 from services.exit_qualification.ticks.outgoing import Outgoing
 from services.exit_qualification.ticks.pipeline import TickPipeline
+from services.exit_qualification.ticks.suspects import Suspects
 from services.exit_qualification.ticks.tick_metrics import (
     BATCH_SECONDS,
     RELOADS,
@@ -29,6 +30,7 @@ from shared.errors import ConfigurationError, ExitflowError, Fenced
 from shared.health import Health
 from shared.kafka_consuming import WatchedConsumer, shown
 from shared.process import Stop
+from shared.record_faults import Fault, fault_of
 from shared.settings import Settings
 from shared.topic_watch import TopicsChanged
 
@@ -76,6 +78,7 @@ class TickSession:
         self._offsets = GroupOffsets(consumer.consumer, layout, around.clock)
         self._back_off = BackOff()
         self._next_rearm_s = 0.0
+        self._suspects = Suspects()
 
     def step(self) -> None:
         """Work on what one poll brings; after a failure that passes, load again from what is committed.
@@ -89,9 +92,9 @@ class TickSession:
         """
         try:
             self._step()
-        except (ConfigurationError, Fenced, NotAssignedTogether, TopicsChanged):
+        except (ConfigurationError, Fenced, NotAssignedTogether, TopicsChanged, KafkaException):
             raise
-        except (ExitflowError, *DATABASE_FAILURES) as error:
+        except Exception as error:  # noqa: BLE001  # whatever it was, the engine is loaded again and tries again
             self._recover(error)
 
     def _step(self) -> None:
@@ -115,9 +118,32 @@ class TickSession:
         self._back_off.reset()
 
     def _take(self, messages: Sequence[Message]) -> None:
+        now_ms = epoch_ms(self._around.clock.now())
+        for part in self._suspects.parts(messages, self._layout, now_ms):
+            try:
+                self._apply(part, now_ms)
+            except Exception as error:
+                fault = fault_of(error)
+                if fault is None:
+                    raise
+                self._isolate(part, fault)
+                return
+            self._suspects.clear(part[-1])
+
+    def _isolate(self, part: Sequence[Message], fault: Fault) -> None:
+        """Refuse a record that could not be applied, or read the records of a batch again, each alone."""
+        if len(part) > 1:
+            log.warning("%d records could not be applied together (%s); taking each alone", len(part), fault.code)
+            self._suspects.add(part)
+        else:
+            batch = without(part[0], fault, self._layout, self._assignment.held)
+            self._around.outgoing.send(batch, self._layout)
+            self._around.pipeline.write(Findings(), batch.checkpoints, [], self._assignment.held)
+        self._assignment.reload()
+
+    def _apply(self, messages: Sequence[Message], now_ms: int) -> None:
         started_s = self._around.clock.monotonic()
         assignment = self._assignment
-        now_ms = epoch_ms(self._around.clock.now())
         batch = read_batch(messages, self._layout, assignment.held, now_ms)
         if not batch.checkpoints:
             return
@@ -142,7 +168,9 @@ class TickSession:
             self._assignment.engine.disarm(each.signal.trade_id, each.signal.exit_reason)
 
     def _recover(self, error: Exception) -> None:
-        log.warning("%s: %s; loading again from what is committed", type(error).__name__, error)
+        unforeseen = not isinstance(error, (ExitflowError, *DATABASE_FAILURES))
+        text = "%s: %s; loading again from what is committed"
+        log.warning(text, type(error).__name__, error, exc_info=error if unforeseen else None)
         RELOADS.labels(type(error).__name__).inc()
         self._around.health.problem(TICKS, shown(error))
         self._assignment.reload()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -12,8 +13,14 @@ from services.exit_qualification.ticks.judging import Findings
 from shared.clock import EPOCH
 from shared.telemetry import counter, histogram
 
+log = logging.getLogger(__name__)
+
+MOST_SHOWN = 10
+
 TICKS_EVALUATED = counter("exit_ticks_evaluated", "ticks judged")
 TICKS_STALE = counter("exit_ticks_stale", "ticks dropped because a later one of their symbol was judged before")
+NEW_CLOCKS = counter("exit_tick_new_clocks", "times a symbol followed a producer whose clock was set back")
+SYMBOLS_STUCK = counter("exit_tick_symbols_stuck", "times every tick of a symbol was stale for long, and still is")
 TICKS_FORWARDED = counter("exit_ticks_forwarded", "ticks put on the partition of their symbol")
 RECORDS_REFUSED = counter("exit_records_refused", "records sent to a dead-letter topic", "topic", "code")
 EVENTS_UNKNOWN = counter("exit_trade_events_unknown", "events on trades.v1 of a type that is not known")
@@ -27,6 +34,24 @@ def count_batch(batch: Batch, findings: Findings) -> None:
     TICKS_EVALUATED.inc(findings.evaluated)
     TICKS_STALE.inc(findings.stale)
     EVENTS_UNKNOWN.inc(batch.unknown_events)
+    if findings.new_clocks:
+        NEW_CLOCKS.inc(len(findings.new_clocks))
+        log.warning(
+            "%s: every tick was older than the last while seq rose; following the new clock of the producer",
+            shown(findings.new_clocks),
+        )
+    if findings.stuck:
+        SYMBOLS_STUCK.inc(len(findings.stuck))
+        log.warning(
+            "%s: every tick is older than the last one and is dropped; check the clock of the producer",
+            shown(findings.stuck),
+        )
+
+
+def shown(symbols: Sequence[str]) -> str:
+    """Return a few of the symbols, and how many more there are."""
+    more = len(symbols) - MOST_SHOWN
+    return ", ".join(symbols[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def time_exits(exits: Sequence[DetectedExit], arrived_ms: Mapping[UUID, int], now: datetime) -> None:

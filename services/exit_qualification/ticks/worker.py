@@ -57,7 +57,8 @@ class TickWorker:
             around.clock,
             partition_assignment_strategy="range",
         ) as consumer:
-            assignment = Assignment(consumer, self._log, layout, self._database, _owner())
+            new_clock_after_ms = int(around.settings.tick_new_clock_after_s * 1000)
+            assignment = Assignment(consumer, self._log, layout, self._database, _owner(), new_clock_after_ms)
             session = TickSession(around, consumer, layout, assignment, self._gaps, stop)
             assignment.subscribe()
             try:

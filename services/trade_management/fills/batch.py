@@ -8,7 +8,6 @@ from uuid import UUID
 
 from confluent_kafka import Message
 from sqlalchemy import Engine
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 
 from services.trade_management.domain.closure import Booking
 from services.trade_management.domain.fill_report import FillReport
@@ -27,18 +26,16 @@ from services.trade_management.telemetry import (
 from services.trade_management.trade_management_service import Applied, TradeManagementService
 from shared.clock import Clock
 from shared.dead_letters import DeadLetters
-from shared.errors import ConfigurationError, Conflict, MalformedMessage
+from shared.errors import ConfigurationError, MalformedMessage
 from shared.failpoints import Failpoint, failpoint
 from shared.outbox import Outbox
+from shared.record_faults import fault_of, read_record
 from shared.row_locks import ROW_LOCK_TIMEOUT_MS, is_lock_timeout
 from shared.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
 
 Read = tuple[Message, FillReport | Forgone]
-
-IMPEDIMENTS = (DataError, IntegrityError, Conflict, OperationalError, ConfigurationError)
-"""What one record of a batch may cause; of the operational errors only an expired wait for a lock."""
 
 LOCKED = "another transaction holds a row that its closure needs"
 
@@ -76,7 +73,7 @@ class FillBatches:
 
     def _read(self, record: Message) -> Read | None:
         try:
-            said = read(record)
+            said = read_record(read, record)
         except MalformedMessage as error:
             self._refuse(record, error.code, str(error))
             return None
@@ -105,8 +102,8 @@ class FillBatches:
         """Commit a batch; return the error if one record of it must be refused, or must wait."""
         try:
             self._transaction(batch)
-        except IMPEDIMENTS as error:
-            if isinstance(error, OperationalError) and not is_lock_timeout(error):
+        except Exception as error:
+            if _why_wait(error) is None and fault_of(error) is None:
                 raise
             return error
         return None
@@ -116,8 +113,7 @@ class FillBatches:
         if why is not None:
             self._set_aside(read, why)
             return
-        log.error("a record is refused by the database: %s", type(error).__name__)
-        self._refuse(read[0], "refused_by_database", _what(error))
+        self._refuse_for(read[0], error)
         self._dead_letters.flush()
 
     def _transaction(self, batch: Sequence[Read]) -> None:
@@ -164,10 +160,10 @@ class FillBatches:
         """
         try:
             return self._retry(trade_id, refused=None)
-        except IMPEDIMENTS as error:
-            if isinstance(error, OperationalError) and not is_lock_timeout(error):
-                raise
+        except Exception as error:
             why = _why_wait(error)
+            if why is None and fault_of(error) is None:
+                raise
             return self._retry(trade_id, refused=error) if why is None else self._postpone(trade_id, why)
 
     def _retry(self, trade_id: UUID, refused: Exception | None) -> bool:
@@ -185,7 +181,7 @@ class FillBatches:
                 uow.commit()
                 return False
             if refused is not None:
-                self._refuse(record, "refused_by_database", _what(refused))
+                self._refuse_for(record, refused)
             place.remove(waiting)
             self._end(uow, told, applied)
             return True
@@ -198,6 +194,12 @@ class FillBatches:
 
     def _open_unit(self) -> UnitOfWork:
         return UnitOfWork(self._engine, self._outbox, lock_timeout_ms=ROW_LOCK_TIMEOUT_MS)
+
+    def _refuse_for(self, record: Message, error: Exception) -> None:
+        fault = fault_of(error)
+        assert fault is not None, "a dependency's failure is no reason to refuse a record"
+        log.error("a record cannot be applied: %s", type(error).__name__)
+        self._refuse(record, fault.code, fault.reason)
 
     def _refuse(self, record: Message, code: str, reason: str) -> None:
         DEAD_LETTERS.labels(code).inc()
@@ -232,8 +234,3 @@ def _why_wait(error: Exception) -> str | None:
     if is_lock_timeout(error):
         return LOCKED
     return str(error) if isinstance(error, ConfigurationError) else None
-
-
-def _what(error: Exception) -> str:
-    """Return the server's own words, without the statement and its parameters."""
-    return str(error.orig) if isinstance(error, DBAPIError) else str(error)

@@ -10,15 +10,18 @@ from services.exit_qualification.domain.exit_conditions import PRICE_REASONS, co
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.symbol_book import SymbolState
 from shared.contracts.vocabulary import ExitReason
+from shared.tick_clock import TickOrder
 
 
 class BruteForceEngine:
     """What ExitSignalService promises, by looking at everything every time."""
 
-    def __init__(self) -> None:
+    def __init__(self, new_clock_after_ms: int = 2000) -> None:
         self.trades: dict[UUID, OpenTrade] = {}
         self.off: set[tuple[UUID, ExitReason]] = set()
         self.last: dict[str, SymbolState] = {}
+        self.late: dict[str, list[tuple[int, int]]] = {}
+        self.new_clock_after_ms = new_clock_after_ms
 
     def add_trade(self, trade: OpenTrade) -> list[ExitCandidates]:
         is_new = trade.trade_id not in self.trades
@@ -35,12 +38,19 @@ class BruteForceEngine:
 
     def on_tick(
         self, symbol: str, price: int, ts_us: int, seq: int, arrived_ms: int
-    ) -> tuple[bool, list[ExitCandidates]]:
+    ) -> tuple[TickOrder, list[ExitCandidates]]:
         last = self.last.get(symbol)
+        if last is not None:
+            arrived_ms = max(arrived_ms, last.last_arrived_ms)
+        ts_us = min(ts_us, arrived_ms * 1000) if ts_us // 1000 > arrived_ms else ts_us
+        order = TickOrder.NEWEST
         if last is not None and (ts_us, seq) < (last.last_ts_us, last.last_seq):
-            return False, []
+            order = self._late(symbol, last.last_seq, seq, arrived_ms)
+            if order is not TickOrder.NEW_CLOCK:
+                return order, []
+        self.late[symbol] = []
         self.last[symbol] = SymbolState(price, ts_us, seq, arrived_ms)
-        return True, self._fire(
+        return order, self._fire(
             [
                 (trade, reason)
                 for trade in self.trades.values()
@@ -48,6 +58,19 @@ class BruteForceEngine:
                 if trade.symbol == symbol and (trade.trade_id, reason) not in self.off
             ]
         )
+
+    def _late(self, symbol: str, last_seq: int, seq: int, arrived_ms: int) -> TickOrder:
+        """Look at every tick since the last one that was taken."""
+        earlier = self.late.setdefault(symbol, [])
+        late = [*earlier, (seq, arrived_ms)]
+        self.late[symbol] = late
+        rising = [at for n, (each, at) in enumerate(late) if each > max([last_seq, *(s for s, _ in late[:n])])]
+        raised = seq > max([last_seq, *(each for each, _ in earlier)])
+        if raised and arrived_ms - rising[0] >= self.new_clock_after_ms:
+            return TickOrder.NEW_CLOCK
+        first = late[0][1]
+        told = any(at - first >= self.new_clock_after_ms for _, at in earlier)
+        return TickOrder.STALE if told or arrived_ms - first < self.new_clock_after_ms else TickOrder.STUCK
 
     def disarm(self, trade_id: UUID, reason: ExitReason) -> None:
         if trade_id in self.trades:

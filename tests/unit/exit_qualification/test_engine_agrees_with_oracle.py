@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.open_trade import OpenTrade
 from shared.contracts.vocabulary import Direction, ExitReason
+from shared.tick_clock import TickOrder
 from tests.unit.exit_qualification.examples import open_trade
 from tests.unit.exit_qualification.oracle import BruteForceEngine
 
@@ -20,7 +21,9 @@ symbols = st.sampled_from(SYMBOLS)
 trade_ids = st.integers(1, 8).map(lambda number: UUID(int=number))
 prices = st.integers(1, 12)
 levels = st.none() | prices
-instants = st.integers(0, 3)
+instants = st.integers(1, 6)
+stamps = st.integers(0, 7).flatmap(lambda ms: st.sampled_from([ms * 1000, ms * 1000 + 1]))
+NEW_CLOCK_AFTER_MS = 2
 reasons = st.sampled_from(ExitReason)
 
 
@@ -41,8 +44,8 @@ def trades(draw: st.DrawFn) -> OpenTrade:
 class EngineAgreesWithOracle(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.engine = ExitSignalService()
-        self.oracle = BruteForceEngine()
+        self.engine = ExitSignalService(NEW_CLOCK_AFTER_MS)
+        self.oracle = BruteForceEngine(NEW_CLOCK_AFTER_MS)
 
     @rule(trade=trades())
     def add_trade(self, trade: OpenTrade) -> None:
@@ -55,7 +58,7 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
 
     @rule(
         symbol=symbols,
-        ticks=st.lists(st.tuples(prices, st.integers(1, 4), st.integers(0, 2), instants), min_size=1, max_size=4),
+        ticks=st.lists(st.tuples(prices, stamps, st.integers(0, 6), instants), min_size=1, max_size=6),
     )
     def ticks(self, symbol: str, ticks: list[tuple[int, int, int, int]]) -> None:
         for price, ts_us, seq, arrived_ms in ticks:
@@ -66,10 +69,18 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
         last = self.oracle.last.get(symbol)
         self.tick(symbol, price, last.last_ts_us + 1 if last else 1, 0, arrived_ms)
 
+    @rule(symbol=symbols, ticks=st.lists(st.tuples(prices, stamps), min_size=2, max_size=5))
+    def a_clock_is_set_back_while_seq_goes_on(self, symbol: str, ticks: list[tuple[int, int]]) -> None:
+        last = self.oracle.last.get(symbol)
+        seq, arrived_ms = (last.last_seq, last.last_arrived_ms) if last else (0, 1)
+        for nth, (price, ts_us) in enumerate(ticks, 1):
+            self.tick(symbol, price, ts_us, seq + nth, arrived_ms + nth)
+
     def tick(self, symbol: str, price: int, ts_us: int, seq: int, arrived_ms: int) -> None:
         verdict = self.engine.on_tick(symbol, price, ts_us, seq, arrived_ms)
         told = self.oracle.on_tick(symbol, price, ts_us, seq, arrived_ms)
-        assert (verdict.accepted, list(verdict.candidates)) == told
+        assert (verdict.order, list(verdict.candidates)) == told
+        assert verdict.accepted is (told[0] in (TickOrder.NEWEST, TickOrder.NEW_CLOCK))
 
     @rule(trade_id=trade_ids, reason=reasons)
     def disarm(self, trade_id: UUID, reason: ExitReason) -> None:

@@ -59,7 +59,7 @@ def test_the_malformed_are_counted_and_their_offsets_move_on() -> None:
             record(MARKET_TICKS, TICK, 10, partition=3),
         ]
     )
-    assert (batch.malformed, len(batch.ticks), len(batch.entries)) == (7, 1, 0)
+    assert (len(batch.refused), len(batch.ticks), len(batch.entries)) == (7, 1, 0)
     assert batch.offsets == {(f"p.{MARKET_TICKS}", 3): 11, (f"p.{TRADES}", 0): 4}
 
 
@@ -77,4 +77,4 @@ def test_other_trade_events_book_nothing() -> None:
         "closed_at": "2026-01-13T03:45:00Z",
     }
     batch = read_batch([record(TRADES, closed, 4, "io.exitflow.TradeClosed.v1")])
-    assert (batch.entries, batch.malformed, batch.offsets) == ([], 0, {(f"p.{TRADES}", 0): 5})
+    assert (batch.entries, batch.refused, batch.offsets) == ([], [], {(f"p.{TRADES}", 0): 5})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy.exc import IntegrityError
 
@@ -131,7 +133,7 @@ def test_a_stop_supersedes_a_target_that_waits(settings: Settings, market: Marke
     assert (stop.exit_reason, stop.status) == ("STOP_LOSS", "PENDING")
 
 
-def test_a_target_and_a_stop_in_one_batch_are_one_exit_of_the_higher_rank(
+def test_of_a_target_and_a_stop_in_one_batch_the_first_tick_decides(
     settings: Settings, market: Market, book: Book
 ) -> None:
     market.open(opened())
@@ -142,7 +144,38 @@ def test_a_target_and_a_stop_in_one_batch_are_one_exit_of_the_higher_rank(
     market.tick("1010.00")
     with running_worker(settings):
         book.await_tick(market.partition(), 3)
-    assert [(row.exit_reason, row.status) for row in book.intents()] == [("STOP_LOSS", "APPROVED")]
+    assert [(row.exit_reason, row.status) for row in book.intents()] == [("TARGET", "APPROVED")]
+
+
+def test_a_stop_supersedes_a_target_that_waits_in_the_same_batch_too(
+    settings: Settings, market: Market, book: Book
+) -> None:
+    book.execute("UPDATE user_brokers SET status = 'DISCONNECTED'")
+    market.open(opened())
+    with running_worker(settings):
+        book.await_trades(1)
+    for price in ("1010.00", "990.00", "1010.00"):
+        market.tick(price)
+    with running_worker(settings):
+        book.await_tick(market.partition(), 3)
+    assert [(row.exit_reason, row.status) for row in book.intents()] == [
+        ("TARGET", "CANCELLED"),
+        ("STOP_LOSS", "PENDING"),
+    ]
+
+
+def test_a_stop_takes_the_place_of_a_target_that_no_sender_took(settings: Settings, market: Market, book: Book) -> None:
+    market.open(opened())
+    with running_worker(settings):
+        book.await_trades(1)
+        market.tick("1010.00")
+        book.await_exits(1)
+        market.tick("990.00")
+        book.await_exits(2)
+    target, stop = book.intents()
+    assert (target.exit_reason, target.cancel_reason) == ("TARGET", "SUPERSEDED")
+    assert (stop.exit_reason, stop.status) == ("STOP_LOSS", "APPROVED")
+    assert stop.created_at - target.created_at > timedelta(seconds=1)
 
 
 def test_in_dark_mode_intents_are_written_and_never_executable(settings: Settings, market: Market, book: Book) -> None:

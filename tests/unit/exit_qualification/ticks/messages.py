@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from confluent_kafka import Message
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
 from services.exit_qualification.ticks.batch import Layout
 from services.exit_qualification.ticks.records import home_partition
@@ -27,7 +27,8 @@ class Record:
     value_: bytes
     partition_: int = HOME
     offset_: int = 0
-    made_ms: int = 0
+    arrived_ms: int = NOW_MS
+    kind: int = TIMESTAMP_LOG_APPEND_TIME
     headers_: list[tuple[str, bytes]] = field(default_factory=list)
 
     def topic(self) -> str:
@@ -46,7 +47,7 @@ class Record:
         return self.headers_
 
     def timestamp(self) -> tuple[int, int]:
-        return (1, self.made_ms)
+        return (self.kind, self.arrived_ms)
 
 
 def tick(price: str = "1000.00", *, symbol: str = INFY, seq: int = 1, **where: Any) -> Message:

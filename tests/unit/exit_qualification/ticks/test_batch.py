@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from confluent_kafka import TIMESTAMP_CREATE_TIME, Message
+
 from services.exit_qualification.storage.tick_checkpoints import Checkpoint
 from services.exit_qualification.ticks.batch import read_batch
 from services.exit_qualification.ticks.records import TickRecord
+from shared.clock import epoch_ms
 from tests.support.trades import opened
 from tests.unit.exit_qualification.ticks.messages import HOME, INFY, LAYOUT, NOW_MS, tick, trade
 
@@ -37,23 +40,43 @@ def test_a_trade_on_a_partition_not_its_symbols_is_taken_home() -> None:
     assert (batch.work, batch.refused) == ([(trade_, HOME)], [])
 
 
-def test_a_trade_comes_before_the_ticks_made_after_it_and_behind_those_before() -> None:
-    messages = [tick("1.00", made_ms=1), tick("2.00", made_ms=5), tick("3.00", made_ms=9), trade(opened(), made_ms=5)]
-    order = [
-        item.price if isinstance(item, TickRecord) else "trade"
+def _order(messages: list[Message]) -> list[object]:
+    return [
+        item.price // 10_000 if isinstance(item, TickRecord) else "trade"
         for item in read_batch(messages, LAYOUT, HELD, NOW_MS).work
     ]
-    assert order == [1_0000, "trade", 2_0000, 3_0000]
 
 
-def test_ticks_keep_the_order_of_their_partition_whatever_their_producers_clocks_say() -> None:
-    messages = [tick("1.00", made_ms=9), tick("2.00", made_ms=1), trade(opened(), made_ms=3)]
-    work = read_batch(messages, LAYOUT, HELD, NOW_MS).work
-    assert [item.price for item in work if isinstance(item, TickRecord)] == [1_0000, 2_0000]
+def test_a_trade_comes_before_the_ticks_that_arrived_after_it_and_behind_those_before() -> None:
+    ticks = [tick("1.00", arrived_ms=1), tick("2.00", arrived_ms=5), tick("3.00", arrived_ms=9)]
+    assert _order([*ticks, trade(opened(), arrived_ms=5)]) == [1, "trade", 2, 3]
 
 
-def test_a_tick_from_the_future_is_refused_and_one_of_the_past_is_not() -> None:
-    batch = read_batch([tick()], LAYOUT, HELD, now_ms=0)
-    assert batch.work == []
-    assert "ahead of the clock" in batch.refused[0].reason
-    assert len(read_batch([tick()], LAYOUT, HELD, NOW_MS * 2).work) == 1
+def test_ticks_keep_the_order_of_their_partition_whatever_clock_their_arrival_was_read_from() -> None:
+    messages = [tick("1.00", arrived_ms=9), tick("2.00", arrived_ms=1), trade(opened(), arrived_ms=3)]
+    assert [item for item in _order(messages) if item != "trade"] == [1, 2]
+
+
+def test_a_producers_stamp_on_the_record_orders_nothing() -> None:
+    made = {"kind": TIMESTAMP_CREATE_TIME}
+    for ahead_ms in (-5000, 5000):
+        [read] = read_batch([tick(arrived_ms=NOW_MS + ahead_ms, **made)], LAYOUT, HELD, NOW_MS).work
+        assert isinstance(read, TickRecord)
+        assert read.arrived_ms == NOW_MS
+
+
+def test_the_log_says_when_a_record_arrived_whatever_the_workers_own_clock_says() -> None:
+    for now_ms in (0, NOW_MS * 2):
+        batch = read_batch([tick(arrived_ms=NOW_MS)], LAYOUT, HELD, now_ms)
+        assert [(each.arrived_ms, each.price) for each in batch.work if isinstance(each, TickRecord)] == [
+            (NOW_MS, 1000_0000)
+        ]
+        assert batch.refused == []
+
+
+def test_a_trade_is_entered_when_its_record_arrives_at_the_latest() -> None:
+    event = opened()
+    entered_ms = epoch_ms(event.entered_at)
+    for arrived_ms, expected in [(entered_ms - 5000, entered_ms - 5000), (entered_ms + 5000, entered_ms)]:
+        [(read, _)] = read_batch([trade(event, arrived_ms=arrived_ms)], LAYOUT, HELD, NOW_MS).work  # type: ignore[misc]  # a trade
+        assert epoch_ms(read.entered_at) == expected

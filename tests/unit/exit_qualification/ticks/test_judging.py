@@ -3,7 +3,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
-from services.exit_qualification.ticks.judging import Findings, judge, rearm, symbol_checkpoints
+from services.exit_qualification.ticks.judging import Findings, in_rounds, judge, rearm, symbol_checkpoints
 from services.exit_qualification.ticks.records import TickRecord
 from shared.contracts.vocabulary import ExitReason
 from tests.support.trades import opened
@@ -35,16 +35,29 @@ def test_ticks_are_counted_as_judged_or_stale() -> None:
     assert findings.symbols == {INFY}
 
 
-def test_a_trade_that_qualifies_twice_in_a_batch_is_one_decision_highest_rank_first() -> None:
-    for prices in ([1010, 990], [990, 1010]):
+def test_what_a_trade_qualifies_for_stands_in_the_order_of_the_ticks_that_met_it() -> None:
+    for prices, reasons in [
+        ([1010, 990], [ExitReason.TARGET, ExitReason.STOP_LOSS]),
+        ([990, 1010], [ExitReason.STOP_LOSS, ExitReason.TARGET]),
+    ]:
         findings = judge(_engine(), [_tick(price, seq, seq) for seq, price in enumerate(prices, 1)], HELD)
-        assert _reasons(findings) == [[ExitReason.STOP_LOSS, ExitReason.TARGET]]
+        assert _reasons(findings) == [[reason] for reason in reasons]
+        assert [len(entries) for entries in in_rounds(findings.detected)] == [1, 1]
+        assert [entry.candidates[0].detected_price for entry in findings.detected] == [p * 10_000 for p in prices]
         assert findings.arrived_ms == {ONE: 1}
 
 
-def test_each_reason_of_a_merged_decision_keeps_its_own_price() -> None:
-    findings = judge(_engine(), [_tick(1012, 1), _tick(985, 2)], HELD)
-    assert [each.detected_price for each in findings.detected[0].candidates] == [985_0000, 1012_0000]
+def test_symbols_that_follow_a_new_clock_or_are_stuck_are_told_once() -> None:
+    engine = _engine()
+    judge(engine, [TickRecord(INFY, 1000_0000, 60_000_000, 10, 60_000)], HELD)
+    stuck = judge(
+        engine, [TickRecord(INFY, 999_0000, 50_000_000, 5, 60_000 + at) for at in (1, 1999, 2001, 3000)], HELD
+    )
+    assert (stuck.stale, stuck.stuck, stuck.new_clocks) == (4, [INFY], [])
+    later = [TickRecord(INFY, 985_0000, 50_000_000, seq, at) for seq, at in ((11, 64_000), (12, 66_000))]
+    back = judge(engine, later, HELD)
+    assert (back.stale, back.new_clocks, back.evaluated) == (1, [INFY], 1)
+    assert _reasons(back) == [[ExitReason.STOP_LOSS]]
 
 
 def test_a_trade_is_judged_from_its_place_in_the_batch_on() -> None:

@@ -41,27 +41,27 @@ def test_a_tick_is_whole_units_and_microseconds() -> None:
 )
 def test_what_is_no_tick_is_malformed(value: bytes | None) -> None:
     with pytest.raises(MalformedMessage):
-        read_tick(value)
+        read_tick(value, 0)
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_do_more_harm_than_being_malformed(value: bytes) -> None:
     with pytest.raises(MalformedMessage):
-        read_tick(value)
+        read_tick(value, 0)
     with pytest.raises(MalformedMessage):
-        read_trade("io.exitflow.TradeOpened.v1", value)
+        read_trade("io.exitflow.TradeOpened.v1", value, 0)
 
 
 def test_a_type_not_known_is_not_ours_to_judge_and_a_missing_one_is_malformed() -> None:
-    assert read_trade("io.exitflow.TradeSplit.v1", b"nonsense") is None
+    assert read_trade("io.exitflow.TradeSplit.v1", b"nonsense", 0) is None
     with pytest.raises(MalformedMessage, match="ce_type"):
-        read_trade("", opened().payload())
+        read_trade("", opened().payload(), 0)
 
 
 def test_an_event_that_was_discarded_has_nothing_to_say() -> None:
-    assert read_trade(Discarded.event_type(), b"{}") is None
+    assert read_trade(Discarded.event_type(), b"{}", 0) is None
 
 
 def test_a_trade_is_read_back_as_it_was_said() -> None:
     event = opened()
-    assert read_trade(event.event_type(), event.payload()) == event
+    assert read_trade(event.event_type(), event.payload(), 2**62) == event

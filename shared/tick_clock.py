@@ -1,0 +1,98 @@
+"""The order of a symbol's ticks: a producer's stamps order its own ticks, arrival orders everything else."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+NEW_CLOCK_AFTER_MS: Final = 2_000
+"""Default of the setting ``tick_new_clock_after_s``."""
+
+
+class TickOrder(Enum):
+    """Where a tick stands among those of its symbol."""
+
+    NEWEST = "newest"
+    """It is the last one now."""
+    NEW_CLOCK = "new clock"
+    """It is the last one now although its stamp is older: its producer's clock was set back."""
+    STALE = "stale"
+    """It is older than the last one; nothing moved."""
+    STUCK = "stuck"
+    """Stale, like every tick of its symbol for so long; said once until a tick is taken again."""
+
+
+TAKEN: Final = (TickOrder.NEWEST, TickOrder.NEW_CLOCK)
+"""Orders of ticks that are the last one of their symbol now."""
+
+
+class TickClock:
+    """The last tick of a symbol, in microseconds (its stamp) and milliseconds (its arrival) since 1970.
+
+    A stamp ahead of its arrival counts as its arrival, so that a producer whose clock is ahead never makes true ticks
+    stale. What lies later in the log did not arrive earlier, whatever the clock says that arrival was read from.
+
+    Parameters
+    ----------
+    new_clock_after_ms:
+        Once every tick of the symbol is stale for so long (by arrival) while ``seq`` rises above all seen before, the
+        producer's clock was set back, and the next such tick is taken. A repeated old tick does not raise ``seq``.
+    """
+
+    __slots__ = (
+        "_highest_seq",
+        "_new_clock_after_ms",
+        "_rising_since_ms",
+        "_stale_since_ms",
+        "_told",
+        "last_arrived_ms",
+        "last_seq",
+        "last_ts_us",
+    )
+
+    def __init__(self, new_clock_after_ms: int = NEW_CLOCK_AFTER_MS) -> None:
+        self._new_clock_after_ms = new_clock_after_ms
+        self.start_at(0, 0, 0)
+
+    def start_at(self, ts_us: int, seq: int, arrived_ms: int) -> None:
+        """Make a tick the last one, whatever was before."""
+        self.last_ts_us, self.last_seq, self.last_arrived_ms = ts_us, seq, arrived_ms
+        self._stale_since_ms = 0
+        self._rising_since_ms = 0
+        self._highest_seq = 0
+        self._told = False
+
+    def take(self, ts_us: int, seq: int, arrived_ms: int) -> TickOrder:
+        """Make a tick the last one unless it is stale: lower `(ts, seq)`; equal is the same tick again.
+
+        `arrived_ms` of 0 is an arrival that is not known.
+        """
+        if arrived_ms < self.last_arrived_ms:
+            arrived_ms = self.last_arrived_ms
+        if ts_us // 1000 > arrived_ms > 0:
+            ts_us = arrived_ms * 1000
+        if ts_us < self.last_ts_us or (ts_us == self.last_ts_us and seq < self.last_seq):
+            order = self._late(seq, arrived_ms)
+            if order is not TickOrder.NEW_CLOCK:
+                return order
+            self.start_at(ts_us, seq, arrived_ms)
+            return order
+        self.last_ts_us, self.last_seq, self.last_arrived_ms = ts_us, seq, arrived_ms
+        if self._stale_since_ms:
+            self.start_at(ts_us, seq, arrived_ms)
+        return TickOrder.NEWEST
+
+    def _late(self, seq: int, arrived_ms: int) -> TickOrder:
+        if not self._stale_since_ms:
+            self._stale_since_ms = max(arrived_ms, 1)
+            self._highest_seq = self.last_seq
+        if seq > self._highest_seq:
+            self._highest_seq = seq
+            if not self._rising_since_ms:
+                self._rising_since_ms = max(arrived_ms, 1)
+            elif arrived_ms - self._rising_since_ms >= self._new_clock_after_ms:
+                return TickOrder.NEW_CLOCK
+        if self._told or arrived_ms - self._stale_since_ms < self._new_clock_after_ms:
+            return TickOrder.STALE
+        self._told = True
+        return TickOrder.STUCK

@@ -1,0 +1,111 @@
+"""However ticks fall into batches, the same ticks decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
+from services.exit_qualification.domain.exit_signal_service import ExitSignalService
+from services.exit_qualification.domain.open_trade import OpenTrade
+from services.exit_qualification.ticks.judging import in_rounds, judge
+from services.exit_qualification.ticks.records import TickRecord
+from shared.contracts.vocabulary import Direction, ExitReason
+from shared.tick_clock import TickOrder
+from tests.unit.exit_qualification.examples import open_trade
+from tests.unit.exit_qualification.oracle import BruteForceEngine
+
+SYMBOLS = ("NSE:INFY", "NSE:TCS")
+NEW_CLOCK_AFTER_MS = 3
+
+Pair = tuple[UUID, ExitReason]
+
+levels = st.none() | st.integers(1, 10)
+trades = st.lists(
+    st.builds(
+        open_trade,
+        st.integers(1, 5),
+        symbol=st.sampled_from(SYMBOLS),
+        direction=st.sampled_from(Direction),
+        target=levels,
+        stop_loss=levels,
+    ),
+    unique_by=lambda trade: trade.trade_id,
+    max_size=5,
+)
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[TickRecord]:
+    """Ticks as a log has them: arrivals never go back, stamps and numbers do."""
+    arrived_ms, log = 1, []
+    for price, ts_us, seq, later_ms in draw(
+        st.lists(
+            st.tuples(st.integers(1, 10), st.integers(0, 30_000), st.integers(0, 20), st.integers(0, 2)), max_size=25
+        )
+    ):
+        arrived_ms += later_ms
+        log.append(TickRecord(draw(st.sampled_from(SYMBOLS)), price, ts_us, seq, arrived_ms))
+    return log
+
+
+class Slots:
+    """What the database decides: one intent a trade, nothing for a reason that is under cooldown."""
+
+    def __init__(self, cooling: set[Pair]) -> None:
+        self.cooling = cooling
+        self.taken: dict[UUID, ExitCandidate] = {}
+
+    def write(self, detected: Sequence[ExitCandidates]) -> list[Pair]:
+        written = []
+        for entries in in_rounds(detected):
+            for entry in entries:
+                free = [each for each in entry.candidates if (each.trade_id, each.exit_reason) not in self.cooling]
+                if free and entry.trade.trade_id not in self.taken:
+                    self.taken[entry.trade.trade_id] = free[0]
+                    written.append((entry.trade.trade_id, free[0].exit_reason))
+        return written
+
+
+def _batches(log: list[TickRecord], cuts: set[int]) -> Iterator[list[TickRecord]]:
+    edges = [0, *sorted(cut for cut in cuts if cut < len(log)), len(log)]
+    return (log[start:end] for start, end in pairwise(edges))
+
+
+@given(trades, logs(), st.sets(st.integers(1, 24)), st.sets(st.tuples(st.integers(1, 5), st.sampled_from(ExitReason))))
+def test_the_same_ticks_in_any_batches_exit_the_same_trades_for_the_same_reasons_at_the_same_prices(
+    book: list[OpenTrade], log: list[TickRecord], cuts: set[int], cooling: set[tuple[int, ExitReason]]
+) -> None:
+    under_cooldown = {(UUID(int=number), reason) for number, reason in cooling}
+    slots = Slots(under_cooldown)
+    engine = ExitSignalService(NEW_CLOCK_AFTER_MS)
+    for trade in book:
+        engine.add_trade(trade)
+    told: list[str] = []
+    for batch in _batches(log, cuts):
+        findings = judge(engine, batch, ())
+        told += findings.new_clocks
+        for trade_id, reason in slots.write(findings.detected):
+            engine.disarm(trade_id, reason)
+    assert (slots.taken, told) == _one_by_one(book, log, under_cooldown)
+
+
+def _one_by_one(
+    book: list[OpenTrade], log: list[TickRecord], cooling: set[Pair]
+) -> tuple[dict[UUID, ExitCandidate], list[str]]:
+    slots = Slots(cooling)
+    oracle = BruteForceEngine(NEW_CLOCK_AFTER_MS)
+    for trade in book:
+        oracle.add_trade(trade)
+    told = []
+    for tick in log:
+        order, candidates = oracle.on_tick(tick.symbol, tick.price, tick.ts_us, tick.seq, tick.arrived_ms)
+        if order is TickOrder.NEW_CLOCK:
+            told.append(tick.symbol)
+        for trade_id, reason in slots.write(candidates):
+            oracle.disarm(trade_id, reason)
+    return slots.taken, told

@@ -1,0 +1,153 @@
+"""Whatever a record holds, it is read, skipped or set apart; its neighbours are read all the same."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.exit_qualification.domain.exit_signal_service import ExitSignalService
+from services.exit_qualification.storage.tick_checkpoints import Checkpoint
+from services.exit_qualification.ticks import batch as tick_batch
+from services.exit_qualification.ticks.batch import Layout, read_batch
+from services.exit_qualification.ticks.judging import judge
+from services.exit_qualification.ticks.records import TickRecord, home_partition
+from services.paper_broker import feed_records
+from services.paper_broker.feed_records import FeedRecord
+from services.trade_management.domain.fill_report import FillReport
+from services.trade_management.fills.reading import Forgone, Irrelevant, read
+from shared.contracts.events import event_classes
+from shared.contracts.topics import EXIT_INTENTS, MARKET_TICKS, TRADES
+from shared.errors import ExitflowError, MalformedMessage, Unavailable
+from shared.record_faults import UNREADABLE, fault_of, read_record
+from tests.support.records import headers, message, values
+from tests.support.trades import opened
+
+Json = dict[str, Any]
+LAYOUT = Layout("ticks", "trades", 4)
+INFY = "NSE:INFY"
+HOME = home_partition(INFY, LAYOUT.partitions)
+HELD = {HOME: Checkpoint(1, 0, 0)}
+NOW_MS = 1_768_275_900_000
+
+TICK: Json = {"symbol": INFY, "ltp": "1520.35", "ts": "2026-01-13T03:45:00.123Z", "seq": 1}
+TICK_VALUE = json.dumps(TICK).encode()
+OPENED = opened()
+OPENED_BODY: Json = json.loads(OPENED.payload())
+FILLED: Json = {
+    "trade_id": "018f9c1e-0000-7000-8000-000000000001",
+    "intent_id": "018f9c1e-0000-7000-8000-000000000002",
+    "signal_id": "018f9c1e-0000-7000-8000-000000000003",
+    "user_broker_id": "paper",
+    "symbol": INFY,
+    "direction": "LONG",
+    "exit_reason": "TARGET",
+    "episode_id": 1,
+    "quantity": 100,
+    "filled_quantity": 100,
+    "average_price": "1010.00",
+    "client_order_id": "A" * 20,
+    "broker_order_id": "1",
+    "placed_at": "2026-01-13T03:45:00Z",
+    "filled_at": "2026-01-13T03:45:01Z",
+    "time_to_fill_ms": 1000,
+    "occurred_at": "2026-01-13T03:45:01Z",
+    "reason": "EXPIRED",
+    "errors": [{"code": "X", "message": "x"}],
+    "fills": [
+        {
+            "broker_order_id": "1",
+            "broker_trade_id": "2",
+            "quantity": 100,
+            "price": "1010.00",
+            "filled_at": "2026-01-13T03:45:01Z",
+        }
+    ],
+}
+TYPES = [event.event_type() for event in event_classes()]
+TRADE_TYPES = [event.event_type() for event in event_classes() if event.topic == TRADES]
+INTENT_TYPES = [event.event_type() for event in event_classes() if event.topic == EXIT_INTENTS]
+
+
+@given(
+    st.lists(values([TICK]), max_size=4), st.lists(st.tuples(values([OPENED_BODY]), headers(TRADE_TYPES)), max_size=4)
+)
+def test_exit_ticks_sets_apart_what_it_cannot_read_and_judges_the_rest(
+    ticks: list[bytes | None], trades: list[tuple[bytes | None, Any]]
+) -> None:
+    records = [
+        *(message("ticks", value, partition_=HOME, offset_=n) for n, value in enumerate(ticks)),
+        message("ticks", TICK_VALUE, partition_=HOME, offset_=len(ticks)),
+        *(message("trades", value, partition_=HOME, offset_=n, headers_=of) for n, (value, of) in enumerate(trades)),
+    ]
+    batch = read_batch(records, LAYOUT, HELD, NOW_MS)
+    assert batch.checkpoints[HOME] == Checkpoint(1, len(ticks) + 1, len(trades))
+    good = TickRecord(INFY, 15_203_500, 1_768_275_900_123_000, 1, NOW_MS)
+    assert good in batch.work
+    assert {refused.code for refused in batch.refused} <= {"malformed_message", "wrong_partition"}
+    assert judge(ExitSignalService(), batch.work, HELD).evaluated >= 1
+
+
+@given(values([FILLED]), headers(INTENT_TYPES))
+def test_trade_fills_reads_sets_apart_or_skips_any_record(value: bytes | None, of: Any) -> None:
+    try:
+        said = read_record(read, message(EXIT_INTENTS, value, headers_=of))
+    except MalformedMessage as error:
+        assert error.code == "malformed_message"
+        return
+    assert isinstance(said, FillReport | Forgone | Irrelevant)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([MARKET_TICKS, TRADES]), values([TICK, OPENED_BODY]), st.sampled_from(TYPES)))
+)
+def test_the_paper_broker_sets_apart_what_it_cannot_read_and_books_the_rest(
+    records: list[tuple[str, bytes | None, str]],
+) -> None:
+    read_ = [FeedRecord(topic, topic, 0, n, kind, value, NOW_MS) for n, (topic, value, kind) in enumerate(records)]
+    good = FeedRecord(MARKET_TICKS, MARKET_TICKS, 1, 0, "", TICK_VALUE, NOW_MS)
+    batch = feed_records.read_batch([*read_, good])
+    assert batch.ticks[-1].price_units == 15_203_500
+    assert batch.offsets[MARKET_TICKS, 1] == 1
+    assert {fault.code for _, fault in batch.refused} <= {"malformed_message"}
+
+
+def test_an_error_that_nothing_foresaw_is_the_records_own_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    def overflow(*_: object) -> TickRecord:
+        raise OverflowError("of digits")
+
+    monkeypatch.setattr(tick_batch, "read_tick", overflow)
+    records = [
+        message("ticks", TICK_VALUE, partition_=HOME),
+        message("trades", OPENED.payload(), partition_=HOME, headers_=[("ce_type", TRADE_TYPES[-2].encode())]),
+    ]
+    batch = read_batch(records, LAYOUT, HELD, NOW_MS)
+    [refused] = batch.refused
+    assert (refused.code, refused.reason) == (UNREADABLE, "OverflowError while it was read")
+
+
+def test_header_names_that_are_not_text_are_no_reason_to_stop() -> None:
+    class Unnameable:
+        def headers(self) -> None:
+            raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    record: Any = message("trades", OPENED.payload(), partition_=HOME)
+    record.headers = Unnameable().headers
+    [refused] = read_batch([record], LAYOUT, HELD, NOW_MS).refused
+    assert refused.code == "malformed_message"
+
+
+@pytest.mark.parametrize("error", [Unavailable("away"), OSError("disk"), MemoryError()])
+def test_a_dependency_that_failed_is_no_fault_of_a_record(error: Exception) -> None:
+    assert fault_of(error) is None
+
+
+@pytest.mark.parametrize("error", [OverflowError(), ArithmeticError(), KeyError("a"), RecursionError()])
+def test_an_error_while_a_record_is_applied_is_its_fault(error: Exception) -> None:
+    fault = fault_of(error)
+    assert fault is not None
+    assert (fault.code, type(error).__name__ in fault.reason) == (UNREADABLE, True)
+    assert not isinstance(error, ExitflowError)
