@@ -118,3 +118,27 @@ def headers(types: Sequence[str]) -> st.SearchStrategy[list[tuple[str, bytes | N
     value = st.none() | st.binary(max_size=40) | known | id_
     event = st.tuples(id_, known).map(lambda pair: [("ce_id", pair[0]), ("ce_type", pair[1])])
     return st.none() | event | event | st.lists(st.tuples(name, value), max_size=6)
+
+
+def hostile_ticks(symbol: str) -> list[bytes]:
+    """Values that are no tick of a symbol, and each of which once ended a consumer or might."""
+    body = f'{{"symbol":"{symbol}","ltp":%s,"ts":"2026-01-13T03:45:00Z","seq":%s}}'
+    numbers = ["1e1000000", '"1e1000000"', "NaN", "-Infinity", "9" * 5000, f'"{"9" * 5000}"', "-0", "true", "[]"]
+    return [
+        *((body % (number, 1)).encode() for number in numbers),
+        (body % ('"1"', "9" * 5000)).encode(),
+        (body % ('"1"', "1e400")).encode(),
+        b"[" * 200_000,
+        b'{"a":' * 100_000,
+        b'{"symbol":"' + b"A" * 500_000 + b'"}',
+        b'{"symbol":"\\ud800"}',
+        b"\xff\x00",
+    ]
+
+
+ODD_HEADERS: list[tuple[str, str | bytes | None]] = [
+    ("", None),
+    ("ce_type", b"\xff\xfe"),
+    ("\u0000", b"\x00" * 100),
+    *((f"h{n}", b"v") for n in range(200)),
+]

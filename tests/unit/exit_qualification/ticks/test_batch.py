@@ -36,7 +36,9 @@ def test_a_tick_on_a_partition_not_its_symbols_is_misrouted_and_its_offset_moves
 
 def test_a_trade_on_a_partition_not_its_symbols_is_taken_home() -> None:
     trade_ = opened()
-    batch = read_batch([trade(trade_, partition_=ELSEWHERE)], LAYOUT, {ELSEWHERE: Checkpoint(1, 0, 0)}, NOW_MS)
+    entered_ms = epoch_ms(trade_.entered_at) + 1
+    record = trade(trade_, partition_=ELSEWHERE, arrived_ms=entered_ms)
+    batch = read_batch([record], LAYOUT, {ELSEWHERE: Checkpoint(1, 0, 0)}, NOW_MS)
     assert (batch.work, batch.refused) == ([(trade_, HOME)], [])
 
 
