@@ -22,6 +22,8 @@ class TickOrder(Enum):
     """Stale, like every tick of its symbol for so long; said once until a tick is taken again."""
 
 
+_NEWEST: Final = TickOrder.NEWEST  # a global is found faster than a member of an enumeration
+
 TAKEN: Final = (TickOrder.NEWEST, TickOrder.NEW_CLOCK)
 """Orders of ticks that are the last one of their symbol now."""
 
@@ -69,7 +71,7 @@ class TickClock:
         """
         if arrived_ms < self.last_arrived_ms:
             arrived_ms = self.last_arrived_ms
-        if ts_us // 1000 > arrived_ms > 0:
+        if ts_us >= arrived_ms * 1000 + 1000 and arrived_ms:
             ts_us = arrived_ms * 1000
         if ts_us < self.last_ts_us or (ts_us == self.last_ts_us and seq < self.last_seq):
             order = self._late(seq, arrived_ms)
@@ -80,7 +82,7 @@ class TickClock:
         self.last_ts_us, self.last_seq, self.last_arrived_ms = ts_us, seq, arrived_ms
         if self._stale_since_ms:
             self.start_at(ts_us, seq, arrived_ms)
-        return TickOrder.NEWEST
+        return _NEWEST
 
     def _late(self, seq: int, arrived_ms: int) -> TickOrder:
         if not self._stale_since_ms:

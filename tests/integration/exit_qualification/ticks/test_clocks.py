@@ -15,6 +15,8 @@ from shared.settings import Settings
 from tests.integration.exit_qualification.ticks.rig import Book, Market, running_worker
 from tests.support.trades import opened
 
+pytestmark = pytest.mark.apache  # Tansu keeps the stamps of producers
+
 AHEAD = timedelta(seconds=50)
 
 
