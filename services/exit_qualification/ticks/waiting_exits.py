@@ -111,6 +111,8 @@ def _candidates(rows: Sequence[WaitingRow], trades: Mapping[UUID, OpenTrade]) ->
         if trade is not None and row.reason is not None:
             by_trade[row.trade_id].append(ExitCandidate(row.trade_id, trade.symbol, row.reason, row.price, row.at_us))
     return [
-        ExitCandidates(trades[trade_id], tuple(sorted(found, key=lambda each: (each.detected_at_us, each.exit_reason.rank))))
+        ExitCandidates(
+            trades[trade_id], tuple(sorted(found, key=lambda each: (each.detected_at_us, each.exit_reason.rank)))
+        )
         for trade_id, found in sorted(by_trade.items())
     ]
