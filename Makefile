@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-compose test test-compose chaos chaos-relay test-fast bench-relay lint contracts sql lock clean
+.PHONY: help install demo demo-compose test test-compose chaos fuzz chaos-relay test-fast bench-relay lint contracts sql lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -32,6 +32,9 @@ test-compose: ## the containers: rights, demo, restarts, copies, kills; in a pro
 	@bash -c '. deploy/compose/engine'
 	@$(MAKE) --no-print-directory install
 	@TEST_COMPOSE=1 $(BIN)/python -m pytest tests/compose
+
+fuzz: install ## every HTTP route under generated requests for minutes; FUZZ_EXAMPLES for each operation and mode
+	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),300) $(BIN)/python -m pytest tests/integration/http/test_fuzz.py
 
 chaos-relay: install ## relays and their servers killed and stopped for minutes; DURATION_S, SEED, OUTAGE_S, MAX_IN_FLIGHT
 	@CHAOS_RELAY=1 CHAOS_DURATION_S=$(DURATION_S) CHAOS_SEED=$(SEED) CHAOS_OUTAGE_S=$(OUTAGE_S) \

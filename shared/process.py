@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from shared.errors import ConfigurationError
 from shared.health import Health
 from shared.http.app import create_app
+from shared.http.protocol import MAX_HEAD_BYTES, ConnectionLimits, bounded_protocol
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ def serve(app: FastAPI, settings: Settings, default_port: int) -> None:
     ConfigurationError
         The port cannot be listened on.
     """
-    server = uvicorn.Server(_config(app, settings, settings.http_port or default_port))
+    server = uvicorn.Server(server_config(app, settings, settings.http_port or default_port))
     stop_on_signals()  # uvicorn takes the signals while it runs and raises them again when it is done
     try:
         server.run()
@@ -78,7 +79,7 @@ def health_server(name: str, settings: Settings, health: Health) -> Iterator[Non
     if settings.http_port is None:
         yield
         return
-    server = uvicorn.Server(_config(create_app(name, health), settings, settings.http_port))
+    server = uvicorn.Server(server_config(create_app(name, health), settings, settings.http_port))
     thread = threading.Thread(target=server.run, name="health", daemon=True)
     thread.start()
     try:
@@ -88,11 +89,15 @@ def health_server(name: str, settings: Settings, health: Health) -> Iterator[Non
         thread.join(GRACE_S)
 
 
-def _config(app: FastAPI, settings: Settings, port: int) -> uvicorn.Config:
+def server_config(app: FastAPI, settings: Settings, port: int) -> uvicorn.Config:
+    """Return how every HTTP server of a process runs."""
     return uvicorn.Config(
         app,
         host=settings.http_host,
         port=port,
+        http=bounded_protocol(ConnectionLimits(settings.http_connections, settings.http_request_timeout_s)),
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -62,6 +62,13 @@ class Settings(BaseSettings):
     http_port: int | None = Field(
         None, ge=0, le=65535, description="its port; by default the one of its process, for a worker none"
     )
+    http_connections: int = Field(500, ge=1, le=100_000, description="connections a process keeps open at most")
+    http_request_timeout_s: float = Field(
+        15, gt=0, description="a request must arrive whole in this time; otherwise it is answered 408"
+    )
+    http_requests_per_s: int = Field(
+        500, ge=0, description="requests of one token a second, over ten seconds; more are answered 429; 0: no limit"
+    )
     public_token: SecretStr | None = Field(None, description="bearer token that the CLI and the console send")
     exit_api_url: str = Field("http://127.0.0.1:8001", description="where the CLI and the console find exit-api")
     trade_api_url: str = Field("http://127.0.0.1:8002", description="where the CLI and the console find trade-api")

@@ -9,10 +9,12 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import Engine
 
+from shared.clock import SystemClock
 from shared.health import Health
 from shared.http import auth, problems
 from shared.http.bounds import RequestBounds
 from shared.http.declared_errors import EVERYWHERE, Declared, add_problem_schema, declared
+from shared.http.rate_limits import RateLimiter
 from shared.http.routing import ApiRoute
 from shared.telemetry import REGISTRY
 
@@ -28,10 +30,18 @@ class HttpApplication(FastAPI):
         return document
 
 
-def create_app(title: str, health: Health, *, engine: Engine | None = None, description: str = "") -> FastAPI:
+def create_app(
+    title: str,
+    health: Health,
+    *,
+    engine: Engine | None = None,
+    rate_limiter: RateLimiter | None = None,
+    description: str = "",
+) -> FastAPI:
     """An app with ``/healthz``, ``/readyz`` and ``/metrics``.
 
-    With an `engine`, whose schema has ``api_tokens``, metrics need a token of scope read, and so does
+    With an `engine`, whose schema has ``api_tokens``, `rate_limiter` counts the requests of each token, metrics need a
+    token of scope read, and so does
     ``/openapi.json``; a worker without one serves its metrics to whoever reaches its port, and no OpenAPI.
     """
     app = HttpApplication(
@@ -45,6 +55,7 @@ def create_app(title: str, health: Health, *, engine: Engine | None = None, desc
         responses=declared(*EVERYWHERE),
     )
     app.state.engine = engine
+    app.state.rate_limiter = rate_limiter or RateLimiter(0, SystemClock())
     app.router.route_class = ApiRoute
     problems.install(app)
     app.add_middleware(RequestBounds)

@@ -13,6 +13,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import Connection, Engine, text
 
 from shared.errors import Forbidden, Unauthenticated
+from shared.http.rate_limits import RateLimiter
 
 
 class Scope(StrEnum):
@@ -69,7 +70,9 @@ def store_token(connection: Connection, token: str, name: str, scopes: list[Scop
 
 
 def requires(scope: Scope) -> Callable[..., Caller]:
-    """A dependency that lets only callers with `scope` pass; the app's ``state.engine`` has the tokens.
+    """Return a dependency that lets only callers with `scope` pass.
+
+    The app's ``state.engine`` has the tokens, its ``state.rate_limiter`` counts their requests.
 
     Raises
     ------
@@ -77,12 +80,18 @@ def requires(scope: Scope) -> Callable[..., Caller]:
         No token, or one that is not known or has expired.
     Forbidden
         The token lacks the scope.
+    TooManyRequests
+        The token has used up its requests for now.
     """
 
     def check(request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> Caller:
         if sent is None:
             raise Unauthenticated("send an API token: Authorization: Bearer …")
-        caller = _find(request.app.state.engine, sent.credentials)
+        limiter: RateLimiter = request.app.state.rate_limiter
+        hashed = token_hash(sent.credentials)
+        limiter.check(hashed)  # before the database is asked
+        caller = _find(request.app.state.engine, hashed)
+        limiter.spend(hashed)
         caller.require(scope)
         return caller
 
@@ -94,9 +103,9 @@ Trader = Annotated[Caller, Depends(requires(Scope.TRADE))]
 Operator = Annotated[Caller, Depends(requires(Scope.OPERATE))]
 
 
-def _find(engine: Engine, token: str) -> Caller:
+def _find(engine: Engine, hashed: bytes) -> Caller:
     with engine.connect() as connection:
-        row = connection.execute(FIND, {"token_hash": token_hash(token)}).one_or_none()
+        row = connection.execute(FIND, {"token_hash": hashed}).one_or_none()
     if row is None:
         raise Unauthenticated("the token is not known or has expired")
     return Caller(row.name, frozenset(row.scopes))

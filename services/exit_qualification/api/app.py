@@ -16,6 +16,7 @@ from shared.contracts.topics import TopicNames
 from shared.health import Health
 from shared.http import outbox_routes
 from shared.http.app import create_app
+from shared.http.rate_limits import RateLimiter
 from shared.outbox import Outbox
 from shared.settings import Settings
 
@@ -24,7 +25,8 @@ DESCRIPTION = "Exits of open trades: pending and past intents, manual exits, ope
 
 def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> FastAPI:
     """The app, on an engine of schema exit_qualification."""
-    app = create_app("exitflow exit-api", health, engine=engine, description=DESCRIPTION)
+    limiter = RateLimiter(settings.http_requests_per_s, clock)
+    app = create_app("exitflow exit-api", health, engine=engine, rate_limiter=limiter, description=DESCRIPTION)
     app.state.context = ExitApiContext(
         engine=engine,
         outbox=Outbox(TopicNames(settings.kafka_topic_prefix), clock),
