@@ -25,6 +25,9 @@ _PHRASES = {
 """What programs write when they lack something, and what it is called here."""
 
 
+_SIGNALS = {int(each): each.name for each in signal.Signals}
+
+
 def shortage(directory: Path, log_file: Path, log_from: int = 0) -> str:
     """Return what is missing now or was, by the log from byte `log_from` on; empty if nothing is known to be."""
     return _of_disk(directory) or _in_text(read_from(log_file, log_from))
@@ -38,7 +41,7 @@ def shortage_in(error: BaseException) -> str:
 def told_end(status: int | None, log_file: Path) -> str:
     """Return how a program ended, in words: the signal that ended it, or its status and the last line of its log."""
     if status is not None and status < 0:
-        return f"ended by {signal.Signals(-status).name}"
+        return f"ended by {_SIGNALS.get(-status, f'signal {-status}')}"
     last = last_lines(log_file, 1).strip()
     return f"ended with status {status}" + (f": {last}" if status and last else "")
 

@@ -214,7 +214,11 @@ class Supervisor:
         return self._wait(call)
 
     def _ask(self, one: Supervised) -> None:
-        is_ready = one.server.is_ready()
+        try:
+            is_ready = one.server.is_ready()
+        except Exception as error:  # noqa: BLE001  # one that cannot be asked is not ready; the others must go on
+            is_ready = False
+            self._on_progress(f"{one.server.name} cannot be asked whether it is ready: {first_line(error)}")
         one.ask_at = self._clock.monotonic() + ASK_AGAIN_S
         if is_ready:
             self._on_progress(f"{one.server.name} is ready again, at attempt {one.failures_in_a_row} ({one.problem})")

@@ -159,6 +159,24 @@ def test_what_keeps_a_server_from_starting_does_not_end_the_others(
     _look_until(supervisor, lambda: not one.state)
 
 
+def test_a_server_that_cannot_be_asked_is_asked_again_and_the_others_go_on(
+    supervisor: Supervisor, said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Tiny("worker", SLEEPS, tmp_path)
+    _start(supervisor, server)
+    (one,) = supervisor.supervised
+
+    def refuse() -> bool:
+        raise RuntimeError("no descriptor left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(server, "is_ready", refuse)
+        os.kill(server.pid or 0, signal.SIGKILL)
+        _look_until(supervisor, lambda: "worker cannot be asked whether it is ready: no descriptor left" in said)
+        assert one.state
+    _look_until(supervisor, lambda: not one.state)
+
+
 def test_a_state_that_could_not_be_recorded_is_recorded_later_and_no_process_is_started_twice(tmp_path: Path) -> None:
     answers, servers = [True, False, False, False], [Tiny("worker", SLEEPS, tmp_path)]
     supervisor = Supervisor(lambda line: None, lambda: answers.pop(0) if answers else True, wait=QUICK)
