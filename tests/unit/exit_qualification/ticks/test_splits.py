@@ -24,32 +24,42 @@ NEW_CLOCK_AFTER_MS = 3
 
 Pair = tuple[UUID, ExitReason]
 
-levels = st.none() | st.integers(1, 10)
-trades = st.lists(
-    st.builds(
-        open_trade,
-        st.integers(1, 5),
-        symbol=st.sampled_from(SYMBOLS),
-        direction=st.sampled_from(Direction),
-        target=levels,
-        stop_loss=levels,
-    ),
-    unique_by=lambda trade: trade.trade_id,
-    max_size=5,
+low, high = st.none() | st.integers(1, 4), st.none() | st.integers(7, 10)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> OpenTrade:
+    """A trade that one price exits for one reason, and another price for the other."""
+    direction = draw(st.sampled_from(Direction))
+    below, above = draw(low), draw(high)
+    target, stop = (above, below) if direction is Direction.LONG else (below, above)
+    return open_trade(
+        draw(st.integers(1, 5)),
+        symbol=draw(st.sampled_from(SYMBOLS)),
+        direction=direction,
+        target=target,
+        stop_loss=stop,
+    )
+
+
+trades = st.lists(plans(), unique_by=lambda trade: trade.trade_id, min_size=1, max_size=5)
+steps = st.tuples(
+    st.sampled_from(SYMBOLS),
+    st.integers(1, 10),
+    st.integers(0, 2),
+    st.sampled_from([0, 0, 0, 0, -4000, 9000]),
+    st.sampled_from([1, 1, 1, 0, -5]),
 )
 
 
 @st.composite
 def logs(draw: st.DrawFn) -> list[TickRecord]:
     """Ticks as a log has them: arrivals never go back, stamps and numbers do."""
-    arrived_ms, log = 1, []
-    for price, ts_us, seq, later_ms in draw(
-        st.lists(
-            st.tuples(st.integers(1, 10), st.integers(0, 30_000), st.integers(0, 20), st.integers(0, 2)), max_size=25
-        )
-    ):
+    arrived_ms, seq, log = 1, 10, []
+    for symbol, price, later_ms, ahead_us, further in draw(st.lists(steps, min_size=2, max_size=20)):
         arrived_ms += later_ms
-        log.append(TickRecord(draw(st.sampled_from(SYMBOLS)), price, ts_us, seq, arrived_ms))
+        seq = max(0, seq + further)
+        log.append(TickRecord(symbol, price, max(0, arrived_ms * 1000 + ahead_us), seq, arrived_ms))
     return log
 
 
@@ -76,7 +86,12 @@ def _batches(log: list[TickRecord], cuts: set[int]) -> Iterator[list[TickRecord]
     return (log[start:end] for start, end in pairwise(edges))
 
 
-@given(trades, logs(), st.sets(st.integers(1, 24)), st.sets(st.tuples(st.integers(1, 5), st.sampled_from(ExitReason))))
+cooldowns = st.sets(
+    st.tuples(st.integers(1, 5), st.sampled_from([ExitReason.TARGET, ExitReason.STOP_LOSS])), max_size=2
+)
+
+
+@given(trades, logs(), st.sets(st.integers(1, 19), max_size=4), cooldowns)
 def test_the_same_ticks_in_any_batches_exit_the_same_trades_for_the_same_reasons_at_the_same_prices(
     book: list[OpenTrade], log: list[TickRecord], cuts: set[int], cooling: set[tuple[int, ExitReason]]
 ) -> None:
