@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
 
 from services.paper_broker.desk import AtDesk, Client
 from services.paper_broker.faults import FaultRequest, FaultRule
@@ -11,6 +13,8 @@ from services.paper_broker.kite_errors import KiteError
 from services.paper_broker.kite_format import Json
 
 router = APIRouter(prefix="/paper", tags=["paper"])
+
+RuleId = Annotated[int, Path(ge=1, lt=2**63)]
 
 
 @router.get("/faults")
@@ -35,7 +39,7 @@ def clear_faults(client: Client, desk: AtDesk) -> Response:
 
 
 @router.delete("/faults/{rule_id}")
-def remove_fault(rule_id: int, client: Client, desk: AtDesk) -> Response:
+def remove_fault(rule_id: RuleId, client: Client, desk: AtDesk) -> Response:
     """Remove one rule."""
     with desk.ledger.write() as books:
         removed = books.faults.remove(client.user_id, rule_id)

@@ -12,6 +12,7 @@ from services.paper_broker.kite_errors import ErrorType
 from services.paper_broker.orders import FillPlan, Stage
 from shared.contracts.trades import Symbol
 
+Message = Annotated[str, Field(max_length=1000)]
 Milliseconds = Annotated[int, Field(ge=0, le=3_600_000)]
 
 
@@ -24,7 +25,7 @@ class Refuse(_Effect):
 
     kind: Literal["refuse"] = "refuse"
     error_type: ErrorType = "OrderException"
-    message: str = "Order refused on request."
+    message: Message = "Order refused on request."
     http_status: int | None = Field(None, ge=400, le=599)
 
 
@@ -32,7 +33,7 @@ class Reject(_Effect):
     """The order is accepted, then stands REJECTED in the book with this message."""
 
     kind: Literal["reject"] = "reject"
-    message: str = "RMS: rejected on request."
+    message: Message = "RMS: rejected on request."
 
 
 class DelayFill(_Effect):
@@ -46,7 +47,7 @@ class PartialFill(_Effect):
     """Only `quantity` fills; the rest after `rest_after_ms`, or never if that is not given."""
 
     kind: Literal["partial_fill"] = "partial_fill"
-    quantity: int = Field(ge=0)
+    quantity: int = Field(ge=0, le=10**9)
     rest_after_ms: Milliseconds | None = None
 
 
@@ -67,7 +68,7 @@ class FaultRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     symbol: Symbol | None = None
-    count: int | None = Field(1, ge=1, description="null means until the rule is removed")
+    count: int | None = Field(1, ge=1, le=10**9, description="null means until the rule is removed")
     effect: Effect
 
 
