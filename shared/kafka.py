@@ -21,7 +21,9 @@ lines by the second, and nobody polls them for lines that are rationed."""
 
 TOPIC_CONFIG = {"message.timestamp.type": "LogAppendTime"}
 """Records bear the time at which the broker took them: producers' clocks agree with no other."""
-
+SOCKET_TIMEOUT_MS = 10_000
+"""A request that is not answered for so long ends its connection, and another one is tried."""
+CONNECT_TIMEOUT_MS = 5_000
 ADMIN_TIMEOUT_S = 15
 FLUSH_TIMEOUT_S = 30
 QUEUE_WAIT_S = 0.1
@@ -32,6 +34,8 @@ def client_config(settings: Settings) -> dict[str, Any]:
     return {
         "bootstrap.servers": settings.kafka_bootstrap_servers,
         "socket.keepalive.enable": True,
+        "socket.timeout.ms": SOCKET_TIMEOUT_MS,
+        "socket.connection.setup.timeout.ms": CONNECT_TIMEOUT_MS,
         "reconnect.backoff.max.ms": 2000,
     }
 

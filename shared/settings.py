@@ -36,6 +36,12 @@ class Settings(BaseSettings):
     migrator_role_password: SecretStr | None = Field(
         None, description="password `migrate roles` gives to exitflow_migrator"
     )
+    database_pooler: bool = Field(
+        False, description="the database URLs lead to a pooler in transaction mode; not for the relay and `migrate`"
+    )
+    database_statement_timeout_s: float | None = Field(
+        None, gt=0, description="longest statement of a service; by default 8 s in an API, 10 s in a worker"
+    )
     database_pool_size: int = Field(5, ge=1, le=100, description="connections a process keeps open at most")
 
     # Kafka

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection, text
 
 from deploy.local.credentials import PAPER
+from shared.connection_limits import TOOLS
 from shared.db import open_engine
 from shared.http.auth import Scope, store_token
 from shared.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT, migrate
@@ -57,7 +58,7 @@ def _set_exit_side(connection: Connection, operator_token: str, paper_broker_url
 
 
 def _write(url: str, schema: str, change: Callable[[Connection], None]) -> None:
-    engine = open_engine(url, schema, application=_APPLICATION)
+    engine = open_engine(url, schema, application=_APPLICATION, limits=TOOLS)
     try:
         with engine.begin() as connection:
             change(connection)

@@ -27,6 +27,7 @@ from services.cli.invariants.publication import check_publication
 from services.cli.invariants.trade_books import read_trade_books
 from services.cli.invariants.writers import check_writers
 from shared.clock import Clock
+from shared.connection_limits import TOOLS
 from shared.db import open_engine
 from shared.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 from shared.settings import Settings
@@ -112,7 +113,7 @@ def check_once_settled(system: SystemUnderCheck, clock: Clock, limit_s: float) -
 @contextmanager
 def reading(url: str, schema: str) -> Iterator[Connection]:
     """One snapshot of a schema for all statements."""
-    engine = open_engine(url, schema, application="exitflow-invariants")
+    engine = open_engine(url, schema, application="exitflow-invariants", limits=TOOLS)
     try:
         with engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as reading:
             yield reading

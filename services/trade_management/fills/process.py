@@ -10,9 +10,10 @@ from services.trade_management.fills.waiting_fills import WaitingFills, trying_a
 from services.trade_management.trade_management_service import TradeManagementService
 from shared.certain_producer import CertainProducer
 from shared.clock import Clock, SystemClock
+from shared.connection_limits import LOOPS
 from shared.consumer_gaps import CONDITION as GAPS
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
-from shared.database_health import CONDITION, watch_database
+from shared.database_health import watch_database
 from shared.db import open_engine
 from shared.dead_letters import DeadLetters
 from shared.health import Health
@@ -29,18 +30,22 @@ DEAD_LETTER_TIMEOUT_MS = 10_000
 
 def main(settings: Settings) -> None:
     """Close trades by their fills until SIGTERM or SIGINT."""
+    url = settings.require_trade_database()
     engine = open_engine(
-        settings.require_trade_database(),
+        url,
         TRADE_MANAGEMENT,
         application="exitflow-trade-fills",
         pool_size=settings.database_pool_size,
+        limits=LOOPS.within(settings.database_statement_timeout_s),
+        pooler=settings.database_pooler,
     )
-    stop, health = stop_on_signals(), Health(CONDITION, KAFKA, FILLS, GAPS, deadline_s=settings.health_deadline_s)
+    stop, health = stop_on_signals(), Health(KAFKA, FILLS, GAPS, deadline_s=settings.health_deadline_s)
     health.fine(FILLS)
+    watch = watch_database(url, TRADE_MANAGEMENT, health, deadline_s=settings.health_deadline_s)
     waiting = waiting_fills(settings, engine, health, SystemClock())
     with (
         health_server("exitflow trade-fills", settings, health),
-        watch_database(engine, health),
+        watch,
         trying_again(waiting),
     ):
         fill_consumer(settings, engine, health, SystemClock(), stop).run()
