@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -24,6 +25,7 @@ from shared.settings import Settings
 from tests.integration.health.fleet import Fleet, running_fleet
 from tests.support.servers import Database
 from tests.support.tcp_proxy import TcpProxy, running_proxy
+from tests.support.waiting import wait_until
 
 HANGING = 100
 TOKEN = "a-reader's-token"
@@ -50,8 +52,13 @@ def fleet(
         found.all_ready()
         for api in ("exit-api", "trade-api"):
             headers = {"Authorization": f"Bearer {TOKEN}"}
-            assert httpx.get(f"{found.url(api)}/metrics", headers=headers, trust_env=False, timeout=30).is_success
+            url = f"{found.url(api)}/metrics"
+            wait_until(partial(_scrapes, url, headers), "metrics are scraped once")
         yield found
+
+
+def _scrapes(url: str, headers: dict[str, str]) -> bool:
+    return httpx.get(url, headers=headers, trust_env=False, timeout=30).is_success
 
 
 @contextmanager
