@@ -30,6 +30,11 @@ INSERT INTO user_brokers (user_broker_id, broker, account, root_url, status)
 VALUES (:user_broker_id, 'kite', :account, :root_url, 'CONNECTED')
 ON CONFLICT (user_broker_id) DO UPDATE SET root_url = EXCLUDED.root_url, updated_at = clock_timestamp()
 """)
+KNOW_PAPER = text("""
+-- local.know_paper: trades may name it from the first moment; every event of it is newer
+INSERT INTO user_brokers (user_broker_id, status, changed_at) VALUES (:user_broker_id, 'CONNECTED', 'epoch')
+ON CONFLICT (user_broker_id) DO NOTHING
+""")
 
 
 def migrate_both(exit_url: str, trade_url: str, on_progress: Callable[[str], None]) -> None:
@@ -44,16 +49,17 @@ def set_defaults(exit_url: str, trade_url: str, *, operator_token: str, paper_br
     _write(
         exit_url, EXIT_QUALIFICATION, lambda connection: _set_exit_side(connection, operator_token, paper_broker_url)
     )
-    _write(
-        trade_url,
-        TRADE_MANAGEMENT,
-        lambda connection: store_token(connection, operator_token, _OPERATOR, OPERATOR_SCOPES),
-    )
+    _write(trade_url, TRADE_MANAGEMENT, lambda connection: _set_trade_side(connection, operator_token))
 
 
 def _set_exit_side(connection: Connection, operator_token: str, paper_broker_url: str) -> None:
     connection.execute(SWITCH_ON)
     connection.execute(CONNECT_PAPER, {"user_broker_id": PAPER, "account": PAPER.upper(), "root_url": paper_broker_url})
+    store_token(connection, operator_token, _OPERATOR, OPERATOR_SCOPES)
+
+
+def _set_trade_side(connection: Connection, operator_token: str) -> None:
+    connection.execute(KNOW_PAPER, {"user_broker_id": PAPER})
     store_token(connection, operator_token, _OPERATOR, OPERATOR_SCOPES)
 
 

@@ -8,6 +8,8 @@ from services.trade_management.fills.batch import FillBatches
 from services.trade_management.fills.consumer import FILLS, FillConsumer
 from services.trade_management.fills.waiting_fills import WaitingFills, trying_again
 from services.trade_management.trade_management_service import TradeManagementService
+from services.trade_management.user_brokers.feed import CONDITION as USER_BROKERS
+from services.trade_management.user_brokers.feed import UserBrokerFeed, following
 from shared.certain_producer import CertainProducer
 from shared.clock import Clock, SystemClock
 from shared.connection_limits import LOOPS
@@ -40,6 +42,7 @@ def main(settings: Settings) -> None:
         pooler=settings.database_pooler,
     )
     stop, health = stop_on_signals(), Health(KAFKA, FILLS, GAPS, deadline_s=settings.health_deadline_s)
+    health.add(USER_BROKERS)
     health.fine(FILLS)
     watch = watch_database(url, TRADE_MANAGEMENT, health, deadline_s=settings.health_deadline_s)
     waiting = waiting_fills(settings, engine, health, SystemClock())
@@ -47,6 +50,7 @@ def main(settings: Settings) -> None:
         health_server("exitflow trade-fills", settings, health),
         watch,
         trying_again(waiting),
+        following(user_broker_feed(settings, engine, health, SystemClock()), stop),
     ):
         fill_consumer(settings, engine, health, SystemClock(), stop).run()
     engine.dispose()
@@ -64,7 +68,15 @@ def waiting_fills(settings: Settings, engine: Engine, health: Health, clock: Clo
     return WaitingFills(engine, _batches(settings, engine, clock), health)
 
 
+def user_broker_feed(settings: Settings, engine: Engine, health: Health, clock: Clock) -> UserBrokerFeed:
+    """Return the feed of user brokers of the environment that the settings name, not started."""
+    return UserBrokerFeed(settings, engine, _dead_letters(settings), health, clock)
+
+
 def _batches(settings: Settings, engine: Engine, clock: Clock) -> FillBatches:
-    producer = CertainProducer(open_producer(settings, message_timeout_ms=DEAD_LETTER_TIMEOUT_MS))
     outbox = Outbox(TopicNames(settings.kafka_topic_prefix), clock)
-    return FillBatches(engine, outbox, clock, TradeManagementService(clock), DeadLetters(producer))
+    return FillBatches(engine, outbox, clock, TradeManagementService(clock), _dead_letters(settings))
+
+
+def _dead_letters(settings: Settings) -> DeadLetters:
+    return DeadLetters(CertainProducer(open_producer(settings, message_timeout_ms=DEAD_LETTER_TIMEOUT_MS)))
