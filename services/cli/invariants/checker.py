@@ -15,7 +15,7 @@ from services.cli.invariants.effects import check_effects
 from services.cli.invariants.exit_books import read_exit_books
 from services.cli.invariants.finding import Finding
 from services.cli.invariants.intents import check_one_exit, check_outcomes, check_signals
-from services.cli.invariants.kafka_log import LogRecord, read_log
+from services.cli.invariants.kafka_log import LogRecord, Removed, read_log, read_removed
 from services.cli.invariants.outbox_rows import (
     OutboxRow,
     ParkedRow,
@@ -70,7 +70,7 @@ def check(system: SystemUnderCheck, clock: Clock) -> list[Finding]:
         parked = [*read_parked(exit_side), *read_parked(trade_side)]
         log = [record for record in read_log(system.settings, clock) if not _is_foreign(record, system)]
         broker = read_broker_books(system.broker_url, system.broker_credentials) if system.broker_url else None
-        return judge(exit_side, trade_side, rows, parked, log, broker)
+        return judge(exit_side, trade_side, rows, parked, log, broker, read_removed(system.settings))
 
 
 def _is_foreign(record: LogRecord, system: SystemUnderCheck) -> bool:
@@ -84,16 +84,17 @@ def judge(
     parked: Sequence[ParkedRow],
     log: Sequence[LogRecord],
     broker: BrokerBooks | None,
+    removed: Removed = Removed(),  # immutable
 ) -> list[Finding]:
     """A finding for each rule, in their order; the broker's books are left out if there are none."""
     exits, trades = read_exit_books(exit_side), read_trade_books(trade_side)
     kept_from = read_kept_from(exit_side) | read_kept_from(trade_side)
     found = [
         check_signals(exit_side),
-        check_publication(rows, parked, log, kept_from),
+        check_publication(rows, parked, log, kept_from, removed),
         check_closures(trades, exits),
         check_one_exit(exit_side),
-        check_effects(trades, parked, log),
+        check_effects(trades, parked, log, removed),
         check_outcomes(exit_side),
         check_writers(trade_side),
     ]
