@@ -28,7 +28,7 @@ from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
-GROUP = "trade-user-brokers"
+GROUP = "trade-fills-user-brokers"
 CONDITION = "user_brokers"
 """Condition of the loop; what concerns its topic is reported under this name and ``_kafka``."""
 
