@@ -16,11 +16,8 @@ from services.cli.outbox_rebase import Permissions, State, inspect, rebase
 from services.cli.output import show_json, show_table
 from services.outbox_relay.connection import Connection
 from services.outbox_relay.partitions import Partition, Partitions
-from shared.connection_limits import KEEPALIVES, TOOLS
-from shared.db import startup_options
 from shared.errors import ConfigurationError, Conflict, Unavailable, first_line
 from shared.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
-from shared.poolers import explain_pooler
 from shared.roles import EXIT, RELAY, TRADE
 from shared.settings import load_settings
 
@@ -137,17 +134,11 @@ def _what(state: State, adopt: bool) -> str:
 
 @contextmanager
 def _connected(databases: Mapping[str, str], outbox: OutboxDatabase) -> Iterator[Connection]:
-    options = startup_options({"search_path": outbox.schema, "timezone": "UTC", **TOOLS.server_settings()})
+    options = f"-c search_path={outbox.schema} -c timezone=UTC"
     try:
-        with explain_pooler():
-            connection: Connection = psycopg.connect(
-                databases[outbox.schema],
-                options=options,
-                application_name="exitflow-outbox",
-                autocommit=True,
-                connect_timeout=TOOLS.connect_s,
-                **KEEPALIVES,
-            )
+        connection: Connection = psycopg.connect(
+            databases[outbox.schema], options=options, application_name="exitflow-outbox", autocommit=True
+        )
     except psycopg.OperationalError as error:
         raise Unavailable(f"PostgreSQL does not answer: {first_line(error)}") from None
     with closing(connection):

@@ -11,7 +11,6 @@ from services.exit_qualification.storage.tick_checkpoints import TickCheckpointR
 from services.exit_qualification.ticks.kafka_log import RESET_COMMAND, identities_of, layout_of
 from services.exit_qualification.ticks.rehoming import Rehoming, move_symbols
 from shared.audit import Act, audit
-from shared.connection_limits import TOOLS
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
 from shared.db import open_engine
 from shared.errors import LogIdentityChanged
@@ -78,9 +77,7 @@ def _names(settings: Settings) -> list[str]:
 
 @contextmanager
 def _database(settings: Settings, application: str) -> Iterator[Engine]:
-    database = open_engine(
-        settings.require_exit_database(), "exit_qualification", application=application, limits=TOOLS
-    )
+    database = open_engine(settings.require_exit_database(), "exit_qualification", application=application, pool_size=1)
     try:
         yield database
     finally:

@@ -34,7 +34,6 @@ PROMISED = {
     "admin_database_url",
     "token",
     "processes",
-    "metrics",
 }
 
 

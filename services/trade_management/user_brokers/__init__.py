@@ -1,1 +1,0 @@
-"""The accounts that a trade may name, followed on operations.controls.v1."""

@@ -1,1 +1,0 @@
-"""Health of whole processes under faults of what they depend on."""
