@@ -10,6 +10,8 @@ import psycopg
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from shared.connection_limits import NoAnswer
+
 DATABASE_FAILURES = (OperationalError, InterfaceError, InternalError, PoolTimeout)
 """What SQLAlchemy raises for them. PostgreSQL reports some, such as a read-only server, as internal errors."""
 
@@ -47,6 +49,10 @@ def reason(error: BaseException) -> str:
     if isinstance(error, PoolTimeout):
         return "every connection of this process is in use"
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    if isinstance(cause, NoAnswer):
+        return str(cause)
+    if isinstance(cause, psycopg.errors.ConnectionTimeout):
+        return "no answer to a new connection"
     state = cause.sqlstate if isinstance(cause, psycopg.Error) else None
     # While a connection is being opened psycopg has the server's text but no code.
     return _REASONS.get(state or _code_in(str(cause)), type(cause).__name__)

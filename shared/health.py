@@ -103,6 +103,45 @@ class Health:
         return _Condition(deadline_s, reported_at=now, due_at=now + deadline_s)
 
 
+class PartOfHealth(Health):
+    """The conditions of one part of a process, reported to the health of the whole under the part's name.
+
+    A part that consumes has a condition for its topic as others have; `kafka` becomes `<part>_kafka`.
+    """
+
+    def __init__(self, whole: Health, part: str) -> None:
+        super().__init__()
+        self._whole = whole
+        self._part = part
+
+    def add(self, condition: str, deadline_s: float | None = None) -> None:
+        """Declare a condition of the part."""
+        self._whole.add(self._named(condition), deadline_s)
+
+    def remove(self, condition: str) -> None:
+        """Forget a condition of the part."""
+        self._whole.remove(self._named(condition))
+
+    def fine(self, condition: str) -> None:
+        """Report that a condition of the part holds."""
+        self._whole.fine(self._named(condition))
+
+    def problem(self, condition: str, what: str) -> None:
+        """Report that a condition of the part does not hold."""
+        self._whole.problem(self._named(condition), what)
+
+    def alive(self, condition: str, within_s: float | None = None) -> None:
+        """Report that work of the part goes on."""
+        self._whole.alive(self._named(condition), within_s)
+
+    def problems(self) -> dict[str, str]:
+        """Return what is wrong with the whole process."""
+        return self._whole.problems()
+
+    def _named(self, condition: str) -> str:
+        return condition if condition == self._part else f"{self._part}_{condition}"
+
+
 def _problem_of(state: _Condition, now: float) -> str | None:
     if now <= state.due_at:
         return state.problem

@@ -21,7 +21,9 @@ lines by the second, and nobody polls them for lines that are rationed."""
 
 TOPIC_CONFIG = {"message.timestamp.type": "LogAppendTime"}
 """Records bear the time at which the broker took them: producers' clocks agree with no other."""
-
+SOCKET_TIMEOUT_MS = 10_000
+"""A request that is not answered for so long ends its connection, and another one is tried."""
+CONNECT_TIMEOUT_MS = 5_000
 ADMIN_TIMEOUT_S = 15
 FLUSH_TIMEOUT_S = 30
 QUEUE_WAIT_S = 0.1
@@ -32,28 +34,10 @@ def client_config(settings: Settings) -> dict[str, Any]:
     return {
         "bootstrap.servers": settings.kafka_bootstrap_servers,
         "socket.keepalive.enable": True,
+        "socket.timeout.ms": SOCKET_TIMEOUT_MS,
+        "socket.connection.setup.timeout.ms": CONNECT_TIMEOUT_MS,
         "reconnect.backoff.max.ms": 2000,
-        **_security_config(settings),
     }
-
-
-def _security_config(settings: Settings) -> dict[str, Any]:
-    """Return how a client proves who it is and whom it believes; nothing for a cluster that asks for nothing."""
-    protocol = settings.kafka_security_protocol
-    if protocol == "PLAINTEXT":
-        return {}
-    config: dict[str, Any] = {"security.protocol": protocol}
-    if settings.kafka_ca is not None:
-        config["ssl.ca.pem"] = settings.kafka_ca
-    if protocol.startswith("SASL_"):
-        if settings.kafka_username is None or settings.kafka_password is None:
-            raise ConfigurationError(f"{protocol} needs EXITFLOW_KAFKA_USERNAME and EXITFLOW_KAFKA_PASSWORD")
-        config |= {
-            "sasl.mechanism": settings.kafka_sasl_mechanism,
-            "sasl.username": settings.kafka_username,
-            "sasl.password": settings.kafka_password.get_secret_value(),
-        }
-    return config
 
 
 def open_producer(settings: Settings, **overrides: Any) -> Producer:

@@ -9,6 +9,7 @@ from psycopg import sql
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 
+from shared.connection_limits import TOOLS
 from shared.db import open_engine
 
 MIGRATOR = "exitflow_migrator"
@@ -28,7 +29,7 @@ def create_roles(admin_url: str, passwords: Mapping[str, str]) -> None:
     passwords:
         A password for each of `ROLES`.
     """
-    engine = open_engine(admin_url, "public", application="exitflow-roles")
+    engine = open_engine(admin_url, "public", application="exitflow-roles", limits=TOOLS)
     try:
         with engine.begin() as connection:
             for role in ROLES:

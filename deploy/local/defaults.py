@@ -9,6 +9,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection, text
 
 from deploy.local.credentials import PAPER
+from shared.connection_limits import TOOLS
 from shared.db import open_engine
 from shared.http.auth import Scope, store_token
 from shared.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT, migrate
@@ -29,6 +30,11 @@ INSERT INTO user_brokers (user_broker_id, broker, account, root_url, status)
 VALUES (:user_broker_id, 'kite', :account, :root_url, 'CONNECTED')
 ON CONFLICT (user_broker_id) DO UPDATE SET root_url = EXCLUDED.root_url, updated_at = clock_timestamp()
 """)
+KNOW_PAPER = text("""
+-- local.know_paper: trades may name it from the first moment; every event of it is newer
+INSERT INTO user_brokers (user_broker_id, status, changed_at) VALUES (:user_broker_id, 'CONNECTED', 'epoch')
+ON CONFLICT (user_broker_id) DO NOTHING
+""")
 
 
 def migrate_both(exit_url: str, trade_url: str, on_progress: Callable[[str], None]) -> None:
@@ -43,11 +49,7 @@ def set_defaults(exit_url: str, trade_url: str, *, operator_token: str, paper_br
     _write(
         exit_url, EXIT_QUALIFICATION, lambda connection: _set_exit_side(connection, operator_token, paper_broker_url)
     )
-    _write(
-        trade_url,
-        TRADE_MANAGEMENT,
-        lambda connection: store_token(connection, operator_token, _OPERATOR, OPERATOR_SCOPES),
-    )
+    _write(trade_url, TRADE_MANAGEMENT, lambda connection: _set_trade_side(connection, operator_token))
 
 
 def _set_exit_side(connection: Connection, operator_token: str, paper_broker_url: str) -> None:
@@ -56,8 +58,13 @@ def _set_exit_side(connection: Connection, operator_token: str, paper_broker_url
     store_token(connection, operator_token, _OPERATOR, OPERATOR_SCOPES)
 
 
+def _set_trade_side(connection: Connection, operator_token: str) -> None:
+    connection.execute(KNOW_PAPER, {"user_broker_id": PAPER})
+    store_token(connection, operator_token, _OPERATOR, OPERATOR_SCOPES)
+
+
 def _write(url: str, schema: str, change: Callable[[Connection], None]) -> None:
-    engine = open_engine(url, schema, application=_APPLICATION)
+    engine = open_engine(url, schema, application=_APPLICATION, limits=TOOLS)
     try:
         with engine.begin() as connection:
             change(connection)

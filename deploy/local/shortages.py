@@ -25,6 +25,7 @@ _PHRASES = {
 """What programs write when they lack something, and what it is called here."""
 
 
+_ERROR_WORDS = ("FATAL", "PANIC", "ERROR", "Error", "Exception")
 _SIGNALS = {int(each): each.name for each in signal.Signals}
 
 
@@ -39,11 +40,18 @@ def shortage_in(error: BaseException) -> str:
 
 
 def told_end(status: int | None, log_file: Path) -> str:
-    """Return how a program ended, in words: the signal that ended it, or its status and the last line of its log."""
+    """Return how a program ended, in words: the signal that ended it, or its status and the line that says why."""
     if status is not None and status < 0:
         return f"ended by {_SIGNALS.get(-status, f'signal {-status}')}"
-    last = last_lines(log_file, 1).strip()
-    return f"ended with status {status}" + (f": {last}" if status and last else "")
+    why = _error_line(last_lines(log_file)) if status else ""
+    return f"ended with status {status}" + (f": {why}" if why else "")
+
+
+def _error_line(text: str) -> str:
+    """The last line that names an error, since servers write more after it; else the last line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if any(word in line for word in _ERROR_WORDS)]
+    return next(reversed(errors or lines), "")
 
 
 def _of_disk(directory: Path) -> str:

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.private_files import write_private
-from deploy.local.secret_settings import EXIT_API, PAPER_BROKER, TRADE_API
+from deploy.local.secret_settings import EXIT_API, PAPER_BROKER, SERVICES, TRADE_API
 from deploy.local.wiring import Wiring
 from shared import roles
 from shared.errors import NotFound
 
 
 def write_stack(file: Path, wiring: Wiring, processes: dict[str, int]) -> None:
-    """Replace it (mode 600: it holds secrets); `processes` are process ids by name."""
+    """Replace it (mode 600: it holds secrets); `processes` are process ids by name.
+
+    `metrics` has the Prometheus page of each service; those of the two APIs need the token.
+    """
     databases = wiring.databases
     stack = {
         "exit_api": wiring.url(EXIT_API),
@@ -26,6 +29,7 @@ def write_stack(file: Path, wiring: Wiring, processes: dict[str, int]) -> None:
         "admin_database_url": databases.exit_admin_url,
         "token": wiring.credentials.operator_token,
         "processes": processes,
+        "metrics": {name: f"{wiring.url(name)}/metrics" for name in processes if name in SERVICES},
     }
     write_private(file, json.dumps(stack, indent=2) + "\n")
 

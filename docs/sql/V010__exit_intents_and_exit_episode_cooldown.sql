@@ -195,3 +195,5 @@ GRANT SELECT ON exit_intent_transitions TO exitflow_exit;
 UPDATE exit_qualification.alembic_version SET version_num='V010' WHERE exit_qualification.alembic_version.version_num = 'V001';
 
 COMMIT;
+
+GRANT SELECT ON exit_qualification.alembic_version TO exitflow_exit, exitflow_relay;

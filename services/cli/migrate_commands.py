@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from typing import Annotated
 
@@ -11,7 +12,15 @@ from services.cli.command_line import AsJson, examples, new_app
 from services.cli.database_urls import administered_urls, migrator_url, role_passwords
 from services.cli.migration_sql import migration_sql
 from services.cli.output import show_json, show_table
-from shared.migrations import EXIT_QUALIFICATION, HISTORIES, TRADE_MANAGEMENT, current_revision, head_revision, migrate
+from shared.migrations import (
+    EXIT_QUALIFICATION,
+    HISTORIES,
+    TRADE_MANAGEMENT,
+    LockWaits,
+    current_revision,
+    head_revision,
+    migrate,
+)
 from shared.roles import ROLES, create_roles
 from shared.settings import load_settings
 
@@ -28,6 +37,13 @@ class History(StrEnum):
     TRADE_MANAGEMENT = TRADE_MANAGEMENT
 
 
+_WAITS = LockWaits()
+
+LockTimeout = Annotated[
+    float,
+    typer.Option("--lock-timeout", min=0.1, help="Seconds that one try waits for a lock; others queue behind it."),
+]
+LockTries = Annotated[int, typer.Option("--lock-tries", min=1, help="Tries to get each lock.")]
 OneHistory = Annotated[History | None, typer.Option("--history", help="Only this one; both by default.")]
 
 
@@ -45,9 +61,11 @@ def roles() -> None:
 def up(
     history: OneHistory = None,
     to: Annotated[str, typer.Option(help="Revision to stop at.")] = "head",
+    lock_timeout_s: LockTimeout = _WAITS.timeout_s,
+    lock_tries: LockTries = _WAITS.tries,
 ) -> None:
     """Migrate up to a revision, the newest by default."""
-    _move(history, to)
+    _move(history, to, LockWaits(lock_timeout_s, lock_tries))
 
 
 @app.command("down", epilog=examples("migrate down --history exit_qualification --to V001 --yes"))
@@ -55,12 +73,14 @@ def down(
     to: Annotated[str, typer.Option(help="Revision to stop at; base is below the first.")],
     history: OneHistory = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: what the revisions above hold is lost.")] = False,
+    lock_timeout_s: LockTimeout = _WAITS.timeout_s,
+    lock_tries: LockTries = _WAITS.tries,
 ) -> None:
     """Migrate down. The data of the revisions above is lost."""
     which = ", ".join(_chosen(history))
     if not yes:
         typer.confirm(f"migrate {which} down to {to}, losing the data above it?", abort=True)
-    _move(history, to)
+    _move(history, to, LockWaits(lock_timeout_s, lock_tries))
 
 
 @app.command("status", epilog=examples("migrate status", "migrate status --json"))
@@ -93,11 +113,15 @@ def sql(
     print(migration_sql(history, start, to), end="")
 
 
-def _move(history: History | None, to: str) -> None:
+def _move(history: History | None, to: str, waits: LockWaits) -> None:
     settings = load_settings()
     for name in _chosen(history):
-        before, after = migrate(migrator_url(settings, name), name, to)
+        before, after = migrate(migrator_url(settings, name), name, to, waits=waits, report=_to_standard_error)
         print(f"{name}: {before or 'empty'} → {after or 'empty'}")
+
+
+def _to_standard_error(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _chosen(history: History | None) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from shared.migrations import EXIT_QUALIFICATION, offline_sql
+from shared.migrations import EXIT_QUALIFICATION, offline_sql, revision_grant
 
 V010_FILE = Path(__file__).resolve().parents[2] / "docs" / "sql" / "V010__exit_intents_and_exit_episode_cooldown.sql"
 
@@ -21,7 +21,8 @@ def migration_sql(history: str, start: str | None, end: str) -> str:
     statements = _EMPTY_STATEMENT.sub(";", offline_sql(history, start, end)).strip()
     schema = "" if start else f"CREATE SCHEMA IF NOT EXISTS {history};\n"
     path = f"\\set ON_ERROR_STOP on\n{schema}SET search_path = {history};\n"
-    return f"{_HEADER.format(history=history, start=start or 'empty', end=end)}\n{path}\n{statements}\n"
+    header = _HEADER.format(history=history, start=start or "empty", end=end)
+    return f"{header}\n{path}\n{statements}\n\n{revision_grant(history)};\n"
 
 
 def v010_sql() -> str:

@@ -16,8 +16,11 @@ from services.cli.outbox_rebase import Permissions, State, inspect, rebase
 from services.cli.output import show_json, show_table
 from services.outbox_relay.connection import Connection
 from services.outbox_relay.partitions import Partition, Partitions
+from shared.connection_limits import KEEPALIVES, TOOLS
+from shared.db import startup_options
 from shared.errors import ConfigurationError, Conflict, Unavailable, first_line
 from shared.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
+from shared.poolers import explain_pooler
 from shared.roles import EXIT, RELAY, TRADE
 from shared.settings import load_settings
 
@@ -134,11 +137,17 @@ def _what(state: State, adopt: bool) -> str:
 
 @contextmanager
 def _connected(databases: Mapping[str, str], outbox: OutboxDatabase) -> Iterator[Connection]:
-    options = f"-c search_path={outbox.schema} -c timezone=UTC"
+    options = startup_options({"search_path": outbox.schema, "timezone": "UTC", **TOOLS.server_settings()})
     try:
-        connection: Connection = psycopg.connect(
-            databases[outbox.schema], options=options, application_name="exitflow-outbox", autocommit=True
-        )
+        with explain_pooler():
+            connection: Connection = psycopg.connect(
+                databases[outbox.schema],
+                options=options,
+                application_name="exitflow-outbox",
+                autocommit=True,
+                connect_timeout=TOOLS.connect_s,
+                **KEEPALIVES,
+            )
     except psycopg.OperationalError as error:
         raise Unavailable(f"PostgreSQL does not answer: {first_line(error)}") from None
     with closing(connection):

@@ -12,6 +12,7 @@ from deploy.local.stack_file import read_stack_file
 from services.cli.command_line import AsJson, DataDir, examples, new_app
 from services.cli.database_urls import administered_stack, migrator_url
 from services.cli.output import note, show_json
+from shared.connection_limits import TOOLS
 from shared.db import open_engine
 from shared.errors import ConfigurationError
 from shared.http.auth import Scope, store_token
@@ -81,7 +82,7 @@ def _databases(data_dir: Path | None) -> dict[str, str]:
 
 
 def _store(history: str, url: str, token: str, name: str, scopes: list[Scope]) -> None:
-    engine = open_engine(url, history, application="exitflow-tokens")
+    engine = open_engine(url, history, application="exitflow-tokens", limits=TOOLS)
     try:
         with engine.begin() as connection:
             store_token(connection, token, name, scopes)

@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
-from psycopg import conninfo
+
+from shared.connection_limits import KEEPALIVES, ConnectionLimits, LimitedConnection
+from shared.db import startup_options
+from shared.poolers import check_session, explain_pooler
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-CONNECT_TIMEOUT_S = 5
+PUBLISHING = ConnectionLimits(lock_ms=5_000, statement_ms=60_000, answer_s=10)
+"""Rows of a backlog are streamed, which may take a minute and waits for no answer; all other statements are short."""
+
+UPKEEP = ConnectionLimits(lock_ms=5_000, statement_ms=60_000, answer_s=65)
+"""Statements that may read a whole partition."""
 
 _OPTIONS = {
     "timezone": "UTC",
@@ -25,33 +32,31 @@ _OPTIONS = {
     # A crash of the server loses a freeze only together with the checkpoints after it, which redelivers; leases
     # ask for more where they are written.
     "synchronous_commit": "off",
-    "lock_timeout": "5s",
-    "statement_timeout": "60s",
 }
 
 
-def connect(url: str, schema: str) -> Connection:
-    """A connection that sees `schema` only.
+def connect(url: str, schema: str, limits: ConnectionLimits = PUBLISHING) -> Connection:
+    """Return a connection that sees `schema` only.
 
     Raises
     ------
     psycopg.OperationalError
         The database does not answer.
+    ConfigurationError
+        The URL leads to a pooler, which does not keep the settings of a session.
     """
-    options = " ".join(f"-c {name}={value}" for name, value in {"search_path": schema, **_OPTIONS}.items())
-    connection: Connection = psycopg.connect(
-        conninfo.make_conninfo(
+    with explain_pooler():
+        connection = LimitedConnection.open(
+            limits.answer_s,
             url,
-            options=options,
+            options=startup_options({"search_path": schema, **_OPTIONS, **limits.server_settings()}),
             application_name="exitflow-relay",
-            connect_timeout=CONNECT_TIMEOUT_S,
-            keepalives_idle=5,
-            keepalives_interval=2,
-            keepalives_count=3,
-            tcp_user_timeout=15_000,
-        ),
-        autocommit=True,
-    )
+            connect_timeout=limits.connect_s,
+            **KEEPALIVES,
+            autocommit=True,
+        )
+    row = connection.execute("SELECT current_setting('search_path')").fetchone()
+    check_session(str(row and row[0]), schema)
     connection.prepare_threshold = 0
     return connection
 

@@ -7,12 +7,14 @@ import logging
 import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, ExitStack
 from typing import Protocol
 
 from services.outbox_relay.outbox_relay import OutboxRelay, OutboxSource
 from services.outbox_relay.retention import Retention
 from services.outbox_relay.survey import Survey
 from shared.clock import SystemClock
+from shared.database_health import watch_database
 from shared.health import Health
 from shared.ids import new_id
 from shared.process import SIGNAL_LOOK_S, health_server, stop_on_signals
@@ -44,9 +46,17 @@ def main(settings: Settings) -> None:
     relays = [OutboxRelay(source, settings, SystemClock(), new_id(), health) for source in sources]
     retentions = [Retention(source, settings) for source in sources]
     surveys = [Survey(source, SystemClock()) for source in sources]
-    with health_server("relay", settings, health):
+    with ExitStack() as stack:
+        stack.enter_context(health_server("relay", settings, health))
+        for source in sources:
+            stack.enter_context(_watched(source, health, settings))
         _spare_the_collector()
         run_all([*relays, *retentions, *surveys], stop)
+
+
+def _watched(source: OutboxSource, health: Health, settings: Settings) -> AbstractContextManager[None]:
+    condition, deadline_s = f"database {source.name}", settings.health_deadline_s
+    return watch_database(source.url, source.schema, health, deadline_s=deadline_s, condition=condition)
 
 
 def _spare_the_collector() -> None:

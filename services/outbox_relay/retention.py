@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from services.outbox_relay.connection import Connection, connect
+from services.outbox_relay.connection import UPKEEP, Connection, connect
 from services.outbox_relay.outbox_relay import OutboxSource
 from services.outbox_relay.partitions import Partition, Partitions
 from shared.errors import first_line
@@ -101,7 +101,7 @@ class Retention:
             self._show(partitions.catalogue(), partitions.paused_shards())
 
     def _connect(self) -> Connection:
-        connection = connect(self._source.url, self._source.schema)
+        connection = connect(self._source.url, self._source.schema, UPKEEP)
         # A partition must not be gone before the progress that lets it go is on disk; and DEFAULT is read whole.
         connection.execute("SET synchronous_commit = on")
         connection.execute("SET enable_seqscan = on")

@@ -30,7 +30,7 @@ class RowStream:
         self._pgconn = connection.pgconn
         self._rows_per_chunk = rows_per_chunk
         self._transformer = Transformer(connection)
-        _check(self._pgconn.prepare(_NAME, statement.encode()))
+        connection.execute(f"PREPARE {_NAME.decode()} AS {statement}".encode())
         self.is_open = False
 
     def start(self, *parameters: str) -> None:

@@ -12,7 +12,7 @@ from typing import LiteralString, NamedTuple
 
 import psycopg
 
-from services.outbox_relay.connection import Connection, connect
+from services.outbox_relay.connection import UPKEEP, Connection, connect
 from services.outbox_relay.outbox_relay import OutboxSource
 from shared.clock import Clock
 from shared.outbox_backlog import LOOKED_AT, WAITING
@@ -68,7 +68,7 @@ class Findings(NamedTuple):
 
 def surveying(source: OutboxSource) -> Connection:
     """A connection to measure by."""
-    connection = connect(source.url, source.schema)
+    connection = connect(source.url, source.schema, UPKEEP)
     # A bitmap is made of all that waits before the first of it is counted; an index scan ends when enough is.
     connection.execute("SET enable_bitmapscan = off")
     return connection

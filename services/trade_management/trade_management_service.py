@@ -14,12 +14,13 @@ from services.trade_management.storage.charge_schedules import ChargeScheduleRep
 from services.trade_management.storage.closures import TradeClosureRepository
 from services.trade_management.storage.fills import TradeFillRepository
 from services.trade_management.storage.trades import TradeRepository
+from services.trade_management.storage.user_brokers import UserBrokerRepository
 from services.trade_management.storage.waiting_fills import WaitingFillRepository
 from services.trade_management.trade_events import closed, opened, partially_closed
 from shared import inbox
 from shared.clock import Clock
 from shared.contracts.trades import ExitPlan, TradeEvent
-from shared.errors import ConfigurationError, InvalidInput
+from shared.errors import ConfigurationError, InvalidInput, Unavailable
 from shared.failpoints import Failpoint, failpoint
 from shared.unit_of_work import UnitOfWork
 
@@ -51,6 +52,18 @@ class Applied:
     waiting: tuple[int, ...] = ()
 
 
+class UnknownUserBroker(InvalidInput):
+    """No exit of the trade could ever be executed."""
+
+    code = "unknown_user_broker"
+
+
+class UserBrokersNotKnown(Unavailable):
+    """Nothing was read of operations.controls.v1 yet, so a user broker cannot be told from a wrong name."""
+
+    code = "user_brokers_not_known"
+
+
 class TradeManagementService:
     """The only writer of trades. Works in the caller's unit of work and never commits it."""
 
@@ -63,9 +76,13 @@ class TradeManagementService:
         Raises
         ------
         InvalidInput
-            What `check_opening` refuses, or a day of entry for which no charges are known.
+            What `check_opening` refuses, a user broker that does not exist, or a day of entry for which no charges
+            are known.
+        UserBrokersNotKnown
+            No user broker is known at all yet.
         """
         check_opening(trade, plan, self._clock.now())
+        _require_user_broker(uow, trade.user_broker_id)
         try:
             ChargeScheduleRepository(uow.connection).all().in_force(trade.product_type, trade.entered_on)
         except ConfigurationError as error:
@@ -151,6 +168,17 @@ class TradeManagementService:
         TradeFillRepository(uow.connection).record(fills)
         TradeClosureRepository(uow.connection).add(closures)
         TradeRepository(uow.connection).reduce(list(last.values()))
+
+
+def _require_user_broker(uow: UnitOfWork, user_broker_id: str) -> None:
+    known = UserBrokerRepository(uow.connection).is_known(user_broker_id)
+    if known is None:
+        raise UserBrokersNotKnown(
+            "no user broker is known here yet: connect one (`PUT /brokers/{user_broker_id}` of exit-api); "
+            "trade-fills takes it over within seconds"
+        )
+    if not known:
+        raise UnknownUserBroker(f"there is no user broker {user_broker_id!r}: its exits could not be executed")
 
 
 def _refused(nth: int, report: FillReport, trade: Trade | None) -> Refusal | None:

@@ -16,6 +16,7 @@ from shared.http.bounds import RequestBounds
 from shared.http.declared_errors import EVERYWHERE, Declared, add_problem_schema, declared
 from shared.http.rate_limits import RateLimiter
 from shared.http.routing import ApiRoute
+from shared.http.scrapes import Scrapers
 from shared.telemetry import REGISTRY
 
 
@@ -63,8 +64,10 @@ def create_app(
     guarded = [Depends(auth.requires(auth.Scope.READ))] if engine is not None else []
     exposition: Declared = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 
-    @app.get("/metrics", tags=["health"], dependencies=guarded, response_class=Response, responses=exposition)
-    def metrics() -> Response:
+    scrapers = [Depends(Scrapers().dependency())] if engine is not None else []
+
+    @app.get("/metrics", tags=["health"], dependencies=scrapers, response_class=Response, responses=exposition)
+    async def metrics() -> Response:
         """Prometheus metrics."""
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 

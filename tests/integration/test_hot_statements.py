@@ -21,7 +21,7 @@ from services.exit_qualification.storage import (
     tick_checkpoints,
     waiting_trades,
 )
-from services.trade_management.storage import closures, fills, trades, waiting_fills
+from services.trade_management.storage import closures, fills, trades, user_brokers, waiting_fills
 from shared import inbox, outbox
 from tests.support.plans import generic_plan, whole_table_scans
 from tests.support.servers import Database
@@ -58,7 +58,7 @@ def admin(database: Database) -> Iterator[psycopg.Connection]:
             "exit_qualification",
             (tick_checkpoints, exit_episodes, order_queues, send_fence, remainders, waiting_trades, inbox, outbox),
         ),
-        ("trade_management", (fills, trades, closures, waiting_fills, inbox, outbox)),
+        ("trade_management", (fills, trades, closures, user_brokers, waiting_fills, inbox, outbox)),
     ],
 )
 def test_no_hot_statement_reads_a_whole_table(

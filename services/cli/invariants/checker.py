@@ -15,7 +15,7 @@ from services.cli.invariants.effects import check_effects
 from services.cli.invariants.exit_books import read_exit_books
 from services.cli.invariants.finding import Finding
 from services.cli.invariants.intents import check_one_exit, check_outcomes, check_signals
-from services.cli.invariants.kafka_log import LogRecord, read_log
+from services.cli.invariants.kafka_log import LogRecord, Removed, read_log, read_removed
 from services.cli.invariants.outbox_rows import (
     OutboxRow,
     ParkedRow,
@@ -27,6 +27,7 @@ from services.cli.invariants.publication import check_publication
 from services.cli.invariants.trade_books import read_trade_books
 from services.cli.invariants.writers import check_writers
 from shared.clock import Clock
+from shared.connection_limits import TOOLS
 from shared.db import open_engine
 from shared.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 from shared.settings import Settings
@@ -69,7 +70,7 @@ def check(system: SystemUnderCheck, clock: Clock) -> list[Finding]:
         parked = [*read_parked(exit_side), *read_parked(trade_side)]
         log = [record for record in read_log(system.settings, clock) if not _is_foreign(record, system)]
         broker = read_broker_books(system.broker_url, system.broker_credentials) if system.broker_url else None
-        return judge(exit_side, trade_side, rows, parked, log, broker)
+        return judge(exit_side, trade_side, rows, parked, log, broker, read_removed(system.settings))
 
 
 def _is_foreign(record: LogRecord, system: SystemUnderCheck) -> bool:
@@ -83,16 +84,17 @@ def judge(
     parked: Sequence[ParkedRow],
     log: Sequence[LogRecord],
     broker: BrokerBooks | None,
+    removed: Removed = Removed(),  # immutable
 ) -> list[Finding]:
     """A finding for each rule, in their order; the broker's books are left out if there are none."""
     exits, trades = read_exit_books(exit_side), read_trade_books(trade_side)
     kept_from = read_kept_from(exit_side) | read_kept_from(trade_side)
     found = [
         check_signals(exit_side),
-        check_publication(rows, parked, log, kept_from),
+        check_publication(rows, parked, log, kept_from, removed),
         check_closures(trades, exits),
         check_one_exit(exit_side),
-        check_effects(trades, parked, log),
+        check_effects(trades, parked, log, removed),
         check_outcomes(exit_side),
         check_writers(trade_side),
     ]
@@ -112,7 +114,7 @@ def check_once_settled(system: SystemUnderCheck, clock: Clock, limit_s: float) -
 @contextmanager
 def reading(url: str, schema: str) -> Iterator[Connection]:
     """One snapshot of a schema for all statements."""
-    engine = open_engine(url, schema, application="exitflow-invariants")
+    engine = open_engine(url, schema, application="exitflow-invariants", limits=TOOLS)
     try:
         with engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as reading:
             yield reading

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -12,7 +12,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from shared.clock import Clock
 from shared.contracts.topics import EXIT_INTENTS, EXIT_SIGNALS, OPERATIONS_CONTROLS, TRADES, TopicNames
 from shared.errors import Unavailable
-from shared.kafka import headers_of, open_admin, open_consumer, partition_counts
+from shared.kafka import headers_of, murmur2_partition, open_admin, open_consumer, partition_counts
+from shared.kafka_topics import bounds_of
 from shared.settings import Settings
 
 EVENT_TOPICS = (TRADES, EXIT_SIGNALS, EXIT_INTENTS, OPERATIONS_CONTROLS)
@@ -46,6 +47,41 @@ class LogRecord:
     def where(self) -> str:
         """Where it lies."""
         return f"{self.topic}[{self.partition}]@{self.offset}"
+
+
+@dataclass(frozen=True)
+class Removed:
+    """Where retention has removed records: what is not in the log there may have been, and was consumed or not.
+
+    Attributes
+    ----------
+    partitions:
+        Partitions, by topic on the cluster and number, that do not begin at offset 0 any more.
+    counts:
+        How many partitions each topic has.
+    """
+
+    partitions: frozenset[tuple[str, int]] = frozenset()
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def may_have_had(self, topic: str, key: str) -> bool:
+        """Return whether records of a key may have been removed; `topic` as the cluster names it."""
+        count = self.counts.get(topic)
+        return count is not None and (topic, murmur2_partition(key.encode(), count)) in self.partitions
+
+    def from_topic(self, topic: str) -> bool:
+        """Return whether any record of a topic of ours was removed; `topic` without the environment's prefix."""
+        return any(name.endswith(topic) for name, _ in self.partitions)
+
+
+def read_removed(settings: Settings) -> Removed:
+    """Return where records were removed by now; read it after the log, so that it covers all that the log lacks."""
+    admin = open_admin(settings)
+    names = [TopicNames(settings.kafka_topic_prefix).on_cluster(topic) for topic in EVENT_TOPICS]
+    counts = partition_counts(admin, names)
+    partitions = [(name, number) for name in names for number in range(counts[name])]
+    bounds = bounds_of(admin, partitions)
+    return Removed(frozenset(each for each in partitions if bounds[each].beginning > 0), counts)
 
 
 def read_log(settings: Settings, clock: Clock) -> list[LogRecord]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from services.cli.invariants.finding import Finding, Rule, finding
-from services.cli.invariants.kafka_log import LogRecord
+from services.cli.invariants.kafka_log import LogRecord, Removed
 from services.cli.invariants.outbox_rows import OutboxRow, ParkedRow
 from shared.contracts.discarded import Discarded
 
@@ -20,11 +20,13 @@ def check_publication(
     parked: Sequence[ParkedRow],
     log: Sequence[LogRecord],
     kept_from: Mapping[str, datetime],
+    removed: Removed = Removed(),  # immutable
 ) -> Finding:
     """Compare every row with every record. The relay must have had its time to drain.
 
     A parked event is none that is lost: an operator has to decide it. A Discarded event stands for the one it replaces.
     Where days of a topic's rows were dropped, a record from before its `kept_from` without a row is not judged by that.
+    Where Kafka removed records, a row from before the first record of its key is not judged, nor is where a key begins.
     """
     duplicates = len(log) - len({record.event_id for record in log})
     note = f"{len(log)} records, {duplicates} of them duplicate deliveries"
@@ -35,7 +37,11 @@ def check_publication(
     if outdated:
         note += f"; older than what is kept: {len(outdated)} records not judged"
     judged = [record for record in log if record.where not in outdated]
-    violations = [*_differences(rows, waiting, judged), *_disorder(log), *_strays(log)]
+    first = _first_sequences(log, removed)
+    gone = {row.event_id for row in rows if _is_gone(row, first, removed)}
+    if gone:
+        note += f"; removed from Kafka: {len(gone)} rows not judged"
+    violations = [*_differences(rows, waiting | gone, judged), *_disorder(log, first), *_strays(log)]
     return finding(Rule.PUBLICATION, len(rows), violations, note)
 
 
@@ -50,6 +56,22 @@ def _outdated(rows: Sequence[OutboxRow], log: Sequence[LogRecord], kept_from: Ma
         and record.topic in kept_from
         and record.written_at < kept_from[record.topic] + CLOCKS_DIFFER
     }
+
+
+def _first_sequences(log: Sequence[LogRecord], removed: Removed) -> dict[tuple[str, str], int]:
+    """Return the lowest sequence that is left of each key of which records may have been removed."""
+    first: dict[tuple[str, str], int] = {}
+    for record in log:
+        key = (record.topic, record.key)
+        if removed.may_have_had(*key):
+            first[key] = min(record.sequence, first.get(key, record.sequence))
+    return first
+
+
+def _is_gone(row: OutboxRow, first: Mapping[tuple[str, str], int], removed: Removed) -> bool:
+    """Return whether the row's record may have been removed: it lay before the first that is left of its key."""
+    left = first.get((row.topic, row.key))
+    return removed.may_have_had(row.topic, row.key) and (left is None or row.sequence < left)
 
 
 def _differences(rows: Sequence[OutboxRow], waiting: set[str], log: Sequence[LogRecord]) -> Iterator[str]:
@@ -73,10 +95,10 @@ def _differences(rows: Sequence[OutboxRow], waiting: set[str], log: Sequence[Log
             yield f"event {row.event_id} ({row.topic}, {row.key}, {row.sequence}) was never published"
 
 
-def _disorder(log: Sequence[LogRecord]) -> Iterator[str]:
-    """First occurrences per topic and key must count 1, 2, 3, …; `log` is in the order of offsets."""
+def _disorder(log: Sequence[LogRecord], first: Mapping[tuple[str, str], int]) -> Iterator[str]:
+    """Require that first occurrences of a key count 1, 2, 3, … or on from `first`; `log` is in the order of offsets."""
     seen: set[str] = set()
-    last: dict[tuple[str, str], int] = defaultdict(int)
+    last: dict[tuple[str, str], int] = defaultdict(int, {key: sequence - 1 for key, sequence in first.items()})
     for record in log:
         if record.event_id in seen:
             continue

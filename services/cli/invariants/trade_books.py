@@ -24,6 +24,10 @@ FILLS = text("""
 -- invariants.trade_fills
 SELECT trade_id, broker_order_id, broker_trade_id, quantity, price FROM trade_fills WHERE NOT late
 """)
+EXECUTIONS = text("""
+-- invariants.executions
+SELECT broker_order_id, broker_trade_id FROM trade_fills
+""")
 INBOX = text("""
 -- invariants.inbox
 SELECT event_id::text FROM inbox WHERE consumer = 'trade-fills'
@@ -62,6 +66,8 @@ class TradeBooks:
     trades: dict[UUID, Trade]
     fills: dict[UUID, list[Fill]]
     inbox: set[str]
+    executions: frozenset[tuple[str, str]] = frozenset()
+    """Broker's order and trade id of every fill that is stored, late ones too."""
 
 
 def read_trade_books(connection: Connection) -> TradeBooks:
@@ -72,4 +78,5 @@ def read_trade_books(connection: Connection) -> TradeBooks:
             Fill(row.broker_order_id, row.broker_trade_id, row.quantity, row.price)
         )
     trades = {row.trade_id: Trade(**row._mapping) for row in connection.execute(TRADES)}
-    return TradeBooks(trades, fills, set(connection.execute(INBOX).scalars()))
+    executions = frozenset((row.broker_order_id, row.broker_trade_id) for row in connection.execute(EXECUTIONS))
+    return TradeBooks(trades, fills, set(connection.execute(INBOX).scalars()), executions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.exit_qualification.api.app import create
 from shared.clock import SystemClock
+from shared.connection_limits import REQUESTS
 from shared.database_health import watch_database
 from shared.db import open_engine
 from shared.health import Health
@@ -16,13 +17,16 @@ PORT = 8001
 
 def main(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
+    url = settings.require_exit_database()
     engine = open_engine(
-        settings.require_exit_database(),
+        url,
         EXIT_QUALIFICATION,
         application="exitflow-exit-api",
         pool_size=settings.database_pool_size,
+        limits=REQUESTS.within(settings.database_statement_timeout_s),
+        pooler=settings.database_pooler,
     )
-    health = Health("database", deadline_s=settings.health_deadline_s)
-    with watch_database(engine, health):
+    health = Health(deadline_s=settings.health_deadline_s)
+    with watch_database(url, EXIT_QUALIFICATION, health, deadline_s=settings.health_deadline_s):
         serve(create(settings, engine, health, SystemClock()), settings, PORT)
     engine.dispose()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from fastapi import Path
@@ -20,8 +22,10 @@ from services.exit_qualification.api.views import (
 )
 from services.exit_qualification.control_events import rollout_changed, user_broker_changed
 from services.exit_qualification.domain.gates import Rollout
+from services.exit_qualification.storage.exit_intents import ExitIntentRepository, WaitingError
 from services.exit_qualification.storage.switches import Setting, SwitchRepository, UserBroker
 from shared.audit import Act
+from shared.contracts.exits import ErrorDetail
 from shared.contracts.trades import UserBrokerId
 from shared.http.auth import Operator, Reader, Scope
 from shared.http.declared_errors import declared
@@ -76,14 +80,16 @@ def brokers(context: Context, _: Reader) -> BrokerList:
     """Every user broker."""
     with context.unit_of_work() as uow:
         found = SwitchRepository(uow.connection).brokers()
-    return BrokerList(items=[_view(broker) for broker in found])
+        errors = ExitIntentRepository(uow.connection).waiting_errors()
+    return BrokerList(items=[_view(broker, errors) for broker in found])
 
 
 @router.get("/brokers/{user_broker_id}", responses=declared(404))
 def one_broker(user_broker_id: BrokerPath, context: Context, _: Reader) -> BrokerView:
     """One user broker."""
     with context.unit_of_work() as uow:
-        return _view(SwitchRepository(uow.connection).broker(user_broker_id))
+        errors = ExitIntentRepository(uow.connection).waiting_errors()
+        return _view(SwitchRepository(uow.connection).broker(user_broker_id), errors)
 
 
 @router.put("/brokers/{user_broker_id}", responses=declared(409))
@@ -115,11 +121,13 @@ def _facts(setting: Setting) -> dict[str, Any]:
     }
 
 
-def _view(broker: UserBroker) -> BrokerView:
+def _view(broker: UserBroker, waiting_errors: Mapping[str, WaitingError] = MappingProxyType({})) -> BrokerView:
+    error = waiting_errors.get(broker.user_broker_id)
     return BrokerView(
         user_broker_id=broker.user_broker_id,
         broker=broker.broker,
         account=broker.account,
         root_url=broker.root_url,
         status=broker.status,
+        waiting_error=None if error is None else ErrorDetail(code=error.code, message=error.message),
     )

@@ -204,6 +204,9 @@ class BrokerView(BaseModel):
     account: str
     root_url: str
     status: BrokerStatus
+    waiting_error: ErrorDetail | None = Field(
+        None, description="why its unsent exits wait, e.g. TOKEN_EXPIRED or ACCOUNT_DISCONNECTED"
+    )
 
 
 class BrokerList(BaseModel):

@@ -21,6 +21,12 @@ class BrokerUnavailable(Unavailable):
     code = "broker_unavailable"
 
 
+class TokenExpired(BrokerUnavailable):
+    """The broker refuses the account's access token; an operator must provide a new one."""
+
+    code = "token_expired"
+
+
 @dataclass(frozen=True, slots=True)
 class ExitOrder:
     """A MARKET order of validity DAY that reduces a position; `tag` is how it is found again."""
@@ -39,6 +45,9 @@ def exit_order(intent: ExitIntent) -> ExitOrder:
     side = reducing_side(intent.direction)
     return ExitOrder(intent.client_order_id, exchange, tradingsymbol, side, intent.quantity, intent.product_type)
 
+
+TOKEN_EXPIRED = "TOKEN_EXPIRED"  # noqa: S105  # a code, no password
+"""Error code of an intent that waits because the broker refuses the account's access token."""
 
 NOT_ACCEPTED = "NOT_ACCEPTED"
 """Error code of an intent that was not taken, e.g. because of the broker's rate limit."""

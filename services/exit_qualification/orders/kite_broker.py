@@ -16,6 +16,7 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError, SSLError
 
 from services.exit_qualification.orders.broker_port import (
     NO_ANSWER,
+    TOKEN_EXPIRED,
     UNREACHABLE,
     Accepted,
     Ambiguous,
@@ -25,6 +26,7 @@ from services.exit_qualification.orders.broker_port import (
     ExitOrder,
     NotAccepted,
     PlaceOutcome,
+    TokenExpired,
 )
 from services.exit_qualification.orders.kite_books import a_list, read_fill, read_order
 from services.exit_qualification.orders.order_metrics import BROKER_ERRORS, timed_call
@@ -39,8 +41,10 @@ _REFUSALS: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN})
 class KiteBroker:
     """One account over one client. The client is not safe for threads: one of these for each."""
 
-    def __init__(self, client: KiteConnect) -> None:
+    def __init__(self, client: KiteConnect, on_token: Callable[[bool], None]) -> None:
+        """Use `client`; `on_token` is told with each answer whether the broker takes the access token."""
         self._client = client
+        self._on_token = on_token
 
     def place_market_exit(self, order: ExitOrder) -> PlaceOutcome:
         """Send an order, once."""
@@ -48,9 +52,11 @@ class KiteBroker:
             with timed_call("place"):
                 order_id = self._place(order)
         except Exception as error:  # noqa: BLE001  # whatever was raised, the order may be at the market
+            self._note_token(error)
             outcome = outcome_of_error(error)
             log.warning("placing %s: %s", order.tag, outcome)
             return outcome
+        self._on_token(True)
         if not order_id:
             return Ambiguous(NO_ANSWER, "the broker answered without an order id")
         return Accepted(str(order_id))
@@ -88,10 +94,19 @@ class KiteBroker:
     def _asked(self, call: str, ask: Callable[[], Answer]) -> Answer:
         try:
             with timed_call(call):
-                return ask()
+                answer = ask()
         except Exception as error:  # the client raises its own, requests' and, on odd answers, almost anything
             BROKER_ERRORS.labels(call, type(error).__name__).inc()
-            raise BrokerUnavailable(f"{call}: {type(error).__name__}: {error}") from error
+            self._note_token(error)
+            kind = TokenExpired if isinstance(error, TokenException) else BrokerUnavailable
+            raise kind(f"{call}: {type(error).__name__}: {error}") from error
+        self._on_token(True)
+        return answer
+
+    def _note_token(self, error: Exception) -> None:
+        """Report a refused token; any other error of the broker's says nothing about it."""
+        if isinstance(error, TokenException):
+            self._on_token(False)
 
 
 def outcome_of_error(error: Exception) -> NotAccepted | Ambiguous:
@@ -106,7 +121,9 @@ def outcome_of_error(error: Exception) -> NotAccepted | Ambiguous:
     if not isinstance(error, KiteException):
         return Ambiguous(NO_ANSWER, f"{type(error).__name__}: {error}")
     text = str(error)
-    if error.code == HTTPStatus.TOO_MANY_REQUESTS or isinstance(error, TokenException):
+    if isinstance(error, TokenException):
+        return NotAccepted(f"{type(error).__name__}: {text}", TOKEN_EXPIRED)
+    if error.code == HTTPStatus.TOO_MANY_REQUESTS:
         return NotAccepted(f"{type(error).__name__}: {text}")
     refused = error.code in _REFUSALS and "timed out" not in text.lower()
     return Ambiguous(type(error).__name__ if refused else NO_ANSWER, text, refused)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+from functools import partial
 
 from kiteconnect import KiteConnect
 from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
@@ -13,7 +15,10 @@ from services.exit_qualification.storage.switches import UserBroker
 from shared.broker_hosts import BrokerHostRefused, BrokerHosts
 from shared.contracts.events import describe
 from shared.errors import ConfigurationError
+from shared.health import Health
 from shared.settings import Settings
+
+TOKEN_PROBLEM = "the access token is refused: it has expired, or a newer one replaced it"  # noqa: S105  # a text, no password
 
 
 class Credentials(BaseModel):
@@ -31,8 +36,11 @@ _CREDENTIALS = TypeAdapter(dict[str, Credentials])
 class KiteBrokers:
     """Ports to the user brokers that there are credentials for, at hosts that the settings allow."""
 
-    def __init__(self, credentials: dict[str, Credentials], hosts: BrokerHosts, timeout_s: float) -> None:
+    def __init__(
+        self, credentials: dict[str, Credentials], hosts: BrokerHosts, timeout_s: float, health: Health
+    ) -> None:
         self._credentials = credentials
+        self._health = health
         self._hosts = hosts
         self._timeout_s = timeout_s
         self._of_thread = threading.local()
@@ -60,7 +68,15 @@ class KiteBrokers:
             self._hosts.require(user_broker.root_url)
         except BrokerHostRefused as error:
             raise BrokerUnavailable(f"user broker {user_broker.user_broker_id!r}: {error}") from error
-        return KiteBroker(open_client(user_broker.root_url, credentials, self._timeout_s))
+        client = open_client(user_broker.root_url, credentials, self._timeout_s)
+        return KiteBroker(client, partial(self._report_token, f"broker {user_broker.user_broker_id}"))
+
+    def _report_token(self, condition: str, is_taken: bool) -> None:
+        if is_taken:
+            self._health.remove(condition)
+        else:
+            self._health.add(condition, math.inf)  # renewed only when the account is asked again
+            self._health.problem(condition, TOKEN_PROBLEM)
 
 
 def open_client(root_url: str, credentials: Credentials, timeout_s: float) -> KiteConnect:
@@ -82,8 +98,8 @@ def open_client(root_url: str, credentials: Credentials, timeout_s: float) -> Ki
     return client
 
 
-def kite_brokers(settings: Settings) -> KiteBrokers:
-    """The ports that the settings hold credentials for.
+def kite_brokers(settings: Settings, health: Health) -> KiteBrokers:
+    """Return the ports that the settings hold credentials for; `health` shows whose access token is refused.
 
     Raises
     ------
@@ -96,4 +112,4 @@ def kite_brokers(settings: Settings) -> KiteBrokers:
         credentials = _CREDENTIALS.validate_json(settings.broker_credentials.get_secret_value())
     except ValidationError as error:
         raise ConfigurationError(f"EXITFLOW_BROKER_CREDENTIALS: {describe(error)}") from None
-    return KiteBrokers(credentials, BrokerHosts.of(settings.broker_hosts), settings.broker_timeout_s)
+    return KiteBrokers(credentials, BrokerHosts.of(settings.broker_hosts), settings.broker_timeout_s, health)

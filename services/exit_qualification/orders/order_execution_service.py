@@ -20,6 +20,8 @@ from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
 from services.exit_qualification.domain.outcome import retry_backoff_s
 from services.exit_qualification.orders.broker_port import (
     HELD_BACK,
+    NOT_ACCEPTED,
+    TOKEN_EXPIRED,
     UNREACHABLE,
     Accepted,
     Ambiguous,
@@ -28,6 +30,7 @@ from services.exit_qualification.orders.broker_port import (
     BrokerUnavailable,
     NotAccepted,
     PlaceOutcome,
+    TokenExpired,
     exit_order,
 )
 from services.exit_qualification.orders.qualification_again import LockedExit, lock_exit, qualify_again
@@ -150,7 +153,9 @@ class OrderExecutionService:
         try:
             placed = submission.broker.order_by_tag(order.tag) if submission.intent.attempts > 1 else None
         except BrokerUnavailable as error:
-            return NotAccepted(f"its tag could not be looked up before sending again: {error}", was_sent=False)
+            code = TOKEN_EXPIRED if isinstance(error, TokenExpired) else NOT_ACCEPTED
+            reason = f"its tag could not be looked up before sending again: {error}"
+            return NotAccepted(reason, code, was_sent=False)
         if placed is not None:
             return Accepted(placed.order_id)
         held_back = self._held_back(submission.intent)

@@ -6,10 +6,9 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-from sqlalchemy import Engine
-
 from services.exit_qualification.broker_announcements import BrokerAnnouncements
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
+from services.exit_qualification.orders.account_errors import AccountErrors
 from services.exit_qualification.orders.broker_port import Brokers
 from services.exit_qualification.orders.doorbell import Doorbell
 from services.exit_qualification.orders.kite_clients import kite_brokers
@@ -19,24 +18,28 @@ from services.exit_qualification.orders.remainder_exits import RemainderExits
 from services.exit_qualification.orders.requalification import Requalification
 from services.exit_qualification.orders.terms import order_terms
 from services.exit_qualification.orders.work_loop import WorkLoop, in_turn, running
+from services.exit_qualification.published_signals import PublishedSignals
 from services.exit_qualification.terms import signal_management
 from shared.clock import SystemClock
+from shared.connection_limits import LOOPS
 from shared.contracts.topics import TopicNames
+from shared.database_health import watch_database
 from shared.db import open_engine
 from shared.health import Health
 from shared.migrations import EXIT_QUALIFICATION
 from shared.outbox import Outbox
 from shared.process import health_server, stop_on_signals
 from shared.settings import Settings
-from shared.signatures import event_signer
+from shared.telemetry import REGISTRY
 from shared.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
 
 RECONCILER, REQUALIFIER = "reconciler", "requalifier"
 REQUALIFY_S = 0.5
-OTHER_THREADS = 3
-"""Threads that use the database besides the senders: the doorbell, the reconciler, the requalifier."""
+OTHER_THREADS = 4
+"""Threads that use the database besides the senders: doorbell, reconciler, requalifier, counter of published ones."""
+COUNT_S = 1.0
 
 
 def main(settings: Settings) -> None:
@@ -48,35 +51,48 @@ def main(settings: Settings) -> None:
         Credentials or database are not set.
     """
     stop = stop_on_signals()
+    url = settings.require_exit_database()
     engine = open_engine(
-        settings.require_exit_database(),
+        url,
         EXIT_QUALIFICATION,
         application="exit-orders",
         pool_size=settings.order_workers + OTHER_THREADS,
+        limits=LOOPS.within(settings.database_statement_timeout_s),
+        pooler=settings.database_pooler,
     )
     health = Health(deadline_s=settings.health_deadline_s)
-    loops = _loops(settings, engine, kite_brokers(settings), health)
+    open_unit = partial(UnitOfWork, engine, Outbox(TopicNames(settings.kafka_topic_prefix), SystemClock()))
+    published = PublishedSignals(open_unit)
+    REGISTRY.register(published)
+    loops = [
+        *_loops(settings, open_unit, kite_brokers(settings, health), health),
+        WorkLoop("published-signals", published.look_once, COUNT_S),
+    ]
     grace_s = order_terms(settings).call_limit.total_seconds() + 1
     for loop in loops:
         # A sender or the reconciler may wait for the broker as long as one call can take.
         health.add(loop.name, max(settings.health_deadline_s, grace_s))
     try:
-        with health_server("exit-orders", settings, health), running(loops, health, stop, grace_s):
+        watch = watch_database(url, EXIT_QUALIFICATION, health, deadline_s=settings.health_deadline_s)
+        with health_server("exit-orders", settings, health), watch, running(loops, health, stop, grace_s):
             stop.wait()
     finally:
         engine.dispose()
 
 
-def _loops(settings: Settings, engine: Engine, brokers: Brokers, health: Health) -> list[WorkLoop]:
+def _loops(settings: Settings, open_unit: Callable[[], UnitOfWork], brokers: Brokers, health: Health) -> list[WorkLoop]:
     clock, terms, gates = SystemClock(), order_terms(settings), ExitQualificationService()
-    outbox = Outbox(TopicNames(settings.kafka_topic_prefix), clock, event_signer(settings))
-    open_unit: Callable[[], UnitOfWork] = partial(UnitOfWork, engine, outbox)
     bell = Doorbell(open_unit)
     reconciler = PendingOrderReconciler(open_unit, brokers, terms, partial(health.alive, RECONCILER))
     requalification = Requalification(open_unit, gates, terms, partial(health.alive, REQUALIFIER))
     announcements = BrokerAnnouncements(open_unit, TopicNames(settings.kafka_topic_prefix), clock)
     remainders = RemainderExits(open_unit, signal_management(settings, clock), terms, clock)
-    unsent = in_turn(requalification.requalify_once, remainders.exit_once, announcements.announce_once)
+    unsent = in_turn(
+        AccountErrors(open_unit).note_once,
+        requalification.requalify_once,
+        remainders.exit_once,
+        announcements.announce_once,
+    )
     service = OrderExecutionService(open_unit, brokers, gates, terms, clock)
     sender = bell.answering(service.execute_next)
     return [

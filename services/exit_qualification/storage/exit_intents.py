@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.exit_qualification.domain.intent import ExitIntent
@@ -25,6 +25,22 @@ _ANSWERED: Mapping[str, None] = dict.fromkeys(("absent_since", "error_code", "er
 """The broker's books show the order: what was unclear about sending it is cleared."""
 
 _present = ExitIntentRow.deleted_at.is_(None)
+
+
+WAITING_ERRORS = text("""
+-- exit_intents.waiting_errors
+SELECT DISTINCT ON (user_broker_id) user_broker_id, error_code, error_message FROM exit_intents
+ WHERE status IN ('PENDING', 'APPROVED') AND error_code IS NOT NULL AND deleted_at IS NULL
+ ORDER BY user_broker_id, created_at, intent_id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingError:
+    """An error that an unsent exit shows."""
+
+    code: str
+    message: str
 
 
 def to_intent(row: Row[Any]) -> ExitIntent:
@@ -149,6 +165,11 @@ class ExitIntentRepository:
         rows = [asdict(intent) | {"gates": list(intent.gates), "errors": list(intent.errors)} for intent in intents]
         statement = insert(ExitIntentRow).on_conflict_do_nothing().returning(ExitIntentRow.intent_id)
         return set(self._connection.execute(statement, rows).scalars())
+
+    def waiting_errors(self) -> dict[str, WaitingError]:
+        """Return for each user broker the error of its oldest unsent exit that has one."""
+        rows = self._connection.execute(WAITING_ERRORS)
+        return {row.user_broker_id: WaitingError(row.error_code, row.error_message or "") for row in rows}
 
     def update_status(self, intent: ExitIntent, status: IntentStatus, **changes: Any) -> ExitIntent:
         """Take a step of the state machine, with other changes of the row; the intent as it then stands.

@@ -100,11 +100,29 @@ HELD = text(f"""
  ORDER BY i.created_at, i.intent_id
  LIMIT :limit
 """)
+NOTE_DISCONNECTED = text("""
+-- exit_intents.note_disconnected: unsent exits show that their account is disconnected, and no longer once it is not
+UPDATE exit_intents
+   SET error_code = CASE WHEN error_code = :code THEN NULL ELSE :code END,
+       error_message = CASE WHEN error_code = :code THEN NULL ELSE :message END,
+       version = version + 1
+ WHERE intent_id IN (
+   SELECT i.intent_id FROM exit_intents i
+     JOIN user_brokers b ON b.user_broker_id = i.user_broker_id
+    WHERE i.status IN ('PENDING', 'APPROVED') AND i.executable AND i.deleted_at IS NULL
+      AND (b.status = 'DISCONNECTED') <> (i.error_code IS NOT DISTINCT FROM :code)
+    ORDER BY i.intent_id
+    LIMIT :limit
+      FOR UPDATE OF i SKIP LOCKED)
+""")
 LAST_PRICES = text("""
 -- tick_symbols.last_prices
 SELECT symbol, last_price FROM tick_symbols WHERE symbol = ANY (CAST(:symbols AS text[]))
 """)
 NOW = text("SELECT clock_timestamp()")
+
+ACCOUNT_DISCONNECTED = "ACCOUNT_DISCONNECTED"
+DISCONNECTED_MESSAGE = "the user broker is DISCONNECTED; an operator must connect it"
 
 LIMIT = 5000
 """Most rows that one look returns; the rest has its turn when these have gone on."""
@@ -162,6 +180,11 @@ class OrderQueues:
         """Unsent intents that a kill switch or the state of their broker holds back, oldest first, a page of them."""
         created_at, intent_id = (EPOCH, UUID(int=0)) if after is None else (after.created_at, after.intent_id)
         return self._intents(HELD, created_at=created_at, intent_id=intent_id, limit=limit)
+
+    def note_disconnected(self) -> None:
+        """Set or clear the error ACCOUNT_DISCONNECTED of unsent exits, as their accounts are."""
+        about = {"code": ACCOUNT_DISCONNECTED, "message": DISCONNECTED_MESSAGE, "limit": LIMIT}
+        self._connection.execute(NOTE_DISCONNECTED, about)
 
     def last_prices(self, symbols: Collection[str]) -> dict[str, Decimal]:
         """Last price of each symbol in rupees; one that has not ticked is left out."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
-from psycopg import Connection
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
 
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
@@ -15,19 +15,20 @@ from services.exit_qualification.ticks.session import Surroundings
 from services.exit_qualification.ticks.worker import CONDITIONS, TickWorker
 from shared.certain_producer import CertainProducer
 from shared.clock import SystemClock
+from shared.connection_limits import LOOPS
 from shared.contracts.topics import TopicNames
+from shared.database_health import watch_database
 from shared.db import open_engine
 from shared.health import Health
 from shared.kafka import open_producer
 from shared.outbox import Outbox
 from shared.process import health_server, stop_on_signals
 from shared.settings import Settings
-from shared.signatures import event_signer, trade_event_keys
 
 NAME = "exit-ticks"
 SCHEMA = "exit_qualification"
 
-STALL_LIMIT_S = 10
+STALL_LIMIT_MS = 10_000
 OUTGOING_TIMEOUT_MS = 10_000
 """A worker that stalls inside a transaction loses it after this long, so that another can take its partitions."""
 
@@ -37,23 +38,23 @@ def main(settings: Settings) -> None:
     health = Health(*CONDITIONS, deadline_s=settings.health_deadline_s)
     stop = stop_on_signals()
     database = open_database(settings)
-    with health_server(NAME, settings, health):
+    watch = watch_database(settings.require_exit_database(), SCHEMA, health, deadline_s=settings.health_deadline_s)
+    with health_server(NAME, settings, health), watch:
         build_worker(settings, health, database).run(stop)
     database.dispose()
 
 
 def open_database(settings: Settings) -> Engine:
     """The exit database, with transactions that cannot hold partitions for long by doing nothing."""
-    database = open_engine(
-        settings.require_exit_database(), SCHEMA, application=NAME, pool_size=settings.database_pool_size
+    limits = LOOPS.within(settings.database_statement_timeout_s)
+    return open_engine(
+        settings.require_exit_database(),
+        SCHEMA,
+        application=NAME,
+        pool_size=settings.database_pool_size,
+        limits=replace(limits, idle_in_transaction_ms=STALL_LIMIT_MS),
+        pooler=settings.database_pooler,
     )
-
-    @event.listens_for(database, "connect")
-    def limit_stalls(connection: Connection, _: object) -> None:
-        connection.execute(f"SET idle_in_transaction_session_timeout = '{STALL_LIMIT_S}s'")
-        connection.commit()
-
-    return database
 
 
 def build_worker(settings: Settings, health: Health, database: Engine) -> TickWorker:
@@ -68,9 +69,8 @@ def build_worker(settings: Settings, health: Health, database: Engine) -> TickWo
         settings=settings,
         clock=clock,
         health=health,
-        pipeline=TickPipeline(database, Outbox(topics, clock, event_signer(settings)), signals, health),
+        pipeline=TickPipeline(database, Outbox(topics, clock), signals, health),
         outgoing=Outgoing(_outgoing_producer(settings), topics, clock),
-        trusted=trade_event_keys(settings),
     )
     return TickWorker(around, database)
 

@@ -11,6 +11,7 @@ from services.exit_qualification.storage.tick_checkpoints import TickCheckpointR
 from services.exit_qualification.ticks.kafka_log import RESET_COMMAND, identities_of, layout_of
 from services.exit_qualification.ticks.rehoming import Rehoming, move_symbols
 from shared.audit import Act, audit
+from shared.connection_limits import TOOLS
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
 from shared.db import open_engine
 from shared.errors import LogIdentityChanged
@@ -77,7 +78,9 @@ def _names(settings: Settings) -> list[str]:
 
 @contextmanager
 def _database(settings: Settings, application: str) -> Iterator[Engine]:
-    database = open_engine(settings.require_exit_database(), "exit_qualification", application=application, pool_size=1)
+    database = open_engine(
+        settings.require_exit_database(), "exit_qualification", application=application, limits=TOOLS
+    )
     try:
         yield database
     finally:

@@ -16,7 +16,6 @@ from shared.http.app import create_app
 from shared.http.rate_limits import RateLimiter
 from shared.outbox import Outbox
 from shared.settings import Settings
-from shared.signatures import event_signer
 
 DESCRIPTION = "Trades, from opening to closure, and their profit and loss."
 
@@ -27,7 +26,7 @@ def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> 
     app = create_app("exitflow trade-api", health, engine=engine, rate_limiter=limiter, description=DESCRIPTION)
     app.state.context = TradeApiContext(
         engine=engine,
-        outbox=Outbox(TopicNames(settings.kafka_topic_prefix), clock, event_signer(settings)),
+        outbox=Outbox(TopicNames(settings.kafka_topic_prefix), clock),
         clock=clock,
         service=TradeManagementService(clock),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.trade_management.api.app import create
 from shared.clock import SystemClock
+from shared.connection_limits import REQUESTS
 from shared.database_health import watch_database
 from shared.db import open_engine
 from shared.health import Health
@@ -16,13 +17,16 @@ PORT = 8002
 
 def main(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
+    url = settings.require_trade_database()
     engine = open_engine(
-        settings.require_trade_database(),
+        url,
         TRADE_MANAGEMENT,
         application="exitflow-trade-api",
         pool_size=settings.database_pool_size,
+        limits=REQUESTS.within(settings.database_statement_timeout_s),
+        pooler=settings.database_pooler,
     )
-    health = Health("database", deadline_s=settings.health_deadline_s)
-    with watch_database(engine, health):
+    health = Health(deadline_s=settings.health_deadline_s)
+    with watch_database(url, TRADE_MANAGEMENT, health, deadline_s=settings.health_deadline_s):
         serve(create(settings, engine, health, SystemClock()), settings, PORT)
     engine.dispose()

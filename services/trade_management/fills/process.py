@@ -8,11 +8,14 @@ from services.trade_management.fills.batch import FillBatches
 from services.trade_management.fills.consumer import FILLS, FillConsumer
 from services.trade_management.fills.waiting_fills import WaitingFills, trying_again
 from services.trade_management.trade_management_service import TradeManagementService
+from services.trade_management.user_brokers.feed import CONDITION as USER_BROKERS
+from services.trade_management.user_brokers.feed import UserBrokerFeed, following
 from shared.certain_producer import CertainProducer
 from shared.clock import Clock, SystemClock
+from shared.connection_limits import LOOPS
 from shared.consumer_gaps import CONDITION as GAPS
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
-from shared.database_health import CONDITION, watch_database
+from shared.database_health import watch_database
 from shared.db import open_engine
 from shared.dead_letters import DeadLetters
 from shared.health import Health
@@ -21,7 +24,6 @@ from shared.migrations import TRADE_MANAGEMENT
 from shared.outbox import Outbox
 from shared.process import Stop, health_server, stop_on_signals
 from shared.settings import Settings
-from shared.signatures import event_signer, exit_event_keys
 from shared.topic_watch import CONDITION as KAFKA
 
 DEAD_LETTER_TIMEOUT_MS = 10_000
@@ -30,19 +32,25 @@ DEAD_LETTER_TIMEOUT_MS = 10_000
 
 def main(settings: Settings) -> None:
     """Close trades by their fills until SIGTERM or SIGINT."""
+    url = settings.require_trade_database()
     engine = open_engine(
-        settings.require_trade_database(),
+        url,
         TRADE_MANAGEMENT,
         application="exitflow-trade-fills",
         pool_size=settings.database_pool_size,
+        limits=LOOPS.within(settings.database_statement_timeout_s),
+        pooler=settings.database_pooler,
     )
-    stop, health = stop_on_signals(), Health(CONDITION, KAFKA, FILLS, GAPS, deadline_s=settings.health_deadline_s)
+    stop, health = stop_on_signals(), Health(KAFKA, FILLS, GAPS, deadline_s=settings.health_deadline_s)
+    health.add(USER_BROKERS)
     health.fine(FILLS)
+    watch = watch_database(url, TRADE_MANAGEMENT, health, deadline_s=settings.health_deadline_s)
     waiting = waiting_fills(settings, engine, health, SystemClock())
     with (
         health_server("exitflow trade-fills", settings, health),
-        watch_database(engine, health),
+        watch,
         trying_again(waiting),
+        following(user_broker_feed(settings, engine, health, SystemClock()), stop),
     ):
         fill_consumer(settings, engine, health, SystemClock(), stop).run()
     engine.dispose()
@@ -60,9 +68,15 @@ def waiting_fills(settings: Settings, engine: Engine, health: Health, clock: Clo
     return WaitingFills(engine, _batches(settings, engine, clock), health)
 
 
+def user_broker_feed(settings: Settings, engine: Engine, health: Health, clock: Clock) -> UserBrokerFeed:
+    """Return the feed of user brokers of the environment that the settings name, not started."""
+    return UserBrokerFeed(settings, engine, _dead_letters(settings), health, clock)
+
+
 def _batches(settings: Settings, engine: Engine, clock: Clock) -> FillBatches:
-    producer = CertainProducer(open_producer(settings, message_timeout_ms=DEAD_LETTER_TIMEOUT_MS))
-    outbox = Outbox(TopicNames(settings.kafka_topic_prefix), clock, event_signer(settings))
-    return FillBatches(
-        engine, outbox, clock, TradeManagementService(clock), DeadLetters(producer), exit_event_keys(settings)
-    )
+    outbox = Outbox(TopicNames(settings.kafka_topic_prefix), clock)
+    return FillBatches(engine, outbox, clock, TradeManagementService(clock), _dead_letters(settings))
+
+
+def _dead_letters(settings: Settings) -> DeadLetters:
+    return DeadLetters(CertainProducer(open_producer(settings, message_timeout_ms=DEAD_LETTER_TIMEOUT_MS)))

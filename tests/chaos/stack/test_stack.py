@@ -29,7 +29,16 @@ from tests.support.small_disk import SmallDisk, can_mount, small_disk
 
 log = logging.getLogger(__name__)
 
-SHORT_KINDS = ("kill", "end", "kill_backend", "terminate_backends", "lock_rows", "fill_disk", "throw_records")
+SHORT_KINDS = (
+    "kill",
+    "end",
+    "kill_backend",
+    "terminate_backends",
+    "lock_rows",
+    "use_up_connections",
+    "fill_disk",
+    "throw_records",
+)
 """What passes soon enough for the short form."""
 START_LIMIT_S = 300
 

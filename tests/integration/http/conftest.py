@@ -12,11 +12,13 @@ from sqlalchemy import Engine
 
 from services.exit_qualification.api import app as exit_api
 from services.trade_management.api import app as trade_api
+from services.trade_management.storage.user_brokers import UserBrokerRepository
 from shared.clock import SystemClock
 from shared.db import open_engine
 from shared.health import Health
 from shared.http.auth import Scope, store_token
 from shared.settings import Settings
+from tests.integration.trade_management.conftest import user_broker
 from tests.support.servers import Database, Databases
 
 TOKEN = "all-scopes-token"
@@ -56,6 +58,8 @@ def _api(name: str, database: Database) -> Api:
     migrator = open_engine(database.migrator_url, SCHEMAS[name], application="test")
     with migrator.begin() as connection:
         store_token(connection, TOKEN, "alma", list(Scope))
+        if name == "trade-api":
+            UserBrokerRepository(connection).apply([user_broker("paper")])
     migrator.dispose()
     url, create = {
         "exit-api": (database.exit_url, exit_api.create),

@@ -34,6 +34,7 @@ PROMISED = {
     "admin_database_url",
     "token",
     "processes",
+    "metrics",
 }
 
 

@@ -15,6 +15,7 @@ from tenacity import RetryCallState, Retrying, wait_exponential
 from deploy.local.child import Command, clean_environment
 from deploy.local.process_book import Entry, end_leftovers, entry_of, write_processes
 from deploy.local.server import ChildServer
+from deploy.local.shortages import told_end
 from deploy.local.supervisor import RESTART_WAIT, STARTS, Supervisor
 from shared.errors import Unavailable
 from tests.support.small_disk import small_disk
@@ -202,6 +203,20 @@ def test_a_server_on_a_full_disk_comes_back_when_there_is_space(
         disk.free()
         _look_until(supervisor, lambda: not one.state)
         supervisor.stop()
+
+
+@pytest.mark.parametrize(
+    ("log", "why"),
+    [
+        ("LOG: starting\nFATAL: lock file exists\nLOG: database system is shut down\n", "FATAL: lock file exists"),
+        ("java.io.IOException: broken\n\tat java.base/Thread.run\n", "java.io.IOException: broken"),
+        ("exitflow: a setting is missing\n", "exitflow: a setting is missing"),
+    ],
+)
+def test_the_line_that_says_why_a_program_ended_is_told(log: str, why: str, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(log)
+    assert told_end(1, tmp_path / "log") == f"ended with status 1: {why}"
+    assert told_end(0, tmp_path / "log") == "ended with status 0"
 
 
 def test_waits_between_starts_grow_to_a_bound() -> None:

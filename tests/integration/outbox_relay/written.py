@@ -17,7 +17,6 @@ from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.db import open_engine
 from shared.outbox import Outbox
 from shared.settings import Settings
-from tests.support.signing import SIGNER
 
 COMMITTED = text("""
 SELECT event_id::text, key, sequence FROM outbox_event WHERE topic = coalesce(:topic, topic)
@@ -52,7 +51,7 @@ class Writer:
 
     def __init__(self, engine: Engine, topics: TopicNames) -> None:
         self._engine = engine
-        self._outbox = Outbox(topics, SystemClock(), SIGNER)
+        self._outbox = Outbox(topics, SystemClock())
 
     @property
     def engine(self) -> Engine:

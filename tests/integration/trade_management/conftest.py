@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 from fastapi.testclient import TestClient
@@ -11,7 +12,9 @@ from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from services.trade_management.api.app import create
+from services.trade_management.storage.user_brokers import UserBrokerRepository
 from shared.clock import SystemClock
+from shared.contracts.controls import UserBrokerChanged
 from shared.db import open_engine
 from shared.health import Health
 from shared.http.auth import Scope, store_token
@@ -22,10 +25,19 @@ TRADER = {"Authorization": "Bearer trader-token"}
 READER = {"Authorization": "Bearer reader-token"}
 
 
+def user_broker(user_broker_id: str, status: Literal["CONNECTED", "DISCONNECTED"] = "CONNECTED") -> UserBrokerChanged:
+    """Return an event that tells of a user broker."""
+    return UserBrokerChanged(
+        user_broker_id=user_broker_id, broker="kite", status=status, changed_at=SystemClock().now()
+    )
+
+
 @pytest.fixture
 def trade_engine(database: Database) -> Iterator[Engine]:
-    """The test's database with the trade role."""
+    """The test's database with the trade role; user broker ``paper`` is known."""
     engine = open_engine(database.trade_url, "trade_management", application="test")
+    with engine.begin() as connection:
+        UserBrokerRepository(connection).apply([user_broker("paper")])
     yield engine
     engine.dispose()
 

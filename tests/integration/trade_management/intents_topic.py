@@ -21,7 +21,6 @@ from shared.ids import new_id
 from shared.kafka import flush_or_fail, headers_of, open_consumer, open_producer
 from shared.process import Stop
 from shared.settings import Settings
-from tests.support.signing import signed
 from tests.support.waiting import wait_until
 
 READ_S = 0.2
@@ -51,11 +50,7 @@ class IntentsTopic:
             self.put(event.payload(), headers, key=event.key)
 
     def put(self, value: bytes | None, headers: dict[str, str], key: str = "k") -> None:
-        """Publish a record as exit qualification would sign it."""
-        self.put_as_it_is(value, signed(self.name, key, value, headers), key)
-
-    def put_as_it_is(self, value: bytes | None, headers: dict[str, str], key: str = "k") -> None:
-        """Publish a record as any client of Kafka could."""
+        """Publish a record as it is."""
         self._producer.produce(self.name, value=value, key=key, headers=list(headers.items()))
         flush_or_fail(self._producer)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from services.cli.invariants.finding import Finding
-from services.cli.invariants.kafka_log import LogRecord
+from services.cli.invariants.kafka_log import LogRecord, Removed
 from services.cli.invariants.outbox_rows import OutboxRow
 from services.cli.invariants.publication import check_publication
 
@@ -48,3 +48,26 @@ def test_a_row_of_a_day_that_is_kept_is_compared_whatever_its_age() -> None:
     early = record(1, KEPT_FROM - timedelta(days=1))
     altered = OutboxRow("e1", "t", "k", 1, b"another")
     assert not check_publication([altered], [], [early], DROPPED).holds
+
+
+REMOVED = Removed(frozenset({("t", 0)}), {"t": 1})
+
+
+def test_rows_whose_records_kafka_removed_are_counted_and_not_judged() -> None:
+    rows = [row_of(record(n, LATER)) for n in (1, 2, 3)] + [OutboxRow("o1", "t", "other", 1, b"")]
+    found = check_publication(rows, [], [record(3, LATER)], {}, REMOVED)
+    assert found.holds, found
+    assert found.note.endswith("; removed from Kafka: 3 rows not judged")
+
+
+def test_a_record_that_is_missing_behind_the_first_that_is_left_is_convicted_all_the_same() -> None:
+    rows = [row_of(record(n, LATER)) for n in (1, 2, 3, 4)]
+    found = check_publication(rows, [], [record(2, LATER), record(4, LATER)], {}, REMOVED)
+    assert [line for line in found.violations if "e3" in line]
+    assert [line for line in found.violations if "goes from 2 to 4" in line]
+
+
+def test_rows_are_judged_where_nothing_was_removed() -> None:
+    rows = [row_of(record(n, LATER)) for n in (1, 2)]
+    for removed in (Removed(), Removed(frozenset({("t", 1)}), {"t": 1})):
+        assert not check_publication(rows, [], [record(2, LATER)], {}, removed).holds

@@ -53,3 +53,12 @@ def test_every_event_has_a_topic_a_key_and_a_subject() -> None:
     for event in event_classes():
         assert event.topic.endswith(".v1") or (event is Discarded and event.topic == ANY_TOPIC)
         assert event.event_type() == f"io.exitflow.{event.__name__}.v1"
+
+
+@pytest.mark.parametrize("member", [b"0", b"{}", b"null", b'{"price":"1e1000000"}'])
+@pytest.mark.parametrize("kind", ["ExitIntentFilled", "ExitIntentRejected"])
+def test_a_record_of_a_hundred_thousand_errors_is_refused_in_one_short_sentence(kind: str, member: bytes) -> None:
+    many = b",".join([member] * 100_000)
+    with pytest.raises(MalformedMessage) as refused:
+        parse_event(f"io.exitflow.{kind}.v1", b'{"fills":[' + many + b'],"errors":[' + many + b"]}")
+    assert len(str(refused.value)) < 1000

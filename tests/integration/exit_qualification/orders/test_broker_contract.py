@@ -29,6 +29,7 @@ from services.exit_qualification.storage.switches import UserBroker
 from shared.broker_hosts import BrokerHosts
 from shared.clock import SystemClock
 from shared.contracts.vocabulary import ProductType
+from shared.health import Health
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 from tests.integration.paper_broker.conftest import ACCESS_TOKEN, API_KEY, running_broker
 
@@ -71,10 +72,10 @@ def kite_port(root_url: str, timeout_s: float = 5.0, hosts: str = "127.0.0.1") -
     return kite_brokers(hosts, timeout_s).port(user_broker)
 
 
-def kite_brokers(hosts: str, timeout_s: float = 5.0) -> KiteBrokers:
+def kite_brokers(hosts: str, timeout_s: float = 5.0, health: Health | None = None) -> KiteBrokers:
     """Ports with the paper broker's credentials, for these hosts."""
     credentials = Credentials(api_key=API_KEY, access_token=SecretStr(ACCESS_TOKEN))
-    return KiteBrokers({"paper": credentials}, BrokerHosts.of(hosts), timeout_s)
+    return KiteBrokers({"paper": credentials}, BrokerHosts.of(hosts), timeout_s, health or Health())
 
 
 @pytest.fixture(params=["scripted", "kite"])

@@ -24,15 +24,20 @@ from deploy.local.ports import free_port
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.orders.broker_port import (
     NO_ANSWER,
+    TOKEN_EXPIRED,
     UNREACHABLE,
     Ambiguous,
     BrokerUnavailable,
     NotAccepted,
+    TokenExpired,
 )
+from services.exit_qualification.orders.kite_clients import TOKEN_PROBLEM
+from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.switches import SwitchRepository, UserBroker
 from shared.audit import Act
 from shared.clock import SystemClock
 from shared.contracts.vocabulary import IntentStatus
+from shared.health import Health
 from tests.integration.exit_qualification.orders.floor import Floor
 from tests.integration.exit_qualification.orders.test_broker_contract import ORDER, kite_brokers, kite_port
 
@@ -133,6 +138,28 @@ def test_an_address_that_is_not_allowed_is_shown_on_the_exit(exit_engine: Engine
     waiting = floor.expect(intent, IntentStatus.APPROVED)
     assert (waiting.error_code, waiting.attempts) == (UNREACHABLE, 0)
     assert "EXITFLOW_BROKER_HOSTS" in (waiting.error_message or "")
+
+
+TOKEN_REFUSED = b'{"status": "error", "message": "expired", "error_type": "TokenException"}'
+
+
+def test_a_refused_access_token_shows_in_health_and_on_the_exit_until_it_is_taken(exit_engine: Engine) -> None:
+    health = Health()
+    floor = Floor(exit_engine, kite_brokers("127.0.0.1", health=health))
+    user_broker = UserBroker("paper", "kite", "PAPER", "", BrokerStatus.CONNECTED)
+    with server_answering((403, JSON, TOKEN_REFUSED)) as (url, _):
+        put(exit_engine, replace(user_broker, root_url=url))
+        intent = floor.approved()
+        assert floor.sender.execute_next()
+        assert floor.expect(intent, IntentStatus.APPROVED).error_code == TOKEN_EXPIRED
+        assert health.problems() == {"broker paper": TOKEN_PROBLEM}
+        with exit_engine.begin() as connection:
+            assert ExitIntentRepository(connection).waiting_errors()["paper"].code == TOKEN_EXPIRED
+        with pytest.raises(TokenExpired):
+            kite_brokers("127.0.0.1", health=health).port(replace(user_broker, root_url=url)).orders()
+    with server_answering((200, JSON, b'{"status": "success", "data": []}')) as (url, _):
+        kite_brokers("127.0.0.1", health=health).port(replace(user_broker, root_url=url)).orders()
+    assert health.is_ready()
 
 
 def put(engine: Engine, broker: UserBroker) -> None:

@@ -1,0 +1,77 @@
+"""PublishedSignals: how many signals are published, counted from the rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from uuid import UUID
+
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+from sqlalchemy import text
+
+from shared.unit_of_work import UnitOfWork
+
+EDGE = text("""
+-- exit_signals.edge: every signal of a transaction before it is published, parked or discarded
+SELECT min(pg_snapshot_xmin(snap))::text FROM outbox_shard
+""")
+COUNT = text("""
+-- exit_signals.count_published: since the edge of the look before
+SELECT exit_reason,
+       count(*) FILTER (WHERE status = 'PUBLISHED' AND xid < CAST(:edge AS xid8)) AS settled,
+       count(*) FILTER (WHERE status = 'PUBLISHED' AND xid >= CAST(:edge AS xid8)) AS recent,
+       array_agg(signal_id) FILTER (WHERE status <> 'PUBLISHED' AND xid < CAST(:edge AS xid8)) AS held
+  FROM exit_signal_status
+ WHERE xid >= CAST(:since AS xid8)
+ GROUP BY exit_reason
+""")
+RELEASED = text("""
+-- exit_signals.released: parked signals that were replayed since
+SELECT signal_id, exit_reason FROM exit_signal_status
+ WHERE signal_id = ANY (CAST(:held AS uuid[])) AND status = 'PUBLISHED'
+""")
+
+
+class PublishedSignals(Collector):
+    """A metric with the value that view `exit_signal_status` gives, kept up to date step by step.
+
+    A signal is published when the relay has recorded the progress past it, so no process can count it at a commit of
+    its own. The view knows it exactly, also after a restart. Each copy of the process shows the same total: take the
+    maximum over copies.
+    """
+
+    def __init__(self, open_unit: Callable[[], UnitOfWork]) -> None:
+        self._open_unit = open_unit
+        self._since = 0
+        self._settled: Counter[str] = Counter()
+        self._held: set[UUID] = set()
+        self._published: Counter[str] = Counter()
+
+    def look_once(self) -> bool:
+        """Count on from the look before; False, for the next look comes after a wait."""
+        with self._open_unit() as uow:
+            edge = int(uow.connection.execute(EDGE).scalar_one())
+            if edge < self._since:  # transaction numbers were rebased
+                self._since, self._settled, self._held = 0, Counter(), set()
+            for signal_id, reason in uow.connection.execute(RELEASED, {"held": list(self._held)}).all():
+                self._held.discard(signal_id)
+                self._settled[reason] += 1
+            rows = uow.connection.execute(COUNT, {"since": str(self._since), "edge": str(edge)}).all()
+        recent: Counter[str] = Counter()
+        for row in rows:
+            self._settled[row.exit_reason] += row.settled
+            recent[row.exit_reason] = row.recent
+            self._held.update(row.held or ())
+        self._since = edge
+        self._published = self._settled + recent
+        return False
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Return the metric as of the last look."""
+        family = CounterMetricFamily(
+            "exit_signals_published", "exit signals whose event Kafka has; maximum over copies", labels=["reason"]
+        )
+        for reason, published in sorted(self._published.items()):
+            family.add_metric([reason], published)
+        yield family

@@ -1,0 +1,1 @@
+"""The accounts that a trade may name, followed on operations.controls.v1."""

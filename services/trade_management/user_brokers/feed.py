@@ -1,0 +1,109 @@
+"""UserBrokerFeed: keeps the projection of user brokers as operations.controls.v1 tells it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from confluent_kafka import Message
+from sqlalchemy import Engine
+
+from services.trade_management.storage.user_brokers import UserBrokerRepository
+from services.trade_management.telemetry import DEAD_LETTERS
+from shared.clock import Clock
+from shared.contracts.controls import UserBrokerChanged
+from shared.contracts.events import parse_event
+from shared.contracts.topics import OPERATIONS_CONTROLS, TopicNames
+from shared.database_failures import DATABASE_FAILURES
+from shared.dead_letters import DeadLetters
+from shared.errors import MalformedMessage
+from shared.health import Health, PartOfHealth
+from shared.kafka import headers_of, open_admin
+from shared.kafka_consuming import ConsumerLoop, Step, WatchedConsumer
+from shared.kafka_topics import bounds_of, require_topics
+from shared.process import Stop
+from shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+GROUP = "trade-fills-user-brokers"
+CONDITION = "user_brokers"
+"""Condition of the loop; what concerns its topic is reported under this name and ``_kafka``."""
+
+BATCH_RECORDS = 500
+POLL_S = 0.5
+STOP_LIMIT_S = 5.0
+
+
+class UserBrokerFeed:
+    """Reads the topic from its beginning whenever it joins: it is short, and every event carries the whole state.
+
+    So it needs no stored offsets, and a database without the projection gets it again. Every copy of the process
+    reads all partitions; an older event changes nothing.
+    """
+
+    def __init__(
+        self, settings: Settings, engine: Engine, dead_letters: DeadLetters, health: Health, clock: Clock
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._dead_letters = dead_letters
+        self._health = PartOfHealth(health, CONDITION)
+        self._clock = clock
+        self._topic = TopicNames(settings.kafka_topic_prefix).on_cluster(OPERATIONS_CONTROLS)
+
+    def run(self, stop: Stop) -> None:
+        """Follow the topic until `stop` is set."""
+        ConsumerLoop(self._health, self._clock, DATABASE_FAILURES).run(self._join, stop, CONDITION)
+
+    @contextmanager
+    def _join(self) -> Iterator[Step]:
+        admin = open_admin(self._settings)
+        topics = require_topics(admin, [self._topic])
+        partitions = [(self._topic, number) for number in range(topics[self._topic].partitions)]
+        positions = {each: bounds.beginning for each, bounds in bounds_of(admin, partitions).items()}
+        with WatchedConsumer(self._settings, GROUP, topics, self._health, self._clock) as consumer:
+            consumer.assign(positions)
+            yield lambda: self._step(consumer)
+
+    def _step(self, consumer: WatchedConsumer) -> None:
+        self._health.alive(CONDITION)
+        self.apply(consumer.take(BATCH_RECORDS, POLL_S))
+        self._health.fine(CONDITION)
+
+    def apply(self, records: Sequence[Message]) -> None:
+        """Take over what the records say of user brokers; what cannot be read goes to the dead letters."""
+        if not records:
+            return
+        events = [event for record in records if (event := self._read(record)) is not None]
+        self._dead_letters.flush()
+        with self._engine.begin() as connection:
+            UserBrokerRepository(connection).apply(events)
+
+    def _read(self, record: Message) -> UserBrokerChanged | None:
+        """Return the event of a record; None for another type, which other readers are told of."""
+        try:
+            event_type = headers_of(record).get("ce_type")
+            if event_type != UserBrokerChanged.event_type():
+                return None
+            event = parse_event(event_type, record.value())
+        except MalformedMessage as error:
+            DEAD_LETTERS.labels(error.code).inc()
+            self._dead_letters.put(record, error.code, str(error))
+            return None
+        assert isinstance(event, UserBrokerChanged)
+        return event
+
+
+@contextmanager
+def following(feed: UserBrokerFeed, stop: Stop) -> Iterator[None]:
+    """While inside, the feed in a thread; afterwards `stop` is set."""
+    thread = threading.Thread(target=feed.run, args=(stop,), name="user-brokers", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(STOP_LIMIT_S)

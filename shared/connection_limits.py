@@ -1,0 +1,120 @@
+"""Time-outs of database connections, one profile for each kind of use, and the connection that keeps them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import psycopg
+from psycopg.abc import RV, PQGen
+from psycopg.errors import _WaitTimeout  # the one public sign that `timeout` of `Connection.wait` has passed
+
+KEEPALIVES: dict[str, Any] = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""The kernel gives a peer up whose host or network is gone: 11 s after it fell silent, 10 s after unanswered data."""
+
+
+MARGIN_S = 2.0
+"""What a server that works gets to end a statement itself, before the client gives it up."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """Longest waits on a connection.
+
+    A frozen server or a middlebox that drops packets answers nothing, and its kernel may go on acknowledging data:
+    only `answer_s`, which the client keeps, ends such a wait.
+
+    Attributes
+    ----------
+    connect_s:
+        Until a connection is open, for each address.
+    lock_ms, statement_ms, idle_in_transaction_ms:
+        The server's time-outs; 0: none.
+    answer_s:
+        Until a statement is answered, as the client sees it; None: no limit. Longer than `statement_ms`, so that
+        a server at work ends a statement itself.
+    pool_s:
+        Until a connection of the pool is free.
+    client_check_ms:
+        How often the server looks whether the client of a running statement is still there.
+    """
+
+    connect_s: int = 5
+    lock_ms: int = 0
+    statement_ms: int = 0
+    idle_in_transaction_ms: int = 60_000
+    answer_s: float | None = None
+    pool_s: float = 5.0
+    client_check_ms: int = 5_000
+
+    def within(self, statement_s: float | None) -> Self:
+        """Return these limits with another one for statements, and the waits that go with it; None: as they are."""
+        if statement_s is None:
+            return self
+        statement_ms = int(statement_s * 1000)
+        return replace(
+            self, statement_ms=statement_ms, lock_ms=min(self.lock_ms, statement_ms), answer_s=statement_s + MARGIN_S
+        )
+
+    def server_settings(self) -> dict[str, str]:
+        """Return the settings that the server keeps."""
+        return {
+            "lock_timeout": f"{self.lock_ms}ms",
+            "statement_timeout": f"{self.statement_ms}ms",
+            "idle_in_transaction_session_timeout": f"{self.idle_in_transaction_ms}ms",
+            "client_connection_check_interval": f"{self.client_check_ms}ms",
+        }
+
+
+REQUESTS = ConnectionLimits(connect_s=3, lock_ms=5_000, statement_ms=8_000, answer_s=10, pool_s=3)
+"""HTTP requests: a client waits, and its own time-out is seldom over 15 s."""
+
+LOOPS = ConnectionLimits(connect_s=5, lock_ms=5_000, statement_ms=10_000, answer_s=12)
+"""Worker loops: a step may load much at once; their health is watched elsewhere."""
+
+WATCH = ConnectionLimits(connect_s=3, lock_ms=1_000, statement_ms=2_000, answer_s=3)
+"""The watch on a database's health."""
+
+TOOLS = ConnectionLimits(connect_s=5, lock_ms=10_000)
+"""Commands of an operator, who can end them."""
+
+SCHEMA_CHANGES = ConnectionLimits(connect_s=5, lock_ms=2_000, client_check_ms=1_000)
+"""Migrations: as long as they take, but others queue behind a lock that is waited for, so that wait is short."""
+
+
+class NoAnswer(psycopg.OperationalError):
+    """The server did not answer within the connection's limit; the connection is closed."""
+
+
+class LimitedConnection(psycopg.Connection[Any]):
+    """A connection whose every wait for the server ends."""
+
+    answer_s: float | None = None
+
+    @classmethod
+    def open(cls, answer_s: float | None, *args: Any, **kwargs: Any) -> Self:
+        """Connect as `psycopg.connect` does; later waits for the server are limited to `answer_s`."""
+        connection = cls.connect(*args, **kwargs)
+        connection.answer_s = answer_s
+        return connection
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """Wait as psycopg does, and close the connection once its limit has passed.
+
+        Raises
+        ------
+        NoAnswer
+            The limit has passed.
+        """
+        if timeout is not None or self.answer_s is None:
+            return super().wait(gen, interval, timeout)
+        try:
+            return super().wait(gen, interval, self.answer_s)
+        except _WaitTimeout:
+            self.pgconn.finish()
+            raise NoAnswer(f"no answer within {self.answer_s:g} s") from None

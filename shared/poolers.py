@@ -1,0 +1,48 @@
+"""Connection poolers in transaction mode: how to tell one, and what to say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from shared.errors import ConfigurationError
+
+_REFUSAL = "unsupported startup parameter"
+"""PgBouncer's answer to a connection that sets parameters of its session."""
+
+
+@contextmanager
+def explain_pooler() -> Iterator[None]:
+    """Say what to set where a pooler has refused a connection.
+
+    Raises
+    ------
+    ConfigurationError
+        A pooler refused it.
+    """
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        if _REFUSAL not in str(error):
+            raise
+        raise ConfigurationError(
+            "the database URL leads to a connection pooler: set EXITFLOW_DATABASE_POOLER=true for a service; "
+            "the relay and the commands need the URL of the PostgreSQL server itself"
+        ) from None
+
+
+def check_session(search_path: str, schema: str) -> None:
+    """Check that a connection kept the settings it was opened with; a pooler may be told to ignore them.
+
+    Raises
+    ------
+    ConfigurationError
+        It did not.
+    """
+    if search_path != schema:
+        raise ConfigurationError(
+            f"the connection ignored the settings of its session (search_path is {search_path!r}, not {schema}): "
+            "a pooler is no place for the relay and for migrations, give them the URL of the PostgreSQL server itself"
+        )

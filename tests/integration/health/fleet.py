@@ -1,0 +1,137 @@
+"""Every process that needs a database, on one environment, as an operator sees them: over HTTP."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from sqlalchemy.engine import make_url
+
+from deploy.local.ports import free_port
+from shared.settings import Settings
+from tests.integration.paper_broker.conftest import CREDENTIALS
+from tests.support.servers import Database
+from tests.support.waiting import wait_until
+
+PROCESSES = ("exit-ticks", "exit-orders", "exit-api", "trade-fills", "trade-api", "relay")
+REPOSITORY = Path(__file__).resolve().parents[3]
+PROGRAM = (
+    "import sys; from services.cli.processes import entry_point; from shared.settings import load_settings; "
+    "from shared.telemetry import configure_logging; "
+    "s = load_settings(); configure_logging(s); entry_point(sys.argv[1])(s)"
+)
+"""As `exitflow run` does, without the time that loading the other commands takes."""
+DEADLINE_S = 4.0
+UNREADY_LIMIT_S = 15
+READY_LIMIT_S = 120
+STOP_LIMIT_S = 30
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """An answer of ``/readyz``; status 0 if there was none."""
+
+    status: int
+    checks: dict[str, str]
+
+    @property
+    def text(self) -> str:
+        """All that is wrong, as text."""
+        return "; ".join(f"{name}: {what}" for name, what in self.checks.items())
+
+
+@dataclass
+class Fleet:
+    """The running processes and their ports."""
+
+    ports: dict[str, int]
+    children: dict[str, subprocess.Popen[bytes]]
+
+    def url(self, name: str) -> str:
+        """The root of a process."""
+        return f"http://127.0.0.1:{self.ports[name]}"
+
+    def readiness(self, name: str) -> Readiness:
+        """What the process says of itself."""
+        try:
+            answer = httpx.get(f"{self.url(name)}/readyz", trust_env=False, timeout=5)
+        except httpx.TransportError as error:
+            return Readiness(0, {"http": type(error).__name__})
+        return Readiness(answer.status_code, answer.json().get("checks", {}))
+
+    def all_ready(self) -> None:
+        """Wait until every process is ready."""
+        try:
+            wait_until(lambda: not self._unready(), "every process is ready", READY_LIMIT_S)
+        except AssertionError:
+            raise AssertionError(f"not ready: {self._unready()}") from None
+
+    def all_complain(self, of: str, *names: str) -> None:
+        """Wait until each process, or each of `names`, is unready within the promised time and names the reason."""
+        names = names or tuple(self.ports)
+        try:
+            wait_until(lambda: not self._silent(of, names), f"every process says: {of}", UNREADY_LIMIT_S)
+        except AssertionError:
+            raise AssertionError(f"does not say {of!r}: {self._silent(of, names)}") from None
+
+    def _unready(self) -> dict[str, str]:
+        said = {name: self.readiness(name) for name in self.ports}
+        return {name: one.text for name, one in said.items() if one.status != 200}
+
+    def _silent(self, of: str, names: tuple[str, ...]) -> dict[str, str]:
+        said = {name: self.readiness(name) for name in names}
+        return {
+            name: f"{one.status} {one.text}" for name, one in said.items() if one.status != 503 or of not in one.text
+        }
+
+
+@contextmanager
+def running_fleet(settings: Settings, database: Database, proxy_port: int, directory: Path) -> Iterator[Fleet]:
+    """While inside, every process, its database connections through the port; ended afterwards."""
+    fleet = Fleet({}, {})
+    with ExitStack() as stack:
+        for name in PROCESSES:
+            taken = set(fleet.ports.values())
+            fleet.ports[name] = free_port(str(directory / name), avoid=taken)
+            environment = _environment(name, settings, database, proxy_port)
+            fleet.children[name] = subprocess.Popen(
+                [sys.executable, "-c", PROGRAM, name],
+                cwd=REPOSITORY,
+                env={**os.environ, **environment, "EXITFLOW_HTTP_PORT": str(fleet.ports[name])},
+            )
+            stack.callback(_end, fleet.children[name])
+        yield fleet
+
+
+def _environment(name: str, settings: Settings, database: Database, proxy_port: int) -> dict[str, str]:
+    is_relay = name == "relay"
+    exit_url, trade_url = (
+        make_url(url).set(host="127.0.0.1", port=proxy_port).render_as_string(hide_password=False)
+        for url in (
+            database.relay_exit_url if is_relay else database.exit_url,
+            database.relay_trade_url if is_relay else database.trade_url,
+        )
+    )
+    return {
+        "EXITFLOW_EXIT_DATABASE_URL": exit_url,
+        "EXITFLOW_TRADE_DATABASE_URL": trade_url,
+        "EXITFLOW_KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
+        "EXITFLOW_KAFKA_TOPIC_PREFIX": settings.kafka_topic_prefix,
+        "EXITFLOW_KAFKA_CONSUMER_PREFIX": settings.kafka_consumer_prefix,
+        "EXITFLOW_BROKER_CREDENTIALS": CREDENTIALS,
+        "EXITFLOW_BROKER_TIMEOUT_S": "1",
+        "EXITFLOW_HEALTH_DEADLINE_S": str(DEADLINE_S),
+        "EXITFLOW_DATABASE_STATEMENT_TIMEOUT_S": "2",
+        "EXITFLOW_TESTING": "1",
+    }
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.kill()
+    child.wait(STOP_LIMIT_S)
