@@ -90,12 +90,10 @@ def test_a_stack_under_every_kind_of_fault_loses_and_doubles_nothing_and_is_read
     with workload.at_work():
         faults.play(schedule)
         healed = time.monotonic()
-        while not stack.status(data_dir).ready and time.monotonic() < healed + READY_LIMIT_S:
+        while not (status := stack.status(data_dir)).ready and time.monotonic() < healed + READY_LIMIT_S:
             time.sleep(0.5)
         ready_after_s = time.monotonic() - healed
-        unready = [
-            f"{one.name} is not ready: {one.problem}" for one in stack.status(data_dir).processes if not one.ready
-        ]
+        unready = [f"{one.name} is not ready: {one.problem}" for one in status.processes if not one.ready]
     drained = workload.exit_everything(lambda: open_trades(running()) == 0, DRAIN_LIMIT_S)
     system = dataclasses.replace(system_under_check(data_dir, running()), foreign_key_prefix=FOREIGN_KEY)
     found = [*unready, *violations(running(), system, workload)]
