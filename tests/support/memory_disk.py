@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -33,6 +34,9 @@ def remove_leftovers() -> None:
     for directory in (found for room in (MEMORY, _disk()) for found in room.glob(f"{_PREFIX}*-*")):
         process = directory.name.removeprefix(_PREFIX).partition("-")[0]
         if directory.stat().st_uid == os.geteuid() and process.isdecimal() and not psutil.pid_exists(int(process)):
+            if directory.is_mount():
+                # A session that was killed could not take its small disk away.
+                subprocess.run(["umount", "--lazy", str(directory)], check=True, capture_output=True)
             shutil.rmtree(directory)
 
 
