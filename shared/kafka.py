@@ -37,7 +37,27 @@ def client_config(settings: Settings) -> dict[str, Any]:
         "socket.timeout.ms": SOCKET_TIMEOUT_MS,
         "socket.connection.setup.timeout.ms": CONNECT_TIMEOUT_MS,
         "reconnect.backoff.max.ms": 2000,
+        **_security_config(settings),
     }
+
+
+def _security_config(settings: Settings) -> dict[str, Any]:
+    """Return how a client proves who it is and whom it believes; nothing for a cluster that asks for nothing."""
+    protocol = settings.kafka_security_protocol
+    if protocol == "PLAINTEXT":
+        return {}
+    config: dict[str, Any] = {"security.protocol": protocol}
+    if settings.kafka_ca is not None:
+        config["ssl.ca.pem"] = settings.kafka_ca
+    if protocol.startswith("SASL_"):
+        if settings.kafka_username is None or settings.kafka_password is None:
+            raise ConfigurationError(f"{protocol} needs EXITFLOW_KAFKA_USERNAME and EXITFLOW_KAFKA_PASSWORD")
+        config |= {
+            "sasl.mechanism": settings.kafka_sasl_mechanism,
+            "sasl.username": settings.kafka_username,
+            "sasl.password": settings.kafka_password.get_secret_value(),
+        }
+    return config
 
 
 def open_producer(settings: Settings, **overrides: Any) -> Producer:

@@ -33,7 +33,7 @@ DO $$ BEGIN
 END $$;
 """
 
-TO_COLUMNS = """
+TOCOLUMNS = """
 ALTER TABLE {table}
   ADD COLUMN ce_source text, ADD COLUMN ce_subject text, ADD COLUMN ce_time text, ADD COLUMN traceparent text;
 ALTER TABLE {table} RENAME COLUMN headers TO ce_type;
@@ -69,13 +69,13 @@ GRANT SELECT ON outbox_history TO exitflow_relay, {writer};
 DROP_HISTORY = "DROP VIEW outbox_history;"
 
 _TABLES = ("outbox_event", "outbox_archive", "outbox_parked")
-_COLUMNS = "ce_type, ce_source, ce_subject, ce_time, traceparent"
+COLUMNS = "ce_type, ce_source, ce_subject, ce_time, traceparent"
 
 
 def headers_to_columns(writer: str) -> str:
     """The DDL that makes columns of the document; role `writer` may read them."""
-    steps = "".join((NO_OTHER_HEADERS + TO_COLUMNS).format(table=table) for table in _TABLES)
-    return ORIGIN_KNOWN + DROP_HISTORY + steps + CREATE_HISTORY.format(headers=_COLUMNS, writer=writer)
+    steps = "".join((NO_OTHER_HEADERS + TOCOLUMNS).format(table=table) for table in _TABLES)
+    return ORIGIN_KNOWN + DROP_HISTORY + steps + CREATE_HISTORY.format(headers=COLUMNS, writer=writer)
 
 
 def headers_to_document(writer: str) -> str:

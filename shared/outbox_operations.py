@@ -11,8 +11,10 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, TextClause, text
 
 from shared.audit import Act, audit
+from shared.contracts.discarded import Discarded
 from shared.errors import NotFound
 from shared.outbox_backlog import WAITING
+from shared.signatures import EventSigner, SignedParts
 
 SHARDS = text(f"""
 -- outbox.shards: a lease that is over is nobody's
@@ -41,7 +43,8 @@ SELECT topic, key FROM outbox_parked WHERE event_id = :event_id
 """)
 HOLD = text("""
 -- outbox.hold_parked
-SELECT request FROM outbox_parked WHERE event_id = :event_id FOR UPDATE
+SELECT topic, key, sequence, ce_type, ce_source, ce_subject, ce_time, request
+  FROM outbox_parked WHERE event_id = :event_id FOR UPDATE
 """)
 COUNT = text("""
 -- outbox.count_parked: and lock them, in the order in which the relay does
@@ -57,9 +60,10 @@ UPDATE outbox_parked
  WHERE topic = :topic AND (CAST(:key AS text) IS NULL OR key = :key) AND request IS NULL
 """)
 DISCARD = text("""
--- outbox.request_discard
+-- outbox.request_discard: the relay makes the same Discarded event of these values, and sends this signature with it
 UPDATE outbox_parked
-   SET request = 'DISCARD', requested_by = :actor, requested_at = clock_timestamp(), request_reason = :reason
+   SET request = 'DISCARD', requested_by = :actor, requested_at = :at, request_reason = :reason,
+       discard_signature = :signature
  WHERE event_id = :event_id
 """)
 FIND_SHARD = text("""
@@ -181,8 +185,8 @@ class OutboxOperations:
         )
         return Requested(requested, counted.parked - requested)
 
-    def discard(self, event_id: UUID, act: Act) -> None:
-        """Ask for a Discarded event in place of a parked one.
+    def discard(self, event_id: UUID, act: Act, at: datetime, signer: EventSigner) -> None:
+        """Ask for a Discarded event in place of a parked one, signed by the service whose outbox this is.
 
         Raises
         ------
@@ -190,7 +194,8 @@ class OutboxOperations:
             The event is not parked.
         """
         found = self._parked_event(HOLD, event_id)
-        self._connection.execute(DISCARD, {"event_id": event_id, **asdict(act)})
+        signature = signer.sign(_discarded_parts(event_id, found, act, at))
+        self._connection.execute(DISCARD, {"event_id": event_id, "at": at, "signature": signature, **asdict(act)})
         audit(
             self._connection, act, "outbox.discard", str(event_id), {"request": found.request}, {"request": "DISCARD"}
         )
@@ -215,6 +220,20 @@ class OutboxOperations:
         if found is None:
             raise NotParked(f"event {event_id} is not parked")
         return found
+
+
+def _discarded_parts(event_id: UUID, parked: Row[Any], act: Act, at: datetime) -> SignedParts:
+    return SignedParts(
+        topic=parked.topic,
+        key=parked.key,
+        sequence=str(parked.sequence),
+        event_id=str(event_id),
+        event_type=Discarded.event_type(),
+        source=parked.ce_source,
+        subject=parked.ce_subject,
+        time=parked.ce_time,
+        payload=Discarded.in_place_of(event_id, parked.ce_type, act.reason, act.actor, at).payload(),
+    )
 
 
 def totals(shards: Sequence[ShardState]) -> dict[str, Any]:

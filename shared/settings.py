@@ -46,6 +46,22 @@ class Settings(BaseSettings):
 
     # Kafka
     kafka_bootstrap_servers: str = Field("127.0.0.1:9092", description="host:port, comma separated")
+    kafka_security_protocol: str = Field(
+        "PLAINTEXT",
+        pattern="^(PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)$",
+        description="how every Kafka client of this process connects; SASL_SSL where others can reach the cluster",
+    )
+    kafka_sasl_mechanism: str = Field(
+        "SCRAM-SHA-512", pattern="^(SCRAM-SHA-512|SCRAM-SHA-256|PLAIN)$", description="how it proves who it is"
+    )
+    kafka_username: str | None = Field(None, description="the process's own user on the cluster")
+    kafka_password: SecretStr | None = Field(None, description="and its password")
+    kafka_ca: str | None = Field(
+        None, description="certificates in PEM that the cluster's is checked against; unset: those of the system"
+    )
+    kafka_users: SecretStr | None = Field(
+        None, description='only for `exitflow topics acls`: JSON {"<user>": "<password>"} of the users to make'
+    )
     kafka_topic_prefix: str = Field(
         "",
         pattern=r"^[A-Za-z0-9._-]*$",
@@ -62,6 +78,17 @@ class Settings(BaseSettings):
         12, ge=1, le=1024, description="partitions of each topic `exitflow topics create` makes"
     )
     topic_replication: int = Field(1, ge=1, le=9, description="replicas of each such topic")
+
+    # signatures of events
+    event_signing_key: SecretStr | None = Field(
+        None, description="Ed25519 private key in PEM with which this process signs the events that it writes"
+    )
+    exit_event_keys: str | None = Field(
+        None, description="public keys in PEM, one after another, that events of exit qualification are believed by"
+    )
+    trade_event_keys: str | None = Field(
+        None, description="public keys in PEM, one after another, that events of trade management are believed by"
+    )
 
     # HTTP
     http_host: str = Field("127.0.0.1", description="address a process listens on")

@@ -25,6 +25,9 @@ from tests.support.servers import (
     running_kafka,
     running_postgres,
 )
+from tests.support.signing import sign_what_tests_write
+
+sign_what_tests_write()
 
 
 def wanted_kafka() -> KafkaChoice:

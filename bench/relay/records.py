@@ -8,6 +8,7 @@ every event of a key.
 from __future__ import annotations
 
 import hashlib
+from base64 import b64encode
 
 KEYS = 5_000
 PARTITIONS = 12
@@ -36,7 +37,17 @@ ALL_HEADERS_SQL = (
 )
 """All nine, for an outbox that keeps headers as they will be sent."""
 
+_TWO_DIGESTS = "sha256(n::text::bytea) || sha256(('-' || n)::bytea)"
+SIGNATURE_SQL = f"'0123456789abcdef:' || translate(encode({_TWO_DIGESTS}, 'base64'), chr(10), '')"
+"""As long as one of `shared.signatures` and as hard to compress. Only our own outbox stores one."""
+
 RANGE_SQL = "generate_series(%(first)s::bigint, %(last)s::bigint) AS n"
+
+
+def signature_of(number: int) -> str:
+    """What `SIGNATURE_SQL` makes for event `number`."""
+    digests = [hashlib.sha256(text.encode()).digest() for text in (str(number), f"-{number}")]
+    return f"0123456789abcdef:{b64encode(b''.join(digests)).decode()}"
 
 
 def key_of(number: int) -> str:

@@ -68,6 +68,13 @@ def make_owned(directory: Path, account: Account | None) -> None:
         os.chown(directory, account.uid, account.gid)
 
 
+def make_private(file: Path, account: Account | None) -> None:
+    """Let only `account` read and write a file."""
+    file.chmod(0o600)
+    if account is not None:
+        os.chown(file, account.uid, account.gid)
+
+
 def require_reachable(path: Path, account: Account | None) -> None:
     """Raise ConfigurationError, naming the directory, unless `account` can reach `path`."""
     closed = first_closed(path, account)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from deploy.local.private_files import write_private
 from shared.errors import ConfigurationError
 from shared.ids import new_secret
+from shared.signatures import new_signing_key, signer_of
 
 PAPER = "paper"
 """The one user broker of a local stack."""
@@ -31,6 +32,9 @@ class Credentials(BaseModel):
     broker_api_secret: str = Field(default_factory=new_secret, repr=False)
     broker_access_token: str = Field(default_factory=new_secret, repr=False)
 
+    exit_signing_key: str = Field(default_factory=new_signing_key, repr=False)
+    trade_signing_key: str = Field(default_factory=new_signing_key, repr=False)
+
     @classmethod
     def of(cls, file: Path) -> Self:
         """Return those of the file, which is written (mode 600) if it is not there or lacks one.
@@ -48,6 +52,14 @@ class Credentials(BaseModel):
         except ValidationError:
             raise ConfigurationError(f"{file} does not hold the secrets of a stack") from None
         return kept
+
+    def exit_event_keys(self) -> str:
+        """The public key that events of exit qualification are believed by."""
+        return signer_of(self.exit_signing_key, "exit_signing_key").public_pem()
+
+    def trade_event_keys(self) -> str:
+        """The public key that events of trade management are believed by."""
+        return signer_of(self.trade_signing_key, "trade_signing_key").public_pem()
 
     def broker_credentials(self) -> str:
         """The paper broker's account, as the setting of that name wants it."""

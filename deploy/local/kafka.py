@@ -8,12 +8,13 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploy.local.account import make_owned, make_passable, server_account
+from deploy.local.account import make_owned, make_passable, make_private, server_account
 from deploy.local.broker import answers
 from deploy.local.child import Child, Command, clean_environment, last_lines
 from deploy.local.java import find_java
 from deploy.local.kafka_jars import kafka_jars
-from deploy.local.ports import LOOPBACK
+from deploy.local.kafka_security import PUBLIC_PROPERTIES, KafkaSecurity, properties
+from deploy.local.ports import LOOPBACK, accepts
 from deploy.local.server import ChildServer
 from shared.errors import ConfigurationError
 from shared.ids import new_id
@@ -61,6 +62,8 @@ class ApacheKafka(ChildServer):
         By default ``kafka.log`` in the data directory.
     jvm:
         Options of the Java machine: heap, collector, compiler.
+    security:
+        If given, clients come by SASL_SSL alone and may do what access lists say.
     """
 
     survives_restart = True
@@ -75,6 +78,7 @@ class ApacheKafka(ChildServer):
         *,
         log_file: Path | None = None,
         jvm: Sequence[str] = QUICK_START,
+        security: KafkaSecurity | None = None,
     ) -> None:
         super().__init__("kafka", log_file or data_dir / "kafka.log")
         self._data_dir = data_dir
@@ -83,6 +87,7 @@ class ApacheKafka(ChildServer):
         self._port = port
         self._controller_port = controller_port
         self._jvm = tuple(jvm)
+        self._security = security
         self._account = server_account()
 
     @property
@@ -103,23 +108,35 @@ class ApacheKafka(ChildServer):
         """Write the configuration, format the storage if there is none, and start the broker."""
         make_passable(self._data_dir, self._account)
         self._properties.write_text(self._configuration())
-        self._properties.chmod(0o644)
+        if self._security is None:
+            self._properties.chmod(0o644)
+        else:
+            make_private(self._properties, self._account)
         if not (self._log_dir / "meta.properties").exists():
             self._format()
         super().launch()
 
     def is_ready(self) -> bool:
         """Whether it tells its topics to a client."""
-        return answers(self.bootstrap_servers)
+        return accepts(self._port) if self._security else answers(self.bootstrap_servers)
 
     def _configuration(self) -> str:
+        name = "PLAINTEXT" if self._security is None else "CLIENTS"
         own = {
-            "listeners": f"PLAINTEXT://{LOOPBACK}:{self._port},CONTROLLER://{LOOPBACK}:{self._controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{self._port}",
+            "listeners": f"{name}://{LOOPBACK}:{self._port},CONTROLLER://{LOOPBACK}:{self._controller_port}",
+            "advertised.listeners": f"{name}://{LOOPBACK}:{self._port}",
             "controller.quorum.voters": f"1@{LOOPBACK}:{self._controller_port}",
             "log.dirs": str(self._log_dir),
         }
-        return "".join(f"{name}={value}\n" for name, value in {**_SINGLE_NODE, **own}.items())
+        if self._security is None:
+            return properties({**_SINGLE_NODE, **own})
+        secured = {
+            "listener.security.protocol.map": "CLIENTS:SASL_SSL,CONTROLLER:SASL_PLAINTEXT",
+            "inter.broker.listener.name": "CLIENTS",
+            **PUBLIC_PROPERTIES,
+        }
+        secret = self._security.secret_properties(["CLIENTS", "CONTROLLER"])
+        return properties({**_SINGLE_NODE, **own, **secured}) + secret
 
     def _format(self) -> None:
         make_owned(self._log_dir, self._account)

@@ -9,10 +9,13 @@ from shared.settings import PREFIX
 
 PAPER_BROKER = "paper-broker"
 EXIT_API = "exit-api"
+EXIT_TICKS = "exit-ticks"
+EXIT_ORDERS = "exit-orders"
+TRADE_FILLS = "trade-fills"
 TRADE_API = "trade-api"
 RELAY = "relay"
-_EXIT_WORKERS = ("exit-ticks", "exit-orders", EXIT_API)
-_TRADE_WORKERS = ("trade-fills", TRADE_API)
+_EXIT_WORKERS = (EXIT_TICKS, EXIT_ORDERS, EXIT_API)
+_TRADE_WORKERS = (TRADE_FILLS, TRADE_API)
 
 RELAYS = (RELAY,)
 """They stop after the others, so that what those wrote last is still published."""
@@ -22,11 +25,18 @@ SERVICES = (*RELAYS, *WORKERS)
 EXIT_DATABASE_URL = f"{PREFIX}EXIT_DATABASE_URL"
 TRADE_DATABASE_URL = f"{PREFIX}TRADE_DATABASE_URL"
 BROKER_CREDENTIALS = f"{PREFIX}BROKER_CREDENTIALS"
+EVENT_SIGNING_KEY = f"{PREFIX}EVENT_SIGNING_KEY"
+EXIT_EVENT_KEYS = f"{PREFIX}EXIT_EVENT_KEYS"
+TRADE_EVENT_KEYS = f"{PREFIX}TRADE_EVENT_KEYS"
 
 
 def secret_settings(service: str, databases: Databases, credentials: Credentials) -> dict[str, str]:
     """The settings of a service that hold a secret, by the names of their environment variables."""
-    return {**_database_settings(service, databases), **_broker_settings(service, credentials)}
+    return {
+        **_database_settings(service, databases),
+        **_broker_settings(service, credentials),
+        **_signature_settings(service, credentials),
+    }
 
 
 def _database_settings(service: str, databases: Databases) -> dict[str, str]:
@@ -44,6 +54,20 @@ def _database_settings(service: str, databases: Databases) -> dict[str, str]:
 
 
 def _broker_settings(service: str, credentials: Credentials) -> dict[str, str]:
-    if service in ("exit-orders", EXIT_API, PAPER_BROKER):
+    if service in (EXIT_ORDERS, PAPER_BROKER):
         return {BROKER_CREDENTIALS: credentials.broker_credentials()}
     return {}
+
+
+def _signature_settings(service: str, credentials: Credentials) -> dict[str, str]:
+    """The private key of the side that a service writes events of, and the public keys of the events it acts upon."""
+    settings = {}
+    if service in _EXIT_WORKERS:
+        settings[EVENT_SIGNING_KEY] = credentials.exit_signing_key
+    if service in _TRADE_WORKERS:
+        settings[EVENT_SIGNING_KEY] = credentials.trade_signing_key
+    if service == TRADE_FILLS:
+        settings[EXIT_EVENT_KEYS] = credentials.exit_event_keys()
+    if service in (EXIT_TICKS, PAPER_BROKER):
+        settings[TRADE_EVENT_KEYS] = credentials.trade_event_keys()
+    return settings

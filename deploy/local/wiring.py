@@ -33,6 +33,9 @@ _OURS = frozenset(
         "EXIT_API_URL",
         "TRADE_API_URL",
         "BROKER_CREDENTIALS",
+        "EVENT_SIGNING_KEY",
+        "EXIT_EVENT_KEYS",
+        "TRADE_EVENT_KEYS",
         "PAPER_BROKER_DIR",
         "SECRETS_DIR",
     )

@@ -10,10 +10,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from deploy.local.credentials import Credentials
 from deploy.local.databases import Databases
+from deploy.local.kafka_security import ADMIN, BrokerCertificate, KafkaSecurity, new_certificate
 from deploy.local.private_files import write_private
 from deploy.local.secret_settings import (
     BROKER_CREDENTIALS,
@@ -25,9 +26,17 @@ from deploy.local.secret_settings import (
 from shared import roles
 from shared.errors import ConfigurationError
 from shared.ids import new_secret
+from shared.kafka_rights import RIGHTS
 from shared.settings import PREFIX
 
 GROUP_READABLE = 0o440
+COPIED_AND_ADDED_TO = 0o640
+"""The image of Kafka copies its file with this mode and then adds to the copy."""
+
+KAFKA_HOSTS = ("kafka", "localhost", "127.0.0.1")
+KAFKA_LISTENERS = ("INSIDE", "OUTSIDE", "CONTROLLER")
+"""As docker-compose.yml names them."""
+
 PUBLIC_TOKEN = f"{PREFIX}PUBLIC_TOKEN"
 ADMIN_DATABASE_URL = f"{PREFIX}ADMIN_DATABASE_URL"
 _PASSWORDS = {
@@ -43,8 +52,21 @@ Files = dict[str, str]
 class ContainerCredentials(Credentials):
     """Those of a local stack, and of what is observed in containers beside it."""
 
+    kafka_admin_password: str = Field(default_factory=new_secret, repr=False)
+    kafka_passwords: dict[str, str] = Field(default_factory=dict, validate_default=True, repr=False)
+    kafka_certificate: BrokerCertificate = Field(default_factory=lambda: new_certificate(KAFKA_HOSTS), repr=False)
     metrics_token: str = Field(default_factory=new_secret, repr=False)
     grafana_password: str = Field(default_factory=new_secret, repr=False)
+
+    @field_validator("kafka_passwords")
+    @classmethod
+    def every_user_has_one(cls, kept: dict[str, str]) -> dict[str, str]:
+        """Keep those that there are, and make those that are missing."""
+        return {user: kept.get(user) or new_secret() for user in RIGHTS}
+
+    def kafka_security(self) -> KafkaSecurity:
+        """The secrets of the broker itself."""
+        return KafkaSecurity(self.kafka_certificate, self.kafka_admin_password)
 
 
 def secret_files(databases: Databases, credentials: ContainerCredentials) -> dict[str, Files]:
@@ -55,17 +77,48 @@ def secret_files(databases: Databases, credentials: ContainerCredentials) -> dic
         TRADE_DATABASE_URL: databases.trade_url(roles.MIGRATOR),
     }
     settings = {
-        **{service: secret_settings(service, databases, credentials) for service in SERVICES},
+        **{
+            service: secret_settings(service, databases, credentials) | _of_kafka_user(service, credentials)
+            for service in SERVICES
+        },
         "roles": _of_roles(databases),
         "schema": {**as_migrator, **token},
-        "check": {**as_migrator, BROKER_CREDENTIALS: credentials.broker_credentials()},
-        "tools": token,
+        "topics": _of_kafka_admin(credentials),
+        "check": {
+            **as_migrator,
+            BROKER_CREDENTIALS: credentials.broker_credentials(),
+            **_of_kafka_user("reader", credentials),
+        },
+        "tools": {**token, **_of_kafka_user("market-data", credentials)},
     }
     return {
         **{service: {name.lower(): value for name, value in own.items()} for service, own in settings.items()},
+        "kafka": {"server.properties": credentials.kafka_security().secret_properties(KAFKA_LISTENERS)},
         "postgres": {"postgres_password": credentials.postgres_password},
         "prometheus": {"metrics_token": credentials.metrics_token},
         "grafana": {"admin_password": credentials.grafana_password},
+    }
+
+
+def _of_kafka_user(user: str, credentials: ContainerCredentials) -> dict[str, str]:
+    """What a process proves to Kafka that it is this user with; nothing for one that has no user."""
+    if user not in RIGHTS:
+        return {}
+    return _kafka_login(user, credentials.kafka_passwords[user], credentials)
+
+
+def _of_kafka_admin(credentials: ContainerCredentials) -> dict[str, str]:
+    return {
+        **_kafka_login(ADMIN, credentials.kafka_admin_password, credentials),
+        f"{PREFIX}KAFKA_USERS": json.dumps(credentials.kafka_passwords),
+    }
+
+
+def _kafka_login(user: str, password: str, credentials: ContainerCredentials) -> dict[str, str]:
+    return {
+        f"{PREFIX}KAFKA_USERNAME": user,
+        f"{PREFIX}KAFKA_PASSWORD": password,
+        f"{PREFIX}KAFKA_CA": credentials.kafka_certificate.ca,
     }
 
 
@@ -93,7 +146,7 @@ def lay_out(files: Mapping[str, Files], directory: Path) -> list[str]:
             file = directory / service / name
             try:
                 if _differs(file, text):
-                    write_private(file, text, GROUP_READABLE)
+                    write_private(file, text, COPIED_AND_ADDED_TO if service == "kafka" else GROUP_READABLE)
                     changed.append(f"{service}/{name}")
             except OSError as error:
                 raise ConfigurationError(f"cannot write {file}: {error.strerror}") from error

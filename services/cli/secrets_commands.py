@@ -8,10 +8,13 @@ from typing import Annotated
 import typer
 
 from deploy.local.databases import DATABASE, Databases, embedded_databases, role_passwords
+from deploy.local.private_files import write_private
 from services.cli.command_line import examples, new_app
 from services.cli.secret_files import ContainerCredentials, lay_out, secret_files
+from shared.errors import ConfigurationError
 from shared.roles import with_role
 from shared.settings import load_settings
+from shared.signatures import new_signing_key, signer_of
 
 SUPERUSER = "postgres"
 
@@ -35,6 +38,29 @@ def write(
     credentials = ContainerCredentials.of(kept)
     changed = lay_out(secret_files(_databases(server, credentials), credentials), to)
     print(f"secrets: {len(changed)} files written" + (f": {', '.join(changed)}" if changed else ""))
+
+
+@app.command("key", epilog=examples("secrets key --private exit.key --public exit.pub"))
+def key(
+    private: Annotated[Path, typer.Option(help="File for the private key; it must not exist. Mode 600.")],
+    public: Annotated[Path, typer.Option(help="File that the public key is added to.")],
+) -> None:
+    """Make a key that a service signs its events with: EXITFLOW_EVENT_SIGNING_KEY is what the private file holds.
+
+    The public file is what EXITFLOW_EXIT_EVENT_KEYS or EXITFLOW_TRADE_EVENT_KEYS of its readers hold. To change a
+    key, add the new public key there first, restart the readers, then give the writers the new private key.
+    """
+    if private.exists():
+        raise ConfigurationError(f"{private} exists: a key is never overwritten")
+    pem = new_signing_key()
+    signer = signer_of(pem, str(private))
+    try:
+        write_private(private, pem)
+        with public.open("a") as keys:
+            keys.write(signer.public_pem())
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {error.filename}: {error.strerror}") from error
+    print(f"key {signer.key_id}: {private}, {public}")
 
 
 def _databases(server: str, credentials: ContainerCredentials) -> Databases:

@@ -1,12 +1,21 @@
-"""`exitflow topics create`."""
+"""`exitflow topics create|acls`."""
 
 from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from confluent_kafka import KafkaException
+from pydantic import TypeAdapter, ValidationError
 
 from services.cli.command_line import AsJson, DataDir, examples, new_app
 from services.cli.output import show_json
 from services.cli.target import Target
 from shared.contracts.topics import TopicNames
-from shared.kafka import create_topics
+from shared.errors import ConfigurationError, Unavailable
+from shared.kafka import create_topics, open_admin
+from shared.kafka_rights import RIGHTS, acls, allow, make_users
+from shared.settings import PREFIX, Settings
 
 app = new_app("The topics on Kafka.")
 
@@ -16,8 +25,12 @@ def group() -> None:
     """The topics on Kafka."""
 
 
-@app.command("create", epilog=examples("topics create"))
-def create(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+@app.command("create", epilog=examples("topics create", "topics create --acls"))
+def create(
+    with_users: Annotated[bool, typer.Option("--acls", help="Then do as `topics acls` does.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
     """Make the topics that do not exist yet, with EXITFLOW_TOPIC_PARTITIONS partitions each."""
     settings = Target.choose(data_dir).settings()
     names = TopicNames(settings.kafka_topic_prefix).all_on_cluster()
@@ -26,3 +39,41 @@ def create(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         show_json({"made": made, "present": [name for name in names if name not in made]})
     else:
         print(f"made {len(made)} of {len(names)} topics" + (f": {', '.join(made)}" if made else ""))
+    if with_users:
+        allow_users(data_dir, as_json)
+
+
+@app.command("acls", epilog=examples("topics acls"))
+def allow_users(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Make the users of the processes and what each may do; the cluster must allow nothing by itself.
+
+    Needs an administrator's EXITFLOW_KAFKA_USERNAME. EXITFLOW_KAFKA_USERS holds the passwords of the users to make;
+    users that are not in it are only given their rights. Repeating it is harmless.
+    """
+    settings = Target.choose(data_dir).settings()
+    passwords = _passwords(settings)
+    wanted = acls(TopicNames(settings.kafka_topic_prefix), settings.kafka_consumer_prefix)
+    admin = open_admin(settings)
+    try:
+        if passwords:
+            make_users(admin, passwords)
+        allow(admin, wanted)
+    except KafkaException as error:
+        raise Unavailable(f"Kafka does not take them: {error.args[0].str()}") from error
+    if as_json:
+        show_json({"users": sorted(passwords), "acls": len(wanted)})
+    else:
+        print(f"{len(passwords)} users made, {len(wanted)} rights given")
+
+
+def _passwords(settings: Settings) -> dict[str, str]:
+    if settings.kafka_users is None:
+        return {}
+    try:
+        passwords = TypeAdapter(dict[str, str]).validate_json(settings.kafka_users.get_secret_value())
+    except ValidationError:
+        raise ConfigurationError(f"{PREFIX}KAFKA_USERS is not JSON of users and their passwords") from None
+    unknown = sorted(set(passwords) - set(RIGHTS))
+    if unknown:
+        raise ConfigurationError(f"{PREFIX}KAFKA_USERS: no such users: {', '.join(unknown)}")
+    return passwords

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from services.outbox_relay import parking_statements as statements
 from services.outbox_relay.acknowledgements import Run
@@ -17,12 +18,12 @@ from services.outbox_relay.progress import Progress
 from services.outbox_relay.recording import Recorder
 from services.outbox_relay.records import EVENT_ID, HEADERS, ID, KEY, PAYLOAD, SEQUENCE, SHARD, TOPIC, Row
 from services.outbox_relay.shard import HeldShard
-from shared.clock import rfc3339
 from shared.contracts.discarded import Discarded
 from shared.failpoints import Failpoint, failpoint
 from shared.kafka import Headers
+from shared.signatures import SIGNATURE_HEADER
 
-_HEADER_COLUMNS = ("types", "sources", "subjects", "times", "traceparents")
+_HEADER_COLUMNS = ("types", "sources", "subjects", "times", "traceparents", "signatures")
 """What `statements.PARK` calls those of `HEADERS`."""
 
 EVENTS_AT_ONCE = 200
@@ -63,6 +64,8 @@ class DecidedEvent:
     ce_subject: str
     ce_time: str
     traceparent: str
+    signature: str | None
+    discard_signature: str | None
     payload: bytes
     request: str | None
     requested_by: str | None
@@ -81,9 +84,9 @@ class DecidedEvent:
 
     def record(self) -> Record:
         """What is published for it."""
-        ce_type, payload = self.ce_type, self.payload
+        ce_type, payload, signature = self.ce_type, self.payload, self.signature
         if self.is_discarded:
-            ce_type, payload = Discarded.event_type(), self._discarded().payload()
+            ce_type, payload, signature = Discarded.event_type(), self._discarded(), self.discard_signature
         headers: Headers = [
             ("ce_specversion", "1.0"),
             ("ce_id", self.event_id),
@@ -95,18 +98,16 @@ class DecidedEvent:
             ("ce_time", self.ce_time),
             ("traceparent", self.traceparent),
         ]
+        if signature is not None:
+            headers.append((SIGNATURE_HEADER, signature))
         return Record(self.topic, self.key, payload, headers)
 
-    def _discarded(self) -> Discarded:
-        return Discarded.model_validate(
-            {
-                "event_id": self.event_id,
-                "discarded_type": self.ce_type,
-                "reason": self.request_reason or "",
-                "discarded_by": self.requested_by or "",
-                "discarded_at": None if self.requested_at is None else rfc3339(self.requested_at),
-            }
-        )
+    def _discarded(self) -> bytes:
+        """Return what the service signed when an operator asked for it."""
+        assert self.requested_at is not None, "a request says when it was made"
+        return Discarded.in_place_of(
+            UUID(self.event_id), self.ce_type, self.request_reason or "", self.requested_by or "", self.requested_at
+        ).payload()
 
 
 @dataclass(slots=True)

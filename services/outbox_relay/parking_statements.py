@@ -13,19 +13,19 @@ PARK = """
 -- parking.park: a refused event waits for an operator; one after it waits for it, and is replayed with the event
 -- before it if that is asked for, or is replayed already
 INSERT INTO outbox_parked (event_id, shard, id, topic, key, sequence, ce_type, ce_source, ce_subject, ce_time,
-                           traceparent, payload, reason, request, requested_by, requested_at, request_reason)
+                           traceparent, signature, payload, reason, request, requested_by, requested_at, request_reason)
 SELECT n.event_id, n.shard, n.id, n.topic, n.key, n.sequence, n.ce_type, n.ce_source, n.ce_subject, n.ce_time,
-       n.traceparent, n.payload, n.reason,
+       n.traceparent, n.signature, n.payload, n.reason,
        CASE WHEN follows AND (last.event_id IS NULL OR last.request IS NOT NULL) THEN 'REPLAY' END,
        CASE WHEN follows THEN last.requested_by END, CASE WHEN follows THEN last.requested_at END,
        CASE WHEN follows THEN last.request_reason END
   FROM (SELECT i.*, NOT bool_or(refused) OVER (PARTITION BY topic, key ORDER BY sequence) AS follows
           FROM unnest(%(event_ids)s::uuid[], %(shards)s::smallint[], %(ids)s::bigint[], %(topics)s::text[],
                       %(keys)s::text[], %(sequences)s::bigint[], %(types)s::text[], %(sources)s::text[],
-                      %(subjects)s::text[], %(times)s::text[], %(traceparents)s::text[], %(payloads)s::bytea[],
-                      %(reasons)s::text[], %(refused)s::boolean[])
+                      %(subjects)s::text[], %(times)s::text[], %(traceparents)s::text[], %(signatures)s::text[],
+                      %(payloads)s::bytea[], %(reasons)s::text[], %(refused)s::boolean[])
                  AS i(event_id, shard, id, topic, key, sequence, ce_type, ce_source, ce_subject, ce_time, traceparent,
-                      payload, reason, refused)) n
+                      signature, payload, reason, refused)) n
   LEFT JOIN LATERAL (SELECT p.event_id, p.request, p.requested_by, p.requested_at, p.request_reason
                        FROM outbox_parked p WHERE p.topic = n.topic AND p.key = n.key
                       ORDER BY p.sequence DESC LIMIT 1) last ON true
@@ -47,7 +47,8 @@ WITH RECURSIVE asked(shard, topic, key) AS (
       ORDER BY p.shard, p.topic, p.key LIMIT 1) following
 )
 SELECT p.event_id::text, p.shard, p.topic, p.key, p.sequence, p.ce_type, p.ce_source, p.ce_subject, p.ce_time,
-       p.traceparent, p.payload, p.request, p.requested_by, p.requested_at, p.request_reason
+       p.traceparent, p.signature, p.discard_signature, p.payload, p.request, p.requested_by, p.requested_at,
+       p.request_reason
   FROM asked
  CROSS JOIN LATERAL (
    SELECT q.* FROM outbox_parked q WHERE q.topic = asked.topic AND q.key = asked.key

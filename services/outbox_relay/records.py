@@ -8,14 +8,15 @@ from operator import itemgetter
 from typing import Any
 
 from shared.kafka import Headers
+from shared.signatures import SIGNATURE_HEADER
 
 Row = tuple[Any, ...]
 """What `statements.READ_WINDOWS` returns: shard, id, topic, key, payload, event id, sequence, ce_type, ce_source,
-ce_subject, ce_time, traceparent, when it was written; the texts ready for the wire."""
+ce_subject, ce_time, traceparent, signature, when it was written; the texts ready for the wire."""
 
-SHARD, ID, TOPIC, KEY, PAYLOAD, EVENT_ID, SEQUENCE, WRITTEN_US = 0, 1, 2, 3, 4, 5, 6, 12
-HEADERS = slice(7, 12)
-"""Those that are columns: ce_type, ce_source, ce_subject, ce_time, traceparent."""
+SHARD, ID, TOPIC, KEY, PAYLOAD, EVENT_ID, SEQUENCE, WRITTEN_US = 0, 1, 2, 3, 4, 5, 6, 13
+HEADERS = slice(7, 13)
+"""Those that are columns: ce_type, ce_source, ce_subject, ce_time, traceparent, signature."""
 
 MICROSECOND_S = 1e-6
 """Times of PostgreSQL are microseconds since its epoch, the year 2000."""
@@ -26,8 +27,8 @@ _CONTENT_TYPE = ("content-type", "application/json")
 
 def headers_of_row(row: Row) -> Headers:
     """The record's headers. This runs once per event: what does not change is made once."""
-    _, _, _, _, _, event_id, sequence, ce_type, source, subject, time, traceparent, _ = row
-    return [
+    _, _, _, _, _, event_id, sequence, ce_type, source, subject, time, traceparent, signature, _ = row
+    headers: Headers = [
         _SPECVERSION,
         ("ce_id", event_id),
         ("ce_sequence", sequence),
@@ -38,6 +39,9 @@ def headers_of_row(row: Row) -> Headers:
         ("ce_time", time),
         ("traceparent", traceparent),
     ]
+    if signature is not None:  # as it is of rows that were written before events were signed
+        headers.append((SIGNATURE_HEADER, signature))
+    return headers
 
 
 def batches_of(rows: Sequence[Row], longest: int) -> Iterator[Sequence[Row]]:

@@ -74,7 +74,7 @@ READ_WINDOWS = """
 -- outbox.read_windows: the rows of windows after pos, shard by shard, each in order of id. Shards that stand at the
 -- same place may be looked up together, which is cheaper, but what is found of them is sorted together too.
 SELECT e.shard, e.id, e.topic, e.key, e.payload, e.event_id::text, e.sequence::text,
-       e.ce_type, e.ce_source, e.ce_subject, e.ce_time, e.traceparent,
+       e.ce_type, e.ce_source, e.ce_subject, e.ce_time, e.traceparent, e.signature,
        e.created_at
   FROM unnest($1::text[], $2::text[]::pg_snapshot[], $3::text[]::pg_snapshot[], $4::bigint[])
          AS held(shards, snap, next_snap, pos)

@@ -19,6 +19,7 @@ from shared.contracts.trades import TradeOpened
 from shared.errors import MalformedMessage
 from shared.money import to_units
 from shared.record_faults import Fault, read_record
+from shared.signatures import UntrustedEvent
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_INSTANT = datetime(2200, 1, 1, tzinfo=UTC)
@@ -26,7 +27,10 @@ _LAST_INSTANT = datetime(2200, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class FeedRecord:
-    """A Kafka record: its logical topic, its name on the cluster, where it stands, what it says, when it arrived."""
+    """A Kafka record: its logical topic, its name on the cluster, where it stands, what it says, when it arrived.
+
+    `is_trusted` is False for an entry that trade management did not sign.
+    """
 
     topic: str
     cluster_topic: str
@@ -35,6 +39,7 @@ class FeedRecord:
     event_type: str
     value: bytes | None
     arrived_ms: int = 0
+    is_trusted: bool = True
 
 
 @dataclass(slots=True)
@@ -66,6 +71,8 @@ def _read(record: FeedRecord, batch: FeedBatch) -> None:
     if record.event_type == Discarded.event_type():
         return
     event = parse_event(record.event_type, record.value)
+    if not record.is_trusted:
+        raise UntrustedEvent("not signed by trade management")
     if isinstance(event, TradeOpened):
         batch.entries.append(entry_of(event))
 

@@ -15,14 +15,17 @@ from services.paper_broker.ledger import Ledger
 from shared.clock import Clock, SystemClock, epoch_ms
 from shared.consumer_gaps import count, resume
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
+from shared.contracts.trades import TradeOpened
 from shared.dead_letters import LONGEST_REASON
+from shared.errors import MalformedMessage
 from shared.health import Health
 from shared.kafka import arrived_ms, headers_of, open_admin
 from shared.kafka_consuming import ConsumerLoop, Step, WatchedConsumer, offset_of, partition_of
 from shared.kafka_topics import Partition, TopicState, bounds_of, cluster_id_of, require_topics
 from shared.process import Stop
-from shared.record_faults import REFUSED_BY_DATABASE, Fault, fault_of
+from shared.record_faults import REFUSED_BY_DATABASE, Fault, fault_of, read_record
 from shared.settings import Settings
+from shared.signatures import trade_event_keys
 from shared.telemetry import counter
 from shared.topic_watch import Change, TopicsChanged
 
@@ -48,6 +51,7 @@ class MarketFeed:
         self, settings: Settings, ledger: Ledger, broker: PaperBroker, health: Health, clock: Clock | None = None
     ) -> None:
         self._settings = settings
+        self._trusted = trade_event_keys(settings)
         self._topics = TopicNames(settings.kafka_topic_prefix)
         self._ledger = ledger
         self._broker = broker
@@ -125,15 +129,24 @@ class MarketFeed:
 
     def _record(self, message: Message) -> FeedRecord:
         name, partition = partition_of(message)
+        event_type = headers_of(message).get("ce_type", "")
         return FeedRecord(
             arrived_ms=arrived_ms(message, epoch_ms(self._clock.now())),
             topic=self._topics.logical(name),
             cluster_topic=name,
             partition=partition,
             offset=offset_of(message),
-            event_type=headers_of(message).get("ce_type", ""),
+            event_type=event_type,
             value=message.value(),
+            is_trusted=event_type != TradeOpened.event_type() or self._is_signed(message),
         )
+
+    def _is_signed(self, message: Message) -> bool:
+        try:
+            read_record(self._trusted.verify, message)
+        except MalformedMessage:
+            return False
+        return True
 
 
 def _fault_of(error: Exception) -> Fault | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from datetime import UTC, datetime
+from typing import ClassVar, Self
 from uuid import UUID
 
 from shared.contracts.events import Event, register
@@ -27,3 +28,16 @@ class Discarded(Event):
     reason: str
     discarded_by: str
     discarded_at: Timestamp
+
+    @classmethod
+    def in_place_of(
+        cls, event_id: UUID, discarded_type: str, reason: str, discarded_by: str, discarded_at: datetime
+    ) -> Self:
+        """Return the event for one that is parked; the API that signs it and the relay that sends it make the same."""
+        return cls(
+            event_id=event_id,
+            discarded_type=discarded_type,
+            reason=reason,
+            discarded_by=discarded_by,
+            discarded_at=discarded_at.astimezone(UTC),
+        )

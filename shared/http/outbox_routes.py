@@ -92,8 +92,9 @@ def replay(body: ReplayParked, context: Context, caller: Operator) -> RequestedV
 @router.post("/parked/discard", status_code=202, responses=declared(404))
 def discard(body: DiscardParked, context: Context, caller: Operator) -> RequestedView:
     """Publish a Discarded event in place of a parked one, after those before it of its key. 404 `not_parked`."""
+    act = Act(caller.name, body.reason)
     with context.unit_of_work() as uow:
-        OutboxOperations(uow.connection).discard(body.event_id, Act(caller.name, body.reason))
+        OutboxOperations(uow.connection).discard(body.event_id, act, context.clock.now(), context.outbox.signer)
         uow.commit()
     return RequestedView(requested=1, already_requested=0)
 

@@ -54,6 +54,22 @@ class Containers:
         found: list[dict[str, Any]] = json.loads(self.run("docker", "inspect", *ids))
         return found
 
+    def reader(self) -> dict[str, str]:
+        """How a client on this machine that only reads connects to Kafka."""
+
+        def secret(name: str) -> str:
+            file = f"/run/secrets/exitflow_kafka_{name}"
+            return self.compose("run", "--rm", "-T", "--no-deps", "--entrypoint", "cat", "check", file)
+
+        return {
+            "bootstrap.servers": self.kafka,
+            "security.protocol": "SASL_SSL",
+            "sasl.mechanism": "SCRAM-SHA-512",
+            "sasl.username": secret("username"),
+            "sasl.password": secret("password"),
+            "ssl.ca.pem": secret("ca"),
+        }
+
     def python(self, service: str, program: str) -> str:
         """What a Python program prints inside a service's container, as its user and with its secrets."""
         return self.compose("exec", "-T", service, "python", "-c", program)

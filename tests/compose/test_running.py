@@ -37,7 +37,7 @@ def test_a_consumer_on_the_host_reads_what_was_filled(containers: Containers) ->
     containers.demo("--trades", "10", "--symbols", "2", "--seed", "2")
     closed = {trade["exit_intent_id"] for trade in closed_trades(containers)}
     assert closed
-    assert filled_on_kafka(containers.kafka, wanted=closed) >= closed
+    assert filled_on_kafka(containers, wanted=closed) >= closed
 
 
 def test_down_and_up_keep_all_data_and_go_on(containers: Containers) -> None:
@@ -104,9 +104,9 @@ def closed_trades(containers: Containers) -> list[dict[str, str]]:
     return sorted(json.loads(listed), key=lambda trade: str(trade["trade_id"]))
 
 
-def filled_on_kafka(servers: str, *, wanted: set[str], limit_s: float = 60) -> set[str]:
+def filled_on_kafka(containers: Containers, *, wanted: set[str], limit_s: float = 60) -> set[str]:
     """The intents whose ExitIntentFilled a new consumer group reads from the beginning."""
-    config = {"bootstrap.servers": servers, "group.id": "test-compose", "auto.offset.reset": "earliest"}
+    config = {**containers.reader(), "group.id": "exitflow-reader-test", "auto.offset.reset": "earliest"}
     consumer = Consumer({**config, "enable.auto.commit": False})
     consumer.subscribe(["exits.intents.v1"])
     found: set[str] = set()

@@ -20,10 +20,11 @@ _PROGRAM = "from services.cli.main import main; main()"
 _DIALECT = make_url("postgresql+psycopg://").get_dialect()
 _RANGE = f"""
 INSERT INTO exit_qualification.outbox_event (event_id, shard, topic, key, sequence, ce_type, ce_source, ce_subject,
-                                             ce_time, traceparent, payload)
+                                             ce_time, traceparent, payload, signature)
 SELECT gen_random_uuid(), hashtextextended({records.KEY_SQL}, 0) & 63, %(topic)s::text, {records.KEY_SQL},
        {records.SEQUENCE_SQL}, '{records.EVENT_TYPE}', '{records.SOURCE}', {records.KEY_SQL}, '{records.TIME}',
-       '{records.TRACEPARENT}', {records.PAYLOAD_SQL}
+       '{records.TRACEPARENT}', {records.PAYLOAD_SQL},
+       {records.SIGNATURE_SQL}
   FROM {records.RANGE_SQL} ORDER BY n
 """
 _ONE = str(APPEND.compile(dialect=_DIALECT())).replace("outbox_", "exit_qualification.outbox_")
@@ -57,11 +58,13 @@ class Exitflow:
             "topics": [place.topic],
             "keys": [records.key_of(number)],
             "types": [records.EVENT_TYPE],
+            "sequences": [number + 1],
             "sources": [records.SOURCE],
             "subjects": [records.key_of(number)],
             "time": records.TIME,
             "traceparents": [records.TRACEPARENT],
             "payloads": [records.payload_of(number)],
+            "signatures": [records.signature_of(number)],
         }
 
     def programs(self, place: Place, events: int) -> Sequence[Command]:  # noqa: ARG002  # it runs until stopped

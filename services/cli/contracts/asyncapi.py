@@ -43,6 +43,13 @@ PROMISE = (
 )
 
 
+SIGNATURE = (
+    "key id, colon, base64 of an Ed25519 signature; how to verify it: docs/contracts/signatures.md. "
+    "Absent from events that were written before events were signed."
+)
+SIGNATURE_PATTERN = "^[0-9a-f]{16}:[A-Za-z0-9+/]{86}==$"
+
+
 def asyncapi() -> Json:
     """The document."""
     return {
@@ -110,7 +117,8 @@ def _cloud_event_headers(event: type[Event]) -> Json:
         "content-type": {"type": "string", "const": "application/json"},
         "traceparent": {"type": "string", "description": "W3C trace context"},
     }
-    return {"type": "object", "properties": headers, "required": list(headers)}
+    signature = {"ce_signature": {"type": "string", "description": SIGNATURE, "pattern": SIGNATURE_PATTERN}}
+    return {"type": "object", "properties": headers | signature, "required": list(headers)}
 
 
 def _source(event: type[Event]) -> Json:

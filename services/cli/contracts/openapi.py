@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from pydantic import SecretStr
+
 from shared.clock import SystemClock
 from shared.db import open_engine
 from shared.health import Health
 from shared.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 from shared.settings import Settings
+from shared.signatures import new_signing_key
 
 Json = dict[str, Any]
 
@@ -28,6 +31,7 @@ def openapi(name: str) -> Json:
     """The document of one API."""
     module, schema = APIS[name]
     engine = open_engine(_NOWHERE, schema, application="exitflow-contracts")
-    app = importlib.import_module(module).create(Settings(), engine, Health(), SystemClock())
+    settings = Settings(event_signing_key=SecretStr(new_signing_key()))
+    app = importlib.import_module(module).create(settings, engine, Health(), SystemClock())
     document: Json = app.openapi()
     return document

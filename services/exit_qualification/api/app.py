@@ -19,6 +19,7 @@ from shared.http.app import create_app
 from shared.http.rate_limits import RateLimiter
 from shared.outbox import Outbox
 from shared.settings import Settings
+from shared.signatures import event_signer
 
 DESCRIPTION = "Exits of open trades: pending and past intents, manual exits, operators' switches."
 
@@ -29,7 +30,7 @@ def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> 
     app = create_app("exitflow exit-api", health, engine=engine, rate_limiter=limiter, description=DESCRIPTION)
     app.state.context = ExitApiContext(
         engine=engine,
-        outbox=Outbox(TopicNames(settings.kafka_topic_prefix), clock),
+        outbox=Outbox(TopicNames(settings.kafka_topic_prefix), clock, event_signer(settings)),
         clock=clock,
         manual_exits=ManualExitService(signal_management(settings, clock), clock),
         broker_hosts=BrokerHosts.of(settings.broker_hosts),

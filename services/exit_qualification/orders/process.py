@@ -30,6 +30,7 @@ from shared.migrations import EXIT_QUALIFICATION
 from shared.outbox import Outbox
 from shared.process import health_server, stop_on_signals
 from shared.settings import Settings
+from shared.signatures import event_signer
 from shared.telemetry import REGISTRY
 from shared.unit_of_work import UnitOfWork
 
@@ -61,7 +62,9 @@ def main(settings: Settings) -> None:
         pooler=settings.database_pooler,
     )
     health = Health(deadline_s=settings.health_deadline_s)
-    open_unit = partial(UnitOfWork, engine, Outbox(TopicNames(settings.kafka_topic_prefix), SystemClock()))
+    open_unit = partial(
+        UnitOfWork, engine, Outbox(TopicNames(settings.kafka_topic_prefix), SystemClock(), event_signer(settings))
+    )
     published = PublishedSignals(open_unit)
     REGISTRY.register(published)
     loops = [

@@ -21,6 +21,7 @@ from shared.contracts.discarded import Discarded
 from shared.errors import MalformedMessage
 from shared.kafka import arrived_ms, headers_of
 from shared.record_faults import Fault, read_record
+from shared.signatures import TrustedKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +75,20 @@ class Batch:
     checkpoints: dict[int, Checkpoint] = field(default_factory=dict)
 
 
-def read_batch(messages: Sequence[Message], layout: Layout, held: Mapping[int, Checkpoint], now_ms: int) -> Batch:
-    """Read the records of the partitions that are `held`; those of others are left to their owners."""
+def read_batch(
+    messages: Sequence[Message], layout: Layout, held: Mapping[int, Checkpoint], now_ms: int, trusted: TrustedKeys
+) -> Batch:
+    """Read the records of the partitions that are `held`; those of others are left to their owners.
+
+    An event of a trade is believed only if one of the `trusted` keys signed it.
+    """
     mine = [message for message in messages if message.partition() in held]
     batch = Batch()
     for message in in_order(mine, layout, now_ms):
         if message.topic() == layout.ticks:
             _take_tick(batch, message, layout, now_ms)
         else:
-            _take_trade(batch, message, layout, now_ms)
+            _take_trade(batch, message, layout, now_ms, trusted)
     batch.checkpoints = _checkpoints_after(mine, layout, held)
     return batch
 
@@ -124,10 +130,12 @@ def _take_tick(batch: Batch, message: Message, layout: Layout, now_ms: int) -> N
         batch.misrouted.append(Misrouted(message, tick.symbol, home))
 
 
-def _take_trade(batch: Batch, message: Message, layout: Layout, now_ms: int) -> None:
+def _take_trade(batch: Batch, message: Message, layout: Layout, now_ms: int, trusted: TrustedKeys) -> None:
     try:
         event_type = read_record(headers_of, message).get("ce_type", "")
         event = read_record(read_trade, event_type, message.value(), arrived_ms(message, now_ms))
+        if event is not None:
+            read_record(trusted.verify, message)
     except MalformedMessage as error:
         batch.refused.append(Refused(message, error.code, str(error)))
         return

@@ -24,6 +24,7 @@ from shared.kafka import open_producer
 from shared.outbox import Outbox
 from shared.process import health_server, stop_on_signals
 from shared.settings import Settings
+from shared.signatures import event_signer, trade_event_keys
 
 NAME = "exit-ticks"
 SCHEMA = "exit_qualification"
@@ -69,8 +70,9 @@ def build_worker(settings: Settings, health: Health, database: Engine) -> TickWo
         settings=settings,
         clock=clock,
         health=health,
-        pipeline=TickPipeline(database, Outbox(topics, clock), signals, health),
+        pipeline=TickPipeline(database, Outbox(topics, clock, event_signer(settings)), signals, health),
         outgoing=Outgoing(_outgoing_producer(settings), topics, clock),
+        trusted=trade_event_keys(settings),
     )
     return TickWorker(around, database)
 

@@ -32,6 +32,7 @@ from shared.kafka_consuming import WatchedConsumer, shown
 from shared.process import Stop
 from shared.record_faults import Fault, fault_of
 from shared.settings import Settings
+from shared.signatures import TrustedKeys
 from shared.topic_watch import TopicsChanged
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class Surroundings:
     health: Health
     pipeline: TickPipeline
     outgoing: Outgoing
+    trusted: TrustedKeys
 
 
 class TickSession:
@@ -144,7 +146,7 @@ class TickSession:
     def _apply(self, messages: Sequence[Message], now_ms: int) -> None:
         started_s = self._around.clock.monotonic()
         assignment = self._assignment
-        batch = read_batch(messages, self._layout, assignment.held, now_ms)
+        batch = read_batch(messages, self._layout, assignment.held, now_ms, self._around.trusted)
         if not batch.checkpoints:
             return
         self._around.outgoing.send(batch, self._layout)

@@ -16,6 +16,7 @@ from shared.http.app import create_app
 from shared.http.rate_limits import RateLimiter
 from shared.outbox import Outbox
 from shared.settings import Settings
+from shared.signatures import event_signer
 
 DESCRIPTION = "Trades, from opening to closure, and their profit and loss."
 
@@ -26,7 +27,7 @@ def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> 
     app = create_app("exitflow trade-api", health, engine=engine, rate_limiter=limiter, description=DESCRIPTION)
     app.state.context = TradeApiContext(
         engine=engine,
-        outbox=Outbox(TopicNames(settings.kafka_topic_prefix), clock),
+        outbox=Outbox(TopicNames(settings.kafka_topic_prefix), clock, event_signer(settings)),
         clock=clock,
         service=TradeManagementService(clock),
     )

@@ -31,6 +31,7 @@ from shared.failpoints import Failpoint, failpoint
 from shared.outbox import Outbox
 from shared.record_faults import fault_of, read_record
 from shared.row_locks import ROW_LOCK_TIMEOUT_MS, is_lock_timeout
+from shared.signatures import TrustedKeys
 from shared.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
@@ -50,12 +51,14 @@ class FillBatches:
         clock: Clock,
         service: TradeManagementService,
         dead_letters: DeadLetters,
+        trusted: TrustedKeys,
     ) -> None:
         self._engine = engine
         self._outbox = outbox
         self._clock = clock
         self._service = service
         self._dead_letters = dead_letters
+        self._trusted = trusted
 
     def apply(self, records: Sequence[Message]) -> None:
         """Commit what the records say, once; afterwards their offsets may be committed.
@@ -73,7 +76,7 @@ class FillBatches:
 
     def _read(self, record: Message) -> Read | None:
         try:
-            said = read_record(read, record)
+            said = read_record(read, record, self._trusted)
         except MalformedMessage as error:
             self._refuse(record, error.code, str(error))
             return None

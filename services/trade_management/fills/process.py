@@ -24,6 +24,7 @@ from shared.migrations import TRADE_MANAGEMENT
 from shared.outbox import Outbox
 from shared.process import Stop, health_server, stop_on_signals
 from shared.settings import Settings
+from shared.signatures import event_signer, exit_event_keys
 from shared.topic_watch import CONDITION as KAFKA
 
 DEAD_LETTER_TIMEOUT_MS = 10_000
@@ -74,8 +75,9 @@ def user_broker_feed(settings: Settings, engine: Engine, health: Health, clock: 
 
 
 def _batches(settings: Settings, engine: Engine, clock: Clock) -> FillBatches:
-    outbox = Outbox(TopicNames(settings.kafka_topic_prefix), clock)
-    return FillBatches(engine, outbox, clock, TradeManagementService(clock), _dead_letters(settings))
+    outbox = Outbox(TopicNames(settings.kafka_topic_prefix), clock, event_signer(settings))
+    service, trusted = TradeManagementService(clock), exit_event_keys(settings)
+    return FillBatches(engine, outbox, clock, service, _dead_letters(settings), trusted)
 
 
 def _dead_letters(settings: Settings) -> DeadLetters:

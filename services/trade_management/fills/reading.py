@@ -17,6 +17,7 @@ from shared.contracts.events import event_classes, parse_event
 from shared.contracts.topics import EXIT_INTENTS
 from shared.errors import MalformedMessage
 from shared.kafka import headers_of
+from shared.signatures import TrustedKeys
 from shared.trace import valid_traceparent
 
 FillEvent = (
@@ -44,25 +45,32 @@ class Irrelevant(StrEnum):
     UNKNOWN_TYPE = "unknown_type"
 
 
-def read(record: Message) -> FillReport | Forgone | Irrelevant:
+def read(record: Message, trusted: TrustedKeys) -> FillReport | Forgone | Irrelevant:
     """What the record says of fills. A type that is not known is no error: producers may add some.
+
+    What would be acted upon is believed only if a trusted key signed it.
 
     Raises
     ------
     MalformedMessage
         No CloudEvents id or type, or a value that is not the event it claims to be.
+    UntrustedEvent
+        It would change a trade, but exit qualification did not sign it.
     """
     headers = headers_of(record)
     event_id, event_type = _event_id(headers.get("ce_id", "")), headers.get("ce_type")
     if not event_type:
         raise MalformedMessage("no ce_type")
     if event_type == Discarded.event_type():
+        trusted.verify(record)
         return Forgone(event_id)
     if event_type not in _FILL_TYPES:
         return Irrelevant.NO_FILLS if event_type in _KNOWN_TYPES else Irrelevant.UNKNOWN_TYPE
     event = parse_event(event_type, record.value())
     assert isinstance(event, FillEvent)
-    return _report(event_id, event, valid_traceparent(headers.get("traceparent")))
+    report = _report(event_id, event, valid_traceparent(headers.get("traceparent")))
+    trusted.verify(record)
+    return report
 
 
 def _event_id(text: str) -> UUID:

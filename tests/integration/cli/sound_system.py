@@ -30,6 +30,7 @@ from shared.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 from shared.outbox import Outbox
 from shared.unit_of_work import UnitOfWork
 from tests.support.servers import Database
+from tests.support.signing import SIGNER
 
 AT = datetime(2026, 1, 13, 4, 0, tzinfo=UTC)
 SYMBOL = "NSE:INFY"
@@ -168,7 +169,7 @@ class SoundSystem:
 
     def _emit(self, schema: str, events: Sequence[Event]) -> None:
         engine = open_engine(self.database.admin_url, schema, application="test")
-        with UnitOfWork(engine, Outbox(TopicNames(), SystemClock())) as uow:
+        with UnitOfWork(engine, Outbox(TopicNames(), SystemClock(), SIGNER)) as uow:
             uow.emit(*events)
             uow.commit()
         engine.dispose()

@@ -14,6 +14,7 @@ from shared.contracts.topics import TopicNames
 from shared.outbox import Outbox
 from shared.unit_of_work import UnitOfWork
 from tests.support.servers import Database
+from tests.support.signing import SIGNER
 
 SIGNAL = """
 INSERT INTO exit_qualification.exit_signals
@@ -27,7 +28,7 @@ VIEW = "SELECT exit_reason, count(*) FROM exit_qualification.exit_signal_status 
 @pytest.fixture
 def published(exit_engine: Engine) -> PublishedSignals:
     clock = SystemClock()
-    return PublishedSignals(partial(UnitOfWork, exit_engine, Outbox(TopicNames(""), clock)))
+    return PublishedSignals(partial(UnitOfWork, exit_engine, Outbox(TopicNames(""), clock, SIGNER)))
 
 
 def shown(published: PublishedSignals) -> dict[str, int]:

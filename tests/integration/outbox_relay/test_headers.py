@@ -19,8 +19,10 @@ from shared.contracts.topics import EXIT_INTENTS, EXIT_SIGNALS, TopicNames
 from shared.kafka import open_admin
 from shared.outbox import Outbox
 from shared.settings import Settings
+from shared.signatures import SIGNATURE_HEADER
 from tests.integration.outbox_relay.relays import running_relay, wait_until
 from tests.integration.outbox_relay.written import Happened, Writer
+from tests.support.signing import SIGNER, TRUSTED
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 ROUNDS = 20
@@ -58,7 +60,7 @@ def headers_of(message: Message) -> dict[str, str]:
 @pytest.fixture
 def written(writer: Writer, topics: TopicNames) -> int:
     """Events of the same keys on two topics, of one traced request each; how many."""
-    outbox = Outbox(topics, SystemClock())
+    outbox = Outbox(topics, SystemClock(), SIGNER)
     for _ in range(ROUNDS):
         with writer.engine.begin() as connection:
             events = [kind(name=f"key-{n}") for n in range(KEYS) for kind in (Happened, AlsoHappened)]
@@ -78,6 +80,8 @@ def test_a_plain_consumer_finds_cloud_events_numbered_per_topic_and_key(
         key = message.key()
         assert isinstance(key, bytes)
         kind = "Happened" if message.topic() == names[0] else "AlsoHappened"
+        TRUSTED.verify(message)
+        assert headers.pop(SIGNATURE_HEADER)
         numbers[message.topic(), key].append(int(headers.pop("ce_sequence")))
         UUID(headers.pop("ce_id"))
         assert datetime.fromisoformat(headers.pop("ce_time")).tzinfo is not None

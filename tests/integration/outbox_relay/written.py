@@ -17,6 +17,7 @@ from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.db import open_engine
 from shared.outbox import Outbox
 from shared.settings import Settings
+from tests.support.signing import SIGNER
 
 COMMITTED = text("""
 SELECT event_id::text, key, sequence FROM outbox_event WHERE topic = coalesce(:topic, topic)
@@ -51,7 +52,7 @@ class Writer:
 
     def __init__(self, engine: Engine, topics: TopicNames) -> None:
         self._engine = engine
-        self._outbox = Outbox(topics, SystemClock())
+        self._outbox = Outbox(topics, SystemClock(), SIGNER)
 
     @property
     def engine(self) -> Engine:

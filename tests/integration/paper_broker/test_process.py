@@ -21,10 +21,11 @@ from deploy.local.ports import free_port
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
 from shared.contracts.trades import TradeOpened
 from shared.ids import new_id
-from shared.kafka import Headers, flush_or_fail, open_producer
+from shared.kafka import flush_or_fail, open_producer
 from shared.settings import Settings
 from tests.integration.paper_broker.conftest import ACCESS_TOKEN, API_KEY, CREDENTIALS, wait_until
 from tests.integration.paper_broker.test_official_client import market_order, the_order
+from tests.support.signing import SETTINGS, signed
 
 MAIN = (
     "from shared.settings import load_settings; from services.paper_broker.process import main; main(load_settings())"
@@ -69,6 +70,7 @@ def running_process(
     port = free_port(str(directory))
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("EXITFLOW_")},
+        **SETTINGS,
         "EXITFLOW_KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
         "EXITFLOW_KAFKA_TOPIC_PREFIX": settings.kafka_topic_prefix,
         "EXITFLOW_PAPER_BROKER_DIR": str(directory),
@@ -100,7 +102,9 @@ def send_tick(producer: Producer, topics: TopicNames, price: str, seq: int) -> N
     flush_or_fail(producer)
 
 
-def send_opened(producer: Producer, topics: TopicNames, trade_id: str, quantity: int = 100) -> None:
+def send_opened(
+    producer: Producer, topics: TopicNames, trade_id: str, quantity: int = 100, forged: bool = False
+) -> None:
     """A trade of INFY is opened at 1000.00."""
     event = TradeOpened.model_validate(
         {
@@ -115,8 +119,11 @@ def send_opened(producer: Producer, topics: TopicNames, trade_id: str, quantity:
             "entered_at": "2026-01-13T03:45:00Z",
         }
     )
-    headers: Headers = [("ce_type", event.event_type().encode())]
-    producer.produce(topics.on_cluster(TRADES), key=event.key, value=event.payload(), headers=headers)
+    topic = topics.on_cluster(TRADES)
+    headers = {"ce_type": event.event_type()}
+    if not forged:
+        headers = signed(topic, event.key, event.payload(), headers)
+    producer.produce(topic, key=event.key, value=event.payload(), headers=[*headers.items()])
     flush_or_fail(producer)
 
 
@@ -154,6 +161,18 @@ def test_ticks_and_entries_from_kafka_survive_kill_9(
         wait_until(lambda: held(kite) == 100 - 60 + 7, "the new entry is booked and the repeated one is not")
         assert kite.orders() == book
         assert the_order(kite, order_id)["status"] == "COMPLETE"
+
+
+def test_an_entry_that_trade_management_did_not_sign_is_not_booked(
+    settings: Settings, topics: TopicNames, producer: Producer, tmp_path: Path
+) -> None:
+    with running_process(settings, tmp_path) as process:
+        kite = process.client()
+        send_opened(producer, topics, str(new_id()), quantity=5000, forged=True)
+        send_opened(producer, topics, str(new_id()), quantity=7)
+        wait_until(lambda: held(kite) != 0, "an entry is booked")
+        assert held(kite) == 7
+        assert "not to be trusted" in process.log.read_text()
 
 
 def test_sigterm_ends_it_in_order(settings: Settings, topics: TopicNames, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from shared.ids import new_id
 from shared.kafka import flush_or_fail, headers_of, open_consumer, open_producer
 from shared.process import Stop
 from shared.settings import Settings
+from tests.support.signing import signed
 from tests.support.waiting import wait_until
 
 READ_S = 0.2
@@ -50,7 +51,11 @@ class IntentsTopic:
             self.put(event.payload(), headers, key=event.key)
 
     def put(self, value: bytes | None, headers: dict[str, str], key: str = "k") -> None:
-        """Publish a record as it is."""
+        """Publish a record as exit qualification would sign it."""
+        self.put_as_it_is(value, signed(self.name, key, value, headers), key)
+
+    def put_as_it_is(self, value: bytes | None, headers: dict[str, str], key: str = "k") -> None:
+        """Publish a record as any client of Kafka could."""
         self._producer.produce(self.name, value=value, key=key, headers=list(headers.items()))
         flush_or_fail(self._producer)
 

@@ -27,6 +27,7 @@ from shared.contracts.vocabulary import Direction, ExitReason, ProductType
 from shared.ids import client_order_id, new_id
 from shared.outbox import Outbox
 from shared.unit_of_work import UnitOfWork
+from tests.support.signing import SIGNER
 
 CLOCK = SystemClock()
 SERVICE = TradeManagementService(CLOCK)
@@ -38,7 +39,7 @@ PLANS = {
 
 def unit_of_work(engine: Engine, prefix: str = "") -> UnitOfWork:
     """A transaction whose events go to the environment of `prefix`."""
-    return UnitOfWork(engine, Outbox(TopicNames(prefix), CLOCK))
+    return UnitOfWork(engine, Outbox(TopicNames(prefix), CLOCK, SIGNER))
 
 
 def open_trade(engine: Engine, direction: Direction = Direction.LONG, **more: Any) -> Trade:

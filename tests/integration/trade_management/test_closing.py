@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
-from typing import cast
 
 import pytest
 from confluent_kafka import Message
@@ -19,7 +18,7 @@ from services.trade_management.trade_management_service import Applied
 from shared.clock import trading_day
 from shared.contracts.events import Event
 from shared.contracts.exits import ExitIntentCancelled, ExitIntentFilled, ExitIntentLateFill, ExitIntentPartiallyFilled
-from shared.contracts.topics import TopicNames
+from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType
 from shared.errors import Conflict
 from shared.ids import new_id, new_traceparent
@@ -36,6 +35,7 @@ from tests.integration.trade_management.ledger import (
     stored,
     unit_of_work,
 )
+from tests.support.signing import SIGNER, TRUSTED, signed
 
 Told = ExitIntentFilled | ExitIntentPartiallyFilled | ExitIntentCancelled | ExitIntentLateFill
 
@@ -88,16 +88,17 @@ class Record:
     event: Told
     traceparent: str
 
-    def headers(self) -> list[tuple[str, bytes]]:
-        told = {"ce_id": str(new_id()), "ce_type": self.event.event_type(), "traceparent": self.traceparent}
-        return [(name, value.encode()) for name, value in told.items()]
-
-    def value(self) -> bytes:
-        return self.event.payload()
-
     def read(self) -> FillReport:
         """What the consumer reads from it."""
-        found = read(cast(Message, self))
+        told = {"ce_id": str(new_id()), "ce_type": self.event.event_type(), "traceparent": self.traceparent}
+        headers = signed(EXIT_INTENTS, self.event.key, self.event.payload(), told)
+        record = Message(
+            topic=EXIT_INTENTS,
+            key=self.event.key.encode(),
+            value=self.event.payload(),
+            headers=[(name, text.encode()) for name, text in headers.items()],
+        )
+        found = read(record, TRUSTED)
         assert isinstance(found, FillReport)
         return found
 
@@ -112,7 +113,7 @@ def test_each_event_belongs_to_the_trace_of_the_record_that_caused_it(trade_engi
         Record(intent.filled(first, second), rest),
         Record(stray.filled(execution()), "no trace"),
     ]
-    outbox = TracingOutbox(TopicNames(""), CLOCK)
+    outbox = TracingOutbox(TopicNames(""), CLOCK, SIGNER)
     with UnitOfWork(trade_engine, outbox) as uow:
         SERVICE.apply_fills(uow, [record.read() for record in records])
         uow.commit()

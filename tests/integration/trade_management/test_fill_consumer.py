@@ -21,12 +21,17 @@ from shared.db import open_engine
 from shared.failpoints import Failpoint, arm, disarm_all
 from shared.ids import new_id
 from shared.settings import Settings
+from shared.signatures import SIGNATURE_HEADER, new_signing_key, signer_of
 from tests.integration.trade_management.intents_topic import IntentsTopic, consuming
 from tests.integration.trade_management.ledger import Intent, emitted, execution, open_trade, rows, stored
 from tests.support.servers import Database
+from tests.support.signing import parts_of, signed
 from tests.support.waiting import wait_until
 
 FILLED = "io.exitflow.ExitIntentFilled.v1"
+PARTLY = "io.exitflow.ExitIntentPartiallyFilled.v1"
+CANCELLED = "io.exitflow.ExitIntentCancelled.v1"
+LATE = "io.exitflow.ExitIntentLateFill.v1"
 
 
 @pytest.fixture
@@ -264,3 +269,46 @@ def _environment(settings: Settings, failpoint: Failpoint) -> dict[str, str]:
         "EXITFLOW_TESTING": "1",
         "EXITFLOW_FAILPOINTS": f"{failpoint.value}=kill",
     }
+
+
+def test_what_exit_qualification_did_not_sign_closes_nothing_and_loses_nothing(
+    settings: Settings, trade_engine: Engine, intents: IntentsTopic
+) -> None:
+    aimed_at, honest = open_trade(trade_engine), open_trade(trade_engine)
+    genuine = Intent(aimed_at).filled(execution(price="1010"))
+    forged = Intent(aimed_at).filled(execution(price="1"))
+    headers = {"ce_id": str(new_id()), "ce_type": FILLED}
+    stranger = signer_of(new_signing_key(), "a stranger's key")
+    by_stranger = stranger.sign(parts_of(intents.name, forged.key, forged.payload(), headers))
+    for value, its_headers in [
+        (forged.payload(), headers),
+        (forged.payload(), headers | {SIGNATURE_HEADER: by_stranger}),
+        # A genuine signature under another price, and a genuine event on behalf of another trade.
+        (forged.payload(), signed(intents.name, genuine.key, genuine.payload(), headers)),
+        (b"{}", headers | {"ce_type": Discarded.event_type()}),
+        (Intent(aimed_at).cancelled(execution()).payload(), headers | {"ce_type": CANCELLED}),
+        (Intent(aimed_at).late_fill(execution()).payload(), headers | {"ce_type": LATE}),
+        (Intent(aimed_at).partially_filled(execution(40)).payload(), headers | {"ce_type": PARTLY}),
+    ]:
+        intents.put_as_it_is(value, its_headers, key=forged.key)
+    intents.tell(Intent(honest).filled(execution()))
+    with consuming(settings, trade_engine):
+        intents.wait_until_consumed()
+    assert stored(trade_engine, aimed_at.trade_id)["status"] == "OPEN"
+    assert rows(trade_engine, "SELECT * FROM trade_fills WHERE trade_id = :id", id=aimed_at.trade_id) == []
+    assert stored(trade_engine, honest.trade_id)["status"] == "CLOSED"
+    assert [letter["dlq_code"] for _, letter in intents.dead_letters()] == ["untrusted"] * 7
+
+
+def test_a_forged_record_does_not_burn_the_id_of_the_genuine_one(
+    settings: Settings, trade_engine: Engine, intents: IntentsTopic
+) -> None:
+    trade, event_id = open_trade(trade_engine), new_id()
+    for kind in (Discarded.event_type(), FILLED):
+        forged = Intent(trade).filled(execution(price="1")).payload()
+        intents.put_as_it_is(forged, {"ce_id": str(event_id), "ce_type": kind}, key=str(trade.trade_id))
+    intents.tell(Intent(trade).filled(execution()), event_id=event_id)
+    with consuming(settings, trade_engine):
+        intents.wait_until_consumed()
+    row = stored(trade_engine, trade.trade_id)
+    assert (row["status"], row["net_pnl"]) == ("CLOSED", Decimal("917.28"))

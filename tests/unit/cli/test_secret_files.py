@@ -11,6 +11,8 @@ import pytest
 from deploy.local.databases import embedded_databases
 from services.cli.secret_files import ContainerCredentials, lay_out, secret_files
 from shared.errors import ConfigurationError
+from shared.kafka_rights import RIGHTS
+from shared.signatures import TrustedKeys, signer_of
 from tests.unit.cli.results import Result
 
 
@@ -40,12 +42,96 @@ def test_no_process_holds_a_token(credentials: ContainerCredentials) -> None:
     assert holders == {"schema", "tools"}
 
 
+KAFKA_LOGIN = {"exitflow_kafka_username", "exitflow_kafka_password", "exitflow_kafka_ca"}
+ON_KAFKA = ("exit-ticks", "trade-fills", "relay", "paper-broker")
+DATABASE_OF = {
+    "exit-ticks": {"exitflow_exit_database_url"},
+    "exit-orders": {"exitflow_exit_database_url", "exitflow_broker_credentials"},
+    "exit-api": {"exitflow_exit_database_url"},
+    "trade-fills": {"exitflow_trade_database_url"},
+    "trade-api": {"exitflow_trade_database_url"},
+    "relay": {"exitflow_exit_database_url", "exitflow_trade_database_url"},
+    "paper-broker": {"exitflow_broker_credentials"},
+}
+SIGNATURES_OF = {
+    "exit-ticks": {"exitflow_event_signing_key", "exitflow_trade_event_keys"},
+    "exit-orders": {"exitflow_event_signing_key"},
+    "exit-api": {"exitflow_event_signing_key"},
+    "trade-fills": {"exitflow_event_signing_key", "exitflow_exit_event_keys"},
+    "trade-api": {"exitflow_event_signing_key"},
+    "relay": set(),
+    "paper-broker": {"exitflow_trade_event_keys"},
+}
+OF_NO_PROCESS = {
+    "roles": {
+        "exitflow_admin_database_url",
+        "exitflow_exit_database_url",
+        "exitflow_trade_database_url",
+        "exitflow_migrator_role_password",
+        "exitflow_exit_role_password",
+        "exitflow_trade_role_password",
+        "exitflow_relay_role_password",
+    },
+    "schema": {"exitflow_exit_database_url", "exitflow_trade_database_url", "exitflow_public_token"},
+    "topics": KAFKA_LOGIN | {"exitflow_kafka_users"},
+    "check": {"exitflow_exit_database_url", "exitflow_trade_database_url", "exitflow_broker_credentials"} | KAFKA_LOGIN,
+    "tools": {"exitflow_public_token"} | KAFKA_LOGIN,
+    "kafka": {"server.properties"},
+    "postgres": {"postgres_password"},
+    "prometheus": {"metrics_token"},
+    "grafana": {"admin_password"},
+}
+
+
+def test_each_holder_has_exactly_the_secrets_that_it_uses(credentials: ContainerCredentials) -> None:
+    processes = {
+        name: DATABASE_OF[name] | SIGNATURES_OF[name] | (KAFKA_LOGIN if name in ON_KAFKA else set())
+        for name in DATABASE_OF
+    }
+    assert {name: set(own) for name, own in files_of(credentials).items()} == processes | OF_NO_PROCESS
+
+
+def test_each_side_signs_with_its_own_key_and_only_its_readers_hold_the_public_one(
+    credentials: ContainerCredentials,
+) -> None:
+    files = files_of(credentials)
+    keys = {
+        name: own["exitflow_event_signing_key"] for name, own in files.items() if "exitflow_event_signing_key" in own
+    }
+    assert {name for name, key in keys.items() if key == credentials.exit_signing_key} == {
+        "exit-ticks", "exit-orders", "exit-api",
+    }  # fmt: skip
+    assert {name for name, key in keys.items() if key == credentials.trade_signing_key} == {"trade-fills", "trade-api"}
+    signer = signer_of(keys["exit-ticks"], "test")
+    assert set(TrustedKeys.of(files["trade-fills"]["exitflow_exit_event_keys"], "test").keys) == {signer.key_id}
+
+
+def test_each_process_is_a_user_of_kafka_with_a_password_of_its_own(credentials: ContainerCredentials) -> None:
+    files = files_of(credentials)
+    logins = {name: own for name, own in files.items() if "exitflow_kafka_username" in own}
+    users = {name: own["exitflow_kafka_username"] for name, own in logins.items()}
+    others = {"topics": "admin", "check": "reader", "tools": "market-data"}
+    assert users == {**{name: name for name in ON_KAFKA}, **others}
+    assert len({own["exitflow_kafka_password"] for own in logins.values()}) == len(logins)
+    password = credentials.kafka_admin_password
+    assert {name for name, own in files.items() if password in json.dumps(own)} == {"kafka", "topics"}
+
+
+def test_a_user_that_is_new_gets_a_password_and_the_others_keep_theirs(credentials: ContainerCredentials) -> None:
+    kept = {"relay": "as before"}
+    again = ContainerCredentials.model_validate(credentials.model_dump() | {"kafka_passwords": kept})
+    assert again.kafka_passwords["relay"] == "as before"
+    assert set(again.kafka_passwords) == set(RIGHTS)
+
+
 def test_files_are_for_owner_and_group_and_stay_as_they_are(tmp_path: Path, credentials: ContainerCredentials) -> None:
     files = files_of(credentials)
     for service in files:
         (tmp_path / service).mkdir()
     assert len(lay_out(files, tmp_path)) == sum(len(own) for own in files.values())
-    assert {file.stat().st_mode & 0o777 for file in tmp_path.glob("*/*")} == {0o440}
+    modes = {f"{file.parent.name}/{file.name}": file.stat().st_mode & 0o777 for file in tmp_path.glob("*/*")}
+    assert modes.pop("kafka/server.properties") == 0o640
+    assert set(modes.values()) == {0o440}
     assert lay_out(files_of(ContainerCredentials.of(tmp_path / "kept.json")), tmp_path) == []
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from deploy.local.databases import embedded_databases
+from deploy.local.kafka_security import PUBLIC_PROPERTIES
 from services.cli.processes import PROCESSES
-from services.cli.secret_files import ContainerCredentials, secret_files
+from services.cli.secret_files import KAFKA_LISTENERS, ContainerCredentials, secret_files
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 COMPOSE = (REPOSITORY / "docker-compose.yml").read_text()
@@ -72,6 +73,16 @@ def test_each_owner_of_secrets_has_a_volume_and_a_directory_to_take_its_rights_f
 
 def test_kafka_makes_no_topic_by_itself() -> None:
     assert 'KAFKA_AUTO_CREATE_TOPICS_ENABLE: "false"' in SERVICES["kafka"]
+
+
+def test_kafka_asks_who_a_client_is_and_allows_what_is_listed() -> None:
+    kafka = SERVICES["kafka"]
+    for name, value in PUBLIC_PROPERTIES.items():
+        assert re.search(rf'KAFKA_{name.upper().replace(".", "_")}: "?{re.escape(value)}"?( #.*)?\n', kafka), name
+    assert "INSIDE:SASL_SSL,OUTSIDE:SASL_SSL,CONTROLLER:SASL_PLAINTEXT" in kafka
+    for listener in KAFKA_LISTENERS:
+        assert f"{listener}://" in kafka
+    assert "secrets-kafka:/mnt/shared/config:ro" in kafka
 
 
 def test_the_image_is_built_from_the_hashed_lock_by_wheels_only() -> None:

@@ -13,6 +13,7 @@ from deploy.local.ports import PortBook
 from deploy.local.secret_settings import SERVICES
 from deploy.local.wiring import Wiring, chosen
 from shared.errors import ConfigurationError
+from tests.unit.cli.test_secret_files import DATABASE_OF, SIGNATURES_OF
 
 EXIT_URL, TRADE_URL = "EXITFLOW_EXIT_DATABASE_URL", "EXITFLOW_TRADE_DATABASE_URL"
 ROLE_OF = {
@@ -44,6 +45,14 @@ def test_a_service_reaches_its_databases_with_its_own_role(wiring: Wiring, servi
     environment = wiring.environment(service)
     urls = {name: value for name, value in environment.items() if name.endswith("DATABASE_URL")}
     assert {name: url.split("//")[1].split(":")[0] for name, url in urls.items()} == ROLE_OF[service]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_is_told_exactly_its_secrets(wiring: Wiring, service: str) -> None:
+    told = wiring.environment(service)
+    own = {name for name in told if name.endswith(("_DATABASE_URL", "_CREDENTIALS", "_KEY", "_KEYS", "_TOKEN"))}
+    assert own == {name.upper() for name in DATABASE_OF[service] | SIGNATURES_OF[service]}
+    assert wiring.credentials.operator_token not in told.values()
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from services.outbox_relay.parking import DecidedEvent
 from services.outbox_relay.records import batches_of, headers_of_row
 
-ROW = (3, 9, "topic", "key", b"{}", "id-1", "7", "io.x.v1", "/source", "subject", "2026-01-13T00:00:00Z", "00-a-b-01")
+HEADERS = ("io.x.v1", "/source", "subject", "2026-01-13T00:00:00Z", "00-a-b-01", "k:s")
+ROW = (3, 9, "topic", "key", b"{}", "id-1", "7", *HEADERS)
 
 
 def test_the_headers_are_those_of_cloudevents_and_of_the_trace() -> None:
@@ -19,11 +20,16 @@ def test_the_headers_are_those_of_cloudevents_and_of_the_trace() -> None:
         ("ce_subject", "subject"),
         ("ce_time", "2026-01-13T00:00:00Z"),
         ("traceparent", "00-a-b-01"),
+        ("ce_signature", "k:s"),
     ]
 
 
+def test_an_event_from_before_events_were_signed_goes_out_without_a_signature() -> None:
+    assert headers_of_row((*ROW[:12], None, 0.1)) == headers_of_row((*ROW, 0.1))[:-1]
+
+
 def test_a_replayed_event_has_the_headers_that_it_would_have_had() -> None:
-    event = DecidedEvent("id-1", 3, "topic", "key", 7, *ROW[7:12], b"{}", "REPLAY", "olga", None, "why")
+    event = DecidedEvent("id-1", 3, "topic", "key", 7, *HEADERS, "k:discarded", b"{}", "REPLAY", "olga", None, "why")
     assert event.record() == ("topic", "key", b"{}", headers_of_row((*ROW, 0.1)))
 
 

@@ -135,6 +135,6 @@ def test_a_shard_taken_over_goes_on_where_its_window_stood() -> None:
 
 
 def test_a_batch_knows_when_its_first_row_was_written() -> None:
-    written_us = [(3, n, "topic", "key", b"", "id", "1", *["x"] * 5, 2_000_000 * n) for n in (1, 2)]
+    written_us = [(3, n, "topic", "key", b"", "id", "1", *["x"] * 6, 2_000_000 * n) for n in (1, 2)]
     assert Batch(written_us, Progress(BEGINNING), epoch_at=100).written_at == pytest.approx(102)
     assert Batch(written_us[1:], Progress(BEGINNING), epoch_at=100).written_at == pytest.approx(104)

@@ -17,6 +17,7 @@ from shared.contracts.topics import TopicNames
 from shared.outbox import Outbox
 from shared.unit_of_work import UnitOfWork
 from tests.integration.exit_qualification.api.test_exit_api import _trade, client
+from tests.support.signing import SIGNER
 
 __all__ = ["client"]
 
@@ -67,7 +68,7 @@ def test_a_change_that_is_refused_is_not_published(client: TestClient, exit_engi
 
 def test_a_user_broker_that_no_event_told_of_is_announced_once(exit_engine: Engine) -> None:
     topics, clock = TopicNames(""), SystemClock()
-    announcements = BrokerAnnouncements(partial(UnitOfWork, exit_engine, Outbox(topics, clock)), topics, clock)
+    announcements = BrokerAnnouncements(partial(UnitOfWork, exit_engine, Outbox(topics, clock, SIGNER)), topics, clock)
     announcements.announce_once()
     announcements.announce_once()
     assert [(event, key, payload["status"]) for event, key, payload in controls(exit_engine)] == [

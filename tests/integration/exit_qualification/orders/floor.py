@@ -39,6 +39,7 @@ from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, Kil
 from shared.ids import new_id
 from shared.outbox import Outbox
 from shared.unit_of_work import UnitOfWork
+from tests.support.signing import SIGNER
 
 WAIT_LIMIT_S = 20.0
 SYMBOL = "NSE:INFY"
@@ -75,7 +76,9 @@ class Floor:
     progress: int = 0
 
     def __post_init__(self) -> None:
-        self.open_unit: Callable[[], UnitOfWork] = partial(UnitOfWork, self.engine, Outbox(TopicNames(""), self.clock))
+        self.open_unit: Callable[[], UnitOfWork] = partial(
+            UnitOfWork, self.engine, Outbox(TopicNames(""), self.clock, SIGNER)
+        )
         self._gates = ExitQualificationService()
         self.sender = OrderExecutionService(self.open_unit, self.brokers, self._gates, self.terms, self.clock)
         self.reconciler = PendingOrderReconciler(self.open_unit, self.brokers, self.terms, self._progressed)

@@ -20,12 +20,13 @@ from services.exit_qualification.ticks.process import build_worker, open_databas
 from services.exit_qualification.ticks.worker import CONDITIONS
 from shared.contracts.events import Event
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
-from shared.contracts.trades import TradeClosed, TradeOpened
+from shared.contracts.trades import TradeClosed, TradeOpened, TradePartiallyClosed
 from shared.health import Health
 from shared.ids import new_id
 from shared.kafka import Headers, flush_or_fail, murmur2_partition, open_producer
 from shared.process import Stop
 from shared.settings import Settings
+from tests.support.signing import SETTINGS, signed
 from tests.support.waiting import wait_until
 
 MAIN = """
@@ -60,8 +61,14 @@ class Market:
     def say(self, *events: Event) -> None:
         """Publish events of trades as the relay does."""
         for event in events:
-            headers: Headers = [("ce_type", event.event_type().encode())]
-            self._producer.produce(self.trades, key=event.key, value=event.payload(), headers=headers)
+            headers = signed(self.trades, event.key, event.payload(), {"ce_type": event.event_type()})
+            self._producer.produce(self.trades, key=event.key, value=event.payload(), headers=[*headers.items()])
+        flush_or_fail(self._producer)
+
+    def forge(self, event: Event) -> None:
+        """A stranger publishes an event of a trade."""
+        headers: Headers = [("ce_type", event.event_type().encode()), ("ce_id", str(new_id()).encode())]
+        self._producer.produce(self.trades, key=event.key, value=event.payload(), headers=headers)
         flush_or_fail(self._producer)
 
     def open_on(self, partition: int, event: TradeOpened) -> None:
@@ -72,16 +79,7 @@ class Market:
 
     def close(self, event: TradeOpened) -> None:
         """A trade is closed."""
-        facts = event.model_dump() | {
-            "exit_intent_id": new_id(),
-            "exit_price": "1010.00",
-            "exit_reason": "TARGET",
-            "gross_pnl": "1.00",
-            "charges": "0.00",
-            "net_pnl": "1.00",
-            "closed_at": event.entered_at,
-        }
-        self.say(TradeClosed.model_validate(facts))
+        self.say(closed(event))
 
     def tick(self, price: str, symbol: str = INFY, producer: Producer | None = None, **changes: Any) -> None:
         """A symbol trades; each tick is newer than the one before."""
@@ -117,6 +115,26 @@ def _read(consumer: Consumer, topic: str, partition: int) -> Iterator[Message]:
             assert message.error() is None, message.error()
             position = (message.offset() or 0) + 1
             yield message
+
+
+def closed(event: TradeOpened) -> TradeClosed:
+    """The end of a trade."""
+    facts = event.model_dump() | {
+        "exit_intent_id": new_id(),
+        "exit_price": "1010.00",
+        "exit_reason": "TARGET",
+        "gross_pnl": "1.00",
+        "charges": "0.00",
+        "net_pnl": "1.00",
+        "closed_at": event.entered_at,
+    }
+    return TradeClosed.model_validate(facts)
+
+
+def partially_closed(event: TradeOpened) -> TradePartiallyClosed:
+    """All but one of a trade's shares are sold."""
+    facts = closed(event).model_dump() | {"closed_quantity": event.quantity - 1, "open_quantity": 1}
+    return TradePartiallyClosed.model_validate(facts | {"quantity": event.quantity})
 
 
 @dataclass
@@ -226,6 +244,7 @@ def worker_process(settings: Settings, log: Path, failpoints: str = "") -> Itera
     """A worker in a process of its own, with failpoints armed; killed afterwards if it still runs."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("EXITFLOW_")},
+        **SETTINGS,
         "EXITFLOW_TESTING": "1",
         "EXITFLOW_FAILPOINTS": failpoints,
         "EXITFLOW_EXIT_DATABASE_URL": settings.require_exit_database(),

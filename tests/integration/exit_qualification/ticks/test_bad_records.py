@@ -8,7 +8,8 @@ from services.exit_qualification.ticks.tick_metrics import EVENTS_UNKNOWN, TICKS
 from shared.contracts.topics import dead_letter_topic
 from shared.kafka import Headers, flush_or_fail, headers_of, open_producer
 from shared.settings import Settings
-from tests.integration.exit_qualification.ticks.rig import INFY, Book, Market, running_worker
+from tests.integration.exit_qualification.ticks.rig import INFY, Book, Market, closed, partially_closed, running_worker
+from tests.support.signing import signed
 from tests.support.trades import opened
 
 OF_INFY = b'{"symbol":"NSE:INFY","ltp":"%b","ts":"2026-01-13T03:45:00Z"}'
@@ -76,7 +77,7 @@ def test_trade_records_that_cannot_be_read_become_dead_letters_and_one_elsewhere
     good = opened()
     wrong = (market.partition() + 1) % settings.topic_partitions
     producer = open_producer(settings)
-    typed: Headers = [("ce_type", good.event_type().encode())]
+    typed: Headers = [*signed(market.trades, INFY, good.payload(), {"ce_type": good.event_type()}).items()]
     for headers, value, partition in [
         (typed, b"nonsense", market.partition()),
         ([], good.payload(), market.partition()),
@@ -101,3 +102,20 @@ def test_an_event_of_a_type_not_known_is_skipped(settings: Settings, market: Mar
         book.await_trades(1)
     assert EVENTS_UNKNOWN._value.get() == skipped + 1
     assert market.records(dead_letter_topic(market.trades)) == []
+
+
+def test_what_trade_management_did_not_sign_opens_disarms_and_shrinks_nothing(
+    settings: Settings, market: Market, book: Book
+) -> None:
+    guarded, invented = opened(stop_loss="990.00"), opened(stop_loss="990.00")
+    market.open(guarded)
+    with running_worker(settings):
+        book.await_trades(1)
+        for event in (invented, closed(guarded), partially_closed(guarded)):
+            market.forge(event)
+        market.tick("989.00")
+        book.await_exits(1)
+    (intent,) = book.intents()
+    assert (intent.trade_id, intent.exit_reason, intent.quantity) == (guarded.trade_id, "STOP_LOSS", 100)
+    found = [headers_of(message)["dlq_code"] for message in market.records(dead_letter_topic(market.trades))]
+    assert found == ["untrusted"] * 3

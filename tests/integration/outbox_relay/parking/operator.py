@@ -9,10 +9,12 @@ from uuid import UUID
 from sqlalchemy import Engine, text
 
 from shared.audit import Act
+from shared.clock import SystemClock
 from shared.db import open_engine
 from shared.outbox_operations import OutboxOperations, ParkedEvent, Requested, WantedParked
 from shared.settings import Settings
 from tests.integration.outbox_relay.relays import wait_until
+from tests.support.signing import SIGNER
 
 ACT = Act("olga", "as tested")
 EVERYTHING = WantedParked(None, None, None, 10_000)
@@ -52,7 +54,7 @@ class Operator:
     def discard(self, event_id: UUID) -> None:
         """Ask for a Discarded event in place of this one."""
         with self._engine.begin() as connection:
-            OutboxOperations(connection).discard(event_id, ACT)
+            OutboxOperations(connection).discard(event_id, ACT, SystemClock().now(), SIGNER)
 
     def discarded(self) -> list[UUID]:
         """The events that were discarded."""

@@ -12,12 +12,14 @@ from shared.contracts.discarded import Discarded
 from shared.contracts.topics import TopicNames
 from shared.failpoints import Failpoint
 from shared.settings import Settings
+from shared.signatures import SIGNATURE_HEADER
 from tests.integration.outbox_relay.kafka_log import KafkaLog, Record, assert_published_in_order, sequences_by_key
 from tests.integration.outbox_relay.parking.made_topics import topics_with_small_batches
 from tests.integration.outbox_relay.parking.operator import ACT, Operator
 from tests.integration.outbox_relay.relays import relay_process, running_relay, wait_until
 from tests.integration.outbox_relay.test_failures import limit_record_bytes
 from tests.integration.outbox_relay.written import Happened, Writer
+from tests.support.signing import signed
 
 LIMIT_BYTES = 20_000
 TOO_LARGE = 50_000
@@ -132,6 +134,9 @@ def test_a_discarded_event_leaves_a_record_with_its_sequence_and_the_rest_follow
     told = Discarded.model_validate_json(discarded.value)
     assert (told.discarded_type, told.reason, told.discarded_by) == ("io.exitflow.Happened.v1", ACT.reason, ACT.actor)
     assert operator.discarded() == [refused.event_id]
+    for record in records:
+        signature = record.headers.pop(SIGNATURE_HEADER)
+        assert signed(refused.topic, record.key, record.value, record.headers)[SIGNATURE_HEADER] == signature
 
 
 class Verbose(Happened):

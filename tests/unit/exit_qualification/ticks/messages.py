@@ -11,6 +11,7 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 from services.exit_qualification.ticks.batch import Layout
 from services.exit_qualification.ticks.records import home_partition
 from shared.contracts.trades import TradeOpened
+from tests.support.signing import signed
 
 LAYOUT = Layout("ticks", "trades", 4)
 INFY = "NSE:INFY"
@@ -29,6 +30,7 @@ class Record:
     offset_: int = 0
     arrived_ms: int = NOW_MS
     kind: int = TIMESTAMP_LOG_APPEND_TIME
+    key_: bytes = b""
     headers_: list[tuple[str, bytes]] = field(default_factory=list)
 
     def topic(self) -> str:
@@ -42,6 +44,9 @@ class Record:
 
     def value(self) -> bytes:
         return self.value_
+
+    def key(self) -> bytes:
+        return self.key_
 
     def headers(self) -> list[tuple[str, bytes]]:
         return self.headers_
@@ -58,5 +63,6 @@ def tick(price: str = "1000.00", *, symbol: str = INFY, seq: int = 1, **where: A
 
 def trade(event: TradeOpened, **where: Any) -> Message:
     """An opened trade's record."""
-    headers = [("ce_type", event.event_type().encode())]
-    return cast(Message, Record("trades", event.payload(), headers_=headers, **where))
+    headers = signed("trades", event.key, event.payload(), {"ce_type": event.event_type()})
+    encoded = [(name, text.encode()) for name, text in headers.items()]
+    return cast(Message, Record("trades", event.payload(), key_=event.key.encode(), headers_=encoded, **where))

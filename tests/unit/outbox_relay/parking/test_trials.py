@@ -58,7 +58,7 @@ def detour(courier: SlowCourier, known: Precautions) -> Detour:
 def tried(detour: Detour, known: Precautions) -> HeldShard:
     """A shard of which a row is being tried."""
     shard = HeldShard(3, 1, Progress("10:10:"))
-    shard.read([(3, 1, "topic", "key", b"", "id", "1", *["x"] * 5, 0.0)], "20:20:", 0)
+    shard.read([(3, 1, "topic", "key", b"", "id", "1", *["x"] * 6, 0.0)], "20:20:", 0)
     known.suspects.add(3, frozenset(), 1)
     assert detour.step(shard) is Step.BLOCKED
     assert detour.is_busy()

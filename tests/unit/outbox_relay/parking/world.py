@@ -168,6 +168,7 @@ def _decided(key: Key, parked: Parked) -> DecidedEvent:
         *key,
         int(row[SEQUENCE]),
         *row[HEADERS],
+        None,
         row[PAYLOAD],
         parked.request,
         "me",
@@ -292,7 +293,7 @@ class World:
             event_id = f"00000000-0000-7000-8000-{row_id:012d}"
             shard = KEYS.index(key) % SHARDS
             sequence = str(sequences[topic, key])
-            rows.append((shard, row_id, topic, key, b"", event_id, sequence, *["x"] * 5, 0.0))
+            rows.append((shard, row_id, topic, key, b"", event_id, sequence, *["x"] * 6, 0.0))
             if self.dice.random() < 0.1:
                 self.kafka.poison.add(event_id)
         return rows

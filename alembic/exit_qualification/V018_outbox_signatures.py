@@ -1,0 +1,23 @@
+"""Events carry a signature.
+
+Revision ID: V018
+Revises: V017
+"""
+
+from alembic import op
+from shared.outbox_signature_schema import add_signatures, drop_signatures
+
+revision = "V018"
+down_revision = "V017"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Make the columns; the history shows them."""
+    op.execute(add_signatures("exitflow_exit"))
+
+
+def downgrade() -> None:
+    """Take them away."""
+    op.execute(drop_signatures("exitflow_exit"))

@@ -1,0 +1,116 @@
+"""Who may do what on the cluster: one user for each process that talks to Kafka, with the least that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
+from confluent_kafka.admin._scram import (
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialAlteration,
+    UserScramCredentialUpsertion,
+)
+
+from shared.contracts.topics import (
+    ALL_TOPICS,
+    EXIT_INTENTS,
+    EXIT_SIGNALS,
+    MARKET_TICKS,
+    OPERATIONS_CONTROLS,
+    TRADES,
+    TopicNames,
+    dead_letter_topic,
+)
+
+ANY_HOST = "*"
+REQUEST_TIMEOUT_S = 30
+SCRAM_ITERATIONS = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """Topics of `shared.contracts.topics` that a user may read and write; reading includes its own groups."""
+
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+
+
+EVERY_TOPIC = tuple(name for topic in ALL_TOPICS for name in (topic, dead_letter_topic(topic)))
+
+RIGHTS = {
+    "relay": Rights(writes=(TRADES, EXIT_SIGNALS, EXIT_INTENTS, OPERATIONS_CONTROLS)),
+    # A tick on the wrong partition is sent to the right one.
+    "exit-ticks": Rights(
+        reads=(MARKET_TICKS, TRADES),
+        writes=(MARKET_TICKS, dead_letter_topic(MARKET_TICKS), dead_letter_topic(TRADES)),
+    ),
+    "trade-fills": Rights(
+        reads=(EXIT_INTENTS, OPERATIONS_CONTROLS),
+        writes=(dead_letter_topic(EXIT_INTENTS), dead_letter_topic(OPERATIONS_CONTROLS)),
+    ),
+    "paper-broker": Rights(reads=(MARKET_TICKS, TRADES)),
+    "market-data": Rights(writes=(MARKET_TICKS,)),
+    "reader": Rights(reads=EVERY_TOPIC),
+}
+"""By user. ``market-data`` is whoever publishes ticks, ``reader`` the operators' tools and other teams' consumers."""
+
+
+def acls(topics: TopicNames, consumer_prefix: str) -> list[AclBinding]:
+    """Return what has to be allowed on a cluster that allows nothing by itself."""
+    return [binding for user, rights in RIGHTS.items() for binding in _of_user(user, rights, topics, consumer_prefix)]
+
+
+def _of_user(user: str, rights: Rights, topics: TopicNames, consumer_prefix: str) -> Iterator[AclBinding]:
+    # Who may read or write a topic may describe it too.
+    for topic in rights.reads:
+        for operation in (AclOperation.READ, AclOperation.DESCRIBE_CONFIGS):
+            yield _allow(user, ResourceType.TOPIC, topics.on_cluster(topic), operation)
+    for topic in rights.writes:
+        yield _allow(user, ResourceType.TOPIC, topics.on_cluster(topic), AclOperation.WRITE)
+    if rights.reads:
+        group = f"{consumer_prefix}-{user}"
+        yield _allow(user, ResourceType.GROUP, group, AclOperation.READ, ResourcePatternType.PREFIXED)
+
+
+def _allow(
+    user: str,
+    kind: ResourceType,
+    name: str,
+    operation: AclOperation,
+    pattern: ResourcePatternType = ResourcePatternType.LITERAL,
+) -> AclBinding:
+    return AclBinding(kind, name, pattern, f"User:{user}", ANY_HOST, operation, AclPermissionType.ALLOW)
+
+
+def make_users(admin: AdminClient, passwords: dict[str, str]) -> None:
+    """Give each user its password for SCRAM-SHA-512; one that exists gets this password.
+
+    Raises
+    ------
+    KafkaException
+        The cluster refuses, or does not answer.
+    """
+    wanted: list[UserScramCredentialAlteration] = [
+        UserScramCredentialUpsertion(
+            user, ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, SCRAM_ITERATIONS), password.encode()
+        )
+        for user, password in passwords.items()
+    ]
+    for future in admin.alter_user_scram_credentials(wanted, request_timeout=REQUEST_TIMEOUT_S).values():
+        future.result(timeout=REQUEST_TIMEOUT_S)
+
+
+def allow(admin: AdminClient, wanted: list[AclBinding]) -> None:
+    """Add what is not allowed yet; what else is allowed stays.
+
+    Raises
+    ------
+    KafkaException
+        The cluster refuses, or does not answer.
+    """
+    for future in admin.create_acls(wanted, request_timeout=REQUEST_TIMEOUT_S).values():
+        future.result(timeout=REQUEST_TIMEOUT_S)

@@ -1,0 +1,42 @@
+"""One key for all that tests write: every process of a test signs with it and believes it."""
+
+from __future__ import annotations
+
+import os
+
+from shared.signatures import SIGNATURE_HEADER, SignedParts, TrustedKeys, new_signing_key, signer_of
+
+PRIVATE_KEY = new_signing_key()
+SIGNER = signer_of(PRIVATE_KEY, "the tests' key")
+TRUSTED = TrustedKeys.of(SIGNER.public_pem(), "the tests' key")
+
+SETTINGS = {
+    "EXITFLOW_EVENT_SIGNING_KEY": PRIVATE_KEY,
+    "EXITFLOW_EXIT_EVENT_KEYS": SIGNER.public_pem(),
+    "EXITFLOW_TRADE_EVENT_KEYS": SIGNER.public_pem(),
+}
+
+
+def sign_what_tests_write() -> None:
+    """Give the key to the settings of this process and of those that it starts."""
+    os.environ.update(SETTINGS)
+
+
+def parts_of(topic: str, key: str, value: bytes | None, headers: dict[str, str]) -> SignedParts:
+    """What is signed of a record."""
+    return SignedParts(
+        topic=topic,
+        key=key,
+        sequence=headers.get("ce_sequence", ""),
+        event_id=headers.get("ce_id", ""),
+        event_type=headers.get("ce_type", ""),
+        source=headers.get("ce_source", ""),
+        subject=headers.get("ce_subject", ""),
+        time=headers.get("ce_time", ""),
+        payload=value or b"",
+    )
+
+
+def signed(topic: str, key: str, value: bytes | None, headers: dict[str, str]) -> dict[str, str]:
+    """The headers of a record and its signature."""
+    return {**headers, SIGNATURE_HEADER: SIGNER.sign(parts_of(topic, key, value, headers))}
