@@ -5,6 +5,7 @@ lower case (``exitflow_<name>``) in the directory that ``EXITFLOW_SECRETS_DIR`` 
 from __future__ import annotations
 
 import os
+from datetime import time
 from functools import lru_cache
 from pathlib import Path
 
@@ -119,8 +120,13 @@ class Settings(BaseSettings):
         500, ge=50, le=60_000, description="how often the database is asked which fired exits may fire again"
     )
     cooldown_s: float = Field(60, ge=0, description="a (trade, reason) fires at most once in this time")
+    square_off_mis: time = Field(
+        time(15, 20), description="when MIS trades whose plan says square_off exit, Asia/Kolkata"
+    )
     intent_ttl_s: float = Field(
-        60, gt=0, description="an intent not sent by then is cancelled (not STOP_LOSS, TIME, MANUAL)"
+        60,
+        gt=0,
+        description="an intent not sent by then is cancelled; a stop, TIME and MANUAL wait on",
     )
 
     # exit-orders

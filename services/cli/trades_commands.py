@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from services.cli.api_client import ApiClient, Json
 from services.cli.command_line import AsJson, DataDir, IdempotencyKey, examples, new_app
 from services.cli.output import show_facts, show_json, show_table
+from services.cli.plan_options import plan_of, with_plan_options
 from services.cli.target import Target
 from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
 
@@ -39,24 +40,24 @@ def trade_api(data_dir: Path | None) -> ApiClient:
     epilog=examples(
         "trades open NSE:INFY LONG 100 --entry 1000.00 --target 1010.00 --stop-loss 990.00",
         "trades open NSE:SBIN SHORT 50 --entry 800 --target 792 --stop-loss 804 --json",
+        "trades open NSE:TCS LONG 10 --entry 3500 --trail-percent 0.5 --break-even-arm 20 --max-hold 3600",
     ),
 )
+@with_plan_options
 def open_trade(
     symbol: Annotated[str, typer.Argument(help="EXCHANGE:SYMBOL, e.g. NSE:INFY.")],
     direction: Annotated[Direction, typer.Argument(help="Which way it profits.", case_sensitive=False)],
     quantity: Annotated[int, typer.Argument(help="Shares.", min=1)],
     entry: Annotated[str, typer.Option(help="Entry price, in rupees.")],
-    target: Annotated[str | None, typer.Option(help="Exit in profit at this price.")] = None,
-    stop_loss: Annotated[str | None, typer.Option(help="Exit in loss at this price.")] = None,
     product: Annotated[ProductType, typer.Option(help="Product.", case_sensitive=False)] = ProductType.MIS,
     broker: Annotated[str, typer.Option(help="The user broker that exits it.")] = "paper",
     entered_at: Annotated[str | None, typer.Option(help="When it was entered, RFC 3339; now by default.")] = None,
     key: IdempotencyKey = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
+    **plan: Any,
 ) -> None:
     """Open a trade with its exit plan."""
-    plan = {"target": target, "stop_loss": stop_loss}
     body: Json = {
         "symbol": symbol,
         "direction": direction.value,
@@ -64,7 +65,7 @@ def open_trade(
         "quantity": quantity,
         "entry_price": entry,
         "user_broker_id": broker,
-        "exit_plan": {name: price for name, price in plan.items() if price is not None},
+        "exit_plan": plan_of(plan),
     }
     if entered_at is not None:
         body["entered_at"] = entered_at

@@ -86,7 +86,7 @@ class ManualExitService:
     def _candidates(self, trade: OpenTrade) -> ExitCandidates:
         at_us = int((self._clock.now() - EPOCH).total_seconds() * 1_000_000)
         candidate = ExitCandidate(
-            trade.trade_id, trade.symbol, ExitReason.MANUAL, detected_price=0, detected_at_us=at_us
+            trade.trade_id, trade.symbol, ExitReason.MANUAL, detected_price=None, detected_at_us=at_us
         )
         return ExitCandidates(trade, (candidate,))
 

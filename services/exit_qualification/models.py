@@ -80,6 +80,7 @@ class OpenTradeRow(Base):
     entry_price: Mapped[Decimal]
     exit_plan: Mapped[dict[str, Any]]
     entered_at: Mapped[datetime]
+    entered_tick: Mapped[int | None]
     status: Mapped[str] = mapped_column(server_default=FetchedValue())
     updated_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
 
@@ -121,6 +122,7 @@ class ExitIntentRow(Base):
     limit_price: Mapped[Decimal | None]
     product_type: Mapped[str]
     detected_price: Mapped[Decimal | None]
+    exit_level: Mapped[Decimal | None]
     executable: Mapped[bool]
     gates: Mapped[list[Any]]
     errors: Mapped[list[Any]]

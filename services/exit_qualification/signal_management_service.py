@@ -10,7 +10,6 @@ from uuid import UUID
 
 from services.exit_qualification import intent_events
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
-from services.exit_qualification.domain.exit_conditions import PATIENT_REASONS
 from services.exit_qualification.domain.exit_qualification_service import (
     ExitQualificationService,
 )
@@ -27,6 +26,7 @@ from services.exit_qualification.storage.switches import Switches
 from shared.clock import EPOCH, Clock
 from shared.contracts.events import Event
 from shared.contracts.vocabulary import ExitReason, IntentStatus, RolloutMode, TradeStatus
+from shared.exit_rules.registry import rule_of
 from shared.ids import client_order_id, new_id
 from shared.money import from_units
 from shared.unit_of_work import UnitOfWork
@@ -158,7 +158,7 @@ class SignalManagementService:
     def _intent(self, item: _Chosen, signal: ExitSignal, switches: Switches, now: datetime) -> ExitIntent:
         result = self._qualification.qualify(_gate_input(item, switches))
         intent_id = new_id()
-        patient = signal.exit_reason in PATIENT_REASONS
+        expires = rule_of(signal.exit_reason).expires
         return ExitIntent(
             intent_id=intent_id,
             signal_id=signal.signal_id,
@@ -180,7 +180,8 @@ class SignalManagementService:
             detected_price=signal.detected_price,
             created_at=now,
             updated_at=now,
-            expires_at=None if patient else now + self._terms.intent_ttl,
+            exit_level=None if item.candidate.level is None else from_units(item.candidate.level),
+            expires_at=now + self._terms.intent_ttl if expires else None,
             ended_at=now if result.status is IntentStatus.REJECTED else None,
         )
 
@@ -198,7 +199,6 @@ def _unopposed(
 
 def _signal(item: _Chosen) -> ExitSignal:
     candidate = item.candidate
-    manual = candidate.exit_reason is ExitReason.MANUAL
     return ExitSignal(
         signal_id=new_id(),
         trade_id=candidate.trade_id,
@@ -206,7 +206,7 @@ def _signal(item: _Chosen) -> ExitSignal:
         direction=item.trade.direction,
         exit_reason=candidate.exit_reason,
         episode_id=item.episode_id,
-        detected_price=None if manual else from_units(candidate.detected_price),
+        detected_price=None if candidate.detected_price is None else from_units(candidate.detected_price),
         detected_at=EPOCH + timedelta(microseconds=candidate.detected_at_us),
     )
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import services.trade_management.telemetry  # noqa: F401  # registers the observers of the events made here
 from services.trade_management.domain.closure import Closure, TradeHistory
 from services.trade_management.domain.trade import Trade
-from shared.contracts.trades import ExitPlan, TradeClosed, TradeOpened, TradePartiallyClosed
+from shared.contracts.trades import TradeClosed, TradeOpened, TradePartiallyClosed
+from shared.exit_rules.plan import ExitPlan
 
 
 def opened(trade: Trade, plan: ExitPlan) -> TradeOpened:

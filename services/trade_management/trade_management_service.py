@@ -19,8 +19,9 @@ from services.trade_management.storage.waiting_fills import WaitingFillRepositor
 from services.trade_management.trade_events import closed, opened, partially_closed
 from shared import inbox
 from shared.clock import Clock
-from shared.contracts.trades import ExitPlan, TradeEvent
+from shared.contracts.trades import TradeEvent
 from shared.errors import ConfigurationError, InvalidInput, Unavailable
+from shared.exit_rules.plan import ExitPlan
 from shared.failpoints import Failpoint, failpoint
 from shared.unit_of_work import UnitOfWork
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
-from typing import Annotated, Final, Self
+from typing import Annotated, Final
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
 from shared.contracts.events import Event, register
 from shared.contracts.exits import Quantity, Timestamp
 from shared.contracts.topics import TRADES
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType
+from shared.exit_rules.plan import ExitPlan
+from shared.exit_rules.prices import Price
 from shared.money import Money
 
 _SYMBOL: Final = r"^[A-Z0-9]{2,10}:[A-Z0-9&_-](?:[A-Z0-9 .&_-]{0,38}[A-Z0-9.&_-])?$"
@@ -21,38 +22,11 @@ _IS_SYMBOL: Final = re.compile(_SYMBOL)
 Symbol = Annotated[str, Field(pattern=_SYMBOL, examples=["NSE:INFY", "NSE:NIFTY 50", "CDS:USDINR26JAN83.25CE"])]
 """An exchange and its trading symbol, as brokers' instrument files have them."""
 UserBrokerId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", examples=["paper"])]
-Price = Annotated[Money, Field(gt=Decimal(0))]
 
 
 def is_symbol(text: str) -> bool:
     """Return whether a text is a `Symbol`."""
     return _IS_SYMBOL.fullmatch(text) is not None
-
-
-class _Plan(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ExitPlan(_Plan):
-    """When a trade exits. Prices in rupees; at least one rule."""
-
-    target: Price | None = None
-    stop_loss: Price | None = None
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if self.target is None and self.stop_loss is None:
-            raise ValueError("an exit plan needs a target or a stop_loss")
-        return self
-
-    def contradictions(self, direction: Direction, entry_price: Decimal) -> list[str]:
-        """What in the plan cannot be meant for a trade of this direction and entry; empty if nothing."""
-        found = []
-        if self.target is not None and (self.target - entry_price) * direction.sign <= 0:
-            found.append(f"target {self.target} is not on the profit side of a {direction} entry at {entry_price}")
-        if self.stop_loss is not None and (entry_price - self.stop_loss) * direction.sign <= 0:
-            found.append(f"stop_loss {self.stop_loss} is not on the loss side of a {direction} entry at {entry_price}")
-        return found
 
 
 class TradeEvent(Event):

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from services.exit_qualification.storage.open_trades import OpenTradeRepository
+from services.exit_qualification.storage.open_trades import OpenedTrade, OpenTradeRepository
 from shared.clock import SystemClock
 from shared.contracts.trades import ExitPlan, TradeOpened
 from shared.contracts.vocabulary import Direction, ProductType
@@ -22,12 +22,13 @@ def opened(
     target: str | None = "1010.00",
     stop_loss: str | None = "990.00",
     quantity: int = 100,
+    plan: dict[str, Any] | None = None,
     **more: Any,
 ) -> TradeOpened:
-    """A TradeOpened: by default LONG 100 INFY at 1000, target 1010, stop 990, at user broker ``paper``."""
-    plan = ExitPlan(
-        target=None if target is None else Decimal(target), stop_loss=None if stop_loss is None else Decimal(stop_loss)
-    )
+    """Return a TradeOpened: by default LONG 100 INFY at 1000, target 1010, stop 990, at user broker ``paper``.
+
+    `plan` is an exit plan as on the wire, in the place of target and stop.
+    """
     facts: dict[str, Any] = {
         "trade_id": new_id(),
         "symbol": symbol,
@@ -36,7 +37,7 @@ def opened(
         "user_broker_id": "paper",
         "quantity": quantity,
         "entry_price": Decimal(entry),
-        "exit_plan": plan,
+        "exit_plan": ExitPlan.model_validate(plan or {"target": target, "stop_loss": stop_loss}),
         "entered_at": SystemClock().now(),
     }
     return TradeOpened(**(facts | more))
@@ -44,5 +45,5 @@ def opened(
 
 def project(connection: Connection, *events: TradeOpened, partition: int = 0) -> None:
     """Put opened trades into ``open_trades`` and commit, as the tick worker would have."""
-    OpenTradeRepository(connection).insert_opened([(event, partition) for event in events])
+    OpenTradeRepository(connection).insert_opened([OpenedTrade(event, partition, entered_tick=0) for event in events])
     connection.commit()

@@ -13,13 +13,27 @@ from shared.tick_clock import TickOrder
 
 @dataclass(frozen=True, slots=True)
 class ExitCandidate:
-    """A trade qualified for one reason. Price in units of 1/10,000 rupee, time in microseconds since 1970."""
+    """A trade qualified for one reason. Prices in units of 1/10,000 rupee.
+
+    Attributes
+    ----------
+    detected_price:
+        None for a symbol that never ticked, which only the clock exits.
+    detected_at_us:
+        Microseconds since 1970.
+    level:
+        What the price reached; None where no price alone decides.
+    leg:
+        Of a target ladder; None for the whole remainder.
+    """
 
     trade_id: UUID
     symbol: str
     exit_reason: ExitReason
-    detected_price: int
+    detected_price: int | None
     detected_at_us: int
+    level: int | None = None
+    leg: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

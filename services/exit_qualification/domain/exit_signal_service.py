@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from heapq import heappop, heappush
 from itertools import groupby, islice
 from uuid import UUID
 
@@ -14,10 +15,11 @@ from services.exit_qualification.domain.candidates import (
     ExitCandidates,
     TickVerdict,
 )
+from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.symbol_book import SymbolBook, SymbolState
-from services.exit_qualification.domain.triggers import Trigger
 from shared.contracts.vocabulary import ExitReason
+from shared.exit_rules.rule import RuleState, Saved
 from shared.tick_clock import NEW_CLOCK_AFTER_MS, TickOrder
 
 _NEWEST = TickOrder.NEWEST
@@ -26,9 +28,9 @@ _NEWEST = TickOrder.NEWEST
 class ExitSignalService:
     """The engine of one worker. No I/O, no clock: the same calls always give the same answers.
 
-    A trigger that fired is disarmed in the same call, so that the next tick does not say it again. What is disarmed
-    is a hint and no more: the database alone knows whether an exit is live or under cooldown, and the caller rearms
-    what it finds eligible.
+    A rule that fired is disarmed in the same call, so that the next tick does not say it again. What is disarmed is a
+    hint and no more: the database alone knows whether an exit is live or under cooldown, and the caller rearms what
+    it finds eligible.
 
     After a restart, restore the symbols, add the trades, and disarm what has an episode: rearming then finds again
     what was due on symbols that do not trade.
@@ -44,31 +46,35 @@ class ExitSignalService:
         self._books: dict[str, SymbolBook] = {}
         self._symbol_of: dict[UUID, str] = {}
         self._disarmed: OrderedDict[tuple[UUID, ExitReason], None] = OrderedDict()
+        self._deadlines: list[tuple[int, RuleKey]] = []
 
     def add_trade(self, trade: OpenTrade) -> list[ExitCandidates]:
         """Judge a trade from now on.
 
         Ticks can overtake the news of a trade. If the symbol's last one arrived when the trade was entered or later,
         the trade is judged by it at once, and what it meets has fired; a price from before the entry fires nothing.
-        A trade that is known already takes the new facts; its disarmed reasons stay disarmed, so that a repeated
-        event changes nothing.
+        A trade that is known already takes the new facts; rules that did not change stand where they stood, those
+        that changed begin now, and disarmed reasons stay disarmed, so that a repeated event changes nothing.
         """
         is_new = trade.trade_id not in self._symbol_of
-        disarmed = self._let_go(trade.trade_id)
+        disarmed, states = self._let_go(trade)
         self._symbol_of[trade.trade_id] = trade.symbol
         book = self._book(trade.symbol)
-        book.put(trade)
-        for reason, trigger in book.trades[trade.trade_id].triggers.items():
-            if reason in disarmed:
-                self._disarmed[trade.trade_id, reason] = None
+        book.put(trade, states or _states_of(trade, book), moved=not is_new)
+        for key in trade.rule_keys():
+            self._watch_deadline(book, key)
+            if key.reason in disarmed:
+                self._disarmed[key.trade_id, key.reason] = None
             else:
-                book.armed.arm(trigger)
+                book.arm(key)
         overtaken = is_new and book.has_ticked_since(trade.entered_at_ms)
-        return self._judge_by_last(book, trade.trade_id) if overtaken else []
+        return self._judge_by_last(book, trade) if overtaken else []
 
     def remove_trade(self, trade_id: UUID) -> None:
         """Judge a trade no more; nothing if it is not known."""
-        self._let_go(trade_id)
+        book = self._book_of(trade_id)
+        if book is not None:
+            self._let_go(book.trades[trade_id])
 
     def on_tick(self, symbol: str, price_units: int, ts_us: int, seq: int, arrived_ms: int = 0) -> TickVerdict:
         """Judge a tick.
@@ -85,25 +91,44 @@ class ExitSignalService:
         book = self._book(symbol)
         order = book.take(ts_us, seq, arrived_ms)
         if order is _NEWEST:
-            book.last_price = price_units
-            if book.armed.nearest_below < price_units < book.armed.nearest_above:
+            book.trade_at(price_units)
+            if book.nearest_below < price_units < book.nearest_above:
                 return QUIET
         elif order is TickOrder.NEW_CLOCK:
-            book.last_price = price_units
+            book.trade_at(price_units)
         else:
             return REFUSED[order]
-        fired = book.armed.fire(price_units)
-        return TickVerdict(True, tuple(self._emit(book, fired, price_units, book.last_ts_us)), order)
+        return TickVerdict(True, tuple(self._emit(book, book.fire(), book.last_ts_us)), order)
+
+    def on_clock(self, now_ms: int) -> list[ExitCandidates]:
+        """Judge what the time decides, also for symbols that do not trade; milliseconds since 1970."""
+        fired: dict[str, list[RuleKey]] = {}
+        while self._deadlines and self._deadlines[0][0] <= now_ms:
+            at_ms, key = heappop(self._deadlines)
+            book = self._book_of(key.trade_id)
+            if (
+                book is None
+                or key not in book.trades[key.trade_id].rule_keys()
+                or book.rule_state(key).deadline_ms != at_ms
+            ):
+                continue
+            book.expire(key, now_ms)
+            if (key.trade_id, key.reason) not in self._disarmed:
+                book.disarm(key)
+                fired.setdefault(self._symbol_of[key.trade_id], []).append(key)
+        return [
+            found for symbol, keys in fired.items() for found in self._emit(self._books[symbol], keys, now_ms * 1000)
+        ]
 
     def disarm(self, trade_id: UUID, reason: ExitReason) -> None:
         """Keep a reason and all lower ranks of a trade from firing, as a live intent does; unknown: nothing."""
         book = self._book_of(trade_id)
         if book is None:
             return
-        for each, trigger in book.trades[trade_id].triggers.items():
-            if each.rank >= reason.rank:
-                book.armed.disarm(trigger)
-                self._disarmed[trade_id, each] = None
+        for key in book.trades[trade_id].rule_keys():
+            if key.reason.rank >= reason.rank:
+                book.disarm(key)
+                self._disarmed[trade_id, key.reason] = None
 
     def rearm(self, trade_id: UUID, reasons: Iterable[ExitReason]) -> list[ExitCandidates]:
         """Let disarmed reasons of a trade fire again.
@@ -113,17 +138,17 @@ class ExitSignalService:
         are left alone; an unknown trade gives an empty list.
         """
         book = self._book_of(trade_id)
-        back = sorted({reason for reason in reasons if (trade_id, reason) in self._disarmed}, key=_rank)
+        back = {reason for reason in reasons if (trade_id, reason) in self._disarmed}
         if book is None or not back:
             return []
-        due = book.due(trade_id, back)
+        keys = [key for key in book.trades[trade_id].rule_keys() if key.reason in back]
+        due = [key for key in keys if book.is_due(key)]
         for reason in back:
             del self._disarmed[trade_id, reason]
-            trigger = book.trades[trade_id].triggers[reason]
-            if trigger not in due:
-                book.armed.arm(trigger)
-        state = book.state
-        return self._emit(book, due, state.last_price, state.last_ts_us) if state else []
+        for key in keys:
+            if key not in due:
+                book.arm(key)
+        return self._emit(book, due, None)
 
     def disarmed(self, limit: int) -> list[tuple[UUID, ExitReason]]:
         """At most `limit` disarmed reasons to ask the database about; repeated calls come round to every one."""
@@ -133,7 +158,7 @@ class ExitSignalService:
         return asked
 
     def symbol_state(self, symbol: str) -> SymbolState | None:
-        """What a checkpoint must keep of a symbol; None if it has not ticked."""
+        """Return what a checkpoint must keep of a symbol; None if it has not ticked."""
         book = self._books.get(symbol)
         return book.state if book else None
 
@@ -141,35 +166,70 @@ class ExitSignalService:
         """Take up a symbol from its checkpoint. Fires nothing."""
         self._book(symbol).restore(state)
 
-    def _judge_by_last(self, book: SymbolBook, trade_id: UUID) -> list[ExitCandidates]:
-        due = book.due(trade_id, book.trades[trade_id].triggers)
-        for trigger in due:
-            book.armed.disarm(trigger)
-        state = book.state
-        return self._emit(book, due, state.last_price, state.last_ts_us) if state else []
+    def moved_rules(self, symbols: Iterable[str]) -> dict[UUID, dict[RuleKey, Saved]]:
+        """Return what a checkpoint must keep of the trades of these symbols whose rules moved since the last call."""
+        moved: dict[UUID, dict[RuleKey, Saved]] = {}
+        for symbol in symbols:
+            book = self._book(symbol)
+            for trade_id in book.take_moved():
+                keys = book.trades[trade_id].rule_keys()
+                moved[trade_id] = {key: saved for key in keys if (saved := book.rule_state(key).saved())}
+        return moved
 
-    def _emit(self, book: SymbolBook, fired: list[Trigger], price: int, ts_us: int) -> list[ExitCandidates]:
+    def _judge_by_last(self, book: SymbolBook, trade: OpenTrade) -> list[ExitCandidates]:
+        if trade.entered_tick is None:
+            for key in trade.rule_keys():
+                book.settle(key)
+        due = [
+            key for key in trade.rule_keys() if (key.trade_id, key.reason) not in self._disarmed and book.is_due(key)
+        ]
+        for key in due:
+            book.disarm(key)
+        return self._emit(book, due, None)
+
+    def _emit(self, book: SymbolBook, fired: list[RuleKey], at_us: int | None) -> list[ExitCandidates]:
+        """Return candidates by trade; at the time of the last tick unless it is given."""
+        state = book.state
+        price, last_us = (None, 0) if state is None else (state.last_price, state.last_ts_us)
         fired.sort(key=_by_trade_then_rank)
-        for trigger in fired:
-            self._disarmed[trigger.trade_id, trigger.reason] = None
+        for key in fired:
+            self._disarmed[key.trade_id, key.reason] = None
         return [
             ExitCandidates(
-                trade := book.trades[trade_id].trade,
-                tuple(ExitCandidate(trade_id, trade.symbol, each.reason, price, ts_us) for each in of_trade),
+                trade := book.trades[trade_id],
+                tuple(
+                    ExitCandidate(
+                        trade_id,
+                        trade.symbol,
+                        key.reason,
+                        price,
+                        last_us if at_us is None else at_us,
+                        _level(trade, book.rule_state(key)),
+                        key.leg,
+                    )
+                    for key in of_trade
+                ),
             )
             for trade_id, of_trade in groupby(fired, key=_trade_id)
         ]
 
-    def _let_go(self, trade_id: UUID) -> set[ExitReason]:
-        """Drop a trade if it is known; returns the reasons of it that were disarmed."""
-        symbol = self._symbol_of.pop(trade_id, None)
-        if symbol is None:
-            return set()
-        reasons = self._books[symbol].drop(trade_id).triggers
-        disarmed = {reason for reason in reasons if (trade_id, reason) in self._disarmed}
+    def _let_go(self, trade: OpenTrade) -> tuple[set[ExitReason], dict[RuleKey, RuleState]]:
+        """Drop a trade if it is known; returns its disarmed reasons, and the states its new facts leave as they are."""
+        book = self._book_of(trade.trade_id)
+        if book is None:
+            return set(), {}
+        del self._symbol_of[trade.trade_id]
+        known = book.trades[trade.trade_id]
+        states = book.drop(trade.trade_id)
+        disarmed = {key.reason for key in states if (key.trade_id, key.reason) in self._disarmed}
         for reason in disarmed:
-            del self._disarmed[trade_id, reason]
-        return disarmed
+            del self._disarmed[trade.trade_id, reason]
+        return disarmed, _carried_over(known, states, trade)
+
+    def _watch_deadline(self, book: SymbolBook, key: RuleKey) -> None:
+        deadline_ms = book.rule_state(key).deadline_ms
+        if deadline_ms is not None:
+            heappush(self._deadlines, (deadline_ms, key))
 
     def _book(self, symbol: str) -> SymbolBook:
         book = self._books.get(symbol)
@@ -182,13 +242,35 @@ class ExitSignalService:
         return None if symbol is None else self._books[symbol]
 
 
-def _rank(reason: ExitReason) -> int:
-    return reason.rank
+def _states_of(trade: OpenTrade, book: SymbolBook) -> dict[RuleKey, RuleState]:
+    """Return the states of a trade that was not known: at entry, or as a checkpoint has them."""
+    states = {}
+    since = book.ticks if trade.entered_tick is None else trade.entered_tick
+    for (reason, leg), entry_state in trade.rules.items():
+        state = entry_state.restored(trade.saved.get((reason, leg), {}))
+        if state.trails is not None:
+            state = state.marked(max(state.watermark, book.best_since(trade.direction, since)))
+        states[RuleKey(trade.trade_id, reason, leg)] = state
+    return states
 
 
-def _trade_id(trigger: Trigger) -> UUID:
-    return trigger.trade_id
+def _carried_over(known: OpenTrade, states: Mapping[RuleKey, RuleState], now: OpenTrade) -> dict[RuleKey, RuleState]:
+    """Return the states after a change of plan: a rule that did not change stands where it stood."""
+    carried = {}
+    for (reason, leg), entry_state in now.rules.items():
+        key = RuleKey(now.trade_id, reason, leg)
+        carried[key] = states[key] if known.rules.get((reason, leg)) == entry_state else entry_state
+    return carried
 
 
-def _by_trade_then_rank(trigger: Trigger) -> tuple[UUID, int]:
-    return trigger.trade_id, trigger.reason.rank
+def _level(trade: OpenTrade, state: RuleState) -> int | None:
+    """Return the market price that the condition is about."""
+    return None if state.condition is None else state.condition.price * trade.direction.sign
+
+
+def _trade_id(key: RuleKey) -> UUID:
+    return key.trade_id
+
+
+def _by_trade_then_rank(key: RuleKey) -> tuple[UUID, int, int]:
+    return key.trade_id, key.reason.rank, -1 if key.leg is None else key.leg

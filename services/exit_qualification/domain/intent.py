@@ -46,6 +46,8 @@ class ExitIntent:
         Why gates refused it, as ``{"code", "message"}``.
     attempts:
         How often it was handed to the broker.
+    exit_level:
+        The level that the price reached; None where no price alone decides.
     expires_at:
         When an intent that still waits is given up; None if it waits for as long as it takes.
     claimed_until:
@@ -78,6 +80,7 @@ class ExitIntent:
     filled_quantity: int = 0
     average_price: Decimal | None = None
     detected_price: Decimal | None = None
+    exit_level: Decimal | None = None
     broker_order_id: str | None = None
     error_code: str | None = None
     error_message: str | None = None

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from uuid import UUID
 
-from shared.contracts.vocabulary import Direction, ProductType
+from services.exit_qualification.domain.level_index import RuleKey
+from shared.contracts.vocabulary import Direction, ExitReason, ProductType
+from shared.exit_rules.rule import RuleState, Saved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenTrade:
-    """A trade that may exit. Prices in units of 1/10,000 rupee; None where the plan has no such rule.
+    """A trade that may exit. Prices in units of 1/10,000 rupee.
 
-    `entered_at_ms` is in milliseconds since 1970.
+    Attributes
+    ----------
+    entered_at_ms:
+        Milliseconds since 1970.
+    rules:
+        Where each rule of its plan stood at entry, by reason and leg.
+    entered_tick:
+        How many ticks its symbol had when the trade was first judged; None if it never was.
+    saved:
+        What a checkpoint kept of each rule that moved since.
     """
 
     trade_id: UUID
@@ -23,5 +35,10 @@ class OpenTrade:
     user_broker_id: str
     entry_price: int
     entered_at_ms: int
-    target: int | None = None
-    stop_loss: int | None = None
+    rules: Mapping[tuple[ExitReason, int | None], RuleState] = field(default_factory=dict)
+    entered_tick: int | None = None
+    saved: Mapping[tuple[ExitReason, int | None], Saved] = field(default_factory=dict)
+
+    def rule_keys(self) -> list[RuleKey]:
+        """Return the rules of its plan, highest rank first."""
+        return [RuleKey(self.trade_id, reason, leg) for reason, leg in self.rules]

@@ -1,80 +1,181 @@
-"""SymbolBook: the last tick of one symbol, its open trades and their armed triggers."""
+"""SymbolBook: the last tick of one symbol, and its open trades with their rules."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from uuid import UUID
 
-from services.exit_qualification.domain.exit_conditions import condition_holds
+from services.exit_qualification.domain.direction_book import DirectionBook
+from services.exit_qualification.domain.level_index import ABOVE_ALL, BELOW_ALL, RuleKey
 from services.exit_qualification.domain.open_trade import OpenTrade
-from services.exit_qualification.domain.triggers import ArmedTriggers, Trigger, triggers_of
-from shared.contracts.vocabulary import ExitReason
+from shared.contracts.vocabulary import Direction
+from shared.exit_rules.rule import RuleState
 from shared.tick_clock import NEW_CLOCK_AFTER_MS, TickClock
+
+_DAY_US = 24 * 3600 * 1_000_000
+_ZONE_US = 19_800 * 1_000_000
+"""Asia/Kolkata is 5 h 30 min ahead of UTC and has no summer time."""
+
+Stairs = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SymbolState:
     """What a checkpoint keeps of a symbol: price in units, times in micro- and milliseconds since 1970.
 
-    `last_arrived_ms` is when the last tick came to Kafka; a market replayed has ticks of another day. 0: not known.
+    Attributes
+    ----------
+    last_arrived_ms:
+        When the last tick came to Kafka; 0 if that is not known. A replayed market has ticks of another day.
+    ticks:
+        How many ticks the symbol had.
+    stairs:
+        For each direction, the ticks that say what the watermarks are: number and profit price, falling.
     """
 
     last_price: int
     last_ts_us: int
     last_seq: int
     last_arrived_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedTrade:
-    """A trade and its triggers, armed or not."""
-
-    trade: OpenTrade
-    triggers: dict[ExitReason, Trigger]
+    ticks: int = 0
+    stairs: Mapping[Direction, Stairs] = field(default_factory=dict)
 
 
 class SymbolBook(TickClock):
-    """Everything that a tick of the symbol needs. Which reasons are disarmed is the service's knowledge."""
+    """Everything that a tick of the symbol needs."""
 
-    __slots__ = ("armed", "last_price", "trades")
+    __slots__ = ("_books", "_day", "_opening", "last_price", "nearest_above", "nearest_below", "ticks", "trades")
 
     def __init__(self, new_clock_after_ms: int = NEW_CLOCK_AFTER_MS) -> None:
+        self._day = 0
         super().__init__(new_clock_after_ms)
         self.last_price = 0  # No price is 0: until the first tick the symbol has no state.
-        self.trades: dict[UUID, JudgedTrade] = {}
-        self.armed = ArmedTriggers()
+        self._opening = False
+        self.ticks = 0
+        self.trades: dict[UUID, OpenTrade] = {}
+        self._books = {direction: DirectionBook() for direction in Direction}
+        self.nearest_above = ABOVE_ALL
+        self.nearest_below = BELOW_ALL
 
     @property
     def state(self) -> SymbolState | None:
         """The last accepted tick; None before the first."""
         if not self.last_price:
             return None
-        return SymbolState(self.last_price, self.last_ts_us, self.last_seq, self.last_arrived_ms)
+        stairs = {direction: stairs for direction, book in self._books.items() if (stairs := book.marks.stairs)}
+        return SymbolState(self.last_price, self.last_ts_us, self.last_seq, self.last_arrived_ms, self.ticks, stairs)
 
     def restore(self, state: SymbolState) -> None:
-        """Take up from a checkpoint. Fires nothing."""
+        """Take up from a checkpoint, before any trade is put. Fires nothing."""
         self.last_price = state.last_price
         self.start_at(state.last_ts_us, state.last_seq, state.last_arrived_ms)
+        self._day = _day(state.last_ts_us)
+        self.ticks = state.ticks
+        for direction, stairs in state.stairs.items():
+            self._books[direction].marks.restore(stairs)
+
+    def trade_at(self, price: int) -> None:
+        """Make a price that `take` accepted the last one."""
+        day = (self.last_ts_us + _ZONE_US) // _DAY_US
+        if day != self._day:
+            self._opening, self._day = self.last_price > 0, day
+        else:
+            self._opening = False
+        self.last_price = price
+        self.ticks += 1
 
     def has_ticked_since(self, instant_ms: int) -> bool:
         """Return whether the last tick arrived at that instant or later."""
         return self.last_price > 0 and self.last_arrived_ms >= instant_ms
 
-    def put(self, trade: OpenTrade) -> None:
-        """Hold a trade, with nothing armed."""
-        self.trades[trade.trade_id] = JudgedTrade(trade, triggers_of(trade))
+    def put(self, trade: OpenTrade, rules: Mapping[RuleKey, RuleState], *, moved: bool) -> None:
+        """Hold a trade, with nothing armed; `moved` if a checkpoint has not seen where its rules stand."""
+        self.trades[trade.trade_id] = trade
+        book = self._books[trade.direction]
+        for key, state in rules.items():
+            book.put(key, state, armed=False)
+        if moved:
+            book.moved.update(rules)
+        self._find_nearest()
 
-    def drop(self, trade_id: UUID) -> JudgedTrade:
-        """Let go of a trade that is held, and of its triggers."""
-        judged = self.trades.pop(trade_id)
-        for trigger in judged.triggers.values():
-            self.armed.disarm(trigger)
-        return judged
+    def drop(self, trade_id: UUID) -> dict[RuleKey, RuleState]:
+        """Let go of a trade that is held, and return where its rules stand."""
+        trade = self.trades.pop(trade_id)
+        book = self._books[trade.direction]
+        states = {key: book.state(key) for key in trade.rule_keys()}
+        for key in states:
+            book.drop(key)
+        self._find_nearest()
+        return states
 
-    def due(self, trade_id: UUID, reasons: Iterable[ExitReason]) -> list[Trigger]:
-        """Of a held trade's triggers for these reasons, those that the last price meets."""
-        judged = self.trades[trade_id]
-        if not self.last_price:
-            return []
-        return [judged.triggers[reason] for reason in reasons if condition_holds(judged.trade, reason, self.last_price)]
+    def rule_state(self, key: RuleKey) -> RuleState:
+        """Return where a rule of a held trade stands."""
+        return self._book(key).state(key)
+
+    def best_since(self, direction: Direction, tick: int) -> int:
+        """Return the best profit price after a tick, as far as it moved a watermark."""
+        return self._books[direction].marks.best_since(tick)
+
+    def arm(self, key: RuleKey) -> None:
+        """Let a rule fire from the next tick on."""
+        self._book(key).arm(key)
+        self._find_nearest()
+
+    def disarm(self, key: RuleKey) -> None:
+        """Keep a rule from firing."""
+        self._book(key).disarm(key)
+        self._find_nearest()
+
+    def has_deadline(self, key: RuleKey, at_ms: int) -> bool:
+        """Return whether a rule of a held trade waits for this instant."""
+        is_held = (key.reason, key.leg) in self.trades[key.trade_id].rules
+        return is_held and self.rule_state(key).deadline_ms == at_ms
+
+    def expire(self, key: RuleKey, now_ms: int) -> None:
+        """Tell a rule that its deadline has come."""
+        self._book(key).expire(key, now_ms)
+        self._find_nearest()
+
+    def settle(self, key: RuleKey) -> None:
+        """Move a rule by the last tick, which it has not seen."""
+        if self.last_price:
+            self._book(key).settle(key, self._profit_price(key))
+            self._find_nearest()
+
+    def is_due(self, key: RuleKey) -> bool:
+        """Return whether the condition of a rule holds at the last tick."""
+        return self._book(key).is_due(key, self._profit_price(key) if self.last_price else None)
+
+    def fire(self) -> list[RuleKey]:
+        """Judge every rule by the last tick, and return those that fire, in no order that means anything."""
+        fired: list[RuleKey] = []
+        for direction, book in self._books.items():
+            price = self.last_price * direction.sign
+            if not book.nearest_below < price < book.nearest_above:
+                fired += book.on_price(price, self.ticks, opening=self._opening)
+        self._find_nearest()
+        return fired
+
+    def take_moved(self) -> set[UUID]:
+        """Return the trades with a rule that moved since the last call."""
+        moved = {key.trade_id for book in self._books.values() for key in book.moved}
+        for book in self._books.values():
+            book.moved.clear()
+        return moved
+
+    def _book(self, key: RuleKey) -> DirectionBook:
+        return self._books[self.trades[key.trade_id].direction]
+
+    def _profit_price(self, key: RuleKey) -> int:
+        return self.last_price * self.trades[key.trade_id].direction.sign
+
+    def _find_nearest(self) -> None:
+        """Both books as market prices: a SHORT's are negative, and its above is below."""
+        long, short = self._books[Direction.LONG], self._books[Direction.SHORT]
+        self.nearest_above = min(long.nearest_above, -short.nearest_below)
+        self.nearest_below = max(long.nearest_below, -short.nearest_above)
+
+
+def _day(ts_us: int) -> int:
+    return (ts_us + _ZONE_US) // _DAY_US

@@ -14,6 +14,7 @@ from services.exit_qualification.storage.open_trades import OpenTradeRepository
 from services.exit_qualification.storage.remainders import Remainder, RemainderRepository
 from services.exit_qualification.storage.switches import SwitchRepository
 from shared.clock import EPOCH, Clock
+from shared.contracts.vocabulary import ExitReason
 from shared.money import to_units
 from shared.unit_of_work import UnitOfWork
 
@@ -61,5 +62,5 @@ class RemainderExits:
 
 
 def _candidate(trade: OpenTrade, remainder: Remainder, at_us: int) -> ExitCandidate:
-    price = 0 if remainder.price is None else to_units(remainder.price)
+    price = None if remainder.price is None or remainder.reason is ExitReason.MANUAL else to_units(remainder.price)
     return ExitCandidate(trade.trade_id, trade.symbol, remainder.reason, detected_price=price, detected_at_us=at_us)

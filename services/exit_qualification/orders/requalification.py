@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from services.exit_qualification import intent_events
-from services.exit_qualification.domain.exit_conditions import PATIENT_REASONS, PRICE_REASONS, condition_holds
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.domain.intent import CancelReason, ExitIntent
 from services.exit_qualification.orders.qualification_again import LockedExit, lock_exit, qualify_again
@@ -17,6 +16,7 @@ from services.exit_qualification.storage.exit_intents import ExitIntentRepositor
 from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.switches import Switches, SwitchRepository
 from shared.contracts.vocabulary import IntentStatus
+from shared.exit_rules.registry import rule_of
 from shared.money import to_units
 from shared.unit_of_work import UnitOfWork
 
@@ -119,12 +119,12 @@ def _why_give_up(locked: LockedExit, last_price: Decimal | None, now: datetime) 
         return CancelReason.DARK
     if _is_out_of_time(intent, now):
         return CancelReason.EXPIRED
-    return CancelReason.CONDITION_GONE if _condition_is_gone(locked, last_price) else None
+    return CancelReason.CONDITION_GONE if _condition_is_gone(intent, last_price) else None
 
 
-def _condition_is_gone(locked: LockedExit, last_price: Decimal | None) -> bool:
-    """Whether the market has gone back; patient reasons do not ask, and without a price nothing is known."""
-    reason = locked.intent.exit_reason
-    if reason in PATIENT_REASONS or reason not in PRICE_REASONS or last_price is None:
+def _condition_is_gone(intent: ExitIntent, last_price: Decimal | None) -> bool:
+    """Return whether the market has gone back; without a price or a level nothing is known."""
+    rule = rule_of(intent.exit_reason)
+    if not rule.expires or last_price is None or intent.exit_level is None:
         return False
-    return not condition_holds(locked.trade.trade, reason, to_units(last_price))
+    return not rule.still_holds(intent.direction, to_units(intent.exit_level), to_units(last_price))

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
+from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.open_trade import OpenTrade
+from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.exit_qualification.models import OpenTradeRow
 from shared.clock import epoch_ms
-from shared.contracts.trades import ExitPlan, TradeOpened
-from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
+from shared.contracts.trades import TradeOpened
+from shared.contracts.vocabulary import Direction, ExitReason, ProductType, TradeStatus
+from shared.exit_rules.plan import ExitPlan
+from shared.exit_rules.registry import start_rules
+from shared.exit_rules.rule import Position, Saved
 from shared.money import to_units
 
 MOVE = text("""
@@ -32,6 +38,31 @@ UPDATE open_trades t SET partition = moved.partition, updated_at = clock_timesta
 RETURNING t.trade_id
 """)
 
+SAVE_RULES = text("""
+-- rule_states.save
+INSERT INTO rule_states (trade_id, states)
+SELECT * FROM unnest(CAST(:trade_ids AS uuid[]), CAST(:states AS jsonb[]))
+ON CONFLICT (trade_id) DO UPDATE SET states = EXCLUDED.states, updated_at = clock_timestamp()
+""")
+
+RULES_IN = text("""
+-- rule_states.in_partitions
+SELECT r.trade_id, r.states
+  FROM rule_states r
+  JOIN open_trades t ON t.trade_id = r.trade_id
+ WHERE t.partition = ANY (:partitions) AND t.status = 'OPEN'
+""")
+FORGET_RULES = text("DELETE FROM rule_states WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedTrade:
+    """A trade to project: its event, its partition, and how many ticks its symbol had when it was first judged."""
+
+    event: TradeOpened
+    partition: int
+    entered_tick: int
+
 
 @dataclass(frozen=True, slots=True)
 class TradeProjection:
@@ -41,46 +72,52 @@ class TradeProjection:
     status: TradeStatus
 
 
-def open_trade(told: TradeOpened | Row[Any], plan: ExitPlan) -> OpenTrade:
-    """What the engine needs of an opened trade: of its event, or of its row in ``open_trades``."""
+def open_trade(told: TradeOpened | Row[Any], plan: ExitPlan, square_off: SquareOff) -> OpenTrade:
+    """Return what the engine needs of an opened trade: of its event, or of its row in ``open_trades``."""
+    direction, entry = Direction(told.direction), to_units(told.entry_price)
+    product_type, entered_at_ms = ProductType(told.product_type), epoch_ms(told.entered_at)
+    position = Position(
+        direction, entry * direction.sign, entered_at_ms, square_off.after_entry_ms(product_type, entered_at_ms)
+    )
     return OpenTrade(
         trade_id=told.trade_id,
         symbol=told.symbol,
-        direction=Direction(told.direction),
+        direction=direction,
         quantity=told.quantity,
-        product_type=ProductType(told.product_type),
+        product_type=product_type,
         user_broker_id=told.user_broker_id,
-        entry_price=to_units(told.entry_price),
-        entered_at_ms=epoch_ms(told.entered_at),
-        target=None if plan.target is None else to_units(plan.target),
-        stop_loss=None if plan.stop_loss is None else to_units(plan.stop_loss),
+        entry_price=entry,
+        entered_at_ms=entered_at_ms,
+        rules=start_rules(plan, position),
     )
 
 
 class OpenTradeRepository:
     """Projected trades of one transaction."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, square_off: SquareOff = NEVER) -> None:
         self._connection = connection
+        self._square_off = square_off
 
-    def insert_opened(self, events: Sequence[tuple[TradeOpened, int]]) -> None:
-        """Project opened trades, each with its partition; one that is known already stays as it is."""
+    def insert_opened(self, events: Sequence[OpenedTrade]) -> None:
+        """Project opened trades; one that is known already stays as it is."""
         if not events:
             return
         rows = [
             {
-                "trade_id": event.trade_id,
-                "symbol": event.symbol,
-                "partition": partition,
-                "user_broker_id": event.user_broker_id,
-                "direction": event.direction,
-                "product_type": event.product_type,
-                "quantity": event.quantity,
-                "entry_price": event.entry_price,
-                "exit_plan": event.exit_plan.model_dump(mode="json", exclude_none=True),
-                "entered_at": event.entered_at,
+                "trade_id": opened.event.trade_id,
+                "symbol": opened.event.symbol,
+                "partition": opened.partition,
+                "user_broker_id": opened.event.user_broker_id,
+                "direction": opened.event.direction,
+                "product_type": opened.event.product_type,
+                "quantity": opened.event.quantity,
+                "entry_price": opened.event.entry_price,
+                "exit_plan": opened.event.exit_plan.model_dump(mode="json", exclude_none=True),
+                "entered_at": opened.event.entered_at,
+                "entered_tick": opened.entered_tick,
             }
-            for event, partition in events
+            for opened in events
         ]
         self._connection.execute(insert(OpenTradeRow).on_conflict_do_nothing(), rows)
 
@@ -94,6 +131,7 @@ class OpenTradeRepository:
             .where(OpenTradeRow.trade_id == func.any(list(trade_ids)), OpenTradeRow.status == TradeStatus.OPEN)
             .values(status=TradeStatus.CLOSED, updated_at=func.clock_timestamp())
         )
+        self._connection.execute(FORGET_RULES, {"trade_ids": list(trade_ids)})
 
     def lock(self, trade_ids: Sequence[UUID]) -> dict[UUID, TradeProjection]:
         """The trades, their rows locked in sorted order until the transaction ends; unknown ones are left out."""
@@ -103,7 +141,7 @@ class OpenTradeRepository:
             .order_by(OpenTradeRow.trade_id)
             .with_for_update()
         )
-        return {row.trade_id: TradeProjection(_of_row(row), TradeStatus(row.status)) for row in rows}
+        return {row.trade_id: TradeProjection(self._of_row(row), TradeStatus(row.status)) for row in rows}
 
     def held_by_others(self, trade_ids: Collection[UUID]) -> set[UUID]:
         """Lock those of the trades that are free, in sorted order, and return those that another transaction holds."""
@@ -123,7 +161,8 @@ class OpenTradeRepository:
                 OpenTradeRow.partition == func.any(list(partitions)), OpenTradeRow.status == TradeStatus.OPEN
             )
         )
-        return [_of_row(row) for row in rows]
+        saved = self._saved_rules(partitions)
+        return [replace(self._of_row(row), saved=saved.get(row.trade_id, {})) for row in rows]
 
     def symbols_open(self) -> list[tuple[str, int]]:
         """Return every symbol with open trades, with the partition they were projected on."""
@@ -141,6 +180,27 @@ class OpenTradeRepository:
         values = {"symbols": list(homes), "partitions": list(homes.values())}
         return len(self._connection.execute(MOVE, values).all())
 
+    def save_rules(self, moved: Mapping[UUID, Mapping[RuleKey, Saved]]) -> None:
+        """Store where the rules of these trades stand."""
+        if not moved:
+            return
+        states = [{_name(key): saved for key, saved in moved[trade_id].items()} for trade_id in sorted(moved)]
+        parameters = {"trade_ids": sorted(moved), "states": [json.dumps(each) for each in states]}
+        self._connection.execute(SAVE_RULES, parameters)
 
-def _of_row(row: Row[Any]) -> OpenTrade:
-    return open_trade(row, ExitPlan.model_validate(row.exit_plan))
+    def _saved_rules(self, partitions: Sequence[int]) -> dict[UUID, dict[tuple[ExitReason, int | None], Saved]]:
+        rows = self._connection.execute(RULES_IN, {"partitions": list(partitions)})
+        return {row.trade_id: {_slot(name): state for name, state in row.states.items()} for row in rows}
+
+    def _of_row(self, row: Row[Any]) -> OpenTrade:
+        trade = open_trade(row, ExitPlan.model_validate(row.exit_plan), self._square_off)
+        return replace(trade, entered_tick=row.entered_tick or 0)
+
+
+def _name(key: RuleKey) -> str:
+    return key.reason.value if key.leg is None else f"{key.reason.value}/{key.leg}"
+
+
+def _slot(name: str) -> tuple[ExitReason, int | None]:
+    reason, _, leg = name.partition("/")
+    return ExitReason(reason), int(leg) if leg else None

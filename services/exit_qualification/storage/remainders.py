@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 
 from services.exit_qualification.domain.intent_state_machine import LIVE
 from shared.contracts.vocabulary import ExitReason, IntentStatus
+from shared.exit_rules.registry import RULES
 
 FIND = text("""
 -- exit_intents.remainders: the last exit of its (trade, reason) was sent and ended short; nothing stands against the
@@ -21,9 +22,9 @@ SELECT i.trade_id, i.exit_reason, coalesce(s.last_price, i.detected_price) AS pr
   LEFT JOIN tick_symbols s ON s.symbol = t.symbol
  WHERE i.status IN ('CANCELLED', 'FAILED') AND i.submitted_at IS NOT NULL
    AND i.executable AND i.deleted_at IS NULL
-   AND i.exit_reason IN ('STOP_LOSS', 'MANUAL')
+   AND i.exit_reason = ANY (:resuming)
    AND (i.cancel_reason IN ('NOT_FILLED_IN_TIME', 'BY_BROKER')
-        OR i.status = 'FAILED' AND (i.exit_reason = 'STOP_LOSS' OR i.filled_quantity > 0))
+        OR i.status = 'FAILED' AND (i.exit_reason <> 'MANUAL' OR i.filled_quantity > 0))
    AND i.ended_at <= clock_timestamp() - make_interval(secs => :pause_s)
    AND coalesce(e.cooldown_until <= clock_timestamp(), true)
    AND t.quantity > (SELECT coalesce(sum(f.quantity), 0) FROM exit_fills f WHERE f.trade_id = i.trade_id)
@@ -39,6 +40,7 @@ SELECT i.trade_id, i.exit_reason, coalesce(s.last_price, i.detected_price) AS pr
 LIMIT = 1000
 """Most remainders of one look; those found are exited, so that the rest has its turn."""
 
+_RESUMING = [rule.reason for rule in RULES if rule.resumes]
 _SLOT = sorted(LIVE | {IntentStatus.FILLED})
 
 
@@ -59,5 +61,6 @@ class RemainderRepository:
 
     def find(self, pause_s: float) -> list[Remainder]:
         """Stops and manual exits to go on with, that ended at least so many seconds ago."""
-        rows = self._connection.execute(FIND, {"pause_s": pause_s, "slot": _SLOT, "limit": LIMIT})
+        parameters = {"pause_s": pause_s, "slot": _SLOT, "resuming": _RESUMING, "limit": LIMIT}
+        rows = self._connection.execute(FIND, parameters)
         return [Remainder(row.trade_id, ExitReason(row.exit_reason), row.price) for row in rows]

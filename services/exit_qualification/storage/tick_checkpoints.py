@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,6 +11,7 @@ from sqlalchemy import Connection, Row, text
 
 from services.exit_qualification.domain.symbol_book import SymbolState
 from shared.clock import EPOCH, epoch_ms
+from shared.contracts.vocabulary import Direction
 from shared.errors import Fenced
 from shared.money import from_units, to_units
 
@@ -40,17 +42,19 @@ UPDATE tick_partitions t
 """)
 SAVE_SYMBOLS = text("""
 -- tick_checkpoints.save_symbols
-INSERT INTO tick_symbols AS s (symbol, partition, last_price, last_ts, last_seq, last_arrived_at)
+INSERT INTO tick_symbols AS s (symbol, partition, last_price, last_ts, last_seq, last_arrived_at, ticks, stairs)
 SELECT * FROM unnest(CAST(:symbols AS text[]), CAST(:partitions AS integer[]), CAST(:prices AS numeric[]),
-                     CAST(:times AS timestamptz[]), CAST(:seqs AS bigint[]), CAST(:arrived AS timestamptz[]))
+                     CAST(:times AS timestamptz[]), CAST(:seqs AS bigint[]), CAST(:arrived AS timestamptz[]),
+                     CAST(:ticks AS bigint[]), CAST(:stairs AS jsonb[]))
 ON CONFLICT (symbol) DO UPDATE
    SET partition = EXCLUDED.partition, last_price = EXCLUDED.last_price, last_ts = EXCLUDED.last_ts,
-       last_seq = EXCLUDED.last_seq, last_arrived_at = EXCLUDED.last_arrived_at, updated_at = clock_timestamp()
+       last_seq = EXCLUDED.last_seq, last_arrived_at = EXCLUDED.last_arrived_at,
+       ticks = EXCLUDED.ticks, stairs = EXCLUDED.stairs, updated_at = clock_timestamp()
 """)
 SYMBOLS = text("""
 -- tick_checkpoints.symbols: no tick was stamped or arrived after its state was stored, whatever a clock said
 SELECT symbol, partition, last_price, least(last_ts, updated_at) AS last_ts, last_seq,
-       least(last_arrived_at, updated_at) AS last_arrived_at
+       least(last_arrived_at, updated_at) AS last_arrived_at, ticks, stairs
   FROM tick_symbols
  WHERE partition = ANY (:partitions)
 """)
@@ -170,6 +174,8 @@ class TickCheckpointRepository:
                 "times": [EPOCH + timedelta(microseconds=each.state.last_ts_us) for each in symbols],
                 "seqs": [each.state.last_seq for each in symbols],
                 "arrived": [EPOCH + timedelta(milliseconds=each.state.last_arrived_ms) for each in symbols],
+                "ticks": [each.state.ticks for each in symbols],
+                "stairs": [json.dumps(each.state.stairs) for each in symbols],
             },
         )
 
@@ -228,5 +234,9 @@ class TickCheckpointRepository:
 def _symbol(row: Row[tuple[object, ...]]) -> SymbolCheckpoint:
     last_ts_us = (row.last_ts - EPOCH) // timedelta(microseconds=1)
     last_arrived_ms = epoch_ms(row.last_arrived_at)
-    state = SymbolState(to_units(row.last_price), last_ts_us, row.last_seq, last_arrived_ms)
+    stairs = {
+        Direction(direction): tuple((number, price) for number, price in steps)
+        for direction, steps in row.stairs.items()
+    }
+    state = SymbolState(to_units(row.last_price), last_ts_us, row.last_seq, last_arrived_ms, row.ticks, stairs)
     return SymbolCheckpoint(row.symbol, row.partition, state)

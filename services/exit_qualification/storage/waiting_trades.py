@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -14,6 +15,7 @@ from shared.clock import EPOCH
 from shared.contracts.vocabulary import ExitReason
 from shared.money import from_units, to_units
 
+_Row = tuple[UUID, str, Decimal | None, datetime | None, Decimal | None]
 CLOSE = "CLOSE"
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 2.0
@@ -24,9 +26,9 @@ LOCKED = "another transaction holds a row that it needs"
 
 ADD = text("""
 -- waiting_trades.add
-INSERT INTO waiting_trades (trade_id, work, detected_price, detected_at, why)
+INSERT INTO waiting_trades (trade_id, work, detected_price, detected_at, exit_level, why)
 SELECT w.*, :why FROM unnest(CAST(:trade_ids AS uuid[]), CAST(:works AS text[]), CAST(:prices AS numeric[]),
-                             CAST(:times AS timestamptz[])) AS w ORDER BY 1, 2
+                             CAST(:times AS timestamptz[]), CAST(:levels AS numeric[])) AS w ORDER BY 1, 2
 ON CONFLICT (trade_id, work) DO NOTHING
 """)
 OF_PARTITIONS = text("""
@@ -41,7 +43,7 @@ SELECT w.trade_id, bool_and(w.retry_at <= clock_timestamp()) AS due,
 """)
 LOCK = text("""
 -- waiting_trades.lock
-SELECT w.trade_id, w.work, w.detected_price, w.detected_at
+SELECT w.trade_id, w.work, w.detected_price, w.detected_at, w.exit_level
   FROM waiting_trades w
  WHERE w.trade_id = ANY (CAST(:trade_ids AS uuid[]))
  ORDER BY w.trade_id, w.work
@@ -74,12 +76,13 @@ class WaitingTrade:
 
 @dataclass(frozen=True, slots=True)
 class WaitingRow:
-    """One thing to do with a trade; price in units and time in microseconds since 1970 of the tick that asks for it."""
+    """One thing to do with a trade, as the candidate says: prices in units, time in microseconds since 1970."""
 
     trade_id: UUID
     work: str
-    price: int
+    price: int | None
     at_us: int
+    level: int | None
 
     @property
     def reason(self) -> ExitReason | None:
@@ -99,7 +102,7 @@ class WaitingTradeRepository:
 
     def add_closures(self, trade_ids: Iterable[UUID]) -> None:
         """Let closures wait."""
-        self._add([(trade_id, CLOSE, None, None) for trade_id in trade_ids])
+        self._add([(trade_id, CLOSE, None, None, None) for trade_id in trade_ids])
 
     def of_partitions(self, partitions: Collection[int]) -> list[WaitingTrade]:
         """Return every trade of these partitions with work that waits, least tried first."""
@@ -113,8 +116,9 @@ class WaitingTradeRepository:
             WaitingRow(
                 row.trade_id,
                 row.work,
-                0 if row.detected_price is None else to_units(row.detected_price),
+                None if row.detected_price is None else to_units(row.detected_price),
                 0 if row.detected_at is None else (row.detected_at - EPOCH) // timedelta(microseconds=1),
+                None if row.exit_level is None else to_units(row.exit_level),
             )
             for row in rows
         ]
@@ -129,14 +133,15 @@ class WaitingTradeRepository:
             parameters = {"trade_ids": sorted(trade_ids), "first_s": FIRST_WAIT_S, "max_s": LONGEST_WAIT_S}
             self._connection.execute(POSTPONE, parameters)
 
-    def _add(self, rows: Sequence[tuple[UUID, str, object, datetime | None]]) -> None:
+    def _add(self, rows: Sequence[_Row]) -> None:
         if not rows:
             return
-        trade_ids, works, prices, times = map(list, zip(*rows, strict=True))
-        parameters = {"trade_ids": trade_ids, "works": works, "prices": prices, "times": times, "why": LOCKED}
-        self._connection.execute(ADD, parameters)
+        trade_ids, works, prices, times, levels = map(list, zip(*rows, strict=True))
+        parameters = {"trade_ids": trade_ids, "works": works, "prices": prices, "times": times, "levels": levels}
+        self._connection.execute(ADD, {**parameters, "why": LOCKED})
 
 
-def _of_candidate(candidate: ExitCandidate) -> tuple[UUID, str, object, datetime | None]:
+def _of_candidate(candidate: ExitCandidate) -> _Row:
+    price, level = (None if each is None else from_units(each) for each in (candidate.detected_price, candidate.level))
     at = EPOCH + timedelta(microseconds=candidate.detected_at_us)
-    return candidate.trade_id, str(candidate.exit_reason), from_units(candidate.detected_price), at
+    return candidate.trade_id, str(candidate.exit_reason), price, at, level

@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, TopicPartition
 from sqlalchemy import Engine
 
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
+from services.exit_qualification.domain.square_off import SquareOff
 from services.exit_qualification.storage.tick_checkpoints import Checkpoint, TickCheckpointRepository
 from services.exit_qualification.ticks.batch import Layout
 from services.exit_qualification.ticks.engine_state import load_engine
@@ -50,6 +51,7 @@ class Assignment:
         database: Engine,
         owner: str,
         new_clock_after_ms: int,
+        square_off: SquareOff,
     ) -> None:
         self._consumer = consumer
         self._log = tick_log
@@ -57,6 +59,7 @@ class Assignment:
         self._database = database
         self._owner = owner
         self._new_clock_after_ms = new_clock_after_ms
+        self._square_off = square_off
         self._waiting: list[int] | None = None
         self.is_settled = False
         self.held: dict[int, Checkpoint] = {}
@@ -91,7 +94,7 @@ class Assignment:
             # The claim waits for a transaction of the owner before: what is loaded after it is final.
             claimed = TickCheckpointRepository(connection).claim(partitions, self._owner)
             require_homes(connection, self._layout)
-            engine = load_engine(connection, partitions, self._new_clock_after_ms)
+            engine = load_engine(connection, partitions, self._new_clock_after_ms, self._square_off)
             positions = self._log.start(connection, self._layout, claimed, bounds)
         self._consumer.assign(positions)
         self._waiting, self.held, self.engine, self.is_settled = None, claimed, engine, True

@@ -8,12 +8,16 @@ from uuid import UUID
 
 from services.exit_qualification.domain.candidates import ExitCandidates
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
+from services.exit_qualification.domain.level_index import RuleKey
+from services.exit_qualification.domain.open_trade import OpenTrade
+from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.exit_qualification.storage.exit_episodes import TradeReason
-from services.exit_qualification.storage.open_trades import open_trade
+from services.exit_qualification.storage.open_trades import OpenedTrade, open_trade
 from services.exit_qualification.storage.tick_checkpoints import SymbolCheckpoint
 from services.exit_qualification.ticks.records import TickRecord, TradeRecord, home_partition
 from shared.contracts.trades import TradeClosed, TradeOpened
 from shared.contracts.vocabulary import ExitReason
+from shared.exit_rules.rule import Saved
 from shared.tick_clock import TickOrder
 
 
@@ -31,24 +35,30 @@ class Findings:
         Partitions that are home to the trades opened and closed.
     new_clocks, stuck:
         Symbols whose ticks follow a clock that was set back, and those whose ticks have all been stale for long.
+    moved:
+        Where the rules of trades stand that moved.
     arrived_ms:
         For each trade that qualified, when the first tick that did it was made.
     """
 
-    opened: list[tuple[TradeOpened, int]] = field(default_factory=list)
+    opened: list[OpenedTrade] = field(default_factory=list)
     closed: list[UUID] = field(default_factory=list)
     detected: list[ExitCandidates] = field(default_factory=list)
     symbols: set[str] = field(default_factory=set)
     homes: set[int] = field(default_factory=set)
     new_clocks: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
+    moved: dict[UUID, dict[RuleKey, Saved]] = field(default_factory=dict)
     arrived_ms: dict[UUID, int] = field(default_factory=dict)
     evaluated: int = 0
     stale: int = 0
 
 
 def judge(
-    engine: ExitSignalService, work: Iterable[TickRecord | tuple[TradeRecord, int]], held: Collection[int]
+    engine: ExitSignalService,
+    work: Iterable[TickRecord | tuple[TradeRecord, int]],
+    held: Collection[int],
+    square_off: SquareOff = NEVER,
 ) -> Findings:
     """Take the work in order. The engine is then ahead of the database until the findings are written.
 
@@ -59,7 +69,8 @@ def judge(
         if isinstance(item, TickRecord):
             _judge_tick(engine, item, findings)
         else:
-            _follow_trade(engine, item, findings, held)
+            _follow_trade(engine, item, findings, held, square_off)
+    findings.moved = engine.moved_rules(findings.symbols)
     return findings
 
 
@@ -110,23 +121,29 @@ def _judge_tick(engine: ExitSignalService, tick: TickRecord, findings: Findings)
 
 
 def _follow_trade(
-    engine: ExitSignalService, item: tuple[TradeRecord, int], findings: Findings, held: Collection[int]
+    engine: ExitSignalService,
+    item: tuple[TradeRecord, int],
+    findings: Findings,
+    held: Collection[int],
+    square_off: SquareOff,
 ) -> None:
     event, home = item
     findings.homes.add(home)
     if isinstance(event, TradeOpened):
-        findings.opened.append((event, home))
+        state = engine.symbol_state(event.symbol)
+        findings.opened.append(OpenedTrade(event, home, entered_tick=0 if state is None else state.ticks))
         if home in held:
-            _judge_by_last_tick(engine, event, findings)
+            _judge_by_last_tick(engine, open_trade(event, event.exit_plan, square_off), findings)
     elif isinstance(event, TradeClosed):
         engine.remove_trade(event.trade_id)
         findings.closed.append(event.trade_id)
 
 
-def _judge_by_last_tick(engine: ExitSignalService, event: TradeOpened, findings: Findings) -> None:
-    """A tick that overtook the news of a trade exits it here."""
-    found = engine.add_trade(open_trade(event, event.exit_plan))
-    state = engine.symbol_state(event.symbol)
+def _judge_by_last_tick(engine: ExitSignalService, trade: OpenTrade, findings: Findings) -> None:
+    """Add a trade; a tick that overtook its news exits it here."""
+    found = engine.add_trade(trade)
+    findings.symbols.add(trade.symbol)
+    state = engine.symbol_state(trade.symbol)
     if found and state is not None:
         findings.detected.extend(found)
-        findings.arrived_ms[event.trade_id] = state.last_arrived_ms
+        findings.arrived_ms[trade.trade_id] = state.last_arrived_ms

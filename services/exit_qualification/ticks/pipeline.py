@@ -11,7 +11,7 @@ from services.exit_qualification.domain.candidates import ExitCandidates
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.signal_management_service import DetectedExit, SignalManagementService
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
-from services.exit_qualification.storage.open_trades import OpenTradeRepository
+from services.exit_qualification.storage.open_trades import OpenedTrade, OpenTradeRepository
 from services.exit_qualification.storage.switches import SwitchRepository
 from services.exit_qualification.storage.tick_checkpoints import (
     Checkpoint,
@@ -22,7 +22,6 @@ from services.exit_qualification.storage.waiting_trades import WaitingTradeRepos
 from services.exit_qualification.ticks.judging import Findings, in_rounds, rearm
 from services.exit_qualification.ticks.unsaved_symbols import UnsavedSymbols
 from services.exit_qualification.ticks.waiting_exits import WaitingExits
-from shared.contracts.trades import TradeOpened
 from shared.contracts.vocabulary import RolloutMode
 from shared.failpoints import Failpoint, failpoint
 from shared.health import Health
@@ -76,8 +75,12 @@ class TickPipeline:
         self._set_aside(findings, checkpoints, symbols, held)
         return self._waiting.take(checkpoints)
 
-    def rearm(self, engine: ExitSignalService, held: Mapping[int, Checkpoint], limit: int) -> list[DetectedExit]:
-        """Do what waits, then ask which of at most `limit` disarmed reasons may fire again, and write what is due.
+    def write_due(
+        self, engine: ExitSignalService, held: Mapping[int, Checkpoint], now_ms: int, limit: int
+    ) -> list[DetectedExit]:
+        """Do what waits, and write the exits that no tick causes: by the clock, and of reasons that may fire again.
+
+        The database is asked about at most `limit` disarmed reasons.
 
         Raises
         ------
@@ -85,11 +88,12 @@ class TickPipeline:
             Another worker has taken over one of the partitions; nothing was written.
         """
         exits = self._waiting.take(held)
+        due = engine.on_clock(now_ms)
         asked = engine.disarmed(limit)
         if not asked:
             return exits
         with self._open_unit() as uow:
-            due = rearm(engine, ExitEpisodeRepository(uow.connection).eligible(asked))
+            due += rearm(engine, ExitEpisodeRepository(uow.connection).eligible(asked))
         return [*exits, *self._write_due(due, held)] if due else exits
 
     def _write(
@@ -108,6 +112,7 @@ class TickPipeline:
             closed_later = trades.held_by_others(findings.closed)
             trades.mark_closed([trade_id for trade_id in findings.closed if trade_id not in closed_later])
             WaitingTradeRepository(uow.connection).add_closures(sorted(closed_later))
+            trades.save_rules(findings.moved)
             exits = self._detect(uow, findings.detected)
             partitions.save_symbols(symbols)
             _commit(uow)
@@ -144,7 +149,9 @@ class TickPipeline:
             partitions, place = TickCheckpointRepository(uow.connection), WaitingTradeRepository(uow.connection)
             partitions.fence_others(findings.homes, held)
             partitions.advance(checkpoints)
-            OpenTradeRepository(uow.connection).insert_opened(_by_trade(findings))
+            trades = OpenTradeRepository(uow.connection)
+            trades.insert_opened(_by_trade(findings))
+            trades.save_rules(findings.moved)
             place.add_closures(findings.closed)
             if SwitchRepository(uow.connection).read().rollout.mode is not RolloutMode.OFF:
                 place.add_exits(findings.detected)
@@ -173,8 +180,8 @@ class TickPipeline:
         return UnitOfWork(self._database, self._outbox, lock_timeout_ms=ROW_LOCK_TIMEOUT_MS)
 
 
-def _by_trade(findings: Findings) -> list[tuple[TradeOpened, int]]:
-    return sorted(findings.opened, key=lambda opened: opened[0].trade_id)
+def _by_trade(findings: Findings) -> list[OpenedTrade]:
+    return sorted(findings.opened, key=lambda opened: opened.event.trade_id)
 
 
 def _commit(uow: UnitOfWork) -> None:

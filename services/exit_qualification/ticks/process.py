@@ -8,6 +8,7 @@ from datetime import timedelta
 from sqlalchemy import Engine
 
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
+from services.exit_qualification.domain.square_off import SquareOff
 from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
 from services.exit_qualification.ticks.outgoing import Outgoing
 from services.exit_qualification.ticks.pipeline import TickPipeline
@@ -17,6 +18,7 @@ from shared.certain_producer import CertainProducer
 from shared.clock import SystemClock
 from shared.connection_limits import LOOPS
 from shared.contracts.topics import TopicNames
+from shared.contracts.vocabulary import ProductType
 from shared.database_health import watch_database
 from shared.db import open_engine
 from shared.health import Health
@@ -73,6 +75,7 @@ def build_worker(settings: Settings, health: Health, database: Engine) -> TickWo
         pipeline=TickPipeline(database, Outbox(topics, clock, event_signer(settings)), signals, health),
         outgoing=Outgoing(_outgoing_producer(settings), topics, clock),
         trusted=trade_event_keys(settings),
+        square_off=SquareOff({ProductType.MIS: settings.square_off_mis}),
     )
     return TickWorker(around, database)
 

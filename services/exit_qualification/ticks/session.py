@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import KafkaException, Message
 
+from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.exit_qualification.signal_management_service import DetectedExit
 from services.exit_qualification.ticks.assignment import Assignment, NotAssignedTogether
 from services.exit_qualification.ticks.batch import Layout, read_batch, without
@@ -57,6 +58,7 @@ class Surroundings:
     pipeline: TickPipeline
     outgoing: Outgoing
     trusted: TrustedKeys
+    square_off: SquareOff = NEVER
 
 
 class TickSession:
@@ -150,7 +152,7 @@ class TickSession:
         if not batch.checkpoints:
             return
         self._around.outgoing.send(batch, self._layout)
-        findings = judge(assignment.engine, batch.work, assignment.held)
+        findings = judge(assignment.engine, batch.work, assignment.held, self._around.square_off)
         symbols = symbol_checkpoints(assignment.engine, findings.symbols, self._layout.partitions)
         exits = self._around.pipeline.write(findings, batch.checkpoints, symbols, assignment.held)
         assignment.written(batch.checkpoints)
@@ -163,7 +165,8 @@ class TickSession:
     def _rearm(self, limit: int) -> None:
         self._next_rearm_s = self._around.clock.monotonic() + self._around.settings.rearm_poll_ms / 1000
         assignment = self._assignment
-        self._after_commit(self._around.pipeline.rearm(assignment.engine, assignment.held, limit))
+        now_ms = epoch_ms(self._around.clock.now())
+        self._after_commit(self._around.pipeline.write_due(assignment.engine, assignment.held, now_ms, limit))
 
     def _after_commit(self, exits: Sequence[DetectedExit]) -> None:
         for each in exits:

@@ -22,6 +22,7 @@ from services.exit_qualification.storage.waiting_trades import (
     WaitingTrade,
     WaitingTradeRepository,
 )
+from shared.contracts.vocabulary import ExitReason
 from shared.health import Health
 from shared.row_locks import is_lock_timeout
 from shared.unit_of_work import UnitOfWork
@@ -104,12 +105,16 @@ class WaitingExits:
             uow.commit()
 
 
+def _candidate(symbol: str, reason: ExitReason, row: WaitingRow) -> ExitCandidate:
+    return ExitCandidate(row.trade_id, symbol, reason, row.price, row.at_us, row.level)
+
+
 def _candidates(rows: Sequence[WaitingRow], trades: Mapping[UUID, OpenTrade]) -> list[ExitCandidates]:
     by_trade: dict[UUID, list[ExitCandidate]] = defaultdict(list)
     for row in rows:
         trade = trades.get(row.trade_id)
         if trade is not None and row.reason is not None:
-            by_trade[row.trade_id].append(ExitCandidate(row.trade_id, trade.symbol, row.reason, row.price, row.at_us))
+            by_trade[row.trade_id].append(_candidate(trade.symbol, row.reason, row))
     return [
         ExitCandidates(
             trades[trade_id], tuple(sorted(found, key=lambda each: (each.detected_at_us, each.exit_reason.rank)))

@@ -58,7 +58,9 @@ class TickWorker:
             partition_assignment_strategy="range",
         ) as consumer:
             new_clock_after_ms = int(around.settings.tick_new_clock_after_s * 1000)
-            assignment = Assignment(consumer, self._log, layout, self._database, _owner(), new_clock_after_ms)
+            assignment = Assignment(
+                consumer, self._log, layout, self._database, _owner(), new_clock_after_ms, around.square_off
+            )
             session = TickSession(around, consumer, layout, assignment, self._gaps, stop)
             assignment.subscribe()
             try:

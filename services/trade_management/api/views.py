@@ -6,19 +6,18 @@ from datetime import date
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.trade_management.domain.trade import Trade
 from services.trade_management.models import TradeRow
 from shared.clock import Clock, trading_day
 from shared.contracts.exits import Quantity, Timestamp
-from shared.contracts.trades import ExitPlan, Price, Symbol, UserBrokerId
+from shared.contracts.trades import Symbol, UserBrokerId
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType, TradeStatus
+from shared.exit_rules.plan import ExitPlan
+from shared.exit_rules.prices import Price
 from shared.ids import new_id
 from shared.money import Money
-
-LATER_RULES = frozenset({"trailing_stop", "break_even", "bricks", "max_hold_s", "square_off"})
-"""Rules of the wire shape that no engine judges yet; to take one would be to promise an exit."""
 
 
 class OpenTrade(BaseModel):
@@ -34,14 +33,6 @@ class OpenTrade(BaseModel):
     user_broker_id: UserBrokerId
     exit_plan: ExitPlan
     entered_at: Timestamp | None = None
-
-    @field_validator("exit_plan", mode="before")
-    @classmethod
-    def _only_rules_that_are_judged(cls, plan: Any) -> Any:
-        later = sorted(LATER_RULES.intersection(plan)) if isinstance(plan, dict) else []
-        if later:
-            raise ValueError(f"not supported yet: {', '.join(later)}; supported: target, stop_loss")
-        return plan
 
     def trade(self, clock: Clock) -> Trade:
         """The trade it asks for, with a new id."""
@@ -74,7 +65,7 @@ class TradeView(BaseModel):
     quantity: int
     open_quantity: int
     entry_price: Money
-    exit_plan: dict[str, str]
+    exit_plan: dict[str, Any]
     entered_at: Timestamp
     exit_price: Money | None
     exit_reason: ExitReason | None

@@ -66,7 +66,7 @@ class TradeRepository:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def insert(self, trade: Trade, exit_plan: dict[str, str]) -> TradeRow:
+    def insert(self, trade: Trade, exit_plan: dict[str, Any]) -> TradeRow:
         """Store a new trade and return it as it stands."""
         values = {name: value for name, value in asdict(trade).items() if name != "entered_on"}
         self._connection.execute(insert(TradeRow).values(**values, exit_plan=exit_plan))

@@ -20,7 +20,12 @@ from shared.contracts.vocabulary import (
     RolloutMode,
     TradeStatus,
 )
+from shared.exit_rules.plan import ExitPlan
+from shared.exit_rules.registry import start_rules
+from shared.exit_rules.rule import Position
+from shared.money import from_units
 
+PRICES = ("target", "stop_loss")
 NOON = datetime(2026, 1, 13, 6, 30, tzinfo=UTC)
 
 EXECUTABLE_EXIT = GateInput(
@@ -75,7 +80,15 @@ def sent_intent(status: IntentStatus, **changes: Any) -> ExitIntent:
 
 
 def open_trade(number: int = 1, **changes: Any) -> OpenTrade:
-    """A LONG of 100 entered at 1000 with target 1010 and stop 990, but for what is changed."""
+    """Return a LONG of 100 entered at 1000 with target 1010 and stop 990, but for what is changed.
+
+    `target` and `stop_loss` are in units, None for a plan without; any other field of a plan is as on the wire.
+    """
+    levels: dict[str, Any] = {"target": 1010_0000, "stop_loss": 990_0000}
+    for name in ExitPlan.model_fields:
+        if name in changes:
+            levels[name] = changes.pop(name)
+    given = {name: from_units(value) if name in PRICES and value else value for name, value in levels.items()}
     plain = OpenTrade(
         trade_id=UUID(int=number),
         symbol="NSE:INFY",
@@ -85,7 +98,8 @@ def open_trade(number: int = 1, **changes: Any) -> OpenTrade:
         user_broker_id="paper",
         entry_price=1000_0000,
         entered_at_ms=1_000,
-        target=1010_0000,
-        stop_loss=990_0000,
     )
-    return replace(plain, **changes)
+    trade = replace(plain, **changes)
+    position = Position(trade.direction, trade.entry_price * trade.direction.sign, trade.entered_at_ms)
+    plan = ExitPlan.model_construct(**given) if not any(given.values()) else ExitPlan.model_validate(given)
+    return replace(trade, rules=start_rules(plan, position))

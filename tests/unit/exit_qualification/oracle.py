@@ -1,63 +1,202 @@
-"""The engine without any cleverness: a loop over every trade and every rule. The real one must agree with it."""
+"""The engine without any cleverness: every rule of every trade, from the ticks since its entry, at every step."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import chain
 from uuid import UUID
 
-from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
-from services.exit_qualification.domain.exit_conditions import PRICE_REASONS, condition_holds, level_of
-from services.exit_qualification.domain.open_trade import OpenTrade
-from services.exit_qualification.domain.symbol_book import SymbolState
-from shared.contracts.vocabulary import ExitReason
+from shared.contracts.vocabulary import Direction, ExitReason
+from shared.exit_rules.plan import ExitPlan
+from shared.money import to_units
 from shared.tick_clock import TickOrder
+
+DAY_US = 24 * 3600 * 1_000_000
+IST_US = 19_800 * 1_000_000
+
+Found = tuple[UUID, tuple[tuple[ExitReason, int | None, int], ...]]
+"""A trade that qualified, and of each reason the price and the time in microseconds."""
+
+
+@dataclass
+class Trade:
+    """A trade and what happened since its entry: the prices of its symbol, and which opened a day."""
+
+    trade_id: UUID
+    symbol: str
+    direction: Direction
+    entry: int
+    entered_at_ms: int
+    plan: ExitPlan
+    seen: dict[ExitReason, list[tuple[int, bool]]] = field(default_factory=lambda: defaultdict(list))
+    clock_ms: int = 0
+
+    @property
+    def better(self) -> int:
+        return 1 if self.direction is Direction.LONG else -1
+
+    def see(self, price: int, *, opening: bool) -> None:
+        for reason in ExitReason:
+            self.seen[reason].append((price, opening))
+
+    def has_rule(self, reason: ExitReason) -> bool:
+        plan, bricks = self.plan, self.plan.bricks
+        return {
+            ExitReason.TARGET: plan.target is not None,
+            ExitReason.STOP_LOSS: plan.stop_loss is not None,
+            ExitReason.TRAILING_STOP: plan.trailing_stop is not None,
+            ExitReason.BREAK_EVEN: plan.break_even is not None,
+            ExitReason.BRICK_REVERSAL: bricks is not None and bricks.reversal is not None,
+            ExitReason.TIME: plan.max_hold_s is not None,
+        }.get(reason, False)
+
+    def is_due(self, reason: ExitReason, price: int | None) -> bool:
+        if reason is ExitReason.TIME:
+            assert self.plan.max_hold_s is not None
+            return self.clock_ms >= self.entered_at_ms + 1000 * self.plan.max_hold_s
+        if reason is ExitReason.BRICK_REVERSAL:
+            return self.reversal_is_complete()
+        if reason in (ExitReason.TARGET, ExitReason.TRAILING_STOP) and self.plan.bricks and self.plan.bricks.confirm:
+            return self.is_confirmed(reason, self.plan.bricks.confirm)
+        return price is not None and self.is_met(reason, price, [each for each, _ in self.seen[reason]])
+
+    def is_met(self, reason: ExitReason, price: int, before: list[int]) -> bool:
+        """Return whether an unconfirmed condition is true at a price, after other prices."""
+        plan, up = self.plan, self.better
+        gains = [0, *((each - self.entry) * up for each in before)]
+        gain = (price - self.entry) * up
+        if reason is ExitReason.TARGET:
+            assert plan.target is not None
+            return price * up >= to_units(plan.target) * up
+        if reason is ExitReason.STOP_LOSS:
+            assert plan.stop_loss is not None
+            return price * up <= to_units(plan.stop_loss) * up
+        if reason is ExitReason.BREAK_EVEN:
+            assert plan.break_even is not None
+            return max(gains) >= to_units(plan.break_even.arm) and gain <= to_units(plan.break_even.offset)
+        trail = plan.trailing_stop
+        assert trail is not None
+        if trail.amount is not None:
+            return gain <= max(gains) - to_units(trail.amount)
+        if trail.percent is not None:
+            best = self.entry + up * max(gains)
+            return price * up <= best * up - best * Fraction(trail.percent) / 100
+        assert trail.step is not None
+        assert trail.distance is not None
+        step = to_units(trail.step)
+        return gain <= max(gains) // step * step - to_units(trail.distance)
+
+    def part(self, reason: ExitReason) -> object:
+        """Return what of the plan a rule depends on."""
+        plan, bricks = self.plan, self.plan.bricks
+        confirm = (bricks.size, bricks.confirm) if bricks and bricks.confirm else None
+        return {
+            ExitReason.TARGET: (plan.target, confirm),
+            ExitReason.STOP_LOSS: plan.stop_loss,
+            ExitReason.TRAILING_STOP: (plan.trailing_stop, confirm),
+            ExitReason.BREAK_EVEN: plan.break_even,
+            ExitReason.BRICK_REVERSAL: bricks and (bricks.size, bricks.reversal),
+            ExitReason.TIME: plan.max_hold_s,
+        }[reason]
+
+    def bricks(self, reason: ExitReason) -> list[list[tuple[int, int]]]:
+        """Return the bricks of each tick: +1 toward profit or -1, and the price at which it ended."""
+        assert self.plan.bricks is not None
+        size = to_units(self.plan.bricks.size)
+        close, last, formed = self.entry, 0, []
+        for price, opening in self.seen[reason]:
+            gain = (price - close) * self.better
+            sign = 1 if gain > 0 else -1
+            count = 0 if opening else abs(gain) // size - (0 if last in (0, sign) else 1)
+            of_tick = []
+            for _ in range(count):
+                close += sign * self.better * size * (1 if last in (0, sign) else 2)
+                last = sign
+                of_tick.append((sign, close))
+            formed.append(of_tick)
+        return formed
+
+    def reversal_is_complete(self) -> bool:
+        assert self.plan.bricks is not None
+        assert self.plan.bricks.reversal is not None
+        against = 0
+        for sign, _ in chain.from_iterable(self.bricks(ExitReason.BRICK_REVERSAL)):
+            against = 0 if sign > 0 else against + 1
+        return against >= self.plan.bricks.reversal
+
+    def is_confirmed(self, reason: ExitReason, needed: int) -> bool:
+        toward = 1 if reason is ExitReason.TARGET else -1
+        count, met = 0, False
+        for number, (seen, formed) in enumerate(zip(self.seen[reason], self.bricks(reason), strict=True)):
+            prices = [price for price, _ in self.seen[reason][: number + 1]]
+            met = self.is_met(reason, seen[0], prices)
+            if not met or any(sign != toward for sign, _ in formed):
+                count = 0
+            else:
+                count += sum(1 for _, close in formed if self.is_met(reason, close, prices))
+        return met and count >= needed
+
+
+@dataclass
+class Last:
+    price: int
+    ts_us: int
+    seq: int
+    arrived_ms: int
 
 
 class BruteForceEngine:
     """What ExitSignalService promises, by looking at everything every time."""
 
     def __init__(self, new_clock_after_ms: int = 2000) -> None:
-        self.trades: dict[UUID, OpenTrade] = {}
-        self.off: set[tuple[UUID, ExitReason]] = set()
-        self.last: dict[str, SymbolState] = {}
         self.late: dict[str, list[tuple[int, int]]] = {}
         self.new_clock_after_ms = new_clock_after_ms
+        self.trades: dict[UUID, Trade] = {}
+        self.off: set[tuple[UUID, ExitReason]] = set()
+        self.last: dict[str, Last] = {}
 
-    def add_trade(self, trade: OpenTrade) -> list[ExitCandidates]:
-        is_new = trade.trade_id not in self.trades
+    def add_trade(self, trade: Trade) -> list[Found]:
+        """A plan that changes begins at the change: what was seen before counts only for rules that stay."""
+        known = self.trades.get(trade.trade_id)
         self.trades[trade.trade_id] = trade
-        self._forget_disarmed_but_for_rules_of_held_trades()
+        if known is not None:
+            for reason in self.rules(trade.trade_id):
+                if known.has_rule(reason) and known.part(reason) == trade.part(reason):
+                    trade.seen[reason] = known.seen[reason]
+                    trade.clock_ms = known.clock_ms if reason is ExitReason.TIME else trade.clock_ms
+        self.off &= {(each, reason) for each in self.trades for reason in self.rules(each)}
         last = self.last.get(trade.symbol)
-        if not is_new or last is None or last.last_arrived_ms < trade.entered_at_ms:
+        if known is not None or last is None or last.arrived_ms < trade.entered_at_ms:
             return []
-        return self._fire([(trade, reason) for reason in self._rules(trade)])
+        trade.see(last.price, opening=False)
+        return self.fire([(trade.trade_id, reason) for reason in self.rules(trade.trade_id)], None)
 
     def remove_trade(self, trade_id: UUID) -> None:
         self.trades.pop(trade_id, None)
-        self._forget_disarmed_but_for_rules_of_held_trades()
+        self.off = {(each, reason) for each, reason in self.off if each != trade_id}
 
-    def on_tick(
-        self, symbol: str, price: int, ts_us: int, seq: int, arrived_ms: int
-    ) -> tuple[TickOrder, list[ExitCandidates]]:
+    def on_tick(self, symbol: str, price: int, ts_us: int, seq: int, arrived_ms: int) -> tuple[TickOrder, list[Found]]:
         last = self.last.get(symbol)
         if last is not None:
-            arrived_ms = max(arrived_ms, last.last_arrived_ms)
+            arrived_ms = max(arrived_ms, last.arrived_ms)
         ts_us = min(ts_us, arrived_ms * 1000) if ts_us // 1000 > arrived_ms else ts_us
         order = TickOrder.NEWEST
-        if last is not None and (ts_us, seq) < (last.last_ts_us, last.last_seq):
-            order = self._late(symbol, last.last_seq, seq, arrived_ms)
+        if last is not None and (ts_us, seq) < (last.ts_us, last.seq):
+            order = self._late(symbol, last.seq, seq, arrived_ms)
             if order is not TickOrder.NEW_CLOCK:
                 return order, []
         self.late[symbol] = []
-        self.last[symbol] = SymbolState(price, ts_us, seq, arrived_ms)
-        return order, self._fire(
-            [
-                (trade, reason)
-                for trade in self.trades.values()
-                for reason in self._rules(trade)
-                if trade.symbol == symbol and (trade.trade_id, reason) not in self.off
-            ]
-        )
+        opening = last is not None and (last.ts_us + IST_US) // DAY_US != (ts_us + IST_US) // DAY_US
+        self.last[symbol] = Last(price, ts_us, seq, arrived_ms)
+        of_symbol = [each for each in self.trades.values() if each.symbol == symbol]
+        for trade in of_symbol:
+            trade.see(price, opening=opening)
+        armed = [(each.trade_id, reason) for each in of_symbol for reason in self.rules(each.trade_id)]
+        by_price = [key for key in armed if key[1] is not ExitReason.TIME]
+        return order, self.fire([key for key in by_price if key not in self.off], None)
 
     def _late(self, symbol: str, last_seq: int, seq: int, arrived_ms: int) -> TickOrder:
         """Look at every tick since the last one that was taken."""
@@ -72,38 +211,32 @@ class BruteForceEngine:
         told = any(at - first >= self.new_clock_after_ms for _, at in earlier)
         return TickOrder.STALE if told or arrived_ms - first < self.new_clock_after_ms else TickOrder.STUCK
 
-    def disarm(self, trade_id: UUID, reason: ExitReason) -> None:
-        if trade_id in self.trades:
-            lower = [each for each in self._rules(self.trades[trade_id]) if each.rank >= reason.rank]
-            self.off |= {(trade_id, each) for each in lower}
+    def on_clock(self, now_ms: int) -> list[Found]:
+        for trade in self.trades.values():
+            trade.clock_ms = max(trade.clock_ms, now_ms)
+        timed = [(each, ExitReason.TIME) for each in self.trades if ExitReason.TIME in self.rules(each)]
+        return self.fire([key for key in timed if key not in self.off], now_ms * 1000)
 
-    def rearm(self, trade_id: UUID, reasons: Iterable[ExitReason]) -> list[ExitCandidates]:
+    def disarm(self, trade_id: UUID, reason: ExitReason) -> None:
+        self.off |= {(trade_id, each) for each in self.rules(trade_id) if each.rank >= reason.rank}
+
+    def rearm(self, trade_id: UUID, reasons: Iterable[ExitReason]) -> list[Found]:
         back = {(trade_id, reason) for reason in reasons} & self.off
         self.off -= back
-        return self._fire([(self.trades[trade_id], reason) for trade_id, reason in back])
+        return self.fire(sorted(back), None)
 
-    def _fire(self, armed: list[tuple[OpenTrade, ExitReason]]) -> list[ExitCandidates]:
-        due: dict[UUID, list[ExitReason]] = {}
-        for trade, reason in armed:
-            state = self.last.get(trade.symbol)
-            if state is not None and condition_holds(trade, reason, state.last_price):
-                due.setdefault(trade.trade_id, []).append(reason)
-                self.off.add((trade.trade_id, reason))
-        return [self._candidates(self.trades[trade_id], due[trade_id]) for trade_id in sorted(due)]
+    def rules(self, trade_id: UUID) -> list[ExitReason]:
+        trade = self.trades.get(trade_id)
+        return [] if trade is None else [reason for reason in ExitReason if trade.has_rule(reason)]
 
-    def _candidates(self, trade: OpenTrade, reasons: list[ExitReason]) -> ExitCandidates:
-        state = self.last[trade.symbol]
-        return ExitCandidates(
-            trade,
-            tuple(
-                ExitCandidate(trade.trade_id, trade.symbol, reason, state.last_price, state.last_ts_us)
-                for reason in sorted(reasons, key=list(ExitReason).index)
-            ),
-        )
-
-    def _rules(self, trade: OpenTrade) -> list[ExitReason]:
-        return [reason for reason in PRICE_REASONS if level_of(trade, reason) is not None]
-
-    def _forget_disarmed_but_for_rules_of_held_trades(self) -> None:
-        held = {(trade.trade_id, reason) for trade in self.trades.values() for reason in self._rules(trade)}
-        self.off &= held
+    def fire(self, armed: list[tuple[UUID, ExitReason]], at_us: int | None) -> list[Found]:
+        due: dict[UUID, list[tuple[ExitReason, int | None, int]]] = {}
+        for trade_id, reason in armed:
+            trade = self.trades[trade_id]
+            last = self.last.get(trade.symbol)
+            if trade.is_due(reason, last.price if last else None):
+                last_us = last.ts_us if last else 0
+                found = (reason, last.price if last else None, last_us if at_us is None else at_us)
+                due.setdefault(trade_id, []).append(found)
+                self.off.add((trade_id, reason))
+        return [(each, tuple(sorted(due[each], key=lambda found: found[0].rank))) for each in sorted(due)]

@@ -1,44 +1,116 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+from decimal import Decimal
 from uuid import UUID
 
-from hypothesis import settings
+from hypothesis import assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from services.exit_qualification.domain.candidates import ExitCandidates
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
+from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.open_trade import OpenTrade
-from shared.contracts.vocabulary import Direction, ExitReason
+from shared.contracts.vocabulary import Direction, ExitReason, ProductType
+from shared.exit_rules.plan import ExitPlan
+from shared.exit_rules.registry import start_rules
+from shared.exit_rules.rule import Position, Saved
+from shared.money import from_units
 from shared.tick_clock import TickOrder
-from tests.unit.exit_qualification.examples import open_trade
-from tests.unit.exit_qualification.oracle import BruteForceEngine
+from tests.unit.exit_qualification.oracle import DAY_US, BruteForceEngine, Found, Trade
 
 SYMBOLS = ("NSE:INFY", "NSE:TCS")
 EVERYTHING = 1000
+DAY_MS = DAY_US // 1000
 
-symbols = st.sampled_from(SYMBOLS)
 # Few ids, prices and times, so that levels are shared, met exactly and passed, and ticks come stale and twice.
-trade_ids = st.integers(1, 8).map(lambda number: UUID(int=number))
-prices = st.integers(1, 12)
-levels = st.none() | prices
+trade_ids = st.integers(1, 8)
+prices = st.integers(1, 24)
+sizes = st.integers(1, 5)
 instants = st.integers(1, 6)
 stamps = st.integers(0, 7).flatmap(lambda ms: st.sampled_from([ms * 1000, ms * 1000 + 1]))
 NEW_CLOCK_AFTER_MS = 2
 reasons = st.sampled_from(ExitReason)
 
 
+def money(units: st.SearchStrategy[int]) -> st.SearchStrategy[str]:
+    return units.map(lambda value: str(from_units(value)))
+
+
+def maybe(strategy: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    return st.none() | strategy
+
+
 @st.composite
-def trades(draw: st.DrawFn) -> OpenTrade:
-    """Any plan, even one that contradicts its direction: then both rules can fire on one tick."""
-    return open_trade(
-        trade_id=draw(trade_ids),
-        symbol=draw(symbols),
-        direction=draw(st.sampled_from(Direction)),
-        quantity=draw(st.integers(1, 3)),
-        entered_at_ms=draw(instants),
-        target=draw(levels),
-        stop_loss=draw(levels),
+def break_evens(draw: st.DrawFn) -> dict[str, str]:
+    arm = draw(sizes)
+    return {"arm": str(from_units(arm)), "offset": str(from_units(draw(st.integers(0, arm - 1))))}
+
+
+trails = st.one_of(
+    st.builds(lambda amount: {"amount": amount}, money(sizes)),
+    st.builds(lambda percent: {"percent": percent}, st.sampled_from(["0.5", "10", "33.3333", "75"])),
+    st.builds(lambda step, distance: {"step": step, "distance": distance}, money(sizes), money(sizes)),
+)
+bricks = st.one_of(
+    st.builds(lambda size, confirm: {"size": size, "confirm": confirm}, money(sizes), st.integers(1, 3)),
+    st.builds(lambda size, against: {"size": size, "reversal": against}, money(sizes), st.integers(1, 3)),
+)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> ExitPlan:
+    """Any plan, even one that contradicts its direction: then several rules can fire on one tick."""
+    fields = {
+        "target": draw(maybe(money(prices))),
+        "stop_loss": draw(maybe(money(prices))),
+        "trailing_stop": draw(maybe(trails)),
+        "break_even": draw(maybe(break_evens())),
+        "bricks": draw(maybe(bricks)),
+        "max_hold_s": draw(maybe(st.integers(1, 4))),
+    }
+    given = {name: value for name, value in fields.items() if value is not None}
+    assume(given)
+    return ExitPlan.model_validate(given)
+
+
+def as_told(trade_id: int, plan: ExitPlan) -> Trade:
+    """A trade whose facts follow from its id, so that only its plan can change."""
+    return Trade(
+        trade_id=UUID(int=trade_id),
+        symbol=SYMBOLS[trade_id % 2],
+        direction=list(Direction)[trade_id // 2 % 2],
+        entry=10 + trade_id % 3,
+        entered_at_ms=trade_id % 4,
+        plan=plan,
     )
+
+
+def as_judged(trade: Trade) -> OpenTrade:
+    position = Position(trade.direction, trade.entry * trade.direction.sign, trade.entered_at_ms)
+    return OpenTrade(
+        trade_id=trade.trade_id,
+        symbol=trade.symbol,
+        direction=trade.direction,
+        quantity=1,
+        product_type=ProductType.MIS,
+        user_broker_id="paper",
+        entry_price=trade.entry,
+        entered_at_ms=trade.entered_at_ms,
+        rules=start_rules(trade.plan, position),
+    )
+
+
+def found(candidates: Iterable[ExitCandidates]) -> list[Found]:
+    return [
+        (
+            each.trade.trade_id,
+            tuple((one.exit_reason, one.detected_price, one.detected_at_us) for one in each.candidates),
+        )
+        for each in candidates
+    ]
 
 
 class EngineAgreesWithOracle(RuleBasedStateMachine):
@@ -46,55 +118,100 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
         super().__init__()
         self.engine = ExitSignalService(NEW_CLOCK_AFTER_MS)
         self.oracle = BruteForceEngine(NEW_CLOCK_AFTER_MS)
+        self.checkpoint: dict[UUID, OpenTrade] = {}
+        self.saved: dict[UUID, dict[RuleKey, Saved]] = {}
+        self.now_ms = 0
 
-    @rule(trade=trades())
-    def add_trade(self, trade: OpenTrade) -> None:
-        assert self.engine.add_trade(trade) == self.oracle.add_trade(trade)
+    @rule(trade_id=trade_ids, plan=plans())
+    def add_trade(self, trade_id: int, plan: ExitPlan) -> None:
+        trade = as_told(trade_id, plan)
+        state = self.engine.symbol_state(trade.symbol)
+        assert found(self.engine.add_trade(as_judged(trade))) == self.oracle.add_trade(trade)
+        entered_tick = state.ticks if state else 0
+        self.checkpoint[trade.trade_id] = replace(as_judged(trade), entered_tick=entered_tick)
+        self.save()
 
     @rule(trade_id=trade_ids)
-    def remove_trade(self, trade_id: UUID) -> None:
-        self.engine.remove_trade(trade_id)
-        self.oracle.remove_trade(trade_id)
+    def remove_trade(self, trade_id: int) -> None:
+        self.engine.remove_trade(UUID(int=trade_id))
+        self.oracle.remove_trade(UUID(int=trade_id))
+        self.checkpoint.pop(UUID(int=trade_id), None)
+        self.saved.pop(UUID(int=trade_id), None)
 
     @rule(
-        symbol=symbols,
+        symbol=st.sampled_from(SYMBOLS),
         ticks=st.lists(st.tuples(prices, stamps, st.integers(0, 6), instants), min_size=1, max_size=6),
     )
     def ticks(self, symbol: str, ticks: list[tuple[int, int, int, int]]) -> None:
         for price, ts_us, seq, arrived_ms in ticks:
             self.tick(symbol, price, ts_us, seq, arrived_ms)
 
-    @rule(symbol=symbols, price=prices, arrived_ms=instants)
-    def next_tick(self, symbol: str, price: int, arrived_ms: int) -> None:
-        last = self.oracle.last.get(symbol)
-        self.tick(symbol, price, last.last_ts_us + 1 if last else 1, 0, arrived_ms)
+    @rule(symbol=st.sampled_from(SYMBOLS), path=st.lists(prices, min_size=1, max_size=12), arrived_ms=instants)
+    def next_ticks(self, symbol: str, path: list[int], arrived_ms: int) -> None:
+        for price in path:
+            last = self.oracle.last.get(symbol)
+            self.tick(symbol, price, last.ts_us + 1 if last else 1, 0, arrived_ms)
 
-    @rule(symbol=symbols, ticks=st.lists(st.tuples(prices, stamps), min_size=2, max_size=5))
+    @rule(symbol=st.sampled_from(SYMBOLS), price=prices)
+    def first_tick_of_the_next_day(self, symbol: str, price: int) -> None:
+        last = self.oracle.last.get(symbol)
+        self.tick(symbol, price, last.ts_us + DAY_US if last else 1, 0, last.arrived_ms + DAY_MS if last else 3)
+
+    @rule(symbol=st.sampled_from(SYMBOLS), ticks=st.lists(st.tuples(prices, stamps), min_size=2, max_size=5))
     def a_clock_is_set_back_while_seq_goes_on(self, symbol: str, ticks: list[tuple[int, int]]) -> None:
         last = self.oracle.last.get(symbol)
-        seq, arrived_ms = (last.last_seq, last.last_arrived_ms) if last else (0, 1)
+        seq, arrived_ms = (last.seq, last.arrived_ms) if last else (0, 1)
         for nth, (price, ts_us) in enumerate(ticks, 1):
             self.tick(symbol, price, ts_us, seq + nth, arrived_ms + nth)
 
     def tick(self, symbol: str, price: int, ts_us: int, seq: int, arrived_ms: int) -> None:
         verdict = self.engine.on_tick(symbol, price, ts_us, seq, arrived_ms)
         told = self.oracle.on_tick(symbol, price, ts_us, seq, arrived_ms)
-        assert (verdict.order, list(verdict.candidates)) == told
+        assert (verdict.order, found(verdict.candidates)) == told
         assert verdict.accepted is (told[0] in (TickOrder.NEWEST, TickOrder.NEW_CLOCK))
 
+    @rule(step_ms=st.integers(0, 3000))
+    def on_clock(self, step_ms: int) -> None:
+        self.now_ms += step_ms
+        told = self.oracle.on_clock(self.now_ms)
+        assert sorted(found(self.engine.on_clock(self.now_ms))) == told
+
     @rule(trade_id=trade_ids, reason=reasons)
-    def disarm(self, trade_id: UUID, reason: ExitReason) -> None:
-        self.engine.disarm(trade_id, reason)
-        self.oracle.disarm(trade_id, reason)
+    def disarm(self, trade_id: int, reason: ExitReason) -> None:
+        self.engine.disarm(UUID(int=trade_id), reason)
+        self.oracle.disarm(UUID(int=trade_id), reason)
 
     @rule(trade_id=trade_ids, wanted=st.lists(reasons, max_size=4))
-    def rearm(self, trade_id: UUID, wanted: list[ExitReason]) -> None:
-        assert self.engine.rearm(trade_id, wanted) == self.oracle.rearm(trade_id, wanted)
+    def rearm(self, trade_id: int, wanted: list[ExitReason]) -> None:
+        trade = UUID(int=trade_id)
+        assert found(self.engine.rearm(trade, wanted)) == self.oracle.rearm(trade, wanted)
 
     @rule(limit=st.integers(1, 4))
     def rearm_what_is_disarmed(self, limit: int) -> None:
         for trade_id, reason in self.engine.disarmed(limit):
-            assert self.engine.rearm(trade_id, [reason]) == self.oracle.rearm(trade_id, [reason])
+            assert found(self.engine.rearm(trade_id, [reason])) == self.oracle.rearm(trade_id, [reason])
+
+    @rule()
+    def restart(self) -> None:
+        """Load everything from a checkpoint, with every rule disarmed, as after a crash."""
+        self.save()
+        restarted = ExitSignalService(NEW_CLOCK_AFTER_MS)
+        self.oracle.late.clear()
+        for symbol in SYMBOLS:
+            state = self.engine.symbol_state(symbol)
+            if state is not None:
+                restarted.restore_symbol(symbol, state)
+        for trade_id, trade in self.checkpoint.items():
+            saved = {(key.reason, key.leg): value for key, value in self.saved.get(trade_id, {}).items()}
+            restarted.add_trade(replace(trade, saved=saved))
+            restarted.disarm(trade_id, ExitReason.MANUAL)
+            self.oracle.disarm(trade_id, ExitReason.MANUAL)
+        restarted.on_clock(self.now_ms)
+        self.oracle.on_clock(self.now_ms)
+        self.engine = restarted
+
+    def save(self) -> None:
+        self.saved |= self.engine.moved_rules(SYMBOLS)
 
     @invariant()
     def the_same_is_disarmed(self) -> None:
@@ -102,9 +219,15 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
 
     @invariant()
     def the_same_is_remembered_of_symbols(self) -> None:
-        assert {symbol: self.engine.symbol_state(symbol) for symbol in SYMBOLS} == {
-            symbol: self.oracle.last.get(symbol) for symbol in SYMBOLS
-        }
+        for symbol in SYMBOLS:
+            state, last = self.engine.symbol_state(symbol), self.oracle.last.get(symbol)
+            assert (state is None) == (last is None)
+            if state is not None and last is not None:
+                assert (state.last_price, state.last_ts_us, state.last_seq) == (last.price, last.ts_us, last.seq)
+
+
+def test_prices_of_the_test_are_whole_units() -> None:
+    assert from_units(24) == Decimal("0.0024")
 
 
 TestEngineAgreesWithOracle = EngineAgreesWithOracle.TestCase

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
+from typing import Self
 from uuid import UUID
 
 import pytest
@@ -9,6 +11,8 @@ from services.exit_qualification.domain.exit_signal_service import ExitSignalSer
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.symbol_book import SymbolState
 from shared.contracts.vocabulary import Direction, ExitReason
+from shared.exit_rules.fixed_level import FixedLevel
+from shared.exit_rules.levels import above
 from tests.unit.exit_qualification.examples import open_trade
 
 INFY = "NSE:INFY"
@@ -43,7 +47,7 @@ def reasons(found: tuple[ExitCandidates, ...] | list[ExitCandidates]) -> list[tu
 def test_a_price_at_the_level_exits(trade: OpenTrade, price: int, reason: ExitReason) -> None:
     verdict = engine_with(trade).on_tick(INFY, price, 7, 1)
     assert verdict.accepted
-    assert verdict.candidates == (ExitCandidates(trade, (ExitCandidate(ONE, INFY, reason, price, 7),)),)
+    assert verdict.candidates == (ExitCandidates(trade, (ExitCandidate(ONE, INFY, reason, price, 7, level=price),)),)
 
 
 @pytest.mark.parametrize("trade", [LONG, SHORT])
@@ -90,7 +94,7 @@ def test_a_stale_tick_fires_nothing_and_moves_nothing(ts_us: int, seq: int) -> N
     engine.on_tick(INFY, 1000_0000, 10, 5)
     verdict = engine.on_tick(INFY, 1010_0000, ts_us, seq)
     assert (verdict.accepted, verdict.candidates) == (False, ())
-    assert engine.symbol_state(INFY) == SymbolState(1000_0000, 10, 5)
+    assert engine.symbol_state(INFY) == SymbolState(1000_0000, 10, 5, ticks=1)
 
 
 def test_the_same_tick_again_is_accepted_and_changes_nothing() -> None:
@@ -118,7 +122,7 @@ def test_rearmed_on_a_symbol_that_does_not_trade_it_is_due_at_once_at_the_last_p
     engine = engine_with(LONG)
     engine.on_tick(INFY, 985_0000, 7, 1)
     [entry] = engine.rearm(ONE, [STOP_LOSS])
-    assert entry.candidates == (ExitCandidate(ONE, INFY, STOP_LOSS, 985_0000, 7),)
+    assert entry.candidates == (ExitCandidate(ONE, INFY, STOP_LOSS, 985_0000, 7, level=990_0000),)
     assert engine.disarmed(10) == [(ONE, STOP_LOSS)]
 
 
@@ -242,8 +246,25 @@ def test_a_tick_far_from_every_level_costs_two_comparisons_however_many_trades_a
     assert price.comparisons == 2
 
 
+@dataclass(frozen=True, slots=True)
+class CountingLevel(FixedLevel):
+    """A rule that counts how often its engine looks at it."""
+
+    looks: list[int] = field(default_factory=list, compare=False)
+
+    def moved(self, price: int, *, opening: bool) -> Self:
+        self.looks.append(price)
+        return self
+
+
 @pytest.mark.parametrize("open_trades", [10, 3000])
-def test_a_tick_that_fires_looks_only_at_the_levels_it_passes_and_the_next_one(open_trades: int) -> None:
-    price = CountingPrice(1010_0001)
-    assert len(ladder(open_trades).on_tick(INFY, price, 1, 1).candidates) == 2
-    assert price.comparisons == 2 + 3 + 1
+def test_a_tick_that_fires_looks_only_at_the_levels_it_passes(open_trades: int) -> None:
+    looks: list[int] = []
+    engine = engine_with(
+        *(
+            replace(open_trade(number), rules={(TARGET, None): CountingLevel(above(1010_0000 + number), looks)})
+            for number in range(open_trades)
+        )
+    )
+    assert len(engine.on_tick(INFY, 1010_0001, 1, 1).candidates) == 2
+    assert len(looks) == 2

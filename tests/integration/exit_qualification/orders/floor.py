@@ -29,7 +29,7 @@ from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
-from services.exit_qualification.storage.open_trades import OpenTradeRepository
+from services.exit_qualification.storage.open_trades import OpenedTrade, OpenTradeRepository
 from services.exit_qualification.storage.switches import Switches, SwitchRepository
 from shared.audit import Act
 from shared.clock import SystemClock
@@ -107,7 +107,7 @@ class Floor:
         )
         with self.engine.begin() as connection:
             trades = OpenTradeRepository(connection)
-            trades.insert_opened([(event, 0)])
+            trades.insert_opened([OpenedTrade(event, 0, entered_tick=0)])
             return trades.lock([event.trade_id])[event.trade_id].trade
 
     def trade_of(self, intent: ExitIntent) -> OpenTrade:
@@ -127,7 +127,9 @@ class Floor:
         terms = ExitTerms(timedelta(seconds=cooldown_s), timedelta(seconds=ttl_s))
         service = SignalManagementService(terms, self.clock, self._gates)
         now_us = int(self.clock.now().timestamp() * 1_000_000)
-        candidate = ExitCandidate(trade.trade_id, trade.symbol, reason, 1010_0000, now_us)
+        condition = trade.rules[reason, None].condition if (reason, None) in trade.rules else None
+        level = None if condition is None else condition.price * trade.direction.sign
+        candidate = ExitCandidate(trade.trade_id, trade.symbol, reason, 1010_0000, now_us, level)
         with self.open_unit() as uow:
             switches = SwitchRepository(uow.connection).read()
             (found,) = service.on_exits_detected(uow, [ExitCandidates(trade, (candidate,))], switches)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
+from services.exit_qualification.storage.open_trades import OpenedTrade
 from services.exit_qualification.ticks.judging import Findings, in_rounds, judge, rearm, symbol_checkpoints
 from services.exit_qualification.ticks.records import TickRecord
 from shared.contracts.vocabulary import ExitReason
@@ -66,7 +67,7 @@ def test_a_trade_is_judged_from_its_place_in_the_batch_on() -> None:
     findings = judge(engine, [_tick(1010, 1), (event, 3), _tick(1011, 2)], HELD)
     [entry] = findings.detected
     assert entry.candidates[0].detected_price == 1011_0000
-    assert findings.opened == [(event, 3)]
+    assert findings.opened == [OpenedTrade(event, 3, entered_tick=1)]
 
 
 def test_what_is_eligible_again_and_met_by_the_last_price_is_due() -> None:
@@ -87,4 +88,4 @@ def test_a_trade_whose_home_is_elsewhere_is_projected_and_not_judged_here() -> N
     engine = ExitSignalService()
     event = opened()
     findings = judge(engine, [(event, 4), _tick(1010, 1)], HELD)
-    assert (findings.opened, findings.homes, findings.detected) == ([(event, 4)], {4}, [])
+    assert (findings.opened, findings.homes, findings.detected) == ([OpenedTrade(event, 4, entered_tick=0)], {4}, [])

@@ -15,9 +15,7 @@ from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.ticks.judging import in_rounds, judge
 from services.exit_qualification.ticks.records import TickRecord
 from shared.contracts.vocabulary import Direction, ExitReason
-from shared.tick_clock import TickOrder
 from tests.unit.exit_qualification.examples import open_trade
-from tests.unit.exit_qualification.oracle import BruteForceEngine
 
 SYMBOLS = ("NSE:INFY", "NSE:TCS")
 NEW_CLOCK_AFTER_MS = 3
@@ -39,6 +37,8 @@ def plans(draw: st.DrawFn) -> OpenTrade:
         direction=direction,
         target=target,
         stop_loss=stop,
+        trailing_stop=draw(st.none() | st.just({"amount": "0.0002"})),
+        bricks=draw(st.none() | st.just({"size": "0.0002", "confirm": 1, "reversal": 2})),
     )
 
 
@@ -96,7 +96,14 @@ def test_the_same_ticks_in_any_batches_exit_the_same_trades_for_the_same_reasons
     book: list[OpenTrade], log: list[TickRecord], cuts: set[int], cooling: set[tuple[int, ExitReason]]
 ) -> None:
     under_cooldown = {(UUID(int=number), reason) for number, reason in cooling}
-    slots = Slots(under_cooldown)
+    every_tick_a_batch = set(range(1, len(log)))
+    assert _exits(book, log, cuts, under_cooldown) == _exits(book, log, every_tick_a_batch, under_cooldown)
+
+
+def _exits(
+    book: list[OpenTrade], log: list[TickRecord], cuts: set[int], cooling: set[Pair]
+) -> tuple[dict[UUID, ExitCandidate], list[str]]:
+    slots = Slots(cooling)
     engine = ExitSignalService(NEW_CLOCK_AFTER_MS)
     for trade in book:
         engine.add_trade(trade)
@@ -106,21 +113,4 @@ def test_the_same_ticks_in_any_batches_exit_the_same_trades_for_the_same_reasons
         told += findings.new_clocks
         for trade_id, reason in slots.write(findings.detected):
             engine.disarm(trade_id, reason)
-    assert (slots.taken, told) == _one_by_one(book, log, under_cooldown)
-
-
-def _one_by_one(
-    book: list[OpenTrade], log: list[TickRecord], cooling: set[Pair]
-) -> tuple[dict[UUID, ExitCandidate], list[str]]:
-    slots = Slots(cooling)
-    oracle = BruteForceEngine(NEW_CLOCK_AFTER_MS)
-    for trade in book:
-        oracle.add_trade(trade)
-    told = []
-    for tick in log:
-        order, candidates = oracle.on_tick(tick.symbol, tick.price, tick.ts_us, tick.seq, tick.arrived_ms)
-        if order is TickOrder.NEW_CLOCK:
-            told.append(tick.symbol)
-        for trade_id, reason in slots.write(candidates):
-            oracle.disarm(trade_id, reason)
     return slots.taken, told

@@ -1,0 +1,58 @@
+"""The options of an exit plan, made from the exit rules: a rule brings its own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from shared.exit_rules.registry import RULES
+from shared.exit_rules.rule import PlanOption
+
+
+def with_plan_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of every rule; it takes their values as keyword arguments, see `plan_of`."""
+    signature = inspect.signature(command, eval_str=True)
+    own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+    parameters = [*own, *(_parameter(option) for option in plan_options())]
+
+    def run(**values: Any) -> None:
+        command(**values)
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    return run
+
+
+def plan_options() -> Iterator[PlanOption]:
+    """Yield the options of all rules, highest rank first."""
+    for rule in RULES:
+        yield from rule.options
+
+
+def plan_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the exit plan as JSON, from the values of the options that were given."""
+    plan: dict[str, Any] = {}
+    for option in plan_options():
+        value = values[_name(option)]
+        if value is None:
+            continue
+        place = plan
+        for step in option.path[:-1]:
+            place = place.setdefault(step, {})
+        place[option.path[-1]] = value
+    return plan
+
+
+def _name(option: PlanOption) -> str:
+    return option.flag.replace("-", "_")
+
+
+def _parameter(option: PlanOption) -> inspect.Parameter:
+    shown = typer.Option(f"--{option.flag}", help=option.help, rich_help_panel="Exit plan")
+    kind: Any = option.kind
+    annotation = Annotated.__class_getitem__((kind | None, shown))  # type: ignore[attr-defined]  # made at run time
+    return inspect.Parameter(_name(option), inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

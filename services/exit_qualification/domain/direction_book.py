@@ -1,0 +1,144 @@
+"""DirectionBook: the rules of all LONG, or of all SHORT trades of one symbol, in profit prices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from services.exit_qualification.domain.level_index import LevelIndex, RuleKey
+from services.exit_qualification.domain.watermarks import Watermarks
+from shared.exit_rules.levels import ALWAYS, Level
+from shared.exit_rules.rule import RuleState
+
+
+@dataclass(slots=True)
+class _Watched:
+    state: RuleState
+    armed: bool
+
+
+class DirectionBook:
+    """Keeps every rule's state true to the price, and tells which armed ones fire.
+
+    A rule that is not armed goes on moving: its watermark rises and its bricks form. Only what an armed rule waits
+    for is looked at, so that a condition that stays true costs nothing.
+    """
+
+    __slots__ = ("_levels", "_watched", "marks", "moved")
+
+    def __init__(self) -> None:
+        self._levels = LevelIndex()
+        self._watched: dict[RuleKey, _Watched] = {}
+        self.marks = Watermarks()
+        self.moved: set[RuleKey] = set()
+        """Rules whose state a checkpoint has not seen yet."""
+
+    @property
+    def nearest_above(self) -> int:
+        """The lowest profit price above at which anything may happen."""
+        return min(self._levels.nearest_above, self.marks.nearest_above)
+
+    @property
+    def nearest_below(self) -> int:
+        """The highest profit price below at which anything may happen."""
+        return max(self._levels.nearest_below, self.marks.nearest_below)
+
+    def put(self, key: RuleKey, state: RuleState, *, armed: bool) -> None:
+        """Watch a rule that is not watched yet."""
+        self._watched[key] = _Watched(state, armed)
+        self._index(key)
+
+    def drop(self, key: RuleKey) -> RuleState:
+        """Stop watching a rule and return its state."""
+        self._unindex(key)
+        self.moved.discard(key)
+        return self._watched.pop(key).state
+
+    def state(self, key: RuleKey) -> RuleState:
+        """Return the state of a watched rule."""
+        state = self._watched[key].state
+        watermark = self.marks.watermark(key)
+        return state if watermark is None else state.marked(watermark)
+
+    def disarm(self, key: RuleKey) -> None:
+        """Keep a rule from firing."""
+        self._set_armed(key, armed=False)
+
+    def arm(self, key: RuleKey) -> None:
+        """Let a rule fire from the next price on."""
+        self._set_armed(key, armed=True)
+
+    def expire(self, key: RuleKey, now_ms: int) -> None:
+        """Tell a rule that its deadline has come."""
+        self._replace(key, self.state(key).expired(now_ms))
+
+    def on_price(self, price: int, tick: int, *, opening: bool) -> list[RuleKey]:
+        """Move every state that a price moves, and return the armed rules that it fires; they are disarmed.
+
+        `tick` numbers the ticks of the symbol; `opening` marks the first of a trading day.
+        """
+        touched = self._levels.pop_reached(price)
+        touched.update(self.marks.reached(price))
+        self.marks.raise_to(price, tick)
+        return [key for key in touched if self._look_at(key, price, opening=opening)]
+
+    def settle(self, key: RuleKey, price: int) -> None:
+        """Move one rule by the last price, which it has not seen."""
+        self._replace(key, self.state(key).moved(price, opening=False))
+
+    def is_due(self, key: RuleKey, price: int | None) -> bool:
+        """Return whether the condition holds at the last price; without one only what no price decides can."""
+        state = self.state(key)
+        return state.fire == ALWAYS if price is None else state.holds(price)
+
+    def _look_at(self, key: RuleKey, price: int, *, opening: bool) -> bool:
+        watched = self._watched[key]
+        before = self.state(key)
+        after = before.moved(price, opening=opening)
+        fires = watched.armed and after.holds(price)
+        self._unindex(key)
+        if after != before:
+            self.moved.add(key)
+        watched.state, watched.armed = after, watched.armed and not fires
+        self._index(key)
+        return fires
+
+    def _set_armed(self, key: RuleKey, *, armed: bool) -> None:
+        watched = self._watched[key]
+        if watched.armed is not armed:
+            watched.state = self.state(key)
+            self._unindex(key)
+            watched.armed = armed
+            self._index(key)
+
+    def _replace(self, key: RuleKey, state: RuleState) -> None:
+        self._unindex(key)
+        if state != self._watched[key].state:
+            self.moved.add(key)
+        self._watched[key].state = state
+        self._index(key)
+
+    def _index(self, key: RuleKey) -> None:
+        watched = self._watched[key]
+        for level in _waits_for(watched):
+            self._levels.put(level, key)
+        if watched.state.trails is not None:
+            self.marks.put(key, watched.state.watermark, watched.state.trails if _touches(watched) else None)
+
+    def _unindex(self, key: RuleKey) -> None:
+        for level in _waits_for(self._watched[key]):
+            self._levels.drop(level, key)
+        self.marks.drop(key)
+
+
+def _waits_for(watched: _Watched) -> Iterable[Level]:
+    """The levels to look at; those of a shared watermark are kept by the watermarks."""
+    state = watched.state
+    if not watched.armed or state.fire is None or state.trails is not None:
+        return state.moves
+    return (*state.moves, state.fire)
+
+
+def _touches(watched: _Watched) -> bool:
+    """Return whether reaching the trailing level means anything: a confirmation counts from there, armed or not."""
+    return watched.armed or watched.state.fire is None

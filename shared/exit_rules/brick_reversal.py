@@ -1,0 +1,72 @@
+"""BRICK_REVERSAL: exit once enough bricks formed against the trade."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Self
+
+from shared.contracts.vocabulary import ExitReason
+from shared.exit_rules.brick_plan import BrickFields, bricks_at_entry
+from shared.exit_rules.bricks import Bricks
+from shared.exit_rules.confirmation import restored_bricks, saved_bricks
+from shared.exit_rules.levels import ALWAYS, Level
+from shared.exit_rules.rule import ExitRule, PlanOption, Position, RuleState, Saved
+
+
+@dataclass(frozen=True, slots=True)
+class Reversal(RuleState):
+    """Counts consecutive bricks against the trade."""
+
+    bricks: Bricks
+    needed: int
+    count: int = 0
+
+    @property
+    def fire(self) -> Level | None:
+        """Every price, from the last needed brick against the trade until one toward profit."""
+        return ALWAYS if self.count >= self.needed else None
+
+    @property
+    def condition(self) -> None:
+        """No price alone decides it."""
+        return None
+
+    @property
+    def moves(self) -> tuple[Level, ...]:
+        """The next bricks."""
+        return self.bricks.next_levels
+
+    def moved(self, price: int, *, opening: bool) -> Self:
+        """Count the bricks that a price forms."""
+        bricks, formed = (self.bricks, 0) if opening else self.bricks.at(price)
+        if not formed:
+            return self
+        return replace(self, bricks=bricks, count=min(self.needed, self.count - formed) if formed < 0 else 0)
+
+    def saved(self) -> Saved:
+        """Return the last brick and the count."""
+        return saved_bricks(self.bricks) | {"count": self.count}
+
+    def restored(self, saved: Saved) -> Self:
+        """Return the state that was saved."""
+        if not saved:
+            return self
+        return replace(self, bricks=restored_bricks(self.bricks, saved), count=saved["count"])
+
+
+class BrickReversal(ExitRule[BrickFields]):
+    """Exit after `reversal` consecutive bricks against the trade."""
+
+    reason = ExitReason.BRICK_REVERSAL
+    options = (
+        PlanOption("brick-size", ("bricks", "size"), "Size of Renko bricks, in rupees."),
+        PlanOption("brick-confirm", ("bricks", "confirm"), "Bricks that a target or a trailing stop waits for.", int),
+        PlanOption("brick-reversal", ("bricks", "reversal"), "Exit after this many bricks against the trade.", int),
+    )
+
+    def start(self, plan: BrickFields, position: Position) -> Mapping[int | None, RuleState]:
+        """Return one state for the whole remainder."""
+        if plan.bricks is None or plan.bricks.reversal is None:
+            return {}
+        return {None: Reversal(bricks_at_entry(plan.bricks, position), plan.bricks.reversal)}

@@ -1,0 +1,111 @@
+"""Confirmation by bricks: a condition counts only once enough bricks formed in the direction of its crossing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Self
+
+from shared.exit_rules.bricks import Bricks
+from shared.exit_rules.levels import ALWAYS, Level, Side, above, below
+from shared.exit_rules.rule import Distance, RuleState, Saved
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed(RuleState):
+    """Another state that must be confirmed.
+
+    Attributes
+    ----------
+    toward:
+        +1 if bricks toward profit confirm, as for a target; -1 for a stop.
+    needed:
+        Consecutive bricks, counted from the first tick on which the condition is true, that tick included. LONG
+        1000, target 1010, size 4, one brick: 1010 waits, 1012 exits.
+    waiting:
+        Whether the condition was true at the last price.
+    """
+
+    inner: RuleState
+    bricks: Bricks
+    toward: int
+    needed: int
+    waiting: bool = False
+    count: int = 0
+
+    @property
+    def fire(self) -> Level | None:
+        """Every price, once confirmed: a price that breaks the condition is a move and resets the count first."""
+        return ALWAYS if self.waiting and self.count >= self.needed else None
+
+    @property
+    def condition(self) -> Level | None:
+        """The inner state's level."""
+        return self.inner.fire
+
+    @property
+    def moves(self) -> tuple[Level, ...]:
+        """The next bricks, and the crossing of the condition: into it, or out of it while it is true."""
+        crossing = self.inner.fire
+        if crossing is None or (self.trails is not None and not self.waiting):
+            return self.bricks.next_levels + self.inner.moves
+        if self.waiting:
+            crossing = above(crossing.price + 1) if crossing.side is Side.AT_OR_BELOW else below(crossing.price - 1)
+        return (*self.bricks.next_levels, *self.inner.moves, crossing)
+
+    @property
+    def trails(self) -> Distance | None:
+        """As the inner state; while the condition is true the watermark cannot move."""
+        return None if self.waiting else self.inner.trails
+
+    @property
+    def watermark(self) -> int:
+        """The inner state's."""
+        return self.inner.watermark
+
+    def moved(self, price: int, *, opening: bool) -> Self:
+        """Count bricks while the condition is true; a retreat or a brick the other way starts the count again.
+
+        A price can jump over several bricks and the level at once: only bricks that end at or beyond the level count.
+        """
+        inner = self.inner.moved(price, opening=opening)
+        bricks, formed = (self.bricks, 0) if opening else self.bricks.at(price)
+        waiting = inner.holds(price)
+        count = 0
+        if waiting and formed * self.toward >= 0:
+            closes = (bricks.close - self.toward * bricks.size * number for number in range(abs(formed)))
+            beyond = sum(1 for close in islice(closes, self.needed) if inner.holds(close))
+            count = min(self.needed, self.count + beyond)
+        return replace(self, inner=inner, bricks=bricks, waiting=waiting, count=count)
+
+    def marked(self, watermark: int) -> Self:
+        """Return the state with the inner state's watermark."""
+        return replace(self, inner=self.inner.marked(watermark))
+
+    def saved(self) -> Saved:
+        """Return the last brick, the count, and the inner state."""
+        inner = {f"inner_{name}": value for name, value in self.inner.saved().items()}
+        return saved_bricks(self.bricks) | {"waiting": int(self.waiting), "count": self.count} | inner
+
+    def restored(self, saved: Saved) -> Self:
+        """Return the state that was saved."""
+        if not saved:
+            return self
+        inner = {name.removeprefix("inner_"): value for name, value in saved.items() if name.startswith("inner_")}
+        return replace(
+            self,
+            inner=self.inner.restored(inner),
+            bricks=restored_bricks(self.bricks, saved),
+            waiting=bool(saved["waiting"]),
+            count=saved["count"],
+        )
+
+
+def saved_bricks(bricks: Bricks) -> Saved:
+    """Return what a checkpoint keeps of bricks; their size is the plan's."""
+    return {"brick_close": bricks.close, "brick_direction": bricks.direction}
+
+
+def restored_bricks(at_entry: Bricks, saved: Saved) -> Bricks:
+    """Return the bricks that were saved."""
+    return replace(at_entry, close=saved["brick_close"], direction=saved["brick_direction"])

@@ -1,0 +1,20 @@
+"""FixedLevel: the state of a rule whose price never moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.exit_rules.levels import Level
+from shared.exit_rules.rule import RuleState
+
+
+@dataclass(frozen=True, slots=True)
+class FixedLevel(RuleState):
+    """Holds while the price is at or beyond one level."""
+
+    level: Level
+
+    @property
+    def fire(self) -> Level:
+        """The level itself."""
+        return self.level

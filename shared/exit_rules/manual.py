@@ -1,0 +1,30 @@
+"""MANUAL and EXTERNAL: exits that no plan asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from shared.contracts.vocabulary import ExitReason
+from shared.exit_rules.rule import ExitRule, PlanPart, Position, RuleState
+
+
+class Manual(ExitRule[PlanPart]):
+    """Exit because an operator says so; no plan can."""
+
+    reason = ExitReason.MANUAL
+    expires = False
+    resumes = True
+
+    def start(self, plan: PlanPart, position: Position) -> Mapping[int | None, RuleState]:
+        """Return nothing to watch."""
+        return {}
+
+
+class External(ExitRule[PlanPart]):
+    """The position was reduced at the broker by somebody else; the fill is the exit."""
+
+    reason = ExitReason.EXTERNAL
+
+    def start(self, plan: PlanPart, position: Position) -> Mapping[int | None, RuleState]:
+        """Return nothing to watch."""
+        return {}

@@ -1,0 +1,46 @@
+"""RULES: one object for every exit reason, highest rank first."""
+
+from __future__ import annotations
+
+from typing import Final, assert_never
+
+from shared.contracts.vocabulary import ExitReason
+from shared.exit_rules.break_even import BreakEven
+from shared.exit_rules.brick_reversal import BrickReversal
+from shared.exit_rules.manual import External, Manual
+from shared.exit_rules.rule import AnyRule, PlanPart, Position, RuleState
+from shared.exit_rules.stop_loss import StopLoss
+from shared.exit_rules.target import Target
+from shared.exit_rules.time_exit import TimeExit
+from shared.exit_rules.trailing_stop import TrailingStop
+
+
+def rule_of(reason: ExitReason) -> AnyRule:
+    """Return the rule of a reason; mypy refuses a reason without one."""
+    match reason:
+        case ExitReason.MANUAL:
+            return Manual()
+        case ExitReason.STOP_LOSS:
+            return StopLoss()
+        case ExitReason.TRAILING_STOP:
+            return TrailingStop()
+        case ExitReason.BREAK_EVEN:
+            return BreakEven()
+        case ExitReason.TARGET:
+            return Target()
+        case ExitReason.BRICK_REVERSAL:
+            return BrickReversal()
+        case ExitReason.TIME:
+            return TimeExit()
+        case ExitReason.EXTERNAL:
+            return External()
+        case _:
+            assert_never(reason)
+
+
+RULES: Final[tuple[AnyRule, ...]] = tuple(rule_of(reason) for reason in ExitReason)
+
+
+def start_rules(plan: PlanPart, position: Position) -> dict[tuple[ExitReason, int | None], RuleState]:
+    """Return where every rule of a plan stands at entry, by reason and leg, highest rank first."""
+    return {(rule.reason, leg): state for rule in RULES for leg, state in rule.start(plan, position).items()}

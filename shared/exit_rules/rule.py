@@ -1,0 +1,192 @@
+"""ExitRule: everything that one exit reason means; RuleState: where a trade stands with it.
+
+Rules work in profit prices: the market price times the direction's sign, in units of 1/10,000 rupee. Toward profit is
+up for LONG and SHORT alike, so a rule never looks at the direction.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.contracts.vocabulary import Direction, ExitReason
+from shared.exit_rules.levels import Level
+
+Saved = dict[str, int]
+"""What a checkpoint keeps of a rule's state."""
+
+
+class PlanPart(BaseModel):
+    """The fields that one rule adds to the wire shape of an exit plan. Prices in rupees."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOption:
+    """One field of a plan as an option of the command line.
+
+    Attributes
+    ----------
+    path:
+        Where the value stands in the plan's JSON.
+    kind:
+        `str` for money, `int` for counts, `bool` for a flag without a value.
+    """
+
+    flag: str
+    path: tuple[str, ...]
+    help: str
+    kind: type = str
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """An entered trade as its rules see it.
+
+    Attributes
+    ----------
+    entry:
+        The entry as a profit price.
+    entered_at_ms:
+        Milliseconds since 1970.
+    square_off_at_ms:
+        When the trade's product is squared off on the day of the entry; None if it never is.
+    """
+
+    direction: Direction
+    entry: int
+    entered_at_ms: int
+    square_off_at_ms: int | None = None
+
+    def profit_price(self, price: int) -> int:
+        """Return a market price in units as a profit price, and the other way round."""
+        return price * self.direction.sign
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """How far a stop trails behind its watermark: units, or parts per million of the watermark."""
+
+    amount: int = 0
+    ppm: int = 0
+
+    def level(self, watermark: int) -> int:
+        """Return the highest profit price at which the stop is reached.
+
+        Rounded away from the watermark, so that a price reaches the stop exactly when the real-valued rule says so.
+        """
+        return watermark - self.amount + (-abs(watermark) * self.ppm) // 1_000_000
+
+
+class RuleState(ABC):
+    """Where a trade stands with a rule; immutable. The condition of the rule holds while `fire` is reached."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def fire(self) -> Level | None:
+        """The level at which the trade should exit; None while no price exits it."""
+
+    @property
+    def moves(self) -> tuple[Level, ...]:
+        """The levels at which the state changes; `moved` must be called once a price reaches one of them."""
+        return ()
+
+    @property
+    def trails(self) -> Distance | None:
+        """How far the stop trails, for a state whose watermark the engine keeps; None for all others."""
+        return None
+
+    @property
+    def watermark(self) -> int:
+        """The best profit price so far; meaningful only if the state trails."""
+        return 0
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """When the state changes by the clock, in milliseconds since 1970; None if it never does."""
+        return None
+
+    def moved(self, price: int, *, opening: bool) -> Self:
+        """Return the state after a profit price; the same state if nothing changes.
+
+        `opening` marks the first tick of a trading day, which forms no bricks.
+        """
+        return self
+
+    def marked(self, watermark: int) -> Self:
+        """Return the state with the watermark that the engine kept."""
+        return self
+
+    def expired(self, now_ms: int) -> Self:
+        """Return the state after its deadline."""
+        return self
+
+    @property
+    def condition(self) -> Level | None:
+        """The level that a waiting exit is asked about again; None where a price alone does not decide."""
+        return self.fire
+
+    def saved(self) -> Saved:
+        """Return what differs from the state at entry, as whole numbers by name."""
+        return {}
+
+    def restored(self, saved: Saved) -> Self:
+        """Return the state at entry advanced to what `saved` returned."""
+        return self
+
+    def holds(self, price: int) -> bool:
+        """Return whether the trade should exit at a profit price."""
+        return self.fire is not None and self.fire.is_reached(price)
+
+
+P = TypeVar("P", contravariant=True)
+
+
+class ExitRule(ABC, Generic[P]):
+    """One exit reason. Subclasses have no state; the registry holds one object of each.
+
+    Attributes
+    ----------
+    expires:
+        Whether a waiting exit is given up when its condition is gone or its time is over.
+    resumes:
+        Whether an exit that ended with quantity left is detected again without waiting for the market.
+    toward:
+        +1 if prices toward profit meet the condition, -1 if prices away from it do, 0 if no price does.
+    options:
+        The fields of its plan on the command line.
+    """
+
+    reason: ClassVar[ExitReason]
+    expires: ClassVar[bool] = True
+    resumes: ClassVar[bool] = False
+    toward: ClassVar[int] = 0
+    options: ClassVar[tuple[PlanOption, ...]] = ()
+
+    @abstractmethod
+    def start(self, plan: P, position: Position) -> Mapping[int | None, RuleState]:
+        """Return the states at entry, by leg; None is the whole remainder. Empty if the plan has no such rule."""
+
+    def still_holds(self, direction: Direction, level: int, price: int) -> bool:
+        """Return whether a market price is at or beyond the level that an exit was detected at; both in units."""
+        return (price - level) * direction.sign * self.toward >= 0
+
+    def contradictions(self, plan: P, direction: Direction, entry_price: Decimal) -> list[str]:
+        """Return what in the plan cannot be meant for a trade of this direction and entry; empty if nothing."""
+        return []
+
+
+def on_profit_side(price: Decimal, direction: Direction, entry_price: Decimal) -> bool:
+    """Return whether a price in rupees lies beyond the entry, toward profit."""
+    return (price - entry_price) * direction.sign > 0
+
+
+AnyRule = ExitRule[Any]

@@ -1,0 +1,50 @@
+"""Every exit rule from a plan on Kafka to a row, across a restart between the ticks that matter."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from shared.contracts.vocabulary import Direction
+from shared.settings import Settings
+from tests.integration.exit_qualification.ticks.rig import Book, Market, running_worker
+from tests.support.trades import opened
+
+
+def test_rules_go_on_where_they_stood_before_a_restart(settings: Settings, market: Market, book: Book) -> None:
+    plans = {
+        "TRAILING_STOP": {"trailing_stop": {"amount": "5"}},
+        "BREAK_EVEN": {"break_even": {"arm": "8", "offset": "1"}},
+        "TARGET": {"target": "1010", "bricks": {"size": "4", "confirm": 1}},
+        "BRICK_REVERSAL": {"bricks": {"size": "2", "reversal": 2}},
+    }
+    trades = {reason: opened(plan=plan) for reason, plan in plans.items()}
+    market.open(*trades.values())
+    with running_worker(settings):
+        book.await_trades(4)
+        market.tick("1010.00")
+        book.await_tick(market.partition(), 1)
+    assert book.signals() == []
+    with running_worker(settings):
+        for price in ("1012.00", "1007.00", "1001.00"):
+            market.tick(price)
+        book.await_exits(4)
+    found = {row.trade_id: (row.exit_reason, row.detected_price) for row in book.signals()}
+    assert found == {
+        trades["TARGET"].trade_id: ("TARGET", Decimal(1012)),
+        trades["TRAILING_STOP"].trade_id: ("TRAILING_STOP", Decimal(1007)),
+        trades["BREAK_EVEN"].trade_id: ("BREAK_EVEN", Decimal(1001)),
+        trades["BRICK_REVERSAL"].trade_id: ("BRICK_REVERSAL", Decimal(1001)),
+    }
+    levels = {row.exit_reason: row.exit_level for row in book.intents()}
+    assert levels == {"TARGET": 1010, "TRAILING_STOP": 1007, "BREAK_EVEN": 1001, "BRICK_REVERSAL": None}
+
+
+def test_a_trade_held_too_long_exits_though_its_symbol_never_trades(
+    settings: Settings, market: Market, book: Book
+) -> None:
+    quick = settings.model_copy(update={"rearm_poll_ms": 50})
+    with running_worker(quick):
+        market.open(opened(Direction.SHORT, plan={"max_hold_s": 1}))
+        book.await_exits(1)
+    [intent] = book.intents()
+    assert (intent.exit_reason, intent.detected_price, intent.expires_at) == ("TIME", None, None)
