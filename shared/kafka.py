@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka import (
+    TIMESTAMP_LOG_APPEND_TIME,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    cimpl,
+)
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from shared.errors import ConfigurationError, Unavailable
 from shared.kafka_log import CLIENT_LOG
@@ -25,6 +35,7 @@ SOCKET_TIMEOUT_MS = 10_000
 """A request that is not answered for so long ends its connection, and another one is tried."""
 CONNECT_TIMEOUT_MS = 5_000
 ADMIN_TIMEOUT_S = 15
+KEYS_REMEMBERED = 200_000
 FLUSH_TIMEOUT_S = 30
 QUEUE_WAIT_S = 0.1
 
@@ -133,6 +144,31 @@ def create_topics(settings: Settings, names: list[str]) -> list[str]:
     return made
 
 
+def grow_topics(settings: Settings, names: list[str], partitions: int) -> list[str]:
+    """Give topics this many partitions and return the names of those that had fewer.
+
+    Raises
+    ------
+    ConfigurationError
+        A topic does not exist, has more partitions, or the cluster refuses.
+    Unavailable, KafkaException
+        The cluster does not answer.
+    """
+    admin = open_admin(settings)
+    counts = partition_counts(admin, names)
+    if larger := sorted(name for name, count in counts.items() if count > partitions):
+        raise ConfigurationError(f"{', '.join(larger)}: a topic cannot have fewer partitions than it has")
+    smaller = [name for name, count in counts.items() if count < partitions]
+    wanted = [NewPartitions(name, partitions) for name in smaller]
+    futures = admin.create_partitions(wanted, request_timeout=ADMIN_TIMEOUT_S) if wanted else {}
+    for name, future in futures.items():
+        try:
+            future.result(timeout=ADMIN_TIMEOUT_S + 5)
+        except KafkaException as error:
+            raise ConfigurationError(f"topic {name} cannot grow: {error.args[0].str()}") from error
+    return smaller
+
+
 def _refuse_unless_present(name: str, error: KafkaError) -> None:
     if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
         return
@@ -169,28 +205,30 @@ def _is_unknown(error: KafkaError | None) -> bool:
 
 
 def murmur2_partition(key: bytes, partitions: int) -> int:
-    """The partition that Kafka's Java clients and our relay put a key on.
+    """Return the partition that Kafka's Java clients and our producers put a key on.
 
     The 32-bit MurmurHash2 with Kafka's seed (org.apache.kafka.common.utils.Utils.murmur2), sign bit cleared,
-    modulo the number of partitions.
+    modulo the number of partitions; computed by librdkafka, which needs neither a topic nor a client for it.
     """
-    return (_murmur2(key) & 0x7FFFFFFF) % partitions
+    return int(_MURMUR2(None, key, len(key), partitions, None, None))
 
 
-def _murmur2(data: bytes) -> int:
-    multiplier, mask = 0x5BD1E995, 0xFFFFFFFF
-    length = len(data)
-    state = 0x9747B28C ^ length
-    whole = length & ~3
-    for start in range(0, whole, 4):
-        word = int.from_bytes(data[start : start + 4], "little")
-        word = word * multiplier & mask
-        word = (word ^ word >> 24) * multiplier & mask
-        state = state * multiplier & mask ^ word
-    if rest := data[whole:]:
-        state = (state ^ int.from_bytes(rest, "little")) * multiplier & mask
-    state = (state ^ state >> 13) * multiplier & mask
-    return state ^ state >> 15
+def _librdkafka_partitioner() -> Callable[..., int]:
+    # The library that confluent_kafka is linked with; symbols of what a library depends on are found through it.
+    function = ctypes.PyDLL(cimpl.__file__).rd_kafka_msg_partitioner_murmur2
+    function.restype = ctypes.c_int32
+    pointer, length, count = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int32
+    function.argtypes = [pointer, ctypes.c_char_p, length, count, pointer, pointer]
+    return function
+
+
+_MURMUR2 = _librdkafka_partitioner()
+
+
+@lru_cache(maxsize=KEYS_REMEMBERED)
+def home_partition(key: str, partitions: int) -> int:
+    """Return the partition of a key; it is computed once for keys that come again."""
+    return murmur2_partition(key.encode(), partitions)
 
 
 def headers_of(message: Message) -> dict[str, str]:

@@ -24,9 +24,6 @@ from shared.topic_watch import CONDITION, Change, Positions, TopicChange, Topics
 
 log = logging.getLogger(__name__)
 
-HOLD_S = 2.0
-"""How often a consumer that holds looks whether it may go on."""
-
 STEADY_S = 10.0
 """After a membership that lasted so long, the next wait is the first again."""
 
@@ -185,12 +182,13 @@ class ConsumerLoop:
     """Joins, works step by step, and joins again when the membership came to nothing.
 
     A `ConfigurationError` is something that an operator must decide: the loop holds, says so in health with the
-    command to run, and looks every `HOLD_S` seconds whether it may go on. It never ends the process.
+    command to run, and looks every `look_s` seconds whether it may go on. It never ends the process.
     """
 
-    def __init__(self, health: Health, clock: Clock, passing: tuple[type[Exception], ...] = ()) -> None:
+    def __init__(self, health: Health, clock: Clock, look_s: float, passing: tuple[type[Exception], ...] = ()) -> None:
         self._health = health
         self._clock = clock
+        self._look_s = look_s
         self._passing: tuple[type[Exception], ...] = (ExitflowError, KafkaException, *passing)
         self._back_off = BackOff()
         self._held_by: str | None = None
@@ -223,7 +221,7 @@ class ConsumerLoop:
             log.error("holding: %s", what)
         self._held_by = what
         self._health.problem(CONDITION, what)
-        stop.wait(HOLD_S)
+        stop.wait(self._look_s)
 
 
 def shown(error: Exception) -> str:

@@ -13,6 +13,7 @@ from services.cli import (
     demo_command,
     exits_commands,
     forward_command,
+    gaps_commands,
     health_command,
     migrate_commands,
     outbox_commands,
@@ -48,6 +49,7 @@ app.add_typer(trades_commands.app, name="trades")
 app.add_typer(exits_commands.app, name="exits")
 app.add_typer(ticks_commands.app, name="ticks")
 app.add_typer(outbox_commands.app, name="outbox")
+app.add_typer(gaps_commands.app, name="gaps")
 
 
 def main() -> None:

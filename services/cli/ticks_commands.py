@@ -18,6 +18,7 @@ from services.cli.target import Target
 from services.cli.tick_files import RecordedTick, read_ticks
 from services.cli.tick_sender import TickSender
 from services.cli.tick_tempo import Tempo
+from services.cli.ticks_rehome_command import rehome_ticks
 from services.cli.ticks_reset_command import reset_ticks
 from shared.clock import SystemClock, rfc3339
 from shared.contracts.events import describe
@@ -28,6 +29,9 @@ _CLOCK = SystemClock()
 
 app = new_app("Send market ticks; start reading them anew.")
 app.command("reset", epilog=examples('ticks reset --reason "the cluster was replaced" --yes'))(reset_ticks)
+app.command(
+    "rehome", epilog=examples('ticks rehome --reason "twice as many symbols" --dry-run', 'ticks rehome --reason "…"')
+)(rehome_ticks)
 
 
 @app.command("send", epilog=examples("ticks send NSE:INFY 1520.35", "ticks send NSE:INFY 1520.35 --seq 7"))

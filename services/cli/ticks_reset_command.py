@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ from deploy.local.stack_file import read_stack_file
 from services.cli.command_line import AsJson, DataDir
 from services.cli.output import show_json
 from services.exit_qualification.ticks.reset import reset
-from shared.settings import load_settings
+from shared.settings import Settings, load_settings
 
 
 def reset_ticks(
@@ -26,11 +27,7 @@ def reset_ticks(
     For when Kafka's log is not the one that the stored offsets belong to (log_identity_changed). Trades, symbols,
     episodes and intents stay, so that nothing fires again. Needs EXITFLOW_EXIT_DATABASE_URL or a running stack.
     """
-    settings = load_settings()
-    if data_dir is not None:
-        url = read_stack_file(DataDirectory(data_dir).stack_file)["exit_database_url"]
-        settings = settings.model_copy(update={"exit_database_url": SecretStr(url)})
-    settings.require_exit_database()
+    settings = exit_settings(data_dir)
     if not yes:
         typer.confirm("Forget the offsets of market.ticks.v1 and trades.v1?", abort=True)
     partitions = reset(settings, actor="cli", reason=reason)
@@ -38,3 +35,23 @@ def reset_ticks(
         show_json({"partitions": partitions})
     else:
         print(f"{partitions} partitions start at the beginning of their topics")
+
+
+def exit_settings(data_dir: Path | None) -> Settings:
+    """Return the settings, with the exit database and the Kafka of the stack that is named.
+
+    Raises
+    ------
+    ConfigurationError, NotFound
+        No database is named, or no stack runs in the directory.
+    """
+    settings = load_settings()
+    if data_dir is not None:
+        stack = read_stack_file(DataDirectory(data_dir).stack_file)
+        named = {
+            "exit_database_url": SecretStr(stack["exit_database_url"]),
+            "kafka_bootstrap_servers": stack["kafka_bootstrap_servers"],
+        }
+        settings = settings.model_copy(update=named)
+    settings.require_exit_database()
+    return settings

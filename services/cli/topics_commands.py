@@ -1,7 +1,8 @@
-"""`exitflow topics create|acls`."""
+"""`exitflow topics create|acls|grow|adopt`."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -9,11 +10,14 @@ from confluent_kafka import KafkaException
 from pydantic import TypeAdapter, ValidationError
 
 from services.cli.command_line import AsJson, DataDir, examples, new_app
-from services.cli.output import show_json
+from services.cli.database_urls import service_databases
+from services.cli.output import show_json, show_table
 from services.cli.target import Target
+from services.cli.topics_adoption import adopt, plan
+from shared.audit import Act
 from shared.contracts.topics import TopicNames
 from shared.errors import ConfigurationError, Unavailable
-from shared.kafka import create_topics, open_admin
+from shared.kafka import create_topics, grow_topics, open_admin
 from shared.kafka_rights import RIGHTS, acls, allow, make_users
 from shared.settings import PREFIX, Settings
 
@@ -77,3 +81,57 @@ def _passwords(settings: Settings) -> dict[str, str]:
     if unknown:
         raise ConfigurationError(f"{PREFIX}KAFKA_USERS: no such users: {', '.join(unknown)}")
     return passwords
+
+
+@app.command("grow", epilog=examples("topics grow market.ticks.v1 trades.v1 --partitions 24"))
+def grow(
+    topics: Annotated[list[str], typer.Argument(help="Topics, as the cluster names them.")],
+    partitions: Annotated[int, typer.Option(help="How many each is to have.", min=1, max=1024)],
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give topics more partitions; one that has as many is left alone. Records that are there stay where they are.
+
+    market.ticks.v1 and trades.v1 must have the same number: grow both, then run `exitflow ticks rehome`. The relay
+    goes on with the partitions of before until `exitflow topics adopt`.
+    """
+    grown = grow_topics(Target.choose(data_dir).settings(), topics, partitions)
+    if as_json:
+        show_json({"grown": grown, "partitions": partitions})
+    else:
+        print(f"{len(grown)} topics have {partitions} partitions now" + (f": {', '.join(grown)}" if grown else ""))
+
+
+@app.command(
+    "adopt",
+    epilog=examples(
+        'topics adopt exits.intents.v1 --reason "more readers" --dry-run',
+        'topics adopt exits.intents.v1 --reason "more readers"',
+    ),
+)
+def adopt_partitions(
+    topics: Annotated[list[str], typer.Argument(help="Topics, as the cluster names them.")],
+    reason: Annotated[str, typer.Option(help="Why; audited.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; show what would change.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Although readers are behind: they may meet later events of a key first.")
+    ] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have the relay use the partitions that were added to topics; keys move to other partitions.
+
+    Until then a key stays on the partition it has always been on, and readers meet its events in order. Refused while
+    a group of consumers has not read everything.
+    """
+    databases = service_databases(data_dir)
+    adoptions = plan(Target.choose(data_dir).settings(), databases, topics)
+    if not dry_run:
+        adopt(databases, adoptions, Act("cli", reason), force=force)
+    if as_json:
+        show_json({"adopted": [asdict(each) for each in adoptions], "dry_run": dry_run})
+        return
+    show_table(
+        ("topic", "partitions used before", "partitions", "behind"),
+        ([each.topic, each.used, each.partitions, sum(each.behind.values())] for each in adoptions),
+    )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from services.outbox_relay.topic_layouts import PartitionOf, any_partition
 from shared.kafka import Headers, producer_config
 from shared.kafka_log import CLIENT_LOG
 from shared.settings import Settings
@@ -31,8 +32,14 @@ class Courier:
     second to begin. With one record of a key in flight there is no order to lose; a retry may repeat a record.
     """
 
-    def __init__(self, settings: Settings, on_refused: Callable[[KafkaError], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        on_refused: Callable[[KafkaError], None],
+        partition_of: PartitionOf = any_partition,
+    ) -> None:
         self._settings = settings
+        self._partition_of = partition_of
         self._on_refused = on_refused
         self._producer: Producer | None = None
         self._answers: list[KafkaError | None] = []
@@ -77,7 +84,8 @@ class Courier:
 
         topic, key, payload, headers = record
         try:
-            self._open().produce(topic, payload, key, on_delivery=reported, headers=headers)
+            partition = self._partition_of(topic, key)
+            self._open().produce(topic, payload, key, partition, on_delivery=reported, headers=headers)
         except KafkaException as error:
             self._answered(nth, error.args[0])
 

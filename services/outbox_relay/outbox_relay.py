@@ -25,11 +25,13 @@ from services.outbox_relay.recording import Recorder
 from services.outbox_relay.replays import Replays
 from services.outbox_relay.session import Session, longest_batch
 from services.outbox_relay.suspects import Suspects
+from services.outbox_relay.topic_layouts import TopicLayouts
 from services.outbox_relay.windows import WindowReader
 from shared.clock import Clock, rfc3339
 from shared.database_failures import reason
 from shared.errors import ConfigurationError, ExitflowError, first_line
 from shared.health import Health
+from shared.kafka import open_admin
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -67,6 +69,7 @@ class OutboxRelay:
         self._relay_id = relay_id
         self._health = health
         self._meters = Meters(source.name, clock)
+        self._admin = open_admin(settings)
         self._precautions = Precautions(Suspects(), ShutTopics(clock))
         self._failing_since: datetime | None = None
         self._began_at = clock.monotonic()
@@ -98,10 +101,11 @@ class OutboxRelay:
 
     def _run_session(self, stop: threading.Event) -> None:
         with closing(self._connect()) as connection:
-            publisher = Publisher(self._settings, self._clock, self._meters.refused)
+            layouts = TopicLayouts(self._source.name, connection, self._admin, self._clock)
+            publisher = Publisher(self._settings, self._clock, self._meters.refused, layouts.partition_of)
             recorder = Recorder(connection)
             lot, keys, precautions = ParkingLot(connection, recorder), ParkedKeys(), self._precautions
-            trials, replays = (Courier(self._settings, self._meters.refused) for _ in range(2))
+            trials, replays = (Courier(self._settings, self._meters.refused, layouts.partition_of) for _ in range(2))
             session = Session(
                 Leases(connection, self._clock, self._relay_id, self._settings.relay_lease_s),
                 WindowReader(self._connect, longest_batch(self._settings.relay_batch_size), self._clock),
@@ -109,6 +113,7 @@ class OutboxRelay:
                 publisher,
                 Detour(lot, keys, trials, precautions, self._settings.relay_batch_size),
                 Replays(lot, keys, replays, precautions.shut_topics, self._meters.published),
+                layouts,
                 self._meters,
                 self._settings,
                 self._clock,

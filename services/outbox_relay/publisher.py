@@ -16,6 +16,7 @@ from services.outbox_relay.parking_policy import Fault, fault_of
 from services.outbox_relay.records import ID, KEY, PAYLOAD, SHARD, TOPIC, Row, headers_of_row
 from services.outbox_relay.shard import Batch
 from services.outbox_relay.suspects import Refused
+from services.outbox_relay.topic_layouts import PartitionOf, any_partition
 from shared.clock import Clock
 from shared.errors import Unavailable
 from shared.kafka import producer_config
@@ -40,9 +41,6 @@ REPORTS_S = 1
 
 QUEUE_KIB = 64 * 1024
 PRODUCERS = 2
-ANY_PARTITION = -1
-"""The partitioner chooses."""
-
 _ENDED = frozenset({KafkaError._FATAL, KafkaError._GAPLESS_GUARANTEE})
 """That a producer has ended, not what was refused: the first is what it says of whatever it is asked for then."""
 
@@ -73,8 +71,15 @@ class Publisher:
     second producer fills that time.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, on_refused: Callable[[KafkaError], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        on_refused: Callable[[KafkaError], None],
+        partition_of: PartitionOf = any_partition,
+    ) -> None:
         self._clock = clock
+        self._partition_of = partition_of
         self._on_refused = on_refused
         self._failure: KafkaError | None = None
         self._refused_keys: set[Key] = set()
@@ -124,11 +129,13 @@ class Publisher:
 
     def _hand_over(self, rows: Sequence[Row], run: Run) -> int:
         produce, reported = self._producers[rows[0][SHARD] % PRODUCERS].produce, run.reported
+        partition_of = self._partition_of
         sent = 0
         try:
             for row in rows:
+                topic, key = row[TOPIC], row[KEY]
                 # By position: to name its arguments costs a sixth of the call.
-                produce(row[TOPIC], row[PAYLOAD], row[KEY], ANY_PARTITION, reported, None, 0, headers_of_row(row))
+                produce(topic, row[PAYLOAD], key, partition_of(topic, key), reported, None, 0, headers_of_row(row))
                 sent += 1
         except BufferError:
             log.debug("the producer's queue is full")

@@ -53,6 +53,15 @@ class Pace(Protocol):
     def relay_poll_max_ms(self) -> float: ...
 
 
+class Layouts(Protocol):
+    """The partitions that keys are published to."""
+
+    def begin(self) -> None: ...
+    def tend(self) -> None: ...
+    def is_switching(self) -> bool: ...
+    def switch(self) -> None: ...
+
+
 class Timer:
     """Says when something is due that recurs."""
 
@@ -81,6 +90,7 @@ class Session:
         publisher: Publisher,
         detour: Detour,
         replays: Replays,
+        layouts: Layouts,
         meters: Meters,
         pace: Pace,
         clock: Clock,
@@ -91,6 +101,7 @@ class Session:
         self._publisher = publisher
         self._detour = detour
         self._replays = replays
+        self._layouts = layouts
         self._meters = meters
         self._clock = clock
         self._in_flight_limit = pace.relay_batch_size
@@ -116,6 +127,7 @@ class Session:
         self._meters.begins()
         try:
             self._leases.enlist()
+            self._layouts.begin()
             while not stop.is_set():
                 self._step(on_tended)
             self._hand_over()
@@ -137,6 +149,7 @@ class Session:
     def _step(self, on_tended: Callable[[], None]) -> None:
         if self._tend.is_due():
             self._look_after_leases()
+            self._layouts.tend()
             self._detour.tend(self._held())
             self._replays.look(self._leases.held)
             on_tended()
@@ -151,6 +164,11 @@ class Session:
 
     def _move(self) -> float:
         """Send what was read, or read on; how long to wait now, in seconds, unless acknowledgements come."""
+        if self._layouts.is_switching():
+            if self._publisher.in_flight or self._detour.is_busy() or self._replays.is_busy():
+                self._give_up_stalled_reading()
+                return self._longest_wait_s
+            self._layouts.switch()
         if not self._send():
             self._give_up_stalled_reading()
             return self._longest_wait_s

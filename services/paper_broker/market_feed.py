@@ -62,7 +62,9 @@ class MarketFeed:
 
     def run(self, stop: Stop) -> None:
         """Feed until told to stop."""
-        ConsumerLoop(self._health, self._clock, (sqlite3.OperationalError,)).run(self._join, stop, CONDITION)
+        ConsumerLoop(self._health, self._clock, self._settings.kafka_watch_s, (sqlite3.OperationalError,)).run(
+            self._join, stop, CONDITION
+        )
 
     @contextmanager
     def _join(self) -> Iterator[Step]:

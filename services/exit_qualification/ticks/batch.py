@@ -13,13 +13,12 @@ from services.exit_qualification.storage.tick_checkpoints import Checkpoint
 from services.exit_qualification.ticks.records import (
     TickRecord,
     TradeRecord,
-    home_partition,
     read_tick,
     read_trade,
 )
 from shared.contracts.discarded import Discarded
 from shared.errors import MalformedMessage
-from shared.kafka import arrived_ms, headers_of
+from shared.kafka import arrived_ms, headers_of, home_partition
 from shared.record_faults import Fault, read_record
 from shared.signatures import TrustedKeys
 

@@ -14,10 +14,11 @@ from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.exit_qualification.storage.exit_episodes import TradeReason
 from services.exit_qualification.storage.open_trades import OpenedTrade, open_trade
 from services.exit_qualification.storage.tick_checkpoints import SymbolCheckpoint
-from services.exit_qualification.ticks.records import TickRecord, TradeRecord, home_partition
+from services.exit_qualification.ticks.records import TickRecord, TradeRecord
 from shared.contracts.trades import TradeClosed, TradeOpened
 from shared.contracts.vocabulary import ExitReason
 from shared.exit_rules.rule import Saved
+from shared.kafka import home_partition
 from shared.tick_clock import TickOrder
 
 

@@ -11,11 +11,11 @@ from sqlalchemy import Connection, Engine
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
 from services.exit_qualification.storage.tick_checkpoints import Checkpoint, TickCheckpointRepository
 from services.exit_qualification.ticks.batch import Layout
-from services.exit_qualification.ticks.records import home_partition
 from services.exit_qualification.ticks.rehoming import move_symbols
 from shared.consumer_gaps import ConsumerGaps, Gap, count, resume
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
 from shared.errors import ConfigurationError, LogIdentityChanged
+from shared.kafka import home_partition
 from shared.kafka_topics import Bounds, Partition, TopicState, cluster_id_of, require_topics
 from shared.log_identity import LogIdentity, LogIdentityRepository
 from shared.topic_watch import Change, TopicChange

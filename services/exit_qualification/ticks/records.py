@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
 from typing import Final
 
 from shared.clock import EPOCH, epoch_ms
@@ -12,10 +11,8 @@ from shared.contracts.events import parse_event
 from shared.contracts.ticks import parse_tick
 from shared.contracts.trades import TradeClosed, TradeOpened, TradePartiallyClosed
 from shared.errors import MalformedMessage
-from shared.kafka import murmur2_partition
 
 _KNOWN: Final = frozenset(event.event_type() for event in (TradeOpened, TradePartiallyClosed, TradeClosed))
-_SYMBOLS_REMEMBERED: Final = 100_000
 
 
 @dataclass(slots=True)
@@ -30,12 +27,6 @@ class TickRecord:
     ts_us: int
     seq: int
     arrived_ms: int
-
-
-@lru_cache(maxsize=_SYMBOLS_REMEMBERED)
-def home_partition(symbol: str, partitions: int) -> int:
-    """The one partition on which a symbol's ticks and trades meet."""
-    return murmur2_partition(symbol.encode(), partitions)
 
 
 def read_tick(value: bytes | None, arrived_ms: int) -> TickRecord:

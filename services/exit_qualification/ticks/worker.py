@@ -41,7 +41,9 @@ class TickWorker:
 
     def run(self, stop: Stop) -> None:
         """Work until told to stop."""
-        loop = ConsumerLoop(self._around.health, self._around.clock, DATABASE_FAILURES)
+        loop = ConsumerLoop(
+            self._around.health, self._around.clock, self._around.settings.kafka_watch_s, DATABASE_FAILURES
+        )
         loop.run(lambda: self._join(stop), stop, TICKS)
 
     @contextmanager

@@ -73,7 +73,9 @@ class FillConsumer:
 
     def run(self) -> None:
         """Consume until `stop` is set, then leave the group."""
-        ConsumerLoop(self._health, self._clock, DATABASE_FAILURES).run(self._join, self._stop, FILLS)
+        ConsumerLoop(self._health, self._clock, self._settings.kafka_watch_s, DATABASE_FAILURES).run(
+            self._join, self._stop, FILLS
+        )
 
     @contextmanager
     def _join(self) -> Iterator[Step]:

@@ -56,7 +56,8 @@ class UserBrokerFeed:
 
     def run(self, stop: Stop) -> None:
         """Follow the topic until `stop` is set."""
-        ConsumerLoop(self._health, self._clock, DATABASE_FAILURES).run(self._join, stop, CONDITION)
+        loop = ConsumerLoop(self._health, self._clock, self._settings.kafka_watch_s, DATABASE_FAILURES)
+        loop.run(self._join, stop, CONDITION)
 
     @contextmanager
     def _join(self) -> Iterator[Step]:

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from shared.contracts.ticks import Tick, parse_tick
-from shared.contracts.topics import MARKET_TICKS, TopicNames
+from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
 from shared.kafka import murmur2_partition, open_consumer
 from shared.settings import Settings
 from tests.unit.cli.results import Result
@@ -102,3 +102,22 @@ def test_a_replay_from_behind_the_end_fails_and_says_so(
     ended = exitflow("ticks", "replay", str(tmp_path / name), "--speed", "max", "--from-line", "4")
     assert ended.status != 0
     assert "no tick on line 4" in ended.err
+
+
+@pytest.mark.apache
+def test_topics_grow_and_open_trades_follow(
+    environment: Settings, topics: TopicNames, exitflow: Exitflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXITFLOW_EXIT_DATABASE_URL", environment.require_exit_database())
+    names = [topics.on_cluster(topic) for topic in (MARKET_TICKS, TRADES)]
+    wanted = str(environment.topic_partitions + 2)
+    first = exitflow("topics", "grow", names[0], "--partitions", wanted, "--json")
+    assert json.loads(first.out)["grown"] == names[:1]
+    refused = exitflow("ticks", "rehome", "--reason", "more")
+    assert refused.status == 2
+    assert f"exitflow topics grow {names[1]} --partitions {wanted}" in refused.err
+    assert json.loads(exitflow("topics", "grow", *names, "--partitions", wanted, "--json").out)["grown"] == names[1:]
+    moved = json.loads(exitflow("ticks", "rehome", "--reason", "more", "--dry-run", "--json").out)
+    assert moved == {"partitions": int(wanted), "trades": 0, "symbols": 0, "dry_run": True}
+    shrunk = exitflow("topics", "grow", names[0], "--partitions", "1")
+    assert (shrunk.status, "cannot have fewer" in shrunk.err) == (2, True)

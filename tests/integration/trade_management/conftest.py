@@ -20,6 +20,9 @@ from shared.health import Health
 from shared.http.auth import Scope, store_token
 from shared.settings import Settings
 from tests.support.servers import Database
+from tests.unit.cli.conftest import exitflow
+
+__all__ = ["exitflow"]
 
 TRADER = {"Authorization": "Bearer trader-token"}
 READER = {"Authorization": "Bearer reader-token"}

@@ -18,7 +18,7 @@ from shared.contracts.exits import ExitIntentEvent
 from shared.contracts.topics import EXIT_INTENTS, TopicNames, dead_letter_topic
 from shared.health import Health
 from shared.ids import new_id
-from shared.kafka import flush_or_fail, headers_of, open_consumer, open_producer
+from shared.kafka import Headers, flush_or_fail, headers_of, open_consumer, open_producer
 from shared.process import Stop
 from shared.settings import Settings
 from tests.support.signing import signed
@@ -49,6 +49,12 @@ class IntentsTopic:
         for event in events:
             headers = {"ce_id": str(event_id or new_id()), "ce_type": event.event_type()}
             self.put(event.payload(), headers, key=event.key)
+
+    def tell_on(self, partition: int, event: ExitIntentEvent) -> None:
+        """Publish an event on this partition."""
+        headers: Headers = [("ce_id", str(new_id())), ("ce_type", event.event_type())]
+        self._producer.produce(self.name, event.payload(), event.key, partition, headers=headers)
+        flush_or_fail(self._producer)
 
     def put(self, value: bytes | None, headers: dict[str, str], key: str = "k") -> None:
         """Publish a record as exit qualification would sign it."""

@@ -26,6 +26,7 @@ class Parts:
         self.progress: list[Progress] = []
         self.leases = Mock(held={})
         self.reader, self.recorder, self.publisher, self.replays, self.meters = (Mock() for _ in range(5))
+        self.layouts = Mock(is_switching=Mock(return_value=False))
         self.detour = Mock(record=Mock(return_value=[]))
 
         self.leases.census.return_value = Mock(paused=frozenset(), fair_share=Mock(return_value=1))
@@ -57,6 +58,7 @@ class Parts:
             self.publisher,
             self.detour,
             self.replays,
+            self.layouts,
             self.meters,
             PACE,
             self.clock,

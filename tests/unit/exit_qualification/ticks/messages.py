@@ -9,8 +9,8 @@ from typing import Any, cast
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
 from services.exit_qualification.ticks.batch import Layout
-from services.exit_qualification.ticks.records import home_partition
 from shared.contracts.trades import TradeOpened
+from shared.kafka import home_partition
 from tests.support.signing import signed
 
 LAYOUT = Layout("ticks", "trades", 4)

@@ -1,13 +1,13 @@
 """What the engine keeps of every exit rule, so that a restart changes nothing.
 
-Revision ID: V018
-Revises: V017
+Revision ID: V019
+Revises: V018
 """
 
 from alembic import op
 
-revision = "V018"
-down_revision = "V017"
+revision = "V019"
+down_revision = "V018"
 branch_labels = None
 depends_on = None
 

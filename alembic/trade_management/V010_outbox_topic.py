@@ -1,0 +1,23 @@
+"""The relay keeps the number of partitions that it began to publish a topic with.
+
+Revision ID: V010
+Revises: V009
+"""
+
+from alembic import op
+from shared.outbox_topic_schema import create_outbox_topic
+
+revision = "V010"
+down_revision = "V009"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Make the table; the relay fills it in."""
+    op.execute(create_outbox_topic("exitflow_trade"))
+
+
+def downgrade() -> None:
+    """Drop it."""
+    op.execute("DROP TABLE outbox_topic")
