@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from shared.errors import Unavailable
 
 LOCK_NOT_AVAILABLE = "55P03"
 """SQLSTATE of ``NOWAIT`` and of an expired ``lock_timeout``."""
@@ -26,3 +31,20 @@ def limit_lock_waits(connection: Connection, timeout_ms: int = ROW_LOCK_TIMEOUT_
 def is_lock_timeout(error: BaseException | None) -> bool:
     """Return True if a statement failed because another transaction holds a lock that it needs."""
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE
+
+
+class RowHeld(Unavailable):
+    """Another transaction holds a row that this item needs; the item has its turn later."""
+
+    code = "row_held"
+
+
+@contextmanager
+def own_row_only() -> Iterator[None]:
+    """Turn a wait for a lock that was given up into `RowHeld`."""
+    try:
+        yield
+    except OperationalError as error:
+        if not is_lock_timeout(error):
+            raise
+        raise RowHeld("another transaction holds a row that it needs") from error

@@ -143,6 +143,13 @@ class Settings(BaseSettings):
     )
     retry_backoff_s: float = Field(1, gt=0, description="first wait before an exit that failed may fire again; doubles")
     retry_backoff_max_s: float = Field(30, gt=0, description="longest such wait")
+    order_limit: int = Field(
+        10,
+        ge=1,
+        le=1000,
+        description="orders of a trade for one reason in the window; then slower, or none if manual",
+    )
+    order_limit_window_s: float = Field(600, gt=0, description="length of that window")
     broker_hosts: str = Field(
         DEFAULT_BROKER_HOSTS,
         description="hosts that a broker's access token may be sent to: host, host:port or http://host:port, "

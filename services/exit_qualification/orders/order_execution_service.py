@@ -33,6 +33,7 @@ from services.exit_qualification.orders.broker_port import (
     TokenExpired,
     exit_order,
 )
+from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.qualification_again import LockedExit, lock_exit, qualify_again
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
@@ -43,9 +44,13 @@ from shared.clock import Clock
 from shared.contracts.events import Event
 from shared.contracts.vocabulary import IntentStatus
 from shared.failpoints import Failpoint, failpoint
+from shared.row_locks import RowHeld, limit_lock_waits, own_row_only
 from shared.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
+
+RECORD_LOCK_TIMEOUT_MS = 3_000
+"""Longest wait to write an outcome down: longer than the reconciler holds a row, short enough for a sender."""
 
 LONGEST_ERROR = 2000
 """Characters of a broker's message that are kept on an intent."""
@@ -74,12 +79,14 @@ class OrderExecutionService:
         qualification: ExitQualificationService,
         terms: OrderTerms,
         clock: Clock,
+        held: HeldExits,
     ) -> None:
         self._open_unit = open_unit
         self._brokers = brokers
         self._qualification = qualification
         self._terms = terms
         self._clock = clock
+        self._held = held
 
     def execute_next(self) -> bool:
         """Take the oldest intent that may be sent and see it through; False if there is none."""
@@ -89,8 +96,17 @@ class OrderExecutionService:
             if claimed is None:
                 return False
             intent = ExitIntentRepository(uow.connection).get(claimed.intent_id)
-            submission = self._submit(uow, lock_exit(uow.connection, intent), deadline)
-            uow.commit()
+            try:
+                with own_row_only():
+                    submission = self._submit(uow, lock_exit(uow.connection, intent), deadline)
+                    uow.commit()
+            except RowHeld:
+                self._held.note(intent.trade_id)
+                submission = None
+                uow.connection.rollback()
+                limit_lock_waits(uow.connection)
+                self._wait(uow, intent, POSTPONED)  # another row of it than those that were locked
+                uow.connection.commit()
         if submission is not None:
             self._send(submission)
         return True
@@ -175,10 +191,13 @@ class OrderExecutionService:
         return None if may_be_sent else "a switch was set, or the claim lost, before it was sent"
 
     def _record(self, submission: Submission, outcome: PlaceOutcome) -> None:
-        with self._open_unit() as uow:
+        """Write the outcome down. If its row stays held, the claim runs out and the broker's books decide instead."""
+        trade_id = submission.intent.trade_id
+        why = "the outcome of its order could not be written; the broker's books decide"
+        with self._held.skipping(trade_id, why), self._open_unit() as uow:
+            limit_lock_waits(uow.connection, RECORD_LOCK_TIMEOUT_MS)
             intent = lock_exit(uow.connection, submission.intent).intent
-            events = self._apply(uow, intent, outcome, submission)
-            uow.emit(*events)
+            uow.emit(*self._apply(uow, intent, outcome, submission))
             uow.commit()
 
     def _apply(self, uow: UnitOfWork, intent: ExitIntent, outcome: PlaceOutcome, submission: Submission) -> list[Event]:

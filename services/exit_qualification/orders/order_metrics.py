@@ -12,6 +12,11 @@ BROKER_ERRORS = counter("exit_broker_errors", "calls to the broker that raised",
 OLDEST_UNKNOWN_SECONDS = gauge("exit_orders_oldest_unknown_seconds", "since the oldest UNKNOWN exit was sent; 0: none")
 UNDECIDABLE = gauge("exit_orders_undecidable", "exits sent on an earlier day whose fate the books no longer show")
 OVERFILLED = counter("exit_orders_overfilled", "times that an exit order was filled beyond its quantity")
+ORDER_LIMIT_REACHED = counter(
+    "exit_order_limit_reached",
+    "exits that ended unfilled after as many orders as their trade and reason may have",
+    "reason",
+)
 
 
 @contextmanager

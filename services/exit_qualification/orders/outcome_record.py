@@ -33,10 +33,15 @@ log = logging.getLogger(__name__)
 
 REJECTED_BY_BROKER = "REJECTED_BY_BROKER"
 NEVER_PLACED = "NEVER_PLACED"
+ORDER_LIMIT = "ORDER_LIMIT"
+"""As many orders were sent for the trade and the reason as the limit allows; `storage.remainders` names it too."""
 
 
 class OutcomeRecord:
-    """Writes outcomes inside the caller's transaction; the trade's and the intent's rows are locked already."""
+    """Writes outcomes inside the caller's transaction; the trade's and the intent's rows are locked already.
+
+    `limits_reached` has the reason of every exit that used up its orders, for the caller to count after the commit.
+    """
 
     def __init__(self, connection: Connection, user_broker: UserBroker, terms: OrderTerms, now: datetime) -> None:
         self._connection = connection
@@ -45,6 +50,7 @@ class OutcomeRecord:
         self._now = now
         self._intents = ExitIntentRepository(connection)
         self._fills = ExitFillRepository(connection)
+        self.limits_reached: list[ExitReason] = []
 
     def sighted(self, locked: LockedExit, sighting: Sighting) -> list[Event]:
         """Store the order's fills, and take the step that they and the order's state ask for."""
@@ -126,30 +132,50 @@ class OutcomeRecord:
 
     def _cancelled(self, intent: ExitIntent, sighting: Sighting, fills: list[Fill]) -> list[Event]:
         ours = intent.cancel_requested_at is not None
+        limit = self._slow_down(intent)
         cancelled = self._intents.mark_cancelled(
             intent,
             reason=CancelReason.NOT_FILLED_IN_TIME if ours else CancelReason.BY_BROKER,
             at=self._now,
             broker_order_id=sighting.order_id,
-            error_code=None,
-            error_message=None,
+            error_code=ORDER_LIMIT if limit else None,
+            error_message=limit,
             **_filled_so_far(fills),
         )
-        self._back_off(intent)
         return [intent_events.cancelled(cancelled, fills, self._now)]
 
     def _failed(self, intent: ExitIntent, code: str, message: str, **changes: Any) -> list[Event]:
+        limit = self._slow_down(intent)
+        if limit:
+            # A manual exit goes on by itself unless this code says otherwise; of the others the broker's code stays.
+            code, message = (ORDER_LIMIT if intent.exit_reason is ExitReason.MANUAL else code), f"{message}; {limit}"
         failed = self._intents.mark_failed(intent, code=code, message=message, at=self._now, **changes)
-        self._back_off(intent)
         return [intent_events.failed(failed, self._now)]
 
-    def _back_off(self, intent: ExitIntent) -> None:
-        if intent.exit_reason is ExitReason.MANUAL:
-            return  # an operator's exit knows no cooldown: it may be asked for again at once
-        first_s, max_s = self._terms.backoff_first_s, self._terms.backoff_max_s
-        ExitEpisodeRepository(self._connection).back_off(
-            intent.trade_id, intent.exit_reason, first_s=first_s, max_s=max_s
-        )
+    def _slow_down(self, intent: ExitIntent) -> str | None:
+        """Let the reason of an exit that ended short wait before its next order.
+
+        Returns what to tell operators if as many orders were sent as the limit allows: a manual exit sends no more
+        by itself, every other one goes on at the slowest pace.
+        """
+        terms = self._terms
+        sent = self._intents.count_sent(intent, self._now - terms.order_limit_window)
+        beyond = sent >= terms.order_limit
+        manual = intent.exit_reason is ExitReason.MANUAL
+        if not manual:  # an operator's exit knows no cooldown: it may be asked for again at once
+            first_s, max_s = terms.backoff_first_s, terms.backoff_max_s
+            if beyond:
+                first_s = max_s = terms.slowest_pace_s
+            ExitEpisodeRepository(self._connection).back_off(
+                intent.trade_id, intent.exit_reason, first_s=first_s, max_s=max_s
+            )
+        if not beyond:
+            return None
+        self.limits_reached.append(intent.exit_reason)
+        then = "no more are sent until an operator asks again" if manual else f"next after {terms.slowest_pace_s:.0f} s"
+        limit = f"{sent} orders in {terms.order_limit_window.total_seconds():.0f} s did not fill the exit: {then}"
+        log.error("trade %s, %s: %s", intent.trade_id, intent.exit_reason, limit)
+        return limit
 
     def _late(self, locked: LockedExit, sighting: Sighting, fills: list[Fill], status: IntentStatus) -> list[Event]:
         log.warning("late fills of intent %s, which had ended as %s", locked.intent.intent_id, locked.intent.status)

@@ -14,9 +14,10 @@ from services.exit_qualification.domain.outcome import OrderState
 from services.exit_qualification.orders.absence import Absence, judge_absence, same_books
 from services.exit_qualification.orders.broker_books import BrokerBooks, Sighting, read_books
 from services.exit_qualification.orders.broker_port import BrokerPort, Brokers, BrokerUnavailable
-from services.exit_qualification.orders.order_metrics import OLDEST_UNKNOWN_SECONDS, UNDECIDABLE
+from services.exit_qualification.orders.held_exits import HeldExits
+from services.exit_qualification.orders.order_metrics import OLDEST_UNKNOWN_SECONDS, ORDER_LIMIT_REACHED, UNDECIDABLE
 from services.exit_qualification.orders.outcome_record import OutcomeRecord
-from services.exit_qualification.orders.qualification_again import LockedExit, lock_exit
+from services.exit_qualification.orders.qualification_again import LockedExit, try_lock_exit
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
@@ -63,12 +64,14 @@ class PendingOrderReconciler:
         open_unit: Callable[[], UnitOfWork],
         brokers: Brokers,
         terms: OrderTerms,
+        held: HeldExits,
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._on_progress = on_progress
         self._open_unit = open_unit
         self._brokers = brokers
         self._terms = terms
+        self._held = held
         self._late_watched_at: datetime | None = None
 
     def reconcile_once(self) -> bool:
@@ -129,7 +132,8 @@ class PendingOrderReconciler:
         for intent in intents:
             self._on_progress()
             try:
-                step(account, intent)
+                with self._held.skipping(intent.trade_id):
+                    step(account, intent)
             except StaleVersion:
                 log.debug("intent %s changed while the books were read; the next pass looks again", intent.intent_id)
 
@@ -168,9 +172,11 @@ class PendingOrderReconciler:
         with self._open_unit() as uow:
             locked = _lock_unchanged(uow, intent)
             now = OrderQueues(uow.connection).now()
-            events = step(OutcomeRecord(uow.connection, account.user_broker, self._terms, now), locked)
-            uow.emit(*events)
+            record = OutcomeRecord(uow.connection, account.user_broker, self._terms, now)
+            uow.emit(*step(record, locked))
             uow.commit()
+        for reason in record.limits_reached:
+            ORDER_LIMIT_REACHED.labels(reason).inc()
 
     def _remember_absence(self, account: _Account, intent: ExitIntent) -> None:
         with self._open_unit() as uow:
@@ -207,8 +213,10 @@ def _lock_unchanged(uow: UnitOfWork, intent: ExitIntent) -> LockedExit:
     ------
     StaleVersion
         It has changed since.
+    RowHeld
+        Another transaction holds its trade.
     """
-    locked = lock_exit(uow.connection, intent)
+    locked = try_lock_exit(uow.connection, intent)
     if locked.intent.version != intent.version:
         raise StaleVersion(f"intent {intent.intent_id} is not at version {intent.version} any more")
     return locked

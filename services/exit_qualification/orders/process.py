@@ -11,6 +11,7 @@ from services.exit_qualification.domain.exit_qualification_service import ExitQu
 from services.exit_qualification.orders.account_errors import AccountErrors
 from services.exit_qualification.orders.broker_port import Brokers
 from services.exit_qualification.orders.doorbell import Doorbell
+from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.kite_clients import kite_brokers
 from services.exit_qualification.orders.order_execution_service import OrderExecutionService
 from services.exit_qualification.orders.pending_order_reconciler import PendingOrderReconciler
@@ -29,6 +30,7 @@ from shared.health import Health
 from shared.migrations import EXIT_QUALIFICATION
 from shared.outbox import Outbox
 from shared.process import health_server, stop_on_signals
+from shared.row_locks import ROW_LOCK_TIMEOUT_MS
 from shared.settings import Settings
 from shared.signatures import event_signer
 from shared.telemetry import REGISTRY
@@ -38,13 +40,18 @@ log = logging.getLogger(__name__)
 
 RECONCILER, REQUALIFIER = "reconciler", "requalifier"
 REQUALIFY_S = 0.5
+STOP_LIMIT_S = 8.0
+"""Longest that calls at hand may take to end after SIGTERM; the process is to be gone within 10 s."""
 OTHER_THREADS = 4
 """Threads that use the database besides the senders: doorbell, reconciler, requalifier, counter of published ones."""
 COUNT_S = 1.0
 
 
 def main(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT; then calls at hand are finished, within the longest that one can take.
+    """Work until SIGTERM or SIGINT; then calls at hand are finished, those of them that end within `STOP_LIMIT_S`.
+
+    A call that does not is left to itself: its intent is SUBMITTING, and UNKNOWN once its claim has run out, until the
+    broker's books decide.
 
     Raises
     ------
@@ -62,22 +69,21 @@ def main(settings: Settings) -> None:
         pooler=settings.database_pooler,
     )
     health = Health(deadline_s=settings.health_deadline_s)
-    open_unit = partial(
-        UnitOfWork, engine, Outbox(TopicNames(settings.kafka_topic_prefix), SystemClock(), event_signer(settings))
-    )
+    outbox = Outbox(TopicNames(settings.kafka_topic_prefix), SystemClock(), event_signer(settings))
+    open_unit = partial(UnitOfWork, engine, outbox, lock_timeout_ms=ROW_LOCK_TIMEOUT_MS)
     published = PublishedSignals(open_unit)
     REGISTRY.register(published)
     loops = [
         *_loops(settings, open_unit, kite_brokers(settings, health), health),
         WorkLoop("published-signals", published.look_once, COUNT_S),
     ]
-    grace_s = order_terms(settings).call_limit.total_seconds() + 1
+    call_limit_s = order_terms(settings).call_limit.total_seconds() + 1
     for loop in loops:
         # A sender or the reconciler may wait for the broker as long as one call can take.
-        health.add(loop.name, max(settings.health_deadline_s, grace_s))
+        health.add(loop.name, max(settings.health_deadline_s, call_limit_s))
     try:
         watch = watch_database(url, EXIT_QUALIFICATION, health, deadline_s=settings.health_deadline_s)
-        with health_server("exit-orders", settings, health), watch, running(loops, health, stop, grace_s):
+        with health_server("exit-orders", settings, health), watch, running(loops, health, stop, STOP_LIMIT_S):
             stop.wait()
     finally:
         engine.dispose()
@@ -85,21 +91,27 @@ def main(settings: Settings) -> None:
 
 def _loops(settings: Settings, open_unit: Callable[[], UnitOfWork], brokers: Brokers, health: Health) -> list[WorkLoop]:
     clock, terms, gates = SystemClock(), order_terms(settings), ExitQualificationService()
+    held = HeldExits(health, clock)
     bell = Doorbell(open_unit)
-    reconciler = PendingOrderReconciler(open_unit, brokers, terms, partial(health.alive, RECONCILER))
-    requalification = Requalification(open_unit, gates, terms, partial(health.alive, REQUALIFIER))
+    reconciler = PendingOrderReconciler(open_unit, brokers, terms, held, partial(health.alive, RECONCILER))
+    requalification = Requalification(open_unit, gates, terms, held, partial(health.alive, REQUALIFIER))
     announcements = BrokerAnnouncements(open_unit, TopicNames(settings.kafka_topic_prefix), clock)
-    remainders = RemainderExits(open_unit, signal_management(settings, clock), terms, clock)
+    remainders = RemainderExits(open_unit, signal_management(settings, clock), terms, clock, held)
     unsent = in_turn(
         AccountErrors(open_unit).note_once,
         requalification.requalify_once,
         remainders.exit_once,
         announcements.announce_once,
     )
-    service = OrderExecutionService(open_unit, brokers, gates, terms, clock)
+    service = OrderExecutionService(open_unit, brokers, gates, terms, clock, held)
     sender = bell.answering(service.execute_next)
+
+    def look() -> bool:
+        held.show()
+        return bell.look()
+
     return [
-        WorkLoop("doorbell", bell.look, settings.order_poll_ms / 1000),
+        WorkLoop("doorbell", look, settings.order_poll_ms / 1000),
         *(WorkLoop(f"sender-{n}", sender, 0) for n in range(settings.order_workers)),
         WorkLoop(RECONCILER, reconciler.reconcile_once, settings.reconcile_ms / 1000),
         WorkLoop(REQUALIFIER, unsent, REQUALIFY_S),

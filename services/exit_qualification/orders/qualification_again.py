@@ -17,6 +17,7 @@ from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
 from services.exit_qualification.storage.switches import Switches
+from shared.row_locks import RowHeld
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,19 @@ def lock_exit(connection: Connection, intent: ExitIntent) -> LockedExit:
     """Lock the trade, then the intent: the order in which everyone does."""
     trade = OpenTradeRepository(connection).lock([intent.trade_id])[intent.trade_id]
     return LockedExit(ExitIntentRepository(connection).lock(intent.intent_id), trade)
+
+
+def try_lock_exit(connection: Connection, intent: ExitIntent) -> LockedExit:
+    """Lock as `lock_exit` does, without waiting for the trade.
+
+    Raises
+    ------
+    RowHeld
+        Another transaction holds the trade.
+    """
+    if OpenTradeRepository(connection).held_by_others([intent.trade_id]):
+        raise RowHeld(f"another transaction holds trade {intent.trade_id}")
+    return lock_exit(connection, intent)
 
 
 def qualify_again(

@@ -9,7 +9,8 @@ from decimal import Decimal
 from services.exit_qualification import intent_events
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.domain.intent import CancelReason, ExitIntent
-from services.exit_qualification.orders.qualification_again import LockedExit, lock_exit, qualify_again
+from services.exit_qualification.orders.held_exits import HeldExits
+from services.exit_qualification.orders.qualification_again import LockedExit, qualify_again, try_lock_exit
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
@@ -40,12 +41,14 @@ class Requalification:
         open_unit: Callable[[], UnitOfWork],
         qualification: ExitQualificationService,
         terms: OrderTerms,
+        held: HeldExits,
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._on_progress = on_progress
         self._open_unit = open_unit
         self._qualification = qualification
         self._terms = terms
+        self._held_rows = held
         self._held_looked_at: datetime | None = None
         self._held_after: ExitIntent | None = None
 
@@ -58,7 +61,8 @@ class Requalification:
             prices = queues.last_prices({intent.symbol for intent in waiting})
         for intent in waiting:
             self._on_progress()
-            self._ask(intent, prices.get(intent.symbol), switches)
+            with self._held_rows.skipping(intent.trade_id):
+                self._ask(intent, prices.get(intent.symbol), switches)
         return False
 
     def _held(self, queues: OrderQueues) -> list[ExitIntent]:
@@ -73,7 +77,7 @@ class Requalification:
 
     def _ask(self, intent: ExitIntent, last_price: Decimal | None, switches: Switches) -> None:
         with self._open_unit() as uow:
-            locked = lock_exit(uow.connection, intent)
+            locked = try_lock_exit(uow.connection, intent)
             if locked.intent.version != intent.version:
                 return  # it has gone on by itself
             now = OrderQueues(uow.connection).now()

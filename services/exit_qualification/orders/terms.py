@@ -29,6 +29,8 @@ class OrderTerms:
         How often the books are read for fills of exits that have ended, while nothing else is at the broker.
     backoff_first_s, backoff_max_s:
         Seconds until an exit that ended short, or was not accepted, may be tried again; doubles from first to max.
+    order_limit, order_limit_window:
+        Orders that a trade may have sent for one reason within the window before it is slowed down or stopped.
     """
 
     claim: timedelta
@@ -38,6 +40,13 @@ class OrderTerms:
     late_watch: timedelta
     backoff_first_s: float
     backoff_max_s: float
+    order_limit: int = 10
+    order_limit_window: timedelta = timedelta(minutes=10)
+
+    @property
+    def slowest_pace_s(self) -> float:
+        """Return the seconds between two orders of an exit that goes on beyond its limit."""
+        return max(self.backoff_max_s, self.order_limit_window.total_seconds() / self.order_limit)
 
 
 def order_terms(settings: Settings) -> OrderTerms:
@@ -50,4 +59,6 @@ def order_terms(settings: Settings) -> OrderTerms:
         late_watch=LATE_WATCH,
         backoff_first_s=settings.retry_backoff_s,
         backoff_max_s=settings.retry_backoff_max_s,
+        order_limit=settings.order_limit,
+        order_limit_window=timedelta(seconds=settings.order_limit_window_s),
     )

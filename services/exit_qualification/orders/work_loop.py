@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.exit_qualification.domain.outcome import retry_backoff_s
+from shared.clock import SystemClock
 from shared.database_failures import reason
 from shared.errors import ExitflowError
 from shared.health import Health
@@ -69,7 +70,9 @@ def in_turn(*steps: Callable[[], bool]) -> Callable[[], bool]:
 
 @contextmanager
 def running(loops: Sequence[WorkLoop], health: Health, stop: Stop, grace_s: float) -> Iterator[None]:
-    """While inside, every loop in a thread; afterwards they are told to stop and given `grace_s` to finish.
+    """While inside, run every loop in a thread; afterwards tell them to stop and give them `grace_s` together.
+
+    A loop that has not finished by then, as in a call that gets no answer, is left behind and ends with the process.
 
     An error that no loop expects takes the process down, for its supervisor to start again: a worker without one of
     its threads would look alive and not work.
@@ -83,10 +86,21 @@ def running(loops: Sequence[WorkLoop], health: Health, stop: Stop, grace_s: floa
         yield
     finally:
         stop.set()
-        for thread in threads:
-            thread.join(grace_s)
+        _join(threads, grace_s)
     if failures:
         raise failures[0]
+
+
+def _join(threads: Sequence[threading.Thread], grace_s: float) -> None:
+    clock = SystemClock()
+    deadline = clock.monotonic() + grace_s
+    for thread in threads:
+        thread.join(max(0.0, deadline - clock.monotonic()))
+    for thread in threads:
+        if thread.is_alive():
+            log.warning(
+                "%s did not finish in %.0f s; the broker's books decide what it was about", thread.name, grace_s
+            )
 
 
 def _guarded(loop: WorkLoop, health: Health, stop: Stop, failures: list[BaseException]) -> None:

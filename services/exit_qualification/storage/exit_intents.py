@@ -156,6 +156,16 @@ class ExitIntentRepository:
             )
         return self._all(wanted.order_by(ExitIntentRow.created_at, ExitIntentRow.intent_id).limit(limit))
 
+    def count_sent(self, intent: ExitIntent, since: datetime) -> int:
+        """Return how many orders of the intent's trade and reason were sent since then, its own included."""
+        wanted = select(func.count()).where(
+            ExitIntentRow.trade_id == intent.trade_id,
+            ExitIntentRow.exit_reason == intent.exit_reason,
+            ExitIntentRow.submitted_at >= since,
+            _present,
+        )
+        return int(self._connection.execute(wanted).scalar_one())
+
     # writing
 
     def insert(self, intents: Sequence[ExitIntent]) -> set[UUID]:

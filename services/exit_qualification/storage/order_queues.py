@@ -35,11 +35,11 @@ ANY_TO_SEND = text(f"""
 SELECT EXISTS (SELECT {_MAY_BE_SENT})
 """)
 FIND_PENDING_APPROVED = text(f"""
--- exit_intents.find_pending_approved: the lock is on the trade, so that everyone locks trades before intents
+-- exit_intents.find_pending_approved: neither row is waited for, so that one that is held stops no other exit
 SELECT i.intent_id, i.trade_id {_MAY_BE_SENT}
  ORDER BY i.created_at, i.intent_id
  LIMIT 1
-   FOR UPDATE OF t SKIP LOCKED
+   FOR UPDATE OF t, i SKIP LOCKED
 """)
 LAPSE_CLAIMS = text("""
 -- exit_intents.lapse_claims: whoever was sending these is late or dead
@@ -152,7 +152,7 @@ class OrderQueues:
         return bool(self._connection.execute(ANY_TO_SEND).scalar_one())
 
     def find_pending_approved(self) -> PendingApproved | None:
-        """The oldest intent that may be sent now, its trade locked; trades locked by others are skipped."""
+        """Return the oldest intent that may be sent now, locked with its trade; what others hold is skipped."""
         row = self._connection.execute(FIND_PENDING_APPROVED).one_or_none()
         return None if row is None else PendingApproved(row.intent_id, row.trade_id)
 

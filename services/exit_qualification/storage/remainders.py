@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from services.exit_qualification.domain.intent_state_machine import LIVE
 from shared.contracts.vocabulary import ExitReason, IntentStatus
 from shared.exit_rules.registry import RULES
 
-FIND = text("""
+_REMAINDERS = """
 -- exit_intents.remainders: the last exit of its (trade, reason) was sent and ended short; nothing stands against the
 -- next. A manual exit that the broker refused outright is the operator's to repeat.
 SELECT i.trade_id, i.exit_reason, coalesce(s.last_price, i.detected_price) AS price
@@ -23,6 +23,7 @@ SELECT i.trade_id, i.exit_reason, coalesce(s.last_price, i.detected_price) AS pr
  WHERE i.status IN ('CANCELLED', 'FAILED') AND i.submitted_at IS NOT NULL
    AND i.executable AND i.deleted_at IS NULL
    AND i.exit_reason = ANY (:resuming)
+   AND NOT (i.exit_reason = 'MANUAL' AND i.error_code IS NOT DISTINCT FROM 'ORDER_LIMIT')
    AND (i.cancel_reason IN ('NOT_FILLED_IN_TIME', 'BY_BROKER')
         OR i.status = 'FAILED' AND (i.exit_reason <> 'MANUAL' OR i.filled_quantity > 0))
    AND i.ended_at <= clock_timestamp() - make_interval(secs => :pause_s)
@@ -33,9 +34,13 @@ SELECT i.trade_id, i.exit_reason, coalesce(s.last_price, i.detected_price) AS pr
       WHERE o.trade_id = i.trade_id AND o.executable AND o.deleted_at IS NULL
         AND (o.status = ANY (:slot) AND o.exit_reason <> 'EXTERNAL'
              OR o.exit_reason = i.exit_reason AND o.episode_id > i.episode_id))
+"""
+_IN_ORDER = """
  ORDER BY i.trade_id, i.exit_reason
  LIMIT :limit
-""")
+"""
+FIND = text(_REMAINDERS + _IN_ORDER)
+FIND_OF_TRADE = text(_REMAINDERS + " AND i.trade_id = :trade_id" + _IN_ORDER)
 
 LIMIT = 1000
 """Most remainders of one look; those found are exited, so that the rest has its turn."""
@@ -60,7 +65,14 @@ class RemainderRepository:
         self._connection = connection
 
     def find(self, pause_s: float) -> list[Remainder]:
-        """Stops and manual exits to go on with, that ended at least so many seconds ago."""
-        parameters = {"pause_s": pause_s, "slot": _SLOT, "resuming": _RESUMING, "limit": LIMIT}
-        rows = self._connection.execute(FIND, parameters)
+        """Return the exits to go on with, that ended at least so many seconds ago."""
+        return self._found(FIND, pause_s)
+
+    def of_trade(self, trade_id: UUID, pause_s: float) -> list[Remainder]:
+        """Return those of one trade; lock its row before."""
+        return self._found(FIND_OF_TRADE, pause_s, trade_id=trade_id)
+
+    def _found(self, statement: TextClause, pause_s: float, **parameters: UUID) -> list[Remainder]:
+        wanted = {"pause_s": pause_s, "slot": _SLOT, "resuming": _RESUMING, "limit": LIMIT, **parameters}
+        rows = self._connection.execute(statement, wanted)
         return [Remainder(row.trade_id, ExitReason(row.exit_reason), row.price) for row in rows]

@@ -21,6 +21,7 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.orders.broker_port import Brokers
+from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.order_execution_service import OrderExecutionService
 from services.exit_qualification.orders.pending_order_reconciler import PendingOrderReconciler
 from services.exit_qualification.orders.remainder_exits import RemainderExits
@@ -36,8 +37,10 @@ from shared.clock import SystemClock
 from shared.contracts.topics import TopicNames
 from shared.contracts.trades import ExitPlan, TradeOpened
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, KillSwitchMode, ProductType, RolloutMode
+from shared.health import Health
 from shared.ids import new_id
 from shared.outbox import Outbox
+from shared.row_locks import ROW_LOCK_TIMEOUT_MS
 from shared.unit_of_work import UnitOfWork
 from tests.support.signing import SIGNER
 
@@ -77,14 +80,18 @@ class Floor:
 
     def __post_init__(self) -> None:
         self.open_unit: Callable[[], UnitOfWork] = partial(
-            UnitOfWork, self.engine, Outbox(TopicNames(""), self.clock, SIGNER)
+            UnitOfWork, self.engine, Outbox(TopicNames(""), self.clock, SIGNER), lock_timeout_ms=ROW_LOCK_TIMEOUT_MS
         )
+        self.health = Health()
+        self.held = HeldExits(self.health, self.clock)
         self._gates = ExitQualificationService()
-        self.sender = OrderExecutionService(self.open_unit, self.brokers, self._gates, self.terms, self.clock)
-        self.reconciler = PendingOrderReconciler(self.open_unit, self.brokers, self.terms, self._progressed)
-        self.requalification = Requalification(self.open_unit, self._gates, self.terms, self._progressed)
+        self.sender = OrderExecutionService(
+            self.open_unit, self.brokers, self._gates, self.terms, self.clock, self.held
+        )
+        self.reconciler = PendingOrderReconciler(self.open_unit, self.brokers, self.terms, self.held, self._progressed)
+        self.requalification = Requalification(self.open_unit, self._gates, self.terms, self.held, self._progressed)
         signals = SignalManagementService(ExitTerms(MINUTE, MINUTE), self.clock, self._gates)
-        self.remainders = RemainderExits(self.open_unit, signals, self.terms, self.clock)
+        self.remainders = RemainderExits(self.open_unit, signals, self.terms, self.clock, self.held)
 
     def _progressed(self) -> None:
         self.progress += 1
@@ -255,6 +262,14 @@ class Floor:
                                claimed_until = claimed_until - :by, version = version + 1
                          WHERE intent_id = :intent_id"""),
                 {"by": by, "intent_id": intent.intent_id},
+            )
+
+    def end_cooldown(self, intent: ExitIntent) -> None:
+        """As if the cooldown of the intent's reason were over."""
+        with self.engine.begin() as connection:
+            connection.execute(
+                text("UPDATE exit_episodes SET cooldown_until = clock_timestamp() WHERE trade_id = :trade_id"),
+                {"trade_id": intent.trade_id},
             )
 
     def _episode(self, intent: ExitIntent) -> Any:

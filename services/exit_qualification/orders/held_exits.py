@@ -1,0 +1,52 @@
+"""HeldExits: trades whose exits the order process has to skip because another transaction holds a row of theirs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from shared.clock import Clock
+from shared.health import Health
+from shared.row_locks import RowHeld, own_row_only
+from shared.waiting_work import WaitingItem, WaitingWork
+
+OF = "exit-orders"
+WHY = "another transaction holds a row that its exit needs"
+FORGET_S = 6.0
+"""A trade that no loop had to skip for so long has gone on; longer than the longest pause between two looks."""
+
+
+class HeldExits:
+    """What was skipped, by any thread, and since when. The rows themselves say what is left to do."""
+
+    def __init__(self, health: Health, clock: Clock) -> None:
+        self._shown = WaitingWork(OF, health)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._held: dict[UUID, tuple[float, float, str]] = {}
+
+    def note(self, trade_id: UUID, why: str = WHY) -> None:
+        """Remember that work on a trade was skipped."""
+        now = self._clock.monotonic()
+        with self._lock:
+            since, _, _ = self._held.get(trade_id, (now, now, why))
+            self._held[trade_id] = (since, now, why)
+
+    @contextmanager
+    def skipping(self, trade_id: UUID, why: str = WHY) -> Iterator[None]:
+        """Leave the work inside for later if another transaction holds a row that it needs."""
+        try:
+            with own_row_only():
+                yield
+        except RowHeld:
+            self.note(trade_id, why)
+
+    def show(self) -> None:
+        """Show what is skipped now; one thread calls it."""
+        now = self._clock.monotonic()
+        with self._lock:
+            self._held = {trade: held for trade, held in self._held.items() if now - held[1] <= FORGET_S}
+            items = [WaitingItem(f"trade {trade}", why, now - since) for trade, (since, _, why) in self._held.items()]
+        self._shown.show(items)

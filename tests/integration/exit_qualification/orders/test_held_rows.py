@@ -1,0 +1,114 @@
+"""A row that somebody holds locked delays the orders of its own trade alone, in every loop of the order process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.order_terms import BrokerStatus
+from services.exit_qualification.orders.held_exits import FORGET_S
+from shared.contracts.vocabulary import ExitReason, IntentStatus
+from shared.waiting_work import CONDITION
+from tests.integration.exit_qualification.orders.floor import Floor, wait_until
+from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+from tests.support.row_locks import held_row
+from tests.support.servers import Database
+
+SCHEMA = "exit_qualification"
+HELD = {
+    "the trade": "SELECT 1 FROM open_trades WHERE trade_id = '{i.trade_id}'",
+    "the intent": "SELECT 1 FROM exit_intents WHERE intent_id = '{i.intent_id}'",
+    "the sequence": "SELECT 1 FROM outbox_sequence WHERE key = '{i.trade_id}'",
+    "the episode": "SELECT 1 FROM exit_episodes WHERE trade_id = '{i.trade_id}'",
+}
+
+
+def sending(floor: Floor, broker: ScriptedBroker) -> tuple[list[ExitIntent], Callable[[], object], IntentStatus]:
+    """Exits that wait to be sent; of an outcome that could not be written the books tell."""
+
+    def step() -> bool:
+        return floor.sender.execute_next() or floor.reconciler.reconcile_once()
+
+    return [floor.approved() for _ in range(3)], step, IntentStatus.PLACED
+
+
+def requalifying(floor: Floor, broker: ScriptedBroker) -> tuple[list[ExitIntent], Callable[[], object], IntentStatus]:
+    """Exits that waited for their broker, which is back."""
+    floor.connect(BrokerStatus.DISCONNECTED)
+    intents = [floor.detect(floor.open_trade(), ExitReason.STOP_LOSS) for _ in range(3)]
+    floor.connect(BrokerStatus.CONNECTED)
+    return intents, floor.requalification.requalify_once, IntentStatus.APPROVED
+
+
+def reconciling(floor: Floor, broker: ScriptedBroker) -> tuple[list[ExitIntent], Callable[[], object], IntentStatus]:
+    """Orders that were cancelled at the broker."""
+    intents = [floor.placed() for _ in range(3)]
+    for order_id in broker.order_ids:
+        broker.end(order_id)
+    return intents, floor.reconciler.reconcile_once, IntentStatus.CANCELLED
+
+
+LOOPS = [sending, requalifying, reconciling]
+
+
+@pytest.mark.parametrize("held", HELD)
+@pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: str(loop.__name__))
+def test_a_held_row_delays_its_own_exit_alone(
+    loop: Callable[[Floor, ScriptedBroker], tuple[list[ExitIntent], Callable[[], object], IntentStatus]],
+    held: str,
+    floor: Floor,
+    broker: ScriptedBroker,
+    database: Database,
+) -> None:
+    (stuck, *others), step, after = loop(floor, broker)
+    with held_row(database.admin_url, SCHEMA, HELD[held].format(i=stuck)):
+        wait_until(
+            lambda: bool(step() or True) and all(floor.intent(other).status is after for other in others),
+            "the other exits go on",
+        )
+    wait_until(lambda: bool(step() or True) and floor.intent(stuck).status is after, "the exit goes on by itself")
+
+
+def test_a_held_trade_delays_its_own_remainder_alone(floor: Floor, broker: ScriptedBroker, database: Database) -> None:
+    stops = [floor.detect(floor.open_trade(), ExitReason.STOP_LOSS) for _ in range(2)]
+    while floor.sender.execute_next():
+        pass
+    for order_id in broker.order_ids:
+        broker.end(order_id)
+    floor.reconciler.reconcile_once()
+    stuck, other = stops
+    with held_row(database.admin_url, SCHEMA, HELD["the trade"].format(i=stuck)):
+        assert floor.go_on(other).exit_reason is ExitReason.STOP_LOSS
+        assert not floor.intents_after(stuck)
+    assert floor.go_on(stuck).exit_reason is ExitReason.STOP_LOSS
+
+
+def test_an_outcome_that_cannot_be_written_is_decided_by_the_books(
+    quick_floor: Floor, broker: ScriptedBroker, database: Database
+) -> None:
+    intent = quick_floor.approved()
+    row = held_row(database.admin_url, SCHEMA, HELD["the trade"].format(i=intent))
+    broker.on_place = row.__enter__
+    assert quick_floor.sender.execute_next()
+    quick_floor.expect(intent, IntentStatus.SUBMITTING)
+    quick_floor.held.show()
+    row.__exit__(None, None, None)
+    wait_until(
+        lambda: quick_floor.reconciler.reconcile_once() or quick_floor.intent(intent).status is IntentStatus.PLACED,
+        "the books decide",
+    )
+    assert len(broker.order_ids) == 1
+
+
+def test_what_is_skipped_is_shown_until_it_has_gone_on(floor: Floor) -> None:
+    trade_id = floor.open_trade().trade_id
+    floor.held.note(trade_id)
+    since, last, why = floor.held._held[trade_id]
+    floor.held._held[trade_id] = since - 20, last, why
+    floor.held.show()
+    assert f"trade {trade_id} waits for 2" in floor.health.problems()[CONDITION]
+    floor.held._held[trade_id] = since - 20, last - FORGET_S - 1, why
+    floor.held.show()
+    assert CONDITION not in floor.health.problems()
