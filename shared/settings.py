@@ -45,6 +45,13 @@ class Settings(BaseSettings):
     )
     database_pool_size: int = Field(5, ge=1, le=100, description="connections a process keeps open at most")
 
+    # Rows that only guard against repetition
+    inbox_keep_days: int = Field(
+        30, ge=1, le=3650, description="events are remembered for so long; must exceed what Kafka can deliver again"
+    )
+    idempotency_keep_days: int = Field(7, ge=1, le=3650, description="answers to Idempotency-Keys are kept for so long")
+    prune_every_s: float = Field(3600, ge=1, description="how often older rows of both are removed")
+
     # Kafka
     kafka_bootstrap_servers: str = Field("127.0.0.1:9092", description="host:port, comma separated")
     kafka_security_protocol: str = Field(

@@ -10,6 +10,7 @@ from shared.db import open_engine
 from shared.health import Health
 from shared.migrations import TRADE_MANAGEMENT
 from shared.process import serve
+from shared.pruning import Pruned, pruning
 from shared.settings import Settings
 
 PORT = 8002
@@ -27,6 +28,7 @@ def main(settings: Settings) -> None:
         pooler=settings.database_pooler,
     )
     health = Health(deadline_s=settings.health_deadline_s)
-    with watch_database(url, TRADE_MANAGEMENT, health, deadline_s=settings.health_deadline_s):
+    keys = pruning(engine, Pruned.IDEMPOTENCY_KEYS, settings.idempotency_keep_days, settings.prune_every_s)
+    with watch_database(url, TRADE_MANAGEMENT, health, deadline_s=settings.health_deadline_s), keys:
         serve(create(settings, engine, health, SystemClock()), settings, PORT)
     engine.dispose()

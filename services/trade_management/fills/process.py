@@ -23,6 +23,7 @@ from shared.kafka import open_producer
 from shared.migrations import TRADE_MANAGEMENT
 from shared.outbox import Outbox
 from shared.process import Stop, health_server, stop_on_signals
+from shared.pruning import Pruned, pruning
 from shared.settings import Settings
 from shared.signatures import event_signer, exit_event_keys
 from shared.topic_watch import CONDITION as KAFKA
@@ -52,6 +53,7 @@ def main(settings: Settings) -> None:
         watch,
         trying_again(waiting),
         following(user_broker_feed(settings, engine, health, SystemClock()), stop),
+        pruning(engine, Pruned.INBOX, settings.inbox_keep_days, settings.prune_every_s),
     ):
         fill_consumer(settings, engine, health, SystemClock(), stop).run()
     engine.dispose()

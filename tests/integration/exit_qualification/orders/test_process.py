@@ -172,7 +172,7 @@ def test_without_its_broker_the_process_stays_up_and_says_why_it_is_not_ready(
             switches.put_broker(nowhere, Act("test", "the broker is gone"))
         intent = scene.floor.placed()
         process = scene.start()
-        wait_until(_says(scene, "reconciling: paper: orders: ConnectionError"), "readiness names the broker")
+        wait_until(_says(scene, "reconciler: paper: orders: ConnectionError"), "readiness names the broker")
         assert process.poll() is None
         scene.floor.expect(intent, IntentStatus.PLACED)
 
