@@ -57,10 +57,10 @@ lint: install ## ruff, mypy --strict, import contracts
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
 contracts: install ## write docs/contracts (JSON Schemas, AsyncAPI, OpenAPI) from the code
-	@$(BIN)/python -m services.cli.contracts
+	@$(BIN)/python -m services.contracts
 
 sql: install ## write V010__exit_intents_and_exit_episode_cooldown.sql from the migration
-	@$(BIN)/python -m services.cli.migration_sql
+	@$(BIN)/python -m services.contracts.migration_sql
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --only-binary :all: --quiet -o deploy/locks/runtime.txt

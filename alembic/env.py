@@ -1,4 +1,4 @@
-"""The one Alembic environment; `shared.migrations` says which history runs, and on which connection."""
+"""The one Alembic environment; `shared.postgres.migrations` says which history runs, and on which connection."""
 
 from alembic import context
 

@@ -13,8 +13,8 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.broker_hosts import DEFAULT_BROKER_HOSTS
-from shared.database_url import checked_database_url
 from shared.errors import ConfigurationError
+from shared.postgres.urls import checked_database_url
 
 PREFIX = "EXITFLOW_"
 _NOT_SETTINGS = frozenset({"EXITFLOW_TESTING", "EXITFLOW_TEST_KAFKA", "EXITFLOW_FAILPOINTS", "EXITFLOW_SECRETS_DIR"})

@@ -9,12 +9,12 @@ from functools import cache
 import pytest
 from pydantic import SecretStr
 
-from deploy.local.broker import Broker
-from deploy.local.choice import KafkaChoice, decide
-from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.kafka.broker import Broker
+from deploy.local.kafka.selection import KafkaChoice, decide
+from deploy.local.postgres.postgres import EmbeddedPostgres
 from shared.contracts.topics import TopicNames
 from shared.ids import new_id
-from shared.kafka import create_topics
+from shared.kafka.clients import create_topics
 from shared.settings import Settings
 from tests.support.memory_disk import parent, remove_leftovers
 from tests.support.servers import (

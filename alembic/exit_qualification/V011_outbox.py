@@ -5,7 +5,7 @@ Revises: V010
 """
 
 from alembic import op
-from shared.outbox_schema import DROP_OUTBOX, create_outbox
+from shared.outbox.schema import DROP_OUTBOX, create_outbox
 
 revision = "V011"
 down_revision = "V010"

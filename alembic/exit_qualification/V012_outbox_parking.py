@@ -5,7 +5,7 @@ Revises: V011
 """
 
 from alembic import op
-from shared.outbox_parking_schema import add_parking_requests, drop_parking_requests
+from shared.outbox.parking_schema import add_parking_requests, drop_parking_requests
 
 revision = "V012"
 down_revision = "V011"

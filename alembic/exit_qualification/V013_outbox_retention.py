@@ -5,7 +5,7 @@ Revises: V012
 """
 
 from alembic import op
-from shared.outbox_retention_schema import DROP_RETENTION, create_retention
+from shared.outbox.retention_schema import DROP_RETENTION, create_retention
 
 revision = "V013"
 down_revision = "V012"

@@ -5,7 +5,7 @@ Revises: V014
 """
 
 from alembic import op
-from shared.consumer_gap_schema import create_consumer_gaps
+from shared.kafka.consumer_gap_schema import create_consumer_gaps
 
 revision = "V015"
 down_revision = "V014"

@@ -5,7 +5,7 @@ Revises: V019
 """
 
 from alembic import op
-from shared.outbox_topic_schema import create_outbox_topic
+from shared.outbox.topic_schema import create_outbox_topic
 
 revision = "V020"
 down_revision = "V019"

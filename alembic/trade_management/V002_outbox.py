@@ -5,7 +5,7 @@ Revises: V001
 """
 
 from alembic import op
-from shared.outbox_schema import DROP_OUTBOX, create_outbox
+from shared.outbox.schema import DROP_OUTBOX, create_outbox
 
 revision = "V002"
 down_revision = "V001"

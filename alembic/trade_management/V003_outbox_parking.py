@@ -5,7 +5,7 @@ Revises: V002
 """
 
 from alembic import op
-from shared.outbox_parking_schema import CREATE_AUDIT_LOG, add_parking_requests, drop_parking_requests
+from shared.outbox.parking_schema import CREATE_AUDIT_LOG, add_parking_requests, drop_parking_requests
 
 revision = "V003"
 down_revision = "V002"

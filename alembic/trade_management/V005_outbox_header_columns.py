@@ -8,7 +8,7 @@ Revises: V004
 """
 
 from alembic import op
-from shared.outbox_header_schema import headers_to_columns, headers_to_document
+from shared.outbox.header_schema import headers_to_columns, headers_to_document
 
 revision = "V005"
 down_revision = "V004"

@@ -5,7 +5,7 @@ Revises: V008
 """
 
 from alembic import op
-from shared.outbox_signature_schema import add_signatures, drop_signatures
+from shared.outbox.signature_schema import add_signatures, drop_signatures
 
 revision = "V009"
 down_revision = "V008"

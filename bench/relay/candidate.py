@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bench.relay.place import Place
-from deploy.local.child import Command, clean_environment
+from deploy.local.processes.child import Command, clean_environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 """Where `bench` and `services` can be imported from."""

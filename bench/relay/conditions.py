@@ -18,8 +18,8 @@ from bench.relay.peer_packages import REQUIREMENTS
 from bench.relay.records import KEYS, PARTITIONS, PAYLOAD_BYTES
 from bench.relay.run import Plan
 from bench.relay.servers import KAFKA_JVM, POSTGRES_SETTINGS, Servers
-from deploy.local.java import find_java
-from deploy.local.kafka_jars import VERSION as KAFKA
+from deploy.local.kafka.jars import VERSION as KAFKA
+from deploy.local.kafka.java import find_java
 
 _ASK_LIMIT_S = 30
 

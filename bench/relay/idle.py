@@ -22,7 +22,7 @@ from bench.relay.reader import Reader, reading
 from bench.relay.running import Relays, running
 from bench.relay.servers import Servers, running_servers, work_directory
 from bench.relay.usage import cpu_seconds
-from deploy.local.child import Command
+from deploy.local.processes.child import Command
 from shared.clock import Clock, SystemClock
 
 POLLS_MS = (50.0, 20.0, 5.0, 1.0)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deploy.local.cache import cached
+from deploy.local.state.cache import cached
 from shared.errors import ConfigurationError
 
 PEERS = Path(__file__).resolve().parent / "peers"

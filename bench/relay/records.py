@@ -39,7 +39,7 @@ ALL_HEADERS_SQL = (
 
 _TWO_DIGESTS = "sha256(n::text::bytea) || sha256(('-' || n)::bytea)"
 SIGNATURE_SQL = f"'0123456789abcdef:' || translate(encode({_TWO_DIGESTS}, 'base64'), chr(10), '')"
-"""As long as one of `shared.signatures` and as hard to compress. Only our own outbox stores one."""
+"""As long as one of `shared.outbox.signatures` and as hard to compress. Only our own outbox stores one."""
 
 RANGE_SQL = "generate_series(%(first)s::bigint, %(last)s::bigint) AS n"
 

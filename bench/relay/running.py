@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from bench.relay.usage import cpu_seconds, peak_bytes
-from deploy.local.child import Child, Command, last_lines
+from deploy.local.processes.child import Child, Command, last_lines
 from shared.errors import Unavailable
 
 STOP_LIMIT_S = 20

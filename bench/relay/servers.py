@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local.account import make_passable, server_account
-from deploy.local.kafka import ApacheKafka
-from deploy.local.ports import free_port
-from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.kafka.apache import ApacheKafka
+from deploy.local.postgres.postgres import EmbeddedPostgres
+from deploy.local.postgres.unix_account import make_passable, server_account
+from deploy.local.processes.ports import free_port
 from shared.ids import new_secret
 
 POSTGRES_SETTINGS = {

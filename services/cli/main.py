@@ -8,25 +8,23 @@ from typing import NoReturn
 from confluent_kafka import KafkaException
 from sqlalchemy.exc import OperationalError
 
-from services.cli import (
-    check_command,
-    demo_command,
-    exits_commands,
-    forward_command,
-    gaps_commands,
-    health_command,
-    migrate_commands,
-    outbox_commands,
-    provision_command,
-    run_command,
-    secrets_commands,
-    stack_commands,
-    ticks_commands,
-    tokens_commands,
-    topics_commands,
-    trades_commands,
-)
-from services.cli.command_line import new_app
+from services.cli.commands import check as check_command
+from services.cli.commands import demo as demo_command
+from services.cli.commands import exits as exits_commands
+from services.cli.commands import forward as forward_command
+from services.cli.commands import gaps as gaps_commands
+from services.cli.commands import health as health_command
+from services.cli.commands import migrate as migrate_commands
+from services.cli.commands import outbox as outbox_commands
+from services.cli.commands import provision as provision_command
+from services.cli.commands import run as run_command
+from services.cli.commands import secrets as secrets_commands
+from services.cli.commands import stack as stack_commands
+from services.cli.commands import ticks as ticks_commands
+from services.cli.commands import tokens as tokens_commands
+from services.cli.commands import topics as topics_commands
+from services.cli.commands import trades as trades_commands
+from services.cli.support.command_line import new_app
 from shared.errors import ConfigurationError, ExitflowError, Unavailable, first_line
 
 CONFIGURATION_STATUS = 2

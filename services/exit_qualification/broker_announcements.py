@@ -7,11 +7,11 @@ from collections.abc import Callable
 from sqlalchemy import Connection, text
 
 from services.exit_qualification.control_events import user_broker_changed
-from services.exit_qualification.storage.switches import SwitchRepository
+from services.exit_qualification.storage.operator_controls import SwitchRepository
 from shared.clock import Clock
 from shared.contracts.controls import user_broker_key
 from shared.contracts.topics import OPERATIONS_CONTROLS, TopicNames
-from shared.unit_of_work import UnitOfWork
+from shared.outbox.unit_of_work import UnitOfWork
 
 TOLD = text("""
 -- outbox_sequence.told: keys that have an event

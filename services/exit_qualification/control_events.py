@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from services.exit_qualification.storage.switches import Setting, UserBroker
+from services.exit_qualification.storage.operator_controls import Setting, UserBroker
 from shared.contracts.controls import KillSwitchChanged, RolloutChanged, UserBrokerChanged
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from services.exit_qualification.control_events import kill_switch_changed
 from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.storage.operator_controls import Setting, SwitchRepository
 from services.exit_qualification.storage.send_fence import SendFence
-from services.exit_qualification.storage.switches import Setting, SwitchRepository
-from shared.audit import Act
 from shared.clock import Clock
 from shared.contracts.vocabulary import IntentStatus, KillSwitchMode
-from shared.unit_of_work import UnitOfWork
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.postgres.audit import Act
 
 OUTWAIT_S = 3.0
 """Longest wait for senders that had asked before the switch was set; below the usual time-outs of HTTP clients."""

@@ -11,12 +11,12 @@ from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.signal_management_service import SignalManagementService
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
-from services.exit_qualification.storage.switches import SwitchRepository
-from shared.audit import Act, audit
+from services.exit_qualification.storage.operator_controls import SwitchRepository
 from shared.clock import EPOCH, Clock
 from shared.contracts.vocabulary import ExitReason, RolloutMode, TradeStatus
 from shared.errors import Conflict, ExitflowError, NotKnownYet
-from shared.unit_of_work import UnitOfWork
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.postgres.audit import Act, audit
 
 
 class ExitInProgress(ExitflowError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from shared.after_commit import after_commit
 from shared.contracts.exits import (
     ExitIntentApproved,
     ExitIntentFailed,
@@ -12,7 +11,8 @@ from shared.contracts.exits import (
     ExitIntentRejected,
     ExitSignalPublished,
 )
-from shared.telemetry import counter, histogram
+from shared.outbox.after_commit import after_commit
+from shared.runtime.telemetry import counter, histogram
 
 FILL_BUCKETS_MS = (10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000)
 

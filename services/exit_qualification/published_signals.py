@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy import text
 
-from shared.unit_of_work import UnitOfWork
+from shared.outbox.unit_of_work import UnitOfWork
 
 EDGE = text("""
 -- exit_signals.edge: every signal of a transaction before it is published, parked or discarded

@@ -22,14 +22,14 @@ from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.exit_signals import ExitSignal, ExitSignalRepository
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
-from services.exit_qualification.storage.switches import Switches
+from services.exit_qualification.storage.operator_controls import Switches
 from shared.clock import EPOCH, Clock
 from shared.contracts.events import Event
 from shared.contracts.vocabulary import ExitReason, IntentStatus, RolloutMode, TradeStatus
 from shared.exit_rules.registry import rule_of
 from shared.ids import client_order_id, new_id
 from shared.money import from_units
-from shared.unit_of_work import UnitOfWork
+from shared.outbox.unit_of_work import UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,14 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack
 from typing import Protocol
 
-from services.outbox_relay.outbox_relay import OutboxRelay, OutboxSource
-from services.outbox_relay.retention import Retention
-from services.outbox_relay.survey import Survey
+from services.outbox_relay.backlog_metrics import Survey
+from services.outbox_relay.relay import OutboxRelay, OutboxSource
+from services.outbox_relay.retention.maintenance import Retention
 from shared.clock import SystemClock
-from shared.database_health import watch_database
-from shared.health import Health
 from shared.ids import new_id
-from shared.process import SIGNAL_LOOK_S, health_server, stop_on_signals
+from shared.postgres.health_check import watch_database
+from shared.runtime.health import Health
+from shared.runtime.process import SIGNAL_LOOK_S, health_server, stop_on_signals
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)

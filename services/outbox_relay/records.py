@@ -7,8 +7,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from shared.kafka import Headers
-from shared.signatures import SIGNATURE_HEADER
+from shared.kafka.clients import Headers
+from shared.outbox.signatures import SIGNATURE_HEADER
 
 Row = tuple[Any, ...]
 """What `statements.READ_WINDOWS` returns: shard, id, topic, key, payload, event id, sequence, ce_type, ce_source,

@@ -8,17 +8,17 @@ from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from typing import Protocol
 
-from services.outbox_relay.detour import Detour, Step
-from services.outbox_relay.leases import Census, Leases
-from services.outbox_relay.meters import Meters
-from services.outbox_relay.poll import AdaptivePoll
-from services.outbox_relay.publisher import DeliveryFailed, Publisher
-from services.outbox_relay.recording import Recorder
-from services.outbox_relay.replays import Replays
-from services.outbox_relay.shard import HeldShard
-from services.outbox_relay.windows import WindowReader
+from services.outbox_relay.metrics import Meters
+from services.outbox_relay.parking.quarantine import Quarantine, Step
+from services.outbox_relay.parking.replays import Replays
+from services.outbox_relay.publishing.publisher import DeliveryFailed, Publisher
+from services.outbox_relay.reading.adaptive_wait import AdaptivePoll
+from services.outbox_relay.reading.windows import WindowReader
+from services.outbox_relay.shards.leases import Census, Leases
+from services.outbox_relay.shards.progress_store import ProgressStore
+from services.outbox_relay.shards.shard import HeldShard
 from shared.clock import Clock
-from shared.failpoints import Failpoint, failpoint
+from shared.runtime.failpoints import Failpoint, failpoint
 
 log = logging.getLogger(__name__)
 
@@ -86,9 +86,9 @@ class Session:
         self,
         leases: Leases,
         reader: WindowReader,
-        recorder: Recorder,
+        recorder: ProgressStore,
         publisher: Publisher,
-        detour: Detour,
+        detour: Quarantine,
         replays: Replays,
         layouts: Layouts,
         meters: Meters,

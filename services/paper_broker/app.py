@@ -7,8 +7,8 @@ from fastapi import FastAPI
 from services.paper_broker import control_api, kite_api, market_api
 from services.paper_broker.desk import Desk
 from services.paper_broker.kite_answers import install_errors
-from shared.health import Health
 from shared.http.app import create_app
+from shared.runtime.health import Health
 
 
 def create_broker_app(desk: Desk, health: Health) -> FastAPI:

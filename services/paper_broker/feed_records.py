@@ -17,9 +17,9 @@ from shared.contracts.ticks import parse_tick
 from shared.contracts.topics import MARKET_TICKS
 from shared.contracts.trades import TradeOpened
 from shared.errors import MalformedMessage
+from shared.kafka.record_faults import Fault, read_record
 from shared.money import to_units
-from shared.record_faults import Fault, read_record
-from shared.signatures import UntrustedEvent
+from shared.outbox.signatures import UntrustedEvent
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_INSTANT = datetime(2200, 1, 1, tzinfo=UTC)

@@ -13,21 +13,21 @@ from services.paper_broker.broker import PaperBroker
 from services.paper_broker.feed_records import FeedRecord, read_batch
 from services.paper_broker.ledger import Ledger
 from shared.clock import Clock, SystemClock, epoch_ms
-from shared.consumer_gaps import count, resume
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
 from shared.contracts.trades import TradeOpened
-from shared.dead_letters import LONGEST_REASON
 from shared.errors import MalformedMessage
-from shared.health import Health
-from shared.kafka import arrived_ms, headers_of, open_admin
-from shared.kafka_consuming import ConsumerLoop, Step, WatchedConsumer, offset_of, partition_of
-from shared.kafka_topics import Partition, TopicState, bounds_of, cluster_id_of, require_topics
-from shared.process import Stop
-from shared.record_faults import REFUSED_BY_DATABASE, Fault, fault_of, read_record
+from shared.kafka.clients import arrived_ms, headers_of, open_admin
+from shared.kafka.consumer_gaps import count, resume
+from shared.kafka.consuming import ConsumerLoop, Step, WatchedConsumer, offset_of, partition_of
+from shared.kafka.dead_letters import LONGEST_REASON
+from shared.kafka.record_faults import REFUSED_BY_DATABASE, Fault, fault_of, read_record
+from shared.kafka.topic_watch import Change, TopicsChanged
+from shared.kafka.topics import Partition, TopicState, bounds_of, cluster_id_of, require_topics
+from shared.outbox.signatures import trade_event_keys
+from shared.runtime.health import Health
+from shared.runtime.process import Stop
+from shared.runtime.telemetry import counter
 from shared.settings import Settings
-from shared.signatures import trade_event_keys
-from shared.telemetry import counter
-from shared.topic_watch import Change, TopicsChanged
 
 log = logging.getLogger(__name__)
 

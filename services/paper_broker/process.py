@@ -17,10 +17,10 @@ from services.paper_broker.ledger import Ledger
 from services.paper_broker.market_feed import CONDITION, MarketFeed
 from services.paper_broker.records import Records
 from shared.clock import SystemClock
-from shared.health import Health
-from shared.process import GRACE_S, Stop, serve
+from shared.kafka.topic_watch import CONDITION as KAFKA
+from shared.runtime.health import Health
+from shared.runtime.process import GRACE_S, Stop, serve
 from shared.settings import Settings
-from shared.topic_watch import CONDITION as KAFKA
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ Importing this module also registers the counters of these events, so every proc
 
 from __future__ import annotations
 
-import services.trade_management.telemetry  # noqa: F401  # registers the observers of the events made here
+import services.trade_management.metrics  # noqa: F401  # registers the observers of the events made here
 from services.trade_management.domain.closure import Closure, TradeHistory
 from services.trade_management.domain.trade import Trade
 from shared.contracts.trades import TradeClosed, TradeOpened, TradePartiallyClosed

@@ -17,13 +17,13 @@ from services.trade_management.storage.trades import TradeRepository
 from services.trade_management.storage.user_brokers import UserBrokerRepository
 from services.trade_management.storage.waiting_fills import WaitingFillRepository
 from services.trade_management.trade_events import closed, opened, partially_closed
-from shared import inbox
 from shared.clock import Clock
 from shared.contracts.trades import TradeEvent
 from shared.errors import ConfigurationError, InvalidInput, Unavailable
 from shared.exit_rules.plan import ExitPlan
-from shared.failpoints import Failpoint, failpoint
-from shared.unit_of_work import UnitOfWork
+from shared.outbox import inbox
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.runtime.failpoints import Failpoint, failpoint
 
 CONSUMER = "trade-fills"
 """The name under which the inbox remembers events."""
@@ -144,7 +144,7 @@ class TradeManagementService:
         # Read after the trades are locked: whoever takes reports out of the waiting place holds the trade's row.
         return locked | WaitingFillRepository(uow.connection).trades_among(list(trades))
 
-    def forgo(self, uow: UnitOfWork, event_ids: Sequence[UUID]) -> None:
+    def skip_discarded(self, uow: UnitOfWork, event_ids: Sequence[UUID]) -> None:
         """Remember events that were discarded as if they had been acted upon: a late copy changes nothing."""
         inbox.accept(uow.connection, CONSUMER, event_ids)
 

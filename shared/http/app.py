@@ -10,14 +10,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import Engine
 
 from shared.clock import SystemClock
-from shared.health import Health
 from shared.http import auth, problems
 from shared.http.bounds import RequestBounds
 from shared.http.declared_errors import EVERYWHERE, Declared, add_problem_schema, declared
 from shared.http.rate_limits import RateLimiter
 from shared.http.routing import ApiRoute
 from shared.http.scrapes import Scrapers
-from shared.telemetry import REGISTRY
+from shared.runtime.health import Health
+from shared.runtime.telemetry import REGISTRY
 
 
 class HttpApplication(FastAPI):

@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 
 from shared.clock import Clock
 from shared.http.trace import traceparent_of
-from shared.outbox import Outbox
-from shared.unit_of_work import UnitOfWork
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.outbox.writing import Outbox
 
 
 @dataclass(frozen=True, kw_only=True)

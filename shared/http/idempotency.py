@@ -13,8 +13,8 @@ from pydantic import BaseModel
 from sqlalchemy import text
 
 from shared.errors import IdempotencyConflict
-from shared.failpoints import Failpoint, failpoint
-from shared.unit_of_work import UnitOfWork
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.runtime.failpoints import Failpoint, failpoint
 
 IdempotencyKey = Annotated[
     str | None,

@@ -15,8 +15,8 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from shared.database_failures import passes, reason
 from shared.errors import ExitflowError, InvalidInput, Unavailable
+from shared.postgres.failures import passes, reason
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import Request
 
-from shared.trace import valid_traceparent
+from shared.runtime.trace import valid_traceparent
 
 
 def traceparent_of(request: Request) -> str | None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from services.cli.contracts.compatibility import breaking_changes
-from services.cli.contracts.documents import written
-from services.cli.contracts.event_schemas import schema_of
+from services.contracts.compatibility import breaking_changes
+from services.contracts.documents import written
+from services.contracts.event_schemas import schema_of
 from shared.contracts.events import event_classes
 
 Json = dict[str, Any]

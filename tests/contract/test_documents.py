@@ -9,8 +9,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from services.cli.contracts.documents import CONTRACTS, documents, text_of, written
-from services.cli.contracts.event_schemas import TICK_NAME
+from services.contracts.documents import CONTRACTS, documents, text_of, written
+from services.contracts.event_schemas import TICK_NAME
 from shared.contracts.events import event_classes
 from shared.contracts.exits import ExitIntentRejected
 from shared.contracts.ticks import Tick

@@ -16,13 +16,14 @@ from sqlalchemy import TextClause
 from services.exit_qualification.storage import (
     exit_episodes,
     order_queues,
-    remainders,
     send_fence,
     tick_checkpoints,
     waiting_trades,
 )
+from services.exit_qualification.storage import residuals as remainders
 from services.trade_management.storage import closures, fills, trades, user_brokers, waiting_fills
-from shared import inbox, outbox
+from shared.outbox import inbox
+from shared.outbox import writing as outbox
 from tests.support.plans import generic_plan, whole_table_scans
 from tests.support.servers import Database
 

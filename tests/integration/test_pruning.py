@@ -7,9 +7,9 @@ import threading
 import pytest
 from sqlalchemy import Engine, text
 
-from shared import pruning
-from shared.db import open_engine
-from shared.pruning import Pruned, prune
+from shared.postgres import pruning
+from shared.postgres.engine import open_engine
+from shared.postgres.pruning import Pruned, prune
 from tests.support.row_locks import held_row
 from tests.support.servers import Database
 

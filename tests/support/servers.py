@@ -15,16 +15,16 @@ from confluent_kafka.admin import AdminClient
 from psycopg import sql
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
-from deploy.local.account import make_passable, server_account
-from deploy.local.broker import Broker
-from deploy.local.choice import KafkaChoice, decide
-from deploy.local.kafka import ApacheKafka
-from deploy.local.ports import free_port
-from deploy.local.postgres import EmbeddedPostgres
-from deploy.local.tansu import Tansu
-from shared import roles
+from deploy.local.kafka.apache import ApacheKafka
+from deploy.local.kafka.broker import Broker
+from deploy.local.kafka.selection import KafkaChoice, decide
+from deploy.local.kafka.tansu import Tansu
+from deploy.local.postgres.postgres import EmbeddedPostgres
+from deploy.local.postgres.unix_account import make_passable, server_account
+from deploy.local.processes.ports import free_port
 from shared.ids import new_id, new_secret
-from shared.migrations import HISTORIES, migrate
+from shared.postgres import roles
+from shared.postgres.migrations import HISTORIES, migrate
 from tests.support.memory_disk import make_directory
 
 _TEMPLATE = "exitflow_template"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from shared.signatures import SIGNATURE_HEADER, SignedParts, TrustedKeys, new_signing_key, signer_of
+from shared.outbox.signatures import SIGNATURE_HEADER, SignedParts, TrustedKeys, new_signing_key, signer_of
 
 PRIVATE_KEY = new_signing_key()
 SIGNER = signer_of(PRIVATE_KEY, "the tests' key")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from confluent_kafka import TopicPartition
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
-from shared.kafka import open_admin
-from shared.kafka_topics import describe
+from shared.kafka.clients import open_admin
+from shared.kafka.topics import describe
 from shared.settings import Settings
 from tests.support.waiting import wait_until
 

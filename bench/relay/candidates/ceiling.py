@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from bench.relay.candidate import Insert, command
 from bench.relay.place import Place
-from deploy.local.child import Command
+from deploy.local.processes.child import Command
 from shared.errors import InvalidInput
 
 

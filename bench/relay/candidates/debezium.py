@@ -11,11 +11,11 @@ import psycopg
 from bench.relay import records
 from bench.relay.candidate import Insert, command
 from bench.relay.place import Place
-from deploy.local.cache import cached
-from deploy.local.child import Command
-from deploy.local.java import find_java
-from deploy.local.kafka_jars import copy_jars
-from deploy.local.ports import LOOPBACK, free_port
+from deploy.local.kafka.jars import copy_jars
+from deploy.local.kafka.java import find_java
+from deploy.local.processes.child import Command
+from deploy.local.processes.ports import LOOPBACK, free_port
+from deploy.local.state.cache import cached
 from shared.ids import new_id
 
 VERSION = "3.4.0.Final"

@@ -10,11 +10,11 @@ from sqlalchemy.engine import make_url
 from bench.relay import records
 from bench.relay.candidate import Insert, command
 from bench.relay.place import Place
-from deploy.local.child import Command
-from shared import roles
+from deploy.local.processes.child import Command
 from shared.ids import new_id, new_secret
-from shared.migrations import EXIT_QUALIFICATION, migrate
-from shared.outbox import APPEND
+from shared.outbox.writing import APPEND
+from shared.postgres import roles
+from shared.postgres.migrations import EXIT_QUALIFICATION, migrate
 
 _PROGRAM = "from services.cli.main import main; main()"
 _DIALECT = make_url("postgresql+psycopg://").get_dialect()
@@ -48,11 +48,11 @@ class Exitflow:
         migrate(self._url(place, roles.MIGRATOR), EXIT_QUALIFICATION)
 
     def range_insert(self) -> str:
-        """Rows as `shared.outbox` writes them, but for the sequence table, which only writers read."""
+        """Rows as `shared.outbox.writing` writes them, but for the sequence table, which only writers read."""
         return _RANGE
 
     def one_insert(self, place: Place, number: int) -> Insert:
-        """The statement of `shared.outbox.Outbox.append`."""
+        """The statement of `shared.outbox.writing.Outbox.append`."""
         return _ONE, {
             "event_ids": [new_id()],
             "topics": [place.topic],

@@ -11,7 +11,7 @@ from bench.relay import records
 from bench.relay.candidate import Insert
 from bench.relay.candidates.one_table import Peer
 from bench.relay.place import Place
-from deploy.local.child import Command
+from deploy.local.processes.child import Command
 from shared.ids import new_id
 
 # faststream-outbox 0.19.0, make_outbox_table(metadata, "outbox").

@@ -11,7 +11,7 @@ import psycopg
 from bench.relay.candidate import command
 from bench.relay.peer_packages import PEERS, peer_python
 from bench.relay.place import Place
-from deploy.local.child import Command
+from deploy.local.processes.child import Command
 
 
 class OneTable:

@@ -12,7 +12,7 @@ from bench.relay import records
 from bench.relay.candidate import Insert, command
 from bench.relay.candidates.one_table import OneTable
 from bench.relay.place import Place
-from deploy.local.child import Command
+from deploy.local.processes.child import Command
 from shared.ids import new_id
 
 BATCH = 2_000

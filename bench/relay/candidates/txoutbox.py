@@ -10,7 +10,7 @@ from bench.relay import records
 from bench.relay.candidate import Insert
 from bench.relay.candidates.one_table import Peer
 from bench.relay.place import Place
-from deploy.local.child import Command
+from deploy.local.processes.child import Command
 from shared.ids import new_id
 
 # txoutbox 0.2.2, PostgresStorage.schema_sql() without a notify channel.

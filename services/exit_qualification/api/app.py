@@ -5,7 +5,8 @@ from __future__ import annotations
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from services.exit_qualification.api import exits, switches
+from services.exit_qualification.api import exits
+from services.exit_qualification.api import operator_controls as switches
 from services.exit_qualification.api.context import ExitApiContext
 from services.exit_qualification.kill_switch_service import KillSwitchService
 from services.exit_qualification.manual_exit_service import ManualExitService
@@ -13,13 +14,13 @@ from services.exit_qualification.terms import signal_management
 from shared.broker_hosts import BrokerHosts
 from shared.clock import Clock
 from shared.contracts.topics import TopicNames
-from shared.health import Health
-from shared.http import outbox_routes
 from shared.http.app import create_app
+from shared.http.outbox import routes as outbox_routes
 from shared.http.rate_limits import RateLimiter
-from shared.outbox import Outbox
+from shared.outbox.signatures import event_signer
+from shared.outbox.writing import Outbox
+from shared.runtime.health import Health
 from shared.settings import Settings
-from shared.signatures import event_signer
 
 DESCRIPTION = "Exits of open trades: pending and past intents, manual exits, operators' switches."
 

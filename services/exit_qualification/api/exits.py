@@ -14,7 +14,6 @@ from services.exit_qualification.domain.intent_state_machine import PENDING_VIEW
 from services.exit_qualification.manual_exit_service import ExitInProgress
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
-from shared.audit import Act
 from shared.contracts.exits import Timestamp
 from shared.contracts.trades import Symbol, UserBrokerId
 from shared.contracts.vocabulary import IntentStatus
@@ -24,7 +23,8 @@ from shared.http.declared_errors import declared
 from shared.http.idempotency import IdempotencyKey, answer_once
 from shared.http.paging import Keyset, PageCursor, PageLimit
 from shared.http.routing import api_router
-from shared.unit_of_work import UnitOfWork
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.postgres.audit import Act
 
 router = api_router(prefix="/exits", tags=["exits"])
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from services.exit_qualification.api.app import create
 from shared.clock import SystemClock
-from shared.connection_limits import REQUESTS
-from shared.database_health import watch_database
-from shared.db import open_engine
-from shared.health import Health
-from shared.migrations import EXIT_QUALIFICATION
-from shared.process import serve
-from shared.pruning import Pruned, pruning
+from shared.postgres.connection_limits import REQUESTS
+from shared.postgres.engine import open_engine
+from shared.postgres.health_check import watch_database
+from shared.postgres.migrations import EXIT_QUALIFICATION
+from shared.postgres.pruning import Pruned, pruning
+from shared.runtime.health import Health
+from shared.runtime.process import serve
 from shared.settings import Settings
 
 PORT = 8001

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from services.exit_qualification.storage.order_queues import OrderQueues
-from shared.unit_of_work import UnitOfWork
+from shared.outbox.unit_of_work import UnitOfWork
 
 
 class AccountErrors:

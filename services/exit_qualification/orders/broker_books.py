@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.outcome import OrderState
-from services.exit_qualification.orders.broker_port import BrokerFill, BrokerOrder, BrokerPort
+from services.exit_qualification.orders.brokers.port import BrokerFill, BrokerOrder, BrokerPort
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from uuid import UUID
 
 from shared.clock import Clock
-from shared.health import Health
-from shared.row_locks import RowHeld, own_row_only
-from shared.waiting_work import WaitingItem, WaitingWork
+from shared.postgres.row_locks import RowHeld, own_row_only
+from shared.runtime.health import Health
+from shared.runtime.waiting_work import WaitingItem, WaitingWork
 
 OF = "exit-orders"
 WHY = "another transaction holds a row that its exit needs"

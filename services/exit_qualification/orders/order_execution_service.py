@@ -18,7 +18,7 @@ from services.exit_qualification.domain.exit_qualification_service import (
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
 from services.exit_qualification.domain.outcome import retry_backoff_s
-from services.exit_qualification.orders.broker_port import (
+from services.exit_qualification.orders.brokers.port import (
     HELD_BACK,
     NOT_ACCEPTED,
     TOKEN_EXPIRED,
@@ -34,18 +34,18 @@ from services.exit_qualification.orders.broker_port import (
     exit_order,
 )
 from services.exit_qualification.orders.held_exits import HeldExits
-from services.exit_qualification.orders.qualification_again import LockedExit, lock_exit, qualify_again
+from services.exit_qualification.orders.locked_exit import LockedExit, lock_exit, qualify_again
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.send_fence import SendFence
-from services.exit_qualification.storage.switches import SwitchRepository
 from shared.clock import Clock
 from shared.contracts.events import Event
 from shared.contracts.vocabulary import IntentStatus
-from shared.failpoints import Failpoint, failpoint
-from shared.row_locks import RowHeld, limit_lock_waits, own_row_only
-from shared.unit_of_work import UnitOfWork
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.postgres.row_locks import RowHeld, limit_lock_waits, own_row_only
+from shared.runtime.failpoints import Failpoint, failpoint
 
 log = logging.getLogger(__name__)
 

@@ -11,22 +11,22 @@ from datetime import datetime
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
 from services.exit_qualification.domain.outcome import OrderState
-from services.exit_qualification.orders.absence import Absence, judge_absence, same_books
 from services.exit_qualification.orders.broker_books import BrokerBooks, Sighting, read_books
-from services.exit_qualification.orders.broker_port import BrokerPort, Brokers, BrokerUnavailable
+from services.exit_qualification.orders.brokers.port import BrokerPort, Brokers, BrokerUnavailable
 from services.exit_qualification.orders.held_exits import HeldExits
-from services.exit_qualification.orders.order_metrics import OLDEST_UNKNOWN_SECONDS, ORDER_LIMIT_REACHED, UNDECIDABLE
-from services.exit_qualification.orders.outcome_record import OutcomeRecord
-from services.exit_qualification.orders.qualification_again import LockedExit, try_lock_exit
+from services.exit_qualification.orders.locked_exit import LockedExit, try_lock_exit
+from services.exit_qualification.orders.metrics import OLDEST_UNKNOWN_SECONDS, ORDER_LIMIT_REACHED, UNDECIDABLE
+from services.exit_qualification.orders.missing_orders import Absence, judge_absence, same_books
+from services.exit_qualification.orders.outcome_writer import OutcomeWriter
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.operator_controls import SwitchRepository, UserBroker
 from services.exit_qualification.storage.order_queues import OrderQueues
-from services.exit_qualification.storage.switches import SwitchRepository, UserBroker
 from shared.contracts.events import Event
 from shared.contracts.vocabulary import IntentStatus
 from shared.errors import StaleVersion
-from shared.failpoints import Failpoint, failpoint
-from shared.unit_of_work import UnitOfWork
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.runtime.failpoints import Failpoint, failpoint
 
 log = logging.getLogger(__name__)
 
@@ -167,12 +167,12 @@ class PendingOrderReconciler:
                 pass  # BOOKS_ARE_NEW is shown by a gauge until an operator resolves it
 
     def _write(
-        self, account: _Account, intent: ExitIntent, step: Callable[[OutcomeRecord, LockedExit], list[Event]]
+        self, account: _Account, intent: ExitIntent, step: Callable[[OutcomeWriter, LockedExit], list[Event]]
     ) -> None:
         with self._open_unit() as uow:
             locked = _lock_unchanged(uow, intent)
             now = OrderQueues(uow.connection).now()
-            record = OutcomeRecord(uow.connection, account.user_broker, self._terms, now)
+            record = OutcomeWriter(uow.connection, account.user_broker, self._terms, now)
             uow.emit(*step(record, locked))
             uow.commit()
         for reason in record.limits_reached:

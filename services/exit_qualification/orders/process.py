@@ -9,32 +9,32 @@ from functools import partial
 from services.exit_qualification.broker_announcements import BrokerAnnouncements
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.orders.account_errors import AccountErrors
-from services.exit_qualification.orders.broker_port import Brokers
-from services.exit_qualification.orders.doorbell import Doorbell
+from services.exit_qualification.orders.brokers.kite.clients import kite_brokers
+from services.exit_qualification.orders.brokers.port import Brokers
 from services.exit_qualification.orders.held_exits import HeldExits
-from services.exit_qualification.orders.kite_clients import kite_brokers
 from services.exit_qualification.orders.order_execution_service import OrderExecutionService
 from services.exit_qualification.orders.pending_order_reconciler import PendingOrderReconciler
-from services.exit_qualification.orders.remainder_exits import RemainderExits
 from services.exit_qualification.orders.requalification import Requalification
+from services.exit_qualification.orders.residual_exits import ResidualExits
+from services.exit_qualification.orders.send_signal import SendSignal
 from services.exit_qualification.orders.terms import order_terms
 from services.exit_qualification.orders.work_loop import WorkLoop, in_turn, running
 from services.exit_qualification.published_signals import PublishedSignals
 from services.exit_qualification.terms import signal_management
 from shared.clock import SystemClock
-from shared.connection_limits import LOOPS
 from shared.contracts.topics import TopicNames
-from shared.database_health import watch_database
-from shared.db import open_engine
-from shared.health import Health
-from shared.migrations import EXIT_QUALIFICATION
-from shared.outbox import Outbox
-from shared.process import health_server, stop_on_signals
-from shared.row_locks import ROW_LOCK_TIMEOUT_MS
+from shared.outbox.signatures import event_signer
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.outbox.writing import Outbox
+from shared.postgres.connection_limits import LOOPS
+from shared.postgres.engine import open_engine
+from shared.postgres.health_check import watch_database
+from shared.postgres.migrations import EXIT_QUALIFICATION
+from shared.postgres.row_locks import ROW_LOCK_TIMEOUT_MS
+from shared.runtime.health import Health
+from shared.runtime.process import health_server, stop_on_signals
+from shared.runtime.telemetry import REGISTRY
 from shared.settings import Settings
-from shared.signatures import event_signer
-from shared.telemetry import REGISTRY
-from shared.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
 
@@ -92,11 +92,11 @@ def main(settings: Settings) -> None:
 def _loops(settings: Settings, open_unit: Callable[[], UnitOfWork], brokers: Brokers, health: Health) -> list[WorkLoop]:
     clock, terms, gates = SystemClock(), order_terms(settings), ExitQualificationService()
     held = HeldExits(health, clock)
-    bell = Doorbell(open_unit)
+    bell = SendSignal(open_unit)
     reconciler = PendingOrderReconciler(open_unit, brokers, terms, held, partial(health.alive, RECONCILER))
     requalification = Requalification(open_unit, gates, terms, held, partial(health.alive, REQUALIFIER))
     announcements = BrokerAnnouncements(open_unit, TopicNames(settings.kafka_topic_prefix), clock)
-    remainders = RemainderExits(open_unit, signal_management(settings, clock), terms, clock, held)
+    remainders = ResidualExits(open_unit, signal_management(settings, clock), terms, clock, held)
     unsent = in_turn(
         AccountErrors(open_unit).note_once,
         requalification.requalify_once,

@@ -13,10 +13,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.exit_qualification.domain.outcome import retry_backoff_s
 from shared.clock import SystemClock
-from shared.database_failures import reason
 from shared.errors import ExitflowError
-from shared.health import Health
-from shared.process import Stop
+from shared.postgres.failures import reason
+from shared.runtime.health import Health
+from shared.runtime.process import Stop
 
 log = logging.getLogger(__name__)
 

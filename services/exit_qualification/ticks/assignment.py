@@ -11,12 +11,12 @@ from services.exit_qualification.domain.exit_signal_service import ExitSignalSer
 from services.exit_qualification.domain.square_off import SquareOff
 from services.exit_qualification.storage.tick_checkpoints import Checkpoint, TickCheckpointRepository
 from services.exit_qualification.ticks.batch import Layout
-from services.exit_qualification.ticks.engine_state import load_engine
-from services.exit_qualification.ticks.kafka_log import TickLog, require_homes
+from services.exit_qualification.ticks.engine_loader import load_engine
+from services.exit_qualification.ticks.topic_identity import TickLog, require_homes
 from shared.errors import Unavailable
-from shared.failpoints import Failpoint, failpoint
-from shared.kafka_consuming import WatchedConsumer
-from shared.kafka_topics import bounds_of
+from shared.kafka.consuming import WatchedConsumer
+from shared.kafka.topics import bounds_of
+from shared.runtime.failpoints import Failpoint, failpoint
 
 log = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ from services.exit_qualification.ticks.records import (
 )
 from shared.contracts.discarded import Discarded
 from shared.errors import MalformedMessage
-from shared.kafka import arrived_ms, headers_of, home_partition
-from shared.record_faults import Fault, read_record
-from shared.signatures import TrustedKeys
+from shared.kafka.clients import arrived_ms, headers_of, home_partition
+from shared.kafka.record_faults import Fault, read_record
+from shared.outbox.signatures import TrustedKeys
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,22 +12,22 @@ from services.exit_qualification.domain.exit_signal_service import ExitSignalSer
 from services.exit_qualification.signal_management_service import DetectedExit, SignalManagementService
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.open_trades import OpenedTrade, OpenTradeRepository
-from services.exit_qualification.storage.switches import SwitchRepository
+from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.tick_checkpoints import (
     Checkpoint,
     SymbolCheckpoint,
     TickCheckpointRepository,
 )
 from services.exit_qualification.storage.waiting_trades import WaitingTradeRepository
-from services.exit_qualification.ticks.judging import Findings, in_rounds, rearm
+from services.exit_qualification.ticks.evaluation import Findings, in_rounds, rearm
 from services.exit_qualification.ticks.unsaved_symbols import UnsavedSymbols
 from services.exit_qualification.ticks.waiting_exits import WaitingExits
 from shared.contracts.vocabulary import RolloutMode
-from shared.failpoints import Failpoint, failpoint
-from shared.health import Health
-from shared.outbox import Outbox
-from shared.row_locks import ROW_LOCK_TIMEOUT_MS, is_lock_timeout
-from shared.unit_of_work import UnitOfWork
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.outbox.writing import Outbox
+from shared.postgres.row_locks import ROW_LOCK_TIMEOUT_MS, is_lock_timeout
+from shared.runtime.failpoints import Failpoint, failpoint
+from shared.runtime.health import Health
 
 
 class TickPipeline:

@@ -10,23 +10,23 @@ from sqlalchemy import Engine
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.domain.square_off import SquareOff
 from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
-from services.exit_qualification.ticks.outgoing import Outgoing
 from services.exit_qualification.ticks.pipeline import TickPipeline
 from services.exit_qualification.ticks.session import Surroundings
+from services.exit_qualification.ticks.side_outputs import Outgoing
 from services.exit_qualification.ticks.worker import CONDITIONS, TickWorker
-from shared.certain_producer import CertainProducer
 from shared.clock import SystemClock
-from shared.connection_limits import LOOPS
 from shared.contracts.topics import TopicNames
 from shared.contracts.vocabulary import ProductType
-from shared.database_health import watch_database
-from shared.db import open_engine
-from shared.health import Health
-from shared.kafka import open_producer
-from shared.outbox import Outbox
-from shared.process import health_server, stop_on_signals
+from shared.kafka.clients import open_producer
+from shared.kafka.confirmed_producer import ConfirmedProducer
+from shared.outbox.signatures import event_signer, trade_event_keys
+from shared.outbox.writing import Outbox
+from shared.postgres.connection_limits import LOOPS
+from shared.postgres.engine import open_engine
+from shared.postgres.health_check import watch_database
+from shared.runtime.health import Health
+from shared.runtime.process import health_server, stop_on_signals
 from shared.settings import Settings
-from shared.signatures import event_signer, trade_event_keys
 
 NAME = "exit-ticks"
 SCHEMA = "exit_qualification"
@@ -80,5 +80,5 @@ def build_worker(settings: Settings, health: Health, database: Engine) -> TickWo
     return TickWorker(around, database)
 
 
-def _outgoing_producer(settings: Settings) -> CertainProducer:
-    return CertainProducer(open_producer(settings, message_timeout_ms=OUTGOING_TIMEOUT_MS))
+def _outgoing_producer(settings: Settings) -> ConfirmedProducer:
+    return ConfirmedProducer(open_producer(settings, message_timeout_ms=OUTGOING_TIMEOUT_MS))

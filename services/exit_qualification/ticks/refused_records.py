@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.exit_qualification.ticks.batch import Refused
-from services.exit_qualification.ticks.tick_metrics import RECORDS_REFUSED
-from shared.certain_producer import CertainProducer
+from services.exit_qualification.ticks.metrics import RECORDS_REFUSED
 from shared.contracts.topics import TopicNames
-from shared.dead_letters import DeadLetters
+from shared.kafka.confirmed_producer import ConfirmedProducer
+from shared.kafka.dead_letters import DeadLetters
 
 
 class RefusedRecords:
     """Hands refused records over; the caller flushes before it commits their offsets."""
 
-    def __init__(self, producer: CertainProducer, topics: TopicNames) -> None:
+    def __init__(self, producer: ConfirmedProducer, topics: TopicNames) -> None:
         self._dead_letters = DeadLetters(producer)
         self._topics = topics
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
-from shared.kafka import home_partition
+from shared.kafka.clients import home_partition
 
 
 @dataclass(frozen=True, slots=True)

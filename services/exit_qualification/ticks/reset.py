@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
-from services.exit_qualification.ticks.kafka_log import RESET_COMMAND, identities_of, layout_of
 from services.exit_qualification.ticks.rehoming import Rehoming, move_symbols
-from shared.audit import Act, audit
-from shared.connection_limits import TOOLS
+from services.exit_qualification.ticks.topic_identity import RESET_COMMAND, identities_of, layout_of
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
-from shared.db import open_engine
 from shared.errors import LogIdentityChanged
-from shared.kafka import open_admin
-from shared.kafka_topics import require_topics
-from shared.log_identity import LogIdentityRepository
+from shared.kafka.clients import open_admin
+from shared.kafka.log_identity import LogIdentityRepository
+from shared.kafka.topics import require_topics
+from shared.postgres.audit import Act, audit
+from shared.postgres.connection_limits import TOOLS
+from shared.postgres.engine import open_engine
 from shared.settings import Settings
 
 RESET = "ticks.reset"

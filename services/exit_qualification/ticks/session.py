@@ -12,29 +12,29 @@ from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.exit_qualification.signal_management_service import DetectedExit
 from services.exit_qualification.ticks.assignment import Assignment, NotAssignedTogether
 from services.exit_qualification.ticks.batch import Layout, read_batch, without
+from services.exit_qualification.ticks.evaluation import Findings, judge, symbol_checkpoints
 from services.exit_qualification.ticks.group_offsets import GroupOffsets
-from services.exit_qualification.ticks.judging import Findings, judge, symbol_checkpoints
-from services.exit_qualification.ticks.outgoing import Outgoing
-from services.exit_qualification.ticks.pipeline import TickPipeline
-from services.exit_qualification.ticks.suspects import Suspects
-from services.exit_qualification.ticks.tick_metrics import (
+from services.exit_qualification.ticks.metrics import (
     BATCH_SECONDS,
     RELOADS,
     count_batch,
     time_exits,
 )
-from shared.back_off import BackOff
+from services.exit_qualification.ticks.pipeline import TickPipeline
+from services.exit_qualification.ticks.side_outputs import Outgoing
+from services.exit_qualification.ticks.suspects import Suspects
 from shared.clock import Clock, epoch_ms
-from shared.consumer_gaps import GapReport
-from shared.database_failures import DATABASE_FAILURES
 from shared.errors import ConfigurationError, ExitflowError, Fenced
-from shared.health import Health
-from shared.kafka_consuming import WatchedConsumer, shown
-from shared.process import Stop
-from shared.record_faults import Fault, fault_of
+from shared.kafka.consumer_gaps import GapReport
+from shared.kafka.consuming import WatchedConsumer, shown
+from shared.kafka.record_faults import Fault, fault_of
+from shared.kafka.topic_watch import TopicsChanged
+from shared.outbox.signatures import TrustedKeys
+from shared.postgres.failures import DATABASE_FAILURES
+from shared.runtime.back_off import BackOff
+from shared.runtime.health import Health
+from shared.runtime.process import Stop
 from shared.settings import Settings
-from shared.signatures import TrustedKeys
-from shared.topic_watch import TopicsChanged
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from services.exit_qualification.domain.candidates import ExitCandidate, ExitCan
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.signal_management_service import DetectedExit, SignalManagementService
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
-from services.exit_qualification.storage.switches import SwitchRepository
+from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.tick_checkpoints import Checkpoint, TickCheckpointRepository
 from services.exit_qualification.storage.waiting_trades import (
     CLOSE,
@@ -23,10 +23,10 @@ from services.exit_qualification.storage.waiting_trades import (
     WaitingTradeRepository,
 )
 from shared.contracts.vocabulary import ExitReason
-from shared.health import Health
-from shared.row_locks import is_lock_timeout
-from shared.unit_of_work import UnitOfWork
-from shared.waiting_work import WaitingItem, WaitingWork
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.postgres.row_locks import is_lock_timeout
+from shared.runtime.health import Health
+from shared.runtime.waiting_work import WaitingItem, WaitingWork
 
 OF = "exit-ticks"
 MOST_ALONE = 4

@@ -10,17 +10,17 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 
 from services.exit_qualification.ticks.assignment import Assignment
-from services.exit_qualification.ticks.kafka_log import GROUP, TickLog
 from services.exit_qualification.ticks.session import TICKS, Surroundings, TickSession
-from shared.consumer_gaps import CONDITION as GAPS
-from shared.consumer_gaps import GapReport
+from services.exit_qualification.ticks.topic_identity import GROUP, TickLog
 from shared.contracts.topics import TopicNames
-from shared.database_failures import DATABASE_FAILURES
-from shared.kafka import open_admin
-from shared.kafka_consuming import ConsumerLoop, Step, WatchedConsumer
-from shared.process import Stop
-from shared.topic_watch import CONDITION as KAFKA
-from shared.topic_watch import TopicsChanged
+from shared.kafka.clients import open_admin
+from shared.kafka.consumer_gaps import CONDITION as GAPS
+from shared.kafka.consumer_gaps import GapReport
+from shared.kafka.consuming import ConsumerLoop, Step, WatchedConsumer
+from shared.kafka.topic_watch import CONDITION as KAFKA
+from shared.kafka.topic_watch import TopicsChanged
+from shared.postgres.failures import DATABASE_FAILURES
+from shared.runtime.process import Stop
 
 CONDITIONS = (TICKS, KAFKA, GAPS)
 ADVICE = "publish those events again, then run `exitflow gaps acknowledge exit-ticks --reason …`"

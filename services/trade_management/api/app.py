@@ -10,13 +10,13 @@ from services.trade_management.api.context import TradeApiContext
 from services.trade_management.trade_management_service import TradeManagementService
 from shared.clock import Clock
 from shared.contracts.topics import TopicNames
-from shared.health import Health
-from shared.http import outbox_routes
 from shared.http.app import create_app
+from shared.http.outbox import routes as outbox_routes
 from shared.http.rate_limits import RateLimiter
-from shared.outbox import Outbox
+from shared.outbox.signatures import event_signer
+from shared.outbox.writing import Outbox
+from shared.runtime.health import Health
 from shared.settings import Settings
-from shared.signatures import event_signer
 
 DESCRIPTION = "Trades, from opening to closure, and their profit and loss."
 

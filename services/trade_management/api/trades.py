@@ -22,7 +22,7 @@ from shared.http.declared_errors import declared
 from shared.http.idempotency import IdempotencyKey, answer_once
 from shared.http.paging import Keyset, PageCursor, PageLimit
 from shared.http.routing import api_router
-from shared.unit_of_work import UnitOfWork
+from shared.outbox.unit_of_work import UnitOfWork
 
 router = api_router(prefix="/trades", tags=["trades"])
 

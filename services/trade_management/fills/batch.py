@@ -11,10 +11,9 @@ from sqlalchemy import Engine
 
 from services.trade_management.domain.closure import Booking
 from services.trade_management.domain.fill_report import FillReport
-from services.trade_management.fills.reading import Forgone, Irrelevant, read
+from services.trade_management.fills.reading import DiscardedEvent, Irrelevant, read
 from services.trade_management.fills.waiting_records import message_of, recorded
-from services.trade_management.storage.waiting_fills import WaitingFillRepository
-from services.trade_management.telemetry import (
+from services.trade_management.metrics import (
     DEAD_LETTERS,
     EXCESS_SHARES,
     FILL_TO_CLOSE_SECONDS,
@@ -23,20 +22,21 @@ from services.trade_management.telemetry import (
     TRADES_CLOSED,
     TRADES_PARTIALLY_CLOSED,
 )
+from services.trade_management.storage.waiting_fills import WaitingFillRepository
 from services.trade_management.trade_management_service import Applied, TradeManagementService
 from shared.clock import Clock
-from shared.dead_letters import DeadLetters
 from shared.errors import ConfigurationError, MalformedMessage
-from shared.failpoints import Failpoint, failpoint
-from shared.outbox import Outbox
-from shared.record_faults import fault_of, read_record
-from shared.row_locks import ROW_LOCK_TIMEOUT_MS, is_lock_timeout
-from shared.signatures import TrustedKeys
-from shared.unit_of_work import UnitOfWork
+from shared.kafka.dead_letters import DeadLetters
+from shared.kafka.record_faults import fault_of, read_record
+from shared.outbox.signatures import TrustedKeys
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.outbox.writing import Outbox
+from shared.postgres.row_locks import ROW_LOCK_TIMEOUT_MS, is_lock_timeout
+from shared.runtime.failpoints import Failpoint, failpoint
 
 log = logging.getLogger(__name__)
 
-Read = tuple[Message, FillReport | Forgone]
+Read = tuple[Message, FillReport | DiscardedEvent]
 
 LOCKED = "another transaction holds a row that its closure needs"
 
@@ -121,7 +121,7 @@ class FillBatches:
 
     def _transaction(self, batch: Sequence[Read]) -> None:
         with self._open_unit() as uow:
-            self._service.forgo(uow, [said.event_id for _, said in batch if isinstance(said, Forgone)])
+            self._service.skip_discarded(uow, [said.event_id for _, said in batch if isinstance(said, DiscardedEvent)])
             told = [(record, said) for record, said in batch if isinstance(said, FillReport)]
             applied = self._service.apply_fills(uow, [report for _, report in told])
             WaitingFillRepository(uow.connection).add([recorded(*told[nth]) for nth in applied.waiting], LOCKED)
@@ -147,8 +147,8 @@ class FillBatches:
         """
         record, told = read
         with self._open_unit() as uow:
-            if isinstance(told, Forgone):
-                self._service.forgo(uow, [told.event_id])
+            if isinstance(told, DiscardedEvent):
+                self._service.skip_discarded(uow, [told.event_id])
             else:
                 WaitingFillRepository(uow.connection).add([recorded(record, told)], why)
             uow.commit()

@@ -12,15 +12,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.trade_management.fills.batch import FillBatches
 from services.trade_management.fills.intent_log import IntentLog
-from services.trade_management.telemetry import BATCH_SECONDS
+from services.trade_management.metrics import BATCH_SECONDS
 from services.trade_management.trade_management_service import CONSUMER
-from shared.back_off import BackOff
 from shared.clock import Clock
-from shared.consumer_gaps import GapReport
-from shared.database_failures import DATABASE_FAILURES
 from shared.errors import ExitflowError
-from shared.health import Health
-from shared.kafka_consuming import (
+from shared.kafka.consumer_gaps import GapReport
+from shared.kafka.consuming import (
     ConsumerLoop,
     Step,
     WatchedConsumer,
@@ -29,10 +26,13 @@ from shared.kafka_consuming import (
     partition_of,
     shown,
 )
-from shared.kafka_topics import ANSWER_S, Partition, bounds_of
-from shared.process import Stop
+from shared.kafka.topic_watch import TopicsChanged
+from shared.kafka.topics import ANSWER_S, Partition, bounds_of
+from shared.postgres.failures import DATABASE_FAILURES
+from shared.runtime.back_off import BackOff
+from shared.runtime.health import Health
+from shared.runtime.process import Stop
 from shared.settings import Settings
-from shared.topic_watch import TopicsChanged
 
 log = logging.getLogger(__name__)
 

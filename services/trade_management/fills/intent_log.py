@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Engine
 
 from services.trade_management.trade_management_service import CONSUMER
-from shared.consumer_gaps import ANY_PARTITION, ConsumerGaps, Gap, count, resume
-from shared.kafka import open_admin
-from shared.kafka_topics import Bounds, Partition, TopicState, cluster_id_of, require_topics
-from shared.log_identity import LogIdentity, LogIdentityRepository
+from shared.kafka.clients import open_admin
+from shared.kafka.consumer_gaps import ANY_PARTITION, ConsumerGaps, Gap, count, resume
+from shared.kafka.log_identity import LogIdentity, LogIdentityRepository
+from shared.kafka.topic_watch import Change, TopicChange
+from shared.kafka.topics import Bounds, Partition, TopicState, cluster_id_of, require_topics
 from shared.settings import Settings
-from shared.topic_watch import Change, TopicChange
 
 log = logging.getLogger(__name__)
 

@@ -10,23 +10,23 @@ from services.trade_management.fills.waiting_fills import WaitingFills, trying_a
 from services.trade_management.trade_management_service import TradeManagementService
 from services.trade_management.user_brokers.feed import CONDITION as USER_BROKERS
 from services.trade_management.user_brokers.feed import UserBrokerFeed, following
-from shared.certain_producer import CertainProducer
 from shared.clock import Clock, SystemClock
-from shared.connection_limits import LOOPS
-from shared.consumer_gaps import CONDITION as GAPS
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
-from shared.database_health import watch_database
-from shared.db import open_engine
-from shared.dead_letters import DeadLetters
-from shared.health import Health
-from shared.kafka import open_producer
-from shared.migrations import TRADE_MANAGEMENT
-from shared.outbox import Outbox
-from shared.process import Stop, health_server, stop_on_signals
-from shared.pruning import Pruned, pruning
+from shared.kafka.clients import open_producer
+from shared.kafka.confirmed_producer import ConfirmedProducer
+from shared.kafka.consumer_gaps import CONDITION as GAPS
+from shared.kafka.dead_letters import DeadLetters
+from shared.kafka.topic_watch import CONDITION as KAFKA
+from shared.outbox.signatures import event_signer, exit_event_keys
+from shared.outbox.writing import Outbox
+from shared.postgres.connection_limits import LOOPS
+from shared.postgres.engine import open_engine
+from shared.postgres.health_check import watch_database
+from shared.postgres.migrations import TRADE_MANAGEMENT
+from shared.postgres.pruning import Pruned, pruning
+from shared.runtime.health import Health
+from shared.runtime.process import Stop, health_server, stop_on_signals
 from shared.settings import Settings
-from shared.signatures import event_signer, exit_event_keys
-from shared.topic_watch import CONDITION as KAFKA
 
 DEAD_LETTER_TIMEOUT_MS = 10_000
 """Shorter than the flush waits, so that a flush always learns what became of every dead letter."""
@@ -83,4 +83,4 @@ def _batches(settings: Settings, engine: Engine, clock: Clock) -> FillBatches:
 
 
 def _dead_letters(settings: Settings) -> DeadLetters:
-    return DeadLetters(CertainProducer(open_producer(settings, message_timeout_ms=DEAD_LETTER_TIMEOUT_MS)))
+    return DeadLetters(ConfirmedProducer(open_producer(settings, message_timeout_ms=DEAD_LETTER_TIMEOUT_MS)))

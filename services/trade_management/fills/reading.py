@@ -16,9 +16,9 @@ from shared.contracts.discarded import Discarded
 from shared.contracts.events import event_classes, parse_event
 from shared.contracts.topics import EXIT_INTENTS
 from shared.errors import MalformedMessage
-from shared.kafka import headers_of
-from shared.signatures import TrustedKeys
-from shared.trace import valid_traceparent
+from shared.kafka.clients import headers_of
+from shared.outbox.signatures import TrustedKeys
+from shared.runtime.trace import valid_traceparent
 
 FillEvent = (
     exits.ExitIntentPartiallyFilled | exits.ExitIntentFilled | exits.ExitIntentCancelled | exits.ExitIntentLateFill
@@ -32,7 +32,7 @@ _FILL_TYPES = frozenset(event.event_type() for event in FillEvent.__args__)
 
 
 @dataclass(frozen=True, slots=True)
-class Forgone:
+class DiscardedEvent:
     """An event that was discarded: should it arrive all the same, late, it must not count."""
 
     event_id: UUID
@@ -45,7 +45,7 @@ class Irrelevant(StrEnum):
     UNKNOWN_TYPE = "unknown_type"
 
 
-def read(record: Message, trusted: TrustedKeys) -> FillReport | Forgone | Irrelevant:
+def read(record: Message, trusted: TrustedKeys) -> FillReport | DiscardedEvent | Irrelevant:
     """What the record says of fills. A type that is not known is no error: producers may add some.
 
     What would be acted upon is believed only if a trusted key signed it.
@@ -63,7 +63,7 @@ def read(record: Message, trusted: TrustedKeys) -> FillReport | Forgone | Irrele
         raise MalformedMessage("no ce_type")
     if event_type == Discarded.event_type():
         trusted.verify(record)
-        return Forgone(event_id)
+        return DiscardedEvent(event_id)
     if event_type not in _FILL_TYPES:
         return Irrelevant.NO_FILLS if event_type in _KNOWN_TYPES else Irrelevant.UNKNOWN_TYPE
     event = parse_event(event_type, record.value())

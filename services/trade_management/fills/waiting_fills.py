@@ -14,8 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.trade_management.fills.batch import FillBatches
 from services.trade_management.storage.waiting_fills import WaitingFillRepository
 from shared.errors import ExitflowError
-from shared.health import Health
-from shared.waiting_work import CONDITION, WaitingItem, WaitingWork
+from shared.runtime.health import Health
+from shared.runtime.waiting_work import CONDITION, WaitingItem, WaitingWork
 
 log = logging.getLogger(__name__)
 

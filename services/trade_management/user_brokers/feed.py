@@ -10,20 +10,20 @@ from contextlib import contextmanager
 from confluent_kafka import Message
 from sqlalchemy import Engine
 
+from services.trade_management.metrics import DEAD_LETTERS
 from services.trade_management.storage.user_brokers import UserBrokerRepository
-from services.trade_management.telemetry import DEAD_LETTERS
 from shared.clock import Clock
 from shared.contracts.controls import UserBrokerChanged
 from shared.contracts.events import parse_event
 from shared.contracts.topics import OPERATIONS_CONTROLS, TopicNames
-from shared.database_failures import DATABASE_FAILURES
-from shared.dead_letters import DeadLetters
 from shared.errors import MalformedMessage
-from shared.health import Health, PartOfHealth
-from shared.kafka import headers_of, open_admin
-from shared.kafka_consuming import ConsumerLoop, Step, WatchedConsumer
-from shared.kafka_topics import bounds_of, require_topics
-from shared.process import Stop
+from shared.kafka.clients import headers_of, open_admin
+from shared.kafka.consuming import ConsumerLoop, Step, WatchedConsumer
+from shared.kafka.dead_letters import DeadLetters
+from shared.kafka.topics import bounds_of, require_topics
+from shared.postgres.failures import DATABASE_FAILURES
+from shared.runtime.health import Health, PartOfHealth
+from shared.runtime.process import Stop
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)

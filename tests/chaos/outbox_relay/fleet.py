@@ -12,7 +12,7 @@ from shared.settings import Settings
 from tests.integration.outbox_relay.relays import relay_process
 
 END_LIMIT_S = 30
-_SESSION_LOST = b"WARNING services.outbox_relay.outbox_relay"
+_SESSION_LOST = b"WARNING services.outbox_relay.relay"
 
 
 class Fleet:

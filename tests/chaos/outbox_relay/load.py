@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Engine, text
 
 from shared.contracts.topics import TopicNames
-from shared.db import open_engine
+from shared.postgres.engine import open_engine
 from shared.settings import Settings
 from tests.integration.outbox_relay.written import Writer
 

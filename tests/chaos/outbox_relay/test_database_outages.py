@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.local.ports import free_port
-from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.postgres.postgres import EmbeddedPostgres
+from deploy.local.processes.ports import free_port
 from shared.ids import new_secret
 from shared.settings import Settings
 from tests.chaos.outbox_relay.checker import judge

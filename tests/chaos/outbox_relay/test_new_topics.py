@@ -14,7 +14,7 @@ from contextlib import suppress
 import pytest
 
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
-from shared.kafka import create_topics
+from shared.kafka.clients import create_topics
 from shared.settings import Settings
 from tests.chaos.outbox_relay.checker import judge
 from tests.chaos.outbox_relay.extent import DURATION_S, MAX_IN_FLIGHT
@@ -29,7 +29,7 @@ TOPICS_OF_ONE_RELAY = 5
 
 PATCHED = (
     "-c",
-    "import services.outbox_relay.publisher as publisher; config = publisher.producer_config; "
+    "import services.outbox_relay.publishing.publisher as publisher; config = publisher.producer_config; "
     "publisher.producer_config = lambda settings: "
     f"{{**config(settings), 'max.in.flight.requests.per.connection': {MAX_IN_FLIGHT}}}; " + RELAY[1],
 )

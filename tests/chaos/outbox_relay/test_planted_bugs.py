@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psutil
 import pytest
 
-from deploy.local.broker import Broker
+from deploy.local.kafka.broker import Broker
 from shared.settings import Settings
 from tests.chaos.outbox_relay.checker import Verdict, judge
 from tests.integration.outbox_relay.kafka_log import KafkaLog

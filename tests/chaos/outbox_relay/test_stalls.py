@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.failpoints import Failpoint
+from shared.runtime.failpoints import Failpoint
 from shared.settings import Settings
 from tests.chaos.outbox_relay.checker import judge
 from tests.chaos.outbox_relay.extent import IS_CHAOS

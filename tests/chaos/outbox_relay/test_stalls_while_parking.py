@@ -9,7 +9,7 @@ from subprocess import Popen
 import pytest
 
 from shared.contracts.topics import TopicNames
-from shared.failpoints import Failpoint
+from shared.runtime.failpoints import Failpoint
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
 from tests.integration.outbox_relay.parking.made_topics import topics_with_small_batches

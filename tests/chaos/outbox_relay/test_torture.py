@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.broker import Broker
+from deploy.local.kafka.broker import Broker
 from shared.contracts.topics import TopicNames
 from shared.settings import Settings
 from tests.chaos.outbox_relay.checker import judge

@@ -18,8 +18,8 @@ import psycopg
 from confluent_kafka import KafkaException, Producer
 from psycopg import sql
 
-from services.cli.target import Target
-from shared.kafka import Headers, producer_config
+from services.cli.support.connection import Target
+from shared.kafka.clients import Headers, producer_config
 from tests.chaos.stack.schedule import Fault
 from tests.chaos.stack.workload import Workload
 from tests.support.small_disk import SmallDisk

@@ -9,13 +9,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from deploy.local import stack
-from deploy.local.broker import Broker
-from deploy.local.choice import KafkaChoice
-from deploy.local.postgres import EmbeddedPostgres
-from deploy.local.stack import StackOptions
-from shared import roles
+from deploy.local.kafka.broker import Broker
+from deploy.local.kafka.selection import KafkaChoice
+from deploy.local.postgres.postgres import EmbeddedPostgres
+from deploy.local.stack import stack
+from deploy.local.stack.stack import StackOptions
 from shared.ids import new_id
+from shared.postgres import roles
 from shared.settings import load_settings
 from tests.chaos.stack.extent import IS_CHAOS
 from tests.support.servers import delete_topics, running_postgres, server_directory

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from deploy.local import stack
-from deploy.local.choice import KafkaChoice
-from deploy.local.stack import StackOptions
-from services.cli.stack_under_check import system_under_check
+from deploy.local.kafka.selection import KafkaChoice
+from deploy.local.stack import stack
+from deploy.local.stack.stack import StackOptions
+from services.checker.stack import system_under_check
 from shared.settings import load_settings
 from tests.chaos.stack.extent import DISK_MEGABYTES, DRAIN_LIMIT_S, DURATION_S, IS_CHAOS, KINDS, READY_LIMIT_S, SEED
 from tests.chaos.stack.faults import FOREIGN_KEY, Faults
@@ -84,7 +84,7 @@ def test_a_stack_under_every_kind_of_fault_loses_and_doubles_nothing_and_is_read
     workload = Workload(running(), SEED)
     faults = Faults(running, workload, disk if can_mount() else None)
     schedule = draw_schedule(SEED, DURATION_S, KINDS or (tuple(ALL_KINDS) if IS_CHAOS else SHORT_KINDS))
-    for chatty in ("httpx", "services.cli.tick_sender.librdkafka"):
+    for chatty in ("httpx", "services.cli.support.tick_sender.librdkafka"):
         logging.getLogger(chatty).setLevel(logging.CRITICAL)
     log.info("%d faults; again: make chaos SEED=%d DURATION_S=%.0f", len(schedule), SEED, DURATION_S)
     with workload.at_work():

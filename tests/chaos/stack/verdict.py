@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from services.cli.invariants.checker import SystemUnderCheck, check_once_settled
+from services.checker.checker import SystemUnderCheck, check_once_settled
 from shared.clock import SystemClock
 from tests.chaos.stack.calls import judge_forced, judge_opened
 from tests.chaos.stack.workload import Workload

@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx
 
-from services.cli.target import Target
-from services.cli.tick_sender import TickSender
+from services.cli.support.connection import Target
+from services.cli.support.tick_sender import TickSender
 from shared.contracts.ticks import Tick
 from shared.errors import Unavailable
 from shared.ids import new_id

@@ -10,12 +10,12 @@ from uuid import UUID
 
 import psycopg
 
-from services.cli.invariants.broker_books import BrokerBooks
-from services.cli.invariants.checker import judge, reading
-from services.cli.invariants.exit_books import Fill
-from services.cli.invariants.finding import Rule
-from services.cli.invariants.kafka_log import LogRecord
-from services.cli.invariants.outbox_rows import read_outbox, read_parked
+from services.checker.broker_books import BrokerBooks
+from services.checker.checker import judge, reading
+from services.checker.exit_books import Fill
+from services.checker.finding import Rule
+from services.checker.kafka_log import LogRecord
+from services.checker.outbox_rows import read_outbox, read_parked
 from shared.clock import SystemClock
 from shared.contracts.discarded import Discarded
 from shared.contracts.events import Event
@@ -24,11 +24,11 @@ from shared.contracts.exits import Fill as FillOnTheWire
 from shared.contracts.topics import TopicNames
 from shared.contracts.trades import ExitPlan, TradeClosed, TradeEvent, TradeOpened
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType
-from shared.db import open_engine
 from shared.ids import client_order_id, new_id
-from shared.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
-from shared.outbox import Outbox
-from shared.unit_of_work import UnitOfWork
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.outbox.writing import Outbox
+from shared.postgres.engine import open_engine
+from shared.postgres.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 from tests.support.servers import Database
 from tests.support.signing import SIGNER
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from services.cli.invariants.finding import Rule
+from services.checker.finding import Rule
 from shared.clock import SystemClock
 from shared.contracts.exits import ExitIntentApproved, ExitIntentFilled
 from shared.contracts.trades import TradeClosed, TradeOpened

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from services.cli.invariants.kafka_log import read_log
+from services.checker.kafka_log import read_log
 from shared.clock import SystemClock
 from shared.contracts.topics import EXIT_INTENTS, TRADES, TopicNames
-from shared.kafka import flush_or_fail, open_producer
+from shared.kafka.clients import flush_or_fail, open_producer
 from shared.settings import Settings
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from services.cli.migration_sql import V010_FILE, v010_sql
-from shared.migrations import EXIT_QUALIFICATION, migrate
+from services.contracts.migration_sql import V010_FILE, v010_sql
+from shared.postgres.migrations import EXIT_QUALIFICATION, migrate
 from tests.integration.cli.schema_description import describe_schema
 from tests.support.servers import Database, Databases
 

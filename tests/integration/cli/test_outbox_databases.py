@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from deploy.local.data_directory import DataDirectory
-from services.cli import database_urls
+from deploy.local.state.data_directory import DataDirectory
+from services.cli.support import database_urls
 from tests.support.servers import Database
 from tests.unit.cli.results import Result
 

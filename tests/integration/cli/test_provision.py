@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from shared.db import open_engine
 from shared.http.auth import FIND, token_hash
-from shared.migrations import EXIT_QUALIFICATION, HISTORIES, head_revision
-from shared.roles import MIGRATOR
+from shared.postgres.engine import open_engine
+from shared.postgres.migrations import EXIT_QUALIFICATION, HISTORIES, head_revision
+from shared.postgres.roles import MIGRATOR
 from tests.support.servers import Database
 from tests.unit.cli.results import Result
 

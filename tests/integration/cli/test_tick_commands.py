@@ -11,7 +11,7 @@ import pytest
 
 from shared.contracts.ticks import Tick, parse_tick
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
-from shared.kafka import murmur2_partition, open_consumer
+from shared.kafka.clients import murmur2_partition, open_consumer
 from shared.settings import Settings
 from tests.unit.cli.results import Result
 

@@ -9,10 +9,10 @@ from sqlalchemy import Engine
 
 from services.exit_qualification.domain.gates import Rollout
 from services.exit_qualification.domain.order_terms import BrokerStatus
-from services.exit_qualification.storage.switches import SwitchRepository, UserBroker
-from shared.audit import Act
+from services.exit_qualification.storage.operator_controls import SwitchRepository, UserBroker
 from shared.contracts.vocabulary import RolloutMode
-from shared.db import open_engine
+from shared.postgres.audit import Act
+from shared.postgres.engine import open_engine
 from tests.support.servers import Database
 
 

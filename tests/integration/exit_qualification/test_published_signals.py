@@ -11,8 +11,8 @@ from sqlalchemy import Engine
 from services.exit_qualification.published_signals import PublishedSignals
 from shared.clock import SystemClock
 from shared.contracts.topics import TopicNames
-from shared.outbox import Outbox
-from shared.unit_of_work import UnitOfWork
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.outbox.writing import Outbox
 from tests.support.servers import Database
 from tests.support.signing import SIGNER
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 from sqlalchemy.engine import make_url
 
-from deploy.local.ports import free_port
+from deploy.local.processes.ports import free_port
 from shared.settings import Settings
 from tests.integration.paper_broker.conftest import CREDENTIALS
 from tests.support.servers import Database
@@ -23,7 +23,7 @@ PROCESSES = ("exit-ticks", "exit-orders", "exit-api", "trade-fills", "trade-api"
 REPOSITORY = Path(__file__).resolve().parents[3]
 PROGRAM = (
     "import sys; from services.cli.processes import entry_point; from shared.settings import load_settings; "
-    "from shared.telemetry import configure_logging; "
+    "from shared.runtime.telemetry import configure_logging; "
     "s = load_settings(); configure_logging(s); entry_point(sys.argv[1])(s)"
 )
 """As `exitflow run` does, without the time that loading the other commands takes."""

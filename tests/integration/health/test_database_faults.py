@@ -16,11 +16,11 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.postgres.postgres import EmbeddedPostgres
 from shared.contracts.topics import TopicNames
-from shared.db import open_engine
 from shared.http.auth import Scope, store_token
-from shared.migrations import HISTORIES, head_revision
+from shared.postgres.engine import open_engine
+from shared.postgres.migrations import HISTORIES, head_revision
 from shared.settings import Settings
 from tests.integration.health.fleet import Fleet, running_fleet
 from tests.support.servers import Database

@@ -13,16 +13,16 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
-from deploy.local.account import server_account
-from deploy.local.ports import free_port
-from services.outbox_relay.connection import connect
-from shared.connection_limits import LOOPS
+from deploy.local.postgres.unix_account import server_account
+from deploy.local.processes.ports import free_port
+from services.outbox_relay.database.connection import connect
 from shared.contracts.vocabulary import IntentStatus
-from shared.database_health import watch_database
-from shared.db import open_engine
 from shared.errors import ConfigurationError
-from shared.health import Health
-from shared.migrations import EXIT_QUALIFICATION, migrate
+from shared.postgres.connection_limits import LOOPS
+from shared.postgres.engine import open_engine
+from shared.postgres.health_check import watch_database
+from shared.postgres.migrations import EXIT_QUALIFICATION, migrate
+from shared.runtime.health import Health
 from tests.integration.exit_qualification.conftest import exit_engine
 from tests.integration.exit_qualification.orders.floor import Floor
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker

@@ -14,9 +14,9 @@ from services.exit_qualification.api import app as exit_api
 from services.trade_management.api import app as trade_api
 from services.trade_management.storage.user_brokers import UserBrokerRepository
 from shared.clock import SystemClock
-from shared.db import open_engine
-from shared.health import Health
 from shared.http.auth import Scope, store_token
+from shared.postgres.engine import open_engine
+from shared.runtime.health import Health
 from shared.settings import Settings
 from tests.integration.trade_management.conftest import user_broker
 from tests.support.servers import Database, Databases

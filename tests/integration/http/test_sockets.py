@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from shared.http.bounds import MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_PATH_BYTES, MAX_QUERY_BYTES
 from shared.http.problems import MEDIA_TYPE
 from shared.http.protocol import MAX_HEAD_BYTES, ConnectionLimits, bounded_protocol
-from shared.process import server_config
+from shared.runtime.process import server_config
 from shared.settings import Settings
 from tests.integration.http.conftest import TOKEN, Api
 from tests.support.raw_http import Answer, RawServer, is_closed, read_answer, running_server

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from shared.contracts.topics import TopicNames
-from shared.kafka import open_admin, partition_counts
+from shared.kafka.clients import open_admin, partition_counts
 from shared.settings import Settings
 from tests.support.servers import Database
 

@@ -10,12 +10,12 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its own re-export
 
-from deploy.local.choice import KafkaChoice
-from deploy.local.kafka import ApacheKafka
-from deploy.local.ports import free_port
-from deploy.local.postgres import EmbeddedPostgres
-from deploy.local.server import ChildServer
-from deploy.local.supervisor import Supervisor
+from deploy.local.kafka.apache import ApacheKafka
+from deploy.local.kafka.selection import KafkaChoice
+from deploy.local.postgres.postgres import EmbeddedPostgres
+from deploy.local.processes.ports import free_port
+from deploy.local.processes.server import ChildServer
+from deploy.local.processes.supervisor import Supervisor
 from shared.ids import new_secret
 from tests.support.servers import make_broker
 from tests.support.small_disk import SmallDisk, small_disk

@@ -11,11 +11,11 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its own re-export
 
-from deploy.local import choice
-from deploy.local.broker import Broker
-from deploy.local.choice import KafkaChoice, decide
-from deploy.local.kafka import ApacheKafka
-from deploy.local.tansu import Tansu
+from deploy.local.kafka import selection as choice
+from deploy.local.kafka.apache import ApacheKafka
+from deploy.local.kafka.broker import Broker
+from deploy.local.kafka.selection import KafkaChoice, decide
+from deploy.local.kafka.tansu import Tansu
 from shared.errors import ConfigurationError
 from tests.support.servers import make_broker
 

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from deploy.local.account import Account, make_passable, server_account
-from deploy.local.ports import free_port
-from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.postgres.postgres import EmbeddedPostgres
+from deploy.local.postgres.unix_account import Account, make_passable, server_account
+from deploy.local.processes.ports import free_port
 from shared.errors import ConfigurationError
 from shared.ids import new_secret
 

@@ -12,15 +12,15 @@ import psutil
 import psycopg
 import pytest
 
-from deploy.local import stack
-from deploy.local.broker import Broker
-from deploy.local.choice import KafkaChoice
-from deploy.local.postgres import EmbeddedPostgres
-from deploy.local.process_book import SUPERVISOR
-from deploy.local.stack import StackOptions
+from deploy.local.kafka.broker import Broker
+from deploy.local.kafka.selection import KafkaChoice
+from deploy.local.postgres.postgres import EmbeddedPostgres
+from deploy.local.processes.registry import SUPERVISOR
+from deploy.local.stack import stack
+from deploy.local.stack.stack import StackOptions
 from shared.errors import NotFound
 from shared.ids import new_id
-from shared.roles import with_role
+from shared.postgres.roles import with_role
 from tests.support.servers import delete_topics, running_postgres
 from tests.support.waiting import wait_until
 

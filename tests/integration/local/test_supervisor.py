@@ -12,11 +12,11 @@ import psutil
 import pytest
 from tenacity import RetryCallState, Retrying, wait_exponential
 
-from deploy.local.child import Command, clean_environment
-from deploy.local.process_book import Entry, end_leftovers, entry_of, write_processes
-from deploy.local.server import ChildServer
-from deploy.local.shortages import told_end
-from deploy.local.supervisor import RESTART_WAIT, STARTS, Supervisor
+from deploy.local.processes.child import Command, clean_environment
+from deploy.local.processes.registry import Entry, end_leftovers, entry_of, write_processes
+from deploy.local.processes.server import ChildServer
+from deploy.local.processes.shortages import told_end
+from deploy.local.processes.supervisor import RESTART_WAIT, STARTS, Supervisor
 from shared.errors import Unavailable
 from tests.support.small_disk import small_disk
 from tests.support.waiting import wait_until
@@ -232,7 +232,7 @@ def test_waits_between_starts_grow_to_a_bound() -> None:
 def test_while_the_stack_starts_it_is_told_what_is_waited_for_and_why(
     supervisor: Supervisor, said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deploy.local.supervisor.TELL_S", 0.2)
+    monkeypatch.setattr("deploy.local.processes.supervisor.TELL_S", 0.2)
     supervisor.launch([Tiny("slow", "import time; time.sleep(600)", tmp_path)])
     with pytest.raises(Unavailable, match=r"not ready within 1 s: slow \(does not answer; its log is .*slow.log\)"):
         supervisor.await_ready(1, _never, lambda name: None)
@@ -303,7 +303,7 @@ STARTER = """
 import sys, time
 sys.path[:0] = sys.argv[3:]
 from pathlib import Path
-from deploy.local.child import Child, Command, clean_environment
+from deploy.local.processes.child import Child, Command, clean_environment
 directory = Path(sys.argv[1])
 argv = [sys.executable, '-c', 'import time; time.sleep(600)']
 child = Child(Command(argv, directory / 'grandchild.log', directory, clean_environment()))

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
 from shared.errors import ConfigurationError
-from shared.migrations import EXIT_QUALIFICATION, HISTORIES, current_revision, head_revision, migrate
+from shared.postgres.migrations import EXIT_QUALIFICATION, HISTORIES, current_revision, head_revision, migrate
 from tests.support.servers import Database
 
 CATALOGUE = text("""

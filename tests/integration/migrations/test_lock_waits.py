@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from shared.errors import Unavailable
-from shared.migrations import EXIT_QUALIFICATION, LockWaits, current_revision, head_revision, migrate
+from shared.postgres.migrations import EXIT_QUALIFICATION, LockWaits, current_revision, head_revision, migrate
 from tests.support.servers import Database
 from tests.support.waiting import wait_until
 

@@ -10,9 +10,9 @@ from typing import IO, Any
 import pytest
 from psycopg import pq
 
-from services.outbox_relay import connection as relay_connection
-from services.outbox_relay import outbox_relay
-from services.outbox_relay.connection import Connection
+from services.outbox_relay import relay as outbox_relay
+from services.outbox_relay.database import connection as relay_connection
+from services.outbox_relay.database.connection import Connection
 
 
 class Conversation:

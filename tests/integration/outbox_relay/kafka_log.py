@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from shared.kafka import headers_of, open_consumer
+from shared.kafka.clients import headers_of, open_consumer
 from shared.settings import Settings
 
 

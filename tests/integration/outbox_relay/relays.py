@@ -13,16 +13,17 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.outbox_relay.outbox_relay import OutboxRelay
 from services.outbox_relay.process import outboxes_of
+from services.outbox_relay.relay import OutboxRelay
 from shared.clock import SystemClock
-from shared.health import Health
 from shared.ids import new_id
+from shared.runtime.health import Health
 from shared.settings import Settings
 
 PROGRAM = (
     "from services.outbox_relay.process import main; from shared.settings import load_settings; "
-    "from shared.failpoints import arm_from_environment; from shared.telemetry import configure_logging; "
+    "from shared.runtime.failpoints import arm_from_environment; "
+    "from shared.runtime.telemetry import configure_logging; "
     "s = load_settings(); configure_logging(s); arm_from_environment(); main(s)"
 )
 

@@ -10,10 +10,10 @@ import pytest
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 
-from deploy.local.broker import Broker
+from deploy.local.kafka.broker import Broker
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
-from shared.failpoints import Failpoint
-from shared.kafka import open_admin
+from shared.kafka.clients import open_admin
+from shared.runtime.failpoints import Failpoint
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
 from tests.integration.outbox_relay.relays import relay_process, running_relay, stopped, wait_until

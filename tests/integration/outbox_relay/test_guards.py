@@ -11,12 +11,12 @@ import psycopg
 import pytest
 from psycopg.rows import scalar_row
 
-from deploy.local.broker import Broker
-from services.outbox_relay.row_stream import RowStream
-from services.outbox_relay.windows import ROWS_PER_CHUNK
+from deploy.local.kafka.broker import Broker
+from services.outbox_relay.reading.row_stream import RowStream
+from services.outbox_relay.reading.windows import ROWS_PER_CHUNK
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
+from shared.runtime.telemetry import REGISTRY
 from shared.settings import Settings
-from shared.telemetry import REGISTRY
 from tests.integration.outbox_relay.conversation import Conversation, overheard
 from tests.integration.outbox_relay.relays import running_relay, stopped, wait_until
 from tests.integration.outbox_relay.written import Writer

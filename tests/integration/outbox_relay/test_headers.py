@@ -16,10 +16,10 @@ from confluent_kafka.admin._resource import ResourceType
 
 from shared.clock import SystemClock
 from shared.contracts.topics import EXIT_INTENTS, EXIT_SIGNALS, TopicNames
-from shared.kafka import open_admin
-from shared.outbox import Outbox
+from shared.kafka.clients import open_admin
+from shared.outbox.signatures import SIGNATURE_HEADER
+from shared.outbox.writing import Outbox
 from shared.settings import Settings
-from shared.signatures import SIGNATURE_HEADER
 from tests.integration.outbox_relay.relays import running_relay, wait_until
 from tests.integration.outbox_relay.written import Happened, Writer
 from tests.support.signing import SIGNER, TRUSTED

@@ -8,10 +8,12 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from services.outbox_relay import parking_statements, statements, survey
-from services.outbox_relay.connection import Connection, connect
+from services.outbox_relay import backlog_metrics as survey
+from services.outbox_relay.database import statements
+from services.outbox_relay.database.connection import Connection, connect
+from services.outbox_relay.parking import statements as parking_statements
 from services.outbox_relay.process import outboxes_of
-from shared.outbox_operations import PARKED, SHARDS
+from shared.outbox.operations import PARKED, SHARDS
 from shared.settings import Settings
 from tests.support.plans import generic_plan, whole_table_scans
 from tests.support.servers import Database

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from confluent_kafka import KafkaError, Producer
 
-from deploy.local.broker import Broker
-from services.outbox_relay import publisher as publishing
-from services.outbox_relay.progress import Progress
-from services.outbox_relay.publisher import DeliveryFailed, Publisher
-from services.outbox_relay.shard import Batch
-from services.outbox_relay.suspects import Refused
+from deploy.local.kafka.broker import Broker
+from services.outbox_relay.parking.suspects import Refused
+from services.outbox_relay.publishing import publisher as publishing
+from services.outbox_relay.publishing.publisher import DeliveryFailed, Publisher
+from services.outbox_relay.shards.progress import Progress
+from services.outbox_relay.shards.shard import Batch
 from shared.clock import SystemClock
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.ids import new_id

@@ -10,17 +10,17 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from services.outbox_relay.connection import Connection, connect
-from services.outbox_relay.leases import Leases
-from services.outbox_relay.outbox_relay import OutboxRelay
+from services.outbox_relay.database.connection import Connection, connect
 from services.outbox_relay.process import outboxes_of, run_all
-from services.outbox_relay.progress import Progress
-from services.outbox_relay.recording import Recorder
+from services.outbox_relay.relay import OutboxRelay
+from services.outbox_relay.shards.leases import Leases
+from services.outbox_relay.shards.progress import Progress
+from services.outbox_relay.shards.progress_store import ProgressStore
 from shared.clock import SystemClock
 from shared.contracts.topics import TopicNames
 from shared.errors import ConfigurationError, Fenced
-from shared.health import Health
 from shared.ids import new_id
+from shared.runtime.health import Health
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
 from tests.integration.outbox_relay.relays import relay_process, running_relay, wait_until
@@ -144,7 +144,7 @@ def test_a_relay_that_lost_its_shards_can_neither_record_progress_nor_renew_nor_
 
     lost[0].acknowledgements.progress = Progress("5:5:", "6:6:", 10**9)
     with pytest.raises(Fenced):
-        Recorder(connection).record(lost)
+        ProgressStore(connection).record(lost)
     with pytest.raises(Fenced):
         late.renew()
     late.release(lost)

@@ -8,11 +8,11 @@ from contextlib import closing
 import pytest
 from psycopg import errors
 
-from services.outbox_relay import statements
-from services.outbox_relay.connection import Connection, connect
+from services.outbox_relay.backlog_metrics import survey
+from services.outbox_relay.database import statements
+from services.outbox_relay.database.connection import Connection, connect
+from services.outbox_relay.reading.row_stream import RowStream, array
 from services.outbox_relay.records import ID, SHARD, Row
-from services.outbox_relay.row_stream import RowStream, array
-from services.outbox_relay.survey import survey
 from shared.settings import Settings
 from tests.integration.outbox_relay.written import Writer
 

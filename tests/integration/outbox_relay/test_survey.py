@@ -7,11 +7,11 @@ from contextlib import closing
 
 import pytest
 
-from services.outbox_relay import statements
-from services.outbox_relay.connection import Connection
+from services.outbox_relay.backlog_metrics import EVERY_S, rest_after, survey, surveying
+from services.outbox_relay.database import statements
+from services.outbox_relay.database.connection import Connection
 from services.outbox_relay.process import outboxes_of
-from services.outbox_relay.survey import EVERY_S, rest_after, survey, surveying
-from shared.outbox_operations import SHARDS
+from shared.outbox.operations import SHARDS
 from shared.settings import Settings
 from tests.integration.outbox_relay.written import Writer
 

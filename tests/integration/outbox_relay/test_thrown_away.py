@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from services.outbox_relay.courier import Courier, Record
-from services.outbox_relay.publisher import Publisher
+from services.outbox_relay.publishing.publisher import Publisher
+from services.outbox_relay.publishing.single_record_sender import Record, SingleRecordSender
 from shared.clock import SystemClock
 from shared.settings import Settings
 from tests.integration.outbox_relay.relays import wait_until
@@ -51,7 +51,7 @@ def test_a_second_time_does_no_harm() -> None:
 
 def test_the_couriers_threads_end_while_it_is_busy_too() -> None:
     before = threads()
-    courier = Courier(NO_KAFKA, on_refused=lambda _: None)
+    courier = SingleRecordSender(NO_KAFKA, on_refused=lambda _: None)
     courier.send([Record("topic", "key", b"{}", [])])
     assert threads() > before
     courier.throw_away()

@@ -9,8 +9,8 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
-from shared.kafka import murmur2_partition, open_admin, open_consumer
-from shared.kafka_topics import bounds_of
+from shared.kafka.clients import murmur2_partition, open_admin, open_consumer
+from shared.kafka.topics import bounds_of
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order, open_log
 from tests.integration.outbox_relay.relays import running_relay, wait_until

@@ -15,8 +15,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from psycopg import sql
 
-from deploy.local.broker import Broker
-from deploy.local.ports import free_port
+from deploy.local.kafka.broker import Broker
+from deploy.local.processes.ports import free_port
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Engine, text
 from shared.clock import SystemClock
 from shared.contracts.events import Event
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
-from shared.db import open_engine
-from shared.outbox import Outbox
+from shared.outbox.writing import Outbox
+from shared.postgres.engine import open_engine
 from shared.settings import Settings
 from tests.support.signing import SIGNER
 

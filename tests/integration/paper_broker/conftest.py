@@ -24,9 +24,9 @@ from services.paper_broker.market_feed import CONDITION
 from services.paper_broker.positions import Entry
 from services.paper_broker.process import fill_when_due, open_desk, running
 from services.paper_broker.quotes import PriceTick
-from shared.health import Health
 from shared.money import to_units
-from shared.process import Stop
+from shared.runtime.health import Health
+from shared.runtime.process import Stop
 from shared.settings import Settings
 
 API_KEY, API_SECRET, ACCESS_TOKEN = "key", "secret", "token"

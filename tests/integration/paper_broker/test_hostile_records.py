@@ -15,9 +15,9 @@ from services.paper_broker.ledger import Ledger
 from services.paper_broker.market_feed import CONDITION, MarketFeed
 from shared.clock import SystemClock, rfc3339
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
-from shared.health import Health
-from shared.kafka import flush_or_fail, open_producer
-from shared.process import Stop
+from shared.kafka.clients import flush_or_fail, open_producer
+from shared.runtime.health import Health
+from shared.runtime.process import Stop
 from shared.settings import Settings
 from tests.support.records import ODD_HEADERS, hostile_ticks
 from tests.support.waiting import wait_until

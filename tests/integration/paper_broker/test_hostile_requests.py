@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from services.paper_broker.app import create_broker_app
 from services.paper_broker.process import open_desk
-from shared.health import Health
+from shared.runtime.health import Health
 from shared.settings import Settings
 from tests.integration.paper_broker.conftest import ACCESS_TOKEN, API_KEY, CREDENTIALS
 from tests.support.hostile import BODIES, CONTENT_TYPES, JSON, TEXTS, VALUES

@@ -17,11 +17,11 @@ import requests
 from confluent_kafka import Producer
 from kiteconnect import KiteConnect
 
-from deploy.local.ports import free_port
+from deploy.local.processes.ports import free_port
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
 from shared.contracts.trades import TradeOpened
 from shared.ids import new_id
-from shared.kafka import flush_or_fail, open_producer
+from shared.kafka.clients import flush_or_fail, open_producer
 from shared.settings import Settings
 from tests.integration.paper_broker.conftest import ACCESS_TOKEN, API_KEY, CREDENTIALS, wait_until
 from tests.integration.paper_broker.test_official_client import market_order, the_order

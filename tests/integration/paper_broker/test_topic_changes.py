@@ -16,10 +16,10 @@ from services.paper_broker.ledger import FILE_NAME, Ledger
 from services.paper_broker.market_feed import CONDITION, MarketFeed
 from shared.clock import SystemClock
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
-from shared.health import Health
 from shared.ids import new_id
-from shared.kafka import open_producer
-from shared.process import Stop
+from shared.kafka.clients import open_producer
+from shared.runtime.health import Health
+from shared.runtime.process import Stop
 from shared.settings import Settings
 from tests.integration.paper_broker.test_process import send_opened, send_tick
 from tests.support.topic_changes import create_topic, delete_topic, grow

@@ -15,9 +15,9 @@ from services.trade_management.api.app import create
 from services.trade_management.storage.user_brokers import UserBrokerRepository
 from shared.clock import SystemClock
 from shared.contracts.controls import UserBrokerChanged
-from shared.db import open_engine
-from shared.health import Health
 from shared.http.auth import Scope, store_token
+from shared.postgres.engine import open_engine
+from shared.runtime.health import Health
 from shared.settings import Settings
 from tests.support.servers import Database
 from tests.unit.cli.conftest import exitflow

@@ -16,10 +16,10 @@ from services.trade_management.fills.waiting_fills import trying_again
 from shared.clock import SystemClock
 from shared.contracts.exits import ExitIntentEvent
 from shared.contracts.topics import EXIT_INTENTS, TopicNames, dead_letter_topic
-from shared.health import Health
 from shared.ids import new_id
-from shared.kafka import Headers, flush_or_fail, headers_of, open_consumer, open_producer
-from shared.process import Stop
+from shared.kafka.clients import Headers, flush_or_fail, headers_of, open_consumer, open_producer
+from shared.runtime.health import Health
+from shared.runtime.process import Stop
 from shared.settings import Settings
 from tests.support.signing import signed
 from tests.support.waiting import wait_until

@@ -25,8 +25,8 @@ from shared.contracts.topics import TopicNames
 from shared.contracts.trades import ExitPlan
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType
 from shared.ids import client_order_id, new_id
-from shared.outbox import Outbox
-from shared.unit_of_work import UnitOfWork
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.outbox.writing import Outbox
 from tests.support.signing import SIGNER
 
 CLOCK = SystemClock()

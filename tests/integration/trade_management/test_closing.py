@@ -22,8 +22,8 @@ from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType
 from shared.errors import Conflict
 from shared.ids import new_id, new_traceparent
-from shared.outbox import Outbox
-from shared.unit_of_work import UnitOfWork
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.outbox.writing import Outbox
 from tests.integration.trade_management.ledger import (
     CLOCK,
     SERVICE,

@@ -17,11 +17,11 @@ from shared.contracts.discarded import Discarded
 from shared.contracts.exits import ExitIntentApproved
 from shared.contracts.topics import TopicNames
 from shared.contracts.vocabulary import ExitReason
-from shared.db import open_engine
-from shared.failpoints import Failpoint, arm, disarm_all
 from shared.ids import new_id
+from shared.outbox.signatures import SIGNATURE_HEADER, new_signing_key, signer_of
+from shared.postgres.engine import open_engine
+from shared.runtime.failpoints import Failpoint, arm, disarm_all
 from shared.settings import Settings
-from shared.signatures import SIGNATURE_HEADER, new_signing_key, signer_of
 from tests.integration.trade_management.intents_topic import IntentsTopic, consuming
 from tests.integration.trade_management.ledger import Intent, emitted, execution, open_trade, rows, stored
 from tests.support.servers import Database

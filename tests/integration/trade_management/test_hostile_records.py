@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from services.trade_management import trade_management_service
 from shared.contracts.topics import TopicNames
 from shared.ids import new_id
-from shared.kafka import flush_or_fail, open_producer
+from shared.kafka.clients import flush_or_fail, open_producer
 from shared.settings import Settings
 from tests.integration.trade_management.intents_topic import IntentsTopic, consuming
 from tests.integration.trade_management.ledger import Intent, execution, open_trade, stored

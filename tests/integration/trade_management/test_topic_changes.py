@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from shared.contracts.topics import TopicNames
-from shared.db import open_engine
-from shared.health import Health
+from shared.postgres.engine import open_engine
+from shared.runtime.health import Health
 from shared.settings import Settings
 from tests.integration.trade_management.intents_topic import IntentsTopic, consuming
 from tests.integration.trade_management.ledger import Intent, execution, open_trade, rows, stored

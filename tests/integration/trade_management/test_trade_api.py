@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from shared.clock import rfc3339, trading_day
 from shared.ids import new_id
-from shared.telemetry import REGISTRY
+from shared.runtime.telemetry import REGISTRY
 from tests.integration.trade_management.conftest import READER
 from tests.integration.trade_management.ledger import CLOCK, Intent, emitted, execution, open_trade, rows
 from tests.integration.trade_management.test_closing import apply, report

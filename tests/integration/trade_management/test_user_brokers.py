@@ -16,10 +16,10 @@ from shared.clock import SystemClock
 from shared.contracts.controls import ControlEvent, KillSwitchChanged
 from shared.contracts.topics import OPERATIONS_CONTROLS, TopicNames, dead_letter_topic
 from shared.contracts.vocabulary import KillSwitchMode
-from shared.health import Health
 from shared.ids import new_id
-from shared.kafka import flush_or_fail, open_consumer, open_producer
-from shared.process import Stop
+from shared.kafka.clients import flush_or_fail, open_consumer, open_producer
+from shared.runtime.health import Health
+from shared.runtime.process import Stop
 from shared.settings import Settings
 from tests.integration.trade_management.conftest import user_broker
 from tests.integration.trade_management.test_trade_api import post

@@ -12,13 +12,13 @@ import pytest
 from sqlalchemy import Engine, text
 
 from services.trade_management.domain.trade import Trade
-from shared import waiting_work
 from shared.contracts.topics import TRADES, TopicNames
 from shared.contracts.vocabulary import ExitReason
 from shared.ids import new_id
+from shared.runtime import waiting_work
+from shared.runtime.telemetry import REGISTRY
+from shared.runtime.waiting_work import CONDITION
 from shared.settings import Settings
-from shared.telemetry import REGISTRY
-from shared.waiting_work import CONDITION
 from tests.integration.trade_management.intents_topic import IntentsTopic, consuming
 from tests.integration.trade_management.ledger import CLOCK, Intent, emitted, execution, open_trade, rows, stored
 from tests.support.row_locks import held_row

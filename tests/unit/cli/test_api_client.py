@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 
-from services.cli.api_client import ApiClient, Refused
+from services.cli.support.api_client import ApiClient, Refused
 from shared.errors import Unavailable
 
 

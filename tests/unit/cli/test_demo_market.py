@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from services.cli.demo.market import walk
-from services.cli.demo.noise import bell, between
-from services.cli.demo.scenario import TICK, Scenario, make_scenario
+from services.demo.market import walk
+from services.demo.scenario import TICK, Scenario, make_scenario
+from services.demo.seeded_random import bell, between
 from shared.contracts.ticks import Tick
 from shared.contracts.trades import ExitPlan
 from shared.contracts.vocabulary import Direction, ProductType

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from services.cli.invariants.effects import check_effects
-from services.cli.invariants.kafka_log import LogRecord, Removed
-from services.cli.invariants.trade_books import TradeBooks
+from services.checker.effects import check_effects
+from services.checker.kafka_log import LogRecord, Removed
+from services.checker.trade_books import TradeBooks
 from shared.contracts.topics import EXIT_INTENTS
 
 FILLS = [{"broker_order_id": "o1", "broker_trade_id": "t1"}]

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from services.cli import exits_commands
-from services.cli.api_client import ApiClient
+from services.cli.commands import exits as exits_commands
+from services.cli.support.api_client import ApiClient
 from tests.unit.cli.results import Result
 
 Exitflow = Callable[..., Result]

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from services.cli.forwarding import Carrier, Forward
+from deploy.compose.tcp_forwarder import Carrier, Forward
 from shared.errors import ConfigurationError
 
 HOST = "127.0.0.1"

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from services.cli import outbox_commands
-from services.cli.api_client import ApiClient
-from services.cli.outbox_commands import WhichOutbox
+from services.cli.commands import outbox as outbox_commands
+from services.cli.commands.outbox import WhichOutbox
+from services.cli.support.api_client import ApiClient
 from tests.unit.cli.results import Result
 
 Exitflow = Callable[..., Result]

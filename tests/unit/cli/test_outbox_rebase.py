@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.cli.outbox_rebase import snapshot_without
+from services.outbox_relay.restore.rebase import snapshot_without
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from services.cli.invariants.finding import Finding
-from services.cli.invariants.kafka_log import LogRecord, Removed
-from services.cli.invariants.outbox_rows import OutboxRow
-from services.cli.invariants.publication import check_publication
+from services.checker.finding import Finding
+from services.checker.kafka_log import LogRecord, Removed
+from services.checker.outbox_rows import OutboxRow
+from services.checker.publication import check_publication
 
 KEPT_FROM = datetime(2026, 1, 13, tzinfo=UTC)
 LATER = KEPT_FROM + timedelta(hours=1)

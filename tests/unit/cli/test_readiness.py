@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from services.cli import readiness
+from deploy.compose import health_probe as readiness
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -69,6 +69,6 @@ def test_without_a_url_the_process_of_this_environment_is_asked(answer, monkeypa
 
 
 def test_it_loads_nothing_but_the_standard_library() -> None:
-    program = "import sys, services.cli.readiness; print({'typer', 'pydantic', 'sqlalchemy'} & set(sys.modules))"
+    program = "import sys, deploy.compose.health_probe; print({'typer', 'pydantic', 'sqlalchemy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.databases import embedded_databases
-from services.cli.secret_files import ContainerCredentials, lay_out, secret_files
+from deploy.compose.secret_files import ContainerCredentials, lay_out, secret_files
+from deploy.local.postgres.databases import embedded_databases
 from shared.errors import ConfigurationError
-from shared.kafka_rights import RIGHTS
-from shared.signatures import TrustedKeys, signer_of
+from shared.kafka.rights import RIGHTS
+from shared.outbox.signatures import TrustedKeys, signer_of
 from tests.unit.cli.results import Result
 
 

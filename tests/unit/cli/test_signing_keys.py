@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from shared.signatures import TrustedKeys, signer_of
+from shared.outbox.signatures import TrustedKeys, signer_of
 from tests.unit.cli.results import Result
 
 

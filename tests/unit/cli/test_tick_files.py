@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.tick_files import BadLine, read_ticks
+from services.cli.support.tick_files import BadLine, read_ticks
 from shared.errors import InvalidInput
 
 HEADER = "symbol,ltp,ts,seq\n"

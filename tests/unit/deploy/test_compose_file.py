@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.databases import embedded_databases
-from deploy.local.kafka_security import PUBLIC_PROPERTIES
+from deploy.compose.secret_files import KAFKA_LISTENERS, ContainerCredentials, secret_files
+from deploy.local.kafka.security import PUBLIC_PROPERTIES
+from deploy.local.postgres.databases import embedded_databases
 from services.cli.processes import PROCESSES
-from services.cli.secret_files import KAFKA_LISTENERS, ContainerCredentials, secret_files
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 COMPOSE = (REPOSITORY / "docker-compose.yml").read_text()

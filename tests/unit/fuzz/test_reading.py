@@ -13,16 +13,17 @@ from services.exit_qualification.domain.exit_signal_service import ExitSignalSer
 from services.exit_qualification.storage.tick_checkpoints import Checkpoint
 from services.exit_qualification.ticks import batch as tick_batch
 from services.exit_qualification.ticks.batch import Layout, read_batch
-from services.exit_qualification.ticks.judging import judge
-from services.exit_qualification.ticks.records import TickRecord, home_partition
+from services.exit_qualification.ticks.evaluation import judge
+from services.exit_qualification.ticks.records import TickRecord
 from services.paper_broker import feed_records
 from services.paper_broker.feed_records import FeedRecord
 from services.trade_management.domain.fill_report import FillReport
-from services.trade_management.fills.reading import Forgone, Irrelevant, read
+from services.trade_management.fills.reading import DiscardedEvent, Irrelevant, read
 from shared.contracts.events import event_classes
 from shared.contracts.topics import EXIT_INTENTS, MARKET_TICKS, TRADES
 from shared.errors import ExitflowError, MalformedMessage, Unavailable
-from shared.record_faults import UNREADABLE, fault_of, read_record
+from shared.kafka.clients import home_partition
+from shared.kafka.record_faults import UNREADABLE, fault_of, read_record
 from tests.support.records import headers, message, values
 from tests.support.trades import opened
 
@@ -98,7 +99,7 @@ def test_trade_fills_reads_sets_apart_or_skips_any_record(value: bytes | None, o
     except MalformedMessage as error:
         assert error.code == "malformed_message"
         return
-    assert isinstance(said, FillReport | Forgone | Irrelevant)
+    assert isinstance(said, FillReport | DiscardedEvent | Irrelevant)
 
 
 @given(

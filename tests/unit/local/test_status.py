@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.data_directory import DataDirectory
-from deploy.local.process_book import Entry, format_processes, write_processes
-from deploy.local.state_socket import asked, telling
-from deploy.local.status import look_at
+from deploy.local.processes.registry import Entry, format_processes, write_processes
+from deploy.local.stack.status import look_at
+from deploy.local.state.data_directory import DataDirectory
+from deploy.local.state.state_socket import asked, telling
 
 RESTARTING = "restarting, attempt 7, No space left on device"
 

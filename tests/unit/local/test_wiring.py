@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.credentials import Credentials
-from deploy.local.data_directory import DataDirectory
-from deploy.local.databases import embedded_databases
-from deploy.local.ports import PortBook
-from deploy.local.secret_settings import SERVICES
-from deploy.local.wiring import Wiring, chosen
+from deploy.local.postgres.databases import embedded_databases
+from deploy.local.processes.ports import PortBook
+from deploy.local.processes.service_environment import Wiring, chosen
+from deploy.local.secrets.credentials import Credentials
+from deploy.local.secrets.secret_settings import SERVICES
+from deploy.local.state.data_directory import DataDirectory
 from shared.errors import ConfigurationError
 from tests.unit.cli.test_secret_files import DATABASE_OF, SIGNATURES_OF
 

@@ -9,8 +9,8 @@ from confluent_kafka import KafkaError, Message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.outbox_relay.acknowledgements import Acknowledgements, Run
-from services.outbox_relay.progress import Progress
+from services.outbox_relay.shards.acknowledgements import Acknowledgements, Run
+from services.outbox_relay.shards.progress import Progress
 
 
 class Reported:

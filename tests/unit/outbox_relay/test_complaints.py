@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError
 
-from services.outbox_relay.publisher import Complaints
-from shared.kafka_log import QUIET_S
+from services.outbox_relay.publishing.publisher import Complaints
+from shared.kafka.client_logging import QUIET_S
 from tests.unit.outbox_relay.clock import StandingClock
 
 AWAY = KafkaError(KafkaError._TRANSPORT, "away")

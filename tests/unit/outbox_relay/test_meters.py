@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError
 
-from services.outbox_relay.acknowledgements import Run
-from services.outbox_relay.meters import Meters
-from services.outbox_relay.progress import Progress
-from shared.telemetry import REGISTRY
+from services.outbox_relay.metrics import Meters
+from services.outbox_relay.shards.acknowledgements import Run
+from services.outbox_relay.shards.progress import Progress
+from shared.runtime.telemetry import REGISTRY
 from tests.unit.outbox_relay.clock import StandingClock
 
 OUTBOX = "told"

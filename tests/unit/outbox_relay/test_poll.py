@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.outbox_relay.poll import AdaptivePoll
+from services.outbox_relay.reading.adaptive_wait import AdaptivePoll
 
 
 def test_the_wait_grows_with_the_pause_up_to_the_longest_and_is_shortest_again_when_something_comes() -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.outbox_relay.publisher import SILENCE_S, Publisher
-from shared.kafka import producer_config
+from services.outbox_relay.publishing.publisher import SILENCE_S, Publisher
+from shared.kafka.clients import producer_config
 from shared.settings import Settings
 from tests.unit.outbox_relay.clock import StandingClock
 

@@ -7,10 +7,10 @@ import threading
 import psycopg
 import pytest
 
-from services.outbox_relay import outbox_relay
-from services.outbox_relay.outbox_relay import OutboxRelay, OutboxSource
-from shared.health import Health
+from services.outbox_relay import relay as outbox_relay
+from services.outbox_relay.relay import OutboxRelay, OutboxSource
 from shared.ids import new_id
+from shared.runtime.health import Health
 from shared.settings import Settings
 from tests.unit.outbox_relay.clock import StandingClock
 

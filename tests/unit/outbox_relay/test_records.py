@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.outbox_relay.parking import DecidedEvent
+from services.outbox_relay.parking.parked_events import DecidedEvent
 from services.outbox_relay.records import batches_of, headers_of_row
 
 HEADERS = ("io.x.v1", "/source", "subject", "2026-01-13T00:00:00Z", "00-a-b-01", "k:s")

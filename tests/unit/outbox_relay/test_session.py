@@ -7,11 +7,11 @@ from unittest.mock import Mock
 
 import pytest
 
-from services.outbox_relay.acknowledgements import Run
-from services.outbox_relay.detour import Step
-from services.outbox_relay.progress import Progress
+from services.outbox_relay.parking.quarantine import Step
 from services.outbox_relay.session import Session
-from services.outbox_relay.shard import HeldShard
+from services.outbox_relay.shards.acknowledgements import Run
+from services.outbox_relay.shards.progress import Progress
+from services.outbox_relay.shards.shard import HeldShard
 from shared.settings import Settings
 from tests.unit.outbox_relay.clock import StandingClock
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from services.outbox_relay.acknowledgements import Run
-from services.outbox_relay.progress import Progress
 from services.outbox_relay.records import Row
-from services.outbox_relay.shard import Batch, HeldShard
+from services.outbox_relay.shards.acknowledgements import Run
+from services.outbox_relay.shards.progress import Progress
+from services.outbox_relay.shards.shard import Batch, HeldShard
 
 BEGINNING, END, LATER = "10:10:", "20:20:", "30:30:"
 

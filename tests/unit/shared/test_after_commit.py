@@ -8,9 +8,9 @@ from unittest.mock import MagicMock
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from shared.after_commit import after_commit
 from shared.contracts.events import Event
-from shared.unit_of_work import UnitOfWork
+from shared.outbox.after_commit import after_commit
+from shared.outbox.unit_of_work import UnitOfWork
 
 
 class Happened(Event):
@@ -75,6 +75,7 @@ def test_events_of_a_commit_that_fails_are_not_observed() -> None:
     ],
 )
 def test_each_process_counts_the_events_that_it_emits(process: str, counted: set[str]) -> None:
-    code = f"import {process}; from shared.after_commit import observed_events as o; print(*(e.__name__ for e in o()))"
+    show = "print(*(each.__name__ for each in observed_events()))"
+    code = f"import {process}; from shared.outbox.after_commit import observed_events; {show}"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert counted <= set(ran.stdout.split())

@@ -8,7 +8,7 @@ from psycopg import errors
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, InternalError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from shared.database_failures import DATABASE_FAILURES, passes, reason
+from shared.postgres.failures import DATABASE_FAILURES, passes, reason
 
 PASSING = {
     errors.DiskFull: "no space left on its disk",

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from pydantic import SecretStr
 
-from services.cli import database_urls
 from services.cli.main import main
+from services.cli.support import database_urls
 from services.outbox_relay.process import outboxes_of
 from shared.errors import ConfigurationError
 from shared.settings import Settings, load_settings

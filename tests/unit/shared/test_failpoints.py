@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from shared.errors import ConfigurationError
-from shared.failpoints import STALL_S, Failpoint, FailpointHit, arm, arm_from_environment, disarm_all, failpoint
+from shared.runtime.failpoints import STALL_S, Failpoint, FailpointHit, arm, arm_from_environment, disarm_all, failpoint
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.health import Health
+from shared.runtime.health import Health
 from tests.unit.outbox_relay.clock import StandingClock
 
 

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from shared.kafka_log import QUIET_S, Rationed
+from shared.kafka.client_logging import QUIET_S, Rationed
 from tests.unit.outbox_relay.clock import StandingClock
 
 

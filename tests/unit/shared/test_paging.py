@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from services.exit_qualification.api.exits import INTENTS
 from services.trade_management.api.trades import TRADES
 from shared.errors import InvalidInput
-from shared.http.outbox_routes import LARGEST_SEQUENCE, PARKED
+from shared.http.outbox.routes import LARGEST_SEQUENCE, PARKED
 from shared.http.paging import LONGEST_CURSOR, Keyset
 
 LISTS = [INTENTS, TRADES, PARKED]

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError
 from confluent_kafka.admin import AdminClient
 
 from shared.errors import ConfigurationError, Unavailable
-from shared.kafka import partition_counts
+from shared.kafka.clients import partition_counts
 
 
 def _admin(**topics: int | KafkaError) -> AdminClient:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from services.outbox_relay.process import run_all
-from shared.process import stop_on_signals
+from shared.runtime.process import stop_on_signals
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from shared.contracts.discarded import ANY_TOPIC, Discarded
 from shared.contracts.events import event_classes, parse_event
 from shared.contracts.trades import TradeOpened
 from shared.errors import MalformedMessage
-from shared.kafka import murmur2_partition
+from shared.kafka.clients import murmur2_partition
 from tests.support.trades import opened
 
 

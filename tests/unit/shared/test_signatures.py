@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from shared.errors import ConfigurationError
-from shared.settings import Settings
-from shared.signatures import (
+from shared.outbox.signatures import (
     SIGNATURE_HEADER,
     TrustedKeys,
     UntrustedEvent,
@@ -26,7 +25,8 @@ from shared.signatures import (
     signer_of,
     trade_event_keys,
 )
-from shared.telemetry import REGISTRY
+from shared.runtime.telemetry import REGISTRY
+from shared.settings import Settings
 from tests.support.signing import SIGNER, TRUSTED, signed
 
 TOPIC, KEY, VALUE = "exits.intents.v1", "0190", b'{"price":"1010.00"}'

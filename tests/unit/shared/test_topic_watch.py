@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from shared import topic_watch
-from shared.health import Health
-from shared.kafka_topics import Bounds, Partition, TopicState
-from shared.topic_watch import STALL_S, Change, Positions, TopicsChanged, TopicWatch
+from shared.kafka import topic_watch
+from shared.kafka.topic_watch import STALL_S, Change, Positions, TopicsChanged, TopicWatch
+from shared.kafka.topics import Bounds, Partition, TopicState
+from shared.runtime.health import Health
 from tests.unit.outbox_relay.clock import StandingClock
 
 ONE: Partition = ("ticks", 0)

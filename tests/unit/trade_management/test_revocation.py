@@ -10,8 +10,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from services.trade_management.fills.batch import FillBatches
 from services.trade_management.fills.consumer import FillConsumer
 from shared.clock import SystemClock
-from shared.health import Health
-from shared.process import Stop
+from shared.runtime.health import Health
+from shared.runtime.process import Stop
 
 TOPIC = "exits.intents.v1"
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from confluent_kafka import Producer
 
-from services.outbox_relay.connection import Connection, connect
+from services.outbox_relay.database.connection import Connection, connect
 from services.outbox_relay.process import outboxes_of
-from shared.kafka import flush_or_fail, producer_config
-from shared.process import Stop, stop_on_signals
+from shared.kafka.clients import flush_or_fail, producer_config
+from shared.runtime.process import Stop, stop_on_signals
 from shared.settings import Settings, load_settings
 
 LOOK_S = 0.01

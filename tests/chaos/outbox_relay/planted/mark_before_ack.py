@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.outbox_relay.acknowledgements import Run
 from services.outbox_relay.process import main
-from shared.failpoints import arm_from_environment
+from services.outbox_relay.shards.acknowledgements import Run
+from shared.runtime.failpoints import arm_from_environment
 from shared.settings import load_settings
 
 _consists_of = Run.consists_of

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from services.outbox_relay import statements
+from services.outbox_relay.database import statements
 from services.outbox_relay.process import main
-from shared.failpoints import arm_from_environment
+from shared.runtime.failpoints import arm_from_environment
 from shared.settings import load_settings
 
 FENCE = " AND s.epoch = held.epoch"

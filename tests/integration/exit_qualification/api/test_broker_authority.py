@@ -13,9 +13,9 @@ from sqlalchemy import Engine, text
 from services.exit_qualification.api.app import create
 from shared.clock import SystemClock
 from shared.contracts.vocabulary import IntentStatus
-from shared.db import open_engine
-from shared.health import Health
 from shared.http.auth import Scope, store_token
+from shared.postgres.engine import open_engine
+from shared.runtime.health import Health
 from shared.settings import Settings
 from tests.integration.exit_qualification.intent_rows import put_intent
 from tests.support.servers import Database

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import Connection, Engine, event
 
 from services.exit_qualification.domain.order_terms import BrokerStatus
-from services.exit_qualification.storage.switches import BrokerInUse, SwitchRepository, UserBroker
-from shared.audit import Act
+from services.exit_qualification.storage.operator_controls import BrokerInUse, SwitchRepository, UserBroker
 from shared.contracts.vocabulary import IntentStatus
+from shared.postgres.audit import Act
 from tests.integration.exit_qualification.intent_rows import put_intent
 
 ELSEWHERE = UserBroker("paper", "kite", "PAPER", "http://127.0.0.1:2", BrokerStatus.CONNECTED)

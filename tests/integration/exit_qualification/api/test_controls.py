@@ -14,8 +14,8 @@ from services.exit_qualification.broker_announcements import BrokerAnnouncements
 from shared.clock import SystemClock
 from shared.contracts.events import parse_event
 from shared.contracts.topics import TopicNames
-from shared.outbox import Outbox
-from shared.unit_of_work import UnitOfWork
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.outbox.writing import Outbox
 from tests.integration.exit_qualification.api.test_exit_api import _trade, client
 from tests.support.signing import SIGNER
 

@@ -16,10 +16,10 @@ from services.exit_qualification.api.app import create
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from shared.clock import SystemClock
 from shared.contracts.vocabulary import IntentStatus
-from shared.db import open_engine
-from shared.health import Health
 from shared.http.auth import Scope, store_token
 from shared.ids import new_id
+from shared.postgres.engine import open_engine
+from shared.runtime.health import Health
 from shared.settings import Settings
 from tests.integration.exit_qualification.intent_rows import put_intent
 from tests.support.servers import Database

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine
 
-from shared import failpoints
+from shared.runtime import failpoints
 from tests.integration.exit_qualification.orders.floor import PATIENT, QUICK, Floor
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 

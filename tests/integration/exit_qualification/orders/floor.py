@@ -20,28 +20,28 @@ from services.exit_qualification.domain.gates import Rollout
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.order_terms import BrokerStatus
-from services.exit_qualification.orders.broker_port import Brokers
+from services.exit_qualification.orders.brokers.port import Brokers
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.order_execution_service import OrderExecutionService
 from services.exit_qualification.orders.pending_order_reconciler import PendingOrderReconciler
-from services.exit_qualification.orders.remainder_exits import RemainderExits
 from services.exit_qualification.orders.requalification import Requalification
+from services.exit_qualification.orders.residual_exits import ResidualExits
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.open_trades import OpenedTrade, OpenTradeRepository
-from services.exit_qualification.storage.switches import Switches, SwitchRepository
-from shared.audit import Act
+from services.exit_qualification.storage.operator_controls import Switches, SwitchRepository
 from shared.clock import SystemClock
 from shared.contracts.topics import TopicNames
 from shared.contracts.trades import ExitPlan, TradeOpened
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, KillSwitchMode, ProductType, RolloutMode
-from shared.health import Health
 from shared.ids import new_id
-from shared.outbox import Outbox
-from shared.row_locks import ROW_LOCK_TIMEOUT_MS
-from shared.unit_of_work import UnitOfWork
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.outbox.writing import Outbox
+from shared.postgres.audit import Act
+from shared.postgres.row_locks import ROW_LOCK_TIMEOUT_MS
+from shared.runtime.health import Health
 from tests.support.signing import SIGNER
 
 WAIT_LIMIT_S = 20.0
@@ -91,7 +91,7 @@ class Floor:
         self.reconciler = PendingOrderReconciler(self.open_unit, self.brokers, self.terms, self.held, self._progressed)
         self.requalification = Requalification(self.open_unit, self._gates, self.terms, self.held, self._progressed)
         signals = SignalManagementService(ExitTerms(MINUTE, MINUTE), self.clock, self._gates)
-        self.remainders = RemainderExits(self.open_unit, signals, self.terms, self.clock, self.held)
+        self.remainders = ResidualExits(self.open_unit, signals, self.terms, self.clock, self.held)
 
     def _progressed(self) -> None:
         self.progress += 1

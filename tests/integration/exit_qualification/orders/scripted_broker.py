@@ -13,7 +13,8 @@ from typing import Any
 from kiteconnect import exceptions as kite_exceptions
 
 from services.exit_qualification.domain.outcome import OrderState
-from services.exit_qualification.orders.broker_port import (
+from services.exit_qualification.orders.brokers.kite.broker import outcome_of_error
+from services.exit_qualification.orders.brokers.port import (
     NO_ANSWER,
     Accepted,
     Ambiguous,
@@ -23,8 +24,7 @@ from services.exit_qualification.orders.broker_port import (
     ExitOrder,
     PlaceOutcome,
 )
-from services.exit_qualification.orders.kite_broker import outcome_of_error
-from services.exit_qualification.storage.switches import UserBroker
+from services.exit_qualification.storage.operator_controls import UserBroker
 from shared.clock import SystemClock
 
 

@@ -14,7 +14,8 @@ from pydantic import SecretStr
 
 from services.exit_qualification.domain.order_terms import BrokerStatus, OrderSide
 from services.exit_qualification.domain.outcome import OrderState
-from services.exit_qualification.orders.broker_port import (
+from services.exit_qualification.orders.brokers.kite.clients import Credentials, KiteBrokers
+from services.exit_qualification.orders.brokers.port import (
     NO_ANSWER,
     Accepted,
     Ambiguous,
@@ -24,12 +25,11 @@ from services.exit_qualification.orders.broker_port import (
     ExitOrder,
     NotAccepted,
 )
-from services.exit_qualification.orders.kite_clients import Credentials, KiteBrokers
-from services.exit_qualification.storage.switches import UserBroker
+from services.exit_qualification.storage.operator_controls import UserBroker
 from shared.broker_hosts import BrokerHosts
 from shared.clock import SystemClock
 from shared.contracts.vocabulary import ProductType
-from shared.health import Health
+from shared.runtime.health import Health
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 from tests.integration.paper_broker.conftest import ACCESS_TOKEN, API_KEY, running_broker
 

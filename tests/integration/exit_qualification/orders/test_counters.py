@@ -14,10 +14,10 @@ from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.manual_exit_service import ManualExitService
 from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
-from shared.audit import Act
 from shared.contracts.vocabulary import ExitReason, IntentStatus
-from shared.failpoints import Failpoint, FailpointHit, arm
-from shared.telemetry import REGISTRY
+from shared.postgres.audit import Act
+from shared.runtime.failpoints import Failpoint, FailpointHit, arm
+from shared.runtime.telemetry import REGISTRY
 from tests.integration.exit_qualification.orders.floor import MINUTE, Floor
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 

@@ -10,7 +10,7 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.orders.held_exits import FORGET_S
 from shared.contracts.vocabulary import ExitReason, IntentStatus
-from shared.waiting_work import CONDITION
+from shared.runtime.waiting_work import CONDITION
 from tests.integration.exit_qualification.orders.floor import Floor, wait_until
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 from tests.support.row_locks import held_row

@@ -15,9 +15,9 @@ from sqlalchemy import Engine
 from services.exit_qualification import kill_switch_service
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.kill_switch_service import KillSwitchService, KillSwitchSet
-from services.exit_qualification.orders.broker_port import ExitOrder, PlaceOutcome
-from shared.audit import Act
+from services.exit_qualification.orders.brokers.port import ExitOrder, PlaceOutcome
 from shared.contracts.vocabulary import ExitReason, IntentStatus, KillSwitchMode
+from shared.postgres.audit import Act
 from tests.integration.exit_qualification.orders.floor import PATIENT, Floor, wait_until
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 

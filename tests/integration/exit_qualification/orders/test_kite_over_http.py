@@ -20,9 +20,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from sqlalchemy import Engine
 
-from deploy.local.ports import free_port
+from deploy.local.processes.ports import free_port
 from services.exit_qualification.domain.order_terms import BrokerStatus
-from services.exit_qualification.orders.broker_port import (
+from services.exit_qualification.orders.brokers.kite.clients import TOKEN_PROBLEM
+from services.exit_qualification.orders.brokers.port import (
     NO_ANSWER,
     TOKEN_EXPIRED,
     UNREACHABLE,
@@ -31,13 +32,12 @@ from services.exit_qualification.orders.broker_port import (
     NotAccepted,
     TokenExpired,
 )
-from services.exit_qualification.orders.kite_clients import TOKEN_PROBLEM
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
-from services.exit_qualification.storage.switches import SwitchRepository, UserBroker
-from shared.audit import Act
+from services.exit_qualification.storage.operator_controls import SwitchRepository, UserBroker
 from shared.clock import SystemClock
 from shared.contracts.vocabulary import IntentStatus
-from shared.health import Health
+from shared.postgres.audit import Act
+from shared.runtime.health import Health
 from tests.integration.exit_qualification.orders.floor import Floor
 from tests.integration.exit_qualification.orders.test_broker_contract import ORDER, kite_brokers, kite_port
 

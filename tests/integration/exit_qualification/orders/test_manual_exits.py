@@ -13,8 +13,8 @@ from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.manual_exit_service import ExitInProgress, ManualExitService
 from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
-from shared.audit import Act
 from shared.contracts.vocabulary import ExitReason, IntentStatus, KillSwitchMode
+from shared.postgres.audit import Act
 from tests.integration.exit_qualification.orders.floor import Floor
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 

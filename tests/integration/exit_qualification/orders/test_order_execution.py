@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from services.exit_qualification.domain.order_terms import BrokerStatus, OrderSide
-from services.exit_qualification.orders.broker_port import ExitOrder
+from services.exit_qualification.orders.brokers.port import ExitOrder
 from services.exit_qualification.storage.order_queues import OrderQueues, PendingApproved
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, KillSwitchMode, ProductType, RolloutMode
-from shared.failpoints import Failpoint, FailpointHit, arm
+from shared.runtime.failpoints import Failpoint, FailpointHit, arm
 from tests.integration.exit_qualification.orders.floor import Floor, wait_until
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 

@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 
 from services.exit_qualification.domain.intent import ExitIntent
-from services.exit_qualification.orders.outcome_record import ORDER_LIMIT
+from services.exit_qualification.orders.outcome_writer import ORDER_LIMIT
 from shared.contracts.vocabulary import ExitReason, IntentStatus
-from shared.telemetry import REGISTRY
+from shared.runtime.telemetry import REGISTRY
 from tests.integration.exit_qualification.orders.floor import Floor
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 

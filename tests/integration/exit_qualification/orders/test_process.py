@@ -15,11 +15,11 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from deploy.local.ports import free_port
+from deploy.local.processes.ports import free_port
 from services.exit_qualification.domain.intent import ExitIntent
-from services.exit_qualification.storage.switches import SwitchRepository
-from shared.audit import Act
+from services.exit_qualification.storage.operator_controls import SwitchRepository
 from shared.contracts.vocabulary import IntentStatus
+from shared.postgres.audit import Act
 from tests.integration.exit_qualification.orders.floor import Floor, wait_until
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 from tests.integration.paper_broker.conftest import CREDENTIALS, RunningBroker, running_broker

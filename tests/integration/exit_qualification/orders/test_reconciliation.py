@@ -9,9 +9,9 @@ from decimal import Decimal
 import pytest
 
 from services.exit_qualification.domain.order_terms import OrderSide
-from services.exit_qualification.orders.broker_port import NO_ANSWER, BrokerUnavailable, ExitOrder
+from services.exit_qualification.orders.brokers.port import NO_ANSWER, BrokerUnavailable, ExitOrder
 from shared.contracts.vocabulary import ExitReason, IntentStatus, ProductType
-from shared.failpoints import Failpoint, FailpointHit, arm
+from shared.runtime.failpoints import Failpoint, FailpointHit, arm
 from tests.integration.exit_qualification.orders.floor import Floor, wait_until
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 

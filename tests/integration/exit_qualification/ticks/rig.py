@@ -21,10 +21,10 @@ from services.exit_qualification.ticks.worker import CONDITIONS
 from shared.contracts.events import Event
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
 from shared.contracts.trades import TradeClosed, TradeOpened, TradePartiallyClosed
-from shared.health import Health
 from shared.ids import new_id
-from shared.kafka import Headers, flush_or_fail, murmur2_partition, open_producer
-from shared.process import Stop
+from shared.kafka.clients import Headers, flush_or_fail, murmur2_partition, open_producer
+from shared.runtime.health import Health
+from shared.runtime.process import Stop
 from shared.settings import Settings
 from tests.support.signing import SETTINGS, signed
 from tests.support.waiting import wait_until
@@ -33,7 +33,7 @@ MAIN = """
 from services.exit_qualification.ticks.process import main
 from shared import failpoints
 from shared.settings import load_settings
-from shared.telemetry import configure_logging
+from shared.runtime.telemetry import configure_logging
 settings = load_settings()
 configure_logging(settings)
 failpoints.arm_from_environment()

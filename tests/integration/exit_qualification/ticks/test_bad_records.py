@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from confluent_kafka import Producer
 
-from services.exit_qualification.ticks.tick_metrics import EVENTS_UNKNOWN, TICKS_FORWARDED, TICKS_STALE
+from services.exit_qualification.ticks.metrics import EVENTS_UNKNOWN, TICKS_FORWARDED, TICKS_STALE
 from shared.contracts.topics import dead_letter_topic
-from shared.kafka import Headers, flush_or_fail, headers_of, open_producer
+from shared.kafka.clients import Headers, flush_or_fail, headers_of, open_producer
 from shared.settings import Settings
 from tests.integration.exit_qualification.ticks.rig import INFY, Book, Market, closed, partially_closed, running_worker
 from tests.support.signing import signed

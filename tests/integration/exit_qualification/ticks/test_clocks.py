@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from services.exit_qualification.ticks.tick_metrics import NEW_CLOCKS
+from services.exit_qualification.ticks.metrics import NEW_CLOCKS
 from shared.clock import SystemClock, rfc3339
-from shared.kafka import open_admin
+from shared.kafka.clients import open_admin
 from shared.settings import Settings
 from tests.integration.exit_qualification.ticks.rig import Book, Market, running_worker
 from tests.support.trades import opened

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from services.exit_qualification.ticks.tick_metrics import RELOADS
-from shared import failpoints
-from shared.failpoints import Failpoint
+from services.exit_qualification.ticks.metrics import RELOADS
+from shared.runtime import failpoints
+from shared.runtime.failpoints import Failpoint
 from shared.settings import Settings
 from tests.integration.exit_qualification.ticks.rig import Book, Market, running_worker, worker_process
 from tests.support.trades import opened

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from services.exit_qualification.storage.tick_checkpoints import Checkpoint, TickCheckpointRepository
-from services.exit_qualification.ticks.judging import Findings
+from services.exit_qualification.ticks.evaluation import Findings
 from services.exit_qualification.ticks.pipeline import TickPipeline
 from services.exit_qualification.ticks.process import build_worker, open_database
 from shared.errors import Fenced
-from shared.health import Health
+from shared.runtime.health import Health
 from shared.settings import Settings
 from tests.integration.exit_qualification.ticks.rig import JOIN_LIMIT_S, Book, Market, running_worker, worker_process
 from tests.support.trades import opened

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from shared import waiting_work
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.contracts.trades import TradeOpened
+from shared.runtime import waiting_work
+from shared.runtime.telemetry import REGISTRY
+from shared.runtime.waiting_work import CONDITION
 from shared.settings import Settings
-from shared.telemetry import REGISTRY
-from shared.waiting_work import CONDITION
 from tests.integration.exit_qualification.ticks.rig import INFY, Book, Market, running_worker
 from tests.support.row_locks import held_row
 from tests.support.servers import Database

@@ -9,7 +9,7 @@ import pytest
 from services.exit_qualification.ticks import session
 from services.exit_qualification.ticks.records import TickRecord
 from shared.contracts.topics import dead_letter_topic
-from shared.kafka import flush_or_fail, headers_of, open_producer
+from shared.kafka.clients import flush_or_fail, headers_of, open_producer
 from shared.settings import Settings
 from tests.integration.exit_qualification.ticks.rig import INFY, Book, Market, running_worker
 from tests.support.records import ODD_HEADERS, hostile_ticks

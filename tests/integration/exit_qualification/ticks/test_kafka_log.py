@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from services.exit_qualification.ticks.reset import rehome, reset
-from shared.audit import Act
-from shared.consumer_gaps import ConsumerGaps
 from shared.contracts.topics import TopicNames
 from shared.contracts.trades import TradeOpened
-from shared.kafka import murmur2_partition
+from shared.kafka.clients import murmur2_partition
+from shared.kafka.consumer_gaps import ConsumerGaps
+from shared.kafka.topic_watch import RECORDS_MISSED
+from shared.postgres.audit import Act
 from shared.settings import Settings
-from shared.topic_watch import RECORDS_MISSED
 from tests.integration.exit_qualification.ticks.rig import Book, Market, ThreadWorker, running_worker
 from tests.support.topic_changes import create_topic, delete_topic, grow, remove_records, replace_topic
 from tests.support.trades import opened

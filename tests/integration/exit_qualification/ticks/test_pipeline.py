@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from services.exit_qualification.domain.gates import Rollout
-from services.exit_qualification.storage.switches import SwitchRepository
-from shared.audit import Act
+from services.exit_qualification.storage.operator_controls import SwitchRepository
 from shared.contracts.vocabulary import Direction, RolloutMode
+from shared.postgres.audit import Act
 from shared.settings import Settings
 from tests.integration.exit_qualification.ticks.rig import Book, Market, running_worker
 from tests.support.trades import opened

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
-from deploy.local.kafka import ApacheKafka
-from deploy.local.ports import free_port
-from shared.kafka import open_admin
+from deploy.local.kafka.apache import ApacheKafka
+from deploy.local.processes.ports import free_port
+from shared.kafka.clients import open_admin
 from shared.settings import Settings
 from tests.support.servers import server_directory
 

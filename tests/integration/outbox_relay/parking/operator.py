@@ -8,10 +8,10 @@ from uuid import UUID
 
 from sqlalchemy import Engine, text
 
-from shared.audit import Act
 from shared.clock import SystemClock
-from shared.db import open_engine
-from shared.outbox_operations import OutboxOperations, ParkedEvent, Requested, WantedParked
+from shared.outbox.operations import OutboxOperations, ParkedEvent, Requested, WantedParked
+from shared.postgres.audit import Act
+from shared.postgres.engine import open_engine
 from shared.settings import Settings
 from tests.integration.outbox_relay.relays import wait_until
 from tests.support.signing import SIGNER

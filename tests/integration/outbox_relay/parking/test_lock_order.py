@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from services.outbox_relay.connection import Connection, connect
-from services.outbox_relay.parking import DecidedEvent, Outcome, ParkingLot
-from services.outbox_relay.recording import Recorder
+from services.outbox_relay.database.connection import Connection, connect
+from services.outbox_relay.parking.parked_events import DecidedEvent, Outcome, ParkedEventStore
+from services.outbox_relay.shards.progress_store import ProgressStore
 from shared.settings import Settings
 from tests.integration.outbox_relay.parking.operator import Operator
 from tests.integration.outbox_relay.parking.parked_rows import PARK
@@ -46,7 +46,7 @@ def conclude(connection: Connection, *, refused: bool) -> None:
     """Write down what became of both events, the last first."""
     both = [decided(LAST, "a"), decided(FIRST, "b")]
     outcome = Outcome(refused=[(event, "no") for event in both]) if refused else Outcome(done=both)
-    ParkingLot(connection, Recorder(connection)).conclude(outcome, [])
+    ParkedEventStore(connection, ProgressStore(connection)).conclude(outcome, [])
 
 
 @pytest.mark.parametrize("act", ["replay", "published", "refused again"])

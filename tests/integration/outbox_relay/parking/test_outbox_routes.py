@@ -17,10 +17,10 @@ from sqlalchemy import Engine
 from services.exit_qualification.api import app as exit_api
 from services.trade_management.api import app as trade_api
 from shared.clock import SystemClock
-from shared.db import open_engine
-from shared.health import Health
 from shared.http.auth import Scope, store_token
 from shared.ids import new_id
+from shared.postgres.engine import open_engine
+from shared.runtime.health import Health
 from shared.settings import Settings
 from tests.integration.outbox_relay.parking.parked_rows import park, parked_rows
 from tests.support.servers import Database

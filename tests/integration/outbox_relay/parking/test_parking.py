@@ -10,9 +10,9 @@ import pytest
 
 from shared.contracts.discarded import Discarded
 from shared.contracts.topics import TopicNames
-from shared.failpoints import Failpoint
+from shared.outbox.signatures import SIGNATURE_HEADER
+from shared.runtime.failpoints import Failpoint
 from shared.settings import Settings
-from shared.signatures import SIGNATURE_HEADER
 from tests.integration.outbox_relay.kafka_log import KafkaLog, Record, assert_published_in_order, sequences_by_key
 from tests.integration.outbox_relay.parking.made_topics import topics_with_small_batches
 from tests.integration.outbox_relay.parking.operator import ACT, Operator

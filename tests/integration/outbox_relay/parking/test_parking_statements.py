@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from services.outbox_relay import parking_statements as statements
-from services.outbox_relay.connection import Connection, connect
+from services.outbox_relay.database.connection import Connection, connect
+from services.outbox_relay.parking import statements
 from shared.ids import new_id
 from shared.settings import Settings
 from tests.integration.outbox_relay.parking.operator import Operator

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.outbox_relay import publisher
+from services.outbox_relay.publishing import publisher
 from shared.contracts.topics import EXIT_INTENTS, EXIT_SIGNALS, TopicNames
-from shared.kafka import create_topics
+from shared.kafka.clients import create_topics
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order, open_log
 from tests.integration.outbox_relay.parking.guarded_kafka import (

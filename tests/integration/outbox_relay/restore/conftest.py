@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from services.cli.outbox_rebase import Permissions, State, rebase
+from services.outbox_relay.restore.rebase import Permissions, State, rebase
 from shared.contracts.topics import TopicNames
-from shared.roles import EXIT, RELAY
+from shared.postgres.roles import EXIT, RELAY
 from shared.settings import Settings
 from tests.integration.outbox_relay.restore.dumps import dump_and_restore, next_xid, raise_next_xid
 from tests.integration.outbox_relay.restore.history import SCHEMA, History, opened

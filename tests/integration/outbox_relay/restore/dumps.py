@@ -8,9 +8,9 @@ from typing import LiteralString
 
 import psycopg
 
-from deploy.local.account import server_account
-from deploy.local.child import clean_environment
-from deploy.local.postgres_programs import postgres_programs
+from deploy.local.postgres.programs import postgres_programs
+from deploy.local.postgres.unix_account import server_account
+from deploy.local.processes.child import clean_environment
 from tests.support.servers import Database
 
 GIVE_NUMBERS: LiteralString = """

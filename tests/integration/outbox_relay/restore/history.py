@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from shared.db import open_engine
 from shared.ids import new_id
+from shared.postgres.engine import open_engine
 from tests.integration.outbox_relay.kafka_log import Record
 from tests.integration.outbox_relay.relays import wait_until
 from tests.integration.outbox_relay.written import Writer

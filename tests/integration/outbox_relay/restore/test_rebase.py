@@ -8,11 +8,11 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from services.cli.outbox_rebase import Permissions
-from services.outbox_relay.connection import connect
-from services.outbox_relay.origin import refuse_foreign_progress
-from services.outbox_relay.partitions import Partitions
-from services.outbox_relay.retention import maintain
+from services.outbox_relay.database.connection import connect
+from services.outbox_relay.restore.rebase import Permissions
+from services.outbox_relay.retention.maintenance import maintain
+from services.outbox_relay.retention.partitions import Partitions
+from services.outbox_relay.shards.server_identity import refuse_foreign_progress
 from shared.errors import ConfigurationError, Conflict
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog

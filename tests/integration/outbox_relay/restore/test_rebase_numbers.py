@@ -8,8 +8,8 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from services.cli.outbox_rebase import Permissions, rebase
-from services.outbox_relay.connection import Connection
+from services.outbox_relay.database.connection import Connection
+from services.outbox_relay.restore.rebase import Permissions, rebase
 from tests.support.servers import Database
 
 SCHEMA = "trade_management"

@@ -11,8 +11,8 @@ from typing import Any, LiteralString
 import psycopg
 import pytest
 
-from services.outbox_relay.connection import Connection
-from services.outbox_relay.partitions import Partitions
+from services.outbox_relay.database.connection import Connection
+from services.outbox_relay.retention.partitions import Partitions
 from tests.integration.outbox_relay.relays import wait_until
 from tests.support.servers import Database
 

@@ -9,11 +9,11 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from services.outbox_relay.outbox_relay import OutboxSource
-from services.outbox_relay.partitions import Partitions
-from services.outbox_relay.retention import Retention, maintain
+from services.outbox_relay.relay import OutboxSource
+from services.outbox_relay.retention.maintenance import Retention, maintain
+from services.outbox_relay.retention.partitions import Partitions
+from shared.runtime.telemetry import REGISTRY
 from shared.settings import Settings
-from shared.telemetry import REGISTRY
 from tests.integration.outbox_relay.relays import wait_until
 from tests.integration.outbox_relay.retention.conftest import SCHEMA, Rig, one
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from services.exit_qualification.domain.intent import ExitIntent
-from services.exit_qualification.orders.absence import Absence, judge_absence
-from services.exit_qualification.orders.broker_port import NO_ANSWER
+from services.exit_qualification.orders.brokers.port import NO_ANSWER
+from services.exit_qualification.orders.missing_orders import Absence, judge_absence
 from services.exit_qualification.orders.terms import OrderTerms
 from shared.contracts.vocabulary import IntentStatus
 from tests.unit.exit_qualification.examples import NOON, sent_intent

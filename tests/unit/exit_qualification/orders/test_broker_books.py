@@ -7,7 +7,7 @@ from typing import Any
 
 from services.exit_qualification.domain.outcome import OrderState
 from services.exit_qualification.orders.broker_books import BrokerBooks
-from services.exit_qualification.orders.broker_port import BrokerFill, BrokerOrder
+from services.exit_qualification.orders.brokers.port import BrokerFill, BrokerOrder
 from shared.contracts.vocabulary import IntentStatus
 from tests.unit.exit_qualification.examples import APPROVED_INTENT, NOON, sent_intent
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from services.exit_qualification.domain.outcome import OrderState
-from services.exit_qualification.orders.kite_books import a_list, read_fill, read_order
+from services.exit_qualification.orders.brokers.kite.books import a_list, read_fill, read_order
 
 ORDER: dict[str, Any] = {
     "order_id": "220303000308932",

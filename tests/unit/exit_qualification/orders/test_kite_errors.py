@@ -6,8 +6,8 @@ import pytest
 import requests
 from kiteconnect import exceptions as kite
 
-from services.exit_qualification.orders.broker_port import NO_ANSWER, Ambiguous, NotAccepted
-from services.exit_qualification.orders.kite_broker import outcome_of_error
+from services.exit_qualification.orders.brokers.kite.broker import outcome_of_error
+from services.exit_qualification.orders.brokers.port import NO_ANSWER, Ambiguous, NotAccepted
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import threading
 import time
 
 from services.exit_qualification.orders.work_loop import WorkLoop, running
-from shared.health import Health
-from shared.process import Stop
+from shared.runtime.health import Health
+from shared.runtime.process import Stop
 
 GRACE_S = 1.0
 LOOPS = 8

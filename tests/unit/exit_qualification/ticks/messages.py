@@ -10,7 +10,7 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
 from services.exit_qualification.ticks.batch import Layout
 from shared.contracts.trades import TradeOpened
-from shared.kafka import home_partition
+from shared.kafka.clients import home_partition
 from tests.support.signing import signed
 
 LAYOUT = Layout("ticks", "trades", 4)

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.storage.open_trades import OpenedTrade
-from services.exit_qualification.ticks.judging import Findings, in_rounds, judge, rearm, symbol_checkpoints
+from services.exit_qualification.ticks.evaluation import Findings, in_rounds, judge, rearm, symbol_checkpoints
 from services.exit_qualification.ticks.records import TickRecord
 from shared.contracts.vocabulary import ExitReason
 from tests.support.trades import opened

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.open_trade import OpenTrade
-from services.exit_qualification.ticks.judging import in_rounds, judge
+from services.exit_qualification.ticks.evaluation import in_rounds, judge
 from services.exit_qualification.ticks.records import TickRecord
 from shared.contracts.vocabulary import Direction, ExitReason
 from tests.unit.exit_qualification.examples import open_trade

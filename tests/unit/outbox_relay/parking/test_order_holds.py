@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import pytest
 
-from services.outbox_relay.parked_keys import ParkedKeys
+from services.outbox_relay.parking.parked_keys import ParkedKeys
 from services.outbox_relay.records import KEY, TOPIC
 from tests.unit.outbox_relay.parking.world import World
 

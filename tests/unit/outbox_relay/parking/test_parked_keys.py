@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.outbox_relay.parked_keys import ParkedKeys
+from services.outbox_relay.parking.parked_keys import ParkedKeys
 
 KEY = ("topic", "key")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError
 
-from services.outbox_relay.parking_policy import Fault, ShutTopics, TopicState, fault_of, reason_of
+from services.outbox_relay.parking.refusals import BlockedTopics, Fault, TopicState, fault_of, reason_of
 from tests.unit.outbox_relay.clock import StandingClock
 
 
@@ -66,7 +66,7 @@ def test_a_reason_names_the_error() -> None:
 
 def test_a_shut_topic_is_tried_again_after_its_time_and_opened_by_a_success() -> None:
     clock = StandingClock()
-    topics = ShutTopics(clock, shut_s=60)
+    topics = BlockedTopics(clock, shut_s=60)
     assert not topics
     topics.shut("t", "because")
     assert (topics.state("t"), topics.state("u"), topics.reason("t")) == (TopicState.SHUT, TopicState.OPEN, "because")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import random
 from typing import cast
 
-from services.outbox_relay.courier import Courier
-from services.outbox_relay.detour import Detour, Precautions
-from services.outbox_relay.parked_keys import Key, ParkedKeys
-from services.outbox_relay.parking import DecidedEvent, Outcome, ParkingLot
-from services.outbox_relay.parking_policy import ShutTopics
-from services.outbox_relay.progress import Progress
-from services.outbox_relay.replays import Replays
-from services.outbox_relay.shard import HeldShard
-from services.outbox_relay.suspects import Suspects
+from services.outbox_relay.parking.parked_events import DecidedEvent, Outcome, ParkedEventStore
+from services.outbox_relay.parking.parked_keys import Key, ParkedKeys
+from services.outbox_relay.parking.quarantine import Precautions, Quarantine
+from services.outbox_relay.parking.refusals import BlockedTopics
+from services.outbox_relay.parking.replays import Replays
+from services.outbox_relay.parking.suspects import Suspects
+from services.outbox_relay.publishing.single_record_sender import SingleRecordSender
+from services.outbox_relay.shards.progress import Progress
+from services.outbox_relay.shards.shard import HeldShard
 from shared.ids import new_id
 from shared.settings import Settings
 from tests.unit.outbox_relay.clock import BEGIN, StandingClock
@@ -28,10 +28,10 @@ class EmptyLot:
 
 
 def test_a_relay_without_parked_keys_neither_asks_for_requests_nor_looks_at_rows() -> None:
-    keys, lot = ParkedKeys(), cast(ParkingLot, EmptyLot())
-    known = Precautions(Suspects(), ShutTopics(StandingClock()))
-    courier = Courier(Settings(), on_refused=lambda _: None)
-    detour = Detour(lot, keys, courier, known, most_parked=10)
+    keys, lot = ParkedKeys(), cast(ParkedEventStore, EmptyLot())
+    known = Precautions(Suspects(), BlockedTopics(StandingClock()))
+    courier = SingleRecordSender(Settings(), on_refused=lambda _: None)
+    detour = Quarantine(lot, keys, courier, known, most_parked=10)
     replays = Replays(lot, keys, courier, known.shut_topics, lambda _: None)
     held = {3: HeldShard(3, 1, Progress("10:10:"))}
     detour.taken(list(held.values()))
@@ -60,8 +60,10 @@ class DecidedLot:
 def test_replayed_and_discarded_events_count_as_published() -> None:
     kafka, keys, counted = Kafka(random.Random(1)), ParkedKeys(), list[int]()
     keys.load(3, [(("t", "k"), "the first")])
-    courier = cast(Courier, FakeCourier(kafka))
-    replays = Replays(cast(ParkingLot, DecidedLot()), keys, courier, ShutTopics(StandingClock()), counted.append)
+    courier = cast(SingleRecordSender, FakeCourier(kafka))
+    replays = Replays(
+        cast(ParkedEventStore, DecidedLot()), keys, courier, BlockedTopics(StandingClock()), counted.append
+    )
     held = {3: HeldShard(3, 1, Progress("10:10:"))}
     replays.look(held)
     while replays.is_busy():

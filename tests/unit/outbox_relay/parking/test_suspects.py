@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from services.outbox_relay.progress import Progress
-from services.outbox_relay.suspects import Suspects
+from services.outbox_relay.parking.suspects import Suspects
+from services.outbox_relay.shards.progress import Progress
 
 KEY, OTHER = ("topic", "key"), ("topic", "other")
 

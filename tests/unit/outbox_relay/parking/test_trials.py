@@ -8,14 +8,14 @@ from typing import cast
 import pytest
 from confluent_kafka import KafkaError
 
-from services.outbox_relay.courier import Courier, Record
-from services.outbox_relay.detour import Detour, Precautions, Step
-from services.outbox_relay.parked_keys import ParkedKeys
-from services.outbox_relay.parking import ParkingLot
-from services.outbox_relay.parking_policy import ShutTopics
-from services.outbox_relay.progress import Progress
-from services.outbox_relay.shard import HeldShard
-from services.outbox_relay.suspects import Suspects
+from services.outbox_relay.parking.parked_events import ParkedEventStore
+from services.outbox_relay.parking.parked_keys import ParkedKeys
+from services.outbox_relay.parking.quarantine import Precautions, Quarantine, Step
+from services.outbox_relay.parking.refusals import BlockedTopics
+from services.outbox_relay.parking.suspects import Suspects
+from services.outbox_relay.publishing.single_record_sender import Record, SingleRecordSender
+from services.outbox_relay.shards.progress import Progress
+from services.outbox_relay.shards.shard import HeldShard
 from tests.unit.outbox_relay.clock import StandingClock
 
 
@@ -46,16 +46,18 @@ def courier() -> SlowCourier:
 
 @pytest.fixture
 def known() -> Precautions:
-    return Precautions(Suspects(), ShutTopics(StandingClock()))
+    return Precautions(Suspects(), BlockedTopics(StandingClock()))
 
 
 @pytest.fixture
-def detour(courier: SlowCourier, known: Precautions) -> Detour:
-    return Detour(cast(ParkingLot, None), ParkedKeys(), cast(Courier, courier), known, most_parked=10)
+def detour(courier: SlowCourier, known: Precautions) -> Quarantine:
+    return Quarantine(
+        cast(ParkedEventStore, None), ParkedKeys(), cast(SingleRecordSender, courier), known, most_parked=10
+    )
 
 
 @pytest.fixture
-def tried(detour: Detour, known: Precautions) -> HeldShard:
+def tried(detour: Quarantine, known: Precautions) -> HeldShard:
     """A shard of which a row is being tried."""
     shard = HeldShard(3, 1, Progress("10:10:"))
     shard.read([(3, 1, "topic", "key", b"", "id", "1", *["x"] * 6, 0.0)], "20:20:", 0)
@@ -66,7 +68,7 @@ def tried(detour: Detour, known: Precautions) -> HeldShard:
 
 
 def test_a_shard_to_be_left_is_kept_until_kafka_has_answered(
-    detour: Detour, courier: SlowCourier, tried: HeldShard
+    detour: Quarantine, courier: SlowCourier, tried: HeldShard
 ) -> None:
     tried.leave()
     detour.tend([tried])
@@ -77,7 +79,7 @@ def test_a_shard_to_be_left_is_kept_until_kafka_has_answered(
 
 
 def test_a_trial_is_forgotten_though_its_shard_is_of_no_concern_any_more(
-    detour: Detour, courier: SlowCourier, known: Precautions, tried: HeldShard
+    detour: Quarantine, courier: SlowCourier, known: Precautions, tried: HeldShard
 ) -> None:
     tried.leave()
     known.suspects.by_shard.clear()
@@ -88,7 +90,7 @@ def test_a_trial_is_forgotten_though_its_shard_is_of_no_concern_any_more(
 
 
 def test_what_is_being_tried_goes_no_other_way_in_the_meantime(
-    detour: Detour, courier: SlowCourier, known: Precautions, tried: HeldShard
+    detour: Quarantine, courier: SlowCourier, known: Precautions, tried: HeldShard
 ) -> None:
     known.suspects.by_shard.clear()
     detour.tend([tried])

@@ -10,17 +10,17 @@ from typing import cast
 
 from confluent_kafka import KafkaError
 
-from services.outbox_relay.acknowledgements import Run
-from services.outbox_relay.courier import Courier, Record
-from services.outbox_relay.detour import Detour, Precautions, Step
-from services.outbox_relay.parked_keys import Key, ParkedKeys
-from services.outbox_relay.parking import DecidedEvent, Outcome, ParkedRun, ParkingLot
-from services.outbox_relay.parking_policy import ShutTopics
-from services.outbox_relay.progress import Progress
+from services.outbox_relay.parking.parked_events import DecidedEvent, Outcome, ParkedEventStore, ParkedRun
+from services.outbox_relay.parking.parked_keys import Key, ParkedKeys
+from services.outbox_relay.parking.quarantine import Precautions, Quarantine, Step
+from services.outbox_relay.parking.refusals import BlockedTopics
+from services.outbox_relay.parking.replays import Replays
+from services.outbox_relay.parking.suspects import Refused, Suspects
+from services.outbox_relay.publishing.single_record_sender import Record, SingleRecordSender
 from services.outbox_relay.records import EVENT_ID, HEADERS, KEY, PAYLOAD, SEQUENCE, SHARD, TOPIC, Row, headers_of_row
-from services.outbox_relay.replays import Replays
-from services.outbox_relay.shard import HeldShard
-from services.outbox_relay.suspects import Refused, Suspects
+from services.outbox_relay.shards.acknowledgements import Run
+from services.outbox_relay.shards.progress import Progress
+from services.outbox_relay.shards.shard import HeldShard
 from tests.unit.outbox_relay.clock import BEGIN, StandingClock
 
 SNAP, NEXT_SNAP = "10:10:", "20:20:"
@@ -182,11 +182,15 @@ class Relay:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        database, kafka = cast(ParkingLot, world.database), world.kafka
+        database, kafka = cast(ParkedEventStore, world.database), world.kafka
         keys = ParkedKeys()
-        self.detour = Detour(database, keys, cast(Courier, FakeCourier(kafka)), world.precautions, most_parked=7)
+        self.detour = Quarantine(
+            database, keys, cast(SingleRecordSender, FakeCourier(kafka)), world.precautions, most_parked=7
+        )
         shut_topics = world.precautions.shut_topics
-        self.replays = Replays(database, keys, cast(Courier, FakeCourier(kafka)), shut_topics, lambda _: None)
+        self.replays = Replays(
+            database, keys, cast(SingleRecordSender, FakeCourier(kafka)), shut_topics, lambda _: None
+        )
         self.held = {
             number: HeldShard(number, 1, Progress(SNAP, NEXT_SNAP, position))
             for number, position in world.database.positions.items()
@@ -255,7 +259,7 @@ class World:
         self.kafka = Kafka(self.dice)
         self.database = Database()
         self.rows = self._make_rows()
-        self.precautions = Precautions(Suspects(), ShutTopics(self.clock))
+        self.precautions = Precautions(Suspects(), BlockedTopics(self.clock))
 
     def live(self, steps: int) -> None:
         """Relays work and fail, and the operator decides now and then."""
@@ -263,7 +267,7 @@ class World:
         for _ in range(steps):
             self._disturb()
             if self.dice.random() < 0.02:
-                self.precautions = Precautions(Suspects(), ShutTopics(self.clock))
+                self.precautions = Precautions(Suspects(), BlockedTopics(self.clock))
                 relay = Relay(self)
             try:
                 relay.step()

@@ -1,0 +1,50 @@
+"""The machine's Java."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from deploy.local.postgres.unix_account import Account, first_closed
+from shared.errors import ConfigurationError
+
+OLDEST = 17
+_ASK_LIMIT_S = 30
+_VERSION = re.compile(r'version "(\d+)')
+
+
+def find_java(account: Account | None) -> Path:
+    """The ``java`` of JAVA_HOME, else of PATH, that `account` can run and that is new enough.
+
+    Raises
+    ------
+    ConfigurationError
+        There is none; the message says what is missing.
+    """
+    java = _on_this_machine()
+    if java is None:
+        raise ConfigurationError(f"no Java: neither JAVA_HOME nor PATH has one, {OLDEST} or newer is needed")
+    closed = first_closed(java.parent, account)
+    if closed is not None and account is not None:
+        raise ConfigurationError(f"no Java that user {account.name} can run: {java} is below {closed}")
+    version = _major_version(java)
+    if version < OLDEST:
+        raise ConfigurationError(f"Java {version} at {java} is too old, {OLDEST} or newer is needed")
+    return java
+
+
+def _on_this_machine() -> Path | None:
+    home = os.environ.get("JAVA_HOME")
+    found = shutil.which("java", path=f"{home}/bin") if home else None
+    found = found or shutil.which("java")
+    return Path(found).resolve() if found else None
+
+
+def _major_version(java: Path) -> int:
+    """Its feature release, 0 if it does not say one (before 9 it says 1)."""
+    answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=_ASK_LIMIT_S, check=False)
+    found = _VERSION.search(answer.stderr + answer.stdout)
+    return int(found.group(1)) if found else 0

@@ -1,0 +1,106 @@
+"""Where the two schemas of a local stack are, and how each role reaches them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
+from pydantic import SecretStr
+from sqlalchemy.engine import URL, make_url
+
+from deploy.local.secrets.credentials import Credentials
+from shared.errors import ConfigurationError
+from shared.postgres import roles
+from shared.settings import Settings
+
+DATABASE = "exitflow"
+
+
+@dataclass(frozen=True)
+class Databases:
+    """The database of each schema, which may be the same, as its administrator reaches it."""
+
+    exit_admin_url: str = field(repr=False)
+    trade_admin_url: str = field(repr=False)
+    passwords: Mapping[str, str] = field(repr=False)
+
+    def exit_url(self, role: str) -> str:
+        """The database of schema exit_qualification for a role."""
+        return roles.with_role(self.exit_admin_url, role, self.passwords[role])
+
+    def trade_url(self, role: str) -> str:
+        """The database of schema trade_management for a role."""
+        return roles.with_role(self.trade_admin_url, role, self.passwords[role])
+
+
+def embedded_databases(server_admin_url: str, credentials: Credentials) -> Databases:
+    """Both schemas in one database of the embedded server."""
+    url = urlsplit(server_admin_url)._replace(path=f"/{DATABASE}").geturl()
+    return Databases(url, url, role_passwords(credentials))
+
+
+def external_databases(settings: Settings, credentials: Credentials) -> Databases | None:
+    """Those that the settings name; None if they name none.
+
+    Raises
+    ------
+    ConfigurationError
+        They name one only, or no administrator, or other roles than the migrations give rights to.
+    """
+    if settings.exit_database_url is None and settings.trade_database_url is None:
+        return None
+    exit_url = _url(settings.require_exit_database(), roles.EXIT)
+    trade_url = _url(settings.require_trade_database(), roles.TRADE)
+    if settings.admin_database_url is None:
+        raise ConfigurationError(
+            "to prepare an external PostgreSQL, EXITFLOW_ADMIN_DATABASE_URL must name one who may create roles"
+        )
+    admin = make_url(settings.admin_database_url.get_secret_value())
+    passwords = {
+        **role_passwords(credentials),
+        **_chosen(roles.MIGRATOR, settings.migrator_role_password),
+        **_chosen(roles.RELAY, settings.relay_role_password),
+        roles.EXIT: str(exit_url.password),
+        roles.TRADE: str(trade_url.password),
+    }
+    return Databases(_administered(exit_url, admin), _administered(trade_url, admin), passwords)
+
+
+def make_database(server_admin_url: str, *, anew: bool) -> None:
+    """Make the embedded stack's database if it is missing; `anew`: drop what is there first."""
+    name = sql.Identifier(DATABASE)
+    with psycopg.connect(server_admin_url, autocommit=True) as connection:
+        if anew:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+        found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
+        if found is None:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
+
+
+def role_passwords(credentials: Credentials) -> dict[str, str]:
+    """The password of each role."""
+    return {
+        roles.MIGRATOR: credentials.migrator_password,
+        roles.EXIT: credentials.exit_password,
+        roles.TRADE: credentials.trade_password,
+        roles.RELAY: credentials.relay_password,
+    }
+
+
+def _chosen(role: str, password: SecretStr | None) -> dict[str, str]:
+    return {} if password is None else {role: password.get_secret_value()}
+
+
+def _url(text: str, role: str) -> URL:
+    url = make_url(text)
+    if url.username != role or url.password is None:
+        raise ConfigurationError(f"the URL of an external database must have role {role} and its password")
+    return url
+
+
+def _administered(url: URL, admin: URL) -> str:
+    as_admin = url.set(username=admin.username, password=admin.password)
+    return as_admin.render_as_string(hide_password=False)

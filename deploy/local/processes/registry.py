@@ -1,0 +1,117 @@
+"""Which processes a stack has, written down so that others can see them and a crash leaves none behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from deploy.local.processes.server import Server
+from deploy.local.secrets.private_files import write_private
+
+# Start times are computed from the time of boot, which moves a little with the machine's clock.
+_SAME_START_S = 2.0
+_ORDERLY_LIMIT_S = 30
+_FORCED_LIMIT_S = 10
+
+
+class Entry(BaseModel):
+    """One process.
+
+    Attributes
+    ----------
+    pid, born:
+        Its id and its start (seconds since 1970), which together are never reused; 0 while it does not run.
+    restarts:
+        How often it was started again.
+    probe:
+        What to ask whether it is ready: its ``/readyz``, or ``kafka://`` or ``postgresql://host:port``;
+        empty if nothing is to be asked.
+    problem:
+        Why it is being started again; empty if it is not.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    pid: int = 0
+    born: float = 0
+    restarts: int = 0
+    probe: str = ""
+    problem: str = ""
+
+    @classmethod
+    def of(cls, pid: int, restarts: int = 0, probe: str = "") -> Entry | None:
+        """The entry of a running process; None if it has ended meanwhile."""
+        try:
+            return cls(pid=pid, born=psutil.Process(pid).create_time(), restarts=restarts, probe=probe)
+        except psutil.NoSuchProcess:
+            return None
+
+    def running(self) -> psutil.Process | None:
+        """The very process, if it still runs."""
+        if not self.pid:
+            return None
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.born) < _SAME_START_S
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except psutil.NoSuchProcess:
+            return None
+
+
+SUPERVISOR = "supervisor"
+_ENTRIES = TypeAdapter(dict[str, Entry])
+
+
+def read_processes(file: Path) -> dict[str, Entry]:
+    """Every process by its name; empty if nothing was written."""
+    return parse_processes(file.read_bytes()) if file.exists() else {}
+
+
+def parse_processes(text: bytes) -> dict[str, Entry]:
+    """Return what `format_processes` wrote."""
+    return _ENTRIES.validate_json(text)
+
+
+def format_processes(entries: dict[str, Entry]) -> bytes:
+    """Return the entries as JSON."""
+    return _ENTRIES.dump_json(entries, indent=2)
+
+
+def write_processes(file: Path, entries: dict[str, Entry]) -> None:
+    """Replace what was written."""
+    write_private(file, format_processes(entries).decode())
+
+
+def end_leftovers(file: Path) -> list[str]:
+    """End what a supervisor that was killed left running; returns the names.
+
+    They were told of its death by the kernel, so most are ending already.
+    """
+    others = {name: entry for name, entry in read_processes(file).items() if entry.pid != os.getpid()}
+    left = {name: process for name, entry in others.items() if (process := entry.running())}
+    for name, process in left.items():
+        _signal(process, signal.SIGINT if name == "postgres" else signal.SIGTERM)
+    _, stubborn = psutil.wait_procs(left.values(), timeout=_ORDERLY_LIMIT_S)
+    for process in stubborn:
+        _signal(process, signal.SIGKILL)
+    psutil.wait_procs(stubborn, timeout=_FORCED_LIMIT_S)
+    file.unlink(missing_ok=True)
+    return sorted(left)
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
+
+
+def entry_of(server: Server, restarts: int, problem: str = "") -> Entry:
+    """The entry of a server of ours, whether or not it runs."""
+    running = None if server.pid is None else Entry.of(server.pid, restarts, server.probe)
+    entry = running or Entry(restarts=restarts, probe=server.probe)
+    return entry.model_copy(update={"problem": problem})

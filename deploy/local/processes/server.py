@@ -1,0 +1,154 @@
+"""A server of the embedded stack, seen from those who start and stop it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Protocol
+
+from deploy.local.processes.child import Child, Command, last_lines
+from shared.clock import SystemClock
+from shared.errors import Unavailable
+
+READINESS_POLL_S = 0.05
+
+
+class Server(Protocol):
+    """What can be started, asked whether it serves, and stopped."""
+
+    @property
+    def name(self) -> str:
+        """Short and unique in the stack."""
+        ...
+
+    @property
+    def log_file(self) -> Path:
+        """Where its output goes."""
+        ...
+
+    @property
+    def probe(self) -> str:
+        """What another process can ask whether it serves: a URL of scheme http, kafka or postgresql."""
+        ...
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id while it runs."""
+        ...
+
+    @property
+    def exit_status(self) -> int | None:
+        """How it ended; None while it runs or before it was started."""
+        ...
+
+    def launch(self) -> None:
+        """Prepare what it needs and start it, without waiting until it serves."""
+        ...
+
+    def is_ready(self) -> bool:
+        """Whether it serves now."""
+        ...
+
+    def why_not_ready(self) -> str:
+        """Return in a few words why it does not serve; for one that `is_ready` says does not."""
+        ...
+
+    def ask_to_stop(self) -> None:
+        """Begin its orderly end."""
+        ...
+
+    def stop(self) -> None:
+        """End it in order, within a limit by force."""
+        ...
+
+
+class ChildServer:
+    """The part that all servers share: one child process and the wait for it."""
+
+    start_limit_s: float = 60
+    stop_limit_s: float = 20
+
+    def __init__(self, name: str, log_file: Path) -> None:
+        self._name = name
+        self._log_file = log_file
+        self._child: Child | None = None
+
+    @property
+    def name(self) -> str:
+        """Short and unique in the stack."""
+        return self._name
+
+    @property
+    def log_file(self) -> Path:
+        """Where its output goes."""
+        return self._log_file
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id while it runs."""
+        running = self._child is not None and self._child.exit_status is None
+        return self._child.pid if running and self._child else None
+
+    @property
+    def exit_status(self) -> int | None:
+        """How it ended; None while it runs or before it was started."""
+        return self._child.exit_status if self._child else None
+
+    @property
+    def probe(self) -> str:
+        """What another process can ask whether it serves; here nothing."""
+        return ""
+
+    def command(self) -> Command:
+        """What to run; called before each start."""
+        raise NotImplementedError
+
+    def is_ready(self) -> bool:
+        """Whether it serves now."""
+        raise NotImplementedError
+
+    def why_not_ready(self) -> str:
+        """Return in a few words why it does not serve; for one that `is_ready` says does not."""
+        return f"does not answer; its log is {self.log_file}"
+
+    def launch(self) -> None:
+        """Prepare what it needs and start it, without waiting until it serves."""
+        self._child = Child(self.command())
+
+    def start(self) -> None:
+        """Start it and return once it serves.
+
+        Raises
+        ------
+        Unavailable
+            It ended, or did not serve within its limit; the message carries the end of its log.
+        """
+        self.launch()
+        await_ready(self, self.start_limit_s)
+
+    def ask_to_stop(self) -> None:
+        """Begin its orderly end."""
+        if self._child is not None:
+            self._child.ask_to_stop()
+
+    def stop(self) -> None:
+        """End it in order, within a limit by force; nothing if it does not run."""
+        if self._child is not None:
+            self._child.stop(self.stop_limit_s)
+
+
+def await_ready(server: Server, limit_s: float) -> None:
+    """Return once the server serves; stop it and raise Unavailable if it ends or the limit passes first."""
+    clock = SystemClock()
+    deadline = clock.monotonic() + limit_s
+    while not server.is_ready():
+        if server.exit_status is not None:
+            raise Unavailable(_failure(server, f"ended with status {server.exit_status}"))
+        if clock.monotonic() > deadline:
+            server.stop()
+            raise Unavailable(_failure(server, f"was not ready within {limit_s:.0f} s"))
+        time.sleep(READINESS_POLL_S)
+
+
+def _failure(server: Server, what: str) -> str:
+    return f"{server.name} {what}; the end of {server.log_file}:\n{last_lines(server.log_file)}"

@@ -1,0 +1,103 @@
+"""Which process of the design is told what: each gets its own credentials and no other's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from deploy.local.postgres.databases import Databases
+from deploy.local.processes.ports import LOOPBACK, PortBook
+from deploy.local.processes.service_process import ServiceProcess
+from deploy.local.secrets.credentials import Credentials
+from deploy.local.secrets.secret_settings import PAPER_BROKER, SERVICES, secret_settings
+from deploy.local.state.data_directory import DataDirectory
+from shared.errors import ConfigurationError
+from shared.settings import PREFIX
+
+# What a caller may set for all processes; the rest is the stack's to say, or a secret of one of them.
+_OURS = frozenset(
+    PREFIX + name
+    for name in (
+        "EXIT_DATABASE_URL",
+        "TRADE_DATABASE_URL",
+        "ADMIN_DATABASE_URL",
+        "EXIT_ROLE_PASSWORD",
+        "TRADE_ROLE_PASSWORD",
+        "RELAY_ROLE_PASSWORD",
+        "MIGRATOR_ROLE_PASSWORD",
+        "KAFKA_BOOTSTRAP_SERVERS",
+        "HTTP_HOST",
+        "HTTP_PORT",
+        "PUBLIC_TOKEN",
+        "EXIT_API_URL",
+        "TRADE_API_URL",
+        "BROKER_CREDENTIALS",
+        "EVENT_SIGNING_KEY",
+        "EXIT_EVENT_KEYS",
+        "TRADE_EVENT_KEYS",
+        "PAPER_BROKER_DIR",
+        "SECRETS_DIR",
+    )
+)
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Everything that processes of one stack need to find one another."""
+
+    directory: DataDirectory
+    ports: PortBook
+    credentials: Credentials = field(repr=False)
+    databases: Databases
+    bootstrap_servers: str
+
+    def url(self, service: str) -> str:
+        """Root of a service's HTTP."""
+        return f"http://{LOOPBACK}:{self.ports.port(service)}"
+
+    def environment(self, service: str) -> dict[str, str]:
+        """The settings of a service, as environment variables."""
+        return {
+            **_tuning(os.environ),
+            f"{PREFIX}KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
+            **secret_settings(service, self.databases, self.credentials),
+            **self._places(service),
+        }
+
+    def _places(self, service: str) -> dict[str, str]:
+        if service == PAPER_BROKER:
+            return {f"{PREFIX}PAPER_BROKER_DIR": str(self.directory.paper_broker)}
+        return {}
+
+    def process(self, service: str) -> ServiceProcess:
+        """The service as a process that can be started."""
+        return ServiceProcess(
+            service,
+            self.ports.port(service),
+            self.environment(service),
+            directory=self.directory.root,
+            log_file=self.directory.log_file(service),
+        )
+
+
+def chosen(names: Collection[str], restrict_to: Collection[str] | None) -> list[str]:
+    """Those of `names` that are to run, in their order.
+
+    Raises
+    ------
+    ConfigurationError
+        `restrict_to` has a name that is no service.
+    """
+    unknown = set(restrict_to or ()) - set(SERVICES)
+    if unknown:
+        raise ConfigurationError(f"no such processes: {', '.join(sorted(unknown))}; there are {', '.join(SERVICES)}")
+    return [name for name in names if restrict_to is None or name in restrict_to]
+
+
+def _tuning(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(PREFIX) and name not in _OURS and not name.startswith(f"{PREFIX}TEST_")
+    }

@@ -1,0 +1,79 @@
+"""A service of the project as a child process with its own environment."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+
+from deploy.local.processes.child import Command, clean_environment
+from deploy.local.processes.ports import LOOPBACK, accepts
+from deploy.local.processes.server import ChildServer
+
+_REPOSITORY = Path(__file__).resolve().parents[3]
+_ASK_LIMIT_S = 2
+
+
+class ServiceProcess(ChildServer):
+    """``exitflow run NAME``, ready when its ``/readyz`` says so.
+
+    Parameters
+    ----------
+    environment:
+        Its settings; nothing else of ours but PATH reaches it.
+    port:
+        Loopback port of its HTTP.
+    """
+
+    stop_limit_s: float = 15
+
+    def __init__(
+        self, name: str, port: int, environment: Mapping[str, str], *, directory: Path, log_file: Path
+    ) -> None:
+        super().__init__(name, log_file)
+        self._port = port
+        self._environment = environment
+        self._directory = directory
+
+    @property
+    def probe(self) -> str:
+        """Its ``/readyz``, which answers 200 when it is ready."""
+        return f"http://{LOOPBACK}:{self._port}/readyz"
+
+    def command(self) -> Command:
+        """The process, run by the Python that runs us."""
+        return Command(
+            # -P: the working directory must not be searched for modules.
+            argv=[sys.executable, "-P", "-m", "services.cli.main", "run", self.name],
+            log_file=self.log_file,
+            directory=self._directory,
+            environment=clean_environment(
+                PYTHONPATH=str(_REPOSITORY),
+                PYTHONUNBUFFERED="1",
+                EXITFLOW_HTTP_HOST=LOOPBACK,
+                EXITFLOW_HTTP_PORT=str(self._port),
+                **self._environment,
+            ),
+        )
+
+    def is_ready(self) -> bool:
+        """Whether its ``/readyz`` answers 200."""
+        return self.pid is not None and accepts(self._port) and not why_not_ready(self.probe)
+
+    def why_not_ready(self) -> str:
+        """Return what its ``/readyz`` says, and where its log is."""
+        return f"{why_not_ready(self.probe)}; its log is {self.log_file}"
+
+
+def why_not_ready(url: str) -> str:
+    """Return what ``/readyz`` at this loopback URL says is wrong; empty if it answers 200 soon."""
+    try:
+        # trust_env: a proxy of the caller's shell must not stand between us and the loopback interface.
+        answer = httpx.get(url, timeout=_ASK_LIMIT_S, trust_env=False)
+        return "" if answer.status_code == httpx.codes.OK else str(answer.json()["detail"])
+    except httpx.HTTPError as error:
+        return f"does not answer ({type(error).__name__})"
+    except (ValueError, KeyError, TypeError):
+        return f"answers {answer.status_code}"

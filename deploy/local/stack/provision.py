@@ -1,0 +1,43 @@
+"""What a stack needs before its services start: roles, schemas, topics, and the defaults of a local one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from deploy.local.postgres.databases import Databases
+from deploy.local.processes.service_environment import Wiring
+from deploy.local.secrets.secret_settings import PAPER_BROKER
+from deploy.local.stack.seed_data import migrate_both, set_defaults
+from shared.contracts.topics import TopicNames
+from shared.kafka.clients import create_topics
+from shared.postgres import roles
+from shared.settings import Settings
+
+
+def provision(wiring: Wiring, settings: Settings, on_progress: Callable[[str], None]) -> None:
+    """Bring the databases and the cluster to what this version's services expect; repeating it is harmless.
+
+    Raises
+    ------
+    ConfigurationError
+        Something that exists does not fit.
+    Unavailable
+        Kafka does not answer.
+    """
+    _migrate(wiring.databases, on_progress)
+    at_cluster = settings.model_copy(update={"kafka_bootstrap_servers": wiring.bootstrap_servers})
+    made = create_topics(at_cluster, TopicNames(settings.kafka_topic_prefix).all_on_cluster())
+    on_progress(f"topics: {len(made)} made")
+    migrator = roles.MIGRATOR
+    set_defaults(
+        wiring.databases.exit_url(migrator),
+        wiring.databases.trade_url(migrator),
+        operator_token=wiring.credentials.operator_token,
+        paper_broker_url=wiring.url(PAPER_BROKER),
+    )
+
+
+def _migrate(databases: Databases, on_progress: Callable[[str], None]) -> None:
+    for admin_url in {databases.exit_admin_url, databases.trade_admin_url}:
+        roles.create_roles(admin_url, databases.passwords)
+    migrate_both(databases.exit_url(roles.MIGRATOR), databases.trade_url(roles.MIGRATOR), on_progress)

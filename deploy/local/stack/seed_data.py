@@ -1,0 +1,72 @@
+"""The schemas at their newest, and what a system for one machine starts with: rollout full, the paper broker
+connected, an operator's token. Repeating any of it is harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection, text
+
+from deploy.local.secrets.credentials import PAPER
+from shared.http.auth import Scope, store_token
+from shared.postgres.connection_limits import TOOLS
+from shared.postgres.engine import open_engine
+from shared.postgres.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT, migrate
+
+_APPLICATION = "exitflow-up"
+_OPERATOR = "local-operator"
+OPERATOR_SCOPES = [Scope.READ, Scope.TRADE, Scope.OPERATE]
+"""Not admin: whoever reads the operator's token cannot have orders and credentials sent elsewhere with it."""
+
+SWITCH_ON = text("""
+-- local.switch_on: only what no operator has touched
+UPDATE rollout SET mode = 'full', reason = 'local stack', updated_by = 'exitflow up', updated_at = clock_timestamp()
+ WHERE updated_by = 'migration'
+""")
+CONNECT_PAPER = text("""
+-- local.connect_paper: the port of the paper broker may have changed, what an operator said of it has not
+INSERT INTO user_brokers (user_broker_id, broker, account, root_url, status)
+VALUES (:user_broker_id, 'kite', :account, :root_url, 'CONNECTED')
+ON CONFLICT (user_broker_id) DO UPDATE SET root_url = EXCLUDED.root_url, updated_at = clock_timestamp()
+""")
+KNOW_PAPER = text("""
+-- local.know_paper: trades may name it from the first moment; every event of it is newer
+INSERT INTO user_brokers (user_broker_id, status, changed_at) VALUES (:user_broker_id, 'CONNECTED', 'epoch')
+ON CONFLICT (user_broker_id) DO NOTHING
+""")
+
+
+def migrate_both(exit_url: str, trade_url: str, on_progress: Callable[[str], None]) -> None:
+    """Bring both schemas to the newest revision; the URLs carry the migrator's role."""
+    for history, url in ((EXIT_QUALIFICATION, exit_url), (TRADE_MANAGEMENT, trade_url)):
+        before, after = migrate(url, history)
+        on_progress(f"schema {history} at {after}" + ("" if before == after else f", was {before or 'empty'}"))
+
+
+def set_defaults(exit_url: str, trade_url: str, *, operator_token: str, paper_broker_url: str) -> None:
+    """What an operator has not decided yet, for the schemas that the migrator's URLs name."""
+    _write(
+        exit_url, EXIT_QUALIFICATION, lambda connection: _set_exit_side(connection, operator_token, paper_broker_url)
+    )
+    _write(trade_url, TRADE_MANAGEMENT, lambda connection: _set_trade_side(connection, operator_token))
+
+
+def _set_exit_side(connection: Connection, operator_token: str, paper_broker_url: str) -> None:
+    connection.execute(SWITCH_ON)
+    connection.execute(CONNECT_PAPER, {"user_broker_id": PAPER, "account": PAPER.upper(), "root_url": paper_broker_url})
+    store_token(connection, operator_token, _OPERATOR, OPERATOR_SCOPES)
+
+
+def _set_trade_side(connection: Connection, operator_token: str) -> None:
+    connection.execute(KNOW_PAPER, {"user_broker_id": PAPER})
+    store_token(connection, operator_token, _OPERATOR, OPERATOR_SCOPES)
+
+
+def _write(url: str, schema: str, change: Callable[[Connection], None]) -> None:
+    engine = open_engine(url, schema, application=_APPLICATION, limits=TOOLS)
+    try:
+        with engine.begin() as connection:
+            change(connection)
+    finally:
+        engine.dispose()

@@ -1,0 +1,104 @@
+"""What can be seen of a stack from outside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from psycopg import pq
+
+from deploy.local.kafka.broker import answers
+from deploy.local.processes.registry import SUPERVISOR, Entry, parse_processes, read_processes
+from deploy.local.processes.service_process import why_not_ready
+from deploy.local.state.data_directory import DataDirectory
+from deploy.local.state.state_socket import asked
+from shared.clock import Clock, SystemClock
+
+
+@dataclass(frozen=True)
+class ProcessStatus:
+    """One process now.
+
+    Attributes
+    ----------
+    alive:
+        It runs.
+    ready:
+        It says that it can work.
+    uptime_s:
+        Seconds since its start, 0 if it does not run.
+    problem:
+        Why it is not ready: what it says of itself, or why the supervisor starts it again; empty if it is ready.
+    """
+
+    name: str
+    pid: int
+    alive: bool
+    ready: bool
+    uptime_s: float
+    restarts: int
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class StackStatus:
+    """A stack now; `running` says whether a supervisor has it."""
+
+    data_dir: Path
+    running: bool
+    processes: tuple[ProcessStatus, ...]
+
+    @property
+    def ready(self) -> bool:
+        """Whether it runs and every process of it is ready."""
+        return self.running and all(process.ready for process in self.processes)
+
+
+def look_at(directory: DataDirectory, clock: Clock | None = None) -> StackStatus:
+    """Ask every process that the supervisor has written down."""
+    now_s = (clock or SystemClock()).now().timestamp()
+    entries = _entries(directory)
+    return StackStatus(
+        data_dir=directory.root,
+        running=directory.is_locked(),
+        processes=tuple(_status(name, entry, now_s) for name, entry in entries.items() if name != SUPERVISOR),
+    )
+
+
+def _entries(directory: DataDirectory) -> dict[str, Entry]:
+    """What the supervisor says; else what it has written down."""
+    told = asked(directory.state_socket)
+    return parse_processes(told) if told else read_processes(directory.process_file)
+
+
+def _status(name: str, entry: Entry, now_s: float) -> ProcessStatus:
+    alive = entry.running() is not None
+    problem = _problem(entry.probe) if alive else entry.problem or "ended"
+    return ProcessStatus(
+        name=name,
+        pid=entry.pid,
+        alive=alive,
+        ready=not problem,
+        uptime_s=max(0.0, now_s - entry.born) if alive else 0.0,
+        restarts=entry.restarts,
+        problem=f"{problem} ({entry.problem})" if alive and problem and entry.problem else problem,
+    )
+
+
+def _problem(probe: str) -> str:
+    """Return why what is asked there is not ready; empty if it is."""
+    parts = urlsplit(probe)
+    match parts.scheme:
+        case "http":
+            return why_not_ready(probe)
+        case "kafka":
+            return "" if answers(parts.netloc) else "does not answer"
+        case "postgresql":
+            conninfo = f"host={parts.hostname} port={parts.port} connect_timeout=2"
+            return _PINGED.get(pq.PGconn.ping(conninfo.encode()), "does not answer")
+        case _:
+            return "cannot be asked"
+
+
+_PINGED = {int(pq.Ping.OK): "", int(pq.Ping.REJECT): "is starting or stopping, or takes no more connections"}

@@ -1,0 +1,49 @@
+"""``stack.json``: where a running stack can be reached, for programs that use it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from deploy.local.processes.service_environment import Wiring
+from deploy.local.secrets.private_files import write_private
+from deploy.local.secrets.secret_settings import EXIT_API, PAPER_BROKER, SERVICES, TRADE_API
+from shared.errors import NotFound
+from shared.postgres import roles
+
+
+def write_stack(file: Path, wiring: Wiring, processes: dict[str, int]) -> None:
+    """Replace it (mode 600: it holds secrets); `processes` are process ids by name.
+
+    `metrics` has the Prometheus page of each service; those of the two APIs need the token.
+    """
+    databases = wiring.databases
+    stack = {
+        "exit_api": wiring.url(EXIT_API),
+        "trade_api": wiring.url(TRADE_API),
+        "paper_broker": wiring.url(PAPER_BROKER),
+        "kafka_bootstrap_servers": wiring.bootstrap_servers,
+        "exit_database_url": databases.exit_url(roles.EXIT),
+        "trade_database_url": databases.trade_url(roles.TRADE),
+        "admin_database_url": databases.exit_admin_url,
+        "token": wiring.credentials.operator_token,
+        "processes": processes,
+        "metrics": {name: f"{wiring.url(name)}/metrics" for name in processes if name in SERVICES},
+    }
+    write_private(file, json.dumps(stack, indent=2) + "\n")
+
+
+def read_stack_file(file: Path) -> dict[str, Any]:
+    """What it says.
+
+    Raises
+    ------
+    NotFound
+        There is none: no stack is ready here.
+    """
+    try:
+        stack: dict[str, Any] = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise NotFound(f"no stack is running in {file.parent}; `exitflow up` starts one") from None
+    return stack

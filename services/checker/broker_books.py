@@ -1,0 +1,107 @@
+"""The broker's own order and trade books, against ours."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from services.checker.exit_books import ExitBooks, Fill, Intent
+from services.checker.finding import Finding, Rule, finding
+from shared.errors import Unavailable
+
+Json = dict[str, Any]
+
+TIMEOUT_S = 15
+_NOT_EXECUTED = ("REJECTED", "CANCELLED")
+
+
+@dataclass(frozen=True)
+class BrokerBooks:
+    """The day's orders and executions as the broker tells them (Kite Connect v3)."""
+
+    orders: Sequence[Json]
+    fills: Sequence[Fill]
+
+
+def read_broker_books(root_url: str, credentials: Mapping[str, str]) -> BrokerBooks:
+    """Ask the broker.
+
+    Raises
+    ------
+    Unavailable
+        It does not answer, or refuses.
+    """
+    headers = {"X-Kite-Version": "3", "Authorization": f"token {credentials['api_key']}:{credentials['access_token']}"}
+    try:
+        with httpx.Client(base_url=root_url, headers=headers, timeout=TIMEOUT_S, trust_env=False) as client:
+            orders = client.get("/orders").raise_for_status().json()["data"]
+            trades = client.get("/trades").raise_for_status().json()["data"]
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        raise Unavailable(f"the broker at {root_url} does not tell its books: {type(error).__name__}") from error
+    return BrokerBooks(orders, [_fill(trade) for trade in trades])
+
+
+def _fill(trade: Json) -> Fill:
+    price = Decimal(str(trade["average_price"]))
+    return Fill(str(trade["order_id"]), str(trade["trade_id"]), int(trade["quantity"]), price)
+
+
+def check_broker_books(broker: BrokerBooks, exits: ExitBooks) -> Finding:
+    """One COMPLETE order for each FILLED intent, none that we do not know, and the same fills."""
+    orders: dict[str, list[Json]] = defaultdict(list)
+    for order in broker.orders:
+        orders[str(order.get("tag"))].append(order)
+    by_tag = {intent.tag: intent for intent in exits.intents.values()}
+    violations = [
+        *(
+            f"order {order['order_id']} carries no tag of ours"
+            for tag in set(orders) - set(by_tag)
+            for order in orders[tag]
+        ),
+        *(line for tag, intent in by_tag.items() for line in _wrong_orders(intent, orders[tag])),
+        *_two_executions(by_tag, orders),
+        *_wrong_fills(broker, exits),
+    ]
+    return finding(Rule.BROKER, len(broker.orders), violations, f"{len(broker.fills)} fills")
+
+
+def _wrong_orders(intent: Intent, orders: Sequence[Json]) -> Iterator[str]:
+    name = f"intent {intent.intent_id}"
+    if len(orders) > 1:
+        yield f"{name}: {len(orders)} orders carry its tag"
+    filled = sum(int(order["filled_quantity"]) for order in orders)
+    if filled != intent.filled_quantity:
+        yield f"{name}: {intent.filled_quantity} filled, at the broker {filled}"
+    complete = [order for order in orders if order["status"] == "COMPLETE"]
+    if (intent.status == "FILLED") != (len(complete) == 1):
+        yield f"{name}: is {intent.status}, at the broker {[order['status'] for order in orders]}"
+    side = "SELL" if intent.direction == "LONG" else "BUY"
+    for order in orders:
+        if order["transaction_type"] != side:
+            yield f"{name}: exits a {intent.direction} trade with a {order['transaction_type']} order"
+
+
+def _two_executions(by_tag: Mapping[str, Intent], orders: Mapping[str, Sequence[Json]]) -> Iterator[str]:
+    """A trade must not have two orders that are filled or can still be."""
+    of_trade: dict[UUID, list[str]] = defaultdict(list)
+    for tag, intent in by_tag.items():
+        at_work = [order["order_id"] for order in orders.get(tag, ()) if order["status"] not in _NOT_EXECUTED]
+        of_trade[intent.trade_id].extend(at_work)
+    for trade_id, order_ids in of_trade.items():
+        if len(order_ids) > 1:
+            yield f"trade {trade_id} has {len(order_ids)} orders filled or at work: {order_ids}"
+
+
+def _wrong_fills(broker: BrokerBooks, exits: ExitBooks) -> Iterator[str]:
+    ours = {fill for fills in exits.fills.values() for fill in fills}
+    theirs = set(broker.fills)
+    for fill in sorted(theirs - ours):
+        yield f"fill {fill.broker_trade_id} of order {fill.broker_order_id} is not in our books as the broker has it"
+    for fill in sorted(ours - theirs):
+        yield f"fill {fill.broker_trade_id} of order {fill.broker_order_id} is not in the broker's books as we have it"

@@ -1,0 +1,82 @@
+"""What the trade schema says was opened and closed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from services.checker.exit_books import Fill
+
+TRADES = text("""
+-- invariants.trades: with what its closures and their charge lines add up to
+SELECT t.trade_id, t.direction, t.status, t.quantity, t.open_quantity, t.entry_price, t.exit_price, t.gross_pnl,
+       t.charges, t.net_pnl, t.exit_intent_id, coalesce(c.quantity, 0) AS closed_quantity,
+       coalesce(c.lines, 0) AS charge_lines, coalesce(c.finals, 0) AS final_closures
+  FROM trades t
+  LEFT JOIN (SELECT trade_id, sum(quantity) AS quantity, count(*) FILTER (WHERE final) AS finals,
+                    sum((SELECT sum(amount) FROM charge_lines l WHERE l.closure_id = c.closure_id)) AS lines
+               FROM trade_closures c GROUP BY trade_id) c USING (trade_id)
+""")
+FILLS = text("""
+-- invariants.trade_fills
+SELECT trade_id, broker_order_id, broker_trade_id, quantity, price FROM trade_fills WHERE NOT late
+""")
+EXECUTIONS = text("""
+-- invariants.executions
+SELECT broker_order_id, broker_trade_id FROM trade_fills
+""")
+INBOX = text("""
+-- invariants.inbox
+SELECT event_id::text FROM inbox WHERE consumer = 'trade-fills'
+""")
+
+
+@dataclass(frozen=True)
+class Trade:
+    """A trade with what closed it; money in rupees."""
+
+    trade_id: UUID
+    direction: str
+    status: str
+    quantity: int
+    open_quantity: int
+    entry_price: Decimal
+    exit_price: Decimal | None
+    gross_pnl: Decimal | None
+    charges: Decimal | None
+    net_pnl: Decimal | None
+    exit_intent_id: UUID | None
+    closed_quantity: int
+    charge_lines: Decimal
+    final_closures: int
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it says so."""
+        return self.status == "CLOSED"
+
+
+@dataclass(frozen=True)
+class TradeBooks:
+    """Every trade, the fills booked on each (not those that came late), and the events acted upon."""
+
+    trades: dict[UUID, Trade]
+    fills: dict[UUID, list[Fill]]
+    inbox: set[str]
+    executions: frozenset[tuple[str, str]] = frozenset()
+    """Broker's order and trade id of every fill that is stored, late ones too."""
+
+
+def read_trade_books(connection: Connection) -> TradeBooks:
+    """All of it."""
+    fills: dict[UUID, list[Fill]] = {}
+    for row in connection.execute(FILLS):
+        fills.setdefault(row.trade_id, []).append(
+            Fill(row.broker_order_id, row.broker_trade_id, row.quantity, row.price)
+        )
+    trades = {row.trade_id: Trade(**row._mapping) for row in connection.execute(TRADES)}
+    executions = frozenset((row.broker_order_id, row.broker_trade_id) for row in connection.execute(EXECUTIONS))
+    return TradeBooks(trades, fills, set(connection.execute(INBOX).scalars()), executions)

@@ -1,0 +1,66 @@
+"""`exitflow check`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from deploy.compose.secret_files import named_broker_credentials
+from deploy.local.secrets.credentials import PAPER
+from deploy.local.state.data_directory import DataDirectory
+from deploy.local.state.stack_file import read_stack_file
+from services.checker.checker import SystemUnderCheck, check_once_settled
+from services.checker.stack import system_under_check
+from services.cli.support.command_line import AsJson, DataDir, examples
+from services.cli.support.database_urls import migrator_url
+from services.cli.support.output import note, show_json
+from services.demo.report import show_findings, trades_as_json
+from shared.clock import SystemClock
+from shared.postgres.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
+from shared.settings import Settings, load_settings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("check", epilog=examples("check --data-dir ./stack", "check --paper-broker http://127.0.0.1:8003"))(
+        check
+    )
+
+
+def check(
+    paper_broker: Annotated[
+        str, typer.Option(help="Root URL of the paper broker, to compare its books; needs EXITFLOW_BROKER_CREDENTIALS.")
+    ] = "",
+    settle: Annotated[float, typer.Option(help="Seconds to wait for what is under way.", min=0)] = 45,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check what must hold, in the databases, on Kafka and in the paper broker's books; nothing is changed.
+
+    With --data-dir, of that local stack. Else of what the settings name, with the migrator's credentials, which may
+    read everything. The exit status is 0 only if everything holds.
+    """
+    if data_dir is None:
+        system = _system(load_settings(), paper_broker)
+    else:
+        system = system_under_check(data_dir, read_stack_file(DataDirectory(data_dir).stack_file))
+    findings = check_once_settled(system, SystemClock(), settle)
+    if as_json:
+        show_json(trades_as_json([], findings)["invariants"])
+    else:
+        show_findings(findings)
+    fine = all(finding.holds for finding in findings)
+    note("everything holds" if fine else "NOT everything holds")
+    raise typer.Exit(0 if fine else 1)
+
+
+def _system(settings: Settings, paper_broker: str) -> SystemUnderCheck:
+    credentials = settings.broker_credentials
+    return SystemUnderCheck(
+        exit_database_url=migrator_url(settings, EXIT_QUALIFICATION),
+        trade_database_url=migrator_url(settings, TRADE_MANAGEMENT),
+        settings=settings,
+        broker_url=paper_broker if credentials else "",
+        broker_credentials=named_broker_credentials(credentials.get_secret_value(), PAPER) if credentials else {},
+    )

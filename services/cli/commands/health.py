@@ -1,0 +1,27 @@
+"""`exitflow health`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from deploy.compose import health_probe as readiness
+from services.cli.support.command_line import examples
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("health", epilog=examples("health http://127.0.0.1:8001", "health"))(health)
+
+
+def health(
+    url: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Root URL of a process; repeatable. By default the one that listens on EXITFLOW_HTTP_PORT."
+        ),
+    ] = None,
+) -> None:
+    """Say whether processes are ready and, if not, what is wrong; exit status 1 if one is not."""
+    raise typer.Exit(readiness.report(url or []))

@@ -1,0 +1,129 @@
+"""`exitflow outbox`: status, parked, replay, discard, pause, resume, and what is done to the databases directly."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli.commands import outbox_rebase as outbox_rebase_command
+from services.cli.support.api_client import ApiClient, Json
+from services.cli.support.command_line import AsJson, DataDir, examples, new_app
+from services.cli.support.connection import Target
+from services.cli.support.output import show_facts, show_json, show_table
+
+app = new_app("Look at what the relay publishes; decide what Kafka refused; pause shards.")
+outbox_rebase_command.add_to(app)
+
+_SHARD_COLUMNS = ("shard", "owner", "paused", "epoch", "lease_until", "backlog", "oldest_age_s", "parked")
+_PARKED_COLUMNS = ("event_id", "topic", "key", "sequence", "event_type", "reason", "parked_at", "request")
+
+
+class WhichOutbox(StrEnum):
+    """The outboxes there are, each behind the API of its service."""
+
+    EXIT = "exit"
+    TRADE = "trade"
+
+
+Outbox = Annotated[
+    WhichOutbox, typer.Option("--outbox", help="exit: of the exits; trade: of the trades.", case_sensitive=False)
+]
+Reason = Annotated[str, typer.Option(help="Why; audited.")]
+Shard = Annotated[int, typer.Argument(help="The shard's number.", min=0, max=63)]
+
+
+def outbox_api(outbox: WhichOutbox, data_dir: Path | None) -> ApiClient:
+    """A client of the API through which this outbox is reached."""
+    target = Target.choose(data_dir)
+    return ApiClient(target.exit_api if outbox is WhichOutbox.EXIT else target.trade_api, target.token)
+
+
+@app.command("status", epilog=examples("outbox status", "outbox status --outbox trade --json"))
+def status(outbox: Outbox = WhichOutbox.EXIT, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Show who publishes which shard, what waits and what is parked."""
+    with outbox_api(outbox, data_dir) as api:
+        found = api.get("/outbox")
+    if as_json:
+        show_json(found)
+        return
+    show_facts(found["totals"].items())
+    show_table(_SHARD_COLUMNS, ([shard.get(column) for column in _SHARD_COLUMNS] for shard in found["shards"]))
+
+
+@app.command("parked", epilog=examples("outbox parked", "outbox parked --outbox trade --topic trades.v1 --json"))
+def parked(
+    topic: Annotated[str | None, typer.Option(help="Only of this topic, as the cluster names it.")] = None,
+    key: Annotated[str | None, typer.Option(help="Only of this key.")] = None,
+    limit: Annotated[int, typer.Option(help="Events at most.", min=1)] = 100,
+    outbox: Outbox = WhichOutbox.EXIT,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List parked events, each key in order."""
+    with outbox_api(outbox, data_dir) as api:
+        events = list(api.items("/outbox/parked", limit, topic=topic, key=key))
+    if as_json:
+        show_json(events)
+    else:
+        show_table(_PARKED_COLUMNS, ([event.get(column) for column in _PARKED_COLUMNS] for event in events))
+
+
+@app.command(
+    "replay",
+    epilog=examples(
+        'outbox replay --topic exits.intents.v1 --key 019abc… --reason "limit raised"',
+        'outbox replay --event 019def… --reason "limit raised"',
+        'outbox replay --outbox trade --topic trades.v1 --reason "topic made"',
+    ),
+)
+def replay(
+    reason: Reason,
+    topic: Annotated[str | None, typer.Option(help="What is parked of this topic.")] = None,
+    key: Annotated[str | None, typer.Option(help="Of this key only.")] = None,
+    event: Annotated[str | None, typer.Option(help="What is parked of this event's key.", metavar="EVENT_ID")] = None,
+    outbox: Outbox = WhichOutbox.EXIT,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Publish parked events again, each key in order; what is refused again stays parked."""
+    if (topic is None) == (event is None) or (key is not None and topic is None):
+        raise typer.BadParameter("name either --topic, with or without --key, or --event")
+    body = {"topic": topic, "key": key, "event_id": event, "reason": reason}
+    _act(outbox, "/outbox/parked/replay", body, data_dir, as_json)
+
+
+@app.command("discard", epilog=examples('outbox discard 019def… --reason "never valid"'))
+def discard(
+    event_id: Annotated[str, typer.Argument(help="The parked event.")],
+    reason: Reason,
+    outbox: Outbox = WhichOutbox.EXIT,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Publish a Discarded event in place of a parked one, once those before it of its key are decided."""
+    _act(outbox, "/outbox/parked/discard", {"event_id": event_id, "reason": reason}, data_dir, as_json)
+
+
+@app.command("pause", epilog=examples('outbox pause 17 --reason "consumer in trouble"'))
+def pause(
+    shard: Shard, reason: Reason, outbox: Outbox = WhichOutbox.EXIT, data_dir: DataDir = None, as_json: AsJson = False
+) -> None:
+    """Publish nothing of a shard until it is resumed; it also keeps old partitions from being dropped."""
+    _act(outbox, f"/outbox/shards/{shard}/pause", {"reason": reason}, data_dir, as_json)
+
+
+@app.command("resume", epilog=examples('outbox resume 17 --reason "consumer is well"'))
+def resume(
+    shard: Shard, reason: Reason, outbox: Outbox = WhichOutbox.EXIT, data_dir: DataDir = None, as_json: AsJson = False
+) -> None:
+    """Publish a paused shard again."""
+    _act(outbox, f"/outbox/shards/{shard}/resume", {"reason": reason}, data_dir, as_json)
+
+
+def _act(outbox: WhichOutbox, path: str, body: Json, data_dir: Path | None, as_json: bool) -> None:
+    with outbox_api(outbox, data_dir) as api:
+        answer = api.post(path, {name: value for name, value in body.items() if value is not None})
+    show_json(answer) if as_json else show_facts(answer.items())

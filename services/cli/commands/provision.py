@@ -1,0 +1,41 @@
+"""`exitflow provision`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from deploy.local.stack.seed_data import migrate_both, set_defaults
+from services.cli.support.command_line import examples
+from services.cli.support.database_urls import migrator_url
+from shared.errors import ConfigurationError
+from shared.postgres.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
+from shared.settings import load_settings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("provision", epilog=examples("provision --paper-broker http://paper-broker:8003"))(provision)
+
+
+def provision(
+    paper_broker: Annotated[str, typer.Option(help="Root URL of the paper broker, connected as `paper`.")],
+) -> None:
+    """Migrate both schemas as the migrator and set what a system for trying it out starts with.
+
+    That is rollout full unless an operator has decided otherwise, the paper broker, and EXITFLOW_PUBLIC_TOKEN as an
+    operator's token. Repeating it is harmless. The roles must exist: `exitflow migrate roles`.
+    """
+    settings = load_settings()
+    if settings.public_token is None:
+        raise ConfigurationError("EXITFLOW_PUBLIC_TOKEN is not set")
+    exit_url, trade_url = (migrator_url(settings, history) for history in (EXIT_QUALIFICATION, TRADE_MANAGEMENT))
+    migrate_both(exit_url, trade_url, print)
+    set_defaults(
+        exit_url,
+        trade_url,
+        operator_token=settings.public_token.get_secret_value(),
+        paper_broker_url=paper_broker,
+    )
+    print(f"rollout, user broker paper at {paper_broker}, operator's token: set")

@@ -1,0 +1,71 @@
+"""`exitflow secrets write`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy.compose.secret_files import ContainerCredentials, lay_out, secret_files
+from deploy.local.postgres.databases import DATABASE, Databases, embedded_databases, role_passwords
+from deploy.local.secrets.private_files import write_private
+from services.cli.support.command_line import examples, new_app
+from shared.errors import ConfigurationError
+from shared.outbox.signatures import new_signing_key, signer_of
+from shared.postgres.roles import with_role
+from shared.settings import load_settings
+
+SUPERUSER = "postgres"
+
+app = new_app("The secrets of a system in containers.")
+
+
+@app.callback()
+def group() -> None:
+    """The secrets of a system in containers."""
+
+
+@app.command("write", epilog=examples("secrets write --kept /secrets/kept/secrets.json --to /secrets"))
+def write(
+    kept: Annotated[Path, typer.Option(help="File that keeps them; made if it is not there.")],
+    to: Annotated[Path, typer.Option(help="Has a directory for each service.")],
+    server: Annotated[str, typer.Option(help="host:port of PostgreSQL, unless EXITFLOW_ADMIN_DATABASE_URL is set.")] = (
+        "postgres:5432"
+    ),
+) -> None:
+    """Make passwords and tokens once, and give each service the files with its own. Repeating it is harmless."""
+    credentials = ContainerCredentials.of(kept)
+    changed = lay_out(secret_files(_databases(server, credentials), credentials), to)
+    print(f"secrets: {len(changed)} files written" + (f": {', '.join(changed)}" if changed else ""))
+
+
+@app.command("key", epilog=examples("secrets key --private exit.key --public exit.pub"))
+def key(
+    private: Annotated[Path, typer.Option(help="File for the private key; it must not exist. Mode 600.")],
+    public: Annotated[Path, typer.Option(help="File that the public key is added to.")],
+) -> None:
+    """Make a key that a service signs its events with: EXITFLOW_EVENT_SIGNING_KEY is what the private file holds.
+
+    The public file is what EXITFLOW_EXIT_EVENT_KEYS or EXITFLOW_TRADE_EVENT_KEYS of its readers hold. To change a
+    key, add the new public key there first, restart the readers, then give the writers the new private key.
+    """
+    if private.exists():
+        raise ConfigurationError(f"{private} exists: a key is never overwritten")
+    pem = new_signing_key()
+    signer = signer_of(pem, str(private))
+    try:
+        write_private(private, pem)
+        with public.open("a") as keys:
+            keys.write(signer.public_pem())
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {error.filename}: {error.strerror}") from error
+    print(f"key {signer.key_id}: {private}, {public}")
+
+
+def _databases(server: str, credentials: ContainerCredentials) -> Databases:
+    admin = load_settings().admin_database()
+    if admin is not None:
+        return Databases(admin, admin, role_passwords(credentials))
+    url = with_role(f"postgresql://{server}/{DATABASE}", SUPERUSER, credentials.postgres_password)
+    return embedded_databases(url, credentials)

@@ -1,0 +1,104 @@
+"""`exitflow up|down|status`: the local stack."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deploy.local.kafka.selection import KafkaChoice
+from deploy.local.state.data_directory import default_data_dir
+from services.cli.support.command_line import AsJson, examples
+from services.cli.support.output import note, show_json, show_table
+from shared.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from deploy.local.stack.status import ProcessStatus, StackStatus
+
+NOT_RUNNING_STATUS = 3
+
+StackDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Everything of the stack is kept here.", show_default="/var/lib/exitflow for root"),
+]
+Kafka = Annotated[
+    KafkaChoice,
+    typer.Option(
+        help="apache: real Kafka, needs Java 17 and, once, Maven. tansu: in memory, needs neither. "
+        "external: EXITFLOW_KAFKA_BOOTSTRAP_SERVERS. auto: the first of external, apache, tansu that can be."
+    ),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("up", epilog=examples("up", "up --detach --data-dir ./data", "up --kafka tansu"))(up)
+    app.command("down", epilog=examples("down", "down --data-dir ./data"))(down)
+    app.command("status", epilog=examples("status", "status --json"))(status)
+
+
+def up(
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once everything is ready.")] = False,
+    data_dir: StackDir = None,
+    kafka: Kafka = KafkaChoice.AUTO,
+    ready_timeout: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds that the servers, and then the services, may take to become ready.",
+            min=1,
+            show_default="EXITFLOW_READY_TIMEOUT_S",
+        ),
+    ] = None,
+) -> None:
+    """Run everything on this machine, with an embedded PostgreSQL and Kafka, until Ctrl-C."""
+    stack = _stack()
+    options = stack.StackOptions(data_dir or default_data_dir(), kafka, ready_timeout_s=ready_timeout)
+    start = stack.up_detached if detach else stack.up
+    raise typer.Exit(start(options, note))
+
+
+def down(data_dir: StackDir = None) -> None:
+    """Stop what `up` started; the data stays."""
+    raise typer.Exit(_stack().down(data_dir or default_data_dir(), note))
+
+
+def status(data_dir: StackDir = None, as_json: AsJson = False) -> None:
+    """Show every process of the stack. The exit status is 0 if all are ready, 3 if not."""
+    found: StackStatus = _stack().status(data_dir or default_data_dir())
+    if as_json:
+        show_json({**asdict(found), "data_dir": str(found.data_dir), "ready": found.ready})
+    else:
+        _show_table(found)
+    raise typer.Exit(0 if found.ready else NOT_RUNNING_STATUS)
+
+
+def _stack() -> ModuleType:
+    """The local stack, imported only when it is used: what it needs beyond the services may not be installed."""
+    try:
+        return importlib.import_module("deploy.local.stack.stack")
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"the local stack needs {error.name}: pip install 'exitflow[local]'") from error
+
+
+def _show_table(found: StackStatus) -> None:
+    if not found.running:
+        print(f"no stack is running in {found.data_dir}")
+    if found.processes:
+        show_table(
+            ("process", "pid", "state", "up", "restarts", "problem"),
+            (
+                (one.name, one.pid or "-", _state(one), f"{one.uptime_s:.0f} s", one.restarts, one.problem)
+                for one in found.processes
+            ),
+        )
+
+
+def _state(process: ProcessStatus) -> str:
+    if not process.alive:
+        return "ended"
+    return "ready" if process.ready else "not ready"

@@ -1,0 +1,123 @@
+"""`exitflow ticks`: send one, replay a file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from services.cli.commands.ticks_rehome import rehome_ticks
+from services.cli.commands.ticks_reset import reset_ticks
+from services.cli.support.command_line import AsJson, DataDir, examples, new_app
+from services.cli.support.connection import Target
+from services.cli.support.output import note, show_json
+from services.cli.support.tick_files import RecordedTick, read_ticks
+from services.cli.support.tick_sender import TickSender
+from services.cli.support.tick_tempo import Tempo
+from shared.clock import SystemClock, rfc3339
+from shared.contracts.events import describe
+from shared.contracts.ticks import Tick
+from shared.errors import ExitflowError, InvalidInput
+
+_CLOCK = SystemClock()
+
+app = new_app("Send market ticks; start reading them anew.")
+app.command("reset", epilog=examples('ticks reset --reason "the cluster was replaced" --yes'))(reset_ticks)
+app.command(
+    "rehome", epilog=examples('ticks rehome --reason "twice as many symbols" --dry-run', 'ticks rehome --reason "…"')
+)(rehome_ticks)
+
+
+@app.command("send", epilog=examples("ticks send NSE:INFY 1520.35", "ticks send NSE:INFY 1520.35 --seq 7"))
+def send(
+    symbol: Annotated[str, typer.Argument(help="EXCHANGE:SYMBOL, e.g. NSE:INFY.")],
+    price: Annotated[str, typer.Argument(help="Last traded price, in rupees.")],
+    ts: Annotated[str | None, typer.Option(help="Its time, RFC 3339; now by default.")] = None,
+    seq: Annotated[int, typer.Option(help="Orders ticks of the same time.", min=0)] = 0,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send one tick; done when Kafka has it."""
+    tick = _tick(symbol, price, ts, seq)
+    sender = TickSender(Target.choose(data_dir).settings())
+    sender.send(tick)
+    sender.flush()
+    if as_json:
+        show_json(tick.model_dump(mode="json"))
+    else:
+        print(f"sent {tick.symbol} {price} {rfc3339(tick.ts)}")
+
+
+@app.command(
+    "replay",
+    epilog=examples(
+        "ticks replay day.csv --speed 10",
+        "ticks replay day.jsonl --speed max",
+        "ticks replay day.csv --from-line 1201",
+    ),
+)
+def replay(
+    file: Annotated[Path, typer.Argument(help="CSV with the header symbol,ltp,ts,seq, or JSON lines.")],
+    speed: Annotated[str, typer.Option(help="Times as fast as recorded, or max.")] = "1",
+    from_line: Annotated[int, typer.Option(help="Begin at this line of the file.", min=1)] = 1,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send the ticks of a file, as fast as they were recorded or faster.
+
+    At its end, or where it stops, it says which line was the last that Kafka has; go on behind it with --from-line.
+    """
+    tempo = Tempo.parse(speed)
+    sender = TickSender(Target.choose(data_dir).settings())
+    last_line = _send_all(read_ticks(file, from_line), sender, tempo, file)
+    if sender.sent == 0 and from_line > 1:
+        raise InvalidInput(f"{file} has no tick on line {from_line} or after it: nothing was sent")
+    if as_json:
+        show_json({"sent": sender.sent, "last_line": last_line})
+    else:
+        print(f"sent {sender.sent} ticks; the last stands on line {last_line} of {file}")
+
+
+def _send_all(ticks: Iterable[RecordedTick], sender: TickSender, tempo: Tempo, file: Path) -> int:
+    """Send them and return the line of the last; whatever stops it, what was handed over is flushed first."""
+    handed_over = 0
+    with _progress() as progress:
+        task = progress.add_task(f"replaying {file.name}", total=None, line=0)
+        try:
+            for recorded in ticks:
+                time.sleep(tempo.wait_s(recorded.tick.ts, _CLOCK.monotonic()))
+                sender.send(recorded.tick)
+                handed_over = recorded.line
+                progress.update(task, line=handed_over)
+            sender.flush()
+        except (ExitflowError, KeyboardInterrupt):
+            sender.flush()
+            note(f"stopped; Kafka has all up to line {handed_over}, go on with --from-line {handed_over + 1}")
+            raise
+    return handed_over
+
+
+def _progress() -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TextColumn("line {task.fields[line]}"),
+        TimeElapsedColumn(),
+        transient=True,
+        console=Console(stderr=True),
+    )
+
+
+def _tick(symbol: str, price: str, ts: str | None, seq: int) -> Tick:
+    try:
+        return Tick.model_validate_strings(
+            {"symbol": symbol, "ltp": price, "ts": ts or rfc3339(_CLOCK.now()), "seq": str(seq)}
+        )
+    except ValidationError as error:
+        raise typer.BadParameter(f"not a tick: {describe(error)}") from error

@@ -1,0 +1,33 @@
+"""`exitflow ticks rehome`: after both topics were given more partitions, move open trades to their new ones."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from services.cli.commands.ticks_reset import exit_settings
+from services.cli.support.command_line import AsJson, DataDir
+from services.cli.support.output import show_json
+from services.exit_qualification.ticks.reset import rehome
+
+
+def rehome_ticks(
+    reason: Annotated[str, typer.Option(help="Why; kept in the audit log.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; show what would move.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Move open trades and symbols to the partitions that they belong on now; exit-ticks then goes on by itself.
+
+    For when exit-ticks holds because market.ticks.v1 and trades.v1 have more partitions than before. Both must have
+    the same number (`exitflow topics grow`). Nothing fires again. Needs EXITFLOW_EXIT_DATABASE_URL and
+    EXITFLOW_KAFKA_BOOTSTRAP_SERVERS, or a running stack.
+    """
+    moved = rehome(exit_settings(data_dir), actor="cli", reason=reason, dry_run=dry_run)
+    if as_json:
+        show_json(asdict(moved) | {"dry_run": dry_run})
+        return
+    verb = "would move" if dry_run else "moved"
+    print(f"{verb} {moved.trades} open trades and {moved.symbols} symbols; {moved.partitions} partitions")

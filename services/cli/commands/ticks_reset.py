@@ -1,0 +1,57 @@
+"""`exitflow ticks reset`: after Kafka's log was replaced, read it from its beginning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr
+
+from deploy.local.state.data_directory import DataDirectory
+from deploy.local.state.stack_file import read_stack_file
+from services.cli.support.command_line import AsJson, DataDir
+from services.cli.support.output import show_json
+from services.exit_qualification.ticks.reset import reset
+from shared.settings import Settings, load_settings
+
+
+def reset_ticks(
+    reason: Annotated[str, typer.Option(help="Why; kept in the audit log.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Forget how far ticks and trades were read: exit-ticks starts at the beginning of both topics.
+
+    For when Kafka's log is not the one that the stored offsets belong to (log_identity_changed). Trades, symbols,
+    episodes and intents stay, so that nothing fires again. Needs EXITFLOW_EXIT_DATABASE_URL or a running stack.
+    """
+    settings = exit_settings(data_dir)
+    if not yes:
+        typer.confirm("Forget the offsets of market.ticks.v1 and trades.v1?", abort=True)
+    partitions = reset(settings, actor="cli", reason=reason)
+    if as_json:
+        show_json({"partitions": partitions})
+    else:
+        print(f"{partitions} partitions start at the beginning of their topics")
+
+
+def exit_settings(data_dir: Path | None) -> Settings:
+    """Return the settings, with the exit database and the Kafka of the stack that is named.
+
+    Raises
+    ------
+    ConfigurationError, NotFound
+        No database is named, or no stack runs in the directory.
+    """
+    settings = load_settings()
+    if data_dir is not None:
+        stack = read_stack_file(DataDirectory(data_dir).stack_file)
+        named = {
+            "exit_database_url": SecretStr(stack["exit_database_url"]),
+            "kafka_bootstrap_servers": stack["kafka_bootstrap_servers"],
+        }
+        settings = settings.model_copy(update=named)
+    settings.require_exit_database()
+    return settings

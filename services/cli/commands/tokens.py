@@ -1,0 +1,90 @@
+"""`exitflow tokens create`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy.local.state.data_directory import DataDirectory
+from deploy.local.state.stack_file import read_stack_file
+from services.cli.support.command_line import AsJson, DataDir, examples, new_app
+from services.cli.support.database_urls import administered_stack, migrator_url
+from services.cli.support.output import note, show_json
+from shared.errors import ConfigurationError
+from shared.http.auth import Scope, store_token
+from shared.ids import new_secret
+from shared.postgres.connection_limits import TOOLS
+from shared.postgres.engine import open_engine
+from shared.postgres.migrations import HISTORIES
+from shared.settings import load_settings
+
+LEAST_LENGTH = 32
+"""Characters of a token that is brought along: it is kept as a bare hash, so it must be long."""
+
+app = new_app("Tokens for the HTTP APIs.")
+
+
+@app.callback()
+def group() -> None:
+    """Tokens for the HTTP APIs."""
+
+
+@app.command(
+    "create",
+    epilog=examples(
+        "tokens create dashboard --scope read",
+        "tokens create desk --scope read --scope trade --json",
+        "tokens create chief --scope read --scope operate --scope admin",
+    ),
+)
+def create(
+    name: Annotated[str, typer.Argument(help="Who it is for; shown in the audit log.")],
+    scope: Annotated[list[Scope], typer.Option(help="What it may do; repeatable.")],
+    from_file: Annotated[
+        Path | None, typer.Option(help="Store the token in this file instead of a new one; it is not printed.")
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a token that both APIs accept and print it, once: only its hash is kept.
+
+    Needs the migrator's credentials. A token of the same name stops working.
+    """
+    token = new_secret() if from_file is None else _read(from_file)
+    for history, url in _databases(data_dir).items():
+        _store(history, url, token, name, scope)
+    if from_file is not None:
+        print(f"stored the token of {name}")
+    elif as_json:
+        show_json({"name": name, "scopes": [each.value for each in scope], "token": token})
+    else:
+        note("keep it now, it is not shown again:")
+        print(token)
+
+
+def _read(file: Path) -> str:
+    try:
+        token = file.read_text().strip()
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {file}: {error.strerror}") from error
+    if len(token) < LEAST_LENGTH:
+        raise ConfigurationError(f"the token in {file} is shorter than {LEAST_LENGTH} characters")
+    return token
+
+
+def _databases(data_dir: Path | None) -> dict[str, str]:
+    if data_dir is not None:
+        return administered_stack(read_stack_file(DataDirectory(data_dir).stack_file))
+    settings = load_settings()
+    return {history: migrator_url(settings, history) for history in HISTORIES}
+
+
+def _store(history: str, url: str, token: str, name: str, scopes: list[Scope]) -> None:
+    engine = open_engine(url, history, application="exitflow-tokens", limits=TOOLS)
+    try:
+        with engine.begin() as connection:
+            store_token(connection, token, name, scopes)
+    finally:
+        engine.dispose()

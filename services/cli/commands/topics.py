@@ -1,0 +1,137 @@
+"""`exitflow topics create|acls|grow|adopt`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from confluent_kafka import KafkaException
+from pydantic import TypeAdapter, ValidationError
+
+from services.cli.support.command_line import AsJson, DataDir, examples, new_app
+from services.cli.support.connection import Target
+from services.cli.support.database_urls import service_databases
+from services.cli.support.output import show_json, show_table
+from services.cli.support.topics_adoption import adopt, plan
+from shared.contracts.topics import TopicNames
+from shared.errors import ConfigurationError, Unavailable
+from shared.kafka.clients import create_topics, grow_topics, open_admin
+from shared.kafka.rights import RIGHTS, acls, allow, make_users
+from shared.postgres.audit import Act
+from shared.settings import PREFIX, Settings
+
+app = new_app("The topics on Kafka.")
+
+
+@app.callback()
+def group() -> None:
+    """The topics on Kafka."""
+
+
+@app.command("create", epilog=examples("topics create", "topics create --acls"))
+def create(
+    with_users: Annotated[bool, typer.Option("--acls", help="Then do as `topics acls` does.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the topics that do not exist yet, with EXITFLOW_TOPIC_PARTITIONS partitions each."""
+    settings = Target.choose(data_dir).settings()
+    names = TopicNames(settings.kafka_topic_prefix).all_on_cluster()
+    made = create_topics(settings, names)
+    if as_json:
+        show_json({"made": made, "present": [name for name in names if name not in made]})
+    else:
+        print(f"made {len(made)} of {len(names)} topics" + (f": {', '.join(made)}" if made else ""))
+    if with_users:
+        allow_users(data_dir, as_json)
+
+
+@app.command("acls", epilog=examples("topics acls"))
+def allow_users(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Make the users of the processes and what each may do; the cluster must allow nothing by itself.
+
+    Needs an administrator's EXITFLOW_KAFKA_USERNAME. EXITFLOW_KAFKA_USERS holds the passwords of the users to make;
+    users that are not in it are only given their rights. Repeating it is harmless.
+    """
+    settings = Target.choose(data_dir).settings()
+    passwords = _passwords(settings)
+    wanted = acls(TopicNames(settings.kafka_topic_prefix), settings.kafka_consumer_prefix)
+    admin = open_admin(settings)
+    try:
+        if passwords:
+            make_users(admin, passwords)
+        allow(admin, wanted)
+    except KafkaException as error:
+        raise Unavailable(f"Kafka does not take them: {error.args[0].str()}") from error
+    if as_json:
+        show_json({"users": sorted(passwords), "acls": len(wanted)})
+    else:
+        print(f"{len(passwords)} users made, {len(wanted)} rights given")
+
+
+def _passwords(settings: Settings) -> dict[str, str]:
+    if settings.kafka_users is None:
+        return {}
+    try:
+        passwords = TypeAdapter(dict[str, str]).validate_json(settings.kafka_users.get_secret_value())
+    except ValidationError:
+        raise ConfigurationError(f"{PREFIX}KAFKA_USERS is not JSON of users and their passwords") from None
+    unknown = sorted(set(passwords) - set(RIGHTS))
+    if unknown:
+        raise ConfigurationError(f"{PREFIX}KAFKA_USERS: no such users: {', '.join(unknown)}")
+    return passwords
+
+
+@app.command("grow", epilog=examples("topics grow market.ticks.v1 trades.v1 --partitions 24"))
+def grow(
+    topics: Annotated[list[str], typer.Argument(help="Topics, as the cluster names them.")],
+    partitions: Annotated[int, typer.Option(help="How many each is to have.", min=1, max=1024)],
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give topics more partitions; one that has as many is left alone. Records that are there stay where they are.
+
+    market.ticks.v1 and trades.v1 must have the same number: grow both, then run `exitflow ticks rehome`. The relay
+    goes on with the partitions of before until `exitflow topics adopt`.
+    """
+    grown = grow_topics(Target.choose(data_dir).settings(), topics, partitions)
+    if as_json:
+        show_json({"grown": grown, "partitions": partitions})
+    else:
+        print(f"{len(grown)} topics have {partitions} partitions now" + (f": {', '.join(grown)}" if grown else ""))
+
+
+@app.command(
+    "adopt",
+    epilog=examples(
+        'topics adopt exits.intents.v1 --reason "more readers" --dry-run',
+        'topics adopt exits.intents.v1 --reason "more readers"',
+    ),
+)
+def adopt_partitions(
+    topics: Annotated[list[str], typer.Argument(help="Topics, as the cluster names them.")],
+    reason: Annotated[str, typer.Option(help="Why; audited.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; show what would change.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Although readers are behind: they may meet later events of a key first.")
+    ] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have the relay use the partitions that were added to topics; keys move to other partitions.
+
+    Until then a key stays on the partition it has always been on, and readers meet its events in order. Refused while
+    a group of consumers has not read everything.
+    """
+    databases = service_databases(data_dir)
+    adoptions = plan(Target.choose(data_dir).settings(), databases, topics)
+    if not dry_run:
+        adopt(databases, adoptions, Act("cli", reason), force=force)
+    if as_json:
+        show_json({"adopted": [asdict(each) for each in adoptions], "dry_run": dry_run})
+        return
+    show_table(
+        ("topic", "partitions used before", "partitions", "behind"),
+        ([each.topic, each.used, each.partitions, sum(each.behind.values())] for each in adoptions),
+    )

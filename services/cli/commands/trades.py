@@ -1,0 +1,113 @@
+"""`exitflow trades`: open, list, show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from services.cli.support.api_client import ApiClient, Json
+from services.cli.support.command_line import AsJson, DataDir, IdempotencyKey, examples, new_app
+from services.cli.support.connection import Target
+from services.cli.support.output import show_facts, show_json, show_table
+from services.cli.support.plan_options import plan_of, with_plan_options
+from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
+
+app = new_app("Open trades and look at them.")
+
+_COLUMNS = (
+    "trade_id",
+    "symbol",
+    "direction",
+    "quantity",
+    "entry_price",
+    "status",
+    "exit_price",
+    "net_pnl",
+    "closed_at",
+)
+
+
+def trade_api(data_dir: Path | None) -> ApiClient:
+    """A client of the trade-api that the options and settings name."""
+    target = Target.choose(data_dir)
+    return ApiClient(target.trade_api, target.token)
+
+
+@app.command(
+    "open",
+    epilog=examples(
+        "trades open NSE:INFY LONG 100 --entry 1000.00 --target 1010.00 --stop-loss 990.00",
+        "trades open NSE:SBIN SHORT 50 --entry 800 --target 792 --stop-loss 804 --json",
+        "trades open NSE:TCS LONG 10 --entry 3500 --trail-percent 0.5 --break-even-arm 20 --max-hold 3600",
+    ),
+)
+@with_plan_options
+def open_trade(
+    symbol: Annotated[str, typer.Argument(help="EXCHANGE:SYMBOL, e.g. NSE:INFY.")],
+    direction: Annotated[Direction, typer.Argument(help="Which way it profits.", case_sensitive=False)],
+    quantity: Annotated[int, typer.Argument(help="Shares.", min=1)],
+    entry: Annotated[str, typer.Option(help="Entry price, in rupees.")],
+    product: Annotated[ProductType, typer.Option(help="Product.", case_sensitive=False)] = ProductType.MIS,
+    broker: Annotated[str, typer.Option(help="The user broker that exits it.")] = "paper",
+    entered_at: Annotated[str | None, typer.Option(help="When it was entered, RFC 3339; now by default.")] = None,
+    key: IdempotencyKey = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+    **plan: Any,
+) -> None:
+    """Open a trade with its exit plan."""
+    body: Json = {
+        "symbol": symbol,
+        "direction": direction.value,
+        "product_type": product.value,
+        "quantity": quantity,
+        "entry_price": entry,
+        "user_broker_id": broker,
+        "exit_plan": plan_of(plan),
+    }
+    if entered_at is not None:
+        body["entered_at"] = entered_at
+    with trade_api(data_dir) as api:
+        trade = api.post("/trades", body, key)
+    show_json(trade) if as_json else show_facts(trade.items())
+
+
+@app.command("list", epilog=examples("trades list --status OPEN", "trades list --symbol NSE:INFY --limit 10 --json"))
+def list_trades(
+    status: Annotated[TradeStatus | None, typer.Option(help="Only these.", case_sensitive=False)] = None,
+    symbol: Annotated[str | None, typer.Option(help="Only on this symbol.")] = None,
+    limit: Annotated[int, typer.Option(help="Trades at most.", min=1)] = 50,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List trades, newest first."""
+    with trade_api(data_dir) as api:
+        trades = list(api.items("/trades", limit, status=status and status.value, symbol=symbol))
+    if as_json:
+        show_json(trades)
+    else:
+        show_table(_COLUMNS, ([trade.get(column) for column in _COLUMNS] for trade in trades))
+
+
+@app.command("show", epilog=examples("trades show 019abc… --timeline"))
+def show_trade(
+    trade_id: Annotated[str, typer.Argument(help="The trade's id.")],
+    timeline: Annotated[bool, typer.Option("--timeline", help="Also what happened to it, in order.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one trade."""
+    with trade_api(data_dir) as api:
+        trade = api.get(f"/trades/{trade_id}")
+        if timeline:
+            trade["timeline"] = api.get(f"/trades/{trade_id}/timeline")["items"]
+    if as_json:
+        show_json(trade)
+        return
+    steps = trade.pop("timeline", [])
+    show_facts(trade.items())
+    if steps:
+        columns = list(dict.fromkeys(name for step in steps for name in step))
+        show_table(columns, ([step.get(column) for column in columns] for step in steps), title="timeline")

@@ -1,1 +1,0 @@
-"""The contracts with other teams, generated from the code into ``docs/contracts``."""

@@ -1,1 +1,0 @@
-"""`make demo`: a whole market on an embedded stack."""

@@ -1,0 +1,59 @@
+"""Where commands connect to: a local stack, or what the settings name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from deploy.local.state.data_directory import DataDirectory, default_data_dir
+from deploy.local.state.stack_file import read_stack_file
+from shared.settings import Settings, load_settings
+
+_CONNECTION_SETTINGS = frozenset({"exit_api_url", "trade_api_url", "public_token", "kafka_bootstrap_servers"})
+
+
+@dataclass(frozen=True)
+class Target:
+    """A running system, as its users reach it."""
+
+    exit_api: str
+    trade_api: str
+    kafka_bootstrap_servers: str
+    token: str | None = field(repr=False)
+
+    @classmethod
+    def choose(cls, data_dir: Path | None) -> Self:
+        """The stack of `data_dir` if one is named; else the settings if any of theirs is set; else the default stack.
+
+        Raises
+        ------
+        NotFound
+            No stack runs in the directory that was named, or in the default one where it comes to that.
+        """
+        settings = load_settings()
+        if data_dir is not None:
+            return cls.of_stack(read_stack_file(DataDirectory(data_dir).stack_file))
+        if settings.model_fields_set & _CONNECTION_SETTINGS:
+            return cls.of_settings(settings)
+        return cls.of_stack(read_stack_file(DataDirectory(default_data_dir()).stack_file))
+
+    @classmethod
+    def of_stack(cls, stack: dict[str, Any]) -> Self:
+        """What a ``stack.json`` says."""
+        return cls(stack["exit_api"], stack["trade_api"], stack["kafka_bootstrap_servers"], stack["token"])
+
+    @classmethod
+    def of_settings(cls, settings: Settings) -> Self:
+        """What the settings say."""
+        token = settings.public_token
+        return cls(
+            settings.exit_api_url,
+            settings.trade_api_url,
+            settings.kafka_bootstrap_servers,
+            token.get_secret_value() if token else None,
+        )
+
+    def settings(self) -> Settings:
+        """The settings, with this target's Kafka."""
+        return load_settings().model_copy(update={"kafka_bootstrap_servers": self.kafka_bootstrap_servers})

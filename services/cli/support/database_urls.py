@@ -1,0 +1,131 @@
+"""Where the two schemas are found, by their services and by whoever may do everything with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+from sqlalchemy.engine import make_url
+
+from deploy.local.state.data_directory import DataDirectory, default_data_dir
+from deploy.local.state.stack_file import read_stack_file
+from shared.errors import ConfigurationError
+from shared.postgres.migrations import EXIT_QUALIFICATION, HISTORIES, TRADE_MANAGEMENT
+from shared.postgres.roles import EXIT, MIGRATOR, RELAY, ROLES, TRADE, with_role
+from shared.settings import PREFIX, Settings, load_settings
+
+_DATABASE_SETTINGS = frozenset({"exit_database_url", "trade_database_url"})
+
+
+def chosen_databases(data_dir: Path | None) -> dict[str, str]:
+    """The database of each history, for the migrator or the administrator.
+
+    Those of the stack of `data_dir` if one is named; else those of the settings if they name any; else those of the
+    default stack.
+
+    Raises
+    ------
+    ConfigurationError
+        The settings name one database and not the other.
+    NotFound
+        No stack runs in the directory that was named, or in the default one where it comes to that.
+    """
+    settings = load_settings()
+    stack = _chosen_stack(data_dir, settings)
+    if stack is None:
+        return {history: migrator_url(settings, history) for history in HISTORIES}
+    return administered_stack(stack)
+
+
+def service_databases(data_dir: Path | None) -> dict[str, str]:
+    """The same databases for their services' own roles, or for whom the settings name.
+
+    Raises
+    ------
+    ConfigurationError, NotFound
+        As `chosen_databases` does.
+    """
+    settings = load_settings()
+    stack = _chosen_stack(data_dir, settings)
+    if stack is None:
+        return {
+            EXIT_QUALIFICATION: settings.require_exit_database(),
+            TRADE_MANAGEMENT: settings.require_trade_database(),
+        }
+    return {EXIT_QUALIFICATION: stack["exit_database_url"], TRADE_MANAGEMENT: stack["trade_database_url"]}
+
+
+def migrator_url(settings: Settings, history: str) -> str:
+    """The database of a history: the settings' URL, for the migrator if its password is set, else as it stands.
+
+    Raises
+    ------
+    ConfigurationError
+        The settings do not name the database.
+    """
+    url = {EXIT_QUALIFICATION: settings.require_exit_database, TRADE_MANAGEMENT: settings.require_trade_database}
+    password = settings.migrator_role_password
+    return with_role(url[history](), MIGRATOR, password.get_secret_value()) if password else url[history]()
+
+
+def administered_urls(settings: Settings) -> list[str]:
+    """Every database that will hold a schema, as the administrator reaches it, each once.
+
+    Raises
+    ------
+    ConfigurationError
+        No administrator is named, or a URL cannot be read.
+    """
+    admin = settings.admin_database()
+    if admin is None:
+        raise ConfigurationError(f"{PREFIX}ADMIN_DATABASE_URL is not set")
+    named = [settings.require_exit_database()] if settings.exit_database_url else []
+    named += [settings.require_trade_database()] if settings.trade_database_url else []
+    return sorted({as_administrator(url, admin) for url in named}) or [admin]
+
+
+def role_passwords(settings: Settings) -> dict[str, str]:
+    """The password of each role.
+
+    Raises
+    ------
+    ConfigurationError
+        One is not set.
+    """
+    of_role = {
+        MIGRATOR: (settings.migrator_role_password, "MIGRATOR_ROLE_PASSWORD"),
+        EXIT: (settings.exit_role_password, "EXIT_ROLE_PASSWORD"),
+        TRADE: (settings.trade_role_password, "TRADE_ROLE_PASSWORD"),
+        RELAY: (settings.relay_role_password, "RELAY_ROLE_PASSWORD"),
+    }
+    return {role: _needed(*of_role[role]) for role in ROLES}
+
+
+def administered_stack(stack: Mapping[str, Any]) -> dict[str, str]:
+    """The database of each history of a running stack, as its administrator reaches it."""
+    admin = stack["admin_database_url"]
+    return {
+        EXIT_QUALIFICATION: as_administrator(stack["exit_database_url"], admin),
+        TRADE_MANAGEMENT: as_administrator(stack["trade_database_url"], admin),
+    }
+
+
+def _chosen_stack(data_dir: Path | None, settings: Settings) -> Mapping[str, Any] | None:
+    """The stack to go by; None where the settings name the databases."""
+    if data_dir is None and settings.model_fields_set & _DATABASE_SETTINGS:
+        return None
+    return read_stack_file(DataDirectory(data_dir or default_data_dir()).stack_file)
+
+
+def as_administrator(url: str, admin_url: str) -> str:
+    """The same database with the administrator's credentials."""
+    admin = make_url(admin_url)
+    return with_role(url, str(admin.username), str(admin.password or ""))
+
+
+def _needed(secret: SecretStr | None, name: str) -> str:
+    if secret is None:
+        raise ConfigurationError(f"{PREFIX}{name} is not set")
+    return secret.get_secret_value()

@@ -1,0 +1,69 @@
+"""Ticks onto ``market.ticks.v1``, each on the partition of its symbol."""
+
+from __future__ import annotations
+
+import logging
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from shared.contracts.ticks import Tick
+from shared.contracts.topics import MARKET_TICKS, TopicNames
+from shared.errors import Unavailable
+from shared.kafka.clients import flush_or_fail, hand_over, producer_config
+from shared.settings import Settings
+
+DELIVERY_LIMIT_S = 20
+FLUSH_MARGIN_S = 5
+
+_SILENT = logging.getLogger(f"{__name__}.librdkafka")
+"""What the client library says while it tries again; what comes of it is told in one line."""
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False
+
+
+class TickSender:
+    """Sends ticks in order and knows how many have arrived; once one has not, it sends no more.
+
+    Parameters
+    ----------
+    delivery_limit_s:
+        A tick that Kafka has not taken by then counts as refused.
+    """
+
+    def __init__(self, settings: Settings, delivery_limit_s: float = DELIVERY_LIMIT_S) -> None:
+        self._delivery_limit_s = delivery_limit_s
+        limit = {"message.timeout.ms": int(delivery_limit_s * 1000)}
+        self._producer = Producer({**producer_config(settings), **limit}, logger=_SILENT)
+        self._topic = TopicNames(settings.kafka_topic_prefix).on_cluster(MARKET_TICKS)
+        self._failure: KafkaError | None = None
+        self.sent = 0
+
+    def send(self, tick: Tick) -> None:
+        """Hand a tick over; waits while the queue is full.
+
+        Raises
+        ------
+        Unavailable
+            An earlier tick could not be delivered.
+        """
+        self._raise_failure()
+        value = tick.model_dump_json().encode()
+        hand_over(
+            self._producer, self._topic, self._raise_failure, key=tick.symbol, value=value, on_delivery=self._delivered
+        )
+        self._producer.poll(0)
+
+    def flush(self) -> None:
+        """Return once every tick handed over has arrived; Unavailable if one has not."""
+        flush_or_fail(self._producer, self._delivery_limit_s + FLUSH_MARGIN_S)
+        self._raise_failure()
+
+    def _delivered(self, error: KafkaError | None, _: Message) -> None:
+        if error is None:
+            self.sent += 1
+        else:
+            self._failure = self._failure or error
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise Unavailable(f"Kafka did not take a tick: {self._failure.str()}; {self.sent} arrived before")

@@ -1,0 +1,34 @@
+"""``python -m services.contracts``: write the contracts, unless that would break their readers."""
+
+from __future__ import annotations
+
+import sys
+
+from services.contracts.compatibility import breaking_changes
+from services.contracts.documents import CONTRACTS, documents, text_of, written
+from services.contracts.event_schemas import EVENTS_FOLDER
+
+
+def main(arguments: list[str]) -> int:
+    """Write every document; with ``--break``, also those that break readers of what is there."""
+    found = documents()
+    broken = [
+        f"{name}: {change}"
+        for name, document in found.items()
+        if name.startswith(EVENTS_FOLDER) and (CONTRACTS / name).exists()
+        for change in breaking_changes(written(name), document)
+    ]
+    if broken and "--break" not in arguments:
+        print("not written, as it breaks readers; make a new version of the type instead:", file=sys.stderr)
+        print("\n".join(broken), file=sys.stderr)
+        return 1
+    for name, document in found.items():
+        file = CONTRACTS / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text_of(document))
+    print(f"wrote {len(found)} documents")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,33 @@
+"""Every contract document: where it lies and what it says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from services.contracts.asyncapi import asyncapi
+from services.contracts.event_schemas import EVENTS_FOLDER, event_schemas
+from services.contracts.openapi import APIS, openapi
+
+Json = dict[str, Any]
+
+CONTRACTS = Path(__file__).resolve().parents[2] / "docs" / "contracts"
+
+
+def documents() -> dict[str, Json]:
+    """Each document by its path below ``docs/contracts``."""
+    events = {f"{EVENTS_FOLDER}/{name}.json": schema for name, schema in event_schemas().items()}
+    apis = {f"openapi/{name}.json": openapi(name) for name in APIS}
+    return {**events, "asyncapi.json": asyncapi(), **apis}
+
+
+def text_of(document: Json) -> str:
+    """A document as it is written."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def written(name: str) -> Json:
+    """A document as it was written."""
+    document: Json = json.loads((CONTRACTS / name).read_text())
+    return document

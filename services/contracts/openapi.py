@@ -1,0 +1,37 @@
+"""The OpenAPI documents of the HTTP APIs, as the apps themselves tell them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from pydantic import SecretStr
+
+from shared.clock import SystemClock
+from shared.outbox.signatures import new_signing_key
+from shared.postgres.engine import open_engine
+from shared.postgres.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
+from shared.runtime.health import Health
+from shared.settings import Settings
+
+Json = dict[str, Any]
+
+_NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
+"""An engine connects when it is first used; an app that only describes itself never does."""
+
+
+APIS = {
+    "exit-api": ("services.exit_qualification.api.app", EXIT_QUALIFICATION),
+    "trade-api": ("services.trade_management.api.app", TRADE_MANAGEMENT),
+}
+"""The module that makes each app, and the schema it works in."""
+
+
+def openapi(name: str) -> Json:
+    """The document of one API."""
+    module, schema = APIS[name]
+    engine = open_engine(_NOWHERE, schema, application="exitflow-contracts")
+    settings = Settings(event_signing_key=SecretStr(new_signing_key()))
+    app = importlib.import_module(module).create(settings, engine, Health(), SystemClock())
+    document: Json = app.openapi()
+    return document

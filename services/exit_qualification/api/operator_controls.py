@@ -1,0 +1,133 @@
+"""Routes: what operators set: kill switch, rollout, user brokers. Every change is audited."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any
+
+from fastapi import Path
+
+from services.exit_qualification.api.context import Context
+from services.exit_qualification.api.views import (
+    BrokerList,
+    BrokerView,
+    KillSwitchAnswer,
+    KillSwitchView,
+    OrderOnItsWay,
+    PutBroker,
+    PutKillSwitch,
+    PutRollout,
+    RolloutView,
+)
+from services.exit_qualification.control_events import rollout_changed, user_broker_changed
+from services.exit_qualification.domain.gates import Rollout
+from services.exit_qualification.storage.exit_intents import ExitIntentRepository, WaitingError
+from services.exit_qualification.storage.operator_controls import Setting, SwitchRepository, UserBroker
+from shared.contracts.exits import ErrorDetail
+from shared.contracts.trades import UserBrokerId
+from shared.http.auth import Operator, Reader, Scope
+from shared.http.declared_errors import declared
+from shared.http.routing import api_router
+from shared.postgres.audit import Act
+
+router = api_router(tags=["switches"])
+
+BrokerPath = Annotated[UserBrokerId, Path()]
+
+
+@router.get("/kill-switch")
+def kill_switch(context: Context, _: Reader) -> KillSwitchView:
+    """What is stopped."""
+    with context.unit_of_work() as uow:
+        return KillSwitchView(**_facts(SwitchRepository(uow.connection).kill_switch()))
+
+
+@router.put("/kill-switch")
+def put_kill_switch(body: PutKillSwitch, context: Context, caller: Operator) -> KillSwitchAnswer:
+    """Stop exits, or let them go on.
+
+    ALL is answered once no sender can still send, within 3 s: no order of an exit reaches a broker after the answer,
+    but manual ones and those listed in `on_their_way`.
+    """
+    done = context.kill_switch.put(context.unit_of_work, body.mode, Act(caller.name, body.reason))
+    on_their_way = [OrderOnItsWay.of(intent) for intent in done.on_their_way]
+    return KillSwitchAnswer(**_facts(done.setting), on_their_way=on_their_way)
+
+
+@router.get("/rollout")
+def rollout(context: Context, _: Reader) -> RolloutView:
+    """How far the pipeline is switched on."""
+    with context.unit_of_work() as uow:
+        return RolloutView(**_facts(SwitchRepository(uow.connection).rollout()))
+
+
+@router.put("/rollout")
+def put_rollout(body: PutRollout, context: Context, caller: Operator) -> RolloutView:
+    """off → dark → limited → full; it counts from the next tick on."""
+    wanted = Rollout(body.mode, frozenset(body.symbols), frozenset(body.user_broker_ids))
+    with context.unit_of_work() as uow:
+        switches = SwitchRepository(uow.connection)
+        switches.put_rollout(wanted, Act(caller.name, body.reason))
+        now = switches.rollout()
+        uow.emit(rollout_changed(now))
+        uow.commit()
+    return RolloutView(**_facts(now))
+
+
+@router.get("/brokers")
+def brokers(context: Context, _: Reader) -> BrokerList:
+    """Every user broker."""
+    with context.unit_of_work() as uow:
+        found = SwitchRepository(uow.connection).brokers()
+        errors = ExitIntentRepository(uow.connection).waiting_errors()
+    return BrokerList(items=[_view(broker, errors) for broker in found])
+
+
+@router.get("/brokers/{user_broker_id}", responses=declared(404))
+def one_broker(user_broker_id: BrokerPath, context: Context, _: Reader) -> BrokerView:
+    """One user broker."""
+    with context.unit_of_work() as uow:
+        errors = ExitIntentRepository(uow.connection).waiting_errors()
+        return _view(SwitchRepository(uow.connection).broker(user_broker_id), errors)
+
+
+@router.put("/brokers/{user_broker_id}", responses=declared(409))
+def put_broker(user_broker_id: BrokerPath, body: PutBroker, context: Context, caller: Operator) -> BrokerView:
+    """Add a user broker or change it; while DISCONNECTED its exits wait.
+
+    A new user broker, or another `broker`, `account` or `root_url`, needs scope `admin` and a host that the setting
+    EXITFLOW_BROKER_HOSTS allows (422 `broker_host_refused`). They stay while exits are at the broker or ended short
+    today (409 `broker_in_use`), unless those have no order id and the caller confirms `orders_not_sent`.
+    """
+    broker = UserBroker(user_broker_id, body.broker, body.account, body.root_url, body.status)
+    with context.unit_of_work() as uow:
+        switches = SwitchRepository(uow.connection)
+        if switches.moves(broker):
+            caller.require(Scope.ADMIN)
+            context.broker_hosts.require(broker.root_url)
+        switches.put_broker(broker, Act(caller.name, body.reason), orders_not_sent=body.orders_not_sent)
+        uow.emit(user_broker_changed(broker, context.clock.now()))
+        uow.commit()
+    return _view(broker)
+
+
+def _facts(setting: Setting) -> dict[str, Any]:
+    return {
+        **setting.values,
+        "reason": setting.reason,
+        "updated_by": setting.updated_by,
+        "updated_at": setting.updated_at,
+    }
+
+
+def _view(broker: UserBroker, waiting_errors: Mapping[str, WaitingError] = MappingProxyType({})) -> BrokerView:
+    error = waiting_errors.get(broker.user_broker_id)
+    return BrokerView(
+        user_broker_id=broker.user_broker_id,
+        broker=broker.broker,
+        account=broker.account,
+        root_url=broker.root_url,
+        status=broker.status,
+        waiting_error=None if error is None else ErrorDetail(code=error.code, message=error.message),
+    )

@@ -1,0 +1,64 @@
+"""Items of Kite's order and trade book as the client gives them: floats for prices, naive times of India."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any, Final
+
+from services.exit_qualification.domain.outcome import OrderState
+from services.exit_qualification.orders.brokers.port import BrokerFill, BrokerOrder
+from shared.clock import TRADING_ZONE
+from shared.money import to_price
+
+_ENDED: Final[Mapping[str, OrderState]] = MappingProxyType(
+    {
+        "COMPLETE": OrderState.COMPLETE,
+        "CANCELLED": OrderState.CANCELLED,
+        "REJECTED": OrderState.REJECTED,
+    }
+)
+
+
+def a_list(data: Any) -> list[Any]:
+    """The items of a book. Anything but a list is refused: an empty object would read as an empty book.
+
+    Raises
+    ------
+    TypeError
+        It is not a list.
+    """
+    if not isinstance(data, list):
+        raise TypeError(f"a {type(data).__name__} is not a book")
+    return data
+
+
+def read_order(item: Mapping[str, Any]) -> BrokerOrder:
+    """An item of the order book; a status that is not known is a working one."""
+    marks = [item.get("tag"), *(item.get("tags") or [])]
+    return BrokerOrder(
+        order_id=str(item["order_id"]),
+        tags=frozenset(str(mark) for mark in marks if mark),
+        state=_ENDED.get(item["status"], OrderState.WORKING),
+        status_message=item.get("status_message"),
+        filled_quantity=int(item["filled_quantity"]),
+    )
+
+
+def read_fill(item: Mapping[str, Any]) -> BrokerFill:
+    """An item of the trade book; what Kite calls its average price is the price of this one execution."""
+    return BrokerFill(
+        order_id=str(item["order_id"]),
+        trade_id=str(item["trade_id"]),
+        exchange=str(item["exchange"]),
+        quantity=int(item["quantity"]),
+        price=to_price(Decimal(str(item["average_price"]))),
+        filled_at=_utc(item.get("fill_timestamp") or item["exchange_timestamp"]),
+    )
+
+
+def _utc(local: datetime) -> datetime:
+    """An instant from Kite's naive Indian time."""
+    return local.replace(tzinfo=TRADING_ZONE).astimezone(UTC)

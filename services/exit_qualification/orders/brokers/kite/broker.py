@@ -1,0 +1,146 @@
+"""KiteBroker: the broker port over the official Kite Connect v3 client."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from ssl import SSLCertVerificationError
+from typing import Any, Final, TypeVar
+
+from kiteconnect import KiteConnect
+from kiteconnect.exceptions import KiteException, TokenException
+from requests.exceptions import ConnectionError as RequestsConnectionError
+from requests.exceptions import ConnectTimeout
+from urllib3.exceptions import MaxRetryError, NewConnectionError, SSLError
+
+from services.exit_qualification.orders.brokers.kite.books import a_list, read_fill, read_order
+from services.exit_qualification.orders.brokers.port import (
+    NO_ANSWER,
+    TOKEN_EXPIRED,
+    UNREACHABLE,
+    Accepted,
+    Ambiguous,
+    BrokerFill,
+    BrokerOrder,
+    BrokerUnavailable,
+    ExitOrder,
+    NotAccepted,
+    PlaceOutcome,
+    TokenExpired,
+)
+from services.exit_qualification.orders.metrics import BROKER_ERRORS, timed_call
+
+log = logging.getLogger(__name__)
+
+MARKET_PROTECTION_AUTOMATIC: Final = -1
+Answer = TypeVar("Answer")
+_REFUSALS: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN})
+
+
+class KiteBroker:
+    """One account over one client. The client is not safe for threads: one of these for each."""
+
+    def __init__(self, client: KiteConnect, on_token: Callable[[bool], None]) -> None:
+        """Use `client`; `on_token` is told with each answer whether the broker takes the access token."""
+        self._client = client
+        self._on_token = on_token
+
+    def place_market_exit(self, order: ExitOrder) -> PlaceOutcome:
+        """Send an order, once."""
+        try:
+            with timed_call("place"):
+                order_id = self._place(order)
+        except Exception as error:  # noqa: BLE001  # whatever was raised, the order may be at the market
+            self._note_token(error)
+            outcome = outcome_of_error(error)
+            log.warning("placing %s: %s", order.tag, outcome)
+            return outcome
+        self._on_token(True)
+        if not order_id:
+            return Ambiguous(NO_ANSWER, "the broker answered without an order id")
+        return Accepted(str(order_id))
+
+    def cancel(self, order_id: str) -> None:
+        """Ask for the end of an order."""
+        self._asked("cancel", lambda: self._client.cancel_order(KiteConnect.VARIETY_REGULAR, order_id))
+
+    def order_by_tag(self, tag: str) -> BrokerOrder | None:
+        """The order that carries a tag, if today's book has one."""
+        return next((order for order in self.orders() if tag in order.tags), None)
+
+    def orders(self) -> list[BrokerOrder]:
+        """The order book of the day."""
+        return self._asked("orders", lambda: [read_order(item) for item in a_list(self._client.orders())])
+
+    def trades(self) -> list[BrokerFill]:
+        """The trade book of the day."""
+        return self._asked("trades", lambda: [read_fill(item) for item in a_list(self._client.trades())])
+
+    def _place(self, order: ExitOrder) -> Any:
+        return self._client.place_order(
+            variety=KiteConnect.VARIETY_REGULAR,
+            exchange=order.exchange,
+            tradingsymbol=order.tradingsymbol,
+            transaction_type=order.side.value,
+            quantity=order.quantity,
+            product=order.product_type.value,
+            order_type=KiteConnect.ORDER_TYPE_MARKET,
+            validity=KiteConnect.VALIDITY_DAY,
+            tag=order.tag,
+            market_protection=MARKET_PROTECTION_AUTOMATIC,
+        )
+
+    def _asked(self, call: str, ask: Callable[[], Answer]) -> Answer:
+        try:
+            with timed_call(call):
+                answer = ask()
+        except Exception as error:  # the client raises its own, requests' and, on odd answers, almost anything
+            BROKER_ERRORS.labels(call, type(error).__name__).inc()
+            self._note_token(error)
+            kind = TokenExpired if isinstance(error, TokenException) else BrokerUnavailable
+            raise kind(f"{call}: {type(error).__name__}: {error}") from error
+        self._on_token(True)
+        return answer
+
+    def _note_token(self, error: Exception) -> None:
+        """Report a refused token; any other error of the broker's says nothing about it."""
+        if isinstance(error, TokenException):
+            self._on_token(False)
+
+
+def outcome_of_error(error: Exception) -> NotAccepted | Ambiguous:
+    """What a raised error says about the order that was being placed.
+
+    A rate limit (429, which arrives as a NetworkException) and an expired token say that nothing was accepted, a
+    connection that was never made that nothing was sent. Everything else leaves it open.
+    """
+    BROKER_ERRORS.labels("place", type(error).__name__).inc()
+    if _never_connected(error):
+        return NotAccepted(f"{type(error).__name__}: {error}", UNREACHABLE, was_sent=False)
+    if not isinstance(error, KiteException):
+        return Ambiguous(NO_ANSWER, f"{type(error).__name__}: {error}")
+    text = str(error)
+    if isinstance(error, TokenException):
+        return NotAccepted(f"{type(error).__name__}: {text}", TOKEN_EXPIRED)
+    if error.code == HTTPStatus.TOO_MANY_REQUESTS:
+        return NotAccepted(f"{type(error).__name__}: {text}")
+    refused = error.code in _REFUSALS and "timed out" not in text.lower()
+    return Ambiguous(type(error).__name__ if refused else NO_ANSWER, text, refused)
+
+
+def _never_connected(error: BaseException) -> bool:
+    """Return True if no connection was made: refused, no such name, timed out, or a certificate that is not trusted.
+
+    requests wraps what urllib3 raised in an error that a lost connection has too, so its cause is looked at.
+    """
+    if isinstance(error, ConnectTimeout):
+        return True
+    wrapped = error.args[0] if isinstance(error, RequestsConnectionError) and error.args else None
+    cause = wrapped.reason if isinstance(wrapped, MaxRetryError) else None
+    return isinstance(cause, NewConnectionError) or _is_certificate_error(cause)
+
+
+def _is_certificate_error(cause: BaseException | None) -> bool:
+    """Return True for a certificate that failed its check: that is part of the handshake, before any request."""
+    return isinstance(cause, SSLError) and any(isinstance(each, SSLCertVerificationError) for each in cause.args)

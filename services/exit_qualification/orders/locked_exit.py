@@ -1,0 +1,87 @@
+"""The gates, asked again for an intent that exists: with today's facts, under the lock on its trade's row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from services.exit_qualification.domain.exit_qualification_service import (
+    ExitQualificationResult,
+    ExitQualificationService,
+)
+from services.exit_qualification.domain.gates import GateInput
+from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.order_terms import reducing_side
+from services.exit_qualification.storage.exit_fills import ExitFillRepository
+from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
+from services.exit_qualification.storage.operator_controls import Switches
+from shared.postgres.row_locks import RowHeld
+
+
+@dataclass(frozen=True, slots=True)
+class LockedExit:
+    """An intent and its trade, both rows locked until the transaction ends."""
+
+    intent: ExitIntent
+    trade: TradeProjection
+
+
+def lock_exit(connection: Connection, intent: ExitIntent) -> LockedExit:
+    """Lock the trade, then the intent: the order in which everyone does."""
+    trade = OpenTradeRepository(connection).lock([intent.trade_id])[intent.trade_id]
+    return LockedExit(ExitIntentRepository(connection).lock(intent.intent_id), trade)
+
+
+def try_lock_exit(connection: Connection, intent: ExitIntent) -> LockedExit:
+    """Lock as `lock_exit` does, without waiting for the trade.
+
+    Raises
+    ------
+    RowHeld
+        Another transaction holds the trade.
+    """
+    if OpenTradeRepository(connection).held_by_others([intent.trade_id]):
+        raise RowHeld(f"another transaction holds trade {intent.trade_id}")
+    return lock_exit(connection, intent)
+
+
+def qualify_again(
+    connection: Connection, locked: LockedExit, switches: Switches, qualification: ExitQualificationService
+) -> ExitQualificationResult:
+    """What the gates say now; the intent does not count itself."""
+    return qualification.qualify(_gate_input(connection, locked, switches))
+
+
+def other_holders(connection: Connection, intent: ExitIntent) -> list[ExitIntent]:
+    """Other intents in the slot of the intent's trade at its broker, locked; there is at most one."""
+    holders = ExitIntentRepository(connection).find_slot_holders([intent.trade_id])
+    return [
+        holder
+        for holder in holders
+        if holder.intent_id != intent.intent_id and holder.user_broker_id == intent.user_broker_id
+    ]
+
+
+def _gate_input(connection: Connection, locked: LockedExit, switches: Switches) -> GateInput:
+    intent, trade = locked.intent, locked.trade.trade
+    others = other_holders(connection, intent)
+    filled = ExitFillRepository(connection).totals_of_trades([intent.trade_id])
+    return GateInput(
+        symbol=intent.symbol,
+        user_broker_id=intent.user_broker_id,
+        trade_status=locked.trade.status,
+        direction=trade.direction,
+        product_type=trade.product_type,
+        quantity=trade.quantity,
+        exit_reason=intent.exit_reason,
+        order_side=reducing_side(intent.direction),
+        filled_quantity=filled.get(intent.trade_id, 0),
+        wanted_by_live=sum(other.remaining for other in others if other.is_live),
+        has_live_intent=bool(others),
+        episode_id=intent.episode_id,
+        broker_status=switches.broker_status(intent.user_broker_id),
+        kill_switch=switches.kill_switch,
+        rollout=switches.rollout,
+    )

@@ -1,0 +1,26 @@
+"""What the order process counts and times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from shared.runtime.telemetry import counter, gauge, histogram
+
+BROKER_CALL_SECONDS = histogram("exit_broker_call_seconds", "how long calls to the broker take", "call")
+BROKER_ERRORS = counter("exit_broker_errors", "calls to the broker that raised", "call", "kind")
+OLDEST_UNKNOWN_SECONDS = gauge("exit_orders_oldest_unknown_seconds", "since the oldest UNKNOWN exit was sent; 0: none")
+UNDECIDABLE = gauge("exit_orders_undecidable", "exits sent on an earlier day whose fate the books no longer show")
+OVERFILLED = counter("exit_orders_overfilled", "times that an exit order was filled beyond its quantity")
+ORDER_LIMIT_REACHED = counter(
+    "exit_order_limit_reached",
+    "exits that ended unfilled after as many orders as their trade and reason may have",
+    "reason",
+)
+
+
+@contextmanager
+def timed_call(call: str) -> Iterator[None]:
+    """Time a call to the broker, however it ends."""
+    with BROKER_CALL_SECONDS.labels(call).time():
+        yield

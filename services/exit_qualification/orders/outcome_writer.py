@@ -1,0 +1,233 @@
+"""OutcomeWriter: writes what the broker's books show onto an intent, with its fills, its back-off and its events."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection
+
+from services.exit_qualification import intent_events
+from services.exit_qualification.domain.intent import CancelReason, ExitIntent
+from services.exit_qualification.domain.intent_state_machine import TERMINAL, UNSENT
+from services.exit_qualification.domain.outcome import outcome_of_fills
+from services.exit_qualification.orders.broker_books import Sighting
+from services.exit_qualification.orders.brokers.port import BrokerFill
+from services.exit_qualification.orders.locked_exit import LockedExit, other_holders
+from services.exit_qualification.orders.metrics import OVERFILLED
+from services.exit_qualification.orders.terms import OrderTerms
+from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
+from services.exit_qualification.storage.exit_fills import ExitFill, ExitFillRepository
+from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.operator_controls import UserBroker
+from shared.clock import trading_day
+from shared.contracts.events import Event
+from shared.contracts.exits import Fill
+from shared.contracts.vocabulary import ExitReason, IntentStatus
+from shared.errors import InvalidInput
+from shared.money import to_price
+
+log = logging.getLogger(__name__)
+
+REJECTED_BY_BROKER = "REJECTED_BY_BROKER"
+NEVER_PLACED = "NEVER_PLACED"
+ORDER_LIMIT = "ORDER_LIMIT"
+"""As many orders were sent for the trade and the reason as the limit allows; `storage.remainders` names it too."""
+
+
+class OutcomeWriter:
+    """Writes outcomes inside the caller's transaction; the trade's and the intent's rows are locked already.
+
+    `limits_reached` has the reason of every exit that used up its orders, for the caller to count after the commit.
+    """
+
+    def __init__(self, connection: Connection, user_broker: UserBroker, terms: OrderTerms, now: datetime) -> None:
+        self._connection = connection
+        self._user_broker = user_broker
+        self._terms = terms
+        self._now = now
+        self._intents = ExitIntentRepository(connection)
+        self._fills = ExitFillRepository(connection)
+        self.limits_reached: list[ExitReason] = []
+
+    def sighted(self, locked: LockedExit, sighting: Sighting) -> list[Event]:
+        """Store the order's fills, and take the step that they and the order's state ask for."""
+        intent = locked.intent
+        new = self._fills.record([_exit_fill(intent, self._user_broker, fill) for fill in sighting.fills])
+        fills = self._fills.of_intent(intent.intent_id)
+        total = max(intent.filled_quantity, sum(fill.quantity for fill in fills))
+        slot_free = intent.status not in TERMINAL or not other_holders(self._connection, intent)
+        try:
+            status = outcome_of_fills(intent, total, sighting.state, slot_free=slot_free)
+        except InvalidInput as error:
+            if new:
+                OVERFILLED.inc()
+                log.critical("%s", error)
+            return []
+        if intent.status in TERMINAL:
+            return self._late(locked, sighting, fills, status) if total > intent.filled_quantity else []
+        return self._step(intent, sighting, fills, status)
+
+    def never_placed(self, intent: ExitIntent) -> list[Event]:
+        """The books prove that no order was made."""
+        message = intent.error_message or "the broker's books never showed the order"
+        return self._failed(intent, NEVER_PLACED, message)
+
+    def refused(self, intent: ExitIntent) -> list[Event]:
+        """The broker said no when the order was placed, and its books agree."""
+        return self._failed(intent, intent.error_code or NEVER_PLACED, intent.error_message or "")
+
+    def _step(self, intent: ExitIntent, sighting: Sighting, fills: list[Fill], status: IntentStatus) -> list[Event]:
+        if status is IntentStatus.FAILED:
+            message = sighting.order.status_message or "rejected without a reason"
+            return self._failed(intent, REJECTED_BY_BROKER, message, broker_order_id=sighting.order_id)
+        placed, events = self._placed(intent, sighting)
+        match status:
+            case IntentStatus.FILLED:
+                events += self._filled(placed, sighting, fills)
+            case IntentStatus.PARTIALLY_FILLED:
+                events += self._partially_filled(placed, sighting, fills)
+            case IntentStatus.CANCELLED:
+                events += self._cancelled(placed, sighting, fills)
+            case _:
+                pass  # placed is all that it is
+        return events
+
+    def _placed(self, intent: ExitIntent, sighting: Sighting) -> tuple[ExitIntent, list[Event]]:
+        """Record that the broker has the order, if its sender has not: the books prove it.
+
+        The broker accepted it at some time after it was handed over; `submitted_at` is what our clock knows of that.
+        """
+        if intent.placed_at is not None:
+            return intent, []
+        at = intent.submitted_at or self._now
+        if intent.status in (IntentStatus.SUBMITTING, IntentStatus.UNKNOWN):
+            placed = self._intents.mark_placed(intent, broker_order_id=sighting.order_id, at=at)
+        else:
+            placed = self._intents.update(intent, broker_order_id=sighting.order_id, placed_at=at)
+        return placed, [intent_events.placed(placed, self._now)]
+
+    def _partially_filled(self, intent: ExitIntent, sighting: Sighting, fills: list[Fill]) -> list[Event]:
+        total = sum(fill.quantity for fill in fills)
+        if intent.status is IntentStatus.PARTIALLY_FILLED and total <= intent.filled_quantity:
+            return []
+        partly = self._intents.mark_partially_filled(
+            intent,
+            broker_order_id=sighting.order_id,
+            filled_quantity=total,
+            average_price=average_price(fills),
+            at=self._now,
+        )
+        return [intent_events.partially_filled(partly, fills, self._now)]
+
+    def _filled(self, intent: ExitIntent, sighting: Sighting, fills: list[Fill], *, late: bool = False) -> list[Event]:
+        filled = self._intents.mark_filled(
+            intent, broker_order_id=sighting.order_id, average_price=average_price(fills), at=self._now, late=late
+        )
+        ExitEpisodeRepository(self._connection).forgive(intent.trade_id, intent.exit_reason)
+        late_events: list[Event] = [intent_events.late_fill(filled, fills, self._now)] if late else []
+        return [*late_events, intent_events.filled(filled, fills, self._now)]
+
+    def _cancelled(self, intent: ExitIntent, sighting: Sighting, fills: list[Fill]) -> list[Event]:
+        ours = intent.cancel_requested_at is not None
+        limit = self._slow_down(intent)
+        cancelled = self._intents.mark_cancelled(
+            intent,
+            reason=CancelReason.NOT_FILLED_IN_TIME if ours else CancelReason.BY_BROKER,
+            at=self._now,
+            broker_order_id=sighting.order_id,
+            error_code=ORDER_LIMIT if limit else None,
+            error_message=limit,
+            **_filled_so_far(fills),
+        )
+        return [intent_events.cancelled(cancelled, fills, self._now)]
+
+    def _failed(self, intent: ExitIntent, code: str, message: str, **changes: Any) -> list[Event]:
+        limit = self._slow_down(intent)
+        if limit:
+            # A manual exit goes on by itself unless this code says otherwise; of the others the broker's code stays.
+            code, message = (ORDER_LIMIT if intent.exit_reason is ExitReason.MANUAL else code), f"{message}; {limit}"
+        failed = self._intents.mark_failed(intent, code=code, message=message, at=self._now, **changes)
+        return [intent_events.failed(failed, self._now)]
+
+    def _slow_down(self, intent: ExitIntent) -> str | None:
+        """Let the reason of an exit that ended short wait before its next order.
+
+        Returns what to tell operators if as many orders were sent as the limit allows: a manual exit sends no more
+        by itself, every other one goes on at the slowest pace.
+        """
+        terms = self._terms
+        sent = self._intents.count_sent(intent, self._now - terms.order_limit_window)
+        beyond = sent >= terms.order_limit
+        manual = intent.exit_reason is ExitReason.MANUAL
+        if not manual:  # an operator's exit knows no cooldown: it may be asked for again at once
+            first_s, max_s = terms.backoff_first_s, terms.backoff_max_s
+            if beyond:
+                first_s = max_s = terms.slowest_pace_s
+            ExitEpisodeRepository(self._connection).back_off(
+                intent.trade_id, intent.exit_reason, first_s=first_s, max_s=max_s
+            )
+        if not beyond:
+            return None
+        self.limits_reached.append(intent.exit_reason)
+        then = "no more are sent until an operator asks again" if manual else f"next after {terms.slowest_pace_s:.0f} s"
+        limit = f"{sent} orders in {terms.order_limit_window.total_seconds():.0f} s did not fill the exit: {then}"
+        log.error("trade %s, %s: %s", intent.trade_id, intent.exit_reason, limit)
+        return limit
+
+    def _late(self, locked: LockedExit, sighting: Sighting, fills: list[Fill], status: IntentStatus) -> list[Event]:
+        log.warning("late fills of intent %s, which had ended as %s", locked.intent.intent_id, locked.intent.status)
+        intent, events = self._placed(locked.intent, sighting)
+        if status is IntentStatus.FILLED:
+            return [*events, *self._filled(intent, sighting, fills, late=True)]
+        late = self._intents.update(
+            intent, broker_order_id=sighting.order_id, late_filled=True, **_filled_so_far(fills)
+        )
+        return [*events, intent_events.late_fill(late, fills, self._now), *self._give_up_empty(locked)]
+
+    def _give_up_empty(self, locked: LockedExit) -> list[Event]:
+        """Cancel the unsent exit of the same trade that late fills have left without quantity.
+
+        One that still has something to exit is sized anew when it is sent; a sent one is the reconciler's.
+        """
+        trade = locked.trade.trade
+        if self._fills.totals_of_trades([trade.trade_id]).get(trade.trade_id, 0) < trade.quantity:
+            return []
+        empty = [holder for holder in other_holders(self._connection, locked.intent) if holder.status in UNSENT]
+        ended = [self._intents.mark_cancelled(it, reason=CancelReason.NOTHING_LEFT, at=self._now) for it in empty]
+        return [intent_events.cancelled(it, [], self._now) for it in ended]
+
+
+def average_price(fills: list[Fill]) -> Decimal:
+    """Volume-weighted: Σ quantity · price / Σ quantity, half up to four decimals; at least one fill."""
+    value = sum((fill.quantity * fill.price for fill in fills), Decimal())
+    return to_price(value / sum(fill.quantity for fill in fills))
+
+
+def _filled_so_far(fills: list[Fill]) -> dict[str, Any]:
+    if not fills:
+        return {}
+    return {"filled_quantity": sum(fill.quantity for fill in fills), "average_price": average_price(fills)}
+
+
+def _exit_fill(intent: ExitIntent, user_broker: UserBroker, fill: BrokerFill) -> ExitFill:
+    return ExitFill(
+        broker=user_broker.broker,
+        account=user_broker.account,
+        trading_day=trading_day(fill.filled_at),
+        exchange=fill.exchange,
+        broker_order_id=fill.order_id,
+        broker_trade_id=fill.trade_id,
+        intent_id=intent.intent_id,
+        trade_id=intent.trade_id,
+        quantity=fill.quantity,
+        price=fill.price,
+        filled_at=_not_before_sending(fill.filled_at, intent),
+    )
+
+
+def _not_before_sending(filled_at: datetime, intent: ExitIntent) -> datetime:
+    """The broker's times are whole seconds; a fill within the second of its sending must not precede it."""
+    return filled_at if intent.submitted_at is None else max(filled_at, intent.submitted_at)

@@ -1,0 +1,83 @@
+"""ResidualExits: a stop or a manual exit that ended with quantity left goes on, wherever the market went since."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from uuid import UUID
+
+from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
+from services.exit_qualification.domain.open_trade import OpenTrade
+from services.exit_qualification.orders.held_exits import HeldExits
+from services.exit_qualification.orders.terms import OrderTerms
+from services.exit_qualification.signal_management_service import SignalManagementService
+from services.exit_qualification.storage.open_trades import OpenTradeRepository
+from services.exit_qualification.storage.operator_controls import SwitchRepository
+from services.exit_qualification.storage.residuals import Remainder, RemainderRepository
+from shared.clock import EPOCH, Clock
+from shared.contracts.vocabulary import ExitReason
+from shared.money import to_units
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.postgres.row_locks import RowHeld
+
+
+class ResidualExits:
+    """Detects, in the market's stead, what it may not detect again: a hard stop does not wait. One thread's own."""
+
+    def __init__(
+        self,
+        open_unit: Callable[[], UnitOfWork],
+        signals: SignalManagementService,
+        terms: OrderTerms,
+        clock: Clock,
+        held: HeldExits,
+    ) -> None:
+        self._open_unit = open_unit
+        self._signals = signals
+        self._pause_s = terms.backoff_first_s  # what a manual exit, which has no cooldown, keeps between two orders
+        self._clock = clock
+        self._held = held
+
+    def exit_once(self) -> bool:
+        """Write an exit for every remainder that may go on; False, for the next look comes after a wait."""
+        with self._open_unit() as uow:
+            seen = RemainderRepository(uow.connection).find(self._pause_s)
+        for trade_id in sorted({remainder.trade_id for remainder in seen}):
+            with self._held.skipping(trade_id):
+                self._exit(trade_id)
+        return False
+
+    def _exit(self, trade_id: UUID) -> None:
+        """Write the exit of one trade, in a transaction of its own.
+
+        Raises
+        ------
+        RowHeld
+            Another transaction holds the trade.
+        """
+        with self._open_unit() as uow:
+            trades = OpenTradeRepository(uow.connection)
+            if trades.held_by_others([trade_id]):
+                raise RowHeld(f"another transaction holds trade {trade_id}")
+            trade = trades.lock([trade_id])[trade_id].trade
+            switches = SwitchRepository(uow.connection).read()
+            if switches.rollout.match(trade.symbol, trade.user_broker_id) is None:
+                return  # it would be written again and again, never sent
+            still = RemainderRepository(uow.connection).of_trade(trade_id, self._pause_s)  # as it is under the lock
+            self._signals.on_exits_detected(uow, self._candidates({trade_id: trade}, still), switches)
+            uow.commit()
+
+    def _candidates(self, trades: dict[UUID, OpenTrade], remainders: list[Remainder]) -> list[ExitCandidates]:
+        at_us = int((self._clock.now() - EPOCH).total_seconds() * 1_000_000)
+        by_trade: dict[UUID, list[ExitCandidate]] = defaultdict(list)
+        for remainder in remainders:
+            by_trade[remainder.trade_id].append(_candidate(trades[remainder.trade_id], remainder, at_us))
+        return [
+            ExitCandidates(trades[trade_id], tuple(sorted(found, key=lambda candidate: candidate.exit_reason.rank)))
+            for trade_id, found in by_trade.items()
+        ]
+
+
+def _candidate(trade: OpenTrade, remainder: Remainder, at_us: int) -> ExitCandidate:
+    price = None if remainder.price is None or remainder.reason is ExitReason.MANUAL else to_units(remainder.price)
+    return ExitCandidate(trade.trade_id, trade.symbol, remainder.reason, detected_price=price, detected_at_us=at_us)

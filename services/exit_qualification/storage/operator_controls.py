@@ -1,0 +1,217 @@
+"""SwitchRepository: what operators have set: kill switch, rollout, user brokers; every change is audited."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from services.exit_qualification.domain.gates import Rollout
+from services.exit_qualification.domain.order_terms import BrokerStatus
+from services.exit_qualification.models import KillSwitchRow, RolloutRow, UserBrokerRow
+from shared.contracts.vocabulary import KillSwitchMode, RolloutMode
+from shared.errors import Conflict, NotFound
+from shared.postgres.audit import Act, audit
+
+IDENTITY = ("broker", "account", "root_url")
+"""What says which books a user broker's orders and fills are in."""
+
+ONE_CHANGE_AT_A_TIME = text("""
+-- user_brokers.one_change_at_a_time: taken first, so that two changes cannot wait for each other below
+LOCK TABLE user_brokers IN SHARE ROW EXCLUSIVE MODE
+""")
+WAIT_BRIEFLY = text("SET LOCAL lock_timeout = '2s'")
+OUTWAIT_SENDERS = text("""
+-- user_brokers.outwait_senders: whoever claims an intent has read this table in the transaction of the claim
+LOCK TABLE user_brokers IN ACCESS EXCLUSIVE MODE
+""")
+IN_USE = text("""
+-- exit_intents.in_use: at the broker, or sent since its books began at 06:00 and ended short: fills may still come
+SELECT count(*) AS intents,
+       count(*) FILTER (WHERE status IN ('UNKNOWN', 'CANCELLED', 'FAILED') AND broker_order_id IS NULL
+                              AND filled_quantity = 0) AS without_order
+  FROM exit_intents
+ WHERE user_broker_id = :user_broker_id AND deleted_at IS NULL
+   AND (status IN ('SUBMITTING', 'UNKNOWN', 'PLACED', 'PARTIALLY_FILLED')
+        OR status IN ('CANCELLED', 'FAILED') AND submitted_at
+           >= date_trunc('day', clock_timestamp() - interval '6 hours', 'Asia/Kolkata') + interval '6 hours')
+""")
+
+
+class BrokerInUse(Conflict):
+    """Other books would show its orders as absent, and their fills a second time."""
+
+    code = "broker_in_use"
+
+
+@dataclass(frozen=True, slots=True)
+class UserBroker:
+    """An account that exits are executed at."""
+
+    user_broker_id: str
+    broker: str
+    account: str
+    root_url: str
+    status: BrokerStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """All that gates ask of operators' settings, read at one instant."""
+
+    kill_switch: KillSwitchMode
+    rollout: Rollout
+    brokers: dict[str, UserBroker]
+
+    def broker_status(self, user_broker_id: str) -> BrokerStatus | None:
+        """Whether the user broker is connected; None if it is not known."""
+        broker = self.brokers.get(user_broker_id)
+        return None if broker is None else broker.status
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A one-row setting as operators see it."""
+
+    values: dict[str, Any]
+    reason: str
+    updated_by: str
+    updated_at: datetime
+
+
+class SwitchRepository:
+    """Operators' settings of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def read(self) -> Switches:
+        """Everything the gates ask for."""
+        rollout = self._connection.execute(select(*RolloutRow.__table__.c)).one()
+        return Switches(
+            kill_switch=KillSwitchMode(self._connection.execute(select(KillSwitchRow.mode)).scalar_one()),
+            rollout=Rollout(RolloutMode(rollout.mode), frozenset(rollout.symbols), frozenset(rollout.user_broker_ids)),
+            brokers={broker.user_broker_id: broker for broker in self.brokers()},
+        )
+
+    def brokers(self) -> list[UserBroker]:
+        """Every user broker, by id."""
+        rows = self._connection.execute(select(*UserBrokerRow.__table__.c).order_by(UserBrokerRow.user_broker_id))
+        return [_broker(row) for row in rows]
+
+    def broker(self, user_broker_id: str) -> UserBroker:
+        """One user broker.
+
+        Raises
+        ------
+        NotFound
+            There is none of this id.
+        """
+        wanted = select(*UserBrokerRow.__table__.c).where(UserBrokerRow.user_broker_id == user_broker_id)
+        row = self._connection.execute(wanted).one_or_none()
+        if row is None:
+            raise NotFound(f"no user broker {user_broker_id!r}")
+        return _broker(row)
+
+    def moves(self, broker: UserBroker) -> bool:
+        """Return True if putting this broker adds it or changes where it is; no other change gets between."""
+        self._connection.execute(ONE_CHANGE_AT_A_TIME)
+        before = self._locked_broker(broker.user_broker_id)
+        return before is None or any(before._mapping[name] != getattr(broker, name) for name in IDENTITY)
+
+    def put_broker(self, broker: UserBroker, act: Act, *, orders_not_sent: bool = False) -> None:
+        """Add a user broker or change it; its status at any time, where it is only while no order depends on it.
+
+        Parameters
+        ----------
+        orders_not_sent:
+            An administrator knows that orders without an id of the broker never reached one. They do not count, and
+            the books of the new place decide what became of them.
+
+        Raises
+        ------
+        BrokerInUse
+            Orders that are at the broker, or ended short today, are in other books than these.
+        """
+        values: dict[str, Any] = {
+            "broker": broker.broker,
+            "account": broker.account,
+            "root_url": broker.root_url,
+            "status": broker.status,
+        }
+        moves = self.moves(broker)
+        before = self._locked_broker(broker.user_broker_id)
+        if before is not None and moves:
+            self._refuse_if_in_use(broker.user_broker_id, orders_not_sent)
+        statement = upsert(UserBrokerRow).values(user_broker_id=broker.user_broker_id, **values)
+        self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["user_broker_id"], set_=values | {"updated_at": func.clock_timestamp()}
+            )
+        )
+        old = None if before is None else {name: before._mapping[name] for name in values}
+        after = values | ({"orders_not_sent": True} if orders_not_sent else {})
+        audit(self._connection, act, "broker.put", broker.user_broker_id, old, after)
+
+    def _locked_broker(self, user_broker_id: str) -> Row[Any] | None:
+        wanted = select(*UserBrokerRow.__table__.c).where(UserBrokerRow.user_broker_id == user_broker_id)
+        return self._connection.execute(wanted.with_for_update()).one_or_none()
+
+    def _refuse_if_in_use(self, user_broker_id: str, orders_not_sent: bool) -> None:
+        self._connection.execute(WAIT_BRIEFLY)
+        self._connection.execute(OUTWAIT_SENDERS)
+        counted = self._connection.execute(IN_USE, {"user_broker_id": user_broker_id}).one()
+        intents = counted.intents - (counted.without_order if orders_not_sent else 0)
+        if not intents:
+            return
+        message = (
+            f"{intents} exits of {user_broker_id} are at the broker or ended short today: "
+            f"{', '.join(IDENTITY)} must stay"
+        )
+        if counted.without_order and not orders_not_sent:
+            message += (
+                f"; {counted.without_order} have no order id: send orders_not_sent = true "
+                "if you know that none of them reached a broker"
+            )
+        raise BrokerInUse(message, intents=intents, without_order=counted.without_order)
+
+    def kill_switch(self) -> Setting:
+        """The kill switch as operators see it."""
+        return self._setting(KillSwitchRow.__table__)  # type: ignore[arg-type]  # declared as FromClause
+
+    def put_kill_switch(self, mode: KillSwitchMode, act: Act) -> None:
+        """Stop things, or let them go on."""
+        self._put(KillSwitchRow.__table__, "kill_switch.put", {"mode": str(mode)}, act)  # type: ignore[arg-type]  # declared as FromClause
+
+    def rollout(self) -> Setting:
+        """The rollout as operators see it."""
+        return self._setting(RolloutRow.__table__)  # type: ignore[arg-type]  # declared as FromClause
+
+    def put_rollout(self, rollout: Rollout, act: Act) -> None:
+        """Switch the pipeline on or off, further or less far."""
+        values = {
+            "mode": str(rollout.mode),
+            "symbols": sorted(rollout.symbols),
+            "user_broker_ids": sorted(rollout.user_broker_ids),
+        }
+        self._put(RolloutRow.__table__, "rollout.put", values, act)  # type: ignore[arg-type]  # declared as FromClause
+
+    def _setting(self, table: Table) -> Setting:
+        row = self._connection.execute(select(*table.c)).one()._mapping
+        about = ("only_row", "reason", "updated_by", "updated_at")
+        values = {name: value for name, value in row.items() if name not in about}
+        return Setting(values, row["reason"], row["updated_by"], row["updated_at"])
+
+    def _put(self, table: Table, action: str, values: dict[str, Any], act: Act) -> None:
+        before = self._connection.execute(select(*table.c).with_for_update()).one()._mapping
+        self._connection.execute(
+            update(table).values(**values, reason=act.reason, updated_by=act.actor, updated_at=func.clock_timestamp())
+        )
+        audit(self._connection, act, action, table.name, {name: before[name] for name in values}, values)
+
+
+def _broker(row: Row[Any]) -> UserBroker:
+    return UserBroker(row.user_broker_id, row.broker, row.account, row.root_url, BrokerStatus(row.status))

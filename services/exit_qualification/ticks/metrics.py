@@ -1,0 +1,62 @@
+"""What a tick worker counts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.exit_qualification.signal_management_service import DetectedExit
+from services.exit_qualification.ticks.batch import Batch
+from services.exit_qualification.ticks.evaluation import Findings
+from shared.clock import EPOCH
+from shared.runtime.telemetry import counter, histogram
+
+log = logging.getLogger(__name__)
+
+MOST_SHOWN = 10
+
+TICKS_EVALUATED = counter("exit_ticks_evaluated", "ticks judged")
+TICKS_STALE = counter("exit_ticks_stale", "ticks dropped because a later one of their symbol was judged before")
+NEW_CLOCKS = counter("exit_tick_new_clocks", "times a symbol followed a producer whose clock was set back")
+SYMBOLS_STUCK = counter("exit_tick_symbols_stuck", "times every tick of a symbol was stale for long, and still is")
+TICKS_FORWARDED = counter("exit_ticks_forwarded", "ticks put on the partition of their symbol")
+RECORDS_REFUSED = counter("exit_records_refused", "records sent to a dead-letter topic", "topic", "code")
+EVENTS_UNKNOWN = counter("exit_trade_events_unknown", "events on trades.v1 of a type that is not known")
+RELOADS = counter("exit_tick_reloads", "times the engine was thrown away and loaded again", "error")
+TICK_TO_INTENT = histogram("exit_tick_to_intent_seconds", "from a tick's record to its committed exit")
+BATCH_SECONDS = histogram("exit_tick_batch_seconds", "from a batch's records to its commit")
+
+
+def count_batch(batch: Batch, findings: Findings) -> None:
+    """Count a batch that is written."""
+    TICKS_EVALUATED.inc(findings.evaluated)
+    TICKS_STALE.inc(findings.stale)
+    EVENTS_UNKNOWN.inc(batch.unknown_events)
+    if findings.new_clocks:
+        NEW_CLOCKS.inc(len(findings.new_clocks))
+        log.warning(
+            "%s: every tick was older than the last while seq rose; following the new clock of the producer",
+            shown(findings.new_clocks),
+        )
+    if findings.stuck:
+        SYMBOLS_STUCK.inc(len(findings.stuck))
+        log.warning(
+            "%s: every tick is older than the last one and is dropped; check the clock of the producer",
+            shown(findings.stuck),
+        )
+
+
+def shown(symbols: Sequence[str]) -> str:
+    """Return a few of the symbols, and how many more there are."""
+    more = len(symbols) - MOST_SHOWN
+    return ", ".join(symbols[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def time_exits(exits: Sequence[DetectedExit], arrived_ms: Mapping[UUID, int], now: datetime) -> None:
+    """Time exits that are written, from the record of the tick that did it; one that waited has none in the batch."""
+    now_ms = (now - EPOCH) / timedelta(milliseconds=1)
+    for each in exits:
+        if (arrived := arrived_ms.get(each.signal.trade_id)) is not None:
+            TICK_TO_INTENT.observe(max(0.0, now_ms - arrived) / 1000)

@@ -1,0 +1,133 @@
+"""What waits in an outbox as a whole: also in shards that nobody holds, or that are paused, or while Kafka is away.
+
+Every relay measures it, from what is on record, in a thread of its own: no election, and nothing that a failing
+session could hide. Relays agree but for a few seconds, so a dashboard takes the maximum over them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import LiteralString, NamedTuple
+
+import psycopg
+
+from services.outbox_relay.database.connection import UPKEEP, Connection, connect
+from services.outbox_relay.relay import OutboxSource
+from shared.clock import Clock
+from shared.outbox.backlog import LOOKED_AT, WAITING
+from shared.runtime.telemetry import counter, gauge
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 5
+RESTS = 20
+"""After a survey that took long, at least so many times as long until the next."""
+
+PARKED_COUNTED = 10_000
+
+BACKLOG = gauge(
+    "outbox_backlog_events", "Events not on record as published, at most 1,000 a shard are looked at", "outbox"
+)
+CAPPED = gauge("outbox_backlog_capped_shards", "Shards of which more events may wait than were looked at", "outbox")
+OLDEST_AGE_S = gauge("outbox_oldest_unpublished_age_seconds", "Age of the oldest event of the backlog", "outbox")
+UNHELD = gauge("outbox_shards_unheld", "Shards that no relay holds though they are not paused", "outbox")
+PAUSED = gauge("outbox_shards_paused", "Shards that an operator paused", "outbox")
+PARKED = gauge("outbox_parked_events", "Events that wait for an operator, counted up to 10,000", "outbox")
+PARKED_AGE_S = gauge("outbox_parked_oldest_age_seconds", "How long the oldest of them has been parked", "outbox")
+SURVEYED_AT_S = gauge("outbox_survey_timestamp_seconds", "When the figures of the whole outbox were taken", "outbox")
+FAILURES = counter("outbox_survey_failures", "Times that the outbox could not be measured", "outbox")
+
+BACKLOG_OF_ALL: LiteralString = f"""
+-- outbox.survey: what waits, and who holds the shards
+SELECT coalesce(sum(waiting.backlog), 0)::bigint, count(*) FILTER (WHERE waiting.looked_at = {LOOKED_AT}),
+       coalesce(extract(epoch FROM clock_timestamp() - min(waiting.oldest)), 0)::float8,
+       count(*) FILTER (WHERE NOT s.paused AND s.lease_until < clock_timestamp()), count(*) FILTER (WHERE s.paused)
+  FROM outbox_shard s
+ CROSS JOIN LATERAL ({WAITING}) waiting
+"""  # noqa: S608  # our own text alone
+
+PARKED_OF_ALL = """
+-- outbox.survey_parked: ids are in order of time, so the first are the oldest
+SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(parked_at)), 0)::float8
+  FROM (SELECT parked_at FROM outbox_parked ORDER BY event_id LIMIT %(limit)s) oldest
+"""
+
+
+class Findings(NamedTuple):
+    """What waits in an outbox; ages in seconds, 0 if nothing waits."""
+
+    backlog: int
+    capped: int
+    oldest_age_s: float
+    unheld: int
+    paused: int
+    parked: int
+    parked_age_s: float
+
+
+def surveying(source: OutboxSource) -> Connection:
+    """A connection to measure by."""
+    connection = connect(source.url, source.schema, UPKEEP)
+    # A bitmap is made of all that waits before the first of it is counted; an index scan ends when enough is.
+    connection.execute("SET enable_bitmapscan = off")
+    return connection
+
+
+def survey(connection: Connection) -> Findings:
+    """Measure the outbox of this connection's schema; bounded, whatever waits."""
+    waiting = connection.execute(BACKLOG_OF_ALL).fetchone()
+    parked = connection.execute(PARKED_OF_ALL, {"limit": PARKED_COUNTED}).fetchone()
+    assert waiting is not None
+    assert parked is not None
+    return Findings(*waiting, *parked)
+
+
+def rest_after(took_s: float) -> float:
+    """Seconds until the next survey."""
+    return max(EVERY_S, RESTS * took_s)
+
+
+class Survey:
+    """Measures one outbox now and then until told to stop. While it cannot, the last figures stay, with their time."""
+
+    def __init__(self, source: OutboxSource, clock: Clock) -> None:
+        self._source = source
+        self._clock = clock
+        self._connection: Connection | None = None
+
+    def run(self, stop: threading.Event) -> None:
+        """Measure until `stop` is set."""
+        try:
+            while not stop.is_set():
+                began = self._clock.monotonic()
+                self._try()
+                stop.wait(rest_after(self._clock.monotonic() - began))
+        finally:
+            self._disconnect()
+
+    def _try(self) -> None:
+        try:
+            self._connection = self._connection or surveying(self._source)
+            self._show(survey(self._connection))
+        except psycopg.Error as error:
+            # The session says so in /readyz; this is counted.
+            FAILURES.labels(self._source.name).inc()
+            log.debug("%s: cannot be measured: %s", self._source.condition, error)
+            self._disconnect()
+
+    def _show(self, found: Findings) -> None:
+        name = self._source.name
+        BACKLOG.labels(name).set(found.backlog)
+        CAPPED.labels(name).set(found.capped)
+        OLDEST_AGE_S.labels(name).set(found.oldest_age_s)
+        UNHELD.labels(name).set(found.unheld)
+        PAUSED.labels(name).set(found.paused)
+        PARKED.labels(name).set(found.parked)
+        PARKED_AGE_S.labels(name).set(found.parked_age_s)
+        SURVEYED_AT_S.labels(name).set(self._clock.now().timestamp())
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

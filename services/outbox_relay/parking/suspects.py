@@ -1,0 +1,83 @@
+"""What was in flight when Kafka refused something: sent again one record at a time, to find the one it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from services.outbox_relay.parking.parked_keys import Key
+from services.outbox_relay.shards.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What is known of a refusal that is some record's or some topic's own fault.
+
+    Attributes
+    ----------
+    keys:
+        Those of the batch that was refused; none if that is not known.
+    up_to:
+        The id of the row that the producer itself refused, or took no more because it had ended; 0 if none was.
+    """
+
+    keys: frozenset[Key] = frozenset()
+    up_to: int = 0
+
+
+@dataclass(slots=True)
+class SuspectRange:
+    """One of a shard's records up to an id was refused.
+
+    Attributes
+    ----------
+    keys:
+        Those of the batch that was refused; none if that is not known, which makes every key suspect.
+    up_to:
+        The highest id that had been sent.
+    since:
+        Where the shard stood when it was taken again; None until then.
+    """
+
+    keys: frozenset[Key]
+    up_to: int
+    since: Progress | None = None
+
+    def covers(self, key: Key, row_id: int) -> bool:
+        """True if this row may be the one."""
+        return row_id <= self.up_to and (not self.keys or key in self.keys)
+
+    def is_settled_at(self, progress: Progress) -> bool:
+        """True once all that had been sent is published or parked: it was in the window at work then, or the next."""
+        return self.since is not None and progress.snap not in (self.since.snap, self.since.next_snap)
+
+
+@dataclass
+class Suspects:
+    """The suspicions of one relay, by shard; they outlive its sessions."""
+
+    by_shard: dict[int, SuspectRange] = field(default_factory=dict)
+
+    def add(self, shard: int, keys: frozenset[Key], up_to: int) -> None:
+        """Records of this shard up to an id were in flight when one of these keys was refused."""
+        before = self.by_shard.get(shard)
+        if before is not None:
+            keys = keys | before.keys if keys and before.keys else frozenset()
+            up_to = max(up_to, before.up_to)
+        self.by_shard[shard] = SuspectRange(keys, up_to)
+
+    def taken(self, shard: int, progress: Progress) -> None:
+        """The shard is this relay's, and stands here."""
+        suspicion = self.by_shard.get(shard)
+        if suspicion is not None:
+            suspicion.since = progress
+
+    def look_at(self, shard: int, progress: Progress) -> None:
+        """Drop what is settled."""
+        suspicion = self.by_shard.get(shard)
+        if suspicion is not None and suspicion.is_settled_at(progress):
+            del self.by_shard[shard]
+
+    def covers(self, shard: int, key: Key, row_id: int) -> bool:
+        """True if this row may be the one that was refused."""
+        suspicion = self.by_shard.get(shard)
+        return suspicion is not None and suspicion.covers(key, row_id)

@@ -1,0 +1,272 @@
+"""Sending to Kafka, and knowing what of it arrived."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from services.outbox_relay.parking.parked_keys import Key
+from services.outbox_relay.parking.refusals import Fault, fault_of
+from services.outbox_relay.parking.suspects import Refused
+from services.outbox_relay.publishing.topic_layouts import PartitionOf, any_partition
+from services.outbox_relay.records import ID, KEY, PAYLOAD, SHARD, TOPIC, Row, headers_of_row
+from services.outbox_relay.shards.acknowledgements import Run
+from services.outbox_relay.shards.shard import Batch
+from shared.clock import Clock
+from shared.errors import Unavailable
+from shared.kafka.client_logging import CLIENT_LOG, Ration
+from shared.kafka.clients import producer_config
+from shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+STATISTICS_MS = 1000
+SILENCE_S = 5
+"""Kafka does not answer if nothing came from it for so long."""
+
+ASK_MS = 2000
+"""A producer with nothing to send asks for the metadata of its topics so often; before its first record every 10 s."""
+
+METADATA_AGE_MS = 900_000
+MISSING_AFTER_MS = 5000
+"""A topic that the cluster does not know for so long is missing."""
+
+REPORTS_S = 1
+"""The reports of a refused batch come so soon after the refusal."""
+
+QUEUE_KIB = 64 * 1024
+PRODUCERS = 2
+_ENDED = frozenset({KafkaError._FATAL, KafkaError._GAPLESS_GUARANTEE})
+"""That a producer has ended, not what was refused: the first is what it says of whatever it is asked for then."""
+
+
+class DeliveryFailed(Unavailable):
+    """Kafka refused an event; nothing after it may count as published."""
+
+    code = "delivery_failed"
+
+
+class Complaints:
+    """What librdkafka complains of, logged now and then; a fatal error always is."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._ration = Ration(clock)
+
+    def hear(self, error: KafkaError) -> None:
+        """Log it, or count it."""
+        withheld = self._ration.take("error", urgent=error.fatal())
+        if withheld is not None:
+            log.warning("Kafka: %s%s", error.str(), f" ({withheld} more errors before)" if withheld else "")
+
+
+class Publisher:
+    """Idempotent producers without gaps, a shard always on the same one; all thrown away at the first failed report.
+
+    A producer has one request in flight, so that while the broker works on it the next one is not even compressed. A
+    second producer fills that time.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        on_refused: Callable[[KafkaError], None],
+        partition_of: PartitionOf = any_partition,
+    ) -> None:
+        self._clock = clock
+        self._partition_of = partition_of
+        self._on_refused = on_refused
+        self._failure: KafkaError | None = None
+        self._refused_keys: set[Key] = set()
+        self._refused_up_to = 0
+        self._names_what_failed = False
+        self._complaints = Complaints(clock)
+        self._answered_at = clock.monotonic()
+        self._owed: set[str] = set()
+        self._producers = [self._open(settings) for _ in range(PRODUCERS)]
+
+    def _open(self, settings: Settings) -> Producer:
+        return Producer(
+            {
+                **producer_config(settings),
+                "enable.gapless.guarantee": True,
+                # While a request is in flight the next batch grows by itself.
+                "linger.ms": 0,
+                # A broker that is down is waited for; nothing is ever given up by time.
+                "message.timeout.ms": 0,
+                # A topic is made by whoever runs the cluster, never by publishing to it.
+                "allow.auto.create.topics": False,
+                "topic.metadata.propagation.max.ms": MISSING_AFTER_MS,
+                "topic.metadata.refresh.interval.ms": ASK_MS,
+                # By itself it follows the interval: a broker that stands still for 6 s would make topics unknown.
+                "metadata.max.age.ms": METADATA_AGE_MS,
+                "queue.buffering.max.kbytes": QUEUE_KIB // PRODUCERS,
+                "statistics.interval.ms": STATISTICS_MS,
+                "stats_cb": self._on_statistics,
+                "error_cb": self._on_error,
+            },
+            logger=CLIENT_LOG,
+        )
+
+    @property
+    def in_flight(self) -> int:
+        """Events sent whose delivery report was not taken yet; what else the producers have to say counts too."""
+        return sum(map(len, self._producers))
+
+    def send(self, batch: Batch) -> Run:
+        """Hand over the rows in order, as many as the producer's queue takes; the run says how many, maybe none."""
+        rows, reaches, _ = batch
+        run = Run(self._on_failed_report, reaches, batch.written_at)
+        sent = self._hand_over(rows, run) if rows else 0
+        if sent:
+            run.consists_of(sent, reaches if sent == len(rows) else reaches.up_to(rows[sent - 1][ID]))
+        return run
+
+    def _hand_over(self, rows: Sequence[Row], run: Run) -> int:
+        produce, reported = self._producers[rows[0][SHARD] % PRODUCERS].produce, run.reported
+        partition_of = self._partition_of
+        sent = 0
+        try:
+            for row in rows:
+                topic, key = row[TOPIC], row[KEY]
+                # By position: to name its arguments costs a sixth of the call.
+                produce(topic, row[PAYLOAD], key, partition_of(topic, key), reported, None, 0, headers_of_row(row))
+                sent += 1
+        except BufferError:
+            log.debug("the producer's queue is full")
+        except KafkaException as error:
+            self._on_refusal(error.args[0], rows[sent])
+            raise _delivery_failed(error.args[0]) from error
+        return sent
+
+    def poll(self, wait_s: float = 0) -> int:
+        """Take the delivery reports that are there; with none, wait for one up to `wait_s` seconds.
+
+        How much came is returned, of reports, statistics and complaints together.
+
+        Raises
+        ------
+        DeliveryFailed
+            One of them was a failure.
+        """
+        came = self._poll_each() or (self._wait(wait_s) if wait_s else 0)
+        if self._failure is not None:
+            raise _delivery_failed(self._failure)
+        return came
+
+    def _wait(self, wait_s: float) -> int:
+        """Wait where reports may come from; with nothing in flight only statistics and complaints can come."""
+        busy = [producer for producer in self._producers if len(producer)] or self._producers[:1]
+        return sum(self._poll_one(producer, wait_s / len(busy)) for producer in busy)
+
+    def _poll_each(self) -> int:
+        return sum(self._poll_one(producer, 0) for producer in self._producers)
+
+    def _poll_one(self, producer: Producer, wait_s: float) -> int:
+        try:
+            return producer.poll(wait_s)
+        except KafkaException as error:
+            self._on_failure(error.args[0])
+            return 1
+
+    def drain(self, limit_s: float) -> None:
+        """Wait until everything is acknowledged, at most `limit_s` seconds; the rest is thrown away."""
+        ends_at = self._clock.monotonic() + limit_s
+        for producer in self._producers:
+            self._flush(producer, max(0.0, ends_at - self._clock.monotonic()))
+        self.throw_away()
+
+    def throw_away(self) -> None:
+        """Send nothing more; what is on the wire may still arrive. The second time there is nothing left to do."""
+        for producer in self._producers:
+            producer.purge()
+            self._flush(producer, 0)
+        # They know this publisher by its callbacks: while it knew them, only the garbage collector ended their threads.
+        self._producers.clear()
+
+    def _flush(self, producer: Producer, limit_s: float) -> None:
+        """Giving up what is in flight is a fatal error of a producer that promises no gaps; here it ends anyway."""
+        try:
+            producer.flush(limit_s)
+        except KafkaException as error:
+            self._on_failure(error.args[0])
+
+    def answered(self) -> None:
+        """Kafka acknowledged events. What is in flight shrinks too while the client's own complaints are taken."""
+        self._answered_at = self._clock.monotonic()
+
+    def silent_since(self) -> datetime | None:
+        """Since when Kafka does not answer; None while it does."""
+        silence_s = self._clock.monotonic() - self._answered_at
+        if silence_s < SILENCE_S:
+            return None
+        return self._clock.now() - timedelta(seconds=silence_s)
+
+    def _on_statistics(self, statistics: str) -> None:
+        """A broker that stands still stays UP: only one that owes no answer is known to be there."""
+        told: dict[str, Any] = json.loads(statistics)
+        if any(broker["state"] == "UP" and not broker["waitresp_cnt"] for broker in told["brokers"].values()):
+            self._owed.discard(told["name"])
+        else:
+            self._owed.add(told["name"])
+        if self.in_flight == 0 and not self._owed:
+            self._answered_at = self._clock.monotonic()
+
+    def refused(self) -> Refused | None:
+        """What is known of a refusal for which a record or its topic is to blame; None if neither is.
+
+        That the producer ended is said before the reports of what it was refused, so those are waited for.
+        """
+        ends_at = self._clock.monotonic() + REPORTS_S
+        self._poll_each()
+        while self._ended_for_unknown_reason() and self.in_flight and self._clock.monotonic() < ends_at:
+            self._wait(REPORTS_S / 20)
+        if self._refused_keys or self._ended_for_unknown_reason():
+            return Refused(frozenset(self._refused_keys), self._refused_up_to)
+        return None
+
+    def _ended_for_unknown_reason(self) -> bool:
+        return self._failure is not None and self._failure.code() in _ENDED and not self._names_what_failed
+
+    def _on_failed_report(self, error: KafkaError, message: Message) -> None:
+        if error.code() in _ENDED:
+            self._on_failure(error)
+            return
+        self._names_what_failed = True
+        self._on_refused(error)
+        key = message.key()
+        if fault_of(error) is not Fault.ELSEWHERE and key is not None:
+            self._refused_keys.add((str(message.topic()), key.decode() if isinstance(key, bytes) else key))
+        self._on_failure(error)
+
+    def _on_refusal(self, error: KafkaError, row: Row) -> None:
+        """The producer itself refused a row, or anything because it has ended."""
+        if error.code() in _ENDED:
+            # The rows of this batch that it took before count for no run: they are suspect by their ids.
+            self._refused_up_to = row[ID]
+            self._on_failure(error)
+            return
+        self._names_what_failed = True
+        self._on_refused(error)
+        if fault_of(error) is not Fault.ELSEWHERE:
+            self._refused_keys.add((row[TOPIC], row[KEY]))
+            self._refused_up_to = max(self._refused_up_to, row[ID])
+
+    def _on_failure(self, error: KafkaError) -> None:
+        """The first failure counts, unless it says no more than that there was one."""
+        if self._failure is None or self._failure.code() == KafkaError._FATAL:
+            self._failure = error
+
+    def _on_error(self, error: KafkaError) -> None:
+        self._complaints.hear(error)
+        if error.fatal():
+            self._on_failure(error)
+
+
+def _delivery_failed(error: KafkaError) -> DeliveryFailed:
+    return DeliveryFailed(f"Kafka refused an event: {error.str()}")

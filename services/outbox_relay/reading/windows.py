@@ -1,0 +1,124 @@
+"""Reading windows: what became visible between two snapshots, shard by shard, each in order of id."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+
+from psycopg.types.numeric import Int8BinaryLoader
+
+from services.outbox_relay.database import statements
+from services.outbox_relay.database.connection import Connection
+from services.outbox_relay.reading.row_stream import RowStream, array
+from services.outbox_relay.records import MICROSECOND_S, SHARD, Row, batches_of
+from services.outbox_relay.shards.shard import HeldShard
+from shared.clock import Clock
+
+ROWS_PER_CHUNK = 250
+"""So many that the cost of a chunk does not count, so few that they fit into memory however large they are."""
+
+ROWS_PER_STREAM = 1_000_000
+"""A stream ends here, so that a shard with a huge backlog does not keep the others waiting, and the snapshot that the
+server reads by does not grow old."""
+
+CAUGHT_UP_ROWS = 5_000
+"""A stream of fewer rows says that the next one will be small too: all shards are then looked up together."""
+
+
+class WindowReader:
+    """Streams rows of the outbox to the shards they belong to, on a connection of its own."""
+
+    def __init__(self, connect: Callable[[], Connection], longest_batch: int, clock: Clock) -> None:
+        self._connect = connect
+        self._longest_batch = longest_batch
+        self._clock = clock
+        self._connection: Connection | None = None
+        self._end = ""
+        self._epoch_at = 0.0
+        self._ahead: deque[HeldShard] = deque()
+        self._rows_read = 0
+        self._begin_after = -1
+        self._caught_up = False
+
+    def look(self, shards: Collection[HeldShard]) -> bool:
+        """Begin to read these shards up to now; False if nothing was committed since they were read."""
+        connection, stream = self._open()
+        asked_at = self._clock.monotonic()
+        self._end, now_us = connection.execute(statements.CURRENT_SNAPSHOT, binary=True).fetchone() or ("", 0)
+        self._epoch_at = asked_at - now_us * MICROSECOND_S
+        behind = [s for s in shards if s.read_to.snap != self._end]
+        if not behind:
+            return False
+        self._begin(stream, self._in_turn(behind))
+        return True
+
+    def is_reading(self) -> bool:
+        """True while there may be more rows to take."""
+        return bool(self._ahead)
+
+    def take(self, wait_s: float) -> int:
+        """Give the next rows to their shards and count them; 0 if none came within `wait_s` seconds, or are left."""
+        _, stream = self._open()
+        rows = stream.take(wait_s)
+        for batch in batches_of(rows, self._longest_batch):
+            self._shard_of(batch).read(batch, self._end, self._epoch_at)
+        self._rows_read += len(rows)
+        if not stream.is_open:
+            self._finish()
+        return len(rows)
+
+    def close(self) -> None:
+        """Read no further; what was read stays where it is, and the next look goes on from there."""
+        self._ahead.clear()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _open(self) -> tuple[Connection, RowStream]:
+        if self._connection is None:
+            self._connection = self._connect()
+            # A stream lasts as long as Kafka takes for its rows; the session gives it up when that is too long.
+            self._connection.execute("SET statement_timeout = 0")
+            # Times as the numbers they are sent as: nobody asks for their dates.
+            self._connection.adapters.register_loader("timestamptz", Int8BinaryLoader)
+            self._stream = RowStream(self._connection, statements.READ_WINDOWS, ROWS_PER_CHUNK)
+        return self._connection, self._stream
+
+    def _in_turn(self, shards: Collection[HeldShard]) -> list[HeldShard]:
+        """Those first that the last stream did not reach, the one it ended in last."""
+        return sorted(shards, key=lambda s: (s.shard <= self._begin_after, s.shard))
+
+    def _begin(self, stream: RowStream, shards: Sequence[HeldShard]) -> None:
+        groups = self._looked_up_together(shards)
+        places = [group[0].read_to.into_window(self._end) for group in groups]
+        stream.start(
+            array(["{" + ",".join(str(s.shard) for s in group) + "}" for group in groups]),
+            array([place.snap for place in places]),
+            array([str(place.next_snap) for place in places]),
+            array([place.position for place in places]),
+            str(ROWS_PER_STREAM),
+        )
+        self._ahead = deque(shards)
+        self._rows_read = 0
+
+    def _looked_up_together(self, shards: Sequence[HeldShard]) -> list[Sequence[HeldShard]]:
+        """All of them, in order of their numbers, if little is expected: less to look up, but one sort for all."""
+        if self._caught_up and len({s.read_to for s in shards}) == 1:
+            return [shards]
+        return [[s] for s in shards]
+
+    def _shard_of(self, batch: Sequence[Row]) -> HeldShard:
+        """The shard of these rows; those that the stream went past are read out."""
+        number = batch[0][SHARD]
+        while self._ahead[0].shard != number:
+            self._ahead.popleft().read_out(self._end)
+        return self._ahead[0]
+
+    def _finish(self) -> None:
+        if self._rows_read == ROWS_PER_STREAM:
+            self._begin_after, self._caught_up = self._ahead[0].shard, False
+        else:
+            self._begin_after, self._caught_up = -1, self._rows_read < CAUGHT_UP_ROWS
+            for shard in self._ahead:
+                shard.read_out(self._end)
+        self._ahead.clear()

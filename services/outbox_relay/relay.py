@@ -1,0 +1,156 @@
+"""The relay of one outbox: session after session, with a pause in between that grows while they fail."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import psycopg
+from confluent_kafka import KafkaException
+
+from services.outbox_relay.database.connection import Connection, connect
+from services.outbox_relay.metrics import Meters
+from services.outbox_relay.parking.parked_events import ParkedEventStore
+from services.outbox_relay.parking.parked_keys import ParkedKeys
+from services.outbox_relay.parking.quarantine import Precautions, Quarantine
+from services.outbox_relay.parking.refusals import BlockedTopics
+from services.outbox_relay.parking.replays import Replays
+from services.outbox_relay.parking.suspects import Suspects
+from services.outbox_relay.publishing.publisher import Publisher
+from services.outbox_relay.publishing.single_record_sender import SingleRecordSender
+from services.outbox_relay.publishing.topic_layouts import TopicLayouts
+from services.outbox_relay.reading.windows import WindowReader
+from services.outbox_relay.session import Session, longest_batch
+from services.outbox_relay.shards.leases import Leases
+from services.outbox_relay.shards.progress_store import ProgressStore
+from shared.clock import Clock, rfc3339
+from shared.errors import ConfigurationError, ExitflowError, first_line
+from shared.kafka.clients import open_admin
+from shared.postgres.failures import reason
+from shared.runtime.health import Health
+from shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 2.0
+STEADY_S = 2.0
+"""After a failure, a relay is ready again once a session lasted so long."""
+
+CALM_S = 10
+"""A session that lasted so long makes the next pause the first again."""
+
+
+@dataclass(frozen=True)
+class OutboxSource:
+    """An outbox: its name in settings, metrics and health, and where it is."""
+
+    name: str
+    schema: str
+    url: str
+
+    @property
+    def condition(self) -> str:
+        """What `/readyz` calls it."""
+        return f"relay {self.name}"
+
+
+class OutboxRelay:
+    """Publishes one outbox until told to stop, whatever fails in between."""
+
+    def __init__(self, source: OutboxSource, settings: Settings, clock: Clock, relay_id: UUID, health: Health) -> None:
+        self._source = source
+        self._settings = settings
+        self._clock = clock
+        self._relay_id = relay_id
+        self._health = health
+        self._meters = Meters(source.name, clock)
+        self._admin = open_admin(settings)
+        self._precautions = Precautions(Suspects(), BlockedTopics(clock))
+        self._failing_since: datetime | None = None
+        self._began_at = clock.monotonic()
+        self._pause_s = FIRST_PAUSE_S
+
+    def run(self, stop: threading.Event) -> None:
+        """Publish until `stop` is set.
+
+        Raises
+        ------
+        ConfigurationError
+            This relay must not run on this database as it is.
+        """
+        while not stop.is_set():
+            self._began_at = self._clock.monotonic()
+            try:
+                self._run_session(stop)
+            except ConfigurationError:
+                raise
+            except psycopg.Error as error:
+                self._failed("database", f"the database does not answer ({reason(error)})", error)
+            except KafkaException as error:
+                self._failed("kafka", first_line(error), error)
+            except ExitflowError as error:
+                self._failed(error.code, first_line(error), error)
+            else:
+                return
+            self._pause(stop)
+
+    def _run_session(self, stop: threading.Event) -> None:
+        with closing(self._connect()) as connection:
+            layouts = TopicLayouts(self._source.name, connection, self._admin, self._clock)
+            publisher = Publisher(self._settings, self._clock, self._meters.refused, layouts.partition_of)
+            recorder = ProgressStore(connection)
+            lot, keys, precautions = ParkedEventStore(connection, recorder), ParkedKeys(), self._precautions
+            trials, replays = (
+                SingleRecordSender(self._settings, self._meters.refused, layouts.partition_of) for _ in range(2)
+            )
+            session = Session(
+                Leases(connection, self._clock, self._relay_id, self._settings.relay_lease_s),
+                WindowReader(self._connect, longest_batch(self._settings.relay_batch_size), self._clock),
+                recorder,
+                publisher,
+                Quarantine(lot, keys, trials, precautions, self._settings.relay_batch_size),
+                Replays(lot, keys, replays, precautions.shut_topics, self._meters.published),
+                layouts,
+                self._meters,
+                self._settings,
+                self._clock,
+            )
+            session.run(stop, on_tended=lambda: self._report(publisher.silent_since()))
+
+    def _connect(self) -> Connection:
+        return connect(self._source.url, self._source.schema)
+
+    def _report(self, silent_since: datetime | None) -> None:
+        if silent_since is not None:
+            self._problem(f"Kafka does not answer since {rfc3339(silent_since.replace(microsecond=0))}")
+            return
+        if self._failing_since is not None:
+            if self._lasted_s() < STEADY_S:
+                return
+            log.info("%s: at work again", self._source.condition)
+        self._failing_since = None
+        self._health.fine(self._source.condition)
+
+    def _failed(self, code: str, what: str, error: Exception) -> None:
+        """Say `what` to whoever asks; the error's own words, which name hosts and roles, go to the log alone."""
+        self._meters.failed(code)
+        log.warning("%s: %s", self._source.condition, first_line(error))
+        self._failing_since = self._failing_since or self._clock.now()
+        self._problem(f"{what} (since {rfc3339(self._failing_since)})")
+
+    def _problem(self, what: str) -> None:
+        self._health.problem(self._source.condition, what)
+
+    def _lasted_s(self) -> float:
+        return self._clock.monotonic() - self._began_at
+
+    def _pause(self, stop: threading.Event) -> None:
+        if self._lasted_s() > CALM_S:
+            self._pause_s = FIRST_PAUSE_S
+        stop.wait(self._pause_s)
+        self._pause_s = min(LONGEST_PAUSE_S, self._pause_s * 2)

@@ -1,0 +1,127 @@
+"""Retention: partitions are made ahead, closed once published, dropped once old, now and then, beside the relay.
+
+It has a thread and a connection of its own, so that nothing here keeps events waiting for longer than a lock may be
+waited for (100 ms); of several relays one does the work.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+import psycopg
+
+from services.outbox_relay.database.connection import UPKEEP, Connection, connect
+from services.outbox_relay.relay import OutboxSource
+from services.outbox_relay.retention.partitions import Partition, Partitions
+from shared.errors import first_line
+from shared.runtime.telemetry import counter, gauge
+from shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+PARTITIONS = gauge("outbox_partitions", "Partitions, by state: live, closed or default", "outbox", "state")
+KEPT_BYTES = gauge("outbox_kept_bytes", "Size of the partitions, by state", "outbox", "state")
+HELD = gauge("outbox_retention_held", "Partitions older than is kept that cannot go, by reason", "outbox", "reason")
+FAILURES = counter("outbox_retention_failures", "Times that looking after the partitions failed", "outbox")
+
+STATES = ("live", "closed", "default")
+REASONS = ("paused", "unpublished", "busy")
+"""Why a partition is held: by paused shards alone, by others too, or because its lock could not be had."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A partition that should be gone, and why it is not."""
+
+    name: str
+    reason: str
+    shards: tuple[int, ...]
+
+
+def maintain(partitions: Partitions, ahead: int) -> dict[str, str]:
+    """Make, close and drop what is due, each in a transaction of its own; what became of each partition."""
+    outcomes = {f"{day:%Y-%m-%d}": partitions.make(day) for day in partitions.missing_days(ahead)}
+    for partition in partitions.catalogue():
+        state = partition.state
+        if state == "live" and partition.over:
+            outcomes[partition.name] = state = partitions.close(partition.name)
+        if state == "closed" and partition.old:
+            outcomes[partition.name] = partitions.drop(partition.name)
+    if partitions.retention_days:
+        outcomes["default"] = partitions.empty_default()
+    return outcomes
+
+
+def held(catalogue: Sequence[Partition], paused: Sequence[int]) -> list[Held]:
+    """The partitions that are older than is kept and still there."""
+    return [Held(one.name, _reason(one, paused), tuple(one.held_by)) for one in catalogue if one.old]
+
+
+def _reason(partition: Partition, paused: Sequence[int]) -> str:
+    if not partition.held_by:
+        return "busy"
+    return "paused" if set(partition.held_by) <= set(paused) else "unpublished"
+
+
+class Retention:
+    """Looks after the partitions of one outbox until told to stop, whatever fails in between."""
+
+    def __init__(self, source: OutboxSource, settings: Settings) -> None:
+        self._source = source
+        self._settings = settings
+        self._known_held: list[Held] = []
+
+    def run(self, stop: threading.Event) -> None:
+        """One round at once, then one every `EXITFLOW_RELAY_MAINTENANCE_S` seconds, until `stop` is set."""
+        while not stop.is_set():
+            try:
+                self.look_after()
+            except psycopg.Error as error:
+                FAILURES.labels(self._source.name).inc()
+                log.warning("%s: partitions: %s", self._source.condition, first_line(error))
+            stop.wait(self._settings.relay_maintenance_s)
+
+    def look_after(self) -> None:
+        """One round: the work if no other relay is at it, and what is kept then.
+
+        Raises
+        ------
+        psycopg.Error
+            The database does not answer, or refuses.
+        """
+        with closing(self._connect()) as connection:
+            partitions = Partitions(connection, self._settings.relay_retention_days)
+            if partitions.try_lock():
+                self._tell(maintain(partitions, self._settings.relay_partitions_ahead))
+            self._show(partitions.catalogue(), partitions.paused_shards())
+
+    def _connect(self) -> Connection:
+        connection = connect(self._source.url, self._source.schema, UPKEEP)
+        # A partition must not be gone before the progress that lets it go is on disk; and DEFAULT is read whole.
+        connection.execute("SET synchronous_commit = on")
+        connection.execute("SET enable_seqscan = on")
+        return connection
+
+    def _tell(self, outcomes: dict[str, str]) -> None:
+        for name, outcome in outcomes.items():
+            level = logging.INFO if outcome in ("made", "closed", "dropped", "emptied") else logging.DEBUG
+            log.log(level, "%s: partition %s: %s", self._source.condition, name, outcome)
+
+    def _show(self, catalogue: list[Partition], paused: list[int]) -> None:
+        for state in STATES:
+            of_state = [partition for partition in catalogue if partition.state == state]
+            PARTITIONS.labels(self._source.name, state).set(len(of_state))
+            KEPT_BYTES.labels(self._source.name, state).set(sum(partition.bytes for partition in of_state))
+        found = held(catalogue, paused)
+        by_reason = Counter(one.reason for one in found)
+        for reason in REASONS:
+            HELD.labels(self._source.name, reason).set(by_reason[reason])
+        if found != self._known_held:
+            for one in found:
+                log.warning("%s: %s is kept, %s, shards %s", self._source.condition, one.name, one.reason, one.shards)
+            self._known_held = found

@@ -1,0 +1,102 @@
+"""How far a shard is published: up to the last event that Kafka acknowledged together with all before it.
+
+Acknowledgements of a shard come in any order, because its keys lie on many partitions. They are counted by runs:
+consecutive events of one shard, acknowledged when all of them are.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from confluent_kafka import KafkaError, Message
+
+from services.outbox_relay.shards.progress import Progress
+
+OnFailure = Callable[[KafkaError, Message], None]
+
+
+class Run:
+    """Consecutive events of one shard, and how many of them Kafka has not acknowledged yet.
+
+    Attributes
+    ----------
+    reaches:
+        Where the shard is once all of them are acknowledged, and all before.
+    events:
+        How many there are; a run of none marks the end of a window.
+    left:
+        How many of them are not acknowledged.
+    written_at:
+        When the first of them was written, on the monotonic clock, in seconds.
+    """
+
+    __slots__ = ("_on_failure", "events", "left", "reaches", "written_at")
+
+    def __init__(self, on_failure: OnFailure, reaches: Progress, written_at: float) -> None:
+        self.reaches = reaches
+        self.events = self.left = 0
+        self.written_at = written_at
+        self._on_failure = on_failure
+
+    def consists_of(self, events: int, reaches: Progress) -> None:
+        """So many events were sent, reaching so far; said before the first of them can be reported."""
+        self.events = self.left = events
+        self.reaches = reaches
+
+    def reported(self, error: KafkaError | None, message: Message) -> None:
+        """Kafka's delivery report for one event of the run; a success that names no offset is none.
+
+        That is librdkafka inferring that the event must have arrived, which it cannot know.
+        """
+        if error is None and message.offset() is not None:
+            self.left -= 1
+        else:
+            self._on_failure(error or KafkaError(KafkaError._FAIL, "acknowledged without an offset"), message)
+
+
+class Acknowledgements:
+    """The runs of one shard in order, and the progress up to which all of them are acknowledged."""
+
+    __slots__ = ("_runs", "progress")
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self._runs: deque[Run] = deque()
+
+    def expect(self, run: Run) -> None:
+        """`run` is on its way, after all that were expected before."""
+        self._runs.append(run)
+
+    def extend(self, progress: Progress) -> None:
+        """Nothing lies between what was expected last and `progress`."""
+        if self._runs:
+            self._runs[-1].reaches = progress
+        else:
+            self.progress = progress
+
+    @property
+    def head(self) -> Run | None:
+        """The first run that is not acknowledged."""
+        return self._runs[0] if self._runs else None
+
+    def last_id(self) -> int:
+        """The highest id that is in flight; 0 if nothing is."""
+        return max((run.reaches.position for run in self._runs), default=0)
+
+    def advance(self) -> list[Run]:
+        """Move `progress` over the acknowledged prefix and return the runs it passed."""
+        runs, passed = self._runs, []
+        while runs and runs[0].left == 0:
+            run = runs.popleft()
+            self.progress = run.reaches
+            passed.append(run)
+        return passed
+
+    def awaited(self) -> int:
+        """How many events were sent and are not acknowledged; those that are to be parked were not sent."""
+        return sum(run.left for run in self._runs if run.events)
+
+    def awaits_any(self) -> bool:
+        """True while events are in flight."""
+        return bool(self._runs)

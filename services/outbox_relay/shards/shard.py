@@ -1,0 +1,150 @@
+"""A shard in the hands of this relay."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from services.outbox_relay.records import ID, MICROSECOND_S, WRITTEN_US, Row
+from services.outbox_relay.shards.acknowledgements import Acknowledgements, Run
+from services.outbox_relay.shards.progress import Progress
+
+
+class Batch(NamedTuple):
+    """Consecutive rows and where the shard is once they are published; no rows at a window's end.
+
+    Attributes
+    ----------
+    epoch_at:
+        PostgreSQL's epoch on the monotonic clock, in seconds.
+    """
+
+    rows: Sequence[Row]
+    reaches: Progress
+    epoch_at: float = 0.0
+
+    @property
+    def written_at(self) -> float:
+        """When the first row was written, on the monotonic clock, in seconds."""
+        return self.epoch_at + self.rows[0][WRITTEN_US] * MICROSECOND_S if self.rows else 0.0
+
+
+@dataclass(slots=True, eq=False)
+class HeldShard:
+    """What this relay knows of a shard it holds. Lost with the process; the database keeps what counts.
+
+    A row is read, sent and acknowledged, in this order; `read_to`, `acknowledgements.progress` and `recorded` say how
+    far each of these has come. They differ by what is in memory alone, which a crash repeats.
+
+    Attributes
+    ----------
+    epoch:
+        Fences every write: another owner has a higher one.
+    recorded:
+        What the database knows.
+    read_to:
+        How far the outbox was read.
+    unsent:
+        What was read and not handed to the producer yet.
+    unrecorded:
+        Events acknowledged since `recorded`.
+    leaving:
+        True if it is to be given up as soon as nothing of it is in flight.
+    """
+
+    shard: int
+    epoch: int
+    recorded: Progress
+    read_to: Progress = field(init=False)
+    acknowledgements: Acknowledgements = field(init=False)
+    unsent: deque[Batch] = field(default_factory=deque)
+    unrecorded: int = 0
+    leaving: bool = False
+
+    def __post_init__(self) -> None:
+        self.read_to = self.recorded
+        self.acknowledgements = Acknowledgements(self.recorded)
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is published."""
+        return self.acknowledgements.progress
+
+    def read(self, rows: Sequence[Row], next_snap: str, epoch_at: float) -> None:
+        """These are the next rows of the window that ends at `next_snap`; forgotten if the shard is to be left."""
+        place = self.read_to.into_window(next_snap)
+        assert rows[0][ID] > place.position, "the rows of a window are read in order of id"
+        self._read_up_to(Batch(rows, place.up_to(rows[-1][ID]), epoch_at))
+
+    def read_out(self, next_snap: str) -> None:
+        """There are no more rows in the window that ends at `next_snap`."""
+        end = self.read_to.into_window(next_snap).past_window()
+        if self.read_to.is_between_windows:
+            self._pass_empty_window(end)
+        else:
+            self._read_up_to(Batch((), end))
+
+    def _pass_empty_window(self, end: Progress) -> None:
+        """Move the end of the window before, so that they do not pile up while Kafka does not answer.
+
+        If nothing is in flight, only memory need know, until the lease is renewed.
+        """
+        if self.leaving:
+            return
+        if self.unsent:
+            self.unsent[-1] = Batch((), end)
+        else:
+            self.acknowledgements.extend(end)
+        self.read_to = end
+
+    def _read_up_to(self, batch: Batch) -> None:
+        if not self.leaving:
+            self.read_to = batch.reaches
+            self.unsent.append(batch)
+
+    def sent(self, run: Run) -> None:
+        """As many rows of the first batch as `run` has are on their way."""
+        batch = self.unsent.popleft()
+        if run.events < len(batch.rows):
+            self.unsent.appendleft(batch._replace(rows=batch.rows[run.events :]))
+        self.acknowledgements.expect(run)
+
+    def cut(self, rows: int) -> None:
+        """Make a batch of its own of the first rows of the next one."""
+        batch = self.unsent[0]
+        if rows < len(batch.rows):
+            self.unsent[0] = batch._replace(rows=batch.rows[rows:])
+            reaches = batch.reaches.up_to(batch.rows[rows - 1][ID])
+            self.unsent.appendleft(batch._replace(rows=batch.rows[:rows], reaches=reaches))
+
+    def detoured(self, run: Run) -> None:
+        """All rows of the next batch went another way, and count as `run`."""
+        self.unsent.popleft()
+        self.acknowledgements.expect(run)
+
+    def advance(self) -> list[Run]:
+        """Take note of what was acknowledged and return the runs that are."""
+        passed = self.acknowledgements.advance()
+        for run in passed:
+            self.unrecorded += run.events
+        return passed
+
+    def is_worth_recording(self) -> bool:
+        """True if more is acknowledged than the database knows; a window without rows alone is not."""
+        return self.unrecorded > 0 or not (self.recorded.is_between_windows or self.progress == self.recorded)
+
+    def is_recorded(self, progress: Progress) -> None:
+        """The database knows this much."""
+        self.recorded = progress
+        self.unrecorded = 0
+
+    def leave(self) -> None:
+        """Read and send no more of it; it is to be given up."""
+        self.leaving = True
+        self.unsent.clear()
+
+    def may_go(self) -> bool:
+        """True if it can be released without losing sight of anything in flight."""
+        return self.leaving and not self.acknowledgements.awaits_any()

@@ -1,0 +1,24 @@
+"""What trade management counts."""
+
+from __future__ import annotations
+
+from shared.contracts.trades import TradeOpened
+from shared.outbox.after_commit import after_commit
+from shared.runtime.telemetry import counter, histogram
+
+TRADES_OPENED = counter("trades_opened", "trades opened")
+TRADES_CLOSED = counter("trades_closed", "trades closed", "reason")
+TRADES_PARTIALLY_CLOSED = counter("trades_partially_closed", "partial closures", "reason")
+LATE_FILLS = counter("trade_fills_late", "fills that came after their trade was closed")
+EXCESS_SHARES = counter("trade_fills_excess_shares", "shares filled beyond what was open: the position is not flat")
+DEAD_LETTERS = counter("trade_fills_dead_letters", "records handed to the dead-letter topic", "code")
+IGNORED = counter("trade_fills_ignored", "records of a type that carries no fills, or that is not known", "kind")
+BATCH_SECONDS = histogram("trade_fills_batch_seconds", "from records in hand to their commit")
+FILL_TO_CLOSE_SECONDS = histogram(
+    "trade_fill_to_close_seconds", "from a trade's last fill to the commit that closes it"
+)
+
+
+@after_commit(TradeOpened)
+def _count_opened(_: TradeOpened) -> None:
+    TRADES_OPENED.inc()

@@ -1,0 +1,285 @@
+"""Clients of Kafka, and the shape of records on it."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from confluent_kafka import (
+    TIMESTAMP_LOG_APPEND_TIME,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    cimpl,
+)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions, NewTopic
+
+from shared.errors import ConfigurationError, Unavailable
+from shared.kafka.client_logging import CLIENT_LOG
+from shared.settings import Settings
+
+Headers = list[tuple[str, str | bytes | None]]
+
+FATAL_ALONE = {"log_level": 2}
+"""For clients whose callers are told of each failure, if not of its cause: of a Kafka that is away they would write
+lines by the second, and nobody polls them for lines that are rationed."""
+
+TOPIC_CONFIG = {"message.timestamp.type": "LogAppendTime"}
+"""Records bear the time at which the broker took them: producers' clocks agree with no other."""
+SOCKET_TIMEOUT_MS = 10_000
+"""A request that is not answered for so long ends its connection, and another one is tried."""
+CONNECT_TIMEOUT_MS = 5_000
+ADMIN_TIMEOUT_S = 15
+KEYS_REMEMBERED = 200_000
+FLUSH_TIMEOUT_S = 30
+QUEUE_WAIT_S = 0.1
+
+
+def client_config(settings: Settings) -> dict[str, Any]:
+    """What every client of this environment's cluster is configured with."""
+    return {
+        "bootstrap.servers": settings.kafka_bootstrap_servers,
+        "socket.keepalive.enable": True,
+        "socket.timeout.ms": SOCKET_TIMEOUT_MS,
+        "socket.connection.setup.timeout.ms": CONNECT_TIMEOUT_MS,
+        "reconnect.backoff.max.ms": 2000,
+        **_security_config(settings),
+    }
+
+
+def _security_config(settings: Settings) -> dict[str, Any]:
+    """Return how a client proves who it is and whom it believes; nothing for a cluster that asks for nothing."""
+    protocol = settings.kafka_security_protocol
+    if protocol == "PLAINTEXT":
+        return {}
+    config: dict[str, Any] = {"security.protocol": protocol}
+    if settings.kafka_ca is not None:
+        config["ssl.ca.pem"] = settings.kafka_ca
+    if protocol.startswith("SASL_"):
+        if settings.kafka_username is None or settings.kafka_password is None:
+            raise ConfigurationError(f"{protocol} needs EXITFLOW_KAFKA_USERNAME and EXITFLOW_KAFKA_PASSWORD")
+        config |= {
+            "sasl.mechanism": settings.kafka_sasl_mechanism,
+            "sasl.username": settings.kafka_username,
+            "sasl.password": settings.kafka_password.get_secret_value(),
+        }
+    return config
+
+
+def open_producer(settings: Settings, **overrides: Any) -> Producer:
+    """An idempotent producer that partitions as the Java clients do and retries until told to stop."""
+    config = {**producer_config(settings), **FATAL_ALONE}
+    return Producer({**config, **{name.replace("_", "."): value for name, value in overrides.items()}})
+
+
+def producer_config(settings: Settings) -> dict[str, Any]:
+    """What every producer is configured with; for one that needs callbacks or settings of its own."""
+    return {
+        **client_config(settings),
+        "enable.idempotence": True,
+        # With more than one request in flight librdkafka takes the success of a later batch for that of an earlier
+        # one (IMPLICITACK), but a broker that knows nothing of the producer yet accepts any first sequence number:
+        # on a topic just made, a batch refused with NOT_LEADER was reported as delivered and lost.
+        "max.in.flight.requests.per.connection": 1,
+        "acks": "all",
+        "partitioner": "murmur2_random",
+        "compression.type": "lz4",
+        "linger.ms": 1,
+    }
+
+
+def open_consumer(settings: Settings, group: str, **overrides: Any) -> Consumer:
+    """A consumer that starts at the earliest record and never commits by itself."""
+    config = {
+        **client_config(settings),
+        "group.id": f"{settings.kafka_consumer_prefix}-{group}",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "session.timeout.ms": int(settings.kafka_session_timeout_s * 1000),
+        "heartbeat.interval.ms": int(settings.kafka_session_timeout_s * 1000 / 3),
+        "fetch.wait.max.ms": 50,
+    }
+    config |= {name.replace("_", "."): value for name, value in overrides.items()}
+    return Consumer(config, logger=CLIENT_LOG)
+
+
+def open_admin(settings: Settings) -> AdminClient:
+    """An admin client."""
+    return AdminClient({**client_config(settings), **FATAL_ALONE})
+
+
+def create_topics(settings: Settings, names: list[str]) -> list[str]:
+    """Make the topics that do not exist yet and return their names.
+
+    Raises
+    ------
+    Unavailable
+        The cluster does not answer.
+    ConfigurationError
+        It refuses, or an existing topic has another number of partitions than the settings say.
+    """
+    admin = open_admin(settings)
+    wanted = [
+        NewTopic(
+            name,
+            num_partitions=settings.topic_partitions,
+            replication_factor=settings.topic_replication,
+            config=TOPIC_CONFIG,
+        )
+        for name in names
+    ]
+    made = []
+    for name, future in admin.create_topics(wanted, request_timeout=ADMIN_TIMEOUT_S).items():
+        try:
+            future.result(timeout=ADMIN_TIMEOUT_S + 5)
+            made.append(name)
+        except KafkaException as error:
+            _refuse_unless_present(name, error.args[0])
+    return made
+
+
+def grow_topics(settings: Settings, names: list[str], partitions: int) -> list[str]:
+    """Give topics this many partitions and return the names of those that had fewer.
+
+    Raises
+    ------
+    ConfigurationError
+        A topic does not exist, has more partitions, or the cluster refuses.
+    Unavailable, KafkaException
+        The cluster does not answer.
+    """
+    admin = open_admin(settings)
+    counts = partition_counts(admin, names)
+    if larger := sorted(name for name, count in counts.items() if count > partitions):
+        raise ConfigurationError(f"{', '.join(larger)}: a topic cannot have fewer partitions than it has")
+    smaller = [name for name, count in counts.items() if count < partitions]
+    wanted = [NewPartitions(name, partitions) for name in smaller]
+    futures = admin.create_partitions(wanted, request_timeout=ADMIN_TIMEOUT_S) if wanted else {}
+    for name, future in futures.items():
+        try:
+            future.result(timeout=ADMIN_TIMEOUT_S + 5)
+        except KafkaException as error:
+            raise ConfigurationError(f"topic {name} cannot grow: {error.args[0].str()}") from error
+    return smaller
+
+
+def _refuse_unless_present(name: str, error: KafkaError) -> None:
+    if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+        return
+    if error.retriable() or error.code() in (KafkaError._TRANSPORT, KafkaError._TIMED_OUT):
+        raise Unavailable(f"Kafka does not answer: {error.str()}")
+    raise ConfigurationError(f"topic {name} cannot be made: {error.str()}")
+
+
+def partition_counts(admin: AdminClient, topics: list[str]) -> dict[str, int]:
+    """How many partitions each of the topics has.
+
+    Raises
+    ------
+    ConfigurationError
+        One of them does not exist.
+    Unavailable
+        The cluster cannot say now, e.g. while a topic has no leader.
+    KafkaException
+        It does not answer.
+    """
+    metadata = admin.list_topics(timeout=ADMIN_TIMEOUT_S).topics
+    errors = {name: metadata[name].error for name in topics if name in metadata}
+    missing = [name for name in topics if name not in errors or _is_unknown(errors[name])]
+    if missing:
+        raise ConfigurationError(f"no such topics: {', '.join(missing)}; `exitflow topics create` makes them")
+    passing = [f"{name}: {error.str()}" for name, error in errors.items() if error is not None]
+    if passing:
+        raise Unavailable(f"Kafka does not tell the partitions of {'; '.join(passing)}")
+    return {name: len(metadata[name].partitions) for name in topics}
+
+
+def _is_unknown(error: KafkaError | None) -> bool:
+    return error is not None and error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+
+
+def murmur2_partition(key: bytes, partitions: int) -> int:
+    """Return the partition that Kafka's Java clients and our producers put a key on.
+
+    The 32-bit MurmurHash2 with Kafka's seed (org.apache.kafka.common.utils.Utils.murmur2), sign bit cleared,
+    modulo the number of partitions; computed by librdkafka, which needs neither a topic nor a client for it.
+    """
+    return int(_MURMUR2(None, key, len(key), partitions, None, None))
+
+
+def _librdkafka_partitioner() -> Callable[..., int]:
+    # The library that confluent_kafka is linked with; symbols of what a library depends on are found through it.
+    function = ctypes.PyDLL(cimpl.__file__).rd_kafka_msg_partitioner_murmur2
+    function.restype = ctypes.c_int32
+    pointer, length, count = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int32
+    function.argtypes = [pointer, ctypes.c_char_p, length, count, pointer, pointer]
+    return function
+
+
+_MURMUR2 = _librdkafka_partitioner()
+
+
+@lru_cache(maxsize=KEYS_REMEMBERED)
+def home_partition(key: str, partitions: int) -> int:
+    """Return the partition of a key; it is computed once for keys that come again."""
+    return murmur2_partition(key.encode(), partitions)
+
+
+def headers_of(message: Message) -> dict[str, str]:
+    """Return a record's headers as text; the last of a repeated name wins, what is not UTF-8 is replaced."""
+    return {
+        name: value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
+        for name, value in raw_headers(message)
+    }
+
+
+def raw_headers(message: Message) -> Headers:
+    """Return a record's headers as they are; none if a name is not UTF-8, which the client cannot represent."""
+    try:
+        return [*(message.headers() or [])]
+    except (UnicodeDecodeError, SystemError):
+        return []
+
+
+def arrived_ms(message: Message, now_ms: int) -> int:
+    """Return when a record arrived, in milliseconds since 1970: in the log, or here and now.
+
+    Only a topic with ``message.timestamp.type=LogAppendTime`` says when a record arrived; on others the record has
+    its producer's stamp, which is compared with no other clock.
+    """
+    kind, stamp_ms = message.timestamp()
+    return stamp_ms if kind == TIMESTAMP_LOG_APPEND_TIME else now_ms
+
+
+def hand_over(producer: Producer, topic: str, while_full: Callable[[], None] = lambda: None, **record: Any) -> None:
+    """Hand a record to a producer, as `Producer.produce` takes it; while the queue is full, serve reports and wait.
+
+    `while_full` is called after each wait; what it raises ends the waiting, and the record is not sent.
+    """
+    while True:
+        try:
+            producer.produce(topic, **record)
+        except BufferError:
+            producer.poll(QUEUE_WAIT_S)
+            while_full()
+        else:
+            return
+
+
+def flush_or_fail(producer: Producer, timeout_s: float = FLUSH_TIMEOUT_S) -> None:
+    """Return once everything produced is acknowledged.
+
+    Raises
+    ------
+    Unavailable
+        It was not within `timeout_s` seconds.
+    """
+    left = producer.flush(timeout_s)
+    if left:
+        raise Unavailable(f"Kafka has not acknowledged {left} records within {timeout_s} s")

@@ -1,0 +1,190 @@
+"""ConsumerGaps: records that a consumer missed, kept until an operator has dealt with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.clock import Clock
+from shared.kafka.topic_watch import RECORDS_MISSED, Change
+from shared.kafka.topics import Bounds, Partition
+from shared.postgres.audit import Act, audit
+from shared.runtime.health import Health
+
+CONDITION = "gaps"
+"""Condition of a consumer: it missed nothing, or what it missed was acknowledged."""
+
+ANY_PARTITION = -1
+LOOK_S = 2.0
+
+RECORD = text("""
+-- consumer_gaps.record: a gap that has grown is open again
+INSERT INTO consumer_gaps AS g (consumer, topic, topic_id, partition, kind, first_offset, missed)
+SELECT :consumer, * FROM unnest(CAST(:topics AS text[]), CAST(:topic_ids AS text[]), CAST(:partitions AS integer[]),
+                                CAST(:kinds AS text[]), CAST(:first_offsets AS bigint[]), CAST(:missed AS bigint[]))
+ON CONFLICT (consumer, topic_id, partition, kind, first_offset) DO UPDATE
+   SET missed = EXCLUDED.missed, acknowledged_at = NULL
+ WHERE EXCLUDED.missed > g.missed
+""")
+OPEN = text("""
+-- consumer_gaps.open
+SELECT gap_id, consumer, topic, topic_id, partition, kind, first_offset, missed, noticed_at
+  FROM consumer_gaps
+ WHERE acknowledged_at IS NULL AND consumer = :consumer
+ ORDER BY gap_id
+""")
+ACKNOWLEDGE = text("""
+-- consumer_gaps.acknowledge
+UPDATE consumer_gaps SET acknowledged_at = clock_timestamp()
+ WHERE acknowledged_at IS NULL AND consumer = :consumer
+   AND (CAST(:gap_ids AS bigint[]) IS NULL OR gap_id = ANY (CAST(:gap_ids AS bigint[])))
+RETURNING gap_id, topic, partition, first_offset, missed
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Records that were or may have been missed.
+
+    Attributes
+    ----------
+    partition:
+        `ANY_PARTITION` where a whole topic was replaced.
+    first_offset:
+        The first of them.
+    missed:
+        How many are known to be missed; of a topic that was replaced, at least so many.
+    """
+
+    topic: str
+    topic_id: str
+    partition: int
+    kind: Change
+    first_offset: int
+    missed: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenGap:
+    """A gap that waits to be acknowledged."""
+
+    gap_id: int
+    gap: Gap
+    noticed_at: datetime
+
+
+class ConsumerGaps:
+    """The gaps of one consumer, within the caller's transaction."""
+
+    def __init__(self, connection: Connection, consumer: str) -> None:
+        self._connection = connection
+        self._consumer = consumer
+
+    def record(self, gaps: Sequence[Gap]) -> None:
+        """Store gaps; one that is stored already stays as it is unless it has grown."""
+        if not gaps:
+            return
+        values = {
+            "topics": [gap.topic for gap in gaps],
+            "topic_ids": [gap.topic_id for gap in gaps],
+            "partitions": [gap.partition for gap in gaps],
+            "kinds": [gap.kind.value for gap in gaps],
+            "first_offsets": [gap.first_offset for gap in gaps],
+            "missed": [gap.missed for gap in gaps],
+        }
+        self._connection.execute(RECORD, {"consumer": self._consumer, **values})
+
+    def open(self) -> list[OpenGap]:
+        """Return what is not acknowledged, oldest first."""
+        rows = self._connection.execute(OPEN, {"consumer": self._consumer})
+        return [
+            OpenGap(
+                row.gap_id,
+                Gap(row.topic, row.topic_id, row.partition, Change(row.kind), row.first_offset, row.missed),
+                row.noticed_at,
+            )
+            for row in rows
+        ]
+
+    def acknowledge(self, act: Act, gap_ids: Sequence[int] | None = None) -> list[int]:
+        """Close the open gaps named, or all, and return their ids. Audited."""
+        ids = None if gap_ids is None else list(gap_ids)
+        rows = self._connection.execute(ACKNOWLEDGE, {"consumer": self._consumer, "gap_ids": ids}).all()
+        closed = sorted(row.gap_id for row in rows)
+        if closed:
+            missed = sum(row.missed for row in rows)
+            audit(self._connection, act, "gaps.acknowledge", self._consumer, after={"gaps": closed, "missed": missed})
+        return closed
+
+
+def resume(
+    stored: Mapping[Partition, int | None],
+    bounds: Mapping[Partition, Bounds],
+    topic_ids: Mapping[str, str],
+    *,
+    is_new: bool,
+) -> tuple[dict[Partition, int], list[Gap]]:
+    """Return where to read each partition on, and the records that were removed before.
+
+    A partition without a stored offset is read from its beginning. Where the consumer `is_new` to the topic, what was
+    removed before it came is no gap. An offset beyond the end is kept: only Kafka's refusal is believed, since not
+    every broker tells the end of its log right.
+    """
+    positions, gaps = {}, []
+    for partition, at in stored.items():
+        beginning = bounds[partition].beginning
+        expected = beginning if at is None and is_new else at or 0
+        if expected < beginning:
+            topic, number = partition
+            gaps.append(Gap(topic, topic_ids[topic], number, Change.REMOVED, expected, beginning - expected))
+        positions[partition] = max(expected, beginning)
+    return positions, gaps
+
+
+def count(gaps: Sequence[Gap]) -> None:
+    """Count gaps that are stored."""
+    for gap in gaps:
+        RECORDS_MISSED.labels(gap.topic).inc(gap.missed)
+
+
+class GapReport:
+    """Shows the open gaps of a consumer in its health."""
+
+    def __init__(self, database: Engine, consumer: str, health: Health, clock: Clock, advice: str) -> None:
+        self._database = database
+        self._consumer = consumer
+        self._health = health
+        self._clock = clock
+        self._advice = advice
+        self._next_s = 0.0
+
+    def show(self) -> None:
+        """Look again if it is time to; a database that does not answer is another condition's concern."""
+        now = self._clock.monotonic()
+        if now < self._next_s:
+            return
+        self._next_s = now + LOOK_S
+        try:
+            with self._database.connect() as connection:
+                gaps = ConsumerGaps(connection, self._consumer).open()
+        except SQLAlchemyError:
+            self._health.alive(CONDITION)
+            return
+        if gaps:
+            self._health.problem(CONDITION, f"{describe(gaps)}; {self._advice}")
+        else:
+            self._health.fine(CONDITION)
+
+
+def describe(gaps: Sequence[OpenGap]) -> str:
+    """Return what was missed, in one line."""
+    topics = ", ".join(sorted({each.gap.topic for each in gaps}))
+    replaced = ", ".join(sorted({each.gap.topic for each in gaps if each.gap.kind is not Change.REMOVED}))
+    missed = sum(each.gap.missed for each in gaps)
+    if replaced:
+        return f"missed at least {missed} records of {topics} ({replaced} was replaced)"
+    return f"missed {missed} records of {topics}"

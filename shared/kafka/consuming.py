@@ -1,0 +1,270 @@
+"""Consuming from Kafka: one loop of memberships, and one consumer that knows where it stands, for every service."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from types import TracebackType
+from typing import Self
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from shared.clock import Clock
+from shared.errors import ConfigurationError, ExitflowError, first_line
+from shared.kafka.clients import open_admin, open_consumer
+from shared.kafka.topic_watch import CONDITION, Change, Positions, TopicChange, TopicsChanged, TopicWatch, removal
+from shared.kafka.topics import Partition, TopicState, bounds_of
+from shared.postgres.failures import reason
+from shared.runtime.back_off import BackOff
+from shared.runtime.health import Health
+from shared.runtime.process import Stop
+from shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+STEADY_S = 10.0
+"""After a membership that lasted so long, the next wait is the first again."""
+
+PASSING = frozenset(
+    {
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._RESOLVE,
+        KafkaError._TIMED_OUT,
+        KafkaError._WAIT_COORD,
+        # The client joins again by itself.
+        KafkaError._MAX_POLL_EXCEEDED,
+        # The watch judges whether a topic is gone: a broker that has just started may not know it yet.
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.UNKNOWN_TOPIC_ID,
+        KafkaError.INCONSISTENT_TOPIC_ID,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+    }
+)
+"""Errors after which the client goes on by itself; every other one ends the membership."""
+
+
+class WatchedConsumer(AbstractContextManager["WatchedConsumer"]):
+    """A consumer whose topics and positions are watched while inside; closed afterwards.
+
+    Attributes
+    ----------
+    consumer:
+        The client, for subscribing, seeking and committing.
+    topics:
+        The topics as they were when it joined.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        group: str,
+        topics: Mapping[str, TopicState],
+        health: Health,
+        clock: Clock,
+        **overrides: str,
+    ) -> None:
+        self.topics = dict(topics)
+        self.admin: AdminClient = open_admin(settings)
+        # A position that the log does not have is an event for the watch, never a silent jump.
+        config = {"auto_offset_reset": "error", "enable_partition_eof": True, **overrides}
+        self.consumer: Consumer = open_consumer(settings, group, **config)
+        self._positions = Positions(clock)
+        self._watch = TopicWatch(self.admin, self.topics, self._positions, health, clock, settings.kafka_watch_s)
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._open.callback(self.consumer.close)
+        self._open.enter_context(self._watch)
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        self._open.close()
+        self._positions.revoke()
+
+    def assign(self, positions: Mapping[Partition, int]) -> None:
+        """Read these partitions from these offsets on."""
+        self.consumer.assign([TopicPartition(topic, number, at) for (topic, number), at in positions.items()])
+        self._positions.assign(positions)
+
+    def unassign(self) -> None:
+        """Read nothing until `assign`."""
+        self.consumer.unassign()
+        self._positions.revoke()
+
+    def revoked(self) -> None:
+        """Nothing is assigned until `assign`."""
+        self._positions.revoke()
+
+    def seek(self, positions: Mapping[Partition, int]) -> None:
+        """Deliver the records from these offsets on again; a partition that was revoked meanwhile is left out."""
+        for (topic, number), at in positions.items():
+            try:
+                self.consumer.seek(TopicPartition(topic, number, at))
+            except KafkaException as error:
+                # Its next owner starts at the committed offset.
+                log.info("cannot step back on %s-%d: %s", topic, number, error.args[0].str())
+        self._positions.step_back(positions)
+
+    def gather(self, limit: int, wait_s: float) -> list[Message]:
+        """Return the records that arrive within `wait_s` seconds, at most `limit`; errors as of `take`."""
+        self._begin()
+        return self._records(self.consumer.consume(limit, wait_s))
+
+    def take(self, limit: int, wait_s: float) -> list[Message]:
+        """Return the next record as soon as there is one, with whatever else has arrived by then.
+
+        To ask again says that the records before are acted upon.
+
+        Raises
+        ------
+        TopicsChanged
+            The topics are not what they were; join again.
+        KafkaException
+            The membership is over.
+        """
+        self._begin()
+        first = self.consumer.poll(wait_s)
+        if first is None:
+            return self._records([])
+        return self._records([first, *self.consumer.consume(limit - 1, 0)])
+
+    def _begin(self) -> None:
+        self._watch.refuse_changes()
+        self._positions.polling()
+
+    def _records(self, messages: Sequence[Message]) -> list[Message]:
+        self._positions.delivered(_positions_after(messages))
+        records = []
+        for message in messages:
+            if (error := message.error()) is None:
+                records.append(message)
+            elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+                self._explain_refusal(partition_of(message))
+            elif error.code() in PASSING:
+                log.info("Kafka: %s", error.str())
+            elif error.code() != KafkaError._PARTITION_EOF:
+                raise KafkaException(error)
+        return records
+
+    def _explain_refusal(self, partition: Partition) -> None:
+        """Say why Kafka refuses to read a partition where it stands; nothing if it is not assigned any more.
+
+        Raises
+        ------
+        TopicsChanged
+            The position is beyond the end, or was removed, or has just come into being.
+        """
+        position = self._positions.snapshot().get(partition)
+        if position is None:
+            return
+        beginning, end = bounds_of(self.admin, [partition])[partition]
+        if position < beginning:
+            raise TopicsChanged([removal(partition, position, beginning)])
+        topic, number = partition
+        what = f"{topic} partition {number} ends at {end} and {position} was read before"
+        raise TopicsChanged([TopicChange(Change.BEYOND_END, topic, what, partition=number, position=position)])
+
+
+Step = Callable[[], None]
+Join = Callable[[], AbstractContextManager[Step]]
+
+
+class ConsumerLoop:
+    """Joins, works step by step, and joins again when the membership came to nothing.
+
+    A `ConfigurationError` is something that an operator must decide: the loop holds, says so in health with the
+    command to run, and looks every `look_s` seconds whether it may go on. It never ends the process.
+    """
+
+    def __init__(self, health: Health, clock: Clock, look_s: float, passing: tuple[type[Exception], ...] = ()) -> None:
+        self._health = health
+        self._clock = clock
+        self._look_s = look_s
+        self._passing: tuple[type[Exception], ...] = (ExitflowError, KafkaException, *passing)
+        self._back_off = BackOff()
+        self._held_by: str | None = None
+
+    def run(self, join: Join, stop: Stop, condition: str) -> None:
+        """Work until `stop` is set; whatever `join` and its step raise that passes by itself is tried again.
+
+        `condition` is the one that the steps renew; it stays alive while there is no membership.
+        """
+        while not stop.is_set():
+            began = self._clock.monotonic()
+            self._health.alive(condition)
+            try:
+                with join() as step:
+                    self._held_by = None
+                    while not stop.is_set():
+                        step()
+            except ConfigurationError as error:
+                self._hold(str(error), stop)
+            except self._passing as error:
+                if self._clock.monotonic() - began >= STEADY_S:
+                    self._back_off.reset()
+                what = shown(error)
+                log.warning("consuming interrupted, joining again: %s", what)
+                self._health.problem(CONDITION, what)
+                self._back_off.wait(stop)
+
+    def _hold(self, what: str, stop: Stop) -> None:
+        if what != self._held_by:
+            log.error("holding: %s", what)
+        self._held_by = what
+        self._health.problem(CONDITION, what)
+        stop.wait(self._look_s)
+
+
+def shown(error: Exception) -> str:
+    """Return what may be shown of an error: no statement, parameter, host or role."""
+    match error:
+        case ExitflowError():
+            return first_line(error)
+        case KafkaException():
+            return f"Kafka: {error.args[0].str()}"
+        case _:
+            return f"the database does not take it ({reason(error)})"
+
+
+def partition_of(message: Message) -> Partition:
+    """Return where a record lies."""
+    topic, partition = message.topic(), message.partition()
+    assert topic is not None
+    assert partition is not None
+    return topic, partition
+
+
+def offset_of(message: Message) -> int:
+    """Return the offset of a record."""
+    offset = message.offset()
+    assert offset is not None
+    return offset
+
+
+def first_offsets(records: Iterable[Message]) -> dict[Partition, int]:
+    """Return the first offset of each partition among the records."""
+    first: dict[Partition, int] = {}
+    for record in records:
+        first[partition_of(record)] = min(offset_of(record), first.get(partition_of(record), offset_of(record)))
+    return first
+
+
+def _positions_after(messages: Iterable[Message]) -> dict[Partition, int]:
+    """Return the next offset of each partition; the end of a partition is a position too."""
+    after = {}
+    for message in messages:
+        error = message.error()
+        if error is None:
+            after[partition_of(message)] = offset_of(message) + 1
+        elif error.code() == KafkaError._PARTITION_EOF:
+            after[partition_of(message)] = offset_of(message)
+    return after

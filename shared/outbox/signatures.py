@@ -1,0 +1,215 @@
+"""Signatures of events: a service signs what it writes, a consumer that acts on money believes only what verifies.
+
+Ed25519 over what an event is and says. The signature is a column of the outbox's row, so that it survives parking,
+replays and republishing, and travels as the header ``ce_signature``: ``<key id>:<base64 of 64 bytes>``. The relay
+copies it and holds no key. Ticks are not signed: they are market data of other teams.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import logging
+import re
+from base64 import b64decode, b64encode
+from dataclasses import astuple, dataclass
+from typing import Self
+
+from confluent_kafka import Message
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from shared.errors import ConfigurationError, MalformedMessage
+from shared.kafka.clients import headers_of
+from shared.runtime.telemetry import counter
+from shared.settings import PREFIX, Settings
+
+log = logging.getLogger(__name__)
+
+SIGNATURE_HEADER = "ce_signature"
+DOMAIN = b"io.exitflow.event.v1"
+"""Stands first in what is signed, so that no signature of another use can be taken for one of an event."""
+
+KEY_ID_CHARACTERS = 16
+_PEM = re.compile(r"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----", re.DOTALL)
+
+UNTRUSTED = counter("untrusted_records", "records that claim to be an event but carry no signature to trust", "topic")
+
+
+class UntrustedEvent(MalformedMessage):
+    """A record that is not signed by a key that is trusted for its topic; nothing in it may be acted upon."""
+
+    code = "untrusted"
+
+
+@dataclass(frozen=True, slots=True)
+class SignedParts:
+    """What a signature covers, in this order. The payload is the bytes on the wire, the rest is text."""
+
+    topic: str
+    key: str
+    sequence: str
+    event_id: str
+    event_type: str
+    source: str
+    subject: str
+    time: str
+    payload: bytes
+
+    def to_bytes(self) -> bytes:
+        """Return the signed bytes: after `DOMAIN` each part with its length before it, four bytes big-endian."""
+        parts = [part if isinstance(part, bytes) else part.encode() for part in astuple(self)]
+        return DOMAIN + b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+
+class EventSigner:
+    """Signs events with the private key of one service."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+        self.key_id = key_id(key.public_key())
+
+    def sign(self, parts: SignedParts) -> str:
+        """Return the value of the header `SIGNATURE_HEADER`."""
+        return f"{self.key_id}:{b64encode(self._key.sign(parts.to_bytes())).decode()}"
+
+    def public_pem(self) -> str:
+        """Return the key that verifies these signatures."""
+        return self._key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+@dataclass(frozen=True)
+class TrustedKeys:
+    """The public keys, by their id, whose signatures a consumer believes; several while keys are changed."""
+
+    keys: dict[str, Ed25519PublicKey]
+
+    @classmethod
+    def of(cls, pem: str, setting: str) -> Self:
+        """Read public keys that stand one after another as PEM.
+
+        Raises
+        ------
+        ConfigurationError
+            There is none, or one is no Ed25519 key.
+        """
+        keys = {}
+        for block in _PEM.findall(pem):
+            try:
+                key = load_pem_public_key(block.encode())
+            except (ValueError, UnsupportedAlgorithm):
+                key = None
+            if not isinstance(key, Ed25519PublicKey):
+                raise ConfigurationError(f"{setting}: one of the keys is no Ed25519 public key in PEM")
+            keys[key_id(key)] = key
+        if not keys:
+            raise ConfigurationError(f"{setting} holds no public key in PEM")
+        return cls(keys)
+
+    def verify(self, record: Message) -> None:
+        """Return if the record is an event that a trusted key signed, as it stands and on this topic.
+
+        Raises
+        ------
+        UntrustedEvent
+            It is not; counted and logged as an error, because somebody else writes to the topic.
+        """
+        try:
+            self._verify(record)
+        except UntrustedEvent as error:
+            UNTRUSTED.labels(record.topic() or "").inc()
+            log.error("%s-%s@%s is not to be trusted: %s", record.topic(), record.partition(), record.offset(), error)
+            raise
+
+    def _verify(self, record: Message) -> None:
+        headers = headers_of(record)
+        name, _, text = headers.get(SIGNATURE_HEADER, "").partition(":")
+        if not name:
+            raise UntrustedEvent(f"no {SIGNATURE_HEADER}")
+        key = self.keys.get(name)
+        if key is None:
+            raise UntrustedEvent(f"signed by a key that is not trusted here: {name[:KEY_ID_CHARACTERS]!r}")
+        try:
+            key.verify(b64decode(text, validate=True), _parts_of(record, headers).to_bytes())
+        except (InvalidSignature, binascii.Error, ValueError):
+            raise UntrustedEvent(f"the signature by key {name} is not of this record") from None
+
+
+def _parts_of(record: Message, headers: dict[str, str]) -> SignedParts:
+    key, value = record.key(), record.value()
+    return SignedParts(
+        topic=record.topic() or "",
+        key=key.decode() if isinstance(key, bytes) else key or "",
+        sequence=headers.get("ce_sequence", ""),
+        event_id=headers.get("ce_id", ""),
+        event_type=headers.get("ce_type", ""),
+        source=headers.get("ce_source", ""),
+        subject=headers.get("ce_subject", ""),
+        time=headers.get("ce_time", ""),
+        payload=value if isinstance(value, bytes) else (value or "").encode(),
+    )
+
+
+def key_id(key: Ed25519PublicKey) -> str:
+    """Return the name of a key in signatures: the first 16 hex digits of SHA-256 over its 32 bytes."""
+    return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:KEY_ID_CHARACTERS]
+
+
+def new_signing_key() -> str:
+    """Return a new private key as PEM."""
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def event_signer(settings: Settings) -> EventSigner:
+    """Return the signer of a process that writes events.
+
+    Raises
+    ------
+    ConfigurationError
+        It has no key, or the key cannot be read. Never shows it.
+    """
+    if settings.event_signing_key is None:
+        raise ConfigurationError(f"{PREFIX}EVENT_SIGNING_KEY is not set: consumers would not believe the events")
+    return signer_of(settings.event_signing_key.get_secret_value(), f"{PREFIX}EVENT_SIGNING_KEY")
+
+
+def signer_of(pem: str, setting: str) -> EventSigner:
+    """Return the signer with a private key in PEM.
+
+    Raises
+    ------
+    ConfigurationError
+        It is no unencrypted Ed25519 key. Never shows it.
+    """
+    try:
+        key = load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConfigurationError(f"{setting} is no Ed25519 private key in PEM: `exitflow secrets key` makes one")
+    return EventSigner(key)
+
+
+def exit_event_keys(settings: Settings) -> TrustedKeys:
+    """Return the keys that events of exit qualification are believed by, or raise ConfigurationError."""
+    return _trusted(settings.exit_event_keys, f"{PREFIX}EXIT_EVENT_KEYS")
+
+
+def trade_event_keys(settings: Settings) -> TrustedKeys:
+    """Return the keys that events of trade management are believed by, or raise ConfigurationError."""
+    return _trusted(settings.trade_event_keys, f"{PREFIX}TRADE_EVENT_KEYS")
+
+
+def _trusted(pem: str | None, setting: str) -> TrustedKeys:
+    if pem is None:
+        raise ConfigurationError(f"{setting} is not set: no event could be believed")
+    return TrustedKeys.of(pem, setting)

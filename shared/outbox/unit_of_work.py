@@ -1,0 +1,74 @@
+"""One transaction: rows first, their events last, and nothing kept unless told to commit."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Connection, Engine
+
+from shared.contracts.events import Event
+from shared.outbox import after_commit
+from shared.outbox.writing import Outbox
+from shared.postgres.row_locks import limit_lock_waits
+
+
+class UnitOfWork:
+    """A transaction that rolls back unless `commit` is called.
+
+    Events given to `emit` are written to the outbox by `commit`, after every other row, because the order of
+    outbox ids must be the order in which the rows they speak of were locked. After the commit the observers of these
+    events are called (`shared.outbox.after_commit`), so that a counter never counts what was not kept. With
+    `lock_timeout_ms`, a statement that waits longer than this for a lock fails; see `shared.postgres.row_locks`.
+    """
+
+    connection: Connection
+
+    def __init__(
+        self,
+        engine: Engine,
+        outbox: Outbox,
+        traceparent: str | None = None,
+        *,
+        lock_timeout_ms: int | None = None,
+    ) -> None:
+        self._engine = engine
+        self._outbox = outbox
+        self._traceparent = traceparent
+        self._lock_timeout_ms = lock_timeout_ms
+        self._emitted: list[tuple[Event, str | None]] = []
+        self._written: list[Event] = []
+
+    def __enter__(self) -> Self:
+        self.connection = self._engine.connect()
+        self._emitted = []
+        self._written = []
+        if self._lock_timeout_ms is not None:
+            limit_lock_waits(self.connection, self._lock_timeout_ms)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.connection.close()
+
+    def emit(self, *events: Event, traceparent: str | None = None) -> None:
+        """Publish these events if, and only if, this unit of work commits.
+
+        They belong to the trace of what caused them: `traceparent`, else that of the unit of work, else a new one.
+        """
+        self._emitted += ((event, traceparent or self._traceparent) for event in events)
+
+    def flush(self) -> None:
+        """Write the emitted events now; after this no other row may be written."""
+        events, traceparents = [event for event, _ in self._emitted], [trace for _, trace in self._emitted]
+        self._outbox.append(self.connection, events, traceparents)
+        self._emitted = []
+        self._written += events
+
+    def commit(self) -> None:
+        """Write the emitted events, commit, then call the events' observers."""
+        self.flush()
+        self.connection.commit()
+        committed, self._written = self._written, []
+        after_commit.notify(committed)

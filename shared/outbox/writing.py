@@ -1,0 +1,128 @@
+"""The write side of the outbox: events become rows of the transaction that caused them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from shared.clock import Clock, rfc3339
+from shared.contracts.events import Event
+from shared.contracts.topics import TopicNames
+from shared.errors import InvalidInput
+from shared.ids import new_id, new_traceparent
+from shared.outbox.signatures import EventSigner, SignedParts
+
+MAX_PAYLOAD_BYTES = 900_000
+"""Below Kafka's default record limit of 1 MiB, with room for headers."""
+
+Order = tuple[str, str]
+"""Topic and key: what events are numbered within."""
+
+NUMBER = text("""
+-- outbox.number: sequence rows are locked in sorted order and before the events get their ids, so that per key the
+-- order of ids is the order of locks and so of commits
+INSERT INTO outbox_sequence AS s (topic, key, last)
+SELECT topic, key, count(*) FROM unnest(CAST(:topics AS text[]), CAST(:keys AS text[])) AS i(topic, key)
+ GROUP BY topic, key ORDER BY topic, key
+ON CONFLICT (topic, key) DO UPDATE SET last = s.last + EXCLUDED.last
+RETURNING s.topic, s.key, s.last
+""")
+APPEND = text("""
+-- outbox.append: headers that the relay cannot know are written as they go on the wire
+INSERT INTO outbox_event (event_id, shard, topic, key, sequence, ce_type, ce_source, ce_subject, ce_time, traceparent,
+                          payload, signature)
+SELECT event_id, hashtextextended(key, 0) & 63, topic, key, sequence, ce_type, ce_source, ce_subject,
+       CAST(:time AS text), traceparent, payload, signature
+  FROM unnest(CAST(:event_ids AS uuid[]), CAST(:topics AS text[]), CAST(:keys AS text[]),
+              CAST(:sequences AS bigint[]), CAST(:types AS text[]), CAST(:sources AS text[]),
+              CAST(:subjects AS text[]), CAST(:traceparents AS text[]), CAST(:payloads AS bytea[]),
+              CAST(:signatures AS text[]))
+         WITH ORDINALITY AS i(event_id, topic, key, sequence, ce_type, ce_source, ce_subject, traceparent, payload,
+                              signature, n)
+ ORDER BY n
+""")
+
+
+@dataclass(frozen=True)
+class Outbox:
+    """Appends events to the outbox of the schema a connection works in."""
+
+    topics: TopicNames
+    clock: Clock
+    signer: EventSigner
+
+    def append(
+        self, connection: Connection, events: Sequence[Event], traceparents: Sequence[str | None] | None = None
+    ) -> None:
+        """Write one signed row per event, in order. Must be the last statements of the transaction.
+
+        Parameters
+        ----------
+        traceparents:
+            The trace of each event; those without one begin a new trace together.
+
+        Raises
+        ------
+        InvalidInput
+            A payload is larger than Kafka would take.
+        """
+        if not events:
+            return
+        begun = new_traceparent()
+        given = traceparents or [None] * len(events)
+        payloads = [_payload(event) for event in events]
+        parts = self._parts(connection, events, payloads)
+        parameters: dict[str, Any] = {
+            "event_ids": [part.event_id for part in parts],
+            "topics": [part.topic for part in parts],
+            "keys": [part.key for part in parts],
+            "sequences": [int(part.sequence) for part in parts],
+            "types": [part.event_type for part in parts],
+            "sources": [part.source for part in parts],
+            "subjects": [part.subject for part in parts],
+            "time": parts[0].time,
+            "traceparents": [trace or begun for _, trace in zip(events, given, strict=True)],
+            "payloads": payloads,
+            "signatures": [self.signer.sign(part) for part in parts],
+        }
+        connection.execute(APPEND, parameters)
+
+    def _parts(self, connection: Connection, events: Sequence[Event], payloads: Sequence[bytes]) -> list[SignedParts]:
+        """Return what is signed of each event, its number among those of its topic and key included."""
+        time = rfc3339(self.clock.now())
+        orders = [(self.topics.on_cluster(event.topic), event.key) for event in events]
+        next_numbers = self._numbers(connection, orders)
+        return [
+            SignedParts(
+                topic=order[0],
+                key=order[1],
+                sequence=str(next(next_numbers[order])),
+                event_id=str(new_id()),
+                event_type=event.event_type(),
+                source=event.source,
+                subject=event.subject,
+                time=time,
+                payload=payload,
+            )
+            for order, event, payload in zip(orders, events, payloads, strict=True)
+        ]
+
+    def _numbers(self, connection: Connection, orders: Sequence[Order]) -> dict[Order, Iterator[int]]:
+        """Take as many numbers of each topic and key as it is named."""
+        named = {"topics": [topic for topic, _ in orders], "keys": [key for _, key in orders]}
+        taken = Counter(orders)
+        return {
+            (topic, key): iter(range(last - taken[topic, key] + 1, last + 1))
+            for topic, key, last in connection.execute(NUMBER, named)
+        }
+
+
+def _payload(event: Event) -> bytes:
+    payload = event.payload()
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise InvalidInput(f"{event.event_type()} {event.subject}: {len(payload)} bytes are too many")
+    return payload

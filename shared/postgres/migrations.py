@@ -1,0 +1,197 @@
+"""Running the two histories of `alembic/`: exit_qualification and trade_management."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from psycopg.errors import DeadlockDetected, LockNotAvailable
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_fixed
+
+from alembic import command
+from shared.errors import ConfigurationError, Unavailable
+from shared.postgres.connection_limits import SCHEMA_CHANGES
+from shared.postgres.engine import open_engine
+from shared.postgres.poolers import check_session
+from shared.postgres.roles import EXIT, RELAY, TRADE
+
+EXIT_QUALIFICATION = "exit_qualification"
+TRADE_MANAGEMENT = "trade_management"
+HISTORIES = (EXIT_QUALIFICATION, TRADE_MANAGEMENT)
+
+_SCRIPTS = Path(__file__).resolve().parents[2] / "alembic"
+_ADVISORY_LOCK = 0x657869742D646462
+_READERS = {EXIT_QUALIFICATION: (EXIT, RELAY), TRADE_MANAGEMENT: (TRADE, RELAY)}
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LockWaits:
+    """How long a migration waits for locks.
+
+    Everyone else queues behind a lock that is waited for, so a try is short, and a pause lets the others through.
+    """
+
+    timeout_s: float = 2.0
+    tries: int = 30
+    pause_s: float = 2.0
+
+
+def migrate(
+    url: str,
+    history: str,
+    revision: str = "head",
+    *,
+    waits: LockWaits | None = None,
+    report: Callable[[str], None] = log.warning,
+) -> tuple[str | None, str | None]:
+    """Bring the schema named like `history` to `revision`, up or down, and return (revision before, after).
+
+    Two migrations at once wait for each other. `url` must carry the migrator's role; ``base`` is below the
+    first revision, an empty schema. Each revision is a transaction: a try after a lock time-out goes on at the
+    first that is missing. `report` is told of each such time-out.
+
+    Raises
+    ------
+    ConfigurationError
+        No such history or revision, or the URL leads to a pooler.
+    Unavailable
+        A lock could not be had within the tries that `waits` allows.
+    """
+    config = _config(history)
+    target = None if revision == "base" else _resolve(config, revision)
+    waits = waits or LockWaits()
+    begun_at: list[str | None] = []
+    tries = Retrying(
+        retry=retry_if_exception(_is_lock_timeout),
+        stop=stop_after_attempt(waits.tries),
+        wait=wait_fixed(waits.pause_s),
+        before_sleep=lambda state: report(_waiting(history, state, waits)),
+        reraise=True,
+    )
+    try:
+        tries(_try_once, url, config, history, target, waits, begun_at)
+    except OperationalError as error:
+        if not _is_lock_timeout(error):
+            raise
+        raise Unavailable(
+            f"{history}: a lock was not free in {waits.tries} tries of {waits.timeout_s:g} s; end the transaction "
+            "that holds it (pg_stat_activity, pg_locks) and migrate again"
+        ) from error
+    return begun_at[0], target
+
+
+def _try_once(
+    url: str, config: Config, history: str, target: str | None, waits: LockWaits, begun_at: list[str | None]
+) -> None:
+    limits = replace(SCHEMA_CHANGES, lock_ms=int(waits.timeout_s * 1000))
+    engine = open_engine(url, history, application="exitflow-migrate", limits=limits)
+    try:
+        _run(engine, config, history, target, begun_at)
+    finally:
+        engine.dispose()
+
+
+def _is_lock_timeout(error: BaseException) -> bool:
+    return isinstance(error, OperationalError) and isinstance(error.orig, LockNotAvailable | DeadlockDetected)
+
+
+def _waiting(history: str, state: RetryCallState, waits: LockWaits) -> str:
+    return (
+        f"{history}: a lock is held by another transaction; try {state.attempt_number} of {waits.tries}, "
+        f"again in {waits.pause_s:g} s"
+    )
+
+
+def _run(engine: Engine, config: Config, history: str, target: str | None, begun_at: list[str | None]) -> None:
+    with engine.connect() as connection:
+        check_session(str(connection.execute(text("SELECT current_setting('search_path')")).scalar()), history)
+        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _ADVISORY_LOCK})
+        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {history}"))
+        connection.commit()
+        config.attributes["connection"] = connection
+        context = MigrationContext.configure(connection, opts={"version_table_schema": history})
+        before = context.get_current_revision()
+        begun_at.append(before)
+        connection.commit()
+        if _is_above(config, target, before):
+            command.upgrade(config, str(target))
+        elif target != before:
+            command.downgrade(config, target or "base")
+        if target is not None:
+            connection.execute(text(revision_grant(history)))
+        connection.commit()
+        connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _ADVISORY_LOCK})
+
+
+def revision_grant(history: str) -> str:
+    """Return the statement that lets the services compare the schema's revision with the one they need."""
+    return f"GRANT SELECT ON {history}.alembic_version TO {', '.join(_READERS[history])}"
+
+
+def current_revision(url: str, history: str) -> str | None:
+    """The revision that the schema stands at; None if it was never migrated."""
+    engine = open_engine(url, history, application="exitflow-migrate")
+    try:
+        with engine.connect() as connection:
+            context = MigrationContext.configure(connection, opts={"version_table_schema": history})
+            return context.get_current_revision()
+    finally:
+        engine.dispose()
+
+
+@cache
+def head_revision(history: str) -> str:
+    """Return the newest revision of a history."""
+    return str(ScriptDirectory.from_config(_config(history)).get_current_head())
+
+
+@cache
+def is_known_revision(history: str, revision: str) -> bool:
+    """Return True if this version of the code has the revision."""
+    return revision in [script.revision for script in ScriptDirectory.from_config(_config(history)).walk_revisions()]
+
+
+def offline_sql(history: str, start: str | None, end: str) -> str:
+    """The SQL that takes a schema from revision `start` (None: nothing) to `end`."""
+    config = _config(history)
+    buffer = io.StringIO()
+    config.output_buffer = buffer
+    command.upgrade(config, f"{start}:{end}" if start else end, sql=True)
+    return buffer.getvalue()
+
+
+def _config(history: str) -> Config:
+    if history not in HISTORIES:
+        raise ConfigurationError(f"no such history: {history}; there are {', '.join(HISTORIES)}")
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS))
+    config.set_main_option("version_locations", str(_SCRIPTS / history))
+    config.set_main_option("path_separator", "newline")
+    config.attributes["history"] = history
+    return config
+
+
+def _resolve(config: Config, revision: str) -> str:
+    scripts = ScriptDirectory.from_config(config)
+    found = scripts.get_current_head() if revision == "head" else revision
+    known = [script.revision for script in scripts.walk_revisions()]
+    if found not in known:
+        raise ConfigurationError(f"no such revision: {revision}; there are {', '.join(reversed(known))}")
+    return str(found)
+
+
+def _is_above(config: Config, target: str | None, current: str | None) -> bool:
+    order = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()][::-1]
+    height = {None: -1} | {revision: n for n, revision in enumerate(order)}
+    return height[target] > height[current]

@@ -1,0 +1,93 @@
+"""Pruning: rows that only guard against repetition go once no repetition can come any more."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.postgres.failures import reason
+from shared.postgres.row_locks import limit_lock_waits
+from shared.runtime.telemetry import counter
+
+log = logging.getLogger(__name__)
+
+ROWS_PER_BATCH = 1000
+MOST_BATCHES = 200
+"""Most batches of one round; what is left has its turn in the next."""
+
+PRUNED = counter("pruned_rows", "rows removed because of their age", "table")
+FAILURES = counter("pruning_failures", "times that pruning failed", "table")
+
+
+class Pruned(StrEnum):
+    """Tables whose rows are pruned by age."""
+
+    INBOX = "inbox"
+    IDEMPOTENCY_KEYS = "idempotency_keys"
+
+
+STATEMENTS = {
+    Pruned.INBOX: text("""
+-- pruning.inbox: a row that another transaction holds is left for the next round
+DELETE FROM inbox WHERE (consumer, event_id) IN (
+  SELECT consumer, event_id FROM inbox WHERE at < clock_timestamp() - make_interval(days => :days)
+   ORDER BY at LIMIT :limit FOR UPDATE SKIP LOCKED)
+"""),
+    Pruned.IDEMPOTENCY_KEYS: text("""
+-- pruning.idempotency_keys: a row that another transaction holds is left for the next round
+DELETE FROM idempotency_keys WHERE (scope, key) IN (
+  SELECT scope, key FROM idempotency_keys WHERE created_at < clock_timestamp() - make_interval(days => :days)
+   ORDER BY created_at LIMIT :limit FOR UPDATE SKIP LOCKED)
+"""),
+}
+
+
+def prune(engine: Engine, table: Pruned, keep_days: int, stop: threading.Event) -> int:
+    """Remove rows older than `keep_days`, in short transactions; return how many.
+
+    Raises
+    ------
+    SQLAlchemyError
+        The database does not answer, or refuses; batches before stay removed.
+    """
+    total = 0
+    for _ in range(MOST_BATCHES):
+        with engine.begin() as connection:
+            limit_lock_waits(connection)
+            removed = connection.execute(STATEMENTS[table], {"days": keep_days, "limit": ROWS_PER_BATCH}).rowcount
+        total += removed
+        PRUNED.labels(table).inc(removed)
+        if removed < ROWS_PER_BATCH or stop.is_set():
+            break
+    return total
+
+
+@contextmanager
+def pruning(engine: Engine, table: Pruned, keep_days: int, every_s: float) -> Iterator[None]:
+    """While inside, prune a table in a thread: at once, then every so many seconds. Several copies may do it."""
+    stop = threading.Event()
+    thread = threading.Thread(target=_run, args=(engine, table, keep_days, every_s, stop), name="pruning", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _run(engine: Engine, table: Pruned, keep_days: int, every_s: float, stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            removed = prune(engine, table, keep_days, stop)
+            if removed:
+                log.info("%s: %d rows older than %d days removed", table, removed, keep_days)
+        except SQLAlchemyError as error:
+            FAILURES.labels(table).inc()
+            log.warning("%s is not pruned: %s", table, reason(error))
+        stop.wait(every_s)

@@ -1,0 +1,28 @@
+"""BackOff: how long to wait before the next try."""
+
+from __future__ import annotations
+
+from tenacity import RetryCallState, Retrying, wait_exponential
+
+from shared.runtime.process import Stop
+
+FIRST_S = 0.1
+LONGEST_S = 5.0
+
+
+class BackOff:
+    """Waits that double with each failure in a row, from `first_s` to `longest_s` seconds."""
+
+    def __init__(self, first_s: float = FIRST_S, longest_s: float = LONGEST_S) -> None:
+        self._wait = wait_exponential(multiplier=first_s, max=longest_s)
+        self._state = RetryCallState(Retrying(), None, (), {})
+
+    def wait(self, stop: Stop) -> None:
+        """Wait, or return at once when `stop` is set."""
+        seconds = self._wait(self._state)
+        self._state.attempt_number += 1
+        stop.wait(seconds)
+
+    def reset(self) -> None:
+        """Begin with the first wait again after a success."""
+        self._state.attempt_number = 1
