@@ -1,4 +1,4 @@
-"""The accounts at this broker: one for each user broker that the settings hold credentials for."""
+"""Accounts at this broker, one per user broker with credentials in the settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.settings import Settings
 
 
 class Credentials(BaseModel):
-    """What a client of an account proves itself with."""
+    """Secrets that a client uses to authenticate for an account."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -36,22 +36,22 @@ class Account:
 
 
 def account_name(user_broker_id: str) -> str:
-    """The broker's user id of one of our user brokers: ``paper`` is ``PAPER`` there."""
+    """Return the broker's user id of a user broker: ``paper`` becomes ``PAPER``."""
     return user_broker_id.upper()
 
 
 class Accounts:
-    """Every account, found by what a request carries. Secrets are compared in constant time."""
+    """All accounts, looked up by header or checksum. Secrets are compared in constant time."""
 
     def __init__(self, accounts: list[Account]) -> None:
         self._accounts = accounts
 
     def by_header(self, authorization: str) -> Account | None:
-        """The account of an ``Authorization: token api_key:access_token`` header."""
+        """Return the account of an ``Authorization: token api_key:access_token`` header, or None."""
         return self._matching(authorization, lambda known: f"token {known.api_key}:{known.access_token}")
 
     def by_checksum(self, api_key: str, token: str, checksum: str) -> Account | None:
-        """The account whose SHA-256 of api_key + token + api_secret is this checksum."""
+        """Return the account with this SHA-256 of api_key + token + api_secret, or None."""
 
         def expected(known: Credentials) -> str:
             return hashlib.sha256(f"{known.api_key}{token}{known.api_secret}".encode()).hexdigest()
@@ -68,15 +68,15 @@ class Accounts:
 
 
 def accounts_of(settings: Settings) -> Accounts:
-    """The accounts that `settings.broker_credentials` describes.
+    """Return the accounts described by `settings.broker_credentials`.
 
     Raises
     ------
     ConfigurationError
-        Not set, or not the JSON it should be. Never shows a value.
+        The setting is missing or is not the expected JSON. The message never shows a value.
     """
     if settings.broker_credentials is None:
-        raise ConfigurationError("EXITFLOW_BROKER_CREDENTIALS is not set: the paper broker would know nobody")
+        raise ConfigurationError("EXITFLOW_BROKER_CREDENTIALS is not set; the paper broker has no accounts")
     try:
         known = _CREDENTIALS.validate_json(settings.broker_credentials.get_secret_value())
     except ValidationError as error:

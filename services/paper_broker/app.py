@@ -1,4 +1,4 @@
-"""The broker's HTTP surface: Kite Connect v3 at the root, health and metrics, the control surface."""
+"""HTTP application of the broker: Kite Connect v3 at the root, health, metrics and the control API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.runtime.health import Health
 
 
 def create_broker_app(desk: Desk, health: Health) -> FastAPI:
-    """The app of one broker."""
+    """Return the HTTP application of one broker."""
     app = create_app("paper-broker", health, description="Kite Connect v3 for paper trading")
     app.state.desk = desk
     app.router.redirect_slashes = False  # a redirect would make clients send an order twice

@@ -1,4 +1,4 @@
-"""The broker's time: instants as milliseconds, numbers that grow with time, and the day of the order book."""
+"""Time of the broker: instants in milliseconds, numbers that grow with time, and the order book's day."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from functools import lru_cache
 from shared.clock import TRADING_ZONE
 
 BOOK_CLEARS_AT = time(6, 0)
-"""When, in Asia/Kolkata, the order book of the day before is gone."""
+"""Time in Asia/Kolkata when the previous day's order book is cleared."""
 
 _DAY_STEP = 10**9
 _NUMBERS_PER_MS = 10
 
 
 def to_ms(instant: datetime) -> int:
-    """An aware instant as whole milliseconds since 1970."""
+    """Return an aware instant as whole milliseconds since 1970."""
     return (instant - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 
 def from_ms(ms: int) -> datetime:
-    """The instant of so many milliseconds since 1970, in Asia/Kolkata."""
+    """Return the instant at `ms` milliseconds since 1970, in Asia/Kolkata."""
     return datetime.fromtimestamp(ms / 1000, TRADING_ZONE)
 
 
 def kite_time(ms: int) -> str:
-    """Kite's form of a time: naive, Asia/Kolkata, whole seconds, 19 characters."""
+    """Return a time in Kite's format: naive, Asia/Kolkata, whole seconds, 19 characters."""
     return _kite_time_of_second(ms // 1000)
 
 
@@ -35,10 +35,9 @@ def _kite_time_of_second(second: int) -> str:
 
 
 def number_at(ms: int) -> int:
-    """The least order or trade number of an instant: YYMMDD and nine digits that grow through the day.
+    """Return the smallest order or trade number of an instant: YYMMDD and nine digits that grow through the day.
 
-    Numbers follow the clock rather than a counter, so that a ledger begun anew does not repeat the ids
-    that other systems may still hold from the one before.
+    Numbers follow the clock, not a counter, so a new ledger does not reuse ids that other systems still hold.
     """
     local = from_ms(ms)
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -47,12 +46,12 @@ def number_at(ms: int) -> int:
 
 
 def book_opened_ms(ms: int) -> int:
-    """When the order book that is current at `ms` began: the last `BOOK_CLEARS_AT` before it."""
+    """Return when the order book current at `ms` began: the last `BOOK_CLEARS_AT` before it."""
     local = from_ms(ms)
     opened = datetime.combine(local.date(), BOOK_CLEARS_AT, TRADING_ZONE)
     return to_ms(opened if opened <= local else opened - timedelta(days=1))
 
 
 def book_day(ms: int) -> str:
-    """The day, ``YYYY-MM-DD``, of the order book that is current at `ms`."""
+    """Return the day, ``YYYY-MM-DD``, of the order book current at `ms`."""
     return from_ms(book_opened_ms(ms)).date().isoformat()

@@ -1,4 +1,4 @@
-"""The paper broker itself: orders in, fills and positions out. Every public verb is one transaction."""
+"""Paper broker: accepts orders and produces fills and positions. Every public method is one transaction."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from shared.clock import Clock
 from shared.tick_clock import NEW_CLOCK_AFTER_MS, TAKEN, TickClock
 
 RESUME_BATCH = 500
-"""Delayed orders taken up in one transaction at most."""
+"""Maximum number of delayed orders resumed in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """An order that the book has; `drop_after_ms` says that the client shall not hear of it."""
+    """Accepted order; after `drop_after_ms`, if set, the connection is cut instead of answered."""
 
     order_number: int
     drop_after_ms: int | None
 
 
 class PaperBroker:
-    """Places, changes, cancels and fills orders. Safe to share between threads."""
+    """Places, changes, cancels and fills orders. Thread-safe."""
 
     def __init__(self, ledger: Ledger, clock: Clock, new_clock_after_ms: int = NEW_CLOCK_AFTER_MS) -> None:
         self._ledger = ledger
@@ -40,12 +40,12 @@ class PaperBroker:
         self._tick_clocks: dict[str, TickClock] = {}
 
     def place(self, account: str, request: OrderRequest) -> Accepted:
-        """Accept an order, under whatever faults wait for it; it fills at once if it can.
+        """Accept an order, apply matching fault rules, and fill it immediately if possible.
 
         Raises
         ------
         KiteError
-            A fault rule refused it; the rule is worn, the book does not show the order.
+            A fault rule refused the order. The rule's count is reduced and the book does not show the order.
         """
         now = self._now_ms()
         with self._ledger.write() as books:
@@ -61,7 +61,7 @@ class PaperBroker:
         Raises
         ------
         KiteError
-            No such order, not open any more, or terms it cannot have.
+            The order does not exist or is not open, or the new terms are invalid.
         """
         now = self._now_ms()
         with self._ledger.write() as books:
@@ -79,12 +79,12 @@ class PaperBroker:
             _trade(books, changed, books.orders.plan_of(number), _last_units(books, order.symbol), now)
 
     def cancel(self, account: str, number: int) -> None:
-        """End an open order; what it has filled stays filled.
+        """Cancel an open order; its fills remain.
 
         Raises
         ------
         KiteError
-            No such order, or not open any more.
+            The order does not exist or is not open.
         """
         now = self._now_ms()
         with self._ledger.write() as books:
@@ -96,7 +96,7 @@ class PaperBroker:
         entries: Sequence[Entry] = (),
         offsets: Mapping[TopicPartitionKey, int] | None = None,
     ) -> None:
-        """Book entries, move prices, fill what they cross, and move the feed's place: all or nothing."""
+        """Book entries, update prices, fill crossed orders and save the feed's offsets in one transaction."""
         now = self._now_ms()
         try:
             with self._ledger.write() as books:
@@ -109,7 +109,7 @@ class PaperBroker:
             raise
 
     def fill_due(self) -> int:
-        """Take up orders whose fill plan allows more by now; how many there were."""
+        """Resume orders whose fill plan allows more by now; return how many."""
         now = self._now_ms()
         with self._ledger.read() as books:
             if not books.orders.to_resume(now, 1):
@@ -135,7 +135,7 @@ class PaperBroker:
         books.market.save_quotes(moved.values())
 
     def _tick_clock(self, symbol: str, known: Quote | None, now: int) -> TickClock:
-        """Return the order of a symbol's ticks; a quote stored with a stamp of the future counts as one of now."""
+        """Return the sort key of a symbol's ticks; treat a stored quote with a future timestamp as current."""
         clock = self._tick_clocks.get(symbol)
         if clock is None:
             clock = self._tick_clocks[symbol] = TickClock(self._new_clock_after_ms)

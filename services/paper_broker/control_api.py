@@ -1,4 +1,4 @@
-"""The control surface of paper trading, under ``/paper``: faults on request, for the account of the token."""
+"""Control API of paper trading, under ``/paper``: fault rules of the token's account."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ RuleId = Annotated[int, Path(ge=1, lt=2**63)]
 
 @router.get("/faults")
 def list_faults(client: Client, desk: AtDesk) -> Response:
-    """The rules in force, oldest first."""
+    """List the active rules, oldest first."""
     with desk.ledger.read() as books:
         return success([_rule(rule) for rule in books.faults.in_force(client.user_id)])
 
 
 @router.post("/faults")
 def add_fault(wanted: FaultRequest, client: Client, desk: AtDesk) -> Response:
-    """Put a rule in force; of several rules of a kind the oldest is used up first."""
+    """Add a rule; among rules of the same kind, the oldest is used up first."""
     with desk.ledger.write() as books:
         return success({"rule_id": books.faults.add(client.user_id, wanted)})
 

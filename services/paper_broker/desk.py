@@ -1,4 +1,4 @@
-"""What the routes share: who is asking, and the form that was sent."""
+"""Dependencies shared by the routes: the authenticated account and the submitted form."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ API_VERSION = "3"
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The parts of a broker that the routes work with."""
+    """Parts of a broker that the routes use."""
 
     accounts: Accounts
     broker: PaperBroker
@@ -26,13 +26,13 @@ class Desk:
     ledger: Ledger
 
     def is_logged_in(self, account: Account) -> bool:
-        """False after a log-out, until the next log-in."""
+        """Return False after a log-out, until the next log-in."""
         with self.ledger.read() as books:
             return books.sessions.is_open(account.user_id)
 
 
 def the_desk(request: Request) -> Desk:
-    """The app's desk."""
+    """Return the application's desk."""
     desk: Desk = request.app.state.desk
     return desk
 
@@ -41,12 +41,12 @@ AtDesk = Annotated[Desk, Depends(the_desk)]
 
 
 def the_client(request: Request, desk: AtDesk) -> Account:
-    """The account of the request's token.
+    """Return the account of the request's token.
 
     Raises
     ------
     KiteError
-        TokenException; InputException if the request asks for another version of the API.
+        TokenException; InputException if the request names another version of the API.
     """
     if request.headers.get("x-kite-version", API_VERSION) != API_VERSION:
         raise bad_input("Only version 3 of the API is served.")
@@ -60,7 +60,7 @@ Client = Annotated[Account, Depends(the_client)]
 
 
 async def the_form(request: Request) -> dict[str, str]:
-    """The form-encoded body; the last of a repeated name wins."""
+    """Return the form-encoded body; the last value of a repeated name wins."""
     return {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
 
 

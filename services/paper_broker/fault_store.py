@@ -14,7 +14,7 @@ class FaultStore:
         self._connection = connection
 
     def add(self, account: str, request: FaultRequest) -> int:
-        """Put a rule in force behind those there are; its id."""
+        """Add a rule after the existing ones; return its id."""
         cursor = self._connection.execute(
             "INSERT INTO fault_rules (account, symbol, remaining, effect) VALUES (?, ?, ?, ?)",
             (account, request.symbol, request.count, request.effect.model_dump_json()),
@@ -22,7 +22,7 @@ class FaultStore:
         return int(cursor.lastrowid or 0)
 
     def in_force(self, account: str, symbol: str | None = None) -> list[FaultRule]:
-        """The account's rules, oldest first; with a symbol, those that an order of it would meet."""
+        """Return the account's rules, oldest first; with `symbol`, only those an order of it would match."""
         rows = self._connection.execute(
             "SELECT rule_id, symbol, remaining, effect FROM fault_rules"
             " WHERE account = ? AND (? IS NULL OR symbol IS NULL OR symbol = ?) ORDER BY rule_id",
@@ -31,7 +31,7 @@ class FaultStore:
         return [FaultRule(rule, of, left, EFFECT.validate_json(effect)) for rule, of, left, effect in rows]
 
     def take(self, account: str, symbol: str) -> list[Effect]:
-        """The effects one order meets; each of their rules is worn by one, and removed when worn out."""
+        """Return the effects matched by one order; reduce each rule's count and remove exhausted rules."""
         taken = rules_met(self.in_force(account, symbol))
         for rule in taken:
             if rule.remaining == 1:
@@ -43,7 +43,7 @@ class FaultStore:
         return [rule.effect for rule in taken]
 
     def remove(self, account: str, rule_id: int | None = None) -> int:
-        """Remove one rule of the account, or all of them; how many there were."""
+        """Remove one rule of the account, or all of them; return how many existed."""
         return self._connection.execute(
             "DELETE FROM fault_rules WHERE account = ? AND (? IS NULL OR rule_id = ?)", (account, rule_id, rule_id)
         ).rowcount

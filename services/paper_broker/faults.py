@@ -1,4 +1,4 @@
-"""Faults on request. A rule is data: what it matches, how often, and an effect; a new fault is a new effect."""
+"""Fault rules. A rule states its match, its count and an effect; a new fault is a new effect."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _Effect(BaseModel):
 
 
 class Refuse(_Effect):
-    """The order is not accepted: the call is answered with this error and the book never shows the order."""
+    """Refuse the order: answer with this error and keep the order out of the book."""
 
     kind: Literal["refuse"] = "refuse"
     error_type: ErrorType = "OrderException"
@@ -30,21 +30,21 @@ class Refuse(_Effect):
 
 
 class Reject(_Effect):
-    """The order is accepted, then stands REJECTED in the book with this message."""
+    """Accept the order, then show it as REJECTED in the book with this message."""
 
     kind: Literal["reject"] = "reject"
     message: Message = "RMS: rejected on request."
 
 
 class DelayFill(_Effect):
-    """Nothing of the order fills before `ms` have passed."""
+    """Fill nothing of the order before `ms` have passed."""
 
     kind: Literal["delay_fill"] = "delay_fill"
     ms: Milliseconds
 
 
 class PartialFill(_Effect):
-    """Only `quantity` fills; the rest after `rest_after_ms`, or never if that is not given."""
+    """Fill only `quantity`; fill the rest after `rest_after_ms`, or never if not given."""
 
     kind: Literal["partial_fill"] = "partial_fill"
     quantity: int = Field(ge=0, le=10**9)
@@ -52,7 +52,7 @@ class PartialFill(_Effect):
 
 
 class DropAnswer(_Effect):
-    """The order is accepted, but after `after_ms` the connection is cut instead of answered."""
+    """Accept the order, but cut the connection after `after_ms` instead of answering."""
 
     kind: Literal["drop_answer"] = "drop_answer"
     after_ms: Milliseconds
@@ -63,7 +63,7 @@ EFFECT: TypeAdapter[Effect] = TypeAdapter(Effect)
 
 
 class FaultRequest(BaseModel):
-    """A rule to add: the next `count` orders of `symbol` (of any symbol if not given) meet the effect."""
+    """Rule to add: the effect applies to the next `count` orders of `symbol` (of any symbol if not given)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -74,7 +74,7 @@ class FaultRequest(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class FaultRule:
-    """A rule in force; `remaining` is None for one that does not wear out."""
+    """Active rule; `remaining` is None if the rule never expires."""
 
     rule_id: int
     symbol: str | None
@@ -84,7 +84,7 @@ class FaultRule:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What the rules in force make of one order."""
+    """Combined effect of the active rules on one order."""
 
     refusal: Refuse | None = None
     rejection: Reject | None = None
@@ -93,9 +93,9 @@ class Placement:
 
 
 def rules_met(rules: Sequence[FaultRule]) -> list[FaultRule]:
-    """The rules that one order meets: of every kind of effect the oldest, so that rules queue up.
+    """Return the rules that apply to one order: the oldest of every kind of effect, so rules queue up.
 
-    A refusal comes alone: an order that is not accepted meets nothing else.
+    A refusal applies alone, because a refused order has no other effects.
     """
     oldest: dict[str, FaultRule] = {}
     for rule in rules:
@@ -104,7 +104,7 @@ def rules_met(rules: Sequence[FaultRule]) -> list[FaultRule]:
 
 
 def placement_under(effects: Sequence[Effect], quantity: int, now_ms: int) -> Placement:
-    """What becomes of an order of `quantity` placed at `now_ms` under these effects, one of a kind at most."""
+    """Return how an order of `quantity` placed at `now_ms` proceeds under these effects, at most one per kind."""
     by_kind = {effect.kind: effect for effect in effects}
     refusal, rejection, drop = by_kind.get("refuse"), by_kind.get("reject"), by_kind.get("drop_answer")
     return Placement(

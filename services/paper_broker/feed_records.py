@@ -1,4 +1,4 @@
-"""What Kafka records mean to the broker. Pure: records in, a batch of ticks and entries out."""
+"""Interpretation of Kafka records. Pure: records in, a batch of ticks and entries out."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _LAST_INSTANT = datetime(2200, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class FeedRecord:
-    """A Kafka record: its logical topic, its name on the cluster, where it stands, what it says, when it arrived.
+    """Kafka record: logical topic, cluster topic name, partition and offset, value and arrival time.
 
-    `is_trusted` is False for an entry that trade management did not sign.
+    `is_trusted` is False for an entry without a valid signature of trade management.
     """
 
     topic: str
@@ -44,7 +44,7 @@ class FeedRecord:
 
 @dataclass(slots=True)
 class FeedBatch:
-    """What a poll brought: ticks and entries in order, the next offsets, and records that cannot be read."""
+    """Result of a poll: ticks and entries in order, the next offsets, and unreadable records."""
 
     ticks: list[PriceTick] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
@@ -53,7 +53,7 @@ class FeedBatch:
 
 
 def read_batch(records: Iterable[FeedRecord]) -> FeedBatch:
-    """Read records in order. Those that cannot be read are set apart, their offsets move on with the rest."""
+    """Read records in order. Collect unreadable records separately; their offsets advance with the rest."""
     batch = FeedBatch()
     for record in records:
         try:
@@ -78,17 +78,17 @@ def _read(record: FeedRecord, batch: FeedBatch) -> None:
 
 
 def read_tick(value: bytes | None, arrived_ms: int) -> PriceTick:
-    """Return the tick in a record's value; MalformedMessage if there is none."""
+    """Return the tick in a record's value; raise MalformedMessage if there is none."""
     return PriceTick(*parse_tick(value), arrived_ms)
 
 
 def entry_of(event: TradeOpened) -> Entry:
-    """What a trade that was opened leaves at the account: a closing of it comes as an order.
+    """Return the entry that an opened trade books at the account; its exit arrives later as an order.
 
     Raises
     ------
     MalformedMessage
-        It is worth more than the ledger can add up, or was entered at no time that can be.
+        The trade's value exceeds the ledger's limit, or its entry time is impossible.
     """
     _refuse_impossible(event.entered_at)
     price_units = to_units(event.entry_price)
@@ -106,6 +106,6 @@ def entry_of(event: TradeOpened) -> Entry:
 
 
 def _refuse_impossible(instant: datetime) -> None:
-    """Times near the ends of what can be written do not survive a change of zone."""
+    """Reject times near the limits of datetime, which cannot be converted between time zones."""
     if not _EPOCH <= instant < _LAST_INSTANT:
-        raise MalformedMessage(f"no such time in trading: {instant.isoformat()}")
+        raise MalformedMessage(f"time out of range: {instant.isoformat()}")

@@ -1,4 +1,4 @@
-"""How the broker answers: Kite's envelopes, its errors, and the answer that never comes."""
+"""HTTP responses of the broker: Kite's envelopes, its errors, and dropped connections."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ log = logging.getLogger(__name__)
 
 
 def success(data: Any) -> JSONResponse:
-    """``{"status": "success", "data": ...}``."""
+    """Return ``{"status": "success", "data": ...}``."""
     return JSONResponse({"status": "success", "data": data})
 
 
 def failure(error_type: ErrorType, message: str, status: int) -> JSONResponse:
-    """``{"status": "error", ...}``; `error_type` is never null, the official client fails on that."""
+    """Return ``{"status": "error", ...}``; `error_type` is never null because the official client fails on null."""
     return JSONResponse(
         {"status": "error", "message": message, "data": None, "error_type": error_type}, status_code=status
     )
 
 
 class DroppedAnswer(Response):
-    """Waits, then cuts the connection: the client cannot know what became of its call."""
+    """Response that waits and cuts the connection, so the client cannot know the result of its call."""
 
     def __init__(self, after_ms: int) -> None:
         super().__init__(media_type="application/json")
         self._after_s = after_ms / 1000
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI: an answer that is announced and not finished, which makes the server close the connection."""
+        """Announce a response and never finish it (ASGI), so the server closes the connection."""
         del scope, receive
         await asyncio.sleep(self._after_s)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"64")]
@@ -46,7 +46,7 @@ class DroppedAnswer(Response):
 
 
 def install_errors(app: FastAPI) -> None:
-    """Answer every error of `app` in Kite's form; what is not expected is logged and says nothing."""
+    """Answer every error of `app` in Kite's format; log unexpected errors without showing details."""
 
     @app.exception_handler(KiteError)
     def refused(_: Request, error: KiteError) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""Kite Connect v3's routes for sessions, the user, orders and trades."""
+"""Kite Connect v3 routes for sessions, the user, orders and trades."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SEGMENTS = ("equity", "commodity")
 
 @router.post("/session/token")
 def log_in(form: Form, desk: AtDesk) -> Response:
-    """Exchange a request token, proven by its checksum, for the account's access token."""
+    """Exchange a request token and its checksum for the account's access token."""
     token, api_key, checksum = (form.get(name, "") for name in ("request_token", "api_key", "checksum"))
     if not (token and api_key and checksum):
         raise bad_input("Missing `api_key`, `request_token` or `checksum`.")
@@ -38,7 +38,7 @@ def log_in(form: Form, desk: AtDesk) -> Response:
 
 @router.delete("/session/token")
 def log_out(api_key: str, access_token: str, desk: AtDesk) -> Response:
-    """End the session: the token is refused until the next log-in."""
+    """End the session: the token is rejected until the next log-in."""
     account = desk.accounts.by_header(f"token {api_key}:{access_token}")
     if account is None:
         raise bad_token()
@@ -49,20 +49,20 @@ def log_out(api_key: str, access_token: str, desk: AtDesk) -> Response:
 
 @router.get("/user/profile")
 def profile(client: Client) -> Response:
-    """The user."""
+    """Return the user's profile."""
     return success(portfolio_format.profile(client))
 
 
 @router.get("/user/margins")
 def margins(client: Client) -> Response:
-    """The margins of every segment."""
+    """Return the margins of every segment."""
     del client
     return success(portfolio_format.margins())
 
 
 @router.get("/user/margins/{segment}")
 def margins_of_segment(segment: str, client: Client) -> Response:
-    """The margins of one segment."""
+    """Return the margins of one segment."""
     del client
     if segment not in _SEGMENTS:
         raise bad_input("Invalid `segment`.")
@@ -71,7 +71,7 @@ def margins_of_segment(segment: str, client: Client) -> Response:
 
 @router.post("/orders/{variety}")
 def place_order(variety: Variety, form: Form, client: Client, desk: AtDesk) -> Response:
-    """Place an order. As at Kite, the same tag twice is two orders."""
+    """Place an order. As at Kite, sending the same tag twice places two orders."""
     _refuse_other_varieties(variety)
     accepted = desk.broker.place(client.user_id, read_placement(form))
     if accepted.drop_after_ms is not None:
@@ -97,25 +97,25 @@ def cancel_order(variety: Variety, order_id: OrderId, client: Client, desk: AtDe
 
 @router.get("/orders")
 def orders(client: Client, desk: AtDesk) -> Response:
-    """The order book of the day."""
+    """Return the day's order book."""
     return success(desk.records.orders(client.user_id))
 
 
 @router.get("/orders/{order_id}")
 def order_history(order_id: OrderId, client: Client, desk: AtDesk) -> Response:
-    """What an order went through."""
+    """Return the states of an order."""
     return success(desk.records.order_history(client.user_id, _number(order_id)))
 
 
 @router.get("/trades")
 def trades(client: Client, desk: AtDesk) -> Response:
-    """The trade book of the day."""
+    """Return the day's trade book."""
     return success(desk.records.trades(client.user_id))
 
 
 @router.get("/orders/{order_id}/trades")
 def order_trades(order_id: OrderId, client: Client, desk: AtDesk) -> Response:
-    """The fills of an order."""
+    """Return the fills of an order."""
     return success(desk.records.order_trades(client.user_id, _number(order_id)))
 
 

@@ -1,4 +1,4 @@
-"""Kite Connect's errors: a type that clients switch on, a message, an HTTP status."""
+"""Kite Connect errors: a type for clients to branch on, a message and an HTTP status."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ HTTP_STATUS: dict[ErrorType, int] = {
     "DataException": 502,
     "GeneralException": 500,
 }
-"""The status Kite answers an error type with, unless it says otherwise."""
+"""HTTP status that Kite returns for an error type by default."""
 
 
 class KiteError(ExitflowError):
-    """A refusal that reaches the client in Kite's own words."""
+    """Refusal returned to the client in Kite's format."""
 
     code = "kite_error"
 
@@ -46,20 +46,20 @@ class KiteError(ExitflowError):
 
 
 def bad_input(message: str) -> KiteError:
-    """A parameter that is missing or cannot be."""
+    """Return the error for a missing or invalid parameter."""
     return KiteError("InputException", message)
 
 
 def not_working(verb: str, status: str) -> KiteError:
-    """A change to an order that has ended."""
+    """Return the error for changing an order that has ended."""
     return KiteError("OrderException", f"Order cannot be {verb} as it is {status}.")
 
 
 def no_such_order() -> KiteError:
-    """An order id that is not in the account's book of the day."""
+    """Return the error for an order id that is not in the account's book of the day."""
     return KiteError("OrderException", "Couldn't find that `order_id`.", 404)
 
 
 def bad_token() -> KiteError:
-    """Credentials that are missing, wrong or no longer valid."""
+    """Return the error for missing, wrong or expired credentials."""
     return KiteError("TokenException", "Incorrect `api_key` or `access_token`.")

@@ -1,4 +1,4 @@
-"""Kite's wire shapes of orders, trades, quotes and instruments. Prices stay exact: ``Decimal(str(x))``."""
+"""Kite's JSON formats of orders, trades, quotes and instruments. Prices stay exact: ``Decimal(str(x))``."""
 
 from __future__ import annotations
 
@@ -36,37 +36,37 @@ _DEPTH_LEVELS = 5
 
 
 def number(units: int) -> int | float:
-    """Units of 1/10,000 rupee as Kite writes amounts: whole ones without a point.
+    """Return units of 1/10,000 rupee as Kite writes amounts; whole amounts have no decimal point.
 
-    The quotient is the float nearest to the decimal, whose shortest text is that decimal, up to 2^53 units.
+    The quotient is the float nearest to the decimal. Its shortest text is that decimal, up to 2^53 units.
     """
     whole, rest = divmod(units, SCALE)
     return units / SCALE if rest else whole
 
 
 def order_id(order_number: int) -> str:
-    """An order number as clients see it: text."""
+    """Return an order number as text, as clients see it."""
     return str(order_number)
 
 
 def exchange_order_id(order_number: int) -> str:
-    """The id that the exchange would have given the order."""
+    """Return the id that the exchange would have assigned to the order."""
     return f"1{order_number}"
 
 
 def instrument_token(symbol: str) -> int:
-    """A number that always stands for the same symbol."""
+    """Return a stable number for a symbol."""
     return zlib.crc32(symbol.encode()) & 0x7FFFFFFF
 
 
 def named(symbol: str) -> Json:
-    """The fields that name an instrument; `symbol` is ``EXCHANGE:TRADINGSYMBOL``."""
+    """Return the fields that identify an instrument; `symbol` is ``EXCHANGE:TRADINGSYMBOL``."""
     exchange, _, tradingsymbol = symbol.partition(":")
     return {"exchange": exchange, "tradingsymbol": tradingsymbol, "instrument_token": instrument_token(symbol)}
 
 
 def order(of: Order) -> Json:
-    """An item of the order book."""
+    """Return an item of the order book."""
     at_exchange = of.status != "REJECTED"
     return {
         "placed_by": of.account,
@@ -105,7 +105,7 @@ def order(of: Order) -> Json:
 
 
 def order_history(states: Iterable[Order]) -> list[Json]:
-    """What an order went through, from its arrival on; the time of an item is that of its state."""
+    """Return the states of an order since its arrival, each with the time of that state."""
     items = [{**order(state), "order_timestamp": kite_time(state.updated_ms)} for state in states]
     received = {**items[0], "status": "PUT ORDER REQ RECEIVED", "status_message": None, "status_message_raw": None}
     untouched = {"filled_quantity": 0, "average_price": 0, "pending_quantity": items[0]["quantity"]}
@@ -113,7 +113,7 @@ def order_history(states: Iterable[Order]) -> list[Json]:
 
 
 def trade(of: Fill) -> Json:
-    """An item of the trade book; as at Kite its `order_timestamp` has no date."""
+    """Return an item of the trade book; as at Kite, its `order_timestamp` has no date."""
     filled_at = kite_time(of.filled_ms)
     return {
         "trade_id": str(of.trade_number),
@@ -131,12 +131,12 @@ def trade(of: Fill) -> Json:
 
 
 def ltp(of: Quote) -> Json:
-    """The short quote."""
+    """Return the short quote."""
     return {"instrument_token": instrument_token(of.symbol), "last_price": number(of.last_units)}
 
 
 def ohlc(of: Quote) -> Json:
-    """The short quote with the prices of the day."""
+    """Return the short quote with the day's prices."""
     return {
         **ltp(of),
         "ohlc": {
@@ -149,7 +149,7 @@ def ohlc(of: Quote) -> Json:
 
 
 def quote(of: Quote, now_ms: int) -> Json:
-    """The full quote. Paper knows last prices only: volumes are 0 and the depth is empty."""
+    """Return the full quote. Only last prices are known: volumes are 0 and the depth is empty."""
     none = {"price": 0, "quantity": 0, "orders": 0}
     unknown = ("last_quantity", "buy_quantity", "sell_quantity", "volume", "average_price", "oi", "oi_day_high")
     return {
@@ -166,7 +166,7 @@ def quote(of: Quote, now_ms: int) -> Json:
 
 
 def instruments_csv(symbols: Iterable[str], last: dict[str, int]) -> str:
-    """The instruments as the CSV of 12 columns; `last` holds last prices in units by symbol."""
+    """Return the instruments as the CSV of 12 columns; `last` holds last prices in units by symbol."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(INSTRUMENT_COLUMNS)

@@ -1,4 +1,4 @@
-"""The ledger: one SQLite file, one writer at a time, every change one transaction."""
+"""Ledger: one SQLite file with one writer at a time; every change is one transaction."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BUSY_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The ledger's repositories within one transaction."""
+    """Repositories of the ledger within one transaction."""
 
     orders: OrderStore
     positions: PositionStore
@@ -35,19 +35,19 @@ class Books:
 
 
 class Ledger:
-    """Transactions on the ledger's file. Safe to share between threads.
+    """Transactions on the ledger's file. Thread-safe.
 
-    What is committed survives the death of the process. A power cut may take the last moments with it, all
-    of them together (WAL with ``synchronous=NORMAL``), which a paper ledger can afford.
+    Committed data survives the end of the process. A power cut may lose the latest transactions together
+    (WAL with ``synchronous=NORMAL``), which is acceptable for a paper ledger.
     """
 
     def __init__(self, directory: Path) -> None:
-        """Open the ledger in `directory`, or begin one.
+        """Open the ledger in `directory`; create it if it does not exist.
 
         Raises
         ------
         ConfigurationError
-            The file there was written by another version.
+            The existing file was written by another version.
         """
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / FILE_NAME
@@ -60,7 +60,7 @@ class Ledger:
 
     @contextmanager
     def write(self) -> Iterator[Books]:
-        """A transaction that changes: committed at the end of the block, rolled back if it raises."""
+        """Open a write transaction; commit at the end of the block, roll back on an exception."""
         with self._writing:
             self._writer.execute("BEGIN IMMEDIATE")
             try:
@@ -72,7 +72,7 @@ class Ledger:
 
     @contextmanager
     def read(self) -> Iterator[Books]:
-        """A consistent view of what is committed; it does not wait for a writer."""
+        """Open a consistent view of committed data, without waiting for a writer."""
         connection = self._readers.get()
         try:
             connection.execute("BEGIN")
@@ -84,7 +84,7 @@ class Ledger:
             self._readers.put(connection)
 
     def close(self) -> None:
-        """Close the file; call it when nothing uses the ledger any more."""
+        """Close the file; call it after the last use of the ledger."""
         for _ in range(READERS):
             self._readers.get().close()
         with self._writing:
@@ -104,7 +104,9 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     if version == schema.VERSION:
         return
     if version != 0:
-        raise ConfigurationError(f"{path} is a ledger of version {version}, not {schema.VERSION}: move it away")
+        raise ConfigurationError(
+            f"{path} is a ledger of version {version}, not {schema.VERSION}; move the file away to start a new ledger"
+        )
     connection.executescript(f"BEGIN; {schema.TABLES} PRAGMA user_version = {schema.VERSION}; COMMIT;")
 
 

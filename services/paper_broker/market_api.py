@@ -1,4 +1,4 @@
-"""Kite Connect v3's routes for the portfolio, quotes and instruments."""
+"""Kite Connect v3 routes for the portfolio, quotes and instruments."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ NO_INSTRUMENTS: list[str] = []
 
 @router.get("/portfolio/positions")
 def positions(client: Client, desk: AtDesk) -> Response:
-    """Net and day positions."""
+    """Return net and day positions."""
     return success(desk.records.positions(client.user_id))
 
 
 @router.get("/portfolio/holdings")
 def holdings(client: Client, desk: AtDesk) -> Response:
-    """Delivery shares of earlier days."""
+    """Return delivery shares of earlier days."""
     return success(desk.records.holdings(client.user_id))
 
 
 @router.get("/quote")
 def quote(client: Client, desk: AtDesk, i: Instruments = NO_INSTRUMENTS) -> Response:
-    """Full quotes; instruments that never traded are left out."""
+    """Return full quotes; omit instruments without a trade."""
     del client
     now = desk.records.now_ms()
     return success({known.symbol: kite_format.quote(known, now) for known in desk.records.quotes(i)})
@@ -38,27 +38,27 @@ def quote(client: Client, desk: AtDesk, i: Instruments = NO_INSTRUMENTS) -> Resp
 
 @router.get("/quote/ohlc")
 def quote_ohlc(client: Client, desk: AtDesk, i: Instruments = NO_INSTRUMENTS) -> Response:
-    """Last prices and those of the day."""
+    """Return last prices and the day's prices."""
     del client
     return success({known.symbol: kite_format.ohlc(known) for known in desk.records.quotes(i)})
 
 
 @router.get("/quote/ltp")
 def quote_ltp(client: Client, desk: AtDesk, i: Instruments = NO_INSTRUMENTS) -> Response:
-    """Last prices."""
+    """Return last prices."""
     del client
     return success({known.symbol: kite_format.ltp(known) for known in desk.records.quotes(i)})
 
 
 @router.get("/instruments")
 def instruments(client: Client, desk: AtDesk) -> Response:
-    """Every instrument this broker has met."""
+    """Return every instrument known to this broker."""
     del client
     return Response(desk.records.instruments(), media_type="text/csv")
 
 
 @router.get("/instruments/{exchange}")
 def instruments_of_exchange(exchange: str, client: Client, desk: AtDesk) -> Response:
-    """Those of one exchange."""
+    """Return the instruments of one exchange."""
     del client
     return Response(desk.records.instruments(exchange), media_type="text/csv")

@@ -1,4 +1,4 @@
-"""The feed: ticks and entries from Kafka into the ledger, from the offsets that the ledger holds."""
+"""Market feed: stores ticks and entries from Kafka in the ledger, starting at the ledger's offsets."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ MALFORMED = counter("paper_broker_malformed_records", "records skipped, by reaso
 class MarketFeed:
     """Reads every partition of the tick and trade topics, without a consumer group.
 
-    The offsets live in the ledger and move in the transaction that books what the records before them said:
-    each record takes effect once, whatever the process dies of. A topic that was replaced is read from its beginning,
-    which is harmless: an entry is booked once by its trade's id, an old tick moves nothing.
+    Offsets move in the ledger transaction that books the records before them, so each record takes effect once.
+    A replaced topic is read from its beginning. This is harmless: an entry is booked once per trade id, and an old
+    tick changes nothing.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class MarketFeed:
         self._reread: set[str] = set()
 
     def run(self, stop: Stop) -> None:
-        """Feed until told to stop."""
+        """Consume records until stopped."""
         ConsumerLoop(self._health, self._clock, self._settings.kafka_watch_s, (sqlite3.OperationalError,)).run(
             self._join, stop, CONDITION
         )
@@ -83,13 +83,13 @@ class MarketFeed:
         self._health.fine(CONDITION)
 
     def _positions(self, topics: dict[str, TopicState]) -> dict[Partition, int]:
-        """Return where each partition is read on; records that were removed unread are counted."""
+        """Return the start offset of each partition; count records removed before they were read."""
         cluster_id = cluster_id_of(self._admin)
         topic_ids = {name: state.topic_id for name, state in topics.items()}
         with self._ledger.write() as books:
             for name, topic_id in topic_ids.items():
                 if books.market.begin_log(name, f"{cluster_id}/{topic_id}", again=name in self._reread):
-                    log.warning("%s is another log than before: reading it from its beginning", name)
+                    log.warning("%s was replaced; reading it from the beginning", name)
             known = books.market.offsets()
         self._reread.clear()
         partitions = [(name, number) for name, state in topics.items() for number in range(state.partitions)]
@@ -97,11 +97,13 @@ class MarketFeed:
         positions, gaps = resume({each: known.get(each) for each in partitions}, bounds, topic_ids, is_new=True)
         count(gaps)
         for gap in gaps:
-            log.error("%s partition %d: %d records were removed unread", gap.topic, gap.partition, gap.missed)
+            log.error(
+                "%s partition %d: Kafka removed %d records before they were read", gap.topic, gap.partition, gap.missed
+            )
         return positions
 
     def take(self, messages: list[Message]) -> None:
-        """Book what these records say, and their offsets, in one transaction."""
+        """Book these records and their offsets in one transaction."""
         records = [self._record(message) for message in messages]
         if not records:
             return
@@ -110,7 +112,7 @@ class MarketFeed:
             RECORDS.labels(record.topic).inc()
 
     def _book(self, records: Sequence[FeedRecord]) -> None:
-        """Book records in one transaction, or each in its own where one cannot be taken with its neighbours."""
+        """Book records in one transaction; if that fails, book each one separately."""
         batch = read_batch(records)
         try:
             self._broker.take_market(batch.ticks, batch.entries, batch.offsets)

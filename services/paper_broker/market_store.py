@@ -1,4 +1,4 @@
-"""Quotes and the feed's place in the ledger."""
+"""Quotes and feed offsets in the ledger."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import astuple
 from services.paper_broker.quotes import Quote
 
 TopicPartitionKey = tuple[str, int]
-"""A topic's name on the cluster and a partition."""
+"""Cluster topic name and partition."""
 
 _COLUMNS = "symbol, last_units, at_us, seq, day, open_units, high_units, low_units, close_units"
 _LOG_IDENTITY = "log_identity"
@@ -22,24 +22,24 @@ class MarketStore:
         self._connection = connection
 
     def quote(self, symbol: str) -> Quote | None:
-        """The symbol's quote, if it ever traded."""
+        """Return the symbol's quote, or None if it never traded."""
         row = self._connection.execute(f"SELECT {_COLUMNS} FROM quotes WHERE symbol = ?", (symbol,)).fetchone()  # noqa: S608  # constants
         return Quote(*row) if row else None
 
     def quotes(self) -> list[Quote]:
-        """Every quote, by symbol."""
+        """Return every quote by symbol."""
         rows = self._connection.execute(f"SELECT {_COLUMNS} FROM quotes ORDER BY symbol")  # noqa: S608  # constants
         return [Quote(*row) for row in rows]
 
     def save_quotes(self, quotes: Iterable[Quote]) -> None:
-        """Keep these quotes in place of what was known of their symbols."""
+        """Store these quotes, replacing earlier ones of their symbols."""
         self._connection.executemany(
             f"INSERT OR REPLACE INTO quotes ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  # constants
             (astuple(quote) for quote in quotes),
         )
 
     def symbols(self) -> list[str]:
-        """Every symbol that was quoted, entered or ordered."""
+        """Return every symbol with a quote, an entry or an order."""
         rows = self._connection.execute(
             "SELECT symbol FROM quotes UNION SELECT symbol FROM turnover UNION SELECT symbol FROM orders"
             " ORDER BY symbol"
@@ -47,21 +47,21 @@ class MarketStore:
         return [symbol for (symbol,) in rows]
 
     def offsets(self) -> dict[TopicPartitionKey, int]:
-        """Where the feed goes on, for the partitions it has read."""
+        """Return the feed's next offset of each partition read so far."""
         rows = self._connection.execute("SELECT topic, partition_id, next_offset FROM feed_offsets")
         return {(topic, partition): offset for topic, partition, offset in rows}
 
     def save_offsets(self, offsets: Mapping[TopicPartitionKey, int]) -> None:
-        """Move the feed's place."""
+        """Store the feed's offsets."""
         self._connection.executemany(
             "INSERT OR REPLACE INTO feed_offsets (topic, partition_id, next_offset) VALUES (?, ?, ?)",
             ((topic, partition, offset) for (topic, partition), offset in offsets.items()),
         )
 
     def begin_log(self, topic: str, identity: str, *, again: bool = False) -> bool:
-        """Forget the offsets of a topic that is another log than the one known, or that is to be read again.
+        """Forget the offsets of a topic that was replaced or must be read again.
 
-        Return True if a log was known and its offsets are forgotten.
+        Return True if a log was known and its offsets were forgotten.
         """
         name = f"{_LOG_IDENTITY}:{topic}"
         row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()

@@ -1,4 +1,4 @@
-"""When an order fills, how much of it and at what price. Pure: no clock, no storage."""
+"""Order matching: time, quantity and price of fills. Pure: no clock, no storage."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from services.paper_broker.orders import MAX_VALUE_UNITS, Execution, FillPlan, O
 
 
 def execution_price(order: Order, last_units: int) -> int | None:
-    """The price a working order trades at when the market stands at `last_units`, or None.
+    """Return the price at which a working order trades when the market is at `last_units`, or None.
 
-    MARKET takes the last price. LIMIT takes it too once crossed, so it never does worse than its limit.
+    MARKET uses the last price. LIMIT also uses it once crossed, so it never trades worse than its limit.
     """
     limit = order.limit_units
     if order.order_type == "MARKET" or limit is None:
@@ -20,7 +20,7 @@ def execution_price(order: Order, last_units: int) -> int | None:
 
 
 def allowed(order: Order, plan: FillPlan, now_ms: int) -> int:
-    """How much of the order may be filled in all by `now_ms`."""
+    """Return the total quantity of the order that may be filled by `now_ms`."""
     if not plan:
         return order.quantity
     reached = [stage.filled_at_most for stage in plan if stage.from_ms <= now_ms]
@@ -28,14 +28,14 @@ def allowed(order: Order, plan: FillPlan, now_ms: int) -> int:
 
 
 def next_stage_ms(plan: FillPlan, now_ms: int) -> int | None:
-    """When the plan next allows more, or None."""
+    """Return when the plan next allows more, or None."""
     return min((stage.from_ms for stage in plan if stage.from_ms > now_ms), default=None)
 
 
 def execute(order: Order, plan: FillPlan, last_units: int | None, now_ms: int) -> Execution | None:
-    """What of the order trades now, or None. `last_units` is None while the symbol has no price.
+    """Return the order's execution at this moment, or None. `last_units` is None while the symbol has no price.
 
-    An order whose value at that price is beyond what the ledger can add up does not trade.
+    An order does not trade if its value at that price exceeds the ledger's limit.
     """
     if order.status != "OPEN" or last_units is None:
         return None
@@ -47,7 +47,7 @@ def execute(order: Order, plan: FillPlan, last_units: int | None, now_ms: int) -
 
 
 def filled(order: Order, execution: Execution) -> Order:
-    """The order after one of its executions."""
+    """Return the order after one of its executions."""
     quantity = order.filled_quantity + execution.quantity
     return replace(
         order,

@@ -1,4 +1,4 @@
-"""What clients send: the forms of placing and modifying an order, validated as Kite does."""
+"""Request forms for placing and modifying an order, validated as Kite does."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Form(BaseModel):
 
 
 class PlaceForm(_Form):
-    """The parameters of ``POST /orders/regular``."""
+    """Parameters of ``POST /orders/regular``."""
 
     exchange: Exchange
     tradingsymbol: str
@@ -48,7 +48,7 @@ class PlaceForm(_Form):
 
 
 class ModifyForm(_Form):
-    """The parameters of ``PUT /orders/regular/{order_id}``; what is not given stays."""
+    """Parameters of ``PUT /orders/regular/{order_id}``; omitted parameters stay unchanged."""
 
     quantity: Quantity | None = None
     price: Amount | None = None
@@ -57,7 +57,7 @@ class ModifyForm(_Form):
 
 
 def read_placement(form: Mapping[str, str]) -> OrderRequest:
-    """The order that a form asks for.
+    """Return the order requested by a form.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def read_placement(form: Mapping[str, str]) -> OrderRequest:
 
 
 def read_modification(form: Mapping[str, str]) -> ModifyForm:
-    """The change that a form asks for; raises KiteError (InputException) if it cannot be read."""
+    """Return the change requested by a form; raise KiteError (InputException) if the form is invalid."""
     try:
         return ModifyForm.model_validate(form)
     except ValidationError as error:
@@ -95,12 +95,12 @@ def read_modification(form: Mapping[str, str]) -> ModifyForm:
 
 
 def modified_terms(order: Order, form: ModifyForm) -> tuple[int, OrderType, int | None]:
-    """Quantity, type and limit that the order would have after the change.
+    """Return quantity, type and limit of the order after the change.
 
     Raises
     ------
     KiteError
-        InputException if an order cannot have them.
+        InputException if these terms are invalid for the order.
     """
     order_type = form.order_type or order.order_type
     quantity = form.quantity or order.quantity

@@ -49,7 +49,7 @@ _FILLS_OF_ORDER = f"{_FILLS} WHERE o.order_number = ? ORDER BY f.trade_number"
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """A fill with what one needs to know of its order."""
+    """Fill with the fields of its order that clients see."""
 
     trade_number: int
     quantity: int
@@ -68,25 +68,25 @@ class OrderStore:
         self._connection = connection
 
     def next_number(self, now_ms: int) -> int:
-        """An order number that no order has, greater than all before."""
+        """Return a new order number, greater than all before."""
         return self._next("SELECT max(order_number) FROM orders", now_ms)
 
     def insert(self, order: Order, plan: FillPlan, resume_ms: int | None) -> None:
-        """Keep a new order and its first state."""
+        """Store a new order and its first state."""
         self._connection.execute(_INSERT, (*astuple(order), _plan_text(plan), resume_ms))
         self._connection.execute(_ADD_STATE, (order.number,))
 
     def update(self, order: Order) -> None:
-        """Keep what an order has become, and that state."""
+        """Store an order's change and append the new state."""
         self._connection.execute(_UPDATE, (*_state(order), order.order_type, order.validity, order.number))
         self._connection.execute(_ADD_STATE, (order.number,))
 
     def set_resume(self, order_number: int, resume_ms: int | None) -> None:
-        """Keep when the order's fill plan next allows more."""
+        """Store when the order's fill plan next allows more."""
         self._connection.execute("UPDATE orders SET resume_ms = ? WHERE order_number = ?", (resume_ms, order_number))
 
     def add_fill(self, order_number: int, execution: Execution) -> None:
-        """Keep a fill under a trade number of its own."""
+        """Store a fill under a new trade number."""
         number = self._next("SELECT max(trade_number) FROM fills", execution.at_ms)
         self._connection.execute(
             "INSERT INTO fills (trade_number, order_number, quantity, price_units, filled_ms) VALUES (?, ?, ?, ?, ?)",
@@ -94,40 +94,40 @@ class OrderStore:
         )
 
     def of_account(self, account: str, since_ms: int) -> Iterator[Order]:
-        """The account's orders placed since then, oldest first. One query over an index."""
+        """Return the account's orders placed since then, oldest first, with one query over an index."""
         return (Order(*row) for row in self._connection.execute(_ORDERS_OF_ACCOUNT, (account, number_at(since_ms))))
 
     def find(self, account: str, number: int, since_ms: int) -> Order | None:
-        """An order of the account, if it was placed since then."""
+        """Return an order of the account if it was placed since then."""
         if number < number_at(since_ms):
             return None
         row = self._connection.execute(_ORDER, (number, account)).fetchone()
         return Order(*row) if row else None
 
     def plan_of(self, number: int) -> FillPlan:
-        """An order's fill plan."""
+        """Return an order's fill plan."""
         (text,) = self._connection.execute("SELECT fill_plan FROM orders WHERE order_number = ?", (number,)).fetchone()
         return _plan(text)
 
     def at_work(self, symbol: str, since_ms: int) -> list[tuple[Order, FillPlan]]:
-        """The symbol's open orders placed since then, oldest first, with their fill plans."""
+        """Return the symbol's open orders placed since then, oldest first, with their fill plans."""
         rows = self._connection.execute(_AT_WORK, (symbol, number_at(since_ms)))
         return [(Order(*row[:-1]), _plan(row[-1])) for row in rows]
 
     def symbols_at_work(self, since_ms: int) -> set[str]:
-        """Symbols with an open order placed since then."""
+        """Return symbols with an open order placed since then."""
         rows = self._connection.execute(
             "SELECT DISTINCT symbol FROM orders WHERE status = 'OPEN' AND order_number >= ?", (number_at(since_ms),)
         )
         return {symbol for (symbol,) in rows}
 
     def to_resume(self, now_ms: int, limit: int) -> list[tuple[Order, FillPlan]]:
-        """Open orders whose fill plan allows more since `now_ms` or before, at most `limit`."""
+        """Return at most `limit` open orders whose fill plan allows more at `now_ms`."""
         rows = self._connection.execute(_TO_RESUME, (now_ms, limit))
         return [(Order(*row[:-1]), _plan(row[-1])) for row in rows]
 
     def states_of(self, order: Order) -> list[Order]:
-        """The order as it was after each change, oldest first."""
+        """Return the order's states after each change, oldest first."""
         rows = self._connection.execute(
             f"SELECT {_STATE} FROM order_states WHERE order_number = ? ORDER BY step",  # noqa: S608  # constants
             (order.number,),
@@ -135,11 +135,11 @@ class OrderStore:
         return [replace(order, **dict(zip(_STATE_FIELDS, row, strict=True))) for row in rows]
 
     def fills_of_account(self, account: str, since_ms: int) -> list[Fill]:
-        """Fills of the account's orders placed since then, oldest first."""
+        """Return fills of the account's orders placed since then, oldest first."""
         return [Fill(*row) for row in self._connection.execute(_FILLS_OF_ACCOUNT, (account, number_at(since_ms)))]
 
     def fills_of_order(self, number: int) -> list[Fill]:
-        """Fills of one order, oldest first."""
+        """Return fills of one order, oldest first."""
         return [Fill(*row) for row in self._connection.execute(_FILLS_OF_ORDER, (number,))]
 
     def _next(self, greatest: str, now_ms: int) -> int:

@@ -1,4 +1,4 @@
-"""Orders and fills as the broker keeps them. Plain values; prices are whole units of 1/10,000 rupee."""
+"""Orders and fills of the broker. Plain values; prices are whole units of 1/10,000 rupee."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ OrderType = Literal["MARKET", "LIMIT"]
 OrderStatus = Literal["OPEN", "COMPLETE", "CANCELLED", "REJECTED"]
 
 MAX_VALUE_UNITS = 10**15
-"""Most that one order or entry may be worth, so that sums of many stay within 64 bits."""
+"""Maximum value of one order or entry, so that sums of many fit into 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """From `from_ms` on, up to `filled_at_most` of an order may be filled in all."""
+    """Stage of a fill plan: from `from_ms` on, at most `filled_at_most` of the order may be filled in total."""
 
     from_ms: int
     filled_at_most: int
 
 
 FillPlan = tuple[Stage, ...]
-"""Stages in order of time; an order without any may be filled at once and whole."""
+"""Stages in order of time; an order without stages may be filled immediately in full."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """What a client asks for, already validated."""
+    """Validated order request of a client."""
 
     symbol: str
     side: Side
@@ -42,7 +42,7 @@ class OrderRequest:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order in the book. `filled_value` is Σ quantity · price of its fills."""
+    """Order in the book. `filled_value` is Σ quantity · price of its fills."""
 
     number: int
     account: str
@@ -65,23 +65,23 @@ class Order:
 
     @property
     def sign(self) -> int:
-        """+1 for BUY, -1 for SELL."""
+        """Return +1 for BUY, -1 for SELL."""
         return 1 if self.side == "BUY" else -1
 
     @property
     def unfilled(self) -> int:
-        """What is not filled, whatever became of it."""
+        """Return the unfilled quantity, even after the order has ended."""
         return self.quantity - self.filled_quantity
 
     @property
     def average_units(self) -> int:
-        """The volume-weighted price of its fills, half up; 0 without any."""
+        """Return the volume-weighted price of the fills, rounded half up; 0 without fills."""
         return rounded_ratio(self.filled_value, self.filled_quantity)
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One fill: how much, at what price, when."""
+    """One fill: quantity, price and time."""
 
     quantity: int
     price_units: int
@@ -89,12 +89,12 @@ class Execution:
 
 
 def rounded_ratio(value: int, count: int) -> int:
-    """`value / count` to the nearest whole, half up; 0 for no count. Neither may be negative."""
+    """Return `value / count` rounded half up; 0 if `count` is 0. Neither may be negative."""
     return (2 * value + count) // (2 * count) if count else 0
 
 
 def placed(request: OrderRequest, account: str, number: int, now_ms: int) -> Order:
-    """The order that a request becomes when it is accepted."""
+    """Return the order created from an accepted request."""
     return Order(
         number=number,
         account=account,
@@ -118,10 +118,10 @@ def placed(request: OrderRequest, account: str, number: int, now_ms: int) -> Ord
 
 
 def rejected(order: Order, message: str) -> Order:
-    """The order, refused after it was accepted."""
+    """Return the order as rejected after acceptance."""
     return replace(order, status="REJECTED", status_message=message)
 
 
 def cancelled(order: Order, now_ms: int) -> Order:
-    """The order, ended with what it has filled."""
+    """Return the order as cancelled, keeping its fills."""
     return replace(order, status="CANCELLED", updated_ms=now_ms)

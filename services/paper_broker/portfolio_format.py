@@ -1,4 +1,4 @@
-"""Kite's wire shapes of the portfolio and the user."""
+"""Kite's JSON formats of the portfolio and the user."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from services.paper_broker.kite_format import Json, named, number
 from services.paper_broker.positions import Position, Turnover
 
 PAPER_CASH = 100_000_000
-"""Rupees every account has; paper orders are not checked against it."""
+"""Cash in rupees of every account; paper orders are not checked against it."""
 
 EXCHANGES = ["NSE", "BSE"]
 PRODUCTS = ["CNC", "MIS", "NRML"]
@@ -18,7 +18,7 @@ ORDER_TYPES = ["MARKET", "LIMIT"]
 
 
 def positions(known: Iterable[Position]) -> Json:
-    """Net and day positions. Delivery shares of earlier days are holdings and counted there alone."""
+    """Return net and day positions. Delivery shares of earlier days count only as holdings."""
     listed = [position.day_only() if position.product == "CNC" else position for position in known]
     shown = [position for position in listed if position.net.net_quantity or position.today != Turnover()]
     return {
@@ -28,7 +28,7 @@ def positions(known: Iterable[Position]) -> Json:
 
 
 def holdings(known: Iterable[Position]) -> list[Json]:
-    """Delivery shares of earlier days; what was sold of them today is `used_quantity` and a day position."""
+    """Return delivery shares of earlier days; shares sold today are `used_quantity` and a day position."""
     delivered = (position for position in known if position.product == "CNC")
     return [_holding(position) for position in delivered if position.overnight.net_quantity]
 
@@ -95,7 +95,7 @@ def _holding(of: Position) -> Json:
 
 
 def profile(account: Account) -> Json:
-    """The user."""
+    """Return the user."""
     return {
         "user_id": account.user_id,
         "user_type": "individual",
@@ -112,7 +112,7 @@ def profile(account: Account) -> Json:
 
 
 def session(account: Account, login_ms: int) -> Json:
-    """The answer to a log-in."""
+    """Return the response to a log-in."""
     return {
         **profile(account),
         "api_key": account.credentials.api_key,
@@ -126,7 +126,7 @@ def session(account: Account, login_ms: int) -> Json:
 
 
 def segment_margins(cash: int) -> Json:
-    """The margins of one segment that has so many rupees."""
+    """Return the margins of one segment with this amount of rupees."""
     debits = ("debits", "exposure", "m2m_realised", "m2m_unrealised", "option_premium", "payout", "span", "turnover")
     return {
         "enabled": True,
@@ -144,5 +144,5 @@ def segment_margins(cash: int) -> Json:
 
 
 def margins() -> Json:
-    """The margins of every segment."""
+    """Return the margins of every segment."""
     return {"equity": segment_margins(PAPER_CASH), "commodity": segment_margins(0)}

@@ -30,18 +30,18 @@ class PositionStore:
         self._connection = connection
 
     def add_entry(self, entry: Entry, day: str) -> bool:
-        """Book an entry once; False if its trade is booked already."""
+        """Book an entry once; return False if its trade is booked already."""
         if self._connection.execute(_INSERT_ENTRY, astuple(entry)).rowcount == 0:
             return False
         self.add(entry.account, entry.symbol, entry.product, day, turnover_of(entry.signed_quantity, entry.price_units))
         return True
 
     def add(self, account: str, symbol: str, product: str, day: str, turnover: Turnover) -> None:
-        """Add to what was bought and sold on a day (``YYYY-MM-DD``)."""
+        """Add to the quantities bought and sold on a day (``YYYY-MM-DD``)."""
         self._connection.execute(_ADD, (account, symbol, product, day, *astuple(turnover)))
 
     def of_account(self, account: str, day: str) -> list[Position]:
-        """The account's positions as of `day`: everything before it is overnight. One query."""
+        """Return the account's positions as of `day`; earlier quantities are overnight. Uses one query."""
         found: dict[tuple[str, str], Position] = {}
         for symbol, product, is_today, last, *sums in self._connection.execute(_POSITIONS, (day, account, day)):
             known = found.get((symbol, product), Position(symbol, product, Turnover(), Turnover(), last))

@@ -1,4 +1,4 @@
-"""Positions: what was bought and sold of a symbol and product, and what that leaves. Pure."""
+"""Positions: quantities bought and sold per symbol and product, and the open quantity. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from services.paper_broker.orders import rounded_ratio
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A trade that was opened elsewhere at this account, by its id. A negative quantity is a short."""
+    """Trade opened elsewhere for this account, with its id. A negative quantity is a short."""
 
     trade_id: str
     account: str
@@ -31,27 +31,27 @@ class Turnover:
 
     @property
     def net_quantity(self) -> int:
-        """Bought less sold; negative is short."""
+        """Return bought minus sold quantity; negative is short."""
         return self.buy_quantity - self.sell_quantity
 
     @property
     def buy_average(self) -> int:
-        """Average price of what was bought, 0 if nothing was."""
+        """Return the average price bought, 0 without purchases."""
         return rounded_ratio(self.buy_value, self.buy_quantity)
 
     @property
     def sell_average(self) -> int:
-        """Average price of what was sold, 0 if nothing was."""
+        """Return the average price sold, 0 without sales."""
         return rounded_ratio(self.sell_value, self.sell_quantity)
 
     @property
     def open_average(self) -> int:
-        """Average price of the side that is open, 0 when flat."""
+        """Return the average price of the open side, 0 when flat."""
         net = self.net_quantity
         return 0 if net == 0 else self.buy_average if net > 0 else self.sell_average
 
     def pnl(self, last_units: int) -> int:
-        """Profit so far, the open quantity valued at `last_units`, in units."""
+        """Return the profit so far in units, valuing the open quantity at `last_units`."""
         return self.sell_value - self.buy_value + self.net_quantity * last_units
 
     def __add__(self, other: Turnover) -> Turnover:
@@ -64,7 +64,7 @@ class Turnover:
 
 
 def turnover_of(signed_quantity: int, price_units: int) -> Turnover:
-    """One booking: bought if the quantity is positive, sold if it is negative."""
+    """Return one booking: bought if the quantity is positive, sold if it is negative."""
     if signed_quantity >= 0:
         return Turnover(buy_quantity=signed_quantity, buy_value=signed_quantity * price_units)
     return Turnover(sell_quantity=-signed_quantity, sell_value=-signed_quantity * price_units)
@@ -72,7 +72,7 @@ def turnover_of(signed_quantity: int, price_units: int) -> Turnover:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A symbol and product at an account: what came over from earlier days, and the day's own business."""
+    """Symbol and product at an account: quantities from earlier days and the day's turnover."""
 
     symbol: str
     product: str
@@ -82,9 +82,9 @@ class Position:
 
     @property
     def net(self) -> Turnover:
-        """Everything together."""
+        """Return the turnover of all days together."""
         return self.overnight + self.today
 
     def day_only(self) -> Position:
-        """The position without what came over: delivery shares of earlier days are holdings instead."""
+        """Return the position without earlier days: delivery shares of those are holdings."""
         return replace(self, overnight=Turnover())

@@ -1,4 +1,4 @@
-"""The process ``paper-broker``: HTTP in the main thread, the feed and the delayed fills in threads of their own."""
+"""Process ``paper-broker``: HTTP in the main thread, the feed and delayed fills in separate threads."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def main(settings: Settings) -> None:
     Raises
     ------
     ConfigurationError
-        Credentials, ledger or port are not usable.
+        Credentials, ledger or port cannot be used.
     """
     health = Health(CONDITION, KAFKA, LEDGER, deadline_s=settings.health_deadline_s)
     with ExitStack() as stack:
@@ -50,7 +50,7 @@ def main(settings: Settings) -> None:
 
 @contextmanager
 def open_desk(settings: Settings) -> Iterator[Desk]:
-    """The broker that these settings describe, its ledger closed afterwards."""
+    """Open the broker described by these settings; close its ledger afterwards."""
     accounts = accounts_of(settings)
     clock = SystemClock()
     ledger = Ledger(settings.paper_broker_dir)
@@ -66,7 +66,7 @@ def open_desk(settings: Settings) -> Iterator[Desk]:
 
 
 def fill_when_due(broker: PaperBroker, stop: Stop, health: Health) -> None:
-    """Take up delayed orders as their time comes, until told to stop; a ledger that cannot be written is tried again.
+    """Resume delayed orders when due, until stopped; retry while the ledger cannot be written.
 
     Nothing is lost meanwhile: an order stays due until the transaction that fills it is committed.
     """
@@ -74,7 +74,7 @@ def fill_when_due(broker: PaperBroker, stop: Stop, health: Health) -> None:
         try:
             broker.fill_due()
         except sqlite3.OperationalError as error:
-            log.warning("delayed fills wait: %s", error)
+            log.warning("delayed fills failed, retrying: %s", error)
             health.problem(LEDGER, str(error))
             stop.wait(LEDGER_RETRY_S)
         else:
@@ -83,9 +83,9 @@ def fill_when_due(broker: PaperBroker, stop: Stop, health: Health) -> None:
 
 @contextmanager
 def running(name: str, work: Callable[[], None], stop: Stop) -> Iterator[None]:
-    """While inside, `work` in a thread; afterwards it is told to stop and waited for.
+    """Run `work` in a thread inside the block; afterwards stop it and wait for it.
 
-    A thread that fails takes the process down, which its supervisor starts again: half a broker is none.
+    A failing thread ends the process, and its supervisor restarts it: a broker without this thread is not useful.
     """
     failures: list[BaseException] = []
 

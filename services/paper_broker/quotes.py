@@ -1,4 +1,4 @@
-"""The last price of a symbol and the day around it. Pure."""
+"""Last price of a symbol and the prices of its day. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from services.paper_broker.book_time import book_day
 
 @dataclass(frozen=True, slots=True)
 class PriceTick:
-    """A traded price. `(at_us, seq)` orders the ticks of a symbol's producer; `arrived_ms` of 0 is not known."""
+    """Traded price. `(at_us, seq)` orders the ticks of a symbol's producer; `arrived_ms` of 0 means unknown."""
 
     symbol: str
     price_units: int
@@ -20,7 +20,7 @@ class PriceTick:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The last price, the prices of its day, and the last price of the day before (0 if unknown)."""
+    """Last price, the day's prices, and the last price of the day before (0 if unknown)."""
 
     symbol: str
     last_units: int
@@ -34,13 +34,13 @@ class Quote:
 
 
 def first_quote(tick: PriceTick) -> Quote:
-    """The quote of a symbol that had none."""
+    """Return the quote of a symbol without an earlier one."""
     price = tick.price_units
     return Quote(tick.symbol, price, tick.at_us, tick.seq, book_day(tick.at_us // 1000), price, price, price, 0)
 
 
 def advance(quote: Quote | None, tick: PriceTick) -> Quote:
-    """Return the quote after a tick that is the symbol's newest."""
+    """Return the quote after the symbol's newest tick."""
     if quote is None:
         return first_quote(tick)
     if book_day(tick.at_us // 1000) != quote.day:

@@ -1,4 +1,4 @@
-"""The broker's records: what was ordered, traded, held and quoted. Reads only, none waits for a change."""
+"""Read-only records of the broker: orders, trades, holdings and quotes. Never waits for a writer."""
 
 from __future__ import annotations
 
@@ -15,50 +15,50 @@ from shared.clock import Clock
 
 
 class Records:
-    """Everything a client can look up, in Kite's shapes. Books are those of the day."""
+    """Data that clients can look up, in Kite's formats. Books cover the current day."""
 
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
 
     def orders(self, account: str) -> list[Json]:
-        """The order book, oldest first."""
+        """Return the order book, oldest first."""
         with self._ledger.read() as books:
             return [kite_format.order(order) for order in books.orders.of_account(account, self._book_opened())]
 
     def order_history(self, account: str, number: int) -> list[Json]:
-        """An order's states; KiteError if it is not in the book."""
+        """Return an order's states; raise KiteError if it is not in the book."""
         with self._ledger.read() as books:
             return kite_format.order_history(books.orders.states_of(self._order(books, account, number)))
 
     def trades(self, account: str) -> list[Json]:
-        """The trade book, oldest first."""
+        """Return the trade book, oldest first."""
         with self._ledger.read() as books:
             return [kite_format.trade(fill) for fill in books.orders.fills_of_account(account, self._book_opened())]
 
     def order_trades(self, account: str, number: int) -> list[Json]:
-        """An order's fills; KiteError if it is not in the book."""
+        """Return an order's fills; raise KiteError if it is not in the book."""
         with self._ledger.read() as books:
             self._order(books, account, number)
             return [kite_format.trade(fill) for fill in books.orders.fills_of_order(number)]
 
     def positions(self, account: str) -> Json:
-        """Net and day positions."""
+        """Return net and day positions."""
         with self._ledger.read() as books:
             return portfolio_format.positions(books.positions.of_account(account, book_day(self.now_ms())))
 
     def holdings(self, account: str) -> list[Json]:
-        """Delivery shares of earlier days."""
+        """Return delivery shares of earlier days."""
         with self._ledger.read() as books:
             return portfolio_format.holdings(books.positions.of_account(account, book_day(self.now_ms())))
 
     def quotes(self, symbols: Iterable[str]) -> list[Quote]:
-        """The quotes of those symbols that have one, in the order asked for."""
+        """Return the quotes of those symbols that have one, in the requested order."""
         with self._ledger.read() as books:
             return [quote for symbol in symbols if (quote := books.market.quote(symbol))]
 
     def instruments(self, exchange: str | None = None) -> str:
-        """The symbols this broker has met (of one exchange), as CSV."""
+        """Return the known symbols (of one exchange) as CSV."""
         with self._ledger.read() as books:
             last = {quote.symbol: quote.last_units for quote in books.market.quotes()}
             symbols = books.market.symbols()
@@ -66,7 +66,7 @@ class Records:
         return kite_format.instruments_csv(listed, last)
 
     def now_ms(self) -> int:
-        """The broker's time."""
+        """Return the broker's time."""
         return to_ms(self._clock.now())
 
     def _book_opened(self) -> int:

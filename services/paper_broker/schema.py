@@ -1,9 +1,9 @@
-"""The tables of the ledger. Money is whole units of 1/10,000 rupee, times are milliseconds since 1970."""
+"""Tables of the ledger. Money is whole units of 1/10,000 rupee, times are milliseconds since 1970."""
 
 from __future__ import annotations
 
 VERSION = 1
-"""Kept in ``PRAGMA user_version``; a ledger of another version is refused."""
+"""Ledger version, stored in ``PRAGMA user_version``; other versions are refused."""
 
 TABLES = """
 CREATE TABLE orders (
