@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+from confluent_kafka import Message
+
+from shared.kafka.clients import headers_of
 from shared.outbox.signatures import SIGNATURE_HEADER, SignedParts, TrustedKeys, new_signing_key, signer_of
 
 PRIVATE_KEY = new_signing_key()
@@ -40,3 +43,11 @@ def parts_of(topic: str, key: str, value: bytes | None, headers: dict[str, str])
 def signed(topic: str, key: str, value: bytes | None, headers: dict[str, str]) -> dict[str, str]:
     """The headers of a record and its signature."""
     return {**headers, SIGNATURE_HEADER: SIGNER.sign(parts_of(topic, key, value, headers))}
+
+
+def signature_of(record: Message) -> str:
+    """Return the signature that makes a record as it stands one to believe."""
+    key, value = record.key(), record.value()
+    key_text = key.decode() if isinstance(key, bytes) else key or ""
+    value_bytes = value if isinstance(value, bytes) else (value or "").encode()
+    return SIGNER.sign(parts_of(record.topic() or "", key_text, value_bytes, headers_of(record)))

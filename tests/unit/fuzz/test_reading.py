@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from confluent_kafka import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +25,9 @@ from shared.contracts.topics import EXIT_INTENTS, MARKET_TICKS, TRADES
 from shared.errors import ExitflowError, MalformedMessage, Unavailable
 from shared.kafka.clients import home_partition
 from shared.kafka.record_faults import UNREADABLE, fault_of, read_record
+from shared.outbox.signatures import SIGNATURE_HEADER, UntrustedEvent
 from tests.support.records import headers, message, values
+from tests.support.signing import TRUSTED, signature_of
 from tests.support.trades import opened
 
 Json = dict[str, Any]
@@ -73,47 +76,77 @@ TRADE_TYPES = [event.event_type() for event in event_classes() if event.topic ==
 INTENT_TYPES = [event.event_type() for event in event_classes() if event.topic == EXIT_INTENTS]
 
 
+def signed_message(topic: str, value: bytes | None, of: Any, **where: Any) -> Message:
+    """Return a record with a signature to believe beside its headers."""
+    signature = signature_of(message(topic, value, headers_=of, **where))
+    return message(topic, value, headers_=[*(of or []), (SIGNATURE_HEADER, signature.encode())], **where)
+
+
 @given(
-    st.lists(values([TICK]), max_size=4), st.lists(st.tuples(values([OPENED_BODY]), headers(TRADE_TYPES)), max_size=4)
+    st.lists(values([TICK]), max_size=4),
+    st.lists(st.tuples(values([OPENED_BODY]), headers(TRADE_TYPES), st.booleans()), max_size=4),
 )
 def test_exit_ticks_sets_apart_what_it_cannot_read_and_judges_the_rest(
-    ticks: list[bytes | None], trades: list[tuple[bytes | None, Any]]
+    ticks: list[bytes | None], trades: list[tuple[bytes | None, Any, bool]]
 ) -> None:
     records = [
         *(message("ticks", value, partition_=HOME, offset_=n) for n, value in enumerate(ticks)),
         message("ticks", TICK_VALUE, partition_=HOME, offset_=len(ticks)),
-        *(message("trades", value, partition_=HOME, offset_=n, headers_=of) for n, (value, of) in enumerate(trades)),
+        *(
+            signed_message("trades", value, of, partition_=HOME, offset_=n)
+            if is_signed
+            else message("trades", value, partition_=HOME, offset_=n, headers_=of)
+            for n, (value, of, is_signed) in enumerate(trades)
+        ),
     ]
-    batch = read_batch(records, LAYOUT, HELD, NOW_MS)
+    batch = read_batch(records, LAYOUT, HELD, NOW_MS, TRUSTED)
     assert batch.checkpoints[HOME] == Checkpoint(1, len(ticks) + 1, len(trades))
     good = TickRecord(INFY, 15_203_500, 1_768_275_900_123_000, 1, NOW_MS)
     assert good in batch.work
-    assert {refused.code for refused in batch.refused} <= {"malformed_message", "wrong_partition"}
+    refused = {each.code for each in batch.refused}
+    assert refused <= {"malformed_message", "wrong_partition", "untrusted"}
+    assert "untrusted" not in refused or not all(is_signed for _, _, is_signed in trades)
     assert judge(ExitSignalService(), batch.work, HELD).evaluated >= 1
 
 
-@given(values([FILLED]), headers(INTENT_TYPES))
-def test_trade_fills_reads_sets_apart_or_skips_any_record(value: bytes | None, of: Any) -> None:
+@given(values([FILLED]), headers(INTENT_TYPES), st.booleans())
+def test_trade_fills_reads_sets_apart_or_skips_any_record(value: bytes | None, of: Any, is_signed: bool) -> None:
+    record = signed_message(EXIT_INTENTS, value, of) if is_signed else message(EXIT_INTENTS, value, headers_=of)
     try:
-        said = read_record(read, message(EXIT_INTENTS, value, headers_=of))
+        said = read_record(read, record, TRUSTED)
+    except UntrustedEvent:
+        assert not is_signed
+        return
     except MalformedMessage as error:
         assert error.code == "malformed_message"
         return
+    assert is_signed or isinstance(said, Irrelevant)
     assert isinstance(said, FillReport | DiscardedEvent | Irrelevant)
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from([MARKET_TICKS, TRADES]), values([TICK, OPENED_BODY]), st.sampled_from(TYPES)))
+    st.lists(
+        st.tuples(
+            st.sampled_from([MARKET_TICKS, TRADES]),
+            values([TICK, OPENED_BODY]),
+            st.sampled_from(TYPES),
+            st.booleans(),
+        )
+    )
 )
 def test_the_paper_broker_sets_apart_what_it_cannot_read_and_books_the_rest(
-    records: list[tuple[str, bytes | None, str]],
+    records: list[tuple[str, bytes | None, str, bool]],
 ) -> None:
-    read_ = [FeedRecord(topic, topic, 0, n, kind, value, NOW_MS) for n, (topic, value, kind) in enumerate(records)]
+    read_ = [
+        FeedRecord(topic, topic, 0, n, kind, value, NOW_MS, is_trusted)
+        for n, (topic, value, kind, is_trusted) in enumerate(records)
+    ]
     good = FeedRecord(MARKET_TICKS, MARKET_TICKS, 1, 0, "", TICK_VALUE, NOW_MS)
     batch = feed_records.read_batch([*read_, good])
     assert batch.ticks[-1].price_units == 15_203_500
     assert batch.offsets[MARKET_TICKS, 1] == 1
-    assert {fault.code for _, fault in batch.refused} <= {"malformed_message"}
+    for record, fault in batch.refused:
+        assert fault.code == "malformed_message" or (fault.code == "untrusted" and not record.is_trusted)
 
 
 def test_an_error_that_nothing_foresaw_is_the_records_own_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,9 +156,9 @@ def test_an_error_that_nothing_foresaw_is_the_records_own_dead_letter(monkeypatc
     monkeypatch.setattr(tick_batch, "read_tick", overflow)
     records = [
         message("ticks", TICK_VALUE, partition_=HOME),
-        message("trades", OPENED.payload(), partition_=HOME, headers_=[("ce_type", TRADE_TYPES[-2].encode())]),
+        signed_message("trades", OPENED.payload(), [("ce_type", OPENED.event_type().encode())], partition_=HOME),
     ]
-    batch = read_batch(records, LAYOUT, HELD, NOW_MS)
+    batch = read_batch(records, LAYOUT, HELD, NOW_MS, TRUSTED)
     [refused] = batch.refused
     assert (refused.code, refused.reason) == (UNREADABLE, "OverflowError while it was read")
 
@@ -137,7 +170,7 @@ def test_header_names_that_are_not_text_are_no_reason_to_stop() -> None:
 
     record: Any = message("trades", OPENED.payload(), partition_=HOME)
     record.headers = Unnameable().headers
-    [refused] = read_batch([record], LAYOUT, HELD, NOW_MS).refused
+    [refused] = read_batch([record], LAYOUT, HELD, NOW_MS, TRUSTED).refused
     assert refused.code == "malformed_message"
 
 

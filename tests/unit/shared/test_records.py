@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 import pytest
 
+from shared import contracts
 from shared.contracts.discarded import ANY_TOPIC, Discarded
-from shared.contracts.events import event_classes, parse_event
+from shared.contracts.events import Event, event_classes, parse_event
 from shared.contracts.trades import TradeOpened
 from shared.errors import MalformedMessage
 from shared.kafka.clients import murmur2_partition
@@ -48,8 +52,16 @@ def test_an_unknown_type_is_malformed() -> None:
         parse_event("io.exitflow.Nothing.v1", b"{}")
 
 
+def is_event(item: object) -> bool:
+    """Return whether an item is an event's class and no base of events."""
+    return isinstance(item, type) and issubclass(item, Event) and not item.__subclasses__()
+
+
 def test_every_event_has_a_topic_a_key_and_a_subject() -> None:
-    assert len(event_classes()) == 13
+    modules = [import_module(each.name) for each in iter_modules(contracts.__path__, "shared.contracts.")]
+    named = {name for module in modules for name, item in vars(module).items() if is_event(item)}
+    assert {event.__name__ for event in event_classes()} == named
+    assert len(named) == 16
     for event in event_classes():
         assert event.topic.endswith(".v1") or (event is Discarded and event.topic == ANY_TOPIC)
         assert event.event_type() == f"io.exitflow.{event.__name__}.v1"

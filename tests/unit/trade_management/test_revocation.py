@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from services.trade_management.fills.batch import FillBatches
-from services.trade_management.fills.consumer import FillConsumer
+from services.trade_management.fills.consumer import FillMembership
+from services.trade_management.fills.intent_log import IntentLog
 from shared.clock import SystemClock
+from shared.kafka import consuming
+from shared.kafka.consumer_gaps import GapReport
+from shared.kafka.consuming import WatchedConsumer
+from shared.kafka.topics import TopicState
 from shared.runtime.health import Health
 from shared.runtime.process import Stop
+from shared.settings import Settings
 
 TOPIC = "exits.intents.v1"
 
@@ -37,10 +44,9 @@ class Record:
 
 
 class MovingConsumer:
-    """Has one record at hand; while it is asked for more, partition 0 is taken away. Then it stops the loop."""
+    """Has one record at hand; while it is asked for more, partition 0 is taken away."""
 
-    def __init__(self, stop: Stop, *, comes_back: bool) -> None:
-        self._stop = stop
+    def __init__(self, *, comes_back: bool) -> None:
         self._comes_back = comes_back
         self._revoke: Callable[[Any, list[TopicPartition]], None]
         self.committed: list[tuple[int, int]] = []
@@ -49,15 +55,11 @@ class MovingConsumer:
     def subscribe(self, _: list[str], on_revoke: Callable[[Any, list[TopicPartition]], None], **__: object) -> None:
         self._revoke = on_revoke
 
-    def list_topics(self, *_: object, **__: object) -> object:
-        raise KafkaException(KafkaError(KafkaError._TRANSPORT))
-
     def poll(self, _: float) -> Record:
         return Record(0, 7)
 
     def consume(self, _: int, __: float) -> list[Record]:
         self._revoke(self, [TopicPartition(TOPIC, 0)])
-        self._stop.set()
         return [Record(0, 8), Record(1, 3)]
 
     def seek(self, to: TopicPartition) -> None:
@@ -65,14 +67,11 @@ class MovingConsumer:
             raise KafkaException(KafkaError(KafkaError._STATE))
         self.sought.append((to.partition, to.offset))
 
-    def get_watermark_offsets(self, *_: object, **__: object) -> None:
-        return None
+    def assign(self, _: list[TopicPartition]) -> None:
+        pass
 
     def commit(self, offsets: list[TopicPartition], **_: object) -> None:
         self.committed += [(each.partition, each.offset) for each in offsets]
-
-    def close(self) -> None:
-        pass
 
 
 class Applied:
@@ -85,20 +84,50 @@ class Applied:
         self.records += [(record.partition(), record.offset()) for record in records]
 
 
-def _run(*, comes_back: bool) -> tuple[MovingConsumer, Applied]:
-    stop, applied = Stop(), Applied()
-    consumer = MovingConsumer(stop, comes_back=comes_back)
-    FillConsumer(cast(Consumer, consumer), TOPIC, cast(FillBatches, applied), Health(), SystemClock(), stop).run()
-    return consumer, applied
+class NoGaps:
+    """Reports that nothing was missed."""
+
+    def show(self) -> None:
+        pass
 
 
-def test_what_its_next_owner_reads_is_neither_applied_nor_committed() -> None:
-    consumer, applied = _run(comes_back=False)
+Run = Callable[[bool], tuple[MovingConsumer, Applied]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Takes one step with a consumer whose partition 0 comes back or not."""
+
+    def step(comes_back: bool) -> tuple[MovingConsumer, Applied]:
+        kafka, applied = MovingConsumer(comes_back=comes_back), Applied()
+        monkeypatch.setattr(consuming, "open_consumer", lambda *_, **__: kafka)
+        monkeypatch.setattr(consuming, "open_admin", lambda _: None)
+        clock, health = SystemClock(), Health()
+        consumer = WatchedConsumer(Settings(), "group", {TOPIC: TopicState("id", 2)}, health, clock)
+        consumer.assign({(TOPIC, 0): 7, (TOPIC, 1): 3})
+        membership = FillMembership(
+            consumer,
+            cast(IntentLog, None),
+            cast(FillBatches, applied),
+            cast(GapReport, NoGaps()),
+            health,
+            clock,
+            Stop(),
+        )
+        membership.subscribe()
+        membership.step()
+        return kafka, applied
+
+    return step
+
+
+def test_what_its_next_owner_reads_is_neither_applied_nor_committed(run: Run) -> None:
+    consumer, applied = run(False)
     assert applied.records == [(1, 3)]
     assert consumer.committed == [(1, 4)]
 
 
-def test_what_comes_back_to_us_is_read_again_from_the_first_that_was_dropped() -> None:
-    consumer, applied = _run(comes_back=True)
+def test_what_comes_back_to_us_is_read_again_from_the_first_that_was_dropped(run: Run) -> None:
+    consumer, applied = run(True)
     assert applied.records == [(1, 3)]
     assert consumer.sought == [(0, 7)]
