@@ -73,7 +73,7 @@ def waiting_fills(settings: Settings, engine: Engine, health: Health, clock: Clo
 
 def user_broker_feed(settings: Settings, engine: Engine, health: Health, clock: Clock) -> UserBrokerFeed:
     """Return the feed of user brokers of the environment that the settings name, not started."""
-    return UserBrokerFeed(settings, engine, _dead_letters(settings), health, clock)
+    return UserBrokerFeed(settings, engine, _dead_letters(settings), exit_event_keys(settings), health, clock)
 
 
 def _batches(settings: Settings, engine: Engine, clock: Clock) -> FillBatches:

@@ -20,7 +20,9 @@ from shared.errors import MalformedMessage
 from shared.kafka.clients import headers_of, open_admin
 from shared.kafka.consuming import ConsumerLoop, Step, WatchedConsumer
 from shared.kafka.dead_letters import DeadLetters
+from shared.kafka.record_faults import read_record
 from shared.kafka.topics import bounds_of, require_topics
+from shared.outbox.signatures import TrustedKeys
 from shared.postgres.failures import DATABASE_FAILURES
 from shared.runtime.health import Health, PartOfHealth
 from shared.runtime.process import Stop
@@ -45,11 +47,18 @@ class UserBrokerFeed:
     """
 
     def __init__(
-        self, settings: Settings, engine: Engine, dead_letters: DeadLetters, health: Health, clock: Clock
+        self,
+        settings: Settings,
+        engine: Engine,
+        dead_letters: DeadLetters,
+        trusted: TrustedKeys,
+        health: Health,
+        clock: Clock,
     ) -> None:
         self._settings = settings
         self._engine = engine
         self._dead_letters = dead_letters
+        self._trusted = trusted
         self._health = PartOfHealth(health, CONDITION)
         self._clock = clock
         self._topic = TopicNames(settings.kafka_topic_prefix).on_cluster(OPERATIONS_CONTROLS)
@@ -84,18 +93,32 @@ class UserBrokerFeed:
             UserBrokerRepository(connection).apply(events)
 
     def _read(self, record: Message) -> UserBrokerChanged | None:
-        """Return the event of a record; None for another type, which other readers are told of."""
+        """Return the event of a record; None for another type, and for a dead letter."""
         try:
-            event_type = headers_of(record).get("ce_type")
-            if event_type != UserBrokerChanged.event_type():
-                return None
-            event = parse_event(event_type, record.value())
+            return read_record(read_user_broker, record, self._trusted)
         except MalformedMessage as error:
             DEAD_LETTERS.labels(error.code).inc()
             self._dead_letters.put(record, error.code, str(error))
             return None
-        assert isinstance(event, UserBrokerChanged)
-        return event
+
+
+def read_user_broker(record: Message, trusted: TrustedKeys) -> UserBrokerChanged | None:
+    """Return the event of a record; None for another type, which other readers are told of.
+
+    Raises
+    ------
+    MalformedMessage
+        The value is not the event it claims to be.
+    UntrustedEvent
+        Exit qualification did not sign it.
+    """
+    event_type = headers_of(record).get("ce_type")
+    if event_type != UserBrokerChanged.event_type():
+        return None
+    event = parse_event(event_type, record.value())
+    assert isinstance(event, UserBrokerChanged)
+    trusted.verify(record)
+    return event
 
 
 @contextmanager

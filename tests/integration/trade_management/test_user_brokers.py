@@ -17,13 +17,14 @@ from shared.contracts.controls import ControlEvent, KillSwitchChanged
 from shared.contracts.topics import OPERATIONS_CONTROLS, TopicNames, dead_letter_topic
 from shared.contracts.vocabulary import KillSwitchMode
 from shared.ids import new_id
-from shared.kafka.clients import flush_or_fail, open_consumer, open_producer
+from shared.kafka.clients import flush_or_fail, headers_of, open_consumer, open_producer
 from shared.runtime.health import Health
 from shared.runtime.process import Stop
 from shared.settings import Settings
 from tests.integration.trade_management.conftest import user_broker
 from tests.integration.trade_management.test_trade_api import post
 from tests.support.servers import Database
+from tests.support.signing import signed
 from tests.support.waiting import wait_until
 
 
@@ -56,13 +57,14 @@ def test_an_older_event_changes_nothing(trade_engine: Engine) -> None:
     assert known(trade_engine) == {"paper": "DISCONNECTED"}
 
 
-def test_the_topic_is_followed_from_its_beginning_and_what_is_no_event_is_a_dead_letter(
+def test_the_topic_is_followed_from_its_beginning_and_what_is_no_event_of_exit_qualification_is_a_dead_letter(
     settings: Settings, topics: TopicNames, trade_engine: Engine
 ) -> None:
     changed_at = SystemClock().now()
     put(settings, topics, user_broker("second"))
     put(settings, topics, KillSwitchChanged(mode=KillSwitchMode.ALL, reason="x", changed_by="x", changed_at=changed_at))
     put(settings, topics, user_broker("third"), value=b'{"user_broker_id": 3}')
+    put(settings, topics, user_broker("forged"), is_signed=False)
     health, stop = Health(), Stop()
     feed = user_broker_feed(settings, trade_engine, health, SystemClock())
     with following(feed, stop):
@@ -71,8 +73,8 @@ def test_the_topic_is_followed_from_its_beginning_and_what_is_no_event_is_a_dead
         wait_until(lambda: known(trade_engine)["second"] == "DISCONNECTED", "a change is taken over")
         wait_until(lambda: not health.problems(), "the feed is well")
     assert known(trade_engine) == {"paper": "CONNECTED", "second": "DISCONNECTED"}
-    (letter,) = dead_letters(settings, topics)
-    assert letter.value() == b'{"user_broker_id": 3}'
+    codes = {headers_of(letter)["dlq_code"] for letter in dead_letters(settings, topics, 2)}
+    assert codes == {"malformed_message", "untrusted"}
 
 
 def test_a_topic_that_is_missing_is_said_with_the_command_to_run(settings: Settings, trade_engine: Engine) -> None:
@@ -88,20 +90,24 @@ def known(engine: Engine) -> dict[str, str]:
         return {row.user_broker_id: row.status for row in rows}
 
 
-def put(settings: Settings, topics: TopicNames, event: ControlEvent, value: bytes | None = None) -> None:
+def put(
+    settings: Settings, topics: TopicNames, event: ControlEvent, value: bytes | None = None, *, is_signed: bool = True
+) -> None:
     """Publish an event, or another value in its place."""
     producer = open_producer(settings)
+    name, payload = topics.on_cluster(OPERATIONS_CONTROLS), value or event.payload()
     headers = {"ce_id": str(new_id()), "ce_type": event.event_type()}
-    name = topics.on_cluster(OPERATIONS_CONTROLS)
-    producer.produce(name, key=event.key, value=value or event.payload(), headers=list(headers.items()))
+    if is_signed:
+        headers = signed(name, event.key, payload, headers)
+    producer.produce(name, key=event.key, value=payload, headers=list(headers.items()))
     flush_or_fail(producer)
 
 
-def dead_letters(settings: Settings, topics: TopicNames) -> list[Message]:
+def dead_letters(settings: Settings, topics: TopicNames, count: int) -> list[Message]:
     """Return the first dead letters of the topic."""
     consumer = open_consumer(settings, "test")
     try:
         consumer.subscribe([topics.on_cluster(dead_letter_topic(OPERATIONS_CONTROLS))])
-        return consumer.consume(1, timeout=15)
+        return consumer.consume(count, timeout=15)
     finally:
         consumer.close()
