@@ -56,7 +56,7 @@ lint: install ## ruff, mypy --strict, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
-contracts: install ## write docs/contracts (JSON Schemas, AsyncAPI, OpenAPI) from the code
+contracts: install ## write docs/contracts (JSON Schemas, AsyncAPI, OpenAPI) and docs/reference from the code
 	@$(BIN)/python -m services.contracts
 
 sql: install ## write V010__exit_intents_and_exit_episode_cooldown.sql from the migration

@@ -7,6 +7,7 @@ import sys
 from services.contracts.compatibility import breaking_changes
 from services.contracts.documents import CONTRACTS, documents, text_of, written
 from services.contracts.event_schemas import EVENTS_FOLDER
+from services.contracts.reference import write_pages
 
 
 def main(arguments: list[str]) -> int:
@@ -26,7 +27,8 @@ def main(arguments: list[str]) -> int:
         file = CONTRACTS / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text_of(document))
-    print(f"wrote {len(found)} documents")
+    pages = write_pages()
+    print(f"wrote {len(found)} documents and {len(pages)} pages")
     return 0
 
 

@@ -21,11 +21,13 @@ from shared.postgres.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 from shared.settings import Settings, load_settings
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("check", epilog=examples("check --data-dir ./stack", "check --paper-broker http://127.0.0.1:8003"))(
-        check
-    )
+def add_to(root: typer.Typer, panel: str) -> None:
+    """Add the command to a panel of the help."""
+    root.command(
+        "check",
+        rich_help_panel=panel,
+        epilog=examples("check --data-dir ./stack", "check --paper-broker http://127.0.0.1:8003"),
+    )(check)
 
 
 def check(

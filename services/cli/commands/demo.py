@@ -24,9 +24,13 @@ DemoDir = Annotated[
 ]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("demo", epilog=examples("demo", "demo --seed 11 --trades 50 --symbols 5", "demo --kafka tansu"))(demo)
+def add_to(root: typer.Typer, panel: str) -> None:
+    """Add the command to a panel of the help."""
+    root.command(
+        "demo",
+        rich_help_panel=panel,
+        epilog=examples("demo", "demo --seed 11 --trades 50 --symbols 5", "demo --kafka tansu"),
+    )(demo)
 
 
 def demo(

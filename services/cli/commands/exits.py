@@ -38,6 +38,11 @@ Status = Annotated[IntentStatus | None, typer.Option(help="Only with this status
 Limit = Annotated[int, typer.Option(help="Exits at most.", min=1)]
 
 
+def add_to(root: typer.Typer, panel: str) -> None:
+    """Add the group `exits` to a panel of the help."""
+    root.add_typer(app, name="exits", rich_help_panel=panel)
+
+
 def exit_api(data_dir: Path | None) -> ApiClient:
     """A client of the exit-api that the options and settings name."""
     target = Target.choose(data_dir)

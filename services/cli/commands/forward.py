@@ -13,9 +13,11 @@ from shared.runtime.telemetry import configure_logging
 from shared.settings import load_settings
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("forward", epilog=examples("forward 8001=exit-api:8001 8002=trade-api:8002"))(forward)
+def add_to(root: typer.Typer, panel: str) -> None:
+    """Add the command to a panel of the help."""
+    root.command("forward", rich_help_panel=panel, epilog=examples("forward 8001=exit-api:8001 8002=trade-api:8002"))(
+        forward
+    )
 
 
 def forward(

@@ -26,6 +26,11 @@ app = new_app("Records that a consumer did not read, because they were removed f
 _COLUMNS = ("gap_id", "consumer", "kind", "topic", "partition", "first_offset", "missed", "noticed_at")
 
 
+def add_to(root: typer.Typer, panel: str) -> None:
+    """Add the group `gaps` to a panel of the help."""
+    root.add_typer(app, name="gaps", rich_help_panel=panel)
+
+
 class Consumer(StrEnum):
     """The consumers that keep gaps."""
 

@@ -10,9 +10,9 @@ from deploy.compose import health_probe as readiness
 from services.cli.support.command_line import examples
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("health", epilog=examples("health http://127.0.0.1:8001", "health"))(health)
+def add_to(root: typer.Typer, panel: str) -> None:
+    """Add the command to a panel of the help."""
+    root.command("health", rich_help_panel=panel, epilog=examples("health http://127.0.0.1:8001", "health"))(health)
 
 
 def health(

@@ -30,6 +30,11 @@ app = new_app(
 )
 
 
+def add_to(root: typer.Typer, panel: str) -> None:
+    """Add the group `migrate` to a panel of the help."""
+    root.add_typer(app, name="migrate", rich_help_panel=panel)
+
+
 class History(StrEnum):
     """The schema that a history of migrations makes."""
 

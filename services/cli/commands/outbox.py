@@ -21,6 +21,11 @@ _SHARD_COLUMNS = ("shard", "owner", "paused", "epoch", "lease_until", "backlog",
 _PARKED_COLUMNS = ("event_id", "topic", "key", "sequence", "event_type", "reason", "parked_at", "request")
 
 
+def add_to(root: typer.Typer, panel: str) -> None:
+    """Add the group `outbox` to a panel of the help."""
+    root.add_typer(app, name="outbox", rich_help_panel=panel)
+
+
 class WhichOutbox(StrEnum):
     """The outboxes there are, each behind the API of its service."""
 

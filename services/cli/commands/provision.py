@@ -14,9 +14,11 @@ from shared.postgres.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 from shared.settings import load_settings
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("provision", epilog=examples("provision --paper-broker http://paper-broker:8003"))(provision)
+def add_to(root: typer.Typer, panel: str) -> None:
+    """Add the command to a panel of the help."""
+    root.command(
+        "provision", rich_help_panel=panel, epilog=examples("provision --paper-broker http://paper-broker:8003")
+    )(provision)
 
 
 def provision(

@@ -16,10 +16,11 @@ _LIST = "\n\n".join(f"[bold]{name}[/bold]: {process.does}" for name, process in 
 _HELP = f"Run one process in the foreground until SIGTERM or SIGINT. The processes are:\n\n{_LIST}"
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(
+def add_to(root: typer.Typer, panel: str) -> None:
+    """Add the command to a panel of the help."""
+    root.command(
         "run",
+        rich_help_panel=panel,
         help=_HELP,
         short_help="Run one process in the foreground.",
         epilog=examples("run exit-ticks", "run relay"),

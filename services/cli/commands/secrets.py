@@ -21,6 +21,11 @@ SUPERUSER = "postgres"
 app = new_app("The secrets of a system in containers.")
 
 
+def add_to(root: typer.Typer, panel: str) -> None:
+    """Add the group `secrets` to a panel of the help."""
+    root.add_typer(app, name="secrets", rich_help_panel=panel)
+
+
 @app.callback()
 def group() -> None:
     """The secrets of a system in containers."""

@@ -35,11 +35,13 @@ Kafka = Annotated[
 ]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command("up", epilog=examples("up", "up --detach --data-dir ./data", "up --kafka tansu"))(up)
-    app.command("down", epilog=examples("down", "down --data-dir ./data"))(down)
-    app.command("status", epilog=examples("status", "status --json"))(status)
+def add_to(root: typer.Typer, panel: str) -> None:
+    """Add the commands to a panel of the help."""
+    root.command(
+        "up", rich_help_panel=panel, epilog=examples("up", "up --detach --data-dir ./data", "up --kafka tansu")
+    )(up)
+    root.command("down", rich_help_panel=panel, epilog=examples("down", "down --data-dir ./data"))(down)
+    root.command("status", rich_help_panel=panel, epilog=examples("status", "status --json"))(status)
 
 
 def up(

@@ -34,6 +34,11 @@ app.command(
 )(rehome_ticks)
 
 
+def add_to(root: typer.Typer, panel: str) -> None:
+    """Add the group `ticks` to a panel of the help."""
+    root.add_typer(app, name="ticks", rich_help_panel=panel)
+
+
 @app.command("send", epilog=examples("ticks send NSE:INFY 1520.35", "ticks send NSE:INFY 1520.35 --seq 7"))
 def send(
     symbol: Annotated[str, typer.Argument(help="EXCHANGE:SYMBOL, e.g. NSE:INFY.")],

@@ -26,6 +26,11 @@ LEAST_LENGTH = 32
 app = new_app("Tokens for the HTTP APIs.")
 
 
+def add_to(root: typer.Typer, panel: str) -> None:
+    """Add the group `tokens` to a panel of the help."""
+    root.add_typer(app, name="tokens", rich_help_panel=panel)
+
+
 @app.callback()
 def group() -> None:
     """Tokens for the HTTP APIs."""

@@ -24,6 +24,11 @@ from shared.settings import PREFIX, Settings
 app = new_app("The topics on Kafka.")
 
 
+def add_to(root: typer.Typer, panel: str) -> None:
+    """Add the group `topics` to a panel of the help."""
+    root.add_typer(app, name="topics", rich_help_panel=panel)
+
+
 @app.callback()
 def group() -> None:
     """The topics on Kafka."""

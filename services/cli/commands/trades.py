@@ -29,6 +29,11 @@ _COLUMNS = (
 )
 
 
+def add_to(root: typer.Typer, panel: str) -> None:
+    """Add the group `trades` to a panel of the help."""
+    root.add_typer(app, name="trades", rich_help_panel=panel)
+
+
 def trade_api(data_dir: Path | None) -> ApiClient:
     """A client of the trade-api that the options and settings name."""
     target = Target.choose(data_dir)

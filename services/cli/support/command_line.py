@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 DataDir = Annotated[
     Path | None,
@@ -23,9 +26,43 @@ IdempotencyKey = Annotated[
 ]
 
 
-def new_app(help_text: str) -> typer.Typer:
-    """A group of commands that shows its help when none is given."""
+class Panel(StrEnum):
+    """The panels of `exitflow --help`, in the order in which it shows them."""
+
+    TRADE = "Trade"
+    OPERATE = "Operate"
+    INSTALL = "Install"
+    INTERNAL = "Internal"
+
+
+class PanelGroup(TyperGroup):
+    """A group of commands that lists them panel by panel."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  # click's signature
+        """Return the names of the commands in the order of their panels."""
+        panels = [str(panel) for panel in Panel]
+        return sorted(self.commands, key=lambda name: panels.index(vars(self.commands[name])["rich_help_panel"]))
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"exitflow {version('exitflow')}")
+        raise typer.Exit
+
+
+def show_version(
+    version_asked: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Exit open trades through PostgreSQL and Kafka."""
+
+
+def new_app(help_text: str, cls: type[TyperGroup] = TyperGroup) -> typer.Typer:
+    """Return a group of commands that shows its help when no command is given."""
     return typer.Typer(
+        cls=cls,
         help=help_text,
         no_args_is_help=True,
         add_completion=False,

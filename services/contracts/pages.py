@@ -1,0 +1,22 @@
+"""Markdown that is written by the code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+NOTICE = "<!-- Written by `make contracts` from the code; do not edit. -->"
+
+
+def page(title: str, intro: Iterable[str], *blocks: str) -> str:
+    """Return a page with a title, a paragraph and blocks."""
+    return "\n\n".join([f"# {title}\n{NOTICE}", "\n".join(intro), *(block for block in blocks if block)]) + "\n"
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table; a line break or a bar in a cell does not break it."""
+    lines = [columns, ["---"] * len(columns), *([_cell(each) for each in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

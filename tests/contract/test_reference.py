@@ -1,0 +1,16 @@
+"""The committed pages of docs/reference are what the code says."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.contracts.reference import PAGES, REFERENCE
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_committed_page_is_current(name: str) -> None:
+    assert (REFERENCE / name).read_text() == PAGES[name](), "run `make contracts`"
+
+
+def test_no_other_page_is_left_lying() -> None:
+    assert {file.name for file in REFERENCE.iterdir()} == set(PAGES)
