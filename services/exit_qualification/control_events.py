@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from services.exit_qualification.storage.operator_controls import Setting, UserBroker
+from services.exit_qualification.domain.switches import UserBroker
+from services.exit_qualification.storage.operator_controls import Setting
 from shared.contracts.controls import KillSwitchChanged, RolloutChanged, UserBrokerChanged
 
 

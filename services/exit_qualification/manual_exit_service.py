@@ -5,9 +5,9 @@ from __future__ import annotations
 from uuid import UUID
 
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
-from services.exit_qualification.domain.gates import Rollout
 from services.exit_qualification.domain.intent import ExitIntent, supersedes
 from services.exit_qualification.domain.open_trade import OpenTrade
+from services.exit_qualification.domain.switches import Rollout
 from services.exit_qualification.signal_management_service import SignalManagementService
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.open_trades import OpenTradeRepository

@@ -13,16 +13,16 @@ from services.exit_qualification.domain.candidates import ExitCandidate, ExitCan
 from services.exit_qualification.domain.exit_qualification_service import (
     ExitQualificationService,
 )
-from services.exit_qualification.domain.gates import GateInput
+from services.exit_qualification.domain.gates.gate_input import AskedExit, GateInput, gate_input
 from services.exit_qualification.domain.intent import CancelReason, ExitIntent, is_being_sent, supersedes
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.order_terms import reducing_side
+from services.exit_qualification.domain.switches import Switches
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository, TradeReason
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.exit_signals import ExitSignal, ExitSignalRepository
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
-from services.exit_qualification.storage.operator_controls import Switches
 from shared.clock import EPOCH, Clock
 from shared.contracts.events import Event
 from shared.contracts.vocabulary import ExitReason, IntentStatus, RolloutMode, TradeStatus
@@ -213,23 +213,8 @@ def _signal(item: _Chosen) -> ExitSignal:
 
 def _gate_input(item: _Chosen, switches: Switches) -> GateInput:
     trade = item.trade
-    return GateInput(
-        symbol=trade.symbol,
-        user_broker_id=trade.user_broker_id,
-        trade_status=TradeStatus.OPEN,
-        direction=trade.direction,
-        product_type=trade.product_type,
-        quantity=trade.quantity,
-        exit_reason=item.candidate.exit_reason,
-        order_side=reducing_side(trade.direction),
-        filled_quantity=item.filled_quantity,
-        wanted_by_live=0,
-        has_live_intent=False,
-        episode_id=item.episode_id,
-        broker_status=switches.broker_status(trade.user_broker_id),
-        kill_switch=switches.kill_switch,
-        rollout=switches.rollout,
-    )
+    asked = AskedExit(item.candidate.exit_reason, item.episode_id, trade.user_broker_id, reducing_side(trade.direction))
+    return gate_input(asked, trade, TradeStatus.OPEN, item.filled_quantity, [], switches)
 
 
 def _events(detected: DetectedExit, now: datetime) -> list[Event]:

@@ -21,9 +21,9 @@ from services.exit_qualification.api.views import (
     RolloutView,
 )
 from services.exit_qualification.control_events import rollout_changed, user_broker_changed
-from services.exit_qualification.domain.gates import Rollout
+from services.exit_qualification.domain.switches import Rollout, UserBroker
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository, WaitingError
-from services.exit_qualification.storage.operator_controls import Setting, SwitchRepository, UserBroker
+from services.exit_qualification.storage.operator_controls import Setting, SwitchRepository
 from shared.contracts.exits import ErrorDetail
 from shared.contracts.trades import UserBrokerId
 from shared.http.auth import Operator, Reader, Scope

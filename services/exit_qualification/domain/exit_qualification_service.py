@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from services.exit_qualification.domain.gates import GATES, GateInput, GateVerdict, Verdict, refusal_of
+from services.exit_qualification.domain.gates.gate import GateSpec, GateVerdict, Verdict
+from services.exit_qualification.domain.gates.gate_input import GateInput
+from services.exit_qualification.domain.gates.registry import GATES
 from services.exit_qualification.domain.order_terms import OrderType
 from shared.contracts.vocabulary import IntentStatus, ProductType
 
@@ -67,15 +68,15 @@ class ExitQualificationResult:
 class ExitQualificationService:
     """Asks every gate, even after a refusal, so that an operator sees all that stands in the way."""
 
-    def __init__(self, gates: tuple[Callable[[GateInput], GateVerdict], ...] = GATES) -> None:
+    def __init__(self, gates: tuple[GateSpec, ...] = GATES) -> None:
         self._gates = gates
 
     def qualify(self, request: GateInput) -> ExitQualificationResult:
         """The verdict on one exit. The same request always gives the same result."""
-        verdicts = tuple(gate(request) for gate in self._gates)
+        verdicts = tuple(gate.verdict_on(request) for gate in self._gates)
         return ExitQualificationResult(
             status=_status_of(verdicts),
-            errors=_errors_of(verdicts),
+            errors=self._errors_of(verdicts),
             calculated_qty=max(request.remaining, 0),
             order_type=OrderType.MARKET,
             limit_price=None,
@@ -84,17 +85,16 @@ class ExitQualificationService:
             verdicts=verdicts,
         )
 
+    def _errors_of(self, verdicts: tuple[GateVerdict, ...]) -> tuple[QualificationError, ...]:
+        return tuple(
+            QualificationError(spec.gate.value, spec.refusal)
+            for spec, verdict in zip(self._gates, verdicts, strict=True)
+            if verdict.verdict is Verdict.REJECT
+        )
+
 
 def _status_of(verdicts: tuple[GateVerdict, ...]) -> IntentStatus:
     said = {verdict.verdict for verdict in verdicts}
     if Verdict.REJECT in said:
         return IntentStatus.REJECTED
     return IntentStatus.PENDING if Verdict.DEFER in said else IntentStatus.APPROVED
-
-
-def _errors_of(verdicts: tuple[GateVerdict, ...]) -> tuple[QualificationError, ...]:
-    return tuple(
-        QualificationError(verdict.gate.value, refusal_of(verdict.gate))
-        for verdict in verdicts
-        if verdict.verdict is Verdict.REJECT
-    )

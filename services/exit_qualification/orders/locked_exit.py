@@ -10,13 +10,13 @@ from services.exit_qualification.domain.exit_qualification_service import (
     ExitQualificationResult,
     ExitQualificationService,
 )
-from services.exit_qualification.domain.gates import GateInput
+from services.exit_qualification.domain.gates.gate_input import AskedExit, GateInput, gate_input
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.order_terms import reducing_side
+from services.exit_qualification.domain.switches import Switches
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
-from services.exit_qualification.storage.operator_controls import Switches
 from shared.postgres.row_locks import RowHeld
 
 
@@ -65,23 +65,7 @@ def other_holders(connection: Connection, intent: ExitIntent) -> list[ExitIntent
 
 
 def _gate_input(connection: Connection, locked: LockedExit, switches: Switches) -> GateInput:
-    intent, trade = locked.intent, locked.trade.trade
-    others = other_holders(connection, intent)
-    filled = ExitFillRepository(connection).totals_of_trades([intent.trade_id])
-    return GateInput(
-        symbol=intent.symbol,
-        user_broker_id=intent.user_broker_id,
-        trade_status=locked.trade.status,
-        direction=trade.direction,
-        product_type=trade.product_type,
-        quantity=trade.quantity,
-        exit_reason=intent.exit_reason,
-        order_side=reducing_side(intent.direction),
-        filled_quantity=filled.get(intent.trade_id, 0),
-        wanted_by_live=sum(other.remaining for other in others if other.is_live),
-        has_live_intent=bool(others),
-        episode_id=intent.episode_id,
-        broker_status=switches.broker_status(intent.user_broker_id),
-        kill_switch=switches.kill_switch,
-        rollout=switches.rollout,
-    )
+    intent, trade = locked.intent, locked.trade
+    asked = AskedExit(intent.exit_reason, intent.episode_id, intent.user_broker_id, reducing_side(intent.direction))
+    filled = ExitFillRepository(connection).totals_of_trades([intent.trade_id]).get(intent.trade_id, 0)
+    return gate_input(asked, trade.trade, trade.status, filled, other_holders(connection, intent), switches)

@@ -13,6 +13,7 @@ from services.exit_qualification import intent_events
 from services.exit_qualification.domain.intent import CancelReason, ExitIntent
 from services.exit_qualification.domain.intent_state_machine import TERMINAL, UNSENT
 from services.exit_qualification.domain.outcome import outcome_of_fills
+from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.broker_books import Sighting
 from services.exit_qualification.orders.brokers.port import BrokerFill
 from services.exit_qualification.orders.locked_exit import LockedExit, other_holders
@@ -21,7 +22,6 @@ from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.exit_fills import ExitFill, ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
-from services.exit_qualification.storage.operator_controls import UserBroker
 from shared.clock import trading_day
 from shared.contracts.events import Event
 from shared.contracts.exits import Fill

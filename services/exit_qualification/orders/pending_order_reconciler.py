@@ -11,6 +11,7 @@ from datetime import datetime
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
 from services.exit_qualification.domain.outcome import OrderState
+from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.broker_books import BrokerBooks, Sighting, read_books
 from services.exit_qualification.orders.brokers.port import BrokerPort, Brokers, BrokerUnavailable
 from services.exit_qualification.orders.held_exits import HeldExits
@@ -20,7 +21,7 @@ from services.exit_qualification.orders.missing_orders import Absence, judge_abs
 from services.exit_qualification.orders.outcome_writer import OutcomeWriter
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
-from services.exit_qualification.storage.operator_controls import SwitchRepository, UserBroker
+from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from shared.contracts.events import Event
 from shared.contracts.vocabulary import IntentStatus

@@ -9,12 +9,13 @@ from decimal import Decimal
 from services.exit_qualification import intent_events
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.domain.intent import CancelReason, ExitIntent
+from services.exit_qualification.domain.switches import Switches
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.locked_exit import LockedExit, qualify_again, try_lock_exit
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
-from services.exit_qualification.storage.operator_controls import Switches, SwitchRepository
+from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from shared.contracts.vocabulary import IntentStatus
 from shared.exit_rules.registry import rule_of

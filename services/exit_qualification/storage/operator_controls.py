@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from services.exit_qualification.domain.gates import Rollout
 from services.exit_qualification.domain.order_terms import BrokerStatus
+from services.exit_qualification.domain.switches import Rollout, Switches, UserBroker
 from services.exit_qualification.models import KillSwitchRow, RolloutRow, UserBrokerRow
 from shared.contracts.vocabulary import KillSwitchMode, RolloutMode
 from shared.errors import Conflict, NotFound
@@ -45,31 +45,6 @@ class BrokerInUse(Conflict):
     """Other books would show its orders as absent, and their fills a second time."""
 
     code = "broker_in_use"
-
-
-@dataclass(frozen=True, slots=True)
-class UserBroker:
-    """An account that exits are executed at."""
-
-    user_broker_id: str
-    broker: str
-    account: str
-    root_url: str
-    status: BrokerStatus
-
-
-@dataclass(frozen=True, slots=True)
-class Switches:
-    """All that gates ask of operators' settings, read at one instant."""
-
-    kill_switch: KillSwitchMode
-    rollout: Rollout
-    brokers: dict[str, UserBroker]
-
-    def broker_status(self, user_broker_id: str) -> BrokerStatus | None:
-        """Whether the user broker is connected; None if it is not known."""
-        broker = self.brokers.get(user_broker_id)
-        return None if broker is None else broker.status
 
 
 @dataclass(frozen=True, slots=True)

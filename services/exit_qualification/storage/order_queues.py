@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, TextClause, text
 
+from services.exit_qualification.domain.gates.registry import deferred_sql, unsent_sql
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.models import ExitIntentRow
 from services.exit_qualification.storage.exit_intents import to_intent
@@ -17,18 +18,16 @@ from shared.clock import EPOCH
 
 _COLUMNS = ", ".join(f"i.{column.name}" for column in ExitIntentRow.__table__.c if column.name != "deleted_at")
 
-_MAY_BE_SENT = """
+_MAY_BE_SENT = f"""
   FROM exit_intents i
   JOIN open_trades t ON t.trade_id = i.trade_id
-  JOIN user_brokers b ON b.user_broker_id = i.user_broker_id AND b.status = 'CONNECTED'
+  LEFT JOIN user_brokers b ON b.user_broker_id = i.user_broker_id
  CROSS JOIN kill_switch k
  CROSS JOIN rollout r
  WHERE i.status = 'APPROVED' AND i.executable AND i.deleted_at IS NULL
    AND coalesce(i.claimed_until <= clock_timestamp(), true)
    AND coalesce(i.expires_at > clock_timestamp(), true)
-   AND (k.mode <> 'ALL' OR i.exit_reason = 'MANUAL')
-   AND (r.mode = 'full'
-        OR r.mode = 'limited' AND (i.symbol = ANY (r.symbols) OR i.user_broker_id = ANY (r.user_broker_ids)))
+   AND NOT {unsent_sql()}
 """
 ANY_TO_SEND = text(f"""
 -- exit_intents.any_to_send
@@ -80,14 +79,14 @@ SELECT {_COLUMNS} FROM exit_intents i
 _WAITING = f"""
 SELECT {_COLUMNS} FROM exit_intents i
  CROSS JOIN kill_switch k
+ CROSS JOIN rollout r
   LEFT JOIN user_brokers b ON b.user_broker_id = i.user_broker_id
   LEFT JOIN exit_episodes e ON e.trade_id = i.trade_id AND e.exit_reason = i.exit_reason
  WHERE i.status IN ('PENDING', 'APPROVED') AND i.deleted_at IS NULL
    AND CASE WHEN i.executable THEN i.status = 'PENDING' OR i.expires_at <= clock_timestamp()
             ELSE e.last_episode_id > i.episode_id OR e.cooldown_until <= clock_timestamp() END
 """  # noqa: S608  # the columns of our own mapping
-_HELD = """(i.executable AND coalesce(i.expires_at > clock_timestamp(), true)
-        AND (k.mode = 'ALL' AND i.exit_reason <> 'MANUAL' OR b.status IS DISTINCT FROM 'CONNECTED'))"""
+_HELD = f"(i.executable AND coalesce(i.expires_at > clock_timestamp(), true) AND {deferred_sql()})"
 TO_REQUALIFY = text(f"""
 -- exit_intents.to_requalify: unsent, and either waiting for a gate, out of time, or dark with its cooldown over
 {_WAITING} AND NOT {_HELD}

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine
 
-from services.exit_qualification.domain.gates import Rollout
 from services.exit_qualification.domain.order_terms import BrokerStatus
-from services.exit_qualification.storage.operator_controls import SwitchRepository, UserBroker
+from services.exit_qualification.domain.switches import Rollout, UserBroker
+from services.exit_qualification.storage.operator_controls import SwitchRepository
 from shared.contracts.vocabulary import RolloutMode
 from shared.postgres.audit import Act
 from shared.postgres.engine import open_engine

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from services.exit_qualification.domain.gates import GateInput, Rollout
+from services.exit_qualification.domain.gates.gate_input import GateInput
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.order_terms import BrokerStatus, OrderSide
+from services.exit_qualification.domain.switches import Rollout
 from shared.contracts.vocabulary import (
     Direction,
     ExitReason,

@@ -10,8 +10,11 @@ from services.exit_qualification.domain.exit_qualification_service import (
     ExitQualificationResult,
     ExitQualificationService,
 )
-from services.exit_qualification.domain.gates import GATES, Gate, GateInput, GateVerdict, Rollout, Verdict
+from services.exit_qualification.domain.gates.gate import Gate, GateVerdict, Verdict
+from services.exit_qualification.domain.gates.gate_input import GateInput
+from services.exit_qualification.domain.gates.registry import GATES, spec_of
 from services.exit_qualification.domain.order_terms import BrokerStatus, OrderSide, OrderType
+from services.exit_qualification.domain.switches import Rollout
 from shared.contracts.vocabulary import (
     Direction,
     ExitReason,
@@ -187,11 +190,12 @@ def test_the_verdicts_are_kept_as_json_with_the_input_of_each(request_: GateInpu
 
 @pytest.mark.parametrize("gate", Gate)
 def test_any_gate_may_reject_and_says_why(gate: Gate) -> None:
-    service = ExitQualificationService((lambda _: GateVerdict(gate, Verdict.REJECT, {"seen": 1}),))
+    rejecting = replace(spec_of(gate), check=lambda _: (Verdict.REJECT, {"seen": 1}))
+    service = ExitQualificationService((rejecting,))
     (error,) = service.qualify(EXECUTABLE_EXIT).errors
-    assert error.code == gate.value
+    assert (error.code, error.message) == (gate.value, spec_of(gate).refusal)
     assert error.message
 
 
 def test_every_gate_is_registered_once() -> None:
-    assert [gate(EXECUTABLE_EXIT).gate for gate in GATES] == list(Gate)
+    assert [spec.gate for spec in GATES] == list(Gate)

@@ -10,7 +10,7 @@ from typing import Protocol
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.order_terms import OrderSide, reducing_side
 from services.exit_qualification.domain.outcome import OrderState
-from services.exit_qualification.storage.operator_controls import UserBroker
+from services.exit_qualification.domain.switches import UserBroker
 from shared.contracts.vocabulary import ProductType
 from shared.errors import Unavailable
 

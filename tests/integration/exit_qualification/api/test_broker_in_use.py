@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import Connection, Engine, event
 
 from services.exit_qualification.domain.order_terms import BrokerStatus
-from services.exit_qualification.storage.operator_controls import BrokerInUse, SwitchRepository, UserBroker
+from services.exit_qualification.domain.switches import UserBroker
+from services.exit_qualification.storage.operator_controls import BrokerInUse, SwitchRepository
 from shared.contracts.vocabulary import IntentStatus
 from shared.postgres.audit import Act
 from tests.integration.exit_qualification.intent_rows import put_intent

@@ -16,10 +16,10 @@ from sqlalchemy import Engine, text
 
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
-from services.exit_qualification.domain.gates import Rollout
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.order_terms import BrokerStatus
+from services.exit_qualification.domain.switches import Rollout, Switches
 from services.exit_qualification.orders.brokers.port import Brokers
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.order_execution_service import OrderExecutionService
@@ -31,7 +31,7 @@ from services.exit_qualification.signal_management_service import ExitTerms, Sig
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.open_trades import OpenedTrade, OpenTradeRepository
-from services.exit_qualification.storage.operator_controls import Switches, SwitchRepository
+from services.exit_qualification.storage.operator_controls import SwitchRepository
 from shared.clock import SystemClock
 from shared.contracts.topics import TopicNames
 from shared.contracts.trades import ExitPlan, TradeOpened

@@ -13,6 +13,7 @@ from typing import Any
 from kiteconnect import exceptions as kite_exceptions
 
 from services.exit_qualification.domain.outcome import OrderState
+from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.brokers.kite.broker import outcome_of_error
 from services.exit_qualification.orders.brokers.port import (
     NO_ANSWER,
@@ -24,7 +25,6 @@ from services.exit_qualification.orders.brokers.port import (
     ExitOrder,
     PlaceOutcome,
 )
-from services.exit_qualification.storage.operator_controls import UserBroker
 from shared.clock import SystemClock
 
 

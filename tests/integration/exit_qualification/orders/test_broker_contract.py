@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from services.exit_qualification.domain.order_terms import BrokerStatus, OrderSide
 from services.exit_qualification.domain.outcome import OrderState
+from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.brokers.kite.clients import Credentials, KiteBrokers
 from services.exit_qualification.orders.brokers.port import (
     NO_ANSWER,
@@ -25,7 +26,6 @@ from services.exit_qualification.orders.brokers.port import (
     ExitOrder,
     NotAccepted,
 )
-from services.exit_qualification.storage.operator_controls import UserBroker
 from shared.broker_hosts import BrokerHosts
 from shared.clock import SystemClock
 from shared.contracts.vocabulary import ProductType

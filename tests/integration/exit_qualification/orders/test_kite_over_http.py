@@ -22,6 +22,7 @@ from sqlalchemy import Engine
 
 from deploy.local.processes.ports import free_port
 from services.exit_qualification.domain.order_terms import BrokerStatus
+from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.brokers.kite.clients import TOKEN_PROBLEM
 from services.exit_qualification.orders.brokers.port import (
     NO_ANSWER,
@@ -33,7 +34,7 @@ from services.exit_qualification.orders.brokers.port import (
     TokenExpired,
 )
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
-from services.exit_qualification.storage.operator_controls import SwitchRepository, UserBroker
+from services.exit_qualification.storage.operator_controls import SwitchRepository
 from shared.clock import SystemClock
 from shared.contracts.vocabulary import IntentStatus
 from shared.postgres.audit import Act

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from services.exit_qualification.domain.gates import Rollout
+from services.exit_qualification.domain.switches import Rollout
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from shared.contracts.vocabulary import Direction, RolloutMode
 from shared.postgres.audit import Act

@@ -9,9 +9,9 @@ from functools import partial
 from kiteconnect import KiteConnect
 from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
 
+from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.brokers.kite.broker import KiteBroker
 from services.exit_qualification.orders.brokers.port import BrokerUnavailable
-from services.exit_qualification.storage.operator_controls import UserBroker
 from shared.broker_hosts import BrokerHostRefused, BrokerHosts
 from shared.contracts.events import describe
 from shared.errors import ConfigurationError

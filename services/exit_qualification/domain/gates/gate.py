@@ -1,0 +1,87 @@
+"""GateSpec: everything that one operational gate of an exit means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from services.exit_qualification.domain.gates.gate_input import GateInput
+
+Detail = Mapping[str, object]
+"""JSON-safe facts: str, int, bool, None and lists of str."""
+
+
+class Gate(StrEnum):
+    """The gates, in the order in which their verdicts are kept."""
+
+    TRADE_OPEN = "TRADE_OPEN"
+    NO_LIVE_INTENT = "NO_LIVE_INTENT"
+    COOLDOWN = "COOLDOWN"
+    QTY_POSITIVE = "QTY_POSITIVE"
+    DIRECTION = "DIRECTION"
+    BROKER_CONNECTED = "BROKER_CONNECTED"
+    KILL_SWITCH = "KILL_SWITCH"
+    ROLLOUT = "ROLLOUT"
+
+
+class Verdict(StrEnum):
+    """PASS; REJECT is final for this intent; DEFER is asked again later."""
+
+    PASS = "PASS"  # noqa: S105  # a verdict, not a secret
+    REJECT = "REJECT"
+    DEFER = "DEFER"
+
+
+@dataclass(frozen=True, slots=True)
+class GateVerdict:
+    """The answer of one gate, with the input that it was given on."""
+
+    gate: Gate
+    verdict: Verdict
+    detail: Detail
+
+    def json(self) -> dict[str, object]:
+        """Return the form that is kept on the intent's row."""
+        return {"gate": self.gate.value, "verdict": self.verdict.value, "detail": dict(self.detail)}
+
+
+@dataclass(frozen=True, slots=True)
+class GateSpec:
+    """One gate.
+
+    The SQL conditions are read by the queues of the order process. They may name the rows `i` (exit_intents),
+    `b` (user_brokers, absent if the account is not known), `k` (kill_switch) and `r` (rollout), and are never NULL.
+
+    Attributes
+    ----------
+    check:
+        A pure function of the input that returns the verdict and the facts that it saw.
+    refusal:
+        The sentence that an operator reads after a REJECT.
+    defers_while:
+        SQL condition that is true exactly when `check` returns DEFER; None for a gate that never defers. An intent
+        that it holds back is not sent, and is qualified again only now and then.
+    unsent_while:
+        SQL condition under which an approved intent is not sent although `check` returns PASS; None for most.
+    """
+
+    gate: Gate
+    check: Callable[[GateInput], tuple[Verdict, Detail]]
+    refusal: str
+    defers_while: str | None = None
+    unsent_while: str | None = None
+
+    def verdict_on(self, given: GateInput) -> GateVerdict:
+        """Return the verdict on an exit. The same input always gives the same verdict."""
+        return GateVerdict(self.gate, *self.check(given))
+
+
+def reject_unless(passes: bool, detail: Detail) -> tuple[Verdict, Detail]:
+    """Return PASS or REJECT with what was seen."""
+    return Verdict.PASS if passes else Verdict.REJECT, detail
+
+
+def defer_unless(passes: bool, detail: Detail) -> tuple[Verdict, Detail]:
+    """Return PASS or DEFER with what was seen."""
+    return Verdict.PASS if passes else Verdict.DEFER, detail

@@ -1,0 +1,106 @@
+"""GateInput: the facts that gates decide on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.open_trade import OpenTrade
+from services.exit_qualification.domain.order_terms import BrokerStatus, OrderSide
+from services.exit_qualification.domain.switches import Rollout, Switches
+from shared.contracts.vocabulary import Direction, ExitReason, KillSwitchMode, ProductType, TradeStatus
+
+
+@dataclass(frozen=True, slots=True)
+class GateInput:
+    """All that the gates may look at, read under a lock on the trade's row.
+
+    An intent that is qualified again does not count itself: neither in `wanted_by_live` nor in
+    `has_live_intent`.
+
+    Attributes
+    ----------
+    quantity:
+        The quantity that the trade was opened with.
+    filled_quantity:
+        Sum of the trade's `exit_fills`.
+    wanted_by_live:
+        Sum over the trade's live executable intents of quantity less filled quantity.
+    episode_id:
+        None while the cooldown of (trade, reason) holds.
+    broker_status:
+        None if the user broker is not known.
+    """
+
+    symbol: str
+    user_broker_id: str
+    trade_status: TradeStatus
+    direction: Direction
+    product_type: ProductType
+    quantity: int
+    exit_reason: ExitReason
+    order_side: OrderSide
+    filled_quantity: int
+    wanted_by_live: int
+    has_live_intent: bool
+    episode_id: int | None
+    broker_status: BrokerStatus | None
+    kill_switch: KillSwitchMode
+    rollout: Rollout
+
+    @property
+    def remaining(self) -> int:
+        """Return the quantity left to exit; negative only if more was filled or is wanted than the trade has."""
+        return self.quantity - self.filled_quantity - self.wanted_by_live
+
+    @property
+    def executable(self) -> bool:
+        """Return whether the rollout lets an order be sent."""
+        return self.rollout.match(self.symbol, self.user_broker_id) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class AskedExit:
+    """The exit that the gates are asked about: one that is about to be written, or an intent that waits."""
+
+    exit_reason: ExitReason
+    episode_id: int | None
+    user_broker_id: str
+    order_side: OrderSide
+
+
+def gate_input(
+    asked: AskedExit,
+    trade: OpenTrade,
+    trade_status: TradeStatus,
+    filled_quantity: int,
+    others: Sequence[ExitIntent],
+    switches: Switches,
+) -> GateInput:
+    """Return the facts about an exit.
+
+    Parameters
+    ----------
+    filled_quantity:
+        Sum of the trade's `exit_fills`.
+    others:
+        Other intents in the trade's slot, live or filled.
+    """
+    return GateInput(
+        symbol=trade.symbol,
+        user_broker_id=asked.user_broker_id,
+        trade_status=trade_status,
+        direction=trade.direction,
+        product_type=trade.product_type,
+        quantity=trade.quantity,
+        exit_reason=asked.exit_reason,
+        order_side=asked.order_side,
+        filled_quantity=filled_quantity,
+        wanted_by_live=sum(other.remaining for other in others if other.is_live),
+        has_live_intent=bool(others),
+        episode_id=asked.episode_id,
+        broker_status=switches.broker_status(asked.user_broker_id),
+        kill_switch=switches.kill_switch,
+        rollout=switches.rollout,
+    )

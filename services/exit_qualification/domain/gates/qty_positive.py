@@ -1,0 +1,26 @@
+"""QTY_POSITIVE: an order needs a quantity."""
+
+from __future__ import annotations
+
+from services.exit_qualification.domain.gates.gate import Detail, Gate, GateSpec, Verdict, reject_unless
+from services.exit_qualification.domain.gates.gate_input import GateInput
+
+
+def check(given: GateInput) -> tuple[Verdict, Detail]:
+    """REJECT if nothing remains: quantity less fills less what live intents still want."""
+    return reject_unless(
+        given.remaining > 0,
+        {
+            "quantity": given.quantity,
+            "filled_quantity": given.filled_quantity,
+            "wanted_by_live": given.wanted_by_live,
+            "remaining": given.remaining,
+        },
+    )
+
+
+QTY_POSITIVE = GateSpec(
+    gate=Gate.QTY_POSITIVE,
+    check=check,
+    refusal="nothing is left to exit",
+)

@@ -1,0 +1,57 @@
+"""GATES: one record for every gate; the SQL conditions of the queues are put together from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, assert_never
+
+from services.exit_qualification.domain.gates.broker_connected import BROKER_CONNECTED
+from services.exit_qualification.domain.gates.cooldown import COOLDOWN
+from services.exit_qualification.domain.gates.direction import DIRECTION
+from services.exit_qualification.domain.gates.gate import Gate, GateSpec
+from services.exit_qualification.domain.gates.kill_switch import KILL_SWITCH
+from services.exit_qualification.domain.gates.no_live_intent import NO_LIVE_INTENT
+from services.exit_qualification.domain.gates.qty_positive import QTY_POSITIVE
+from services.exit_qualification.domain.gates.rollout import ROLLOUT
+from services.exit_qualification.domain.gates.trade_open import TRADE_OPEN
+
+
+def spec_of(gate: Gate) -> GateSpec:  # one case for each gate
+    """Return the record of a gate; mypy refuses a gate without one."""
+    match gate:
+        case Gate.TRADE_OPEN:
+            return TRADE_OPEN
+        case Gate.NO_LIVE_INTENT:
+            return NO_LIVE_INTENT
+        case Gate.COOLDOWN:
+            return COOLDOWN
+        case Gate.QTY_POSITIVE:
+            return QTY_POSITIVE
+        case Gate.DIRECTION:
+            return DIRECTION
+        case Gate.BROKER_CONNECTED:
+            return BROKER_CONNECTED
+        case Gate.KILL_SWITCH:
+            return KILL_SWITCH
+        case Gate.ROLLOUT:
+            return ROLLOUT
+        case _:
+            assert_never(gate)
+
+
+GATES: Final[tuple[GateSpec, ...]] = tuple(spec_of(gate) for gate in Gate)
+
+
+def deferred_sql(gates: Iterable[GateSpec] = GATES) -> str:
+    """Return the SQL condition that is true exactly when at least one gate defers an intent."""
+    return _any_of(spec.defers_while for spec in gates)
+
+
+def unsent_sql(gates: Iterable[GateSpec] = GATES) -> str:
+    """Return the SQL condition under which an approved intent must not be sent."""
+    return _any_of(condition for spec in gates for condition in (spec.defers_while, spec.unsent_while))
+
+
+def _any_of(conditions: Iterable[str | None]) -> str:
+    """Return the conditions joined by OR, in parentheses; false if there are none."""
+    return f"({' OR '.join(f'({condition})' for condition in conditions if condition) or 'false'})"

@@ -1,0 +1,52 @@
+"""Switches: the settings of operators that decide whether exits go out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.exit_qualification.domain.order_terms import BrokerStatus
+from shared.contracts.vocabulary import KillSwitchMode, RolloutMode
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """How far the pipeline is switched on; the lists count only when the mode is limited."""
+
+    mode: RolloutMode
+    symbols: frozenset[str] = frozenset()
+    user_broker_ids: frozenset[str] = frozenset()
+
+    def match(self, symbol: str, user_broker_id: str) -> str | None:
+        """Return why an exit is executable: ``full``, ``symbol`` or ``user_broker_id``; None if it is not."""
+        if self.mode is RolloutMode.FULL:
+            return "full"
+        if self.mode is not RolloutMode.LIMITED:
+            return None
+        if symbol in self.symbols:
+            return "symbol"
+        return "user_broker_id" if user_broker_id in self.user_broker_ids else None
+
+
+@dataclass(frozen=True, slots=True)
+class UserBroker:
+    """An account that exits are executed at."""
+
+    user_broker_id: str
+    broker: str
+    account: str
+    root_url: str
+    status: BrokerStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """The settings that gates look at, read at one instant."""
+
+    kill_switch: KillSwitchMode
+    rollout: Rollout
+    brokers: dict[str, UserBroker]
+
+    def broker_status(self, user_broker_id: str) -> BrokerStatus | None:
+        """Return the status of a user broker; None if it is not known."""
+        broker = self.brokers.get(user_broker_id)
+        return None if broker is None else broker.status

@@ -1,0 +1,89 @@
+"""The SQL condition of a gate says the same as its Python, for any input."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, Engine, text
+
+from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
+from services.exit_qualification.domain.gates.gate import Verdict
+from services.exit_qualification.domain.gates.gate_input import GateInput
+from services.exit_qualification.domain.gates.registry import GATES, deferred_sql, unsent_sql
+from services.exit_qualification.domain.order_terms import BrokerStatus
+from services.exit_qualification.domain.switches import Rollout
+from shared.contracts.vocabulary import ExitReason, KillSwitchMode, RolloutMode
+from tests.unit.exit_qualification.examples import exit_request
+
+SYMBOLS = ("NSE:INFY", "NSE:TCS")
+ACCOUNTS = ("paper", "live")
+INPUTS = st.builds(
+    exit_request,
+    symbol=st.sampled_from(SYMBOLS),
+    user_broker_id=st.sampled_from(ACCOUNTS),
+    exit_reason=st.sampled_from(ExitReason),
+    broker_status=st.none() | st.sampled_from(BrokerStatus),
+    kill_switch=st.sampled_from(KillSwitchMode),
+    rollout=st.builds(
+        Rollout,
+        st.sampled_from(RolloutMode),
+        st.frozensets(st.sampled_from(SYMBOLS)),
+        st.frozensets(st.sampled_from(ACCOUNTS)),
+    ),
+    has_live_intent=st.booleans(),
+    filled_quantity=st.integers(0, 101),
+)
+CONDITIONS = {spec.gate.value: spec.defers_while for spec in GATES if spec.defers_while} | {
+    "deferred": deferred_sql(),
+    "unsent": unsent_sql(),
+}
+ASK = text(f"""
+SELECT {", ".join(f'({condition}) AS "{name}"' for name, condition in CONDITIONS.items())}
+  FROM jsonb_populate_record(CAST(NULL AS exit_intents), CAST(:intent AS jsonb)) AS i
+ CROSS JOIN jsonb_populate_record(CAST(NULL AS kill_switch), CAST(:kill_switch AS jsonb)) AS k
+ CROSS JOIN jsonb_populate_record(CAST(NULL AS rollout), CAST(:rollout AS jsonb)) AS r
+  LEFT JOIN jsonb_populate_record(CAST(NULL AS user_brokers), CAST(:broker AS jsonb)) AS b
+    ON b.user_broker_id = i.user_broker_id
+""")
+
+
+def rows_of(facts: GateInput) -> dict[str, str]:
+    """Return the rows that say in the database what the input says in Python."""
+    account = {"user_broker_id": facts.user_broker_id}
+    rows: dict[str, Any] = {
+        "intent": account | {"symbol": facts.symbol, "exit_reason": facts.exit_reason},
+        "kill_switch": {"mode": facts.kill_switch},
+        "rollout": {
+            "mode": facts.rollout.mode,
+            "symbols": sorted(facts.rollout.symbols),
+            "user_broker_ids": sorted(facts.rollout.user_broker_ids),
+        },
+        "broker": {} if facts.broker_status is None else account | {"status": facts.broker_status},
+    }
+    return {name: json.dumps(row) for name, row in rows.items()}
+
+
+def said_by_sql(connection: Connection, facts: GateInput) -> dict[str, bool]:
+    return dict(connection.execute(ASK, rows_of(facts)).one()._mapping)
+
+
+def said_by_python(facts: GateInput) -> dict[str, bool]:
+    result = ExitQualificationService().qualify(facts)
+    deferring = {verdict.gate.value for verdict in result.verdicts if verdict.verdict is Verdict.DEFER}
+    assert deferring <= CONDITIONS.keys(), "a gate that defers has no SQL condition"
+    by_gate = {name: name in deferring for name in CONDITIONS}
+    return by_gate | {"deferred": bool(deferring), "unsent": bool(deferring) or not result.executable}
+
+
+def test_python_and_sql_hold_the_same_exits_back(exit_engine: Engine) -> None:
+    with exit_engine.connect() as connection:
+
+        @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @given(INPUTS)
+        def agree(facts: GateInput) -> None:
+            assert said_by_sql(connection, facts) == said_by_python(facts)
+
+        agree()
