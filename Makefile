@@ -1,11 +1,13 @@
 # Targets install what they need into .venv first (`lock` needs uv); `make help` lists them.
 PYTHON ?= python3
 VENV := .venv
+# Workers of the suite; each has its own PostgreSQL and Kafka, about 1 GB together.
+WORKERS ?= 2
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-compose test test-compose chaos fuzz chaos-relay test-fast bench-relay lint contracts sql lock clean
+.PHONY: help install demo demo-compose test coverage test-compose chaos fuzz chaos-relay test-fast bench-relay lint contracts sql lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -23,7 +25,10 @@ demo: install ## a whole market on an embedded stack: 200 trades, their exits, t
 	@$(BIN)/exitflow demo
 
 test: install lint ## every check and the whole suite, on a real PostgreSQL and a real Kafka
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+coverage: install ## the suite as `make test` runs it, with the lines and branches that it reaches
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --cov
 
 demo-compose: install ## the same demo against running containers (docker compose up --wait), from outside
 	@deploy/compose/demo

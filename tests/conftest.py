@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import HealthCheck
 from pydantic import SecretStr
 
 from deploy.local.kafka.broker import Broker
@@ -28,6 +31,9 @@ from tests.support.servers import (
 from tests.support.signing import sign_what_tests_write
 
 sign_what_tests_write()
+# A busy machine is no fault of what is tested.
+hypothesis.settings.register_profile("exitflow", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis.settings.load_profile("exitflow")
 
 
 def wanted_kafka() -> KafkaChoice:
@@ -49,6 +55,18 @@ def pytest_report_header() -> str:
 def pytest_sessionstart() -> None:
     """Give back what killed sessions hold."""
     remove_leftovers()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In a suite of several workers, begin with the longest files: the short ones at the end even the workers out."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    kinds = ("chaos", "bench", "integration")
+    kind = item.path.relative_to(Path(__file__).parent).parts[0]
+    return kinds.index(kind) if kind in kinds else len(kinds)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

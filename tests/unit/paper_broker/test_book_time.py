@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from services.paper_broker.book_time import book_day, book_opened_ms, kite_time, number_at, to_ms
 from services.paper_broker.kite_format import number
+from services.paper_broker.orders import MAX_VALUE_UNITS
 from services.paper_broker.quotes import PriceTick, advance, first_quote
 from shared.money import from_units
 
@@ -32,7 +33,7 @@ def test_numbers_grow_with_time(one: int, other: int) -> None:
     assert book_opened_ms(one) <= one
 
 
-@given(st.integers(0, 2**53))
+@given(st.integers(0, MAX_VALUE_UNITS))
 def test_amounts_survive_the_wire_exactly(units: int) -> None:
     assert from_units(units) == type(from_units(0))(str(number(units)))
 
