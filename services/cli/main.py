@@ -5,48 +5,45 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from confluent_kafka import KafkaException
-from sqlalchemy.exc import OperationalError
-
-from services.cli.commands import (
-    check,
-    demo,
-    exits,
-    forward,
-    gaps,
-    health,
-    migrate,
-    outbox,
-    provision,
-    run,
-    secrets,
-    settings,
-    stack,
-    ticks,
-    tokens,
-    topics,
-    trades,
-)
-from services.cli.support.command_line import Panel, PanelGroup, new_app, show_version
+from services.cli.support.command_line import Panel, new_app, show_version
+from services.cli.support.lazy_commands import lazy_group
 from shared.errors import ConfigurationError, ExitflowError, Unavailable, first_line
 
 CONFIGURATION_STATUS = 2
 FAILURE_STATUS = 1
 INTERRUPTED_STATUS = 130
 
-PANELS = {
-    Panel.TRADE: (demo, trades, exits, ticks),
-    Panel.OPERATE: (stack, check, health, settings, outbox, gaps),
-    Panel.INSTALL: (provision, migrate, topics, tokens, secrets),
-    Panel.INTERNAL: (run, forward),
+_IN = "services.cli.commands"
+COMMANDS = {
+    Panel.TRADE: {
+        "demo": f"{_IN}.demo",
+        "trades": f"{_IN}.trades",
+        "exits": f"{_IN}.exits",
+        "ticks": f"{_IN}.ticks",
+    },
+    Panel.OPERATE: {
+        "up": f"{_IN}.stack",
+        "down": f"{_IN}.stack",
+        "status": f"{_IN}.stack",
+        "check": f"{_IN}.check",
+        "health": f"{_IN}.health",
+        "settings": f"{_IN}.settings",
+        "outbox": f"{_IN}.outbox",
+        "gaps": f"{_IN}.gaps",
+    },
+    Panel.INSTALL: {
+        "provision": f"{_IN}.provision",
+        "migrate": f"{_IN}.migrate",
+        "topics": f"{_IN}.topics",
+        "tokens": f"{_IN}.tokens",
+        "secrets": f"{_IN}.secrets",
+    },
+    Panel.INTERNAL: {"run": f"{_IN}.run", "forward": f"{_IN}.forward"},
 }
-"""Every module of commands by the panel of `exitflow --help` that shows it; each has ``add_to(root, panel)``."""
+"""The module of every command and group, by the panel of `exitflow --help` that shows it."""
 
-app = new_app("Exit open trades through PostgreSQL and Kafka.", cls=PanelGroup)
+app = new_app("Exit open trades through PostgreSQL and Kafka.", cls=lazy_group(COMMANDS))
 app.callback()(show_version)
-for _panel, _modules in PANELS.items():
-    for _module in _modules:
-        _module.add_to(app, _panel)
 
 
 def main() -> None:
@@ -60,12 +57,28 @@ def main() -> None:
         _fail(error, CONFIGURATION_STATUS)
     except ExitflowError as error:
         _fail(error, FAILURE_STATUS)
-    except OperationalError as error:
-        _fail(Unavailable(f"PostgreSQL does not answer: {first_line(error.orig or error)}"), FAILURE_STATUS)
-    except KafkaException as error:
-        _fail(Unavailable(f"Kafka does not answer: {error.args[0].str()}"), FAILURE_STATUS)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED_STATUS)
+    except Exception as error:
+        unavailable = _unavailable(error)
+        if unavailable is None:
+            raise
+        _fail(unavailable, FAILURE_STATUS)
+
+
+def _unavailable(error: Exception) -> Unavailable | None:
+    """Return the error of a server that does not answer; None for any other."""
+    # Imported here, for a command that uses no server starts without their clients.
+    from confluent_kafka import KafkaException
+    from sqlalchemy.exc import OperationalError
+
+    match error:
+        case OperationalError():
+            return Unavailable(f"PostgreSQL does not answer: {first_line(error.orig or error)}")
+        case KafkaException():
+            return Unavailable(f"Kafka does not answer: {error.args[0].str()}")
+        case _:
+            return None
 
 
 def _fail(error: ExitflowError, status: int) -> NoReturn:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from typer.core import TyperGroup
@@ -33,15 +33,6 @@ class Panel(StrEnum):
     OPERATE = "Operate"
     INSTALL = "Install"
     INTERNAL = "Internal"
-
-
-class PanelGroup(TyperGroup):
-    """A group of commands that lists them panel by panel."""
-
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  # click's signature
-        """Return the names of the commands in the order of their panels."""
-        panels = [str(panel) for panel in Panel]
-        return sorted(self.commands, key=lambda name: panels.index(vars(self.commands[name])["rich_help_panel"]))
 
 
 def _print_version(asked: bool) -> None:

