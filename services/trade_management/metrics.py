@@ -1,4 +1,4 @@
-"""What trade management counts."""
+"""Metrics of trade management."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of schema trade_management as typed mappings; the migrations are the truth, a test compares."""
+"""Typed mappings of the tables of schema trade_management; a test compares them with the migrations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Rate = Numeric(18, 10)
 class Base(DeclarativeBase):
     """Base of the mappings."""
 
-    # The words are kept as text with CHECK constraints; the annotations say which words.
+    # Enumerations are stored as text with CHECK constraints; the annotations list the values.
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         str: Text,
         UUID: Uuid,
@@ -39,7 +39,7 @@ class Base(DeclarativeBase):
 
 
 class TradeRow(Base):
-    """A trade, open or closed."""
+    """Open or closed trade."""
 
     __tablename__ = "trades"
 
@@ -67,7 +67,7 @@ class TradeRow(Base):
 
 
 class TradeClosureRow(Base):
-    """A part of a trade that was closed."""
+    """Closed part of a trade."""
 
     __tablename__ = "trade_closures"
 
@@ -86,7 +86,7 @@ class TradeClosureRow(Base):
 
 
 class ChargeLineRow(Base):
-    """What a closure cost, one line of it."""
+    """One charge line of a closure."""
 
     __tablename__ = "charge_lines"
 
@@ -98,7 +98,7 @@ class ChargeLineRow(Base):
 
 
 class ChargeScheduleRow(Base):
-    """A rate of a charge, effective-dated."""
+    """Effective-dated rate of a charge."""
 
     __tablename__ = "charge_schedules"
 

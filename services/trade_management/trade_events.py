@@ -1,6 +1,6 @@
-"""Trades as events of trades.v1.
+"""Trade events of trades.v1.
 
-Importing this module also registers the counters of these events, so every process that emits them counts them.
+Importing this module also registers their counters, so every process that emits them counts them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from shared.exit_rules.plan import ExitPlan
 
 
 def opened(trade: Trade, plan: ExitPlan) -> TradeOpened:
-    """The trade may exit from now on."""
+    """Return the event of an opened trade; the trade may exit from now on."""
     return TradeOpened(
         trade_id=trade.trade_id,
         symbol=trade.symbol,
@@ -28,7 +28,7 @@ def opened(trade: Trade, plan: ExitPlan) -> TradeOpened:
 
 
 def partially_closed(after: TradeHistory, closure: Closure) -> TradePartiallyClosed:
-    """A closure booked a part; price and P&L are of that part alone."""
+    """Return the event of a partial closure; price and P&L are of that part alone."""
     trade = after.trade
     return TradePartiallyClosed(
         trade_id=trade.trade_id,
@@ -49,7 +49,7 @@ def partially_closed(after: TradeHistory, closure: Closure) -> TradePartiallyClo
 
 
 def closed(after: TradeHistory, closure: Closure) -> TradeClosed:
-    """The final closure; price and P&L are of the whole trade."""
+    """Return the event of the final closure; price and P&L are of the whole trade."""
     trade = after.trade
     return TradeClosed(
         trade_id=trade.trade_id,

@@ -1,4 +1,4 @@
-"""TradeManagementService: opens trades and closes them by their exit fills; rows first, events second."""
+"""Trade management: opens trades and closes them by exit fills, writing rows before events."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from shared.outbox.unit_of_work import UnitOfWork
 from shared.runtime.failpoints import Failpoint, failpoint
 
 CONSUMER = "trade-fills"
-"""The name under which the inbox remembers events."""
+"""Name of this consumer in the inbox."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The `nth` report, from 0, changed nothing, and why: a dead letter."""
+    """Rejection of the `nth` report, from 0, with its reason; it becomes a dead letter."""
 
     nth: int
     code: str
@@ -40,12 +40,12 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What reports of fills came to: bookings that changed something, in order, and refusals.
+    """Result of applying fill reports: bookings with changes, in order, and refusals.
 
     Attributes
     ----------
     waiting:
-        Which reports, counted from 0, changed nothing because their trade is locked or has earlier ones waiting.
+        Reports, by index from 0, left waiting because their trade is locked or has earlier ones waiting.
     """
 
     bookings: tuple[Booking, ...] = ()
@@ -54,19 +54,19 @@ class Applied:
 
 
 class UnknownUserBroker(InvalidInput):
-    """No exit of the trade could ever be executed."""
+    """User broker of a new trade is unknown, so its exits could not be executed."""
 
     code = "unknown_user_broker"
 
 
 class UserBrokersNotKnown(Unavailable):
-    """Nothing was read of operations.controls.v1 yet, so a user broker cannot be told from a wrong name."""
+    """Nothing was read from operations.controls.v1 yet, so user brokers cannot be checked."""
 
     code = "user_brokers_not_known"
 
 
 class TradeManagementService:
-    """The only writer of trades. Works in the caller's unit of work and never commits it."""
+    """The only writer of trades. Uses the caller's unit of work and never commits it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -77,10 +77,10 @@ class TradeManagementService:
         Raises
         ------
         InvalidInput
-            What `check_opening` refuses, a user broker that does not exist, or a day of entry for which no charges
-            are known.
+            `check_opening` rejects the trade, the user broker does not exist, or no charges are known for the day of
+            entry.
         UserBrokersNotKnown
-            No user broker is known at all yet.
+            No user broker is known yet.
         """
         check_opening(trade, plan, self._clock.now())
         _require_user_broker(uow, trade.user_broker_id)
@@ -93,20 +93,20 @@ class TradeManagementService:
         return row
 
     def apply_fills(self, uow: UnitOfWork, reports: Sequence[FillReport], *, queued: bool = False) -> Applied:
-        """Book the reports in order: fills, closures, charges, trades and their events, each once.
+        """Book fills, closures, charges, trades and their events in order, each once.
 
-        The trades are locked first. A trade that another transaction holds is not waited for: its reports are
-        returned as waiting, and the caller keeps them. A report that the inbox knows changes nothing.
+        Trades are locked first. The reports of a trade locked by another transaction are returned as waiting, and the
+        caller stores them. A report already in the inbox changes nothing.
 
         Parameters
         ----------
         queued:
-            The reports come from the waiting place and are the first there of their trades.
+            The reports come from the waiting place and are the first of their trades.
 
         Raises
         ------
         ConfigurationError
-            No charges are in force on the day of a fill; nothing is stored.
+            No charges apply on the day of a fill; nothing is stored.
         """
         trades = TradeRepository(uow.connection).lock(sorted({report.trade_id for report in reports}))
         held_up = self._held_up(uow, trades, reports, queued=queued)
@@ -136,16 +136,16 @@ class TradeManagementService:
     def _held_up(
         self, uow: UnitOfWork, trades: Mapping[UUID, Trade], reports: Sequence[FillReport], *, queued: bool
     ) -> set[UUID]:
-        """Return the trades that are locked by others, or have earlier reports waiting."""
+        """Return the trades locked by others or with earlier reports waiting."""
         others = {report.trade_id for report in reports} - trades.keys()
         locked = TradeRepository(uow.connection).existing(others)
         if queued:
             return locked
-        # Read after the trades are locked: whoever takes reports out of the waiting place holds the trade's row.
+        # Read after locking the trades: a transaction that removes waiting reports holds the trade's row.
         return locked | WaitingFillRepository(uow.connection).trades_among(list(trades))
 
     def skip_discarded(self, uow: UnitOfWork, event_ids: Sequence[UUID]) -> None:
-        """Remember events that were discarded as if they had been acted upon: a late copy changes nothing."""
+        """Record discarded events in the inbox as processed, so that a late copy changes nothing."""
         inbox.accept(uow.connection, CONSUMER, event_ids)
 
     def _book(
@@ -175,16 +175,18 @@ def _require_user_broker(uow: UnitOfWork, user_broker_id: str) -> None:
     known = UserBrokerRepository(uow.connection).is_known(user_broker_id)
     if known is None:
         raise UserBrokersNotKnown(
-            "no user broker is known here yet: connect one (`PUT /brokers/{user_broker_id}` of exit-api); "
-            "trade-fills takes it over within seconds"
+            "no user broker is known yet; connect one (`PUT /brokers/{user_broker_id}` of exit-api); "
+            "trade-fills reads it within seconds"
         )
     if not known:
-        raise UnknownUserBroker(f"there is no user broker {user_broker_id!r}: its exits could not be executed")
+        raise UnknownUserBroker(
+            f"unknown user broker {user_broker_id!r}; connect it first (`PUT /brokers/{{user_broker_id}}` of exit-api)"
+        )
 
 
 def _refused(nth: int, report: FillReport, trade: Trade | None) -> Refusal | None:
     if trade is None:
-        return Refusal(nth, "unknown_trade", f"there is no trade {report.trade_id}")
+        return Refusal(nth, "unknown_trade", f"trade {report.trade_id} does not exist")
     reason = contradiction(report, trade)
     return Refusal(nth, "contradicts_trade", reason) if reason else None
 

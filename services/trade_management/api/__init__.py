@@ -1,1 +1,1 @@
-"""The process trade-api: trades and their P&L over HTTP."""
+"""Process trade-api: trades and their P&L over HTTP."""

@@ -1,4 +1,4 @@
-"""The HTTP API of trade management."""
+"""HTTP API of trade management."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DESCRIPTION = "Trades, from opening to closure, and their profit and loss."
 
 
 def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> FastAPI:
-    """The app, on an engine of schema trade_management."""
+    """Return the application, on an engine of schema trade_management."""
     limiter = RateLimiter(settings.http_requests_per_s, clock)
     app = create_app("exitflow trade-api", health, engine=engine, rate_limiter=limiter, description=DESCRIPTION)
     app.state.context = TradeApiContext(

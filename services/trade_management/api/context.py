@@ -1,4 +1,4 @@
-"""What the routes of trade-api work with."""
+"""Dependencies of the routes of trade-api."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.http.context import ApiContext, context_of
 
 @dataclass(frozen=True, kw_only=True)
 class TradeApiContext(ApiContext):
-    """And what trades are opened by."""
+    """API context with the service that opens trades."""
 
     service: TradeManagementService
 

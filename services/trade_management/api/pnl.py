@@ -25,7 +25,7 @@ Day = Annotated[
 
 @router.get("/pnl")
 def pnl(context: Context, _: Reader, day: Day = None, symbol: Symbol | None = None) -> PnlView:
-    """Totals over closed trades."""
+    """Return totals over closed trades."""
     with context.unit_of_work() as uow:
         totals = PnlRepository(uow.connection).of_closed_trades(day, symbol)
     return PnlView(day=day, symbol=symbol, **asdict(totals))

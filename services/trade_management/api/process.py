@@ -1,4 +1,4 @@
-"""The process trade-api."""
+"""Process trade-api."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened to a trade, in order."""
+"""Timeline of a trade."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Filled(BaseModel):
 
 
 class ClosedPart(BaseModel):
-    """Fills closed a part or, with `final`, the rest; `lines` is what it cost, by leg."""
+    """Partial closure by fills or, with `final`, the last one; `lines` is its charges by leg."""
 
     kind: Literal["CLOSURE"] = "CLOSURE"
     at: Timestamp
@@ -60,7 +60,7 @@ Step = Opened | Filled | ClosedPart
 
 
 class Timeline(BaseModel):
-    """Everything that happened to a trade: opened first, then by time, fills before the closure they made."""
+    """Events of a trade: opened first, then by time, fills before the closure they caused."""
 
     items: list[Step]
 
@@ -68,11 +68,11 @@ class Timeline(BaseModel):
 def timeline(
     row: TradeRow, fills: Sequence[Fill], closures: Sequence[Closure], lines: Mapping[int, Mapping[Leg, Lines]]
 ) -> Timeline:
-    """The timeline of a trade; `lines` by the closure's `nth`."""
+    """Return the timeline of a trade; `lines` by the closure's `nth`."""
     opened = Opened(at=row.entered_at, quantity=row.quantity, price=row.entry_price)
     steps: list[Filled | ClosedPart] = [_filled(fill) for fill in fills]
     steps += [_closed_part(closure, lines.get(closure.nth, {})) for closure in closures]
-    # A stable sort: what the same instant has of one kind stays in the order in which it was recorded.
+    # A stable sort: items of one kind and instant keep the order in which they were recorded.
     return Timeline(items=[opened, *sorted(steps, key=lambda step: (step.at, isinstance(step, ClosedPart)))])
 
 

@@ -36,7 +36,7 @@ TRADES = Keyset("trades", tuple[Timestamp, UUID], _sort_key)
 
 @router.post("", status_code=201, response_model=TradeView, responses=declared(409))
 def open_trade(body: OpenTrade, context: Context, caller: Trader, key: IdempotencyKey = None) -> JSONResponse:
-    """Open a trade; it may exit by its plan from now on."""
+    """Open a trade; its exit plan applies immediately."""
     with context.unit_of_work() as uow:
         return answer_once(
             uow,
@@ -57,8 +57,8 @@ def trades(
     cursor: PageCursor = None,
     limit: PageLimit = 100,
 ) -> TradePage:
-    """Trades, newest first."""
-    # One more than asked for tells whether there is a page behind this one.
+    """List trades, newest first."""
+    # One row more than the limit shows whether there is a next page.
     wanted = WantedTrades(status, symbol, TRADES.after(cursor), limit + 1)
     with context.unit_of_work() as uow:
         found = TradeRepository(uow.connection).page(wanted)
@@ -68,14 +68,14 @@ def trades(
 
 @router.get("/{trade_id}", responses=declared(404))
 def one_trade(trade_id: UUID, context: Context, _: Reader) -> TradeView:
-    """One trade."""
+    """Return one trade."""
     with context.unit_of_work() as uow:
         return TradeView.of(TradeRepository(uow.connection).get(trade_id))
 
 
 @router.get("/{trade_id}/timeline", responses=declared(404))
 def trade_timeline(trade_id: UUID, context: Context, _: Reader) -> Timeline:
-    """What happened to a trade: opened, fills, closures with their charges, in order."""
+    """Return a trade's history in order: opening, fills, closures with their charges."""
     with context.unit_of_work() as uow:
         row = TradeRepository(uow.connection).get(trade_id)
         fills = TradeFillRepository(uow.connection).of_trades([trade_id]).get(trade_id, [])

@@ -1,4 +1,4 @@
-"""The shapes that trade-api speaks in; money as decimal strings, times RFC 3339 in UTC."""
+"""Request and response models of trade-api; money as decimal strings, times RFC 3339 in UTC."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shared.money import Money
 
 
 class OpenTrade(BaseModel):
-    """A trade to open. `entered_at` is now unless given."""
+    """Trade to open. `entered_at` defaults to now."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,7 +35,7 @@ class OpenTrade(BaseModel):
     entered_at: Timestamp | None = None
 
     def trade(self, clock: Clock) -> Trade:
-        """The trade it asks for, with a new id."""
+        """Return the requested trade with a new id."""
         entered_at = self.entered_at or clock.now()
         return Trade(
             trade_id=new_id(),
@@ -52,7 +52,7 @@ class OpenTrade(BaseModel):
 
 
 class TradeView(BaseModel):
-    """A trade; what is null is known only once it is closed. `exit_plan` has the rules that were given."""
+    """Trade; fields known only after closing are null before. `exit_plan` has the rules as given."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -79,19 +79,19 @@ class TradeView(BaseModel):
 
     @classmethod
     def of(cls, row: TradeRow) -> Self:
-        """How a stored trade looks."""
+        """Return the view of a stored trade."""
         return cls.model_validate(row)
 
 
 class TradePage(BaseModel):
-    """A page of trades, newest first; `next` is the cursor of the page behind it."""
+    """Page of trades, newest first; `next` is the cursor of the next page."""
 
     items: list[TradeView]
     next: str | None
 
 
 class PnlView(BaseModel):
-    """Totals over `count` closed trades, with the filters they were asked by."""
+    """Totals over `count` closed trades, with the filters of the request."""
 
     day: date | None
     symbol: str | None

@@ -1,1 +1,1 @@
-"""Pure: what a trade is, and what its fills make of it; the same input always gives the same result."""
+"""Pure domain of trades and fills: the same input always gives the same result."""

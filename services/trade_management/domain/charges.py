@@ -1,4 +1,4 @@
-"""What an order costs beyond its price: brokerage, taxes and fees of NSE equity, from effective-dated rows."""
+"""Charges of an order: brokerage, taxes and fees of NSE equity, from effective-dated rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.money import to_paisa, to_rupee
 
 
 class Charge(StrEnum):
-    """The lines a contract note has."""
+    """Lines of a contract note."""
 
     BROKERAGE = "BROKERAGE"
     STT = "STT"
@@ -26,14 +26,14 @@ class Charge(StrEnum):
 
 
 class Leg(StrEnum):
-    """Which end of a trade a line belongs to."""
+    """Entry or exit side of a trade, for a charge line."""
 
     ENTRY = "ENTRY"
     EXIT = "EXIT"
 
 
 class Side(StrEnum):
-    """What an order does; a row of the schedule may be for BOTH."""
+    """Side of an order; a row of the schedule may be for BOTH."""
 
     BUY = "BUY"
     SELL = "SELL"
@@ -41,14 +41,14 @@ class Side(StrEnum):
 
 
 class Rounding(StrEnum):
-    """What a line is rounded to, half up."""
+    """Unit to which a line is rounded, half up."""
 
     PAISA = "PAISA"
     RUPEE = "RUPEE"
 
 
 Lines = dict[Charge, Decimal]
-"""Rupees per line; a line of nothing is left out."""
+"""Rupees per line; lines of zero are omitted."""
 
 GST_BASE = (Charge.BROKERAGE, Charge.EXCHANGE, Charge.SEBI)
 
@@ -64,9 +64,9 @@ class Rate:
     flat:
         Rupees per order on top.
     maximum:
-        The most the line can be per order, in rupees.
+        Maximum of the line per order, in rupees.
     effective_to:
-        The first day on which the row no longer holds.
+        First day on which the row no longer applies.
     """
 
     product_type: ProductType
@@ -81,12 +81,12 @@ class Rate:
     effective_to: date | None = None
 
     def holds(self, product_type: ProductType, day: date) -> bool:
-        """True if the row is in force for the product on the day."""
+        """Return whether the row applies to the product on the day."""
         began = self.effective_from <= day
         return self.product_type is product_type and began and (self.effective_to is None or day < self.effective_to)
 
     def amount(self, base: Decimal) -> Decimal:
-        """Rupees for an order whose value (for GST, whose taxed lines) is `base`."""
+        """Return rupees for an order whose value (for GST, whose taxed lines) is `base`."""
         raw = base * self.rate + self.flat
         capped = raw if self.maximum is None else min(raw, self.maximum)
         return to_rupee(capped) if self.rounding is Rounding.RUPEE else to_paisa(capped)
@@ -94,17 +94,17 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class ChargeSchedule:
-    """Every row there is."""
+    """All rows of the schedule."""
 
     rates: tuple[Rate, ...]
 
     def in_force(self, product_type: ProductType, day: date) -> list[Rate]:
-        """The enabled rows for a product on a day.
+        """Return the enabled rows for a product on a day.
 
         Raises
         ------
         ConfigurationError
-            None holds; a day without rates is a gap in the data, not a day without charges.
+            No row applies. A day without rates is a gap in the data, not a day without charges.
         """
         held = [rate for rate in self.rates if rate.holds(product_type, day)]
         if not held:
@@ -112,7 +112,7 @@ class ChargeSchedule:
         return [rate for rate in held if rate.enabled]
 
     def order_lines(self, product_type: ProductType, day: date, side: Side, value: Decimal) -> Lines:
-        """What an order of cumulative `value` rupees costs, line by line."""
+        """Return the charges of an order of cumulative `value` rupees, line by line."""
         if not value:
             return {}
         rates = [rate for rate in self.in_force(product_type, day) if rate.side in (side, Side.BOTH)]
@@ -123,36 +123,36 @@ class ChargeSchedule:
 
 
 def entry_side(direction: Direction) -> Side:
-    """What the entry order did."""
+    """Return the side of the entry order."""
     return Side.BUY if direction is Direction.LONG else Side.SELL
 
 
 def exit_side(direction: Direction) -> Side:
-    """What the exit order does."""
+    """Return the side of the exit order."""
     return Side.SELL if direction is Direction.LONG else Side.BUY
 
 
 def charged_as(product_type: ProductType, entered_on: date, closed_on: date) -> ProductType:
-    """The product that a closure is charged as: CNC closed on the day it was entered is intraday."""
+    """Return the product used for a closure's charges: CNC closed on the day of entry is intraday."""
     return ProductType.CNC if product_type is ProductType.CNC and closed_on > entered_on else ProductType.MIS
 
 
 def difference(after: Mapping[Charge, Decimal], before: Mapping[Charge, Decimal]) -> Lines:
-    """What is still to be booked when an order's lines grew from `before` to `after`."""
+    """Return the charges still to book after an order's lines grew from `before` to `after`."""
     return _without_nothing({charge: amount - before.get(charge, Decimal(0)) for charge, amount in after.items()})
 
 
 def entry_share(lines: Mapping[Charge, Decimal], closed_before: int, closed_after: int, quantity: int) -> Lines:
-    """The part of an entry's lines that falls on the closure from `closed_before` to `closed_after` of `quantity`.
+    """Return a closure's share of the entry's lines, from `closed_before` to `closed_after` of `quantity`.
 
-    Shares are differences of rounded running totals, so the last closure takes the exact remainder and no
-    share is ever negative.
+    Shares are differences of rounded running totals. The last closure therefore gets the exact remainder, and no
+    share is negative.
     """
     return difference(_running(lines, closed_after, quantity), _running(lines, closed_before, quantity))
 
 
 def total(lines: Iterable[Mapping[Charge, Decimal]]) -> Decimal:
-    """Rupees over all lines."""
+    """Return rupees over all lines."""
     return sum((amount for each in lines for amount in each.values()), Decimal(0))
 
 

@@ -1,4 +1,4 @@
-"""Closing a trade, or a part of it, by fills that were not booked before."""
+"""Closing of a trade, in full or in part, by fills not booked before."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from shared.contracts.vocabulary import ExitReason, ProductType, TradeStatus
 
 @dataclass(frozen=True, slots=True)
 class Closure:
-    """A part of a trade, or with `final` the rest of it, closed by the fills of one intent. Money in rupees.
+    """Closure of a part of a trade or, with `final`, the rest, by fills of one intent. Money in rupees.
 
     Attributes
     ----------
     closed_at:
-        When the last of its fills happened.
+        Time of the last of its fills.
     charged_as:
-        The product whose rates were used.
+        Product used to select the rates.
     lines:
-        What it cost, by leg; empty on a closure that was read back.
+        Charges by leg; empty on a closure read from the database.
     """
 
     nth: int
@@ -54,49 +54,49 @@ class Closure:
 
 @dataclass(frozen=True, slots=True)
 class TradeHistory:
-    """A trade with everything that closed a part of it so far; `fills` has the late ones too."""
+    """Trade with all its closures so far; `fills` includes late ones."""
 
     trade: Trade
     fills: tuple[Fill, ...] = ()
     closures: tuple[Closure, ...] = ()
 
     def known(self) -> dict[FillId, Fill]:
-        """Every fill stored, by what it is stored once by."""
+        """Return every stored fill by its fill id."""
         return {fill.fill_id: fill for fill in self.fills}
 
     def booked(self) -> list[Fill]:
-        """The parts of fills that closures were made of."""
+        """Return the parts of fills booked by closures."""
         return taken([fill for fill in self.fills if not fill.late], self.trade.quantity)
 
     def exit_price(self) -> Decimal:
-        """The average price over all that was closed."""
+        """Return the average exit price over all closures."""
         return average_price(self.booked())
 
     def gross_pnl(self) -> Decimal:
-        """Rupees over all closures."""
+        """Return rupees over all closures."""
         return sum((closure.gross_pnl for closure in self.closures), Decimal(0))
 
     def charges(self) -> Decimal:
-        """Rupees over all closures."""
+        """Return rupees over all closures."""
         return sum((closure.charges for closure in self.closures), Decimal(0))
 
     def net_pnl(self) -> Decimal:
-        """Rupees over all closures."""
+        """Return rupees over all closures."""
         return net_pnl(self.gross_pnl(), self.charges())
 
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """What a report of fills changed.
+    """Changes caused by a report of fills.
 
     Attributes
     ----------
     after:
-        The trade's history with it.
+        History of the trade including this report.
     recorded:
-        The fills that were new, those that came late flagged.
+        New fills; late ones are flagged.
     closure:
-        None if there was nothing new or nothing left to close.
+        None without new fills or open quantity.
     excess:
         Shares filled beyond what was open: the position at the broker is no longer flat.
     """
@@ -107,13 +107,12 @@ class Booking:
     excess: int = 0
 
 
-def book(history: TradeHistory, told: Sequence[Fill], schedule: ChargeSchedule) -> Booking:
-    """Book what is new in `told`, all fills of one intent so far, on a trade.
+def book(history: TradeHistory, reported: Sequence[Fill], schedule: ChargeSchedule) -> Booking:
+    """Book the new fills of `reported`, which holds all fills of one intent so far, on a trade.
 
-    Fills that find the trade closed are recorded as late and change nothing else. The same fills again are
-    no change at all.
+    Fills of a closed trade are recorded as late and change nothing else. Repeated fills change nothing.
     """
-    fresh = new_fills(told, history.known())
+    fresh = new_fills(reported, history.known())
     if not fresh:
         return Booking(history)
     parts = taken(fresh, history.trade.open_quantity)
@@ -158,7 +157,7 @@ def _closure(history: TradeHistory, parts: Sequence[Fill], schedule: ChargeSched
 
 
 def _entry_lines(history: TradeHistory, quantity: int, product: ProductType, schedule: ChargeSchedule) -> Lines:
-    """This closure's share of the entry, among the closures that are charged as the same product."""
+    """Return this closure's share of the entry's charges, among closures charged as the same product."""
     trade = history.trade
     whole = schedule.order_lines(product, trade.entered_on, charges.entry_side(trade.direction), trade.entry_value)
     before = sum(earlier.quantity for earlier in history.closures if earlier.charged_as is product)
@@ -166,7 +165,7 @@ def _entry_lines(history: TradeHistory, quantity: int, product: ProductType, sch
 
 
 def _exit_lines(history: TradeHistory, parts: Sequence[Fill], product: ProductType, schedule: ChargeSchedule) -> Lines:
-    """What the orders' lines grew by: each order is charged on its cumulative value."""
+    """Return the increase of the orders' charges: each order is charged on its cumulative value."""
     lines: Lines = {}
     for order_id in dict.fromkeys(part.order_id for part in parts):
         earlier = total_value(fill for fill in history.booked() if fill.order_id == order_id)

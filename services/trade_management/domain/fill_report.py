@@ -1,4 +1,4 @@
-"""What an event of an exit intent says of its fills, and what speaks against believing it."""
+"""Fill reports of exit intents and their consistency checks."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from shared.contracts.vocabulary import Direction
 
 @dataclass(frozen=True, slots=True)
 class FillReport:
-    """All fills of one intent so far, as one event told them.
+    """All fills of one intent so far, from one event.
 
     Attributes
     ----------
     traceparent:
-        The trace of that event, which what it causes belongs to as well.
+        Trace context of that event; its effects belong to the same trace.
     """
 
     event_id: UUID
@@ -31,11 +31,11 @@ class FillReport:
 
 
 def contradiction(report: FillReport, trade: Trade) -> str | None:
-    """Why the report cannot be about `trade`; None if it can."""
-    told = (report.symbol, report.direction, report.user_broker_id)
-    ours = (trade.symbol, trade.direction, trade.user_broker_id)
-    if told != ours:
-        return f"the trade is {' '.join(ours)}, the fills are of {' '.join(told)}"
+    """Return why the report cannot belong to `trade`; None if it can."""
+    reported = (report.symbol, report.direction, report.user_broker_id)
+    expected = (trade.symbol, trade.direction, trade.user_broker_id)
+    if reported != expected:
+        return f"the trade is {' '.join(expected)}, but the fills are of {' '.join(reported)}"
     filled = total_quantity(report.fills)
     if filled > trade.quantity:
         return f"the intent filled {filled}, more than the trade's quantity of {trade.quantity}"

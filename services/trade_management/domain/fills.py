@@ -1,4 +1,4 @@
-"""Exit fills: which are new, how much of them a trade can take, and at what average price."""
+"""Exit fills: new ones, the part a trade can take, and their average price."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from shared.contracts.vocabulary import ExitReason
 from shared.money import to_price
 
 FillId = tuple[UUID, str]
-"""What a fill is stored once by: (intent_id, broker_trade_id)."""
+"""Unique key of a fill: (intent_id, broker_trade_id)."""
 
 OrderId = tuple[UUID, str]
-"""An exit order: (intent_id, broker_order_id)."""
+"""Key of an exit order: (intent_id, broker_order_id)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution of an exit order. The price is in rupees; `trading_day` is that of `filled_at`."""
+    """One execution of an exit order. The price is in rupees; `trading_day` is derived from `filled_at`."""
 
     intent_id: UUID
     broker_order_id: str
@@ -34,33 +34,33 @@ class Fill:
 
     @property
     def fill_id(self) -> FillId:
-        """What tells it from other fills."""
+        """Return the fill's unique key."""
         return (self.intent_id, self.broker_trade_id)
 
     @property
     def order_id(self) -> OrderId:
-        """The order that it filled."""
+        """Return the key of the filled order."""
         return (self.intent_id, self.broker_order_id)
 
     @property
     def value(self) -> Decimal:
-        """Rupees."""
+        """Return the value in rupees."""
         return self.price * self.quantity
 
 
-def new_fills(told: Iterable[Fill], known: Collection[FillId]) -> list[Fill]:
-    """Those of `told` that are not known yet, each once, in the order in which they happened."""
+def new_fills(reported: Iterable[Fill], known: Collection[FillId]) -> list[Fill]:
+    """Return the fills of `reported` that are not known yet, each once, in order of time."""
     fresh: dict[FillId, Fill] = {}
-    for fill in told:
+    for fill in reported:
         if fill.fill_id not in known:
             fresh.setdefault(fill.fill_id, fill)
     return sorted(fresh.values(), key=lambda fill: (fill.filled_at, fill.broker_trade_id))
 
 
 def taken(fills: Sequence[Fill], open_quantity: int) -> list[Fill]:
-    """The parts of `fills`, first come first taken, that an open quantity has room for.
+    """Return the parts of `fills` that fit into an open quantity, in their order.
 
-    A fill that is larger than the room left is cut; one that finds none is left out.
+    A fill larger than the remaining quantity is cut; later ones are omitted.
     """
     parts = []
     for fill in fills:
@@ -72,15 +72,15 @@ def taken(fills: Sequence[Fill], open_quantity: int) -> list[Fill]:
 
 
 def total_quantity(fills: Iterable[Fill]) -> int:
-    """Shares."""
+    """Return the number of shares."""
     return sum(fill.quantity for fill in fills)
 
 
 def total_value(fills: Iterable[Fill]) -> Decimal:
-    """Rupees, exact."""
+    """Return the exact value in rupees."""
     return sum((fill.value for fill in fills), Decimal(0))
 
 
 def average_price(fills: Sequence[Fill]) -> Decimal:
-    """The volume-weighted average price, to the four decimals that a price is kept with."""
+    """Return the volume-weighted average price with the four decimals of stored prices."""
     return to_price(total_value(fills) / total_quantity(fills))

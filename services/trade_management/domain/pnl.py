@@ -1,4 +1,4 @@
-"""Profit and loss of what was closed."""
+"""Profit and loss of closures."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from shared.contracts.vocabulary import Direction
 
 
 def gross_pnl(direction: Direction, entry_price: Decimal, exits: Sequence[Fill]) -> Decimal:
-    """d * (VWAP_exit - VWAP_entry) * Q in rupees, d = +1 LONG, -1 SHORT.
+    """Return d * (VWAP_exit - VWAP_entry) * Q in rupees, d = +1 LONG, -1 SHORT.
 
-    Computed from values, not from a rounded average price, so that it is exact and partial closures add up.
+    Computed from values, not from a rounded average price, so the result is exact and partial closures add up.
     """
     return direction.sign * (total_value(exits) - entry_price * total_quantity(exits))
 
 
 def net_pnl(gross: Decimal, charges: Decimal) -> Decimal:
-    """What is left of a gross P&L, in rupees."""
+    """Return the net of a gross P&L in rupees."""
     return gross - charges

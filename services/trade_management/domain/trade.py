@@ -1,4 +1,4 @@
-"""A trade, and what may be opened at all."""
+"""Trades and the checks at their opening."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
 from shared.errors import InvalidInput
 
 MOST_VALUE = Decimal(10) ** 13
-"""Rupees; an order's value stays below it, so that every sum fits NUMERIC(18,4)."""
+"""Rupees; an order's value stays below it, so every sum fits NUMERIC(18,4)."""
 
 CLOCK_SKEW = timedelta(seconds=60)
-"""How far ahead of ours a caller's clock may be."""
+"""Tolerance for a caller's clock ahead of ours."""
 
 
 class PlanContradiction(InvalidInput):
-    """The exit plan cannot be meant for a trade of this direction."""
+    """Exit plan that contradicts the trade's direction."""
 
     code = "plan_contradiction"
 
 
 class ShortDelivery(InvalidInput):
-    """What is not owned cannot be sold for delivery."""
+    """Short sale with a delivery product: only owned shares can be delivered."""
 
     code = "short_delivery"
 
 
 class Plan(Protocol):
-    """What opening needs to know of an exit plan."""
+    """Interface of an exit plan needed at opening."""
 
     def contradictions(self, direction: Direction, entry_price: Decimal) -> list[str]:
-        """What in the plan cannot be meant for a trade of this direction and entry; empty if nothing."""
+        """Return the plan's contradictions with this direction and entry; empty if there are none."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """An entered position. Prices in rupees; the direction is persisted at opening and never derived again.
+    """Entered position. Prices in rupees; the direction is stored at opening and never derived later.
 
     Attributes
     ----------
     entered_on:
-        The trading day of `entered_at`.
+        Trading day of `entered_at`.
     open_quantity:
-        What no closure has booked yet; 0 if and only if the trade is CLOSED.
+        Quantity not booked by a closure yet; 0 if and only if the trade is CLOSED.
     """
 
     trade_id: UUID
@@ -64,24 +64,24 @@ class Trade:
 
     @property
     def entry_value(self) -> Decimal:
-        """Rupees paid or received at entry."""
+        """Return rupees paid or received at entry."""
         return self.entry_price * self.quantity
 
 
 def check_opening(trade: Trade, plan: Plan, now: datetime) -> None:
-    """Refuse a trade that cannot be meant.
+    """Reject an invalid trade.
 
     Raises
     ------
     ShortDelivery
         SHORT with product CNC.
     PlanContradiction
-        The plan and the direction do not go together; `details["contradictions"]` lists why.
+        The plan contradicts the direction; `details["contradictions"]` lists why.
     InvalidInput
-        Entered in the future, or worth more than can be kept.
+        The entry time is in the future, or the value exceeds the limit.
     """
     if trade.direction is Direction.SHORT and trade.product_type is ProductType.CNC:
-        raise ShortDelivery("a SHORT trade cannot be CNC: what is not owned cannot be delivered")
+        raise ShortDelivery("a SHORT trade cannot be CNC, because only owned shares can be delivered; use MIS")
     if trade.entry_value >= MOST_VALUE:
         raise InvalidInput(f"quantity times entry_price must be below {MOST_VALUE}")
     if trade.entered_at > now + CLOCK_SKEW:

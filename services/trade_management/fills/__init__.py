@@ -1,1 +1,1 @@
-"""The process trade-fills: exit fills in, closures out."""
+"""Process trade-fills: consumes exit fills, books closures."""

@@ -42,7 +42,7 @@ LOCKED = "another transaction holds a row that its closure needs"
 
 
 class FillBatches:
-    """Applies batches of records. What it cannot act upon goes to the dead letters, never its neighbours."""
+    """Applies batches of records. A rejected record goes to the dead letters; the others are applied."""
 
     def __init__(
         self,
@@ -61,12 +61,12 @@ class FillBatches:
         self._trusted = trusted
 
     def apply(self, records: Sequence[Message]) -> None:
-        """Commit what the records say, once; afterwards their offsets may be committed.
+        """Commit the effects of the records once; afterwards their offsets may be committed.
 
         Raises
         ------
         SQLAlchemyError, ExitflowError, KafkaException
-            Nothing was committed, or only the first of the records were; all can be applied again.
+            Nothing or only a first part was committed; all records can be applied again.
         """
         readable = [read for record in records if (read := self._read(record)) is not None]
         if readable:
@@ -76,33 +76,33 @@ class FillBatches:
 
     def _read(self, record: Message) -> Read | None:
         try:
-            said = read_record(read, record, self._trusted)
+            event = read_record(read, record, self._trusted)
         except MalformedMessage as error:
             self._refuse(record, error.code, str(error))
             return None
-        if isinstance(said, Irrelevant):
-            IGNORED.labels(said.value).inc()
+        if isinstance(event, Irrelevant):
+            IGNORED.labels(event.value).inc()
             return None
-        return record, said
+        return record, event
 
     def _commit(self, batch: Sequence[Read]) -> None:
-        """Commit a batch in one transaction, or record by record where one cannot be taken with its neighbours."""
-        error = self._impediment(batch)
+        """Commit a batch in one transaction; if a record fails or must wait, commit record by record."""
+        error = self._try_commit(batch)
         if error is None:
             return
-        busy: set[str] = set()  # symbols for whose rows one of the batch has waited already
-        for each in batch:
-            if _symbol(each) in busy:
-                self._set_aside(each, LOCKED)
+        busy: set[str] = set()  # symbols with rows that a record of this batch has already waited for
+        for item in batch:
+            if _symbol(item) in busy:
+                self._store_waiting(item, LOCKED)
                 continue
-            alone = self._impediment([each]) if len(batch) > 1 else error
-            if is_lock_timeout(alone):
-                busy.add(_symbol(each))
-            if alone is not None:
-                self._leave_out(each, alone)
+            record_error = self._try_commit([item]) if len(batch) > 1 else error
+            if is_lock_timeout(record_error):
+                busy.add(_symbol(item))
+            if record_error is not None:
+                self._skip(item, record_error)
 
-    def _impediment(self, batch: Sequence[Read]) -> Exception | None:
-        """Commit a batch; return the error if one record of it must be refused, or must wait."""
+    def _try_commit(self, batch: Sequence[Read]) -> Exception | None:
+        """Commit a batch; return the error if one of its records must be refused or must wait."""
         try:
             self._transaction(batch)
         except Exception as error:
@@ -111,50 +111,52 @@ class FillBatches:
             return error
         return None
 
-    def _leave_out(self, read: Read, error: Exception) -> None:
+    def _skip(self, read: Read, error: Exception) -> None:
         why = _why_wait(error)
         if why is not None:
-            self._set_aside(read, why)
+            self._store_waiting(read, why)
             return
         self._refuse_for(read[0], error)
         self._dead_letters.flush()
 
     def _transaction(self, batch: Sequence[Read]) -> None:
         with self._open_unit() as uow:
-            self._service.skip_discarded(uow, [said.event_id for _, said in batch if isinstance(said, DiscardedEvent)])
-            told = [(record, said) for record, said in batch if isinstance(said, FillReport)]
-            applied = self._service.apply_fills(uow, [report for _, report in told])
-            WaitingFillRepository(uow.connection).add([recorded(*told[nth]) for nth in applied.waiting], LOCKED)
-            self._end(uow, told, applied)
+            self._service.skip_discarded(
+                uow, [event.event_id for _, event in batch if isinstance(event, DiscardedEvent)]
+            )
+            reports = [(record, event) for record, event in batch if isinstance(event, FillReport)]
+            applied = self._service.apply_fills(uow, [report for _, report in reports])
+            WaitingFillRepository(uow.connection).add([recorded(*reports[nth]) for nth in applied.waiting], LOCKED)
+            self._end(uow, reports, applied)
 
-    def _end(self, uow: UnitOfWork, told: Sequence[tuple[Message, FillReport]], applied: Applied) -> None:
+    def _end(self, uow: UnitOfWork, reports: Sequence[tuple[Message, FillReport]], applied: Applied) -> None:
         for refusal in applied.refusals:
-            self._refuse(told[refusal.nth][0], refusal.code, refusal.reason)
-        # Before the commit: once the inbox knows an event, no second delivery would send its dead letter.
+            self._refuse(reports[refusal.nth][0], refusal.code, refusal.reason)
+        # Before the commit: once the inbox knows an event, a second delivery does not send its dead letter.
         self._dead_letters.flush()
         uow.commit()
         failpoint(Failpoint.TRADES_AFTER_COMMIT)
         for booking in applied.bookings:
             self._count(booking)
 
-    def _set_aside(self, read: Read, why: str) -> None:
-        """Let a report wait, so that the offsets may pass it.
+    def _store_waiting(self, read: Read, why: str) -> None:
+        """Store a report as waiting, so that the offsets can pass it.
 
         Raises
         ------
         OperationalError
             The inbox row of a discarded event, or the waiting place itself, is locked: the batch is delivered again.
         """
-        record, told = read
+        record, event = read
         with self._open_unit() as uow:
-            if isinstance(told, DiscardedEvent):
-                self._service.skip_discarded(uow, [told.event_id])
+            if isinstance(event, DiscardedEvent):
+                self._service.skip_discarded(uow, [event.event_id])
             else:
-                WaitingFillRepository(uow.connection).add([recorded(record, told)], why)
+                WaitingFillRepository(uow.connection).add([recorded(record, event)], why)
             uow.commit()
 
     def retry(self, trade_id: UUID) -> bool:
-        """Apply the first waiting report of a trade; False if there is none, or if it has to wait longer.
+        """Apply the first waiting report of a trade; return False without one, or if it must wait longer.
 
         Raises
         ------
@@ -176,9 +178,9 @@ class FillBatches:
             if waiting is None:
                 return False
             record = message_of(waiting.record)
-            read_again = None if refused else self._read(record)
-            told = [(record, read_again[1])] if read_again and isinstance(read_again[1], FillReport) else []
-            applied = self._service.apply_fills(uow, [report for _, report in told], queued=True)
+            reread = None if refused else self._read(record)
+            reports = [(record, reread[1])] if reread and isinstance(reread[1], FillReport) else []
+            applied = self._service.apply_fills(uow, [report for _, report in reports], queued=True)
             if applied.waiting:
                 place.postpone(trade_id, LOCKED)
                 uow.commit()
@@ -186,7 +188,7 @@ class FillBatches:
             if refused is not None:
                 self._refuse_for(record, refused)
             place.remove(waiting)
-            self._end(uow, told, applied)
+            self._end(uow, reports, applied)
             return True
 
     def _postpone(self, trade_id: UUID, why: str) -> bool:
@@ -200,8 +202,8 @@ class FillBatches:
 
     def _refuse_for(self, record: Message, error: Exception) -> None:
         fault = fault_of(error)
-        assert fault is not None, "a dependency's failure is no reason to refuse a record"
-        log.error("a record cannot be applied: %s", type(error).__name__)
+        assert fault is not None, "only faulty records are refused, not failures of dependencies"
+        log.error("record refused: %s", type(error).__name__)
         self._refuse(record, fault.code, fault.reason)
 
     def _refuse(self, record: Message, code: str, reason: str) -> None:
@@ -228,12 +230,12 @@ class FillBatches:
 
 
 def _symbol(read: Read) -> str:
-    said = read[1]
-    return said.symbol if isinstance(said, FillReport) else ""
+    event = read[1]
+    return event.symbol if isinstance(event, FillReport) else ""
 
 
 def _why_wait(error: Exception) -> str | None:
-    """Return why a record has to wait; None if it is refused."""
+    """Return why a record must wait; None if it is refused."""
     if is_lock_timeout(error):
         return LOCKED
     return str(error) if isinstance(error, ConfigurationError) else None

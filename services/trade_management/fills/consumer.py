@@ -1,4 +1,4 @@
-"""The loop of trade-fills: records in, effects committed, then their offsets."""
+"""Consumer loop of trade-fills: reads records, commits their effects, then their offsets."""
 
 from __future__ import annotations
 
@@ -40,17 +40,16 @@ BATCH_RECORDS = 500
 POLL_S = 0.5
 
 FILLS = "fills"
-"""Condition of the loop: the last batch was applied."""
+"""Health condition of the loop: the last batch was applied."""
 
 ADVICE = "run `exitflow trades reconcile`, then `exitflow gaps acknowledge trade-fills --reason …`"
 
 
 class FillConsumer:
-    """Consumes the intent events until told to stop, in one membership of the group after another.
+    """Consumes intent events until stopped; joins the group again after a failure.
 
-    A topic that was replaced, or from which records were removed unread, is read on from where it now begins; the
-    inbox makes that safe. What was or may be missed is stored as a gap, and the process is not ready until the gap is
-    acknowledged.
+    A replaced topic, or one with records removed unread, is read from its current beginning; the inbox makes this
+    safe. Missed records are stored as a gap, and the process is not ready until the gap is acknowledged.
     """
 
     def __init__(
@@ -96,10 +95,10 @@ class FillConsumer:
 class FillMembership:
     """One membership of the group.
 
-    At least once: offsets are committed only after the transaction of their effects. A batch that fails is
-    stepped back to and delivered again after a back-off, so that the consumer keeps polling and stays in its
-    group. All work happens between polls, and partitions move only inside one: what was in hand of a partition
-    that moved meanwhile is dropped, for its next owner reads it again.
+    Delivery is at least once: offsets are committed only after the transaction of their effects. After a failed
+    batch the consumer seeks back and retries with back-off, so it keeps polling and stays in its group. All work
+    happens between polls, and partitions move only inside a poll. Records of a partition that moved are dropped,
+    because its next owner reads them again.
     """
 
     def __init__(
@@ -125,18 +124,18 @@ class FillMembership:
         self._revoked: set[Partition] = set()
 
     def subscribe(self) -> None:
-        """Join the group; partitions come and go while the consumer is polled."""
+        """Join the group; partitions are assigned and revoked during polls."""
         self._consumer.consumer.subscribe(
             list(self._consumer.topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
 
     def step(self) -> None:
-        """Apply what one poll brings, and commit the offsets of what is applied.
+        """Apply the records of one poll and commit their offsets.
 
         Raises
         ------
         TopicsChanged, KafkaException, SQLAlchemyError
-            The membership is over; join again.
+            The membership has ended; join again.
         """
         self._health.alive(FILLS)
         self._gaps.show()
@@ -148,24 +147,24 @@ class FillMembership:
             self._commit()
 
     def _take_up(self, assigned: list[TopicPartition]) -> None:
-        """Read each partition on from its committed offset, or from its beginning, and record what is missing."""
+        """Resume each partition at its committed offset, or at its beginning, and record missing records."""
         committed = self._consumer.consumer.committed(assigned, timeout=ANSWER_S)
         stored = {(each.topic, each.partition): each.offset if each.offset >= 0 else None for each in committed}
         positions = self._log.resume(stored, bounds_of(self._consumer.admin, list(stored)))
         self._consumer.assign(positions)
         self._waiting = None
-        # Written down even where nothing was read: what is removed from now on is missed.
+        # Stored even before anything was read, so that records removed from now on count as missed.
         self._done |= positions
 
     def _still_ours(self, records: list[Message]) -> list[Message]:
-        """Return the records without those of partitions that were revoked since they were taken."""
+        """Return the records without those of partitions revoked since they were read."""
         moved = [record for record in records if partition_of(record) in self._revoked]
         if moved:
             self._consumer.seek(first_offsets(moved))
         return [record for record in records if partition_of(record) not in self._revoked]
 
     def _work(self, records: list[Message]) -> bool:
-        """Apply the records; False if they have to wait."""
+        """Apply the records; return False if they have to wait."""
         if not records:
             return True
         began = self._clock.monotonic()
@@ -185,9 +184,9 @@ class FillMembership:
         return True
 
     def _commit(self) -> None:
-        """Tell Kafka how far the effects have come; what it does not take now is told again with the next step.
+        """Commit the offsets of applied records; retry a failed commit with the next step.
 
-        While the group rebalances it takes nothing. The next poll then says which partitions are still ours.
+        Kafka accepts no commit during a rebalance. The next poll then shows the partitions still assigned to us.
         """
         if not self._done:
             return
@@ -195,8 +194,8 @@ class FillMembership:
         try:
             self._consumer.consumer.commit(offsets=positions, asynchronous=False)
         except KafkaException as error:
-            self._health.problem(FILLS, f"offsets are not committed: {shown(error)}")
-            log.warning("offsets are not committed: %s", shown(error))
+            self._health.problem(FILLS, f"cannot commit offsets: {shown(error)}")
+            log.warning("cannot commit offsets, retrying: %s", shown(error))
             self._back_off.wait(self._stop)
             return
         self._done.clear()
@@ -204,7 +203,7 @@ class FillMembership:
         self._health.fine(FILLS)
 
     def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
-        consumer.assign([])  # read nothing until it is known from where
+        consumer.assign([])  # read nothing until the start offset is known
         self._waiting = assigned
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
@@ -213,5 +212,5 @@ class FillMembership:
         self._revoked.update((each.topic, each.partition) for each in partitions)
         for each in self._revoked:
             self._done.pop(each, None)
-        # Records that waited here wait for the next owner now.
+        # The next owner reads these records again.
         self._health.fine(FILLS)

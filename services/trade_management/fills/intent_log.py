@@ -1,4 +1,4 @@
-"""IntentLog: the log of intent events that trade-fills reads, and what it may have missed of it."""
+"""Identity of the log of intent events read by trade-fills, and the gaps in it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class IntentLog:
         self._beyond_end: dict[Partition, str] = {}
 
     def begin(self) -> dict[str, TopicState]:
-        """Return the topic as it is, after a gap was stored if it is not the one that was read before.
+        """Return the current topic; store a gap if it differs from the one read before.
 
         Raises
         ------
@@ -51,11 +51,11 @@ class IntentLog:
             if known != found:
                 identities.replace({self._topic: found})
             ConsumerGaps(connection, CONSUMER).record(gaps)
-        self._tell(gaps)
+        self._report(gaps)
         return self._topics
 
     def changed(self, changes: Sequence[TopicChange]) -> None:
-        """Keep what the watch knew of the topic as it was."""
+        """Keep the watch's knowledge of the earlier topic."""
         for change in changes:
             self._unread = max(self._unread, change.missed if change.kind is not Change.REMOVED else 0)
             if change.kind is Change.BEYOND_END and change.partition is not None:
@@ -64,7 +64,7 @@ class IntentLog:
     def resume(
         self, stored: Mapping[Partition, int | None], bounds: Mapping[Partition, Bounds]
     ) -> dict[Partition, int]:
-        """Return where each partition is read on, after what was missed before is stored.
+        """Return the start offset of each partition, after storing gaps.
 
         Raises
         ------
@@ -77,13 +77,13 @@ class IntentLog:
             Gap(topic, topic_ids[topic], partition, Change.BEYOND_END, bounds[topic, partition].end, 0)
             for topic, partition in sorted(cut & set(stored))
         ]
-        kept = {each: None if each in cut else at for each, at in stored.items()}
-        positions, gaps = resume(kept, bounds, topic_ids, is_new=self._is_new)
+        starts = {each: None if each in cut else at for each, at in stored.items()}
+        positions, gaps = resume(starts, bounds, topic_ids, is_new=self._is_new)
         gaps += lost
         if gaps:
             with self._database.begin() as connection:
                 ConsumerGaps(connection, CONSUMER).record(gaps)
-        self._tell(gaps)
+        self._report(gaps)
         self._beyond_end = {each: topic_id for each, topic_id in self._beyond_end.items() if each not in stored}
         return positions
 
@@ -91,10 +91,10 @@ class IntentLog:
         unread, self._unread = self._unread, 0
         return Gap(self._topic, known.topic_id, ANY_PARTITION, Change.REPLACED, 0, unread)
 
-    def _tell(self, gaps: Sequence[Gap]) -> None:
+    def _report(self, gaps: Sequence[Gap]) -> None:
         count(gaps)
         for gap in gaps:
             log.error(
-                "%s partition %d: %s from offset %d on, %d records missed; reading on from what there is",
+                "%s partition %d: %s at offset %d, %d records missed; continuing with the next available record",
                 gap.topic, gap.partition, gap.kind.value, gap.first_offset, gap.missed,
             )  # fmt: skip

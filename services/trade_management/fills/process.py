@@ -1,4 +1,4 @@
-"""The process trade-fills."""
+"""Process trade-fills."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from shared.runtime.process import Stop, health_server, stop_on_signals
 from shared.settings import Settings
 
 DEAD_LETTER_TIMEOUT_MS = 10_000
-"""Shorter than the flush waits, so that a flush always learns what became of every dead letter."""
+"""Shorter than the flush timeout, so a flush always learns the result of every dead letter."""
 
 
 def main(settings: Settings) -> None:
@@ -60,19 +60,19 @@ def main(settings: Settings) -> None:
 
 
 def fill_consumer(settings: Settings, engine: Engine, health: Health, clock: Clock, stop: Stop) -> FillConsumer:
-    """A consumer of the environment that the settings name, not started."""
+    """Return a consumer for the settings' environment, not started."""
     topics = TopicNames(settings.kafka_topic_prefix)
     batches = _batches(settings, engine, clock)
     return FillConsumer(settings, engine, topics.on_cluster(EXIT_INTENTS), batches, health, clock, stop)
 
 
 def waiting_fills(settings: Settings, engine: Engine, health: Health, clock: Clock) -> WaitingFills:
-    """What tries the waiting fills of the environment again, not started; its dead letters have their own producer."""
+    """Return the retry of waiting fills, not started; its dead letters have a separate producer."""
     return WaitingFills(engine, _batches(settings, engine, clock), health)
 
 
 def user_broker_feed(settings: Settings, engine: Engine, health: Health, clock: Clock) -> UserBrokerFeed:
-    """Return the feed of user brokers of the environment that the settings name, not started."""
+    """Return the feed of user brokers for the settings' environment, not started."""
     return UserBrokerFeed(settings, engine, _dead_letters(settings), exit_event_keys(settings), health, clock)
 
 

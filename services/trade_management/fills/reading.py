@@ -1,4 +1,4 @@
-"""From a record of exits.intents.v1 to what it says of fills."""
+"""Reading of exits.intents.v1 records as fill reports."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FillEvent = (
 )
 
 LONGEST_ID = 128
-"""Characters of a broker's id; an index entry has no room for a long one."""
+"""Characters of a broker's id; longer ids do not fit into an index entry."""
 
 _KNOWN_TYPES = frozenset(event.event_type() for event in event_classes() if event.topic == EXIT_INTENTS)
 _FILL_TYPES = frozenset(event.event_type() for event in FillEvent.__args__)
@@ -33,29 +33,29 @@ _FILL_TYPES = frozenset(event.event_type() for event in FillEvent.__args__)
 
 @dataclass(frozen=True, slots=True)
 class DiscardedEvent:
-    """An event that was discarded: should it arrive all the same, late, it must not count."""
+    """Event of a discard: if the original arrives late, it must not count."""
 
     event_id: UUID
 
 
 class Irrelevant(StrEnum):
-    """Why a well-formed record has nothing to say here."""
+    """Reason to ignore a well-formed record."""
 
     NO_FILLS = "no_fills"
     UNKNOWN_TYPE = "unknown_type"
 
 
 def read(record: Message, trusted: TrustedKeys) -> FillReport | DiscardedEvent | Irrelevant:
-    """What the record says of fills. A type that is not known is no error: producers may add some.
+    """Return the fill report in the record. Unknown event types are ignored, because producers may add some.
 
-    What would be acted upon is believed only if a trusted key signed it.
+    An event with effects is accepted only if a trusted key signed it.
 
     Raises
     ------
     MalformedMessage
-        No CloudEvents id or type, or a value that is not the event it claims to be.
+        The CloudEvents id or type is missing, or the value does not match its type.
     UntrustedEvent
-        It would change a trade, but exit qualification did not sign it.
+        The event would change a trade but lacks a valid signature of exit qualification.
     """
     headers = headers_of(record)
     event_id, event_type = _event_id(headers.get("ce_id", "")), headers.get("ce_type")
@@ -81,9 +81,11 @@ def _event_id(text: str) -> UUID:
 
 
 def _report(event_id: UUID, event: FillEvent, traceparent: str | None) -> FillReport:
-    fills = tuple(_fill(event, told) for told in event.fills)
+    fills = tuple(_fill(event, reported) for reported in event.fills)
     if isinstance(event, exits.ExitIntentFilled) and total_quantity(fills) != event.filled_quantity:
-        raise MalformedMessage(f"filled_quantity is {event.filled_quantity}, the fills make {total_quantity(fills)}")
+        raise MalformedMessage(
+            f"filled_quantity is {event.filled_quantity}, but the fills sum to {total_quantity(fills)}"
+        )
     return FillReport(
         event_id=event_id,
         trade_id=event.trade_id,
@@ -96,22 +98,22 @@ def _report(event_id: UUID, event: FillEvent, traceparent: str | None) -> FillRe
     )
 
 
-def _fill(event: FillEvent, told: exits.Fill) -> Fill:
-    if told.price <= 0:
-        raise MalformedMessage("fills: a price is not positive")
+def _fill(event: FillEvent, reported: exits.Fill) -> Fill:
+    if reported.price <= 0:
+        raise MalformedMessage("fills: every price must be positive")
     return Fill(
         intent_id=event.intent_id,
-        broker_order_id=_broker_id(told.broker_order_id),
-        broker_trade_id=_broker_id(told.broker_trade_id),
+        broker_order_id=_broker_id(reported.broker_order_id),
+        broker_trade_id=_broker_id(reported.broker_trade_id),
         exit_reason=event.exit_reason,
-        quantity=told.quantity,
-        price=told.price,
-        filled_at=told.filled_at,
-        trading_day=trading_day(told.filled_at),
+        quantity=reported.quantity,
+        price=reported.price,
+        filled_at=reported.filled_at,
+        trading_day=trading_day(reported.filled_at),
     )
 
 
 def _broker_id(text: str) -> str:
     if not 0 < len(text) <= LONGEST_ID or not text.isprintable():
-        raise MalformedMessage(f"fills: a broker's id is not 1 to {LONGEST_ID} printable characters")
+        raise MalformedMessage(f"fills: every broker id must be 1 to {LONGEST_ID} printable characters")
     return text

@@ -1,4 +1,4 @@
-"""WaitingFills: reports that wait for a row or for rates, tried again until they can be applied."""
+"""Retry of fill reports that wait for a row or for rates."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OF = "trade-fills"
 
 
 class WaitingFills:
-    """Tries what waits, each trade by itself and in order. Several copies may run: the rows decide. One thread's."""
+    """Retries waiting reports, per trade and in order. Rows coordinate several copies. Not thread-safe."""
 
     def __init__(self, engine: Engine, batches: FillBatches, health: Health) -> None:
         self._engine = engine
@@ -34,7 +34,7 @@ class WaitingFills:
         self._shown = WaitingWork(OF, health)
 
     def run(self, stop: threading.Event) -> None:
-        """Try again and again until told to stop; what fails is shown by health and tried later."""
+        """Retry until stopped; report failures to health and retry them later."""
         wait_s = LOOK_S
         while not stop.wait(wait_s):
             try:
@@ -42,16 +42,16 @@ class WaitingFills:
                 wait_s = LOOK_S
             except (SQLAlchemyError, ExitflowError, KafkaException) as error:
                 wait_s = min(LONGEST_BACK_OFF_S, wait_s * 2)
-                self._health.problem(CONDITION, f"waiting fills cannot be tried: {type(error).__name__}")
-                log.warning("waiting fills cannot be tried, again in %.1f s: %s", wait_s, type(error).__name__)
+                self._health.problem(CONDITION, f"cannot retry waiting fills: {type(error).__name__}")
+                log.warning("cannot retry waiting fills, next attempt in %.1f s: %s", wait_s, type(error).__name__)
 
     def retry_once(self, stop: threading.Event) -> None:
-        """Try every trade that is due, and show what still waits.
+        """Retry every trade that is due, and report trades still waiting.
 
         Raises
         ------
         SQLAlchemyError, ExitflowError, KafkaException
-            What the database or Kafka does not take; it still waits.
+            The database or Kafka failed; the report still waits.
         """
         with self._engine.connect() as connection:
             due = WaitingFillRepository(connection).due()
@@ -65,7 +65,7 @@ class WaitingFills:
 
 @contextmanager
 def trying_again(waiting: WaitingFills) -> Iterator[None]:
-    """While inside, try what waits in a thread."""
+    """Retry waiting fills in a thread inside the block."""
     stop = threading.Event()
     thread = threading.Thread(target=waiting.run, args=(stop,), name="waiting-fills", daemon=True)
     thread.start()

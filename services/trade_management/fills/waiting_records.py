@@ -1,4 +1,4 @@
-"""Records as the waiting place keeps them, unchanged, so that they are read and, if refused, handed over as arrived."""
+"""Records as stored in the waiting place, unchanged, so that dead letters hold the original."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ChargeScheduleRepository: the rates, as data."""
+"""Repository of charge rates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ChargeScheduleRepository:
         self._connection = connection
 
     def all(self) -> ChargeSchedule:
-        """Every row there is."""
+        """Return every row."""
         rows = self._connection.execute(select(*ChargeScheduleRow.__table__.columns)).mappings()
         words = {"product_type": ProductType, "charge": Charge, "side": Side, "rounding": Rounding}
         return ChargeSchedule(

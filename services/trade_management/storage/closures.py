@@ -1,4 +1,4 @@
-"""TradeClosureRepository: closures and the lines of what they cost."""
+"""Repository of closures and their charge lines."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TradeClosureRepository:
         self._connection = connection
 
     def of_trades(self, trade_ids: Sequence[UUID]) -> dict[UUID, list[Closure]]:
-        """The closures of these trades, first first, without their lines; a trade without any is left out."""
+        """Return the closures of these trades, oldest first, without lines; omit trades without closures."""
         columns = [TradeClosureRow.__table__.c[name] for name in ("trade_id", *_STORED)]
         query = (
             select(*columns, TradeRow.product_type, TradeRow.entered_at)
@@ -61,7 +61,7 @@ class TradeClosureRepository:
         return found
 
     def lines_of(self, trade_id: UUID) -> dict[int, dict[Leg, Lines]]:
-        """What each closure of a trade cost, by the closure's `nth` and leg."""
+        """Return the charges of each closure of a trade, by the closure's `nth` and leg."""
         query = (
             select(TradeClosureRow.nth, ChargeLineRow.leg, ChargeLineRow.charge, ChargeLineRow.amount)
             .join(ChargeLineRow, ChargeLineRow.closure_id == TradeClosureRow.closure_id)

@@ -1,4 +1,4 @@
-"""TradeFillRepository: exit fills, each stored once."""
+"""Repository of exit fills, each stored once."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TradeFillRepository:
         self._connection = connection
 
     def of_trades(self, trade_ids: Sequence[UUID]) -> dict[UUID, list[Fill]]:
-        """All fills of these trades in the order in which they were recorded; a trade without any is left out."""
+        """Return all fills of these trades in recording order; omit trades without fills."""
         found: dict[UUID, list[Fill]] = {}
         for row in self._connection.execute(OF_TRADES, {"trade_ids": list(trade_ids)}).mappings():
             values: dict[str, Any] = dict(row)
@@ -54,7 +54,7 @@ class TradeFillRepository:
         Raises
         ------
         Conflict
-            One is stored already, though its trade does not know it: it belongs to another trade.
+            A fill is already stored for another trade.
         """
         pairs = list(fills)
         if not pairs:

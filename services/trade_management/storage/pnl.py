@@ -1,4 +1,4 @@
-"""PnlRepository: sums over closed trades."""
+"""Repository of sums over closed trades."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PnlRepository:
         self._connection = connection
 
     def of_closed_trades(self, day: date | None = None, symbol: str | None = None) -> Pnl:
-        """Totals over the trades closed on a trading day (Asia/Kolkata) and of a symbol, each if given."""
+        """Return totals over closed trades, filtered by closing day (Asia/Kolkata) and symbol if given."""
         query = select(
             func.count(),
             func.sum(TradeRow.gross_pnl),

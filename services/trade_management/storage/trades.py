@@ -1,4 +1,4 @@
-"""TradeRepository: trades, opened one at a time, closed in sets."""
+"""Repository of trades."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _RESULT = ("trade_id", "open_quantity", "exit_price", "exit_reason", "gross_pnl"
 
 @dataclass(frozen=True, slots=True)
 class WantedTrades:
-    """Which trades to list: those behind `after` (created_at, trade_id), newest first."""
+    """Filter of the trade list: trades after `after` (created_at, trade_id), newest first."""
 
     status: TradeStatus | None
     symbol: str | None
@@ -67,26 +67,26 @@ class TradeRepository:
         self._connection = connection
 
     def insert(self, trade: Trade, exit_plan: dict[str, Any]) -> TradeRow:
-        """Store a new trade and return it as it stands."""
+        """Store a new trade and return the stored row."""
         values = {name: value for name, value in asdict(trade).items() if name != "entered_on"}
         self._connection.execute(insert(TradeRow).values(**values, exit_plan=exit_plan))
         return self.get(trade.trade_id)
 
     def get(self, trade_id: UUID) -> TradeRow:
-        """A trade.
+        """Return a trade.
 
         Raises
         ------
         NotFound
-            There is no such trade.
+            The trade does not exist.
         """
         row = self._connection.execute(select(*_COLUMNS).where(TradeRow.trade_id == trade_id)).one_or_none()
         if row is None:
-            raise NotFound(f"no trade {trade_id}")
+            raise NotFound(f"trade {trade_id} not found")
         return TradeRow(**row._mapping)
 
     def page(self, wanted: WantedTrades) -> list[TradeRow]:
-        """At most `limit` trades, newest first."""
+        """Return at most `limit` trades, newest first."""
         query = select(*_COLUMNS).order_by(TradeRow.created_at.desc(), TradeRow.trade_id.desc()).limit(wanted.limit)
         if wanted.status is not None:
             query = query.where(TradeRow.status == wanted.status)
@@ -97,18 +97,18 @@ class TradeRepository:
         return [TradeRow(**row._mapping) for row in self._connection.execute(query)]
 
     def lock(self, trade_ids: Sequence[UUID]) -> dict[UUID, Trade]:
-        """Lock those of the trades that exist and are not locked by others, until the transaction ends; no waiting."""
+        """Lock the existing trades that others have not locked, until the transaction ends, without waiting."""
         rows = self._connection.execute(LOCK, {"trade_ids": list(trade_ids)}).mappings()
         return {row["trade_id"]: _trade(dict(row)) for row in rows}
 
     def existing(self, trade_ids: Collection[UUID]) -> set[UUID]:
-        """Return those of the trades that there are, locked or not."""
+        """Return the existing trades, locked or not."""
         if not trade_ids:
             return set()
         return set(self._connection.execute(EXISTING, {"trade_ids": sorted(trade_ids)}).scalars())
 
     def reduce(self, histories: Sequence[TradeHistory]) -> None:
-        """Store what closures left of these locked trades, and the result of those that are closed."""
+        """Store the remaining quantity of these locked trades, and the result of closed ones."""
         if not histories:
             return
         results = [_result(history) for history in histories]

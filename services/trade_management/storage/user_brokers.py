@@ -1,4 +1,4 @@
-"""UserBrokerRepository: the accounts that a trade may name, a projection of operations.controls.v1."""
+"""Repository of accounts that a trade may name, a projection of operations.controls.v1."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class UserBrokerRepository:
         self._connection = connection
 
     def apply(self, events: Sequence[UserBrokerChanged]) -> None:
-        """Take over what the events say, in their order."""
+        """Apply the events in their order."""
         for event in events:
             self._connection.execute(APPLY, event.model_dump(include={"user_broker_id", "status", "changed_at"}))
 
     def is_known(self, user_broker_id: str) -> bool | None:
-        """Return whether there is such a user broker; None while none at all is known."""
+        """Return whether the user broker exists; None while no user broker is known."""
         known: bool | None = self._connection.execute(KNOWN, {"user_broker_id": user_broker_id}).scalar_one()
         return known

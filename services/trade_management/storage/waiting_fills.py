@@ -1,4 +1,4 @@
-"""WaitingFillRepository: records of fills that wait for their trade's row, in the order in which they arrived."""
+"""Repository of fill records waiting for their trade's row, in order of arrival."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 2.0
 MOST_TRADES = 200
-"""Most trades of one look; those that stay locked are looked at again later, so that the others have their turn."""
+"""Maximum trades per query; locked ones are retried later, after the others."""
 
 ADD = text("""
 -- waiting_fills.add
@@ -65,7 +65,7 @@ SELECT trade_id, min(why) AS why, extract(epoch FROM clock_timestamp() - min(arr
 
 @dataclass(frozen=True, slots=True)
 class RecordedFill:
-    """A record as it stood on its topic, with the event and the trade that it is about."""
+    """Record as it was on its topic, with its event and trade."""
 
     event_id: UUID
     trade_id: UUID
@@ -79,7 +79,7 @@ class RecordedFill:
 
 @dataclass(frozen=True, slots=True)
 class WaitingFill:
-    """A record that waits."""
+    """Waiting record."""
 
     waiting_id: int
     record: RecordedFill
@@ -87,7 +87,7 @@ class WaitingFill:
 
 @dataclass(frozen=True, slots=True)
 class WaitingTrade:
-    """A trade with records that wait, the first of them for `age_s` seconds."""
+    """Trade with waiting records; the first has waited for `age_s` seconds."""
 
     trade_id: UUID
     why: str
@@ -101,22 +101,22 @@ class WaitingFillRepository:
         self._connection = connection
 
     def add(self, records: Sequence[RecordedFill], why: str) -> None:
-        """Append records in order; an event that waits already stays where it is."""
+        """Append records in order; an event already waiting keeps its place."""
         if records:
             self._connection.execute(ADD, [_row(record) | {"why": why} for record in records])
 
     def trades_among(self, trade_ids: Sequence[UUID]) -> set[UUID]:
-        """Return those of the trades that have records waiting."""
+        """Return the trades with waiting records."""
         if not trade_ids:
             return set()
         return set(self._connection.execute(TRADES_AMONG, {"trade_ids": list(trade_ids)}).scalars())
 
     def due(self) -> list[UUID]:
-        """Return at most `MOST_TRADES` trades whose first record may be tried again, longest waiting first."""
+        """Return at most `MOST_TRADES` trades whose first record may be retried, longest waiting first."""
         return list(self._connection.execute(DUE, {"limit": MOST_TRADES}).scalars())
 
     def lock_first(self, trade_id: UUID) -> WaitingFill | None:
-        """Return the first waiting record of a trade, locked until the transaction ends; None if there is none."""
+        """Lock and return the first waiting record of a trade; None if there is none."""
         row = self._connection.execute(LOCK_FIRST, {"trade_id": trade_id}).one_or_none()
         if row is None:
             return None
@@ -134,11 +134,11 @@ class WaitingFillRepository:
         return WaitingFill(row.waiting_id, record)
 
     def remove(self, waiting: WaitingFill) -> None:
-        """Remove a record that was acted upon."""
+        """Remove an applied record."""
         self._connection.execute(REMOVE, {"waiting_id": waiting.waiting_id})
 
     def postpone(self, trade_id: UUID, why: str) -> None:
-        """Let the first record of a trade wait before it is tried again; nothing if that record is locked."""
+        """Delay the next attempt of a trade's first record; do nothing if that record is locked."""
         parameters = {"trade_id": trade_id, "why": why, "first_s": FIRST_WAIT_S, "max_s": LONGEST_WAIT_S}
         self._connection.execute(POSTPONE, parameters)
 

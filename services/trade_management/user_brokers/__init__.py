@@ -1,1 +1,1 @@
-"""The accounts that a trade may name, followed on operations.controls.v1."""
+"""Accounts that a trade may name, read from operations.controls.v1."""

@@ -1,4 +1,4 @@
-"""UserBrokerFeed: keeps the projection of user brokers as operations.controls.v1 tells it."""
+"""Feed of user brokers: projects operations.controls.v1."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 GROUP = "trade-fills-user-brokers"
 CONDITION = "user_brokers"
-"""Condition of the loop; what concerns its topic is reported under this name and ``_kafka``."""
+"""Health condition of the loop; problems of its topic use this name and ``_kafka``."""
 
 BATCH_RECORDS = 500
 POLL_S = 0.5
@@ -40,10 +40,10 @@ STOP_LIMIT_S = 5.0
 
 
 class UserBrokerFeed:
-    """Reads the topic from its beginning whenever it joins: it is short, and every event carries the whole state.
+    """Reads the topic from its beginning at every start: it is short, and every event carries the whole state.
 
-    So it needs no stored offsets, and a database without the projection gets it again. Every copy of the process
-    reads all partitions; an older event changes nothing.
+    It needs no stored offsets, and an empty projection is filled again. Every copy of the process reads all
+    partitions; an older event changes nothing.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class UserBrokerFeed:
         self._health.fine(CONDITION)
 
     def apply(self, records: Sequence[Message]) -> None:
-        """Take over what the records say of user brokers; what cannot be read goes to the dead letters."""
+        """Apply user broker records; send unreadable ones to the dead letters."""
         if not records:
             return
         events = [event for record in records if (event := self._read(record)) is not None]
@@ -93,7 +93,7 @@ class UserBrokerFeed:
             UserBrokerRepository(connection).apply(events)
 
     def _read(self, record: Message) -> UserBrokerChanged | None:
-        """Return the event of a record; None for another type, and for a dead letter."""
+        """Return the event of a record; None for other types and for dead letters."""
         try:
             return read_record(read_user_broker, record, self._trusted)
         except MalformedMessage as error:
@@ -123,7 +123,7 @@ def read_user_broker(record: Message, trusted: TrustedKeys) -> UserBrokerChanged
 
 @contextmanager
 def following(feed: UserBrokerFeed, stop: Stop) -> Iterator[None]:
-    """While inside, the feed in a thread; afterwards `stop` is set."""
+    """Run the feed in a thread inside the block; afterwards set `stop`."""
     thread = threading.Thread(target=feed.run, args=(stop,), name="user-brokers", daemon=True)
     thread.start()
     try:
