@@ -1,4 +1,4 @@
-"""BrokerAnnouncements: publishes user brokers that no event has told of, e.g. those that were there before it did."""
+"""Announcements of user brokers without an event, e.g. those stored before the event existed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SELECT key FROM outbox_sequence WHERE topic = :topic AND key = ANY (CAST(:keys A
 
 
 class BrokerAnnouncements:
-    """Looks for user brokers without an event. A broker that an operator sets is announced by that transaction."""
+    """Publishes user brokers without an event. An operator's change publishes its event in its own transaction."""
 
     def __init__(self, open_unit: Callable[[], UnitOfWork], topics: TopicNames, clock: Clock) -> None:
         self._open_unit = open_unit
@@ -28,9 +28,9 @@ class BrokerAnnouncements:
         self._clock = clock
 
     def announce_once(self) -> bool:
-        """Publish every user broker that has no event yet; False, for the next look comes after a wait.
+        """Publish every user broker without an event; return False, because the next run comes after a wait.
 
-        Two processes that look at the same time may both announce one: its second event says the same.
+        Two concurrent processes may both announce a broker; the second event is identical.
         """
         with self._open_unit() as uow:
             brokers = SwitchRepository(uow.connection).brokers()

@@ -1,4 +1,4 @@
-"""Events of operators' settings, made from the settings as they stand."""
+"""Events of operators' settings, built from the current settings."""
 
 from __future__ import annotations
 

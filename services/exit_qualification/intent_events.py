@@ -1,6 +1,6 @@
-"""Events of exit qualification, made from rows as they stand.
+"""Events of exit qualification, built from the current rows.
 
-Importing this module also registers the counters of these events, so every process that emits them counts them.
+Importing this module also registers their counters, so every process that emits them counts them.
 """
 
 from __future__ import annotations
@@ -41,28 +41,28 @@ def signal_published(signal: ExitSignal) -> ExitSignalPublished:
 
 
 def approved(intent: ExitIntent, at: datetime) -> ExitIntentApproved:
-    """Every gate passed."""
+    """Return the event of an intent approved by all gates."""
     return ExitIntentApproved(**_facts(intent, at))
 
 
 def rejected(intent: ExitIntent, at: datetime) -> ExitIntentRejected:
-    """A gate refused it for good."""
+    """Return the event of an intent rejected by a gate."""
     errors = [ErrorDetail(code=error["code"], message=error["message"]) for error in intent.errors]
     return ExitIntentRejected(**_facts(intent, at), errors=errors)
 
 
 def placed(intent: ExitIntent, at: datetime) -> ExitIntentPlaced:
-    """The broker has the order."""
+    """Return the event of an order accepted by the broker."""
     return ExitIntentPlaced(**_facts(intent, at))
 
 
 def partially_filled(intent: ExitIntent, fills: list[Fill], at: datetime) -> ExitIntentPartiallyFilled:
-    """Some of it is filled; `fills` are all so far."""
+    """Return the event of a partial fill; `fills` are all so far."""
     return ExitIntentPartiallyFilled(**_facts(intent, at), fills=fills)
 
 
 def filled(intent: ExitIntent, fills: list[Fill], at: datetime) -> ExitIntentFilled:
-    """All of it is filled; `time_to_fill_ms` is from placed to filled by our own clock."""
+    """Return the event of a complete fill; `time_to_fill_ms` is measured from placed to filled by our clock."""
     if intent.placed_at is None or intent.filled_at is None:
         raise ValueError(f"intent {intent.intent_id} is not filled")
     waited = intent.filled_at - intent.placed_at
@@ -75,18 +75,18 @@ def filled(intent: ExitIntent, fills: list[Fill], at: datetime) -> ExitIntentFil
 
 
 def failed(intent: ExitIntent, at: datetime) -> ExitIntentFailed:
-    """The order was refused, or was never placed."""
+    """Return the event of an order that was refused or never placed."""
     error = ErrorDetail(code=intent.error_code or "UNKNOWN", message=intent.error_message or "")
     return ExitIntentFailed(**_facts(intent, at), errors=[error])
 
 
 def cancelled(intent: ExitIntent, fills: list[Fill], at: datetime) -> ExitIntentCancelled:
-    """It will not go on; `fills` are what it got before."""
+    """Return the event of a cancelled intent; `fills` are those before its end."""
     return ExitIntentCancelled(**_facts(intent, at), reason=intent.cancel_reason or "UNKNOWN", fills=fills)
 
 
 def late_fill(intent: ExitIntent, fills: list[Fill], at: datetime) -> ExitIntentLateFill:
-    """Fills came after it had ended; `fills` are all so far."""
+    """Return the event of fills after the end; `fills` are all so far."""
     return ExitIntentLateFill(**_facts(intent, at), fills=fills)
 
 

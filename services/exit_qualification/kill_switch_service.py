@@ -1,4 +1,4 @@
-"""KillSwitchService: sets the kill switch and tells when it holds."""
+"""Service that sets the kill switch and waits until it takes effect."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.audit import Act
 
 OUTWAIT_S = 3.0
-"""Longest wait for senders that had asked before the switch was set; below the usual time-outs of HTTP clients."""
+"""Longest wait for senders checked before the switch was set; below usual HTTP client time-outs."""
 LOOK_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class KillSwitchSet:
-    """The kill switch as it stands, and the intents whose orders may still reach a broker."""
+    """Current kill switch, and the intents whose orders may still reach a broker."""
 
     setting: Setting
     on_their_way: list[ExitIntent]
 
 
 class KillSwitchService:
-    """Sets the kill switch in a transaction, then outwaits the senders that asked before it was committed."""
+    """Sets the kill switch in a transaction, then waits for senders checked before the commit."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -37,7 +37,7 @@ class KillSwitchService:
     def put(self, open_unit: Callable[[], UnitOfWork], mode: KillSwitchMode, act: Act) -> KillSwitchSet:
         """Set the kill switch. Under ALL, return once no sender can still send, or after OUTWAIT_S.
 
-        No order of an exit reaches a broker after that, but those of the intents returned and manual exits.
+        Afterwards only orders of the returned intents and manual exits reach a broker.
         """
         with open_unit() as uow:
             switches = SwitchRepository(uow.connection)
@@ -53,7 +53,7 @@ class KillSwitchService:
         with open_unit() as uow:
             first = {intent.intent_id for intent in SendFence(uow.connection).on_their_way()}
         while True:
-            with open_unit() as uow:  # its snapshot must be newer than each look before
+            with open_unit() as uow:  # its snapshot must be newer than every earlier query
                 under_way = SendFence(uow.connection).on_their_way()
             being_sent = [intent for intent in under_way if intent.status is IntentStatus.SUBMITTING]
             if not any(intent.intent_id in first for intent in being_sent) or self._clock.monotonic() >= ends_at:

@@ -1,4 +1,4 @@
-"""ManualExitService: an operator says that a trade exits."""
+"""Exits requested by operators."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shared.postgres.audit import Act, audit
 
 
 class ExitInProgress(ExitflowError):
-    """The trade has an exit that was sent, or an operator's own that waits; a second one could sell twice."""
+    """Trade with a sent exit or a waiting manual exit; a second exit could sell twice."""
 
     code = "exit_in_progress"
     http_status = 409
@@ -31,13 +31,13 @@ class ExitInProgress(ExitflowError):
 
 
 class NotExecutable(Conflict):
-    """The rollout does not let an order of this exit be sent."""
+    """Exit whose order the rollout does not allow."""
 
     code = "not_executable"
 
 
 class ManualExitService:
-    """Writes an operator's exit by the same way as the market's."""
+    """Writes an operator's exit with the same mechanism as detected exits."""
 
     def __init__(self, signals: SignalManagementService, clock: Clock) -> None:
         self._signals = signals
@@ -46,18 +46,18 @@ class ManualExitService:
     def exit(self, uow: UnitOfWork, trade_id: UUID, act: Act, *, record_only: bool = False) -> ExitIntent:
         """Write an operator's exit with its signal and return its intent; the caller commits.
 
-        A waiting exit of lower rank gives way to it. With `record_only` it is written and published, never executed.
+        It supersedes a waiting exit of lower rank. With `record_only` it is written and published, never executed.
 
         Raises
         ------
         NotKnownYet
-            The trade is not known here (yet: opened trades arrive by trades.v1).
+            The trade is unknown; newly opened trades arrive by trades.v1.
         ExitInProgress
-            The trade has an exit already that goes on.
+            The trade already has an exit in progress.
         NotExecutable
-            The rollout does not execute exits of this trade, and it was not asked for a recorded one.
+            The rollout does not execute exits of this trade, and `record_only` is not set.
         Conflict
-            The trade is closed, the rollout is off, or it would execute an exit that is only to be recorded.
+            The trade is closed, the rollout is off, or it would execute a `record_only` exit.
         """
         trade = self._open_trade(uow, trade_id)
         self._refuse_a_second(uow, trade_id)
@@ -65,7 +65,7 @@ class ManualExitService:
         _check_rollout(settings.rollout, trade, record_only=record_only)
         written = self._signals.on_exits_detected(uow, [self._candidates(trade)], settings)
         if not written or written[0].intent is None:
-            raise Conflict(f"another exit of trade {trade_id} was faster")
+            raise Conflict(f"trade {trade_id} already has an exit in progress")
         after = {"intent_id": str(written[0].intent.intent_id)}
         audit(uow.connection, act, "exit.manual", str(trade_id), after=after)
         return written[0].intent
@@ -73,7 +73,7 @@ class ManualExitService:
     def _open_trade(self, uow: UnitOfWork, trade_id: UUID) -> OpenTrade:
         known = OpenTradeRepository(uow.connection).lock([trade_id]).get(trade_id)
         if known is None:
-            raise NotKnownYet(f"no trade {trade_id} is known here; if it was opened a moment ago, try again")
+            raise NotKnownYet(f"trade {trade_id} not found; retry, new trades appear within a second")
         if known.status is not TradeStatus.OPEN:
             raise Conflict(f"trade {trade_id} is {known.status}")
         return known.trade
@@ -93,13 +93,13 @@ class ManualExitService:
 
 def _check_rollout(rollout: Rollout, trade: OpenTrade, *, record_only: bool) -> None:
     if rollout.mode is RolloutMode.OFF:
-        raise Conflict("the rollout is off: nothing may be written")
+        raise Conflict("the rollout is off, so no exit can be written; change the rollout")
     executable = rollout.match(trade.symbol, trade.user_broker_id) is not None
     if executable and record_only:
-        raise Conflict(f"the rollout is {rollout.mode} and would execute this exit; ask for it without record_only")
+        raise Conflict(f"the rollout is {rollout.mode} and would execute this exit; repeat without record_only")
     if not executable and not record_only:
         raise NotExecutable(
             f"the rollout is {rollout.mode} and does not execute exits of {trade.symbol} at {trade.user_broker_id}; "
-            "change the rollout, or ask with record_only to have the exit written and published only",
+            "change the rollout, or set record_only to write and publish the exit without executing it",
             rollout=rollout.mode.value,
         )

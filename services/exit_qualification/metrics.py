@@ -1,4 +1,4 @@
-"""Counters of exit qualification that are moved by committed events, whichever process committed them."""
+"""Counters of exit qualification, moved by committed events of any process."""
 
 from __future__ import annotations
 

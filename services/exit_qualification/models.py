@@ -1,4 +1,4 @@
-"""Typed mappings of the tables of schema ``exit_qualification``; the migrations make the tables."""
+"""Typed mappings of the tables of schema ``exit_qualification``; the migrations create the tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Base(DeclarativeBase):
-    """What the mappings share: money is NUMERIC(18,4), times carry a zone, texts are text."""
+    """Base of the mappings: money is NUMERIC(18,4), times are aware, strings are text."""
 
     type_annotation_map = {  # noqa: RUF012  # SQLAlchemy reads it from the class
         datetime: DateTime(timezone=True),
@@ -27,7 +27,7 @@ class Base(DeclarativeBase):
 
 
 class UserBrokerRow(Base):
-    """An account that exits are executed at."""
+    """Account for executing exits."""
 
     __tablename__ = "user_brokers"
 
@@ -40,7 +40,7 @@ class UserBrokerRow(Base):
 
 
 class KillSwitchRow(Base):
-    """What an operator has stopped; one row."""
+    """Kill switch; one row."""
 
     __tablename__ = "kill_switch"
 
@@ -52,7 +52,7 @@ class KillSwitchRow(Base):
 
 
 class RolloutRow(Base):
-    """How far the pipeline is switched on; one row."""
+    """Rollout; one row."""
 
     __tablename__ = "rollout"
 
@@ -66,7 +66,7 @@ class RolloutRow(Base):
 
 
 class OpenTradeRow(Base):
-    """The projection of a trade."""
+    """Projection of a trade."""
 
     __tablename__ = "open_trades"
 
@@ -86,7 +86,7 @@ class OpenTradeRow(Base):
 
 
 class ExitSignalRow(Base):
-    """Market logic said that a trade should exit."""
+    """Detected exit of a trade."""
 
     __tablename__ = "exit_signals"
 
@@ -102,7 +102,7 @@ class ExitSignalRow(Base):
 
 
 class ExitIntentRow(Base):
-    """Operations' side of an exit."""
+    """Exit intent: the operational side of an exit."""
 
     __tablename__ = "exit_intents"
 

@@ -1,1 +1,1 @@
-"""exit-api: what operators and other teams see of exits, and what operators may do to them."""
+"""exit-api: exits as operators and other teams see them, and the operators' controls."""

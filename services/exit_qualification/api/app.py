@@ -1,4 +1,4 @@
-"""The HTTP API of exit qualification."""
+"""HTTP API of exit qualification."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DESCRIPTION = "Exits of open trades: pending and past intents, manual exits, ope
 
 
 def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> FastAPI:
-    """The app, on an engine of schema exit_qualification."""
+    """Return the application, on an engine of schema exit_qualification."""
     limiter = RateLimiter(settings.http_requests_per_s, clock)
     app = create_app("exitflow exit-api", health, engine=engine, rate_limiter=limiter, description=DESCRIPTION)
     app.state.context = ExitApiContext(

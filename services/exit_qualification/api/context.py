@@ -1,4 +1,4 @@
-"""What the routes of exit-api work with."""
+"""Dependencies of the routes of exit-api."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.http.context import ApiContext, context_of
 
 @dataclass(frozen=True, kw_only=True)
 class ExitApiContext(ApiContext):
-    """And what operators' exits are written by, and where brokers may be."""
+    """API context with the services for manual exits and the allowed broker hosts."""
 
     manual_exits: ManualExitService
     broker_hosts: BrokerHosts

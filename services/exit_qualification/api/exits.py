@@ -46,9 +46,11 @@ def pending_exits(
     cursor: PageCursor = None,
     limit: PageLimit = 100,
 ) -> IntentPage:
-    """Intents that have not ended, oldest first."""
+    """List intents that have not ended, oldest first."""
     if status is not None and status not in PENDING_VIEW:
-        raise InvalidInput(f"{status} is not a pending status", pending=sorted(PENDING_VIEW))
+        raise InvalidInput(
+            f"{status} is not a pending status; use `GET /exits` for ended intents", pending=sorted(PENDING_VIEW)
+        )
     with context.unit_of_work() as uow:
         found = ExitIntentRepository(uow.connection).find_pending(
             symbol=symbol, user_broker_id=user_broker_id, status=status, after=INTENTS.after(cursor), limit=limit + 1
@@ -67,7 +69,7 @@ def exits(
     cursor: PageCursor = None,
     limit: PageLimit = 100,
 ) -> IntentPage:
-    """Every intent, ended ones too, oldest first."""
+    """List every intent, including ended ones, oldest first."""
     with context.unit_of_work() as uow:
         found = ExitIntentRepository(uow.connection).find(
             symbol=symbol,
@@ -82,7 +84,7 @@ def exits(
 
 @router.get("/{intent_id}", responses=declared(404))
 def one_exit(intent_id: UUID, context: Context, _: Reader) -> IntentDetail:
-    """One intent with every gate's verdict and every fill."""
+    """Return one intent with every gate's verdict and every fill."""
     with context.unit_of_work() as uow:
         intent = ExitIntentRepository(uow.connection).get(intent_id)
         fills = ExitFillRepository(uow.connection).of_intent(intent_id)
@@ -91,10 +93,10 @@ def one_exit(intent_id: UUID, context: Context, _: Reader) -> IntentDetail:
 
 @router.post("", status_code=202, response_model=IntentView, responses=declared(404, 409))
 def manual_exit(body: ManualExit, context: Context, caller: Operator, key: IdempotencyKey = None) -> JSONResponse:
-    """Exit a trade now. A waiting exit gives way; one that was sent is answered 409 with that intent.
+    """Exit a trade now. A waiting exit is superseded; if one was sent already, the answer is 409 with that intent.
 
-    Where the rollout does not execute exits of the trade, the answer is 409 `not_executable`, unless `record_only`
-    asks for an exit that is written and published but never executed.
+    If the rollout does not execute exits of the trade, the answer is 409 `not_executable`. With `record_only` the
+    exit is written and published but never executed.
     """
     with context.unit_of_work() as uow:
         return answer_once(

@@ -1,4 +1,4 @@
-"""Routes: what operators set: kill switch, rollout, user brokers. Every change is audited."""
+"""Routes of the operators' controls: kill switch, rollout, user brokers. Every change is audited."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ BrokerPath = Annotated[UserBrokerId, Path()]
 
 @router.get("/kill-switch")
 def kill_switch(context: Context, _: Reader) -> KillSwitchView:
-    """What is stopped."""
+    """Return the kill switch."""
     with context.unit_of_work() as uow:
         return KillSwitchView(**_facts(SwitchRepository(uow.connection).kill_switch()))
 
 
 @router.put("/kill-switch")
 def put_kill_switch(body: PutKillSwitch, context: Context, caller: Operator) -> KillSwitchAnswer:
-    """Stop exits, or let them go on.
+    """Stop exits, or allow them again.
 
-    ALL is answered once no sender can still send, within 3 s: no order of an exit reaches a broker after the answer,
-    but manual ones and those listed in `on_their_way`.
+    The answer to ALL comes within 3 s, when no sender can still send. After it no exit order reaches a broker except
+    manual ones and those listed in `on_their_way`.
     """
     done = context.kill_switch.put(context.unit_of_work, body.mode, Act(caller.name, body.reason))
     on_their_way = [OrderOnItsWay.of(intent) for intent in done.on_their_way]
@@ -57,14 +57,14 @@ def put_kill_switch(body: PutKillSwitch, context: Context, caller: Operator) -> 
 
 @router.get("/rollout")
 def rollout(context: Context, _: Reader) -> RolloutView:
-    """How far the pipeline is switched on."""
+    """Return the rollout."""
     with context.unit_of_work() as uow:
         return RolloutView(**_facts(SwitchRepository(uow.connection).rollout()))
 
 
 @router.put("/rollout")
 def put_rollout(body: PutRollout, context: Context, caller: Operator) -> RolloutView:
-    """off → dark → limited → full; it counts from the next tick on."""
+    """Set the rollout: off → dark → limited → full; it applies from the next tick."""
     wanted = Rollout(body.mode, frozenset(body.symbols), frozenset(body.user_broker_ids))
     with context.unit_of_work() as uow:
         switches = SwitchRepository(uow.connection)
@@ -77,7 +77,7 @@ def put_rollout(body: PutRollout, context: Context, caller: Operator) -> Rollout
 
 @router.get("/brokers")
 def brokers(context: Context, _: Reader) -> BrokerList:
-    """Every user broker."""
+    """List every user broker."""
     with context.unit_of_work() as uow:
         found = SwitchRepository(uow.connection).brokers()
         errors = ExitIntentRepository(uow.connection).waiting_errors()
@@ -86,7 +86,7 @@ def brokers(context: Context, _: Reader) -> BrokerList:
 
 @router.get("/brokers/{user_broker_id}", responses=declared(404))
 def one_broker(user_broker_id: BrokerPath, context: Context, _: Reader) -> BrokerView:
-    """One user broker."""
+    """Return one user broker."""
     with context.unit_of_work() as uow:
         errors = ExitIntentRepository(uow.connection).waiting_errors()
         return _view(SwitchRepository(uow.connection).broker(user_broker_id), errors)
@@ -94,11 +94,12 @@ def one_broker(user_broker_id: BrokerPath, context: Context, _: Reader) -> Broke
 
 @router.put("/brokers/{user_broker_id}", responses=declared(409))
 def put_broker(user_broker_id: BrokerPath, body: PutBroker, context: Context, caller: Operator) -> BrokerView:
-    """Add a user broker or change it; while DISCONNECTED its exits wait.
+    """Add or change a user broker; while DISCONNECTED its exits wait.
 
-    A new user broker, or another `broker`, `account` or `root_url`, needs scope `admin` and a host that the setting
-    EXITFLOW_BROKER_HOSTS allows (422 `broker_host_refused`). They stay while exits are at the broker or ended short
-    today (409 `broker_in_use`), unless those have no order id and the caller confirms `orders_not_sent`.
+    A new user broker, or another `broker`, `account` or `root_url`, needs scope `admin` and a host allowed by the
+    setting EXITFLOW_BROKER_HOSTS (422 `broker_host_refused`). These fields cannot change while exits are at the
+    broker or ended short today (409 `broker_in_use`). Exits without an order id do not count if the caller confirms
+    `orders_not_sent`.
     """
     broker = UserBroker(user_broker_id, body.broker, body.account, body.root_url, body.status)
     with context.unit_of_work() as uow:

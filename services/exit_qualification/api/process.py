@@ -1,4 +1,4 @@
-"""The process exit-api."""
+"""Process exit-api."""
 
 from __future__ import annotations
 

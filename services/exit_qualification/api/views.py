@@ -1,4 +1,4 @@
-"""The shapes that exit-api speaks in; money as decimal strings, times RFC 3339 in UTC."""
+"""Request and response models of exit-api; money as decimal strings, times RFC 3339 in UTC."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Body(BaseModel):
 
 
 class GateView(BaseModel):
-    """One gate's answer, with what it saw."""
+    """Verdict of one gate with its inputs."""
 
     gate: str
     verdict: str
@@ -38,7 +38,7 @@ class GateView(BaseModel):
 
 
 class IntentView(BaseModel):
-    """An exit intent."""
+    """Exit intent."""
 
     intent_id: UUID
     signal_id: UUID
@@ -73,7 +73,7 @@ class IntentView(BaseModel):
 
     @classmethod
     def of(cls, intent: ExitIntent, now: datetime) -> Self:
-        """How an intent looks at an instant."""
+        """Return the view of an intent at an instant."""
         return cls(**cls._values(intent, now))
 
     @classmethod
@@ -83,43 +83,43 @@ class IntentView(BaseModel):
         values["age_ms"] = max(0, round((now - intent.created_at).total_seconds() * 1000))
         values["gates"] = [dict(gate) for gate in intent.gates]
         values["errors"] = [dict(error) for error in intent.errors]
-        if intent.status in ACCEPTED:  # rows of older versions kept the error of a send whose order arrived
+        if intent.status in ACCEPTED:  # older versions stored the send error even if the order arrived
             values |= {"error_code": None, "error_message": None}
         return values
 
 
 class IntentDetail(IntentView):
-    """An exit intent with its fills."""
+    """Exit intent with its fills."""
 
     fills: list[Fill]
 
     @classmethod
     def with_fills(cls, intent: ExitIntent, fills: list[Fill], now: datetime) -> Self:
-        """How an intent and its fills look at an instant."""
+        """Return the view of an intent and its fills at an instant."""
         return cls(**cls._values(intent, now), fills=fills)
 
 
 class IntentPage(BaseModel):
-    """A page of intents, oldest first; `next` is the cursor of the page behind it."""
+    """Page of intents, oldest first; `next` is the cursor of the next page."""
 
     items: list[IntentView]
     next: str | None
 
 
 class ManualExit(_Body):
-    """An operator's exit of a trade."""
+    """Operator's exit of a trade."""
 
     trade_id: UUID
     reason_note: Reason
     record_only: bool = Field(
-        False, description="where the rollout does not execute it: write and publish the exit, execute nothing"
+        False, description="write and publish the exit without executing it, where the rollout does not execute it"
     )
 
 
 class PutKillSwitch(_Body):
-    """What to stop: ALL holds back every exit but a manual one.
+    """Kill switch setting: ALL holds back every exit except manual ones.
 
-    ENTRIES_ONLY holds back no exit: it is published for whoever opens trades (`KillSwitchChanged`).
+    ENTRIES_ONLY holds back no exit; it is published for systems that open trades (`KillSwitchChanged`).
     """
 
     mode: KillSwitchMode
@@ -127,7 +127,7 @@ class PutKillSwitch(_Body):
 
 
 class KillSwitchView(BaseModel):
-    """The kill switch as it stands."""
+    """Current kill switch."""
 
     mode: KillSwitchMode
     reason: str
@@ -136,7 +136,7 @@ class KillSwitchView(BaseModel):
 
 
 class OrderOnItsWay(BaseModel):
-    """An exit that was handed over before the kill switch held; its order may still reach the broker."""
+    """Exit handed over before the kill switch took effect; its order may still reach the broker."""
 
     intent_id: UUID
     trade_id: UUID
@@ -154,15 +154,15 @@ class OrderOnItsWay(BaseModel):
 
 
 class KillSwitchAnswer(KillSwitchView):
-    """The kill switch as it was set, and the exits that it came too late for."""
+    """Kill switch after the change, and the exits already handed over."""
 
     on_their_way: list[OrderOnItsWay] = Field(
-        description="under ALL: exits handed over before, whose orders may still reach the broker"
+        description="under ALL: exits handed over before the change; their orders may still reach the broker"
     )
 
 
 class PutRollout(_Body):
-    """How far the pipeline is switched on; the lists count in mode limited only."""
+    """Rollout setting; the lists apply in mode limited only."""
 
     mode: RolloutMode
     symbols: list[Symbol] = Field(default_factory=list, max_length=10_000)
@@ -171,7 +171,7 @@ class PutRollout(_Body):
 
 
 class RolloutView(BaseModel):
-    """The rollout as it stands."""
+    """Current rollout."""
 
     mode: RolloutMode
     symbols: list[str]
@@ -182,7 +182,7 @@ class RolloutView(BaseModel):
 
 
 class PutBroker(_Body):
-    """An account to execute exits at. Credentials are settings of exit-orders, never sent here."""
+    """Account for executing exits. Credentials are settings of exit-orders, never sent here."""
 
     broker: Annotated[str, Field(pattern="^kite$", examples=["kite"])] = "kite"
     account: Annotated[str, Field(min_length=1, max_length=64, pattern=NO_NUL)]
@@ -197,7 +197,7 @@ class PutBroker(_Body):
 
 
 class BrokerView(BaseModel):
-    """An account that exits are executed at."""
+    """Account for executing exits."""
 
     user_broker_id: str
     broker: str
@@ -210,6 +210,6 @@ class BrokerView(BaseModel):
 
 
 class BrokerList(BaseModel):
-    """Every user broker, by id."""
+    """All user brokers, by id."""
 
     items: list[BrokerView]

@@ -1,1 +1,1 @@
-"""What an exit is and when it may happen: pure, the same input always gives the same result."""
+"""Pure domain of exits: the same input always gives the same result."""

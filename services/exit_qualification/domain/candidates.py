@@ -1,4 +1,4 @@
-"""What the engine says: which trades qualify to exit, and why. It never changes a trade or places an order."""
+"""Results of the engine: trades that qualify to exit, with reasons. The engine changes no trade and sends no order."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from shared.tick_clock import TickOrder
 
 @dataclass(frozen=True, slots=True)
 class ExitCandidate:
-    """A trade qualified for one reason. Prices in units of 1/10,000 rupee.
+    """Trade that qualified for one reason. Prices in units of 1/10,000 rupee.
 
     Attributes
     ----------
     detected_price:
-        None for a symbol that never ticked, which only the clock exits.
+        None for a symbol without a tick, exited by the clock.
     detected_at_us:
         Microseconds since 1970.
     level:
-        What the price reached; None where no price alone decides.
+        Level reached by the price; None if no price alone decides.
     leg:
         Of a target ladder; None for the whole remainder.
     """
@@ -38,9 +38,9 @@ class ExitCandidate:
 
 @dataclass(frozen=True, slots=True)
 class ExitCandidates:
-    """All reasons for which one trade qualified at once, highest rank first; never empty.
+    """All reasons that qualified one trade together, highest rank first; never empty.
 
-    The first that is not under cooldown becomes the exit.
+    The first reason without a cooldown becomes the exit.
     """
 
     trade: OpenTrade
@@ -49,16 +49,16 @@ class ExitCandidates:
 
 @dataclass(frozen=True, slots=True)
 class TickVerdict:
-    """What a tick did.
+    """Result of a tick.
 
     Attributes
     ----------
     accepted:
-        False if the tick was stale: older than the symbol's last, and nothing moved.
+        False if the tick was stale: older than the symbol's last; nothing changed.
     candidates:
         One entry per trade that qualified, in order of trade_id.
     order:
-        Where the tick stands among those of its symbol.
+        Position of the tick among those of its symbol.
     """
 
     accepted: bool
@@ -67,6 +67,6 @@ class TickVerdict:
 
 
 QUIET: Final = TickVerdict(accepted=True)
-"""Accepted, and nothing happens: shared by almost all ticks."""
+"""Accepted without effect; shared by almost all ticks."""
 REFUSED: Final = {order: TickVerdict(accepted=False, order=order) for order in (TickOrder.STALE, TickOrder.STUCK)}
-"""Verdicts on ticks that move nothing."""
+"""Verdicts on ticks without any effect."""

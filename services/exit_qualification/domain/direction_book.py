@@ -1,4 +1,4 @@
-"""DirectionBook: the rules of all LONG, or of all SHORT trades of one symbol, in profit prices."""
+"""Rules of all LONG or all SHORT trades of one symbol, in profit prices."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class _Watched:
 
 
 class DirectionBook:
-    """Keeps every rule's state true to the price, and tells which armed ones fire.
+    """Updates every rule's state with the price and returns armed rules that fire.
 
-    A rule that is not armed goes on moving: its watermark rises and its bricks form. Only what an armed rule waits
-    for is looked at, so that a condition that stays true costs nothing.
+    An unarmed rule keeps moving: its watermark rises and its bricks form. Only levels of armed rules are watched, so
+    a condition that stays true costs nothing.
     """
 
     __slots__ = ("_levels", "_watched", "marks", "moved")
@@ -35,16 +35,16 @@ class DirectionBook:
 
     @property
     def nearest_above(self) -> int:
-        """The lowest profit price above at which anything may happen."""
+        """Return the lowest price above the current one that can have an effect."""
         return min(self._levels.nearest_above, self.marks.nearest_above)
 
     @property
     def nearest_below(self) -> int:
-        """The highest profit price below at which anything may happen."""
+        """Return the highest price below the current one that can have an effect."""
         return max(self._levels.nearest_below, self.marks.nearest_below)
 
     def put(self, key: RuleKey, state: RuleState, *, armed: bool) -> None:
-        """Watch a rule that is not watched yet."""
+        """Start to watch a rule."""
         self._watched[key] = _Watched(state, armed)
         self._index(key)
 
@@ -61,19 +61,19 @@ class DirectionBook:
         return state if watermark is None else state.marked(watermark)
 
     def disarm(self, key: RuleKey) -> None:
-        """Keep a rule from firing."""
+        """Prevent a rule from firing."""
         self._set_armed(key, armed=False)
 
     def arm(self, key: RuleKey) -> None:
-        """Let a rule fire from the next price on."""
+        """Allow a rule to fire from the next price on."""
         self._set_armed(key, armed=True)
 
     def expire(self, key: RuleKey, now_ms: int) -> None:
-        """Tell a rule that its deadline has come."""
+        """Notify a rule of its deadline."""
         self._replace(key, self.state(key).expired(now_ms))
 
     def on_price(self, price: int, tick: int, *, opening: bool) -> list[RuleKey]:
-        """Move every state that a price moves, and return the armed rules that it fires; they are disarmed.
+        """Update every state affected by a price; disarm and return the armed rules that fire.
 
         `tick` numbers the ticks of the symbol; `opening` marks the first of a trading day.
         """
@@ -83,11 +83,11 @@ class DirectionBook:
         return [key for key in touched if self._look_at(key, price, opening=opening)]
 
     def settle(self, key: RuleKey, price: int) -> None:
-        """Move one rule by the last price, which it has not seen."""
+        """Update one rule with the last price, which it has not seen."""
         self._replace(key, self.state(key).moved(price, opening=False))
 
     def is_due(self, key: RuleKey, price: int | None) -> bool:
-        """Return whether the condition holds at the last price; without one only what no price decides can."""
+        """Return whether the condition holds at the last price; without a price only rules of the clock can hold."""
         state = self.state(key)
         return state.fire == ALWAYS if price is None else state.holds(price)
 
@@ -132,7 +132,7 @@ class DirectionBook:
 
 
 def _waits_for(watched: _Watched) -> Iterable[Level]:
-    """The levels to look at; those of a shared watermark are kept by the watermarks."""
+    """Return the levels to watch, except those of shared watermarks."""
     state = watched.state
     if not watched.armed or state.fire is None or state.trails is not None:
         return state.moves
@@ -140,5 +140,5 @@ def _waits_for(watched: _Watched) -> Iterable[Level]:
 
 
 def _touches(watched: _Watched) -> bool:
-    """Return whether reaching the trailing level means anything: a confirmation counts from there, armed or not."""
+    """Return whether the trailing level matters: a confirmation counts from there, armed or not."""
     return watched.armed or watched.state.fire is None

@@ -1,4 +1,4 @@
-"""Operational qualification of an exit: market logic has said yes, may an order go out?"""
+"""Operational qualification: decides whether a detected exit may be ordered."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.contracts.vocabulary import IntentStatus, ProductType
 
 @dataclass(frozen=True, slots=True)
 class QualificationError:
-    """One gate that refused: its name as the code, and a sentence."""
+    """Refusal by one gate: its name as the code, and a sentence."""
 
     code: str
     message: str
@@ -22,24 +22,24 @@ class QualificationError:
 
 @dataclass(frozen=True, slots=True)
 class ExitQualificationResult:
-    """What the gates say about one exit.
+    """Gate results of one exit.
 
     Attributes
     ----------
     status:
-        APPROVED if every gate passed, REJECTED if any rejected, else PENDING (to be qualified again).
+        APPROVED if every gate passed, REJECTED if one rejected, else PENDING (to be qualified again).
     passed:
         True exactly when `status` is APPROVED.
     errors:
-        One for every gate that rejected; empty unless REJECTED.
+        One per rejecting gate; empty unless REJECTED.
     calculated_qty:
-        What the order is for: all that remains, 0 if nothing does.
+        Quantity of the order: the trade's remaining quantity, possibly 0.
     limit_price:
         Rupees; None for a MARKET order.
     executable:
-        False where the rollout does not reach: written and published, never sent.
+        False if the rollout excludes the exit: it is written and published, never sent.
     verdicts:
-        Of every gate, in the gates' own order.
+        Verdicts of all gates, in their fixed order.
     """
 
     status: IntentStatus
@@ -53,26 +53,26 @@ class ExitQualificationResult:
 
     @property
     def passed(self) -> bool:
-        """Whether every gate passed."""
+        """Return whether every gate passed."""
         return self.status is IntentStatus.APPROVED
 
     def verdicts_json(self) -> list[dict[str, object]]:
-        """The verdicts as they are kept on the intent's row."""
+        """Return the verdicts in the format of the intent's row."""
         return [verdict.json() for verdict in self.verdicts]
 
     def errors_json(self) -> list[dict[str, str]]:
-        """The errors as they are kept on the intent's row."""
+        """Return the errors in the format of the intent's row."""
         return [{"code": error.code, "message": error.message} for error in self.errors]
 
 
 class ExitQualificationService:
-    """Asks every gate, even after a refusal, so that an operator sees all that stands in the way."""
+    """Evaluates every gate, even after a refusal, so operators see every obstacle."""
 
     def __init__(self, gates: tuple[GateSpec, ...] = GATES) -> None:
         self._gates = gates
 
     def qualify(self, request: GateInput) -> ExitQualificationResult:
-        """The verdict on one exit. The same request always gives the same result."""
+        """Return the result for one exit. The same request always gives the same result."""
         verdicts = tuple(gate.verdict_on(request) for gate in self._gates)
         return ExitQualificationResult(
             status=_status_of(verdicts),

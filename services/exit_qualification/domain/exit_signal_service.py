@@ -1,4 +1,4 @@
-"""Trade qualification: a tick of a symbol against every open trade on it; candidates out, and nothing else."""
+"""Trade qualification: evaluates a symbol's ticks against its open trades and returns candidates."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _NEWEST = TickOrder.NEWEST
 
 
 class ExitSignalService:
-    """The engine of one worker. No I/O, no clock: the same calls always give the same answers.
+    """Rule engine of one worker. No I/O, no clock: the same calls always give the same results.
 
-    A rule that fired is disarmed in the same call, so that the next tick does not say it again. What is disarmed is a
-    hint and no more: the database alone knows whether an exit is live or under cooldown, and the caller rearms what
-    it finds eligible.
+    A rule that fires is disarmed in the same call, so the next tick does not report it again. The disarmed state is
+    only a hint: the database decides whether an exit is live or under cooldown, and the caller rearms eligible
+    reasons.
 
-    After a restart, restore the symbols, add the trades, and disarm what has an episode: rearming then finds again
-    what was due on symbols that do not trade.
+    After a restart, restore the symbols, add the trades, and disarm reasons with an episode. Rearming then finds due
+    exits on symbols that do not trade.
 
     Parameters
     ----------
     new_clock_after_ms:
-        As of `TickClock`.
+        See `TickClock`.
     """
 
     def __init__(self, new_clock_after_ms: int = NEW_CLOCK_AFTER_MS) -> None:
@@ -49,12 +49,12 @@ class ExitSignalService:
         self._deadlines: list[tuple[int, RuleKey]] = []
 
     def add_trade(self, trade: OpenTrade) -> list[ExitCandidates]:
-        """Judge a trade from now on.
+        """Evaluate a trade from now on.
 
-        Ticks can overtake the news of a trade. If the symbol's last one arrived when the trade was entered or later,
-        the trade is judged by it at once, and what it meets has fired; a price from before the entry fires nothing.
-        A trade that is known already takes the new facts; rules that did not change stand where they stood, those
-        that changed begin now, and disarmed reasons stay disarmed, so that a repeated event changes nothing.
+        Ticks can overtake the event of a trade. If the symbol's last tick arrived at or after the entry, the trade is
+        evaluated by it immediately, and its rules may fire; an earlier price fires nothing. A known trade takes the new
+        facts. Unchanged rules keep their state, changed rules start now, and disarmed reasons stay disarmed, so a
+        repeated event changes nothing.
         """
         is_new = trade.trade_id not in self._symbol_of
         disarmed, states = self._let_go(trade)
@@ -71,22 +71,22 @@ class ExitSignalService:
         return self._judge_by_last(book, trade) if overtaken else []
 
     def remove_trade(self, trade_id: UUID) -> None:
-        """Judge a trade no more; nothing if it is not known."""
+        """Stop evaluating a trade; do nothing if it is unknown."""
         book = self._book_of(trade_id)
         if book is not None:
             self._let_go(book.trades[trade_id])
 
     def on_tick(self, symbol: str, price_units: int, ts_us: int, seq: int, arrived_ms: int = 0) -> TickVerdict:
-        """Judge a tick.
+        """Evaluate a tick.
 
         Parameters
         ----------
         price_units:
             Last traded price in 1/10,000 rupee, above 0.
         ts_us, seq:
-            Order the ticks of a symbol's producer, as `TickClock` says; microseconds since 1970.
+            Order of the ticks of a symbol's producer, see `TickClock`; microseconds since 1970.
         arrived_ms:
-            When it came to Kafka, in milliseconds since 1970; 0 if that is not known.
+            Arrival time in Kafka, in milliseconds since 1970; 0 if unknown.
         """
         book = self._book(symbol)
         order = book.take(ts_us, seq, arrived_ms)
@@ -101,7 +101,7 @@ class ExitSignalService:
         return TickVerdict(True, tuple(self._emit(book, book.fire(), book.last_ts_us)), order)
 
     def on_clock(self, now_ms: int) -> list[ExitCandidates]:
-        """Judge what the time decides, also for symbols that do not trade; milliseconds since 1970."""
+        """Evaluate rules that depend on time, also for symbols without ticks; milliseconds since 1970."""
         fired: dict[str, list[RuleKey]] = {}
         while self._deadlines and self._deadlines[0][0] <= now_ms:
             at_ms, key = heappop(self._deadlines)
@@ -121,7 +121,7 @@ class ExitSignalService:
         ]
 
     def disarm(self, trade_id: UUID, reason: ExitReason) -> None:
-        """Keep a reason and all lower ranks of a trade from firing, as a live intent does; unknown: nothing."""
+        """Disarm a reason and all lower ranks of a trade, as a live intent does; ignore unknown trades."""
         book = self._book_of(trade_id)
         if book is None:
             return
@@ -131,11 +131,12 @@ class ExitSignalService:
                 self._disarmed[trade_id, key.reason] = None
 
     def rearm(self, trade_id: UUID, reasons: Iterable[ExitReason]) -> list[ExitCandidates]:
-        """Let disarmed reasons of a trade fire again.
+        """Allow disarmed reasons of a trade to fire again.
 
-        Those that the symbol's last price meets are due at once, at that price and the time of its tick, so that a
-        symbol that does not trade exits too; having fired they are disarmed again. Reasons that are not disarmed
-        are left alone; an unknown trade gives an empty list.
+        Reasons met by the symbol's last price are due immediately, at that price and the time of its tick, so a symbol
+        that does not trade exits too; they are disarmed again. Armed reasons are ignored; an unknown trade gives an
+        empty
+        list.
         """
         book = self._book_of(trade_id)
         back = {reason for reason in reasons if (trade_id, reason) in self._disarmed}
@@ -151,23 +152,23 @@ class ExitSignalService:
         return self._emit(book, due, None)
 
     def disarmed(self, limit: int) -> list[tuple[UUID, ExitReason]]:
-        """At most `limit` disarmed reasons to ask the database about; repeated calls come round to every one."""
+        """Return at most `limit` disarmed reasons to check in the database; repeated calls cover all of them."""
         asked = list(islice(self._disarmed, limit))
         for key in asked:
             self._disarmed.move_to_end(key)
         return asked
 
     def symbol_state(self, symbol: str) -> SymbolState | None:
-        """Return what a checkpoint must keep of a symbol; None if it has not ticked."""
+        """Return the checkpoint of a symbol; None without a tick."""
         book = self._books.get(symbol)
         return book.state if book else None
 
     def restore_symbol(self, symbol: str, state: SymbolState) -> None:
-        """Take up a symbol from its checkpoint. Fires nothing."""
+        """Restore a symbol from its checkpoint. Fires nothing."""
         self._book(symbol).restore(state)
 
     def moved_rules(self, symbols: Iterable[str]) -> dict[UUID, dict[RuleKey, Saved]]:
-        """Return what a checkpoint must keep of the trades of these symbols whose rules moved since the last call."""
+        """Return the checkpoints of these symbols' trades with rules moved since the last call."""
         moved: dict[UUID, dict[RuleKey, Saved]] = {}
         for symbol in symbols:
             book = self._book(symbol)
@@ -188,7 +189,7 @@ class ExitSignalService:
         return self._emit(book, due, None)
 
     def _emit(self, book: SymbolBook, fired: list[RuleKey], at_us: int | None) -> list[ExitCandidates]:
-        """Return candidates by trade; at the time of the last tick unless it is given."""
+        """Return candidates by trade, at the time of the last tick unless a time is given."""
         state = book.state
         price, last_us = (None, 0) if state is None else (state.last_price, state.last_ts_us)
         fired.sort(key=_by_trade_then_rank)
@@ -214,7 +215,7 @@ class ExitSignalService:
         ]
 
     def _let_go(self, trade: OpenTrade) -> tuple[set[ExitReason], dict[RuleKey, RuleState]]:
-        """Drop a trade if it is known; returns its disarmed reasons, and the states its new facts leave as they are."""
+        """Remove a known trade; return its disarmed reasons, and the rule states unaffected by its new facts."""
         book = self._book_of(trade.trade_id)
         if book is None:
             return set(), {}
@@ -243,7 +244,7 @@ class ExitSignalService:
 
 
 def _states_of(trade: OpenTrade, book: SymbolBook) -> dict[RuleKey, RuleState]:
-    """Return the states of a trade that was not known: at entry, or as a checkpoint has them."""
+    """Return the states of a new trade: at entry, or from a checkpoint."""
     states = {}
     since = book.ticks if trade.entered_tick is None else trade.entered_tick
     for (reason, leg), entry_state in trade.rules.items():
@@ -255,7 +256,7 @@ def _states_of(trade: OpenTrade, book: SymbolBook) -> dict[RuleKey, RuleState]:
 
 
 def _carried_over(known: OpenTrade, states: Mapping[RuleKey, RuleState], now: OpenTrade) -> dict[RuleKey, RuleState]:
-    """Return the states after a change of plan: a rule that did not change stands where it stood."""
+    """Return the states after a change of plan: an unchanged rule keeps its state."""
     carried = {}
     for (reason, leg), entry_state in now.rules.items():
         key = RuleKey(now.trade_id, reason, leg)
@@ -264,7 +265,7 @@ def _carried_over(known: OpenTrade, states: Mapping[RuleKey, RuleState], now: Op
 
 
 def _level(trade: OpenTrade, state: RuleState) -> int | None:
-    """Return the market price that the condition is about."""
+    """Return the market price of the condition's level."""
     return None if state.condition is None else state.condition.price * trade.direction.sign
 
 

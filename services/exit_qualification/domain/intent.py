@@ -1,4 +1,4 @@
-"""ExitIntent: one attempt to exit a trade at one broker, and the decisions about its outcome."""
+"""Exit intent: one attempt to exit a trade at one broker, and the decisions about its outcome."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, Pro
 
 
 class CancelReason(StrEnum):
-    """Why an intent was given up before its quantity was filled."""
+    """Reason for cancelling an intent before its quantity was filled."""
 
     SUPERSEDED = "SUPERSEDED"
     CONDITION_GONE = "CONDITION_GONE"
@@ -35,25 +35,25 @@ class ExitIntent:
     Attributes
     ----------
     quantity:
-        What the order is for: all that remained of the trade when it was sized.
+        Quantity of the order: the trade's remaining quantity when the order was sized.
     filled_quantity:
-        Sum of its fills; never goes down.
+        Sum of its fills; never decreases.
     executable:
-        False if it was written in dark mode or outside the rollout's lists: never sent.
+        False if it was written in dark mode or outside the rollout's lists; it is never sent.
     gates:
         Every gate's verdict as ``{"gate", "verdict", "detail"}``.
     errors:
-        Why gates refused it, as ``{"code", "message"}``.
+        Refusals by gates, as ``{"code", "message"}``.
     attempts:
-        How often it was handed to the broker.
+        Number of times it was sent to the broker.
     exit_level:
-        The level that the price reached; None where no price alone decides.
+        Level reached by the price; None if no price alone decides.
     expires_at:
-        When an intent that still waits is given up; None if it waits for as long as it takes.
+        When a waiting intent expires; None if it never does.
     claimed_until:
-        Until when a sender or reconciler owns it.
+        End of the ownership by a sender or reconciler.
     absent_since:
-        When the broker's complete books were first read without its order.
+        Time of the first complete read of the broker's books without its order.
     late_filled:
         Whether fills arrived after it had ended.
     """
@@ -99,33 +99,33 @@ class ExitIntent:
 
     @property
     def is_live(self) -> bool:
-        """Whether it may still change the position."""
+        """Return whether the intent may still change the position."""
         return self.status in LIVE
 
     @property
     def was_sent(self) -> bool:
-        """Whether its order was ever handed to the broker."""
+        """Return whether its order was ever handed to the broker."""
         return self.submitted_at is not None
 
     @property
     def remaining(self) -> int:
-        """What it has not filled yet."""
+        """Return the quantity not filled yet."""
         return self.quantity - self.filled_quantity
 
 
 SENT_WITHIN = timedelta(seconds=1)
-"""A sender takes an approved intent within this time; one that waits for longer may be superseded."""
+"""Senders take an approved intent within this time; an older one may be superseded."""
 
 
 def is_being_sent(intent: ExitIntent, now: datetime) -> bool:
-    """Return whether an intent was approved so lately that its order is about to go out.
+    """Return whether an intent was approved so recently that its order is about to be sent.
 
-    A later tick does not take its place then: how soon the sender comes must not decide why a trade exits.
+    A later tick does not supersede it then: the speed of a sender must not decide the exit reason.
     """
     approved = intent.status is IntentStatus.APPROVED and intent.executable
     return approved and abs(now - intent.updated_at) < SENT_WITHIN
 
 
 def supersedes(candidate_reason: ExitReason, live_intent: ExitIntent) -> bool:
-    """Whether a candidate takes the place of a live intent: it ranks higher, and nothing was sent yet."""
+    """Return whether a candidate supersedes a live intent: it ranks higher, and nothing was sent yet."""
     return live_intent.status in UNSENT and candidate_reason.rank < live_intent.exit_reason.rank

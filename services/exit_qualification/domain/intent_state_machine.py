@@ -1,4 +1,4 @@
-"""Which steps an ExitIntent may take. The database's trigger holds the same table."""
+"""State machine of an ExitIntent. The database's trigger holds the same table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TRANSITIONS: Final[Mapping[IntentStatus, frozenset[IntentStatus]]] = MappingProx
         _S.FILLED: frozenset(),
     }
 )
-"""From each status, the statuses it may change to."""
+"""Allowed next statuses of each status."""
 
 UNSENT: Final = frozenset({_S.PENDING, _S.APPROVED})
 """No order of the intent can be at the broker."""
@@ -40,27 +40,27 @@ LIVE: Final = UNSENT | AT_BROKER
 """The intent may still change the position."""
 
 PENDING_VIEW: Final = LIVE
-"""What ``GET /exits/pending`` shows."""
+"""Statuses shown by ``GET /exits/pending``."""
 
 TERMINAL: Final = frozenset({_S.REJECTED, _S.FILLED, _S.CANCELLED, _S.FAILED})
-"""Ended; of these only CANCELLED and FAILED can still change, by late fills of an order that was sent."""
+"""Ended; only CANCELLED and FAILED can still change, by late fills of a sent order."""
 
 ENDED_SHORT: Final = frozenset({_S.CANCELLED, _S.FAILED})
-"""Ended without the whole quantity; fills of an order that was sent may still arrive."""
+"""Ended with less than the whole quantity filled; fills of a sent order may still arrive."""
 
 
 def check_transition(current: IntentStatus, wanted: IntentStatus, *, was_sent: bool) -> None:
-    """Allow a step or refuse it.
+    """Check a transition; raise if it is not allowed.
 
     Parameters
     ----------
     was_sent:
-        Whether an order of the intent was ever handed to the broker; only then can late fills come.
+        Whether an order of the intent was ever handed to the broker; late fills are possible only then.
 
     Raises
     ------
     IllegalTransition
-        The state machine has no such step.
+        The state machine does not allow this step.
     """
     late = current in ENDED_SHORT
     if wanted not in TRANSITIONS[current] or (late and not was_sent):

@@ -1,4 +1,4 @@
-"""LevelIndex: many levels, and the two prices between which nothing happens."""
+"""Index of price levels, with the nearest level on either side of the price."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from shared.exit_rules.levels import Level, Side
 
 ABOVE_ALL: Final = 2**63
 BELOW_ALL: Final = -(2**63)
-"""Stand for "no level": no price in units of a NUMERIC(18,4) gets there."""
+"""Sentinels for "no level", beyond every price in units of a NUMERIC(18,4)."""
 
 
 class RuleKey(NamedTuple):
-    """One rule of one trade; `leg` is None for the whole remainder."""
+    """Key of one rule of one trade; `leg` is None for the whole remainder."""
 
     trade_id: UUID
     reason: ExitReason
@@ -25,10 +25,10 @@ class RuleKey(NamedTuple):
 
 
 class LevelIndex:
-    """Levels sorted by price, each with the rules that wait for it.
+    """Levels sorted by price, each with its waiting rules.
 
-    Strictly between `nearest_below` and `nearest_above` a price reaches nothing, and to know that costs two
-    comparisons however many levels there are. Putting and dropping cost O(log n).
+    A price strictly between `nearest_below` and `nearest_above` reaches no level. This check takes two comparisons for
+    any number of levels. Putting and dropping cost O(log n).
     """
 
     __slots__ = ("_above", "_below", "nearest_above", "nearest_below")
@@ -40,12 +40,12 @@ class LevelIndex:
         self.nearest_below = BELOW_ALL
 
     def put(self, level: Level, key: RuleKey) -> None:
-        """Let a rule wait for a level; twice is once."""
+        """Register a rule at a level; a repeated call changes nothing."""
         self._side(level).setdefault(level.price, set()).add(key)
         self._find_nearest()
 
     def drop(self, level: Level, key: RuleKey) -> None:
-        """Let a rule wait for a level no more; nothing if it does not."""
+        """Remove a rule from a level; do nothing if it is not registered."""
         prices = self._side(level)
         waiting = prices.get(level.price)
         if waiting is None:
@@ -56,7 +56,7 @@ class LevelIndex:
             self._find_nearest()
 
     def pop_reached(self, price: int) -> set[RuleKey]:
-        """Take out every level that a price reaches and return the rules that waited."""
+        """Remove every level reached by a price and return its rules."""
         reached: set[RuleKey] = set()
         for keys in (*self._pop_above(price), *self._pop_below(price)):
             reached |= keys

@@ -1,4 +1,4 @@
-"""OpenTrade: what the engine must know of a trade to judge it."""
+"""Open trade as the engine needs it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from shared.exit_rules.rule import RuleState, Saved
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenTrade:
-    """A trade that may exit. Prices in units of 1/10,000 rupee.
+    """Trade that may exit. Prices in units of 1/10,000 rupee.
 
     Attributes
     ----------
     entered_at_ms:
         Milliseconds since 1970.
     rules:
-        Where each rule of its plan stood at entry, by reason and leg.
+        State of each rule of its plan at entry, by reason and leg.
     entered_tick:
-        How many ticks its symbol had when the trade was first judged; None if it never was.
+        Number of ticks of its symbol at the trade's first evaluation; None before it.
     saved:
-        What a checkpoint kept of each rule that moved since.
+        Checkpoint state of each rule moved since.
     """
 
     trade_id: UUID

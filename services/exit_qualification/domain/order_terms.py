@@ -1,4 +1,4 @@
-"""The words of an exit order, and which side takes a trade out of the market."""
+"""Vocabulary of an exit order, and the side that closes a position."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from shared.contracts.vocabulary import Direction
 
 
 class OrderSide(StrEnum):
-    """What the order does at the broker."""
+    """Side of the order at the broker."""
 
     BUY = "BUY"
     SELL = "SELL"
 
 
 class OrderType(StrEnum):
-    """How the order is priced. Exits are MARKET orders."""
+    """Pricing of the order. Exits are MARKET orders."""
 
     MARKET = "MARKET"
 
 
 class BrokerStatus(StrEnum):
-    """Whether orders can reach a user's broker."""
+    """Connection state of a user's broker."""
 
     CONNECTED = "CONNECTED"
     DISCONNECTED = "DISCONNECTED"
 
 
 def reducing_side(direction: Direction) -> OrderSide:
-    """The only side that makes a position of this direction smaller."""
+    """Return the side that reduces a position of this direction."""
     return OrderSide.SELL if direction is Direction.LONG else OrderSide.BUY

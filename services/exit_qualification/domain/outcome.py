@@ -1,4 +1,4 @@
-"""What the broker's answer means for an intent: filled quantity is the truth, the order's state second."""
+"""Interpretation of the broker's answers: filled quantity decides first, the order's state second."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from shared.contracts.vocabulary import IntentStatus
 from shared.errors import InvalidInput
 
 MOST_DOUBLINGS = 32
-"""Far past any sensible ceiling; keeps the power of two small."""
+"""Bound on the exponent, far beyond any sensible maximum wait."""
 
 
 class OrderState(StrEnum):
-    """The broker's order, reduced to what matters here; a status that is not known is WORKING."""
+    """Broker's order, reduced to its fields used here; an unknown status is WORKING."""
 
     WORKING = "WORKING"
     COMPLETE = "COMPLETE"
@@ -26,20 +26,20 @@ class OrderState(StrEnum):
 def outcome_of_fills(
     intent: ExitIntent, filled_total: int, order_state: OrderState, *, slot_free: bool = True
 ) -> IntentStatus:
-    """The status that the broker's truth gives to an intent; its own if nothing changes.
+    """Return the intent's status according to the broker; its current one if nothing changes.
 
     Parameters
     ----------
     filled_total:
-        Sum of the intent's known fills. Fewer than were known before is an answer out of order and counts as
-        what was known: cumulative fill never goes down.
+        Sum of the intent's known fills. A sum below the known one is an out-of-order answer and is ignored:
+        cumulative fill never decreases.
     slot_free:
         For late fills: False if another live or filled intent holds the trade's slot; the status then stays.
 
     Raises
     ------
     InvalidInput
-        More was filled than ordered: nothing is decided, the intent keeps its status and its slot.
+        More was filled than ordered; the intent keeps its status and its slot.
     """
     filled = max(intent.filled_quantity, filled_total)
     if filled > intent.quantity:
@@ -58,7 +58,7 @@ def outcome_of_fills(
 def _short_of_complete(filled: int, order_state: OrderState) -> IntentStatus:
     match order_state:
         case OrderState.WORKING | OrderState.COMPLETE:
-            # COMPLETE before all of its fills are known: the trade book is behind the order book.
+            # COMPLETE before all fills are known: the trade book lags behind the order book.
             return IntentStatus.PARTIALLY_FILLED if filled else IntentStatus.PLACED
         case OrderState.CANCELLED:
             return IntentStatus.CANCELLED
@@ -68,5 +68,5 @@ def _short_of_complete(filled: int, order_state: OrderState) -> IntentStatus:
 
 
 def retry_backoff_s(failures: int, first_s: float = 1.0, max_s: float = 30.0) -> float:
-    """Seconds until a reason may fire again after its `failures`-th failure in a row (1 or more)."""
+    """Return the seconds until a reason may fire again after `failures` (1 or more) failures in a row."""
     return min(max_s, first_s * 2.0 ** min(failures - 1, MOST_DOUBLINGS))

@@ -1,4 +1,4 @@
-"""SquareOff: when the positions of a product are squared off."""
+"""Times of the daily square-off per product."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ZONE: Final = ZoneInfo("Asia/Kolkata")
 
 @dataclass(frozen=True, slots=True)
 class SquareOff:
-    """The time of day of each product, Asia/Kolkata; a product without one is never squared off."""
+    """Square-off time of each product, Asia/Kolkata; a product without one is never squared off."""
 
     times: Mapping[ProductType, time] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""SymbolBook: the last tick of one symbol, and its open trades with their rules."""
+"""Last tick of one symbol, and its open trades with their rules."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from shared.tick_clock import NEW_CLOCK_AFTER_MS, TickClock
 
 _DAY_US = 24 * 3600 * 1_000_000
 _ZONE_US = 19_800 * 1_000_000
-"""Asia/Kolkata is 5 h 30 min ahead of UTC and has no summer time."""
+"""Offset of Asia/Kolkata from UTC: 5 h 30 min, without summer time."""
 
 Stairs = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SymbolState:
-    """What a checkpoint keeps of a symbol: price in units, times in micro- and milliseconds since 1970.
+    """Checkpoint of a symbol: price in units, times in micro- and milliseconds since 1970.
 
     Attributes
     ----------
     last_arrived_ms:
-        When the last tick came to Kafka; 0 if that is not known. A replayed market has ticks of another day.
+        Arrival time of the last tick in Kafka; 0 if unknown. A replayed market has ticks of another day.
     ticks:
-        How many ticks the symbol had.
+        Number of ticks of the symbol.
     stairs:
-        For each direction, the ticks that say what the watermarks are: number and profit price, falling.
+        For each direction, the ticks that define the watermarks: number and profit price, falling.
     """
 
     last_price: int
@@ -43,7 +43,7 @@ class SymbolState:
 
 
 class SymbolBook(TickClock):
-    """Everything that a tick of the symbol needs."""
+    """Data of one symbol needed to evaluate a tick."""
 
     __slots__ = ("_books", "_day", "_opening", "last_price", "nearest_above", "nearest_below", "ticks", "trades")
 
@@ -60,14 +60,14 @@ class SymbolBook(TickClock):
 
     @property
     def state(self) -> SymbolState | None:
-        """The last accepted tick; None before the first."""
+        """Return the last accepted tick; None before the first."""
         if not self.last_price:
             return None
         stairs = {direction: stairs for direction, book in self._books.items() if (stairs := book.marks.stairs)}
         return SymbolState(self.last_price, self.last_ts_us, self.last_seq, self.last_arrived_ms, self.ticks, stairs)
 
     def restore(self, state: SymbolState) -> None:
-        """Take up from a checkpoint, before any trade is put. Fires nothing."""
+        """Restore from a checkpoint, before any trade is put. Fires nothing."""
         self.last_price = state.last_price
         self.start_at(state.last_ts_us, state.last_seq, state.last_arrived_ms)
         self._day = _day(state.last_ts_us)
@@ -76,7 +76,7 @@ class SymbolBook(TickClock):
             self._books[direction].marks.restore(stairs)
 
     def trade_at(self, price: int) -> None:
-        """Make a price that `take` accepted the last one."""
+        """Set the last price to one accepted by `take`."""
         day = (self.last_ts_us + _ZONE_US) // _DAY_US
         if day != self._day:
             self._opening, self._day = self.last_price > 0, day
@@ -90,7 +90,7 @@ class SymbolBook(TickClock):
         return self.last_price > 0 and self.last_arrived_ms >= instant_ms
 
     def put(self, trade: OpenTrade, rules: Mapping[RuleKey, RuleState], *, moved: bool) -> None:
-        """Hold a trade, with nothing armed; `moved` if a checkpoint has not seen where its rules stand."""
+        """Add a trade, with nothing armed; `moved` if no checkpoint has its rule states yet."""
         self.trades[trade.trade_id] = trade
         book = self._books[trade.direction]
         for key, state in rules.items():
@@ -100,7 +100,7 @@ class SymbolBook(TickClock):
         self._find_nearest()
 
     def drop(self, trade_id: UUID) -> dict[RuleKey, RuleState]:
-        """Let go of a trade that is held, and return where its rules stand."""
+        """Remove a trade and return its rule states."""
         trade = self.trades.pop(trade_id)
         book = self._books[trade.direction]
         states = {key: book.state(key) for key in trade.rule_keys()}
@@ -110,7 +110,7 @@ class SymbolBook(TickClock):
         return states
 
     def rule_state(self, key: RuleKey) -> RuleState:
-        """Return where a rule of a held trade stands."""
+        """Return the state of a trade's rule."""
         return self._book(key).state(key)
 
     def best_since(self, direction: Direction, tick: int) -> int:
@@ -118,27 +118,27 @@ class SymbolBook(TickClock):
         return self._books[direction].marks.best_since(tick)
 
     def arm(self, key: RuleKey) -> None:
-        """Let a rule fire from the next tick on."""
+        """Allow a rule to fire from the next tick on."""
         self._book(key).arm(key)
         self._find_nearest()
 
     def disarm(self, key: RuleKey) -> None:
-        """Keep a rule from firing."""
+        """Prevent a rule from firing."""
         self._book(key).disarm(key)
         self._find_nearest()
 
     def has_deadline(self, key: RuleKey, at_ms: int) -> bool:
-        """Return whether a rule of a held trade waits for this instant."""
+        """Return whether a trade's rule waits for this instant."""
         is_held = (key.reason, key.leg) in self.trades[key.trade_id].rules
         return is_held and self.rule_state(key).deadline_ms == at_ms
 
     def expire(self, key: RuleKey, now_ms: int) -> None:
-        """Tell a rule that its deadline has come."""
+        """Notify a rule of its deadline."""
         self._book(key).expire(key, now_ms)
         self._find_nearest()
 
     def settle(self, key: RuleKey) -> None:
-        """Move a rule by the last tick, which it has not seen."""
+        """Update a rule with the last tick, which it has not seen."""
         if self.last_price:
             self._book(key).settle(key, self._profit_price(key))
             self._find_nearest()
@@ -148,7 +148,7 @@ class SymbolBook(TickClock):
         return self._book(key).is_due(key, self._profit_price(key) if self.last_price else None)
 
     def fire(self) -> list[RuleKey]:
-        """Judge every rule by the last tick, and return those that fire, in no order that means anything."""
+        """Evaluate every rule at the last tick, and return those that fire, in no particular order."""
         fired: list[RuleKey] = []
         for direction, book in self._books.items():
             price = self.last_price * direction.sign
@@ -158,7 +158,7 @@ class SymbolBook(TickClock):
         return fired
 
     def take_moved(self) -> set[UUID]:
-        """Return the trades with a rule that moved since the last call."""
+        """Return the trades with a rule moved since the last call."""
         moved = {key.trade_id for book in self._books.values() for key in book.moved}
         for book in self._books.values():
             book.moved.clear()
@@ -171,7 +171,7 @@ class SymbolBook(TickClock):
         return self.last_price * self.trades[key.trade_id].direction.sign
 
     def _find_nearest(self) -> None:
-        """Both books as market prices: a SHORT's are negative, and its above is below."""
+        """Convert both books' levels to market prices; a SHORT's are negative, and its above is below."""
         long, short = self._books[Direction.LONG], self._books[Direction.SHORT]
         self.nearest_above = min(long.nearest_above, -short.nearest_below)
         self.nearest_below = max(long.nearest_below, -short.nearest_above)

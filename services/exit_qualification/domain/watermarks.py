@@ -1,4 +1,4 @@
-"""Watermarks: the best profit price of every trailing stop of a symbol, shared by those that have the same."""
+"""Best profit price of every trailing stop of a symbol; equal ones share a watermark."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.exit_rules.rule import Distance
 
 
 class _Group:
-    """Stops with one watermark. Those that wait are sorted by distance, so that the nearest is found at once."""
+    """Stops with the same watermark. Waiting stops are sorted by distance to find the nearest quickly."""
 
     __slots__ = ("members", "nearest", "waiting")
 
@@ -35,7 +35,7 @@ class _Group:
             del self._kind(waits)[_size(waits)]
 
     def nearest_level(self, watermark: int) -> int:
-        """Return the highest level of a stop that waits."""
+        """Return the highest level of a waiting stop."""
         amounts, ppms = self.waiting
         return max(
             Distance(amount=amounts.keys()[0]).level(watermark) if amounts else BELOW_ALL,
@@ -43,7 +43,7 @@ class _Group:
         )
 
     def reached(self, watermark: int, price: int) -> Iterator[RuleKey]:
-        """Yield the stops that wait and whose level a profit price reaches."""
+        """Yield the waiting stops with a level reached by a profit price."""
         for kind in self.waiting:
             for keys in kind.values():
                 if self._level(next(iter(keys)), watermark) < price:
@@ -64,17 +64,17 @@ def _size(waits: Distance) -> int:
 
 
 class Watermarks:
-    """The watermarks of one symbol and direction.
+    """Watermarks of one symbol and direction.
 
-    A new best price merges the groups that it passes, the smaller into the larger, so that a stop is moved O(log n)
-    times in all, however often the price makes a new high.
+    A new best price merges the groups below it, the smaller into the larger. A stop therefore moves O(log n) times in
+    total, for any number of new highs.
 
     Attributes
     ----------
     nearest_above:
-        The lowest profit price that moves a watermark.
+        Lowest profit price that moves a watermark.
     nearest_below:
-        The highest profit price at which a stop that waits is reached.
+        Highest profit price that reaches a waiting stop.
     """
 
     __slots__ = ("_group_of", "_groups", "_levels", "_mark_of", "_stairs", "nearest_above", "nearest_below")
@@ -83,26 +83,26 @@ class Watermarks:
         self._groups: SortedDict[int, _Group] = SortedDict()
         self._group_of: dict[RuleKey, _Group] = {}
         self._mark_of: dict[int, int] = {}  # by id of the group: its watermark
-        self._levels: SortedList[tuple[int, int]] = SortedList()  # (nearest level, watermark) of groups that wait
+        self._levels: SortedList[tuple[int, int]] = SortedList()  # (nearest level, watermark) of waiting groups
         self._stairs: list[tuple[int, int]] = []
         self.nearest_above = ABOVE_ALL
         self.nearest_below = BELOW_ALL
 
     @property
     def stairs(self) -> tuple[tuple[int, int], ...]:
-        """The ticks that moved watermarks and were not passed since: (number of the tick, profit price), falling."""
+        """Return the ticks that set current watermarks: (number of the tick, profit price), falling."""
         return tuple(self._stairs) if self._groups else ()
 
     def restore(self, stairs: Iterable[tuple[int, int]]) -> None:
-        """Take up the stairs of a checkpoint, before any stop is put."""
+        """Restore the stairs of a checkpoint, before any stop is put."""
         self._stairs = list(stairs)
 
     def best_since(self, tick: int) -> int:
-        """Return the best profit price after a tick, as far as it moved a watermark; below all if it moved none."""
+        """Return the best profit price after a tick if it moved a watermark; below all prices otherwise."""
         return next((price for number, price in self._stairs if number > tick), BELOW_ALL)
 
     def put(self, key: RuleKey, watermark: int, waits: Distance | None) -> None:
-        """Keep the watermark of a stop; with a distance it also waits to be reached."""
+        """Track the watermark of a stop; with a distance the stop also waits for its level."""
         group = self._groups.get(watermark)
         if group is None:
             group = self._groups[watermark] = _Group()
@@ -112,7 +112,7 @@ class Watermarks:
         self._regroup(group)
 
     def drop(self, key: RuleKey) -> None:
-        """Forget a stop; nothing if it is not kept."""
+        """Remove a stop; do nothing if it is unknown."""
         group = self._group_of.pop(key, None)
         if group is None:
             return
@@ -120,12 +120,12 @@ class Watermarks:
         self._regroup(group)
 
     def watermark(self, key: RuleKey) -> int | None:
-        """Return the watermark of a stop; None if it is not kept."""
+        """Return the watermark of a stop; None if it is unknown."""
         group = self._group_of.get(key)
         return None if group is None else self._mark_of[id(group)]
 
     def reached(self, price: int) -> list[RuleKey]:
-        """Return the stops that wait and that a profit price reaches."""
+        """Return the waiting stops reached by a profit price."""
         found: list[RuleKey] = []
         for level, watermark in reversed(self._levels):
             if level < price:
@@ -134,7 +134,7 @@ class Watermarks:
         return found
 
     def raise_to(self, price: int, tick: int) -> None:
-        """Move every watermark below a profit price up to it; `tick` numbers the tick that brought it."""
+        """Raise every watermark below a profit price to it; `tick` is the number of the causing tick."""
         if price < self.nearest_above:
             return
         passed = [self._pop_lowest() for _ in range(self._groups.bisect_left(price))]

@@ -1,1 +1,1 @@
-"""Orders and their outcomes: approved exits are sent to the broker, and its books decide what became of them."""
+"""Sending of approved exits, and their outcomes according to the broker's books."""

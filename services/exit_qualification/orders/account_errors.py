@@ -1,4 +1,4 @@
-"""AccountErrors: exits that wait for a disconnected account say so, until they are sent or it is connected again."""
+"""Errors of exits waiting for a disconnected account, set until they are sent or the account is connected."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from shared.outbox.unit_of_work import UnitOfWork
 
 
 class AccountErrors:
-    """Keeps the error of waiting exits true to the state of their accounts. One thread's own."""
+    """Keeps the error of waiting exits in line with the state of their accounts. Not thread-safe."""
 
     def __init__(self, open_unit: Callable[[], UnitOfWork]) -> None:
         self._open_unit = open_unit
 
     def note_once(self) -> bool:
-        """Make one pass; False, for the next comes after a wait."""
+        """Run one pass; return False, because the next one comes after a wait."""
         with self._open_unit() as uow:
             OrderQueues(uow.connection).note_disconnected()
             uow.commit()

@@ -1,4 +1,4 @@
-"""BrokerBooks: one complete read of an account's order and trade book, and what it shows of each intent."""
+"""One complete read of an account's order and trade book, and the state of each intent's order in it."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from services.exit_qualification.orders.brokers.port import BrokerFill, BrokerOr
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """An intent's order as the books show it: the order book's word, and the trade book's fills."""
+    """Order of an intent in the books: the order book's status and the trade book's fills."""
 
     order: BrokerOrder
     fills: tuple[BrokerFill, ...]
 
     @property
     def order_id(self) -> str:
-        """The broker's id of the order."""
+        """Return the broker's id of the order."""
         return self.order.order_id
 
     @property
     def filled_quantity(self) -> int:
-        """Sum of the fills that are known."""
+        """Return the sum of the known fills."""
         return sum(fill.quantity for fill in self.fills)
 
     @property
     def state(self) -> OrderState:
-        """The order's state; WORKING as well while the trade book lags, so that nothing ends before its fills."""
+        """Return the order's state; WORKING while the trade book lags, so an intent never ends before its fills."""
         behind = self.filled_quantity < self.order.filled_quantity
         return OrderState.WORKING if behind else self.order.state
 
     @property
     def is_working(self) -> bool:
-        """Whether the order may still fill, by the order book's word."""
+        """Return whether the order may still fill according to the order book."""
         return self.order.state is OrderState.WORKING
 
 
 class BrokerBooks:
-    """Orders by their tags and ids, with their fills."""
+    """Orders by tag and id, with their fills."""
 
     def __init__(self, orders: list[BrokerOrder], fills: list[BrokerFill]) -> None:
         self._by_id = {order.order_id: order for order in orders}
@@ -50,7 +50,7 @@ class BrokerBooks:
             self._fills[fill.order_id][fill.exchange, fill.trade_id] = fill
 
     def sighting(self, intent: ExitIntent) -> Sighting | None:
-        """The intent's order, by the id it is known under or else by its tag; None if the books have none."""
+        """Return the intent's order, found by its known id or its tag; None if the books do not contain it."""
         order = self._by_id.get(intent.broker_order_id or "") or self._by_tag.get(intent.client_order_id)
         if order is None:
             return None
@@ -58,12 +58,12 @@ class BrokerBooks:
 
 
 def read_books(broker: BrokerPort) -> BrokerBooks:
-    """Read both books, trades last, so that no order is seen ended before its fills.
+    """Read both books, trades last, so that no order appears ended before its fills.
 
     Raises
     ------
     BrokerUnavailable
-        One of them could not be read, or not whole.
+        One of the books could not be read completely.
     """
     orders = broker.orders()
     return BrokerBooks(orders, broker.trades())

@@ -1,4 +1,4 @@
-"""HeldExits: trades whose exits the order process has to skip because another transaction holds a row of theirs."""
+"""Trades skipped by the order process because another transaction holds one of their rows."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from shared.runtime.waiting_work import WaitingItem, WaitingWork
 OF = "exit-orders"
 WHY = "another transaction holds a row that its exit needs"
 FORGET_S = 6.0
-"""A trade that no loop had to skip for so long has gone on; longer than the longest pause between two looks."""
+"""Time after which a trade no longer skipped is forgotten; longer than the longest pause between two passes."""
 
 
 class HeldExits:
-    """What was skipped, by any thread, and since when. The rows themselves say what is left to do."""
+    """Skipped trades of all threads, with start times. The database rows keep the remaining work."""
 
     def __init__(self, health: Health, clock: Clock) -> None:
         self._shown = WaitingWork(OF, health)
@@ -28,7 +28,7 @@ class HeldExits:
         self._held: dict[UUID, tuple[float, float, str]] = {}
 
     def note(self, trade_id: UUID, why: str = WHY) -> None:
-        """Remember that work on a trade was skipped."""
+        """Record that work on a trade was skipped."""
         now = self._clock.monotonic()
         with self._lock:
             since, _, _ = self._held.get(trade_id, (now, now, why))
@@ -36,7 +36,7 @@ class HeldExits:
 
     @contextmanager
     def skipping(self, trade_id: UUID, why: str = WHY) -> Iterator[None]:
-        """Leave the work inside for later if another transaction holds a row that it needs."""
+        """Skip the block if another transaction holds a row it needs; a later pass retries."""
         try:
             with own_row_only():
                 yield
@@ -44,7 +44,7 @@ class HeldExits:
             self.note(trade_id, why)
 
     def show(self) -> None:
-        """Show what is skipped now; one thread calls it."""
+        """Report the currently skipped trades; called by one thread."""
         now = self._clock.monotonic()
         with self._lock:
             self._held = {trade: held for trade, held in self._held.items() if now - held[1] <= FORGET_S}

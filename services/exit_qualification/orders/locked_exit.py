@@ -1,4 +1,4 @@
-"""The gates, asked again for an intent that exists: with today's facts, under the lock on its trade's row."""
+"""Requalification of an existing intent with current facts, under the lock on its trade's row."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from shared.postgres.row_locks import RowHeld
 
 @dataclass(frozen=True, slots=True)
 class LockedExit:
-    """An intent and its trade, both rows locked until the transaction ends."""
+    """Intent and trade, both rows locked until the transaction ends."""
 
     intent: ExitIntent
     trade: TradeProjection
 
 
 def lock_exit(connection: Connection, intent: ExitIntent) -> LockedExit:
-    """Lock the trade, then the intent: the order in which everyone does."""
+    """Lock the trade, then the intent; all code locks in this order."""
     trade = OpenTradeRepository(connection).lock([intent.trade_id])[intent.trade_id]
     return LockedExit(ExitIntentRepository(connection).lock(intent.intent_id), trade)
 
@@ -50,12 +50,12 @@ def try_lock_exit(connection: Connection, intent: ExitIntent) -> LockedExit:
 def qualify_again(
     connection: Connection, locked: LockedExit, switches: Switches, qualification: ExitQualificationService
 ) -> ExitQualificationResult:
-    """What the gates say now; the intent does not count itself."""
+    """Return the gates' current result; the intent is not counted against itself."""
     return qualification.qualify(_gate_input(connection, locked, switches))
 
 
 def other_holders(connection: Connection, intent: ExitIntent) -> list[ExitIntent]:
-    """Other intents in the slot of the intent's trade at its broker, locked; there is at most one."""
+    """Lock and return other intents in the trade's slot at its broker; there is at most one."""
     holders = ExitIntentRepository(connection).find_slot_holders([intent.trade_id])
     return [
         holder

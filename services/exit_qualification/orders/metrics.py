@@ -1,4 +1,4 @@
-"""What the order process counts and times."""
+"""Metrics of the order process."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ ORDER_LIMIT_REACHED = counter(
 
 @contextmanager
 def timed_call(call: str) -> Iterator[None]:
-    """Time a call to the broker, however it ends."""
+    """Time a call to the broker, including failed ones."""
     with BROKER_CALL_SECONDS.labels(call).time():
         yield

@@ -1,4 +1,4 @@
-"""What it means that the broker's complete books do not show an intent's order. A time-out is not an outcome."""
+"""Orders missing from the broker's complete books. A time-out is not an outcome."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from shared.clock import trading_day
 from shared.contracts.vocabulary import IntentStatus
 
 BOOKS_BEGIN: Final = timedelta(hours=6)
-"""Time of day in India at which the broker's books of the day before are gone at the latest."""
+"""Time of day in India by which the broker has cleared the previous day's books."""
 
 
 class Absence(Enum):
-    """What one read without the order says."""
+    """Conclusion from one read without the order."""
 
     NOTHING = auto()
     FIRST = auto()
@@ -27,11 +27,11 @@ class Absence(Enum):
 
 
 def judge_absence(intent: ExitIntent, read_at: datetime, terms: OrderTerms) -> Absence:
-    """What follows from a complete read of the books that began at `read_at` and has no order of the intent.
+    """Return the conclusion from a complete read of the books, begun at `read_at`, without an order of the intent.
 
-    Only an UNKNOWN intent can be decided by absence, and only by the books of the day on which it was sent. A
-    refusal needs one read; silence needs two, `absence_gap` apart, the first after the sender's claim and the
-    longest call have run out.
+    Absence decides only UNKNOWN intents, and only in books of the day of sending. After a refusal one read is enough.
+    Without a response two reads are needed, `absence_gap` apart; the first must follow the end of the sender's claim
+    and of the longest call.
     """
     if intent.submitted_at is not None and not same_books(intent.submitted_at, read_at):
         return Absence.BOOKS_ARE_NEW
@@ -48,9 +48,9 @@ def judge_absence(intent: ExitIntent, read_at: datetime, terms: OrderTerms) -> A
 
 
 def same_books(sent_at: datetime, read_at: datetime) -> bool:
-    """Whether books read at one instant must show an order sent at another.
+    """Return whether books read at one instant must contain an order sent at another.
 
-    They are emptied at some time between midnight and `BOOKS_BEGIN`; across either boundary nothing can be proven.
+    The books are cleared at some time between midnight and `BOOKS_BEGIN`; across either boundary nothing can be proven.
     """
     across_midnight = trading_day(sent_at) != trading_day(read_at)
     across_morning = trading_day(sent_at - BOOKS_BEGIN) != trading_day(read_at - BOOKS_BEGIN)

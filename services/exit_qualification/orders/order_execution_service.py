@@ -1,4 +1,4 @@
-"""OrderExecutionService: sends approved exits, each at most once, and writes down what the broker answered."""
+"""Sends approved exits, each at most once, and records the broker's response."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ from shared.runtime.failpoints import Failpoint, failpoint
 log = logging.getLogger(__name__)
 
 RECORD_LOCK_TIMEOUT_MS = 3_000
-"""Longest wait to write an outcome down: longer than the reconciler holds a row, short enough for a sender."""
+"""Longest wait to record an outcome: longer than the reconciler holds a row, short enough for a sender."""
 
 LONGEST_ERROR = 2000
-"""Characters of a broker's message that are kept on an intent."""
+"""Maximum characters of a broker's message stored on an intent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """An intent that is committed as SUBMITTING, and until when, on the monotonic clock, it may be sent.
+    """Intent committed as SUBMITTING, with the monotonic time until it may be sent.
 
-    `sent_before` is when an earlier attempt was sent, if one was.
+    `sent_before` is the time of an earlier attempt, if any.
     """
 
     intent: ExitIntent
@@ -70,7 +70,7 @@ class Submission:
 
 
 class OrderExecutionService:
-    """Sends exits one by one. Keeps no state, so that many threads can share it."""
+    """Sends exits one by one. Stateless, so many threads can share it."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class OrderExecutionService:
         self._held = held
 
     def execute_next(self) -> bool:
-        """Take the oldest intent that may be sent and see it through; False if there is none."""
+        """Process the oldest intent that may be sent; return False if there is none."""
         deadline = self._clock.monotonic() + self._terms.claim.total_seconds()
         with self._open_unit() as uow:
             claimed = OrderQueues(uow.connection).find_pending_approved()
@@ -105,16 +105,16 @@ class OrderExecutionService:
                 submission = None
                 uow.connection.rollback()
                 limit_lock_waits(uow.connection)
-                self._wait(uow, intent, POSTPONED)  # another row of it than those that were locked
+                self._wait(uow, intent, POSTPONED)  # a row of the trade other than those locked above
                 uow.connection.commit()
         if submission is not None:
             self._send(submission)
         return True
 
     def _submit(self, uow: UnitOfWork, locked: LockedExit, deadline: float) -> Submission | None:
-        """Ask the gates a last time; None if the intent is not to be sent now."""
+        """Evaluate the gates a last time; return None if the intent must not be sent now."""
         if locked.intent.status is not IntentStatus.APPROVED:
-            return None  # another sender was faster than our look at the queue
+            return None  # another sender took the intent after our query of the queue
         switches = SwitchRepository(uow.connection).read()
         result = qualify_again(uow.connection, locked, switches, self._qualification)
         if result.status is IntentStatus.REJECTED:
@@ -160,10 +160,10 @@ class OrderExecutionService:
         self._record(submission, outcome)
 
     def _call(self, submission: Submission) -> PlaceOutcome:
-        """Hand the order to the broker, unless an earlier attempt turns out to have done so.
+        """Send the order to the broker, unless an earlier attempt already did.
 
-        The switches are read once more right before the call. A stall after that cannot be fenced: an order may then
-        leave late. `PUT /kill-switch` names such an intent, and the reconciler counts an absence only well after that.
+        The switches are read once more right before the call. A stall after that read cannot be fenced, so an order may
+        leave late. `PUT /kill-switch` lists such an intent, and the reconciler counts an absence only well after that.
         """
         order = exit_order(submission.intent)
         try:
@@ -178,11 +178,11 @@ class OrderExecutionService:
         if held_back is not None:
             return NotAccepted(held_back, HELD_BACK, was_sent=False)
         if self._clock.monotonic() >= submission.deadline:
-            return NotAccepted("the claim ran out before the call", was_sent=False)
+            return NotAccepted("the claim expired before the call", was_sent=False)
         return submission.broker.place_market_exit(order)
 
     def _held_back(self, intent: ExitIntent) -> str | None:
-        """Return why the intent must not be sent any more; None if it may. Asked last, see `SendFence`."""
+        """Return why the intent must not be sent any more; None if it may. Called last, see `SendFence`."""
         try:
             with self._open_unit() as uow:
                 may_be_sent = SendFence(uow.connection).may_still_be_sent(intent)
@@ -191,7 +191,7 @@ class OrderExecutionService:
         return None if may_be_sent else "a switch was set, or the claim lost, before it was sent"
 
     def _record(self, submission: Submission, outcome: PlaceOutcome) -> None:
-        """Write the outcome down. If its row stays held, the claim runs out and the broker's books decide instead."""
+        """Record the outcome. If its row stays locked, the claim expires and the broker's books decide."""
         trade_id = submission.intent.trade_id
         why = "the outcome of its order could not be written; the broker's books decide"
         with self._held.skipping(trade_id, why), self._open_unit() as uow:
@@ -215,9 +215,9 @@ class OrderExecutionService:
     def _not_accepted(
         self, uow: UnitOfWork, intent: ExitIntent, outcome: NotAccepted, sent_before: datetime | None
     ) -> None:
-        """Back to APPROVED, with the error shown; an attempt that sent nothing does not count as one that did.
+        """Return the intent to APPROVED with the error; an attempt without a request does not count.
 
-        An intent that is UNKNOWN by now cannot go back and is decided by the books.
+        An UNKNOWN intent cannot return; the books decide it.
         """
         log.warning("intent %s was not accepted: %s", intent.intent_id, outcome.reason)
         if intent.status is not IntentStatus.SUBMITTING:
@@ -241,9 +241,13 @@ def _accepted(uow: UnitOfWork, intent: ExitIntent, outcome: Accepted) -> list[Ev
         placed = repository.mark_placed(intent, broker_order_id=outcome.order_id, at=now)
         return [intent_events.placed(placed, now)]
     if intent.status in ENDED_SHORT and intent.broker_order_id is None:
-        log.critical("intent %s had ended when its order %s was accepted", intent.intent_id, outcome.order_id)
+        log.critical(
+            "intent %s had already ended when the broker accepted order %s; check the position",
+            intent.intent_id,
+            outcome.order_id,
+        )
         repository.update_broker_order_id(intent, outcome.order_id)
-    return []  # else the reconciler read the book before we got here
+    return []  # otherwise the reconciler has already read it from the book
 
 
 def _ambiguous(uow: UnitOfWork, intent: ExitIntent, outcome: Ambiguous) -> None:

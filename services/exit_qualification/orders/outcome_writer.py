@@ -1,4 +1,4 @@
-"""OutcomeWriter: writes what the broker's books show onto an intent, with its fills, its back-off and its events."""
+"""Writes outcomes from the broker's books to intents, with fills, back-off and events."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ log = logging.getLogger(__name__)
 REJECTED_BY_BROKER = "REJECTED_BY_BROKER"
 NEVER_PLACED = "NEVER_PLACED"
 ORDER_LIMIT = "ORDER_LIMIT"
-"""As many orders were sent for the trade and the reason as the limit allows; `storage.remainders` names it too."""
+"""Error code of an exit at its order limit for trade and reason; `storage.residuals` uses it too."""
 
 
 class OutcomeWriter:
-    """Writes outcomes inside the caller's transaction; the trade's and the intent's rows are locked already.
+    """Writes outcomes inside the caller's transaction; the trade's and the intent's rows must be locked.
 
-    `limits_reached` has the reason of every exit that used up its orders, for the caller to count after the commit.
+    `limits_reached` holds the reason of every exit at its order limit, for the caller to count after the commit.
     """
 
     def __init__(self, connection: Connection, user_broker: UserBroker, terms: OrderTerms, now: datetime) -> None:
@@ -53,7 +53,7 @@ class OutcomeWriter:
         self.limits_reached: list[ExitReason] = []
 
     def sighted(self, locked: LockedExit, sighting: Sighting) -> list[Event]:
-        """Store the order's fills, and take the step that they and the order's state ask for."""
+        """Store the order's fills, and apply the transition they and the order's state require."""
         intent = locked.intent
         new = self._fills.record([_exit_fill(intent, self._user_broker, fill) for fill in sighting.fills])
         fills = self._fills.of_intent(intent.intent_id)
@@ -71,12 +71,12 @@ class OutcomeWriter:
         return self._step(intent, sighting, fills, status)
 
     def never_placed(self, intent: ExitIntent) -> list[Event]:
-        """The books prove that no order was made."""
+        """Record that no order was made, as proven by the books."""
         message = intent.error_message or "the broker's books never showed the order"
         return self._failed(intent, NEVER_PLACED, message)
 
     def refused(self, intent: ExitIntent) -> list[Event]:
-        """The broker said no when the order was placed, and its books agree."""
+        """Record a refusal confirmed by the books."""
         return self._failed(intent, intent.error_code or NEVER_PLACED, intent.error_message or "")
 
     def _step(self, intent: ExitIntent, sighting: Sighting, fills: list[Fill], status: IntentStatus) -> list[Event]:
@@ -92,13 +92,13 @@ class OutcomeWriter:
             case IntentStatus.CANCELLED:
                 events += self._cancelled(placed, sighting, fills)
             case _:
-                pass  # placed is all that it is
+                pass  # the order is placed, without fills
         return events
 
     def _placed(self, intent: ExitIntent, sighting: Sighting) -> tuple[ExitIntent, list[Event]]:
-        """Record that the broker has the order, if its sender has not: the books prove it.
+        """Record that the broker has the order if its sender has not.
 
-        The broker accepted it at some time after it was handed over; `submitted_at` is what our clock knows of that.
+        The broker accepted it some time after `submitted_at`, the only time known by our clock.
         """
         if intent.placed_at is not None:
             return intent, []
@@ -147,22 +147,23 @@ class OutcomeWriter:
     def _failed(self, intent: ExitIntent, code: str, message: str, **changes: Any) -> list[Event]:
         limit = self._slow_down(intent)
         if limit:
-            # A manual exit goes on by itself unless this code says otherwise; of the others the broker's code stays.
+            # This code stops a manual exit from continuing; other exits keep the broker's code.
             code, message = (ORDER_LIMIT if intent.exit_reason is ExitReason.MANUAL else code), f"{message}; {limit}"
         failed = self._intents.mark_failed(intent, code=code, message=message, at=self._now, **changes)
         return [intent_events.failed(failed, self._now)]
 
     def _slow_down(self, intent: ExitIntent) -> str | None:
-        """Let the reason of an exit that ended short wait before its next order.
+        """Delay the next order of an exit that ended with quantity left.
 
-        Returns what to tell operators if as many orders were sent as the limit allows: a manual exit sends no more
-        by itself, every other one goes on at the slowest pace.
+        Return a message for operators if the order limit is reached. A manual exit then stops; every other one
+        continues
+        at the slowest pace.
         """
         terms = self._terms
         sent = self._intents.count_sent(intent, self._now - terms.order_limit_window)
         beyond = sent >= terms.order_limit
         manual = intent.exit_reason is ExitReason.MANUAL
-        if not manual:  # an operator's exit knows no cooldown: it may be asked for again at once
+        if not manual:  # a manual exit has no cooldown: it may be requested again immediately
             first_s, max_s = terms.backoff_first_s, terms.backoff_max_s
             if beyond:
                 first_s = max_s = terms.slowest_pace_s
@@ -178,7 +179,7 @@ class OutcomeWriter:
         return limit
 
     def _late(self, locked: LockedExit, sighting: Sighting, fills: list[Fill], status: IntentStatus) -> list[Event]:
-        log.warning("late fills of intent %s, which had ended as %s", locked.intent.intent_id, locked.intent.status)
+        log.warning("late fills of intent %s, already ended as %s", locked.intent.intent_id, locked.intent.status)
         intent, events = self._placed(locked.intent, sighting)
         if status is IntentStatus.FILLED:
             return [*events, *self._filled(intent, sighting, fills, late=True)]
@@ -188,9 +189,9 @@ class OutcomeWriter:
         return [*events, intent_events.late_fill(late, fills, self._now), *self._give_up_empty(locked)]
 
     def _give_up_empty(self, locked: LockedExit) -> list[Event]:
-        """Cancel the unsent exit of the same trade that late fills have left without quantity.
+        """Cancel the trade's unsent exit if late fills have left it without quantity.
 
-        One that still has something to exit is sized anew when it is sent; a sent one is the reconciler's.
+        An exit with quantity left is sized again when sent; the reconciler handles a sent one.
         """
         trade = locked.trade.trade
         if self._fills.totals_of_trades([trade.trade_id]).get(trade.trade_id, 0) < trade.quantity:
@@ -201,7 +202,7 @@ class OutcomeWriter:
 
 
 def average_price(fills: list[Fill]) -> Decimal:
-    """Volume-weighted: Σ quantity · price / Σ quantity, half up to four decimals; at least one fill."""
+    """Return the volume-weighted price of at least one fill, rounded half up to four decimals."""
     value = sum((fill.quantity * fill.price for fill in fills), Decimal())
     return to_price(value / sum(fill.quantity for fill in fills))
 
@@ -229,5 +230,5 @@ def _exit_fill(intent: ExitIntent, user_broker: UserBroker, fill: BrokerFill) ->
 
 
 def _not_before_sending(filled_at: datetime, intent: ExitIntent) -> datetime:
-    """The broker's times are whole seconds; a fill within the second of its sending must not precede it."""
+    """Return a fill time not before the sending: the broker's times are whole seconds."""
     return filled_at if intent.submitted_at is None else max(filled_at, intent.submitted_at)

@@ -1,4 +1,4 @@
-"""PendingOrderReconciler: reads the broker's books while orders are at work, and makes intents agree with them."""
+"""Reads the broker's books while orders are at work, and updates intents accordingly."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Account:
-    """One read of a user broker's books: by the database's clock it began at `read_at`."""
+    """One read of a user broker's books, begun at `read_at` by the database's clock."""
 
     user_broker: UserBroker
     broker: BrokerPort
@@ -44,7 +44,7 @@ class _Account:
 
 @dataclass(slots=True)
 class _Work:
-    """What there is to look up, by user broker."""
+    """Intents to look up, by user broker."""
 
     read_at: datetime
     brokers: dict[str, UserBroker]
@@ -52,12 +52,12 @@ class _Work:
 
 
 class PendingOrderReconciler:
-    """One reader of books. Several processes may each have one: every write names the version that was read.
+    """Reader of the books. Several processes may each run one: every write names the version it read.
 
     Parameters
     ----------
     on_progress:
-        Called for each intent of a pass: after an outage a pass takes far longer than a loop may be silent.
+        Called for each intent of a pass, because a pass after an outage exceeds the stall limit of a loop.
     """
 
     def __init__(
@@ -76,14 +76,14 @@ class PendingOrderReconciler:
         self._late_watched_at: datetime | None = None
 
     def reconcile_once(self) -> bool:
-        """Make one pass over every user broker that has something at work; without any, no broker is asked.
+        """Run one pass over every user broker with orders at work; without any, call no broker.
 
-        Returns False: the next pass comes after a wait.
+        Return False: the next pass comes after a wait.
 
         Raises
         ------
         BrokerUnavailable
-            The books of a user broker could not be read; those of the others were.
+            The books of a user broker could not be read; the others were processed.
         """
         work = self._look()
         unread = []
@@ -107,7 +107,7 @@ class PendingOrderReconciler:
             ended = queues.ended_today() if self._is_time_for_late_fills(work.read_at) else []
             uow.commit()
         if lapsed:
-            log.warning("%d senders did not come back: their intents are UNKNOWN until the books decide", lapsed)
+            log.warning("%d order sends timed out; marked UNKNOWN until reconciliation", lapsed)
         for intent in [*at_broker, *ended]:
             work.intents[intent.user_broker_id].append(intent)
         return work
@@ -136,10 +136,10 @@ class PendingOrderReconciler:
                 with self._held.skipping(intent.trade_id):
                     step(account, intent)
             except StaleVersion:
-                log.debug("intent %s changed while the books were read; the next pass looks again", intent.intent_id)
+                log.debug("intent %s changed while the books were read; the next pass retries", intent.intent_id)
 
     def _cancel_excess(self, account: _Account, intent: ExitIntent) -> None:
-        """End an order that is for more than late fills have left; seen in every pass until it is at an end."""
+        """Cancel an order larger than the quantity left after late fills; repeated in every pass until it has ended."""
         sighting = account.books.sighting(intent)
         asked_at = intent.cancel_requested_at
         if sighting is None or not sighting.is_working:
@@ -186,7 +186,7 @@ class PendingOrderReconciler:
             uow.commit()
 
     def _is_overdue(self, intent: ExitIntent, now: datetime) -> bool:
-        """Whether a working order must be cancelled at the broker: unfilled for too long, or its intent has ended."""
+        """Return whether to cancel a working order: it is unfilled for too long, or its intent has ended."""
         asked_at = intent.cancel_requested_at
         if asked_at is not None and now - asked_at < self._terms.unfilled_cancel:
             return False
@@ -195,7 +195,7 @@ class PendingOrderReconciler:
         return intent.placed_at is not None and now - intent.placed_at >= self._terms.unfilled_cancel
 
     def _cancel(self, account: _Account, intent: ExitIntent, order_id: str) -> None:
-        """Ask for the end of an order, once per interval; what became of it is read from the book."""
+        """Request the cancellation of an order once per interval; the result is read from the book."""
         with self._open_unit() as uow:
             locked = _lock_unchanged(uow, intent)
             asked_at = OrderQueues(uow.connection).now()
@@ -204,27 +204,27 @@ class PendingOrderReconciler:
         try:
             account.broker.cancel(order_id)
         except BrokerUnavailable as error:
-            log.warning("order %s of intent %s could not be cancelled: %s", order_id, intent.intent_id, error)
+            log.warning("cannot cancel order %s of intent %s: %s", order_id, intent.intent_id, error)
 
 
 def _lock_unchanged(uow: UnitOfWork, intent: ExitIntent) -> LockedExit:
-    """Lock an intent that was read before.
+    """Lock an intent read earlier.
 
     Raises
     ------
     StaleVersion
-        It has changed since.
+        The intent has changed since.
     RowHeld
         Another transaction holds its trade.
     """
     locked = try_lock_exit(uow.connection, intent)
     if locked.intent.version != intent.version:
-        raise StaleVersion(f"intent {intent.intent_id} is not at version {intent.version} any more")
+        raise StaleVersion(f"intent {intent.intent_id} has changed since version {intent.version}")
     return locked
 
 
 def _says_something_new(intent: ExitIntent, sighting: Sighting) -> bool:
-    """Whether the books show more than the intent has; spares a transaction for each order that merely waits."""
+    """Return whether the books show news about the intent; avoids a transaction for each waiting order."""
     if sighting.filled_quantity > intent.filled_quantity:
         return True
     if intent.status in ENDED_SHORT:
@@ -234,7 +234,7 @@ def _says_something_new(intent: ExitIntent, sighting: Sighting) -> bool:
 
 
 def _gauge(at_broker: Iterable[ExitIntent], now: datetime) -> None:
-    """Show how long ago the oldest UNKNOWN intent was sent, and how many only an operator can decide."""
+    """Set the age of the oldest UNKNOWN intent and the number of intents only an operator can resolve."""
     sent = [(intent.status, intent.submitted_at) for intent in at_broker if intent.submitted_at is not None]
     ages = [(now - at).total_seconds() for status, at in sent if status is IntentStatus.UNKNOWN]
     OLDEST_UNKNOWN_SECONDS.set(max(ages, default=0.0))

@@ -1,4 +1,4 @@
-"""The process ``exit-orders``: senders, a reconciler and a requalifier, each in threads of their own."""
+"""Process ``exit-orders``: senders, a reconciler and a requalifier in separate threads."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ log = logging.getLogger(__name__)
 RECONCILER, REQUALIFIER = "reconciler", "requalifier"
 REQUALIFY_S = 0.5
 STOP_LIMIT_S = 8.0
-"""Longest that calls at hand may take to end after SIGTERM; the process is to be gone within 10 s."""
+"""Longest time for current calls to end after SIGTERM; the process must exit within 10 s."""
 OTHER_THREADS = 4
-"""Threads that use the database besides the senders: doorbell, reconciler, requalifier, counter of published ones."""
+"""Threads using the database besides the senders: send signal, reconciler, requalifier, signal counter."""
 COUNT_S = 1.0
 
 
 def main(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT; then calls at hand are finished, those of them that end within `STOP_LIMIT_S`.
+    """Work until SIGTERM or SIGINT, then wait at most `STOP_LIMIT_S` for current calls to end.
 
-    A call that does not is left to itself: its intent is SUBMITTING, and UNKNOWN once its claim has run out, until the
-    broker's books decide.
+    A longer call is abandoned: its intent stays SUBMITTING, becomes UNKNOWN when its claim expires, and the broker's
+    books decide it.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def main(settings: Settings) -> None:
     ]
     call_limit_s = order_terms(settings).call_limit.total_seconds() + 1
     for loop in loops:
-        # A sender or the reconciler may wait for the broker as long as one call can take.
+        # A sender or the reconciler may wait for the broker for the duration of one call.
         health.add(loop.name, max(settings.health_deadline_s, call_limit_s))
     try:
         watch = watch_database(url, EXIT_QUALIFICATION, health, deadline_s=settings.health_deadline_s)

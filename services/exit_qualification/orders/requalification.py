@@ -1,4 +1,4 @@
-"""Requalification: unsent exits are asked again, and given up when their time or their reason is gone."""
+"""Requalification of unsent exits; cancels those whose time or reason has ended."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from shared.money import to_units
 from shared.outbox.unit_of_work import UnitOfWork
 
 HELD_PAUSE = timedelta(seconds=5)
-"""How often exits are looked at that a switch holds back anyway: only whether their reason or their trade is gone."""
+"""Pause between checks of exits held back by a switch; they check only the exit's reason and trade."""
 HELD_PAGE = 500
-"""Most of them in one look; under a kill switch there may be very many, and the others must not wait for them."""
+"""Maximum held exits per check; under a kill switch there may be very many, and other exits must not wait."""
 
 
 class Requalification:
-    """Asks the gates again for exits that wait, each in a transaction of its own. One thread's own.
+    """Evaluates the gates again for waiting exits, one transaction each. Not thread-safe.
 
     Parameters
     ----------
     on_progress:
-        Called for each exit of a pass: after an outage a pass takes far longer than a loop may be silent.
+        Called for each exit of a pass, because a pass after an outage exceeds the stall limit of a loop.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Requalification:
         self._held_after: ExitIntent | None = None
 
     def requalify_once(self) -> bool:
-        """Make one pass over the exits whose time may have come; False, for the next comes after a wait."""
+        """Run one pass over due exits; return False, because the next one comes after a wait."""
         with self._open_unit() as uow:
             queues = OrderQueues(uow.connection)
             switches = SwitchRepository(uow.connection).read()
@@ -67,7 +67,7 @@ class Requalification:
         return False
 
     def _held(self, queues: OrderQueues) -> list[ExitIntent]:
-        """The next page of the exits that a switch holds back, from time to time."""
+        """Return the next page of exits held back by a switch, at intervals."""
         now = queues.now()
         if self._held_looked_at is not None and now - self._held_looked_at < HELD_PAUSE:
             return []
@@ -80,7 +80,7 @@ class Requalification:
         with self._open_unit() as uow:
             locked = try_lock_exit(uow.connection, intent)
             if locked.intent.version != intent.version:
-                return  # it has gone on by itself
+                return  # another process has already advanced it
             now = OrderQueues(uow.connection).now()
             given_up = _why_give_up(locked, last_price, now)
             if given_up is None:
@@ -118,7 +118,7 @@ def _is_out_of_time(intent: ExitIntent, now: datetime) -> bool:
 
 
 def _why_give_up(locked: LockedExit, last_price: Decimal | None, now: datetime) -> CancelReason | None:
-    """Why a waiting exit must not wait any longer; None if it may."""
+    """Return why a waiting exit must be cancelled; None if it may wait."""
     intent = locked.intent
     if not intent.executable:
         return CancelReason.DARK
@@ -128,7 +128,7 @@ def _why_give_up(locked: LockedExit, last_price: Decimal | None, now: datetime) 
 
 
 def _condition_is_gone(intent: ExitIntent, last_price: Decimal | None) -> bool:
-    """Return whether the market has gone back; without a price or a level nothing is known."""
+    """Return whether the market has moved back; False without a price or a level."""
     rule = rule_of(intent.exit_reason)
     if not rule.expires or last_price is None or intent.exit_level is None:
         return False

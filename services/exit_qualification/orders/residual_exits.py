@@ -1,4 +1,4 @@
-"""ResidualExits: a stop or a manual exit that ended with quantity left goes on, wherever the market went since."""
+"""Residual exits: stop and manual exits that ended with quantity left."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from shared.postgres.row_locks import RowHeld
 
 
 class ResidualExits:
-    """Detects, in the market's stead, what it may not detect again: a hard stop does not wait. One thread's own."""
+    """Re-issues stop and manual exits that ended with quantity left, without waiting for a new tick.
+
+    Not thread-safe.
+    """
 
     def __init__(
         self,
@@ -34,12 +37,12 @@ class ResidualExits:
     ) -> None:
         self._open_unit = open_unit
         self._signals = signals
-        self._pause_s = terms.backoff_first_s  # what a manual exit, which has no cooldown, keeps between two orders
+        self._pause_s = terms.backoff_first_s  # pause between two orders of a manual exit, which has no cooldown
         self._clock = clock
         self._held = held
 
     def exit_once(self) -> bool:
-        """Write an exit for every remainder that may go on; False, for the next look comes after a wait."""
+        """Write an exit for every eligible remainder; return False, because the next run comes after a wait."""
         with self._open_unit() as uow:
             seen = RemainderRepository(uow.connection).find(self._pause_s)
         for trade_id in sorted({remainder.trade_id for remainder in seen}):
@@ -48,7 +51,7 @@ class ResidualExits:
         return False
 
     def _exit(self, trade_id: UUID) -> None:
-        """Write the exit of one trade, in a transaction of its own.
+        """Write the exit of one trade in a separate transaction.
 
         Raises
         ------
@@ -62,8 +65,8 @@ class ResidualExits:
             trade = trades.lock([trade_id])[trade_id].trade
             switches = SwitchRepository(uow.connection).read()
             if switches.rollout.match(trade.symbol, trade.user_broker_id) is None:
-                return  # it would be written again and again, never sent
-            still = RemainderRepository(uow.connection).of_trade(trade_id, self._pause_s)  # as it is under the lock
+                return  # it would be written repeatedly and never sent
+            still = RemainderRepository(uow.connection).of_trade(trade_id, self._pause_s)  # read again under the lock
             self._signals.on_exits_detected(uow, self._candidates({trade_id: trade}, still), switches)
             uow.commit()
 

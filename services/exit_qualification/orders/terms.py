@@ -1,4 +1,4 @@
-"""How long the order process waits for what."""
+"""Waiting times and limits of the order process."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ class OrderTerms:
     Attributes
     ----------
     claim:
-        How long a sender may hold an intent before others take it for lost.
+        Time a sender may hold an intent before others treat it as lost.
     call_limit:
-        Longest that a call to the broker can take; a claim that has just run out may have one under way.
+        Longest duration of a broker call; one may still run when a claim has just expired.
     unfilled_cancel:
-        How long an order may stay unfilled before it is cancelled, and between two such attempts.
+        Time an order may stay unfilled before it is cancelled, and pause between two attempts.
     absence_gap:
-        How far apart two reads without an order must be to prove that it was never placed.
+        Minimum time between two reads without an order to prove that it was never placed.
     late_watch:
-        How often the books are read for fills of exits that have ended, while nothing else is at the broker.
+        Interval of reading the books for late fills while nothing else is at the broker.
     backoff_first_s, backoff_max_s:
-        Seconds until an exit that ended short, or was not accepted, may be tried again; doubles from first to max.
+        Seconds until an exit that ended short or was not accepted may be retried; doubles from first to max.
     order_limit, order_limit_window:
-        Orders that a trade may have sent for one reason within the window before it is slowed down or stopped.
+        Maximum orders of a trade for one reason within the window before it is slowed down or stopped.
     """
 
     claim: timedelta
@@ -45,15 +45,15 @@ class OrderTerms:
 
     @property
     def slowest_pace_s(self) -> float:
-        """Return the seconds between two orders of an exit that goes on beyond its limit."""
+        """Return the seconds between two orders of an exit beyond its limit."""
         return max(self.backoff_max_s, self.order_limit_window.total_seconds() / self.order_limit)
 
 
 def order_terms(settings: Settings) -> OrderTerms:
-    """The terms that the settings ask for."""
+    """Return the terms in the settings."""
     return OrderTerms(
         claim=timedelta(seconds=settings.order_claim_s),
-        call_limit=timedelta(seconds=2 * settings.broker_timeout_s),  # once to connect, once to be answered
+        call_limit=timedelta(seconds=2 * settings.broker_timeout_s),  # once to connect, once for the response
         unfilled_cancel=timedelta(seconds=settings.unfilled_cancel_s),
         absence_gap=timedelta(seconds=settings.absence_gap_s),
         late_watch=LATE_WATCH,

@@ -1,4 +1,4 @@
-"""WorkLoop: a step done again and again until told to stop; what is down is waited for, never fallen over."""
+"""Loop that repeats a step until stopped, and retries while a dependency fails."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ LONGEST_WAIT_S = 10.0
 
 @dataclass(frozen=True)
 class WorkLoop:
-    """What one thread does.
+    """Work of one thread.
 
     Attributes
     ----------
     name:
-        Name of the thread, and of the condition of health that every step renews.
+        Name of the thread and of its health condition.
     step:
-        Works once; True if there may be more to do at once.
+        Does one piece of work; returns True if there may be more immediately.
     idle_s:
-        Seconds to wait after a step that had nothing to do.
+        Seconds to wait after a step without work.
     """
 
     name: str
@@ -43,7 +43,7 @@ class WorkLoop:
     idle_s: float
 
     def run(self, health: Health, stop: Stop) -> None:
-        """Work until told to stop. Database and broker errors are shown by health and tried again, ever later."""
+        """Repeat the step until stopped. Report database and broker errors to health and retry with back-off."""
         failures = 0
         while not stop.is_set():
             try:
@@ -54,12 +54,12 @@ class WorkLoop:
                 failures += 1
                 wait_s = retry_backoff_s(failures, FIRST_WAIT_S, LONGEST_WAIT_S)
                 health.problem(self.name, _shown(error))
-                log.warning("%s: %s; again in %.2f s", self.name, error, wait_s, exc_info=failures == 1)
+                log.warning("%s: %s; retrying in %.2f s", self.name, error, wait_s, exc_info=failures == 1)
             stop.wait(wait_s)
 
 
 def in_turn(*steps: Callable[[], bool]) -> Callable[[], bool]:
-    """One step of several, each done every time; True if any may have more to do at once."""
+    """Return a step that runs all given steps; it returns True if any may have more work immediately."""
 
     def each() -> bool:
         more = [step() for step in steps]
@@ -70,12 +70,12 @@ def in_turn(*steps: Callable[[], bool]) -> Callable[[], bool]:
 
 @contextmanager
 def running(loops: Sequence[WorkLoop], health: Health, stop: Stop, grace_s: float) -> Iterator[None]:
-    """While inside, run every loop in a thread; afterwards tell them to stop and give them `grace_s` together.
+    """Run every loop in a thread inside the block; afterwards stop them and wait `grace_s` in total.
 
-    A loop that has not finished by then, as in a call that gets no answer, is left behind and ends with the process.
+    A loop still busy then, e.g. in a call without a response, is abandoned and ends with the process.
 
-    An error that no loop expects takes the process down, for its supervisor to start again: a worker without one of
-    its threads would look alive and not work.
+    An unexpected error ends the process, and its supervisor restarts it: without one of its threads, a worker would
+    look alive and not work.
     """
     failures: list[BaseException] = []
     threads = [threading.Thread(target=_guarded, args=(loop, health, stop, failures), name=loop.name, daemon=True)
@@ -99,7 +99,9 @@ def _join(threads: Sequence[threading.Thread], grace_s: float) -> None:
     for thread in threads:
         if thread.is_alive():
             log.warning(
-                "%s did not finish in %.0f s; the broker's books decide what it was about", thread.name, grace_s
+                "%s did not finish in %.0f s; the broker's books will decide the outcome of its call",
+                thread.name,
+                grace_s,
             )
 
 
@@ -113,5 +115,5 @@ def _guarded(loop: WorkLoop, health: Health, stop: Stop, failures: list[BaseExce
 
 
 def _shown(error: Exception) -> str:
-    """What operators may see of an error; the database's own texts can name hosts and stay in the log."""
+    """Return the text of an error for operators; database messages can name hosts and stay in the log."""
     return str(error) if isinstance(error, ExitflowError) else f"database: {reason(error)}"

@@ -1,4 +1,4 @@
-"""What exits need of a broker. A raised error is no outcome: every way a call can end is a value of its own."""
+"""Broker interface of exits. Every way a call can end is a separate value; a raised error decides nothing."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from shared.errors import Unavailable
 
 
 class BrokerUnavailable(Unavailable):
-    """The broker did not answer, or not in a way that can be read; nothing may be concluded from it."""
+    """Missing or unreadable broker response; no conclusion can be drawn from it."""
 
     code = "broker_unavailable"
 
 
 class TokenExpired(BrokerUnavailable):
-    """The broker refuses the account's access token; an operator must provide a new one."""
+    """Refusal of the account's access token; an operator must provide a new one."""
 
     code = "token_expired"
 
 
 @dataclass(frozen=True, slots=True)
 class ExitOrder:
-    """A MARKET order of validity DAY that reduces a position; `tag` is how it is found again."""
+    """MARKET order of validity DAY that reduces a position; `tag` identifies it in the books."""
 
     tag: str
     exchange: str
@@ -40,20 +40,20 @@ class ExitOrder:
 
 
 def exit_order(intent: ExitIntent) -> ExitOrder:
-    """The order of an intent."""
+    """Return the order of an intent."""
     exchange, _, tradingsymbol = intent.symbol.partition(":")
     side = reducing_side(intent.direction)
     return ExitOrder(intent.client_order_id, exchange, tradingsymbol, side, intent.quantity, intent.product_type)
 
 
 TOKEN_EXPIRED = "TOKEN_EXPIRED"  # noqa: S105  # a code, no password
-"""Error code of an intent that waits because the broker refuses the account's access token."""
+"""Error code of an intent waiting because the broker refuses the account's access token."""
 
 NOT_ACCEPTED = "NOT_ACCEPTED"
-"""Error code of an intent that was not taken, e.g. because of the broker's rate limit."""
+"""Error code of an intent not accepted by the broker, e.g. because of its rate limit."""
 
 HELD_BACK = "HELD_BACK"
-"""Error code of an intent that an operator's switch stopped after its sender had claimed it."""
+"""Error code of an intent stopped by an operator's switch after its sender had claimed it."""
 
 UNREACHABLE = "BROKER_UNREACHABLE"
 """Error code of an intent whose order could not be sent: no connection was made."""
@@ -61,21 +61,21 @@ UNREACHABLE = "BROKER_UNREACHABLE"
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The broker has the order under this id. Accepted is not filled."""
+    """The broker has the order under this id. An accepted order is not necessarily filled."""
 
     order_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class NotAccepted:
-    """Certainly no order was made: it may be sent again after a wait.
+    """No order was made: it may be sent again after a wait.
 
     Attributes
     ----------
     reason, code:
         Shown on the intent.
     was_sent:
-        False if not even a request went out, so that no broker's book can have it.
+        False if no request was sent, so that no broker's book can contain the order.
     """
 
     reason: str
@@ -85,14 +85,14 @@ class NotAccepted:
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """There may or may not be an order.
+    """The order may or may not exist.
 
     Attributes
     ----------
     code:
-        The broker's name for the error; `NO_ANSWER` if it gave none.
+        The broker's error name; `NO_ANSWER` without one.
     refused:
-        Whether it reads like a definite refusal, so that one complete read without the order proves it.
+        Whether the error looks like a definite refusal, so that one complete read without the order proves it.
     """
 
     code: str
@@ -103,12 +103,12 @@ class Ambiguous:
 PlaceOutcome = Accepted | NotAccepted | Ambiguous
 
 NO_ANSWER = "NO_ANSWER"
-"""Error code of an intent whose order the broker neither accepted nor refused."""
+"""Error code of an intent whose order was neither accepted nor refused by the broker."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerOrder:
-    """An order in the broker's book of the day. `tags` are all it is marked with."""
+    """Order in the broker's book of the day. `tags` are all its tags."""
 
     order_id: str
     tags: frozenset[str]
@@ -130,24 +130,24 @@ class BrokerFill:
 
 
 class BrokerPort(Protocol):
-    """One account at one broker. An instance belongs to the thread that asked for it."""
+    """One account at one broker. An instance belongs to the thread that requested it."""
 
     def place_market_exit(self, order: ExitOrder) -> PlaceOutcome:
-        """Send an order, once. Never raises for what the broker or the network does."""
+        """Send an order once. Never raises for failures of the broker or the network."""
         ...
 
     def cancel(self, order_id: str) -> None:
-        """Ask for the end of an order; whether it ended is read from the book.
+        """Request the cancellation of an order; its result is read from the book.
 
         Raises
         ------
         BrokerUnavailable
-            Refused or not answered.
+            The broker refused the call or did not answer.
         """
         ...
 
     def order_by_tag(self, tag: str) -> BrokerOrder | None:
-        """The order that carries a tag, if today's complete book has one.
+        """Return the order with a tag from today's complete book, or None.
 
         Raises
         ------
@@ -157,35 +157,35 @@ class BrokerPort(Protocol):
         ...
 
     def orders(self) -> list[BrokerOrder]:
-        """The complete order book of the day.
+        """Return the complete order book of the day.
 
         Raises
         ------
         BrokerUnavailable
-            It could not be read, or not whole.
+            The book could not be read completely.
         """
         ...
 
     def trades(self) -> list[BrokerFill]:
-        """The complete trade book of the day.
+        """Return the complete trade book of the day.
 
         Raises
         ------
         BrokerUnavailable
-            It could not be read, or not whole.
+            The book could not be read completely.
         """
         ...
 
 
 class Brokers(Protocol):
-    """Where ports come from."""
+    """Source of broker ports."""
 
     def port(self, user_broker: UserBroker) -> BrokerPort:
-        """The calling thread's port to a user broker.
+        """Return the calling thread's port to a user broker.
 
         Raises
         ------
         BrokerUnavailable
-            There are no credentials for it, or its address is not one that they may be sent to.
+            The broker has no credentials, or its address is not allowed.
         """
         ...

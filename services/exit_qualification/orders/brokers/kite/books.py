@@ -1,4 +1,4 @@
-"""Items of Kite's order and trade book as the client gives them: floats for prices, naive times of India."""
+"""Items of Kite's order and trade book as returned by the client: float prices, naive Indian times."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _ENDED: Final[Mapping[str, OrderState]] = MappingProxyType(
 
 
 def a_list(data: Any) -> list[Any]:
-    """The items of a book. Anything but a list is refused: an empty object would read as an empty book.
+    """Return the items of a book; raise for anything but a list, because an empty object would look like an empty book.
 
     Raises
     ------
     TypeError
-        It is not a list.
+        The value is not a list.
     """
     if not isinstance(data, list):
-        raise TypeError(f"a {type(data).__name__} is not a book")
+        raise TypeError(f"a {type(data).__name__} is not a list of orders or trades")
     return data
 
 
 def read_order(item: Mapping[str, Any]) -> BrokerOrder:
-    """An item of the order book; a status that is not known is a working one."""
+    """Return an item of the order book; an unknown status counts as working."""
     marks = [item.get("tag"), *(item.get("tags") or [])]
     return BrokerOrder(
         order_id=str(item["order_id"]),
@@ -48,7 +48,7 @@ def read_order(item: Mapping[str, Any]) -> BrokerOrder:
 
 
 def read_fill(item: Mapping[str, Any]) -> BrokerFill:
-    """An item of the trade book; what Kite calls its average price is the price of this one execution."""
+    """Return an item of the trade book; Kite's "average price" is the price of this one execution."""
     return BrokerFill(
         order_id=str(item["order_id"]),
         trade_id=str(item["trade_id"]),
@@ -60,5 +60,5 @@ def read_fill(item: Mapping[str, Any]) -> BrokerFill:
 
 
 def _utc(local: datetime) -> datetime:
-    """An instant from Kite's naive Indian time."""
+    """Return the instant of Kite's naive Indian time."""
     return local.replace(tzinfo=TRADING_ZONE).astimezone(UTC)

@@ -1,4 +1,4 @@
-"""KiteBroker: the broker port over the official Kite Connect v3 client."""
+"""Broker port over the official Kite Connect v3 client."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ _REFUSALS: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN})
 
 
 class KiteBroker:
-    """One account over one client. The client is not safe for threads: one of these for each."""
+    """One account over one client. The client is not thread-safe: use one instance per thread."""
 
     def __init__(self, client: KiteConnect, on_token: Callable[[bool], None]) -> None:
-        """Use `client`; `on_token` is told with each answer whether the broker takes the access token."""
+        """Use `client`; call `on_token` after each response with whether the broker accepts the access token."""
         self._client = client
         self._on_token = on_token
 
     def place_market_exit(self, order: ExitOrder) -> PlaceOutcome:
-        """Send an order, once."""
+        """Send an order once."""
         try:
             with timed_call("place"):
                 order_id = self._place(order)
@@ -62,19 +62,19 @@ class KiteBroker:
         return Accepted(str(order_id))
 
     def cancel(self, order_id: str) -> None:
-        """Ask for the end of an order."""
+        """Request the cancellation of an order."""
         self._asked("cancel", lambda: self._client.cancel_order(KiteConnect.VARIETY_REGULAR, order_id))
 
     def order_by_tag(self, tag: str) -> BrokerOrder | None:
-        """The order that carries a tag, if today's book has one."""
+        """Return the order with a tag from today's book, or None."""
         return next((order for order in self.orders() if tag in order.tags), None)
 
     def orders(self) -> list[BrokerOrder]:
-        """The order book of the day."""
+        """Return the order book of the day."""
         return self._asked("orders", lambda: [read_order(item) for item in a_list(self._client.orders())])
 
     def trades(self) -> list[BrokerFill]:
-        """The trade book of the day."""
+        """Return the trade book of the day."""
         return self._asked("trades", lambda: [read_fill(item) for item in a_list(self._client.trades())])
 
     def _place(self, order: ExitOrder) -> Any:
@@ -95,7 +95,9 @@ class KiteBroker:
         try:
             with timed_call(call):
                 answer = ask()
-        except Exception as error:  # the client raises its own, requests' and, on odd answers, almost anything
+        except (
+            Exception
+        ) as error:  # the client raises errors of many types: its own, those of requests, others on malformed responses
             BROKER_ERRORS.labels(call, type(error).__name__).inc()
             self._note_token(error)
             kind = TokenExpired if isinstance(error, TokenException) else BrokerUnavailable
@@ -104,16 +106,16 @@ class KiteBroker:
         return answer
 
     def _note_token(self, error: Exception) -> None:
-        """Report a refused token; any other error of the broker's says nothing about it."""
+        """Report a refused token; other broker errors give no information about it."""
         if isinstance(error, TokenException):
             self._on_token(False)
 
 
 def outcome_of_error(error: Exception) -> NotAccepted | Ambiguous:
-    """What a raised error says about the order that was being placed.
+    """Return the outcome of an order whose placing raised this error.
 
-    A rate limit (429, which arrives as a NetworkException) and an expired token say that nothing was accepted, a
-    connection that was never made that nothing was sent. Everything else leaves it open.
+    After a rate limit (429, raised as NetworkException) or an expired token nothing was accepted; without a connection
+    nothing was sent. Every other error is ambiguous.
     """
     BROKER_ERRORS.labels("place", type(error).__name__).inc()
     if _never_connected(error):
@@ -130,9 +132,9 @@ def outcome_of_error(error: Exception) -> NotAccepted | Ambiguous:
 
 
 def _never_connected(error: BaseException) -> bool:
-    """Return True if no connection was made: refused, no such name, timed out, or a certificate that is not trusted.
+    """Return True if no connection was made: refused, unknown host, timed out, or an untrusted certificate.
 
-    requests wraps what urllib3 raised in an error that a lost connection has too, so its cause is looked at.
+    requests uses one error type for these and for a lost connection, so inspect the cause raised by urllib3.
     """
     if isinstance(error, ConnectTimeout):
         return True
@@ -142,5 +144,5 @@ def _never_connected(error: BaseException) -> bool:
 
 
 def _is_certificate_error(cause: BaseException | None) -> bool:
-    """Return True for a certificate that failed its check: that is part of the handshake, before any request."""
+    """Return True for a failed certificate check, which happens in the handshake before any request."""
     return isinstance(cause, SSLError) and any(isinstance(each, SSLCertVerificationError) for each in cause.args)

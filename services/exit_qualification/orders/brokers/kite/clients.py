@@ -1,4 +1,4 @@
-"""KiteBrokers: a client of one's own for every thread and user broker, with credentials from the settings."""
+"""Kite clients, one per thread and user broker, with credentials from the settings."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from shared.errors import ConfigurationError
 from shared.runtime.health import Health
 from shared.settings import Settings
 
-TOKEN_PROBLEM = "the access token is refused: it has expired, or a newer one replaced it"  # noqa: S105  # a text, no password
+TOKEN_PROBLEM = "the access token was refused: it has expired or was replaced; set a new one"  # noqa: S105  # a text, no password
 
 
 class Credentials(BaseModel):
-    """What proves us to a broker; never logged."""
+    """Secrets that authenticate us at a broker; never logged."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -34,7 +34,7 @@ _CREDENTIALS = TypeAdapter(dict[str, Credentials])
 
 
 class KiteBrokers:
-    """Ports to the user brokers that there are credentials for, at hosts that the settings allow."""
+    """Ports to the user brokers with credentials, at hosts allowed by the settings."""
 
     def __init__(
         self, credentials: dict[str, Credentials], hosts: BrokerHosts, timeout_s: float, health: Health
@@ -46,12 +46,12 @@ class KiteBrokers:
         self._of_thread = threading.local()
 
     def port(self, user_broker: UserBroker) -> KiteBroker:
-        """The calling thread's port; a new one when the user broker's address has changed.
+        """Return the calling thread's port; create a new one if the user broker's address has changed.
 
         Raises
         ------
         BrokerUnavailable
-            There are no credentials for it, or its address is not one that they may be sent to.
+            The broker has no credentials, or its address is not allowed.
         """
         ports: dict[tuple[str, str], KiteBroker] = self._of_thread.__dict__.setdefault("ports", {})
         key = (user_broker.user_broker_id, user_broker.root_url)
@@ -64,7 +64,7 @@ class KiteBrokers:
         if credentials is None:
             raise BrokerUnavailable(f"no credentials for user broker {user_broker.user_broker_id!r}")
         try:
-            # The row may have been changed past the API, so its address is checked where credentials meet it.
+            # The row may have been changed without the API, so check its address before sending credentials.
             self._hosts.require(user_broker.root_url)
         except BrokerHostRefused as error:
             raise BrokerUnavailable(f"user broker {user_broker.user_broker_id!r}: {error}") from error
@@ -75,17 +75,17 @@ class KiteBrokers:
         if is_taken:
             self._health.remove(condition)
         else:
-            self._health.add(condition, math.inf)  # renewed only when the account is asked again
+            self._health.add(condition, math.inf)  # updated only by the account's next response
             self._health.problem(condition, TOKEN_PROBLEM)
 
 
 def open_client(root_url: str, credentials: Credentials, timeout_s: float) -> KiteConnect:
-    """A client that sends nothing twice by itself and knows no proxy but a configured one.
+    """Return a client without automatic retries that ignores proxies of the environment.
 
     Parameters
     ----------
     timeout_s:
-        For connecting, and again for each wait for the answer.
+        Limit for connecting, and for each wait for the response.
     """
     client = KiteConnect(
         api_key=credentials.api_key,
@@ -99,15 +99,15 @@ def open_client(root_url: str, credentials: Credentials, timeout_s: float) -> Ki
 
 
 def kite_brokers(settings: Settings, health: Health) -> KiteBrokers:
-    """Return the ports that the settings hold credentials for; `health` shows whose access token is refused.
+    """Return the ports for the credentials in the settings; `health` shows refused access tokens.
 
     Raises
     ------
     ConfigurationError
-        No credentials are set, or they are not the JSON they should be. Never shows a value.
+        No credentials are set, or they are not the expected JSON. The message never shows a value.
     """
     if settings.broker_credentials is None:
-        raise ConfigurationError("EXITFLOW_BROKER_CREDENTIALS is not set: no order could be sent")
+        raise ConfigurationError("EXITFLOW_BROKER_CREDENTIALS is not set; set it so that orders can be sent")
     try:
         credentials = _CREDENTIALS.validate_json(settings.broker_credentials.get_secret_value())
     except ValidationError as error:
