@@ -4,8 +4,9 @@ Revision ID: V011
 Revises: V010
 """
 
+from frozen.outbox_tables import DROP_OUTBOX, create_outbox
+
 from alembic import op
-from shared.outbox.schema import DROP_OUTBOX, create_outbox
 
 revision = "V011"
 down_revision = "V010"

@@ -4,8 +4,9 @@ Revision ID: V012
 Revises: V011
 """
 
+from frozen.outbox_parking import add_parking_requests, drop_parking_requests
+
 from alembic import op
-from shared.outbox.parking_schema import add_parking_requests, drop_parking_requests
 
 revision = "V012"
 down_revision = "V011"

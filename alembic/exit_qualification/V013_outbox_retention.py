@@ -4,8 +4,9 @@ Revision ID: V013
 Revises: V012
 """
 
+from frozen.outbox_retention import DROP_RETENTION, create_retention
+
 from alembic import op
-from shared.outbox.retention_schema import DROP_RETENTION, create_retention
 
 revision = "V013"
 down_revision = "V012"

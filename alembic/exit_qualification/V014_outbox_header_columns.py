@@ -7,8 +7,9 @@ Revision ID: V014
 Revises: V013
 """
 
+from frozen.outbox_headers import headers_to_columns, headers_to_document
+
 from alembic import op
-from shared.outbox.header_schema import headers_to_columns, headers_to_document
 
 revision = "V014"
 down_revision = "V013"

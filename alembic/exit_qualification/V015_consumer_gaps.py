@@ -4,8 +4,9 @@ Revision ID: V015
 Revises: V014
 """
 
+from frozen.consumer_gaps import create_consumer_gaps
+
 from alembic import op
-from shared.kafka.consumer_gap_schema import create_consumer_gaps
 
 revision = "V015"
 down_revision = "V014"

@@ -4,8 +4,9 @@ Revision ID: V018
 Revises: V017
 """
 
+from frozen.outbox_signatures import add_signatures, drop_signatures
+
 from alembic import op
-from shared.outbox.signature_schema import add_signatures, drop_signatures
 
 revision = "V018"
 down_revision = "V017"

@@ -4,8 +4,9 @@ Revision ID: V020
 Revises: V019
 """
 
+from frozen.outbox_topic import create_outbox_topic
+
 from alembic import op
-from shared.outbox.topic_schema import create_outbox_topic
 
 revision = "V020"
 down_revision = "V019"

@@ -4,8 +4,9 @@ Revision ID: V002
 Revises: V001
 """
 
+from frozen.outbox_tables import DROP_OUTBOX, create_outbox
+
 from alembic import op
-from shared.outbox.schema import DROP_OUTBOX, create_outbox
 
 revision = "V002"
 down_revision = "V001"

@@ -4,8 +4,9 @@ Revision ID: V003
 Revises: V002
 """
 
+from frozen.outbox_parking import CREATE_AUDIT_LOG, add_parking_requests, drop_parking_requests
+
 from alembic import op
-from shared.outbox.parking_schema import CREATE_AUDIT_LOG, add_parking_requests, drop_parking_requests
 
 revision = "V003"
 down_revision = "V002"

@@ -4,8 +4,9 @@ Revision ID: V004
 Revises: V003
 """
 
+from frozen.outbox_retention import DROP_RETENTION, create_retention
+
 from alembic import op
-from shared.outbox.retention_schema import DROP_RETENTION, create_retention
 
 revision = "V004"
 down_revision = "V003"

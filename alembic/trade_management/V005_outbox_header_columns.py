@@ -7,8 +7,9 @@ Revision ID: V005
 Revises: V004
 """
 
+from frozen.outbox_headers import headers_to_columns, headers_to_document
+
 from alembic import op
-from shared.outbox.header_schema import headers_to_columns, headers_to_document
 
 revision = "V005"
 down_revision = "V004"

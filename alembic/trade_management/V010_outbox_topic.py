@@ -4,8 +4,9 @@ Revision ID: V010
 Revises: V009
 """
 
+from frozen.outbox_topic import create_outbox_topic
+
 from alembic import op
-from shared.outbox.topic_schema import create_outbox_topic
 
 revision = "V010"
 down_revision = "V009"

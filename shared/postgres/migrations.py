@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -174,6 +175,8 @@ def offline_sql(history: str, start: str | None, end: str) -> str:
 def _config(history: str) -> Config:
     if history not in HISTORIES:
         raise ConfigurationError(f"no such history: {history}; there are {', '.join(HISTORIES)}")
+    if str(_SCRIPTS) not in sys.path:
+        sys.path.append(str(_SCRIPTS))  # revisions import the package `frozen`
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS))
     config.set_main_option("version_locations", str(_SCRIPTS / history))

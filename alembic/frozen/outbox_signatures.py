@@ -5,7 +5,7 @@ Rows that were written before have none and stay as they are: adding the column 
 
 from __future__ import annotations
 
-from shared.outbox.header_schema import COLUMNS, CREATE_HISTORY, DROP_HISTORY
+from frozen.outbox_headers import COLUMNS, CREATE_HISTORY, DROP_HISTORY
 
 ADD_SIGNATURES = """
 ALTER TABLE outbox_event ADD COLUMN signature text;
