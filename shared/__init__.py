@@ -1,1 +1,1 @@
-"""What every service shares: contracts, the outbox write, the inbox, adapters to PostgreSQL and Kafka."""
+"""Code shared by every service: contracts, outbox, HTTP, PostgreSQL and Kafka adapters."""

@@ -1,4 +1,4 @@
-"""The hosts that brokers' access tokens may be sent to: an allow-list of the settings, not of the database."""
+"""Hosts allowed to receive brokers' access tokens; the settings list them, not the database."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ADDRESS = re.compile(
 
 
 class BrokerHostRefused(InvalidInput):
-    """A broker's address that no access token may be sent to."""
+    """A broker address outside the list of allowed hosts."""
 
     code = "broker_host_refused"
 
@@ -33,10 +33,10 @@ class _Address:
 
 @dataclass(frozen=True, slots=True)
 class BrokerHosts:
-    """Hosts that the settings allow.
+    """The hosts allowed by the settings.
 
-    An entry is ``host`` or ``host:port``. Plain HTTP is allowed on loopback, and at an entry that begins with
-    ``http://``; every other address needs https.
+    An entry is ``host`` or ``host:port``. Plain HTTP is allowed on loopback and for entries beginning with ``http://``;
+    every other address needs https.
     """
 
     entries: tuple[_Address, ...]
@@ -59,7 +59,7 @@ class BrokerHosts:
         return cls(tuple(entries))
 
     def require(self, root_url: str) -> None:
-        """Refuse an address that no access token may be sent to.
+        """Raise unless access tokens may be sent to this address.
 
         Raises
         ------

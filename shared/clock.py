@@ -1,4 +1,4 @@
-"""Time, injected. Nothing else in the project asks the machine what time it is."""
+"""The injected clock; the only module that reads the machine's time."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Clock(Protocol):
     """Where time comes from."""
 
     def now(self) -> datetime:
-        """The current instant, timezone-aware, UTC."""
+        """Return the current instant, timezone-aware, in UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never goes back; only differences mean anything."""
+        """Return seconds of a clock that never goes back; only differences have a meaning."""
         ...
 
 
@@ -28,24 +28,24 @@ class SystemClock:
     """The machine's clocks."""
 
     def now(self) -> datetime:
-        """The wall clock, UTC."""
+        """Return the wall clock's time in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """The monotonic clock, in seconds."""
+        """Return the monotonic clock's seconds."""
         return time.monotonic()
 
 
 def trading_day(instant: datetime) -> date:
-    """The trading day (Asia/Kolkata) that a timezone-aware instant falls on."""
+    """Return the trading day (Asia/Kolkata) of a timezone-aware instant."""
     return instant.astimezone(TRADING_ZONE).date()
 
 
 def rfc3339(instant: datetime) -> str:
-    """An aware instant as RFC 3339 in UTC with microseconds, e.g. ``2026-01-13T03:45:00.123000Z``."""
+    """Format an aware instant as RFC 3339 in UTC with microseconds, e.g. ``2026-01-13T03:45:00.123000Z``."""
     return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def epoch_ms(instant: datetime) -> int:
-    """An aware instant in whole milliseconds since 1970, rounded down."""
+    """Convert an aware instant to whole milliseconds since 1970, rounded down."""
     return (instant - EPOCH) // timedelta(milliseconds=1)

@@ -1,4 +1,4 @@
-"""The one error tree: every error has a stable code, an HTTP status and says whether a retry can help."""
+"""The error tree: every error has a stable code, an HTTP status and a retryable flag."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ class ExitflowError(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an error says, for a message of one line; its type if it says nothing."""
+    """Return the first line of an error's message, or its type if the message is empty."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 class InvalidInput(ExitflowError):
-    """The caller sent something that can never be accepted as it is."""
+    """The request is invalid; repeating it cannot help."""
 
     code = "invalid_input"
     http_status = 422
 
 
 class MalformedMessage(InvalidInput):
-    """A record that cannot be read as the event it claims to be."""
+    """The record cannot be parsed as the event it claims to be."""
 
     code = "malformed_message"
 
@@ -65,7 +65,7 @@ class NotKnownYet(NotFound):
 
 
 class Conflict(ExitflowError):
-    """The thing named is in a state that does not allow the call."""
+    """The entity's state does not allow the request."""
 
     code = "conflict"
     http_status = 409
@@ -91,14 +91,14 @@ class IllegalTransition(Conflict):
 
 
 class Unauthenticated(ExitflowError):
-    """No token, or one that is not known or has expired."""
+    """The token is missing, unknown or expired."""
 
     code = "unauthenticated"
     http_status = 401
 
 
 class Forbidden(ExitflowError):
-    """A known token without the scope that the call needs."""
+    """The token lacks the scope required by the request."""
 
     code = "forbidden"
     http_status = 403
@@ -121,7 +121,7 @@ class Unavailable(ExitflowError):
 
 
 class Fenced(ExitflowError):
-    """Another worker has taken over what this one held; its work must be thrown away."""
+    """Another worker took over this shard, partition or row; discard the unfinished work."""
 
     code = "fenced"
     http_status = 409
@@ -134,6 +134,6 @@ class ConfigurationError(ExitflowError):
 
 
 class LogIdentityChanged(ConfigurationError):
-    """The Kafka log is not the one that the stored offsets belong to."""
+    """The stored offsets belong to another Kafka log."""
 
     code = "log_identity_changed"

@@ -13,15 +13,15 @@ CLIENT_ORDER_ID_LENGTH = 20
 
 
 def new_id() -> UUID:
-    """A UUIDv7 (RFC 9562): unique, and ordered by the time it was made."""
+    """Return a UUIDv7 (RFC 9562): unique and ordered by creation time."""
     made: UUID = compat.uuid7()
     return made
 
 
 def client_order_id(intent_id: UUID) -> str:
-    """The broker tag of an intent's order: 20 characters of 0-9A-Z, always the same for the same intent.
+    """Return the broker tag of an intent's order: 20 characters of 0-9A-Z, fixed for each intent.
 
-    The broker allows 20 alphanumerics, fewer bits than a UUID has, so it is a prefix (about 103 bits) of the
+    The broker allows 20 alphanumerics, fewer bits than a UUID has, so the tag is a prefix (about 103 bits) of the
     SHA-256 of the id in base 36.
     """
     number = int.from_bytes(hashlib.sha256(intent_id.bytes).digest())
@@ -33,10 +33,10 @@ def client_order_id(intent_id: UUID) -> str:
 
 
 def new_traceparent() -> str:
-    """A W3C ``traceparent`` that starts a new, sampled trace."""
+    """Return a W3C ``traceparent`` starting a new, sampled trace."""
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
 def new_secret() -> str:
-    """A URL-safe secret of 256 random bits."""
+    """Return a URL-safe secret of 256 random bits."""
     return secrets.token_urlsafe(32)

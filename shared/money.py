@@ -52,7 +52,7 @@ def parse_money(amount: Amount) -> Decimal:
 
 
 def parse_market_price(amount: Amount) -> Decimal:
-    """Return a price of a market feed, rounded half up to the four decimals that are kept.
+    """Parse a market feed's price, rounded half up to four decimals.
 
     Feeds compute prices as floats and send ``1520.3500000000001`` for 1520.35.
 
@@ -111,7 +111,7 @@ def to_units(value: Decimal) -> int:
 
 
 def from_units(units: int) -> Decimal:
-    """The amount that a whole number of 1/10,000 stands for."""
+    """Convert a whole number of 1/10,000 to an amount."""
     return Decimal(units).scaleb(-4)
 
 
@@ -126,12 +126,12 @@ def to_rupee(value: Decimal) -> Decimal:
 
 
 def to_price(value: Decimal) -> Decimal:
-    """Rounded half up to the four decimals that a price is kept with."""
+    """Round half up to the four decimals of a price."""
     return value.quantize(_STEP, ROUND_HALF_UP)
 
 
 def money_text(value: Decimal) -> str:
-    """The wire form: a plain decimal string with at least two decimals, ``1010.00`` or ``1010.0525``."""
+    """Format an amount for the wire: a plain decimal with at least two decimals, ``1010.00`` or ``1010.0525``."""
     kept = value.quantize(_STEP).normalize()
     exponent = kept.as_tuple().exponent
     if isinstance(exponent, int) and exponent > -2:

@@ -1,5 +1,5 @@
-"""Every setting, in one typed place. Environment variables ``EXITFLOW_<NAME>``, or a file of that name in
-lower case (``exitflow_<name>``) in the directory that ``EXITFLOW_SECRETS_DIR`` names; unknown ones are refused.
+"""All settings, typed. Read from environment variables ``EXITFLOW_<NAME>``, or from files named ``exitflow_<name>`` in
+the directory ``EXITFLOW_SECRETS_DIR``. Unknown settings are rejected.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NOT_SETTINGS = frozenset({"EXITFLOW_TESTING", "EXITFLOW_TEST_KAFKA", "EXITFLOW_
 
 
 class Settings(BaseSettings):
-    """What a process may be told. Defaults suit one machine; units stand last in a name."""
+    """Settings of a process. Defaults suit one machine; names end with their unit."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
@@ -198,15 +198,15 @@ class Settings(BaseSettings):
     log_format: str = Field("text", pattern="^(text|json)$", description="text for people, json for machines")
 
     def require_exit_database(self) -> str:
-        """The URL of the exit_qualification database, or a ConfigurationError that names the setting."""
+        """Return the exit_qualification database URL, or raise a ConfigurationError naming the setting."""
         return _database(self.exit_database_url, "EXIT_DATABASE_URL")
 
     def require_trade_database(self) -> str:
-        """The URL of the trade_management database, or a ConfigurationError that names the setting."""
+        """Return the trade_management database URL, or raise a ConfigurationError naming the setting."""
         return _database(self.trade_database_url, "TRADE_DATABASE_URL")
 
     def admin_database(self) -> str | None:
-        """The administrator's URL if one is set, or a ConfigurationError if it cannot be read."""
+        """Return the administrator's URL if set, or raise a ConfigurationError if it is invalid."""
         return _database(self.admin_database_url, "ADMIN_DATABASE_URL") if self.admin_database_url else None
 
 
@@ -218,7 +218,7 @@ def _database(secret: SecretStr | None, name: str) -> str:
 
 @lru_cache(maxsize=1)
 def load_settings() -> Settings:
-    """The settings of this process, read once.
+    """Return the settings of this process, read once.
 
     Raises
     ------

@@ -29,10 +29,10 @@ TAKEN: Final = (TickOrder.NEWEST, TickOrder.NEW_CLOCK)
 
 
 class TickClock:
-    """The last tick of a symbol, in microseconds (its stamp) and milliseconds (its arrival) since 1970.
+    """A symbol's last tick, in microseconds (its stamp) and milliseconds (its arrival) since 1970.
 
-    A stamp ahead of its arrival counts as its arrival, so that a producer whose clock is ahead never makes true ticks
-    stale. What lies later in the log did not arrive earlier, whatever the clock says that arrival was read from.
+    A stamp later than its arrival counts as the arrival, so a producer with a fast clock never makes correct ticks
+    stale. Later records of the log never count as arriving earlier, even if a clock says so.
 
     Parameters
     ----------
@@ -65,9 +65,9 @@ class TickClock:
         self._told = False
 
     def take(self, ts_us: int, seq: int, arrived_ms: int) -> TickOrder:
-        """Make a tick the last one unless it is stale: lower `(ts, seq)`; equal is the same tick again.
+        """Accept a tick as the last one unless it is stale: lower `(ts, seq)`; an equal one is a duplicate.
 
-        `arrived_ms` of 0 is an arrival that is not known.
+        `arrived_ms` of 0 means that the arrival is unknown.
         """
         if arrived_ms < self.last_arrived_ms:
             arrived_ms = self.last_arrived_ms

@@ -23,7 +23,7 @@ _NOT_EXECUTED = ("REJECTED", "CANCELLED")
 
 @dataclass(frozen=True)
 class BrokerBooks:
-    """The day's orders and executions as the broker tells them (Kite Connect v3)."""
+    """The broker's orders and executions of the day (Kite Connect v3)."""
 
     orders: Sequence[Json]
     fills: Sequence[Fill]
@@ -53,7 +53,7 @@ def _fill(trade: Json) -> Fill:
 
 
 def check_broker_books(broker: BrokerBooks, exits: ExitBooks) -> Finding:
-    """One COMPLETE order for each FILLED intent, none that we do not know, and the same fills."""
+    """Require one COMPLETE order with equal fills for each FILLED intent, and no unknown order."""
     orders: dict[str, list[Json]] = defaultdict(list)
     for order in broker.orders:
         orders[str(order.get("tag"))].append(order)
@@ -88,7 +88,7 @@ def _wrong_orders(intent: Intent, orders: Sequence[Json]) -> Iterator[str]:
 
 
 def _two_executions(by_tag: Mapping[str, Intent], orders: Mapping[str, Sequence[Json]]) -> Iterator[str]:
-    """A trade must not have two orders that are filled or can still be."""
+    """Report trades with two filled or fillable orders."""
     of_trade: dict[UUID, list[str]] = defaultdict(list)
     for tag, intent in by_tag.items():
         at_work = [order["order_id"] for order in orders.get(tag, ()) if order["status"] not in _NOT_EXECUTED]

@@ -1,4 +1,4 @@
-"""Everything that must hold, checked against one running system."""
+"""Check all invariants of a running system."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class SystemUnderCheck:
 
 
 def check(system: SystemUnderCheck, clock: Clock) -> list[Finding]:
-    """A finding for each rule."""
+    """Return a finding for each rule."""
     with (
         reading(system.exit_database_url, EXIT_QUALIFICATION) as exit_side,
         reading(system.trade_database_url, TRADE_MANAGEMENT) as trade_side,
@@ -86,7 +86,7 @@ def judge(
     broker: BrokerBooks | None,
     removed: Removed = Removed(),  # immutable
 ) -> list[Finding]:
-    """A finding for each rule, in their order; the broker's books are left out if there are none."""
+    """Return a finding for each rule, in order; skip the broker's books if there are none."""
     exits, trades = read_exit_books(exit_side), read_trade_books(trade_side)
     kept_from = read_kept_from(exit_side) | read_kept_from(trade_side)
     found = [
@@ -102,7 +102,7 @@ def judge(
 
 
 def check_once_settled(system: SystemUnderCheck, clock: Clock, limit_s: float) -> list[Finding]:
-    """Check again until everything holds, `limit_s` seconds at most: what is under way is no violation yet."""
+    """Repeat the check until everything holds, at most `limit_s` seconds: work in progress is no violation."""
     deadline = clock.monotonic() + limit_s
     found = check(system, clock)
     while not all(finding.holds for finding in found) and clock.monotonic() < deadline:
@@ -113,7 +113,7 @@ def check_once_settled(system: SystemUnderCheck, clock: Clock, limit_s: float) -
 
 @contextmanager
 def reading(url: str, schema: str) -> Iterator[Connection]:
-    """One snapshot of a schema for all statements."""
+    """Open one snapshot of a schema for all statements."""
     engine = open_engine(url, schema, application="exitflow-invariants", limits=TOOLS)
     try:
         with engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as reading:

@@ -1,4 +1,4 @@
-"""Rule 3: trades are closed by fills alone, and their P&L is what those fills come to."""
+"""Rule 3: only fills close trades, and their P&L is computed from the fills."""
 
 from __future__ import annotations
 

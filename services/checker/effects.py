@@ -24,10 +24,10 @@ def check_effects(
     log: Sequence[LogRecord],
     removed: Removed = Removed(),  # immutable
 ) -> Finding:
-    """Compare what was delivered with what the trades have become; of what is parked or discarded nobody was told.
+    """Compare delivered events with the state of the trades; parked or discarded events were not delivered.
 
-    An event whose inbox row was pruned counts as acted upon if its fills are stored. Where Kafka removed records of a
-    topic, an effect without its event is not judged.
+    An event whose inbox row was pruned counts as processed if its fills are stored. Where Kafka removed records of a
+    topic, effects without an event are not judged.
     """
     distinct = {record.event_id: record for record in log}
     told = {event_id for event_id, record in distinct.items() if record.event_type in _types(*_WITH_FILLS)}
@@ -55,7 +55,7 @@ def check_effects(
 
 
 def _executions_of(record: LogRecord) -> set[tuple[str, str]]:
-    """Return order and trade id of the fills that a record tells of; what cannot be read matches no stored fill."""
+    """Return a record's executions as order and trade id; unreadable content matches no stored fill."""
     try:
         fills = json.loads(record.payload)["fills"]
         return {(str(fill["broker_order_id"]), str(fill["broker_trade_id"])) for fill in fills}

@@ -1,4 +1,4 @@
-"""What the exit schema says was sent and filled."""
+"""Sent orders and fills according to the exit schema."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SELECT intent_id, trade_id, broker_order_id, broker_trade_id, quantity, price FR
 
 @dataclass(frozen=True)
 class Intent:
-    """What the other books must agree with of an intent; `sent`: an order was handed to the broker."""
+    """An intent as compared with other books; `sent`: an order went to the broker."""
 
     intent_id: UUID
     trade_id: UUID
@@ -56,7 +56,7 @@ class ExitBooks:
 
 
 def read_exit_books(connection: Connection) -> ExitBooks:
-    """All of it."""
+    """Read all intents with their fills."""
     intents = {
         row.intent_id: Intent(
             row.intent_id,

@@ -1,4 +1,4 @@
-"""What the checker says."""
+"""Findings of the checker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import Enum
 
 
 class Rule(Enum):
-    """What must hold, as the design numbers it; the broker's books are asked besides."""
+    """An invariant by its number in the design; the broker's books are an additional check."""
 
     SIGNAL = ("1", "no intent without its signal")
     PUBLICATION = ("2", "no event without its row, no row unpublished; in order and without gaps per key")
@@ -45,10 +45,10 @@ class Finding:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing was found."""
+        """Return True if there are no violations."""
         return not self.violations
 
 
 def finding(rule: Rule, checked: int, violations: Iterable[str], note: str = "") -> Finding:
-    """The verdict, each violation once."""
+    """Build the finding, each violation once."""
     return Finding(rule, checked, tuple(dict.fromkeys(violations)), note)

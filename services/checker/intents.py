@@ -1,4 +1,4 @@
-"""Rules 1, 4 and 6: what the exit schema says of its own intents, in SQL."""
+"""Rules 1, 4 and 6: consistency of the exit schema's intents, in SQL."""
 
 from __future__ import annotations
 

@@ -45,13 +45,13 @@ class LogRecord:
 
     @property
     def where(self) -> str:
-        """Where it lies."""
+        """Return the record's position."""
         return f"{self.topic}[{self.partition}]@{self.offset}"
 
 
 @dataclass(frozen=True)
 class Removed:
-    """Where retention has removed records: what is not in the log there may have been, and was consumed or not.
+    """Positions of records removed by retention: missing records there may have existed, consumed or not.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class Removed:
 
 
 def read_removed(settings: Settings) -> Removed:
-    """Return where records were removed by now; read it after the log, so that it covers all that the log lacks."""
+    """Return the positions of removed records; read them after the log to cover all its gaps."""
     admin = open_admin(settings)
     names = [TopicNames(settings.kafka_topic_prefix).on_cluster(topic) for topic in EVENT_TOPICS]
     counts = partition_counts(admin, names)
@@ -85,7 +85,7 @@ def read_removed(settings: Settings) -> Removed:
 
 
 def read_log(settings: Settings, clock: Clock) -> list[LogRecord]:
-    """Every record of the event topics, by partition in the order of offsets.
+    """Read every record of the event topics, by partition in offset order.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the outboxes say was to be published."""
+"""Events to publish according to the outboxes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class OutboxRow:
 
 @dataclass(frozen=True)
 class ParkedRow:
-    """An event that was not published: parked, or discarded if that is `over`."""
+    """An unpublished event: parked, or discarded if `over`."""
 
     event_id: str
     event_type: str | None
@@ -50,17 +50,17 @@ class ParkedRow:
 
 
 def read_kept_from(connection: Connection) -> dict[str, datetime]:
-    """From when on the schema's outbox keeps every row of a topic; without those of which it keeps all."""
+    """Return the time since when the outbox keeps every row, by topic; omit complete topics."""
     return {row.topic: row.kept_from for row in connection.execute(KEPT_FROM)}
 
 
 def read_parked(connection: Connection) -> list[ParkedRow]:
-    """Every parked and every discarded event of the schema."""
+    """Read every parked and every discarded event of the schema."""
     return [ParkedRow(**row._mapping) for row in connection.execute(PARKED)]
 
 
 def read_outbox(connection: Connection) -> list[OutboxRow]:
-    """Every row that the schema's outbox keeps, of closed partitions too."""
+    """Read every row of the schema's outbox, including closed partitions."""
     return [
         OutboxRow(row.event_id, row.topic, row.key, row.sequence, bytes(row.payload_hash))
         for row in connection.execute(ROWS)

@@ -22,11 +22,11 @@ def check_publication(
     kept_from: Mapping[str, datetime],
     removed: Removed = Removed(),  # immutable
 ) -> Finding:
-    """Compare every row with every record. The relay must have had its time to drain.
+    """Compare every row with every record. The relay must have had time to drain.
 
-    A parked event is none that is lost: an operator has to decide it. A Discarded event stands for the one it replaces.
-    Where days of a topic's rows were dropped, a record from before its `kept_from` without a row is not judged by that.
-    Where Kafka removed records, a row from before the first record of its key is not judged, nor is where a key begins.
+    A parked event is not lost: an operator has to decide it. A Discarded event stands for the one it replaces. A record
+    older than its topic's `kept_from` needs no row, since old rows are dropped. Where Kafka removed records, rows
+    before the first record of their key are not judged, nor is the start of a key's sequence.
     """
     duplicates = len(log) - len({record.event_id for record in log})
     note = f"{len(log)} records, {duplicates} of them duplicate deliveries"
@@ -46,7 +46,7 @@ def check_publication(
 
 
 def _outdated(rows: Sequence[OutboxRow], log: Sequence[LogRecord], kept_from: Mapping[str, datetime]) -> set[str]:
-    """Where the records lie whose rows may have been dropped."""
+    """Return the positions of records whose rows may have been dropped."""
     kept = {row.event_id for row in rows}
     return {
         record.where
@@ -59,7 +59,7 @@ def _outdated(rows: Sequence[OutboxRow], log: Sequence[LogRecord], kept_from: Ma
 
 
 def _first_sequences(log: Sequence[LogRecord], removed: Removed) -> dict[tuple[str, str], int]:
-    """Return the lowest sequence that is left of each key of which records may have been removed."""
+    """Return the lowest remaining sequence of each key with possibly removed records."""
     first: dict[tuple[str, str], int] = {}
     for record in log:
         key = (record.topic, record.key)
@@ -69,7 +69,7 @@ def _first_sequences(log: Sequence[LogRecord], removed: Removed) -> dict[tuple[s
 
 
 def _is_gone(row: OutboxRow, first: Mapping[tuple[str, str], int], removed: Removed) -> bool:
-    """Return whether the row's record may have been removed: it lay before the first that is left of its key."""
+    """Return True if the row's record may have been removed: it precedes the first remaining one of its key."""
     left = first.get((row.topic, row.key))
     return removed.may_have_had(row.topic, row.key) and (left is None or row.sequence < left)
 
@@ -96,7 +96,7 @@ def _differences(rows: Sequence[OutboxRow], waiting: set[str], log: Sequence[Log
 
 
 def _disorder(log: Sequence[LogRecord], first: Mapping[tuple[str, str], int]) -> Iterator[str]:
-    """Require that first occurrences of a key count 1, 2, 3, … or on from `first`; `log` is in the order of offsets."""
+    """Require first occurrences of a key to count 1, 2, 3, … or on from `first`; `log` is in offset order."""
     seen: set[str] = set()
     last: dict[tuple[str, str], int] = defaultdict(int, {key: sequence - 1 for key, sequence in first.items()})
     for record in log:

@@ -1,4 +1,4 @@
-"""What the checker reads of a local stack."""
+"""Inputs of the checker from a local stack."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.postgres.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 
 
 def system_under_check(data_dir: Path, running: dict[str, Any]) -> SystemUnderCheck:
-    """Both databases, Kafka and the paper broker of the stack that `running`, its ``stack.json``, speaks of."""
+    """Return both databases, Kafka and the paper broker of the stack described by `running`, its ``stack.json``."""
     urls = administered_stack(running)
     credentials = Credentials.of(DataDirectory(data_dir).secrets_file)
     return SystemUnderCheck(

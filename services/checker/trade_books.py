@@ -1,4 +1,4 @@
-"""What the trade schema says was opened and closed."""
+"""Opened and closed trades according to the trade schema."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SELECT event_id::text FROM inbox WHERE consumer = 'trade-fills'
 
 @dataclass(frozen=True)
 class Trade:
-    """A trade with what closed it; money in rupees."""
+    """A trade and its closure; money in rupees."""
 
     trade_id: UUID
     direction: str
@@ -55,13 +55,13 @@ class Trade:
 
     @property
     def is_closed(self) -> bool:
-        """Whether it says so."""
+        """Return True if the trade's status is closed."""
         return self.status == "CLOSED"
 
 
 @dataclass(frozen=True)
 class TradeBooks:
-    """Every trade, the fills booked on each (not those that came late), and the events acted upon."""
+    """Every trade, its booked fills (without late ones), and the processed events."""
 
     trades: dict[UUID, Trade]
     fills: dict[UUID, list[Fill]]
@@ -71,7 +71,7 @@ class TradeBooks:
 
 
 def read_trade_books(connection: Connection) -> TradeBooks:
-    """All of it."""
+    """Read all trades, fills and processed events."""
     fills: dict[UUID, list[Fill]] = {}
     for row in connection.execute(FILLS):
         fills.setdefault(row.trade_id, []).append(

@@ -30,7 +30,7 @@ SELECT format('%s belongs to %s', relname, pg_get_userbyid(relowner))
 
 
 def check_writers(connection: Connection) -> Finding:
-    """Ask for every role that is no superuser, on the schema that the connection works in."""
+    """Check every role except superusers, on the connection's schema."""
     named = {"tables": list(TABLES)}
     others = connection.execute(OTHER_WRITERS, {**named, "writers": [TRADE, MIGRATOR]}).scalars().all()
     owners = connection.execute(FOREIGN_OWNERS, {**named, "owner": MIGRATOR}).scalars().all()

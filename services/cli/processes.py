@@ -1,4 +1,4 @@
-"""The processes of the design, by the name that `exitflow run` knows them by."""
+"""The processes by their `exitflow run` names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.settings import Settings
 
 @dataclass(frozen=True)
 class Process:
-    """A module with ``main(settings)``, and what it does."""
+    """A module with ``main(settings)``, and its description."""
 
     module: str
     does: str
@@ -31,7 +31,7 @@ PROCESSES = {
 
 
 def entry_point(name: str) -> Callable[[Settings], None]:
-    """The ``main`` of a process, imported only now, so that one process never loads another's code.
+    """Import and return a process's ``main``, so that no process loads another's code.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""``python -m services.contracts``: write the contracts, unless that would break their readers."""
+"""``python -m services.contracts``: write the contracts, unless they would break consumers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from services.contracts.reference import write_pages
 
 
 def main(arguments: list[str]) -> int:
-    """Write every document; with ``--break``, also those that break readers of what is there."""
+    """Write every document; with ``--break``, even if existing consumers break."""
     found = documents()
     broken = [
         f"{name}: {change}"

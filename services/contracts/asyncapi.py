@@ -51,7 +51,7 @@ SIGNATURE_PATTERN = "^[0-9a-f]{16}:[A-Za-z0-9+/]{86}==$"
 
 
 def asyncapi() -> Json:
-    """The document."""
+    """Return the AsyncAPI document."""
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "exitflow", "version": "1", "description": PROMISE},

@@ -1,4 +1,4 @@
-"""Which changes of an event's schema break those who read it."""
+"""Detect breaking changes of an event's schema."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _SHAPE = ("type", "format", "pattern", "const")
 
 
 def breaking_changes(before: Json, after: Json) -> list[str]:
-    """What a reader of `before` would stumble over in `after`, or a reader of `after` in old records.
+    """Return changes breaking a consumer of `before` on new records, or of `after` on old records.
 
-    A field may be added if it is optional, a word may leave an enumeration; nothing else may change.
+    Optional fields may be added and enumeration values removed; nothing else may change.
     """
     return list(_compare(before, after, before, after, "record"))
 

@@ -1,4 +1,4 @@
-"""Every contract document: where it lies and what it says."""
+"""Paths and content of every contract document."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ CONTRACTS = Path(__file__).resolve().parents[2] / "docs" / "contracts"
 
 
 def documents() -> dict[str, Json]:
-    """Each document by its path below ``docs/contracts``."""
+    """Return each document by its path below ``docs/contracts``."""
     events = {f"{EVENTS_FOLDER}/{name}.json": schema for name, schema in event_schemas().items()}
     apis = {f"openapi/{name}.json": openapi(name) for name in APIS}
     return {**events, "asyncapi.json": asyncapi(), **apis}
 
 
 def text_of(document: Json) -> str:
-    """A document as it is written."""
+    """Format a document for its file."""
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def written(name: str) -> Json:
-    """A document as it was written."""
+    """Parse a document's file."""
     document: Json = json.loads((CONTRACTS / name).read_text())
     return document

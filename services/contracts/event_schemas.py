@@ -20,18 +20,18 @@ REGISTERING = (controls, discarded, exits, trades)
 
 
 def event_schemas() -> dict[str, Json]:
-    """The schema of each event's payload by its CloudEvents type, and of a tick."""
+    """Return the payload schema of each event by its CloudEvents type, and of a tick."""
     schemas = {event.event_type(): schema_of(event) for event in event_classes()}
     return {**schemas, TICK_NAME: schema_of(Tick)}
 
 
 def schema_of(model: type[BaseModel]) -> Json:
-    """The schema of what is on the wire; readers ignore what it does not name."""
+    """Return the wire schema; consumers ignore unknown fields."""
     return {"$schema": DIALECT, **opened(model.model_json_schema(mode="serialization"))}
 
 
 def opened(schema: Any) -> Any:
-    """The schema without the refusal of unknown fields: later versions may add some."""
+    """Return the schema open for unknown fields: later versions may add some."""
     if isinstance(schema, dict):
         return {
             name: opened(value)

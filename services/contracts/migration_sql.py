@@ -17,7 +17,7 @@ _EMPTY_STATEMENT = re.compile(r";(\s*;)+")
 
 
 def migration_sql(history: str, start: str | None, end: str) -> str:
-    """A script for psql that takes a schema from revision `start` (None: nothing) to `end`."""
+    """Return a psql script migrating a schema from revision `start` (None: empty) to `end`."""
     statements = _EMPTY_STATEMENT.sub(";", offline_sql(history, start, end)).strip()
     schema = "" if start else f"CREATE SCHEMA IF NOT EXISTS {history};\n"
     path = f"\\set ON_ERROR_STOP on\n{schema}SET search_path = {history};\n"
@@ -26,7 +26,7 @@ def migration_sql(history: str, start: str | None, end: str) -> str:
 
 
 def v010_sql() -> str:
-    """The script of V010."""
+    """Return the script of V010."""
     return migration_sql(EXIT_QUALIFICATION, "V001", "V010")
 
 

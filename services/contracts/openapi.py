@@ -28,7 +28,7 @@ APIS = {
 
 
 def openapi(name: str) -> Json:
-    """The document of one API."""
+    """Return one API's OpenAPI document."""
     module, schema = APIS[name]
     engine = open_engine(_NOWHERE, schema, application="exitflow-contracts")
     settings = Settings(event_signing_key=SecretStr(new_signing_key()))

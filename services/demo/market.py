@@ -1,4 +1,4 @@
-"""A seeded random-walk market with gaps, which at last leaves every level of every trade behind. Pure."""
+"""A seeded random-walk market with gaps, finally moving beyond every level of every trade. Pure."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Prices = dict[str, Decimal]
 
 
 def walk(scenario: Scenario, steps: int) -> Iterator[Prices]:
-    """`steps` steps of a random walk, then a drift to beyond every level; each item is a price for each symbol.
+    """Yield `steps` steps of a random walk, then a drift beyond every level; each item is one price per symbol.
 
-    The drift of a symbol goes up or down by its seed; once beyond, the symbol stays there.
+    The seed sets each symbol's drift up or down; once beyond, the symbol stays there.
     """
     prices = dict(scenario.opening)
     yield dict(prices)

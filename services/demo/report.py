@@ -1,4 +1,4 @@
-"""What the demo shows at its end."""
+"""Final report of the demo."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SHOWN_VIOLATIONS = 5
 
 
 def trades_as_json(trades: Sequence[Json], findings: Sequence[Finding]) -> dict[str, Any]:
-    """All of it, for programs."""
+    """Return all trades as JSON, for programs."""
     return {
         "trades": list(trades),
         "totals": {what: money_text(total_of(list(trades), what)) for what in _AMOUNTS},
@@ -53,7 +53,7 @@ def trades_as_json(trades: Sequence[Json], findings: Sequence[Finding]) -> dict[
 
 
 def show_trades(trades: Sequence[Json]) -> None:
-    """The trades that won and lost most, and the totals."""
+    """Print the best and worst trades, and the totals."""
     ranked = sorted(trades, key=lambda trade: abs(Decimal(trade["net_pnl"])), reverse=True)
     rows = [[trade.get(column) for column in _COLUMNS.values()] for trade in ranked[:SHOWN_TRADES]]
     table = table_of(list(_COLUMNS), rows, title=f"{len(trades)} closed trades; the {len(rows)} that won or lost most")
@@ -67,7 +67,7 @@ def show_trades(trades: Sequence[Json]) -> None:
 
 
 def show_findings(findings: Sequence[Finding]) -> None:
-    """The verdict on each rule, and what speaks against it."""
+    """Print each rule's verdict and violations."""
     table = Table(title="What must hold", title_justify="left", header_style="bold")
     for column in ("", "invariant", "checked", "verdict", ""):
         table.add_column(column)

@@ -35,7 +35,7 @@ PATIENCE_WITH_KAFKA_S = 120
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What the demo is asked for; the meaning of each is in the command's help."""
+    """Options of the demo; the command's help explains each."""
 
     seed: int
     trades: int
@@ -68,9 +68,9 @@ def run_demo(options: DemoOptions, clock: Clock) -> int:
 
 
 def run_demo_on(target: Target, options: DemoOptions, clock: Clock) -> int:
-    """Play it on a system that runs elsewhere, whatever is killed there meanwhile; 0 if every trade was closed.
+    """Run the demo on an existing system, tolerating restarts; return 0 if every trade closed.
 
-    Whether everything holds is for `exitflow check` to say, which needs to read that system's databases.
+    Checking the invariants needs that system's databases; use `exitflow check`.
 
     Raises
     ------

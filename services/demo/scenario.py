@@ -1,4 +1,4 @@
-"""What the demo trades: symbols, and on them trades of both directions with their plans. Pure."""
+"""Demo scenario: symbols with trades of both directions and their plans. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CNC_SHARE = 0.2
 
 @dataclass(frozen=True)
 class TradePlan:
-    """A trade to open at the price that its symbol starts at; prices in rupees."""
+    """A trade to open at its symbol's first price; prices in rupees."""
 
     symbol: str
     direction: Direction
@@ -31,7 +31,7 @@ class TradePlan:
 
     @property
     def levels(self) -> tuple[Decimal, Decimal]:
-        """The lower and the higher price at which it exits."""
+        """Return the lower and the higher exit price."""
         return min(self.target, self.stop_loss), max(self.target, self.stop_loss)
 
 
@@ -44,7 +44,7 @@ class Scenario:
     trades: tuple[TradePlan, ...]
 
     def beyond(self, symbol: str) -> tuple[Decimal, Decimal]:
-        """Prices below and above which no trade of the symbol can still be open."""
+        """Return prices below and above all exit levels of the symbol's trades."""
         levels = [trade.levels for trade in self.trades if trade.symbol == symbol]
         opening = self.opening[symbol]
         return (
@@ -54,7 +54,7 @@ class Scenario:
 
 
 def make_scenario(seed: int, trades: int, symbols: int) -> Scenario:
-    """The same numbers always give the same scenario."""
+    """Build the scenario; equal arguments give equal scenarios."""
     names = [_symbol(n) for n in range(symbols)]
     opening = {name: to_tick(Decimal(between(seed, 150, 3500, "opening", name))) for name in names}
     plans = (_plan(seed, n, names[n % symbols], opening) for n in range(trades))
@@ -62,7 +62,7 @@ def make_scenario(seed: int, trades: int, symbols: int) -> Scenario:
 
 
 def to_tick(price: Decimal) -> Decimal:
-    """The nearest price that the exchange knows."""
+    """Round to the nearest valid exchange price."""
     return (price / TICK).quantize(Decimal(1), ROUND_HALF_UP) * TICK
 
 

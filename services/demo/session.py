@@ -45,11 +45,11 @@ class DemoSession:
 
     @property
     def opened(self) -> frozenset[str]:
-        """The ids of the trades that were opened."""
+        """Return the ids of the opened trades."""
         return frozenset(self._opened)
 
     def open_trades(self, report: Report) -> None:
-        """Open every trade of the scenario; `report` is told how many are open."""
+        """Open every trade of the scenario; `report` receives the number of open trades."""
         with ThreadPoolExecutor(OPENERS) as openers:
             for trade in openers.map(self._open, self._scenario.trades):
                 self._opened.add(trade["trade_id"])
@@ -79,7 +79,7 @@ class DemoSession:
             time.sleep(self._step_s)
 
     def closed_trades(self) -> list[Json]:
-        """The trades of this session that are closed, as the API tells them."""
+        """Return this session's closed trades, as in the API."""
         return [trade for trade in self._all("CLOSED") if trade["trade_id"] in self._opened]
 
     def _open(self, plan: TradePlan) -> Json:
@@ -99,7 +99,7 @@ class DemoSession:
 
 
 def _without_end(steps: Iterator[Prices]) -> Iterator[tuple[Prices, bool]]:
-    """Every step, then the last one again and again, marked."""
+    """Yield every step, then repeat the last one for ever, marked."""
     last: Prices = {}
     for last in steps:
         yield last, False
@@ -119,5 +119,5 @@ def _order_form(plan: TradePlan) -> Json:
 
 
 def total_of(trades: list[Json], what: str) -> Decimal:
-    """The sum of an amount over trades."""
+    """Sum up an amount over trades."""
     return sum((Decimal(trade[what]) for trade in trades), Decimal(0))

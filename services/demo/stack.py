@@ -1,4 +1,4 @@
-"""The stack that the demo plays on: one that runs already, or one of its own for as long as it plays."""
+"""The demo's stack: a running one, or a temporary one for the duration of the demo."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Say = Callable[[str], None]
 
 @contextmanager
 def data_directory(wanted: Path | None, *, keep: bool, say: Say) -> Iterator[Path]:
-    """The directory that was asked for, or a temporary one, removed afterwards unless `keep`."""
+    """Provide the given directory, or a temporary one, removed afterwards unless `keep`."""
     if wanted is not None:
         yield wanted
         return
@@ -35,7 +35,7 @@ def data_directory(wanted: Path | None, *, keep: bool, say: Say) -> Iterator[Pat
 
 @contextmanager
 def running_stack(data_dir: Path, kafka: KafkaChoice, say: Say) -> Iterator[dict[str, Any]]:
-    """What ``stack.json`` says of a stack that is ready; started and stopped here unless it ran already.
+    """Return the ``stack.json`` of a ready stack; start and stop one unless it already runs.
 
     Raises
     ------

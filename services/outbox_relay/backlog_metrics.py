@@ -1,7 +1,7 @@
-"""What waits in an outbox as a whole: also in shards that nobody holds, or that are paused, or while Kafka is away.
+"""Metrics of a whole outbox, including shards without an owner or paused, and during Kafka outages.
 
-Every relay measures it, from what is on record, in a thread of its own: no election, and nothing that a failing
-session could hide. Relays agree but for a few seconds, so a dashboard takes the maximum over them.
+Every relay measures the recorded state in a separate thread: no election, and no dependency on failing sessions. Relays
+agree within a few seconds, so a dashboard takes the maximum over them.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(parked_at))
 """
 
 
-class Findings(NamedTuple):
-    """What waits in an outbox; ages in seconds, 0 if nothing waits."""
+class BacklogFigures(NamedTuple):
+    """Backlog figures of an outbox; ages in seconds, 0 if nothing waits."""
 
     backlog: int
     capped: int
@@ -66,21 +66,21 @@ class Findings(NamedTuple):
     parked_age_s: float
 
 
-def surveying(source: OutboxSource) -> Connection:
-    """A connection to measure by."""
+def open_connection(source: OutboxSource) -> Connection:
+    """Open the measuring connection."""
     connection = connect(source.url, source.schema, UPKEEP)
     # A bitmap is made of all that waits before the first of it is counted; an index scan ends when enough is.
     connection.execute("SET enable_bitmapscan = off")
     return connection
 
 
-def survey(connection: Connection) -> Findings:
+def measure(connection: Connection) -> BacklogFigures:
     """Measure the outbox of this connection's schema; bounded, whatever waits."""
     waiting = connection.execute(BACKLOG_OF_ALL).fetchone()
     parked = connection.execute(PARKED_OF_ALL, {"limit": PARKED_COUNTED}).fetchone()
     assert waiting is not None
     assert parked is not None
-    return Findings(*waiting, *parked)
+    return BacklogFigures(*waiting, *parked)
 
 
 def rest_after(took_s: float) -> float:
@@ -88,8 +88,8 @@ def rest_after(took_s: float) -> float:
     return max(EVERY_S, RESTS * took_s)
 
 
-class Survey:
-    """Measures one outbox now and then until told to stop. While it cannot, the last figures stay, with their time."""
+class BacklogMonitor:
+    """Measure one outbox periodically until stopped. After a failure the last figures remain, with their time."""
 
     def __init__(self, source: OutboxSource, clock: Clock) -> None:
         self._source = source
@@ -108,15 +108,15 @@ class Survey:
 
     def _try(self) -> None:
         try:
-            self._connection = self._connection or surveying(self._source)
-            self._show(survey(self._connection))
+            self._connection = self._connection or open_connection(self._source)
+            self._show(measure(self._connection))
         except psycopg.Error as error:
             # The session says so in /readyz; this is counted.
             FAILURES.labels(self._source.name).inc()
             log.debug("%s: cannot be measured: %s", self._source.condition, error)
             self._disconnect()
 
-    def _show(self, found: Findings) -> None:
+    def _show(self, found: BacklogFigures) -> None:
         name = self._source.name
         BACKLOG.labels(name).set(found.backlog)
         CAPPED.labels(name).set(found.capped)

@@ -1,4 +1,4 @@
-"""What the relay tells Prometheus, a series per outbox; `docs/architecture/outbox-relay.md` says how to read them."""
+"""Prometheus metrics of the relay, one series per outbox; `docs/architecture/outbox-relay.md` explains them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ LEASE_REMAINING_S = gauge(
 _THROWN_AWAY = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 
 
-class Meters:
-    """The series of one outbox that speak of this relay alone."""
+class RelayMetrics:
+    """One outbox's series about this relay."""
 
     def __init__(self, outbox: str, clock: Clock) -> None:
         self._outbox = outbox
@@ -45,11 +45,11 @@ class Meters:
         LEASE_REMAINING_S.labels(outbox).set_function(self._lease_remaining_s)
 
     def begins(self) -> None:
-        """A session begins."""
+        """Record the start of a session."""
         self._sessions.inc()
 
     def acknowledged(self, run: Run, now_s: float) -> None:
-        """A run is published, seen at `now_s` on the monotonic clock."""
+        """Count a published run; `now_s` is its time on the monotonic clock."""
         if run.events:
             self.published(run.events)
             self._latency_s.observe(max(0.0, now_s - run.written_at))
@@ -59,21 +59,21 @@ class Meters:
         self._published.inc(events)
 
     def refused(self, error: KafkaError) -> None:
-        """A record was refused. What the relay itself throws away was not."""
+        """Count a record rejected by Kafka; records dropped by the relay itself do not count."""
         if error.code() not in _THROWN_AWAY:
             PRODUCE_ERRORS.labels(self._outbox, error.name()).inc()
 
     def holds(self, shards: int, in_flight: int, leases_end_at: float) -> None:
-        """What the relay has in hand; its leases end then on the monotonic clock."""
+        """Record the events and shards held, and the leases' end on the monotonic clock."""
         self._shards_held.set(shards)
         self._in_flight.set(in_flight)
         self._leases_end_at = leases_end_at if shards else 0.0
 
     def failed(self, code: str) -> None:
-        """The relay lost its memory and begins anew."""
+        """Count a failed session; the next one restarts from the database."""
         FAILURES.labels(self._outbox, code).inc()
         self.holds(0, 0, 0)
 
     def _lease_remaining_s(self) -> float:
-        """Asked for at each scrape, so that a relay that hangs is seen to lose its leases."""
+        """Compute the remaining lease at each scrape, so a hung relay shows its leases running out."""
         return max(0.0, self._leases_end_at - self._clock.monotonic())

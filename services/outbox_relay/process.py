@@ -1,4 +1,4 @@
-"""The process ``relay``: for each outbox threads that publish, look after partitions, and measure."""
+"""The process ``relay``: threads for publishing, partition maintenance and metrics of each outbox."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack
 from typing import Protocol
 
-from services.outbox_relay.backlog_metrics import Survey
+from services.outbox_relay.backlog_metrics import BacklogMonitor
 from services.outbox_relay.relay import OutboxRelay, OutboxSource
 from services.outbox_relay.retention.maintenance import Retention
 from shared.clock import SystemClock
@@ -27,7 +27,7 @@ YOUNG_OBJECTS = 20_000
 
 
 class Runs(Protocol):
-    """Something that runs until told to stop."""
+    """A task running until stopped."""
 
     def run(self, stop: threading.Event) -> None: ...
 
@@ -45,7 +45,7 @@ def main(settings: Settings) -> None:
     health = Health(*(source.condition for source in sources), deadline_s=settings.health_deadline_s)
     relays = [OutboxRelay(source, settings, SystemClock(), new_id(), health) for source in sources]
     retentions = [Retention(source, settings) for source in sources]
-    surveys = [Survey(source, SystemClock()) for source in sources]
+    surveys = [BacklogMonitor(source, SystemClock()) for source in sources]
     with ExitStack() as stack:
         stack.enter_context(health_server("relay", settings, health))
         for source in sources:
@@ -60,13 +60,13 @@ def _watched(source: OutboxSource, health: Health, settings: Settings) -> Abstra
 
 
 def _spare_the_collector() -> None:
-    """What is imported stays, and rows refer to nothing: to look for cycles among them costs and finds nothing."""
+    """Raise the GC threshold: rows hold no references, so cycle collection only costs CPU."""
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS)
 
 
 def outboxes_of(settings: Settings) -> list[OutboxSource]:
-    """The outboxes that the settings name, each once.
+    """Return the configured outboxes, without duplicates.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def outboxes_of(settings: Settings) -> list[OutboxSource]:
 
 
 def run_all(parts: Sequence[Runs], stop: threading.Event) -> None:
-    """Run each in a thread; the first that fails for good stops the others, and its error is raised."""
+    """Run each task in a thread; a permanent failure stops the others and is raised."""
     with ThreadPoolExecutor(len(parts), thread_name_prefix="relay") as threads:
         running = {threads.submit(part.run, stop) for part in parts}
         try:

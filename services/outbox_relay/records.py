@@ -26,7 +26,7 @@ _CONTENT_TYPE = ("content-type", "application/json")
 
 
 def headers_of_row(row: Row) -> Headers:
-    """The record's headers. This runs once per event: what does not change is made once."""
+    """Return the record's headers. Runs once per event, so constant parts are prepared once."""
     _, _, _, _, _, event_id, sequence, ce_type, source, subject, time, traceparent, signature, _ = row
     headers: Headers = [
         _SPECVERSION,

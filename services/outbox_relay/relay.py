@@ -1,4 +1,4 @@
-"""The relay of one outbox: session after session, with a pause in between that grows while they fail."""
+"""The relay of one outbox: run sessions, with exponential back-off after failures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psycopg
 from confluent_kafka import KafkaException
 
 from services.outbox_relay.database.connection import Connection, connect
-from services.outbox_relay.metrics import Meters
+from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.parking.parked_events import ParkedEventStore
 from services.outbox_relay.parking.parked_keys import ParkedKeys
 from services.outbox_relay.parking.quarantine import Precautions, Quarantine
@@ -55,12 +55,12 @@ class OutboxSource:
 
     @property
     def condition(self) -> str:
-        """What `/readyz` calls it."""
+        """Return the condition's name in `/readyz`."""
         return f"relay {self.name}"
 
 
 class OutboxRelay:
-    """Publishes one outbox until told to stop, whatever fails in between."""
+    """Publish one outbox until stopped, recovering from failures."""
 
     def __init__(self, source: OutboxSource, settings: Settings, clock: Clock, relay_id: UUID, health: Health) -> None:
         self._source = source
@@ -68,7 +68,7 @@ class OutboxRelay:
         self._clock = clock
         self._relay_id = relay_id
         self._health = health
-        self._meters = Meters(source.name, clock)
+        self._metrics = RelayMetrics(source.name, clock)
         self._admin = open_admin(settings)
         self._precautions = Precautions(Suspects(), BlockedTopics(clock))
         self._failing_since: datetime | None = None
@@ -102,21 +102,21 @@ class OutboxRelay:
     def _run_session(self, stop: threading.Event) -> None:
         with closing(self._connect()) as connection:
             layouts = TopicLayouts(self._source.name, connection, self._admin, self._clock)
-            publisher = Publisher(self._settings, self._clock, self._meters.refused, layouts.partition_of)
-            recorder = ProgressStore(connection)
-            lot, keys, precautions = ParkedEventStore(connection, recorder), ParkedKeys(), self._precautions
+            publisher = Publisher(self._settings, self._clock, self._metrics.refused, layouts.partition_of)
+            progress_store = ProgressStore(connection)
+            store, keys, precautions = ParkedEventStore(connection, progress_store), ParkedKeys(), self._precautions
             trials, replays = (
-                SingleRecordSender(self._settings, self._meters.refused, layouts.partition_of) for _ in range(2)
+                SingleRecordSender(self._settings, self._metrics.refused, layouts.partition_of) for _ in range(2)
             )
             session = Session(
                 Leases(connection, self._clock, self._relay_id, self._settings.relay_lease_s),
                 WindowReader(self._connect, longest_batch(self._settings.relay_batch_size), self._clock),
-                recorder,
+                progress_store,
                 publisher,
-                Quarantine(lot, keys, trials, precautions, self._settings.relay_batch_size),
-                Replays(lot, keys, replays, precautions.shut_topics, self._meters.published),
+                Quarantine(store, keys, trials, precautions, self._settings.relay_batch_size),
+                Replays(store, keys, replays, precautions.blocked_topics, self._metrics.published),
                 layouts,
-                self._meters,
+                self._metrics,
                 self._settings,
                 self._clock,
             )
@@ -137,8 +137,8 @@ class OutboxRelay:
         self._health.fine(self._source.condition)
 
     def _failed(self, code: str, what: str, error: Exception) -> None:
-        """Say `what` to whoever asks; the error's own words, which name hosts and roles, go to the log alone."""
-        self._meters.failed(code)
+        """Report `what` in health; log the error's text, which names hosts and roles."""
+        self._metrics.failed(code)
         log.warning("%s: %s", self._source.condition, first_line(error))
         self._failing_since = self._failing_since or self._clock.now()
         self._problem(f"{what} (since {rfc3339(self._failing_since)})")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from typing import Protocol
 
-from services.outbox_relay.metrics import Meters
+from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.parking.quarantine import Quarantine, Step
 from services.outbox_relay.parking.replays import Replays
 from services.outbox_relay.publishing.publisher import DeliveryFailed, Publisher
@@ -41,7 +41,7 @@ DRAIN_S = 5
 
 
 class Pace(Protocol):
-    """The settings that the loop goes by."""
+    """Limits of the session's loop."""
 
     @property
     def relay_lease_s(self) -> float: ...
@@ -54,7 +54,7 @@ class Pace(Protocol):
 
 
 class Layouts(Protocol):
-    """The partitions that keys are published to."""
+    """Partitions of the published keys."""
 
     def begin(self) -> None: ...
     def tend(self) -> None: ...
@@ -63,7 +63,7 @@ class Layouts(Protocol):
 
 
 class Timer:
-    """Says when something is due that recurs."""
+    """A recurring due time."""
 
     def __init__(self, clock: Clock, every_s: float) -> None:
         self._clock = clock
@@ -71,7 +71,7 @@ class Timer:
         self._due_at = clock.monotonic()
 
     def is_due(self) -> bool:
-        """True once per period; the next one begins now."""
+        """Return True once per period, and start the next one."""
         now = self._clock.monotonic()
         if now < self._due_at:
             return False
@@ -80,29 +80,29 @@ class Timer:
 
 
 class Session:
-    """Publishes until told to stop. Any error ends it, and all it knows with it."""
+    """Publish until stopped. Any error ends the session and discards its state."""
 
     def __init__(
         self,
         leases: Leases,
         reader: WindowReader,
-        recorder: ProgressStore,
+        progress_store: ProgressStore,
         publisher: Publisher,
-        detour: Quarantine,
+        quarantine: Quarantine,
         replays: Replays,
         layouts: Layouts,
-        meters: Meters,
+        metrics: RelayMetrics,
         pace: Pace,
         clock: Clock,
     ) -> None:
         self._leases = leases
         self._reader = reader
-        self._recorder = recorder
+        self._progress_store = progress_store
         self._publisher = publisher
-        self._detour = detour
+        self._quarantine = quarantine
         self._replays = replays
         self._layouts = layouts
-        self._meters = meters
+        self._metrics = metrics
         self._clock = clock
         self._in_flight_limit = pace.relay_batch_size
         self._drain_s = min(DRAIN_S, pace.relay_lease_s / 2)
@@ -124,7 +124,7 @@ class Session:
         DeliveryFailed, Fenced, psycopg.Error, KafkaException
             The session is over; the next one resumes from what is on record.
         """
-        self._meters.begins()
+        self._metrics.begins()
         try:
             self._leases.enlist()
             self._layouts.begin()
@@ -140,32 +140,32 @@ class Session:
             self._throw_away()
 
     def _throw_away(self) -> None:
-        """Each part, even though another fails at it."""
+        """Discard each part, even if another one fails."""
         with ExitStack() as parts:
             parts.callback(self._reader.close)
-            for part in (self._replays, self._detour, self._publisher):
+            for part in (self._replays, self._quarantine, self._publisher):
                 parts.callback(part.throw_away)
 
     def _step(self, on_tended: Callable[[], None]) -> None:
         if self._tend.is_due():
             self._look_after_leases()
             self._layouts.tend()
-            self._detour.tend(self._held())
+            self._quarantine.tend(self._held())
             self._replays.look(self._leases.held)
             on_tended()
         self._leases.refuse_if_run_out()
         wait_s = self._move()
         self._replays.step(self._leases.held)
-        at_work = self._detour.is_busy() or self._replays.is_busy()
+        at_work = self._quarantine.is_busy() or self._replays.is_busy()
         came = self._publisher.poll(min(wait_s, ANSWER_S) if at_work else wait_s)
         if came or self._any_may_have_passed:
             self._take_acknowledgements()
         self._record_progress(everything=False)
 
     def _move(self) -> float:
-        """Send what was read, or read on; how long to wait now, in seconds, unless acknowledgements come."""
+        """Send rows or read on; return the seconds to wait, unless acknowledgements arrive."""
         if self._layouts.is_switching():
-            if self._publisher.in_flight or self._detour.is_busy() or self._replays.is_busy():
+            if self._publisher.in_flight or self._quarantine.is_busy() or self._replays.is_busy():
                 self._give_up_stalled_reading()
                 return self._longest_wait_s
             self._layouts.switch()
@@ -186,16 +186,16 @@ class Session:
         self._let_go([s for s in self._held() if s.may_go() and not self._is_held_up(s)])
         wanted = census.fair_share() - len(self._leases.held)
         if wanted > 0 and (taken := self._leases.acquire(wanted)):
-            self._detour.taken(taken)
+            self._quarantine.taken(taken)
             failpoint(Failpoint.RELAY_AFTER_LEASE)
         if self._leases.is_renewal_due():
             self._leases.renew()
-            self._recorder.record([s for s in self._held() if s.progress != s.recorded])
+            self._progress_store.record([s for s in self._held() if s.progress != s.recorded])
         awaited = sum(s.acknowledgements.awaited() for s in self._held())
-        self._meters.holds(len(self._leases.held), awaited, self._leases.runs_out_at)
+        self._metrics.holds(len(self._leases.held), awaited, self._leases.runs_out_at)
 
     def _is_held_up(self, shard: HeldShard) -> bool:
-        return self._replays.holds(shard) or self._detour.holds(shard)
+        return self._replays.holds(shard) or self._quarantine.holds(shard)
 
     def _leave_surplus(self, census: Census) -> None:
         staying = [s for s in self._held() if not s.leaving]
@@ -207,7 +207,7 @@ class Session:
             shard.leave()
 
     def _let_go(self, shards: Collection[HeldShard]) -> None:
-        self._recorder.record(shards)
+        self._progress_store.record(shards)
         self._leases.release(shards)
 
     def _held(self) -> list[HeldShard]:
@@ -230,14 +230,14 @@ class Session:
             self._reader.close()
 
     def _send(self) -> bool:
-        """Send what was read, as far as there is room in flight; True if there is room to read on."""
+        """Send rows while there is room in flight; return True if there is room to read on."""
         blocked = 0
         for shard in self._leases.held.values():
             while shard.unsent:
-                # A window's end, and what a detour settled, wait for no answer.
+                # A window's end, and what a quarantine settled, wait for no answer.
                 self._any_may_have_passed = True
-                step = self._detour.step(shard) if self._detour.concerns(shard) else Step.SEND
-                if step is Step.DETOURED:
+                step = self._quarantine.step(shard) if self._quarantine.concerns(shard) else Step.SEND
+                if step is Step.QUARANTINED:
                     continue
                 if step is Step.BLOCKED:
                     blocked += sum(len(batch.rows) for batch in shard.unsent)
@@ -259,9 +259,9 @@ class Session:
         now_s = self._clock.monotonic()
         held = self._held()
         passed = [run for shard in held for run in shard.advance()]
-        passed += self._detour.record(held)
+        passed += self._quarantine.record(held)
         for run in passed:
-            self._meters.acknowledged(run, now_s)
+            self._metrics.acknowledged(run, now_s)
         events = sum(run.events for run in passed)
         if events:
             self._publisher.answered()
@@ -272,10 +272,10 @@ class Session:
     def _suspect_what_is_in_flight(self) -> None:
         refused = self._publisher.refused()
         if refused is not None:
-            self._detour.suspect(self._held(), refused)
+            self._quarantine.suspect(self._held(), refused)
 
     def _record_progress(self, *, everything: bool) -> None:
-        """Write down what is published from time to time, and before too much could repeat."""
+        """Store progress periodically, and before too many events could repeat."""
         if not (everything or self._unrecorded >= self._in_flight_limit // 2 or self._record.is_due()):
             return
         self._unrecorded = 0
@@ -283,21 +283,21 @@ class Session:
         if not published:
             return
         failpoint(Failpoint.RELAY_AFTER_ACK)
-        self._recorder.record(published)
+        self._progress_store.record(published)
         failpoint(Failpoint.RELAY_AFTER_CHECKPOINT)
 
     def _hand_over(self) -> None:
-        """Let others take everything at once, with all on record that is acknowledged by then."""
+        """Release all shards at once, after storing every acknowledged event."""
         for shard in self._held():
             shard.leave()
         ends_at = self._clock.monotonic() + self._drain_s
-        self._detour.finish(self._drain_s)
+        self._quarantine.finish(self._drain_s)
         self._replays.finish(self._leases.held, self._left_s(ends_at))
         self._publisher.drain(self._left_s(ends_at))
         self._take_acknowledgements()
         self._let_go(self._held())
         self._leases.retire()
-        self._meters.holds(0, 0, 0)
+        self._metrics.holds(0, 0, 0)
 
     def _left_s(self, ends_at: float) -> float:
         return max(0.0, ends_at - self._clock.monotonic())
@@ -309,5 +309,5 @@ def _readiness_to_leave(shard: HeldShard) -> int:
 
 
 def longest_batch(in_flight_limit: int) -> int:
-    """Events sent and counted together at most, so that several batches fit into what may be in flight."""
+    """Return the largest batch, so that several fit into the limit in flight."""
     return max(1, min(LONGEST_BATCH, in_flight_limit // 4))

@@ -1,4 +1,4 @@
-"""Events of what operators set: the kill switch, the rollout, the accounts that exits are executed at."""
+"""Events of operator controls: the kill switch, the rollout and the broker accounts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ControlEvent(Event):
 
     @property
     def subject(self) -> str:
-        """The key: it names the setting."""
+        """Return the key: the name of the setting."""
         return self.key
 
 
@@ -34,7 +34,7 @@ class KillSwitchChanged(ControlEvent):
 
     @property
     def key(self) -> str:
-        """All changes of the kill switch are in order."""
+        """Return the one key of all kill switch changes, so that they stay in order."""
         return "kill_switch"
 
 
@@ -50,7 +50,7 @@ class RolloutChanged(ControlEvent):
 
     @property
     def key(self) -> str:
-        """All changes of the rollout are in order."""
+        """Return the one key of all rollout changes, so that they stay in order."""
         return "rollout"
 
 
@@ -64,7 +64,7 @@ class UserBrokerChanged(ControlEvent):
 
     @property
     def key(self) -> str:
-        """All changes of a user broker are in order."""
+        """Return the key of a user broker, so that its changes stay in order."""
         return user_broker_key(self.user_broker_id)
 
 

@@ -1,4 +1,4 @@
-"""The event in place of one that was never published."""
+"""The event published in place of a discarded one."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ ANY_TOPIC = "*"
 
 @register
 class Discarded(Event):
-    """An event that Kafka would not take was discarded by an operator; this one has its ce_id, key and ce_sequence.
+    """An operator discarded an event rejected by Kafka; this event has its ce_id, key and ce_sequence.
 
-    A reader counts the sequence on, remembers the ce_id as seen, and does nothing else.
+    A consumer advances its sequence, remembers the ce_id and does nothing else.
     """
 
     topic: ClassVar[str] = ANY_TOPIC
@@ -33,7 +33,7 @@ class Discarded(Event):
     def in_place_of(
         cls, event_id: UUID, discarded_type: str, reason: str, discarded_by: str, discarded_at: datetime
     ) -> Self:
-        """Return the event for one that is parked; the API that signs it and the relay that sends it make the same."""
+        """Return the replacement of a parked event; the API signs and the relay sends the same bytes."""
         return cls(
             event_id=event_id,
             discarded_type=discarded_type,

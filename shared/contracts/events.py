@@ -1,4 +1,4 @@
-"""What an event is: a typed payload with a CloudEvents type, a topic and a key."""
+"""Base of all events: a typed payload with a CloudEvents type, a topic and a key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TYPE_SUFFIX = ".v1"
 
 
 class Event(BaseModel):
-    """Base of every event's payload. Readers ignore fields they do not know, so that fields can be added."""
+    """Base of every event's payload. Consumers ignore unknown fields, so fields can be added."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_timedelta="float")
 
@@ -24,21 +24,21 @@ class Event(BaseModel):
 
     @classmethod
     def event_type(cls) -> str:
-        """The CloudEvents type, ``io.exitflow.<Event>.v1``."""
+        """Return the CloudEvents type, ``io.exitflow.<Event>.v1``."""
         return f"{TYPE_PREFIX}{cls.__name__}{TYPE_SUFFIX}"
 
     @property
     def key(self) -> str:
-        """The Kafka key: what the event is in order by."""
+        """Return the Kafka key; events of one key stay in order."""
         raise NotImplementedError
 
     @property
     def subject(self) -> str:
-        """The CloudEvents subject: the id of what the event speaks of."""
+        """Return the CloudEvents subject: the id of the event's entity."""
         raise NotImplementedError
 
     def payload(self) -> bytes:
-        """The JSON that goes on the wire."""
+        """Return the JSON payload as sent to Kafka."""
         return self.model_dump_json().encode()
 
 
@@ -50,7 +50,7 @@ class ExitEvent(Event):
 
     @property
     def key(self) -> str:
-        """The trade's id."""
+        """Return the trade's id."""
         return str(self.trade_id)
 
 
@@ -64,12 +64,12 @@ def register(event: type[Event]) -> type[Event]:
 
 
 def event_classes() -> list[type[Event]]:
-    """Every registered event, in order of its type."""
+    """Return every registered event class, sorted by type."""
     return [_registry[name] for name in sorted(_registry)]
 
 
 def parse_event(event_type: str, payload: bytes | str | None) -> Event:
-    """Return the event that a record's type header and value stand for.
+    """Parse an event from a record's type header and value.
 
     Raises
     ------
@@ -89,6 +89,6 @@ def parse_event(event_type: str, payload: bytes | str | None) -> Event:
 
 
 def describe(error: ValidationError) -> str:
-    """A validation error as ``field: what is wrong``, without the values."""
+    """Describe a validation error as ``field: problem``, without the values."""
     problems: list[dict[str, Any]] = [dict(item) for item in error.errors(include_input=False, include_url=False)]
     return "; ".join(f"{'.'.join(map(str, item['loc'])) or 'record'}: {item['msg']}" for item in problems)

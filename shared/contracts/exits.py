@@ -31,14 +31,14 @@ _RFC3339: Final = re.compile(
 
 
 def _rfc3339_text(value: object) -> object:
-    """Reject numbers and other texts, whose unit or zone would have to be guessed."""
+    """Reject numbers and other text formats: their unit or time zone would be a guess."""
     if isinstance(value, datetime) or (isinstance(value, str) and _RFC3339.fullmatch(value)):
         return value
     raise ValueError("not RFC 3339 text with a zone, e.g. 2026-01-13T03:45:00Z")
 
 
 def _plausible(instant: datetime) -> datetime:
-    """At the edges of the calendar a change of zone would fail, so those years are no times of ours."""
+    """Reject years at the edges of the calendar, where converting the time zone would overflow."""
     if not 1970 <= instant.year < 2200:
         raise ValueError("not a time between 1970 and 2199")
     return instant
@@ -84,7 +84,7 @@ ErrorDetails = Annotated[list[ErrorDetail], FailFast()]
 
 @register
 class ExitSignalPublished(ExitEvent):
-    """Market logic says that a trade should exit."""
+    """The exit rules decided to exit a trade."""
 
     topic = EXIT_SIGNALS
 
@@ -98,12 +98,12 @@ class ExitSignalPublished(ExitEvent):
 
     @property
     def subject(self) -> str:
-        """The signal's id."""
+        """Return the signal's id."""
         return str(self.signal_id)
 
 
 class ExitIntentEvent(ExitEvent):
-    """What every event of an intent says, as far as it is known at that step."""
+    """Fields common to every event of an intent, as far as known at that step."""
 
     topic = EXIT_INTENTS
 
@@ -125,7 +125,7 @@ class ExitIntentEvent(ExitEvent):
 
     @property
     def subject(self) -> str:
-        """The intent's id."""
+        """Return the intent's id."""
         return str(self.intent_id)
 
 
@@ -174,7 +174,7 @@ class ExitIntentFailed(ExitIntentEvent):
 
 @register
 class ExitIntentCancelled(ExitIntentEvent):
-    """The exit will not go on: `reason` says why, `fills` what was filled before."""
+    """The exit will not continue: `reason` gives the cause, `fills` the quantities filled before."""
 
     reason: str
     fills: Fills = Field(default_factory=list)
@@ -182,6 +182,6 @@ class ExitIntentCancelled(ExitIntentEvent):
 
 @register
 class ExitIntentLateFill(ExitIntentEvent):
-    """Fills that arrived after the intent had ended; `fills` are all fills so far."""
+    """Fills reported after the intent had ended; `fills` lists all fills so far."""
 
     fills: Fills

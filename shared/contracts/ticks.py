@@ -1,4 +1,4 @@
-"""The one record that is not a CloudEvent: a market tick."""
+"""Market ticks, the only records in another format than CloudEvents."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def parse_tick(value: bytes | None) -> TickFields:
 
 
 def tick_fields(fields: Any) -> TickFields:
-    """Return the tick that the decoded JSON of a record stands for; unknown fields are ignored.
+    """Return the tick in a record's decoded JSON; ignore unknown fields.
 
     Raises
     ------
@@ -163,6 +163,6 @@ class Tick(BaseModel):
 
     @classmethod
     def of(cls, fields: TickFields) -> Tick:
-        """Return the tick that was read as whole numbers."""
+        """Build a tick from fields already converted to whole numbers."""
         ts = EPOCH + timedelta(microseconds=fields.ts_us)
         return cls.model_construct(symbol=fields.symbol, ltp=from_units(fields.price), ts=ts, seq=fields.seq)

@@ -1,4 +1,4 @@
-"""The topics: names, and what their records are keyed by."""
+"""Topic names and the key of each topic's records."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ALL_TOPICS = (MARKET_TICKS, TRADES, EXIT_SIGNALS, EXIT_INTENTS, OPERATIONS_CONTR
 
 
 def dead_letter_topic(topic: str) -> str:
-    """Where a consumer puts the records of `topic` that it could not read."""
+    """Return the topic for records of `topic` that its consumer could not read."""
     return f"{topic}.dlq"
 
 
@@ -25,13 +25,13 @@ class TopicNames:
     prefix: str = ""
 
     def on_cluster(self, topic: str) -> str:
-        """The name on the cluster of a topic of this module."""
+        """Return the cluster's name for a topic of this module."""
         return f"{self.prefix}{topic}"
 
     def logical(self, name: str) -> str:
-        """The topic of this module that a name on the cluster stands for."""
+        """Return this module's name for a topic of the cluster."""
         return name.removeprefix(self.prefix)
 
     def all_on_cluster(self) -> list[str]:
-        """Every topic and every dead-letter topic, as named on the cluster."""
+        """Return every topic and every dead-letter topic, as named on the cluster."""
         return [self.on_cluster(name) for topic in ALL_TOPICS for name in (topic, dead_letter_topic(topic))]

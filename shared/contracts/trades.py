@@ -30,7 +30,7 @@ def is_symbol(text: str) -> bool:
 
 
 class TradeEvent(Event):
-    """An event about a trade, keyed by its symbol so that it meets the symbol's ticks."""
+    """An event about a trade, keyed by its symbol to share a partition with the symbol's ticks."""
 
     source = "/exitflow/trade-management"
     topic = TRADES
@@ -42,12 +42,12 @@ class TradeEvent(Event):
 
     @property
     def key(self) -> str:
-        """The symbol."""
+        """Return the symbol."""
         return self.symbol
 
     @property
     def subject(self) -> str:
-        """The trade's id."""
+        """Return the trade's id."""
         return str(self.trade_id)
 
 

@@ -1,4 +1,4 @@
-"""The words that events, rows and rules share."""
+"""Vocabulary common to events, rows and rules."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from enum import StrEnum
 
 
 class Direction(StrEnum):
-    """Which way a trade profits."""
+    """The direction of a trade."""
 
     LONG = "LONG"
     SHORT = "SHORT"
 
     @property
     def sign(self) -> int:
-        """+1 for LONG, -1 for SHORT."""
+        """Return +1 for LONG, -1 for SHORT."""
         return 1 if self is Direction.LONG else -1
 
 
@@ -38,7 +38,7 @@ class ExitReason(StrEnum):
 
     @property
     def rank(self) -> int:
-        """0 is the highest; of several reasons on one tick the highest rank wins."""
+        """Return the priority; 0 is the highest. The highest of several reasons on one tick wins."""
         return _RANK[self]
 
 
@@ -68,7 +68,7 @@ class TradeStatus(StrEnum):
 
 
 class KillSwitchMode(StrEnum):
-    """What an operator has stopped. Only ALL holds back exits, and never a manual one."""
+    """The scope of the kill switch. Only ALL holds back exits, and never a manual one."""
 
     OFF = "OFF"
     ENTRIES_ONLY = "ENTRIES_ONLY"

@@ -37,7 +37,7 @@ class BreakEvenFields(PlanPart):
 
 @dataclass(frozen=True, slots=True)
 class ArmedStop(RuleState):
-    """A stop at `exit_at` that exists once a price reached `arm_at`."""
+    """A stop at `exit_at` armed once a price reaches `arm_at`."""
 
     arm_at: int
     exit_at: int
@@ -45,12 +45,12 @@ class ArmedStop(RuleState):
 
     @property
     def fire(self) -> Level | None:
-        """The stop, once armed."""
+        """Return the stop once armed."""
         return below(self.exit_at) if self.armed else None
 
     @property
     def moves(self) -> tuple[Level, ...]:
-        """The profit that arms the stop, until it is armed."""
+        """Return the arming profit until it is reached."""
         return () if self.armed else (above(self.arm_at),)
 
     def moved(self, price: int, *, opening: bool) -> Self:
@@ -62,7 +62,7 @@ class ArmedStop(RuleState):
         return {"armed": 1} if self.armed else {}
 
     def restored(self, saved: Saved) -> Self:
-        """Return the state that was saved."""
+        """Return the saved state."""
         return replace(self, armed=bool(saved.get("armed")))
 
 

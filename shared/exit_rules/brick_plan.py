@@ -1,4 +1,4 @@
-"""The brick fields of a plan, which several rules share."""
+"""Brick fields of a plan, shared by several rules."""
 
 from __future__ import annotations
 

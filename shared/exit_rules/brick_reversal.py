@@ -24,21 +24,21 @@ class Reversal(RuleState):
 
     @property
     def fire(self) -> Level | None:
-        """Every price, from the last needed brick against the trade until one toward profit."""
+        """Return a level for every price, from the last needed brick against the trade until one toward profit."""
         return ALWAYS if self.count >= self.needed else None
 
     @property
     def condition(self) -> None:
-        """No price alone decides it."""
+        """Return None: no price alone decides a reversal."""
         return None
 
     @property
     def moves(self) -> tuple[Level, ...]:
-        """The next bricks."""
+        """Return the next brick levels."""
         return self.bricks.next_levels
 
     def moved(self, price: int, *, opening: bool) -> Self:
-        """Count the bricks that a price forms."""
+        """Count the bricks formed by a price."""
         bricks, formed = (self.bricks, 0) if opening else self.bricks.at(price)
         if not formed:
             return self
@@ -49,7 +49,7 @@ class Reversal(RuleState):
         return saved_bricks(self.bricks) | {"count": self.count}
 
     def restored(self, saved: Saved) -> Self:
-        """Return the state that was saved."""
+        """Return the saved state."""
         if not saved:
             return self
         return replace(self, bricks=restored_bricks(self.bricks, saved), count=saved["count"])

@@ -28,7 +28,7 @@ class Bricks:
 
     @property
     def next_levels(self) -> tuple[Level, Level]:
-        """The levels at which the next brick forms, toward profit and away from it.
+        """Return the levels of the next brick, toward profit and away from it.
 
         A brick in the direction of the last one takes one size; the first brick against it takes two.
         """

@@ -13,7 +13,7 @@ from shared.exit_rules.rule import Distance, RuleState, Saved
 
 @dataclass(frozen=True, slots=True)
 class Confirmed(RuleState):
-    """Another state that must be confirmed.
+    """A state wrapped so that bricks must confirm it.
 
     Attributes
     ----------
@@ -35,17 +35,19 @@ class Confirmed(RuleState):
 
     @property
     def fire(self) -> Level | None:
-        """Every price, once confirmed: a price that breaks the condition is a move and resets the count first."""
+        """Return a level for every price once confirmed; breaking the condition is a move, which resets the count
+        first.
+        """
         return ALWAYS if self.waiting and self.count >= self.needed else None
 
     @property
     def condition(self) -> Level | None:
-        """The inner state's level."""
+        """Return the inner state's level."""
         return self.inner.fire
 
     @property
     def moves(self) -> tuple[Level, ...]:
-        """The next bricks, and the crossing of the condition: into it, or out of it while it is true."""
+        """Return the next brick levels and the level at which the condition begins or ends."""
         crossing = self.inner.fire
         if crossing is None or (self.trails is not None and not self.waiting):
             return self.bricks.next_levels + self.inner.moves
@@ -60,13 +62,13 @@ class Confirmed(RuleState):
 
     @property
     def watermark(self) -> int:
-        """The inner state's."""
+        """Return the inner state's watermark."""
         return self.inner.watermark
 
     def moved(self, price: int, *, opening: bool) -> Self:
-        """Count bricks while the condition is true; a retreat or a brick the other way starts the count again.
+        """Count bricks while the condition is true; a retreat or an opposite brick restarts the count.
 
-        A price can jump over several bricks and the level at once: only bricks that end at or beyond the level count.
+        One price can jump over several bricks and the level at once: only bricks ending at or beyond the level count.
         """
         inner = self.inner.moved(price, opening=opening)
         bricks, formed = (self.bricks, 0) if opening else self.bricks.at(price)
@@ -88,7 +90,7 @@ class Confirmed(RuleState):
         return saved_bricks(self.bricks) | {"waiting": int(self.waiting), "count": self.count} | inner
 
     def restored(self, saved: Saved) -> Self:
-        """Return the state that was saved."""
+        """Return the saved state."""
         if not saved:
             return self
         inner = {name.removeprefix("inner_"): value for name, value in saved.items() if name.startswith("inner_")}
@@ -102,10 +104,10 @@ class Confirmed(RuleState):
 
 
 def saved_bricks(bricks: Bricks) -> Saved:
-    """Return what a checkpoint keeps of bricks; their size is the plan's."""
+    """Return the checkpoint form of bricks; their size comes from the plan."""
     return {"brick_close": bricks.close, "brick_direction": bricks.direction}
 
 
 def restored_bricks(at_entry: Bricks, saved: Saved) -> Bricks:
-    """Return the bricks that were saved."""
+    """Return the saved bricks."""
     return replace(at_entry, close=saved["brick_close"], direction=saved["brick_direction"])

@@ -1,4 +1,4 @@
-"""FixedLevel: the state of a rule whose price never moves."""
+"""FixedLevel: the state of a rule with a constant price."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ class FixedLevel(RuleState):
 
     @property
     def fire(self) -> Level:
-        """The level itself."""
+        """Return the level."""
         return self.level

@@ -1,4 +1,4 @@
-"""Levels: prices at which a rule acts, seen from the side of profit."""
+"""Levels: trigger prices of rules, measured toward profit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Side(Enum):
-    """The side of a level on which it is reached; the level itself always is."""
+    """The side on which a level is reached; the level itself always counts."""
 
     AT_OR_ABOVE = "at or above"
     AT_OR_BELOW = "at or below"
@@ -16,7 +16,7 @@ class Side(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A profit price in units: the market price times the direction's sign, so that up is profit for every trade."""
+    """A profit price in units: market price times the direction's sign, so higher is better for every trade."""
 
     side: Side
     price: int

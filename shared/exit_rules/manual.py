@@ -1,4 +1,4 @@
-"""MANUAL and EXTERNAL: exits that no plan asks for."""
+"""MANUAL and EXTERNAL: exits requested from outside a plan."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.exit_rules.rule import ExitRule, PlanPart, Position, RuleState
 
 
 class Manual(ExitRule[PlanPart]):
-    """Exit because an operator says so; no plan can."""
+    """Exit on an operator's request; a plan cannot ask for it."""
 
     reason = ExitReason.MANUAL
     expires = False

@@ -26,5 +26,5 @@ class ExitPlan(TargetFields, StopLossFields, TrailingStopFields, BreakEvenFields
         return self
 
     def contradictions(self, direction: Direction, entry_price: Decimal) -> list[str]:
-        """Return what in the plan cannot be meant for a trade of this direction and entry; empty if nothing."""
+        """Return the plan's contradictions for a trade of this direction and entry; empty if none."""
         return [found for rule in RULES for found in rule.contradictions(self, direction, entry_price)]

@@ -1,7 +1,7 @@
-"""ExitRule: everything that one exit reason means; RuleState: where a trade stands with it.
+"""ExitRule: the definition of one exit reason. RuleState: a trade's progress within the rule.
 
-Rules work in profit prices: the market price times the direction's sign, in units of 1/10,000 rupee. Toward profit is
-up for LONG and SHORT alike, so a rule never looks at the direction.
+Rules use profit prices: market price times the direction's sign, in units of 1/10,000 rupee. Toward profit is up for
+LONG and SHORT alike, so no rule depends on the direction.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Saved = dict[str, int]
 
 
 class PlanPart(BaseModel):
-    """The fields that one rule adds to the wire shape of an exit plan. Prices in rupees."""
+    """Plan fields contributed by one rule, as on the wire. Prices in rupees."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,7 +79,7 @@ class Distance:
     def level(self, watermark: int) -> int:
         """Return the highest profit price at which the stop is reached.
 
-        Rounded away from the watermark, so that a price reaches the stop exactly when the real-valued rule says so.
+        Rounded away from the watermark, so a price reaches the stop exactly as in real-valued arithmetic.
         """
         return watermark - self.amount + (-abs(watermark) * self.ppm) // 1_000_000
 
@@ -92,26 +92,26 @@ class RuleState(ABC):
     @property
     @abstractmethod
     def fire(self) -> Level | None:
-        """The level at which the trade should exit; None while no price exits it."""
+        """Return the level at which the trade should exit; None while no price exits it."""
 
     @property
     def moves(self) -> tuple[Level, ...]:
-        """The levels at which the state changes; `moved` must be called once a price reaches one of them."""
+        """Return the levels at which the state changes; call `moved` once a price reaches one of them."""
         return ()
 
     @property
     def trails(self) -> Distance | None:
-        """How far the stop trails, for a state whose watermark the engine keeps; None for all others."""
+        """Return the trailing distance if the engine keeps the watermark, else None."""
         return None
 
     @property
     def watermark(self) -> int:
-        """The best profit price so far; meaningful only if the state trails."""
+        """Return the best profit price so far; meaningful only for a trailing state."""
         return 0
 
     @property
     def deadline_ms(self) -> int | None:
-        """When the state changes by the clock, in milliseconds since 1970; None if it never does."""
+        """Return the time of a clock-driven change in milliseconds since 1970, or None."""
         return None
 
     def moved(self, price: int, *, opening: bool) -> Self:
@@ -122,7 +122,7 @@ class RuleState(ABC):
         return self
 
     def marked(self, watermark: int) -> Self:
-        """Return the state with the watermark that the engine kept."""
+        """Return the state with the engine's watermark."""
         return self
 
     def expired(self, now_ms: int) -> Self:
@@ -131,15 +131,15 @@ class RuleState(ABC):
 
     @property
     def condition(self) -> Level | None:
-        """The level that a waiting exit is asked about again; None where a price alone does not decide."""
+        """Return the level to check again for a waiting exit; None if a price alone does not decide."""
         return self.fire
 
     def saved(self) -> Saved:
-        """Return what differs from the state at entry, as whole numbers by name."""
+        """Return the differences from the state at entry, as whole numbers by name."""
         return {}
 
     def restored(self, saved: Saved) -> Self:
-        """Return the state at entry advanced to what `saved` returned."""
+        """Return the state at entry advanced by a result of `saved`."""
         return self
 
     def holds(self, price: int) -> bool:
@@ -176,11 +176,11 @@ class ExitRule(ABC, Generic[P]):
         """Return the states at entry, by leg; None is the whole remainder. Empty if the plan has no such rule."""
 
     def still_holds(self, direction: Direction, level: int, price: int) -> bool:
-        """Return whether a market price is at or beyond the level that an exit was detected at; both in units."""
+        """Return whether a market price is at or beyond the detected level; both in units."""
         return (price - level) * direction.sign * self.toward >= 0
 
     def contradictions(self, plan: P, direction: Direction, entry_price: Decimal) -> list[str]:
-        """Return what in the plan cannot be meant for a trade of this direction and entry; empty if nothing."""
+        """Return the plan's contradictions for a trade of this direction and entry; empty if none."""
         return []
 
 

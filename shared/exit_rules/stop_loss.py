@@ -1,4 +1,4 @@
-"""STOP_LOSS: a hard stop, which never waits for confirmation."""
+"""STOP_LOSS: a hard stop; it never waits for confirmation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class StopLossFields(PlanPart):
 
 
 class StopLoss(ExitRule[StopLossFields]):
-    """Exit at or beyond the stop; a stop that was touched exits even if the price comes back."""
+    """Exit at or beyond the stop; a touched stop exits even if the price recovers."""
 
     reason = ExitReason.STOP_LOSS
     expires = False
@@ -35,7 +35,7 @@ class StopLoss(ExitRule[StopLossFields]):
         return {None: FixedLevel(below(position.profit_price(to_units(plan.stop_loss))))}
 
     def contradictions(self, plan: StopLossFields, direction: Direction, entry_price: Decimal) -> list[str]:
-        """Refuse a stop that is not a loss."""
+        """Reject a stop on the profit side."""
         if plan.stop_loss is None or on_profit_side(entry_price, direction, plan.stop_loss):
             return []
         return [f"stop_loss {plan.stop_loss} is not on the loss side of a {direction} entry at {entry_price}"]

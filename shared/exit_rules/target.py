@@ -35,7 +35,7 @@ class Target(ExitRule[TargetFields]):
         return {None: confirmed(state, plan, position, toward=self.toward)}
 
     def contradictions(self, plan: TargetFields, direction: Direction, entry_price: Decimal) -> list[str]:
-        """Refuse a target that is not a profit."""
+        """Reject a target on the loss side."""
         if plan.target is None or on_profit_side(plan.target, direction, entry_price):
             return []
         return [f"target {plan.target} is not on the profit side of a {direction} entry at {entry_price}"]

@@ -1,4 +1,4 @@
-"""TIME: exit a trade that was held for too long, or at the square-off time of its product."""
+"""TIME: exit after the maximum holding time, or at the product's square-off time."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class Deadline(RuleState):
 
     @property
     def fire(self) -> Level | None:
-        """Every price, once the time is over."""
+        """Return a level for every price once the deadline has passed."""
         return ALWAYS if self.over else None
 
     @property
     def condition(self) -> None:
-        """No price alone decides it."""
+        """Return None: no price alone decides a deadline."""
         return None
 
     @property
     def deadline_ms(self) -> int | None:
-        """The instant, until it is over."""
+        """Return the deadline until it has passed."""
         return None if self.over else self.at_ms
 
     def expired(self, now_ms: int) -> Self:

@@ -1,4 +1,4 @@
-"""TRAILING_STOP: a stop that follows the best price since entry."""
+"""TRAILING_STOP: a stop following the best price since entry."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ class Trailing(RuleState):
 
     @property
     def fire(self) -> Level:
-        """The stop as the watermark has it."""
+        """Return the stop at its distance from the watermark."""
         return below(self.behind.level(self.best))
 
     @property
     def trails(self) -> Distance:
-        """The distance."""
+        """Return the distance."""
         return self.behind
 
     @property
     def watermark(self) -> int:
-        """The best profit price since entry, the entry included."""
+        """Return the best profit price since entry, the entry included."""
         return self.best
 
     def moved(self, price: int, *, opening: bool) -> Self:
@@ -76,13 +76,13 @@ class Trailing(RuleState):
         return {"best": self.best}
 
     def restored(self, saved: Saved) -> Self:
-        """Return the state that was saved."""
+        """Return the saved state."""
         return replace(self, best=saved["best"]) if saved else self
 
 
 @dataclass(frozen=True, slots=True)
 class SteppedTrail(RuleState):
-    """A stop that moves by whole steps of profit since entry."""
+    """A stop moving by whole steps of profit since entry."""
 
     entry: int
     step: int
@@ -91,16 +91,16 @@ class SteppedTrail(RuleState):
 
     @property
     def fire(self) -> Level:
-        """The stop behind the last whole step."""
+        """Return the stop behind the last whole step."""
         return below(self.entry + self.steps * self.step - self.distance)
 
     @property
     def moves(self) -> tuple[Level, ...]:
-        """The next step."""
+        """Return the next step's level."""
         return (above(self.entry + (self.steps + 1) * self.step),)
 
     def moved(self, price: int, *, opening: bool) -> Self:
-        """Take every whole step that a price reached."""
+        """Take every whole step up to a price."""
         reached = (price - self.entry) // self.step
         return replace(self, steps=reached) if reached > self.steps else self
 
@@ -109,7 +109,7 @@ class SteppedTrail(RuleState):
         return {"steps": self.steps} if self.steps else {}
 
     def restored(self, saved: Saved) -> Self:
-        """Return the state that was saved."""
+        """Return the saved state."""
         return replace(self, steps=saved.get("steps", 0))
 
 
@@ -133,7 +133,7 @@ class TrailingStop(ExitRule[TrailingStopFields]):
         return {None: confirmed(_state(trail, position.entry), plan, position, toward=self.toward)}
 
     def contradictions(self, plan: TrailingStopFields, direction: Direction, entry_price: Decimal) -> list[str]:
-        """Refuse a LONG stop that could only trail below zero."""
+        """Reject a LONG stop that could only trail below zero."""
         trail = plan.trailing_stop
         behind = None if trail is None else trail.amount or trail.distance
         if behind is None or direction is Direction.SHORT or behind < entry_price:

@@ -1,1 +1,1 @@
-"""What every HTTP surface of the project has in common."""
+"""Code common to every HTTP API of the project."""

@@ -1,4 +1,4 @@
-"""The parts that every HTTP surface has: health, readiness, metrics, problem documents, bounds of requests."""
+"""Common parts of every HTTP API: health, readiness, metrics, problem documents, request bounds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shared.runtime.telemetry import REGISTRY
 
 
 class HttpApplication(FastAPI):
-    """FastAPI, whose OpenAPI document has the schema of the problems that its operations declare."""
+    """FastAPI with the problem schemas of the declared errors in its OpenAPI document."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
@@ -39,11 +39,11 @@ def create_app(
     rate_limiter: RateLimiter | None = None,
     description: str = "",
 ) -> FastAPI:
-    """An app with ``/healthz``, ``/readyz`` and ``/metrics``.
+    """Create an app with ``/healthz``, ``/readyz`` and ``/metrics``.
 
-    With an `engine`, whose schema has ``api_tokens``, `rate_limiter` counts the requests of each token, metrics need a
-    token of scope read, and so does
-    ``/openapi.json``; a worker without one serves its metrics to whoever reaches its port, and no OpenAPI.
+    With an `engine`, `rate_limiter` counts the requests of each token, and ``/metrics`` and ``/openapi.json`` require a
+    token of scope read; the engine's schema must have ``api_tokens``. A worker without an engine serves its metrics
+    without a token, and no OpenAPI document.
     """
     app = HttpApplication(
         title=title,
@@ -85,7 +85,7 @@ def _add_health(app: FastAPI, health: Health) -> None:
 
     @app.get("/readyz", tags=["health"])
     async def readyz() -> JSONResponse:
-        """Ready to work, or what is wrong."""
+        """Report readiness, or the conditions that do not hold."""
         wrong: dict[str, Any] = health.problems()
         if wrong:
             return problems.problem(503, "not_ready", "; ".join(f"{k}: {v}" for k, v in wrong.items()), checks=wrong)

@@ -17,7 +17,7 @@ from shared.http.rate_limits import RateLimiter
 
 
 class Scope(StrEnum):
-    """What a token may do."""
+    """The permission of a token."""
 
     READ = "read"
     TRADE = "trade"
@@ -28,13 +28,13 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who is calling: the token's name, and what it may do."""
+    """The authenticated caller: the token's name and its scope."""
 
     name: str
     scopes: frozenset[str]
 
     def require(self, scope: Scope) -> None:
-        """Refuse a caller whose token lacks `scope`.
+        """Raise unless the caller's token has `scope`.
 
         Raises
         ------
@@ -60,19 +60,19 @@ bearer = HTTPBearer(auto_error=False, description="an API token")
 
 
 def token_hash(token: str) -> bytes:
-    """What is stored of a token: SHA-256, enough for 256 random bits."""
+    """Return the stored form of a token: SHA-256, sufficient for 256 random bits."""
     return hashlib.sha256(token.encode()).digest()
 
 
 def store_token(connection: Connection, token: str, name: str, scopes: list[Scope]) -> None:
-    """Make `token` valid under `name`, replacing the one of that name; needs the migrator's role."""
+    """Make `token` valid under `name`, replacing an existing one; needs the migrator's role."""
     connection.execute(STORE, {"token_hash": token_hash(token), "name": name, "scopes": [str(s) for s in scopes]})
 
 
 def requires(scope: Scope) -> Callable[..., Caller]:
-    """Return a dependency that lets only callers with `scope` pass.
+    """Return a dependency that rejects callers without `scope`.
 
-    The app's ``state.engine`` has the tokens, its ``state.rate_limiter`` counts their requests.
+    The app's ``state.engine`` reads the tokens; its ``state.rate_limiter`` counts their requests.
 
     Raises
     ------

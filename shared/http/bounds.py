@@ -19,7 +19,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class RequestBounds:
-    """ASGI middleware that answers 400, 413, 414 or 431 to a request beyond the bounds."""
+    """ASGI middleware answering 400, 413, 414 or 431 to a request beyond the bounds."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -66,7 +66,7 @@ def _too_large() -> ProblemResponse:
 
 
 def _counted(receive: Receive) -> Receive:
-    """Return `receive` that ends a body which does not declare its length once it is too large."""
+    """Wrap `receive` to stop a body of undeclared length once it is too large."""
     received = 0
 
     async def counted() -> Message:

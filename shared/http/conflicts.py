@@ -1,4 +1,4 @@
-"""Repeat transactions that PostgreSQL ended because of concurrent ones, before a client hears of it."""
+"""Repeat transactions ended by PostgreSQL because of concurrent ones, before the client is affected."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def is_conflict(error: BaseException) -> bool:
 
 
 def repeating_conflicts(endpoint: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `endpoint` as one that is called up to `ATTEMPTS` times while concurrent transactions stop it.
+    """Return `endpoint` wrapped to retry up to `ATTEMPTS` times after conflicting transactions.
 
     Each call must be a whole unit of work.
     """

@@ -1,4 +1,4 @@
-"""What the routes of every API with an outbox work with."""
+"""Context of the routes of every API with an outbox."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shared.outbox.writing import Outbox
 
 @dataclass(frozen=True, kw_only=True)
 class ApiContext:
-    """Made once when the process starts; each request has its own `traceparent`, which its events carry on."""
+    """Created once at process start; each request gets its own `traceparent`, copied into its events."""
 
     engine: Engine
     outbox: Outbox
@@ -24,10 +24,10 @@ class ApiContext:
     traceparent: str | None = None
 
     def unit_of_work(self) -> UnitOfWork:
-        """A transaction of its own."""
+        """Return a new unit of work."""
         return UnitOfWork(self.engine, self.outbox, self.traceparent)
 
 
 def context_of(request: Request) -> Any:
-    """A dependency: the app's ``state.context``, whichever `ApiContext` that is, as this request has it."""
+    """Return the app's ``state.context``, of any `ApiContext` class, with this request's trace (a dependency)."""
     return replace(request.app.state.context, traceparent=traceparent_of(request))

@@ -32,14 +32,14 @@ GUARDED = (401, 403, 429)
 
 
 class FieldError(BaseModel):
-    """A field of the request that is not valid."""
+    """An invalid field of the request."""
 
     field: str
     message: str
 
 
 class Problem(BaseModel):
-    """A problem document (RFC 9457). Some problems have further members, named after what they tell."""
+    """A problem document (RFC 9457). Some problems have further members."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -61,7 +61,7 @@ def declared(*statuses: int) -> Declared:
 
 
 def add_problem_schema(document: dict[str, Any]) -> None:
-    """Add the schemas that `declared` refers to."""
+    """Add the schemas referenced by `declared`."""
     schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     definitions = schema.pop("$defs")
     document.setdefault("components", {}).setdefault("schemas", {}).update({"Problem": schema, **definitions})

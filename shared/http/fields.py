@@ -1,4 +1,4 @@
-"""Fields that the bodies of several APIs have."""
+"""Request fields shared by several APIs."""
 
 from __future__ import annotations
 

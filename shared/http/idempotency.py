@@ -1,4 +1,4 @@
-"""``Idempotency-Key``: the same key gets the same answer, kept in the transaction of what it caused."""
+"""``Idempotency-Key``: the same key gets the same answer, stored in the transaction of its effects."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ UPDATE idempotency_keys SET response_status = :status, response_body = :body WHE
 
 
 def request_hash(body: BaseModel) -> bytes:
-    """What tells two requests apart: SHA-256 of the body as it was understood."""
+    """Return the SHA-256 of the parsed body; it distinguishes requests."""
     return hashlib.sha256(body.model_dump_json().encode()).digest()
 
 
@@ -57,7 +57,7 @@ def answer_once(
     status: int,
     act: Callable[[], dict[str, Any]],
 ) -> JSONResponse:
-    """Run `act` and commit, or give the answer that `key` got before.
+    """Run `act` and commit, or return the stored answer of `key`.
 
     Parameters
     ----------

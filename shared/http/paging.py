@@ -38,10 +38,10 @@ class Page(Generic[T]):
 
 
 class Keyset(Generic[T, K]):
-    """The order of one list: the sort key of each row, and the cursors that carry such keys.
+    """The order of one list: each row's sort key, and cursors carrying such keys.
 
-    A cursor is base64 of a version byte, a checksum and the key as JSON. The checksum covers the name of the list,
-    so a cursor of another list is refused. It finds mistakes; it is no proof of origin, so a key is validated too.
+    A cursor is base64 of a version byte, a checksum and the key as JSON. The checksum covers the list's name, so a
+    cursor of another list is rejected. It detects mistakes but is not a proof of origin, so the key is validated too.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Keyset(Generic[T, K]):
         return base64.urlsafe_b64encode(_VERSION + self._checksum(content) + content).decode().rstrip("=")
 
     def after(self, cursor: str | None) -> K | None:
-        """Return the key that a page begins behind; None for the first page.
+        """Return the key before the page's first row; None for the first page.
 
         Raises
         ------

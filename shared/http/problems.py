@@ -67,13 +67,13 @@ def of_error(error: ExitflowError) -> ProblemResponse:
 
 
 def of_framework(status: int, detail: str, headers: Mapping[str, str] | None = None) -> ProblemResponse:
-    """Return the problem document of what the framework or the protocol refuses."""
+    """Return the problem document of an error raised by the framework or the protocol."""
     code = _CODES.get(status, HTTPStatus(status).phrase.lower().replace(" ", "_"))
     return problem(status, code, detail, headers=headers)
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of `app` with a problem document; what is not expected is logged and says nothing."""
+    """Answer every error of `app` with a problem document; log unexpected errors and hide their text."""
 
     @app.exception_handler(ExitflowError)
     def ours(_: Request, error: ExitflowError) -> ProblemResponse:
@@ -117,7 +117,7 @@ def _invalid(error: RequestValidationError) -> InvalidInput:
 
 
 def shown(text: str) -> str:
-    """Return text of a caller as it may be sent back: short, and without surrogates, which UTF-8 cannot hold."""
+    """Return caller-supplied text safe to send back: short, and without surrogates, which UTF-8 cannot encode."""
     return text[:MAX_TEXT].encode("utf-8", "replace").decode()
 
 

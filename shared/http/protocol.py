@@ -28,7 +28,7 @@ REFUSED_AT_ONCE = 64
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What a server grants its clients.
+    """Limits of a server's client connections.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class ConnectionLimits:
 
 
 class Deadline:
-    """A call that is made unless the deadline is stopped before; starting one that runs changes nothing."""
+    """A call made unless the deadline is stopped first; starting a running deadline changes nothing."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
         self._loop = loop
@@ -55,7 +55,7 @@ class Deadline:
 
     @property
     def runs(self) -> bool:
-        """Whether it was started and neither stopped nor reached."""
+        """Return True if the deadline was started and neither stopped nor reached."""
         return self._timer is not None
 
     def start(self, after_s: float) -> None:
@@ -82,8 +82,8 @@ def bounded_protocol(limits: ConnectionLimits) -> type[BoundedHttpProtocol]:
 class BoundedHttpProtocol(H11Protocol):
     """One connection.
 
-    At the limit a new connection takes the place of one that waits for its client: first of the one whose request
-    has been arriving longest, then of the one that has been idle longest. If all are at work it is answered 503.
+    At the limit a new connection replaces one waiting for its client: first the connection whose request has been
+    arriving longest, then the one idle longest. If all are busy the new one gets 503.
     """
 
     limits: ClassVar[ConnectionLimits]
@@ -121,7 +121,7 @@ class BoundedHttpProtocol(H11Protocol):
         self._watch_request()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request; drop the rest of a body that nobody read, for a moment."""
+        """Wait for the next request; briefly drain the rest of an unread body."""
         self._heard = False
         self._waits_since = self.loop.time()
         super().on_response_complete()
@@ -129,7 +129,7 @@ class BoundedHttpProtocol(H11Protocol):
         self._watch_request(LINGER_S if self.conn.their_state is h11.SEND_BODY else None)
 
     def pause_writing(self) -> None:
-        """Give the client a limited time to take what was written."""
+        """Give the client a limited time to read the response."""
         super().pause_writing()
         self._answer_deadline.start(self.limits.answer_s)
 
@@ -140,7 +140,7 @@ class BoundedHttpProtocol(H11Protocol):
             self._answer_deadline.stop()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP with the status that fits."""
+        """Answer data that is not HTTP with the fitting status."""
         # uvicorn calls this where it handles the error, and drops the status that h11 gives it.
         error = sys.exception()
         status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400

@@ -40,7 +40,7 @@ class RateLimiter:
         self._buckets: dict[bytes, _Bucket] = {}
 
     def check(self, key: bytes) -> None:
-        """Refuse a key that has nothing left; a key that was never spent from is not remembered.
+        """Reject a key without tokens left; unused keys take no memory.
 
         Raises
         ------
@@ -53,7 +53,7 @@ class RateLimiter:
                 self._require(self._refilled(bucket))
 
     def spend(self, key: bytes) -> None:
-        """Count one request of a key that is known to be valid.
+        """Count one request of a valid key.
 
         Raises
         ------

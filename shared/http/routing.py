@@ -1,4 +1,4 @@
-"""Routes of an API: they refuse query parameters that they do not declare and repeat conflicting transactions."""
+"""API routes that reject undeclared query parameters and retry conflicting transactions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shared.http.problems import MAX_ERRORS, shown
 
 
 class ApiRoute(APIRoute):
-    """A route whose endpoint is one unit of work or none."""
+    """A route whose endpoint is at most one unit of work."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         # A coroutine does no blocking work, so no transaction.
@@ -30,7 +30,7 @@ class ApiRoute(APIRoute):
             self.responses = {**declared(*GUARDED), **self.responses}
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler, which answers 422 to a query parameter that the route does not declare."""
+        """Return a handler answering 422 to undeclared query parameters."""
         handle = super().get_route_handler()
         known = frozenset(_query_parameters(self.dependant))
 
@@ -42,12 +42,12 @@ class ApiRoute(APIRoute):
 
 
 def api_router(**options: Any) -> APIRouter:
-    """Return a router whose routes are `ApiRoute`."""
+    """Return a router of `ApiRoute`."""
     return APIRouter(route_class=ApiRoute, **options)
 
 
 def refuse_undeclared(sent: QueryParams, known: frozenset[str]) -> None:
-    """Refuse unknown query parameters, and a parameter that is given more than once.
+    """Reject unknown and repeated query parameters.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Who may scrape the metrics of an API: answered at once, also while the database that holds the tokens is away."""
+"""Authorization of metric scrapes, without waiting for the database of the tokens."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Sent = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
 
 class Scrapers:
-    """Tokens that passed a check of the database; they count for an hour while it does not answer."""
+    """Tokens confirmed by the database; they stay valid for an hour while it does not answer."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
@@ -36,7 +36,7 @@ class Scrapers:
         self._threads: anyio.CapacityLimiter | None = None
 
     def dependency(self) -> Callable[..., Awaitable[None]]:
-        """Return the dependency that lets only callers with scope read pass, and never waits for long.
+        """Return the dependency requiring scope read; it never waits for long.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The trace that a request belongs to."""
+"""The trace of a request."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from shared.runtime.trace import valid_traceparent
 
 
 def traceparent_of(request: Request) -> str | None:
-    """The ``traceparent`` of a request, if it has a valid one."""
+    """Return the request's ``traceparent`` if valid, else None."""
     return valid_traceparent(request.headers.get("traceparent"))

@@ -1,4 +1,4 @@
-"""What Kafka's client library and its errors say, rationed: while Kafka is away that is several lines a second."""
+"""Rate-limited logging of Kafka's client library: during an outage it writes several lines a second."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Ration:
         self._lock = threading.Lock()
 
     def take(self, kind: str, *, urgent: bool = False) -> int | None:
-        """How many of this kind were withheld before this one; None if it is withheld too, as no urgent one is."""
+        """Return the number of lines withheld before this one, or None to withhold it; urgent lines always pass."""
         now = self._clock.monotonic()
         with self._lock:
             if not urgent and now < self._quiet_until.get(kind, now):
@@ -35,14 +35,14 @@ class Ration:
 
 
 class Rationed(logging.Filter):
-    """Rations the lines of confluent_kafka, whose arguments are a kind, a client's name and a text."""
+    """Limit the log lines of confluent_kafka, whose arguments are a kind, a client's name and a text."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self._ration = Ration(clock)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """True if the line may be written; it then says how many were not."""
+        """Return True if the line may be written; then append the number of withheld lines."""
         kind, _, what = record.args if isinstance(record.args, tuple) and len(record.args) == 3 else ("", "", "")
         # At every start it warns that the guarantee of no gaps is experimental.
         if kind == "CONFWARN" and "experimental" in str(what):

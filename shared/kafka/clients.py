@@ -41,7 +41,7 @@ QUEUE_WAIT_S = 0.1
 
 
 def client_config(settings: Settings) -> dict[str, Any]:
-    """What every client of this environment's cluster is configured with."""
+    """Return the configuration common to all clients of the configured cluster."""
     return {
         "bootstrap.servers": settings.kafka_bootstrap_servers,
         "socket.keepalive.enable": True,
@@ -53,7 +53,7 @@ def client_config(settings: Settings) -> dict[str, Any]:
 
 
 def _security_config(settings: Settings) -> dict[str, Any]:
-    """Return how a client proves who it is and whom it believes; nothing for a cluster that asks for nothing."""
+    """Return a client's authentication and encryption settings; empty for an open cluster."""
     protocol = settings.kafka_security_protocol
     if protocol == "PLAINTEXT":
         return {}
@@ -72,13 +72,13 @@ def _security_config(settings: Settings) -> dict[str, Any]:
 
 
 def open_producer(settings: Settings, **overrides: Any) -> Producer:
-    """An idempotent producer that partitions as the Java clients do and retries until told to stop."""
+    """Return an idempotent producer that partitions like the Java clients and retries until stopped."""
     config = {**producer_config(settings), **FATAL_ALONE}
     return Producer({**config, **{name.replace("_", "."): value for name, value in overrides.items()}})
 
 
 def producer_config(settings: Settings) -> dict[str, Any]:
-    """What every producer is configured with; for one that needs callbacks or settings of its own."""
+    """Return the configuration common to all producers, for those with callbacks or extra settings."""
     return {
         **client_config(settings),
         "enable.idempotence": True,
@@ -94,7 +94,7 @@ def producer_config(settings: Settings) -> dict[str, Any]:
 
 
 def open_consumer(settings: Settings, group: str, **overrides: Any) -> Consumer:
-    """A consumer that starts at the earliest record and never commits by itself."""
+    """Return a consumer starting at the earliest record; it never commits by itself."""
     config = {
         **client_config(settings),
         "group.id": f"{settings.kafka_consumer_prefix}-{group}",
@@ -110,12 +110,12 @@ def open_consumer(settings: Settings, group: str, **overrides: Any) -> Consumer:
 
 
 def open_admin(settings: Settings) -> AdminClient:
-    """An admin client."""
+    """Return an admin client."""
     return AdminClient({**client_config(settings), **FATAL_ALONE})
 
 
 def create_topics(settings: Settings, names: list[str]) -> list[str]:
-    """Make the topics that do not exist yet and return their names.
+    """Create the missing topics and return their names.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def create_topics(settings: Settings, names: list[str]) -> list[str]:
 
 
 def grow_topics(settings: Settings, names: list[str], partitions: int) -> list[str]:
-    """Give topics this many partitions and return the names of those that had fewer.
+    """Raise topics to this many partitions and return the names of the changed ones.
 
     Raises
     ------
@@ -178,7 +178,7 @@ def _refuse_unless_present(name: str, error: KafkaError) -> None:
 
 
 def partition_counts(admin: AdminClient, topics: list[str]) -> dict[str, int]:
-    """How many partitions each of the topics has.
+    """Return the number of partitions of each topic.
 
     Raises
     ------
@@ -205,10 +205,10 @@ def _is_unknown(error: KafkaError | None) -> bool:
 
 
 def murmur2_partition(key: bytes, partitions: int) -> int:
-    """Return the partition that Kafka's Java clients and our producers put a key on.
+    """Return the partition of a key as chosen by Kafka's Java clients and our producers.
 
-    The 32-bit MurmurHash2 with Kafka's seed (org.apache.kafka.common.utils.Utils.murmur2), sign bit cleared,
-    modulo the number of partitions; computed by librdkafka, which needs neither a topic nor a client for it.
+    Computed by librdkafka without a topic or client: 32-bit MurmurHash2 with Kafka's seed
+    (org.apache.kafka.common.utils.Utils.murmur2), sign bit cleared, modulo the number of partitions.
     """
     return int(_MURMUR2(None, key, len(key), partitions, None, None))
 
@@ -227,12 +227,12 @@ _MURMUR2 = _librdkafka_partitioner()
 
 @lru_cache(maxsize=KEYS_REMEMBERED)
 def home_partition(key: str, partitions: int) -> int:
-    """Return the partition of a key; it is computed once for keys that come again."""
+    """Return the partition of a key; cached for repeated keys."""
     return murmur2_partition(key.encode(), partitions)
 
 
 def headers_of(message: Message) -> dict[str, str]:
-    """Return a record's headers as text; the last of a repeated name wins, what is not UTF-8 is replaced."""
+    """Return a record's headers as text; the last of a repeated name wins, invalid UTF-8 is replaced."""
     return {
         name: value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
         for name, value in raw_headers(message)
@@ -240,7 +240,7 @@ def headers_of(message: Message) -> dict[str, str]:
 
 
 def raw_headers(message: Message) -> Headers:
-    """Return a record's headers as they are; none if a name is not UTF-8, which the client cannot represent."""
+    """Return a record's headers as bytes; none if a name is not UTF-8, which the client cannot represent."""
     try:
         return [*(message.headers() or [])]
     except (UnicodeDecodeError, SystemError):
@@ -248,10 +248,10 @@ def raw_headers(message: Message) -> Headers:
 
 
 def arrived_ms(message: Message, now_ms: int) -> int:
-    """Return when a record arrived, in milliseconds since 1970: in the log, or here and now.
+    """Return a record's arrival in milliseconds since 1970: at the log if known, else now.
 
-    Only a topic with ``message.timestamp.type=LogAppendTime`` says when a record arrived; on others the record has
-    its producer's stamp, which is compared with no other clock.
+    Only topics with ``message.timestamp.type=LogAppendTime`` record the arrival. On others the timestamp is the
+    producer's, from a clock not comparable with any other.
     """
     kind, stamp_ms = message.timestamp()
     return stamp_ms if kind == TIMESTAMP_LOG_APPEND_TIME else now_ms
@@ -260,7 +260,7 @@ def arrived_ms(message: Message, now_ms: int) -> int:
 def hand_over(producer: Producer, topic: str, while_full: Callable[[], None] = lambda: None, **record: Any) -> None:
     """Hand a record to a producer, as `Producer.produce` takes it; while the queue is full, serve reports and wait.
 
-    `while_full` is called after each wait; what it raises ends the waiting, and the record is not sent.
+    Each wait is followed by a call of `while_full`; if it raises, the record is not sent.
     """
     while True:
         try:

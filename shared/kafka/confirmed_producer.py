@@ -11,7 +11,7 @@ from shared.kafka.clients import FLUSH_TIMEOUT_S, hand_over
 
 
 class ConfirmedProducer:
-    """A producer whose `flush` fails if Kafka refused anything, which the client's own does not."""
+    """A producer whose `flush` raises if Kafka rejected a record; the client's own flush does not."""
 
     def __init__(self, producer: Producer) -> None:
         self._producer = producer
@@ -22,7 +22,7 @@ class ConfirmedProducer:
         hand_over(self._producer, topic, on_delivery=self._delivered, **record)
 
     def flush(self, timeout_s: float = FLUSH_TIMEOUT_S) -> None:
-        """Return once Kafka has everything that was handed over since the last flush.
+        """Return once Kafka has acknowledged everything produced since the last flush.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""ConsumerGaps: records that a consumer missed, kept until an operator has dealt with them."""
+"""ConsumerGaps: records missed by a consumer, stored until an operator acknowledges them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ RETURNING gap_id, topic, partition, first_offset, missed
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Records that were or may have been missed.
+    """Records known or suspected to be missed.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class OpenGap:
-    """A gap that waits to be acknowledged."""
+    """An unacknowledged gap."""
 
     gap_id: int
     gap: Gap
@@ -85,7 +85,7 @@ class ConsumerGaps:
         self._consumer = consumer
 
     def record(self, gaps: Sequence[Gap]) -> None:
-        """Store gaps; one that is stored already stays as it is unless it has grown."""
+        """Store gaps; an already stored gap changes only if it has grown."""
         if not gaps:
             return
         values = {
@@ -99,7 +99,7 @@ class ConsumerGaps:
         self._connection.execute(RECORD, {"consumer": self._consumer, **values})
 
     def open(self) -> list[OpenGap]:
-        """Return what is not acknowledged, oldest first."""
+        """Return unacknowledged gaps, oldest first."""
         rows = self._connection.execute(OPEN, {"consumer": self._consumer})
         return [
             OpenGap(
@@ -128,11 +128,11 @@ def resume(
     *,
     is_new: bool,
 ) -> tuple[dict[Partition, int], list[Gap]]:
-    """Return where to read each partition on, and the records that were removed before.
+    """Return each partition's start offset, and the gaps before it.
 
-    A partition without a stored offset is read from its beginning. Where the consumer `is_new` to the topic, what was
-    removed before it came is no gap. An offset beyond the end is kept: only Kafka's refusal is believed, since not
-    every broker tells the end of its log right.
+    A partition without a stored offset is read from its beginning. For a topic new to the consumer (`is_new`), records
+    removed earlier are no gap. An offset beyond the end is kept: some brokers report a wrong end, so only Kafka's
+    rejection counts.
     """
     positions, gaps = {}, []
     for partition, at in stored.items():
@@ -146,7 +146,7 @@ def resume(
 
 
 def count(gaps: Sequence[Gap]) -> None:
-    """Count gaps that are stored."""
+    """Count stored gaps in the metrics."""
     for gap in gaps:
         RECORDS_MISSED.labels(gap.topic).inc(gap.missed)
 
@@ -163,7 +163,7 @@ class GapReport:
         self._next_s = 0.0
 
     def show(self) -> None:
-        """Look again if it is time to; a database that does not answer is another condition's concern."""
+        """Refresh the report if it is due; database failures belong to another condition."""
         now = self._clock.monotonic()
         if now < self._next_s:
             return
@@ -181,7 +181,7 @@ class GapReport:
 
 
 def describe(gaps: Sequence[OpenGap]) -> str:
-    """Return what was missed, in one line."""
+    """Describe missed records in one line."""
     topics = ", ".join(sorted({each.gap.topic for each in gaps}))
     replaced = ", ".join(sorted({each.gap.topic for each in gaps if each.gap.kind is not Change.REMOVED}))
     missed = sum(each.gap.missed for each in gaps)

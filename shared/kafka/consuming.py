@@ -1,4 +1,4 @@
-"""Consuming from Kafka: one loop of memberships, and one consumer that knows where it stands, for every service."""
+"""Kafka consuming for every service: one membership loop, and a consumer aware of its position."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ PASSING = frozenset(
 
 
 class WatchedConsumer(AbstractContextManager["WatchedConsumer"]):
-    """A consumer whose topics and positions are watched while inside; closed afterwards.
+    """A consumer with watched topics and positions while inside; closed afterwards.
 
     Attributes
     ----------
@@ -101,11 +101,11 @@ class WatchedConsumer(AbstractContextManager["WatchedConsumer"]):
         self._positions.revoke()
 
     def revoked(self) -> None:
-        """Nothing is assigned until `assign`."""
+        """Drop the assignment; nothing is assigned until `assign`."""
         self._positions.revoke()
 
     def seek(self, positions: Mapping[Partition, int]) -> None:
-        """Deliver the records from these offsets on again; a partition that was revoked meanwhile is left out."""
+        """Deliver the records from these offsets again; skip partitions revoked meanwhile."""
         for (topic, number), at in positions.items():
             try:
                 self.consumer.seek(TopicPartition(topic, number, at))
@@ -115,14 +115,14 @@ class WatchedConsumer(AbstractContextManager["WatchedConsumer"]):
         self._positions.step_back(positions)
 
     def gather(self, limit: int, wait_s: float) -> list[Message]:
-        """Return the records that arrive within `wait_s` seconds, at most `limit`; errors as of `take`."""
+        """Return the records of the next `wait_s` seconds, at most `limit`; errors as in `take`."""
         self._begin()
         return self._records(self.consumer.consume(limit, wait_s))
 
     def take(self, limit: int, wait_s: float) -> list[Message]:
-        """Return the next record as soon as there is one, with whatever else has arrived by then.
+        """Return the next record once available, with all others already received.
 
-        To ask again says that the records before are acted upon.
+        The next call confirms the records of the last one as processed.
 
         Raises
         ------
@@ -179,10 +179,10 @@ Join = Callable[[], AbstractContextManager[Step]]
 
 
 class ConsumerLoop:
-    """Joins, works step by step, and joins again when the membership came to nothing.
+    """Join the group, run steps, and rejoin after a failed membership.
 
-    A `ConfigurationError` is something that an operator must decide: the loop holds, says so in health with the
-    command to run, and looks every `look_s` seconds whether it may go on. It never ends the process.
+    On a `ConfigurationError`, which needs an operator, the loop pauses, reports the command to run in health, and
+    retries every `look_s` seconds. It never ends the process.
     """
 
     def __init__(self, health: Health, clock: Clock, look_s: float, passing: tuple[type[Exception], ...] = ()) -> None:
@@ -194,9 +194,9 @@ class ConsumerLoop:
         self._held_by: str | None = None
 
     def run(self, join: Join, stop: Stop, condition: str) -> None:
-        """Work until `stop` is set; whatever `join` and its step raise that passes by itself is tried again.
+        """Work until `stop` is set; retry after transient errors of `join` and its step.
 
-        `condition` is the one that the steps renew; it stays alive while there is no membership.
+        The steps renew `condition`; it stays alive while there is no membership.
         """
         while not stop.is_set():
             began = self._clock.monotonic()
@@ -225,7 +225,7 @@ class ConsumerLoop:
 
 
 def shown(error: Exception) -> str:
-    """Return what may be shown of an error: no statement, parameter, host or role."""
+    """Return an error's text without statements, parameters, hosts or roles."""
     match error:
         case ExitflowError():
             return first_line(error)

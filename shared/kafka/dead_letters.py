@@ -1,4 +1,4 @@
-"""Records that cannot be acted upon, kept where an operator finds them."""
+"""Dead letters: records that could not be processed, kept for operators."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class DeadLetters:
         self._producer = producer
 
     def put(self, record: Message, code: str, reason: str) -> None:
-        """Hand a record over; certain only after the producer's `flush`, which precedes the offset's commit."""
+        """Produce a record; flush the producer before committing the offset to be certain."""
         reason = reason[:LONGEST_REASON]
         log.warning("%s-%s@%s: %s: %s", record.topic(), record.partition(), record.offset(), code, reason)
         whole = _size(record) <= LARGEST_RECORD_BYTES
@@ -36,7 +36,7 @@ class DeadLetters:
         )
 
     def flush(self) -> None:
-        """Return once Kafka has everything that was handed over.
+        """Return once Kafka has acknowledged every record.
 
         Raises
         ------

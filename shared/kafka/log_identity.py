@@ -1,4 +1,4 @@
-"""LogIdentityRepository: which Kafka log a consumer has begun to read, and with how many partitions."""
+"""LogIdentityRepository: the Kafka log read by a consumer, and its partition count."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FORGET = text("DELETE FROM log_identity WHERE topic = ANY (:topics)")
 
 @dataclass(frozen=True, slots=True)
 class LogIdentity:
-    """A topic of a cluster; one that was deleted and created again has another id, one that grew more partitions."""
+    """Identity of a topic; a recreated topic has another id, a grown one more partitions."""
 
     cluster_id: str
     topic_id: str
@@ -46,21 +46,21 @@ class LogIdentityRepository:
         self._connection = connection
 
     def known(self, topics: Sequence[str]) -> dict[str, LogIdentity]:
-        """Return what is stored of these topics."""
+        """Return the stored identities of these topics."""
         rows = self._connection.execute(KNOWN, {"topics": list(topics)})
         return {row.topic: LogIdentity(row.cluster_id, row.topic_id, row.partitions or 0) for row in rows}
 
     def remember(self, identities: Mapping[str, LogIdentity]) -> dict[str, LogIdentity]:
-        """Store the identities of topics that have none yet; return what is stored of all of them afterwards."""
+        """Store identities of topics without one; return the stored identities of all given topics."""
         self._connection.execute(REMEMBER, _columns(identities))
         return self.known(list(identities))
 
     def replace(self, identities: Mapping[str, LogIdentity]) -> None:
-        """Store these identities instead of what was known."""
+        """Replace the stored identities."""
         self._connection.execute(REPLACE, _columns(identities))
 
     def forget(self, topics: Sequence[str]) -> None:
-        """Let the next worker store what it finds."""
+        """Delete the stored identities, so the next worker stores the current ones."""
         self._connection.execute(FORGET, {"topics": list(topics)})
 
 

@@ -1,7 +1,7 @@
-"""Faults of one record: it is set apart with a reason, and its neighbours go on.
+"""Faults of single records: set the record aside with a reason and continue with the others.
 
-Every consumer reads records through `read_record` and asks `fault_of` what it may blame on a record that it failed to
-apply. What is left is a dependency's failure, which passes or needs somebody, and is no reason to lose a record.
+Every consumer reads records through `read_record` and calls `fault_of` for a record it failed to apply. All other
+errors are failures of a dependency, to be retried or handled by an operator; they are no reason to lose a record.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ UNFORESEEN = counter("records_unforeseen_failures", "records that raised an erro
 
 
 class UnreadableRecord(MalformedMessage):
-    """Reading the record raised an error that was not foreseen."""
+    """An unforeseen error while reading the record."""
 
     code = UNREADABLE
 
@@ -43,7 +43,7 @@ class Fault:
 
 
 def read_record(read: Callable[Arguments, Read], *arguments: Arguments.args, **named: Arguments.kwargs) -> Read:
-    """Return what a record says.
+    """Read a record with `read`; turn an unforeseen error into `UnreadableRecord`.
 
     Raises
     ------
@@ -60,11 +60,10 @@ def read_record(read: Callable[Arguments, Read], *arguments: Arguments.args, **n
 
 
 def fault_of(error: Exception) -> Fault | None:
-    """Return what is wrong with the one record whose application raised; None if the record is not to blame.
+    """Return the record's fault as text; None if the failure has another cause.
 
-    A value that the database refuses, a rule that the record breaks and an error that nothing foresaw (an overflow,
-    say) are the record's. A dependency that is away, a lock, a configuration and a statement that the database does
-    not understand are not.
+    Values rejected by the database, broken rules and unforeseen errors (an overflow, say) are faults of the record. An
+    unreachable dependency, a lock, a configuration error or an unknown SQL statement is not.
     """
     if isinstance(error, DataError | IntegrityError | Conflict):
         # The server's own words, without the statement and its parameters.

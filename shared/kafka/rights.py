@@ -1,4 +1,4 @@
-"""Who may do what on the cluster: one user for each process that talks to Kafka, with the least that it needs."""
+"""Kafka access rights: one user for each process, with least privilege."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SCRAM_ITERATIONS = 8192
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """Topics of `shared.contracts.topics` that a user may read and write; reading includes its own groups."""
+    """Topics of `shared.contracts.topics` readable and writable by a user; reading includes its own groups."""
 
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
@@ -60,7 +60,7 @@ RIGHTS = {
 
 
 def acls(topics: TopicNames, consumer_prefix: str) -> list[AclBinding]:
-    """Return what has to be allowed on a cluster that allows nothing by itself."""
+    """Return the ACLs required on a cluster that denies by default."""
     return [binding for user, rights in RIGHTS.items() for binding in _of_user(user, rights, topics, consumer_prefix)]
 
 
@@ -87,7 +87,7 @@ def _allow(
 
 
 def make_users(admin: AdminClient, passwords: dict[str, str]) -> None:
-    """Give each user its password for SCRAM-SHA-512; one that exists gets this password.
+    """Set each user's SCRAM-SHA-512 password, creating missing users.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def make_users(admin: AdminClient, passwords: dict[str, str]) -> None:
 
 
 def allow(admin: AdminClient, wanted: list[AclBinding]) -> None:
-    """Add what is not allowed yet; what else is allowed stays.
+    """Create missing ACLs; keep all others.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""TopicWatch: notices, beside the loop of a consumer, that its topics are no longer what they were when it joined."""
+"""TopicWatch: detects, beside a consumer's loop, topics changed since it joined."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class TopicChange:
 
 
 class TopicsChanged(Unavailable):
-    """The topics changed under the consumer: its membership is over, and joining again judges what to do."""
+    """The topics changed: leave the group; joining again decides how to continue."""
 
     code = "topics_changed"
 
@@ -80,9 +80,9 @@ class TopicsChanged(Unavailable):
 
 
 class Positions:
-    """Where a consumer stands; written by its loop, read by its watch.
+    """A consumer's positions; written by its loop, read by its watch.
 
-    A record that was delivered counts as acted upon once the loop asks for the next ones.
+    A delivered record counts as processed once the loop asks for the next ones.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -104,20 +104,20 @@ class Positions:
             self._quiet_since, self.is_assigned = None, True
 
     def revoke(self) -> None:
-        """Nothing is assigned until `assign`."""
+        """Drop the assignment; nothing is assigned until `assign`."""
         with self._lock:
             self._clear_lag(self._delivered)
             self._delivered, self._acted_upon, self._delivered_at = {}, {}, {}
             self._quiet_since, self.is_assigned = None, False
 
     def polling(self) -> None:
-        """The loop asks for records: it has acted upon all before."""
+        """Mark all delivered records as processed: the loop asks for more."""
         with self._lock:
             self._acted_upon.update(self._delivered)
             self._polled_at = self._clock.monotonic()
 
     def delivered(self, positions: Mapping[Partition, int]) -> None:
-        """A poll brought the records before these offsets; with no positions, it brought nothing."""
+        """Note the offsets after the delivered records; empty if the poll returned nothing."""
         now = self._clock.monotonic()
         with self._lock:
             held = {each: at for each, at in positions.items() if each in self._delivered}
@@ -130,24 +130,24 @@ class Positions:
                 self._quiet_since = now
 
     def step_back(self, positions: Mapping[Partition, int]) -> None:
-        """The records from these offsets on will be delivered again."""
+        """Note that delivery restarts from these offsets."""
         with self._lock:
             for held in (self._delivered, self._acted_upon):
                 held.update({each: at for each, at in positions.items() if each in held})
             self._quiet_since = None
 
     def snapshot(self) -> dict[Partition, int]:
-        """Return the offset that each partition delivers next."""
+        """Return each partition's next offset."""
         with self._lock:
             return dict(self._delivered)
 
     def acted_upon(self) -> dict[Partition, int]:
-        """Return the offset up to which each partition is acted upon."""
+        """Return the offset up to which each partition is processed."""
         with self._lock:
             return dict(self._acted_upon)
 
     def idle_since(self) -> dict[Partition, float]:
-        """Return when each partition last delivered something, on the monotonic clock; none while nobody polls."""
+        """Return each partition's last delivery time on the monotonic clock; empty while the loop does not poll."""
         with self._lock:
             is_polled = self._clock.monotonic() - self._polled_at < STALL_S
             return dict(self._delivered_at) if is_polled else {}
@@ -171,10 +171,10 @@ class Positions:
 
 
 class TopicWatch(AbstractContextManager["TopicWatch"]):
-    """Compares topics and positions every `every_s` seconds, in a thread, while inside.
+    """Compare topics and positions every `every_s` seconds in a thread while inside.
 
-    It reports to the condition `CONDITION`: a problem while the cluster does not answer, and fine while partitions
-    are assigned and nothing has changed. A change is kept for the loop, which `refuse_changes` ends.
+    It reports the condition `CONDITION`: a problem while the cluster does not answer, fine while partitions are
+    assigned and unchanged. A change is kept for the loop and raised by `refuse_changes`.
     """
 
     def __init__(
@@ -238,7 +238,7 @@ class TopicWatch(AbstractContextManager["TopicWatch"]):
             self._health.fine(CONDITION)
 
     def look(self) -> list[TopicChange]:
-        """Compare once and return what changed.
+        """Compare once and return the changes.
 
         Raises
         ------
@@ -282,13 +282,13 @@ class TopicWatch(AbstractContextManager["TopicWatch"]):
         return sum(max(0, end - at) for end, at in known)
 
     def _removed(self) -> list[TopicChange]:
-        """Return the partitions whose next record is gone; positions as of now, which are not behind the bounds."""
+        """Return partitions whose next record is gone; the positions are current, so never behind the bounds."""
         now = self._positions.snapshot()
         removed = [(each, at, self._bounds[each].beginning) for each, at in now.items() if each in self._bounds]
         return [removal(each, at, beginning) for each, at, beginning in removed if at < beginning]
 
     def _stalled(self, before: Mapping[Partition, int]) -> list[TopicChange]:
-        """Return the partitions that have waited behind the same record for too long, while the loop polled."""
+        """Return partitions waiting too long for one record while the loop polls."""
         now, idle_since, at_rest = self._clock.monotonic(), self._positions.idle_since(), self._positions.snapshot()
         limit_s = STALL_S if self._positions.quiet_s() >= STALL_S else BUSY_STALL_S
         behind = [each for each, at in before.items() if at_rest.get(each) == at < self._bounds[each].end]
@@ -301,7 +301,7 @@ class TopicWatch(AbstractContextManager["TopicWatch"]):
 
 
 def removal(partition: Partition, position: int, beginning: int) -> TopicChange:
-    """Return the change that the records from `position` to `beginning` were removed unread."""
+    """Return the change for records removed unread, from `position` to `beginning`."""
     topic, number = partition
     what = f"{topic} partition {number}: offsets {position} to {beginning - 1} were removed before they were read"
     return TopicChange(Change.REMOVED, topic, what, beginning - position, number)

@@ -26,21 +26,21 @@ _UNKNOWN = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC
 
 @dataclass(frozen=True, slots=True)
 class TopicState:
-    """A topic of a cluster; a topic that was deleted and created again has another id."""
+    """A topic's state; a recreated topic has another id."""
 
     topic_id: str
     partitions: int
 
 
 class Bounds(NamedTuple):
-    """The first offset that a partition still has, and the offset that its next record gets."""
+    """A partition's first available offset and its next offset."""
 
     beginning: int
     end: int
 
 
 def describe(admin: AdminClient, names: Collection[str]) -> dict[str, TopicState | None]:
-    """Return the state of each topic, None for one that the cluster does not know.
+    """Return each topic's state; None for an unknown topic.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Observers of committed events: what a unit of work calls once its transaction has committed."""
+"""Observers of committed events, called by a unit of work after its commit."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _observers: dict[type[Event], list[Callable[[Any], None]]] = {}
 
 
 def after_commit(event: type[E]) -> Callable[[Callable[[E], None]], Callable[[E], None]]:
-    """Decorate a function that is called with every committed event of this type, whoever emitted it.
+    """Register a function to be called with every committed event of this type.
 
-    A commit whose outcome is not known, because the connection broke inside it, counts as not committed.
-    The function must not raise: the transaction cannot be undone any more.
+    If the connection breaks during the commit, its outcome is unknown and observers are not called. The function must
+    not raise: the transaction is already committed.
     """
 
     def register(observer: Callable[[E], None]) -> Callable[[E], None]:
@@ -27,7 +27,7 @@ def after_commit(event: type[E]) -> Callable[[Callable[[E], None]], Callable[[E]
 
 
 def observed_events() -> frozenset[type[Event]]:
-    """Return the event types that have an observer in this process."""
+    """Return the event types observed in this process."""
     return frozenset(_observers)
 
 

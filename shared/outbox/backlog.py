@@ -1,4 +1,4 @@
-"""What waits in a shard: events that are not on record as published, found as the relay finds windows."""
+"""Backlog of a shard: events not recorded as published, read in the relay's window order."""
 
 from __future__ import annotations
 

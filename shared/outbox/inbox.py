@@ -1,4 +1,4 @@
-"""The read side's memory: which events a consumer has already acted upon."""
+"""The consumer's inbox: ids of processed events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RETURNING event_id
 
 
 def accept(connection: Connection, consumer: str, event_ids: Sequence[UUID]) -> set[UUID]:
-    """Remember the events and return those that `consumer` had not seen; part of the caller's transaction."""
+    """Store the events' ids and return the events new to `consumer`, within the caller's transaction."""
     if not event_ids:
         return set()
     rows = connection.execute(ACCEPT, {"consumer": consumer, "event_ids": list(event_ids)})

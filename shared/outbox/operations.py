@@ -1,4 +1,4 @@
-"""What operators do to an outbox: look at it, decide parked events, pause shards; every act is audited."""
+"""Operator actions on an outbox: inspect, decide parked events, pause shards; each is audited."""
 
 from __future__ import annotations
 
@@ -77,14 +77,14 @@ UPDATE outbox_shard SET paused = :paused WHERE shard = :shard
 
 
 class NotParked(NotFound):
-    """Nothing of what was named is parked: it never was, or it is replayed or discarded already."""
+    """No matching event is parked: it never was, or is already replayed or discarded."""
 
     code = "not_parked"
 
 
 @dataclass(frozen=True, slots=True)
 class ShardState:
-    """A shard as the database knows it; `backlog` is of those that were looked at, ages in seconds."""
+    """A shard's state in the database; `backlog` counts the inspected events, ages are in seconds."""
 
     shard: int
     owner: UUID | None
@@ -99,7 +99,7 @@ class ShardState:
 
 @dataclass(frozen=True, slots=True)
 class ParkedEvent:
-    """An event that waits for an operator, or for one before it of its key."""
+    """An event waiting for an operator, or for an earlier event of its key."""
 
     event_id: UUID
     shard: int
@@ -118,7 +118,7 @@ class ParkedEvent:
 
 @dataclass(frozen=True, slots=True)
 class WantedParked:
-    """Which parked events, and after which (topic, key, sequence)."""
+    """A filter of parked events, and the (topic, key, sequence) to continue after."""
 
     topic: str | None
     key: str | None
@@ -128,20 +128,20 @@ class WantedParked:
 
 @dataclass(frozen=True, slots=True)
 class Requested:
-    """Events that wait for the relay: by this request, and by earlier ones."""
+    """Numbers of events waiting for the relay: by this request, and by earlier ones."""
 
     requested: int
     already_requested: int
 
 
 class OutboxOperations:
-    """The outbox of the schema that a connection works in, as its operators see it. Commits nothing."""
+    """Operator's view of the outbox in the connection's schema. Commits nothing."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def shards(self) -> list[ShardState]:
-        """Every shard, by number."""
+        """Return every shard, by number."""
         return [ShardState(**row._mapping) for row in self._connection.execute(SHARDS)]
 
     def parked(self, wanted: WantedParked) -> list[ParkedEvent]:
@@ -152,7 +152,7 @@ class OutboxOperations:
         return [ParkedEvent(**row._mapping) for row in self._connection.execute(PARKED, parameters)]
 
     def replay_event(self, event_id: UUID, act: Act) -> Requested:
-        """Ask for all that is parked of this event's key to be published.
+        """Request publishing all parked events of this event's key.
 
         Raises
         ------
@@ -163,7 +163,7 @@ class OutboxOperations:
         return self.replay(found.topic, found.key, act)
 
     def replay(self, topic: str, key: str | None, act: Act) -> Requested:
-        """Ask for all that is parked of a key, or of a whole topic, to be published, each key in order.
+        """Request publishing all parked events of a key or a whole topic, each key in order.
 
         Raises
         ------
@@ -186,7 +186,7 @@ class OutboxOperations:
         return Requested(requested, counted.parked - requested)
 
     def discard(self, event_id: UUID, act: Act, at: datetime, signer: EventSigner) -> None:
-        """Ask for a Discarded event in place of a parked one, signed by the service whose outbox this is.
+        """Request replacing a parked event by a Discarded event, signed by the outbox's service.
 
         Raises
         ------
@@ -237,7 +237,7 @@ def _discarded_parts(event_id: UUID, parked: Row[Any], act: Act, at: datetime) -
 
 
 def totals(shards: Sequence[ShardState]) -> dict[str, Any]:
-    """What the shards come to together."""
+    """Sum up the shards."""
     ages = [shard.oldest_age_s for shard in shards if shard.oldest_age_s is not None]
     return {
         "shards": len(shards),

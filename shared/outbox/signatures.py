@@ -1,8 +1,8 @@
-"""Signatures of events: a service signs what it writes, a consumer that acts on money believes only what verifies.
+"""Event signatures: services sign their events; consumers that move money accept only verified ones.
 
-Ed25519 over what an event is and says. The signature is a column of the outbox's row, so that it survives parking,
-replays and republishing, and travels as the header ``ce_signature``: ``<key id>:<base64 of 64 bytes>``. The relay
-copies it and holds no key. Ticks are not signed: they are market data of other teams.
+Ed25519 over the event's identity and content. The signature is a column of the outbox row, so it survives parking,
+replays and republishing. It is sent as the header ``ce_signature``: ``<key id>:<base64 of 64 bytes>``. The relay copies
+it and holds no key. Ticks are not signed: they are market data of other teams.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ UNTRUSTED = counter("untrusted_records", "records that claim to be an event but 
 
 
 class UntrustedEvent(MalformedMessage):
-    """A record that is not signed by a key that is trusted for its topic; nothing in it may be acted upon."""
+    """No trusted key for the topic signed this record; do not act on it."""
 
     code = "untrusted"
 
 
 @dataclass(frozen=True, slots=True)
 class SignedParts:
-    """What a signature covers, in this order. The payload is the bytes on the wire, the rest is text."""
+    """The signed parts, in this order. The payload is the bytes on the wire, the rest is text."""
 
     topic: str
     key: str
@@ -82,19 +82,19 @@ class EventSigner:
         return f"{self.key_id}:{b64encode(self._key.sign(parts.to_bytes())).decode()}"
 
     def public_pem(self) -> str:
-        """Return the key that verifies these signatures."""
+        """Return the public key as PEM."""
         return self._key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 @dataclass(frozen=True)
 class TrustedKeys:
-    """The public keys, by their id, whose signatures a consumer believes; several while keys are changed."""
+    """The public keys trusted by a consumer, by id; several during a key rotation."""
 
     keys: dict[str, Ed25519PublicKey]
 
     @classmethod
     def of(cls, pem: str, setting: str) -> Self:
-        """Read public keys that stand one after another as PEM.
+        """Read concatenated PEM public keys.
 
         Raises
         ------
@@ -115,7 +115,7 @@ class TrustedKeys:
         return cls(keys)
 
     def verify(self, record: Message) -> None:
-        """Return if the record is an event that a trusted key signed, as it stands and on this topic.
+        """Raise unless a trusted key signed this record for this topic.
 
         Raises
         ------
@@ -200,12 +200,12 @@ def signer_of(pem: str, setting: str) -> EventSigner:
 
 
 def exit_event_keys(settings: Settings) -> TrustedKeys:
-    """Return the keys that events of exit qualification are believed by, or raise ConfigurationError."""
+    """Return the trusted keys of exit qualification's events, or raise ConfigurationError."""
     return _trusted(settings.exit_event_keys, f"{PREFIX}EXIT_EVENT_KEYS")
 
 
 def trade_event_keys(settings: Settings) -> TrustedKeys:
-    """Return the keys that events of trade management are believed by, or raise ConfigurationError."""
+    """Return the trusted keys of trade management's events, or raise ConfigurationError."""
     return _trusted(settings.trade_event_keys, f"{PREFIX}TRADE_EVENT_KEYS")
 
 

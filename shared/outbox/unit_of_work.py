@@ -1,4 +1,4 @@
-"""One transaction: rows first, their events last, and nothing kept unless told to commit."""
+"""Unit of work: one transaction, rows first and events last, rolled back unless committed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from shared.postgres.row_locks import limit_lock_waits
 class UnitOfWork:
     """A transaction that rolls back unless `commit` is called.
 
-    Events given to `emit` are written to the outbox by `commit`, after every other row, because the order of
-    outbox ids must be the order in which the rows they speak of were locked. After the commit the observers of these
-    events are called (`shared.outbox.after_commit`), so that a counter never counts what was not kept. With
-    `lock_timeout_ms`, a statement that waits longer than this for a lock fails; see `shared.postgres.row_locks`.
+    `commit` writes the emitted events to the outbox after every other row: outbox ids must follow the order in which
+    their rows were locked. After the commit it calls the observers of these events (`shared.outbox.after_commit`), so a
+    counter never counts lost events. With `lock_timeout_ms`, a statement fails after waiting longer for a lock; see
+    `shared.postgres.row_locks`.
     """
 
     connection: Connection
@@ -55,7 +55,7 @@ class UnitOfWork:
     def emit(self, *events: Event, traceparent: str | None = None) -> None:
         """Publish these events if, and only if, this unit of work commits.
 
-        They belong to the trace of what caused them: `traceparent`, else that of the unit of work, else a new one.
+        Their trace is `traceparent`, else the unit of work's, else a new one.
         """
         self._emitted += ((event, traceparent or self._traceparent) for event in events)
 

@@ -1,4 +1,4 @@
-"""The write side of the outbox: events become rows of the transaction that caused them."""
+"""Write side of the outbox: store events in the transaction of their cause."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Outbox:
         connection.execute(APPEND, parameters)
 
     def _parts(self, connection: Connection, events: Sequence[Event], payloads: Sequence[bytes]) -> list[SignedParts]:
-        """Return what is signed of each event, its number among those of its topic and key included."""
+        """Return each event's signed parts, including its sequence within topic and key."""
         time = rfc3339(self.clock.now())
         orders = [(self.topics.on_cluster(event.topic), event.key) for event in events]
         next_numbers = self._numbers(connection, orders)

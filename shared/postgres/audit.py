@@ -1,4 +1,4 @@
-"""The audit log of a schema: what operators did, who it was, and why."""
+"""The audit log of a schema: operators' actions, their callers and reasons."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ class Act:
 def audit(
     connection: Connection, act: Act, action: str, subject: str, before: Facts | None = None, after: Facts | None = None
 ) -> None:
-    """Write an act of an operator down, in the transaction of what was done."""
+    """Record an operator's action in the transaction of its effects."""
     entry = {"action": action, "subject": subject, "before": Jsonb(before), "after": Jsonb(after)}
     connection.execute(APPEND, {"actor": act.actor, "reason": act.reason, **entry})

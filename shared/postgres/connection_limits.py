@@ -1,4 +1,4 @@
-"""Time-outs of database connections, one profile for each kind of use, and the connection that keeps them."""
+"""Time-outs of database connections: one profile for each use, and a connection that enforces them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ MARGIN_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Longest waits on a connection.
+    """Maximum waits on a connection.
 
-    A frozen server or a middlebox that drops packets answers nothing, and its kernel may go on acknowledging data:
-    only `answer_s`, which the client keeps, ends such a wait.
+    A frozen server or a middlebox dropping packets may still acknowledge data at kernel level. Only `answer_s`,
+    enforced by the client, ends such a wait.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class ConnectionLimits:
     client_check_ms: int = 5_000
 
     def within(self, statement_s: float | None) -> Self:
-        """Return these limits with another one for statements, and the waits that go with it; None: as they are."""
+        """Return these limits with another statement limit and its derived waits; None keeps them."""
         if statement_s is None:
             return self
         statement_ms = int(statement_s * 1000)
@@ -62,7 +62,7 @@ class ConnectionLimits:
         )
 
     def server_settings(self) -> dict[str, str]:
-        """Return the settings that the server keeps."""
+        """Return the limits enforced by the server, as settings."""
         return {
             "lock_timeout": f"{self.lock_ms}ms",
             "statement_timeout": f"{self.statement_ms}ms",
@@ -92,7 +92,7 @@ class NoAnswer(psycopg.OperationalError):
 
 
 class LimitedConnection(psycopg.Connection[Any]):
-    """A connection whose every wait for the server ends."""
+    """A connection with a limit on every wait for the server."""
 
     answer_s: float | None = None
 

@@ -20,7 +20,7 @@ def open_engine(
     limits: ConnectionLimits = REQUESTS,
     pooler: bool = False,
 ) -> Engine:
-    """Return an engine whose connections see `schema` first and nothing else but the catalogue.
+    """Return an engine whose connections see only `schema` and the catalogue.
 
     Parameters
     ----------

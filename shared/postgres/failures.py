@@ -1,7 +1,7 @@
-"""Failures of a database that pass without a change to the program: how to tell them, and how to name them.
+"""Transient database failures: how to recognize and name them.
 
-The server is away, was stopped, has no connection, memory or disk left, is read-only, or gave up this transaction.
-Every loop that works on a database catches `DATABASE_FAILURES`, waits and tries again.
+The server is unreachable, stopped, out of connections, memory or disk, read-only, or rolled back this transaction.
+Every loop using a database catches `DATABASE_FAILURES`, waits and retries.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def passes(error: BaseException) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """Return in a few words what the database lacks; no host, role, statement or parameter is named."""
+    """Describe a database failure in a few words, without host, role, statement or parameters."""
     if isinstance(error, PoolTimeout):
         return "every connection of this process is in use"
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error

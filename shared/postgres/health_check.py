@@ -1,4 +1,4 @@
-"""Keeps a condition of a process's health true to what its database answers."""
+"""Report a database's state as a health condition of the process."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ SELECT version_num FROM {} LIMIT 1
 def watch_database(
     url: str, history: str, health: Health, *, deadline_s: float, condition: str = CONDITION
 ) -> Iterator[None]:
-    """Inside the context, ask the database every two seconds and report the answer as `condition`.
+    """Check the database every two seconds while inside, and report the result as `condition`.
 
-    Fine means that it answers, takes writes, and its schema is at the revision that this version of the code needs.
+    Fine means: the database answers, accepts writes, and its schema has the revision required by this code.
 
     Parameters
     ----------

@@ -38,9 +38,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LockWaits:
-    """How long a migration waits for locks.
+    """Lock waits of a migration.
 
-    Everyone else queues behind a lock that is waited for, so a try is short, and a pause lets the others through.
+    Other transactions queue behind a migration's lock request. Each attempt is therefore short, and the pause lets them
+    proceed.
     """
 
     timeout_s: float = 2.0
@@ -58,9 +59,9 @@ def migrate(
 ) -> tuple[str | None, str | None]:
     """Bring the schema named like `history` to `revision`, up or down, and return (revision before, after).
 
-    Two migrations at once wait for each other. `url` must carry the migrator's role; ``base`` is below the
-    first revision, an empty schema. Each revision is a transaction: a try after a lock time-out goes on at the
-    first that is missing. `report` is told of each such time-out.
+    Concurrent migrations wait for each other. `url` must carry the migrator's role; ``base`` is below the first
+    revision, an empty schema. Each revision is one transaction: an attempt after a lock time-out continues at the first
+    missing revision. `report` receives each such time-out.
 
     Raises
     ------
@@ -136,12 +137,12 @@ def _run(engine: Engine, config: Config, history: str, target: str | None, begun
 
 
 def revision_grant(history: str) -> str:
-    """Return the statement that lets the services compare the schema's revision with the one they need."""
+    """Return the GRANT letting services read the schema's revision."""
     return f"GRANT SELECT ON {history}.alembic_version TO {', '.join(_READERS[history])}"
 
 
 def current_revision(url: str, history: str) -> str | None:
-    """The revision that the schema stands at; None if it was never migrated."""
+    """Return the schema's revision; None if it was never migrated."""
     engine = open_engine(url, history, application="exitflow-migrate")
     try:
         with engine.connect() as connection:
@@ -164,7 +165,7 @@ def is_known_revision(history: str, revision: str) -> bool:
 
 
 def offline_sql(history: str, start: str | None, end: str) -> str:
-    """The SQL that takes a schema from revision `start` (None: nothing) to `end`."""
+    """Return the SQL migrating a schema from revision `start` (None: empty) to `end`."""
     config = _config(history)
     buffer = io.StringIO()
     config.output_buffer = buffer

@@ -1,4 +1,4 @@
-"""Connection poolers in transaction mode: how to tell one, and what to say of it."""
+"""Transaction-mode connection poolers: how to detect and report one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _REFUSAL = "unsupported startup parameter"
 
 @contextmanager
 def explain_pooler() -> Iterator[None]:
-    """Say what to set where a pooler has refused a connection.
+    """Explain the required settings if a pooler rejected a connection.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def explain_pooler() -> Iterator[None]:
 
 
 def check_session(search_path: str, schema: str) -> None:
-    """Check that a connection kept the settings it was opened with; a pooler may be told to ignore them.
+    """Check that a connection kept its startup settings; a pooler may ignore them.
 
     Raises
     ------

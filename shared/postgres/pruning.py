@@ -1,4 +1,4 @@
-"""Pruning: rows that only guard against repetition go once no repetition can come any more."""
+"""Pruning: delete deduplication rows once no duplicate can arrive any more."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FAILURES = counter("pruning_failures", "times that pruning failed", "table")
 
 
 class Pruned(StrEnum):
-    """Tables whose rows are pruned by age."""
+    """Tables with rows pruned by age."""
 
     INBOX = "inbox"
     IDEMPOTENCY_KEYS = "idempotency_keys"

@@ -1,4 +1,4 @@
-"""The roles of PostgreSQL: who may log in, and what each needs to begin with. Grants stand in the migrations."""
+"""PostgreSQL roles: login rights and basic privileges. The migrations hold the table grants."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _create(connection: Connection, role: str, password: str) -> None:
 
 
 def _verifier(connection: Connection, role: str, password: str) -> str:
-    """What the server keeps instead of the password; only this may reach its statement log."""
+    """Return the SCRAM verifier of a password; only this may appear in the server's statement log."""
     driver: psycopg.Connection = connection.connection.driver_connection  # type: ignore[assignment]  # psycopg's own
     return driver.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
 
@@ -70,5 +70,5 @@ def _run(connection: Connection, statement: sql.Composed) -> None:
 
 
 def with_role(url: str, role: str, password: str) -> str:
-    """The same database, for another role."""
+    """Return the same database URL for another role."""
     return make_url(url).set(username=role, password=password).render_as_string(hide_password=False)

@@ -1,4 +1,4 @@
-"""Rows that others hold locked: how long to wait for one, and how to tell that such a wait was given up."""
+"""Row locks held by others: how long to wait, and how to recognize a lock time-out."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def limit_lock_waits(connection: Connection, timeout_ms: int = ROW_LOCK_TIMEOUT_
 
 
 def is_lock_timeout(error: BaseException | None) -> bool:
-    """Return True if a statement failed because another transaction holds a lock that it needs."""
+    """Return True if a statement failed because another transaction held its lock."""
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE
 
 
 class RowHeld(Unavailable):
-    """Another transaction holds a row that this item needs; the item has its turn later."""
+    """Another transaction holds a row needed by this item; try the item again later."""
 
     code = "row_held"
 
 
 @contextmanager
 def own_row_only() -> Iterator[None]:
-    """Turn a wait for a lock that was given up into `RowHeld`."""
+    """Turn a lock time-out into `RowHeld`."""
     try:
         yield
     except OperationalError as error:

@@ -16,7 +16,7 @@ _PORTS = re.compile(r"[0-9]*(,[0-9]*)*")
 
 
 def checked_database_url(url: str, setting: str) -> str:
-    """The URL as it stands, if libpq and SQLAlchemy can read it.
+    """Return the URL unchanged if libpq and SQLAlchemy can parse it.
 
     Raises
     ------

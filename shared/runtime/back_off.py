@@ -11,7 +11,7 @@ LONGEST_S = 5.0
 
 
 class BackOff:
-    """Waits that double with each failure in a row, from `first_s` to `longest_s` seconds."""
+    """Waits doubling with each consecutive failure, from `first_s` to `longest_s` seconds."""
 
     def __init__(self, first_s: float = FIRST_S, longest_s: float = LONGEST_S) -> None:
         self._wait = wait_exponential(multiplier=first_s, max=longest_s)

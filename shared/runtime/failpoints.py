@@ -47,7 +47,7 @@ class Failpoint(StrEnum):
 
 
 class FailpointHit(ExitflowError):
-    """What an armed point of action ``raise`` raises."""
+    """Raised by an armed failpoint of action ``raise``."""
 
     code = "failpoint"
     retryable = True
@@ -78,7 +78,7 @@ def disarm_all() -> None:
 
 
 def arm_from_environment() -> None:
-    """Arm what ``EXITFLOW_FAILPOINTS`` names; called once at the start of every process."""
+    """Arm the failpoints of ``EXITFLOW_FAILPOINTS``; called once at the start of every process."""
     for item in filter(None, os.environ.get("EXITFLOW_FAILPOINTS", "").split(",")):
         name, _, rest = item.partition("=")
         what, _, count = rest.partition("@")
@@ -90,7 +90,7 @@ def arm_from_environment() -> None:
 
 
 def failpoint(point: Failpoint) -> None:
-    """Do what `point` is armed with, or nothing."""
+    """Run the armed action of `point`, if any."""
     if _armed:
         _hit(point)
 

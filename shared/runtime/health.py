@@ -1,4 +1,4 @@
-"""Health of a process: named conditions, each of which must be reported again before its deadline."""
+"""Health of a process: named conditions with deadlines for their next report."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class _Condition:
 
 
 class Health:
-    """Conditions that a process reports on; safe to use from any thread.
+    """Health conditions of a process; safe to use from any thread.
 
-    A process is ready while every condition is fine. A report is a heartbeat: a condition that was not reported
-    again within its deadline is a problem by itself, so a loop that hangs or a dependency that never answers makes
-    the process unready without any code noticing it. A condition starts with the problem "starting".
+    A process is ready while every condition is fine. Each report is a heartbeat: a condition not reported within its
+    deadline counts as a problem. A hung loop or an unresponsive dependency therefore makes the process unready by
+    itself. A condition starts with the problem "starting".
 
-    Each loop needs a condition that no other loop reports; a second loop would hide that the first one hangs.
+    Each loop needs a separate condition; two loops sharing one would hide a hang of either.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Health:
             self._conditions[condition] = self._new(self._deadline_s if deadline_s is None else deadline_s)
 
     def remove(self, condition: str) -> None:
-        """Forget a condition, e.g. of a loop that has ended as it should."""
+        """Remove a condition, e.g. after its loop ended normally."""
         with self._lock:
             self._conditions.pop(condition, None)
 
@@ -64,15 +64,14 @@ class Health:
             self._report(condition).problem = None
 
     def problem(self, condition: str, what: str) -> None:
-        """Report that the condition does not hold; `what` is shown to operators and must hold no secret."""
+        """Report that the condition does not hold; operators see `what`, so it must contain no secret."""
         with self._lock:
             self._report(condition).problem = what
 
     def alive(self, condition: str, within_s: float | None = None) -> None:
-        """Report that work goes on, and leave the verdict as it is.
+        """Renew the deadline without changing the verdict.
 
-        A long step calls this on its way. `within_s` replaces the deadline until the next report, for a step that
-        is known to take longer.
+        Call this within a long step. `within_s` replaces the deadline until the next report.
         """
         with self._lock:
             state = self._report(condition)
@@ -104,9 +103,9 @@ class Health:
 
 
 class PartOfHealth(Health):
-    """The conditions of one part of a process, reported to the health of the whole under the part's name.
+    """Conditions of one part of a process, reported to the whole under the part's name.
 
-    A part that consumes has a condition for its topic as others have; `kafka` becomes `<part>_kafka`.
+    `kafka` becomes `<part>_kafka`; a consuming part thus has a topic condition like any other consumer.
     """
 
     def __init__(self, whole: Health, part: str) -> None:
@@ -131,11 +130,11 @@ class PartOfHealth(Health):
         self._whole.problem(self._named(condition), what)
 
     def alive(self, condition: str, within_s: float | None = None) -> None:
-        """Report that work of the part goes on."""
+        """Renew the deadline of a condition of the part."""
         self._whole.alive(self._named(condition), within_s)
 
     def problems(self) -> dict[str, str]:
-        """Return what is wrong with the whole process."""
+        """Return all problems of the whole process."""
         return self._whole.problems()
 
     def _named(self, condition: str) -> str:

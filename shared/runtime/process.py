@@ -1,4 +1,4 @@
-"""How every process lives: logs, signals, its health on HTTP, and an end that is asked for, not torn off."""
+"""Process runtime: logging, signals, health server, graceful shutdown."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Stop(threading.Event):
 
 
 def stop_on_signals() -> Stop:
-    """A `Stop` that SIGTERM and SIGINT set; a second signal ends the process at once."""
+    """Return a `Stop` set by SIGTERM and SIGINT; a second signal ends the process at once."""
     stop = Stop()
 
     def handle(number: int, _: FrameType | None) -> None:

@@ -19,7 +19,7 @@ _TEXT = "%(asctime)s %(levelname)-7s %(name)s %(message)s"
 
 
 def configure_logging(settings: Settings) -> None:
-    """Send every log line to standard error, in the form that the settings name."""
+    """Send every log line to standard error, in the configured format."""
     handler = logging.StreamHandler(sys.stderr)
     if settings.log_format == "json":
         handler.setFormatter(JsonFormatter(_TEXT, rename_fields={"asctime": "time", "levelname": "level"}))
@@ -31,15 +31,15 @@ def configure_logging(settings: Settings) -> None:
 
 
 def counter(name: str, what: str, *labels: str) -> Counter:
-    """A counter of this process; `name` without ``_total``."""
+    """Create a counter of this process; `name` without ``_total``."""
     return Counter(name, what, labels, registry=REGISTRY)
 
 
 def gauge(name: str, what: str, *labels: str) -> Gauge:
-    """A gauge of this process."""
+    """Create a gauge of this process."""
     return Gauge(name, what, labels, registry=REGISTRY)
 
 
 def histogram(name: str, what: str, *labels: str, buckets: tuple[float, ...] = LATENCY_BUCKETS_S) -> Histogram:
-    """A histogram of this process; units stand last in `name`."""
+    """Create a histogram of this process; put the unit last in `name`."""
     return Histogram(name, what, labels, registry=REGISTRY, buckets=buckets)

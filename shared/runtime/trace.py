@@ -1,4 +1,4 @@
-"""The trace that something belongs to (W3C Trace Context, level 1)."""
+"""W3C Trace Context, level 1."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a
 
 
 def valid_traceparent(given: str | None) -> str | None:
-    """A ``traceparent`` as it was given; None without one or with one that is not valid, which begins a new trace."""
+    """Return a valid ``traceparent`` unchanged; None if missing or invalid, to start a new trace."""
     return given if given is not None and _TRACEPARENT.fullmatch(given) else None

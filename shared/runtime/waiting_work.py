@@ -1,4 +1,4 @@
-"""Work that waits because another transaction holds its row: shown by metrics, by health and once by the log."""
+"""Work waiting for a row lock: reported by metrics, by health and once in the log."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class WaitingItem:
 
 
 class WaitingWork:
-    """What of one kind of work waits, as operators see it. Belongs to one thread."""
+    """Waiting items of one kind of work. Not thread-safe."""
 
     def __init__(self, of: str, health: Health) -> None:
         self._of = of
@@ -42,7 +42,7 @@ class WaitingWork:
         health.fine(CONDITION)
 
     def show(self, items: Sequence[WaitingItem]) -> None:
-        """Show everything that waits now; an item is logged when it is new, and again when it has gone on."""
+        """Report everything that waits now; log an item when it begins and ends waiting."""
         WAITING.labels(self._of).set(len(items))
         OLDEST_SECONDS.labels(self._of).set(max((item.age_s for item in items), default=0.0))
         self._log(items)

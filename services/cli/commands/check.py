@@ -38,10 +38,10 @@ def check(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check what must hold, in the databases, on Kafka and in the paper broker's books; nothing is changed.
+    """Check the invariants in the databases, on Kafka and in the paper broker's books; changes nothing.
 
-    With --data-dir, of that local stack. Else of what the settings name, with the migrator's credentials, which may
-    read everything. The exit status is 0 only if everything holds.
+    With --data-dir, check that local stack. Otherwise check the system named by the settings, with the migrator's
+    credentials, which can read everything. The exit status is 0 only if every invariant holds.
     """
     if data_dir is None:
         system = _system(load_settings(), paper_broker)

@@ -45,10 +45,10 @@ def demo(
     kafka: Annotated[KafkaChoice, typer.Option(help="As for `exitflow up`.")] = KafkaChoice.AUTO,
     as_json: AsJson = False,
 ) -> None:
-    """Open trades, play a random-walk market with gaps until all have exited, and check what must hold.
+    """Open trades, play a random-walk market with gaps until all have exited, and check the invariants.
 
-    The exit status is 0 only if every trade was closed and every invariant holds in both databases, the Kafka log
-    and the broker's books.
+    The exit status is 0 only if every trade closed and every invariant holds in both databases, the Kafka log and the
+    broker's books.
     """
     # What the embedded stack needs is not installed everywhere that this command line is.
     run = importlib.import_module("services.demo.run")

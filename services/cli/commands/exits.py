@@ -44,7 +44,7 @@ def add_to(root: typer.Typer, panel: str) -> None:
 
 
 def exit_api(data_dir: Path | None) -> ApiClient:
-    """A client of the exit-api that the options and settings name."""
+    """Return a client of the configured exit-api."""
     target = Target.choose(data_dir)
     return ApiClient(target.exit_api, target.token)
 
@@ -58,7 +58,7 @@ def pending(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List exits that are not decided yet, oldest first."""
+    """List undecided exits, oldest first."""
     _list("/exits/pending", data_dir, as_json, limit, symbol=symbol, user_broker_id=broker, status=status)
 
 
@@ -155,7 +155,7 @@ def _list(path: str, data_dir: Path | None, as_json: bool, limit: int, **query: 
 
 
 def _gates_in_brief(gates: list[Json]) -> str:
-    """Return the gates that hold an exit back, or that all of them pass."""
+    """Return the gates holding an exit back, or a note that all pass."""
     held = [f"{gate['gate']} {gate['verdict']}" for gate in gates if gate["verdict"] != "PASS"]
     return ", ".join(held) or "all pass"
 

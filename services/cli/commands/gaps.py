@@ -1,4 +1,4 @@
-"""`exitflow gaps`: what consumers missed, and that an operator has dealt with it."""
+"""`exitflow gaps`: list and acknowledge records missed by consumers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def add_to(root: typer.Typer, panel: str) -> None:
 
 
 class Consumer(StrEnum):
-    """The consumers that keep gaps."""
+    """Consumers with gap records."""
 
     EXIT_TICKS = "exit-ticks"
     TRADE_FILLS = "trade-fills"
@@ -48,7 +48,7 @@ def group() -> None:
 
 @app.command("list", epilog=examples("gaps list", "gaps list --json"))
 def list_gaps(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show every gap that is not acknowledged; `missed` is a lower bound where a topic was replaced."""
+    """List every unacknowledged gap; `missed` is a lower bound where a topic was replaced."""
     found = []
     for consumer in Consumer:
         with _database(consumer, data_dir) as database, database.connect() as connection:
@@ -84,7 +84,7 @@ def acknowledge(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Close gaps, after what was missed was published again or found not to matter: the consumer is ready again."""
+    """Close gaps after the missed records were published again or found irrelevant; the consumer is ready again."""
     with _database(consumer, data_dir) as database, database.begin() as connection:
         closed = ConsumerGaps(connection, consumer.value).acknowledge(Act("cli", reason), gap)
     if as_json:

@@ -23,5 +23,5 @@ def health(
         ),
     ] = None,
 ) -> None:
-    """Say whether processes are ready and, if not, what is wrong; exit status 1 if one is not."""
+    """Show whether processes are ready, with the problems of those not ready; exit status 1 if any is not."""
     raise typer.Exit(readiness.report(url or []))

@@ -36,7 +36,7 @@ def add_to(root: typer.Typer, panel: str) -> None:
 
 
 class History(StrEnum):
-    """The schema that a history of migrations makes."""
+    """The schema of a migration history."""
 
     EXIT_QUALIFICATION = EXIT_QUALIFICATION
     TRADE_MANAGEMENT = TRADE_MANAGEMENT

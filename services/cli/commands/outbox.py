@@ -1,4 +1,4 @@
-"""`exitflow outbox`: status, parked, replay, discard, pause, resume, and what is done to the databases directly."""
+"""`exitflow outbox`: status, parked, replay, discard, pause, resume, and commands on the databases."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ Shard = Annotated[int, typer.Argument(help="The shard's number.", min=0, max=63)
 
 
 def outbox_api(outbox: WhichOutbox, data_dir: Path | None) -> ApiClient:
-    """A client of the API through which this outbox is reached."""
+    """Return a client of the API serving this outbox."""
     target = Target.choose(data_dir)
     return ApiClient(target.exit_api if outbox is WhichOutbox.EXIT else target.trade_api, target.token)
 
 
 @app.command("status", epilog=examples("outbox status", "outbox status --outbox trade --json"))
 def status(outbox: Outbox = WhichOutbox.EXIT, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show who publishes which shard, what waits and what is parked."""
+    """Show the owner and backlog of each shard, and the parked events."""
     with outbox_api(outbox, data_dir) as api:
         found = api.get("/outbox")
     if as_json:
@@ -93,7 +93,7 @@ def replay(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Publish parked events again, each key in order; what is refused again stays parked."""
+    """Publish parked events again, each key in order; events rejected again stay parked."""
     if (topic is None) == (event is None) or (key is not None and topic is None):
         raise typer.BadParameter("name either --topic, with or without --key, or --event")
     body = {"topic": topic, "key": key, "event_id": event, "reason": reason}

@@ -1,4 +1,4 @@
-"""`exitflow outbox rebase` and `exitflow outbox partitions`: what is done to the outboxes' databases directly."""
+"""`exitflow outbox rebase` and `exitflow outbox partitions`: commands on the outboxes' databases."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from shared.settings import load_settings
 
 @dataclass(frozen=True)
 class OutboxDatabase:
-    """An outbox by its schema, and the roles of the services that use it."""
+    """An outbox: its schema and the roles of its services."""
 
     name: str
     schema: str
@@ -53,10 +53,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def partitions(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show the partitions of the outboxes: what is kept, and why.
+    """Show the partitions of the outboxes and the reason for keeping each.
 
-    Of the settings, EXITFLOW_EXIT_DATABASE_URL and EXITFLOW_TRADE_DATABASE_URL say where, and
-    EXITFLOW_RELAY_RETENTION_DAYS what is old: set it as the relay has it.
+    Reads EXITFLOW_EXIT_DATABASE_URL, EXITFLOW_TRADE_DATABASE_URL and EXITFLOW_RELAY_RETENTION_DAYS; set the latter as
+    for the relay.
     """
     databases, retention_days = service_databases(data_dir), load_settings().relay_retention_days
     rows = []
@@ -98,11 +98,11 @@ def rebase_command(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make restored outboxes publishable: transaction numbers of a dump mean nothing on another server.
+    """Make restored outboxes publishable: transaction numbers of a dump are invalid on another server.
 
     Run it after pg_restore and before any service starts, with the migrator's credentials as for `exitflow migrate`.
-    What was published stays published, what was not is published next, in order. An outbox whose numbers are this
-    server's is left alone, so that it may be run at any time and again.
+    Published events stay published; the unpublished ones are published next, in order. An outbox already using this
+    server's numbers is unchanged, so the command can be repeated.
     """
     allowed = Permissions(force=force, publish_new=publish_new, adopt=adopt)
     databases = chosen_databases(data_dir)

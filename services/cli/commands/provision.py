@@ -24,9 +24,9 @@ def add_to(root: typer.Typer, panel: str) -> None:
 def provision(
     paper_broker: Annotated[str, typer.Option(help="Root URL of the paper broker, connected as `paper`.")],
 ) -> None:
-    """Migrate both schemas as the migrator and set what a system for trying it out starts with.
+    """Migrate both schemas as the migrator and store the defaults of a trial system.
 
-    That is rollout full unless an operator has decided otherwise, the paper broker, and EXITFLOW_PUBLIC_TOKEN as an
+    The defaults: rollout full unless an operator decided otherwise, the paper broker, and EXITFLOW_PUBLIC_TOKEN as an
     operator's token. Repeating it is harmless. The roles must exist: `exitflow migrate roles`.
     """
     settings = load_settings()

@@ -28,7 +28,7 @@ def add_to(root: typer.Typer, panel: str) -> None:
 
 @app.callback()
 def group() -> None:
-    """The secrets of a system in containers."""
+    """Manage the secrets of a containerized system."""
 
 
 @app.command("write", epilog=examples("secrets write --kept /secrets/kept/secrets.json --to /secrets"))
@@ -50,10 +50,10 @@ def key(
     private: Annotated[Path, typer.Option(help="File for the private key; it must not exist. Mode 600.")],
     public: Annotated[Path, typer.Option(help="File that the public key is added to.")],
 ) -> None:
-    """Make a key that a service signs its events with: EXITFLOW_EVENT_SIGNING_KEY is what the private file holds.
+    """Create a key for signing events; EXITFLOW_EVENT_SIGNING_KEY takes the content of the private file.
 
-    The public file is what EXITFLOW_EXIT_EVENT_KEYS or EXITFLOW_TRADE_EVENT_KEYS of its readers hold. To change a
-    key, add the new public key there first, restart the readers, then give the writers the new private key.
+    EXITFLOW_EXIT_EVENT_KEYS or EXITFLOW_TRADE_EVENT_KEYS of the consumers takes the content of the public file. To
+    rotate a key, add the new public key there first, restart the consumers, then give the writers the new private key.
     """
     if private.exists():
         raise ConfigurationError(f"{private} exists: a key is never overwritten")

@@ -65,7 +65,7 @@ def up(
 
 
 def down(data_dir: StackDir = None) -> None:
-    """Stop what `up` started; the data stays."""
+    """Stop the local stack; its data stays."""
     raise typer.Exit(_stack().down(data_dir or default_data_dir(), note))
 
 
@@ -80,7 +80,7 @@ def status(data_dir: StackDir = None, as_json: AsJson = False) -> None:
 
 
 def _stack() -> ModuleType:
-    """The local stack, imported only when it is used: what it needs beyond the services may not be installed."""
+    """Import the local stack on first use: its packages are optional."""
     try:
         return importlib.import_module("deploy.local.stack.stack")
     except ModuleNotFoundError as error:

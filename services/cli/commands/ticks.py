@@ -74,9 +74,10 @@ def replay(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send the ticks of a file, as fast as they were recorded or faster.
+    """Send the ticks of a file, at recorded speed or faster.
 
-    At its end, or where it stops, it says which line was the last that Kafka has; go on behind it with --from-line.
+    At the end or after an interruption it prints the last line acknowledged by Kafka; continue behind it with
+    --from-line.
     """
     tempo = Tempo.parse(speed)
     sender = TickSender(Target.choose(data_dir).settings())
@@ -90,7 +91,7 @@ def replay(
 
 
 def _send_all(ticks: Iterable[RecordedTick], sender: TickSender, tempo: Tempo, file: Path) -> int:
-    """Send them and return the line of the last; whatever stops it, what was handed over is flushed first."""
+    """Send the ticks and return the last one's line; flush in any case."""
     handed_over = 0
     with _progress() as progress:
         task = progress.add_task(f"replaying {file.name}", total=None, line=0)

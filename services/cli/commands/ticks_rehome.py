@@ -19,10 +19,10 @@ def rehome_ticks(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Move open trades and symbols to the partitions that they belong on now; exit-ticks then goes on by itself.
+    """Move open trades and symbols to their current partitions; exit-ticks then continues by itself.
 
-    For when exit-ticks holds because market.ticks.v1 and trades.v1 have more partitions than before. Both must have
-    the same number (`exitflow topics grow`). Nothing fires again. Needs EXITFLOW_EXIT_DATABASE_URL and
+    Use it when exit-ticks pauses because market.ticks.v1 and trades.v1 have more partitions than before. Both must have
+    the same number (`exitflow topics grow`). No exit is triggered again. Needs EXITFLOW_EXIT_DATABASE_URL and
     EXITFLOW_KAFKA_BOOTSTRAP_SERVERS, or a running stack.
     """
     moved = rehome(exit_settings(data_dir), actor="cli", reason=reason, dry_run=dry_run)

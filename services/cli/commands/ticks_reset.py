@@ -22,10 +22,10 @@ def reset_ticks(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Forget how far ticks and trades were read: exit-ticks starts at the beginning of both topics.
+    """Delete the stored offsets of ticks and trades: exit-ticks restarts at the beginning of both topics.
 
-    For when Kafka's log is not the one that the stored offsets belong to (log_identity_changed). Trades, symbols,
-    episodes and intents stay, so that nothing fires again. Needs EXITFLOW_EXIT_DATABASE_URL or a running stack.
+    Use it when the stored offsets belong to another Kafka log (log_identity_changed). Trades, symbols, episodes and
+    intents stay, so no exit is triggered again. Needs EXITFLOW_EXIT_DATABASE_URL or a running stack.
     """
     settings = exit_settings(data_dir)
     if not yes:
@@ -38,7 +38,7 @@ def reset_ticks(
 
 
 def exit_settings(data_dir: Path | None) -> Settings:
-    """Return the settings, with the exit database and the Kafka of the stack that is named.
+    """Return the settings with the exit database and the Kafka of the chosen stack.
 
     Raises
     ------

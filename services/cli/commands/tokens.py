@@ -53,9 +53,9 @@ def create(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a token that both APIs accept and print it, once: only its hash is kept.
+    """Create a token for both APIs and print it once: only its hash is stored.
 
-    Needs the migrator's credentials. A token of the same name stops working.
+    Needs the migrator's credentials. An existing token of the same name stops working.
     """
     token = new_secret() if from_file is None else _read(from_file)
     for history, url in _databases(data_dir).items():

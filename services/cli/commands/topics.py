@@ -31,7 +31,7 @@ def add_to(root: typer.Typer, panel: str) -> None:
 
 @app.callback()
 def group() -> None:
-    """The topics on Kafka."""
+    """Manage the topics on Kafka."""
 
 
 @app.command("create", epilog=examples("topics create", "topics create --acls"))
@@ -40,7 +40,7 @@ def create(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the topics that do not exist yet, with EXITFLOW_TOPIC_PARTITIONS partitions each."""
+    """Create missing topics with EXITFLOW_TOPIC_PARTITIONS partitions each."""
     settings = Target.choose(data_dir).settings()
     names = TopicNames(settings.kafka_topic_prefix).all_on_cluster()
     made = create_topics(settings, names)
@@ -54,10 +54,10 @@ def create(
 
 @app.command("acls", epilog=examples("topics acls"))
 def allow_users(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Make the users of the processes and what each may do; the cluster must allow nothing by itself.
+    """Create the processes' users and their access rights; the cluster must deny by default.
 
-    Needs an administrator's EXITFLOW_KAFKA_USERNAME. EXITFLOW_KAFKA_USERS holds the passwords of the users to make;
-    users that are not in it are only given their rights. Repeating it is harmless.
+    Needs an administrator's EXITFLOW_KAFKA_USERNAME. EXITFLOW_KAFKA_USERS holds the passwords of the users to create;
+    other users only get their rights. Repeating it is harmless.
     """
     settings = Target.choose(data_dir).settings()
     passwords = _passwords(settings)
@@ -95,10 +95,10 @@ def grow(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give topics more partitions; one that has as many is left alone. Records that are there stay where they are.
+    """Add partitions to topics that have fewer. Existing records stay where they are.
 
     market.ticks.v1 and trades.v1 must have the same number: grow both, then run `exitflow ticks rehome`. The relay
-    goes on with the partitions of before until `exitflow topics adopt`.
+    keeps using the previous partitions until `exitflow topics adopt`.
     """
     grown = grow_topics(Target.choose(data_dir).settings(), topics, partitions)
     if as_json:
@@ -124,10 +124,10 @@ def adopt_partitions(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Have the relay use the partitions that were added to topics; keys move to other partitions.
+    """Let the relay use a topic's added partitions; keys move to other partitions.
 
-    Until then a key stays on the partition it has always been on, and readers meet its events in order. Refused while
-    a group of consumers has not read everything.
+    Until then every key stays on its partition, so consumers read its events in order. Rejected while a consumer group
+    has unread records.
     """
     databases = service_databases(data_dir)
     adoptions = plan(Target.choose(data_dir).settings(), databases, topics)

@@ -35,7 +35,7 @@ def add_to(root: typer.Typer, panel: str) -> None:
 
 
 def trade_api(data_dir: Path | None) -> ApiClient:
-    """A client of the trade-api that the options and settings name."""
+    """Return a client of the configured trade-api."""
     target = Target.choose(data_dir)
     return ApiClient(target.trade_api, target.token)
 

@@ -59,15 +59,15 @@ class ApiClient:
         self._client.close()
 
     def get(self, path: str, **query: Any) -> Json:
-        """The resource; query parameters that are None are left out."""
+        """Return the resource; omit query parameters of None."""
         return self._ask("GET", path, params={name: value for name, value in query.items() if value is not None})
 
     def post(self, path: str, body: Json, key: str | None = None) -> Json:
-        """What the call made; `key` is its Idempotency-Key, a new one by default."""
+        """Post and return the result; `key` is the Idempotency-Key, a new one by default."""
         return self._ask("POST", path, json=body, headers={"Idempotency-Key": key or str(new_id())})
 
     def put(self, path: str, body: Json) -> Json:
-        """The resource as it is now."""
+        """Replace the resource and return it."""
         return self._ask("PUT", path, json=body)
 
     def items(self, path: str, limit: int | None = None, **query: Any) -> Iterator[Json]:

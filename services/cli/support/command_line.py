@@ -1,4 +1,4 @@
-"""What all commands have in common: how a group is made, how examples are shown, the options they share."""
+"""Common parts of all commands: groups, examples and shared options."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def show_version(
 
 
 def new_app(help_text: str, cls: type[TyperGroup] = TyperGroup) -> typer.Typer:
-    """Return a group of commands that shows its help when no command is given."""
+    """Create a command group that shows its help when called without a command."""
     return typer.Typer(
         cls=cls,
         help=help_text,
@@ -64,5 +64,5 @@ def new_app(help_text: str, cls: type[TyperGroup] = TyperGroup) -> typer.Typer:
 
 
 def examples(*lines: str) -> str:
-    """The end of a command's help."""
+    """Format examples for the end of a command's help."""
     return "\n\n".join(["[bold]Examples[/bold]", *(f"$ exitflow {line}" for line in lines)])

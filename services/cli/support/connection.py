@@ -1,4 +1,4 @@
-"""Where commands connect to: a local stack, or what the settings name."""
+"""Connection of commands: a local stack or the settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Target:
 
     @classmethod
     def choose(cls, data_dir: Path | None) -> Self:
-        """The stack of `data_dir` if one is named; else the settings if any of theirs is set; else the default stack.
+        """Choose the stack of `data_dir` if given; else the settings if any is set; else the default stack.
 
         Raises
         ------
@@ -40,12 +40,12 @@ class Target:
 
     @classmethod
     def of_stack(cls, stack: dict[str, Any]) -> Self:
-        """What a ``stack.json`` says."""
+        """Build the target from a ``stack.json``."""
         return cls(stack["exit_api"], stack["trade_api"], stack["kafka_bootstrap_servers"], stack["token"])
 
     @classmethod
     def of_settings(cls, settings: Settings) -> Self:
-        """What the settings say."""
+        """Build the target from the settings."""
         token = settings.public_token
         return cls(
             settings.exit_api_url,
@@ -55,5 +55,5 @@ class Target:
         )
 
     def settings(self) -> Settings:
-        """The settings, with this target's Kafka."""
+        """Return the settings with this target's Kafka."""
         return load_settings().model_copy(update={"kafka_bootstrap_servers": self.kafka_bootstrap_servers})

@@ -20,10 +20,9 @@ _DATABASE_SETTINGS = frozenset({"exit_database_url", "trade_database_url"})
 
 
 def chosen_databases(data_dir: Path | None) -> dict[str, str]:
-    """The database of each history, for the migrator or the administrator.
+    """Return each history's database, for the migrator or the administrator.
 
-    Those of the stack of `data_dir` if one is named; else those of the settings if they name any; else those of the
-    default stack.
+    Choose those of `data_dir`'s stack if given; else those in the settings; else those of the default stack.
 
     Raises
     ------
@@ -40,7 +39,7 @@ def chosen_databases(data_dir: Path | None) -> dict[str, str]:
 
 
 def service_databases(data_dir: Path | None) -> dict[str, str]:
-    """The same databases for their services' own roles, or for whom the settings name.
+    """Return the same databases for their services' roles, or for the user in the settings.
 
     Raises
     ------
@@ -58,7 +57,7 @@ def service_databases(data_dir: Path | None) -> dict[str, str]:
 
 
 def migrator_url(settings: Settings, history: str) -> str:
-    """The database of a history: the settings' URL, for the migrator if its password is set, else as it stands.
+    """Return a history's configured URL, for the migrator if its password is set, else unchanged.
 
     Raises
     ------
@@ -71,7 +70,7 @@ def migrator_url(settings: Settings, history: str) -> str:
 
 
 def administered_urls(settings: Settings) -> list[str]:
-    """Every database that will hold a schema, as the administrator reaches it, each once.
+    """Return every database for the schemas, as the administrator, without duplicates.
 
     Raises
     ------
@@ -87,7 +86,7 @@ def administered_urls(settings: Settings) -> list[str]:
 
 
 def role_passwords(settings: Settings) -> dict[str, str]:
-    """The password of each role.
+    """Return the password of each role.
 
     Raises
     ------
@@ -104,7 +103,7 @@ def role_passwords(settings: Settings) -> dict[str, str]:
 
 
 def administered_stack(stack: Mapping[str, Any]) -> dict[str, str]:
-    """The database of each history of a running stack, as its administrator reaches it."""
+    """Return each history's database of a running stack, as its administrator."""
     admin = stack["admin_database_url"]
     return {
         EXIT_QUALIFICATION: as_administrator(stack["exit_database_url"], admin),
@@ -113,14 +112,14 @@ def administered_stack(stack: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _chosen_stack(data_dir: Path | None, settings: Settings) -> Mapping[str, Any] | None:
-    """The stack to go by; None where the settings name the databases."""
+    """Return the stack to use; None if the settings name the databases."""
     if data_dir is None and settings.model_fields_set & _DATABASE_SETTINGS:
         return None
     return read_stack_file(DataDirectory(data_dir or default_data_dir()).stack_file)
 
 
 def as_administrator(url: str, admin_url: str) -> str:
-    """The same database with the administrator's credentials."""
+    """Return the same database with the administrator's credentials."""
     admin = make_url(admin_url)
     return with_role(url, str(admin.username), str(admin.password or ""))
 

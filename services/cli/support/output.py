@@ -1,4 +1,4 @@
-"""What commands print: JSON for programs, tables for people."""
+"""Output of commands: JSON for programs, tables for people."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PIPE_WIDTH = 200
 
 
 def console() -> Console:
-    """Standard output; wide where it is no terminal, so that nothing is cut off in a file."""
+    """Return the standard output console; wide without a terminal, so that files get whole lines."""
     return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
 
 
@@ -40,7 +40,7 @@ def show_facts(facts: Iterable[tuple[str, Any]]) -> None:
 
 
 def table_of(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> Table:
-    """A table with a heading a column."""
+    """Create a table with one heading per column."""
     table = Table(title=title, title_justify="left", header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -50,7 +50,7 @@ def table_of(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: st
 
 
 def cell(value: Any) -> str:
-    """A value as it stands in a table; markup in it means nothing."""
+    """Format a value for a table cell, without interpreting markup."""
     if value is None:
         return ""
     if isinstance(value, dict | list):
@@ -59,5 +59,5 @@ def cell(value: Any) -> str:
 
 
 def note(message: str) -> None:
-    """One line for people on standard error, where it does not disturb what is printed for programs."""
+    """Print one line for people to standard error, apart from output for programs."""
     print(message, file=sys.stderr)

@@ -34,7 +34,7 @@ def plan_options() -> Iterator[PlanOption]:
 
 
 def plan_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the exit plan as JSON, from the values of the options that were given."""
+    """Return the exit plan as JSON, from the given options."""
     plan: dict[str, Any] = {}
     for option in plan_options():
         value = values[_name(option)]

@@ -18,14 +18,14 @@ CSV_COLUMNS = frozenset({"symbol", "ltp", "ts"})
 
 @dataclass(frozen=True)
 class RecordedTick:
-    """A tick and the line of the file that it stands on, from 1."""
+    """A tick and its line number in the file, from 1."""
 
     line: int
     tick: Tick
 
 
 class BadLine(InvalidInput):
-    """A line of a tick file that is no tick."""
+    """An invalid line of a tick file."""
 
     code = "bad_line"
 
@@ -35,7 +35,7 @@ class BadLine(InvalidInput):
 
 
 def read_ticks(file: Path, from_line: int = 1) -> Iterator[RecordedTick]:
-    """The ticks of a file, in its order; empty lines are skipped.
+    """Yield the ticks of a file in order; skip empty lines.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ class Tempo:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """A positive number, or ``max``; InvalidInput for anything else."""
+        """Parse a positive number or ``max``; raise InvalidInput for anything else."""
         if text == "max":
             return cls(None)
         try:
@@ -35,7 +35,7 @@ class Tempo:
         return cls(times)
 
     def wait_s(self, recorded_at: datetime, monotonic_s: float) -> float:
-        """How long to wait before the tick that was recorded at this time; the first waits for nothing."""
+        """Return the seconds to wait before the tick recorded at this time; 0 for the first."""
         if self._times is None:
             return 0
         if self._first is None:

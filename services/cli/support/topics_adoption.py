@@ -1,4 +1,4 @@
-"""Adopt the partitions that were added to a topic: the relay spreads its keys over all of them from now on."""
+"""Adopt a topic's added partitions: the relay then spreads its keys over all of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UPDATE outbox_topic SET partitions = :partitions, updated_at = clock_timestamp()
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """A topic whose keys move.
+    """A topic with moving keys.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Adoption:
 
 
 def plan(settings: Settings, databases: Mapping[str, str], topics: Sequence[str]) -> list[Adoption]:
-    """Return what adopting the topics would change, and which readers are behind.
+    """Return the changes of adopting the topics, and the consumers still behind.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def plan(settings: Settings, databases: Mapping[str, str], topics: Sequence[str]
 
 
 def adopt(databases: Mapping[str, str], adoptions: Sequence[Adoption], act: Act, *, force: bool) -> None:
-    """Store the new layouts; each relay finishes what it has in flight, then goes by them. Audited.
+    """Store the new layouts; each relay finishes its events in flight, then uses them. Audited.
 
     Raises
     ------

@@ -36,7 +36,7 @@ _OPTIONS = {
 
 
 def connect(url: str, schema: str, limits: ConnectionLimits = PUBLISHING) -> Connection:
-    """Return a connection that sees `schema` only.
+    """Return a connection that sees only `schema`.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def connect(url: str, schema: str, limits: ConnectionLimits = PUBLISHING) -> Con
 
 
 def write_durably(connection: Connection, *statements: tuple[str, dict[str, Any]]) -> list[tuple[Any, ...]]:
-    """Run the statements in one transaction that is on disk before this returns; the rows of the last one."""
+    """Run the statements in one transaction, durable on return; return the last one's rows."""
     with connection.transaction():
         connection.execute("SET LOCAL synchronous_commit = on")
         for statement, parameters in statements:

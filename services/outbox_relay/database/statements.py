@@ -1,11 +1,11 @@
-"""The relay's SQL, one named statement per idea. Unqualified names mean the schema of the connection.
+"""The relay's SQL, one named statement per idea. Unqualified names mean the connection's schema.
 
-A window of a shard is what became visible between two snapshots, (snap, next_snap]: rows of transactions that
-began after the first, or were at work in it, and that the second one sees. The transactions at work are joined, not
-compared with an array made by a sub-select: inside a LATERAL query PostgreSQL 18 makes that array for the first shard
-and keeps it for the others, which lost events. OFFSET 0 makes the planner look those up by shard and xid even while it
-believes the table to be small. Everything that writes
-``outbox_shard`` compares the epoch; a shard missing from what it returns was lost to another relay.
+A shard's window holds the rows made visible between two snapshots, (snap, next_snap]. Their transactions began after
+the first snapshot or were running in it, and are visible in the second. The running transactions are joined, not
+compared with an array made by a sub-select. Inside a LATERAL query PostgreSQL 18 makes such an array for the first
+shard and reuses it for the others, which lost events. OFFSET 0 makes the planner look them up by shard and xid even
+while it assumes a small table. Everything writing ``outbox_shard`` compares the epoch; a shard missing from the result
+was lost to another relay.
 """
 
 from __future__ import annotations

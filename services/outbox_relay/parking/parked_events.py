@@ -34,7 +34,7 @@ EVENTS_OF_KEY = 5
 
 
 class ParkedRun(Run):
-    """Consecutive rows of a shard that are not sent but parked; acknowledged once that is on record."""
+    """Consecutive rows of a shard to park instead of send; acknowledged once stored."""
 
     __slots__ = ("reasons", "refused", "rows")
 
@@ -52,7 +52,7 @@ def _never_refused(*_: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class DecidedEvent:
-    """A parked event with what an operator decided of it."""
+    """A parked event with an operator's decision."""
 
     event_id: str
     shard: int
@@ -74,16 +74,16 @@ class DecidedEvent:
 
     @property
     def order(self) -> Key:
-        """What it is in order within."""
+        """Return the topic and key within which order holds."""
         return self.topic, self.key
 
     @property
     def is_discarded(self) -> bool:
-        """True if a Discarded event takes its place."""
+        """Return True if a Discarded event replaces it."""
         return self.request == "DISCARD"
 
     def record(self) -> Record:
-        """What is published for it."""
+        """Return the record to publish for it."""
         ce_type, payload, signature = self.ce_type, self.payload, self.signature
         if self.is_discarded:
             ce_type, payload, signature = Discarded.event_type(), self._discarded(), self.discard_signature
@@ -103,7 +103,7 @@ class DecidedEvent:
         return Record(self.topic, self.key, payload, headers)
 
     def _discarded(self) -> bytes:
-        """Return what the service signed when an operator asked for it."""
+        """Return the Discarded event as signed by the service at the operator's request."""
         assert self.requested_at is not None, "a request says when it was made"
         return Discarded.in_place_of(
             UUID(self.event_id), self.ce_type, self.request_reason or "", self.requested_by or "", self.requested_at
@@ -112,7 +112,7 @@ class DecidedEvent:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of decided events: Kafka took some, and refused others, each key at most once.
+    """Results of decided events: published ones, and rejected ones, at most one per key.
 
     Attributes
     ----------
@@ -126,15 +126,15 @@ class Outcome:
 
     done: list[DecidedEvent] = field(default_factory=list)
     refused: list[tuple[DecidedEvent, str]] = field(default_factory=list)
-    shut: set[str] = field(default_factory=set)
+    blocked: set[str] = field(default_factory=set)
 
     def keys_done(self) -> dict[Key, DecidedEvent]:
-        """Keys of which something was taken and nothing refused, with the last that was taken."""
+        """Return keys with published and no rejected events, each with its last published event."""
         refused = {event.order for event, _ in self.refused}
         return {event.order: event for event in self.done if event.order not in refused}
 
     def touched(self) -> dict[str, list[Any]]:
-        """The events and keys that change with it, as columns; a key that is refused is told from one that is done."""
+        """Return the affected events and keys as columns; rejected keys are marked."""
         refused = {event.order for event, _ in self.refused}
         keys = [*((key, True) for key in refused), *((key, False) for key in self.keys_done())]
         return {
@@ -142,19 +142,19 @@ class Outcome:
             "topics": [topic for (topic, _), _ in keys],
             "keys": [key for (_, key), _ in keys],
             "refused": [is_refused for _, is_refused in keys],
-            "shut": list(self.shut),
+            "blocked": list(self.blocked),
         }
 
 
 class ParkedEventStore:
-    """``outbox_parked`` of one outbox, for the shards that a relay holds. Raises `Fenced` where one was lost."""
+    """``outbox_parked`` of one outbox, for the relay's shards. Raises `Fenced` if one was lost."""
 
-    def __init__(self, connection: Connection, recorder: ProgressStore) -> None:
+    def __init__(self, connection: Connection, progress_store: ProgressStore) -> None:
         self._connection = connection
-        self._recorder = recorder
+        self._progress_store = progress_store
 
     def keys_of(self, shards: Collection[HeldShard]) -> dict[int, list[tuple[Key, str]]]:
-        """The parked keys of these shards, each with the id of its first event."""
+        """Return the parked keys of these shards, each with its first event's id."""
         found: dict[int, list[tuple[Key, str]]] = {shard.shard: [] for shard in shards}
         parameters = {"shards": list(found)}
         for shard, topic, key, event_id in self._connection.execute(statements.PARKED_KEYS, parameters):
@@ -162,14 +162,14 @@ class ParkedEventStore:
         return found
 
     def park(self, runs: Sequence[ParkedRun], shards: Collection[HeldShard]) -> None:
-        """Write down these runs and that their shards have come past them, both or neither."""
+        """Store these runs and their shards' progress past them, atomically."""
         with self._connection.transaction():
-            self._recorder.record(shards)
+            self._progress_store.record(shards)
             self._connection.execute(statements.PARK, _columns(runs), binary=True)
             failpoint(Failpoint.RELAY_BEFORE_PARK_COMMIT)
 
     def decided(self, shards: Collection[int]) -> list[DecidedEvent]:
-        """Of each key whose first parked event is decided: its decided events up to the first that is not."""
+        """Return each key's leading decided events, up to the first undecided one."""
         limits = {"of_key": EVENTS_OF_KEY, "limit": EVENTS_AT_ONCE}
         rows = self._connection.execute(statements.REQUESTED, {"shards": list(shards), **limits}, binary=True)
         events: list[DecidedEvent] = []
@@ -182,7 +182,7 @@ class ParkedEventStore:
         return events
 
     def conclude(self, outcome: Outcome, shards: Collection[HeldShard]) -> set[Key]:
-        """Write down what became of decided events of these shards; the keys of which nothing is parked any more."""
+        """Store the results of decided events; return the keys without parked events left."""
         done = outcome.keys_done()
         with self._connection.transaction():
             report_lost(shards, self._connection.execute(statements.HOLD, owned(shards)).fetchall())
@@ -218,9 +218,9 @@ class ParkedEventStore:
         }
         self._connection.execute(statements.REFUSE_AGAIN, refused)
         self._connection.execute(statements.WITHDRAW, keys)
-        if outcome.shut:
-            shut = {"shards": [shard.shard for shard in shards], "shut": list(outcome.shut)}
-            self._connection.execute(statements.WITHDRAW_TOPICS, shut)
+        if outcome.blocked:
+            blocked = {"shards": [shard.shard for shard in shards], "blocked": list(outcome.blocked)}
+            self._connection.execute(statements.WITHDRAW_TOPICS, blocked)
 
 
 def _columns(runs: Sequence[ParkedRun]) -> dict[str, list[Any]]:

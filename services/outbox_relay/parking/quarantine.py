@@ -1,4 +1,4 @@
-"""The way around the producers for rows that must not be sent with the others: tried one at a time, or parked."""
+"""Quarantine: rows handled apart from the batches, either tried one at a time or parked."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from services.outbox_relay.shards.shard import HeldShard
 
 
 class Step(Enum):
-    """What became of the rows that a shard is to send next."""
+    """Result for a shard's next rows."""
 
     SEND = "they go the usual way"
-    DETOURED = "they went another way"
+    QUARANTINED = "they went another way"
     BLOCKED = "they have to wait"
 
 
@@ -29,80 +29,85 @@ class _Verdict(Enum):
     SEND = "nothing speaks against it"
     TRY = "on its own, to see whether it is taken"
     FOLLOW = "to be parked after others of its key"
-    SHUT = "to be parked because its topic takes nothing"
+    BLOCKED = "to be parked because its topic takes nothing"
 
 
 @dataclass
 class Precautions:
-    """What a relay has learnt from refusals; it outlives its sessions."""
+    """Knowledge from rejections, kept across sessions."""
 
     suspects: Suspects
-    shut_topics: BlockedTopics
+    blocked_topics: BlockedTopics
 
 
 class Quarantine:
-    """Decides row by row for the shards that are of concern: almost always none is."""
+    """Decide row by row for affected shards; almost always there are none."""
 
     def __init__(
-        self, lot: ParkedEventStore, keys: ParkedKeys, courier: SingleRecordSender, known: Precautions, most_parked: int
+        self,
+        store: ParkedEventStore,
+        keys: ParkedKeys,
+        sender: SingleRecordSender,
+        known: Precautions,
+        most_parked: int,
     ) -> None:
-        self._lot = lot
+        self._store = store
         self._keys = keys
-        self._courier = courier
+        self._sender = sender
         self._suspects = known.suspects
-        self._shut_topics = known.shut_topics
+        self._blocked_topics = known.blocked_topics
         self._most_parked = most_parked
         self._tried: tuple[HeldShard, Row] | None = None
         self._unrecorded = 0
 
     def taken(self, shards: Collection[HeldShard]) -> None:
-        """These shards were taken."""
+        """Start tracking newly owned shards."""
         if not shards:
             return
-        for number, found in self._lot.keys_of(shards).items():
+        for number, found in self._store.keys_of(shards).items():
             self._keys.load(number, found)
         for shard in shards:
             self._suspects.taken(shard.shard, shard.progress)
 
     def tend(self, held: Collection[HeldShard]) -> None:
-        """Forget what is no longer of concern; these shards are held."""
-        self._courier.poll()
+        """Forget settled suspicions, given the held shards."""
+        self._sender.poll()
         self._forget_trial_of_left_shard()
         self._keys.keep_only(shard.shard for shard in held)
         for shard in held:
             self._suspects.look_at(shard.shard, shard.progress)
 
     def concerns(self, shard: HeldShard) -> bool:
-        """True if rows of this shard may have to go another way."""
+        """Return True if rows of this shard may need quarantine."""
         number = shard.shard
-        if self._shut_topics or self._keys.in_shard(number) or number in self._suspects.by_shard:
+        if self._blocked_topics or self._keys.in_shard(number) or number in self._suspects.by_shard:
             return True
         # What is on its way already must not be sent the usual way too.
         return self.holds(shard)
 
     def holds(self, shard: HeldShard) -> bool:
-        """True if a row of this shard is being tried: a retry of it must not come after what the next owner sends."""
+        """Return True while a row of this shard is tried: a retry must not follow the next owner's records."""
         return self._tried is not None and self._tried[0] is shard
 
     def is_busy(self) -> bool:
-        """True while a row is being tried."""
+        """Return True while a row is being tried."""
         return self._tried is not None
 
     def step(self, shard: HeldShard) -> Step:
-        """Decide for the rows that this shard is to send next, cutting off those for which the answer is another.
+        """Decide how to send the shard's next rows; split the batch where the decision changes.
 
         Raises
         ------
         DeliveryFailed
             A row that was tried is refused, and not for its own or its topic's fault.
         """
-        self._courier.poll()
+        self._sender.poll()
         self._forget_trial_of_left_shard()
         rows = shard.unsent[0].rows
         if not rows:
             return Step.SEND
         if self._tried is not None and self._tried[0] is shard:
-            return Step.BLOCKED if self._courier.is_busy() else self._settle(shard, rows[0])
+            return Step.BLOCKED if self._sender.is_busy() else self._settle(shard, rows[0])
         verdict = self._verdict(rows[0])
         if verdict is _Verdict.TRY:
             return self._try(shard, rows[0])
@@ -112,11 +117,11 @@ class Quarantine:
         if self._unrecorded >= self._most_parked:
             return Step.BLOCKED
         reasons = self._park_leading(shard, verdict)
-        self._divert(shard, reasons, refused=verdict is _Verdict.SHUT)
-        return Step.DETOURED
+        self._divert(shard, reasons, refused=verdict is _Verdict.BLOCKED)
+        return Step.QUARANTINED
 
     def record(self, held: Collection[HeldShard]) -> list[Run]:
-        """Write down what is parked and has nothing unacknowledged before it; the runs acknowledged behind it."""
+        """Store parked rows with nothing unacknowledged before them; return the runs acknowledged behind them."""
         if not self._unrecorded:
             return []
         ready = [shard for shard in held if isinstance(shard.acknowledgements.head, ParkedRun)]
@@ -124,14 +129,14 @@ class Quarantine:
             return []
         passed = [run for shard in ready for run in _pass_parked(shard)]
         parked = [run for run in passed if isinstance(run, ParkedRun)]
-        self._lot.park(parked, ready)
+        self._store.park(parked, ready)
         for row in (row for run in parked for row in run.rows):
             self._keys.recorded(row[SHARD], _key(row))
             self._unrecorded -= 1
         return [run for run in passed if not isinstance(run, ParkedRun)]
 
     def suspect(self, held: Collection[HeldShard], refused: Refused) -> None:
-        """Something was refused: of what was in flight, those keys are suspect."""
+        """Mark the keys in flight as suspects after a rejection."""
         for shard in held:
             up_to = max(shard.acknowledgements.last_id(), refused.up_to)
             if up_to:
@@ -139,26 +144,26 @@ class Quarantine:
 
     def finish(self, limit_s: float) -> None:
         """Wait for Kafka to answer, so many seconds at most; then try nothing more."""
-        self._courier.flush(limit_s)
+        self._sender.flush(limit_s)
         self.throw_away()
 
     def throw_away(self) -> None:
         """Try nothing more."""
-        self._courier.throw_away()
+        self._sender.throw_away()
 
     def _verdict(self, row: Row) -> _Verdict:
         key = _key(row)
         if self._keys.first_of(row[SHARD], key) is not None:
             return _Verdict.FOLLOW
-        state = self._shut_topics.state(row[TOPIC])
-        if state is TopicState.SHUT:
-            return _Verdict.SHUT
+        state = self._blocked_topics.state(row[TOPIC])
+        if state is TopicState.BLOCKED:
+            return _Verdict.BLOCKED
         if state is TopicState.ON_TRIAL or self._suspects.covers(row[SHARD], key, row[ID]):
             return _Verdict.TRY
         return _Verdict.SEND
 
     def _leading(self, shard: HeldShard, verdict: _Verdict) -> int:
-        """How many of the next rows have this verdict."""
+        """Count the leading rows with this verdict."""
         rows = shard.unsent[0].rows
         return next((n for n, row in enumerate(rows) if self._verdict(row) is not verdict), len(rows))
 
@@ -174,43 +179,43 @@ class Quarantine:
         return reasons
 
     def _reason(self, row: Row, verdict: _Verdict) -> str:
-        if verdict is _Verdict.SHUT:
-            return self._shut_topics.reason(row[TOPIC])
+        if verdict is _Verdict.BLOCKED:
+            return self._blocked_topics.reason(row[TOPIC])
         return f"after {self._keys.first_of(row[SHARD], _key(row))}"
 
     def _divert(self, shard: HeldShard, reasons: list[str], *, refused: bool) -> None:
         shard.cut(len(reasons))
         rows, reaches, _ = shard.unsent[0]
-        shard.detoured(ParkedRun(rows, reaches, reasons, refused=refused))
+        shard.quarantined(ParkedRun(rows, reaches, reasons, refused=refused))
 
     def _try(self, shard: HeldShard, row: Row) -> Step:
         # What the producers have in flight of its key must not be overtaken.
         if self._tried is None and not shard.acknowledgements.awaits_any():
-            self._courier.send([Record(row[TOPIC], row[KEY], row[PAYLOAD], headers_of_row(row))])
+            self._sender.send([Record(row[TOPIC], row[KEY], row[PAYLOAD], headers_of_row(row))])
             self._tried = (shard, row)
         return Step.BLOCKED
 
     def _forget_trial_of_left_shard(self) -> None:
-        if self._tried is not None and self._tried[0].leaving and not self._courier.is_busy():
+        if self._tried is not None and self._tried[0].leaving and not self._sender.is_busy():
             self._tried = None
 
     def _settle(self, shard: HeldShard, row: Row) -> Step:
         self._tried = None
-        (error,) = self._courier.answers()
+        (error,) = self._sender.answers()
         if error is None:
-            self._shut_topics.open(row[TOPIC])
+            self._blocked_topics.unblock(row[TOPIC])
             shard.cut(1)
-            shard.detoured(_acknowledged(shard))
-            return Step.DETOURED
+            shard.quarantined(_acknowledged(shard))
+            return Step.QUARANTINED
         fault = fault_of(error)
         if fault is Fault.ELSEWHERE:
             raise DeliveryFailed(f"Kafka refused an event: {error.str()}")
         if fault is Fault.TOPIC:
-            self._shut_topics.shut(row[TOPIC], reason_of(error))
+            self._blocked_topics.block(row[TOPIC], reason_of(error))
         self._keys.park(row[SHARD], _key(row), row[EVENT_ID])
         self._unrecorded += 1
         self._divert(shard, [reason_of(error)], refused=True)
-        return Step.DETOURED
+        return Step.QUARANTINED
 
 
 def _key(row: Row) -> Key:

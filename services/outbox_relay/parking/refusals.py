@@ -1,4 +1,4 @@
-"""Whose fault a refusal is: the record's own, its topic's, or neither's. Pure."""
+"""Cause of a rejection: the record, its topic, or neither. Pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from confluent_kafka import KafkaError
 
 from shared.clock import Clock
 
-SHUT_S = 60
+BLOCK_S = 60
 """So long events of a topic that is missing or closed to us park at once; then one of them is tried again."""
 
 
 class Fault(Enum):
-    """What has to change before Kafka takes the record."""
+    """The part to fix before Kafka accepts the record."""
 
     RECORD = "the record"
     TOPIC = "its topic"
@@ -43,14 +43,14 @@ _OF_TOPIC = frozenset(
 
 
 def fault_of(error: KafkaError) -> Fault:
-    """Whose fault it is. What is not known is nobody's: parking needs a reason that will not pass by itself."""
+    """Return the part at fault. Unknown errors count as neither: only permanent causes justify parking."""
     if error.code() in _OF_RECORD:
         return Fault.RECORD
     return Fault.TOPIC if error.code() in _OF_TOPIC else Fault.ELSEWHERE
 
 
 def reason_of(error: KafkaError) -> str:
-    """What is kept with a parked event."""
+    """Return the reason stored with a parked event."""
     return f"{error.name()}: {error.str()}"
 
 
@@ -58,34 +58,34 @@ class TopicState(Enum):
     """Whether a topic takes records, as far as is known."""
 
     OPEN = "open"
-    SHUT = "shut"
+    BLOCKED = "blocked"
     ON_TRIAL = "on trial"
 
 
 @dataclass(slots=True)
-class _Shut:
+class _Blocked:
     reason: str
     until: float
 
 
 class BlockedTopics:
-    """Topics that refused a record for themselves, kept in memory alone. Empty almost always."""
+    """Topics that rejected a record, in memory only. Almost always empty."""
 
-    def __init__(self, clock: Clock, shut_s: float = SHUT_S) -> None:
+    def __init__(self, clock: Clock, block_s: float = BLOCK_S) -> None:
         self._clock = clock
-        self._shut_s = shut_s
-        self._topics: dict[str, _Shut] = {}
+        self._block_s = block_s
+        self._topics: dict[str, _Blocked] = {}
 
     def __bool__(self) -> bool:
-        """True while there is any."""
+        """Return True while any topic is blocked."""
         return bool(self._topics)
 
-    def shut(self, topic: str, reason: str) -> None:
-        """It refused one just now."""
-        self._topics[topic] = _Shut(reason, self._clock.monotonic() + self._shut_s)
+    def block(self, topic: str, reason: str) -> None:
+        """Block a topic after a rejection."""
+        self._topics[topic] = _Blocked(reason, self._clock.monotonic() + self._block_s)
 
-    def open(self, topic: str) -> None:
-        """It took one just now."""
+    def unblock(self, topic: str) -> None:
+        """Unblock a topic after a success."""
         self._topics.pop(topic, None)
 
     def state(self, topic: str) -> TopicState:
@@ -93,8 +93,8 @@ class BlockedTopics:
         known = self._topics.get(topic)
         if known is None:
             return TopicState.OPEN
-        return TopicState.SHUT if self._clock.monotonic() < known.until else TopicState.ON_TRIAL
+        return TopicState.BLOCKED if self._clock.monotonic() < known.until else TopicState.ON_TRIAL
 
     def reason(self, topic: str) -> str:
-        """Why it is shut."""
+        """Return the reason for blocking."""
         return self._topics[topic].reason

@@ -1,4 +1,4 @@
-"""Carrying out what operators decided: parked events published again, or Discarded events in their place."""
+"""Carry out operators' decisions: publish parked events again, or Discarded events in their place."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from shared.runtime.failpoints import Failpoint, failpoint
 
 
 class Replays:
-    """The decided events at work: in waves of at most one event of each key, so that a refusal disorders nothing.
+    """Decided events being published in waves of at most one event per key, so a rejection cannot disorder a key.
 
-    A wave in which anything is refused is sent again one event at a time: Kafka refuses a batch for one of its records.
-    `on_published` is told how many events Kafka took.
+    After a rejection the wave is sent again one event at a time: Kafka rejects a whole batch for one record.
+    `on_published` receives the number of published events.
     """
 
     def __init__(
         self,
-        lot: ParkedEventStore,
+        store: ParkedEventStore,
         keys: ParkedKeys,
-        courier: SingleRecordSender,
-        shut_topics: BlockedTopics,
+        sender: SingleRecordSender,
+        blocked_topics: BlockedTopics,
         on_published: Callable[[int], None],
     ) -> None:
-        self._lot = lot
+        self._store = store
         self._keys = keys
-        self._courier = courier
-        self._shut_topics = shut_topics
+        self._sender = sender
+        self._blocked_topics = blocked_topics
         self._on_published = on_published
         self._waiting: dict[Key, deque[DecidedEvent]] = {}
         self._wave: list[DecidedEvent] = []
@@ -43,19 +43,19 @@ class Replays:
         self._one_by_one = False
 
     def is_busy(self) -> bool:
-        """True while decided events are at work."""
+        """Return True while decided events are being published."""
         return bool(self._shards)
 
     def holds(self, shard: HeldShard) -> bool:
-        """True if decided events of this shard are at work: it must not be given up now."""
+        """Return True while decided events of this shard are being published; do not release it then."""
         return shard.shard in self._shards
 
     def look(self, held: Mapping[int, HeldShard]) -> None:
-        """Take up what was decided of the shards that are held; does not even ask where nothing is parked."""
+        """Load the decided events of the held shards; no query while nothing is parked."""
         if self.is_busy():
             return
         shards = [number for number in self._keys.shards() if number in held and not held[number].leaving]
-        for event in self._lot.decided(shards) if shards else ():
+        for event in self._store.decided(shards) if shards else ():
             self._waiting.setdefault(event.order, deque()).append(event)
             self._shards.add(event.shard)
 
@@ -69,8 +69,8 @@ class Replays:
         Fenced
             A shard was lost.
         """
-        self._courier.poll()
-        if not self.is_busy() or self._courier.is_busy():
+        self._sender.poll()
+        if not self.is_busy() or self._sender.is_busy():
             return
         self._take_answers()
         if self._waiting:
@@ -80,17 +80,17 @@ class Replays:
             self.look(held)
 
     def finish(self, held: Mapping[int, HeldShard], limit_s: float) -> None:
-        """Write down what Kafka has taken, after waiting so many seconds at most; the rest stays parked."""
-        self._courier.flush(limit_s)
-        if self.is_busy() and not self._courier.is_busy():
+        """Wait at most this many seconds, then store the published events; the others stay parked."""
+        self._sender.flush(limit_s)
+        if self.is_busy() and not self._sender.is_busy():
             self._take_answers()
             self._waiting.clear()
             self._conclude(held)
         self.throw_away()
 
     def throw_away(self) -> None:
-        """Replay nothing more; what is not concluded is still parked."""
-        self._courier.throw_away()
+        """Stop replaying; unfinished events are still parked."""
+        self._sender.throw_away()
 
     def _send_wave(self) -> None:
         keys = list(self._waiting)[:1] if self._one_by_one else list(self._waiting)
@@ -99,15 +99,15 @@ class Replays:
             self._wave.append(events.popleft())
             if not events:
                 del self._waiting[key]
-        self._courier.send([event.record() for event in self._wave])
+        self._sender.send([event.record() for event in self._wave])
 
     def _take_answers(self) -> None:
         wave, self._wave = self._wave, []
-        for event, error in zip(wave, self._courier.answers() if wave else (), strict=True):
+        for event, error in zip(wave, self._sender.answers() if wave else (), strict=True):
             if error is None:
                 self._on_published(1)
                 self._outcome.done.append(event)
-                self._shut_topics.open(event.topic)
+                self._blocked_topics.unblock(event.topic)
             elif len(wave) > 1:
                 self._one_by_one = True
                 self._waiting.setdefault(event.order, deque()).appendleft(event)
@@ -122,14 +122,14 @@ class Replays:
         self._outcome.refused.append((event, reason))
         self._waiting.pop(event.order, None)
         if fault is Fault.TOPIC:
-            self._shut_topics.shut(event.topic, reason)
-            self._outcome.shut.add(event.topic)
+            self._blocked_topics.block(event.topic, reason)
+            self._outcome.blocked.add(event.topic)
             self._waiting = {key: events for key, events in self._waiting.items() if key[0] != event.topic}
 
     def _conclude(self, held: Mapping[int, HeldShard]) -> None:
         failpoint(Failpoint.RELAY_AFTER_REPLAY_ACK)
         shard_of = {event.order: event.shard for event in self._outcome.done}
-        for key in self._lot.conclude(self._outcome, [held[shard] for shard in self._shards]):
+        for key in self._store.conclude(self._outcome, [held[shard] for shard in self._shards]):
             self._keys.released(shard_of[key], key)
         self._outcome = Outcome()
         self._shards.clear()

@@ -79,7 +79,7 @@ SELECT count(*) FROM (
       WHERE CASE WHEN k.refused THEN p.request = 'REPLAY' ELSE p.request IS NULL END
       UNION
      SELECT event_id FROM outbox_parked
-      WHERE request = 'REPLAY' AND shard = ANY (%(shards)s::smallint[]) AND topic = ANY (%(shut)s::text[]))
+      WHERE request = 'REPLAY' AND shard = ANY (%(shards)s::smallint[]) AND topic = ANY (%(blocked)s::text[]))
    ORDER BY event_id FOR UPDATE) locked
 """
 
@@ -114,7 +114,7 @@ UPDATE outbox_parked p SET request = NULL
 WITHDRAW_TOPICS = """
 -- parking.withdraw_topics: a topic that takes nothing takes none of them
 UPDATE outbox_parked SET request = NULL
- WHERE request = 'REPLAY' AND shard = ANY (%(shards)s::smallint[]) AND topic = ANY (%(shut)s::text[])
+ WHERE request = 'REPLAY' AND shard = ANY (%(shards)s::smallint[]) AND topic = ANY (%(blocked)s::text[])
 """
 
 FOLLOW = """

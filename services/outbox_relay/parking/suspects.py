@@ -1,4 +1,4 @@
-"""What was in flight when Kafka refused something: sent again one record at a time, to find the one it refuses."""
+"""Suspects: records in flight at a rejection, sent again one at a time to find the rejected one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from services.outbox_relay.shards.progress import Progress
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """What is known of a refusal that is some record's or some topic's own fault.
+    """A rejection caused by a record or its topic.
 
     Attributes
     ----------
@@ -43,11 +43,11 @@ class SuspectRange:
     since: Progress | None = None
 
     def covers(self, key: Key, row_id: int) -> bool:
-        """True if this row may be the one."""
+        """Return True if this row may be the rejected one."""
         return row_id <= self.up_to and (not self.keys or key in self.keys)
 
     def is_settled_at(self, progress: Progress) -> bool:
-        """True once all that had been sent is published or parked: it was in the window at work then, or the next."""
+        """Return True once all suspects, in the current or the next window, are published or parked."""
         return self.since is not None and progress.snap not in (self.since.snap, self.since.next_snap)
 
 
@@ -66,18 +66,18 @@ class Suspects:
         self.by_shard[shard] = SuspectRange(keys, up_to)
 
     def taken(self, shard: int, progress: Progress) -> None:
-        """The shard is this relay's, and stands here."""
+        """Note a newly owned shard and its progress."""
         suspicion = self.by_shard.get(shard)
         if suspicion is not None:
             suspicion.since = progress
 
     def look_at(self, shard: int, progress: Progress) -> None:
-        """Drop what is settled."""
+        """Drop settled ranges."""
         suspicion = self.by_shard.get(shard)
         if suspicion is not None and suspicion.is_settled_at(progress):
             del self.by_shard[shard]
 
     def covers(self, shard: int, key: Key, row_id: int) -> bool:
-        """True if this row may be the one that was refused."""
+        """Return True if this row may be the rejected one."""
         suspicion = self.by_shard.get(shard)
         return suspicion is not None and suspicion.covers(key, row_id)

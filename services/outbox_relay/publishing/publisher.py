@@ -1,4 +1,4 @@
-"""Sending to Kafka, and knowing what of it arrived."""
+"""Publish to Kafka and track acknowledgements."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class DeliveryFailed(Unavailable):
 
 
 class Complaints:
-    """What librdkafka complains of, logged now and then; a fatal error always is."""
+    """Rate-limited log of librdkafka's errors; fatal ones are always logged."""
 
     def __init__(self, clock: Clock) -> None:
         self._ration = Ration(clock)
@@ -65,10 +65,10 @@ class Complaints:
 
 
 class Publisher:
-    """Idempotent producers without gaps, a shard always on the same one; all thrown away at the first failed report.
+    """Gapless idempotent producers, one fixed for each shard; all dropped at the first failed report.
 
-    A producer has one request in flight, so that while the broker works on it the next one is not even compressed. A
-    second producer fills that time.
+    A producer has one request in flight, and does not compress the next batch until the broker answers. A second
+    producer fills the gap.
     """
 
     def __init__(
@@ -115,11 +115,11 @@ class Publisher:
 
     @property
     def in_flight(self) -> int:
-        """Events sent whose delivery report was not taken yet; what else the producers have to say counts too."""
+        """Return the number of events without a processed delivery report; pending callbacks count too."""
         return sum(map(len, self._producers))
 
     def send(self, batch: Batch) -> Run:
-        """Hand over the rows in order, as many as the producer's queue takes; the run says how many, maybe none."""
+        """Produce rows in order while the producer's queue has room; the run holds their number, possibly zero."""
         rows, reaches, _ = batch
         run = Run(self._on_failed_report, reaches, batch.written_at)
         sent = self._hand_over(rows, run) if rows else 0
@@ -145,9 +145,9 @@ class Publisher:
         return sent
 
     def poll(self, wait_s: float = 0) -> int:
-        """Take the delivery reports that are there; with none, wait for one up to `wait_s` seconds.
+        """Process available delivery reports; if none, wait up to `wait_s` seconds for one.
 
-        How much came is returned, of reports, statistics and complaints together.
+        Return the number of processed callbacks: reports, statistics and errors together.
 
         Raises
         ------
@@ -182,7 +182,7 @@ class Publisher:
         self.throw_away()
 
     def throw_away(self) -> None:
-        """Send nothing more; what is on the wire may still arrive. The second time there is nothing left to do."""
+        """Stop sending; records on the wire may still arrive. Safe to call twice."""
         for producer in self._producers:
             producer.purge()
             self._flush(producer, 0)
@@ -190,14 +190,14 @@ class Publisher:
         self._producers.clear()
 
     def _flush(self, producer: Producer, limit_s: float) -> None:
-        """Giving up what is in flight is a fatal error of a producer that promises no gaps; here it ends anyway."""
+        """Flush; abandoning records in flight is a fatal error of a gapless producer, ignored here."""
         try:
             producer.flush(limit_s)
         except KafkaException as error:
             self._on_failure(error.args[0])
 
     def answered(self) -> None:
-        """Kafka acknowledged events. What is in flight shrinks too while the client's own complaints are taken."""
+        """Note an answer. `in_flight` also counts client callbacks, so it can shrink without acknowledgements."""
         self._answered_at = self._clock.monotonic()
 
     def silent_since(self) -> datetime | None:
@@ -208,7 +208,7 @@ class Publisher:
         return self._clock.now() - timedelta(seconds=silence_s)
 
     def _on_statistics(self, statistics: str) -> None:
-        """A broker that stands still stays UP: only one that owes no answer is known to be there."""
+        """Count a broker as alive only if it owes no answer: a hung broker still reports UP."""
         told: dict[str, Any] = json.loads(statistics)
         if any(broker["state"] == "UP" and not broker["waitresp_cnt"] for broker in told["brokers"].values()):
             self._owed.discard(told["name"])
@@ -218,9 +218,9 @@ class Publisher:
             self._answered_at = self._clock.monotonic()
 
     def refused(self) -> Refused | None:
-        """What is known of a refusal for which a record or its topic is to blame; None if neither is.
+        """Return the rejection if a record or its topic is at fault, else None.
 
-        That the producer ended is said before the reports of what it was refused, so those are waited for.
+        The producer reports its end before the reports of rejected records, so wait for those.
         """
         ends_at = self._clock.monotonic() + REPORTS_S
         self._poll_each()
@@ -245,7 +245,7 @@ class Publisher:
         self._on_failure(error)
 
     def _on_refusal(self, error: KafkaError, row: Row) -> None:
-        """The producer itself refused a row, or anything because it has ended."""
+        """Handle a row rejected by the producer itself, or any call after its end."""
         if error.code() in _ENDED:
             # The rows of this batch that it took before count for no run: they are suspect by their ids.
             self._refused_up_to = row[ID]
@@ -258,7 +258,7 @@ class Publisher:
             self._refused_up_to = max(self._refused_up_to, row[ID])
 
     def _on_failure(self, error: KafkaError) -> None:
-        """The first failure counts, unless it says no more than that there was one."""
+        """Keep the first specific failure; generic ones follow from it."""
         if self._failure is None or self._failure.code() == KafkaError._FATAL:
             self._failure = error
 

@@ -1,4 +1,4 @@
-"""Sending a few records of which each may be refused, none of them in the company of another of its key."""
+"""Send single records, at most one per key, and report each result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MISSING_AFTER_MS = 1000
 
 
 class Record(NamedTuple):
-    """What goes to Kafka."""
+    """A Kafka record."""
 
     topic: str
     key: str
@@ -26,10 +26,10 @@ class Record(NamedTuple):
 
 
 class SingleRecordSender:
-    """A producer that a refusal does not harm, opened when it is first needed.
+    """A producer that survives rejections, opened on first use.
 
-    It is not idempotent: an idempotent one without gaps ends with the first refusal, and a new one takes half a
-    second to begin. With one record of a key in flight there is no order to lose; a retry may repeat a record.
+    It is not idempotent: a gapless idempotent producer ends with the first rejection, and a new one needs half a second
+    to start. With one record per key in flight no order can be lost; a retry may duplicate a record.
     """
 
     def __init__(
@@ -54,16 +54,16 @@ class SingleRecordSender:
             self._send(nth, record)
 
     def is_busy(self) -> bool:
-        """True until Kafka has answered for each record."""
+        """Return True until Kafka has answered for every record."""
         return self._awaited > 0
 
     def poll(self, wait_s: float = 0) -> None:
-        """Take the answers that are there."""
+        """Process available delivery reports."""
         if self._producer is not None and self._awaited:
             self._producer.poll(wait_s)
 
     def answers(self) -> list[KafkaError | None]:
-        """What Kafka said to each record: None where it took it."""
+        """Return Kafka's result for each record: None for success."""
         return self._answers
 
     def flush(self, limit_s: float) -> None:
@@ -72,7 +72,7 @@ class SingleRecordSender:
             self._producer.flush(limit_s)
 
     def throw_away(self) -> None:
-        """Send nothing more; what is on the wire may still arrive."""
+        """Stop sending; records on the wire may still arrive."""
         if self._producer is not None:
             self._producer.purge()
             self._producer.flush(0)

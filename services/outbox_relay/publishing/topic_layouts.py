@@ -1,8 +1,8 @@
-"""TopicLayouts: the partition that each key is published to, which stays the same when a topic gets more partitions.
+"""TopicLayouts: fixed partition of each key, even after a topic gets more partitions.
 
-Kafka cannot move records. If a key went to another partition, a reader of several partitions could meet its later
-events first. So the number of partitions is stored with the first event of a topic, every relay goes by it, and only
-an operator changes it, once readers have read what is there (`exitflow topics adopt`).
+Kafka cannot move records. If a key changed its partition, a consumer of several partitions could read its later events
+first. The partition count is therefore stored with the first event of a topic and used by every relay. Only an operator
+changes it, once consumers have read all existing records (`exitflow topics adopt`).
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ class _Question:
 
 
 class TopicLayouts:
-    """The layouts of one outbox's topics, for one session. Nothing here waits for Kafka.
+    """One outbox's topic layouts during a session. Never waits for Kafka.
 
-    A topic without a stored layout is left to the producer's partitioner, which computes the same partition from the
-    number that there is, until the cluster has told that number and it is stored.
+    A topic without a stored layout uses the producer's partitioner, which computes the same partition from the current
+    count, until that count is known and stored.
     """
 
     def __init__(self, outbox: str, connection: Connection, admin: AdminClient, clock: Clock) -> None:
@@ -76,7 +76,7 @@ class TopicLayouts:
         self._next_s = 0.0
 
     def begin(self) -> None:
-        """Use what is stored.
+        """Load the stored layouts.
 
         Raises
         ------

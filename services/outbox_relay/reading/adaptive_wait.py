@@ -17,11 +17,11 @@ class AdaptivePoll:
         self.wait_s = shortest_s
 
     def found(self) -> None:
-        """The last look found something."""
+        """Reset the wait after a poll with results."""
         self._pause_s = 0.0
         self.wait_s = self._shortest_s
 
     def found_nothing(self) -> None:
-        """The last look found nothing."""
+        """Lengthen the wait after an empty poll."""
         self._pause_s += self.wait_s
         self.wait_s = min(self._longest_s, max(self._shortest_s, self._pause_s / PART_OF_PAUSE))

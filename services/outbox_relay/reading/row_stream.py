@@ -42,7 +42,7 @@ class RowStream:
         self.is_open = True
 
     def take(self, wait_s: float) -> Sequence[tuple[Any, ...]]:
-        """The next rows; none if there are none yet after `wait_s` seconds, or if they were the last: see `is_open`.
+        """Return the next rows; empty after `wait_s` seconds without rows, or at the end: see `is_open`.
 
         Raises
         ------
@@ -73,7 +73,7 @@ class RowStream:
 
 
 def array(values: Sequence[object]) -> str:
-    """An array as PostgreSQL writes it, of values without quotes or backslashes."""
+    """Format an array literal for PostgreSQL, of values without quotes or backslashes."""
     return "{" + ",".join(f'"{value}"' for value in values) + "}"
 
 

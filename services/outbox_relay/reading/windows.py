@@ -1,4 +1,4 @@
-"""Reading windows: what became visible between two snapshots, shard by shard, each in order of id."""
+"""Read windows: rows made visible between two snapshots, by shard, each in order of id."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CAUGHT_UP_ROWS = 5_000
 
 
 class WindowReader:
-    """Streams rows of the outbox to the shards they belong to, on a connection of its own."""
+    """Stream outbox rows to their shards on a separate connection."""
 
     def __init__(self, connect: Callable[[], Connection], longest_batch: int, clock: Clock) -> None:
         self._connect = connect
@@ -53,7 +53,7 @@ class WindowReader:
         return True
 
     def is_reading(self) -> bool:
-        """True while there may be more rows to take."""
+        """Return True while more rows may follow."""
         return bool(self._ahead)
 
     def take(self, wait_s: float) -> int:
@@ -68,7 +68,7 @@ class WindowReader:
         return len(rows)
 
     def close(self) -> None:
-        """Read no further; what was read stays where it is, and the next look goes on from there."""
+        """Stop reading; rows already read stay, and the next read continues behind them."""
         self._ahead.clear()
         if self._connection is not None:
             self._connection.close()
@@ -85,7 +85,7 @@ class WindowReader:
         return self._connection, self._stream
 
     def _in_turn(self, shards: Collection[HeldShard]) -> list[HeldShard]:
-        """Those first that the last stream did not reach, the one it ended in last."""
+        """Return the shards, those unreached by the last stream first, the interrupted one last."""
         return sorted(shards, key=lambda s: (s.shard <= self._begin_after, s.shard))
 
     def _begin(self, stream: RowStream, shards: Sequence[HeldShard]) -> None:
@@ -102,13 +102,13 @@ class WindowReader:
         self._rows_read = 0
 
     def _looked_up_together(self, shards: Sequence[HeldShard]) -> list[Sequence[HeldShard]]:
-        """All of them, in order of their numbers, if little is expected: less to look up, but one sort for all."""
+        """Return all shards by number if few rows are expected: fewer look-ups, but one sort for all."""
         if self._caught_up and len({s.read_to for s in shards}) == 1:
             return [shards]
         return [[s] for s in shards]
 
     def _shard_of(self, batch: Sequence[Row]) -> HeldShard:
-        """The shard of these rows; those that the stream went past are read out."""
+        """Return these rows' shard; mark the shards passed by the stream as read."""
         number = batch[0][SHARD]
         while self._ahead[0].shard != number:
             self._ahead.popleft().read_out(self._end)

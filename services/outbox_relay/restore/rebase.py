@@ -1,8 +1,8 @@
-"""Rebase: after a dump and restore, say in this server's transaction numbers what is published and what is not.
+"""Rebase: convert an outbox's progress to this server's transaction numbers after a dump and restore.
 
-The dumped numbers still compare with one another, so which events a dumped snapshot sees is known as before. The
-unpublished ones all get the number of the rebasing transaction, and every shard a snapshot that sees all but that
-number and those to come: what was unpublished is the next window, in order of id.
+The dumped numbers remain comparable with one another, so a dumped snapshot still identifies its published events. All
+unpublished events get the rebasing transaction's number. Every shard gets a snapshot excluding only that number and
+later ones. The unpublished events are thus the next window, in order of id.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ UPDATE outbox_origin SET system_identifier = c.system_identifier, recorded_at = 
 
 @dataclass(frozen=True)
 class State:
-    """What an outbox says before a rebase.
+    """An outbox's state before a rebase.
 
     Attributes
     ----------
@@ -125,13 +125,13 @@ class State:
 
     @property
     def is_needed(self) -> bool:
-        """True unless the numbers are this server's."""
+        """Return True unless the numbers are this server's."""
         return self.is_beyond or self.origin != self.server
 
 
 @dataclass(frozen=True)
 class Permissions:
-    """What an operator lets a rebase do although it looks wrong.
+    """Operator's permissions for a rebase in suspicious situations.
 
     Attributes
     ----------
@@ -149,16 +149,16 @@ class Permissions:
 
 
 def inspect(connection: Connection, *, publish_new: bool = False) -> State:
-    """Read what an outbox says; changes nothing."""
+    """Read an outbox's state; changes nothing."""
     row = connection.execute(STATE, {"new_too": publish_new}).fetchone()
     assert row is not None
     return State(*row)
 
 
 def rebase(connection: Connection, services: Collection[str], allowed: Permissions, *, has_signals: bool) -> State:
-    """Rebase the outbox of the connection's schema in one transaction, and return what it said before.
+    """Rebase the outbox of the connection's schema in one transaction, and return its previous state.
 
-    Where the numbers are this server's nothing is done.
+    If the numbers are already this server's, nothing changes.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ def _rewrite(connection: Connection, publish_new: bool, has_signals: bool) -> No
 
 
 def snapshot_without(xid: int, snapshot: str) -> str:
-    """A snapshot that sees what `snapshot` sees but not `xid`, which a transaction's own snapshot never lists."""
+    """Return `snapshot` without `xid`, as a transaction's own snapshot never lists its number."""
     xmin, xmax, at_work = snapshot.split(":")
     if xid >= int(xmax):
         return snapshot

@@ -1,7 +1,7 @@
-"""Retention: partitions are made ahead, closed once published, dropped once old, now and then, beside the relay.
+"""Retention: create partitions ahead, close published ones and drop old ones, periodically, beside the relay.
 
-It has a thread and a connection of its own, so that nothing here keeps events waiting for longer than a lock may be
-waited for (100 ms); of several relays one does the work.
+A separate thread and connection delay no event longer than the lock time-out (100 ms). With several relays, one does
+the work.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ REASONS = ("paused", "unpublished", "busy")
 
 @dataclass(frozen=True)
 class Held:
-    """A partition that should be gone, and why it is not."""
+    """An expired partition and the reason for keeping it."""
 
     name: str
     reason: str
@@ -44,7 +44,7 @@ class Held:
 
 
 def maintain(partitions: Partitions, ahead: int) -> dict[str, str]:
-    """Make, close and drop what is due, each in a transaction of its own; what became of each partition."""
+    """Create, close and drop due partitions, one transaction each; return each partition's result."""
     outcomes = {f"{day:%Y-%m-%d}": partitions.make(day) for day in partitions.missing_days(ahead)}
     for partition in partitions.catalogue():
         state = partition.state
@@ -58,7 +58,7 @@ def maintain(partitions: Partitions, ahead: int) -> dict[str, str]:
 
 
 def held(catalogue: Sequence[Partition], paused: Sequence[int]) -> list[Held]:
-    """The partitions that are older than is kept and still there."""
+    """Return expired partitions still present."""
     return [Held(one.name, _reason(one, paused), tuple(one.held_by)) for one in catalogue if one.old]
 
 
@@ -69,7 +69,7 @@ def _reason(partition: Partition, paused: Sequence[int]) -> str:
 
 
 class Retention:
-    """Looks after the partitions of one outbox until told to stop, whatever fails in between."""
+    """Maintain one outbox's partitions until stopped, recovering from failures."""
 
     def __init__(self, source: OutboxSource, settings: Settings) -> None:
         self._source = source
@@ -77,7 +77,7 @@ class Retention:
         self._known_held: list[Held] = []
 
     def run(self, stop: threading.Event) -> None:
-        """One round at once, then one every `EXITFLOW_RELAY_MAINTENANCE_S` seconds, until `stop` is set."""
+        """Run a round at once, then one every `EXITFLOW_RELAY_MAINTENANCE_S` seconds, until `stop` is set."""
         while not stop.is_set():
             try:
                 self.look_after()
@@ -87,7 +87,7 @@ class Retention:
             stop.wait(self._settings.relay_maintenance_s)
 
     def look_after(self) -> None:
-        """One round: the work if no other relay is at it, and what is kept then.
+        """Run one round: maintain unless another relay does, then report held partitions.
 
         Raises
         ------

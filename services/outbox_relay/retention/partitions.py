@@ -1,4 +1,4 @@
-"""The partitions of an outbox: what is kept, and the functions that make, close and drop them."""
+"""Partitions of an outbox: retention, and the functions to create, close and drop them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Partition:
 
 
 class Partitions:
-    """The partitions of the outbox in the schema of a connection. What a function answers is said at its comment.
+    """Partitions of the outbox in the connection's schema. Each function's comment documents its result.
 
     Parameters
     ----------
@@ -90,16 +90,16 @@ class Partitions:
         return bool(self._value(TRY_LOCK))
 
     def catalogue(self) -> list[Partition]:
-        """All of them, oldest first, the default one last."""
+        """Return all partitions, oldest first, the default one last."""
         with self._connection.cursor(row_factory=class_row(Partition)) as cursor:
             return cursor.execute(CATALOGUE, {"retention_days": self.retention_days}).fetchall()
 
     def paused_shards(self) -> list[int]:
-        """Shards that an operator paused: they hold what they have not published."""
+        """Return shards paused by an operator; their unpublished events stay."""
         return [shard for (shard,) in self._connection.execute(PAUSED)]
 
     def missing_days(self, ahead: int) -> list[date]:
-        """Today and the `ahead` days after it (UTC) that have no partition."""
+        """Return today and the `ahead` days after it (UTC) without a partition."""
         return [day for (day,) in self._connection.execute(MISSING_DAYS, {"ahead": ahead})]
 
     def make(self, day: date) -> str:

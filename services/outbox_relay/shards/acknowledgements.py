@@ -1,7 +1,7 @@
-"""How far a shard is published: up to the last event that Kafka acknowledged together with all before it.
+"""A shard's published progress: the last event acknowledged together with all before it.
 
-Acknowledgements of a shard come in any order, because its keys lie on many partitions. They are counted by runs:
-consecutive events of one shard, acknowledged when all of them are.
+A shard's acknowledgements arrive in any order, because its keys are on many partitions. They are counted by runs:
+consecutive events of one shard, acknowledged once all of them are.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class Run:
         self._on_failure = on_failure
 
     def consists_of(self, events: int, reaches: Progress) -> None:
-        """So many events were sent, reaching so far; said before the first of them can be reported."""
+        """Set the event count and end position; call before any delivery report can arrive."""
         self.events = self.left = events
         self.reaches = reaches
 
     def reported(self, error: KafkaError | None, message: Message) -> None:
-        """Kafka's delivery report for one event of the run; a success that names no offset is none.
+        """Count one event's delivery report; a success without an offset counts as failure.
 
-        That is librdkafka inferring that the event must have arrived, which it cannot know.
+        In that case librdkafka only infers the delivery.
         """
         if error is None and message.offset() is not None:
             self.left -= 1
@@ -56,7 +56,7 @@ class Run:
 
 
 class Acknowledgements:
-    """The runs of one shard in order, and the progress up to which all of them are acknowledged."""
+    """One shard's runs in order, and the progress up to the last of the fully acknowledged ones."""
 
     __slots__ = ("_runs", "progress")
 
@@ -65,11 +65,11 @@ class Acknowledgements:
         self._runs: deque[Run] = deque()
 
     def expect(self, run: Run) -> None:
-        """`run` is on its way, after all that were expected before."""
+        """Add a sent run after all expected ones."""
         self._runs.append(run)
 
     def extend(self, progress: Progress) -> None:
-        """Nothing lies between what was expected last and `progress`."""
+        """Extend the last run to `progress`; no rows lie between."""
         if self._runs:
             self._runs[-1].reaches = progress
         else:
@@ -77,11 +77,11 @@ class Acknowledgements:
 
     @property
     def head(self) -> Run | None:
-        """The first run that is not acknowledged."""
+        """Return the first unacknowledged run."""
         return self._runs[0] if self._runs else None
 
     def last_id(self) -> int:
-        """The highest id that is in flight; 0 if nothing is."""
+        """Return the highest id in flight; 0 if none."""
         return max((run.reaches.position for run in self._runs), default=0)
 
     def advance(self) -> list[Run]:
@@ -94,9 +94,9 @@ class Acknowledgements:
         return passed
 
     def awaited(self) -> int:
-        """How many events were sent and are not acknowledged; those that are to be parked were not sent."""
+        """Return the number of sent, unacknowledged events; rows to be parked do not count."""
         return sum(run.left for run in self._runs if run.events)
 
     def awaits_any(self) -> bool:
-        """True while events are in flight."""
+        """Return True while events are in flight."""
         return bool(self._runs)

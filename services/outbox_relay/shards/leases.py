@@ -1,4 +1,4 @@
-"""Leases: which shards this relay may publish, for how long, and its fair share of them."""
+"""Leases: the shards this relay may publish, until when, and its fair share of them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Census:
-    """Who shares what."""
+    """Current shards and relays."""
 
     relays: int
     shards: int
     paused: frozenset[int]
 
     def fair_share(self) -> int:
-        """Shards that each relay should hold: their number over that of relays, rounded up."""
+        """Return the shards per relay: their number divided by the relays, rounded up."""
         return -(-self.shards // max(1, self.relays))
 
 
@@ -53,11 +53,11 @@ class Leases:
 
     @property
     def runs_out_at(self) -> float:
-        """On the monotonic clock."""
+        """Return the leases' end on the monotonic clock."""
         return self._renewed_at + self._lease_s
 
     def enlist(self) -> None:
-        """Begin: give back what an earlier life of this relay held, and count among the relays.
+        """Register the relay; release shards left from its previous run.
 
         Raises
         ------
@@ -79,7 +79,7 @@ class Leases:
         return Census(relays=row[0], shards=row[1], paused=frozenset(row[2]))
 
     def acquire(self, wanted: int) -> list[HeldShard]:
-        """Take up to `wanted` shards that nobody holds."""
+        """Acquire up to `wanted` free shards."""
         asked_at = self._clock.monotonic()
         rows = write_durably(self._connection, (statements.ACQUIRE, {**self._me, "wanted": wanted}))
         if rows and not self.held:
@@ -89,14 +89,14 @@ class Leases:
         return taken
 
     def is_renewal_due(self) -> bool:
-        """True once a third of the lease is gone."""
+        """Return True once a third of the lease is over."""
         return self._clock.monotonic() >= self._renewed_at + self._lease_s / 3
 
     def renew(self) -> None:
-        """Keep everything held for another lease, and stay on the list of relays.
+        """Renew all leases and this relay's registration.
 
-        Not waiting for the disk, which would hold up what is being published: a server that crashes forgets at worst
-        that a lease was to last longer, and ends this relay's session with the connection.
+        Commits asynchronously, since waiting for the disk would delay publishing. At worst a crashing server forgets
+        the renewal, and this relay's session ends with the connection.
 
         Raises
         ------
@@ -111,7 +111,7 @@ class Leases:
         self._renewed_at = asked_at
 
     def refuse_if_run_out(self) -> None:
-        """Guard everything that must not be done without a lease.
+        """Raise if the leases have expired; call before any action that needs one.
 
         Raises
         ------
@@ -122,7 +122,7 @@ class Leases:
             raise Fenced(f"the lease ran out {self._clock.monotonic() - self.runs_out_at:.1f} s ago")
 
     def release(self, shards: Collection[HeldShard]) -> None:
-        """Let others take these shards at once. Lost ones are let be."""
+        """Release these shards immediately; ignore shards already lost."""
         if not shards:
             return
         write_durably(self._connection, (statements.RELEASE, owned(shards)))
@@ -135,7 +135,7 @@ class Leases:
 
 
 def owned(shards: Collection[HeldShard]) -> dict[str, Any]:
-    """The parameters that fence a statement over these shards."""
+    """Return the parameters fencing a statement over these shards."""
     return {"shards": [s.shard for s in shards], "epochs": [s.epoch for s in shards]}
 
 

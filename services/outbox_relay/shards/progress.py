@@ -24,7 +24,7 @@ class Progress(NamedTuple):
 
     @property
     def is_between_windows(self) -> bool:
-        """True where the next window may begin."""
+        """Return True where the next window may begin."""
         return self.next_snap is None
 
     def up_to(self, last_id: int) -> Progress:
@@ -32,7 +32,7 @@ class Progress(NamedTuple):
         return self._replace(position=last_id)
 
     def into_window(self, next_snap: str) -> Progress:
-        """At the beginning of the window that ends at `next_snap`, or where it is in the window it is in."""
+        """Return progress at the start of the window ending at `next_snap`, or unchanged within a window."""
         return self._replace(next_snap=next_snap) if self.next_snap is None else self
 
     def past_window(self) -> Progress:

@@ -11,10 +11,10 @@ from services.outbox_relay.shards.shard import HeldShard
 
 
 class ProgressStore:
-    """The progress of one outbox's shards in the database.
+    """Stored progress of one outbox's shards.
 
-    Nothing of a window is written before some of it is acknowledged: until then a crash makes the next relay open a
-    larger window in its place. That repeats events but keeps their order, because per key ids are in order of commit.
+    Nothing is stored for a window before its first acknowledgement: after a crash the next relay then opens a larger
+    window instead. Events repeat but keep their order, because ids of a key follow commit order.
     """
 
     def __init__(self, connection: Connection) -> None:

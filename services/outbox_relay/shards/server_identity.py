@@ -1,4 +1,4 @@
-"""Whether this server is the one whose transaction numbers an outbox speaks of."""
+"""Check that an outbox's transaction numbers belong to this server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SELECT EXISTS (SELECT FROM outbox_origin o, pg_control_system() c WHERE o.system
 
 
 def refuse_foreign_progress(connection: Connection) -> None:
-    """Let nobody publish an outbox whose transaction numbers mean nothing here.
+    """Raise if the outbox's transaction numbers belong to another server.
 
     Raises
     ------

@@ -27,16 +27,16 @@ class Batch(NamedTuple):
 
     @property
     def written_at(self) -> float:
-        """When the first row was written, on the monotonic clock, in seconds."""
+        """Return the first row's write time on the monotonic clock, in seconds."""
         return self.epoch_at + self.rows[0][WRITTEN_US] * MICROSECOND_S if self.rows else 0.0
 
 
 @dataclass(slots=True, eq=False)
 class HeldShard:
-    """What this relay knows of a shard it holds. Lost with the process; the database keeps what counts.
+    """In-memory state of a held shard. Lost with the process; the database keeps the progress.
 
-    A row is read, sent and acknowledged, in this order; `read_to`, `acknowledgements.progress` and `recorded` say how
-    far each of these has come. They differ by what is in memory alone, which a crash repeats.
+    A row is read, sent and acknowledged, in this order, tracked by `read_to`, `acknowledgements.progress` and
+    `recorded`. After a crash the rows between the last two repeat.
 
     Attributes
     ----------
@@ -69,17 +69,17 @@ class HeldShard:
 
     @property
     def progress(self) -> Progress:
-        """How far it is published."""
+        """Return the published progress."""
         return self.acknowledgements.progress
 
     def read(self, rows: Sequence[Row], next_snap: str, epoch_at: float) -> None:
-        """These are the next rows of the window that ends at `next_snap`; forgotten if the shard is to be left."""
+        """Add the next rows of the window ending at `next_snap`; ignored if the shard is to be released."""
         place = self.read_to.into_window(next_snap)
         assert rows[0][ID] > place.position, "the rows of a window are read in order of id"
         self._read_up_to(Batch(rows, place.up_to(rows[-1][ID]), epoch_at))
 
     def read_out(self, next_snap: str) -> None:
-        """There are no more rows in the window that ends at `next_snap`."""
+        """Note the end of the window ending at `next_snap`."""
         end = self.read_to.into_window(next_snap).past_window()
         if self.read_to.is_between_windows:
             self._pass_empty_window(end)
@@ -87,9 +87,9 @@ class HeldShard:
             self._read_up_to(Batch((), end))
 
     def _pass_empty_window(self, end: Progress) -> None:
-        """Move the end of the window before, so that they do not pile up while Kafka does not answer.
+        """Extend the previous window over an empty one, so that empty ones do not pile up during a Kafka outage.
 
-        If nothing is in flight, only memory need know, until the lease is renewed.
+        With nothing in flight, only memory changes until the next renewal.
         """
         if self.leaving:
             return
@@ -112,31 +112,31 @@ class HeldShard:
         self.acknowledgements.expect(run)
 
     def cut(self, rows: int) -> None:
-        """Make a batch of its own of the first rows of the next one."""
+        """Split the first rows of the next batch into a separate one."""
         batch = self.unsent[0]
         if rows < len(batch.rows):
             self.unsent[0] = batch._replace(rows=batch.rows[rows:])
             reaches = batch.reaches.up_to(batch.rows[rows - 1][ID])
             self.unsent.appendleft(batch._replace(rows=batch.rows[:rows], reaches=reaches))
 
-    def detoured(self, run: Run) -> None:
-        """All rows of the next batch went another way, and count as `run`."""
+    def quarantined(self, run: Run) -> None:
+        """Record the next batch's rows as handled by quarantine, as `run`."""
         self.unsent.popleft()
         self.acknowledgements.expect(run)
 
     def advance(self) -> list[Run]:
-        """Take note of what was acknowledged and return the runs that are."""
+        """Apply acknowledgements and return the completed runs."""
         passed = self.acknowledgements.advance()
         for run in passed:
             self.unrecorded += run.events
         return passed
 
     def is_worth_recording(self) -> bool:
-        """True if more is acknowledged than the database knows; a window without rows alone is not."""
+        """Return True if unrecorded events are acknowledged; an empty window alone does not count."""
         return self.unrecorded > 0 or not (self.recorded.is_between_windows or self.progress == self.recorded)
 
     def is_recorded(self, progress: Progress) -> None:
-        """The database knows this much."""
+        """Note the progress stored in the database."""
         self.recorded = progress
         self.unrecorded = 0
 
@@ -146,5 +146,5 @@ class HeldShard:
         self.unsent.clear()
 
     def may_go(self) -> bool:
-        """True if it can be released without losing sight of anything in flight."""
+        """Return True if releasing the shard loses track of nothing in flight."""
         return self.leaving and not self.acknowledgements.awaits_any()

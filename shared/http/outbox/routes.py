@@ -1,4 +1,4 @@
-"""Routes: the outbox of a service, the same in every API that has one. Every act is audited."""
+"""Outbox routes, the same in every API with an outbox. Every action is audited."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ PARKED = Keyset("outbox.parked", tuple[_Text, _Text, _Sequence], _sort_key)
 
 @router.get("")
 def outbox(context: Context, _: Reader) -> OutboxView:
-    """Who publishes which shard, about how much waits, and how much is parked."""
+    """Show the owner of each shard, the approximate backlog and the number of parked events."""
     with context.unit_of_work() as uow:
         shards = OutboxOperations(uow.connection).shards()
     return OutboxView(totals=OutboxTotals(**totals(shards)), shards=[ShardView(**asdict(shard)) for shard in shards])
@@ -65,7 +65,7 @@ def parked(
     cursor: PageCursor = None,
     limit: PageLimit = 100,
 ) -> ParkedPage:
-    """Events that Kafka refused and the later ones of their keys, by topic, key and sequence."""
+    """List events rejected by Kafka and the later events of their keys, by topic, key and sequence."""
     # One more than asked for tells whether there is a page behind this one.
     wanted = WantedParked(topic, key, PARKED.after(cursor), limit + 1)
     with context.unit_of_work() as uow:
@@ -76,7 +76,7 @@ def parked(
 
 @router.post("/parked/replay", status_code=202, responses=declared(404))
 def replay(body: ReplayParked, context: Context, caller: Operator) -> RequestedView:
-    """Publish parked events again, each key in order; what is refused again stays parked. 404 `not_parked`."""
+    """Publish parked events again, each key in order; events rejected again stay parked. 404 `not_parked`."""
     act = Act(caller.name, body.reason)
     with context.unit_of_work() as uow:
         operations = OutboxOperations(uow.connection)
@@ -101,7 +101,7 @@ def discard(body: DiscardParked, context: Context, caller: Operator) -> Requeste
 
 @router.post("/shards/{shard}/pause")
 def pause(shard: ShardNumber, body: ActOnShard, context: Context, caller: Operator) -> PausedView:
-    """Publish nothing of a shard until it is resumed; what is in flight still arrives."""
+    """Stop publishing a shard until it is resumed; events in flight still arrive."""
     return _pause(shard, True, body, context, caller)
 
 

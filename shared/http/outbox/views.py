@@ -1,4 +1,4 @@
-"""The shapes in which an API speaks of its outbox; times RFC 3339 in UTC."""
+"""Response and request bodies of the outbox routes; times are RFC 3339 in UTC."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class OutboxView(BaseModel):
 
 
 class ParkedView(BaseModel):
-    """A parked event: why it waits, and what an operator decided."""
+    """A parked event, its reason and the operator's decision."""
 
     event_id: UUID
     shard: int
@@ -77,7 +77,7 @@ class ParkedPage(BaseModel):
 
 
 class ReplayParked(_Body):
-    """What to publish again: all that is parked of a topic, of a key of it, or of the key of an event."""
+    """The events to publish again: all parked events of a topic, of one key, or of an event's key."""
 
     topic: Name | None = None
     key: Annotated[str, Field(max_length=1000, pattern=NO_NUL)] | None = None
@@ -92,7 +92,7 @@ class ReplayParked(_Body):
 
 
 class DiscardParked(_Body):
-    """The event in whose place a Discarded event is to be published."""
+    """The event to replace by a Discarded event."""
 
     event_id: UUID
     reason: Reason

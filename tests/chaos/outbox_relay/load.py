@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from shared.contracts.topics import TopicNames
 from shared.postgres.engine import open_engine
 from shared.settings import Settings
-from tests.integration.outbox_relay.written import Writer
+from tests.integration.outbox_relay.outbox_writer import Writer
 
 LONGEST_HOLD_S = 3.0
 """How long a transaction is held at most; many windows pass meanwhile."""

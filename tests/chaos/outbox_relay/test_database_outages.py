@@ -14,8 +14,8 @@ from shared.ids import new_secret
 from shared.settings import Settings
 from tests.chaos.outbox_relay.checker import judge
 from tests.integration.outbox_relay.kafka_log import KafkaLog
+from tests.integration.outbox_relay.outbox_writer import Writer
 from tests.integration.outbox_relay.relays import ThreadRelay, running_relay, wait_until
-from tests.integration.outbox_relay.written import Writer
 from tests.support.servers import Databases, server_directory
 
 IN_FLIGHT = 100

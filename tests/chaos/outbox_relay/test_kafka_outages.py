@@ -24,8 +24,8 @@ from tests.chaos.outbox_relay.checker import judge
 from tests.chaos.outbox_relay.extent import OUTAGE_S
 from tests.conftest import wanted_kafka
 from tests.integration.outbox_relay.kafka_log import KafkaLog, open_log
+from tests.integration.outbox_relay.outbox_writer import Writer
 from tests.integration.outbox_relay.relays import ThreadRelay, running_relay, wait_until
-from tests.integration.outbox_relay.written import Writer
 from tests.support.servers import delete_topics, running_kafka
 
 pytestmark = pytest.mark.apache

@@ -9,9 +9,9 @@ from shared.settings import Settings
 from tests.chaos.outbox_relay.checker import judge
 from tests.chaos.outbox_relay.extent import IS_CHAOS
 from tests.integration.outbox_relay.kafka_log import KafkaLog
+from tests.integration.outbox_relay.outbox_writer import Writer
 from tests.integration.outbox_relay.relays import relay_process, running_relay, wait_until
 from tests.integration.outbox_relay.test_failures import RELAY_POINTS
-from tests.integration.outbox_relay.written import Writer
 
 SHORT = [Failpoint.RELAY_AFTER_ACK]
 IN_FLIGHT = 100

@@ -12,12 +12,12 @@ from shared.contracts.topics import TopicNames
 from shared.runtime.failpoints import Failpoint
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
+from tests.integration.outbox_relay.outbox_writer import Writer
 from tests.integration.outbox_relay.parking.made_topics import topics_with_small_batches
 from tests.integration.outbox_relay.parking.operator import Operator
 from tests.integration.outbox_relay.parking.test_parking import LIMIT_BYTES, others, park_a_key, poison
 from tests.integration.outbox_relay.relays import relay_process, running_relay, wait_until
 from tests.integration.outbox_relay.test_failures import limit_record_bytes
-from tests.integration.outbox_relay.written import Writer
 
 LEASE_S, STALL_S = 1.0, 3.0
 

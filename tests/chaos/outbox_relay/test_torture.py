@@ -17,7 +17,7 @@ from tests.chaos.outbox_relay.extent import DURATION_S, SEED
 from tests.chaos.outbox_relay.fleet import open_fleet
 from tests.chaos.outbox_relay.load import open_load
 from tests.integration.outbox_relay.kafka_log import KafkaLog
-from tests.integration.outbox_relay.written import Writer
+from tests.integration.outbox_relay.outbox_writer import Writer
 from tests.support.servers import Database
 
 _log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from shared.clock import SystemClock
 from shared.contracts.exits import ExitIntentApproved, ExitIntentFilled
 from shared.contracts.trades import TradeClosed, TradeOpened
 from shared.ids import new_id
-from tests.integration.cli.sound_system import SoundSystem
+from tests.integration.cli.consistent_system import SoundSystem
 from tests.support.servers import Database
 
 NOW = SystemClock().now()
@@ -29,7 +29,7 @@ def system(database: Database) -> SoundSystem:
     return sound
 
 
-def test_a_sound_system_is_acquitted(system: SoundSystem) -> None:
+def test_a_consistent_system_is_acquitted(system: SoundSystem) -> None:
     assert system.broken_rules() == set()
 
 

@@ -9,7 +9,7 @@ import pytest
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, open_log
-from tests.integration.outbox_relay.written import Writer, open_writer
+from tests.integration.outbox_relay.outbox_writer import Writer, open_writer
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from shared.kafka.clients import open_admin
 from shared.runtime.failpoints import Failpoint
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
+from tests.integration.outbox_relay.outbox_writer import Writer
 from tests.integration.outbox_relay.relays import relay_process, running_relay, stopped, wait_until
-from tests.integration.outbox_relay.written import Writer
 from tests.support.servers import Database
 
 PARKING_POINTS = {Failpoint.RELAY_BEFORE_PARK_COMMIT, Failpoint.RELAY_AFTER_REPLAY_ACK}

@@ -18,8 +18,8 @@ from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.runtime.telemetry import REGISTRY
 from shared.settings import Settings
 from tests.integration.outbox_relay.conversation import Conversation, overheard
+from tests.integration.outbox_relay.outbox_writer import Writer
 from tests.integration.outbox_relay.relays import running_relay, stopped, wait_until
-from tests.integration.outbox_relay.written import Writer
 from tests.support.servers import Database
 
 EVENTS = 20_000

@@ -20,8 +20,8 @@ from shared.kafka.clients import open_admin
 from shared.outbox.signatures import SIGNATURE_HEADER
 from shared.outbox.writing import Outbox
 from shared.settings import Settings
+from tests.integration.outbox_relay.outbox_writer import Happened, Writer
 from tests.integration.outbox_relay.relays import running_relay, wait_until
-from tests.integration.outbox_relay.written import Happened, Writer
 from tests.support.signing import SIGNER, TRUSTED
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

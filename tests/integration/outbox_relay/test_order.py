@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
+from tests.integration.outbox_relay.outbox_writer import Writer
 from tests.integration.outbox_relay.relays import running_relay
-from tests.integration.outbox_relay.written import Writer
 
 
 def test_a_record_carries_the_cloudevents_headers(writer: Writer, exit_relay: Settings, log: KafkaLog) -> None:

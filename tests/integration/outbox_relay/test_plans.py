@@ -8,7 +8,7 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from services.outbox_relay import backlog_metrics as survey
+from services.outbox_relay import backlog_metrics
 from services.outbox_relay.database import statements
 from services.outbox_relay.database.connection import Connection, connect
 from services.outbox_relay.parking import statements as parking_statements
@@ -46,8 +46,8 @@ HOT = {
             *("REFUSE_AGAIN", "WITHDRAW", "WITHDRAW_TOPICS", "FOLLOW", "LEFT"),
         )
     },
-    "BACKLOG_OF_ALL": survey.BACKLOG_OF_ALL,
-    "PARKED_OF_ALL": survey.PARKED_OF_ALL,
+    "BACKLOG_OF_ALL": backlog_metrics.BACKLOG_OF_ALL,
+    "PARKED_OF_ALL": backlog_metrics.PARKED_OF_ALL,
 }
 PARTITIONS = 4
 """Three days and the default one."""
@@ -96,11 +96,11 @@ def test_progress_and_leases_are_written_by_the_key_of_the_shard(filled: Connect
         assert "outbox_shard_pkey" in generic_plan(filled, HOT[name]), name
 
 
-def test_the_survey_counts_no_further_than_its_limit(filled: Connection, exit_relay: Settings) -> None:
+def test_the_measurement_counts_no_further_than_its_limit(filled: Connection, exit_relay: Settings) -> None:
     (source,) = outboxes_of(exit_relay)
-    with closing(survey.surveying(source)) as connection:
+    with closing(backlog_metrics.open_connection(source)) as connection:
         assert "Bitmap" not in generic_plan(connection, HOT["BACKLOG_OF_ALL"])
-        measured = survey.survey(connection)
+        measured = backlog_metrics.measure(connection)
     assert measured.backlog == measured.parked == 5000
 
 

@@ -19,8 +19,8 @@ from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.ids import new_id
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
+from tests.integration.outbox_relay.outbox_writer import Writer
 from tests.integration.outbox_relay.relays import running_relay, stopped, wait_until
-from tests.integration.outbox_relay.written import Writer
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from shared.ids import new_id
 from shared.runtime.health import Health
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
+from tests.integration.outbox_relay.outbox_writer import Writer
 from tests.integration.outbox_relay.relays import relay_process, running_relay, wait_until
-from tests.integration.outbox_relay.written import Writer
 from tests.support.servers import Database
 
 

@@ -8,13 +8,13 @@ from contextlib import closing
 import pytest
 from psycopg import errors
 
-from services.outbox_relay.backlog_metrics import survey
+from services.outbox_relay.backlog_metrics import measure
 from services.outbox_relay.database import statements
 from services.outbox_relay.database.connection import Connection, connect
 from services.outbox_relay.reading.row_stream import RowStream, array
 from services.outbox_relay.records import ID, SHARD, Row
 from shared.settings import Settings
-from tests.integration.outbox_relay.written import Writer
+from tests.integration.outbox_relay.outbox_writer import Writer
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_shards_at_different_snapshots_are_read_together_without_loss_or_repetit
     assert [(row[SHARD], row[ID]) for row in rows] == expected
     assert len(expected) > 200
     connection.execute("UPDATE outbox_shard SET snap = (%s::pg_snapshot[])[shard + 1]", (snaps,))
-    assert survey(connection).backlog == len(expected)
+    assert measure(connection).backlog == len(expected)
 
 
 def test_shards_at_the_same_place_are_looked_up_together_with_the_same_result(

@@ -49,11 +49,11 @@ def test_a_second_time_does_no_harm() -> None:
     assert publisher.refused() is None
 
 
-def test_the_couriers_threads_end_while_it_is_busy_too() -> None:
+def test_the_senders_threads_end_while_it_is_busy_too() -> None:
     before = threads()
-    courier = SingleRecordSender(NO_KAFKA, on_refused=lambda _: None)
-    courier.send([Record("topic", "key", b"{}", [])])
+    sender = SingleRecordSender(NO_KAFKA, on_refused=lambda _: None)
+    sender.send([Record("topic", "key", b"{}", [])])
     assert threads() > before
-    courier.throw_away()
-    courier.throw_away()
+    sender.throw_away()
+    sender.throw_away()
     wait_until(lambda: threads() <= before)

@@ -20,9 +20,9 @@ from deploy.local.processes.ports import free_port
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog
+from tests.integration.outbox_relay.outbox_writer import Happened, Writer
 from tests.integration.outbox_relay.relays import relay_process, stopped, wait_until
 from tests.integration.outbox_relay.test_failures import limit_record_bytes
-from tests.integration.outbox_relay.written import Happened, Writer
 from tests.support.servers import Database
 
 

@@ -25,14 +25,14 @@ class Parts:
         self.clock = StandingClock()
         self.progress: list[Progress] = []
         self.leases = Mock(held={})
-        self.reader, self.recorder, self.publisher, self.replays, self.meters = (Mock() for _ in range(5))
+        self.reader, self.progress_store, self.publisher, self.replays, self.metrics = (Mock() for _ in range(5))
         self.layouts = Mock(is_switching=Mock(return_value=False))
-        self.detour = Mock(record=Mock(return_value=[]))
+        self.quarantine = Mock(record=Mock(return_value=[]))
 
         self.leases.census.return_value = Mock(paused=frozenset(), fair_share=Mock(return_value=1))
         self.leases.is_renewal_due.return_value = False
         self.publisher.in_flight = 0
-        for is_not in (self.reader.is_reading, self.reader.look, self.replays.is_busy, self.detour.is_busy):
+        for is_not in (self.reader.is_reading, self.reader.look, self.replays.is_busy, self.quarantine.is_busy):
             is_not.return_value = False
 
     def run(self, steps: int = 0) -> None:
@@ -54,12 +54,12 @@ class Parts:
         session = Session(
             self.leases,
             self.reader,
-            self.recorder,
+            self.progress_store,
             self.publisher,
-            self.detour,
+            self.quarantine,
             self.replays,
             self.layouts,
-            self.meters,
+            self.metrics,
             PACE,
             self.clock,
         )
@@ -76,11 +76,11 @@ def parts() -> Parts:
 
 
 def test_all_is_thrown_away_though_something_fails_at_it(parts: Parts) -> None:
-    for part in (parts.publisher, parts.detour, parts.replays):
+    for part in (parts.publisher, parts.quarantine, parts.replays):
         part.throw_away.side_effect = RuntimeError("as tested")
     with pytest.raises(RuntimeError):
         parts.run()
-    for part in (parts.publisher, parts.detour, parts.replays):
+    for part in (parts.publisher, parts.quarantine, parts.replays):
         part.throw_away.assert_called_once_with()
     parts.reader.close.assert_called_once_with()
 
@@ -92,7 +92,7 @@ def test_all_that_is_waited_for_at_the_end_takes_half_a_lease_at_most(parts: Par
         limits.append(limit_s)
         parts.clock.elapsed_s += max(0, limit_s - 0.5)
 
-    parts.detour.finish.side_effect = takes_all_but_half_a_second
+    parts.quarantine.finish.side_effect = takes_all_but_half_a_second
     parts.replays.finish.side_effect = lambda _, limit_s: takes_all_but_half_a_second(limit_s)
     parts.publisher.drain.side_effect = takes_all_but_half_a_second
     parts.run()
@@ -100,20 +100,20 @@ def test_all_that_is_waited_for_at_the_end_takes_half_a_lease_at_most(parts: Par
     assert parts.clock.elapsed_s <= 4.0
 
 
-@pytest.mark.parametrize("is_detoured", [False, True])
-def test_what_waits_for_no_answer_moves_the_progress_though_kafka_says_nothing(parts: Parts, is_detoured: bool) -> None:
+@pytest.mark.parametrize("is_quarantined", [False, True])
+def test_rows_waiting_for_no_answer_move_progress(parts: Parts, is_quarantined: bool) -> None:
     def settled(reaches: Progress) -> Run:
         return Run(lambda *_: None, reaches, 0)
 
-    def detour(shard: HeldShard) -> Step:
-        shard.detoured(settled(shard.unsent[0].reaches))
-        return Step.DETOURED
+    def quarantine(shard: HeldShard) -> Step:
+        shard.quarantined(settled(shard.unsent[0].reaches))
+        return Step.QUARANTINED
 
     shard = HeldShard(3, 1, within := Progress("10:10:", "20:20:", 5))
     shard.read_out("20:20:")
     parts.leases.held = {3: shard}
-    parts.detour.concerns.return_value = is_detoured
-    parts.detour.step.side_effect = detour
+    parts.quarantine.concerns.return_value = is_quarantined
+    parts.quarantine.step.side_effect = quarantine
     parts.publisher.send.side_effect = lambda batch: settled(batch.reaches)
     parts.run(steps=2)
     assert parts.progress == [within, Progress("20:20:")]

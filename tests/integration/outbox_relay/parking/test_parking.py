@@ -14,11 +14,11 @@ from shared.outbox.signatures import SIGNATURE_HEADER
 from shared.runtime.failpoints import Failpoint
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, Record, assert_published_in_order, sequences_by_key
+from tests.integration.outbox_relay.outbox_writer import Happened, Writer
 from tests.integration.outbox_relay.parking.made_topics import topics_with_small_batches
 from tests.integration.outbox_relay.parking.operator import ACT, Operator
 from tests.integration.outbox_relay.relays import relay_process, running_relay, wait_until
 from tests.integration.outbox_relay.test_failures import limit_record_bytes
-from tests.integration.outbox_relay.written import Happened, Writer
 from tests.support.signing import signed
 
 LIMIT_BYTES = 20_000

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from shared.contracts.exits import ExitSignalPublished
-from tests.integration.cli.sound_system import SoundSystem
+from tests.integration.cli.consistent_system import SoundSystem
 from tests.support.servers import Database
 
 

@@ -15,9 +15,9 @@ from services.outbox_relay.restore.rebase import Permissions, State, rebase
 from shared.contracts.topics import TopicNames
 from shared.postgres.roles import EXIT, RELAY
 from shared.settings import Settings
+from tests.integration.outbox_relay.outbox_writer import open_writer
 from tests.integration.outbox_relay.restore.dumps import dump_and_restore, next_xid, raise_next_xid
 from tests.integration.outbox_relay.restore.history import SCHEMA, History, opened
-from tests.integration.outbox_relay.written import open_writer
 from tests.support.servers import Database, Databases, running_postgres
 
 MARGIN = 2000

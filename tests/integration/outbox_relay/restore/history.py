@@ -13,8 +13,8 @@ from sqlalchemy import Engine, text
 from shared.ids import new_id
 from shared.postgres.engine import open_engine
 from tests.integration.outbox_relay.kafka_log import Record
+from tests.integration.outbox_relay.outbox_writer import Writer
 from tests.integration.outbox_relay.relays import wait_until
-from tests.integration.outbox_relay.written import Writer
 from tests.support.servers import Database
 
 SCHEMA = "exit_qualification"

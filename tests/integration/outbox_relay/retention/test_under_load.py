@@ -9,9 +9,9 @@ from datetime import timedelta
 
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
+from tests.integration.outbox_relay.outbox_writer import Writer
 from tests.integration.outbox_relay.relays import relay_process, wait_until
 from tests.integration.outbox_relay.retention.conftest import Rig
-from tests.integration.outbox_relay.written import Writer
 
 DAY = timedelta(seconds=0.4)
 DAYS = 9

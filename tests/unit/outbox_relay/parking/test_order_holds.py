@@ -8,7 +8,7 @@ import pytest
 
 from services.outbox_relay.parking.parked_keys import ParkedKeys
 from services.outbox_relay.records import KEY, TOPIC
-from tests.unit.outbox_relay.parking.world import World
+from tests.unit.outbox_relay.parking.parking_model import World
 
 
 def assert_order_holds(seed: int) -> None:

@@ -1,4 +1,4 @@
-"""Whose fault a refusal is, and how long a topic stays shut."""
+"""Whose fault a refusal is, and how long a topic stays blocked."""
 
 from __future__ import annotations
 
@@ -64,17 +64,21 @@ def test_a_reason_names_the_error() -> None:
     assert reason_of(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)).startswith("MSG_SIZE_TOO_LARGE: ")
 
 
-def test_a_shut_topic_is_tried_again_after_its_time_and_opened_by_a_success() -> None:
+def test_a_blocked_topic_is_tried_again_after_its_time_and_opened_by_a_success() -> None:
     clock = StandingClock()
-    topics = BlockedTopics(clock, shut_s=60)
+    topics = BlockedTopics(clock, block_s=60)
     assert not topics
-    topics.shut("t", "because")
-    assert (topics.state("t"), topics.state("u"), topics.reason("t")) == (TopicState.SHUT, TopicState.OPEN, "because")
+    topics.block("t", "because")
+    assert (topics.state("t"), topics.state("u"), topics.reason("t")) == (
+        TopicState.BLOCKED,
+        TopicState.OPEN,
+        "because",
+    )
     clock.elapsed_s += 61
     assert topics
     assert topics.state("t") is TopicState.ON_TRIAL
-    topics.shut("t", "again")
-    assert topics.state("t") is TopicState.SHUT
-    topics.open("t")
+    topics.block("t", "again")
+    assert topics.state("t") is TopicState.BLOCKED
+    topics.unblock("t")
     assert topics.state("t") is TopicState.OPEN
     assert not topics

@@ -17,10 +17,10 @@ from services.outbox_relay.shards.shard import HeldShard
 from shared.ids import new_id
 from shared.settings import Settings
 from tests.unit.outbox_relay.clock import BEGIN, StandingClock
-from tests.unit.outbox_relay.parking.world import FakeCourier, Kafka
+from tests.unit.outbox_relay.parking.parking_model import FakeSender, Kafka
 
 
-class EmptyLot:
+class EmptyStore:
     """Has nothing parked, and must not be asked for anything else."""
 
     def keys_of(self, shards: list[HeldShard]) -> dict[int, list[object]]:
@@ -28,20 +28,20 @@ class EmptyLot:
 
 
 def test_a_relay_without_parked_keys_neither_asks_for_requests_nor_looks_at_rows() -> None:
-    keys, lot = ParkedKeys(), cast(ParkedEventStore, EmptyLot())
+    keys, store = ParkedKeys(), cast(ParkedEventStore, EmptyStore())
     known = Precautions(Suspects(), BlockedTopics(StandingClock()))
-    courier = SingleRecordSender(Settings(), on_refused=lambda _: None)
-    detour = Quarantine(lot, keys, courier, known, most_parked=10)
-    replays = Replays(lot, keys, courier, known.shut_topics, lambda _: None)
+    sender = SingleRecordSender(Settings(), on_refused=lambda _: None)
+    quarantine = Quarantine(store, keys, sender, known, most_parked=10)
+    replays = Replays(store, keys, sender, known.blocked_topics, lambda _: None)
     held = {3: HeldShard(3, 1, Progress("10:10:"))}
-    detour.taken(list(held.values()))
-    detour.tend(held.values())
+    quarantine.taken(list(held.values()))
+    quarantine.tend(held.values())
     replays.look(held)
     replays.step(held)
-    assert not detour.concerns(held[3])
-    assert detour.record(held.values()) == []
+    assert not quarantine.concerns(held[3])
+    assert quarantine.record(held.values()) == []
     assert not replays.is_busy()
-    assert courier._producer is None, "it is opened when it is first needed"
+    assert sender._producer is None, "it is opened when it is first needed"
 
 
 class DecidedLot:
@@ -60,9 +60,9 @@ class DecidedLot:
 def test_replayed_and_discarded_events_count_as_published() -> None:
     kafka, keys, counted = Kafka(random.Random(1)), ParkedKeys(), list[int]()
     keys.load(3, [(("t", "k"), "the first")])
-    courier = cast(SingleRecordSender, FakeCourier(kafka))
+    sender = cast(SingleRecordSender, FakeSender(kafka))
     replays = Replays(
-        cast(ParkedEventStore, DecidedLot()), keys, courier, BlockedTopics(StandingClock()), counted.append
+        cast(ParkedEventStore, DecidedLot()), keys, sender, BlockedTopics(StandingClock()), counted.append
     )
     held = {3: HeldShard(3, 1, Progress("10:10:"))}
     replays.look(held)

@@ -19,7 +19,7 @@ from services.outbox_relay.shards.shard import HeldShard
 from tests.unit.outbox_relay.clock import StandingClock
 
 
-class SlowCourier:
+class SlowSender:
     """Answers when it is told to, and is heard when it is polled."""
 
     def __init__(self) -> None:
@@ -40,8 +40,8 @@ class SlowCourier:
 
 
 @pytest.fixture
-def courier() -> SlowCourier:
-    return SlowCourier()
+def sender() -> SlowSender:
+    return SlowSender()
 
 
 @pytest.fixture
@@ -50,52 +50,52 @@ def known() -> Precautions:
 
 
 @pytest.fixture
-def detour(courier: SlowCourier, known: Precautions) -> Quarantine:
+def quarantine(sender: SlowSender, known: Precautions) -> Quarantine:
     return Quarantine(
-        cast(ParkedEventStore, None), ParkedKeys(), cast(SingleRecordSender, courier), known, most_parked=10
+        cast(ParkedEventStore, None), ParkedKeys(), cast(SingleRecordSender, sender), known, most_parked=10
     )
 
 
 @pytest.fixture
-def tried(detour: Quarantine, known: Precautions) -> HeldShard:
+def tried(quarantine: Quarantine, known: Precautions) -> HeldShard:
     """A shard of which a row is being tried."""
     shard = HeldShard(3, 1, Progress("10:10:"))
     shard.read([(3, 1, "topic", "key", b"", "id", "1", *["x"] * 6, 0.0)], "20:20:", 0)
     known.suspects.add(3, frozenset(), 1)
-    assert detour.step(shard) is Step.BLOCKED
-    assert detour.is_busy()
+    assert quarantine.step(shard) is Step.BLOCKED
+    assert quarantine.is_busy()
     return shard
 
 
 def test_a_shard_to_be_left_is_kept_until_kafka_has_answered(
-    detour: Quarantine, courier: SlowCourier, tried: HeldShard
+    quarantine: Quarantine, sender: SlowSender, tried: HeldShard
 ) -> None:
     tried.leave()
-    detour.tend([tried])
-    assert detour.holds(tried)
-    courier.has_answered = True
-    detour.tend([tried])
-    assert not detour.holds(tried)
+    quarantine.tend([tried])
+    assert quarantine.holds(tried)
+    sender.has_answered = True
+    quarantine.tend([tried])
+    assert not quarantine.holds(tried)
 
 
 def test_a_trial_is_forgotten_though_its_shard_is_of_no_concern_any_more(
-    detour: Quarantine, courier: SlowCourier, known: Precautions, tried: HeldShard
+    quarantine: Quarantine, sender: SlowSender, known: Precautions, tried: HeldShard
 ) -> None:
     tried.leave()
     known.suspects.by_shard.clear()
-    courier.has_answered = True
-    detour.tend([])
-    assert not detour.is_busy()
-    assert not detour.concerns(tried)
+    sender.has_answered = True
+    quarantine.tend([])
+    assert not quarantine.is_busy()
+    assert not quarantine.concerns(tried)
 
 
 def test_what_is_being_tried_goes_no_other_way_in_the_meantime(
-    detour: Quarantine, courier: SlowCourier, known: Precautions, tried: HeldShard
+    quarantine: Quarantine, sender: SlowSender, known: Precautions, tried: HeldShard
 ) -> None:
     known.suspects.by_shard.clear()
-    detour.tend([tried])
-    assert detour.concerns(tried)
-    assert detour.step(tried) is Step.BLOCKED
-    courier.has_answered = True
-    assert detour.step(tried) is Step.DETOURED
-    assert not detour.is_busy()
+    quarantine.tend([tried])
+    assert quarantine.concerns(tried)
+    assert quarantine.step(tried) is Step.BLOCKED
+    sender.has_answered = True
+    assert quarantine.step(tried) is Step.QUARANTINED
+    assert not quarantine.is_busy()

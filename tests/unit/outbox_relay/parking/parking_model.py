@@ -33,17 +33,17 @@ class SessionOver(Exception):
 
 @dataclass
 class Kafka:
-    """Takes records unless they are poison or their topic is shut."""
+    """Takes records unless they are poison or their topic is blocked."""
 
     dice: random.Random
     poison: set[str] = field(default_factory=set)
-    shut: set[str] = field(default_factory=set)
+    blocked: set[str] = field(default_factory=set)
     log: list[tuple[str, str, int]] = field(default_factory=list)
 
     def take(self, record: Record) -> KafkaError | None:
         """Append it, or say why not."""
         headers = dict(record.headers)
-        if record.topic in self.shut:
+        if record.topic in self.blocked:
             return KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
         if headers["ce_id"] in self.poison and "Discarded" not in str(headers.get("ce_type")):
             return KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
@@ -51,7 +51,7 @@ class Kafka:
         return None
 
 
-class FakeCourier:
+class FakeSender:
     """Answers when the dice say so; a refusal may take its whole company along."""
 
     def __init__(self, kafka: Kafka) -> None:
@@ -148,7 +148,7 @@ class Database:
             head.request = None
             self._withdraw(event.order)
         for key in self.parked:
-            if key[0] in outcome.shut:
+            if key[0] in outcome.blocked:
                 self._withdraw(key)
         for key in outcome.keys_done():
             for parked in self.parked[key]:
@@ -184,18 +184,18 @@ class Relay:
         self._world = world
         database, kafka = cast(ParkedEventStore, world.database), world.kafka
         keys = ParkedKeys()
-        self.detour = Quarantine(
-            database, keys, cast(SingleRecordSender, FakeCourier(kafka)), world.precautions, most_parked=7
+        self.quarantine = Quarantine(
+            database, keys, cast(SingleRecordSender, FakeSender(kafka)), world.precautions, most_parked=7
         )
-        shut_topics = world.precautions.shut_topics
+        blocked_topics = world.precautions.blocked_topics
         self.replays = Replays(
-            database, keys, cast(SingleRecordSender, FakeCourier(kafka)), shut_topics, lambda _: None
+            database, keys, cast(SingleRecordSender, FakeSender(kafka)), blocked_topics, lambda _: None
         )
         self.held = {
             number: HeldShard(number, 1, Progress(SNAP, NEXT_SNAP, position))
             for number, position in world.database.positions.items()
         }
-        self.detour.taken(list(self.held.values()))
+        self.quarantine.taken(list(self.held.values()))
         self._in_flight: deque[tuple[Row, Run]] = deque()
 
     def step(self) -> None:
@@ -207,7 +207,7 @@ class Relay:
         self._deliver()
         for shard in self.held.values():
             shard.advance()
-        self.detour.record(self.held.values())
+        self.quarantine.record(self.held.values())
         if self._world.dice.random() < 0.3:
             self._world.database.record(self.held.values())
 
@@ -226,8 +226,8 @@ class Relay:
     def _send(self) -> None:
         for shard in self.held.values():
             while shard.unsent:
-                step = self.detour.step(shard) if self.detour.concerns(shard) else Step.SEND
-                if step is Step.DETOURED:
+                step = self.quarantine.step(shard) if self.quarantine.concerns(shard) else Step.SEND
+                if step is Step.QUARANTINED:
                     continue
                 if step is Step.BLOCKED or len(self._in_flight) > 10:
                     break
@@ -245,7 +245,7 @@ class Relay:
             error = self._world.kafka.take(Record(row[TOPIC], row[KEY], row[PAYLOAD], headers_of_row(row)))
             if error is not None:
                 known = frozenset({(row[TOPIC], row[KEY])}) if self._world.dice.random() < 0.7 else frozenset[Key]()
-                self.detour.suspect(self.held.values(), Refused(known))
+                self.quarantine.suspect(self.held.values(), Refused(known))
                 raise SessionOver
             run.left -= 1
 
@@ -277,7 +277,7 @@ class World:
     def settle(self) -> None:
         """Everything is mended, and all that is parked is asked for, until there is nothing left to do."""
         self.kafka.poison.clear()
-        self.kafka.shut.clear()
+        self.kafka.blocked.clear()
         relay = Relay(self)
         for _ in range(3000):
             self.clock.elapsed_s += 1
@@ -305,7 +305,7 @@ class World:
     def _disturb(self) -> None:
         self.clock.elapsed_s += self.dice.choice((0, 1, 30))
         if self.dice.random() < 0.02:
-            self.kafka.shut ^= {self.dice.choice(TOPICS)}
+            self.kafka.blocked ^= {self.dice.choice(TOPICS)}
         if self.dice.random() < 0.05:
             self.kafka.poison -= {self.dice.choice(self.rows)[EVENT_ID]}
         rows = [parked for parked in self.database.parked.values() if parked]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError
 
-from services.outbox_relay.metrics import Meters
+from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.shards.acknowledgements import Run
 from services.outbox_relay.shards.progress import Progress
 from shared.runtime.telemetry import REGISTRY
@@ -20,17 +20,17 @@ def told(name: str, **labels: str) -> float | None:
 
 
 def test_refusals_are_counted_by_code_and_what_the_relay_throws_away_is_none() -> None:
-    meters = Meters(OUTBOX, StandingClock())
+    metrics = RelayMetrics(OUTBOX, StandingClock())
     for code in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.MSG_SIZE_TOO_LARGE, KafkaError._PURGE_INFLIGHT):
-        meters.refused(KafkaError(code))
+        metrics.refused(KafkaError(code))
     assert told("outbox_produce_errors_total", code="MSG_SIZE_TOO_LARGE") == 2
     assert told("outbox_produce_errors_total", code="_PURGE_INFLIGHT") is None
 
 
 def test_the_time_that_is_left_of_the_leases_falls_though_nobody_says_so() -> None:
     clock = StandingClock()
-    meters = Meters(OUTBOX, clock)
-    meters.holds(64, 0, clock.monotonic() + 10)
+    metrics = RelayMetrics(OUTBOX, clock)
+    metrics.holds(64, 0, clock.monotonic() + 10)
     clock.elapsed_s += 4
     assert told("outbox_lease_remaining_seconds") == 6
     clock.elapsed_s += 7
@@ -38,11 +38,11 @@ def test_the_time_that_is_left_of_the_leases_falls_though_nobody_says_so() -> No
 
 
 def test_latency_counts_from_the_write_of_the_row() -> None:
-    meters = Meters(OUTBOX, StandingClock())
+    metrics = RelayMetrics(OUTBOX, StandingClock())
     run = Run(lambda *_: None, Progress("1:1:"), written_at=99.8)
     run.consists_of(3, run.reaches)
-    meters.acknowledged(run, now_s=100.5)
-    meters.acknowledged(Run(lambda *_: None, Progress("2:2:"), written_at=0), now_s=100.5)
+    metrics.acknowledged(run, now_s=100.5)
+    metrics.acknowledged(Run(lambda *_: None, Progress("2:2:"), written_at=0), now_s=100.5)
     assert told("outbox_publish_latency_seconds_count") == 1
     assert told("outbox_publish_latency_seconds_sum") == pytest.approx(0.7)
     assert told("outbox_published_total") == 3

@@ -11,6 +11,7 @@ from shared.contracts.topics import EXIT_INTENTS, EXIT_SIGNALS, TopicNames
 from shared.kafka.clients import create_topics
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order, open_log
+from tests.integration.outbox_relay.outbox_writer import Happened, Writer, open_writer
 from tests.integration.outbox_relay.parking.guarded_kafka import (
     allow_writing,
     forbid_writing,
@@ -18,7 +19,6 @@ from tests.integration.outbox_relay.parking.guarded_kafka import (
 )
 from tests.integration.outbox_relay.parking.operator import Operator
 from tests.integration.outbox_relay.relays import running_relay, wait_until
-from tests.integration.outbox_relay.written import Happened, Writer, open_writer
 from tests.support.servers import delete_topics
 
 pytestmark = pytest.mark.apache

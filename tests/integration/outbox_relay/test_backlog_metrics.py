@@ -7,13 +7,13 @@ from contextlib import closing
 
 import pytest
 
-from services.outbox_relay.backlog_metrics import EVERY_S, rest_after, survey, surveying
+from services.outbox_relay.backlog_metrics import EVERY_S, measure, open_connection, rest_after
 from services.outbox_relay.database import statements
 from services.outbox_relay.database.connection import Connection
 from services.outbox_relay.process import outboxes_of
 from shared.outbox.operations import SHARDS
 from shared.settings import Settings
-from tests.integration.outbox_relay.written import Writer
+from tests.integration.outbox_relay.outbox_writer import Writer
 
 KEYS = [f"key-{n}" for n in range(50)]
 
@@ -22,7 +22,7 @@ KEYS = [f"key-{n}" for n in range(50)]
 def connection(exit_relay: Settings) -> Iterator[Connection]:
     """A connection as surveys have it."""
     (source,) = outboxes_of(exit_relay)
-    with closing(surveying(source)) as opened:
+    with closing(open_connection(source)) as opened:
         yield opened
 
 
@@ -48,34 +48,34 @@ def test_of_a_frozen_window_the_rest_counts_and_what_was_committed_after_it(
     frozen = "UPDATE outbox_shard SET snap = %s::pg_snapshot, next_snap = %s::pg_snapshot, pos = %s"
 
     connection.execute(frozen, (before, end, 0))
-    assert survey(connection).backlog == shown_to_operators(writer) == len(KEYS) + 7
+    assert measure(connection).backlog == shown_to_operators(writer) == len(KEYS) + 7
 
     # All of the window is published; the late ones have smaller ids and belong to the next one.
     connection.execute(frozen, (before, end, 1_000_000))
-    assert survey(connection).backlog == shown_to_operators(writer) == 7
+    assert measure(connection).backlog == shown_to_operators(writer) == 7
 
 
 def test_a_transaction_that_was_at_work_counts_once_it_commits(writer: Writer, connection: Connection) -> None:
     with writer.long_transaction(*KEYS):
         during = snapshot(connection)
         connection.execute("UPDATE outbox_shard SET snap = %s::pg_snapshot", (during,))
-        assert survey(connection).backlog == shown_to_operators(writer) == 0
-    assert survey(connection).backlog == shown_to_operators(writer) == len(KEYS)
+        assert measure(connection).backlog == shown_to_operators(writer) == 0
+    assert measure(connection).backlog == shown_to_operators(writer) == len(KEYS)
 
 
 def test_shards_are_told_apart_by_who_holds_them(connection: Connection) -> None:
     connection.execute("UPDATE outbox_shard SET lease_until = clock_timestamp() + interval '1 h' WHERE shard < 10")
     connection.execute("UPDATE outbox_shard SET paused = true WHERE shard >= 40")
-    found = survey(connection)
+    found = measure(connection)
     assert (found.unheld, found.paused) == (30, 24)
 
 
 def test_the_age_is_that_of_the_oldest(writer: Writer, connection: Connection) -> None:
-    assert survey(connection).oldest_age_s == 0
+    assert measure(connection).oldest_age_s == 0
     writer.write(*KEYS)
-    first = survey(connection).oldest_age_s
+    first = measure(connection).oldest_age_s
     writer.write(*KEYS)
-    assert survey(connection).oldest_age_s >= first > 0
+    assert measure(connection).oldest_age_s >= first > 0
 
 
 def test_of_a_large_window_that_is_half_published_no_more_is_looked_at(writer: Writer, connection: Connection) -> None:
@@ -84,7 +84,7 @@ def test_of_a_large_window_that_is_half_published_no_more_is_looked_at(writer: W
         writer.write(*["key"] * 300)
     frozen = "UPDATE outbox_shard SET snap = %s::pg_snapshot, next_snap = %s::pg_snapshot, pos = %s"
     connection.execute(frozen, (before, snapshot(connection), 1_000_000))
-    found = survey(connection)
+    found = measure(connection)
     assert (found.backlog, found.capped) == (0, 1)
     assert found.oldest_age_s > 0
     assert shown_to_operators(writer) == 0
