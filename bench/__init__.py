@@ -1,1 +1,1 @@
-"""Measurements that compare; run by hand, on a quiet machine."""
+"""Comparative measurements; run by hand on a quiet machine."""

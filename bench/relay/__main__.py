@@ -80,7 +80,7 @@ def _names(value: str) -> list[str]:
 def _measure(
     candidates: Sequence[Candidate], plan: Plan, arguments: Sequence[str], file: Path, clock: Clock
 ) -> Results:
-    """Measure them; what they said in an earlier run is replaced, what others said stays. Saved after each."""
+    """Measure the candidates, replacing their earlier results and keeping the others'. Saved after each."""
     found = kept.load(file)
     found.run += 1
     fresh = {one.name: Measured(one.name, one.setting, found.run) for one in candidates}

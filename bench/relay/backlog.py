@@ -32,7 +32,7 @@ progress = Console(stderr=True, highlight=False, soft_wrap=True)
 
 @dataclass(frozen=True)
 class Sample:
-    """What was in use when so many events were published, so long after the start; sizes in bytes.
+    """Resources in use after this many events and seconds; sizes in bytes.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Sample:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fill an outbox, drain it with one relay, print what memory was in use on the way."""
+    """Fill an outbox, drain it with one relay and print the memory used on the way."""
     parser = argparse.ArgumentParser(prog="python -m bench.relay.backlog", description=__doc__)
     parser.add_argument("--events", type=int, default=10_000_000, help="events of the backlog (default: 10000000)")
     events = parser.parse_args(arguments).events
@@ -84,7 +84,7 @@ def _fill(relay: Exitflow, place: Place, events: int) -> None:
 
 
 def _watch(relays: Relays, place: Place, clock: Clock, events: int) -> Iterator[Sample]:
-    """A sample after each tenth of the backlog; Unavailable if the relay stands still, or published too much."""
+    """Sample after each tenth of the backlog; raise Unavailable if the relay stalls or publishes too much."""
     ends, began = Ends(place), clock.monotonic()
     moved, before, due = began, 0, events // SAMPLES
     with psycopg.connect(place.database_url, autocommit=True) as connection:

@@ -1,4 +1,4 @@
-"""What a relay must say of itself to be measured."""
+"""Interface of a relay to measure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Insert = tuple[str, Mapping[str, Any]]
 
 
 class Candidate(Protocol):
-    """A relay: its outbox, how a writer fills it, and the programs that empty it."""
+    """A relay: its outbox, its write statements and its programs."""
 
     @property
     def name(self) -> str:
@@ -26,17 +26,17 @@ class Candidate(Protocol):
 
     @property
     def setting(self) -> str:
-        """How it is configured, in a few words for the table."""
+        """Return its configuration in a few words, for the table."""
         ...
 
     @property
     def share(self) -> float:
-        """The part of the run's events it is measured with; 1 unless it is too slow for all of them."""
+        """Return its part of the run's events; 1 unless it is too slow for all of them."""
         ...
 
     @property
     def has_outbox(self) -> bool:
-        """False for a program that reads no database."""
+        """Return False for a program that reads no database."""
         ...
 
     def prepare(self, place: Place) -> None:
@@ -44,20 +44,20 @@ class Candidate(Protocol):
         ...
 
     def range_insert(self) -> str:
-        """One statement that writes events ``%(first)s`` to ``%(last)s`` for ``%(topic)s``, set-based."""
+        """Return one set-based statement writing events ``%(first)s`` to ``%(last)s`` for ``%(topic)s``."""
         ...
 
     def one_insert(self, place: Place, number: int) -> Insert:
-        """The statement by which a writer adds one event, as the library does it."""
+        """Return the library's statement to add one event."""
         ...
 
     def programs(self, place: Place, events: int) -> Sequence[Command]:
-        """What to run; `events` is how many there will be, for a program that must know."""
+        """Return the programs to run; `events` is the total, for a program that must know."""
         ...
 
 
 def command(place: Place, name: str, argv: Sequence[str], environment: Mapping[str, str] | None = None) -> Command:
-    """A program that logs into the place's directory and works from the repository's root."""
+    """Return a program's command, run in the repository's root and logging into the place's directory."""
     return Command(
         argv=argv,
         log_file=place.directory / f"{name}.log",

@@ -23,7 +23,7 @@ SMOKE = (CEILINGS[0], OURS, POLLER)
 
 
 def catalogue() -> list[Candidate]:
-    """All candidates; `exitflow-many` runs as many processes as the machine has cores, at least two."""
+    """Return all candidates; `exitflow-many` runs one process per core, at least two."""
     processes = max(2, os.cpu_count() or 2)
     return [
         Ceiling(CEILINGS[0]),
@@ -42,7 +42,7 @@ def catalogue() -> list[Candidate]:
 
 
 def chosen(names: Sequence[str]) -> list[Candidate]:
-    """Those of these names, in the catalogue's order; all if none is named.
+    """Return the named candidates in the catalogue's order; all if none is named.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Under which conditions a run was made."""
+"""Conditions of a run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ASK_LIMIT_S = 30
 
 
 def conditions(arguments: Sequence[str], plan: Plan, servers: Servers) -> dict[str, str]:
-    """What a reader must know to repeat it; nothing of when or where it was made."""
+    """Return the conditions needed to repeat a run, without its time and place."""
     return {
         "command": " ".join(["python -m bench.relay", *_without_output(arguments)]),
         "cores": str(os.cpu_count()),
@@ -46,7 +46,7 @@ def conditions(arguments: Sequence[str], plan: Plan, servers: Servers) -> dict[s
 
 
 def _without_output(arguments: Sequence[str]) -> list[str]:
-    """Where the results went says nothing of how they came about."""
+    """Remove the output path from the arguments, as it does not affect the results."""
     places = [n for n, argument in enumerate(arguments) if argument == "--output"]
     left_out = {n + step for n in places for step in (0, 1)}
     return [a for n, a in enumerate(arguments) if n not in left_out and not a.startswith("--output=")]

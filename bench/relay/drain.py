@@ -1,4 +1,4 @@
-"""How fast a committed backlog reaches the topic, whether all of it does, and what it costs."""
+"""Measure the drain of a committed backlog: speed, completeness and cost."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ class Drain:
     wal_bytes: float | None
 
     def as_json(self) -> dict[str, Any]:
-        """For the results file."""
+        """Return the form stored in the results file."""
         return asdict(self)
 
 
 @dataclass
 class _Observed:
-    """What was seen while the relay ran."""
+    """Observations while the relay ran."""
 
     records: int = 0
     cut: bool = False

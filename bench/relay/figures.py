@@ -48,7 +48,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Yardsticks:
-    """What the others are held against, events a second."""
+    """Reference rates, in events a second."""
 
     debezium_per_s: float | None
     poller_per_s: float | None
@@ -56,7 +56,7 @@ class Yardsticks:
 
 
 def figures_of(results: Results) -> list[Figures]:
-    """All that were measured, in the catalogue's order."""
+    """Return the figures of all measured candidates, in the catalogue's order."""
     order = [candidate.name for candidate in catalogue()]
     return [_figures(results.measured[name]) for name in order if name in results.measured]
 
@@ -73,7 +73,7 @@ def yardsticks(figures: Sequence[Figures]) -> Yardsticks:
 
 
 def ratio(value: float | None, to: float | None) -> float | None:
-    """`value` as a multiple of `to`, if there are both."""
+    """Return `value` as a multiple of `to`, if both exist."""
     return value / to if value is not None and to else None
 
 

@@ -1,4 +1,4 @@
-"""What this project's relay is to reach, held against one run."""
+"""Goals of this project's relay, compared with one run."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Goal:
 
     @property
     def met(self) -> bool | None:
-        """None if it was not measured."""
+        """Return whether it is met; None if not measured."""
         if self.measured is None:
             return None
         return self.measured >= self.bound if self.at_least else self.measured <= self.bound
 
 
 def goals(figures: Sequence[Figures], against: Yardsticks) -> list[Goal]:
-    """All of them; none if our relay was not measured."""
+    """Return all goals; none if our relay was not measured."""
     named = {one.name: one for one in figures}
     ours, many = named.get(OURS), named.get(OURS_MANY)
     if ours is None:

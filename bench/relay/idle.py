@@ -1,4 +1,4 @@
-"""`python -m bench.relay.idle`: what a relay costs that has nothing to do, and how soon it has the first event then."""
+"""`python -m bench.relay.idle`: cost of an idle relay, and its latency for a first event."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Idle:
     latencies_ms: Sequence[float]
 
     def row(self) -> Sequence[str]:
-        """For the table."""
+        """Return the table's row."""
         together = self.relay_percent + self.backends_percent
         percents = [f"{percent:.1f}" for percent in (self.relay_percent, self.backends_percent, together)]
         return [f"{self.poll_max_ms:g}", *percents, f"{median(self.latencies_ms):.1f}", f"{max(self.latencies_ms):.1f}"]
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def measure(servers: Servers, poll_max_ms: float, seconds: float, clock: Clock) -> Idle:
-    """One relay on an outbox of its own: warmed up, idle for so many seconds, then given events one by one."""
+    """Measure one relay on a new outbox: warm up, stay idle for some seconds, then publish single events."""
     candidate = Exitflow("exitflow", processes=1)
     with fresh_place(servers, "idle") as place:
         candidate.prepare(place)
@@ -90,7 +90,7 @@ def _patient(program: Command, poll_max_ms: float) -> Command:
 
 
 def _idle(relays: Relays, place: Place, seconds: float, clock: Clock) -> tuple[float, float]:
-    """CPU seconds of the relay and of the server's processes that serve it."""
+    """Return CPU seconds of the relay and its server processes."""
     with psycopg.connect(place.database_url, autocommit=True) as connection:
         backends = relay_backends(connection)
     began, relay, served = clock.monotonic(), relays.cpu_seconds(), cpu_seconds(backends)
@@ -107,7 +107,7 @@ def _writing(place: Place) -> Iterator[psycopg.Connection]:
 
 
 def _write(connection: psycopg.Connection, candidate: Exitflow, place: Place, number: int, clock: Clock) -> float:
-    """Commit one event; when that was confirmed."""
+    """Commit one event; return the time of the confirmation."""
     statement, parameters = candidate.one_insert(place, number)
     connection.execute(statement.encode(), parameters)
     return clock.monotonic()

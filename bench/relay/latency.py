@@ -56,13 +56,13 @@ class Latency:
     missing: int
 
     def as_json(self) -> dict[str, Any]:
-        """For the results file."""
+        """Return the form stored in the results file."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What is written.
+    """The events to write.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class Trial:
 
 
 def measure_latency(candidate: Candidate, servers: Servers, clock: Clock, trial: Trial) -> Latency:
-    """Write at a rate while the relay runs, and read what comes.
+    """Write at a fixed rate while the relay runs, and read the topic.
 
     Raises
     ------

@@ -41,13 +41,13 @@ def wal_position(place: Place) -> int:
 
 
 def relay_backends(connection: psycopg.Connection) -> list[int]:
-    """PostgreSQL's processes that serve this project's relay of the connection's database."""
+    """Return PostgreSQL's processes serving this project's relay of the connection's database."""
     return [pid for (pid,) in connection.execute(_BACKENDS)]
 
 
 @contextmanager
 def old_transaction(place: Place, *, wanted: bool) -> Iterator[None]:
-    """While inside, if wanted, a REPEATABLE READ transaction that has written holds everybody's xmin."""
+    """Hold, if wanted, a REPEATABLE READ transaction with a write, and thus the xmin horizon, while inside."""
     if not wanted:
         yield
         return

@@ -32,7 +32,7 @@ def _markdown(table: Table) -> str:
 
 
 def _notes(results: Results, figures: Sequence[Figures]) -> str:
-    """What needs a word, and what failed, in full."""
+    """Return remarks and full failure texts."""
     notes = []
     if any(one.run != results.run for one in figures):
         notes.append("† measured in an earlier run: compare with care.")

@@ -1,4 +1,4 @@
-"""The Python packages of other relays, in a virtual environment of their own, made once and kept in the cache."""
+"""Packages of other relays in a separate virtual environment, created once and cached."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _INSTALL_LIMIT_S = 300
 
 
 def peer_python() -> Path:
-    """The interpreter that can import them.
+    """Return an interpreter able to import them.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Where one measurement happens: a database and a topic of its own."""
+"""Place of one measurement: a separate database and topic."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Place:
 
 @contextmanager
 def fresh_place(servers: Servers, purpose: str) -> Iterator[Place]:
-    """Made anew; database, replication slots and topic are removed afterwards."""
+    """Create a place; remove its database, replication slots and topic afterwards."""
     name = f"bench_{new_id().hex}"
     directory = servers.directory / f"{purpose}-{name}"
     directory.mkdir()
@@ -62,7 +62,7 @@ def _create_topic(admin: AdminClient, name: str) -> None:
 
 @retry(stop=stop_after_delay(KAFKA_LIMIT_S), wait=wait_fixed(0.1), retry=retry_if_exception_type(KafkaException))
 def _await_leaders(admin: AdminClient, topic: str) -> None:
-    """A topic that was just made has partitions without a leader for a while."""
+    """Wait for leaders: a new topic's partitions have none for a while."""
     latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # it has no annotations
     wanted = {TopicPartition(topic, n): latest for n in range(PARTITIONS)}
     for found in admin.list_offsets(wanted, request_timeout=KAFKA_LIMIT_S).values():

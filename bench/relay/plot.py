@@ -20,7 +20,7 @@ _STYLE = (
 
 
 def plot(figures: Sequence[Figures]) -> str:
-    """The whole picture."""
+    """Draw the whole picture."""
     height = TOP + ROW * len(figures) + 30
     highest = max([one.steady_per_s or 0 for one in figures], default=0) or 1
     parts = [
@@ -74,7 +74,7 @@ def _grid(height: float) -> Iterator[str]:
 
 
 def _x(value_ms: float) -> float:
-    """Where a latency stands on the logarithmic axis; what is off it, at its end."""
+    """Return a latency's position on the logarithmic axis, clamped to its end."""
     low, high = map(math.log10, DECADES)
     share = (math.log10(min(max(value_ms, DECADES[0]), DECADES[1])) - low) / (high - low)
     return NAMES + BARS + GAP + share * (WIDTH - NAMES - BARS - GAP - 20)

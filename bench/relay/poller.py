@@ -1,7 +1,7 @@
-"""The program of the claim-and-mark poller: claim a batch, produce it, wait for Kafka, mark it.
+"""The claim-and-mark poller: claim a batch, produce it, wait for Kafka, mark it.
 
-Per batch two UPDATEs, each in a transaction of its own: the first with a lease, so that another copy takes over what a
-dead one had claimed; the second after every record is acknowledged.
+Each batch takes two UPDATEs in separate transactions. The first sets a lease, so that another copy can take over claims
+of a dead one; the second follows the acknowledgement of every record.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def producer_config(bootstrap: str) -> dict[str, Any]:
-    """What every Python producer of this bench is configured with, unless its library says otherwise."""
+    """Return the configuration of every Python producer of this bench, unless its library differs."""
     return {
         "bootstrap.servers": bootstrap,
         "enable.idempotence": True,

@@ -1,4 +1,4 @@
-"""The program of the ceiling: what one Python process can produce, everything else left out."""
+"""The ceiling: maximum produce rate of one Python process, without anything else."""
 
 from __future__ import annotations
 

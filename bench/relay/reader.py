@@ -1,4 +1,4 @@
-"""The reading process of a latency measurement: a consumer that stamps each record when it has it in its hands."""
+"""Reader of a latency measurement: a consumer recording each record's arrival time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Reader:
 
     @property
     def records(self) -> int:
-        """How many it has read by now."""
+        """Return the number of records read so far."""
         return int(self._count.value)
 
     def received(self) -> dict[int, float]:

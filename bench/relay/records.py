@@ -1,8 +1,7 @@
-"""The records that every candidate publishes: event n, in Python and in SQL.
+"""Records published by every candidate: event n, in Python and in SQL.
 
-The payload, a JSON object, holds n in twelve digits at a fixed place, so that one checker reads the topics of all
-candidates. Keys are scattered as if by chance, so that a batch may well hold two events of one key, and n grows with
-every event of a key.
+The payload, a JSON object, holds n in twelve digits at a fixed place, so that one checker can read all topics. Keys are
+pseudo-random, so a batch may hold two events of one key, and n grows with every event of a key.
 """
 
 from __future__ import annotations
@@ -45,30 +44,30 @@ RANGE_SQL = "generate_series(%(first)s::bigint, %(last)s::bigint) AS n"
 
 
 def signature_of(number: int) -> str:
-    """What `SIGNATURE_SQL` makes for event `number`."""
+    """Return the value of `SIGNATURE_SQL` for event `number`."""
     digests = [hashlib.sha256(text.encode()).digest() for text in (str(number), f"-{number}")]
     return f"0123456789abcdef:{b64encode(b''.join(digests)).decode()}"
 
 
 def key_of(number: int) -> str:
-    """The key of event `number`."""
+    """Return the key of event `number`."""
     return f"key-{int(_digest(number)[:_KEY_DIGITS], 16) % KEYS}"
 
 
 def payload_of(number: int) -> bytes:
-    """Its 256 bytes: the number, some that do not compress, a filling that does."""
+    """Return its 256 bytes: the number, an incompressible part and a compressible filling."""
     digests = "".join(_digest(number + n) for n in range(3))
     body = f"{_HEAD}{number:0{NUMBER_DIGITS}}{_MIDDLE}{digests}"
     return (body.ljust(PAYLOAD_BYTES - len(_TAIL), "x") + _TAIL).encode()
 
 
 def number_of(payload: bytes) -> int:
-    """Which event this payload belongs to; ValueError if it is none of ours."""
+    """Return a payload's event number; raise ValueError for a foreign payload."""
     return int(payload[len(_HEAD) : len(_HEAD) + NUMBER_DIGITS])
 
 
 def all_headers(number: int, event_id: str) -> dict[str, str]:
-    """All nine headers of the record."""
+    """Return all nine headers of the record."""
     return {
         "ce_specversion": "1.0",
         "ce_id": event_id,
@@ -83,5 +82,5 @@ def all_headers(number: int, event_id: str) -> dict[str, str]:
 
 
 def _digest(number: int) -> str:
-    """What md5(n::text) is in SQL."""
+    """Return md5(n::text) as in SQL."""
     return hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()

@@ -1,4 +1,4 @@
-"""What was measured, kept in a file that a later run of some candidates adds to."""
+"""Results file; a later run of some candidates adds to it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Results:
 
 
 def load(file: Path) -> Results:
-    """What earlier runs left; nothing if there is no file."""
+    """Load earlier results; empty without a file."""
     if not file.exists():
         return Results()
     kept = json.loads(file.read_text())

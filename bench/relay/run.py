@@ -58,13 +58,13 @@ class Run:
         self._say = say
 
     def warm_up(self) -> None:
-        """Produce as much as a measurement will, so that nobody meets a broker whose code is not yet compiled."""
+        """Produce as much as a measurement will, so that every candidate meets a broker with compiled code."""
         for _ in range(self._plan.warm_ups):
             drain = measure_drain(Ceiling("warm-up"), self._servers, self._clock, self._plan.events, held=False)
             self._say(f"warm-up: {drain.steady_per_s:,.0f}/s")
 
     def measure(self, candidate: Candidate, into: Measured, turn: int) -> None:
-        """One round of a candidate; every other one begins with the old transaction, lest being second count."""
+        """Measure one round of a candidate; alternate rounds begin with the old transaction, to balance the order."""
         events = max(LEAST_EVENTS, int(self._plan.events * candidate.share))
         order = (False, True) if turn % 2 == 0 else (True, False)
         drains = {
@@ -113,7 +113,7 @@ class Run:
 
 
 def in_order(candidates: Sequence[Candidate], turn: int) -> list[Candidate]:
-    """Every other round backwards, the ceilings in their places: whoever drifts, drifts both ways."""
+    """Return the order of a round: reversed every other time to cancel drift, ceilings in place."""
     ceilings = [candidate for candidate in candidates if not candidate.has_outbox]
     others = [candidate for candidate in candidates if candidate.has_outbox]
     return [*ceilings[:1], *(others if turn % 2 == 0 else others[::-1]), *ceilings[1:]]

@@ -13,7 +13,7 @@ STOP_LIMIT_S = 20
 
 
 class Relays:
-    """Programs that were started together."""
+    """Programs started together."""
 
     def __init__(self, children: Sequence[Child]) -> None:
         self._children = children
@@ -22,16 +22,16 @@ class Relays:
 
     @property
     def pids(self) -> list[int]:
-        """Those that still run."""
+        """Return those still running."""
         return [child.pid for child in self._children if child.exit_status is None]
 
     def cpu_seconds(self) -> float:
-        """Their CPU time; of one that has ended, what it was when last asked."""
+        """Return their CPU time; for ended ones, the last known value."""
         self._cpu_s |= {pid: cpu_seconds([pid]) for pid in self.pids}
         return sum(self._cpu_s.values())
 
     def peak_bytes(self) -> int:
-        """The sum of their largest resident sizes; of one that has ended, what it was when last asked."""
+        """Return the sum of their peak resident sizes; for ended ones, the last known value."""
         self._peak_bytes |= {pid: peak_bytes([pid]) for pid in self.pids}
         return sum(self._peak_bytes.values())
 

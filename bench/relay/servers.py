@@ -29,7 +29,7 @@ KAFKA_JVM = ("-Xms1g", "-Xmx1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMilli
 
 @dataclass(frozen=True)
 class Servers:
-    """Where they are, and their processes, whose CPU time is counted."""
+    """Addresses and processes of the servers; their CPU time is counted."""
 
     admin_url: str
     bootstrap_servers: str
@@ -40,7 +40,7 @@ class Servers:
 
 @contextmanager
 def work_directory() -> Iterator[Path]:
-    """A temporary directory that the account servers run as can pass through; removed afterwards."""
+    """Create a temporary directory accessible to the servers' account; removed afterwards."""
     directory = Path(tempfile.mkdtemp(prefix="exitflow-bench-"))
     try:
         make_passable(directory, server_account())
@@ -51,7 +51,7 @@ def work_directory() -> Iterator[Path]:
 
 @contextmanager
 def running_servers(directory: Path) -> Iterator[Servers]:
-    """Both servers, durable, stopped at the end."""
+    """Start both servers, durable; stop them at the end."""
     data = directory / "postgres"
     postgres = EmbeddedPostgres(data, free_port(str(data)), new_secret(), settings=POSTGRES_SETTINGS)
     logs = directory / "kafka"

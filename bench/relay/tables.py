@@ -22,12 +22,12 @@ class Table:
 
 
 def tables(figures: Sequence[Figures], against: Yardsticks, last_run: int) -> list[Table]:
-    """Who, drain, latency and cost."""
+    """Format candidates, drain, latency and cost."""
     return [_candidates(figures, last_run), _drain(figures, against), _latency(figures), _cost(figures)]
 
 
 def goal_table(goals: Sequence[Goal]) -> Table:
-    """What was to be reached."""
+    """Format the goals."""
     words = {None: "not measured", True: "met", False: "missed"}
     rows = [[g.text, f"{'≥' if g.at_least else '≤'} {g.bound:g}", _number(g.measured), words[g.met]] for g in goals]
     return Table("Goals", ["goal", "bound", "measured", ""], rows)

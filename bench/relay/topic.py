@@ -1,4 +1,4 @@
-"""What stands in a topic: how much of it, when it came, whether it is whole and in order."""
+"""Content of a topic: number, times, completeness and order of its records."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Ends:
 
 
 def open_consumer(place: Place) -> Consumer:
-    """A consumer of all partitions from their beginning."""
+    """Return a consumer of all partitions from their beginning."""
     consumer = Consumer(
         {
             "bootstrap.servers": place.bootstrap_servers,
@@ -84,7 +84,7 @@ def read_content(place: Place, expected: int) -> Content:
 
 
 class Reading:
-    """A topic, checked record by record, in the order in which its partitions hold them."""
+    """A topic checked record by record, in partition order."""
 
     def __init__(self) -> None:
         self._first: dict[int, float] = {}
@@ -109,7 +109,7 @@ class Reading:
             self._latest[key] = max(number, self._latest.get(key, 0))
 
     def content(self, expected: int) -> Content:
-        """What was found, held against the events 0 to `expected` - 1."""
+        """Compare the records with the events 0 to `expected` - 1."""
         return Content(
             appended_s=sorted(self._first.values()),
             lost=expected - sum(1 for number in self._first if number < expected),
@@ -128,7 +128,7 @@ def _number(payload: bytes) -> int | None:
 
 
 def _messages(place: Place) -> Iterator[Message]:
-    """All records that the topic holds now."""
+    """Yield all records currently in the topic."""
     remaining = Ends(place).records()
     deadline = SystemClock().monotonic() + READ_LIMIT_S
     consumer = open_consumer(place)

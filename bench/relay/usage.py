@@ -1,4 +1,4 @@
-"""What processes have used of the machine."""
+"""Resource usage of processes."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class CpuSeconds:
     kafka: float
 
     def since(self, earlier: CpuSeconds) -> CpuSeconds:
-        """What was used in between."""
+        """Return the difference to an earlier value."""
         return CpuSeconds(self.relay - earlier.relay, self.postgres - earlier.postgres, self.kafka - earlier.kafka)
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """CPU time of processes, of their living children and of those that ended and were waited for."""
+    """Return CPU time of processes, their living children, and ended children already waited for."""
     return sum(_cpu_of(process) for process in _with_children(pids))
 
 
 def peak_bytes(pids: Iterable[int]) -> int:
-    """The sum of the processes' largest resident sizes so far (where the system does not say: their present ones)."""
+    """Return the sum of the processes' peak resident sizes (present sizes where peaks are unknown)."""
     return sum(_peak_of(process) for process in _with_children(pids))
 
 

@@ -40,7 +40,7 @@ class Tempo:
 
     @property
     def transactions(self) -> int:
-        """How many it is in all."""
+        """Return the total number."""
         return int(self.transactions_per_s * self.seconds)
 
 
@@ -98,7 +98,7 @@ def _wait_until(due_s: float) -> None:
 
 
 def events_of(written: list[Written]) -> Iterator[tuple[int, Written]]:
-    """Each event's number with its transaction."""
+    """Yield each event's number with its transaction."""
     for one in written:
         for number in range(one.first, one.first + one.rows):
             yield number, one

@@ -1,7 +1,7 @@
-"""Whether processes are ready, asked over HTTP, and what is wrong with those that are not.
+"""Query the readiness of processes over HTTP and print their problems.
 
-Standard library only: a container engine runs this beside every process every few seconds, and loading the
-whole command line would cost ten times as much.
+Standard library only: a container engine runs this beside every process every few seconds, and loading the whole CLI
+would cost ten times as much.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def report(root_urls: Sequence[str]) -> int:
 
 
 def own_root(port: str | None) -> list[str]:
-    """The root of the process that listens on this port of this machine; nothing without a port."""
+    """Return the root URL of this machine's process on this port; nothing without a port."""
     return [f"http://127.0.0.1:{port}"] if port else []
 
 
 def problem_of(root_url: str) -> str | None:
-    """Why the process is not ready; None if it is."""
+    """Return the process's readiness problem; None if it is ready."""
     try:
         status, body = _get(root_url, "/readyz")
     except (OSError, http.client.HTTPException) as error:

@@ -1,7 +1,7 @@
-"""The secrets of a system in containers: made once, and laid out so that each service sees its own and no other's.
+"""Secrets of a containerized system: created once, with separate files for each service.
 
-Every service has a directory; a file in it is named as `shared.settings` looks for it, so that the directory can be
-its EXITFLOW_SECRETS_DIR.
+Every service has a directory; file names follow `shared.settings`, so that the directory can be its
+EXITFLOW_SECRETS_DIR.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Files = dict[str, str]
 
 
 class ContainerCredentials(Credentials):
-    """Those of a local stack, and of what is observed in containers beside it."""
+    """Credentials of a local stack, plus those of the monitoring containers."""
 
     kafka_admin_password: str = Field(default_factory=new_secret, repr=False)
     kafka_passwords: dict[str, str] = Field(default_factory=dict, validate_default=True, repr=False)
@@ -61,16 +61,16 @@ class ContainerCredentials(Credentials):
     @field_validator("kafka_passwords")
     @classmethod
     def every_user_has_one(cls, kept: dict[str, str]) -> dict[str, str]:
-        """Keep those that there are, and make those that are missing."""
+        """Keep existing credentials and create missing ones."""
         return {user: kept.get(user) or new_secret() for user in RIGHTS}
 
     def kafka_security(self) -> KafkaSecurity:
-        """The secrets of the broker itself."""
+        """Return the broker's secrets."""
         return KafkaSecurity(self.kafka_certificate, self.kafka_admin_password)
 
 
 def secret_files(databases: Databases, credentials: ContainerCredentials) -> dict[str, Files]:
-    """For each service the files it may read: their names and what stands in them."""
+    """Return each service's files: names and content."""
     token = {PUBLIC_TOKEN: credentials.operator_token}
     as_migrator = {
         EXIT_DATABASE_URL: databases.exit_url(roles.MIGRATOR),
@@ -101,7 +101,7 @@ def secret_files(databases: Databases, credentials: ContainerCredentials) -> dic
 
 
 def _of_kafka_user(user: str, credentials: ContainerCredentials) -> dict[str, str]:
-    """What a process proves to Kafka that it is this user with; nothing for one that has no user."""
+    """Return a process's credentials for Kafka; empty for a process without a user."""
     if user not in RIGHTS:
         return {}
     return _kafka_login(user, credentials.kafka_passwords[user], credentials)
@@ -133,7 +133,7 @@ def _of_roles(databases: Databases) -> dict[str, str]:
 
 
 def lay_out(files: Mapping[str, Files], directory: Path) -> list[str]:
-    """Write each service's files below `directory`, for owner and group to read; returns what was new or changed.
+    """Write each service's files below `directory`, readable by owner and group; return the changed ones.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def _differs(file: Path, text: str) -> bool:
 
 
 def named_broker_credentials(setting: str, user_broker_id: str) -> dict[str, str]:
-    """The credentials of one user broker from the setting that holds all.
+    """Return one user broker's credentials from the combined setting.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""TCP from one published port to whichever copies of a service there are.
+"""Forward TCP from one published port to the copies of a service.
 
-Each connection asks the name service anew and takes the next copy in turn, or the one after it if that one does
-not answer, so that copies may come, go and be killed behind the same port.
+Each connection resolves the name again and uses the copies round robin, skipping those that do not answer. Copies may
+therefore start, stop and crash behind one port.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Carrier:
         self._room = asyncio.Semaphore(CONNECTIONS)
 
     async def carry(self, reader: StreamReader, writer: StreamWriter) -> None:
-        """One connection, to its end."""
+        """Forward one connection until it ends."""
         async with self._room:
             try:
                 await self._join(reader, writer)
@@ -116,7 +116,7 @@ class Carrier:
         raise failure
 
     async def _addresses(self) -> list[str]:
-        """Every copy's, each time beginning with another."""
+        """Return every copy's address, starting with the next one in turn."""
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(self._forward.host, self._forward.target_port, type=socket.SOCK_STREAM)
         addresses = sorted({str(sockaddr[0]) for *_, sockaddr in found})
@@ -125,7 +125,7 @@ class Carrier:
 
 
 async def _pump(reader: StreamReader, writer: StreamWriter) -> None:
-    """Pass on what is read until the end of the stream, and then the end."""
+    """Copy data until the end of the stream, then close the other side."""
     while chunk := await reader.read(CHUNK_BYTES):
         writer.write(chunk)
         await writer.drain()

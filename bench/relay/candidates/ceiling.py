@@ -23,18 +23,18 @@ class Ceiling:
         self.name = name
 
     def prepare(self, place: Place) -> None:
-        """Nothing: it has no database."""
+        """Do nothing: it has no database."""
 
     def range_insert(self) -> str:
-        """It has no outbox."""
+        """Raise: it has no outbox."""
         raise InvalidInput(f"{self.name} has no outbox")
 
     def one_insert(self, place: Place, number: int) -> Insert:
-        """It has no outbox."""
+        """Raise: it has no outbox."""
         raise InvalidInput(f"{self.name} of {place.name} has no outbox for event {number}")
 
     def programs(self, place: Place, events: int) -> Sequence[Command]:
-        """The loop, which ends by itself."""
+        """Return the loop, which ends by itself."""
         told = {"bootstrap": place.bootstrap_servers, "topic": place.topic, "events": events}
         argv = [sys.executable, "-m", "bench.relay.produce_loop"]
         return [command(place, "loop", argv, {"BENCH_LOOP": json.dumps(told)})]

@@ -99,7 +99,7 @@ class Debezium:
         self._tuned = tuned
 
     def prepare(self, place: Place) -> None:
-        """The table as the router expects it, a publication, and the slot that the connector will read on from."""
+        """Create the router's table, a publication, and the connector's replication slot."""
         debezium_jars()
         with psycopg.connect(place.database_url, autocommit=True) as connection:
             connection.execute(_SCHEMA)
@@ -110,7 +110,7 @@ class Debezium:
         return _RANGE
 
     def one_insert(self, place: Place, number: int) -> Insert:
-        """One such row."""
+        """Return the statement inserting one row."""
         event_id = str(new_id())
         headers = records.all_headers(number, event_id)
         return _ONE, {
@@ -123,7 +123,7 @@ class Debezium:
         }
 
     def programs(self, place: Place, events: int) -> Sequence[Command]:  # noqa: ARG002  # it runs until stopped
-        """The worker with the connector."""
+        """Return the worker with the connector."""
         worker = _write(place, "worker.properties", self._worker(place))
         connector = _write(place, "connector.properties", self._connector(place))
         argv = [
@@ -165,7 +165,7 @@ class Debezium:
 
 
 def debezium_jars() -> Path:
-    """The directory of the jars, fetched once by Maven; ConfigurationError if they cannot be had."""
+    """Return the directory of the jars, fetched once by Maven; raise ConfigurationError without them."""
     return cached(
         f"debezium-{VERSION}",
         lambda target: copy_jars(_POM, target, f"Debezium {VERSION}", "debezium-connector-postgres-*.jar"),

@@ -43,16 +43,16 @@ class Exitflow:
         self._passwords = {role: new_secret() for role in roles.ROLES}
 
     def prepare(self, place: Place) -> None:
-        """The roles and the schema of exit-qualification, as its migrations make them."""
+        """Create exit qualification's roles and schema by its migrations."""
         roles.create_roles(place.database_url, self._passwords)
         migrate(self._url(place, roles.MIGRATOR), EXIT_QUALIFICATION)
 
     def range_insert(self) -> str:
-        """Rows as `shared.outbox.writing` writes them, but for the sequence table, which only writers read."""
+        """Return the rows of `shared.outbox.writing`, without the sequence table, which only writers read."""
         return _RANGE
 
     def one_insert(self, place: Place, number: int) -> Insert:
-        """The statement of `shared.outbox.writing.Outbox.append`."""
+        """Return the statement of `shared.outbox.writing.Outbox.append`."""
         return _ONE, {
             "event_ids": [new_id()],
             "topics": [place.topic],

@@ -62,12 +62,12 @@ class FaststreamOutbox(Peer):
         self._tuned = tuned
 
     def one_insert(self, place: Place, number: int) -> Insert:  # noqa: ARG002  # the topic is the relay's
-        """The library's own statement, with its notification."""
+        """Return the library's statement, with its notification."""
         headers = records.all_headers(number, str(new_id()))
         return _ONE, {"queue": QUEUE, "payload": records.payload_of(number), "headers": Jsonb(headers)}
 
     def programs(self, place: Place, events: int) -> Sequence[Command]:  # noqa: ARG002  # it runs until stopped
-        """One relay."""
+        """Return one relay."""
         subscriber = _TUNED if self._tuned else {}
         broker = {"linger_ms": 0} if self._tuned else {}
         return [self.relay(place, topic=place.topic, queue=QUEUE, subscriber=subscriber, broker=broker)]

@@ -1,4 +1,4 @@
-"""What relays have in common whose outbox is one table."""
+"""Common base of relays with a one-table outbox."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deploy.local.processes.child import Command
 
 
 class OneTable:
-    """A relay with its table; `schema` makes it, `backlog` fills it as `Candidate.range_insert` says."""
+    """A relay with its table; `schema` creates it, `backlog` fills it as in `Candidate.range_insert`."""
 
     has_outbox = True
 
@@ -28,7 +28,7 @@ class OneTable:
         self.share = share
 
     def prepare(self, place: Place) -> None:
-        """The table, with its indexes."""
+        """Create the table with its indexes."""
         with psycopg.connect(place.database_url) as connection:
             connection.execute(self.schema)
 
@@ -38,17 +38,17 @@ class OneTable:
 
 
 class Peer(OneTable):
-    """A library's relay: `peers/<program>_relay.py`, on packages of its own."""
+    """A library's relay: `peers/<program>_relay.py`, with separate packages."""
 
     program: str
 
     def prepare(self, place: Place) -> None:
-        """The packages and the library's own table."""
+        """Install the packages and create the library's table."""
         peer_python()
         super().prepare(place)
 
     def relay(self, place: Place, **told: Mapping[str, Any] | str) -> Command:
-        """The program, which is told how it is configured."""
+        """Return the program with its configuration as arguments."""
         where = {"database": place.database_url, "bootstrap": place.bootstrap_servers}
         argv = [str(peer_python()), str(PEERS / f"{self.program}_relay.py")]
         return command(place, self.program, argv, {"BENCH_PEER": json.dumps({**where, **told})})

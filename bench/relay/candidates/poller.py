@@ -45,7 +45,7 @@ class ClaimAndMarkPoller(OneTable):
         self._copies = copies
 
     def one_insert(self, place: Place, number: int) -> Insert:
-        """One row with all headers."""
+        """Return the statement inserting one row with all headers."""
         return _ONE, {
             "topic": place.topic,
             "key": records.key_of(number),
@@ -54,7 +54,7 @@ class ClaimAndMarkPoller(OneTable):
         }
 
     def programs(self, place: Place, events: int) -> Sequence[Command]:  # noqa: ARG002  # it runs until stopped
-        """The copies."""
+        """Return the copies."""
         told = {"database": place.database_url, "bootstrap": place.bootstrap_servers, "batch": BATCH}
         argv = [sys.executable, "-m", "bench.relay.poller"]
         environment = {"BENCH_POLLER": json.dumps(told)}

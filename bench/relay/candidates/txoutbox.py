@@ -58,7 +58,7 @@ class Txoutbox(Peer):
         self._tuned = tuned
 
     def one_insert(self, place: Place, number: int) -> Insert:
-        """The library's own statement."""
+        """Return the library's statement."""
         return _ONE, {
             "topic": place.topic,
             "key": records.key_of(number),
@@ -67,5 +67,5 @@ class Txoutbox(Peer):
         }
 
     def programs(self, place: Place, events: int) -> Sequence[Command]:  # noqa: ARG002  # it runs until stopped
-        """One relay."""
+        """Return one relay."""
         return [self.relay(place, config=_TUNED if self._tuned else {})]

@@ -19,7 +19,7 @@ POOL = 60
 
 
 def application() -> FastStream:
-    """The two brokers and the handler between them."""
+    """Create the two brokers and the handler between them."""
     told = json.loads(os.environ["BENCH_PEER"])
     engine = create_async_engine(told["database"].replace("postgresql://", "postgresql+asyncpg://"), pool_size=POOL)
     table = make_outbox_table(MetaData(), table_name="outbox")

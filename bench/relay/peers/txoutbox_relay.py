@@ -32,7 +32,7 @@ class KafkaPublisher:
         threading.Thread(target=self._poll, daemon=True).start()
 
     async def publish(self, message: OutboxMessage) -> None:
-        """One record; KafkaException if Kafka refuses it."""
+        """Publish one record; raise KafkaException if Kafka rejects it."""
         acknowledged: asyncio.Future[None] = self._loop.create_future()
 
         def report(error: Any, _: Any) -> None:

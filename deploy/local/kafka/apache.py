@@ -50,7 +50,7 @@ _SINGLE_NODE = {
 
 
 class ApacheKafka(ChildServer):
-    """One broker that is its own controller, with its log in one directory.
+    """A combined broker and controller, with its log in one directory.
 
     Parameters
     ----------
@@ -92,16 +92,16 @@ class ApacheKafka(ChildServer):
 
     @property
     def bootstrap_servers(self) -> str:
-        """Where clients begin: ``host:port``."""
+        """Return the bootstrap address, ``host:port``."""
         return f"{LOOPBACK}:{self._port}"
 
     @property
     def probe(self) -> str:
-        """``kafka://host:port``."""
+        """Return ``kafka://host:port``."""
         return f"kafka://{self.bootstrap_servers}"
 
     def command(self) -> Command:
-        """The broker on its configuration file."""
+        """Return the command running the broker on its configuration file."""
         return self._java("kafka.Kafka", str(self._properties))
 
     def launch(self) -> None:
@@ -117,7 +117,7 @@ class ApacheKafka(ChildServer):
         super().launch()
 
     def is_ready(self) -> bool:
-        """Whether it tells its topics to a client."""
+        """Return True if it lists its topics to a client."""
         return accepts(self._port) if self._security else answers(self.bootstrap_servers)
 
     def _configuration(self) -> str:

@@ -1,4 +1,4 @@
-"""What the stack needs to know of a Kafka broker, whichever program it is."""
+"""Interface of the stack to a Kafka broker program."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _ASK_LIMIT_S = 5
 
 
 class Broker(Server, Protocol):
-    """A Kafka broker that can be started and stopped."""
+    """A Kafka broker to start and stop."""
 
     @property
     def bootstrap_servers(self) -> str:
-        """Where clients begin: ``host:port``."""
+        """Return the bootstrap address, ``host:port``."""
         ...
 
     @property
     def survives_restart(self) -> bool:
-        """Whether what was written is there after its process has ended."""
+        """Return True if records survive the end of its process."""
         ...
 
 
 def answers(bootstrap_servers: str) -> bool:
-    """Whether a broker on a loopback ``host:port`` tells its topics."""
+    """Return True if a broker on a loopback ``host:port`` lists its topics."""
     # Asking the port first spares librdkafka's complaints about a broker that is still starting.
     if not accepts(int(bootstrap_servers.rpartition(":")[2])):
         return False

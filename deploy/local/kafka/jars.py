@@ -17,12 +17,12 @@ _RESOLVE_LIMIT_S = 600
 
 
 def jars_cached() -> bool:
-    """Whether they can be had without Maven."""
+    """Return True if Maven is not needed."""
     return (cache_root() / _ENTRY).is_dir()
 
 
 def kafka_jars() -> Path:
-    """The directory of the jars.
+    """Return the directory of the jars.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def kafka_jars() -> Path:
 
 
 def require_maven() -> Path:
-    """The ``mvn`` of PATH, or a ConfigurationError that says what it is needed for."""
+    """Return the ``mvn`` of PATH, or raise a ConfigurationError naming its purpose."""
     found = shutil.which("mvn")
     if found is None:
         raise ConfigurationError(f"no Maven on PATH to fetch Apache Kafka {VERSION} with")
@@ -83,6 +83,6 @@ def copy_jars(pom: Path, target: Path, what: str, proof: str) -> None:
 
 
 def _reason(output: str) -> str:
-    """The first error of Maven's output, on one line."""
+    """Return the first error of Maven's output, on one line."""
     found = re.search(r"\[ERROR\]\s*(.+)", output)
     return found.group(1).strip() if found else "it gave no reason"

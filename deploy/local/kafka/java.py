@@ -17,7 +17,7 @@ _VERSION = re.compile(r'version "(\d+)')
 
 
 def find_java(account: Account | None) -> Path:
-    """The ``java`` of JAVA_HOME, else of PATH, that `account` can run and that is new enough.
+    """Return the ``java`` of JAVA_HOME or PATH, if new enough and executable for `account`.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def _on_this_machine() -> Path | None:
 
 
 def _major_version(java: Path) -> int:
-    """Its feature release, 0 if it does not say one (before 9 it says 1)."""
+    """Return its feature release; 0 if unknown (before 9 it reports 1)."""
     answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=_ASK_LIMIT_S, check=False)
     found = _VERSION.search(answer.stderr + answer.stdout)
     return int(found.group(1)) if found else 0

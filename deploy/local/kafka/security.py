@@ -1,4 +1,4 @@
-"""What a Kafka broker needs to prove itself and to tell its clients apart: certificates, and who administers it."""
+"""Security of a Kafka broker: certificates, and the administrator's credentials."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
 
 
 class BrokerCertificate(BaseModel):
-    """A broker's private key, its certificate, and the certificate that its clients check it against; all PEM."""
+    """A broker's private key, its certificate and its authority's certificate; all PEM."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -47,7 +47,7 @@ class BrokerCertificate(BaseModel):
 
 
 def new_certificate(hosts: Sequence[str]) -> BrokerCertificate:
-    """Make an authority that signs one certificate for these names and addresses, and forget its key."""
+    """Create an authority and one certificate for these names and addresses; the authority's key is discarded."""
     authority, server = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name, name = _name("exitflow Kafka authority"), _name(hosts[0])
     ca = _builder(ca_name, ca_name, authority).add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
@@ -93,7 +93,7 @@ class KafkaSecurity:
     admin_password: str
 
     def secret_properties(self, listeners: Sequence[str]) -> str:
-        """Return the broker's properties that are secret, for these listeners; the last one is the controller's."""
+        """Return the broker's secret properties for these listeners; the last one is the controller's."""
         pem = {
             "ssl.keystore.type": "PEM",
             "ssl.keystore.key": self.certificate.key,

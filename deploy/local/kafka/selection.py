@@ -1,4 +1,4 @@
-"""Which Kafka the stack runs on."""
+"""Selection of the stack's Kafka."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXTERNAL_SETTING = "EXITFLOW_KAFKA_BOOTSTRAP_SERVERS"
 
 
 class KafkaChoice(StrEnum):
-    """What may be asked for."""
+    """The options of --kafka."""
 
     AUTO = "auto"
     APACHE = "apache"
@@ -26,7 +26,7 @@ class KafkaChoice(StrEnum):
 
 @dataclass(frozen=True)
 class Decision:
-    """What it came to.
+    """The selected Kafka.
 
     Attributes
     ----------
@@ -44,9 +44,9 @@ class Decision:
 
 
 def decide(wanted: KafkaChoice, on_progress: Callable[[str], None] = lambda _: None) -> Decision:
-    """The broker to run: for AUTO the cluster the settings name, else Apache Kafka, else Tansu.
+    """Return the broker to run: for AUTO the configured cluster, else Apache Kafka, else Tansu.
 
-    Apache Kafka is decided for only when its jars are there, so the first time they are fetched here.
+    Apache Kafka requires its jars, so this downloads them the first time.
 
     Raises
     ------

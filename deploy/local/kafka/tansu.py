@@ -45,7 +45,7 @@ class Tansu(ChildServer):
 
     @property
     def bootstrap_servers(self) -> str:
-        """Where clients begin: ``host:port``."""
+        """Return the bootstrap address, ``host:port``."""
         return f"{LOOPBACK}:{self._port}"
 
     def launch(self) -> None:
@@ -55,11 +55,11 @@ class Tansu(ChildServer):
 
     @property
     def probe(self) -> str:
-        """``kafka://host:port``."""
+        """Return ``kafka://host:port``."""
         return f"kafka://{self.bootstrap_servers}"
 
     def command(self) -> Command:
-        """The broker; each start is another cluster, as its log is another log."""
+        """Return the command; each start is a new cluster, since the log is new."""
         address = f"tcp://{self.bootstrap_servers}"
         return Command(
             argv=[
@@ -79,12 +79,12 @@ class Tansu(ChildServer):
         )
 
     def is_ready(self) -> bool:
-        """Whether it tells its topics to a client."""
+        """Return True if it lists its topics to a client."""
         return answers(self.bootstrap_servers)
 
 
 def tansu_program(account: Account | None) -> Path:
-    """The program: in the wheel, or a copy of it that `account` can reach.
+    """Return the program: in the wheel, or a copy readable by `account`.
 
     Raises
     ------

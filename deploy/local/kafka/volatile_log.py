@@ -8,9 +8,9 @@ from shared.errors import ConfigurationError
 
 
 def must_begin_anew(directory: DataDirectory, decision: Decision) -> bool:
-    """Whether the database is of a log that is gone; remembers which Kafka the directory's data belongs to.
+    """Return True if the database belongs to a lost log; remember the Kafka of the directory's data.
 
-    A log that Tansu kept in memory is gone whatever comes next.
+    A log kept in memory by Tansu is lost with its process.
 
     Raises
     ------

@@ -21,29 +21,29 @@ DATABASE = "exitflow"
 
 @dataclass(frozen=True)
 class Databases:
-    """The database of each schema, which may be the same, as its administrator reaches it."""
+    """The database of each schema, possibly the same one, as its administrator."""
 
     exit_admin_url: str = field(repr=False)
     trade_admin_url: str = field(repr=False)
     passwords: Mapping[str, str] = field(repr=False)
 
     def exit_url(self, role: str) -> str:
-        """The database of schema exit_qualification for a role."""
+        """Return the exit_qualification database's URL for a role."""
         return roles.with_role(self.exit_admin_url, role, self.passwords[role])
 
     def trade_url(self, role: str) -> str:
-        """The database of schema trade_management for a role."""
+        """Return the trade_management database's URL for a role."""
         return roles.with_role(self.trade_admin_url, role, self.passwords[role])
 
 
 def embedded_databases(server_admin_url: str, credentials: Credentials) -> Databases:
-    """Both schemas in one database of the embedded server."""
+    """Return one database of the embedded server for both schemas."""
     url = urlsplit(server_admin_url)._replace(path=f"/{DATABASE}").geturl()
     return Databases(url, url, role_passwords(credentials))
 
 
 def external_databases(settings: Settings, credentials: Credentials) -> Databases | None:
-    """Those that the settings name; None if they name none.
+    """Return the configured databases; None if there are none.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def external_databases(settings: Settings, credentials: Credentials) -> Database
 
 
 def make_database(server_admin_url: str, *, anew: bool) -> None:
-    """Make the embedded stack's database if it is missing; `anew`: drop what is there first."""
+    """Create the embedded stack's database if missing; `anew`: drop an existing one first."""
     name = sql.Identifier(DATABASE)
     with psycopg.connect(server_admin_url, autocommit=True) as connection:
         if anew:
@@ -81,7 +81,7 @@ def make_database(server_admin_url: str, *, anew: bool) -> None:
 
 
 def role_passwords(credentials: Credentials) -> dict[str, str]:
-    """The password of each role."""
+    """Return the password of each role."""
     return {
         roles.MIGRATOR: credentials.migrator_password,
         roles.EXIT: credentials.exit_password,

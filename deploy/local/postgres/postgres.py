@@ -81,16 +81,16 @@ class EmbeddedPostgres(ChildServer):
 
     @property
     def admin_url(self) -> str:
-        """``postgresql://`` URL of the superuser and its own database."""
+        """Return the superuser's ``postgresql://`` URL."""
         return f"postgresql://{SUPERUSER}:{quote(self._password, safe='')}@{LOOPBACK}:{self._port}/postgres"
 
     @property
     def probe(self) -> str:
-        """``postgresql://host:port``, without a password."""
+        """Return ``postgresql://host:port``, without a password."""
         return f"postgresql://{LOOPBACK}:{self._port}"
 
     def command(self) -> Command:
-        """The server with its settings; a fast shutdown ends it, an immediate one if that takes too long."""
+        """Return the server's command with its settings; stop by fast shutdown, then by immediate shutdown."""
         durability = {} if self._durable else _NOT_DURABLE
         settings = {**_SETTINGS, "port": str(self._port), **durability, **self._settings}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
@@ -106,7 +106,7 @@ class EmbeddedPostgres(ChildServer):
         )
 
     def launch(self) -> None:
-        """Make the cluster if there is none, clear what a crash left, and start the server."""
+        """Create the cluster if missing, clean up after a crash, and start the server."""
         make_passable(self._data_dir, self._account)
         if not self._cluster.exists():
             self._initialise()
@@ -136,7 +136,7 @@ class EmbeddedPostgres(ChildServer):
         super().start()
 
     def is_ready(self) -> bool:
-        """Whether it answers our superuser."""
+        """Return True if it answers our superuser."""
         try:
             psycopg.connect(self.admin_url, connect_timeout=2).close()
         except psycopg.OperationalError as error:
@@ -148,7 +148,7 @@ class EmbeddedPostgres(ChildServer):
         return True
 
     def _initialise(self) -> None:
-        """Run initdb beside the final place: an interrupted run leaves nothing that looks finished."""
+        """Run initdb beside the final place: an interrupted run leaves nothing resembling a complete cluster."""
         unfinished = self._data_dir / f"cluster.{os.getpid()}"
         make_owned(unfinished, self._account)
         password_file = self._write_password_file()
@@ -198,10 +198,9 @@ class EmbeddedPostgres(ChildServer):
 
 
 def _end_leftover(cluster: Path) -> None:
-    """Stop a server that still runs on this cluster; remove the lock file of one that does not.
+    """Stop a server still running on this cluster; remove a dead server's lock file.
 
-    PostgreSQL clears a stale lock file itself, except where its process id has been given to another program
-    of the same user since.
+    PostgreSQL clears a stale lock file itself, unless its process id now belongs to another program of the same user.
     """
     lock_file = cluster / "postmaster.pid"
     if not lock_file.exists():
@@ -220,7 +219,7 @@ def _end_leftover(cluster: Path) -> None:
 
 
 def _process(pid: int, argument: str) -> psutil.Process | None:
-    """The living process of that id, if it was started with that argument."""
+    """Return the running process of this id if it was started with this argument."""
     try:
         process = psutil.Process(pid)
         return process if argument in process.cmdline() else None

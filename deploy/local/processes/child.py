@@ -22,7 +22,7 @@ LOG_TAIL_BYTES = 16 * 1024
 
 @dataclass(frozen=True)
 class Command:
-    """What to run and how it likes to be ended.
+    """A command line and its way to be stopped.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Command:
 
 
 class Child:
-    """A running program. It must be made by a thread that lives as long as the program shall."""
+    """A running program. Start it in a thread that outlives it."""
 
     def __init__(self, command: Command) -> None:
         """Start it, its output appended to its log.
@@ -75,16 +75,16 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Return its process id."""
         return self._process.pid
 
     @property
     def exit_status(self) -> int | None:
-        """Its exit status (negative: the signal that killed it), None while it runs."""
+        """Return its exit status (negative: the fatal signal); None while it runs."""
         return self._process.poll()
 
     def wait(self, limit_s: float) -> int:
-        """Its exit status once it has ended; subprocess.TimeoutExpired if it has not within the limit."""
+        """Wait for the end and return the exit status; subprocess.TimeoutExpired after the limit."""
         return self._process.wait(limit_s)
 
     def stop(self, limit_s: float, force_limit_s: float = 5) -> None:
@@ -110,7 +110,7 @@ def last_lines(log_file: Path, count: int = 15) -> str:
 
 
 def read_from(log_file: Path, offset: int) -> str:
-    """Return what a log holds from byte `offset` on, at most its last LOG_TAIL_BYTES; empty if it cannot be read."""
+    """Return a log's content from byte `offset` on, at most the last LOG_TAIL_BYTES; empty if unreadable."""
     try:
         with log_file.open("rb") as log:
             log.seek(max(offset, size_of(log_file) - LOG_TAIL_BYTES))
@@ -128,12 +128,12 @@ def size_of(log_file: Path) -> int:
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
-    """PATH and the given variables: what else the caller's shell holds must not steer a server."""
+    """Return PATH and the given variables: a server must not depend on the caller's shell."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC", **variables}
 
 
 def _open_log(path: Path) -> IO[bytes]:
-    """An append-only file, readable by its owner alone; one that has grown too long is kept as ``.1``."""
+    """Open an append-only file, readable by its owner alone; rotate an overlong one to ``.1``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size > LOG_KEPT_BYTES:
         path.replace(path.with_name(path.name + ".1"))
@@ -141,7 +141,7 @@ def _open_log(path: Path) -> IO[bytes]:
 
 
 def _dies_with_us(death_signal: signal.Signals) -> Callable[[], None] | None:
-    """What the child does between fork and exec, the user already changed, as a change would undo it."""
+    """Run in the child between fork and exec, after the change of user, since a change resets the effect."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None, use_errno=True)

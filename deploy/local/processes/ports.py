@@ -19,7 +19,7 @@ PORTS = 12_000
 
 
 class PortBook:
-    """Which port each name listens on, kept in a file so that the next start finds the same."""
+    """Ports by name, stored in a file so that the next start uses the same ones."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -27,7 +27,7 @@ class PortBook:
         self._settled: dict[str, int] = {}
 
     def port(self, name: str) -> int:
-        """The port of `name`, the same each time: the one of old unless somebody took it, else a free one."""
+        """Return the port of `name`: the stored one unless it is taken, else a free one."""
         if name not in self._settled:
             self._settled[name] = self._choose(name)
         return self._settled[name]
@@ -43,7 +43,7 @@ class PortBook:
 
 
 def free_port(seed: str, avoid: set[int] | None = None) -> int:
-    """A port nobody listens on, searched from a place that depends on `seed`, so that neighbours seldom meet.
+    """Return a free port; the search starts at a place depending on `seed`, so that neighbours rarely collide.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def free_port(seed: str, avoid: set[int] | None = None) -> int:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on this loopback port now."""
+    """Return True if a server could listen on this loopback port now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -71,7 +71,7 @@ def is_free(port: int) -> bool:
 
 
 def accepts(port: int) -> bool:
-    """Whether something on this loopback port takes connections."""
+    """Return True if this loopback port accepts connections."""
     try:
         with socket.create_connection((LOOPBACK, port), timeout=1):
             return True

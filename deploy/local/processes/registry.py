@@ -1,4 +1,4 @@
-"""Which processes a stack has, written down so that others can see them and a crash leaves none behind."""
+"""Registry file of a stack's processes, for other programs and for clean-up after a crash."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class Entry(BaseModel):
 
     @classmethod
     def of(cls, pid: int, restarts: int = 0, probe: str = "") -> Entry | None:
-        """The entry of a running process; None if it has ended meanwhile."""
+        """Return the entry of a running process; None if it has ended."""
         try:
             return cls(pid=pid, born=psutil.Process(pid).create_time(), restarts=restarts, probe=probe)
         except psutil.NoSuchProcess:
             return None
 
     def running(self) -> psutil.Process | None:
-        """The very process, if it still runs."""
+        """Return the same process if it still runs."""
         if not self.pid:
             return None
         try:
@@ -67,12 +67,12 @@ _ENTRIES = TypeAdapter(dict[str, Entry])
 
 
 def read_processes(file: Path) -> dict[str, Entry]:
-    """Every process by its name; empty if nothing was written."""
+    """Return every process by name; empty if nothing was stored."""
     return parse_processes(file.read_bytes()) if file.exists() else {}
 
 
 def parse_processes(text: bytes) -> dict[str, Entry]:
-    """Return what `format_processes` wrote."""
+    """Parse the output of `format_processes`."""
     return _ENTRIES.validate_json(text)
 
 
@@ -82,14 +82,14 @@ def format_processes(entries: dict[str, Entry]) -> bytes:
 
 
 def write_processes(file: Path, entries: dict[str, Entry]) -> None:
-    """Replace what was written."""
+    """Replace the stored processes."""
     write_private(file, format_processes(entries).decode())
 
 
 def end_leftovers(file: Path) -> list[str]:
-    """End what a supervisor that was killed left running; returns the names.
+    """End processes left by a killed supervisor; return their names.
 
-    They were told of its death by the kernel, so most are ending already.
+    The kernel signalled them at its death, so most are ending already.
     """
     others = {name: entry for name, entry in read_processes(file).items() if entry.pid != os.getpid()}
     left = {name: process for name, entry in others.items() if (process := entry.running())}
@@ -111,7 +111,7 @@ def _signal(process: psutil.Process, number: signal.Signals) -> None:
 
 
 def entry_of(server: Server, restarts: int, problem: str = "") -> Entry:
-    """The entry of a server of ours, whether or not it runs."""
+    """Return the entry of one of our servers, running or not."""
     running = None if server.pid is None else Entry.of(server.pid, restarts, server.probe)
     entry = running or Entry(restarts=restarts, probe=server.probe)
     return entry.model_copy(update={"problem": problem})

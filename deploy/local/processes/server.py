@@ -14,7 +14,7 @@ READINESS_POLL_S = 0.05
 
 
 class Server(Protocol):
-    """What can be started, asked whether it serves, and stopped."""
+    """A server to start, probe and stop."""
 
     @property
     def name(self) -> str:
@@ -23,34 +23,34 @@ class Server(Protocol):
 
     @property
     def log_file(self) -> Path:
-        """Where its output goes."""
+        """Return its log file."""
         ...
 
     @property
     def probe(self) -> str:
-        """What another process can ask whether it serves: a URL of scheme http, kafka or postgresql."""
+        """Return the URL for probes by other processes: scheme http, kafka or postgresql."""
         ...
 
     @property
     def pid(self) -> int | None:
-        """Its process id while it runs."""
+        """Return its process id while it runs."""
         ...
 
     @property
     def exit_status(self) -> int | None:
-        """How it ended; None while it runs or before it was started."""
+        """Return its exit status; None while it runs or before its first start."""
         ...
 
     def launch(self) -> None:
-        """Prepare what it needs and start it, without waiting until it serves."""
+        """Prepare and start it, without waiting until it is ready."""
         ...
 
     def is_ready(self) -> bool:
-        """Whether it serves now."""
+        """Return True if it is ready now."""
         ...
 
     def why_not_ready(self) -> str:
-        """Return in a few words why it does not serve; for one that `is_ready` says does not."""
+        """Return in a few words why it is not ready; call it only after `is_ready` returned False."""
         ...
 
     def ask_to_stop(self) -> None:
@@ -63,7 +63,7 @@ class Server(Protocol):
 
 
 class ChildServer:
-    """The part that all servers share: one child process and the wait for it."""
+    """Common base of all servers: one child process and the wait for it."""
 
     start_limit_s: float = 60
     stop_limit_s: float = 20
@@ -80,39 +80,39 @@ class ChildServer:
 
     @property
     def log_file(self) -> Path:
-        """Where its output goes."""
+        """Return its log file."""
         return self._log_file
 
     @property
     def pid(self) -> int | None:
-        """Its process id while it runs."""
+        """Return its process id while it runs."""
         running = self._child is not None and self._child.exit_status is None
         return self._child.pid if running and self._child else None
 
     @property
     def exit_status(self) -> int | None:
-        """How it ended; None while it runs or before it was started."""
+        """Return its exit status; None while it runs or before its first start."""
         return self._child.exit_status if self._child else None
 
     @property
     def probe(self) -> str:
-        """What another process can ask whether it serves; here nothing."""
+        """Return the URL for probes by other processes; empty here."""
         return ""
 
     def command(self) -> Command:
-        """What to run; called before each start."""
+        """Return the command to run; called before each start."""
         raise NotImplementedError
 
     def is_ready(self) -> bool:
-        """Whether it serves now."""
+        """Return True if it is ready now."""
         raise NotImplementedError
 
     def why_not_ready(self) -> str:
-        """Return in a few words why it does not serve; for one that `is_ready` says does not."""
+        """Return in a few words why it is not ready; call it only after `is_ready` returned False."""
         return f"does not answer; its log is {self.log_file}"
 
     def launch(self) -> None:
-        """Prepare what it needs and start it, without waiting until it serves."""
+        """Prepare and start it, without waiting until it is ready."""
         self._child = Child(self.command())
 
     def start(self) -> None:

@@ -1,4 +1,4 @@
-"""Which process of the design is told what: each gets its own credentials and no other's."""
+"""Environment of each service: its settings and only its own credentials."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _OURS = frozenset(
 
 @dataclass(frozen=True)
 class Wiring:
-    """Everything that processes of one stack need to find one another."""
+    """Addresses and credentials connecting one stack's processes."""
 
     directory: DataDirectory
     ports: PortBook
@@ -57,7 +57,7 @@ class Wiring:
         return f"http://{LOOPBACK}:{self.ports.port(service)}"
 
     def environment(self, service: str) -> dict[str, str]:
-        """The settings of a service, as environment variables."""
+        """Return a service's settings as environment variables."""
         return {
             **_tuning(os.environ),
             f"{PREFIX}KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
@@ -71,7 +71,7 @@ class Wiring:
         return {}
 
     def process(self, service: str) -> ServiceProcess:
-        """The service as a process that can be started."""
+        """Return the service as a process to start."""
         return ServiceProcess(
             service,
             self.ports.port(service),
@@ -82,7 +82,7 @@ class Wiring:
 
 
 def chosen(names: Collection[str], restrict_to: Collection[str] | None) -> list[str]:
-    """Those of `names` that are to run, in their order.
+    """Return those of `names` that are to run, in order.
 
     Raises
     ------

@@ -17,7 +17,7 @@ _ASK_LIMIT_S = 2
 
 
 class ServiceProcess(ChildServer):
-    """``exitflow run NAME``, ready when its ``/readyz`` says so.
+    """``exitflow run NAME``, ready according to its ``/readyz``.
 
     Parameters
     ----------
@@ -39,11 +39,11 @@ class ServiceProcess(ChildServer):
 
     @property
     def probe(self) -> str:
-        """Its ``/readyz``, which answers 200 when it is ready."""
+        """Return its ``/readyz`` URL, which answers 200 when ready."""
         return f"http://{LOOPBACK}:{self._port}/readyz"
 
     def command(self) -> Command:
-        """The process, run by the Python that runs us."""
+        """Return the command, using the current Python."""
         return Command(
             # -P: the working directory must not be searched for modules.
             argv=[sys.executable, "-P", "-m", "services.cli.main", "run", self.name],
@@ -59,16 +59,16 @@ class ServiceProcess(ChildServer):
         )
 
     def is_ready(self) -> bool:
-        """Whether its ``/readyz`` answers 200."""
+        """Return True if its ``/readyz`` answers 200."""
         return self.pid is not None and accepts(self._port) and not why_not_ready(self.probe)
 
     def why_not_ready(self) -> str:
-        """Return what its ``/readyz`` says, and where its log is."""
+        """Return its ``/readyz`` problems and the path of its log."""
         return f"{why_not_ready(self.probe)}; its log is {self.log_file}"
 
 
 def why_not_ready(url: str) -> str:
-    """Return what ``/readyz`` at this loopback URL says is wrong; empty if it answers 200 soon."""
+    """Return the problems shown by ``/readyz`` at this loopback URL; empty if it soon answers 200."""
     try:
         # trust_env: a proxy of the caller's shell must not stand between us and the loopback interface.
         answer = httpx.get(url, timeout=_ASK_LIMIT_S, trust_env=False)

@@ -1,4 +1,4 @@
-"""Which resource of the machine a program lacked, as far as its disk and its log tell."""
+"""Detect a program's resource shortage from its disk and its log."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _SIGNALS = {int(each): each.name for each in signal.Signals}
 
 
 def shortage(directory: Path, log_file: Path, log_from: int = 0) -> str:
-    """Return what is missing now or was, by the log from byte `log_from` on; empty if nothing is known to be."""
+    """Return the current or logged shortage, reading the log from byte `log_from` on; empty if none is known."""
     return _of_disk(directory) or _in_text(read_from(log_file, log_from))
 
 
 def shortage_in(error: BaseException) -> str:
-    """Return what an error says is missing; empty if it says nothing of that kind."""
+    """Return the shortage named by an error; empty if none."""
     return _in_text(str(error))
 
 
 def told_end(status: int | None, log_file: Path) -> str:
-    """Return how a program ended, in words: the signal that ended it, or its status and the line that says why."""
+    """Describe a program's end: the fatal signal, or its status and the log line with the cause."""
     if status is not None and status < 0:
         return f"ended by {_SIGNALS.get(-status, f'signal {-status}')}"
     why = _error_line(last_lines(log_file)) if status else ""
@@ -48,7 +48,7 @@ def told_end(status: int | None, log_file: Path) -> str:
 
 
 def _error_line(text: str) -> str:
-    """The last line that names an error, since servers write more after it; else the last line."""
+    """Return the last line naming an error, else the last line; servers write more after an error."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if any(word in line for word in _ERROR_WORDS)]
     return next(reversed(errors or lines), "")

@@ -1,4 +1,4 @@
-"""Keep servers running: start again what ended, as often as it takes, with growing waits, until told to stop."""
+"""Keep servers running: restart ended ones without limit, with growing waits, until stopped."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Supervised:
 
     @property
     def state(self) -> str:
-        """``restarting, attempt 7, No space left on device``; empty for one that is well."""
+        """Return e.g. ``restarting, attempt 7, No space left on device``; empty for a healthy one."""
         return f"restarting, attempt {self.failures_in_a_row}, {self.problem}" if self.problem else ""
 
 
@@ -97,11 +97,11 @@ class Supervisor:
 
     @property
     def supervised(self) -> list[Supervised]:
-        """All of them, in the order of their start."""
+        """Return all servers in start order."""
         return [one for stage in self._stages for one in stage]
 
     def launch(self, servers: Sequence[Server], *, restartable: bool = True) -> None:
-        """Start a stage: servers that may start, and later stop, at the same time."""
+        """Start a stage: servers to start, and later stop, at the same time."""
         stage: list[Supervised] = []
         self._stages.append(stage)
         for server in servers:
@@ -110,7 +110,7 @@ class Supervisor:
             self._launch(one)
 
     def await_ready(self, limit_s: float, stopping: Callable[[], bool], on_ready: Callable[[str], None]) -> None:
-        """Return once every server has been ready, restarting those that end meanwhile, or when stopping.
+        """Wait until every server has been ready once, restarting ended ones, or until stopped.
 
         Raises
         ------
@@ -147,7 +147,7 @@ class Supervisor:
             time.sleep(LOOK_S)
 
     def look(self) -> None:
-        """Notice what has ended or is ready again since the last look, and start what is due."""
+        """Detect ended and recovered servers since the last call, and start due ones."""
         now = self._clock.monotonic()
         for one in self.supervised:
             if one.due is None and one.server.exit_status is not None:

@@ -37,7 +37,7 @@ class Credentials(BaseModel):
 
     @classmethod
     def of(cls, file: Path) -> Self:
-        """Return those of the file, which is written (mode 600) if it is not there or lacks one.
+        """Read the file's credentials; create missing ones and write the file (mode 600).
 
         Raises
         ------
@@ -54,15 +54,15 @@ class Credentials(BaseModel):
         return kept
 
     def exit_event_keys(self) -> str:
-        """The public key that events of exit qualification are believed by."""
+        """Return the public key trusted for exit qualification's events."""
         return signer_of(self.exit_signing_key, "exit_signing_key").public_pem()
 
     def trade_event_keys(self) -> str:
-        """The public key that events of trade management are believed by."""
+        """Return the public key trusted for trade management's events."""
         return signer_of(self.trade_signing_key, "trade_signing_key").public_pem()
 
     def broker_credentials(self) -> str:
-        """The paper broker's account, as the setting of that name wants it."""
+        """Return the paper broker's account in the setting's format."""
         return json.dumps(
             {
                 PAPER: {

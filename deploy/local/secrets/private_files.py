@@ -1,4 +1,4 @@
-"""Files that hold secrets: theirs alone to read, and never half written."""
+"""Files for secrets: readable by their owner only, written atomically."""
 
 from __future__ import annotations
 

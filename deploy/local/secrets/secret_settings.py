@@ -1,4 +1,4 @@
-"""Which process is told which secret: what it needs to do its work, and no other's."""
+"""Secrets of each process, with least privilege."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TRADE_EVENT_KEYS = f"{PREFIX}TRADE_EVENT_KEYS"
 
 
 def secret_settings(service: str, databases: Databases, credentials: Credentials) -> dict[str, str]:
-    """The settings of a service that hold a secret, by the names of their environment variables."""
+    """Return a service's secret settings by environment variable."""
     return {
         **_database_settings(service, databases),
         **_broker_settings(service, credentials),
@@ -40,7 +40,7 @@ def secret_settings(service: str, databases: Databases, credentials: Credentials
 
 
 def _database_settings(service: str, databases: Databases) -> dict[str, str]:
-    """The databases of a service, with the credentials of its own role."""
+    """Return a service's database URLs with its role's credentials."""
     if service in _EXIT_WORKERS:
         return {EXIT_DATABASE_URL: databases.exit_url(roles.EXIT)}
     if service in _TRADE_WORKERS:
@@ -60,7 +60,7 @@ def _broker_settings(service: str, credentials: Credentials) -> dict[str, str]:
 
 
 def _signature_settings(service: str, credentials: Credentials) -> dict[str, str]:
-    """The private key of the side that a service writes events of, and the public keys of the events it acts upon."""
+    """Return the private key for a service's own events, and the public keys of the events it consumes."""
     settings = {}
     if service in _EXIT_WORKERS:
         settings[EVENT_SIGNING_KEY] = credentials.exit_signing_key

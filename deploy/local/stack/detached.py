@@ -1,4 +1,4 @@
-"""`up` in a session of its own: the starter relays its progress and leaves once everything is ready."""
+"""`up --detach`: run the stack in a new session; the starter relays progress and exits once all is ready."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def start_detached(options: StackOptions, on_progress: Callable[[str], None]) -> int:
-    """Start the stack in the background; 0 once every process is ready, else the reason is told."""
+    """Start the stack in the background; return 0 once every process is ready, else print the reason."""
     directory = DataDirectory(options.data_dir)
     try:
         directory.make()
@@ -76,7 +76,7 @@ def _spawn(options: StackOptions, writer: int, log_file: Path) -> subprocess.Pop
 
 
 def _relay(lines: IO[str], on_progress: Callable[[str], None]) -> bool:
-    """Pass progress on until the other end says that it is ready (True) or ends (False)."""
+    """Relay progress until the other end reports ready (True) or ends (False)."""
     for line in lines:
         if line.strip() == _READY:
             return True
@@ -85,7 +85,7 @@ def _relay(lines: IO[str], on_progress: Callable[[str], None]) -> bool:
 
 
 class _Starter:
-    """Who started us: told of everything until we are ready, and of nothing after."""
+    """The starting process: receives all progress until ready, and nothing after."""
 
     def __init__(self, descriptor: int) -> None:
         self._pipe: IO[str] | None = os.fdopen(descriptor, "w", buffering=1)
@@ -111,7 +111,7 @@ class _Starter:
 
 
 def main(arguments: list[str]) -> int:
-    """The background's own entry: options as JSON, and the descriptor of the pipe to the starter."""
+    """Run the background process: options as JSON, and the descriptor of the pipe to the starter."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     told = json.loads(arguments[0])

@@ -17,9 +17,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_in_foreground(options: StackOptions, on_progress: Callable[[str], None], on_ready: Callable[[], None]) -> int:
-    """Run a stack; 0 if it was asked to end, 1 if it could not start or go on, which is told.
+    """Run a stack; return 0 after a stop request, 1 after a reported failure.
 
-    The main thread must call it: signals arrive there, and the stack's processes end with it.
+    Call it from the main thread: signals arrive there, and the stack's processes end with it.
     """
     say = _timed(on_progress)
     directory = DataDirectory(options.data_dir)
@@ -55,7 +55,7 @@ def _timed(on_progress: Callable[[str], None]) -> Callable[[str], None]:
 
 @contextmanager
 def _asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Whether a signal has asked us to end; a further one changes nothing, as every step has its limit."""
+    """Return True after a stop signal; further signals change nothing, as every step has a time limit."""
     asked: list[int] = []
 
     def note(number: int, _: FrameType | None) -> None:

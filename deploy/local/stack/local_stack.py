@@ -39,7 +39,7 @@ from shared.settings import Settings, load_settings
 
 
 class LocalStack:
-    """The processes of one data directory, whose lock the caller holds.
+    """Processes of one data directory; the caller holds its lock.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class LocalStack:
             self._say(f"ended what a killed supervisor had left: {', '.join(ended)}")
 
     def _start_servers(self) -> Wiring:
-        """PostgreSQL, Kafka, and what services expect in them."""
+        """Start PostgreSQL and Kafka, and create their content for the services."""
         settings = load_settings()
         chosen(WORKERS, self._options.restrict_to)
         credentials = Credentials.of(self._directory.secrets_file)
@@ -185,9 +185,9 @@ class LocalStack:
             ) from error
 
     def _record(self) -> bool:
-        """Tell and write down which processes there are, to users of the stack only once it is ready.
+        """Publish the process list; users of the stack see it only once it is ready.
 
-        Return False if it could not be written, as on a full disk; what is told from memory is true all the same.
+        Return False if it could not be written, as on a full disk; the in-memory state is still correct.
         """
         supervised = self._supervisor.supervised
         entries = {one.server.name: entry_of(one.server, one.restarts, one.state) for one in supervised}

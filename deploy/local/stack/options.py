@@ -1,4 +1,4 @@
-"""What `up` is asked for."""
+"""Options of `up`."""
 
 from __future__ import annotations
 

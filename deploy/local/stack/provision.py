@@ -1,4 +1,4 @@
-"""What a stack needs before its services start: roles, schemas, topics, and the defaults of a local one."""
+"""Prerequisites of a stack's services: roles, schemas, topics and local defaults."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.settings import Settings
 
 
 def provision(wiring: Wiring, settings: Settings, on_progress: Callable[[str], None]) -> None:
-    """Bring the databases and the cluster to what this version's services expect; repeating it is harmless.
+    """Bring databases and cluster to the state expected by this version; repeatable.
 
     Raises
     ------

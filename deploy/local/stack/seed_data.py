@@ -1,5 +1,5 @@
-"""The schemas at their newest, and what a system for one machine starts with: rollout full, the paper broker
-connected, an operator's token. Repeating any of it is harmless.
+"""Newest schemas and the defaults of a one-machine system: rollout full, the paper broker connected, an operator's
+token. Repeatable.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def migrate_both(exit_url: str, trade_url: str, on_progress: Callable[[str], Non
 
 
 def set_defaults(exit_url: str, trade_url: str, *, operator_token: str, paper_broker_url: str) -> None:
-    """What an operator has not decided yet, for the schemas that the migrator's URLs name."""
+    """Set defaults undecided by an operator, in the schemas of the migrator's URLs."""
     _write(
         exit_url, EXIT_QUALIFICATION, lambda connection: _set_exit_side(connection, operator_token, paper_broker_url)
     )

@@ -34,15 +34,15 @@ _POLL_S = 0.1
 
 
 def up(options: StackOptions, on_progress: Callable[[str], None]) -> int:
-    """Run a stack until SIGINT or SIGTERM; the exit status of the command.
+    """Run a stack until SIGINT or SIGTERM; return the command's exit status.
 
-    0: it was asked to end. 1: it could not start, could not go on, or runs already; `on_progress` was told why.
+    0: stopped on request. 1: failed to start or continue, or runs already; `on_progress` received the reason.
     """
     return run_in_foreground(options, on_progress, lambda: None)
 
 
 def up_detached(options: StackOptions, on_progress: Callable[[str], None]) -> int:
-    """Start a stack in the background; 0 once every process is ready, else `on_progress` was told why not."""
+    """Start a stack in the background; return 0 once every process is ready, else report why not to `on_progress`."""
     return start_detached(options, on_progress)
 
 
@@ -65,12 +65,12 @@ def down(data_dir: Path, on_progress: Callable[[str], None]) -> int:
 
 
 def status(data_dir: Path) -> StackStatus:
-    """Every process of the stack: whether it runs, is ready, since when, and how often it was started again."""
+    """Return every process of the stack: running, ready, start time and number of restarts."""
     return look_at(DataDirectory(data_dir))
 
 
 def read_stack(data_dir: Path) -> dict[str, Any]:
-    """The running stack's ``stack.json``.
+    """Return the running stack's ``stack.json``.
 
     Raises
     ------

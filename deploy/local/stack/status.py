@@ -1,4 +1,4 @@
-"""What can be seen of a stack from outside."""
+"""State of a stack as visible from outside."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ProcessStatus:
 
 @dataclass(frozen=True)
 class StackStatus:
-    """A stack now; `running` says whether a supervisor has it."""
+    """A stack's current state; `running` means: a supervisor holds it."""
 
     data_dir: Path
     running: bool
@@ -51,12 +51,12 @@ class StackStatus:
 
     @property
     def ready(self) -> bool:
-        """Whether it runs and every process of it is ready."""
+        """Return True if it runs and every process is ready."""
         return self.running and all(process.ready for process in self.processes)
 
 
 def look_at(directory: DataDirectory, clock: Clock | None = None) -> StackStatus:
-    """Ask every process that the supervisor has written down."""
+    """Probe every process listed by the supervisor."""
     now_s = (clock or SystemClock()).now().timestamp()
     entries = _entries(directory)
     return StackStatus(
@@ -67,7 +67,7 @@ def look_at(directory: DataDirectory, clock: Clock | None = None) -> StackStatus
 
 
 def _entries(directory: DataDirectory) -> dict[str, Entry]:
-    """What the supervisor says; else what it has written down."""
+    """Return the supervisor's answer, else its stored list."""
     told = asked(directory.state_socket)
     return parse_processes(told) if told else read_processes(directory.process_file)
 
@@ -87,7 +87,7 @@ def _status(name: str, entry: Entry, now_s: float) -> ProcessStatus:
 
 
 def _problem(probe: str) -> str:
-    """Return why what is asked there is not ready; empty if it is."""
+    """Return the probed problem; empty if ready."""
     parts = urlsplit(probe)
     match parts.scheme:
         case "http":

@@ -1,4 +1,4 @@
-"""Things that cost time to fetch or copy, kept once for all stacks of this machine's user."""
+"""Cache of downloads and copies, shared by all stacks of this user."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 
 
 def cache_root() -> Path:
-    """``/var/cache/exitflow`` for root, whose home others cannot enter; else below the user's cache."""
+    """Return ``/var/cache/exitflow`` for root, whose home is closed to others; else below the user's cache."""
     if os.geteuid() == 0:
         return Path("/var/cache/exitflow")
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "exitflow"
 
 
 def cached(name: str, fill: Callable[[Path], None]) -> Path:
-    """The cached directory `name`; `fill` is called to make it if it is not there.
+    """Return the cached directory `name`; `fill` creates it if missing.
 
-    It appears whole or not at all, and of several processes that want it at once one makes it.
+    It appears atomically; of several concurrent processes one creates it.
     """
     root = cache_root()
     entry = root / name

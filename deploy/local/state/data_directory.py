@@ -1,4 +1,4 @@
-"""The directory that holds everything of one local stack, and the lock that only one supervisor can have."""
+"""Data directory of one local stack, and its lock against a second supervisor."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class AlreadyRunning(Conflict):
 
 
 def default_data_dir() -> Path:
-    """``/var/lib/exitflow`` for root, else ``exitflow`` below the user's XDG data home."""
+    """Return ``/var/lib/exitflow`` for root, else ``exitflow`` below the user's XDG data home."""
     if os.geteuid() == 0:
         return Path("/var/lib/exitflow")
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "exitflow"
@@ -43,7 +43,7 @@ class DataDirectory:
         self._lock_file = self.root / "lock"
 
     def make(self) -> None:
-        """Make what is missing; the servers' account may pass through, and list nothing.
+        """Create missing directories; the servers' account may enter but not list them.
 
         Raises
         ------
@@ -55,7 +55,7 @@ class DataDirectory:
         self.logs.mkdir(mode=0o700, exist_ok=True)
 
     def log_file(self, name: str) -> Path:
-        """Where the output of a process goes."""
+        """Return a process's log file."""
         return self.logs / f"{name}.log"
 
     @contextmanager
@@ -79,7 +79,7 @@ class DataDirectory:
             os.close(lock)
 
     def is_locked(self) -> bool:
-        """Whether a supervisor runs here now."""
+        """Return True if a supervisor runs here now."""
         if not self._lock_file.exists():
             return False
         # Only read: the file system may have become read-only.

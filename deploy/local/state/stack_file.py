@@ -1,4 +1,4 @@
-"""``stack.json``: where a running stack can be reached, for programs that use it."""
+"""``stack.json``: addresses of a running stack, for other programs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write_stack(file: Path, wiring: Wiring, processes: dict[str, int]) -> None:
 
 
 def read_stack_file(file: Path) -> dict[str, Any]:
-    """What it says.
+    """Return its content.
 
     Raises
     ------

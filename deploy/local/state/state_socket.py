@@ -1,4 +1,4 @@
-"""The supervisor's state, told from memory over a Unix socket: files cannot be written on a full or read-only disk."""
+"""Supervisor state served from memory over a Unix socket: files cannot be written on a full or read-only disk."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def telling(path: Path, state: Callable[[], bytes]) -> Iterator[None]:
-    """While inside, send `state()` to whoever of this account connects to the socket at `path`.
+    """Serve `state()` to this account's clients of the socket at `path` while inside.
 
-    Without such sockets on the file system the state is in files alone, which is logged.
+    If the file system has no such sockets, log it; the state is then only in files.
     """
     try:
         listener = _listen(path)
@@ -44,7 +44,7 @@ def telling(path: Path, state: Callable[[], bytes]) -> Iterator[None]:
 
 
 def asked(path: Path) -> bytes | None:
-    """Return what the supervisor that listens at `path` says; None if none answers."""
+    """Return the answer of the supervisor listening at `path`; None without one."""
     try:
         with socket.socket(socket.AF_UNIX) as connection, _address(path) as address:
             connection.settimeout(ASK_LIMIT_S)
@@ -81,7 +81,7 @@ def _serve(listener: socket.socket, state: Callable[[], bytes]) -> None:
 
 @contextmanager
 def _address(path: Path) -> Iterator[str]:
-    """A name of the socket that is short enough, through an open descriptor of its directory if need be (Linux)."""
+    """Return a short enough socket name, if needed through an open descriptor of its directory (Linux)."""
     if len(os.fsencode(path)) <= _LONGEST_PATH:
         yield str(path)
         return
