@@ -31,7 +31,7 @@ from tests.support.waiting import wait_until
 
 MAIN = """
 from services.exit_qualification.ticks.process import main
-from shared import failpoints
+from shared.runtime import failpoints
 from shared.settings import load_settings
 from shared.runtime.telemetry import configure_logging
 settings = load_settings()
