@@ -1,4 +1,4 @@
-"""PublishedSignals: how many signals are published, counted from the rows."""
+"""Number of published signals, counted from the rows."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ SELECT signal_id, exit_reason FROM exit_signal_status
 
 
 class PublishedSignals(Collector):
-    """A metric with the value that view `exit_signal_status` gives, kept up to date step by step.
+    """Metric with the value of view `exit_signal_status`, updated step by step.
 
-    A signal is published when the relay has recorded the progress past it, so no process can count it at a commit of
-    its own. The view knows it exactly, also after a restart. Each copy of the process shows the same total: take the
-    maximum over copies.
+    A signal counts as published when the relay has recorded progress past it, so no process can count it at its own
+    commit. The view knows the exact number, also after a restart. Each copy of the process shows the same total: take
+    the maximum over copies.
     """
 
     def __init__(self, open_unit: Callable[[], UnitOfWork]) -> None:
@@ -49,7 +49,7 @@ class PublishedSignals(Collector):
         self._published: Counter[str] = Counter()
 
     def look_once(self) -> bool:
-        """Count on from the look before; False, for the next look comes after a wait."""
+        """Count signals since the last run; return False, because the next run comes after a wait."""
         with self._open_unit() as uow:
             edge = int(uow.connection.execute(EDGE).scalar_one())
             if edge < self._since:  # transaction numbers were rebased
@@ -68,7 +68,7 @@ class PublishedSignals(Collector):
         return False
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        """Return the metric as of the last look."""
+        """Return the metric as of the last count."""
         family = CounterMetricFamily(
             "exit_signals_published", "exit signals whose event Kafka has; maximum over copies", labels=["reason"]
         )

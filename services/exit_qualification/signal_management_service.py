@@ -1,4 +1,4 @@
-"""SignalManagementService: what qualifies becomes a signal and an intent, rows first, events second."""
+"""Writes qualified exits as signals and intents, rows before events."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ from shared.outbox.unit_of_work import UnitOfWork
 
 @dataclass(frozen=True, slots=True)
 class ExitTerms:
-    """How long things last."""
+    """Durations of exits."""
 
     cooldown: timedelta
     intent_ttl: timedelta
 
     def cooldown_of(self, reason: ExitReason) -> timedelta:
-        """An operator's exit knows no cooldown."""
+        """Return the cooldown of a reason; manual exits have none."""
         return timedelta() if reason is ExitReason.MANUAL else self.cooldown
 
 
 @dataclass(frozen=True, slots=True)
 class DetectedExit:
-    """What was written for one trade: a signal, and its intent unless another writer held the slot."""
+    """Rows written for one trade: a signal, and its intent unless another writer held the slot."""
 
     signal: ExitSignal
     intent: ExitIntent | None
@@ -54,7 +54,7 @@ class DetectedExit:
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """A candidate that nothing stands against, with its episode and what it was decided on."""
+    """Candidate without an obstacle, with its episode and the input of its decision."""
 
     candidate: ExitCandidate
     episode_id: int
@@ -75,9 +75,10 @@ class SignalManagementService:
     ) -> list[DetectedExit]:
         """Write a signal and an intent for each trade that may exit, and emit their events.
 
-        A trade that is not open, whose slot is taken by an intent that is not to be superseded, or whose every
-        candidate is under cooldown gets nothing; so does every trade while the rollout is off. Rows of the trades
-        are locked in sorted order until the unit of work ends; the caller commits.
+        Nothing is written for a trade that is not open, has an intent that cannot be superseded, or has all candidates
+        under cooldown, nor for any trade while the rollout is off. Rows of the trades are locked in sorted order until
+        the
+        unit of work ends; the caller commits.
         """
         if not detected or switches.rollout.mode is RolloutMode.OFF:
             return []
@@ -105,7 +106,7 @@ class SignalManagementService:
     def _first_with_episode(
         self, uow: UnitOfWork, free: Mapping[UUID, list[ExitCandidate]]
     ) -> list[tuple[ExitCandidate, int]]:
-        """The highest rank of each trade that is not under cooldown, by trade; one statement a rank."""
+        """Return each trade's highest-ranked candidate without a cooldown, with one statement per rank."""
         episodes = ExitEpisodeRepository(uow.connection)
         waiting = {trade_id: list(queue) for trade_id, queue in free.items()}
         found: dict[UUID, tuple[ExitCandidate, int]] = {}
@@ -129,10 +130,11 @@ class SignalManagementService:
         return given
 
     def _supersede(self, uow: UnitOfWork, intents: Sequence[ExitIntent]) -> None:
-        """Give up waiting intents in favour of exits of higher rank; their rows are locked already.
+        """Cancel waiting intents in favour of exits of higher rank; their rows must be locked.
 
-        Their reasons may fire again at once: while the exit in their place lives it stands in the way itself, and
-        should it fail, a stop must not wait for a cooldown that began with an intent that was never sent.
+        Their reasons may fire again immediately. While the new exit lives it blocks them itself. If it fails, a stop
+        must
+        not wait for the cooldown of an intent that was never sent.
         """
         repository = ExitIntentRepository(uow.connection)
         now = self._clock.now()
@@ -189,7 +191,7 @@ class SignalManagementService:
 def _unopposed(
     item: ExitCandidates, known: TradeProjection | None, holder: ExitIntent | None, now: datetime
 ) -> list[ExitCandidate]:
-    """Return the trade's candidates that neither a closed trade nor an intent in its slot stands against."""
+    """Return the trade's candidates not blocked by a closed trade or an intent in its slot."""
     if known is None or known.status is not TradeStatus.OPEN:
         return []
     if holder is not None and is_being_sent(holder, now):

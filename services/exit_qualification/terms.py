@@ -1,4 +1,4 @@
-"""The settings of exit qualification as the domain's services take them."""
+"""Settings of exit qualification in the form of the domain's services."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from shared.settings import Settings
 
 
 def signal_management(settings: Settings, clock: Clock) -> SignalManagementService:
-    """A SignalManagementService with the cooldown and the lifetime that the settings name."""
+    """Return a SignalManagementService with the cooldown and lifetime in the settings."""
     terms = ExitTerms(timedelta(seconds=settings.cooldown_s), timedelta(seconds=settings.intent_ttl_s))
     return SignalManagementService(terms, clock, ExitQualificationService())

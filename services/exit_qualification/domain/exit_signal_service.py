@@ -133,10 +133,9 @@ class ExitSignalService:
     def rearm(self, trade_id: UUID, reasons: Iterable[ExitReason]) -> list[ExitCandidates]:
         """Allow disarmed reasons of a trade to fire again.
 
-        Reasons met by the symbol's last price are due immediately, at that price and the time of its tick, so a symbol
-        that does not trade exits too; they are disarmed again. Armed reasons are ignored; an unknown trade gives an
-        empty
-        list.
+        Reasons met by the symbol's last price are due immediately, at that price and the time of its tick, so a
+        symbol that does not trade exits too. They are disarmed again. Armed reasons are ignored; an unknown trade
+        gives an empty list.
         """
         book = self._book_of(trade_id)
         back = {reason for reason in reasons if (trade_id, reason) in self._disarmed}

@@ -1,4 +1,4 @@
-"""Switches: the settings of operators that decide whether exits go out."""
+"""Operators' settings that control the sending of exits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shared.contracts.vocabulary import KillSwitchMode, RolloutMode
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """How far the pipeline is switched on; the lists count only when the mode is limited."""
+    """Rollout of the pipeline; the lists apply only when the mode is limited."""
 
     mode: RolloutMode
     symbols: frozenset[str] = frozenset()
@@ -29,7 +29,7 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True)
 class UserBroker:
-    """An account that exits are executed at."""
+    """Account for executing exits."""
 
     user_broker_id: str
     broker: str
@@ -40,7 +40,7 @@ class UserBroker:
 
 @dataclass(frozen=True, slots=True)
 class Switches:
-    """The settings that gates look at, read at one instant."""
+    """Operators' settings needed by the gates, read at one instant."""
 
     kill_switch: KillSwitchMode
     rollout: Rollout

@@ -1,4 +1,4 @@
-"""ExitEpisodeRepository: the only cooldown there is."""
+"""Repository of exit episodes, the only cooldown."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class ExitEpisodeRepository:
         self._connection = connection
 
     def generate(self, pairs: Sequence[TradeReason], cooldown: timedelta) -> dict[TradeReason, int]:
-        """A new episode for each (trade, reason) that is eligible; one under cooldown is missing from the answer."""
+        """Create an episode for each eligible (trade, reason); omit pairs under cooldown."""
         if not pairs:
             return {}
         rows = self._connection.execute(
@@ -88,7 +88,7 @@ class ExitEpisodeRepository:
         return {(row.trade_id, ExitReason(row.exit_reason)): row.episode_id for row in rows}
 
     def eligible(self, pairs: Sequence[TradeReason]) -> list[TradeReason]:
-        """Which of these may fire again: no cooldown, and no intent in the way. By trade, then by rank."""
+        """Return eligible reasons, without cooldown or blocking intent, by trade, then by rank."""
         if not pairs:
             return []
         rows = self._connection.execute(
@@ -105,11 +105,11 @@ class ExitEpisodeRepository:
         return [(row.trade_id, ExitReason(row.reason)) for row in rows]
 
     def back_off(self, trade_id: UUID, reason: ExitReason, *, first_s: float, max_s: float) -> None:
-        """An intent ended with quantity left: the reason may fire again after a wait that doubles."""
+        """Delay the reasons of intents that ended with quantity left; the wait doubles."""
         self._connection.execute(BACK_OFF, {"trade_id": trade_id, "reason": reason, "first_s": first_s, "max_s": max_s})
 
     def release(self, pairs: Sequence[TradeReason]) -> None:
-        """The reasons may fire again at once; how often in a row they failed is kept."""
+        """Allow the reasons to fire again immediately; keep their count of failures."""
         if pairs:
             self._connection.execute(
                 RELEASE,
@@ -120,9 +120,9 @@ class ExitEpisodeRepository:
             )
 
     def forgive(self, trade_id: UUID, reason: ExitReason) -> None:
-        """The reason got its fill: the next failure starts from the first wait again."""
+        """Reset the failures of filled reasons: the next failure starts with the first wait."""
         self._connection.execute(FORGIVE, {"trade_id": trade_id, "reason": reason})
 
     def open_trades_with_episodes(self, partitions: Sequence[int]) -> list[UUID]:
-        """The open trades of these partitions that ever exited for any reason."""
+        """Return the open trades of these partitions with any episode, with their reasons."""
         return list(self._connection.execute(WITH_EPISODES, {"partitions": list(partitions)}).scalars())

@@ -1,4 +1,4 @@
-"""ExitFillRepository: executions at the broker, each stored once."""
+"""Repository of executions at the broker, each stored once."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ class ExitFillRepository:
         self._connection = connection
 
     def record(self, fills: Sequence[ExitFill]) -> int:
-        """Store the fills that are new; how many were."""
+        """Store the new fills; return their number."""
         if not fills:
             return 0
         statement = insert(ExitFillRow).on_conflict_do_nothing().returning(ExitFillRow.broker_trade_id)
         return len(self._connection.execute(statement, [asdict(fill) for fill in fills]).all())
 
     def of_intent(self, intent_id: UUID) -> list[Fill]:
-        """All fills of an intent, in the order they happened, as events carry them."""
+        """Return all fills of an intent in order of time, in the format of events."""
         return self.of_intents([intent_id]).get(intent_id, [])
 
     def of_intents(self, intent_ids: Sequence[UUID]) -> dict[UUID, list[Fill]]:
-        """All fills of these intents, in the order they happened; an intent without fills is left out."""
+        """Return all fills of these intents in order of time; omit intents without fills."""
         rows = self._connection.execute(
             select(ExitFillRow)
             .with_only_columns(
@@ -72,7 +72,7 @@ class ExitFillRepository:
         return found
 
     def totals_of_trades(self, trade_ids: Sequence[UUID]) -> dict[UUID, int]:
-        """What is filled of each of these trades; a trade without fills is left out."""
+        """Return the filled quantity of each of these trades; omit trades without fills."""
         rows = self._connection.execute(
             select(ExitFillRow.trade_id, func.sum(ExitFillRow.quantity))
             .where(ExitFillRow.trade_id == func.any(list(trade_ids)))

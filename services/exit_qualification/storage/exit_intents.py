@@ -1,4 +1,4 @@
-"""ExitIntentRepository: intents in and out; every change names the version that it read."""
+"""Repository of exit intents; every change names the version it read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from shared.errors import NotFound, StaleVersion
 _table = ExitIntentRow.__table__
 _columns = [column for column in _table.c if column.name != "deleted_at"]
 _ANSWERED: Mapping[str, None] = dict.fromkeys(("absent_since", "error_code", "error_message"))
-"""The broker's books show the order: what was unclear about sending it is cleared."""
+"""Changes for an order found in the broker's books: clears the state of an unclear sending."""
 
 _present = ExitIntentRow.deleted_at.is_(None)
 
@@ -37,14 +37,14 @@ SELECT DISTINCT ON (user_broker_id) user_broker_id, error_code, error_message FR
 
 @dataclass(frozen=True, slots=True)
 class WaitingError:
-    """An error that an unsent exit shows."""
+    """Error shown by an unsent exit."""
 
     code: str
     message: str
 
 
 def to_intent(row: Row[Any]) -> ExitIntent:
-    """The intent in a row of all columns."""
+    """Return the intent in a row of all columns."""
     values = dict(row._mapping)
     values["status"] = IntentStatus(values["status"])
     values["direction"] = Direction(values["direction"])
@@ -65,22 +65,22 @@ class ExitIntentRepository:
     # reading
 
     def get(self, intent_id: UUID) -> ExitIntent:
-        """One intent.
+        """Return one intent.
 
         Raises
         ------
         NotFound
-            There is none of this id.
+            The intent does not exist.
         """
         return self._one(select(*_columns).where(ExitIntentRow.intent_id == intent_id, _present), intent_id)
 
     def lock(self, intent_id: UUID) -> ExitIntent:
-        """One intent, its row locked until the transaction ends; lock its trade's row before.
+        """Return one intent and lock its row until the transaction ends; lock its trade's row before.
 
         Raises
         ------
         NotFound
-            There is none of this id.
+            The intent does not exist.
         """
         wanted = select(*_columns).where(ExitIntentRow.intent_id == intent_id, _present)
         return self._one(wanted.with_for_update(), intent_id)
@@ -88,7 +88,7 @@ class ExitIntentRepository:
     def find_by_unique_key(
         self, trade_id: UUID, user_broker_id: str, exit_reason: ExitReason, episode_id: int
     ) -> ExitIntent | None:
-        """The intent of an episode, if there is one."""
+        """Return the intent of an episode, or None."""
         row = self._connection.execute(
             select(*_columns).where(
                 ExitIntentRow.trade_id == trade_id,
@@ -101,7 +101,7 @@ class ExitIntentRepository:
         return None if row is None else to_intent(row)
 
     def find_slot_holders(self, trade_ids: Sequence[UUID]) -> list[ExitIntent]:
-        """The executable intents of these trades that are live or FILLED, locked; lock the trades' rows before."""
+        """Lock and return the trades' executable intents that are live or FILLED; lock the trades' rows before."""
         wanted = (
             select(*_columns)
             .where(ExitIntentRow.trade_id == func.any(list(trade_ids)), holds_slot())
@@ -119,7 +119,7 @@ class ExitIntentRepository:
         after: tuple[datetime, UUID] | None = None,
         limit: int = 100,
     ) -> list[ExitIntent]:
-        """Intents that have not ended, oldest first; `after` is (created_at, intent_id) of the page before's last."""
+        """Return intents that have not ended, oldest first; `after` is the previous page's last key."""
         return self.find(statuses=PENDING_VIEW, symbol=symbol, user_broker_id=user_broker_id, status=status,
                          after=after, limit=limit)  # fmt: skip
 
@@ -134,7 +134,7 @@ class ExitIntentRepository:
         after: tuple[datetime, UUID] | None = None,
         limit: int = 100,
     ) -> list[ExitIntent]:
-        """Intents that match everything given, oldest first."""
+        """Return intents that match all given filters, oldest first."""
         wanted = select(*_columns).where(_present)
         if statuses is not None:
             wanted = wanted.where(ExitIntentRow.status.in_(sorted(statuses)))
@@ -157,7 +157,7 @@ class ExitIntentRepository:
         return self._all(wanted.order_by(ExitIntentRow.created_at, ExitIntentRow.intent_id).limit(limit))
 
     def count_sent(self, intent: ExitIntent, since: datetime) -> int:
-        """Return how many orders of the intent's trade and reason were sent since then, its own included."""
+        """Return the number of orders sent for the intent's trade and reason since then, including this intent."""
         wanted = select(func.count()).where(
             ExitIntentRow.trade_id == intent.trade_id,
             ExitIntentRow.exit_reason == intent.exit_reason,
@@ -169,7 +169,7 @@ class ExitIntentRepository:
     # writing
 
     def insert(self, intents: Sequence[ExitIntent]) -> set[UUID]:
-        """Write new intents; the ids of those that were written. One whose key or slot is taken is left out."""
+        """Write new intents; return the ids written. Omit intents whose key or slot is taken."""
         if not intents:
             return set()
         rows = [asdict(intent) | {"gates": list(intent.gates), "errors": list(intent.errors)} for intent in intents]
@@ -177,38 +177,38 @@ class ExitIntentRepository:
         return set(self._connection.execute(statement, rows).scalars())
 
     def waiting_errors(self) -> dict[str, WaitingError]:
-        """Return for each user broker the error of its oldest unsent exit that has one."""
+        """Return the error of each user broker's oldest unsent exit that has one."""
         rows = self._connection.execute(WAITING_ERRORS)
         return {row.user_broker_id: WaitingError(row.error_code, row.error_message or "") for row in rows}
 
     def update_status(self, intent: ExitIntent, status: IntentStatus, **changes: Any) -> ExitIntent:
-        """Take a step of the state machine, with other changes of the row; the intent as it then stands.
+        """Apply a transition with other changes of the row; return the updated intent.
 
         Raises
         ------
         IllegalTransition
-            The state machine has no such step.
+            The state machine does not allow this step.
         StaleVersion
-            The row is not at the version that was read.
+            The row has changed since it was read.
         """
         if status != intent.status or status is IntentStatus.PARTIALLY_FILLED:
             check_transition(intent.status, status, was_sent=intent.was_sent)
         return self.update(intent, status=status, **changes)
 
     def update_broker_order_id(self, intent: ExitIntent, broker_order_id: str) -> ExitIntent:
-        """Remember under which id the broker has the order.
+        """Store the broker's id of the order.
 
         Raises
         ------
         StaleVersion
-            The row is not at the version that was read.
+            The row has changed since it was read.
         """
         return self.update(intent, broker_order_id=broker_order_id)
 
     def mark_submitting(
         self, intent: ExitIntent, *, at: datetime, claimed_until: datetime, **changes: Any
     ) -> ExitIntent:
-        """APPROVED → SUBMITTING, to be committed before the broker is called; an earlier attempt's error is gone."""
+        """Change APPROVED → SUBMITTING, to be committed before the broker is called; clear an earlier error."""
         return self.update_status(
             intent,
             IntentStatus.SUBMITTING,
@@ -221,11 +221,11 @@ class ExitIntentRepository:
         )
 
     def mark_unknown(self, intent: ExitIntent, **changes: Any) -> ExitIntent:
-        """SUBMITTING → UNKNOWN: the broker may or may not have the order."""
+        """Change SUBMITTING → UNKNOWN: the broker may or may not have the order."""
         return self.update_status(intent, IntentStatus.UNKNOWN, absent_since=None, **changes)
 
     def mark_placed(self, intent: ExitIntent, *, broker_order_id: str, at: datetime) -> ExitIntent:
-        """The broker has the order."""
+        """Record that the broker has the order."""
         return self.update_status(
             intent,
             IntentStatus.PLACED,
@@ -237,7 +237,7 @@ class ExitIntentRepository:
     def mark_partially_filled(
         self, intent: ExitIntent, *, broker_order_id: str, filled_quantity: int, average_price: Decimal, at: datetime
     ) -> ExitIntent:
-        """Some of it is filled; `at` counts as placed where no placing was seen."""
+        """Record a partial fill; without a placing, `at` counts as placed."""
         return self.update_status(
             intent,
             IntentStatus.PARTIALLY_FILLED,
@@ -251,7 +251,7 @@ class ExitIntentRepository:
     def mark_filled(
         self, intent: ExitIntent, *, broker_order_id: str, average_price: Decimal, at: datetime, late: bool = False
     ) -> ExitIntent:
-        """All of it is filled; `late` if it had ended before."""
+        """Record the complete fill; `late` if the intent had ended before."""
         return self.update_status(
             intent,
             IntentStatus.FILLED,
@@ -266,22 +266,22 @@ class ExitIntentRepository:
         )
 
     def mark_failed(self, intent: ExitIntent, *, code: str, message: str, at: datetime, **changes: Any) -> ExitIntent:
-        """The order was refused, or is proven never to have been placed."""
+        """Record that the order was refused, or is proven never to have been placed."""
         return self.update_status(
             intent, IntentStatus.FAILED, error_code=code, error_message=message[:2000], ended_at=at, **changes
         )
 
     def mark_cancelled(self, intent: ExitIntent, *, reason: str, at: datetime, **changes: Any) -> ExitIntent:
-        """It will not go on."""
+        """Record the cancellation."""
         return self.update_status(intent, IntentStatus.CANCELLED, cancel_reason=reason, ended_at=at, **changes)
 
     def update(self, intent: ExitIntent, **changes: Any) -> ExitIntent:
-        """Change columns of the row at the version that was read; the intent as it then stands.
+        """Change columns of the row at the version that was read; return the updated intent.
 
         Raises
         ------
         StaleVersion
-            The row is not at that version any more.
+            The row has changed since it was read.
         """
         row = self._connection.execute(
             update(ExitIntentRow)
@@ -290,7 +290,7 @@ class ExitIntentRepository:
             .returning(*_columns)
         ).one_or_none()
         if row is None:
-            raise StaleVersion(f"intent {intent.intent_id} is not at version {intent.version} any more")
+            raise StaleVersion(f"intent {intent.intent_id} has changed since version {intent.version}")
         return to_intent(row)
 
     def _all(self, wanted: Select[Any]) -> list[ExitIntent]:
@@ -299,12 +299,12 @@ class ExitIntentRepository:
     def _one(self, wanted: Select[Any], intent_id: UUID) -> ExitIntent:
         row = self._connection.execute(wanted).one_or_none()
         if row is None:
-            raise NotFound(f"no exit intent {intent_id}")
+            raise NotFound(f"exit intent {intent_id} not found")
         return to_intent(row)
 
 
 def holds_slot() -> ColumnElement[bool]:
-    """Whether an intent holds its trade's one slot: the condition of the index ``exit_intents_one_live``."""
+    """Return whether an intent holds its trade's slot: the condition of the index ``exit_intents_one_live``."""
     return and_(
         ExitIntentRow.executable,
         _present,

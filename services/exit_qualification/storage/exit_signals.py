@@ -1,4 +1,4 @@
-"""ExitSignalRepository: what market logic said."""
+"""Repository of exit signals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shared.contracts.vocabulary import Direction, ExitReason
 
 @dataclass(frozen=True, slots=True)
 class ExitSignal:
-    """A trade should exit, says the market. `detected_price` in rupees, None for a manual exit."""
+    """Detected exit of a trade. `detected_price` in rupees, None for a manual exit."""
 
     signal_id: UUID
     trade_id: UUID
@@ -35,6 +35,6 @@ class ExitSignalRepository:
         self._connection = connection
 
     def insert(self, signals: Sequence[ExitSignal]) -> None:
-        """Write new signals; their episodes are new, so none can be there already."""
+        """Write new signals; their episodes are new, so conflicts are impossible."""
         if signals:
             self._connection.execute(insert(ExitSignalRow), [asdict(signal) for signal in signals])

@@ -1,4 +1,4 @@
-"""OpenTradeRepository: the projection of trades.v1; its rows are the lock under which exits are decided."""
+"""Projection of trades.v1; its rows are the lock under which exits are decided."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ FORGET_RULES = text("DELETE FROM rule_states WHERE trade_id = ANY (CAST(:trade_i
 
 @dataclass(frozen=True, slots=True)
 class OpenedTrade:
-    """A trade to project: its event, its partition, and how many ticks its symbol had when it was first judged."""
+    """Trade to project: event, partition, and its symbol's number of ticks at the first evaluation."""
 
     event: TradeOpened
     partition: int
@@ -66,14 +66,14 @@ class OpenedTrade:
 
 @dataclass(frozen=True, slots=True)
 class TradeProjection:
-    """A trade as exit qualification knows it: what the engine needs, and whether it is open."""
+    """Projected trade: the engine's data, and whether the trade is open."""
 
     trade: OpenTrade
     status: TradeStatus
 
 
 def open_trade(told: TradeOpened | Row[Any], plan: ExitPlan, square_off: SquareOff) -> OpenTrade:
-    """Return what the engine needs of an opened trade: of its event, or of its row in ``open_trades``."""
+    """Return the engine's data of an opened trade, from its event or its row in ``open_trades``."""
     direction, entry = Direction(told.direction), to_units(told.entry_price)
     product_type, entered_at_ms = ProductType(told.product_type), epoch_ms(told.entered_at)
     position = Position(
@@ -100,7 +100,7 @@ class OpenTradeRepository:
         self._square_off = square_off
 
     def insert_opened(self, events: Sequence[OpenedTrade]) -> None:
-        """Project opened trades; one that is known already stays as it is."""
+        """Project opened trades; leave known ones unchanged."""
         if not events:
             return
         rows = [
@@ -122,7 +122,7 @@ class OpenTradeRepository:
         self._connection.execute(insert(OpenTradeRow).on_conflict_do_nothing(), rows)
 
     def mark_closed(self, trade_ids: Sequence[UUID]) -> None:
-        """The trades are closed; rows are locked in sorted order."""
+        """Mark the trades as closed; rows are locked in sorted order."""
         if not trade_ids:
             return
         self.lock(trade_ids)
@@ -134,7 +134,7 @@ class OpenTradeRepository:
         self._connection.execute(FORGET_RULES, {"trade_ids": list(trade_ids)})
 
     def lock(self, trade_ids: Sequence[UUID]) -> dict[UUID, TradeProjection]:
-        """The trades, their rows locked in sorted order until the transaction ends; unknown ones are left out."""
+        """Return the trades and lock their rows in sorted order until the transaction ends; omit unknown ones."""
         rows = self._connection.execute(
             select(*OpenTradeRow.__table__.c)
             .where(OpenTradeRow.trade_id == func.any(sorted(set(trade_ids))))
@@ -144,7 +144,7 @@ class OpenTradeRepository:
         return {row.trade_id: TradeProjection(self._of_row(row), TradeStatus(row.status)) for row in rows}
 
     def held_by_others(self, trade_ids: Collection[UUID]) -> set[UUID]:
-        """Lock those of the trades that are free, in sorted order, and return those that another transaction holds."""
+        """Lock the free trades in sorted order, and return those held by another transaction."""
         if not trade_ids:
             return set()
         wanted = select(OpenTradeRow.trade_id).where(OpenTradeRow.trade_id == func.any(sorted(set(trade_ids))))
@@ -155,7 +155,7 @@ class OpenTradeRepository:
         return set(self._connection.execute(wanted).scalars()) - locked
 
     def open_in(self, partitions: Sequence[int]) -> list[OpenTrade]:
-        """Every open trade of these partitions."""
+        """Return every open trade of these partitions."""
         rows = self._connection.execute(
             select(*OpenTradeRow.__table__.c).where(
                 OpenTradeRow.partition == func.any(list(partitions)), OpenTradeRow.status == TradeStatus.OPEN
@@ -165,7 +165,7 @@ class OpenTradeRepository:
         return [replace(self._of_row(row), saved=saved.get(row.trade_id, {})) for row in rows]
 
     def symbols_open(self) -> list[tuple[str, int]]:
-        """Return every symbol with open trades, with the partition they were projected on."""
+        """Return every symbol with open trades, with its projected partition."""
         rows = self._connection.execute(
             select(OpenTradeRow.symbol, OpenTradeRow.partition)
             .where(OpenTradeRow.status == TradeStatus.OPEN)
@@ -181,7 +181,7 @@ class OpenTradeRepository:
         return len(self._connection.execute(MOVE, values).all())
 
     def save_rules(self, moved: Mapping[UUID, Mapping[RuleKey, Saved]]) -> None:
-        """Store where the rules of these trades stand."""
+        """Store the rule states of these trades."""
         if not moved:
             return
         states = [{_name(key): saved for key, saved in moved[trade_id].items()} for trade_id in sorted(moved)]

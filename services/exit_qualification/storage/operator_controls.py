@@ -1,4 +1,4 @@
-"""SwitchRepository: what operators have set: kill switch, rollout, user brokers; every change is audited."""
+"""Repository of operators' settings: kill switch, rollout, user brokers; every change is audited."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.errors import Conflict, NotFound
 from shared.postgres.audit import Act, audit
 
 IDENTITY = ("broker", "account", "root_url")
-"""What says which books a user broker's orders and fills are in."""
+"""Fields that determine the books containing a user broker's orders and fills."""
 
 ONE_CHANGE_AT_A_TIME = text("""
 -- user_brokers.one_change_at_a_time: taken first, so that two changes cannot wait for each other below
@@ -42,14 +42,14 @@ SELECT count(*) AS intents,
 
 
 class BrokerInUse(Conflict):
-    """Other books would show its orders as absent, and their fills a second time."""
+    """User broker with dependent orders: other books would miss its orders and repeat their fills."""
 
     code = "broker_in_use"
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A one-row setting as operators see it."""
+    """One-row setting as operators see it."""
 
     values: dict[str, Any]
     reason: str
@@ -58,13 +58,13 @@ class Setting:
 
 
 class SwitchRepository:
-    """Operators' settings of one transaction."""
+    """Operators' settings within one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def read(self) -> Switches:
-        """Everything the gates ask for."""
+        """Return all settings needed by the gates."""
         rollout = self._connection.execute(select(*RolloutRow.__table__.c)).one()
         return Switches(
             kill_switch=KillSwitchMode(self._connection.execute(select(KillSwitchRow.mode)).scalar_one()),
@@ -73,43 +73,43 @@ class SwitchRepository:
         )
 
     def brokers(self) -> list[UserBroker]:
-        """Every user broker, by id."""
+        """Return every user broker, by id."""
         rows = self._connection.execute(select(*UserBrokerRow.__table__.c).order_by(UserBrokerRow.user_broker_id))
         return [_broker(row) for row in rows]
 
     def broker(self, user_broker_id: str) -> UserBroker:
-        """One user broker.
+        """Return one user broker.
 
         Raises
         ------
         NotFound
-            There is none of this id.
+            The user broker does not exist.
         """
         wanted = select(*UserBrokerRow.__table__.c).where(UserBrokerRow.user_broker_id == user_broker_id)
         row = self._connection.execute(wanted).one_or_none()
         if row is None:
-            raise NotFound(f"no user broker {user_broker_id!r}")
+            raise NotFound(f"user broker {user_broker_id!r} not found")
         return _broker(row)
 
     def moves(self, broker: UserBroker) -> bool:
-        """Return True if putting this broker adds it or changes where it is; no other change gets between."""
+        """Return whether putting this broker adds it or changes its identity; block other changes meanwhile."""
         self._connection.execute(ONE_CHANGE_AT_A_TIME)
         before = self._locked_broker(broker.user_broker_id)
         return before is None or any(before._mapping[name] != getattr(broker, name) for name in IDENTITY)
 
     def put_broker(self, broker: UserBroker, act: Act, *, orders_not_sent: bool = False) -> None:
-        """Add a user broker or change it; its status at any time, where it is only while no order depends on it.
+        """Add or change a user broker; its identity can change only while no order depends on it.
 
         Parameters
         ----------
         orders_not_sent:
-            An administrator knows that orders without an id of the broker never reached one. They do not count, and
-            the books of the new place decide what became of them.
+            An administrator confirms that orders without a broker id never reached a broker. They do not count, and
+            the books of the new broker decide them.
 
         Raises
         ------
         BrokerInUse
-            Orders that are at the broker, or ended short today, are in other books than these.
+            Orders at the broker or ended short today are in the books of the old identity.
         """
         values: dict[str, Any] = {
             "broker": broker.broker,
@@ -154,19 +154,19 @@ class SwitchRepository:
         raise BrokerInUse(message, intents=intents, without_order=counted.without_order)
 
     def kill_switch(self) -> Setting:
-        """The kill switch as operators see it."""
+        """Return the kill switch as operators see it."""
         return self._setting(KillSwitchRow.__table__)  # type: ignore[arg-type]  # declared as FromClause
 
     def put_kill_switch(self, mode: KillSwitchMode, act: Act) -> None:
-        """Stop things, or let them go on."""
+        """Set the kill switch."""
         self._put(KillSwitchRow.__table__, "kill_switch.put", {"mode": str(mode)}, act)  # type: ignore[arg-type]  # declared as FromClause
 
     def rollout(self) -> Setting:
-        """The rollout as operators see it."""
+        """Return the rollout as operators see it."""
         return self._setting(RolloutRow.__table__)  # type: ignore[arg-type]  # declared as FromClause
 
     def put_rollout(self, rollout: Rollout, act: Act) -> None:
-        """Switch the pipeline on or off, further or less far."""
+        """Set the rollout."""
         values = {
             "mode": str(rollout.mode),
             "symbols": sorted(rollout.symbols),

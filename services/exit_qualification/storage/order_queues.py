@@ -1,4 +1,4 @@
-"""OrderQueues: which intents await the order process: to be sent, looked up at the broker, or qualified again."""
+"""Queues of the order process: intents to send, to look up at the broker, or to qualify again."""
 
 from __future__ import annotations
 
@@ -124,69 +124,69 @@ ACCOUNT_DISCONNECTED = "ACCOUNT_DISCONNECTED"
 DISCONNECTED_MESSAGE = "the user broker is DISCONNECTED; an operator must connect it"
 
 LIMIT = 5000
-"""Most rows that one look returns; the rest has its turn when these have gone on."""
+"""Maximum rows per query; the rest follows once these have advanced."""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingApproved:
-    """An approved intent whose trade's row is locked."""
+    """Approved intent with its trade's row locked."""
 
     intent_id: UUID
     trade_id: UUID
 
 
 class OrderQueues:
-    """Looks of one transaction at what there is to do."""
+    """Queries of one transaction for pending work."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def now(self) -> datetime:
-        """The database's clock: the one by which the order processes of several machines agree."""
+        """Return the time of the database's clock, shared by the order processes of all machines."""
         at: datetime = self._connection.execute(NOW).scalar_one()
         return at
 
     def any_to_send(self) -> bool:
-        """Whether `find_pending_approved` may find something."""
+        """Return whether `find_pending_approved` may find something."""
         return bool(self._connection.execute(ANY_TO_SEND).scalar_one())
 
     def find_pending_approved(self) -> PendingApproved | None:
-        """Return the oldest intent that may be sent now, locked with its trade; what others hold is skipped."""
+        """Return the oldest intent that may be sent, locked with its trade; skip rows locked by others."""
         row = self._connection.execute(FIND_PENDING_APPROVED).one_or_none()
         return None if row is None else PendingApproved(row.intent_id, row.trade_id)
 
     def lapse_claims(self) -> int:
-        """SUBMITTING → UNKNOWN where the claim has run out; how many."""
+        """Change SUBMITTING → UNKNOWN for expired claims; return how many."""
         return self._connection.execute(LAPSE_CLAIMS, {"limit": LIMIT}).rowcount
 
     def at_broker(self) -> list[ExitIntent]:
-        """Intents whose order is, or may be, at a broker, oldest first."""
+        """Return intents whose order is, or may be, at a broker, oldest first."""
         return self._intents(AT_BROKER)
 
     def beyond_remainder(self, user_broker_id: str) -> list[ExitIntent]:
-        """Intents of a user broker whose order may sell or buy more than is left of the trade."""
+        """Return intents of a user broker whose order may exceed the trade's remaining quantity."""
         return self._intents(BEYOND_REMAINDER, user_broker_id=user_broker_id)
 
     def ended_today(self) -> list[ExitIntent]:
-        """Intents in the broker's books of today that ended without their whole quantity, latest first."""
+        """Return intents in the broker's books of today that ended without their whole quantity, latest first."""
         return self._intents(ENDED_TODAY)
 
     def to_requalify(self) -> list[ExitIntent]:
-        """Unsent intents whose time to be asked again may have come, oldest first, without the held ones."""
+        """Return unsent intents that may be due for requalification, oldest first, without held ones."""
         return self._intents(TO_REQUALIFY)
 
     def held(self, after: ExitIntent | None, limit: int) -> list[ExitIntent]:
-        """Unsent intents that a kill switch or the state of their broker holds back, oldest first, a page of them."""
+        """Return a page of unsent intents held back by a kill switch or their broker's state, oldest first."""
         created_at, intent_id = (EPOCH, UUID(int=0)) if after is None else (after.created_at, after.intent_id)
         return self._intents(HELD, created_at=created_at, intent_id=intent_id, limit=limit)
 
     def note_disconnected(self) -> None:
-        """Set or clear the error ACCOUNT_DISCONNECTED of unsent exits, as their accounts are."""
+        """Set or clear the error ACCOUNT_DISCONNECTED of unsent exits according to their accounts."""
         about = {"code": ACCOUNT_DISCONNECTED, "message": DISCONNECTED_MESSAGE, "limit": LIMIT}
         self._connection.execute(NOTE_DISCONNECTED, about)
 
     def last_prices(self, symbols: Collection[str]) -> dict[str, Decimal]:
-        """Last price of each symbol in rupees; one that has not ticked is left out."""
+        """Return the last price of each symbol in rupees; omit symbols without a tick."""
         rows = self._connection.execute(LAST_PRICES, {"symbols": sorted(symbols)})
         return {row.symbol: row.last_price for row in rows}
 

@@ -1,4 +1,4 @@
-"""RemainderRepository: what exits that nobody may drop have left of their trades."""
+"""Repository of remainders left by exits that must continue."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ FIND = text(_REMAINDERS + _IN_ORDER)
 FIND_OF_TRADE = text(_REMAINDERS + " AND i.trade_id = :trade_id" + _IN_ORDER)
 
 LIMIT = 1000
-"""Most remainders of one look; those found are exited, so that the rest has its turn."""
+"""Maximum remainders per query; those found are exited, so the rest follows."""
 
 _RESUMING = [rule.reason for rule in RULES if rule.resumes]
 _SLOT = sorted(LIVE | {IntentStatus.FILLED})
@@ -51,7 +51,7 @@ _SLOT = sorted(LIVE | {IntentStatus.FILLED})
 
 @dataclass(frozen=True, slots=True)
 class Remainder:
-    """A trade that must go on exiting for a reason; its symbol's last price in rupees, None if there never was one."""
+    """Trade with a reason to continue exiting; its symbol's last price in rupees, None if unknown."""
 
     trade_id: UUID
     reason: ExitReason
@@ -65,11 +65,11 @@ class RemainderRepository:
         self._connection = connection
 
     def find(self, pause_s: float) -> list[Remainder]:
-        """Return the exits to go on with, that ended at least so many seconds ago."""
+        """Return the exits to continue that ended at least this many seconds ago."""
         return self._found(FIND, pause_s)
 
     def of_trade(self, trade_id: UUID, pause_s: float) -> list[Remainder]:
-        """Return those of one trade; lock its row before."""
+        """Return the remainders of one trade; lock its row before."""
         return self._found(FIND_OF_TRADE, pause_s, trade_id=trade_id)
 
     def _found(self, statement: TextClause, pause_s: float, **parameters: UUID) -> list[Remainder]:

@@ -1,4 +1,4 @@
-"""SendFence: whether a claimed intent may still be sent, and which ones may be on their way to a broker."""
+"""Send fence: checks a claimed intent before sending, and lists intents possibly on their way to a broker."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from services.exit_qualification.models import ExitIntentRow
 from services.exit_qualification.storage.exit_intents import to_intent
 
 LIMIT = 1000
-"""Most intents that one look returns; `order_workers` of every exit-orders process bounds those being sent."""
+"""Maximum intents per query; `order_workers` of every exit-orders process bounds those being sent."""
 
 _COLUMNS = ", ".join(f"i.{column.name}" for column in ExitIntentRow.__table__.c if column.name != "deleted_at")
 
@@ -36,21 +36,22 @@ SELECT {_COLUMNS} FROM exit_intents i
 
 
 class SendFence:
-    """The fence between operators' switches and senders, as one transaction sees it.
+    """Fence between operators' switches and senders, within one transaction.
 
-    A sender commits its intent as SUBMITTING, then asks `may_still_be_sent` as its last statement, then calls the
-    broker. So once a switch is committed, an order can only still leave for an intent that `on_their_way` lists: its
-    sender asked before that commit, and the row was SUBMITTING by then. Every later question is answered no.
+    A sender commits its intent as SUBMITTING, calls `may_still_be_sent` as its last statement, then calls the broker.
+    Once a switch is committed, an order can leave only for an intent listed by `on_their_way`: its sender checked
+    before
+    that commit, and the row was SUBMITTING by then. Every later check returns False.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def may_still_be_sent(self, intent: ExitIntent) -> bool:
-        """Return whether the claim still stands and no switch holds the intent back."""
+        """Return whether the claim is still valid and no switch holds the intent back."""
         parameters = {"intent_id": intent.intent_id, "version": intent.version}
         return bool(self._connection.execute(MAY_STILL_BE_SENT, parameters).scalar_one())
 
     def on_their_way(self) -> list[ExitIntent]:
-        """Return the intents whose order may reach a broker later than now, oldest first."""
+        """Return the intents whose order may still reach a broker, oldest first."""
         return [to_intent(row) for row in self._connection.execute(ON_THEIR_WAY, {"limit": LIMIT})]

@@ -1,4 +1,4 @@
-"""TickCheckpointRepository: how far each partition is judged, who may go on, and what the engine knew there."""
+"""Checkpoints of tick partitions: offsets, ownership, and the engine's state at these offsets."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ RETURNING s.symbol
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The next offsets of a partition of both topics, and the epoch under which they may be moved."""
+    """Next offsets of a partition in both topics, and the epoch allowed to move them."""
 
     epoch: int
     tick_offset: int
@@ -110,7 +110,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class SymbolCheckpoint:
-    """A symbol's state at the offsets of its partition."""
+    """State of a symbol at the offsets of its partition."""
 
     symbol: str
     partition: int
@@ -118,23 +118,23 @@ class SymbolCheckpoint:
 
 
 class TickCheckpointRepository:
-    """Checkpoints of one transaction. Rows are always locked in order of their partition."""
+    """Checkpoints within one transaction. Rows are always locked in order of their partition."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def claim(self, partitions: Sequence[int], owner: str) -> dict[int, Checkpoint]:
-        """Take the partitions over; a partition that nobody had starts at offset 0, the earliest there is."""
+        """Claim the partitions; a partition without an earlier owner starts at offset 0, the earliest."""
         rows = self._connection.execute(CLAIM, {"partitions": sorted(partitions), "owner": owner})
         return {row.partition: Checkpoint(row.epoch, row.tick_offset, row.trade_offset) for row in rows}
 
     def hold(self, checkpoints: Mapping[int, Checkpoint]) -> None:
-        """Keep the partitions from being taken over until the transaction ends.
+        """Prevent a takeover of the partitions until the transaction ends.
 
         Raises
         ------
         Fenced
-            One was taken over already.
+            A partition was already taken over.
         """
         partitions = sorted(checkpoints)
         epochs = [checkpoints[partition].epoch for partition in partitions]
@@ -143,12 +143,12 @@ class TickCheckpointRepository:
             raise Fenced(f"partitions {lost} were taken over by another worker", partitions=lost)
 
     def advance(self, checkpoints: Mapping[int, Checkpoint]) -> None:
-        """Move the offsets of partitions of one's own.
+        """Move the offsets of owned partitions.
 
         Raises
         ------
         Fenced
-            One was taken over; nothing may be kept of this transaction.
+            A partition was taken over; roll this transaction back.
         """
         self.hold(checkpoints)
         partitions = sorted(checkpoints)
@@ -180,24 +180,24 @@ class TickCheckpointRepository:
         )
 
     def symbols_held_by_others(self, symbols: Sequence[str]) -> set[str]:
-        """Lock those of the symbols that are free, and return those whose row another transaction holds."""
+        """Lock the free symbols, and return those whose row another transaction holds."""
         wanted = {"symbols": sorted(symbols)}
         free = set(self._connection.execute(FREE_SYMBOLS, wanted).scalars())
         return set(self._connection.execute(KNOWN_SYMBOLS, wanted).scalars()) - free
 
     def symbols(self, partitions: Sequence[int]) -> list[SymbolCheckpoint]:
-        """The state of every symbol of these partitions."""
+        """Return the state of every symbol of these partitions."""
         return [_symbol(row) for row in self._connection.execute(SYMBOLS, {"partitions": list(partitions)})]
 
     def stored(self) -> dict[int, Checkpoint]:
-        """Return where every partition stands, whoever holds it."""
+        """Return the checkpoint of every partition with any owner."""
         rows = self._connection.execute(STORED)
         return {row.partition: Checkpoint(row.epoch, row.tick_offset, row.trade_offset) for row in rows}
 
     def fence_others(self, partitions: Collection[int], held: Collection[int]) -> None:
-        """Make the owners of these partitions load them again, but for those `held` by the caller.
+        """Make the owners of these partitions reload them, except those `held` by the caller.
 
-        What the caller holds is locked too, so that workers that do this to one another do not deadlock.
+        The caller's partitions are locked too, so that workers fencing each other do not deadlock.
         """
         others = sorted(set(partitions) - set(held))
         if others:
@@ -205,11 +205,11 @@ class TickCheckpointRepository:
             self._connection.execute(FENCE, {"partitions": others})
 
     def lock_all(self) -> None:
-        """Keep every partition from being written or taken over until the transaction ends."""
+        """Prevent writes and takeovers of all partitions until the transaction ends."""
         self._connection.execute(LOCK_ALL)
 
     def fence_all(self) -> None:
-        """Make every worker load its partitions again."""
+        """Make every worker reload its partitions."""
         self._connection.execute(FENCE_ALL)
 
     def symbol_partitions(self) -> list[tuple[str, int]]:
@@ -224,9 +224,9 @@ class TickCheckpointRepository:
         return len(self._connection.execute(MOVE_SYMBOLS, values).all())
 
     def reset(self) -> int:
-        """Start every partition from its log's beginning, whoever holds it; how many there are.
+        """Reset every partition to the beginning of its log; return the number of partitions.
 
-        The symbols keep their state: a tick that was judged before is stale, and fires nothing again.
+        The symbols keep their state: a tick evaluated before is stale and fires nothing again.
         """
         return len(self._connection.execute(RESET).all())
 

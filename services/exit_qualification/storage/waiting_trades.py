@@ -1,4 +1,4 @@
-"""WaitingTradeRepository: exits and closures of trades that were locked when the tick worker wanted their row."""
+"""Repository of exits and closures whose trade row was locked when the tick worker needed it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLOSE = "CLOSE"
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 2.0
 MOST_TRADES = 500
-"""Most trades of one look; the rest has its turn when these have gone on or wait for longer."""
+"""Maximum trades per query; the rest follows once these have advanced or been postponed."""
 
 LOCKED = "another transaction holds a row that it needs"
 
@@ -66,7 +66,7 @@ UPDATE waiting_trades
 
 @dataclass(frozen=True, slots=True)
 class WaitingTrade:
-    """A trade with work that waits: whether it may be tried again now, for how long it waits, and why."""
+    """Trade with waiting work: whether it is due, its waiting time and the cause."""
 
     trade_id: UUID
     due: bool
@@ -76,7 +76,7 @@ class WaitingTrade:
 
 @dataclass(frozen=True, slots=True)
 class WaitingRow:
-    """One thing to do with a trade, as the candidate says: prices in units, time in microseconds since 1970."""
+    """One waiting exit or closure, as its candidate states: prices in units, time in microseconds since 1970."""
 
     trade_id: UUID
     work: str
@@ -97,15 +97,15 @@ class WaitingTradeRepository:
         self._connection = connection
 
     def add_exits(self, detected: Iterable[ExitCandidates]) -> None:
-        """Let candidates wait; of one that waits already the first detection stays."""
+        """Store waiting candidates; for one already waiting the first detection stays."""
         self._add([_of_candidate(candidate) for entry in detected for candidate in entry.candidates])
 
     def add_closures(self, trade_ids: Iterable[UUID]) -> None:
-        """Let closures wait."""
+        """Store waiting closures."""
         self._add([(trade_id, CLOSE, None, None, None) for trade_id in trade_ids])
 
     def of_partitions(self, partitions: Collection[int]) -> list[WaitingTrade]:
-        """Return every trade of these partitions with work that waits, least tried first."""
+        """Return every trade of these partitions with waiting work, least tried first."""
         rows = self._connection.execute(OF_PARTITIONS, {"partitions": sorted(partitions)})
         return [WaitingTrade(row.trade_id, row.due, row.age_s, row.why) for row in rows]
 
@@ -124,11 +124,11 @@ class WaitingTradeRepository:
         ]
 
     def remove(self, trade_ids: Sequence[UUID]) -> None:
-        """Remove the work of these trades, which is done."""
+        """Remove the completed work of these trades."""
         self._connection.execute(REMOVE, {"trade_ids": list(trade_ids)})
 
     def postpone(self, trade_ids: Collection[UUID]) -> None:
-        """Let the work of these trades wait before it is tried again; rows that are locked keep their time."""
+        """Delay the next attempt of these trades' work; locked rows keep their time."""
         if trade_ids:
             parameters = {"trade_ids": sorted(trade_ids), "first_s": FIRST_WAIT_S, "max_s": LONGEST_WAIT_S}
             self._connection.execute(POSTPONE, parameters)

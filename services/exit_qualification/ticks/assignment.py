@@ -1,4 +1,4 @@
-"""Assignment: the partitions a worker holds, from Kafka's word through the database's claim to the engine."""
+"""Partitions of a worker: assigned by Kafka, claimed in the database, loaded into the engine."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ log = logging.getLogger(__name__)
 
 
 class NotAssignedTogether(Unavailable):
-    """The partitions of the two topics came apart, as they may while the cluster is changing."""
+    """Partitions of the two topics differ, as they may during changes of the cluster."""
 
     code = "not_assigned_together"
 
 
 class Assignment:
-    """What this worker may judge.
+    """Partitions this worker may evaluate.
 
-    Kafka only says which partitions to ask for. A partition is held once its row is claimed under a new epoch and
-    the engine is loaded from the rows; until then, and after any failure, it waits and none of its records are read.
+    Kafka only suggests partitions. A partition is held after its row was claimed under a new epoch and the engine was
+    loaded. Before that, and after any failure, it waits and none of its records are read.
 
     Attributes
     ----------
     held:
-        Where each partition stands in the database; empty while partitions wait.
+        Checkpoint of each partition; empty while partitions wait.
     engine:
-        Holds the trades of exactly these partitions.
+        Engine with the trades of exactly these partitions.
     is_settled:
-        Whether everything that Kafka assigned is held, be it nothing.
+        Whether all assigned partitions are held, possibly none.
     """
 
     def __init__(
@@ -67,22 +67,22 @@ class Assignment:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether there are partitions to take up."""
+        """Return whether there are partitions to claim."""
         return self._waiting is not None
 
     def subscribe(self) -> None:
-        """Join the group; partitions come and go while the consumer is polled."""
+        """Join the group; partitions are assigned and revoked during polls."""
         self._consumer.consumer.subscribe(
             self._layout.topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
 
     def take_up(self) -> None:
-        """Claim the partitions that wait, load the engine and read on from the stored offsets.
+        """Claim the waiting partitions, load the engine and resume at the stored offsets.
 
         Raises
         ------
         NotAssignedTogether
-            The topics have changed since this worker joined.
+            The topics changed since this worker joined.
         """
         partitions = self._waiting or []
         if not self._log.is_current():
@@ -91,7 +91,7 @@ class Assignment:
             self._consumer.admin, [(topic, each) for each in partitions for topic in self._layout.topics]
         )
         with self._database.begin() as connection:
-            # The claim waits for a transaction of the owner before: what is loaded after it is final.
+            # The claim waits for the earlier owner's transaction, so the rows loaded after it are final.
             claimed = TickCheckpointRepository(connection).claim(partitions, self._owner)
             require_homes(connection, self._layout)
             engine = load_engine(connection, partitions, self._new_clock_after_ms, self._square_off)
@@ -101,18 +101,18 @@ class Assignment:
         log.info("judging %d partitions as %s", len(claimed), self._owner)
 
     def reload(self) -> None:
-        """Throw the engine away: it is ahead of the database. What was held waits to be taken up again."""
+        """Discard the engine, which is ahead of the database. Held partitions wait to be claimed again."""
         if self._waiting is None:
             self._waiting = sorted(self.held)
         self._let_go()
         self._consumer.unassign()
 
     def written(self, checkpoints: dict[int, Checkpoint]) -> None:
-        """These checkpoints are committed."""
+        """Record these checkpoints as committed."""
         self.held |= checkpoints
 
     def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
-        consumer.assign([])  # read nothing until the database has given the offsets
+        consumer.assign([])  # read nothing until the offsets are loaded from the database
         ticks = {each.partition for each in assigned if each.topic == self._layout.ticks}
         trades = {each.partition for each in assigned if each.topic == self._layout.trades}
         if ticks != trades:

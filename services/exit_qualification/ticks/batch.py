@@ -1,4 +1,4 @@
-"""A batch of Kafka's records as work in order: pure, nothing is judged or written here."""
+"""Conversion of a batch of Kafka records into ordered work: pure, without evaluation or writing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from shared.outbox.signatures import TrustedKeys
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The two topics as they are on the cluster, with the same number of partitions each."""
+    """Both topics on the cluster, with the same number of partitions each."""
 
     ticks: str
     trades: str
@@ -33,13 +33,13 @@ class Layout:
 
     @property
     def topics(self) -> list[str]:
-        """Both names."""
+        """Return both names."""
         return [self.ticks, self.trades]
 
 
 @dataclass(slots=True)
 class Refused:
-    """A record that nobody can act upon, and why."""
+    """Unusable record, and the reason."""
 
     message: Message
     code: str
@@ -48,7 +48,7 @@ class Refused:
 
 @dataclass(slots=True)
 class Misrouted:
-    """A tick that is not on the partition of its symbol."""
+    """Tick on a partition other than its symbol's."""
 
     message: Message
     symbol: str
@@ -57,14 +57,14 @@ class Misrouted:
 
 @dataclass(slots=True)
 class Batch:
-    """What a batch of records comes to.
+    """Contents of a batch of records.
 
     Attributes
     ----------
     work:
-        Ticks, and trades with their home partition, in the order they are to be taken.
+        Ticks, and trades with their home partition, in processing order.
     checkpoints:
-        Of every partition with a record in the batch: where it will stand when the batch is written.
+        Checkpoint of every partition with a record in the batch, valid once the batch is written.
     """
 
     work: list[TickRecord | tuple[TradeRecord, int]] = field(default_factory=list)
@@ -77,9 +77,9 @@ class Batch:
 def read_batch(
     messages: Sequence[Message], layout: Layout, held: Mapping[int, Checkpoint], now_ms: int, trusted: TrustedKeys
 ) -> Batch:
-    """Read the records of the partitions that are `held`; those of others are left to their owners.
+    """Read the records of `held` partitions; other records are left to their owners.
 
-    An event of a trade is believed only if one of the `trusted` keys signed it.
+    A trade event is accepted only if one of the `trusted` keys signed it.
     """
     mine = [message for message in messages if message.partition() in held]
     batch = Batch()
@@ -93,16 +93,16 @@ def read_batch(
 
 
 def without(message: Message, fault: Fault, layout: Layout, held: Mapping[int, Checkpoint]) -> Batch:
-    """Return what is left of a record that cannot be applied: a dead letter, and the offset behind it."""
+    """Return the replacement of an unusable record: a dead letter, and the next offset."""
     refused = [Refused(message, fault.code, fault.reason)]
     return Batch(refused=refused, checkpoints=_checkpoints_after([message], layout, held))
 
 
 def in_order(messages: Sequence[Message], layout: Layout, now_ms: int) -> Iterable[Message]:
-    """Return the records of each partition merged over both topics by the time of their arrival.
+    """Return the records of each partition, merged over both topics by arrival time.
 
-    Kafka gives no order across topics. With this one, a trade opened before a tick of the same batch is judged
-    by it, and a tick before it is not. The order inside a topic's partition never changes.
+    Kafka gives no order across topics. With this order, a trade is evaluated by the ticks of the batch that follow its
+    opening, not by earlier ones. The order inside a topic's partition never changes.
     """
     if all(message.topic() == layout.ticks for message in messages):
         return messages
@@ -141,7 +141,7 @@ def _take_trade(batch: Batch, message: Message, layout: Layout, now_ms: int, tru
     if event is None:
         batch.unknown_events += event_type != Discarded.event_type()
         return
-    # Taken wherever it lies: after the topic grew, records of before are on the partition that was home then.
+    # Accepted on any partition: records written before the topic grew are on the earlier home partition.
     batch.work.append((event, home_partition(event.symbol, layout.partitions)))
 
 

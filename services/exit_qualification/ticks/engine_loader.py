@@ -1,4 +1,4 @@
-"""The engine as the database knows it: rebuilt whenever partitions are taken up."""
+"""Loading of the engine from the database, after partitions are claimed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from shared.contracts.vocabulary import ExitReason
 def load_engine(
     connection: Connection, partitions: Sequence[int], new_clock_after_ms: int, square_off: SquareOff = NEVER
 ) -> ExitSignalService:
-    """An engine with the symbols and open trades of these partitions.
+    """Return an engine with the symbols and open trades of these partitions.
 
-    Every reason of a trade that ever exited is disarmed, the blocked ones that left no row too, and so is what the
-    last price meets already. Rearming right after finds what is due among them, so that nothing waits for a tick of
-    a symbol that does not trade.
+    Reasons are disarmed for every trade that ever exited, including blocked ones without a row, and where the last
+    price
+    already meets them. Rearming right afterwards finds the due ones, so exits do not wait for a tick of a symbol that
+    does not trade.
     """
     engine = ExitSignalService(new_clock_after_ms)
     for symbol in TickCheckpointRepository(connection).symbols(partitions):

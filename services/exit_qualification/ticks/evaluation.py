@@ -1,4 +1,4 @@
-"""A batch through the engine: pure, from work in order to what must be written."""
+"""Evaluation of a batch by the engine: pure, from ordered work to results to write."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from shared.tick_clock import TickOrder
 
 @dataclass(slots=True)
 class Findings:
-    """What a batch comes to.
+    """Result of a batch.
 
     Attributes
     ----------
     detected:
-        In the order of the ticks that did it; a trade may stand in it several times.
+        Detected exits in order of their ticks; a trade may appear several times.
     symbols:
-        Those that an accepted tick moved.
+        Symbols with an accepted tick.
     homes:
-        Partitions that are home to the trades opened and closed.
+        Home partitions of the trades opened and closed.
     new_clocks, stuck:
-        Symbols whose ticks follow a clock that was set back, and those whose ticks have all been stale for long.
+        Symbols with a producer clock set back, and symbols with only stale ticks for a long time.
     moved:
-        Where the rules of trades stand that moved.
+        New rule states of trades.
     arrived_ms:
-        For each trade that qualified, when the first tick that did it was made.
+        For each qualified trade, the time of its first qualifying tick.
     """
 
     opened: list[OpenedTrade] = field(default_factory=list)
@@ -61,9 +61,9 @@ def judge(
     held: Collection[int],
     square_off: SquareOff = NEVER,
 ) -> Findings:
-    """Take the work in order. The engine is then ahead of the database until the findings are written.
+    """Evaluate the work in order. The engine is then ahead of the database until the result is written.
 
-    A trade whose home is not among the partitions `held` is projected, and judged by the worker that holds it.
+    A trade with a home outside the partitions `held` is projected, and evaluated by the worker holding that partition.
     """
     findings = Findings()
     for item in work:
@@ -76,9 +76,9 @@ def judge(
 
 
 def in_rounds(detected: Sequence[ExitCandidates]) -> list[list[ExitCandidates]]:
-    """Return the first decision of every trade, then the second of those that have one, and so on, by trade.
+    """Return the first decision of every trade, then the second of those with one, and so on, by trade.
 
-    The first tick that meets a rule decides, as if each tick were a batch; a later one counts where nothing came of it.
+    The first tick that meets a rule decides, as if each tick were a batch; a later one counts only if it had no effect.
     """
     by_trade: dict[UUID, list[ExitCandidates]] = {}
     for entry in detected:
@@ -89,7 +89,7 @@ def in_rounds(detected: Sequence[ExitCandidates]) -> list[list[ExitCandidates]]:
 
 
 def rearm(engine: ExitSignalService, eligible: Iterable[TradeReason]) -> list[ExitCandidates]:
-    """Let these fire again; those that the last price of their symbol meets are due at once."""
+    """Rearm these reasons; those met by the last price of their symbol are due immediately."""
     by_trade: dict[UUID, list[ExitReason]] = {}
     for trade_id, reason in eligible:
         by_trade.setdefault(trade_id, []).append(reason)
@@ -97,7 +97,7 @@ def rearm(engine: ExitSignalService, eligible: Iterable[TradeReason]) -> list[Ex
 
 
 def symbol_checkpoints(engine: ExitSignalService, symbols: Iterable[str], partitions: int) -> list[SymbolCheckpoint]:
-    """The state of these symbols as the engine has it now."""
+    """Return the engine's current state of these symbols."""
     return [
         SymbolCheckpoint(symbol, home_partition(symbol, partitions), state)
         for symbol in sorted(symbols)
@@ -141,7 +141,7 @@ def _follow_trade(
 
 
 def _judge_by_last_tick(engine: ExitSignalService, trade: OpenTrade, findings: Findings) -> None:
-    """Add a trade; a tick that overtook its news exits it here."""
+    """Add a trade; a tick that arrived before the trade's event can exit it here."""
     found = engine.add_trade(trade)
     findings.symbols.add(trade.symbol)
     state = engine.symbol_state(trade.symbol)

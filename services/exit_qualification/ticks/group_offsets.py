@@ -1,4 +1,4 @@
-"""Offsets committed to Kafka so that tools see where the group stands; exit-ticks never reads them back."""
+"""Offsets committed to Kafka for monitoring tools; exit-ticks never reads them back."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class GroupOffsets:
         self._next_s = 0.0
 
     def commit(self, held: Mapping[int, Checkpoint]) -> None:
-        """Commit where each partition stands if it is time to."""
+        """Commit the position of each partition, at most once per interval."""
         now_s = self._clock.monotonic()
         if now_s < self._next_s:
             return
@@ -44,4 +44,4 @@ class GroupOffsets:
         try:
             self._consumer.commit(offsets=positions, asynchronous=True)
         except KafkaException as error:
-            log.info("the group's offsets are not committed: %s", error.args[0].str())
+            log.info("cannot commit the group's offsets, retrying: %s", error.args[0].str())

@@ -1,4 +1,4 @@
-"""What a tick worker counts."""
+"""Metrics of a tick worker."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BATCH_SECONDS = histogram("exit_tick_batch_seconds", "from a batch's records to 
 
 
 def count_batch(batch: Batch, findings: Findings) -> None:
-    """Count a batch that is written."""
+    """Count a written batch."""
     TICKS_EVALUATED.inc(findings.evaluated)
     TICKS_STALE.inc(findings.stale)
     EVENTS_UNKNOWN.inc(batch.unknown_events)
@@ -49,13 +49,13 @@ def count_batch(batch: Batch, findings: Findings) -> None:
 
 
 def shown(symbols: Sequence[str]) -> str:
-    """Return a few of the symbols, and how many more there are."""
+    """Return a few of the symbols, and the number of the others."""
     more = len(symbols) - MOST_SHOWN
     return ", ".join(symbols[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def time_exits(exits: Sequence[DetectedExit], arrived_ms: Mapping[UUID, int], now: datetime) -> None:
-    """Time exits that are written, from the record of the tick that did it; one that waited has none in the batch."""
+    """Time written exits from the record of their tick; omit exits that waited, which have no tick in the batch."""
     now_ms = (now - EPOCH) / timedelta(milliseconds=1)
     for each in exits:
         if (arrived := arrived_ms.get(each.signal.trade_id)) is not None:

@@ -1,4 +1,4 @@
-"""TickPipeline: one transaction from findings to rows, with the offsets that they were found at."""
+"""Transaction of a tick worker: writes results together with their offsets."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from shared.runtime.health import Health
 
 
 class TickPipeline:
-    """Writes what the engine found.
+    """Writes results of the engine.
 
     Locks are always taken in this order: partitions, trades, intents, symbols, the outbox's sequences; each kind
-    sorted. A trade that another transaction holds is not waited for: its exit or closure is stored as waiting, with
-    the offsets, and done when the row is free. Where another row is held, the findings are committed without touching
-    single trades and all of them wait; they are then taken one by one. Whatever else fails leaves the engine ahead of
-    the database: the caller must load it again.
+    sorted. The exit or closure of a trade locked by another transaction is stored as waiting, with the offsets, and
+    done
+    when the row is free. If another row is locked, the results are committed as waiting, and the trades are then
+    processed one by one. After any other failure the engine is ahead of the database: the caller must reload it.
     """
 
     def __init__(self, database: Engine, outbox: Outbox, signals: SignalManagementService, health: Health) -> None:
@@ -54,14 +54,14 @@ class TickPipeline:
         symbols: Sequence[SymbolCheckpoint],
         held: Collection[int],
     ) -> list[DetectedExit]:
-        """Write exits, trades, symbols and offsets, all or nothing; return the exits, those that waited before too.
+        """Write exits, trades, symbols and offsets in one transaction; return all exits, including those that waited.
 
-        Workers that hold the homes of trades which were read on a partition `held` here load them from the database.
+        Workers holding the homes of trades read on a partition `held` here load them from the database.
 
         Raises
         ------
         Fenced
-            Another worker has taken over one of the partitions; nothing was written.
+            Another worker took over one of the partitions; nothing was written.
         """
         symbols = self._unsaved.together_with(symbols, checkpoints)
         try:
@@ -78,14 +78,14 @@ class TickPipeline:
     def write_due(
         self, engine: ExitSignalService, held: Mapping[int, Checkpoint], now_ms: int, limit: int
     ) -> list[DetectedExit]:
-        """Do what waits, and write the exits that no tick causes: by the clock, and of reasons that may fire again.
+        """Process waiting work, and write exits without a tick: due by the clock, or with reasons that may fire again.
 
-        The database is asked about at most `limit` disarmed reasons.
+        At most `limit` disarmed reasons are checked in the database.
 
         Raises
         ------
         Fenced
-            Another worker has taken over one of the partitions; nothing was written.
+            Another worker took over one of the partitions; nothing was written.
         """
         exits = self._waiting.take(held)
         due = engine.on_clock(now_ms)
@@ -144,7 +144,7 @@ class TickPipeline:
         symbols: Sequence[SymbolCheckpoint],
         held: Collection[int],
     ) -> None:
-        """Commit the offsets with everything that needs a held row left waiting."""
+        """Commit the offsets, and store all work that needs locked rows as waiting."""
         with self._open_unit() as uow:
             partitions, place = TickCheckpointRepository(uow.connection), WaitingTradeRepository(uow.connection)
             partitions.fence_others(findings.homes, held)
@@ -170,7 +170,7 @@ class TickPipeline:
         WaitingTradeRepository(uow.connection).add_exits(entry for entry in detected if entry.trade.trade_id in held)
         exits: list[DetectedExit] = []
         for entries in in_rounds([entry for entry in detected if entry.trade.trade_id not in held]):
-            # An intent that is about to be sent stands against what later ticks of the batch say.
+            # An intent about to be sent is not superseded by later ticks of the batch.
             exits += self._signals.on_exits_detected(uow, entries, switches)
         if exits:
             failpoint(Failpoint.TICKS_AFTER_SIGNALS)

@@ -1,4 +1,4 @@
-"""The process ``exit-ticks``."""
+"""Process ``exit-ticks``."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ SCHEMA = "exit_qualification"
 
 STALL_LIMIT_MS = 10_000
 OUTGOING_TIMEOUT_MS = 10_000
-"""A worker that stalls inside a transaction loses it after this long, so that another can take its partitions."""
+"""Time after which a worker stalled in a transaction loses it, so that another can claim its partitions."""
 
 
 def main(settings: Settings) -> None:
-    """Judge ticks until SIGTERM or SIGINT, then finish the batch at hand and leave the group."""
+    """Evaluate ticks until SIGTERM or SIGINT, then finish the current batch and leave the group."""
     health = Health(*CONDITIONS, deadline_s=settings.health_deadline_s)
     stop = stop_on_signals()
     database = open_database(settings)
@@ -48,7 +48,7 @@ def main(settings: Settings) -> None:
 
 
 def open_database(settings: Settings) -> Engine:
-    """The exit database, with transactions that cannot hold partitions for long by doing nothing."""
+    """Open the exit database; idle transactions time out, so that they cannot hold partitions for long."""
     limits = LOOPS.within(settings.database_statement_timeout_s)
     return open_engine(
         settings.require_exit_database(),
@@ -61,7 +61,7 @@ def open_database(settings: Settings) -> Engine:
 
 
 def build_worker(settings: Settings, health: Health, database: Engine) -> TickWorker:
-    """A worker that these settings describe."""
+    """Return a worker for these settings."""
     clock = SystemClock()
     topics = TopicNames(settings.kafka_topic_prefix)
     terms = ExitTerms(

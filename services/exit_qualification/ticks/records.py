@@ -1,4 +1,4 @@
-"""What records of the two topics say: pure, from bytes to facts the engine can take."""
+"""Parsing of records of the two topics: pure, from bytes to input of the engine."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _KNOWN: Final = frozenset(event.event_type() for event in (TradeOpened, TradePar
 
 @dataclass(slots=True)
 class TickRecord:
-    """A tick as the engine takes it: price in units of 1/10,000 rupee, times in microseconds since 1970.
+    """Tick as engine input: price in units of 1/10,000 rupee, times in microseconds since 1970.
 
-    `arrived_ms` is when its record arrived, in milliseconds since 1970.
+    `arrived_ms` is the arrival time of its record, in milliseconds since 1970.
     """
 
     symbol: str
@@ -30,12 +30,12 @@ class TickRecord:
 
 
 def read_tick(value: bytes | None, arrived_ms: int) -> TickRecord:
-    """The tick in a record's value.
+    """Return the tick in a record's value.
 
     Raises
     ------
     MalformedMessage
-        Not a tick, or a price of zero or less.
+        The value is not a tick, or its price is not positive.
     """
     symbol, price, ts_us, seq = parse_tick(value)
     return TickRecord(symbol, price, ts_us, seq, arrived_ms)
@@ -45,14 +45,14 @@ TradeRecord = TradeOpened | TradePartiallyClosed | TradeClosed
 
 
 def read_trade(event_type: str, value: bytes | None, arrived_ms: int) -> TradeRecord | None:
-    """Return the event of a trade; None for one that was discarded and for a type that is not known here.
+    """Return the event of a trade; None for discarded events and unknown types.
 
-    A trade is entered when its record arrives at the latest, whatever the clock says that `entered_at` was read from.
+    The arrival of its record limits the entry time, regardless of the clock behind `entered_at`.
 
     Raises
     ------
     MalformedMessage
-        The record does not say its type, or is not what its type says.
+        The record has no type, or its value does not match its type.
     """
     if not event_type:
         raise MalformedMessage("the header ce_type is missing")

@@ -1,4 +1,4 @@
-"""Records that nobody can act upon go to the dead letters of their topic, and are counted."""
+"""Dead letters of unusable records, with their count."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from shared.kafka.dead_letters import DeadLetters
 
 
 class RefusedRecords:
-    """Hands refused records over; the caller flushes before it commits their offsets."""
+    """Sends refused records; the caller flushes before it commits their offsets."""
 
     def __init__(self, producer: ConfirmedProducer, topics: TopicNames) -> None:
         self._dead_letters = DeadLetters(producer)
         self._topics = topics
 
     def send(self, refused: Sequence[Refused]) -> None:
-        """Put each record, unchanged, on the dead-letter topic with its reason in headers."""
+        """Send each record, unchanged, to the dead-letter topic with its reason in headers."""
         for each in refused:
             self._dead_letters.put(each.message, each.code, each.reason)
             RECORDS_REFUSED.labels(self._topics.logical(each.message.topic() or ""), each.code).inc()

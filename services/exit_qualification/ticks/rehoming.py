@@ -1,4 +1,4 @@
-"""Rehoming: after both topics were given more partitions, open trades and symbols move to the ones they belong on."""
+"""Rehoming: moves open trades and symbols to their new partitions after both topics grew."""
 
 from __future__ import annotations
 
@@ -14,17 +14,7 @@ from shared.kafka.clients import home_partition
 
 @dataclass(frozen=True, slots=True)
 class Rehoming:
-    """What moves, or would move.
-
-    Attributes
-    ----------
-    partitions:
-        Of each topic, now.
-    symbols:
-        Symbols whose state moves.
-    trades:
-        Open trades that move.
-    """
+    """Result of a rehoming or its dry run."""
 
     partitions: int
     symbols: int
@@ -32,9 +22,9 @@ class Rehoming:
 
 
 def move_symbols(connection: Connection, partitions: int) -> Rehoming:
-    """Move what is not at home under this number of partitions, and fence every worker; in the caller's transaction.
+    """Move symbols and trades to their home under this number of partitions, and fence every worker.
 
-    Records of trades that were put on the partition of before are taken from there as they are read.
+    Runs in the caller's transaction. Records of trades on the earlier partition are read from there.
     """
     checkpoints, trades = TickCheckpointRepository(connection), OpenTradeRepository(connection)
     checkpoints.lock_all()

@@ -1,4 +1,4 @@
-"""Ticks on a partition that is not their symbol's go to the one that is, so that any producer of Kafka works."""
+"""Forwarding of ticks to their symbol's partition, so that producers with any partitioner work."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WARN_EVERY_S = 30.0
 class MisroutedTicks:
     """Forwards ticks; the caller flushes before it commits their offsets.
 
-    A forwarded tick lies on its own partition and is never forwarded again.
+    A forwarded tick is on its own partition and is never forwarded again.
     """
 
     def __init__(self, producer: ConfirmedProducer, clock: Clock) -> None:
@@ -29,7 +29,7 @@ class MisroutedTicks:
         self._since_warning = 0
 
     def forward(self, misrouted: Sequence[Misrouted], layout: Layout) -> None:
-        """Put each tick, unchanged, on the partition of its symbol, under the stamp that its record has."""
+        """Send each tick, unchanged, to the partition of its symbol, with the timestamp of its record."""
         for each in misrouted:
             self._producer.send(
                 layout.ticks,

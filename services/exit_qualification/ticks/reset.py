@@ -1,4 +1,4 @@
-"""Implement `exitflow ticks reset` and `exitflow ticks rehome`: the operators' acts on a log that has changed."""
+"""Implementation of `exitflow ticks reset` and `exitflow ticks rehome`, for operators after a topic changed."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ REHOME = "ticks.rehome"
 
 
 def reset(settings: Settings, *, actor: str = "cli", reason: str = "the log was replaced") -> int:
-    """Forget the offsets and the log that they belong to; return how many partitions start again. Audited.
+    """Forget the stored offsets and log identity; return the number of partitions to start again. Audited.
 
-    Workers at work are fenced and read on from the beginning. Trades and symbols are kept: a trade that is known
-    stays as it is, and a tick that was judged before is stale and fires nothing again.
+    Running workers are fenced and resume at the beginning. Trades and symbols remain: a known trade is unchanged, and a
+    tick evaluated before is stale and fires nothing again.
     """
     names = _names(settings)
     with _database(settings, RESET) as database, database.begin() as connection:
@@ -40,14 +40,14 @@ def reset(settings: Settings, *, actor: str = "cli", reason: str = "the log was 
 
 
 def rehome(settings: Settings, *, actor: str, reason: str, dry_run: bool = False) -> Rehoming:
-    """Move open trades and symbols to the partitions that they belong on now; return how many. Audited.
+    """Move open trades and symbols to their current home partitions; return the counts. Audited.
 
-    Workers at work are fenced, and join again under the new layout. Nothing is changed in a dry run.
+    Running workers are fenced and join again under the new layout. A dry run changes nothing.
 
     Raises
     ------
     LogIdentityChanged
-        This is another log; it has to be reset first.
+        The topic was replaced; reset it first.
     ConfigurationError
         The topics have different numbers of partitions.
     """

@@ -1,4 +1,4 @@
-"""TickSession: one membership of the consumer group, from joining it to leaving."""
+"""Membership of a tick worker in the consumer group, from joining to leaving."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ from shared.settings import Settings
 log = logging.getLogger(__name__)
 
 TICKS = "ticks"
-"""Condition of the loop: renewed by each step."""
+"""Health condition of the loop, renewed by each step."""
 
 REARM_LIMIT = 2000
-"""Disarmed reasons asked about in one statement while ticks flow."""
+"""Maximum disarmed reasons checked per statement while ticks flow."""
 
 REARM_ALL = 1_000_000
-"""As many as there can be: asked about once after loading, before any record is read."""
+"""Effectively unlimited; used once after loading, before any record is read."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a session works with and does not own."""
+    """Dependencies of a session, owned by its caller."""
 
     settings: Settings
     clock: Clock
@@ -62,7 +62,7 @@ class Surroundings:
 
 
 class TickSession:
-    """Polls, judges and writes. After a failure the engine is loaded again from what is committed."""
+    """Polls, evaluates and writes. After a failure the engine is reloaded from committed data."""
 
     def __init__(
         self,
@@ -85,14 +85,14 @@ class TickSession:
         self._suspects = Suspects()
 
     def step(self) -> None:
-        """Work on what one poll brings; after a failure that passes, load again from what is committed.
+        """Process the records of one poll; after a transient failure, reload committed data.
 
         Raises
         ------
         Fenced, KafkaException, NotAssignedTogether, TopicsChanged
-            The membership is of no use any more; join again.
+            The membership has ended; join again.
         ConfigurationError
-            Going on would do harm; an operator has to look.
+            Continuing could do harm; an operator must act.
         """
         try:
             self._step()
@@ -102,7 +102,7 @@ class TickSession:
             self._recover(error)
 
     def _step(self) -> None:
-        """Take up partitions that wait, or judge and write what arrived, then rearm if it is time."""
+        """Claim waiting partitions, or evaluate and write the records, then rearm if due."""
         settings = self._around.settings
         messages = self._consumer.gather(settings.tick_batch_size, settings.tick_poll_ms / 1000)
         if self._assignment.is_waiting:
@@ -135,9 +135,9 @@ class TickSession:
             self._suspects.clear(part[-1])
 
     def _isolate(self, part: Sequence[Message], fault: Fault) -> None:
-        """Refuse a record that could not be applied, or read the records of a batch again, each alone."""
+        """Refuse a record that could not be applied, or reread a batch's records one by one."""
         if len(part) > 1:
-            log.warning("%d records could not be applied together (%s); taking each alone", len(part), fault.code)
+            log.warning("%d records could not be applied together (%s); retrying each alone", len(part), fault.code)
             self._suspects.add(part)
         else:
             batch = without(part[0], fault, self._layout, self._assignment.held)

@@ -1,4 +1,4 @@
-"""What a batch sends to Kafka before it is written: dead letters, and ticks for other partitions."""
+"""Side outputs of a batch, sent to Kafka before it is written: dead letters, and misrouted ticks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.kafka.confirmed_producer import ConfirmedProducer
 
 
 class Outgoing:
-    """Sends, and waits until Kafka has it: only then may the offsets of the records move."""
+    """Sends, and waits for Kafka's acknowledgement: only then may the offsets of the records move."""
 
     def __init__(self, producer: ConfirmedProducer, topics: TopicNames, clock: Clock) -> None:
         self._producer = producer
@@ -19,13 +19,13 @@ class Outgoing:
         self._misrouted = MisroutedTicks(producer, clock)
 
     def send(self, batch: Batch, layout: Layout) -> None:
-        """Return once everything is acknowledged.
+        """Send everything and return once it is acknowledged.
 
         Raises
         ------
         Unavailable
-            It was not in time, or something was refused. What is sent twice after that changes nothing: a tick
-            seen again is the same tick.
+            The acknowledgement timed out, or Kafka refused a record. Repeated sending is harmless: a repeated tick is
+            ignored.
         """
         if not batch.refused and not batch.misrouted:
             return

@@ -1,4 +1,4 @@
-"""Suspects: the records of a batch that could not be applied, each taken alone until it is through or refused."""
+"""Suspect records: records of a failed batch, processed one by one until applied or refused."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from services.exit_qualification.ticks.batch import Layout, in_order
 
 
 class Suspects:
-    """Remembers how far each partition must be read record by record."""
+    """Tracks the end of the record-by-record range of each partition."""
 
     def __init__(self) -> None:
         self._until: dict[tuple[str | None, int | None], int] = {}
 
     def add(self, messages: Sequence[Message]) -> None:
-        """Take these alone when they are read again."""
+        """Process these records alone when they are read again."""
         for message in messages:
             where = message.topic(), message.partition()
             self._until[where] = max(self._until.get(where, 0), (message.offset() or 0) + 1)
 
     def parts(self, messages: Sequence[Message], layout: Layout, now_ms: int) -> list[Sequence[Message]]:
-        """Return the records as one batch, or as batches of one where suspects are among them."""
+        """Return the records as one batch, or as batches of one if they include suspects."""
         if not any(self._is_suspect(message) for message in messages):
             return [messages]
         return [[message] for message in in_order(messages, layout, now_ms)]
 
     def clear(self, message: Message) -> None:
-        """Forget a partition whose last suspect this record was."""
+        """Forget a partition if this record was its last suspect."""
         where = message.topic(), message.partition()
         if (message.offset() or 0) + 1 >= self._until.get(where, 0):
             self._until.pop(where, None)

@@ -1,4 +1,4 @@
-"""The Kafka log that the stored offsets belong to: its layout, its identity, and where reading can start."""
+"""Kafka log of the stored offsets: layout, identity, and start offsets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REHOME_COMMAND = "exitflow ticks rehome --reason …"
 
 
 class TickLog:
-    """Both topics, compared with what the stored offsets belong to whenever the group is joined."""
+    """Both topics, compared with the stored identity whenever the group is joined."""
 
     def __init__(self, admin: AdminClient, topics: TopicNames, database: Engine) -> None:
         self._admin = admin
@@ -38,13 +38,13 @@ class TickLog:
         self.states: dict[str, TopicState] = {}
 
     def begin(self) -> Layout:
-        """Return the layout of both topics once it is certain that reading on loses nothing.
+        """Return the layout of both topics after checking that resuming loses nothing.
 
         Raises
         ------
         ConfigurationError
-            A topic is missing, they have different numbers of partitions, open trades belong on other partitions
-            than they are on, or this is not the log that the stored offsets belong to.
+            A topic is missing, the numbers of partitions differ, open trades are not on their home partitions, or
+            the stored offsets belong to another log.
         KafkaException, SQLAlchemyError
             The cluster or the database does not answer.
         """
@@ -60,11 +60,11 @@ class TickLog:
         return layout
 
     def is_current(self) -> bool:
-        """Return True if the topics still are what `begin` found; errors as of `begin`."""
+        """Return whether the topics still match the result of `begin`; raises as `begin` does."""
         return require_topics(self._admin, list(self.states)) == self.states
 
     def changed(self, changes: Sequence[TopicChange]) -> None:
-        """Keep the positions that Kafka refused because they are beyond the end of their partition."""
+        """Store positions refused by Kafka because they are beyond the end of their partition."""
         for change in changes:
             if change.kind is Change.BEYOND_END and change.partition is not None and change.position is not None:
                 self._refused[change.topic, change.partition] = change.position
@@ -76,10 +76,11 @@ class TickLog:
         claimed: Mapping[int, Checkpoint],
         bounds: Mapping[Partition, Bounds],
     ) -> dict[Partition, int]:
-        """Return where each partition is read on, and store which trades were missed.
+        """Return the start offset of each partition, and store the missed trades as gaps.
 
-        A partition at offset 0 starts at the earliest record there is. Ticks that were removed unread are counted:
-        later prices decide. A removed record of a trade is a gap, for its trade is open and nobody watches it.
+        A partition at offset 0 starts at the earliest record. Removed ticks are only counted, because later prices
+        decide. A
+        removed trade record is a gap: its trade is open but not evaluated.
         """
         stored = {each: at or None for each, at in offsets_of(layout, claimed).items()}
         topic_ids = {topic: state.topic_id for topic, state in self.states.items()}
@@ -89,7 +90,7 @@ class TickLog:
         return positions
 
     def _follow_growth(self, connection: Connection, identities: Mapping[str, LogIdentity], layout: Layout) -> None:
-        """Take on more partitions at once where no open trade has to move."""
+        """Accept more partitions immediately if no open trade has to move."""
         repository = LogIdentityRepository(connection)
         known = repository.known(list(identities))
         same_log = {(each.topic_id, each.cluster_id) for each in known.values()} == {
@@ -106,8 +107,8 @@ class TickLog:
         self._refused = {each: at for each, at in self._refused.items() if stored.get(each) == at}
         for (topic, partition), at in self._refused.items():
             raise LogIdentityChanged(
-                f"{topic} partition {partition} ends before {at}, which was read before: records are gone; "
-                f"`{RESET_COMMAND}` starts from the beginning of the log"
+                f"{topic} partition {partition} ends before the stored offset {at}: records are lost; "
+                f"run `{RESET_COMMAND}` to start from the beginning of the log"
             )
 
 
@@ -117,7 +118,7 @@ def layout_of(states: Mapping[str, TopicState], ticks: str, trades: str) -> Layo
     Raises
     ------
     ConfigurationError
-        They have different numbers of partitions: the ticks and trades of a symbol would not meet in one worker.
+        The numbers of partitions differ: ticks and trades of a symbol would not meet in one worker.
     """
     counts = {name: states[name].partitions for name in (ticks, trades)}
     if counts[ticks] != counts[trades]:
@@ -130,7 +131,7 @@ def layout_of(states: Mapping[str, TopicState], ticks: str, trades: str) -> Layo
 
 
 def identities_of(admin: AdminClient, states: Mapping[str, TopicState]) -> dict[str, LogIdentity]:
-    """Return which topics of which cluster these are.
+    """Return the cluster and topic ids of the topics.
 
     Raises
     ------
@@ -142,18 +143,18 @@ def identities_of(admin: AdminClient, states: Mapping[str, TopicState]) -> dict[
 
 
 def misplaced(connection: Connection, layout: Layout) -> list[str]:
-    """Return the symbols with open trades that are not on the partition that is their home."""
+    """Return the symbols with open trades that are not on their home partition."""
     projected = OpenTradeRepository(connection).symbols_open()
     return sorted({symbol for symbol, partition in projected if home_partition(symbol, layout.partitions) != partition})
 
 
 def require_homes(connection: Connection, layout: Layout) -> None:
-    """Make sure that every open trade is on the partition of its symbol.
+    """Check that every open trade is on the partition of its symbol.
 
     Raises
     ------
     ConfigurationError
-        Trades were projected when the topics had another number of partitions.
+        Trades were projected with another number of partitions.
     """
     if symbols := misplaced(connection, layout):
         raise ConfigurationError(
@@ -188,7 +189,7 @@ def _tell(gaps: Sequence[Gap]) -> None:
     count(gaps)
     for gap in gaps:
         log.error(
-            "%s partition %d: retention removed offsets %d to %d before they were read; going on at %d",
+            "%s partition %d: retention removed offsets %d to %d before they were read; continuing at %d",
             gap.topic, gap.partition, gap.first_offset, gap.first_offset + gap.missed - 1,
             gap.first_offset + gap.missed,
         )  # fmt: skip

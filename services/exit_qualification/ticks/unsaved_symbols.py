@@ -1,4 +1,4 @@
-"""UnsavedSymbols: symbols whose row was locked when their state should have been stored."""
+"""Symbols whose row was locked when their state had to be stored."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from services.exit_qualification.storage.tick_checkpoints import Checkpoint, Sym
 class UnsavedSymbols:
     """Keeps their last state for the next transaction of their partition.
 
-    The state counts only under the epoch that it was found in: when the partition has had another owner since, that
-    owner knows better. A worker that ends before the row is free leaves the state of before, from which a symbol is
-    judged correctly from its next tick on; exits that its ticks caused are stored apart.
+    A state is valid only in the epoch in which it was found, because a later owner of the partition has newer data. A
+    worker that ends before the row is free leaves the older state. The symbol is then evaluated correctly from its next
+    tick; exits caused by its ticks are stored separately.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class UnsavedSymbols:
     def together_with(
         self, symbols: Sequence[SymbolCheckpoint], checkpoints: Mapping[int, Checkpoint]
     ) -> list[SymbolCheckpoint]:
-        """Return `symbols`, and what was kept of other symbols of the partitions at hand, sorted."""
+        """Return `symbols` and the kept states of other symbols of the given partitions, sorted."""
         kept = {
             each.symbol: each
             for each, epoch in self._kept.values()
@@ -31,7 +31,7 @@ class UnsavedSymbols:
         return [merged[symbol] for symbol in sorted(merged)]
 
     def keep(self, symbols: Sequence[SymbolCheckpoint], checkpoints: Mapping[int, Checkpoint]) -> None:
-        """Keep these, which could not be stored; what was kept of the partitions at hand is stored or out of date."""
+        """Keep the states that could not be stored; drop earlier ones of the given partitions."""
         elsewhere = {name: kept for name, kept in self._kept.items() if kept[0].partition not in checkpoints}
         self._kept = elsewhere | {
             each.symbol: (each, checkpoints[each.partition].epoch) for each in symbols if each.partition in checkpoints

@@ -1,4 +1,4 @@
-"""WaitingExits: exits and closures that wait for a locked row, done when it is free."""
+"""Exits and closures waiting for a locked row."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from shared.runtime.waiting_work import WaitingItem, WaitingWork
 
 OF = "exit-ticks"
 MOST_ALONE = 4
-"""Most trades tried by themselves in one look: each may wait for a lock while ticks wait to be judged."""
+"""Maximum trades tried separately per run: each may wait for a lock while ticks wait."""
 
 
 class WaitingExits:
-    """Takes waiting work of held partitions. One thread's."""
+    """Processes waiting work of held partitions. Not thread-safe."""
 
     def __init__(self, open_unit: Callable[[], UnitOfWork], signals: SignalManagementService, health: Health) -> None:
         self._open_unit = open_unit
@@ -42,15 +42,15 @@ class WaitingExits:
         self._shown = WaitingWork(OF, health)
 
     def take(self, held: Mapping[int, Checkpoint]) -> list[DetectedExit]:
-        """Do what is due and free, show what still waits, and return the exits written.
+        """Process due work, report trades still waiting, and return the exits written.
 
-        All due trades are taken in one transaction; if a row that one of them needs is held, some of them are taken
-        one by one, and those that wait longer have their next turn later.
+        All due trades are processed in one transaction. If a required row is locked, some are processed one by one; the
+        longer-waiting ones follow later.
 
         Raises
         ------
         Fenced
-            Another worker has taken over one of the partitions.
+            Another worker took over one of the partitions.
         """
         waiting = self._of(held)
         due = [each.trade_id for each in islice((each for each in waiting if each.due), MOST_TRADES)]

@@ -1,4 +1,4 @@
-"""TickWorker: joins the group, works, and joins again when its membership came to nothing."""
+"""Tick worker: joins the group, evaluates ticks, and rejoins after a failure."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ ADVICE = "publish those events again, then run `exitflow gaps acknowledge exit-t
 
 
 class TickWorker:
-    """A worker of the group ``exit-ticks``; any number of them share the partitions.
+    """Worker of the group ``exit-ticks``; any number of them share the partitions.
 
-    It holds, not ready, while the topics are missing or do not fit together, while open trades are on partitions that
-    are not their home, and while the log is not the one that the offsets belong to.
+    It holds, not ready, while the topics are missing or inconsistent, while open trades are not on their home
+    partitions, or while the stored offsets belong to another log.
     """
 
     def __init__(self, around: Surroundings, database: Engine) -> None:
@@ -40,7 +40,7 @@ class TickWorker:
         self._gaps = GapReport(database, GROUP, around.health, around.clock, ADVICE)
 
     def run(self, stop: Stop) -> None:
-        """Work until told to stop."""
+        """Work until stopped."""
         loop = ConsumerLoop(
             self._around.health, self._around.clock, self._around.settings.kafka_watch_s, DATABASE_FAILURES
         )

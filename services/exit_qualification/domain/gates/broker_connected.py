@@ -8,7 +8,7 @@ from services.exit_qualification.domain.order_terms import BrokerStatus
 
 
 def check(given: GateInput) -> tuple[Verdict, Detail]:
-    """DEFER until the user's broker can be reached."""
+    """Return DEFER until the user's broker can be reached."""
     status = None if given.broker_status is None else given.broker_status.value
     return defer_unless(
         given.broker_status is BrokerStatus.CONNECTED,

@@ -7,7 +7,7 @@ from services.exit_qualification.domain.gates.gate_input import GateInput
 
 
 def check(given: GateInput) -> tuple[Verdict, Detail]:
-    """REJECT without an episode: the intent has no identity until the cooldown has ended."""
+    """Return REJECT without an episode: the intent has no identity until the cooldown has ended."""
     return reject_unless(
         given.episode_id is not None,
         {"exit_reason": given.exit_reason.value, "episode_id": given.episode_id},

@@ -1,4 +1,4 @@
-"""GateSpec: everything that one operational gate of an exit means."""
+"""Record of one operational gate of an exit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Detail = Mapping[str, object]
 
 
 class Gate(StrEnum):
-    """The gates, in the order in which their verdicts are kept."""
+    """Gates in the order of their stored verdicts."""
 
     TRADE_OPEN = "TRADE_OPEN"
     NO_LIVE_INTENT = "NO_LIVE_INTENT"
@@ -26,7 +26,7 @@ class Gate(StrEnum):
 
 
 class Verdict(StrEnum):
-    """PASS; REJECT is final for this intent; DEFER is asked again later."""
+    """PASS; REJECT is final for this intent; DEFER is evaluated again later."""
 
     PASS = "PASS"  # noqa: S105  # a verdict, not a secret
     REJECT = "REJECT"
@@ -35,14 +35,14 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GateVerdict:
-    """The answer of one gate, with the input that it was given on."""
+    """Verdict of one gate with its input."""
 
     gate: Gate
     verdict: Verdict
     detail: Detail
 
     def json(self) -> dict[str, object]:
-        """Return the form that is kept on the intent's row."""
+        """Return the format stored on the intent's row."""
         return {"gate": self.gate.value, "verdict": self.verdict.value, "detail": dict(self.detail)}
 
 
@@ -78,10 +78,10 @@ class GateSpec:
 
 
 def reject_unless(passes: bool, detail: Detail) -> tuple[Verdict, Detail]:
-    """Return PASS or REJECT with what was seen."""
+    """Return PASS or REJECT with the facts."""
     return Verdict.PASS if passes else Verdict.REJECT, detail
 
 
 def defer_unless(passes: bool, detail: Detail) -> tuple[Verdict, Detail]:
-    """Return PASS or DEFER with what was seen."""
+    """Return PASS or DEFER with the facts."""
     return Verdict.PASS if passes else Verdict.DEFER, detail

@@ -1,4 +1,4 @@
-"""GateInput: the facts that gates decide on."""
+"""Facts for the decisions of the gates."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from shared.contracts.vocabulary import Direction, ExitReason, KillSwitchMode, P
 
 @dataclass(frozen=True, slots=True)
 class GateInput:
-    """All that the gates may look at, read under a lock on the trade's row.
+    """Input of the gates, read under a lock on the trade's row.
 
-    An intent that is qualified again does not count itself: neither in `wanted_by_live` nor in
-    `has_live_intent`.
+    An intent under requalification is counted neither in `wanted_by_live` nor in `has_live_intent`.
 
     Attributes
     ----------
@@ -62,7 +61,7 @@ class GateInput:
 
 @dataclass(frozen=True, slots=True)
 class AskedExit:
-    """The exit that the gates are asked about: one that is about to be written, or an intent that waits."""
+    """Exit to evaluate: a new one before it is written, or a waiting intent."""
 
     exit_reason: ExitReason
     episode_id: int | None

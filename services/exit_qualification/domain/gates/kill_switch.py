@@ -8,7 +8,7 @@ from shared.contracts.vocabulary import ExitReason, KillSwitchMode
 
 
 def check(given: GateInput) -> tuple[Verdict, Detail]:
-    """DEFER while everything is stopped, but never a manual exit; ENTRIES_ONLY holds back no exit."""
+    """Return DEFER while everything is stopped, but never a manual exit; ENTRIES_ONLY holds back no exit."""
     return defer_unless(
         given.kill_switch is not KillSwitchMode.ALL or given.exit_reason is ExitReason.MANUAL,
         {"mode": given.kill_switch.value, "exit_reason": given.exit_reason.value},

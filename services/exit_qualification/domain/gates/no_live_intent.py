@@ -7,7 +7,7 @@ from services.exit_qualification.domain.gates.gate_input import GateInput
 
 
 def check(given: GateInput) -> tuple[Verdict, Detail]:
-    """REJECT if another exit of the trade is on its way or has filled."""
+    """Return REJECT if another exit of the trade is in progress or has filled."""
     return reject_unless(not given.has_live_intent, {"has_live_intent": given.has_live_intent})
 
 

@@ -7,7 +7,7 @@ from services.exit_qualification.domain.gates.gate_input import GateInput
 
 
 def check(given: GateInput) -> tuple[Verdict, Detail]:
-    """REJECT if nothing remains: quantity less fills less what live intents still want."""
+    """Return REJECT if nothing remains: quantity less fills less the open quantity of live intents."""
     return reject_unless(
         given.remaining > 0,
         {

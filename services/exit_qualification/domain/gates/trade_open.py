@@ -8,7 +8,7 @@ from shared.contracts.vocabulary import TradeStatus
 
 
 def check(given: GateInput) -> tuple[Verdict, Detail]:
-    """REJECT unless the trade is OPEN."""
+    """Return REJECT unless the trade is OPEN."""
     return reject_unless(given.trade_status is TradeStatus.OPEN, {"trade_status": given.trade_status.value})
 
 
