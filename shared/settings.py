@@ -26,10 +26,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     # PostgreSQL. Each process gets the URL with its own role's credentials.
-    exit_database_url: SecretStr | None = Field(None, description="database that holds schema exit_qualification")
-    trade_database_url: SecretStr | None = Field(None, description="database that holds schema trade_management")
+    exit_database_url: SecretStr | None = Field(None, description="URL of the database with schema exit_qualification")
+    trade_database_url: SecretStr | None = Field(None, description="URL of the database with schema trade_management")
     admin_database_url: SecretStr | None = Field(
-        None, description="only for `exitflow migrate roles`: who may create roles"
+        None, description="URL of an administrator who may create roles; only for `exitflow migrate roles`"
     )
     exit_role_password: SecretStr | None = Field(None, description="password `migrate roles` gives to exitflow_exit")
     trade_role_password: SecretStr | None = Field(None, description="password `migrate roles` gives to exitflow_trade")
@@ -41,16 +41,23 @@ class Settings(BaseSettings):
         False, description="the database URLs lead to a pooler in transaction mode; not for the relay and `migrate`"
     )
     database_statement_timeout_s: float | None = Field(
-        None, gt=0, description="longest statement of a service; by default 8 s in an API, 10 s in a worker"
+        None, gt=0, description="time limit of a statement; default 8 s in an API, 10 s in a worker"
     )
-    database_pool_size: int = Field(5, ge=1, le=100, description="connections a process keeps open at most")
+    database_pool_size: int = Field(
+        5, ge=1, le=100, description="maximum number of open database connections of a process"
+    )
 
     # Rows that only guard against repetition
     inbox_keep_days: int = Field(
-        30, ge=1, le=3650, description="events are remembered for so long; must exceed what Kafka can deliver again"
+        30,
+        ge=1,
+        le=3650,
+        description="age at which inbox rows are removed; must exceed the time in which Kafka can redeliver",
     )
-    idempotency_keep_days: int = Field(7, ge=1, le=3650, description="answers to Idempotency-Keys are kept for so long")
-    prune_every_s: float = Field(3600, ge=1, description="how often older rows of both are removed")
+    idempotency_keep_days: int = Field(
+        7, ge=1, le=3650, description="age at which answers to Idempotency-Keys are removed"
+    )
+    prune_every_s: float = Field(3600, ge=1, description="interval between removals of old inbox rows and answers")
 
     # Kafka
     kafka_bootstrap_servers: str = Field("127.0.0.1:9092", description="host:port, comma separated")
@@ -60,12 +67,12 @@ class Settings(BaseSettings):
         description="how every Kafka client of this process connects; SASL_SSL where others can reach the cluster",
     )
     kafka_sasl_mechanism: str = Field(
-        "SCRAM-SHA-512", pattern="^(SCRAM-SHA-512|SCRAM-SHA-256|PLAIN)$", description="how it proves who it is"
+        "SCRAM-SHA-512", pattern="^(SCRAM-SHA-512|SCRAM-SHA-256|PLAIN)$", description="SASL mechanism of the client"
     )
-    kafka_username: str | None = Field(None, description="the process's own user on the cluster")
-    kafka_password: SecretStr | None = Field(None, description="and its password")
+    kafka_username: str | None = Field(None, description="Kafka user of this process")
+    kafka_password: SecretStr | None = Field(None, description="password of that user")
     kafka_ca: str | None = Field(
-        None, description="certificates in PEM that the cluster's is checked against; unset: those of the system"
+        None, description="CA certificates in PEM that verify the cluster; unset: the system's certificates"
     )
     kafka_users: SecretStr | None = Field(
         None, description='only for `exitflow topics acls`: JSON {"<user>": "<password>"} of the users to make'
@@ -73,11 +80,13 @@ class Settings(BaseSettings):
     kafka_topic_prefix: str = Field(
         "",
         pattern=r"^[A-Za-z0-9._-]*$",
-        description="put before every topic name, for environments that share a cluster",
+        description="prefix of every topic name, for environments that share a cluster",
     )
-    kafka_consumer_prefix: str = Field("exitflow", description="put before every consumer group's name")
+    kafka_consumer_prefix: str = Field("exitflow", description="prefix of every consumer group's name")
     kafka_session_timeout_s: float = Field(
-        6, ge=1, description="a consumer silent for so long loses its partitions; the cluster must allow it"
+        6,
+        ge=1,
+        description="a consumer that is silent for this time loses its partitions; the cluster must allow the value",
     )
     kafka_watch_s: float = Field(
         3, ge=0.1, le=5, description="how often a consumer compares its topics and positions with the cluster"
@@ -85,81 +94,92 @@ class Settings(BaseSettings):
     topic_partitions: int = Field(
         12, ge=1, le=1024, description="partitions of each topic `exitflow topics create` makes"
     )
-    topic_replication: int = Field(1, ge=1, le=9, description="replicas of each such topic")
+    topic_replication: int = Field(1, ge=1, le=9, description="replicas of each topic `exitflow topics create` makes")
 
     # signatures of events
     event_signing_key: SecretStr | None = Field(
-        None, description="Ed25519 private key in PEM with which this process signs the events that it writes"
+        None, description="Ed25519 private key in PEM that signs the events of this process"
     )
     exit_event_keys: str | None = Field(
-        None, description="public keys in PEM, one after another, that events of exit qualification are believed by"
+        None, description="public keys in PEM, concatenated, that verify events of exit qualification"
     )
     trade_event_keys: str | None = Field(
-        None, description="public keys in PEM, one after another, that events of trade management are believed by"
+        None, description="public keys in PEM, concatenated, that verify events of trade management"
     )
 
     # HTTP
-    http_host: str = Field("127.0.0.1", description="address a process listens on")
+    http_host: str = Field("127.0.0.1", description="address that a process listens on")
     http_port: int | None = Field(
-        None, ge=0, le=65535, description="its port; by default the one of its process, for a worker none"
+        None,
+        ge=0,
+        le=65535,
+        description="port that a process listens on; default: 8001 to 8003 for an API, none for a worker",
     )
-    http_connections: int = Field(500, ge=1, le=100_000, description="connections a process keeps open at most")
+    http_connections: int = Field(
+        500, ge=1, le=100_000, description="maximum number of open database connections of a process"
+    )
     http_request_timeout_s: float = Field(
-        15, gt=0, description="a request must arrive whole in this time; otherwise it is answered 408"
+        15, gt=0, description="time in which a request must arrive completely; later: 408"
     )
     http_requests_per_s: int = Field(
-        500, ge=0, description="requests of one token a second, over ten seconds; more are answered 429; 0: no limit"
+        500, ge=0, description="requests of one token a second, averaged over ten seconds; more: 429; 0: no limit"
     )
-    public_token: SecretStr | None = Field(None, description="bearer token that the CLI and the console send")
-    exit_api_url: str = Field("http://127.0.0.1:8001", description="where the CLI and the console find exit-api")
-    trade_api_url: str = Field("http://127.0.0.1:8002", description="where the CLI and the console find trade-api")
+    public_token: SecretStr | None = Field(None, description="bearer token that the command line sends")
+    exit_api_url: str = Field("http://127.0.0.1:8001", description="URL of exit-api for the command line")
+    trade_api_url: str = Field("http://127.0.0.1:8002", description="URL of trade-api for the command line")
 
     # exit-ticks
-    tick_batch_size: int = Field(1000, ge=1, le=100_000, description="records judged in one transaction at most")
-    tick_poll_ms: int = Field(20, ge=1, le=10_000, description="longest wait for records before the clock is looked at")
+    tick_batch_size: int = Field(
+        1000, ge=1, le=100_000, description="maximum number of records judged in one transaction"
+    )
+    tick_poll_ms: int = Field(20, ge=1, le=10_000, description="longest wait for records before time exits are checked")
     tick_new_clock_after_s: float = Field(
         2,
         ge=0.1,
         le=3600,
-        description="a symbol whose ticks are all stale for so long while seq rises follows their clock",
+        description="after this time of stale ticks with rising seq, a symbol follows its producer's new clock",
     )
     rearm_poll_ms: int = Field(
-        500, ge=50, le=60_000, description="how often the database is asked which fired exits may fire again"
+        500, ge=50, le=60_000, description="interval between queries for fired exits that may fire again"
     )
-    cooldown_s: float = Field(60, ge=0, description="a (trade, reason) fires at most once in this time")
+    cooldown_s: float = Field(60, ge=0, description="minimum time between two exits of a trade for one reason")
     square_off_mis: time = Field(
-        time(15, 20), description="when MIS trades whose plan says square_off exit, Asia/Kolkata"
+        time(15, 20), description="square-off time of MIS trades with square_off in their plan, Asia/Kolkata"
     )
     intent_ttl_s: float = Field(
         60,
         gt=0,
-        description="an intent not sent by then is cancelled; a stop, TIME and MANUAL wait on",
+        description="age at which an unsent intent is cancelled; stops, TIME and MANUAL keep waiting",
     )
 
     # exit-orders
-    order_workers: int = Field(4, ge=1, le=64, description="orders sent at the same time")
-    order_claim_s: float = Field(30, gt=0, description="how long a sender may hold an intent")
-    order_poll_ms: int = Field(100, ge=5, description="how often APPROVED intents are looked for")
-    reconcile_ms: int = Field(250, ge=20, description="how often the broker is asked while orders are at work")
+    order_workers: int = Field(4, ge=1, le=64, description="number of orders sent at the same time")
+    order_claim_s: float = Field(30, gt=0, description="time for which a sender may hold an intent")
+    order_poll_ms: int = Field(100, ge=5, description="interval between queries for APPROVED intents")
+    reconcile_ms: int = Field(
+        250, ge=20, description="interval between reads of the broker's books while orders are open"
+    )
     broker_timeout_s: float = Field(7, gt=0, description="HTTP time-out of a broker call")
     unfilled_cancel_s: float = Field(
-        10, gt=0, description="an exit order not filled by then is cancelled and the rest exits anew"
+        10, gt=0, description="age at which an unfilled order is cancelled; the rest exits with a new order"
     )
     absence_gap_s: float = Field(
-        120, gt=0, description="a tag must be absent on two reads this far apart to count as never placed"
+        120, gt=0, description="an order counts as never placed if its tag is absent on two reads this far apart"
     )
-    retry_backoff_s: float = Field(1, gt=0, description="first wait before an exit that failed may fire again; doubles")
-    retry_backoff_max_s: float = Field(30, gt=0, description="longest such wait")
+    retry_backoff_s: float = Field(
+        1, gt=0, description="first wait before a failed exit may fire again; doubles each time"
+    )
+    retry_backoff_max_s: float = Field(30, gt=0, description="longest wait before a failed exit may fire again")
     order_limit: int = Field(
         10,
         ge=1,
         le=1000,
-        description="orders of a trade for one reason in the window; then slower, or none if manual",
+        description="unfilled orders of a trade and reason in the window; beyond it one a minute, or none if MANUAL",
     )
-    order_limit_window_s: float = Field(600, gt=0, description="length of that window")
+    order_limit_window_s: float = Field(600, gt=0, description="length of the window of the order limit")
     broker_hosts: str = Field(
         DEFAULT_BROKER_HOSTS,
-        description="hosts that a broker's access token may be sent to: host, host:port or http://host:port, "
+        description="hosts that may receive a broker's access token: host, host:port or http://host:port, "
         "comma separated; plain http only on loopback and at http:// entries",
     )
     broker_credentials: SecretStr | None = Field(
@@ -168,34 +188,34 @@ class Settings(BaseSettings):
 
     # relay
     relay_outboxes: str = Field(
-        "exit,trade", pattern=r"^(exit|trade)(,(exit|trade))?$", description="whose outboxes to publish"
+        "exit,trade", pattern=r"^(exit|trade)(,(exit|trade))?$", description="outboxes that the relay publishes"
     )
-    relay_lease_s: float = Field(10, ge=1, description="how long a shard is held without renewal")
-    relay_batch_size: int = Field(5000, ge=1, le=100_000, description="events in flight at most")
-    relay_poll_min_ms: float = Field(1, ge=0.5, description="wait between looks while events flow")
-    relay_poll_max_ms: float = Field(50, ge=1, description="wait between looks when idle")
+    relay_lease_s: float = Field(10, ge=1, description="time for which a shard is held without renewal")
+    relay_batch_size: int = Field(5000, ge=1, le=100_000, description="maximum number of events in flight")
+    relay_poll_min_ms: float = Field(1, ge=0.5, description="wait between queries while events flow")
+    relay_poll_max_ms: float = Field(50, ge=1, description="longest wait between queries when idle")
     relay_retention_days: int = Field(
-        7, ge=0, le=36_500, description="published events are kept for so long after their day (UTC); 0: for ever"
+        7, ge=0, le=36_500, description="days for which published events are kept after their day (UTC); 0: for ever"
     )
-    relay_partitions_ahead: int = Field(3, ge=1, le=31, description="days for which partitions are made ahead")
-    relay_maintenance_s: float = Field(300, ge=1, description="how often partitions are made, closed and dropped")
+    relay_partitions_ahead: int = Field(3, ge=1, le=31, description="days ahead for which partitions are made")
+    relay_maintenance_s: float = Field(300, ge=1, description="interval between runs of partition maintenance")
 
     # paper-broker
     paper_broker_dir: Path = Field(Path("paper-broker"), description="folder of the paper broker's ledger")
 
     # health
     health_deadline_s: float = Field(
-        12, gt=0, le=60, description="a loop or dependency not heard of for so long makes its process unready"
+        12, gt=0, le=60, description="a loop or dependency that is silent for this time makes its process not ready"
     )
 
     # local stack
     ready_timeout_s: float = Field(
-        300, gt=0, description="how long `exitflow up` waits for its servers, and then its services, to be ready"
+        300, gt=0, description="time that `exitflow up` waits for its servers, and then for its services"
     )
 
     # logs
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is written")
-    log_format: str = Field("text", pattern="^(text|json)$", description="text for people, json for machines")
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="lowest level that is logged")
+    log_format: str = Field("text", pattern="^(text|json)$", description="`text` or `json`")
 
     def require_exit_database(self) -> str:
         """Return the exit_qualification database URL, or raise a ConfigurationError naming the setting."""

@@ -23,7 +23,7 @@ def add_to(root: typer.Typer, panel: str) -> None:
 def forward(
     ports: Annotated[list[str], typer.Argument(help="PORT=HOST:PORT, repeatable.", metavar="PORT=HOST:PORT...")],
 ) -> None:
-    """Carry TCP connections from ports of EXITFLOW_HTTP_HOST to all copies of a service, in turn."""
+    """Forward TCP connections to the copies of a service in turn."""
     settings = load_settings()
     configure_logging(settings)
     asyncio.run(forward_all([Forward.parse(each) for each in ports], settings.http_host))

@@ -21,7 +21,7 @@ from shared.postgres.connection_limits import TOOLS
 from shared.postgres.engine import open_engine
 from shared.postgres.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 
-app = new_app("Records that a consumer did not read, because they were removed first or their topic was replaced.")
+app = new_app("List and acknowledge records that a consumer missed.")
 
 _COLUMNS = ("gap_id", "consumer", "kind", "topic", "partition", "first_offset", "missed", "noticed_at")
 

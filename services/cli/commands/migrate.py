@@ -25,7 +25,7 @@ from shared.postgres.roles import ROLES, create_roles
 from shared.settings import load_settings
 
 app = new_app(
-    "Bring the databases to a revision.\n\nEXITFLOW_EXIT_DATABASE_URL and EXITFLOW_TRADE_DATABASE_URL say where; "
+    "Migrate the databases.\n\nEXITFLOW_EXIT_DATABASE_URL and EXITFLOW_TRADE_DATABASE_URL say where; "
     "the migrator's role is used if EXITFLOW_MIGRATOR_ROLE_PASSWORD is set, else the role of the URL."
 )
 

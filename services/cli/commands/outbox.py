@@ -14,7 +14,7 @@ from services.cli.support.command_line import AsJson, DataDir, examples, new_app
 from services.cli.support.connection import Target
 from services.cli.support.output import show_facts, show_json, show_table
 
-app = new_app("Look at what the relay publishes; decide what Kafka refused; pause shards.")
+app = new_app("Watch publishing; replay or discard parked events; pause shards.")
 outbox_rebase_command.add_to(app)
 
 _SHARD_COLUMNS = ("shard", "owner", "paused", "epoch", "lease_until", "backlog", "oldest_age_s", "parked")

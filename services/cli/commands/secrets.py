@@ -18,7 +18,7 @@ from shared.settings import load_settings
 
 SUPERUSER = "postgres"
 
-app = new_app("The secrets of a system in containers.")
+app = new_app("Write the secrets of the containers; make signing keys.")
 
 
 def add_to(root: typer.Typer, panel: str) -> None:

@@ -57,7 +57,7 @@ def up(
         ),
     ] = None,
 ) -> None:
-    """Run everything on this machine, with an embedded PostgreSQL and Kafka, until Ctrl-C."""
+    """Run the whole system on this machine, with its PostgreSQL and Kafka, until Ctrl-C."""
     stack = _stack()
     options = stack.StackOptions(data_dir or default_data_dir(), kafka, ready_timeout_s=ready_timeout)
     start = stack.up_detached if detach else stack.up

@@ -23,7 +23,7 @@ from shared.settings import load_settings
 LEAST_LENGTH = 32
 """Characters of a token that is brought along: it is kept as a bare hash, so it must be long."""
 
-app = new_app("Tokens for the HTTP APIs.")
+app = new_app("Create tokens for the HTTP APIs.")
 
 
 def add_to(root: typer.Typer, panel: str) -> None:

@@ -21,7 +21,7 @@ from shared.kafka.rights import RIGHTS, acls, allow, make_users
 from shared.postgres.audit import Act
 from shared.settings import PREFIX, Settings
 
-app = new_app("The topics on Kafka.")
+app = new_app("Create Kafka topics, their partitions and access rights.")
 
 
 def add_to(root: typer.Typer, panel: str) -> None:

@@ -14,7 +14,7 @@ from services.cli.support.output import show_facts, show_json, show_table
 from services.cli.support.plan_options import plan_of, with_plan_options
 from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
 
-app = new_app("Open trades and look at them.")
+app = new_app("Open and show trades.")
 
 _COLUMNS = (
     "trade_id",
