@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, TypeAlias, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -74,9 +74,13 @@ class Deadline:
         self._act()
 
 
+Places: TypeAlias = "dict[BoundedHttpProtocol, None]"
+"""An ordered set: the first is found, and any is removed, in constant time, however many connections there are."""
+
+
 def bounded_protocol(limits: ConnectionLimits) -> type[BoundedHttpProtocol]:
-    """Return the protocol class for ``uvicorn.Config(http=...)``."""
-    return type("BoundedHttpProtocol", (BoundedHttpProtocol,), {"limits": limits})
+    """Return the protocol class for ``uvicorn.Config(http=...)`` of one server."""
+    return type("BoundedHttpProtocol", (BoundedHttpProtocol,), {"limits": limits, "arriving": {}, "idle": {}})
 
 
 class BoundedHttpProtocol(H11Protocol):
@@ -87,6 +91,10 @@ class BoundedHttpProtocol(H11Protocol):
     """
 
     limits: ClassVar[ConnectionLimits]
+    arriving: ClassVar[Places]
+    """Connections whose request is arriving, the longest first."""
+    idle: ClassVar[Places]
+    """Connections that wait for a request or for the end of a refusal, the longest first."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -94,7 +102,7 @@ class BoundedHttpProtocol(H11Protocol):
         self._answer_deadline = Deadline(self.loop, self._abort)
         self._heard = False
         self._refused = False
-        self._waits_since = self.loop.time()
+        self._place: Places | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Take the connection, or refuse it if all others are at work."""
@@ -110,6 +118,7 @@ class BoundedHttpProtocol(H11Protocol):
         """Forget the deadlines."""
         self._request_deadline.stop()
         self._answer_deadline.stop()
+        self._move_to(None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -123,7 +132,6 @@ class BoundedHttpProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         """Wait for the next request; briefly drain the rest of an unread body."""
         self._heard = False
-        self._waits_since = self.loop.time()
         super().on_response_complete()
         self._request_deadline.stop()
         self._watch_request(LINGER_S if self.conn.their_state is h11.SEND_BODY else None)
@@ -145,6 +153,7 @@ class BoundedHttpProtocol(H11Protocol):
         error = sys.exception()
         status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
         self._refuse(status, msg)
+        self._move_to(self.idle)
 
     def _is_arriving(self) -> bool:
         state = self.conn.their_state
@@ -155,14 +164,17 @@ class BoundedHttpProtocol(H11Protocol):
     def _watch_request(self, limit_s: float | None = None) -> None:
         if self._refused or self.transport.is_closing():
             return
-        if not self._is_arriving():
-            self._request_deadline.stop()
-        else:
+        if self._is_arriving():
             self._request_deadline.start(limit_s or self.limits.request_s)
+            self._move_to(self.arriving)
+        else:
+            self._request_deadline.stop()
+            self._move_to(self.idle if self.cycle is None or self.cycle.response_complete else None)
 
     def _too_slow(self) -> None:
         if self._heard:
             self._refuse(408, "the request did not arrive in time")
+            self._move_to(self.idle)
         else:
             self.transport.abort()
 
@@ -170,19 +182,22 @@ class BoundedHttpProtocol(H11Protocol):
         self.transport.abort()
 
     def _take_a_place(self) -> bool:
-        waiting = [it for it in self._others() if it._waits()]
-        if not waiting:
+        longest = next(iter(self.arriving), None) or next(iter(self.idle), None)
+        if longest is None:
             return False
-        longest = min(waiting, key=lambda it: (not it._request_deadline.runs, it._waits_since))
+        longest._move_to(None)
         self.connections.discard(cast(Any, longest))
         longest.transport.abort()
         return True
 
-    def _others(self) -> list[BoundedHttpProtocol]:
-        return [it for it in self.connections if isinstance(it, BoundedHttpProtocol) and it is not self]
-
-    def _waits(self) -> bool:
-        return self._request_deadline.runs or self.cycle is None or self.cycle.response_complete
+    def _move_to(self, place: Places | None) -> None:
+        if place is self._place:
+            return
+        if self._place is not None:
+            del self._place[self]
+        if place is not None:
+            place[self] = None
+        self._place = place
 
     def _refuse(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
         if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:

@@ -21,6 +21,8 @@ from shared.settings import Settings
 log = logging.getLogger(__name__)
 
 GRACE_S = 10
+BACKLOG = 4096
+"""Connections that the kernel keeps until they are accepted, so that a burst does not turn a healthy client away."""
 KEEP_ALIVE_S = 75
 """Longer than clients pause: a request on a connection that is just being closed is one of unknown outcome."""
 
@@ -95,6 +97,7 @@ def server_config(app: FastAPI, settings: Settings, port: int) -> uvicorn.Config
         app,
         host=settings.http_host,
         port=port,
+        backlog=BACKLOG,
         http=bounded_protocol(ConnectionLimits(settings.http_connections, settings.http_request_timeout_s)),
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         ws="none",

@@ -25,6 +25,7 @@ from tests.support.raw_http import Answer, RawServer, is_closed, read_answer, ru
 from tests.support.waiting import wait_until
 
 CONNECTIONS = 30
+HALF_OPEN = 600
 REQUEST_S = 1.0
 HOST = b"Host: x\r\n"
 AUTH = f"Authorization: Bearer {TOKEN}\r\n".encode()
@@ -60,6 +61,33 @@ def test_half_open_connections_make_room_and_are_closed(server: RawServer) -> No
         assert server.open_connections <= CONNECTIONS
         assert all(is_closed(connection) for connection in silent + started)
     wait_until(lambda: server.open_connections == 0, "every connection is forgotten")
+
+
+def test_a_request_that_arrives_longest_makes_room_before_any_idle_connection(server: RawServer) -> None:
+    with ExitStack() as stack:
+        idle = [stack.enter_context(server.connect()) for _ in range(CONNECTIONS - 3)]
+        for connection in idle:
+            connection.sendall(OK)
+            assert read_answer(connection).status == 200
+        arriving = []
+        for _ in range(3):
+            arriving.append(stack.enter_context(server.connect()))
+            arriving[-1].sendall(OK[:10])
+            wait_until(lambda: server.open_connections == len(idle) + len(arriving), "it is taken in")
+        assert server.ask(OK).status == 200
+        assert is_closed(arriving[0])
+        arriving[1].sendall(OK[10:])
+        assert read_answer(arriving[1]).status == 200
+        idle[0].sendall(OK)
+        assert read_answer(idle[0]).status == 200
+
+
+def test_many_half_open_connections_do_not_turn_a_healthy_client_away(server: RawServer) -> None:
+    with ExitStack() as stack:
+        for _ in range(HALF_OPEN):
+            stack.enter_context(server.connect()).sendall(OK[:10])
+        assert server.ask(OK).status == 200
+        assert server.open_connections <= CONNECTIONS
 
 
 @pytest.mark.parametrize(
