@@ -12,10 +12,12 @@ from typing import LiteralString, NamedTuple
 
 import psycopg
 
-from services.outbox_relay.database.connection import UPKEEP, Connection, connect
+from services.outbox_relay.database.connection import SURVEYS, Connection, connect
 from services.outbox_relay.relay import OutboxSource
 from shared.clock import Clock
 from shared.outbox.backlog import LOOKED_AT, WAITING
+from shared.postgres.failures import reason
+from shared.runtime.health import Health
 from shared.runtime.telemetry import counter, gauge
 
 log = logging.getLogger(__name__)
@@ -23,6 +25,9 @@ log = logging.getLogger(__name__)
 EVERY_S = 5
 RESTS = 20
 """After a survey that took long, at least so many times as long until the next."""
+
+HANGS_S = 30.0
+"""A survey that takes so long hangs: connecting and each of its statements are limited to less."""
 
 PARKED_COUNTED = 10_000
 
@@ -68,7 +73,7 @@ class BacklogFigures(NamedTuple):
 
 def open_connection(source: OutboxSource) -> Connection:
     """Open the measuring connection."""
-    connection = connect(source.url, source.schema, UPKEEP)
+    connection = connect(source.url, source.schema, SURVEYS)
     # A bitmap is made of all that waits before the first of it is counted; an index scan ends when enough is.
     connection.execute("SET enable_bitmapscan = off")
     return connection
@@ -91,8 +96,11 @@ def rest_after(took_s: float) -> float:
 class BacklogMonitor:
     """Measure one outbox periodically until stopped. After a failure the last figures remain, with their time."""
 
-    def __init__(self, source: OutboxSource, clock: Clock) -> None:
+    def __init__(self, source: OutboxSource, clock: Clock, health: Health) -> None:
         self._source = source
+        self._health = health
+        self._condition = f"survey {source.name}"
+        health.add(self._condition, HANGS_S)
         self._clock = clock
         self._connection: Connection | None = None
 
@@ -101,20 +109,25 @@ class BacklogMonitor:
         try:
             while not stop.is_set():
                 began = self._clock.monotonic()
-                self._try()
-                stop.wait(rest_after(self._clock.monotonic() - began))
+                measured = self._try()
+                rest_s = rest_after(self._clock.monotonic() - began) if measured else EVERY_S
+                self._health.alive(self._condition, rest_s + HANGS_S)
+                stop.wait(rest_s)
         finally:
             self._disconnect()
 
-    def _try(self) -> None:
+    def _try(self) -> bool:
         try:
             self._connection = self._connection or open_connection(self._source)
             self._show(measure(self._connection))
         except psycopg.Error as error:
-            # The session says so in /readyz; this is counted.
+            self._health.problem(self._condition, f"the outbox cannot be measured: {reason(error)}")
             FAILURES.labels(self._source.name).inc()
             log.debug("%s: cannot be measured: %s", self._source.condition, error)
             self._disconnect()
+            return False
+        self._health.fine(self._condition)
+        return True
 
     def _show(self, found: BacklogFigures) -> None:
         name = self._source.name

@@ -44,8 +44,8 @@ def main(settings: Settings) -> None:
     sources = outboxes_of(settings)
     health = Health(*(source.condition for source in sources), deadline_s=settings.health_deadline_s)
     relays = [OutboxRelay(source, settings, SystemClock(), new_id(), health) for source in sources]
-    retentions = [Retention(source, settings) for source in sources]
-    surveys = [BacklogMonitor(source, SystemClock()) for source in sources]
+    retentions = [Retention(source, settings, health) for source in sources]
+    surveys = [BacklogMonitor(source, SystemClock(), health) for source in sources]
     with ExitStack() as stack:
         stack.enter_context(health_server("relay", settings, health))
         for source in sources:

@@ -18,6 +18,12 @@ PUBLISHING = ConnectionLimits(lock_ms=5_000, statement_ms=60_000, answer_s=10)
 UPKEEP = ConnectionLimits(lock_ms=5_000, statement_ms=60_000, answer_s=65)
 """Statements that may read a whole partition."""
 
+SURVEYS = ConnectionLimits(lock_ms=5_000, statement_ms=8_000, answer_s=10)
+"""Statements that look at a bounded number of rows."""
+
+UPKEEP_LIMIT_S = 90.0
+"""A thread that makes such statements and reports no progress for so long hangs."""
+
 _OPTIONS = {
     "timezone": "UTC",
     # Statistics lag behind an append-only table; the index on (shard, xid) is right at every size.

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 
 import psycopg
 
-from services.outbox_relay.database.connection import UPKEEP, Connection, connect
+from services.outbox_relay.database.connection import UPKEEP, UPKEEP_LIMIT_S, Connection, connect
 from services.outbox_relay.relay import OutboxSource
 from services.outbox_relay.retention.partitions import Partition, Partitions
 from shared.errors import first_line
+from shared.postgres.failures import reason
+from shared.runtime.health import Health
 from shared.runtime.telemetry import counter, gauge
 from shared.settings import Settings
 
@@ -28,6 +30,8 @@ PARTITIONS = gauge("outbox_partitions", "Partitions, by state: live, closed or d
 KEPT_BYTES = gauge("outbox_kept_bytes", "Size of the partitions, by state", "outbox", "state")
 HELD = gauge("outbox_retention_held", "Partitions older than is kept that cannot go, by reason", "outbox", "reason")
 FAILURES = counter("outbox_retention_failures", "Times that looking after the partitions failed", "outbox")
+
+AGAIN_S = 5.0
 
 STATES = ("live", "closed", "default")
 REASONS = ("paused", "unpublished", "busy")
@@ -71,20 +75,30 @@ def _reason(partition: Partition, paused: Sequence[int]) -> str:
 class Retention:
     """Maintain one outbox's partitions until stopped, recovering from failures."""
 
-    def __init__(self, source: OutboxSource, settings: Settings) -> None:
+    def __init__(self, source: OutboxSource, settings: Settings, health: Health) -> None:
         self._source = source
+        self._health = health
+        self._condition = f"partitions {source.name}"
+        health.add(self._condition, settings.relay_maintenance_s + UPKEEP_LIMIT_S)
         self._settings = settings
         self._known_held: list[Held] = []
 
     def run(self, stop: threading.Event) -> None:
-        """Run a round at once, then one every `EXITFLOW_RELAY_MAINTENANCE_S` seconds, until `stop` is set."""
+        """Make a round at once and every `EXITFLOW_RELAY_MAINTENANCE_S` seconds until `stop` is set.
+
+        A round that failed is made again after `AGAIN_S`.
+        """
         while not stop.is_set():
             try:
                 self.look_after()
+                self._health.fine(self._condition)
             except psycopg.Error as error:
                 FAILURES.labels(self._source.name).inc()
+                self._health.problem(self._condition, f"cannot be looked after: {reason(error)}")
                 log.warning("%s: partitions: %s", self._source.condition, first_line(error))
-            stop.wait(self._settings.relay_maintenance_s)
+                stop.wait(min(AGAIN_S, self._settings.relay_maintenance_s))
+            else:
+                stop.wait(self._settings.relay_maintenance_s)
 
     def look_after(self) -> None:
         """Run one round: maintain unless another relay does, then report held partitions.
@@ -119,8 +133,8 @@ class Retention:
             KEPT_BYTES.labels(self._source.name, state).set(sum(partition.bytes for partition in of_state))
         found = held(catalogue, paused)
         by_reason = Counter(one.reason for one in found)
-        for reason in REASONS:
-            HELD.labels(self._source.name, reason).set(by_reason[reason])
+        for why in REASONS:
+            HELD.labels(self._source.name, why).set(by_reason[why])
         if found != self._known_held:
             for one in found:
                 log.warning("%s: %s is kept, %s, shards %s", self._source.condition, one.name, one.reason, one.shards)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from types import ModuleType
 
 import psycopg
 import pytest
 
+from services.outbox_relay import backlog_metrics
 from services.outbox_relay import relay as outbox_relay
+from services.outbox_relay.backlog_metrics import BacklogMonitor
 from services.outbox_relay.relay import OutboxRelay, OutboxSource
+from services.outbox_relay.retention import maintenance
+from services.outbox_relay.retention.maintenance import Retention
 from shared.ids import new_id
 from shared.runtime.health import Health
 from shared.settings import Settings
 from tests.unit.outbox_relay.clock import StandingClock
 
+SOURCE = OutboxSource("exit", "exit_qualification", "postgresql://nowhere")
 SAID = 'connection to server at "db.internal" (10.0.0.7), port 5432 failed: role "exitflow_relay" is not permitted'
 
 
@@ -28,9 +35,58 @@ def test_it_does_not_show_where_the_database_is_and_logs_it(
 
     monkeypatch.setattr(outbox_relay, "connect", refuse)
     health = Health()
-    source = OutboxSource("exit", "exit_qualification", "postgresql://nowhere")
-    OutboxRelay(source, Settings(), StandingClock(), new_id(), health).run(stop)
+    OutboxRelay(SOURCE, Settings(), StandingClock(), new_id(), health).run(stop)
     assert health.problems() == {
         "relay exit": "the database does not answer (OperationalError) (since 2026-01-13T04:00:00.000000Z)"
     }
     assert SAID in caplog.text
+
+
+def _retention(clock: StandingClock, health: Health) -> Retention:
+    return Retention(SOURCE, Settings(), health)
+
+
+def _survey(clock: StandingClock, health: Health) -> BacklogMonitor:
+    return BacklogMonitor(SOURCE, clock, health)
+
+
+class StopAfterOneWait(threading.Event):
+    """Notes the first wait and ends there."""
+
+    waited_s = 0.0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waited_s = timeout or 0.0
+        self.set()
+        return True
+
+
+@pytest.mark.parametrize(
+    ("module", "connects", "make", "condition"),
+    [
+        (maintenance, "connect", _retention, "partitions exit"),
+        (backlog_metrics, "open_connection", _survey, "survey exit"),
+    ],
+)
+def test_threads_beside_the_session_say_that_they_fail_or_hang_and_try_again_soon(
+    monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
+    connects: str,
+    make: Callable[[StandingClock, Health], Retention | BacklogMonitor],
+    condition: str,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise psycopg.OperationalError(SAID)
+
+    monkeypatch.setattr(module, connects, refuse)
+    clock, stop = StandingClock(), StopAfterOneWait()
+    health = Health(clock=clock)
+    part = make(clock, health)
+    assert health.problems() == {condition: "starting"}
+    part.run(stop)
+    assert "OperationalError" in health.problems()[condition]
+    assert SAID not in health.problems()[condition]
+    assert stop.waited_s <= 5, "not the pause that follows a success"
+    health.fine(condition)
+    clock.elapsed_s += 3600
+    assert "no progress" in health.problems()[condition]

@@ -12,6 +12,7 @@ import pytest
 from services.outbox_relay.relay import OutboxSource
 from services.outbox_relay.retention.maintenance import Retention, maintain
 from services.outbox_relay.retention.partitions import Partitions
+from shared.runtime.health import Health
 from shared.runtime.telemetry import REGISTRY
 from shared.settings import Settings
 from tests.integration.outbox_relay.relays import wait_until
@@ -117,7 +118,8 @@ def test_a_paused_shard_that_holds_retention_is_counted(rig: Rig, relay_settings
     rig.relay.execute("UPDATE outbox_shard SET paused = true WHERE shard = 5")
     rig.write(at, 5)
     rig.publish_all()
-    retention = Retention(OutboxSource("exit", SCHEMA, relay_settings.require_exit_database()), relay_settings)
+    source = OutboxSource("exit", SCHEMA, relay_settings.require_exit_database())
+    retention = Retention(source, relay_settings, Health())
 
     retention.look_after()
     assert _sample("outbox_retention_held", reason="paused") == 1
