@@ -4,19 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from services.exit_qualification.domain.order_terms import BrokerStatus
+from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from shared.outbox.unit_of_work import UnitOfWork
 
 
 class AccountErrors:
-    """Keeps the error of waiting exits in line with the state of their accounts. Not thread-safe."""
+    """Keep the error of waiting exits in line with the state of their accounts. Not thread-safe.
 
-    def __init__(self, open_unit: Callable[[], UnitOfWork]) -> None:
+    Parameters
+    ----------
+    on_disconnected:
+        Called in each pass with the id of each disconnected account. Such an account may be asked nothing any more,
+        so that what its last answer said would otherwise be shown until it is connected again.
+    """
+
+    def __init__(
+        self, open_unit: Callable[[], UnitOfWork], on_disconnected: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._open_unit = open_unit
+        self._on_disconnected = on_disconnected
 
     def note_once(self) -> bool:
         """Run one pass; return False, because the next one comes after a wait."""
         with self._open_unit() as uow:
             OrderQueues(uow.connection).note_disconnected()
+            accounts = SwitchRepository(uow.connection).brokers()
             uow.commit()
+        for account in accounts:
+            if account.status is BrokerStatus.DISCONNECTED:
+                self._on_disconnected(account.user_broker_id)
         return False

@@ -9,8 +9,7 @@ from functools import partial
 from services.exit_qualification.broker_announcements import BrokerAnnouncements
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.orders.account_errors import AccountErrors
-from services.exit_qualification.orders.brokers.kite.clients import kite_brokers
-from services.exit_qualification.orders.brokers.port import Brokers
+from services.exit_qualification.orders.brokers.kite.clients import KiteBrokers, kite_brokers
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.order_execution_service import OrderExecutionService
 from services.exit_qualification.orders.pending_order_reconciler import PendingOrderReconciler
@@ -29,7 +28,7 @@ from shared.outbox.writing import Outbox
 from shared.postgres.connection_limits import LOOPS
 from shared.postgres.engine import open_engine
 from shared.postgres.health_check import watch_database
-from shared.postgres.migrations import EXIT_QUALIFICATION
+from shared.postgres.revisions import EXIT_QUALIFICATION
 from shared.postgres.row_locks import ROW_LOCK_TIMEOUT_MS
 from shared.runtime.health import Health
 from shared.runtime.process import health_server, stop_on_signals
@@ -89,7 +88,9 @@ def main(settings: Settings) -> None:
         engine.dispose()
 
 
-def _loops(settings: Settings, open_unit: Callable[[], UnitOfWork], brokers: Brokers, health: Health) -> list[WorkLoop]:
+def _loops(
+    settings: Settings, open_unit: Callable[[], UnitOfWork], brokers: KiteBrokers, health: Health
+) -> list[WorkLoop]:
     clock, terms, gates = SystemClock(), order_terms(settings), ExitQualificationService()
     held = HeldExits(health, clock)
     bell = SendSignal(open_unit)
@@ -98,7 +99,7 @@ def _loops(settings: Settings, open_unit: Callable[[], UnitOfWork], brokers: Bro
     announcements = BrokerAnnouncements(open_unit, TopicNames(settings.kafka_topic_prefix), clock)
     remainders = ResidualExits(open_unit, signal_management(settings, clock), terms, clock, held)
     unsent = in_turn(
-        AccountErrors(open_unit).note_once,
+        AccountErrors(open_unit, brokers.forget_refused_token).note_once,
         requalification.requalify_once,
         remainders.exit_once,
         announcements.announce_once,

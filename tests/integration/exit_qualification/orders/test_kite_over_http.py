@@ -23,6 +23,7 @@ from sqlalchemy import Engine
 from deploy.local.processes.ports import free_port
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.switches import UserBroker
+from services.exit_qualification.orders.account_errors import AccountErrors
 from services.exit_qualification.orders.brokers.kite.clients import TOKEN_PROBLEM
 from services.exit_qualification.orders.brokers.port import (
     NO_ANSWER,
@@ -160,6 +161,22 @@ def test_a_refused_access_token_shows_in_health_and_on_the_exit_until_it_is_take
             kite_brokers("127.0.0.1", health=health).port(replace(user_broker, root_url=url)).orders()
     with server_answering((200, JSON, b'{"status": "success", "data": []}')) as (url, _):
         kite_brokers("127.0.0.1", health=health).port(replace(user_broker, root_url=url)).orders()
+    assert health.is_ready()
+
+
+def test_a_refused_access_token_is_no_problem_of_an_account_that_an_operator_disconnected(exit_engine: Engine) -> None:
+    health = Health()
+    brokers = kite_brokers("127.0.0.1", health=health)
+    floor = Floor(exit_engine, brokers)
+    user_broker = UserBroker("paper", "kite", "PAPER", "", BrokerStatus.CONNECTED)
+    accounts = AccountErrors(floor.open_unit, brokers.forget_refused_token)
+    with server_answering((403, JSON, TOKEN_REFUSED)) as (url, _), pytest.raises(TokenExpired):
+        put(exit_engine, replace(user_broker, root_url=url))
+        brokers.port(replace(user_broker, root_url=url)).orders()
+    accounts.note_once()
+    assert health.problems() == {"broker paper": TOKEN_PROBLEM}, "a connected account's token has to be renewed"
+    floor.connect(BrokerStatus.DISCONNECTED)
+    accounts.note_once()
     assert health.is_ready()
 
 

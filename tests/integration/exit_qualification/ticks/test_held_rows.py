@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from services.exit_qualification.ticks.session import TICKS
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.contracts.trades import TradeOpened
 from shared.runtime import waiting_work
@@ -148,3 +149,20 @@ def test_a_held_trade_is_counted_logged_once_and_shown_by_health(
         wait_until(worker.health.is_ready, "health is well again")
     assert caplog.text.count(f"trade {stuck.trade_id} waits:") == 1
     assert caplog.text.count(f"trade {stuck.trade_id} goes on") == 1
+
+
+def test_a_held_row_of_the_partition_itself_shows_in_health_and_the_exit_comes_once_it_is_free(
+    settings: Settings, database: Database, market: Market, book: Book
+) -> None:
+    trade = opened()
+    market.open(trade)
+    with running_worker(settings) as worker:
+        book.await_trades(1)
+        with held_row(
+            database.admin_url, SCHEMA, f"SELECT 1 FROM tick_partitions WHERE partition = {market.partition()}"
+        ):
+            market.tick(STOPPED)
+            wait_until(lambda: "a lock is held" in worker.health.problems().get(TICKS, ""), "health names the lock", 15)
+            assert not exited(book, trade)
+        wait_until(lambda: exited(book, trade), "the stop exits by itself")
+        wait_until(worker.health.is_ready, "the worker is well")

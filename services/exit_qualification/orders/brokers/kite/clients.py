@@ -69,7 +69,11 @@ class KiteBrokers:
         except BrokerHostRefused as error:
             raise BrokerUnavailable(f"user broker {user_broker.user_broker_id!r}: {error}") from error
         client = open_client(user_broker.root_url, credentials, self._timeout_s)
-        return KiteBroker(client, partial(self._report_token, f"broker {user_broker.user_broker_id}"))
+        return KiteBroker(client, partial(self._report_token, _condition(user_broker.user_broker_id)))
+
+    def forget_refused_token(self, user_broker_id: str) -> None:
+        """Take back that an account's access token is refused; `health` shows it again at the next refusal."""
+        self._health.remove(_condition(user_broker_id))
 
     def _report_token(self, condition: str, is_taken: bool) -> None:
         if is_taken:
@@ -77,6 +81,10 @@ class KiteBrokers:
         else:
             self._health.add(condition, math.inf)  # updated only by the account's next response
             self._health.problem(condition, TOKEN_PROBLEM)
+
+
+def _condition(user_broker_id: str) -> str:
+    return f"broker {user_broker_id}"
 
 
 def open_client(root_url: str, credentials: Credentials, timeout_s: float) -> KiteConnect:
