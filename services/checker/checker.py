@@ -29,7 +29,7 @@ from services.checker.writers import check_writers
 from shared.clock import Clock
 from shared.postgres.connection_limits import TOOLS
 from shared.postgres.engine import open_engine
-from shared.postgres.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
+from shared.postgres.revisions import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 from shared.settings import Settings
 
 SETTLE_POLL_S = 1.0

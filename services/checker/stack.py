@@ -11,7 +11,7 @@ from deploy.local.state.data_directory import DataDirectory
 from services.checker.checker import SystemUnderCheck
 from services.cli.support.connection import Target
 from services.cli.support.database_urls import administered_stack
-from shared.postgres.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
+from shared.postgres.revisions import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 
 
 def system_under_check(data_dir: Path, running: dict[str, Any]) -> SystemUnderCheck:

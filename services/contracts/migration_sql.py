@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from shared.postgres.migrations import EXIT_QUALIFICATION, offline_sql, revision_grant
+from shared.postgres.migrations import offline_sql, revision_grant
+from shared.postgres.revisions import EXIT_QUALIFICATION
 
 V010_FILE = Path(__file__).resolve().parents[2] / "docs" / "sql" / "V010__exit_intents_and_exit_episode_cooldown.sql"
 

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from shared.clock import SystemClock
 from shared.outbox.signatures import new_signing_key
 from shared.postgres.engine import open_engine
-from shared.postgres.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
+from shared.postgres.revisions import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 from shared.runtime.health import Health
 from shared.settings import Settings
 

@@ -89,4 +89,5 @@ def _add_health(app: FastAPI, health: Health) -> None:
         wrong: dict[str, Any] = health.problems()
         if wrong:
             return problems.problem(503, "not_ready", "; ".join(f"{k}: {v}" for k, v in wrong.items()), checks=wrong)
-        return JSONResponse({"status": "ready"})
+        notes = health.notes()
+        return JSONResponse({"status": "ready", "notes": notes} if notes else {"status": "ready"})

@@ -14,7 +14,7 @@ from psycopg import sql
 from shared.clock import Clock, SystemClock
 from shared.postgres.connection_limits import KEEPALIVES, WATCH, LimitedConnection
 from shared.postgres.failures import reason
-from shared.postgres.migrations import head_revision, is_known_revision
+from shared.postgres.revisions import head_revision, is_newer
 from shared.runtime.health import Health
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,8 @@ def watch_database(
 ) -> Iterator[None]:
     """Check the database every two seconds while inside, and report the result as `condition`.
 
-    Fine means: the database answers, accepts writes, and its schema has the revision required by this code.
+    Fine means: the database answers, accepts writes, and its schema has the revision required by this code or a newer
+    one, because migrations only expand. A newer revision is noted.
 
     Parameters
     ----------
@@ -141,10 +142,15 @@ class _DatabaseWatch:
                 "run `exitflow migrate up`"
             )
         at = str(row[0]) if row else None
+        self.health.note(self.condition, None)
         if at == needed:
             return None
-        if at is not None and not is_known_revision(self.history, at):
-            return f"schema {self.history} is at revision {at}, newer than {needed} that this version needs"
+        if at is not None and is_newer(self.history, at):
+            self.health.note(
+                self.condition,
+                f"schema {self.history} is at revision {at}, newer than {needed} of this version: replace the process",
+            )
+            return None
         return (
             f"schema {self.history} is at revision {at or 'none'}, this version needs {needed}: "
             "run `exitflow migrate up`"

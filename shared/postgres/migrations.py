@@ -7,8 +7,6 @@ import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
 
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -23,13 +21,9 @@ from shared.errors import ConfigurationError, Unavailable
 from shared.postgres.connection_limits import SCHEMA_CHANGES
 from shared.postgres.engine import open_engine
 from shared.postgres.poolers import check_session
+from shared.postgres.revisions import EXIT_QUALIFICATION, HISTORIES, SCRIPTS, TRADE_MANAGEMENT
 from shared.postgres.roles import EXIT, RELAY, TRADE
 
-EXIT_QUALIFICATION = "exit_qualification"
-TRADE_MANAGEMENT = "trade_management"
-HISTORIES = (EXIT_QUALIFICATION, TRADE_MANAGEMENT)
-
-_SCRIPTS = Path(__file__).resolve().parents[2] / "alembic"
 _ADVISORY_LOCK = 0x657869742D646462
 _READERS = {EXIT_QUALIFICATION: (EXIT, RELAY), TRADE_MANAGEMENT: (TRADE, RELAY)}
 
@@ -152,18 +146,6 @@ def current_revision(url: str, history: str) -> str | None:
         engine.dispose()
 
 
-@cache
-def head_revision(history: str) -> str:
-    """Return the newest revision of a history."""
-    return str(ScriptDirectory.from_config(_config(history)).get_current_head())
-
-
-@cache
-def is_known_revision(history: str, revision: str) -> bool:
-    """Return True if this version of the code has the revision."""
-    return revision in [script.revision for script in ScriptDirectory.from_config(_config(history)).walk_revisions()]
-
-
 def offline_sql(history: str, start: str | None, end: str) -> str:
     """Return the SQL migrating a schema from revision `start` (None: empty) to `end`."""
     config = _config(history)
@@ -179,8 +161,8 @@ def _config(history: str) -> Config:
     if str(_SCRIPTS) not in sys.path:
         sys.path.append(str(_SCRIPTS))  # revisions import the package `frozen`
     config = Config()
-    config.set_main_option("script_location", str(_SCRIPTS))
-    config.set_main_option("version_locations", str(_SCRIPTS / history))
+    config.set_main_option("script_location", str(SCRIPTS))
+    config.set_main_option("version_locations", str(SCRIPTS / history))
     config.set_main_option("path_separator", "newline")
     config.attributes["history"] = history
     return config

@@ -45,6 +45,7 @@ class Health:
         self._deadline_s = deadline_s
         self._lock = threading.Lock()
         self._conditions: dict[str, _Condition] = {}
+        self._notes: dict[str, str] = {}
         for condition in conditions:
             self.add(condition)
 
@@ -57,6 +58,7 @@ class Health:
         """Remove a condition, e.g. after its loop ended normally."""
         with self._lock:
             self._conditions.pop(condition, None)
+            self._notes.pop(condition, None)
 
     def fine(self, condition: str) -> None:
         """Report that the condition holds; report again within its deadline."""
@@ -67,6 +69,19 @@ class Health:
         """Report that the condition does not hold; operators see `what`, so it must contain no secret."""
         with self._lock:
             self._report(condition).problem = what
+
+    def note(self, condition: str, what: str | None) -> None:
+        """Set what operators should know although the condition holds, or take it back with None."""
+        with self._lock:
+            if what is None:
+                self._notes.pop(condition, None)
+            else:
+                self._notes[condition] = what
+
+    def notes(self) -> dict[str, str]:
+        """Return the notes, by condition."""
+        with self._lock:
+            return dict(self._notes)
 
     def alive(self, condition: str, within_s: float | None = None) -> None:
         """Renew the deadline without changing the verdict.
@@ -128,6 +143,14 @@ class PartOfHealth(Health):
     def problem(self, condition: str, what: str) -> None:
         """Report that a condition of the part does not hold."""
         self._whole.problem(self._named(condition), what)
+
+    def note(self, condition: str, what: str | None) -> None:
+        """Set or take back a note on a condition of the part."""
+        self._whole.note(self._named(condition), what)
+
+    def notes(self) -> dict[str, str]:
+        """Return the notes of the whole process."""
+        return self._whole.notes()
 
     def alive(self, condition: str, within_s: float | None = None) -> None:
         """Renew the deadline of a condition of the part."""

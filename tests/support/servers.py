@@ -24,7 +24,8 @@ from deploy.local.postgres.unix_account import make_passable, server_account
 from deploy.local.processes.ports import free_port
 from shared.ids import new_id, new_secret
 from shared.postgres import roles
-from shared.postgres.migrations import HISTORIES, migrate
+from shared.postgres.migrations import migrate
+from shared.postgres.revisions import HISTORIES
 from tests.support.memory_disk import make_directory
 
 _TEMPLATE = "exitflow_template"

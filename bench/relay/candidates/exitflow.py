@@ -14,7 +14,8 @@ from deploy.local.processes.child import Command
 from shared.ids import new_id, new_secret
 from shared.outbox.writing import APPEND
 from shared.postgres import roles
-from shared.postgres.migrations import EXIT_QUALIFICATION, migrate
+from shared.postgres.migrations import migrate
+from shared.postgres.revisions import EXIT_QUALIFICATION
 
 _PROGRAM = "from services.cli.main import main; main()"
 _DIALECT = make_url("postgresql+psycopg://").get_dialect()

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 from sqlalchemy.engine import URL, make_url
@@ -14,9 +13,13 @@ from sqlalchemy.engine import URL, make_url
 from deploy.local.secrets.credentials import Credentials
 from shared.errors import ConfigurationError
 from shared.postgres import roles
+from shared.postgres.connection_limits import KEEPALIVES, TOOLS, LimitedConnection
+from shared.postgres.engine import startup_options
 from shared.settings import Settings
 
 DATABASE = "exitflow"
+ANSWER_S = 60.0
+"""Longest wait for an answer: a database is copied or dropped file by file."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ def external_databases(settings: Settings, credentials: Credentials) -> Database
 def make_database(server_admin_url: str, *, anew: bool) -> None:
     """Create the embedded stack's database if missing; `anew`: drop an existing one first."""
     name = sql.Identifier(DATABASE)
-    with psycopg.connect(server_admin_url, autocommit=True) as connection:
+    limits = {"options": startup_options(TOOLS.server_settings()), "connect_timeout": TOOLS.connect_s, **KEEPALIVES}
+    with LimitedConnection.open(ANSWER_S, server_admin_url, autocommit=True, **limits) as connection:
         if anew:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
         found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()

@@ -12,7 +12,8 @@ from deploy.local.secrets.credentials import PAPER
 from shared.http.auth import Scope, store_token
 from shared.postgres.connection_limits import TOOLS
 from shared.postgres.engine import open_engine
-from shared.postgres.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT, migrate
+from shared.postgres.migrations import migrate
+from shared.postgres.revisions import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 
 _APPLICATION = "exitflow-up"
 _OPERATOR = "local-operator"

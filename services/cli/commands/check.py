@@ -17,7 +17,7 @@ from services.cli.support.database_urls import migrator_url
 from services.cli.support.output import note, show_json
 from services.demo.report import show_findings, trades_as_json
 from shared.clock import SystemClock
-from shared.postgres.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
+from shared.postgres.revisions import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 from shared.settings import Settings, load_settings
 
 

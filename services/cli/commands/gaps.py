@@ -19,7 +19,7 @@ from shared.kafka.consumer_gaps import ConsumerGaps
 from shared.postgres.audit import Act
 from shared.postgres.connection_limits import TOOLS
 from shared.postgres.engine import open_engine
-from shared.postgres.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
+from shared.postgres.revisions import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 
 app = new_app("List and acknowledge records that a consumer missed.")
 

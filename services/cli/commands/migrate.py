@@ -12,15 +12,8 @@ from services.cli.support.command_line import AsJson, examples, new_app
 from services.cli.support.database_urls import administered_urls, migrator_url, role_passwords
 from services.cli.support.output import show_json, show_table
 from services.contracts.migration_sql import migration_sql
-from shared.postgres.migrations import (
-    EXIT_QUALIFICATION,
-    HISTORIES,
-    TRADE_MANAGEMENT,
-    LockWaits,
-    current_revision,
-    head_revision,
-    migrate,
-)
+from shared.postgres.migrations import LockWaits, current_revision, migrate
+from shared.postgres.revisions import EXIT_QUALIFICATION, HISTORIES, TRADE_MANAGEMENT, head_revision
 from shared.postgres.roles import ROLES, create_roles
 from shared.settings import load_settings
 

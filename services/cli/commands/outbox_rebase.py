@@ -19,8 +19,8 @@ from services.outbox_relay.retention.partitions import Partition, Partitions
 from shared.errors import ConfigurationError, Conflict, Unavailable, first_line
 from shared.postgres.connection_limits import KEEPALIVES, TOOLS
 from shared.postgres.engine import startup_options
-from shared.postgres.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 from shared.postgres.poolers import explain_pooler
+from shared.postgres.revisions import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 from shared.postgres.roles import EXIT, RELAY, TRADE
 from shared.settings import load_settings
 

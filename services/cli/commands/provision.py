@@ -10,7 +10,7 @@ from deploy.local.stack.seed_data import migrate_both, set_defaults
 from services.cli.support.command_line import examples
 from services.cli.support.database_urls import migrator_url
 from shared.errors import ConfigurationError
-from shared.postgres.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
+from shared.postgres.revisions import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 from shared.settings import load_settings
 
 

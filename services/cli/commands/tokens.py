@@ -17,7 +17,7 @@ from shared.http.auth import Scope, store_token
 from shared.ids import new_secret
 from shared.postgres.connection_limits import TOOLS
 from shared.postgres.engine import open_engine
-from shared.postgres.migrations import HISTORIES
+from shared.postgres.revisions import HISTORIES
 from shared.settings import load_settings
 
 LEAST_LENGTH = 32

@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 from deploy.local.state.data_directory import DataDirectory, default_data_dir
 from deploy.local.state.stack_file import read_stack_file
 from shared.errors import ConfigurationError
-from shared.postgres.migrations import EXIT_QUALIFICATION, HISTORIES, TRADE_MANAGEMENT
+from shared.postgres.revisions import EXIT_QUALIFICATION, HISTORIES, TRADE_MANAGEMENT
 from shared.postgres.roles import EXIT, MIGRATOR, RELAY, ROLES, TRADE, with_role
 from shared.settings import PREFIX, Settings, load_settings
 

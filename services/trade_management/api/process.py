@@ -7,8 +7,8 @@ from shared.clock import SystemClock
 from shared.postgres.connection_limits import REQUESTS
 from shared.postgres.engine import open_engine
 from shared.postgres.health_check import watch_database
-from shared.postgres.migrations import TRADE_MANAGEMENT
 from shared.postgres.pruning import Pruned, pruning
+from shared.postgres.revisions import TRADE_MANAGEMENT
 from shared.runtime.health import Health
 from shared.runtime.process import serve
 from shared.settings import Settings

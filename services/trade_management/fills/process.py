@@ -22,8 +22,8 @@ from shared.outbox.writing import Outbox
 from shared.postgres.connection_limits import LOOPS
 from shared.postgres.engine import open_engine
 from shared.postgres.health_check import watch_database
-from shared.postgres.migrations import TRADE_MANAGEMENT
 from shared.postgres.pruning import Pruned, pruning
+from shared.postgres.revisions import TRADE_MANAGEMENT
 from shared.runtime.health import Health
 from shared.runtime.process import Stop, health_server, stop_on_signals
 from shared.settings import Settings

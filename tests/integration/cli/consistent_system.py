@@ -28,7 +28,7 @@ from shared.ids import client_order_id, new_id
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
 from shared.postgres.engine import open_engine
-from shared.postgres.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT
+from shared.postgres.revisions import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 from tests.support.servers import Database
 from tests.support.signing import SIGNER
 

@@ -11,7 +11,7 @@ from sqlalchemy.engine import make_url
 
 from shared.http.auth import FIND, token_hash
 from shared.postgres.engine import open_engine
-from shared.postgres.migrations import HISTORIES, head_revision
+from shared.postgres.revisions import HISTORIES, head_revision
 from shared.postgres.roles import EXIT, MIGRATOR, RELAY, ROLES, TRADE
 from tests.support.servers import Database
 from tests.unit.cli.results import Result

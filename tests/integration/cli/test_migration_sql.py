@@ -6,7 +6,8 @@ import psycopg
 import pytest
 
 from services.contracts.migration_sql import V010_FILE, v010_sql
-from shared.postgres.migrations import EXIT_QUALIFICATION, migrate
+from shared.postgres.migrations import migrate
+from shared.postgres.revisions import EXIT_QUALIFICATION
 from tests.integration.cli.schema_description import describe_schema
 from tests.support.servers import Database, Databases
 

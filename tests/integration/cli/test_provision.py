@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 
 from shared.http.auth import FIND, token_hash
 from shared.postgres.engine import open_engine
-from shared.postgres.migrations import EXIT_QUALIFICATION, HISTORIES, head_revision
+from shared.postgres.revisions import EXIT_QUALIFICATION, HISTORIES, head_revision
 from shared.postgres.roles import MIGRATOR
 from tests.support.servers import Database
 from tests.unit.cli.results import Result

@@ -20,7 +20,7 @@ from deploy.local.postgres.postgres import EmbeddedPostgres
 from shared.contracts.topics import TopicNames
 from shared.http.auth import Scope, store_token
 from shared.postgres.engine import open_engine
-from shared.postgres.migrations import HISTORIES, head_revision
+from shared.postgres.revisions import HISTORIES, head_revision
 from shared.settings import Settings
 from tests.integration.health.fleet import Fleet, running_fleet
 from tests.support.servers import Database

@@ -21,7 +21,8 @@ from shared.errors import ConfigurationError
 from shared.postgres.connection_limits import LOOPS
 from shared.postgres.engine import open_engine
 from shared.postgres.health_check import watch_database
-from shared.postgres.migrations import EXIT_QUALIFICATION, migrate
+from shared.postgres.migrations import migrate
+from shared.postgres.revisions import EXIT_QUALIFICATION
 from shared.runtime.health import Health
 from tests.integration.exit_qualification.conftest import exit_engine
 from tests.integration.exit_qualification.orders.floor import Floor

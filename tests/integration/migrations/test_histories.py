@@ -9,7 +9,8 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
 from shared.errors import ConfigurationError
-from shared.postgres.migrations import EXIT_QUALIFICATION, HISTORIES, current_revision, head_revision, migrate
+from shared.postgres.migrations import current_revision, migrate
+from shared.postgres.revisions import EXIT_QUALIFICATION, HISTORIES, head_revision
 from tests.support.servers import Database
 
 CATALOGUE = text("""

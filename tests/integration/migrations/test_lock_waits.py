@@ -15,7 +15,8 @@ import psycopg
 import pytest
 
 from shared.errors import Unavailable
-from shared.postgres.migrations import EXIT_QUALIFICATION, LockWaits, current_revision, head_revision, migrate
+from shared.postgres.migrations import LockWaits, current_revision, migrate
+from shared.postgres.revisions import EXIT_QUALIFICATION, head_revision
 from tests.support.servers import Database
 from tests.support.waiting import wait_until
 

@@ -11,7 +11,8 @@ import pytest
 from psycopg.types.json import Jsonb
 from sqlalchemy.exc import DBAPIError
 
-from shared.postgres.migrations import EXIT_QUALIFICATION, TRADE_MANAGEMENT, current_revision, migrate
+from shared.postgres.migrations import current_revision, migrate
+from shared.postgres.revisions import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 from tests.integration.outbox_relay.relays import wait_until
 from tests.support.servers import Database
 
