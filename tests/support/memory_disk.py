@@ -37,7 +37,7 @@ def remove_leftovers() -> None:
             if directory.is_mount():
                 # A session that was killed could not take its small disk away.
                 subprocess.run(["umount", "--lazy", str(directory)], check=True, capture_output=True)
-            shutil.rmtree(directory)
+            shutil.rmtree(directory, ignore_errors=True)  # another session may remove it at the same time
 
 
 def _disk() -> Path:

@@ -41,6 +41,14 @@ def server(apis: dict[str, Api]) -> Iterator[RawServer]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def patient_server(apis: dict[str, Api]) -> Iterator[RawServer]:
+    """The same with so long a time for requests that none passes on a busy machine."""
+    limits = Settings(http_connections=CONNECTIONS, http_request_timeout_s=100)
+    with running_server(server_config(apis["trade-api"].app, limits, 0)) as running:
+        yield running
+
+
 def is_problem(answer: Answer, status: int) -> bool:
     """Whether an answer is a problem document of this status."""
     assert answer.status == status, answer
@@ -63,18 +71,18 @@ def test_half_open_connections_make_room_and_are_closed(server: RawServer) -> No
     wait_until(lambda: server.open_connections == 0, "every connection is forgotten")
 
 
-def test_a_request_that_arrives_longest_makes_room_before_any_idle_connection(server: RawServer) -> None:
+def test_a_request_that_arrives_longest_makes_room_before_any_idle_connection(patient_server: RawServer) -> None:
     with ExitStack() as stack:
-        idle = [stack.enter_context(server.connect()) for _ in range(CONNECTIONS - 3)]
+        idle = [stack.enter_context(patient_server.connect()) for _ in range(CONNECTIONS - 3)]
         for connection in idle:
             connection.sendall(OK)
             assert read_answer(connection).status == 200
         arriving = []
         for _ in range(3):
-            arriving.append(stack.enter_context(server.connect()))
+            arriving.append(stack.enter_context(patient_server.connect()))
             arriving[-1].sendall(OK[:10])
-            wait_until(lambda: server.open_connections == len(idle) + len(arriving), "it is taken in")
-        assert server.ask(OK).status == 200
+            wait_until(lambda: patient_server.open_connections == len(idle) + len(arriving), "it is taken in")
+        assert patient_server.ask(OK).status == 200
         assert is_closed(arriving[0])
         arriving[1].sendall(OK[10:])
         assert read_answer(arriving[1]).status == 200
@@ -82,12 +90,12 @@ def test_a_request_that_arrives_longest_makes_room_before_any_idle_connection(se
         assert read_answer(idle[0]).status == 200
 
 
-def test_many_half_open_connections_do_not_turn_a_healthy_client_away(server: RawServer) -> None:
+def test_many_half_open_connections_do_not_turn_a_healthy_client_away(patient_server: RawServer) -> None:
     with ExitStack() as stack:
         for _ in range(HALF_OPEN):
-            stack.enter_context(server.connect()).sendall(OK[:10])
-        assert server.ask(OK).status == 200
-        assert server.open_connections <= CONNECTIONS
+            stack.enter_context(patient_server.connect()).sendall(OK[:10])
+        assert patient_server.ask(OK).status == 200
+        assert patient_server.open_connections <= CONNECTIONS
 
 
 @pytest.mark.parametrize(
@@ -170,13 +178,13 @@ def test_beyond_the_limit_of_working_connections_the_answer_is_503() -> None:
         assert running.ask(OK).status == 204
 
 
-def test_an_idle_connection_makes_room(server: RawServer) -> None:
+def test_an_idle_connection_makes_room(patient_server: RawServer) -> None:
     with ExitStack() as stack:
-        idle = [stack.enter_context(server.connect()) for _ in range(CONNECTIONS)]
+        idle = [stack.enter_context(patient_server.connect()) for _ in range(CONNECTIONS)]
         for connection in idle:
             connection.sendall(OK)
             assert read_answer(connection).status == 200
-        assert server.ask(OK).status == 200
+        assert patient_server.ask(OK).status == 200
         assert is_closed(idle[0])
         idle[-1].sendall(OK)
         assert read_answer(idle[-1]).status == 200
