@@ -158,8 +158,8 @@ def offline_sql(history: str, start: str | None, end: str) -> str:
 def _config(history: str) -> Config:
     if history not in HISTORIES:
         raise ConfigurationError(f"no such history: {history}; there are {', '.join(HISTORIES)}")
-    if str(_SCRIPTS) not in sys.path:
-        sys.path.append(str(_SCRIPTS))  # revisions import the package `frozen`
+    if str(SCRIPTS) not in sys.path:
+        sys.path.append(str(SCRIPTS))  # revisions import the package `frozen`
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS))
     config.set_main_option("version_locations", str(SCRIPTS / history))

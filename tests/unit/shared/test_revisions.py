@@ -10,7 +10,10 @@ from shared.postgres.revisions import HISTORIES, SCRIPTS, head_revision, is_newe
 
 
 @pytest.mark.parametrize("history", HISTORIES)
-def test_the_files_name_the_revisions_of_the_history_in_its_order(history: str) -> None:
+def test_the_files_name_the_revisions_of_the_history_in_its_order(
+    history: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(SCRIPTS)  # revisions import the package `frozen`
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS))
     config.set_main_option("version_locations", str(SCRIPTS / history))
