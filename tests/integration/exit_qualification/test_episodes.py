@@ -72,7 +72,7 @@ def test_the_set_based_form_answers_for_each_and_takes_repeats(exit_engine: Engi
         assert ExitEpisodeRepository(connection).generate(pairs, MINUTE) == {(second, ExitReason.TARGET): 1}
 
 
-def test_back_off_replaces_the_cooldown_and_doubles_up_to_its_maximum(exit_engine: Engine) -> None:
+def test_back_off_replaces_the_cooldown_and_doubles_to_its_maximum(exit_engine: Engine) -> None:
     trade_id = new_id()
     _generate(exit_engine, trade_id, timedelta(hours=1))
     waits = []
@@ -96,7 +96,7 @@ def test_forgiveness_starts_the_back_off_anew(exit_engine: Engine) -> None:
     assert _cooldown_left_s(exit_engine, trade_id) <= 100
 
 
-def test_a_released_reason_may_fire_at_once_and_keeps_its_failures(exit_engine: Engine) -> None:
+def test_a_released_reason_may_fire_and_keeps_its_failures(exit_engine: Engine) -> None:
     trade_id, other = new_id(), new_id()
     assert [_generate(exit_engine, found) for found in (trade_id, other)] == [1, 1]
     with exit_engine.begin() as connection:

@@ -14,7 +14,7 @@ from tests.integration.paper_broker.test_official_client import market_order, th
 from tests.support.small_disk import small_disk
 
 
-def test_a_ledger_that_cannot_grow_refuses_and_takes_up_its_work_when_it_can(tmp_path: Path) -> None:
+def test_a_full_ledger_refuses_and_resumes_when_possible(tmp_path: Path) -> None:
     with small_disk(tmp_path, 2) as disk, running_broker(disk.path) as broker:
         kite = broker.client()
         broker.price("NSE:INFY", "1000.00")

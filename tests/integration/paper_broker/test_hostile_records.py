@@ -25,7 +25,7 @@ from tests.support.waiting import wait_until
 INFY = "NSE:INFY"
 
 
-def test_hostile_records_cost_the_feed_nothing_and_stamps_from_the_future_hide_no_price(
+def test_hostile_records_and_future_stamps_do_not_affect_the_feed(
     settings: Settings, topics: TopicNames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     advance = broker_module.advance

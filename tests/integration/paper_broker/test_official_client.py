@@ -50,7 +50,7 @@ def the_order(kite: KiteConnect, order_id: str) -> dict[str, Any]:
     return dict(found)
 
 
-def test_a_market_order_completes_at_the_last_price_with_exact_money(broker: RunningBroker, kite: KiteConnect) -> None:
+def test_a_market_order_completes_at_last_price_with_exact_money(broker: RunningBroker, kite: KiteConnect) -> None:
     broker.price("NSE:INFY", "1520.35")
     order_id = market_order(kite)
     order = the_order(kite, order_id)
@@ -74,7 +74,7 @@ def test_times_are_naive_and_in_india(broker: RunningBroker, kite: KiteConnect) 
     assert len(trade["order_timestamp"]) == len("09:15:00")
 
 
-def test_a_market_order_without_any_price_waits_for_the_first_tick(broker: RunningBroker, kite: KiteConnect) -> None:
+def test_a_market_order_without_price_waits_for_a_tick(broker: RunningBroker, kite: KiteConnect) -> None:
     order_id = market_order(kite)
     assert the_order(kite, order_id)["status"] == "OPEN"
     broker.price("NSE:TCS", "3000.00")

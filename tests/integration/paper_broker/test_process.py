@@ -163,7 +163,7 @@ def test_ticks_and_entries_from_kafka_survive_kill_9(
         assert the_order(kite, order_id)["status"] == "COMPLETE"
 
 
-def test_an_entry_that_trade_management_did_not_sign_is_not_booked(
+def test_an_unsigned_entry_is_not_booked(
     settings: Settings, topics: TopicNames, producer: Producer, tmp_path: Path
 ) -> None:
     with running_process(settings, tmp_path) as process:

@@ -103,7 +103,7 @@ class Record:
         return found
 
 
-def test_each_event_belongs_to_the_trace_of_the_record_that_caused_it(trade_engine: Engine) -> None:
+def test_each_event_continues_the_trace_of_its_record(trade_engine: Engine) -> None:
     trade, other = open_trade(trade_engine), open_trade(trade_engine)
     first, second = execution(40, nth=1), execution(60, nth=2)
     intent, stray = Intent(trade), Intent(other)
@@ -148,7 +148,7 @@ def test_charge_lines_add_up_to_their_closure(trade_engine: Engine) -> None:
     assert rows(trade_engine, "SELECT DISTINCT status FROM charge_lines") == [{"status": "ESTIMATED"}]
 
 
-def test_parts_then_the_rest_in_one_batch_close_the_trade_once(trade_engine: Engine) -> None:
+def test_partial_and_final_fills_in_one_batch_close_once(trade_engine: Engine) -> None:
     trade = open_trade(trade_engine)
     first, second = execution(40, nth=1), execution(60, nth=2)
     intent = Intent(trade)
@@ -161,7 +161,7 @@ def test_parts_then_the_rest_in_one_batch_close_the_trade_once(trade_engine: Eng
     assert emitted(trade_engine, "TradeClosed", trade.trade_id) == 1
 
 
-def test_a_cancelled_intent_books_what_it_filled_and_the_rest_exits_again(trade_engine: Engine) -> None:
+def test_a_cancelled_intent_books_its_fills_and_the_rest_exits(trade_engine: Engine) -> None:
     trade = open_trade(trade_engine)
     apply(trade_engine, [report(Intent(trade).cancelled(execution(30)))])
     row = stored(trade_engine, trade.trade_id)
@@ -193,7 +193,7 @@ def test_an_older_event_that_comes_late_changes_nothing(trade_engine: Engine) ->
     assert stored(trade_engine, trade.trade_id) == before
 
 
-def test_a_late_fill_is_recorded_and_flagged_and_the_result_stays(trade_engine: Engine) -> None:
+def test_a_late_fill_is_flagged_and_the_result_stays(trade_engine: Engine) -> None:
     trade = open_trade(trade_engine)
     ended = Intent(trade)
     apply(trade_engine, [report(Intent(trade).filled(execution()))])
@@ -227,7 +227,7 @@ def test_what_is_wrong_is_refused_and_its_neighbours_are_booked(trade_engine: En
     assert stored(trade_engine, other.trade_id)["status"] == "OPEN"
 
 
-def test_a_refused_event_can_be_sent_again_once_its_trade_is_known(trade_engine: Engine) -> None:
+def test_a_refused_event_is_accepted_once_its_trade_exists(trade_engine: Engine) -> None:
     trade = open_trade(trade_engine)
     told = report(Intent(trade).filled(execution()))
     assert apply(trade_engine, [replace(told, trade_id=new_id())]).refusals

@@ -107,7 +107,7 @@ def test_a_late_fill_is_recorded_and_flagged(settings: Settings, trade_engine: E
     assert stored(trade_engine, trade.trade_id)["net_pnl"] == Decimal("917.28")
 
 
-def test_what_cannot_be_acted_upon_is_a_dead_letter_and_its_neighbours_are_booked(
+def test_an_unusable_record_becomes_a_dead_letter_alone(
     settings: Settings, trade_engine: Engine, intents: IntentsTopic
 ) -> None:
     trade, last = open_trade(trade_engine), open_trade(trade_engine)
@@ -149,7 +149,7 @@ def test_what_cannot_be_acted_upon_is_a_dead_letter_and_its_neighbours_are_booke
     assert stored(trade_engine, stranger.trade_id)["status"] == "OPEN"
 
 
-def test_types_that_carry_no_fills_and_types_not_known_are_skipped(
+def test_types_without_fills_and_unknown_types_are_skipped(
     settings: Settings, trade_engine: Engine, intents: IntentsTopic
 ) -> None:
     trade = open_trade(trade_engine)
@@ -161,7 +161,7 @@ def test_types_that_carry_no_fills_and_types_not_known_are_skipped(
     assert rows(trade_engine, "SELECT FROM inbox") == []
 
 
-def test_an_event_that_was_discarded_never_counts_however_late_it_comes(
+def test_a_discarded_event_never_counts_when_it_arrives_late(
     settings: Settings, trade_engine: Engine, intents: IntentsTopic
 ) -> None:
     trade, event_id = open_trade(trade_engine), new_id()
@@ -174,7 +174,7 @@ def test_an_event_that_was_discarded_never_counts_however_late_it_comes(
     assert rows(trade_engine, "SELECT event_id FROM inbox") == [{"event_id": event_id}]
 
 
-def test_a_record_too_large_for_a_dead_letter_leaves_a_stub(
+def test_an_oversized_record_leaves_a_stub_as_dead_letter(
     settings: Settings, trade_engine: Engine, intents: IntentsTopic
 ) -> None:
     intents.put(os.urandom(950_000), {"ce_id": str(new_id()), "ce_type": FILLED})
@@ -197,7 +197,7 @@ def test_a_failure_before_the_commit_is_tried_again(
     assert emitted(trade_engine, "TradeClosed", trade.trade_id) == 1
 
 
-def test_while_the_database_refuses_nothing_is_lost_and_health_says_why(
+def test_nothing_is_lost_while_the_database_refuses(
     settings: Settings, database: Database, trade_engine: Engine, intents: IntentsTopic
 ) -> None:
     trade = open_trade(trade_engine)
@@ -271,7 +271,7 @@ def _environment(settings: Settings, failpoint: Failpoint) -> dict[str, str]:
     }
 
 
-def test_what_exit_qualification_did_not_sign_closes_nothing_and_loses_nothing(
+def test_unsigned_fill_events_close_and_lose_nothing(
     settings: Settings, trade_engine: Engine, intents: IntentsTopic
 ) -> None:
     aimed_at, honest = open_trade(trade_engine), open_trade(trade_engine)
@@ -300,7 +300,7 @@ def test_what_exit_qualification_did_not_sign_closes_nothing_and_loses_nothing(
     assert [letter["dlq_code"] for _, letter in intents.dead_letters()] == ["untrusted"] * 7
 
 
-def test_a_forged_record_does_not_burn_the_id_of_the_genuine_one(
+def test_a_forged_record_does_not_consume_the_genuine_id(
     settings: Settings, trade_engine: Engine, intents: IntentsTopic
 ) -> None:
     trade, event_id = open_trade(trade_engine), new_id()

@@ -19,7 +19,7 @@ from tests.support.records import ODD_HEADERS, hostile_ticks
 FILLED = "io.exitflow.ExitIntentFilled.v1"
 
 
-def test_hostile_records_and_arithmetic_that_fails_cost_no_other_trade_its_closure(
+def test_hostile_records_and_failing_arithmetic_cost_no_other_closure(
     settings: Settings, topics: TopicNames, trade_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poisoned, trade = open_trade(trade_engine), open_trade(trade_engine)

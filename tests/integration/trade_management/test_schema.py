@@ -32,7 +32,7 @@ def test_a_mappings_key_is_unique_in_its_table(trade_engine: Engine, table: Tabl
     assert {column.name for column in table.primary_key} in keys
 
 
-def test_the_migrated_schedule_is_the_one_that_the_unit_tests_use(trade_engine: Engine) -> None:
+def test_the_migrated_schedule_equals_that_of_unit_tests(trade_engine: Engine) -> None:
     with trade_engine.connect() as connection:
         migrated = ChargeScheduleRepository(connection).all()
     assert set(migrated.rates) == set(SCHEDULE.rates)

@@ -55,7 +55,7 @@ def await_closed(engine: Engine, trade_id: object) -> None:
     wait_until(lambda: stored(engine, trade_id)["status"] == "CLOSED", "the trade is closed")  # type: ignore[arg-type]  # a UUID
 
 
-def test_a_topic_replaced_while_running_is_read_from_its_beginning_and_the_gap_waits_for_an_operator(
+def test_a_replaced_topic_is_reread_and_its_gap_waits(
     settings: Settings,
     trade_engine: Engine,
     intents: IntentsTopic,
@@ -86,7 +86,7 @@ def test_a_topic_replaced_while_running_is_read_from_its_beginning_and_the_gap_w
 
 
 @pytest.mark.parametrize("is_running", [True, False])
-def test_records_that_retention_removed_unread_are_counted_and_the_rest_is_booked(
+def test_records_removed_unread_are_counted_and_the_rest_is_booked(
     settings: Settings, database: Database, trade_engine: Engine, intents: IntentsTopic, is_running: bool
 ) -> None:
     trades = [open_trade(trade_engine) for _ in range(4)]

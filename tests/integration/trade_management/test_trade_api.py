@@ -99,7 +99,7 @@ def test_the_event_says_what_was_opened(client: TestClient, trade_engine: Engine
         ({"leverage": 5}, "leverage"),
     ],
 )
-def test_what_is_not_valid_is_a_problem_that_names_the_field(
+def test_invalid_input_is_a_problem_naming_the_field(
     client: TestClient, trade_engine: Engine, wrong: dict[str, Any], said: str
 ) -> None:
     answer = post(client, **wrong)
@@ -138,7 +138,7 @@ def test_a_key_that_cannot_be_stored_is_refused(client: TestClient) -> None:
     assert post(client, "key\0").status_code == 422
 
 
-def test_the_same_key_gets_the_same_answer_and_opens_one_trade(client: TestClient, trade_engine: Engine) -> None:
+def test_a_repeated_key_returns_the_answer_and_opens_one_trade(client: TestClient, trade_engine: Engine) -> None:
     first, again = post(client, "key-1"), post(client, "key-1")
     assert (first.status_code, again.status_code) == (201, 201)
     assert first.json() == again.json()
@@ -268,7 +268,7 @@ def test_the_timeline_tells_what_happened_in_order(client: TestClient, trade_eng
     assert items[2]["lines"]["ENTRY"]["BROKERAGE"] == "8.00"
 
 
-def test_profit_and_loss_adds_up_closed_trades_by_day_and_symbol(client: TestClient, trade_engine: Engine) -> None:
+def test_profit_and_loss_sums_trades_by_day_and_symbol(client: TestClient, trade_engine: Engine) -> None:
     one, two = open_trade(trade_engine), open_trade(trade_engine, symbol="NSE:TCS")
     open_trade(trade_engine)
     apply(trade_engine, [report(Intent(trade).filled(execution())) for trade in (one, two)])
@@ -316,7 +316,7 @@ def _refuse_to_commit(_: Connection) -> None:
         ("of my own making", False),
     ],
 )
-def test_an_event_belongs_to_the_trace_of_the_request_that_caused_it(
+def test_an_event_continues_the_trace_of_its_request(
     client: TestClient, trade_engine: Engine, given: str, kept: bool
 ) -> None:
     assert client.post("/trades", json=BODY, headers={"traceparent": given}).status_code == 201

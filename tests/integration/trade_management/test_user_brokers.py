@@ -28,7 +28,7 @@ from tests.support.signing import signed
 from tests.support.waiting import wait_until
 
 
-def test_a_trade_at_a_user_broker_that_does_not_exist_is_refused(client: TestClient, trade_engine: Engine) -> None:
+def test_a_trade_at_an_unknown_user_broker_is_refused(client: TestClient, trade_engine: Engine) -> None:
     refused = post(client, user_broker_id="papier")
     assert (refused.status_code, refused.json()["code"]) == (422, "unknown_user_broker")
     assert "papier" in refused.json()["detail"]
@@ -41,7 +41,7 @@ def test_a_user_broker_that_is_disconnected_may_be_named(client: TestClient, tra
     assert post(client, user_broker_id="second").status_code == 201
 
 
-def test_while_no_user_broker_is_known_a_trade_may_be_tried_again(client: TestClient, database: Database) -> None:
+def test_without_known_user_brokers_a_trade_may_be_retried(client: TestClient, database: Database) -> None:
     with psycopg.connect(database.admin_url) as connection:
         connection.execute("DELETE FROM trade_management.user_brokers")
     refused = post(client)
@@ -57,7 +57,7 @@ def test_an_older_event_changes_nothing(trade_engine: Engine) -> None:
     assert known(trade_engine) == {"paper": "DISCONNECTED"}
 
 
-def test_the_topic_is_followed_from_its_beginning_and_what_is_no_event_of_exit_qualification_is_a_dead_letter(
+def test_the_topic_is_followed_and_foreign_events_are_dead_letters(
     settings: Settings, topics: TopicNames, trade_engine: Engine
 ) -> None:
     changed_at = SystemClock().now()
@@ -77,7 +77,7 @@ def test_the_topic_is_followed_from_its_beginning_and_what_is_no_event_of_exit_q
     assert codes == {"malformed_message", "untrusted"}
 
 
-def test_a_topic_that_is_missing_is_said_with_the_command_to_run(settings: Settings, trade_engine: Engine) -> None:
+def test_a_missing_topic_is_reported_with_the_command_to_run(settings: Settings, trade_engine: Engine) -> None:
     health, stop = Health(), Stop()
     elsewhere = settings.model_copy(update={"kafka_topic_prefix": f"{settings.kafka_topic_prefix}none."})
     with following(user_broker_feed(elsewhere, trade_engine, health, SystemClock()), stop):

@@ -80,7 +80,7 @@ def test_a_held_row_delays_its_own_trade_alone(
     assert len(rows(trade_engine, "SELECT FROM inbox")) == OTHERS + 1
 
 
-def test_reports_of_a_held_trade_are_applied_in_their_order_and_once(
+def test_reports_of_a_held_trade_are_applied_in_order_once(
     settings: Settings, database: Database, trade_engine: Engine, intents: IntentsTopic
 ) -> None:
     stuck, first = open_trade(trade_engine), execution(40)
@@ -102,7 +102,7 @@ def test_reports_of_a_held_trade_are_applied_in_their_order_and_once(
     assert waiting(trade_engine) == []
 
 
-def test_a_report_behind_a_waiting_one_waits_though_the_row_is_free(
+def test_a_report_behind_a_waiting_one_waits_too(
     settings: Settings, database: Database, trade_engine: Engine, intents: IntentsTopic
 ) -> None:
     trade, first = open_trade(trade_engine), execution(40)

@@ -56,12 +56,12 @@ def test_a_price_inside_the_levels_exits_nothing(trade: OpenTrade, price: int) -
     assert engine_with(trade).on_tick(INFY, price, 1, 1) is QUIET
 
 
-def test_a_gap_through_the_level_exits_at_the_price_that_was_seen() -> None:
+def test_a_gap_through_the_level_exits_at_the_tick_price() -> None:
     [entry] = engine_with(LONG).on_tick(INFY, 800_0000, 1, 1).candidates
     assert entry.candidates[0].detected_price == 800_0000
 
 
-def test_two_trades_on_a_symbol_both_exit_in_order_of_their_ids() -> None:
+def test_two_trades_on_a_symbol_exit_in_id_order() -> None:
     verdict = engine_with(open_trade(9), open_trade(2)).on_tick(INFY, 1010_0000, 1, 1)
     assert reasons(verdict.candidates) == [(2, [TARGET]), (9, [TARGET])]
 
@@ -103,7 +103,7 @@ def test_the_same_tick_again_is_accepted_and_changes_nothing() -> None:
     assert engine.on_tick(INFY, 1010_0000, 10, 5) is QUIET
 
 
-def test_a_live_intent_disarms_its_own_and_the_lower_ranks_only() -> None:
+def test_a_live_intent_disarms_its_rank_and_lower_ones() -> None:
     engine = engine_with(LONG, open_trade(2))
     engine.disarm(ONE, TARGET)
     engine.disarm(UUID(int=2), STOP_LOSS)
@@ -118,7 +118,7 @@ def test_a_manual_exit_disarms_everything() -> None:
     assert engine.disarmed(10) == [(ONE, STOP_LOSS), (ONE, TARGET)]
 
 
-def test_rearmed_on_a_symbol_that_does_not_trade_it_is_due_at_once_at_the_last_price() -> None:
+def test_rearming_a_silent_symbol_is_due_at_last_price() -> None:
     engine = engine_with(LONG)
     engine.on_tick(INFY, 985_0000, 7, 1)
     [entry] = engine.rearm(ONE, [STOP_LOSS])
@@ -126,7 +126,7 @@ def test_rearmed_on_a_symbol_that_does_not_trade_it_is_due_at_once_at_the_last_p
     assert engine.disarmed(10) == [(ONE, STOP_LOSS)]
 
 
-def test_rearmed_after_the_price_came_back_it_waits_for_the_next_crossing() -> None:
+def test_rearming_after_the_price_returned_waits_for_the_next_crossing() -> None:
     engine = engine_with(LONG)
     engine.on_tick(INFY, 985_0000, 1, 1)
     engine.on_tick(INFY, 1000_0000, 2, 2)
@@ -149,7 +149,7 @@ def test_rearmed_before_the_first_tick_it_waits_for_one() -> None:
     assert reasons(engine.on_tick(INFY, 990_0000, 1, 1).candidates) == [(1, [STOP_LOSS])]
 
 
-def test_a_trade_whose_level_the_last_price_meets_already_exits_on_the_next_tick() -> None:
+def test_a_level_met_by_last_price_exits_next_tick() -> None:
     engine = ExitSignalService()
     engine.on_tick(INFY, 985_0000, 1, 1)
     engine.add_trade(LONG)
@@ -164,7 +164,7 @@ def test_a_repeated_trade_does_not_arm_again_what_fired() -> None:
     assert engine.disarmed(10) == [(ONE, TARGET)]
 
 
-def test_a_removed_trade_exits_no_more_and_may_be_removed_twice() -> None:
+def test_a_removed_trade_never_exits_and_removal_is_idempotent() -> None:
     engine = engine_with(LONG)
     engine.disarm(ONE, TARGET)
     engine.remove_trade(ONE)
@@ -174,7 +174,7 @@ def test_a_removed_trade_exits_no_more_and_may_be_removed_twice() -> None:
     assert engine.disarmed(10) == []
 
 
-def test_asking_for_what_is_disarmed_is_bounded_and_comes_round_to_all() -> None:
+def test_disarmed_queries_are_bounded_and_cover_every_reason() -> None:
     engine = engine_with(*(open_trade(number) for number in range(5)))
     engine.on_tick(INFY, 1010_0000, 1, 1)
     asked = [trade_id.int for _ in range(5) for trade_id, _ in engine.disarmed(2)]
@@ -188,21 +188,21 @@ def test_a_restored_symbol_refuses_what_is_older_than_its_checkpoint() -> None:
     assert not engine.on_tick(INFY, 1000_0000, 10, 4).accepted
 
 
-def test_a_tick_that_overtook_the_news_of_its_trade_exits_it_at_once() -> None:
+def test_a_tick_before_its_trade_event_exits_it_immediately() -> None:
     engine = ExitSignalService()
     engine.on_tick(INFY, 985_0000, 1, 1, arrived_ms=LONG.entered_at_ms)
     assert reasons(engine.add_trade(LONG)) == [(1, [STOP_LOSS])]
     assert engine.on_tick(INFY, 985_0000, 2, 2) is QUIET
 
 
-def test_the_news_of_a_trade_repeated_exits_it_no_second_time() -> None:
+def test_a_repeated_trade_event_causes_no_second_exit() -> None:
     engine = ExitSignalService()
     engine.on_tick(INFY, 985_0000, 1, 1, arrived_ms=LONG.entered_at_ms)
     engine.add_trade(LONG)
     assert engine.add_trade(LONG) == []
 
 
-def test_after_a_restart_a_silent_symbol_exits_when_its_reason_is_rearmed() -> None:
+def test_a_silent_symbol_exits_when_rearmed_after_a_restart() -> None:
     engine = ExitSignalService()
     engine.restore_symbol(INFY, SymbolState(985_0000, 10, 5))
     engine.add_trade(LONG)
@@ -240,7 +240,7 @@ def ladder(count: int) -> ExitSignalService:
 
 
 @pytest.mark.parametrize("open_trades", [1, 10, 3000])
-def test_a_tick_far_from_every_level_costs_two_comparisons_however_many_trades_are_open(open_trades: int) -> None:
+def test_a_distant_tick_costs_two_comparisons_for_any_trades(open_trades: int) -> None:
     price = CountingPrice(1000_0000)
     assert ladder(open_trades).on_tick(INFY, price, 1, 1) is QUIET
     assert price.comparisons == 2
@@ -258,7 +258,7 @@ class CountingLevel(FixedLevel):
 
 
 @pytest.mark.parametrize("open_trades", [10, 3000])
-def test_a_tick_that_fires_looks_only_at_the_levels_it_passes(open_trades: int) -> None:
+def test_a_firing_tick_inspects_only_the_levels_it_passes(open_trades: int) -> None:
     looks: list[int] = []
     engine = engine_with(
         *(

@@ -39,7 +39,7 @@ def assert_only(result: ExitQualificationResult, gate: Gate, verdict: Verdict) -
     assert {each.gate: each.verdict for each in result.verdicts if each.verdict is not Verdict.PASS} == {gate: verdict}
 
 
-def test_an_exit_that_every_gate_passes_is_approved_for_all_that_remains_at_market() -> None:
+def test_an_exit_passing_every_gate_is_approved_at_market() -> None:
     result = qualify()
     assert result.status is IntentStatus.APPROVED
     assert result.passed
@@ -69,7 +69,7 @@ def test_an_exit_with_nothing_left_is_rejected_with_quantity_zero(filled: int, w
     assert result.calculated_qty == 0
 
 
-def test_the_quantity_is_the_trades_less_its_fills_less_what_live_intents_want() -> None:
+def test_the_quantity_excludes_fills_and_live_intents() -> None:
     result = qualify(filled_quantity=30, wanted_by_live=69)
     assert result.passed
     assert result.calculated_qty == 1
@@ -107,7 +107,7 @@ def test_a_broker_that_is_not_connected_or_not_known_defers(status: BrokerStatus
 
 
 @pytest.mark.parametrize("reason", [reason for reason in ExitReason if reason is not ExitReason.MANUAL])
-def test_the_kill_switch_on_all_defers_every_exit_but_a_manual_one(reason: ExitReason) -> None:
+def test_kill_switch_all_defers_every_exit_except_manual_ones(reason: ExitReason) -> None:
     assert_only(qualify(kill_switch=KillSwitchMode.ALL, exit_reason=reason), Gate.KILL_SWITCH, Verdict.DEFER)
 
 
@@ -133,9 +133,7 @@ def test_a_kill_switch_for_entries_never_blocks_an_exit(reason: ExitReason) -> N
         (Rollout(RolloutMode.FULL), "full"),
     ],
 )
-def test_the_rollout_always_passes_and_says_whether_and_why_an_order_may_go_out(
-    rollout: Rollout, matched: str | None
-) -> None:
+def test_the_rollout_always_passes_and_explains_executability(rollout: Rollout, matched: str | None) -> None:
     result = qualify(rollout=rollout)
     assert result.status is IntentStatus.APPROVED
     assert result.executable is (matched is not None)
@@ -182,7 +180,7 @@ def test_the_same_request_gives_the_same_result(request_: GateInput) -> None:
 
 
 @pytest.mark.parametrize("request_", [EXECUTABLE_EXIT, HOPELESS])
-def test_the_verdicts_are_kept_as_json_with_the_input_of_each(request_: GateInput) -> None:
+def test_verdicts_are_stored_as_json_with_their_inputs(request_: GateInput) -> None:
     kept = ExitQualificationService().qualify(request_).verdicts_json()
     assert json.loads(json.dumps(kept)) == kept
     assert all(set(entry) == {"gate", "verdict", "detail"} and entry["detail"] for entry in kept)

@@ -39,16 +39,12 @@ def allows(current: IntentStatus, wanted: IntentStatus, *, was_sent: bool) -> bo
 
 
 @pytest.mark.parametrize(("current", "wanted"), list(product(IntentStatus, IntentStatus)))
-def test_of_a_sent_intent_exactly_the_steps_of_the_domain_are_allowed(
-    current: IntentStatus, wanted: IntentStatus
-) -> None:
+def test_a_sent_intent_allows_exactly_the_domain_transitions(current: IntentStatus, wanted: IntentStatus) -> None:
     assert allows(current, wanted, was_sent=True) is (wanted.value in LEGAL[current.value].split())
 
 
 @pytest.mark.parametrize(("current", "wanted"), list(product(IntentStatus, IntentStatus)))
-def test_an_intent_that_was_never_sent_cannot_be_filled_after_it_ended(
-    current: IntentStatus, wanted: IntentStatus
-) -> None:
+def test_an_unsent_intent_cannot_be_filled_after_its_end(current: IntentStatus, wanted: IntentStatus) -> None:
     legal = wanted.value in LEGAL[current.value].split() and current.value not in ("CANCELLED", "FAILED")
     assert allows(current, wanted, was_sent=False) is legal
 
@@ -68,11 +64,11 @@ def test_a_status_is_either_live_or_terminal() -> None:
     assert not LIVE & TERMINAL
 
 
-def test_a_live_intent_is_either_unsent_or_at_the_broker_and_all_are_shown_as_pending() -> None:
+def test_live_intents_are_unsent_or_at_the_broker_and_pending() -> None:
     assert {IntentStatus.PENDING, IntentStatus.APPROVED} == UNSENT
     assert UNSENT | AT_BROKER == LIVE == PENDING_VIEW
     assert not UNSENT & AT_BROKER
 
 
-def test_a_timeout_is_not_an_outcome_so_unknown_never_goes_back_to_be_sent_again() -> None:
+def test_an_unknown_intent_never_returns_to_be_sent_again() -> None:
     assert not TRANSITIONS[IntentStatus.UNKNOWN] & (UNSENT | {IntentStatus.SUBMITTING})

@@ -51,7 +51,7 @@ def test_more_filled_than_ordered_decides_nothing(status: IntentStatus, state: O
 
 
 @pytest.mark.parametrize("status", [S.CANCELLED, S.FAILED])
-def test_late_fills_make_an_ended_intent_filled_only_if_they_are_the_whole_quantity(
+def test_late_fills_fill_an_ended_intent_only_when_complete(
     status: IntentStatus,
 ) -> None:
     ended = sent_intent(status, filled_quantity=40)
@@ -60,7 +60,7 @@ def test_late_fills_make_an_ended_intent_filled_only_if_they_are_the_whole_quant
 
 
 @pytest.mark.parametrize("status", [S.CANCELLED, S.FAILED])
-def test_late_fills_do_not_take_a_slot_that_another_intent_holds(status: IntentStatus) -> None:
+def test_late_fills_do_not_take_an_occupied_slot(status: IntentStatus) -> None:
     assert outcome_of_fills(sent_intent(status), 100, OrderState.COMPLETE, slot_free=False) is status
 
 
@@ -81,7 +81,7 @@ REACHABLE = [
 
 
 @pytest.mark.parametrize(("status", "known", "total", "state"), REACHABLE)
-def test_every_outcome_is_a_legal_step_once_the_broker_has_named_the_order(
+def test_every_outcome_is_a_legal_transition_once_placed(
     status: IntentStatus, known: int, total: int, state: OrderState
 ) -> None:
     outcome = outcome_of_fills(sent_intent(status, filled_quantity=known), total, state)
@@ -99,7 +99,7 @@ def test_only_a_higher_rank_supersedes_a_waiting_exit(candidate: ExitReason, wai
 
 
 @pytest.mark.parametrize("status", sorted(set(IntentStatus) - UNSENT))
-def test_an_exit_that_was_sent_or_has_ended_is_not_superseded(status: IntentStatus) -> None:
+def test_a_sent_or_ended_exit_is_not_superseded(status: IntentStatus) -> None:
     assert not supersedes(ExitReason.MANUAL, sent_intent(status, exit_reason=ExitReason.TIME))
 
 

@@ -22,7 +22,7 @@ def test_times_have_19_characters_and_no_zone() -> None:
     assert kite_time(NINE_IN_INDIA_MS) == "2026-01-13 09:00:00"
 
 
-def test_the_book_of_a_day_lasts_until_six_in_the_morning() -> None:
+def test_the_day_book_lasts_until_six_in_the_morning() -> None:
     assert book_day(NINE_IN_INDIA_MS) == book_day(NINE_IN_INDIA_MS + 20 * HOUR_MS) == "2026-01-13"
     assert book_day(NINE_IN_INDIA_MS + 21 * HOUR_MS) == "2026-01-14"
 
@@ -38,7 +38,7 @@ def test_amounts_survive_the_wire_exactly(units: int) -> None:
     assert from_units(units) == type(from_units(0))(str(number(units)))
 
 
-def test_a_newer_tick_moves_the_day_and_a_new_day_starts_again() -> None:
+def test_a_newer_tick_updates_or_starts_the_day() -> None:
     quote = first_quote(PriceTick("NSE:INFY", 10, NINE_IN_INDIA_MS * 1000, 5))
     higher = advance(quote, PriceTick("NSE:INFY", 12, NINE_IN_INDIA_MS * 1000, 6))
     assert (higher.open_units, higher.high_units, higher.low_units, higher.last_units) == (10, 12, 10, 12)

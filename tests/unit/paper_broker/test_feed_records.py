@@ -40,7 +40,7 @@ def test_a_tick_is_read_exactly() -> None:
     assert batch.ticks == [PriceTick("NSE:INFY", 15_203_500, 1_768_295_700_123_000, 1)]
 
 
-def test_a_short_trade_is_a_short_entry_at_the_account_of_its_user_broker() -> None:
+def test_a_short_trade_becomes_a_short_entry_at_its_account() -> None:
     (entry,) = read_batch([opened()]).entries
     assert entry == Entry(OPENED["trade_id"], "PAPER", "NSE:INFY", "MIS", -100, 10_000_500, 1_768_275_900_000)  # type: ignore[arg-type]  # values of a plain dict
 

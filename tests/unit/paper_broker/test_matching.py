@@ -46,9 +46,7 @@ def test_a_limit_order_never_trades_worse_than_its_limit(side: str, limit: int, 
 
 
 @given(QUANTITIES, st.lists(st.tuples(st.integers(0, 100), st.integers(0, 300)), max_size=4), st.integers(0, 120))
-def test_a_plan_only_ever_allows_more_and_never_more_than_the_order(
-    quantity: int, stages: list[tuple[int, int]], at: int
-) -> None:
+def test_a_plan_is_monotonic_and_bounded_by_the_order(quantity: int, stages: list[tuple[int, int]], at: int) -> None:
     plan = tuple(Stage(NOON_MS + ms, most) for ms, most in stages)
     now, later = allowed(order(quantity=quantity), plan, NOON_MS + at), allowed(order(quantity=quantity), plan, 2**50)
     assert 0 <= now <= later <= quantity
@@ -56,7 +54,7 @@ def test_a_plan_only_ever_allows_more_and_never_more_than_the_order(
     assert following is None or following > NOON_MS + at
 
 
-def test_nothing_trades_without_a_price_or_beyond_what_can_be_added_up() -> None:
+def test_nothing_trades_without_price_or_beyond_the_value_limit() -> None:
     assert execute(order(), (), None, NOON_MS) is None
     assert execute(order(quantity=1000), (), MAX_VALUE_UNITS // 1000 + 1, NOON_MS) is None
 

@@ -41,7 +41,7 @@ def _mis(side: Side, value: str) -> Lines:
 
 
 @pytest.mark.parametrize(("value", "brokerage"), [("1000", "0.30"), ("66666.67", "20.00"), ("10000000", "20.00")])
-def test_brokerage_is_a_share_of_the_order_up_to_its_maximum(value: str, brokerage: str) -> None:
+def test_brokerage_is_a_share_of_the_order_with_maximum(value: str, brokerage: str) -> None:
     assert _mis(Side.BUY, value)[Charge.BROKERAGE] == Decimal(brokerage)
 
 
@@ -61,7 +61,7 @@ def test_gst_is_on_brokerage_exchange_and_sebi() -> None:
     assert set(lines) == {Charge.BROKERAGE, Charge.EXCHANGE, Charge.SEBI, Charge.STAMP, Charge.GST}
 
 
-def test_the_depository_line_is_off_by_default_and_can_be_switched_on() -> None:
+def test_the_depository_line_is_off_by_default_and_optional() -> None:
     day, value = SINCE, Decimal(100_000)
     assert Charge.DEPOSITORY not in SCHEDULE.order_lines(CNC, day, Side.SELL, value)
     on = ChargeSchedule(tuple(replace(rate, enabled=True) for rate in SCHEDULE.rates))
@@ -69,7 +69,7 @@ def test_the_depository_line_is_off_by_default_and_can_be_switched_on() -> None:
     assert Charge.DEPOSITORY not in on.order_lines(CNC, day, Side.BUY, value)
 
 
-def test_a_row_holds_from_its_first_day_until_its_last_exclusive() -> None:
+def test_a_row_holds_from_first_until_exclusive_last_day() -> None:
     cheaper = date(2026, 4, 1)
     old = [replace(rate, effective_to=cheaper) for rate in SCHEDULE.rates]
     new = [replace(rate, effective_from=cheaper, rate=rate.rate / 2) for rate in SCHEDULE.rates]
@@ -79,7 +79,7 @@ def test_a_row_holds_from_its_first_day_until_its_last_exclusive() -> None:
     assert (before[Charge.STT], after[Charge.STT]) == (Decimal("25.00"), Decimal("13.00"))
 
 
-def test_a_day_without_rates_is_a_gap_not_a_day_without_charges() -> None:
+def test_a_day_without_rates_is_an_error() -> None:
     with pytest.raises(ConfigurationError, match="no charge schedule for MIS"):
         SCHEDULE.order_lines(MIS, date(2020, 1, 1), Side.BUY, Decimal(1))
 
@@ -87,7 +87,7 @@ def test_a_day_without_rates_is_a_gap_not_a_day_without_charges() -> None:
 @given(
     st.dictionaries(st.sampled_from(Charge), amounts, min_size=1), st.lists(st.integers(1, 500), min_size=1, max_size=9)
 )
-def test_shares_of_the_entry_add_up_exactly_and_none_is_negative(lines: Lines, closed: list[int]) -> None:
+def test_entry_shares_add_up_exactly_and_are_never_negative(lines: Lines, closed: list[int]) -> None:
     quantity, before, booked = sum(closed), 0, []
     for part in closed:
         booked.append(entry_share(lines, before, before + part, quantity))
@@ -122,7 +122,7 @@ def test_every_line_of_every_closure_is_a_cost(
 
 
 @given(positions, prices, parts)
-def test_orders_of_their_own_are_each_charged_whole_and_share_the_entry(
+def test_separate_orders_are_charged_in_full_and_share_the_entry(
     position: tuple[Direction, ProductType, int], entry: Decimal, split: list[tuple[int, Decimal]]
 ) -> None:
     opened, fills = _opened(position, entry, split)

@@ -54,7 +54,7 @@ def test_a_short_pays_stt_at_entry_and_stamp_at_exit() -> None:
     assert closure.lines[Leg.EXIT][Charge.STAMP] == Decimal("2.97")
 
 
-def test_fewer_fills_than_the_quantity_leave_the_trade_open_with_the_rest() -> None:
+def test_a_partial_fill_leaves_the_trade_open() -> None:
     booking = book(TradeHistory(trade()), [fill(40)], SCHEDULE)
     assert (booking.after.trade.status, booking.after.trade.open_quantity) == (TradeStatus.OPEN, 60)
     assert booking.closure is not None
@@ -90,7 +90,7 @@ def test_the_same_fill_twice_in_one_report_counts_once() -> None:
     assert booking.after.trade.open_quantity == 60
 
 
-def test_fills_after_the_closure_are_recorded_as_late_and_change_no_result() -> None:
+def test_fills_after_the_closure_are_late_and_change_nothing() -> None:
     done = book(TradeHistory(trade()), [fill()], SCHEDULE)
     late = fill(10, "1", intent_id=new_id())
     booking = book(done.after, [late], SCHEDULE)
@@ -99,7 +99,7 @@ def test_fills_after_the_closure_are_recorded_as_late_and_change_no_result() -> 
     assert booking.after.net_pnl() == done.after.net_pnl()
 
 
-def test_a_fill_larger_than_what_is_open_closes_the_trade_and_tells_the_excess() -> None:
+def test_an_excess_fill_closes_the_trade_and_reports_the_excess() -> None:
     first, other = book_each(trade(), [fill(40), fill(100, "1020", intent_id=new_id())])
     assert first.excess == 0
     assert (other.after.trade.status, other.excess) == (TradeStatus.CLOSED, 40)
@@ -116,7 +116,7 @@ def test_the_closing_intent_and_its_reason_are_the_trades() -> None:
     assert (last.closure.exit_intent_id, last.closure.exit_reason) == (stop.intent_id, ExitReason.STOP_LOSS)
 
 
-def test_delivery_closed_in_parts_is_intraday_for_the_first_day_and_delivery_for_the_rest() -> None:
+def test_partial_delivery_closures_are_intraday_only_on_the_first_day() -> None:
     today, later = book_each(
         trade(LONG, CNC), [fill(50), fill(50, days=1, intent_id=new_id(), exit_reason=ExitReason.MANUAL)]
     )
@@ -128,6 +128,6 @@ def test_delivery_closed_in_parts_is_intraday_for_the_first_day_and_delivery_for
     assert later.closure.lines[Leg.ENTRY][Charge.STT] == Decimal("50.00")
 
 
-def test_an_exit_that_a_coarse_clock_puts_before_its_entry_is_charged_all_the_same() -> None:
+def test_an_exit_stamped_before_its_entry_is_still_charged() -> None:
     booking = book(TradeHistory(trade()), [fill(days=-2)], SCHEDULE)
     assert booking.after.charges() == Decimal("82.72")

@@ -75,7 +75,7 @@ def _report(opened: Trade, *fills: Fill) -> FillReport:
     )
 
 
-def test_fills_up_to_the_quantity_of_the_trade_can_be_its_own() -> None:
+def test_fills_up_to_the_trade_quantity_are_consistent() -> None:
     opened = trade()
     assert contradiction(_report(opened, fill(40), fill(60)), opened) is None
 
@@ -96,6 +96,6 @@ def test_one_intent_cannot_fill_more_than_the_trade_has() -> None:
     assert reason == "the intent filled 101, more than the trade's quantity of 100"
 
 
-def test_a_fill_worth_more_than_can_be_kept_contradicts_the_trade() -> None:
+def test_a_fill_beyond_the_value_limit_contradicts_the_trade() -> None:
     opened = trade()
     assert contradiction(_report(opened, fill(100, Decimal(10) ** 12)), opened) is not None

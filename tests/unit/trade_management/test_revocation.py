@@ -127,7 +127,7 @@ def test_what_its_next_owner_reads_is_neither_applied_nor_committed(run: Run) ->
     assert consumer.committed == [(1, 4)]
 
 
-def test_what_comes_back_to_us_is_read_again_from_the_first_that_was_dropped(run: Run) -> None:
+def test_a_returned_partition_resumes_at_the_first_dropped_record(run: Run) -> None:
     consumer, applied = run(True)
     assert applied.records == [(1, 3)]
     assert consumer.sought == [(0, 7)]

@@ -69,9 +69,7 @@ def test_an_administrator_cannot_name_a_host_that_is_not_listed(client: TestClie
 
 
 @pytest.mark.parametrize("status", ["UNKNOWN", "FAILED", "CANCELLED"])
-def test_a_wrong_address_is_put_right_once_an_administrator_says_nothing_was_sent(
-    client: TestClient, exit_engine: Engine, status: str
-) -> None:
+def test_a_confirmed_wrong_address_can_be_corrected(client: TestClient, exit_engine: Engine, status: str) -> None:
     there = HERE | {"root_url": "http://127.0.0.1:2"}
     with exit_engine.begin() as connection:
         put_intent(connection, IntentStatus(status), timedelta(0), broker_order_id=None)
@@ -85,7 +83,7 @@ def test_a_wrong_address_is_put_right_once_an_administrator_says_nothing_was_sen
 
 
 @pytest.mark.parametrize("status", ["SUBMITTING", "PLACED", "PARTIALLY_FILLED", "CANCELLED"])
-def test_an_order_that_the_broker_has_holds_it_whatever_is_confirmed(
+def test_confirmation_does_not_release_an_order_at_the_broker(
     client: TestClient, exit_engine: Engine, status: str
 ) -> None:
     with exit_engine.begin() as connection:

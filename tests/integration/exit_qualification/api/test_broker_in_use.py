@@ -61,7 +61,7 @@ def test_it_moves_once_nothing_is_in_its_books(connection: Connection, status: s
     assert SwitchRepository(connection).broker("paper") == ELSEWHERE
 
 
-def test_a_move_waits_for_a_sender_that_has_read_the_old_place(exit_engine: Engine) -> None:
+def test_a_move_waits_for_senders_using_the_old_address(exit_engine: Engine) -> None:
     """Else the sender would commit SUBMITTING, bound for the old place, after the move saw nothing at work."""
     refused: list[BrokerInUse] = []
     waits = threading.Event()

@@ -66,7 +66,7 @@ def test_a_change_that_is_refused_is_not_published(client: TestClient, exit_engi
     assert controls(exit_engine) == []
 
 
-def test_a_user_broker_that_no_event_told_of_is_announced_once(exit_engine: Engine) -> None:
+def test_an_unannounced_user_broker_is_announced_once(exit_engine: Engine) -> None:
     topics, clock = TopicNames(""), SystemClock()
     announcements = BrokerAnnouncements(partial(UnitOfWork, exit_engine, Outbox(topics, clock, SIGNER)), topics, clock)
     announcements.announce_once()
@@ -79,7 +79,7 @@ def test_a_user_broker_that_no_event_told_of_is_announced_once(exit_engine: Engi
 @pytest.mark.parametrize(
     "rollout", [{"mode": "dark"}, {"mode": "limited", "symbols": ["NSE:SBIN"], "user_broker_ids": ["second"]}]
 )
-def test_a_manual_exit_that_the_rollout_does_not_execute_is_refused_unless_it_is_to_be_recorded(
+def test_a_non_executable_manual_exit_needs_record_only(
     client: TestClient, exit_engine: Engine, rollout: dict[str, Any]
 ) -> None:
     assert client.put("/rollout", json={**rollout, "reason": "test"}).status_code == 200
@@ -93,7 +93,7 @@ def test_a_manual_exit_that_the_rollout_does_not_execute_is_refused_unless_it_is
 
 
 @pytest.mark.parametrize("rollout", [{"mode": "full"}, {"mode": "limited", "symbols": ["NSE:INFY"]}])
-def test_an_exit_that_is_only_to_be_recorded_is_never_executed(
+def test_a_recorded_manual_exit_is_never_executed(
     client: TestClient, exit_engine: Engine, rollout: dict[str, Any]
 ) -> None:
     assert client.put("/rollout", json={**rollout, "reason": "test"}).status_code == 200

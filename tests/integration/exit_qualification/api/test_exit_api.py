@@ -95,7 +95,7 @@ def test_a_second_manual_exit_is_refused_with_the_first(client: TestClient, exit
     assert second.json()["intent"]["intent_id"] == first["intent_id"]
 
 
-def test_the_same_key_gets_the_same_answer_and_another_body_409(client: TestClient, exit_engine: Engine) -> None:
+def test_a_repeated_key_returns_the_answer_and_another_body_409(client: TestClient, exit_engine: Engine) -> None:
     trade_id = _trade(exit_engine)
     first = _exit(client, trade_id, key="k1")
     assert _exit(client, trade_id, key="k1") == first
@@ -114,7 +114,7 @@ def test_a_refused_call_does_not_burn_its_key(client: TestClient, exit_engine: E
     assert client.post("/exits", json=body, headers={"Idempotency-Key": "k2"}).status_code == 202
 
 
-def test_the_kill_switch_is_audited_and_never_stops_a_manual_exit(client: TestClient, exit_engine: Engine) -> None:
+def test_the_kill_switch_is_audited_and_allows_manual_exits(client: TestClient, exit_engine: Engine) -> None:
     put = client.put("/kill-switch", json={"mode": "ALL", "reason": "exchange trouble"})
     assert (put.status_code, put.json()["mode"], put.json()["updated_by"]) == (200, "ALL", "olga")
     assert client.get("/kill-switch").json()["reason"] == "exchange trouble"
@@ -141,7 +141,7 @@ def test_an_exit_waits_for_a_disconnected_broker(client: TestClient, exit_engine
     assert client.get("/brokers/nobody").status_code == 404
 
 
-def test_where_a_broker_is_stays_while_an_exit_is_at_it(client: TestClient, exit_engine: Engine) -> None:
+def test_a_broker_address_stays_while_it_has_an_exit(client: TestClient, exit_engine: Engine) -> None:
     _exit(client, _trade(exit_engine))
     with exit_engine.begin() as connection:
         connection.execute(

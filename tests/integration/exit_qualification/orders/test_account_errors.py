@@ -31,9 +31,7 @@ def exit_of(floor: Floor, status: IntentStatus) -> ExitIntent:
 
 
 @pytest.mark.parametrize("status", [IntentStatus.APPROVED, IntentStatus.PENDING])
-def test_an_unsent_exit_shows_that_its_account_is_disconnected_until_it_is_not(
-    floor: Floor, status: IntentStatus
-) -> None:
+def test_an_unsent_exit_shows_its_disconnected_account(floor: Floor, status: IntentStatus) -> None:
     errors = AccountErrors(floor.open_unit)
     intent = exit_of(floor, status)
     errors.note_once()
@@ -48,7 +46,7 @@ def test_an_unsent_exit_shows_that_its_account_is_disconnected_until_it_is_not(
     assert waiting_codes(floor) == {}
 
 
-def test_an_exit_that_is_at_the_broker_keeps_its_own_state(floor: Floor) -> None:
+def test_an_exit_at_the_broker_keeps_its_state(floor: Floor) -> None:
     intent = floor.placed()
     floor.connect(BrokerStatus.DISCONNECTED)
     AccountErrors(floor.open_unit).note_once()

@@ -89,7 +89,7 @@ def venue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Venue]:
         yield Venue(kite_port(paper.url), paper)
 
 
-def test_a_market_order_fills_at_the_last_price_and_both_books_show_it(venue: Venue) -> None:
+def test_a_market_order_fills_and_both_books_show_it(venue: Venue) -> None:
     venue.market.price("NSE:INFY", "1520.35")
     order = venue.order(venue.place())
     assert (order.state, order.filled_quantity, order.tags) == (OrderState.COMPLETE, 100, frozenset({ORDER.tag}))
@@ -110,7 +110,7 @@ def test_an_order_without_a_market_works_until_it_is_cancelled(venue: Venue) -> 
 @pytest.mark.parametrize(
     "fault", [{"error_type": "NetworkException", "http_status": 429}, {"error_type": "TokenException"}]
 )
-def test_a_rate_limit_and_an_expired_token_say_that_nothing_was_accepted(venue: Venue, fault: dict[str, Any]) -> None:
+def test_rate_limit_and_expired_token_mean_nothing_was_accepted(venue: Venue, fault: dict[str, Any]) -> None:
     venue.market.fault({"kind": "refuse", "message": "no", **fault})
     assert isinstance(venue.port.place_market_exit(ORDER), NotAccepted)
     assert venue.port.orders() == []
@@ -129,7 +129,7 @@ def test_a_rate_limit_and_an_expired_token_say_that_nothing_was_accepted(venue: 
         ({"error_type": "GeneralException", "http_status": 500}, NO_ANSWER, False),
     ],
 )
-def test_any_other_error_is_ambiguous_and_a_definite_one_is_marked(
+def test_other_errors_are_ambiguous_and_definite_ones_are_marked(
     venue: Venue, fault: dict[str, Any], code: str, refused: bool
 ) -> None:
     complete = {"kind": "refuse", "message": "no", "http_status": STATUS[fault["error_type"]], **fault}
@@ -150,13 +150,13 @@ STATUS = {
 }
 
 
-def test_an_order_can_be_accepted_and_stand_rejected_in_the_book(venue: Venue) -> None:
+def test_an_accepted_order_can_be_rejected_in_the_book(venue: Venue) -> None:
     venue.market.fault({"kind": "reject", "message": "RMS: margin exceeds"})
     order = venue.order(venue.place())
     assert (order.state, order.status_message) == (OrderState.REJECTED, "RMS: margin exceeds")
 
 
-def test_an_order_whose_answer_is_lost_is_found_by_its_tag(venue: Venue) -> None:
+def test_an_order_with_lost_answer_is_found_by_tag(venue: Venue) -> None:
     venue.market.price("NSE:INFY", "1000.00")
     venue.market.fault({"kind": "drop_answer", "after_ms": 0})
     outcome = venue.port.place_market_exit(ORDER)

@@ -130,9 +130,7 @@ def approved_later(floor: Floor) -> None:
 
 
 @pytest.mark.usefixtures("armed")
-def test_an_order_that_the_book_shows_first_was_placed_when_it_was_handed_over(
-    floor: Floor, broker: ScriptedBroker
-) -> None:
+def test_an_order_first_seen_in_the_book_counts_its_submission(floor: Floor, broker: ScriptedBroker) -> None:
     broker.price("NSE:INFY", "1010")
     intent = floor.approved()
     arm(Failpoint.ORDERS_AFTER_CALL, "raise")

@@ -30,7 +30,7 @@ def _as_if_asked_long_ago(floor: Floor, intent: ExitIntent) -> None:
         )
 
 
-def test_an_order_whose_answer_was_lost_is_cancelled_when_it_is_found(floor: Floor, broker: ScriptedBroker) -> None:
+def test_a_found_excess_order_with_lost_answer_is_cancelled(floor: Floor, broker: ScriptedBroker) -> None:
     _, second = _followed_by_a_stop(floor, broker)
     broker.fault({"kind": "drop_answer"})
     floor.sender.execute_next()
@@ -58,7 +58,7 @@ def test_a_cancel_that_gets_no_answer_is_asked_for_again(floor: Floor, broker: S
     floor.expect(second, IntentStatus.CANCELLED)
 
 
-def test_what_a_process_that_died_left_undone_the_next_pass_does(
+def test_the_next_pass_finishes_work_of_a_dead_process(
     floor: Floor, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, second = _followed_by_a_stop(floor, broker)

@@ -85,7 +85,7 @@ def test_a_held_trade_delays_its_own_remainder_alone(floor: Floor, broker: Scrip
     assert floor.go_on(stuck).exit_reason is ExitReason.STOP_LOSS
 
 
-def test_an_outcome_that_cannot_be_written_is_decided_by_the_books(
+def test_an_outcome_that_cannot_be_written_is_reconciled(
     quick_floor: Floor, broker: ScriptedBroker, database: Database
 ) -> None:
     intent = quick_floor.approved()

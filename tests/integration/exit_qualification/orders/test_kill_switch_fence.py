@@ -117,7 +117,7 @@ def in_thread(work: Callable[[], object]) -> Iterator[None]:
         thread.join(20)
 
 
-def test_an_order_whose_sender_has_passed_the_fence_is_waited_for(floor: Floor, broker: ScriptedBroker) -> None:
+def test_the_switch_waits_for_a_sender_past_the_fence(floor: Floor, broker: ScriptedBroker) -> None:
     intent = floor.approved()
     reached, go_on = stalled(broker)
     answers: list[KillSwitchSet] = []
@@ -155,7 +155,7 @@ class SwitchedMeanwhile(ScriptedBroker):
         return self
 
 
-def test_a_claim_that_had_begun_before_the_switch_is_given_back(exit_engine: Engine) -> None:
+def test_a_claim_begun_before_the_switch_is_returned(exit_engine: Engine) -> None:
     broker = SwitchedMeanwhile(lambda: floor)
     floor = Floor(exit_engine, broker)
     intent = floor.approved()

@@ -116,13 +116,13 @@ def test_a_redirect_does_not_send_the_order_again() -> None:
     assert got == ["POST /orders/regular"]
 
 
-def test_a_broker_that_is_not_there_is_unavailable_to_a_read() -> None:
+def test_an_absent_broker_is_unavailable_to_reads() -> None:
     port = kite_port(f"http://127.0.0.1:{free_port('nobody listens')}")
     with pytest.raises(BrokerUnavailable):
         port.trades()
 
 
-def test_a_wrong_address_leaves_the_exit_approved_with_an_error_and_can_be_put_right(exit_engine: Engine) -> None:
+def test_a_wrong_address_leaves_a_correctable_error_on_the_exit(exit_engine: Engine) -> None:
     wrong = UserBroker("paper", "kite", "PAPER", f"http://127.0.0.1:{free_port('wrong')}", BrokerStatus.CONNECTED)
     floor = Floor(exit_engine, kite_brokers("127.0.0.1"))
     put(exit_engine, wrong)
@@ -133,7 +133,7 @@ def test_a_wrong_address_leaves_the_exit_approved_with_an_error_and_can_be_put_r
     put(exit_engine, replace(wrong, root_url="http://127.0.0.1:1"))
 
 
-def test_an_address_that_is_not_allowed_is_shown_on_the_exit(exit_engine: Engine) -> None:
+def test_a_forbidden_address_is_shown_on_the_exit(exit_engine: Engine) -> None:
     floor = Floor(exit_engine, kite_brokers("api.kite.trade"))
     intent = floor.approved()
     assert floor.sender.execute_next()
@@ -145,7 +145,7 @@ def test_an_address_that_is_not_allowed_is_shown_on_the_exit(exit_engine: Engine
 TOKEN_REFUSED = b'{"status": "error", "message": "expired", "error_type": "TokenException"}'
 
 
-def test_a_refused_access_token_shows_in_health_and_on_the_exit_until_it_is_taken(exit_engine: Engine) -> None:
+def test_a_refused_token_shows_until_it_is_accepted(exit_engine: Engine) -> None:
     health = Health()
     floor = Floor(exit_engine, kite_brokers("127.0.0.1", health=health))
     user_broker = UserBroker("paper", "kite", "PAPER", "", BrokerStatus.CONNECTED)
@@ -187,15 +187,13 @@ def put(engine: Engine, broker: UserBroker) -> None:
 
 
 @pytest.mark.parametrize("address", ["refused", "no such name", "no answer to connecting", "untrusted certificate"])
-def test_a_connection_that_was_never_made_proves_that_nothing_was_sent(
-    address: str, unreachable: dict[str, str]
-) -> None:
+def test_a_failed_connection_proves_that_nothing_was_sent(address: str, unreachable: dict[str, str]) -> None:
     outcome = kite_port(unreachable[address], timeout_s=0.3, hosts="127.0.0.1,nowhere.invalid").place_market_exit(ORDER)
     assert isinstance(outcome, NotAccepted)
     assert (outcome.code, outcome.was_sent) == (UNREACHABLE, False)
 
 
-def test_a_row_that_was_edited_to_another_host_gets_no_token() -> None:
+def test_a_row_edited_to_another_host_gets_no_token() -> None:
     with server_answering((200, JSON, b"{}")) as (url, got), pytest.raises(BrokerUnavailable, match="BROKER_HOSTS"):
         kite_port(url, hosts="api.kite.trade")
     assert got == []

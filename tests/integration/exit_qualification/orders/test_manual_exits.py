@@ -49,7 +49,7 @@ def test_an_operator_may_repeat_a_failed_exit_at_once(floor: Floor, broker: Scri
     assert _exit_by_hand(floor, trade).status is IntentStatus.APPROVED
 
 
-def test_a_second_manual_exit_while_one_lives_is_refused_with_that_one(floor: Floor) -> None:
+def test_a_second_manual_exit_is_refused_with_the_first(floor: Floor) -> None:
     trade = floor.open_trade()
     first = _exit_by_hand(floor, trade)
     with pytest.raises(ExitInProgress) as refused:
@@ -58,7 +58,7 @@ def test_a_second_manual_exit_while_one_lives_is_refused_with_that_one(floor: Fl
 
 
 @pytest.mark.parametrize("reason", [ExitReason.STOP_LOSS, ExitReason.TARGET])
-def test_what_a_manual_exit_superseded_may_fire_at_once_when_that_fails(
+def test_a_superseded_reason_may_fire_when_its_manual_exit_fails(
     floor: Floor, broker: ScriptedBroker, reason: ExitReason
 ) -> None:
     trade = floor.open_trade()

@@ -44,9 +44,7 @@ def test_the_oldest_exit_is_sent_first(floor: Floor, broker: ScriptedBroker) -> 
     assert [order.tag for order in broker.placed] == tags
 
 
-def test_the_intent_is_committed_as_submitting_before_the_broker_is_called(
-    floor: Floor, broker: ScriptedBroker
-) -> None:
+def test_an_intent_is_committed_as_submitting_before_the_call(floor: Floor, broker: ScriptedBroker) -> None:
     intent = floor.approved()
     seen: list[IntentStatus] = []
     broker.on_place = lambda: seen.append(floor.intent(intent).status)
@@ -73,7 +71,7 @@ def test_racing_senders_send_each_exit_once(floor: Floor, broker: ScriptedBroker
         assert floor.expect(intent, IntentStatus.PLACED).attempts == 1
 
 
-def test_a_look_at_the_queue_that_is_out_of_date_sends_nothing(
+def test_a_stale_queue_read_sends_nothing(
     floor: Floor, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lock is on the trade, so that the queue can show an intent that another sender has just taken."""
@@ -85,9 +83,7 @@ def test_a_look_at_the_queue_that_is_out_of_date_sends_nothing(
     assert len(broker.placed) == 1
 
 
-def test_a_rate_limit_leaves_the_exit_approved_and_it_is_sent_after_a_wait(
-    floor: Floor, broker: ScriptedBroker
-) -> None:
+def test_a_rate_limited_exit_is_sent_after_a_wait(floor: Floor, broker: ScriptedBroker) -> None:
     intent = floor.approved()
     broker.fault(RATE_LIMIT)
     assert floor.sender.execute_next()
@@ -109,7 +105,7 @@ def test_a_second_attempt_that_finds_its_tag_sends_nothing(floor: Floor, broker:
     assert len(broker.placed) == 1
 
 
-def test_a_second_attempt_that_cannot_look_its_tag_up_sends_nothing(floor: Floor, broker: ScriptedBroker) -> None:
+def test_a_second_attempt_without_tag_lookup_sends_nothing(floor: Floor, broker: ScriptedBroker) -> None:
     intent = floor.approved()
     broker.fault(RATE_LIMIT)
     floor.sender.execute_next()
@@ -136,7 +132,7 @@ def test_any_other_error_leaves_the_exit_unknown(floor: Floor, broker: ScriptedB
     assert not floor.sender.execute_next()
 
 
-def test_a_sender_whose_claim_ran_out_before_the_call_sends_nothing(quick_floor: Floor, broker: ScriptedBroker) -> None:
+def test_a_claim_expired_before_the_call_sends_nothing(quick_floor: Floor, broker: ScriptedBroker) -> None:
     floor = quick_floor
     intent = floor.approved()
     late = iter([0.0])
@@ -187,7 +183,7 @@ def test_a_broker_that_was_disconnected_gets_nothing(floor: Floor, broker: Scrip
     assert broker.placed == []
 
 
-def test_an_exit_of_a_trade_that_closed_meanwhile_is_rejected_with_every_code(floor: Floor) -> None:
+def test_an_exit_of_a_closed_trade_is_rejected_with_codes(floor: Floor) -> None:
     intent = floor.approved()
     with floor.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE open_trades SET status = 'CLOSED'")
@@ -237,9 +233,7 @@ def test_a_crash_before_the_call_leaves_no_order(quick_floor: Floor, broker: Scr
     assert broker.placed == []
 
 
-def test_a_crash_after_the_call_leaves_exactly_one_order_which_is_found_by_its_tag(
-    floor: Floor, broker: ScriptedBroker, armed: None
-) -> None:
+def test_a_crash_after_the_call_leaves_one_findable_order(floor: Floor, broker: ScriptedBroker, armed: None) -> None:
     intent = floor.approved()
     arm(Failpoint.ORDERS_AFTER_CALL, "raise")
     with pytest.raises(FailpointHit):
@@ -251,9 +245,7 @@ def test_a_crash_after_the_call_leaves_exactly_one_order_which_is_found_by_its_t
     assert len(broker.placed) == 1
 
 
-def test_a_sender_that_comes_back_after_its_claim_records_what_the_broker_said(
-    quick_floor: Floor, broker: ScriptedBroker
-) -> None:
+def test_a_late_sender_still_records_the_broker_answer(quick_floor: Floor, broker: ScriptedBroker) -> None:
     floor = quick_floor
     intent = floor.approved()
 

@@ -66,7 +66,7 @@ def test_a_manual_exit_stops_at_its_limit_and_says_so(floor: Floor, broker: Scri
     assert again.status is IntentStatus.APPROVED
 
 
-def test_a_stop_goes_on_at_the_slowest_pace_and_says_so(floor: Floor, broker: ScriptedBroker) -> None:
+def test_a_stop_beyond_its_limit_continues_at_slowest_pace(floor: Floor, broker: ScriptedBroker) -> None:
     before = reached(ExitReason.STOP_LOSS)
     last = at_its_limit(floor, broker, ExitReason.STOP_LOSS)
     assert last.error_code == ORDER_LIMIT

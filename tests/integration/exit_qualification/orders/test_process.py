@@ -103,7 +103,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait(STOP_LIMIT_S)
 
 
-def test_approved_exits_are_placed_and_filled_and_a_sigterm_ends_the_process(scene: Scene) -> None:
+def test_approved_exits_are_filled_and_sigterm_ends_the_process(scene: Scene) -> None:
     process = scene.start()
     intents = [scene.exit_of_a_new_trade() for _ in range(10)]
     for intent in intents:
@@ -123,7 +123,7 @@ def test_approved_exits_are_placed_and_filled_and_a_sigterm_ends_the_process(sce
         ("orders.between_fetch_and_apply", IntentStatus.FILLED, 1),
     ],
 )
-def test_a_process_killed_at_the_worst_time_never_makes_a_second_order(
+def test_a_killed_process_never_causes_a_second_order(
     scene: Scene, point: str, status: IntentStatus, orders: int
 ) -> None:
     intent = scene.exit_of_a_new_trade()
@@ -134,7 +134,7 @@ def test_a_process_killed_at_the_worst_time_never_makes_a_second_order(
     assert scene.tags() == [intent.client_order_id] * orders
 
 
-def test_a_reject_at_the_broker_fails_the_exit_and_leaves_the_trade_open(scene: Scene) -> None:
+def test_a_broker_rejection_fails_the_exit_and_keeps_the_trade(scene: Scene) -> None:
     scene.paper.fault({"kind": "reject", "message": "RMS: margin exceeds"})
     intent = scene.exit_of_a_new_trade()
     scene.start()
@@ -143,7 +143,7 @@ def test_a_reject_at_the_broker_fails_the_exit_and_leaves_the_trade_open(scene: 
     assert scene.floor.trade_status(intent.trade_id) == "OPEN"
 
 
-def test_an_accepted_order_that_timed_out_is_found_by_its_tag(scene: Scene) -> None:
+def test_a_timed_out_accepted_order_is_found_by_tag(scene: Scene) -> None:
     scene.paper.fault({"kind": "drop_answer", "after_ms": 1500})
     intent = scene.exit_of_a_new_trade()
     scene.start()
@@ -162,7 +162,7 @@ def test_an_unfilled_order_is_cancelled_and_the_rest_exits_anew(scene: Scene) ->
     assert scene.floor.filled_of_trade(intent.trade_id) == 100
 
 
-def test_without_its_broker_the_process_stays_up_and_says_why_it_is_not_ready(
+def test_without_its_broker_the_process_is_up_but_not_ready(
     exit_engine: Engine, database: Database, tmp_path: Path
 ) -> None:
     with scene_of(exit_engine, database, tmp_path) as scene:

@@ -18,7 +18,7 @@ from tests.integration.exit_qualification.orders.scripted_broker import Scripted
 REFUSED = {"kind": "refuse", "error_type": "OrderException", "http_status": 400, "message": "insufficient holdings"}
 
 
-def test_a_filled_order_fills_its_exit_with_price_fills_and_time_to_fill(floor: Floor, broker: ScriptedBroker) -> None:
+def test_a_filled_order_fills_its_exit_completely(floor: Floor, broker: ScriptedBroker) -> None:
     intent = floor.placed()
     broker.fill(broker.order_ids[0], 40, "1010.00")
     broker.fill(broker.order_ids[0], 60, "1010.05")
@@ -74,9 +74,7 @@ def test_a_fill_resets_the_back_off_of_its_reason(floor: Floor, broker: Scripted
     assert floor.failures(second) == 0
 
 
-def test_a_reject_fails_the_exit_and_leaves_the_trade_open_with_a_back_off(
-    floor: Floor, broker: ScriptedBroker
-) -> None:
+def test_a_rejection_fails_the_exit_with_a_back_off(floor: Floor, broker: ScriptedBroker) -> None:
     broker.fault({"kind": "reject", "message": "RMS: margin exceeds"})
     intent = floor.placed()
     floor.reconciler.reconcile_once()
@@ -100,9 +98,7 @@ def test_the_back_off_doubles_with_every_failure_in_a_row(floor: Floor, broker: 
     assert 1 < floor.cooldown_s(second) <= 2
 
 
-def test_an_accepted_order_whose_answer_was_lost_is_found_and_not_sent_again(
-    floor: Floor, broker: ScriptedBroker
-) -> None:
+def test_an_order_with_lost_answer_is_found_and_not_repeated(floor: Floor, broker: ScriptedBroker) -> None:
     broker.fault({"kind": "drop_answer"})
     intent = floor.approved()
     floor.sender.execute_next()
@@ -124,7 +120,7 @@ def test_an_accepted_order_whose_answer_was_lost_is_found_and_not_sent_again(
         ({"kind": "reject", "message": "no"}, IntentStatus.FAILED, ["Failed"]),
     ],
 )
-def test_an_order_that_was_never_recorded_as_placed_may_be_further_on_already(
+def test_an_unrecorded_order_may_already_be_filled(
     floor: Floor,
     broker: ScriptedBroker,
     armed: None,
@@ -143,9 +139,7 @@ def test_an_order_that_was_never_recorded_as_placed_may_be_further_on_already(
     assert floor.event_names(intent) == names
 
 
-def test_an_order_that_was_never_recorded_as_placed_may_be_cancelled_already(
-    floor: Floor, broker: ScriptedBroker, armed: None
-) -> None:
+def test_an_unrecorded_order_may_already_be_cancelled(floor: Floor, broker: ScriptedBroker, armed: None) -> None:
     intent = floor.approved()
     arm(Failpoint.ORDERS_AFTER_CALL, "raise")
     with pytest.raises(FailpointHit):
@@ -164,7 +158,7 @@ def test_an_order_that_was_never_recorded_as_placed_may_be_cancelled_already(
         (None, IntentStatus.CANCELLED),
     ],
 )
-def test_an_order_that_the_books_show_carries_no_error_of_its_sending(
+def test_an_order_in_the_books_clears_its_send_error(
     floor: Floor, broker: ScriptedBroker, filled: int | None, status: IntentStatus
 ) -> None:
     broker.fault({"kind": "drop_answer"})
@@ -180,9 +174,7 @@ def test_an_order_that_the_books_show_carries_no_error_of_its_sending(
     assert (found.error_code, found.error_message) == (None, None)
 
 
-def test_a_definite_refusal_fails_after_one_complete_read_without_the_order(
-    floor: Floor, broker: ScriptedBroker
-) -> None:
+def test_a_definite_refusal_needs_one_complete_read(floor: Floor, broker: ScriptedBroker) -> None:
     broker.fault(REFUSED)
     intent = floor.approved()
     floor.sender.execute_next()
@@ -212,7 +204,7 @@ def test_a_read_that_failed_proves_nothing(floor: Floor, broker: ScriptedBroker)
     floor.expect(intent, IntentStatus.UNKNOWN)
 
 
-def test_silence_is_proven_by_two_reads_far_apart_after_the_claim(quick_floor: Floor, broker: ScriptedBroker) -> None:
+def test_silence_needs_two_distant_reads_after_the_claim(quick_floor: Floor, broker: ScriptedBroker) -> None:
     floor = quick_floor
     broker.fault({"kind": "refuse", "error_type": "NetworkException"})
     intent = floor.approved()
@@ -273,7 +265,7 @@ def test_on_a_later_trading_day_absence_proves_nothing(quick_floor: Floor, broke
     assert floor.expect(intent, IntentStatus.UNKNOWN).absent_since is None
 
 
-def test_an_unfilled_order_is_cancelled_once_and_the_rest_can_exit_anew(floor: Floor, broker: ScriptedBroker) -> None:
+def test_an_unfilled_order_is_cancelled_once_and_the_rest_exits(floor: Floor, broker: ScriptedBroker) -> None:
     broker.fault({"kind": "partial_fill", "quantity": 40})
     intent = floor.placed()
     broker.price("NSE:INFY", "1010")
@@ -297,9 +289,7 @@ def test_an_unfilled_order_is_cancelled_once_and_the_rest_can_exit_anew(floor: F
     assert [order.quantity for order in broker.placed] == [100, 60]
 
 
-def test_a_cancel_that_gets_no_answer_is_asked_for_again_after_the_interval(
-    floor: Floor, broker: ScriptedBroker
-) -> None:
+def test_an_unanswered_cancel_is_repeated_after_the_interval(floor: Floor, broker: ScriptedBroker) -> None:
     broker.is_deaf_to_cancels = True
     intent = floor.placed()
     floor.send_back_in_time(intent, timedelta(seconds=61))
@@ -321,7 +311,7 @@ def test_an_order_that_the_broker_cancels_ends_the_exit(floor: Floor, broker: Sc
     assert floor.failures(intent) == 1
 
 
-def test_an_order_does_not_end_before_the_trade_book_shows_its_fills(floor: Floor, broker: ScriptedBroker) -> None:
+def test_an_order_ends_only_with_its_fills_in_the_book(floor: Floor, broker: ScriptedBroker) -> None:
     intent = floor.placed()
     broker.fill(broker.order_ids[0], 40, "1010")
     broker.end(broker.order_ids[0])
@@ -345,7 +335,7 @@ def test_late_fills_are_stored_told_and_flagged(floor: Floor, broker: ScriptedBr
     assert floor.event_names(intent) == ["Placed", "Cancelled", "LateFill"]
 
 
-def test_an_exit_that_late_fills_complete_is_filled_if_its_slot_is_free(floor: Floor, broker: ScriptedBroker) -> None:
+def test_late_fills_complete_an_exit_with_a_free_slot(floor: Floor, broker: ScriptedBroker) -> None:
     intent = floor.placed()
     broker.end(broker.order_ids[0])
     floor.reconciler.reconcile_once()
@@ -355,9 +345,7 @@ def test_an_exit_that_late_fills_complete_is_filled_if_its_slot_is_free(floor: F
     assert floor.event_names(intent) == ["Placed", "Cancelled", "LateFill", "Filled"]
 
 
-def test_late_fills_that_leave_nothing_cancel_the_exit_that_was_not_sent_yet(
-    floor: Floor, broker: ScriptedBroker
-) -> None:
+def test_late_fills_cancel_an_unsent_exit_without_quantity(floor: Floor, broker: ScriptedBroker) -> None:
     first = floor.placed()
     broker.end(broker.order_ids[0])
     floor.reconciler.reconcile_once()
@@ -369,7 +357,7 @@ def test_late_fills_that_leave_nothing_cancel_the_exit_that_was_not_sent_yet(
     assert floor.expect(first, IntentStatus.CANCELLED).filled_quantity == 100
 
 
-def test_late_fills_cancel_a_later_order_that_is_for_too_much(floor: Floor, broker: ScriptedBroker) -> None:
+def test_late_fills_cancel_an_excessive_later_order(floor: Floor, broker: ScriptedBroker) -> None:
     first = floor.placed()
     broker.end(broker.order_ids[0])
     floor.reconciler.reconcile_once()
@@ -382,9 +370,7 @@ def test_late_fills_cancel_a_later_order_that_is_for_too_much(floor: Floor, brok
     floor.expect(second, IntentStatus.CANCELLED)
 
 
-def test_an_order_that_still_works_after_its_exit_ended_is_cancelled(
-    quick_floor: Floor, broker: ScriptedBroker
-) -> None:
+def test_a_working_order_of_an_ended_exit_is_cancelled(quick_floor: Floor, broker: ScriptedBroker) -> None:
     floor = quick_floor
     broker.fault({"kind": "drop_answer"})
     broker.is_blind = True
@@ -401,7 +387,7 @@ def test_an_order_that_still_works_after_its_exit_ended_is_cancelled(
     assert broker.cancels == [broker.order_ids[0]]
 
 
-def test_a_fill_beyond_the_quantity_is_stored_and_the_slot_is_kept(floor: Floor, broker: ScriptedBroker) -> None:
+def test_an_excess_fill_is_stored_and_keeps_the_slot(floor: Floor, broker: ScriptedBroker) -> None:
     intent = floor.placed()
     broker.fill(broker.order_ids[0], 130, "1010")
     for _ in range(2):
@@ -410,7 +396,7 @@ def test_a_fill_beyond_the_quantity_is_stored_and_the_slot_is_kept(floor: Floor,
     assert floor.filled_of_trade(intent.trade_id) == 130
 
 
-def test_a_change_between_fetch_and_apply_is_left_to_the_next_pass(floor: Floor, broker: ScriptedBroker) -> None:
+def test_a_change_during_the_read_waits_for_the_next_pass(floor: Floor, broker: ScriptedBroker) -> None:
     intent = floor.placed()
     broker.fill(broker.order_ids[0], 100, "1010")
     broker.on_read = lambda: floor.send_back_in_time(intent, timedelta())
@@ -447,7 +433,7 @@ def test_two_reconcilers_record_every_fill_once(floor: Floor, broker: ScriptedBr
     assert floor.event_names(intent) == ["Placed", "PartiallyFilled"]
 
 
-def test_each_exit_of_a_long_pass_is_progress_of_its_own(floor: Floor, broker: ScriptedBroker) -> None:
+def test_each_exit_of_a_long_pass_reports_progress(floor: Floor, broker: ScriptedBroker) -> None:
     for _ in range(3):
         floor.placed()
     floor.progress = 0

@@ -61,7 +61,7 @@ def _nothing_goes_on(floor: Floor, ended: ExitIntent) -> bool:
 
 @pytest.mark.parametrize("reason", [STOP_LOSS, MANUAL])
 @pytest.mark.parametrize("filled", [0, 40])
-def test_the_rest_of_a_cancelled_stop_or_manual_exit_exits_anew(
+def test_the_rest_of_a_cancelled_stop_or_manual_exit_exits(
     floor: Floor, broker: ScriptedBroker, reason: ExitReason, filled: int
 ) -> None:
     ended = _cancelled(floor, broker, reason, filled)
@@ -87,7 +87,7 @@ def test_an_order_that_was_not_filled_in_time_goes_on(floor: Floor, broker: Scri
     assert floor.go_on(intent).quantity == 60
 
 
-def test_a_rejected_stop_is_tried_again_although_the_price_went_back(floor: Floor, broker: ScriptedBroker) -> None:
+def test_a_rejected_stop_is_retried_although_the_price_returned(floor: Floor, broker: ScriptedBroker) -> None:
     floor.last_price("1000")
     rest = floor.go_on(_rejected(floor, broker, STOP_LOSS))
     assert (rest.exit_reason, rest.quantity, rest.detected_price) == (STOP_LOSS, 100, Decimal(1000))
@@ -103,7 +103,7 @@ def test_the_rest_of_a_target_waits_for_the_market(floor: Floor, broker: Scripte
     assert _nothing_goes_on(floor, _cancelled(floor, broker, TARGET, 40))
 
 
-def test_a_stop_goes_on_after_a_manual_exit_that_was_refused(floor: Floor, broker: ScriptedBroker) -> None:
+def test_a_stop_continues_after_a_refused_manual_exit(floor: Floor, broker: ScriptedBroker) -> None:
     stopped = _cancelled(floor, broker, STOP_LOSS, 40)
     broker.fault({"kind": "reject", "message": "no"})
     manual = floor.detect(floor.trade_of(stopped), MANUAL, cooldown_s=0)

@@ -37,7 +37,7 @@ def test_a_deferred_exit_waits_for_its_broker(floor: Floor) -> None:
     floor.expect(intent, IntentStatus.APPROVED)
 
 
-def test_a_waiting_target_is_given_up_when_the_market_has_gone_back(floor: Floor) -> None:
+def test_a_waiting_target_is_cancelled_when_the_market_returns(floor: Floor) -> None:
     floor.kill(KillSwitchMode.ALL)
     intent = floor.detect(floor.open_trade())
     floor.last_price("1010")
@@ -52,7 +52,7 @@ def test_a_waiting_target_is_given_up_when_the_market_has_gone_back(floor: Floor
 
 
 @pytest.mark.parametrize("reason", [ExitReason.STOP_LOSS, ExitReason.MANUAL])
-def test_a_waiting_stop_or_manual_exit_goes_on_whatever_the_market_does(floor: Floor, reason: ExitReason) -> None:
+def test_waiting_stops_and_manual_exits_ignore_the_market(floor: Floor, reason: ExitReason) -> None:
     floor.connect(BrokerStatus.DISCONNECTED)
     intent = floor.detect(floor.open_trade(), reason, ttl_s=0.01)
     floor.last_price("1000")
@@ -85,7 +85,7 @@ def test_a_waiting_exit_of_a_trade_that_closed_is_rejected(floor: Floor) -> None
     assert floor.event_names(intent) == ["Rejected"]
 
 
-def test_a_dark_exit_is_cancelled_when_its_cooldown_ends_and_not_before(floor: Floor, broker: ScriptedBroker) -> None:
+def test_a_dark_exit_is_cancelled_exactly_after_its_cooldown(floor: Floor, broker: ScriptedBroker) -> None:
     floor.roll_out(RolloutMode.DARK)
     early = floor.detect(floor.open_trade(), cooldown_s=60)
     late = floor.detect(floor.open_trade(), cooldown_s=0.1)
@@ -102,9 +102,7 @@ def test_a_dark_exit_is_cancelled_when_its_cooldown_ends_and_not_before(floor: F
 
 
 @pytest.mark.parametrize("held_by", ["kill switch", "broker"])
-def test_exits_that_are_held_back_do_not_keep_newer_ones_waiting(
-    floor: Floor, monkeypatch: pytest.MonkeyPatch, held_by: str
-) -> None:
+def test_held_exits_do_not_delay_newer_ones(floor: Floor, monkeypatch: pytest.MonkeyPatch, held_by: str) -> None:
     monkeypatch.setattr(order_queues, "LIMIT", 2)
     if held_by == "kill switch":
         floor.kill(KillSwitchMode.ALL)
@@ -122,7 +120,7 @@ def test_exits_that_are_held_back_do_not_keep_newer_ones_waiting(
         floor.expect(intent, IntentStatus.PENDING)
 
 
-def test_exits_that_are_held_back_are_looked_at_page_by_page(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_held_exits_are_checked_page_by_page(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requalification, "HELD_PAGE", 2)
     monkeypatch.setattr(requalification, "HELD_PAUSE", timedelta())
     floor.kill(KillSwitchMode.ALL)

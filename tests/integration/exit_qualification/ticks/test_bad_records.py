@@ -39,9 +39,7 @@ def test_malformed_ticks_become_dead_letters_and_their_neighbours_are_judged(
     assert {row.exit_reason for row in book.signals()} == {"STOP_LOSS"}
 
 
-def test_a_tick_older_than_the_last_is_dropped_across_restarts_too(
-    settings: Settings, market: Market, book: Book
-) -> None:
+def test_a_stale_tick_is_dropped_across_restarts(settings: Settings, market: Market, book: Book) -> None:
     market.open(opened())
     dropped = TICKS_STALE._value.get()
     with running_worker(settings):
@@ -71,7 +69,7 @@ def test_any_producers_ticks_reach_the_trades_of_their_symbol(settings: Settings
     assert len(book.intents()) == len(SYMBOLS)
 
 
-def test_trade_records_that_cannot_be_read_become_dead_letters_and_one_elsewhere_is_taken(
+def test_unreadable_trades_become_dead_letters_and_others_are_accepted(
     settings: Settings, market: Market, book: Book
 ) -> None:
     good = opened()
@@ -104,9 +102,7 @@ def test_an_event_of_a_type_not_known_is_skipped(settings: Settings, market: Mar
     assert market.records(dead_letter_topic(market.trades)) == []
 
 
-def test_what_trade_management_did_not_sign_opens_disarms_and_shrinks_nothing(
-    settings: Settings, market: Market, book: Book
-) -> None:
+def test_unsigned_trade_events_have_no_effect(settings: Settings, market: Market, book: Book) -> None:
     guarded, invented = opened(stop_loss="990.00"), opened(stop_loss="990.00")
     market.open(guarded)
     with running_worker(settings):

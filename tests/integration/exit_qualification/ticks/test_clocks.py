@@ -31,9 +31,7 @@ def test_records_of_our_topics_bear_the_time_of_their_arrival(settings: Settings
     assert kind == 2  # LogAppendTime
 
 
-def test_a_tick_stamped_ahead_does_not_hide_the_true_ticks_after_it(
-    settings: Settings, market: Market, book: Book
-) -> None:
+def test_a_tick_stamped_ahead_does_not_hide_later_ticks(settings: Settings, market: Market, book: Book) -> None:
     market.open(opened())
     with running_worker(settings):
         book.await_trades(1)
@@ -58,9 +56,7 @@ def test_a_producer_whose_clock_is_set_back_is_followed(settings: Settings, mark
     assert NEW_CLOCKS._value.get() == followed + 1
 
 
-def test_a_checkpoint_from_the_future_is_healed_when_it_is_taken_up(
-    settings: Settings, market: Market, book: Book
-) -> None:
+def test_a_future_checkpoint_is_healed_when_claimed(settings: Settings, market: Market, book: Book) -> None:
     market.open(opened())
     with running_worker(settings):
         book.await_trades(1)
@@ -74,7 +70,7 @@ def test_a_checkpoint_from_the_future_is_healed_when_it_is_taken_up(
 
 
 @pytest.mark.parametrize("clock", [-timedelta(seconds=5), timedelta(seconds=5)])
-def test_a_price_from_before_the_entry_exits_no_trade_whatever_the_clock_of_its_producer(
+def test_a_price_before_the_entry_exits_no_trade(
     settings: Settings, market: Market, book: Book, clock: timedelta
 ) -> None:
     with running_worker(settings):
@@ -88,7 +84,7 @@ def test_a_price_from_before_the_entry_exits_no_trade_whatever_the_clock_of_its_
 
 
 @pytest.mark.parametrize("clock", [-timedelta(seconds=5), timedelta(seconds=5)])
-def test_a_price_from_after_the_entry_exits_the_trade_whose_news_it_overtook(
+def test_a_price_after_the_entry_exits_a_late_trade_event(
     settings: Settings, market: Market, book: Book, clock: timedelta
 ) -> None:
     entered: dict[str, Any] = {"entered_at": SystemClock().now()}
@@ -99,9 +95,7 @@ def test_a_price_from_after_the_entry_exits_the_trade_whose_news_it_overtook(
         book.await_exits(1)
 
 
-def test_on_a_topic_that_keeps_producers_stamps_arrival_at_the_worker_counts(
-    settings: Settings, market: Market, book: Book
-) -> None:
+def test_with_producer_timestamps_the_worker_arrival_counts(settings: Settings, market: Market, book: Book) -> None:
     _keep_producers_stamps(settings, market.ticks)
     market.open(opened())
     with running_worker(settings):

@@ -55,7 +55,7 @@ def test_a_worker_killed_around_its_commit_exits_each_trade_once(
 
 
 @pytest.mark.parametrize("point", [point for point, _ in POINTS])
-def test_a_worker_that_fails_around_its_commit_loads_again_and_goes_on(
+def test_a_worker_failing_around_its_commit_reloads_and_continues(
     settings: Settings, market: Market, book: Book, arming: None, point: Failpoint
 ) -> None:
     market.open(opened())
@@ -94,7 +94,7 @@ def test_sigterm_ends_the_process_in_order(settings: Settings, market: Market, b
     assert "Traceback" not in log.read_text()
 
 
-def test_a_worker_killed_on_revoke_leaves_nothing_behind_that_is_not_judged_once(
+def test_records_of_a_worker_killed_on_revoke_are_evaluated_once(
     settings: Settings, market: Market, book: Book, tmp_path: Path
 ) -> None:
     market.open(opened())

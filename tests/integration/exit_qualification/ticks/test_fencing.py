@@ -43,9 +43,7 @@ def test_a_fenced_worker_writes_nothing(settings: Settings, book: Book) -> None:
     assert book.tick_offset(0) == 0
 
 
-def test_a_worker_that_is_fenced_joins_again_and_exits_each_trade_once(
-    settings: Settings, market: Market, book: Book
-) -> None:
+def test_a_fenced_worker_rejoins_and_exits_each_trade_once(settings: Settings, market: Market, book: Book) -> None:
     market.open(opened())
     with running_worker(settings):
         book.await_trades(1)
@@ -58,9 +56,7 @@ def test_a_worker_that_is_fenced_joins_again_and_exits_each_trade_once(
     assert len(book.signals()) == len(book.intents()) == 1
 
 
-def test_workers_that_come_and_go_mid_stream_exit_every_trade_once(
-    settings: Settings, market: Market, book: Book
-) -> None:
+def test_joining_and_leaving_workers_exit_every_trade_once(settings: Settings, market: Market, book: Book) -> None:
     trades = [opened(symbol=symbol) for symbol in SYMBOLS]
     market.open(*trades)
     with running_worker(settings):
@@ -77,7 +73,7 @@ def test_workers_that_come_and_go_mid_stream_exit_every_trade_once(
     assert len(book.intents()) == len(trades)
 
 
-def test_a_frozen_worker_that_wakes_up_after_its_partitions_went_elsewhere_changes_nothing(
+def test_a_frozen_worker_changes_nothing_after_losing_its_partitions(
     settings: Settings, market: Market, book: Book, tmp_path: Path
 ) -> None:
     market.open(opened(), opened(symbol="NSE:TCS"))

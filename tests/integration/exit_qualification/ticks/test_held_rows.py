@@ -44,7 +44,7 @@ def with_rows(book: Book, trade: TradeOpened, topics: TopicNames) -> None:
 
 
 @pytest.mark.parametrize("held", ROWS_OF_A_TRADE)
-def test_a_held_row_delays_the_stop_of_its_own_trade_alone(
+def test_a_held_row_delays_only_its_trade(
     held: str, settings: Settings, database: Database, market: Market, book: Book, topics: TopicNames
 ) -> None:
     stuck, other = opened(), opened()
@@ -74,7 +74,7 @@ def test_a_held_row_delays_the_stop_of_its_own_trade_alone(
     assert sorted(row.trade_id for row in stops) == sorted((stuck.trade_id, other.trade_id))
 
 
-def test_a_touched_stop_of_a_held_trade_exits_after_a_restart(
+def test_a_touched_stop_of_a_held_trade_survives_a_restart(
     settings: Settings, database: Database, market: Market, book: Book
 ) -> None:
     stuck = opened()
@@ -91,7 +91,7 @@ def test_a_touched_stop_of_a_held_trade_exits_after_a_restart(
             wait_until(lambda: exited(book, stuck), "the stop exits")
 
 
-def test_a_held_trade_whose_closure_comes_is_closed_and_exits_no_more(
+def test_a_held_trade_is_closed_and_never_exits_again(
     settings: Settings, database: Database, market: Market, book: Book
 ) -> None:
     closed, other = opened(), opened()
@@ -126,7 +126,7 @@ def test_a_held_symbol_row_delays_no_exit(settings: Settings, database: Database
         wait_until(lambda: book.value("SELECT last_price FROM tick_symbols") == 986, "the symbol's state is stored")
 
 
-def test_a_held_trade_is_counted_logged_once_and_shown_by_health(
+def test_a_held_trade_is_counted_logged_and_shown_in_health(
     settings: Settings,
     database: Database,
     market: Market,

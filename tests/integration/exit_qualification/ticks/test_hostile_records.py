@@ -18,7 +18,7 @@ from tests.support.trades import opened
 POISON = 666_0000
 
 
-def test_hostile_records_of_both_topics_become_dead_letters_and_the_next_tick_is_judged(
+def test_hostile_records_become_dead_letters_and_later_ticks_count(
     settings: Settings, market: Market, book: Book
 ) -> None:
     hostile = hostile_ticks(INFY)
@@ -41,7 +41,7 @@ def test_hostile_records_of_both_topics_become_dead_letters_and_the_next_tick_is
 
 
 @pytest.mark.parametrize("error", [OverflowError("too large"), ZeroDivisionError()], ids=["overflow", "division"])
-def test_a_record_that_cannot_be_applied_is_a_dead_letter_and_its_neighbours_are_judged(
+def test_an_inapplicable_record_becomes_a_dead_letter_alone(
     settings: Settings, market: Market, book: Book, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     judge = session.judge

@@ -43,7 +43,7 @@ def _trades_on_every_partition(settings: Settings, partitions: int) -> list[Trad
 
 @pytest.mark.apache
 @pytest.mark.parametrize("which", ["ticks", "trades"])
-def test_a_topic_replaced_while_running_holds_the_worker_until_an_operator_resets(
+def test_a_replaced_topic_holds_the_worker_until_reset(
     settings: Settings, market: Market, book: Book, which: str
 ) -> None:
     topic = {"ticks": market.ticks, "trades": market.trades}[which]
@@ -77,7 +77,7 @@ def test_topics_replaced_while_stopped_hold_the_worker(
 
 
 @pytest.mark.apache
-def test_an_offset_beyond_the_end_of_the_log_holds_the_worker(settings: Settings, market: Market, book: Book) -> None:
+def test_an_offset_beyond_the_end_holds_the_worker(settings: Settings, market: Market, book: Book) -> None:
     with running_worker(settings):
         pass
     book.execute("UPDATE tick_partitions SET tick_offset = 5 WHERE partition = 0")
@@ -107,9 +107,7 @@ def test_ticks_that_retention_removed_are_counted_and_later_prices_decide(
 
 
 @pytest.mark.apache
-def test_a_trade_that_retention_removed_unread_is_a_gap_until_it_is_acknowledged(
-    settings: Settings, market: Market, book: Book
-) -> None:
+def test_a_removed_unread_trade_is_a_gap_until_acknowledged(settings: Settings, market: Market, book: Book) -> None:
     market.open(opened())
     with running_worker(settings):
         book.await_trades(1)
@@ -140,7 +138,7 @@ def test_a_reset_on_the_same_log_exits_nothing_again(settings: Settings, market:
 
 @pytest.mark.apache
 @pytest.mark.parametrize("first", ["ticks", "trades"])
-def test_one_topic_that_grows_holds_the_worker_until_both_have_grown_and_trades_are_rehomed(
+def test_one_grown_topic_holds_the_worker_until_rehoming(
     settings: Settings, market: Market, book: Book, first: str
 ) -> None:
     partitions = settings.topic_partitions + 1
@@ -169,7 +167,7 @@ def test_one_topic_that_grows_holds_the_worker_until_both_have_grown_and_trades_
 
 
 @pytest.mark.apache
-def test_topics_that_grow_while_no_trade_is_open_are_followed_without_an_operator(
+def test_topics_growing_without_open_trades_are_followed_automatically(
     settings: Settings, market: Market, book: Book
 ) -> None:
     with running_worker(settings) as worker:
@@ -181,9 +179,7 @@ def test_topics_that_grow_while_no_trade_is_open_are_followed_without_an_operato
 
 
 @pytest.mark.apache
-def test_a_trade_on_the_partition_of_before_is_judged_by_whoever_holds_its_home(
-    settings: Settings, market: Market, book: Book
-) -> None:
+def test_a_trade_on_its_old_partition_is_evaluated_at_home(settings: Settings, market: Market, book: Book) -> None:
     """The relay keeps the partitions of before until it is told otherwise; two workers hold the old and the new one."""
     partitions = settings.topic_partitions + 1
     grown = settings.model_copy(update={"topic_partitions": partitions})

@@ -19,9 +19,7 @@ from tests.support.waiting import wait_until
 ACT = Act("test", "test")
 
 
-def test_two_open_trades_on_a_symbol_give_two_signals_and_two_intents(
-    settings: Settings, market: Market, book: Book
-) -> None:
+def test_two_trades_on_a_symbol_give_two_intents(settings: Settings, market: Market, book: Book) -> None:
     long, short = opened(), opened(Direction.SHORT, target="990.00", stop_loss="1010.00")
     market.open(long, short)
     with running_worker(settings):
@@ -33,7 +31,7 @@ def test_two_open_trades_on_a_symbol_give_two_signals_and_two_intents(
     assert {row.trade_id for row in book.signals()} == {long.trade_id, short.trade_id}
 
 
-def test_a_tick_that_overtakes_the_news_of_its_trade_exits_it(settings: Settings, market: Market, book: Book) -> None:
+def test_a_tick_before_its_trade_event_exits_the_trade(settings: Settings, market: Market, book: Book) -> None:
     trade = opened()
     with running_worker(settings):
         market.tick("985.00")
@@ -44,9 +42,7 @@ def test_a_tick_that_overtakes_the_news_of_its_trade_exits_it(settings: Settings
     assert (intent.trade_id, intent.exit_reason) == (trade.trade_id, "STOP_LOSS")
 
 
-def test_an_exit_due_while_the_rollout_was_off_is_found_after_a_restart(
-    settings: Settings, market: Market, book: Book
-) -> None:
+def test_an_exit_due_during_rollout_off_is_found_after_restart(settings: Settings, market: Market, book: Book) -> None:
     _put_rollout(book, RolloutMode.OFF)
     market.open(opened())
     with running_worker(settings):
@@ -104,9 +100,7 @@ def test_a_restart_under_cooldown_writes_nothing_new(settings: Settings, market:
     assert book.events() == events
 
 
-def test_after_the_cooldown_of_a_cancelled_intent_the_last_price_exits_again(
-    settings: Settings, market: Market, book: Book
-) -> None:
+def test_the_last_price_exits_again_after_a_cancelled_cooldown(settings: Settings, market: Market, book: Book) -> None:
     market.open(opened())
     quick = settings.model_copy(update={"cooldown_s": 0.5, "rearm_poll_ms": 50})
     with running_worker(quick):
@@ -133,9 +127,7 @@ def test_a_stop_supersedes_a_target_that_waits(settings: Settings, market: Marke
     assert (stop.exit_reason, stop.status) == ("STOP_LOSS", "PENDING")
 
 
-def test_of_a_target_and_a_stop_in_one_batch_the_first_tick_decides(
-    settings: Settings, market: Market, book: Book
-) -> None:
+def test_the_first_tick_decides_between_target_and_stop(settings: Settings, market: Market, book: Book) -> None:
     market.open(opened())
     with running_worker(settings):
         book.await_trades(1)
@@ -147,9 +139,7 @@ def test_of_a_target_and_a_stop_in_one_batch_the_first_tick_decides(
     assert [(row.exit_reason, row.status) for row in book.intents()] == [("TARGET", "APPROVED")]
 
 
-def test_a_stop_supersedes_a_target_that_waits_in_the_same_batch_too(
-    settings: Settings, market: Market, book: Book
-) -> None:
+def test_a_stop_supersedes_a_target_waiting_in_its_batch(settings: Settings, market: Market, book: Book) -> None:
     book.execute("UPDATE user_brokers SET status = 'DISCONNECTED'")
     market.open(opened())
     with running_worker(settings):
@@ -164,7 +154,7 @@ def test_a_stop_supersedes_a_target_that_waits_in_the_same_batch_too(
     ]
 
 
-def test_a_stop_takes_the_place_of_a_target_that_no_sender_took(settings: Settings, market: Market, book: Book) -> None:
+def test_a_stop_supersedes_a_target_without_a_sender(settings: Settings, market: Market, book: Book) -> None:
     market.open(opened())
     with running_worker(settings):
         book.await_trades(1)
@@ -189,9 +179,7 @@ def test_in_dark_mode_intents_are_written_and_never_executable(settings: Setting
     assert (intent.status, intent.executable) == ("APPROVED", False)
 
 
-def test_while_off_ticks_advance_and_nothing_is_written_until_it_is_on(
-    settings: Settings, market: Market, book: Book
-) -> None:
+def test_rollout_off_advances_ticks_and_writes_nothing(settings: Settings, market: Market, book: Book) -> None:
     _put_rollout(book, RolloutMode.OFF)
     market.open(opened())
     with running_worker(settings):

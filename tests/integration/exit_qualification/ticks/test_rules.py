@@ -39,9 +39,7 @@ def test_rules_go_on_where_they_stood_before_a_restart(settings: Settings, marke
     assert levels == {"TARGET": 1010, "TRAILING_STOP": 1007, "BREAK_EVEN": 1001, "BRICK_REVERSAL": None}
 
 
-def test_a_trade_held_too_long_exits_though_its_symbol_never_trades(
-    settings: Settings, market: Market, book: Book
-) -> None:
+def test_a_trade_held_too_long_exits_without_ticks(settings: Settings, market: Market, book: Book) -> None:
     quick = settings.model_copy(update={"rearm_poll_ms": 50})
     with running_worker(quick):
         market.open(opened(Direction.SHORT, plan={"max_hold_s": 1}))

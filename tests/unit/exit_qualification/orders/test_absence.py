@@ -48,12 +48,12 @@ def test_a_refusal_needs_one_read() -> None:
 
 
 @pytest.mark.parametrize("intent", [SILENT, REFUSED])
-def test_on_a_later_trading_day_the_books_are_new_and_prove_nothing(intent: ExitIntent) -> None:
+def test_books_of_a_later_day_prove_nothing(intent: ExitIntent) -> None:
     assert judge_absence(intent, NOON + timedelta(days=1), TERMS) is Absence.BOOKS_ARE_NEW
 
 
 @pytest.mark.parametrize(("hour", "minute"), [(18, 30), (0, 30)])
-def test_absence_proves_nothing_across_midnight_or_six_in_the_morning_in_india(hour: int, minute: int) -> None:
+def test_absence_across_book_boundaries_proves_nothing(hour: int, minute: int) -> None:
     boundary = NOON.replace(hour=hour, minute=minute)
     sent_at = boundary - timedelta(minutes=10)
     intent = sent_intent(IntentStatus.UNKNOWN, claimed_until=sent_at)

@@ -35,7 +35,7 @@ def test_an_order_is_found_by_its_tag() -> None:
     assert sighting.order_id == "2"
 
 
-def test_an_order_whose_id_is_known_is_found_even_if_its_tag_was_altered() -> None:
+def test_an_order_with_known_id_is_found_despite_another_tag() -> None:
     sighting = BrokerBooks([order("1", tag="ALTERED")], []).sighting(unknown(broker_order_id="1"))
     assert sighting is not None
 
@@ -51,7 +51,7 @@ def test_a_fill_that_the_book_shows_twice_counts_once() -> None:
     assert sighting.filled_quantity == 40
 
 
-def test_an_ended_order_counts_as_working_until_its_fills_are_known() -> None:
+def test_an_ended_order_works_until_its_fills_are_known() -> None:
     ended = order("1", state=OrderState.CANCELLED, filled=40)
     behind = BrokerBooks([ended], []).sighting(unknown())
     caught_up = BrokerBooks([ended], [fill("1", "7", 40)]).sighting(unknown())

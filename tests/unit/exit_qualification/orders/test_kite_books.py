@@ -46,7 +46,7 @@ def test_a_status_that_is_not_known_is_a_working_one(status: str, state: OrderSt
     assert read_order({**ORDER, "status": status}).state is state
 
 
-def test_an_order_is_found_under_its_tag_and_all_its_tags() -> None:
+def test_an_order_is_found_under_every_tag() -> None:
     assert read_order(ORDER).tags == {"TAG1", "TAG2"}
     assert read_order({**ORDER, "tags": None}).tags == {"TAG1"}
     assert read_order({**ORDER, "tag": None, "tags": []}).tags == frozenset()

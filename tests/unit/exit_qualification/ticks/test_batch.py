@@ -28,7 +28,7 @@ def test_records_of_partitions_not_held_are_left_alone() -> None:
     assert (batch.work, batch.misrouted, batch.checkpoints) == ([], [], {})
 
 
-def test_a_tick_on_a_partition_not_its_symbols_is_misrouted_and_its_offset_moves() -> None:
+def test_a_tick_off_its_partition_is_misrouted_and_passed() -> None:
     batch = read_batch(
         [tick(partition_=ELSEWHERE, offset_=3)], LAYOUT, {ELSEWHERE: Checkpoint(1, 3, 0)}, NOW_MS, TRUSTED
     )
@@ -37,7 +37,7 @@ def test_a_tick_on_a_partition_not_its_symbols_is_misrouted_and_its_offset_moves
     assert batch.checkpoints == {ELSEWHERE: Checkpoint(1, 4, 0)}
 
 
-def test_a_trade_on_a_partition_not_its_symbols_is_taken_home() -> None:
+def test_a_trade_off_its_partition_is_taken_home() -> None:
     trade_ = opened()
     entered_ms = epoch_ms(trade_.entered_at) + 1
     record = trade(trade_, partition_=ELSEWHERE, arrived_ms=entered_ms)
@@ -52,12 +52,12 @@ def _order(messages: list[Message]) -> list[object]:
     ]
 
 
-def test_a_trade_comes_before_the_ticks_that_arrived_after_it_and_behind_those_before() -> None:
+def test_trades_are_ordered_among_ticks_by_arrival() -> None:
     ticks = [tick("1.00", arrived_ms=1), tick("2.00", arrived_ms=5), tick("3.00", arrived_ms=9)]
     assert _order([*ticks, trade(opened(), arrived_ms=5)]) == [1, "trade", 2, 3]
 
 
-def test_ticks_keep_the_order_of_their_partition_whatever_clock_their_arrival_was_read_from() -> None:
+def test_ticks_keep_their_partition_order_despite_arrival_clocks() -> None:
     messages = [tick("1.00", arrived_ms=9), tick("2.00", arrived_ms=1), trade(opened(), arrived_ms=3)]
     assert [item for item in _order(messages) if item != "trade"] == [1, 2]
 
@@ -70,7 +70,7 @@ def test_a_producers_stamp_on_the_record_orders_nothing() -> None:
         assert read.arrived_ms == NOW_MS
 
 
-def test_the_log_says_when_a_record_arrived_whatever_the_workers_own_clock_says() -> None:
+def test_arrival_comes_from_the_log_not_the_worker_clock() -> None:
     for now_ms in (0, NOW_MS * 2):
         batch = read_batch([tick(arrived_ms=NOW_MS)], LAYOUT, HELD, now_ms, TRUSTED)
         assert [(each.arrived_ms, each.price) for each in batch.work if isinstance(each, TickRecord)] == [
@@ -79,7 +79,7 @@ def test_the_log_says_when_a_record_arrived_whatever_the_workers_own_clock_says(
         assert batch.refused == []
 
 
-def test_a_trade_is_entered_when_its_record_arrives_at_the_latest() -> None:
+def test_arrival_of_its_record_limits_the_entry_time() -> None:
     event = opened()
     entered_ms = epoch_ms(event.entered_at)
     for arrived_ms, expected in [(entered_ms - 5000, entered_ms - 5000), (entered_ms + 5000, entered_ms)]:

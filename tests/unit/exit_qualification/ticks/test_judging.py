@@ -36,7 +36,7 @@ def test_ticks_are_counted_as_judged_or_stale() -> None:
     assert findings.symbols == {INFY}
 
 
-def test_what_a_trade_qualifies_for_stands_in_the_order_of_the_ticks_that_met_it() -> None:
+def test_detected_exits_follow_the_order_of_their_ticks() -> None:
     for prices, reasons in [
         ([1010, 990], [ExitReason.TARGET, ExitReason.STOP_LOSS]),
         ([990, 1010], [ExitReason.STOP_LOSS, ExitReason.TARGET]),
@@ -48,7 +48,7 @@ def test_what_a_trade_qualifies_for_stands_in_the_order_of_the_ticks_that_met_it
         assert findings.arrived_ms == {ONE: 1}
 
 
-def test_symbols_that_follow_a_new_clock_or_are_stuck_are_told_once() -> None:
+def test_new_and_stuck_clocks_are_reported_once_per_symbol() -> None:
     engine = _engine()
     judge(engine, [TickRecord(INFY, 1000_0000, 60_000_000, 10, 60_000)], HELD)
     stuck = judge(
@@ -61,7 +61,7 @@ def test_symbols_that_follow_a_new_clock_or_are_stuck_are_told_once() -> None:
     assert _reasons(back) == [[ExitReason.STOP_LOSS]]
 
 
-def test_a_trade_is_judged_from_its_place_in_the_batch_on() -> None:
+def test_a_trade_is_evaluated_from_its_position_in_the_batch() -> None:
     engine = ExitSignalService()
     event = opened()
     findings = judge(engine, [_tick(1010, 1), (event, 3), _tick(1011, 2)], HELD)
@@ -70,7 +70,7 @@ def test_a_trade_is_judged_from_its_place_in_the_batch_on() -> None:
     assert findings.opened == [OpenedTrade(event, 3, entered_tick=1)]
 
 
-def test_what_is_eligible_again_and_met_by_the_last_price_is_due() -> None:
+def test_an_eligible_reason_met_by_the_last_price_is_due() -> None:
     engine = _engine()
     judge(engine, [_tick(1010, 1)], HELD)
     [entry] = rearm(engine, [(ONE, ExitReason.TARGET)])
@@ -84,7 +84,7 @@ def test_only_symbols_that_ticked_have_a_checkpoint() -> None:
     assert (checkpoint.symbol, checkpoint.state.last_price, checkpoint.state.last_seq) == (INFY, 1000_0000, 4)
 
 
-def test_a_trade_whose_home_is_elsewhere_is_projected_and_not_judged_here() -> None:
+def test_a_trade_homed_elsewhere_is_projected_and_not_evaluated() -> None:
     engine = ExitSignalService()
     event = opened()
     findings = judge(engine, [(event, 4), _tick(1010, 1)], HELD)

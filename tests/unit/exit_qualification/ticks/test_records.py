@@ -52,7 +52,7 @@ def test_no_bytes_do_more_harm_than_being_malformed(value: bytes) -> None:
         read_trade("io.exitflow.TradeOpened.v1", value, 0)
 
 
-def test_a_type_not_known_is_not_ours_to_judge_and_a_missing_one_is_malformed() -> None:
+def test_unknown_types_are_ignored_and_missing_ones_are_malformed() -> None:
     assert read_trade("io.exitflow.TradeSplit.v1", b"nonsense", 0) is None
     with pytest.raises(MalformedMessage, match="ce_type"):
         read_trade("", opened().payload(), 0)

@@ -92,7 +92,7 @@ cooldowns = st.sets(
 
 
 @given(trades, logs(), st.sets(st.integers(1, 19), max_size=4), cooldowns)
-def test_the_same_ticks_in_any_batches_exit_the_same_trades_for_the_same_reasons_at_the_same_prices(
+def test_batch_boundaries_do_not_change_the_exits(
     book: list[OpenTrade], log: list[TickRecord], cuts: set[int], cooling: set[tuple[int, ExitReason]]
 ) -> None:
     under_cooldown = {(UUID(int=number), reason) for number, reason in cooling}
