@@ -25,7 +25,7 @@ from shared.postgres.migrations import migrate
 from shared.postgres.revisions import EXIT_QUALIFICATION
 from shared.runtime.health import Health
 from tests.integration.exit_qualification.conftest import exit_engine
-from tests.integration.exit_qualification.orders.floor import Floor
+from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 from tests.support.servers import Database, server_directory
 from tests.support.waiting import wait_until
@@ -131,10 +131,10 @@ def test_each_transaction_has_its_own_settings_on_a_shared_connection(pooler: Po
 
 
 def test_an_exit_goes_out_and_fills_through_the_pooler(pooled: Engine) -> None:
-    floor = Floor(pooled, ScriptedBroker())
+    scenario = OrderScenario(pooled, ScriptedBroker())
     for _ in range(MORE_THAN_PREPARED):
-        intent = floor.placed()
-        assert floor.intent(intent).status is IntentStatus.PLACED
+        intent = scenario.placed()
+        assert scenario.intent(intent).status is IntentStatus.PLACED
 
 
 def test_the_watch_works_through_the_pooler(pooler: Pooler) -> None:

@@ -1,4 +1,4 @@
-"""A floor for each test."""
+"""A scenario for each test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from shared.runtime import failpoints
-from tests.integration.exit_qualification.orders.floor import PATIENT, QUICK, Floor
+from tests.integration.exit_qualification.orders.order_scenario import PATIENT, QUICK, OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 
 
@@ -19,15 +19,15 @@ def broker() -> ScriptedBroker:
 
 
 @pytest.fixture
-def floor(exit_engine: Engine, broker: ScriptedBroker) -> Floor:
-    """A floor on which claims last for longer than the test."""
-    return Floor(exit_engine, broker, PATIENT)
+def scenario(exit_engine: Engine, broker: ScriptedBroker) -> OrderScenario:
+    """A scenario on which claims last for longer than the test."""
+    return OrderScenario(exit_engine, broker, PATIENT)
 
 
 @pytest.fixture
-def quick_floor(exit_engine: Engine, broker: ScriptedBroker) -> Floor:
-    """The same floor with claims and proofs of absence that take parts of a second."""
-    return Floor(exit_engine, broker, QUICK)
+def quick_scenario(exit_engine: Engine, broker: ScriptedBroker) -> OrderScenario:
+    """The same scenario with claims and proofs of absence that take parts of a second."""
+    return OrderScenario(exit_engine, broker, QUICK)
 
 
 @pytest.fixture

@@ -9,45 +9,45 @@ from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.orders.account_errors import AccountErrors
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from shared.contracts.vocabulary import IntentStatus
-from tests.integration.exit_qualification.orders.floor import Floor
+from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 
 
-def waiting_codes(floor: Floor) -> dict[str, str]:
+def waiting_codes(scenario: OrderScenario) -> dict[str, str]:
     """What operators see of each user broker."""
-    with floor.engine.begin() as connection:
+    with scenario.engine.begin() as connection:
         return {name: error.code for name, error in ExitIntentRepository(connection).waiting_errors().items()}
 
 
-def exit_of(floor: Floor, status: IntentStatus) -> ExitIntent:
+def exit_of(scenario: OrderScenario, status: IntentStatus) -> ExitIntent:
     """An unsent exit, made before or after its account was disconnected."""
     if status is IntentStatus.APPROVED:
-        intent = floor.approved()
-        floor.connect(BrokerStatus.DISCONNECTED)
+        intent = scenario.approved()
+        scenario.connect(BrokerStatus.DISCONNECTED)
     else:
-        floor.connect(BrokerStatus.DISCONNECTED)
-        intent = floor.detect(floor.open_trade())
+        scenario.connect(BrokerStatus.DISCONNECTED)
+        intent = scenario.detect(scenario.open_trade())
     assert intent.status is status
     return intent
 
 
 @pytest.mark.parametrize("status", [IntentStatus.APPROVED, IntentStatus.PENDING])
-def test_an_unsent_exit_shows_its_disconnected_account(floor: Floor, status: IntentStatus) -> None:
-    errors = AccountErrors(floor.open_unit)
-    intent = exit_of(floor, status)
+def test_an_unsent_exit_shows_its_disconnected_account(scenario: OrderScenario, status: IntentStatus) -> None:
+    errors = AccountErrors(scenario.open_unit)
+    intent = exit_of(scenario, status)
     errors.note_once()
-    noted = floor.intent(intent)
+    noted = scenario.intent(intent)
     assert (noted.status, noted.error_code) == (status, "ACCOUNT_DISCONNECTED")
-    assert waiting_codes(floor) == {"paper": "ACCOUNT_DISCONNECTED"}
+    assert waiting_codes(scenario) == {"paper": "ACCOUNT_DISCONNECTED"}
     errors.note_once()
-    assert floor.intent(intent).version == noted.version, "what stands is not written again"
-    floor.connect(BrokerStatus.CONNECTED)
+    assert scenario.intent(intent).version == noted.version, "what stands is not written again"
+    scenario.connect(BrokerStatus.CONNECTED)
     errors.note_once()
-    assert floor.intent(intent).error_code is None
-    assert waiting_codes(floor) == {}
+    assert scenario.intent(intent).error_code is None
+    assert waiting_codes(scenario) == {}
 
 
-def test_an_exit_at_the_broker_keeps_its_state(floor: Floor) -> None:
-    intent = floor.placed()
-    floor.connect(BrokerStatus.DISCONNECTED)
-    AccountErrors(floor.open_unit).note_once()
-    assert floor.intent(intent).error_code is None
+def test_an_exit_at_the_broker_keeps_its_state(scenario: OrderScenario) -> None:
+    intent = scenario.placed()
+    scenario.connect(BrokerStatus.DISCONNECTED)
+    AccountErrors(scenario.open_unit).note_once()
+    assert scenario.intent(intent).error_code is None

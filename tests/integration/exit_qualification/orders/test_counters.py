@@ -18,7 +18,7 @@ from shared.contracts.vocabulary import ExitReason, IntentStatus
 from shared.postgres.audit import Act
 from shared.runtime.failpoints import Failpoint, FailpointHit, arm
 from shared.runtime.telemetry import REGISTRY
-from tests.integration.exit_qualification.orders.floor import MINUTE, Floor
+from tests.integration.exit_qualification.orders.order_scenario import MINUTE, OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 
 COUNTED = {
@@ -56,91 +56,91 @@ def rows(engine: Engine) -> dict[str, Counter[str]]:
         }
 
 
-def exit_by_hand(floor: Floor, trade: OpenTrade) -> ExitIntent:
-    signals = SignalManagementService(ExitTerms(MINUTE, MINUTE), floor.clock, ExitQualificationService())
-    with floor.open_unit() as uow:
-        intent = ManualExitService(signals, floor.clock).exit(uow, trade.trade_id, Act("test", "by hand"))
+def exit_by_hand(scenario: OrderScenario, trade: OpenTrade) -> ExitIntent:
+    signals = SignalManagementService(ExitTerms(MINUTE, MINUTE), scenario.clock, ExitQualificationService())
+    with scenario.open_unit() as uow:
+        intent = ManualExitService(signals, scenario.clock).exit(uow, trade.trade_id, Act("test", "by hand"))
         uow.commit()
     return intent
 
 
 @pytest.mark.usefixtures("armed")
 def test_after_a_mixed_run_every_counter_equals_its_rows(
-    exit_engine: Engine, floor: Floor, broker: ScriptedBroker
+    exit_engine: Engine, scenario: OrderScenario, broker: ScriptedBroker
 ) -> None:
     before = counted()
     broker.price("NSE:INFY", "1010")
-    assert exit_by_hand(floor, floor.open_trade()).exit_reason is ExitReason.MANUAL
-    floor.approved()
+    assert exit_by_hand(scenario, scenario.open_trade()).exit_reason is ExitReason.MANUAL
+    scenario.approved()
     broker.fault({"kind": "reject", "message": "no"})
     broker.fault({"kind": "drop_answer"})
-    while floor.sender.execute_next():
+    while scenario.sender.execute_next():
         pass
-    floor.reconciler.reconcile_once()
-    book_first(floor)
-    partly_filled_then_cancelled(floor, broker)
-    rejected_at_send(floor, exit_engine)
-    approved_later(floor)
+    scenario.reconciler.reconcile_once()
+    book_first(scenario)
+    partly_filled_then_cancelled(scenario, broker)
+    rejected_at_send(scenario, exit_engine)
+    approved_later(scenario)
     after, told = counted(), rows(exit_engine)
     assert {name: after[name] - before[name] for name in COUNTED} == told
     assert all(told.values()), told
 
 
-def book_first(floor: Floor) -> None:
+def book_first(scenario: OrderScenario) -> None:
     """The reconciler reads the book before the sender has its answer."""
-    floor.approved()
+    scenario.approved()
     arm(Failpoint.ORDERS_AFTER_CALL, "raise")
     with pytest.raises(FailpointHit):
-        floor.sender.execute_next()
-    floor.reconciler.reconcile_once()
+        scenario.sender.execute_next()
+    scenario.reconciler.reconcile_once()
 
 
-def partly_filled_then_cancelled(floor: Floor, broker: ScriptedBroker) -> None:
+def partly_filled_then_cancelled(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     """A stop fills partly, the broker cancels it, and the rest exits as a remainder."""
     broker.fault({"kind": "partial_fill", "quantity": 40})
-    stop = floor.detect(floor.open_trade(), ExitReason.STOP_LOSS, cooldown_s=0)
-    floor.sender.execute_next()
+    stop = scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS, cooldown_s=0)
+    scenario.sender.execute_next()
     broker.end(broker.order_ids[-1])
-    floor.reconciler.reconcile_once()
-    floor.expect(stop, IntentStatus.CANCELLED)
-    floor.go_on(stop)
-    floor.sender.execute_next()
-    floor.reconciler.reconcile_once()
+    scenario.reconciler.reconcile_once()
+    scenario.expect(stop, IntentStatus.CANCELLED)
+    scenario.go_on(stop)
+    scenario.sender.execute_next()
+    scenario.reconciler.reconcile_once()
 
 
-def rejected_at_send(floor: Floor, engine: Engine) -> None:
+def rejected_at_send(scenario: OrderScenario, engine: Engine) -> None:
     """A trade that closes before its exit is sent refuses it by two gates; the intent counts once."""
-    intent = floor.approved()
+    intent = scenario.approved()
     with engine.begin() as connection:
         connection.execute(
             text("UPDATE open_trades SET status = 'CLOSED' WHERE trade_id = :id"), {"id": intent.trade_id}
         )
-    floor.sender.execute_next()
-    floor.expect(intent, IntentStatus.REJECTED)
+    scenario.sender.execute_next()
+    scenario.expect(intent, IntentStatus.REJECTED)
 
 
-def approved_later(floor: Floor) -> None:
+def approved_later(scenario: OrderScenario) -> None:
     """An exit that waits for its broker is approved by re-qualification."""
-    floor.connect(BrokerStatus.DISCONNECTED)
-    intent = floor.detect(floor.open_trade())
+    scenario.connect(BrokerStatus.DISCONNECTED)
+    intent = scenario.detect(scenario.open_trade())
     assert intent.status is IntentStatus.PENDING
-    floor.connect(BrokerStatus.CONNECTED)
-    floor.requalification.requalify_once()
-    floor.expect(intent, IntentStatus.APPROVED)
+    scenario.connect(BrokerStatus.CONNECTED)
+    scenario.requalification.requalify_once()
+    scenario.expect(intent, IntentStatus.APPROVED)
 
 
 @pytest.mark.usefixtures("armed")
-def test_an_order_first_seen_in_the_book_counts_its_submission(floor: Floor, broker: ScriptedBroker) -> None:
+def test_an_order_first_seen_in_the_book_counts_its_submission(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     broker.price("NSE:INFY", "1010")
-    intent = floor.approved()
+    intent = scenario.approved()
     arm(Failpoint.ORDERS_AFTER_CALL, "raise")
     with pytest.raises(FailpointHit):
-        floor.sender.execute_next()
-    floor.reconciler.reconcile_once()
-    filled = floor.expect(intent, IntentStatus.FILLED)
+        scenario.sender.execute_next()
+    scenario.reconciler.reconcile_once()
+    filled = scenario.expect(intent, IntentStatus.FILLED)
     assert filled.placed_at == filled.submitted_at
     assert filled.filled_at is not None
     assert filled.placed_at is not None
-    (event,) = [payload for name, payload in floor.events(intent) if name == "Filled"]
+    (event,) = [payload for name, payload in scenario.events(intent) if name == "Filled"]
     waited = (filled.filled_at - filled.placed_at) / timedelta(milliseconds=1)
     assert event["time_to_fill_ms"] == round(waited) > 0

@@ -11,7 +11,7 @@ from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.orders.held_exits import FORGET_S
 from shared.contracts.vocabulary import ExitReason, IntentStatus
 from shared.runtime.waiting_work import CONDITION
-from tests.integration.exit_qualification.orders.floor import Floor, wait_until
+from tests.integration.exit_qualification.orders.order_scenario import OrderScenario, wait_until
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 from tests.support.row_locks import held_row
 from tests.support.servers import Database
@@ -25,29 +25,35 @@ HELD = {
 }
 
 
-def sending(floor: Floor, broker: ScriptedBroker) -> tuple[list[ExitIntent], Callable[[], object], IntentStatus]:
+def sending(
+    scenario: OrderScenario, broker: ScriptedBroker
+) -> tuple[list[ExitIntent], Callable[[], object], IntentStatus]:
     """Exits that wait to be sent; of an outcome that could not be written the books tell."""
 
     def step() -> bool:
-        return floor.sender.execute_next() or floor.reconciler.reconcile_once()
+        return scenario.sender.execute_next() or scenario.reconciler.reconcile_once()
 
-    return [floor.approved() for _ in range(3)], step, IntentStatus.PLACED
+    return [scenario.approved() for _ in range(3)], step, IntentStatus.PLACED
 
 
-def requalifying(floor: Floor, broker: ScriptedBroker) -> tuple[list[ExitIntent], Callable[[], object], IntentStatus]:
+def requalifying(
+    scenario: OrderScenario, broker: ScriptedBroker
+) -> tuple[list[ExitIntent], Callable[[], object], IntentStatus]:
     """Exits that waited for their broker, which is back."""
-    floor.connect(BrokerStatus.DISCONNECTED)
-    intents = [floor.detect(floor.open_trade(), ExitReason.STOP_LOSS) for _ in range(3)]
-    floor.connect(BrokerStatus.CONNECTED)
-    return intents, floor.requalification.requalify_once, IntentStatus.APPROVED
+    scenario.connect(BrokerStatus.DISCONNECTED)
+    intents = [scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS) for _ in range(3)]
+    scenario.connect(BrokerStatus.CONNECTED)
+    return intents, scenario.requalification.requalify_once, IntentStatus.APPROVED
 
 
-def reconciling(floor: Floor, broker: ScriptedBroker) -> tuple[list[ExitIntent], Callable[[], object], IntentStatus]:
+def reconciling(
+    scenario: OrderScenario, broker: ScriptedBroker
+) -> tuple[list[ExitIntent], Callable[[], object], IntentStatus]:
     """Orders that were cancelled at the broker."""
-    intents = [floor.placed() for _ in range(3)]
+    intents = [scenario.placed() for _ in range(3)]
     for order_id in broker.order_ids:
         broker.end(order_id)
-    return intents, floor.reconciler.reconcile_once, IntentStatus.CANCELLED
+    return intents, scenario.reconciler.reconcile_once, IntentStatus.CANCELLED
 
 
 LOOPS = [sending, requalifying, reconciling]
@@ -56,59 +62,63 @@ LOOPS = [sending, requalifying, reconciling]
 @pytest.mark.parametrize("held", HELD)
 @pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: str(loop.__name__))
 def test_a_held_row_delays_its_own_exit_alone(
-    loop: Callable[[Floor, ScriptedBroker], tuple[list[ExitIntent], Callable[[], object], IntentStatus]],
+    loop: Callable[[OrderScenario, ScriptedBroker], tuple[list[ExitIntent], Callable[[], object], IntentStatus]],
     held: str,
-    floor: Floor,
+    scenario: OrderScenario,
     broker: ScriptedBroker,
     database: Database,
 ) -> None:
-    (stuck, *others), step, after = loop(floor, broker)
+    (stuck, *others), step, after = loop(scenario, broker)
     with held_row(database.admin_url, SCHEMA, HELD[held].format(i=stuck)):
         wait_until(
-            lambda: bool(step() or True) and all(floor.intent(other).status is after for other in others),
+            lambda: bool(step() or True) and all(scenario.intent(other).status is after for other in others),
             "the other exits go on",
         )
-    wait_until(lambda: bool(step() or True) and floor.intent(stuck).status is after, "the exit goes on by itself")
+    wait_until(lambda: bool(step() or True) and scenario.intent(stuck).status is after, "the exit goes on by itself")
 
 
-def test_a_held_trade_delays_its_own_remainder_alone(floor: Floor, broker: ScriptedBroker, database: Database) -> None:
-    stops = [floor.detect(floor.open_trade(), ExitReason.STOP_LOSS) for _ in range(2)]
-    while floor.sender.execute_next():
+def test_a_held_trade_delays_its_own_remainder_alone(
+    scenario: OrderScenario, broker: ScriptedBroker, database: Database
+) -> None:
+    stops = [scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS) for _ in range(2)]
+    while scenario.sender.execute_next():
         pass
     for order_id in broker.order_ids:
         broker.end(order_id)
-    floor.reconciler.reconcile_once()
+    scenario.reconciler.reconcile_once()
     stuck, other = stops
     with held_row(database.admin_url, SCHEMA, HELD["the trade"].format(i=stuck)):
-        assert floor.go_on(other).exit_reason is ExitReason.STOP_LOSS
-        assert not floor.intents_after(stuck)
-    assert floor.go_on(stuck).exit_reason is ExitReason.STOP_LOSS
+        assert scenario.go_on(other).exit_reason is ExitReason.STOP_LOSS
+        assert not scenario.intents_after(stuck)
+    assert scenario.go_on(stuck).exit_reason is ExitReason.STOP_LOSS
 
 
 def test_an_outcome_that_cannot_be_written_is_reconciled(
-    quick_floor: Floor, broker: ScriptedBroker, database: Database
+    quick_scenario: OrderScenario, broker: ScriptedBroker, database: Database
 ) -> None:
-    intent = quick_floor.approved()
+    intent = quick_scenario.approved()
     row = held_row(database.admin_url, SCHEMA, HELD["the trade"].format(i=intent))
     broker.on_place = row.__enter__
-    assert quick_floor.sender.execute_next()
-    quick_floor.expect(intent, IntentStatus.SUBMITTING)
-    quick_floor.held.show()
+    assert quick_scenario.sender.execute_next()
+    quick_scenario.expect(intent, IntentStatus.SUBMITTING)
+    quick_scenario.held.show()
     row.__exit__(None, None, None)
     wait_until(
-        lambda: quick_floor.reconciler.reconcile_once() or quick_floor.intent(intent).status is IntentStatus.PLACED,
+        lambda: (
+            quick_scenario.reconciler.reconcile_once() or quick_scenario.intent(intent).status is IntentStatus.PLACED
+        ),
         "the books decide",
     )
     assert len(broker.order_ids) == 1
 
 
-def test_what_is_skipped_is_shown_until_it_has_gone_on(floor: Floor) -> None:
-    trade_id = floor.open_trade().trade_id
-    floor.held.note(trade_id)
-    since, last, why = floor.held._held[trade_id]
-    floor.held._held[trade_id] = since - 20, last, why
-    floor.held.show()
-    assert f"trade {trade_id} waits for 2" in floor.health.problems()[CONDITION]
-    floor.held._held[trade_id] = since - 20, last - FORGET_S - 1, why
-    floor.held.show()
-    assert CONDITION not in floor.health.problems()
+def test_what_is_skipped_is_shown_until_it_has_gone_on(scenario: OrderScenario) -> None:
+    trade_id = scenario.open_trade().trade_id
+    scenario.held.note(trade_id)
+    since, last, why = scenario.held._held[trade_id]
+    scenario.held._held[trade_id] = since - 20, last, why
+    scenario.held.show()
+    assert f"trade {trade_id} waits for 2" in scenario.health.problems()[CONDITION]
+    scenario.held._held[trade_id] = since - 20, last - FORGET_S - 1, why
+    scenario.held.show()
+    assert CONDITION not in scenario.health.problems()

@@ -18,7 +18,7 @@ from services.exit_qualification.kill_switch_service import KillSwitchService, K
 from services.exit_qualification.orders.brokers.port import ExitOrder, PlaceOutcome
 from shared.contracts.vocabulary import ExitReason, IntentStatus, KillSwitchMode
 from shared.postgres.audit import Act
-from tests.integration.exit_qualification.orders.floor import PATIENT, Floor, wait_until
+from tests.integration.exit_qualification.orders.order_scenario import PATIENT, OrderScenario, wait_until
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 
 SENDERS = 4
@@ -46,18 +46,18 @@ class TimedBroker(ScriptedBroker):
         return outcome
 
 
-def kill(floor: Floor) -> KillSwitchSet:
-    return KillSwitchService(floor.clock).put(floor.open_unit, KillSwitchMode.ALL, Act("test", "stop"))
+def kill(scenario: OrderScenario) -> KillSwitchSet:
+    return KillSwitchService(scenario.clock).put(scenario.open_unit, KillSwitchMode.ALL, Act("test", "stop"))
 
 
 @contextmanager
-def sending(floor: Floor, senders: int = SENDERS) -> Iterator[None]:
+def sending(scenario: OrderScenario, senders: int = SENDERS) -> Iterator[None]:
     """While inside, so many threads send what may be sent."""
     stop = threading.Event()
 
     def send() -> None:
         while not stop.is_set():
-            if not floor.sender.execute_next():
+            if not scenario.sender.execute_next():
                 stop.wait(0.005)
 
     threads = [threading.Thread(target=send) for _ in range(senders)]
@@ -74,25 +74,27 @@ def sending(floor: Floor, senders: int = SENDERS) -> Iterator[None]:
 @pytest.mark.parametrize("seed", range(2))
 def test_after_the_answer_no_order_arrives_but_those_it_names(exit_engine: Engine, seed: int) -> None:
     broker = TimedBroker(seed)
-    floor, chance = Floor(exit_engine, broker, EAGER), random.Random(seed)  # a schedule, not a secret
-    with sending(floor):
+    scenario, chance = OrderScenario(exit_engine, broker, EAGER), random.Random(seed)  # a schedule, not a secret
+    with sending(scenario):
         for _ in range(ROUNDS):
             sent = len(broker.arrived)
-            intents = [floor.approved() for _ in range(EXITS_A_ROUND)]
+            intents = [scenario.approved() for _ in range(EXITS_A_ROUND)]
             at_least = sent + chance.randrange(1, EXITS_A_ROUND - SENDERS)
             wait_until(lambda at_least=at_least: len(broker.arrived) >= at_least, "some are sent")  # type: ignore[misc]  # bound now
-            answer = kill(floor)
+            answer = kill(scenario)
             arrived, named = set(broker.arrived), {intent.client_order_id for intent in answer.on_their_way}
-            manual = floor.detect(floor.open_trade(), ExitReason.MANUAL)
-            wait_until(lambda manual=manual: floor.intent(manual).status is IntentStatus.PLACED, "a manual exit passes")  # type: ignore[misc]  # bound now
+            manual = scenario.detect(scenario.open_trade(), ExitReason.MANUAL)
+            wait_until(
+                lambda manual=manual: scenario.intent(manual).status is IntentStatus.PLACED, "a manual exit passes"
+            )  # type: ignore[misc]  # bound now
             assert set(broker.arrived) - arrived <= named | {manual.client_order_id}
-            floor.kill(KillSwitchMode.OFF)
-            wait_until(lambda: all(_is_placed(floor, intent) for intent in intents), "the others go on")  # noqa: B023
+            scenario.kill(KillSwitchMode.OFF)
+            wait_until(lambda: all(_is_placed(scenario, intent) for intent in intents), "the others go on")  # noqa: B023
     assert len(broker.arrived) == len(set(broker.arrived)) == ROUNDS * (EXITS_A_ROUND + 1)
 
 
-def _is_placed(floor: Floor, intent: ExitIntent) -> bool:
-    return floor.intent(intent).status is IntentStatus.PLACED
+def _is_placed(scenario: OrderScenario, intent: ExitIntent) -> bool:
+    return scenario.intent(intent).status is IntentStatus.PLACED
 
 
 def stalled(broker: ScriptedBroker) -> tuple[threading.Event, threading.Event]:
@@ -117,38 +119,38 @@ def in_thread(work: Callable[[], object]) -> Iterator[None]:
         thread.join(20)
 
 
-def test_the_switch_waits_for_a_sender_past_the_fence(floor: Floor, broker: ScriptedBroker) -> None:
-    intent = floor.approved()
+def test_the_switch_waits_for_a_sender_past_the_fence(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    intent = scenario.approved()
     reached, go_on = stalled(broker)
     answers: list[KillSwitchSet] = []
-    with in_thread(floor.sender.execute_next):
+    with in_thread(scenario.sender.execute_next):
         assert reached.wait(20)
-        with in_thread(lambda: answers.append(kill(floor))):
-            wait_until(lambda: floor.switches().kill_switch is KillSwitchMode.ALL, "the switch is set")
+        with in_thread(lambda: answers.append(kill(scenario))):
+            wait_until(lambda: scenario.switches().kill_switch is KillSwitchMode.ALL, "the switch is set")
             assert answers == []
             go_on.set()
     assert answers[0].on_their_way == []
-    floor.expect(intent, IntentStatus.PLACED)
+    scenario.expect(intent, IntentStatus.PLACED)
 
 
 def test_an_order_whose_sender_stalls_past_the_wait_is_named(
-    floor: Floor, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+    scenario: OrderScenario, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kill_switch_service, "OUTWAIT_S", 0.2)
-    intent = floor.approved()
+    intent = scenario.approved()
     reached, go_on = stalled(broker)
-    with in_thread(floor.sender.execute_next):
+    with in_thread(scenario.sender.execute_next):
         assert reached.wait(20)
-        assert [each.intent_id for each in kill(floor).on_their_way] == [intent.intent_id]
+        assert [each.intent_id for each in kill(scenario).on_their_way] == [intent.intent_id]
         go_on.set()
 
 
 class SwitchedMeanwhile(ScriptedBroker):
     """A broker that is asked for inside the transaction of the claim, and sets the kill switch there."""
 
-    def __init__(self, floor: Callable[[], Floor]) -> None:
+    def __init__(self, scenario: Callable[[], OrderScenario]) -> None:
         super().__init__()
-        self._floor = floor
+        self._floor = scenario
 
     def port(self, user_broker: object) -> SwitchedMeanwhile:
         self._floor().kill(KillSwitchMode.ALL)
@@ -156,9 +158,9 @@ class SwitchedMeanwhile(ScriptedBroker):
 
 
 def test_a_claim_begun_before_the_switch_is_returned(exit_engine: Engine) -> None:
-    broker = SwitchedMeanwhile(lambda: floor)
-    floor = Floor(exit_engine, broker)
-    intent = floor.approved()
-    assert floor.sender.execute_next()
-    floor.expect(intent, IntentStatus.APPROVED)
+    broker = SwitchedMeanwhile(lambda: scenario)
+    scenario = OrderScenario(exit_engine, broker)
+    intent = scenario.approved()
+    assert scenario.sender.execute_next()
+    scenario.expect(intent, IntentStatus.APPROVED)
     assert broker.order_ids == []

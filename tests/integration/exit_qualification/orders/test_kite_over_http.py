@@ -40,7 +40,7 @@ from shared.clock import SystemClock
 from shared.contracts.vocabulary import IntentStatus
 from shared.postgres.audit import Act
 from shared.runtime.health import Health
-from tests.integration.exit_qualification.orders.floor import Floor
+from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 from tests.integration.exit_qualification.orders.test_broker_contract import ORDER, kite_brokers, kite_port
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -124,20 +124,20 @@ def test_an_absent_broker_is_unavailable_to_reads() -> None:
 
 def test_a_wrong_address_leaves_a_correctable_error_on_the_exit(exit_engine: Engine) -> None:
     wrong = UserBroker("paper", "kite", "PAPER", f"http://127.0.0.1:{free_port('wrong')}", BrokerStatus.CONNECTED)
-    floor = Floor(exit_engine, kite_brokers("127.0.0.1"))
+    scenario = OrderScenario(exit_engine, kite_brokers("127.0.0.1"))
     put(exit_engine, wrong)
-    intent = floor.approved()
-    assert floor.sender.execute_next()
-    waiting = floor.expect(intent, IntentStatus.APPROVED)
+    intent = scenario.approved()
+    assert scenario.sender.execute_next()
+    waiting = scenario.expect(intent, IntentStatus.APPROVED)
     assert (waiting.error_code, waiting.submitted_at, waiting.attempts) == (UNREACHABLE, None, 1)
     put(exit_engine, replace(wrong, root_url="http://127.0.0.1:1"))
 
 
 def test_a_forbidden_address_is_shown_on_the_exit(exit_engine: Engine) -> None:
-    floor = Floor(exit_engine, kite_brokers("api.kite.trade"))
-    intent = floor.approved()
-    assert floor.sender.execute_next()
-    waiting = floor.expect(intent, IntentStatus.APPROVED)
+    scenario = OrderScenario(exit_engine, kite_brokers("api.kite.trade"))
+    intent = scenario.approved()
+    assert scenario.sender.execute_next()
+    waiting = scenario.expect(intent, IntentStatus.APPROVED)
     assert (waiting.error_code, waiting.attempts) == (UNREACHABLE, 0)
     assert "EXITFLOW_BROKER_HOSTS" in (waiting.error_message or "")
 
@@ -147,13 +147,13 @@ TOKEN_REFUSED = b'{"status": "error", "message": "expired", "error_type": "Token
 
 def test_a_refused_token_shows_until_it_is_accepted(exit_engine: Engine) -> None:
     health = Health()
-    floor = Floor(exit_engine, kite_brokers("127.0.0.1", health=health))
+    scenario = OrderScenario(exit_engine, kite_brokers("127.0.0.1", health=health))
     user_broker = UserBroker("paper", "kite", "PAPER", "", BrokerStatus.CONNECTED)
     with server_answering((403, JSON, TOKEN_REFUSED)) as (url, _):
         put(exit_engine, replace(user_broker, root_url=url))
-        intent = floor.approved()
-        assert floor.sender.execute_next()
-        assert floor.expect(intent, IntentStatus.APPROVED).error_code == TOKEN_EXPIRED
+        intent = scenario.approved()
+        assert scenario.sender.execute_next()
+        assert scenario.expect(intent, IntentStatus.APPROVED).error_code == TOKEN_EXPIRED
         assert health.problems() == {"broker paper": TOKEN_PROBLEM}
         with exit_engine.begin() as connection:
             assert ExitIntentRepository(connection).waiting_errors()["paper"].code == TOKEN_EXPIRED
@@ -167,15 +167,15 @@ def test_a_refused_token_shows_until_it_is_accepted(exit_engine: Engine) -> None
 def test_a_refused_access_token_is_no_problem_of_an_account_that_an_operator_disconnected(exit_engine: Engine) -> None:
     health = Health()
     brokers = kite_brokers("127.0.0.1", health=health)
-    floor = Floor(exit_engine, brokers)
+    scenario = OrderScenario(exit_engine, brokers)
     user_broker = UserBroker("paper", "kite", "PAPER", "", BrokerStatus.CONNECTED)
-    accounts = AccountErrors(floor.open_unit, brokers.forget_refused_token)
+    accounts = AccountErrors(scenario.open_unit, brokers.forget_refused_token)
     with server_answering((403, JSON, TOKEN_REFUSED)) as (url, _), pytest.raises(TokenExpired):
         put(exit_engine, replace(user_broker, root_url=url))
         brokers.port(replace(user_broker, root_url=url)).orders()
     accounts.note_once()
     assert health.problems() == {"broker paper": TOKEN_PROBLEM}, "a connected account's token has to be renewed"
-    floor.connect(BrokerStatus.DISCONNECTED)
+    scenario.connect(BrokerStatus.DISCONNECTED)
     accounts.note_once()
     assert health.is_ready()
 

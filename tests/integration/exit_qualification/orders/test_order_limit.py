@@ -11,31 +11,31 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.orders.outcome_writer import ORDER_LIMIT
 from shared.contracts.vocabulary import ExitReason, IntentStatus
 from shared.runtime.telemetry import REGISTRY
-from tests.integration.exit_qualification.orders.floor import Floor
+from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 
 LIMIT = 3
 
 
 @pytest.fixture
-def floor(floor: Floor) -> Floor:
-    """A floor with few orders and hardly any back-off."""
+def scenario(scenario: OrderScenario) -> OrderScenario:
+    """A scenario with few orders and hardly any back-off."""
     terms = replace(
-        floor.terms,
+        scenario.terms,
         backoff_first_s=0.01,
         backoff_max_s=0.02,
         order_limit=LIMIT,
         order_limit_window=timedelta(minutes=10),
     )
-    return Floor(floor.engine, floor.brokers, terms)
+    return OrderScenario(scenario.engine, scenario.brokers, terms)
 
 
-def ended_unfilled(floor: Floor, broker: ScriptedBroker, intent: ExitIntent) -> ExitIntent:
+def ended_unfilled(scenario: OrderScenario, broker: ScriptedBroker, intent: ExitIntent) -> ExitIntent:
     """Send an exit, and have the broker end its order."""
-    assert floor.sender.execute_next()
+    assert scenario.sender.execute_next()
     broker.end(broker.order_ids[-1])
-    floor.reconciler.reconcile_once()
-    return floor.expect(intent, IntentStatus.CANCELLED)
+    scenario.reconciler.reconcile_once()
+    return scenario.expect(intent, IntentStatus.CANCELLED)
 
 
 def reached(reason: ExitReason) -> float:
@@ -43,46 +43,46 @@ def reached(reason: ExitReason) -> float:
     return REGISTRY.get_sample_value("exit_order_limit_reached_total", {"reason": reason}) or 0.0
 
 
-def at_its_limit(floor: Floor, broker: ScriptedBroker, reason: ExitReason) -> ExitIntent:
+def at_its_limit(scenario: OrderScenario, broker: ScriptedBroker, reason: ExitReason) -> ExitIntent:
     """An exit whose last order was the last that it may have."""
-    intent = floor.detect(floor.open_trade(), reason, cooldown_s=0)
+    intent = scenario.detect(scenario.open_trade(), reason, cooldown_s=0)
     for _ in range(LIMIT - 1):
-        ended = ended_unfilled(floor, broker, intent)
+        ended = ended_unfilled(scenario, broker, intent)
         assert ended.error_code is None
-        intent = floor.go_on(ended)
-    return ended_unfilled(floor, broker, intent)
+        intent = scenario.go_on(ended)
+    return ended_unfilled(scenario, broker, intent)
 
 
-def test_a_manual_exit_stops_at_its_limit_and_says_so(floor: Floor, broker: ScriptedBroker) -> None:
+def test_a_manual_exit_stops_at_its_limit_and_says_so(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     before = reached(ExitReason.MANUAL)
-    last = at_its_limit(floor, broker, ExitReason.MANUAL)
+    last = at_its_limit(scenario, broker, ExitReason.MANUAL)
     assert last.error_code == ORDER_LIMIT
     assert "3 orders in 600 s did not fill the exit: no more are sent" in str(last.error_message)
     assert reached(ExitReason.MANUAL) == before + 1
-    floor.send_back_in_time(last, timedelta(hours=1))  # not even when the window is over
-    floor.remainders.exit_once()
-    assert not floor.intents_after(last)
-    again = floor.detect(floor.trade_of(last), ExitReason.MANUAL, cooldown_s=0)  # but an operator may ask again
+    scenario.send_back_in_time(last, timedelta(hours=1))  # not even when the window is over
+    scenario.remainders.exit_once()
+    assert not scenario.intents_after(last)
+    again = scenario.detect(scenario.trade_of(last), ExitReason.MANUAL, cooldown_s=0)  # but an operator may ask again
     assert again.status is IntentStatus.APPROVED
 
 
-def test_a_stop_beyond_its_limit_continues_at_slowest_pace(floor: Floor, broker: ScriptedBroker) -> None:
+def test_a_stop_beyond_its_limit_continues_at_slowest_pace(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     before = reached(ExitReason.STOP_LOSS)
-    last = at_its_limit(floor, broker, ExitReason.STOP_LOSS)
+    last = at_its_limit(scenario, broker, ExitReason.STOP_LOSS)
     assert last.error_code == ORDER_LIMIT
     assert "next after 200 s" in str(last.error_message)
-    assert 190 < floor.cooldown_s(last) <= 200
+    assert 190 < scenario.cooldown_s(last) <= 200
     assert reached(ExitReason.STOP_LOSS) == before + 1
-    floor.remainders.exit_once()
-    assert not floor.intents_after(last)
-    floor.end_cooldown(last)
-    assert floor.go_on(last).exit_reason is ExitReason.STOP_LOSS
+    scenario.remainders.exit_once()
+    assert not scenario.intents_after(last)
+    scenario.end_cooldown(last)
+    assert scenario.go_on(last).exit_reason is ExitReason.STOP_LOSS
 
 
-def test_orders_outside_the_window_do_not_count(floor: Floor, broker: ScriptedBroker) -> None:
-    intent = floor.detect(floor.open_trade(), ExitReason.MANUAL, cooldown_s=0)
+def test_orders_outside_the_window_do_not_count(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    intent = scenario.detect(scenario.open_trade(), ExitReason.MANUAL, cooldown_s=0)
     for _ in range(LIMIT + 1):
-        ended = ended_unfilled(floor, broker, intent)
+        ended = ended_unfilled(scenario, broker, intent)
         assert ended.error_code is None
-        intent = floor.go_on(ended)
-        floor.send_back_in_time(ended, timedelta(minutes=11))
+        intent = scenario.go_on(ended)
+        scenario.send_back_in_time(ended, timedelta(minutes=11))

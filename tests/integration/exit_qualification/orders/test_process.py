@@ -20,7 +20,7 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from shared.contracts.vocabulary import IntentStatus
 from shared.postgres.audit import Act
-from tests.integration.exit_qualification.orders.floor import Floor, wait_until
+from tests.integration.exit_qualification.orders.order_scenario import OrderScenario, wait_until
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 from tests.integration.paper_broker.conftest import CREDENTIALS, RunningBroker, running_broker
 from tests.support.servers import Database
@@ -31,9 +31,9 @@ STOP_LIMIT_S = 20
 
 @dataclass
 class Scene:
-    """A floor whose user broker is the running paper broker, and how to start the process on it."""
+    """A scenario whose user broker is the running paper broker, and how to start the process on it."""
 
-    floor: Floor
+    scenario: OrderScenario
     paper: RunningBroker
     settings: dict[str, str]
     stack: ExitStack
@@ -50,11 +50,11 @@ class Scene:
 
     def exit_of_a_new_trade(self) -> ExitIntent:
         """An approved exit."""
-        return self.floor.detect(self.floor.open_trade())
+        return self.scenario.detect(self.scenario.open_trade())
 
     def reaches(self, intent: ExitIntent, status: IntentStatus) -> None:
         """Wait until an exit is in a status."""
-        wait_until(lambda: self.floor.intent(intent).status is status, f"the exit is {status}")
+        wait_until(lambda: self.scenario.intent(intent).status is status, f"the exit is {status}")
 
     def tags(self) -> list[str]:
         """The tags of all orders at the broker."""
@@ -86,7 +86,7 @@ def scene_of(engine: Engine, database: Database, directory: Path) -> Iterator[Sc
             "EXITFLOW_ABSENCE_GAP_S": "0.5",
             "EXITFLOW_TESTING": "1",
         }
-        yield Scene(Floor(engine, ScriptedBroker()), paper, settings, stack)
+        yield Scene(OrderScenario(engine, ScriptedBroker()), paper, settings, stack)
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_approved_exits_are_filled_and_sigterm_ends_the_process(scene: Scene) ->
     intents = [scene.exit_of_a_new_trade() for _ in range(10)]
     for intent in intents:
         scene.reaches(intent, IntentStatus.FILLED)
-        assert scene.floor.event_names(intent)[-1] == "Filled"
+        assert scene.scenario.event_names(intent)[-1] == "Filled"
     assert sorted(scene.tags()) == sorted(intent.client_order_id for intent in intents)
     wait_until(lambda: scene.readiness()[0] == 200, "the process is ready")
     process.send_signal(signal.SIGTERM)
@@ -139,8 +139,8 @@ def test_a_broker_rejection_fails_the_exit_and_keeps_the_trade(scene: Scene) -> 
     intent = scene.exit_of_a_new_trade()
     scene.start()
     scene.reaches(intent, IntentStatus.FAILED)
-    assert scene.floor.intent(intent).error_message == "RMS: margin exceeds"
-    assert scene.floor.trade_status(intent.trade_id) == "OPEN"
+    assert scene.scenario.intent(intent).error_message == "RMS: margin exceeds"
+    assert scene.scenario.trade_status(intent.trade_id) == "OPEN"
 
 
 def test_a_timed_out_accepted_order_is_found_by_tag(scene: Scene) -> None:
@@ -156,10 +156,10 @@ def test_an_unfilled_order_is_cancelled_and_the_rest_exits_anew(scene: Scene) ->
     intent = scene.exit_of_a_new_trade()
     scene.start(EXITFLOW_UNFILLED_CANCEL_S="1")
     scene.reaches(intent, IntentStatus.CANCELLED)
-    wait_until(lambda: scene.floor.cooldown_s(intent) < 0, "the back-off ends")
-    rest = scene.floor.detect(scene.floor.trade_of(intent))
+    wait_until(lambda: scene.scenario.cooldown_s(intent) < 0, "the back-off ends")
+    rest = scene.scenario.detect(scene.scenario.trade_of(intent))
     scene.reaches(rest, IntentStatus.FILLED)
-    assert scene.floor.filled_of_trade(intent.trade_id) == 100
+    assert scene.scenario.filled_of_trade(intent.trade_id) == 100
 
 
 def test_without_its_broker_the_process_is_up_but_not_ready(
@@ -170,11 +170,11 @@ def test_without_its_broker_the_process_is_up_but_not_ready(
             switches = SwitchRepository(connection)
             nowhere = replace(switches.broker("paper"), root_url=f"http://127.0.0.1:{free_port('nobody listens')}")
             switches.put_broker(nowhere, Act("test", "the broker is gone"))
-        intent = scene.floor.placed()
+        intent = scene.scenario.placed()
         process = scene.start()
         wait_until(_says(scene, "reconciler: paper: orders: ConnectionError"), "readiness names the broker")
         assert process.poll() is None
-        scene.floor.expect(intent, IntentStatus.PLACED)
+        scene.scenario.expect(intent, IntentStatus.PLACED)
 
 
 def _says(scene: Scene, what: str) -> Callable[[], bool]:

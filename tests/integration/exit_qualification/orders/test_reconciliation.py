@@ -12,21 +12,21 @@ from services.exit_qualification.domain.order_terms import OrderSide
 from services.exit_qualification.orders.brokers.port import NO_ANSWER, BrokerUnavailable, ExitOrder
 from shared.contracts.vocabulary import ExitReason, IntentStatus, ProductType
 from shared.runtime.failpoints import Failpoint, FailpointHit, arm
-from tests.integration.exit_qualification.orders.floor import Floor, wait_until
+from tests.integration.exit_qualification.orders.order_scenario import OrderScenario, wait_until
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 
 REFUSED = {"kind": "refuse", "error_type": "OrderException", "http_status": 400, "message": "insufficient holdings"}
 
 
-def test_a_filled_order_fills_its_exit_completely(floor: Floor, broker: ScriptedBroker) -> None:
-    intent = floor.placed()
+def test_a_filled_order_fills_its_exit_completely(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    intent = scenario.placed()
     broker.fill(broker.order_ids[0], 40, "1010.00")
     broker.fill(broker.order_ids[0], 60, "1010.05")
-    floor.reconciler.reconcile_once()
-    filled = floor.expect(intent, IntentStatus.FILLED)
+    scenario.reconciler.reconcile_once()
+    filled = scenario.expect(intent, IntentStatus.FILLED)
     assert (filled.filled_quantity, filled.average_price) == (100, Decimal("1010.03"))
-    assert floor.event_names(intent) == ["Placed", "Filled"]
-    event = floor.events(intent)[1][1]
+    assert scenario.event_names(intent) == ["Placed", "Filled"]
+    event = scenario.events(intent)[1][1]
     assert event["average_price"] == "1010.03"
     assert [(fill["quantity"], fill["price"]) for fill in event["fills"]] == [(40, "1010.00"), (60, "1010.05")]
     assert filled.placed_at is not None
@@ -34,81 +34,81 @@ def test_a_filled_order_fills_its_exit_completely(floor: Floor, broker: Scripted
     assert event["time_to_fill_ms"] == round((filled.filled_at - filled.placed_at).total_seconds() * 1000)
 
 
-def test_while_nothing_is_at_the_broker_it_is_not_asked(floor: Floor, broker: ScriptedBroker) -> None:
-    floor.approved()
-    floor.reconciler.reconcile_once()
+def test_while_nothing_is_at_the_broker_it_is_not_asked(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    scenario.approved()
+    scenario.reconciler.reconcile_once()
     assert broker.reads == 0
 
 
-def test_an_order_that_merely_waits_changes_nothing(floor: Floor, broker: ScriptedBroker) -> None:
-    intent = floor.placed()
+def test_an_order_that_merely_waits_changes_nothing(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    intent = scenario.placed()
     for _ in range(3):
-        floor.reconciler.reconcile_once()
-    assert floor.intent(intent) == intent
+        scenario.reconciler.reconcile_once()
+    assert scenario.intent(intent) == intent
 
 
-def test_a_partial_fill_is_told_once_and_then_completed(floor: Floor, broker: ScriptedBroker) -> None:
-    intent = floor.placed()
+def test_a_partial_fill_is_told_once_and_then_completed(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    intent = scenario.placed()
     broker.fill(broker.order_ids[0], 40, "1010")
     for _ in range(3):
-        floor.reconciler.reconcile_once()
-    partly = floor.expect(intent, IntentStatus.PARTIALLY_FILLED)
+        scenario.reconciler.reconcile_once()
+    partly = scenario.expect(intent, IntentStatus.PARTIALLY_FILLED)
     assert (partly.filled_quantity, partly.average_price) == (40, Decimal(1010))
     broker.fill(broker.order_ids[0], 60, "1011")
-    floor.reconciler.reconcile_once()
-    floor.expect(intent, IntentStatus.FILLED)
-    assert floor.event_names(intent) == ["Placed", "PartiallyFilled", "Filled"]
+    scenario.reconciler.reconcile_once()
+    scenario.expect(intent, IntentStatus.FILLED)
+    assert scenario.event_names(intent) == ["Placed", "PartiallyFilled", "Filled"]
 
 
-def test_a_fill_resets_the_back_off_of_its_reason(floor: Floor, broker: ScriptedBroker) -> None:
-    first = floor.placed()
+def test_a_fill_resets_the_back_off_of_its_reason(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    first = scenario.placed()
     broker.end(broker.order_ids[0])
-    floor.reconciler.reconcile_once()
-    assert floor.failures(first) == 1
-    wait_until(lambda: floor.cooldown_s(first) < 0, "the back-off ends")
-    second = floor.detect(floor.trade_of(first))
-    floor.sender.execute_next()
+    scenario.reconciler.reconcile_once()
+    assert scenario.failures(first) == 1
+    wait_until(lambda: scenario.cooldown_s(first) < 0, "the back-off ends")
+    second = scenario.detect(scenario.trade_of(first))
+    scenario.sender.execute_next()
     broker.fill(broker.order_ids[1], 100, "1010")
-    floor.reconciler.reconcile_once()
-    floor.expect(second, IntentStatus.FILLED)
-    assert floor.failures(second) == 0
+    scenario.reconciler.reconcile_once()
+    scenario.expect(second, IntentStatus.FILLED)
+    assert scenario.failures(second) == 0
 
 
-def test_a_rejection_fails_the_exit_with_a_back_off(floor: Floor, broker: ScriptedBroker) -> None:
+def test_a_rejection_fails_the_exit_with_a_back_off(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     broker.fault({"kind": "reject", "message": "RMS: margin exceeds"})
-    intent = floor.placed()
-    floor.reconciler.reconcile_once()
-    failed = floor.expect(intent, IntentStatus.FAILED)
+    intent = scenario.placed()
+    scenario.reconciler.reconcile_once()
+    failed = scenario.expect(intent, IntentStatus.FAILED)
     assert (failed.error_code, failed.error_message) == ("REJECTED_BY_BROKER", "RMS: margin exceeds")
-    assert floor.event_names(intent) == ["Placed", "Failed"]
-    assert floor.events(intent)[1][1]["errors"] == [{"code": "REJECTED_BY_BROKER", "message": "RMS: margin exceeds"}]
-    assert floor.trade_status(intent.trade_id) == "OPEN"
-    assert 0 < floor.cooldown_s(intent) <= 1
+    assert scenario.event_names(intent) == ["Placed", "Failed"]
+    assert scenario.events(intent)[1][1]["errors"] == [{"code": "REJECTED_BY_BROKER", "message": "RMS: margin exceeds"}]
+    assert scenario.trade_status(intent.trade_id) == "OPEN"
+    assert 0 < scenario.cooldown_s(intent) <= 1
 
 
-def test_the_back_off_doubles_with_every_failure_in_a_row(floor: Floor, broker: ScriptedBroker) -> None:
+def test_the_back_off_doubles_with_every_failure_in_a_row(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     broker.fault({"kind": "reject", "message": "no"}, count=2)
-    first = floor.placed()
-    floor.reconciler.reconcile_once()
-    wait_until(lambda: floor.cooldown_s(first) < 0, "the back-off ends")
-    second = floor.detect(floor.trade_of(first))
-    floor.sender.execute_next()
-    floor.reconciler.reconcile_once()
-    assert floor.failures(second) == 2
-    assert 1 < floor.cooldown_s(second) <= 2
+    first = scenario.placed()
+    scenario.reconciler.reconcile_once()
+    wait_until(lambda: scenario.cooldown_s(first) < 0, "the back-off ends")
+    second = scenario.detect(scenario.trade_of(first))
+    scenario.sender.execute_next()
+    scenario.reconciler.reconcile_once()
+    assert scenario.failures(second) == 2
+    assert 1 < scenario.cooldown_s(second) <= 2
 
 
-def test_an_order_with_lost_answer_is_found_and_not_repeated(floor: Floor, broker: ScriptedBroker) -> None:
+def test_an_order_with_lost_answer_is_found_and_not_repeated(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     broker.fault({"kind": "drop_answer"})
-    intent = floor.approved()
-    floor.sender.execute_next()
-    floor.expect(intent, IntentStatus.UNKNOWN)
-    floor.reconciler.reconcile_once()
-    placed = floor.expect(intent, IntentStatus.PLACED)
+    intent = scenario.approved()
+    scenario.sender.execute_next()
+    scenario.expect(intent, IntentStatus.UNKNOWN)
+    scenario.reconciler.reconcile_once()
+    placed = scenario.expect(intent, IntentStatus.PLACED)
     assert (placed.broker_order_id, placed.error_code) == (broker.order_ids[0], None)
     broker.price("NSE:INFY", "1010")
-    floor.reconciler.reconcile_once()
-    floor.expect(intent, IntentStatus.FILLED)
+    scenario.reconciler.reconcile_once()
+    scenario.expect(intent, IntentStatus.FILLED)
     assert len(broker.placed) == 1
 
 
@@ -121,7 +121,7 @@ def test_an_order_with_lost_answer_is_found_and_not_repeated(floor: Floor, broke
     ],
 )
 def test_an_unrecorded_order_may_already_be_filled(
-    floor: Floor,
+    scenario: OrderScenario,
     broker: ScriptedBroker,
     armed: None,
     fault: dict[str, object],
@@ -130,23 +130,25 @@ def test_an_unrecorded_order_may_already_be_filled(
 ) -> None:
     broker.price("NSE:INFY", "1010")
     broker.fault(fault)
-    intent = floor.approved()
+    intent = scenario.approved()
     arm(Failpoint.ORDERS_AFTER_CALL, "raise")
     with pytest.raises(FailpointHit):
-        floor.sender.execute_next()
-    floor.reconciler.reconcile_once()
-    assert floor.expect(intent, status).broker_order_id == broker.order_ids[0]
-    assert floor.event_names(intent) == names
+        scenario.sender.execute_next()
+    scenario.reconciler.reconcile_once()
+    assert scenario.expect(intent, status).broker_order_id == broker.order_ids[0]
+    assert scenario.event_names(intent) == names
 
 
-def test_an_unrecorded_order_may_already_be_cancelled(floor: Floor, broker: ScriptedBroker, armed: None) -> None:
-    intent = floor.approved()
+def test_an_unrecorded_order_may_already_be_cancelled(
+    scenario: OrderScenario, broker: ScriptedBroker, armed: None
+) -> None:
+    intent = scenario.approved()
     arm(Failpoint.ORDERS_AFTER_CALL, "raise")
     with pytest.raises(FailpointHit):
-        floor.sender.execute_next()
+        scenario.sender.execute_next()
     broker.end(broker.order_ids[0])
-    floor.reconciler.reconcile_once()
-    assert floor.expect(intent, IntentStatus.CANCELLED).cancel_reason == "BY_BROKER"
+    scenario.reconciler.reconcile_once()
+    assert scenario.expect(intent, IntentStatus.CANCELLED).cancel_reason == "BY_BROKER"
 
 
 @pytest.mark.parametrize(
@@ -159,268 +161,274 @@ def test_an_unrecorded_order_may_already_be_cancelled(floor: Floor, broker: Scri
     ],
 )
 def test_an_order_in_the_books_clears_its_send_error(
-    floor: Floor, broker: ScriptedBroker, filled: int | None, status: IntentStatus
+    scenario: OrderScenario, broker: ScriptedBroker, filled: int | None, status: IntentStatus
 ) -> None:
     broker.fault({"kind": "drop_answer"})
-    intent = floor.approved()
-    floor.sender.execute_next()
-    assert floor.expect(intent, IntentStatus.UNKNOWN).error_code == NO_ANSWER
+    intent = scenario.approved()
+    scenario.sender.execute_next()
+    assert scenario.expect(intent, IntentStatus.UNKNOWN).error_code == NO_ANSWER
     if filled is None:
         broker.end(broker.order_ids[0])
     elif filled:
         broker.fill(broker.order_ids[0], filled, "1010")
-    floor.reconciler.reconcile_once()
-    found = floor.expect(intent, status)
+    scenario.reconciler.reconcile_once()
+    found = scenario.expect(intent, status)
     assert (found.error_code, found.error_message) == (None, None)
 
 
-def test_a_definite_refusal_needs_one_complete_read(floor: Floor, broker: ScriptedBroker) -> None:
+def test_a_definite_refusal_needs_one_complete_read(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     broker.fault(REFUSED)
-    intent = floor.approved()
-    floor.sender.execute_next()
-    floor.reconciler.reconcile_once()
-    failed = floor.expect(intent, IntentStatus.FAILED)
+    intent = scenario.approved()
+    scenario.sender.execute_next()
+    scenario.reconciler.reconcile_once()
+    failed = scenario.expect(intent, IntentStatus.FAILED)
     assert (failed.error_code, failed.error_message) == ("OrderException", "insufficient holdings")
-    assert floor.event_names(intent) == ["Failed"]
-    assert floor.failures(intent) == 1
+    assert scenario.event_names(intent) == ["Failed"]
+    assert scenario.failures(intent) == 1
 
 
-def test_a_refusal_that_the_book_contradicts_is_no_refusal(floor: Floor, broker: ScriptedBroker) -> None:
+def test_a_refusal_that_the_book_contradicts_is_no_refusal(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     broker.fault(REFUSED)
-    intent = floor.approved()
-    floor.sender.execute_next()
+    intent = scenario.approved()
+    scenario.sender.execute_next()
     broker.place_market_exit(ExitOrder(intent.client_order_id, "NSE", "INFY", OrderSide.SELL, 100, ProductType.MIS))
-    floor.reconciler.reconcile_once()
-    floor.expect(intent, IntentStatus.PLACED)
+    scenario.reconciler.reconcile_once()
+    scenario.expect(intent, IntentStatus.PLACED)
 
 
-def test_a_read_that_failed_proves_nothing(floor: Floor, broker: ScriptedBroker) -> None:
+def test_a_read_that_failed_proves_nothing(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     broker.fault(REFUSED)
-    intent = floor.approved()
-    floor.sender.execute_next()
+    intent = scenario.approved()
+    scenario.sender.execute_next()
     broker.is_down = True
     with pytest.raises(BrokerUnavailable, match="paper"):
-        floor.reconciler.reconcile_once()
-    floor.expect(intent, IntentStatus.UNKNOWN)
+        scenario.reconciler.reconcile_once()
+    scenario.expect(intent, IntentStatus.UNKNOWN)
 
 
-def test_silence_needs_two_distant_reads_after_the_claim(quick_floor: Floor, broker: ScriptedBroker) -> None:
-    floor = quick_floor
+def test_silence_needs_two_distant_reads_after_the_claim(quick_scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    scenario = quick_scenario
     broker.fault({"kind": "refuse", "error_type": "NetworkException"})
-    intent = floor.approved()
-    floor.sender.execute_next()
-    floor.reconciler.reconcile_once()
-    unknown = floor.expect(intent, IntentStatus.UNKNOWN)
+    intent = scenario.approved()
+    scenario.sender.execute_next()
+    scenario.reconciler.reconcile_once()
+    unknown = scenario.expect(intent, IntentStatus.UNKNOWN)
     assert unknown.absent_since is None, "a sender may still be at work"
     assert unknown.claimed_until is not None
 
     def first_absence() -> bool:
-        floor.reconciler.reconcile_once()
-        return floor.intent(intent).absent_since is not None
+        scenario.reconciler.reconcile_once()
+        return scenario.intent(intent).absent_since is not None
 
     wait_until(first_absence, "the claim and the longest call run out")
-    since = floor.intent(intent).absent_since
+    since = scenario.intent(intent).absent_since
     assert since is not None
-    assert since >= unknown.claimed_until + floor.terms.call_limit
-    floor.reconciler.reconcile_once()
-    floor.expect(intent, IntentStatus.UNKNOWN)
+    assert since >= unknown.claimed_until + scenario.terms.call_limit
+    scenario.reconciler.reconcile_once()
+    scenario.expect(intent, IntentStatus.UNKNOWN)
 
     def proven() -> bool:
-        floor.reconciler.reconcile_once()
-        return floor.intent(intent).status is IntentStatus.FAILED
+        scenario.reconciler.reconcile_once()
+        return scenario.intent(intent).status is IntentStatus.FAILED
 
     wait_until(proven, "the second absence")
-    failed = floor.intent(intent)
+    failed = scenario.intent(intent)
     assert failed.error_code == "NEVER_PLACED"
     assert failed.ended_at is not None
-    assert failed.ended_at >= since + floor.terms.absence_gap
+    assert failed.ended_at >= since + scenario.terms.absence_gap
 
 
-def test_an_order_that_shows_up_between_two_absences_is_placed(quick_floor: Floor, broker: ScriptedBroker) -> None:
-    floor = quick_floor
+def test_an_order_that_shows_up_between_two_absences_is_placed(
+    quick_scenario: OrderScenario, broker: ScriptedBroker
+) -> None:
+    scenario = quick_scenario
     broker.fault({"kind": "drop_answer"})
     broker.is_blind = True
-    intent = floor.approved()
-    floor.sender.execute_next()
+    intent = scenario.approved()
+    scenario.sender.execute_next()
 
     def first_absence() -> bool:
-        floor.reconciler.reconcile_once()
-        return floor.intent(intent).absent_since is not None
+        scenario.reconciler.reconcile_once()
+        return scenario.intent(intent).absent_since is not None
 
     wait_until(first_absence, "an absence is noted")
     broker.is_blind = False
-    floor.reconciler.reconcile_once()
-    assert floor.expect(intent, IntentStatus.PLACED).absent_since is None
+    scenario.reconciler.reconcile_once()
+    assert scenario.expect(intent, IntentStatus.PLACED).absent_since is None
 
 
-def test_on_a_later_trading_day_absence_proves_nothing(quick_floor: Floor, broker: ScriptedBroker) -> None:
-    floor = quick_floor
+def test_on_a_later_trading_day_absence_proves_nothing(quick_scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    scenario = quick_scenario
     broker.fault({"kind": "refuse", "error_type": "NetworkException"})
-    intent = floor.approved()
-    floor.sender.execute_next()
-    floor.send_back_in_time(intent, timedelta(days=1))
+    intent = scenario.approved()
+    scenario.sender.execute_next()
+    scenario.send_back_in_time(intent, timedelta(days=1))
     broker.forget()
     for _ in range(3):
-        floor.reconciler.reconcile_once()
-    assert floor.expect(intent, IntentStatus.UNKNOWN).absent_since is None
+        scenario.reconciler.reconcile_once()
+    assert scenario.expect(intent, IntentStatus.UNKNOWN).absent_since is None
 
 
-def test_an_unfilled_order_is_cancelled_once_and_the_rest_exits(floor: Floor, broker: ScriptedBroker) -> None:
+def test_an_unfilled_order_is_cancelled_once_and_the_rest_exits(
+    scenario: OrderScenario, broker: ScriptedBroker
+) -> None:
     broker.fault({"kind": "partial_fill", "quantity": 40})
-    intent = floor.placed()
+    intent = scenario.placed()
     broker.price("NSE:INFY", "1010")
-    floor.send_back_in_time(intent, timedelta(seconds=61))
-    floor.reconciler.reconcile_once()
-    floor.expect(intent, IntentStatus.PARTIALLY_FILLED)
+    scenario.send_back_in_time(intent, timedelta(seconds=61))
+    scenario.reconciler.reconcile_once()
+    scenario.expect(intent, IntentStatus.PARTIALLY_FILLED)
     assert broker.cancels == []
-    floor.reconciler.reconcile_once()
+    scenario.reconciler.reconcile_once()
     assert broker.cancels == [broker.order_ids[0]]
-    floor.reconciler.reconcile_once()
-    cancelled = floor.expect(intent, IntentStatus.CANCELLED)
+    scenario.reconciler.reconcile_once()
+    cancelled = scenario.expect(intent, IntentStatus.CANCELLED)
     assert (cancelled.cancel_reason, cancelled.filled_quantity) == ("NOT_FILLED_IN_TIME", 40)
-    assert floor.event_names(intent) == ["Placed", "PartiallyFilled", "Cancelled"]
-    assert [fill["quantity"] for fill in floor.events(intent)[2][1]["fills"]] == [40]
-    wait_until(lambda: floor.cooldown_s(intent) < 0, "the back-off ends")
-    rest = floor.detect(floor.trade_of(intent))
+    assert scenario.event_names(intent) == ["Placed", "PartiallyFilled", "Cancelled"]
+    assert [fill["quantity"] for fill in scenario.events(intent)[2][1]["fills"]] == [40]
+    wait_until(lambda: scenario.cooldown_s(intent) < 0, "the back-off ends")
+    rest = scenario.detect(scenario.trade_of(intent))
     assert rest.quantity == 60
-    floor.sender.execute_next()
-    floor.reconciler.reconcile_once()
-    floor.expect(rest, IntentStatus.FILLED)
+    scenario.sender.execute_next()
+    scenario.reconciler.reconcile_once()
+    scenario.expect(rest, IntentStatus.FILLED)
     assert [order.quantity for order in broker.placed] == [100, 60]
 
 
-def test_an_unanswered_cancel_is_repeated_after_the_interval(floor: Floor, broker: ScriptedBroker) -> None:
+def test_an_unanswered_cancel_is_repeated_after_the_interval(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     broker.is_deaf_to_cancels = True
-    intent = floor.placed()
-    floor.send_back_in_time(intent, timedelta(seconds=61))
+    intent = scenario.placed()
+    scenario.send_back_in_time(intent, timedelta(seconds=61))
     for _ in range(3):
-        floor.reconciler.reconcile_once()
+        scenario.reconciler.reconcile_once()
     assert len(broker.unanswered) == 1
-    requested = floor.expect(intent, IntentStatus.PLACED).cancel_requested_at
+    requested = scenario.expect(intent, IntentStatus.PLACED).cancel_requested_at
     assert requested is not None
-    impatient = Floor(floor.engine, broker, replace(floor.terms, unfilled_cancel=timedelta()))
+    impatient = OrderScenario(scenario.engine, broker, replace(scenario.terms, unfilled_cancel=timedelta()))
     impatient.reconciler.reconcile_once()
     assert len(broker.unanswered) == 2
 
 
-def test_an_order_that_the_broker_cancels_ends_the_exit(floor: Floor, broker: ScriptedBroker) -> None:
-    intent = floor.placed()
+def test_an_order_that_the_broker_cancels_ends_the_exit(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    intent = scenario.placed()
     broker.end(broker.order_ids[0])
-    floor.reconciler.reconcile_once()
-    assert floor.expect(intent, IntentStatus.CANCELLED).cancel_reason == "BY_BROKER"
-    assert floor.failures(intent) == 1
+    scenario.reconciler.reconcile_once()
+    assert scenario.expect(intent, IntentStatus.CANCELLED).cancel_reason == "BY_BROKER"
+    assert scenario.failures(intent) == 1
 
 
-def test_an_order_ends_only_with_its_fills_in_the_book(floor: Floor, broker: ScriptedBroker) -> None:
-    intent = floor.placed()
+def test_an_order_ends_only_with_its_fills_in_the_book(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    intent = scenario.placed()
     broker.fill(broker.order_ids[0], 40, "1010")
     broker.end(broker.order_ids[0])
     fills = broker.hide_fills()
-    floor.reconciler.reconcile_once()
-    floor.expect(intent, IntentStatus.PLACED)
+    scenario.reconciler.reconcile_once()
+    scenario.expect(intent, IntentStatus.PLACED)
     broker.show_fills(fills)
-    floor.reconciler.reconcile_once()
-    assert floor.expect(intent, IntentStatus.CANCELLED).filled_quantity == 40
+    scenario.reconciler.reconcile_once()
+    assert scenario.expect(intent, IntentStatus.CANCELLED).filled_quantity == 40
 
 
-def test_late_fills_are_stored_told_and_flagged(floor: Floor, broker: ScriptedBroker) -> None:
-    intent = floor.placed()
+def test_late_fills_are_stored_told_and_flagged(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    intent = scenario.placed()
     broker.end(broker.order_ids[0])
-    floor.reconciler.reconcile_once()
+    scenario.reconciler.reconcile_once()
     broker.fill(broker.order_ids[0], 30, "1010")
     for _ in range(3):
-        floor.reconciler.reconcile_once()
-    late = floor.expect(intent, IntentStatus.CANCELLED)
+        scenario.reconciler.reconcile_once()
+    late = scenario.expect(intent, IntentStatus.CANCELLED)
     assert (late.filled_quantity, late.late_filled, late.average_price) == (30, True, Decimal(1010))
-    assert floor.event_names(intent) == ["Placed", "Cancelled", "LateFill"]
+    assert scenario.event_names(intent) == ["Placed", "Cancelled", "LateFill"]
 
 
-def test_late_fills_complete_an_exit_with_a_free_slot(floor: Floor, broker: ScriptedBroker) -> None:
-    intent = floor.placed()
+def test_late_fills_complete_an_exit_with_a_free_slot(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    intent = scenario.placed()
     broker.end(broker.order_ids[0])
-    floor.reconciler.reconcile_once()
+    scenario.reconciler.reconcile_once()
     broker.fill(broker.order_ids[0], 100, "1010")
-    floor.reconciler.reconcile_once()
-    assert floor.expect(intent, IntentStatus.FILLED).late_filled
-    assert floor.event_names(intent) == ["Placed", "Cancelled", "LateFill", "Filled"]
+    scenario.reconciler.reconcile_once()
+    assert scenario.expect(intent, IntentStatus.FILLED).late_filled
+    assert scenario.event_names(intent) == ["Placed", "Cancelled", "LateFill", "Filled"]
 
 
-def test_late_fills_cancel_an_unsent_exit_without_quantity(floor: Floor, broker: ScriptedBroker) -> None:
-    first = floor.placed()
+def test_late_fills_cancel_an_unsent_exit_without_quantity(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    first = scenario.placed()
     broker.end(broker.order_ids[0])
-    floor.reconciler.reconcile_once()
-    second = floor.detect(floor.trade_of(first), ExitReason.STOP_LOSS)
+    scenario.reconciler.reconcile_once()
+    second = scenario.detect(scenario.trade_of(first), ExitReason.STOP_LOSS)
     broker.fill(broker.order_ids[0], 100, "1010")
-    floor.reconciler.reconcile_once()
-    assert floor.expect(second, IntentStatus.CANCELLED).cancel_reason == "NOTHING_LEFT"
-    assert not floor.sender.execute_next()
-    assert floor.expect(first, IntentStatus.CANCELLED).filled_quantity == 100
+    scenario.reconciler.reconcile_once()
+    assert scenario.expect(second, IntentStatus.CANCELLED).cancel_reason == "NOTHING_LEFT"
+    assert not scenario.sender.execute_next()
+    assert scenario.expect(first, IntentStatus.CANCELLED).filled_quantity == 100
 
 
-def test_late_fills_cancel_an_excessive_later_order(floor: Floor, broker: ScriptedBroker) -> None:
-    first = floor.placed()
+def test_late_fills_cancel_an_excessive_later_order(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    first = scenario.placed()
     broker.end(broker.order_ids[0])
-    floor.reconciler.reconcile_once()
-    second = floor.detect(floor.trade_of(first), ExitReason.STOP_LOSS)
-    floor.sender.execute_next()
+    scenario.reconciler.reconcile_once()
+    second = scenario.detect(scenario.trade_of(first), ExitReason.STOP_LOSS)
+    scenario.sender.execute_next()
     broker.fill(broker.order_ids[0], 30, "1010")
-    floor.reconciler.reconcile_once()
+    scenario.reconciler.reconcile_once()
     assert broker.cancels == [broker.order_ids[1]]
-    floor.reconciler.reconcile_once()
-    floor.expect(second, IntentStatus.CANCELLED)
+    scenario.reconciler.reconcile_once()
+    scenario.expect(second, IntentStatus.CANCELLED)
 
 
-def test_a_working_order_of_an_ended_exit_is_cancelled(quick_floor: Floor, broker: ScriptedBroker) -> None:
-    floor = quick_floor
+def test_a_working_order_of_an_ended_exit_is_cancelled(quick_scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    scenario = quick_scenario
     broker.fault({"kind": "drop_answer"})
     broker.is_blind = True
-    intent = floor.approved()
-    floor.sender.execute_next()
+    intent = scenario.approved()
+    scenario.sender.execute_next()
 
     def ended() -> bool:
-        floor.reconciler.reconcile_once()
-        return floor.intent(intent).status is IntentStatus.FAILED
+        scenario.reconciler.reconcile_once()
+        return scenario.intent(intent).status is IntentStatus.FAILED
 
     wait_until(ended, "absence is proven, wrongly")
     broker.is_blind = False
-    floor.reconciler.reconcile_once()
+    scenario.reconciler.reconcile_once()
     assert broker.cancels == [broker.order_ids[0]]
 
 
-def test_an_excess_fill_is_stored_and_keeps_the_slot(floor: Floor, broker: ScriptedBroker) -> None:
-    intent = floor.placed()
+def test_an_excess_fill_is_stored_and_keeps_the_slot(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    intent = scenario.placed()
     broker.fill(broker.order_ids[0], 130, "1010")
     for _ in range(2):
-        floor.reconciler.reconcile_once()
-    floor.expect(intent, IntentStatus.PLACED)
-    assert floor.filled_of_trade(intent.trade_id) == 130
+        scenario.reconciler.reconcile_once()
+    scenario.expect(intent, IntentStatus.PLACED)
+    assert scenario.filled_of_trade(intent.trade_id) == 130
 
 
-def test_a_change_during_the_read_waits_for_the_next_pass(floor: Floor, broker: ScriptedBroker) -> None:
-    intent = floor.placed()
+def test_a_change_during_the_read_waits_for_the_next_pass(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    intent = scenario.placed()
     broker.fill(broker.order_ids[0], 100, "1010")
-    broker.on_read = lambda: floor.send_back_in_time(intent, timedelta())
-    floor.reconciler.reconcile_once()
-    floor.expect(intent, IntentStatus.PLACED)
+    broker.on_read = lambda: scenario.send_back_in_time(intent, timedelta())
+    scenario.reconciler.reconcile_once()
+    scenario.expect(intent, IntentStatus.PLACED)
     broker.on_read = lambda: None
-    floor.reconciler.reconcile_once()
-    floor.expect(intent, IntentStatus.FILLED)
+    scenario.reconciler.reconcile_once()
+    scenario.expect(intent, IntentStatus.FILLED)
 
 
-def test_a_crash_between_fetch_and_apply_loses_nothing(floor: Floor, broker: ScriptedBroker, armed: None) -> None:
-    intent = floor.placed()
+def test_a_crash_between_fetch_and_apply_loses_nothing(
+    scenario: OrderScenario, broker: ScriptedBroker, armed: None
+) -> None:
+    intent = scenario.placed()
     broker.fill(broker.order_ids[0], 100, "1010")
     arm(Failpoint.ORDERS_BETWEEN_FETCH_AND_APPLY, "raise")
     with pytest.raises(FailpointHit):
-        floor.reconciler.reconcile_once()
-    floor.expect(intent, IntentStatus.PLACED)
-    floor.reconciler.reconcile_once()
-    floor.expect(intent, IntentStatus.FILLED)
+        scenario.reconciler.reconcile_once()
+    scenario.expect(intent, IntentStatus.PLACED)
+    scenario.reconciler.reconcile_once()
+    scenario.expect(intent, IntentStatus.FILLED)
 
 
-def test_two_reconcilers_record_every_fill_once(floor: Floor, broker: ScriptedBroker) -> None:
-    other = Floor(floor.engine, broker, floor.terms)
-    intent = floor.placed()
+def test_two_reconcilers_record_every_fill_once(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    other = OrderScenario(scenario.engine, broker, scenario.terms)
+    intent = scenario.placed()
     broker.fill(broker.order_ids[0], 40, "1010")
 
     def let_the_other_go_first() -> None:
@@ -428,14 +436,14 @@ def test_two_reconcilers_record_every_fill_once(floor: Floor, broker: ScriptedBr
         other.reconciler.reconcile_once()
 
     broker.on_read = let_the_other_go_first
-    floor.reconciler.reconcile_once()
-    assert floor.expect(intent, IntentStatus.PARTIALLY_FILLED).filled_quantity == 40
-    assert floor.event_names(intent) == ["Placed", "PartiallyFilled"]
+    scenario.reconciler.reconcile_once()
+    assert scenario.expect(intent, IntentStatus.PARTIALLY_FILLED).filled_quantity == 40
+    assert scenario.event_names(intent) == ["Placed", "PartiallyFilled"]
 
 
-def test_each_exit_of_a_long_pass_reports_progress(floor: Floor, broker: ScriptedBroker) -> None:
+def test_each_exit_of_a_long_pass_reports_progress(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     for _ in range(3):
-        floor.placed()
-    floor.progress = 0
-    floor.reconciler.reconcile_once()
-    assert floor.progress == 3
+        scenario.placed()
+    scenario.progress = 0
+    scenario.reconciler.reconcile_once()
+    assert scenario.progress == 3

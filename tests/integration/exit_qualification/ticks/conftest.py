@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from shared.contracts.topics import TopicNames
 from shared.settings import Settings
-from tests.integration.exit_qualification.ticks.rig import Book, Market
+from tests.integration.exit_qualification.ticks.worker_harness import Book, Market
 
 
 @pytest.fixture

@@ -8,7 +8,14 @@ from services.exit_qualification.ticks.metrics import EVENTS_UNKNOWN, TICKS_FORW
 from shared.contracts.topics import dead_letter_topic
 from shared.kafka.clients import Headers, flush_or_fail, headers_of, open_producer
 from shared.settings import Settings
-from tests.integration.exit_qualification.ticks.rig import INFY, Book, Market, closed, partially_closed, running_worker
+from tests.integration.exit_qualification.ticks.worker_harness import (
+    INFY,
+    Book,
+    Market,
+    closed,
+    partially_closed,
+    running_worker,
+)
 from tests.support.signing import signed
 from tests.support.trades import opened
 

@@ -12,7 +12,7 @@ from services.exit_qualification.ticks.metrics import NEW_CLOCKS
 from shared.clock import SystemClock, rfc3339
 from shared.kafka.clients import open_admin
 from shared.settings import Settings
-from tests.integration.exit_qualification.ticks.rig import Book, Market, running_worker
+from tests.integration.exit_qualification.ticks.worker_harness import Book, Market, running_worker
 from tests.support.trades import opened
 
 pytestmark = pytest.mark.apache  # Tansu keeps the stamps of producers

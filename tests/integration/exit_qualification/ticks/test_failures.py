@@ -12,7 +12,7 @@ from services.exit_qualification.ticks.metrics import RELOADS
 from shared.runtime import failpoints
 from shared.runtime.failpoints import Failpoint
 from shared.settings import Settings
-from tests.integration.exit_qualification.ticks.rig import Book, Market, running_worker, worker_process
+from tests.integration.exit_qualification.ticks.worker_harness import Book, Market, running_worker, worker_process
 from tests.support.trades import opened
 from tests.support.waiting import wait_until
 

@@ -15,7 +15,13 @@ from services.exit_qualification.ticks.process import build_worker, open_databas
 from shared.errors import Fenced
 from shared.runtime.health import Health
 from shared.settings import Settings
-from tests.integration.exit_qualification.ticks.rig import JOIN_LIMIT_S, Book, Market, running_worker, worker_process
+from tests.integration.exit_qualification.ticks.worker_harness import (
+    JOIN_LIMIT_S,
+    Book,
+    Market,
+    running_worker,
+    worker_process,
+)
 from tests.support.trades import opened
 from tests.support.waiting import wait_until
 

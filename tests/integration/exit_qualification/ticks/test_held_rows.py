@@ -14,7 +14,7 @@ from shared.runtime import waiting_work
 from shared.runtime.telemetry import REGISTRY
 from shared.runtime.waiting_work import CONDITION
 from shared.settings import Settings
-from tests.integration.exit_qualification.ticks.rig import INFY, Book, Market, running_worker
+from tests.integration.exit_qualification.ticks.worker_harness import INFY, Book, Market, running_worker
 from tests.support.row_locks import held_row
 from tests.support.servers import Database
 from tests.support.trades import opened

@@ -11,7 +11,7 @@ from services.exit_qualification.ticks.records import TickRecord
 from shared.contracts.topics import dead_letter_topic
 from shared.kafka.clients import flush_or_fail, headers_of, open_producer
 from shared.settings import Settings
-from tests.integration.exit_qualification.ticks.rig import INFY, Book, Market, running_worker
+from tests.integration.exit_qualification.ticks.worker_harness import INFY, Book, Market, running_worker
 from tests.support.records import ODD_HEADERS, hostile_ticks
 from tests.support.trades import opened
 

@@ -12,7 +12,7 @@ from shared.kafka.consumer_gaps import ConsumerGaps
 from shared.kafka.topic_watch import RECORDS_MISSED
 from shared.postgres.audit import Act
 from shared.settings import Settings
-from tests.integration.exit_qualification.ticks.rig import Book, Market, ThreadWorker, running_worker
+from tests.integration.exit_qualification.ticks.worker_harness import Book, Market, ThreadWorker, running_worker
 from tests.support.topic_changes import create_topic, delete_topic, grow, remove_records, replace_topic
 from tests.support.trades import opened
 from tests.support.waiting import wait_until

@@ -12,7 +12,7 @@ from services.exit_qualification.storage.operator_controls import SwitchReposito
 from shared.contracts.vocabulary import Direction, RolloutMode
 from shared.postgres.audit import Act
 from shared.settings import Settings
-from tests.integration.exit_qualification.ticks.rig import Book, Market, running_worker
+from tests.integration.exit_qualification.ticks.worker_harness import Book, Market, running_worker
 from tests.support.trades import opened
 from tests.support.waiting import wait_until
 

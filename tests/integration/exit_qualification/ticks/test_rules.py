@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from shared.contracts.vocabulary import Direction
 from shared.settings import Settings
-from tests.integration.exit_qualification.ticks.rig import Book, Market, running_worker
+from tests.integration.exit_qualification.ticks.worker_harness import Book, Market, running_worker
 from tests.support.trades import opened
 
 

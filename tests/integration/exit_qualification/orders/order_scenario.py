@@ -1,4 +1,4 @@
-"""A trading floor in one database: trades that exit, the order process's parts on them, and what they wrote."""
+"""A trading scenario in one database: trades that exit, the order process's parts on them, and what they wrote."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
 
 
 @dataclass
-class Floor:
+class OrderScenario:
     """Everything on one database and one scripted broker, step by step, as a test wants it."""
 
     engine: Engine
