@@ -61,9 +61,12 @@ class Market:
     def say(self, *events: Event) -> None:
         """Publish events of trades as the relay does."""
         for event in events:
-            headers = signed(self.trades, event.key, event.payload(), {"ce_type": event.event_type()})
-            self._producer.produce(self.trades, key=event.key, value=event.payload(), headers=[*headers.items()])
+            headers = [*self._headers(event).items()]
+            self._producer.produce(self.trades, key=event.key, value=event.payload(), headers=headers)
         flush_or_fail(self._producer)
+
+    def _headers(self, event: Event) -> dict[str, str]:
+        return signed(self.trades, event.key, event.payload(), {"ce_type": event.event_type()})
 
     def forge(self, event: Event) -> None:
         """A stranger publishes an event of a trade."""
@@ -73,7 +76,7 @@ class Market:
 
     def open_on(self, partition: int, event: TradeOpened) -> None:
         """A trade is opened, and said so on this partition."""
-        headers: Headers = [("ce_type", event.event_type().encode())]
+        headers = [*self._headers(event).items()]
         self._producer.produce(self.trades, key=event.key, value=event.payload(), headers=headers, partition=partition)
         flush_or_fail(self._producer)
 

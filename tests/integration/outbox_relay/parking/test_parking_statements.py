@@ -48,6 +48,7 @@ def park(connection: Connection, *rows: tuple[str, int, bool]) -> None:
             "subjects": ["s"] * len(rows),
             "times": ["2026-01-13T00:00:00Z"] * len(rows),
             "traceparents": ["00-a-b-01"] * len(rows),
+            "signatures": ["key:signature"] * len(rows),
             "payloads": [b""] * len(rows),
             "reasons": ["because"] * len(rows),
             "refused": [refused for _, _, refused in rows],
@@ -63,7 +64,7 @@ def requests(operator: Operator) -> list[str | None]:
 def decided(connection: Connection, limit: int = 200, of_key: int = 50) -> list[tuple[str, int, str | None]]:
     """Key, sequence and request of what the relay would take up."""
     parameters = {"shards": ALL, "limit": limit, "of_key": of_key}
-    return [(row[3], row[4], row[11]) for row in connection.execute(statements.REQUESTED, parameters)]
+    return [(row[3], row[4], row[13]) for row in connection.execute(statements.REQUESTED, parameters)]
 
 
 def test_what_follows_a_refused_event_waits_for_an_operator(connection: Connection, operator: Operator) -> None:
