@@ -25,17 +25,13 @@ from deploy.local.secrets.secret_settings import (
 )
 from shared.errors import ConfigurationError
 from shared.ids import new_secret
-from shared.kafka.rights import RIGHTS
+from shared.kafka.rights import OPERATOR, RIGHTS
 from shared.postgres import roles
 from shared.settings import PREFIX
 
 GROUP_READABLE = 0o440
-COPIED_AND_ADDED_TO = 0o640
-"""The image of Kafka copies its file with this mode and then adds to the copy."""
 
 KAFKA_HOSTS = ("kafka", "localhost", "127.0.0.1")
-KAFKA_LISTENERS = ("INSIDE", "OUTSIDE", "CONTROLLER")
-"""As docker-compose.yml names them."""
 
 PUBLIC_TOKEN = f"{PREFIX}PUBLIC_TOKEN"
 ADMIN_DATABASE_URL = f"{PREFIX}ADMIN_DATABASE_URL"
@@ -87,13 +83,13 @@ def secret_files(databases: Databases, credentials: ContainerCredentials) -> dic
         "check": {
             **as_migrator,
             BROKER_CREDENTIALS: credentials.broker_credentials(),
-            **_of_kafka_user("reader", credentials),
+            **_of_kafka_user(OPERATOR, credentials),
         },
         "tools": {**token, **_of_kafka_user("market-data", credentials)},
     }
     return {
         **{service: {name.lower(): value for name, value in own.items()} for service, own in settings.items()},
-        "kafka": {"server.properties": credentials.kafka_security().secret_properties(KAFKA_LISTENERS)},
+        "kafka": credentials.kafka_security().files(),
         "postgres": {"postgres_password": credentials.postgres_password},
         "prometheus": {"metrics_token": credentials.metrics_token},
         "grafana": {"admin_password": credentials.grafana_password},
@@ -146,7 +142,7 @@ def lay_out(files: Mapping[str, Files], directory: Path) -> list[str]:
             file = directory / service / name
             try:
                 if _differs(file, text):
-                    write_private(file, text, COPIED_AND_ADDED_TO if service == "kafka" else GROUP_READABLE)
+                    write_private(file, text, GROUP_READABLE)
                     changed.append(f"{service}/{name}")
             except OSError as error:
                 raise ConfigurationError(f"cannot write {file}: {error.strerror}") from error

@@ -10,13 +10,13 @@ from datetime import datetime
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from shared.clock import Clock
-from shared.contracts.topics import EXIT_INTENTS, EXIT_SIGNALS, OPERATIONS_CONTROLS, TRADES, TopicNames
+from shared.contracts.topics import EVENT_TOPICS, TopicNames
 from shared.errors import Unavailable
 from shared.kafka.clients import headers_of, murmur2_partition, open_admin, open_consumer, partition_counts
+from shared.kafka.rights import OPERATOR
 from shared.kafka.topics import bounds_of
 from shared.settings import Settings
 
-EVENT_TOPICS = (TRADES, EXIT_SIGNALS, EXIT_INTENTS, OPERATIONS_CONTROLS)
 READ_LIMIT_S = 120
 _BATCH = 5000
 
@@ -95,7 +95,7 @@ def read_log(settings: Settings, clock: Clock) -> list[LogRecord]:
     names = [TopicNames(settings.kafka_topic_prefix).on_cluster(topic) for topic in EVENT_TOPICS]
     counts = partition_counts(open_admin(settings), names)
     partitions = [TopicPartition(name, n, OFFSET_BEGINNING) for name in names for n in range(counts[name])]
-    consumer = open_consumer(settings, "invariants", enable_partition_eof=True)
+    consumer = open_consumer(settings, f"{OPERATOR}-check", enable_partition_eof=True)
     try:
         consumer.assign(partitions)
         records = list(_until_the_end(consumer, partitions, clock))

@@ -10,7 +10,9 @@ EXIT_SIGNALS = "exits.signals.v1"
 EXIT_INTENTS = "exits.intents.v1"
 OPERATIONS_CONTROLS = "operations.controls.v1"
 
-ALL_TOPICS = (MARKET_TICKS, TRADES, EXIT_SIGNALS, EXIT_INTENTS, OPERATIONS_CONTROLS)
+EVENT_TOPICS = (TRADES, EXIT_SIGNALS, EXIT_INTENTS, OPERATIONS_CONTROLS)
+"""Topics that relays publish to."""
+ALL_TOPICS = (MARKET_TICKS, *EVENT_TOPICS)
 
 
 def dead_letter_topic(topic: str) -> str:

@@ -17,8 +17,8 @@ from confluent_kafka.admin._scram import (
 
 from shared.contracts.topics import (
     ALL_TOPICS,
+    EVENT_TOPICS,
     EXIT_INTENTS,
-    EXIT_SIGNALS,
     MARKET_TICKS,
     OPERATIONS_CONTROLS,
     TRADES,
@@ -26,23 +26,34 @@ from shared.contracts.topics import (
     dead_letter_topic,
 )
 
+OPERATOR = "operator"
 ANY_HOST = "*"
+EVERY_GROUP = "*"
+THE_CLUSTER = "kafka-cluster"
 REQUEST_TIMEOUT_S = 30
 SCRAM_ITERATIONS = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """Topics of `shared.contracts.topics` readable and writable by a user; reading includes its own groups."""
+    """Topics of `shared.contracts.topics` that a user may read and write; reading includes its own groups.
+
+    Attributes
+    ----------
+    sees_groups:
+        May also list every consumer group and its offsets, which `exitflow topics adopt` needs.
+    """
 
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    sees_groups: bool = False
 
 
 EVERY_TOPIC = tuple(name for topic in ALL_TOPICS for name in (topic, dead_letter_topic(topic)))
 
 RIGHTS = {
-    "relay": Rights(writes=(TRADES, EXIT_SIGNALS, EXIT_INTENTS, OPERATIONS_CONTROLS)),
+    # After a restore, the newest events on Kafka are compared with those of the database.
+    "relay": Rights(reads=EVENT_TOPICS, writes=EVENT_TOPICS),
     # A tick on the wrong partition is sent to the right one.
     "exit-ticks": Rights(
         reads=(MARKET_TICKS, TRADES),
@@ -54,9 +65,10 @@ RIGHTS = {
     ),
     "paper-broker": Rights(reads=(MARKET_TICKS, TRADES)),
     "market-data": Rights(writes=(MARKET_TICKS,)),
+    OPERATOR: Rights(reads=EVERY_TOPIC, sees_groups=True),
     "reader": Rights(reads=EVERY_TOPIC),
 }
-"""By user. ``market-data`` is whoever publishes ticks, ``reader`` the operators' tools and other teams' consumers."""
+"""By user. ``market-data`` publishes ticks, ``operator`` runs commands of operators, ``reader`` is for other teams."""
 
 
 def acls(topics: TopicNames, consumer_prefix: str) -> list[AclBinding]:
@@ -74,6 +86,9 @@ def _of_user(user: str, rights: Rights, topics: TopicNames, consumer_prefix: str
     if rights.reads:
         group = f"{consumer_prefix}-{user}"
         yield _allow(user, ResourceType.GROUP, group, AclOperation.READ, ResourcePatternType.PREFIXED)
+    if rights.sees_groups:
+        yield _allow(user, ResourceType.BROKER, THE_CLUSTER, AclOperation.DESCRIBE)
+        yield _allow(user, ResourceType.GROUP, EVERY_GROUP, AclOperation.DESCRIBE)
 
 
 def _allow(

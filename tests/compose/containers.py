@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LIMIT_S = 600
 PROCESSES = ("exit-ticks", "exit-orders", "exit-api", "trade-fills", "trade-api", "relay", "paper-broker")
+PUBLIC = ("certificate", "ca")
+"""What is kept beside the secrets and is none."""
 ONE_SHOTS = ("secrets", "roles", "schema", "topics")
 
 
@@ -54,8 +56,8 @@ class Containers:
         found: list[dict[str, Any]] = json.loads(self.run("docker", "inspect", *ids))
         return found
 
-    def reader(self) -> dict[str, str]:
-        """How a client on this machine that only reads connects to Kafka."""
+    def operator(self) -> dict[str, str]:
+        """How an operator's client on this machine, which only reads, connects to Kafka."""
 
         def secret(name: str) -> str:
             file = f"/run/secrets/exitflow_kafka_{name}"
@@ -75,10 +77,9 @@ class Containers:
         return self.compose("exec", "-T", service, "python", "-c", program)
 
     def secrets(self) -> dict[str, str]:
-        """Every secret that was made."""
+        """Return every secret that was made, by its path; of one in several lines the line that tells most."""
         cat = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "cat", "secrets", "/secrets/kept/secrets.json")
-        made: dict[str, str] = json.loads(self.compose(*cat))
-        return made
+        return dict(_secret_texts(json.loads(self.compose(*cat))))
 
     def command_line(self, *arguments: str) -> str:
         """What the CLI inside the network prints, with the operator's token."""
@@ -93,6 +94,14 @@ class Containers:
         return subprocess.Popen(
             ["deploy/compose/play", *arguments], **self.options(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
+
+
+def _secret_texts(made: dict[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in made.items():
+        if isinstance(value, dict):
+            yield from _secret_texts(value, f"{path}{name}.")
+        elif name not in PUBLIC:
+            yield f"{path}{name}", max(value.splitlines(), key=len)
 
 
 def all_closed(play: subprocess.Popen[str]) -> None:

@@ -5,34 +5,29 @@ from __future__ import annotations
 import json
 
 import pytest
+from confluent_kafka import KafkaError, Producer
 
+from deploy.compose.secret_files import ContainerCredentials, secret_files
+from deploy.local.postgres.databases import embedded_databases
+from shared.contracts.topics import EXIT_INTENTS
 from tests.compose.containers import ONE_SHOTS, PROCESSES, Containers
 
-EXIT = {"exitflow_exit_database_url"}
-TRADE = {"exitflow_trade_database_url"}
-BROKER = {"exitflow_broker_credentials"}
-SECRETS = {
-    "exit-ticks": EXIT,
-    "exit-orders": EXIT | BROKER,
-    "exit-api": EXIT | BROKER,
-    "trade-fills": TRADE,
-    "trade-api": TRADE,
-    "relay": EXIT | TRADE,
-    "paper-broker": BROKER,
-    "postgres": {"postgres_password"},
-}
+LAID_OUT = secret_files(
+    embedded_databases("postgresql://postgres:pw@postgres:5432/exitflow", ContainerCredentials()),
+    ContainerCredentials(),
+)
 MAY_NOT_EXIT = (
     "SELECT 1 FROM trade_management.trades",
     "CREATE TABLE exit_qualification.mine (a int)",
     "ALTER TABLE exit_qualification.exit_intents ADD COLUMN mine int",
-    "UPDATE exit_qualification.api_tokens SET scopes = '{read,trade,operate}'",
+    "UPDATE exit_qualification.api_tokens SET scopes = '{read,trade,operate,admin}'",
     "DELETE FROM exit_qualification.audit_log",
 )
 MAY_NOT_TRADE = (
     "SELECT 1 FROM exit_qualification.exit_intents",
     "CREATE TABLE trade_management.mine (a int)",
     "DROP TABLE trade_management.trades",
-    "UPDATE trade_management.api_tokens SET scopes = '{read,trade,operate}'",
+    "UPDATE trade_management.api_tokens SET scopes = '{read,trade,operate,admin}'",
 )
 MAY_NOT_RELAY = (
     "SELECT 1 FROM exit_qualification.exit_intents",
@@ -98,9 +93,9 @@ def test_only_http_and_kafka_are_published_and_only_on_loopback(containers: Cont
     assert published == http | {("kafka", "127.0.0.1", "9092/tcp")}
 
 
-@pytest.mark.parametrize("service", SECRETS)
+@pytest.mark.parametrize("service", [*PROCESSES, "postgres"])
 def test_a_service_sees_its_own_secrets_and_no_others(containers: Containers, service: str) -> None:
-    assert set(containers.compose("exec", "-T", service, "ls", "/run/secrets").split()) == SECRETS[service]
+    assert set(containers.compose("exec", "-T", service, "ls", "/run/secrets").split()) == set(LAID_OUT[service])
 
 
 @pytest.mark.parametrize(
@@ -134,6 +129,17 @@ for role in ('postgres', 'exitflow_migrator', 'exitflow_exit'):
         print('password authentication failed' in str(error))
 """
     assert containers.python("exit-ticks", program).split() == ["True"] * 3
+
+
+def test_kafka_refuses_a_forged_record(containers: Containers) -> None:
+    plain = {"bootstrap.servers": containers.kafka}
+    denied = {True: KafkaError.TOPIC_AUTHORIZATION_FAILED, False: KafkaError._MSG_TIMED_OUT}
+    for has_login, config in ((True, containers.operator()), (False, plain)):
+        reports: list[KafkaError | None] = []
+        producer = Producer({**config, "message.timeout.ms": 10_000, "log_level": 0})
+        producer.produce(EXIT_INTENTS, value=b"{}", on_delivery=lambda error, _, to=reports: to.append(error))
+        assert producer.flush(30) == 0
+        assert [error and error.code() for error in reports] == [denied[has_login]]
 
 
 def test_what_need_not_reach_the_world_is_on_a_network_without_a_way_out(containers: Containers) -> None:

@@ -106,7 +106,7 @@ def closed_trades(containers: Containers) -> list[dict[str, str]]:
 
 def filled_on_kafka(containers: Containers, *, wanted: set[str], limit_s: float = 60) -> set[str]:
     """The intents whose ExitIntentFilled a new consumer group reads from the beginning."""
-    config = {**containers.reader(), "group.id": "exitflow-reader-test", "auto.offset.reset": "earliest"}
+    config = {**containers.operator(), "group.id": "exitflow-operator-test", "auto.offset.reset": "earliest"}
     consumer = Consumer({**config, "enable.auto.commit": False})
     consumer.subscribe(["exits.intents.v1"])
     found: set[str] = set()

@@ -11,11 +11,12 @@ from pathlib import Path
 from deploy.local.kafka.broker import answers
 from deploy.local.kafka.jars import kafka_jars
 from deploy.local.kafka.java import find_java
-from deploy.local.kafka.security import PUBLIC_PROPERTIES, KafkaSecurity, properties
+from deploy.local.kafka.security import PUBLIC_PROPERTIES, KafkaSecurity, file_properties, jaas_option, properties
 from deploy.local.postgres.unix_account import make_owned, make_passable, make_private, server_account
 from deploy.local.processes.child import Child, Command, clean_environment, last_lines
 from deploy.local.processes.ports import LOOPBACK, accepts
 from deploy.local.processes.server import ChildServer
+from deploy.local.secrets.private_files import write_private
 from shared.errors import ConfigurationError
 from shared.ids import new_id
 
@@ -108,10 +109,11 @@ class ApacheKafka(ChildServer):
         """Write the configuration, format the storage if there is none, and start the broker."""
         make_passable(self._data_dir, self._account)
         self._properties.write_text(self._configuration())
-        if self._security is None:
-            self._properties.chmod(0o644)
-        else:
-            make_private(self._properties, self._account)
+        self._properties.chmod(0o644)
+        for name, text in (self._security.files() if self._security else {}).items():
+            secret = self._data_dir / name
+            write_private(secret, text)
+            make_private(secret, self._account)
         if not (self._log_dir / "meta.properties").exists():
             self._format()
         super().launch()
@@ -134,9 +136,9 @@ class ApacheKafka(ChildServer):
             "listener.security.protocol.map": "CLIENTS:SASL_SSL,CONTROLLER:SASL_PLAINTEXT",
             "inter.broker.listener.name": "CLIENTS",
             **PUBLIC_PROPERTIES,
+            **file_properties(str(self._data_dir)),
         }
-        secret = self._security.secret_properties(["CLIENTS", "CONTROLLER"])
-        return properties({**_SINGLE_NODE, **own, **secured}) + secret
+        return properties({**_SINGLE_NODE, **own, **secured})
 
     def _format(self) -> None:
         make_owned(self._log_dir, self._account)
@@ -167,6 +169,7 @@ class ApacheKafka(ChildServer):
                 "-XX:+ExitOnOutOfMemoryError",
                 "-Djava.awt.headless=true",
                 f"-Djava.io.tmpdir={self._log_dir}",
+                *((jaas_option(str(self._data_dir)),) if self._security else ()),
                 "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
                 "-Dorg.slf4j.simpleLogger.showDateTime=true",
                 "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",

@@ -32,6 +32,9 @@ PUBLIC_PROPERTIES = {
 }
 """What is no secret. The administrator uses PLAIN: its SCRAM user would have to exist before the storage does."""
 
+KEYSTORE = "keystore.pem"
+TRUSTSTORE = "truststore.pem"
+JAAS = "jaas.conf"
 _PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule"
 _SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
 
@@ -92,27 +95,36 @@ class KafkaSecurity:
     certificate: BrokerCertificate
     admin_password: str
 
-    def secret_properties(self, listeners: Sequence[str]) -> str:
-        """Return the broker's secret properties for these listeners; the last one is the controller's."""
-        pem = {
-            "ssl.keystore.type": "PEM",
-            "ssl.keystore.key": self.certificate.key,
-            "ssl.keystore.certificate.chain": self.certificate.certificate,
-            "ssl.truststore.type": "PEM",
-            "ssl.truststore.certificates": self.certificate.ca,
+    def files(self) -> dict[str, str]:
+        """Return the files that hold the secrets, by name; `file_properties` and `jaas_option` name them."""
+        return {
+            KEYSTORE: self.certificate.key + self.certificate.certificate,
+            TRUSTSTORE: self.certificate.ca,
+            JAAS: (
+                "KafkaServer {\n"
+                f'  {_PLAIN} required username="{ADMIN}" password="{self.admin_password}" '
+                f'user_{ADMIN}="{self.admin_password}";\n'
+                f"  {_SCRAM} required;\n"
+                "};\n"
+            ),
         }
-        plain = (
-            f'{_PLAIN} required username="{ADMIN}" password="{self.admin_password}" '
-            f'user_{ADMIN}="{self.admin_password}";'
-        )
-        jaas = {f"listener.name.{name.lower()}.plain.sasl.jaas.config": plain for name in listeners}
-        scram = {
-            f"listener.name.{name.lower()}.scram-sha-512.sasl.jaas.config": f"{_SCRAM} required;"
-            for name in listeners[:-1]
-        }
-        return properties({**pem, **jaas, **scram})
+
+
+def file_properties(directory: str) -> dict[str, str]:
+    """Return the broker's properties that name the files of certificates in a directory."""
+    return {
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": f"{directory}/{KEYSTORE}",
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": f"{directory}/{TRUSTSTORE}",
+    }
+
+
+def jaas_option(directory: str) -> str:
+    """Return the option of the Java machine that names the file of logins in a directory."""
+    return f"-Djava.security.auth.login.config={directory}/{JAAS}"
 
 
 def properties(values: dict[str, str]) -> str:
-    """Return a Java properties file; lines of a value are joined by the escape for a new line."""
-    return "".join(f"{name}={value.strip().replace(chr(10), chr(92) + 'n')}\n" for name, value in values.items())
+    """Return a Java properties file."""
+    return "".join(f"{name}={value}\n" for name, value in values.items())

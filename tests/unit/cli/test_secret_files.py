@@ -76,7 +76,7 @@ OF_NO_PROCESS = {
     "topics": KAFKA_LOGIN | {"exitflow_kafka_users"},
     "check": {"exitflow_exit_database_url", "exitflow_trade_database_url", "exitflow_broker_credentials"} | KAFKA_LOGIN,
     "tools": {"exitflow_public_token"} | KAFKA_LOGIN,
-    "kafka": {"server.properties"},
+    "kafka": {"keystore.pem", "truststore.pem", "jaas.conf"},
     "postgres": {"postgres_password"},
     "prometheus": {"metrics_token"},
     "grafana": {"admin_password"},
@@ -110,7 +110,7 @@ def test_each_process_is_a_user_of_kafka_with_a_password_of_its_own(credentials:
     files = files_of(credentials)
     logins = {name: own for name, own in files.items() if "exitflow_kafka_username" in own}
     users = {name: own["exitflow_kafka_username"] for name, own in logins.items()}
-    others = {"topics": "admin", "check": "reader", "tools": "market-data"}
+    others = {"topics": "admin", "check": "operator", "tools": "market-data"}
     assert users == {**{name: name for name in ON_KAFKA}, **others}
     assert len({own["exitflow_kafka_password"] for own in logins.values()}) == len(logins)
     password = credentials.kafka_admin_password
@@ -129,9 +129,7 @@ def test_files_are_for_owner_and_group_and_stay_as_they_are(tmp_path: Path, cred
     for service in files:
         (tmp_path / service).mkdir()
     assert len(lay_out(files, tmp_path)) == sum(len(own) for own in files.values())
-    modes = {f"{file.parent.name}/{file.name}": file.stat().st_mode & 0o777 for file in tmp_path.glob("*/*")}
-    assert modes.pop("kafka/server.properties") == 0o640
-    assert set(modes.values()) == {0o440}
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.glob("*/*")} == {0o440}
     assert lay_out(files_of(ContainerCredentials.of(tmp_path / "kept.json")), tmp_path) == []
 
 
