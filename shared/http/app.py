@@ -17,7 +17,9 @@ from shared.http.rate_limits import RateLimiter
 from shared.http.routing import ApiRoute
 from shared.http.scrapes import Scrapers
 from shared.runtime.health import Health
-from shared.runtime.telemetry import REGISTRY
+from shared.runtime.telemetry import REGISTRY, gauge
+
+READY = gauge("process_ready", "1 if every condition of /readyz holds, 0 if not")
 
 
 class HttpApplication(FastAPI):
@@ -77,6 +79,8 @@ def create_app(
 
 
 def _add_health(app: FastAPI, health: Health) -> None:
+    READY.set_function(health.is_ready)
+
     # Coroutines without dependencies: they answer while every worker thread waits for the database.
     @app.get("/healthz", tags=["health"])
     async def healthz() -> dict[str, str]:
