@@ -33,7 +33,7 @@ coverage: install ## the suite as `make test` runs it, with the lines and branch
 demo-compose: install ## the same demo against running containers (docker compose up --wait), from outside
 	@deploy/compose/demo
 
-test-compose: ## the containers: rights, demo, restarts, copies, kills; in a project of its own, taken down afterwards
+test-compose: ## the containers: rights, demo, restarts, copies, kills; in a separate project, taken down afterwards
 	@bash -c '. deploy/compose/engine'
 	@$(MAKE) --no-print-directory install
 	@TEST_COMPOSE=1 $(BIN)/python -m pytest tests/compose
@@ -55,10 +55,11 @@ test-fast: install ## only what needs no server
 bench-relay: install ## this relay and others, measured on one PostgreSQL and one Kafka; a quarter of an hour, on a quiet machine
 	@$(BIN)/python -m bench.relay
 
-lint: install ## ruff, mypy --strict, import contracts
+lint: install ## ruff, mypy --strict, import contracts, plain words
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/python -m pytest --quiet tests/unit/test_plain_words.py
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
 contracts: install ## write docs/contracts (JSON Schemas, AsyncAPI, OpenAPI) and docs/reference from the code
@@ -67,7 +68,7 @@ contracts: install ## write docs/contracts (JSON Schemas, AsyncAPI, OpenAPI) and
 sql: install ## write V010__exit_intents_and_exit_episode_cooldown.sql from the migration
 	@$(BIN)/python -m services.contracts.migration_sql
 
-lock: ## resolve the dependencies anew (needs uv)
+lock: ## resolve the dependencies again (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --only-binary :all: --quiet -o deploy/locks/runtime.txt
 	uv pip compile pyproject.toml --extra local --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --only-binary :all: --quiet -c deploy/locks/runtime.txt -o deploy/locks/dev.txt
 

@@ -116,12 +116,12 @@ def from_units(units: int) -> Decimal:
 
 
 def to_paisa(value: Decimal) -> Decimal:
-    """Rounded half up to two decimals."""
+    """Round half up to two decimals."""
     return value.quantize(_PAISA, ROUND_HALF_UP)
 
 
 def to_rupee(value: Decimal) -> Decimal:
-    """Rounded half up to a whole rupee, kept with two decimals."""
+    """Round half up to a whole rupee, with two decimals."""
     return value.quantize(_RUPEE, ROUND_HALF_UP).quantize(_PAISA)
 
 

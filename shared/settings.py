@@ -1,5 +1,7 @@
-"""All settings, typed. Read from environment variables ``EXITFLOW_<NAME>``, or from files named ``exitflow_<name>`` in
-the directory ``EXITFLOW_SECRETS_DIR``. Unknown settings are rejected.
+"""All settings, typed.
+
+Read from environment variables ``EXITFLOW_<NAME>``, or from files named ``exitflow_<name>`` in the directory
+``EXITFLOW_SECRETS_DIR``. Unknown settings are rejected.
 """
 
 from __future__ import annotations

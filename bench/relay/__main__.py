@@ -31,7 +31,7 @@ from shared.errors import ExitflowError
 OUTPUT = ROOT / "docs" / "benchmarks"
 SMOKE_PLAN = Plan(events=3_000, rate_per_s=200, latency_s=1, lead_in_s=0.5, warm_ups=1)
 WIDTH = 150
-"""Of a table, where nobody says how wide the terminal is."""
+"""Width of a table without a known terminal width."""
 progress = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

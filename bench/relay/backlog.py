@@ -1,4 +1,4 @@
-"""`python -m bench.relay.backlog`: does the relay's memory grow with a backlog of millions?"""
+"""Measure the relay's memory under a backlog of millions (`python -m bench.relay.backlog`)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Sample:
     relay:
         Resident memory of the relay.
     backends:
-        Memory of its own that PostgreSQL's processes for it hold: shared buffers are not counted.
+        Private memory of PostgreSQL's processes serving it: shared buffers are not counted.
     """
 
     published: int

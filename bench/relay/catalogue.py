@@ -47,7 +47,7 @@ def chosen(names: Sequence[str]) -> list[Candidate]:
     Raises
     ------
     InvalidInput
-        A name that nobody has.
+        An unknown name.
     """
     everyone = catalogue()
     known = {candidate.name for candidate in everyone}

@@ -40,7 +40,7 @@ class Drain:
     cpu:
         Seconds per 100,000 events of relay, PostgreSQL and Kafka, from the first records seen to the last.
     wal_bytes:
-        WAL per event from the start of the program to its end, nobody else writing; None where there is no outbox.
+        WAL per event from the start of the program to its end, without other writers; None where there is no outbox.
     """
 
     events: int

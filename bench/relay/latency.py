@@ -31,8 +31,9 @@ BEHIND, BEHIND_AFTER_S = 0.95, 1.0
 
 @dataclass(frozen=True)
 class Latency:
-    """One measurement; milliseconds from the moment the writer had its commit confirmed to the moment the consumer had
-    the record. ``from_send`` counts from just before the transaction's one statement was sent.
+    """Latency of one trial, in milliseconds from the commit's confirmation to the record's arrival.
+
+    ``from_send`` counts from just before the transaction's one statement was sent.
 
     Attributes
     ----------

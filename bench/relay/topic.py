@@ -55,7 +55,7 @@ class Ends:
         self._latest = {TopicPartition(place.topic, n): latest for n in range(PARTITIONS)}
 
     def records(self) -> int:
-        """Records by now."""
+        """Count the records so far."""
         found = self._admin.list_offsets(self._latest, request_timeout=KAFKA_LIMIT_S)
         return sum(int(future.result(timeout=KAFKA_LIMIT_S).offset) for future in found.values())
 

@@ -16,7 +16,7 @@ from shared.settings import Settings
 
 Json = dict[str, Any]
 
-_NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
+_NOWHERE = "postgresql://none@127.0.0.1:1/none"
 """An engine connects when it is first used; an app that only describes itself never does."""
 
 

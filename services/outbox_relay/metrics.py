@@ -20,7 +20,7 @@ PUBLISH_LATENCY_S = histogram(
 )
 PRODUCE_ERRORS = counter("outbox_produce_errors", "Records that Kafka or its client refused", "outbox", "code")
 SESSIONS = counter("outbox_relay_sessions", "Times the relay began with an empty memory", "outbox")
-FAILURES = counter("outbox_relay_failures", "Times the relay had to begin anew, by what failed", "outbox", "code")
+FAILURES = counter("outbox_relay_failures", "Failed relay sessions, by error code", "outbox", "code")
 IN_FLIGHT = gauge("outbox_in_flight_events", "Events sent and not acknowledged yet", "outbox")
 SHARDS_HELD = gauge("outbox_shards_held", "Shards that this relay holds", "outbox")
 LEASE_REMAINING_S = gauge(

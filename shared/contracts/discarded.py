@@ -10,7 +10,7 @@ from shared.contracts.events import Event, register
 from shared.contracts.exits import Timestamp
 
 ANY_TOPIC = "*"
-"""No topic of its own: it goes where the event in its place would have gone."""
+"""No fixed topic: it is published to the topic of the event it replaces."""
 
 
 @register

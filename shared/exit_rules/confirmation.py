@@ -35,9 +35,7 @@ class Confirmed(RuleState):
 
     @property
     def fire(self) -> Level | None:
-        """Return a level for every price once confirmed; breaking the condition is a move, which resets the count
-        first.
-        """
+        """Return a level for every price once confirmed; a broken condition resets the count first."""
         return ALWAYS if self.waiting and self.count >= self.needed else None
 
     @property

@@ -63,7 +63,7 @@ class Scrapers:
         return admit
 
     def _limiter(self) -> anyio.CapacityLimiter:
-        # Threads of their own: those of requests may all wait for the database.
+        # Separate threads: the request threads may all wait for the database.
         if self._threads is None:
             self._threads = anyio.CapacityLimiter(THREADS)
         return self._threads

@@ -26,8 +26,7 @@ from shared.settings import Settings
 Headers = list[tuple[str, str | bytes | None]]
 
 FATAL_ALONE = {"log_level": 2}
-"""For clients whose callers are told of each failure, if not of its cause: of a Kafka that is away they would write
-lines by the second, and nobody polls them for lines that are rationed."""
+"""Log fatal errors only; callers already see each failure, and librdkafka would log every second during an outage."""
 
 TOPIC_CONFIG = {"message.timestamp.type": "LogAppendTime"}
 """Records bear the time at which the broker took them: producers' clocks agree with no other."""

@@ -96,7 +96,7 @@ class Positions:
         self.is_assigned = False
 
     def assign(self, positions: Mapping[Partition, int]) -> None:
-        """Reading begins at these offsets, and nowhere else."""
+        """Replace the assignment; reading begins at these offsets."""
         with self._lock:
             self._clear_lag(set(self._delivered) - set(positions))
             self._delivered, self._acted_upon = dict(positions), dict(positions)

@@ -17,7 +17,7 @@ from shared.outbox.signatures import EventSigner, SignedParts
 from shared.postgres.audit import Act, audit
 
 SHARDS = text(f"""
--- outbox.shards: a lease that is over is nobody's
+-- outbox.shards: an expired lease has no owner
 SELECT s.shard, CASE WHEN s.lease_until > clock_timestamp() THEN s.owner END AS owner, s.paused, s.epoch,
        CASE WHEN isfinite(s.lease_until) THEN s.lease_until END AS lease_until, waiting.backlog,
        extract(epoch FROM clock_timestamp() - waiting.oldest)::float8 AS oldest_age_s,

@@ -32,7 +32,7 @@ _ONE = str(APPEND.compile(dialect=_DIALECT())).replace("outbox_", "exit_qualific
 
 
 class Exitflow:
-    """This project's relay."""
+    """Measure the relay of this project."""
 
     share = 1.0
     has_outbox = True

@@ -55,7 +55,7 @@ def decide(wanted: KafkaChoice, on_progress: Callable[[str], None] = lambda _: N
     """
     match wanted:
         case KafkaChoice.TANSU:
-            return Decision(KafkaChoice.TANSU, "Tansu keeps its log in memory: each start begins anew")
+            return Decision(KafkaChoice.TANSU, "Tansu keeps its log in memory: each start begins with an empty log")
         case KafkaChoice.APACHE:
             _require_apache(on_progress)
             return Decision(KafkaChoice.APACHE)

@@ -7,7 +7,7 @@ from deploy.local.state.data_directory import DataDirectory
 from shared.errors import ConfigurationError
 
 
-def must_begin_anew(directory: DataDirectory, decision: Decision) -> bool:
+def must_start_fresh(directory: DataDirectory, decision: Decision) -> bool:
     """Return True if the database belongs to a lost log; remember the Kafka of the directory's data.
 
     A log kept in memory by Tansu is lost with its process.

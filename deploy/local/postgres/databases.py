@@ -72,12 +72,12 @@ def external_databases(settings: Settings, credentials: Credentials) -> Database
     return Databases(_administered(exit_url, admin), _administered(trade_url, admin), passwords)
 
 
-def make_database(server_admin_url: str, *, anew: bool) -> None:
-    """Create the embedded stack's database if missing; `anew`: drop an existing one first."""
+def make_database(server_admin_url: str, *, fresh: bool) -> None:
+    """Create the embedded stack's database if missing; `fresh`: drop an existing one first."""
     name = sql.Identifier(DATABASE)
     limits = {"options": startup_options(TOOLS.server_settings()), "connect_timeout": TOOLS.connect_s, **KEEPALIVES}
     with LimitedConnection.open(ANSWER_S, server_admin_url, autocommit=True, **limits) as connection:
-        if anew:
+        if fresh:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
         found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
         if found is None:

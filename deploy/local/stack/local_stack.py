@@ -12,7 +12,7 @@ from deploy.local.kafka.apache import ApacheKafka
 from deploy.local.kafka.broker import Broker
 from deploy.local.kafka.selection import Decision, KafkaChoice, decide
 from deploy.local.kafka.tansu import Tansu
-from deploy.local.kafka.volatile_log import must_begin_anew
+from deploy.local.kafka.volatile_log import must_start_fresh
 from deploy.local.postgres.databases import Databases, embedded_databases, external_databases, make_database
 from deploy.local.postgres.postgres import EmbeddedPostgres
 from deploy.local.processes.child import last_lines
@@ -102,7 +102,7 @@ class LocalStack:
         ports = PortBook(self._directory.ports_file)
         decision = self._decide()
         external = external_databases(settings, credentials)
-        anew = self._begin_anew(decision, external)
+        fresh = self._start_fresh(decision, external)
         broker = self._broker(decision, ports)
         postgres = None if external else self._postgres(ports, credentials)
         self._launch_servers(postgres, broker)
@@ -110,7 +110,7 @@ class LocalStack:
             directory=self._directory,
             ports=ports,
             credentials=credentials,
-            databases=external or self._embedded(postgres, credentials, anew=anew),
+            databases=external or self._embedded(postgres, credentials, fresh=fresh),
             bootstrap_servers=broker.bootstrap_servers if broker else decision.bootstrap_servers,
         )
         self._provision(wiring, settings)
@@ -122,9 +122,9 @@ class LocalStack:
             self._say(decision.note)
         return decision
 
-    def _begin_anew(self, decision: Decision, external: Databases | None) -> bool:
-        anew = must_begin_anew(self._directory, decision)
-        if not anew:
+    def _start_fresh(self, decision: Decision, external: Databases | None) -> bool:
+        fresh = must_start_fresh(self._directory, decision)
+        if not fresh:
             return False
         if external is not None:
             raise ConfigurationError("Tansu's log does not survive it, an external database does; use Apache Kafka")
@@ -159,10 +159,10 @@ class LocalStack:
             self._supervisor.launch([broker], restartable=broker.survives_restart)
         self._await_ready()
 
-    def _embedded(self, postgres: EmbeddedPostgres | None, credentials: Credentials, *, anew: bool) -> Databases:
+    def _embedded(self, postgres: EmbeddedPostgres | None, credentials: Credentials, *, fresh: bool) -> Databases:
         assert postgres is not None, "without external databases there is an embedded server"
         if not self._stopping():
-            make_database(postgres.admin_url, anew=anew)
+            make_database(postgres.admin_url, fresh=fresh)
         return embedded_databases(postgres.admin_url, credentials)
 
     def _provision(self, wiring: Wiring, settings: Settings) -> None:

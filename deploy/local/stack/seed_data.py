@@ -1,5 +1,6 @@
-"""Newest schemas and the defaults of a one-machine system: rollout full, the paper broker connected, an operator's
-token. Repeatable.
+"""Newest schemas and the defaults of a one-machine system.
+
+The defaults: rollout full, the paper broker connected, an operator's token. Repeatable.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from shared.errors import ExitflowError, InvalidInput
 
 _CLOCK = SystemClock()
 
-app = new_app("Send market ticks; start reading them anew.")
+app = new_app("Send market ticks; reset or move the stored offsets.")
 app.command("reset", epilog=examples('ticks reset --reason "the cluster was replaced" --yes'))(reset_ticks)
 app.command(
     "rehome", epilog=examples('ticks rehome --reason "twice as many symbols" --dry-run', 'ticks rehome --reason "…"')

@@ -59,7 +59,7 @@ SELECT p.event_id::text, p.shard, p.topic, p.key, p.sequence, p.ce_type, p.ce_so
 """
 
 HOLD = """
--- parking.hold: nobody takes these shards over until this transaction ends; one that is missing was lost
+-- parking.hold: locks these shards against a takeover until this transaction ends; one that is missing was lost
 SELECT s.shard FROM outbox_shard s
   JOIN unnest(%(shards)s::smallint[], %(epochs)s::bigint[]) AS held(shard, epoch)
     ON s.shard = held.shard AND s.epoch = held.epoch

@@ -58,7 +58,7 @@ class Suspects:
     by_shard: dict[int, SuspectRange] = field(default_factory=dict)
 
     def add(self, shard: int, keys: frozenset[Key], up_to: int) -> None:
-        """Records of this shard up to an id were in flight when one of these keys was refused."""
+        """Suspect these keys, in flight up to an id of this shard at a rejection."""
         before = self.by_shard.get(shard)
         if before is not None:
             keys = keys | before.keys if keys and before.keys else frozenset()

@@ -79,7 +79,7 @@ class WindowReader:
             self._connection = self._connect()
             # A stream lasts as long as Kafka takes for its rows; the session gives it up when that is too long.
             self._connection.execute("SET statement_timeout = 0")
-            # Times as the numbers they are sent as: nobody asks for their dates.
+            # Keep times as the numbers on the wire: their dates are not needed.
             self._connection.adapters.register_loader("timestamptz", Int8BinaryLoader)
             self._stream = RowStream(self._connection, statements.READ_WINDOWS, ROWS_PER_CHUNK)
         return self._connection, self._stream

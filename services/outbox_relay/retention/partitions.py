@@ -26,7 +26,7 @@ SELECT name, state, from_at, until_at, events, bytes, largest_xid::text, held_by
 """
 
 MISSING_DAYS = """
--- outbox.partitions.missing_days: today and the days ahead (UTC) that have no partition of their own
+-- outbox.partitions.missing_days: today and the days ahead (UTC) without a partition
 SELECT day::date FROM generate_series(current_date, current_date + %(ahead)s::int, interval '1 day') AS day
  WHERE to_regclass('outbox_event_' || to_char(day, 'YYYYMMDD')) IS NULL
 """

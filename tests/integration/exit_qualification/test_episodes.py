@@ -84,7 +84,7 @@ def test_back_off_replaces_the_cooldown_and_doubles_to_its_maximum(exit_engine: 
         assert expected - 60 < wait <= expected
 
 
-def test_forgiveness_starts_the_back_off_anew(exit_engine: Engine) -> None:
+def test_forgiveness_starts_the_back_off_again(exit_engine: Engine) -> None:
     trade_id = new_id()
     _generate(exit_engine, trade_id)
     with exit_engine.begin() as connection:

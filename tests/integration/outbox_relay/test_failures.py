@@ -61,7 +61,7 @@ def test_a_relay_killed_anywhere_loses_nothing(
 
 
 @pytest.mark.parametrize("point", RAISING, ids=lambda point: point.value)
-def test_a_relay_in_which_something_raises_begins_anew_by_itself(
+def test_a_relay_in_which_something_raises_restarts_by_itself(
     point: Failpoint, writer: Writer, narrow: Settings, log: KafkaLog
 ) -> None:
     events = write_backlog(writer)
@@ -86,7 +86,7 @@ def test_killed_connections_are_replaced(writer: Writer, narrow: Settings, log: 
     assert_published_in_order(records, writer.committed())
 
 
-def test_a_relay_stopped_past_its_lease_begins_anew(writer: Writer, narrow: Settings, log: KafkaLog) -> None:
+def test_a_relay_stopped_past_its_lease_restarts(writer: Writer, narrow: Settings, log: KafkaLog) -> None:
     with relay_process(narrow) as process:
         wait_until(lambda: list(writer.owners().values()) == [64])
         events = write_backlog(writer)

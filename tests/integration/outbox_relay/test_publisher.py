@@ -79,7 +79,7 @@ def test_a_producer_that_the_broker_disowned_makes_no_key_suspect(publisher: Pub
     assert publisher.refused() is None
 
 
-def test_after_a_fatal_error_of_the_client_the_relay_begins_anew(
+def test_after_a_fatal_error_of_the_client_the_relay_restarts(
     writer: Writer, exit_relay: Settings, log: KafkaLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[Producer] = []

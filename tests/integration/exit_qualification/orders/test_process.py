@@ -151,7 +151,7 @@ def test_a_timed_out_accepted_order_is_found_by_tag(scene: Scene) -> None:
     assert scene.tags() == [intent.client_order_id]
 
 
-def test_an_unfilled_order_is_cancelled_and_the_rest_exits_anew(scene: Scene) -> None:
+def test_an_unfilled_order_is_cancelled_and_the_rest_exits_again(scene: Scene) -> None:
     scene.paper.fault({"kind": "partial_fill", "quantity": 40})
     intent = scene.exit_of_a_new_trade()
     scene.start(EXITFLOW_UNFILLED_CANCEL_S="1")

@@ -1,0 +1,42 @@
+"""Code, messages and documentation avoid the words of `plain_words.toml`."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+WORDS: dict[str, str] = tomllib.loads((Path(__file__).parent / "plain_words.toml").read_text())["words"]
+FOLDERS = {"services": "*.py", "shared": "*.py", "deploy": "*.py", "bench": "*.py", "docs": "*.md"}
+
+
+def texts() -> dict[str, list[str]]:
+    """Return the lines of every checked file."""
+    files = [path for folder, pattern in FOLDERS.items() for path in (ROOT / folder).rglob(pattern)]
+    files += [ROOT / name for name in ("README.md", "CHANGELOG.md", "Makefile")]
+    return {str(path.relative_to(ROOT)): path.read_text().splitlines() for path in files}
+
+
+def found(word: str, lines: dict[str, list[str]]) -> list[str]:
+    """Return each place of a word."""
+    pattern = re.compile(word, re.IGNORECASE)
+    return [f"{name}:{n}" for name, text in lines.items() for n, line in enumerate(text, 1) if pattern.search(line)]
+
+
+def test_text_uses_plain_words() -> None:
+    lines = texts()
+    places = {f"{word} (say: {plain})": found(word, lines) for word, plain in WORDS.items()}
+    assert not {word: at for word, at in places.items() if at}
+
+
+@pytest.mark.parametrize("line", ["Start anew.", "Nobody reads it.", "a thread of its own.", "the courier"])
+def test_avoided_words_are_found(line: str) -> None:
+    assert any(found(word, {"page": [line]}) for word in WORDS)
+
+
+@pytest.mark.parametrize("line", ["run as `nobody`", 'ACCOUNT = "nobody"', "the exits of its own trade", "again"])
+def test_plain_words_pass(line: str) -> None:
+    assert not any(found(word, {"page": [line]}) for word in WORDS)
