@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -31,11 +31,11 @@ class Finding:
     Attributes
     ----------
     checked:
-        How many things were looked at; 0 means that the rule holds for want of anything to break it.
+        Number of checked items; 0 means nothing was checked, so the rule holds trivially.
     violations:
         A line for each.
     note:
-        What is worth telling besides.
+        A remark for the reader.
     """
 
     rule: Rule
@@ -47,6 +47,14 @@ class Finding:
     def holds(self) -> bool:
         """Return True if there are no violations."""
         return not self.violations
+
+
+def verdict(findings: Sequence[Finding]) -> str:
+    """Summarize the findings in one line."""
+    violated = [finding.rule.number for finding in findings if not finding.holds]
+    if not violated:
+        return f"all {len(findings)} invariants hold"
+    return f"check failed: {len(violated)} of {len(findings)} invariants violated ({', '.join(violated)})"
 
 
 def finding(rule: Rule, checked: int, violations: Iterable[str], note: str = "") -> Finding:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from deploy.local.kafka.selection import KafkaChoice
 from services.checker.checker import check_once_settled
-from services.checker.finding import Finding
+from services.checker.finding import Finding, verdict
 from services.checker.stack import system_under_check
 from services.cli.support.api_client import ApiClient, Json
 from services.cli.support.connection import Target
@@ -84,7 +84,7 @@ def run_demo_on(target: Target, options: DemoOptions, clock: Clock) -> int:
         show_json(trades_as_json(trades, []))
     else:
         show_trades(trades)
-    note(f"{len(trades)} of {len(scenario.trades)} trades closed; `exitflow check` says whether everything holds")
+    note(f"{len(trades)} of {len(scenario.trades)} trades closed; run `exitflow check` on its databases")
     return 0 if len(trades) == len(scenario.trades) else 1
 
 
@@ -129,5 +129,5 @@ def _show(trades: list[Json], findings: list[Finding], as_json: bool) -> None:
 def _verdict(scenario: Scenario, trades: list[Json], findings: list[Finding]) -> int:
     wanted = len(scenario.trades)
     fine = len(trades) == wanted and all(finding.holds for finding in findings)
-    note(f"{len(trades)} of {wanted} trades closed; " + ("everything holds" if fine else "NOT everything holds"))
+    note(f"{len(trades)} of {wanted} trades closed; {verdict(findings)}")
     return 0 if fine else 1

@@ -127,7 +127,10 @@ class LocalStack:
         if not fresh:
             return False
         if external is not None:
-            raise ConfigurationError("Tansu's log does not survive it, an external database does; use Apache Kafka")
+            raise ConfigurationError(
+                "Tansu cannot be used with an external PostgreSQL: its topics are lost on restart. "
+                "Use `--kafka apache`."
+            )
         if self._directory.postgres.exists():
             self._say("beginning with a fresh database: Kafka's log of the last run is gone")
         shutil.rmtree(self._directory.paper_broker, ignore_errors=True)

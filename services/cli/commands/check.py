@@ -11,6 +11,7 @@ from deploy.local.secrets.credentials import PAPER
 from deploy.local.state.data_directory import DataDirectory
 from deploy.local.state.stack_file import read_stack_file
 from services.checker.checker import SystemUnderCheck, check_once_settled
+from services.checker.finding import verdict
 from services.checker.stack import system_under_check
 from services.cli.support.command_line import AsJson, DataDir, examples
 from services.cli.support.database_urls import migrator_url
@@ -53,7 +54,7 @@ def check(
     else:
         show_findings(findings)
     fine = all(finding.holds for finding in findings)
-    note("everything holds" if fine else "NOT everything holds")
+    note(verdict(findings))
     raise typer.Exit(0 if fine else 1)
 
 

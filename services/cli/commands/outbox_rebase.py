@@ -121,7 +121,9 @@ def _rebased(
                 has_signals = outbox.schema == EXIT_QUALIFICATION
                 state = rebase(connection, outbox.services, allowed, has_signals=has_signals)
         except psycopg.errors.LockNotAvailable:
-            raise Conflict(f"a transaction is at work on the outbox {outbox.name}; stop the services first") from None
+            raise Conflict(
+                f"a transaction is still open on the outbox {outbox.name}. Stop the services first."
+            ) from None
     done = (
         _what(state, allowed.adopt) if not dry_run or not state.is_needed else f"would be {_what(state, allowed.adopt)}"
     )

@@ -192,12 +192,14 @@ def _refuse_if_connected(connection: Connection, services: Collection[str]) -> N
     found = connection.execute(CONNECTED, {"roles": list(services)}).fetchall()
     if found:
         who = ", ".join(f"{role} ({count})" for role, count in found)
-        raise Conflict(f"connected: {who}; stop the services first, or give --force")
+        raise Conflict(f"open connections: {who}. Stop the services, or pass --force.")
 
 
 def _refuse_if_unclear(state: State, allowed: Permissions) -> None:
     if allowed.adopt and state.is_beyond:
-        raise Conflict("the outbox has numbers beyond this server's, so its history is another; rebase without --adopt")
+        raise Conflict(
+            "--adopt is only for pg_upgrade; this database was restored from another server. Run without --adopt."
+        )
     if state.is_ambiguous and not (allowed.adopt or allowed.publish_new):
         raise Conflict(
             f"{state.new} events were written on this server, with numbers among those of the dump: restore again and "

@@ -63,7 +63,7 @@ def test_a_rebase_while_a_service_is_connected_is_refused_in_one_line(
     with psycopg.connect(environment.exit_url):
         ended = exitflow("outbox", "rebase")
     assert ended.status == 1
-    assert "connected: exitflow_exit (1); stop the services first" in ended.err
+    assert "open connections: exitflow_exit (1). Stop the services" in ended.err
 
 
 def test_a_rebase_by_a_service_or_of_an_older_schema_is_refused_in_one_line(
