@@ -16,7 +16,7 @@ def test_a_record_carries_the_cloudevents_headers(writer: Writer, exit_relay: Se
     assert record.value == b'{"name":"one","note":""}'
     assert record.headers.keys() == {
         "ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "ce_subject", "ce_sequence", "content-type",
-        "traceparent",
+        "traceparent", "ce_signature",
     }  # fmt: skip
     assert record.headers["ce_specversion"] == "1.0"
     assert record.headers["content-type"] == "application/json"
