@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 import services.exit_qualification.metrics  # noqa: F401  # registers the observers of the events made here
+from services.exit_qualification.domain.exit_signal import ExitSignal
 from services.exit_qualification.domain.intent import ExitIntent
-from services.exit_qualification.storage.exit_signals import ExitSignal
 from shared.contracts.exits import (
     ErrorDetail,
     ExitIntentApproved,

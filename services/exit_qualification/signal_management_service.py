@@ -13,15 +13,16 @@ from services.exit_qualification.domain.candidates import ExitCandidate, ExitCan
 from services.exit_qualification.domain.exit_qualification_service import (
     ExitQualificationService,
 )
+from services.exit_qualification.domain.exit_signal import ExitSignal, TradeReason
 from services.exit_qualification.domain.gates.gate_input import AskedExit, GateInput, gate_input
 from services.exit_qualification.domain.intent import CancelReason, ExitIntent, is_being_sent, supersedes
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.order_terms import reducing_side
 from services.exit_qualification.domain.switches import Switches
-from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository, TradeReason
+from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
-from services.exit_qualification.storage.exit_signals import ExitSignal, ExitSignalRepository
+from services.exit_qualification.storage.exit_signals import ExitSignalRepository
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
 from shared.clock import EPOCH, Clock
 from shared.contracts.events import Event

@@ -22,6 +22,7 @@ from services.exit_qualification.api.views import (
 )
 from services.exit_qualification.control_events import rollout_changed, user_broker_changed
 from services.exit_qualification.domain.switches import Rollout, UserBroker
+from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository, WaitingError
 from services.exit_qualification.storage.operator_controls import Setting, SwitchRepository
 from shared.contracts.exits import ErrorDetail
@@ -107,7 +108,9 @@ def put_broker(user_broker_id: BrokerPath, body: PutBroker, context: Context, ca
         if switches.moves(broker):
             caller.require(Scope.ADMIN)
             context.broker_hosts.require(broker.root_url)
-        switches.put_broker(broker, Act(caller.name, body.reason), orders_not_sent=body.orders_not_sent)
+        switches.put_broker(
+            broker, Act(caller.name, body.reason), book_days=BOOK_DAYS, orders_not_sent=body.orders_not_sent
+        )
         uow.emit(user_broker_changed(broker, context.clock.now()))
         uow.commit()
     return _view(broker)

@@ -21,10 +21,12 @@ from services.exit_qualification.domain.outcome import retry_backoff_s
 from services.exit_qualification.orders.brokers.port import (
     HELD_BACK,
     NOT_ACCEPTED,
+    NOT_SUPPORTED,
     TOKEN_EXPIRED,
     UNREACHABLE,
     Accepted,
     Ambiguous,
+    BrokerNotSupported,
     BrokerPort,
     Brokers,
     BrokerUnavailable,
@@ -127,7 +129,8 @@ class OrderExecutionService:
             broker = self._brokers.port(switches.brokers[locked.intent.user_broker_id])
         except BrokerUnavailable as error:
             log.error("intent %s cannot be sent: %s", locked.intent.intent_id, error)
-            self._wait(uow, locked.intent, POSTPONED, error_code=UNREACHABLE, error_message=str(error)[:LONGEST_ERROR])
+            code = NOT_SUPPORTED if isinstance(error, BrokerNotSupported) else UNREACHABLE
+            self._wait(uow, locked.intent, POSTPONED, error_code=code, error_message=str(error)[:LONGEST_ERROR])
             return None
         submitting = self._mark_submitting(uow, locked.intent, result)
         return Submission(submitting, broker, deadline, locked.intent.submitted_at)

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from services.exit_qualification import intent_events
+from services.exit_qualification.domain.exit_fill import ExitFill
 from services.exit_qualification.domain.intent import CancelReason, ExitIntent
 from services.exit_qualification.domain.intent_state_machine import TERMINAL, UNSENT
 from services.exit_qualification.domain.outcome import outcome_of_fills
@@ -20,7 +21,7 @@ from services.exit_qualification.orders.locked_exit import LockedExit, other_hol
 from services.exit_qualification.orders.metrics import OVERFILLED
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
-from services.exit_qualification.storage.exit_fills import ExitFill, ExitFillRepository
+from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from shared.clock import trading_day
 from shared.contracts.events import Event

@@ -14,10 +14,11 @@ from services.exit_qualification.domain.outcome import OrderState
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.broker_books import BrokerBooks, Sighting, read_books
 from services.exit_qualification.orders.brokers.port import BrokerPort, Brokers, BrokerUnavailable
+from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.locked_exit import LockedExit, try_lock_exit
 from services.exit_qualification.orders.metrics import OLDEST_UNKNOWN_SECONDS, ORDER_LIMIT_REACHED, UNDECIDABLE
-from services.exit_qualification.orders.missing_orders import Absence, judge_absence, same_books
+from services.exit_qualification.orders.missing_orders import Absence, judge_absence
 from services.exit_qualification.orders.outcome_writer import OutcomeWriter
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
@@ -49,6 +50,11 @@ class _Work:
     read_at: datetime
     brokers: dict[str, UserBroker]
     intents: dict[str, list[ExitIntent]] = field(default_factory=lambda: defaultdict(list))
+
+    def may_show(self, intent: ExitIntent, sent_at: datetime) -> bool:
+        """Return whether the books of the intent's broker must still show an order sent at that instant."""
+        day = BOOK_DAYS.get(self.brokers[intent.user_broker_id].broker)
+        return day is not None and day.same_books(sent_at, self.read_at)
 
 
 class PendingOrderReconciler:
@@ -103,8 +109,8 @@ class PendingOrderReconciler:
             brokers = {broker.user_broker_id: broker for broker in SwitchRepository(uow.connection).brokers()}
             work = _Work(queues.now(), brokers)
             at_broker = queues.at_broker()
-            _gauge(at_broker, work.read_at)
-            ended = queues.ended_today() if self._is_time_for_late_fills(work.read_at) else []
+            _gauge(at_broker, work)
+            ended = queues.ended_today(BOOK_DAYS) if self._is_time_for_late_fills(work.read_at) else []
             uow.commit()
         if lapsed:
             log.warning("%d order sends timed out; marked UNKNOWN until reconciliation", lapsed)
@@ -157,7 +163,7 @@ class PendingOrderReconciler:
             self._cancel(account, intent, sighting.order_id)
 
     def _absent(self, account: _Account, intent: ExitIntent) -> None:
-        match judge_absence(intent, account.read_at, self._terms):
+        match judge_absence(intent, account.read_at, self._terms, BOOK_DAYS[account.user_broker.broker]):
             case Absence.NEVER_PLACED:
                 self._write(account, intent, lambda record, locked: record.never_placed(locked.intent))
             case Absence.REFUSED:
@@ -233,9 +239,9 @@ def _says_something_new(intent: ExitIntent, sighting: Sighting) -> bool:
     return undecided or sighting.state in (OrderState.CANCELLED, OrderState.REJECTED)
 
 
-def _gauge(at_broker: Iterable[ExitIntent], now: datetime) -> None:
+def _gauge(at_broker: Iterable[ExitIntent], work: _Work) -> None:
     """Set the age of the oldest UNKNOWN intent and the number of intents only an operator can resolve."""
-    sent = [(intent.status, intent.submitted_at) for intent in at_broker if intent.submitted_at is not None]
-    ages = [(now - at).total_seconds() for status, at in sent if status is IntentStatus.UNKNOWN]
+    sent = [(intent, intent.submitted_at) for intent in at_broker if intent.submitted_at is not None]
+    ages = [(work.read_at - at).total_seconds() for intent, at in sent if intent.status is IntentStatus.UNKNOWN]
     OLDEST_UNKNOWN_SECONDS.set(max(ages, default=0.0))
-    UNDECIDABLE.set(sum(not same_books(at, now) for _, at in sent))
+    UNDECIDABLE.set(sum(not work.may_show(intent, at) for intent, at in sent))

@@ -9,7 +9,7 @@ from functools import partial
 from services.exit_qualification.broker_announcements import BrokerAnnouncements
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.orders.account_errors import AccountErrors
-from services.exit_qualification.orders.brokers.kite.clients import KiteBrokers, kite_brokers
+from services.exit_qualification.orders.brokers.adapters import BrokerAdapters, open_adapters
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.order_execution_service import OrderExecutionService
 from services.exit_qualification.orders.pending_order_reconciler import PendingOrderReconciler
@@ -73,7 +73,7 @@ def main(settings: Settings) -> None:
     published = PublishedSignals(open_unit)
     REGISTRY.register(published)
     loops = [
-        *_loops(settings, open_unit, kite_brokers(settings, health), health),
+        *_loops(settings, open_unit, open_adapters(settings, health), health),
         WorkLoop("published-signals", published.look_once, COUNT_S),
     ]
     call_limit_s = order_terms(settings).call_limit.total_seconds() + 1
@@ -89,7 +89,7 @@ def main(settings: Settings) -> None:
 
 
 def _loops(
-    settings: Settings, open_unit: Callable[[], UnitOfWork], brokers: KiteBrokers, health: Health
+    settings: Settings, open_unit: Callable[[], UnitOfWork], brokers: BrokerAdapters, health: Health
 ) -> list[WorkLoop]:
     clock, terms, gates = SystemClock(), order_terms(settings), ExitQualificationService()
     held = HeldExits(health, clock)

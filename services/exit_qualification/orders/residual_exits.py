@@ -8,12 +8,13 @@ from uuid import UUID
 
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
 from services.exit_qualification.domain.open_trade import OpenTrade
+from services.exit_qualification.domain.remainder import Remainder
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.signal_management_service import SignalManagementService
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
-from services.exit_qualification.storage.residuals import Remainder, RemainderRepository
+from services.exit_qualification.storage.residuals import RemainderRepository
 from shared.clock import EPOCH, Clock
 from shared.contracts.vocabulary import ExitReason
 from shared.money import to_units

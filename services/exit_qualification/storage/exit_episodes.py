@@ -8,11 +8,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from services.exit_qualification.domain.exit_signal import TradeReason
 from services.exit_qualification.domain.intent import SENT_WITHIN
 from services.exit_qualification.domain.intent_state_machine import LIVE, UNSENT
 from shared.contracts.vocabulary import ExitReason, IntentStatus
-
-TradeReason = tuple[UUID, ExitReason]
 
 GENERATE = text("""
 -- exit_episodes.generate

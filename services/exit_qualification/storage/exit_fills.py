@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import date, datetime
-from decimal import Decimal
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from services.exit_qualification.domain.exit_fill import ExitFill
 from services.exit_qualification.models import ExitFillRow
 from shared.contracts.exits import Fill
-
-
-@dataclass(frozen=True, slots=True)
-class ExitFill:
-    """One execution of an exit order. The first six fields identify it; price in rupees."""
-
-    broker: str
-    account: str
-    trading_day: date
-    exchange: str
-    broker_order_id: str
-    broker_trade_id: str
-    intent_id: UUID
-    trade_id: UUID
-    quantity: int
-    price: Decimal
-    filled_at: datetime
 
 
 class ExitFillRepository:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Table, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from services.exit_qualification.domain.book_day import BookDay
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.switches import Rollout, Switches, UserBroker
 from services.exit_qualification.models import KillSwitchRow, RolloutRow, UserBrokerRow
+from services.exit_qualification.storage.book_days import books_began
+from shared.clock import TRADING_ZONE
 from shared.contracts.vocabulary import KillSwitchMode, RolloutMode
 from shared.errors import Conflict, NotFound
 from shared.postgres.audit import Act, audit
@@ -28,8 +32,8 @@ OUTWAIT_SENDERS = text("""
 -- user_brokers.outwait_senders: whoever claims an intent has read this table in the transaction of the claim
 LOCK TABLE user_brokers IN ACCESS EXCLUSIVE MODE
 """)
-IN_USE = text("""
--- exit_intents.in_use: at the broker, or sent since its books began at 06:00 and ended short: fills may still come
+IN_USE = text(f"""
+-- exit_intents.in_use: at the broker, or sent since its books began and ended short: fills may still come
 SELECT count(*) AS intents,
        count(*) FILTER (WHERE status IN ('UNKNOWN', 'CANCELLED', 'FAILED') AND broker_order_id IS NULL
                               AND filled_quantity = 0) AS without_order
@@ -37,8 +41,11 @@ SELECT count(*) AS intents,
  WHERE user_broker_id = :user_broker_id AND deleted_at IS NULL
    AND (status IN ('SUBMITTING', 'UNKNOWN', 'PLACED', 'PARTIALLY_FILLED')
         OR status IN ('CANCELLED', 'FAILED') AND submitted_at
-           >= date_trunc('day', clock_timestamp() - interval '6 hours', 'Asia/Kolkata') + interval '6 hours')
-""")
+           >= {books_began("CAST(:books_begin AS interval)")})
+""")  # noqa: S608  # an interval of our own
+
+MIDNIGHT: Final = BookDay(timedelta(), TRADING_ZONE)
+"""Trading day of a broker that is not supported: nothing of ours is in its books."""
 
 
 class BrokerInUse(Conflict):
@@ -97,11 +104,15 @@ class SwitchRepository:
         before = self._locked_broker(broker.user_broker_id)
         return before is None or any(before._mapping[name] != getattr(broker, name) for name in IDENTITY)
 
-    def put_broker(self, broker: UserBroker, act: Act, *, orders_not_sent: bool = False) -> None:
+    def put_broker(
+        self, broker: UserBroker, act: Act, *, book_days: Mapping[str, BookDay], orders_not_sent: bool = False
+    ) -> None:
         """Add or change a user broker; its identity can change only while no order depends on it.
 
         Parameters
         ----------
+        book_days:
+            Of every broker that is supported, by name.
         orders_not_sent:
             An administrator confirms that orders without a broker id never reached a broker. They do not count, and
             the books of the new broker decide them.
@@ -120,7 +131,8 @@ class SwitchRepository:
         moves = self.moves(broker)
         before = self._locked_broker(broker.user_broker_id)
         if before is not None and moves:
-            self._refuse_if_in_use(broker.user_broker_id, orders_not_sent)
+            day = book_days.get(before._mapping["broker"], MIDNIGHT)
+            self._refuse_if_in_use(broker.user_broker_id, day, orders_not_sent)
         statement = upsert(UserBrokerRow).values(user_broker_id=broker.user_broker_id, **values)
         self._connection.execute(
             statement.on_conflict_do_update(
@@ -135,10 +147,10 @@ class SwitchRepository:
         wanted = select(*UserBrokerRow.__table__.c).where(UserBrokerRow.user_broker_id == user_broker_id)
         return self._connection.execute(wanted.with_for_update()).one_or_none()
 
-    def _refuse_if_in_use(self, user_broker_id: str, orders_not_sent: bool) -> None:
+    def _refuse_if_in_use(self, user_broker_id: str, day: BookDay, orders_not_sent: bool) -> None:
         self._connection.execute(WAIT_BRIEFLY)
         self._connection.execute(OUTWAIT_SENDERS)
-        counted = self._connection.execute(IN_USE, {"user_broker_id": user_broker_id}).one()
+        counted = self._connection.execute(IN_USE, {"user_broker_id": user_broker_id, "books_begin": day.begins}).one()
         intents = counted.intents - (counted.without_order if orders_not_sent else 0)
         if not intents:
             return

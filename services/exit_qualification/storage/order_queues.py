@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -10,9 +10,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection, TextClause, text
 
+from services.exit_qualification.domain.book_day import BookDay
 from services.exit_qualification.domain.gates.registry import deferred_sql, unsent_sql
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.models import ExitIntentRow
+from services.exit_qualification.storage.book_days import books_began
 from services.exit_qualification.storage.exit_intents import to_intent
 from shared.clock import EPOCH
 
@@ -69,10 +71,12 @@ SELECT {_COLUMNS} FROM exit_intents i
  LIMIT :limit
 """)  # noqa: S608  # the columns of our own mapping
 ENDED_TODAY = text(f"""
--- exit_intents.ended_today: sent since the broker's books began at 06:00 and ended short: fills may still come
+-- exit_intents.ended_today: sent since the books of their broker began and ended short: fills may still come
 SELECT {_COLUMNS} FROM exit_intents i
+  JOIN user_brokers b ON b.user_broker_id = i.user_broker_id
+  JOIN unnest(CAST(:brokers AS text[]), CAST(:begins AS interval[])) AS day (broker, begins) ON day.broker = b.broker
  WHERE i.status IN ('CANCELLED', 'FAILED') AND i.deleted_at IS NULL
-   AND i.submitted_at >= date_trunc('day', clock_timestamp() - interval '6 hours', 'Asia/Kolkata') + interval '6 hours'
+   AND i.submitted_at >= {books_began("day.begins")}
  ORDER BY i.ended_at DESC
  LIMIT :limit
 """)  # noqa: S608  # the columns of our own mapping
@@ -167,9 +171,10 @@ class OrderQueues:
         """Return intents of a user broker whose order may exceed the trade's remaining quantity."""
         return self._intents(BEYOND_REMAINDER, user_broker_id=user_broker_id)
 
-    def ended_today(self) -> list[ExitIntent]:
+    def ended_today(self, book_days: Mapping[str, BookDay]) -> list[ExitIntent]:
         """Return intents in the broker's books of today that ended without their whole quantity, latest first."""
-        return self._intents(ENDED_TODAY)
+        begins = [day.begins for day in book_days.values()]
+        return self._intents(ENDED_TODAY, brokers=list(book_days), begins=begins)
 
     def to_requalify(self) -> list[ExitIntent]:
         """Return unsent intents that may be due for requalification, oldest first, without held ones."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import Connection, TextClause, text
 
 from services.exit_qualification.domain.intent_state_machine import LIVE
+from services.exit_qualification.domain.remainder import Remainder
 from shared.contracts.vocabulary import ExitReason, IntentStatus
 from shared.exit_rules.registry import RULES
 
@@ -47,15 +46,6 @@ LIMIT = 1000
 
 _RESUMING = [rule.reason for rule in RULES if rule.resumes]
 _SLOT = sorted(LIVE | {IntentStatus.FILLED})
-
-
-@dataclass(frozen=True, slots=True)
-class Remainder:
-    """Trade with a reason to continue exiting; its symbol's last price in rupees, None if unknown."""
-
-    trade_id: UUID
-    reason: ExitReason
-    price: Decimal | None
 
 
 class RemainderRepository:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
+from services.exit_qualification.domain.gates.registry import unsent_sql
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.models import ExitIntentRow
 from services.exit_qualification.storage.exit_intents import to_intent
@@ -13,19 +14,17 @@ LIMIT = 1000
 
 _COLUMNS = ", ".join(f"i.{column.name}" for column in ExitIntentRow.__table__.c if column.name != "deleted_at")
 
-MAY_STILL_BE_SENT = text("""
+MAY_STILL_BE_SENT = text(f"""
 -- exit_intents.may_still_be_sent: the last statement before the call to the broker
 SELECT EXISTS (
   SELECT FROM exit_intents i
-    JOIN user_brokers b ON b.user_broker_id = i.user_broker_id AND b.status = 'CONNECTED'
+    LEFT JOIN user_brokers b ON b.user_broker_id = i.user_broker_id
    CROSS JOIN kill_switch k
    CROSS JOIN rollout r
    WHERE i.intent_id = :intent_id AND i.version = :version AND i.status = 'SUBMITTING'
      AND i.claimed_until > clock_timestamp()
-     AND (k.mode <> 'ALL' OR i.exit_reason = 'MANUAL')
-     AND (r.mode = 'full'
-          OR r.mode = 'limited' AND (i.symbol = ANY (r.symbols) OR i.user_broker_id = ANY (r.user_broker_ids))))
-""")
+     AND NOT {unsent_sql()})
+""")  # noqa: S608  # the conditions of our own gates
 ON_THEIR_WAY = text(f"""
 -- exit_intents.on_their_way: handed to a sender or to the broker, and not known to have arrived
 SELECT {_COLUMNS} FROM exit_intents i

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import Connection, Row, text
 
+from services.exit_qualification.domain.checkpoint import Checkpoint, SymbolCheckpoint
 from services.exit_qualification.domain.symbol_book import SymbolState
 from shared.clock import EPOCH, epoch_ms
 from shared.contracts.vocabulary import Direction
@@ -97,24 +97,6 @@ UPDATE tick_symbols s SET partition = home.partition, updated_at = clock_timesta
  WHERE home.symbol = s.symbol
 RETURNING s.symbol
 """)
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """Next offsets of a partition in both topics, and the epoch allowed to move them."""
-
-    epoch: int
-    tick_offset: int
-    trade_offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class SymbolCheckpoint:
-    """State of a symbol at the offsets of its partition."""
-
-    symbol: str
-    partition: int
-    state: SymbolState
 
 
 class TickCheckpointRepository:

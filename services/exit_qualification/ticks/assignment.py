@@ -7,9 +7,10 @@ import logging
 from confluent_kafka import Consumer, TopicPartition
 from sqlalchemy import Engine
 
+from services.exit_qualification.domain.checkpoint import Checkpoint
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.square_off import SquareOff
-from services.exit_qualification.storage.tick_checkpoints import Checkpoint, TickCheckpointRepository
+from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from services.exit_qualification.ticks.batch import Layout
 from services.exit_qualification.ticks.engine_loader import load_engine
 from services.exit_qualification.ticks.topic_identity import TickLog, require_homes

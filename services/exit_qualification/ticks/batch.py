@@ -9,7 +9,7 @@ from heapq import merge
 
 from confluent_kafka import Message
 
-from services.exit_qualification.storage.tick_checkpoints import Checkpoint
+from services.exit_qualification.domain.checkpoint import Checkpoint
 from services.exit_qualification.ticks.records import (
     TickRecord,
     TradeRecord,

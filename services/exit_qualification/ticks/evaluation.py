@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from services.exit_qualification.domain.candidates import ExitCandidates
+from services.exit_qualification.domain.checkpoint import SymbolCheckpoint
+from services.exit_qualification.domain.exit_signal import TradeReason
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
-from services.exit_qualification.storage.exit_episodes import TradeReason
 from services.exit_qualification.storage.open_trades import OpenedTrade, open_trade
-from services.exit_qualification.storage.tick_checkpoints import SymbolCheckpoint
 from services.exit_qualification.ticks.records import TickRecord, TradeRecord
 from shared.contracts.trades import TradeClosed, TradeOpened
 from shared.contracts.vocabulary import ExitReason

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from services.exit_qualification.storage.tick_checkpoints import Checkpoint
+from services.exit_qualification.domain.checkpoint import Checkpoint
 from services.exit_qualification.ticks.batch import Layout
 from shared.clock import Clock
 

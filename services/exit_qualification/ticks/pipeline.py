@@ -8,16 +8,13 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from services.exit_qualification.domain.candidates import ExitCandidates
+from services.exit_qualification.domain.checkpoint import Checkpoint, SymbolCheckpoint
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.signal_management_service import DetectedExit, SignalManagementService
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.open_trades import OpenedTrade, OpenTradeRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
-from services.exit_qualification.storage.tick_checkpoints import (
-    Checkpoint,
-    SymbolCheckpoint,
-    TickCheckpointRepository,
-)
+from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from services.exit_qualification.storage.waiting_trades import WaitingTradeRepository
 from services.exit_qualification.ticks.evaluation import Findings, in_rounds, rearm
 from services.exit_qualification.ticks.unsaved_symbols import UnsavedSymbols

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from confluent_kafka.admin import AdminClient
 from sqlalchemy import Connection, Engine
 
+from services.exit_qualification.domain.checkpoint import Checkpoint
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
-from services.exit_qualification.storage.tick_checkpoints import Checkpoint, TickCheckpointRepository
+from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from services.exit_qualification.ticks.batch import Layout
 from services.exit_qualification.ticks.rehoming import move_symbols
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames

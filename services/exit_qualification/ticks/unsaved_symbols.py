@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from services.exit_qualification.storage.tick_checkpoints import Checkpoint, SymbolCheckpoint
+from services.exit_qualification.domain.checkpoint import Checkpoint, SymbolCheckpoint
 
 
 class UnsavedSymbols:

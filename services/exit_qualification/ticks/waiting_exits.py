@@ -10,11 +10,12 @@ from uuid import UUID
 from sqlalchemy.exc import OperationalError
 
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
+from services.exit_qualification.domain.checkpoint import Checkpoint
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.signal_management_service import DetectedExit, SignalManagementService
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
-from services.exit_qualification.storage.tick_checkpoints import Checkpoint, TickCheckpointRepository
+from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from services.exit_qualification.storage.waiting_trades import (
     CLOSE,
     MOST_TRADES,

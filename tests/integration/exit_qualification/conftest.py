@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.switches import Rollout, UserBroker
+from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from shared.contracts.vocabulary import RolloutMode
 from shared.postgres.audit import Act
@@ -24,6 +25,8 @@ def exit_engine(database: Database) -> Iterator[Engine]:
     with engine.begin() as connection:
         switches = SwitchRepository(connection)
         switches.put_rollout(Rollout(RolloutMode.FULL), act)
-        switches.put_broker(UserBroker("paper", "kite", "PAPER", "http://127.0.0.1:1", BrokerStatus.CONNECTED), act)
+        switches.put_broker(
+            UserBroker("paper", "kite", "PAPER", "http://127.0.0.1:1", BrokerStatus.CONNECTED), act, book_days=BOOK_DAYS
+        )
     yield engine
     engine.dispose()

@@ -10,8 +10,8 @@ from confluent_kafka import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.exit_qualification.domain.checkpoint import Checkpoint
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
-from services.exit_qualification.storage.tick_checkpoints import Checkpoint
 from services.exit_qualification.ticks import batch as tick_batch
 from services.exit_qualification.ticks.batch import Layout, read_batch
 from services.exit_qualification.ticks.evaluation import judge

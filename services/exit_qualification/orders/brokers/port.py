@@ -21,6 +21,12 @@ class BrokerUnavailable(Unavailable):
     code = "broker_unavailable"
 
 
+class BrokerNotSupported(BrokerUnavailable):
+    """The account is at a broker that there is no adapter for; an operator must change the account."""
+
+    code = "broker_not_supported"
+
+
 class TokenExpired(BrokerUnavailable):
     """Refusal of the account's access token; an operator must provide a new one."""
 
@@ -54,6 +60,9 @@ NOT_ACCEPTED = "NOT_ACCEPTED"
 
 HELD_BACK = "HELD_BACK"
 """Error code of an intent stopped by an operator's switch after its sender had claimed it."""
+
+NOT_SUPPORTED = "BROKER_NOT_SUPPORTED"
+"""Error code of an intent that waits because there is no adapter for the broker of its account."""
 
 UNREACHABLE = "BROKER_UNREACHABLE"
 """Error code of an intent whose order could not be sent: no connection was made."""
@@ -185,6 +194,8 @@ class Brokers(Protocol):
 
         Raises
         ------
+        BrokerNotSupported
+            There is no adapter for its broker.
         BrokerUnavailable
             The broker has no credentials, or its address is not allowed.
         """

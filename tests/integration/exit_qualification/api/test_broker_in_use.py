@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, event
 
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.switches import UserBroker
+from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
 from services.exit_qualification.storage.operator_controls import BrokerInUse, SwitchRepository
 from shared.contracts.vocabulary import IntentStatus
 from shared.postgres.audit import Act
@@ -35,13 +36,13 @@ def connection(exit_engine: Engine) -> Iterator[Connection]:
 def test_it_stays_while_an_exit_is_in_its_books(connection: Connection, status: str, moved: UserBroker) -> None:
     put_intent(connection, IntentStatus(status), NOW)
     with pytest.raises(BrokerInUse) as refused:
-        SwitchRepository(connection).put_broker(moved, ACT)
+        SwitchRepository(connection).put_broker(moved, ACT, book_days=BOOK_DAYS)
     assert (refused.value.http_status, refused.value.details) == (409, {"intents": 1, "without_order": 0})
 
 
 def test_its_status_changes_at_any_time(connection: Connection) -> None:
     put_intent(connection, IntentStatus.PLACED, NOW)
-    SwitchRepository(connection).put_broker(DISCONNECTED, ACT)
+    SwitchRepository(connection).put_broker(DISCONNECTED, ACT, book_days=BOOK_DAYS)
     assert SwitchRepository(connection).broker("paper").status is BrokerStatus.DISCONNECTED
 
 
@@ -57,7 +58,7 @@ def test_its_status_changes_at_any_time(connection: Connection) -> None:
 )
 def test_it_moves_once_nothing_is_in_its_books(connection: Connection, status: str, sent_ago: timedelta | None) -> None:
     put_intent(connection, IntentStatus(status), sent_ago)
-    SwitchRepository(connection).put_broker(ELSEWHERE, ACT)
+    SwitchRepository(connection).put_broker(ELSEWHERE, ACT, book_days=BOOK_DAYS)
     assert SwitchRepository(connection).broker("paper") == ELSEWHERE
 
 
@@ -70,7 +71,7 @@ def test_a_move_waits_for_senders_using_the_old_address(exit_engine: Engine) -> 
         with exit_engine.connect() as mover:
             event.listen(mover, "before_cursor_execute", _sets_at("ACCESS EXCLUSIVE", waits))
             try:
-                SwitchRepository(mover).put_broker(ELSEWHERE, ACT)
+                SwitchRepository(mover).put_broker(ELSEWHERE, ACT, book_days=BOOK_DAYS)
             except BrokerInUse as error:
                 refused.append(error)
 

@@ -21,6 +21,7 @@ from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.switches import Rollout, Switches
 from services.exit_qualification.orders.brokers.port import Brokers
+from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.order_execution_service import OrderExecutionService
 from services.exit_qualification.orders.pending_order_reconciler import PendingOrderReconciler
@@ -98,7 +99,9 @@ class OrderScenario:
 
     # what happens before an order
 
-    def open_trade(self, quantity: int = 100, direction: Direction = Direction.LONG) -> OpenTrade:
+    def open_trade(
+        self, quantity: int = 100, direction: Direction = Direction.LONG, user_broker_id: str = "paper"
+    ) -> OpenTrade:
         """A trade entered at 1000 with target 1010 and stop 990, or mirrored."""
         gain, loss = ("1010", "990") if direction is Direction.LONG else ("990", "1010")
         event = TradeOpened(
@@ -106,7 +109,7 @@ class OrderScenario:
             symbol=SYMBOL,
             direction=direction,
             product_type=ProductType.MIS,
-            user_broker_id="paper",
+            user_broker_id=user_broker_id,
             quantity=quantity,
             entry_price=Decimal(1000),
             exit_plan=ExitPlan(target=Decimal(gain), stop_loss=Decimal(loss)),
@@ -202,7 +205,9 @@ class OrderScenario:
         """Set the status of the user broker."""
         with self.engine.begin() as connection:
             switches = SwitchRepository(connection)
-            switches.put_broker(replace(switches.broker("paper"), status=status), Act("test", "test"))
+            switches.put_broker(
+                replace(switches.broker("paper"), status=status), Act("test", "test"), book_days=BOOK_DAYS
+            )
 
     # what it came to
 

@@ -34,6 +34,7 @@ from services.exit_qualification.orders.brokers.port import (
     NotAccepted,
     TokenExpired,
 )
+from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from shared.clock import SystemClock
@@ -183,7 +184,7 @@ def test_a_refused_access_token_is_no_problem_of_an_account_that_an_operator_dis
 def put(engine: Engine, broker: UserBroker) -> None:
     """Say where the broker is."""
     with engine.begin() as connection:
-        SwitchRepository(connection).put_broker(broker, Act("test", "moved"))
+        SwitchRepository(connection).put_broker(broker, Act("test", "moved"), book_days=BOOK_DAYS)
 
 
 @pytest.mark.parametrize("address", ["refused", "no such name", "no answer to connecting", "untrusted certificate"])

@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 
 from deploy.local.processes.ports import free_port
 from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from shared.contracts.vocabulary import IntentStatus
 from shared.postgres.audit import Act
@@ -76,7 +77,9 @@ def scene_of(engine: Engine, database: Database, directory: Path) -> Iterator[Sc
         paper = stack.enter_context(running_broker(directory))
         with engine.begin() as connection:
             switches = SwitchRepository(connection)
-            switches.put_broker(replace(switches.broker("paper"), root_url=paper.url), Act("test", "set up"))
+            switches.put_broker(
+                replace(switches.broker("paper"), root_url=paper.url), Act("test", "set up"), book_days=BOOK_DAYS
+            )
         settings = {
             "EXITFLOW_EXIT_DATABASE_URL": database.exit_url,
             "EXITFLOW_BROKER_CREDENTIALS": CREDENTIALS,
@@ -169,7 +172,7 @@ def test_without_its_broker_the_process_is_up_but_not_ready(
         with exit_engine.begin() as connection:
             switches = SwitchRepository(connection)
             nowhere = replace(switches.broker("paper"), root_url=f"http://127.0.0.1:{free_port('nobody listens')}")
-            switches.put_broker(nowhere, Act("test", "the broker is gone"))
+            switches.put_broker(nowhere, Act("test", "the broker is gone"), book_days=BOOK_DAYS)
         intent = scene.scenario.placed()
         process = scene.start()
         wait_until(_says(scene, "reconciler: paper: orders: ConnectionError"), "readiness names the broker")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from services.exit_qualification.storage.tick_checkpoints import Checkpoint, TickCheckpointRepository
+from services.exit_qualification.domain.checkpoint import Checkpoint
+from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from services.exit_qualification.ticks.evaluation import Findings
 from services.exit_qualification.ticks.pipeline import TickPipeline
 from services.exit_qualification.ticks.process import build_worker, open_database

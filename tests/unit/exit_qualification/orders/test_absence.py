@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.orders.brokers.kite.day import KITE_DAY
 from services.exit_qualification.orders.brokers.port import NO_ANSWER
 from services.exit_qualification.orders.missing_orders import Absence, judge_absence
 from services.exit_qualification.orders.terms import OrderTerms
@@ -33,23 +34,23 @@ REFUSED = sent_intent(IntentStatus.UNKNOWN, claimed_until=CLAIMED_UNTIL, error_c
 
 @pytest.mark.parametrize("intent", [SILENT, CRASHED])
 def test_while_a_sender_may_be_at_work_absence_says_nothing(intent: ExitIntent) -> None:
-    assert judge_absence(intent, FIRST_THAT_COUNTS - MOMENT, TERMS) is Absence.NOTHING
-    assert judge_absence(intent, FIRST_THAT_COUNTS, TERMS) is Absence.FIRST
+    assert judge_absence(intent, FIRST_THAT_COUNTS - MOMENT, TERMS, KITE_DAY) is Absence.NOTHING
+    assert judge_absence(intent, FIRST_THAT_COUNTS, TERMS, KITE_DAY) is Absence.FIRST
 
 
 def test_silence_needs_a_second_absence_after_the_gap() -> None:
     absent = sent_intent(IntentStatus.UNKNOWN, claimed_until=CLAIMED_UNTIL, absent_since=FIRST_THAT_COUNTS)
-    assert judge_absence(absent, FIRST_THAT_COUNTS + TERMS.absence_gap - MOMENT, TERMS) is Absence.NOTHING
-    assert judge_absence(absent, FIRST_THAT_COUNTS + TERMS.absence_gap, TERMS) is Absence.NEVER_PLACED
+    assert judge_absence(absent, FIRST_THAT_COUNTS + TERMS.absence_gap - MOMENT, TERMS, KITE_DAY) is Absence.NOTHING
+    assert judge_absence(absent, FIRST_THAT_COUNTS + TERMS.absence_gap, TERMS, KITE_DAY) is Absence.NEVER_PLACED
 
 
 def test_a_refusal_needs_one_read() -> None:
-    assert judge_absence(REFUSED, NOON + MOMENT, TERMS) is Absence.REFUSED
+    assert judge_absence(REFUSED, NOON + MOMENT, TERMS, KITE_DAY) is Absence.REFUSED
 
 
 @pytest.mark.parametrize("intent", [SILENT, REFUSED])
 def test_books_of_a_later_day_prove_nothing(intent: ExitIntent) -> None:
-    assert judge_absence(intent, NOON + timedelta(days=1), TERMS) is Absence.BOOKS_ARE_NEW
+    assert judge_absence(intent, NOON + timedelta(days=1), TERMS, KITE_DAY) is Absence.BOOKS_ARE_NEW
 
 
 @pytest.mark.parametrize(("hour", "minute"), [(18, 30), (0, 30)])
@@ -58,11 +59,11 @@ def test_absence_across_book_boundaries_proves_nothing(hour: int, minute: int) -
     sent_at = boundary - timedelta(minutes=10)
     intent = sent_intent(IntentStatus.UNKNOWN, claimed_until=sent_at)
     sent_then = replace(intent, submitted_at=sent_at)
-    assert judge_absence(sent_then, boundary - MOMENT, TERMS) is Absence.FIRST
-    assert judge_absence(sent_then, boundary, TERMS) is Absence.BOOKS_ARE_NEW
+    assert judge_absence(sent_then, boundary - MOMENT, TERMS, KITE_DAY) is Absence.FIRST
+    assert judge_absence(sent_then, boundary, TERMS, KITE_DAY) is Absence.BOOKS_ARE_NEW
 
 
 @pytest.mark.parametrize("status", [IntentStatus.SUBMITTING, IntentStatus.PLACED, IntentStatus.FAILED])
 def test_only_an_unknown_exit_can_be_decided_by_absence(status: IntentStatus) -> None:
     intent = sent_intent(status, claimed_until=CLAIMED_UNTIL)
-    assert judge_absence(intent, FIRST_THAT_COUNTS, TERMS) is Absence.NOTHING
+    assert judge_absence(intent, FIRST_THAT_COUNTS, TERMS, KITE_DAY) is Absence.NOTHING

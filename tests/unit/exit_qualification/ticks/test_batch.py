@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from confluent_kafka import TIMESTAMP_CREATE_TIME, Message
 
-from services.exit_qualification.storage.tick_checkpoints import Checkpoint
+from services.exit_qualification.domain.checkpoint import Checkpoint
 from services.exit_qualification.ticks.batch import read_batch
 from services.exit_qualification.ticks.records import TickRecord
 from shared.clock import epoch_ms

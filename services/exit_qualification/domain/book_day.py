@@ -1,0 +1,32 @@
+"""BookDay: for how long the books of a broker show an order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+
+
+@dataclass(frozen=True, slots=True)
+class BookDay:
+    """The trading day of a broker's books.
+
+    Attributes
+    ----------
+    begins:
+        Time of day at which the books of the day before are gone at the latest; zero is midnight.
+    zone:
+        The zone of that time.
+    """
+
+    begins: timedelta
+    zone: tzinfo
+
+    def same_books(self, sent_at: datetime, read_at: datetime) -> bool:
+        """Return whether books read at one instant must show an order sent at another.
+
+        They are emptied at some time between midnight and `begins`; across either boundary nothing can be proven.
+        """
+        sent, read = sent_at.astimezone(self.zone), read_at.astimezone(self.zone)
+        across_midnight = sent.date() != read.date()
+        across_morning = (sent - self.begins).date() != (read - self.begins).date()
+        return not across_midnight and not across_morning

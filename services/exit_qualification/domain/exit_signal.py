@@ -1,0 +1,27 @@
+"""ExitSignal: market logic says that a trade should exit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from shared.contracts.vocabulary import Direction, ExitReason
+
+TradeReason = tuple[UUID, ExitReason]
+"""A trade and a reason to exit it: the pair that an episode counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExitSignal:
+    """One detected exit. `detected_price` in rupees, None for a manual exit."""
+
+    signal_id: UUID
+    trade_id: UUID
+    symbol: str
+    direction: Direction
+    exit_reason: ExitReason
+    episode_id: int
+    detected_price: Decimal | None
+    detected_at: datetime

@@ -1,0 +1,18 @@
+"""Remainder: a trade that must go on exiting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+from shared.contracts.vocabulary import ExitReason
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """A trade that must go on exiting for a reason; its symbol's last price in rupees, None if there never was one."""
+
+    trade_id: UUID
+    reason: ExitReason
+    price: Decimal | None
