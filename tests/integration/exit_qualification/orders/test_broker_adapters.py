@@ -11,7 +11,7 @@ from services.exit_qualification.orders.brokers.adapters import BrokerAdapters
 from services.exit_qualification.orders.brokers.port import NOT_SUPPORTED, BrokerNotSupported
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from shared.contracts.vocabulary import IntentStatus
-from tests.integration.exit_qualification.orders.scenario import Scenario
+from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 
 ELSEWHERE = UserBroker("elsewhere", "other", "E1", "http://127.0.0.1:1", BrokerStatus.CONNECTED)
@@ -22,14 +22,14 @@ VALUES ('elsewhere', 'other', 'E1', 'http://127.0.0.1:1', 'CONNECTED')
 
 
 @pytest.fixture
-def scenario(exit_engine: Engine, broker: ScriptedBroker) -> Scenario:
+def scenario(exit_engine: Engine, broker: ScriptedBroker) -> OrderScenario:
     """A scenario whose only adapter is the one of Kite, with an account at another broker."""
     with exit_engine.begin() as connection:
         connection.execute(ADD_ACCOUNT)
-    return Scenario(exit_engine, BrokerAdapters({"kite": broker}))
+    return OrderScenario(exit_engine, BrokerAdapters({"kite": broker}))
 
 
-def test_the_name_of_the_broker_chooses_the_adapter(scenario: Scenario, broker: ScriptedBroker) -> None:
+def test_the_name_of_the_broker_chooses_the_adapter(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     with scenario.engine.begin() as connection:
         paper = SwitchRepository(connection).broker("paper")
     assert BrokerAdapters({"kite": broker}).port(paper) is broker
@@ -37,7 +37,7 @@ def test_the_name_of_the_broker_chooses_the_adapter(scenario: Scenario, broker: 
         BrokerAdapters({"kite": broker}).port(ELSEWHERE)
 
 
-def test_only_the_account_at_an_unknown_broker_waits(scenario: Scenario, broker: ScriptedBroker) -> None:
+def test_only_the_account_at_an_unknown_broker_waits(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     stuck, other = scenario.approved(user_broker_id="elsewhere"), scenario.approved()
     assert scenario.sender.execute_next()
     assert scenario.sender.execute_next()
