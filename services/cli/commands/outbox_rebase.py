@@ -61,7 +61,7 @@ def partitions(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     databases, retention_days = service_databases(data_dir), load_settings().relay_retention_days
     rows = []
     for outbox in OUTBOXES:
-        with _connected(databases, outbox) as connection:
+        with outbox_connection(databases, outbox) as connection:
             catalogue = Partitions(connection, retention_days).catalogue()
             rows += [_partition_row(outbox, part, retention_days) for part in catalogue]
     _show(_PARTITION_COLUMNS, rows, as_json)
@@ -113,7 +113,7 @@ def rebase_command(
 def _rebased(
     databases: Mapping[str, str], outbox: OutboxDatabase, allowed: Permissions, dry_run: bool
 ) -> dict[str, Any]:
-    with _connected(databases, outbox) as connection:
+    with outbox_connection(databases, outbox) as connection:
         try:
             if dry_run:
                 state = inspect(connection, publish_new=allowed.publish_new)
@@ -138,7 +138,16 @@ def _what(state: State, adopt: bool) -> str:
 
 
 @contextmanager
-def _connected(databases: Mapping[str, str], outbox: OutboxDatabase) -> Iterator[Connection]:
+def outbox_connection(databases: Mapping[str, str], outbox: OutboxDatabase) -> Iterator[Connection]:
+    """Yield a connection to the database of an outbox.
+
+    Raises
+    ------
+    Unavailable
+        PostgreSQL does not answer.
+    ConfigurationError
+        The schema is too old, or the credentials do not suffice.
+    """
     options = startup_options({"search_path": outbox.schema, "timezone": "UTC", **TOOLS.server_settings()})
     try:
         with explain_pooler():

@@ -23,7 +23,10 @@ from shared.postgres.failures import DATABASE_FAILURES
 from shared.runtime.process import Stop
 
 CONDITIONS = (TICKS, KAFKA, GAPS)
-ADVICE = "publish those events again, then run `exitflow gaps acknowledge exit-ticks --reason …`"
+ADVICE = (
+    "run `exitflow outbox republish --topic trades.v1 --since … --reason …`, then "
+    "`exitflow gaps acknowledge exit-ticks --reason …`"
+)
 
 
 class TickWorker:
