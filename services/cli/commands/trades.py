@@ -1,4 +1,4 @@
-"""`exitflow trades`: open, list, show."""
+"""`exitflow trades`: open, list, show, reconcile."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from services.cli.commands import trades_reconcile
 from services.cli.support.api_client import ApiClient, Json
 from services.cli.support.command_line import AsJson, DataDir, IdempotencyKey, examples, new_app
 from services.cli.support.connection import Target
@@ -15,6 +16,7 @@ from services.cli.support.plan_options import plan_of, with_plan_options
 from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
 
 app = new_app("Open and show trades.")
+trades_reconcile.add_to(app)
 
 _COLUMNS = (
     "trade_id",

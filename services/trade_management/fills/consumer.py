@@ -42,7 +42,10 @@ POLL_S = 0.5
 FILLS = "fills"
 """Health condition of the loop: the last batch was applied."""
 
-ADVICE = "run `exitflow trades reconcile`, then `exitflow gaps acknowledge trade-fills --reason …`"
+ADVICE = (
+    "run `exitflow trades reconcile`, which acknowledges the gap once nothing is missing, or "
+    "`exitflow gaps acknowledge trade-fills --reason …`"
+)
 
 
 class FillConsumer:

@@ -1,0 +1,88 @@
+"""`exitflow trades reconcile`: publish again the fills that trade management missed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from services.cli.commands.outbox_rebase import OUTBOXES, outbox_connection
+from services.cli.support.command_line import AsJson, DataDir, examples
+from services.cli.support.connection import Target
+from services.cli.support.database_urls import service_databases
+from services.cli.support.output import note, show_json, show_table
+from services.cli.support.trades_reconciliation import MissingFill, Sides, both_sides, republished_range
+from services.outbox_relay.restore.republish import audit, plan, republish
+from shared.contracts.topics import EXIT_INTENTS, TopicNames
+from shared.errors import Conflict
+from shared.settings import Settings
+
+LOOK_S = 0.25
+_COLUMNS = ("trade_id", "intent_id", "broker_trade_id", "remedy", "why")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the group `exitflow trades`."""
+    app.command("reconcile", epilog=examples("trades reconcile --dry-run", "trades reconcile"))(reconcile)
+
+
+def reconcile(
+    reason: Annotated[str, typer.Option(help="Why; audited.")] = "trades reconciled with the fills of the exit side",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Publish nothing; show what is missing.")] = False,
+    wait_s: Annotated[float, typer.Option("--wait", help="Seconds for trade-fills to act upon what is sent.")] = 60.0,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare trades with the exit side's fills and publish again what trade management missed.
+
+    Events that it has not acted upon are published again with all events of their trades, in order. Once nothing is
+    missing, the gaps of trade-fills are acknowledged. Ends with status 1 while something is missing.
+    """
+    settings, databases = Target.choose(data_dir).settings(), service_databases(data_dir)
+    topic = TopicNames(settings.kafka_topic_prefix).on_cluster(EXIT_INTENTS)
+    with both_sides(databases) as sides:
+        found = sides.compare(topic)
+        sent, left, acknowledged = 0, found, list[int]()
+        if not dry_run:
+            sent = _publish_again(settings, databases, topic, found, reason)
+            left = _wait(sides, topic, wait_s) if found else []
+            acknowledged = [] if left else sides.acknowledge_gaps(reason)
+    if as_json:
+        facts = {"missing": [asdict(each) for each in found], "left": [asdict(each) for each in left]}
+        show_json(facts | {"republished": sent, "acknowledged": acknowledged, "dry_run": dry_run})
+    else:
+        show_table(_COLUMNS, (list(asdict(each).values()) for each in left))
+        note(f"{len(found)} fills were missing, {len(left)} are; {sent} events published again")
+        note(f"{len(acknowledged)} gaps of trade-fills acknowledged")
+    if left:
+        raise Conflict(f"{len(left)} fills are missing on one side, {_unrepairable(left)} of them need a decision")
+
+
+def _publish_again(
+    settings: Settings, databases: Mapping[str, str], topic: str, found: Sequence[MissingFill], reason: str
+) -> int:
+    what = republished_range(topic, list(found))
+    if not what.keys:
+        return 0
+    # Of a trade whose older events retention has dropped, the kept ones are sent: each tells all fills so far.
+    with outbox_connection(databases, OUTBOXES[0]) as connection:
+        audit(connection, what, plan(connection, what), "cli", reason)
+        return republish(connection, settings, what)
+
+
+def _wait(sides: Sides, topic: str, wait_s: float) -> list[MissingFill]:
+    """Return what is still missing once nothing can come any more, or the time is over."""
+    retrying = Retrying(
+        stop=stop_after_delay(wait_s),
+        wait=wait_fixed(LOOK_S),
+        retry=retry_if_result(lambda left: _unrepairable(left) < len(left)),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else [],
+    )
+    return retrying(sides.compare, topic)
+
+
+def _unrepairable(missing: Sequence[MissingFill]) -> int:
+    return sum(each.remedy == "none" for each in missing)
