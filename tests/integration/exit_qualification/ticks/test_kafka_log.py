@@ -82,7 +82,7 @@ def test_an_offset_beyond_the_end_holds_the_worker(settings: Settings, market: M
         pass
     book.execute("UPDATE tick_partitions SET tick_offset = 5 WHERE partition = 0")
     with running_worker(settings, ready=False) as worker:
-        _await_problem(worker, "partition 0 ends before 5", RESET)
+        _await_problem(worker, "partition 0 ends before the stored offset 5", RESET)
         reset(settings)
         worker.await_ready()
 
