@@ -30,7 +30,7 @@ def publisher(settings: Settings) -> Publisher:
 
 def batch_of(topic: str, shard: int) -> Batch:
     """One event, as it comes from the outbox."""
-    row = (shard, 1, topic, "key", b"{}", str(new_id()), "1", "type", "source", "subject", "time", "trace", 0.0)
+    row = (shard, 1, topic, "key", b"{}", str(new_id()), "1", "type", "source", "subject", "time", "trace", None, 0.0)
     return Batch([row], Progress("1:1:").into_window("2:2:").up_to(1))
 
 

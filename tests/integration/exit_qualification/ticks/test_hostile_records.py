@@ -46,10 +46,10 @@ def test_an_inapplicable_record_becomes_a_dead_letter_alone(
 ) -> None:
     judge = session.judge
 
-    def failing(engine: Any, work: Any, held: Any) -> Any:
+    def failing(engine: Any, work: Any, *rest: Any) -> Any:
         if any(isinstance(item, TickRecord) and item.price == POISON for item in work):
             raise error
-        return judge(engine, work, held)
+        return judge(engine, work, *rest)
 
     monkeypatch.setattr(session, "judge", failing)
     market.open(opened())

@@ -95,7 +95,7 @@ def test_where_the_server_is_beyond_the_dump_its_numbers_may_be_kept(
 
 def test_numbers_beyond_the_server_are_never_kept(restore: Restore) -> None:
     database, _ = restore(True)
-    with pytest.raises(Conflict, match="rebase without --adopt"):
+    with pytest.raises(Conflict, match="Run without --adopt"):
         rebased(database, Permissions(force=True, adopt=True))
 
 
