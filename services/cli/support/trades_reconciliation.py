@@ -97,7 +97,9 @@ class Sides:
         booked = _fills(self.trades, TRADE_FILLS)
         lacking = {fill: trade_id for fill, trade_id in executed.items() if fill not in booked}
         unknown = {fill: trade_id for fill, trade_id in before.items() if fill not in executed}
-        missing = self._judge(topic, lacking)
+        judged = self._judge(topic, lacking)
+        since = _fills(self.trades, TRADE_FILLS) if judged else {}  # trade-fills may have booked one meanwhile
+        missing = [each for each in judged if (UUID(each.intent_id), each.broker_trade_id) not in since]
         missing += [
             _missing(fill, trade_id, "none", "the exit side has no such fill: was its database restored?")
             for fill, trade_id in sorted(unknown.items())

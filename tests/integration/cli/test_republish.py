@@ -12,8 +12,8 @@ import pytest
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, Record, open_log, sequences_by_key
+from tests.integration.outbox_relay.outbox_writer import Writer, open_writer
 from tests.integration.outbox_relay.relays import running_relay, wait_until
-from tests.integration.outbox_relay.written import Writer, open_writer
 from tests.support.servers import Database
 from tests.unit.cli.results import Result
 
