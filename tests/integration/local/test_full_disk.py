@@ -133,7 +133,7 @@ def test_kafka_comes_back_with_every_record_that_it_took(
         producer.produce(TOPIC, key=str(next(numbers)), value=bytes(RECORD_BYTES), on_delivery=note)
         producer.flush(1)
 
-    write()
+    wait_until(lambda: write() is None and bool(taken), "the broker takes a record")
     _fill_until_it_ends(supervisor, disk, write, limit=1)
     _wait_for_return(supervisor, disk)
     assert taken
