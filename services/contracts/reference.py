@@ -1,4 +1,4 @@
-"""The pages of `docs/reference` as the code makes them: settings, commands and metrics."""
+"""The pages of `docs/reference` as the code makes them: settings, commands, metrics, events, HTTP and errors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from services.contracts.command_reference import command_page
+from services.contracts.error_reference import error_page
+from services.contracts.event_reference import event_page
+from services.contracts.http_reference import http_page
 from services.contracts.metric_reference import metric_page
 from services.contracts.pages import page, table
 from shared.settings_report import described_settings
@@ -31,6 +34,9 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "cli.md": command_page,
     "metrics.md": metric_page,
+    "events.md": event_page,
+    "http.md": http_page,
+    "errors.md": error_page,
 }
 
 

@@ -17,6 +17,7 @@ class ControlEvent(Event):
     source = "/exitflow/exit-qualification"
 
     changed_at: Timestamp
+    """When the change was committed."""
 
     @property
     def subject(self) -> str:
@@ -29,8 +30,11 @@ class KillSwitchChanged(ControlEvent):
     """An operator set the kill switch. ENTRIES_ONLY and ALL ask whoever opens trades to open none."""
 
     mode: KillSwitchMode
+    """The setting."""
     reason: str
+    """Why, as the operator said."""
     changed_by: str
+    """The name of the operator's token."""
 
     @property
     def key(self) -> str:
@@ -43,10 +47,15 @@ class RolloutChanged(ControlEvent):
     """An operator set how far the exit pipeline is switched on; the lists count in mode limited only."""
 
     mode: RolloutMode
+    """The setting."""
     symbols: list[str]
+    """Symbols whose exits are executed in mode limited."""
     user_broker_ids: list[str]
+    """Accounts whose exits are executed in mode limited."""
     reason: str
+    """Why, as the operator said."""
     changed_by: str
+    """The name of the operator's token."""
 
     @property
     def key(self) -> str:
@@ -59,8 +68,11 @@ class UserBrokerChanged(ControlEvent):
     """A user broker was added or changed. Where it is and its credentials are never published."""
 
     user_broker_id: str
+    """The account."""
     broker: str
+    """The kind of broker."""
     status: Literal["CONNECTED", "DISCONNECTED"]
+    """Whether orders can be sent for it."""
 
     @property
     def key(self) -> str:

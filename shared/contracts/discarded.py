@@ -24,10 +24,15 @@ class Discarded(Event):
     source: ClassVar[str] = ""
 
     event_id: UUID
+    """The `ce_id` of the event that it replaces."""
     discarded_type: str
+    """The type of the event that it replaces."""
     reason: str
+    """Why, as the operator said."""
     discarded_by: str
+    """The name of the operator's token."""
     discarded_at: Timestamp
+    """When the operator discarded it."""
 
     @classmethod
     def in_place_of(

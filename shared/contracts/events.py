@@ -17,7 +17,7 @@ TYPE_SUFFIX = ".v1"
 class Event(BaseModel):
     """Base of every event's payload. Consumers ignore unknown fields, so fields can be added."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_timedelta="float")
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_timedelta="float", use_attribute_docstrings=True)
 
     topic: ClassVar[str]
     source: ClassVar[str]
@@ -47,6 +47,7 @@ class ExitEvent(Event):
 
     source = "/exitflow/exit-qualification"
     trade_id: UUID
+    """The trade that exits."""
 
     @property
     def key(self) -> str:

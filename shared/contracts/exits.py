@@ -59,22 +59,29 @@ Quantity = Annotated[int, Field(gt=0, le=10**12)]
 class Fill(BaseModel):
     """One execution at the broker."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     broker_order_id: str
+    """The order of this execution, as the broker names it."""
     broker_trade_id: str
+    """The execution, as the broker names it; unique within an order."""
     quantity: Quantity
+    """Executed quantity."""
     price: Money
+    """Price of one unit."""
     filled_at: Timestamp
+    """Time of the execution by the broker's clock."""
 
 
 class ErrorDetail(BaseModel):
     """Why something was refused."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     code: str
+    """A gate, an error of the broker or of this system; stable."""
     message: str
+    """What happened, for people."""
 
 
 Fills = Annotated[list[Fill], FailFast()]
@@ -89,12 +96,19 @@ class ExitSignalPublished(ExitEvent):
     topic = EXIT_SIGNALS
 
     signal_id: UUID
+    """The signal."""
     symbol: str
+    """Exchange and trading symbol."""
     direction: Direction
+    """The direction of the trade, not of the exit order."""
     exit_reason: ExitReason
+    """The rule that fired."""
     episode_id: int
+    """The number of this firing among those of the trade and reason."""
     detected_price: Money | None
+    """Price of the tick that fired; null if no tick did (TIME, MANUAL)."""
     detected_at: Timestamp
+    """Time of the decision."""
 
     @property
     def subject(self) -> str:
@@ -108,20 +122,35 @@ class ExitIntentEvent(ExitEvent):
     topic = EXIT_INTENTS
 
     intent_id: UUID
+    """The intent; all events of one exit share it."""
     signal_id: UUID
+    """The signal that caused it."""
     user_broker_id: str
+    """The account that exits."""
     symbol: str
+    """Exchange and trading symbol."""
     direction: Direction
+    """The direction of the trade, not of the exit order."""
     exit_reason: ExitReason
+    """The rule that fired."""
     episode_id: int
+    """The number of this firing among those of the trade and reason."""
     quantity: int
+    """Quantity to exit."""
     filled_quantity: int = 0
+    """Quantity filled so far."""
     average_price: Money | None = None
+    """Volume-weighted price of the fills so far."""
     client_order_id: str
+    """The tag of the order at the broker."""
     broker_order_id: str | None = None
+    """The order at the broker, once placed."""
     executable: bool = True
+    """False if the rollout only records the exit: no order is sent."""
     placed_at: Timestamp | None = None
+    """When the broker had the order."""
     occurred_at: Timestamp
+    """When this step was committed."""
 
     @property
     def subject(self) -> str:
@@ -139,6 +168,7 @@ class ExitIntentRejected(ExitIntentEvent):
     """A gate refused the exit for good."""
 
     errors: ErrorDetails
+    """Every gate that refused."""
 
 
 @register
@@ -151,6 +181,7 @@ class ExitIntentPartiallyFilled(ExitIntentEvent):
     """Some of the quantity is filled; `fills` are all fills so far."""
 
     fills: Fills
+    """All fills so far."""
 
 
 @register
@@ -158,11 +189,17 @@ class ExitIntentFilled(ExitIntentEvent):
     """All of the quantity is filled; the trade can be closed."""
 
     average_price: Money
+    """Volume-weighted price of all fills."""
     broker_order_id: str
+    """The order at the broker."""
     placed_at: Timestamp
+    """When the broker had the order."""
     filled_at: Timestamp
+    """When the last fill was booked here."""
     time_to_fill_ms: int
+    """From `placed_at` to `filled_at`, in milliseconds."""
     fills: Fills
+    """All fills."""
 
 
 @register
@@ -170,6 +207,7 @@ class ExitIntentFailed(ExitIntentEvent):
     """The order was refused or is proven never to have been placed; the trade stays open."""
 
     errors: ErrorDetails
+    """Why it failed."""
 
 
 @register
@@ -177,7 +215,9 @@ class ExitIntentCancelled(ExitIntentEvent):
     """The exit will not continue: `reason` gives the cause, `fills` the quantities filled before."""
 
     reason: str
+    """Why it does not continue, e.g. SUPERSEDED, CONDITION_GONE, EXPIRED, DARK."""
     fills: Fills = Field(default_factory=list)
+    """Fills before the end."""
 
 
 @register
@@ -185,3 +225,4 @@ class ExitIntentLateFill(ExitIntentEvent):
     """Fills reported after the intent had ended; `fills` lists all fills so far."""
 
     fills: Fills
+    """All fills, the late ones included."""

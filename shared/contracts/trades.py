@@ -36,9 +36,13 @@ class TradeEvent(Event):
     topic = TRADES
 
     trade_id: UUID
+    """The trade."""
     symbol: Symbol
+    """Exchange and trading symbol."""
     direction: Direction
+    """LONG or SHORT, fixed at opening."""
     product_type: ProductType
+    """The broker's product."""
 
     @property
     def key(self) -> str:
@@ -56,10 +60,15 @@ class TradeOpened(TradeEvent):
     """A trade was opened and may exit from now on."""
 
     user_broker_id: UserBrokerId
+    """The account that holds the position."""
     quantity: Quantity
+    """Entered quantity."""
     entry_price: Price
+    """Average entry price."""
     exit_plan: ExitPlan
+    """The rules that may exit the trade."""
     entered_at: Timestamp
+    """When the position was entered."""
 
 
 @register
@@ -67,15 +76,25 @@ class TradePartiallyClosed(TradeEvent):
     """Part of a trade was closed; the rest can exit again."""
 
     user_broker_id: UserBrokerId
+    """The account that holds the position."""
     exit_intent_id: UUID
+    """The intent whose fills closed this part."""
     quantity: int
+    """Entered quantity."""
     closed_quantity: int
+    """Quantity closed by this event."""
     open_quantity: int
+    """Quantity that is still open."""
     exit_price: Money
+    """Volume-weighted price of this part."""
     gross_pnl: Money
+    """Profit or loss of this part before charges."""
     charges: Money
+    """Charges of this part."""
     net_pnl: Money
+    """`gross_pnl` less `charges`."""
     closed_at: Timestamp
+    """When this part was closed."""
 
 
 @register
@@ -83,12 +102,22 @@ class TradeClosed(TradeEvent):
     """A trade is closed; P&L over all of its fills."""
 
     user_broker_id: UserBrokerId
+    """The account that held the position."""
     exit_intent_id: UUID
+    """The intent that closed the last part."""
     quantity: int
+    """Entered quantity."""
     entry_price: Money
+    """Average entry price."""
     exit_price: Money
+    """Volume-weighted exit price over all fills."""
     exit_reason: ExitReason
+    """The rule that closed the last part."""
     gross_pnl: Money
+    """Profit or loss before charges."""
     charges: Money
+    """All charges, of entry and exit."""
     net_pnl: Money
+    """`gross_pnl` less `charges`."""
     closed_at: Timestamp
+    """When the trade was closed."""

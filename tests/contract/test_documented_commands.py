@@ -1,4 +1,4 @@
-"""Every `exitflow` command that README and the runbooks show is one that the command line takes."""
+"""Every `exitflow` command that README and the documentation show is one that the command line takes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import typer
 from services.cli.main import app
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "runbooks").glob("*.md"))]
-SHOWN = re.compile(r"^(exitflow [^#|\n]+)", re.MULTILINE)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SHOWN = re.compile(r"^(exitflow [^#|>\n]+)", re.MULTILINE)
 
 
 def _shown() -> list[str]:

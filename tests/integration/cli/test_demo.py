@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,10 +15,12 @@ import pytest
 
 from tests.conftest import wanted_kafka
 from tests.support.servers import server_directory
+from tests.support.waiting import wait_until
 from tests.unit.cli.results import Result
 
 Exitflow = Callable[..., Result]
 LIMIT_S = 200
+TUTORIAL = Path(__file__).resolve().parents[3] / "docs" / "tutorial" / "first-exit.md"
 
 
 def run_apart(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -85,6 +88,30 @@ def force(exitflow: Exitflow, trade_id: str, at: tuple[str, ...]) -> dict[str, o
             return intent
         assert "404" in forced.err, forced.err
     raise AssertionError("the trade did not reach the exit side")
+
+
+def test_the_tutorial_ends_with_a_closed_trade_and_books_that_hold(data_dir: str, exitflow: Exitflow) -> None:
+    at = ("--data-dir", data_dir)
+    commands = tutorial_commands()
+    assert [words[0] for words in commands] == [
+        *("status", "trades", "ticks", "trades"),
+        *("ticks", "exits", "trades", "check"),
+    ]
+    for words in commands:
+        if words[0] == "check":
+            wait_until(
+                lambda: "CLOSED" in exitflow("trades", "list", "--symbol", "NSE:INFY", *at).out, "the trade closes"
+            )
+        done = exitflow(*words, *at)
+        assert done.status == 0, (words, done.err)
+    closed = json.loads(exitflow("trades", "list", "--symbol", "NSE:INFY", *at, "--json").out)[0]
+    assert (closed["exit_price"], closed["gross_pnl"]) == ("1012.00", "1200.00")
+
+
+def tutorial_commands() -> list[list[str]]:
+    """Return the commands of the tutorial in its order, but for those that start and stop the stack."""
+    lines = [line for line in TUTORIAL.read_text().splitlines() if line.startswith("exitflow ")]
+    return [words for line in lines if (words := shlex.split(line)[1:])[0] not in ("up", "down")]
 
 
 def test_the_same_key_opens_one_trade(data_dir: str, exitflow: Exitflow) -> None:
