@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final
 
+from msgspec import DecodeError, Struct, ValidationError
+from msgspec.json import Decoder as JsonDecoder
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
-from pydantic_core import from_json
 
 from shared.clock import EPOCH, rfc3339
 from shared.contracts.trades import Symbol, is_symbol
 from shared.errors import InvalidInput, MalformedMessage
-from shared.money import MarketMoney, from_units, market_units
+from shared.money import Amount, MarketMoney, from_units, market_units
 
 _SECOND_TEXT: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}"
 _REST_TEXT: Final = r"(?:\.([0-9]{1,9}))?(?:Z|\+00:00)"
@@ -22,18 +23,25 @@ _SECOND: Final = re.compile(_SECOND_TEXT)
 _REST: Final = re.compile(_REST_TEXT)
 _SECOND_LENGTH: Final = len("2026-01-13T03:45:00")
 _END_S: Final = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp())
-_SECONDS_REMEMBERED: Final = 1024
-_SYMBOLS_REMEMBERED: Final = 100_000
+_MOST_REMEMBERED: Final = 100_000
+_LONGEST_REMEMBERED: Final = 32
 _SEQ_LIMIT: Final = 2**63
+_NOT_AN_INSTANT: Final = "tick: ts: not RFC 3339 text in UTC such as 2026-01-13T03:45:00.123Z"
+
+TickFields = tuple[str, int, int, int]
+"""A tick as symbol and whole numbers: the price in 1/10,000 rupee, the time in microseconds since 1970, and seq."""
 
 
-class TickFields(NamedTuple):
-    """A tick as whole numbers: the price in 1/10,000 rupee, the time in microseconds since 1970."""
+class TickRecord(Struct, gc=False):
+    """A tick's JSON; unknown fields are ignored, however large or deep, and a seq of null is absent."""
 
     symbol: str
-    price: int
-    ts_us: int
-    seq: int
+    ltp: str | int | float
+    ts: str
+    seq: int | None = None
+
+
+_decode: Final = JsonDecoder(TickRecord).decode
 
 
 def parse_tick(value: bytes | None) -> TickFields:
@@ -44,26 +52,44 @@ def parse_tick(value: bytes | None) -> TickFields:
     MalformedMessage
         Not JSON, a field missing or out of range; a price of zero or less is malformed too.
     """
+    value = value or b""
     try:
-        fields = from_json(value or b"", allow_inf_nan=False)
-    except ValueError as error:
+        if not value.isascii():
+            value.decode()  # the decoder skips unknown fields without looking at their text
+        told = _decode(value)
+    except ValidationError as error:
+        raise MalformedMessage(f"tick: {error}") from error
+    except (DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedMessage(f"tick: not JSON: {error}") from error
-    return tick_fields(fields)
-
-
-def tick_fields(fields: Any) -> TickFields:
-    """Return the tick in a record's decoded JSON; ignore unknown fields.
-
-    Raises
-    ------
-    MalformedMessage
-        A field is missing or out of range.
-    """
-    if not isinstance(fields, dict):
-        raise MalformedMessage("tick: not a JSON object")
-    return TickFields(
-        _symbol(fields.get("symbol")), _price(fields.get("ltp")), instant_us(fields.get("ts")), _seq(fields.get("seq"))
+    ts, seq = told.ts, told.seq
+    if seq is None:
+        seq = 0
+    elif not 0 <= seq < _SEQ_LIMIT:
+        raise MalformedMessage("tick: seq: not an integer of 0 to 2^63 - 1")
+    return (
+        _SYMBOLS[told.symbol],
+        _PRICES[told.ltp],
+        _SECONDS_US[ts[:_SECOND_LENGTH]] + _FRACTIONS_US[ts[_SECOND_LENGTH:]],
+        seq,
     )
+
+
+class _Memo(dict[Any, Any]):
+    """Results of a pure function for the keys seen lately; a lookup of a known key runs no Python code.
+
+    Emptied when full, so that its size is bounded. Long texts and large numbers are not kept.
+    """
+
+    def __init__(self, compute: Callable[[Any], Any]) -> None:
+        self._compute = compute
+
+    def __missing__(self, key: Any) -> Any:
+        result = self._compute(key)
+        if len(self) >= _MOST_REMEMBERED:
+            self.clear()
+        if len(key) <= _LONGEST_REMEMBERED if isinstance(key, str) else isinstance(key, float):
+            self[key] = result
+        return result
 
 
 def instant_us(text: object) -> int:
@@ -77,39 +103,34 @@ def instant_us(text: object) -> int:
         Not such a text, or not a time between 1970 and 2199.
     """
     if not isinstance(text, str):
-        raise MalformedMessage("tick: ts: not RFC 3339 text in UTC such as 2026-01-13T03:45:00.123Z")
-    rest = _REST.fullmatch(text, _SECOND_LENGTH)
-    if rest is None:
-        raise MalformedMessage("tick: ts: not RFC 3339 text in UTC such as 2026-01-13T03:45:00.123Z")
-    fraction = rest[1]
-    return _epoch_s(text[:_SECOND_LENGTH]) * 1_000_000 + (int(fraction[:6].ljust(6, "0")) if fraction else 0)
+        raise MalformedMessage(_NOT_AN_INSTANT)
+    return _second_us(text[:_SECOND_LENGTH]) + _fraction_us(text[_SECOND_LENGTH:])
 
 
-@lru_cache(maxsize=_SECONDS_REMEMBERED)
-def _epoch_s(text: str) -> int:
+def _second_us(text: str) -> int:
     try:
         seconds = int(datetime.fromisoformat(f"{text}+00:00").timestamp()) if _SECOND.fullmatch(text) else -1
     except ValueError as error:
         raise MalformedMessage(f"tick: ts: {error}") from error
     if not 0 <= seconds < _END_S:
         raise MalformedMessage("tick: ts: not RFC 3339 text of a time between 1970 and 2199")
-    return seconds
+    return seconds * 1_000_000
 
 
-@lru_cache(maxsize=_SYMBOLS_REMEMBERED)
-def _known_symbol(symbol: str) -> str:
+def _fraction_us(text: str) -> int:
+    rest = _REST.fullmatch(text)
+    if rest is None:
+        raise MalformedMessage(_NOT_AN_INSTANT)
+    return int((rest[1] or "0")[:6].ljust(6, "0"))
+
+
+def _symbol(symbol: str) -> str:
     if not is_symbol(symbol):
         raise MalformedMessage("tick: symbol: not EXCHANGE:SYMBOL")
     return symbol
 
 
-def _symbol(symbol: object) -> str:
-    if not isinstance(symbol, str):
-        raise MalformedMessage("tick: symbol: missing or not a text")
-    return _known_symbol(symbol)
-
-
-def _price(amount: Any) -> int:
+def _price(amount: Amount) -> int:
     try:
         price = market_units(amount)
     except InvalidInput as error:
@@ -119,12 +140,10 @@ def _price(amount: Any) -> int:
     return price
 
 
-def _seq(seq: object) -> int:
-    if seq is None:
-        return 0
-    if type(seq) is not int or not 0 <= seq < _SEQ_LIMIT:
-        raise MalformedMessage("tick: seq: not an integer of 0 to 2^63 - 1")
-    return seq
+_SYMBOLS: Final[dict[str, str]] = _Memo(_symbol)
+_PRICES: Final[dict[Amount, int]] = _Memo(_price)
+_SECONDS_US: Final[dict[str, int]] = _Memo(_second_us)
+_FRACTIONS_US: Final[dict[str, int]] = _Memo(_fraction_us)
 
 
 def _market_time(told: object) -> datetime:
@@ -164,5 +183,6 @@ class Tick(BaseModel):
     @classmethod
     def of(cls, fields: TickFields) -> Tick:
         """Build a tick from fields already converted to whole numbers."""
-        ts = EPOCH + timedelta(microseconds=fields.ts_us)
-        return cls.model_construct(symbol=fields.symbol, ltp=from_units(fields.price), ts=ts, seq=fields.seq)
+        symbol, price, ts_us, seq = fields
+        ts = EPOCH + timedelta(microseconds=ts_us)
+        return cls.model_construct(symbol=symbol, ltp=from_units(price), ts=ts, seq=seq)

@@ -15,7 +15,7 @@ from shared.contracts.trades import is_symbol
 from shared.errors import MalformedMessage
 
 GOOD: dict[str, Any] = {"symbol": "NSE:INFY", "ltp": "1520.35", "ts": "2026-01-13T09:15:00.123Z", "seq": 1}
-READ = TickFields("NSE:INFY", 15_203_500, 1_768_295_700_123_000, 1)
+READ: TickFields = ("NSE:INFY", 15_203_500, 1_768_295_700_123_000, 1)
 
 
 def parsed(**changes: Any) -> TickFields:
@@ -30,7 +30,7 @@ def test_a_tick_is_whole_numbers() -> None:
 @pytest.mark.parametrize("seq", [None, 0])
 def test_a_seq_that_is_null_is_absent(seq: Any) -> None:
     without = {name: value for name, value in GOOD.items() if name != "seq"}
-    assert parsed(seq=seq) == parse_tick(json.dumps(without).encode()) == READ._replace(seq=0)
+    assert parsed(seq=seq) == parse_tick(json.dumps(without).encode()) == (*READ[:3], 0)
     assert Tick.model_validate({**GOOD, "seq": seq}).seq == 0
 
 
@@ -39,7 +39,7 @@ def test_a_seq_that_is_null_is_absent(seq: Any) -> None:
     ["NSE:NIFTY 50", "CDS:USDINR26JAN83.25CE", "NSE:M&M", "NSE:BAJAJ-AUTO", "BSE:SENSEX", "NFO:NIFTY26JAN25000PE"],
 )
 def test_symbols_are_what_exchanges_use(symbol: str) -> None:
-    assert parsed(symbol=symbol).symbol == symbol
+    assert parsed(symbol=symbol)[0] == symbol
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_other_texts_are_no_symbols(symbol: str) -> None:
     ],
 )
 def test_a_time_is_rfc_3339_text_in_utc(ts: str, ts_us: int) -> None:
-    assert parsed(ts=ts).ts_us == ts_us
+    assert parsed(ts=ts)[2] == ts_us
 
 
 @pytest.mark.parametrize(
@@ -114,6 +114,23 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
+
+
+def test_text_that_is_not_utf_8_is_refused_in_unknown_fields_too() -> None:
+    for value in (json.dumps(GOOD)[:-1] + ',"z":"x"}', json.dumps({**GOOD, "x": 1})):
+        assert parse_tick(value.encode()) == READ
+        with pytest.raises(MalformedMessage, match="not JSON"):
+            parse_tick(value.encode().replace(b"x", b"\xff"))
+
+
+def test_a_number_and_a_text_of_the_same_price_are_told_apart() -> None:
+    """Results are remembered by what was sent; a float too large to be exact is refused after its int was read."""
+    assert parsed(ltp=200_000_000_000)[1] == parsed(ltp="200000000000")[1] == 200_000_000_000 * 10_000
+    with pytest.raises(MalformedMessage, match="exact as text only"):
+        parsed(ltp=200_000_000_000.0)
+    assert parsed(ltp=1520)[1] == parsed(ltp=1520.0)[1] == parsed(ltp="1520")[1]
+
+
 PRICES = st.integers(0, 10**9).map(lambda units: f"{units / 10_000:.4f}") | st.floats(0, 1e6)
 
 
