@@ -20,6 +20,7 @@ COMMANDS = {
         "trades": f"{_IN}.trades",
         "exits": f"{_IN}.exits",
         "ticks": f"{_IN}.ticks",
+        "calendar": f"{_IN}.calendar",
     },
     Panel.OPERATE: {
         "up": f"{_IN}.stack",

@@ -16,6 +16,7 @@ from services.exit_qualification.domain.exit_qualification_service import (
 from services.exit_qualification.domain.exit_signal import ExitSignal, TradeReason
 from services.exit_qualification.domain.gates.gate_input import AskedExit, GateInput, gate_input
 from services.exit_qualification.domain.intent import CancelReason, ExitIntent, is_being_sent, supersedes
+from services.exit_qualification.domain.market_facts import MarketFacts
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.order_terms import reducing_side
 from services.exit_qualification.domain.switches import Switches
@@ -23,6 +24,7 @@ from services.exit_qualification.storage.exit_episodes import ExitEpisodeReposit
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.exit_signals import ExitSignalRepository
+from services.exit_qualification.storage.market_facts import MarketFactsRepository
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
 from shared.clock import EPOCH, Clock
 from shared.contracts.events import Event
@@ -147,7 +149,11 @@ class SignalManagementService:
     def _write(self, uow: UnitOfWork, chosen: Sequence[_Chosen], switches: Switches) -> list[DetectedExit]:
         now = self._clock.now()
         signals = [_signal(item) for item in chosen]
-        intents = [self._intent(item, signal, switches, now) for item, signal in zip(chosen, signals, strict=True)]
+        markets = MarketFactsRepository(uow.connection).read({item.trade.symbol for item in chosen})
+        intents = [
+            self._intent(item, signal, switches, markets[signal.symbol], now)
+            for item, signal in zip(chosen, signals, strict=True)
+        ]
         ExitSignalRepository(uow.connection).insert(signals)
         written = ExitIntentRepository(uow.connection).insert(intents)
         exits = [
@@ -158,8 +164,10 @@ class SignalManagementService:
             uow.emit(*_events(detected, now))
         return exits
 
-    def _intent(self, item: _Chosen, signal: ExitSignal, switches: Switches, now: datetime) -> ExitIntent:
-        result = self._qualification.qualify(_gate_input(item, switches))
+    def _intent(
+        self, item: _Chosen, signal: ExitSignal, switches: Switches, market: MarketFacts, now: datetime
+    ) -> ExitIntent:
+        result = self._qualification.qualify(_gate_input(item, switches, market))
         intent_id = new_id()
         expires = rule_of(signal.exit_reason).expires
         return ExitIntent(
@@ -214,10 +222,10 @@ def _signal(item: _Chosen) -> ExitSignal:
     )
 
 
-def _gate_input(item: _Chosen, switches: Switches) -> GateInput:
+def _gate_input(item: _Chosen, switches: Switches, market: MarketFacts) -> GateInput:
     trade = item.trade
     asked = AskedExit(item.candidate.exit_reason, item.episode_id, trade.user_broker_id, reducing_side(trade.direction))
-    return gate_input(asked, trade, TradeStatus.OPEN, item.filled_quantity, [], switches)
+    return gate_input(asked, trade, TradeStatus.OPEN, item.filled_quantity, [], switches, market)
 
 
 def _events(detected: DetectedExit, now: datetime) -> list[Event]:

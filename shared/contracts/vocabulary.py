@@ -75,6 +75,15 @@ class KillSwitchMode(StrEnum):
     ALL = "ALL"
 
 
+class MarketPhase(StrEnum):
+    """Phase of an exchange's day. Exits are sent only in OPEN."""
+
+    PRE_OPEN = "PRE_OPEN"
+    OPEN = "OPEN"
+    CLOSING = "CLOSING"
+    CLOSED = "CLOSED"
+
+
 class RolloutMode(StrEnum):
     """How far the exit pipeline is switched on."""
 

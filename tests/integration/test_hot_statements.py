@@ -15,6 +15,7 @@ from sqlalchemy import TextClause
 
 from services.exit_qualification.storage import (
     exit_episodes,
+    market_facts,
     order_queues,
     send_fence,
     tick_checkpoints,
@@ -27,8 +28,8 @@ from shared.outbox import writing as outbox
 from tests.support.plans import generic_plan, whole_table_scans
 from tests.support.servers import Database
 
-FEW_ROWS = {"kill_switch", "rollout", "user_brokers", "waiting_fills", "waiting_trades"}
-"""Switches and brokers: a handful of rows. What waits for a locked row: none but for moments."""
+FEW_ROWS = {"kill_switch", "rollout", "user_brokers", "market_calendars", "waiting_fills", "waiting_trades"}
+"""Switches, brokers and calendars: a handful of rows. What waits for a locked row: none but for moments."""
 
 NOT_HOT = {"RESET", "FENCE_ALL", "STORED", "SYMBOL_PARTITIONS"}
 """Operators' own, and what a worker asks once when it joins."""
@@ -57,7 +58,17 @@ def admin(database: Database) -> Iterator[psycopg.Connection]:
     [
         (
             "exit_qualification",
-            (tick_checkpoints, exit_episodes, order_queues, send_fence, remainders, waiting_trades, inbox, outbox),
+            (
+                tick_checkpoints,
+                exit_episodes,
+                order_queues,
+                send_fence,
+                remainders,
+                waiting_trades,
+                market_facts,
+                inbox,
+                outbox,
+            ),
         ),
         ("trade_management", (fills, trades, closures, user_brokers, waiting_fills, inbox, outbox)),
     ],

@@ -1,6 +1,6 @@
 """Newest schemas and the defaults of a one-machine system.
 
-The defaults: rollout full, the paper broker connected, an operator's token. Repeatable.
+The defaults: rollout full, the paper broker connected, a calendar that is always open, an operator's token. Repeatable.
 """
 
 from __future__ import annotations
@@ -32,6 +32,13 @@ INSERT INTO user_brokers (user_broker_id, broker, account, root_url, status)
 VALUES (:user_broker_id, 'kite', :account, :root_url, 'CONNECTED')
 ON CONFLICT (user_broker_id) DO UPDATE SET root_url = EXCLUDED.root_url, updated_at = clock_timestamp()
 """)
+ALWAYS_OPEN = text("""
+-- local.always_open: so that the stack works at night; a calendar of an exchange replaces it for that exchange
+INSERT INTO market_calendars (exchange, valid_from, weekdays, sessions, square_off, days, tick_fresh_ms, loaded_by)
+VALUES ('*', '1970-01-01', '{1,2,3,4,5,6,7}', '[{"phase": "OPEN", "opens": "00:00:00", "closes": "24:00:00"}]', '{}',
+        '{}', 3000, 'exitflow up')
+ON CONFLICT (exchange, valid_from) DO NOTHING
+""")
 KNOW_PAPER = text("""
 -- local.know_paper: trades may name it from the first moment; every event of it is newer
 INSERT INTO user_brokers (user_broker_id, status, changed_at) VALUES (:user_broker_id, 'CONNECTED', 'epoch')
@@ -57,6 +64,7 @@ def set_defaults(exit_url: str, trade_url: str, *, operator_token: str, paper_br
 def _set_exit_side(connection: Connection, operator_token: str, paper_broker_url: str) -> None:
     connection.execute(SWITCH_ON)
     connection.execute(CONNECT_PAPER, {"user_broker_id": PAPER, "account": PAPER.upper(), "root_url": paper_broker_url})
+    connection.execute(ALWAYS_OPEN)
     store_token(connection, operator_token, _OPERATOR, OPERATOR_SCOPES)
 
 

@@ -1,34 +1,57 @@
-"""Times of the daily square-off per product."""
+"""Times of the daily square-off per exchange and product."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
+from services.exit_qualification.domain.market_calendar import NO_CALENDARS, ZONE, Calendars, DayPlan, exchange_of
 from shared.contracts.vocabulary import ProductType
 
-_ZONE: Final = ZoneInfo("Asia/Kolkata")
+_LONGEST_CLOSURE_DAYS = 31
+"""Days to search for the next trading day; no exchange is closed for longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class SquareOff:
-    """Square-off time of each product, Asia/Kolkata; a product without one is never squared off."""
+    """Square-off times: those of the exchange's calendar, else `times`; a product without one is never squared off.
+
+    Attributes
+    ----------
+    times:
+        Default for each product, Asia/Kolkata, on days whose calendar gives no time for it.
+    """
 
     times: Mapping[ProductType, time] = field(default_factory=dict)
+    calendars: Calendars = NO_CALENDARS
 
-    def after_entry_ms(self, product_type: ProductType, entered_at_ms: int) -> int | None:
-        """Return the first square-off after an entry, both in milliseconds since 1970; None if there is none."""
-        at = self.times.get(product_type)
-        if at is None:
+    def after_entry_ms(self, symbol: str, product_type: ProductType, entered_at_ms: int) -> int | None:
+        """Return the first square-off after an entry, both in milliseconds since 1970; None if there is none.
+
+        Days on which the calendar has no open session are skipped.
+        """
+        entered_at = datetime.fromtimestamp(entered_at_ms // 1000, ZONE)
+        first = entered_at.date()
+        for days in range(min(_LONGEST_CLOSURE_DAYS, (date.max - first).days) + 1):
+            day = first + timedelta(days=days)
+            at = self._second(self.calendars.plan(exchange_of(symbol), day), product_type)
+            if at is None:
+                continue
+            square_off = datetime.combine(day, time(), ZONE) + timedelta(seconds=at)
+            if square_off > entered_at:
+                return int(square_off.timestamp()) * 1000
+        return None
+
+    def _second(self, plan: DayPlan | None, product_type: ProductType) -> int | None:
+        """Return the square-off of a product in seconds of the day; None if the day has none."""
+        if plan is not None and not plan.is_trading_day:
             return None
-        entered_at = datetime.fromtimestamp(entered_at_ms // 1000, _ZONE)
-        square_off = datetime.combine(entered_at.date(), at, _ZONE)
-        if square_off <= entered_at:
-            square_off += timedelta(days=1)
-        return int(square_off.timestamp()) * 1000
+        if plan is not None and product_type in plan.square_off:
+            return plan.square_off[product_type]
+        at = self.times.get(product_type)
+        return None if at is None else at.hour * 3600 + at.minute * 60 + at.second
 
 
 NEVER: Final = SquareOff()

@@ -12,6 +12,7 @@ from services.exit_qualification.domain.exit_qualification_service import (
 )
 from services.exit_qualification.domain.gates.gate_input import AskedExit, GateInput, gate_input
 from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.market_facts import MarketFacts
 from services.exit_qualification.domain.order_terms import reducing_side
 from services.exit_qualification.domain.switches import Switches
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
@@ -48,10 +49,14 @@ def try_lock_exit(connection: Connection, intent: ExitIntent) -> LockedExit:
 
 
 def qualify_again(
-    connection: Connection, locked: LockedExit, switches: Switches, qualification: ExitQualificationService
+    connection: Connection,
+    locked: LockedExit,
+    switches: Switches,
+    market: MarketFacts,
+    qualification: ExitQualificationService,
 ) -> ExitQualificationResult:
     """Return the gates' current result; the intent is not counted against itself."""
-    return qualification.qualify(_gate_input(connection, locked, switches))
+    return qualification.qualify(_gate_input(connection, locked, switches, market))
 
 
 def other_holders(connection: Connection, intent: ExitIntent) -> list[ExitIntent]:
@@ -64,8 +69,8 @@ def other_holders(connection: Connection, intent: ExitIntent) -> list[ExitIntent
     ]
 
 
-def _gate_input(connection: Connection, locked: LockedExit, switches: Switches) -> GateInput:
+def _gate_input(connection: Connection, locked: LockedExit, switches: Switches, market: MarketFacts) -> GateInput:
     intent, trade = locked.intent, locked.trade
     asked = AskedExit(intent.exit_reason, intent.episode_id, intent.user_broker_id, reducing_side(intent.direction))
     filled = ExitFillRepository(connection).totals_of_trades([intent.trade_id]).get(intent.trade_id, 0)
-    return gate_input(asked, trade.trade, trade.status, filled, other_holders(connection, intent), switches)
+    return gate_input(asked, trade.trade, trade.status, filled, other_holders(connection, intent), switches, market)

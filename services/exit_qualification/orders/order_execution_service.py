@@ -39,6 +39,7 @@ from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.locked_exit import LockedExit, lock_exit, qualify_again
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.market_facts import MarketFactsRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.send_fence import SendFence
@@ -118,7 +119,8 @@ class OrderExecutionService:
         if locked.intent.status is not IntentStatus.APPROVED:
             return None  # another sender took the intent after our query of the queue
         switches = SwitchRepository(uow.connection).read()
-        result = qualify_again(uow.connection, locked, switches, self._qualification)
+        market = MarketFactsRepository(uow.connection).read([locked.intent.symbol])[locked.intent.symbol]
+        result = qualify_again(uow.connection, locked, switches, market, self._qualification)
         if result.status is IntentStatus.REJECTED:
             self._reject(uow, locked.intent, result)
             return None

@@ -9,12 +9,14 @@ from decimal import Decimal
 from services.exit_qualification import intent_events
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.domain.intent import CancelReason, ExitIntent
+from services.exit_qualification.domain.market_facts import MarketFacts
 from services.exit_qualification.domain.switches import Switches
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.locked_exit import LockedExit, qualify_again, try_lock_exit
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.market_facts import MarketFactsRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from shared.contracts.vocabulary import IntentStatus
@@ -59,11 +61,12 @@ class Requalification:
             queues = OrderQueues(uow.connection)
             switches = SwitchRepository(uow.connection).read()
             waiting = [*queues.to_requalify(), *self._held(queues)]
-            prices = queues.last_prices({intent.symbol for intent in waiting})
+            symbols = {intent.symbol for intent in waiting}
+            prices, markets = queues.last_prices(symbols), MarketFactsRepository(uow.connection).read(symbols)
         for intent in waiting:
             self._on_progress()
             with self._held_rows.skipping(intent.trade_id):
-                self._ask(intent, prices.get(intent.symbol), switches)
+                self._ask(intent, prices.get(intent.symbol), switches, markets[intent.symbol])
         return False
 
     def _held(self, queues: OrderQueues) -> list[ExitIntent]:
@@ -76,7 +79,7 @@ class Requalification:
         self._held_after = page[-1] if len(page) == HELD_PAGE else None
         return page
 
-    def _ask(self, intent: ExitIntent, last_price: Decimal | None, switches: Switches) -> None:
+    def _ask(self, intent: ExitIntent, last_price: Decimal | None, switches: Switches, market: MarketFacts) -> None:
         with self._open_unit() as uow:
             locked = try_lock_exit(uow.connection, intent)
             if locked.intent.version != intent.version:
@@ -84,7 +87,7 @@ class Requalification:
             now = OrderQueues(uow.connection).now()
             given_up = _why_give_up(locked, last_price, now)
             if given_up is None:
-                self._qualify(uow, locked, switches, now)
+                self._qualify(uow, locked, switches, market, now)
             else:
                 self._give_up(uow, locked.intent, given_up, now)
             uow.commit()
@@ -100,8 +103,10 @@ class Requalification:
             )
         uow.emit(intent_events.cancelled(cancelled, [], now))
 
-    def _qualify(self, uow: UnitOfWork, locked: LockedExit, switches: Switches, now: datetime) -> None:
-        result = qualify_again(uow.connection, locked, switches, self._qualification)
+    def _qualify(
+        self, uow: UnitOfWork, locked: LockedExit, switches: Switches, market: MarketFacts, now: datetime
+    ) -> None:
+        result = qualify_again(uow.connection, locked, switches, market, self._qualification)
         if result.status is IntentStatus.PENDING:
             return
         changes = {"quantity": result.calculated_qty, "gates": result.verdicts_json(), "errors": result.errors_json()}

@@ -77,7 +77,10 @@ def open_trade(told: TradeOpened | Row[Any], plan: ExitPlan, square_off: SquareO
     direction, entry = Direction(told.direction), to_units(told.entry_price)
     product_type, entered_at_ms = ProductType(told.product_type), epoch_ms(told.entered_at)
     position = Position(
-        direction, entry * direction.sign, entered_at_ms, square_off.after_entry_ms(product_type, entered_at_ms)
+        direction,
+        entry * direction.sign,
+        entered_at_ms,
+        square_off.after_entry_ms(told.symbol, product_type, entered_at_ms),
     )
     return OpenTrade(
         trade_id=told.trade_id,

@@ -16,6 +16,7 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.models import ExitIntentRow
 from services.exit_qualification.storage.book_days import books_began
 from services.exit_qualification.storage.exit_intents import to_intent
+from services.exit_qualification.storage.market_facts import GATE_ROWS
 from shared.clock import EPOCH
 
 _COLUMNS = ", ".join(f"i.{column.name}" for column in ExitIntentRow.__table__.c if column.name != "deleted_at")
@@ -23,9 +24,7 @@ _COLUMNS = ", ".join(f"i.{column.name}" for column in ExitIntentRow.__table__.c 
 _MAY_BE_SENT = f"""
   FROM exit_intents i
   JOIN open_trades t ON t.trade_id = i.trade_id
-  LEFT JOIN user_brokers b ON b.user_broker_id = i.user_broker_id
- CROSS JOIN kill_switch k
- CROSS JOIN rollout r
+{GATE_ROWS}
  WHERE i.status = 'APPROVED' AND i.executable AND i.deleted_at IS NULL
    AND coalesce(i.claimed_until <= clock_timestamp(), true)
    AND coalesce(i.expires_at > clock_timestamp(), true)
@@ -82,9 +81,7 @@ SELECT {_COLUMNS} FROM exit_intents i
 """)  # noqa: S608  # the columns of our own mapping
 _WAITING = f"""
 SELECT {_COLUMNS} FROM exit_intents i
- CROSS JOIN kill_switch k
- CROSS JOIN rollout r
-  LEFT JOIN user_brokers b ON b.user_broker_id = i.user_broker_id
+{GATE_ROWS}
   LEFT JOIN exit_episodes e ON e.trade_id = i.trade_id AND e.exit_reason = i.exit_reason
  WHERE i.status IN ('PENDING', 'APPROVED') AND i.deleted_at IS NULL
    AND CASE WHEN i.executable THEN i.status = 'PENDING' OR i.expires_at <= clock_timestamp()

@@ -8,6 +8,7 @@ from services.exit_qualification.domain.gates.registry import unsent_sql
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.models import ExitIntentRow
 from services.exit_qualification.storage.exit_intents import to_intent
+from services.exit_qualification.storage.market_facts import GATE_ROWS
 
 LIMIT = 1000
 """Maximum intents per query; `order_workers` of every exit-orders process bounds those being sent."""
@@ -18,9 +19,7 @@ MAY_STILL_BE_SENT = text(f"""
 -- exit_intents.may_still_be_sent: the last statement before the call to the broker
 SELECT EXISTS (
   SELECT FROM exit_intents i
-    LEFT JOIN user_brokers b ON b.user_broker_id = i.user_broker_id
-   CROSS JOIN kill_switch k
-   CROSS JOIN rollout r
+{GATE_ROWS}
    WHERE i.intent_id = :intent_id AND i.version = :version AND i.status = 'SUBMITTING'
      AND i.claimed_until > clock_timestamp()
      AND NOT {unsent_sql()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from confluent_kafka import Consumer, TopicPartition
 from sqlalchemy import Engine
@@ -10,6 +11,7 @@ from sqlalchemy import Engine
 from services.exit_qualification.domain.checkpoint import Checkpoint
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.square_off import SquareOff
+from services.exit_qualification.storage.market_calendars import CalendarRepository
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from services.exit_qualification.ticks.batch import Layout
 from services.exit_qualification.ticks.engine_loader import load_engine
@@ -40,6 +42,8 @@ class Assignment:
         Checkpoint of each partition; empty while partitions wait.
     engine:
         Engine with the trades of exactly these partitions.
+    square_off:
+        Square-off times by the calendars as of the claim; a change of the calendars fences every partition.
     is_settled:
         Whether all assigned partitions are held, possibly none.
     """
@@ -60,8 +64,9 @@ class Assignment:
         self._database = database
         self._owner = owner
         self._new_clock_after_ms = new_clock_after_ms
-        self._square_off = square_off
+        self._default_square_off = square_off
         self._waiting: list[int] | None = None
+        self.square_off = square_off
         self.is_settled = False
         self.held: dict[int, Checkpoint] = {}
         self.engine = ExitSignalService()
@@ -95,10 +100,12 @@ class Assignment:
             # The claim waits for the earlier owner's transaction, so the rows loaded after it are final.
             claimed = TickCheckpointRepository(connection).claim(partitions, self._owner)
             require_homes(connection, self._layout)
-            engine = load_engine(connection, partitions, self._new_clock_after_ms, self._square_off)
+            square_off = replace(self._default_square_off, calendars=CalendarRepository(connection).calendars())
+            engine = load_engine(connection, partitions, self._new_clock_after_ms, square_off)
             positions = self._log.start(connection, self._layout, claimed, bounds)
         self._consumer.assign(positions)
         self._waiting, self.held, self.engine, self.is_settled = None, claimed, engine, True
+        self.square_off = square_off
         log.info("judging %d partitions as %s", len(claimed), self._owner)
 
     def reload(self) -> None:

@@ -152,7 +152,7 @@ class TickSession:
         if not batch.checkpoints:
             return
         self._around.outgoing.send(batch, self._layout)
-        findings = judge(assignment.engine, batch.work, assignment.held, self._around.square_off)
+        findings = judge(assignment.engine, batch.work, assignment.held, assignment.square_off)
         symbols = symbol_checkpoints(assignment.engine, findings.symbols, self._layout.partitions)
         exits = self._around.pipeline.write(findings, batch.checkpoints, symbols, assignment.held)
         assignment.written(batch.checkpoints)

@@ -13,9 +13,10 @@ from services.exit_qualification.domain.exit_qualification_service import ExitQu
 from services.exit_qualification.domain.gates.gate import Verdict
 from services.exit_qualification.domain.gates.gate_input import GateInput
 from services.exit_qualification.domain.gates.registry import GATES, deferred_sql, unsent_sql
+from services.exit_qualification.domain.market_facts import MarketFacts
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.switches import Rollout
-from shared.contracts.vocabulary import ExitReason, KillSwitchMode, RolloutMode
+from shared.contracts.vocabulary import ExitReason, KillSwitchMode, MarketPhase, RolloutMode
 from tests.unit.exit_qualification.examples import exit_request
 
 SYMBOLS = ("NSE:INFY", "NSE:TCS")
@@ -34,6 +35,7 @@ INPUTS = st.builds(
         st.frozensets(st.sampled_from(ACCOUNTS)),
     ),
     has_live_intent=st.booleans(),
+    market=st.builds(MarketFacts, phase=st.none() | st.sampled_from(MarketPhase)),
     filled_quantity=st.integers(0, 101),
 )
 CONDITIONS = {spec.gate.value: spec.defers_while for spec in GATES if spec.defers_while} | {
@@ -47,6 +49,8 @@ SELECT {", ".join(f'({condition}) AS "{name}"' for name, condition in CONDITIONS
  CROSS JOIN jsonb_populate_record(CAST(NULL AS rollout), CAST(:rollout AS jsonb)) AS r
   LEFT JOIN jsonb_populate_record(CAST(NULL AS user_brokers), CAST(:broker AS jsonb)) AS b
     ON b.user_broker_id = i.user_broker_id
+  LEFT JOIN jsonb_populate_record(CAST(NULL AS market_now), CAST(:market AS jsonb)) AS m ON m.exchange = 'NSE'
+  LEFT JOIN jsonb_populate_record(CAST(NULL AS market_now), CAST(:market AS jsonb)) AS a ON a.exchange = '*'
 """)
 
 
@@ -61,6 +65,7 @@ def rows_of(facts: GateInput) -> dict[str, str]:
             "symbols": sorted(facts.rollout.symbols),
             "user_broker_ids": sorted(facts.rollout.user_broker_ids),
         },
+        "market": {} if facts.market.phase is None else {"exchange": "NSE", "phase": facts.market.phase},
         "broker": {} if facts.broker_status is None else account | {"status": facts.broker_status},
     }
     return {name: json.dumps(row) for name, row in rows.items()}

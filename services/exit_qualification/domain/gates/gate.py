@@ -20,6 +20,7 @@ class Gate(StrEnum):
     COOLDOWN = "COOLDOWN"
     QTY_POSITIVE = "QTY_POSITIVE"
     DIRECTION = "DIRECTION"
+    SESSION_PHASE = "SESSION_PHASE"
     BROKER_CONNECTED = "BROKER_CONNECTED"
     KILL_SWITCH = "KILL_SWITCH"
     ROLLOUT = "ROLLOUT"
@@ -50,8 +51,9 @@ class GateVerdict:
 class GateSpec:
     """One gate.
 
-    The SQL conditions are read by the queues of the order process. They may name the rows `i` (exit_intents),
-    `b` (user_brokers, absent if the account is not known), `k` (kill_switch) and `r` (rollout), and are never NULL.
+    The SQL conditions are read by the queues of the order process, are never NULL, and may name the rows of
+    `GATE_ROWS`: `i` (exit_intents), `b` (user_brokers), `k` (kill_switch), `r` (rollout), `m` and `a` (market_now of
+    the symbol's exchange and of any exchange). All but `i`, `k` and `r` may be absent.
 
     Attributes
     ----------

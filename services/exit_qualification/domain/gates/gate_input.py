@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.market_facts import NO_FACTS, MarketFacts
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.order_terms import BrokerStatus, OrderSide
 from services.exit_qualification.domain.switches import Rollout, Switches
@@ -30,6 +31,8 @@ class GateInput:
         None while the cooldown of (trade, reason) holds.
     broker_status:
         None if the user broker is not known.
+    market:
+        Facts about the symbol's market.
     """
 
     symbol: str
@@ -47,6 +50,7 @@ class GateInput:
     broker_status: BrokerStatus | None
     kill_switch: KillSwitchMode
     rollout: Rollout
+    market: MarketFacts = NO_FACTS
 
     @property
     def remaining(self) -> int:
@@ -76,6 +80,7 @@ def gate_input(
     filled_quantity: int,
     others: Sequence[ExitIntent],
     switches: Switches,
+    market: MarketFacts,
 ) -> GateInput:
     """Return the facts about an exit.
 
@@ -102,4 +107,5 @@ def gate_input(
         broker_status=switches.broker_status(asked.user_broker_id),
         kill_switch=switches.kill_switch,
         rollout=switches.rollout,
+        market=market,
     )

@@ -13,6 +13,7 @@ from services.exit_qualification.domain.gates.kill_switch import KILL_SWITCH
 from services.exit_qualification.domain.gates.no_live_intent import NO_LIVE_INTENT
 from services.exit_qualification.domain.gates.qty_positive import QTY_POSITIVE
 from services.exit_qualification.domain.gates.rollout import ROLLOUT
+from services.exit_qualification.domain.gates.session_phase import SESSION_PHASE
 from services.exit_qualification.domain.gates.trade_open import TRADE_OPEN
 
 
@@ -29,6 +30,8 @@ def spec_of(gate: Gate) -> GateSpec:  # one case for each gate
             return QTY_POSITIVE
         case Gate.DIRECTION:
             return DIRECTION
+        case Gate.SESSION_PHASE:
+            return SESSION_PHASE
         case Gate.BROKER_CONNECTED:
             return BROKER_CONNECTED
         case Gate.KILL_SWITCH:

@@ -1,0 +1,107 @@
+"""`exitflow calendar`: load, show, list."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Final
+
+import typer
+from pydantic import ValidationError
+
+from services.cli.commands.exits import exit_api
+from services.cli.support.command_line import AsJson, DataDir, examples, new_app
+from services.cli.support.output import show_facts, show_json, show_table
+from shared.contracts.calendars import CalendarFile
+from shared.contracts.events import describe
+from shared.errors import InvalidInput
+
+app = new_app("Load and show the hours of exchanges.")
+
+_COLUMNS = ("exchange", "valid_from", "valid_to", "weekdays", "sessions", "square_off", "days")
+_CHANGE_COLUMNS = ("exchange", "valid_from", "change")
+_SESSION_COLUMNS = ("phase", "opens", "closes")
+_READERS: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType({".toml": tomllib.loads, ".json": json.loads})
+
+
+def add_to(root: typer.Typer, panel: str) -> None:
+    """Add the group `calendar` to a panel of the help."""
+    root.add_typer(app, name="calendar", rich_help_panel=panel)
+
+
+@app.command(
+    "load", epilog=examples("calendar load calendars-2026.toml --dry-run", "calendar load calendars-2026.toml")
+)
+def load(
+    file: Annotated[Path, typer.Argument(help="Calendars, as TOML (.toml) or JSON (.json).")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes and store nothing.")] = False,
+    reason: Annotated[str | None, typer.Option(help="Why; audited. The name of the file by default.")] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add or replace calendars of exchanges; other calendars stay. Exits follow the new hours at once."""
+    calendars = read_calendars(file)
+    body = calendars.model_dump(mode="json") | {"reason": reason or f"loaded {file.name}"}
+    with exit_api(data_dir) as api:
+        answer = api.put(f"/calendars?dry_run={str(dry_run).lower()}", body)
+    if as_json:
+        show_json(answer)
+        return
+    title = "would change (dry run)" if dry_run else "calendars"
+    show_table(
+        _CHANGE_COLUMNS, ([each[column] for column in _CHANGE_COLUMNS] for each in answer["changes"]), title=title
+    )
+
+
+@app.command("show", epilog=examples("calendar show --exchange NSE", "calendar show --exchange MCX --date 2026-11-08"))
+def show(
+    exchange: Annotated[str, typer.Option(help="The exchange, e.g. NSE.")],
+    on: Annotated[str | None, typer.Option("--date", help="The day, e.g. 2026-11-08; today by default.")] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show sessions and square-off times of an exchange on a day."""
+    with exit_api(data_dir) as api:
+        day = api.get("/calendars/day", exchange=exchange, date=on)
+    if as_json:
+        show_json(day)
+        return
+    sessions = day.pop("sessions")
+    show_facts(day.items())
+    show_table(_SESSION_COLUMNS, ([each[column] for column in _SESSION_COLUMNS] for each in sessions), title="sessions")
+
+
+@app.command("list", epilog=examples("calendar list", "calendar list --json"))
+def list_calendars(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List every calendar, by exchange and first day."""
+    with exit_api(data_dir) as api:
+        items = api.get("/calendars")["items"]
+    if as_json:
+        show_json(items)
+    else:
+        rows = ({**item, "days": [day["date"] for day in item["days"]]} for item in items)
+        show_table(_COLUMNS, ([row[column] for column in _COLUMNS] for row in rows))
+
+
+def read_calendars(file: Path) -> CalendarFile:
+    """Return the calendars in a file.
+
+    Raises
+    ------
+    InvalidInput
+        The file cannot be read, has another format, or describes no valid calendars.
+    """
+    read = _READERS.get(file.suffix.lower())
+    if read is None:
+        raise InvalidInput(f"{file}: unknown format; use {' or '.join(_READERS)}")
+    try:
+        return CalendarFile.model_validate(read(file.read_text(encoding="utf-8-sig")))
+    except ValidationError as error:
+        raise InvalidInput(f"{file}: {describe(error)}") from error
+    except OSError as error:
+        raise InvalidInput(f"{file}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise InvalidInput(f"{file}: {error}") from error

@@ -1,0 +1,27 @@
+"""Facts about a symbol's market, read once for a batch of exits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from shared.contracts.vocabulary import MarketPhase
+
+
+@dataclass(frozen=True, slots=True)
+class MarketFacts:
+    """Facts about one symbol; None where the fact is not known.
+
+    Attributes
+    ----------
+    phase:
+        Of the symbol's exchange now; None without a calendar.
+    """
+
+    phase: MarketPhase | None = None
+
+
+NO_FACTS: Final = MarketFacts()
+
+MarketFactsBySymbol = Mapping[str, MarketFacts]

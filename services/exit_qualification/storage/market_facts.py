@@ -1,0 +1,50 @@
+"""Repository of market facts, and the rows that the SQL conditions of gates may name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, text
+
+from services.exit_qualification.domain.market_facts import MarketFacts
+from shared.contracts.vocabulary import MarketPhase
+
+MARKET_ROWS: Final = """
+  LEFT JOIN market_now m ON m.exchange = split_part(i.symbol, ':', 1)
+  LEFT JOIN market_now a ON a.exchange = '*'
+"""
+"""Joins of the market rows to rows `i` with a symbol: at most one of each."""
+
+GATE_ROWS: Final = f"""
+  LEFT JOIN user_brokers b ON b.user_broker_id = i.user_broker_id
+ CROSS JOIN kill_switch k
+ CROSS JOIN rollout r
+  {MARKET_ROWS}
+"""
+"""Joins of every row that a gate's SQL condition may name, to the row `i` of exit_intents."""
+
+READ = text(f"""
+-- market_facts.read
+SELECT i.symbol, coalesce(m.phase, a.phase) AS phase
+  FROM unnest(CAST(:symbols AS text[])) AS i (symbol)
+  {MARKET_ROWS}
+""")  # noqa: S608  # joins of our own
+
+
+class MarketFactsRepository:
+    """Market facts of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def read(self, symbols: Collection[str]) -> dict[str, MarketFacts]:
+        """Return the facts of each symbol, in one statement."""
+        if not symbols:
+            return {}
+        rows = self._connection.execute(READ, {"symbols": sorted(set(symbols))})
+        return {row.symbol: _facts(row) for row in rows}
+
+
+def _facts(row: Row[Any]) -> MarketFacts:
+    return MarketFacts(phase=None if row.phase is None else MarketPhase(row.phase))
