@@ -11,7 +11,7 @@ from datetime import time
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.broker_hosts import DEFAULT_BROKER_HOSTS
@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     """Settings of a process. Defaults suit one machine; names end with their unit."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    _process: str = PrivateAttr("exitflow")
 
     # PostgreSQL. Each process gets the URL with its own role's credentials.
     exit_database_url: SecretStr | None = Field(None, description="URL of the database with schema exit_qualification")
@@ -226,6 +228,17 @@ class Settings(BaseSettings):
     def require_trade_database(self) -> str:
         """Return the trade_management database URL, or raise a ConfigurationError naming the setting."""
         return _database(self.trade_database_url, "TRADE_DATABASE_URL")
+
+    @property
+    def process(self) -> str:
+        """Return the name of the process with these settings."""
+        return self._process
+
+    def of_process(self, name: str) -> Settings:
+        """Return these settings for a process; its clients of PostgreSQL and Kafka use the name."""
+        copy = self.model_copy()
+        copy._process = name
+        return copy
 
     def admin_database(self) -> str | None:
         """Return the administrator's URL if set, or raise a ConfigurationError if it is invalid."""

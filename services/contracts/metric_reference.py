@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import grimp
 from prometheus_client.metrics import MetricWrapperBase
 
-from services.cli.processes import PROCESSES
 from services.contracts.pages import page, table
 from services.exit_qualification.published_signals import PublishedSignals
+from shared.runtime.catalogue import PROCESSES
 
 _DEFINITION = re.compile(r"^([A-Z][A-Z_]*) = (?:counter|gauge|histogram)\(", re.MULTILINE)
 

@@ -3,60 +3,36 @@
 from __future__ import annotations
 
 import gc
-import logging
-import threading
-from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, ExitStack
-from typing import Protocol
 
 from services.outbox_relay.backlog_metrics import BacklogMonitor
 from services.outbox_relay.relay import OutboxRelay, OutboxSource
 from services.outbox_relay.retention.maintenance import Retention
-from shared.clock import SystemClock
 from shared.ids import new_id
-from shared.postgres.health_check import watch_database
-from shared.runtime.health import Health
-from shared.runtime.process import SIGNAL_LOOK_S, health_server, stop_on_signals
+from shared.runtime.catalogue import RELAY
+from shared.runtime.process import ProcessSpec, RunningProcess
 from shared.settings import Settings
-
-log = logging.getLogger(__name__)
 
 YOUNG_OBJECTS = 20_000
 """So many are alive before the garbage collector looks at them: rows are gone by then, counted out."""
 
 
-class Runs(Protocol):
-    """A task running until stopped."""
-
-    def run(self, stop: threading.Event) -> None: ...
-
-
-def main(settings: Settings) -> None:
-    """Publish the outboxes named by the settings until SIGTERM or SIGINT.
+def build(process: RunningProcess) -> None:
+    """Add the threads of the outboxes named by the settings.
 
     Raises
     ------
     ConfigurationError
-        A database is not named, or is one on which the relay must not run. One refusal ends the others too.
+        A database is not named.
     """
-    stop = stop_on_signals()
-    sources = outboxes_of(settings)
-    health = Health(*(source.condition for source in sources), deadline_s=settings.health_deadline_s)
-    relays = [OutboxRelay(source, settings, SystemClock(), new_id(), health) for source in sources]
-    retentions = [Retention(source, settings, health) for source in sources]
-    surveys = [BacklogMonitor(source, SystemClock(), health) for source in sources]
-    with ExitStack() as stack:
-        stack.enter_context(health_server("relay", settings, health))
-        for source in sources:
-            stack.enter_context(_watched(source, health, settings))
-        _spare_the_collector()
-        run_all([*relays, *retentions, *surveys], stop)
-
-
-def _watched(source: OutboxSource, health: Health, settings: Settings) -> AbstractContextManager[None]:
-    condition, deadline_s = f"database {source.name}", settings.health_deadline_s
-    return watch_database(source.url, source.schema, health, deadline_s=deadline_s, condition=condition)
+    settings, health, clock = process.settings, process.health, process.clock
+    for source in outboxes_of(settings):
+        health.add(source.condition)
+        process.watch_database(source.url, source.schema, f"database {source.name}")
+        # A relay that must not run on its database ends the process, and with it the others.
+        process.threads.add(source.condition, OutboxRelay(source, settings, clock, new_id(), health).run)
+        process.threads.add(f"retention {source.name}", Retention(source, settings, health).run)
+        process.threads.add(f"backlog {source.name}", BacklogMonitor(source, clock, health).run)
+    _spare_the_collector()
 
 
 def _spare_the_collector() -> None:
@@ -82,14 +58,4 @@ def outboxes_of(settings: Settings) -> list[OutboxSource]:
     return sources
 
 
-def run_all(parts: Sequence[Runs], stop: threading.Event) -> None:
-    """Run each task in a thread; a permanent failure stops the others and is raised."""
-    with ThreadPoolExecutor(len(parts), thread_name_prefix="relay") as threads:
-        running = {threads.submit(part.run, stop) for part in parts}
-        try:
-            while running:
-                ended, running = wait(running, SIGNAL_LOOK_S, FIRST_COMPLETED)
-                for each in ended:
-                    each.result()
-        finally:
-            stop.set()
+PROCESS = ProcessSpec(RELAY, build)

@@ -8,12 +8,13 @@ from services.paper_broker import control_api, kite_api, market_api
 from services.paper_broker.desk import Desk
 from services.paper_broker.kite_answers import install_errors
 from shared.http.app import create_app
+from shared.runtime.catalogue import PAPER_BROKER
 from shared.runtime.health import Health
 
 
 def create_broker_app(desk: Desk, health: Health) -> FastAPI:
     """Return the HTTP application of one broker."""
-    app = create_app("paper-broker", health, description="Kite Connect v3 for paper trading")
+    app = create_app(PAPER_BROKER.name, health, description="Kite Connect v3 for paper trading")
     app.state.desk = desk
     app.router.redirect_slashes = False  # a redirect would make clients send an order twice
     install_errors(app)

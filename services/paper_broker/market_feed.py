@@ -25,7 +25,7 @@ from shared.kafka.topic_watch import Change, TopicsChanged
 from shared.kafka.topics import Partition, TopicState, bounds_of, cluster_id_of, require_topics
 from shared.outbox.signatures import trade_event_keys
 from shared.runtime.health import Health
-from shared.runtime.process import Stop
+from shared.runtime.stopping import Stop
 from shared.runtime.telemetry import counter
 from shared.settings import Settings
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sqlite3
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fastapi import FastAPI
 
 from services.paper_broker.accounts import accounts_of
 from services.paper_broker.app import create_broker_app
@@ -18,34 +18,32 @@ from services.paper_broker.market_feed import CONDITION, MarketFeed
 from services.paper_broker.records import Records
 from shared.clock import SystemClock
 from shared.kafka.topic_watch import CONDITION as KAFKA
+from shared.runtime.catalogue import PAPER_BROKER
 from shared.runtime.health import Health
-from shared.runtime.process import GRACE_S, Stop, serve
+from shared.runtime.process import ProcessSpec, RunningProcess
+from shared.runtime.stopping import Stop
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
-DEFAULT_PORT = 8003
 DUE_POLL_S = 0.02
 LEDGER = "ledger"
 LEDGER_RETRY_S = 1.0
 
 
-def main(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT.
+def build(process: RunningProcess) -> FastAPI:
+    """Add the feed and the delayed fills; return the broker's HTTP application.
 
     Raises
     ------
     ConfigurationError
-        Credentials, ledger or port cannot be used.
+        Credentials or ledger cannot be used.
     """
-    health = Health(CONDITION, KAFKA, LEDGER, deadline_s=settings.health_deadline_s)
-    with ExitStack() as stack:
-        desk = stack.enter_context(open_desk(settings))
-        stop = Stop()
-        feed = MarketFeed(settings, desk.ledger, desk.broker, health)
-        stack.enter_context(running("feed", lambda: feed.run(stop), stop))
-        stack.enter_context(running("delayed-fills", lambda: fill_when_due(desk.broker, stop, health), stop))
-        serve(create_broker_app(desk, health), settings, DEFAULT_PORT)
+    settings, health = process.settings, process.health
+    desk = process.resources.enter_context(open_desk(settings))
+    process.threads.add("feed", MarketFeed(settings, desk.ledger, desk.broker, health).run)
+    process.threads.add("delayed-fills", lambda stop: fill_when_due(desk.broker, stop, health))
+    return create_broker_app(desk, health)
 
 
 @contextmanager
@@ -81,28 +79,4 @@ def fill_when_due(broker: PaperBroker, stop: Stop, health: Health) -> None:
             health.fine(LEDGER)
 
 
-@contextmanager
-def running(name: str, work: Callable[[], None], stop: Stop) -> Iterator[None]:
-    """Run `work` in a thread inside the block; afterwards stop it and wait for it.
-
-    A failing thread ends the process, and its supervisor restarts it: a broker without this thread is not useful.
-    """
-    failures: list[BaseException] = []
-
-    def guarded() -> None:
-        try:
-            work()
-        except BaseException as error:  # raised again in the thread that started this one
-            log.critical("%s failed", name, exc_info=error)
-            failures.append(error)
-            signal.raise_signal(signal.SIGTERM)
-
-    thread = threading.Thread(target=guarded, name=name)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(GRACE_S)
-    if failures:
-        raise failures[0]
+PROCESS = ProcessSpec(PAPER_BROKER, build, conditions=(CONDITION, KAFKA, LEDGER))

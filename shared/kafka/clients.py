@@ -43,6 +43,7 @@ def client_config(settings: Settings) -> dict[str, Any]:
     """Return the configuration common to all clients of the configured cluster."""
     return {
         "bootstrap.servers": settings.kafka_bootstrap_servers,
+        "client.id": settings.process,
         "socket.keepalive.enable": True,
         "socket.timeout.ms": SOCKET_TIMEOUT_MS,
         "socket.connection.setup.timeout.ms": CONNECT_TIMEOUT_MS,

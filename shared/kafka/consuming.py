@@ -19,7 +19,7 @@ from shared.kafka.topics import Partition, TopicState, bounds_of
 from shared.postgres.failures import reason
 from shared.runtime.back_off import BackOff
 from shared.runtime.health import Health
-from shared.runtime.process import Stop
+from shared.runtime.stopping import Stop
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)

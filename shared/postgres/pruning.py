@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 
 from sqlalchemy import Engine, text
@@ -13,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shared.postgres.failures import reason
 from shared.postgres.row_locks import limit_lock_waits
+from shared.runtime.stopping import Stop
 from shared.runtime.telemetry import counter
 
 log = logging.getLogger(__name__)
@@ -68,26 +67,23 @@ def prune(engine: Engine, table: Pruned, keep_days: int, stop: threading.Event) 
     return total
 
 
-@contextmanager
-def pruning(engine: Engine, table: Pruned, keep_days: int, every_s: float) -> Iterator[None]:
-    """While inside, prune a table in a thread: at once, then every so many seconds. Several copies may do it."""
-    stop = threading.Event()
-    thread = threading.Thread(target=_run, args=(engine, table, keep_days, every_s, stop), name="pruning", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+class Pruning:
+    """Prune a table: at once, then every `every_s` seconds. Several copies may do it."""
 
+    def __init__(self, engine: Engine, table: Pruned, keep_days: int, every_s: float) -> None:
+        self._engine = engine
+        self._table = table
+        self._keep_days = keep_days
+        self._every_s = every_s
 
-def _run(engine: Engine, table: Pruned, keep_days: int, every_s: float, stop: threading.Event) -> None:
-    while not stop.is_set():
-        try:
-            removed = prune(engine, table, keep_days, stop)
-            if removed:
-                log.info("%s: %d rows older than %d days removed", table, removed, keep_days)
-        except SQLAlchemyError as error:
-            FAILURES.labels(table).inc()
-            log.warning("%s is not pruned: %s", table, reason(error))
-        stop.wait(every_s)
+    def run(self, stop: Stop) -> None:
+        """Prune until `stop` is set; log failures of the database and try again next time."""
+        while not stop.is_set():
+            try:
+                removed = prune(self._engine, self._table, self._keep_days, stop)
+                if removed:
+                    log.info("%s: %d rows older than %d days removed", self._table, removed, self._keep_days)
+            except SQLAlchemyError as error:
+                FAILURES.labels(self._table).inc()
+                log.warning("%s is not pruned: %s", self._table, reason(error))
+            stop.wait(self._every_s)

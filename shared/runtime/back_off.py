@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tenacity import RetryCallState, Retrying, wait_exponential
 
-from shared.runtime.process import Stop
+from shared.runtime.stopping import Stop
 
 FIRST_S = 0.1
 LONGEST_S = 5.0

@@ -1,24 +1,32 @@
-"""Process runtime: logging, signals, health server, graceful shutdown."""
+"""ProcessSpec: how every process starts, reports its health, fails and ends."""
 
 from __future__ import annotations
 
-import logging
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
 
 import uvicorn
 from fastapi import FastAPI
+from sqlalchemy import Engine
 
+from shared.clock import Clock, SystemClock
 from shared.errors import ConfigurationError
 from shared.http.app import create_app
 from shared.http.protocol import MAX_HEAD_BYTES, ConnectionLimits, bounded_protocol
+from shared.postgres import connection_limits
+from shared.postgres.engine import open_engine
+from shared.postgres.health_check import CONDITION, DatabaseWatch
+from shared.postgres.pruning import Pruned, Pruning
+from shared.runtime import failpoints
+from shared.runtime.catalogue import CataloguedProcess
 from shared.runtime.health import Health
+from shared.runtime.stopping import Stop, stop_on_signals
+from shared.runtime.telemetry import configure_logging, gauge
+from shared.runtime.threads import STOP_LIMIT_S, ThreadGroup
 from shared.settings import Settings
-
-log = logging.getLogger(__name__)
 
 GRACE_S = 10
 BACKLOG = 4096
@@ -26,62 +34,148 @@ BACKLOG = 4096
 KEEP_ALIVE_S = 75
 """Longer than clients pause: a request on a connection that is just being closed is one of unknown outcome."""
 
-
-SIGNAL_LOOK_S = 0.25
-"""How often a main thread that waits has to wake. The kernel may hand a signal to any thread, and does so right after
-the process was continued; Python's handlers run in the main thread alone, once that wakes."""
+INFO = gauge("process_info", "always 1; the labels name the process and its version", "process", "version")
 
 
-class Stop(threading.Event):
-    """Set once when the process should end; `wait` on it instead of sleeping."""
+@dataclass(frozen=True)
+class ProcessSpec:
+    """A process of the system.
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """As of any event; without a limit it still lets signals be handled."""
-        if timeout is not None:
-            return super().wait(timeout)
-        while not super().wait(SIGNAL_LOOK_S):
-            pass
-        return True
+    Attributes
+    ----------
+    entry:
+        Its entry of the catalogue. Health, logs, metrics, Kafka's client.id and PostgreSQL's application_name use its
+        name.
+    build:
+        Add threads and databases to the process; the threads start afterwards. Return the HTTP application of an API.
+        A worker returns None; its health is served if EXITFLOW_HTTP_PORT is set.
+    conditions:
+        Health conditions of its parts; none holds before its part reports.
+    stop_limit_s:
+        Longest time for all threads to end; a thread that is still busy is abandoned.
+    """
+
+    entry: CataloguedProcess
+    build: Callable[[RunningProcess], FastAPI | None]
+    conditions: tuple[str, ...] = ()
+    stop_limit_s: float = STOP_LIMIT_S
+
+    def main(self, settings: Settings) -> None:
+        """Run until SIGTERM, SIGINT or the failure of a thread.
+
+        The order of stopping: HTTP requests of an API, all threads together, the health server, databases.
+
+        Raises
+        ------
+        ConfigurationError
+            The process cannot work with these settings on these servers.
+        """
+        settings = settings.of_process(self.entry.name)
+        configure_logging(settings)
+        failpoints.arm_from_environment()
+        INFO.labels(self.entry.name, version("exitflow")).set(1)
+        stop = stop_on_signals()
+        health = Health(*self.conditions, deadline_s=settings.health_deadline_s)
+        with ExitStack() as resources:
+            process = RunningProcess(settings, health, ThreadGroup(stop, self.stop_limit_s), resources)
+            app = self.build(process)
+            if app is None:
+                with health_server(settings, health), process.threads:
+                    stop.wait()
+            else:
+                with process.threads:
+                    serve(app, settings, self.entry.api_port, stop)
 
 
-def stop_on_signals() -> Stop:
-    """Return a `Stop` set by SIGTERM and SIGINT; a second signal ends the process at once."""
-    stop = Stop()
+@dataclass(frozen=True)
+class RunningProcess:
+    """What a process is built from.
 
-    def handle(number: int, _: FrameType | None) -> None:
-        if stop.is_set():
-            raise SystemExit(128 + number)
-        log.info("stopping on %s", signal.Signals(number).name)
-        stop.set()
+    Attributes
+    ----------
+    threads:
+        Its work, which starts once the process is built.
+    resources:
+        Closed in reverse order after the threads have ended.
+    """
 
-    signal.signal(signal.SIGTERM, handle)
-    signal.signal(signal.SIGINT, handle)
-    return stop
+    settings: Settings
+    health: Health
+    threads: ThreadGroup
+    resources: ExitStack
+    clock: Clock = field(default_factory=SystemClock)
+
+    def open_database(
+        self,
+        url: str,
+        history: str,
+        limits: connection_limits.ConnectionLimits,
+        *,
+        pool_size: int | None = None,
+    ) -> Engine:
+        """Return an engine on the schema named like `history`; a thread watches the database."""
+        engine = open_engine(
+            url,
+            history,
+            application=self.settings.process,
+            pool_size=pool_size or self.settings.database_pool_size,
+            limits=limits.within(self.settings.database_statement_timeout_s),
+            pooler=self.settings.database_pooler,
+        )
+        self.resources.callback(engine.dispose)
+        self.watch_database(url, history)
+        return engine
+
+    def watch_database(self, url: str, history: str, condition: str = CONDITION) -> None:
+        """Report a database's state as a condition, from a thread."""
+        watch = DatabaseWatch(url, history, self.health, self.settings, condition)
+        self.threads.add(f"watch {condition}", watch.run)
+
+    def prune(self, engine: Engine, table: Pruned, keep_days: int) -> None:
+        """Delete old rows of a table, from a thread."""
+        self.threads.add(f"prune {table}", Pruning(engine, table, keep_days, self.settings.prune_every_s).run)
 
 
-def serve(app: FastAPI, settings: Settings, default_port: int) -> None:
-    """Serve an API until SIGTERM or SIGINT, then finish the requests at hand.
+class _StoppableServer(uvicorn.Server):
+    """A server that also ends when `stop` is set, as after the failure of a thread."""
+
+    def __init__(self, config: uvicorn.Config, stop: Stop) -> None:
+        super().__init__(config)
+        self._stop = stop
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return True when the server is to end."""
+        return await super().on_tick(counter) or self._stop.is_set()
+
+
+def serve(app: FastAPI, settings: Settings, default_port: int | None, stop: Stop) -> None:
+    """Serve an API until SIGTERM, SIGINT or `stop`, then finish the requests at hand.
 
     Raises
     ------
     ConfigurationError
         The port cannot be listened on.
     """
-    server = uvicorn.Server(server_config(app, settings, settings.http_port or default_port))
-    stop_on_signals()  # uvicorn takes the signals while it runs and raises them again when it is done
+    port = settings.http_port or default_port
+    if port is None:
+        raise ConfigurationError(f"{settings.process} has no default port; set EXITFLOW_HTTP_PORT")
+    # uvicorn takes the signals while it runs and raises them again when it is done
+    server = _StoppableServer(server_config(app, settings, port), stop)
     try:
         server.run()
     except SystemExit as error:
-        raise ConfigurationError(f"cannot listen on {settings.http_host}:{server.config.port}") from error
+        if not server.started:
+            raise ConfigurationError(f"cannot listen on {settings.http_host}:{server.config.port}") from error
+        raise
 
 
 @contextmanager
-def health_server(name: str, settings: Settings, health: Health) -> Iterator[None]:
+def health_server(settings: Settings, health: Health) -> Iterator[None]:
     """While inside, a worker's ``/healthz``, ``/readyz`` and ``/metrics``, if it was given a port."""
     if settings.http_port is None:
         yield
         return
-    server = uvicorn.Server(server_config(create_app(name, health), settings, settings.http_port))
+    server = uvicorn.Server(server_config(create_app(settings.process, health), settings, settings.http_port))
     thread = threading.Thread(target=server.run, name="health", daemon=True)
     thread.start()
     try:

@@ -15,16 +15,17 @@ REGISTRY = CollectorRegistry()
 
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
-_TEXT = "%(asctime)s %(levelname)-7s %(name)s %(message)s"
+_FIELDS = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
 def configure_logging(settings: Settings) -> None:
-    """Send every log line to standard error, in the configured format."""
+    """Send every log line to standard error, in the configured format, with the name of the process."""
     handler = logging.StreamHandler(sys.stderr)
     if settings.log_format == "json":
-        handler.setFormatter(JsonFormatter(_TEXT, rename_fields={"asctime": "time", "levelname": "level"}))
+        names = {"asctime": "time", "levelname": "level"}
+        handler.setFormatter(JsonFormatter(_FIELDS, rename_fields=names, static_fields={"process": settings.process}))
     else:
-        handler.setFormatter(logging.Formatter(_TEXT))
+        handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)-7s {settings.process} %(name)s %(message)s"))
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     for chatty in ("httpx", "httpcore", "urllib3", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

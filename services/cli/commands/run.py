@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from services.cli.processes import PROCESSES, entry_point
+from services.cli.processes import entry_point
 from services.cli.support.command_line import examples
-from shared.runtime import failpoints
-from shared.runtime.telemetry import configure_logging
+from shared.runtime.catalogue import PROCESSES
 from shared.settings import load_settings
 
 _LIST = "\n\n".join(f"[bold]{name}[/bold]: {process.does}" for name, process in PROCESSES.items())
@@ -35,8 +34,4 @@ def run(name: Annotated[str, typer.Argument(help="Which process.", metavar="NAME
     ConfigurationError
         No such process, or its settings or surroundings do not allow it to run.
     """
-    main = entry_point(name)
-    settings = load_settings()
-    configure_logging(settings)
-    failpoints.arm_from_environment()
-    main(settings)
+    entry_point(name)(load_settings())

@@ -19,6 +19,7 @@ from shared.http.outbox import routes as outbox_routes
 from shared.http.rate_limits import RateLimiter
 from shared.outbox.signatures import event_signer
 from shared.outbox.writing import Outbox
+from shared.runtime.catalogue import EXIT_API
 from shared.runtime.health import Health
 from shared.settings import Settings
 
@@ -28,7 +29,7 @@ DESCRIPTION = "Exits of open trades: pending and past intents, manual exits, ope
 def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> FastAPI:
     """Return the application, on an engine of schema exit_qualification."""
     limiter = RateLimiter(settings.http_requests_per_s, clock)
-    app = create_app("exitflow exit-api", health, engine=engine, rate_limiter=limiter, description=DESCRIPTION)
+    app = create_app(EXIT_API.name, health, engine=engine, rate_limiter=limiter, description=DESCRIPTION)
     app.state.context = ExitApiContext(
         engine=engine,
         outbox=Outbox(TopicNames(settings.kafka_topic_prefix), clock, event_signer(settings)),

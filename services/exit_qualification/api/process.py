@@ -1,34 +1,23 @@
-"""Process exit-api."""
+"""Process ``exit-api``."""
 
 from __future__ import annotations
 
+from fastapi import FastAPI
+
 from services.exit_qualification.api.app import create
-from shared.clock import SystemClock
 from shared.postgres.connection_limits import REQUESTS
-from shared.postgres.engine import open_engine
-from shared.postgres.health_check import watch_database
-from shared.postgres.pruning import Pruned, pruning
+from shared.postgres.pruning import Pruned
 from shared.postgres.revisions import EXIT_QUALIFICATION
-from shared.runtime.health import Health
-from shared.runtime.process import serve
-from shared.settings import Settings
-
-PORT = 8001
+from shared.runtime.catalogue import EXIT_API
+from shared.runtime.process import ProcessSpec, RunningProcess
 
 
-def main(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    url = settings.require_exit_database()
-    engine = open_engine(
-        url,
-        EXIT_QUALIFICATION,
-        application="exitflow-exit-api",
-        pool_size=settings.database_pool_size,
-        limits=REQUESTS.within(settings.database_statement_timeout_s),
-        pooler=settings.database_pooler,
-    )
-    health = Health(deadline_s=settings.health_deadline_s)
-    keys = pruning(engine, Pruned.IDEMPOTENCY_KEYS, settings.idempotency_keep_days, settings.prune_every_s)
-    with watch_database(url, EXIT_QUALIFICATION, health, deadline_s=settings.health_deadline_s), keys:
-        serve(create(settings, engine, health, SystemClock()), settings, PORT)
-    engine.dispose()
+def build(process: RunningProcess) -> FastAPI:
+    """Return the API on its database."""
+    settings = process.settings
+    engine = process.open_database(settings.require_exit_database(), EXIT_QUALIFICATION, REQUESTS)
+    process.prune(engine, Pruned.IDEMPOTENCY_KEYS, settings.idempotency_keep_days)
+    return create(settings, engine, process.health, process.clock)
+
+
+PROCESS = ProcessSpec(EXIT_API, build)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import partial
 
@@ -17,7 +16,7 @@ from services.exit_qualification.orders.requalification import Requalification
 from services.exit_qualification.orders.residual_exits import ResidualExits
 from services.exit_qualification.orders.send_signal import SendSignal
 from services.exit_qualification.orders.terms import order_terms
-from services.exit_qualification.orders.work_loop import WorkLoop, in_turn, running
+from services.exit_qualification.orders.work_loop import WorkLoop, in_turn
 from services.exit_qualification.published_signals import PublishedSignals
 from services.exit_qualification.terms import signal_management
 from shared.clock import SystemClock
@@ -26,49 +25,39 @@ from shared.outbox.signatures import event_signer
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
 from shared.postgres.connection_limits import LOOPS
-from shared.postgres.engine import open_engine
-from shared.postgres.health_check import watch_database
 from shared.postgres.revisions import EXIT_QUALIFICATION
 from shared.postgres.row_locks import ROW_LOCK_TIMEOUT_MS
+from shared.runtime.catalogue import EXIT_ORDERS
 from shared.runtime.health import Health
-from shared.runtime.process import health_server, stop_on_signals
+from shared.runtime.process import ProcessSpec, RunningProcess
 from shared.runtime.telemetry import REGISTRY
 from shared.settings import Settings
-
-log = logging.getLogger(__name__)
 
 RECONCILER, REQUALIFIER = "reconciler", "requalifier"
 REQUALIFY_S = 0.5
 STOP_LIMIT_S = 8.0
-"""Longest time for current calls to end after SIGTERM; the process must exit within 10 s."""
+"""Longest time for current calls to end after SIGTERM; the process must exit within 10 s.
+
+A longer call is abandoned: its intent stays SUBMITTING, becomes UNKNOWN when its claim expires, and the broker's books
+decide it.
+"""
 OTHER_THREADS = 4
 """Threads using the database besides the senders: send signal, reconciler, requalifier, signal counter."""
 COUNT_S = 1.0
 
 
-def main(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT, then wait at most `STOP_LIMIT_S` for current calls to end.
-
-    A longer call is abandoned: its intent stays SUBMITTING, becomes UNKNOWN when its claim expires, and the broker's
-    books decide it.
+def build(process: RunningProcess) -> None:
+    """Add a thread for each loop.
 
     Raises
     ------
     ConfigurationError
         Credentials or database are not set.
     """
-    stop = stop_on_signals()
-    url = settings.require_exit_database()
-    engine = open_engine(
-        url,
-        EXIT_QUALIFICATION,
-        application="exit-orders",
-        pool_size=settings.order_workers + OTHER_THREADS,
-        limits=LOOPS.within(settings.database_statement_timeout_s),
-        pooler=settings.database_pooler,
-    )
-    health = Health(deadline_s=settings.health_deadline_s)
-    outbox = Outbox(TopicNames(settings.kafka_topic_prefix), SystemClock(), event_signer(settings))
+    settings, health = process.settings, process.health
+    pool_size = settings.order_workers + OTHER_THREADS
+    engine = process.open_database(settings.require_exit_database(), EXIT_QUALIFICATION, LOOPS, pool_size=pool_size)
+    outbox = Outbox(TopicNames(settings.kafka_topic_prefix), process.clock, event_signer(settings))
     open_unit = partial(UnitOfWork, engine, outbox, lock_timeout_ms=ROW_LOCK_TIMEOUT_MS)
     published = PublishedSignals(open_unit)
     REGISTRY.register(published)
@@ -80,12 +69,7 @@ def main(settings: Settings) -> None:
     for loop in loops:
         # A sender or the reconciler may wait for the broker for the duration of one call.
         health.add(loop.name, max(settings.health_deadline_s, call_limit_s))
-    try:
-        watch = watch_database(url, EXIT_QUALIFICATION, health, deadline_s=settings.health_deadline_s)
-        with health_server("exit-orders", settings, health), watch, running(loops, health, stop, STOP_LIMIT_S):
-            stop.wait()
-    finally:
-        engine.dispose()
+        process.threads.add(loop.name, partial(loop.run, health))
 
 
 def _loops(
@@ -117,3 +101,6 @@ def _loops(
         WorkLoop(RECONCILER, reconciler.reconcile_once, settings.reconcile_ms / 1000),
         WorkLoop(REQUALIFIER, unsent, REQUALIFY_S),
     ]
+
+
+PROCESS = ProcessSpec(EXIT_ORDERS, build, stop_limit_s=STOP_LIMIT_S)

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.exit_qualification.domain.outcome import retry_backoff_s
-from shared.clock import SystemClock
 from shared.errors import ExitflowError
 from shared.postgres.failures import reason
 from shared.runtime.health import Health
-from shared.runtime.process import Stop
+from shared.runtime.stopping import Stop
 
 log = logging.getLogger(__name__)
 
@@ -66,52 +62,6 @@ def in_turn(*steps: Callable[[], bool]) -> Callable[[], bool]:
         return any(more)
 
     return each
-
-
-@contextmanager
-def running(loops: Sequence[WorkLoop], health: Health, stop: Stop, grace_s: float) -> Iterator[None]:
-    """Run every loop in a thread inside the block; afterwards stop them and wait `grace_s` in total.
-
-    A loop still busy then, e.g. in a call without a response, is abandoned and ends with the process.
-
-    An unexpected error ends the process, and its supervisor restarts it: without one of its threads, a worker would
-    look alive and not work.
-    """
-    failures: list[BaseException] = []
-    threads = [threading.Thread(target=_guarded, args=(loop, health, stop, failures), name=loop.name, daemon=True)
-               for loop in loops]  # fmt: skip
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        _join(threads, grace_s)
-    if failures:
-        raise failures[0]
-
-
-def _join(threads: Sequence[threading.Thread], grace_s: float) -> None:
-    clock = SystemClock()
-    deadline = clock.monotonic() + grace_s
-    for thread in threads:
-        thread.join(max(0.0, deadline - clock.monotonic()))
-    for thread in threads:
-        if thread.is_alive():
-            log.warning(
-                "%s did not finish in %.0f s; the broker's books will decide the outcome of its call",
-                thread.name,
-                grace_s,
-            )
-
-
-def _guarded(loop: WorkLoop, health: Health, stop: Stop, failures: list[BaseException]) -> None:
-    try:
-        loop.run(health, stop)
-    except BaseException as error:  # raised again in the thread that started this one
-        log.critical("%s failed", loop.name, exc_info=error)
-        failures.append(error)
-        signal.raise_signal(signal.SIGTERM)
 
 
 def _shown(error: Exception) -> str:

@@ -23,12 +23,11 @@ from shared.outbox.signatures import event_signer, trade_event_keys
 from shared.outbox.writing import Outbox
 from shared.postgres.connection_limits import LOOPS
 from shared.postgres.engine import open_engine
-from shared.postgres.health_check import watch_database
+from shared.runtime.catalogue import EXIT_TICKS
 from shared.runtime.health import Health
-from shared.runtime.process import health_server, stop_on_signals
+from shared.runtime.process import ProcessSpec, RunningProcess
 from shared.settings import Settings
 
-NAME = "exit-ticks"
 SCHEMA = "exit_qualification"
 
 STALL_LIMIT_MS = 10_000
@@ -36,15 +35,13 @@ OUTGOING_TIMEOUT_MS = 10_000
 """Time after which a worker stalled in a transaction loses it, so that another can claim its partitions."""
 
 
-def main(settings: Settings) -> None:
-    """Evaluate ticks until SIGTERM or SIGINT, then finish the current batch and leave the group."""
-    health = Health(*CONDITIONS, deadline_s=settings.health_deadline_s)
-    stop = stop_on_signals()
+def build(process: RunningProcess) -> None:
+    """Add the worker, which on stopping finishes its batch and leaves the group."""
+    settings, health = process.settings, process.health
     database = open_database(settings)
-    watch = watch_database(settings.require_exit_database(), SCHEMA, health, deadline_s=settings.health_deadline_s)
-    with health_server(NAME, settings, health), watch:
-        build_worker(settings, health, database).run(stop)
-    database.dispose()
+    process.resources.callback(database.dispose)
+    process.watch_database(settings.require_exit_database(), SCHEMA)
+    process.threads.add("ticks", build_worker(settings, health, database).run)
 
 
 def open_database(settings: Settings) -> Engine:
@@ -53,7 +50,7 @@ def open_database(settings: Settings) -> Engine:
     return open_engine(
         settings.require_exit_database(),
         SCHEMA,
-        application=NAME,
+        application=settings.process,
         pool_size=settings.database_pool_size,
         limits=replace(limits, idle_in_transaction_ms=STALL_LIMIT_MS),
         pooler=settings.database_pooler,
@@ -82,3 +79,6 @@ def build_worker(settings: Settings, health: Health, database: Engine) -> TickWo
 
 def _outgoing_producer(settings: Settings) -> ConfirmedProducer:
     return ConfirmedProducer(open_producer(settings, message_timeout_ms=OUTGOING_TIMEOUT_MS))
+
+
+PROCESS = ProcessSpec(EXIT_TICKS, build, conditions=CONDITIONS)

@@ -33,7 +33,7 @@ from shared.outbox.signatures import TrustedKeys
 from shared.postgres.failures import DATABASE_FAILURES
 from shared.runtime.back_off import BackOff
 from shared.runtime.health import Health
-from shared.runtime.process import Stop
+from shared.runtime.stopping import Stop
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)

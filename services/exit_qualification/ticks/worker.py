@@ -20,7 +20,7 @@ from shared.kafka.consuming import ConsumerLoop, Step, WatchedConsumer
 from shared.kafka.topic_watch import CONDITION as KAFKA
 from shared.kafka.topic_watch import TopicsChanged
 from shared.postgres.failures import DATABASE_FAILURES
-from shared.runtime.process import Stop
+from shared.runtime.stopping import Stop
 
 CONDITIONS = (TICKS, KAFKA, GAPS)
 ADVICE = (

@@ -56,7 +56,7 @@ def connect(url: str, schema: str, limits: ConnectionLimits = PUBLISHING) -> Con
             limits.answer_s,
             url,
             options=startup_options({"search_path": schema, **_OPTIONS, **limits.server_settings()}),
-            application_name="exitflow-relay",
+            application_name="relay",
             connect_timeout=limits.connect_s,
             **KEEPALIVES,
             autocommit=True,

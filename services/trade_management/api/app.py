@@ -15,6 +15,7 @@ from shared.http.outbox import routes as outbox_routes
 from shared.http.rate_limits import RateLimiter
 from shared.outbox.signatures import event_signer
 from shared.outbox.writing import Outbox
+from shared.runtime.catalogue import TRADE_API
 from shared.runtime.health import Health
 from shared.settings import Settings
 
@@ -24,7 +25,7 @@ DESCRIPTION = "Trades, from opening to closure, and their profit and loss."
 def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> FastAPI:
     """Return the application, on an engine of schema trade_management."""
     limiter = RateLimiter(settings.http_requests_per_s, clock)
-    app = create_app("exitflow trade-api", health, engine=engine, rate_limiter=limiter, description=DESCRIPTION)
+    app = create_app(TRADE_API.name, health, engine=engine, rate_limiter=limiter, description=DESCRIPTION)
     app.state.context = TradeApiContext(
         engine=engine,
         outbox=Outbox(TopicNames(settings.kafka_topic_prefix), clock, event_signer(settings)),

@@ -31,7 +31,7 @@ from shared.kafka.topics import ANSWER_S, Partition, bounds_of
 from shared.postgres.failures import DATABASE_FAILURES
 from shared.runtime.back_off import BackOff
 from shared.runtime.health import Health
-from shared.runtime.process import Stop
+from shared.runtime.stopping import Stop
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -63,30 +63,25 @@ class FillConsumer:
         batches: FillBatches,
         health: Health,
         clock: Clock,
-        stop: Stop,
     ) -> None:
         self._settings = settings
         self._batches = batches
         self._health = health
         self._clock = clock
-        self._stop = stop
         self._log = IntentLog(settings, engine, topic)
         self._gaps = GapReport(engine, CONSUMER, health, clock, ADVICE)
 
-    def run(self) -> None:
+    def run(self, stop: Stop) -> None:
         """Consume until `stop` is set, then leave the group."""
-        ConsumerLoop(self._health, self._clock, self._settings.kafka_watch_s, DATABASE_FAILURES).run(
-            self._join, self._stop, FILLS
-        )
+        loop = ConsumerLoop(self._health, self._clock, self._settings.kafka_watch_s, DATABASE_FAILURES)
+        loop.run(lambda: self._join(stop), stop, FILLS)
 
     @contextmanager
-    def _join(self) -> Iterator[Step]:
+    def _join(self, stop: Stop) -> Iterator[Step]:
         self._gaps.show()
         topics = self._log.begin()
         with WatchedConsumer(self._settings, CONSUMER, topics, self._health, self._clock) as consumer:
-            membership = FillMembership(
-                consumer, self._log, self._batches, self._gaps, self._health, self._clock, self._stop
-            )
+            membership = FillMembership(consumer, self._log, self._batches, self._gaps, self._health, self._clock, stop)
             membership.subscribe()
             try:
                 yield membership.step

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from confluent_kafka import KafkaException
 from sqlalchemy import Engine
@@ -15,6 +12,7 @@ from services.trade_management.fills.batch import FillBatches
 from services.trade_management.storage.waiting_fills import WaitingFillRepository
 from shared.errors import ExitflowError
 from shared.runtime.health import Health
+from shared.runtime.stopping import Stop
 from shared.runtime.waiting_work import CONDITION, WaitingItem, WaitingWork
 
 log = logging.getLogger(__name__)
@@ -33,7 +31,7 @@ class WaitingFills:
         self._health = health
         self._shown = WaitingWork(OF, health)
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: Stop) -> None:
         """Retry until stopped; report failures to health and retry them later."""
         wait_s = LOOK_S
         while not stop.wait(wait_s):
@@ -45,7 +43,7 @@ class WaitingFills:
                 self._health.problem(CONDITION, f"cannot retry waiting fills: {type(error).__name__}")
                 log.warning("cannot retry waiting fills, next attempt in %.1f s: %s", wait_s, type(error).__name__)
 
-    def retry_once(self, stop: threading.Event) -> None:
+    def retry_once(self, stop: Stop) -> None:
         """Retry every trade that is due, and report trades still waiting.
 
         Raises
@@ -61,16 +59,3 @@ class WaitingFills:
         with self._engine.connect() as connection:
             waiting = WaitingFillRepository(connection).summary()
         self._shown.show([WaitingItem(f"trade {each.trade_id}", each.why, each.age_s) for each in waiting])
-
-
-@contextmanager
-def trying_again(waiting: WaitingFills) -> Iterator[None]:
-    """Retry waiting fills in a thread inside the block."""
-    stop = threading.Event()
-    thread = threading.Thread(target=waiting.run, args=(stop,), name="waiting-fills", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()

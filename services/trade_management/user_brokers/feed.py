@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -25,7 +24,7 @@ from shared.kafka.topics import bounds_of, require_topics
 from shared.outbox.signatures import TrustedKeys
 from shared.postgres.failures import DATABASE_FAILURES
 from shared.runtime.health import Health, PartOfHealth
-from shared.runtime.process import Stop
+from shared.runtime.stopping import Stop
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -36,7 +35,6 @@ CONDITION = "user_brokers"
 
 BATCH_RECORDS = 500
 POLL_S = 0.5
-STOP_LIMIT_S = 5.0
 
 
 class UserBrokerFeed:
@@ -119,15 +117,3 @@ def read_user_broker(record: Message, trusted: TrustedKeys) -> UserBrokerChanged
     assert isinstance(event, UserBrokerChanged)
     trusted.verify(record)
     return event
-
-
-@contextmanager
-def following(feed: UserBrokerFeed, stop: Stop) -> Iterator[None]:
-    """Run the feed in a thread inside the block; afterwards set `stop`."""
-    thread = threading.Thread(target=feed.run, args=(stop,), name="user-brokers", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(STOP_LIMIT_S)

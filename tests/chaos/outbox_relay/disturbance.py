@@ -16,7 +16,7 @@ from tests.chaos.outbox_relay.fleet import Fleet
 LONGEST_PEACE_S = 1.2
 TERMINATE = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
- WHERE datname = current_database() AND application_name LIKE 'exitflow-relay%%' AND random() < %(share)s
+ WHERE datname = current_database() AND application_name = 'relay' AND random() < %(share)s
 """
 
 

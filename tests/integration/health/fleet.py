@@ -23,8 +23,7 @@ PROCESSES = ("exit-ticks", "exit-orders", "exit-api", "trade-fills", "trade-api"
 REPOSITORY = Path(__file__).resolve().parents[3]
 PROGRAM = (
     "import sys; from services.cli.processes import entry_point; from shared.settings import load_settings; "
-    "from shared.runtime.telemetry import configure_logging; "
-    "s = load_settings(); configure_logging(s); entry_point(sys.argv[1])(s)"
+    "entry_point(sys.argv[1])(load_settings())"
 )
 """As `exitflow run` does, without the time that loading the other commands takes."""
 DEADLINE_S = 4.0

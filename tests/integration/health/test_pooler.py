@@ -20,10 +20,13 @@ from shared.contracts.vocabulary import IntentStatus
 from shared.errors import ConfigurationError
 from shared.postgres.connection_limits import LOOPS
 from shared.postgres.engine import open_engine
-from shared.postgres.health_check import watch_database
+from shared.postgres.health_check import DatabaseWatch
 from shared.postgres.migrations import migrate
 from shared.postgres.revisions import EXIT_QUALIFICATION
 from shared.runtime.health import Health
+from shared.runtime.stopping import Stop
+from shared.runtime.threads import ThreadGroup
+from shared.settings import Settings
 from tests.integration.exit_qualification.conftest import exit_engine
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
@@ -139,7 +142,8 @@ def test_an_exit_goes_out_and_fills_through_the_pooler(pooled: Engine) -> None:
 
 def test_the_watch_works_through_the_pooler(pooler: Pooler) -> None:
     health = Health()
-    with watch_database(pooler.exit_url, EXIT_QUALIFICATION, health, deadline_s=60):
+    watch = DatabaseWatch(pooler.exit_url, EXIT_QUALIFICATION, health, Settings(health_deadline_s=60))
+    with ThreadGroup(Stop()).add("watch", watch.run):
         wait_until(health.is_ready, "the database is fine")
 
 

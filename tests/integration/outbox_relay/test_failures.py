@@ -72,7 +72,7 @@ def test_a_relay_in_which_something_raises_restarts_by_itself(
     assert len(records) - events <= 2 * IN_FLIGHT
 
 
-TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'exitflow-relay'"
+TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'relay'"
 
 
 def test_killed_connections_are_replaced(writer: Writer, narrow: Settings, log: KafkaLog, database: Database) -> None:

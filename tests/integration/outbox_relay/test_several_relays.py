@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from services.outbox_relay.database.connection import Connection, connect
-from services.outbox_relay.process import outboxes_of, run_all
+from services.outbox_relay.process import outboxes_of
 from services.outbox_relay.relay import OutboxRelay
 from services.outbox_relay.shards.leases import Leases
 from services.outbox_relay.shards.progress import Progress
@@ -21,6 +21,8 @@ from shared.contracts.topics import TopicNames
 from shared.errors import ConfigurationError, Fenced
 from shared.ids import new_id
 from shared.runtime.health import Health
+from shared.runtime.stopping import Stop
+from shared.runtime.threads import ThreadGroup
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
 from tests.integration.outbox_relay.outbox_writer import Writer
@@ -178,11 +180,11 @@ def test_a_process_ends_with_the_refusal_of_one_of_its_outboxes(
 ) -> None:
     with psycopg.connect(database.admin_url) as admin:
         admin.execute("UPDATE trade_management.outbox_shard SET snap = '900000000:900000000:'::pg_snapshot")
-    relays = [
-        OutboxRelay(source, relay_settings, SystemClock(), new_id(), Health()) for source in outboxes_of(relay_settings)
-    ]
-    with pytest.raises(ConfigurationError, match="exitflow outbox rebase"):
-        run_all(relays, threading.Event())
+    group = ThreadGroup(Stop())
+    for source in outboxes_of(relay_settings):
+        group.add(source.name, OutboxRelay(source, relay_settings, SystemClock(), new_id(), Health()).run)
+    with pytest.raises(ConfigurationError, match="exitflow outbox rebase"), group:
+        group.stop.wait()
     with psycopg.connect(database.admin_url) as admin:
         owners = admin.execute("SELECT DISTINCT owner FROM exit_qualification.outbox_shard").fetchall()
     assert owners == [(None,)], "the other outbox was handed over"

@@ -22,11 +22,12 @@ from services.paper_broker.app import create_broker_app
 from services.paper_broker.desk import Desk
 from services.paper_broker.market_feed import CONDITION
 from services.paper_broker.positions import Entry
-from services.paper_broker.process import fill_when_due, open_desk, running
+from services.paper_broker.process import fill_when_due, open_desk
 from services.paper_broker.quotes import PriceTick
 from shared.money import to_units
 from shared.runtime.health import Health
-from shared.runtime.process import Stop
+from shared.runtime.stopping import Stop
+from shared.runtime.threads import ThreadGroup
 from shared.settings import Settings
 
 API_KEY, API_SECRET, ACCESS_TOKEN = "key", "secret", "token"
@@ -83,7 +84,6 @@ def running_broker(directory: Path) -> Iterator[RunningBroker]:
     settings = Settings(paper_broker_dir=directory, broker_credentials=SecretStr(CREDENTIALS))
     health = Health(CONDITION, deadline_s=math.inf)
     health.fine(CONDITION)
-    stop = Stop()
     with open_desk(settings) as desk:
         server = uvicorn.Server(
             uvicorn.Config(create_broker_app(desk, health), host="127.0.0.1", port=0, log_config=None)
@@ -93,7 +93,7 @@ def running_broker(directory: Path) -> Iterator[RunningBroker]:
         try:
             wait_until(lambda: server.started, "the server listens")
             port = server.servers[0].sockets[0].getsockname()[1]
-            with running("delayed-fills", lambda: fill_when_due(desk.broker, stop, health), stop):
+            with ThreadGroup(Stop()).add("delayed-fills", lambda stop: fill_when_due(desk.broker, stop, health)):
                 yield RunningBroker(f"http://127.0.0.1:{port}", desk)
         finally:
             server.should_exit = True

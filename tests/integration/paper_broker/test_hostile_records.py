@@ -17,7 +17,7 @@ from shared.clock import SystemClock, rfc3339
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
 from shared.kafka.clients import flush_or_fail, open_producer
 from shared.runtime.health import Health
-from shared.runtime.process import Stop
+from shared.runtime.stopping import Stop
 from shared.settings import Settings
 from tests.support.records import ODD_HEADERS, hostile_ticks
 from tests.support.waiting import wait_until

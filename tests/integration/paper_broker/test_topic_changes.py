@@ -19,7 +19,7 @@ from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
 from shared.ids import new_id
 from shared.kafka.clients import open_producer
 from shared.runtime.health import Health
-from shared.runtime.process import Stop
+from shared.runtime.stopping import Stop
 from shared.settings import Settings
 from tests.integration.paper_broker.test_process import send_opened, send_tick
 from tests.support.topic_changes import create_topic, delete_topic, grow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
@@ -12,14 +11,14 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from sqlalchemy import Engine
 
 from services.trade_management.fills.process import fill_consumer, waiting_fills
-from services.trade_management.fills.waiting_fills import trying_again
 from shared.clock import SystemClock
 from shared.contracts.exits import ExitIntentEvent
 from shared.contracts.topics import EXIT_INTENTS, TopicNames, dead_letter_topic
 from shared.ids import new_id
 from shared.kafka.clients import flush_or_fail, headers_of, open_consumer, open_producer
 from shared.runtime.health import Health
-from shared.runtime.process import Stop
+from shared.runtime.stopping import Stop
+from shared.runtime.threads import ThreadGroup
 from shared.settings import Settings
 from tests.support.signing import signed
 from tests.support.waiting import wait_until
@@ -118,13 +117,9 @@ def consuming(settings: Settings, engine: Engine) -> Iterator[Health]:
     """A consumer at work in a thread while inside."""
     stop, health = Stop(), Health("kafka", "fills", "gaps")
     health.fine("fills")
-    loop = fill_consumer(settings, engine, health, SystemClock(), stop)
-    thread = threading.Thread(target=loop.run, name="trade-fills")
-    thread.start()
-    try:
-        with trying_again(waiting_fills(settings, engine, health, SystemClock())):
-            yield health
-    finally:
-        stop.set()
-        thread.join(30)
-        assert not thread.is_alive()
+    group = ThreadGroup(stop, 30)
+    group.add("fills", fill_consumer(settings, engine, health, SystemClock()).run)
+    group.add("waiting-fills", waiting_fills(settings, engine, health, SystemClock()).run)
+    with group:
+        yield health
+    assert not group.busy()

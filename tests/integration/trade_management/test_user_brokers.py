@@ -11,7 +11,6 @@ from sqlalchemy import Engine, text
 
 from services.trade_management.fills.process import user_broker_feed
 from services.trade_management.storage.user_brokers import UserBrokerRepository
-from services.trade_management.user_brokers.feed import following
 from shared.clock import SystemClock
 from shared.contracts.controls import ControlEvent, KillSwitchChanged
 from shared.contracts.topics import OPERATIONS_CONTROLS, TopicNames, dead_letter_topic
@@ -19,7 +18,8 @@ from shared.contracts.vocabulary import KillSwitchMode
 from shared.ids import new_id
 from shared.kafka.clients import flush_or_fail, headers_of, open_consumer, open_producer
 from shared.runtime.health import Health
-from shared.runtime.process import Stop
+from shared.runtime.stopping import Stop
+from shared.runtime.threads import ThreadGroup
 from shared.settings import Settings
 from tests.integration.trade_management.conftest import user_broker
 from tests.integration.trade_management.test_trade_api import post
@@ -67,7 +67,7 @@ def test_the_topic_is_followed_and_foreign_events_are_dead_letters(
     put(settings, topics, user_broker("forged"), is_signed=False)
     health, stop = Health(), Stop()
     feed = user_broker_feed(settings, trade_engine, health, SystemClock())
-    with following(feed, stop):
+    with ThreadGroup(stop).add("user-brokers", feed.run):
         wait_until(lambda: "second" in known(trade_engine), "the beginning is read")
         put(settings, topics, user_broker("second", "DISCONNECTED"))
         wait_until(lambda: known(trade_engine)["second"] == "DISCONNECTED", "a change is taken over")
@@ -80,7 +80,8 @@ def test_the_topic_is_followed_and_foreign_events_are_dead_letters(
 def test_a_missing_topic_is_reported_with_the_command_to_run(settings: Settings, trade_engine: Engine) -> None:
     health, stop = Health(), Stop()
     elsewhere = settings.model_copy(update={"kafka_topic_prefix": f"{settings.kafka_topic_prefix}none."})
-    with following(user_broker_feed(elsewhere, trade_engine, health, SystemClock()), stop):
+    feed = user_broker_feed(elsewhere, trade_engine, health, SystemClock())
+    with ThreadGroup(stop).add("user-brokers", feed.run):
         wait_until(lambda: "exitflow topics create" in str(health.problems()), "health says what to do")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.processes import PROCESSES
+from shared.runtime.catalogue import PROCESSES
 from tests.unit.cli.results import Result
 
 Exitflow = Callable[..., Result]

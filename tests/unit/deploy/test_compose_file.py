@@ -10,7 +10,7 @@ import pytest
 from deploy.compose.secret_files import ContainerCredentials, secret_files
 from deploy.local.kafka.security import PUBLIC_PROPERTIES, file_properties, jaas_option
 from deploy.local.postgres.databases import embedded_databases
-from services.cli.processes import PROCESSES
+from shared.runtime.catalogue import PROCESSES
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 COMPOSE = (REPOSITORY / "docker-compose.yml").read_text()

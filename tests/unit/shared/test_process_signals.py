@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.outbox_relay.process import run_all
-from shared.runtime.process import stop_on_signals
+from shared.runtime.stopping import stop_on_signals
+from shared.runtime.threads import ThreadGroup
 
 
 @pytest.fixture(autouse=True)
@@ -48,5 +48,6 @@ def test_a_main_thread_that_waits_for_the_end_hears_of_it() -> None:
     thread.join()
 
 
-def test_a_relay_whose_threads_are_all_at_work_hears_of_it() -> None:
-    run_all([TakesTheSignal()], stop_on_signals())
+def test_a_process_whose_threads_are_all_at_work_hears_of_it() -> None:
+    with ThreadGroup(stop_on_signals()).add("work", TakesTheSignal().run) as group:
+        assert group.stop.wait()

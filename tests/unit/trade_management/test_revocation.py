@@ -17,7 +17,7 @@ from shared.kafka.consumer_gaps import GapReport
 from shared.kafka.consuming import WatchedConsumer
 from shared.kafka.topics import TopicState
 from shared.runtime.health import Health
-from shared.runtime.process import Stop
+from shared.runtime.stopping import Stop
 from shared.settings import Settings
 
 TOPIC = "exits.intents.v1"

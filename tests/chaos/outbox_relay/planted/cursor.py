@@ -9,7 +9,7 @@ from confluent_kafka import Producer
 from services.outbox_relay.database.connection import Connection, connect
 from services.outbox_relay.process import outboxes_of
 from shared.kafka.clients import flush_or_fail, producer_config
-from shared.runtime.process import Stop, stop_on_signals
+from shared.runtime.stopping import Stop, stop_on_signals
 from shared.settings import Settings, load_settings
 
 LOOK_S = 0.01

@@ -24,7 +24,7 @@ from shared.contracts.trades import TradeClosed, TradeOpened, TradePartiallyClos
 from shared.ids import new_id
 from shared.kafka.clients import Headers, flush_or_fail, murmur2_partition, open_producer
 from shared.runtime.health import Health
-from shared.runtime.process import Stop
+from shared.runtime.stopping import Stop
 from shared.settings import Settings
 from tests.support.signing import SETTINGS, signed
 from tests.support.waiting import wait_until
