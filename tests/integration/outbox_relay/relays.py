@@ -21,10 +21,8 @@ from shared.runtime.health import Health
 from shared.settings import Settings
 
 PROGRAM = (
-    "from services.outbox_relay.process import main; from shared.settings import load_settings; "
-    "from shared.runtime.failpoints import arm_from_environment; "
-    "from shared.runtime.telemetry import configure_logging; "
-    "s = load_settings(); configure_logging(s); arm_from_environment(); main(s)"
+    "from services.outbox_relay.process import PROCESS; from shared.settings import load_settings; "
+    "PROCESS.main(load_settings())"
 )
 
 

@@ -27,9 +27,11 @@ from tests.integration.paper_broker.conftest import ACCESS_TOKEN, API_KEY, CREDE
 from tests.integration.paper_broker.test_official_client import market_order, the_order
 from tests.support.signing import SETTINGS, signed
 
-MAIN = (
-    "from shared.settings import load_settings; from services.paper_broker.process import main; main(load_settings())"
-)
+MAIN = """
+from services.paper_broker.process import PROCESS
+from shared.settings import load_settings
+PROCESS.main(load_settings())
+"""
 
 
 @dataclass

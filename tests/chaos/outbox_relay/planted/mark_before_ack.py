@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.outbox_relay.process import main
+from services.outbox_relay.process import PROCESS
 from services.outbox_relay.shards.acknowledgements import Run
 from shared.runtime.failpoints import arm_from_environment
 from shared.settings import load_settings
@@ -27,4 +27,4 @@ if __name__ == "__main__":
     Run.consists_of = consists_of_acknowledged  # type: ignore[method-assign, assignment]  # the bug
     Run.reported = ignore_report  # type: ignore[method-assign, assignment]  # the bug
     arm_from_environment()
-    main(load_settings())
+    PROCESS.main(load_settings())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.outbox_relay.database import statements
-from services.outbox_relay.process import main
+from services.outbox_relay.process import PROCESS
 from shared.runtime.failpoints import arm_from_environment
 from shared.settings import load_settings
 
@@ -19,4 +19,4 @@ def unfence(statement: str) -> str:
 if __name__ == "__main__":
     statements.RECORD = unfence(statements.RECORD)
     arm_from_environment()
-    main(load_settings())
+    PROCESS.main(load_settings())

@@ -30,14 +30,9 @@ from tests.support.signing import SETTINGS, signed
 from tests.support.waiting import wait_until
 
 MAIN = """
-from services.exit_qualification.ticks.process import main
-from shared.runtime import failpoints
+from services.exit_qualification.ticks.process import PROCESS
 from shared.settings import load_settings
-from shared.runtime.telemetry import configure_logging
-settings = load_settings()
-configure_logging(settings)
-failpoints.arm_from_environment()
-main(settings)
+PROCESS.main(load_settings())
 """
 JOIN_LIMIT_S = 60.0
 
