@@ -117,7 +117,7 @@ class Settings(BaseSettings):
         None,
         ge=0,
         le=65535,
-        description="port that a process listens on; default: 8001 to 8003 for an API, none for a worker",
+        description="port that a process listens on; default: 8000 to 8003 for console and APIs, none for a worker",
     )
     http_connections: int = Field(
         500, ge=1, le=100_000, description="maximum number of open database connections of a process"
@@ -129,8 +129,31 @@ class Settings(BaseSettings):
         500, ge=0, description="requests of one token a second, averaged over ten seconds; more: 429; 0: no limit"
     )
     public_token: SecretStr | None = Field(None, description="bearer token that the command line sends")
-    exit_api_url: str = Field("http://127.0.0.1:8001", description="URL of exit-api for the command line")
-    trade_api_url: str = Field("http://127.0.0.1:8002", description="URL of trade-api for the command line")
+    exit_api_url: str = Field(
+        "http://127.0.0.1:8001", description="URL of exit-api for the command line and the console"
+    )
+    trade_api_url: str = Field(
+        "http://127.0.0.1:8002", description="URL of trade-api for the command line and the console"
+    )
+
+    # console
+    console_session_key: SecretStr | None = Field(
+        None,
+        description="secret of at least 32 characters that encrypts the console's session cookies, the same for every "
+        "copy of the console; unset: a new one at each start, which signs everybody out",
+    )
+    console_session_hours: float = Field(12, gt=0, le=168, description="time after which an operator signs in again")
+    console_https: bool = Field(
+        False, description="browsers reach the console by https: its cookies are then sent over https only"
+    )
+    console_processes: str = Field(
+        "",
+        pattern=r"^([a-z0-9-]+=https?://[^\s,=]+(,[a-z0-9-]+=https?://[^\s,=]+)*)?$",
+        description="processes whose /readyz the console shows: name=URL, comma separated",
+    )
+    console_refresh_ms: int = Field(
+        1000, ge=100, le=60_000, description="interval between two looks of a live list of the console"
+    )
 
     # exit-ticks
     tick_batch_size: int = Field(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -15,6 +16,13 @@ INSERT INTO audit_log (actor, action, subject, before, after, reason)
 VALUES (:actor, :action, :subject, :before, :after, :reason)
 """)
 
+PAGE = text("""
+-- audit_log.page: newest first
+SELECT audit_id, actor, action, subject, before, after, reason, at FROM audit_log
+ WHERE (CAST(:before_id AS bigint) IS NULL OR audit_id < :before_id)
+ ORDER BY audit_id DESC LIMIT :limit
+""")
+
 Facts = Mapping[str, Any]
 
 
@@ -24,6 +32,25 @@ class Act:
 
     actor: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """A recorded action with the state of its subject before and after."""
+
+    audit_id: int
+    actor: str
+    action: str
+    subject: str
+    before: Facts | None
+    after: Facts | None
+    reason: str
+    at: datetime
+
+
+def audit_page(connection: Connection, before_id: int | None, limit: int) -> list[AuditEntry]:
+    """Return at most `limit` actions older than `before_id`, newest first."""
+    return [AuditEntry(**row._mapping) for row in connection.execute(PAGE, {"before_id": before_id, "limit": limit})]
 
 
 def audit(

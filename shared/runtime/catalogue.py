@@ -45,7 +45,11 @@ PAPER_BROKER = CataloguedProcess(
     "a broker for paper trading, port 8003 unless set",
     api_port=8003,
 )
+CONSOLE = CataloguedProcess(
+    "console", "services.console.process", "the operators' web pages, port 8000 unless set", api_port=8000
+)
 
 PROCESSES = {
-    each.name: each for each in (EXIT_TICKS, EXIT_ORDERS, EXIT_API, TRADE_FILLS, TRADE_API, RELAY, PAPER_BROKER)
+    each.name: each
+    for each in (EXIT_TICKS, EXIT_ORDERS, EXIT_API, TRADE_FILLS, TRADE_API, RELAY, PAPER_BROKER, CONSOLE)
 }

@@ -161,6 +161,7 @@ def serve(app: FastAPI, settings: Settings, default_port: int | None, stop: Stop
         raise ConfigurationError(f"{settings.process} has no default port; set EXITFLOW_HTTP_PORT")
     # uvicorn takes the signals while it runs and raises them again when it is done
     server = _StoppableServer(server_config(app, settings, port), stop)
+    app.state.is_stopping = lambda: server.should_exit or stop.is_set()  # streams end by it, and need not be cut
     try:
         server.run()
     except SystemExit as error:

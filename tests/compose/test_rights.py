@@ -89,7 +89,7 @@ def test_only_http_and_kafka_are_published_and_only_on_loopback(containers: Cont
         for port, bindings in each["HostConfig"]["PortBindings"].items()
         for binding in bindings
     }
-    http = {("edge", "127.0.0.1", f"{port}/tcp") for port in (8001, 8002, 8003)}
+    http = {("edge", "127.0.0.1", f"{port}/tcp") for port in (8000, 8001, 8002, 8003)}
     assert published == http | {("kafka", "127.0.0.1", "9092/tcp")}
 
 

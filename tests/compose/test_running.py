@@ -23,6 +23,7 @@ KILLED = (
     "trade-api",
     "postgres",
     "paper-broker",
+    "console",
     "edge",
     "exit-api",
 )

@@ -10,7 +10,7 @@ from deploy.local.postgres.databases import Databases
 from deploy.local.processes.ports import LOOPBACK, PortBook
 from deploy.local.processes.service_process import ServiceProcess
 from deploy.local.secrets.credentials import Credentials
-from deploy.local.secrets.secret_settings import PAPER_BROKER, SERVICES, secret_settings
+from deploy.local.secrets.secret_settings import CONSOLE, EXIT_API, PAPER_BROKER, SERVICES, TRADE_API, secret_settings
 from deploy.local.state.data_directory import DataDirectory
 from shared.errors import ConfigurationError
 from shared.settings import PREFIX
@@ -37,6 +37,8 @@ _OURS = frozenset(
         "EXIT_EVENT_KEYS",
         "TRADE_EVENT_KEYS",
         "PAPER_BROKER_DIR",
+        "CONSOLE_SESSION_KEY",
+        "CONSOLE_PROCESSES",
         "SECRETS_DIR",
     )
 )
@@ -68,6 +70,12 @@ class Wiring:
     def _places(self, service: str) -> dict[str, str]:
         if service == PAPER_BROKER:
             return {f"{PREFIX}PAPER_BROKER_DIR": str(self.directory.paper_broker)}
+        if service == CONSOLE:
+            return {
+                f"{PREFIX}EXIT_API_URL": self.url(EXIT_API),
+                f"{PREFIX}TRADE_API_URL": self.url(TRADE_API),
+                f"{PREFIX}CONSOLE_PROCESSES": ",".join(f"{name}={self.url(name)}" for name in SERVICES),
+            }
         return {}
 
     def process(self, service: str) -> ServiceProcess:

@@ -14,18 +14,20 @@ EXIT_ORDERS = "exit-orders"
 TRADE_FILLS = "trade-fills"
 TRADE_API = "trade-api"
 RELAY = "relay"
+CONSOLE = "console"
 _EXIT_WORKERS = (EXIT_TICKS, EXIT_ORDERS, EXIT_API)
 _TRADE_WORKERS = (TRADE_FILLS, TRADE_API)
 
 RELAYS = (RELAY,)
 """They stop after the others, so that what those wrote last is still published."""
-WORKERS = (PAPER_BROKER, *_TRADE_WORKERS, *_EXIT_WORKERS)
+WORKERS = (PAPER_BROKER, *_TRADE_WORKERS, *_EXIT_WORKERS, CONSOLE)
 SERVICES = (*RELAYS, *WORKERS)
 
 EXIT_DATABASE_URL = f"{PREFIX}EXIT_DATABASE_URL"
 TRADE_DATABASE_URL = f"{PREFIX}TRADE_DATABASE_URL"
 BROKER_CREDENTIALS = f"{PREFIX}BROKER_CREDENTIALS"
 EVENT_SIGNING_KEY = f"{PREFIX}EVENT_SIGNING_KEY"
+CONSOLE_SESSION_KEY = f"{PREFIX}CONSOLE_SESSION_KEY"
 EXIT_EVENT_KEYS = f"{PREFIX}EXIT_EVENT_KEYS"
 TRADE_EVENT_KEYS = f"{PREFIX}TRADE_EVENT_KEYS"
 
@@ -36,6 +38,7 @@ def secret_settings(service: str, databases: Databases, credentials: Credentials
         **_database_settings(service, databases),
         **_broker_settings(service, credentials),
         **_signature_settings(service, credentials),
+        **_console_settings(service, credentials),
     }
 
 
@@ -57,6 +60,11 @@ def _broker_settings(service: str, credentials: Credentials) -> dict[str, str]:
     if service in (EXIT_ORDERS, PAPER_BROKER):
         return {BROKER_CREDENTIALS: credentials.broker_credentials()}
     return {}
+
+
+def _console_settings(service: str, credentials: Credentials) -> dict[str, str]:
+    """Return the console's key for session cookies; it needs no other secret, the operator brings the token."""
+    return {CONSOLE_SESSION_KEY: credentials.console_session_key} if service == CONSOLE else {}
 
 
 def _signature_settings(service: str, credentials: Credentials) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from deploy.local.processes.service_environment import Wiring
 from deploy.local.secrets.private_files import write_private
-from deploy.local.secrets.secret_settings import EXIT_API, PAPER_BROKER, SERVICES, TRADE_API
+from deploy.local.secrets.secret_settings import CONSOLE, EXIT_API, PAPER_BROKER, SERVICES, TRADE_API
 from shared.errors import NotFound
 from shared.postgres import roles
 
@@ -23,6 +23,7 @@ def write_stack(file: Path, wiring: Wiring, processes: dict[str, int]) -> None:
         "exit_api": wiring.url(EXIT_API),
         "trade_api": wiring.url(TRADE_API),
         "paper_broker": wiring.url(PAPER_BROKER),
+        "console": wiring.url(CONSOLE),
         "kafka_bootstrap_servers": wiring.bootstrap_servers,
         "exit_database_url": databases.exit_url(roles.EXIT),
         "trade_database_url": databases.trade_url(roles.TRADE),

@@ -14,6 +14,7 @@ from services.exit_qualification.terms import signal_management
 from shared.broker_hosts import BrokerHosts
 from shared.clock import Clock
 from shared.contracts.topics import TopicNames
+from shared.http import audit_log, identity
 from shared.http.app import create_app
 from shared.http.outbox import routes as outbox_routes
 from shared.http.rate_limits import RateLimiter
@@ -42,4 +43,6 @@ def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> 
     app.include_router(switches.router)
     app.include_router(market_calendars.router)
     app.include_router(outbox_routes.router)
+    app.include_router(audit_log.router)
+    app.include_router(identity.router)
     return app

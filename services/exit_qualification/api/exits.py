@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import timedelta
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from fastapi import Query
 from fastapi.responses import JSONResponse
 
 from services.exit_qualification.api.context import Context, ExitApiContext
@@ -16,12 +18,12 @@ from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from shared.contracts.exits import Timestamp
 from shared.contracts.trades import Symbol, UserBrokerId
-from shared.contracts.vocabulary import IntentStatus
+from shared.contracts.vocabulary import ExitReason, IntentStatus
 from shared.errors import InvalidInput
 from shared.http.auth import Operator, Reader
 from shared.http.declared_errors import declared
 from shared.http.idempotency import IdempotencyKey, answer_once
-from shared.http.paging import Keyset, PageCursor, PageLimit
+from shared.http.paging import Keyset, Page, PageCursor, PageLimit
 from shared.http.routing import api_router
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.audit import Act
@@ -34,6 +36,13 @@ def _sort_key(intent: ExitIntent) -> tuple[Timestamp, UUID]:
 
 
 INTENTS = Keyset("exits", tuple[Timestamp, UUID], _sort_key)
+NEWEST: Keyset[ExitIntent, UUID] = Keyset("exits.newest", UUID, lambda intent: intent.intent_id)
+LONGEST_AGE_S = 10 * 366 * 86_400
+
+Order = Annotated[Literal["oldest", "newest"], Query(description="which exits come first")]
+OlderThan = Annotated[
+    float | None, Query(ge=0, le=LONGEST_AGE_S, allow_inf_nan=False, description="only exits of at least this age")
+]
 
 
 @router.get("/pending")
@@ -43,6 +52,8 @@ def pending_exits(
     symbol: Symbol | None = None,
     user_broker_id: UserBrokerId | None = None,
     status: IntentStatus | None = None,
+    exit_reason: ExitReason | None = None,
+    older_than_s: OlderThan = None,
     cursor: PageCursor = None,
     limit: PageLimit = 100,
 ) -> IntentPage:
@@ -51,11 +62,18 @@ def pending_exits(
         raise InvalidInput(
             f"{status} is not a pending status; use `GET /exits` for ended intents", pending=sorted(PENDING_VIEW)
         )
+    until = None if older_than_s is None else context.clock.now() - timedelta(seconds=older_than_s)
     with context.unit_of_work() as uow:
         found = ExitIntentRepository(uow.connection).find_pending(
-            symbol=symbol, user_broker_id=user_broker_id, status=status, after=INTENTS.after(cursor), limit=limit + 1
+            symbol=symbol,
+            user_broker_id=user_broker_id,
+            status=status,
+            exit_reason=exit_reason,
+            created_until=until,
+            after=INTENTS.after(cursor),
+            limit=limit + 1,
         )
-    return _page(found, limit, context)
+    return _page(INTENTS.page(found, limit), context)
 
 
 @router.get("")
@@ -66,20 +84,25 @@ def exits(
     user_broker_id: UserBrokerId | None = None,
     status: IntentStatus | None = None,
     trade_id: UUID | None = None,
+    exit_reason: ExitReason | None = None,
+    order: Order = "oldest",
     cursor: PageCursor = None,
     limit: PageLimit = 100,
 ) -> IntentPage:
-    """List every intent, including ended ones, oldest first."""
+    """List every intent, including ended ones, oldest first unless the newest are asked for."""
+    wanted: dict[str, Any] = {
+        "symbol": symbol,
+        "user_broker_id": user_broker_id,
+        "status": status,
+        "trade_id": trade_id,
+        "exit_reason": exit_reason,
+        "limit": limit + 1,
+    }
     with context.unit_of_work() as uow:
-        found = ExitIntentRepository(uow.connection).find(
-            symbol=symbol,
-            user_broker_id=user_broker_id,
-            status=status,
-            trade_id=trade_id,
-            after=INTENTS.after(cursor),
-            limit=limit + 1,
-        )
-    return _page(found, limit, context)
+        intents = ExitIntentRepository(uow.connection)
+        if order == "newest":
+            return _page(NEWEST.page(intents.find_newest(**wanted, before=NEWEST.after(cursor)), limit), context)
+        return _page(INTENTS.page(intents.find(**wanted, after=INTENTS.after(cursor)), limit), context)
 
 
 @router.get("/{intent_id}", responses=declared(404))
@@ -124,6 +147,6 @@ def _view(intent: ExitIntent, context: ExitApiContext) -> dict[str, Any]:
     return IntentView.of(intent, context.clock.now()).model_dump(mode="json")
 
 
-def _page(found: list[ExitIntent], limit: int, context: ExitApiContext) -> IntentPage:
-    page, now = INTENTS.page(found, limit), context.clock.now()
+def _page(page: Page[ExitIntent], context: ExitApiContext) -> IntentPage:
+    now = context.clock.now()
     return IntentPage(items=[IntentView.of(intent, now) for intent in page.items], next=page.next)

@@ -55,6 +55,7 @@ class IntentView(BaseModel):
     filled_quantity: int
     average_price: Money | None
     detected_price: Money | None
+    exit_level: Money | None
     client_order_id: str
     broker_order_id: str | None
     error_code: str | None
@@ -100,7 +101,7 @@ class IntentDetail(IntentView):
 
 
 class IntentPage(BaseModel):
-    """Page of intents, oldest first; `next` is the cursor of the next page."""
+    """Page of intents; `next` is the cursor of the next page."""
 
     items: list[IntentView]
     next: str | None

@@ -116,12 +116,14 @@ class ExitIntentRepository:
         symbol: str | None = None,
         user_broker_id: str | None = None,
         status: IntentStatus | None = None,
+        exit_reason: ExitReason | None = None,
+        created_until: datetime | None = None,
         after: tuple[datetime, UUID] | None = None,
         limit: int = 100,
     ) -> list[ExitIntent]:
         """Return intents that have not ended, oldest first; `after` is the previous page's last key."""
         return self.find(statuses=PENDING_VIEW, symbol=symbol, user_broker_id=user_broker_id, status=status,
-                         after=after, limit=limit)  # fmt: skip
+                         exit_reason=exit_reason, created_until=created_until, after=after, limit=limit)  # fmt: skip
 
     def find(
         self,
@@ -131,21 +133,17 @@ class ExitIntentRepository:
         user_broker_id: str | None = None,
         status: IntentStatus | None = None,
         trade_id: UUID | None = None,
+        exit_reason: ExitReason | None = None,
+        created_until: datetime | None = None,
         after: tuple[datetime, UUID] | None = None,
         limit: int = 100,
     ) -> list[ExitIntent]:
         """Return intents that match all given filters, oldest first."""
-        wanted = select(*_columns).where(_present)
+        wanted = _matching(symbol, user_broker_id, status, trade_id, exit_reason)
         if statuses is not None:
             wanted = wanted.where(ExitIntentRow.status.in_(sorted(statuses)))
-        for column, value in (
-            (ExitIntentRow.symbol, symbol),
-            (ExitIntentRow.user_broker_id, user_broker_id),
-            (ExitIntentRow.status, status),
-            (ExitIntentRow.trade_id, trade_id),
-        ):
-            if value is not None:
-                wanted = wanted.where(column == value)
+        if created_until is not None:
+            wanted = wanted.where(ExitIntentRow.created_at <= created_until)
         if after is not None:
             created_at, intent_id = after
             wanted = wanted.where(
@@ -155,6 +153,23 @@ class ExitIntentRepository:
                 )
             )
         return self._all(wanted.order_by(ExitIntentRow.created_at, ExitIntentRow.intent_id).limit(limit))
+
+    def find_newest(
+        self,
+        *,
+        symbol: str | None = None,
+        user_broker_id: str | None = None,
+        status: IntentStatus | None = None,
+        trade_id: UUID | None = None,
+        exit_reason: ExitReason | None = None,
+        before: UUID | None = None,
+        limit: int = 100,
+    ) -> list[ExitIntent]:
+        """Return intents that match all given filters, by id, newest first; ids follow the time of their making."""
+        wanted = _matching(symbol, user_broker_id, status, trade_id, exit_reason)
+        if before is not None:
+            wanted = wanted.where(ExitIntentRow.intent_id < before)
+        return self._all(wanted.order_by(ExitIntentRow.intent_id.desc()).limit(limit))
 
     def count_sent(self, intent: ExitIntent, since: datetime) -> int:
         """Return the number of orders sent for the intent's trade and reason since then, including this intent."""
@@ -301,6 +316,26 @@ class ExitIntentRepository:
         if row is None:
             raise NotFound(f"exit intent {intent_id} not found")
         return to_intent(row)
+
+
+def _matching(
+    symbol: str | None,
+    user_broker_id: str | None,
+    status: IntentStatus | None,
+    trade_id: UUID | None,
+    exit_reason: ExitReason | None,
+) -> Select[Any]:
+    wanted = select(*_columns).where(_present)
+    for column, value in (
+        (ExitIntentRow.symbol, symbol),
+        (ExitIntentRow.user_broker_id, user_broker_id),
+        (ExitIntentRow.status, status),
+        (ExitIntentRow.trade_id, trade_id),
+        (ExitIntentRow.exit_reason, exit_reason),
+    ):
+        if value is not None:
+            wanted = wanted.where(column == value)
+    return wanted
 
 
 def holds_slot() -> ColumnElement[bool]:

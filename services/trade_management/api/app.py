@@ -10,6 +10,7 @@ from services.trade_management.api.context import TradeApiContext
 from services.trade_management.trade_management_service import TradeManagementService
 from shared.clock import Clock
 from shared.contracts.topics import TopicNames
+from shared.http import audit_log, identity
 from shared.http.app import create_app
 from shared.http.outbox import routes as outbox_routes
 from shared.http.rate_limits import RateLimiter
@@ -35,4 +36,6 @@ def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> 
     app.include_router(trades.router)
     app.include_router(pnl.router)
     app.include_router(outbox_routes.router)
+    app.include_router(audit_log.router)
+    app.include_router(identity.router)
     return app

@@ -105,3 +105,24 @@ def test_an_unknown_trade_may_be_on_its_way_to_the_exit_side_alone(apis: dict[st
     for api, path in ((apis["exit-api"], "/exits"), (apis["trade-api"], "/trades")):
         answer = api.client.get(f"{path}/{new_id()}")
         assert (answer.status_code, answer.json()["retryable"]) == (404, False)
+
+
+def test_a_caller_is_told_the_name_and_scopes_of_the_token(api: Api) -> None:
+    answer = api.client.get("/whoami", headers=AUTHORIZATION)
+    assert answer.json() == {"name": "alma", "scopes": ["admin", "operate", "read", "trade"]}
+    assert api.client.get("/whoami", headers={"Authorization": "Bearer another"}).status_code == 401
+
+
+def test_the_audit_log_is_paged_newest_first(api: Api) -> None:
+    reasons = [f"look {number}" for number in range(3)]
+    for reason in reasons:
+        answer = api.client.post("/outbox/shards/1/pause", json={"reason": reason}, headers=AUTHORIZATION)
+        assert answer.status_code == 200
+    first = api.client.get("/audit", params={"limit": 2}, headers=AUTHORIZATION).json()
+    rest = api.client.get("/audit", params={"limit": 1, "cursor": first["next"]}, headers=AUTHORIZATION).json()
+    found = [*first["items"], *rest["items"]]
+    assert [entry["reason"] for entry in found] == reasons[::-1]
+    assert {(entry["actor"], entry["action"], entry["subject"]) for entry in found} == {
+        ("alma", "outbox.pause", "shard 1")
+    }
+    assert found[0]["after"] == {"paused": True}

@@ -28,6 +28,7 @@ PROMISED = {
     "exit_api",
     "trade_api",
     "paper_broker",
+    "console",
     "kafka_bootstrap_servers",
     "exit_database_url",
     "trade_database_url",

@@ -52,6 +52,7 @@ DATABASE_OF = {
     "trade-api": {"exitflow_trade_database_url"},
     "relay": {"exitflow_exit_database_url", "exitflow_trade_database_url"},
     "paper-broker": {"exitflow_broker_credentials"},
+    "console": {"exitflow_console_session_key"},
 }
 SIGNATURES_OF = {
     "exit-ticks": {"exitflow_event_signing_key", "exitflow_trade_event_keys"},
@@ -61,6 +62,7 @@ SIGNATURES_OF = {
     "trade-api": {"exitflow_event_signing_key"},
     "relay": set(),
     "paper-broker": {"exitflow_trade_event_keys"},
+    "console": set(),
 }
 OF_NO_PROCESS = {
     "roles": {

@@ -52,7 +52,7 @@ def test_the_least_privileges_are_these() -> None:
 
 def test_ports_are_published_on_loopback_only() -> None:
     published = re.findall(r'"([^"]+:\d+)"', "".join(re.findall(r"ports:(?: \[.*\]|(?:\n      - .*)+)", COMPOSE)))
-    assert len(published) == 6
+    assert len(published) == 7
     assert all(each.startswith("127.0.0.1:${PUBLISHED_") for each in published)
 
 

@@ -24,6 +24,7 @@ ROLE_OF = {
     "trade-api": {TRADE_URL: "exitflow_trade"},
     "relay": {EXIT_URL: "exitflow_relay", TRADE_URL: "exitflow_relay"},
     "paper-broker": {},
+    "console": {},
 }
 
 

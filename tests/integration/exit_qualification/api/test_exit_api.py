@@ -254,3 +254,19 @@ def test_an_intent_is_found_by_its_unique_key(client: TestClient, exit_engine: E
             stored.trade_id, stored.user_broker_id, stored.exit_reason, stored.episode_id
         )
     assert found == stored
+
+
+def test_the_lists_are_filtered_by_reason_and_age_and_turned_around(client: TestClient, exit_engine: Engine) -> None:
+    made = [str(_exit(client, _trade(exit_engine))["intent_id"]) for _ in range(3)]
+
+    def listed(path: str, **query: str | int) -> list[str]:
+        return [item["intent_id"] for item in client.get(path, params=query).json()["items"]]
+
+    assert listed("/exits/pending", exit_reason="MANUAL", older_than_s=0) == made
+    assert listed("/exits/pending", exit_reason="TARGET") == []
+    assert listed("/exits/pending", older_than_s=3600) == []
+    assert listed("/exits", order="newest", exit_reason="MANUAL") == made[::-1]
+    first = client.get("/exits", params={"order": "newest", "limit": 2}).json()
+    assert [item["intent_id"] for item in first["items"]] == made[:0:-1]
+    assert listed("/exits", order="newest", cursor=first["next"]) == made[:1]
+    assert client.get("/exits", params={"cursor": first["next"]}).status_code == 422
