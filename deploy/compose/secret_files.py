@@ -19,7 +19,6 @@ from deploy.local.secrets.private_files import write_private
 from deploy.local.secrets.secret_settings import (
     BROKER_CREDENTIALS,
     EXIT_DATABASE_URL,
-    SERVICES,
     TRADE_DATABASE_URL,
     secret_settings,
 )
@@ -27,6 +26,7 @@ from shared.errors import ConfigurationError
 from shared.ids import new_secret
 from shared.kafka.rights import OPERATOR, RIGHTS
 from shared.postgres import roles
+from shared.runtime.catalogue import PROCESSES
 from shared.settings import PREFIX
 
 GROUP_READABLE = 0o440
@@ -75,7 +75,7 @@ def secret_files(databases: Databases, credentials: ContainerCredentials) -> dic
     settings = {
         **{
             service: secret_settings(service, databases, credentials) | _of_kafka_user(service, credentials)
-            for service in SERVICES
+            for service in PROCESSES
         },
         "roles": _of_roles(databases),
         "schema": {**as_migrator, **token},

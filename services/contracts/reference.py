@@ -1,4 +1,4 @@
-"""The pages of `docs/reference` as the code makes them: settings, commands, metrics, events, HTTP and errors."""
+"""The pages of `docs/reference` as the code makes them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from services.contracts.event_reference import event_page
 from services.contracts.http_reference import http_page
 from services.contracts.metric_reference import metric_page
 from services.contracts.pages import page, table
+from services.contracts.process_reference import process_page
 from shared.settings_report import described_settings
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
@@ -31,6 +32,7 @@ def settings_page() -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {
+    "processes.md": process_page,
     "settings.md": settings_page,
     "cli.md": command_page,
     "metrics.md": metric_page,

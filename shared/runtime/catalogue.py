@@ -1,8 +1,38 @@
-"""The processes of the system, by their `exitflow run` names."""
+"""The processes of the system. Supervisor, containers, secrets, metrics and documentation follow this catalogue.
+
+`docs/how-to/add-a-process.md` says what else a new process needs; tests name the place that lacks it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from shared.postgres import roles
+from shared.postgres.revisions import EXIT_QUALIFICATION, TRADE_MANAGEMENT
+
+WORKER_PORT = 8080
+"""Port of a worker's health and metrics in a container, where each worker has an address to itself."""
+
+
+class Secret(Enum):
+    """Secrets besides a process's database URLs and its user of Kafka."""
+
+    BROKER_CREDENTIALS = auto()
+    EXIT_SIGNING_KEY = auto()
+    TRADE_SIGNING_KEY = auto()
+    EXIT_EVENT_KEYS = auto()
+    TRADE_EVENT_KEYS = auto()
+    CONSOLE_SESSION_KEY = auto()
+
+
+class Stage(Enum):
+    """Stages of starting a local stack; stopping reverses them."""
+
+    FIRST = auto()
+    """Stops last: what the others wrote last is still published."""
+    THEN = auto()
 
 
 @dataclass(frozen=True)
@@ -14,39 +44,102 @@ class CataloguedProcess:
     module:
         Module with its `PROCESS`, a `shared.runtime.process.ProcessSpec`.
     does:
-        Its description in the help of `exitflow run`.
+        Its description in the help of `exitflow run` and in the documentation.
+    scales_by:
+        Why several copies of it do not disturb each other.
     api_port:
         Default port of an API; None for a worker.
+    databases:
+        The role that it uses, by the schema's history.
+    secrets:
+        Other secrets that it is given.
+    stage:
+        When a local stack starts it.
     """
 
     name: str
     module: str
     does: str
+    scales_by: str
     api_port: int | None = None
+    databases: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[Secret, ...] = ()
+    stage: Stage = Stage.THEN
 
+    @property
+    def container_port(self) -> int:
+        """Return the port of its HTTP in a container."""
+        return self.api_port or WORKER_PORT
+
+
+_EXIT_SIDE = {EXIT_QUALIFICATION: roles.EXIT}
+_TRADE_SIDE = {TRADE_MANAGEMENT: roles.TRADE}
 
 EXIT_TICKS = CataloguedProcess(
-    "exit-ticks", "services.exit_qualification.ticks.process", "judges ticks, writes signals and intents"
+    name="exit-ticks",
+    module="services.exit_qualification.ticks.process",
+    does="judges ticks, writes signals and intents",
+    scales_by="partitions",
+    databases=_EXIT_SIDE,
+    secrets=(Secret.EXIT_SIGNING_KEY, Secret.TRADE_EVENT_KEYS),
 )
 EXIT_ORDERS = CataloguedProcess(
-    "exit-orders", "services.exit_qualification.orders.process", "sends orders, reconciles their outcomes"
+    name="exit-orders",
+    module="services.exit_qualification.orders.process",
+    does="sends orders, reconciles their outcomes",
+    scales_by="claims with SKIP LOCKED",
+    databases=_EXIT_SIDE,
+    secrets=(Secret.EXIT_SIGNING_KEY, Secret.BROKER_CREDENTIALS),
 )
 EXIT_API = CataloguedProcess(
-    "exit-api", "services.exit_qualification.api.process", "HTTP of exits, port 8001 unless set", api_port=8001
+    name="exit-api",
+    module="services.exit_qualification.api.process",
+    does="HTTP of exits, port 8001 unless set",
+    scales_by="no state",
+    api_port=8001,
+    databases=_EXIT_SIDE,
+    secrets=(Secret.EXIT_SIGNING_KEY,),
 )
-TRADE_FILLS = CataloguedProcess("trade-fills", "services.trade_management.fills.process", "closes trades from fills")
+TRADE_FILLS = CataloguedProcess(
+    name="trade-fills",
+    module="services.trade_management.fills.process",
+    does="closes trades from fills",
+    scales_by="partitions",
+    databases=_TRADE_SIDE,
+    secrets=(Secret.TRADE_SIGNING_KEY, Secret.EXIT_EVENT_KEYS),
+)
 TRADE_API = CataloguedProcess(
-    "trade-api", "services.trade_management.api.process", "HTTP of trades, port 8002 unless set", api_port=8002
+    name="trade-api",
+    module="services.trade_management.api.process",
+    does="HTTP of trades, port 8002 unless set",
+    scales_by="no state",
+    api_port=8002,
+    databases=_TRADE_SIDE,
+    secrets=(Secret.TRADE_SIGNING_KEY,),
 )
-RELAY = CataloguedProcess("relay", "services.outbox_relay.process", "publishes the outboxes to Kafka")
+RELAY = CataloguedProcess(
+    name="relay",
+    module="services.outbox_relay.process",
+    does="publishes the outboxes to Kafka",
+    scales_by="leases of shards",
+    databases={EXIT_QUALIFICATION: roles.RELAY, TRADE_MANAGEMENT: roles.RELAY},
+    stage=Stage.FIRST,
+)
 PAPER_BROKER = CataloguedProcess(
-    "paper-broker",
-    "services.paper_broker.process",
-    "a broker for paper trading, port 8003 unless set",
+    name="paper-broker",
+    module="services.paper_broker.process",
+    does="a broker for paper trading, port 8003 unless set",
+    scales_by="one copy only",
     api_port=8003,
+    secrets=(Secret.BROKER_CREDENTIALS, Secret.TRADE_EVENT_KEYS),
 )
 CONSOLE = CataloguedProcess(
-    "console", "services.console.process", "the operators' web pages, port 8000 unless set", api_port=8000
+    name="console",
+    module="services.console.process",
+    does="the operators' web pages, port 8000 unless set",
+    scales_by="no state",
+    api_port=8000,
+    secrets=(Secret.CONSOLE_SESSION_KEY,),
 )
 
 PROCESSES = {

@@ -11,7 +11,6 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LIMIT_S = 600
-PROCESSES = ("exit-ticks", "exit-orders", "exit-api", "trade-fills", "trade-api", "relay", "paper-broker", "console")
 PUBLIC = ("certificate", "ca")
 """What is kept beside the secrets and is none."""
 ONE_SHOTS = ("secrets", "roles", "schema", "topics")

@@ -10,7 +10,8 @@ from confluent_kafka import KafkaError, Producer
 from deploy.compose.secret_files import ContainerCredentials, secret_files
 from deploy.local.postgres.databases import embedded_databases
 from shared.contracts.topics import EXIT_INTENTS
-from tests.compose.containers import ONE_SHOTS, PROCESSES, Containers
+from shared.runtime.catalogue import PROCESSES
+from tests.compose.containers import ONE_SHOTS, Containers
 
 LAID_OUT = secret_files(
     embedded_databases("postgresql://postgres:pw@postgres:5432/exitflow", ContainerCredentials()),

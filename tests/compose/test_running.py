@@ -10,7 +10,8 @@ from itertools import count
 import pytest
 from confluent_kafka import Consumer
 
-from tests.compose.containers import PROCESSES, Containers, all_closed
+from shared.runtime.catalogue import PROCESSES
+from tests.compose.containers import Containers, all_closed
 
 pytestmark = pytest.mark.timeout(1200)
 

@@ -10,9 +10,10 @@ from deploy.local.postgres.databases import Databases
 from deploy.local.processes.ports import LOOPBACK, PortBook
 from deploy.local.processes.service_process import ServiceProcess
 from deploy.local.secrets.credentials import Credentials
-from deploy.local.secrets.secret_settings import CONSOLE, EXIT_API, PAPER_BROKER, SERVICES, TRADE_API, secret_settings
+from deploy.local.secrets.secret_settings import secret_settings
 from deploy.local.state.data_directory import DataDirectory
 from shared.errors import ConfigurationError
+from shared.runtime.catalogue import CONSOLE, EXIT_API, PAPER_BROKER, PROCESSES, TRADE_API
 from shared.settings import PREFIX
 
 # What a caller may set for all processes; the rest is the stack's to say, or a secret of one of them.
@@ -68,13 +69,13 @@ class Wiring:
         }
 
     def _places(self, service: str) -> dict[str, str]:
-        if service == PAPER_BROKER:
+        if service == PAPER_BROKER.name:
             return {f"{PREFIX}PAPER_BROKER_DIR": str(self.directory.paper_broker)}
-        if service == CONSOLE:
+        if service == CONSOLE.name:
             return {
-                f"{PREFIX}EXIT_API_URL": self.url(EXIT_API),
-                f"{PREFIX}TRADE_API_URL": self.url(TRADE_API),
-                f"{PREFIX}CONSOLE_PROCESSES": ",".join(f"{name}={self.url(name)}" for name in SERVICES),
+                f"{PREFIX}EXIT_API_URL": self.url(EXIT_API.name),
+                f"{PREFIX}TRADE_API_URL": self.url(TRADE_API.name),
+                f"{PREFIX}CONSOLE_PROCESSES": ",".join(f"{name}={self.url(name)}" for name in PROCESSES),
             }
         return {}
 
@@ -97,9 +98,9 @@ def chosen(names: Collection[str], restrict_to: Collection[str] | None) -> list[
     ConfigurationError
         `restrict_to` has a name that is no service.
     """
-    unknown = set(restrict_to or ()) - set(SERVICES)
+    unknown = set(restrict_to or ()) - set(PROCESSES)
     if unknown:
-        raise ConfigurationError(f"no such processes: {', '.join(sorted(unknown))}; there are {', '.join(SERVICES)}")
+        raise ConfigurationError(f"no such processes: {', '.join(sorted(unknown))}; there are {', '.join(PROCESSES)}")
     return [name for name in names if restrict_to is None or name in restrict_to]
 
 

@@ -28,13 +28,13 @@ from deploy.local.processes.registry import (
 from deploy.local.processes.service_environment import Wiring, chosen
 from deploy.local.processes.supervisor import Supervisor
 from deploy.local.secrets.credentials import Credentials
-from deploy.local.secrets.secret_settings import RELAYS, WORKERS
 from deploy.local.stack.options import StackOptions
 from deploy.local.stack.provision import provision
 from deploy.local.state.data_directory import DataDirectory
 from deploy.local.state.stack_file import write_stack
 from deploy.local.state.state_socket import telling
 from shared.errors import ConfigurationError, Unavailable
+from shared.runtime.catalogue import PROCESSES, Stage
 from shared.settings import Settings, load_settings
 
 
@@ -97,7 +97,7 @@ class LocalStack:
     def _start_servers(self) -> Wiring:
         """Start PostgreSQL and Kafka, and create their content for the services."""
         settings = load_settings()
-        chosen(WORKERS, self._options.restrict_to)
+        chosen(PROCESSES, self._options.restrict_to)
         credentials = Credentials.of(self._directory.secrets_file)
         ports = PortBook(self._directory.ports_file)
         decision = self._decide()
@@ -173,8 +173,8 @@ class LocalStack:
             provision(wiring, settings, self._say)
 
     def _start_services(self, wiring: Wiring) -> None:
-        for stage in (RELAYS, WORKERS):
-            names = chosen(stage, self._options.restrict_to)
+        for stage in Stage:
+            names = chosen([each.name for each in PROCESSES.values() if each.stage is stage], self._options.restrict_to)
             self._supervisor.launch([wiring.process(name) for name in names])
         self._await_ready()
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from deploy.local.postgres.databases import Databases
 from deploy.local.processes.service_environment import Wiring
-from deploy.local.secrets.secret_settings import PAPER_BROKER
 from deploy.local.stack.seed_data import migrate_both, set_defaults
 from shared.contracts.topics import TopicNames
 from shared.kafka.clients import create_topics
 from shared.postgres import roles
+from shared.runtime.catalogue import PAPER_BROKER
 from shared.settings import Settings
 
 
@@ -33,7 +33,7 @@ def provision(wiring: Wiring, settings: Settings, on_progress: Callable[[str], N
         wiring.databases.exit_url(migrator),
         wiring.databases.trade_url(migrator),
         operator_token=wiring.credentials.operator_token,
-        paper_broker_url=wiring.url(PAPER_BROKER),
+        paper_broker_url=wiring.url(PAPER_BROKER.name),
     )
 
 

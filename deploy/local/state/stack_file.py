@@ -8,9 +8,9 @@ from typing import Any
 
 from deploy.local.processes.service_environment import Wiring
 from deploy.local.secrets.private_files import write_private
-from deploy.local.secrets.secret_settings import CONSOLE, EXIT_API, PAPER_BROKER, SERVICES, TRADE_API
 from shared.errors import NotFound
 from shared.postgres import roles
+from shared.runtime.catalogue import CONSOLE, EXIT_API, PAPER_BROKER, PROCESSES, TRADE_API
 
 
 def write_stack(file: Path, wiring: Wiring, processes: dict[str, int]) -> None:
@@ -20,17 +20,17 @@ def write_stack(file: Path, wiring: Wiring, processes: dict[str, int]) -> None:
     """
     databases = wiring.databases
     stack = {
-        "exit_api": wiring.url(EXIT_API),
-        "trade_api": wiring.url(TRADE_API),
-        "paper_broker": wiring.url(PAPER_BROKER),
-        "console": wiring.url(CONSOLE),
+        "exit_api": wiring.url(EXIT_API.name),
+        "trade_api": wiring.url(TRADE_API.name),
+        "paper_broker": wiring.url(PAPER_BROKER.name),
+        "console": wiring.url(CONSOLE.name),
         "kafka_bootstrap_servers": wiring.bootstrap_servers,
         "exit_database_url": databases.exit_url(roles.EXIT),
         "trade_database_url": databases.trade_url(roles.TRADE),
         "admin_database_url": databases.exit_admin_url,
         "token": wiring.credentials.operator_token,
         "processes": processes,
-        "metrics": {name: f"{wiring.url(name)}/metrics" for name in processes if name in SERVICES},
+        "metrics": {name: f"{wiring.url(name)}/metrics" for name in processes if name in PROCESSES},
     }
     write_private(file, json.dumps(stack, indent=2) + "\n")
 

@@ -6,7 +6,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-SERVICES = ("exit-ticks", "exit-orders", "exit-api", "trade-fills", "trade-api", "relay", "paper-broker")
+from shared.runtime.catalogue import PROCESSES
+
+SERVICES = tuple(PROCESSES)
 SERVERS = ("postgres", "kafka")
 LONGEST_PEACE_S = 4.0
 QUIET_END_S = 2.0

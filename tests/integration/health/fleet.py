@@ -14,12 +14,13 @@ import httpx
 from sqlalchemy.engine import make_url
 
 from deploy.local.processes.ports import free_port
+from shared.runtime import catalogue
 from shared.settings import Settings
 from tests.integration.paper_broker.conftest import CREDENTIALS
 from tests.support.servers import Database
 from tests.support.waiting import wait_until
 
-PROCESSES = ("exit-ticks", "exit-orders", "exit-api", "trade-fills", "trade-api", "relay")
+PROCESSES = tuple(name for name, process in catalogue.PROCESSES.items() if process.databases)
 REPOSITORY = Path(__file__).resolve().parents[3]
 PROGRAM = (
     "import sys; from services.cli.processes import entry_point; from shared.settings import load_settings; "

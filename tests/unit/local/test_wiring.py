@@ -10,9 +10,9 @@ from deploy.local.postgres.databases import embedded_databases
 from deploy.local.processes.ports import PortBook
 from deploy.local.processes.service_environment import Wiring, chosen
 from deploy.local.secrets.credentials import Credentials
-from deploy.local.secrets.secret_settings import SERVICES
 from deploy.local.state.data_directory import DataDirectory
 from shared.errors import ConfigurationError
+from shared.runtime.catalogue import PROCESSES
 from tests.unit.cli.test_secret_files import DATABASE_OF, SIGNATURES_OF
 
 EXIT_URL, TRADE_URL = "EXITFLOW_EXIT_DATABASE_URL", "EXITFLOW_TRADE_DATABASE_URL"
@@ -41,14 +41,14 @@ def wiring(tmp_path: Path) -> Wiring:
     )
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", PROCESSES)
 def test_a_service_reaches_its_databases_with_its_own_role(wiring: Wiring, service: str) -> None:
     environment = wiring.environment(service)
     urls = {name: value for name, value in environment.items() if name.endswith("DATABASE_URL")}
     assert {name: url.split("//")[1].split(":")[0] for name, url in urls.items()} == ROLE_OF[service]
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", PROCESSES)
 def test_a_service_is_told_exactly_its_secrets(wiring: Wiring, service: str) -> None:
     told = wiring.environment(service)
     own = {name for name in told if name.endswith(("_DATABASE_URL", "_CREDENTIALS", "_KEY", "_KEYS", "_TOKEN"))}
@@ -56,7 +56,7 @@ def test_a_service_is_told_exactly_its_secrets(wiring: Wiring, service: str) -> 
     assert wiring.credentials.operator_token not in told.values()
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", PROCESSES)
 def test_no_service_is_given_what_the_caller_holds_for_others(
     wiring: Wiring, service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,18 +69,18 @@ def test_no_service_is_given_what_the_caller_holds_for_others(
 
 
 def test_ports_and_secrets_are_the_same_when_read_again(wiring: Wiring) -> None:
-    ports = [wiring.ports.port(name) for name in SERVICES]
-    assert len(set(ports)) == len(SERVICES)
+    ports = [wiring.ports.port(name) for name in PROCESSES]
+    assert len(set(ports)) == len(PROCESSES)
     again = PortBook(wiring.directory.ports_file)
-    assert [again.port(name) for name in SERVICES] == ports
+    assert [again.port(name) for name in PROCESSES] == ports
     assert Credentials.of(wiring.directory.secrets_file) == wiring.credentials
 
 
 def test_only_services_that_exist_can_be_chosen() -> None:
-    assert chosen(SERVICES, None) == list(SERVICES)
-    assert chosen(SERVICES, ("trade-api", "relay")) == ["relay", "trade-api"]
+    assert chosen(PROCESSES, None) == list(PROCESSES)
+    assert chosen(PROCESSES, ("trade-api", "relay")) == ["trade-api", "relay"]
     with pytest.raises(ConfigurationError, match="no such processes: exit-tics"):
-        chosen(SERVICES, ("exit-tics",))
+        chosen(PROCESSES, ("exit-tics",))
 
 
 def test_secrets_are_not_shown(wiring: Wiring) -> None:

@@ -21,7 +21,7 @@ from shared.runtime.stopping import Stop
 from shared.runtime.telemetry import REGISTRY
 from shared.settings import Settings
 
-TOY = CataloguedProcess("toy", "nowhere", "nothing")
+TOY = CataloguedProcess("toy", "nowhere", "nothing", "nothing")
 
 
 @pytest.fixture(autouse=True)
