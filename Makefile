@@ -70,8 +70,8 @@ docs: install ## the documentation as a site, in build/site
 contracts: install ## write docs/contracts (JSON Schemas, AsyncAPI, OpenAPI) and docs/reference from the code
 	@$(BIN)/python -m services.contracts
 
-sql: install ## write V010__exit_intents_and_exit_episode_cooldown.sql from the migration
-	@$(BIN)/python -m services.contracts.migration_sql
+sql: install ## write docs/sql: V010 from its migration, both schemas as they are today
+	@$(BIN)/python -m services.contracts.schema_files
 
 lock: ## resolve the dependencies again (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --only-binary :all: --quiet -o deploy/locks/runtime.txt

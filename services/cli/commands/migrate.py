@@ -11,7 +11,7 @@ import typer
 from services.cli.support.command_line import AsJson, examples, new_app
 from services.cli.support.database_urls import administered_urls, migrator_url, role_passwords
 from services.cli.support.output import show_json, show_table
-from services.contracts.migration_sql import migration_sql
+from shared.postgres.migration_sql import migration_sql
 from shared.postgres.migrations import LockWaits, current_revision, migrate
 from shared.postgres.revisions import EXIT_QUALIFICATION, HISTORIES, TRADE_MANAGEMENT, head_revision
 from shared.postgres.roles import ROLES, create_roles

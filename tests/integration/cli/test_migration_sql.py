@@ -1,19 +1,24 @@
-"""The committed SQL of V010 is the migration."""
+"""The committed SQL is what the migrations make."""
 
 from __future__ import annotations
 
 import psycopg
 import pytest
 
-from services.contracts.migration_sql import V010_FILE, v010_sql
+from services.contracts.schema_files import V010_FILE, current_file, current_sql, v010_sql
 from shared.postgres.migrations import migrate
-from shared.postgres.revisions import EXIT_QUALIFICATION
+from shared.postgres.revisions import EXIT_QUALIFICATION, HISTORIES
 from tests.integration.cli.schema_description import describe_schema
 from tests.support.servers import Database, Databases
 
 
 def test_the_committed_file_is_what_the_migration_says() -> None:
     assert V010_FILE.read_text() == v010_sql(), "run `make sql`"
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+def test_the_committed_schema_is_what_a_migrated_database_has(database: Database, history: str) -> None:
+    assert current_file(history).read_text() == current_sql(database.admin_url, history), "run `make sql`"
 
 
 def run_script(url: str, script: str) -> None:
