@@ -14,7 +14,8 @@ from starlette.exceptions import HTTPException
 
 from services.console.api_client import Api, ApiFault
 from services.console.context import ConsoleContext, SignInNeeded, context_of
-from services.console.pages import exits, login
+from services.console.pages import book, exits, login, outbox, system, trade
+from services.console.readiness import ProcessProbes
 from services.console.rendering import Pages
 from services.console.security_headers import SecurityHeaders
 from services.console.sessions import SessionCookies, new_session
@@ -26,7 +27,7 @@ from shared.runtime.catalogue import CONSOLE
 from shared.runtime.health import Health
 from shared.settings import Settings
 
-ROUTERS = (login.router, exits.router)
+ROUTERS = (login.router, exits.router, trade.router, book.router, outbox.router, system.router)
 
 
 def create(
@@ -38,6 +39,7 @@ def create(
     context = ConsoleContext(
         exit_api=Api("exit-api", settings.exit_api_url, transport),
         trade_api=Api("trade-api", settings.trade_api_url, transport),
+        probes=ProcessProbes(settings.console_processes, transport),
         cookies=cookies,
         pages=Pages(cookies, clock),
         clock=clock,

@@ -8,6 +8,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from services.console.api_client import Api, ApiFault, Json
+from services.console.readiness import ProcessProbes
 from services.console.rendering import Pages
 from services.console.sessions import Session, SessionCookies, check_csrf
 from shared.clock import Clock
@@ -23,10 +24,11 @@ class SignInNeeded(ExitflowError):
 
 @dataclass(frozen=True)
 class ConsoleContext:
-    """The two APIs, the sessions, the templates."""
+    """The two APIs, the processes, the sessions, the templates."""
 
     exit_api: Api
     trade_api: Api
+    probes: ProcessProbes
     cookies: SessionCookies
     pages: Pages
     clock: Clock
@@ -36,6 +38,7 @@ class ConsoleContext:
         """Close the connections to the APIs."""
         await self.exit_api.close()
         await self.trade_api.close()
+        await self.probes.close()
 
 
 def context_of(request: Request) -> ConsoleContext:

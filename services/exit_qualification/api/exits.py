@@ -16,6 +16,7 @@ from services.exit_qualification.domain.intent_state_machine import PENDING_VIEW
 from services.exit_qualification.manual_exit_service import ExitInProgress
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.exit_signals import ExitSignalRepository
 from shared.contracts.exits import Timestamp
 from shared.contracts.trades import Symbol, UserBrokerId
 from shared.contracts.vocabulary import ExitReason, IntentStatus
@@ -107,11 +108,12 @@ def exits(
 
 @router.get("/{intent_id}", responses=declared(404))
 def one_exit(intent_id: UUID, context: Context, _: Reader) -> IntentDetail:
-    """Return one intent with every gate's verdict and every fill."""
+    """Return one intent with every gate's verdict, the time of its detection and every fill."""
     with context.unit_of_work() as uow:
         intent = ExitIntentRepository(uow.connection).get(intent_id)
+        detected_at = ExitSignalRepository(uow.connection).detected_at(intent.signal_id)
         fills = ExitFillRepository(uow.connection).of_intent(intent_id)
-    return IntentDetail.with_fills(intent, fills, context.clock.now())
+    return IntentDetail.with_fills(intent, detected_at, fills, context.clock.now())
 
 
 @router.post("", status_code=202, response_model=IntentView, responses=declared(404, 409))

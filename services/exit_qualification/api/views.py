@@ -79,7 +79,7 @@ class IntentView(BaseModel):
 
     @classmethod
     def _values(cls, intent: ExitIntent, now: datetime) -> dict[str, Any]:
-        derived = {"age_ms", "gates", "errors", "fills"}
+        derived = {"age_ms", "gates", "errors", "fills", "detected_at"}
         values = {name: getattr(intent, name) for name in cls.model_fields if name not in derived}
         values["age_ms"] = max(0, round((now - intent.created_at).total_seconds() * 1000))
         values["gates"] = [dict(gate) for gate in intent.gates]
@@ -90,14 +90,15 @@ class IntentView(BaseModel):
 
 
 class IntentDetail(IntentView):
-    """Exit intent with its fills."""
+    """Exit intent with the time of its detection and its fills."""
 
+    detected_at: Timestamp = Field(description="time of the tick, or of the request, that the exit was detected with")
     fills: list[Fill]
 
     @classmethod
-    def with_fills(cls, intent: ExitIntent, fills: list[Fill], now: datetime) -> Self:
-        """Return the view of an intent and its fills at an instant."""
-        return cls(**cls._values(intent, now), fills=fills)
+    def with_fills(cls, intent: ExitIntent, detected_at: datetime, fills: list[Fill], now: datetime) -> Self:
+        """Return the view of an intent, detected at a time, with its fills at an instant."""
+        return cls(**cls._values(intent, now), detected_at=detected_at, fills=fills)
 
 
 class IntentPage(BaseModel):

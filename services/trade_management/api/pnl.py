@@ -9,8 +9,8 @@ from typing import Annotated
 from fastapi import Query
 
 from services.trade_management.api.context import Context
-from services.trade_management.api.views import PnlView
-from services.trade_management.storage.pnl import PnlRepository
+from services.trade_management.api.views import PnlGroupView, PnlView
+from services.trade_management.storage.pnl import PnlGroup, PnlRepository
 from shared.contracts.trades import Symbol
 from shared.http.auth import Reader
 from shared.http.routing import api_router
@@ -24,8 +24,13 @@ Day = Annotated[
 
 
 @router.get("/pnl")
-def pnl(context: Context, _: Reader, day: Day = None, symbol: Symbol | None = None) -> PnlView:
-    """Return totals over closed trades."""
+def pnl(
+    context: Context, _: Reader, day: Day = None, symbol: Symbol | None = None, group_by: PnlGroup | None = None
+) -> PnlView:
+    """Return totals over closed trades, and with `group_by` the totals of each group, the most profitable first."""
     with context.unit_of_work() as uow:
-        totals = PnlRepository(uow.connection).of_closed_trades(day, symbol)
-    return PnlView(day=day, symbol=symbol, **asdict(totals))
+        repository = PnlRepository(uow.connection)
+        totals = repository.of_closed_trades(day, symbol)
+        groups = {} if group_by is None else repository.by(group_by, day, symbol)
+    found = [PnlGroupView(group=name, **asdict(sums)) for name, sums in groups.items()]
+    return PnlView(day=day, symbol=symbol, group_by=group_by, groups=found, **asdict(totals))

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.trade_management.domain.trade import Trade
 from services.trade_management.models import TradeRow
+from services.trade_management.storage.pnl import PnlGroup
 from shared.clock import Clock, trading_day
 from shared.contracts.exits import Quantity, Timestamp
 from shared.contracts.trades import Symbol, UserBrokerId
@@ -90,12 +91,25 @@ class TradePage(BaseModel):
     next: str | None
 
 
-class PnlView(BaseModel):
-    """Totals over `count` closed trades, with the filters of the request."""
+class PnlSums(BaseModel):
+    """Totals over `count` closed trades."""
 
-    day: date | None
-    symbol: str | None
     count: int
     gross_pnl: Money
     charges: Money
     net_pnl: Money
+
+
+class PnlGroupView(PnlSums):
+    """Totals of one symbol, account or reason."""
+
+    group: str
+
+
+class PnlView(PnlSums):
+    """Totals over `count` closed trades, with the filters of the request; `groups` is empty without `group_by`."""
+
+    day: date | None
+    symbol: str | None
+    group_by: PnlGroup | None
+    groups: list[PnlGroupView]

@@ -286,6 +286,13 @@ def test_profit_and_loss_sums_trades_by_day_and_symbol(client: TestClient, trade
     assert totals(day=str(today - timedelta(days=1))) == nothing
     assert totals(symbol="NSE:TCS")["net_pnl"] == "917.28"
     assert totals(symbol="NSE:SBIN") == nothing
+    by_symbol = client.get("/pnl", params={"group_by": "symbol", "day": str(today)}).json()
+    assert by_symbol["group_by"] == "symbol" and len(by_symbol["groups"]) == 2
+    assert sum(group["count"] for group in by_symbol["groups"]) == both["count"]
+    of_tcs = next(group for group in by_symbol["groups"] if group["group"] == "NSE:TCS")
+    assert of_tcs == {"group": "NSE:TCS", **totals(symbol="NSE:TCS")}
+    (account,) = client.get("/pnl", params={"group_by": "user_broker_id"}).json()["groups"]
+    assert account == {"group": "paper", **both}
 
 
 def test_the_metrics_count_opened_trades(client: TestClient) -> None:

@@ -107,3 +107,63 @@ def intent(**changes: Any) -> Json:
 def page(*items: Json, next: str | None = None) -> Json:  # noqa: A002
     """Return a page of a list."""
     return {"items": list(items), "next": next}
+
+
+def trade(**changes: Any) -> Json:
+    """Return an open trade as trade-api shows it."""
+    return {
+        "trade_id": str(new_id()),
+        "status": "OPEN",
+        "symbol": "NSE:INFY",
+        "direction": "LONG",
+        "product_type": "MIS",
+        "user_broker_id": "paper",
+        "quantity": 100,
+        "open_quantity": 100,
+        "entry_price": "1000.00",
+        "exit_plan": {"target": "1010.00", "stop_loss": "990.00", "trailing_stop": {"amount": "5.00"}},
+        "entered_at": AT,
+        "exit_price": None,
+        "exit_reason": None,
+        "gross_pnl": None,
+        "charges": None,
+        "net_pnl": None,
+        "closed_at": None,
+        "exit_intent_id": None,
+        "created_at": AT,
+        "updated_at": AT,
+        **changes,
+    }
+
+
+def parked(sequence: int, key: str = "k", **changes: Any) -> Json:
+    """Return a parked event."""
+    return {
+        "event_id": str(new_id()),
+        "shard": 1,
+        "topic": "exits.intents.v1",
+        "key": key,
+        "sequence": sequence,
+        "event_type": "io.exitflow.ExitIntentFilled.v1",
+        "payload_bytes": 900,
+        "reason": "MSG_SIZE_TOO_LARGE",
+        "parked_at": AT,
+        "request": None,
+        "requested_by": None,
+        "requested_at": None,
+        "request_reason": None,
+        **changes,
+    }
+
+
+def outbox(**changes: Any) -> Json:
+    """Return an outbox of one shard."""
+    shard = {
+        "shard": 1, "owner": str(new_id()), "paused": False, "epoch": 3, "lease_until": AT, "backlog": 12,
+        "oldest_age_s": 0.4, "parked": 3, "requested": 0, **changes,
+    }  # fmt: skip
+    totals = {
+        "shards": 1, "owned": 1, "owners": 1, "paused": int(shard["paused"]), "backlog": 12, "oldest_age_s": 0.4,
+        "parked": 3, "requested": 0,
+    }  # fmt: skip
+    return {"totals": totals, "shards": [shard]}

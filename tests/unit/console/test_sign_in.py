@@ -102,7 +102,7 @@ def test_a_session_whose_token_was_revoked_is_ended(operator: Browser, apis: Fak
 
 
 POSTS = sorted(
-    re.sub(r"\{(\w+)\}", lambda name: "1" if name[1] == "shard" else str(new_id()), route.path)
+    re.sub(r"\{(\w+)\}", lambda name: {"shard": "1", "side": "exit"}.get(name[1], str(new_id())), route.path)
     for router in ROUTERS
     for route in router.routes
     if isinstance(route, APIRoute) and "POST" in route.methods

@@ -1,0 +1,72 @@
+"""Page: open trades, and the profit and loss of a day."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
+
+from services.console.api_client import Json
+from services.console.charts import Bar, bars
+from services.console.context import Answer, Context, Visitor, attempt
+from services.console.trade_story import levels_of
+from shared.clock import trading_day
+
+router = APIRouter(prefix="/book")
+
+PAGE = 50
+GROUPS = (("symbol", "By symbol"), ("user_broker_id", "By account"), ("exit_reason", "By reason"))
+
+
+@dataclass(frozen=True)
+class PnlTable:
+    """Totals of the groups of one kind, each with its bar."""
+
+    title: str
+    rows: list[tuple[Json, Bar]]
+
+
+@router.get("")
+async def book(
+    request: Request,
+    context: Context,
+    session: Visitor,
+    day: date | None = None,
+    cursor: Annotated[str, Query(max_length=10_000)] = "",
+) -> HTMLResponse:
+    """Show the day's profit and loss and a page of open trades, newest first."""
+    today = trading_day(context.clock.now())
+    shown = day or today
+    trades, *totals = await asyncio.gather(
+        attempt(context.trade_api, session.token, "/trades", status="OPEN", limit=PAGE, cursor=cursor),
+        *(attempt(context.trade_api, session.token, "/pnl", day=str(shown), group_by=group) for group, _ in GROUPS),
+    )
+    return context.pages.page(
+        request,
+        session,
+        "book.html",
+        day=shown,
+        today=today,
+        before=shown - timedelta(days=1),
+        after=shown + timedelta(days=1),
+        totals=totals[0].body,
+        tables=[_table(title, answer) for (_, title), answer in zip(GROUPS, totals, strict=True)],
+        trades=trades,
+        levels={trade["trade_id"]: dict(levels_of(trade["exit_plan"])) for trade in trades.items()},
+        faults=_distinct(trades, *totals),
+        cursor=cursor,
+    )
+
+
+def _table(title: str, answer: Answer) -> PnlTable:
+    groups = [] if answer.body is None else answer.body["groups"]
+    return PnlTable(title, list(zip(groups, bars([group["net_pnl"] for group in groups]), strict=True)))
+
+
+def _distinct(*answers: Answer) -> list[object]:
+    """Return each fault once: parts that ask the same API fail together."""
+    return list({str(answer.fault): answer.fault for answer in answers if answer.fault is not None}.values())

@@ -1,0 +1,180 @@
+"""Page: processes, kill switch, rollout, accounts at brokers, audit log."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, Response
+
+from services.console.actions import Action, TextField, carry_out, show
+from services.console.context import Answer, ConsoleContext, Context, OperatorForm, Visitor, attempt
+from services.console.sessions import Session
+from services.console.wording import KILL_SWITCH_SENTENCES, ROLLOUT_SENTENCES
+from shared.contracts.vocabulary import KillSwitchMode, RolloutMode
+
+router = APIRouter(prefix="/system")
+
+AUDIT_SHOWN = 25
+BACK = "/system"
+BrokerStatus = Annotated[str, Query(pattern="^(CONNECTED|DISCONNECTED)$")]
+
+
+@router.get("")
+async def system(
+    request: Request, context: Context, session: Visitor, cursor: Annotated[str, Query(max_length=10_000)] = ""
+) -> HTMLResponse:
+    """Show the state of the system and what operators did; `cursor` pages through exit-api's audit log."""
+    processes, kill_switch, rollout, brokers, exit_audit, trade_audit = await asyncio.gather(
+        context.probes.all(),
+        attempt(context.exit_api, session.token, "/kill-switch"),
+        attempt(context.exit_api, session.token, "/rollout"),
+        attempt(context.exit_api, session.token, "/brokers"),
+        attempt(context.exit_api, session.token, "/audit", limit=AUDIT_SHOWN, cursor=cursor),
+        _trade_audit(context, session, cursor),
+    )
+    answers = (kill_switch, rollout, brokers, exit_audit, trade_audit)
+    return context.pages.page(
+        request,
+        session,
+        "system.html",
+        processes=processes,
+        kill_switch=kill_switch.body,
+        kill_switch_sentences=KILL_SWITCH_SENTENCES,
+        rollout=rollout.body,
+        rollout_sentences=ROLLOUT_SENTENCES,
+        brokers=brokers.items(),
+        audit=sorted(exit_audit.items() + trade_audit.items(), key=lambda entry: entry["at"], reverse=True),
+        next=(exit_audit.body or {}).get("next"),
+        cursor=cursor,
+        faults=list({str(each.fault): each.fault for each in answers if each.fault is not None}.values()),
+    )
+
+
+async def _trade_audit(context: ConsoleContext, session: Session, cursor: str) -> Answer:
+    """Return the newest entries of trade-api; they stand on the first page alone."""
+    if cursor:
+        return Answer({"items": []})
+    return await attempt(context.trade_api, session.token, "/audit", limit=AUDIT_SHOWN)
+
+
+@router.get("/kill-switch")
+async def preview_kill_switch(
+    request: Request, context: Context, session: Visitor, mode: KillSwitchMode
+) -> HTMLResponse:
+    """Show what the mode does."""
+    return show(request, context, session, _kill_switch(mode))
+
+
+@router.post("/kill-switch")
+async def kill_switch(request: Request, context: Context, form: OperatorForm) -> Response:
+    """Set the kill switch; tell which orders may still reach a broker."""
+    mode = KillSwitchMode(form["mode"]) if form["mode"] in set(KillSwitchMode) else KillSwitchMode.ALL
+
+    async def act(reason: str) -> str:
+        done = await context.exit_api.put(form.session.token, "/kill-switch", {"mode": mode, "reason": reason})
+        late = len(done["on_their_way"])
+        left = f" {late} orders were handed over before; they may still reach the broker." if late else ""
+        return f"The kill switch is {done['mode']}.{left}"
+
+    return await carry_out(request, context, form, _kill_switch(mode), act)
+
+
+def _kill_switch(mode: KillSwitchMode) -> Action:
+    more = {
+        KillSwitchMode.ALL: [
+            "Waiting exits stay pending; stops keep waiting, targets expire after their time.",
+            "Orders that a broker already has are not cancelled.",
+        ],
+        KillSwitchMode.OFF: ["Pending exits are sent at once if their other gates pass."],
+    }
+    return Action(
+        title=f"Set the kill switch to {mode}",
+        path="/system/kill-switch",
+        button=f"Set to {mode}",
+        back=BACK,
+        consequences=[KILL_SWITCH_SENTENCES[mode], *more.get(mode, [])],
+        word=mode,
+        is_grave=mode is not KillSwitchMode.OFF,
+        hidden={"mode": mode},
+    )
+
+
+@router.get("/rollout")
+async def preview_rollout(request: Request, context: Context, session: Visitor, mode: RolloutMode) -> HTMLResponse:
+    """Show what the mode does, with the lists of mode limited."""
+    now = await context.exit_api.get(session.token, "/rollout")
+    return show(request, context, session, _rollout(mode, "\n".join(now["symbols"]), "\n".join(now["user_broker_ids"])))
+
+
+@router.post("/rollout")
+async def rollout(request: Request, context: Context, form: OperatorForm) -> Response:
+    """Set the rollout."""
+    mode = RolloutMode(form["mode"]) if form["mode"] in set(RolloutMode) else RolloutMode.OFF
+    symbols, accounts = form["symbols"], form["user_broker_ids"]
+
+    async def act(reason: str) -> str:
+        lists = {"symbols": symbols.split(), "user_broker_ids": accounts.split()}
+        done = await context.exit_api.put(form.session.token, "/rollout", {"mode": mode, "reason": reason, **lists})
+        return f"The rollout is {done['mode']}."
+
+    return await carry_out(request, context, form, _rollout(mode, symbols, accounts), act)
+
+
+def _rollout(mode: RolloutMode, symbols: str, accounts: str) -> Action:
+    lists = (
+        TextField("symbols", "Symbols, one a line", symbols),
+        TextField("user_broker_ids", "Accounts, one a line", accounts),
+    )
+    return Action(
+        title=f"Set the rollout to {mode}",
+        path="/system/rollout",
+        button=f"Set to {mode}",
+        back=BACK,
+        consequences=[ROLLOUT_SENTENCES[mode], "It applies from the next tick."],
+        word=mode,
+        hidden={"mode": mode},
+        fields=lists if mode is RolloutMode.LIMITED else (),
+    )
+
+
+@router.get("/brokers/{user_broker_id}")
+async def preview_broker(
+    request: Request, user_broker_id: str, context: Context, session: Visitor, status: BrokerStatus
+) -> HTMLResponse:
+    """Show what connecting or disconnecting the account does."""
+    return show(request, context, session, _broker(user_broker_id, status))
+
+
+@router.post("/brokers/{user_broker_id}")
+async def broker(request: Request, user_broker_id: str, context: Context, form: OperatorForm) -> Response:
+    """Connect or disconnect the account; everything else of it stays."""
+    status = "CONNECTED" if form["status"] == "CONNECTED" else "DISCONNECTED"
+
+    async def act(reason: str) -> str:
+        path = f"/brokers/{user_broker_id}"
+        now = await context.exit_api.get(form.session.token, path)
+        kept = {name: now[name] for name in ("broker", "account", "root_url")}
+        await context.exit_api.put(form.session.token, path, {**kept, "status": status, "reason": reason})
+        return f"Account {user_broker_id} is {status.lower()}."
+
+    return await carry_out(request, context, form, _broker(user_broker_id, status), act)
+
+
+def _broker(user_broker_id: str, status: str) -> Action:
+    connects = status == "CONNECTED"
+    return Action(
+        title=f"{'Connect' if connects else 'Disconnect'} account {user_broker_id}",
+        path=f"/system/brokers/{user_broker_id}",
+        button="Connect" if connects else "Disconnect",
+        back=BACK,
+        consequences=(
+            ["Waiting exits of the account are sent at once if their other gates pass."]
+            if connects
+            else ["Exits of the account wait until it is connected.", "Orders that the broker already has go on."]
+        ),
+        word=user_broker_id,
+        is_grave=not connects,
+        hidden={"status": status},
+    )

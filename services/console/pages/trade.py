@@ -1,0 +1,121 @@
+"""Page: one trade from its opening to its closure; find a trade; force its exit."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from services.console.actions import Action, carry_out, show
+from services.console.charts import price_chart
+from services.console.context import Answer, ConsoleContext, Context, OperatorForm, SignInNeeded, Visitor, attempt
+from services.console.sessions import Session
+from services.console.trade_story import consequences, obstacle, story
+from shared.ids import new_id
+
+router = APIRouter()
+
+MOST_EXITS = 50
+
+
+@router.get("/find")
+async def find(
+    request: Request,
+    context: Context,
+    session: Visitor,
+    id: Annotated[str, Query(max_length=100)] = "",  # noqa: A002
+) -> Response:
+    """Lead to the trade with this id, or to the trade of the exit with this id."""
+    try:
+        wanted = UUID(id.strip())
+    except ValueError:
+        message = "This is not an id of a trade or an exit."
+        return context.pages.page(
+            request, session, "error.html", status=422, message=message, advice="Paste the whole id, 36 characters."
+        )
+    found = await attempt(context.exit_api, session.token, f"/exits/{wanted}")
+    trade_id = wanted if found.body is None else found.body["trade_id"]
+    return RedirectResponse(f"/trades/{trade_id}", 303)
+
+
+@router.get("/trades/{trade_id}")
+async def trade(request: Request, trade_id: UUID, context: Context, session: Visitor) -> HTMLResponse:
+    """Show the steps of the trade, its prices, its exits with their gates."""
+    found, timeline, exits = await asyncio.gather(
+        attempt(context.trade_api, session.token, f"/trades/{trade_id}"),
+        attempt(context.trade_api, session.token, f"/trades/{trade_id}/timeline"),
+        _exits_of(context, session, trade_id),
+    )
+    if found.fault is not None and not found.fault.is_down:
+        raise found.fault
+    body, items = found.body, exits.items()
+    return context.pages.page(
+        request,
+        session,
+        "trade.html",
+        trade_id=trade_id,
+        trade=body,
+        exits=items,
+        faults=[each.fault for each in (found, exits) if each.fault is not None],
+        steps=[] if body is None else story(body, timeline.items(), items),
+        chart=None if body is None else price_chart(body, items, context.clock.now()),
+    )
+
+
+@router.get("/trades/{trade_id}/exit")
+async def preview(request: Request, trade_id: UUID, context: Context, session: Visitor) -> HTMLResponse:
+    """Show what a manual exit of the trade does, and ask for the reason."""
+    return show(request, context, session, await _force_exit(context, session, trade_id, key=str(new_id())))
+
+
+@router.post("/trades/{trade_id}/exit")
+async def force(request: Request, trade_id: UUID, context: Context, form: OperatorForm) -> Response:
+    """Exit the trade now; a form that is sent twice makes one exit."""
+    session, key = form.session, form["key"] or str(new_id())
+
+    async def act(reason: str) -> str:
+        body = {"trade_id": str(trade_id), "reason_note": reason}
+        intent = await context.exit_api.post(session.token, "/exits", body, key=key)
+        return f"Manual exit of {intent['quantity']:,} {intent['symbol']} accepted."
+
+    action = await _force_exit(context, session, trade_id, key=key)
+    # The API answers a repeated key with the first exit, so only it decides about a form that is sent twice.
+    return await carry_out(request, context, form, replace(action, obstacle=""), act)
+
+
+async def _force_exit(context: ConsoleContext, session: Session, trade_id: UUID, *, key: str) -> Action:
+    found, exits, rollout = await asyncio.gather(
+        attempt(context.trade_api, session.token, f"/trades/{trade_id}"),
+        attempt(context.exit_api, session.token, "/exits", trade_id=str(trade_id), limit=MOST_EXITS),
+        attempt(context.exit_api, session.token, "/rollout"),
+    )
+    if found.body is None:
+        raise found.fault or SignInNeeded("Sign in to go on.")
+    trade = found.body
+    broker = await attempt(context.exit_api, session.token, f"/brokers/{trade['user_broker_id']}")
+    problem = "" if exits.fault is None else f"{exits.fault} {exits.fault.advice}"
+    return Action(
+        title=f"Force exit of {trade['symbol']}",
+        path=f"/trades/{trade_id}/exit",
+        button=f"Force exit of {trade['open_quantity']:,} {trade['symbol']}",
+        back=f"/trades/{trade_id}",
+        consequences=consequences(trade, exits.items(), rollout.body, broker.body),
+        obstacle=problem or obstacle(trade, exits.items()),
+        hidden={"key": key},
+    )
+
+
+async def _exits_of(context: ConsoleContext, session: Session, trade_id: UUID) -> Answer:
+    """Return the exits of a trade, oldest first, each with the time of its detection."""
+    listed = await attempt(context.exit_api, session.token, "/exits", trade_id=str(trade_id), limit=MOST_EXITS)
+    details = await asyncio.gather(
+        *(attempt(context.exit_api, session.token, f"/exits/{each['intent_id']}") for each in listed.items())
+    )
+    if listed.body is None:
+        return listed
+    whole = [detail.body or each for each, detail in zip(listed.items(), details, strict=True)]
+    return Answer({**listed.body, "items": whole})

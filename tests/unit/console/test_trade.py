@@ -1,0 +1,182 @@
+"""The page of a trade, and the forced exit."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from datetime import UTC, datetime
+
+import pytest
+
+from services.console.charts import price_chart
+from services.console.trade_story import story
+from services.console.wording import money
+from shared.ids import new_id
+from tests.unit.console.conftest import Browser
+from tests.unit.console.fake_apis import AT, FakeApis, Json, intent, page, problem, trade
+
+STEPS = {
+    "detected_at": "2026-01-13T05:00:10.000Z",
+    "created_at": "2026-01-13T05:00:10.004Z",
+    "submitted_at": "2026-01-13T05:00:10.020Z",
+    "placed_at": "2026-01-13T05:00:10.120Z",
+    "filled_at": "2026-01-13T05:00:11.120Z",
+    "ended_at": "2026-01-13T05:00:11.120Z",
+}
+
+
+def closed_trade() -> tuple[Json, Json, Json]:
+    """Return a closed trade, its exit and its timeline."""
+    one = trade(
+        status="CLOSED", open_quantity=0, exit_price="989.00", exit_reason="STOP_LOSS", gross_pnl="-1100.00",
+        charges="12.50", net_pnl="-1112.50", closed_at="2026-01-13T05:00:11.300Z",
+    )  # fmt: skip
+    gates = [{"gate": "TRADE_OPEN", "verdict": "PASS", "detail": {}}]
+    exit_ = intent(
+        trade_id=one["trade_id"], status="FILLED", filled_quantity=100, average_price="989.00", gates=gates,
+        broker_order_id="B1", **STEPS,
+    )  # fmt: skip
+    step = {"price": "989.00", "quantity": 100, "exit_reason": "STOP_LOSS", "exit_intent_id": exit_["intent_id"]}
+    timeline = {
+        "items": [
+            {"kind": "OPENED", "at": AT, "quantity": 100, "price": "1000.00"},
+            {"kind": "FILL", "at": "2026-01-13T05:00:11.100Z", "late": False, **step},
+            {"kind": "CLOSURE", "at": "2026-01-13T05:00:11.300Z", "final": True, "net_pnl": "-1112.50",
+             "gross_pnl": "-1100.00", "charges": "12.50", "lines": {}, **step},
+        ]
+    }  # fmt: skip
+    return one, exit_, timeline
+
+
+def serve(apis: FakeApis, one: Json, *exits: Json, timeline: Json | None = None) -> None:
+    """Let the APIs know the trade, its exits, rollout and account."""
+    apis.answers |= {
+        f"GET trade /trades/{one['trade_id']}": one,
+        f"GET trade /trades/{one['trade_id']}/timeline": timeline or page(),
+        "GET exit /exits": page(*exits),
+        **{f"GET exit /exits/{each['intent_id']}": each for each in exits},
+        "GET exit /rollout": {"mode": "full"},
+        "GET exit /brokers/paper": {"user_broker_id": "paper", "status": "CONNECTED"},
+    }
+
+
+def test_the_story_has_one_sentence_a_step_in_order_with_the_time_of_each_hop() -> None:
+    one, exit_, timeline = closed_trade()
+    told = [(step.sentence, step.took) for step in story(one, timeline["items"], [exit_])]
+    assert told == [
+        ("Opened long: 100 NSE:INFY at 1,000.00 on account paper.", ""),
+        ("A tick of 989.50 arrived, which reaches the level 990.00: stop loss.", ""),
+        ("Stop loss exit written; its 1 gate passed.", "4 ms"),
+        ("An order for 100 was handed to paper.", "16 ms"),
+        ("The broker has the order as B1.", "100 ms"),
+        ("The broker filled 100 at 989.00.", ""),
+        ("exit-orders recorded 100 at 989.00 on average.", "1.0 s"),
+        (f"Trade closed at 989.00: net {money('-1112.50')} after charges of 12.50.", "200 ms"),
+    ]
+
+
+def test_a_waiting_and_a_failed_exit_say_why() -> None:
+    waiting = intent()
+    failed = intent(status="FAILED", error_code="ORDER_REJECTED", error_message="no margin", ended_at=AT, gates=[])
+    sentences = [step.sentence for step in story(trade(), [], [waiting, failed])]
+    assert "Stop loss exit written; it waits for Kill switch." in sentences
+    assert "Stop loss exit ended as failed (Order rejected: no margin)." in sentences
+
+
+def test_the_page_shows_steps_chart_and_exits(operator: Browser, apis: FakeApis) -> None:
+    one, exit_, timeline = closed_trade()
+    serve(apis, one, exit_, timeline=timeline)
+    html = operator.get(f"/trades/{one['trade_id']}").text
+    for text in ("Trade closed at 989.00", "after 16 ms", "<svg", "Stop loss 990.00", "Target 1,010.00", "B1"):
+        assert text in html
+    assert "Force exit" not in html
+
+
+def test_the_chart_keeps_every_point_and_label_inside(operator: Browser) -> None:
+    one, exit_, _ = closed_trade()
+    chart = price_chart(one, [exit_], datetime(2026, 1, 13, 6, tzinfo=UTC))
+    assert {level.name for level in chart.levels} == {"Entry", "Target", "Stop loss"}
+    for point in chart.points:
+        assert chart.left <= point.x <= chart.right and 0 <= point.y <= chart.height
+    labels = sorted(level.label_y for level in chart.levels)
+    assert all(b - a >= 15 for a, b in itertools.pairwise(labels))
+
+
+def test_without_exit_api_the_trade_is_shown_and_the_rest_says_so(operator: Browser, apis: FakeApis) -> None:
+    one, exit_, timeline = closed_trade()
+    serve(apis, one, exit_, timeline=timeline)
+    apis.down = {"exit"}
+    html = operator.get(f"/trades/{one['trade_id']}").text
+    assert "exit-api cannot be reached" in html and "Trade closed" in html
+
+
+def test_without_trade_api_the_exits_are_shown(operator: Browser, apis: FakeApis) -> None:
+    one, exit_, _ = closed_trade()
+    serve(apis, one, exit_)
+    apis.down = {"trade"}
+    answer = operator.get(f"/trades/{one['trade_id']}")
+    assert answer.status_code == 200
+    assert "trade-api cannot be reached" in answer.text and "Filled" in answer.text
+
+
+def test_a_trade_that_does_not_exist_is_said_so(operator: Browser) -> None:
+    answer = operator.get(f"/trades/{new_id()}")
+    assert "not found" in answer.text and "check the id" in answer.text
+
+
+def test_an_exit_is_found_by_its_id_and_leads_to_its_trade(operator: Browser, apis: FakeApis) -> None:
+    one = intent()
+    apis.answers[f"GET exit /exits/{one['intent_id']}"] = one
+    assert operator.get(f"/find?id={one['intent_id']}").headers["location"] == f"/trades/{one['trade_id']}"
+    other = new_id()
+    assert operator.get(f"/find?id={other}").headers["location"] == f"/trades/{other}"
+    assert operator.get("/find?id=nothing").status_code == 422
+
+
+def test_the_preview_says_what_a_forced_exit_does(operator: Browser, apis: FakeApis) -> None:
+    one = trade(direction="SHORT")
+    serve(apis, one, intent(trade_id=one["trade_id"]))
+    html = operator.get(f"/trades/{one['trade_id']}/exit").text
+    for text in ("Buys back 100 NSE:INFY (MIS) on account paper.", "Replaces the waiting stop loss exit."):
+        assert text in html
+    assert [request.method for request in apis.asked].count("POST") == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "text"),
+    [({"status": "CLOSED"}, "PENDING", "The trade is closed."), ({}, "PLACED", "already at the broker (placed)")],
+)
+def test_a_trade_that_cannot_be_exited_has_no_form(
+    operator: Browser, apis: FakeApis, changes: Json, status: str, text: str
+) -> None:
+    one = trade(**changes)
+    serve(apis, one, intent(trade_id=one["trade_id"], status=status))
+    html = operator.get(f"/trades/{one['trade_id']}/exit").text
+    assert text in html and 'name="reason"' not in html
+
+
+def test_a_confirmed_exit_is_sent_once_with_the_key_of_the_form(operator: Browser, apis: FakeApis) -> None:
+    one = trade()
+    path = f"/trades/{one['trade_id']}/exit"
+    serve(apis, one)
+    apis.answers["POST exit /exits"] = intent(exit_reason="MANUAL", status="APPROVED")
+    key = re.search(r'name="key" value="([^"]+)"', operator.get(path).text)
+    assert key
+    answer = operator.send(path, reason="flatten", key=key[1])
+    assert answer.headers["location"] == f"/trades/{one['trade_id']}"
+    assert apis.last_body() == {"trade_id": one["trade_id"], "reason_note": "flatten"}
+    assert apis.asked[-1].headers["idempotency-key"] == key[1]
+    html = operator.get(f"/trades/{one['trade_id']}").text
+    assert "Manual exit of 100 NSE:INFY accepted." in html
+    assert "accepted." not in operator.get(f"/trades/{one['trade_id']}").text
+
+
+def test_a_refused_exit_keeps_what_was_written(operator: Browser, apis: FakeApis) -> None:
+    one = trade()
+    path = f"/trades/{one['trade_id']}/exit"
+    serve(apis, one)
+    apis.answers["POST exit /exits"] = lambda _: problem(409, "not_executable", "the rollout does not execute it")
+    answer = operator.send(path, reason="flatten now")
+    assert answer.status_code == 422
+    assert "the rollout does not execute it" in answer.text and 'value="flatten now"' in answer.text
+    assert "Write the reason." in operator.send(path, reason=" ").text
