@@ -85,6 +85,18 @@ class OpenTradeRow(Base):
     updated_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
 
 
+class ExitPlanRow(Base):
+    """Plan in force of a trade whose plan was changed."""
+
+    __tablename__ = "exit_plans"
+
+    trade_id: Mapped[UUID] = mapped_column(primary_key=True)
+    plan_version: Mapped[int] = mapped_column(Integer)
+    exit_plan: Mapped[dict[str, Any]]
+    changed_tick: Mapped[int]
+    changed_at: Mapped[datetime]
+
+
 class ExitSignalRow(Base):
     """Detected exit of a trade."""
 

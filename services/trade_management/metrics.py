@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from shared.contracts.trades import TradeOpened
+from shared.contracts.trades import TradeExitPlanChanged, TradeOpened
 from shared.outbox.after_commit import after_commit
 from shared.runtime.telemetry import counter, histogram
 
 TRADES_OPENED = counter("trades_opened", "trades opened")
+PLANS_CHANGED = counter("trades_exit_plans_changed", "exit plans changed")
 TRADES_CLOSED = counter("trades_closed", "trades closed", "reason")
 TRADES_PARTIALLY_CLOSED = counter("trades_partially_closed", "partial closures", "reason")
 LATE_FILLS = counter("trade_fills_late", "fills that came after their trade was closed")
@@ -22,3 +23,8 @@ FILL_TO_CLOSE_SECONDS = histogram(
 @after_commit(TradeOpened)
 def _count_opened(_: TradeOpened) -> None:
     TRADES_OPENED.inc()
+
+
+@after_commit(TradeExitPlanChanged)
+def _count_plan_changed(_: TradeExitPlanChanged) -> None:
+    PLANS_CHANGED.inc()

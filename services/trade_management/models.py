@@ -64,6 +64,7 @@ class TradeRow(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
     updated_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
     version: Mapped[int] = mapped_column(server_default=FetchedValue())
+    plan_version: Mapped[int] = mapped_column(server_default=FetchedValue())
 
 
 class TradeClosureRow(Base):

@@ -5,10 +5,12 @@ Importing this module also registers their counters, so every process that emits
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import services.trade_management.metrics  # noqa: F401  # registers the observers of the events made here
 from services.trade_management.domain.closure import Closure, TradeHistory
 from services.trade_management.domain.trade import Trade
-from shared.contracts.trades import TradeClosed, TradeOpened, TradePartiallyClosed
+from shared.contracts.trades import TradeClosed, TradeExitPlanChanged, TradeOpened, TradePartiallyClosed
 from shared.exit_rules.plan import ExitPlan
 
 
@@ -24,6 +26,20 @@ def opened(trade: Trade, plan: ExitPlan) -> TradeOpened:
         entry_price=trade.entry_price,
         exit_plan=plan,
         entered_at=trade.entered_at,
+    )
+
+
+def exit_plan_changed(trade: Trade, plan: ExitPlan, plan_version: int, at: datetime) -> TradeExitPlanChanged:
+    """Return the event of a changed plan; it applies whole from now on."""
+    return TradeExitPlanChanged(
+        trade_id=trade.trade_id,
+        symbol=trade.symbol,
+        direction=trade.direction,
+        product_type=trade.product_type,
+        user_broker_id=trade.user_broker_id,
+        plan_version=plan_version,
+        exit_plan=plan,
+        changed_at=at,
     )
 
 

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from services.trade_management.domain.closure import Booking, Closure, TradeHistory, book
 from services.trade_management.domain.fill_report import FillReport, contradiction
-from services.trade_management.domain.trade import Trade, check_opening
+from services.trade_management.domain.trade import Trade, check_change, check_opening
 from services.trade_management.models import TradeRow
 from services.trade_management.storage.charge_schedules import ChargeScheduleRepository
 from services.trade_management.storage.closures import TradeClosureRepository
 from services.trade_management.storage.fills import TradeFillRepository
-from services.trade_management.storage.trades import TradeRepository
+from services.trade_management.storage.trades import TradeRepository, trade_of
 from services.trade_management.storage.user_brokers import UserBrokerRepository
 from services.trade_management.storage.waiting_fills import WaitingFillRepository
-from services.trade_management.trade_events import closed, opened, partially_closed
+from services.trade_management.trade_events import closed, exit_plan_changed, opened, partially_closed
 from shared.clock import Clock
 from shared.contracts.trades import TradeEvent
 from shared.errors import ConfigurationError, InvalidInput, Unavailable
-from shared.exit_rules.plan import ExitPlan
+from shared.exit_rules.plan import ExitPlan, PlanFields
 from shared.outbox import inbox
 from shared.outbox.unit_of_work import UnitOfWork
+from shared.postgres.audit import Act, audit
 from shared.runtime.failpoints import Failpoint, failpoint
 
 CONSUMER = "trade-fills"
@@ -88,9 +90,29 @@ class TradeManagementService:
             ChargeScheduleRepository(uow.connection).all().in_force(trade.product_type, trade.entered_on)
         except ConfigurationError as error:
             raise InvalidInput(f"entered_at: {error}") from error
-        row = TradeRepository(uow.connection).insert(trade, plan.model_dump(mode="json", exclude_none=True))
+        row = TradeRepository(uow.connection).insert(trade, _json(plan))
         uow.emit(opened(trade, plan))
         return row
+
+    def change_plan(self, uow: UnitOfWork, row: TradeRow, change: PlanFields, act: Act) -> TradeRow:
+        """Store a changed plan with its audit row and emit TradeExitPlanChanged; the trade's row must be locked.
+
+        A change that leaves the plan as it is writes nothing.
+
+        Raises
+        ------
+        TradeNotOpen, PlanContradiction, InvalidInput
+            See `check_change` and `ExitPlan.changed`.
+        """
+        trade, before = trade_of(row), ExitPlan.model_validate(row.exit_plan)
+        after = before.changed(change)
+        check_change(trade, before, after)
+        if after == before:
+            return row
+        changed = TradeRepository(uow.connection).change_plan(trade.trade_id, _json(after))
+        audit(uow.connection, act, "trade.exit_plan", str(trade.trade_id), before=_json(before), after=_json(after))
+        uow.emit(exit_plan_changed(trade, after, changed.plan_version, self._clock.now()))
+        return changed
 
     def apply_fills(self, uow: UnitOfWork, reports: Sequence[FillReport], *, queued: bool = False) -> Applied:
         """Book fills, closures, charges, trades and their events in order, each once.
@@ -182,6 +204,10 @@ def _require_user_broker(uow: UnitOfWork, user_broker_id: str) -> None:
         raise UnknownUserBroker(
             f"unknown user broker {user_broker_id!r}; connect it first (`PUT /brokers/{{user_broker_id}}` of exit-api)"
         )
+
+
+def _json(plan: ExitPlan) -> dict[str, Any]:
+    return plan.model_dump(mode="json", exclude_none=True)
 
 
 def _refused(nth: int, report: FillReport, trade: Trade | None) -> Refusal | None:

@@ -1,4 +1,4 @@
-"""Events of trade management: a trade opened, partly closed, closed; and the plan it exits by."""
+"""Events of trade management: a trade opened, its exit plan changed, partly closed, closed."""
 
 from __future__ import annotations
 
@@ -69,6 +69,19 @@ class TradeOpened(TradeEvent):
     """The rules that may exit the trade."""
     entered_at: Timestamp
     """When the position was entered."""
+
+
+@register
+class TradeExitPlanChanged(TradeEvent):
+    """The exit plan of an open trade was replaced; `exit_plan` is the whole new plan.
+
+    Versions rise by one with every change; a trade is opened with version 1.
+    """
+
+    user_broker_id: UserBrokerId
+    plan_version: Annotated[int, Field(ge=2)]
+    exit_plan: ExitPlan
+    changed_at: Timestamp
 
 
 @register

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from shared.contracts.vocabulary import ExitReason
 from shared.exit_rules.levels import Level, above, below
 from shared.exit_rules.prices import PriceDifference
-from shared.exit_rules.rule import ExitRule, PlanOption, PlanPart, Position, RuleState, Saved
+from shared.exit_rules.rule import BELOW_ALL_PRICES, ExitRule, PlanOption, PlanPart, Position, RuleState, Saved
 from shared.money import Money, to_units
 
 
@@ -52,6 +52,11 @@ class ArmedStop(RuleState):
     def moves(self) -> tuple[Level, ...]:
         """Return the arming profit until it is reached."""
         return () if self.armed else (above(self.arm_at),)
+
+    @property
+    def reached(self) -> int:
+        """Return the arming profit once it was reached."""
+        return self.arm_at if self.armed else BELOW_ALL_PRICES
 
     def moved(self, price: int, *, opening: bool) -> Self:
         """Arm the stop at its profit."""

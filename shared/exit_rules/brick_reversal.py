@@ -44,6 +44,12 @@ class Reversal(RuleState):
             return self
         return replace(self, bricks=bricks, count=min(self.needed, self.count - formed) if formed < 0 else 0)
 
+    def following(self, before: RuleState) -> Self:
+        """Keep the bricks and their count; start from the entry if there were none of this size."""
+        if not isinstance(before, Reversal) or before.bricks.size != self.bricks.size:
+            return self
+        return replace(self, bricks=before.bricks, count=min(self.needed, before.count))
+
     def saved(self) -> Saved:
         """Return the last brick and the count."""
         return saved_bricks(self.bricks) | {"count": self.count}
@@ -70,3 +76,9 @@ class BrickReversal(ExitRule[BrickFields]):
         if plan.bricks is None or plan.bricks.reversal is None:
             return {}
         return {None: Reversal(bricks_at_entry(plan.bricks, position), plan.bricks.reversal)}
+
+    def change_contradictions(self, before: BrickFields, after: BrickFields) -> list[str]:
+        """Reject another size: bricks already formed have the size of the entry."""
+        if before.bricks is None or after.bricks is None or before.bricks.size == after.bricks.size:
+            return []
+        return [f"bricks.size is {before.bricks.size} since the entry and cannot change to {after.bricks.size}"]

@@ -78,6 +78,18 @@ class Confirmed(RuleState):
             count = min(self.needed, self.count + beyond)
         return replace(self, inner=inner, bricks=bricks, waiting=waiting, count=count)
 
+    @property
+    def reached(self) -> int:
+        """Return what the inner state has reached."""
+        return self.inner.reached
+
+    def following(self, before: RuleState) -> Self:
+        """Keep the bricks if they have this size; the condition is confirmed again from the change on."""
+        if not isinstance(before, Confirmed):
+            return replace(self, inner=self.inner.following(before))
+        bricks = before.bricks if before.bricks.size == self.bricks.size else self.bricks
+        return replace(self, inner=self.inner.following(before.inner), bricks=bricks)
+
     def marked(self, watermark: int) -> Self:
         """Return the state with the inner state's watermark."""
         return replace(self, inner=self.inner.marked(watermark))

@@ -18,3 +18,8 @@ class FixedLevel(RuleState):
     def fire(self) -> Level:
         """Return the level."""
         return self.level
+
+    @property
+    def fixed_level(self) -> int:
+        """Return the level's price."""
+        return self.level.price

@@ -12,6 +12,7 @@ class Manual(ExitRule[PlanPart]):
     """Exit on an operator's request; a plan cannot ask for it."""
 
     reason = ExitReason.MANUAL
+    planned = False
     expires = False
     resumes = True
 
@@ -24,6 +25,7 @@ class External(ExitRule[PlanPart]):
     """The position was reduced at the broker by somebody else; the fill is the exit."""
 
     reason = ExitReason.EXTERNAL
+    planned = False
 
     def start(self, plan: PlanPart, position: Position) -> Mapping[int | None, RuleState]:
         """Return nothing to watch."""

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -84,6 +84,10 @@ class Distance:
         return watermark - self.amount + (-abs(watermark) * self.ppm) // 1_000_000
 
 
+BELOW_ALL_PRICES: Final = -(2**63)
+"""Moves no state."""
+
+
 class RuleState(ABC):
     """Where a trade stands with a rule; immutable. The condition of the rule holds while `fire` is reached."""
 
@@ -110,6 +114,16 @@ class RuleState(ABC):
         return 0
 
     @property
+    def reached(self) -> int:
+        """Return the best profit price since entry as far as the state depends on it."""
+        return BELOW_ALL_PRICES
+
+    @property
+    def fixed_level(self) -> int | None:
+        """Return the profit price that exits if it never moves, else None."""
+        return None
+
+    @property
     def deadline_ms(self) -> int | None:
         """Return the time of a clock-driven change in milliseconds since 1970, or None."""
         return None
@@ -124,6 +138,10 @@ class RuleState(ABC):
     def marked(self, watermark: int) -> Self:
         """Return the state with the engine's watermark."""
         return self
+
+    def following(self, before: RuleState) -> Self:
+        """Return the state at entry of a changed rule, advanced by what the rule before the change had reached."""
+        return self.moved(before.reached, opening=False)
 
     def expired(self, now_ms: int) -> Self:
         """Return the state after its deadline."""
@@ -159,6 +177,8 @@ class ExitRule(ABC, Generic[P]):
         Whether a waiting exit is given up when its condition is gone or its time is over.
     resumes:
         Whether an exit that ended with quantity left is detected again without waiting for the market.
+    planned:
+        Whether a plan asks for it; others are requested from outside.
     toward:
         +1 if prices toward profit meet the condition, -1 if prices away from it do, 0 if no price does.
     options:
@@ -168,6 +188,7 @@ class ExitRule(ABC, Generic[P]):
     reason: ClassVar[ExitReason]
     expires: ClassVar[bool] = True
     resumes: ClassVar[bool] = False
+    planned: ClassVar[bool] = True
     toward: ClassVar[int] = 0
     options: ClassVar[tuple[PlanOption, ...]] = ()
 
@@ -181,6 +202,10 @@ class ExitRule(ABC, Generic[P]):
 
     def contradictions(self, plan: P, direction: Direction, entry_price: Decimal) -> list[str]:
         """Return the plan's contradictions for a trade of this direction and entry; empty if none."""
+        return []
+
+    def change_contradictions(self, before: P, after: P) -> list[str]:
+        """Return why an open trade cannot change between these plans; empty if it can."""
         return []
 
 

@@ -63,6 +63,11 @@ class Trailing(RuleState):
         """Return the best profit price since entry, the entry included."""
         return self.best
 
+    @property
+    def reached(self) -> int:
+        """Return the watermark."""
+        return self.best
+
     def moved(self, price: int, *, opening: bool) -> Self:
         """Follow a better price."""
         return replace(self, best=price) if price > self.best else self
@@ -98,6 +103,11 @@ class SteppedTrail(RuleState):
     def moves(self) -> tuple[Level, ...]:
         """Return the next step's level."""
         return (above(self.entry + (self.steps + 1) * self.step),)
+
+    @property
+    def reached(self) -> int:
+        """Return the price of the last whole step."""
+        return self.entry + self.steps * self.step
 
     def moved(self, price: int, *, opening: bool) -> Self:
         """Take every whole step up to a price."""

@@ -1,4 +1,4 @@
-"""`exitflow trades`: open, list, show, reconcile."""
+"""`exitflow trades`: open, change the plan, list, show, reconcile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.cli.support.api_client import ApiClient, Json
 from services.cli.support.command_line import AsJson, DataDir, IdempotencyKey, examples, new_app
 from services.cli.support.connection import Target
 from services.cli.support.output import show_facts, show_json, show_table
-from services.cli.support.plan_options import plan_of, with_plan_options
+from services.cli.support.plan_options import plan_fields, plan_of, with_plan_options
 from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
 
 app = new_app("Open and show trades.")
@@ -79,6 +79,47 @@ def open_trade(
     with trade_api(data_dir) as api:
         trade = api.post("/trades", body, key)
     show_json(trade) if as_json else show_facts(trade.items())
+
+
+@app.command(
+    "plan",
+    epilog=examples(
+        "trades plan 019abc… --stop-loss 1002.00",
+        "trades plan 019abc… --target 1020 --remove break_even --reason 'strong close' --json",
+    ),
+)
+@with_plan_options
+def change_plan(
+    trade_id: Annotated[str, typer.Argument(help="The trade's id.")],
+    remove: Annotated[
+        list[str] | None, typer.Option(help=f"Remove this rule: {', '.join(plan_fields())}. May be repeated.")
+    ] = None,
+    if_version: Annotated[
+        int | None, typer.Option(help="Change only this version of the plan; the current one by default.", min=1)
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Why; kept in the audit log.")] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+    **plan: Any,
+) -> None:
+    """Change the exit plan of an open trade; rules without an option stay."""
+    change = _plan_change(plan, remove or [])
+    if reason is not None:
+        change["reason_note"] = reason
+    with trade_api(data_dir) as api:
+        version = if_version or api.get(f"/trades/{trade_id}")["plan_version"]
+        trade = api.patch(f"/trades/{trade_id}/exit-plan", change, f'"{version}"')
+    show_json(trade) if as_json else show_facts(trade.items())
+
+
+def _plan_change(plan: Json, remove: list[str]) -> Json:
+    unknown = set(remove) - set(plan_fields())
+    if unknown:
+        raise typer.BadParameter(f"--remove takes {', '.join(plan_fields())}; not {', '.join(sorted(unknown))}")
+    change: Json = plan_of(plan) | dict.fromkeys(remove)
+    if not change:
+        raise typer.BadParameter("nothing to change; give an option of the exit plan, or --remove RULE")
+    return change
 
 
 @app.command("list", epilog=examples("trades list --status OPEN", "trades list --symbol NSE:INFY --limit 10 --json"))

@@ -70,6 +70,10 @@ class ApiClient:
         """Replace the resource and return it."""
         return self._ask("PUT", path, json=body)
 
+    def patch(self, path: str, body: Json, if_match: str) -> Json:
+        """Change the resource at the version of an entity tag and return it."""
+        return self._ask("PATCH", path, json=body, headers={"If-Match": if_match})
+
     def items(self, path: str, limit: int | None = None, **query: Any) -> Iterator[Json]:
         """Items of a list, page by page, `limit` at most."""
         left, cursor = limit, None

@@ -47,6 +47,11 @@ def plan_of(values: Mapping[str, Any]) -> dict[str, Any]:
     return plan
 
 
+def plan_fields() -> list[str]:
+    """Return the fields of a plan that the options set."""
+    return list(dict.fromkeys(option.path[0] for option in plan_options()))
+
+
 def _name(option: PlanOption) -> str:
     return option.flag.replace("-", "_")
 

@@ -49,32 +49,44 @@ class ExitSignalService:
         self._deadlines: list[tuple[int, RuleKey]] = []
 
     def add_trade(self, trade: OpenTrade) -> list[ExitCandidates]:
-        """Evaluate a trade from now on.
+        """Evaluate a trade from now on; a known trade stays as it is, so a repeated event changes nothing.
 
         Ticks can overtake the event of a trade. If the symbol's last tick arrived at or after the entry, the trade is
-        evaluated by it immediately, and its rules may fire; an earlier price fires nothing. A known trade takes the new
-        facts. Unchanged rules keep their state, changed rules start now, and disarmed reasons stay disarmed, so a
-        repeated event changes nothing.
+        evaluated by it immediately, and its rules may fire; an earlier price fires nothing.
         """
-        is_new = trade.trade_id not in self._symbol_of
-        disarmed, states = self._let_go(trade)
-        self._symbol_of[trade.trade_id] = trade.symbol
+        if trade.trade_id in self._symbol_of:
+            return []
         book = self._book(trade.symbol)
-        book.put(trade, states or _states_of(trade, book), moved=not is_new)
-        for key in trade.rule_keys():
-            self._watch_deadline(book, key)
-            if key.reason in disarmed:
-                self._disarmed[key.trade_id, key.reason] = None
-            else:
-                book.arm(key)
-        overtaken = is_new and book.has_ticked_since(trade.entered_at_ms)
-        return self._judge_by_last(book, trade) if overtaken else []
+        self._watch(book, trade, _states_of(trade, book), disarmed=set())
+        if not book.has_ticked_since(trade.entered_at_ms):
+            return []
+        return self._judge_by_last(book, trade.rule_keys(), settle=trade.entered_tick is None)
+
+    def change_plan(self, trade: OpenTrade) -> list[ExitCandidates]:
+        """Replace the plan of a known trade; ignore a plan that is not newer, and an unknown trade.
+
+        Unchanged rules keep their state, and disarmed reasons stay disarmed. Changed rules start from what the rule
+        had reached since entry, and are evaluated by the symbol's last price immediately.
+        """
+        known = self.trade(trade.trade_id)
+        if known is None or trade.plan_version <= known.plan_version:
+            return []
+        disarmed, states = self._let_go(known)
+        book = self._book(trade.symbol)
+        self._watch(book, trade, _carried_over(known, states, trade), disarmed=disarmed, moved=True)
+        changed = [key for key in trade.rule_keys() if known.rules.get(key[1:]) != trade.rules[key[1:]]]
+        return self._judge_by_last(book, changed, settle=True)
+
+    def trade(self, trade_id: UUID) -> OpenTrade | None:
+        """Return a trade under evaluation; None if it is unknown."""
+        book = self._book_of(trade_id)
+        return None if book is None else book.trades[trade_id]
 
     def remove_trade(self, trade_id: UUID) -> None:
         """Stop evaluating a trade; do nothing if it is unknown."""
-        book = self._book_of(trade_id)
-        if book is not None:
-            self._let_go(book.trades[trade_id])
+        known = self.trade(trade_id)
+        if known is not None:
+            self._let_go(known)
 
     def on_tick(self, symbol: str, price_units: int, ts_us: int, seq: int, arrived_ms: int = 0) -> TickVerdict:
         """Evaluate a tick.
@@ -176,13 +188,29 @@ class ExitSignalService:
                 moved[trade_id] = {key: saved for key in keys if (saved := book.rule_state(key).saved())}
         return moved
 
-    def _judge_by_last(self, book: SymbolBook, trade: OpenTrade) -> list[ExitCandidates]:
-        if trade.entered_tick is None:
-            for key in trade.rule_keys():
+    def _watch(
+        self,
+        book: SymbolBook,
+        trade: OpenTrade,
+        states: Mapping[RuleKey, RuleState],
+        *,
+        disarmed: set[ExitReason],
+        moved: bool = False,
+    ) -> None:
+        self._symbol_of[trade.trade_id] = trade.symbol
+        book.put(trade, states, moved=moved)
+        for key in trade.rule_keys():
+            self._watch_deadline(book, key)
+            if key.reason in disarmed:
+                self._disarmed[key.trade_id, key.reason] = None
+            else:
+                book.arm(key)
+
+    def _judge_by_last(self, book: SymbolBook, keys: list[RuleKey], *, settle: bool) -> list[ExitCandidates]:
+        if settle:
+            for key in keys:
                 book.settle(key)
-        due = [
-            key for key in trade.rule_keys() if (key.trade_id, key.reason) not in self._disarmed and book.is_due(key)
-        ]
+        due = [key for key in keys if (key.trade_id, key.reason) not in self._disarmed and book.is_due(key)]
         for key in due:
             book.disarm(key)
         return self._emit(book, due, None)
@@ -214,17 +242,12 @@ class ExitSignalService:
         ]
 
     def _let_go(self, trade: OpenTrade) -> tuple[set[ExitReason], dict[RuleKey, RuleState]]:
-        """Remove a known trade; return its disarmed reasons, and the rule states unaffected by its new facts."""
-        book = self._book_of(trade.trade_id)
-        if book is None:
-            return set(), {}
-        del self._symbol_of[trade.trade_id]
-        known = book.trades[trade.trade_id]
-        states = book.drop(trade.trade_id)
+        """Remove a known trade; return its disarmed reasons and its rule states."""
+        states = self._books[self._symbol_of.pop(trade.trade_id)].drop(trade.trade_id)
         disarmed = {key.reason for key in states if (key.trade_id, key.reason) in self._disarmed}
         for reason in disarmed:
             del self._disarmed[trade.trade_id, reason]
-        return disarmed, _carried_over(known, states, trade)
+        return disarmed, states
 
     def _watch_deadline(self, book: SymbolBook, key: RuleKey) -> None:
         deadline_ms = book.rule_state(key).deadline_ms
@@ -255,11 +278,15 @@ def _states_of(trade: OpenTrade, book: SymbolBook) -> dict[RuleKey, RuleState]:
 
 
 def _carried_over(known: OpenTrade, states: Mapping[RuleKey, RuleState], now: OpenTrade) -> dict[RuleKey, RuleState]:
-    """Return the states after a change of plan: an unchanged rule keeps its state."""
+    """Return the states after a change of plan: an unchanged rule keeps its state, a changed one follows it."""
     carried = {}
     for (reason, leg), entry_state in now.rules.items():
         key = RuleKey(now.trade_id, reason, leg)
-        carried[key] = states[key] if known.rules.get((reason, leg)) == entry_state else entry_state
+        before = states.get(key)
+        if before is None:
+            carried[key] = entry_state
+        else:
+            carried[key] = before if known.rules[reason, leg] == entry_state else entry_state.following(before)
     return carried
 
 

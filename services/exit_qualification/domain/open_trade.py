@@ -21,8 +21,10 @@ class OpenTrade:
         Milliseconds since 1970.
     rules:
         State of each rule of its plan at entry, by reason and leg.
+    plan_version:
+        Version of the plan, raised by every change.
     entered_tick:
-        Number of ticks of its symbol at the trade's first evaluation; None before it.
+        Number of ticks of its symbol at the first evaluation of the plan; None before it.
     saved:
         Checkpoint state of each rule moved since.
     """
@@ -36,6 +38,7 @@ class OpenTrade:
     entry_price: int
     entered_at_ms: int
     rules: Mapping[tuple[ExitReason, int | None], RuleState] = field(default_factory=dict)
+    plan_version: int = 1
     entered_tick: int | None = None
     saved: Mapping[tuple[ExitReason, int | None], Saved] = field(default_factory=dict)
 

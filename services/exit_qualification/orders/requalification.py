@@ -21,7 +21,7 @@ from services.exit_qualification.storage.operator_controls import SwitchReposito
 from services.exit_qualification.storage.order_queues import OrderQueues
 from shared.contracts.vocabulary import IntentStatus
 from shared.exit_rules.registry import rule_of
-from shared.money import to_units
+from shared.money import from_units, to_units
 from shared.outbox.unit_of_work import UnitOfWork
 
 HELD_PAUSE = timedelta(seconds=5)
@@ -129,7 +129,20 @@ def _why_give_up(locked: LockedExit, last_price: Decimal | None, now: datetime) 
         return CancelReason.DARK
     if _is_out_of_time(intent, now):
         return CancelReason.EXPIRED
-    return CancelReason.CONDITION_GONE if _condition_is_gone(intent, last_price) else None
+    gone = _plan_dropped(locked, last_price) or _condition_is_gone(intent, last_price)
+    return CancelReason.CONDITION_GONE if gone else None
+
+
+def _plan_dropped(locked: LockedExit, last_price: Decimal | None) -> bool:
+    """Return whether a changed plan no longer asks for a waiting exit: the rule is gone, or its level is not met."""
+    intent, trade = locked.intent, locked.trade.trade
+    if trade.plan_version == 1 or not rule_of(intent.exit_reason).planned:
+        return False
+    state = trade.rules.get((intent.exit_reason, None))
+    if state is None:
+        return True
+    moved = state.fixed_level is not None and intent.exit_level != from_units(state.fixed_level * trade.direction.sign)
+    return moved and last_price is not None and not state.holds(to_units(last_price) * trade.direction.sign)
 
 
 def _condition_is_gone(intent: ExitIntent, last_price: Decimal | None) -> bool:

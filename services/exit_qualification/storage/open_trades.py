@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, func, select, text, update
+from sqlalchemy import Connection, Row, Select, func, outerjoin, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
-from services.exit_qualification.models import OpenTradeRow
+from services.exit_qualification.models import ExitPlanRow, OpenTradeRow
 from shared.clock import epoch_ms
-from shared.contracts.trades import TradeOpened
+from shared.contracts.trades import TradeExitPlanChanged, TradeOpened
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType, TradeStatus
 from shared.exit_rules.plan import ExitPlan
 from shared.exit_rules.registry import start_rules
@@ -45,6 +45,17 @@ SELECT * FROM unnest(CAST(:trade_ids AS uuid[]), CAST(:states AS jsonb[]))
 ON CONFLICT (trade_id) DO UPDATE SET states = EXCLUDED.states, updated_at = clock_timestamp()
 """)
 
+SAVE_PLANS = text("""
+-- exit_plans.save: an older event changes nothing
+INSERT INTO exit_plans (trade_id, plan_version, exit_plan, changed_tick, changed_at)
+SELECT * FROM unnest(CAST(:trade_ids AS uuid[]), CAST(:versions AS integer[]), CAST(:plans AS jsonb[]),
+                     CAST(:ticks AS bigint[]), CAST(:times AS timestamptz[]))
+ON CONFLICT (trade_id) DO UPDATE
+   SET plan_version = EXCLUDED.plan_version, exit_plan = EXCLUDED.exit_plan, changed_tick = EXCLUDED.changed_tick,
+       changed_at = EXCLUDED.changed_at
+ WHERE exit_plans.plan_version < EXCLUDED.plan_version
+""")
+
 RULES_IN = text("""
 -- rule_states.in_partitions
 SELECT r.trade_id, r.states
@@ -65,6 +76,14 @@ class OpenedTrade:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangedPlan:
+    """Plan to project: event, and its symbol's number of ticks at the first evaluation of the plan."""
+
+    event: TradeExitPlanChanged
+    changed_tick: int
+
+
+@dataclass(frozen=True, slots=True)
 class TradeProjection:
     """Projected trade: the engine's data, and whether the trade is open."""
 
@@ -74,25 +93,25 @@ class TradeProjection:
 
 def open_trade(told: TradeOpened | Row[Any], plan: ExitPlan, square_off: SquareOff) -> OpenTrade:
     """Return the engine's data of an opened trade, from its event or its row in ``open_trades``."""
-    direction, entry = Direction(told.direction), to_units(told.entry_price)
-    product_type, entered_at_ms = ProductType(told.product_type), epoch_ms(told.entered_at)
-    position = Position(
-        direction,
-        entry * direction.sign,
-        entered_at_ms,
-        square_off.after_entry_ms(told.symbol, product_type, entered_at_ms),
-    )
-    return OpenTrade(
+    trade = OpenTrade(
         trade_id=told.trade_id,
         symbol=told.symbol,
-        direction=direction,
+        direction=Direction(told.direction),
         quantity=told.quantity,
-        product_type=product_type,
+        product_type=ProductType(told.product_type),
         user_broker_id=told.user_broker_id,
-        entry_price=entry,
-        entered_at_ms=entered_at_ms,
-        rules=start_rules(plan, position),
+        entry_price=to_units(told.entry_price),
+        entered_at_ms=epoch_ms(told.entered_at),
     )
+    return with_plan(trade, plan, 1, square_off)
+
+
+def with_plan(trade: OpenTrade, plan: ExitPlan, plan_version: int, square_off: SquareOff) -> OpenTrade:
+    """Return a trade with another plan, as at its entry."""
+    square_off_at_ms = square_off.after_entry_ms(trade.symbol, trade.product_type, trade.entered_at_ms)
+    sign = trade.direction.sign
+    position = Position(trade.direction, trade.entry_price * sign, trade.entered_at_ms, square_off_at_ms)
+    return replace(trade, rules=start_rules(plan, position), plan_version=plan_version, saved={})
 
 
 class OpenTradeRepository:
@@ -139,10 +158,10 @@ class OpenTradeRepository:
     def lock(self, trade_ids: Sequence[UUID]) -> dict[UUID, TradeProjection]:
         """Return the trades and lock their rows in sorted order until the transaction ends; omit unknown ones."""
         rows = self._connection.execute(
-            select(*OpenTradeRow.__table__.c)
+            _with_plans()
             .where(OpenTradeRow.trade_id == func.any(sorted(set(trade_ids))))
             .order_by(OpenTradeRow.trade_id)
-            .with_for_update()
+            .with_for_update(of=OpenTradeRow)
         )
         return {row.trade_id: TradeProjection(self._of_row(row), TradeStatus(row.status)) for row in rows}
 
@@ -160,7 +179,7 @@ class OpenTradeRepository:
     def open_in(self, partitions: Sequence[int]) -> list[OpenTrade]:
         """Return every open trade of these partitions."""
         rows = self._connection.execute(
-            select(*OpenTradeRow.__table__.c).where(
+            _with_plans().where(
                 OpenTradeRow.partition == func.any(list(partitions)), OpenTradeRow.status == TradeStatus.OPEN
             )
         )
@@ -183,6 +202,21 @@ class OpenTradeRepository:
         values = {"symbols": list(homes), "partitions": list(homes.values())}
         return len(self._connection.execute(MOVE, values).all())
 
+    def save_plans(self, changed: Sequence[ChangedPlan]) -> None:
+        """Store changed plans, in their order; an older one changes nothing."""
+        newest = {each.event.trade_id: each for each in changed}
+        if not newest:
+            return
+        rows = [newest[trade_id] for trade_id in sorted(newest)]
+        parameters = {
+            "trade_ids": [row.event.trade_id for row in rows],
+            "versions": [row.event.plan_version for row in rows],
+            "plans": [row.event.exit_plan.model_dump_json(exclude_none=True) for row in rows],
+            "ticks": [row.changed_tick for row in rows],
+            "times": [row.event.changed_at for row in rows],
+        }
+        self._connection.execute(SAVE_PLANS, parameters)
+
     def save_rules(self, moved: Mapping[UUID, Mapping[RuleKey, Saved]]) -> None:
         """Store the rule states of these trades."""
         if not moved:
@@ -196,8 +230,16 @@ class OpenTradeRepository:
         return {row.trade_id: {_slot(name): state for name, state in row.states.items()} for row in rows}
 
     def _of_row(self, row: Row[Any]) -> OpenTrade:
-        trade = open_trade(row, ExitPlan.model_validate(row.exit_plan), self._square_off)
-        return replace(trade, entered_tick=row.entered_tick or 0)
+        trade = open_trade(row, ExitPlan.model_validate(row.changed_plan or row.exit_plan), self._square_off)
+        since = row.entered_tick if row.changed_tick is None else row.changed_tick
+        return replace(trade, plan_version=row.plan_version or 1, entered_tick=since or 0)
+
+
+def _with_plans() -> Select[Any]:
+    """Return the query of trades with their changed plans."""
+    changed = (ExitPlanRow.exit_plan.label("changed_plan"), ExitPlanRow.plan_version, ExitPlanRow.changed_tick)
+    joined = outerjoin(OpenTradeRow, ExitPlanRow, ExitPlanRow.trade_id == OpenTradeRow.trade_id)
+    return select(*OpenTradeRow.__table__.c, *changed).select_from(joined)
 
 
 def _name(key: RuleKey) -> str:

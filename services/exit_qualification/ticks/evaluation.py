@@ -11,11 +11,10 @@ from services.exit_qualification.domain.checkpoint import SymbolCheckpoint
 from services.exit_qualification.domain.exit_signal import TradeReason
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.level_index import RuleKey
-from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
-from services.exit_qualification.storage.open_trades import OpenedTrade, open_trade
+from services.exit_qualification.storage.open_trades import ChangedPlan, OpenedTrade, open_trade, with_plan
 from services.exit_qualification.ticks.records import TickRecord, TradeRecord
-from shared.contracts.trades import TradeClosed, TradeOpened
+from shared.contracts.trades import TradeClosed, TradeExitPlanChanged, TradeOpened
 from shared.contracts.vocabulary import ExitReason
 from shared.exit_rules.rule import Saved
 from shared.kafka.clients import home_partition
@@ -33,7 +32,7 @@ class Findings:
     symbols:
         Symbols with an accepted tick.
     homes:
-        Home partitions of the trades opened and closed.
+        Home partitions of the trades opened, changed and closed.
     new_clocks, stuck:
         Symbols with a producer clock set back, and symbols with only stale ticks for a long time.
     moved:
@@ -43,6 +42,7 @@ class Findings:
     """
 
     opened: list[OpenedTrade] = field(default_factory=list)
+    plans: list[ChangedPlan] = field(default_factory=list)
     closed: list[UUID] = field(default_factory=list)
     detected: list[ExitCandidates] = field(default_factory=list)
     symbols: set[str] = field(default_factory=set)
@@ -130,21 +130,23 @@ def _follow_trade(
 ) -> None:
     event, home = item
     findings.homes.add(home)
+    state = engine.symbol_state(event.symbol)
+    ticks = 0 if state is None else state.ticks
     if isinstance(event, TradeOpened):
-        state = engine.symbol_state(event.symbol)
-        findings.opened.append(OpenedTrade(event, home, entered_tick=0 if state is None else state.ticks))
+        findings.opened.append(OpenedTrade(event, home, entered_tick=ticks))
         if home in held:
-            _judge_by_last_tick(engine, open_trade(event, event.exit_plan, square_off), findings)
+            found = engine.add_trade(open_trade(event, event.exit_plan, square_off))
+            findings.detected.extend(found)
+            findings.symbols.add(event.symbol)
+            if found and state is not None:
+                findings.arrived_ms[event.trade_id] = state.last_arrived_ms
+    elif isinstance(event, TradeExitPlanChanged):
+        findings.plans.append(ChangedPlan(event, changed_tick=ticks))
+        known = engine.trade(event.trade_id)
+        if known is not None:
+            changed = with_plan(known, event.exit_plan, event.plan_version, square_off)
+            findings.detected.extend(engine.change_plan(changed))
+            findings.symbols.add(event.symbol)
     elif isinstance(event, TradeClosed):
         engine.remove_trade(event.trade_id)
         findings.closed.append(event.trade_id)
-
-
-def _judge_by_last_tick(engine: ExitSignalService, trade: OpenTrade, findings: Findings) -> None:
-    """Add a trade; a tick that arrived before the trade's event can exit it here."""
-    found = engine.add_trade(trade)
-    findings.symbols.add(trade.symbol)
-    state = engine.symbol_state(trade.symbol)
-    if found and state is not None:
-        findings.detected.extend(found)
-        findings.arrived_ms[trade.trade_id] = state.last_arrived_ms

@@ -106,6 +106,7 @@ class TickPipeline:
             partitions.advance(checkpoints)
             trades = OpenTradeRepository(uow.connection)
             trades.insert_opened(_by_trade(findings))
+            trades.save_plans(findings.plans)
             closed_later = trades.held_by_others(findings.closed)
             trades.mark_closed([trade_id for trade_id in findings.closed if trade_id not in closed_later])
             WaitingTradeRepository(uow.connection).add_closures(sorted(closed_later))
@@ -148,6 +149,7 @@ class TickPipeline:
             partitions.advance(checkpoints)
             trades = OpenTradeRepository(uow.connection)
             trades.insert_opened(_by_trade(findings))
+            trades.save_plans(findings.plans)
             trades.save_rules(findings.moved)
             place.add_closures(findings.closed)
             if SwitchRepository(uow.connection).read().rollout.mode is not RolloutMode.OFF:

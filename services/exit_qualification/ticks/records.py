@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Final, get_args
 
 from shared.clock import EPOCH, epoch_ms
 from shared.contracts.events import parse_event
 from shared.contracts.ticks import parse_tick
-from shared.contracts.trades import TradeClosed, TradeOpened, TradePartiallyClosed
+from shared.contracts.trades import TradeClosed, TradeExitPlanChanged, TradeOpened, TradePartiallyClosed
 from shared.errors import MalformedMessage
 
-_KNOWN: Final = frozenset(event.event_type() for event in (TradeOpened, TradePartiallyClosed, TradeClosed))
+TradeRecord = TradeOpened | TradeExitPlanChanged | TradePartiallyClosed | TradeClosed
+_KNOWN: Final = frozenset(event.event_type() for event in get_args(TradeRecord))
 
 
 @dataclass(slots=True)
@@ -41,9 +42,6 @@ def read_tick(value: bytes | None, arrived_ms: int) -> TickRecord:
     return TickRecord(symbol, price, ts_us, seq, arrived_ms)
 
 
-TradeRecord = TradeOpened | TradePartiallyClosed | TradeClosed
-
-
 def read_trade(event_type: str, value: bytes | None, arrived_ms: int) -> TradeRecord | None:
     """Return the event of a trade; None for discarded events and unknown types.
 
@@ -59,7 +57,7 @@ def read_trade(event_type: str, value: bytes | None, arrived_ms: int) -> TradeRe
     if event_type not in _KNOWN:
         return None
     event = parse_event(event_type, value)
-    assert isinstance(event, TradeOpened | TradePartiallyClosed | TradeClosed)
+    assert isinstance(event, TradeRecord)
     if isinstance(event, TradeOpened) and epoch_ms(event.entered_at) > arrived_ms:
         return event.model_copy(update={"entered_at": EPOCH + timedelta(milliseconds=arrived_ms)})
     return event

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from fastapi import Response
 from fastapi.responses import JSONResponse
 
 from services.trade_management.api.context import Context, TradeApiContext
 from services.trade_management.api.timeline import Timeline, timeline
-from services.trade_management.api.views import OpenTrade, TradePage, TradeView
+from services.trade_management.api.views import ChangePlan, OpenTrade, TradePage, TradeView
 from services.trade_management.models import TradeRow
 from services.trade_management.storage.closures import TradeClosureRepository
 from services.trade_management.storage.fills import TradeFillRepository
@@ -21,8 +22,10 @@ from shared.http.auth import Reader, Trader
 from shared.http.declared_errors import declared
 from shared.http.idempotency import IdempotencyKey, answer_once
 from shared.http.paging import Keyset, PageCursor, PageLimit
+from shared.http.preconditions import IfMatch, etag, require_match
 from shared.http.routing import api_router
 from shared.outbox.unit_of_work import UnitOfWork
+from shared.postgres.audit import Act
 
 router = api_router(prefix="/trades", tags=["trades"])
 
@@ -67,10 +70,27 @@ def trades(
 
 
 @router.get("/{trade_id}", responses=declared(404))
-def one_trade(trade_id: UUID, context: Context, _: Reader) -> TradeView:
-    """Return one trade."""
+def one_trade(trade_id: UUID, context: Context, _: Reader, response: Response) -> TradeView:
+    """Return one trade; `ETag` is the version of its exit plan."""
     with context.unit_of_work() as uow:
-        return TradeView.of(TradeRepository(uow.connection).get(trade_id))
+        return _with_etag(TradeRepository(uow.connection).get(trade_id), response)
+
+
+@router.patch("/{trade_id}/exit-plan", responses=declared(404, 409, 412, 428))
+def change_exit_plan(
+    trade_id: UUID, body: ChangePlan, context: Context, caller: Trader, response: Response, if_match: IfMatch = None
+) -> TradeView:
+    """Change the exit plan of an open trade. The changed rules are judged at once by the last price.
+
+    A rule given replaces that rule whole, null removes it, and others stay. `If-Match` names the plan's version.
+    """
+    with context.unit_of_work() as uow:
+        row = TradeRepository(uow.connection).lock_row(trade_id)
+        require_match(if_match, row.plan_version)
+        act = Act(caller.name, body.reason_note or "exit plan changed")
+        changed = context.service.change_plan(uow, row, body, act)
+        uow.commit()
+    return _with_etag(changed, response)
 
 
 @router.get("/{trade_id}/timeline", responses=declared(404))
@@ -81,6 +101,11 @@ def trade_timeline(trade_id: UUID, context: Context, _: Reader) -> Timeline:
         fills = TradeFillRepository(uow.connection).of_trades([trade_id]).get(trade_id, [])
         closures = TradeClosureRepository(uow.connection)
         return timeline(row, fills, closures.of_trades([trade_id]).get(trade_id, []), closures.lines_of(trade_id))
+
+
+def _with_etag(row: TradeRow, response: Response) -> TradeView:
+    response.headers["ETag"] = etag(row.plan_version)
+    return TradeView.of(row)
 
 
 def _open(uow: UnitOfWork, body: OpenTrade, context: TradeApiContext) -> dict[str, Any]:

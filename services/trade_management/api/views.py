@@ -15,8 +15,9 @@ from shared.clock import Clock, trading_day
 from shared.contracts.exits import Quantity, Timestamp
 from shared.contracts.trades import Symbol, UserBrokerId
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType, TradeStatus
-from shared.exit_rules.plan import ExitPlan
+from shared.exit_rules.plan import ExitPlan, PlanFields
 from shared.exit_rules.prices import Price
+from shared.http.fields import Reason
 from shared.ids import new_id
 from shared.money import Money
 
@@ -52,6 +53,12 @@ class OpenTrade(BaseModel):
         )
 
 
+class ChangePlan(PlanFields):
+    """Rules to replace. A rule given replaces that rule whole, null removes it, and others stay."""
+
+    reason_note: Reason | None = None
+
+
 class TradeView(BaseModel):
     """Trade; fields known only after closing are null before. `exit_plan` has the rules as given."""
 
@@ -67,6 +74,7 @@ class TradeView(BaseModel):
     open_quantity: int
     entry_price: Money
     exit_plan: dict[str, Any]
+    plan_version: int
     entered_at: Timestamp
     exit_price: Money | None
     exit_reason: ExitReason | None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
-from shared.errors import InvalidInput
+from shared.errors import Conflict, InvalidInput
 
 MOST_VALUE = Decimal(10) ** 13
 """Rupees; an order's value stays below it, so every sum fits NUMERIC(18,4)."""
@@ -24,6 +24,12 @@ class PlanContradiction(InvalidInput):
     code = "plan_contradiction"
 
 
+class TradeNotOpen(Conflict):
+    """Change of a trade that has exited already."""
+
+    code = "trade_closed"
+
+
 class ShortDelivery(InvalidInput):
     """Short sale with a delivery product: only owned shares can be delivered."""
 
@@ -35,6 +41,10 @@ class Plan(Protocol):
 
     def contradictions(self, direction: Direction, entry_price: Decimal) -> list[str]:
         """Return the plan's contradictions with this direction and entry; empty if there are none."""
+        ...
+
+    def change_contradictions(self, before: Any) -> list[str]:
+        """Return why an open trade with the plan `before` cannot take this plan; empty if it can."""
         ...
 
 
@@ -86,6 +96,24 @@ def check_opening(trade: Trade, plan: Plan, now: datetime) -> None:
         raise InvalidInput(f"quantity times entry_price must be below {MOST_VALUE}")
     if trade.entered_at > now + CLOCK_SKEW:
         raise InvalidInput("entered_at is in the future")
-    found = plan.contradictions(trade.direction, trade.entry_price)
-    if found:
-        raise PlanContradiction("; ".join(found), contradictions=found)
+    _refuse(plan.contradictions(trade.direction, trade.entry_price))
+
+
+def check_change(trade: Trade, before: Plan, after: Plan) -> None:
+    """Reject a plan that an open trade cannot take in the place of the plan `before`.
+
+    Raises
+    ------
+    TradeNotOpen
+        The trade is closed.
+    PlanContradiction
+        The plan contradicts itself or what is frozen since the entry; `details["contradictions"]` lists why.
+    """
+    if trade.status is not TradeStatus.OPEN:
+        raise TradeNotOpen(f"trade {trade.trade_id} is {trade.status}; only the plan of an open trade can change")
+    _refuse(after.change_contradictions(before))
+
+
+def _refuse(contradictions: list[str]) -> None:
+    if contradictions:
+        raise PlanContradiction("; ".join(contradictions), contradictions=contradictions)

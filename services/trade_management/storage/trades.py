@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, select, text, tuple_
+from psycopg.types.json import Jsonb
+from sqlalchemy import Connection, Select, insert, select, text, tuple_
 
 from services.trade_management.domain.closure import TradeHistory
 from services.trade_management.domain.trade import Trade
@@ -45,7 +46,16 @@ UPDATE trades
  WHERE trades.trade_id = u.trade_id
 """)
 
+CHANGE_PLAN = text("""
+-- trades.change_plan
+UPDATE trades
+   SET exit_plan = :exit_plan, plan_version = plan_version + 1, updated_at = clock_timestamp(), version = version + 1
+ WHERE trade_id = :trade_id
+""")
+
 _COLUMNS = tuple(TradeRow.__table__.columns)
+_TRADE = ("trade_id", "symbol", "direction", "product_type", "user_broker_id", "quantity", "open_quantity",
+          "entry_price", "entered_at", "status")  # fmt: skip
 _RESULT = ("trade_id", "open_quantity", "exit_price", "exit_reason", "gross_pnl", "charges", "closed_at",
            "exit_intent_id")  # fmt: skip
 
@@ -80,10 +90,22 @@ class TradeRepository:
         NotFound
             The trade does not exist.
         """
-        row = self._connection.execute(select(*_COLUMNS).where(TradeRow.trade_id == trade_id)).one_or_none()
-        if row is None:
-            raise NotFound(f"trade {trade_id} not found")
-        return TradeRow(**row._mapping)
+        return self._one(select(*_COLUMNS).where(TradeRow.trade_id == trade_id), trade_id)
+
+    def lock_row(self, trade_id: UUID) -> TradeRow:
+        """Return a trade and lock its row until the transaction ends; wait for another transaction's lock.
+
+        Raises
+        ------
+        NotFound
+            The trade does not exist.
+        """
+        return self._one(select(*_COLUMNS).where(TradeRow.trade_id == trade_id).with_for_update(), trade_id)
+
+    def change_plan(self, trade_id: UUID, exit_plan: dict[str, Any]) -> TradeRow:
+        """Replace the plan of a locked trade, raise the plan's version and return the stored row."""
+        self._connection.execute(CHANGE_PLAN, {"trade_id": trade_id, "exit_plan": Jsonb(exit_plan)})
+        return self.get(trade_id)
 
     def page(self, wanted: WantedTrades) -> list[TradeRow]:
         """Return at most `limit` trades, newest first."""
@@ -114,6 +136,17 @@ class TradeRepository:
         results = [_result(history) for history in histories]
         columns = dict(zip(_RESULT, map(list, zip(*results, strict=True)), strict=True))
         self._connection.execute(REDUCE, columns)
+
+    def _one(self, wanted: Select[Any], trade_id: UUID) -> TradeRow:
+        row = self._connection.execute(wanted).one_or_none()
+        if row is None:
+            raise NotFound(f"trade {trade_id} not found")
+        return TradeRow(**row._mapping)
+
+
+def trade_of(row: TradeRow) -> Trade:
+    """Return the trade in a row."""
+    return _trade({name: getattr(row, name) for name in _TRADE})
 
 
 def _trade(row: dict[str, Any]) -> Trade:

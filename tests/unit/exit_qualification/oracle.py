@@ -21,6 +21,16 @@ Found = tuple[UUID, tuple[tuple[ExitReason, int | None, int], ...]]
 """A trade that qualified, and of each reason the price and the time in microseconds."""
 
 
+@dataclass(frozen=True)
+class Start:
+    """Where a rule began: what an earlier form of it had reached since entry, its bricks, and how many were against."""
+
+    gain: int = 0
+    close: int | None = None
+    last: int = 0
+    against: int = 0
+
+
 @dataclass
 class Trade:
     """A trade and what happened since its entry: the prices of its symbol, and which opened a day."""
@@ -33,6 +43,8 @@ class Trade:
     plan: ExitPlan
     seen: dict[ExitReason, list[tuple[int, bool]]] = field(default_factory=lambda: defaultdict(list))
     clock_ms: int = 0
+    version: int = 1
+    start: dict[ExitReason, Start] = field(default_factory=lambda: defaultdict(Start))
 
     @property
     def better(self) -> int:
@@ -63,10 +75,54 @@ class Trade:
             return self.is_confirmed(reason, self.plan.bricks.confirm)
         return price is not None and self.is_met(reason, price, [each for each, _ in self.seen[reason]])
 
+    def gains(self, reason: ExitReason, before: Iterable[int]) -> list[int]:
+        return [0, self.start[reason].gain, *((each - self.entry) * self.better for each in before)]
+
+    def follow(self, known: Trade) -> list[ExitReason]:
+        """Go on from the trade with the plan before, and return the rules that changed."""
+        changed = []
+        for reason in (each for each in ExitReason if self.has_rule(each)):
+            if known.has_rule(reason) and known.part(reason) == self.part(reason):
+                self.seen[reason], self.start[reason] = known.seen[reason], known.start[reason]
+            else:
+                changed.append(reason)
+                if known.has_rule(reason):
+                    self.start[reason] = known.stands(reason, self)
+        self.clock_ms = known.clock_ms if known.part(ExitReason.TIME) == self.part(ExitReason.TIME) else 0
+        return changed
+
+    def stands(self, reason: ExitReason, after: Trade) -> Start:
+        """Return what a rule has reached, as far as its changed form can use it."""
+        best = max(self.gains(reason, [each for each, _ in self.seen[reason]]))
+        gain, trail, stop = 0, self.plan.trailing_stop, self.plan.break_even
+        if reason is ExitReason.TRAILING_STOP and trail is not None:
+            step = to_units(trail.step) if trail.step is not None else 1
+            gain = best // step * step
+        if reason is ExitReason.BREAK_EVEN and stop is not None:
+            gain = to_units(stop.arm) if best >= to_units(stop.arm) else 0
+        if not (self.counts_bricks(reason) and after.counts_bricks(reason)) or self.size() != after.size():
+            return Start(gain)
+        formed = list(chain.from_iterable(self.bricks(reason)))
+        begun = self.start[reason]
+        sign, close = formed[-1] if formed else (begun.last, begun.close)
+        return Start(gain, close, sign, self.bricks_against() if reason is ExitReason.BRICK_REVERSAL else 0)
+
+    def counts_bricks(self, reason: ExitReason) -> bool:
+        bricks = self.plan.bricks
+        if bricks is None:
+            return False
+        if reason is ExitReason.BRICK_REVERSAL:
+            return bricks.reversal is not None
+        return bricks.confirm is not None and reason in (ExitReason.TARGET, ExitReason.TRAILING_STOP)
+
+    def size(self) -> int:
+        assert self.plan.bricks is not None
+        return to_units(self.plan.bricks.size)
+
     def is_met(self, reason: ExitReason, price: int, before: list[int]) -> bool:
         """Return whether an unconfirmed condition is true at a price, after other prices."""
         plan, up = self.plan, self.better
-        gains = [0, *((each - self.entry) * up for each in before)]
+        gains = self.gains(reason, before)
         gain = (price - self.entry) * up
         if reason is ExitReason.TARGET:
             assert plan.target is not None
@@ -104,9 +160,8 @@ class Trade:
 
     def bricks(self, reason: ExitReason) -> list[list[tuple[int, int]]]:
         """Return the bricks of each tick: +1 toward profit or -1, and the price at which it ended."""
-        assert self.plan.bricks is not None
-        size = to_units(self.plan.bricks.size)
-        close, last, formed = self.entry, 0, []
+        size, start = self.size(), self.start[reason]
+        close, last, formed = self.entry if start.close is None else start.close, start.last, []
         for price, opening in self.seen[reason]:
             gain = (price - close) * self.better
             sign = 1 if gain > 0 else -1
@@ -122,10 +177,13 @@ class Trade:
     def reversal_is_complete(self) -> bool:
         assert self.plan.bricks is not None
         assert self.plan.bricks.reversal is not None
-        against = 0
+        return self.bricks_against() >= self.plan.bricks.reversal
+
+    def bricks_against(self) -> int:
+        against = self.start[ExitReason.BRICK_REVERSAL].against
         for sign, _ in chain.from_iterable(self.bricks(ExitReason.BRICK_REVERSAL)):
             against = 0 if sign > 0 else against + 1
-        return against >= self.plan.bricks.reversal
+        return against
 
     def is_confirmed(self, reason: ExitReason, needed: int) -> bool:
         toward = 1 if reason is ExitReason.TARGET else -1
@@ -159,20 +217,28 @@ class BruteForceEngine:
         self.last: dict[str, Last] = {}
 
     def add_trade(self, trade: Trade) -> list[Found]:
-        """A plan that changes begins at the change: what was seen before counts only for rules that stay."""
-        known = self.trades.get(trade.trade_id)
+        if trade.trade_id in self.trades:
+            return []
         self.trades[trade.trade_id] = trade
-        if known is not None:
-            for reason in self.rules(trade.trade_id):
-                if known.has_rule(reason) and known.part(reason) == trade.part(reason):
-                    trade.seen[reason] = known.seen[reason]
-                    trade.clock_ms = known.clock_ms if reason is ExitReason.TIME else trade.clock_ms
-        self.off &= {(each, reason) for each in self.trades for reason in self.rules(each)}
         last = self.last.get(trade.symbol)
-        if known is not None or last is None or last.arrived_ms < trade.entered_at_ms:
+        if last is None or last.arrived_ms < trade.entered_at_ms:
             return []
         trade.see(last.price, opening=False)
         return self.fire([(trade.trade_id, reason) for reason in self.rules(trade.trade_id)], None)
+
+    def change_plan(self, trade: Trade) -> list[Found]:
+        """A rule that changes begins at the change, from what it had reached; the last price decides at once."""
+        known = self.trades.get(trade.trade_id)
+        if known is None or trade.version <= known.version:
+            return []
+        self.trades[trade.trade_id] = trade
+        changed = trade.follow(known)
+        self.off &= {(each, reason) for each in self.trades for reason in self.rules(each)}
+        last = self.last.get(trade.symbol)
+        if last is not None:
+            for reason in changed:
+                trade.seen[reason].append((last.price, False))
+        return self.fire([key for reason in changed if (key := (trade.trade_id, reason)) not in self.off], None)
 
     def remove_trade(self, trade_id: UUID) -> None:
         self.trades.pop(trade_id, None)

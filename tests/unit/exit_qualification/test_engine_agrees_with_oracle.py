@@ -128,7 +128,19 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
         state = self.engine.symbol_state(trade.symbol)
         assert found(self.engine.add_trade(as_judged(trade))) == self.oracle.add_trade(trade)
         entered_tick = state.ticks if state else 0
-        self.checkpoint[trade.trade_id] = replace(as_judged(trade), entered_tick=entered_tick)
+        self.checkpoint.setdefault(trade.trade_id, replace(as_judged(trade), entered_tick=entered_tick))
+        self.save()
+
+    @rule(trade_id=trade_ids, plan=plans(), newer=st.sampled_from([1, 1, 1, 0]))
+    def change_plan(self, trade_id: int, plan: ExitPlan, newer: int) -> None:
+        trade = as_told(trade_id, plan)
+        known = self.oracle.trades.get(trade.trade_id)
+        version = trade.version = newer + (known.version if known else 1)
+        now = replace(as_judged(trade), plan_version=version)
+        assert found(self.engine.change_plan(now)) == self.oracle.change_plan(trade)
+        if known is not None and newer:
+            state = self.engine.symbol_state(trade.symbol)
+            self.checkpoint[trade.trade_id] = replace(now, entered_tick=state.ticks if state else 0)
         self.save()
 
     @rule(trade_id=trade_ids)

@@ -18,6 +18,7 @@ from tests.unit.exit_qualification.examples import open_trade
 INFY = "NSE:INFY"
 TARGET = ExitReason.TARGET
 STOP_LOSS = ExitReason.STOP_LOSS
+TRAILING_STOP = ExitReason.TRAILING_STOP
 ONE = UUID(int=1)
 LONG = open_trade()
 SHORT = open_trade(direction=Direction.SHORT, target=990_0000, stop_loss=1010_0000)
@@ -159,7 +160,7 @@ def test_a_level_met_by_last_price_exits_next_tick() -> None:
 def test_a_repeated_trade_does_not_arm_again_what_fired() -> None:
     engine = engine_with(LONG)
     engine.on_tick(INFY, 1010_0000, 1, 1)
-    engine.add_trade(open_trade(quantity=40))
+    engine.add_trade(LONG)
     assert engine.on_tick(INFY, 1010_0000, 2, 2) is QUIET
     assert engine.disarmed(10) == [(ONE, TARGET)]
 
@@ -208,6 +209,35 @@ def test_a_silent_symbol_exits_when_rearmed_after_a_restart() -> None:
     engine.add_trade(LONG)
     engine.disarm(ONE, STOP_LOSS)
     assert reasons(engine.rearm(ONE, [STOP_LOSS])) == [(1, [STOP_LOSS])]
+
+
+def changed(trade: OpenTrade, version: int = 2) -> OpenTrade:
+    return replace(trade, plan_version=version)
+
+
+def test_a_changed_plan_is_judged_by_the_last_price_without_a_tick() -> None:
+    engine = engine_with(LONG)
+    engine.on_tick(INFY, 995_0000, 1, 1)
+    assert reasons(engine.change_plan(changed(open_trade(stop_loss=996_0000)))) == [(1, [STOP_LOSS])]
+    assert engine.on_tick(INFY, 995_0000, 2, 2) is QUIET
+
+
+def test_an_older_plan_and_a_plan_of_an_unknown_trade_change_nothing() -> None:
+    engine = engine_with(LONG)
+    engine.on_tick(INFY, 995_0000, 1, 1)
+    engine.change_plan(changed(open_trade(stop_loss=991_0000), version=3))
+    assert engine.change_plan(changed(open_trade(stop_loss=996_0000), version=3)) == []
+    assert engine.change_plan(changed(open_trade(2, stop_loss=996_0000))) == []
+    assert reasons(engine.on_tick(INFY, 991_0000, 2, 2).candidates) == [(1, [STOP_LOSS])]
+
+
+def test_a_trailing_stop_that_is_changed_keeps_its_best_price() -> None:
+    wide, tight = open_trade(trailing_stop={"amount": "30"}), open_trade(trailing_stop={"amount": "5"})
+    engine = engine_with(wide)
+    engine.on_tick(INFY, 1009_0000, 1, 1)
+    engine.on_tick(INFY, 1006_0000, 2, 2)
+    assert engine.change_plan(changed(tight)) == []
+    assert reasons(engine.on_tick(INFY, 1004_0000, 3, 3).candidates) == [(1, [TRAILING_STOP])]
 
 
 class CountingPrice(int):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from shared.contracts.trades import TradeExitPlanChanged, TradeOpened
 from shared.contracts.vocabulary import Direction
 from shared.settings import Settings
 from tests.integration.exit_qualification.ticks.worker_harness import Book, Market, running_worker
@@ -46,3 +47,32 @@ def test_a_trade_held_too_long_exits_without_ticks(settings: Settings, market: M
         book.await_exits(1)
     [intent] = book.intents()
     assert (intent.exit_reason, intent.detected_price, intent.expires_at) == ("TIME", None, None)
+
+
+def test_a_changed_plan_exits_without_a_tick_and_holds_after_a_restart(
+    settings: Settings, market: Market, book: Book
+) -> None:
+    quick = settings.model_copy(update={"rearm_poll_ms": 50})
+    moved, widened = opened(), opened()
+    market.open(moved, widened)
+    with running_worker(quick):
+        book.await_trades(2)
+        market.tick("995.00")
+        book.await_tick(market.partition(), 1)
+        market.say(plan_changed(moved, stop_loss="996"), plan_changed(widened, stop_loss="980"))
+        book.await_exits(1)
+    [intent] = book.intents()
+    assert (intent.trade_id, intent.exit_reason, intent.exit_level) == (moved.trade_id, "STOP_LOSS", Decimal(996))
+    market.say(widened, plan_changed(widened, version=2, stop_loss="996"))
+    with running_worker(quick):
+        market.tick("985.00")
+        book.await_tick(market.partition(), 2)
+        market.tick("980.00")
+        book.await_exits(2)
+    assert [row.detected_price for row in book.signals() if row.trade_id == widened.trade_id] == [Decimal(980)]
+
+
+def plan_changed(trade: TradeOpened, version: int = 2, **plan: object) -> TradeExitPlanChanged:
+    """Return the event that replaces a trade's plan."""
+    facts = trade.model_dump() | {"plan_version": version, "exit_plan": plan, "changed_at": trade.entered_at}
+    return TradeExitPlanChanged.model_validate(facts)

@@ -1,0 +1,119 @@
+"""PATCH /trades/{id}/exit-plan on a real PostgreSQL: version, event, audit row, and what is refused."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+import pytest
+from fastapi.testclient import TestClient
+from httpx import Response
+from sqlalchemy import Engine
+
+from shared.ids import new_id
+from tests.integration.trade_management.conftest import READER
+from tests.integration.trade_management.ledger import Intent, execution, rows
+from tests.integration.trade_management.test_closing import apply, report
+from tests.integration.trade_management.test_trade_api import opened
+
+BRICKS = {"size": "4", "confirm": 1}
+
+
+def change(client: TestClient, trade_id: str, body: dict[str, Any], if_match: str | None = '"1"') -> Response:
+    headers = {} if if_match is None else {"If-Match": if_match}
+    answer: Response = client.patch(f"/trades/{trade_id}/exit-plan", json=body, headers=headers)
+    return answer
+
+
+def told(engine: Engine) -> list[dict[str, Any]]:
+    found = rows(
+        engine,
+        """SELECT convert_from(payload, 'utf8')::jsonb AS said FROM outbox_event
+            WHERE type = 'io.exitflow.TradeExitPlanChanged.v1' ORDER BY sequence""",
+    )
+    return [row["said"] for row in found]
+
+
+def test_a_rule_given_is_replaced_null_removes_it_and_others_stay(client: TestClient, trade_engine: Engine) -> None:
+    trade = opened(client, exit_plan={"target": "1010", "stop_loss": "990", "max_hold_s": 60})
+    answer = change(client, trade["trade_id"], {"stop_loss": "995.5", "max_hold_s": None, "reason_note": "calm day"})
+    assert (answer.status_code, answer.headers["ETag"]) == (200, '"2"'), answer.text
+    assert answer.json()["exit_plan"] == {"target": "1010.00", "stop_loss": "995.50"}
+    read = client.get(f"/trades/{trade['trade_id']}")
+    assert (read.json(), read.headers["ETag"]) == (answer.json(), '"2"')
+    [event] = told(trade_engine)
+    assert (event["trade_id"], event["plan_version"]) == (trade["trade_id"], 2)
+    assert (event["exit_plan"]["stop_loss"], event["exit_plan"]["max_hold_s"]) == ("995.50", None)
+    [entry] = rows(trade_engine, "SELECT actor, action, subject, before, after, reason FROM audit_log")
+    assert (entry["actor"], entry["action"], entry["reason"]) == ("tara", "trade.exit_plan", "calm day")
+    assert (entry["before"]["stop_loss"], entry["after"]["stop_loss"]) == ("990.00", "995.50")
+
+
+@pytest.mark.parametrize(
+    ("if_match", "status", "code"),
+    [
+        (None, 428, "precondition_required"),
+        ('"2"', 412, "precondition_failed"),
+        ('W/"1"', 412, "precondition_failed"),
+        ("", 412, "precondition_failed"),
+    ],
+)
+def test_a_change_must_name_the_version_it_read(
+    client: TestClient, trade_engine: Engine, if_match: str | None, status: int, code: str
+) -> None:
+    trade = opened(client)
+    answer = change(client, trade["trade_id"], {"stop_loss": "995"}, if_match)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert client.get(f"/trades/{trade['trade_id']}").json() == trade
+    assert told(trade_engine) == []
+
+
+@pytest.mark.parametrize("if_match", ['"1"', "1", "*", '"7", "1"'])
+def test_a_version_is_named_alone_in_a_list_or_by_a_star(client: TestClient, if_match: str) -> None:
+    assert change(client, opened(client)["trade_id"], {"stop_loss": "995"}, if_match).status_code == 200
+
+
+def test_a_change_to_the_same_plan_writes_nothing(client: TestClient, trade_engine: Engine) -> None:
+    trade = opened(client)
+    answer = change(client, trade["trade_id"], {"stop_loss": "990.0"})
+    assert (answer.status_code, answer.json()) == (200, trade)
+    assert told(trade_engine) == []
+
+
+def test_of_concurrent_changes_of_one_version_exactly_one_succeeds(client: TestClient, trade_engine: Engine) -> None:
+    trade = opened(client)
+    stops = [f"{price}.00" for price in range(980, 988)]
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda stop: change(client, trade["trade_id"], {"stop_loss": stop}), stops))
+    assert sorted(answer.status_code for answer in answers) == [200] + [412] * 7
+    assert len(told(trade_engine)) == 1
+
+
+@pytest.mark.parametrize(
+    ("plan", "body", "status", "code"),
+    [
+        ({"target": "1010"}, {"target": None}, 422, "invalid_input"),
+        ({"target": "1010"}, {"take_profit": "1020"}, 422, "invalid_input"),
+        ({"target": "1010"}, {"target": "-1"}, 422, "invalid_input"),
+        ({"target": "1010", "bricks": BRICKS}, {"bricks": {**BRICKS, "size": "5"}}, 422, "plan_contradiction"),
+    ],
+)
+def test_a_plan_that_cannot_be_obeyed_is_refused(
+    client: TestClient, trade_engine: Engine, plan: dict[str, Any], body: dict[str, Any], status: int, code: str
+) -> None:
+    trade = opened(client, exit_plan=plan)
+    answer = change(client, trade["trade_id"], body)
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    assert told(trade_engine) == []
+
+
+def test_only_traders_change_plans_of_open_trades_that_exist(client: TestClient, trade_engine: Engine) -> None:
+    trade_id = opened(client)["trade_id"]
+    assert change(client, str(new_id()), {"stop_loss": "995"}).status_code == 404
+    forbidden = client.patch(f"/trades/{trade_id}/exit-plan", json={}, headers={**READER, "If-Match": "*"})
+    assert forbidden.status_code == 403
+    intent = Intent(trade_id=UUID(trade_id))
+    apply(trade_engine, report(intent, execution(100)))
+    closed = change(client, trade_id, {"stop_loss": "995"}, '"1"')
+    assert (closed.status_code, closed.json()["code"]) == (409, "trade_closed")
