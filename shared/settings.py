@@ -130,7 +130,7 @@ class Settings(BaseSettings):
     )
     public_token: SecretStr | None = Field(None, description="bearer token that the command line sends")
     exit_api_url: str = Field(
-        "http://127.0.0.1:8001", description="URL of exit-api for the command line and the console"
+        "http://127.0.0.1:8001", description="URL of exit-api for the command line, the console and trade-api"
     )
     trade_api_url: str = Field(
         "http://127.0.0.1:8002", description="URL of trade-api for the command line and the console"
@@ -153,6 +153,13 @@ class Settings(BaseSettings):
     )
     console_refresh_ms: int = Field(
         1000, ge=100, le=60_000, description="interval between two looks of a live list of the console"
+    )
+
+    # trade-api
+    last_prices_token: SecretStr | None = Field(
+        None,
+        description="bearer token, scope read, with which trade-api asks exit-api for last prices; without it plans "
+        "are not compared with the last price",
     )
 
     # exit-ticks

@@ -19,6 +19,7 @@ from deploy.local.secrets.private_files import write_private
 from deploy.local.secrets.secret_settings import (
     BROKER_CREDENTIALS,
     EXIT_DATABASE_URL,
+    LAST_PRICES_TOKEN,
     TRADE_DATABASE_URL,
     secret_settings,
 )
@@ -78,7 +79,7 @@ def secret_files(databases: Databases, credentials: ContainerCredentials) -> dic
             for service in PROCESSES
         },
         "roles": _of_roles(databases),
-        "schema": {**as_migrator, **token},
+        "schema": {**as_migrator, **token, LAST_PRICES_TOKEN: credentials.trade_api_token},
         "topics": _of_kafka_admin(credentials),
         "check": {
             **as_migrator,

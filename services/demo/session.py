@@ -115,6 +115,7 @@ def _order_form(plan: TradePlan) -> Json:
         "entry_price": money_text(plan.entry),
         "user_broker_id": USER_BROKER,
         "exit_plan": {"target": money_text(plan.target), "stop_loss": money_text(plan.stop_loss)},
+        "allow_immediate": True,  # an earlier market on the same stack may have left other last prices
     }
 
 

@@ -8,6 +8,7 @@ from shared.runtime.telemetry import counter, histogram
 
 TRADES_OPENED = counter("trades_opened", "trades opened")
 PLANS_CHANGED = counter("trades_exit_plans_changed", "exit plans changed")
+PRICES_UNKNOWN = counter("trade_last_prices_unknown", "plans taken without a last price, as exit-api did not answer")
 TRADES_CLOSED = counter("trades_closed", "trades closed", "reason")
 TRADES_PARTIALLY_CLOSED = counter("trades_partially_closed", "partial closures", "reason")
 LATE_FILLS = counter("trade_fills_late", "fills that came after their trade was closed")

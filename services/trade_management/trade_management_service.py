@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from services.trade_management.domain.closure import Booking, Closure, TradeHistory, book
 from services.trade_management.domain.fill_report import FillReport, contradiction
-from services.trade_management.domain.trade import Trade, check_change, check_opening
+from services.trade_management.domain.trade import Trade, check_change, check_distance, check_opening
 from services.trade_management.models import TradeRow
 from services.trade_management.storage.charge_schedules import ChargeScheduleRepository
 from services.trade_management.storage.closures import TradeClosureRepository
@@ -73,18 +74,24 @@ class TradeManagementService:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    def open_trade(self, uow: UnitOfWork, trade: Trade, plan: ExitPlan) -> TradeRow:
-        """Store a new trade and emit TradeOpened.
+    def open_trade(
+        self, uow: UnitOfWork, trade: Trade, plan: ExitPlan, *, last_price: Decimal | None = None
+    ) -> TradeRow:
+        """Store a new trade and emit TradeOpened; a `last_price` must not meet the plan.
 
         Raises
         ------
         InvalidInput
             `check_opening` rejects the trade, the user broker does not exist, or no charges are known for the day of
             entry.
+        WouldExitNow
+            The last price meets the plan.
         UserBrokersNotKnown
             No user broker is known yet.
         """
         check_opening(trade, plan, self._clock.now())
+        if last_price is not None:
+            check_distance(trade, plan, last_price)
         _require_user_broker(uow, trade.user_broker_id)
         try:
             ChargeScheduleRepository(uow.connection).all().in_force(trade.product_type, trade.entered_on)
@@ -94,21 +101,25 @@ class TradeManagementService:
         uow.emit(opened(trade, plan))
         return row
 
-    def change_plan(self, uow: UnitOfWork, row: TradeRow, change: PlanFields, act: Act) -> TradeRow:
+    def change_plan(
+        self, uow: UnitOfWork, row: TradeRow, change: PlanFields, act: Act, *, last_price: Decimal | None = None
+    ) -> TradeRow:
         """Store a changed plan with its audit row and emit TradeExitPlanChanged; the trade's row must be locked.
 
         A change that leaves the plan as it is writes nothing.
 
         Raises
         ------
-        TradeNotOpen, PlanContradiction, InvalidInput
-            See `check_change` and `ExitPlan.changed`.
+        TradeNotOpen, PlanContradiction, WouldExitNow, InvalidInput
+            See `check_change`, `check_distance` and `ExitPlan.changed`.
         """
         trade, before = trade_of(row), ExitPlan.model_validate(row.exit_plan)
         after = before.changed(change)
         check_change(trade, before, after)
         if after == before:
             return row
+        if last_price is not None:
+            check_distance(trade, after, last_price, before)
         changed = TradeRepository(uow.connection).change_plan(trade.trade_id, _json(after))
         audit(uow.connection, act, "trade.exit_plan", str(trade.trade_id), before=_json(before), after=_json(after))
         uow.emit(exit_plan_changed(trade, after, changed.plan_version, self._clock.now()))

@@ -49,6 +49,11 @@ class ArmedStop(RuleState):
         return below(self.exit_at) if self.armed else None
 
     @property
+    def eventual(self) -> Level:
+        """Return the stop, armed or not."""
+        return below(self.exit_at)
+
+    @property
     def moves(self) -> tuple[Level, ...]:
         """Return the arming profit until it is reached."""
         return () if self.armed else (above(self.arm_at),)

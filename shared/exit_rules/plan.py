@@ -7,14 +7,17 @@ from typing import Self
 
 from pydantic import ValidationError, model_validator
 
-from shared.contracts.vocabulary import Direction
+from shared.contracts.vocabulary import Direction, ExitReason
 from shared.errors import InvalidInput
 from shared.exit_rules.break_even import BreakEvenFields
-from shared.exit_rules.registry import RULES
+from shared.exit_rules.consistency import contradictory_pairs, met_by
+from shared.exit_rules.registry import RULES, start_rules
+from shared.exit_rules.rule import Position, RuleState
 from shared.exit_rules.stop_loss import StopLossFields
 from shared.exit_rules.target import TargetFields
 from shared.exit_rules.time_exit import TimeFields
 from shared.exit_rules.trailing_stop import TrailingStopFields
+from shared.money import to_units
 
 
 class PlanFields(TargetFields, StopLossFields, TrailingStopFields, BreakEvenFields, TimeFields):
@@ -47,8 +50,27 @@ class ExitPlan(PlanFields):
 
     def contradictions(self, direction: Direction, entry_price: Decimal) -> list[str]:
         """Return the plan's contradictions for a trade of this direction and entry; empty if none."""
-        return [found for rule in RULES for found in rule.contradictions(self, direction, entry_price)]
+        own = [found for rule in RULES for found in rule.contradictions(self, direction, entry_price)]
+        return own + self._inconsistencies(direction, entry_price)
 
-    def change_contradictions(self, before: ExitPlan) -> list[str]:
-        """Return why an open trade with the plan `before` cannot take this plan; empty if it can."""
-        return [found for rule in RULES for found in rule.change_contradictions(before, self)]
+    def change_contradictions(self, before: ExitPlan, direction: Direction, entry_price: Decimal) -> list[str]:
+        """Return why an open trade with the plan `before` cannot take this plan; empty if it can.
+
+        A stop may be on the profit side of the entry then, and a target on its loss side.
+        """
+        own = [found for rule in RULES for found in rule.change_contradictions(before, self)]
+        return own + self._inconsistencies(direction, entry_price)
+
+    def met_by(self, price: Decimal, direction: Direction, entry_price: Decimal) -> list[str]:
+        """Return the rules that a market price in rupees meets; empty if the plan does not exit at once."""
+        return met_by(self._states(direction, entry_price), direction, to_units(price))
+
+    def _inconsistencies(self, direction: Direction, entry_price: Decimal) -> list[str]:
+        states = self._states(direction, entry_price)
+        if not states:
+            return ["no rule of the plan can exit the trade; add e.g. a target or a stop_loss"]
+        return contradictory_pairs(states, direction)
+
+    def _states(self, direction: Direction, entry_price: Decimal) -> dict[tuple[ExitReason, int | None], RuleState]:
+        entry = to_units(entry_price) * direction.sign
+        return start_rules(self, Position(direction, entry, entered_at_ms=0, square_off_at_ms=0))

@@ -152,6 +152,11 @@ class RuleState(ABC):
         """Return the level to check again for a waiting exit; None if a price alone does not decide."""
         return self.fire
 
+    @property
+    def eventual(self) -> Level | None:
+        """Return the level at which the state exits or will exit as it stands; None if no price alone decides."""
+        return self.condition
+
     def saved(self) -> Saved:
         """Return the differences from the state at entry, as whole numbers by name."""
         return {}

@@ -24,6 +24,7 @@ class Secret(Enum):
     TRADE_SIGNING_KEY = auto()
     EXIT_EVENT_KEYS = auto()
     TRADE_EVENT_KEYS = auto()
+    LAST_PRICES_TOKEN = auto()
     CONSOLE_SESSION_KEY = auto()
 
 
@@ -115,7 +116,7 @@ TRADE_API = CataloguedProcess(
     scales_by="no state",
     api_port=8002,
     databases=_TRADE_SIDE,
-    secrets=(Secret.TRADE_SIGNING_KEY,),
+    secrets=(Secret.TRADE_SIGNING_KEY, Secret.LAST_PRICES_TOKEN),
 )
 RELAY = CataloguedProcess(
     name="relay",

@@ -31,6 +31,7 @@ _OURS = frozenset(
         "HTTP_HOST",
         "HTTP_PORT",
         "PUBLIC_TOKEN",
+        "LAST_PRICES_TOKEN",
         "EXIT_API_URL",
         "TRADE_API_URL",
         "BROKER_CREDENTIALS",
@@ -71,6 +72,8 @@ class Wiring:
     def _places(self, service: str) -> dict[str, str]:
         if service == PAPER_BROKER.name:
             return {f"{PREFIX}PAPER_BROKER_DIR": str(self.directory.paper_broker)}
+        if service == TRADE_API.name:
+            return {f"{PREFIX}EXIT_API_URL": self.url(EXIT_API.name)}
         if service == CONSOLE.name:
             return {
                 f"{PREFIX}EXIT_API_URL": self.url(EXIT_API.name),

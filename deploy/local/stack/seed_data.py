@@ -15,6 +15,7 @@ from shared.postgres.connection_limits import TOOLS
 from shared.postgres.engine import open_engine
 from shared.postgres.migrations import migrate
 from shared.postgres.revisions import EXIT_QUALIFICATION, TRADE_MANAGEMENT
+from shared.runtime.catalogue import TRADE_API
 
 _APPLICATION = "exitflow-up"
 _OPERATOR = "local-operator"
@@ -53,11 +54,19 @@ def migrate_both(exit_url: str, trade_url: str, on_progress: Callable[[str], Non
         on_progress(f"schema {history} at {after}" + ("" if before == after else f", was {before or 'empty'}"))
 
 
-def set_defaults(exit_url: str, trade_url: str, *, operator_token: str, paper_broker_url: str) -> None:
+def set_defaults(
+    exit_url: str, trade_url: str, *, operator_token: str, paper_broker_url: str, trade_api_token: str | None
+) -> None:
     """Set defaults undecided by an operator, in the schemas of the migrator's URLs."""
     _write(
         exit_url, EXIT_QUALIFICATION, lambda connection: _set_exit_side(connection, operator_token, paper_broker_url)
     )
+    if trade_api_token is not None:
+        _write(
+            exit_url,
+            EXIT_QUALIFICATION,
+            lambda connection: store_token(connection, trade_api_token, TRADE_API.name, [Scope.READ]),
+        )
     _write(trade_url, TRADE_MANAGEMENT, lambda connection: _set_trade_side(connection, operator_token))
 
 

@@ -26,18 +26,21 @@ def provision(
 ) -> None:
     """Migrate both schemas as the migrator and store the defaults of a trial system.
 
-    The defaults: rollout full unless an operator decided otherwise, the paper broker, and EXITFLOW_PUBLIC_TOKEN as an
-    operator's token. Repeating it is harmless. The roles must exist: `exitflow migrate roles`.
+    The defaults: rollout full unless an operator decided otherwise, the paper broker, EXITFLOW_PUBLIC_TOKEN as an
+    operator's token, and EXITFLOW_LAST_PRICES_TOKEN, if set, as the token of trade-api at exit-api. Repeating it is
+    harmless. The roles must exist: `exitflow migrate roles`.
     """
     settings = load_settings()
     if settings.public_token is None:
         raise ConfigurationError("EXITFLOW_PUBLIC_TOKEN is not set")
     exit_url, trade_url = (migrator_url(settings, history) for history in (EXIT_QUALIFICATION, TRADE_MANAGEMENT))
+    prices_token = settings.last_prices_token
     migrate_both(exit_url, trade_url, print)
     set_defaults(
         exit_url,
         trade_url,
         operator_token=settings.public_token.get_secret_value(),
         paper_broker_url=paper_broker,
+        trade_api_token=None if prices_token is None else prices_token.get_secret_value(),
     )
     print(f"rollout, user broker paper at {paper_broker}, operator's token: set")

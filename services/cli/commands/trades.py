@@ -18,6 +18,10 @@ from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
 app = new_app("Open and show trades.")
 trades_reconcile.add_to(app)
 
+AllowImmediate = Annotated[
+    bool, typer.Option("--allow-immediate", help="Take a plan that the last price already meets; it exits at once.")
+]
+
 _COLUMNS = (
     "trade_id",
     "symbol",
@@ -58,6 +62,7 @@ def open_trade(
     entry: Annotated[str, typer.Option(help="Entry price, in rupees.")],
     product: Annotated[ProductType, typer.Option(help="Product.", case_sensitive=False)] = ProductType.MIS,
     broker: Annotated[str, typer.Option(help="The user broker that exits it.")] = "paper",
+    allow_immediate: AllowImmediate = False,
     entered_at: Annotated[str | None, typer.Option(help="When it was entered, RFC 3339; now by default.")] = None,
     key: IdempotencyKey = None,
     data_dir: DataDir = None,
@@ -73,6 +78,7 @@ def open_trade(
         "entry_price": entry,
         "user_broker_id": broker,
         "exit_plan": plan_of(plan),
+        "allow_immediate": allow_immediate,
     }
     if entered_at is not None:
         body["entered_at"] = entered_at
@@ -97,6 +103,7 @@ def change_plan(
     if_version: Annotated[
         int | None, typer.Option(help="Change only this version of the plan; the current one by default.", min=1)
     ] = None,
+    allow_immediate: AllowImmediate = False,
     reason: Annotated[str | None, typer.Option(help="Why; kept in the audit log.")] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -104,6 +111,7 @@ def change_plan(
 ) -> None:
     """Change the exit plan of an open trade; rules without an option stay."""
     change = _plan_change(plan, remove or [])
+    change["allow_immediate"] = allow_immediate
     if reason is not None:
         change["reason_note"] = reason
     with trade_api(data_dir) as api:

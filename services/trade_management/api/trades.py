@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -39,7 +40,11 @@ TRADES = Keyset("trades", tuple[Timestamp, UUID], _sort_key)
 
 @router.post("", status_code=201, response_model=TradeView, responses=declared(409))
 def open_trade(body: OpenTrade, context: Context, caller: Trader, key: IdempotencyKey = None) -> JSONResponse:
-    """Open a trade; its exit plan applies immediately."""
+    """Open a trade; its exit plan applies immediately.
+
+    A plan that the last price already meets is answered 409 `would_exit_now`, unless `allow_immediate` is set.
+    """
+    price = None if body.allow_immediate else context.prices.of(body.symbol)
     with context.unit_of_work() as uow:
         return answer_once(
             uow,
@@ -47,7 +52,7 @@ def open_trade(body: OpenTrade, context: Context, caller: Trader, key: Idempoten
             key=key,
             body=body,
             status=201,
-            act=lambda: _open(uow, body, context),
+            act=lambda: _open(uow, body, price, context),
         )
 
 
@@ -83,12 +88,16 @@ def change_exit_plan(
     """Change the exit plan of an open trade. The changed rules are judged at once by the last price.
 
     A rule given replaces that rule whole, null removes it, and others stay. `If-Match` names the plan's version.
+    A rule that the last price already meets is answered 409 `would_exit_now`, unless `allow_immediate` is set.
     """
+    with context.unit_of_work() as uow:
+        symbol = TradeRepository(uow.connection).get(trade_id).symbol
+    price = None if body.allow_immediate else context.prices.of(symbol)
     with context.unit_of_work() as uow:
         row = TradeRepository(uow.connection).lock_row(trade_id)
         require_match(if_match, row.plan_version)
         act = Act(caller.name, body.reason_note or "exit plan changed")
-        changed = context.service.change_plan(uow, row, body, act)
+        changed = context.service.change_plan(uow, row, body, act, last_price=price)
         uow.commit()
     return _with_etag(changed, response)
 
@@ -108,6 +117,6 @@ def _with_etag(row: TradeRow, response: Response) -> TradeView:
     return TradeView.of(row)
 
 
-def _open(uow: UnitOfWork, body: OpenTrade, context: TradeApiContext) -> dict[str, Any]:
-    row = context.service.open_trade(uow, body.trade(context.clock), body.exit_plan)
+def _open(uow: UnitOfWork, body: OpenTrade, price: Decimal | None, context: TradeApiContext) -> dict[str, Any]:
+    row = context.service.open_trade(uow, body.trade(context.clock), body.exit_plan, last_price=price)
     return TradeView.of(row).model_dump(mode="json")

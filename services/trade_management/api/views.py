@@ -21,6 +21,10 @@ from shared.http.fields import Reason
 from shared.ids import new_id
 from shared.money import Money
 
+AllowImmediate = Annotated[
+    bool, Field(strict=True, description="take a plan that the last price already meets; it exits at once")
+]
+
 
 class OpenTrade(BaseModel):
     """Trade to open. `entered_at` defaults to now."""
@@ -35,6 +39,7 @@ class OpenTrade(BaseModel):
     user_broker_id: UserBrokerId
     exit_plan: ExitPlan
     entered_at: Timestamp | None = None
+    allow_immediate: AllowImmediate = False
 
     def trade(self, clock: Clock) -> Trade:
         """Return the requested trade with a new id."""
@@ -56,6 +61,7 @@ class OpenTrade(BaseModel):
 class ChangePlan(PlanFields):
     """Rules to replace. A rule given replaces that rule whole, null removes it, and others stay."""
 
+    allow_immediate: AllowImmediate = False
     reason_note: Reason | None = None
 
 

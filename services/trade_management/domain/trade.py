@@ -10,6 +10,7 @@ from uuid import UUID
 
 from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
 from shared.errors import Conflict, InvalidInput
+from shared.money import money_text
 
 MOST_VALUE = Decimal(10) ** 13
 """Rupees; an order's value stays below it, so every sum fits NUMERIC(18,4)."""
@@ -30,6 +31,12 @@ class TradeNotOpen(Conflict):
     code = "trade_closed"
 
 
+class WouldExitNow(Conflict):
+    """Exit plan that the last price already meets."""
+
+    code = "would_exit_now"
+
+
 class ShortDelivery(InvalidInput):
     """Short sale with a delivery product: only owned shares can be delivered."""
 
@@ -43,8 +50,12 @@ class Plan(Protocol):
         """Return the plan's contradictions with this direction and entry; empty if there are none."""
         ...
 
-    def change_contradictions(self, before: Any) -> list[str]:
+    def change_contradictions(self, before: Any, direction: Direction, entry_price: Decimal) -> list[str]:
         """Return why an open trade with the plan `before` cannot take this plan; empty if it can."""
+        ...
+
+    def met_by(self, price: Decimal, direction: Direction, entry_price: Decimal) -> list[str]:
+        """Return the rules that a market price in rupees meets; empty if the plan does not exit at once."""
         ...
 
 
@@ -111,7 +122,26 @@ def check_change(trade: Trade, before: Plan, after: Plan) -> None:
     """
     if trade.status is not TradeStatus.OPEN:
         raise TradeNotOpen(f"trade {trade.trade_id} is {trade.status}; only the plan of an open trade can change")
-    _refuse(after.change_contradictions(before))
+    _refuse(after.change_contradictions(before, trade.direction, trade.entry_price))
+
+
+def check_distance(trade: Trade, plan: Plan, last_price: Decimal, before: Plan | None = None) -> None:
+    """Reject a plan that the last price already meets; rules that the plan `before` has too are judged already.
+
+    Raises
+    ------
+    WouldExitNow
+        `details["met"]` lists the rules.
+    """
+    known = [] if before is None else before.met_by(last_price, trade.direction, trade.entry_price)
+    met = [rule for rule in plan.met_by(last_price, trade.direction, trade.entry_price) if rule not in known]
+    if met:
+        raise WouldExitNow(
+            f"the last price {money_text(last_price)} of {trade.symbol} already meets {' and '.join(met)}; change the "
+            "plan, or set allow_immediate to exit at once",
+            last_price=money_text(last_price),
+            met=met,
+        )
 
 
 def _refuse(contradictions: list[str]) -> None:

@@ -110,6 +110,7 @@ class Workload:
             "entry_price": str(entry),
             "user_broker_id": "paper",
             "exit_plan": {"target": str(target), "stop_loss": str(stop)},
+            "allow_immediate": True,  # the market moves on between this choice and a retried answer
         }
         answer, told = self._ask(client, f"{self._trade_api}/trades", body, dice)
         trade_id = told.get("trade_id") if answer is Answer.OK else None

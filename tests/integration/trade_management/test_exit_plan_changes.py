@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +17,7 @@ from shared.ids import new_id
 from tests.integration.trade_management.conftest import READER
 from tests.integration.trade_management.ledger import Intent, execution, rows
 from tests.integration.trade_management.test_closing import apply, report
-from tests.integration.trade_management.test_trade_api import opened
+from tests.integration.trade_management.test_trade_api import opened, post
 
 BRICKS = {"size": "4", "confirm": 1}
 
@@ -30,7 +32,7 @@ def told(engine: Engine) -> list[dict[str, Any]]:
     found = rows(
         engine,
         """SELECT convert_from(payload, 'utf8')::jsonb AS said FROM outbox_event
-            WHERE type = 'io.exitflow.TradeExitPlanChanged.v1' ORDER BY sequence""",
+            WHERE ce_type = 'io.exitflow.TradeExitPlanChanged.v1'""",
     )
     return [row["said"] for row in found]
 
@@ -96,6 +98,7 @@ def test_of_concurrent_changes_of_one_version_exactly_one_succeeds(client: TestC
         ({"target": "1010"}, {"target": None}, 422, "invalid_input"),
         ({"target": "1010"}, {"take_profit": "1020"}, 422, "invalid_input"),
         ({"target": "1010"}, {"target": "-1"}, 422, "invalid_input"),
+        ({"target": "1010"}, {"stop_loss": "1010"}, 422, "plan_contradiction"),
         ({"target": "1010", "bricks": BRICKS}, {"bricks": {**BRICKS, "size": "5"}}, 422, "plan_contradiction"),
     ],
 )
@@ -117,3 +120,33 @@ def test_only_traders_change_plans_of_open_trades_that_exist(client: TestClient,
     apply(trade_engine, report(intent, execution(100)))
     closed = change(client, trade_id, {"stop_loss": "995"}, '"1"')
     assert (closed.status_code, closed.json()["code"]) == (409, "trade_closed")
+
+
+def test_a_plan_that_the_last_price_meets_is_refused_unless_asked_for(client: TestClient, trade_engine: Engine) -> None:
+    prices = SetPrices()
+    state = client.app.state  # type: ignore[attr-defined]  # the app is a FastAPI
+    state.context = replace(state.context, prices=prices)
+    assert post(client).status_code == 201
+    prices.price = Decimal(1010)
+    refused = post(client)
+    assert (refused.status_code, refused.json()["code"]) == (409, "would_exit_now")
+    assert (refused.json()["met"], refused.json()["last_price"]) == (["TARGET at 1010.00"], "1010.00")
+    trade = opened(client, allow_immediate=True)
+    prices.price = Decimal(1004)
+    answer = change(client, trade["trade_id"], {"stop_loss": "1004"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "would_exit_now")
+    assert told(trade_engine) == []
+    assert change(client, trade["trade_id"], {"stop_loss": "1003.95"}).status_code == 200
+    at_once = {"stop_loss": "1004", "allow_immediate": True}
+    assert change(client, trade["trade_id"], at_once, '"2"').status_code == 200
+
+
+class SetPrices:
+    """Last prices as a test says them."""
+
+    price: Decimal | None = None
+
+    def of(self, symbol: str) -> Decimal | None:
+        """Return the price, of any symbol."""
+        assert symbol == "NSE:INFY"
+        return self.price

@@ -11,7 +11,14 @@ import pytest
 
 from services.trade_management.domain.fill_report import FillReport, contradiction
 from services.trade_management.domain.fills import Fill
-from services.trade_management.domain.trade import PlanContradiction, ShortDelivery, Trade, check_opening
+from services.trade_management.domain.trade import (
+    PlanContradiction,
+    ShortDelivery,
+    Trade,
+    WouldExitNow,
+    check_distance,
+    check_opening,
+)
 from shared.contracts.trades import ExitPlan
 from shared.contracts.vocabulary import Direction, ProductType
 from shared.errors import InvalidInput
@@ -99,3 +106,30 @@ def test_one_intent_cannot_fill_more_than_the_trade_has() -> None:
 def test_a_fill_beyond_the_value_limit_contradicts_the_trade() -> None:
     opened = trade()
     assert contradiction(_report(opened, fill(100, Decimal(10) ** 12)), opened) is not None
+
+
+@pytest.mark.parametrize(
+    ("direction", "plan", "price", "met"),
+    [
+        (LONG, _plan("1010", "990"), "1010", ["TARGET at 1010.00"]),
+        (LONG, _plan("1010", "990"), "989.95", ["STOP_LOSS at 990.00"]),
+        (SHORT, _plan("990", "1010"), "1010", ["STOP_LOSS at 1010.00"]),
+        (LONG, _plan("1010", "990"), "1009.95", []),
+    ],
+)
+def test_a_plan_that_the_last_price_meets_is_refused(
+    direction: Direction, plan: ExitPlan, price: str, met: list[str]
+) -> None:
+    opened = trade(direction)
+    if not met:
+        check_distance(opened, plan, Decimal(price))
+        return
+    with pytest.raises(WouldExitNow) as refused:
+        check_distance(opened, plan, Decimal(price))
+    assert refused.value.details["met"] == met
+
+
+def test_a_rule_that_stays_as_it_is_was_judged_already() -> None:
+    check_distance(trade(), _plan("1030", "990"), Decimal(980), before=_plan("1010", "990"))
+    with pytest.raises(WouldExitNow):
+        check_distance(trade(), _plan("1030", "985"), Decimal(980), before=_plan("1010", "990"))

@@ -1,0 +1,36 @@
+"""Route: last prices of symbols."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Path
+from pydantic import BaseModel
+
+from services.exit_qualification.api.context import Context
+from services.exit_qualification.storage.order_queues import OrderQueues
+from shared.contracts.trades import Symbol
+from shared.errors import NotFound
+from shared.http.auth import Reader
+from shared.http.declared_errors import declared
+from shared.http.routing import api_router
+from shared.money import Money
+
+router = api_router(prefix="/prices", tags=["prices"])
+
+
+class PriceView(BaseModel):
+    """Last price of a symbol, as the engine has judged it; up to about a second old."""
+
+    symbol: str
+    last_price: Money
+
+
+@router.get("/{symbol}", responses=declared(404))
+def last_price(symbol: Annotated[Symbol, Path()], context: Context, _: Reader) -> PriceView:
+    """Return the last price of a symbol."""
+    with context.unit_of_work() as uow:
+        price = OrderQueues(uow.connection).last_prices([symbol]).get(symbol)
+    if price is None:
+        raise NotFound(f"no tick of {symbol} was judged yet")
+    return PriceView(symbol=symbol, last_price=price)

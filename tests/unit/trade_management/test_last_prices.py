@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import httpx
+import pytest
+
+from services.trade_management.last_prices import KEPT_S, PAUSE_S, ExitApiPrices
+from shared.clock import SystemClock
+
+
+class Hands(SystemClock):
+    """A clock that a test moves."""
+
+    now_s = 100.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+def prices_of(answer: Callable[[httpx.Request], httpx.Response], clock: Hands) -> tuple[ExitApiPrices, list[str]]:
+    asked: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.raw_path.decode())
+        return answer(request)
+
+    return ExitApiPrices("http://exit-api", "secret", clock, httpx.MockTransport(handle)), asked
+
+
+def test_a_price_is_asked_with_the_token_and_kept_for_a_moment() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.headers["Authorization"] == "Bearer secret"
+        return httpx.Response(200, json={"symbol": "NSE:NIFTY 50", "last_price": "24000.05"})
+
+    clock = Hands()
+    prices, asked = prices_of(answer, clock)
+    assert [prices.of("NSE:NIFTY 50"), prices.of("NSE:NIFTY 50")] == [Decimal("24000.05")] * 2
+    clock.now_s += KEPT_S
+    prices.of("NSE:NIFTY 50")
+    assert asked == ["/prices/NSE%3ANIFTY%2050"] * 2
+
+
+@pytest.mark.parametrize(
+    "answer", [httpx.Response(503), httpx.Response(401), httpx.Response(200, text="{}"), httpx.ConnectError("refused")]
+)
+def test_an_exit_api_that_does_not_answer_is_not_asked_for_a_while(answer: httpx.Response | Exception) -> None:
+    def fail(_: httpx.Request) -> httpx.Response:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    clock = Hands()
+    prices, asked = prices_of(fail, clock)
+    assert [prices.of("NSE:INFY"), prices.of("NSE:TCS")] == [None, None]
+    assert len(asked) == 1
+    clock.now_s += PAUSE_S
+    prices.of("NSE:TCS")
+    assert len(asked) == 2
+
+
+def test_a_symbol_without_a_tick_has_no_price() -> None:
+    prices, asked = prices_of(lambda _: httpx.Response(404), Hands())
+    assert [prices.of("NSE:INFY"), prices.of("NSE:TCS")] == [None, None]
+    assert len(asked) == 2
