@@ -73,15 +73,16 @@ class TradeOpened(TradeEvent):
 
 @register
 class TradeExitPlanChanged(TradeEvent):
-    """The exit plan of an open trade was replaced; `exit_plan` is the whole new plan.
-
-    Versions rise by one with every change; a trade is opened with version 1.
-    """
+    """The exit plan of an open trade was replaced."""
 
     user_broker_id: UserBrokerId
+    """The account that exits it."""
     plan_version: Annotated[int, Field(ge=2)]
+    """Raised by every change; a trade is opened with version 1."""
     exit_plan: ExitPlan
+    """The whole plan from now on."""
     changed_at: Timestamp
+    """Time of the change."""
 
 
 @register
