@@ -1,4 +1,4 @@
-"""Revisions of the two histories of `alembic/`, read from the names of their files.
+"""Revisions of the two histories of `alembic/`, read from their files without Alembic.
 
 Every process compares the schema's revision with its own; loading Alembic for that takes as long as the rest of the
 process's start.
@@ -6,8 +6,11 @@ process's start.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
+
+from shared.errors import ConfigurationError
 
 EXIT_QUALIFICATION = "exit_qualification"
 TRADE_MANAGEMENT = "trade_management"
@@ -15,10 +18,24 @@ HISTORIES = (EXIT_QUALIFICATION, TRADE_MANAGEMENT)
 SCRIPTS = Path(__file__).resolve().parents[2] / "alembic"
 
 
+_DOWN_REVISION = re.compile(r'^down_revision = (?:None|"(\w+)")$', re.MULTILINE)
+
+
 @cache
 def revisions(history: str) -> tuple[str, ...]:
-    """Return every revision of a history, the oldest first; a file is named ``<revision>_<what it does>.py``."""
-    return tuple(sorted(script.name.partition("_")[0] for script in (SCRIPTS / history).glob("V*_*.py")))
+    """Return every revision of a history in the order of application, which need not be that of the numbers.
+
+    A file is named ``<revision>_<what it does>.py`` and has one line ``down_revision = …``.
+    """
+    following = {
+        _down_revision(script): script.name.partition("_")[0] for script in (SCRIPTS / history).glob("V*_*.py")
+    }
+    chain: list[str] = []
+    latest = following.get(None)
+    while latest is not None:
+        chain.append(latest)
+        latest = following.get(latest)
+    return tuple(chain)
 
 
 def head_revision(history: str) -> str:
@@ -27,5 +44,12 @@ def head_revision(history: str) -> str:
 
 
 def is_newer(history: str, revision: str) -> bool:
-    """Return True if the revision comes after every one that this version of the code has."""
-    return revision > head_revision(history)
+    """Return True if this version of the code does not have the revision, so a newer one applied it."""
+    return revision not in revisions(history)
+
+
+def _down_revision(script: Path) -> str | None:
+    found = _DOWN_REVISION.search(script.read_text())
+    if found is None:
+        raise ConfigurationError(f"{script} has no line `down_revision = …`")
+    return found.group(1)
