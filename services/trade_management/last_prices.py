@@ -19,7 +19,7 @@ from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
-TIMEOUT_S = 1.0
+TIMEOUT_S = 3.0
 KEPT_S = 0.5
 """Time for which an answer is used again, so that a burst of trades on a symbol asks once."""
 PAUSE_S = 5.0

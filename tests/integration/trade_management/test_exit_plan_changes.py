@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
@@ -15,7 +14,7 @@ from sqlalchemy import Engine
 
 from shared.ids import new_id
 from tests.integration.trade_management.conftest import READER
-from tests.integration.trade_management.ledger import Intent, execution, rows
+from tests.integration.trade_management.ledger import Intent, execution, open_trade, rows
 from tests.integration.trade_management.test_closing import apply, report
 from tests.integration.trade_management.test_trade_api import opened, post
 
@@ -116,9 +115,9 @@ def test_only_traders_change_plans_of_open_trades_that_exist(client: TestClient,
     assert change(client, str(new_id()), {"stop_loss": "995"}).status_code == 404
     forbidden = client.patch(f"/trades/{trade_id}/exit-plan", json={}, headers={**READER, "If-Match": "*"})
     assert forbidden.status_code == 403
-    intent = Intent(trade_id=UUID(trade_id))
-    apply(trade_engine, report(intent, execution(100)))
-    closed = change(client, trade_id, {"stop_loss": "995"}, '"1"')
+    trade = open_trade(trade_engine)
+    apply(trade_engine, report(Intent(trade).filled(execution(100))))
+    closed = change(client, str(trade.trade_id), {"stop_loss": "995"})
     assert (closed.status_code, closed.json()["code"]) == (409, "trade_closed")
 
 
