@@ -116,7 +116,7 @@ def test_only_traders_change_plans_of_open_trades_that_exist(client: TestClient,
     forbidden = client.patch(f"/trades/{trade_id}/exit-plan", json={}, headers={**READER, "If-Match": "*"})
     assert forbidden.status_code == 403
     trade = open_trade(trade_engine)
-    apply(trade_engine, report(Intent(trade).filled(execution(100))))
+    apply(trade_engine, [report(Intent(trade).filled(execution(100)))])
     closed = change(client, str(trade.trade_id), {"stop_loss": "995"})
     assert (closed.status_code, closed.json()["code"]) == (409, "trade_closed")
 
