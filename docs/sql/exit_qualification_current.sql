@@ -510,6 +510,21 @@ COMMENT ON COLUMN exit_qualification.exit_intents.version IS 'raised by every ch
 
 COMMENT ON COLUMN exit_qualification.exit_intents.exit_level IS 'the level that the price reached; null where no price alone decides';
 
+CREATE TABLE exit_qualification.exit_plans (
+    trade_id uuid NOT NULL,
+    plan_version integer NOT NULL,
+    exit_plan jsonb NOT NULL,
+    changed_tick bigint NOT NULL,
+    changed_at timestamp with time zone NOT NULL,
+    CONSTRAINT exit_plans_plan_version_check CHECK ((plan_version > 1))
+);
+
+COMMENT ON TABLE exit_qualification.exit_plans IS 'Plan in force of each trade whose plan was changed, in the place of open_trades.exit_plan; apart from open_trades, whose rows others lock';
+
+COMMENT ON COLUMN exit_qualification.exit_plans.plan_version IS 'raised by every change; a trade is opened with version 1';
+
+COMMENT ON COLUMN exit_qualification.exit_plans.changed_tick IS 'number of ticks of the symbol when the changed plan was first judged';
+
 CREATE TABLE exit_qualification.exit_signals (
     signal_id uuid NOT NULL,
     trade_id uuid NOT NULL,
@@ -1032,6 +1047,9 @@ ALTER TABLE ONLY exit_qualification.exit_intents
 ALTER TABLE ONLY exit_qualification.exit_intents
     ADD CONSTRAINT exit_intents_pkey PRIMARY KEY (intent_id);
 
+ALTER TABLE ONLY exit_qualification.exit_plans
+    ADD CONSTRAINT exit_plans_pkey PRIMARY KEY (trade_id);
+
 ALTER TABLE ONLY exit_qualification.exit_signals
     ADD CONSTRAINT exit_signals_episode_key UNIQUE (trade_id, exit_reason, episode_id);
 
@@ -1191,6 +1209,8 @@ GRANT SELECT,INSERT ON TABLE exit_qualification.exit_fills TO exitflow_exit;
 GRANT SELECT ON TABLE exit_qualification.exit_intent_transitions TO exitflow_exit;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE exit_qualification.exit_intents TO exitflow_exit;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE exit_qualification.exit_plans TO exitflow_exit;
 
 GRANT SELECT,INSERT ON TABLE exit_qualification.exit_signals TO exitflow_exit;
 

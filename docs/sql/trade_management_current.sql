@@ -682,10 +682,12 @@ CREATE TABLE trade_management.trades (
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     version integer DEFAULT 1 NOT NULL,
+    plan_version integer DEFAULT 1 NOT NULL,
     CONSTRAINT trades_check CHECK (((open_quantity >= 0) AND (open_quantity <= quantity))),
     CONSTRAINT trades_closed_by_intent CHECK ((((status = 'CLOSED'::text) = (exit_intent_id IS NOT NULL)) AND ((status = 'CLOSED'::text) = (open_quantity = 0)) AND ((status = 'OPEN'::text) OR ((exit_price IS NOT NULL) AND (exit_reason IS NOT NULL) AND (gross_pnl IS NOT NULL) AND (charges IS NOT NULL) AND (net_pnl = (gross_pnl - charges)) AND (closed_at IS NOT NULL))))),
     CONSTRAINT trades_direction_check CHECK ((direction = ANY (ARRAY['LONG'::text, 'SHORT'::text]))),
     CONSTRAINT trades_entry_price_check CHECK ((entry_price > (0)::numeric)),
+    CONSTRAINT trades_plan_version CHECK ((plan_version > 0)),
     CONSTRAINT trades_product_type_check CHECK ((product_type = ANY (ARRAY['MIS'::text, 'CNC'::text]))),
     CONSTRAINT trades_quantity_check CHECK ((quantity > 0)),
     CONSTRAINT trades_short_delivery CHECK ((NOT ((direction = 'SHORT'::text) AND (product_type = 'CNC'::text)))),
@@ -697,6 +699,8 @@ COMMENT ON TABLE trade_management.trades IS 'Every trade; trade management is it
 COMMENT ON COLUMN trade_management.trades.direction IS 'persisted when the trade is opened and never derived again';
 
 COMMENT ON COLUMN trade_management.trades.exit_intent_id IS 'the intent whose fills closed it';
+
+COMMENT ON COLUMN trade_management.trades.plan_version IS 'raised by every change of exit_plan; a caller names the one it read';
 
 CREATE TABLE trade_management.user_brokers (
     user_broker_id text NOT NULL,
