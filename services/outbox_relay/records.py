@@ -11,12 +11,17 @@ from shared.kafka.clients import Headers
 from shared.outbox.signatures import SIGNATURE_HEADER
 
 Row = tuple[Any, ...]
-"""What `statements.READ_WINDOWS` returns: shard, id, topic, key, payload, event id, sequence, ce_type, ce_source,
-ce_subject, ce_time, traceparent, signature, when it was written; the texts ready for the wire."""
+"""A row of `COLUMNS`. Decision 31 says why it is a plain tuple: a typed row costs more than the drain can spare."""
 
-SHARD, ID, TOPIC, KEY, PAYLOAD, EVENT_ID, SEQUENCE, WRITTEN_US = 0, 1, 2, 3, 4, 5, 6, 13
+COLUMNS = """\
+e.shard, e.id, e.topic, e.key, e.payload, e.event_id::text, e.sequence::text,
+       e.ce_type, e.ce_source, e.ce_subject, e.ce_time, e.traceparent, e.signature, e.created_at"""
+"""What a statement selects of the outbox `e` to make rows; the texts are ready for the wire."""
+
+SHARD, ID, TOPIC, KEY, PAYLOAD, EVENT_ID, SEQUENCE = range(7)
 HEADERS = slice(7, 13)
-"""Those that are columns: ce_type, ce_source, ce_subject, ce_time, traceparent, signature."""
+"""Headers that are columns: ce_type, ce_source, ce_subject, ce_time, traceparent, signature."""
+WRITTEN_US = 13
 
 MICROSECOND_S = 1e-6
 """Times of PostgreSQL are microseconds since its epoch, the year 2000."""

@@ -10,6 +10,8 @@ was lost to another relay.
 
 from __future__ import annotations
 
+from services.outbox_relay.records import COLUMNS
+
 CURRENT_SNAPSHOT = """
 -- outbox.current_snapshot: unchanged means that nothing was committed
 SELECT pg_current_snapshot()::text, clock_timestamp()
@@ -70,12 +72,10 @@ RELINQUISH = """
 UPDATE outbox_shard SET owner = NULL, lease_until = '-infinity', epoch = epoch + 1 WHERE owner = %(me)s
 """
 
-READ_WINDOWS = """
+READ_WINDOWS = f"""
 -- outbox.read_windows: the rows of windows after pos, shard by shard, each in order of id. Shards that stand at the
 -- same place may be looked up together, which is cheaper, but what is found of them is sorted together too.
-SELECT e.shard, e.id, e.topic, e.key, e.payload, e.event_id::text, e.sequence::text,
-       e.ce_type, e.ce_source, e.ce_subject, e.ce_time, e.traceparent, e.signature,
-       e.created_at
+SELECT {COLUMNS}
   FROM unnest($1::text[], $2::text[]::pg_snapshot[], $3::text[]::pg_snapshot[], $4::bigint[])
          AS held(shards, snap, next_snap, pos)
  CROSS JOIN LATERAL (
@@ -93,7 +93,7 @@ SELECT e.shard, e.id, e.topic, e.key, e.payload, e.event_id::text, e.sequence::t
         OFFSET 0) late) in_window
    ORDER BY shard, id) e
  LIMIT $5::bigint
-"""
+"""  # noqa: S608  # our own text alone
 
 RECORD = """
 -- outbox.record: all up to here is acknowledged

@@ -13,7 +13,7 @@ from typing import Any, LiteralString
 
 from services.outbox_relay.database.connection import Connection
 from services.outbox_relay.publishing.topic_layouts import ANY_PARTITION, KNOWN
-from services.outbox_relay.records import ID, KEY, PAYLOAD, TOPIC, Row, headers_of_row
+from services.outbox_relay.records import COLUMNS, ID, KEY, PAYLOAD, TOPIC, Row, headers_of_row
 from shared.errors import Conflict
 from shared.kafka.clients import home_partition, open_producer
 from shared.kafka.confirmed_producer import ConfirmedProducer
@@ -86,8 +86,7 @@ SELECT min(e.created_at) FROM outbox_history e WHERE {_OF_TOPIC} AND {_IN_RANGE}
 
 ROWS: LiteralString = f"""
 -- outbox.republish.rows: per key the order of ids is that of sequences
-SELECT e.shard, e.id, e.topic, e.key, e.payload, e.event_id::text, e.sequence::text,
-       e.ce_type, e.ce_source, e.ce_subject, e.ce_time, e.traceparent, e.signature, e.created_at
+SELECT {COLUMNS}
   FROM outbox_history e JOIN outbox_shard s USING (shard)
  WHERE {_OF_TOPIC} AND {_IN_RANGE} AND {_PUBLISHED}
  ORDER BY e.id

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from services.outbox_relay import records
 from services.outbox_relay.parking.parked_events import DecidedEvent
-from services.outbox_relay.records import batches_of, headers_of_row
+from services.outbox_relay.records import COLUMNS, batches_of, headers_of_row
 
 HEADERS = ("io.x.v1", "/source", "subject", "2026-01-13T00:00:00Z", "00-a-b-01", "k:s")
 ROW = (3, 9, "topic", "key", b"{}", "id-1", "7", *HEADERS)
@@ -36,3 +37,11 @@ def test_a_replayed_event_has_the_headers_that_it_would_have_had() -> None:
 def test_batches_are_of_one_shard_and_not_too_long() -> None:
     rows = [(1, 1), (1, 2), (1, 3), (2, 4), (3, 5)]
     assert [list(batch) for batch in batches_of(rows, 2)] == [[(1, 1), (1, 2)], [(1, 3)], [(2, 4)], [(3, 5)]]
+
+
+def test_the_indexes_are_those_of_the_selected_columns() -> None:
+    columns = [column.strip().removeprefix("e.").removesuffix("::text") for column in COLUMNS.split(",")]
+    named = {name: columns[getattr(records, name.upper())] for name in columns[:7]}
+    assert named == {name: name for name in columns[:7]}
+    assert columns[records.HEADERS] == ["ce_type", "ce_source", "ce_subject", "ce_time", "traceparent", "signature"]
+    assert columns[records.WRITTEN_US :] == ["created_at"]
