@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from services.outbox_relay.process import YOUNG_OBJECTS
 from services.outbox_relay.records import KEY, PAYLOAD, TOPIC, Row, headers_of_row
 
 ROWS = 2500
 REPETITIONS = 50
 ROUNDS = 7
+YOUNG_OBJECTS = 20_000
+"""The threshold of the garbage collector in the relay."""
 
 
 class NamedRow(NamedTuple):

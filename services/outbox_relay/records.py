@@ -23,6 +23,9 @@ HEADERS = slice(7, 13)
 """Headers that are columns: ce_type, ce_source, ce_subject, ce_time, traceparent, signature."""
 WRITTEN_US = 13
 
+Key = tuple[str, str]
+"""Topic and key: what order holds within."""
+
 MICROSECOND_S = 1e-6
 """Times of PostgreSQL are microseconds since its epoch, the year 2000."""
 

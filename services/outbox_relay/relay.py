@@ -17,10 +17,10 @@ from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.parking.parked_events import ParkedEventStore
 from services.outbox_relay.parking.parked_keys import ParkedKeys
 from services.outbox_relay.parking.quarantine import Precautions, Quarantine
-from services.outbox_relay.parking.refusals import BlockedTopics
 from services.outbox_relay.parking.replays import Replays
 from services.outbox_relay.parking.suspects import Suspects
 from services.outbox_relay.publishing.publisher import Publisher
+from services.outbox_relay.publishing.refusals import BlockedTopics
 from services.outbox_relay.publishing.single_record_sender import SingleRecordSender
 from services.outbox_relay.publishing.topic_layouts import TopicLayouts
 from services.outbox_relay.reading.windows import WindowReader

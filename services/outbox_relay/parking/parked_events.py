@@ -10,9 +10,8 @@ from uuid import UUID
 
 from services.outbox_relay.database.connection import Connection
 from services.outbox_relay.parking import statements
-from services.outbox_relay.parking.parked_keys import Key
 from services.outbox_relay.publishing.single_record_sender import Record
-from services.outbox_relay.records import EVENT_ID, HEADERS, ID, KEY, PAYLOAD, SEQUENCE, SHARD, TOPIC, Row
+from services.outbox_relay.records import EVENT_ID, HEADERS, ID, KEY, PAYLOAD, SEQUENCE, SHARD, TOPIC, Key, Row
 from services.outbox_relay.shards.acknowledgements import Run
 from services.outbox_relay.shards.leases import owned, report_lost
 from services.outbox_relay.shards.progress import Progress

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-Key = tuple[str, str]
-"""Topic and key: what order holds within."""
+from services.outbox_relay.records import Key
 
 
 @dataclass(slots=True)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 from services.outbox_relay.parking.parked_events import ParkedEventStore, ParkedRun
-from services.outbox_relay.parking.parked_keys import Key, ParkedKeys
-from services.outbox_relay.parking.refusals import BlockedTopics, Fault, TopicState, fault_of, reason_of
-from services.outbox_relay.parking.suspects import Refused, Suspects
+from services.outbox_relay.parking.parked_keys import ParkedKeys
+from services.outbox_relay.parking.suspects import Suspects
 from services.outbox_relay.publishing.publisher import DeliveryFailed
+from services.outbox_relay.publishing.refusals import BlockedTopics, Fault, Refused, TopicState, fault_of, reason_of
 from services.outbox_relay.publishing.single_record_sender import Record, SingleRecordSender
-from services.outbox_relay.records import EVENT_ID, ID, KEY, PAYLOAD, SHARD, TOPIC, Row, headers_of_row
+from services.outbox_relay.records import EVENT_ID, ID, KEY, PAYLOAD, SHARD, TOPIC, Key, Row, headers_of_row
 from services.outbox_relay.shards.acknowledgements import Run
 from services.outbox_relay.shards.shard import HeldShard
 

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from confluent_kafka import KafkaError
 
 from services.outbox_relay.parking.parked_events import DecidedEvent, Outcome, ParkedEventStore
-from services.outbox_relay.parking.parked_keys import Key, ParkedKeys
-from services.outbox_relay.parking.refusals import BlockedTopics, Fault, fault_of, reason_of
+from services.outbox_relay.parking.parked_keys import ParkedKeys
 from services.outbox_relay.publishing.publisher import DeliveryFailed
+from services.outbox_relay.publishing.refusals import BlockedTopics, Fault, fault_of, reason_of
 from services.outbox_relay.publishing.single_record_sender import SingleRecordSender
+from services.outbox_relay.records import Key
 from services.outbox_relay.shards.shard import HeldShard
 from shared.runtime.failpoints import Failpoint, failpoint
 

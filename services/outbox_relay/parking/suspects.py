@@ -4,24 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from services.outbox_relay.parking.parked_keys import Key
+from services.outbox_relay.records import Key
 from services.outbox_relay.shards.progress import Progress
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A rejection caused by a record or its topic.
-
-    Attributes
-    ----------
-    keys:
-        Those of the batch that was refused; none if that is not known.
-    up_to:
-        The id of the row that the producer itself refused, or took no more because it had ended; 0 if none was.
-    """
-
-    keys: frozenset[Key] = frozenset()
-    up_to: int = 0
 
 
 @dataclass(slots=True)

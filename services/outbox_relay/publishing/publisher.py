@@ -10,11 +10,9 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from services.outbox_relay.parking.parked_keys import Key
-from services.outbox_relay.parking.refusals import Fault, fault_of
-from services.outbox_relay.parking.suspects import Refused
+from services.outbox_relay.publishing.refusals import Fault, Refused, fault_of
 from services.outbox_relay.publishing.topic_layouts import PartitionOf, any_partition
-from services.outbox_relay.records import ID, KEY, PAYLOAD, SHARD, TOPIC, Row, headers_of_row
+from services.outbox_relay.records import ID, KEY, PAYLOAD, SHARD, TOPIC, Key, Row, headers_of_row
 from services.outbox_relay.shards.acknowledgements import Run
 from services.outbox_relay.shards.shard import Batch
 from shared.clock import Clock

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.outbox_relay.parking.suspects import Refused
 from services.outbox_relay.publishing.publisher import Publisher
+from services.outbox_relay.publishing.refusals import Refused
 from shared.contracts.topics import TopicNames
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order

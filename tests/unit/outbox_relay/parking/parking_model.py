@@ -11,13 +11,24 @@ from typing import cast
 from confluent_kafka import KafkaError
 
 from services.outbox_relay.parking.parked_events import DecidedEvent, Outcome, ParkedEventStore, ParkedRun
-from services.outbox_relay.parking.parked_keys import Key, ParkedKeys
+from services.outbox_relay.parking.parked_keys import ParkedKeys
 from services.outbox_relay.parking.quarantine import Precautions, Quarantine, Step
-from services.outbox_relay.parking.refusals import BlockedTopics
 from services.outbox_relay.parking.replays import Replays
-from services.outbox_relay.parking.suspects import Refused, Suspects
+from services.outbox_relay.parking.suspects import Suspects
+from services.outbox_relay.publishing.refusals import BlockedTopics, Refused
 from services.outbox_relay.publishing.single_record_sender import Record, SingleRecordSender
-from services.outbox_relay.records import EVENT_ID, HEADERS, KEY, PAYLOAD, SEQUENCE, SHARD, TOPIC, Row, headers_of_row
+from services.outbox_relay.records import (
+    EVENT_ID,
+    HEADERS,
+    KEY,
+    PAYLOAD,
+    SEQUENCE,
+    SHARD,
+    TOPIC,
+    Key,
+    Row,
+    headers_of_row,
+)
 from services.outbox_relay.shards.acknowledgements import Run
 from services.outbox_relay.shards.progress import Progress
 from services.outbox_relay.shards.shard import HeldShard

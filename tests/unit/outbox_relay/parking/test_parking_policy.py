@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError
 
-from services.outbox_relay.parking.refusals import BlockedTopics, Fault, TopicState, fault_of, reason_of
+from services.outbox_relay.publishing.refusals import BlockedTopics, Fault, TopicState, fault_of, reason_of
 from tests.unit.outbox_relay.clock import StandingClock
 
 

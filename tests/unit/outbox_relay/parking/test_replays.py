@@ -6,12 +6,13 @@ import random
 from typing import cast
 
 from services.outbox_relay.parking.parked_events import DecidedEvent, Outcome, ParkedEventStore
-from services.outbox_relay.parking.parked_keys import Key, ParkedKeys
+from services.outbox_relay.parking.parked_keys import ParkedKeys
 from services.outbox_relay.parking.quarantine import Precautions, Quarantine
-from services.outbox_relay.parking.refusals import BlockedTopics
 from services.outbox_relay.parking.replays import Replays
 from services.outbox_relay.parking.suspects import Suspects
+from services.outbox_relay.publishing.refusals import BlockedTopics
 from services.outbox_relay.publishing.single_record_sender import SingleRecordSender
+from services.outbox_relay.records import Key
 from services.outbox_relay.shards.progress import Progress
 from services.outbox_relay.shards.shard import HeldShard
 from shared.ids import new_id

@@ -11,8 +11,8 @@ from confluent_kafka import KafkaError
 from services.outbox_relay.parking.parked_events import ParkedEventStore
 from services.outbox_relay.parking.parked_keys import ParkedKeys
 from services.outbox_relay.parking.quarantine import Precautions, Quarantine, Step
-from services.outbox_relay.parking.refusals import BlockedTopics
 from services.outbox_relay.parking.suspects import Suspects
+from services.outbox_relay.publishing.refusals import BlockedTopics
 from services.outbox_relay.publishing.single_record_sender import Record, SingleRecordSender
 from services.outbox_relay.shards.progress import Progress
 from services.outbox_relay.shards.shard import HeldShard

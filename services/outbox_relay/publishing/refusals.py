@@ -7,10 +7,27 @@ from enum import Enum
 
 from confluent_kafka import KafkaError
 
+from services.outbox_relay.records import Key
 from shared.clock import Clock
 
 BLOCK_S = 60
 """So long events of a topic that is missing or closed to us park at once; then one of them is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A rejection caused by a record or its topic.
+
+    Attributes
+    ----------
+    keys:
+        Those of the batch that was refused; none if that is not known.
+    up_to:
+        The id of the row that the producer itself refused, or took no more because it had ended; 0 if none was.
+    """
+
+    keys: frozenset[Key] = frozenset()
+    up_to: int = 0
 
 
 class Fault(Enum):
