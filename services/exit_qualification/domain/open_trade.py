@@ -8,6 +8,7 @@ from uuid import UUID
 
 from services.exit_qualification.domain.level_index import RuleKey
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType
+from shared.exit_rules.registry import rule_of
 from shared.exit_rules.rule import RuleState, Saved
 
 
@@ -45,3 +46,8 @@ class OpenTrade:
     def rule_keys(self) -> list[RuleKey]:
         """Return the rules of its plan, highest rank first."""
         return [RuleKey(self.trade_id, reason, leg) for reason, leg in self.rules]
+
+    def has_dropped(self, reason: ExitReason) -> bool:
+        """Return whether a changed plan no longer has the reason's rule; False for reasons that no plan has."""
+        changed = self.plan_version > 1 and rule_of(reason).planned
+        return changed and all(planned is not reason for planned, _ in self.rules)

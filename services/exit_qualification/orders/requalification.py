@@ -136,11 +136,11 @@ def _why_give_up(locked: LockedExit, last_price: Decimal | None, now: datetime) 
 def _plan_dropped(locked: LockedExit, last_price: Decimal | None) -> bool:
     """Return whether a changed plan no longer asks for a waiting exit: the rule is gone, or its level is not met."""
     intent, trade = locked.intent, locked.trade.trade
-    if trade.plan_version == 1 or not rule_of(intent.exit_reason).planned:
-        return False
-    state = trade.rules.get((intent.exit_reason, None))
-    if state is None:
+    if trade.has_dropped(intent.exit_reason):
         return True
+    state = trade.rules.get((intent.exit_reason, None))
+    if trade.plan_version == 1 or state is None:
+        return False
     moved = state.fixed_level is not None and intent.exit_level != from_units(state.fixed_level * trade.direction.sign)
     return moved and last_price is not None and not state.holds(to_units(last_price) * trade.direction.sign)
 

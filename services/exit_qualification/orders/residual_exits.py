@@ -75,6 +75,8 @@ class ResidualExits:
         at_us = int((self._clock.now() - EPOCH).total_seconds() * 1_000_000)
         by_trade: dict[UUID, list[ExitCandidate]] = defaultdict(list)
         for remainder in remainders:
+            if trades[remainder.trade_id].has_dropped(remainder.reason):
+                continue  # a changed plan has no such rule any more
             by_trade[remainder.trade_id].append(_candidate(trades[remainder.trade_id], remainder, at_us))
         return [
             ExitCandidates(trades[trade_id], tuple(sorted(found, key=lambda candidate: candidate.exit_reason.rank)))

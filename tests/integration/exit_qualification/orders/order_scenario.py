@@ -31,11 +31,11 @@ from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
-from services.exit_qualification.storage.open_trades import OpenedTrade, OpenTradeRepository
+from services.exit_qualification.storage.open_trades import ChangedPlan, OpenedTrade, OpenTradeRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from shared.clock import SystemClock
 from shared.contracts.topics import TopicNames
-from shared.contracts.trades import ExitPlan, TradeOpened
+from shared.contracts.trades import ExitPlan, TradeExitPlanChanged, TradeOpened
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, KillSwitchMode, ProductType, RolloutMode
 from shared.ids import new_id
 from shared.outbox.unit_of_work import UnitOfWork
@@ -119,6 +119,22 @@ class OrderScenario:
             trades = OpenTradeRepository(connection)
             trades.insert_opened([OpenedTrade(event, 0, entered_tick=0)])
             return trades.lock([event.trade_id])[event.trade_id].trade
+
+    def change_plan(self, intent: ExitIntent, version: int = 2, **plan: object) -> None:
+        """The plan of the trade that an intent exits is replaced."""
+        trade = self.trade_of(intent)
+        event = TradeExitPlanChanged(
+            trade_id=trade.trade_id,
+            symbol=trade.symbol,
+            direction=trade.direction,
+            product_type=trade.product_type,
+            user_broker_id=trade.user_broker_id,
+            plan_version=version,
+            exit_plan=ExitPlan.model_validate(plan),
+            changed_at=self.clock.now(),
+        )
+        with self.engine.begin() as connection:
+            OpenTradeRepository(connection).save_plans([ChangedPlan(event, changed_tick=0)])
 
     def trade_of(self, intent: ExitIntent) -> OpenTrade:
         """The trade that an intent exits."""

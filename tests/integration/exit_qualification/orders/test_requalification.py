@@ -61,6 +61,29 @@ def test_waiting_stops_and_manual_exits_ignore_the_market(scenario: OrderScenari
     scenario.expect(intent, IntentStatus.APPROVED)
 
 
+@pytest.mark.parametrize(
+    ("plan", "price", "status"),
+    [
+        ({"target": "1010"}, "989", IntentStatus.CANCELLED),
+        ({"stop_loss": "980"}, "989", IntentStatus.CANCELLED),
+        ({"stop_loss": "985"}, "984", IntentStatus.APPROVED),
+        ({"stop_loss": "990", "target": "1020"}, "1000", IntentStatus.APPROVED),
+    ],
+)
+def test_a_changed_plan_withdraws_a_waiting_exit_that_it_does_not_ask_for(
+    scenario: OrderScenario, plan: dict[str, str], price: str, status: IntentStatus
+) -> None:
+    scenario.connect(BrokerStatus.DISCONNECTED)
+    intent = scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS)
+    scenario.change_plan(intent, **plan)
+    scenario.change_plan(intent, target="1030")  # an event that comes twice changes nothing
+    scenario.last_price(price)
+    scenario.connect(BrokerStatus.CONNECTED)
+    scenario.requalification.requalify_once()
+    ended = scenario.expect(intent, status)
+    assert ended.cancel_reason == ("CONDITION_GONE" if status is IntentStatus.CANCELLED else None)
+
+
 @pytest.mark.parametrize("mode", [KillSwitchMode.OFF, KillSwitchMode.ALL])
 def test_an_exit_that_was_not_sent_in_its_time_expires(scenario: OrderScenario, mode: KillSwitchMode) -> None:
     scenario.kill(mode)
