@@ -11,8 +11,8 @@ from services.console.api_client import Json
 from services.console.trade_story import levels_of
 from services.console.wording import instant, money
 
-WIDTH, HEIGHT = 760, 240
-LEFT, RIGHT, TOP, BOTTOM = 16, 150, 18, 28
+WIDTH, HEIGHT = 580, 230
+LEFT, RIGHT, TOP, BOTTOM = 6, 150, 18, 28
 LABEL_GAP = 15
 BAR_WIDTH = 260
 
@@ -113,15 +113,14 @@ def _levels(lines: Sequence[tuple[str, str]], scale: _Scale) -> list[Level]:
 
 
 def bars(amounts: Sequence[str]) -> list[Bar]:
-    """Return a bar for each amount of rupees, all on one scale with zero in the middle if there are losses."""
+    """Return a bar for each amount of rupees, all on one scale with zero in the middle if gains and losses mix."""
     values = [Decimal(amount) for amount in amounts]
     most = max((abs(value) for value in values), default=Decimal(0)) or Decimal(1)
-    has_loss = any(value < 0 for value in values)
-    room = BAR_WIDTH / 2 if has_loss else float(BAR_WIDTH)
-    zero = BAR_WIDTH / 2 if has_loss else 0.0
-    return [_bar(float(value / most) * room, zero) for value in values]
+    is_mixed = any(value < 0 for value in values) and any(value > 0 for value in values)
+    room = BAR_WIDTH / 2 if is_mixed else float(BAR_WIDTH)
+    return [_bar(float(value / most) * room, room if is_mixed else 0.0) for value in values]
 
 
 def _bar(length: float, zero: float) -> Bar:
     width = max(abs(length), 1.5)
-    return Bar(zero if length >= 0 else zero - width, width, "good" if length >= 0 else "bad")
+    return Bar(max(0.0, zero - width) if length < 0 else zero, width, "bad" if length < 0 else "good")

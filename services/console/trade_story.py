@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 
 from services.console.api_client import Json
 from services.console.wording import closing_verb, duration, instant, money, plural, words
@@ -18,7 +19,6 @@ class Step:
     sentence: str
     tone: str = "quiet"
     since: datetime | None = None
-    intent_id: str = ""
 
     @property
     def took(self) -> str:
@@ -27,51 +27,63 @@ class Step:
 
 
 def story(trade: Json, timeline: Sequence[Json], intents: Sequence[Json]) -> list[Step]:
-    """Return all steps in order of time; fills and closures come from trade management's timeline."""
+    """Return all steps in the order of cause and effect; fills and closures come from trade management's timeline.
+
+    Brokers tell times in whole seconds, so a fill may seem to come before its order: the steps of one exit keep their
+    order, and exits are merged by time.
+    """
     opened = Step(
         instant(trade["entered_at"]),
         f"Opened {trade['direction'].lower()}: {trade['quantity']:,} {trade['symbol']} "
         f"at {money(trade['entry_price'])} on account {trade['user_broker_id']}.",
         "info",
     )
-    steps = [opened]
+    chains: dict[str, list[Step]] = {each["intent_id"]: _with_waits(list(_before_fills(each))) for each in intents}
+    for item in timeline:
+        if item["kind"] == "FILL":
+            chains.setdefault(item["exit_intent_id"], []).append(_fill(item))
     for intent in intents:
-        steps += _chained(list(_of_intent(intent)))
-    steps += _of_timeline(timeline)
-    return sorted(steps, key=lambda step: step.at)
+        chains[intent["intent_id"]] += _ends(intent)
+    for item in timeline:
+        if item["kind"] == "CLOSURE":
+            chains.setdefault(item["exit_intent_id"], []).append(_closure(item))
+    placed = [(opened.at, opened), *(pair for chain in chains.values() for pair in _placed(chain))]
+    return [step for _, step in sorted(placed, key=lambda pair: pair[0])]
 
 
-def _chained(steps: list[Step]) -> list[Step]:
+def _placed(chain: Sequence[Step]) -> Iterator[tuple[datetime, Step]]:
+    """Yield each step with its place in time: never before the step that caused it."""
+    place: datetime | None = None
+    for step in chain:
+        place = step.at if place is None else max(place, step.at)
+        yield place, step
+
+
+def _with_waits(steps: list[Step]) -> list[Step]:
     """Return the steps, each with the time of the one before it."""
-    first, *rest = sorted(steps, key=lambda step: step.at)
-    before = [first, *rest][: len(rest)]
-    return [first, *(replace(step, since=last.at) for last, step in zip(before, rest, strict=True))]
+    return [*steps[:1], *(replace(step, since=last.at) for last, step in pairwise(steps))]
 
 
-def _of_intent(intent: Json) -> Iterator[Step]:
-    reason, intent_id = words(intent["exit_reason"]), intent["intent_id"]
+def _before_fills(intent: Json) -> Iterator[Step]:
+    reason = words(intent["exit_reason"])
     if "detected_at" in intent:
-        yield Step(instant(intent["detected_at"]), _detection(intent, reason), "info", intent_id=intent_id)
-    yield Step(instant(intent["created_at"]), _decision(intent, reason), "info", intent_id=intent_id)
-    filled = f"{intent['filled_quantity']:,} at {money(intent['average_price'])} on average"
-    times = (
-        (
-            "submitted_at",
-            f"An order for {intent['quantity']:,} was handed to {intent['user_broker_id']}.",
-            "info",
-        ),
-        ("placed_at", f"The broker has the order{_order_id(intent)}.", "info"),
-        (
-            "filled_at",
-            f"exit-orders recorded {filled}.",
-            "good",
-        ),
-    )
-    for name, sentence, tone in times:
-        if intent[name] is not None:
-            yield Step(instant(intent[name]), sentence, tone, intent_id=intent_id)
-    if intent["ended_at"] is not None and intent["filled_at"] is None:
-        yield Step(instant(intent["ended_at"]), _end(intent, reason), "bad", intent_id=intent_id)
+        yield Step(instant(intent["detected_at"]), _detection(intent, reason), "info")
+    yield Step(instant(intent["created_at"]), _decision(intent, reason), "info")
+    if intent["submitted_at"] is not None:
+        sentence = f"An order for {intent['quantity']:,} was handed to {intent['user_broker_id']}."
+        yield Step(instant(intent["submitted_at"]), sentence, "info")
+    if intent["placed_at"] is not None:
+        yield Step(instant(intent["placed_at"]), f"The broker has the order{_order_id(intent)}.", "info")
+
+
+def _ends(intent: Json) -> Iterator[Step]:
+    before = intent["placed_at"] or intent["submitted_at"]
+    since = None if before is None else instant(before)
+    if intent["filled_at"] is not None:
+        filled = f"{intent['filled_quantity']:,} at {money(intent['average_price'])} on average"
+        yield Step(instant(intent["filled_at"]), f"exit-orders recorded {filled}.", "good", since)
+    elif intent["ended_at"] is not None:
+        yield Step(instant(intent["ended_at"]), _end(intent, words(intent["exit_reason"])), "bad", since)
 
 
 def _detection(intent: Json, reason: str) -> str:
@@ -101,23 +113,19 @@ def _end(intent: Json, reason: str) -> str:
     return f"{reason} exit ended as {intent['status'].lower()}{cause}."
 
 
-def _of_timeline(timeline: Sequence[Json]) -> Iterator[Step]:
-    last: datetime | None = None
-    for item in timeline:
-        at = instant(item["at"])
-        if item["kind"] == "FILL":
-            late = " after the trade was closed" if item["late"] else ""
-            sentence = f"The broker filled {item['quantity']:,} at {money(item['price'])}{late}."
-            yield Step(at, sentence, "bad" if item["late"] else "good", intent_id=item["exit_intent_id"])
-        elif item["kind"] == "CLOSURE":
-            whole = "Trade closed" if item["final"] else f"{item['quantity']:,} closed"
-            sentence = (
-                f"{whole} at {money(item['price'])}: net {money(item['net_pnl'], sign=True)} "
-                f"after charges of {money(item['charges'])}."
-            )
-            tone = "good" if not item["net_pnl"].startswith("-") else "bad"
-            yield Step(at, sentence, tone, since=last, intent_id=item["exit_intent_id"])
-        last = at
+def _fill(item: Json) -> Step:
+    late = " after the trade was closed" if item["late"] else ""
+    sentence = f"The broker filled {item['quantity']:,} at {money(item['price'])}{late}."
+    return Step(instant(item["at"]), sentence, "bad" if item["late"] else "good")
+
+
+def _closure(item: Json) -> Step:
+    whole = "Trade closed" if item["final"] else f"{item['quantity']:,} closed"
+    sentence = (
+        f"{whole} at {money(item['price'])}: net {money(item['net_pnl'], sign=True)} "
+        f"after charges of {money(item['charges'])}."
+    )
+    return Step(instant(item["at"]), sentence, "bad" if item["net_pnl"].startswith("-") else "good")
 
 
 def levels_of(plan: Json) -> list[tuple[str, str]]:

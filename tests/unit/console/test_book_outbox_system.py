@@ -43,7 +43,8 @@ def test_bars_stand_on_one_scale_around_zero() -> None:
     gain, loss = bars(["490", "-245"])
     assert (gain.x, gain.width) == (BAR_WIDTH / 2, BAR_WIDTH / 2)
     assert (loss.x, loss.width) == (BAR_WIDTH / 4, BAR_WIDTH / 4)
-    assert bars(["10"])[0].width == BAR_WIDTH
+    assert bars(["10"])[0].width == bars(["-10"])[0].width == BAR_WIDTH
+    assert bars(["-10"])[0].x == 0
     assert bars([]) == []
 
 

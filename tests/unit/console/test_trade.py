@@ -71,8 +71,15 @@ def test_the_story_has_one_sentence_a_step_in_order_with_the_time_of_each_hop() 
         ("The broker has the order as B1.", "100 ms"),
         ("The broker filled 100 at 989.00.", ""),
         ("exit-orders recorded 100 at 989.00 on average.", "1.0 s"),
-        (f"Trade closed at 989.00: net {money('-1112.50')} after charges of 12.50.", "200 ms"),
+        (f"Trade closed at 989.00: net {money('-1112.50')} after charges of 12.50.", ""),
     ]
+
+
+def test_the_whole_seconds_of_a_broker_do_not_turn_the_steps_around() -> None:
+    one, exit_, timeline = closed_trade()
+    whole = [{**item, "at": "2026-01-13T05:00:10.000Z"} for item in timeline["items"]]
+    right_order = [step.sentence for step in story(one, timeline["items"], [exit_])]
+    assert [step.sentence for step in story(one, whole, [exit_])] == right_order
 
 
 def test_a_waiting_and_a_failed_exit_say_why() -> None:
