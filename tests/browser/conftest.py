@@ -1,0 +1,106 @@
+"""The console in a real headless Chromium, on fake APIs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from deploy.local.processes.ports import free_port
+from services.console.app import create
+from shared.clock import SystemClock
+from shared.runtime.health import Health
+from tests.support.waiting import wait_until
+from tests.unit.console.conftest import SETTINGS
+from tests.unit.console.fake_apis import FakeApis
+
+ARGUMENTS = (
+    "--no-sandbox",  # the tests run as root, and open pages of this process alone
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def chromium_path() -> str | None:
+    """Return the browser to use: CHROMIUM, or one on the path."""
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One browser for all tests."""
+    path = chromium_path()
+    if path is None:
+        pytest.skip("needs Chromium: install it, or name it in CHROMIUM")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@dataclass(frozen=True)
+class Console:
+    """A console that serves, and the APIs behind it."""
+
+    url: str
+    apis: FakeApis
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    """A console on a port of its own."""
+    apis = FakeApis()
+    app = create(SETTINGS, Health(), SystemClock(), httpx.MockTransport(apis.handle))
+    port = free_port(str(tmp_path_factory.mktemp("console")))
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, timeout_graceful_shutdown=1))
+    app.state.is_stopping = lambda: server.should_exit
+    thread = threading.Thread(target=server.run, name="console")
+    thread.start()
+    wait_until(lambda: server.started, "the console serves", 30)
+    yield Console(f"http://127.0.0.1:{port}", apis)
+    server.should_exit = True
+    thread.join(30)
+
+
+@dataclass(frozen=True)
+class Tab:
+    """A page of the browser that an operator signed in with, and the errors that it met."""
+
+    page: Page
+    console: Console
+    errors: list[str]
+
+    def open(self, path: str) -> None:
+        """Open a page of the console."""
+        self.page.goto(self.console.url + path)
+
+
+@pytest.fixture
+def tab(chromium: Browser, console: Console, request: pytest.FixtureRequest) -> Iterator[Tab]:
+    """A signed-in operator; a test may be parametrized with options of the browser's context."""
+    console.apis.answers.clear()
+    console.apis.asked.clear()
+    context = chromium.new_context(**getattr(request, "param", {}))
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda line: errors.append(line.text) if "Content Security Policy" in line.text else None)
+    page.goto(f"{console.url}/login?next=/book")
+    page.fill("#token", "operator-token")
+    page.press("#token", "Enter")
+    page.wait_for_url("**/book")
+    yield Tab(page, console, errors)
+    context.close()
+    assert errors == []

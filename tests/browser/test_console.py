@@ -1,0 +1,125 @@
+"""What an operator does in a browser: live lists, keys, confirmation, phones, the dark; and what axe finds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Tab
+from tests.unit.console.fake_apis import intent, page, trade
+from tests.unit.console.test_book_outbox_system import PNL, parked, serve_outbox, serve_system
+from tests.unit.console.test_trade import closed_trade, serve
+
+PENDING = "GET exit /exits/pending"
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True}
+LOOKS: list[dict[str, Any]] = [{"color_scheme": "light"}, {"color_scheme": "dark"}, {**PHONE, "color_scheme": "light"}]
+LIMIT_MS = 20_000
+
+
+def test_the_list_follows_the_exits_and_keeps_what_was_opened(tab: Tab) -> None:
+    first = intent()
+    tab.console.apis.answers[PENDING] = page(first)
+    tab.open("/exits")
+    expect(tab.page.locator("[data-live]")).to_have_text("live", timeout=LIMIT_MS)
+    details = tab.page.locator(f"#gates-{first['intent_id']}")
+    details.locator("summary").click()
+    second = intent(symbol="NSE:TCS", status="PLACED", exit_reason="TARGET")
+    tab.console.apis.answers[PENDING] = page(first, second)
+    expect(tab.page.get_by_role("link", name="NSE:TCS", exact=True)).to_be_visible(timeout=LIMIT_MS)
+    expect(details).to_have_attribute("open", "")
+    tab.console.apis.answers[PENDING] = page()
+    expect(tab.page.get_by_text("No exit is pending.")).to_be_visible(timeout=LIMIT_MS)
+
+
+def test_an_api_that_goes_down_is_said_so_and_the_rows_stay(tab: Tab) -> None:
+    tab.console.apis.answers[PENDING] = page(intent())
+    tab.open("/exits")
+    tab.console.apis.down.add("exit")
+    try:
+        expect(tab.page.get_by_role("alert")).to_contain_text("exit-api cannot be reached", timeout=LIMIT_MS)
+        expect(tab.page.get_by_role("link", name="NSE:INFY", exact=True)).to_be_visible()
+    finally:
+        tab.console.apis.down.clear()
+    expect(tab.page.get_by_role("alert")).to_have_count(0, timeout=LIMIT_MS)
+
+
+def test_a_filter_changes_the_list_and_the_address(tab: Tab) -> None:
+    tab.console.apis.answers[PENDING] = page(intent())
+    tab.open("/exits")
+    tab.page.select_option("#reason", "TARGET")
+    tab.page.wait_for_url("**exit_reason=TARGET**", timeout=LIMIT_MS)
+    tab.page.wait_for_function("document.querySelector('#list').getAttribute('sse-connect').includes('TARGET')")
+    assert {request.url.params.get("exit_reason") for request in tab.console.apis.asked[-1:]} == {"TARGET"}
+
+
+def test_everything_is_reached_by_keys(tab: Tab) -> None:
+    one = intent()
+    tab.console.apis.answers[PENDING] = page(one, intent())
+    tab.page.locator("body").press("g")
+    tab.page.locator("body").press("e")
+    tab.page.wait_for_url("**/exits")
+    tab.page.keyboard.press("j")
+    tab.page.keyboard.press("x")
+    expect(tab.page.locator(f"#gates-{one['intent_id']}")).to_have_attribute("open", "")
+    expect(tab.page.locator(f"#open-{one['intent_id']}")).to_be_focused()
+    tab.page.keyboard.press("?")
+    expect(tab.page.get_by_role("dialog")).to_be_visible()
+    tab.page.keyboard.press("Escape")
+    tab.page.keyboard.press("/")
+    expect(tab.page.locator("#find")).to_be_focused()
+
+
+def test_an_exit_is_forced_after_the_preview(tab: Tab) -> None:
+    one = trade()
+    serve(tab.console.apis, one)
+    tab.console.apis.answers["POST exit /exits"] = intent(exit_reason="MANUAL")
+    tab.open(f"/trades/{one['trade_id']}")
+    tab.page.get_by_role("link", name="Force exit").click()
+    expect(tab.page.get_by_text("Sells 100 NSE:INFY (MIS) on account paper.")).to_be_visible()
+    tab.page.get_by_label("Reason").fill("flatten before the close")
+    tab.page.get_by_role("button", name="Force exit of 100 NSE:INFY").click()
+    expect(tab.page.get_by_role("status")).to_have_text("Manual exit of 100 NSE:INFY accepted.")
+
+
+def _paths(tab: Tab) -> list[str]:
+    one, exit_, timeline = closed_trade()
+    serve(tab.console.apis, one, exit_, timeline=timeline)
+    open_trade = trade()
+    tab.console.apis.answers |= {
+        PENDING: page(intent(), intent(status="UNKNOWN", gates=[], error_message="no answer")),
+        f"GET trade /trades/{open_trade['trade_id']}": open_trade,
+        "GET trade /pnl": PNL,
+        "GET trade /trades": page(open_trade, next="abc"),
+    }
+    serve_outbox(tab.console.apis, parked(4), parked(5, request="REPLAY", requested_by="olga"), paused=True)
+    serve_system(tab.console.apis)
+    return [
+        "/exits",
+        f"/trades/{one['trade_id']}",
+        f"/trades/{open_trade['trade_id']}/exit",
+        "/book",
+        "/outbox",
+        "/outbox/exit/replay?topic=exits.intents.v1",
+        "/system",
+        "/system/kill-switch?mode=ALL",
+        "/nothing",
+    ]
+
+
+@pytest.mark.parametrize("tab", LOOKS, indirect=True, ids=["light", "dark", "phone"])
+def test_axe_finds_nothing_and_no_page_is_wider_than_the_screen(tab: Tab) -> None:
+    for path in _paths(tab):
+        tab.open(path)
+        for summary in tab.page.locator("summary").all():
+            summary.click()
+        found = Axe().run(tab.page).response["violations"]
+        assert [(path, each["id"], each["nodes"][0]["html"]) for each in found] == []
+        assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+
+
+def test_the_sign_in_is_accessible(tab: Tab) -> None:
+    tab.open("/login")
+    assert Axe().run(tab.page).response["violations"] == []
