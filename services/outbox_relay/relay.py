@@ -24,6 +24,7 @@ from services.outbox_relay.publishing.refusals import BlockedTopics
 from services.outbox_relay.publishing.single_record_sender import SingleRecordSender
 from services.outbox_relay.publishing.topic_layouts import TopicLayouts
 from services.outbox_relay.reading.windows import WindowReader
+from services.outbox_relay.restore.log_check import LogCheck
 from services.outbox_relay.session import Session, longest_batch
 from services.outbox_relay.shards.leases import Leases
 from services.outbox_relay.shards.progress_store import ProgressStore
@@ -70,6 +71,7 @@ class OutboxRelay:
         self._health = health
         self._metrics = RelayMetrics(source.name, clock)
         self._admin = open_admin(settings)
+        self._log_check = LogCheck(source.schema, settings, self._admin, clock)
         self._precautions = Precautions(Suspects(), BlockedTopics(clock))
         self._failing_since: datetime | None = None
         self._began_at = clock.monotonic()
@@ -101,6 +103,7 @@ class OutboxRelay:
 
     def _run_session(self, stop: threading.Event) -> None:
         with closing(self._connect()) as connection:
+            self._health.note(self._source.condition, self._log_check.refuse_if_behind(connection))
             layouts = TopicLayouts(self._source.name, connection, self._admin, self._clock)
             publisher = Publisher(self._settings, self._clock, self._metrics.refused, layouts.partition_of)
             progress_store = ProgressStore(connection)

@@ -10,8 +10,10 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.clock import Clock
+from shared.errors import ConfigurationError
 from shared.kafka.topic_watch import RECORDS_MISSED, Change
 from shared.kafka.topics import Bounds, Partition
+from shared.outbox.hold import refuse_while_held
 from shared.postgres.audit import Act, audit
 from shared.runtime.health import Health
 
@@ -152,7 +154,7 @@ def count(gaps: Sequence[Gap]) -> None:
 
 
 class GapReport:
-    """Shows the open gaps of a consumer in its health."""
+    """Shows the open gaps of a consumer in its health, and stops the consumer while the outbox is held."""
 
     def __init__(self, database: Engine, consumer: str, health: Health, clock: Clock, advice: str) -> None:
         self._database = database
@@ -163,7 +165,13 @@ class GapReport:
         self._next_s = 0.0
 
     def show(self) -> None:
-        """Refresh the report if it is due; database failures belong to another condition."""
+        """Refresh the report if it is due; database failures belong to another condition.
+
+        Raises
+        ------
+        ConfigurationError
+            The database is behind Kafka, as after a restore: act upon no record.
+        """
         now = self._clock.monotonic()
         if now < self._next_s:
             return
@@ -171,9 +179,13 @@ class GapReport:
         try:
             with self._database.connect() as connection:
                 gaps = ConsumerGaps(connection, self._consumer).open()
+                refuse_while_held(connection)
         except SQLAlchemyError:
             self._health.alive(CONDITION)
             return
+        except ConfigurationError:
+            self._next_s = now
+            raise
         if gaps:
             self._health.problem(CONDITION, f"{describe(gaps)}; {self._advice}")
         else:

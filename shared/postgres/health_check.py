@@ -27,6 +27,10 @@ STATE = """
 -- database_watch.state
 SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'
 """
+HELD_BECAUSE = sql.SQL("""
+-- database_watch.held_because
+SELECT held_because FROM {} WHERE held_because IS NOT NULL
+""")
 REVISION = sql.SQL("""
 -- database_watch.revision
 SELECT version_num FROM {} LIMIT 1
@@ -36,8 +40,8 @@ SELECT version_num FROM {} LIMIT 1
 class DatabaseWatch:
     """Check a database every two seconds, and report the result as a health condition.
 
-    Fine means: the database answers, accepts writes, and its schema has the revision required by this code or a newer
-    one, because migrations only expand. A newer revision is noted.
+    Fine means: the database answers, accepts writes, its schema has the revision required by this code or a newer one,
+    because migrations only expand, and the relay does not hold its outbox. A newer revision is noted.
 
     Parameters
     ----------
@@ -113,7 +117,7 @@ class DatabaseWatch:
             return "read-only: the server is a standby or still recovering"
         if read_only:
             return "read-only: transactions cannot write"
-        return self._revision_problem(connection)
+        return self._revision_problem(connection) or self._hold(connection)
 
     def _revision_problem(self, connection: LimitedConnection) -> str | None:
         needed = head_revision(self._history)
@@ -140,3 +144,8 @@ class DatabaseWatch:
             f"schema {self._history} is at revision {at or 'none'}, this version needs {needed}: "
             "run `exitflow migrate up`"
         )
+
+    def _hold(self, connection: LimitedConnection) -> str | None:
+        """Return why the relay holds the outbox of this schema; None if it does not."""
+        row = connection.execute(HELD_BECAUSE.format(sql.Identifier(self._history, "outbox_origin"))).fetchone()
+        return None if row is None else str(row[0])

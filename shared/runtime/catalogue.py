@@ -124,6 +124,7 @@ RELAY = CataloguedProcess(
     does="publishes the outboxes to Kafka",
     scales_by="leases of shards",
     databases={EXIT_QUALIFICATION: roles.RELAY, TRADE_MANAGEMENT: roles.RELAY},
+    secrets=(Secret.EXIT_EVENT_KEYS, Secret.TRADE_EVENT_KEYS),
     stage=Stage.FIRST,
 )
 PAPER_BROKER = CataloguedProcess(

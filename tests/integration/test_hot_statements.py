@@ -28,7 +28,15 @@ from shared.outbox import writing as outbox
 from tests.support.plans import generic_plan, whole_table_scans
 from tests.support.servers import Database
 
-FEW_ROWS = {"kill_switch", "rollout", "user_brokers", "market_calendars", "waiting_fills", "waiting_trades"}
+FEW_ROWS = {
+    "kill_switch",
+    "outbox_origin",
+    "rollout",
+    "user_brokers",
+    "market_calendars",
+    "waiting_fills",
+    "waiting_trades",
+}
 """Switches, brokers and calendars: a handful of rows. What waits for a locked row: none but for moments."""
 
 NOT_HOT = {"RESET", "FENCE_ALL", "STORED", "SYMBOL_PARTITIONS"}

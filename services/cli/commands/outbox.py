@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from services.cli.commands import outbox_catch_up as outbox_catch_up_command
 from services.cli.commands import outbox_rebase as outbox_rebase_command
 from services.cli.commands import outbox_republish as outbox_republish_command
 from services.cli.support.api_client import ApiClient, Json
@@ -18,6 +19,7 @@ from services.cli.support.output import show_facts, show_json, show_table
 app = new_app("Watch publishing; replay or discard parked events; pause shards.")
 outbox_rebase_command.add_to(app)
 outbox_republish_command.add_to(app)
+outbox_catch_up_command.add_to(app)
 
 _SHARD_COLUMNS = ("shard", "owner", "paused", "epoch", "lease_until", "backlog", "oldest_age_s", "parked")
 _PARKED_COLUMNS = ("event_id", "topic", "key", "sequence", "event_type", "reason", "parked_at", "request")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
@@ -39,7 +39,8 @@ def reconcile(
     """Compare trades with the exit side's fills and publish again what trade management missed.
 
     Events that it has not acted upon are published again with all events of their trades, in order. Once nothing is
-    missing, the gaps of trade-fills are acknowledged. Ends with status 1 while something is missing.
+    missing, the gaps of trade-fills are acknowledged. Open trades that only the exit side knows are listed: their exits
+    are judged and sent, but nothing books them. Ends with status 1 while something is missing or unknown.
     """
     settings, databases = Target.choose(data_dir).settings(), service_databases(data_dir)
     topic = TopicNames(settings.kafka_topic_prefix).on_cluster(EXIT_INTENTS)
@@ -50,15 +51,24 @@ def reconcile(
             sent = _publish_again(settings, databases, topic, found, reason)
             left = _wait(sides, topic, wait_s) if found else []
             acknowledged = [] if left else sides.acknowledge_gaps(reason)
+        unknown = sides.unknown_trades()
     if as_json:
-        facts = {"missing": [asdict(each) for each in found], "left": [asdict(each) for each in left]}
-        show_json(facts | {"republished": sent, "acknowledged": acknowledged, "dry_run": dry_run})
+        facts: dict[str, Any] = {"missing": [asdict(each) for each in found], "left": [asdict(each) for each in left]}
+        facts |= {"unknown_trades": unknown, "republished": sent, "acknowledged": acknowledged, "dry_run": dry_run}
+        show_json(facts)
     else:
         show_table(_COLUMNS, (list(asdict(each).values()) for each in left))
         note(f"{len(found)} fills were missing, {len(left)} are; {sent} events published again")
         note(f"{len(acknowledged)} gaps of trade-fills acknowledged")
+        for trade_id in unknown:
+            note(f"trade {trade_id} is open on the exit side, and trade management does not know it")
     if left:
         raise Conflict(f"{len(left)} fills are missing on one side, {_unrepairable(left)} of them need a decision")
+    if unknown:
+        raise Conflict(
+            f"trade management does not know {len(unknown)} open trades of the exit side: was its database restored? "
+            "Restore a newer backup, or close these positions at the broker and compare its books"
+        )
 
 
 def _publish_again(

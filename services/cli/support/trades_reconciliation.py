@@ -31,6 +31,10 @@ TRADE_FILLS = text("""
 -- reconcile.trade_fills
 SELECT intent_id, broker_trade_id, trade_id FROM trade_fills
 """)
+OPEN_TRADES = text("""
+-- reconcile.open_trades
+SELECT trade_id FROM open_trades WHERE status = 'OPEN'
+""")
 KNOWN_TRADES = text("""
 -- reconcile.known_trades
 SELECT trade_id FROM trades WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))
@@ -128,6 +132,14 @@ class Sides:
                 remedy, why = _remedy([event for event in events if fill in event.fills], acted_upon)
             judged.append(_missing(fill, trade_id, remedy, why))
         return judged
+
+    def unknown_trades(self) -> list[str]:
+        """Return the trades that exits are judged for and trade management does not know; it writes a trade first."""
+        with self.exits.connect() as connection:
+            judged = connection.execute(OPEN_TRADES).scalars().all()
+        with self.trades.connect() as connection:
+            known = set(connection.execute(KNOWN_TRADES, {"trade_ids": judged}).scalars())
+        return sorted(str(each) for each in judged if each not in known)
 
     def acknowledge_gaps(self, reason: str) -> list[int]:
         """Close the open gaps of trade-fills and return their ids. Audited."""

@@ -18,6 +18,7 @@ from services.exit_qualification.storage.book_days import books_began
 from services.exit_qualification.storage.exit_intents import to_intent
 from services.exit_qualification.storage.market_facts import GATE_ROWS
 from shared.clock import EPOCH
+from shared.outbox.hold import NOT_HELD
 
 _COLUMNS = ", ".join(f"i.{column.name}" for column in ExitIntentRow.__table__.c if column.name != "deleted_at")
 
@@ -29,6 +30,7 @@ _MAY_BE_SENT = f"""
    AND coalesce(i.claimed_until <= clock_timestamp(), true)
    AND coalesce(i.expires_at > clock_timestamp(), true)
    AND NOT {unsent_sql()}
+   AND {NOT_HELD}
 """
 ANY_TO_SEND = text(f"""
 -- exit_intents.any_to_send

@@ -9,6 +9,7 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.models import ExitIntentRow
 from services.exit_qualification.storage.exit_intents import to_intent
 from services.exit_qualification.storage.market_facts import GATE_ROWS
+from shared.outbox.hold import NOT_HELD
 
 LIMIT = 1000
 """Maximum intents per query; `order_workers` of every exit-orders process bounds those being sent."""
@@ -22,7 +23,8 @@ SELECT EXISTS (
 {GATE_ROWS}
    WHERE i.intent_id = :intent_id AND i.version = :version AND i.status = 'SUBMITTING'
      AND i.claimed_until > clock_timestamp()
-     AND NOT {unsent_sql()})
+     AND NOT {unsent_sql()}
+     AND {NOT_HELD})
 """)  # noqa: S608  # the conditions of our own gates
 ON_THEIR_WAY = text(f"""
 -- exit_intents.on_their_way: handed to a sender or to the broker, and not known to have arrived

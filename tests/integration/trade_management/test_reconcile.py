@@ -36,6 +36,13 @@ VALUES ('kite', 'PAPER', current_date, 'NSE', %(order)s, 'T1', %(intent)s, %(tra
 """
 
 
+JUDGED = """
+INSERT INTO exit_qualification.open_trades (trade_id, symbol, partition, user_broker_id, direction, product_type,
+                                            quantity, entry_price, exit_plan, entered_at)
+VALUES (%s, 'NSE:INFY', 0, 'paper', 'LONG', 'MIS', 100, 1000, '{}', now())
+"""
+
+
 @pytest.fixture
 def intents(settings: Settings, topics: TopicNames) -> Iterator[IntentsTopic]:
     """The environment's exits.intents.v1."""
@@ -112,3 +119,16 @@ def test_what_cannot_be_repaired_is_named_and_nothing_is_acknowledged(
     assert why[str(known)] == "retention has dropped the event"
     assert "does not know the trade" in why[str(unknown)]
     assert json.loads(ended.out)["acknowledged"] == []
+
+
+def test_an_open_trade_that_only_the_exit_side_knows_is_named(
+    database: Database, trade_engine: Engine, topics: TopicNames, reconcile: Exitflow
+) -> None:
+    known, unknown = open_trade(trade_engine).trade_id, new_id()
+    with psycopg.connect(database.admin_url) as admin:
+        admin.execute("SET session_replication_role = replica")
+        for trade_id in (known, unknown):
+            admin.execute(JUDGED, [trade_id])
+    ended = reconcile("--dry-run")
+    assert (ended.status, json.loads(ended.out)["unknown_trades"]) == (1, [str(unknown)])
+    assert "does not know 1 open trades" in ended.err

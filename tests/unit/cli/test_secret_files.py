@@ -60,7 +60,7 @@ SIGNATURES_OF = {
     "exit-api": {"exitflow_event_signing_key"},
     "trade-fills": {"exitflow_event_signing_key", "exitflow_exit_event_keys"},
     "trade-api": {"exitflow_event_signing_key"},
-    "relay": set(),
+    "relay": {"exitflow_exit_event_keys", "exitflow_trade_event_keys"},
     "paper-broker": {"exitflow_trade_event_keys"},
     "console": set(),
 }

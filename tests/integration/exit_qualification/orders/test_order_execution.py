@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, text
 
 from services.exit_qualification.domain.order_terms import BrokerStatus, OrderSide
 from services.exit_qualification.orders.brokers.port import ExitOrder
@@ -35,6 +36,44 @@ def test_an_approved_exit_becomes_an_order_that_reduces_the_position(
 def test_without_an_approved_exit_nothing_is_sent(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     assert not scenario.sender.execute_next()
     assert broker.reads == 0
+
+
+def hold(engine: Engine, why: str | None) -> None:
+    """Hold the outbox as its relay does, or release it."""
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE outbox_origin SET held_because = :why"), {"why": why})
+
+
+def test_while_the_database_is_behind_kafka_nothing_is_sent(
+    scenario: OrderScenario, broker: ScriptedBroker, exit_engine: Engine
+) -> None:
+    intent = scenario.approved()
+    hold(exit_engine, "behind")
+    assert not scenario.sender.execute_next()
+    hold(exit_engine, None)
+    assert scenario.sender.execute_next()
+    assert [order.tag for order in broker.placed] == [intent.client_order_id]
+
+
+def test_a_claim_begun_before_the_hold_is_returned(exit_engine: Engine) -> None:
+    broker = HeldMeanwhile(exit_engine)
+    scenario = OrderScenario(exit_engine, broker)
+    intent = scenario.approved()
+    assert scenario.sender.execute_next()
+    scenario.expect(intent, IntentStatus.APPROVED)
+    assert broker.order_ids == []
+
+
+class HeldMeanwhile(ScriptedBroker):
+    """A broker during whose choice the outbox is held."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self._engine = engine
+
+    def port(self, user_broker: object) -> HeldMeanwhile:
+        hold(self._engine, "behind")
+        return self
 
 
 def test_the_oldest_exit_is_sent_first(scenario: OrderScenario, broker: ScriptedBroker) -> None:

@@ -166,3 +166,20 @@ def test_a_held_row_of_the_partition_itself_shows_in_health_and_the_exit_comes_o
             assert not exited(book, trade)
         wait_until(lambda: exited(book, trade), "the stop exits by itself")
         wait_until(worker.health.is_ready, "the worker is well")
+
+
+def test_a_held_row_of_a_partition_is_a_problem_of_the_worker(
+    settings: Settings, database: Database, market: Market, book: Book
+) -> None:
+    trade = opened()
+    market.open(trade)
+    with running_worker(settings) as worker:
+        book.await_trades(1)
+        wait_until(worker.health.is_ready, "the worker is well")
+        with held_row(
+            database.admin_url, SCHEMA, f"SELECT 1 FROM tick_partitions WHERE partition = {market.partition()}"
+        ):
+            market.tick(STOPPED)
+            wait_until(lambda: "a lock is held" in str(worker.health.problems()), "health says that a lock is held")
+        wait_until(lambda: exited(book, trade), "the stop exits by itself")
+        wait_until(worker.health.is_ready, "the worker is well again")
