@@ -83,9 +83,13 @@ class Workload:
         deadline = time.monotonic() + limit_s
         sender = TickSender(self._settings)
         while not (done := is_done()) and time.monotonic() < deadline:
-            for symbol in self._prices:
-                self._send(sender, symbol, START * 2)
-            sender.flush()
+            try:
+                for symbol in self._prices:
+                    self._send(sender, symbol, START * 2)
+                sender.flush()
+            except Unavailable:
+                # Kafka may still be starting; the verdict names the process that is not ready.
+                sender = TickSender(self._settings)
             time.sleep(0.5)
         return done
 
