@@ -76,3 +76,18 @@ def plan_changed(trade: TradeOpened, version: int = 2, **plan: object) -> TradeE
     """Return the event that replaces a trade's plan."""
     facts = trade.model_dump() | {"plan_version": version, "exit_plan": plan, "changed_at": trade.entered_at}
     return TradeExitPlanChanged.model_validate(facts)
+
+
+def test_symbols_and_prices_as_feeds_send_them_exit(settings: Settings, market: Market, book: Book) -> None:
+    symbol = "CDS:USDINR26JAN83.25CE"
+    trade = opened(Direction.SHORT, symbol=symbol, entry="0.5225", plan={"target": "0.5000", "stop_loss": "0.5475"})
+    market.open(trade)
+    with running_worker(settings):
+        book.await_trades(1)
+        market.put(
+            b'{"symbol":"%s","ltp":0.49999999999999994,"ts":"2026-01-13T03:45:00Z","seq":null}' % symbol.encode(),
+            symbol,
+        )
+        book.await_exits(1)
+    [intent] = book.intents()
+    assert (intent.symbol, intent.exit_reason, intent.detected_price) == (symbol, "TARGET", Decimal("0.5"))
