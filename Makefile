@@ -58,7 +58,7 @@ bench-relay: install ## this relay and others, measured on one PostgreSQL and on
 lint: install ## ruff, mypy --strict, import contracts, plain words, the site
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
+	@$(BIN)/mypy services shared deploy bench tests
 	@$(BIN)/python -m pytest --quiet tests/unit/test_plain_words.py
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports

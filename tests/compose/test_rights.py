@@ -138,7 +138,7 @@ def test_kafka_refuses_a_forged_record(containers: Containers) -> None:
     for has_login, config in ((True, containers.operator()), (False, plain)):
         reports: list[KafkaError | None] = []
         producer = Producer({**config, "message.timeout.ms": 10_000, "log_level": 0})
-        producer.produce(EXIT_INTENTS, value=b"{}", on_delivery=lambda error, _, to=reports: to.append(error))
+        producer.produce(EXIT_INTENTS, value=b"{}", on_delivery=lambda error, _, to=reports: to.append(error))  # type: ignore[misc]  # bound now
         assert producer.flush(30) == 0
         assert [error and error.code() for error in reports] == [denied[has_login]]
 

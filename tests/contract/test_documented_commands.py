@@ -28,7 +28,9 @@ def test_there_are_commands_to_check() -> None:
 def test_a_documented_command_is_understood(line: str) -> None:
     context = typer.main.get_command(app).make_context("exitflow", shlex.split(line)[1:])
     while rest := [*context._protected_args, *context.args]:
+        assert isinstance(context.command, typer.core.TyperGroup)
         name, command, arguments = context.command.resolve_command(context, rest)
+        assert command is not None
         context = command.make_context(name, arguments, parent=context)
         if not hasattr(command, "resolve_command"):
             return

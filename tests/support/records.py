@@ -110,13 +110,17 @@ def values(bodies: Sequence[Json]) -> st.SearchStrategy[bytes | None]:
     return st.none() | st.binary(max_size=200) | any_json | deep_values | mutations(bodies) | mutations(bodies)
 
 
+def _cloud_event(of: tuple[bytes, bytes]) -> list[tuple[str, bytes | None]]:
+    return [("ce_id", of[0]), ("ce_type", of[1])]
+
+
 def headers(types: Sequence[str]) -> st.SearchStrategy[list[tuple[str, bytes | None]] | None]:
     """The headers of a record: any names and bytes, often those that a CloudEvent has."""
     name = st.sampled_from(["ce_id", "ce_type", "ce_time", "traceparent", "content-type", ""]) | st.text(max_size=10)
     known = st.sampled_from([kind.encode() for kind in types])
     id_ = st.uuids().map(lambda each: str(each).encode())
     value = st.none() | st.binary(max_size=40) | known | id_
-    event = st.tuples(id_, known).map(lambda pair: [("ce_id", pair[0]), ("ce_type", pair[1])])
+    event = st.tuples(id_, known).map(_cloud_event)
     return st.none() | event | event | st.lists(st.tuples(name, value), max_size=6)
 
 

@@ -9,8 +9,9 @@ from sqlalchemy import Connection
 
 from services.exit_qualification.storage.open_trades import OpenedTrade, OpenTradeRepository
 from shared.clock import SystemClock
-from shared.contracts.trades import ExitPlan, TradeOpened
+from shared.contracts.trades import TradeOpened
 from shared.contracts.vocabulary import Direction, ProductType
+from shared.exit_rules.plan import ExitPlan
 from shared.ids import new_id
 
 

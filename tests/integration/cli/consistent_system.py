@@ -22,8 +22,9 @@ from shared.contracts.events import Event
 from shared.contracts.exits import ExitIntentApproved, ExitIntentFilled, ExitSignalPublished
 from shared.contracts.exits import Fill as FillOnTheWire
 from shared.contracts.topics import TopicNames
-from shared.contracts.trades import ExitPlan, TradeClosed, TradeEvent, TradeOpened
+from shared.contracts.trades import TradeClosed, TradeEvent, TradeOpened
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType
+from shared.exit_rules.plan import ExitPlan
 from shared.ids import client_order_id, new_id
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
@@ -181,7 +182,7 @@ class SoundSystem:
         """
         with psycopg.connect(self.database.admin_url) as admin:
             for schema in (EXIT_QUALIFICATION, TRADE_MANAGEMENT):
-                for event_id, topic, key, kind, sequence, payload, at in admin.execute(query.format(schema)):  # type: ignore[arg-type]  # a constant
+                for event_id, topic, key, kind, sequence, payload, at in admin.execute(query.format(schema)):
                     offset = len(self.log)
                     self.log.append(LogRecord(topic, 0, offset, key, event_id, kind, sequence, bytes(payload), at))
 

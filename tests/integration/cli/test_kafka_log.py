@@ -5,14 +5,14 @@ from __future__ import annotations
 from services.checker.kafka_log import read_log
 from shared.clock import SystemClock
 from shared.contracts.topics import EXIT_INTENTS, TRADES, TopicNames
-from shared.kafka.clients import flush_or_fail, open_producer
+from shared.kafka.clients import Headers, flush_or_fail, open_producer
 from shared.settings import Settings
 
 
 def test_every_record_of_every_partition_is_read_in_order(settings: Settings, topics: TopicNames) -> None:
     producer = open_producer(settings)
     for n in range(1, 501):
-        headers = [("ce_id", f"event-{n}"), ("ce_type", "t"), ("ce_sequence", str(n))]
+        headers: Headers = [("ce_id", f"event-{n}"), ("ce_type", "t"), ("ce_sequence", str(n))]
         producer.produce(topics.on_cluster(EXIT_INTENTS), key=f"key-{n % 7}", value=b"{}", headers=headers)
     producer.produce(topics.on_cluster(TRADES), key="k", value=b"x")
     flush_or_fail(producer)

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -39,6 +40,7 @@ def generated(api: Api) -> Iterator[APIOperation]:
     schema = schemathesis.openapi.from_dict(api.app.openapi())
     schema.app = api.app
     for found in schema.get_all_operations():
+        assert isinstance(found, Ok), found
         operation = found.ok()
         if operation.path != "/readyz":
             yield operation

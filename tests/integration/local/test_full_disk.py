@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its own re-export
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from deploy.local.kafka.apache import ApacheKafka
 from deploy.local.kafka.selection import KafkaChoice
@@ -133,7 +133,11 @@ def test_kafka_comes_back_with_every_record_that_it_took(
         producer.produce(TOPIC, key=str(next(numbers)), value=bytes(RECORD_BYTES), on_delivery=note)
         producer.flush(1)
 
-    wait_until(lambda: write() is None and bool(taken), "the broker takes a record")
+    def is_taken() -> bool:
+        write()
+        return bool(taken)
+
+    wait_until(is_taken, "the broker takes a record")
     _fill_until_it_ends(supervisor, disk, write, limit=1)
     _wait_for_return(supervisor, disk)
     assert taken

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its own re-export
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from deploy.local.kafka import selection as choice
 from deploy.local.kafka.apache import ApacheKafka

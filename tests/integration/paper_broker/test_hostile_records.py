@@ -28,7 +28,7 @@ INFY = "NSE:INFY"
 def test_hostile_records_and_future_stamps_do_not_affect_the_feed(
     settings: Settings, topics: TopicNames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    advance = broker_module.advance
+    advance = vars(broker_module)["advance"]
 
     def failing(quote: Any, tick: Any) -> Any:
         if tick.price_units == 666_0000:

@@ -15,7 +15,7 @@ from shared.clock import SystemClock
 from shared.contracts.exits import ExitIntentEvent
 from shared.contracts.topics import EXIT_INTENTS, TopicNames, dead_letter_topic
 from shared.ids import new_id
-from shared.kafka.clients import flush_or_fail, headers_of, open_consumer, open_producer
+from shared.kafka.clients import Headers, flush_or_fail, headers_of, open_consumer, open_producer
 from shared.runtime.health import Health
 from shared.runtime.stopping import Stop
 from shared.runtime.threads import ThreadGroup
@@ -52,7 +52,7 @@ class IntentsTopic:
     def tell_on(self, partition: int, event: ExitIntentEvent) -> None:
         """Publish an event on this partition."""
         told = {"ce_id": str(new_id()), "ce_type": event.event_type()}
-        headers = list(signed(self.name, event.key, event.payload(), told).items())
+        headers: Headers = list(signed(self.name, event.key, event.payload(), told).items())
         self._producer.produce(self.name, event.payload(), event.key, partition, headers=headers)
         flush_or_fail(self._producer)
 

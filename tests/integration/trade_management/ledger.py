@@ -22,8 +22,8 @@ from shared.contracts.exits import (
     Fill,
 )
 from shared.contracts.topics import TopicNames
-from shared.contracts.trades import ExitPlan
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType
+from shared.exit_rules.plan import ExitPlan
 from shared.ids import client_order_id, new_id
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox

@@ -23,7 +23,7 @@ def test_hostile_records_and_failing_arithmetic_cost_no_other_closure(
     settings: Settings, topics: TopicNames, trade_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poisoned, trade = open_trade(trade_engine), open_trade(trade_engine)
-    book = trade_management_service.book
+    book = vars(trade_management_service)["book"]
 
     def failing(history: Any, *arguments: Any) -> Any:
         if history.trade.trade_id == poisoned.trade_id:

@@ -173,7 +173,7 @@ def test_what_waits_is_counted_logged_once_and_shown_by_health(
             wait_until(lambda: CONDITION in health.problems(), "health shows the trade")
             assert f"trade {stuck.trade_id} waits for" in health.problems()[CONDITION]
             assert REGISTRY.get_sample_value("waiting_work", {"of": "trade-fills"}) == 1
-            assert REGISTRY.get_sample_value("waiting_work_oldest_seconds", {"of": "trade-fills"}) >= 1
+            assert (REGISTRY.get_sample_value("waiting_work_oldest_seconds", {"of": "trade-fills"}) or 0) >= 1
             tries = rows(trade_engine, "SELECT tries FROM waiting_fills")[0]["tries"]
             assert tries > 1
         wait_until(health.is_ready, "health is well again")

@@ -11,8 +11,8 @@ from services.demo.market import walk
 from services.demo.scenario import TICK, Scenario, make_scenario
 from services.demo.seeded_random import bell, between
 from shared.contracts.ticks import Tick
-from shared.contracts.trades import ExitPlan
 from shared.contracts.vocabulary import Direction, ProductType
+from shared.exit_rules.plan import ExitPlan
 from tests.unit.cli.test_tick_tempo import START
 
 SEEDS = (7, 11, 2026)

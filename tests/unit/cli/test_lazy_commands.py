@@ -26,8 +26,10 @@ def test_a_process_starts_without_the_code_of_other_commands() -> None:
 
 
 def test_every_command_is_in_the_module_and_the_panel_that_the_table_names() -> None:
-    commands = typer.main.get_command(app).commands
+    group = typer.main.get_command(app)
+    assert isinstance(group, typer.core.TyperGroup)
+    commands = group.commands
     assert list(COMMANDS) == list(Panel)
     for panel, names in COMMANDS.items():
         for name in names:
-            assert (commands[name].name, commands[name].rich_help_panel) == (name, panel)
+            assert (commands[name].name, vars(commands[name])["rich_help_panel"]) == (name, panel)

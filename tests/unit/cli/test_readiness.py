@@ -15,6 +15,7 @@ from deploy.compose import health_probe as readiness
 
 class Answer(BaseHTTPRequestHandler):
     status, body = 200, b'{"status": "ready"}'
+    port: int
 
     def do_GET(self) -> None:
         assert self.path == "/readyz"
@@ -28,7 +29,7 @@ class Answer(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def answer() -> Iterator[type[Answer]]:
-    handler = type("Own", (Answer,), {})
+    handler: type[Answer] = type("Own", (Answer,), {})
     server = HTTPServer(("127.0.0.1", 0), handler)
     handler.port = server.server_port
     thread = threading.Thread(target=server.serve_forever)
@@ -39,29 +40,35 @@ def answer() -> Iterator[type[Answer]]:
     server.server_close()
 
 
-def test_a_ready_process_is_ready(answer, capsys) -> None:
+def test_a_ready_process_is_ready(answer: type[Answer], capsys: pytest.CaptureFixture[str]) -> None:
     assert readiness.report([f"http://127.0.0.1:{answer.port}"]) == 0
     assert capsys.readouterr().out.endswith(": ready\n")
 
 
-def test_one_that_is_not_says_why(answer, capsys) -> None:
+def test_one_that_is_not_says_why(answer: type[Answer], capsys: pytest.CaptureFixture[str]) -> None:
     answer.status, answer.body = 503, b'{"detail": "kafka: no broker answers"}'
     assert readiness.report([f"http://127.0.0.1:{answer.port}"]) == 1
     assert "not ready (503): kafka: no broker answers" in capsys.readouterr().out
 
 
-def test_an_answer_that_is_no_problem_document_is_told_as_well(answer, capsys) -> None:
+def test_an_answer_that_is_no_problem_document_is_told_as_well(
+    answer: type[Answer], capsys: pytest.CaptureFixture[str]
+) -> None:
     answer.status, answer.body = 500, b"["
     assert readiness.report([f"http://127.0.0.1:{answer.port}"]) == 1
     assert "not ready (500): no reason given" in capsys.readouterr().out
 
 
-def test_one_that_does_not_answer_fails_though_others_do(answer, capsys) -> None:
+def test_one_that_does_not_answer_fails_though_others_do(
+    answer: type[Answer], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert readiness.report([f"http://127.0.0.1:{answer.port}", "http://127.0.0.1:1"]) == 1
     assert "does not answer" in capsys.readouterr().out
 
 
-def test_without_a_url_the_process_of_this_environment_is_asked(answer, monkeypatch) -> None:
+def test_without_a_url_the_process_of_this_environment_is_asked(
+    answer: type[Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("EXITFLOW_HTTP_PORT", str(answer.port))
     assert readiness.report([]) == 0
     monkeypatch.delenv("EXITFLOW_HTTP_PORT")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,7 @@ def test_from_line_leaves_out_what_stands_before(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_line_is_named_after_all_before_it_were_given(tmp_path: Path, text: str, line: int, what: str) -> None:
-    given = []
+    given: list[Any] = []
     with pytest.raises(BadLine, match=what) as caught:
         given.extend(read_ticks(written(tmp_path, text)))
     assert caught.value.line == line

@@ -105,7 +105,7 @@ POSTS = sorted(
     re.sub(r"\{(\w+)\}", lambda name: {"shard": "1", "side": "exit"}.get(name[1], str(new_id())), route.path)
     for router in ROUTERS
     for route in router.routes
-    if isinstance(route, APIRoute) and "POST" in route.methods
+    if isinstance(route, APIRoute) and "POST" in (route.methods or ())
 )
 
 

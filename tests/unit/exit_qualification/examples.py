@@ -89,7 +89,9 @@ def open_trade(number: int = 1, **changes: Any) -> OpenTrade:
     for name in ExitPlan.model_fields:
         if name in changes:
             levels[name] = changes.pop(name)
-    given = {name: from_units(value) if name in PRICES and value else value for name, value in levels.items()}
+    given: dict[str, Any] = {
+        name: from_units(value) if name in PRICES and value else value for name, value in levels.items()
+    }
     plain = OpenTrade(
         trade_id=UUID(int=number),
         symbol="NSE:INFY",

@@ -33,7 +33,7 @@ def _as_sqlalchemy(kind: type[psycopg.Error], text: str = "secret") -> Exception
 
 
 @pytest.mark.parametrize("kind", PASSING)
-def test_what_passes_is_known_by_its_code_from_either_library(kind: type[psycopg.Error]) -> None:
+def test_what_passes_is_known_by_its_code_from_either_library(kind: type[psycopg.DatabaseError]) -> None:
     wrapped = _as_sqlalchemy(kind)
     assert isinstance(wrapped, DATABASE_FAILURES)
     assert passes(wrapped)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -18,7 +19,7 @@ from shared.errors import InvalidInput
 from shared.http.outbox.routes import LARGEST_SEQUENCE, PARKED
 from shared.http.paging import LONGEST_CURSOR, Keyset
 
-LISTS = [INTENTS, TRADES, PARKED]
+LISTS: list[Keyset[Any, Any]] = [INTENTS, TRADES, PARKED]
 NAMES = {id(INTENTS): b"exits", id(TRADES): b"trades", id(PARKED): b"outbox.parked"}
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=1000)

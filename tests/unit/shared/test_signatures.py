@@ -133,7 +133,7 @@ def test_any_other_signature_is_not(text: str) -> None:
         verify(replace(GENUINE, headers_=(*headers, (SIGNATURE_HEADER, text.encode("utf-8", "replace")))))
 
 
-GENUINE_KEY_ID = signed(TOPIC, KEY, VALUE, HEADERS)[SIGNATURE_HEADER].partition(":")[0]
+GENUINE_KEY_ID: str = signed(TOPIC, KEY, VALUE, HEADERS)[SIGNATURE_HEADER].partition(":")[0]
 
 
 def test_another_key_is_not_trusted_until_it_is_on_the_list() -> None:

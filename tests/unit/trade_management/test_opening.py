@@ -19,9 +19,9 @@ from services.trade_management.domain.trade import (
     check_distance,
     check_opening,
 )
-from shared.contracts.trades import ExitPlan
 from shared.contracts.vocabulary import Direction, ProductType
 from shared.errors import InvalidInput
+from shared.exit_rules.plan import ExitPlan
 from shared.ids import new_id
 from tests.unit.trade_management.examples import ENTERED_AT, fill, trade
 

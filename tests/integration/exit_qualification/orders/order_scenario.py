@@ -35,8 +35,9 @@ from services.exit_qualification.storage.open_trades import ChangedPlan, OpenedT
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from shared.clock import SystemClock
 from shared.contracts.topics import TopicNames
-from shared.contracts.trades import ExitPlan, TradeExitPlanChanged, TradeOpened
+from shared.contracts.trades import TradeExitPlanChanged, TradeOpened
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, KillSwitchMode, ProductType, RolloutMode
+from shared.exit_rules.plan import ExitPlan
 from shared.ids import new_id
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox

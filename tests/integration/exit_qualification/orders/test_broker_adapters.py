@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 from sqlalchemy import Engine, text
 
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.switches import UserBroker
-from services.exit_qualification.orders.brokers.adapters import BrokerAdapters
+from services.exit_qualification.orders.brokers.adapters import Adapter, BrokerAdapters
 from services.exit_qualification.orders.brokers.port import NOT_SUPPORTED, BrokerNotSupported
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from shared.contracts.vocabulary import IntentStatus
@@ -26,15 +28,15 @@ def scenario(exit_engine: Engine, broker: ScriptedBroker) -> OrderScenario:
     """A scenario whose only adapter is the one of Kite, with an account at another broker."""
     with exit_engine.begin() as connection:
         connection.execute(ADD_ACCOUNT)
-    return OrderScenario(exit_engine, BrokerAdapters({"kite": broker}))
+    return OrderScenario(exit_engine, BrokerAdapters({"kite": cast(Adapter, broker)}))
 
 
 def test_the_name_of_the_broker_chooses_the_adapter(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     with scenario.engine.begin() as connection:
         paper = SwitchRepository(connection).broker("paper")
-    assert BrokerAdapters({"kite": broker}).port(paper) is broker
+    assert BrokerAdapters({"kite": cast(Adapter, broker)}).port(paper) is broker
     with pytest.raises(BrokerNotSupported, match="is not supported: use one of kite"):
-        BrokerAdapters({"kite": broker}).port(ELSEWHERE)
+        BrokerAdapters({"kite": cast(Adapter, broker)}).port(ELSEWHERE)
 
 
 def test_only_the_account_at_an_unknown_broker_waits(scenario: OrderScenario, broker: ScriptedBroker) -> None:

@@ -85,8 +85,9 @@ def test_after_the_answer_no_order_arrives_but_those_it_names(exit_engine: Engin
             arrived, named = set(broker.arrived), {intent.client_order_id for intent in answer.on_their_way}
             manual = scenario.detect(scenario.open_trade(), ExitReason.MANUAL)
             wait_until(
-                lambda manual=manual: scenario.intent(manual).status is IntentStatus.PLACED, "a manual exit passes"
-            )  # type: ignore[misc]  # bound now
+                lambda manual=manual: scenario.intent(manual).status is IntentStatus.PLACED,  # type: ignore[misc]  # bound now
+                "a manual exit passes",
+            )
             assert set(broker.arrived) - arrived <= named | {manual.client_order_id}
             scenario.kill(KillSwitchMode.OFF)
             wait_until(lambda: all(_is_placed(scenario, intent) for intent in intents), "the others go on")  # noqa: B023

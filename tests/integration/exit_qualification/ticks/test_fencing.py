@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.exit_qualification.domain.checkpoint import Checkpoint
+from services.exit_qualification.storage.open_trades import OpenedTrade
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from services.exit_qualification.ticks.evaluation import Findings
 from services.exit_qualification.ticks.pipeline import TickPipeline
@@ -45,7 +46,7 @@ def test_a_fenced_worker_writes_nothing(settings: Settings, book: Book) -> None:
     pipeline = _pipeline(settings)
     event = opened()
     with pytest.raises(Fenced, match="taken over"):
-        pipeline.write(Findings(opened=[(event, 0)]), {0: Checkpoint(held[0].epoch, 9, 9)}, [], {0})
+        pipeline.write(Findings(opened=[OpenedTrade(event, 0, 0)]), {0: Checkpoint(held[0].epoch, 9, 9)}, [], {0})
     assert book.value("SELECT count(*) FROM open_trades") == 0
     assert book.tick_offset(0) == 0
 

@@ -44,7 +44,7 @@ def test_hostile_records_become_dead_letters_and_later_ticks_count(
 def test_an_inapplicable_record_becomes_a_dead_letter_alone(
     settings: Settings, market: Market, book: Book, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    judge = session.judge
+    judge = vars(session)["judge"]
 
     def failing(engine: Any, work: Any, *rest: Any) -> Any:
         if any(isinstance(item, TickRecord) and item.price == POISON for item in work):

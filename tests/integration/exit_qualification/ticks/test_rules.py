@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from shared.contracts.trades import TradeExitPlanChanged, TradeOpened
 from shared.contracts.vocabulary import Direction
@@ -12,7 +13,7 @@ from tests.support.trades import opened
 
 
 def test_rules_go_on_where_they_stood_before_a_restart(settings: Settings, market: Market, book: Book) -> None:
-    plans = {
+    plans: dict[str, dict[str, Any]] = {
         "TRAILING_STOP": {"trailing_stop": {"amount": "5"}},
         "BREAK_EVEN": {"break_even": {"arm": "8", "offset": "1"}},
         "TARGET": {"target": "1010", "bricks": {"size": "4", "confirm": 1}},

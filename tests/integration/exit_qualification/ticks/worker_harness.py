@@ -56,7 +56,7 @@ class Market:
     def say(self, *events: Event) -> None:
         """Publish events of trades as the relay does."""
         for event in events:
-            headers = [*self._headers(event).items()]
+            headers: Headers = [*self._headers(event).items()]
             self._producer.produce(self.trades, key=event.key, value=event.payload(), headers=headers)
         flush_or_fail(self._producer)
 
@@ -71,7 +71,7 @@ class Market:
 
     def open_on(self, partition: int, event: TradeOpened) -> None:
         """A trade is opened, and said so on this partition."""
-        headers = [*self._headers(event).items()]
+        headers: Headers = [*self._headers(event).items()]
         self._producer.produce(self.trades, key=event.key, value=event.payload(), headers=headers, partition=partition)
         flush_or_fail(self._producer)
 

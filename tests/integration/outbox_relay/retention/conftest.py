@@ -41,15 +41,15 @@ class Rig:
 
     def today(self) -> date:
         """By the database's clock, UTC."""
-        return one(self.relay, "SELECT current_date")  # type: ignore[no-any-return]  # a date
+        return one(self.relay, "SELECT current_date")
 
     def days_ago(self, days: int) -> datetime:
         """An instant of an earlier day."""
-        return one(self.relay, f"SELECT clock_timestamp() - interval '{days} days'")  # type: ignore[no-any-return]  # an instant
+        return one(self.relay, f"SELECT clock_timestamp() - interval '{days} days'")
 
     def now(self) -> datetime:
         """The database's clock; asked on a connection that no other thread of a test uses."""
-        return one(self.writer, "SELECT clock_timestamp()")  # type: ignore[no-any-return]  # an instant
+        return one(self.writer, "SELECT clock_timestamp()")
 
     def partition_of(self, at: datetime) -> str:
         """Make the partition of that instant's day, as it was made when the day was to come; its name."""

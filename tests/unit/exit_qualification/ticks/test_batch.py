@@ -6,6 +6,7 @@ from services.exit_qualification.domain.checkpoint import Checkpoint
 from services.exit_qualification.ticks.batch import read_batch
 from services.exit_qualification.ticks.records import TickRecord
 from shared.clock import epoch_ms
+from shared.contracts.trades import TradeOpened
 from tests.support.signing import TRUSTED
 from tests.support.trades import opened
 from tests.unit.exit_qualification.ticks.messages import HOME, INFY, LAYOUT, NOW_MS, tick, trade
@@ -63,9 +64,10 @@ def test_ticks_keep_their_partition_order_despite_arrival_clocks() -> None:
 
 
 def test_a_producers_stamp_on_the_record_orders_nothing() -> None:
-    made = {"kind": TIMESTAMP_CREATE_TIME}
     for ahead_ms in (-5000, 5000):
-        [read] = read_batch([tick(arrived_ms=NOW_MS + ahead_ms, **made)], LAYOUT, HELD, NOW_MS, TRUSTED).work
+        [read] = read_batch(
+            [tick(arrived_ms=NOW_MS + ahead_ms, kind=TIMESTAMP_CREATE_TIME)], LAYOUT, HELD, NOW_MS, TRUSTED
+        ).work
         assert isinstance(read, TickRecord)
         assert read.arrived_ms == NOW_MS
 
@@ -84,4 +86,5 @@ def test_arrival_of_its_record_limits_the_entry_time() -> None:
     entered_ms = epoch_ms(event.entered_at)
     for arrived_ms, expected in [(entered_ms - 5000, entered_ms - 5000), (entered_ms + 5000, entered_ms)]:
         [(read, _)] = read_batch([trade(event, arrived_ms=arrived_ms)], LAYOUT, HELD, NOW_MS, TRUSTED).work  # type: ignore[misc]  # a trade
+        assert isinstance(read, TradeOpened)
         assert epoch_ms(read.entered_at) == expected

@@ -173,12 +173,18 @@ class Database:
 
 def _decided(key: Key, parked: Parked) -> DecidedEvent:
     row = parked.row
+    kind, source, subject, time, traceparent, signature = row[HEADERS]
     return DecidedEvent(
         row[EVENT_ID],
         row[SHARD],
         *key,
         int(row[SEQUENCE]),
-        *row[HEADERS],
+        kind,
+        source,
+        subject,
+        time,
+        traceparent,
+        signature,
         None,
         row[PAYLOAD],
         parked.request,

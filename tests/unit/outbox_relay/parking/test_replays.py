@@ -50,7 +50,25 @@ class DecidedLot:
 
     def decided(self, _: list[int]) -> list[DecidedEvent]:
         return [
-            DecidedEvent(str(new_id()), 3, "t", "k", sequence, *["x"] * 6, None, b"", request, "me", BEGIN, "why")
+            DecidedEvent(
+                str(new_id()),
+                3,
+                "t",
+                "k",
+                sequence,
+                "x",
+                "x",
+                "x",
+                "x",
+                "x",
+                "x",
+                None,
+                b"",
+                request,
+                "me",
+                BEGIN,
+                "why",
+            )
             for sequence, request in ((1, "REPLAY"), (2, "DISCARD"))
         ]
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
@@ -12,7 +14,7 @@ ABOVE = [(1009_9999, False), (1010_0000, True), (1010_0001, True), (1500_0000, T
 BELOW = [(990_0001, False), (990_0000, True), (989_9999, True), (1, True)]
 
 
-def fires(direction: Direction, price: int, **plan: object) -> bool:
+def fires(direction: Direction, price: int, **plan: Any) -> bool:
     engine = ExitSignalService()
     engine.add_trade(open_trade(direction=direction, **{"target": None, "stop_loss": None} | plan))
     return bool(engine.on_tick("NSE:INFY", price, 1, 1).candidates)

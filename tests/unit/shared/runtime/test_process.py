@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from fastapi import FastAPI
+from prometheus_client.samples import Sample
 
 from deploy.local.processes.ports import free_port
 from shared.errors import ConfigurationError
@@ -54,12 +55,13 @@ def test_kafka_metrics_and_logs_show_the_name(capfd: pytest.CaptureFixture[str])
     assert [sample.labels["process"] for sample in _info()] == ["toy"]
 
 
-def _info() -> list[object]:
+def _info() -> list[Sample]:
     return [sample for metric in REGISTRY.collect() if metric.name == "process_info" for sample in metric.samples]
 
 
 def test_an_api_ends_when_one_of_its_threads_fails() -> None:
-    port, asked = free_port("toy"), []
+    port = free_port("toy")
+    asked: list[int] = []
 
     def build(process: RunningProcess) -> FastAPI:
         def fail_once_served(stop: Stop) -> None:
@@ -81,10 +83,14 @@ def test_an_api_ends_when_one_of_its_threads_fails() -> None:
 def test_resources_are_closed_after_the_threads_have_ended() -> None:
     ended: list[str] = []
 
+    def end_with_the_others(stop: Stop) -> None:
+        stop.wait()
+        ended.append("thread")
+
     def build(process: RunningProcess) -> None:
         process.resources.callback(ended.append, "resource")
         process.threads.add("main", lambda stop: stop.set())
-        process.threads.add("other", lambda stop: (stop.wait(), ended.append("thread"))[1])
+        process.threads.add("other", end_with_the_others)
 
     ProcessSpec(TOY, build).main(Settings())
     assert ended == ["thread", "resource"]
