@@ -9,8 +9,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Tab
-from tests.unit.console.fake_apis import intent, page, trade
-from tests.unit.console.test_book_outbox_system import PNL, parked, serve_outbox, serve_system
+from tests.unit.console.fake_apis import intent, page, parked, trade
+from tests.unit.console.test_book_outbox_system import PNL, serve_outbox, serve_system
 from tests.unit.console.test_trade import closed_trade, serve
 
 PENDING = "GET exit /exits/pending"

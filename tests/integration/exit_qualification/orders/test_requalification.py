@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -71,7 +72,7 @@ def test_waiting_stops_and_manual_exits_ignore_the_market(scenario: OrderScenari
     ],
 )
 def test_a_changed_plan_withdraws_a_waiting_exit_that_it_does_not_ask_for(
-    scenario: OrderScenario, plan: dict[str, str], price: str, status: IntentStatus
+    scenario: OrderScenario, plan: dict[str, Any], price: str, status: IntentStatus
 ) -> None:
     scenario.connect(BrokerStatus.DISCONNECTED)
     intent = scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS)
