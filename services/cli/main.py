@@ -21,6 +21,7 @@ COMMANDS = {
         "exits": f"{_IN}.exits",
         "ticks": f"{_IN}.ticks",
         "calendar": f"{_IN}.calendar",
+        "instruments": f"{_IN}.instruments",
     },
     Panel.OPERATE: {
         "up": f"{_IN}.stack",

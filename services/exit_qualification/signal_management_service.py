@@ -224,7 +224,13 @@ def _signal(item: _Chosen) -> ExitSignal:
 
 def _gate_input(item: _Chosen, switches: Switches, market: MarketFacts) -> GateInput:
     trade = item.trade
-    asked = AskedExit(item.candidate.exit_reason, item.episode_id, trade.user_broker_id, reducing_side(trade.direction))
+    asked = AskedExit(
+        item.candidate.exit_reason,
+        item.episode_id,
+        trade.user_broker_id,
+        reducing_side(trade.direction),
+        trade.product_type,
+    )
     return gate_input(asked, trade, TradeStatus.OPEN, item.filled_quantity, [], switches, market)
 
 

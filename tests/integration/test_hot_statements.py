@@ -33,6 +33,7 @@ FEW_ROWS = {
     "outbox_origin",
     "rollout",
     "user_brokers",
+    "instrument_loads",
     "market_calendars",
     "waiting_fills",
     "waiting_trades",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from services.exit_qualification.api import exits, market_calendars, prices
+from services.exit_qualification.api import exits, instruments, market_calendars, prices
 from services.exit_qualification.api import operator_controls as switches
 from services.exit_qualification.api.context import ExitApiContext
 from services.exit_qualification.kill_switch_service import KillSwitchService
@@ -43,6 +43,7 @@ def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> 
     app.include_router(switches.router)
     app.include_router(market_calendars.router)
     app.include_router(prices.router)
+    app.include_router(instruments.router)
     app.include_router(outbox_routes.router)
     app.include_router(audit_log.router)
     app.include_router(identity.router)

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 
 from shared.contracts.vocabulary import MarketPhase
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentTerms:
+    """Terms of the exchange for one symbol; None where they are not known. Prices in rupees."""
+
+    tick_size: Decimal | None = None
+    lot_size: int | None = None
+    freeze_quantity: int | None = None
+
+
+NO_TERMS: Final = InstrumentTerms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +33,7 @@ class MarketFacts:
     """
 
     phase: MarketPhase | None = None
+    instrument: InstrumentTerms = NO_TERMS
 
 
 NO_FACTS: Final = MarketFacts()

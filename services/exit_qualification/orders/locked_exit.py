@@ -71,6 +71,13 @@ def other_holders(connection: Connection, intent: ExitIntent) -> list[ExitIntent
 
 def _gate_input(connection: Connection, locked: LockedExit, switches: Switches, market: MarketFacts) -> GateInput:
     intent, trade = locked.intent, locked.trade
-    asked = AskedExit(intent.exit_reason, intent.episode_id, intent.user_broker_id, reducing_side(intent.direction))
+    asked = AskedExit(
+        intent.exit_reason,
+        intent.episode_id,
+        intent.user_broker_id,
+        reducing_side(intent.direction),
+        intent.product_type,
+        intent.limit_price,
+    )
     filled = ExitFillRepository(connection).totals_of_trades([intent.trade_id]).get(intent.trade_id, 0)
     return gate_input(asked, trade.trade, trade.status, filled, other_holders(connection, intent), switches, market)

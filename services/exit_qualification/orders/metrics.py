@@ -18,6 +18,10 @@ ORDER_LIMIT_REACHED = counter(
     "reason",
 )
 
+INSTRUMENTS_AGE_SECONDS = gauge(
+    "exit_instruments_age_seconds", "since the instruments of a source were loaded last", "source"
+)
+
 
 @contextmanager
 def timed_call(call: str) -> Iterator[None]:

@@ -10,6 +10,7 @@ from services.exit_qualification.domain.exit_qualification_service import ExitQu
 from services.exit_qualification.orders.account_errors import AccountErrors
 from services.exit_qualification.orders.brokers.adapters import BrokerAdapters, open_adapters
 from services.exit_qualification.orders.held_exits import HeldExits
+from services.exit_qualification.orders.instrument_refresh import InstrumentRefresh
 from services.exit_qualification.orders.order_execution_service import OrderExecutionService
 from services.exit_qualification.orders.pending_order_reconciler import PendingOrderReconciler
 from services.exit_qualification.orders.requalification import Requalification
@@ -33,7 +34,7 @@ from shared.runtime.process import ProcessSpec, RunningProcess
 from shared.runtime.telemetry import REGISTRY
 from shared.settings import Settings
 
-RECONCILER, REQUALIFIER = "reconciler", "requalifier"
+RECONCILER, REQUALIFIER, INSTRUMENTS = "reconciler", "requalifier", "instruments"
 REQUALIFY_S = 0.5
 STOP_LIMIT_S = 8.0
 """Longest time for current calls to end after SIGTERM; the process must exit within 10 s.
@@ -41,9 +42,10 @@ STOP_LIMIT_S = 8.0
 A longer call is abandoned: its intent stays SUBMITTING, becomes UNKNOWN when its claim expires, and the broker's books
 decide it.
 """
-OTHER_THREADS = 4
-"""Threads using the database besides the senders: send signal, reconciler, requalifier, signal counter."""
+OTHER_THREADS = 5
+"""Threads using the database besides the senders: send signal, reconciler, requalifier, signal counter, instruments."""
 COUNT_S = 1.0
+INSTRUMENTS_S = 1.0
 
 
 def build(process: RunningProcess) -> None:
@@ -82,6 +84,7 @@ def _loops(
     requalification = Requalification(open_unit, gates, terms, held, partial(health.alive, REQUALIFIER))
     announcements = BrokerAnnouncements(open_unit, TopicNames(settings.kafka_topic_prefix), clock)
     remainders = ResidualExits(open_unit, signal_management(settings, clock), terms, clock, held)
+    instruments = InstrumentRefresh(open_unit, brokers, clock, partial(health.alive, INSTRUMENTS))
     unsent = in_turn(
         AccountErrors(open_unit, brokers.forget_refused_token).note_once,
         requalification.requalify_once,
@@ -100,6 +103,7 @@ def _loops(
         *(WorkLoop(f"sender-{n}", sender, 0) for n in range(settings.order_workers)),
         WorkLoop(RECONCILER, reconciler.reconcile_once, settings.reconcile_ms / 1000),
         WorkLoop(REQUALIFIER, unsent, REQUALIFY_S),
+        WorkLoop(INSTRUMENTS, instruments.refresh_once, INSTRUMENTS_S),
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
-from services.exit_qualification.domain.market_facts import MarketFacts
+from services.exit_qualification.domain.market_facts import InstrumentTerms, MarketFacts
 from shared.contracts.vocabulary import MarketPhase
 
 MARKET_ROWS: Final = """
@@ -26,8 +26,9 @@ GATE_ROWS: Final = f"""
 
 READ = text(f"""
 -- market_facts.read
-SELECT i.symbol, coalesce(m.phase, a.phase) AS phase
+SELECT i.symbol, coalesce(m.phase, a.phase) AS phase, n.tick_size, n.lot_size, n.freeze_quantity
   FROM unnest(CAST(:symbols AS text[])) AS i (symbol)
+  LEFT JOIN instruments n ON n.symbol = i.symbol
   {MARKET_ROWS}
 """)  # noqa: S608  # joins of our own
 
@@ -47,4 +48,7 @@ class MarketFactsRepository:
 
 
 def _facts(row: Row[Any]) -> MarketFacts:
-    return MarketFacts(phase=None if row.phase is None else MarketPhase(row.phase))
+    return MarketFacts(
+        phase=None if row.phase is None else MarketPhase(row.phase),
+        instrument=InstrumentTerms(row.tick_size, row.lot_size, row.freeze_quantity),
+    )

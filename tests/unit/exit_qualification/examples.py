@@ -45,6 +45,7 @@ EXECUTABLE_EXIT = GateInput(
     broker_status=BrokerStatus.CONNECTED,
     kill_switch=KillSwitchMode.OFF,
     rollout=Rollout(RolloutMode.FULL),
+    order_product_type=ProductType.MIS,
 )
 
 APPROVED_INTENT = ExitIntent(

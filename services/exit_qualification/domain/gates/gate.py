@@ -24,6 +24,10 @@ class Gate(StrEnum):
     BROKER_CONNECTED = "BROKER_CONNECTED"
     KILL_SWITCH = "KILL_SWITCH"
     ROLLOUT = "ROLLOUT"
+    TICK_SIZE = "TICK_SIZE"
+    LOT = "LOT"
+    FREEZE_QTY = "FREEZE_QTY"
+    PRODUCT_MATCH = "PRODUCT_MATCH"
 
 
 class Verdict(StrEnum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.market_facts import NO_FACTS, MarketFacts
@@ -31,6 +32,8 @@ class GateInput:
         None while the cooldown of (trade, reason) holds.
     broker_status:
         None if the user broker is not known.
+    order_product_type, limit_price:
+        Of the order; a MARKET order has no limit price.
     market:
         Facts about the symbol's market.
     """
@@ -50,6 +53,8 @@ class GateInput:
     broker_status: BrokerStatus | None
     kill_switch: KillSwitchMode
     rollout: Rollout
+    order_product_type: ProductType
+    limit_price: Decimal | None = None
     market: MarketFacts = NO_FACTS
 
     @property
@@ -71,6 +76,8 @@ class AskedExit:
     episode_id: int | None
     user_broker_id: str
     order_side: OrderSide
+    product_type: ProductType
+    limit_price: Decimal | None = None
 
 
 def gate_input(
@@ -107,5 +114,7 @@ def gate_input(
         broker_status=switches.broker_status(asked.user_broker_id),
         kill_switch=switches.kill_switch,
         rollout=switches.rollout,
+        order_product_type=asked.product_type,
+        limit_price=asked.limit_price,
         market=market,
     )

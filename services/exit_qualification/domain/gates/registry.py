@@ -8,16 +8,20 @@ from typing import Final, assert_never
 from services.exit_qualification.domain.gates.broker_connected import BROKER_CONNECTED
 from services.exit_qualification.domain.gates.cooldown import COOLDOWN
 from services.exit_qualification.domain.gates.direction import DIRECTION
+from services.exit_qualification.domain.gates.freeze_qty import FREEZE_QTY
 from services.exit_qualification.domain.gates.gate import Gate, GateSpec
 from services.exit_qualification.domain.gates.kill_switch import KILL_SWITCH
+from services.exit_qualification.domain.gates.lot import LOT
 from services.exit_qualification.domain.gates.no_live_intent import NO_LIVE_INTENT
+from services.exit_qualification.domain.gates.product_match import PRODUCT_MATCH
 from services.exit_qualification.domain.gates.qty_positive import QTY_POSITIVE
 from services.exit_qualification.domain.gates.rollout import ROLLOUT
 from services.exit_qualification.domain.gates.session_phase import SESSION_PHASE
+from services.exit_qualification.domain.gates.tick_size import TICK_SIZE
 from services.exit_qualification.domain.gates.trade_open import TRADE_OPEN
 
 
-def spec_of(gate: Gate) -> GateSpec:  # one case for each gate
+def spec_of(gate: Gate) -> GateSpec:  # noqa: C901  # one case for each gate
     """Return the record of a gate; mypy refuses a gate without one."""
     match gate:
         case Gate.TRADE_OPEN:
@@ -38,6 +42,14 @@ def spec_of(gate: Gate) -> GateSpec:  # one case for each gate
             return KILL_SWITCH
         case Gate.ROLLOUT:
             return ROLLOUT
+        case Gate.TICK_SIZE:
+            return TICK_SIZE
+        case Gate.LOT:
+            return LOT
+        case Gate.FREEZE_QTY:
+            return FREEZE_QTY
+        case Gate.PRODUCT_MATCH:
+            return PRODUCT_MATCH
         case _:
             assert_never(gate)
 

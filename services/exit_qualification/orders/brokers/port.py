@@ -11,6 +11,7 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.order_terms import OrderSide, reducing_side
 from services.exit_qualification.domain.outcome import OrderState
 from services.exit_qualification.domain.switches import UserBroker
+from shared.contracts.instruments import Instrument
 from shared.contracts.vocabulary import ProductType
 from shared.errors import Unavailable
 
@@ -138,6 +139,14 @@ class BrokerFill:
     filled_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ListedInstruments:
+    """Instruments in a broker's file; `skipped` counts rows that are no instruments of ours."""
+
+    instruments: tuple[Instrument, ...]
+    skipped: int
+
+
 class BrokerPort(Protocol):
     """One account at one broker. An instance belongs to the thread that requested it."""
 
@@ -182,6 +191,16 @@ class BrokerPort(Protocol):
         ------
         BrokerUnavailable
             The book could not be read completely.
+        """
+        ...
+
+    def instruments(self) -> ListedInstruments:
+        """Return every instrument that the broker lists today.
+
+        Raises
+        ------
+        BrokerUnavailable
+            The list could not be read completely.
         """
         ...
 

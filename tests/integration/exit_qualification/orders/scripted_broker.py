@@ -23,9 +23,11 @@ from services.exit_qualification.orders.brokers.port import (
     BrokerOrder,
     BrokerUnavailable,
     ExitOrder,
+    ListedInstruments,
     PlaceOutcome,
 )
 from shared.clock import SystemClock
+from shared.contracts.instruments import Instrument
 
 
 @dataclass
@@ -156,6 +158,12 @@ class ScriptedBroker:
             fills = [] if self.is_blind else list(self._fills)
         self.on_read()
         return fills
+
+    def instruments(self) -> ListedInstruments:
+        """One instrument."""
+        if self.is_down:
+            raise BrokerUnavailable("instruments: down")
+        return ListedInstruments((Instrument(symbol="NSE:INFY", tick_size=Decimal("0.05"), lot_size=1),), 0)
 
     def _book(self, order: ExitOrder, fault: dict[str, Any]) -> str:
         order_id = str(len(self._orders) + 1)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final
 
 from services.exit_qualification.domain.outcome import OrderState
-from services.exit_qualification.orders.brokers.port import BrokerFill, BrokerOrder
+from services.exit_qualification.orders.brokers.port import BrokerFill, BrokerOrder, ListedInstruments
 from shared.clock import TRADING_ZONE
+from shared.contracts.instruments import instrument_of
+from shared.errors import InvalidInput
 from shared.money import to_price
 
 _ENDED: Final[Mapping[str, OrderState]] = MappingProxyType(
@@ -45,6 +47,17 @@ def read_order(item: Mapping[str, Any]) -> BrokerOrder:
         status_message=item.get("status_message"),
         filled_quantity=int(item["filled_quantity"]),
     )
+
+
+def read_instruments(rows: Iterable[Mapping[str, Any]]) -> ListedInstruments:
+    """Return the rows of the instruments file; skip and count those that are no instruments of ours."""
+    found, skipped = [], 0
+    for row in rows:
+        try:
+            found.append(instrument_of(row))
+        except InvalidInput:
+            skipped += 1
+    return ListedInstruments(tuple(found), skipped)
 
 
 def read_fill(item: Mapping[str, Any]) -> BrokerFill:

@@ -14,7 +14,7 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ConnectTimeout
 from urllib3.exceptions import MaxRetryError, NewConnectionError, SSLError
 
-from services.exit_qualification.orders.brokers.kite.books import a_list, read_fill, read_order
+from services.exit_qualification.orders.brokers.kite.books import a_list, read_fill, read_instruments, read_order
 from services.exit_qualification.orders.brokers.port import (
     NO_ANSWER,
     TOKEN_EXPIRED,
@@ -25,6 +25,7 @@ from services.exit_qualification.orders.brokers.port import (
     BrokerOrder,
     BrokerUnavailable,
     ExitOrder,
+    ListedInstruments,
     NotAccepted,
     PlaceOutcome,
     TokenExpired,
@@ -76,6 +77,10 @@ class KiteBroker:
     def trades(self) -> list[BrokerFill]:
         """Return the trade book of the day."""
         return self._asked("trades", lambda: [read_fill(item) for item in a_list(self._client.trades())])
+
+    def instruments(self) -> ListedInstruments:
+        """Return the instruments file of the day."""
+        return self._asked("instruments", lambda: read_instruments(a_list(self._client.instruments())))
 
     def _place(self, order: ExitOrder) -> Any:
         return self._client.place_order(
