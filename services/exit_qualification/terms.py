@@ -5,9 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
+from services.exit_qualification.domain.square_off import SquareOff
 from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
 from shared.clock import Clock
+from shared.contracts.vocabulary import ProductType
 from shared.settings import Settings
+
+
+def default_square_off(settings: Settings) -> SquareOff:
+    """Return the square-off times where no calendar gives one."""
+    return SquareOff({ProductType.MIS: settings.square_off_mis})
 
 
 def signal_management(settings: Settings, clock: Clock) -> SignalManagementService:

@@ -1,4 +1,4 @@
-"""`exitflow exits`: pending, list, show, force, kill-switch, rollout."""
+"""`exitflow exits`: pending, list, show, why, force, kill-switch, rollout."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from services.cli.commands import exits_why
 from services.cli.support.api_client import ApiClient, Json
 from services.cli.support.command_line import AsJson, DataDir, IdempotencyKey, examples, new_app
 from services.cli.support.connection import Target
@@ -14,6 +15,7 @@ from services.cli.support.output import show_facts, show_json, show_table
 from shared.contracts.vocabulary import IntentStatus, KillSwitchMode, RolloutMode
 
 app = new_app("Look at exits, force them, hold them back.")
+exits_why.add_to(app)
 
 _COLUMNS = (
     "intent_id",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from services.exit_qualification.api import exits, instruments, market_calendars, prices
+from services.exit_qualification.api import exit_explanations, exits, instruments, market_calendars, prices
 from services.exit_qualification.api import operator_controls as switches
 from services.exit_qualification.api.context import ExitApiContext
 from services.exit_qualification.kill_switch_service import KillSwitchService
 from services.exit_qualification.manual_exit_service import ManualExitService
-from services.exit_qualification.terms import signal_management
+from services.exit_qualification.terms import default_square_off, signal_management
 from shared.broker_hosts import BrokerHosts
 from shared.clock import Clock
 from shared.contracts.topics import TopicNames
@@ -38,8 +38,10 @@ def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> 
         manual_exits=ManualExitService(signal_management(settings, clock), clock),
         broker_hosts=BrokerHosts.of(settings.broker_hosts),
         kill_switch=KillSwitchService(clock),
+        square_off=default_square_off(settings),
     )
     app.include_router(exits.router)
+    app.include_router(exit_explanations.router)
     app.include_router(switches.router)
     app.include_router(market_calendars.router)
     app.include_router(prices.router)

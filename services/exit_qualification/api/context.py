@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends
 
+from services.exit_qualification.domain.square_off import SquareOff
 from services.exit_qualification.kill_switch_service import KillSwitchService
 from services.exit_qualification.manual_exit_service import ManualExitService
 from shared.broker_hosts import BrokerHosts
@@ -15,11 +16,12 @@ from shared.http.context import ApiContext, context_of
 
 @dataclass(frozen=True, kw_only=True)
 class ExitApiContext(ApiContext):
-    """API context with the services for manual exits and the allowed broker hosts."""
+    """API context with the services for manual exits, the allowed broker hosts and the default square-off times."""
 
     manual_exits: ManualExitService
     broker_hosts: BrokerHosts
     kill_switch: KillSwitchService
+    square_off: SquareOff
 
 
 Context = Annotated[ExitApiContext, Depends(context_of)]

@@ -178,6 +178,11 @@ class ExitSignalService:
         """Restore a symbol from its checkpoint. Fires nothing."""
         self._book(symbol).restore(state)
 
+    def rule_states(self, trade_id: UUID) -> dict[RuleKey, RuleState]:
+        """Return the state of every rule of a trade; an unknown trade gives an empty dict."""
+        book = self._book_of(trade_id)
+        return {} if book is None else {key: book.rule_state(key) for key in book.trades[trade_id].rule_keys()}
+
     def moved_rules(self, symbols: Iterable[str]) -> dict[UUID, dict[RuleKey, Saved]]:
         """Return the checkpoints of these symbols' trades with rules moved since the last call."""
         moved: dict[UUID, dict[RuleKey, Saved]] = {}

@@ -63,6 +63,10 @@ SELECT r.trade_id, r.states
   JOIN open_trades t ON t.trade_id = r.trade_id
  WHERE t.partition = ANY (:partitions) AND t.status = 'OPEN'
 """)
+RULES_OF = text("""
+-- rule_states.of_trade
+SELECT states FROM rule_states WHERE trade_id = :trade_id
+""")
 FORGET_RULES = text("DELETE FROM rule_states WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))")
 
 
@@ -185,6 +189,16 @@ class OpenTradeRepository:
         )
         saved = self._saved_rules(partitions)
         return [replace(self._of_row(row), saved=saved.get(row.trade_id, {})) for row in rows]
+
+    def find(self, trade_id: UUID) -> tuple[TradeProjection, int] | None:
+        """Return a trade with its rule states, and its partition, without a lock; None if it is unknown."""
+        wanted = select(*OpenTradeRow.__table__.c).where(OpenTradeRow.trade_id == trade_id)
+        row = self._connection.execute(wanted).one_or_none()
+        if row is None:
+            return None
+        states = self._connection.execute(RULES_OF, {"trade_id": trade_id}).scalar_one_or_none() or {}
+        trade = replace(self._of_row(row), saved={_slot(name): state for name, state in states.items()})
+        return TradeProjection(trade, TradeStatus(row.status)), row.partition
 
     def symbols_open(self) -> list[tuple[str, int]]:
         """Return every symbol with open trades, with its projected partition."""

@@ -8,15 +8,14 @@ from datetime import timedelta
 from sqlalchemy import Engine
 
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
-from services.exit_qualification.domain.square_off import SquareOff
 from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
+from services.exit_qualification.terms import default_square_off
 from services.exit_qualification.ticks.pipeline import TickPipeline
 from services.exit_qualification.ticks.session import Surroundings
 from services.exit_qualification.ticks.side_outputs import Outgoing
 from services.exit_qualification.ticks.worker import CONDITIONS, TickWorker
 from shared.clock import SystemClock
 from shared.contracts.topics import TopicNames
-from shared.contracts.vocabulary import ProductType
 from shared.kafka.clients import open_producer
 from shared.kafka.confirmed_producer import ConfirmedProducer
 from shared.outbox.signatures import event_signer, trade_event_keys
@@ -72,7 +71,7 @@ def build_worker(settings: Settings, health: Health, database: Engine) -> TickWo
         pipeline=TickPipeline(database, Outbox(topics, clock, event_signer(settings)), signals, health),
         outgoing=Outgoing(_outgoing_producer(settings), topics, clock),
         trusted=trade_event_keys(settings),
-        square_off=SquareOff({ProductType.MIS: settings.square_off_mis}),
+        square_off=default_square_off(settings),
     )
     return TickWorker(around, database)
 

@@ -1,0 +1,61 @@
+"""`exitflow exits why`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from services.cli.support.api_client import ApiClient, Json
+from services.cli.support.command_line import AsJson, DataDir, examples
+from services.cli.support.connection import Target
+from services.cli.support.output import show_facts, show_json, show_table
+
+_RULE_COLUMNS = (
+    "exit_reason", "leg", "armed", "held_by", "level", "reached", "distance", "watermark", "bricks", "due_in_ms",
+    "cooldown_until",
+)  # fmt: skip
+_ENTRY_COLUMNS = ("at", "step", "exit_reason", "episode_id", "detail")
+_LISTS = ("rules", "waiting", "timeline")
+
+
+def add_to(group: typer.Typer) -> None:
+    """Add the command to the group `exits`."""
+    group.command("why", epilog=examples("exits why 019abc…", "exits why 019abc… --gates", "exits why 019abc… --json"))(
+        why
+    )
+
+
+def why(
+    trade_id: Annotated[str, typer.Argument(help="The trade's id.")],
+    gates: Annotated[bool, typer.Option("--gates", help="Show every gate with its input, not only refusals.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Explain why a trade exited or did not: its timeline, and how far each rule is from the last price."""
+    target = Target.choose(data_dir)
+    with ApiClient(target.exit_api, target.token) as api:
+        found = api.get(f"/exits/why/{trade_id}")
+    if as_json:
+        show_json(found)
+        return
+    show_facts((name, value) for name, value in found.items() if name not in _LISTS)
+    show_table(_RULE_COLUMNS, ([rule[column] for column in _RULE_COLUMNS] for rule in found["rules"]), title="rules")
+    for work in found["waiting"]:
+        show_facts({"waiting": work["work"], "why": work["why"], "retry_at": work["retry_at"]}.items())
+    show_table(_ENTRY_COLUMNS, (_row(entry) for entry in found["timeline"]), title="timeline")
+    if gates:
+        for entry in found["timeline"]:
+            _show_gates(entry)
+
+
+def _row(entry: Json) -> list[object]:
+    detail = {name: value for name, value in entry["detail"].items() if name != "gates" and value is not None}
+    return [entry[column] if column != "detail" else (detail or None) for column in _ENTRY_COLUMNS]
+
+
+def _show_gates(entry: Json) -> None:
+    verdicts = entry["detail"].get("gates")
+    if verdicts:
+        rows = ([gate["gate"], gate["verdict"], gate["detail"]] for gate in verdicts)
+        show_table(("gate", "verdict", "detail"), rows, title=f"gates of {entry['exit_reason']} at {entry['at']}")

@@ -1,0 +1,115 @@
+"""Explanation of one trade: what exited it, what held exits back, and how far every other rule is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.market_facts import MarketFacts
+from services.exit_qualification.domain.rule_standing import RuleStanding, rule_standings
+from services.exit_qualification.domain.square_off import SquareOff
+from services.exit_qualification.domain.symbol_book import SymbolState
+from services.exit_qualification.exit_timeline import TimelineEntry, timeline
+from services.exit_qualification.storage.exit_fills import ExitFillRepository
+from services.exit_qualification.storage.exit_history import Cooldown, ExitHistoryRepository, WaitingWork
+from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.market_calendars import CalendarRepository
+from services.exit_qualification.storage.market_facts import MarketFactsRepository
+from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
+from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
+from shared.clock import EPOCH
+from shared.contracts.vocabulary import ExitReason, IntentStatus, TradeStatus
+from shared.errors import NotKnownYet
+
+LIMIT = 500
+"""Signals and intents in one explanation; a trade with more shows the first intents and the latest signals."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedRule:
+    """One rule with what keeps it from firing.
+
+    Attributes
+    ----------
+    held_by:
+        ``intent`` while an intent of its rank or a higher one is live or filled, ``cooldown`` while that holds; None
+        if the rule is armed.
+    """
+
+    standing: RuleStanding
+    held_by: str | None
+    cooldown: Cooldown | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExitExplanation:
+    """Everything known about the exits of one trade. Quiet ticks are not kept."""
+
+    trade: TradeProjection
+    filled_quantity: int
+    symbol: SymbolState | None
+    market: MarketFacts
+    rules: list[ExplainedRule]
+    timeline: list[TimelineEntry]
+    waiting: list[WaitingWork]
+
+
+def explain(connection: Connection, trade_id: UUID, square_off: SquareOff) -> ExitExplanation:
+    """Return the explanation of a trade as of the last checkpoint of its symbol.
+
+    Raises
+    ------
+    NotKnownYet
+        The trade is not known here.
+    """
+    calendars = CalendarRepository(connection).calendars()
+    found = OpenTradeRepository(connection, SquareOff(square_off.times, calendars)).find(trade_id)
+    if found is None:
+        raise NotKnownYet(f"trade {trade_id} not found; retry, new trades appear within a second")
+    known, partition = found
+    symbol = _symbol_state(connection, known.trade.symbol, partition)
+    intents = ExitIntentRepository(connection).find(trade_id=trade_id, limit=LIMIT)
+    history = ExitHistoryRepository(connection)
+    fills = ExitFillRepository(connection).of_intents([intent.intent_id for intent in intents])
+    entered_at = EPOCH + timedelta(milliseconds=known.trade.entered_at_ms)
+    return ExitExplanation(
+        trade=known,
+        filled_quantity=sum(intent.filled_quantity for intent in intents),
+        symbol=symbol,
+        market=MarketFactsRepository(connection).read([known.trade.symbol])[known.trade.symbol],
+        rules=_rules(known, symbol, intents, history.cooldowns(trade_id)),
+        timeline=timeline(entered_at, history.signals(trade_id, LIMIT), intents, fills),
+        waiting=history.waiting(trade_id),
+    )
+
+
+def _rules(
+    known: TradeProjection,
+    symbol: SymbolState | None,
+    intents: list[ExitIntent],
+    cooldowns: dict[ExitReason, Cooldown],
+) -> list[ExplainedRule]:
+    if known.status is not TradeStatus.OPEN:
+        return []
+    holders = [each.exit_reason.rank for each in intents if each.executable and _holds_slot(each)]
+    rules = []
+    for standing in rule_standings(known.trade, symbol):
+        cooldown = cooldowns.get(standing.reason)
+        held_by = "cooldown" if cooldown is not None and cooldown.holds else None
+        if any(standing.reason.rank >= rank for rank in holders):
+            held_by = "intent"
+        rules.append(ExplainedRule(standing, held_by, cooldown))
+    return rules
+
+
+def _holds_slot(intent: ExitIntent) -> bool:
+    return intent.is_live or intent.status is IntentStatus.FILLED
+
+
+def _symbol_state(connection: Connection, symbol: str, partition: int) -> SymbolState | None:
+    checkpoints = TickCheckpointRepository(connection).symbols([partition])
+    return next((each.state for each in checkpoints if each.symbol == symbol), None)

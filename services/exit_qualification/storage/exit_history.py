@@ -1,0 +1,83 @@
+"""Rows of one trade that only its explanation reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from services.exit_qualification.domain.exit_signal import ExitSignal
+from shared.contracts.vocabulary import Direction, ExitReason
+
+SIGNALS = text("""
+-- exit_history.signals
+SELECT signal_id, trade_id, symbol, direction, exit_reason, episode_id, detected_price, detected_at
+  FROM exit_signals WHERE trade_id = :trade_id ORDER BY created_at DESC LIMIT :limit
+""")
+COOLDOWNS = text("""
+-- exit_history.cooldowns
+SELECT exit_reason, last_episode_id, CASE WHEN isfinite(cooldown_until) THEN cooldown_until END AS cooldown_until,
+       cooldown_until > clock_timestamp() AS holds
+  FROM exit_episodes WHERE trade_id = :trade_id
+""")
+WAITING = text("""
+-- exit_history.waiting
+SELECT work, waits_since, tries, retry_at, why FROM waiting_trades WHERE trade_id = :trade_id ORDER BY work
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Cooldown:
+    """Last episode of a reason, and until when the reason must not fire again; None if it may."""
+
+    episode_id: int
+    until: datetime | None
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingWork:
+    """Exit or closure that waits for a locked row."""
+
+    work: str
+    waits_since: datetime
+    tries: int
+    retry_at: datetime
+    why: str
+
+
+class ExitHistoryRepository:
+    """History of one trade's exits."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def signals(self, trade_id: UUID, limit: int) -> list[ExitSignal]:
+        """Return the latest signals of a trade."""
+        rows = self._connection.execute(SIGNALS, {"trade_id": trade_id, "limit": limit})
+        return [
+            ExitSignal(
+                signal_id=row.signal_id,
+                trade_id=row.trade_id,
+                symbol=row.symbol,
+                direction=Direction(row.direction),
+                exit_reason=ExitReason(row.exit_reason),
+                episode_id=row.episode_id,
+                detected_price=row.detected_price,
+                detected_at=row.detected_at,
+            )
+            for row in rows
+        ]
+
+    def cooldowns(self, trade_id: UUID) -> dict[ExitReason, Cooldown]:
+        """Return the cooldown of every reason that ever fired."""
+        rows = self._connection.execute(COOLDOWNS, {"trade_id": trade_id})
+        return {
+            ExitReason(row.exit_reason): Cooldown(row.last_episode_id, row.cooldown_until, row.holds) for row in rows
+        }
+
+    def waiting(self, trade_id: UUID) -> list[WaitingWork]:
+        """Return the work of a trade that waits for a locked row."""
+        return [WaitingWork(**row._mapping) for row in self._connection.execute(WAITING, {"trade_id": trade_id})]
