@@ -45,7 +45,7 @@ decide it.
 OTHER_THREADS = 5
 """Threads using the database besides the senders: send signal, reconciler, requalifier, signal counter, instruments."""
 COUNT_S = 1.0
-INSTRUMENTS_S = 1.0
+INSTRUMENTS_S = 2.0
 
 
 def build(process: RunningProcess) -> None:
