@@ -151,7 +151,7 @@ class SignalManagementService:
         signals = [_signal(item) for item in chosen]
         markets = MarketFactsRepository(uow.connection).read({item.trade.symbol for item in chosen})
         intents = [
-            self._intent(item, signal, switches, markets[signal.symbol], now)
+            self._intent(item, signal, switches, markets[signal.symbol].at_detection(signal.detected_price), now)
             for item, signal in zip(chosen, signals, strict=True)
         ]
         ExitSignalRepository(uow.connection).insert(signals)
@@ -224,12 +224,15 @@ def _signal(item: _Chosen) -> ExitSignal:
 
 def _gate_input(item: _Chosen, switches: Switches, market: MarketFacts) -> GateInput:
     trade = item.trade
+    candidate = item.candidate
     asked = AskedExit(
-        item.candidate.exit_reason,
+        candidate.exit_reason,
         item.episode_id,
         trade.user_broker_id,
         reducing_side(trade.direction),
         trade.product_type,
+        detected_price=None if candidate.detected_price is None else from_units(candidate.detected_price),
+        bricks=candidate.bricks,
     )
     return gate_input(asked, trade, TradeStatus.OPEN, item.filled_quantity, [], switches, market)
 

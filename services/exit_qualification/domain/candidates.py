@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from services.exit_qualification.domain.open_trade import OpenTrade
 from shared.contracts.vocabulary import ExitReason
 from shared.tick_clock import TickOrder
+
+
+class BrickCount(NamedTuple):
+    """Consecutive bricks that formed for a condition, and bricks that it needs."""
+
+    counted: int
+    needed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,8 @@ class ExitCandidate:
         Level reached by the price; None if no price alone decides.
     leg:
         Of a target ladder; None for the whole remainder.
+    bricks:
+        Bricks counted for a rule that waits for them; None for others, and for a candidate that waited.
     """
 
     trade_id: UUID
@@ -34,6 +43,7 @@ class ExitCandidate:
     detected_at_us: int
     level: int | None = None
     leg: int | None = None
+    bricks: BrickCount | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from uuid import UUID
 from services.exit_qualification.domain.candidates import (
     QUIET,
     REFUSED,
+    BrickCount,
     ExitCandidate,
     ExitCandidates,
     TickVerdict,
@@ -19,6 +20,7 @@ from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.symbol_book import SymbolBook, SymbolState
 from shared.contracts.vocabulary import ExitReason
+from shared.exit_rules.confirmation import Confirmed
 from shared.exit_rules.rule import RuleState, Saved
 from shared.tick_clock import NEW_CLOCK_AFTER_MS, TickOrder
 
@@ -239,6 +241,7 @@ class ExitSignalService:
                         last_us if at_us is None else at_us,
                         _level(trade, book.rule_state(key)),
                         key.leg,
+                        _bricks(book.rule_state(key)),
                     )
                     for key in of_trade
                 ),
@@ -298,6 +301,10 @@ def _carried_over(known: OpenTrade, states: Mapping[RuleKey, RuleState], now: Op
 def _level(trade: OpenTrade, state: RuleState) -> int | None:
     """Return the market price of the condition's level."""
     return None if state.condition is None else state.condition.price * trade.direction.sign
+
+
+def _bricks(state: RuleState) -> BrickCount | None:
+    return BrickCount(state.count, state.needed) if isinstance(state, Confirmed) else None
 
 
 def _trade_id(key: RuleKey) -> UUID:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from services.exit_qualification.domain.candidates import BrickCount
 from services.exit_qualification.domain.exit_qualification_service import (
     ExitQualificationResult,
     ExitQualificationService,
 )
+from services.exit_qualification.domain.gates.gate import Gate
 from services.exit_qualification.domain.gates.gate_input import AskedExit, GateInput, gate_input
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.market_facts import MarketFacts
@@ -69,6 +72,14 @@ def other_holders(connection: Connection, intent: ExitIntent) -> list[ExitIntent
     ]
 
 
+def _bricks(intent: ExitIntent) -> BrickCount | None:
+    """Return the bricks counted at detection, kept with the verdict of their gate."""
+    kept = next((each["detail"] for each in intent.gates if each["gate"] == Gate.CONFIRMED), None)
+    if not isinstance(kept, Mapping) or "counted" not in kept:
+        return None
+    return BrickCount(int(kept["counted"]), int(kept["needed"]))
+
+
 def _gate_input(connection: Connection, locked: LockedExit, switches: Switches, market: MarketFacts) -> GateInput:
     intent, trade = locked.intent, locked.trade
     asked = AskedExit(
@@ -78,6 +89,8 @@ def _gate_input(connection: Connection, locked: LockedExit, switches: Switches, 
         reducing_side(intent.direction),
         intent.product_type,
         intent.limit_price,
+        intent.detected_price,
+        _bricks(intent),
     )
     filled = ExitFillRepository(connection).totals_of_trades([intent.trade_id]).get(intent.trade_id, 0)
     return gate_input(asked, trade.trade, trade.status, filled, other_holders(connection, intent), switches, market)

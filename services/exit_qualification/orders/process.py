@@ -13,6 +13,7 @@ from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.instrument_refresh import InstrumentRefresh
 from services.exit_qualification.orders.order_execution_service import OrderExecutionService
 from services.exit_qualification.orders.pending_order_reconciler import PendingOrderReconciler
+from services.exit_qualification.orders.quote_refresh import QuoteRefresh
 from services.exit_qualification.orders.requalification import Requalification
 from services.exit_qualification.orders.residual_exits import ResidualExits
 from services.exit_qualification.orders.send_signal import SendSignal
@@ -34,7 +35,7 @@ from shared.runtime.process import ProcessSpec, RunningProcess
 from shared.runtime.telemetry import REGISTRY
 from shared.settings import Settings
 
-RECONCILER, REQUALIFIER, INSTRUMENTS = "reconciler", "requalifier", "instruments"
+RECONCILER, REQUALIFIER, MARKET_DATA = "reconciler", "requalifier", "market-data"
 REQUALIFY_S = 0.5
 STOP_LIMIT_S = 8.0
 """Longest time for current calls to end after SIGTERM; the process must exit within 10 s.
@@ -43,9 +44,9 @@ A longer call is abandoned: its intent stays SUBMITTING, becomes UNKNOWN when it
 decide it.
 """
 OTHER_THREADS = 5
-"""Threads using the database besides the senders: send signal, reconciler, requalifier, signal counter, instruments."""
+"""Threads using the database besides the senders: send signal, reconciler, requalifier, signal counter, market data."""
 COUNT_S = 1.0
-INSTRUMENTS_S = 2.0
+MARKET_DATA_S = 1.0
 
 
 def build(process: RunningProcess) -> None:
@@ -84,7 +85,8 @@ def _loops(
     requalification = Requalification(open_unit, gates, terms, held, partial(health.alive, REQUALIFIER))
     announcements = BrokerAnnouncements(open_unit, TopicNames(settings.kafka_topic_prefix), clock)
     remainders = ResidualExits(open_unit, signal_management(settings, clock), terms, clock, held)
-    instruments = InstrumentRefresh(open_unit, brokers, clock, partial(health.alive, INSTRUMENTS))
+    instruments = InstrumentRefresh(open_unit, brokers, clock, partial(health.alive, MARKET_DATA))
+    market_data = in_turn(QuoteRefresh(open_unit, brokers, clock).refresh_once, instruments.refresh_once)
     unsent = in_turn(
         AccountErrors(open_unit, brokers.forget_refused_token).note_once,
         requalification.requalify_once,
@@ -103,7 +105,7 @@ def _loops(
         *(WorkLoop(f"sender-{n}", sender, 0) for n in range(settings.order_workers)),
         WorkLoop(RECONCILER, reconciler.reconcile_once, settings.reconcile_ms / 1000),
         WorkLoop(REQUALIFIER, unsent, REQUALIFY_S),
-        WorkLoop(INSTRUMENTS, instruments.refresh_once, INSTRUMENTS_S),
+        WorkLoop(MARKET_DATA, market_data, MARKET_DATA_S),
     ]
 
 

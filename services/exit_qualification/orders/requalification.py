@@ -94,6 +94,11 @@ class Requalification:
 
     def _give_up(self, uow: UnitOfWork, intent: ExitIntent, reason: CancelReason, now: datetime) -> None:
         cancelled = ExitIntentRepository(uow.connection).mark_cancelled(intent, reason=reason, at=now)
+        self._back_off(uow, intent)
+        uow.emit(intent_events.cancelled(cancelled, [], now))
+
+    def _back_off(self, uow: UnitOfWork, intent: ExitIntent) -> None:
+        """Let the reason fire again after a short wait: quantity is left."""
         if intent.executable:
             ExitEpisodeRepository(uow.connection).back_off(
                 intent.trade_id,
@@ -101,7 +106,6 @@ class Requalification:
                 first_s=self._terms.backoff_first_s,
                 max_s=self._terms.backoff_max_s,
             )
-        uow.emit(intent_events.cancelled(cancelled, [], now))
 
     def _qualify(
         self, uow: UnitOfWork, locked: LockedExit, switches: Switches, market: MarketFacts, now: datetime
@@ -115,6 +119,7 @@ class Requalification:
             uow.emit(intent_events.approved(repository.update_status(locked.intent, result.status, **changes), now))
         else:
             ended = repository.update_status(locked.intent, result.status, ended_at=now, **changes)
+            self._back_off(uow, locked.intent)
             uow.emit(intent_events.rejected(ended, now))
 
 

@@ -7,12 +7,13 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
-from services.exit_qualification.domain.market_facts import InstrumentTerms, MarketFacts
+from services.exit_qualification.domain.market_facts import InstrumentTerms, MarketFacts, PriceFacts
 from shared.contracts.vocabulary import MarketPhase
 
 MARKET_ROWS: Final = """
   LEFT JOIN market_now m ON m.exchange = split_part(i.symbol, ':', 1)
   LEFT JOIN market_now a ON a.exchange = '*'
+  LEFT JOIN market_prices p ON p.symbol = i.symbol
 """
 """Joins of the market rows to rows `i` with a symbol: at most one of each."""
 
@@ -26,7 +27,10 @@ GATE_ROWS: Final = f"""
 
 READ = text(f"""
 -- market_facts.read
-SELECT i.symbol, coalesce(m.phase, a.phase) AS phase, n.tick_size, n.lot_size, n.freeze_quantity
+SELECT i.symbol, coalesce(m.phase, a.phase) AS phase, n.tick_size, n.lot_size, n.freeze_quantity,
+       coalesce(m.tick_fresh_ms, a.tick_fresh_ms, 3000) AS tick_fresh_ms,
+       greatest(extract(epoch FROM clock_timestamp() - p.priced_at) * 1000, 0)::bigint AS age_ms,
+       p.last_price, p.lower_limit, p.upper_limit, p.buy_quantity, p.sell_quantity
   FROM unnest(CAST(:symbols AS text[])) AS i (symbol)
   LEFT JOIN instruments n ON n.symbol = i.symbol
   {MARKET_ROWS}
@@ -51,4 +55,8 @@ def _facts(row: Row[Any]) -> MarketFacts:
     return MarketFacts(
         phase=None if row.phase is None else MarketPhase(row.phase),
         instrument=InstrumentTerms(row.tick_size, row.lot_size, row.freeze_quantity),
+        price=PriceFacts(
+            row.age_ms, row.last_price, row.lower_limit, row.upper_limit, row.buy_quantity, row.sell_quantity
+        ),
+        tick_fresh_ms=row.tick_fresh_ms,
     )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -13,14 +16,16 @@ from services.exit_qualification.domain.exit_qualification_service import ExitQu
 from services.exit_qualification.domain.gates.gate import Verdict
 from services.exit_qualification.domain.gates.gate_input import GateInput
 from services.exit_qualification.domain.gates.registry import GATES, deferred_sql, unsent_sql
-from services.exit_qualification.domain.market_facts import MarketFacts
-from services.exit_qualification.domain.order_terms import BrokerStatus
+from services.exit_qualification.domain.market_facts import MarketFacts, PriceFacts
+from services.exit_qualification.domain.order_terms import BrokerStatus, reducing_side
 from services.exit_qualification.domain.switches import Rollout
-from shared.contracts.vocabulary import ExitReason, KillSwitchMode, MarketPhase, RolloutMode
+from shared.clock import SystemClock
+from shared.contracts.vocabulary import Direction, ExitReason, KillSwitchMode, MarketPhase, RolloutMode
 from tests.unit.exit_qualification.examples import exit_request
 
 SYMBOLS = ("NSE:INFY", "NSE:TCS")
 ACCOUNTS = ("paper", "live")
+PRICES = st.integers(1, 4).map(Decimal)
 INPUTS = st.builds(
     exit_request,
     symbol=st.sampled_from(SYMBOLS),
@@ -35,7 +40,22 @@ INPUTS = st.builds(
         st.frozensets(st.sampled_from(ACCOUNTS)),
     ),
     has_live_intent=st.booleans(),
-    market=st.builds(MarketFacts, phase=st.none() | st.sampled_from(MarketPhase)),
+    direction=st.sampled_from(Direction),
+    market=st.builds(
+        MarketFacts,
+        phase=st.none() | st.sampled_from(MarketPhase),
+        price=st.builds(
+            PriceFacts,
+            age_ms=st.none() | st.sampled_from([0, 2_000, 20_000, 80_000, 500_000]),
+            last=st.none() | PRICES,
+            lower_limit=st.none() | PRICES,
+            upper_limit=st.none() | PRICES,
+            buy_quantity=st.none() | st.integers(0, 1),
+            sell_quantity=st.none() | st.integers(0, 1),
+        ),
+        tick_fresh_ms=st.sampled_from([10_000, 60_000]),
+    ),
+    detected_price=st.none() | PRICES,
     filled_quantity=st.integers(0, 101),
 )
 CONDITIONS = {spec.gate.value: spec.defers_while for spec in GATES if spec.defers_while} | {
@@ -50,22 +70,34 @@ SELECT {", ".join(f'({condition}) AS "{name}"' for name, condition in CONDITIONS
   LEFT JOIN jsonb_populate_record(CAST(NULL AS user_brokers), CAST(:broker AS jsonb)) AS b
     ON b.user_broker_id = i.user_broker_id
   LEFT JOIN jsonb_populate_record(CAST(NULL AS market_now), CAST(:market AS jsonb)) AS m ON m.exchange = 'NSE'
-  LEFT JOIN jsonb_populate_record(CAST(NULL AS market_now), CAST(:market AS jsonb)) AS a ON a.exchange = '*'
+  LEFT JOIN jsonb_populate_record(CAST(NULL AS market_now), CAST(:any_market AS jsonb)) AS a ON a.exchange = '*'
+  LEFT JOIN jsonb_populate_record(CAST(NULL AS market_prices), CAST(:price AS jsonb)) AS p ON true
 """)
 
 
 def rows_of(facts: GateInput) -> dict[str, str]:
     """Return the rows that say in the database what the input says in Python."""
     account = {"user_broker_id": facts.user_broker_id}
+    price, now = facts.market.price, SystemClock().now()
+    fresh = {"tick_fresh_ms": facts.market.tick_fresh_ms}
     rows: dict[str, Any] = {
-        "intent": account | {"symbol": facts.symbol, "exit_reason": facts.exit_reason},
+        "intent": account | {"symbol": facts.symbol, "exit_reason": facts.exit_reason, "direction": facts.direction},
         "kill_switch": {"mode": facts.kill_switch},
         "rollout": {
             "mode": facts.rollout.mode,
             "symbols": sorted(facts.rollout.symbols),
             "user_broker_ids": sorted(facts.rollout.user_broker_ids),
         },
-        "market": {} if facts.market.phase is None else {"exchange": "NSE", "phase": facts.market.phase},
+        "market": {} if facts.market.phase is None else {"exchange": "NSE", "phase": facts.market.phase} | fresh,
+        "any_market": {"exchange": "*", "phase": facts.market.phase} | fresh,
+        "price": {
+            "priced_at": None if price.age_ms is None else (now - timedelta(milliseconds=price.age_ms)).isoformat(),
+            "last_price": None if price.last is None else str(price.last),
+            "lower_limit": None if price.lower_limit is None else str(price.lower_limit),
+            "upper_limit": None if price.upper_limit is None else str(price.upper_limit),
+            "buy_quantity": price.buy_quantity,
+            "sell_quantity": price.sell_quantity,
+        },
         "broker": {} if facts.broker_status is None else account | {"status": facts.broker_status},
     }
     return {name: json.dumps(row) for name, row in rows.items()}
@@ -76,6 +108,7 @@ def said_by_sql(connection: Connection, facts: GateInput) -> dict[str, bool]:
 
 
 def said_by_python(facts: GateInput) -> dict[str, bool]:
+    facts = replace(facts, order_side=reducing_side(facts.direction))
     result = ExitQualificationService().qualify(facts)
     deferring = {verdict.gate.value for verdict in result.verdicts if verdict.verdict is Verdict.DEFER}
     assert deferring <= CONDITIONS.keys(), "a gate that defers has no SQL condition"

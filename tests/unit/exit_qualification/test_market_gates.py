@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
+from services.exit_qualification.domain.candidates import BrickCount
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
+from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.gates.gate import Gate, GateVerdict, Verdict
 from services.exit_qualification.domain.gates.registry import spec_of
-from services.exit_qualification.domain.market_facts import InstrumentTerms, MarketFacts
-from shared.contracts.vocabulary import Direction, MarketPhase, ProductType
-from tests.unit.exit_qualification.examples import exit_request
+from services.exit_qualification.domain.market_facts import InstrumentTerms, MarketFacts, PriceFacts
+from services.exit_qualification.domain.order_terms import OrderSide
+from shared.contracts.vocabulary import Direction, ExitReason, MarketPhase, ProductType
+from tests.unit.exit_qualification.examples import exit_request, open_trade
 
 PASS, REJECT, DEFER = Verdict.PASS, Verdict.REJECT, Verdict.DEFER
 
@@ -89,3 +92,67 @@ def test_the_product_is_the_trades_and_the_exchange_offers_it(
         direction=Direction(direction),
     )
     assert found.verdict is verdict
+
+
+def priced(**known: Any) -> MarketFacts:
+    prices = {name: Decimal(value) if isinstance(value, str) else value for name, value in known.items()}
+    return MarketFacts(price=PriceFacts(**prices))
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "reason", "verdict"),
+    [
+        (3000, ExitReason.STOP_LOSS, PASS),
+        (3001, ExitReason.STOP_LOSS, DEFER),
+        (3001, ExitReason.TIME, PASS),
+        (3001, ExitReason.MANUAL, PASS),
+        (None, ExitReason.TARGET, PASS),
+    ],
+)
+def test_an_exit_by_price_waits_for_a_fresh_price(age_ms: int | None, reason: ExitReason, verdict: Verdict) -> None:
+    assert judge(Gate.TICK_FRESH, exit_reason=reason, market=priced(age_ms=age_ms)).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("detected", "last", "verdict"),
+    [("985", "985", PASS), ("1", "1", DEFER), ("1", "985", REJECT), ("985", "1", DEFER), (None, "985", PASS)],
+)
+def test_a_price_outside_the_limits_exits_nothing(detected: str | None, last: str, verdict: Verdict) -> None:
+    market = priced(last=last, lower_limit="900", upper_limit="1100")
+    price = None if detected is None else Decimal(detected)
+    assert judge(Gate.TICK_SANE, detected_price=price, market=market).verdict is verdict
+    assert judge(Gate.TICK_SANE, detected_price=price, market=priced(last=last)).verdict is PASS
+
+
+@pytest.mark.parametrize(
+    ("side", "last", "others", "verdict"),
+    [
+        (OrderSide.SELL, "900", None, DEFER),
+        (OrderSide.SELL, "900", 0, DEFER),
+        (OrderSide.SELL, "900", 5, PASS),
+        (OrderSide.SELL, "900.05", None, PASS),
+        (OrderSide.SELL, "1100", None, PASS),
+        (OrderSide.BUY, "1100", None, DEFER),
+        (OrderSide.BUY, "1100", 5, PASS),
+        (OrderSide.BUY, "900", None, PASS),
+    ],
+)
+def test_an_exit_waits_at_the_limit_without_a_counterparty(
+    side: OrderSide, last: str, others: int | None, verdict: Verdict
+) -> None:
+    known = priced(last=last, lower_limit="900", upper_limit="1100", buy_quantity=others, sell_quantity=others)
+    assert judge(Gate.CIRCUIT_LOCKED, order_side=side, market=known).verdict is verdict
+
+
+@pytest.mark.parametrize(("bricks", "verdict"), [(None, PASS), ((2, 2), PASS), ((1, 2), REJECT)])
+def test_an_exit_that_waits_for_bricks_has_them(bricks: tuple[int, int] | None, verdict: Verdict) -> None:
+    given = None if bricks is None else BrickCount(*bricks)
+    assert judge(Gate.CONFIRMED, bricks=given).verdict is verdict
+
+
+def test_a_confirmed_candidate_says_its_bricks() -> None:
+    engine = ExitSignalService()
+    engine.add_trade(open_trade(stop_loss=None, bricks={"size": "4", "confirm": 1}))
+    assert engine.on_tick("NSE:INFY", 1010_0000, 1, 1).candidates == ()
+    ((entry,),) = (engine.on_tick("NSE:INFY", 1012_0000, 2, 2).candidates,)
+    assert entry.candidates[0].bricks == (1, 1)

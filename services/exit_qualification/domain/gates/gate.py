@@ -28,6 +28,10 @@ class Gate(StrEnum):
     LOT = "LOT"
     FREEZE_QTY = "FREEZE_QTY"
     PRODUCT_MATCH = "PRODUCT_MATCH"
+    TICK_FRESH = "TICK_FRESH"
+    TICK_SANE = "TICK_SANE"
+    CONFIRMED = "CONFIRMED"
+    CIRCUIT_LOCKED = "CIRCUIT_LOCKED"
 
 
 class Verdict(StrEnum):
@@ -57,7 +61,8 @@ class GateSpec:
 
     The SQL conditions are read by the queues of the order process, are never NULL, and may name the rows of
     `GATE_ROWS`: `i` (exit_intents), `b` (user_brokers), `k` (kill_switch), `r` (rollout), `m` and `a` (market_now of
-    the symbol's exchange and of any exchange). All but `i`, `k` and `r` may be absent.
+    the symbol's exchange and of any exchange), `p` (market_prices of the symbol). All but `i`, `k` and `r` may be
+    absent.
 
     Attributes
     ----------

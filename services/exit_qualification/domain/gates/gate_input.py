@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from services.exit_qualification.domain.candidates import BrickCount
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.market_facts import NO_FACTS, MarketFacts
 from services.exit_qualification.domain.open_trade import OpenTrade
@@ -34,6 +35,10 @@ class GateInput:
         None if the user broker is not known.
     order_product_type, limit_price:
         Of the order; a MARKET order has no limit price.
+    detected_price:
+        Of the tick that detected the exit, in rupees; None without one.
+    bricks:
+        None for an exit that waits for no bricks.
     market:
         Facts about the symbol's market.
     """
@@ -55,6 +60,8 @@ class GateInput:
     rollout: Rollout
     order_product_type: ProductType
     limit_price: Decimal | None = None
+    detected_price: Decimal | None = None
+    bricks: BrickCount | None = None
     market: MarketFacts = NO_FACTS
 
     @property
@@ -78,6 +85,8 @@ class AskedExit:
     order_side: OrderSide
     product_type: ProductType
     limit_price: Decimal | None = None
+    detected_price: Decimal | None = None
+    bricks: BrickCount | None = None
 
 
 def gate_input(
@@ -116,5 +125,7 @@ def gate_input(
         rollout=switches.rollout,
         order_product_type=asked.product_type,
         limit_price=asked.limit_price,
+        detected_price=asked.detected_price,
+        bricks=asked.bricks,
         market=market,
     )

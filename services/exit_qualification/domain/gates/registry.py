@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Final, assert_never
 
 from services.exit_qualification.domain.gates.broker_connected import BROKER_CONNECTED
+from services.exit_qualification.domain.gates.circuit_locked import CIRCUIT_LOCKED
+from services.exit_qualification.domain.gates.confirmed import CONFIRMED
 from services.exit_qualification.domain.gates.cooldown import COOLDOWN
 from services.exit_qualification.domain.gates.direction import DIRECTION
 from services.exit_qualification.domain.gates.freeze_qty import FREEZE_QTY
@@ -17,6 +19,8 @@ from services.exit_qualification.domain.gates.product_match import PRODUCT_MATCH
 from services.exit_qualification.domain.gates.qty_positive import QTY_POSITIVE
 from services.exit_qualification.domain.gates.rollout import ROLLOUT
 from services.exit_qualification.domain.gates.session_phase import SESSION_PHASE
+from services.exit_qualification.domain.gates.tick_fresh import TICK_FRESH
+from services.exit_qualification.domain.gates.tick_sane import TICK_SANE
 from services.exit_qualification.domain.gates.tick_size import TICK_SIZE
 from services.exit_qualification.domain.gates.trade_open import TRADE_OPEN
 
@@ -50,11 +54,21 @@ def spec_of(gate: Gate) -> GateSpec:  # noqa: C901  # one case for each gate
             return FREEZE_QTY
         case Gate.PRODUCT_MATCH:
             return PRODUCT_MATCH
+        case Gate.TICK_FRESH:
+            return TICK_FRESH
+        case Gate.TICK_SANE:
+            return TICK_SANE
+        case Gate.CONFIRMED:
+            return CONFIRMED
+        case Gate.CIRCUIT_LOCKED:
+            return CIRCUIT_LOCKED
         case _:
             assert_never(gate)
 
 
 GATES: Final[tuple[GateSpec, ...]] = tuple(spec_of(gate) for gate in Gate)
+QUOTED_GATES: Final = (TICK_FRESH, TICK_SANE, CIRCUIT_LOCKED)
+"""Gates that a new quote of the broker may let pass."""
 
 
 def deferred_sql(gates: Iterable[GateSpec] = GATES) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
 from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.market_facts import Quote
 from services.exit_qualification.domain.order_terms import OrderSide, reducing_side
 from services.exit_qualification.domain.outcome import OrderState
 from services.exit_qualification.domain.switches import UserBroker
@@ -191,6 +193,16 @@ class BrokerPort(Protocol):
         ------
         BrokerUnavailable
             The book could not be read completely.
+        """
+        ...
+
+    def quotes(self, symbols: Sequence[str]) -> list[Quote]:
+        """Return the quotes of these symbols, at most 500; omit those that the broker does not know.
+
+        Raises
+        ------
+        BrokerUnavailable
+            The quotes could not be read.
         """
         ...
 

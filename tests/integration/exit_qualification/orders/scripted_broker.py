@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -12,6 +12,7 @@ from typing import Any
 
 from kiteconnect import exceptions as kite_exceptions
 
+from services.exit_qualification.domain.market_facts import Quote
 from services.exit_qualification.domain.outcome import OrderState
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.brokers.kite.broker import outcome_of_error
@@ -158,6 +159,12 @@ class ScriptedBroker:
             fills = [] if self.is_blind else list(self._fills)
         self.on_read()
         return fills
+
+    def quotes(self, symbols: Sequence[str]) -> list[Quote]:
+        """The last prices of these symbols."""
+        if self.is_down:
+            raise BrokerUnavailable("quotes: down")
+        return [Quote(symbol, self._prices[symbol]) for symbol in symbols if symbol in self._prices]
 
     def instruments(self) -> ListedInstruments:
         """One instrument."""

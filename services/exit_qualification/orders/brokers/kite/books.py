@@ -8,6 +8,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final
 
+from services.exit_qualification.domain.market_facts import Quote
 from services.exit_qualification.domain.outcome import OrderState
 from services.exit_qualification.orders.brokers.port import BrokerFill, BrokerOrder, ListedInstruments
 from shared.clock import TRADING_ZONE
@@ -46,6 +47,25 @@ def read_order(item: Mapping[str, Any]) -> BrokerOrder:
         state=_ENDED.get(item["status"], OrderState.WORKING),
         status_message=item.get("status_message"),
         filled_quantity=int(item["filled_quantity"]),
+    )
+
+
+def read_quotes(quotes: Mapping[str, Mapping[str, Any]]) -> list[Quote]:
+    """Return full quotes; omit symbols without a price. Kite writes 0 for a limit that it does not know."""
+    return [_quote(symbol, item) for symbol, item in quotes.items() if item["last_price"]]
+
+
+def _quote(symbol: str, item: Mapping[str, Any]) -> Quote:
+    def price(name: str) -> Decimal | None:
+        return to_price(Decimal(str(item[name]))) if item.get(name) else None
+
+    return Quote(
+        symbol,
+        to_price(Decimal(str(item["last_price"]))),
+        price("lower_circuit_limit"),
+        price("upper_circuit_limit"),
+        item.get("buy_quantity"),
+        item.get("sell_quantity"),
     )
 
 

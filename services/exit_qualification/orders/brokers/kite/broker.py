@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from ssl import SSLCertVerificationError
 from typing import Any, Final, TypeVar
@@ -14,7 +14,14 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ConnectTimeout
 from urllib3.exceptions import MaxRetryError, NewConnectionError, SSLError
 
-from services.exit_qualification.orders.brokers.kite.books import a_list, read_fill, read_instruments, read_order
+from services.exit_qualification.domain.market_facts import Quote
+from services.exit_qualification.orders.brokers.kite.books import (
+    a_list,
+    read_fill,
+    read_instruments,
+    read_order,
+    read_quotes,
+)
 from services.exit_qualification.orders.brokers.port import (
     NO_ANSWER,
     TOKEN_EXPIRED,
@@ -77,6 +84,10 @@ class KiteBroker:
     def trades(self) -> list[BrokerFill]:
         """Return the trade book of the day."""
         return self._asked("trades", lambda: [read_fill(item) for item in a_list(self._client.trades())])
+
+    def quotes(self, symbols: Sequence[str]) -> list[Quote]:
+        """Return the full quotes of these symbols."""
+        return self._asked("quote", lambda: read_quotes(self._client.quote(list(symbols))))
 
     def instruments(self) -> ListedInstruments:
         """Return the instruments file of the day."""

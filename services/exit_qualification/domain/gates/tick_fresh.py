@@ -1,0 +1,32 @@
+"""TICK_FRESH: an exit by price is sent only by a price of the last seconds."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.exit_qualification.domain.gates.gate import Detail, Gate, GateSpec, Verdict, defer_unless
+from services.exit_qualification.domain.gates.gate_input import GateInput
+from shared.contracts.vocabulary import ExitReason
+
+BY_NO_PRICE: Final = frozenset({ExitReason.TIME, ExitReason.MANUAL, ExitReason.EXTERNAL})
+
+
+def check(given: GateInput) -> tuple[Verdict, Detail]:
+    """Return DEFER while the last tick and the last quote are too old; PASS for a reason that needs no price."""
+    if given.exit_reason in BY_NO_PRICE:
+        return Verdict.PASS, {"exit_reason": given.exit_reason.value}
+    age, limit = given.market.price.age_ms, given.market.tick_fresh_ms
+    if age is None:
+        return Verdict.PASS, {"fresh_ms": limit, "unknown": "no earlier tick"}
+    return defer_unless(age <= limit, {"age_ms": age, "fresh_ms": limit})
+
+
+TICK_FRESH = GateSpec(
+    gate=Gate.TICK_FRESH,
+    check=check,
+    refusal="the last price of the symbol is too old",
+    defers_while=(
+        "i.exit_reason NOT IN ('TIME', 'MANUAL', 'EXTERNAL') AND coalesce(p.priced_at < clock_timestamp()"
+        " - make_interval(secs => coalesce(m.tick_fresh_ms, a.tick_fresh_ms, 3000) / 1000.0), false)"
+    ),
+)

@@ -1,0 +1,80 @@
+"""Repository of brokers' quotes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, TextClause, text
+
+from services.exit_qualification.domain.gates.registry import QUOTED_GATES, deferred_sql
+from services.exit_qualification.domain.market_facts import Quote
+from services.exit_qualification.storage.market_facts import GATE_ROWS
+
+NEEDED_NOW = text(f"""
+-- market_quotes.needed_now: symbols whose exits a quote of the broker could let pass
+SELECT DISTINCT i.user_broker_id, i.symbol
+  FROM exit_intents i
+  LEFT JOIN market_quotes q ON q.symbol = i.symbol
+  {GATE_ROWS}
+ WHERE i.status IN ('PENDING', 'APPROVED') AND i.executable AND i.deleted_at IS NULL AND b.status = 'CONNECTED'
+   AND {deferred_sql(QUOTED_GATES)}
+   AND coalesce(q.quoted_at < clock_timestamp() - make_interval(secs => :every_s), true)
+ LIMIT :limit
+""")  # noqa: S608  # the conditions of our own gates
+NEEDED_TODAY = text("""
+-- market_quotes.needed_today: symbols with open trades whose limits are old
+SELECT DISTINCT t.user_broker_id, t.symbol
+  FROM open_trades t
+  JOIN user_brokers b ON b.user_broker_id = t.user_broker_id AND b.status = 'CONNECTED'
+  LEFT JOIN market_quotes q ON q.symbol = t.symbol
+ WHERE t.status = 'OPEN' AND coalesce(q.quoted_at < clock_timestamp() - make_interval(secs => :every_s), true)
+ LIMIT :limit
+""")
+UPSERT = text("""
+-- market_quotes.upsert
+INSERT INTO market_quotes (symbol, last_price, lower_limit, upper_limit, buy_quantity, sell_quantity)
+SELECT * FROM unnest(CAST(:symbols AS text[]), CAST(:prices AS numeric[]), CAST(:lower AS numeric[]),
+                     CAST(:upper AS numeric[]), CAST(:buyers AS bigint[]), CAST(:sellers AS bigint[])) ORDER BY 1
+ON CONFLICT (symbol) DO UPDATE
+   SET last_price = EXCLUDED.last_price, lower_limit = EXCLUDED.lower_limit, upper_limit = EXCLUDED.upper_limit,
+       buy_quantity = EXCLUDED.buy_quantity, sell_quantity = EXCLUDED.sell_quantity, quoted_at = clock_timestamp()
+""")
+
+
+class QuoteRepository:
+    """Quotes of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def needed_now(self, every_s: float, limit: int) -> dict[str, list[str]]:
+        """Return the symbols, by user broker, with a waiting exit that a new quote could let pass."""
+        return self._symbols(NEEDED_NOW, every_s, limit)
+
+    def needed_today(self, every_s: float, limit: int) -> dict[str, list[str]]:
+        """Return symbols of open trades, by user broker, whose last quote is older than `every_s`."""
+        return self._symbols(NEEDED_TODAY, every_s, limit)
+
+    def upsert(self, quotes: Sequence[Quote]) -> None:
+        """Store quotes, in one statement."""
+        if not quotes:
+            return
+        self._connection.execute(
+            UPSERT,
+            {
+                "symbols": [quote.symbol for quote in quotes],
+                "prices": [quote.last_price for quote in quotes],
+                "lower": [quote.lower_limit for quote in quotes],
+                "upper": [quote.upper_limit for quote in quotes],
+                "buyers": [quote.buy_quantity for quote in quotes],
+                "sellers": [quote.sell_quantity for quote in quotes],
+            },
+        )
+
+    def _symbols(self, statement: TextClause, every_s: float, limit: int) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        rows = self._connection.execute(statement, {"every_s": every_s, "limit": limit})
+        for row in rows:
+            found[row.user_broker_id].append(row.symbol)
+        return found
