@@ -1,13 +1,13 @@
 """Instruments of brokers, and when they were loaded.
 
 Revision ID: V026
-Revises: V025
+Revises: V023
 """
 
 from alembic import op
 
 revision = "V026"
-down_revision = "V025"
+down_revision = "V023"
 branch_labels = None
 depends_on = None
 
