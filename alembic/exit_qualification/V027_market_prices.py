@@ -1,4 +1,4 @@
-"""Quotes of brokers with price bands, and the newest price of each symbol that has ticks.
+"""Quotes of brokers, the newest price of each symbol that has ticks, and refusals of access tokens.
 
 Revision ID: V027
 Revises: V026
@@ -40,16 +40,24 @@ SELECT s.symbol,
                             = (clock_timestamp() AT TIME ZONE 'Asia/Kolkata')::date AS is_same) AS day;
 COMMENT ON VIEW market_prices IS 'Newest price of each symbol, by tick or quote; limits of today, waiting orders of the last seconds';
 GRANT SELECT ON market_prices TO exitflow_exit;
+
+ALTER TABLE user_brokers ADD COLUMN token_refused_at timestamptz, ADD COLUMN token_taken_at timestamptz;
+COMMENT ON COLUMN user_brokers.token_refused_at IS 'since when the broker refuses the access token; null while it takes it';
+COMMENT ON COLUMN user_brokers.token_taken_at IS 'when the broker took a token again after a refusal';
 """
 
-DOWNGRADE = "DROP VIEW market_prices; DROP TABLE market_quotes"
+DOWNGRADE = """
+ALTER TABLE user_brokers DROP COLUMN token_refused_at, DROP COLUMN token_taken_at;
+DROP VIEW market_prices;
+DROP TABLE market_quotes;
+"""
 
 
 def upgrade() -> None:
-    """Make the table and the view; exit-orders fills the table."""
+    """Make the table, the view and the columns; exit-orders fills them."""
     op.execute(UPGRADE)
 
 
 def downgrade() -> None:
-    """Drop both; quotes are asked for again after the next upgrade."""
+    """Drop them; quotes are asked for again after the next upgrade."""
     op.execute(DOWNGRADE)

@@ -37,6 +37,8 @@ class UserBrokerRow(Base):
     root_url: Mapped[str]
     status: Mapped[str]
     updated_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
+    token_refused_at: Mapped[datetime | None]
+    token_taken_at: Mapped[datetime | None]
 
 
 class KillSwitchRow(Base):

@@ -36,6 +36,7 @@ class UserBroker:
     account: str
     root_url: str
     status: BrokerStatus
+    token_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,11 @@ class Switches:
     kill_switch: KillSwitchMode
     rollout: Rollout
     brokers: dict[str, UserBroker]
+
+    def token_refused(self, user_broker_id: str) -> bool:
+        """Return whether the broker refuses the access token of a user broker."""
+        broker = self.brokers.get(user_broker_id)
+        return broker is not None and broker.token_refused
 
     def broker_status(self, user_broker_id: str) -> BrokerStatus | None:
         """Return the status of a user broker; None if it is not known."""

@@ -18,6 +18,7 @@ from services.exit_qualification.orders.requalification import Requalification
 from services.exit_qualification.orders.residual_exits import ResidualExits
 from services.exit_qualification.orders.send_signal import SendSignal
 from services.exit_qualification.orders.terms import order_terms
+from services.exit_qualification.orders.token_watch import TokenWatch
 from services.exit_qualification.orders.work_loop import WorkLoop, in_turn
 from services.exit_qualification.published_signals import PublishedSignals
 from services.exit_qualification.terms import signal_management
@@ -86,7 +87,11 @@ def _loops(
     announcements = BrokerAnnouncements(open_unit, TopicNames(settings.kafka_topic_prefix), clock)
     remainders = ResidualExits(open_unit, signal_management(settings, clock), terms, clock, held)
     instruments = InstrumentRefresh(open_unit, brokers, clock, partial(health.alive, MARKET_DATA))
-    market_data = in_turn(QuoteRefresh(open_unit, brokers, clock).refresh_once, instruments.refresh_once)
+    market_data = in_turn(
+        TokenWatch(open_unit, brokers, clock).look_once,
+        QuoteRefresh(open_unit, brokers, clock).refresh_once,
+        instruments.refresh_once,
+    )
     unsent = in_turn(
         AccountErrors(open_unit, brokers.forget_refused_token).note_once,
         requalification.requalify_once,

@@ -201,4 +201,11 @@ class SwitchRepository:
 
 
 def _broker(row: Row[Any]) -> UserBroker:
-    return UserBroker(row.user_broker_id, row.broker, row.account, row.root_url, BrokerStatus(row.status))
+    return UserBroker(
+        row.user_broker_id,
+        row.broker,
+        row.account,
+        row.root_url,
+        BrokerStatus(row.status),
+        token_refused=row.token_refused_at is not None,
+    )

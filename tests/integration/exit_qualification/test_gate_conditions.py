@@ -56,6 +56,7 @@ INPUTS = st.builds(
         tick_fresh_ms=st.sampled_from([10_000, 60_000]),
     ),
     detected_price=st.none() | PRICES,
+    token_refused=st.booleans(),
     filled_quantity=st.integers(0, 101),
 )
 CONDITIONS = {spec.gate.value: spec.defers_while for spec in GATES if spec.defers_while} | {
@@ -79,6 +80,7 @@ def rows_of(facts: GateInput) -> dict[str, str]:
     """Return the rows that say in the database what the input says in Python."""
     account = {"user_broker_id": facts.user_broker_id}
     price, now = facts.market.price, SystemClock().now()
+    refused_at = "2026-01-01" if facts.token_refused else None
     fresh = {"tick_fresh_ms": facts.market.tick_fresh_ms}
     rows: dict[str, Any] = {
         "intent": account | {"symbol": facts.symbol, "exit_reason": facts.exit_reason, "direction": facts.direction},
@@ -98,7 +100,10 @@ def rows_of(facts: GateInput) -> dict[str, str]:
             "buy_quantity": price.buy_quantity,
             "sell_quantity": price.sell_quantity,
         },
-        "broker": {} if facts.broker_status is None else account | {"status": facts.broker_status},
+        "broker": {}
+        if facts.broker_status is None
+        else account
+        | {"status": facts.broker_status, "token_refused_at": "2026-01-01" if facts.token_refused else None},
     }
     return {name: json.dumps(row) for name, row in rows.items()}
 
@@ -108,7 +113,8 @@ def said_by_sql(connection: Connection, facts: GateInput) -> dict[str, bool]:
 
 
 def said_by_python(facts: GateInput) -> dict[str, bool]:
-    facts = replace(facts, order_side=reducing_side(facts.direction))
+    known = facts.broker_status is not None
+    facts = replace(facts, order_side=reducing_side(facts.direction), token_refused=known and facts.token_refused)
     result = ExitQualificationService().qualify(facts)
     deferring = {verdict.gate.value for verdict in result.verdicts if verdict.verdict is Verdict.DEFER}
     assert deferring <= CONDITIONS.keys(), "a gate that defers has no SQL condition"

@@ -39,6 +39,8 @@ class GateInput:
         Of the tick that detected the exit, in rupees; None without one.
     bricks:
         None for an exit that waits for no bricks.
+    token_refused:
+        Whether the broker refuses the account's access token.
     market:
         Facts about the symbol's market.
     """
@@ -62,6 +64,7 @@ class GateInput:
     limit_price: Decimal | None = None
     detected_price: Decimal | None = None
     bricks: BrickCount | None = None
+    token_refused: bool = False
     market: MarketFacts = NO_FACTS
 
     @property
@@ -121,6 +124,7 @@ def gate_input(
         has_live_intent=bool(others),
         episode_id=asked.episode_id,
         broker_status=switches.broker_status(asked.user_broker_id),
+        token_refused=switches.token_refused(asked.user_broker_id),
         kill_switch=switches.kill_switch,
         rollout=switches.rollout,
         order_product_type=asked.product_type,

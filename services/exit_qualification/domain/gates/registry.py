@@ -22,6 +22,7 @@ from services.exit_qualification.domain.gates.session_phase import SESSION_PHASE
 from services.exit_qualification.domain.gates.tick_fresh import TICK_FRESH
 from services.exit_qualification.domain.gates.tick_sane import TICK_SANE
 from services.exit_qualification.domain.gates.tick_size import TICK_SIZE
+from services.exit_qualification.domain.gates.token_valid import TOKEN_VALID
 from services.exit_qualification.domain.gates.trade_open import TRADE_OPEN
 
 
@@ -42,6 +43,8 @@ def spec_of(gate: Gate) -> GateSpec:  # noqa: C901  # one case for each gate
             return SESSION_PHASE
         case Gate.BROKER_CONNECTED:
             return BROKER_CONNECTED
+        case Gate.TOKEN_VALID:
+            return TOKEN_VALID
         case Gate.KILL_SWITCH:
             return KILL_SWITCH
         case Gate.ROLLOUT:

@@ -1,0 +1,106 @@
+"""Quotes and access tokens: asked about only when an exit waits for them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+
+import pytest
+from sqlalchemy import Engine, text
+
+from services.exit_qualification.domain.checkpoint import SymbolCheckpoint
+from services.exit_qualification.domain.gates.gate import Gate
+from services.exit_qualification.domain.switches import UserBroker
+from services.exit_qualification.domain.symbol_book import SymbolState
+from services.exit_qualification.orders.quote_refresh import QuoteRefresh
+from services.exit_qualification.orders.token_watch import TokenWatch
+from services.exit_qualification.storage.market_facts import MarketFactsRepository
+from services.exit_qualification.storage.operator_controls import SwitchRepository
+from services.exit_qualification.storage.order_queues import OrderQueues
+from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
+from shared.clock import SystemClock, epoch_ms
+from shared.contracts.topics import TopicNames
+from shared.contracts.vocabulary import ExitReason
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.outbox.writing import Outbox
+from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
+from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+from tests.support.signing import SIGNER
+
+INFY = "NSE:INFY"
+
+
+@pytest.fixture
+def broker() -> ScriptedBroker:
+    return ScriptedBroker()
+
+
+@pytest.fixture
+def open_unit(exit_engine: Engine) -> partial[UnitOfWork]:
+    return partial(UnitOfWork, exit_engine, Outbox(TopicNames(""), SystemClock(), SIGNER))
+
+
+def tick_arrived(engine: Engine, ago: timedelta) -> None:
+    arrived = epoch_ms(datetime.now(UTC) - ago)
+    state = SymbolState(1010_0000, arrived * 1000, 1, arrived)
+    with engine.begin() as connection:
+        TickCheckpointRepository(connection).save_symbols([SymbolCheckpoint(INFY, 0, state)])
+
+
+def may_be_sent(engine: Engine) -> bool:
+    with engine.connect() as connection:
+        return OrderQueues(connection).any_to_send()
+
+
+def test_a_quote_lets_the_exit_of_a_quiet_symbol_be_sent(
+    scenario: OrderScenario, exit_engine: Engine, broker: ScriptedBroker, open_unit: partial[UnitOfWork]
+) -> None:
+    scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS)
+    tick_arrived(exit_engine, timedelta(seconds=1))
+    assert may_be_sent(exit_engine)
+    tick_arrived(exit_engine, timedelta(seconds=60))
+    assert not may_be_sent(exit_engine)
+    broker.price(INFY, "985.00")
+    QuoteRefresh(open_unit, broker, SystemClock()).refresh_once()
+    assert may_be_sent(exit_engine)
+    with exit_engine.connect() as connection:
+        price = MarketFactsRepository(connection).read([INFY])[INFY].price
+    assert price.last == Decimal(985)
+    assert price.age_ms is not None and price.age_ms < 3000  # one thing
+
+
+def test_without_a_quote_the_exit_goes_on_waiting(
+    scenario: OrderScenario, exit_engine: Engine, broker: ScriptedBroker, open_unit: partial[UnitOfWork]
+) -> None:
+    scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS)
+    tick_arrived(exit_engine, timedelta(seconds=60))
+    broker.is_down = True
+    QuoteRefresh(open_unit, broker, SystemClock()).refresh_once()
+    assert not may_be_sent(exit_engine)
+
+
+def test_a_refused_token_holds_every_exit_of_the_account_until_it_is_taken(
+    scenario: OrderScenario, exit_engine: Engine, broker: ScriptedBroker, open_unit: partial[UnitOfWork]
+) -> None:
+    intent = scenario.detect(scenario.open_trade())
+    with exit_engine.begin() as connection:
+        refused = text("UPDATE exit_intents SET error_code = 'TOKEN_EXPIRED' WHERE intent_id = :intent_id")
+        connection.execute(refused, {"intent_id": intent.intent_id})
+    scenario.detect(scenario.open_trade())
+    assert may_be_sent(exit_engine)
+    broker.is_down = True
+    watch = TokenWatch(open_unit, broker, SystemClock())
+    watch.look_once()
+    assert not may_be_sent(exit_engine)
+    assert account(exit_engine).token_refused
+    broker.is_down = False
+    TokenWatch(open_unit, broker, SystemClock()).look_once()
+    assert may_be_sent(exit_engine)
+    watch.look_once()
+    assert not account(exit_engine).token_refused, f"{Gate.TOKEN_VALID}: the old error marks the account again"
+
+
+def account(engine: Engine) -> UserBroker:
+    with engine.connect() as connection:
+        return SwitchRepository(connection).broker("paper")
