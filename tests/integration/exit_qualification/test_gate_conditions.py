@@ -102,8 +102,7 @@ def rows_of(facts: GateInput) -> dict[str, str]:
         },
         "broker": {}
         if facts.broker_status is None
-        else account
-        | {"status": facts.broker_status, "token_refused_at": "2026-01-01" if facts.token_refused else None},
+        else account | {"status": facts.broker_status, "token_refused_at": refused_at},
     }
     return {name: json.dumps(row) for name, row in rows.items()}
 
