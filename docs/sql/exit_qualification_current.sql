@@ -661,6 +661,37 @@ CREATE TABLE exit_qualification.inbox (
 
 COMMENT ON TABLE exit_qualification.inbox IS 'Events that each consumer has acted upon';
 
+CREATE TABLE exit_qualification.instrument_loads (
+    source text NOT NULL,
+    requested_at timestamp with time zone,
+    tried_at timestamp with time zone,
+    loaded_at timestamp with time zone,
+    instruments integer DEFAULT 0 NOT NULL,
+    skipped integer DEFAULT 0 NOT NULL,
+    error text
+);
+
+COMMENT ON TABLE exit_qualification.instrument_loads IS 'For each broker, and for files, the last load of its instruments';
+
+COMMENT ON COLUMN exit_qualification.instrument_loads.skipped IS 'rows of the last load that are no instruments of ours';
+
+CREATE TABLE exit_qualification.instruments (
+    symbol text NOT NULL,
+    instrument_type text,
+    tick_size numeric(18,4),
+    lot_size bigint,
+    freeze_quantity bigint,
+    expiry date,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT instruments_freeze_quantity_check CHECK ((freeze_quantity > 0)),
+    CONSTRAINT instruments_lot_size_check CHECK ((lot_size > 0)),
+    CONSTRAINT instruments_tick_size_check CHECK ((tick_size > (0)::numeric))
+);
+
+COMMENT ON TABLE exit_qualification.instruments IS 'Instruments as brokers list them; null where the files say nothing';
+
+COMMENT ON COLUMN exit_qualification.instruments.freeze_quantity IS 'largest quantity of one order; not in the files of brokers, loaded from a file of the exchange';
+
 CREATE TABLE exit_qualification.kill_switch (
     only_row boolean DEFAULT true NOT NULL,
     mode text NOT NULL,
@@ -694,6 +725,74 @@ CREATE VIEW exit_qualification.market_now AS
   ORDER BY c.exchange, c.valid_from DESC;
 
 COMMENT ON VIEW exit_qualification.market_now IS 'Phase of every exchange that has a calendar today';
+
+CREATE TABLE exit_qualification.market_quotes (
+    symbol text NOT NULL,
+    last_price numeric(18,4) NOT NULL,
+    lower_limit numeric(18,4),
+    upper_limit numeric(18,4),
+    buy_quantity bigint,
+    sell_quantity bigint,
+    quoted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT market_quotes_last_price_check CHECK ((last_price > (0)::numeric)),
+    CONSTRAINT market_quotes_lower_limit_check CHECK ((lower_limit > (0)::numeric)),
+    CONSTRAINT market_quotes_upper_limit_check CHECK ((upper_limit > (0)::numeric))
+);
+
+COMMENT ON TABLE exit_qualification.market_quotes IS 'Last quote of a broker for each symbol that needed one';
+
+COMMENT ON COLUMN exit_qualification.market_quotes.lower_limit IS 'lower circuit limit of the day of the quote; null if the broker names none';
+
+COMMENT ON COLUMN exit_qualification.market_quotes.buy_quantity IS 'quantity of waiting buy orders; null if the broker names none';
+
+CREATE TABLE exit_qualification.tick_symbols (
+    symbol text NOT NULL,
+    partition integer NOT NULL,
+    last_price numeric(18,4) NOT NULL,
+    last_ts timestamp with time zone NOT NULL,
+    last_seq bigint NOT NULL,
+    last_arrived_at timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    ticks bigint DEFAULT 0 NOT NULL,
+    stairs jsonb DEFAULT '{}'::jsonb NOT NULL
+);
+
+COMMENT ON TABLE exit_qualification.tick_symbols IS 'The engine''s state of each symbol at the offsets of its partition';
+
+COMMENT ON COLUMN exit_qualification.tick_symbols.last_arrived_at IS 'when the last tick came to Kafka; last_ts is the market''s own time, of another day in a replay';
+
+COMMENT ON COLUMN exit_qualification.tick_symbols.ticks IS 'how many ticks the symbol had';
+
+COMMENT ON COLUMN exit_qualification.tick_symbols.stairs IS 'by direction, the ticks that say the watermarks of trailing stops: [number of the tick, price times the direction''s sign in 1/10,000 rupee], falling';
+
+CREATE VIEW exit_qualification.market_prices AS
+ SELECT s.symbol,
+    GREATEST(NULLIF(s.last_arrived_at, '1970-01-01 00:00:00+00'::timestamp with time zone), q.quoted_at) AS priced_at,
+        CASE
+            WHEN (q.quoted_at > s.last_arrived_at) THEN q.last_price
+            ELSE s.last_price
+        END AS last_price,
+        CASE
+            WHEN day.is_same THEN q.lower_limit
+            ELSE NULL::numeric
+        END AS lower_limit,
+        CASE
+            WHEN day.is_same THEN q.upper_limit
+            ELSE NULL::numeric
+        END AS upper_limit,
+        CASE
+            WHEN (q.quoted_at > (clock_timestamp() - '00:00:05'::interval)) THEN q.buy_quantity
+            ELSE NULL::bigint
+        END AS buy_quantity,
+        CASE
+            WHEN (q.quoted_at > (clock_timestamp() - '00:00:05'::interval)) THEN q.sell_quantity
+            ELSE NULL::bigint
+        END AS sell_quantity
+   FROM ((exit_qualification.tick_symbols s
+     LEFT JOIN exit_qualification.market_quotes q ON ((q.symbol = s.symbol)))
+     CROSS JOIN LATERAL ( SELECT (((q.quoted_at AT TIME ZONE 'Asia/Kolkata'::text))::date = ((clock_timestamp() AT TIME ZONE 'Asia/Kolkata'::text))::date) AS is_same) day);
+
+COMMENT ON VIEW exit_qualification.market_prices IS 'Newest price of each symbol, by tick or quote; limits of today, waiting orders of the last seconds';
 
 CREATE TABLE exit_qualification.open_trades (
     trade_id uuid NOT NULL,
@@ -954,26 +1053,6 @@ COMMENT ON TABLE exit_qualification.tick_partitions IS 'Next offsets to read of 
 
 COMMENT ON COLUMN exit_qualification.tick_partitions.epoch IS 'raised by each new owner; a worker with an older one is fenced';
 
-CREATE TABLE exit_qualification.tick_symbols (
-    symbol text NOT NULL,
-    partition integer NOT NULL,
-    last_price numeric(18,4) NOT NULL,
-    last_ts timestamp with time zone NOT NULL,
-    last_seq bigint NOT NULL,
-    last_arrived_at timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
-    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    ticks bigint DEFAULT 0 NOT NULL,
-    stairs jsonb DEFAULT '{}'::jsonb NOT NULL
-);
-
-COMMENT ON TABLE exit_qualification.tick_symbols IS 'The engine''s state of each symbol at the offsets of its partition';
-
-COMMENT ON COLUMN exit_qualification.tick_symbols.last_arrived_at IS 'when the last tick came to Kafka; last_ts is the market''s own time, of another day in a replay';
-
-COMMENT ON COLUMN exit_qualification.tick_symbols.ticks IS 'how many ticks the symbol had';
-
-COMMENT ON COLUMN exit_qualification.tick_symbols.stairs IS 'by direction, the ticks that say the watermarks of trailing stops: [number of the tick, price times the direction''s sign in 1/10,000 rupee], falling';
-
 CREATE TABLE exit_qualification.user_brokers (
     user_broker_id text NOT NULL,
     broker text NOT NULL,
@@ -981,6 +1060,8 @@ CREATE TABLE exit_qualification.user_brokers (
     root_url text NOT NULL,
     status text NOT NULL,
     updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    token_refused_at timestamp with time zone,
+    token_taken_at timestamp with time zone,
     CONSTRAINT user_brokers_status_check CHECK ((status = ANY (ARRAY['CONNECTED'::text, 'DISCONNECTED'::text]))),
     CONSTRAINT user_brokers_user_broker_id_check CHECK ((user_broker_id ~ '^[a-z0-9][a-z0-9_-]{0,31}$'::text))
 );
@@ -990,6 +1071,10 @@ COMMENT ON TABLE exit_qualification.user_brokers IS 'Accounts that exits are exe
 COMMENT ON COLUMN exit_qualification.user_brokers.account IS 'the account as the broker names it';
 
 COMMENT ON COLUMN exit_qualification.user_brokers.root_url IS 'root of the broker''s HTTP API';
+
+COMMENT ON COLUMN exit_qualification.user_brokers.token_refused_at IS 'since when the broker refuses the access token; null while it takes it';
+
+COMMENT ON COLUMN exit_qualification.user_brokers.token_taken_at IS 'when the broker took a token again after a refusal';
 
 CREATE TABLE exit_qualification.waiting_trades (
     trade_id uuid NOT NULL,
@@ -1065,6 +1150,12 @@ ALTER TABLE ONLY exit_qualification.idempotency_keys
 ALTER TABLE ONLY exit_qualification.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (consumer, event_id);
 
+ALTER TABLE ONLY exit_qualification.instrument_loads
+    ADD CONSTRAINT instrument_loads_pkey PRIMARY KEY (source);
+
+ALTER TABLE ONLY exit_qualification.instruments
+    ADD CONSTRAINT instruments_pkey PRIMARY KEY (symbol);
+
 ALTER TABLE ONLY exit_qualification.kill_switch
     ADD CONSTRAINT kill_switch_pkey PRIMARY KEY (only_row);
 
@@ -1073,6 +1164,9 @@ ALTER TABLE ONLY exit_qualification.log_identity
 
 ALTER TABLE ONLY exit_qualification.market_calendars
     ADD CONSTRAINT market_calendars_pkey PRIMARY KEY (exchange, valid_from);
+
+ALTER TABLE ONLY exit_qualification.market_quotes
+    ADD CONSTRAINT market_quotes_pkey PRIMARY KEY (symbol);
 
 ALTER TABLE ONLY exit_qualification.open_trades
     ADD CONSTRAINT open_trades_pkey PRIMARY KEY (trade_id);
@@ -1247,11 +1341,21 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE exit_qualification.idempotency_keys T
 
 GRANT SELECT,INSERT,DELETE ON TABLE exit_qualification.inbox TO exitflow_exit;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE exit_qualification.instrument_loads TO exitflow_exit;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE exit_qualification.instruments TO exitflow_exit;
+
 GRANT SELECT,UPDATE ON TABLE exit_qualification.kill_switch TO exitflow_exit;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE exit_qualification.log_identity TO exitflow_exit;
 
 GRANT SELECT ON TABLE exit_qualification.market_now TO exitflow_exit;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE exit_qualification.market_quotes TO exitflow_exit;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE exit_qualification.tick_symbols TO exitflow_exit;
+
+GRANT SELECT ON TABLE exit_qualification.market_prices TO exitflow_exit;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE exit_qualification.open_trades TO exitflow_exit;
 
@@ -1287,8 +1391,6 @@ GRANT SELECT,UPDATE ON TABLE exit_qualification.rollout TO exitflow_exit;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE exit_qualification.rule_states TO exitflow_exit;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE exit_qualification.tick_partitions TO exitflow_exit;
-
-GRANT SELECT,INSERT,UPDATE ON TABLE exit_qualification.tick_symbols TO exitflow_exit;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE exit_qualification.user_brokers TO exitflow_exit;
 
