@@ -192,8 +192,7 @@ class OpenTradeRepository:
 
     def find(self, trade_id: UUID) -> tuple[TradeProjection, int] | None:
         """Return a trade with its rule states, and its partition, without a lock; None if it is unknown."""
-        wanted = select(*OpenTradeRow.__table__.c).where(OpenTradeRow.trade_id == trade_id)
-        row = self._connection.execute(wanted).one_or_none()
+        row = self._connection.execute(_with_plans().where(OpenTradeRow.trade_id == trade_id)).one_or_none()
         if row is None:
             return None
         states = self._connection.execute(RULES_OF, {"trade_id": trade_id}).scalar_one_or_none() or {}

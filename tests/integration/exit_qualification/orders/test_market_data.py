@@ -85,7 +85,9 @@ def test_a_refused_token_holds_every_exit_of_the_account_until_it_is_taken(
 ) -> None:
     intent = scenario.detect(scenario.open_trade())
     with exit_engine.begin() as connection:
-        refused = text("UPDATE exit_intents SET error_code = 'TOKEN_EXPIRED' WHERE intent_id = :intent_id")
+        refused = text(
+            "UPDATE exit_intents SET error_code = 'TOKEN_EXPIRED', version = version + 1 WHERE intent_id = :intent_id"
+        )
         connection.execute(refused, {"intent_id": intent.intent_id})
     scenario.detect(scenario.open_trade())
     assert may_be_sent(exit_engine)
