@@ -1,13 +1,13 @@
 """Instruments of brokers, and when they were loaded.
 
 Revision ID: V026
-Revises: V023
+Revises: V021
 """
 
 from alembic import op
 
 revision = "V026"
-down_revision = "V023"
+down_revision = "V021"
 branch_labels = None
 depends_on = None
 

@@ -951,10 +951,16 @@ CREATE TABLE exit_qualification.outbox_origin (
     only_row boolean DEFAULT true NOT NULL,
     system_identifier bigint NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    held_because text,
+    log_accepted_until timestamp with time zone,
     CONSTRAINT outbox_origin_only_row_check CHECK (only_row)
 );
 
 COMMENT ON TABLE exit_qualification.outbox_origin IS 'The server whose transaction numbers the outbox speaks of';
+
+COMMENT ON COLUMN exit_qualification.outbox_origin.held_because IS 'Why nothing is published, consumed or sent: the relay found events in Kafka that this database does not know';
+
+COMMENT ON COLUMN exit_qualification.outbox_origin.log_accepted_until IS 'Records that Kafka took until then are not compared with this database: an operator decided so';
 
 CREATE VIEW exit_qualification.outbox_partition AS
  SELECT name,
@@ -1371,6 +1377,11 @@ GRANT SELECT ON TABLE exit_qualification.outbox_history TO exitflow_exit;
 GRANT SELECT ON TABLE exit_qualification.outbox_origin TO exitflow_relay;
 GRANT SELECT ON TABLE exit_qualification.outbox_origin TO exitflow_exit;
 
+GRANT UPDATE(held_because) ON TABLE exit_qualification.outbox_origin TO exitflow_relay;
+GRANT UPDATE(held_because) ON TABLE exit_qualification.outbox_origin TO exitflow_exit;
+
+GRANT UPDATE(log_accepted_until) ON TABLE exit_qualification.outbox_origin TO exitflow_exit;
+
 GRANT SELECT ON TABLE exit_qualification.outbox_partition TO exitflow_relay;
 GRANT SELECT ON TABLE exit_qualification.outbox_partition TO exitflow_exit;
 
@@ -1378,6 +1389,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE exit_qualification.outbox_relay TO ex
 GRANT SELECT ON TABLE exit_qualification.outbox_relay TO exitflow_exit;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE exit_qualification.outbox_sequence TO exitflow_exit;
+GRANT SELECT ON TABLE exit_qualification.outbox_sequence TO exitflow_relay;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE exit_qualification.outbox_topic TO exitflow_relay;
 GRANT SELECT ON TABLE exit_qualification.outbox_topic TO exitflow_exit;

@@ -499,10 +499,16 @@ CREATE TABLE trade_management.outbox_origin (
     only_row boolean DEFAULT true NOT NULL,
     system_identifier bigint NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    held_because text,
+    log_accepted_until timestamp with time zone,
     CONSTRAINT outbox_origin_only_row_check CHECK (only_row)
 );
 
 COMMENT ON TABLE trade_management.outbox_origin IS 'The server whose transaction numbers the outbox speaks of';
+
+COMMENT ON COLUMN trade_management.outbox_origin.held_because IS 'Why nothing is published, consumed or sent: the relay found events in Kafka that this database does not know';
+
+COMMENT ON COLUMN trade_management.outbox_origin.log_accepted_until IS 'Records that Kafka took until then are not compared with this database: an operator decided so';
 
 CREATE TABLE trade_management.outbox_parked (
     event_id uuid NOT NULL,
@@ -931,6 +937,11 @@ GRANT SELECT ON TABLE trade_management.outbox_history TO exitflow_trade;
 GRANT SELECT ON TABLE trade_management.outbox_origin TO exitflow_relay;
 GRANT SELECT ON TABLE trade_management.outbox_origin TO exitflow_trade;
 
+GRANT UPDATE(held_because) ON TABLE trade_management.outbox_origin TO exitflow_relay;
+GRANT UPDATE(held_because) ON TABLE trade_management.outbox_origin TO exitflow_trade;
+
+GRANT UPDATE(log_accepted_until) ON TABLE trade_management.outbox_origin TO exitflow_trade;
+
 GRANT SELECT,INSERT,DELETE ON TABLE trade_management.outbox_parked TO exitflow_relay;
 GRANT SELECT ON TABLE trade_management.outbox_parked TO exitflow_trade;
 
@@ -957,6 +968,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE trade_management.outbox_relay TO exit
 GRANT SELECT ON TABLE trade_management.outbox_relay TO exitflow_trade;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE trade_management.outbox_sequence TO exitflow_trade;
+GRANT SELECT ON TABLE trade_management.outbox_sequence TO exitflow_relay;
 
 GRANT SELECT,UPDATE ON TABLE trade_management.outbox_shard TO exitflow_relay;
 GRANT SELECT ON TABLE trade_management.outbox_shard TO exitflow_trade;
