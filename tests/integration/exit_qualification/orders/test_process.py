@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,17 +18,20 @@ from sqlalchemy import Engine
 
 from deploy.local.processes.ports import free_port
 from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.kill_switch_service import KillSwitchService
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
 from services.exit_qualification.storage.operator_controls import SwitchRepository
-from shared.contracts.vocabulary import IntentStatus
+from shared.contracts.vocabulary import ExitReason, IntentStatus, KillSwitchMode
 from shared.postgres.audit import Act
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario, wait_until
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 from tests.integration.paper_broker.conftest import CREDENTIALS, RunningBroker, running_broker
+from tests.support import waiting
 from tests.support.servers import Database
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 STOP_LIMIT_S = 20
+START_LIMIT_S = 60
 
 
 @dataclass
@@ -186,3 +190,61 @@ def _says(scene: Scene, what: str) -> Callable[[], bool]:
         return status == 503 and what in text
 
     return said
+
+
+@contextmanager
+def silent_server() -> Iterator[tuple[str, Callable[[], bool]]]:
+    """Yield the URL of a server that takes connections and never answers, and whether it has one."""
+    with socket.create_server(("127.0.0.1", 0)) as listening, ExitStack() as kept:
+        listening.setblocking(False)
+
+        def is_called() -> bool:
+            try:
+                kept.enter_context(listening.accept()[0])
+            except BlockingIOError:
+                return False
+            return True
+
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}", is_called
+
+
+def move_broker(engine: Engine, root_url: str) -> None:
+    """Point the paper broker's account at another server."""
+    with engine.begin() as connection:
+        switches = SwitchRepository(connection)
+        moved = replace(switches.broker("paper"), root_url=root_url)
+        switches.put_broker(moved, Act("test", "moved"), book_days=BOOK_DAYS)
+
+
+def test_sigterm_abandons_a_call_that_the_broker_does_not_answer(
+    exit_engine: Engine, database: Database, tmp_path: Path
+) -> None:
+    with scene_of(exit_engine, database, tmp_path) as scene, silent_server() as (url, is_called):
+        move_broker(exit_engine, url)
+        intent = scene.exit_of_a_new_trade()
+        process = scene.start(EXITFLOW_BROKER_TIMEOUT_S="60", EXITFLOW_ORDER_CLAIM_S="60")
+        waiting.wait_until(is_called, "the broker is called", START_LIMIT_S)
+        scene.reaches(intent, IntentStatus.SUBMITTING)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(STOP_LIMIT_S) == 0
+        scene.scenario.expect(intent, IntentStatus.SUBMITTING)
+
+
+def test_after_the_kill_switch_is_answered_no_process_sends_an_order_that_it_does_not_name(scene: Scene) -> None:
+    unfilled = {"EXITFLOW_ORDER_CLAIM_S": "30", "EXITFLOW_BROKER_TIMEOUT_S": "7"}
+    for number in range(2):
+        scene.settings["EXITFLOW_HTTP_PORT"] = str(free_port(f"{scene.settings['EXITFLOW_HTTP_PORT']} {number}"))
+        scene.start(**unfilled)
+        waiting.wait_until(lambda: scene.readiness()[0] == 200, "the process is ready", START_LIMIT_S)
+    intents = [scene.exit_of_a_new_trade() for _ in range(60)]
+    wait_until(lambda: len(scene.tags()) >= 8, "both send")
+    answer = KillSwitchService(scene.scenario.clock).put(
+        scene.scenario.open_unit, KillSwitchMode.ALL, Act("test", "stop")
+    )
+    arrived, named = set(scene.tags()), {intent.client_order_id for intent in answer.on_their_way}
+    for _ in range(2):
+        manual = scene.scenario.detect(scene.scenario.open_trade(), ExitReason.MANUAL)
+        named.add(manual.client_order_id)
+        scene.reaches(manual, IntentStatus.FILLED)
+    assert len(arrived) < len(intents)
+    assert set(scene.tags()) - arrived <= named
