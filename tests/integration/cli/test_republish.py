@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import psycopg
 import pytest
 
-from shared.contracts.topics import EXIT_INTENTS, TopicNames
+from shared.contracts.topics import EXIT_INTENTS
 from shared.settings import Settings
-from tests.integration.outbox_relay.kafka_log import KafkaLog, Record, open_log, sequences_by_key
-from tests.integration.outbox_relay.outbox_writer import Writer, open_writer
+from tests.integration.outbox_relay.conftest import log, writer
+from tests.integration.outbox_relay.kafka_log import KafkaLog, Record, sequences_by_key
+from tests.integration.outbox_relay.outbox_writer import Writer
 from tests.integration.outbox_relay.relays import running_relay, wait_until
 from tests.support.servers import Database
 from tests.unit.cli.results import Result
@@ -22,18 +23,7 @@ Exitflow = Callable[..., Result]
 REASON = ("--reason", "topic was replaced")
 
 
-@pytest.fixture
-def writer(settings: Settings, topics: TopicNames) -> Iterator[Writer]:
-    """A service that writes events."""
-    with open_writer(settings, topics) as opened:
-        yield opened
-
-
-@pytest.fixture
-def log(settings: Settings, topics: TopicNames) -> Iterator[KafkaLog]:
-    """The topic that its events go to."""
-    with open_log(settings, topics.on_cluster(EXIT_INTENTS)) as opened:
-        yield opened
+__all__ = ["log", "writer"]
 
 
 @pytest.fixture
