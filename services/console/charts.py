@@ -63,8 +63,8 @@ class Bar:
     tone: str
 
 
-def price_chart(trade: Json, intents: Sequence[Json], now: datetime) -> PriceChart:
-    """Return the chart of entry, levels, detections and exit of a trade."""
+def price_chart(trade: Json, intents: Sequence[Json], now: datetime, price: str | None = None) -> PriceChart:
+    """Return the chart of entry, levels, detections and exit of a trade, and of the last `price` of an open one."""
     known = [("Entry", trade["entry_price"], instant(trade["entered_at"]), "info")]
     for intent in intents:
         if intent["detected_price"] is not None:
@@ -72,6 +72,8 @@ def price_chart(trade: Json, intents: Sequence[Json], now: datetime) -> PriceCha
             known.append(("Tick seen", intent["detected_price"], at, "warn"))
     if trade["exit_price"] is not None:
         known.append(("Exit", trade["exit_price"], instant(trade["closed_at"]), "good"))
+    if price is not None:
+        known.append(("Last price", price, now, "good"))
     known.sort(key=lambda each: each[2])
     lines = [("Entry", trade["entry_price"]), *levels_of(trade["exit_plan"])]
     prices = [Decimal(price) for _, price, *_ in known] + [Decimal(price) for _, price in lines]

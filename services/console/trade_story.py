@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from itertools import pairwise
 
 from services.console.api_client import Json
@@ -131,6 +132,17 @@ def _closure(item: Json) -> Step:
 def levels_of(plan: Json) -> list[tuple[str, str]]:
     """Return the fixed levels of an exit plan: name and price."""
     return [(words(name), plan[name]) for name in ("target", "stop_loss") if isinstance(plan.get(name), str)]
+
+
+def nearest_level(plan: Json, price: str) -> str:
+    """Return the fixed level that is nearest to a price, with its distance; empty if the plan has none."""
+    now = Decimal(price)
+    levels = sorted(levels_of(plan), key=lambda level: abs(Decimal(level[1]) - now))
+    if not levels:
+        return ""
+    name, level = levels[0]
+    distance = abs(Decimal(level) - now)
+    return f"{money(distance)} ({distance / now:.2%}) to {name.lower()}"
 
 
 def consequences(trade: Json, intents: Sequence[Json], rollout: Json | None, broker: Json | None) -> list[str]:

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 from services.console.api_client import Json
 from services.console.charts import Bar, bars
 from services.console.context import Answer, Context, Visitor, attempt
-from services.console.trade_story import levels_of
+from services.console.trade_story import levels_of, nearest_level
 from shared.clock import trading_day
 
 router = APIRouter(prefix="/book")
@@ -60,6 +60,25 @@ async def book(
         faults=_distinct(trades, *totals),
         cursor=cursor,
     )
+
+
+@router.get("/distances")
+async def distances(
+    context: Context, session: Visitor, cursor: Annotated[str, Query(max_length=10_000)] = ""
+) -> HTMLResponse:
+    """Return the distance to the nearest level of each open trade of a page, to be put into its cell."""
+    trades = await attempt(context.trade_api, session.token, "/trades", status="OPEN", limit=PAGE, cursor=cursor)
+    symbols = sorted({trade["symbol"] for trade in trades.items()})
+    answers = await asyncio.gather(
+        *(attempt(context.exit_api, session.token, f"/prices/{symbol}") for symbol in symbols)
+    )
+    prices = {symbol: answer.body["last_price"] for symbol, answer in zip(symbols, answers, strict=True) if answer.body}
+    found = {
+        trade["trade_id"]: (prices[trade["symbol"]], nearest_level(trade["exit_plan"], prices[trade["symbol"]]))
+        for trade in trades.items()
+        if trade["symbol"] in prices
+    }
+    return HTMLResponse(context.pages.text("distances.html", found=found))
 
 
 def _table(title: str, answer: Answer) -> PnlTable:

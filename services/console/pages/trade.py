@@ -14,7 +14,7 @@ from services.console.actions import Action, carry_out, show
 from services.console.charts import price_chart
 from services.console.context import Answer, ConsoleContext, Context, OperatorForm, SignInNeeded, Visitor, attempt
 from services.console.sessions import Session
-from services.console.trade_story import consequences, obstacle, story
+from services.console.trade_story import consequences, nearest_level, obstacle, story
 from shared.ids import new_id
 
 router = APIRouter()
@@ -53,6 +53,7 @@ async def trade(request: Request, trade_id: UUID, context: Context, session: Vis
     if found.fault is not None and not found.fault.is_down:
         raise found.fault
     body, items = found.body, exits.items()
+    price = None if body is None or body["status"] != "OPEN" else await _last_price(context, session, body["symbol"])
     return context.pages.page(
         request,
         session,
@@ -61,8 +62,10 @@ async def trade(request: Request, trade_id: UUID, context: Context, session: Vis
         trade=body,
         exits=items,
         faults=[each.fault for each in (found, exits) if each.fault is not None],
+        price=price,
+        nearest="" if body is None or price is None else nearest_level(body["exit_plan"], price),
         steps=[] if body is None else story(body, timeline.items(), items),
-        chart=None if body is None else price_chart(body, items, context.clock.now()),
+        chart=None if body is None else price_chart(body, items, context.clock.now(), price),
     )
 
 
@@ -107,6 +110,11 @@ async def _force_exit(context: ConsoleContext, session: Session, trade_id: UUID,
         obstacle=problem or obstacle(trade, exits.items()),
         hidden={"key": key},
     )
+
+
+async def _last_price(context: ConsoleContext, session: Session, symbol: str) -> str | None:
+    answer = await attempt(context.exit_api, session.token, f"/prices/{symbol}")
+    return None if answer.body is None else str(answer.body["last_price"])
 
 
 async def _exits_of(context: ConsoleContext, session: Session, trade_id: UUID) -> Answer:

@@ -34,6 +34,17 @@ def test_the_book_shows_the_day_by_group_and_the_open_trades(operator: Browser, 
     assert {query["day"] for query in asked} == {"2026-01-13"}
 
 
+def test_each_open_trade_shows_the_distance_to_its_nearest_level(operator: Browser, apis: FakeApis) -> None:
+    one, unknown = trade(), trade(symbol="NSE:NEW")
+    apis.answers |= {
+        "GET trade /trades": page(one, unknown),
+        "GET exit /prices/NSE:INFY": {"symbol": "NSE:INFY", "last_price": "992.50"},
+    }
+    html = operator.get("/book/distances").text
+    assert f'id="distance-{one["trade_id"]}"' in html and "2.50 (0.25%) to stop loss" in html
+    assert unknown["trade_id"] not in html
+
+
 def test_the_book_says_once_that_trade_api_is_down(operator: Browser, apis: FakeApis) -> None:
     apis.down = {"trade"}
     assert operator.get("/book").text.count("trade-api cannot be reached") == 1
