@@ -134,15 +134,16 @@ def levels_of(plan: Json) -> list[tuple[str, str]]:
     return [(words(name), plan[name]) for name in ("target", "stop_loss") if isinstance(plan.get(name), str)]
 
 
-def nearest_level(plan: Json, price: str) -> str:
-    """Return the fixed level that is nearest to a price, with its distance; empty if the plan has none."""
+def nearest_level(trade: Json, price: str) -> str:
+    """Return the fixed level of a trade that is nearest to a price, with its distance; empty if it has none."""
     now = Decimal(price)
-    levels = sorted(levels_of(plan), key=lambda level: abs(Decimal(level[1]) - now))
+    levels = sorted(levels_of(trade["exit_plan"]), key=lambda level: abs(Decimal(level[1]) - now))
     if not levels:
         return ""
     name, level = levels[0]
-    distance = abs(Decimal(level) - now)
-    return f"{money(distance)} ({distance / now:.2%}) to {name.lower()}"
+    gain = (now - Decimal(level)) * (1 if trade["direction"] == "LONG" else -1)
+    is_past = gain >= 0 if name == "Target" else gain <= 0
+    return f"{money(abs(gain))} ({abs(gain) / now:.2%}) {'past' if is_past else 'to'} {name.lower()}"
 
 
 def consequences(trade: Json, intents: Sequence[Json], rollout: Json | None, broker: Json | None) -> list[str]:

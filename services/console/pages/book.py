@@ -74,7 +74,7 @@ async def distances(
     )
     prices = {symbol: answer.body["last_price"] for symbol, answer in zip(symbols, answers, strict=True) if answer.body}
     found = {
-        trade["trade_id"]: (prices[trade["symbol"]], nearest_level(trade["exit_plan"], prices[trade["symbol"]]))
+        trade["trade_id"]: (prices[trade["symbol"]], nearest_level(trade, prices[trade["symbol"]]))
         for trade in trades.items()
         if trade["symbol"] in prices
     }

@@ -63,7 +63,7 @@ async def trade(request: Request, trade_id: UUID, context: Context, session: Vis
         exits=items,
         faults=[each.fault for each in (found, exits) if each.fault is not None],
         price=price,
-        nearest="" if body is None or price is None else nearest_level(body["exit_plan"], price),
+        nearest="" if body is None or price is None else nearest_level(body, price),
         steps=[] if body is None else story(body, timeline.items(), items),
         chart=None if body is None else price_chart(body, items, context.clock.now(), price),
     )

@@ -11,6 +11,7 @@ import pytest
 from services.console.charts import BAR_WIDTH, bars
 from services.console.pages.outbox import discard_consequences
 from services.console.readiness import ProcessProbes
+from services.console.trade_story import nearest_level
 from services.console.wording import duration, facts, money
 from tests.unit.console.conftest import Browser
 from tests.unit.console.fake_apis import AT, FakeApis, Json, outbox, page, parked, trade
@@ -43,6 +44,16 @@ def test_each_open_trade_shows_the_distance_to_its_nearest_level(operator: Brows
     html = operator.get("/book/distances").text
     assert f'id="distance-{one["trade_id"]}"' in html and "2.50 (0.25%) to stop loss" in html
     assert unknown["trade_id"] not in html
+
+
+@pytest.mark.parametrize(
+    ("direction", "price", "text"),
+    [("LONG", "1012.00", "past target"), ("LONG", "989.00", "past stop loss"), ("LONG", "991.00", "to stop loss"),
+     ("SHORT", "1012.00", "to target"), ("SHORT", "989.00", "to stop loss")],
+)  # fmt: skip
+def test_a_level_that_the_price_has_passed_is_said_so(direction: str, price: str, text: str) -> None:
+    assert nearest_level(trade(direction=direction), price).endswith(text)
+    assert nearest_level(trade(exit_plan={}), price) == ""
 
 
 def test_the_book_says_once_that_trade_api_is_down(operator: Browser, apis: FakeApis) -> None:
