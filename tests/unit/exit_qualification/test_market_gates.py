@@ -95,7 +95,9 @@ def test_the_product_is_the_trades_and_the_exchange_offers_it(
 
 
 def priced(**known: Any) -> MarketFacts:
-    prices = {name: Decimal(value) if isinstance(value, str) else value for name, value in known.items()}
+    prices: dict[str, Any] = {
+        name: Decimal(value) if isinstance(value, str) else value for name, value in known.items()
+    }
     return MarketFacts(price=PriceFacts(**prices))
 
 

@@ -39,7 +39,7 @@ def test_without_a_tick_there_is_no_distance() -> None:
 
 
 def test_watermarks_and_bricks_are_those_of_the_checkpoint() -> None:
-    plan = {
+    plan: dict[str, Any] = {
         "target": 1010_0000,
         "stop_loss": None,
         "trailing_stop": {"amount": "5"},

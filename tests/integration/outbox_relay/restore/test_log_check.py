@@ -21,7 +21,7 @@ from shared.kafka.consumer_gaps import GapReport
 from shared.postgres.health_check import DatabaseWatch
 from shared.postgres.revisions import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 from shared.runtime.health import Health
-from shared.runtime.process import Stop
+from shared.runtime.stopping import Stop
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, sequences_by_key
 from tests.integration.outbox_relay.outbox_writer import Writer
@@ -168,8 +168,8 @@ def test_an_unknown_event_holds_the_outbox_that_publishes_its_topic(
     schema: str, topic: str, believing: Settings, topics: TopicNames, database: Database
 ) -> None:
     urls = {EXIT_QUALIFICATION: database.relay_exit_url, TRADE_MANAGEMENT: database.relay_trade_url}
-    for url in urls.items():
-        check(believing, *url)
+    for each in urls.items():
+        check(believing, *each)
     produce(believing, topics, topic, {"ce_id": "x", "ce_sequence": "7"})
     with pytest.raises(OutboxBehindKafka, match=f"{topic} key a sequence 7"):
         check(believing, schema, urls.pop(schema))
