@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclOperation
 from sqlalchemy import Connection, text
 
-from shared.errors import Conflict
+from shared.errors import ConfigurationError, Conflict
 from shared.kafka.clients import ADMIN_TIMEOUT_S, open_admin
+from shared.kafka.rights import OPERATOR
 from shared.kafka.topics import Partition, bounds_of, require_topics
 from shared.postgres.audit import Act, audit
 from shared.postgres.connection_limits import TOOLS
@@ -49,11 +51,12 @@ def plan(settings: Settings, databases: Mapping[str, str], topics: Sequence[str]
     Raises
     ------
     ConfigurationError
-        A topic does not exist.
+        A topic does not exist, or the Kafka user may not list every consumer group.
     KafkaException, SQLAlchemyError
         The cluster or a database does not answer.
     """
     admin = open_admin(settings)
+    _require_every_group(admin)
     states = require_topics(admin, topics)
     used: dict[str, int] = {}
     for schema, url in databases.items():
@@ -84,6 +87,17 @@ def adopt(databases: Mapping[str, str], adoptions: Sequence[Adoption], act: Act,
                 if done.rowcount:
                     before, after = {"partitions": each.used}, {"partitions": each.partitions}
                     audit(connection, act, ACTION, each.topic, before, after)
+
+
+def _require_every_group(admin: AdminClient) -> None:
+    """Reject a user from whom the cluster hides consumer groups: no reader would ever seem to be behind."""
+    cluster = admin.describe_cluster(include_authorized_operations=True, request_timeout=ADMIN_TIMEOUT_S)
+    allowed = cluster.result(ADMIN_TIMEOUT_S).authorized_operations
+    if AclOperation.DESCRIBE not in (allowed or ()):
+        raise ConfigurationError(
+            f"This Kafka user may not list every consumer group. Run the command as user {OPERATOR}, "
+            "or allow the user to describe the cluster and all groups."
+        )
 
 
 def _behind(admin: AdminClient, topic: str, partitions: int) -> dict[str, int]:

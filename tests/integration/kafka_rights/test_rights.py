@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from functools import partial
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin._resource import ResourceType
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from deploy.local.kafka.security import ADMIN
+from services.cli.support.topics_adoption import plan
 from shared.contracts.topics import EXIT_INTENTS
+from shared.errors import ConfigurationError
 from shared.kafka.clients import open_admin, open_consumer, open_producer
 from shared.kafka.rights import EVERY_TOPIC, RIGHTS
 from shared.kafka.topics import bounds_of, require_topics
@@ -76,6 +82,31 @@ def test_a_user_watches_its_topics_and_sees_no_other(secured: SecuredKafka, user
         assert code_of(partial(require_topics, admin, [topic])) == KafkaError.TOPIC_AUTHORIZATION_FAILED
 
 
+@pytest.mark.parametrize("user", USERS)
+def test_a_user_changes_nothing_of_the_cluster(secured: SecuredKafka, user: str) -> None:
+    admin = open_admin(secured.settings(user))
+    retention = ConfigEntry("retention.ms", "1", incremental_operation=AlterConfigOpType.SET)
+    shorter = ConfigResource(ResourceType.TOPIC, EXIT_INTENTS, incremental_configs=[retention])
+    attempts: dict[str, Callable[[], object]] = {
+        "create": lambda: admin.create_topics([NewTopic("another", 1, 1)]),
+        "grow": lambda: admin.create_partitions([NewPartitions(EXIT_INTENTS, 9)]),
+        "delete": lambda: admin.delete_topics([EXIT_INTENTS]),
+        "configure": lambda: admin.incremental_alter_configs([shorter]),
+        "drop group": lambda: admin.delete_consumer_groups(["exitflow-trade-fills"]),
+    }
+    assert {code_of(partial(outcome, attempt)) for attempt in attempts.values()} <= DENIED
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_user_sees_every_group_only_if_it_adopts_partitions(secured: SecuredKafka, user: str) -> None:
+    settings = secured.settings(user)
+    if RIGHTS[user].sees_groups:
+        assert plan(settings, {}, [EXIT_INTENTS]) == []
+    else:
+        with pytest.raises(ConfigurationError, match="user operator"):
+            plan(settings, {}, [EXIT_INTENTS])
+
+
 def test_a_forged_record_of_a_client_without_rights_is_refused(secured: SecuredKafka) -> None:
     make = {"kafka_security_protocol": "PLAINTEXT", "kafka_username": None, "kafka_password": None}
     plain = secured.settings("relay").model_copy(update=make)
@@ -106,6 +137,17 @@ def test_no_topic_is_created_by_use(secured: SecuredKafka) -> None:
     assert UNKNOWN_TOPIC not in open_admin(administrator).list_topics(timeout=ANSWER_S).topics
 
 
+def test_the_administrators_command_may_be_repeated(
+    secured: SecuredKafka, exitflow: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in secured.environment(ADMIN).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("EXITFLOW_KAFKA_USERS", json.dumps(secured.passwords))
+    told = exitflow("topics", "create", "--acls")
+    assert (told.status, told.err) == (0, "")
+    assert f"{len(RIGHTS)} users made" in told.out
+
+
 @pytest.mark.parametrize("users", ["[]", "nonsense", '{"stranger": "x"}'])
 def test_users_that_are_not_ours_are_refused(
     secured: SecuredKafka, exitflow: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, users: str
@@ -134,6 +176,12 @@ def sent(settings: Settings, topics: Iterable[str], **overrides: object) -> dict
 def end_of(secured: SecuredKafka, topic: str) -> int:
     """Return the offset of the topic's next record."""
     return bounds_of(open_admin(secured.settings(ADMIN)), [(topic, 0)])[topic, 0].end
+
+
+def outcome(attempt: Callable[[], object]) -> object:
+    """Return the result of an administrator's request on one thing."""
+    (future,) = attempt().values()  # type: ignore[attr-defined]  # untyped
+    return future.result(ANSWER_S)
 
 
 def code_of(action: Callable[[], object]) -> int | None:
