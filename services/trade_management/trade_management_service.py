@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from services.trade_management.domain.closure import Booking, Closure, TradeHistory, book
 from services.trade_management.domain.fill_report import FillReport, contradiction
-from services.trade_management.domain.trade import Trade, check_change, check_distance, check_opening
+from services.trade_management.domain.trade import (
+    UNKNOWN_MARKET,
+    Market,
+    Trade,
+    check_change,
+    check_market,
+    check_opening,
+)
 from services.trade_management.models import TradeRow
 from services.trade_management.storage.charge_schedules import ChargeScheduleRepository
 from services.trade_management.storage.closures import TradeClosureRepository
@@ -74,10 +80,8 @@ class TradeManagementService:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    def open_trade(
-        self, uow: UnitOfWork, trade: Trade, plan: ExitPlan, *, last_price: Decimal | None = None
-    ) -> TradeRow:
-        """Store a new trade and emit TradeOpened; a `last_price` must not meet the plan.
+    def open_trade(self, uow: UnitOfWork, trade: Trade, plan: ExitPlan, *, market: Market = UNKNOWN_MARKET) -> TradeRow:
+        """Store a new trade and emit TradeOpened; the plan must fit its market.
 
         Raises
         ------
@@ -90,8 +94,7 @@ class TradeManagementService:
             No user broker is known yet.
         """
         check_opening(trade, plan, self._clock.now())
-        if last_price is not None:
-            check_distance(trade, plan, last_price)
+        check_market(trade, plan, market)
         _require_user_broker(uow, trade.user_broker_id)
         try:
             ChargeScheduleRepository(uow.connection).all().in_force(trade.product_type, trade.entered_on)
@@ -102,7 +105,7 @@ class TradeManagementService:
         return row
 
     def change_plan(
-        self, uow: UnitOfWork, row: TradeRow, change: PlanFields, act: Act, *, last_price: Decimal | None = None
+        self, uow: UnitOfWork, row: TradeRow, change: PlanFields, act: Act, *, market: Market = UNKNOWN_MARKET
     ) -> TradeRow:
         """Store a changed plan with its audit row and emit TradeExitPlanChanged; the trade's row must be locked.
 
@@ -111,15 +114,14 @@ class TradeManagementService:
         Raises
         ------
         TradeNotOpen, PlanContradiction, WouldExitNow, InvalidInput
-            See `check_change`, `check_distance` and `ExitPlan.changed`.
+            See `check_change`, `check_market` and `ExitPlan.changed`.
         """
         trade, before = trade_of(row), ExitPlan.model_validate(row.exit_plan)
         after = before.changed(change)
         check_change(trade, before, after)
         if after == before:
             return row
-        if last_price is not None:
-            check_distance(trade, after, last_price, before)
+        check_market(trade, after, market, before)
         changed = TradeRepository(uow.connection).change_plan(trade.trade_id, _json(after))
         audit(uow.connection, act, "trade.exit_plan", str(trade.trade_id), before=_json(before), after=_json(after))
         uow.emit(exit_plan_changed(trade, after, changed.plan_version, self._clock.now()))

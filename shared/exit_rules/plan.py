@@ -17,7 +17,7 @@ from shared.exit_rules.stop_loss import StopLossFields
 from shared.exit_rules.target import TargetFields
 from shared.exit_rules.time_exit import TimeFields
 from shared.exit_rules.trailing_stop import TrailingStopFields
-from shared.money import to_units
+from shared.money import money_text, to_units
 
 
 class PlanFields(TargetFields, StopLossFields, TrailingStopFields, BreakEvenFields, TimeFields):
@@ -64,6 +64,15 @@ class ExitPlan(PlanFields):
     def met_by(self, price: Decimal, direction: Direction, entry_price: Decimal) -> list[str]:
         """Return the rules that a market price in rupees meets; empty if the plan does not exit at once."""
         return met_by(self._states(direction, entry_price), direction, to_units(price))
+
+    def off_tick(self, tick_size: Decimal) -> list[str]:
+        """Return the prices that are no multiple of a tick size, at which a market never trades."""
+        prices = [each for rule in RULES for each in rule.prices(self).items()]
+        return [
+            f"{name} {money_text(price)} is not a multiple of the tick size {money_text(tick_size)}"
+            for name, price in prices
+            if price % tick_size
+        ]
 
     def _inconsistencies(self, direction: Direction, entry_price: Decimal) -> list[str]:
         states = self._states(direction, entry_price)

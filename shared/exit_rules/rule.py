@@ -209,6 +209,10 @@ class ExitRule(ABC, Generic[P]):
         """Return the plan's contradictions for a trade of this direction and entry; empty if none."""
         return []
 
+    def prices(self, plan: P) -> Mapping[str, Decimal]:
+        """Return the plan's prices by field, in rupees; each must be a multiple of the tick size."""
+        return {}
+
     def change_contradictions(self, before: P, after: P) -> list[str]:
         """Return why an open trade cannot change between these plans; empty if it can."""
         return []

@@ -34,6 +34,10 @@ class StopLoss(ExitRule[StopLossFields]):
             return {}
         return {None: FixedLevel(below(position.profit_price(to_units(plan.stop_loss))))}
 
+    def prices(self, plan: StopLossFields) -> Mapping[str, Decimal]:
+        """Return the stop."""
+        return {} if plan.stop_loss is None else {"stop_loss": plan.stop_loss}
+
     def contradictions(self, plan: StopLossFields, direction: Direction, entry_price: Decimal) -> list[str]:
         """Reject a stop on the profit side."""
         if plan.stop_loss is None or on_profit_side(entry_price, direction, plan.stop_loss):

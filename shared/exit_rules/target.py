@@ -34,6 +34,10 @@ class Target(ExitRule[TargetFields]):
         state = FixedLevel(above(position.profit_price(to_units(plan.target))))
         return {None: confirmed(state, plan, position, toward=self.toward)}
 
+    def prices(self, plan: TargetFields) -> Mapping[str, Decimal]:
+        """Return the target."""
+        return {} if plan.target is None else {"target": plan.target}
+
     def contradictions(self, plan: TargetFields, direction: Direction, entry_price: Decimal) -> list[str]:
         """Reject a target on the loss side."""
         if plan.target is None or on_profit_side(plan.target, direction, entry_price):

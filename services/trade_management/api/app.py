@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from services.trade_management.api import pnl, trades
 from services.trade_management.api.context import TradeApiContext
-from services.trade_management.last_prices import last_prices
+from services.trade_management.markets import markets_of
 from services.trade_management.trade_management_service import TradeManagementService
 from shared.clock import Clock
 from shared.contracts.topics import TopicNames
@@ -33,7 +33,7 @@ def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> 
         outbox=Outbox(TopicNames(settings.kafka_topic_prefix), clock, event_signer(settings)),
         clock=clock,
         service=TradeManagementService(clock),
-        prices=last_prices(settings, clock),
+        markets=markets_of(settings, clock),
     )
     app.include_router(trades.router)
     app.include_router(pnl.router)

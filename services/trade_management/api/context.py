@@ -7,17 +7,17 @@ from typing import Annotated
 
 from fastapi import Depends
 
-from services.trade_management.last_prices import LastPrices
+from services.trade_management.markets import Markets
 from services.trade_management.trade_management_service import TradeManagementService
 from shared.http.context import ApiContext, context_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class TradeApiContext(ApiContext):
-    """API context with the service that opens trades, and the last prices that plans are compared with."""
+    """API context with the service that opens trades, and the markets that plans must fit."""
 
     service: TradeManagementService
-    prices: LastPrices
+    markets: Markets
 
 
 Context = Annotated[TradeApiContext, Depends(context_of)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from services.trade_management.api.context import Context, TradeApiContext
 from services.trade_management.api.timeline import Timeline, timeline
 from services.trade_management.api.views import ChangePlan, OpenTrade, TradePage, TradeView
+from services.trade_management.domain.trade import Market
 from services.trade_management.models import TradeRow
 from services.trade_management.storage.closures import TradeClosureRepository
 from services.trade_management.storage.fills import TradeFillRepository
@@ -44,7 +45,7 @@ def open_trade(body: OpenTrade, context: Context, caller: Trader, key: Idempoten
 
     A plan that the last price already meets is answered 409 `would_exit_now`, unless `allow_immediate` is set.
     """
-    price = None if body.allow_immediate else context.prices.of(body.symbol)
+    market = context.markets.of(body.symbol)
     with context.unit_of_work() as uow:
         return answer_once(
             uow,
@@ -52,7 +53,7 @@ def open_trade(body: OpenTrade, context: Context, caller: Trader, key: Idempoten
             key=key,
             body=body,
             status=201,
-            act=lambda: _open(uow, body, price, context),
+            act=lambda: _open(uow, body, market, context),
         )
 
 
@@ -92,12 +93,12 @@ def change_exit_plan(
     """
     with context.unit_of_work() as uow:
         symbol = TradeRepository(uow.connection).get(trade_id).symbol
-    price = None if body.allow_immediate else context.prices.of(symbol)
+    market = _asked(context.markets.of(symbol), body)
     with context.unit_of_work() as uow:
         row = TradeRepository(uow.connection).lock_row(trade_id)
         require_match(if_match, row.plan_version)
         act = Act(caller.name, body.reason_note or "exit plan changed")
-        changed = context.service.change_plan(uow, row, body, act, last_price=price)
+        changed = context.service.change_plan(uow, row, body, act, market=market)
         uow.commit()
     return _with_etag(changed, response)
 
@@ -117,6 +118,12 @@ def _with_etag(row: TradeRow, response: Response) -> TradeView:
     return TradeView.of(row)
 
 
-def _open(uow: UnitOfWork, body: OpenTrade, price: Decimal | None, context: TradeApiContext) -> dict[str, Any]:
-    row = context.service.open_trade(uow, body.trade(context.clock), body.exit_plan, last_price=price)
+def _asked(market: Market, body: OpenTrade | ChangePlan) -> Market:
+    """Return the market that a plan must fit; a plan that may exit at once need not fit the last price."""
+    return replace(market, last_price=None) if body.allow_immediate else market
+
+
+def _open(uow: UnitOfWork, body: OpenTrade, market: Market, context: TradeApiContext) -> dict[str, Any]:
+    asked = _asked(market, body)
+    row = context.service.open_trade(uow, body.trade(context.clock), body.exit_plan, market=asked)
     return TradeView.of(row).model_dump(mode="json")

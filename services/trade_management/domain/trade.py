@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
@@ -56,6 +56,10 @@ class Plan(Protocol):
 
     def met_by(self, price: Decimal, direction: Direction, entry_price: Decimal) -> list[str]:
         """Return the rules that a market price in rupees meets; empty if the plan does not exit at once."""
+        ...
+
+    def off_tick(self, tick_size: Decimal) -> list[str]:
+        """Return the prices that are no multiple of a tick size in rupees."""
         ...
 
 
@@ -123,6 +127,40 @@ def check_change(trade: Trade, before: Plan, after: Plan) -> None:
     if trade.status is not TradeStatus.OPEN:
         raise TradeNotOpen(f"trade {trade.trade_id} is {trade.status}; only the plan of an open trade can change")
     _refuse(after.change_contradictions(before, trade.direction, trade.entry_price))
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """Facts about a symbol's market in rupees; None where not known.
+
+    Attributes
+    ----------
+    last_price:
+        None also if the caller takes a plan that exits at once.
+    """
+
+    last_price: Decimal | None = None
+    tick_size: Decimal | None = None
+
+
+UNKNOWN_MARKET: Final = Market()
+
+
+def check_market(trade: Trade, plan: Plan, market: Market, before: Plan | None = None) -> None:
+    """Reject a plan that does not fit its market; what the plan `before` has too is accepted already.
+
+    Raises
+    ------
+    PlanContradiction
+        A price is off the tick size.
+    WouldExitNow
+        The last price meets a rule.
+    """
+    if market.tick_size is not None:
+        accepted = [] if before is None else before.off_tick(market.tick_size)
+        _refuse([each for each in plan.off_tick(market.tick_size) if each not in accepted])
+    if market.last_price is not None:
+        check_distance(trade, plan, market.last_price, before)
 
 
 def check_distance(trade: Trade, plan: Plan, last_price: Decimal, before: Plan | None = None) -> None:

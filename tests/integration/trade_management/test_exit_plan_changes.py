@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from httpx import Response
 from sqlalchemy import Engine
 
+from services.trade_management.domain.trade import Market
 from shared.ids import new_id
 from tests.integration.trade_management.conftest import READER
 from tests.integration.trade_management.ledger import Intent, execution, open_trade, rows
@@ -122,9 +123,8 @@ def test_only_traders_change_plans_of_open_trades_that_exist(client: TestClient,
 
 
 def test_a_plan_that_the_last_price_meets_is_refused_unless_asked_for(client: TestClient, trade_engine: Engine) -> None:
-    prices = SetPrices()
-    state = client.app.state  # type: ignore[attr-defined]  # the app is a FastAPI
-    state.context = replace(state.context, prices=prices)
+    prices = SetMarket()
+    with_market(client, prices)
     assert post(client).status_code == 201
     prices.price = Decimal(1010)
     refused = post(client)
@@ -140,12 +140,30 @@ def test_a_plan_that_the_last_price_meets_is_refused_unless_asked_for(client: Te
     assert change(client, trade["trade_id"], at_once, '"2"').status_code == 200
 
 
-class SetPrices:
-    """Last prices as a test says them."""
+def test_a_price_off_the_tick_size_is_refused(client: TestClient) -> None:
+    with_market(client, SetMarket(tick_size=Decimal("0.05")))
+    refused = post(client, exit_plan={"target": "1010.02", "stop_loss": "990"}, allow_immediate=True)
+    assert (refused.status_code, refused.json()["code"]) == (422, "plan_contradiction")
+    assert refused.json()["contradictions"] == ["target 1010.02 is not a multiple of the tick size 0.05"]
+    trade = opened(client)
+    assert change(client, trade["trade_id"], {"stop_loss": "995.01"}).status_code == 422
+    assert change(client, trade["trade_id"], {"stop_loss": "995.05"}).status_code == 200
+
+
+@dataclass
+class SetMarket:
+    """The market of every symbol, as a test says it."""
 
     price: Decimal | None = None
+    tick_size: Decimal | None = None
 
-    def of(self, symbol: str) -> Decimal | None:
-        """Return the price, of any symbol."""
+    def of(self, symbol: str) -> Market:
+        """Return the market."""
         assert symbol == "NSE:INFY"
-        return self.price
+        return Market(self.price, self.tick_size)
+
+
+def with_market(client: TestClient, market: SetMarket) -> None:
+    """Let the routes know a market."""
+    state = client.app.state  # type: ignore[attr-defined]  # the app is a FastAPI
+    state.context = replace(state.context, markets=market)

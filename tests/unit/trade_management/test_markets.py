@@ -6,7 +6,8 @@ from decimal import Decimal
 import httpx
 import pytest
 
-from services.trade_management.last_prices import KEPT_S, PAUSE_S, ExitApiPrices
+from services.trade_management.domain.trade import UNKNOWN_MARKET, Market
+from services.trade_management.markets import KEPT_S, PAUSE_S, ExitApiMarkets
 from shared.clock import SystemClock
 
 
@@ -19,31 +20,31 @@ class Hands(SystemClock):
         return self.now_s
 
 
-def prices_of(answer: Callable[[httpx.Request], httpx.Response], clock: Hands) -> tuple[ExitApiPrices, list[str]]:
+def prices_of(answer: Callable[[httpx.Request], httpx.Response], clock: Hands) -> tuple[ExitApiMarkets, list[str]]:
     asked: list[str] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
         asked.append(request.url.raw_path.decode())
         return answer(request)
 
-    return ExitApiPrices("http://exit-api", "secret", clock, httpx.MockTransport(handle)), asked
+    return ExitApiMarkets("http://exit-api", "secret", clock, httpx.MockTransport(handle)), asked
 
 
 def test_a_price_is_asked_with_the_token_and_kept_for_a_moment() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         assert request.headers["Authorization"] == "Bearer secret"
-        return httpx.Response(200, json={"symbol": "NSE:NIFTY 50", "last_price": "24000.05"})
+        return httpx.Response(200, json={"symbol": "NSE:NIFTY 50", "last_price": "24000.05", "tick_size": "0.05"})
 
     clock = Hands()
     prices, asked = prices_of(answer, clock)
-    assert [prices.of("NSE:NIFTY 50"), prices.of("NSE:NIFTY 50")] == [Decimal("24000.05")] * 2
+    assert [prices.of("NSE:NIFTY 50"), prices.of("NSE:NIFTY 50")] == [Market(Decimal("24000.05"), Decimal("0.05"))] * 2
     clock.now_s += KEPT_S
     prices.of("NSE:NIFTY 50")
     assert asked == ["/prices/NSE%3ANIFTY%2050"] * 2
 
 
 @pytest.mark.parametrize(
-    "answer", [httpx.Response(503), httpx.Response(401), httpx.Response(200, text="{}"), httpx.ConnectError("refused")]
+    "answer", [httpx.Response(503), httpx.Response(401), httpx.Response(200, text="[]"), httpx.ConnectError("refused")]
 )
 def test_an_exit_api_that_does_not_answer_is_not_asked_for_a_while(answer: httpx.Response | Exception) -> None:
     def fail(_: httpx.Request) -> httpx.Response:
@@ -53,7 +54,7 @@ def test_an_exit_api_that_does_not_answer_is_not_asked_for_a_while(answer: httpx
 
     clock = Hands()
     prices, asked = prices_of(fail, clock)
-    assert [prices.of("NSE:INFY"), prices.of("NSE:TCS")] == [None, None]
+    assert [prices.of("NSE:INFY"), prices.of("NSE:TCS")] == [UNKNOWN_MARKET] * 2
     assert len(asked) == 1
     clock.now_s += PAUSE_S
     prices.of("NSE:TCS")
@@ -62,5 +63,5 @@ def test_an_exit_api_that_does_not_answer_is_not_asked_for_a_while(answer: httpx
 
 def test_a_symbol_without_a_tick_has_no_price() -> None:
     prices, asked = prices_of(lambda _: httpx.Response(404), Hands())
-    assert [prices.of("NSE:INFY"), prices.of("NSE:TCS")] == [None, None]
+    assert [prices.of("NSE:INFY"), prices.of("NSE:TCS")] == [UNKNOWN_MARKET] * 2
     assert len(asked) == 2

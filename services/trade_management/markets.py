@@ -1,10 +1,9 @@
-"""Last prices of symbols, asked of exit-api: a guard against plans that would exit at once."""
+"""Markets of symbols, asked of exit-api: last price and tick size, which plans must fit."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from decimal import Decimal
 from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import quote
@@ -12,6 +11,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from services.trade_management.domain.trade import UNKNOWN_MARKET, Market
 from services.trade_management.metrics import PRICES_UNKNOWN
 from shared.clock import Clock
 from shared.money import Money
@@ -27,30 +27,31 @@ PAUSE_S = 5.0
 MOST_KEPT = 10_000
 
 
-class LastPrices(Protocol):
-    """Source of last prices."""
+class Markets(Protocol):
+    """Source of facts about markets."""
 
-    def of(self, symbol: str) -> Decimal | None:
-        """Return the last price of a symbol in rupees; None if it is not known."""
+    def of(self, symbol: str) -> Market:
+        """Return what is known of a symbol's market."""
         ...
 
 
-class NoLastPrices:
-    """No prices are known: plans are compared with the entry alone."""
+class NoMarkets:
+    """Nothing is known: plans are compared with the entry alone."""
 
-    def of(self, symbol: str) -> Decimal | None:  # noqa: ARG002  # the protocol's parameter
-        """Return None."""
-        return None
+    def of(self, symbol: str) -> Market:  # noqa: ARG002  # the protocol's parameter
+        """Return the unknown market."""
+        return UNKNOWN_MARKET
 
 
 class _Answer(BaseModel):
-    last_price: Money
+    last_price: Money | None = None
+    tick_size: Money | None = None
 
 
-class ExitApiPrices:
-    """Prices of exit-api over HTTP, with a token of scope read. Thread-safe.
+class ExitApiMarkets:
+    """Facts of exit-api over HTTP, with a token of scope read. Thread-safe.
 
-    An exit-api that does not answer must not stop trades from being opened: the price then counts as unknown, with a
+    An exit-api that does not answer must not stop trades from being opened: the market then counts as unknown, with a
     warning and `trade_last_prices_unknown_total`.
     """
 
@@ -64,45 +65,46 @@ class ExitApiPrices:
         )
         self._clock = clock
         self._lock = threading.Lock()
-        self._kept: dict[str, tuple[float, Decimal | None]] = {}
+        self._kept: dict[str, tuple[float, Market]] = {}
         self._asks_from_s = 0.0
 
-    def of(self, symbol: str) -> Decimal | None:
-        """Return the last price of a symbol; None without a tick, or if exit-api does not answer."""
+    def of(self, symbol: str) -> Market:
+        """Return what exit-api knows of a symbol; nothing if it does not answer."""
         now_s = self._clock.monotonic()
         with self._lock:
-            until_s, price = self._kept.get(symbol, (0.0, None))
+            until_s, market = self._kept.get(symbol, (0.0, UNKNOWN_MARKET))
             if now_s < until_s:
-                return price
+                return market
             if now_s < self._asks_from_s:
                 PRICES_UNKNOWN.inc()
-                return None
+                return UNKNOWN_MARKET
         return self._ask(symbol, now_s)
 
-    def _ask(self, symbol: str, now_s: float) -> Decimal | None:
+    def _ask(self, symbol: str, now_s: float) -> Market:
         try:
-            price = self._answer(symbol)
+            market = self._answer(symbol)
         except (httpx.HTTPError, ValidationError) as error:
             log.warning("exit-api does not tell last prices, plans are not compared with them: %s", error)
             PRICES_UNKNOWN.inc()
             with self._lock:
                 self._asks_from_s = now_s + PAUSE_S
-            return None
+            return UNKNOWN_MARKET
         with self._lock:
             if len(self._kept) >= MOST_KEPT:
                 self._kept.clear()
-            self._kept[symbol] = (now_s + KEPT_S, price)
-        return price
+            self._kept[symbol] = (now_s + KEPT_S, market)
+        return market
 
-    def _answer(self, symbol: str) -> Decimal | None:
+    def _answer(self, symbol: str) -> Market:
         answer = self._client.get(f"/prices/{quote(symbol, safe='')}")
         if answer.status_code == HTTPStatus.NOT_FOUND:
-            return None
-        return _Answer.model_validate_json(answer.raise_for_status().content).last_price
+            return UNKNOWN_MARKET
+        told = _Answer.model_validate_json(answer.raise_for_status().content)
+        return Market(told.last_price, told.tick_size)
 
 
-def last_prices(settings: Settings, clock: Clock) -> LastPrices:
-    """Return the prices that the settings name; none without `last_prices_token`."""
+def markets_of(settings: Settings, clock: Clock) -> Markets:
+    """Return the source that the settings name; an empty one without `last_prices_token`."""
     if settings.last_prices_token is None:
-        return NoLastPrices()
-    return ExitApiPrices(settings.exit_api_url, settings.last_prices_token.get_secret_value(), clock)
+        return NoMarkets()
+    return ExitApiMarkets(settings.exit_api_url, settings.last_prices_token.get_secret_value(), clock)
