@@ -8,6 +8,7 @@ from fastapi import Path
 from pydantic import BaseModel
 
 from services.exit_qualification.api.context import Context
+from services.exit_qualification.storage.market_facts import MarketFactsRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from shared.contracts.trades import Symbol
 from shared.errors import NotFound
@@ -20,17 +21,22 @@ router = api_router(prefix="/prices", tags=["prices"])
 
 
 class PriceView(BaseModel):
-    """Last price of a symbol, as the engine has judged it; up to about a second old."""
+    """Last price of a symbol, as the engine has judged it, and its tick size; null where not known.
+
+    The price is up to about a second old.
+    """
 
     symbol: str
-    last_price: Money
+    last_price: Money | None
+    tick_size: Money | None
 
 
 @router.get("/{symbol}", responses=declared(404))
 def last_price(symbol: Annotated[Symbol, Path()], context: Context, _: Reader) -> PriceView:
-    """Return the last price of a symbol."""
+    """Return the last price and the tick size of a symbol."""
     with context.unit_of_work() as uow:
         price = OrderQueues(uow.connection).last_prices([symbol]).get(symbol)
-    if price is None:
-        raise NotFound(f"no tick of {symbol} was judged yet")
-    return PriceView(symbol=symbol, last_price=price)
+        tick_size = MarketFactsRepository(uow.connection).read([symbol])[symbol].instrument.tick_size
+    if price is None and tick_size is None:
+        raise NotFound(f"no tick of {symbol} was judged yet, and its instrument is not loaded")
+    return PriceView(symbol=symbol, last_price=price, tick_size=tick_size)
