@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-compose test coverage test-compose chaos fuzz chaos-relay test-fast bench-relay lint docs contracts sql lock clean
+.PHONY: help install demo demo-compose test coverage test-compose chaos fuzz chaos-relay test-fast bench-relay bench-orders lint docs contracts sql lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -55,11 +55,16 @@ test-fast: install ## only what needs no server
 bench-relay: install ## this relay and others, measured on one PostgreSQL and one Kafka; a quarter of an hour, on a quiet machine
 	@$(BIN)/python -m bench.relay
 
+bench-orders: install ## exits, orders, closures and POST /trades on a local stack; some minutes, on a quiet machine
+	@$(BIN)/python -m bench.orders
+
 lint: install ## ruff, mypy --strict, import contracts, plain words, the site
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy services shared deploy bench tests
 	@$(BIN)/python -m pytest --quiet tests/unit/test_plain_words.py tests/unit/test_short_sentences.py
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest --quiet tests/unit/test_plain_words.py
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 

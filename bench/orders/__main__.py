@@ -1,0 +1,78 @@
+"""`python -m bench.orders`: measure exits, closures and openings on a local stack; print and write the table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.orders.results import markdown
+from bench.orders.run import PARTS, SMOKE, Plan, figures
+from bench.orders.system import running_system
+from shared.errors import ExitflowError
+
+progress = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the bench; the exit status is 2 if something could not be measured."""
+    told = _parser().parse_args(arguments)
+    plan = SMOKE if told.smoke else _plan(told)
+    try:
+        with running_system(plan.accounts, progress.print) as system:
+            found = figures(system, plan, tuple(told.only or PARTS), progress.print)
+    except ExitflowError as error:
+        progress.print(f"bench: {error}", style="red")
+        return 2
+    table = markdown(found)
+    if told.output:
+        told.output.write_text(table + "\n")
+    Console(soft_wrap=True, highlight=False).print(table, markup=False)
+    return 0
+
+
+def _plan(told: argparse.Namespace) -> Plan:
+    return replace(
+        Plan(),
+        accounts=told.accounts,
+        rate_per_s=told.rate,
+        steady=told.exits,
+        burst=told.burst,
+        openings=told.openings,
+        closes=told.closes,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.orders",
+        description="Measure, from outside on a temporary local stack: POST /trades, the time from a tick to the closed"
+        " trade, a burst of exits, closures of trade-fills, and what an idle stack costs. Progress goes to stderr.",
+        epilog="example: python -m bench.orders --only steady --rate 10",
+    )
+    parser.add_argument("--only", type=_parts, metavar="PART,...", help=f"only these: {', '.join(PARTS)}")
+    parser.add_argument("--rate", type=float, default=Plan.rate_per_s, help="exits a second (default: 20)")
+    parser.add_argument("--exits", type=int, default=Plan.steady, help="exits at that rate (default: 400)")
+    parser.add_argument("--openings", type=int, default=Plan.openings, help="requests of POST /trades (default: 4000)")
+    parser.add_argument("--closes", type=int, default=Plan.closes, help="closures of trade-fills (default: 10000)")
+    parser.add_argument("--burst", type=int, default=Plan.burst, help="exits of one tick (default: 1000)")
+    parser.add_argument("--accounts", type=int, default=Plan.accounts, help="accounts at the broker (default: 100)")
+    parser.add_argument("--output", type=Path, help="also write the table to this file")
+    parser.add_argument("--smoke", action="store_true", help="a tiny run, to see that it works")
+    return parser
+
+
+def _parts(value: str) -> list[str]:
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    unknown = sorted(set(names) - set(PARTS))
+    if unknown:
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,106 @@
+"""From the tick to the closed trade: exits at a steady rate, and many exits of one tick."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+from dataclasses import dataclass
+from decimal import Decimal
+
+from bench.orders.closed_trades import ClosedTrades
+from bench.orders.load import open_trades, trade
+from bench.orders.system import System
+from bench.orders.usage import Usage, measured
+from services.cli.support.tick_sender import TickSender
+from shared.clock import SystemClock
+from shared.contracts.ticks import Tick
+from shared.settings import Settings
+
+OPENERS = 8
+LIMIT_S = 240
+SETTLE_S = 2.0
+"""Time for exit-ticks and the broker to take in the new trades."""
+
+
+@dataclass(frozen=True)
+class Exits:
+    """Latencies in milliseconds from the tick to the readable TradeClosed, and the CPU time meanwhile."""
+
+    count: int
+    p50_ms: float
+    p99_ms: float
+    last_ms: float
+    usage: Usage
+
+
+class ExitRuns:
+    """Runs on one system; symbols are never used twice."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._clock = SystemClock()
+        self._runs = 0
+        self._sequence = 0
+
+    def steady(self, per_s: float, count: int) -> Exits:
+        """Let one trade after the other exit, so many a second, each by a tick of its own symbol."""
+        symbols = self._symbols(count)
+        accounts = self._system.accounts
+        wanted = [(symbol, accounts[n % len(accounts)]) for n, symbol in enumerate(symbols)]
+        by_symbol = dict(zip(symbols, self._open(wanted), strict=True))
+        sent: dict[str, float] = {}
+        with ClosedTrades(self._system.bootstrap_servers) as closed, measured(self._system) as usage:
+            sender = self._sender()
+            began = self._clock.monotonic()
+            for nth, symbol in enumerate(symbols):
+                self._pause_until(began + nth / per_s)
+                sent[by_symbol[symbol]] = self._clock.monotonic()
+                self._tick(sender, symbol)
+            sender.flush()
+            seen = closed.wait_for(list(sent), LIMIT_S)
+        return _exits(sent, seen, usage)
+
+    def burst(self, count: int) -> Exits:
+        """Let one tick meet the target of every trade, spread over all accounts."""
+        (symbol,) = self._symbols(1)
+        accounts = self._system.accounts
+        trade_ids = self._open([(symbol, accounts[n % len(accounts)]) for n in range(count)])
+        with ClosedTrades(self._system.bootstrap_servers) as closed, measured(self._system) as usage:
+            sender = self._sender()
+            at = self._clock.monotonic()
+            self._tick(sender, symbol)
+            sender.flush()
+            seen = closed.wait_for(trade_ids, LIMIT_S)
+        return _exits(dict.fromkeys(trade_ids, at), seen, usage)
+
+    def _open(self, wanted: list[tuple[str, str]]) -> list[str]:
+        """Open the trades in order and wait until the other processes know them."""
+        bodies = [trade(symbol, account) for symbol, account in wanted]
+        connections = min(OPENERS, len(bodies))
+        shares = [list(range(len(bodies)))[n::connections] for n in range(connections)]
+        ids, _ = open_trades(self._system.trade_api, self._system.token, bodies, connections)
+        order = [index for share in shares for index in share]
+        threading.Event().wait(SETTLE_S)
+        return [trade_id for _, trade_id in sorted(zip(order, ids, strict=True))]
+
+    def _symbols(self, count: int) -> list[str]:
+        self._runs += 1
+        return [f"NSE:BENCH{self._runs}X{n}" for n in range(count)]
+
+    def _sender(self) -> TickSender:
+        return TickSender(Settings(kafka_bootstrap_servers=self._system.bootstrap_servers))
+
+    def _tick(self, sender: TickSender, symbol: str) -> None:
+        self._sequence += 1
+        sender.send(Tick(symbol=symbol, ltp=Decimal("1010.50"), ts=self._clock.now(), seq=self._sequence))
+
+    def _pause_until(self, at: float) -> None:
+        left = at - self._clock.monotonic()
+        if left > 0:
+            threading.Event().wait(left)
+
+
+def _exits(sent: dict[str, float], seen: dict[str, float], usage: Usage) -> Exits:
+    waits = sorted(1000 * (seen[trade_id] - at) for trade_id, at in sent.items())
+    p99 = waits[min(len(waits) - 1, int(0.99 * len(waits)))]
+    return Exits(len(waits), statistics.median(waits), p99, waits[-1], usage)
