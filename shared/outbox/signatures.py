@@ -12,7 +12,7 @@ import hashlib
 import logging
 import re
 from base64 import b64decode, b64encode
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Self
 
 from confluent_kafka import Message
@@ -66,8 +66,18 @@ class SignedParts:
 
     def to_bytes(self) -> bytes:
         """Return the signed bytes: after `DOMAIN` each part with its length before it, four bytes big-endian."""
-        parts = [part if isinstance(part, bytes) else part.encode() for part in astuple(self)]
-        return DOMAIN + b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+        texts = (
+            self.topic,
+            self.key,
+            self.sequence,
+            self.event_id,
+            self.event_type,
+            self.source,
+            self.subject,
+            self.time,
+        )
+        parts = [*(text.encode() for text in texts), self.payload]
+        return DOMAIN + b"".join([len(part).to_bytes(4, "big") + part for part in parts])
 
 
 class EventSigner:

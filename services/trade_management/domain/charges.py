@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -94,9 +94,12 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class ChargeSchedule:
-    """All rows of the schedule."""
+    """All rows of the schedule. What is in force on a day is looked up once."""
 
     rates: tuple[Rate, ...]
+    _of_day: dict[tuple[ProductType, date], list[Rate]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def in_force(self, product_type: ProductType, day: date) -> list[Rate]:
         """Return the enabled rows for a product on a day.
@@ -106,10 +109,13 @@ class ChargeSchedule:
         ConfigurationError
             No row applies. A day without rates is a gap in the data, not a day without charges.
         """
-        held = [rate for rate in self.rates if rate.holds(product_type, day)]
-        if not held:
-            raise ConfigurationError(f"no charge schedule for {product_type} on {day}")
-        return [rate for rate in held if rate.enabled]
+        found = self._of_day.get((product_type, day))
+        if found is None:
+            held = [rate for rate in self.rates if rate.holds(product_type, day)]
+            if not held:
+                raise ConfigurationError(f"no charge schedule for {product_type} on {day}")
+            found = self._of_day[product_type, day] = [rate for rate in held if rate.enabled]
+        return found
 
     def order_lines(self, product_type: ProductType, day: date, side: Side, value: Decimal) -> Lines:
         """Return the charges of an order of cumulative `value` rupees, line by line."""
