@@ -5,11 +5,21 @@ from __future__ import annotations
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from services.exit_qualification.api import exit_explanations, exits, instruments, market_calendars, prices
+from services.exit_qualification.api import (
+    exit_decisions,
+    exit_explanations,
+    exits,
+    instruments,
+    market_calendars,
+    prices,
+)
 from services.exit_qualification.api import operator_controls as switches
 from services.exit_qualification.api.context import ExitApiContext
+from services.exit_qualification.bulk_exit_service import BulkExitService
+from services.exit_qualification.exit_resolution_service import ExitResolutionService
 from services.exit_qualification.kill_switch_service import KillSwitchService
 from services.exit_qualification.manual_exit_service import ManualExitService
+from services.exit_qualification.orders.terms import order_terms
 from services.exit_qualification.terms import default_square_off, signal_management
 from shared.broker_hosts import BrokerHosts
 from shared.clock import Clock
@@ -39,7 +49,10 @@ def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> 
         broker_hosts=BrokerHosts.of(settings.broker_hosts),
         kill_switch=KillSwitchService(clock),
         square_off=default_square_off(settings),
+        resolutions=ExitResolutionService(order_terms(settings)),
+        bulk_exits=BulkExitService(signal_management(settings, clock), clock),
     )
+    app.include_router(exit_decisions.router)
     app.include_router(exits.router)
     app.include_router(exit_explanations.router)
     app.include_router(switches.router)

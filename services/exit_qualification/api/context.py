@@ -7,7 +7,9 @@ from typing import Annotated
 
 from fastapi import Depends
 
+from services.exit_qualification.bulk_exit_service import BulkExitService
 from services.exit_qualification.domain.square_off import SquareOff
+from services.exit_qualification.exit_resolution_service import ExitResolutionService
 from services.exit_qualification.kill_switch_service import KillSwitchService
 from services.exit_qualification.manual_exit_service import ManualExitService
 from shared.broker_hosts import BrokerHosts
@@ -22,6 +24,8 @@ class ExitApiContext(ApiContext):
     broker_hosts: BrokerHosts
     kill_switch: KillSwitchService
     square_off: SquareOff
+    resolutions: ExitResolutionService
+    bulk_exits: BulkExitService
 
 
 Context = Annotated[ExitApiContext, Depends(context_of)]

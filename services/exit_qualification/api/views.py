@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ACCEPTED
 from services.exit_qualification.domain.order_terms import BrokerStatus
+from services.exit_qualification.exit_resolution_service import Resolution
 from shared.contracts.exits import ErrorDetail, Fill, Timestamp
 from shared.contracts.trades import Symbol, UserBrokerId
 from shared.contracts.vocabulary import (
@@ -21,6 +22,7 @@ from shared.contracts.vocabulary import (
     ProductType,
     RolloutMode,
 )
+from shared.exit_rules.prices import Price
 from shared.http.fields import NO_NUL, Reason
 from shared.money import Money
 
@@ -116,6 +118,68 @@ class ManualExit(_Body):
     record_only: bool = Field(
         False, description="write and publish the exit without executing it, where the rollout does not execute it"
     )
+
+
+BrokerId = Annotated[str, Field(min_length=1, max_length=128, pattern=NO_NUL)]
+
+
+class ResolvedFill(_Body):
+    """Execution that an operator read at the broker."""
+
+    broker_trade_id: BrokerId
+    quantity: Annotated[int, Field(gt=0, le=10**12)]
+    price: Price
+    filled_at: Timestamp
+
+
+class ResolveExit(_Body):
+    """Outcome of an exit whose broker can no longer be asked.
+
+    `filled` needs every fill of its order that is not known yet; with fewer shares than the order's the rest can exit
+    again.
+    """
+
+    resolution: Resolution
+    reason: Reason
+    broker_order_id: BrokerId | None = Field(None, description="the broker's id of the order, if not known yet")
+    fills: list[ResolvedFill] = Field(default_factory=list, max_length=1000)
+
+
+class WithdrawExit(_Body):
+    """Cancellation of an exit that was not sent."""
+
+    reason: Reason
+
+
+class BulkExit(_Body):
+    """Exit of every open trade that meets all given conditions; at least one is needed."""
+
+    symbol: Symbol | None = None
+    product_type: ProductType | None = None
+    user_broker_id: UserBrokerId | None = None
+    reason_note: Reason
+    dry_run: bool = Field(False, description="only list what would be done")
+
+
+class BulkExitItem(BaseModel):
+    """Trade named by a bulk exit; `skipped` is why it is not exited, null if it is or would be."""
+
+    trade_id: UUID
+    symbol: str
+    direction: Direction
+    product_type: ProductType
+    user_broker_id: str
+    quantity: int
+    skipped: str | None
+    intent_id: UUID | None = Field(description="its new exit, or the one in progress")
+
+
+class BulkExitAnswer(BaseModel):
+    """Result of a bulk exit; `exits` counts trades that are exited, or would be."""
+
+    dry_run: bool
+    exits: int
+    items: list[BulkExitItem]
 
 
 class PutKillSwitch(_Body):

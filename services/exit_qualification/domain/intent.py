@@ -24,6 +24,7 @@ class CancelReason(StrEnum):
     NOTHING_LEFT = "NOTHING_LEFT"
     NOT_FILLED_IN_TIME = "NOT_FILLED_IN_TIME"
     BY_BROKER = "BY_BROKER"
+    WITHDRAWN = "WITHDRAWN"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

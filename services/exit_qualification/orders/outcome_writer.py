@@ -71,10 +71,14 @@ class OutcomeWriter:
             return self._late(locked, sighting, fills, status) if total > intent.filled_quantity else []
         return self._step(intent, sighting, fills, status)
 
-    def never_placed(self, intent: ExitIntent) -> list[Event]:
-        """Record that no order was made, as proven by the books."""
-        message = intent.error_message or "the broker's books never showed the order"
-        return self._failed(intent, NEVER_PLACED, message)
+    def never_placed(self, intent: ExitIntent, message: str | None = None) -> list[Event]:
+        """Record that no order was made, as proven by the books or decided by an operator."""
+        shown = message or intent.error_message or "the broker's books never showed the order"
+        return self._failed(intent, NEVER_PLACED, shown)
+
+    def rejected(self, intent: ExitIntent, message: str) -> list[Event]:
+        """Record a rejected order whose id is not known."""
+        return self._failed(intent, REJECTED_BY_BROKER, message)
 
     def refused(self, intent: ExitIntent) -> list[Event]:
         """Record a refusal confirmed by the books."""

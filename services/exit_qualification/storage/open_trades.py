@@ -95,6 +95,25 @@ class TradeProjection:
     status: TradeStatus
 
 
+@dataclass(frozen=True, slots=True)
+class TradeFilter:
+    """Open trades that meet every given condition."""
+
+    symbol: str | None = None
+    product_type: ProductType | None = None
+    user_broker_id: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether no condition is given."""
+        return not self.facts()
+
+    def facts(self) -> dict[str, str]:
+        """Return the given conditions."""
+        given = {"symbol": self.symbol, "product_type": self.product_type, "user_broker_id": self.user_broker_id}
+        return {name: str(value) for name, value in given.items() if value is not None}
+
+
 def open_trade(told: TradeOpened | Row[Any], plan: ExitPlan, square_off: SquareOff) -> OpenTrade:
     """Return the engine's data of an opened trade, from its event or its row in ``open_trades``."""
     trade = OpenTrade(
@@ -198,6 +217,14 @@ class OpenTradeRepository:
         states = self._connection.execute(RULES_OF, {"trade_id": trade_id}).scalar_one_or_none() or {}
         trade = replace(self._of_row(row), saved={_slot(name): state for name, state in states.items()})
         return TradeProjection(trade, TradeStatus(row.status)), row.partition
+
+    def open_among(self, wanted: TradeFilter, limit: int) -> list[OpenTrade]:
+        """Return at most `limit` open trades that meet the filter, in order of entry."""
+        query = _with_plans().where(OpenTradeRow.status == TradeStatus.OPEN)
+        for name, value in wanted.facts().items():
+            query = query.where(OpenTradeRow.__table__.c[name] == value)
+        ordered = query.order_by(OpenTradeRow.entered_at, OpenTradeRow.trade_id).limit(limit)
+        return [self._of_row(row) for row in self._connection.execute(ordered)]
 
     def symbols_open(self) -> list[tuple[str, int]]:
         """Return every symbol with open trades, with its projected partition."""

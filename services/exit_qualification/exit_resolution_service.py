@@ -1,0 +1,181 @@
+"""Exits decided by operators: resolved without the broker, or withdrawn before they were sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import assert_never
+from uuid import UUID
+
+from services.exit_qualification import intent_events
+from services.exit_qualification.domain.intent import CancelReason, ExitIntent
+from services.exit_qualification.domain.intent_state_machine import UNSENT
+from services.exit_qualification.domain.outcome import OrderState
+from services.exit_qualification.orders.broker_books import Sighting
+from services.exit_qualification.orders.brokers.port import BrokerFill, BrokerOrder
+from services.exit_qualification.orders.locked_exit import LockedExit, lock_exit
+from services.exit_qualification.orders.outcome_writer import OutcomeWriter
+from services.exit_qualification.orders.terms import OrderTerms
+from services.exit_qualification.storage.exit_fills import ExitFillRepository
+from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.operator_controls import SwitchRepository
+from services.exit_qualification.storage.order_queues import OrderQueues
+from shared.contracts.events import Event
+from shared.contracts.vocabulary import IntentStatus
+from shared.errors import Conflict, InvalidInput
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.postgres.audit import Act, audit
+
+UNDECIDED = frozenset({IntentStatus.UNKNOWN, IntentStatus.PLACED, IntentStatus.PARTIALLY_FILLED})
+
+
+class Resolution(StrEnum):
+    """What an operator found out at the broker about an exit's order."""
+
+    FILLED = "filled"
+    FAILED = "failed"
+    NOT_PLACED = "not_placed"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFill:
+    """Execution that an operator read at the broker. Price in rupees."""
+
+    broker_trade_id: str
+    quantity: int
+    price: Decimal
+    filled_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Outcome of an exit as decided by an operator, with the fills of its order and the broker's id of it."""
+
+    resolution: Resolution
+    fills: Sequence[KnownFill] = ()
+    broker_order_id: str | None = None
+
+
+class NotResolvable(Conflict):
+    """Exit that an operator cannot decide: nothing of it is open, or a sender is still at work on it."""
+
+    code = "not_resolvable"
+
+
+class ExitResolutionService:
+    """Decides exits in the caller's unit of work; the caller commits. Every decision is audited and emits its event."""
+
+    def __init__(self, terms: OrderTerms) -> None:
+        self._terms = terms
+
+    def resolve(self, uow: UnitOfWork, intent_id: UUID, decision: Decision, act: Act) -> ExitIntent:
+        """Record the outcome of an exit whose broker can no longer be asked; return the intent.
+
+        Fills of less than the order's quantity end the exit as CANCELLED, and the rest can exit again.
+
+        Raises
+        ------
+        NotFound
+            The intent does not exist.
+        NotResolvable
+            It is not UNKNOWN, PLACED or PARTIALLY_FILLED.
+        InvalidInput
+            The decision contradicts what is known: too many shares, no fills, or fills of an order that failed.
+        """
+        locked = lock_exit(uow.connection, ExitIntentRepository(uow.connection).get(intent_id))
+        intent = locked.intent
+        if intent.status not in UNDECIDED:
+            raise NotResolvable(_why_not(intent))
+        stored = ExitFillRepository(uow.connection).of_intent(intent_id)
+        _check(intent, decision, {fill.broker_trade_id: fill.quantity for fill in stored})
+        account = SwitchRepository(uow.connection).broker(intent.user_broker_id)
+        writer = OutcomeWriter(uow.connection, account, self._terms, OrderQueues(uow.connection).now())
+        uow.emit(*_write(writer, locked, decision, act.reason))
+        after = ExitIntentRepository(uow.connection).get(intent_id)
+        audit(uow.connection, act, "exit.resolve", str(intent_id), _facts(intent), _facts(after) | _told(decision))
+        return after
+
+    def withdraw(self, uow: UnitOfWork, intent_id: UUID, act: Act) -> ExitIntent:
+        """Cancel an exit that was not sent; return the intent.
+
+        Raises
+        ------
+        NotFound
+            The intent does not exist.
+        Conflict
+            It was sent already, or has ended.
+        """
+        intent = lock_exit(uow.connection, ExitIntentRepository(uow.connection).get(intent_id)).intent
+        if intent.status not in UNSENT:
+            raise Conflict(f"exit {intent_id} is {intent.status}; only one that was not sent can be withdrawn")
+        now = OrderQueues(uow.connection).now()
+        withdrawn = ExitIntentRepository(uow.connection).mark_cancelled(intent, reason=CancelReason.WITHDRAWN, at=now)
+        uow.emit(intent_events.cancelled(withdrawn, [], now))
+        audit(uow.connection, act, "exit.withdraw", str(intent_id), _facts(intent), _facts(withdrawn))
+        return withdrawn
+
+
+def _why_not(intent: ExitIntent) -> str:
+    if intent.status is IntentStatus.SUBMITTING:
+        return f"exit {intent.intent_id} is being sent; it becomes UNKNOWN when its sender's claim runs out"
+    if intent.status in UNSENT:
+        return f"exit {intent.intent_id} was not sent; withdraw it instead"
+    return f"exit {intent.intent_id} has ended as {intent.status}"
+
+
+def _check(intent: ExitIntent, decision: Decision, stored: dict[str, int]) -> None:
+    new = {fill.broker_trade_id: fill.quantity for fill in decision.fills}
+    total = sum((stored | new).values())
+    if len(new) < len(decision.fills):
+        raise InvalidInput("two fills have the same broker_trade_id")
+    if decision.resolution is Resolution.FILLED:
+        if not new and not stored:
+            raise InvalidInput("send the fills of the order: `filled` needs at least one")
+        if total > intent.quantity:
+            raise InvalidInput(f"the fills are of {total} shares, the order of {intent.quantity}")
+        if decision.broker_order_id is None and intent.broker_order_id is None:
+            raise InvalidInput("send broker_order_id: the broker's id of the order is not known here")
+    elif new:
+        raise InvalidInput("an order with fills did not fail; resolve it as `filled`")
+    elif decision.resolution is Resolution.NOT_PLACED and (stored or intent.broker_order_id is not None):
+        raise InvalidInput(f"the broker has the order as {intent.broker_order_id}; it was placed")
+
+
+def _write(writer: OutcomeWriter, locked: LockedExit, decision: Decision, reason: str) -> list[Event]:
+    match decision.resolution:
+        case Resolution.NOT_PLACED:
+            return writer.never_placed(locked.intent, f"resolved by an operator: {reason}")
+        case Resolution.FAILED if decision.broker_order_id is None and locked.intent.broker_order_id is None:
+            return writer.rejected(locked.intent, f"resolved by an operator: {reason}")
+        case Resolution.FILLED | Resolution.FAILED:
+            return writer.sighted(locked, _sighting(locked.intent, decision, f"resolved by an operator: {reason}"))
+        case _:
+            assert_never(decision.resolution)
+
+
+def _sighting(intent: ExitIntent, decision: Decision, message: str) -> Sighting:
+    """Return what the broker's books would show; an order that ended short was cancelled with what it filled."""
+    failed = decision.resolution is Resolution.FAILED
+    exchange = intent.symbol.partition(":")[0]
+    order_id = decision.broker_order_id or intent.broker_order_id or ""
+    fills = tuple(
+        BrokerFill(order_id, fill.broker_trade_id, exchange, fill.quantity, fill.price, fill.filled_at)
+        for fill in decision.fills
+    )
+    state = OrderState.REJECTED if failed else OrderState.CANCELLED
+    return Sighting(BrokerOrder(order_id, frozenset({intent.client_order_id}), state, message, 0), fills)
+
+
+def _facts(intent: ExitIntent) -> dict[str, object]:
+    return {
+        "status": intent.status.value,
+        "filled_quantity": intent.filled_quantity,
+        "broker_order_id": intent.broker_order_id,
+    }
+
+
+def _told(decision: Decision) -> dict[str, object]:
+    return {"resolution": decision.resolution.value, "fills": len(decision.fills)}

@@ -1,0 +1,142 @@
+"""Exits that operators decide, withdraw or ask for by a filter, over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine, text
+
+from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.orders.brokers.port import ExitOrder, PlaceOutcome
+from shared.contracts.vocabulary import ExitReason, IntentStatus
+from shared.ids import new_id
+from tests.integration.exit_qualification.api.test_exit_api import client
+from tests.integration.exit_qualification.orders.order_scenario import SYMBOL, OrderScenario
+from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+
+__all__ = ["client"]
+
+FILL = {"broker_trade_id": "T1", "quantity": 100, "price": "1010.50", "filled_at": "2026-01-13T04:00:05Z"}
+FILLED = {"resolution": "filled", "reason": "note", "broker_order_id": "77", "fills": [FILL]}
+
+
+class SilentBroker(ScriptedBroker):
+    """A broker that answers nothing."""
+
+    def place_market_exit(self, order: ExitOrder) -> PlaceOutcome:
+        self.fault({"kind": "drop_answer"})
+        return super().place_market_exit(order)
+
+
+@pytest.fixture
+def scenario(exit_engine: Engine) -> OrderScenario:
+    return OrderScenario(exit_engine, SilentBroker())
+
+
+@pytest.fixture
+def unknown(scenario: OrderScenario) -> ExitIntent:
+    """A stop whose order may or may not be at the broker."""
+    intent = scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS)
+    scenario.sender.execute_next()
+    return scenario.expect(intent, IntentStatus.UNKNOWN)
+
+
+def decide(client: TestClient, intent: ExitIntent, status: int = 200, **body: Any) -> dict[str, Any]:
+    answer = client.post(f"/exits/{intent.intent_id}/resolve", json=body)
+    assert answer.status_code == status, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_an_exit_resolved_as_filled_closes_its_trade(
+    client: TestClient, scenario: OrderScenario, unknown: ExitIntent
+) -> None:
+    shown = decide(client, unknown, **FILLED)
+    assert (shown["status"], shown["broker_order_id"], shown["average_price"]) == ("FILLED", "77", "1010.50")
+    assert scenario.event_names(unknown)[-1] == "Filled"
+    with scenario.engine.connect() as connection:
+        row = connection.execute(text("SELECT actor, reason FROM audit_log WHERE action = 'exit.resolve'")).one()
+    assert tuple(row) == ("olga", "note")
+    assert decide(client, unknown, 409, **FILLED)["code"] == "not_resolvable"
+
+
+def test_fewer_shares_than_ordered_let_the_rest_exit_again(
+    client: TestClient, scenario: OrderScenario, unknown: ExitIntent
+) -> None:
+    shown = decide(client, unknown, **{**FILLED, "fills": [{**FILL, "quantity": 30}]})
+    assert (shown["status"], shown["filled_quantity"]) == ("CANCELLED", 30)
+    assert scenario.go_on(scenario.intent(unknown)).quantity == 70
+
+
+@pytest.mark.parametrize("resolution", ["failed", "not_placed"])
+def test_an_exit_that_came_to_nothing_is_failed(
+    client: TestClient, scenario: OrderScenario, unknown: ExitIntent, resolution: str
+) -> None:
+    shown = decide(client, unknown, resolution=resolution, reason="checked by phone")
+    assert shown["status"] == "FAILED"
+    assert "checked by phone" in shown["error_message"]
+    assert scenario.event_names(unknown) == ["Failed"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {**FILLED, "fills": []},
+        {**FILLED, "fills": [{**FILL, "quantity": 101}]},
+        {**FILLED, "fills": [{**FILL, "quantity": 10}, {**FILL, "quantity": 20}]},
+        {**FILLED, "broker_order_id": None},
+        {**FILLED, "resolution": "failed"},
+        {**FILLED, "resolution": "not_placed"},
+        {**FILLED, "reason": ""},
+        {**FILLED, "resolution": "maybe"},
+    ],
+)
+def test_a_decision_that_contradicts_itself_is_refused(
+    client: TestClient, scenario: OrderScenario, unknown: ExitIntent, body: dict[str, Any]
+) -> None:
+    decide(client, unknown, 422, **body)
+    scenario.expect(unknown, IntentStatus.UNKNOWN)
+
+
+def test_an_unsent_exit_is_withdrawn_and_a_sent_one_is_not(
+    client: TestClient, scenario: OrderScenario, unknown: ExitIntent
+) -> None:
+    waiting = scenario.approved()
+    answer = client.post(f"/exits/{waiting.intent_id}/withdraw", json={"reason": "wrong trade"})
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["status"], answer.json()["cancel_reason"]) == ("CANCELLED", "WITHDRAWN")
+    assert scenario.event_names(waiting) == ["Cancelled"]
+    assert client.post(f"/exits/{unknown.intent_id}/withdraw", json={"reason": "late"}).status_code == 409
+    assert client.post(f"/exits/{new_id()}/withdraw", json={"reason": "none"}).status_code == 404
+
+
+def test_a_bulk_exit_lists_first_and_then_exits_what_its_filter_names(
+    client: TestClient, scenario: OrderScenario, unknown: ExitIntent
+) -> None:
+    trades = [scenario.open_trade() for _ in range(3)]
+    wanted = {"symbol": SYMBOL, "reason_note": "halted"}
+    listed = client.post("/exits/bulk", json={**wanted, "dry_run": True}).json()
+    assert (listed["exits"], len(listed["items"])) == (3, 4)
+    assert client.get("/exits", params={"status": "APPROVED"}).json()["items"] == []
+    headers = {"Idempotency-Key": "bulk-1"}
+    done = client.post("/exits/bulk", json=wanted, headers=headers).json()
+    assert done == client.post("/exits/bulk", json=wanted, headers=headers).json()
+    by_trade = {item["trade_id"]: item for item in done["items"]}
+    assert by_trade[str(unknown.trade_id)]["skipped"] == "exit_in_progress"
+    approved = client.get("/exits", params={"status": "APPROVED"}).json()["items"]
+    assert {item["trade_id"] for item in approved} == {str(trade.trade_id) for trade in trades}
+    assert all(by_trade[item["trade_id"]]["intent_id"] == item["intent_id"] for item in approved)
+
+
+def test_a_filter_without_a_condition_and_a_reader_are_refused(client: TestClient, scenario: OrderScenario) -> None:
+    assert client.post("/exits/bulk", json={"reason_note": "all"}).status_code == 422
+    reader = {"Authorization": "Bearer reader-token"}
+    bodies: dict[str, dict[str, Any]] = {
+        "bulk": {"reason_note": "x", "symbol": SYMBOL},
+        f"{new_id()}/resolve": {"reason": "x", "resolution": "failed"},
+        f"{new_id()}/withdraw": {"reason": "x"},
+    }
+    for path, body in bodies.items():
+        assert client.post(f"/exits/{path}", json=body, headers=reader).status_code == 403
