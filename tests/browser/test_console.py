@@ -61,6 +61,7 @@ def test_everything_is_reached_by_keys(tab: Tab) -> None:
     tab.page.locator("body").press("g")
     tab.page.locator("body").press("e")
     tab.page.wait_for_url("**/exits")
+    expect(tab.page.locator("[data-live]")).to_have_text("live", timeout=LIMIT_MS)
     tab.page.keyboard.press("j")
     tab.page.keyboard.press("x")
     expect(tab.page.locator(f"#gates-{one['intent_id']}")).to_have_attribute("open", "")

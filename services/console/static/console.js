@@ -19,12 +19,10 @@
   showAges();
 
   // Rows come whole from the server; what the operator opened stays open.
-  const open = new Set();
-  document.addEventListener("toggle", (event) => {
-    if (!event.target.matches || !event.target.matches("details[data-details]")) return;
-    if (event.target.open) open.add(event.target.id);
-    else open.delete(event.target.id);
-  }, true);
+  let open = [];
+  document.addEventListener("htmx:sseBeforeMessage", () => {
+    open = [...document.querySelectorAll("details[data-details][open]")].map((details) => details.id);
+  });
   document.addEventListener("htmx:afterSwap", () => {
     for (const id of open) {
       const details = document.getElementById(id);
