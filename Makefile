@@ -61,7 +61,7 @@ bench-orders: install ## exits, orders, closures and POST /trades on a local sta
 lint: install ## ruff, mypy --strict, import contracts, plain words, the site
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy services shared deploy bench tests
+	@$(BIN)/mypy
 	@$(BIN)/python -m pytest --quiet tests/unit/test_plain_words.py tests/unit/test_short_sentences.py
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
