@@ -19,7 +19,7 @@ from tests.integration.exit_qualification.orders.scripted_broker import Scripted
 __all__ = ["client"]
 
 FILL = {"broker_trade_id": "T1", "quantity": 100, "price": "1010.50", "filled_at": "2026-01-13T04:00:05Z"}
-FILLED = {"resolution": "filled", "reason": "note", "broker_order_id": "77", "fills": [FILL]}
+FILLED: dict[str, Any] = {"resolution": "filled", "reason": "note", "broker_order_id": "77", "fills": [FILL]}
 
 
 class SilentBroker(ScriptedBroker):
