@@ -164,7 +164,14 @@ class Settings(BaseSettings):
 
     # exit-ticks
     tick_batch_size: int = Field(
-        1000, ge=1, le=100_000, description="maximum number of records judged in one transaction"
+        5000, ge=1, le=100_000, description="maximum number of records taken at once; a batch grows with the backlog"
+    )
+    tick_checkpoint_ms: int = Field(
+        1000,
+        ge=0,
+        le=60_000,
+        description="longest time that offsets and symbols are not stored while no exit is written; a restart reads"
+        " that much again",
     )
     tick_poll_ms: int = Field(20, ge=1, le=10_000, description="longest wait for records before time exits are checked")
     tick_new_clock_after_s: float = Field(

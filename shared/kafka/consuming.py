@@ -116,8 +116,11 @@ class WatchedConsumer(AbstractContextManager["WatchedConsumer"]):
 
     def gather(self, limit: int, wait_s: float) -> list[Message]:
         """Return the records of the next `wait_s` seconds, at most `limit`; errors as in `take`."""
-        self._begin()
-        return self._records(self.consumer.consume(limit, wait_s))
+        self._watch.refuse_changes()
+        self._positions.polling()
+        messages = self.consumer.consume(limit, wait_s)
+        self._sorted(messages)
+        return _usable(messages)
 
     def take(self, limit: int, wait_s: float) -> list[Message]:
         """Return the next record once available, with all others already received.
@@ -131,29 +134,48 @@ class WatchedConsumer(AbstractContextManager["WatchedConsumer"]):
         KafkaException
             The membership is over.
         """
-        self._begin()
-        first = self.consumer.poll(wait_s)
-        if first is None:
-            return self._records([])
-        return self._records([first, *self.consumer.consume(limit - 1, 0)])
+        messages = self._poll(limit, wait_s)
+        self._sorted(messages)
+        return _usable(messages)
 
-    def _begin(self) -> None:
+    def take_by_partition(self, limit: int, wait_s: float) -> dict[Partition, list[Message]]:
+        """Do as `take`; return the records of each partition in order of their offsets."""
+        return self._sorted(self._poll(limit, wait_s))
+
+    def _poll(self, limit: int, wait_s: float) -> list[Message]:
         self._watch.refuse_changes()
         self._positions.polling()
+        first = self.consumer.poll(wait_s)
+        return [] if first is None else [first, *self.consumer.consume(limit - 1, 0)]
 
-    def _records(self, messages: Sequence[Message]) -> list[Message]:
-        self._positions.delivered(_positions_after(messages))
-        records = []
+    def _sorted(self, messages: Sequence[Message]) -> dict[Partition, list[Message]]:
+        """Return the records by partition; note the positions after them, and handle errors among them."""
+        records: dict[Partition, list[Message]] = {}
+        others: list[Message] = []
         for message in messages:
-            if (error := message.error()) is None:
-                records.append(message)
-            elif error.code() == KafkaError._AUTO_OFFSET_RESET:
-                self._explain_refusal(partition_of(message))
-            elif error.code() in PASSING:
-                log.info("Kafka: %s", error.str())
-            elif error.code() != KafkaError._PARTITION_EOF:
-                raise KafkaException(error)
+            if message.error() is not None:
+                others.append(message)
+                continue
+            partition = message.topic(), message.partition()
+            of_partition = records.get(partition)  # type: ignore[arg-type]  # a delivered record has both
+            if of_partition is None:
+                of_partition = records[partition_of(message)] = []
+            of_partition.append(message)
+        positions = {partition: offset_of(of_partition[-1]) + 1 for partition, of_partition in records.items()}
+        self._positions.delivered(positions | _ends(others))
+        for message in others:
+            self._handle(message)
         return records
+
+    def _handle(self, message: Message) -> None:
+        error = message.error()
+        assert error is not None
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            self._explain_refusal(partition_of(message))
+        elif error.code() in PASSING:
+            log.info("Kafka: %s", error.str())
+        elif error.code() != KafkaError._PARTITION_EOF:
+            raise KafkaException(error)
 
     def _explain_refusal(self, partition: Partition) -> None:
         """Say why Kafka refuses to read a partition where it stands; nothing if it is not assigned any more.
@@ -258,13 +280,11 @@ def first_offsets(records: Iterable[Message]) -> dict[Partition, int]:
     return first
 
 
-def _positions_after(messages: Iterable[Message]) -> dict[Partition, int]:
-    """Return the next offset of each partition; the end of a partition is a position too."""
-    after = {}
-    for message in messages:
-        error = message.error()
-        if error is None:
-            after[partition_of(message)] = offset_of(message) + 1
-        elif error.code() == KafkaError._PARTITION_EOF:
-            after[partition_of(message)] = offset_of(message)
-    return after
+def _usable(messages: Iterable[Message]) -> list[Message]:
+    return [message for message in messages if message.error() is None]
+
+
+def _ends(others: Iterable[Message]) -> dict[Partition, int]:
+    """Return the positions at the end of their partitions."""
+    ended = [message for message in others if (error := message.error()) and error.code() == KafkaError._PARTITION_EOF]
+    return {partition_of(message): offset_of(message) for message in ended}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from heapq import heappop, heappush
 from itertools import groupby, islice
 from uuid import UUID
@@ -22,9 +22,9 @@ from services.exit_qualification.domain.symbol_book import SymbolBook, SymbolSta
 from shared.contracts.vocabulary import ExitReason
 from shared.exit_rules.confirmation import Confirmed
 from shared.exit_rules.rule import RuleState, Saved
-from shared.tick_clock import NEW_CLOCK_AFTER_MS, TickOrder
+from shared.tick_clock import NEW_CLOCK_AFTER_MS, TAKEN, TickOrder
 
-_NEWEST = TickOrder.NEWEST
+QuietPath = Callable[[int, int, int, int], bool]
 
 
 class ExitSignalService:
@@ -103,16 +103,19 @@ class ExitSignalService:
             Arrival time in Kafka, in milliseconds since 1970; 0 if unknown.
         """
         book = self._book(symbol)
+        if book.pass_quietly(price_units, ts_us, seq, arrived_ms):
+            return QUIET
         order = book.take(ts_us, seq, arrived_ms)
-        if order is _NEWEST:
-            book.trade_at(price_units)
-            if book.nearest_below < price_units < book.nearest_above:
-                return QUIET
-        elif order is TickOrder.NEW_CLOCK:
-            book.trade_at(price_units)
-        else:
+        if order not in TAKEN:
             return REFUSED[order]
+        book.trade_at(price_units)
+        if order is TickOrder.NEWEST and book.nearest_below < price_units < book.nearest_above:
+            return QUIET
         return TickVerdict(True, tuple(self._emit(book, book.fire(), book.last_ts_us)), order)
+
+    def quiet_path(self, symbol: str) -> QuietPath:
+        """Return `SymbolBook.pass_quietly` of a symbol, for callers that try it before `on_tick`."""
+        return self._book(symbol).pass_quietly
 
     def on_clock(self, now_ms: int) -> list[ExitCandidates]:
         """Evaluate rules that depend on time, also for symbols without ticks; milliseconds since 1970."""
@@ -185,6 +188,18 @@ class ExitSignalService:
         book = self._book_of(trade_id)
         return {} if book is None else {key: book.rule_state(key) for key in book.trades[trade_id].rule_keys()}
 
+    def symbols_of(self, trade_ids: Iterable[UUID]) -> set[str]:
+        """Return the symbols of these trades; leave out unknown trades."""
+        return {self._symbol_of[trade_id] for trade_id in trade_ids if trade_id in self._symbol_of}
+
+    def unsaved_symbols(self) -> list[str]:
+        """Return the symbols that changed since their last checkpoint."""
+        return [symbol for symbol, book in self._books.items() if book.is_unsaved]
+
+    def saved(self, symbol: str, ticks: int) -> None:
+        """Record that a checkpoint holds a symbol's state after so many ticks."""
+        self._books[symbol].saved_ticks = ticks
+
     def moved_rules(self, symbols: Iterable[str]) -> dict[UUID, dict[RuleKey, Saved]]:
         """Return the checkpoints of these symbols' trades with rules moved since the last call."""
         moved: dict[UUID, dict[RuleKey, Saved]] = {}
@@ -205,13 +220,13 @@ class ExitSignalService:
         moved: bool = False,
     ) -> None:
         self._symbol_of[trade.trade_id] = trade.symbol
-        book.put(trade, states, moved=moved)
-        for key in trade.rule_keys():
-            self._watch_deadline(book, key)
-            if key.reason in disarmed:
-                self._disarmed[key.trade_id, key.reason] = None
-            else:
-                book.arm(key)
+        off = [key for key in states if key.reason in disarmed]
+        book.put(trade, states, off, moved=moved)
+        for key in off:
+            self._disarmed[key.trade_id, key.reason] = None
+        for key, state in states.items():
+            if state.deadline_ms is not None:
+                heappush(self._deadlines, (state.deadline_ms, key))
 
     def _judge_by_last(self, book: SymbolBook, keys: list[RuleKey], *, settle: bool) -> list[ExitCandidates]:
         if settle:
@@ -256,11 +271,6 @@ class ExitSignalService:
         for reason in disarmed:
             del self._disarmed[trade.trade_id, reason]
         return disarmed, states
-
-    def _watch_deadline(self, book: SymbolBook, key: RuleKey) -> None:
-        deadline_ms = book.rule_state(key).deadline_ms
-        if deadline_ms is not None:
-            heappush(self._deadlines, (deadline_ms, key))
 
     def _book(self, symbol: str) -> SymbolBook:
         book = self._books.get(symbol)

@@ -42,7 +42,10 @@ class LevelIndex:
     def put(self, level: Level, key: RuleKey) -> None:
         """Register a rule at a level; a repeated call changes nothing."""
         self._side(level).setdefault(level.price, set()).add(key)
-        self._find_nearest()
+        if level.side is Side.AT_OR_ABOVE:
+            self.nearest_above = min(self.nearest_above, level.price)
+        else:
+            self.nearest_below = max(self.nearest_below, level.price)
 
     def drop(self, level: Level, key: RuleKey) -> None:
         """Remove a rule from a level; do nothing if it is not registered."""

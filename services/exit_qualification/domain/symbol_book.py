@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from services.exit_qualification.domain.level_index import ABOVE_ALL, BELOW_ALL,
 from services.exit_qualification.domain.open_trade import OpenTrade
 from shared.contracts.vocabulary import Direction
 from shared.exit_rules.rule import RuleState
-from shared.tick_clock import NEW_CLOCK_AFTER_MS, TickClock
+from shared.tick_clock import NEW_CLOCK_AFTER_MS, TickClock, TickOrder
 
 _DAY_US = 24 * 3600 * 1_000_000
 _ZONE_US = 19_800 * 1_000_000
@@ -45,14 +45,27 @@ class SymbolState:
 class SymbolBook(TickClock):
     """Data of one symbol needed to evaluate a tick."""
 
-    __slots__ = ("_books", "_day", "_opening", "last_price", "nearest_above", "nearest_below", "ticks", "trades")
+    __slots__ = (
+        "_books",
+        "_day",
+        "_opening",
+        "_quiet_until_us",
+        "last_price",
+        "nearest_above",
+        "nearest_below",
+        "saved_ticks",
+        "ticks",
+        "trades",
+    )
 
     def __init__(self, new_clock_after_ms: int = NEW_CLOCK_AFTER_MS) -> None:
         self._day = 0
+        self._quiet_until_us = 0
         super().__init__(new_clock_after_ms)
         self.last_price = 0  # No price is 0: until the first tick the symbol has no state.
         self._opening = False
         self.ticks = 0
+        self.saved_ticks = 0
         self.trades: dict[UUID, OpenTrade] = {}
         self._books = {direction: DirectionBook() for direction in Direction}
         self.nearest_above = ABOVE_ALL
@@ -71,17 +84,35 @@ class SymbolBook(TickClock):
         self.last_price = state.last_price
         self.start_at(state.last_ts_us, state.last_seq, state.last_arrived_ms)
         self._day = _day(state.last_ts_us)
-        self.ticks = state.ticks
+        self.ticks = self.saved_ticks = state.ticks
+        self._quiet_until_us = _end_of_day_us(self._day)
         for direction, stairs in state.stairs.items():
             self._books[direction].marks.restore(stairs)
 
+    def pass_quietly(self, price: int, ts_us: int, seq: int, arrived_ms: int) -> bool:
+        """Take an ordinary tick that reaches no level, as `take` and `trade_at` do; return False for any other.
+
+        Nothing is changed then. Ordinary: newest of its symbol, with a known arrival, its stamp not ahead of it, on
+        the day of the tick before, with no opening or stale tick just before.
+        """
+        if (
+            not self.nearest_below < price < self.nearest_above
+            or not self.last_ts_us <= ts_us < self._quiet_until_us
+            or arrived_ms < self.last_arrived_ms
+            or ts_us >= arrived_ms * 1000 + 1000
+            or (ts_us == self.last_ts_us and seq < self.last_seq)
+        ):
+            return False
+        self.last_price, self.last_ts_us, self.last_seq, self.last_arrived_ms = price, ts_us, seq, arrived_ms
+        self.ticks += 1
+        return True
+
     def trade_at(self, price: int) -> None:
         """Set the last price to one accepted by `take`."""
-        day = (self.last_ts_us + _ZONE_US) // _DAY_US
-        if day != self._day:
-            self._opening, self._day = self.last_price > 0, day
-        else:
-            self._opening = False
+        day = _day(self.last_ts_us)
+        self._opening = day != self._day and self.last_price > 0
+        self._day = day
+        self._quiet_until_us = 0 if self._opening else _end_of_day_us(day)
         self.last_price = price
         self.ticks += 1
 
@@ -89,12 +120,14 @@ class SymbolBook(TickClock):
         """Return whether the last tick arrived at that instant or later."""
         return self.last_price > 0 and self.last_arrived_ms >= instant_ms
 
-    def put(self, trade: OpenTrade, rules: Mapping[RuleKey, RuleState], *, moved: bool) -> None:
-        """Add a trade, with nothing armed; `moved` if no checkpoint has its rule states yet."""
+    def put(
+        self, trade: OpenTrade, rules: Mapping[RuleKey, RuleState], disarmed: Collection[RuleKey], *, moved: bool
+    ) -> None:
+        """Add a trade, its rules armed but for `disarmed`; `moved` if no checkpoint has its rule states yet."""
         self.trades[trade.trade_id] = trade
         book = self._books[trade.direction]
         for key, state in rules.items():
-            book.put(key, state, armed=False)
+            book.put(key, state, armed=key not in disarmed)
         if moved:
             book.moved.update(rules)
         self._find_nearest()
@@ -157,12 +190,21 @@ class SymbolBook(TickClock):
         self._find_nearest()
         return fired
 
+    @property
+    def is_unsaved(self) -> bool:
+        """Return whether a checkpoint has not seen the last tick or a rule's state yet."""
+        return self.ticks != self.saved_ticks or any(book.moved for book in self._books.values())
+
     def take_moved(self) -> set[UUID]:
         """Return the trades with a rule moved since the last call."""
         moved = {key.trade_id for book in self._books.values() for key in book.moved}
         for book in self._books.values():
             book.moved.clear()
         return moved
+
+    def _late(self, seq: int, arrived_ms: int) -> TickOrder:
+        self._quiet_until_us = 0
+        return super()._late(seq, arrived_ms)
 
     def _book(self, key: RuleKey) -> DirectionBook:
         return self._books[self.trades[key.trade_id].direction]
@@ -179,3 +221,7 @@ class SymbolBook(TickClock):
 
 def _day(ts_us: int) -> int:
     return (ts_us + _ZONE_US) // _DAY_US
+
+
+def _end_of_day_us(day: int) -> int:
+    return (day + 1) * _DAY_US - _ZONE_US

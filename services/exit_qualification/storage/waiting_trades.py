@@ -23,6 +23,8 @@ MOST_TRADES = 500
 """Maximum trades per query; the rest follows once these have advanced or been postponed."""
 
 LOCKED = "another transaction holds a row that it needs"
+QUEUED = "queued behind other exits of the same ticks"
+"""Of exits beyond what one transaction writes; the worker takes them at once, in turn with new ticks."""
 
 ADD = text("""
 -- waiting_trades.add
@@ -37,9 +39,18 @@ SELECT w.trade_id, bool_and(w.retry_at <= clock_timestamp()) AS due,
        extract(epoch FROM clock_timestamp() - min(w.waits_since))::float8 AS age_s, min(w.why) AS why
   FROM waiting_trades w
   JOIN open_trades t ON t.trade_id = w.trade_id
- WHERE t.partition = ANY (:partitions)
+ WHERE t.partition = ANY (:partitions) AND w.why <> :queued
  GROUP BY w.trade_id
  ORDER BY min(w.tries), min(w.waits_since)
+""")
+NEXT_QUEUED = text("""
+-- waiting_trades.queued
+SELECT DISTINCT w.trade_id
+  FROM waiting_trades w
+  JOIN open_trades t ON t.trade_id = w.trade_id
+ WHERE t.partition = ANY (:partitions) AND w.why = :queued
+ ORDER BY w.trade_id
+ LIMIT :most
 """)
 LOCK = text("""
 -- waiting_trades.lock
@@ -56,7 +67,7 @@ DELETE FROM waiting_trades WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))
 POSTPONE = text("""
 -- waiting_trades.postpone: tried again after a wait that doubles
 UPDATE waiting_trades
-   SET tries = least(tries + 1, 1000),
+   SET why = :locked, tries = least(tries + 1, 1000),
        retry_at = clock_timestamp() + make_interval(secs => least(:max_s, :first_s * 2.0 ^ least(tries, 30)))
  WHERE (trade_id, work) IN (SELECT trade_id, work FROM waiting_trades
                              WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))
@@ -96,17 +107,22 @@ class WaitingTradeRepository:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def add_exits(self, detected: Iterable[ExitCandidates]) -> None:
+    def add_exits(self, detected: Iterable[ExitCandidates], why: str = LOCKED) -> None:
         """Store waiting candidates; for one already waiting the first detection stays."""
-        self._add([_of_candidate(candidate) for entry in detected for candidate in entry.candidates])
+        self._add([_of_candidate(candidate) for entry in detected for candidate in entry.candidates], why)
 
     def add_closures(self, trade_ids: Iterable[UUID]) -> None:
         """Store waiting closures."""
-        self._add([(trade_id, CLOSE, None, None, None) for trade_id in trade_ids])
+        self._add([(trade_id, CLOSE, None, None, None) for trade_id in trade_ids], LOCKED)
+
+    def queued(self, partitions: Collection[int], most: int) -> list[UUID]:
+        """Return the first trades of these partitions with queued exits."""
+        values = {"partitions": sorted(partitions), "queued": QUEUED, "most": most}
+        return list(self._connection.execute(NEXT_QUEUED, values).scalars())
 
     def of_partitions(self, partitions: Collection[int]) -> list[WaitingTrade]:
-        """Return every trade of these partitions with waiting work, least tried first."""
-        rows = self._connection.execute(OF_PARTITIONS, {"partitions": sorted(partitions)})
+        """Return every trade of these partitions with work that waits for a row, least tried first."""
+        rows = self._connection.execute(OF_PARTITIONS, {"partitions": sorted(partitions), "queued": QUEUED})
         return [WaitingTrade(row.trade_id, row.due, row.age_s, row.why) for row in rows]
 
     def lock(self, trade_ids: Sequence[UUID]) -> list[WaitingRow]:
@@ -130,15 +146,20 @@ class WaitingTradeRepository:
     def postpone(self, trade_ids: Collection[UUID]) -> None:
         """Delay the next attempt of these trades' work; locked rows keep their time."""
         if trade_ids:
-            parameters = {"trade_ids": sorted(trade_ids), "first_s": FIRST_WAIT_S, "max_s": LONGEST_WAIT_S}
+            parameters = {
+                "trade_ids": sorted(trade_ids),
+                "first_s": FIRST_WAIT_S,
+                "max_s": LONGEST_WAIT_S,
+                "locked": LOCKED,
+            }
             self._connection.execute(POSTPONE, parameters)
 
-    def _add(self, rows: Sequence[_Row]) -> None:
+    def _add(self, rows: Sequence[_Row], why: str) -> None:
         if not rows:
             return
         trade_ids, works, prices, times, levels = map(list, zip(*rows, strict=True))
         parameters = {"trade_ids": trade_ids, "works": works, "prices": prices, "times": times, "levels": levels}
-        self._connection.execute(ADD, {**parameters, "why": LOCKED})
+        self._connection.execute(ADD, {**parameters, "why": why})
 
 
 def _of_candidate(candidate: ExitCandidate) -> _Row:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from confluent_kafka import Consumer, TopicPartition
 from sqlalchemy import Engine
 
-from services.exit_qualification.domain.checkpoint import Checkpoint
+from services.exit_qualification.domain.checkpoint import Checkpoint, EngineCheckpoint, SymbolCheckpoint
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
-from services.exit_qualification.domain.square_off import SquareOff
+from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.exit_qualification.storage.market_calendars import CalendarRepository
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from services.exit_qualification.ticks.batch import Layout
 from services.exit_qualification.ticks.engine_loader import load_engine
+from services.exit_qualification.ticks.evaluation import Evaluator
 from services.exit_qualification.ticks.topic_identity import TickLog, require_homes
 from shared.errors import Unavailable
+from shared.kafka.clients import home_partition
 from shared.kafka.consuming import WatchedConsumer
 from shared.kafka.topics import bounds_of
+from shared.outbox.signatures import TrustedKeys
 from shared.runtime.failpoints import Failpoint, failpoint
 
 log = logging.getLogger(__name__)
@@ -39,11 +43,11 @@ class Assignment:
     Attributes
     ----------
     held:
-        Checkpoint of each partition; empty while partitions wait.
-    engine:
-        Engine with the trades of exactly these partitions.
-    square_off:
-        Square-off times by the calendars as of the claim; a change of the calendars fences every partition.
+        Stored checkpoint of each partition; empty while partitions wait.
+    reached:
+        Offsets that the engine has reached; the stored ones are at most a checkpoint's interval behind.
+    engine, evaluator:
+        Engine with the trades of exactly these partitions, and its evaluator.
     is_settled:
         Whether all assigned partitions are held, possibly none.
     """
@@ -57,6 +61,7 @@ class Assignment:
         owner: str,
         new_clock_after_ms: int,
         square_off: SquareOff,
+        trusted: TrustedKeys,
     ) -> None:
         self._consumer = consumer
         self._log = tick_log
@@ -65,11 +70,9 @@ class Assignment:
         self._owner = owner
         self._new_clock_after_ms = new_clock_after_ms
         self._default_square_off = square_off
+        self._trusted = trusted
         self._waiting: list[int] | None = None
-        self.square_off = square_off
-        self.is_settled = False
-        self.held: dict[int, Checkpoint] = {}
-        self.engine = ExitSignalService()
+        self._let_go()
 
     @property
     def is_waiting(self) -> bool:
@@ -104,8 +107,8 @@ class Assignment:
             engine = load_engine(connection, partitions, self._new_clock_after_ms, square_off)
             positions = self._log.start(connection, self._layout, claimed, bounds)
         self._consumer.assign(positions)
-        self._waiting, self.held, self.engine, self.is_settled = None, claimed, engine, True
-        self.square_off = square_off
+        self._waiting, self.is_settled = None, True
+        self._take_over(claimed, engine, square_off)
         log.info("judging %d partitions as %s", len(claimed), self._owner)
 
     def reload(self) -> None:
@@ -115,9 +118,35 @@ class Assignment:
         self._let_go()
         self._consumer.unassign()
 
-    def written(self, checkpoints: dict[int, Checkpoint]) -> None:
-        """Record these checkpoints as committed."""
-        self.held |= checkpoints
+    def unwritten(self) -> set[int]:
+        """Return the partitions whose engine is ahead of the stored offsets."""
+        return {partition for partition, each in self.reached.items() if each != self.held[partition]}
+
+    def checkpoint(self, partitions: Collection[int]) -> EngineCheckpoint:
+        """Return the checkpoint of these partitions at the reached offsets; write it or reload."""
+        homes = {symbol: home_partition(symbol, self._layout.partitions) for symbol in self.engine.unsaved_symbols()}
+        changed = sorted(symbol for symbol, home in homes.items() if home in partitions)
+        states = [
+            SymbolCheckpoint(symbol, homes[symbol], state)
+            for symbol in changed
+            if (state := self.engine.symbol_state(symbol)) is not None
+        ]
+        offsets = {partition: self.reached[partition] for partition in partitions}
+        return EngineCheckpoint(offsets, states, self.engine.moved_rules(changed))
+
+    def written(self, checkpoint: EngineCheckpoint, unsaved: Collection[str]) -> None:
+        """Record a checkpoint as committed, without the state of the symbols `unsaved`."""
+        self.held |= checkpoint.offsets
+        for each in checkpoint.symbols:
+            if each.symbol not in unsaved:
+                self.engine.saved(each.symbol, each.state.ticks)
+
+    def _take_over(
+        self, claimed: Mapping[int, Checkpoint], engine: ExitSignalService, square_off: SquareOff = NEVER
+    ) -> None:
+        # A change of the calendars fences every partition, so the square-off times are those of the claim.
+        self.held, self.reached, self.engine = dict(claimed), dict(claimed), engine
+        self.evaluator = Evaluator(engine, self._layout, claimed, self._trusted, square_off)
 
     def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
         consumer.assign([])  # read nothing until the offsets are loaded from the database
@@ -136,5 +165,4 @@ class Assignment:
 
     def _let_go(self) -> None:
         self.is_settled = False
-        self.held = {}
-        self.engine = ExitSignalService()
+        self._take_over({}, ExitSignalService())

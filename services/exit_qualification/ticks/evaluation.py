@@ -1,78 +1,173 @@
-"""Evaluation of a batch by the engine: pure, from ordered work to results to write."""
+"""Evaluation of batches by the engine: pure, from records to results to write."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
+
 from services.exit_qualification.domain.candidates import ExitCandidates
-from services.exit_qualification.domain.checkpoint import SymbolCheckpoint
 from services.exit_qualification.domain.exit_signal import TradeReason
-from services.exit_qualification.domain.exit_signal_service import ExitSignalService
-from services.exit_qualification.domain.level_index import RuleKey
+from services.exit_qualification.domain.exit_signal_service import ExitSignalService, QuietPath
+from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.exit_qualification.storage.open_trades import ChangedPlan, OpenedTrade, open_trade, with_plan
-from services.exit_qualification.ticks.records import TickRecord, TradeRecord
+from services.exit_qualification.ticks.batch import BatchResult, Layout, Misrouted, Records, Refused, in_order
+from services.exit_qualification.ticks.records import TradeRecord, read_trade
+from shared.contracts.discarded import Discarded
+from shared.contracts.ticks import parse_tick
 from shared.contracts.trades import TradeClosed, TradeExitPlanChanged, TradeOpened
 from shared.contracts.vocabulary import ExitReason
-from shared.exit_rules.rule import Saved
-from shared.kafka.clients import home_partition
+from shared.errors import MalformedMessage
+from shared.kafka.clients import arrived_ms, headers_of, home_partition
+from shared.kafka.record_faults import read_record
+from shared.outbox.signatures import TrustedKeys
 from shared.tick_clock import TickOrder
 
 
-@dataclass(slots=True)
-class Findings:
-    """Result of a batch.
+class Evaluator:
+    """Evaluates the records of the held partitions; it lives as long as its engine.
 
-    Attributes
+    The engine is ahead of the database until the result, or a later checkpoint, is written. Almost every tick passes
+    its symbol's two nearest levels and is done; only the others reach the general path.
+
+    Parameters
     ----------
-    detected:
-        Detected exits in order of their ticks; a trade may appear several times.
-    symbols:
-        Symbols with an accepted tick.
-    homes:
-        Home partitions of the trades opened, changed and closed.
-    new_clocks, stuck:
-        Symbols with a producer clock set back, and symbols with only stale ticks for a long time.
-    moved:
-        New rule states of trades.
-    arrived_ms:
-        For each qualified trade, the time of its first qualifying tick.
+    trusted:
+        A trade event is accepted only if one of these keys signed it.
     """
 
-    opened: list[OpenedTrade] = field(default_factory=list)
-    plans: list[ChangedPlan] = field(default_factory=list)
-    closed: list[UUID] = field(default_factory=list)
-    detected: list[ExitCandidates] = field(default_factory=list)
-    symbols: set[str] = field(default_factory=set)
-    homes: set[int] = field(default_factory=set)
-    new_clocks: list[str] = field(default_factory=list)
-    stuck: list[str] = field(default_factory=list)
-    moved: dict[UUID, dict[RuleKey, Saved]] = field(default_factory=dict)
-    arrived_ms: dict[UUID, int] = field(default_factory=dict)
-    evaluated: int = 0
-    stale: int = 0
+    def __init__(
+        self,
+        engine: ExitSignalService,
+        layout: Layout,
+        held: Iterable[int],
+        trusted: TrustedKeys,
+        square_off: SquareOff = NEVER,
+    ) -> None:
+        self._engine = engine
+        self._layout = layout
+        self._quiet: dict[int, dict[str, QuietPath]] = {partition: {} for partition in held}
+        self._trusted = trusted
+        self._square_off = square_off
 
+    def evaluate(self, records: Records, now_ms: int) -> BatchResult:
+        """Evaluate the records of held partitions in order; other records are left to their owners."""
+        result = BatchResult()
+        layout = self._layout
+        for partition in sorted({partition for _, partition in records} & self._quiet.keys()):
+            ticks = records.get((layout.ticks, partition), ())
+            trades = records.get((layout.trades, partition), ())
+            if not trades:
+                self._take_ticks(ticks, partition, now_ms, result)
+                continue
+            for message in in_order(ticks, trades, now_ms):
+                if message.topic() == layout.ticks:
+                    self._take_ticks([message], partition, now_ms, result)
+                else:
+                    self._take_trade(message, partition, now_ms, result)
+        return result
 
-def judge(
-    engine: ExitSignalService,
-    work: Iterable[TickRecord | tuple[TradeRecord, int]],
-    held: Collection[int],
-    square_off: SquareOff = NEVER,
-) -> Findings:
-    """Evaluate the work in order. The engine is then ahead of the database until the result is written.
+    def _take_ticks(self, messages: Sequence[Message], partition: int, now_ms: int, result: BatchResult) -> None:
+        """Evaluate ticks. This loop runs for every tick: it calls and allocates as little as it can."""
+        quiet = self._quiet[partition]
+        path_of, others = quiet.get, 0
+        for message in messages:
+            try:
+                symbol, price, ts_us, seq = parse_tick(message.value())
+            except Exception:  # noqa: BLE001  # read again, with its error told apart
+                others += 1
+                self._refuse_tick(message, partition, result)
+                continue
+            kind, arrived = message.timestamp()
+            if kind != TIMESTAMP_LOG_APPEND_TIME:
+                arrived = now_ms
+            passes = path_of(symbol)
+            if passes is not None and passes(price, ts_us, seq, arrived):
+                continue
+            others += 1
+            if passes is not None or self._is_home(symbol, message, partition, result):
+                self._judge(partition, (symbol, price, ts_us, seq, arrived), result)
+        result.evaluated += len(messages) - others
 
-    A trade with a home outside the partitions `held` is projected, and evaluated by the worker holding that partition.
-    """
-    findings = Findings()
-    for item in work:
-        if isinstance(item, TickRecord):
-            _judge_tick(engine, item, findings)
-        else:
-            _follow_trade(engine, item, findings, held, square_off)
-    findings.moved = engine.moved_rules(findings.symbols)
-    return findings
+    def _refuse_tick(self, message: Message, partition: int, result: BatchResult) -> None:
+        try:
+            read_record(parse_tick, message.value())
+        except MalformedMessage as error:
+            result.refused.append(Refused(message, error.code, str(error)))
+            result.urgent.add(partition)
+
+    def _is_home(self, symbol: str, message: Message, partition: int, result: BatchResult) -> bool:
+        """Return whether the symbol belongs on the partition; remember it if so."""
+        home = home_partition(symbol, self._layout.partitions)
+        if home != partition:
+            result.misrouted.append(Misrouted(message, symbol, home))
+            return False
+        self._quiet[partition][symbol] = self._engine.quiet_path(symbol)
+        return True
+
+    def _judge(self, partition: int, tick: tuple[str, int, int, int, int], result: BatchResult) -> None:
+        """Evaluate a tick that may have an effect."""
+        verdict = self._engine.on_tick(*tick)
+        symbol, *_, arrived = tick
+        if not verdict.accepted:
+            result.stale += 1
+            if verdict.order is TickOrder.STUCK:
+                result.stuck.append(symbol)
+            return
+        if verdict.order is TickOrder.NEW_CLOCK:
+            result.new_clocks.append(symbol)
+        result.evaluated += 1
+        if verdict.candidates or verdict.order is TickOrder.NEW_CLOCK:
+            result.urgent.add(partition)
+        for entry in verdict.candidates:
+            result.detected.append(entry)
+            result.arrived_ms.setdefault(entry.trade.trade_id, arrived)
+
+    def _take_trade(self, message: Message, partition: int, now_ms: int, result: BatchResult) -> None:
+        """Follow a trade event; it is accepted on any partition, as before the topic grew its home was another."""
+        result.urgent.add(partition)
+        try:
+            event_type = read_record(headers_of, message).get("ce_type", "")
+            event = read_record(read_trade, event_type, message.value(), arrived_ms(message, now_ms))
+            if event is not None:
+                read_record(self._trusted.verify, message)
+        except MalformedMessage as error:
+            result.refused.append(Refused(message, error.code, str(error)))
+            return
+        if event is None:
+            result.unknown_events += event_type != Discarded.event_type()
+            return
+        self.follow(event, result)
+
+    def follow(self, event: TradeRecord, result: BatchResult) -> None:
+        """Project a trade; evaluate it if its home is held, else the worker holding that partition does."""
+        home = home_partition(event.symbol, self._layout.partitions)
+        result.homes.add(home)
+        if home in self._quiet:
+            result.urgent.add(home)
+        state = self._engine.symbol_state(event.symbol)
+        ticks = 0 if state is None else state.ticks
+        if isinstance(event, TradeOpened):
+            result.opened.append(OpenedTrade(event, home, entered_tick=ticks))
+            # A tick that arrived before the trade's event can exit it here.
+            found = self._engine.add_trade(self._opened(event)) if home in self._quiet else []
+            result.detected.extend(found)
+            if found and state is not None:
+                result.arrived_ms[event.trade_id] = state.last_arrived_ms
+        elif isinstance(event, TradeExitPlanChanged):
+            result.plans.append(ChangedPlan(event, changed_tick=ticks))
+            known = self._engine.trade(event.trade_id)
+            if known is not None:
+                changed = with_plan(known, event.exit_plan, event.plan_version, self._square_off)
+                result.detected.extend(self._engine.change_plan(changed))
+        elif isinstance(event, TradeClosed):
+            self._engine.remove_trade(event.trade_id)
+            result.closed.append(event.trade_id)
+
+    def _opened(self, event: TradeOpened) -> OpenTrade:
+        return open_trade(event, event.exit_plan, self._square_off)
 
 
 def in_rounds(detected: Sequence[ExitCandidates]) -> list[list[ExitCandidates]]:
@@ -94,59 +189,3 @@ def rearm(engine: ExitSignalService, eligible: Iterable[TradeReason]) -> list[Ex
     for trade_id, reason in eligible:
         by_trade.setdefault(trade_id, []).append(reason)
     return [found for trade_id, reasons in by_trade.items() for found in engine.rearm(trade_id, reasons)]
-
-
-def symbol_checkpoints(engine: ExitSignalService, symbols: Iterable[str], partitions: int) -> list[SymbolCheckpoint]:
-    """Return the engine's current state of these symbols."""
-    return [
-        SymbolCheckpoint(symbol, home_partition(symbol, partitions), state)
-        for symbol in sorted(symbols)
-        if (state := engine.symbol_state(symbol)) is not None
-    ]
-
-
-def _judge_tick(engine: ExitSignalService, tick: TickRecord, findings: Findings) -> None:
-    verdict = engine.on_tick(tick.symbol, tick.price, tick.ts_us, tick.seq, tick.arrived_ms)
-    if not verdict.accepted:
-        findings.stale += 1
-        if verdict.order is TickOrder.STUCK:
-            findings.stuck.append(tick.symbol)
-        return
-    if verdict.order is TickOrder.NEW_CLOCK:
-        findings.new_clocks.append(tick.symbol)
-    findings.evaluated += 1
-    findings.symbols.add(tick.symbol)
-    for entry in verdict.candidates:
-        findings.detected.append(entry)
-        findings.arrived_ms.setdefault(entry.trade.trade_id, tick.arrived_ms)
-
-
-def _follow_trade(
-    engine: ExitSignalService,
-    item: tuple[TradeRecord, int],
-    findings: Findings,
-    held: Collection[int],
-    square_off: SquareOff,
-) -> None:
-    event, home = item
-    findings.homes.add(home)
-    state = engine.symbol_state(event.symbol)
-    ticks = 0 if state is None else state.ticks
-    if isinstance(event, TradeOpened):
-        findings.opened.append(OpenedTrade(event, home, entered_tick=ticks))
-        if home in held:
-            found = engine.add_trade(open_trade(event, event.exit_plan, square_off))
-            findings.detected.extend(found)
-            findings.symbols.add(event.symbol)
-            if found and state is not None:
-                findings.arrived_ms[event.trade_id] = state.last_arrived_ms
-    elif isinstance(event, TradeExitPlanChanged):
-        findings.plans.append(ChangedPlan(event, changed_tick=ticks))
-        known = engine.trade(event.trade_id)
-        if known is not None:
-            changed = with_plan(known, event.exit_plan, event.plan_version, square_off)
-            findings.detected.extend(engine.change_plan(changed))
-            findings.symbols.add(event.symbol)
-    elif isinstance(event, TradeClosed):
-        engine.remove_trade(event.trade_id)
-        findings.closed.append(event.trade_id)

@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.exit_qualification.signal_management_service import DetectedExit
-from services.exit_qualification.ticks.batch import Batch
-from services.exit_qualification.ticks.evaluation import Findings
+from services.exit_qualification.ticks.batch import BatchResult
 from shared.clock import EPOCH
 from shared.runtime.telemetry import counter, histogram
 
@@ -29,22 +28,22 @@ TICK_TO_INTENT = histogram("exit_tick_to_intent_seconds", "from a tick's record 
 BATCH_SECONDS = histogram("exit_tick_batch_seconds", "from a batch's records to its commit")
 
 
-def count_batch(batch: Batch, findings: Findings) -> None:
-    """Count a written batch."""
-    TICKS_EVALUATED.inc(findings.evaluated)
-    TICKS_STALE.inc(findings.stale)
-    EVENTS_UNKNOWN.inc(batch.unknown_events)
-    if findings.new_clocks:
-        NEW_CLOCKS.inc(len(findings.new_clocks))
+def count_batch(result: BatchResult) -> None:
+    """Count an evaluated batch; after a restart, ticks since the last checkpoint are counted again."""
+    TICKS_EVALUATED.inc(result.evaluated)
+    TICKS_STALE.inc(result.stale)
+    EVENTS_UNKNOWN.inc(result.unknown_events)
+    if result.new_clocks:
+        NEW_CLOCKS.inc(len(result.new_clocks))
         log.warning(
             "%s: every tick was older than the last while seq rose; following the new clock of the producer",
-            shown(findings.new_clocks),
+            shown(result.new_clocks),
         )
-    if findings.stuck:
-        SYMBOLS_STUCK.inc(len(findings.stuck))
+    if result.stuck:
+        SYMBOLS_STUCK.inc(len(result.stuck))
         log.warning(
             "%s: every tick is older than the last one and is dropped; check the clock of the producer",
-            shown(findings.stuck),
+            shown(result.stuck),
         )
 
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from services.exit_qualification.domain.candidates import ExitCandidates
-from services.exit_qualification.domain.checkpoint import Checkpoint, SymbolCheckpoint
+from services.exit_qualification.domain.checkpoint import Checkpoint, EngineCheckpoint
+from services.exit_qualification.domain.exit_signal import TradeReason
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.signal_management_service import DetectedExit, SignalManagementService
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.open_trades import OpenedTrade, OpenTradeRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
-from services.exit_qualification.storage.waiting_trades import WaitingTradeRepository
-from services.exit_qualification.ticks.evaluation import Findings, in_rounds, rearm
-from services.exit_qualification.ticks.unsaved_symbols import UnsavedSymbols
+from services.exit_qualification.storage.waiting_trades import MOST_TRADES, QUEUED, WaitingTradeRepository
+from services.exit_qualification.ticks.batch import BatchResult
+from services.exit_qualification.ticks.evaluation import in_rounds, rearm
 from services.exit_qualification.ticks.waiting_exits import WaitingExits
 from shared.contracts.vocabulary import RolloutMode
 from shared.outbox.unit_of_work import UnitOfWork
@@ -27,14 +29,34 @@ from shared.runtime.failpoints import Failpoint, failpoint
 from shared.runtime.health import Health
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Outcome of a committed transaction.
+
+    Attributes
+    ----------
+    unsaved:
+        Symbols whose state was not stored, as another transaction held their row.
+    """
+
+    exits: Sequence[DetectedExit]
+    unsaved: Collection[str] = ()
+
+
 class TickPipeline:
     """Writes results of the engine.
 
     Locks are always taken in this order: partitions, trades, intents, symbols, the outbox's sequences; each kind
     sorted. The exit or closure of a trade locked by another transaction is stored as waiting, with the offsets, and
-    done
-    when the row is free. If another row is locked, the results are committed as waiting, and the trades are then
-    processed one by one. After any other failure the engine is ahead of the database: the caller must reload it.
+    done when the row is free. If another row is locked, the results are committed as waiting, and the trades are then
+    processed one by one. Of a burst, the first exits are written and the others are stored as queued, with the offsets;
+    each later call of `write_queued` writes some. After any other failure the engine is ahead of the database: the
+    caller must reload it.
+
+    Attributes
+    ----------
+    has_queued:
+        Whether exits may be queued.
     """
 
     def __init__(self, database: Engine, outbox: Outbox, signals: SignalManagementService, health: Health) -> None:
@@ -42,16 +64,10 @@ class TickPipeline:
         self._outbox = outbox
         self._signals = signals
         self._waiting = WaitingExits(self._open_unit, signals, health)
-        self._unsaved = UnsavedSymbols()
+        self.has_queued = True
 
-    def write(
-        self,
-        findings: Findings,
-        checkpoints: Mapping[int, Checkpoint],
-        symbols: Sequence[SymbolCheckpoint],
-        held: Collection[int],
-    ) -> list[DetectedExit]:
-        """Write exits, trades, symbols and offsets in one transaction; return all exits, including those that waited.
+    def write(self, result: BatchResult, checkpoint: EngineCheckpoint, held: Collection[int]) -> Written:
+        """Write exits, trades, states and offsets in one transaction; return all exits, including those that waited.
 
         Workers holding the homes of trades read on a partition `held` here load them from the database.
 
@@ -60,104 +76,71 @@ class TickPipeline:
         Fenced
             Another worker took over one of the partitions; nothing was written.
         """
-        symbols = self._unsaved.together_with(symbols, checkpoints)
         try:
-            exits = self._write(findings, checkpoints, symbols, held)
+            return Written(self._write(result, checkpoint, held))
         except OperationalError as error:
             if not is_lock_timeout(error):
                 raise
-        else:
-            self._unsaved.keep([], checkpoints)
-            return exits
-        self._set_aside(findings, checkpoints, symbols, held)
-        return self._waiting.take(checkpoints)
+        unsaved = self._set_aside(result, checkpoint, held)
+        return Written(self._waiting.take(checkpoint.offsets), unsaved)
 
-    def write_due(
-        self, engine: ExitSignalService, held: Mapping[int, Checkpoint], now_ms: int, limit: int
-    ) -> list[DetectedExit]:
-        """Process waiting work, and write exits without a tick: due by the clock, or with reasons that may fire again.
-
-        At most `limit` disarmed reasons are checked in the database.
-
-        Raises
-        ------
-        Fenced
-            Another worker took over one of the partitions; nothing was written.
-        """
-        exits = self._waiting.take(held)
-        due = engine.on_clock(now_ms)
-        asked = engine.disarmed(limit)
-        if not asked:
-            return exits
-        with self._open_unit() as uow:
-            due += rearm(engine, ExitEpisodeRepository(uow.connection).eligible(asked))
-        return [*exits, *self._write_due(due, held)] if due else exits
-
-    def _write(
-        self,
-        findings: Findings,
-        checkpoints: Mapping[int, Checkpoint],
-        symbols: Sequence[SymbolCheckpoint],
-        held: Collection[int],
-    ) -> list[DetectedExit]:
-        with self._open_unit() as uow:
-            partitions = TickCheckpointRepository(uow.connection)
-            partitions.fence_others(findings.homes, held)
-            partitions.advance(checkpoints)
-            trades = OpenTradeRepository(uow.connection)
-            trades.insert_opened(_by_trade(findings))
-            trades.save_plans(findings.plans)
-            closed_later = trades.held_by_others(findings.closed)
-            trades.mark_closed([trade_id for trade_id in findings.closed if trade_id not in closed_later])
-            WaitingTradeRepository(uow.connection).add_closures(sorted(closed_later))
-            trades.save_rules(findings.moved)
-            exits = self._detect(uow, findings.detected)
-            partitions.save_symbols(symbols)
-            _commit(uow)
-        return exits
-
-    def _write_due(self, due: Sequence[ExitCandidates], held: Mapping[int, Checkpoint]) -> list[DetectedExit]:
-        try:
-            return self._write_held(due, held)
-        except OperationalError as error:
-            if not is_lock_timeout(error):
-                raise
-        with self._open_unit() as uow:
-            TickCheckpointRepository(uow.connection).hold(held)
-            WaitingTradeRepository(uow.connection).add_exits(due)
-            _commit(uow)
+    def write_waiting(self, held: Mapping[int, Checkpoint]) -> list[DetectedExit]:
+        """Process due work that waited for locked rows; Fenced as of `write`."""
         return self._waiting.take(held)
 
-    def _write_held(self, due: Sequence[ExitCandidates], held: Mapping[int, Checkpoint]) -> list[DetectedExit]:
+    def write_queued(self, held: Mapping[int, Checkpoint]) -> list[DetectedExit]:
+        """Write some of the queued exits; Fenced as of `write`."""
+        exits, self.has_queued = self._waiting.take_queued(held)
+        return exits
+
+    def due(self, engine: ExitSignalService, now_ms: int, limit: int) -> tuple[list[ExitCandidates], set[str]]:
+        """Return exits without a tick: due by the clock, or with reasons that may fire again.
+
+        The symbols returned with them have rules that were rearmed or due: write their checkpoint, so that no tick
+        before the rearming is evaluated again after it. At most `limit` disarmed reasons are checked in the database.
+        """
+        due = engine.on_clock(now_ms)
+        eligible: list[TradeReason] = []
+        if asked := engine.disarmed(limit):
+            with self._open_unit() as uow:
+                eligible = ExitEpisodeRepository(uow.connection).eligible(asked)
+        due += rearm(engine, eligible)
+        return due, {entry.trade.symbol for entry in due} | engine.symbols_of(trade_id for trade_id, _ in eligible)
+
+    def _write(self, result: BatchResult, checkpoint: EngineCheckpoint, held: Collection[int]) -> list[DetectedExit]:
         with self._open_unit() as uow:
-            TickCheckpointRepository(uow.connection).hold(held)
-            exits = self._detect(uow, due)
+            partitions = TickCheckpointRepository(uow.connection)
+            partitions.fence_others(result.homes, held)
+            partitions.advance(checkpoint.offsets)
+            trades = OpenTradeRepository(uow.connection)
+            trades.insert_opened(_by_trade(result))
+            trades.save_plans(result.plans)
+            closed_later = trades.held_by_others(result.closed)
+            trades.mark_closed([trade_id for trade_id in result.closed if trade_id not in closed_later])
+            WaitingTradeRepository(uow.connection).add_closures(sorted(closed_later))
+            trades.save_rules(checkpoint.rules)
+            exits = self._detect(uow, result.detected)
+            partitions.save_symbols(checkpoint.symbols)
             _commit(uow)
         return exits
 
-    def _set_aside(
-        self,
-        findings: Findings,
-        checkpoints: Mapping[int, Checkpoint],
-        symbols: Sequence[SymbolCheckpoint],
-        held: Collection[int],
-    ) -> None:
-        """Commit the offsets, and store all work that needs locked rows as waiting."""
+    def _set_aside(self, result: BatchResult, checkpoint: EngineCheckpoint, held: Collection[int]) -> set[str]:
+        """Commit the offsets, and store all work that needs locked rows as waiting; return the symbols not stored."""
         with self._open_unit() as uow:
             partitions, place = TickCheckpointRepository(uow.connection), WaitingTradeRepository(uow.connection)
-            partitions.fence_others(findings.homes, held)
-            partitions.advance(checkpoints)
+            partitions.fence_others(result.homes, held)
+            partitions.advance(checkpoint.offsets)
             trades = OpenTradeRepository(uow.connection)
-            trades.insert_opened(_by_trade(findings))
-            trades.save_plans(findings.plans)
-            trades.save_rules(findings.moved)
-            place.add_closures(findings.closed)
+            trades.insert_opened(_by_trade(result))
+            trades.save_plans(result.plans)
+            trades.save_rules(checkpoint.rules)
+            place.add_closures(result.closed)
             if SwitchRepository(uow.connection).read().rollout.mode is not RolloutMode.OFF:
-                place.add_exits(findings.detected)
-            unsaved = partitions.symbols_held_by_others([each.symbol for each in symbols])
-            partitions.save_symbols([each for each in symbols if each.symbol not in unsaved])
+                place.add_exits(result.detected)
+            unsaved = partitions.symbols_held_by_others([each.symbol for each in checkpoint.symbols])
+            partitions.save_symbols([each for each in checkpoint.symbols if each.symbol not in unsaved])
             _commit(uow)
-        self._unsaved.keep([each for each in symbols if each.symbol in unsaved], checkpoints)
+        return unsaved
 
     def _detect(self, uow: UnitOfWork, detected: Sequence[ExitCandidates]) -> list[DetectedExit]:
         if not detected:
@@ -165,10 +148,14 @@ class TickPipeline:
         switches = SwitchRepository(uow.connection).read()
         if switches.rollout.mode is RolloutMode.OFF:
             return []
-        held = OpenTradeRepository(uow.connection).held_by_others([entry.trade.trade_id for entry in detected])
-        WaitingTradeRepository(uow.connection).add_exits(entry for entry in detected if entry.trade.trade_id in held)
+        place = WaitingTradeRepository(uow.connection)
+        now, later = _first_trades(detected)
+        held = OpenTradeRepository(uow.connection).held_by_others([entry.trade.trade_id for entry in now])
+        place.add_exits(entry for entry in now if entry.trade.trade_id in held)
+        place.add_exits(later, why=QUEUED)
+        self.has_queued = self.has_queued or bool(later)
         exits: list[DetectedExit] = []
-        for entries in in_rounds([entry for entry in detected if entry.trade.trade_id not in held]):
+        for entries in in_rounds([entry for entry in now if entry.trade.trade_id not in held]):
             # An intent about to be sent is not superseded by later ticks of the batch.
             exits += self._signals.on_exits_detected(uow, entries, switches)
         if exits:
@@ -179,8 +166,15 @@ class TickPipeline:
         return UnitOfWork(self._database, self._outbox, lock_timeout_ms=ROW_LOCK_TIMEOUT_MS)
 
 
-def _by_trade(findings: Findings) -> list[OpenedTrade]:
-    return sorted(findings.opened, key=lambda opened: opened.event.trade_id)
+def _first_trades(detected: Sequence[ExitCandidates]) -> tuple[list[ExitCandidates], list[ExitCandidates]]:
+    """Return the decisions of the first trades, as many as one transaction takes, and those of the others."""
+    first = set(list(dict.fromkeys(entry.trade.trade_id for entry in detected))[:MOST_TRADES])
+    now = [entry for entry in detected if entry.trade.trade_id in first]
+    return now, [entry for entry in detected if entry.trade.trade_id not in first]
+
+
+def _by_trade(result: BatchResult) -> list[OpenedTrade]:
+    return sorted(result.opened, key=lambda opened: opened.event.trade_id)
 
 
 def _commit(uow: UnitOfWork) -> None:

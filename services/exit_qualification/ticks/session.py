@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from confluent_kafka import KafkaException, Message
+from confluent_kafka import KafkaException
 
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.exit_qualification.signal_management_service import DetectedExit
 from services.exit_qualification.ticks.assignment import Assignment, NotAssignedTogether
-from services.exit_qualification.ticks.batch import Layout, read_batch, without
-from services.exit_qualification.ticks.evaluation import Findings, judge, symbol_checkpoints
+from services.exit_qualification.ticks.batch import BatchResult, Layout, Records, Refused, offsets_after
 from services.exit_qualification.ticks.group_offsets import GroupOffsets
 from services.exit_qualification.ticks.metrics import (
     BATCH_SECONDS,
@@ -22,9 +21,10 @@ from services.exit_qualification.ticks.metrics import (
 )
 from services.exit_qualification.ticks.pipeline import TickPipeline
 from services.exit_qualification.ticks.side_outputs import Outgoing
-from services.exit_qualification.ticks.suspects import Suspects
+from services.exit_qualification.ticks.suspects import Suspects, one_by_one
 from shared.clock import Clock, epoch_ms
 from shared.errors import ConfigurationError, ExitflowError, Fenced
+from shared.kafka.clients import home_partition
 from shared.kafka.consumer_gaps import GapReport
 from shared.kafka.consuming import WatchedConsumer, shown
 from shared.kafka.record_faults import Fault, fault_of
@@ -81,7 +81,9 @@ class TickSession:
         self._stop = stop
         self._offsets = GroupOffsets(consumer.consumer, layout, around.clock)
         self._back_off = BackOff()
+        self._pipeline = around.pipeline
         self._next_rearm_s = 0.0
+        self._next_checkpoint_s = 0.0
         self._suspects = Suspects()
 
     def step(self) -> None:
@@ -101,16 +103,28 @@ class TickSession:
         except Exception as error:  # noqa: BLE001  # whatever it was, the engine is loaded again and tries again
             self._recover(error)
 
+    def finish(self) -> None:
+        """Write the last checkpoint before leaving the group, so that the next owner reads nothing again."""
+        try:
+            self._checkpoint()
+        except (ExitflowError, *DATABASE_FAILURES) as error:
+            log.warning("the last checkpoint was not written (%s); its records will be read again", shown(error))
+
     def _step(self) -> None:
-        """Claim waiting partitions, or evaluate and write the records, then rearm if due."""
-        settings = self._around.settings
-        messages = self._consumer.gather(settings.tick_batch_size, settings.tick_poll_ms / 1000)
+        """Claim waiting partitions, or evaluate the records and write what cannot wait; then do what is due."""
+        settings, clock = self._around.settings, self._around.clock
+        wait_s = 0 if self._pipeline.has_queued else settings.tick_poll_ms / 1000
+        records = self._consumer.take_by_partition(settings.tick_batch_size, wait_s)
         if self._assignment.is_waiting:
             self._take_up()
-        elif messages:
-            self._take(messages)
-        if self._around.clock.monotonic() >= self._next_rearm_s:
+        elif records:
+            self._take(records)
+        if self._pipeline.has_queued:
+            self._after_commit(self._pipeline.write_queued(self._assignment.held))
+        if clock.monotonic() >= self._next_rearm_s:
             self._rearm(REARM_LIMIT)
+        if clock.monotonic() >= self._next_checkpoint_s:
+            self._checkpoint()
         if self._assignment.is_settled:
             self._offsets.commit(self._assignment.held)
         self._gaps.show()
@@ -118,55 +132,79 @@ class TickSession:
 
     def _take_up(self) -> None:
         self._assignment.take_up()
+        self._pipeline.has_queued = True
         self._rearm(REARM_ALL)
         self._back_off.reset()
 
-    def _take(self, messages: Sequence[Message]) -> None:
+    def _take(self, records: Records) -> None:
         now_ms = epoch_ms(self._around.clock.now())
-        for part in self._suspects.parts(messages, self._layout, now_ms):
+        mine = {where: messages for where, messages in records.items() if where[1] in self._assignment.held}
+        suspects = self._suspects
+        for part in one_by_one(mine, self._layout, now_ms) if suspects.are_in(mine) else [mine]:
             try:
-                self._apply(part, now_ms)
+                if fault := suspects.fault_of(part):
+                    self._refuse(part, fault)
+                else:
+                    self._apply(part, now_ms)
             except Exception as error:
                 fault = fault_of(error)
                 if fault is None:
                     raise
                 self._isolate(part, fault)
                 return
-            self._suspects.clear(part[-1])
+            suspects.clear(part)
 
-    def _isolate(self, part: Sequence[Message], fault: Fault) -> None:
-        """Refuse a record that could not be applied, or reread a batch's records one by one."""
-        if len(part) > 1:
-            log.warning("%d records could not be applied together (%s); retrying each alone", len(part), fault.code)
-            self._suspects.add(part)
+    def _isolate(self, part: Records, fault: Fault) -> None:
+        """Read a failed batch again from the last checkpoint: record by record, or without the one at fault."""
+        if self._suspects.are_in(part):
+            self._suspects.condemn(part, fault)
         else:
-            batch = without(part[0], fault, self._layout, self._assignment.held)
-            self._around.outgoing.send(batch, self._layout)
-            self._around.pipeline.write(Findings(), batch.checkpoints, [], self._assignment.held)
+            log.warning("records could not be applied together (%s); retrying each alone", fault.code)
+            self._suspects.add(part)
         self._assignment.reload()
 
-    def _apply(self, messages: Sequence[Message], now_ms: int) -> None:
+    def _refuse(self, record: Records, fault: Fault) -> None:
+        """Put a record on the dead-letter topic and pass it."""
+        [[message]] = record.values()
+        self._around.outgoing.send(BatchResult(refused=[Refused(message, fault.code, fault.reason)]), self._layout)
+        self._assignment.reached |= offsets_after(record, self._layout, self._assignment.reached)
+        self._checkpoint()
+
+    def _apply(self, records: Records, now_ms: int) -> None:
         started_s = self._around.clock.monotonic()
         assignment = self._assignment
-        batch = read_batch(messages, self._layout, assignment.held, now_ms, self._around.trusted)
-        if not batch.checkpoints:
-            return
-        self._around.outgoing.send(batch, self._layout)
-        findings = judge(assignment.engine, batch.work, assignment.held, assignment.square_off)
-        symbols = symbol_checkpoints(assignment.engine, findings.symbols, self._layout.partitions)
-        exits = self._around.pipeline.write(findings, batch.checkpoints, symbols, assignment.held)
-        assignment.written(batch.checkpoints)
+        result = assignment.evaluator.evaluate(records, now_ms)
+        self._around.outgoing.send(result, self._layout)
+        assignment.reached |= offsets_after(records, self._layout, assignment.reached)
+        count_batch(result)
+        if result.urgent:
+            self._write(result, result.urgent)
         self._back_off.reset()
-        self._after_commit(exits)
-        count_batch(batch, findings)
-        time_exits(exits, findings.arrived_ms, self._around.clock.now())
         BATCH_SECONDS.observe(self._around.clock.monotonic() - started_s)
+
+    def _checkpoint(self) -> None:
+        """Write the offsets and states of all partitions that moved since they were written."""
+        self._next_checkpoint_s = self._around.clock.monotonic() + self._around.settings.tick_checkpoint_ms / 1000
+        if unwritten := self._assignment.unwritten():
+            self._write(BatchResult(), unwritten)
+
+    def _write(self, result: BatchResult, partitions: Collection[int]) -> None:
+        """Write a result with the checkpoint of these partitions."""
+        checkpoint = self._assignment.checkpoint(partitions)
+        written = self._pipeline.write(result, checkpoint, self._assignment.held)
+        self._assignment.written(checkpoint, written.unsaved)
+        self._after_commit(written.exits)
+        time_exits(written.exits, result.arrived_ms, self._around.clock.now())
 
     def _rearm(self, limit: int) -> None:
         self._next_rearm_s = self._around.clock.monotonic() + self._around.settings.rearm_poll_ms / 1000
         assignment = self._assignment
         now_ms = epoch_ms(self._around.clock.now())
-        self._after_commit(self._around.pipeline.write_due(assignment.engine, assignment.held, now_ms, limit))
+        self._after_commit(self._pipeline.write_waiting(assignment.held))
+        due, symbols = self._pipeline.due(assignment.engine, now_ms, limit)
+        homes = {home_partition(symbol, self._layout.partitions) for symbol in symbols}
+        if due or homes & assignment.unwritten():
+            self._write(BatchResult(detected=due), homes)
 
     def _after_commit(self, exits: Sequence[DetectedExit]) -> None:
         for each in exits:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.exit_qualification.ticks.batch import Batch, Layout
+from services.exit_qualification.ticks.batch import BatchResult, Layout
 from services.exit_qualification.ticks.refused_records import RefusedRecords
 from services.exit_qualification.ticks.rerouting import MisroutedTicks
 from shared.clock import Clock
@@ -18,7 +18,7 @@ class Outgoing:
         self._refused = RefusedRecords(producer, topics)
         self._misrouted = MisroutedTicks(producer, clock)
 
-    def send(self, batch: Batch, layout: Layout) -> None:
+    def send(self, batch: BatchResult, layout: Layout) -> None:
         """Send everything and return once it is acknowledged.
 
         Raises

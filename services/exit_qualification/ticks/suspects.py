@@ -1,37 +1,56 @@
-"""Suspect records: records of a failed batch, processed one by one until applied or refused."""
+"""Suspect records: records of a failed batch, processed one by one until the one at fault is found."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from confluent_kafka import Message
-
-from services.exit_qualification.ticks.batch import Layout, in_order
+from services.exit_qualification.ticks.batch import Layout, Records, in_order
+from shared.kafka.consuming import offset_of, partition_of
+from shared.kafka.record_faults import Fault
+from shared.kafka.topics import Partition
 
 
 class Suspects:
-    """Tracks the end of the record-by-record range of each partition."""
+    """Tracks the end of the record-by-record range of each partition, and the records found to be at fault."""
 
     def __init__(self) -> None:
-        self._until: dict[tuple[str | None, int | None], int] = {}
+        self._until: dict[Partition, int] = {}
+        self._faults: dict[tuple[Partition, int], Fault] = {}
 
-    def add(self, messages: Sequence[Message]) -> None:
+    def add(self, records: Records) -> None:
         """Process these records alone when they are read again."""
-        for message in messages:
-            where = message.topic(), message.partition()
-            self._until[where] = max(self._until.get(where, 0), (message.offset() or 0) + 1)
+        for where, messages in records.items():
+            self._until[where] = max(self._until.get(where, 0), offset_of(messages[-1]) + 1)
 
-    def parts(self, messages: Sequence[Message], layout: Layout, now_ms: int) -> list[Sequence[Message]]:
-        """Return the records as one batch, or as batches of one if they include suspects."""
-        if not any(self._is_suspect(message) for message in messages):
-            return [messages]
-        return [[message] for message in in_order(messages, layout, now_ms)]
+    def condemn(self, record: Records, fault: Fault) -> None:
+        """Refuse this single record when it is read again."""
+        [(where, [message])] = record.items()
+        self._faults[where, offset_of(message)] = fault
 
-    def clear(self, message: Message) -> None:
-        """Forget a partition if this record was its last suspect."""
-        where = message.topic(), message.partition()
-        if (message.offset() or 0) + 1 >= self._until.get(where, 0):
-            self._until.pop(where, None)
+    def are_in(self, records: Records) -> bool:
+        """Return whether there are suspects among the records."""
+        return any(offset_of(messages[0]) < self._until.get(where, 0) for where, messages in records.items())
 
-    def _is_suspect(self, message: Message) -> bool:
-        return (message.offset() or 0) < self._until.get((message.topic(), message.partition()), 0)
+    def fault_of(self, records: Records) -> Fault | None:
+        """Return the fault of a single record that was condemned; None for any other records."""
+        if not self._faults:
+            return None
+        [(where, messages), *others] = records.items()
+        return None if others or len(messages) > 1 else self._faults.get((where, offset_of(messages[0])))
+
+    def clear(self, records: Records) -> None:
+        """Forget a partition once these processed records reach the end of its suspects."""
+        for where, messages in records.items():
+            after = offset_of(messages[-1]) + 1
+            if after >= self._until.get(where, 0):
+                self._until.pop(where, None)
+            self._faults.pop((where, after - 1), None)
+
+
+def one_by_one(records: Records, layout: Layout, now_ms: int) -> list[Records]:
+    """Return each record alone, in processing order."""
+    return [
+        {partition_of(message): [message]}
+        for number in sorted({number for _, number in records})
+        for message in in_order(
+            records.get((layout.ticks, number), ()), records.get((layout.trades, number), ()), now_ms
+        )
+    ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
 from uuid import UUID
 
 from sqlalchemy.exc import OperationalError
@@ -54,12 +53,20 @@ class WaitingExits:
             Another worker took over one of the partitions.
         """
         waiting = self._of(held)
-        due = [each.trade_id for each in islice((each for each in waiting if each.due), MOST_TRADES)]
+        due = [each.trade_id for each in waiting if each.due][:MOST_TRADES]
         exits = self._take(due, held) if due else []
         if due:
             waiting = self._of(held)
         self._shown.show([WaitingItem(f"trade {each.trade_id}", each.why, each.age_s) for each in waiting])
         return exits
+
+    def take_queued(self, held: Mapping[int, Checkpoint]) -> tuple[list[DetectedExit], bool]:
+        """Write some of the queued exits; return them, and whether more may be queued."""
+        if not held:
+            return [], False
+        with self._open_unit() as uow:
+            queued = WaitingTradeRepository(uow.connection).queued(held, MOST_TRADES)
+        return self._take(queued, held) if queued else [], len(queued) == MOST_TRADES
 
     def _of(self, held: Mapping[int, Checkpoint]) -> list[WaitingTrade]:
         if not held:

@@ -64,12 +64,20 @@ class TickWorker:
         ) as consumer:
             new_clock_after_ms = int(around.settings.tick_new_clock_after_s * 1000)
             assignment = Assignment(
-                consumer, self._log, layout, self._database, _owner(), new_clock_after_ms, around.square_off
+                consumer,
+                self._log,
+                layout,
+                self._database,
+                _owner(),
+                new_clock_after_ms,
+                around.square_off,
+                around.trusted,
             )
             session = TickSession(around, consumer, layout, assignment, self._gaps, stop)
             assignment.subscribe()
             try:
                 yield session.step
+                session.finish()
             except TopicsChanged as error:
                 self._log.changed(error.changes)
                 raise

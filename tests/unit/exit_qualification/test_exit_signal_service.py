@@ -272,7 +272,9 @@ def ladder(count: int) -> ExitSignalService:
 @pytest.mark.parametrize("open_trades", [1, 10, 3000])
 def test_a_distant_tick_costs_two_comparisons_for_any_trades(open_trades: int) -> None:
     price = CountingPrice(1000_0000)
-    assert ladder(open_trades).on_tick(INFY, price, 1, 1) is QUIET
+    engine = ladder(open_trades)
+    engine.on_tick(INFY, 1000_0000, 1, 1, 1)
+    assert engine.on_tick(INFY, price, 2, 2, 2) is QUIET
     assert price.comparisons == 2
 
 

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from services.exit_qualification.domain.checkpoint import Checkpoint
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
-from services.exit_qualification.ticks import batch as tick_batch
-from services.exit_qualification.ticks.batch import Layout, read_batch
-from services.exit_qualification.ticks.evaluation import judge
-from services.exit_qualification.ticks.records import TickRecord
+from services.exit_qualification.domain.symbol_book import SymbolState
+from services.exit_qualification.ticks import evaluation
+from services.exit_qualification.ticks.batch import offsets_after
 from services.paper_broker import feed_records
 from services.paper_broker.feed_records import FeedRecord
 from services.trade_management.domain.fill_report import FillReport
@@ -23,19 +22,15 @@ from services.trade_management.fills.reading import DiscardedEvent, Irrelevant, 
 from shared.contracts.events import event_classes
 from shared.contracts.topics import EXIT_INTENTS, MARKET_TICKS, TRADES
 from shared.errors import ExitflowError, MalformedMessage, Unavailable
-from shared.kafka.clients import home_partition
 from shared.kafka.record_faults import UNREADABLE, fault_of, read_record
 from shared.outbox.signatures import SIGNATURE_HEADER, UntrustedEvent
 from tests.support.records import headers, message, values
 from tests.support.signing import TRUSTED, signature_of
 from tests.support.trades import opened
+from tests.unit.exit_qualification.ticks.messages import HOME, INFY, LAYOUT, NOW_MS, evaluated, grouped
 
 Json = dict[str, Any]
-LAYOUT = Layout("ticks", "trades", 4)
-INFY = "NSE:INFY"
-HOME = home_partition(INFY, LAYOUT.partitions)
 HELD = {HOME: Checkpoint(1, 0, 0)}
-NOW_MS = 1_768_275_900_000
 
 TICK: Json = {"symbol": INFY, "ltp": "1520.35", "ts": "2026-01-13T03:45:00.123Z", "seq": 1}
 TICK_VALUE = json.dumps(TICK).encode()
@@ -99,14 +94,16 @@ def test_exit_ticks_sets_apart_what_it_cannot_read_and_judges_the_rest(
             for n, (value, of, is_signed) in enumerate(trades)
         ),
     ]
-    batch = read_batch(records, LAYOUT, HELD, NOW_MS, TRUSTED)
-    assert batch.checkpoints[HOME] == Checkpoint(1, len(ticks) + 1, len(trades))
-    good = TickRecord(INFY, 15_203_500, 1_768_275_900_123_000, 1, NOW_MS)
-    assert good in batch.work
-    refused = {each.code for each in batch.refused}
+    assert offsets_after(grouped(records), LAYOUT, HELD)[HOME] == Checkpoint(1, len(ticks) + 1, len(trades))
+    engine = ExitSignalService()
+    result = evaluated(engine, *records)
+    state = engine.symbol_state(INFY)
+    assert isinstance(state, SymbolState)
+    assert state.last_ts_us >= NOW_MS * 1000
+    refused = {each.code for each in result.refused}
     assert refused <= {"malformed_message", "wrong_partition", "untrusted"}
     assert "untrusted" not in refused or not all(is_signed for _, _, is_signed in trades)
-    assert judge(ExitSignalService(), batch.work, HELD).evaluated >= 1
+    assert result.evaluated >= 1
 
 
 @given(values([FILLED]), headers(INTENT_TYPES), st.booleans())
@@ -150,16 +147,15 @@ def test_the_paper_broker_sets_apart_what_it_cannot_read_and_books_the_rest(
 
 
 def test_an_error_that_nothing_foresaw_is_the_records_own_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
-    def overflow(*_: object) -> TickRecord:
+    def overflow(*_: object) -> None:
         raise OverflowError("of digits")
 
-    monkeypatch.setattr(tick_batch, "read_tick", overflow)
+    monkeypatch.setattr(evaluation, "parse_tick", overflow)
     records = [
         message("ticks", TICK_VALUE, partition_=HOME),
         signed_message("trades", OPENED.payload(), [("ce_type", OPENED.event_type().encode())], partition_=HOME),
     ]
-    batch = read_batch(records, LAYOUT, HELD, NOW_MS, TRUSTED)
-    [refused] = batch.refused
+    [refused] = evaluated(ExitSignalService(), *records).refused
     assert (refused.code, refused.reason) == (UNREADABLE, "OverflowError while it was read")
 
 
@@ -170,7 +166,7 @@ def test_header_names_that_are_not_text_are_no_reason_to_stop() -> None:
 
     record: Any = message("trades", OPENED.payload(), partition_=HOME)
     record.headers = Unnameable().headers
-    [refused] = read_batch([record], LAYOUT, HELD, NOW_MS, TRUSTED).refused
+    [refused] = evaluated(ExitSignalService(), record).refused
     assert refused.code == "malformed_message"
 
 

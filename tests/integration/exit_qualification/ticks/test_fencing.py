@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from services.exit_qualification.domain.checkpoint import Checkpoint
+from services.exit_qualification.domain.checkpoint import Checkpoint, EngineCheckpoint
 from services.exit_qualification.storage.open_trades import OpenedTrade
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
-from services.exit_qualification.ticks.evaluation import Findings
+from services.exit_qualification.ticks.batch import BatchResult
 from services.exit_qualification.ticks.pipeline import TickPipeline
 from services.exit_qualification.ticks.process import build_worker, open_database
 from shared.errors import Fenced
@@ -46,7 +46,8 @@ def test_a_fenced_worker_writes_nothing(settings: Settings, book: Book) -> None:
     pipeline = _pipeline(settings)
     event = opened()
     with pytest.raises(Fenced, match="taken over"):
-        pipeline.write(Findings(opened=[OpenedTrade(event, 0, 0)]), {0: Checkpoint(held[0].epoch, 9, 9)}, [], {0})
+        ahead = EngineCheckpoint({0: Checkpoint(held[0].epoch, 9, 9)})
+        pipeline.write(BatchResult(opened=[OpenedTrade(event, 0, 0)]), ahead, {0})
     assert book.value("SELECT count(*) FROM open_trades") == 0
     assert book.tick_offset(0) == 0
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.exit_qualification.ticks import session
-from services.exit_qualification.ticks.records import TickRecord
+from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from shared.contracts.topics import dead_letter_topic
 from shared.kafka.clients import flush_or_fail, headers_of, open_producer
 from shared.settings import Settings
@@ -44,14 +43,14 @@ def test_hostile_records_become_dead_letters_and_later_ticks_count(
 def test_an_inapplicable_record_becomes_a_dead_letter_alone(
     settings: Settings, market: Market, book: Book, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    judge = vars(session)["judge"]
+    judge = ExitSignalService.on_tick
 
-    def failing(engine: Any, work: Any, *rest: Any) -> Any:
-        if any(isinstance(item, TickRecord) and item.price == POISON for item in work):
+    def failing(engine: ExitSignalService, symbol: str, price: int, *rest: int) -> Any:
+        if price == POISON:
             raise error
-        return judge(engine, work, *rest)
+        return judge(engine, symbol, price, *rest)
 
-    monkeypatch.setattr(session, "judge", failing)
+    monkeypatch.setattr(ExitSignalService, "on_tick", failing)
     market.open(opened())
     with running_worker(settings):
         book.await_trades(1)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
-from services.exit_qualification.ticks.batch import Layout
+from services.exit_qualification.domain.exit_signal_service import ExitSignalService
+from services.exit_qualification.ticks.batch import BatchResult, Layout, Records
+from services.exit_qualification.ticks.evaluation import Evaluator
 from shared.contracts.trades import TradeOpened
 from shared.kafka.clients import home_partition
-from tests.support.signing import signed
+from shared.kafka.consuming import partition_of
+from shared.kafka.topics import Partition
+from tests.support.signing import TRUSTED, signed
 
 LAYOUT = Layout("ticks", "trades", 4)
 INFY = "NSE:INFY"
@@ -55,9 +60,11 @@ class Record:
         return (self.kind, self.arrived_ms)
 
 
-def tick(price: str = "1000.00", *, symbol: str = INFY, seq: int = 1, **where: Any) -> Message:
+def tick(
+    price: str = "1000.00", *, symbol: str = INFY, seq: int = 1, ts: str = "2026-01-13T03:45:00.123456Z", **where: Any
+) -> Message:
     """A tick's record."""
-    value = {"symbol": symbol, "ltp": price, "ts": "2026-01-13T03:45:00.123456Z", "seq": seq}
+    value = {"symbol": symbol, "ltp": price, "ts": ts, "seq": seq}
     return cast(Message, Record("ticks", json.dumps(value).encode(), **where))
 
 
@@ -66,3 +73,21 @@ def trade(event: TradeOpened, **where: Any) -> Message:
     headers = signed("trades", event.key, event.payload(), {"ce_type": event.event_type()})
     encoded = [(name, text.encode()) for name, text in headers.items()]
     return cast(Message, Record("trades", event.payload(), key_=event.key.encode(), headers_=encoded, **where))
+
+
+def grouped(messages: Iterable[Message]) -> Records:
+    """Records by partition, as a consumer gives them."""
+    records: dict[Partition, list[Message]] = {}
+    for message in messages:
+        records.setdefault(partition_of(message), []).append(message)
+    return records
+
+
+def evaluator(engine: ExitSignalService, held: Collection[int] = (HOME,)) -> Evaluator:
+    """An evaluator of held partitions that believes the tests' key."""
+    return Evaluator(engine, LAYOUT, held, TRUSTED)
+
+
+def evaluated(engine: ExitSignalService, *messages: Message, held: Collection[int] = (HOME,)) -> BatchResult:
+    """The result of one batch."""
+    return evaluator(engine, held).evaluate(grouped(messages), NOW_MS)

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.exit_qualification.ticks.records import read_tick, read_trade
+from services.exit_qualification.ticks.records import read_trade
 from shared.contracts.discarded import Discarded
+from shared.contracts.ticks import parse_tick
 from shared.errors import MalformedMessage
 from tests.support.trades import opened
 
@@ -14,9 +15,7 @@ NINE = "2026-01-13T09:15:00.123Z"
 
 
 def test_a_tick_is_whole_units_and_microseconds() -> None:
-    tick = read_tick((TICK % ("1520.35", NINE, 1)).encode(), 77)
-    assert (tick.symbol, tick.price, tick.ts_us, tick.seq) == ("NSE:INFY", 15203500, 1768295700123000, 1)
-    assert tick.arrived_ms == 77
+    assert parse_tick((TICK % ("1520.35", NINE, 1)).encode()) == ("NSE:INFY", 15203500, 1768295700123000, 1)
 
 
 @pytest.mark.parametrize(
@@ -41,13 +40,13 @@ def test_a_tick_is_whole_units_and_microseconds() -> None:
 )
 def test_what_is_no_tick_is_malformed(value: bytes | None) -> None:
     with pytest.raises(MalformedMessage):
-        read_tick(value, 0)
+        parse_tick(value)
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_do_more_harm_than_being_malformed(value: bytes) -> None:
     with pytest.raises(MalformedMessage):
-        read_tick(value, 0)
+        parse_tick(value)
     with pytest.raises(MalformedMessage):
         read_trade("io.exitflow.TradeOpened.v1", value, 0)
 

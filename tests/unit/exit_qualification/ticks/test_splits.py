@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from itertools import pairwise
 from uuid import UUID
 
+from confluent_kafka import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.open_trade import OpenTrade
-from services.exit_qualification.ticks.evaluation import in_rounds, judge
-from services.exit_qualification.ticks.records import TickRecord
+from services.exit_qualification.ticks.evaluation import in_rounds
+from shared.clock import EPOCH, rfc3339
 from shared.contracts.vocabulary import Direction, ExitReason
+from shared.kafka.clients import home_partition
+from shared.money import from_units
 from tests.unit.exit_qualification.examples import open_trade
+from tests.unit.exit_qualification.ticks.messages import LAYOUT, evaluator, grouped, tick
 
 SYMBOLS = ("NSE:INFY", "NSE:TCS")
 NEW_CLOCK_AFTER_MS = 3
@@ -53,13 +58,16 @@ steps = st.tuples(
 
 
 @st.composite
-def logs(draw: st.DrawFn) -> list[TickRecord]:
+def logs(draw: st.DrawFn) -> list[Message]:
     """Ticks as a log has them: arrivals never go back, stamps and numbers do."""
     arrived_ms, seq, log = 1, 10, []
     for symbol, price, later_ms, ahead_us, further in draw(st.lists(steps, min_size=2, max_size=20)):
         arrived_ms += later_ms
         seq = max(0, seq + further)
-        log.append(TickRecord(symbol, price, max(0, arrived_ms * 1000 + ahead_us), seq, arrived_ms))
+        ts = rfc3339(EPOCH + timedelta(microseconds=max(0, arrived_ms * 1000 + ahead_us)))
+        home = home_partition(symbol, LAYOUT.partitions)
+        price_text = str(from_units(price))
+        log.append(tick(price_text, symbol=symbol, ts=ts, seq=seq, arrived_ms=arrived_ms, partition_=home))
     return log
 
 
@@ -81,7 +89,7 @@ class Slots:
         return written
 
 
-def _batches(log: list[TickRecord], cuts: set[int]) -> Iterator[list[TickRecord]]:
+def _batches(log: list[Message], cuts: set[int]) -> Iterator[list[Message]]:
     edges = [0, *sorted(cut for cut in cuts if cut < len(log)), len(log)]
     return (log[start:end] for start, end in pairwise(edges))
 
@@ -93,7 +101,7 @@ cooldowns = st.sets(
 
 @given(trades, logs(), st.sets(st.integers(1, 19), max_size=4), cooldowns)
 def test_batch_boundaries_do_not_change_the_exits(
-    book: list[OpenTrade], log: list[TickRecord], cuts: set[int], cooling: set[tuple[int, ExitReason]]
+    book: list[OpenTrade], log: list[Message], cuts: set[int], cooling: set[tuple[int, ExitReason]]
 ) -> None:
     under_cooldown = {(UUID(int=number), reason) for number, reason in cooling}
     every_tick_a_batch = set(range(1, len(log)))
@@ -101,16 +109,17 @@ def test_batch_boundaries_do_not_change_the_exits(
 
 
 def _exits(
-    book: list[OpenTrade], log: list[TickRecord], cuts: set[int], cooling: set[Pair]
+    book: list[OpenTrade], log: list[Message], cuts: set[int], cooling: set[Pair]
 ) -> tuple[dict[UUID, ExitCandidate], list[str]]:
     slots = Slots(cooling)
     engine = ExitSignalService(NEW_CLOCK_AFTER_MS)
     for trade in book:
         engine.add_trade(trade)
     told: list[str] = []
+    evaluates = evaluator(engine, range(LAYOUT.partitions))
     for batch in _batches(log, cuts):
-        findings = judge(engine, batch, ())
-        told += findings.new_clocks
-        for trade_id, reason in slots.write(findings.detected):
+        result = evaluates.evaluate(grouped(batch), 0)
+        told += result.new_clocks
+        for trade_id, reason in slots.write(result.detected):
             engine.disarm(trade_id, reason)
     return slots.taken, told

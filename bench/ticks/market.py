@@ -1,0 +1,92 @@
+"""Invented market: open trades, and ticks that leave them alone or move their stops."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from functools import lru_cache
+from uuid import UUID
+
+from shared.clock import EPOCH, rfc3339
+from shared.money import SCALE, from_units, money_text
+
+SYMBOLS = 1_000
+ENTRY = 1000 * SCALE
+REACH = 400 * SCALE
+"""Distance of the nearest target and stop from the entry: more than a quiet price ever moves."""
+SEED = 20_260_113
+FIRST_US = 1_768_276_800_000_000
+"""2026-01-13T04:00:00Z, in microseconds since 1970."""
+
+
+class Mood(StrEnum):
+    """Kinds of markets."""
+
+    QUIET = "quiet"
+    """Prices stay between the levels."""
+    VOLATILE = "volatile"
+    """Prices wander: they set new highs, which move trailing stops, and reach targets and stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One tick: number of its symbol, price in units, microseconds since 1970, and its number."""
+
+    symbol: int
+    price: int
+    ts_us: int
+    seq: int
+
+
+def symbol_name(number: int) -> str:
+    """Return the name of a symbol."""
+    return f"NSE:BENCH{number:04d}"
+
+
+def trade_id(number: int) -> UUID:
+    """Return the id of a trade."""
+    return UUID(int=(1 << 100) + number)
+
+
+def plan_of(number: int, mood: Mood) -> dict[str, object]:
+    """Return the plan of a trade: a target and a stop; in a volatile market every second has a trailing stop."""
+    away = REACH + (number // SYMBOLS % 4_000) * (SCALE // 100)
+    plan: dict[str, object] = {"target": money(ENTRY + away), "stop_loss": money(ENTRY - away)}
+    if mood is Mood.VOLATILE and number % 2:
+        plan["trailing_stop"] = {"amount": money(REACH + number % 997)}
+    return plan
+
+
+def steps(count: int, mood: Mood) -> Iterator[Step]:
+    """Yield ticks of all symbols in random order, 100,000 a second of market time."""
+    chance = random.Random(SEED)  # noqa: S311  # a market, not a secret
+    prices = [ENTRY] * SYMBOLS
+    for seq in range(1, count + 1):
+        symbol = chance.randrange(SYMBOLS)
+        if mood is Mood.QUIET:
+            price = ENTRY + chance.randrange(-200, 201) * (SCALE // 20)
+        else:
+            price = max(SCALE, prices[symbol] + chance.randrange(-300, 301) * (SCALE // 20))
+        prices[symbol] = price
+        yield Step(symbol, price, FIRST_US + seq * 10, seq)
+
+
+def payload(step: Step) -> bytes:
+    """Return the tick as a feed sends it."""
+    ts = f"{_second(step.ts_us // 1_000_000)}.{step.ts_us // 1000 % 1000:03d}Z"
+    tick = {"symbol": symbol_name(step.symbol), "ltp": money(step.price), "ts": ts, "seq": step.seq}
+    return json.dumps(tick, separators=(",", ":")).encode()
+
+
+def money(units: int) -> str:
+    """Return an amount as text."""
+    return money_text(from_units(units))
+
+
+@lru_cache(maxsize=1024)
+def _second(second: int) -> str:
+    return rfc3339(EPOCH + timedelta(seconds=second)).partition(".")[0].rstrip("Z")

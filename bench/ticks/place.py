@@ -1,0 +1,171 @@
+"""One measurement's database and topics, and the programs of this project that work on them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from confluent_kafka import Producer
+from psycopg import sql
+
+from bench.relay.servers import Servers
+from bench.ticks.market import ENTRY, Mood, Step, money, payload, plan_of, symbol_name, trade_id
+from deploy.local.processes.child import Child, Command, clean_environment
+from shared.clock import EPOCH
+from shared.contracts.topics import MARKET_TICKS, TopicNames
+from shared.ids import new_id, new_secret
+from shared.kafka.clients import create_topics, home_partition
+from shared.outbox.signatures import new_signing_key, signer_of
+from shared.postgres import roles
+from shared.postgres.migrations import migrate
+from shared.postgres.revisions import EXIT_QUALIFICATION
+from shared.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTITIONS = 12
+STOP_LIMIT_S = 30
+_PROGRAM = "from services.cli.main import main; main()"
+_COPY = """
+COPY exit_qualification.open_trades (trade_id, symbol, partition, user_broker_id, direction, product_type, quantity,
+                                     entry_price, exit_plan, entered_at, entered_tick) FROM STDIN
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A migrated database, topics of its own, and the environment of the programs."""
+
+    admin_url: str
+    settings: Settings
+    environment: dict[str, str]
+    directory: Path
+
+    @property
+    def ticks(self) -> str:
+        """Return the topic of ticks."""
+        return TopicNames(self.settings.kafka_topic_prefix).on_cluster(MARKET_TICKS)
+
+    def producer(self) -> Producer:
+        """Return a producer that fills large batches."""
+        return Producer(
+            {
+                "bootstrap.servers": self.settings.kafka_bootstrap_servers,
+                "partitioner": "murmur2_random",
+                "compression.type": "lz4",
+                "linger.ms": 1,
+                "queue.buffering.max.messages": 1_000_000,
+            }
+        )
+
+    def connect(self) -> psycopg.Connection:
+        """Open the database as its administrator."""
+        return psycopg.connect(self.admin_url, autocommit=True, options="-c search_path=exit_qualification")
+
+    @contextmanager
+    def running(self, process: str) -> Iterator[Child]:
+        """Run a process of this project while inside."""
+        log = self.directory / f"{process}-{new_id().hex}.log"
+        child = Child(Command([sys.executable, "-c", _PROGRAM, "run", process], log, ROOT, self.environment))
+        try:
+            yield child
+        finally:
+            child.ask_to_stop()
+            child.stop(STOP_LIMIT_S)
+
+
+@contextmanager
+def fresh_place(servers: Servers) -> Iterator[Place]:
+    """Create a database and topics; remove the database afterwards."""
+    name = f"bench_{new_id().hex}"
+    _execute(servers, "CREATE DATABASE {}", name)
+    try:
+        yield _prepared(servers, name)
+    finally:
+        _execute(servers, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+def fill_book(place: Place, trades: int, mood: Mood) -> None:
+    """Copy open trades into the projection, spread over all symbols."""
+    homes = [home_partition(symbol_name(number), PARTITIONS) for number in range(1000)]
+    with place.connect() as connection, connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+        for number in range(trades):
+            symbol = number % 1000
+            plan = json.dumps(plan_of(number, mood))
+            row = (trade_id(number), symbol_name(symbol), homes[symbol], "paper", "LONG", "MIS", 100)
+            copy.write_row((*row, money(ENTRY), plan, EPOCH, 0))
+    _analyze(place)
+
+
+def copy_same(place: Place, trades: int, symbol: str, target: str) -> None:
+    """Copy open trades of one symbol with one target."""
+    home = home_partition(symbol, PARTITIONS)
+    with place.connect() as connection, connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+        for _ in range(trades):
+            row = (new_id(), symbol, home, "paper", "LONG", "MIS", 100)
+            copy.write_row((*row, money(ENTRY), json.dumps({"target": target}), EPOCH, 0))
+    _analyze(place)
+
+
+def send(place: Place, ticks: Iterator[Step]) -> None:
+    """Put ticks on the topic; return once all are acknowledged."""
+    producer = place.producer()
+    topic = place.ticks
+    for step in ticks:
+        while True:
+            try:
+                producer.produce(topic, payload(step), symbol_name(step.symbol))
+                break
+            except BufferError:
+                producer.poll(0.1)
+    producer.flush(60)
+
+
+def _prepared(servers: Servers, name: str) -> Place:
+    admin_url = servers.admin_url.rpartition("/")[0] + f"/{name}"
+    passwords = {role: new_secret() for role in roles.ROLES}
+    roles.create_roles(admin_url, passwords)
+    migrate(roles.with_role(admin_url, roles.MIGRATOR, passwords[roles.MIGRATOR]), EXIT_QUALIFICATION)
+    key = new_signing_key()
+    public = signer_of(key, "the bench's key").public_pem()
+    told = {
+        "exit_database_url": roles.with_role(admin_url, roles.EXIT, passwords[roles.EXIT]),
+        "kafka_bootstrap_servers": servers.bootstrap_servers,
+        "kafka_topic_prefix": f"{name}.",
+        "kafka_consumer_prefix": name,
+        "kafka_session_timeout_s": "30",
+        "event_signing_key": key,
+        "exit_event_keys": public,
+        "trade_event_keys": public,
+        "relay_outboxes": "exit",
+    }
+    settings = Settings.model_validate(told)
+    create_topics(settings, TopicNames(settings.kafka_topic_prefix).all_on_cluster())
+    directory = servers.directory / name
+    directory.mkdir()
+    environment = clean_environment(**{f"EXITFLOW_{setting.upper()}": value for setting, value in told.items()})
+    place = Place(admin_url, settings, environment, directory)
+    with place.connect() as connection:
+        connection.execute("UPDATE rollout SET mode = 'full'")
+        connection.execute("INSERT INTO user_brokers VALUES ('paper', 'kite', 'AB1', 'http://127.0.0.1', 'CONNECTED')")
+    return place
+
+
+def relay_environment(place: Place, servers: Servers) -> dict[str, str]:
+    """Return the environment of a relay: the same with the administrator's database."""
+    del servers
+    return place.environment | {"EXITFLOW_EXIT_DATABASE_URL": place.admin_url}
+
+
+def _analyze(place: Place) -> None:
+    with place.connect() as connection:
+        connection.execute("VACUUM (ANALYZE) open_trades")
+
+
+def _execute(servers: Servers, statement: str, name: str) -> None:
+    with psycopg.connect(servers.admin_url, autocommit=True) as connection:
+        connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
