@@ -8,6 +8,7 @@ INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-compose test coverage test-compose chaos fuzz chaos-relay test-fast bench-relay bench-orders lint docs contracts sql lock clean
+.PHONY: help install demo demo-compose test coverage test-compose chaos fuzz chaos-relay test-fast bench-relay bench-ticks lint docs contracts sql lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -57,6 +58,8 @@ bench-relay: install ## this relay and others, measured on one PostgreSQL and on
 
 bench-orders: install ## exits, orders, closures and POST /trades on a local stack; some minutes, on a quiet machine
 	@$(BIN)/python -m bench.orders
+bench-ticks: install ## the tick worker beside a bare consume loop and a naive engine; minutes, on a quiet machine
+	@$(BIN)/python -m bench.ticks
 
 lint: install ## ruff, mypy --strict, import contracts, plain words, the site
 	@$(BIN)/ruff check .

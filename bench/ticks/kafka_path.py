@@ -62,26 +62,22 @@ def drain_bare(place: Place, ticks: int) -> Drain:
 
 
 def drain_worker(place: Place, ticks: int, clock: Clock) -> Drain:
-    """Measure a worker from the first stored offset to the last; Unavailable if it ends or stands still."""
+    """Measure a worker from the moment it holds its partitions to the last offset; Unavailable if it ends before."""
     began_s = clock.monotonic()
     with place.connect() as connection, place.running("exit-ticks") as child:
         process = psutil.Process(child.pid)
-        start_s = 0.0
-        samples: list[tuple[float, int, float]] = []
-        while not samples or samples[-1][1] < ticks:
+        start_s = start_cpu_s = 0.0
+        done = 0
+        while done < ticks:
             _require(child, clock.monotonic() - began_s)
-            done, owned = _progress(connection)
-            now_s = clock.monotonic()
-            start_s = start_s or (now_s - began_s if owned == PARTITIONS else 0.0)
-            if done and (not samples or done > samples[-1][1]):
-                samples.append((now_s, done, _cpu_s(process)))
             sleep(LOOK_S)
+            done, owned = _progress(connection)
+            if not start_s and owned == PARTITIONS:
+                start_s, start_cpu_s = clock.monotonic() - began_s, _cpu_s(process)
+        seconds, cpu_s = clock.monotonic() - began_s - start_s, _cpu_s(process) - start_cpu_s
         peak = peak_bytes([child.pid]) / 2**20
         exits = connection.execute("SELECT count(*) FROM exit_signals").fetchone()
-    (first_s, first, first_cpu_s), (last_s, last, last_cpu_s) = samples[0], samples[-1]
-    if last == first:
-        raise Unavailable("the worker wrote all offsets at once: take more ticks")
-    return Drain(last - first, last_s - first_s, last_cpu_s - first_cpu_s, start_s, peak, exits[0] if exits else 0)
+    return Drain(done, seconds, cpu_s, start_s, peak, exits[0] if exits else 0)
 
 
 def _progress(connection: psycopg.Connection) -> tuple[int, int]:

@@ -12,12 +12,14 @@ from pathlib import Path
 import psycopg
 from confluent_kafka import Producer
 from psycopg import sql
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from bench.relay.servers import Servers
 from bench.ticks.market import ENTRY, Mood, Step, money, payload, plan_of, symbol_name, trade_id
 from deploy.local.processes.child import Child, Command, clean_environment
 from shared.clock import EPOCH
 from shared.contracts.topics import MARKET_TICKS, TopicNames
+from shared.errors import Unavailable
 from shared.ids import new_id, new_secret
 from shared.kafka.clients import create_topics, home_partition
 from shared.outbox.signatures import new_signing_key, signer_of
@@ -29,6 +31,7 @@ from shared.settings import Settings
 ROOT = Path(__file__).resolve().parents[2]
 PARTITIONS = 12
 STOP_LIMIT_S = 30
+LIMIT_S = 120
 _PROGRAM = "from services.cli.main import main; main()"
 _COPY = """
 COPY exit_qualification.open_trades (trade_id, symbol, partition, user_broker_id, direction, product_type, quantity,
@@ -41,6 +44,7 @@ class Place:
     """A migrated database, topics of its own, and the environment of the programs."""
 
     admin_url: str
+    relay_url: str
     settings: Settings
     environment: dict[str, str]
     directory: Path
@@ -67,10 +71,26 @@ class Place:
         return psycopg.connect(self.admin_url, autocommit=True, options="-c search_path=exit_qualification")
 
     @contextmanager
-    def running(self, process: str) -> Iterator[Child]:
+    def working(self) -> Iterator[None]:
+        """Run a worker and a relay while inside; the worker holds its partitions."""
+        with self.running("exit-ticks"), self.running("relay", EXITFLOW_EXIT_DATABASE_URL=self.relay_url):
+            self.await_owners()
+            yield
+
+    @retry(stop=stop_after_delay(LIMIT_S), wait=wait_fixed(0.05), retry=retry_if_exception_type(Unavailable))
+    def await_owners(self) -> None:
+        """Wait until every partition is held."""
+        with self.connect() as connection:
+            row = connection.execute("SELECT count(owner) FROM tick_partitions").fetchone()
+        if row != (PARTITIONS,):
+            raise Unavailable("the worker does not hold its partitions yet")
+
+    @contextmanager
+    def running(self, process: str, **changes: str) -> Iterator[Child]:
         """Run a process of this project while inside."""
         log = self.directory / f"{process}-{new_id().hex}.log"
-        child = Child(Command([sys.executable, "-c", _PROGRAM, "run", process], log, ROOT, self.environment))
+        environment = self.environment | changes
+        child = Child(Command([sys.executable, "-c", _PROGRAM, "run", process], log, ROOT, environment))
         try:
             yield child
         finally:
@@ -148,17 +168,12 @@ def _prepared(servers: Servers, name: str) -> Place:
     directory = servers.directory / name
     directory.mkdir()
     environment = clean_environment(**{f"EXITFLOW_{setting.upper()}": value for setting, value in told.items()})
-    place = Place(admin_url, settings, environment, directory)
+    relay_url = roles.with_role(admin_url, roles.RELAY, passwords[roles.RELAY])
+    place = Place(admin_url, relay_url, settings, environment, directory)
     with place.connect() as connection:
         connection.execute("UPDATE rollout SET mode = 'full'")
         connection.execute("INSERT INTO user_brokers VALUES ('paper', 'kite', 'AB1', 'http://127.0.0.1', 'CONNECTED')")
     return place
-
-
-def relay_environment(place: Place, servers: Servers) -> dict[str, str]:
-    """Return the environment of a relay: the same with the administrator's database."""
-    del servers
-    return place.environment | {"EXITFLOW_EXIT_DATABASE_URL": place.admin_url}
 
 
 def _analyze(place: Place) -> None:

@@ -160,11 +160,6 @@ class SymbolBook(TickClock):
         self._book(key).disarm(key)
         self._find_nearest()
 
-    def has_deadline(self, key: RuleKey, at_ms: int) -> bool:
-        """Return whether a trade's rule waits for this instant."""
-        is_held = (key.reason, key.leg) in self.trades[key.trade_id].rules
-        return is_held and self.rule_state(key).deadline_ms == at_ms
-
     def expire(self, key: RuleKey, now_ms: int) -> None:
         """Notify a rule of its deadline."""
         self._book(key).expire(key, now_ms)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -22,6 +22,8 @@ from shared.exit_rules.plan import ExitPlan
 from shared.exit_rules.registry import start_rules
 from shared.exit_rules.rule import Position, Saved
 from shared.money import to_units
+
+ROWS_AT_ONCE = 5_000
 
 MOVE = text("""
 -- open_trades.move
@@ -117,6 +119,14 @@ class TradeFilter:
 def open_trade(told: TradeOpened | Row[Any], plan: ExitPlan, square_off: SquareOff) -> OpenTrade:
     """Return the engine's data of an opened trade, from its event or its row in ``open_trades``."""
     trade = OpenTrade(
+def open_trade(told: TradeOpened, square_off: SquareOff) -> OpenTrade:
+    """Return the engine's data of an opened trade."""
+    return with_plan(_facts(told), told.exit_plan, 1, square_off)
+
+
+def _facts(told: TradeOpened | Row[Any]) -> OpenTrade:
+    """Return a trade without rules, from its event or its row in ``open_trades``."""
+    return OpenTrade(
         trade_id=told.trade_id,
         symbol=told.symbol,
         direction=Direction(told.direction),
@@ -126,7 +136,6 @@ def open_trade(told: TradeOpened | Row[Any], plan: ExitPlan, square_off: SquareO
         entry_price=to_units(told.entry_price),
         entered_at_ms=epoch_ms(told.entered_at),
     )
-    return with_plan(trade, plan, 1, square_off)
 
 
 def with_plan(trade: OpenTrade, plan: ExitPlan, plan_version: int, square_off: SquareOff) -> OpenTrade:
@@ -179,14 +188,17 @@ class OpenTradeRepository:
         self._connection.execute(FORGET_RULES, {"trade_ids": list(trade_ids)})
 
     def lock(self, trade_ids: Sequence[UUID]) -> dict[UUID, TradeProjection]:
-        """Return the trades and lock their rows in sorted order until the transaction ends; omit unknown ones."""
+        """Return the trades, without rules, and lock their rows in sorted order until the transaction ends.
+
+        Unknown trades are omitted.
+        """
         rows = self._connection.execute(
-            _with_plans()
+            select(*OpenTradeRow.__table__.c)
             .where(OpenTradeRow.trade_id == func.any(sorted(set(trade_ids))))
             .order_by(OpenTradeRow.trade_id)
-            .with_for_update(of=OpenTradeRow)
+            .with_for_update()
         )
-        return {row.trade_id: TradeProjection(self._of_row(row), TradeStatus(row.status)) for row in rows}
+        return {row.trade_id: TradeProjection(_facts(row), TradeStatus(row.status)) for row in rows}
 
     def held_by_others(self, trade_ids: Collection[UUID]) -> set[UUID]:
         """Lock the free trades in sorted order, and return those held by another transaction."""
@@ -199,15 +211,20 @@ class OpenTradeRepository:
             return set()
         return set(self._connection.execute(wanted).scalars()) - locked
 
-    def open_in(self, partitions: Sequence[int]) -> list[OpenTrade]:
-        """Return every open trade of these partitions."""
+    def open_in(self, partitions: Sequence[int]) -> Iterator[OpenTrade]:
+        """Yield every open trade of these partitions with its rules, without holding all rows in memory."""
+        saved = self._saved_rules(partitions)
         rows = self._connection.execute(
             _with_plans().where(
                 OpenTradeRow.partition == func.any(list(partitions)), OpenTradeRow.status == TradeStatus.OPEN
-            )
+            ),
+            execution_options={"yield_per": ROWS_AT_ONCE},
         )
-        saved = self._saved_rules(partitions)
-        return [replace(self._of_row(row), saved=saved.get(row.trade_id, {})) for row in rows]
+        for row in rows:
+            plan = ExitPlan.model_validate(row.changed_plan or row.exit_plan)
+            trade = with_plan(_facts(row), plan, row.plan_version or 1, self._square_off)
+            since = row.entered_tick if row.changed_tick is None else row.changed_tick
+            yield replace(trade, entered_tick=since or 0, saved=saved.get(row.trade_id, {}))
 
     def find(self, trade_id: UUID) -> tuple[TradeProjection, int] | None:
         """Return a trade with its rule states, and its partition, without a lock; None if it is unknown."""
@@ -268,11 +285,6 @@ class OpenTradeRepository:
     def _saved_rules(self, partitions: Sequence[int]) -> dict[UUID, dict[tuple[ExitReason, int | None], Saved]]:
         rows = self._connection.execute(RULES_IN, {"partitions": list(partitions)})
         return {row.trade_id: {_slot(name): state for name, state in row.states.items()} for row in rows}
-
-    def _of_row(self, row: Row[Any]) -> OpenTrade:
-        trade = open_trade(row, ExitPlan.model_validate(row.changed_plan or row.exit_plan), self._square_off)
-        since = row.entered_tick if row.changed_tick is None else row.changed_tick
-        return replace(trade, plan_version=row.plan_version or 1, entered_tick=since or 0)
 
 
 def _with_plans() -> Select[Any]:

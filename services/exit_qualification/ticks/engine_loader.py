@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
@@ -13,6 +16,10 @@ from services.exit_qualification.storage.open_trades import OpenTradeRepository
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from shared.contracts.vocabulary import ExitReason
 
+log = logging.getLogger(__name__)
+
+TRADES_PER_LINE = 100_000
+
 
 def load_engine(
     connection: Connection, partitions: Sequence[int], new_clock_after_ms: int, square_off: SquareOff = NEVER
@@ -20,16 +27,30 @@ def load_engine(
     """Return an engine with the symbols and open trades of these partitions.
 
     Reasons are disarmed for every trade that ever exited, including blocked ones without a row, and where the last
-    price
-    already meets them. Rearming right afterwards finds the due ones, so exits do not wait for a tick of a symbol that
-    does not trade.
+    price already meets them. Rearming right afterwards finds the due ones, so exits do not wait for a tick of a symbol
+    that does not trade. The objects of the engine live as long as it does: the cyclic garbage collector does not run
+    while they are made, and does not look at them again.
     """
-    engine = ExitSignalService(new_clock_after_ms)
-    for symbol in TickCheckpointRepository(connection).symbols(partitions):
-        engine.restore_symbol(symbol.symbol, symbol.state)
-    open_trades = OpenTradeRepository(connection, square_off)
-    for trade in open_trades.open_in(partitions):
-        engine.add_trade(trade)
-    for trade_id in ExitEpisodeRepository(connection).open_trades_with_episodes(partitions):
-        engine.disarm(trade_id, ExitReason.MANUAL)
+    with _collector_paused():
+        engine = ExitSignalService(new_clock_after_ms)
+        for symbol in TickCheckpointRepository(connection).symbols(partitions):
+            engine.restore_symbol(symbol.symbol, symbol.state)
+        for count, trade in enumerate(OpenTradeRepository(connection, square_off).open_in(partitions), 1):
+            engine.add_trade(trade)
+            if count % TRADES_PER_LINE == 0:
+                log.info("loaded %d open trades", count)
+        for trade_id in ExitEpisodeRepository(connection).open_trades_with_episodes(partitions):
+            engine.disarm(trade_id, ExitReason.MANUAL)
     return engine
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    gc.unfreeze()  # of an engine loaded before
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()

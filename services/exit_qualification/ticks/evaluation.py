@@ -10,7 +10,6 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 from services.exit_qualification.domain.candidates import ExitCandidates
 from services.exit_qualification.domain.exit_signal import TradeReason
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService, QuietPath
-from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.exit_qualification.storage.open_trades import ChangedPlan, OpenedTrade, open_trade, with_plan
 from services.exit_qualification.ticks.batch import BatchResult, Layout, Misrouted, Records, Refused, in_order
@@ -152,7 +151,7 @@ class Evaluator:
         if isinstance(event, TradeOpened):
             result.opened.append(OpenedTrade(event, home, entered_tick=ticks))
             # A tick that arrived before the trade's event can exit it here.
-            found = self._engine.add_trade(self._opened(event)) if home in self._quiet else []
+            found = self._engine.add_trade(open_trade(event, self._square_off)) if home in self._quiet else []
             result.detected.extend(found)
             if found and state is not None:
                 result.arrived_ms[event.trade_id] = state.last_arrived_ms
@@ -165,9 +164,6 @@ class Evaluator:
         elif isinstance(event, TradeClosed):
             self._engine.remove_trade(event.trade_id)
             result.closed.append(event.trade_id)
-
-    def _opened(self, event: TradeOpened) -> OpenTrade:
-        return open_trade(event, event.exit_plan, self._square_off)
 
 
 def in_rounds(detected: Sequence[ExitCandidates]) -> list[list[ExitCandidates]]:

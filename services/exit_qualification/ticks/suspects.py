@@ -31,10 +31,10 @@ class Suspects:
 
     def fault_of(self, records: Records) -> Fault | None:
         """Return the fault of a single record that was condemned; None for any other records."""
-        if not self._faults:
+        if not self._faults or len(records) != 1:
             return None
-        [(where, messages), *others] = records.items()
-        return None if others or len(messages) > 1 else self._faults.get((where, offset_of(messages[0])))
+        [(where, messages)] = records.items()
+        return self._faults.get((where, offset_of(messages[0]))) if len(messages) == 1 else None
 
     def clear(self, records: Records) -> None:
         """Forget a partition once these processed records reach the end of its suspects."""

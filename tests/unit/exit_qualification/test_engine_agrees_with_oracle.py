@@ -13,6 +13,7 @@ from services.exit_qualification.domain.candidates import ExitCandidates
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.open_trade import OpenTrade
+from services.exit_qualification.domain.symbol_book import SymbolState
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType
 from shared.exit_rules.plan import ExitPlan
 from shared.exit_rules.registry import start_rules
@@ -120,6 +121,9 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
         self.oracle = BruteForceEngine(NEW_CLOCK_AFTER_MS)
         self.checkpoint: dict[UUID, OpenTrade] = {}
         self.saved: dict[UUID, dict[RuleKey, Saved]] = {}
+        self.states: dict[str, SymbolState] = {}
+        self.since: dict[str, list[tuple[int, int, int, int]]] = {symbol: [] for symbol in SYMBOLS}
+        self.late_before = dict.fromkeys(SYMBOLS, 0)
         self.now_ms = 0
 
     @rule(trade_id=trade_ids, plan=plans())
@@ -129,7 +133,7 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
         assert found(self.engine.add_trade(as_judged(trade))) == self.oracle.add_trade(trade)
         entered_tick = state.ticks if state else 0
         self.checkpoint.setdefault(trade.trade_id, replace(as_judged(trade), entered_tick=entered_tick))
-        self.save()
+        self.save(trade.symbol)
 
     @rule(trade_id=trade_ids, plan=plans(), newer=st.sampled_from([1, 1, 1, 0]))
     def change_plan(self, trade_id: int, plan: ExitPlan, newer: int) -> None:
@@ -141,7 +145,7 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
         if known is not None and newer:
             state = self.engine.symbol_state(trade.symbol)
             self.checkpoint[trade.trade_id] = replace(now, entered_tick=state.ticks if state else 0)
-        self.save()
+        self.save(trade.symbol)
 
     @rule(trade_id=trade_ids)
     def remove_trade(self, trade_id: int) -> None:
@@ -149,6 +153,7 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
         self.oracle.remove_trade(UUID(int=trade_id))
         self.checkpoint.pop(UUID(int=trade_id), None)
         self.saved.pop(UUID(int=trade_id), None)
+        self.save(SYMBOLS[trade_id % 2])
 
     @rule(
         symbol=st.sampled_from(SYMBOLS),
@@ -181,12 +186,20 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
         told = self.oracle.on_tick(symbol, price, ts_us, seq, arrived_ms)
         assert (verdict.order, found(verdict.candidates)) == told
         assert verdict.accepted is (told[0] in (TickOrder.NEWEST, TickOrder.NEW_CLOCK))
+        self.since[symbol].append((price, ts_us, seq, arrived_ms))
+        if verdict.accepted:
+            self.late_before[symbol] = 0
+        if verdict.candidates or verdict.order is TickOrder.NEW_CLOCK:
+            self.save(symbol)
 
     @rule(step_ms=st.integers(0, 3000))
     def on_clock(self, step_ms: int) -> None:
         self.now_ms += step_ms
         told = self.oracle.on_clock(self.now_ms)
-        assert sorted(found(self.engine.on_clock(self.now_ms))) == told
+        exits = self.engine.on_clock(self.now_ms)
+        assert sorted(found(exits)) == told
+        for entry in exits:
+            self.save(entry.trade.symbol)
 
     @rule(trade_id=trade_ids, reason=reasons)
     def disarm(self, trade_id: int, reason: ExitReason) -> None:
@@ -197,11 +210,13 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
     def rearm(self, trade_id: int, wanted: list[ExitReason]) -> None:
         trade = UUID(int=trade_id)
         assert found(self.engine.rearm(trade, wanted)) == self.oracle.rearm(trade, wanted)
+        self.save(SYMBOLS[trade_id % 2])
 
     @rule(limit=st.integers(1, 4))
     def rearm_what_is_disarmed(self, limit: int) -> None:
         for trade_id, reason in self.engine.disarmed(limit):
             assert found(self.engine.rearm(trade_id, [reason])) == self.oracle.rearm(trade_id, [reason])
+            self.save(SYMBOLS[trade_id.int % 2])
 
     @rule()
     def restart(self) -> None:

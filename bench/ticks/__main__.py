@@ -1,0 +1,126 @@
+"""`python -m bench.ticks`: measure the tick worker beside a bare consume loop and a naive engine; write the page."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.relay.conditions import conditions
+from bench.relay.run import Plan as RelayPlan
+from bench.relay.servers import Servers, running_servers, work_directory
+from bench.ticks.evaluation import measure_evaluation
+from bench.ticks.kafka_path import drain_bare, drain_worker
+from bench.ticks.market import Mood, steps
+from bench.ticks.page import Row, page
+from bench.ticks.place import ROOT, fill_book, fresh_place, send
+from bench.ticks.readable import measure_burst, measure_latency
+from shared.clock import Clock, SystemClock
+from shared.errors import ExitflowError
+
+OUTPUT = ROOT / "docs" / "benchmarks"
+CONDITIONS = ("cores", "memory", "PostgreSQL", "Kafka", "Java", "Python")
+progress = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much to measure: open trades, ticks in the topic, exits of a burst, ticks a second and probes for latency."""
+
+    trades: tuple[int, ...]
+    ticks: int
+    burst: int
+    per_s: float
+    probes: int
+
+
+SMOKE = Plan((1_000,), 3_000, 20, 500, 10)
+SHORT = Plan((1_000, 100_000), 300_000, 10_000, 20_000, 300)
+LONG = Plan((1_000, 100_000, 1_000_000), 1_000_000, 10_000, 20_000, 300)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the bench; the exit status is 2 if something could not be measured."""
+    told = _parser().parse_args(arguments)
+    plan = SMOKE if told.smoke else LONG if told.long else SHORT
+    output = told.output or (Path(tempfile.mkdtemp(prefix="exitflow-bench-")) if told.smoke else OUTPUT)
+    try:
+        with work_directory() as directory, running_servers(directory) as servers:
+            load = f"{os.getloadavg()[0]:.1f} before the run; a quiet machine has less than 1"
+            rows = _measure(plan, servers, SystemClock())
+            known = conditions(arguments, RelayPlan(plan.ticks), servers)
+            found = {name: known[name] for name in CONDITIONS} | {"load": load}
+    except ExitflowError as error:
+        progress.print(f"bench: {error}", style="red")
+        return 2
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "ticks.md").write_text(page(rows, found, arguments))
+    progress.print(f"written: {output / 'ticks.md'}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.ticks",
+        description="Measure the tick worker on one PostgreSQL and one Kafka. It wants a quiet machine: nothing else"
+        " should run. Progress goes to stderr.",
+        epilog="example: python -m bench.ticks --long",
+    )
+    parser.add_argument("--long", action="store_true", help="a million open trades too, and a million ticks")
+    parser.add_argument("--output", type=Path, help="folder for ticks.md (docs/benchmarks)")
+    parser.add_argument(
+        "--smoke", action="store_true", help="a tiny run, into a temporary folder, to see that it works"
+    )
+    return parser
+
+
+def _measure(plan: Plan, servers: Servers, clock: Clock) -> list[Row]:
+    rows: list[Row] = []
+
+    def add(what: str, trades: int, **figures: float) -> None:
+        rows.append(Row(what, trades, figures))
+        shown = ", ".join(f"{name} {value:,.2f}" for name, value in figures.items())
+        progress.print(f"{what}, {trades:,} trades: {shown}")
+
+    for mood in Mood:
+        ticks = list(steps(min(plan.ticks, 200_000), mood))
+        for trades in plan.trades:
+            alone = measure_evaluation(trades, mood, ticks)
+            add(f"evaluation alone, {mood}", trades, cpu_us=alone.engine_us)
+            add(f"naive loop, {mood}", trades, cpu_us=alone.naive_us)
+        del ticks
+        for trades in plan.trades:
+            with fresh_place(servers) as place:
+                fill_book(place, trades, mood)
+                send(place, steps(plan.ticks, mood))
+                bare = drain_bare(place, plan.ticks)
+                add(f"bare consume loop, {mood}", trades, per_s=bare.per_s, cpu_us=bare.cpu_us)
+                worker = drain_worker(place, plan.ticks, clock)
+                share = worker.per_s / bare.per_s
+                figures = {"start_s": worker.start_s, "peak_mib": worker.peak_mib, "exits": worker.exits}
+                add(f"worker, {mood}", trades, per_s=worker.per_s, cpu_us=worker.cpu_us, of_bare=share, **figures)
+    with fresh_place(servers) as place:
+        burst = measure_burst(place, plan.burst, clock)
+        add("one tick exits all: first and last readable", burst.exits, first_s=burst.first_s, last_s=burst.last_s)
+    with fresh_place(servers) as place:
+        seconds = plan.probes * 0.05 + 5
+        stream = list(steps(int(plan.per_s * seconds), Mood.QUIET))
+        found = measure_latency(place, stream, plan.per_s, plan.probes, clock)
+        add(
+            "tick to readable intent",
+            found.probes,
+            ticks_per_s=found.ticks_per_s,
+            p50_ms=found.p50_ms,
+            p99_ms=found.p99_ms,
+        )
+    return rows
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

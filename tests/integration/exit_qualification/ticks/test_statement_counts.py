@@ -1,0 +1,124 @@
+"""How many statements a worker's transaction takes: as many for one symbol or exit as for many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine, event
+
+from services.exit_qualification.domain.checkpoint import Checkpoint, EngineCheckpoint, SymbolCheckpoint
+from services.exit_qualification.domain.exit_signal_service import ExitSignalService
+from services.exit_qualification.domain.square_off import NEVER
+from services.exit_qualification.domain.symbol_book import SymbolState
+from services.exit_qualification.storage.open_trades import OpenedTrade, OpenTradeRepository, open_trade
+from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
+from services.exit_qualification.storage.waiting_trades import MOST_TRADES
+from services.exit_qualification.ticks.batch import BatchResult
+from services.exit_qualification.ticks.pipeline import TickPipeline
+from services.exit_qualification.ticks.process import build_worker, open_database
+from shared.runtime.health import Health
+from shared.settings import Settings
+from tests.integration.exit_qualification.ticks.worker_harness import INFY, Book
+from tests.support.trades import opened
+
+STATE = SymbolState(1010_0000, 1_768_275_900_000_000, 1, 1_768_275_900_000, 1)
+
+
+@pytest.fixture
+def worker_database(settings: Settings) -> Iterator[Engine]:
+    """The database as the worker opens it."""
+    engine = open_database(settings)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def pipeline(settings: Settings, worker_database: Engine) -> TickPipeline:
+    """A worker's pipeline."""
+    return build_worker(settings, Health(), worker_database)._around.pipeline
+
+
+@contextmanager
+def counted(database: Engine) -> Iterator[list[str]]:
+    """While inside, the statements that the database is sent."""
+    statements: list[str] = []
+
+    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+        statements.append(statement)
+
+    event.listen(database, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        event.remove(database, "before_cursor_execute", note)
+
+
+def claim(book: Book) -> dict[int, Checkpoint]:
+    """A worker's claim of partition 0."""
+    with book.engine.begin() as connection:
+        return TickCheckpointRepository(connection).claim([0], "worker")
+
+
+def burst(book: Book, trades: int) -> BatchResult:
+    """The exits of one tick that reaches the target of so many trades."""
+    events = sorted((opened() for _ in range(trades)), key=lambda each: each.trade_id)
+    with book.engine.begin() as connection:
+        OpenTradeRepository(connection).insert_opened([OpenedTrade(each, 0, 0) for each in events])
+    engine = ExitSignalService()
+    for each in events:
+        engine.add_trade(open_trade(each, NEVER))
+    return BatchResult(detected=list(engine.on_tick(INFY, 1010_0000, STATE.last_ts_us, 1).candidates))
+
+
+def exited(book: Book) -> list[UUID]:
+    """The trades with an intent."""
+    return sorted(row.trade_id for row in book.intents())
+
+
+def test_a_checkpoint_takes_as_many_statements_for_one_symbol_as_for_many(
+    book: Book, worker_database: Engine, pipeline: TickPipeline
+) -> None:
+    held = claim(book)
+    taken = []
+    for count in (1, 300):
+        symbols = [SymbolCheckpoint(f"NSE:S{number:03}", 0, STATE) for number in range(count)]
+        with counted(worker_database) as statements:
+            pipeline.write(BatchResult(), EngineCheckpoint(held, symbols), held)
+        taken.append(len(statements))
+    assert taken[0] == taken[1] <= 5
+    assert book.value("SELECT count(*) FROM tick_symbols") == 300
+
+
+def test_a_burst_takes_as_many_statements_a_transaction_as_one_exit(
+    book: Book, worker_database: Engine, pipeline: TickPipeline
+) -> None:
+    held = claim(book)
+    taken = []
+    for count in (1, 200):
+        result = burst(book, count)
+        with counted(worker_database) as statements:
+            assert len(pipeline.write(result, EngineCheckpoint(held), held).exits) == count
+        taken.append(len(statements))
+    assert taken[0] == taken[1] <= 30
+
+
+def test_a_burst_is_written_in_bounded_transactions_and_resumed_by_any_worker(
+    settings: Settings, book: Book, worker_database: Engine, pipeline: TickPipeline
+) -> None:
+    held = claim(book)
+    result = burst(book, 2 * MOST_TRADES + 3)
+    first = pipeline.write(result, EngineCheckpoint({0: Checkpoint(held[0].epoch, 1, 0)}), held).exits
+    assert len(first) == MOST_TRADES
+    assert (pipeline.has_queued, book.tick_offset(0)) == (True, 1)  # the offset passes: what is left is stored
+
+    successor = build_worker(settings, Health(), worker_database)._around.pipeline
+    held = claim(book)
+    assert len(successor.write_queued(held)) == MOST_TRADES
+    assert len(successor.write_queued(held)) == 3
+    assert (successor.write_queued(held), successor.has_queued) == ([], False)
+    assert exited(book) == [entry.trade.trade_id for entry in result.detected]
+    assert book.rows("SELECT FROM waiting_trades") == []
