@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ from shared.clock import Clock, SystemClock
 from shared.errors import ExitflowError
 
 OUTPUT = ROOT / "docs" / "benchmarks"
-CONDITIONS = ("cores", "memory", "PostgreSQL", "Kafka", "Java", "Python")
+CONDITIONS = ("memory", "PostgreSQL", "Kafka", "Java", "Python")
 progress = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -50,12 +51,16 @@ def main(arguments: Sequence[str]) -> int:
     told = _parser().parse_args(arguments)
     plan = SMOKE if told.smoke else LONG if told.long else SHORT
     output = told.output or (Path(tempfile.mkdtemp(prefix="exitflow-bench-")) if told.smoke else OUTPUT)
+    rows: list[Row] = []
+    found = {"cores": str(os.cpu_count()), "Python": platform.python_version()}
+    found["load"] = f"{os.getloadavg()[0]:.1f} before the run; a quiet machine has less than 1"
     try:
-        with work_directory() as directory, running_servers(directory) as servers:
-            load = f"{os.getloadavg()[0]:.1f} before the run; a quiet machine has less than 1"
-            rows = _measure(plan, servers, SystemClock())
-            known = conditions(arguments, RelayPlan(plan.ticks), servers)
-            found = {name: known[name] for name in CONDITIONS} | {"load": load}
+        _measure_alone(plan, rows)
+        if not told.alone:
+            with work_directory() as directory, running_servers(directory) as servers:
+                _measure_whole(plan, servers, SystemClock(), rows)
+                known = conditions(arguments, RelayPlan(plan.ticks), servers)
+                found |= {name: known[name] for name in CONDITIONS}
     except ExitflowError as error:
         progress.print(f"bench: {error}", style="red")
         return 2
@@ -73,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: python -m bench.ticks --long",
     )
     parser.add_argument("--long", action="store_true", help="a million open trades too, and a million ticks")
+    parser.add_argument("--alone", action="store_true", help="only the evaluation in memory, without servers")
     parser.add_argument("--output", type=Path, help="folder for ticks.md (docs/benchmarks)")
     parser.add_argument(
         "--smoke", action="store_true", help="a tiny run, into a temporary folder, to see that it works"
@@ -80,46 +86,43 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _measure(plan: Plan, servers: Servers, clock: Clock) -> list[Row]:
-    rows: list[Row] = []
-
-    def add(what: str, trades: int, **figures: float) -> None:
-        rows.append(Row(what, trades, figures))
-        shown = ", ".join(f"{name} {value:,.2f}" for name, value in figures.items())
-        progress.print(f"{what}, {trades:,} trades: {shown}")
-
+def _measure_alone(plan: Plan, rows: list[Row]) -> None:
     for mood in Mood:
         ticks = list(steps(min(plan.ticks, 200_000), mood))
         for trades in plan.trades:
             alone = measure_evaluation(trades, mood, ticks)
-            add(f"evaluation alone, {mood}", trades, cpu_us=alone.engine_us)
-            add(f"naive loop, {mood}", trades, cpu_us=alone.naive_us)
-        del ticks
+            _add(rows, f"evaluation alone, {mood}", trades, cpu_us=alone.engine_us, load_us=alone.load_us)
+            _add(rows, f"naive loop, {mood}", trades, cpu_us=alone.naive_us)
+
+
+def _measure_whole(plan: Plan, servers: Servers, clock: Clock, rows: list[Row]) -> None:
+    for mood in Mood:
         for trades in plan.trades:
             with fresh_place(servers) as place:
                 fill_book(place, trades, mood)
                 send(place, steps(plan.ticks, mood))
                 bare = drain_bare(place, plan.ticks)
-                add(f"bare consume loop, {mood}", trades, per_s=bare.per_s, cpu_us=bare.cpu_us)
+                _add(rows, f"bare consume loop, {mood}", trades, per_s=bare.per_s, cpu_us=bare.cpu_us)
                 worker = drain_worker(place, plan.ticks, clock)
                 share = worker.per_s / bare.per_s
-                figures = {"start_s": worker.start_s, "peak_mib": worker.peak_mib, "exits": worker.exits}
-                add(f"worker, {mood}", trades, per_s=worker.per_s, cpu_us=worker.cpu_us, of_bare=share, **figures)
+                figures = {"cpu_us": worker.cpu_us, "start_s": worker.start_s, "peak_mib": worker.peak_mib}
+                _add(
+                    rows, f"worker, {mood}", trades, per_s=worker.per_s, cpu_us=worker.cpu_us, of_bare=share, **figures
+                )
     with fresh_place(servers) as place:
         burst = measure_burst(place, plan.burst, clock)
-        add("one tick exits all: first and last readable", burst.exits, first_s=burst.first_s, last_s=burst.last_s)
+        _add(rows, "one tick exits all", burst.exits, first_s=burst.first_s, last_s=burst.last_s)
     with fresh_place(servers) as place:
-        seconds = plan.probes * 0.05 + 5
-        stream = list(steps(int(plan.per_s * seconds), Mood.QUIET))
+        stream = list(steps(int(plan.per_s * (plan.probes * 0.05 + 5)), Mood.QUIET))
         found = measure_latency(place, stream, plan.per_s, plan.probes, clock)
-        add(
-            "tick to readable intent",
-            found.probes,
-            ticks_per_s=found.ticks_per_s,
-            p50_ms=found.p50_ms,
-            p99_ms=found.p99_ms,
-        )
-    return rows
+        waits = {"p50_ms": found.p50_ms, "p99_ms": found.p99_ms}
+        _add(rows, "tick to readable intent", found.probes, ticks_per_s=found.ticks_per_s, **waits)
+
+
+def _add(rows: list[Row], what: str, trades: int, **figures: float) -> None:
+    rows.append(Row(what, trades, figures))
+    shown = ", ".join(f"{name} {value:,.2f}" for name, value in figures.items())
+    progress.print(f"{what}, {trades:,} trades: {shown}")
 
 
 if __name__ == "__main__":

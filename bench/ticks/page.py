@@ -8,6 +8,7 @@ from dataclasses import dataclass
 FIGURES = {
     "per_s": "ticks/s",
     "cpu_us": "CPU µs/tick",
+    "load_us": "CPU µs/trade loaded",
     "of_bare": "of the bare loop",
     "start_s": "start s",
     "peak_mib": "peak MiB",

@@ -187,18 +187,19 @@ class OpenTradeRepository:
         )
         self._connection.execute(FORGET_RULES, {"trade_ids": list(trade_ids)})
 
-    def lock(self, trade_ids: Sequence[UUID]) -> dict[UUID, TradeProjection]:
-        """Return the trades, without rules, and lock their rows in sorted order until the transaction ends.
+    def lock(self, trade_ids: Sequence[UUID], *, with_rules: bool = False) -> dict[UUID, TradeProjection]:
+        """Return the trades and lock their rows in sorted order until the transaction ends; omit unknown ones.
 
-        Unknown trades are omitted.
+        Their rules are left out unless asked for: reading a plan costs more than all the rest.
         """
         rows = self._connection.execute(
-            select(*OpenTradeRow.__table__.c)
+            _with_plans()
             .where(OpenTradeRow.trade_id == func.any(sorted(set(trade_ids))))
             .order_by(OpenTradeRow.trade_id)
-            .with_for_update()
+            .with_for_update(of=OpenTradeRow)
         )
-        return {row.trade_id: TradeProjection(_facts(row), TradeStatus(row.status)) for row in rows}
+        read = self._with_rules if with_rules else _facts
+        return {row.trade_id: TradeProjection(read(row), TradeStatus(row.status)) for row in rows}
 
     def held_by_others(self, trade_ids: Collection[UUID]) -> set[UUID]:
         """Lock the free trades in sorted order, and return those held by another transaction."""
@@ -221,10 +222,8 @@ class OpenTradeRepository:
             execution_options={"yield_per": ROWS_AT_ONCE},
         )
         for row in rows:
-            plan = ExitPlan.model_validate(row.changed_plan or row.exit_plan)
-            trade = with_plan(_facts(row), plan, row.plan_version or 1, self._square_off)
             since = row.entered_tick if row.changed_tick is None else row.changed_tick
-            yield replace(trade, entered_tick=since or 0, saved=saved.get(row.trade_id, {}))
+            yield replace(self._with_rules(row), entered_tick=since or 0, saved=saved.get(row.trade_id, {}))
 
     def find(self, trade_id: UUID) -> tuple[TradeProjection, int] | None:
         """Return a trade with its rule states, and its partition, without a lock; None if it is unknown."""
@@ -285,6 +284,10 @@ class OpenTradeRepository:
     def _saved_rules(self, partitions: Sequence[int]) -> dict[UUID, dict[tuple[ExitReason, int | None], Saved]]:
         rows = self._connection.execute(RULES_IN, {"partitions": list(partitions)})
         return {row.trade_id: {_slot(name): state for name, state in row.states.items()} for row in rows}
+
+    def _with_rules(self, row: Row[Any]) -> OpenTrade:
+        plan = ExitPlan.model_validate(row.changed_plan or row.exit_plan)
+        return with_plan(_facts(row), plan, row.plan_version or 1, self._square_off)
 
 
 def _with_plans() -> Select[Any]:

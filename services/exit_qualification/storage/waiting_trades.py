@@ -19,7 +19,7 @@ _Row = tuple[UUID, str, Decimal | None, datetime | None, Decimal | None]
 CLOSE = "CLOSE"
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 2.0
-MOST_TRADES = 500
+MOST_TRADES = 250
 """Maximum trades per query; the rest follows once these have advanced or been postponed."""
 
 LOCKED = "another transaction holds a row that it needs"
