@@ -222,8 +222,7 @@ class OpenTradeRepository:
             execution_options={"yield_per": ROWS_AT_ONCE},
         )
         for row in rows:
-            since = row.entered_tick if row.changed_tick is None else row.changed_tick
-            yield replace(self._with_rules(row), entered_tick=since or 0, saved=saved.get(row.trade_id, {}))
+            yield replace(self._with_rules(row), saved=saved.get(row.trade_id, {}))
 
     def find(self, trade_id: UUID) -> tuple[TradeProjection, int] | None:
         """Return a trade with its rule states, and its partition, without a lock; None if it is unknown."""
@@ -231,7 +230,7 @@ class OpenTradeRepository:
         if row is None:
             return None
         states = self._connection.execute(RULES_OF, {"trade_id": trade_id}).scalar_one_or_none() or {}
-        trade = replace(self._of_row(row), saved={_slot(name): state for name, state in states.items()})
+        trade = replace(self._with_rules(row), saved={_slot(name): state for name, state in states.items()})
         return TradeProjection(trade, TradeStatus(row.status)), row.partition
 
     def open_among(self, wanted: TradeFilter, limit: int) -> list[OpenTrade]:
@@ -287,7 +286,9 @@ class OpenTradeRepository:
 
     def _with_rules(self, row: Row[Any]) -> OpenTrade:
         plan = ExitPlan.model_validate(row.changed_plan or row.exit_plan)
-        return with_plan(_facts(row), plan, row.plan_version or 1, self._square_off)
+        trade = with_plan(_facts(row), plan, row.plan_version or 1, self._square_off)
+        since = row.entered_tick if row.changed_tick is None else row.changed_tick
+        return replace(trade, entered_tick=since or 0)
 
 
 def _with_plans() -> Select[Any]:
