@@ -7,8 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-compose test coverage test-compose chaos fuzz chaos-relay test-fast bench-relay bench-orders lint docs contracts sql lock clean
-.PHONY: help install demo demo-compose test coverage test-compose chaos fuzz chaos-relay test-fast bench-relay bench-ticks lint docs contracts sql lock clean
+.PHONY: help install demo demo-compose test coverage test-compose chaos fuzz chaos-relay test-fast bench-relay bench-orders bench-ticks lint docs contracts sql lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16

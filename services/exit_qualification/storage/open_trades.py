@@ -116,9 +116,6 @@ class TradeFilter:
         return {name: str(value) for name, value in given.items() if value is not None}
 
 
-def open_trade(told: TradeOpened | Row[Any], plan: ExitPlan, square_off: SquareOff) -> OpenTrade:
-    """Return the engine's data of an opened trade, from its event or its row in ``open_trades``."""
-    trade = OpenTrade(
 def open_trade(told: TradeOpened, square_off: SquareOff) -> OpenTrade:
     """Return the engine's data of an opened trade."""
     return with_plan(_facts(told), told.exit_plan, 1, square_off)
@@ -239,7 +236,7 @@ class OpenTradeRepository:
         for name, value in wanted.facts().items():
             query = query.where(OpenTradeRow.__table__.c[name] == value)
         ordered = query.order_by(OpenTradeRow.entered_at, OpenTradeRow.trade_id).limit(limit)
-        return [self._of_row(row) for row in self._connection.execute(ordered)]
+        return [self._with_rules(row) for row in self._connection.execute(ordered)]
 
     def symbols_open(self) -> list[tuple[str, int]]:
         """Return every symbol with open trades, with its projected partition."""
