@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -20,7 +21,9 @@ from tests.unit.cli.results import Result
 
 Exitflow = Callable[..., Result]
 LIMIT_S = 200
-TUTORIAL = Path(__file__).resolve().parents[3] / "docs" / "tutorial" / "first-exit.md"
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+TUTORIAL = DOCS / "tutorial" / "first-exit.md"
+FIXTURE_PAGE = DOCS / "how-to" / "test-against-a-stack.md"
 
 
 def run_apart(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -108,6 +111,14 @@ def test_the_tutorial_ends_with_a_closed_trade_and_books_that_hold(data_dir: str
     assert (closed["exit_price"], closed["gross_pnl"]) == ("1012.00", "1200.00")
 
 
+def test_other_teams_test_against_the_stack_as_documented(data_dir: str, tmp_path: Path) -> None:
+    (sample,) = re.findall(r"```python\n(.*?)```", FIXTURE_PAGE.read_text(), re.DOTALL)
+    (tmp_path / "test_sample.py").write_text(sample)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--exitflow-data-dir", data_dir]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert (ended.returncode, "1 passed" in ended.stdout) == (0, True), ended.stdout + ended.stderr
+
+
 def tutorial_commands() -> list[list[str]]:
     """Return the commands of the tutorial in its order, but for those that start and stop the stack."""
     lines = [line for line in TUTORIAL.read_text().splitlines() if line.startswith("exitflow ")]
@@ -153,6 +164,23 @@ def test_a_token_made_for_reading_cannot_open_trades(
     assert exitflow("trades", "list").status == 0
     refused = exitflow("trades", "open", "NSE:INFY", "LONG", "1", "--entry", "1", "--target", "2")
     assert (refused.status, "403 forbidden" in refused.err) == (1, True)
+
+
+def test_the_doctor_finds_nothing_in_a_healthy_stack_and_what_an_operator_switched_off(
+    data_dir: str, exitflow: Exitflow
+) -> None:
+    at = ("--data-dir", data_dir)
+    assert exitflow("exits", "kill-switch", "ALL", "--reason", "a test", *at).status == 0
+    found = exitflow("doctor", *at, "--json")
+    assert [each["subject"] for each in json.loads(found.out)] == ["kill switch"]
+    assert exitflow("exits", "kill-switch", "OFF", "--reason", "a test", *at).status == 0
+    well = exitflow("doctor", *at)
+    assert (well.status, well.err.strip()) == (0, "no problem found"), well.out
+
+
+def test_the_doctor_says_who_does_not_answer(data_dir: str, exitflow: Exitflow) -> None:
+    found = exitflow("doctor", "--process", "relay=http://127.0.0.1:1", "--data-dir", data_dir, "--json")
+    assert (found.status, [each["subject"] for each in json.loads(found.out)]) == (1, ["relay"])
 
 
 def test_the_status_shows_every_process_ready(data_dir: str, exitflow: Exitflow) -> None:

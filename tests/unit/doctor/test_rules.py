@@ -1,0 +1,84 @@
+"""Each fact that keeps exits from happening is a symptom with an action; a healthy system has none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.doctor import rules
+from services.doctor.symptom import Severity
+from services.exit_qualification.domain.intent_state_machine import LIVE
+from shared.contracts.topics import ALL_TOPICS, MARKET_TICKS
+
+TOTALS = {"shards": 64, "owned": 64, "owners": 1, "paused": 0, "backlog": 0, "oldest_age_s": None, "parked": 0}
+
+
+def intent(**fields: Any) -> dict[str, Any]:
+    usual = {"intent_id": "i", "exit_reason": "STOP_LOSS", "symbol": "NSE:INFY", "status": "APPROVED", "age_ms": 0}
+    return {**usual, "error_code": None, "gates": [], **fields}
+
+
+def test_a_healthy_system_has_no_symptom() -> None:
+    assert not list(rules.unready_processes({"relay": None}))
+    assert not list(rules.held_exits([intent(age_ms=59_999)]))
+    assert not list(rules.controls({"mode": "OFF"}, {"mode": "full"}))
+    assert not list(rules.disconnected_accounts([{"user_broker_id": "paper", "status": "CONNECTED"}]))
+    assert not list(rules.outbox("exit", TOTALS))
+    assert not list(rules.topics(dict.fromkeys(ALL_TOPICS, 12)))
+
+
+@pytest.mark.parametrize(
+    ("told", "action"),
+    [
+        ("not ready (503): database: schema exit_qualification is at revision V001", "migrate up"),
+        ("not ready (503): database: does not answer", "PostgreSQL"),
+        ("not ready (503): broker paper: the access token is refused", "access token"),
+        ("does not answer (Connection refused)", "log"),
+        ("not ready (503): something new", "exitflow status"),
+    ],
+)
+def test_an_unready_process_comes_with_what_helps(told: str, action: str) -> None:
+    (symptom,) = rules.unready_processes({"relay": None, "exit-ticks": told})
+    assert (symptom.subject, symptom.finding, symptom.severity) == ("exit-ticks", told, Severity.PROBLEM)
+    assert action in symptom.action
+
+
+@pytest.mark.parametrize("status", sorted(LIVE))
+def test_an_exit_under_way_for_long_is_told_in_every_status(status: str) -> None:
+    gates = [{"gate": "KILL_SWITCH", "verdict": "DEFER"}, {"gate": "ROLLOUT", "verdict": "PASS"}]
+    (symptom,) = rules.held_exits([intent(status=status, age_ms=61_000, error_code="TOKEN_EXPIRED", gates=gates)])
+    assert symptom.finding == f"STOP_LOSS of NSE:INFY is {status} for 61 s, TOKEN_EXPIRED, held by KILL_SWITCH"
+    assert symptom.action
+
+
+def test_an_unknown_outcome_is_told_at_once() -> None:
+    assert len(list(rules.held_exits([intent(status="UNKNOWN", age_ms=1)]))) == 1
+
+
+def test_what_an_operator_chose_is_a_note() -> None:
+    found = list(rules.controls({"mode": "ALL", "reason": "a"}, {"mode": "dark", "reason": "b"}))
+    assert [(each.severity, each.finding) for each in found] == [(Severity.NOTE, "ALL: a"), (Severity.NOTE, "dark: b")]
+
+
+@pytest.mark.parametrize(
+    ("changed", "finding"),
+    [
+        ({"owned": 60}, "4 shards have no relay"),
+        ({"owned": 63, "paused": 1}, "1 shards are paused"),
+        ({"parked": 3}, "3 events are parked: Kafka refused them"),
+        ({"oldest_age_s": 31.0, "backlog": 7}, "an event has waited for 31 s, 7 wait"),
+    ],
+)
+def test_what_keeps_events_from_kafka_is_told(changed: dict[str, Any], finding: str) -> None:
+    (symptom,) = rules.outbox("exit", {**TOTALS, **changed})
+    assert symptom.finding == finding
+    assert "exitflow" in symptom.action
+
+
+def test_topics_that_are_missing_or_do_not_fit_are_told() -> None:
+    counts = dict.fromkeys(ALL_TOPICS, 12)
+    (missing,) = rules.topics({name: count for name, count in counts.items() if name != MARKET_TICKS})
+    assert missing.finding == "does not exist"
+    (unequal,) = rules.topics({**counts, MARKET_TICKS: 24})
+    assert "24 partitions" in unequal.finding
