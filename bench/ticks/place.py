@@ -41,7 +41,7 @@ COPY exit_qualification.open_trades (trade_id, symbol, partition, user_broker_id
 
 @dataclass(frozen=True)
 class Place:
-    """A migrated database, topics of its own, and the environment of the programs."""
+    """A migrated database, separate topics, and the environment of the programs."""
 
     admin_url: str
     relay_url: str
