@@ -15,13 +15,37 @@ from services.console.sessions import Session
 LONGEST_REASON = 500
 
 
+def accept(_: str) -> str:
+    """Return no complaint about any text."""
+    return ""
+
+
 @dataclass(frozen=True)
 class TextField:
-    """A field of several lines, one entry a line."""
+    """A text to enter.
+
+    Attributes
+    ----------
+    is_line:
+        One line; otherwise several lines, one entry a line.
+    check:
+        Returns what is wrong with a text; empty if it can be sent.
+    """
 
     name: str
     label: str
     value: str
+    is_line: bool = False
+    check: Callable[[str], str] = accept
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Link to another form of the same change."""
+
+    name: str
+    url: str
+    is_current: bool
 
 
 @dataclass(frozen=True)
@@ -52,6 +76,7 @@ class Action:
     is_grave: bool = True
     hidden: Mapping[str, str] = field(default_factory=dict)
     fields: Sequence[TextField] = ()
+    choices: Sequence[Choice] = ()
 
 
 def show(
@@ -103,7 +128,7 @@ async def carry_out(
 
 
 def _wrong(form: PostedForm, action: Action) -> dict[str, str]:
-    wrong = {}
+    wrong = {each.name: problem for each in action.fields if (problem := each.check(each.value))}
     if not form["reason"]:
         wrong["reason"] = "Write the reason."
     elif len(form["reason"]) > LONGEST_REASON:

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from services.console.api_client import Api, ApiFault
 from services.console.context import ConsoleContext, SignInNeeded, context_of
-from services.console.pages import book, exits, login, outbox, system, trade
+from services.console.pages import book, bulk_exit, exit_decisions, exits, login, outbox, system, trade
 from services.console.readiness import ProcessProbes
 from services.console.rendering import Pages
 from services.console.security_headers import SecurityHeaders
@@ -27,7 +27,16 @@ from shared.runtime.catalogue import CONSOLE
 from shared.runtime.health import Health
 from shared.settings import Settings
 
-ROUTERS = (login.router, exits.router, trade.router, book.router, outbox.router, system.router)
+ROUTERS = (
+    login.router,
+    exits.router,
+    bulk_exit.router,
+    exit_decisions.router,
+    trade.router,
+    book.router,
+    outbox.router,
+    system.router,
+)
 
 
 def create(

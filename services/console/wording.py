@@ -53,6 +53,14 @@ PENDING_STATUSES = (
     IntentStatus.PLACED,
     IntentStatus.PARTIALLY_FILLED,
 )
+DECISIONS = {
+    IntentStatus.PENDING: "withdraw",
+    IntentStatus.APPROVED: "withdraw",
+    IntentStatus.UNKNOWN: "resolve",
+    IntentStatus.PLACED: "resolve",
+    IntentStatus.PARTIALLY_FILLED: "resolve",
+}
+"""Decision about an exit that its status allows to an operator."""
 NONE = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
@@ -158,6 +166,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "age": age,
     "clock_time": clock_time,
     "closing_verb": closing_verb,
+    "decision": lambda status: DECISIONS.get(status, ""),
     "duration": duration,
     "facts": facts,
     "full_time": full_time,

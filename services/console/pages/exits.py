@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 
-from services.console.api_client import ApiFault, Json
+from services.console.api_client import ApiFault
 from services.console.context import Answer, ConsoleContext, Context, Visitor, attempt
 from services.console.live import Fragments, live_response
 from services.console.sessions import Session
@@ -114,9 +114,3 @@ async def stream(request: Request, context: Context, session: Visitor, wanted: W
 async def _ask(context: ConsoleContext, session: Session, wanted: ExitFilter) -> Answer:
     path = "/exits/pending" if wanted.view == "pending" else "/exits"
     return await attempt(context.exit_api, session.token, path, limit=PAGE, **wanted.query())
-
-
-def gate_summary(intent: Json) -> str:
-    """Return how many gates passed, or the names of those that did not."""
-    held = [gate["gate"] for gate in intent["gates"] if gate["verdict"] != "PASS"]
-    return ", ".join(held)
