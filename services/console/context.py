@@ -123,3 +123,8 @@ async def attempt(api: Api, token: str, path: str, **query: object) -> Answer:
         if fault.status == 401:
             raise
         return Answer(None, fault)
+
+
+def distinct_faults(*answers: Answer) -> list[ApiFault]:
+    """Return why answers are missing, each message once."""
+    return list({str(each.fault): each.fault for each in answers if each.fault is not None}.values())

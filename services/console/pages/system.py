@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.actions import Action, TextField, carry_out, show
-from services.console.context import Answer, ConsoleContext, Context, OperatorForm, Visitor, attempt
+from services.console.context import Answer, ConsoleContext, Context, OperatorForm, Visitor, attempt, distinct_faults
 from services.console.sessions import Session
 from services.console.wording import KILL_SWITCH_SENTENCES, ROLLOUT_SENTENCES
 from shared.contracts.vocabulary import KillSwitchMode, RolloutMode
@@ -48,7 +48,7 @@ async def system(
         audit=sorted(exit_audit.items() + trade_audit.items(), key=lambda entry: entry["at"], reverse=True),
         next=(exit_audit.body or {}).get("next"),
         cursor=cursor,
-        faults=list({str(each.fault): each.fault for each in answers if each.fault is not None}.values()),
+        faults=distinct_faults(*answers),
     )
 
 

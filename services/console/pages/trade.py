@@ -12,7 +12,17 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from services.console.actions import Action, carry_out, show
 from services.console.charts import price_chart
-from services.console.context import Answer, ConsoleContext, Context, OperatorForm, SignInNeeded, Visitor, attempt
+from services.console.context import (
+    Answer,
+    ConsoleContext,
+    Context,
+    OperatorForm,
+    SignInNeeded,
+    Visitor,
+    attempt,
+    distinct_faults,
+)
+from services.console.rule_story import holds, rule_rows
 from services.console.sessions import Session
 from services.console.trade_story import consequences, nearest_level, obstacle, story
 from shared.ids import new_id
@@ -53,7 +63,12 @@ async def trade(request: Request, trade_id: UUID, context: Context, session: Vis
     if found.fault is not None and not found.fault.is_down:
         raise found.fault
     body, items = found.body, exits.items()
-    price = None if body is None or body["status"] != "OPEN" else await _last_price(context, session, body["symbol"])
+    price, why = None, Answer(None)
+    if body is not None and body["status"] == "OPEN":
+        price, why = await asyncio.gather(
+            _last_price(context, session, body["symbol"]),
+            attempt(context.exit_api, session.token, f"/exits/why/{trade_id}"),
+        )
     return context.pages.page(
         request,
         session,
@@ -61,10 +76,12 @@ async def trade(request: Request, trade_id: UUID, context: Context, session: Vis
         trade_id=trade_id,
         trade=body,
         exits=items,
-        faults=[each.fault for each in (found, exits) if each.fault is not None],
+        faults=distinct_faults(found, exits, why),
         price=price,
         nearest="" if body is None or price is None else nearest_level(body, price),
         steps=[] if body is None else story(body, timeline.items(), items),
+        rules=None if why.body is None else rule_rows(why.body),
+        holds=[] if why.body is None else holds(why.body, items),
         chart=None if body is None else price_chart(body, items, context.clock.now(), price),
     )
 

@@ -136,6 +136,40 @@ def trade(**changes: Any) -> Json:
     }
 
 
+def rule(**changes: Any) -> Json:
+    """Return an armed stop of an explanation."""
+    return {
+        "exit_reason": "STOP_LOSS",
+        "leg": None,
+        "armed": changes.get("held_by") is None,
+        "held_by": None,
+        "level": "990.00",
+        "reached": "at or below",
+        "distance": "11.0000",
+        "watermark": None,
+        "deadline": None,
+        "due_in_ms": None,
+        "bricks": None,
+        "last_episode_id": None,
+        "cooldown_until": None,
+        **changes,
+    }
+
+
+def explanation(*rules: Json, **changes: Any) -> Json:
+    """Return what exit-api says about the rules of an open trade."""
+    return {
+        "trade_id": str(new_id()),
+        "symbol": "NSE:INFY",
+        "market_phase": None,
+        "last_tick": {"price": "1001.00", "at": AT, "arrived_at": AT, "age_ms": 1200, "ticks": 3},
+        "rules": list(rules),
+        "waiting": [],
+        "timeline": [],
+        **changes,
+    }
+
+
 def parked(sequence: int, key: str = "k", **changes: Any) -> Json:
     """Return a parked event."""
     return {

@@ -13,7 +13,7 @@ from services.console.trade_story import story
 from services.console.wording import money
 from shared.ids import new_id
 from tests.unit.console.conftest import Browser
-from tests.unit.console.fake_apis import AT, FakeApis, Json, intent, page, problem, trade
+from tests.unit.console.fake_apis import AT, FakeApis, Json, explanation, intent, page, problem, rule, trade
 
 STEPS = {
     "detected_at": "2026-01-13T05:00:10.000Z",
@@ -55,6 +55,7 @@ def serve(apis: FakeApis, one: Json, *exits: Json, timeline: Json | None = None)
         f"GET trade /trades/{one['trade_id']}/timeline": timeline or page(),
         "GET exit /exits": page(*exits),
         **{f"GET exit /exits/{each['intent_id']}": each for each in exits},
+        f"GET exit /exits/why/{one['trade_id']}": explanation(rule()),
         "GET exit /rollout": {"mode": "full"},
         "GET exit /brokers/paper": {"user_broker_id": "paper", "status": "CONNECTED"},
     }

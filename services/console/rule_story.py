@@ -1,0 +1,109 @@
+"""What did not fire and why: exit-api's explanation of a trade in sentences and rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from services.console.api_client import Json
+from services.console.wording import DECISIONS, NONE, clock_time, duration, facts, money, plural, words
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRow:
+    """One rule of a plan.
+
+    Attributes
+    ----------
+    distance:
+        How far the last price must still move, with its share of the price.
+    why:
+        One sentence: why the rule has not fired.
+    """
+
+    name: str
+    level: str
+    distance: str
+    why: str
+    is_held: bool
+
+
+def rule_rows(found: Json) -> list[RuleRow]:
+    """Return the rules of an explanation, highest rank first."""
+    last = None if found["last_tick"] is None else Decimal(found["last_tick"]["price"])
+    return [
+        RuleRow(_name(rule), money(rule["level"]), _distance(rule, last), _why(rule), rule["held_by"] is not None)
+        for rule in found["rules"]
+    ]
+
+
+def holds(found: Json, intents: Sequence[Json]) -> list[str]:
+    """Return what holds the exits of a trade back or concerns all its rules, one sentence each."""
+    return [*_market(found), *_gates(intents), *_waiting(found)]
+
+
+def _name(rule: Json) -> str:
+    leg = "" if rule["leg"] is None else f", leg {rule['leg']}"
+    return f"{words(rule['exit_reason'])}{leg}"
+
+
+def _distance(rule: Json, last: Decimal | None) -> str:
+    if rule["distance"] is None or not last:
+        return NONE
+    left = Decimal(rule["distance"])
+    return "reached" if left <= 0 else f"{money(left)} ({left / last:.2%})"
+
+
+def _why(rule: Json) -> str:
+    if rule["held_by"] == "intent":
+        return "An exit of this rank or a higher one is in progress or filled."
+    if rule["held_by"] is not None:
+        until = rule["cooldown_until"]
+        end = f"until {clock_time(until)}" if until else "without an end"
+        return f"{words(rule['held_by'])} {end}, after exit {rule['last_episode_id']} of the rule."
+    return " ".join(_conditions(rule)) or "Fires with the next tick."
+
+
+def _conditions(rule: Json) -> Iterator[str]:
+    """Yield what an armed rule waits for."""
+    distance, bricks = rule["distance"], rule["bricks"]
+    if rule["level"] is not None and distance is None:
+        yield "No tick of the symbol has arrived."
+    elif distance is not None and Decimal(distance) > 0:
+        move = "rise" if rule["reached"] == "at or above" else "fall"
+        yield f"The price must {move} to {money(rule['level'])}."
+    if bricks is not None and bricks["counted"] < bricks["needed"]:
+        yield f"It needs {plural(bricks['needed'], 'brick')} of {money(bricks['size'])}; {bricks['counted']} so far."
+    if rule["due_in_ms"] is not None and rule["due_in_ms"] > 0:
+        yield f"Due in {duration(rule['due_in_ms'] / 1000)}, at {clock_time(rule['deadline'])}."
+
+
+def _market(found: Json) -> Iterator[str]:
+    tick = found["last_tick"]
+    if tick is None:
+        yield f"No tick of {found['symbol']} has arrived, so no rule was evaluated."
+    else:
+        yield f"The last tick was {money(tick['price'])}, {duration(tick['age_ms'] / 1000)} ago."
+    if found["market_phase"] not in (None, "OPEN"):
+        yield f"The exchange is in phase {words(found['market_phase']).lower()}: exits wait until it is open."
+
+
+def _gates(intents: Sequence[Json]) -> Iterator[str]:
+    for intent in intents:
+        held = [gate for gate in intent["gates"] if gate["verdict"] != "PASS"]
+        if held and DECISIONS.get(intent["status"]) == "withdraw":
+            causes = "; ".join(_gate(gate) for gate in held)
+            yield f"The {words(intent['exit_reason']).lower()} exit fired and is held by {causes}."
+
+
+def _gate(gate: Json) -> str:
+    detail = facts(gate["detail"])
+    return words(gate["gate"]).lower() + (f" ({detail})" if detail else "")
+
+
+def _waiting(found: Json) -> Iterator[str]:
+    for work in found["waiting"]:
+        since, again = clock_time(work["waits_since"]), clock_time(work["retry_at"])
+        name = "closing" if work["work"] == "CLOSE" else f"{words(work['work']).lower()} exit"
+        yield f"The {name} waits since {since}: {work['why']}. Next try at {again}."
