@@ -104,11 +104,9 @@ def _measure_whole(plan: Plan, servers: Servers, clock: Clock, rows: list[Row]) 
                 bare = drain_bare(place, plan.ticks)
                 _add(rows, f"bare consume loop, {mood}", trades, per_s=bare.per_s, cpu_us=bare.cpu_us)
                 worker = drain_worker(place, plan.ticks, clock)
-                share = worker.per_s / bare.per_s
-                figures = {"cpu_us": worker.cpu_us, "start_s": worker.start_s, "peak_mib": worker.peak_mib}
-                _add(
-                    rows, f"worker, {mood}", trades, per_s=worker.per_s, cpu_us=worker.cpu_us, of_bare=share, **figures
-                )
+                drained = {"per_s": worker.per_s, "cpu_us": worker.cpu_us, "of_bare": worker.per_s / bare.per_s}
+                started = {"start_s": worker.start_s, "peak_mib": worker.peak_mib}
+                _add(rows, f"worker, {mood}", trades, **drained, **started)
     with fresh_place(servers) as place:
         burst = measure_burst(place, plan.burst, clock)
         _add(rows, "one tick exits all", burst.exits, first_s=burst.first_s, last_s=burst.last_s)

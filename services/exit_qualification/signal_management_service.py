@@ -86,7 +86,7 @@ class SignalManagementService:
         if not detected or switches.rollout.mode is RolloutMode.OFF:
             return []
         trade_ids = [item.trade.trade_id for item in detected]
-        trades = OpenTradeRepository(uow.connection).lock(trade_ids)
+        trades = OpenTradeRepository(uow.connection).lock(trade_ids, with_rules=False)
         holders = self._slot_holders(uow, trade_ids)
         now = self._clock.now()
         free = {

@@ -34,7 +34,7 @@ class LockedExit:
 
 def lock_exit(connection: Connection, intent: ExitIntent) -> LockedExit:
     """Lock the trade, then the intent; all code locks in this order."""
-    trade = OpenTradeRepository(connection).lock([intent.trade_id], with_rules=True)[intent.trade_id]
+    trade = OpenTradeRepository(connection).lock([intent.trade_id])[intent.trade_id]
     return LockedExit(ExitIntentRepository(connection).lock(intent.intent_id), trade)
 
 

@@ -176,7 +176,7 @@ class OpenTradeRepository:
         """Mark the trades as closed; rows are locked in sorted order."""
         if not trade_ids:
             return
-        self.lock(trade_ids)
+        self.lock(trade_ids, with_rules=False)
         self._connection.execute(
             update(OpenTradeRow)
             .where(OpenTradeRow.trade_id == func.any(list(trade_ids)), OpenTradeRow.status == TradeStatus.OPEN)
@@ -184,10 +184,10 @@ class OpenTradeRepository:
         )
         self._connection.execute(FORGET_RULES, {"trade_ids": list(trade_ids)})
 
-    def lock(self, trade_ids: Sequence[UUID], *, with_rules: bool = False) -> dict[UUID, TradeProjection]:
+    def lock(self, trade_ids: Sequence[UUID], *, with_rules: bool = True) -> dict[UUID, TradeProjection]:
         """Return the trades and lock their rows in sorted order until the transaction ends; omit unknown ones.
 
-        Their rules are left out unless asked for: reading a plan costs more than all the rest.
+        Without rules for callers that write exits: reading a plan costs more than all the rest.
         """
         rows = self._connection.execute(
             _with_plans()

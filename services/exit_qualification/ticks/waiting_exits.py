@@ -103,7 +103,7 @@ class WaitingExits:
         closed = {row.trade_id for row in rows if row.work == CLOSE}
         trades.mark_closed(sorted(closed))
         exits = [row for row in rows if row.trade_id not in closed]
-        known = trades.lock([row.trade_id for row in exits])
+        known = trades.lock([row.trade_id for row in exits], with_rules=False)
         candidates = _candidates(exits, {trade_id: found.trade for trade_id, found in known.items()})
         return self._signals.on_exits_detected(uow, candidates, SwitchRepository(uow.connection).read())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import psutil
@@ -75,8 +76,9 @@ def an_older_transaction_writes_later(stage: Stage, program: Program) -> Verdict
 def a_relay_dies_while_kafka_is_silent(stage: Stage, program: Program) -> Verdict:
     """A relay that has read an event is killed before Kafka takes it; the same program goes on."""
     assert stage.kafka.pid is not None
-    with stopped(stage.kafka.pid), relay_process(stage.settings, program=program):
+    with ExitStack() as silence, relay_process(stage.settings, program=program):
         stage.sole_owner()
+        silence.enter_context(stopped(stage.kafka.pid))
         stage.writer.write("unsent")
         for _ in range(3):
             wait_for_renewal(stage.writer)
