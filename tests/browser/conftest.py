@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, StorageState, sync_playwright
 
 from deploy.local.processes.ports import free_port
 from services.console.app import create
@@ -87,20 +87,30 @@ class Tab:
         self.page.goto(self.console.url + path)
 
 
-@pytest.fixture
-def tab(chromium: Browser, console: Console, request: pytest.FixtureRequest) -> Iterator[Tab]:
-    """A signed-in operator; a test may be parametrized with options of the browser's context."""
-    console.apis.answers.clear()
-    console.apis.asked.clear()
-    context = chromium.new_context(**getattr(request, "param", {}))
+@pytest.fixture(scope="module")
+def cookies(chromium: Browser, console: Console) -> StorageState:
+    """What the browser keeps of an operator's sign-in."""
+    context = chromium.new_context()
     page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda line: errors.append(line.text) if "Content Security Policy" in line.text else None)
     page.goto(f"{console.url}/login?next=/book")
     page.fill("#token", "operator-token")
     page.press("#token", "Enter")
     page.wait_for_url("**/book")
+    state = context.storage_state()
+    context.close()
+    return state
+
+
+@pytest.fixture
+def tab(chromium: Browser, console: Console, cookies: StorageState) -> Iterator[Tab]:
+    """A signed-in operator."""
+    console.apis.answers.clear()
+    console.apis.asked.clear()
+    context = chromium.new_context(storage_state=cookies)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda line: errors.append(line.text) if "Content Security Policy" in line.text else None)
     yield Tab(page, console, errors)
     context.close()
     assert errors == []

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect
+from playwright.sync_api import ViewportSize, expect
 
 from tests.browser.conftest import Tab
 from tests.unit.console.fake_apis import intent, page, parked, trade
 from tests.unit.console.test_book_outbox_system import PNL, serve_outbox, serve_system
+from tests.unit.console.test_bulk_exit import BULK, MANY
 from tests.unit.console.test_trade import closed_trade, serve
 
 PENDING = "GET exit /exits/pending"
-PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True}
-LOOKS: list[dict[str, Any]] = [{"color_scheme": "light"}, {"color_scheme": "dark"}, {**PHONE, "color_scheme": "light"}]
+DESK, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=390, height=844)
 LIMIT_MS = 20_000
 
 
@@ -58,6 +55,7 @@ def test_a_filter_changes_the_list_and_the_address(tab: Tab) -> None:
 def test_everything_is_reached_by_keys(tab: Tab) -> None:
     one = intent()
     tab.console.apis.answers[PENDING] = page(one, intent())
+    tab.open("/book")
     tab.page.locator("body").press("g")
     tab.page.locator("body").press("e")
     tab.page.wait_for_url("**/exits")
@@ -88,10 +86,12 @@ def test_an_exit_is_forced_after_the_preview(tab: Tab) -> None:
 def _paths(tab: Tab) -> list[str]:
     one, exit_, timeline = closed_trade()
     serve(tab.console.apis, one, exit_, timeline=timeline)
-    open_trade = trade()
+    open_trade, unknown = trade(), intent(status="UNKNOWN", gates=[], error_message="no answer")
+    serve(tab.console.apis, open_trade)
     tab.console.apis.answers |= {
-        PENDING: page(intent(), intent(status="UNKNOWN", gates=[], error_message="no answer")),
-        f"GET trade /trades/{open_trade['trade_id']}": open_trade,
+        PENDING: page(intent(), unknown),
+        f"GET exit /exits/{unknown['intent_id']}": unknown,
+        BULK: MANY,
         "GET trade /pnl": PNL,
         "GET trade /trades": page(open_trade, next="abc"),
     }
@@ -100,7 +100,11 @@ def _paths(tab: Tab) -> list[str]:
     return [
         "/exits",
         f"/trades/{one['trade_id']}",
+        f"/trades/{open_trade['trade_id']}",
         f"/trades/{open_trade['trade_id']}/exit",
+        f"/exits/{unknown['intent_id']}/resolve",
+        "/exits/bulk",
+        "/exits/bulk?symbol=NSE:INFY",
         "/book",
         "/outbox",
         "/outbox/exit/replay?topic=exits.intents.v1",
@@ -110,15 +114,27 @@ def _paths(tab: Tab) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("tab", LOOKS, indirect=True, ids=["light", "dark", "phone"])
-def test_axe_finds_nothing_and_no_page_is_wider_than_the_screen(tab: Tab) -> None:
+def _violations(tab: Tab) -> list[tuple[str, str]]:
+    return [(each["id"], each["nodes"][0]["html"]) for each in Axe().run(tab.page).response["violations"]]
+
+
+def test_axe_finds_nothing_and_no_page_is_wider_than_a_phone(tab: Tab) -> None:
     for path in _paths(tab):
         tab.open(path)
         for summary in tab.page.locator("summary").all():
             summary.click()
-        found = Axe().run(tab.page).response["violations"]
-        assert [(path, each["id"], each["nodes"][0]["html"]) for each in found] == []
+        assert _violations(tab) == [], path
+        tab.page.set_viewport_size(PHONE)
         assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        tab.page.set_viewport_size(DESK)
+
+
+def test_axe_finds_nothing_in_the_dark(tab: Tab) -> None:
+    exits, trade_path, *_ = _paths(tab)
+    tab.page.emulate_media(color_scheme="dark")
+    for path in (exits, trade_path):
+        tab.open(path)
+        assert _violations(tab) == [], path
 
 
 def test_the_sign_in_is_accessible(tab: Tab) -> None:

@@ -42,6 +42,12 @@ class TradeFilter:
         """Return True if the filter names nothing."""
         return not any(asdict(self).values())
 
+    @property
+    def named(self) -> str:
+        """Return the conditions in words."""
+        account = f"account {self.user_broker_id}" if self.user_broker_id else ""
+        return ", ".join(filter(None, (self.symbol, self.product_type, account)))
+
     def body(self, reason: str, *, dry_run: bool) -> Json:
         """Return the body of the API's request."""
         named = {name: value for name, value in asdict(self).items() if value}
@@ -100,7 +106,7 @@ async def _bulk(context: ConsoleContext, session: Session, wanted: TradeFilter, 
     found = await context.exit_api.post(session.token, "/exits/bulk", body)
     count = found["exits"]
     return Action(
-        title="Exit the trades of a filter",
+        title=f"Exit every trade of {wanted.named}",
         path="/exits/bulk",
         button=f"Exit {plural(count, 'trade')}",
         back="/exits",

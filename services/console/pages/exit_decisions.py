@@ -16,7 +16,7 @@ from services.console.actions import Action, Choice, TextField, carry_out, show
 from services.console.api_client import Json
 from services.console.context import ConsoleContext, Context, OperatorForm, Visitor
 from services.console.sessions import Session
-from services.console.wording import DECISIONS, words
+from services.console.wording import DECISIONS, plural, words
 from shared.clock import TRADING_ZONE
 from shared.ids import new_id
 
@@ -144,8 +144,9 @@ def resolve_consequences(intent: Json, resolution: Resolution) -> list[str]:
     order = f"the order for {intent['quantity']:,} {intent['symbol']} on account {intent['user_broker_id']}"
     known = intent["filled_quantity"]
     if resolution == "filled":
+        already = f" {plural(known, 'share')} of it are recorded already." if known else ""
         return [
-            f"Records the fills of {order}; {known:,} are recorded already.",
+            f"Records the fills of {order}.{already}",
             "Trade management closes that quantity at these prices. This cannot be undone.",
             f"With fewer than {intent['quantity']:,} shares the exit ends as cancelled, and the rest can exit again.",
         ]

@@ -56,6 +56,7 @@ def test_the_preview_is_the_dry_run_of_the_filter(operator: Browser, apis: FakeA
         }
     ]
     for text in (
+        "Exit every trade of NSE:INFY, MIS, account paper",
         "Exits 15 trades: sells 1,400 shares and buys back 30 shares.",
         "Skips 2 trades: an exit is in progress.",
         "Skips 1 trade: newer_code.",

@@ -83,7 +83,7 @@ def test_an_exit_that_was_sent_meanwhile_stays_and_the_page_says_so(operator: Br
 def test_fills_read_at_the_broker_are_recorded(operator: Browser, apis: FakeApis) -> None:
     one = known(apis, status="UNKNOWN")
     path = f"/exits/{one['intent_id']}/resolve"
-    assert "Records the fills of the order for 100 NSE:INFY on account paper" in operator.get(path).text
+    assert "Records the fills of the order for 100 NSE:INFY on account paper." in operator.get(path).text
     apis.answers[f"POST exit {path}"] = {**one, "status": "FILLED", "filled_quantity": 100}
     fills = "T1 40 989.50 2026-01-13 10:30:11\n\nT2 60 989.45 2026-01-13T05:00:12Z\n"
     sent = {"resolution": "filled", "word": "filled", "fills": fills, "broker_order_id": "B7", "reason": NOTE}
