@@ -88,6 +88,8 @@ def fill_of(line: str) -> Json:
         The line is not of the form `FILL_FORM`.
     """
     trade_id, quantity, price, at = line.split(maxsplit=3)
+    if ":" not in at:
+        raise ValueError(f"{at} has no time of day")
     time = datetime.fromisoformat(at)
     if time.tzinfo is None:
         time = time.replace(tzinfo=TRADING_ZONE)

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from services.console.pages.bulk_exit import TRADES_SHOWN, bulk_consequences
+from services.exit_qualification.api.views import BulkExit, BulkExitAnswer
 from shared.ids import new_id
 from tests.unit.console.conftest import Browser
 from tests.unit.console.fake_apis import FakeApis, Json, problem
@@ -41,6 +42,10 @@ MANY = found(
 def bodies(apis: FakeApis) -> list[Json]:
     """Return the bodies of the requests for bulk exits."""
     return [json.loads(request.content) for request in apis.asked if request.url.path == "/exits/bulk"]
+
+
+def test_the_answers_here_are_those_of_the_api() -> None:
+    BulkExitAnswer.model_validate(MANY)
 
 
 def test_the_preview_is_the_dry_run_of_the_filter(operator: Browser, apis: FakeApis) -> None:
@@ -84,6 +89,7 @@ def test_the_trades_are_exited_after_the_count_was_typed(operator: Browser, apis
     assert [body["dry_run"] for body in bodies(apis)] == [True]
     answer = operator.send("/exits/bulk", word="exit 15", **sent)
     assert answer.headers["location"] == "/exits"
+    BulkExit.model_validate(apis.last_body())
     assert apis.last_body() == {"symbol": "NSE:INFY", "reason_note": "flatten", "dry_run": False}
     assert apis.asked[-1].headers["idempotency-key"] == "one-key"
     apis.answers["GET exit /exits/pending"] = {"items": [], "next": None}

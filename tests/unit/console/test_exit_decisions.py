@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.console.pages.exit_decisions import fill_of
+from services.exit_qualification.api.views import ResolveExit, WithdrawExit
 from tests.unit.console.conftest import Browser
 from tests.unit.console.fake_apis import AT, FakeApis, Json, intent, page, problem
 
@@ -65,6 +66,7 @@ def test_an_unsent_exit_is_withdrawn_after_the_preview(operator: Browser, apis: 
     apis.answers[f"POST exit {path}"] = {**one, "status": "CANCELLED"}
     answer = operator.send(path, reason=NOTE, key="one-key")
     assert answer.headers["location"] == f"/trades/{one['trade_id']}"
+    WithdrawExit.model_validate(apis.last_body())
     assert apis.last_body() == {"reason": NOTE}
     assert apis.asked[-1].headers["idempotency-key"] == "one-key"
 
@@ -89,6 +91,7 @@ def test_fills_read_at_the_broker_are_recorded(operator: Browser, apis: FakeApis
     sent = {"resolution": "filled", "word": "filled", "fills": fills, "broker_order_id": "B7", "reason": NOTE}
     answer = operator.send(path, key="k", **sent)
     assert answer.headers["location"] == f"/trades/{one['trade_id']}"
+    ResolveExit.model_validate(apis.last_body())
     assert apis.last_body() == {
         "resolution": "filled",
         "reason": NOTE,
@@ -100,7 +103,10 @@ def test_fills_read_at_the_broker_are_recorded(operator: Browser, apis: FakeApis
     }
 
 
-@pytest.mark.parametrize("line", ["T1 40 989.50", "T1 x 989.50 2026-01-13 10:30", "T1 1 x 2026-01-13", "T1 1 2 now"])
+@pytest.mark.parametrize(
+    "line",
+    ["T1 40 989.50", "T1 x 989.50 2026-01-13 10:30", "T1 1 x 2026-01-13 10:30", "T1 1 2 2026-01-13", "T1 1 2 a:b"],
+)
 def test_a_line_that_is_no_fill_is_named_and_nothing_is_sent(operator: Browser, apis: FakeApis, line: str) -> None:
     one = known(apis, status="PLACED")
     path = f"/exits/{one['intent_id']}/resolve"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from services.console.rule_story import holds, rule_rows
+from services.exit_qualification.api.exit_explanations import RuleView
 from tests.unit.console.conftest import Browser
 from tests.unit.console.fake_apis import FakeApis, Json, explanation, intent, problem, rule, trade
 from tests.unit.console.test_trade import closed_trade, serve
@@ -42,6 +43,10 @@ def why_not(**changes: Any) -> str:
 )
 def test_a_rule_says_why_it_has_not_fired(changes: Json, sentence: str) -> None:
     assert why_not(**changes) == sentence
+
+
+def test_the_rules_here_are_those_of_the_api() -> None:
+    assert set(rule()) == set(RuleView.model_validate(rule()).model_dump())
 
 
 def test_the_distance_is_money_and_a_share_of_the_price() -> None:
