@@ -194,9 +194,16 @@ class Settings(BaseSettings):
     )
 
     # exit-orders
-    order_workers: int = Field(4, ge=1, le=64, description="number of orders sent at the same time")
+    order_workers: int = Field(16, ge=1, le=64, description="number of orders sent at the same time")
+    orders_per_s: int = Field(
+        10, ge=1, le=1000, description="orders that one broker account may be sent in a second, over all processes"
+    )
+    orders_per_min: int = Field(400, ge=1, le=50_000, description="the same in a minute")
+    orders_per_day: int = Field(5000, ge=1, le=1_000_000, description="the same in a day, Asia/Kolkata")
     order_claim_s: float = Field(30, gt=0, description="time for which a sender may hold an intent")
-    order_poll_ms: int = Field(100, ge=5, description="interval between queries for APPROVED intents")
+    order_poll_ms: int = Field(
+        1000, ge=5, description="longest interval between queries for APPROVED intents; a new one is notified"
+    )
     reconcile_ms: int = Field(
         250, ge=20, description="interval between reads of the broker's books while orders are open"
     )
@@ -206,6 +213,9 @@ class Settings(BaseSettings):
     )
     absence_gap_s: float = Field(
         120, gt=0, description="an order counts as never placed if its tag is absent on two reads this far apart"
+    )
+    refusal_gap_s: float = Field(
+        20, ge=0, description="a refused order failed if its tag is absent on two reads this far apart; books lag"
     )
     retry_backoff_s: float = Field(
         1, gt=0, description="first wait before a failed exit may fire again; doubles each time"

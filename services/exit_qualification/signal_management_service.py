@@ -14,7 +14,7 @@ from services.exit_qualification.domain.exit_qualification_service import (
     ExitQualificationService,
 )
 from services.exit_qualification.domain.exit_signal import ExitSignal, TradeReason
-from services.exit_qualification.domain.gates.gate_input import AskedExit, GateInput, gate_input
+from services.exit_qualification.domain.gates.gate_input import ExitRequest, GateInput, gate_input
 from services.exit_qualification.domain.intent import CancelReason, ExitIntent, is_being_sent, supersedes
 from services.exit_qualification.domain.market_facts import MarketFacts
 from services.exit_qualification.domain.open_trade import OpenTrade
@@ -225,7 +225,7 @@ def _signal(item: _Chosen) -> ExitSignal:
 def _gate_input(item: _Chosen, switches: Switches, market: MarketFacts) -> GateInput:
     trade = item.trade
     candidate = item.candidate
-    asked = AskedExit(
+    asked = ExitRequest(
         candidate.exit_reason,
         item.episode_id,
         trade.user_broker_id,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from services.trade_management.charge_rates import ChargeRates
 from services.trade_management.domain.closure import Booking, Closure, TradeHistory, book
 from services.trade_management.domain.fill_report import FillReport, contradiction
 from services.trade_management.domain.trade import (
@@ -18,7 +19,6 @@ from services.trade_management.domain.trade import (
     check_opening,
 )
 from services.trade_management.models import TradeRow
-from services.trade_management.storage.charge_schedules import ChargeScheduleRepository
 from services.trade_management.storage.closures import TradeClosureRepository
 from services.trade_management.storage.fills import TradeFillRepository
 from services.trade_management.storage.trades import TradeRepository, trade_of
@@ -79,6 +79,7 @@ class TradeManagementService:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._rates = ChargeRates(clock)
 
     def open_trade(self, uow: UnitOfWork, trade: Trade, plan: ExitPlan, *, market: Market = UNKNOWN_MARKET) -> TradeRow:
         """Store a new trade and emit TradeOpened; the plan must fit its market.
@@ -97,7 +98,7 @@ class TradeManagementService:
         check_market(trade, plan, market)
         _require_user_broker(uow, trade.user_broker_id)
         try:
-            ChargeScheduleRepository(uow.connection).all().in_force(trade.product_type, trade.entered_on)
+            self._rates.of(uow.connection).in_force(trade.product_type, trade.entered_on)
         except ConfigurationError as error:
             raise InvalidInput(f"entered_at: {error}") from error
         row = TradeRepository(uow.connection).insert(trade, _json(plan))
@@ -189,7 +190,7 @@ class TradeManagementService:
         if not reports:
             return []
         histories = _histories(uow, [trades[trade_id] for trade_id in {report.trade_id for report in reports}])
-        schedule = ChargeScheduleRepository(uow.connection).all()
+        schedule = self._rates.of(uow.connection)
         booked = []
         for report in reports:
             booking = book(histories[report.trade_id], report.fills, schedule)

@@ -15,7 +15,9 @@ from sqlalchemy import TextClause
 
 from services.exit_qualification.storage import (
     exit_episodes,
+    intent_batches,
     market_facts,
+    order_budgets,
     order_queues,
     send_fence,
     tick_checkpoints,
@@ -70,6 +72,8 @@ def admin(database: Database) -> Iterator[psycopg.Connection]:
             (
                 tick_checkpoints,
                 exit_episodes,
+                intent_batches,
+                order_budgets,
                 order_queues,
                 send_fence,
                 remainders,

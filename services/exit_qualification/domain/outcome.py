@@ -24,7 +24,12 @@ class OrderState(StrEnum):
 
 
 def outcome_of_fills(
-    intent: ExitIntent, filled_total: int, order_state: OrderState, *, slot_free: bool = True
+    intent: ExitIntent,
+    filled_total: int,
+    order_state: OrderState,
+    *,
+    order_quantity: int | None = None,
+    slot_free: bool = True,
 ) -> IntentStatus:
     """Return the intent's status according to the broker; its current one if nothing changes.
 
@@ -33,6 +38,9 @@ def outcome_of_fills(
     filled_total:
         Sum of the intent's known fills. A sum below the known one is an out-of-order answer and is ignored:
         cumulative fill never decreases.
+    order_quantity:
+        What the order at the broker is for, if known. Somebody may have lowered it there: an order that is complete
+        with it has ended, and the rest exits with a new order.
     slot_free:
         For late fills: False if another live or filled intent holds the trade's slot; the status then stays.
 
@@ -52,7 +60,10 @@ def outcome_of_fills(
     if intent.status in TERMINAL:
         late = intent.status in ENDED_SHORT and intent.was_sent
         return IntentStatus.FILLED if late and complete and slot_free else intent.status
-    return IntentStatus.FILLED if complete else _short_of_complete(filled, order_state)
+    if complete:
+        return IntentStatus.FILLED
+    lowered = order_state is OrderState.COMPLETE and filled == order_quantity
+    return _short_of_complete(filled, OrderState.CANCELLED if lowered else order_state)
 
 
 def _short_of_complete(filled: int, order_state: OrderState) -> IntentStatus:

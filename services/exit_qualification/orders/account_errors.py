@@ -1,17 +1,19 @@
-"""Errors of exits waiting for a disconnected account, set until they are sent or the account is connected."""
+"""Errors of exits that wait for their account: it is disconnected, or has used up its orders."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from services.exit_qualification.domain.order_terms import BrokerStatus
+from services.exit_qualification.orders.metrics import ORDERS_WAITING_FOR_BUDGET
 from services.exit_qualification.storage.operator_controls import SwitchRepository
+from services.exit_qualification.storage.order_budgets import OrderBudgetRepository, OrderLimits
 from services.exit_qualification.storage.order_queues import OrderQueues
 from shared.outbox.unit_of_work import UnitOfWork
 
 
 class AccountErrors:
-    """Keep the error of waiting exits in line with the state of their accounts. Not thread-safe.
+    """Keep the error of waiting exits in line with their accounts. Not thread-safe.
 
     Parameters
     ----------
@@ -21,15 +23,22 @@ class AccountErrors:
     """
 
     def __init__(
-        self, open_unit: Callable[[], UnitOfWork], on_disconnected: Callable[[str], None] = lambda _: None
+        self,
+        open_unit: Callable[[], UnitOfWork],
+        limits: OrderLimits,
+        on_disconnected: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._open_unit = open_unit
+        self._limits = limits
         self._on_disconnected = on_disconnected
 
     def note_once(self) -> bool:
         """Run one pass; return False, because the next one comes after a wait."""
         with self._open_unit() as uow:
             OrderQueues(uow.connection).note_disconnected()
+            budgets = OrderBudgetRepository(uow.connection, self._limits)
+            budgets.note_waiting()
+            ORDERS_WAITING_FOR_BUDGET.set(budgets.waiting())
             accounts = SwitchRepository(uow.connection).brokers()
             uow.commit()
         for account in accounts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.exit_qualification.domain.intent import ExitIntent
@@ -34,15 +35,27 @@ class Sighting:
         return OrderState.WORKING if behind else self.order.state
 
     @property
+    def ended_at_quantity(self) -> int | None:
+        """Return the quantity that the order was completed for; None while it works, or if it ended otherwise."""
+        return self.order.quantity if self.state is OrderState.COMPLETE else None
+
+    @property
     def is_working(self) -> bool:
         """Return whether the order may still fill according to the order book."""
         return self.order.state is OrderState.WORKING
 
 
 class BrokerBooks:
-    """Orders by tag and id, with their fills."""
+    """Orders by tag and id, with their fills.
 
-    def __init__(self, orders: list[BrokerOrder], fills: list[BrokerFill]) -> None:
+    Attributes
+    ----------
+    are_complete:
+        Whether they hold every order of the account, so that an order that is missing was not placed.
+    """
+
+    def __init__(self, orders: list[BrokerOrder], fills: list[BrokerFill], *, are_complete: bool = True) -> None:
+        self.are_complete = are_complete
         self._by_id = {order.order_id: order for order in orders}
         self._by_tag = {tag: order for order in reversed(orders) for tag in order.tags}
         self._fills: dict[str, dict[tuple[str, str], BrokerFill]] = defaultdict(dict)
@@ -67,3 +80,16 @@ def read_books(broker: BrokerPort) -> BrokerBooks:
     """
     orders = broker.orders()
     return BrokerBooks(orders, broker.trades())
+
+
+def read_single_orders(broker: BrokerPort, order_ids: Sequence[str]) -> BrokerBooks:
+    """Read some orders and their fills alone: its cost does not grow with the orders of the day.
+
+    Raises
+    ------
+    BrokerUnavailable
+        One of them could not be read.
+    """
+    orders = [order for order_id in order_ids if (order := broker.order(order_id)) is not None]
+    fills = [fill for order in orders if order.filled_quantity for fill in broker.fills_of(order.order_id)]
+    return BrokerBooks(orders, fills, are_complete=False)

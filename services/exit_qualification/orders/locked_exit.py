@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -13,9 +13,9 @@ from services.exit_qualification.domain.exit_qualification_service import (
     ExitQualificationService,
 )
 from services.exit_qualification.domain.gates.gate import Gate
-from services.exit_qualification.domain.gates.gate_input import AskedExit, GateInput, gate_input
+from services.exit_qualification.domain.gates.gate_input import ExitRequest, GateInput, gate_input
 from services.exit_qualification.domain.intent import ExitIntent
-from services.exit_qualification.domain.market_facts import MarketFacts
+from services.exit_qualification.domain.market_facts import MarketFacts, MarketFactsBySymbol
 from services.exit_qualification.domain.order_terms import reducing_side
 from services.exit_qualification.domain.switches import Switches
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
@@ -51,6 +51,14 @@ def try_lock_exit(connection: Connection, intent: ExitIntent) -> LockedExit:
     return lock_exit(connection, intent)
 
 
+@dataclass(frozen=True, slots=True)
+class SlotExit:
+    """Locked exit with the other intents in its trade's slot, locked too."""
+
+    locked: LockedExit
+    others: tuple[ExitIntent, ...]
+
+
 def qualify_again(
     connection: Connection,
     locked: LockedExit,
@@ -59,17 +67,41 @@ def qualify_again(
     qualification: ExitQualificationService,
 ) -> ExitQualificationResult:
     """Return the gates' current result; the intent is not counted against itself."""
-    return qualification.qualify(_gate_input(connection, locked, switches, market))
+    exit_ = SlotExit(locked, tuple(other_holders(connection, locked.intent)))
+    ((_, result),) = qualify_all_again(connection, [exit_], switches, {locked.intent.symbol: market}, qualification)
+    return result
+
+
+def qualify_all_again(
+    connection: Connection,
+    exits: Sequence[SlotExit],
+    switches: Switches,
+    markets: MarketFactsBySymbol,
+    qualification: ExitQualificationService,
+) -> list[tuple[ExitIntent, ExitQualificationResult]]:
+    """Return the gates' current result of each exit, in order; no intent is counted against itself."""
+    filled = ExitFillRepository(connection).totals_of_trades([it.locked.intent.trade_id for it in exits])
+    inputs = [
+        _gate_input(it, filled.get(it.locked.intent.trade_id, 0), switches, markets[it.locked.intent.symbol])
+        for it in exits
+    ]
+    return [(it.locked.intent, qualification.qualify(given)) for it, given in zip(exits, inputs, strict=True)]
 
 
 def other_holders(connection: Connection, intent: ExitIntent) -> list[ExitIntent]:
     """Lock and return other intents in the trade's slot at its broker; there is at most one."""
-    holders = ExitIntentRepository(connection).find_slot_holders([intent.trade_id])
-    return [
+    return list(others_in_slot(intent, ExitIntentRepository(connection).find_slot_holders([intent.trade_id])))
+
+
+def others_in_slot(intent: ExitIntent, holders: Sequence[ExitIntent]) -> tuple[ExitIntent, ...]:
+    """Return those of the holders that share the intent's slot, without the intent."""
+    return tuple(
         holder
         for holder in holders
-        if holder.intent_id != intent.intent_id and holder.user_broker_id == intent.user_broker_id
-    ]
+        if holder.trade_id == intent.trade_id
+        and holder.user_broker_id == intent.user_broker_id
+        and holder.intent_id != intent.intent_id
+    )
 
 
 def _bricks(intent: ExitIntent) -> BrickCount | None:
@@ -80,9 +112,9 @@ def _bricks(intent: ExitIntent) -> BrickCount | None:
     return BrickCount(int(kept["counted"]), int(kept["needed"]))
 
 
-def _gate_input(connection: Connection, locked: LockedExit, switches: Switches, market: MarketFacts) -> GateInput:
-    intent, trade = locked.intent, locked.trade
-    asked = AskedExit(
+def _gate_input(exit_: SlotExit, filled: int, switches: Switches, market: MarketFacts) -> GateInput:
+    intent, trade = exit_.locked.intent, exit_.locked.trade
+    asked = ExitRequest(
         intent.exit_reason,
         intent.episode_id,
         intent.user_broker_id,
@@ -92,5 +124,4 @@ def _gate_input(connection: Connection, locked: LockedExit, switches: Switches, 
         intent.detected_price,
         _bricks(intent),
     )
-    filled = ExitFillRepository(connection).totals_of_trades([intent.trade_id]).get(intent.trade_id, 0)
-    return gate_input(asked, trade.trade, trade.status, filled, other_holders(connection, intent), switches, market)
+    return gate_input(asked, trade.trade, trade.status, filled, exit_.others, switches, market)

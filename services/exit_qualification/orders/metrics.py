@@ -12,6 +12,18 @@ BROKER_ERRORS = counter("exit_broker_errors", "calls to the broker that raised",
 OLDEST_UNKNOWN_SECONDS = gauge("exit_orders_oldest_unknown_seconds", "since the oldest UNKNOWN exit was sent; 0: none")
 UNDECIDABLE = gauge("exit_orders_undecidable", "exits sent on an earlier day whose fate the books no longer show")
 OVERFILLED = counter("exit_orders_overfilled", "times that an exit order was filled beyond its quantity")
+ORDER_BUDGET_WAITS = counter(
+    "exit_order_budget_waits", "orders put off because their account had used up its orders", "limit"
+)
+ORDERS_WAITING_FOR_BUDGET = gauge(
+    "exit_orders_waiting_for_budget", "approved exits whose account has used up its orders for now"
+)
+UNREADABLE_ROWS = counter(
+    "exit_broker_unreadable_rows", "rows of an account's books that could not be read and were skipped", "book"
+)
+RESIZED_AT_BROKER = counter(
+    "exit_orders_resized_at_broker", "exit orders whose quantity somebody changed at the broker", "direction"
+)
 ORDER_LIMIT_REACHED = counter(
     "exit_order_limit_reached",
     "exits that ended unfilled after as many orders as their trade and reason may have",

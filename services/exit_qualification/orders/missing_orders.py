@@ -20,24 +20,27 @@ class Absence(Enum):
     REFUSED = auto()
     NEVER_PLACED = auto()
     BOOKS_ARE_NEW = auto()
+    DAY_ENDED = auto()
 
 
 def judge_absence(intent: ExitIntent, read_at: datetime, terms: OrderTerms, day: BookDay) -> Absence:
     """Return the conclusion from a complete read of the books, begun at `read_at`, without an order of the intent.
 
-    Absence decides only UNKNOWN intents, and only in books of the day of sending. After a refusal one read is enough.
-    Without a response two reads are needed, `absence_gap` apart; the first must follow the end of the sender's claim
-    and of the longest call.
+    Absence decides UNKNOWN intents, and only in books of the day of sending, because books lag. After a refusal two
+    reads are needed, `refusal_gap` apart. Without a response they are `absence_gap` apart, and the first must follow
+    the end of the sender's claim and of the longest call. An order that the broker had accepted is valid for a day and
+    ended with it.
     """
     if intent.submitted_at is not None and not day.same_books(intent.submitted_at, read_at):
-        return Absence.BOOKS_ARE_NEW
+        accepted = intent.status in (IntentStatus.PLACED, IntentStatus.PARTIALLY_FILLED)
+        return Absence.DAY_ENDED if accepted else Absence.BOOKS_ARE_NEW
     if intent.status is not IntentStatus.UNKNOWN:
         return Absence.NOTHING
-    if intent.error_code not in (None, NO_ANSWER):
-        return Absence.REFUSED
-    if intent.claimed_until is None or read_at < intent.claimed_until + terms.call_limit:
+    refused = intent.error_code not in (None, NO_ANSWER)
+    if not refused and (intent.claimed_until is None or read_at < intent.claimed_until + terms.call_limit):
         return Absence.NOTHING
-    if intent.absent_since is None:
+    gap, proven = (terms.refusal_gap, Absence.REFUSED) if refused else (terms.absence_gap, Absence.NEVER_PLACED)
+    if gap and intent.absent_since is None:
         return Absence.FIRST
-    proven = read_at - intent.absent_since >= terms.absence_gap
-    return Absence.NEVER_PLACED if proven else Absence.NOTHING
+    absent_since = intent.absent_since or read_at
+    return proven if read_at - absent_since >= gap else Absence.NOTHING

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import assert_never
+from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.exit_qualification import intent_events
-from services.exit_qualification.domain.exit_qualification_service import (
-    ExitQualificationResult,
-    ExitQualificationService,
-)
+from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.domain.intent import ExitIntent
-from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
-from services.exit_qualification.domain.outcome import retry_backoff_s
 from services.exit_qualification.orders.brokers.port import (
     HELD_BACK,
     NOT_ACCEPTED,
-    NOT_SUPPORTED,
     TOKEN_EXPIRED,
-    UNREACHABLE,
     Accepted,
     Ambiguous,
-    BrokerNotSupported,
-    BrokerPort,
     Brokers,
     BrokerUnavailable,
     NotAccepted,
@@ -36,44 +27,46 @@ from services.exit_qualification.orders.brokers.port import (
     exit_order,
 )
 from services.exit_qualification.orders.held_exits import HeldExits
-from services.exit_qualification.orders.locked_exit import LockedExit, lock_exit, qualify_again
-from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
-from services.exit_qualification.storage.exit_intents import ExitIntentRepository
-from services.exit_qualification.storage.market_facts import MarketFactsRepository
-from services.exit_qualification.storage.operator_controls import SwitchRepository
-from services.exit_qualification.storage.order_queues import OrderQueues
-from services.exit_qualification.storage.send_fence import SendFence
+from services.exit_qualification.orders.metrics import ORDER_BUDGET_WAITS
+from services.exit_qualification.orders.order_claims import Claim, OrderClaims, Submission
+from services.exit_qualification.orders.placement_records import PlacementRecords
+from services.exit_qualification.orders.terms import OrderTerms
+from services.exit_qualification.storage.order_budgets import ORDER_BUDGET, OrderBudgetRepository
+from services.exit_qualification.storage.send_fence import FRESH_S, SendFence
 from shared.clock import Clock
-from shared.contracts.events import Event
-from shared.contracts.vocabulary import IntentStatus
 from shared.outbox.unit_of_work import UnitOfWork
-from shared.postgres.row_locks import RowHeld, limit_lock_waits, own_row_only
 from shared.runtime.failpoints import Failpoint, failpoint
 
 log = logging.getLogger(__name__)
 
-RECORD_LOCK_TIMEOUT_MS = 3_000
-"""Longest wait to record an outcome: longer than the reconciler holds a row, short enough for a sender."""
-
-LONGEST_ERROR = 2000
-"""Maximum characters of a broker's message stored on an intent."""
+SLOW_S = 1.0
+"""A call of this length lets the rest of its batch go, so that other senders can take it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Submission:
-    """Intent committed as SUBMITTING, with the monotonic time until it may be sent.
+class _Clearance:
+    """Right to send, just obtained: the intents that no switch holds back, and what the account's budget allows.
 
-    `sent_before` is the time of an earlier attempt, if any.
+    `refusal` is why no intent may be sent; None if some may. After `fresh_until`, a monotonic time, it is too old.
     """
 
-    intent: ExitIntent
-    broker: BrokerPort
-    deadline: float
-    sent_before: datetime | None
+    intent_ids: frozenset[UUID] = frozenset()
+    budget: int = 0
+    free_at: datetime | None = None
+    refusal: str | None = None
+    fresh_until: float = math.inf
 
 
 class OrderExecutionService:
-    """Sends exits one by one. Stateless, so many threads can share it."""
+    """Sends exits in batches of one account. Many threads can share it.
+
+    Parameters
+    ----------
+    on_claimed:
+        Called once a batch was claimed, before it is sent: there may be more for another sender.
+    on_sent:
+        Called after the outcomes of a batch were recorded: the broker's books may have news.
+    """
 
     def __init__(
         self,
@@ -83,182 +76,114 @@ class OrderExecutionService:
         terms: OrderTerms,
         clock: Clock,
         held: HeldExits,
+        *,
+        on_claimed: Callable[[], None] = lambda: None,
+        on_sent: Callable[[], None] = lambda: None,
     ) -> None:
         self._open_unit = open_unit
-        self._brokers = brokers
-        self._qualification = qualification
         self._terms = terms
         self._clock = clock
-        self._held = held
+        self._claims = OrderClaims(open_unit, brokers, qualification, terms, clock, held)
+        self._records = PlacementRecords(open_unit, terms, held)
+        self._on_claimed = on_claimed
+        self._on_sent = on_sent
+        self._call_s: dict[str, float] = {}
 
     def execute_next(self) -> bool:
-        """Process the oldest intent that may be sent; return False if there is none."""
-        deadline = self._clock.monotonic() + self._terms.claim.total_seconds()
-        with self._open_unit() as uow:
-            claimed = OrderQueues(uow.connection).find_pending_approved()
-            if claimed is None:
-                return False
-            intent = ExitIntentRepository(uow.connection).get(claimed.intent_id)
-            try:
-                with own_row_only():
-                    submission = self._submit(uow, lock_exit(uow.connection, intent), deadline)
-                    uow.commit()
-            except RowHeld:
-                self._held.note(intent.trade_id)
-                submission = None
-                uow.connection.rollback()
-                limit_lock_waits(uow.connection)
-                self._wait(uow, intent, POSTPONED)  # a row of the trade other than those locked above
-                uow.connection.commit()
-        if submission is not None:
-            self._send(submission)
-        return True
+        """Process the next exits of one account, highest rank first; return False if none may be sent."""
+        found, claims = self._claims.claim()
+        if claims:
+            self._on_claimed()
+        for claim in claims:
+            failpoint(Failpoint.ORDERS_AFTER_SUBMITTING)
+            sent = list(self._send(claim))
+            failpoint(Failpoint.ORDERS_AFTER_CALL)
+            self._records.record(sent)
+        if claims:
+            self._on_sent()
+        return found
 
-    def _submit(self, uow: UnitOfWork, locked: LockedExit, deadline: float) -> Submission | None:
-        """Evaluate the gates a last time; return None if the intent must not be sent now."""
-        if locked.intent.status is not IntentStatus.APPROVED:
-            return None  # another sender took the intent after our query of the queue
-        switches = SwitchRepository(uow.connection).read()
-        market = MarketFactsRepository(uow.connection).read([locked.intent.symbol])[locked.intent.symbol]
-        result = qualify_again(uow.connection, locked, switches, market, self._qualification)
-        if result.status is IntentStatus.REJECTED:
-            self._reject(uow, locked.intent, result)
-            return None
-        if not (result.passed and result.executable):
-            self._wait(uow, locked.intent, POSTPONED)
-            return None
-        try:
-            broker = self._brokers.port(switches.brokers[locked.intent.user_broker_id])
-        except BrokerUnavailable as error:
-            log.error("intent %s cannot be sent: %s", locked.intent.intent_id, error)
-            code = NOT_SUPPORTED if isinstance(error, BrokerNotSupported) else UNREACHABLE
-            self._wait(uow, locked.intent, POSTPONED, error_code=code, error_message=str(error)[:LONGEST_ERROR])
-            return None
-        submitting = self._mark_submitting(uow, locked.intent, result)
-        return Submission(submitting, broker, deadline, locked.intent.submitted_at)
+    def _send(self, claim: Claim) -> Iterator[tuple[Submission, PlaceOutcome]]:
+        """Send each order, and let go the rest once a call was slow or unanswered.
 
-    def _mark_submitting(self, uow: UnitOfWork, intent: ExitIntent, result: ExitQualificationResult) -> ExitIntent:
-        now = OrderQueues(uow.connection).now()
-        return ExitIntentRepository(uow.connection).mark_submitting(
-            intent,
-            at=now,
-            claimed_until=now + self._terms.claim,
-            quantity=result.calculated_qty,
-            gates=result.verdicts_json(),
-        )
-
-    def _reject(self, uow: UnitOfWork, intent: ExitIntent, result: ExitQualificationResult) -> None:
-        now = OrderQueues(uow.connection).now()
-        rejected = ExitIntentRepository(uow.connection).update_status(
-            intent, IntentStatus.REJECTED, gates=result.verdicts_json(), errors=result.errors_json(), ended_at=now
-        )
-        uow.emit(intent_events.rejected(rejected, now))
-
-    def _wait(self, uow: UnitOfWork, intent: ExitIntent, wait: timedelta, **changes: str) -> None:
-        until = OrderQueues(uow.connection).now() + wait
-        ExitIntentRepository(uow.connection).update(intent, claimed_until=until, **changes)
-
-    def _send(self, submission: Submission) -> None:
-        failpoint(Failpoint.ORDERS_AFTER_SUBMITTING)
-        outcome = self._call(submission)
-        failpoint(Failpoint.ORDERS_AFTER_CALL)
-        self._record(submission, outcome)
-
-    def _call(self, submission: Submission) -> PlaceOutcome:
-        """Send the order to the broker, unless an earlier attempt already did.
-
-        The switches are read once more right before the call. A stall after that read cannot be fenced, so an order may
-        leave late. `PUT /kill-switch` lists such an intent, and the reconciler counts an absence only well after that.
+        A clearance covers only as many orders as can be sent while it is fresh. A stall after it cannot be fenced, so
+        an order may leave late. `PUT /kill-switch` lists such an intent, and the reconciler counts an absence only
+        well after that.
         """
-        order = exit_order(submission.intent)
+        left = list(claim.submissions)
+        while left:
+            chunk = left[: self._fresh(claim)]
+            looked_up = [(submission, self._looked_up(claim, submission)) for submission in chunk]
+            clearance = self._clear(claim, [submission.intent for submission, known in looked_up if known is None])
+            budget = clearance.budget
+            for submission, known in looked_up:
+                if self._clock.monotonic() >= clearance.fresh_until and submission is not chunk[0]:
+                    break  # calls took longer than expected: the rest needs a new clearance
+                left.remove(submission)
+                outcome, took_s = known or _withheld(submission, clearance, budget), 0.0
+                if outcome is None:
+                    budget -= 1
+                    outcome, took_s = self._place(claim, submission)
+                yield submission, outcome
+                if took_s >= SLOW_S or (isinstance(outcome, Ambiguous) and not outcome.refused):
+                    yield from ((it, _let_go(it)) for it in left)
+                    return
+
+    def _fresh(self, claim: Claim) -> int:
+        """Return how many orders can be sent while a clearance is fresh."""
+        return max(1, int(FRESH_S / max(self._call_s.get(claim.account.user_broker_id, FRESH_S), 0.001)))
+
+    def _looked_up(self, claim: Claim, submission: Submission) -> PlaceOutcome | None:
+        """Return the outcome of an earlier request for the order; None if none was made, or none arrived."""
+        if submission.sent_before is None:
+            return None
         try:
-            placed = submission.broker.order_by_tag(order.tag) if submission.intent.attempts > 1 else None
+            placed = claim.broker.order_by_tag(submission.intent.client_order_id)
         except BrokerUnavailable as error:
             code = TOKEN_EXPIRED if isinstance(error, TokenExpired) else NOT_ACCEPTED
             reason = f"its tag could not be looked up before sending again: {error}"
             return NotAccepted(reason, code, was_sent=False)
-        if placed is not None:
-            return Accepted(placed.order_id)
-        held_back = self._held_back(submission.intent)
-        if held_back is not None:
-            return NotAccepted(held_back, HELD_BACK, was_sent=False)
-        if self._clock.monotonic() >= submission.deadline:
-            return NotAccepted("the claim expired before the call", was_sent=False)
-        return submission.broker.place_market_exit(order)
+        return None if placed is None else Accepted(placed.order_id)
 
-    def _held_back(self, intent: ExitIntent) -> str | None:
-        """Return why the intent must not be sent any more; None if it may. Called last, see `SendFence`."""
+    def _clear(self, claim: Claim, intents: Sequence[ExitIntent]) -> _Clearance:
+        """Take the account's budget and read the switches: the last statements before the calls, see `SendFence`."""
+        if not intents:
+            return _Clearance()
         try:
             with self._open_unit() as uow:
-                may_be_sent = SendFence(uow.connection).may_still_be_sent(intent)
+                grant = OrderBudgetRepository(uow.connection, self._terms.limits).take(claim.account, len(intents))
+                cleared = SendFence(uow.connection).may_still_be_sent(intents)
+                uow.commit()
         except SQLAlchemyError as error:
-            return f"the switches could not be read before sending: {type(error).__name__}"
-        return None if may_be_sent else "a switch was set, or the claim lost, before it was sent"
+            return _Clearance(refusal=f"the switches could not be read before sending: {type(error).__name__}")
+        if grant.granted < len(intents):
+            ORDER_BUDGET_WAITS.labels(grant.limited_by or "second").inc(len(intents) - grant.granted)
+        now = self._clock.monotonic()
+        if now >= claim.deadline:
+            return _Clearance(refusal="the claim expired before the call")
+        return _Clearance(frozenset(cleared), grant.granted, grant.free_at, fresh_until=now + FRESH_S)
 
-    def _record(self, submission: Submission, outcome: PlaceOutcome) -> None:
-        """Record the outcome. If its row stays locked, the claim expires and the broker's books decide."""
-        trade_id = submission.intent.trade_id
-        why = "the outcome of its order could not be written; the broker's books decide"
-        with self._held.skipping(trade_id, why), self._open_unit() as uow:
-            limit_lock_waits(uow.connection, RECORD_LOCK_TIMEOUT_MS)
-            intent = lock_exit(uow.connection, submission.intent).intent
-            uow.emit(*self._apply(uow, intent, outcome, submission))
-            uow.commit()
-
-    def _apply(self, uow: UnitOfWork, intent: ExitIntent, outcome: PlaceOutcome, submission: Submission) -> list[Event]:
-        match outcome:
-            case Accepted():
-                return _accepted(uow, intent, outcome)
-            case NotAccepted():
-                self._not_accepted(uow, intent, outcome, submission.sent_before)
-            case Ambiguous():
-                _ambiguous(uow, intent, outcome)
-            case _:
-                assert_never(outcome)
-        return []
-
-    def _not_accepted(
-        self, uow: UnitOfWork, intent: ExitIntent, outcome: NotAccepted, sent_before: datetime | None
-    ) -> None:
-        """Return the intent to APPROVED with the error; an attempt without a request does not count.
-
-        An UNKNOWN intent cannot return; the books decide it.
-        """
-        log.warning("intent %s was not accepted: %s", intent.intent_id, outcome.reason)
-        if intent.status is not IntentStatus.SUBMITTING:
-            return
-        wait_s = retry_backoff_s(intent.attempts, self._terms.backoff_first_s, self._terms.backoff_max_s)
-        until = OrderQueues(uow.connection).now() + timedelta(seconds=wait_s)
-        ExitIntentRepository(uow.connection).update_status(
-            intent,
-            IntentStatus.APPROVED,
-            claimed_until=until,
-            submitted_at=intent.submitted_at if outcome.was_sent else sent_before,
-            error_code=outcome.code,
-            error_message=outcome.reason[:LONGEST_ERROR],
-        )
+    def _place(self, claim: Claim, submission: Submission) -> tuple[PlaceOutcome, float]:
+        began = self._clock.monotonic()
+        outcome = claim.broker.place_market_exit(exit_order(submission.intent))
+        took_s = self._clock.monotonic() - began
+        self._call_s[claim.account.user_broker_id] = took_s
+        return outcome, took_s
 
 
-def _accepted(uow: UnitOfWork, intent: ExitIntent, outcome: Accepted) -> list[Event]:
-    repository = ExitIntentRepository(uow.connection)
-    if intent.status in (IntentStatus.SUBMITTING, IntentStatus.UNKNOWN):
-        now = OrderQueues(uow.connection).now()
-        placed = repository.mark_placed(intent, broker_order_id=outcome.order_id, at=now)
-        return [intent_events.placed(placed, now)]
-    if intent.status in ENDED_SHORT and intent.broker_order_id is None:
-        log.critical(
-            "intent %s had already ended when the broker accepted order %s; check the position",
-            intent.intent_id,
-            outcome.order_id,
-        )
-        repository.update_broker_order_id(intent, outcome.order_id)
-    return []  # otherwise the reconciler has already read it from the book
+def _withheld(submission: Submission, clearance: _Clearance, budget: int) -> NotAccepted | None:
+    """Return why an order must not be sent now; None if it may."""
+    if clearance.refusal is not None:
+        return NotAccepted(clearance.refusal, was_sent=False)
+    if submission.intent.intent_id not in clearance.intent_ids:
+        return NotAccepted("a switch was set, or the claim lost, before it was sent", HELD_BACK, was_sent=False)
+    if budget <= 0:
+        reason = "the account has used up its orders for now"
+        return NotAccepted(reason, ORDER_BUDGET, was_sent=False, not_before=clearance.free_at)
+    return None
 
 
-def _ambiguous(uow: UnitOfWork, intent: ExitIntent, outcome: Ambiguous) -> None:
-    repository = ExitIntentRepository(uow.connection)
-    about = {"error_code": outcome.code, "error_message": outcome.message[:LONGEST_ERROR]}
-    if intent.status is IntentStatus.SUBMITTING:
-        repository.mark_unknown(intent, **about)
-    elif intent.status is IntentStatus.UNKNOWN:
-        repository.update(intent, **about)
+def _let_go(submission: Submission) -> NotAccepted:
+    """Return the outcome of an order that was not sent because the broker does not answer the one before."""
+    reason = "the broker did not answer the order before it; another sender takes this one"
+    return NotAccepted(reason, was_sent=False, not_before=submission.intent.submitted_at)

@@ -18,7 +18,7 @@ from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.broker_books import Sighting
 from services.exit_qualification.orders.brokers.port import BrokerFill
 from services.exit_qualification.orders.locked_exit import LockedExit, other_holders
-from services.exit_qualification.orders.metrics import OVERFILLED
+from services.exit_qualification.orders.metrics import OVERFILLED, RESIZED_AT_BROKER
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 REJECTED_BY_BROKER = "REJECTED_BY_BROKER"
 NEVER_PLACED = "NEVER_PLACED"
+DAY_ENDED = "DAY_ENDED"
 ORDER_LIMIT = "ORDER_LIMIT"
 """Error code of an exit at its order limit for trade and reason; `storage.residuals` uses it too."""
 
@@ -56,12 +57,14 @@ class OutcomeWriter:
     def sighted(self, locked: LockedExit, sighting: Sighting) -> list[Event]:
         """Store the order's fills, and apply the transition they and the order's state require."""
         intent = locked.intent
-        new = self._fills.record([_exit_fill(intent, self._user_broker, fill) for fill in sighting.fills])
+        new = self._fills.record([exit_fill(intent, self._user_broker, fill) for fill in sighting.fills])
         fills = self._fills.of_intent(intent.intent_id)
         total = max(intent.filled_quantity, sum(fill.quantity for fill in fills))
         slot_free = intent.status not in TERMINAL or not other_holders(self._connection, intent)
         try:
-            status = outcome_of_fills(intent, total, sighting.state, slot_free=slot_free)
+            status = outcome_of_fills(
+                intent, total, sighting.state, order_quantity=sighting.order.quantity, slot_free=slot_free
+            )
         except InvalidInput as error:
             if new:
                 OVERFILLED.inc()
@@ -69,6 +72,10 @@ class OutcomeWriter:
             return []
         if intent.status in TERMINAL:
             return self._late(locked, sighting, fills, status) if total > intent.filled_quantity else []
+        if sighting.ended_at_quantity is not None and status is IntentStatus.CANCELLED:
+            RESIZED_AT_BROKER.labels("lowered").inc()
+            log.error("order %s of intent %s was lowered to %d at the broker; the rest exits with a new order",
+                      sighting.order_id, intent.intent_id, total)  # fmt: skip
         return self._step(intent, sighting, fills, status)
 
     def never_placed(self, intent: ExitIntent, message: str | None = None) -> list[Event]:
@@ -83,6 +90,22 @@ class OutcomeWriter:
     def refused(self, intent: ExitIntent) -> list[Event]:
         """Record a refusal confirmed by the books."""
         return self._failed(intent, intent.error_code or NEVER_PLACED, intent.error_message or "")
+
+    def day_ended(self, intent: ExitIntent) -> list[Event]:
+        """Record that an accepted order ended with its day, with what it had filled; the rest can exit again."""
+        fills = self._fills.of_intent(intent.intent_id)
+        message = f"order {intent.broker_order_id} was valid for a day and ended with it; check the position"
+        log.error("intent %s: %s", intent.intent_id, message)
+        limit = self._slow_down(intent)
+        cancelled = self._intents.mark_cancelled(
+            intent,
+            reason=CancelReason.BY_BROKER,
+            at=self._now,
+            error_code=ORDER_LIMIT if limit else DAY_ENDED,
+            error_message=limit or message,
+            **_filled_so_far(fills),
+        )
+        return [intent_events.cancelled(cancelled, fills, self._now)]
 
     def _step(self, intent: ExitIntent, sighting: Sighting, fills: list[Fill], status: IntentStatus) -> list[Event]:
         if status is IntentStatus.FAILED:
@@ -218,7 +241,8 @@ def _filled_so_far(fills: list[Fill]) -> dict[str, Any]:
     return {"filled_quantity": sum(fill.quantity for fill in fills), "average_price": average_price(fills)}
 
 
-def _exit_fill(intent: ExitIntent, user_broker: UserBroker, fill: BrokerFill) -> ExitFill:
+def exit_fill(intent: ExitIntent, user_broker: UserBroker, fill: BrokerFill) -> ExitFill:
+    """Return the row of an execution of the intent's order."""
     return ExitFill(
         broker=user_broker.broker,
         account=user_broker.account,

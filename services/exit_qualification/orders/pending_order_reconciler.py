@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
 from services.exit_qualification.domain.outcome import OrderState
 from services.exit_qualification.domain.switches import UserBroker
-from services.exit_qualification.orders.broker_books import BrokerBooks, Sighting, read_books
+from services.exit_qualification.orders.account_readers import AccountReaders
+from services.exit_qualification.orders.broker_books import BrokerBooks, Sighting, read_books, read_single_orders
 from services.exit_qualification.orders.brokers.port import BrokerPort, Brokers, BrokerUnavailable
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
+from services.exit_qualification.orders.filled_orders import AT_WORK, FilledOrders, is_filled
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.locked_exit import LockedExit, try_lock_exit
-from services.exit_qualification.orders.metrics import OLDEST_UNKNOWN_SECONDS, ORDER_LIMIT_REACHED, UNDECIDABLE
+from services.exit_qualification.orders.metrics import (
+    OLDEST_UNKNOWN_SECONDS,
+    ORDER_LIMIT_REACHED,
+    RESIZED_AT_BROKER,
+    UNDECIDABLE,
+)
 from services.exit_qualification.orders.missing_orders import Absence, judge_absence
 from services.exit_qualification.orders.outcome_writer import OutcomeWriter
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
@@ -32,15 +40,26 @@ from shared.runtime.failpoints import Failpoint, failpoint
 
 log = logging.getLogger(__name__)
 
+WHOLE_DAY = timedelta(days=2)
+"""Longer than any day of a broker's books."""
 
-@dataclass(frozen=True, slots=True)
+JUST_PLACED = timedelta(seconds=2)
+FEW = 2
+"""Orders of an account that are read one by one; more are cheaper to read with the whole books."""
+
+
+@dataclass(slots=True)
 class _Account:
-    """One read of a user broker's books, begun at `read_at` by the database's clock."""
+    """One read of a user broker's books, begun at `read_at` by the database's clock, and the cancels that it asks for.
+
+    Cancels wait until every outcome of the read is written.
+    """
 
     user_broker: UserBroker
     broker: BrokerPort
     books: BrokerBooks
     read_at: datetime
+    cancels: list[tuple[ExitIntent, str]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -79,12 +98,16 @@ class PendingOrderReconciler:
         self._brokers = brokers
         self._terms = terms
         self._held = held
+        self._filled = FilledOrders(open_unit)
+        self._readers = AccountReaders(terms.pass_limit.total_seconds())
         self._late_watched_at: datetime | None = None
+        self._all_late_watched_at: datetime | None = None
 
     def reconcile_once(self) -> bool:
-        """Run one pass over every user broker with orders at work; without any, call no broker.
+        """Run one pass over every user broker with orders at work, side by side; without any, call no broker.
 
-        Return False: the next pass comes after a wait.
+        Return whether orders are at work. An account whose broker takes longer than `pass_limit` is left out of
+        passes until it has answered.
 
         Raises
         ------
@@ -92,15 +115,18 @@ class PendingOrderReconciler:
             The books of a user broker could not be read; the others were processed.
         """
         work = self._look()
-        unread = []
-        for user_broker_id, intents in work.intents.items():
-            try:
-                self._reconcile_account(work.brokers[user_broker_id], intents, work.read_at)
-            except BrokerUnavailable as error:
-                unread.append(f"{user_broker_id}: {error}")
-        if unread:
-            raise BrokerUnavailable("; ".join(unread))
-        return False
+        failures = self._readers.run(
+            {
+                account: partial(self._reconcile_account, work.brokers[account], intents, work.read_at)
+                for account, intents in work.intents.items()
+            }
+        )
+        for error in failures.values():
+            if not isinstance(error, BrokerUnavailable):
+                raise error
+        if failures:
+            raise BrokerUnavailable("; ".join(f"{account}: {error}" for account, error in sorted(failures.items())))
+        return bool(work.intents)
 
     def _look(self) -> _Work:
         with self._open_unit() as uow:
@@ -110,7 +136,8 @@ class PendingOrderReconciler:
             work = _Work(queues.now(), brokers)
             at_broker = queues.at_broker()
             _gauge(at_broker, work)
-            ended = queues.ended_today(BOOK_DAYS) if self._is_time_for_late_fills(work.read_at) else []
+            within = self._late_fills_within(work.read_at)
+            ended = queues.ended_today(BOOK_DAYS, within) if within is not None else []
             uow.commit()
         if lapsed:
             log.warning("%d order sends timed out; marked UNKNOWN until reconciliation", lapsed)
@@ -118,20 +145,34 @@ class PendingOrderReconciler:
             work.intents[intent.user_broker_id].append(intent)
         return work
 
-    def _is_time_for_late_fills(self, now: datetime) -> bool:
-        if self._late_watched_at is not None and now - self._late_watched_at < self._terms.late_watch:
-            return False
+    def _late_fills_within(self, now: datetime) -> timedelta | None:
+        """Return how far back to look for late fills: the day now and then, else what ended lately; None: not now."""
+        terms = self._terms
+        if self._all_late_watched_at is None or now - self._all_late_watched_at >= terms.late_watch_all:
+            self._all_late_watched_at = self._late_watched_at = now
+            return WHOLE_DAY
+        if self._late_watched_at is not None and now - self._late_watched_at < terms.late_watch:
+            return None
         self._late_watched_at = now
-        return True
+        return 2 * terms.late_watch_all
 
     def _reconcile_account(self, user_broker: UserBroker, intents: list[ExitIntent], read_at: datetime) -> None:
         broker = self._brokers.port(user_broker)
-        account = _Account(user_broker, broker, read_books(broker), read_at)
+        account = _Account(user_broker, broker, _read(broker, intents, read_at), read_at)
         failpoint(Failpoint.ORDERS_BETWEEN_FETCH_AND_APPLY)
-        self._each(account, intents, self._settle)
-        with self._open_unit() as uow:
-            excess = OrderQueues(uow.connection).beyond_remainder(user_broker.user_broker_id)
-        self._each(account, excess, self._cancel_excess)
+        seen = [(intent, account.books.sighting(intent)) for intent in intents]
+        recorded = self._filled.record(
+            user_broker, [(intent, found) for intent, found in seen if found is not None and is_filled(intent, found)]
+        )
+        for _ in recorded:
+            self._on_progress()
+        self._each(account, [intent for intent in intents if intent.intent_id not in recorded], self._settle)
+        if len(recorded) < len(intents):
+            with self._open_unit() as uow:
+                excess = OrderQueues(uow.connection).beyond_remainder([user_broker.user_broker_id])
+            self._each(account, excess, self._cancel_excess)
+        for intent, order_id in account.cancels:
+            self._each(account, [intent], partial(self._cancel, order_id=order_id))
 
     def _each(
         self, account: _Account, intents: Iterable[ExitIntent], step: Callable[[_Account, ExitIntent], None]
@@ -147,20 +188,30 @@ class PendingOrderReconciler:
     def _cancel_excess(self, account: _Account, intent: ExitIntent) -> None:
         """Cancel an order larger than the quantity left after late fills; repeated in every pass until it has ended."""
         sighting = account.books.sighting(intent)
-        asked_at = intent.cancel_requested_at
-        if sighting is None or not sighting.is_working:
-            return
-        if asked_at is None or account.read_at - asked_at >= POSTPONED:
-            self._cancel(account, intent, sighting.order_id)
+        if sighting is not None and sighting.is_working and _may_ask_again(intent, account.read_at):
+            account.cancels.append((intent, sighting.order_id))
 
     def _settle(self, account: _Account, intent: ExitIntent) -> None:
         sighting = account.books.sighting(intent)
         if sighting is None:
-            self._absent(account, intent)
-        elif _says_something_new(intent, sighting):
+            if account.books.are_complete:
+                self._absent(account, intent)
+            return
+        if _says_something_new(intent, sighting):
             self._write(account, intent, lambda record, locked: record.sighted(locked, sighting))
         elif sighting.is_working and self._is_overdue(intent, account.read_at):
-            self._cancel(account, intent, sighting.order_id)
+            account.cancels.append((intent, sighting.order_id))
+        if _was_raised(intent, sighting) and _may_ask_again(intent, account.read_at):
+            self._cancel_raised(account, intent, sighting)
+
+    def _cancel_raised(self, account: _Account, intent: ExitIntent, sighting: Sighting) -> None:
+        """Cancel an order that somebody raised beyond the exit's quantity at the broker."""
+        RESIZED_AT_BROKER.labels("raised").inc()
+        log.error("order %s of intent %s was raised from %d to %s at the broker and is cancelled",
+                  sighting.order_id, intent.intent_id, intent.quantity, sighting.order.quantity)  # fmt: skip
+        with self._open_unit() as uow:
+            current = ExitIntentRepository(uow.connection).get(intent.intent_id)
+        account.cancels.append((current, sighting.order_id))
 
     def _absent(self, account: _Account, intent: ExitIntent) -> None:
         match judge_absence(intent, account.read_at, self._terms, BOOK_DAYS[account.user_broker.broker]):
@@ -168,6 +219,8 @@ class PendingOrderReconciler:
                 self._write(account, intent, lambda record, locked: record.never_placed(locked.intent))
             case Absence.REFUSED:
                 self._write(account, intent, lambda record, locked: record.refused(locked.intent))
+            case Absence.DAY_ENDED:
+                self._write(account, intent, lambda record, locked: record.day_ended(locked.intent))
             case Absence.FIRST:
                 self._remember_absence(account, intent)
             case Absence.NOTHING | Absence.BOOKS_ARE_NEW:
@@ -227,6 +280,29 @@ def _lock_unchanged(uow: UnitOfWork, intent: ExitIntent) -> LockedExit:
     if locked.intent.version != intent.version:
         raise StaleVersion(f"intent {intent.intent_id} has changed since version {intent.version}")
     return locked
+
+
+def _read(broker: BrokerPort, intents: Sequence[ExitIntent], read_at: datetime) -> BrokerBooks:
+    """Read the orders alone if they are few, just placed and known by their ids, else the whole books."""
+    order_ids = [
+        intent.broker_order_id
+        for intent in intents
+        if intent.broker_order_id is not None and intent.placed_at is not None and intent.status in AT_WORK
+        and read_at - intent.placed_at < JUST_PLACED
+    ]  # fmt: skip
+    if len(order_ids) == len(intents) <= FEW:
+        return read_single_orders(broker, order_ids)
+    return read_books(broker)
+
+
+def _was_raised(intent: ExitIntent, sighting: Sighting) -> bool:
+    """Return whether the order at the broker works for more than the exit wants."""
+    return sighting.is_working and (sighting.order.quantity or 0) > intent.quantity
+
+
+def _may_ask_again(intent: ExitIntent, now: datetime) -> bool:
+    """Return whether the last request to cancel the order is long enough ago."""
+    return intent.cancel_requested_at is None or now - intent.cancel_requested_at >= POSTPONED
 
 
 def _says_something_new(intent: ExitIntent, sighting: Sighting) -> bool:

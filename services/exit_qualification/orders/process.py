@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import partial
+
+from sqlalchemy import Engine
 
 from services.exit_qualification.broker_announcements import BrokerAnnouncements
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.orders.account_errors import AccountErrors
+from services.exit_qualification.orders.account_readers import READERS
 from services.exit_qualification.orders.brokers.adapters import BrokerAdapters, open_adapters
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.instrument_refresh import InstrumentRefresh
 from services.exit_qualification.orders.order_execution_service import OrderExecutionService
+from services.exit_qualification.orders.pass_signal import PassSignal
 from services.exit_qualification.orders.pending_order_reconciler import PendingOrderReconciler
 from services.exit_qualification.orders.quote_refresh import QuoteRefresh
 from services.exit_qualification.orders.requalification import Requalification
 from services.exit_qualification.orders.residual_exits import ResidualExits
-from services.exit_qualification.orders.send_signal import SendSignal
+from services.exit_qualification.orders.send_signal import TO_SEND, Pause, SendSignal
 from services.exit_qualification.orders.terms import order_terms
 from services.exit_qualification.orders.token_watch import TokenWatch
 from services.exit_qualification.orders.work_loop import WorkLoop, in_turn
@@ -28,6 +33,7 @@ from shared.outbox.signatures import event_signer
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
 from shared.postgres.connection_limits import LOOPS
+from shared.postgres.notifications import Listener
 from shared.postgres.revisions import EXIT_QUALIFICATION
 from shared.postgres.row_locks import ROW_LOCK_TIMEOUT_MS
 from shared.runtime.catalogue import EXIT_ORDERS
@@ -44,8 +50,13 @@ STOP_LIMIT_S = 8.0
 A longer call is abandoned: its intent stays SUBMITTING, becomes UNKNOWN when its claim expires, and the broker's books
 decide it.
 """
-OTHER_THREADS = 5
-"""Threads using the database besides the senders: send signal, reconciler, requalifier, signal counter, market data."""
+OTHER_THREADS = 6
+"""Connections besides those of senders and readers.
+
+Send signal and its listener, reconciler, requalifier, signal counter and market data.
+"""
+IDLE_S = 1.0
+"""Pause between passes of the reconciler while no order is at work; a sent order ends it."""
 COUNT_S = 1.0
 MARKET_DATA_S = 1.0
 
@@ -59,14 +70,14 @@ def build(process: RunningProcess) -> None:
         Credentials or database are not set.
     """
     settings, health = process.settings, process.health
-    pool_size = settings.order_workers + OTHER_THREADS
+    pool_size = settings.order_workers + READERS + OTHER_THREADS
     engine = process.open_database(settings.require_exit_database(), EXIT_QUALIFICATION, LOOPS, pool_size=pool_size)
     outbox = Outbox(TopicNames(settings.kafka_topic_prefix), process.clock, event_signer(settings))
     open_unit = partial(UnitOfWork, engine, outbox, lock_timeout_ms=ROW_LOCK_TIMEOUT_MS)
     published = PublishedSignals(open_unit)
     REGISTRY.register(published)
     loops = [
-        *_loops(settings, open_unit, open_adapters(settings, health), health),
+        *_loops(settings, open_unit, open_adapters(settings, health), health, _pause(settings, engine)),
         WorkLoop("published-signals", published.look_once, COUNT_S),
     ]
     call_limit_s = order_terms(settings).call_limit.total_seconds() + 1
@@ -76,13 +87,19 @@ def build(process: RunningProcess) -> None:
         process.threads.add(loop.name, partial(loop.run, health))
 
 
+def _pause(settings: Settings, engine: Engine) -> Pause:
+    """Return the wait of the send signal: a pooler in transaction mode passes no notifications on."""
+    return threading.Event().wait if settings.database_pooler else Listener(engine, TO_SEND).wait
+
+
 def _loops(
-    settings: Settings, open_unit: Callable[[], UnitOfWork], brokers: BrokerAdapters, health: Health
+    settings: Settings, open_unit: Callable[[], UnitOfWork], brokers: BrokerAdapters, health: Health, pause: Pause
 ) -> list[WorkLoop]:
     clock, terms, gates = SystemClock(), order_terms(settings), ExitQualificationService()
     held = HeldExits(health, clock)
-    bell = SendSignal(open_unit)
+    signal = SendSignal(open_unit, terms.in_flight, pause, settings.order_poll_ms / 1000)
     reconciler = PendingOrderReconciler(open_unit, brokers, terms, held, partial(health.alive, RECONCILER))
+    passes = PassSignal(reconciler.reconcile_once, settings.reconcile_ms / 1000, IDLE_S)
     requalification = Requalification(open_unit, gates, terms, held, partial(health.alive, REQUALIFIER))
     announcements = BrokerAnnouncements(open_unit, TopicNames(settings.kafka_topic_prefix), clock)
     remainders = ResidualExits(open_unit, signal_management(settings, clock), terms, clock, held)
@@ -93,22 +110,24 @@ def _loops(
         instruments.refresh_once,
     )
     unsent = in_turn(
-        AccountErrors(open_unit, brokers.forget_refused_token).note_once,
+        AccountErrors(open_unit, terms.limits, brokers.forget_refused_token).note_once,
         requalification.requalify_once,
         remainders.exit_once,
         announcements.announce_once,
     )
-    service = OrderExecutionService(open_unit, brokers, gates, terms, clock, held)
-    sender = bell.answering(service.execute_next)
+    service = OrderExecutionService(
+        open_unit, brokers, gates, terms, clock, held, on_claimed=signal.ring, on_sent=passes.ring
+    )
+    sender = signal.answering(service.execute_next)
 
     def look() -> bool:
         held.show()
-        return bell.look()
+        return signal.look()
 
     return [
-        WorkLoop("doorbell", look, settings.order_poll_ms / 1000),
+        WorkLoop("send-signal", look, 0),
         *(WorkLoop(f"sender-{n}", sender, 0) for n in range(settings.order_workers)),
-        WorkLoop(RECONCILER, reconciler.reconcile_once, settings.reconcile_ms / 1000),
+        WorkLoop(RECONCILER, passes.next_pass, 0),
         WorkLoop(REQUALIFIER, unsent, REQUALIFY_S),
         WorkLoop(MARKET_DATA, market_data, MARKET_DATA_S),
     ]

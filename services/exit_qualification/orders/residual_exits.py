@@ -8,13 +8,13 @@ from uuid import UUID
 
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
 from services.exit_qualification.domain.open_trade import OpenTrade
-from services.exit_qualification.domain.remainder import Remainder
+from services.exit_qualification.domain.residual import Residual
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.signal_management_service import SignalManagementService
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
-from services.exit_qualification.storage.residuals import RemainderRepository
+from services.exit_qualification.storage.residuals import ResidualRepository
 from shared.clock import EPOCH, Clock
 from shared.contracts.vocabulary import ExitReason
 from shared.money import to_units
@@ -45,7 +45,7 @@ class ResidualExits:
     def exit_once(self) -> bool:
         """Write an exit for every eligible remainder; return False, because the next run comes after a wait."""
         with self._open_unit() as uow:
-            seen = RemainderRepository(uow.connection).find(self._pause_s)
+            seen = ResidualRepository(uow.connection).find(self._pause_s)
         for trade_id in sorted({remainder.trade_id for remainder in seen}):
             with self._held.skipping(trade_id):
                 self._exit(trade_id)
@@ -67,11 +67,11 @@ class ResidualExits:
             switches = SwitchRepository(uow.connection).read()
             if switches.rollout.match(trade.symbol, trade.user_broker_id) is None:
                 return  # it would be written repeatedly and never sent
-            still = RemainderRepository(uow.connection).of_trade(trade_id, self._pause_s)  # read again under the lock
+            still = ResidualRepository(uow.connection).of_trade(trade_id, self._pause_s)  # read again under the lock
             self._signals.on_exits_detected(uow, self._candidates({trade_id: trade}, still), switches)
             uow.commit()
 
-    def _candidates(self, trades: dict[UUID, OpenTrade], remainders: list[Remainder]) -> list[ExitCandidates]:
+    def _candidates(self, trades: dict[UUID, OpenTrade], remainders: list[Residual]) -> list[ExitCandidates]:
         at_us = int((self._clock.now() - EPOCH).total_seconds() * 1_000_000)
         by_trade: dict[UUID, list[ExitCandidate]] = defaultdict(list)
         for remainder in remainders:
@@ -84,6 +84,6 @@ class ResidualExits:
         ]
 
 
-def _candidate(trade: OpenTrade, remainder: Remainder, at_us: int) -> ExitCandidate:
+def _candidate(trade: OpenTrade, remainder: Residual, at_us: int) -> ExitCandidate:
     price = None if remainder.price is None or remainder.reason is ExitReason.MANUAL else to_units(remainder.price)
     return ExitCandidate(trade.trade_id, trade.symbol, remainder.reason, detected_price=price, detected_at_us=at_us)

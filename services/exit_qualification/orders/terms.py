@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
+from services.exit_qualification.storage.order_budgets import OrderLimits
 from shared.settings import Settings
 
+BATCH = 4
+PASS_LIMIT = timedelta(seconds=2)
 LATE_WATCH = timedelta(seconds=2)
+LATE_WATCH_ALL = timedelta(minutes=1)
 POSTPONED = timedelta(seconds=1)
 
 
@@ -25,10 +29,22 @@ class OrderTerms:
         Time an order may stay unfilled before it is cancelled, and pause between two attempts.
     absence_gap:
         Minimum time between two reads without an order to prove that it was never placed.
+    refusal_gap:
+        The same after a refusal; zero: one read is enough.
+    pass_limit:
+        Longest time that accounts which answer wait for those that do not.
     late_watch:
-        Interval of reading the books for late fills while nothing else is at the broker.
+        Interval of reading the books for late fills of orders that ended lately.
+    late_watch_all:
+        The same for every order of the day.
     backoff_first_s, backoff_max_s:
         Seconds until an exit that ended short or was not accepted may be retried; doubles from first to max.
+    batch:
+        Maximum exits of one account that a sender claims together.
+    in_flight:
+        Orders of one account on their way beyond which senders turn to other accounts.
+    limits:
+        Orders that the broker takes from one account.
     order_limit, order_limit_window:
         Maximum orders of a trade for one reason within the window before it is slowed down or stopped.
     """
@@ -40,6 +56,12 @@ class OrderTerms:
     late_watch: timedelta
     backoff_first_s: float
     backoff_max_s: float
+    batch: int = BATCH
+    in_flight: int = BATCH
+    limits: OrderLimits = field(default_factory=OrderLimits)
+    late_watch_all: timedelta = LATE_WATCH_ALL
+    refusal_gap: timedelta = timedelta()
+    pass_limit: timedelta = PASS_LIMIT
     order_limit: int = 10
     order_limit_window: timedelta = timedelta(minutes=10)
 
@@ -56,9 +78,12 @@ def order_terms(settings: Settings) -> OrderTerms:
         call_limit=timedelta(seconds=2 * settings.broker_timeout_s),  # once to connect, once for the response
         unfilled_cancel=timedelta(seconds=settings.unfilled_cancel_s),
         absence_gap=timedelta(seconds=settings.absence_gap_s),
+        refusal_gap=timedelta(seconds=settings.refusal_gap_s),
         late_watch=LATE_WATCH,
         backoff_first_s=settings.retry_backoff_s,
         backoff_max_s=settings.retry_backoff_max_s,
+        in_flight=max(1, settings.order_workers // 4),
+        limits=OrderLimits(settings.orders_per_s, settings.orders_per_min, settings.orders_per_day),
         order_limit=settings.order_limit,
         order_limit_window=timedelta(seconds=settings.order_limit_window_s),
     )

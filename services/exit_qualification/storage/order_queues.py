@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -18,29 +18,56 @@ from services.exit_qualification.storage.book_days import books_began
 from services.exit_qualification.storage.exit_intents import to_intent
 from services.exit_qualification.storage.market_facts import GATE_ROWS
 from shared.clock import EPOCH
+from shared.contracts.vocabulary import ExitReason
 from shared.outbox.hold import NOT_HELD
 
 _COLUMNS = ", ".join(f"i.{column.name}" for column in ExitIntentRow.__table__.c if column.name != "deleted_at")
 
-_MAY_BE_SENT = f"""
+_APPROVED = f"""
   FROM exit_intents i
   JOIN open_trades t ON t.trade_id = i.trade_id
 {GATE_ROWS}
+  LEFT JOIN order_budgets bu ON bu.broker = b.broker AND bu.account = b.account
  WHERE i.status = 'APPROVED' AND i.executable AND i.deleted_at IS NULL
-   AND coalesce(i.claimed_until <= clock_timestamp(), true)
    AND coalesce(i.expires_at > clock_timestamp(), true)
    AND NOT {unsent_sql()}
    AND {NOT_HELD}
 """
-ANY_TO_SEND = text(f"""
--- exit_intents.any_to_send
-SELECT EXISTS (SELECT {_MAY_BE_SENT})
-""")
+_MAY_BE_SENT = f"""
+{_APPROVED}
+   AND coalesce(i.claimed_until <= clock_timestamp(), true)
+   AND coalesce(bu.free_at <= clock_timestamp(), true)
+"""
+_BY_RANK = "ORDER BY array_position(CAST(:ranks AS text[]), i.exit_reason), i.created_at, i.intent_id"
+_BUSY = """
+busy AS MATERIALIZED (
+  SELECT s.user_broker_id FROM exit_intents s
+   WHERE s.status = 'SUBMITTING' AND s.deleted_at IS NULL
+   GROUP BY s.user_broker_id HAVING count(*) >= :in_flight)
+"""
+NEXT_DUE = text(f"""
+-- exit_intents.next_due: seconds until the first approved exit may be sent
+WITH {_BUSY}
+SELECT extract(epoch FROM min(greatest(i.claimed_until, bu.free_at, i.created_at)) - clock_timestamp())::float8
+  {_APPROVED}
+   AND i.user_broker_id NOT IN (SELECT user_broker_id FROM busy)
+""")  # noqa: S608  # the conditions of our own gates
 FIND_PENDING_APPROVED = text(f"""
--- exit_intents.find_pending_approved: neither row is waited for, so that one that is held stops no other exit
-SELECT i.intent_id, i.trade_id {_MAY_BE_SENT}
- ORDER BY i.created_at, i.intent_id
+-- exit_intents.find_pending_approved: neither row is waited for, so that one that is held stops no other exit; an
+-- account with as many orders on their way as it may have waits, so that one that does not answer holds up no other
+WITH {_BUSY}
+SELECT i.intent_id, i.trade_id, i.user_broker_id {_MAY_BE_SENT}
+   AND i.user_broker_id NOT IN (SELECT user_broker_id FROM busy)
+ {_BY_RANK}
  LIMIT 1
+   FOR UPDATE OF t, i SKIP LOCKED
+""")  # noqa: S608  # the conditions of our own gates
+FIND_MORE_OF_ACCOUNT = text(f"""
+-- exit_intents.find_more_of_account: the next ones of the same account
+SELECT i.intent_id, i.trade_id, i.user_broker_id {_MAY_BE_SENT}
+   AND i.user_broker_id = :user_broker_id AND i.intent_id <> :intent_id
+ {_BY_RANK}
+ LIMIT :limit
    FOR UPDATE OF t, i SKIP LOCKED
 """)
 LAPSE_CLAIMS = text("""
@@ -65,7 +92,7 @@ BEYOND_REMAINDER = text(f"""
 SELECT {_COLUMNS} FROM exit_intents i
   JOIN open_trades t ON t.trade_id = i.trade_id
  WHERE i.status IN ('SUBMITTING', 'UNKNOWN', 'PLACED', 'PARTIALLY_FILLED') AND i.deleted_at IS NULL
-   AND i.user_broker_id = :user_broker_id
+   AND i.user_broker_id = ANY (CAST(:user_broker_ids AS text[]))
    AND i.quantity - i.filled_quantity
        > t.quantity - (SELECT coalesce(sum(f.quantity), 0) FROM exit_fills f WHERE f.trade_id = i.trade_id)
  ORDER BY i.created_at, i.intent_id
@@ -78,6 +105,7 @@ SELECT {_COLUMNS} FROM exit_intents i
   JOIN unnest(CAST(:brokers AS text[]), CAST(:begins AS interval[])) AS day (broker, begins) ON day.broker = b.broker
  WHERE i.status IN ('CANCELLED', 'FAILED') AND i.deleted_at IS NULL
    AND i.submitted_at >= {books_began("day.begins")}
+   AND i.ended_at >= clock_timestamp() - CAST(:within AS interval)
  ORDER BY i.ended_at DESC
  LIMIT :limit
 """)  # noqa: S608  # the columns of our own mapping
@@ -149,14 +177,26 @@ class OrderQueues:
         at: datetime = self._connection.execute(NOW).scalar_one()
         return at
 
-    def any_to_send(self) -> bool:
-        """Return whether `find_pending_approved` may find something."""
-        return bool(self._connection.execute(ANY_TO_SEND).scalar_one())
+    def next_due_s(self, in_flight: int) -> float | None:
+        """Return the seconds until `find_pending_approved` may find something, 0 or less: now; None: nothing waits."""
+        due_s: float | None = self._connection.execute(NEXT_DUE, {"in_flight": in_flight}).scalar_one()
+        return due_s
 
-    def find_pending_approved(self) -> PendingApproved | None:
-        """Return the oldest intent that may be sent, locked with its trade; skip rows locked by others."""
-        row = self._connection.execute(FIND_PENDING_APPROVED).one_or_none()
-        return None if row is None else PendingApproved(row.intent_id, row.trade_id)
+    def find_pending_approved(self, limit: int, in_flight: int) -> list[PendingApproved]:
+        """Return intents of one account that may be sent, highest rank first, then oldest; locked with their trades.
+
+        Skip rows locked by others, and accounts with `in_flight` orders on their way.
+        """
+        ranks = {"ranks": [str(reason) for reason in ExitReason]}
+        first = self._connection.execute(FIND_PENDING_APPROVED, ranks | {"in_flight": in_flight}).one_or_none()
+        if first is None:
+            return []
+        head = PendingApproved(first.intent_id, first.trade_id)
+        if limit <= 1:
+            return [head]
+        of_account = {"user_broker_id": first.user_broker_id, "intent_id": first.intent_id, "limit": limit - 1}
+        rows = self._connection.execute(FIND_MORE_OF_ACCOUNT, ranks | of_account)
+        return [head, *(PendingApproved(row.intent_id, row.trade_id) for row in rows)]
 
     def lapse_claims(self) -> int:
         """Change SUBMITTING → UNKNOWN for expired claims; return how many."""
@@ -166,14 +206,14 @@ class OrderQueues:
         """Return intents whose order is, or may be, at a broker, oldest first."""
         return self._intents(AT_BROKER)
 
-    def beyond_remainder(self, user_broker_id: str) -> list[ExitIntent]:
-        """Return intents of a user broker whose order may exceed the trade's remaining quantity."""
-        return self._intents(BEYOND_REMAINDER, user_broker_id=user_broker_id)
+    def beyond_remainder(self, user_broker_ids: Collection[str]) -> list[ExitIntent]:
+        """Return intents of these user brokers whose order may exceed the trade's remaining quantity."""
+        return self._intents(BEYOND_REMAINDER, user_broker_ids=sorted(user_broker_ids))
 
-    def ended_today(self, book_days: Mapping[str, BookDay]) -> list[ExitIntent]:
-        """Return intents in the broker's books of today that ended without their whole quantity, latest first."""
+    def ended_today(self, book_days: Mapping[str, BookDay], within: timedelta) -> list[ExitIntent]:
+        """Return intents in the broker's books of today that ended short within this time, latest first."""
         begins = [day.begins for day in book_days.values()]
-        return self._intents(ENDED_TODAY, brokers=list(book_days), begins=begins)
+        return self._intents(ENDED_TODAY, brokers=list(book_days), begins=begins, within=within)
 
     def to_requalify(self) -> list[ExitIntent]:
         """Return unsent intents that may be due for requalification, oldest first, without held ones."""

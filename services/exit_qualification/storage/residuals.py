@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Connection, TextClause, text
 
 from services.exit_qualification.domain.intent_state_machine import LIVE
-from services.exit_qualification.domain.remainder import Remainder
+from services.exit_qualification.domain.residual import Residual
 from shared.contracts.vocabulary import ExitReason, IntentStatus
 from shared.exit_rules.registry import RULES
 
@@ -48,21 +48,21 @@ _RESUMING = [rule.reason for rule in RULES if rule.resumes]
 _SLOT = sorted(LIVE | {IntentStatus.FILLED})
 
 
-class RemainderRepository:
+class ResidualRepository:
     """Remainders as one transaction sees them."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def find(self, pause_s: float) -> list[Remainder]:
+    def find(self, pause_s: float) -> list[Residual]:
         """Return the exits to continue that ended at least this many seconds ago."""
         return self._found(FIND, pause_s)
 
-    def of_trade(self, trade_id: UUID, pause_s: float) -> list[Remainder]:
+    def of_trade(self, trade_id: UUID, pause_s: float) -> list[Residual]:
         """Return the remainders of one trade; lock its row before."""
         return self._found(FIND_OF_TRADE, pause_s, trade_id=trade_id)
 
-    def _found(self, statement: TextClause, pause_s: float, **parameters: UUID) -> list[Remainder]:
+    def _found(self, statement: TextClause, pause_s: float, **parameters: UUID) -> list[Residual]:
         wanted = {"pause_s": pause_s, "slot": _SLOT, "resuming": _RESUMING, "limit": LIMIT, **parameters}
         rows = self._connection.execute(statement, wanted)
-        return [Remainder(row.trade_id, ExitReason(row.exit_reason), row.price) for row in rows]
+        return [Residual(row.trade_id, ExitReason(row.exit_reason), row.price) for row in rows]

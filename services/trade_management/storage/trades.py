@@ -79,8 +79,8 @@ class TradeRepository:
     def insert(self, trade: Trade, exit_plan: dict[str, Any]) -> TradeRow:
         """Store a new trade and return the stored row."""
         values = {name: value for name, value in asdict(trade).items() if name != "entered_on"}
-        self._connection.execute(insert(TradeRow).values(**values, exit_plan=exit_plan))
-        return self.get(trade.trade_id)
+        statement = insert(TradeRow).values(**values, exit_plan=exit_plan).returning(*_COLUMNS)
+        return TradeRow(**self._connection.execute(statement).one()._mapping)
 
     def get(self, trade_id: UUID) -> TradeRow:
         """Return a trade.

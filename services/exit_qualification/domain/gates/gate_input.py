@@ -79,7 +79,7 @@ class GateInput:
 
 
 @dataclass(frozen=True, slots=True)
-class AskedExit:
+class ExitRequest:
     """Exit to evaluate: a new one before it is written, or a waiting intent."""
 
     exit_reason: ExitReason
@@ -93,7 +93,7 @@ class AskedExit:
 
 
 def gate_input(
-    asked: AskedExit,
+    asked: ExitRequest,
     trade: OpenTrade,
     trade_status: TradeStatus,
     filled_quantity: int,

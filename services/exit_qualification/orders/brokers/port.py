@@ -88,11 +88,14 @@ class NotAccepted:
         Shown on the intent.
     was_sent:
         False if no request was sent, so that no broker's book can contain the order.
+    not_before:
+        When it may be sent again; None: after a back-off.
     """
 
     reason: str
     code: str = NOT_ACCEPTED
     was_sent: bool = True
+    not_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +123,22 @@ NO_ANSWER = "NO_ANSWER"
 
 @dataclass(frozen=True, slots=True)
 class BrokerOrder:
-    """Order in the broker's book of the day. `tags` are all its tags."""
+    """Order in the broker's book of the day.
+
+    Attributes
+    ----------
+    tags:
+        All its tags.
+    quantity:
+        What the order is for now; somebody may have changed it at the broker. None if the broker does not say.
+    """
 
     order_id: str
     tags: frozenset[str]
     state: OrderState
     status_message: str | None
     filled_quantity: int
+    quantity: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +162,7 @@ class ListedInstruments:
 
 
 class BrokerPort(Protocol):
-    """One account at one broker. An instance belongs to the thread that requested it."""
+    """One account at one broker; safe to use from any thread."""
 
     def place_market_exit(self, order: ExitOrder) -> PlaceOutcome:
         """Send an order once. Never raises for failures of the broker or the network."""
@@ -173,6 +185,26 @@ class BrokerPort(Protocol):
         ------
         BrokerUnavailable
             The book could not be read.
+        """
+        ...
+
+    def order(self, order_id: str) -> BrokerOrder | None:
+        """Return the last state of one order, or None if the broker does not show it.
+
+        Raises
+        ------
+        BrokerUnavailable
+            The order could not be read.
+        """
+        ...
+
+    def fills_of(self, order_id: str) -> list[BrokerFill]:
+        """Return the fills of one order.
+
+        Raises
+        ------
+        BrokerUnavailable
+            They could not be read completely.
         """
         ...
 
@@ -221,7 +253,7 @@ class Brokers(Protocol):
     """Source of broker ports."""
 
     def port(self, user_broker: UserBroker) -> BrokerPort:
-        """Return the calling thread's port to a user broker.
+        """Return the port to a user broker.
 
         Raises
         ------

@@ -33,6 +33,7 @@ from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.open_trades import ChangedPlan, OpenedTrade, OpenTradeRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
+from services.exit_qualification.storage.order_budgets import OrderLimits
 from shared.clock import SystemClock
 from shared.contracts.topics import TopicNames
 from shared.contracts.trades import TradeExitPlanChanged, TradeOpened
@@ -58,6 +59,8 @@ QUICK = OrderTerms(
     late_watch=timedelta(),
     backoff_first_s=1.0,
     backoff_max_s=30.0,
+    pass_limit=timedelta(seconds=60),
+    limits=OrderLimits(per_second=1000, per_minute=10_000, per_day=100_000),
 )
 PATIENT = replace(QUICK, claim=timedelta(seconds=60))
 

@@ -83,6 +83,13 @@ class ScriptedBroker:
         with self._lock:
             self._fill(self._orders[order_id], quantity, Decimal(price))
 
+    def resize(self, order_id: str, quantity: int) -> None:
+        """Somebody changes the quantity of an order at the broker; one with as much filled is complete."""
+        with self._lock:
+            filled = self._orders[order_id].shown.filled_quantity
+            state = OrderState.COMPLETE if filled >= quantity else OrderState.WORKING
+            self._set(order_id, quantity=quantity, state=state)
+
     def end(self, order_id: str) -> None:
         """The broker cancels an order by itself."""
         with self._lock:
@@ -145,6 +152,14 @@ class ScriptedBroker:
         """The order that carries a tag."""
         return next((order for order in self.orders() if tag in order.tags), None)
 
+    def order(self, order_id: str) -> BrokerOrder | None:
+        """One order."""
+        return next((order for order in self.orders() if order.order_id == order_id), None)
+
+    def fills_of(self, order_id: str) -> list[BrokerFill]:
+        """The fills of one order."""
+        return [fill for fill in self.trades() if fill.order_id == order_id]
+
     def orders(self) -> list[BrokerOrder]:
         """The order book."""
         self.reads += 1
@@ -176,7 +191,8 @@ class ScriptedBroker:
         order_id = str(len(self._orders) + 1)
         rejected = fault.get("kind") == "reject"
         state = OrderState.REJECTED if rejected else OrderState.WORKING
-        shown = BrokerOrder(order_id, frozenset({order.tag}), state, fault.get("message") if rejected else None, 0)
+        message = fault.get("message") if rejected else None
+        shown = BrokerOrder(order_id, frozenset({order.tag}), state, message, 0, order.quantity)
         may_fill = fault["quantity"] if fault.get("kind") == "partial_fill" else order.quantity
         self._orders[order_id] = _Booked(order, shown, may_fill)
         self._fill_what_may(order_id)
@@ -195,7 +211,8 @@ class ScriptedBroker:
         self._fills.append(BrokerFill(order_id, str(len(self._fills) + 1), exchange, quantity, price, filled_at))
         total = booked.shown.filled_quantity + quantity
         ended = booked.shown.state is not OrderState.WORKING
-        state = OrderState.COMPLETE if total >= booked.request.quantity and not ended else booked.shown.state
+        complete = total >= (booked.shown.quantity or 0) and not ended
+        state = OrderState.COMPLETE if complete else booked.shown.state
         self._set(order_id, filled_quantity=total, state=state)
 
     def _set(self, order_id: str, **changes: Any) -> None:

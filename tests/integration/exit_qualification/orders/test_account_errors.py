@@ -32,7 +32,7 @@ def exit_of(scenario: OrderScenario, status: IntentStatus) -> ExitIntent:
 
 @pytest.mark.parametrize("status", [IntentStatus.APPROVED, IntentStatus.PENDING])
 def test_an_unsent_exit_shows_its_disconnected_account(scenario: OrderScenario, status: IntentStatus) -> None:
-    errors = AccountErrors(scenario.open_unit)
+    errors = AccountErrors(scenario.open_unit, scenario.terms.limits)
     intent = exit_of(scenario, status)
     errors.note_once()
     noted = scenario.intent(intent)
@@ -49,5 +49,5 @@ def test_an_unsent_exit_shows_its_disconnected_account(scenario: OrderScenario, 
 def test_an_exit_at_the_broker_keeps_its_state(scenario: OrderScenario) -> None:
     intent = scenario.placed()
     scenario.connect(BrokerStatus.DISCONNECTED)
-    AccountErrors(scenario.open_unit).note_once()
+    AccountErrors(scenario.open_unit, scenario.terms.limits).note_once()
     assert scenario.intent(intent).error_code is None

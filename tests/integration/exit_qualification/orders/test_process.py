@@ -88,9 +88,10 @@ def scene_of(engine: Engine, database: Database, directory: Path) -> Iterator[Sc
             "EXITFLOW_EXIT_DATABASE_URL": database.exit_url,
             "EXITFLOW_BROKER_CREDENTIALS": CREDENTIALS,
             "EXITFLOW_HTTP_PORT": str(free_port(str(directory))),
-            "EXITFLOW_ORDER_CLAIM_S": "0.5",
+            "EXITFLOW_ORDER_CLAIM_S": "3",
             "EXITFLOW_BROKER_TIMEOUT_S": "1",
             "EXITFLOW_ABSENCE_GAP_S": "0.5",
+            "EXITFLOW_REFUSAL_GAP_S": "0.5",
             "EXITFLOW_TESTING": "1",
         }
         yield Scene(OrderScenario(engine, ScriptedBroker()), paper, settings, stack)

@@ -44,8 +44,18 @@ def test_silence_needs_a_second_absence_after_the_gap() -> None:
     assert judge_absence(absent, FIRST_THAT_COUNTS + TERMS.absence_gap, TERMS, KITE_DAY) is Absence.NEVER_PLACED
 
 
-def test_a_refusal_needs_one_read() -> None:
-    assert judge_absence(REFUSED, NOON + MOMENT, TERMS, KITE_DAY) is Absence.REFUSED
+def test_a_refusal_needs_two_reads_because_books_lag() -> None:
+    terms, first = replace(TERMS, refusal_gap=timedelta(seconds=20)), NOON + MOMENT
+    assert judge_absence(REFUSED, first, terms, KITE_DAY) is Absence.FIRST
+    absent = replace(REFUSED, absent_since=first)
+    assert judge_absence(absent, first + terms.refusal_gap - MOMENT, terms, KITE_DAY) is Absence.NOTHING
+    assert judge_absence(absent, first + terms.refusal_gap, terms, KITE_DAY) is Absence.REFUSED
+
+
+@pytest.mark.parametrize("status", [IntentStatus.PLACED, IntentStatus.PARTIALLY_FILLED])
+def test_an_accepted_order_ends_with_its_day(status: IntentStatus) -> None:
+    intent = sent_intent(status, claimed_until=CLAIMED_UNTIL)
+    assert judge_absence(intent, NOON + timedelta(days=1), TERMS, KITE_DAY) is Absence.DAY_ENDED
 
 
 @pytest.mark.parametrize("intent", [SILENT, REFUSED])

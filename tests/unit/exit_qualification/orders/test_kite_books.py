@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from services.exit_qualification.domain.outcome import OrderState
-from services.exit_qualification.orders.brokers.kite.books import a_list, read_fill, read_order
+from services.exit_qualification.orders.brokers.kite.books import a_list, read_fill, read_fills, read_order, read_orders
 
 ORDER: dict[str, Any] = {
     "order_id": "220303000308932",
@@ -58,13 +58,42 @@ def test_times_of_india_become_utc_and_prices_stay_exact() -> None:
     assert fill.price == Decimal("420.65")
 
 
-@pytest.mark.parametrize("missing", ["order_id", "status", "filled_quantity"])
-def test_an_order_without_what_decides_is_not_read(missing: str) -> None:
+def test_an_order_without_an_id_is_not_read() -> None:
     with pytest.raises(KeyError):
-        read_order({name: value for name, value in ORDER.items() if name != missing})
+        read_order({name: value for name, value in ORDER.items() if name != "order_id"})
 
 
 @pytest.mark.parametrize("data", [{}, None, "orders"])
 def test_only_a_list_is_a_book(data: object) -> None:
     with pytest.raises(TypeError):
         a_list(data)
+
+
+ODD_ORDERS: list[Any] = [
+    {**ORDER, "order_id": None},
+    {"status": "OPEN"},
+    None,
+    "text",
+]
+ODD_FILLS: list[Any] = [
+    {**TRADE, "quantity": None},
+    {**TRADE, "fill_timestamp": "2026-01-13", "exchange_timestamp": None},
+    {**TRADE, "average_price": "n/a"},
+    {**TRADE, "trade_id": ""},
+    None,
+]
+
+
+def test_odd_rows_of_others_are_skipped() -> None:
+    assert read_orders([*ODD_ORDERS, ORDER]) == [read_order(ORDER)]
+    assert read_fills([*ODD_FILLS, TRADE]) == [read_fill(TRADE)]
+
+
+@pytest.mark.parametrize("odd", [{"filled_quantity": None}, {"status": None}, {"filled_quantity": "x"}])
+def test_an_order_of_ours_with_an_odd_field_is_still_at_work(odd: dict[str, Any]) -> None:
+    (order,) = read_orders([{**ORDER, "status": "COMPLETE"} | odd])
+    assert (order.state, order.filled_quantity) == (OrderState.WORKING, 0)
+
+
+def test_times_come_as_text() -> None:
+    assert read_fill({**TRADE, "fill_timestamp": "2026-01-13 09:15:01"}) == read_fill(TRADE)

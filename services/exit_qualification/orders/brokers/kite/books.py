@@ -1,21 +1,27 @@
-"""Items of Kite's order and trade book as returned by the client: float prices, naive Indian times."""
+"""Items of Kite's order and trade book as sent by the broker: float prices, naive Indian times."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from services.exit_qualification.domain.market_facts import Quote
 from services.exit_qualification.domain.outcome import OrderState
 from services.exit_qualification.orders.brokers.port import BrokerFill, BrokerOrder, ListedInstruments
+from services.exit_qualification.orders.metrics import UNREADABLE_ROWS
 from shared.clock import TRADING_ZONE
 from shared.contracts.instruments import instrument_of
 from shared.errors import InvalidInput
 from shared.money import to_price
 
+log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+KITE_TIME: Final = "%Y-%m-%d %H:%M:%S"
 _ENDED: Final[Mapping[str, OrderState]] = MappingProxyType(
     {
         "COMPLETE": OrderState.COMPLETE,
@@ -38,15 +44,31 @@ def a_list(data: Any) -> list[Any]:
     return data
 
 
+def read_orders(items: list[Any]) -> list[BrokerOrder]:
+    """Return the orders of a book; skip and count items that no order of ours can be."""
+    return _readable("orders", items, read_order)
+
+
+def read_fills(items: list[Any]) -> list[BrokerFill]:
+    """Return the fills of a book; skip and count items that cannot be read.
+
+    An order whose fill was skipped stays WORKING, because its order shows more than its fills.
+    """
+    return _readable("trades", items, read_fill)
+
+
 def read_order(item: Mapping[str, Any]) -> BrokerOrder:
-    """Return an item of the order book; an unknown status counts as working."""
+    """Return an item of the order book; an unknown status, or an unreadable quantity, counts as working."""
     marks = [item.get("tag"), *(item.get("tags") or [])]
+    filled, quantity = _whole(item.get("filled_quantity")), _whole(item.get("quantity"))
+    state = _ENDED.get(str(item.get("status")), OrderState.WORKING)
     return BrokerOrder(
-        order_id=str(item["order_id"]),
+        order_id=_id(item, "order_id"),
         tags=frozenset(str(mark) for mark in marks if mark),
-        state=_ENDED.get(item["status"], OrderState.WORKING),
+        state=OrderState.WORKING if filled is None else state,
         status_message=item.get("status_message"),
-        filled_quantity=int(item["filled_quantity"]),
+        filled_quantity=filled or 0,
+        quantity=quantity,
     )
 
 
@@ -83,8 +105,8 @@ def read_instruments(rows: Iterable[Mapping[str, Any]]) -> ListedInstruments:
 def read_fill(item: Mapping[str, Any]) -> BrokerFill:
     """Return an item of the trade book; Kite's "average price" is the price of this one execution."""
     return BrokerFill(
-        order_id=str(item["order_id"]),
-        trade_id=str(item["trade_id"]),
+        order_id=_id(item, "order_id"),
+        trade_id=_id(item, "trade_id"),
         exchange=str(item["exchange"]),
         quantity=int(item["quantity"]),
         price=to_price(Decimal(str(item["average_price"]))),
@@ -92,6 +114,31 @@ def read_fill(item: Mapping[str, Any]) -> BrokerFill:
     )
 
 
-def _utc(local: datetime) -> datetime:
-    """Return the instant of Kite's naive Indian time."""
-    return local.replace(tzinfo=TRADING_ZONE).astimezone(UTC)
+def _readable(book: str, items: list[Any], read: Callable[[Mapping[str, Any]], Item]) -> list[Item]:
+    found, odd = [], 0
+    for item in items:
+        try:
+            found.append(read(item))
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
+            odd += 1
+    if odd:
+        UNREADABLE_ROWS.labels(book).inc(odd)
+        log.warning("%d of %d rows of the broker's %s cannot be read and are skipped", odd, len(items), book)
+    return found
+
+
+def _id(item: Mapping[str, Any], name: str) -> str:
+    value = item[name]
+    if not value:
+        raise ValueError(f"no {name}")
+    return str(value)
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _utc(local: str | datetime) -> datetime:
+    """Return the instant of Kite's naive Indian time, which is text of 19 characters."""
+    at = datetime.strptime(local, KITE_TIME) if isinstance(local, str) else local  # noqa: DTZ007  # zone follows
+    return at.replace(tzinfo=TRADING_ZONE).astimezone(UTC)

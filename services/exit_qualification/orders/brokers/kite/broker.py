@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from ssl import SSLCertVerificationError
 from typing import Any, Final, TypeVar
@@ -17,9 +19,9 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError, SSLError
 from services.exit_qualification.domain.market_facts import Quote
 from services.exit_qualification.orders.brokers.kite.books import (
     a_list,
-    read_fill,
+    read_fills,
     read_instruments,
-    read_order,
+    read_orders,
     read_quotes,
 )
 from services.exit_qualification.orders.brokers.port import (
@@ -47,11 +49,16 @@ _REFUSALS: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN})
 
 
 class KiteBroker:
-    """One account over one client. The client is not thread-safe: use one instance per thread."""
+    """One account; safe to use from any thread.
 
-    def __init__(self, client: KiteConnect, on_token: Callable[[bool], None]) -> None:
-        """Use `client`; call `on_token` after each response with whether the broker accepts the access token."""
-        self._client = client
+    The official client is not thread-safe, so each call takes a client that no other call uses. Clients, and with
+    them their connections, are kept for the next calls.
+    """
+
+    def __init__(self, open_client: Callable[[], KiteConnect], on_token: Callable[[bool], None]) -> None:
+        """Call `on_token` after each response with whether the broker accepts the access token."""
+        self._open_client = open_client
+        self._idle: deque[KiteConnect] = deque()
         self._on_token = on_token
 
     def place_market_exit(self, order: ExitOrder) -> PlaceOutcome:
@@ -71,46 +78,67 @@ class KiteBroker:
 
     def cancel(self, order_id: str) -> None:
         """Request the cancellation of an order."""
-        self._asked("cancel", lambda: self._client.cancel_order(KiteConnect.VARIETY_REGULAR, order_id))
+        self._asked("cancel", lambda client: client.cancel_order(KiteConnect.VARIETY_REGULAR, order_id))
 
     def order_by_tag(self, tag: str) -> BrokerOrder | None:
         """Return the order with a tag from today's book, or None."""
         return next((order for order in self.orders() if tag in order.tags), None)
 
+    def order(self, order_id: str) -> BrokerOrder | None:
+        """Return the last state of one order."""
+        states = self._asked("order", lambda client: read_orders(a_list(client.order_history(order_id))))
+        return next((state for state in reversed(states) if state.order_id == order_id), None)
+
+    def fills_of(self, order_id: str) -> list[BrokerFill]:
+        """Return the fills of one order."""
+        return self._asked("order_trades", lambda client: read_fills(a_list(client.order_trades(order_id))))
+
     def orders(self) -> list[BrokerOrder]:
         """Return the order book of the day."""
-        return self._asked("orders", lambda: [read_order(item) for item in a_list(self._client.orders())])
+        return self._asked("orders", lambda client: read_orders(a_list(client.orders())))
 
     def trades(self) -> list[BrokerFill]:
         """Return the trade book of the day."""
-        return self._asked("trades", lambda: [read_fill(item) for item in a_list(self._client.trades())])
+        return self._asked("trades", lambda client: read_fills(a_list(client.trades())))
+
+    @contextmanager
+    def _client(self) -> Iterator[KiteConnect]:
+        """Lend a client that no other call uses; one whose call failed for any reason but a refusal is dropped."""
+        client = self._idle.pop() if self._idle else self._open_client()
+        try:
+            yield client
+        except KiteException:
+            self._idle.append(client)
+            raise
+        self._idle.append(client)
 
     def quotes(self, symbols: Sequence[str]) -> list[Quote]:
         """Return the full quotes of these symbols."""
-        return self._asked("quote", lambda: read_quotes(self._client.quote(list(symbols))))
+        return self._asked("quote", lambda client: read_quotes(client.quote(list(symbols))))
 
     def instruments(self) -> ListedInstruments:
         """Return the instruments file of the day."""
-        return self._asked("instruments", lambda: read_instruments(a_list(self._client.instruments())))
+        return self._asked("instruments", lambda client: read_instruments(a_list(client.instruments())))
 
     def _place(self, order: ExitOrder) -> Any:
-        return self._client.place_order(
-            variety=KiteConnect.VARIETY_REGULAR,
-            exchange=order.exchange,
-            tradingsymbol=order.tradingsymbol,
-            transaction_type=order.side.value,
-            quantity=order.quantity,
-            product=order.product_type.value,
-            order_type=KiteConnect.ORDER_TYPE_MARKET,
-            validity=KiteConnect.VALIDITY_DAY,
-            tag=order.tag,
-            market_protection=MARKET_PROTECTION_AUTOMATIC,
-        )
+        with self._client() as client:
+            return client.place_order(
+                variety=KiteConnect.VARIETY_REGULAR,
+                exchange=order.exchange,
+                tradingsymbol=order.tradingsymbol,
+                transaction_type=order.side.value,
+                quantity=order.quantity,
+                product=order.product_type.value,
+                order_type=KiteConnect.ORDER_TYPE_MARKET,
+                validity=KiteConnect.VALIDITY_DAY,
+                tag=order.tag,
+                market_protection=MARKET_PROTECTION_AUTOMATIC,
+            )
 
-    def _asked(self, call: str, ask: Callable[[], Answer]) -> Answer:
+    def _asked(self, call: str, ask: Callable[[KiteConnect], Answer]) -> Answer:
         try:
-            with timed_call(call):
-                answer = ask()
+            with timed_call(call), self._client() as client:
+                answer = ask(client)
         except (
             Exception
         ) as error:  # the client raises errors of many types: its own, those of requests, others on malformed responses

@@ -1,10 +1,11 @@
-"""Kite clients, one per thread and user broker, with credentials from the settings."""
+"""Kite clients of each user broker, with credentials from the settings."""
 
 from __future__ import annotations
 
 import math
 import threading
 from functools import partial
+from typing import Any
 
 from kiteconnect import KiteConnect
 from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
@@ -43,21 +44,23 @@ class KiteBrokers:
         self._health = health
         self._hosts = hosts
         self._timeout_s = timeout_s
-        self._of_thread = threading.local()
+        self._ports: dict[str, tuple[str, KiteBroker]] = {}
+        self._lock = threading.Lock()
 
     def port(self, user_broker: UserBroker) -> KiteBroker:
-        """Return the calling thread's port; create a new one if the user broker's address has changed.
+        """Return the account's port; create a new one if the user broker's address has changed.
 
         Raises
         ------
         BrokerUnavailable
             The broker has no credentials, or its address is not allowed.
         """
-        ports: dict[tuple[str, str], KiteBroker] = self._of_thread.__dict__.setdefault("ports", {})
-        key = (user_broker.user_broker_id, user_broker.root_url)
-        if key not in ports:
-            ports[key] = self._connect(user_broker)
-        return ports[key]
+        with self._lock:
+            root_url, port = self._ports.get(user_broker.user_broker_id, (None, None))
+            if port is None or root_url != user_broker.root_url:
+                port = self._connect(user_broker)
+                self._ports[user_broker.user_broker_id] = user_broker.root_url, port
+            return port
 
     def _connect(self, user_broker: UserBroker) -> KiteBroker:
         credentials = self._credentials.get(user_broker.user_broker_id)
@@ -68,8 +71,8 @@ class KiteBrokers:
             self._hosts.require(user_broker.root_url)
         except BrokerHostRefused as error:
             raise BrokerUnavailable(f"user broker {user_broker.user_broker_id!r}: {error}") from error
-        client = open_client(user_broker.root_url, credentials, self._timeout_s)
-        return KiteBroker(client, partial(self._report_token, _condition(user_broker.user_broker_id)))
+        make_client = partial(open_client, user_broker.root_url, credentials, self._timeout_s)
+        return KiteBroker(make_client, partial(self._report_token, _condition(user_broker.user_broker_id)))
 
     def forget_refused_token(self, user_broker_id: str) -> None:
         """Take back that an account's access token is refused; `health` shows it again at the next refusal."""
@@ -87,6 +90,16 @@ def _condition(user_broker_id: str) -> str:
     return f"broker {user_broker_id}"
 
 
+class PlainKite(KiteConnect):  # type: ignore[misc]  # the client has no types
+    """The official client without its conversion of times.
+
+    It converts every time in every row of a book, also of orders that are not ours, and fails at the first odd one.
+    """
+
+    def _format_response(self, data: Any) -> Any:
+        return data
+
+
 def open_client(root_url: str, credentials: Credentials, timeout_s: float) -> KiteConnect:
     """Return a client without automatic retries that ignores proxies of the environment.
 
@@ -95,7 +108,7 @@ def open_client(root_url: str, credentials: Credentials, timeout_s: float) -> Ki
     timeout_s:
         Limit for connecting, and for each wait for the response.
     """
-    client = KiteConnect(
+    client = PlainKite(
         api_key=credentials.api_key,
         access_token=credentials.access_token.get_secret_value(),
         root=root_url,

@@ -1,4 +1,4 @@
-"""Remainder: a trade that must go on exiting."""
+"""Residual: a trade whose exit ended with quantity left and must go on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shared.contracts.vocabulary import ExitReason
 
 
 @dataclass(frozen=True, slots=True)
-class Remainder:
+class Residual:
     """A trade that must go on exiting for a reason; its symbol's last price in rupees, None if there never was one."""
 
     trade_id: UUID

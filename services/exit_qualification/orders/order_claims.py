@@ -1,0 +1,192 @@
+"""Claims of approved exits: a batch of one account is committed as SUBMITTING before the broker is called."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from services.exit_qualification import intent_events
+from services.exit_qualification.domain.exit_qualification_service import (
+    ExitQualificationResult,
+    ExitQualificationService,
+)
+from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.switches import Switches, UserBroker
+from services.exit_qualification.orders.brokers.port import (
+    NOT_SUPPORTED,
+    UNREACHABLE,
+    BrokerNotSupported,
+    BrokerPort,
+    Brokers,
+    BrokerUnavailable,
+)
+from services.exit_qualification.orders.held_exits import HeldExits
+from services.exit_qualification.orders.locked_exit import LockedExit, SlotExit, others_in_slot, qualify_all_again
+from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
+from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.intent_batches import IntentBatches, Submitted
+from services.exit_qualification.storage.market_facts import MarketFactsRepository
+from services.exit_qualification.storage.open_trades import OpenTradeRepository
+from services.exit_qualification.storage.operator_controls import SwitchRepository
+from services.exit_qualification.storage.order_queues import OrderQueues, PendingApproved
+from shared.clock import Clock
+from shared.contracts.vocabulary import IntentStatus
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.postgres.row_locks import RowHeld, limit_lock_waits, own_row_only
+
+log = logging.getLogger(__name__)
+
+LONGEST_ERROR = 2000
+"""Maximum characters of a broker's message stored on an intent."""
+
+_Judged = list[tuple[ExitIntent, ExitQualificationResult]]
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """Intent committed as SUBMITTING; `sent_before` is the time of an earlier request for it, if any."""
+
+    intent: ExitIntent
+    sent_before: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Submissions of one account, with the monotonic time until they may be sent."""
+
+    account: UserBroker
+    broker: BrokerPort
+    submissions: tuple[Submission, ...]
+    deadline: float
+
+
+class OrderClaims:
+    """Claims batches. Stateless, so many threads can share it."""
+
+    def __init__(
+        self,
+        open_unit: Callable[[], UnitOfWork],
+        brokers: Brokers,
+        qualification: ExitQualificationService,
+        terms: OrderTerms,
+        clock: Clock,
+        held: HeldExits,
+    ) -> None:
+        self._open_unit = open_unit
+        self._brokers = brokers
+        self._qualification = qualification
+        self._terms = terms
+        self._clock = clock
+        self._held = held
+
+    def claim(self) -> tuple[bool, list[Claim]]:
+        """Claim the next batch; return whether there was anything to look at, and what may be sent.
+
+        The gates are evaluated a last time: a rejected exit ends, and one that has to wait is postponed.
+        """
+        deadline = self._clock.monotonic() + self._terms.claim.total_seconds()
+        with self._open_unit() as uow:
+            found = OrderQueues(uow.connection).find_pending_approved(self._terms.batch, self._terms.in_flight)
+            if not found:
+                return False, []
+            try:
+                with own_row_only():
+                    claim = self._submit(uow, found, deadline)
+                    uow.commit()
+            except RowHeld:
+                uow.connection.rollback()
+            else:
+                return True, [claim] if claim is not None else []
+        return True, self._one_by_one(found, deadline)
+
+    def _one_by_one(self, found: Sequence[PendingApproved], deadline: float) -> list[Claim]:
+        """Claim each exit alone, because a row of one of them is held."""
+        claims = []
+        for pending in found:
+            with self._open_unit() as uow:
+                try:
+                    with own_row_only():
+                        claim = self._submit(uow, [pending], deadline)
+                        uow.commit()
+                except RowHeld:
+                    uow.connection.rollback()
+                    self._postpone_held(uow, pending)
+                else:
+                    claims += [claim] if claim is not None else []
+        return claims
+
+    def _postpone_held(self, uow: UnitOfWork, pending: PendingApproved) -> None:
+        """Let an exit wait whose trade has a row that another transaction holds."""
+        self._held.note(pending.trade_id)
+        limit_lock_waits(uow.connection)
+        try:
+            with own_row_only():
+                intent = ExitIntentRepository(uow.connection).lock(pending.intent_id)
+                if intent.status is IntentStatus.APPROVED:
+                    self._wait(uow, intent, POSTPONED)
+                uow.connection.commit()
+        except RowHeld:
+            uow.connection.rollback()
+
+    def _submit(self, uow: UnitOfWork, found: Sequence[PendingApproved], deadline: float) -> Claim | None:
+        exits = _lock(uow, found)
+        if not exits:
+            return None  # another sender took the intents after our query of the queue
+        switches = SwitchRepository(uow.connection).read()
+        passed: _Judged = []
+        markets = MarketFactsRepository(uow.connection).read({it.locked.intent.symbol for it in exits})
+        for intent, result in qualify_all_again(uow.connection, exits, switches, markets, self._qualification):
+            if result.status is IntentStatus.REJECTED:
+                self._reject(uow, intent, result)
+            elif result.passed and result.executable:
+                passed.append((intent, result))
+            else:
+                self._wait(uow, intent, POSTPONED)
+        return self._claim_of(uow, passed, switches, deadline)
+
+    def _claim_of(self, uow: UnitOfWork, passed: _Judged, switches: Switches, deadline: float) -> Claim | None:
+        if not passed:
+            return None
+        account = switches.brokers[passed[0][0].user_broker_id]
+        try:
+            broker = self._brokers.port(account)
+        except BrokerUnavailable as error:
+            self._wait_for_adapter(uow, [intent for intent, _ in passed], error)
+            return None
+        wanted = [Submitted(it, result.calculated_qty, result.verdicts_json()) for it, result in passed]
+        submitted = IntentBatches(uow.connection).submit(wanted, self._terms.claim)
+        sent_before = {intent.intent_id: intent.submitted_at for intent, _ in passed}
+        submissions = tuple(Submission(intent, sent_before[intent.intent_id]) for intent in submitted)
+        return Claim(account, broker, submissions, deadline) if submissions else None
+
+    def _wait_for_adapter(self, uow: UnitOfWork, intents: Sequence[ExitIntent], error: BrokerUnavailable) -> None:
+        code = NOT_SUPPORTED if isinstance(error, BrokerNotSupported) else UNREACHABLE
+        for intent in intents:
+            log.error("intent %s cannot be sent: %s", intent.intent_id, error)
+            self._wait(uow, intent, POSTPONED, error_code=code, error_message=str(error)[:LONGEST_ERROR])
+
+    def _reject(self, uow: UnitOfWork, intent: ExitIntent, result: ExitQualificationResult) -> None:
+        now = OrderQueues(uow.connection).now()
+        rejected = ExitIntentRepository(uow.connection).update_status(
+            intent, IntentStatus.REJECTED, gates=result.verdicts_json(), errors=result.errors_json(), ended_at=now
+        )
+        uow.emit(intent_events.rejected(rejected, now))
+
+    def _wait(self, uow: UnitOfWork, intent: ExitIntent, wait: timedelta, **changes: str) -> None:
+        until = OrderQueues(uow.connection).now() + wait
+        ExitIntentRepository(uow.connection).update(intent, claimed_until=until, **changes)
+
+
+def _lock(uow: UnitOfWork, found: Sequence[PendingApproved]) -> list[SlotExit]:
+    """Lock the trades and the intents in their slots; return those found that are still approved, in their order."""
+    trades = OpenTradeRepository(uow.connection).lock([pending.trade_id for pending in found])
+    holders = ExitIntentRepository(uow.connection).find_slot_holders(sorted(trades))
+    by_id = {holder.intent_id: holder for holder in holders}
+    approved = [
+        intent
+        for pending in found
+        if (intent := by_id.get(pending.intent_id)) is not None and intent.status is IntentStatus.APPROVED
+    ]
+    return [SlotExit(LockedExit(it, trades[it.trade_id]), others_in_slot(it, holders)) for it in approved]

@@ -1,0 +1,38 @@
+"""Pace of the reconciler: at once after an order was sent, at intervals while orders work, seldom without any."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+
+class PassSignal:
+    """Runs passes.
+
+    Parameters
+    ----------
+    reconcile:
+        Runs one pass; returns whether orders are at work.
+    interval_s, idle_s:
+        Pause before the next pass while orders are at work, and without any.
+    """
+
+    def __init__(self, reconcile: Callable[[], bool], interval_s: float, idle_s: float) -> None:
+        self._reconcile = reconcile
+        self._interval_s = interval_s
+        self._idle_s = idle_s
+        self._pause_s = 0.0
+        self._rung = threading.Event()
+
+    def ring(self) -> None:
+        """Let the next pass begin at once."""
+        self._rung.set()
+
+    def next_pass(self) -> bool:
+        """Wait for the time of the next pass and run it; return True."""
+        self._rung.wait(self._pause_s)
+        self._rung.clear()
+        self._pause_s = self._interval_s  # also after a failure
+        if not self._reconcile():
+            self._pause_s = self._idle_s
+        return True

@@ -1,0 +1,134 @@
+"""Records of what the broker answered to orders: accepted ones set-based, every other one alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import assert_never
+from uuid import UUID
+
+from services.exit_qualification import intent_events
+from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
+from services.exit_qualification.domain.outcome import retry_backoff_s
+from services.exit_qualification.orders.brokers.port import Accepted, Ambiguous, NotAccepted, PlaceOutcome
+from services.exit_qualification.orders.held_exits import HeldExits
+from services.exit_qualification.orders.locked_exit import lock_exit
+from services.exit_qualification.orders.order_claims import LONGEST_ERROR, Submission
+from services.exit_qualification.orders.terms import OrderTerms
+from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.intent_batches import IntentBatches
+from services.exit_qualification.storage.order_queues import OrderQueues
+from shared.contracts.events import Event
+from shared.contracts.vocabulary import IntentStatus
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.postgres.row_locks import RowHeld, limit_lock_waits, own_row_only
+
+log = logging.getLogger(__name__)
+
+RECORD_LOCK_TIMEOUT_MS = 3_000
+"""Longest wait to record an outcome: longer than the reconciler holds a row, short enough for a sender."""
+
+Sent = tuple[Submission, PlaceOutcome]
+
+
+class PlacementRecords:
+    """Writes outcomes of a batch. Stateless, so many threads can share it."""
+
+    def __init__(self, open_unit: Callable[[], UnitOfWork], terms: OrderTerms, held: HeldExits) -> None:
+        self._open_unit = open_unit
+        self._terms = terms
+        self._held = held
+
+    def record(self, sent: Sequence[Sent]) -> None:
+        """Record every outcome."""
+        recorded = self._record_accepted(sent)
+        for submission, outcome in sent:
+            if submission.intent.intent_id not in recorded:
+                self._record_alone(submission, outcome)
+
+    def _record_accepted(self, sent: Sequence[Sent]) -> set[UUID]:
+        """Record accepted orders whose intents are neither held nor changed; return those recorded."""
+        order_ids = {it.intent.intent_id: outcome.order_id for it, outcome in sent if isinstance(outcome, Accepted)}
+        intents = [submission.intent for submission, _ in sent if submission.intent.intent_id in order_ids]
+        if not intents:
+            return set()
+        try:
+            with own_row_only(), self._open_unit() as uow:
+                batches = IntentBatches(uow.connection)
+                free = batches.lock_free(intents)
+                placed = batches.place(
+                    [intent for intent in intents if free.get(intent.intent_id) == intent], order_ids
+                )
+                uow.emit(*(intent_events.placed(intent, intent.placed_at or intent.updated_at) for intent in placed))
+                uow.commit()
+        except RowHeld:
+            return set()
+        return {intent.intent_id for intent in placed}
+
+    def _record_alone(self, submission: Submission, outcome: PlaceOutcome) -> None:
+        """Record an outcome. If its row stays locked, the claim expires and the broker's books decide."""
+        trade_id = submission.intent.trade_id
+        why = "the outcome of its order could not be written; the broker's books decide"
+        with self._held.skipping(trade_id, why), self._open_unit() as uow:
+            limit_lock_waits(uow.connection, RECORD_LOCK_TIMEOUT_MS)
+            intent = lock_exit(uow.connection, submission.intent).intent
+            uow.emit(*self._apply(uow, intent, outcome, submission))
+            uow.commit()
+
+    def _apply(self, uow: UnitOfWork, intent: ExitIntent, outcome: PlaceOutcome, submission: Submission) -> list[Event]:
+        match outcome:
+            case Accepted():
+                return _accepted(uow, intent, outcome)
+            case NotAccepted():
+                self._not_accepted(uow, intent, outcome, submission)
+            case Ambiguous():
+                _ambiguous(uow, intent, outcome)
+            case _:
+                assert_never(outcome)
+        return []
+
+    def _not_accepted(self, uow: UnitOfWork, intent: ExitIntent, outcome: NotAccepted, submission: Submission) -> None:
+        """Return the intent to APPROVED with the error; an attempt without a request does not count.
+
+        An UNKNOWN intent cannot return; the books decide it.
+        """
+        log.info("intent %s was not accepted: %s", intent.intent_id, outcome.reason)
+        if intent.status is not IntentStatus.SUBMITTING:
+            return
+        wait_s = retry_backoff_s(intent.attempts, self._terms.backoff_first_s, self._terms.backoff_max_s)
+        now = OrderQueues(uow.connection).now()
+        ExitIntentRepository(uow.connection).update_status(
+            intent,
+            IntentStatus.APPROVED,
+            claimed_until=outcome.not_before or now + timedelta(seconds=wait_s),
+            submitted_at=intent.submitted_at if outcome.was_sent else submission.sent_before,
+            error_code=outcome.code,
+            error_message=outcome.reason[:LONGEST_ERROR],
+        )
+
+
+def _accepted(uow: UnitOfWork, intent: ExitIntent, outcome: Accepted) -> list[Event]:
+    repository = ExitIntentRepository(uow.connection)
+    if intent.status in (IntentStatus.SUBMITTING, IntentStatus.UNKNOWN):
+        now = OrderQueues(uow.connection).now()
+        placed = repository.mark_placed(intent, broker_order_id=outcome.order_id, at=now)
+        return [intent_events.placed(placed, now)]
+    if intent.status in ENDED_SHORT and intent.broker_order_id is None:
+        log.critical(
+            "intent %s had already ended when the broker accepted order %s; check the position",
+            intent.intent_id,
+            outcome.order_id,
+        )
+        repository.update_broker_order_id(intent, outcome.order_id)
+    return []  # otherwise the reconciler has already read it from the book
+
+
+def _ambiguous(uow: UnitOfWork, intent: ExitIntent, outcome: Ambiguous) -> None:
+    repository = ExitIntentRepository(uow.connection)
+    about = {"error_code": outcome.code, "error_message": outcome.message[:LONGEST_ERROR]}
+    if intent.status is IntentStatus.SUBMITTING:
+        repository.mark_unknown(intent, **about)
+    elif intent.status is IntentStatus.UNKNOWN:
+        repository.update(intent, **about)

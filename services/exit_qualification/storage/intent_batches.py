@@ -1,0 +1,145 @@
+"""Changes of many intents in one statement; each row is named with the version that was read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.models import ExitIntentRow
+from services.exit_qualification.storage.exit_intents import to_intent
+
+_COLUMNS = ", ".join(f"i.{column.name}" for column in ExitIntentRow.__table__.c if column.name != "deleted_at")
+
+LOCK_FREE = text(f"""
+-- exit_intents.lock_free: the intents that no other transaction holds, nor their trades; locked trade before intent
+WITH trade AS MATERIALIZED (
+  SELECT trade_id FROM open_trades
+   WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))
+   ORDER BY trade_id
+     FOR UPDATE SKIP LOCKED)
+SELECT {_COLUMNS} FROM exit_intents i
+ WHERE i.intent_id = ANY (CAST(:intent_ids AS uuid[])) AND i.deleted_at IS NULL
+   AND i.trade_id IN (SELECT trade_id FROM trade)
+ ORDER BY i.intent_id
+   FOR UPDATE OF i SKIP LOCKED
+""")  # noqa: S608  # the columns of our own mapping
+SUBMIT = text(f"""
+-- exit_intents.submit: approved intents whose orders are about to be sent
+UPDATE exit_intents i
+   SET status = 'SUBMITTING', submitted_at = clock_timestamp(),
+       claimed_until = clock_timestamp() + :claim, attempts = i.attempts + 1,
+       error_code = NULL, error_message = NULL, quantity = w.quantity, gates = w.gates, version = i.version + 1
+  FROM unnest(CAST(:intent_ids AS uuid[]), CAST(:versions AS integer[]), CAST(:quantities AS bigint[]),
+              CAST(:gates AS jsonb[])) AS w (intent_id, version, quantity, gates)
+ WHERE i.intent_id = w.intent_id AND i.version = w.version AND i.status = 'APPROVED'
+RETURNING {_COLUMNS}
+""")  # noqa: S608  # the columns of our own mapping
+PLACE = text(f"""
+-- exit_intents.place: orders that the broker has accepted
+UPDATE exit_intents i
+   SET status = 'PLACED', broker_order_id = w.broker_order_id, placed_at = clock_timestamp(), absent_since = NULL,
+       error_code = NULL, error_message = NULL, version = i.version + 1
+  FROM unnest(CAST(:intent_ids AS uuid[]), CAST(:versions AS integer[]), CAST(:order_ids AS text[]))
+       AS w (intent_id, version, broker_order_id)
+ WHERE i.intent_id = w.intent_id AND i.version = w.version AND i.status IN ('SUBMITTING', 'UNKNOWN')
+RETURNING {_COLUMNS}
+""")  # noqa: S608  # the columns of our own mapping
+FILL = text(f"""
+-- exit_intents.fill: orders that the broker has filled completely
+UPDATE exit_intents i
+   SET status = 'FILLED', broker_order_id = w.broker_order_id, filled_quantity = i.quantity,
+       average_price = w.average_price, filled_at = clock_timestamp(), ended_at = clock_timestamp(),
+       absent_since = NULL, error_code = NULL, error_message = NULL, version = i.version + 1
+  FROM unnest(CAST(:intent_ids AS uuid[]), CAST(:versions AS integer[]), CAST(:order_ids AS text[]),
+              CAST(:average_prices AS numeric[])) AS w (intent_id, version, broker_order_id, average_price)
+ WHERE i.intent_id = w.intent_id AND i.version = w.version
+   AND i.status IN ('PLACED', 'PARTIALLY_FILLED')
+RETURNING {_COLUMNS}
+""")  # noqa: S608  # the columns of our own mapping
+FORGIVE = text("""
+-- exit_episodes.forgive_many: the next failure of a filled exit's reason starts with the first wait
+UPDATE exit_episodes e SET failures = 0
+  FROM unnest(CAST(:trade_ids AS uuid[]), CAST(:reasons AS text[])) AS w (trade_id, reason)
+ WHERE e.trade_id = w.trade_id AND e.exit_reason = w.reason AND e.failures > 0
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """Intent to mark as SUBMITTING with its quantity and the verdicts of the gates."""
+
+    intent: ExitIntent
+    quantity: int
+    gates: list[dict[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Intent whose order was filled completely, at a volume-weighted price."""
+
+    intent: ExitIntent
+    order_id: str
+    average_price: Decimal
+
+
+class IntentBatches:
+    """Set-based changes within one transaction. A row that has changed since it was read is left out of the result."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def lock_free(self, intents: Sequence[ExitIntent]) -> dict[UUID, ExitIntent]:
+        """Lock the intents and their trades without waiting; return those that no other transaction holds."""
+        wanted = {
+            "trade_ids": sorted({intent.trade_id for intent in intents}),
+            "intent_ids": [intent.intent_id for intent in intents],
+        }
+        found = [to_intent(row) for row in self._connection.execute(LOCK_FREE, wanted)]
+        return {intent.intent_id: intent for intent in found}
+
+    def submit(self, submitted: Sequence[Submitted], claim: timedelta) -> list[ExitIntent]:
+        """Change APPROVED → SUBMITTING, to be committed before the broker is called; return them in their order."""
+        intents = [each.intent for each in submitted]
+        values = {
+            "quantities": [each.quantity for each in submitted],
+            "gates": [json.dumps(each.gates) for each in submitted],
+            "claim": claim,
+        }
+        return self._change(SUBMIT, intents, values)
+
+    def place(self, intents: Sequence[ExitIntent], order_ids: Mapping[UUID, str]) -> list[ExitIntent]:
+        """Record the broker's order ids, by intent."""
+        return self._change(PLACE, intents, {"order_ids": [order_ids[intent.intent_id] for intent in intents]})
+
+    def fill(self, filled: Sequence[Filled]) -> list[ExitIntent]:
+        """Record complete fills, and let the reasons' next failures start with the first wait."""
+        intents = [each.intent for each in filled]
+        values = {
+            "order_ids": [each.order_id for each in filled],
+            "average_prices": [each.average_price for each in filled],
+        }
+        changed = self._change(FILL, intents, values)
+        if not changed:
+            return []
+        pairs = {"trade_ids": [it.trade_id for it in changed], "reasons": [str(it.exit_reason) for it in changed]}
+        self._connection.execute(FORGIVE, pairs)
+        return changed
+
+    def _change(self, statement: Any, intents: Sequence[ExitIntent], values: dict[str, Any]) -> list[ExitIntent]:
+        if not intents:
+            return []
+        named = {
+            "intent_ids": [intent.intent_id for intent in intents],
+            "versions": [intent.version for intent in intents],
+        }
+        rows = self._connection.execute(statement, named | values)
+        changed = {row.intent_id: to_intent(row) for row in rows}
+        return [changed[intent.intent_id] for intent in intents if intent.intent_id in changed]

@@ -1,0 +1,106 @@
+"""Order budget of broker accounts: how many orders each may be sent, over all processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from services.exit_qualification.domain.switches import UserBroker
+
+TAKE = text("""
+-- order_budgets.take: locks the account's row, so that no two processes are granted the same order
+SELECT granted, limited_by, nullif(free_at, '-infinity') AS free_at
+  FROM take_order_budget(:broker, :account, :wanted, :per_second, :per_minute, :per_day)
+""")
+NOTE_WAITING = text("""
+-- order_budgets.note_waiting: exits that wait for their account's budget say so
+UPDATE exit_intents
+   SET error_code = :code, error_message = w.message, version = version + 1
+  FROM (SELECT i.intent_id,
+               'the account has used up its orders; the next may be sent at '
+               || to_char(bu.free_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS message
+          FROM exit_intents i
+          JOIN user_brokers b ON b.user_broker_id = i.user_broker_id
+          JOIN order_budgets bu ON bu.broker = b.broker AND bu.account = b.account
+         WHERE i.status = 'APPROVED' AND i.executable AND i.deleted_at IS NULL AND i.error_code IS NULL
+           AND bu.free_at > clock_timestamp() AND i.created_at < clock_timestamp() - make_interval(secs => :after_s)
+         ORDER BY i.intent_id
+         LIMIT :limit
+           FOR UPDATE OF i SKIP LOCKED) AS w
+ WHERE exit_intents.intent_id = w.intent_id
+""")
+WAITING = text("""
+-- order_budgets.waiting: approved exits whose account has used up its orders
+SELECT count(*) FROM exit_intents i
+  JOIN user_brokers b ON b.user_broker_id = i.user_broker_id
+  JOIN order_budgets bu ON bu.broker = b.broker AND bu.account = b.account
+ WHERE i.status = 'APPROVED' AND i.executable AND i.deleted_at IS NULL AND bu.free_at > clock_timestamp()
+""")
+
+ORDER_BUDGET = "ORDER_BUDGET"
+"""Error code of an intent that waits because its account has used up its orders."""
+
+SHOWN_AFTER_S = 1.0
+"""Age from which a waiting exit shows the budget as its reason; most are sent before."""
+
+LIMIT = 1000
+"""Maximum intents noted in one pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLimits:
+    """Orders that the broker takes from one account in a second, a minute and a day."""
+
+    per_second: int = 10
+    per_minute: int = 400
+    per_day: int = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Answer to a request for orders.
+
+    Attributes
+    ----------
+    granted:
+        Orders that may be sent now.
+    limited_by:
+        ``second``, ``minute`` or ``day`` if a limit is used up now.
+    free_at:
+        When the next order may be sent.
+    """
+
+    granted: int
+    limited_by: str | None
+    free_at: datetime | None
+
+
+class OrderBudgetRepository:
+    """Budgets within one transaction; a granted budget is used up by its commit."""
+
+    def __init__(self, connection: Connection, limits: OrderLimits) -> None:
+        self._connection = connection
+        self._limits = limits
+
+    def take(self, account: UserBroker, wanted: int) -> Grant:
+        """Take the account's budget for as many of the orders as its limits allow."""
+        parameters = {
+            "broker": account.broker,
+            "account": account.account,
+            "wanted": wanted,
+            "per_second": self._limits.per_second,
+            "per_minute": self._limits.per_minute,
+            "per_day": self._limits.per_day,
+        }
+        row = self._connection.execute(TAKE, parameters).one()
+        return Grant(row.granted, row.limited_by, row.free_at)
+
+    def note_waiting(self) -> None:
+        """Let exits that wait for their account's budget show it as their error."""
+        self._connection.execute(NOTE_WAITING, {"code": ORDER_BUDGET, "after_s": SHOWN_AFTER_S, "limit": LIMIT})
+
+    def waiting(self) -> int:
+        """Return the number of exits that wait for their account's budget."""
+        return int(self._connection.execute(WAITING).scalar_one())

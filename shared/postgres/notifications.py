@@ -1,0 +1,61 @@
+"""Notifications of PostgreSQL: wait until a transaction that notified a channel has committed."""
+
+from __future__ import annotations
+
+from psycopg import Error as PsycopgError
+from psycopg import sql
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.errors import Unavailable
+
+
+class ListeningFailed(Unavailable):
+    """The connection that listens was lost; the next wait opens another."""
+
+    code = "listening_failed"
+
+
+class Listener:
+    """One connection that listens to a channel; opened at the first wait. Not thread-safe.
+
+    A notification wakes early and says nothing else: whoever waits looks for work after every wait. Do not use it
+    through a pooler in transaction mode, which keeps no connection that could listen.
+    """
+
+    def __init__(self, engine: Engine, channel: str) -> None:
+        self._engine = engine
+        self._channel = channel
+        self._connection: Connection | None = None
+
+    def wait(self, timeout_s: float) -> bool:
+        """Return True after a notification, False once the time is over.
+
+        Raises
+        ------
+        ListeningFailed
+            The database does not answer.
+        """
+        try:
+            driver = self._listening().connection.driver_connection
+            assert driver is not None, "an open connection has its driver's"
+            return any(True for _ in driver.notifies(timeout=timeout_s, stop_after=1))
+        except (PsycopgError, SQLAlchemyError) as error:
+            self.close()
+            raise ListeningFailed(f"cannot listen to {self._channel}: {type(error).__name__}") from error
+
+    def close(self) -> None:
+        """Close the connection, which ends the listening."""
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
+
+    def _listening(self) -> Connection:
+        if self._connection is None:
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            self._connection = connection
+            driver = connection.connection.driver_connection
+            assert driver is not None, "an open connection has its driver's"
+            driver.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
+        return self._connection

@@ -1,0 +1,50 @@
+"""A batch of orders: each is sent once, and a switch holds back those that have not left."""
+
+from __future__ import annotations
+
+import time
+
+from services.exit_qualification.orders.brokers.port import ExitOrder, PlaceOutcome
+from services.exit_qualification.storage.send_fence import FRESH_S
+from shared.contracts.vocabulary import IntentStatus, KillSwitchMode
+from tests.integration.exit_qualification.orders.order_scenario import PATIENT, OrderScenario
+from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+
+
+class SlowerBroker(ScriptedBroker):
+    """Broker whose calls become slower than a clearance lasts; an operator may stop exits during the first of them."""
+
+    scenario: OrderScenario | None = None
+    call_s = 0.0
+
+    def place_market_exit(self, order: ExitOrder) -> PlaceOutcome:
+        """Place the order after a while."""
+        time.sleep(self.call_s)
+        if self.scenario is not None:
+            self.scenario.kill(KillSwitchMode.ALL)
+            self.scenario = None
+        return super().place_market_exit(order)
+
+
+def test_a_switch_stops_the_rest_of_a_batch_whose_calls_are_slower_than_expected(scenario: OrderScenario) -> None:
+    broker = SlowerBroker()
+    scenario = OrderScenario(scenario.engine, broker, PATIENT)
+    scenario.approved()
+    assert scenario.sender.execute_next(), "the pace of a fast broker is known"
+    intents = [scenario.approved() for _ in range(4)]
+    broker.call_s, broker.scenario = FRESH_S * 1.5, scenario
+    assert scenario.sender.execute_next()
+    assert len(broker.placed) == 2
+    assert sorted(scenario.intent(it).status for it in intents) == [IntentStatus.APPROVED] * 3 + [IntentStatus.PLACED]
+
+
+def test_every_order_of_a_batch_is_sent_once_at_any_pace(scenario: OrderScenario) -> None:
+    broker = SlowerBroker()
+    scenario = OrderScenario(scenario.engine, broker, PATIENT)
+    intents = []
+    for call_s in (0.0, FRESH_S * 1.5, FRESH_S / 3, 0.0):
+        broker.call_s = call_s
+        intents += [scenario.approved() for _ in range(4)]
+        assert scenario.sender.execute_next()
+    assert sorted(order.tag for order in broker.placed) == sorted(it.client_order_id for it in intents)
+    assert {scenario.intent(it).status for it in intents} == {IntentStatus.PLACED}

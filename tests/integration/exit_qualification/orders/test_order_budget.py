@@ -1,0 +1,103 @@
+"""The order budget of an account holds over all senders, and stops go before targets."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine, text
+
+from services.exit_qualification.domain.order_terms import BrokerStatus
+from services.exit_qualification.domain.switches import UserBroker
+from services.exit_qualification.orders.account_errors import AccountErrors
+from services.exit_qualification.storage import order_budgets
+from services.exit_qualification.storage.order_budgets import Grant, OrderBudgetRepository, OrderLimits
+from shared.contracts.vocabulary import ExitReason, IntentStatus
+from shared.postgres.engine import open_engine
+from shared.postgres.notifications import Listener
+from tests.integration.exit_qualification.orders.order_scenario import PATIENT, OrderScenario, wait_until
+from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+from tests.support.servers import Database
+
+ACCOUNT = UserBroker("paper", "kite", "PAPER", "http://127.0.0.1:1", BrokerStatus.CONNECTED)
+SECOND = timedelta(seconds=1)
+
+
+def take(engine: Engine, wanted: int, limits: OrderLimits) -> Grant:
+    with engine.begin() as connection:
+        return OrderBudgetRepository(connection, limits).take(ACCOUNT, wanted)
+
+
+def test_no_second_sees_more_orders_than_the_limit(exit_engine: Engine) -> None:
+    limits, wanted = OrderLimits(per_second=10), 25
+    granted: list[int] = []
+
+    def take_all() -> None:
+        while sum(granted) < wanted:
+            granted.append(take(exit_engine, 3, limits).granted)
+
+    takers = [threading.Thread(target=take_all) for _ in range(3)]
+    for taker in takers:
+        taker.start()
+    for taker in takers:
+        taker.join(60)
+    with exit_engine.connect() as connection:
+        taken: list[datetime] = connection.execute(text("SELECT taken_at FROM order_budgets")).scalar_one()
+    assert len(taken) == sum(granted) >= wanted
+    assert all(later - earlier > SECOND for earlier, later in zip(taken, taken[10:], strict=False))
+
+
+@pytest.mark.parametrize(
+    ("limits", "limit"),
+    [
+        (OrderLimits(per_second=4, per_minute=100), "second"),
+        (OrderLimits(per_second=10, per_minute=4), "minute"),
+        (OrderLimits(per_second=10, per_minute=100, per_day=4), "day"),
+    ],
+)
+def test_each_limit_grants_what_is_left_and_says_when_there_is_more(
+    exit_engine: Engine, limits: OrderLimits, limit: str
+) -> None:
+    first, second, third = (take(exit_engine, 3, limits) for _ in range(3))
+    assert (first.granted, second.granted, third.granted) == (3, 1, 0)
+    assert (first.limited_by, second.limited_by, third.limited_by) == (None, limit, limit)
+    assert first.free_at is None
+    assert second.free_at is not None
+    assert second.free_at == third.free_at
+
+
+def test_orders_beyond_the_budget_wait_and_say_so(
+    exit_engine: Engine, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario = OrderScenario(exit_engine, broker, replace(PATIENT, limits=OrderLimits(per_second=3)))
+    intents = [scenario.approved() for _ in range(6)]
+    assert scenario.sender.execute_next()
+    assert len(broker.placed) == 3
+    assert not scenario.sender.execute_next(), "the account's orders are used up"
+    monkeypatch.setattr(order_budgets, "SHOWN_AFTER_S", 0)
+    AccountErrors(scenario.open_unit, scenario.terms.limits).note_once()
+    waiting = [it for it in map(scenario.intent, intents) if it.status is IntentStatus.APPROVED]
+    assert [it.error_code for it in waiting] == ["ORDER_BUDGET"] * 3
+    wait_until(lambda: scenario.sender.execute_next() or len(broker.placed) == 6, "the others are sent")
+    assert broker.reads == 0, "an order that was never sent is not looked up"
+    assert {scenario.expect(it, IntentStatus.PLACED).error_code for it in intents} == {None}
+
+
+def test_a_stop_goes_before_older_targets(exit_engine: Engine, broker: ScriptedBroker) -> None:
+    scenario = OrderScenario(exit_engine, broker, replace(PATIENT, batch=1))
+    scenario.approved()
+    stop = scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS)
+    assert scenario.sender.execute_next()
+    assert [order.tag for order in broker.placed] == [stop.client_order_id]
+
+
+def test_an_approved_exit_notifies_who_listens(scenario: OrderScenario, database: Database) -> None:
+    engine = open_engine(database.exit_url, "exit_qualification", application="test")
+    listener = Listener(engine, "exit_intents_to_send")
+    assert not listener.wait(0.01)
+    scenario.approved()
+    assert listener.wait(20)
+    listener.close()
+    engine.dispose()

@@ -1,0 +1,40 @@
+"""Somebody changes the quantity of an exit order at the broker."""
+
+from __future__ import annotations
+
+from shared.contracts.vocabulary import ExitReason, IntentStatus
+from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
+from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+
+
+def test_the_rest_of_a_lowered_order_exits_with_a_new_one(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    stop = scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS)
+    scenario.sender.execute_next()
+    (order_id,) = broker.order_ids
+    broker.fill(order_id, 40, "989")
+    broker.resize(order_id, 40)
+    scenario.reconciler.reconcile_once()
+    ended = scenario.expect(stop, IntentStatus.CANCELLED)
+    assert ended.filled_quantity == 40
+    rest = scenario.go_on(ended)
+    assert (rest.exit_reason, rest.quantity) == (ExitReason.STOP_LOSS, 60)
+
+
+def test_a_raised_order_is_cancelled(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    intent = scenario.placed()
+    (order_id,) = broker.order_ids
+    broker.resize(order_id, 150)
+    scenario.reconciler.reconcile_once()
+    assert broker.cancels == [order_id]
+    scenario.reconciler.reconcile_once()
+    scenario.expect(intent, IntentStatus.CANCELLED)
+
+
+def test_an_order_raised_after_it_filled_the_exit_is_cancelled(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    intent = scenario.placed()
+    (order_id,) = broker.order_ids
+    broker.resize(order_id, 150)
+    broker.fill(order_id, 100, "1010")
+    scenario.reconciler.reconcile_once()
+    scenario.expect(intent, IntentStatus.FILLED)
+    assert broker.cancels == [order_id]
