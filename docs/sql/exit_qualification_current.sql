@@ -40,6 +40,15 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION exit_qualification.exit_intents_to_send() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  PERFORM pg_notify('exit_intents_to_send', '');
+  RETURN NULL;
+END
+$$;
+
 CREATE FUNCTION exit_qualification.generate_exit_episode(trade_id uuid, exit_reason text, cooldown interval) RETURNS bigint
     LANGUAGE sql
     AS $_$
@@ -323,6 +332,58 @@ BEGIN
 END $$;
 
 COMMENT ON FUNCTION exit_qualification.outbox_partitions() IS 'What stands behind the view outbox_partition';
+
+CREATE FUNCTION exit_qualification.take_order_budget(of_broker text, of_account text, wanted integer, per_second integer, per_minute integer, per_day integer, OUT granted integer, OUT limited_by text, OUT free_at timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+  -- A grant and its order are apart by what a sender takes for the call, so windows are a tenth of a second wider.
+  a_second CONSTANT interval := interval '1.1 seconds';
+  a_minute CONSTANT interval := interval '60.1 seconds';
+  taken timestamptz;
+  today date;
+  budget order_budgets%ROWTYPE;
+  recent timestamptz[];
+  in_minute integer;
+  in_second integer;
+BEGIN
+  INSERT INTO order_budgets (broker, account, trading_day)
+  VALUES (of_broker, of_account, (clock_timestamp() AT TIME ZONE 'Asia/Kolkata')::date)
+  ON CONFLICT DO NOTHING;
+  SELECT * INTO budget FROM order_budgets b WHERE b.broker = of_broker AND b.account = of_account FOR UPDATE;
+  taken := clock_timestamp();
+  today := (taken AT TIME ZONE 'Asia/Kolkata')::date;
+  IF budget.trading_day < today THEN
+    budget.taken_today := 0;
+  END IF;
+  SELECT coalesce(array_agg(t ORDER BY t), '{}'), count(*), count(*) FILTER (WHERE t > taken - a_second)
+    INTO recent, in_minute, in_second
+    FROM unnest(budget.taken_at) AS t WHERE t > taken - a_minute;
+  granted := greatest(0, least(wanted, per_second - in_second, per_minute - in_minute, per_day - budget.taken_today));
+  recent := recent || array_fill(taken, ARRAY[granted]);
+  in_second := in_second + granted;
+  in_minute := in_minute + granted;
+  budget.taken_today := budget.taken_today + granted;
+  free_at := '-infinity';
+  IF in_second >= per_second THEN
+    free_at := recent[in_minute - per_second + 1] + a_second;
+    limited_by := 'second';
+  END IF;
+  IF in_minute >= per_minute THEN
+    free_at := greatest(free_at, recent[in_minute - per_minute + 1] + a_minute);
+    limited_by := 'minute';
+  END IF;
+  IF budget.taken_today >= per_day THEN
+    free_at := (today + 1)::timestamp AT TIME ZONE 'Asia/Kolkata';
+    limited_by := 'day';
+  END IF;
+  UPDATE order_budgets b
+     SET taken_at = recent, trading_day = today, taken_today = budget.taken_today, free_at = take_order_budget.free_at
+   WHERE b.broker = of_broker AND b.account = of_account;
+END
+$$;
+
+COMMENT ON FUNCTION exit_qualification.take_order_budget(of_broker text, of_account text, wanted integer, per_second integer, per_minute integer, per_day integer, OUT granted integer, OUT limited_by text, OUT free_at timestamp with time zone) IS 'Take as many of the wanted orders as the account''s limits allow now; limited_by and free_at say what is used up';
 
 CREATE TABLE exit_qualification.alembic_version (
     version_num character varying(32) NOT NULL
@@ -821,6 +882,24 @@ COMMENT ON COLUMN exit_qualification.open_trades.partition IS 'partition of trad
 
 COMMENT ON COLUMN exit_qualification.open_trades.entered_tick IS 'how many ticks the symbol had when the trade was first judged';
 
+CREATE TABLE exit_qualification.order_budgets (
+    broker text NOT NULL,
+    account text NOT NULL,
+    taken_at timestamp with time zone[] DEFAULT '{}'::timestamp with time zone[] NOT NULL,
+    trading_day date NOT NULL,
+    taken_today integer DEFAULT 0 NOT NULL,
+    free_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    CONSTRAINT order_budgets_taken_today_check CHECK ((taken_today >= 0))
+);
+
+COMMENT ON TABLE exit_qualification.order_budgets IS 'Orders that each broker account may still be sent, over all processes';
+
+COMMENT ON COLUMN exit_qualification.order_budgets.taken_at IS 'when each order of the last minute was allowed, oldest first';
+
+COMMENT ON COLUMN exit_qualification.order_budgets.trading_day IS 'Asia/Kolkata; taken_today counts its orders';
+
+COMMENT ON COLUMN exit_qualification.order_budgets.free_at IS 'no order may be sent to the account before this instant';
+
 CREATE TABLE exit_qualification.outbox_archive (
     xid xid8 CONSTRAINT outbox_event_xid_not_null NOT NULL,
     id bigint CONSTRAINT outbox_event_id_not_null NOT NULL,
@@ -1177,6 +1256,9 @@ ALTER TABLE ONLY exit_qualification.market_quotes
 ALTER TABLE ONLY exit_qualification.open_trades
     ADD CONSTRAINT open_trades_pkey PRIMARY KEY (trade_id);
 
+ALTER TABLE ONLY exit_qualification.order_budgets
+    ADD CONSTRAINT order_budgets_pkey PRIMARY KEY (broker, account);
+
 ALTER TABLE ONLY exit_qualification.outbox_discarded
     ADD CONSTRAINT outbox_discarded_pkey PRIMARY KEY (event_id);
 
@@ -1257,6 +1339,10 @@ CREATE INDEX tick_symbols_of_partition ON exit_qualification.tick_symbols USING 
 ALTER INDEX exit_qualification.outbox_event_window ATTACH PARTITION exit_qualification.outbox_event_default_shard_xid_idx;
 
 CREATE TRIGGER exit_intents_guard BEFORE INSERT OR UPDATE ON exit_qualification.exit_intents FOR EACH ROW EXECUTE FUNCTION exit_qualification.exit_intents_guard();
+
+CREATE TRIGGER exit_intents_to_send_insert AFTER INSERT ON exit_qualification.exit_intents FOR EACH ROW WHEN (((new.status = 'APPROVED'::text) AND new.executable)) EXECUTE FUNCTION exit_qualification.exit_intents_to_send();
+
+CREATE TRIGGER exit_intents_to_send_update AFTER UPDATE OF status ON exit_qualification.exit_intents FOR EACH ROW WHEN (((new.status = 'APPROVED'::text) AND new.executable AND (old.status = 'PENDING'::text))) EXECUTE FUNCTION exit_qualification.exit_intents_to_send();
 
 ALTER TABLE ONLY exit_qualification.exit_fills
     ADD CONSTRAINT exit_fills_intent_id_fkey FOREIGN KEY (intent_id) REFERENCES exit_qualification.exit_intents(intent_id);
@@ -1364,6 +1450,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE exit_qualification.tick_symbols TO exitflow_
 GRANT SELECT ON TABLE exit_qualification.market_prices TO exitflow_exit;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE exit_qualification.open_trades TO exitflow_exit;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE exit_qualification.order_budgets TO exitflow_exit;
 
 GRANT SELECT ON TABLE exit_qualification.outbox_archive TO exitflow_relay;
 GRANT SELECT ON TABLE exit_qualification.outbox_archive TO exitflow_exit;

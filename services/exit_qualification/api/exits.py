@@ -106,7 +106,7 @@ def exits(
         return _page(INTENTS.page(intents.find(**wanted, after=INTENTS.after(cursor)), limit), context)
 
 
-@router.get("/{intent_id}", responses=declared(404))
+@router.get("/{intent_id:uuid}", responses=declared(404))
 def one_exit(intent_id: UUID, context: Context, _: Reader) -> IntentDetail:
     """Return one intent with every gate's verdict, the time of its detection and every fill."""
     with context.unit_of_work() as uow:
