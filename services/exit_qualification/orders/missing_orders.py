@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from services.exit_qualification.domain.book_day import BookDay
@@ -10,6 +10,9 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.orders.brokers.port import NO_ANSWER
 from services.exit_qualification.orders.terms import OrderTerms
 from shared.contracts.vocabulary import IntentStatus
+
+WATCHED_GAP = timedelta(hours=1)
+"""Books begin anew hours after the last market closes: an order seen within this time before it cannot fill later."""
 
 
 class Absence(Enum):
@@ -23,17 +26,21 @@ class Absence(Enum):
     DAY_ENDED = auto()
 
 
-def judge_absence(intent: ExitIntent, read_at: datetime, terms: OrderTerms, day: BookDay) -> Absence:
+def judge_absence(
+    intent: ExitIntent, read_at: datetime, terms: OrderTerms, day: BookDay, seen_at: datetime | None = None
+) -> Absence:
     """Return the conclusion from a complete read of the books, begun at `read_at`, without an order of the intent.
 
     Absence decides UNKNOWN intents, and only in books of the day of sending, because books lag. After a refusal two
     reads are needed, `refusal_gap` apart. Without a response they are `absence_gap` apart, and the first must follow
     the end of the sender's claim and of the longest call. An order that the broker had accepted is valid for a day and
-    ended with it.
+    ended with it. Its fills are all known only if the books showed it until the day ended: `seen_at` is their last
+    read that did. Otherwise it may have filled unseen, and an operator decides.
     """
     if intent.submitted_at is not None and not day.same_books(intent.submitted_at, read_at):
         accepted = intent.status in (IntentStatus.PLACED, IntentStatus.PARTIALLY_FILLED)
-        return Absence.DAY_ENDED if accepted else Absence.BOOKS_ARE_NEW
+        watched = seen_at is not None and read_at - seen_at <= WATCHED_GAP
+        return Absence.DAY_ENDED if accepted and watched else Absence.BOOKS_ARE_NEW
     if intent.status is not IntentStatus.UNKNOWN:
         return Absence.NOTHING
     refused = intent.error_code not in (None, NO_ANSWER)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from uuid import UUID
 
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
@@ -100,6 +101,7 @@ class PendingOrderReconciler:
         self._held = held
         self._filled = FilledOrders(open_unit)
         self._readers = AccountReaders(terms.pass_limit.total_seconds())
+        self._seen_at: dict[UUID, datetime] = {}
         self._late_watched_at: datetime | None = None
         self._all_late_watched_at: datetime | None = None
 
@@ -141,6 +143,8 @@ class PendingOrderReconciler:
             uow.commit()
         if lapsed:
             log.warning("%d order sends timed out; marked UNKNOWN until reconciliation", lapsed)
+        for intent_id in self._seen_at.keys() - {intent.intent_id for intent in at_broker}:
+            self._seen_at.pop(intent_id, None)
         for intent in [*at_broker, *ended]:
             work.intents[intent.user_broker_id].append(intent)
         return work
@@ -197,6 +201,7 @@ class PendingOrderReconciler:
             if account.books.are_complete:
                 self._absent(account, intent)
             return
+        self._seen_at[intent.intent_id] = account.read_at
         if _says_something_new(intent, sighting):
             self._write(account, intent, lambda record, locked: record.sighted(locked, sighting))
         elif sighting.is_working and self._is_overdue(intent, account.read_at):
@@ -214,7 +219,8 @@ class PendingOrderReconciler:
         account.cancels.append((current, sighting.order_id))
 
     def _absent(self, account: _Account, intent: ExitIntent) -> None:
-        match judge_absence(intent, account.read_at, self._terms, BOOK_DAYS[account.user_broker.broker]):
+        day, seen_at = BOOK_DAYS[account.user_broker.broker], self._seen_at.get(intent.intent_id)
+        match judge_absence(intent, account.read_at, self._terms, day, seen_at):
             case Absence.NEVER_PLACED:
                 self._write(account, intent, lambda record, locked: record.never_placed(locked.intent))
             case Absence.REFUSED:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.orders.brokers.kite.day import KITE_DAY
 from services.exit_qualification.orders.brokers.port import NO_ANSWER
-from services.exit_qualification.orders.missing_orders import Absence, judge_absence
+from services.exit_qualification.orders.missing_orders import WATCHED_GAP, Absence, judge_absence
 from services.exit_qualification.orders.terms import OrderTerms
 from shared.contracts.vocabulary import IntentStatus
 from tests.unit.exit_qualification.examples import NOON, sent_intent
@@ -53,9 +53,15 @@ def test_a_refusal_needs_two_reads_because_books_lag() -> None:
 
 
 @pytest.mark.parametrize("status", [IntentStatus.PLACED, IntentStatus.PARTIALLY_FILLED])
-def test_an_accepted_order_ends_with_its_day(status: IntentStatus) -> None:
-    intent = sent_intent(status, claimed_until=CLAIMED_UNTIL)
-    assert judge_absence(intent, NOON + timedelta(days=1), TERMS, KITE_DAY) is Absence.DAY_ENDED
+def test_an_accepted_order_seen_until_the_end_of_its_day_ended_with_it(status: IntentStatus) -> None:
+    intent, next_day = sent_intent(status, claimed_until=CLAIMED_UNTIL), NOON + timedelta(days=1)
+    assert judge_absence(intent, next_day, TERMS, KITE_DAY, next_day - WATCHED_GAP) is Absence.DAY_ENDED
+
+
+@pytest.mark.parametrize("seen_at", [None, NOON + timedelta(days=1) - WATCHED_GAP - MOMENT])
+def test_an_accepted_order_that_may_have_filled_unseen_is_for_an_operator(seen_at: datetime | None) -> None:
+    intent = sent_intent(IntentStatus.PLACED, claimed_until=CLAIMED_UNTIL)
+    assert judge_absence(intent, NOON + timedelta(days=1), TERMS, KITE_DAY, seen_at) is Absence.BOOKS_ARE_NEW
 
 
 @pytest.mark.parametrize("intent", [SILENT, REFUSED])
