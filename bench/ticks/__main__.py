@@ -32,16 +32,17 @@ progress = Console(stderr=True, highlight=False, soft_wrap=True)
 
 @dataclass(frozen=True)
 class Plan:
-    """How much to measure: open trades, ticks in the topic, exits of a burst, ticks a second and probes for latency."""
+    """What to measure: open trades, ticks in the topic, exits of a burst, ticks a second and probes for latency."""
 
     trades: tuple[int, ...]
     ticks: int
     burst: int
     per_s: float
     probes: int
+    moods: tuple[Mood, ...] = tuple(Mood)
 
 
-SMOKE = Plan((1_000,), 3_000, 20, 500, 10)
+SMOKE = Plan((1_000,), 3_000, 20, 500, 10, moods=(Mood.VOLATILE,))
 SHORT = Plan((1_000, 100_000), 300_000, 10_000, 20_000, 300)
 LONG = Plan((1_000, 100_000, 1_000_000), 1_000_000, 10_000, 20_000, 300)
 
@@ -87,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _measure_alone(plan: Plan, rows: list[Row]) -> None:
-    for mood in Mood:
+    for mood in plan.moods:
         ticks = list(steps(min(plan.ticks, 200_000), mood))
         for trades in plan.trades:
             alone = measure_evaluation(trades, mood, ticks)
@@ -96,7 +97,7 @@ def _measure_alone(plan: Plan, rows: list[Row]) -> None:
 
 
 def _measure_whole(plan: Plan, servers: Servers, clock: Clock, rows: list[Row]) -> None:
-    for mood in Mood:
+    for mood in plan.moods:
         for trades in plan.trades:
             with fresh_place(servers) as place:
                 fill_book(place, trades, mood)
