@@ -67,6 +67,7 @@ def complains(relay: ThreadRelay) -> bool:
     return "the database does not answer" in relay.health.problems().get("relay exit", "")
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize(
     ("how", "most_duplicates"),
     # A crash takes back the progress that was not on disk yet: up to 0.6 s of it (three times wal_writer_delay).

@@ -130,6 +130,7 @@ def test_the_checker_convicts_a_relay_with(bug: str, scene: Scene, kind: str, st
     assert kind in verdict.kinds, f"the bug {bug} went unnoticed\n{verdict}"
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("scene", [scene for _, scene, _ in BUGS], ids=lambda scene: scene.__name__)
 def test_the_relay_passes_where(scene: Scene, stage: Stage) -> None:
     verdict = scene(stage, RELAY)

@@ -7,18 +7,17 @@ import pytest
 from shared.runtime.failpoints import Failpoint
 from shared.settings import Settings
 from tests.chaos.outbox_relay.checker import judge
-from tests.chaos.outbox_relay.extent import IS_CHAOS
 from tests.integration.outbox_relay.kafka_log import KafkaLog
 from tests.integration.outbox_relay.outbox_writer import Writer
 from tests.integration.outbox_relay.relays import relay_process, running_relay, wait_until
 from tests.integration.outbox_relay.test_failures import RELAY_POINTS
 
-SHORT = [Failpoint.RELAY_AFTER_ACK]
 IN_FLIGHT = 100
 LEASE_S, STALL_S = 1.0, 3.0
 
 
-@pytest.mark.parametrize("point", RELAY_POINTS if IS_CHAOS else SHORT, ids=lambda point: point.value)
+@pytest.mark.chaos
+@pytest.mark.parametrize("point", RELAY_POINTS, ids=lambda point: point.value)
 def test_a_relay_that_stalls_past_its_lease_wakes_without_harm(
     point: Failpoint, writer: Writer, exit_relay: Settings, log: KafkaLog
 ) -> None:
