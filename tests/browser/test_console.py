@@ -6,6 +6,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import ViewportSize, expect
 
 from tests.browser.conftest import Tab
+from tests.support.waiting import wait_until
 from tests.unit.console.fake_apis import intent, page, parked, trade
 from tests.unit.console.test_book_outbox_system import PNL, serve_outbox, serve_system
 from tests.unit.console.test_bulk_exit import BULK, MANY
@@ -49,7 +50,8 @@ def test_a_filter_changes_the_list_and_the_address(tab: Tab) -> None:
     tab.page.select_option("#reason", "TARGET")
     tab.page.wait_for_url("**exit_reason=TARGET**", timeout=LIMIT_MS)
     tab.page.wait_for_function("document.querySelector('#list').getAttribute('sse-connect').includes('TARGET')")
-    assert {request.url.params.get("exit_reason") for request in tab.console.apis.asked[-1:]} == {"TARGET"}
+    asked = tab.console.apis.asked
+    wait_until(lambda: asked[-1].url.params.get("exit_reason") == "TARGET", "the stream asks with the filter")
 
 
 def test_everything_is_reached_by_keys(tab: Tab) -> None:
