@@ -12,7 +12,7 @@ from services.exit_qualification.orders.terms import OrderTerms
 from shared.contracts.vocabulary import IntentStatus
 
 WATCHED_GAP = timedelta(hours=1)
-"""Books begin anew hours after the last market closes: an order seen within this time before it cannot fill later."""
+"""New books begin hours after the last market closes: an order seen within this time before it cannot fill later."""
 
 
 class Absence(Enum):
