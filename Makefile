@@ -5,6 +5,7 @@ VENV := .venv
 WORKERS ?= 2
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+BUILD_SITE := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-compose test coverage test-compose chaos fuzz chaos-relay test-fast bench-relay bench-orders bench-ticks lint docs contracts sql lock clean
@@ -65,11 +66,11 @@ lint: install ## ruff, mypy --strict, import contracts, plain words, the site
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest --quiet tests/unit/test_plain_words.py tests/unit/test_short_sentences.py
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@$(BUILD_SITE)
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
 docs: install ## the documentation as a site, in build/site
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@$(BUILD_SITE)
 	@echo "build/site/index.html"
 
 contracts: install ## write docs/contracts (JSON Schemas, AsyncAPI, OpenAPI) and docs/reference from the code

@@ -49,3 +49,8 @@ def rfc3339(instant: datetime) -> str:
 def epoch_ms(instant: datetime) -> int:
     """Convert an aware instant to whole milliseconds since 1970, rounded down."""
     return (instant - EPOCH) // timedelta(milliseconds=1)
+
+
+def epoch_us(instant: datetime) -> int:
+    """Convert an aware instant to whole microseconds since 1970."""
+    return (instant - EPOCH) // timedelta(microseconds=1)

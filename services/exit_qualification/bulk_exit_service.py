@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
+from services.exit_qualification.domain.candidates import ExitCandidates
 from services.exit_qualification.domain.intent import ExitIntent, supersedes
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.switches import Switches
@@ -14,7 +14,7 @@ from services.exit_qualification.signal_management_service import SignalManageme
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeFilter
 from services.exit_qualification.storage.operator_controls import SwitchRepository
-from shared.clock import EPOCH, Clock
+from shared.clock import Clock, epoch_us
 from shared.contracts.vocabulary import ExitReason
 from shared.errors import InvalidInput
 from shared.outbox.unit_of_work import UnitOfWork
@@ -85,14 +85,8 @@ class BulkExitService:
         return [_judge(trade, holders.get(trade.trade_id), trade.trade_id in held, switches) for trade in found]
 
     def _write(self, uow: UnitOfWork, trades: Sequence[OpenTrade], switches: Switches) -> dict[UUID, ExitIntent]:
-        at_us = int((self._clock.now() - EPOCH).total_seconds() * 1_000_000)
-        detected = [
-            ExitCandidates(
-                trade,
-                (ExitCandidate(trade.trade_id, trade.symbol, ExitReason.MANUAL, None, at_us),),
-            )
-            for trade in trades
-        ]
+        at_us = epoch_us(self._clock.now())
+        detected = [ExitCandidates.manual(trade, at_us) for trade in trades]
         written = self._signals.on_exits_detected(uow, detected, switches)
         return {exit_.intent.trade_id: exit_.intent for exit_ in written if exit_.intent is not None}
 

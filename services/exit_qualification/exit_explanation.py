@@ -67,11 +67,11 @@ def explain(connection: Connection, trade_id: UUID, square_off: SquareOff) -> Ex
         The trade is not known here.
     """
     calendars = CalendarRepository(connection).calendars()
-    found = OpenTradeRepository(connection, SquareOff(square_off.times, calendars)).find(trade_id)
-    if found is None:
+    known = OpenTradeRepository(connection, SquareOff(square_off.times, calendars)).find(trade_id)
+    if known is None:
         raise NotKnownYet(f"trade {trade_id} not found; retry, new trades appear within a second")
-    known, partition = found
-    symbol = _symbol_state(connection, known.trade.symbol, partition)
+    checkpoint = TickCheckpointRepository(connection).symbol(known.trade.symbol)
+    symbol = None if checkpoint is None else checkpoint.state
     intents = ExitIntentRepository(connection).find(trade_id=trade_id, limit=LIMIT)
     history = ExitHistoryRepository(connection)
     fills = ExitFillRepository(connection).of_intents([intent.intent_id for intent in intents])
@@ -108,8 +108,3 @@ def _rules(
 
 def _holds_slot(intent: ExitIntent) -> bool:
     return intent.is_live or intent.status is IntentStatus.FILLED
-
-
-def _symbol_state(connection: Connection, symbol: str, partition: int) -> SymbolState | None:
-    checkpoints = TickCheckpointRepository(connection).symbols([partition])
-    return next((each.state for each in checkpoints if each.symbol == symbol), None)

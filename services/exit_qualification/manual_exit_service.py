@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
+from services.exit_qualification.domain.candidates import ExitCandidates
 from services.exit_qualification.domain.intent import ExitIntent, supersedes
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.switches import Rollout
@@ -12,7 +12,7 @@ from services.exit_qualification.signal_management_service import SignalManageme
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
-from shared.clock import EPOCH, Clock
+from shared.clock import Clock, epoch_us
 from shared.contracts.vocabulary import ExitReason, RolloutMode, TradeStatus
 from shared.errors import Conflict, ExitflowError, NotKnownYet
 from shared.outbox.unit_of_work import UnitOfWork
@@ -63,7 +63,9 @@ class ManualExitService:
         self._refuse_a_second(uow, trade_id)
         settings = SwitchRepository(uow.connection).read()
         _check_rollout(settings.rollout, trade, record_only=record_only)
-        written = self._signals.on_exits_detected(uow, [self._candidates(trade)], settings)
+        written = self._signals.on_exits_detected(
+            uow, [ExitCandidates.manual(trade, epoch_us(self._clock.now()))], settings
+        )
         if not written or written[0].intent is None:
             raise Conflict(f"trade {trade_id} already has an exit in progress")
         after = {"intent_id": str(written[0].intent.intent_id)}
@@ -82,13 +84,6 @@ class ManualExitService:
         for holder in ExitIntentRepository(uow.connection).find_slot_holders([trade_id]):
             if not supersedes(ExitReason.MANUAL, holder):
                 raise ExitInProgress(holder)
-
-    def _candidates(self, trade: OpenTrade) -> ExitCandidates:
-        at_us = int((self._clock.now() - EPOCH).total_seconds() * 1_000_000)
-        candidate = ExitCandidate(
-            trade.trade_id, trade.symbol, ExitReason.MANUAL, detected_price=None, detected_at_us=at_us
-        )
-        return ExitCandidates(trade, (candidate,))
 
 
 def _check_rollout(rollout: Rollout, trade: OpenTrade, *, record_only: bool) -> None:

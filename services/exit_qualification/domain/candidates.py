@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 from uuid import UUID
 
 from services.exit_qualification.domain.open_trade import OpenTrade
@@ -55,6 +55,11 @@ class ExitCandidates:
 
     trade: OpenTrade
     candidates: tuple[ExitCandidate, ...]
+
+    @classmethod
+    def manual(cls, trade: OpenTrade, at_us: int) -> Self:
+        """Return the one candidate of an exit that an operator asked for, in microseconds since 1970."""
+        return cls(trade, (ExitCandidate(trade.trade_id, trade.symbol, ExitReason.MANUAL, None, at_us),))
 
 
 @dataclass(frozen=True, slots=True)

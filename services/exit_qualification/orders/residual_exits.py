@@ -15,7 +15,7 @@ from services.exit_qualification.signal_management_service import SignalManageme
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.residuals import ResidualRepository
-from shared.clock import EPOCH, Clock
+from shared.clock import Clock, epoch_us
 from shared.contracts.vocabulary import ExitReason
 from shared.money import to_units
 from shared.outbox.unit_of_work import UnitOfWork
@@ -72,7 +72,7 @@ class ResidualExits:
             uow.commit()
 
     def _candidates(self, trades: dict[UUID, OpenTrade], remainders: list[Residual]) -> list[ExitCandidates]:
-        at_us = int((self._clock.now() - EPOCH).total_seconds() * 1_000_000)
+        at_us = epoch_us(self._clock.now())
         by_trade: dict[UUID, list[ExitCandidate]] = defaultdict(list)
         for remainder in remainders:
             if trades[remainder.trade_id].has_dropped(remainder.reason):

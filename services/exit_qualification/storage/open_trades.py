@@ -221,22 +221,22 @@ class OpenTradeRepository:
         for row in rows:
             yield replace(self._with_rules(row), saved=saved.get(row.trade_id, {}))
 
-    def find(self, trade_id: UUID) -> tuple[TradeProjection, int] | None:
-        """Return a trade with its rule states, and its partition, without a lock; None if it is unknown."""
+    def find(self, trade_id: UUID) -> TradeProjection | None:
+        """Return a trade with its rule states, without a lock; None if it is unknown."""
         row = self._connection.execute(_with_plans().where(OpenTradeRow.trade_id == trade_id)).one_or_none()
         if row is None:
             return None
         states = self._connection.execute(RULES_OF, {"trade_id": trade_id}).scalar_one_or_none() or {}
         trade = replace(self._with_rules(row), saved={_slot(name): state for name, state in states.items()})
-        return TradeProjection(trade, TradeStatus(row.status)), row.partition
+        return TradeProjection(trade, TradeStatus(row.status))
 
     def open_among(self, wanted: TradeFilter, limit: int) -> list[OpenTrade]:
-        """Return at most `limit` open trades that meet the filter, in order of entry."""
+        """Return at most `limit` open trades that meet the filter, without their rules, in order of entry."""
         query = _with_plans().where(OpenTradeRow.status == TradeStatus.OPEN)
         for name, value in wanted.facts().items():
             query = query.where(OpenTradeRow.__table__.c[name] == value)
         ordered = query.order_by(OpenTradeRow.entered_at, OpenTradeRow.trade_id).limit(limit)
-        return [self._with_rules(row) for row in self._connection.execute(ordered)]
+        return [_facts(row) for row in self._connection.execute(ordered)]
 
     def symbols_open(self) -> list[tuple[str, int]]:
         """Return every symbol with open trades, with its projected partition."""

@@ -51,13 +51,14 @@ ON CONFLICT (symbol) DO UPDATE
        last_seq = EXCLUDED.last_seq, last_arrived_at = EXCLUDED.last_arrived_at,
        ticks = EXCLUDED.ticks, stairs = EXCLUDED.stairs, updated_at = clock_timestamp()
 """)
-SYMBOLS = text("""
+STORED_SYMBOLS = """
 -- tick_checkpoints.symbols: no tick was stamped or arrived after its state was stored, whatever a clock said
 SELECT symbol, partition, last_price, least(last_ts, updated_at) AS last_ts, last_seq,
        least(last_arrived_at, updated_at) AS last_arrived_at, ticks, stairs
   FROM tick_symbols
- WHERE partition = ANY (:partitions)
-""")
+"""
+SYMBOLS = text(STORED_SYMBOLS + " WHERE partition = ANY (:partitions)")
+SYMBOL = text(STORED_SYMBOLS + " WHERE symbol = :symbol")
 FREE_SYMBOLS = text("""
 -- tick_checkpoints.free_symbols
 SELECT symbol FROM tick_symbols WHERE symbol = ANY (CAST(:symbols AS text[])) ORDER BY symbol FOR UPDATE SKIP LOCKED
@@ -170,6 +171,11 @@ class TickCheckpointRepository:
     def symbols(self, partitions: Sequence[int]) -> list[SymbolCheckpoint]:
         """Return the state of every symbol of these partitions."""
         return [_symbol(row) for row in self._connection.execute(SYMBOLS, {"partitions": list(partitions)})]
+
+    def symbol(self, symbol: str) -> SymbolCheckpoint | None:
+        """Return the state of one symbol; None before its first checkpoint."""
+        row = self._connection.execute(SYMBOL, {"symbol": symbol}).one_or_none()
+        return None if row is None else _symbol(row)
 
     def stored(self) -> dict[int, Checkpoint]:
         """Return the checkpoint of every partition with any owner."""
