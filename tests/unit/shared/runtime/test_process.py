@@ -17,7 +17,7 @@ from deploy.local.processes.ports import free_port
 from shared.errors import ConfigurationError
 from shared.kafka.clients import client_config
 from shared.runtime.catalogue import CataloguedProcess
-from shared.runtime.process import ProcessSpec, RunningProcess
+from shared.runtime.process import INFO, ProcessSpec, RunningProcess
 from shared.runtime.stopping import Stop
 from shared.runtime.telemetry import REGISTRY
 from shared.settings import Settings
@@ -38,6 +38,7 @@ def _process_wide() -> Iterator[None]:
 
 
 def test_kafka_metrics_and_logs_show_the_name(capfd: pytest.CaptureFixture[str]) -> None:
+    INFO.clear()  # other tests of this worker ran other processes
     seen: list[object] = []
 
     def work(process: RunningProcess) -> None:
