@@ -38,9 +38,11 @@ def chromium_path() -> str | None:
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 
 
-@pytest.fixture(scope="session")
+# Not of the session: playwright's event loop counts as running in this thread until the fixture ends, and no other
+# module of this worker could start a loop of its own.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One browser for all tests."""
+    """One browser for the tests of a module."""
     path = chromium_path()
     if path is None:
         pytest.skip("needs Chromium: install it, or name it in CHROMIUM")
