@@ -1314,6 +1314,8 @@ CREATE UNIQUE INDEX exit_intents_one_live ON exit_qualification.exit_intents USI
 
 CREATE INDEX exit_intents_pending ON exit_qualification.exit_intents USING btree (status, created_at, intent_id) WHERE (status = ANY (ARRAY['PENDING'::text, 'APPROVED'::text, 'SUBMITTING'::text, 'UNKNOWN'::text, 'PLACED'::text, 'PARTIALLY_FILLED'::text]));
 
+CREATE INDEX exit_intents_pending_oldest ON exit_qualification.exit_intents USING btree (created_at, intent_id) WHERE ((status = ANY (ARRAY['PENDING'::text, 'APPROVED'::text, 'SUBMITTING'::text, 'UNKNOWN'::text, 'PLACED'::text, 'PARTIALLY_FILLED'::text])) AND (deleted_at IS NULL));
+
 CREATE INDEX exit_signals_by_transaction ON exit_qualification.exit_signals USING btree (xid);
 
 CREATE INDEX idempotency_keys_by_age ON exit_qualification.idempotency_keys USING btree (created_at);

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import ViewportSize, expect
 
 from tests.browser.conftest import Tab
 from tests.support.waiting import wait_until
-from tests.unit.console.fake_apis import intent, page, parked, trade
+from tests.unit.console.fake_apis import Json, intent, page, parked, trade
 from tests.unit.console.test_book_outbox_system import PNL, serve_outbox, serve_system
-from tests.unit.console.test_bulk_exit import BULK, MANY
+from tests.unit.console.test_bulk_exit import BULK, MANY, bodies
 from tests.unit.console.test_trade import closed_trade, serve
 
 PENDING = "GET exit /exits/pending"
@@ -83,6 +85,74 @@ def test_an_exit_is_forced_after_the_preview(tab: Tab) -> None:
     tab.page.get_by_label("Reason").fill("flatten before the close")
     tab.page.get_by_role("button", name="Force exit of 100 NSE:INFY").click()
     expect(tab.page.get_by_role("status")).to_have_text("Manual exit of 100 NSE:INFY accepted.")
+
+
+def test_an_unknown_exit_is_resolved_with_the_fills_read_at_the_broker(tab: Tab) -> None:
+    one, path = _unknown_exit(tab)
+    tab.open("/exits")
+    tab.page.get_by_role("link", name="Resolve the exit of NSE:INFY, Stop loss").click()
+    expect(tab.page.get_by_text("Records the fills of the order for 100 NSE:INFY on account paper.")).to_be_visible()
+    tab.page.get_by_label("The broker's id of the order").fill("B7")
+    tab.page.get_by_label("Fills, one a line").fill("T1 40 989.50 2026-01-13 10:30:11\nT2 60 989.45")
+    _confirm(tab, "read at the broker's desk", "filled", "Record as filled")
+    expect(tab.page.get_by_text("Line 2 is not a fill.")).to_be_visible()
+    assert [request.method for request in tab.console.apis.asked if request.url.path == path] == []
+    tab.page.get_by_label("Fills, one a line").fill("T1 40 989.50 2026-01-13 10:30:11\nT2 60 989.45 2026-01-13 10:31")
+    _confirm(tab, "read at the broker's desk", "filled", "Record as filled")
+    expect(tab.page.get_by_role("status")).to_have_text("The exit of NSE:INFY is filled, 100 filled.")
+    (sent,) = (json.loads(each.content) for each in tab.console.apis.asked if each.url.path == path)
+    assert (sent["broker_order_id"], [fill["quantity"] for fill in sent["fills"]]) == ("B7", [40, 60])
+    assert tab.page.url.endswith(f"/trades/{one['trade_id']}")
+
+
+def test_another_outcome_is_chosen_and_shows_its_own_consequences(tab: Tab) -> None:
+    _, path = _unknown_exit(tab)
+    tab.open(path)
+    tab.page.get_by_role("group", name="Outcome").get_by_role("link", name="Not placed").click()
+    expect(tab.page.get_by_text("the shares are traded twice")).to_be_visible()
+    expect(tab.page.get_by_label("Fills, one a line")).to_have_count(0)
+    _confirm(tab, "the broker's desk knows no such order", "not placed", "Record as not placed")
+    expect(tab.page.get_by_role("status")).to_be_visible()
+    assert json.loads(next(each for each in tab.console.apis.asked if each.url.path == path).content) == {
+        "resolution": "not_placed", "reason": "the broker's desk knows no such order", "broker_order_id": None,
+        "fills": [],
+    }  # fmt: skip
+
+
+def test_every_trade_of_a_filter_is_exited_after_the_dry_run_was_read(tab: Tab) -> None:
+    tab.console.apis.answers |= {PENDING: page(), BULK: MANY}
+    tab.open("/exits")
+    tab.page.get_by_role("link", name="Exit trades").click()
+    tab.page.get_by_label("Symbol").fill("nse:infy")
+    tab.page.get_by_role("button", name="Show what happens").click()
+    expect(tab.page.get_by_role("heading", name="Exit every trade of NSE:INFY")).to_be_visible()
+    expect(tab.page.get_by_text("Exits 15 trades: sells 1,400 shares and buys back 30 shares.")).to_be_visible()
+    _confirm(tab, "flatten", "exit 14", "Exit 15 trades")
+    expect(tab.page.get_by_text("Type exit 15 exactly.")).to_be_visible()
+    assert all(body["dry_run"] for body in bodies(tab.console.apis))
+    _confirm(tab, "flatten", "exit 15", "Exit 15 trades")
+    expect(tab.page.get_by_role("status")).to_have_text("Manual exits of 15 trades accepted. 3 trades skipped.")
+    assert [body["dry_run"] for body in bodies(tab.console.apis)][-1] is False
+
+
+def _unknown_exit(tab: Tab) -> tuple[Json, str]:
+    """Let the APIs have one exit whose order is unknown; return it and the path that resolves it."""
+    one = intent(status="UNKNOWN", error_message="no answer")
+    path = f"/exits/{one['intent_id']}/resolve"
+    serve(tab.console.apis, trade(trade_id=one["trade_id"]))
+    tab.console.apis.answers |= {
+        PENDING: page(one),
+        f"GET exit /exits/{one['intent_id']}": one,
+        f"POST exit {path}": {**one, "status": "FILLED", "filled_quantity": 100},
+    }
+    return one, path
+
+
+def _confirm(tab: Tab, reason: str, word: str, button: str) -> None:
+    """Give the reason, type the word and press the button."""
+    tab.page.get_by_label("Reason").fill(reason)
+    tab.page.locator("#word").fill(word)
+    tab.page.get_by_role("button", name=button).click()
 
 
 def _paths(tab: Tab) -> list[str]:

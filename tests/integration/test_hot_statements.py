@@ -7,11 +7,13 @@ all the same has no index that would serve.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from types import ModuleType
+from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import TextClause
+from sqlalchemy import Connection, TextClause, create_engine, event
 
 from services.exit_qualification.storage import (
     exit_episodes,
@@ -24,7 +26,9 @@ from services.exit_qualification.storage import (
     waiting_trades,
 )
 from services.exit_qualification.storage import residuals as remainders
+from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.trade_management.storage import closures, fills, trades, user_brokers, waiting_fills
+from shared.ids import new_id
 from shared.outbox import inbox
 from shared.outbox import writing as outbox
 from tests.support.plans import generic_plan, whole_table_scans
@@ -94,3 +98,32 @@ def test_no_hot_statement_reads_a_whole_table(
     assert len(hot) >= 6
     scans = {name: whole_table_scans(generic_plan(admin, statement)) - FEW_ROWS for name, statement in hot.items()}
     assert {name: tables for name, tables in scans.items() if tables} == {}
+
+
+@pytest.fixture
+def read(database: Database) -> Iterator[tuple[Connection, list[str]]]:
+    """A connection of exit-api, and every statement that it sends."""
+    engine, sent = create_engine(database.exit_url), list[str]()
+
+    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+        sent.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SET search_path = exit_qualification")
+        yield connection, sent
+    engine.dispose()
+
+
+def test_a_page_of_pending_exits_is_read_in_its_order_and_not_sorted(
+    admin: psycopg.Connection, read: tuple[Connection, list[str]]
+) -> None:
+    connection, sent = read
+    admin.execute("SET search_path = exit_qualification")
+    after = (datetime(2026, 1, 13, tzinfo=UTC), new_id())
+    for filters in ({}, {"symbol": "NSE:INFY"}, {"after": after}):
+        ExitIntentRepository(connection).find_pending(**filters, limit=51)
+        plan = generic_plan(admin, sent[-1])
+        assert "exit_intents_pending_oldest" in plan
+        assert "Sort" not in plan
+        assert ("Index Cond: (ROW(created_at, intent_id) > ROW(" in plan) is ("after" in filters)

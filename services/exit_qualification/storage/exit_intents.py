@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.exit_qualification.domain.intent import ExitIntent
@@ -141,17 +141,11 @@ class ExitIntentRepository:
         """Return intents that match all given filters, oldest first."""
         wanted = _matching(symbol, user_broker_id, status, trade_id, exit_reason)
         if statuses is not None:
-            wanted = wanted.where(ExitIntentRow.status.in_(sorted(statuses)))
+            wanted = wanted.where(_is_one_of(statuses))
         if created_until is not None:
             wanted = wanted.where(ExitIntentRow.created_at <= created_until)
         if after is not None:
-            created_at, intent_id = after
-            wanted = wanted.where(
-                or_(
-                    ExitIntentRow.created_at > created_at,
-                    and_(ExitIntentRow.created_at == created_at, ExitIntentRow.intent_id > intent_id),
-                )
-            )
+            wanted = wanted.where(tuple_(ExitIntentRow.created_at, ExitIntentRow.intent_id) > tuple_(*after))
         return self._all(wanted.order_by(ExitIntentRow.created_at, ExitIntentRow.intent_id).limit(limit))
 
     def find_newest(
@@ -336,6 +330,11 @@ def _matching(
         if value is not None:
             wanted = wanted.where(column == value)
     return wanted
+
+
+def _is_one_of(statuses: frozenset[IntentStatus]) -> ColumnElement[bool]:
+    """Return the condition with the statuses as literals, so that the index of pending exits serves it."""
+    return ExitIntentRow.status.in_(bindparam("statuses", sorted(statuses), expanding=True, literal_execute=True))
 
 
 def holds_slot() -> ColumnElement[bool]:
