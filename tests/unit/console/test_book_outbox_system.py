@@ -220,6 +220,42 @@ def test_each_process_says_itself_whether_it_is_ready() -> None:
     ]
 
 
+METRICS = """# TYPE consumer_lag_records gauge
+consumer_lag_records{partition="0",topic="market.ticks.v1"} 1200.0
+consumer_lag_records{partition="1",topic="market.ticks.v1"} 34.0
+consumer_lag_records{partition="0",topic="trades.v1"} 1.0
+outbox_shards_held{outbox="exit"} 64.0
+outbox_lease_remaining_seconds{outbox="exit"} 8.6
+outbox_shards_held{outbox="trade"} 0.0
+outbox_lease_remaining_seconds{outbox="trade"} 0.0
+"""
+
+
+def test_a_process_shows_how_far_it_is_behind_and_which_leases_it_holds() -> None:
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/readyz":
+            return httpx.Response(200, json={"status": "ready"})
+        assert "authorization" not in request.headers
+        known = {"worker": httpx.Response(200, text=METRICS), "api": httpx.Response(401, json={})}
+        return known.get(request.url.host, httpx.Response(200, text="consumer_lag_records{ broken"))
+
+    probes = ProcessProbes("one=http://worker,two=http://api,three=http://odd", httpx.MockTransport(answer))
+    found = {each.name: (each.state, each.figures) for each in asyncio.run(probes.all())}
+    assert found == {
+        "one": (
+            "ready",
+            [
+                "market.ticks.v1: 1,234 records behind",
+                "trades.v1: 1 record behind",
+                "outbox exit: 64 shards held, leases end in 8.6 s",
+                "outbox trade: 0 shards held",
+            ],
+        ),
+        "two": ("ready", []),
+        "three": ("ready", []),
+    }
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(None, "\N{EN DASH}"), (0.0404, "40 ms"), (3.21, "3.2 s"), (59.4, "59 s"), (250, "4 m 10 s"), (3700, "1 h 1 m"),
