@@ -16,6 +16,7 @@ from shared.http.declared_errors import EVERYWHERE, Declared, add_problem_schema
 from shared.http.rate_limits import RateLimiter
 from shared.http.routing import ApiRoute
 from shared.http.scrapes import Scrapers
+from shared.http.slots import RequestSlots
 from shared.runtime.health import Health
 from shared.runtime.telemetry import REGISTRY, gauge
 
@@ -58,6 +59,8 @@ def create_app(
         responses=declared(*EVERYWHERE),
     )
     app.state.engine = engine
+    app.state.slots = RequestSlots.of(engine) if engine is not None else None
+    app.state.known_tokens = auth.KnownTokens(SystemClock())
     app.state.rate_limiter = rate_limiter or RateLimiter(0, SystemClock())
     app.router.route_class = ApiRoute
     problems.install(app)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import Connection, Engine, text
 
+from shared.clock import Clock
 from shared.errors import Forbidden, Unauthenticated
 from shared.http.rate_limits import RateLimiter
+from shared.http.slots import run_in_slot
 
 
 class Scope(StrEnum):
@@ -45,6 +48,37 @@ class Caller:
             raise Forbidden(f"this needs a token with scope {scope.value}")
 
 
+KNOWN_S = 2.0
+"""Time for which a token is not looked up again: one that was revoked or has expired is accepted for so long."""
+
+MOST_KNOWN = 1_000
+
+
+class KnownTokens:
+    """Callers of tokens found in the database a moment ago, by the token's hash. Unknown tokens are not kept.
+
+    Parameters
+    ----------
+    clock:
+        Its monotonic time counts.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._known: dict[bytes, tuple[float, Caller]] = {}
+
+    def get(self, hashed: bytes) -> Caller | None:
+        """Return the caller of a token looked up less than `KNOWN_S` ago, else None."""
+        found = self._known.get(hashed)
+        return found[1] if found is not None and self._clock.monotonic() - found[0] < KNOWN_S else None
+
+    def keep(self, hashed: bytes, caller: Caller) -> None:
+        """Keep a caller just looked up; forget all others if they are too many."""
+        if len(self._known) >= MOST_KNOWN:
+            self._known = {}
+        self._known[hashed] = self._clock.monotonic(), caller
+
+
 FIND = text("""
 -- api_tokens.find: by hash, so that comparing takes no time that depends on the secret
 SELECT name, scopes FROM api_tokens
@@ -69,10 +103,27 @@ def store_token(connection: Connection, token: str, name: str, scopes: list[Scop
     connection.execute(STORE, {"token_hash": token_hash(token), "name": name, "scopes": [str(s) for s in scopes]})
 
 
-def requires(scope: Scope) -> Callable[..., Caller]:
+def authenticate(request: Request, sent: HTTPAuthorizationCredentials | None, scope: Scope) -> Caller:
+    """Return the caller of a request, who has `scope`; ask the database even if the token is known.
+
+    Raises
+    ------
+    Unauthenticated, Forbidden, TooManyRequests
+        As `requires` says.
+    """
+    hashed = _hash_of(sent)
+    limiter: RateLimiter = request.app.state.rate_limiter
+    limiter.check(hashed)  # before the database is asked
+    caller = _find(request.app.state.engine, hashed)
+    request.app.state.known_tokens.keep(hashed, caller)
+    return _admit(limiter, hashed, caller, scope)
+
+
+def requires(scope: Scope) -> Callable[..., Awaitable[Caller]]:
     """Return a dependency that rejects callers without `scope`.
 
-    The app's ``state.engine`` reads the tokens; its ``state.rate_limiter`` counts their requests.
+    The app's ``state.engine`` reads the tokens, ``state.known_tokens`` keeps them, and ``state.rate_limiter`` counts
+    their requests.
 
     Raises
     ------
@@ -82,20 +133,30 @@ def requires(scope: Scope) -> Callable[..., Caller]:
         The token lacks the scope.
     TooManyRequests
         The token has used up its requests for now.
+    Overloaded
+        The token must be looked up, and no connection was free in time.
     """
 
-    def check(request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> Caller:
-        if sent is None:
-            raise Unauthenticated("send an API token: Authorization: Bearer …")
-        limiter: RateLimiter = request.app.state.rate_limiter
-        hashed = token_hash(sent.credentials)
-        limiter.check(hashed)  # before the database is asked
-        caller = _find(request.app.state.engine, hashed)
-        limiter.spend(hashed)
-        caller.require(scope)
-        return caller
+    async def check(request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> Caller:
+        hashed = _hash_of(sent)
+        known: Caller | None = request.app.state.known_tokens.get(hashed)
+        if known is None:
+            return await run_in_slot(partial(authenticate, request, sent, scope))
+        return _admit(request.app.state.rate_limiter, hashed, known, scope)
 
     return check
+
+
+def _hash_of(sent: HTTPAuthorizationCredentials | None) -> bytes:
+    if sent is None:
+        raise Unauthenticated("send an API token: Authorization: Bearer …")
+    return token_hash(sent.credentials)
+
+
+def _admit(limiter: RateLimiter, hashed: bytes, caller: Caller, scope: Scope) -> Caller:
+    limiter.spend(hashed)
+    caller.require(scope)
+    return caller
 
 
 Reader = Annotated[Caller, Depends(requires(Scope.READ))]

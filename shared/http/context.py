@@ -28,6 +28,6 @@ class ApiContext:
         return UnitOfWork(self.engine, self.outbox, self.traceparent)
 
 
-def context_of(request: Request) -> Any:
+async def context_of(request: Request) -> Any:
     """Return the app's ``state.context``, of any `ApiContext` class, with this request's trace (a dependency)."""
     return replace(request.app.state.context, traceparent=traceparent_of(request))

@@ -74,17 +74,18 @@ def of_framework(status: int, detail: str, headers: Mapping[str, str] | None = N
 
 def install(app: FastAPI) -> None:
     """Answer every error of `app` with a problem document; log unexpected errors and hide their text."""
+    # Coroutines: an answer never waits for a thread while all of them wait for the database.
 
     @app.exception_handler(ExitflowError)
-    def ours(_: Request, error: ExitflowError) -> ProblemResponse:
+    async def ours(_: Request, error: ExitflowError) -> ProblemResponse:
         return of_error(error)
 
     @app.exception_handler(RequestValidationError)
-    def invalid(_: Request, error: RequestValidationError) -> ProblemResponse:
+    async def invalid(_: Request, error: RequestValidationError) -> ProblemResponse:
         return of_error(_invalid(error))
 
     @app.exception_handler(HTTPException)
-    def http(request: Request, error: HTTPException) -> ProblemResponse:
+    async def http(request: Request, error: HTTPException) -> ProblemResponse:
         headers = dict(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             headers["Allow"] = ", ".join(_allowed_methods(request))
@@ -93,17 +94,17 @@ def install(app: FastAPI) -> None:
     _install_database(app)
 
     @app.exception_handler(Exception)
-    def unexpected(request: Request, error: Exception) -> ProblemResponse:
+    async def unexpected(request: Request, error: Exception) -> ProblemResponse:
         return _unexpected(request, error)
 
 
 def _install_database(app: FastAPI) -> None:
     @app.exception_handler(DBAPIError)
-    def failed(request: Request, error: DBAPIError) -> ProblemResponse:
+    async def failed(request: Request, error: DBAPIError) -> ProblemResponse:
         return _no_database(error) if passes(error) else _unexpected(request, error)
 
     @app.exception_handler(PoolExhausted)
-    def busy(_: Request, __: PoolExhausted) -> ProblemResponse:
+    async def busy(_: Request, __: PoolExhausted) -> ProblemResponse:
         log.warning("every connection to the database is in use")
         return of_error(Unavailable("every connection to the database is in use"))
 

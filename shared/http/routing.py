@@ -17,6 +17,7 @@ from shared.http.auth import bearer
 from shared.http.conflicts import repeating_conflicts
 from shared.http.declared_errors import GUARDED, declared
 from shared.http.problems import MAX_ERRORS, shown
+from shared.http.slots import CURRENT, in_slot
 
 
 class ApiRoute(APIRoute):
@@ -24,7 +25,7 @@ class ApiRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         # A coroutine does no blocking work, so no transaction.
-        whole = endpoint if iscoroutinefunction(endpoint) else repeating_conflicts(endpoint)
+        whole = endpoint if iscoroutinefunction(endpoint) else in_slot(repeating_conflicts(endpoint))
         super().__init__(path, whole, **options)
         if _asks_for_token(self.dependant):
             self.responses = {**declared(*GUARDED), **self.responses}
@@ -36,6 +37,7 @@ class ApiRoute(APIRoute):
 
         async def checked(request: Request) -> Response:
             refuse_undeclared(request.query_params, known)
+            CURRENT.set(request.app.state.slots)
             return await handle(request)
 
         return checked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated
 
 import anyio
@@ -14,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shared.clock import Clock, SystemClock
 from shared.errors import Forbidden, Unauthenticated, Unavailable
-from shared.http.auth import Scope, bearer, requires, token_hash
+from shared.http.auth import Scope, authenticate, bearer, token_hash
 
 ANSWER_S = 0.3
 FIRST_ANSWER_S = 3.0
@@ -45,13 +46,13 @@ class Scrapers:
         Unavailable
             The database does not answer, and the token has not passed within the last hour.
         """
-        check = requires(Scope.READ)
 
         async def admit(request: Request, sent: Sent) -> None:
             known = token_hash(sent.credentials) if sent else b""
             try:
                 async with asyncio.timeout(ANSWER_S if known in self._passed_at else FIRST_ANSWER_S):
-                    await to_thread.run_sync(check, request, sent, abandon_on_cancel=True, limiter=self._limiter())
+                    check = partial(authenticate, request, sent, Scope.READ)
+                    await to_thread.run_sync(check, abandon_on_cancel=True, limiter=self._limiter())
             except (TimeoutError, SQLAlchemyError):
                 self._admit_remembered(known)
             except (Unauthenticated, Forbidden):
