@@ -18,8 +18,9 @@ T = TypeVar("T")
 
 
 class Overloaded(Unavailable):
-    """Every slot was taken by another request for the whole wait."""
+    """Every connection to the database served other requests for the whole wait; nothing was done."""
 
+    code = "overloaded"
     retry_after_s = 1
 
 

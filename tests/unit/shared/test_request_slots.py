@@ -66,7 +66,7 @@ def test_requests_beyond_the_slots_are_refused_once_their_wait_is_over() -> None
     assert {(each.status_code, each.headers["retry-after"], each.headers["content-type"]) for each in refused} == {
         (503, "1", MEDIA_TYPE)
     }
-    assert {(each.json()["code"], each.json()["retryable"]) for each in refused} == {("unavailable", True)}
+    assert {(each.json()["code"], each.json()["retryable"]) for each in refused} == {("overloaded", True)}
 
 
 def test_requests_that_get_their_slot_in_time_are_all_served() -> None:
