@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from shared.settings import Settings
 from tests.integration.outbox_relay.relays import relay_process
+from tests.support.product_process import ProductProcess
 
 END_LIMIT_S = 30
 _SESSION_LOST = b"WARNING services.outbox_relay.relay"
@@ -24,7 +24,7 @@ class Fleet:
         self._places = places
         self._started = ExitStack()
         self._kills = 0
-        self.relays: list[subprocess.Popen[bytes]] = []
+        self.relays: list[ProductProcess] = []
 
     def __enter__(self) -> Fleet:
         self.relays = [self._start() for _ in range(self._places)]
@@ -33,7 +33,7 @@ class Fleet:
     def __exit__(self, *_: object) -> None:
         self._started.close()
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> ProductProcess:
         return self._started.enter_context(relay_process(self._settings, log_file=self._log_file))
 
     def kill(self, place: int) -> None:

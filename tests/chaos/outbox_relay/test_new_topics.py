@@ -28,10 +28,9 @@ DRAIN_LIMIT_S = 30
 TOPICS_OF_ONE_RELAY = 5
 
 PATCHED = (
-    "-c",
     "import services.outbox_relay.publishing.publisher as publisher; config = publisher.producer_config; "
     "publisher.producer_config = lambda settings: "
-    f"{{**config(settings), 'max.in.flight.requests.per.connection': {MAX_IN_FLIGHT}}}; " + RELAY[1],
+    f"{{**config(settings), 'max.in.flight.requests.per.connection': {MAX_IN_FLIGHT}}}; " + RELAY
 )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,8 +16,7 @@ from tests.chaos.outbox_relay.checker import Verdict, judge
 from tests.integration.outbox_relay.kafka_log import KafkaLog
 from tests.integration.outbox_relay.outbox_writer import Writer
 from tests.integration.outbox_relay.relays import RELAY, relay_process, stopped, wait_until
-
-Program = tuple[str, ...]
+from tests.support.product_process import ProductProcess
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ def stage(writer: Writer, exit_relay: Settings, log: KafkaLog, kafka: Broker) ->
     return Stage(writer, log, exit_relay.model_copy(update={"relay_lease_s": 1.0, "relay_batch_size": 10}), kafka)
 
 
-def a_later_event_is_committed_first(stage: Stage, program: Program) -> Verdict:
+def a_later_event_is_committed_first(stage: Stage, program: str) -> Verdict:
     """An id is given, a higher one is given, committed and published; then the first is committed."""
     with relay_process(stage.settings, program=program):
         with stage.writer.long_transaction("late"):
@@ -63,7 +61,7 @@ def a_later_event_is_committed_first(stage: Stage, program: Program) -> Verdict:
         return stage.verdict_at("late", 2)
 
 
-def an_older_transaction_writes_later(stage: Stage, program: Program) -> Verdict:
+def an_older_transaction_writes_later(stage: Stage, program: str) -> Verdict:
     """A transaction has its number, a younger one writes and commits, then the older writes to the same key."""
     with relay_process(stage.settings, program=program):
         with stage.writer.old_transaction() as old:
@@ -73,7 +71,7 @@ def an_older_transaction_writes_later(stage: Stage, program: Program) -> Verdict
         return stage.verdict_at("contested", 3)
 
 
-def a_relay_dies_while_kafka_is_silent(stage: Stage, program: Program) -> Verdict:
+def a_relay_dies_while_kafka_is_silent(stage: Stage, program: str) -> Verdict:
     """A relay that has read an event is killed before Kafka takes it; the same program goes on."""
     assert stage.kafka.pid is not None
     with ExitStack() as silence, relay_process(stage.settings, program=program):
@@ -93,7 +91,7 @@ def wait_for_renewal(writer: Writer) -> None:
     wait_until(lambda: writer.relays_seen() != before)
 
 
-def a_relay_wakes_after_its_successor_died(stage: Stage, program: Program) -> Verdict:
+def a_relay_wakes_after_its_successor_died(stage: Stage, program: str) -> Verdict:
     """One stops itself between acknowledgement and record; its successor publishes far more and dies; it wakes."""
     with relay_process(stage.settings, "relay.after_ack=stop", program) as first:
         stage.sole_owner()
@@ -109,12 +107,12 @@ def a_relay_wakes_after_its_successor_died(stage: Stage, program: Program) -> Ve
         return stage.verdict_at("key", 102, interruptions=2)
 
 
-def is_halted(process: subprocess.Popen[bytes]) -> bool:
+def is_halted(process: ProductProcess) -> bool:
     """Whether it was sent SIGSTOP, by itself or others."""
     return bool(psutil.Process(process.pid).status() == psutil.STATUS_STOPPED)
 
 
-Scene = Callable[[Stage, Program], Verdict]
+Scene = Callable[[Stage, str], Verdict]
 
 BUGS: list[tuple[str, Scene, str]] = [
     ("id_cursor", a_later_event_is_committed_first, "lost"),
@@ -124,9 +122,14 @@ BUGS: list[tuple[str, Scene, str]] = [
 ]
 
 
+PLANTED = "import runpy; runpy.run_module('tests.chaos.outbox_relay.planted.{}', run_name='__main__')"
+
+
 @pytest.mark.parametrize(("bug", "scene", "kind"), BUGS, ids=[bug for bug, _, _ in BUGS])
 def test_the_checker_convicts_a_relay_with(bug: str, scene: Scene, kind: str, stage: Stage) -> None:
-    verdict = scene(stage, ("-m", f"tests.chaos.outbox_relay.planted.{bug}"))
+    verdict = scene(
+        stage, f"import runpy; runpy.run_module('tests.chaos.outbox_relay.planted.{bug}', run_name='__main__')"
+    )
     assert kind in verdict.kinds, f"the bug {bug} went unnoticed\n{verdict}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from subprocess import Popen
 
 import pytest
 
@@ -18,6 +17,7 @@ from tests.integration.outbox_relay.parking.operator import Operator
 from tests.integration.outbox_relay.parking.test_parking import LIMIT_BYTES, others, park_a_key, poison
 from tests.integration.outbox_relay.relays import relay_process, running_relay, wait_until
 from tests.integration.outbox_relay.test_failures import limit_record_bytes
+from tests.support.product_process import ProductProcess
 
 LEASE_S, STALL_S = 1.0, 3.0
 
@@ -37,7 +37,7 @@ def narrow(exit_relay: Settings) -> Settings:
     return exit_relay.model_copy(update={"relay_batch_size": 100, "relay_lease_s": LEASE_S})
 
 
-def staller(narrow: Settings, point: Failpoint) -> AbstractContextManager[Popen[bytes]]:
+def staller(narrow: Settings, point: Failpoint) -> AbstractContextManager[ProductProcess]:
     """A relay that stands still at this point."""
     return relay_process(narrow, f"{point.value}=stall:{STALL_S}")
 

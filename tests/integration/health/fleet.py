@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,16 +14,11 @@ from deploy.local.processes.ports import free_port
 from shared.runtime import catalogue
 from shared.settings import Settings
 from tests.integration.paper_broker.conftest import CREDENTIALS
+from tests.support.product_process import ProductProcess, run
 from tests.support.servers import Database
 from tests.support.waiting import wait_until
 
 PROCESSES = tuple(name for name, process in catalogue.PROCESSES.items() if process.databases)
-REPOSITORY = Path(__file__).resolve().parents[3]
-PROGRAM = (
-    "import sys; from services.cli.processes import entry_point; from shared.settings import load_settings; "
-    "entry_point(sys.argv[1])(load_settings())"
-)
-"""As `exitflow run` does, without the time that loading the other commands takes."""
 DEADLINE_S = 4.0
 UNREADY_LIMIT_S = 15
 READY_LIMIT_S = 120
@@ -51,7 +43,7 @@ class Fleet:
     """The running processes and their ports."""
 
     ports: dict[str, int]
-    children: dict[str, subprocess.Popen[bytes]]
+    children: dict[str, ProductProcess]
 
     def url(self, name: str) -> str:
         """The root of a process."""
@@ -100,11 +92,8 @@ def running_fleet(settings: Settings, database: Database, proxy_port: int, direc
             taken = set(fleet.ports.values())
             fleet.ports[name] = free_port(str(directory / name), avoid=taken)
             environment = _environment(name, settings, database, proxy_port)
-            fleet.children[name] = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, name],
-                cwd=REPOSITORY,
-                env={**os.environ, **environment, "EXITFLOW_HTTP_PORT": str(fleet.ports[name])},
-            )
+            environment["EXITFLOW_HTTP_PORT"] = str(fleet.ports[name])
+            fleet.children[name] = ProductProcess(run("run", name), environment)
             stack.callback(_end, fleet.children[name])
         yield fleet
 
@@ -132,6 +121,6 @@ def _environment(name: str, settings: Settings, database: Database, proxy_port: 
     }
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
+def _end(child: ProductProcess) -> None:
     child.kill()
     child.wait(STOP_LIMIT_S)

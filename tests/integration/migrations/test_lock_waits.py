@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +14,7 @@ import pytest
 from shared.errors import Unavailable
 from shared.postgres.migrations import LockWaits, current_revision, migrate
 from shared.postgres.revisions import EXIT_QUALIFICATION, head_revision
+from tests.support.product_process import ProductProcess, run
 from tests.support.servers import Database
 from tests.support.waiting import wait_until
 
@@ -80,15 +78,12 @@ def test_others_pass_while_a_migration_waits_and_it_ends_once_the_lock_is_free(b
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_the_backend_of_a_migration_ends_with_its_process(behind: Database, how: signal.Signals) -> None:
     environment = {
-        **os.environ,
         "EXITFLOW_EXIT_DATABASE_URL": behind.migrator_url,
         "EXITFLOW_TRADE_DATABASE_URL": behind.migrator_url,
     }
     command = ["migrate", "up", "--history", EXIT_QUALIFICATION, "--lock-timeout", "600"]
     with idle_transaction(behind):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "services.cli.main", *command], cwd=REPOSITORY, env=environment
-        )
+        process = ProductProcess(run(*command), environment)
         try:
             wait_until(lambda: is_waiting(behind), "the migration waits for the lock", 60)
         finally:

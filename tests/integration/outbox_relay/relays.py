@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,15 +17,9 @@ from shared.clock import SystemClock
 from shared.ids import new_id
 from shared.runtime.health import Health
 from shared.settings import Settings
+from tests.support.product_process import ProductProcess, run
 
-PROGRAM = (
-    "from services.outbox_relay.process import PROCESS; from shared.settings import load_settings; "
-    "PROCESS.main(load_settings())"
-)
-
-
-RELAY = ("-c", PROGRAM)
-REPOSITORY = Path(__file__).resolve().parents[3]
+RELAY = run("run", "relay")
 
 
 def wait_until(condition: Callable[[], bool], limit_s: float = 30) -> float:
@@ -65,36 +57,27 @@ def running_relay(settings: Settings) -> Iterator[ThreadRelay]:
 
 @contextmanager
 def relay_process(
-    settings: Settings, failpoints: str = "", program: Sequence[str] = RELAY, log_file: Path | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
+    settings: Settings, failpoints: str = "", program: str = RELAY, log_file: Path | None = None
+) -> Iterator[ProductProcess]:
     """A relay in a process of its own; killed at the end if it still lives.
 
     Parameters
     ----------
     program:
-        What the interpreter is given: the relay itself, or another that takes its place.
+        The relay itself, or another program that takes its place.
     log_file:
         Where its log is appended, by default with that of the tests.
     """
-    with log_file.open("ab") if log_file else nullcontext() as output:
-        process = subprocess.Popen(
-            [sys.executable, *program],
-            cwd=REPOSITORY,
-            env=_environment(settings, failpoints),
-            stdout=output,
-            stderr=output,
-        )
+    process = ProductProcess(program, _environment(settings, failpoints), log_file)
     try:
         yield process
     finally:
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
 
 
 def _environment(settings: Settings, failpoints: str) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("EXITFLOW_")}
     return {
-        **inherited,
         "EXITFLOW_TESTING": "1",
         "EXITFLOW_FAILPOINTS": failpoints,
         "EXITFLOW_EXIT_DATABASE_URL": settings.require_exit_database(),

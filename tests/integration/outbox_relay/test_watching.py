@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import Popen
 
 import httpx
 import psycopg
@@ -23,6 +22,7 @@ from tests.integration.outbox_relay.kafka_log import KafkaLog
 from tests.integration.outbox_relay.outbox_writer import Happened, Writer
 from tests.integration.outbox_relay.relays import relay_process, stopped, wait_until
 from tests.integration.outbox_relay.test_failures import limit_record_bytes
+from tests.support.product_process import ProductProcess
 from tests.support.servers import Database
 
 
@@ -30,7 +30,7 @@ from tests.support.servers import Database
 class Watched:
     """A relay process and where it answers."""
 
-    process: Popen[bytes]
+    process: ProductProcess
     port: int
 
     def get(self, path: str) -> httpx.Response | None:

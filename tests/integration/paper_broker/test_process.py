@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,20 +22,15 @@ from shared.kafka.clients import flush_or_fail, open_producer
 from shared.settings import Settings
 from tests.integration.paper_broker.conftest import ACCESS_TOKEN, API_KEY, CREDENTIALS, wait_until
 from tests.integration.paper_broker.test_official_client import market_order, the_order
-from tests.support.signing import SETTINGS, signed
-
-MAIN = """
-from services.paper_broker.process import PROCESS
-from shared.settings import load_settings
-PROCESS.main(load_settings())
-"""
+from tests.support.product_process import ProductProcess, run
+from tests.support.signing import signed
 
 
 @dataclass
 class Process:
     """A paper-broker process."""
 
-    child: subprocess.Popen[bytes]
+    child: ProductProcess
     url: str
     log: Path
 
@@ -71,8 +63,6 @@ def running_process(
     """The process with its ledger in `directory`, once `until` holds; killed at the end if it still runs."""
     port = free_port(str(directory))
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("EXITFLOW_")},
-        **SETTINGS,
         "EXITFLOW_KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
         "EXITFLOW_KAFKA_TOPIC_PREFIX": settings.kafka_topic_prefix,
         "EXITFLOW_PAPER_BROKER_DIR": str(directory),
@@ -80,8 +70,7 @@ def running_process(
         "EXITFLOW_HTTP_PORT": str(port),
     }
     log = directory / "log"
-    with log.open("ab") as output:
-        child = subprocess.Popen([sys.executable, "-c", MAIN], env=environment, stderr=output)
+    child = ProductProcess(run("run", "paper-broker"), environment, log)
     process = Process(child, f"http://127.0.0.1:{port}", log)
     try:
         wait_until(lambda: until(process), "the process has come up")

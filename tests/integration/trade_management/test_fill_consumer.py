@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -24,6 +22,7 @@ from shared.runtime.failpoints import Failpoint, arm, disarm_all
 from shared.settings import Settings
 from tests.integration.trade_management.intents_topic import IntentsTopic, consuming
 from tests.integration.trade_management.ledger import Intent, emitted, execution, open_trade, rows, stored
+from tests.support.product_process import ProductProcess, run
 from tests.support.servers import Database
 from tests.support.signing import parts_of, signed
 from tests.support.waiting import wait_until
@@ -239,13 +238,8 @@ def test_a_killed_process_leaves_each_trade_closed_once(
 ) -> None:
     trades = [open_trade(trade_engine) for _ in range(10)]
     intents.tell(*(Intent(trade).filled(execution()) for trade in trades))
-    killed = subprocess.run(
-        [sys.executable, "-m", "services.cli.main", "run", "trade-fills"],
-        env=_environment(settings, failpoint),
-        timeout=60,
-        check=False,
-    )
-    assert killed.returncode == -signal.SIGKILL
+    killed = ProductProcess(run("run", "trade-fills"), _environment(settings, failpoint))
+    assert killed.wait(60) == -signal.SIGKILL
     assert not intents.everything_is_consumed()
     closed = rows(trade_engine, "SELECT FROM trades WHERE status = 'CLOSED'")
     assert bool(closed) == (failpoint is Failpoint.TRADES_AFTER_COMMIT)
@@ -260,7 +254,6 @@ def _environment(settings: Settings, failpoint: Failpoint) -> dict[str, str]:
     url = settings.trade_database_url
     assert isinstance(url, SecretStr)
     return {
-        **os.environ,
         "EXITFLOW_TRADE_DATABASE_URL": url.get_secret_value(),
         "EXITFLOW_KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
         "EXITFLOW_KAFKA_TOPIC_PREFIX": settings.kafka_topic_prefix,

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -27,9 +24,9 @@ from tests.integration.exit_qualification.orders.order_scenario import OrderScen
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 from tests.integration.paper_broker.conftest import CREDENTIALS, RunningBroker, running_broker
 from tests.support import waiting
+from tests.support.product_process import ProductProcess, run
 from tests.support.servers import Database
 
-REPOSITORY = Path(__file__).resolve().parents[4]
 STOP_LIMIT_S = 20
 START_LIMIT_S = 60
 
@@ -43,13 +40,9 @@ class Scene:
     settings: dict[str, str]
     stack: ExitStack
 
-    def start(self, **settings: str) -> subprocess.Popen[bytes]:
+    def start(self, **settings: str) -> ProductProcess:
         """The process; killed at the end if it still runs."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "services.cli.main", "run", "exit-orders"],
-            cwd=REPOSITORY,
-            env={**os.environ, **self.settings, **settings},
-        )
+        process = ProductProcess(run("run", "exit-orders"), {**self.settings, **settings})
         self.stack.callback(_end, process)
         return process
 
@@ -105,9 +98,8 @@ def scene(exit_engine: Engine, database: Database, tmp_path: Path) -> Iterator[S
         yield found
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.kill()
+def _end(process: ProductProcess) -> None:
+    process.kill()
     process.wait(STOP_LIMIT_S)
 
 

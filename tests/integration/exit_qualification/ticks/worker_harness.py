@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,14 +23,10 @@ from shared.kafka.clients import Headers, flush_or_fail, murmur2_partition, open
 from shared.runtime.health import Health
 from shared.runtime.stopping import Stop
 from shared.settings import Settings
-from tests.support.signing import SETTINGS, signed
+from tests.support.product_process import ProductProcess, run
+from tests.support.signing import signed
 from tests.support.waiting import wait_until
 
-MAIN = """
-from services.exit_qualification.ticks.process import PROCESS
-from shared.settings import load_settings
-PROCESS.main(load_settings())
-"""
 JOIN_LIMIT_S = 60.0
 
 INFY = "NSE:INFY"
@@ -238,11 +231,9 @@ def running_worker(settings: Settings, *, ready: bool = True) -> Iterator[Thread
 
 
 @contextmanager
-def worker_process(settings: Settings, log: Path, failpoints: str = "") -> Iterator[subprocess.Popen[bytes]]:
+def worker_process(settings: Settings, log: Path, failpoints: str = "") -> Iterator[ProductProcess]:
     """A worker in a process of its own, with failpoints armed; killed afterwards if it still runs."""
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("EXITFLOW_")},
-        **SETTINGS,
         "EXITFLOW_TESTING": "1",
         "EXITFLOW_FAILPOINTS": failpoints,
         "EXITFLOW_EXIT_DATABASE_URL": settings.require_exit_database(),
@@ -251,8 +242,7 @@ def worker_process(settings: Settings, log: Path, failpoints: str = "") -> Itera
         "EXITFLOW_KAFKA_CONSUMER_PREFIX": settings.kafka_consumer_prefix,
         "EXITFLOW_KAFKA_SESSION_TIMEOUT_S": str(settings.kafka_session_timeout_s),
     }
-    with log.open("ab") as output:
-        child = subprocess.Popen([sys.executable, "-c", MAIN], env=environment, stderr=output)
+    child = ProductProcess(run("run", "exit-ticks"), environment, log)
     try:
         yield child
     finally:
