@@ -80,8 +80,8 @@ sql: install ## write docs/sql: V010 from its migration, both schemas as they ar
 	@$(BIN)/python -m services.contracts.schema_files
 
 lock: ## resolve the dependencies again (needs uv)
-	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --only-binary :all: --quiet -o deploy/locks/runtime.txt
-	uv pip compile pyproject.toml --extra local --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --only-binary :all: --quiet -c deploy/locks/runtime.txt -o deploy/locks/dev.txt
+	uv pip compile pyproject.toml --extra otel --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --only-binary :all: --quiet -o deploy/locks/runtime.txt
+	uv pip compile pyproject.toml --extra local --extra otel --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --only-binary :all: --quiet -c deploy/locks/runtime.txt -o deploy/locks/dev.txt
 
 clean: ## remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
