@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import psycopg
 from psycopg import sql
@@ -29,12 +30,24 @@ def create_roles(admin_url: str, passwords: Mapping[str, str]) -> None:
     passwords:
         A password for each of `ROLES`.
     """
+    with _connected(admin_url) as connection:
+        for role in ROLES:
+            _create(connection, role, passwords[role])
+        _open_to_roles(connection, str(make_url(admin_url).database))
+
+
+def open_database(admin_url: str) -> None:
+    """Open the URL's database to the roles, which exist, and to nobody else."""
+    with _connected(admin_url) as connection:
+        _open_to_roles(connection, str(make_url(admin_url).database))
+
+
+@contextmanager
+def _connected(admin_url: str) -> Iterator[Connection]:
     engine = open_engine(admin_url, "public", application="exitflow-roles", limits=TOOLS)
     try:
         with engine.begin() as connection:
-            for role in ROLES:
-                _create(connection, role, passwords[role])
-            _open_database(connection, str(make_url(admin_url).database))
+            yield connection
     finally:
         engine.dispose()
 
@@ -57,7 +70,7 @@ def _verifier(connection: Connection, role: str, password: str) -> str:
     return driver.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
 
 
-def _open_database(connection: Connection, database: str) -> None:
+def _open_to_roles(connection: Connection, database: str) -> None:
     name = sql.Identifier(database)
     everyone = sql.SQL(", ").join(map(sql.Identifier, ROLES))
     _run(connection, sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))

@@ -51,6 +51,7 @@ class Databases:
         self._server_url = server.admin_url
         self._passwords = {role: new_secret() for role in roles.ROLES}
         self._execute("CREATE DATABASE {}", _TEMPLATE)
+        roles.create_roles(self._server_url, self._passwords)
         template = self._open(_TEMPLATE)
         for history in HISTORIES:
             migrate(template.migrator_url, history)
@@ -59,8 +60,8 @@ class Databases:
     def fresh(self) -> Iterator[Database]:
         """A database of one's own, both histories at head and no rows but theirs; dropped afterwards."""
         name = f"test_{new_id().hex}"
-        # FILE_COPY would force a checkpoint each time.
-        self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY WAL_LOG", name, _TEMPLATE)
+        # A checkpoint costs a server without durability less than logging every block.
+        self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, _TEMPLATE)
         try:
             yield self._open(name)
         finally:
@@ -79,7 +80,7 @@ class Databases:
     def _open(self, name: str) -> Database:
         admin_url = self._server_url.rpartition("/")[0] + f"/{name}"
         # What a database grants is not copied from its template.
-        roles.create_roles(admin_url, self._passwords)
+        roles.open_database(admin_url)
         url = partial(self._url, admin_url)
         return Database(
             admin_url=admin_url,
@@ -118,7 +119,8 @@ def running_postgres() -> Iterator[EmbeddedPostgres]:
             free_port(str(directory)),
             new_secret(),
             durable=False,
-            settings={"max_prepared_transactions": "64"},
+            # Tests connect thousands of times; hashing a password as often as production does would take minutes.
+            settings={"max_prepared_transactions": "64", "scram_iterations": "1"},
         )
         server.start()
         try:
