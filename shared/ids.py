@@ -37,6 +37,19 @@ def new_traceparent() -> str:
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
+def exit_traceparent(signal_id: UUID) -> str:
+    """Return the ``traceparent`` of an exit: its trace is the id of its signal, its first span the second half of it.
+
+    Every process knows it from the signal alone, so that nothing has to carry it through tables.
+    """
+    return f"00-{signal_id.hex}-{signal_id.hex[16:]}-01"
+
+
+def made_at_ms(of: UUID) -> int:
+    """Return when a UUIDv7 was made, in milliseconds since 1970."""
+    return of.int >> 80
+
+
 def new_secret() -> str:
     """Return a URL-safe secret of 256 random bits."""
     return secrets.token_urlsafe(32)

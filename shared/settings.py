@@ -151,6 +151,11 @@ class Settings(BaseSettings):
         pattern=r"^([a-z0-9-]+=https?://[^\s,=]+(,[a-z0-9-]+=https?://[^\s,=]+)*)?$",
         description="processes whose /readyz the console shows: name=URL, comma separated",
     )
+    console_trace_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s]*\{trace_id\}[^\s]*)?$",
+        description="page of a trace in your trace viewer, with {trace_id} in it; links from each exit of a trade",
+    )
     console_refresh_ms: int = Field(
         1000, ge=100, le=60_000, description="interval between two looks of a live list of the console"
     )
@@ -253,6 +258,17 @@ class Settings(BaseSettings):
 
     # paper-broker
     paper_broker_dir: Path = Field(Path("paper-broker"), description="folder of the paper broker's ledger")
+
+    # traces
+    otlp_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://[^\s]+)?$",
+        description="URL of an OpenTelemetry collector (OTLP over HTTP) that gets a trace of each exit, "
+        "e.g. http://127.0.0.1:4318; unset: no spans are made",
+    )
+    otlp_headers: SecretStr | None = Field(
+        None, description="headers for the collector: name=value, comma separated; for its authorization"
+    )
 
     # health
     health_deadline_s: float = Field(

@@ -53,6 +53,7 @@ def create(
         pages=Pages(cookies, clock),
         clock=clock,
         refresh_s=settings.console_refresh_ms / 1000,
+        trace_url=settings.console_trace_url,
     )
     app.state.context = context
     app.router.lifespan_context = _closing(context)

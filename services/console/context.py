@@ -33,6 +33,7 @@ class ConsoleContext:
     pages: Pages
     clock: Clock
     refresh_s: float
+    trace_url: str
 
     async def close(self) -> None:
         """Close the connections to the APIs."""

@@ -37,6 +37,11 @@ class Event(BaseModel):
         """Return the CloudEvents subject: the id of the event's entity."""
         raise NotImplementedError
 
+    @property
+    def own_traceparent(self) -> str | None:
+        """Return the ``traceparent`` of every event of one process, as of an exit; None: that of its cause."""
+        return None
+
     def payload(self) -> bytes:
         """Return the JSON payload as sent to Kafka."""
         return self.model_dump_json().encode()

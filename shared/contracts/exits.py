@@ -23,6 +23,7 @@ from shared.clock import rfc3339
 from shared.contracts.events import ExitEvent, register
 from shared.contracts.topics import EXIT_INTENTS, EXIT_SIGNALS
 from shared.contracts.vocabulary import Direction, ExitReason
+from shared.ids import exit_traceparent
 from shared.money import Money
 
 _RFC3339: Final = re.compile(
@@ -115,6 +116,11 @@ class ExitSignalPublished(ExitEvent):
         """Return the signal's id."""
         return str(self.signal_id)
 
+    @property
+    def own_traceparent(self) -> str:
+        """Return the trace of the exit."""
+        return exit_traceparent(self.signal_id)
+
 
 class ExitIntentEvent(ExitEvent):
     """Fields common to every event of an intent, as far as known at that step."""
@@ -156,6 +162,11 @@ class ExitIntentEvent(ExitEvent):
     def subject(self) -> str:
         """Return the intent's id."""
         return str(self.intent_id)
+
+    @property
+    def own_traceparent(self) -> str:
+        """Return the trace of the exit."""
+        return exit_traceparent(self.signal_id)
 
 
 @register

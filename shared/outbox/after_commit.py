@@ -1,14 +1,46 @@
-"""Observers of committed events, called by a unit of work after its commit."""
+"""Observers of committed events, and the tracer of transactions, called by a unit of work after its commit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 from shared.contracts.events import Event
 
 E = TypeVar("E", bound=Event)
 
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """An event of a transaction.
+
+    Attributes
+    ----------
+    traceparent:
+        The trace that it is part of; None if it begins one.
+    cause:
+        The ``traceparent`` of the request or record that caused it.
+    """
+
+    event: Event
+    traceparent: str | None
+    cause: str | None
+
+
+class Tracer(Protocol):
+    """Makes spans of committed events."""
+
+    def begin(self) -> int:
+        """Return the time at which a transaction begins, in nanoseconds since 1970."""
+        ...
+
+    def committed(self, emitted: Sequence[Emitted], began_ns: int) -> None:
+        """Take the events of a transaction that was just committed. Must not raise or wait."""
+        ...
+
+
+_tracer: Tracer | None = None
 _observers: dict[type[Event], list[Callable[[Any], None]]] = {}
 
 
@@ -24,6 +56,17 @@ def after_commit(event: type[E]) -> Callable[[Callable[[E], None]], Callable[[E]
         return observer
 
     return register
+
+
+def trace_with(tracer: Tracer | None) -> None:
+    """Use this tracer for every unit of work of the process; None: none, which is the default."""
+    global _tracer  # noqa: PLW0603
+    _tracer = tracer
+
+
+def tracer() -> Tracer | None:
+    """Return the tracer of the process."""
+    return _tracer
 
 
 def observed_events() -> frozenset[type[Event]]:

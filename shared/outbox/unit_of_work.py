@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine
 
 from shared.contracts.events import Event
 from shared.outbox import after_commit
+from shared.outbox.after_commit import Emitted
 from shared.outbox.writing import Outbox
 from shared.postgres.row_locks import limit_lock_waits
 
@@ -36,13 +37,17 @@ class UnitOfWork:
         self._outbox = outbox
         self._traceparent = traceparent
         self._lock_timeout_ms = lock_timeout_ms
-        self._emitted: list[tuple[Event, str | None]] = []
-        self._written: list[Event] = []
+        self._emitted: list[Emitted] = []
+        self._written: list[Emitted] = []
+        self._tracer = after_commit.tracer()
+        self._began_ns = 0
 
     def __enter__(self) -> Self:
         self.connection = self._engine.connect()
         self._emitted = []
         self._written = []
+        if self._tracer is not None:
+            self._began_ns = self._tracer.begin()
         if self._lock_timeout_ms is not None:
             limit_lock_waits(self.connection, self._lock_timeout_ms)
         return self
@@ -55,20 +60,23 @@ class UnitOfWork:
     def emit(self, *events: Event, traceparent: str | None = None) -> None:
         """Publish these events if, and only if, this unit of work commits.
 
-        Their trace is `traceparent`, else the unit of work's, else a new one.
+        Their trace is their own, else `traceparent`, else the unit of work's, else a new one.
         """
-        self._emitted += ((event, traceparent or self._traceparent) for event in events)
+        cause = traceparent or self._traceparent
+        self._emitted += (Emitted(event, event.own_traceparent or cause, cause) for event in events)
 
     def flush(self) -> None:
         """Write the emitted events now; after this no other row may be written."""
-        events, traceparents = [event for event, _ in self._emitted], [trace for _, trace in self._emitted]
-        self._outbox.append(self.connection, events, traceparents)
+        events = [each.event for each in self._emitted]
+        self._outbox.append(self.connection, events, [each.traceparent for each in self._emitted])
+        self._written += self._emitted
         self._emitted = []
-        self._written += events
 
     def commit(self) -> None:
         """Write the emitted events, commit, then call the events' observers."""
         self.flush()
         self.connection.commit()
         committed, self._written = self._written, []
-        after_commit.notify(committed)
+        after_commit.notify(each.event for each in committed)
+        if self._tracer is not None:
+            self._tracer.committed(committed, self._began_ns)

@@ -26,6 +26,7 @@ from shared.runtime.health import Health
 from shared.runtime.stopping import Stop, stop_on_signals
 from shared.runtime.telemetry import configure_logging, gauge
 from shared.runtime.threads import STOP_LIMIT_S, ThreadGroup
+from shared.runtime.tracing import traced
 from shared.settings import Settings
 
 GRACE_S = 10
@@ -77,6 +78,7 @@ class ProcessSpec:
         stop = stop_on_signals()
         health = Health(*self.conditions, deadline_s=settings.health_deadline_s)
         with ExitStack() as resources:
+            resources.enter_context(traced(settings))
             process = RunningProcess(settings, health, ThreadGroup(stop, self.stop_limit_s), resources)
             app = self.build(process)
             if app is None:

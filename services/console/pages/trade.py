@@ -76,6 +76,7 @@ async def trade(request: Request, trade_id: UUID, context: Context, session: Vis
         trade_id=trade_id,
         trade=body,
         exits=items,
+        trace_url=context.trace_url,
         faults=distinct_faults(found, exits, why),
         price=price,
         nearest="" if body is None or price is None else nearest_level(body, price),

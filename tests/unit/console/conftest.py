@@ -23,6 +23,7 @@ SETTINGS = Settings(
     trade_api_url="http://trade",
     console_session_key=SecretStr("k" * 40),
     console_refresh_ms=100,
+    console_trace_url="https://traces.example/t/{trace_id}?view=all",
 )
 
 

@@ -61,6 +61,13 @@ def serve(apis: FakeApis, one: Json, *exits: Json, timeline: Json | None = None)
     }
 
 
+def test_each_exit_of_a_trade_links_to_its_trace(operator: Browser, apis: FakeApis) -> None:
+    one, exit_, timeline = closed_trade()
+    serve(apis, one, exit_, timeline=timeline)
+    html = operator.get(f"/trades/{one['trade_id']}").text
+    assert f'href="https://traces.example/t/{exit_["signal_id"].replace("-", "")}?view=all"' in html
+
+
 def test_the_story_has_one_sentence_a_step_in_order_with_the_time_of_each_hop() -> None:
     one, exit_, timeline = closed_trade()
     told = [(step.sentence, step.took) for step in story(one, timeline["items"], [exit_])]
