@@ -15,7 +15,7 @@ from services.exit_qualification.domain.exit_qualification_service import (
 )
 from services.exit_qualification.domain.exit_signal import ExitSignal, TradeReason
 from services.exit_qualification.domain.gates.gate_input import ExitRequest, GateInput, gate_input
-from services.exit_qualification.domain.intent import CancelReason, ExitIntent, is_being_sent, supersedes
+from services.exit_qualification.domain.intent import ExitIntent, is_being_sent, supersedes
 from services.exit_qualification.domain.market_facts import MarketFacts
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.order_terms import reducing_side
@@ -24,6 +24,7 @@ from services.exit_qualification.storage.exit_episodes import ExitEpisodeReposit
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.exit_signals import ExitSignalRepository
+from services.exit_qualification.storage.intent_batches import IntentBatches
 from services.exit_qualification.storage.market_facts import MarketFactsRepository
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
 from shared.clock import EPOCH, Clock
@@ -74,19 +75,24 @@ class SignalManagementService:
         self._qualification = qualification
 
     def on_exits_detected(
-        self, uow: UnitOfWork, detected: Sequence[ExitCandidates], switches: Switches
+        self,
+        uow: UnitOfWork,
+        detected: Sequence[ExitCandidates],
+        switches: Switches,
+        locked: Mapping[UUID, TradeProjection] | None = None,
     ) -> list[DetectedExit]:
         """Write a signal and an intent for each trade that may exit, and emit their events.
 
         Nothing is written for a trade that is not open, has an intent that cannot be superseded, or has all candidates
         under cooldown, nor for any trade while the rollout is off. Rows of the trades are locked in sorted order until
-        the
-        unit of work ends; the caller commits.
+        the unit of work ends, unless the caller has `locked` them; the caller commits.
         """
         if not detected or switches.rollout.mode is RolloutMode.OFF:
             return []
         trade_ids = [item.trade.trade_id for item in detected]
-        trades = OpenTradeRepository(uow.connection).lock(trade_ids, with_rules=False)
+        trades = locked
+        if trades is None:
+            trades = OpenTradeRepository(uow.connection).lock(trade_ids, with_rules=False)
         holders = self._slot_holders(uow, trade_ids)
         now = self._clock.now()
         free = {
@@ -136,13 +142,10 @@ class SignalManagementService:
         """Cancel waiting intents in favour of exits of higher rank; their rows must be locked.
 
         Their reasons may fire again immediately. While the new exit lives it blocks them itself. If it fails, a stop
-        must
-        not wait for the cooldown of an intent that was never sent.
+        must not wait for the cooldown of an intent that was never sent.
         """
-        repository = ExitIntentRepository(uow.connection)
         now = self._clock.now()
-        for intent in intents:
-            ended = repository.mark_cancelled(intent, reason=CancelReason.SUPERSEDED, at=now)
+        for ended in IntentBatches(uow.connection).supersede(intents, at=now):
             uow.emit(intent_events.cancelled(ended, [], now))
         ExitEpisodeRepository(uow.connection).release([(intent.trade_id, intent.exit_reason) for intent in intents])
 

@@ -19,13 +19,15 @@ SELECT trade_id, exit_reason, episode_id
   FROM generate_exit_episodes(CAST(:trade_ids AS uuid[]), CAST(:reasons AS text[]), CAST(:cooldowns AS interval[]))
 """)
 ELIGIBLE = text("""
--- exit_episodes.eligible: fired before, and nothing in the database stands against firing again; a waiting
--- intent of lower rank does not, it would be superseded, unless it is about to be sent
+-- exit_episodes.eligible: fired before, and nothing in the database stands against firing again, not even an exit
+-- that waits to be written; a waiting intent of lower rank does not, it would be superseded, unless it is about to be
+-- sent
 SELECT w.trade_id, w.reason
   FROM unnest(CAST(:trade_ids AS uuid[]), CAST(:reasons AS text[])) AS w(trade_id, reason)
   JOIN open_trades t ON t.trade_id = w.trade_id AND t.status = 'OPEN'
   LEFT JOIN exit_episodes e ON e.trade_id = w.trade_id AND e.exit_reason = w.reason
  WHERE coalesce(e.cooldown_until <= clock_timestamp(), true)
+   AND NOT EXISTS (SELECT FROM waiting_trades q WHERE q.trade_id = w.trade_id)
    AND NOT EXISTS (
      SELECT FROM exit_intents i
       WHERE i.trade_id = w.trade_id AND i.executable AND i.deleted_at IS NULL AND i.exit_reason <> 'EXTERNAL'

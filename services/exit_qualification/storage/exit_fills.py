@@ -7,12 +7,17 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from services.exit_qualification.domain.exit_fill import ExitFill
 from services.exit_qualification.models import ExitFillRow
 from shared.contracts.exits import Fill
+
+TOTALS_OF_TRADES = text("""
+-- exit_fills.totals_of_trades
+SELECT trade_id, sum(quantity) FROM exit_fills WHERE trade_id = ANY (CAST(:trade_ids AS uuid[])) GROUP BY trade_id
+""")
 
 
 class ExitFillRepository:
@@ -55,9 +60,7 @@ class ExitFillRepository:
 
     def totals_of_trades(self, trade_ids: Sequence[UUID]) -> dict[UUID, int]:
         """Return the filled quantity of each of these trades; omit trades without fills."""
-        rows = self._connection.execute(
-            select(ExitFillRow.trade_id, func.sum(ExitFillRow.quantity))
-            .where(ExitFillRow.trade_id == func.any(list(trade_ids)))
-            .group_by(ExitFillRow.trade_id)
-        )
+        if not trade_ids:
+            return {}
+        rows = self._connection.execute(TOTALS_OF_TRADES, {"trade_ids": list(trade_ids)})
         return {trade_id: int(total) for trade_id, total in rows}

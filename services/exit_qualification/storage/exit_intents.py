@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, select, text, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+import msgspec
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Uuid,
+    and_,
+    bindparam,
+    func,
+    select,
+    text,
+    tuple_,
+    update,
+)
 
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import LIVE, PENDING_VIEW, check_transition
@@ -27,6 +41,15 @@ _ANSWERED: Mapping[str, None] = dict.fromkeys(("absent_since", "error_code", "er
 _present = ExitIntentRow.deleted_at.is_(None)
 
 
+_NAMES = ", ".join(field.name for field in fields(ExitIntent))
+
+INSERT = text(f"""
+-- exit_intents.insert: a row for each object, but for those with a key or slot that is taken
+INSERT INTO exit_intents ({_NAMES})
+SELECT {_NAMES} FROM json_populate_recordset(CAST(NULL AS exit_intents), CAST(:intents AS json))
+ON CONFLICT DO NOTHING
+RETURNING intent_id
+""")  # noqa: S608  # the columns of our own mapping
 WAITING_ERRORS = text("""
 -- exit_intents.waiting_errors
 SELECT DISTINCT ON (user_broker_id) user_broker_id, error_code, error_message FROM exit_intents
@@ -102,13 +125,8 @@ class ExitIntentRepository:
 
     def find_slot_holders(self, trade_ids: Sequence[UUID]) -> list[ExitIntent]:
         """Lock and return the trades' executable intents that are live or FILLED; lock the trades' rows before."""
-        wanted = (
-            select(*_columns)
-            .where(ExitIntentRow.trade_id == func.any(list(trade_ids)), holds_slot())
-            .order_by(ExitIntentRow.intent_id)
-            .with_for_update()
-        )
-        return self._all(wanted)
+        rows = self._connection.execute(_SLOT_HOLDERS, {"trade_ids": list(trade_ids)})
+        return [to_intent(row) for row in rows]
 
     def find_pending(
         self,
@@ -181,9 +199,8 @@ class ExitIntentRepository:
         """Write new intents; return the ids written. Omit intents whose key or slot is taken."""
         if not intents:
             return set()
-        rows = [asdict(intent) | {"gates": list(intent.gates), "errors": list(intent.errors)} for intent in intents]
-        statement = insert(ExitIntentRow).on_conflict_do_nothing().returning(ExitIntentRow.intent_id)
-        return set(self._connection.execute(statement, rows).scalars())
+        rows = msgspec.json.encode(intents).decode()
+        return set(self._connection.execute(INSERT, {"intents": rows}).scalars())
 
     def waiting_errors(self) -> dict[str, WaitingError]:
         """Return the error of each user broker's oldest unsent exit that has one."""
@@ -345,3 +362,12 @@ def holds_slot() -> ColumnElement[bool]:
         ExitIntentRow.exit_reason != ExitReason.EXTERNAL,
         ExitIntentRow.status.in_(sorted(LIVE | {IntentStatus.FILLED})),
     )
+
+
+_SLOT_HOLDERS = (
+    select(*_columns)
+    .where(ExitIntentRow.trade_id == func.any(bindparam("trade_ids", type_=ARRAY(Uuid))), holds_slot())
+    .order_by(ExitIntentRow.intent_id)
+    .with_for_update()
+)
+"""Built once: building and keying a query costs several times its execution."""

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, select
+import msgspec
+from sqlalchemy import Connection, select, text
 
 from services.exit_qualification.domain.exit_signal import ExitSignal
 from services.exit_qualification.models import ExitSignalRow
+
+_NAMES = ", ".join(field.name for field in fields(ExitSignal))
+
+INSERT = text(f"""
+-- exit_signals.insert: a row for each object
+INSERT INTO exit_signals ({_NAMES})
+SELECT {_NAMES} FROM json_populate_recordset(CAST(NULL AS exit_signals), CAST(:signals AS json))
+""")  # noqa: S608  # the columns of our own mapping
 
 
 class ExitSignalRepository:
@@ -22,7 +31,7 @@ class ExitSignalRepository:
     def insert(self, signals: Sequence[ExitSignal]) -> None:
         """Write new signals; their episodes are new, so conflicts are impossible."""
         if signals:
-            self._connection.execute(insert(ExitSignalRow), [asdict(signal) for signal in signals])
+            self._connection.execute(INSERT, {"signals": msgspec.json.encode(signals).decode()})
 
     def detected_at(self, signal_id: UUID) -> datetime:
         """Return the time of a signal's detection; every intent has its signal."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.intent import CancelReason, ExitIntent
 from services.exit_qualification.models import ExitIntentRow
 from services.exit_qualification.storage.exit_intents import to_intent
+from shared.errors import StaleVersion
 
 _COLUMNS = ", ".join(f"i.{column.name}" for column in ExitIntentRow.__table__.c if column.name != "deleted_at")
 
@@ -62,6 +63,14 @@ UPDATE exit_intents i
               CAST(:average_prices AS numeric[])) AS w (intent_id, version, broker_order_id, average_price)
  WHERE i.intent_id = w.intent_id AND i.version = w.version
    AND i.status IN ('PLACED', 'PARTIALLY_FILLED')
+RETURNING {_COLUMNS}
+""")  # noqa: S608  # the columns of our own mapping
+SUPERSEDE = text(f"""
+-- exit_intents.supersede: waiting intents that give way to an exit of higher rank
+UPDATE exit_intents i
+   SET status = 'CANCELLED', cancel_reason = '{CancelReason.SUPERSEDED}', ended_at = :at, version = i.version + 1
+  FROM unnest(CAST(:intent_ids AS uuid[]), CAST(:versions AS integer[])) AS w (intent_id, version)
+ WHERE i.intent_id = w.intent_id AND i.version = w.version AND i.status IN ('PENDING', 'APPROVED')
 RETURNING {_COLUMNS}
 """)  # noqa: S608  # the columns of our own mapping
 FORGIVE = text("""
@@ -118,6 +127,19 @@ class IntentBatches:
     def place(self, intents: Sequence[ExitIntent], order_ids: Mapping[UUID, str]) -> list[ExitIntent]:
         """Record the broker's order ids, by intent."""
         return self._change(PLACE, intents, {"order_ids": [order_ids[intent.intent_id] for intent in intents]})
+
+    def supersede(self, intents: Sequence[ExitIntent], *, at: datetime) -> list[ExitIntent]:
+        """Cancel locked intents that were not sent; return them in their order.
+
+        Raises
+        ------
+        StaleVersion
+            A row has changed since it was read.
+        """
+        ended = self._change(SUPERSEDE, intents, {"at": at})
+        if len(ended) < len(intents):
+            raise StaleVersion("an intent has changed since it was read under its lock")
+        return ended
 
     def fill(self, filled: Sequence[Filled]) -> list[ExitIntent]:
         """Record complete fills, and let the reasons' next failures start with the first wait."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, func, outerjoin, select, text, update
+from sqlalchemy import ARRAY, Connection, Row, Select, Uuid, bindparam, func, outerjoin, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.exit_qualification.domain.level_index import RuleKey
@@ -189,25 +189,24 @@ class OpenTradeRepository:
 
         Without rules for callers that write exits: reading a plan costs more than all the rest.
         """
-        rows = self._connection.execute(
-            _with_plans()
-            .where(OpenTradeRow.trade_id == func.any(sorted(set(trade_ids))))
-            .order_by(OpenTradeRow.trade_id)
-            .with_for_update(of=OpenTradeRow)
-        )
-        read = self._with_rules if with_rules else _facts
+        statement, read = (LOCKED_WITH_PLANS, self._with_rules) if with_rules else (LOCKED, _facts)
+        rows = self._connection.execute(statement, {"trade_ids": sorted(set(trade_ids))})
         return {row.trade_id: TradeProjection(read(row), TradeStatus(row.status)) for row in rows}
+
+    def lock_free(self, trade_ids: Collection[UUID]) -> tuple[dict[UUID, TradeProjection], set[UUID]]:
+        """Lock the free trades in sorted order; return them without rules, and those held by another transaction."""
+        if not trade_ids:
+            return {}, set()
+        wanted = {"trade_ids": sorted(set(trade_ids))}
+        rows = self._connection.execute(LOCKED_FREE, wanted)
+        free = {row.trade_id: TradeProjection(_facts(row), TradeStatus(row.status)) for row in rows}
+        if len(free) == len(wanted["trade_ids"]):
+            return free, set()
+        return free, set(self._connection.execute(KNOWN, wanted).scalars()) - free.keys()
 
     def held_by_others(self, trade_ids: Collection[UUID]) -> set[UUID]:
         """Lock the free trades in sorted order, and return those held by another transaction."""
-        if not trade_ids:
-            return set()
-        wanted = select(OpenTradeRow.trade_id).where(OpenTradeRow.trade_id == func.any(sorted(set(trade_ids))))
-        free = wanted.order_by(OpenTradeRow.trade_id).with_for_update(skip_locked=True)
-        locked = set(self._connection.execute(free).scalars())
-        if locked.issuperset(trade_ids):
-            return set()
-        return set(self._connection.execute(wanted).scalars()) - locked
+        return self.lock_free(trade_ids)[1]
 
     def open_in(self, partitions: Sequence[int]) -> Iterator[OpenTrade]:
         """Yield every open trade of these partitions with its rules, without holding all rows in memory."""
@@ -293,6 +292,19 @@ def _with_plans() -> Select[Any]:
     changed = (ExitPlanRow.exit_plan.label("changed_plan"), ExitPlanRow.plan_version, ExitPlanRow.changed_tick)
     joined = outerjoin(OpenTradeRow, ExitPlanRow, ExitPlanRow.trade_id == OpenTradeRow.trade_id)
     return select(*OpenTradeRow.__table__.c, *changed).select_from(joined)
+
+
+_NAMED = OpenTradeRow.trade_id == func.any(bindparam("trade_ids", type_=ARRAY(Uuid)))
+_FACTS = (
+    select(*(each for each in OpenTradeRow.__table__.c if each.name != "exit_plan"))
+    .where(_NAMED)
+    .order_by(OpenTradeRow.trade_id)
+)
+LOCKED = _FACTS.with_for_update()
+LOCKED_FREE = _FACTS.with_for_update(skip_locked=True)
+LOCKED_WITH_PLANS = _with_plans().where(_NAMED).order_by(OpenTradeRow.trade_id).with_for_update(of=OpenTradeRow)
+KNOWN = select(OpenTradeRow.trade_id).where(_NAMED)
+"""Built once: building and keying a query costs several times its execution."""
 
 
 def _name(key: RuleKey) -> str:

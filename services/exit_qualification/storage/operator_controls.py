@@ -23,6 +23,14 @@ from shared.postgres.audit import Act, audit
 IDENTITY = ("broker", "account", "root_url")
 """Fields that determine the books containing a user broker's orders and fills."""
 
+SWITCHES = text("""
+-- switches.read: one row for each user broker, at least one
+SELECT k.mode AS kill_switch, r.mode AS rollout, r.symbols, r.user_broker_ids,
+       b.user_broker_id, b.broker, b.account, b.root_url, b.status, b.token_refused_at
+  FROM kill_switch k
+ CROSS JOIN rollout r
+  LEFT JOIN user_brokers b ON true
+""")
 ONE_CHANGE_AT_A_TIME = text("""
 -- user_brokers.one_change_at_a_time: taken first, so that two changes cannot wait for each other below
 LOCK TABLE user_brokers IN SHARE ROW EXCLUSIVE MODE
@@ -72,11 +80,12 @@ class SwitchRepository:
 
     def read(self) -> Switches:
         """Return all settings needed by the gates."""
-        rollout = self._connection.execute(select(*RolloutRow.__table__.c)).one()
+        rows = self._connection.execute(SWITCHES).all()
+        told = rows[0]
         return Switches(
-            kill_switch=KillSwitchMode(self._connection.execute(select(KillSwitchRow.mode)).scalar_one()),
-            rollout=Rollout(RolloutMode(rollout.mode), frozenset(rollout.symbols), frozenset(rollout.user_broker_ids)),
-            brokers={broker.user_broker_id: broker for broker in self.brokers()},
+            kill_switch=KillSwitchMode(told.kill_switch),
+            rollout=Rollout(RolloutMode(told.rollout), frozenset(told.symbols), frozenset(told.user_broker_ids)),
+            brokers={row.user_broker_id: _broker(row) for row in rows if row.user_broker_id is not None},
         )
 
     def brokers(self) -> list[UserBroker]:

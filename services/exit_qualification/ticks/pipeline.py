@@ -150,14 +150,15 @@ class TickPipeline:
             return []
         place = WaitingTradeRepository(uow.connection)
         now, later = _first_trades(detected)
-        held = OpenTradeRepository(uow.connection).held_by_others([entry.trade.trade_id for entry in now])
+        trades = OpenTradeRepository(uow.connection)
+        known, held = trades.lock_free([entry.trade.trade_id for entry in now])
         place.add_exits(entry for entry in now if entry.trade.trade_id in held)
         place.add_exits(later, why=QUEUED)
         self.has_queued = self.has_queued or bool(later)
         exits: list[DetectedExit] = []
         for entries in in_rounds([entry for entry in now if entry.trade.trade_id not in held]):
             # An intent about to be sent is not superseded by later ticks of the batch.
-            exits += self._signals.on_exits_detected(uow, entries, switches)
+            exits += self._signals.on_exits_detected(uow, entries, switches, known)
         if exits:
             failpoint(Failpoint.TICKS_AFTER_SIGNALS)
         return exits

@@ -12,7 +12,7 @@ from services.exit_qualification.domain.candidates import ExitCandidate, ExitCan
 from services.exit_qualification.domain.checkpoint import Checkpoint
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.signal_management_service import DetectedExit, SignalManagementService
-from services.exit_qualification.storage.open_trades import OpenTradeRepository
+from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from services.exit_qualification.storage.waiting_trades import (
@@ -89,23 +89,23 @@ class WaitingExits:
         with self._open_unit() as uow:
             TickCheckpointRepository(uow.connection).hold(held)
             trades = OpenTradeRepository(uow.connection)
-            locked = trades.held_by_others(trade_ids)
+            known, locked = trades.lock_free(trade_ids)
             free = sorted(set(trade_ids) - locked)
             place = WaitingTradeRepository(uow.connection)
             place.postpone(locked)
-            exits = self._do(uow, place.lock(free)) if free else []
+            exits = self._do(uow, place.lock(free), known) if free else []
             place.remove(free)
             uow.commit()
         return exits
 
-    def _do(self, uow: UnitOfWork, rows: Sequence[WaitingRow]) -> list[DetectedExit]:
-        trades = OpenTradeRepository(uow.connection)
+    def _do(
+        self, uow: UnitOfWork, rows: Sequence[WaitingRow], known: Mapping[UUID, TradeProjection]
+    ) -> list[DetectedExit]:
         closed = {row.trade_id for row in rows if row.work == CLOSE}
-        trades.mark_closed(sorted(closed))
+        OpenTradeRepository(uow.connection).mark_closed(sorted(closed))
         exits = [row for row in rows if row.trade_id not in closed]
-        known = trades.lock([row.trade_id for row in exits], with_rules=False)
         candidates = _candidates(exits, {trade_id: found.trade for trade_id, found in known.items()})
-        return self._signals.on_exits_detected(uow, candidates, SwitchRepository(uow.connection).read())
+        return self._signals.on_exits_detected(uow, candidates, SwitchRepository(uow.connection).read(), known)
 
     def _postpone(self, trade_ids: Sequence[UUID]) -> None:
         with self._open_unit() as uow:
