@@ -13,15 +13,15 @@ from services.trade_management.domain.fill_report import FillReport, contradicti
 from services.trade_management.domain.trade import (
     UNKNOWN_MARKET,
     Market,
+    StoredTrade,
     Trade,
     check_change,
     check_market,
     check_opening,
 )
-from services.trade_management.models import TradeRow
 from services.trade_management.storage.closures import TradeClosureRepository
 from services.trade_management.storage.fills import TradeFillRepository
-from services.trade_management.storage.trades import TradeRepository, trade_of
+from services.trade_management.storage.trades import TradeRepository
 from services.trade_management.storage.user_brokers import UserBrokerRepository
 from services.trade_management.storage.waiting_fills import WaitingFillRepository
 from services.trade_management.trade_events import closed, exit_plan_changed, opened, partially_closed
@@ -81,7 +81,9 @@ class TradeManagementService:
         self._clock = clock
         self._rates = ChargeRates(clock)
 
-    def open_trade(self, uow: UnitOfWork, trade: Trade, plan: ExitPlan, *, market: Market = UNKNOWN_MARKET) -> TradeRow:
+    def open_trade(
+        self, uow: UnitOfWork, trade: Trade, plan: ExitPlan, *, market: Market = UNKNOWN_MARKET
+    ) -> StoredTrade:
         """Store a new trade and emit TradeOpened; the plan must fit its market.
 
         Raises
@@ -101,13 +103,13 @@ class TradeManagementService:
             self._rates.of(uow.connection).in_force(trade.product_type, trade.entered_on)
         except ConfigurationError as error:
             raise InvalidInput(f"entered_at: {error}") from error
-        row = TradeRepository(uow.connection).insert(trade, _json(plan))
+        stored = TradeRepository(uow.connection).insert(trade, _json(plan))
         uow.emit(opened(trade, plan))
-        return row
+        return stored
 
     def change_plan(
-        self, uow: UnitOfWork, row: TradeRow, change: PlanFields, act: Act, *, market: Market = UNKNOWN_MARKET
-    ) -> TradeRow:
+        self, uow: UnitOfWork, trade: StoredTrade, change: PlanFields, act: Act, *, market: Market = UNKNOWN_MARKET
+    ) -> StoredTrade:
         """Store a changed plan with its audit row and emit TradeExitPlanChanged; the trade's row must be locked.
 
         A change that leaves the plan as it is writes nothing.
@@ -117,11 +119,11 @@ class TradeManagementService:
         TradeNotOpen, PlanContradiction, WouldExitNow, InvalidInput
             See `check_change`, `check_market` and `ExitPlan.changed`.
         """
-        trade, before = trade_of(row), ExitPlan.model_validate(row.exit_plan)
+        before = ExitPlan.model_validate(trade.exit_plan)
         after = before.changed(change)
         check_change(trade, before, after)
         if after == before:
-            return row
+            return trade
         check_market(trade, after, market, before)
         changed = TradeRepository(uow.connection).change_plan(trade.trade_id, _json(after))
         audit(uow.connection, act, "trade.exit_plan", str(trade.trade_id), before=_json(before), after=_json(after))

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from services.trade_management.domain.charges import Charge, Leg, Lines
 from services.trade_management.domain.closure import Closure
 from services.trade_management.domain.fills import Fill
-from services.trade_management.models import TradeRow
+from services.trade_management.domain.trade import Trade
 from shared.contracts.exits import Timestamp
 from shared.contracts.vocabulary import ExitReason
 from shared.money import Money
@@ -66,10 +66,10 @@ class Timeline(BaseModel):
 
 
 def timeline(
-    row: TradeRow, fills: Sequence[Fill], closures: Sequence[Closure], lines: Mapping[int, Mapping[Leg, Lines]]
+    trade: Trade, fills: Sequence[Fill], closures: Sequence[Closure], lines: Mapping[int, Mapping[Leg, Lines]]
 ) -> Timeline:
     """Return the timeline of a trade; `lines` by the closure's `nth`."""
-    opened = Opened(at=row.entered_at, quantity=row.quantity, price=row.entry_price)
+    opened = Opened(at=trade.entered_at, quantity=trade.quantity, price=trade.entry_price)
     steps: list[Filled | ClosedPart] = [_filled(fill) for fill in fills]
     steps += [_closed_part(closure, lines.get(closure.nth, {})) for closure in closures]
     # A stable sort: items of one kind and instant keep the order in which they were recorded.

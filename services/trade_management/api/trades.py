@@ -12,8 +12,7 @@ from fastapi.responses import JSONResponse
 from services.trade_management.api.context import Context, TradeApiContext
 from services.trade_management.api.timeline import Timeline, timeline
 from services.trade_management.api.views import ChangePlan, OpenTrade, TradePage, TradeView
-from services.trade_management.domain.trade import Market
-from services.trade_management.models import TradeRow
+from services.trade_management.domain.trade import Market, StoredTrade
 from services.trade_management.storage.closures import TradeClosureRepository
 from services.trade_management.storage.fills import TradeFillRepository
 from services.trade_management.storage.trades import TradeRepository, WantedTrades
@@ -32,8 +31,8 @@ from shared.postgres.audit import Act
 router = api_router(prefix="/trades", tags=["trades"])
 
 
-def _sort_key(row: TradeRow) -> tuple[Timestamp, UUID]:
-    return row.created_at, row.trade_id
+def _sort_key(trade: StoredTrade) -> tuple[Timestamp, UUID]:
+    return trade.created_at, trade.trade_id
 
 
 TRADES = Keyset("trades", tuple[Timestamp, UUID], _sort_key)
@@ -72,7 +71,7 @@ def trades(
     with context.unit_of_work() as uow:
         found = TradeRepository(uow.connection).page(wanted)
     page = TRADES.page(found, limit)
-    return TradePage(items=[TradeView.of(row) for row in page.items], next=page.next)
+    return TradePage(items=[TradeView.of(trade) for trade in page.items], next=page.next)
 
 
 @router.get("/{trade_id}", responses=declared(404))
@@ -95,10 +94,10 @@ def change_exit_plan(
         symbol = TradeRepository(uow.connection).get(trade_id).symbol
     market = _asked(context.markets.of(symbol), body)
     with context.unit_of_work() as uow:
-        row = TradeRepository(uow.connection).lock_row(trade_id)
-        require_match(if_match, row.plan_version)
+        trade = TradeRepository(uow.connection).lock_row(trade_id)
+        require_match(if_match, trade.plan_version)
         act = Act(caller.name, body.reason_note or "exit plan changed")
-        changed = context.service.change_plan(uow, row, body, act, market=market)
+        changed = context.service.change_plan(uow, trade, body, act, market=market)
         uow.commit()
     return _with_etag(changed, response)
 
@@ -107,15 +106,15 @@ def change_exit_plan(
 def trade_timeline(trade_id: UUID, context: Context, _: Reader) -> Timeline:
     """Return a trade's history in order: opening, fills, closures with their charges."""
     with context.unit_of_work() as uow:
-        row = TradeRepository(uow.connection).get(trade_id)
+        trade = TradeRepository(uow.connection).get(trade_id)
         fills = TradeFillRepository(uow.connection).of_trades([trade_id]).get(trade_id, [])
         closures = TradeClosureRepository(uow.connection)
-        return timeline(row, fills, closures.of_trades([trade_id]).get(trade_id, []), closures.lines_of(trade_id))
+        return timeline(trade, fills, closures.of_trades([trade_id]).get(trade_id, []), closures.lines_of(trade_id))
 
 
-def _with_etag(row: TradeRow, response: Response) -> TradeView:
-    response.headers["ETag"] = etag(row.plan_version)
-    return TradeView.of(row)
+def _with_etag(trade: StoredTrade, response: Response) -> TradeView:
+    response.headers["ETag"] = etag(trade.plan_version)
+    return TradeView.of(trade)
 
 
 def _asked(market: Market, body: OpenTrade | ChangePlan) -> Market:
@@ -125,5 +124,5 @@ def _asked(market: Market, body: OpenTrade | ChangePlan) -> Market:
 
 def _open(uow: UnitOfWork, body: OpenTrade, market: Market, context: TradeApiContext) -> dict[str, Any]:
     asked = _asked(market, body)
-    row = context.service.open_trade(uow, body.trade(context.clock), body.exit_plan, market=asked)
-    return TradeView.of(row).model_dump(mode="json")
+    trade = context.service.open_trade(uow, body.trade(context.clock), body.exit_plan, market=asked)
+    return TradeView.of(trade).model_dump(mode="json")

@@ -8,8 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.trade_management.domain.trade import Trade
-from services.trade_management.models import TradeRow
+from services.trade_management.domain.trade import StoredTrade, Trade
 from services.trade_management.storage.pnl import PnlGroup
 from shared.clock import Clock, trading_day
 from shared.contracts.exits import Quantity, Timestamp
@@ -93,9 +92,9 @@ class TradeView(BaseModel):
     updated_at: Timestamp
 
     @classmethod
-    def of(cls, row: TradeRow) -> Self:
+    def of(cls, trade: StoredTrade) -> Self:
         """Return the view of a stored trade."""
-        return cls.model_validate(row)
+        return cls.model_validate(trade)
 
 
 class TradePage(BaseModel):

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
+from shared.contracts.vocabulary import Direction, ExitReason, ProductType, TradeStatus
 from shared.errors import Conflict, InvalidInput
 from shared.money import money_text
 
@@ -91,6 +91,35 @@ class Trade:
     def entry_value(self) -> Decimal:
         """Return rupees paid or received at entry."""
         return self.entry_price * self.quantity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredTrade(Trade):
+    """Trade with its plan and its result, as it was read; the result is None until the trade is closed.
+
+    Attributes
+    ----------
+    exit_plan:
+        The rules as given, as JSON.
+    plan_version:
+        Number of the plan's last change; 1 is the plan at the opening.
+    gross_pnl, charges, net_pnl:
+        Rupees, over all closures.
+    exit_intent_id:
+        The intent that closed the last part.
+    """
+
+    exit_plan: dict[str, Any]
+    plan_version: int
+    exit_price: Decimal | None
+    exit_reason: ExitReason | None
+    gross_pnl: Decimal | None
+    charges: Decimal | None
+    net_pnl: Decimal | None
+    closed_at: datetime | None
+    exit_intent_id: UUID | None
+    created_at: datetime
+    updated_at: datetime
 
 
 def check_opening(trade: Trade, plan: Plan, now: datetime) -> None:

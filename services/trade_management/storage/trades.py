@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import Connection, Select, insert, select, text, tuple_
+from sqlalchemy import Connection, Row, Select, insert, select, text, tuple_
 
 from services.trade_management.domain.closure import TradeHistory
-from services.trade_management.domain.trade import Trade
+from services.trade_management.domain.trade import StoredTrade, Trade
 from services.trade_management.models import TradeRow
 from shared.clock import trading_day
-from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
+from shared.contracts.vocabulary import Direction, ExitReason, ProductType, TradeStatus
 from shared.errors import NotFound
 
 LOCK = text("""
@@ -53,9 +53,7 @@ UPDATE trades
  WHERE trade_id = :trade_id
 """)
 
-_COLUMNS = tuple(TradeRow.__table__.columns)
-_TRADE = ("trade_id", "symbol", "direction", "product_type", "user_broker_id", "quantity", "open_quantity",
-          "entry_price", "entered_at", "status")  # fmt: skip
+_COLUMNS = tuple(column for column in TradeRow.__table__.columns if column.name != "version")
 _RESULT = ("trade_id", "open_quantity", "exit_price", "exit_reason", "gross_pnl", "charges", "closed_at",
            "exit_intent_id")  # fmt: skip
 
@@ -76,13 +74,13 @@ class TradeRepository:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def insert(self, trade: Trade, exit_plan: dict[str, Any]) -> TradeRow:
-        """Store a new trade and return the stored row."""
+    def insert(self, trade: Trade, exit_plan: dict[str, Any]) -> StoredTrade:
+        """Store a new trade and return it as stored."""
         values = {name: value for name, value in asdict(trade).items() if name != "entered_on"}
         statement = insert(TradeRow).values(**values, exit_plan=exit_plan).returning(*_COLUMNS)
-        return TradeRow(**self._connection.execute(statement).one()._mapping)
+        return _stored(self._connection.execute(statement).one())
 
-    def get(self, trade_id: UUID) -> TradeRow:
+    def get(self, trade_id: UUID) -> StoredTrade:
         """Return a trade.
 
         Raises
@@ -92,7 +90,7 @@ class TradeRepository:
         """
         return self._one(select(*_COLUMNS).where(TradeRow.trade_id == trade_id), trade_id)
 
-    def lock_row(self, trade_id: UUID) -> TradeRow:
+    def lock_row(self, trade_id: UUID) -> StoredTrade:
         """Return a trade and lock its row until the transaction ends; wait for another transaction's lock.
 
         Raises
@@ -102,12 +100,12 @@ class TradeRepository:
         """
         return self._one(select(*_COLUMNS).where(TradeRow.trade_id == trade_id).with_for_update(), trade_id)
 
-    def change_plan(self, trade_id: UUID, exit_plan: dict[str, Any]) -> TradeRow:
-        """Replace the plan of a locked trade, raise the plan's version and return the stored row."""
+    def change_plan(self, trade_id: UUID, exit_plan: dict[str, Any]) -> StoredTrade:
+        """Replace the plan of a locked trade, raise the plan's version and return the trade."""
         self._connection.execute(CHANGE_PLAN, {"trade_id": trade_id, "exit_plan": Jsonb(exit_plan)})
         return self.get(trade_id)
 
-    def page(self, wanted: WantedTrades) -> list[TradeRow]:
+    def page(self, wanted: WantedTrades) -> list[StoredTrade]:
         """Return at most `limit` trades, newest first."""
         query = select(*_COLUMNS).order_by(TradeRow.created_at.desc(), TradeRow.trade_id.desc()).limit(wanted.limit)
         if wanted.status is not None:
@@ -116,12 +114,12 @@ class TradeRepository:
             query = query.where(TradeRow.symbol == wanted.symbol)
         if wanted.after is not None:
             query = query.where(tuple_(TradeRow.created_at, TradeRow.trade_id) < tuple_(*wanted.after))
-        return [TradeRow(**row._mapping) for row in self._connection.execute(query)]
+        return [_stored(row) for row in self._connection.execute(query)]
 
     def lock(self, trade_ids: Sequence[UUID]) -> dict[UUID, Trade]:
         """Lock the existing trades that others have not locked, until the transaction ends, without waiting."""
         rows = self._connection.execute(LOCK, {"trade_ids": list(trade_ids)}).mappings()
-        return {row["trade_id"]: _trade(dict(row)) for row in rows}
+        return {row["trade_id"]: Trade(**_facts({**row})) for row in rows}
 
     def existing(self, trade_ids: Collection[UUID]) -> set[UUID]:
         """Return the existing trades, locked or not."""
@@ -137,25 +135,26 @@ class TradeRepository:
         columns = dict(zip(_RESULT, map(list, zip(*results, strict=True)), strict=True))
         self._connection.execute(REDUCE, columns)
 
-    def _one(self, wanted: Select[Any], trade_id: UUID) -> TradeRow:
+    def _one(self, wanted: Select[Any], trade_id: UUID) -> StoredTrade:
         row = self._connection.execute(wanted).one_or_none()
         if row is None:
             raise NotFound(f"trade {trade_id} not found")
-        return TradeRow(**row._mapping)
+        return _stored(row)
 
 
-def trade_of(row: TradeRow) -> Trade:
-    """Return the trade in a row."""
-    return _trade({name: getattr(row, name) for name in _TRADE})
+def _stored(row: Row[Any]) -> StoredTrade:
+    reason = row.exit_reason
+    return StoredTrade(**_facts({**row._mapping, "exit_reason": None if reason is None else ExitReason(reason)}))
 
 
-def _trade(row: dict[str, Any]) -> Trade:
-    words = {
+def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **row,
         "direction": Direction(row["direction"]),
         "product_type": ProductType(row["product_type"]),
         "status": TradeStatus(row["status"]),
+        "entered_on": trading_day(row["entered_at"]),
     }
-    return Trade(**{**row, **words, "entered_on": trading_day(row["entered_at"])})
 
 
 def _result(history: TradeHistory) -> Iterator[Any]:
