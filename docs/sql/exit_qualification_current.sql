@@ -1,6 +1,33 @@
 -- Schema exit_qualification at its newest revision; written by `make sql` from a migrated database, do not edit.
 -- Partitions are left out: the relay makes and drops them.
 
+CREATE FUNCTION exit_qualification.exit_intents_check_quantity(of_trades uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+  over record;
+BEGIN
+  PERFORM FROM open_trades t WHERE t.trade_id = ANY (of_trades) ORDER BY t.trade_id FOR UPDATE;
+  SELECT t.trade_id, t.quantity, filled.quantity AS filled, wanted.quantity AS wanted INTO over
+    FROM open_trades t
+   CROSS JOIN LATERAL (SELECT coalesce(sum(f.quantity), 0) AS quantity
+                         FROM exit_fills f WHERE f.trade_id = t.trade_id) AS filled
+   CROSS JOIN LATERAL (SELECT coalesce(sum(i.quantity - i.filled_quantity), 0) AS quantity
+                         FROM exit_intents i
+                        WHERE i.trade_id = t.trade_id AND i.executable AND i.deleted_at IS NULL
+                          AND i.exit_reason <> 'EXTERNAL' AND i.status IN ('PENDING', 'APPROVED', 'SUBMITTING', 'UNKNOWN', 'PLACED', 'PARTIALLY_FILLED')) AS wanted
+   WHERE t.trade_id = ANY (of_trades) AND filled.quantity + wanted.quantity > t.quantity
+   LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'exits of trade % want % with % filled, more than its quantity %',
+                    over.trade_id, over.wanted, over.filled, over.quantity
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'exit_intents_within_trade';
+  END IF;
+END
+$$;
+
+COMMENT ON FUNCTION exit_qualification.exit_intents_check_quantity(of_trades uuid[]) IS 'Refuse exits that want more than their trade''s fills leave; locks the trades, so that writers see each other';
+
 CREATE FUNCTION exit_qualification.exit_intents_guard() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -28,15 +55,30 @@ BEGIN
       USING ERRCODE = 'check_violation', CONSTRAINT = 'exit_intents_version';
   END IF;
   IF (NEW.intent_id, NEW.signal_id, NEW.trade_id, NEW.user_broker_id, NEW.symbol, NEW.direction, NEW.exit_reason,
-      NEW.episode_id, NEW.client_order_id, NEW.executable)
+      NEW.episode_id, NEW.client_order_id, NEW.executable, NEW.leg)
      IS DISTINCT FROM
      (OLD.intent_id, OLD.signal_id, OLD.trade_id, OLD.user_broker_id, OLD.symbol, OLD.direction, OLD.exit_reason,
-      OLD.episode_id, OLD.client_order_id, OLD.executable) THEN
+      OLD.episode_id, OLD.client_order_id, OLD.executable, OLD.leg) THEN
     RAISE EXCEPTION 'exit intent %: its identity cannot change', OLD.intent_id
       USING ERRCODE = 'check_violation', CONSTRAINT = 'exit_intents_identity';
   END IF;
   NEW.updated_at := clock_timestamp();
   RETURN NEW;
+END
+$$;
+
+CREATE FUNCTION exit_qualification.exit_intents_inserted() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+  of_trades uuid[];
+BEGIN
+  SELECT array_agg(DISTINCT w.trade_id) INTO of_trades FROM written w
+   WHERE w.executable AND w.exit_reason <> 'EXTERNAL' AND w.status IN ('PENDING', 'APPROVED', 'SUBMITTING', 'UNKNOWN', 'PLACED', 'PARTIALLY_FILLED');
+  IF of_trades IS NOT NULL THEN
+    PERFORM exit_intents_check_quantity(of_trades);
+  END IF;
+  RETURN NULL;
 END
 $$;
 
@@ -49,6 +91,21 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION exit_qualification.exit_intents_wants_more() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  PERFORM exit_intents_check_quantity(ARRAY[NEW.trade_id]);
+  RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION exit_qualification.exit_slot(exit_reason text, leg smallint) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    RETURN (exit_reason || COALESCE(('/'::text || leg), ''::text));
+
+COMMENT ON FUNCTION exit_qualification.exit_slot(exit_reason text, leg smallint) IS 'name of a rule within its trade, by which episodes and waiting work are kept';
+
 CREATE FUNCTION exit_qualification.generate_exit_episode(trade_id uuid, exit_reason text, cooldown interval) RETURNS bigint
     LANGUAGE sql
     AS $_$
@@ -60,18 +117,34 @@ COMMENT ON FUNCTION exit_qualification.generate_exit_episode(trade_id uuid, exit
 CREATE FUNCTION exit_qualification.generate_exit_episodes(trade_ids uuid[], exit_reasons text[], cooldowns interval[]) RETURNS TABLE(trade_id uuid, exit_reason text, episode_id bigint)
     LANGUAGE sql
     AS $$
-  INSERT INTO exit_episodes AS e (trade_id, exit_reason, last_episode_id, cooldown_until)
-  SELECT w.t, w.r, 1, clock_timestamp() + w.c
-    FROM (SELECT DISTINCT ON (t, r) t, r, c FROM unnest(trade_ids, exit_reasons, cooldowns) AS u(t, r, c)
-           ORDER BY t, r, c DESC) AS w
-   ORDER BY w.t, w.r
-  ON CONFLICT ON CONSTRAINT exit_episodes_pkey DO UPDATE
-     SET last_episode_id = e.last_episode_id + 1, cooldown_until = EXCLUDED.cooldown_until
-   WHERE e.cooldown_until <= clock_timestamp()
-  RETURNING e.trade_id, e.exit_reason, e.last_episode_id
+  WITH given AS (
+    INSERT INTO exit_episodes AS e (trade_id, exit_reason, last_episode_id, cooldown_until)
+    SELECT w.t, w.r, 1, clock_timestamp() + w.c
+      FROM (SELECT DISTINCT ON (t, r) t, r, c FROM unnest(trade_ids, exit_reasons, cooldowns) AS u(t, r, c)
+             ORDER BY t, r, c DESC) AS w
+     ORDER BY w.t, w.r
+    ON CONFLICT ON CONSTRAINT exit_episodes_pkey DO UPDATE
+       SET last_episode_id = e.last_episode_id + 1, cooldown_until = EXCLUDED.cooldown_until
+     WHERE e.cooldown_until <= clock_timestamp()
+    RETURNING e.trade_id AS t, e.exit_reason AS r, e.last_episode_id AS n
+  ), legs AS (
+    SELECT g.t, g.r, split_part(g.r, '/', 1) AS reason, count(*) OVER of_reason AS legs,
+           row_number() OVER (of_reason ORDER BY split_part(g.r, '/', 2)::smallint) AS nth
+      FROM given g WHERE g.r LIKE '%/%'
+    WINDOW of_reason AS (PARTITION BY g.t, split_part(g.r, '/', 1))
+  ), numbered AS (
+    INSERT INTO exit_episodes AS e (trade_id, exit_reason, last_episode_id)
+    SELECT l.t, l.reason, max(l.legs) FROM legs l GROUP BY l.t, l.reason ORDER BY l.t, l.reason
+    ON CONFLICT ON CONSTRAINT exit_episodes_pkey DO UPDATE
+       SET last_episode_id = e.last_episode_id + EXCLUDED.last_episode_id
+    RETURNING e.trade_id AS t, e.exit_reason AS r, e.last_episode_id AS n
+  )
+  SELECT g.t, g.r, g.n FROM given g WHERE g.r NOT LIKE '%/%'
+  UNION ALL
+  SELECT l.t, l.r, n.n - l.legs + l.nth FROM legs l JOIN numbered n ON n.t = l.t AND n.r = l.reason
 $$;
 
-COMMENT ON FUNCTION exit_qualification.generate_exit_episodes(trade_ids uuid[], exit_reasons text[], cooldowns interval[]) IS 'The set-based generate_exit_episode: a row for each (trade, reason) that is eligible, none while its cooldown holds';
+COMMENT ON FUNCTION exit_qualification.generate_exit_episodes(trade_ids uuid[], exit_reasons text[], cooldowns interval[]) IS 'The set-based generate_exit_episode: a row for each (trade, reason) that is eligible, none while its cooldown holds; a leg, as reason/leg, has a cooldown, and its number is the next of the trade and reason';
 
 CREATE TABLE exit_qualification.market_calendars (
     exchange text NOT NULL,
@@ -537,12 +610,16 @@ CREATE TABLE exit_qualification.exit_intents (
     deleted_at timestamp with time zone,
     version integer DEFAULT 1 NOT NULL,
     exit_level numeric(18,4),
+    leg smallint,
+    beside_leg boolean DEFAULT false NOT NULL,
+    CONSTRAINT exit_intents_beside_leg CHECK (((leg IS NULL) OR (NOT beside_leg))),
     CONSTRAINT exit_intents_cancelled CHECK (((status <> 'CANCELLED'::text) OR (cancel_reason IS NOT NULL))),
     CONSTRAINT exit_intents_client_order_id_check CHECK ((client_order_id ~ '^[A-Z0-9]{20}$'::text)),
     CONSTRAINT exit_intents_direction_check CHECK ((direction = ANY (ARRAY['LONG'::text, 'SHORT'::text]))),
     CONSTRAINT exit_intents_failed CHECK (((status <> 'FAILED'::text) OR (error_code IS NOT NULL))),
     CONSTRAINT exit_intents_filled CHECK (((status <> 'FILLED'::text) OR ((filled_quantity = quantity) AND (quantity > 0) AND (average_price IS NOT NULL) AND (filled_at IS NOT NULL) AND (broker_order_id IS NOT NULL)))),
     CONSTRAINT exit_intents_filled_quantity_check CHECK ((filled_quantity >= 0)),
+    CONSTRAINT exit_intents_leg_check CHECK ((leg > 0)),
     CONSTRAINT exit_intents_limit CHECK (((order_type = 'LIMIT'::text) = (limit_price IS NOT NULL))),
     CONSTRAINT exit_intents_order_type_check CHECK ((order_type = ANY (ARRAY['MARKET'::text, 'LIMIT'::text]))),
     CONSTRAINT exit_intents_product_type_check CHECK ((product_type = ANY (ARRAY['MIS'::text, 'CNC'::text]))),
@@ -571,6 +648,10 @@ COMMENT ON COLUMN exit_qualification.exit_intents.version IS 'raised by every ch
 
 COMMENT ON COLUMN exit_qualification.exit_intents.exit_level IS 'the level that the price reached; null where no price alone decides';
 
+COMMENT ON COLUMN exit_qualification.exit_intents.leg IS 'leg of a target ladder; null for the whole remainder';
+
+COMMENT ON COLUMN exit_qualification.exit_intents.beside_leg IS 'its quantity leaves out that of a leg that was live; filled, it leaves room for another exit';
+
 CREATE TABLE exit_qualification.exit_plans (
     trade_id uuid NOT NULL,
     plan_version integer NOT NULL,
@@ -597,7 +678,9 @@ CREATE TABLE exit_qualification.exit_signals (
     detected_at timestamp with time zone NOT NULL,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
-    CONSTRAINT exit_signals_direction_check CHECK ((direction = ANY (ARRAY['LONG'::text, 'SHORT'::text])))
+    leg smallint,
+    CONSTRAINT exit_signals_direction_check CHECK ((direction = ANY (ARRAY['LONG'::text, 'SHORT'::text]))),
+    CONSTRAINT exit_signals_leg_check CHECK ((leg > 0))
 );
 
 COMMENT ON TABLE exit_qualification.exit_signals IS 'Market logic said that a trade should exit';
@@ -605,6 +688,8 @@ COMMENT ON TABLE exit_qualification.exit_signals IS 'Market logic said that a tr
 COMMENT ON COLUMN exit_qualification.exit_signals.detected_price IS 'the price that met the condition; null for a manual exit';
 
 COMMENT ON COLUMN exit_qualification.exit_signals.xid IS 'the transaction that wrote it; tells whether its event is published';
+
+COMMENT ON COLUMN exit_qualification.exit_signals.leg IS 'leg of a target ladder; null for the whole remainder';
 
 CREATE TABLE exit_qualification.outbox_discarded (
     event_id uuid NOT NULL,
@@ -1173,7 +1258,7 @@ CREATE TABLE exit_qualification.waiting_trades (
     exit_level numeric(18,4),
     CONSTRAINT waiting_trades_detected CHECK (((work = 'CLOSE'::text) = (detected_at IS NULL))),
     CONSTRAINT waiting_trades_tries_check CHECK ((tries >= 0)),
-    CONSTRAINT waiting_trades_work_check CHECK (((work = 'CLOSE'::text) OR (work = ANY (ARRAY['STOP_LOSS'::text, 'BREAK_EVEN'::text, 'TRAILING_STOP'::text, 'TIME'::text, 'BRICK_REVERSAL'::text, 'TARGET'::text, 'MANUAL'::text, 'EXTERNAL'::text]))))
+    CONSTRAINT waiting_trades_work_check CHECK (((work = 'CLOSE'::text) OR (split_part(work, '/'::text, 1) = ANY (ARRAY['STOP_LOSS'::text, 'BREAK_EVEN'::text, 'TRAILING_STOP'::text, 'TIME'::text, 'BRICK_REVERSAL'::text, 'TARGET'::text, 'MANUAL'::text, 'EXTERNAL'::text]))))
 );
 
 COMMENT ON TABLE exit_qualification.waiting_trades IS 'What the tick worker must do with trades that were locked when it wanted to';
@@ -1310,7 +1395,9 @@ CREATE INDEX exit_intents_ended_sent ON exit_qualification.exit_intents USING bt
 
 CREATE UNIQUE INDEX exit_intents_idempotency ON exit_qualification.exit_intents USING btree (trade_id, user_broker_id, exit_reason, episode_id) WHERE (deleted_at IS NULL);
 
-CREATE UNIQUE INDEX exit_intents_one_live ON exit_qualification.exit_intents USING btree (trade_id, user_broker_id) WHERE (executable AND (deleted_at IS NULL) AND (exit_reason <> 'EXTERNAL'::text) AND (status = ANY (ARRAY['PENDING'::text, 'APPROVED'::text, 'SUBMITTING'::text, 'UNKNOWN'::text, 'PLACED'::text, 'PARTIALLY_FILLED'::text, 'FILLED'::text])));
+CREATE UNIQUE INDEX exit_intents_one_live ON exit_qualification.exit_intents USING btree (trade_id, user_broker_id, COALESCE((leg)::integer, 0)) WHERE (executable AND (deleted_at IS NULL) AND (exit_reason <> 'EXTERNAL'::text) AND ((status = ANY (ARRAY['PENDING'::text, 'APPROVED'::text, 'SUBMITTING'::text, 'UNKNOWN'::text, 'PLACED'::text, 'PARTIALLY_FILLED'::text])) OR ((status = 'FILLED'::text) AND (NOT beside_leg))));
+
+COMMENT ON INDEX exit_qualification.exit_intents_one_live IS 'one exit of the whole remainder and one of each leg, live or filled';
 
 CREATE INDEX exit_intents_pending ON exit_qualification.exit_intents USING btree (status, created_at, intent_id) WHERE (status = ANY (ARRAY['PENDING'::text, 'APPROVED'::text, 'SUBMITTING'::text, 'UNKNOWN'::text, 'PLACED'::text, 'PARTIALLY_FILLED'::text]));
 
@@ -1345,6 +1432,10 @@ CREATE TRIGGER exit_intents_guard BEFORE INSERT OR UPDATE ON exit_qualification.
 CREATE TRIGGER exit_intents_to_send_insert AFTER INSERT ON exit_qualification.exit_intents FOR EACH ROW WHEN (((new.status = 'APPROVED'::text) AND new.executable)) EXECUTE FUNCTION exit_qualification.exit_intents_to_send();
 
 CREATE TRIGGER exit_intents_to_send_update AFTER UPDATE OF status ON exit_qualification.exit_intents FOR EACH ROW WHEN (((new.status = 'APPROVED'::text) AND new.executable AND (old.status = 'PENDING'::text))) EXECUTE FUNCTION exit_qualification.exit_intents_to_send();
+
+CREATE TRIGGER exit_intents_within_trade_insert AFTER INSERT ON exit_qualification.exit_intents REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION exit_qualification.exit_intents_inserted();
+
+CREATE TRIGGER exit_intents_within_trade_update AFTER UPDATE OF quantity ON exit_qualification.exit_intents FOR EACH ROW WHEN ((new.executable AND (new.exit_reason <> 'EXTERNAL'::text) AND (new.status = ANY (ARRAY['PENDING'::text, 'APPROVED'::text, 'SUBMITTING'::text, 'UNKNOWN'::text, 'PLACED'::text, 'PARTIALLY_FILLED'::text])) AND ((new.quantity - new.filled_quantity) > (old.quantity - old.filled_quantity)))) EXECUTE FUNCTION exit_qualification.exit_intents_wants_more();
 
 ALTER TABLE ONLY exit_qualification.exit_fills
     ADD CONSTRAINT exit_fills_intent_id_fkey FOREIGN KEY (intent_id) REFERENCES exit_qualification.exit_intents(intent_id);

@@ -20,13 +20,24 @@ SELECT format('intent %s of trade %s has no signal of its trade, reason and epis
 """)
 TWO_EXITS = text("""
 -- invariants.two_exits
-SELECT format('trade %s at %s has %s intents that are live or filled: %s', trade_id, user_broker_id, count(*),
-              string_agg(intent_id::text || ' ' || status, ', ' ORDER BY intent_id))
+SELECT format('trade %s at %s has %s intents%s that are live or filled: %s', trade_id, user_broker_id, count(*),
+              ' of leg ' || leg, string_agg(intent_id::text || ' ' || status, ', ' ORDER BY intent_id))
   FROM exit_intents
  WHERE executable AND deleted_at IS NULL AND exit_reason <> 'EXTERNAL'
    AND status IN ('PENDING', 'APPROVED', 'SUBMITTING', 'UNKNOWN', 'PLACED', 'PARTIALLY_FILLED', 'FILLED')
- GROUP BY trade_id, user_broker_id
+   AND NOT (status = 'FILLED' AND beside_leg)
+ GROUP BY trade_id, user_broker_id, leg
 HAVING count(*) > 1
+UNION ALL
+SELECT format('trade %s has %s filled and %s wanted by live intents, of %s', t.trade_id, f.filled, w.wanted, t.quantity)
+  FROM open_trades t
+ CROSS JOIN LATERAL (SELECT coalesce(sum(quantity - filled_quantity), 0) AS wanted FROM exit_intents i
+                      WHERE i.trade_id = t.trade_id AND i.executable AND i.deleted_at IS NULL
+                        AND i.exit_reason <> 'EXTERNAL'
+                        AND i.status IN ('PENDING', 'APPROVED', 'SUBMITTING', 'UNKNOWN', 'PLACED',
+                                         'PARTIALLY_FILLED')) AS w
+ CROSS JOIN LATERAL (SELECT coalesce(sum(quantity), 0) AS filled FROM exit_fills e WHERE e.trade_id = t.trade_id) AS f
+ WHERE w.wanted > 0 AND f.filled + w.wanted > t.quantity
 """)
 UNCLEAR_OUTCOMES = text("""
 -- invariants.unclear_outcomes: what was sent must come to rest, and its fills must add up

@@ -81,7 +81,8 @@ class BulkExitService:
         self, uow: UnitOfWork, found: Sequence[OpenTrade], held: set[UUID], switches: Switches
     ) -> list[BulkItem]:
         free = [trade.trade_id for trade in found if trade.trade_id not in held]
-        holders = {it.trade_id: it for it in ExitIntentRepository(uow.connection).find_slot_holders(free)}
+        found_holders = ExitIntentRepository(uow.connection).find_slot_holders(free)
+        holders = {it.trade_id: it for it in found_holders if it.leg is None}
         return [_judge(trade, holders.get(trade.trade_id), trade.trade_id in held, switches) for trade in found]
 
     def _write(self, uow: UnitOfWork, trades: Sequence[OpenTrade], switches: Switches) -> dict[UUID, ExitIntent]:

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.intent import ExitIntent, blocks
+from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.market_facts import MarketFacts
 from services.exit_qualification.domain.rule_standing import RuleStanding, rule_standings
 from services.exit_qualification.domain.square_off import SquareOff
@@ -22,7 +23,7 @@ from services.exit_qualification.storage.market_facts import MarketFactsReposito
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from shared.clock import EPOCH
-from shared.contracts.vocabulary import ExitReason, IntentStatus, TradeStatus
+from shared.contracts.vocabulary import IntentStatus, TradeStatus
 from shared.errors import NotKnownYet
 
 LIMIT = 500
@@ -36,7 +37,7 @@ class ExplainedRule:
     Attributes
     ----------
     held_by:
-        ``intent`` while an intent of its rank or a higher one is live or filled, ``cooldown`` while that holds; None
+        ``intent`` while an intent of its rule or a higher rank is live or filled, ``cooldown`` while that holds; None
         if the rule is armed.
     """
 
@@ -91,20 +92,25 @@ def _rules(
     known: TradeProjection,
     symbol: SymbolState | None,
     intents: list[ExitIntent],
-    cooldowns: dict[ExitReason, Cooldown],
+    cooldowns: dict[RuleKey, Cooldown],
 ) -> list[ExplainedRule]:
     if known.status is not TradeStatus.OPEN:
         return []
-    holders = [each.exit_reason.rank for each in intents if each.executable and _holds_slot(each)]
+    executable = [each for each in intents if each.executable]
     rules = []
     for standing in rule_standings(known.trade, symbol):
-        cooldown = cooldowns.get(standing.reason)
+        key = RuleKey(known.trade.trade_id, standing.reason, standing.leg)
+        cooldown = cooldowns.get(key)
         held_by = "cooldown" if cooldown is not None and cooldown.holds else None
-        if any(standing.reason.rank >= rank for rank in holders):
+        if any(_holds_back(each, key) for each in executable):
             held_by = "intent"
         rules.append(ExplainedRule(standing, held_by, cooldown))
     return rules
 
 
-def _holds_slot(intent: ExitIntent) -> bool:
-    return intent.is_live or intent.status is IntentStatus.FILLED
+def _holds_back(intent: ExitIntent, key: RuleKey) -> bool:
+    """Return whether an intent disarms a rule: its own rule, and those of lower rank while they must wait for it."""
+    if intent.leg is not None and key.leg is not None:
+        return blocks(intent, key, intent.updated_at)
+    holds = intent.is_live or (intent.status is IntentStatus.FILLED and intent.leg is None and not intent.beside_leg)
+    return holds and key.reason.rank >= intent.exit_reason.rank

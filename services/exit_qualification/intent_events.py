@@ -37,6 +37,7 @@ def signal_published(signal: ExitSignal) -> ExitSignalPublished:
         episode_id=signal.episode_id,
         detected_price=signal.detected_price,
         detected_at=signal.detected_at,
+        leg=signal.leg,
     )
 
 
@@ -100,6 +101,7 @@ def _facts(intent: ExitIntent, at: datetime) -> dict[str, Any]:
         "direction": intent.direction,
         "exit_reason": intent.exit_reason,
         "episode_id": intent.episode_id,
+        "leg": intent.leg,
         "quantity": intent.quantity,
         "filled_quantity": intent.filled_quantity,
         "average_price": intent.average_price,

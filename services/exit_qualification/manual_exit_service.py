@@ -46,7 +46,8 @@ class ManualExitService:
     def exit(self, uow: UnitOfWork, trade_id: UUID, act: Act, *, record_only: bool = False) -> ExitIntent:
         """Write an operator's exit with its signal and return its intent; the caller commits.
 
-        It supersedes a waiting exit of lower rank. With `record_only` it is written and published, never executed.
+        It supersedes a waiting exit of lower rank; a leg at the market keeps its quantity. With `record_only` it is
+        written and published, never executed.
 
         Raises
         ------
@@ -82,7 +83,7 @@ class ManualExitService:
 
     def _refuse_a_second(self, uow: UnitOfWork, trade_id: UUID) -> None:
         for holder in ExitIntentRepository(uow.connection).find_slot_holders([trade_id]):
-            if not supersedes(ExitReason.MANUAL, holder):
+            if holder.leg is None and not supersedes(ExitReason.MANUAL, holder):
                 raise ExitInProgress(holder)
 
 

@@ -112,6 +112,7 @@ class ExitSignalRow(Base):
     episode_id: Mapped[int]
     detected_price: Mapped[Decimal | None]
     detected_at: Mapped[datetime]
+    leg: Mapped[int | None] = mapped_column(SmallInteger)
     created_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
 
 
@@ -158,6 +159,8 @@ class ExitIntentRow(Base):
     cancel_requested_at: Mapped[datetime | None]
     absent_since: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
+    leg: Mapped[int | None] = mapped_column(SmallInteger)
+    beside_leg: Mapped[bool]
     version: Mapped[int] = mapped_column(Integer)
 
 

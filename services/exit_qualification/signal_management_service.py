@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from uuid import UUID
 
 from services.exit_qualification import intent_events
@@ -13,11 +14,11 @@ from services.exit_qualification.domain.candidates import ExitCandidate, ExitCan
 from services.exit_qualification.domain.exit_qualification_service import (
     ExitQualificationService,
 )
-from services.exit_qualification.domain.exit_signal import ExitSignal, TradeReason
+from services.exit_qualification.domain.exit_signal import ExitSignal
 from services.exit_qualification.domain.gates.gate_input import ExitRequest, GateInput, gate_input
-from services.exit_qualification.domain.intent import ExitIntent, is_being_sent, supersedes
+from services.exit_qualification.domain.intent import ExitIntent, blocks, is_taken_over
+from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.market_facts import MarketFacts
-from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.order_terms import reducing_side
 from services.exit_qualification.domain.switches import Switches
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
@@ -29,7 +30,7 @@ from services.exit_qualification.storage.market_facts import MarketFactsReposito
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
 from shared.clock import EPOCH, Clock
 from shared.contracts.events import Event
-from shared.contracts.vocabulary import ExitReason, IntentStatus, RolloutMode, TradeStatus
+from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, RolloutMode, TradeStatus
 from shared.exit_rules.registry import rule_of
 from shared.ids import client_order_id, new_id
 from shared.money import from_units
@@ -57,13 +58,49 @@ class DetectedExit:
 
 
 @dataclass(frozen=True, slots=True)
+class _Book:
+    """Facts of the locked trades, by trade: its other exits that stay, and fills of it and of its legs."""
+
+    trades: Mapping[UUID, TradeProjection]
+    holders: Mapping[UUID, Sequence[ExitIntent]]
+    filled: Mapping[UUID, int]
+    of_legs: Mapping[RuleKey, int]
+    now: datetime
+
+    def leg_left(self, key: RuleKey) -> int | None:
+        """Return what a leg still wants; None for the whole remainder."""
+        if key.leg is None:
+            return None
+        wanted = self.trades[key.trade_id].trade.leg_quantities.get((key.reason, key.leg), 0)
+        return wanted - self.of_legs.get(key, 0)
+
+    def staying(self, key: RuleKey) -> list[ExitIntent]:
+        """Return the trade's exits that an exit of the rule does not take over."""
+        return [each for each in self.holders.get(key.trade_id, ()) if not is_taken_over(each, key, self.now)]
+
+    def left(self, key: RuleKey) -> int:
+        """Return what an exit of the rule would be for."""
+        live = sum(each.remaining for each in self.staying(key) if each.is_live)
+        left = self.trades[key.trade_id].trade.quantity - self.filled.get(key.trade_id, 0) - live
+        wanted = self.leg_left(key)
+        return left if wanted is None else min(left, wanted)
+
+    def takes(self, key: RuleKey) -> bool:
+        """Return whether nothing stands against an exit of the rule."""
+        known = self.trades.get(key.trade_id)
+        if known is None or known.status is not TradeStatus.OPEN:
+            return False
+        return (
+            not any(blocks(each, key, self.now) for each in self.holders.get(key.trade_id, ())) and self.left(key) > 0
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class _Chosen:
-    """Candidate without an obstacle, with its episode and the input of its decision."""
+    """Candidate without an obstacle, with its episode."""
 
     candidate: ExitCandidate
     episode_id: int
-    trade: OpenTrade
-    filled_quantity: int
 
 
 class SignalManagementService:
@@ -84,79 +121,85 @@ class SignalManagementService:
         """Write a signal and an intent for each trade that may exit, and emit their events.
 
         Nothing is written for a trade that is not open, has an intent that cannot be superseded, or has all candidates
-        under cooldown, nor for any trade while the rollout is off. Rows of the trades are locked in sorted order until
-        the unit of work ends, unless the caller has `locked` them; the caller commits.
+        under cooldown, nor for any trade while the rollout is off. Legs that one tick reaches exit together. Rows of
+        the trades are locked in sorted order until the unit of work ends, unless the caller has `locked` them; the
+        caller commits.
         """
         if not detected or switches.rollout.mode is RolloutMode.OFF:
             return []
-        trade_ids = [item.trade.trade_id for item in detected]
-        trades = locked
-        if trades is None:
-            trades = OpenTradeRepository(uow.connection).lock(trade_ids, with_rules=False)
-        holders = self._slot_holders(uow, trade_ids)
-        now = self._clock.now()
+        book = self._lock(uow, detected, locked)
         free = {
-            item.trade.trade_id: queue
+            item.trade.trade_id: steps
             for item in detected
-            if (queue := _unopposed(item, trades.get(item.trade.trade_id), holders.get(item.trade.trade_id), now))
+            if (steps := _steps([each for each in item.candidates if book.takes(each.rule_key)]))
         }
-        filled = ExitFillRepository(uow.connection).totals_of_trades(list(free))
-        chosen = [
-            _Chosen(candidate, episode_id, trades[candidate.trade_id].trade, filled.get(candidate.trade_id, 0))
-            for candidate, episode_id in self._first_with_episode(uow, free)
-        ]
-        self._supersede(uow, [holders[item.trade.trade_id] for item in chosen if item.trade.trade_id in holders])
-        return self._write(uow, chosen, switches)
+        chosen = self._first_with_episode(uow, free)
+        self._supersede(uow, _taken_over(book, chosen))
+        return self._write(uow, chosen, book, switches)
 
-    def _slot_holders(self, uow: UnitOfWork, trade_ids: Sequence[UUID]) -> dict[UUID, ExitIntent]:
-        found = ExitIntentRepository(uow.connection).find_slot_holders(trade_ids)
-        return {intent.trade_id: intent for intent in found}
+    def _lock(
+        self, uow: UnitOfWork, detected: Sequence[ExitCandidates], locked: Mapping[UUID, TradeProjection] | None
+    ) -> _Book:
+        trade_ids = [item.trade.trade_id for item in detected]
+        in_legs = {it.trade.trade_id for it in detected if any(each.leg is not None for each in it.candidates)}
+        repository = OpenTradeRepository(uow.connection)
+        trades = dict(repository.lock(trade_ids, with_rules=False) if locked is None else locked)
+        if in_legs:
+            trades |= repository.lock(sorted(in_legs))  # a leg's quantity stands in the plan
+        holders: dict[UUID, list[ExitIntent]] = defaultdict(list)
+        for intent in ExitIntentRepository(uow.connection).find_slot_holders(trade_ids):
+            holders[intent.trade_id].append(intent)
+        fills = ExitFillRepository(uow.connection)
+        filled, of_legs = fills.totals_of_trades(trade_ids), fills.totals_of_legs(in_legs)
+        return _Book(trades, holders, filled, of_legs, self._clock.now())
 
-    def _first_with_episode(
-        self, uow: UnitOfWork, free: Mapping[UUID, list[ExitCandidate]]
-    ) -> list[tuple[ExitCandidate, int]]:
-        """Return each trade's highest-ranked candidate without a cooldown, with one statement per rank."""
+    def _first_with_episode(self, uow: UnitOfWork, free: Mapping[UUID, list[list[ExitCandidate]]]) -> list[_Chosen]:
+        """Return each trade's highest-ranked candidates without a cooldown, with one statement per rank."""
         episodes = ExitEpisodeRepository(uow.connection)
-        waiting = {trade_id: list(queue) for trade_id, queue in free.items()}
-        found: dict[UUID, tuple[ExitCandidate, int]] = {}
+        waiting = {trade_id: list(steps) for trade_id, steps in free.items()}
+        found: dict[UUID, list[_Chosen]] = {}
         while waiting:
-            heads = {trade_id: queue.pop(0) for trade_id, queue in waiting.items()}
-            given = self._generate(episodes, heads)
-            for trade_id, candidate in heads.items():
-                episode_id = given.get((trade_id, candidate.exit_reason))
-                if episode_id is not None:
-                    found[trade_id] = (candidate, episode_id)
-            waiting = {trade_id: queue for trade_id, queue in waiting.items() if queue and trade_id not in found}
-        return [found[trade_id] for trade_id in sorted(found)]
+            heads = {trade_id: steps.pop(0) for trade_id, steps in waiting.items()}
+            given = self._generate(episodes, [each for step in heads.values() for each in step])
+            for trade_id, step in heads.items():
+                chosen = [_Chosen(each, given[each.rule_key]) for each in step if each.rule_key in given]
+                if chosen:
+                    found[trade_id] = chosen
+            waiting = {trade_id: steps for trade_id, steps in waiting.items() if steps and trade_id not in found}
+        return [each for trade_id in sorted(found) for each in found[trade_id]]
 
-    def _generate(self, episodes: ExitEpisodeRepository, heads: Mapping[UUID, ExitCandidate]) -> dict[TradeReason, int]:
-        by_cooldown: dict[timedelta, list[TradeReason]] = defaultdict(list)
-        for trade_id, candidate in heads.items():
-            by_cooldown[self._terms.cooldown_of(candidate.exit_reason)].append((trade_id, candidate.exit_reason))
-        given: dict[TradeReason, int] = {}
-        for cooldown, pairs in by_cooldown.items():
-            given |= episodes.generate(pairs, cooldown)
+    def _generate(self, episodes: ExitEpisodeRepository, heads: Sequence[ExitCandidate]) -> dict[RuleKey, int]:
+        by_cooldown: dict[timedelta, list[RuleKey]] = defaultdict(list)
+        for candidate in heads:
+            by_cooldown[self._terms.cooldown_of(candidate.exit_reason)].append(candidate.rule_key)
+        given: dict[RuleKey, int] = {}
+        for cooldown, keys in by_cooldown.items():
+            given |= episodes.generate(keys, cooldown)
         return given
 
     def _supersede(self, uow: UnitOfWork, intents: Sequence[ExitIntent]) -> None:
         """Cancel waiting intents in favour of exits of higher rank; their rows must be locked.
 
-        Their reasons may fire again immediately. While the new exit lives it blocks them itself. If it fails, a stop
+        Their rules may fire again immediately. While the new exit lives it blocks them itself. If it fails, a stop
         must not wait for the cooldown of an intent that was never sent.
         """
         now = self._clock.now()
         for ended in IntentBatches(uow.connection).supersede(intents, at=now):
             uow.emit(intent_events.cancelled(ended, [], now))
-        ExitEpisodeRepository(uow.connection).release([(intent.trade_id, intent.exit_reason) for intent in intents])
+        ExitEpisodeRepository(uow.connection).release([intent.rule_key for intent in intents])
 
-    def _write(self, uow: UnitOfWork, chosen: Sequence[_Chosen], switches: Switches) -> list[DetectedExit]:
+    def _write(self, uow: UnitOfWork, chosen: Sequence[_Chosen], book: _Book, switches: Switches) -> list[DetectedExit]:
         now = self._clock.now()
-        signals = [_signal(item) for item in chosen]
-        markets = MarketFactsRepository(uow.connection).read({item.trade.symbol for item in chosen})
-        intents = [
-            self._intent(item, signal, switches, markets[signal.symbol].at_detection(signal.detected_price), now)
-            for item, signal in zip(chosen, signals, strict=True)
-        ]
+        signals = [_signal(item, book.trades[item.candidate.trade_id].trade.direction) for item in chosen]
+        markets = MarketFactsRepository(uow.connection).read({signal.symbol for signal in signals})
+        intents: list[ExitIntent] = []
+        for item, signal in zip(chosen, signals, strict=True):
+            key = item.candidate.rule_key
+            others = [*book.staying(key), *_executable_of(intents, key.trade_id)]
+            given = _gate_input(
+                item, book, others, switches, markets[signal.symbol].at_detection(signal.detected_price)
+            )
+            intents.append(self._intent(item, signal, given, now))
         ExitSignalRepository(uow.connection).insert(signals)
         written = ExitIntentRepository(uow.connection).insert(intents)
         exits = [
@@ -167,17 +210,15 @@ class SignalManagementService:
             uow.emit(*_events(detected, now))
         return exits
 
-    def _intent(
-        self, item: _Chosen, signal: ExitSignal, switches: Switches, market: MarketFacts, now: datetime
-    ) -> ExitIntent:
-        result = self._qualification.qualify(_gate_input(item, switches, market))
+    def _intent(self, item: _Chosen, signal: ExitSignal, given: GateInput, now: datetime) -> ExitIntent:
+        result = self._qualification.qualify(given)
         intent_id = new_id()
         expires = rule_of(signal.exit_reason).expires
         return ExitIntent(
             intent_id=intent_id,
             signal_id=signal.signal_id,
             trade_id=signal.trade_id,
-            user_broker_id=item.trade.user_broker_id,
+            user_broker_id=given.user_broker_id,
             symbol=signal.symbol,
             direction=signal.direction,
             exit_reason=signal.exit_reason,
@@ -197,37 +238,52 @@ class SignalManagementService:
             exit_level=None if item.candidate.level is None else from_units(item.candidate.level),
             expires_at=now + self._terms.intent_ttl if expires else None,
             ended_at=now if result.status is IntentStatus.REJECTED else None,
+            leg=signal.leg,
+            beside_leg=result.beside_leg,
         )
 
 
-def _unopposed(
-    item: ExitCandidates, known: TradeProjection | None, holder: ExitIntent | None, now: datetime
-) -> list[ExitCandidate]:
-    """Return the trade's candidates not blocked by a closed trade or an intent in its slot."""
-    if known is None or known.status is not TradeStatus.OPEN:
-        return []
-    if holder is not None and is_being_sent(holder, now):
-        return []
-    return [found for found in item.candidates if holder is None or supersedes(found.exit_reason, holder)]
+def _steps(candidates: Sequence[ExitCandidate]) -> list[list[ExitCandidate]]:
+    """Return the candidates in the order in which they are tried; legs of one reason are tried together."""
+    groups = groupby(candidates, key=lambda each: (each.exit_reason, each.leg is None))
+    return [list(step) for _, step in groups]
 
 
-def _signal(item: _Chosen) -> ExitSignal:
+def _taken_over(book: _Book, chosen: Sequence[_Chosen]) -> list[ExitIntent]:
+    """Return the waiting intents that the chosen exits cancel, each once."""
+    keys = {item.candidate.trade_id: item.candidate.rule_key for item in chosen}
+    return [
+        holder
+        for trade_id, key in keys.items()
+        for holder in book.holders.get(trade_id, ())
+        if is_taken_over(holder, key, book.now)
+    ]
+
+
+def _executable_of(intents: Sequence[ExitIntent], trade_id: UUID) -> list[ExitIntent]:
+    return [each for each in intents if each.trade_id == trade_id and each.executable and each.is_live]
+
+
+def _signal(item: _Chosen, direction: Direction) -> ExitSignal:
     candidate = item.candidate
     return ExitSignal(
         signal_id=new_id(),
         trade_id=candidate.trade_id,
         symbol=candidate.symbol,
-        direction=item.trade.direction,
+        direction=direction,
         exit_reason=candidate.exit_reason,
         episode_id=item.episode_id,
         detected_price=None if candidate.detected_price is None else from_units(candidate.detected_price),
         detected_at=EPOCH + timedelta(microseconds=candidate.detected_at_us),
+        leg=candidate.leg,
     )
 
 
-def _gate_input(item: _Chosen, switches: Switches, market: MarketFacts) -> GateInput:
-    trade = item.trade
+def _gate_input(
+    item: _Chosen, book: _Book, others: Sequence[ExitIntent], switches: Switches, market: MarketFacts
+) -> GateInput:
     candidate = item.candidate
+    trade = book.trades[candidate.trade_id].trade
     asked = ExitRequest(
         candidate.exit_reason,
         item.episode_id,
@@ -236,8 +292,11 @@ def _gate_input(item: _Chosen, switches: Switches, market: MarketFacts) -> GateI
         trade.product_type,
         detected_price=None if candidate.detected_price is None else from_units(candidate.detected_price),
         bricks=candidate.bricks,
+        leg=candidate.leg,
+        leg_left=book.leg_left(candidate.rule_key),
     )
-    return gate_input(asked, trade, TradeStatus.OPEN, item.filled_quantity, [], switches, market)
+    filled = book.filled.get(candidate.trade_id, 0)
+    return gate_input(asked, trade, TradeStatus.OPEN, filled, others, switches, market)
 
 
 def _events(detected: DetectedExit, now: datetime) -> list[Event]:

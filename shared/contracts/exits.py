@@ -55,6 +55,7 @@ Timestamp = Annotated[
 """A pydantic field type: an aware datetime of 1970 to 2199 inside, RFC 3339 in UTC on the wire."""
 
 Quantity = Annotated[int, Field(gt=0, le=10**12)]
+LegNumber = Annotated[int, Field(ge=1, le=100)]
 
 
 class Fill(BaseModel):
@@ -110,6 +111,8 @@ class ExitSignalPublished(ExitEvent):
     """Price of the tick that fired; null if no tick did (TIME, MANUAL)."""
     detected_at: Timestamp
     """Time of the decision."""
+    leg: LegNumber | None = None
+    """The leg of a target ladder; null for an exit of the whole remainder."""
 
     @property
     def subject(self) -> str:
@@ -141,6 +144,8 @@ class ExitIntentEvent(ExitEvent):
     """The rule that fired."""
     episode_id: int
     """The number of this firing among those of the trade and reason."""
+    leg: LegNumber | None = None
+    """The leg of a target ladder; null for an exit of the whole remainder."""
     quantity: int
     """Quantity to exit."""
     filled_quantity: int = 0

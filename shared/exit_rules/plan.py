@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Self
 
@@ -12,7 +13,7 @@ from shared.errors import InvalidInput
 from shared.exit_rules.break_even import BreakEvenFields
 from shared.exit_rules.consistency import contradictory_pairs, met_by
 from shared.exit_rules.registry import RULES, start_rules
-from shared.exit_rules.rule import Position, RuleState
+from shared.exit_rules.rule import Position, RuleState, on_profit_side
 from shared.exit_rules.stop_loss import StopLossFields
 from shared.exit_rules.target import TargetFields
 from shared.exit_rules.time_exit import TimeFields
@@ -53,6 +54,28 @@ class ExitPlan(PlanFields):
         own = [found for rule in RULES for found in rule.contradictions(self, direction, entry_price)]
         return own + self._inconsistencies(direction, entry_price)
 
+    def sized(self, quantity: int, lot: int = 1) -> ExitPlan:
+        """Return the plan for a trade of this quantity: percentages of legs are quantities in whole lots."""
+        fields: dict[str, object] = {}
+        for rule in RULES:
+            fields |= rule.sized(self, quantity, lot)
+        return self.model_copy(update=fields) if fields else self
+
+    def size_contradictions(self, quantity: int, lot: int = 1) -> list[str]:
+        """Return what contradicts the trade's quantity or lot size in a sized plan; empty if nothing."""
+        return [found for rule in RULES for found in rule.size_contradictions(self, quantity, lot)]
+
+    def filled_leg_contradictions(self, before: ExitPlan, filled: Collection[int]) -> list[str]:
+        """Return why legs that have fills cannot change from the plan `before`; empty if they do not."""
+        return [found for rule in RULES for found in rule.filled_leg_contradictions(before, self, filled)]
+
+    def after_leg_filled(self, leg: int, direction: Direction, entry_price: Decimal) -> ExitPlan:
+        """Return the plan once a leg is filled: its stop moves as `after_leg` says, and never away from profit."""
+        stops = [stop for rule in RULES if (stop := rule.stop_after(self, leg, entry_price)) is not None]
+        if not stops or (self.stop_loss is not None and not on_profit_side(stops[0], direction, self.stop_loss)):
+            return self
+        return self.model_copy(update={"stop_loss": stops[0]})
+
     def change_contradictions(self, before: ExitPlan, direction: Direction, entry_price: Decimal) -> list[str]:
         """Return why an open trade with the plan `before` cannot take this plan; empty if it can.
 
@@ -78,7 +101,8 @@ class ExitPlan(PlanFields):
         states = self._states(direction, entry_price)
         if not states:
             return ["no rule of the plan can exit the trade; add e.g. a target or a stop_loss"]
-        return contradictory_pairs(states, direction)
+        own = [found for rule in RULES for found in rule.inconsistencies(self, direction, entry_price)]
+        return own + contradictory_pairs(states, direction)
 
     def _states(self, direction: Direction, entry_price: Decimal) -> dict[tuple[ExitReason, int | None], RuleState]:
         entry = to_units(entry_price) * direction.sign

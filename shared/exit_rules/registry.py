@@ -44,3 +44,8 @@ RULES: Final[tuple[AnyRule, ...]] = tuple(rule_of(reason) for reason in ExitReas
 def start_rules(plan: PlanPart, position: Position) -> dict[tuple[ExitReason, int | None], RuleState]:
     """Return where every rule of a plan stands at entry, by reason and leg, highest rank first."""
     return {(rule.reason, leg): state for rule in RULES for leg, state in rule.start(plan, position).items()}
+
+
+def leg_quantities(plan: PlanPart, quantity: int) -> dict[tuple[ExitReason, int], int]:
+    """Return the quantity of every leg of a plan, by reason and leg."""
+    return {(rule.reason, leg): part for rule in RULES for leg, part in rule.leg_quantities(plan, quantity).items()}

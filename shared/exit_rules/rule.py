@@ -7,7 +7,7 @@ LONG and SHORT alike, so no rule depends on the direction.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar
@@ -37,12 +37,15 @@ class PlanOption:
         Where the value stands in the plan's JSON.
     kind:
         `str` for money, `int` for counts, `bool` for a flag without a value.
+    read:
+        Converts the option's value to the plan's JSON; raises ValueError. None takes it as it is.
     """
 
     flag: str
     path: tuple[str, ...]
     help: str
     kind: type = str
+    read: Callable[[str], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +216,33 @@ class ExitRule(ABC, Generic[P]):
         """Return the plan's prices by field, in rupees; each must be a multiple of the tick size."""
         return {}
 
+    def inconsistencies(self, plan: P, direction: Direction, entry_price: Decimal) -> list[str]:
+        """Return where the plan contradicts itself, at opening and at every change; empty if nowhere."""
+        return []
+
     def change_contradictions(self, before: P, after: P) -> list[str]:
         """Return why an open trade cannot change between these plans; empty if it can."""
         return []
+
+    def leg_quantities(self, plan: P, quantity: int) -> Mapping[int, int]:
+        """Return the quantity of each leg of a trade of this quantity; a rule for the whole remainder has none."""
+        return {}
+
+    def sized(self, plan: P, quantity: int, lot: int) -> Mapping[str, object]:
+        """Return the plan's fields that depend on the trade's quantity and its lot size, resolved."""
+        return {}
+
+    def size_contradictions(self, plan: P, quantity: int, lot: int) -> list[str]:
+        """Return what contradicts the trade's quantity or its lot size in a sized plan; empty if nothing."""
+        return []
+
+    def filled_leg_contradictions(self, before: P, after: P, filled: Collection[int]) -> list[str]:
+        """Return why legs that have fills cannot change between these plans; empty if they do not."""
+        return []
+
+    def stop_after(self, plan: P, leg: int, entry_price: Decimal) -> Decimal | None:
+        """Return the stop in rupees that the plan sets once a leg is filled; None if it sets none."""
+        return None
 
 
 def on_profit_side(price: Decimal, direction: Direction, entry_price: Decimal) -> bool:

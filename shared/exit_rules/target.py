@@ -1,45 +1,118 @@
-"""TARGET: take the profit at a price."""
+"""TARGET: take the profit at a price, or in legs at several prices."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 
 from shared.contracts.vocabulary import Direction, ExitReason
 from shared.exit_rules.brick_plan import BrickFields, confirmed
 from shared.exit_rules.fixed_level import FixedLevel
+from shared.exit_rules.ladder import (
+    AfterLegs,
+    Targets,
+    ladder_contradictions,
+    read_after_legs,
+    read_targets,
+    size_contradictions,
+    sized,
+)
 from shared.exit_rules.levels import above
 from shared.exit_rules.prices import Price
 from shared.exit_rules.rule import ExitRule, PlanOption, Position, RuleState, on_profit_side
 from shared.money import to_units
 
+LADDERS_TAKEN: bool = False
+
 
 class TargetFields(BrickFields):
-    """Where the profit is taken."""
+    """Where the profit is taken: whole at `target`, or in the legs of `targets`, nearest first."""
 
     target: Price | None = None
+    targets: Targets | None = None
+    after_leg: AfterLegs | None = None
 
 
 class Target(ExitRule[TargetFields]):
-    """Exit at or beyond the target."""
+    """Exit at or beyond the target, or each leg at or beyond its price."""
 
     reason = ExitReason.TARGET
     toward = 1
-    options = (PlanOption("target", ("target",), "Exit in profit at this price."),)
+    options = (
+        PlanOption("target", ("target",), "Exit in profit at this price."),
+        PlanOption(
+            "targets",
+            ("targets",),
+            "Exit in legs, nearest first: PRICE:QUANTITY or PRICE:PERCENT%, e.g. 1010:50,1020:25%.",
+            read=read_targets,
+        ),
+        PlanOption(
+            "after-leg",
+            ("after_leg",),
+            "Move the stop once a leg is filled: LEG:break_even or LEG:PRICE, e.g. 1:break_even,2:1010.",
+            read=read_after_legs,
+        ),
+    )
 
     def start(self, plan: TargetFields, position: Position) -> Mapping[int | None, RuleState]:
-        """Return one state for the whole remainder."""
-        if plan.target is None:
-            return {}
-        state = FixedLevel(above(position.profit_price(to_units(plan.target))))
-        return {None: confirmed(state, plan, position, toward=self.toward)}
+        """Return one state for the whole remainder, or one for each leg."""
+        prices: dict[int | None, Decimal] = {} if plan.target is None else {None: plan.target}
+        prices |= {number: leg.price for number, leg in enumerate(plan.targets or (), 1)}
+        return {leg: self._state(price, plan, position) for leg, price in prices.items()}
+
+    def leg_quantities(self, plan: TargetFields, quantity: int) -> Mapping[int, int]:
+        """Return the quantity of each leg."""
+        return {number: leg.quantity or 0 for number, leg in enumerate(sized(plan.targets or (), quantity), 1)}
+
+    def sized(self, plan: TargetFields, quantity: int, lot: int) -> Mapping[str, object]:
+        """Return the legs with percentages as quantities."""
+        return {} if plan.targets is None else {"targets": sized(plan.targets, quantity, lot)}
+
+    def stop_after(self, plan: TargetFields, leg: int, entry_price: Decimal) -> Decimal | None:
+        """Return the stop that `after_leg` sets."""
+        change = (plan.after_leg or {}).get(leg)
+        return None if change is None else change.stop_price(entry_price)
 
     def prices(self, plan: TargetFields) -> Mapping[str, Decimal]:
-        """Return the target."""
-        return {} if plan.target is None else {"target": plan.target}
+        """Return the target, the legs' prices and the stops after them."""
+        named = {} if plan.target is None else {"target": plan.target}
+        named |= {f"targets leg {number}": leg.price for number, leg in enumerate(plan.targets or (), 1)}
+        stops = {number: change.stop for number, change in (plan.after_leg or {}).items()}
+        return named | {f"after_leg {leg}": stop for leg, stop in stops.items() if isinstance(stop, Decimal)}
 
     def contradictions(self, plan: TargetFields, direction: Direction, entry_price: Decimal) -> list[str]:
-        """Reject a target on the loss side."""
-        if plan.target is None or on_profit_side(plan.target, direction, entry_price):
-            return []
-        return [f"target {plan.target} is not on the profit side of a {direction} entry at {entry_price}"]
+        """Reject targets on the loss side."""
+        named = {"target": plan.target} if plan.target is not None else {}
+        named |= {f"targets leg {number}": leg.price for number, leg in enumerate(plan.targets or (), 1)}
+        return [
+            f"{name} {price} is not on the profit side of a {direction} entry at {entry_price}"
+            for name, price in named.items()
+            if not on_profit_side(price, direction, entry_price)
+        ]
+
+    def inconsistencies(self, plan: TargetFields, direction: Direction, entry_price: Decimal) -> list[str]:
+        """Reject both forms together, legs out of order, and stops that a leg's price meets."""
+        if plan.target is not None and plan.targets is not None:
+            return ["give `target` for the whole trade or `targets` for its legs, not both"]
+        if plan.targets is not None and not LADDERS_TAKEN:
+            return ["targets are not taken yet; give `target`"]
+        return list(ladder_contradictions(plan.targets or (), plan.after_leg or {}, direction, entry_price))
+
+    def size_contradictions(self, plan: TargetFields, quantity: int, lot: int) -> list[str]:
+        """Reject legs that are empty, no whole lots, or together more than the trade."""
+        return list(size_contradictions(plan.targets or (), quantity, lot))
+
+    def filled_leg_contradictions(
+        self, before: TargetFields, after: TargetFields, filled: Collection[int]
+    ) -> list[str]:
+        """Reject a change of legs that have fills."""
+        known, wanted = dict(enumerate(before.targets or (), 1)), dict(enumerate(after.targets or (), 1))
+        return [
+            f"targets: leg {leg} has fills and cannot change"
+            for leg in sorted(filled)
+            if leg in known and wanted.get(leg) != known[leg]
+        ]
+
+    def _state(self, price: Decimal, plan: TargetFields, position: Position) -> RuleState:
+        state = FixedLevel(above(position.profit_price(to_units(price))))
+        return confirmed(state, plan, position, toward=self.toward)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Self
 from uuid import UUID
 
+from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.open_trade import OpenTrade
 from shared.contracts.vocabulary import ExitReason
 from shared.tick_clock import TickOrder
@@ -44,6 +45,11 @@ class ExitCandidate:
     level: int | None = None
     leg: int | None = None
     bricks: BrickCount | None = field(default=None, compare=False)
+
+    @property
+    def rule_key(self) -> RuleKey:
+        """Return the key of the rule."""
+        return RuleKey(self.trade_id, self.exit_reason, self.leg)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,13 +33,15 @@ class ExitQualificationResult:
     errors:
         One per rejecting gate; empty unless REJECTED.
     calculated_qty:
-        Quantity of the order: the trade's remaining quantity, possibly 0.
+        Quantity of the order: the trade's remaining quantity, or what of it the leg wants; possibly 0.
     limit_price:
         Rupees; None for a MARKET order.
     executable:
         False if the rollout excludes the exit: it is written and published, never sent.
     verdicts:
         Verdicts of all gates, in their fixed order.
+    beside_leg:
+        Whether the quantity leaves out that of a live leg.
     """
 
     status: IntentStatus
@@ -50,6 +52,7 @@ class ExitQualificationResult:
     product_type: ProductType
     executable: bool
     verdicts: tuple[GateVerdict, ...]
+    beside_leg: bool = False
 
     @property
     def passed(self) -> bool:
@@ -83,6 +86,7 @@ class ExitQualificationService:
             product_type=request.product_type,
             executable=request.executable,
             verdicts=verdicts,
+            beside_leg=request.beside_leg,
         )
 
     def _errors_of(self, verdicts: tuple[GateVerdict, ...]) -> tuple[QualificationError, ...]:

@@ -9,13 +9,10 @@ from uuid import UUID
 
 from shared.contracts.vocabulary import Direction, ExitReason
 
-TradeReason = tuple[UUID, ExitReason]
-"""A trade and a reason to exit it: the pair that an episode counts."""
-
 
 @dataclass(frozen=True, slots=True)
 class ExitSignal:
-    """One detected exit. `detected_price` in rupees, None for a manual exit."""
+    """One detected exit. `detected_price` in rupees, None for a manual exit; `leg` None for the whole remainder."""
 
     signal_id: UUID
     trade_id: UUID
@@ -25,3 +22,4 @@ class ExitSignal:
     episode_id: int
     detected_price: Decimal | None
     detected_at: datetime
+    leg: int | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import groupby, islice
 from uuid import UUID
@@ -32,9 +32,9 @@ class ExitSignalService:
 
     A rule that fires is disarmed in the same call, so the next tick does not report it again. The disarmed state is
     only a hint: the database decides whether an exit is live or under cooldown, and the caller rearms eligible
-    reasons.
+    rules.
 
-    After a restart, restore the symbols, add the trades, and disarm reasons with an episode. Rearming then finds due
+    After a restart, restore the symbols, add the trades, and disarm rules with an episode. Rearming then finds due
     exits on symbols that do not trade.
 
     Parameters
@@ -47,7 +47,7 @@ class ExitSignalService:
         self._new_clock_after_ms = new_clock_after_ms
         self._books: dict[str, SymbolBook] = {}
         self._symbol_of: dict[UUID, str] = {}
-        self._disarmed: OrderedDict[tuple[UUID, ExitReason], None] = OrderedDict()
+        self._disarmed: OrderedDict[RuleKey, None] = OrderedDict()
         self._deadlines: list[tuple[int, RuleKey]] = []
 
     def add_trade(self, trade: OpenTrade) -> list[ExitCandidates]:
@@ -59,7 +59,7 @@ class ExitSignalService:
         if trade.trade_id in self._symbol_of:
             return []
         book = self._book(trade.symbol)
-        self._watch(book, trade, _states_of(trade, book), disarmed=set())
+        self._watch(book, trade, _states_of(trade, book), disarmed=())
         if not book.has_ticked_since(trade.entered_at_ms):
             return []
         return self._judge_by_last(book, trade.rule_keys(), settle=trade.entered_tick is None)
@@ -67,7 +67,7 @@ class ExitSignalService:
     def change_plan(self, trade: OpenTrade) -> list[ExitCandidates]:
         """Replace the plan of a known trade; ignore a plan that is not newer, and an unknown trade.
 
-        Unchanged rules keep their state, and disarmed reasons stay disarmed. Changed rules start from what the rule
+        Unchanged rules keep their state, and disarmed rules stay disarmed. Changed rules start from what the rule
         had reached since entry, and are evaluated by the symbol's last price immediately.
         """
         known = self.trade(trade.trade_id)
@@ -130,45 +130,41 @@ class ExitSignalService:
             ):
                 continue
             book.expire(key, now_ms)
-            if (key.trade_id, key.reason) not in self._disarmed:
+            if key not in self._disarmed:
                 book.disarm(key)
                 fired.setdefault(self._symbol_of[key.trade_id], []).append(key)
         return [
             found for symbol, keys in fired.items() for found in self._emit(self._books[symbol], keys, now_ms * 1000)
         ]
 
-    def disarm(self, trade_id: UUID, reason: ExitReason) -> None:
-        """Disarm a reason and all lower ranks of a trade, as a live intent does; ignore unknown trades."""
+    def disarm(self, trade_id: UUID, reason: ExitReason, leg: int | None = None) -> None:
+        """Disarm a rule and all lower ranks of a trade, as a live intent does; ignore unknown trades.
+
+        An intent for the whole remainder disarms every leg of its reason; one of a leg leaves the other legs armed.
+        """
         book = self._book_of(trade_id)
         if book is None:
             return
         for key in book.trades[trade_id].rule_keys():
-            if key.reason.rank >= reason.rank:
+            same_rank = key.reason is reason and (leg is None or key.leg in (None, leg))
+            if same_rank or key.reason.rank > reason.rank:
                 book.disarm(key)
-                self._disarmed[trade_id, key.reason] = None
+                self._disarmed[key] = None
 
-    def rearm(self, trade_id: UUID, reasons: Iterable[ExitReason]) -> list[ExitCandidates]:
-        """Allow disarmed reasons of a trade to fire again.
+    def rearm(self, keys: Iterable[RuleKey]) -> list[ExitCandidates]:
+        """Allow disarmed rules to fire again.
 
-        Reasons met by the symbol's last price are due immediately, at that price and the time of its tick, so a
-        symbol that does not trade exits too. They are disarmed again. Armed reasons are ignored; an unknown trade
-        gives an empty list.
+        Rules met by their symbol's last price are due immediately, at that price and the time of its tick, so a
+        symbol that does not trade exits too. They are disarmed again. Armed and unknown rules are ignored.
         """
-        book = self._book_of(trade_id)
-        back = {reason for reason in reasons if (trade_id, reason) in self._disarmed}
-        if book is None or not back:
-            return []
-        keys = [key for key in book.trades[trade_id].rule_keys() if key.reason in back]
-        due = [key for key in keys if book.is_due(key)]
-        for reason in back:
-            del self._disarmed[trade_id, reason]
-        for key in keys:
-            if key not in due:
-                book.arm(key)
-        return self._emit(book, due, None)
+        back = [key for key in dict.fromkeys(keys) if key in self._disarmed]
+        by_trade: dict[UUID, list[RuleKey]] = {}
+        for key in back:
+            by_trade.setdefault(key.trade_id, []).append(key)
+        return [found for trade_id, of_trade in by_trade.items() for found in self._rearm(trade_id, of_trade)]
 
-    def disarmed(self, limit: int) -> list[tuple[UUID, ExitReason]]:
-        """Return at most `limit` disarmed reasons to check in the database; repeated calls cover all of them."""
+    def disarmed(self, limit: int) -> list[RuleKey]:
+        """Return at most `limit` disarmed rules to check in the database; repeated calls cover all of them."""
         asked = list(islice(self._disarmed, limit))
         for key in asked:
             self._disarmed.move_to_end(key)
@@ -216,14 +212,14 @@ class ExitSignalService:
         trade: OpenTrade,
         states: Mapping[RuleKey, RuleState],
         *,
-        disarmed: set[ExitReason],
+        disarmed: Collection[RuleKey],
         moved: bool = False,
     ) -> None:
         self._symbol_of[trade.trade_id] = trade.symbol
-        off = [key for key in states if key.reason in disarmed]
+        off = [key for key in states if key in disarmed]
         book.put(trade, states, off, moved=moved)
         for key in off:
-            self._disarmed[key.trade_id, key.reason] = None
+            self._disarmed[key] = None
         for key, state in states.items():
             if state.deadline_ms is not None:
                 heappush(self._deadlines, (state.deadline_ms, key))
@@ -232,7 +228,7 @@ class ExitSignalService:
         if settle:
             for key in keys:
                 book.settle(key)
-        due = [key for key in keys if (key.trade_id, key.reason) not in self._disarmed and book.is_due(key)]
+        due = [key for key in keys if key not in self._disarmed and book.is_due(key)]
         for key in due:
             book.disarm(key)
         return self._emit(book, due, None)
@@ -243,7 +239,7 @@ class ExitSignalService:
         price, last_us = (None, 0) if state is None else (state.last_price, state.last_ts_us)
         fired.sort(key=_by_trade_then_rank)
         for key in fired:
-            self._disarmed[key.trade_id, key.reason] = None
+            self._disarmed[key] = None
         return [
             ExitCandidates(
                 trade := book.trades[trade_id],
@@ -264,12 +260,21 @@ class ExitSignalService:
             for trade_id, of_trade in groupby(fired, key=_trade_id)
         ]
 
-    def _let_go(self, trade: OpenTrade) -> tuple[set[ExitReason], dict[RuleKey, RuleState]]:
-        """Remove a known trade; return its disarmed reasons and its rule states."""
+    def _rearm(self, trade_id: UUID, keys: Sequence[RuleKey]) -> list[ExitCandidates]:
+        book = self._books[self._symbol_of[trade_id]]
+        due = [key for key in keys if book.is_due(key)]
+        for key in keys:
+            del self._disarmed[key]
+            if key not in due:
+                book.arm(key)
+        return self._emit(book, due, None)
+
+    def _let_go(self, trade: OpenTrade) -> tuple[set[RuleKey], dict[RuleKey, RuleState]]:
+        """Remove a known trade; return its disarmed rules and its rule states."""
         states = self._books[self._symbol_of.pop(trade.trade_id)].drop(trade.trade_id)
-        disarmed = {key.reason for key in states if (key.trade_id, key.reason) in self._disarmed}
-        for reason in disarmed:
-            del self._disarmed[trade.trade_id, reason]
+        disarmed = {key for key in states if key in self._disarmed}
+        for key in disarmed:
+            del self._disarmed[key]
         return disarmed, states
 
     def _book(self, symbol: str) -> SymbolBook:

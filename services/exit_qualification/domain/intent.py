@@ -10,6 +10,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from services.exit_qualification.domain.intent_state_machine import LIVE, UNSENT
+from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.order_terms import OrderType
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, ProductType
 
@@ -57,6 +58,10 @@ class ExitIntent:
         Time of the first complete read of the broker's books without its order.
     late_filled:
         Whether fills arrived after it had ended.
+    leg:
+        Of a target ladder; None for the whole remainder.
+    beside_leg:
+        Whether it takes the remainder without the quantity of a leg that is live.
     """
 
     intent_id: UUID
@@ -96,6 +101,8 @@ class ExitIntent:
     cancel_requested_at: datetime | None = None
     absent_since: datetime | None = None
     late_filled: bool = False
+    leg: int | None = None
+    beside_leg: bool = False
     version: int = 1
 
     @property
@@ -107,6 +114,11 @@ class ExitIntent:
     def was_sent(self) -> bool:
         """Return whether its order was ever handed to the broker."""
         return self.submitted_at is not None
+
+    @property
+    def rule_key(self) -> RuleKey:
+        """Return the key of the rule that made it."""
+        return RuleKey(self.trade_id, self.exit_reason, self.leg)
 
     @property
     def remaining(self) -> int:
@@ -130,3 +142,22 @@ def is_being_sent(intent: ExitIntent, now: datetime) -> bool:
 def supersedes(candidate_reason: ExitReason, live_intent: ExitIntent) -> bool:
     """Return whether a candidate supersedes a live intent: it ranks higher, and nothing was sent yet."""
     return live_intent.status in UNSENT and candidate_reason.rank < live_intent.exit_reason.rank
+
+
+def is_taken_over(holder: ExitIntent, wanted: RuleKey, now: datetime) -> bool:
+    """Return whether an exit of a rule cancels a waiting intent of its trade, which is not about to be sent."""
+    return supersedes(wanted.reason, holder) and not is_being_sent(holder, now)
+
+
+def blocks(holder: ExitIntent, wanted: RuleKey, now: datetime) -> bool:
+    """Return whether an executable intent of a trade stands against an exit of one of the trade's rules.
+
+    An exit of the whole remainder goes on beside a leg of lower rank and leaves it its quantity. Legs go on beside each
+    other, and each is filled once.
+    """
+    if holder.leg is None:
+        whole = holder.is_live or (holder.status is IntentStatus.FILLED and not holder.beside_leg)
+        return whole and not is_taken_over(holder, wanted, now)
+    if wanted.leg is not None:
+        return holder.leg == wanted.leg and (holder.is_live or 0 < holder.quantity == holder.filled_quantity)
+    return holder.is_live and holder.exit_reason.rank <= wanted.reason.rank

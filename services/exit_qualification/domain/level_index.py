@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 from uuid import UUID
 
 from sortedcontainers import SortedDict
@@ -22,6 +22,17 @@ class RuleKey(NamedTuple):
     trade_id: UUID
     reason: ExitReason
     leg: int | None = None
+
+    @property
+    def slot(self) -> str:
+        """Return the rule's name within its trade as the database has it: the reason, or reason/leg."""
+        return self.reason.value if self.leg is None else f"{self.reason.value}/{self.leg}"
+
+    @classmethod
+    def of_slot(cls, trade_id: UUID, slot: str) -> Self:
+        """Return the key of a rule by its name within the trade."""
+        reason, _, leg = slot.partition("/")
+        return cls(trade_id, ExitReason(reason), int(leg) if leg else None)
 
 
 class LevelIndex:

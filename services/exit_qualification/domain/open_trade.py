@@ -28,6 +28,8 @@ class OpenTrade:
         Number of ticks of its symbol at the first evaluation of the plan; None before it.
     saved:
         Checkpoint state of each rule moved since.
+    leg_quantities:
+        Quantity of each leg, by reason and leg.
     """
 
     trade_id: UUID
@@ -42,12 +44,13 @@ class OpenTrade:
     plan_version: int = 1
     entered_tick: int | None = None
     saved: Mapping[tuple[ExitReason, int | None], Saved] = field(default_factory=dict)
+    leg_quantities: Mapping[tuple[ExitReason, int], int] = field(default_factory=dict)
 
     def rule_keys(self) -> list[RuleKey]:
         """Return the rules of its plan, highest rank first."""
         return [RuleKey(self.trade_id, reason, leg) for reason, leg in self.rules]
 
-    def has_dropped(self, reason: ExitReason) -> bool:
-        """Return whether a changed plan no longer has the reason's rule; False for reasons that no plan has."""
+    def has_dropped(self, reason: ExitReason, leg: int | None = None) -> bool:
+        """Return whether a changed plan no longer has the rule; False for reasons that no plan has."""
         changed = self.plan_version > 1 and rule_of(reason).planned
-        return changed and all(planned is not reason for planned, _ in self.rules)
+        return changed and (reason, leg) not in self.rules

@@ -15,6 +15,7 @@ from services.exit_qualification.domain.exit_qualification_service import (
 from services.exit_qualification.domain.gates.gate import Gate
 from services.exit_qualification.domain.gates.gate_input import ExitRequest, GateInput, gate_input
 from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.market_facts import MarketFacts, MarketFactsBySymbol
 from services.exit_qualification.domain.order_terms import reducing_side
 from services.exit_qualification.domain.switches import Switches
@@ -53,7 +54,7 @@ def try_lock_exit(connection: Connection, intent: ExitIntent) -> LockedExit:
 
 @dataclass(frozen=True, slots=True)
 class SlotExit:
-    """Locked exit with the other intents in its trade's slot, locked too."""
+    """Locked exit with the other intents of its trade that hold a slot, locked too."""
 
     locked: LockedExit
     others: tuple[ExitIntent, ...]
@@ -80,21 +81,23 @@ def qualify_all_again(
     qualification: ExitQualificationService,
 ) -> list[tuple[ExitIntent, ExitQualificationResult]]:
     """Return the gates' current result of each exit, in order; no intent is counted against itself."""
-    filled = ExitFillRepository(connection).totals_of_trades([it.locked.intent.trade_id for it in exits])
+    fills = ExitFillRepository(connection)
+    filled = fills.totals_of_trades([it.locked.intent.trade_id for it in exits])
+    of_legs = fills.totals_of_legs({it.locked.intent.trade_id for it in exits if it.locked.intent.leg is not None})
     inputs = [
-        _gate_input(it, filled.get(it.locked.intent.trade_id, 0), switches, markets[it.locked.intent.symbol])
+        _gate_input(it, filled.get(it.locked.intent.trade_id, 0), of_legs, switches, markets[it.locked.intent.symbol])
         for it in exits
     ]
     return [(it.locked.intent, qualification.qualify(given)) for it, given in zip(exits, inputs, strict=True)]
 
 
 def other_holders(connection: Connection, intent: ExitIntent) -> list[ExitIntent]:
-    """Lock and return other intents in the trade's slot at its broker; there is at most one."""
-    return list(others_in_slot(intent, ExitIntentRepository(connection).find_slot_holders([intent.trade_id])))
+    """Lock and return the trade's other intents at its broker that hold a slot."""
+    return list(others_of_trade(intent, ExitIntentRepository(connection).find_slot_holders([intent.trade_id])))
 
 
-def others_in_slot(intent: ExitIntent, holders: Sequence[ExitIntent]) -> tuple[ExitIntent, ...]:
-    """Return those of the holders that share the intent's slot, without the intent."""
+def others_of_trade(intent: ExitIntent, holders: Sequence[ExitIntent]) -> tuple[ExitIntent, ...]:
+    """Return those of the holders that share the intent's trade and broker, without the intent."""
     return tuple(
         holder
         for holder in holders
@@ -112,7 +115,18 @@ def _bricks(intent: ExitIntent) -> BrickCount | None:
     return BrickCount(int(kept["counted"]), int(kept["needed"]))
 
 
-def _gate_input(exit_: SlotExit, filled: int, switches: Switches, market: MarketFacts) -> GateInput:
+def _leg_left(locked: LockedExit, of_legs: Mapping[RuleKey, int]) -> int | None:
+    """Return what a leg still wants; one that a changed plan has dropped wants what it did."""
+    intent = locked.intent
+    if intent.leg is None:
+        return None
+    wanted = locked.trade.trade.leg_quantities.get((intent.exit_reason, intent.leg))
+    return intent.quantity if wanted is None else wanted - of_legs.get(intent.rule_key, 0)
+
+
+def _gate_input(
+    exit_: SlotExit, filled: int, of_legs: Mapping[RuleKey, int], switches: Switches, market: MarketFacts
+) -> GateInput:
     intent, trade = exit_.locked.intent, exit_.locked.trade
     asked = ExitRequest(
         intent.exit_reason,
@@ -123,5 +137,7 @@ def _gate_input(exit_: SlotExit, filled: int, switches: Switches, market: Market
         intent.limit_price,
         intent.detected_price,
         _bricks(intent),
+        intent.leg,
+        _leg_left(exit_.locked, of_legs),
     )
     return gate_input(asked, trade.trade, trade.status, filled, exit_.others, switches, market)

@@ -23,7 +23,7 @@ from services.exit_qualification.orders.brokers.port import (
     BrokerUnavailable,
 )
 from services.exit_qualification.orders.held_exits import HeldExits
-from services.exit_qualification.orders.locked_exit import LockedExit, SlotExit, others_in_slot, qualify_all_again
+from services.exit_qualification.orders.locked_exit import LockedExit, SlotExit, others_of_trade, qualify_all_again
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.intent_batches import IntentBatches, Submitted
@@ -155,7 +155,7 @@ class OrderClaims:
         except BrokerUnavailable as error:
             self._wait_for_adapter(uow, [intent for intent, _ in passed], error)
             return None
-        wanted = [Submitted(it, result.calculated_qty, result.verdicts_json()) for it, result in passed]
+        wanted = [Submitted(it, result) for it, result in passed]
         submitted = IntentBatches(uow.connection).submit(wanted, self._terms.claim)
         sent_before = {intent.intent_id: intent.submitted_at for intent, _ in passed}
         submissions = tuple(Submission(intent, sent_before[intent.intent_id]) for intent in submitted)
@@ -189,4 +189,4 @@ def _lock(uow: UnitOfWork, found: Sequence[PendingApproved]) -> list[SlotExit]:
         for pending in found
         if (intent := by_id.get(pending.intent_id)) is not None and intent.status is IntentStatus.APPROVED
     ]
-    return [SlotExit(LockedExit(it, trades[it.trade_id]), others_in_slot(it, holders)) for it in approved]
+    return [SlotExit(LockedExit(it, trades[it.trade_id]), others_of_trade(it, holders)) for it in approved]

@@ -60,7 +60,7 @@ class OutcomeWriter:
         new = self._fills.record([exit_fill(intent, self._user_broker, fill) for fill in sighting.fills])
         fills = self._fills.of_intent(intent.intent_id)
         total = max(intent.filled_quantity, sum(fill.quantity for fill in fills))
-        slot_free = intent.status not in TERMINAL or not other_holders(self._connection, intent)
+        slot_free = intent.status not in TERMINAL or not self._same_slot(intent)
         try:
             status = outcome_of_fills(
                 intent, total, sighting.state, order_quantity=sighting.order.quantity, slot_free=slot_free
@@ -106,6 +106,9 @@ class OutcomeWriter:
             **_filled_so_far(fills),
         )
         return [intent_events.cancelled(cancelled, fills, self._now)]
+
+    def _same_slot(self, intent: ExitIntent) -> list[ExitIntent]:
+        return [holder for holder in other_holders(self._connection, intent) if holder.leg == intent.leg]
 
     def _step(self, intent: ExitIntent, sighting: Sighting, fills: list[Fill], status: IntentStatus) -> list[Event]:
         if status is IntentStatus.FAILED:
@@ -154,7 +157,7 @@ class OutcomeWriter:
         filled = self._intents.mark_filled(
             intent, broker_order_id=sighting.order_id, average_price=average_price(fills), at=self._now, late=late
         )
-        ExitEpisodeRepository(self._connection).forgive(intent.trade_id, intent.exit_reason)
+        ExitEpisodeRepository(self._connection).filled([filled])
         late_events: list[Event] = [intent_events.late_fill(filled, fills, self._now)] if late else []
         return [*late_events, intent_events.filled(filled, fills, self._now)]
 
@@ -195,9 +198,7 @@ class OutcomeWriter:
             first_s, max_s = terms.backoff_first_s, terms.backoff_max_s
             if beyond:
                 first_s = max_s = terms.slowest_pace_s
-            ExitEpisodeRepository(self._connection).back_off(
-                intent.trade_id, intent.exit_reason, first_s=first_s, max_s=max_s
-            )
+            ExitEpisodeRepository(self._connection).back_off(intent.rule_key, first_s=first_s, max_s=max_s)
         if not beyond:
             return None
         self.limits_reached.append(intent.exit_reason)

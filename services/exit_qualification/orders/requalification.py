@@ -101,10 +101,7 @@ class Requalification:
         """Let the reason fire again after a short wait: quantity is left."""
         if intent.executable:
             ExitEpisodeRepository(uow.connection).back_off(
-                intent.trade_id,
-                intent.exit_reason,
-                first_s=self._terms.backoff_first_s,
-                max_s=self._terms.backoff_max_s,
+                intent.rule_key, first_s=self._terms.backoff_first_s, max_s=self._terms.backoff_max_s
             )
 
     def _qualify(
@@ -113,7 +110,12 @@ class Requalification:
         result = qualify_again(uow.connection, locked, switches, market, self._qualification)
         if result.status is IntentStatus.PENDING:
             return
-        changes = {"quantity": result.calculated_qty, "gates": result.verdicts_json(), "errors": result.errors_json()}
+        changes = {
+            "quantity": result.calculated_qty,
+            "beside_leg": result.beside_leg,
+            "gates": result.verdicts_json(),
+            "errors": result.errors_json(),
+        }
         repository = ExitIntentRepository(uow.connection)
         if result.passed:
             uow.emit(intent_events.approved(repository.update_status(locked.intent, result.status, **changes), now))
@@ -141,9 +143,9 @@ def _why_give_up(locked: LockedExit, last_price: Decimal | None, now: datetime) 
 def _plan_dropped(locked: LockedExit, last_price: Decimal | None) -> bool:
     """Return whether a changed plan no longer asks for a waiting exit: the rule is gone, or its level is not met."""
     intent, trade = locked.intent, locked.trade.trade
-    if trade.has_dropped(intent.exit_reason):
+    if trade.has_dropped(intent.exit_reason, intent.leg):
         return True
-    state = trade.rules.get((intent.exit_reason, None))
+    state = trade.rules.get((intent.exit_reason, intent.leg))
     if trade.plan_version == 1 or state is None:
         return False
     moved = state.fixed_level is not None and intent.exit_level != from_units(state.fixed_level * trade.direction.sign)

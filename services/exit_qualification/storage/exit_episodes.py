@@ -4,56 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from services.exit_qualification.domain.exit_signal import TradeReason
-from services.exit_qualification.domain.intent import SENT_WITHIN
+from services.exit_qualification.domain.intent import SENT_WITHIN, ExitIntent
 from services.exit_qualification.domain.intent_state_machine import LIVE, UNSENT
-from shared.contracts.vocabulary import ExitReason, IntentStatus
+from services.exit_qualification.domain.level_index import RuleKey
+from shared.contracts.vocabulary import ExitReason
 
 GENERATE = text("""
 -- exit_episodes.generate
 SELECT trade_id, exit_reason, episode_id
-  FROM generate_exit_episodes(CAST(:trade_ids AS uuid[]), CAST(:reasons AS text[]), CAST(:cooldowns AS interval[]))
+  FROM generate_exit_episodes(CAST(:trade_ids AS uuid[]), CAST(:slots AS text[]), CAST(:cooldowns AS interval[]))
 """)
 ELIGIBLE = text("""
 -- exit_episodes.eligible: fired before, and nothing in the database stands against firing again, not even an exit
--- that waits to be written; a waiting intent of lower rank does not, it would be superseded, unless it is about to be
--- sent
-SELECT w.trade_id, w.reason
-  FROM unnest(CAST(:trade_ids AS uuid[]), CAST(:reasons AS text[])) AS w(trade_id, reason)
+-- that waits to be written, as `blocks` of the domain says: a waiting intent of lower rank does not, it would be
+-- superseded, unless it is about to be sent
+SELECT w.trade_id, w.slot
+  FROM unnest(CAST(:trade_ids AS uuid[]), CAST(:slots AS text[]), CAST(:reasons AS text[]),
+              CAST(:legs AS smallint[])) AS w(trade_id, slot, reason, leg)
   JOIN open_trades t ON t.trade_id = w.trade_id AND t.status = 'OPEN'
-  LEFT JOIN exit_episodes e ON e.trade_id = w.trade_id AND e.exit_reason = w.reason
+  LEFT JOIN exit_episodes e ON e.trade_id = w.trade_id AND e.exit_reason = w.slot
  WHERE coalesce(e.cooldown_until <= clock_timestamp(), true)
    AND NOT EXISTS (SELECT FROM waiting_trades q WHERE q.trade_id = w.trade_id)
    AND NOT EXISTS (
      SELECT FROM exit_intents i
       WHERE i.trade_id = w.trade_id AND i.executable AND i.deleted_at IS NULL AND i.exit_reason <> 'EXTERNAL'
-        AND i.status = ANY (:slot)
-        AND NOT (i.status = ANY (:unsent)
-                 AND (i.status <> 'APPROVED'
-                      OR abs(extract(epoch FROM clock_timestamp() - i.updated_at)) >= :sent_within_s)
-                 AND array_position(:ranks, i.exit_reason) > array_position(:ranks, w.reason)))
- ORDER BY w.trade_id, array_position(:ranks, w.reason)
+        AND CASE
+              WHEN i.leg IS NULL THEN
+                (i.status = ANY (:live) OR i.status = 'FILLED' AND NOT i.beside_leg)
+                AND NOT (i.status = ANY (:unsent)
+                         AND (i.status <> 'APPROVED'
+                              OR abs(extract(epoch FROM clock_timestamp() - i.updated_at)) >= :sent_within_s)
+                         AND array_position(:ranks, i.exit_reason) > array_position(:ranks, w.reason))
+              WHEN w.leg IS NOT NULL THEN
+                i.leg = w.leg AND (i.status = ANY (:live) OR i.quantity > 0 AND i.filled_quantity = i.quantity)
+              ELSE i.status = ANY (:live) AND array_position(:ranks, i.exit_reason) <= array_position(:ranks, w.reason)
+            END)
+ ORDER BY w.trade_id, array_position(:ranks, w.reason), w.leg
 """)
 BACK_OFF = text("""
 -- exit_episodes.back_off: doubles from first_s up to max_s with every failure in a row
 UPDATE exit_episodes
    SET failures = least(failures + 1, 1000),
        cooldown_until = clock_timestamp() + make_interval(secs => least(:max_s, :first_s * 2.0 ^ least(failures, 30)))
- WHERE trade_id = :trade_id AND exit_reason = :reason
+ WHERE trade_id = :trade_id AND exit_reason = :slot
 """)
 RELEASE = text("""
 -- exit_episodes.release
 UPDATE exit_episodes e SET cooldown_until = clock_timestamp()
-  FROM unnest(CAST(:trade_ids AS uuid[]), CAST(:reasons AS text[])) AS w(trade_id, reason)
- WHERE e.trade_id = w.trade_id AND e.exit_reason = w.reason AND e.cooldown_until > clock_timestamp()
+  FROM unnest(CAST(:trade_ids AS uuid[]), CAST(:slots AS text[])) AS w(trade_id, slot)
+ WHERE e.trade_id = w.trade_id AND e.exit_reason = w.slot AND e.cooldown_until > clock_timestamp()
 """)
 FORGIVE = text("""
 -- exit_episodes.forgive
-UPDATE exit_episodes SET failures = 0 WHERE trade_id = :trade_id AND exit_reason = :reason AND failures > 0
+UPDATE exit_episodes e SET failures = 0
+  FROM unnest(CAST(:trade_ids AS uuid[]), CAST(:slots AS text[])) AS w(trade_id, slot)
+ WHERE e.trade_id = w.trade_id AND e.exit_reason = w.slot AND e.failures > 0
 """)
 
 WITH_EPISODES = text("""
@@ -63,7 +73,7 @@ SELECT t.trade_id FROM open_trades t
    AND EXISTS (SELECT FROM exit_episodes e WHERE e.trade_id = t.trade_id)
 """)
 
-_SLOT = sorted(LIVE | {IntentStatus.FILLED})
+_LIVE = sorted(LIVE)
 _UNSENT = sorted(UNSENT)
 _RANKS = [str(reason) for reason in ExitReason]
 
@@ -74,56 +84,58 @@ class ExitEpisodeRepository:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def generate(self, pairs: Sequence[TradeReason], cooldown: timedelta) -> dict[TradeReason, int]:
-        """Create an episode for each eligible (trade, reason); omit pairs under cooldown."""
-        if not pairs:
-            return {}
-        rows = self._connection.execute(
-            GENERATE,
-            {
-                "trade_ids": [trade_id for trade_id, _ in pairs],
-                "reasons": [str(reason) for _, reason in pairs],
-                "cooldowns": [cooldown] * len(pairs),
-            },
-        )
-        return {(row.trade_id, ExitReason(row.exit_reason)): row.episode_id for row in rows}
+    def generate(self, keys: Sequence[RuleKey], cooldown: timedelta) -> dict[RuleKey, int]:
+        """Create an episode for each eligible rule; omit rules under cooldown.
 
-    def eligible(self, pairs: Sequence[TradeReason]) -> list[TradeReason]:
-        """Return eligible reasons, without cooldown or blocking intent, by trade, then by rank."""
-        if not pairs:
+        Each leg has a cooldown; its number is the next one of the trade and reason.
+        """
+        if not keys:
+            return {}
+        rows = self._connection.execute(GENERATE, _slots(keys) | {"cooldowns": [cooldown] * len(keys)})
+        return {RuleKey.of_slot(row.trade_id, row.exit_reason): row.episode_id for row in rows}
+
+    def eligible(self, keys: Sequence[RuleKey]) -> list[RuleKey]:
+        """Return eligible rules, without cooldown or blocking intent, by trade, then by rank."""
+        if not keys:
             return []
         rows = self._connection.execute(
             ELIGIBLE,
             {
-                "trade_ids": [trade_id for trade_id, _ in pairs],
-                "reasons": [str(reason) for _, reason in pairs],
-                "slot": _SLOT,
+                **_slots(keys),
+                "reasons": [str(key.reason) for key in keys],
+                "legs": [key.leg for key in keys],
+                "live": _LIVE,
                 "unsent": _UNSENT,
                 "ranks": _RANKS,
                 "sent_within_s": SENT_WITHIN.total_seconds(),
             },
         )
-        return [(row.trade_id, ExitReason(row.reason)) for row in rows]
+        return [RuleKey.of_slot(row.trade_id, row.slot) for row in rows]
 
-    def back_off(self, trade_id: UUID, reason: ExitReason, *, first_s: float, max_s: float) -> None:
-        """Delay the reasons of intents that ended with quantity left; the wait doubles."""
-        self._connection.execute(BACK_OFF, {"trade_id": trade_id, "reason": reason, "first_s": first_s, "max_s": max_s})
+    def back_off(self, key: RuleKey, *, first_s: float, max_s: float) -> None:
+        """Delay the rule of an intent that ended with quantity left; the wait doubles."""
+        wait = {"trade_id": key.trade_id, "slot": key.slot, "first_s": first_s, "max_s": max_s}
+        self._connection.execute(BACK_OFF, wait)
 
-    def release(self, pairs: Sequence[TradeReason]) -> None:
-        """Allow the reasons to fire again immediately; keep their count of failures."""
-        if pairs:
-            self._connection.execute(
-                RELEASE,
-                {
-                    "trade_ids": [trade_id for trade_id, _ in pairs],
-                    "reasons": [str(reason) for _, reason in pairs],
-                },
-            )
+    def release(self, keys: Sequence[RuleKey]) -> None:
+        """Allow the rules to fire again immediately; keep their count of failures."""
+        if keys:
+            self._connection.execute(RELEASE, _slots(keys))
 
-    def forgive(self, trade_id: UUID, reason: ExitReason) -> None:
-        """Reset the failures of filled reasons: the next failure starts with the first wait."""
-        self._connection.execute(FORGIVE, {"trade_id": trade_id, "reason": reason})
+    def filled(self, intents: Sequence[ExitIntent]) -> None:
+        """Reset the failures of filled exits' rules: the next failure starts with the first wait.
+
+        An exit beside a leg leaves that leg's quantity to it. Its rule takes what the leg does not fill, without a
+        cooldown.
+        """
+        if intents:
+            self._connection.execute(FORGIVE, _slots([intent.rule_key for intent in intents]))
+            self.release([intent.rule_key for intent in intents if intent.beside_leg])
 
     def open_trades_with_episodes(self, partitions: Sequence[int]) -> list[UUID]:
         """Return the open trades of these partitions with any episode, with their reasons."""
         return list(self._connection.execute(WITH_EPISODES, {"partitions": list(partitions)}).scalars())
+
+
+def _slots(keys: Sequence[RuleKey]) -> dict[str, Any]:
+    return {"trade_ids": [key.trade_id for key in keys], "slots": [key.slot for key in keys]}

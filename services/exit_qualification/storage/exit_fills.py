@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
@@ -11,8 +11,19 @@ from sqlalchemy import Connection, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from services.exit_qualification.domain.exit_fill import ExitFill
+from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.models import ExitFillRow
 from shared.contracts.exits import Fill
+from shared.contracts.vocabulary import ExitReason
+
+LEG_TOTALS = text("""
+-- exit_fills.totals_of_legs
+SELECT i.trade_id, i.exit_reason, i.leg, sum(f.quantity) AS filled
+  FROM exit_fills f
+  JOIN exit_intents i ON i.intent_id = f.intent_id
+ WHERE f.trade_id = ANY (CAST(:trade_ids AS uuid[])) AND i.leg IS NOT NULL
+ GROUP BY i.trade_id, i.exit_reason, i.leg
+""")
 
 TOTALS_OF_TRADES = text("""
 -- exit_fills.totals_of_trades
@@ -64,3 +75,10 @@ class ExitFillRepository:
             return {}
         rows = self._connection.execute(TOTALS_OF_TRADES, {"trade_ids": list(trade_ids)})
         return {trade_id: int(total) for trade_id, total in rows}
+
+    def totals_of_legs(self, trade_ids: Collection[UUID]) -> dict[RuleKey, int]:
+        """Return the filled quantity of each leg of these trades; omit legs without fills."""
+        if not trade_ids:
+            return {}
+        rows = self._connection.execute(LEG_TOTALS, {"trade_ids": sorted(trade_ids)})
+        return {RuleKey(row.trade_id, ExitReason(row.exit_reason), row.leg): int(row.filled) for row in rows}

@@ -9,11 +9,12 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from services.exit_qualification.domain.exit_signal import ExitSignal
+from services.exit_qualification.domain.level_index import RuleKey
 from shared.contracts.vocabulary import Direction, ExitReason
 
 SIGNALS = text("""
 -- exit_history.signals
-SELECT signal_id, trade_id, symbol, direction, exit_reason, episode_id, detected_price, detected_at
+SELECT signal_id, trade_id, symbol, direction, exit_reason, episode_id, detected_price, detected_at, leg
   FROM exit_signals WHERE trade_id = :trade_id ORDER BY created_at DESC LIMIT :limit
 """)
 COOLDOWNS = text("""
@@ -67,15 +68,17 @@ class ExitHistoryRepository:
                 episode_id=row.episode_id,
                 detected_price=row.detected_price,
                 detected_at=row.detected_at,
+                leg=row.leg,
             )
             for row in rows
         ]
 
-    def cooldowns(self, trade_id: UUID) -> dict[ExitReason, Cooldown]:
-        """Return the cooldown of every reason that ever fired."""
+    def cooldowns(self, trade_id: UUID) -> dict[RuleKey, Cooldown]:
+        """Return the cooldown of every rule that ever fired."""
         rows = self._connection.execute(COOLDOWNS, {"trade_id": trade_id})
         return {
-            ExitReason(row.exit_reason): Cooldown(row.last_episode_id, row.cooldown_until, row.holds) for row in rows
+            RuleKey.of_slot(trade_id, row.exit_reason): Cooldown(row.last_episode_id, row.cooldown_until, row.holds)
+            for row in rows
         }
 
     def waiting(self, trade_id: UUID) -> list[WaitingWork]:

@@ -20,6 +20,8 @@ from sqlalchemy import (
     and_,
     bindparam,
     func,
+    not_,
+    or_,
     select,
     text,
     tuple_,
@@ -124,7 +126,7 @@ class ExitIntentRepository:
         return None if row is None else to_intent(row)
 
     def find_slot_holders(self, trade_ids: Sequence[UUID]) -> list[ExitIntent]:
-        """Lock and return the trades' executable intents that are live or FILLED; lock the trades' rows before."""
+        """Lock and return the trades' executable intents that hold a slot; lock the trades' rows before."""
         rows = self._connection.execute(_SLOT_HOLDERS, {"trade_ids": list(trade_ids)})
         return [to_intent(row) for row in rows]
 
@@ -184,10 +186,11 @@ class ExitIntentRepository:
         return self._all(wanted.order_by(ExitIntentRow.intent_id.desc()).limit(limit))
 
     def count_sent(self, intent: ExitIntent, since: datetime) -> int:
-        """Return the number of orders sent for the intent's trade and reason since then, including this intent."""
+        """Return the number of orders sent for the intent's trade and rule since then, including this intent."""
         wanted = select(func.count()).where(
             ExitIntentRow.trade_id == intent.trade_id,
             ExitIntentRow.exit_reason == intent.exit_reason,
+            ExitIntentRow.leg.is_not_distinct_from(intent.leg),
             ExitIntentRow.submitted_at >= since,
             _present,
         )
@@ -355,12 +358,15 @@ def _is_one_of(statuses: frozenset[IntentStatus]) -> ColumnElement[bool]:
 
 
 def holds_slot() -> ColumnElement[bool]:
-    """Return whether an intent holds its trade's slot: the condition of the index ``exit_intents_one_live``."""
+    """Return whether an intent holds its leg's slot, or the remainder's: the condition of ``exit_intents_one_live``."""
     return and_(
         ExitIntentRow.executable,
         _present,
         ExitIntentRow.exit_reason != ExitReason.EXTERNAL,
-        ExitIntentRow.status.in_(sorted(LIVE | {IntentStatus.FILLED})),
+        or_(
+            ExitIntentRow.status.in_(sorted(LIVE)),
+            and_(ExitIntentRow.status == IntentStatus.FILLED, not_(ExitIntentRow.beside_leg)),
+        ),
     )
 
 

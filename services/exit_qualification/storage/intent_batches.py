@@ -12,8 +12,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from services.exit_qualification.domain.exit_qualification_service import ExitQualificationResult
 from services.exit_qualification.domain.intent import CancelReason, ExitIntent
 from services.exit_qualification.models import ExitIntentRow
+from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.exit_intents import to_intent
 from shared.errors import StaleVersion
 
@@ -37,9 +39,11 @@ SUBMIT = text(f"""
 UPDATE exit_intents i
    SET status = 'SUBMITTING', submitted_at = clock_timestamp(),
        claimed_until = clock_timestamp() + :claim, attempts = i.attempts + 1,
-       error_code = NULL, error_message = NULL, quantity = w.quantity, gates = w.gates, version = i.version + 1
+       error_code = NULL, error_message = NULL, quantity = w.quantity, gates = w.gates, beside_leg = w.beside_leg,
+       version = i.version + 1
   FROM unnest(CAST(:intent_ids AS uuid[]), CAST(:versions AS integer[]), CAST(:quantities AS bigint[]),
-              CAST(:gates AS jsonb[])) AS w (intent_id, version, quantity, gates)
+              CAST(:gates AS jsonb[]), CAST(:beside_legs AS boolean[]))
+       AS w (intent_id, version, quantity, gates, beside_leg)
  WHERE i.intent_id = w.intent_id AND i.version = w.version AND i.status = 'APPROVED'
 RETURNING {_COLUMNS}
 """)  # noqa: S608  # the columns of our own mapping
@@ -73,21 +77,14 @@ UPDATE exit_intents i
  WHERE i.intent_id = w.intent_id AND i.version = w.version AND i.status IN ('PENDING', 'APPROVED')
 RETURNING {_COLUMNS}
 """)  # noqa: S608  # the columns of our own mapping
-FORGIVE = text("""
--- exit_episodes.forgive_many: the next failure of a filled exit's reason starts with the first wait
-UPDATE exit_episodes e SET failures = 0
-  FROM unnest(CAST(:trade_ids AS uuid[]), CAST(:reasons AS text[])) AS w (trade_id, reason)
- WHERE e.trade_id = w.trade_id AND e.exit_reason = w.reason AND e.failures > 0
-""")
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """Intent to mark as SUBMITTING with its quantity and the verdicts of the gates."""
+    """Intent to mark as SUBMITTING with the verdicts of the gates and the quantity that they left."""
 
     intent: ExitIntent
-    quantity: int
-    gates: list[dict[str, object]]
+    result: ExitQualificationResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +115,9 @@ class IntentBatches:
         """Change APPROVED → SUBMITTING, to be committed before the broker is called; return them in their order."""
         intents = [each.intent for each in submitted]
         values = {
-            "quantities": [each.quantity for each in submitted],
-            "gates": [json.dumps(each.gates) for each in submitted],
+            "quantities": [each.result.calculated_qty for each in submitted],
+            "gates": [json.dumps(each.result.verdicts_json()) for each in submitted],
+            "beside_legs": [each.result.beside_leg for each in submitted],
             "claim": claim,
         }
         return self._change(SUBMIT, intents, values)
@@ -149,10 +147,7 @@ class IntentBatches:
             "average_prices": [each.average_price for each in filled],
         }
         changed = self._change(FILL, intents, values)
-        if not changed:
-            return []
-        pairs = {"trade_ids": [it.trade_id for it in changed], "reasons": [str(it.exit_reason) for it in changed]}
-        self._connection.execute(FORGIVE, pairs)
+        ExitEpisodeRepository(self._connection).filled(changed)
         return changed
 
     def _change(self, statement: Any, intents: Sequence[ExitIntent], values: dict[str, Any]) -> list[ExitIntent]:

@@ -19,7 +19,7 @@ from shared.clock import epoch_ms
 from shared.contracts.trades import TradeExitPlanChanged, TradeOpened
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType, TradeStatus
 from shared.exit_rules.plan import ExitPlan
-from shared.exit_rules.registry import start_rules
+from shared.exit_rules.registry import leg_quantities, start_rules
 from shared.exit_rules.rule import Position, Saved
 from shared.money import to_units
 
@@ -140,7 +140,13 @@ def with_plan(trade: OpenTrade, plan: ExitPlan, plan_version: int, square_off: S
     square_off_at_ms = square_off.after_entry_ms(trade.symbol, trade.product_type, trade.entered_at_ms)
     sign = trade.direction.sign
     position = Position(trade.direction, trade.entry_price * sign, trade.entered_at_ms, square_off_at_ms)
-    return replace(trade, rules=start_rules(plan, position), plan_version=plan_version, saved={})
+    return replace(
+        trade,
+        rules=start_rules(plan, position),
+        plan_version=plan_version,
+        saved={},
+        leg_quantities=leg_quantities(plan, trade.quantity),
+    )
 
 
 class OpenTradeRepository:
@@ -226,7 +232,7 @@ class OpenTradeRepository:
         if row is None:
             return None
         states = self._connection.execute(RULES_OF, {"trade_id": trade_id}).scalar_one_or_none() or {}
-        trade = replace(self._with_rules(row), saved={_slot(name): state for name, state in states.items()})
+        trade = replace(self._with_rules(row), saved=_by_rule(trade_id, states))
         return TradeProjection(trade, TradeStatus(row.status))
 
     def open_among(self, wanted: TradeFilter, limit: int) -> list[OpenTrade]:
@@ -272,13 +278,13 @@ class OpenTradeRepository:
         """Store the rule states of these trades."""
         if not moved:
             return
-        states = [{_name(key): saved for key, saved in moved[trade_id].items()} for trade_id in sorted(moved)]
+        states = [{key.slot: saved for key, saved in moved[trade_id].items()} for trade_id in sorted(moved)]
         parameters = {"trade_ids": sorted(moved), "states": [json.dumps(each) for each in states]}
         self._connection.execute(SAVE_RULES, parameters)
 
     def _saved_rules(self, partitions: Sequence[int]) -> dict[UUID, dict[tuple[ExitReason, int | None], Saved]]:
         rows = self._connection.execute(RULES_IN, {"partitions": list(partitions)})
-        return {row.trade_id: {_slot(name): state for name, state in row.states.items()} for row in rows}
+        return {row.trade_id: _by_rule(row.trade_id, row.states) for row in rows}
 
     def _with_rules(self, row: Row[Any]) -> OpenTrade:
         plan = ExitPlan.model_validate(row.changed_plan or row.exit_plan)
@@ -307,10 +313,5 @@ KNOWN = select(OpenTradeRow.trade_id).where(_NAMED)
 """Built once: building and keying a query costs several times its execution."""
 
 
-def _name(key: RuleKey) -> str:
-    return key.reason.value if key.leg is None else f"{key.reason.value}/{key.leg}"
-
-
-def _slot(name: str) -> tuple[ExitReason, int | None]:
-    reason, _, leg = name.partition("/")
-    return ExitReason(reason), int(leg) if leg else None
+def _by_rule(trade_id: UUID, states: Mapping[str, Saved]) -> dict[tuple[ExitReason, int | None], Saved]:
+    return {RuleKey.of_slot(trade_id, slot)[1:]: state for slot, state in states.items()}

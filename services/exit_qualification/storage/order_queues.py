@@ -88,13 +88,16 @@ SELECT {_COLUMNS} FROM exit_intents i
  LIMIT :limit
 """)  # noqa: S608  # the columns of our own mapping
 BEYOND_REMAINDER = text(f"""
--- exit_intents.beyond_remainder: an order is at the broker for more than the trade's fills have left
+-- exit_intents.beyond_remainder: an order is at the broker for more than the trade's fills and earlier orders leave
 SELECT {_COLUMNS} FROM exit_intents i
   JOIN open_trades t ON t.trade_id = i.trade_id
  WHERE i.status IN ('SUBMITTING', 'UNKNOWN', 'PLACED', 'PARTIALLY_FILLED') AND i.deleted_at IS NULL
    AND i.user_broker_id = ANY (CAST(:user_broker_ids AS text[]))
    AND i.quantity - i.filled_quantity
        > t.quantity - (SELECT coalesce(sum(f.quantity), 0) FROM exit_fills f WHERE f.trade_id = i.trade_id)
+                    - (SELECT coalesce(sum(o.quantity - o.filled_quantity), 0) FROM exit_intents o
+                        WHERE o.trade_id = i.trade_id AND o.intent_id < i.intent_id AND o.deleted_at IS NULL
+                          AND o.status IN ('SUBMITTING', 'UNKNOWN', 'PLACED', 'PARTIALLY_FILLED'))
  ORDER BY i.created_at, i.intent_id
  LIMIT :limit
 """)  # noqa: S608  # the columns of our own mapping
@@ -112,7 +115,7 @@ SELECT {_COLUMNS} FROM exit_intents i
 _WAITING = f"""
 SELECT {_COLUMNS} FROM exit_intents i
 {GATE_ROWS}
-  LEFT JOIN exit_episodes e ON e.trade_id = i.trade_id AND e.exit_reason = i.exit_reason
+  LEFT JOIN exit_episodes e ON e.trade_id = i.trade_id AND e.exit_reason = exit_slot(i.exit_reason, i.leg)
  WHERE i.status IN ('PENDING', 'APPROVED') AND i.deleted_at IS NULL
    AND CASE WHEN i.executable THEN i.status = 'PENDING' OR i.expires_at <= clock_timestamp()
             ELSE e.last_episode_id > i.episode_id OR e.cooldown_until <= clock_timestamp() END

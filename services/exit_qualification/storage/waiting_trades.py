@@ -11,8 +11,8 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
+from services.exit_qualification.domain.level_index import RuleKey
 from shared.clock import EPOCH
-from shared.contracts.vocabulary import ExitReason
 from shared.money import from_units, to_units
 
 _Row = tuple[UUID, str, Decimal | None, datetime | None, Decimal | None]
@@ -96,9 +96,9 @@ class WaitingRow:
     level: int | None
 
     @property
-    def reason(self) -> ExitReason | None:
-        """Return the exit reason; None if the trade is to be closed."""
-        return None if self.work == CLOSE else ExitReason(self.work)
+    def rule_key(self) -> RuleKey | None:
+        """Return the key of the rule that exits; None if the trade is to be closed."""
+        return None if self.work == CLOSE else RuleKey.of_slot(self.trade_id, self.work)
 
 
 class WaitingTradeRepository:
@@ -165,4 +165,4 @@ class WaitingTradeRepository:
 def _of_candidate(candidate: ExitCandidate) -> _Row:
     price, level = (None if each is None else from_units(each) for each in (candidate.detected_price, candidate.level))
     at = EPOCH + timedelta(microseconds=candidate.detected_at_us)
-    return candidate.trade_id, str(candidate.exit_reason), price, at, level
+    return candidate.trade_id, candidate.rule_key.slot, price, at, level

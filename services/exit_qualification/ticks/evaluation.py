@@ -8,7 +8,6 @@ from uuid import UUID
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
 from services.exit_qualification.domain.candidates import ExitCandidates
-from services.exit_qualification.domain.exit_signal import TradeReason
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService, QuietPath
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.exit_qualification.storage.open_trades import ChangedPlan, OpenedTrade, open_trade, with_plan
@@ -17,7 +16,6 @@ from services.exit_qualification.ticks.records import TradeRecord, read_trade
 from shared.contracts.discarded import Discarded
 from shared.contracts.ticks import parse_tick
 from shared.contracts.trades import TradeClosed, TradeExitPlanChanged, TradeOpened
-from shared.contracts.vocabulary import ExitReason
 from shared.errors import MalformedMessage
 from shared.kafka.clients import arrived_ms, headers_of, home_partition
 from shared.kafka.record_faults import read_record
@@ -177,11 +175,3 @@ def in_rounds(detected: Sequence[ExitCandidates]) -> list[list[ExitCandidates]]:
     entries = [by_trade[trade_id] for trade_id in sorted(by_trade)]
     most = max(map(len, entries), default=0)
     return [[of_trade[nth] for of_trade in entries if nth < len(of_trade)] for nth in range(most)]
-
-
-def rearm(engine: ExitSignalService, eligible: Iterable[TradeReason]) -> list[ExitCandidates]:
-    """Rearm these reasons; those met by the last price of their symbol are due immediately."""
-    by_trade: dict[UUID, list[ExitReason]] = {}
-    for trade_id, reason in eligible:
-        by_trade.setdefault(trade_id, []).append(reason)
-    return [found for trade_id, reasons in by_trade.items() for found in engine.rearm(trade_id, reasons)]

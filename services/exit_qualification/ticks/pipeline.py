@@ -10,8 +10,8 @@ from sqlalchemy.exc import OperationalError
 
 from services.exit_qualification.domain.candidates import ExitCandidates
 from services.exit_qualification.domain.checkpoint import Checkpoint, EngineCheckpoint
-from services.exit_qualification.domain.exit_signal import TradeReason
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
+from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.signal_management_service import DetectedExit, SignalManagementService
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.open_trades import OpenedTrade, OpenTradeRepository
@@ -19,7 +19,7 @@ from services.exit_qualification.storage.operator_controls import SwitchReposito
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from services.exit_qualification.storage.waiting_trades import MOST_TRADES, QUEUED, WaitingTradeRepository
 from services.exit_qualification.ticks.batch import BatchResult
-from services.exit_qualification.ticks.evaluation import in_rounds, rearm
+from services.exit_qualification.ticks.evaluation import in_rounds
 from services.exit_qualification.ticks.waiting_exits import WaitingExits
 from shared.contracts.vocabulary import RolloutMode
 from shared.outbox.unit_of_work import UnitOfWork
@@ -94,18 +94,18 @@ class TickPipeline:
         return exits
 
     def due(self, engine: ExitSignalService, now_ms: int, limit: int) -> tuple[list[ExitCandidates], set[str]]:
-        """Return exits without a tick: due by the clock, or with reasons that may fire again.
+        """Return exits without a tick: due by the clock, or with rules that may fire again.
 
         The symbols returned with them have rules that were rearmed or due: write their checkpoint, so that no tick
-        before the rearming is evaluated again after it. At most `limit` disarmed reasons are checked in the database.
+        before the rearming is evaluated again after it. At most `limit` disarmed rules are checked in the database.
         """
         due = engine.on_clock(now_ms)
-        eligible: list[TradeReason] = []
+        eligible: list[RuleKey] = []
         if asked := engine.disarmed(limit):
             with self._open_unit() as uow:
                 eligible = ExitEpisodeRepository(uow.connection).eligible(asked)
-        due += rearm(engine, eligible)
-        return due, {entry.trade.symbol for entry in due} | engine.symbols_of(trade_id for trade_id, _ in eligible)
+        due += engine.rearm(eligible)
+        return due, {entry.trade.symbol for entry in due} | engine.symbols_of(key.trade_id for key in eligible)
 
     def _write(self, result: BatchResult, checkpoint: EngineCheckpoint, held: Collection[int]) -> list[DetectedExit]:
         with self._open_unit() as uow:

@@ -208,7 +208,7 @@ class TickSession:
 
     def _after_commit(self, exits: Sequence[DetectedExit]) -> None:
         for each in exits:
-            self._assignment.engine.disarm(each.signal.trade_id, each.signal.exit_reason)
+            self._assignment.engine.disarm(each.signal.trade_id, each.signal.exit_reason, each.signal.leg)
 
     def _recover(self, error: Exception) -> None:
         unforeseen = not isinstance(error, (ExitflowError, *DATABASE_FAILURES))

@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
 from services.exit_qualification.domain.checkpoint import Checkpoint
+from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.signal_management_service import DetectedExit, SignalManagementService
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
@@ -22,7 +23,6 @@ from services.exit_qualification.storage.waiting_trades import (
     WaitingTrade,
     WaitingTradeRepository,
 )
-from shared.contracts.vocabulary import ExitReason
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.row_locks import is_lock_timeout
 from shared.runtime.health import Health
@@ -113,19 +113,20 @@ class WaitingExits:
             uow.commit()
 
 
-def _candidate(symbol: str, reason: ExitReason, row: WaitingRow) -> ExitCandidate:
-    return ExitCandidate(row.trade_id, symbol, reason, row.price, row.at_us, row.level)
+def _candidate(symbol: str, key: RuleKey, row: WaitingRow) -> ExitCandidate:
+    return ExitCandidate(row.trade_id, symbol, key.reason, row.price, row.at_us, row.level, key.leg)
 
 
 def _candidates(rows: Sequence[WaitingRow], trades: Mapping[UUID, OpenTrade]) -> list[ExitCandidates]:
     by_trade: dict[UUID, list[ExitCandidate]] = defaultdict(list)
     for row in rows:
         trade = trades.get(row.trade_id)
-        if trade is not None and row.reason is not None:
-            by_trade[row.trade_id].append(_candidate(trade.symbol, row.reason, row))
+        if trade is not None and row.rule_key is not None:
+            by_trade[row.trade_id].append(_candidate(trade.symbol, row.rule_key, row))
     return [
         ExitCandidates(
-            trades[trade_id], tuple(sorted(found, key=lambda each: (each.detected_at_us, each.exit_reason.rank)))
+            trades[trade_id],
+            tuple(sorted(found, key=lambda each: (each.detected_at_us, each.exit_reason.rank, each.leg or 0))),
         )
         for trade_id, found in sorted(by_trade.items())
     ]

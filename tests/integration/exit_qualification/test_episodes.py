@@ -8,9 +8,11 @@ from uuid import UUID
 
 from sqlalchemy import Engine, text
 
+from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from shared.contracts.vocabulary import ExitReason
 from shared.ids import new_id
+from tests.unit.exit_qualification.examples import intent
 
 MINUTE = timedelta(minutes=1)
 NONE = timedelta()
@@ -47,8 +49,8 @@ def test_without_cooldown_episodes_count_up(exit_engine: Engine) -> None:
 def test_a_transaction_that_rolls_back_leaves_no_cooldown(exit_engine: Engine) -> None:
     trade_id = new_id()
     with exit_engine.connect() as connection:
-        given = ExitEpisodeRepository(connection).generate([(trade_id, ExitReason.TARGET)], MINUTE)
-        assert given == {(trade_id, ExitReason.TARGET): 1}
+        given = ExitEpisodeRepository(connection).generate([RuleKey(trade_id, ExitReason.TARGET)], MINUTE)
+        assert given == {RuleKey(trade_id, ExitReason.TARGET): 1}
         connection.rollback()
     assert _generate(exit_engine, trade_id) == 1
 
@@ -68,8 +70,8 @@ def test_the_set_based_form_answers_for_each_and_takes_repeats(exit_engine: Engi
     first, second = new_id(), new_id()
     assert _generate(exit_engine, first) == 1
     with exit_engine.begin() as connection:
-        pairs = [(second, ExitReason.TARGET), (first, ExitReason.TARGET), (second, ExitReason.TARGET)]
-        assert ExitEpisodeRepository(connection).generate(pairs, MINUTE) == {(second, ExitReason.TARGET): 1}
+        pairs = [RuleKey(each, ExitReason.TARGET) for each in (second, first, second)]
+        assert ExitEpisodeRepository(connection).generate(pairs, MINUTE) == {RuleKey(second, ExitReason.TARGET): 1}
 
 
 def test_back_off_replaces_the_cooldown_and_doubles_to_its_maximum(exit_engine: Engine) -> None:
@@ -78,7 +80,7 @@ def test_back_off_replaces_the_cooldown_and_doubles_to_its_maximum(exit_engine: 
     waits = []
     for _ in range(6):
         with exit_engine.begin() as connection:
-            ExitEpisodeRepository(connection).back_off(trade_id, ExitReason.TARGET, first_s=100, max_s=1500)
+            ExitEpisodeRepository(connection).back_off(RuleKey(trade_id, ExitReason.TARGET), first_s=100, max_s=1500)
         waits.append(_cooldown_left_s(exit_engine, trade_id))
     for wait, expected in zip(waits, [100, 200, 400, 800, 1500, 1500], strict=True):
         assert expected - 60 < wait <= expected
@@ -90,9 +92,9 @@ def test_forgiveness_starts_the_back_off_again(exit_engine: Engine) -> None:
     with exit_engine.begin() as connection:
         episodes = ExitEpisodeRepository(connection)
         for _ in range(3):
-            episodes.back_off(trade_id, ExitReason.TARGET, first_s=100, max_s=1500)
-        episodes.forgive(trade_id, ExitReason.TARGET)
-        episodes.back_off(trade_id, ExitReason.TARGET, first_s=100, max_s=1500)
+            episodes.back_off(RuleKey(trade_id, ExitReason.TARGET), first_s=100, max_s=1500)
+        episodes.filled([intent(trade_id=trade_id, exit_reason=ExitReason.TARGET)])
+        episodes.back_off(RuleKey(trade_id, ExitReason.TARGET), first_s=100, max_s=1500)
     assert _cooldown_left_s(exit_engine, trade_id) <= 100
 
 
@@ -101,9 +103,21 @@ def test_a_released_reason_may_fire_and_keeps_its_failures(exit_engine: Engine) 
     assert [_generate(exit_engine, found) for found in (trade_id, other)] == [1, 1]
     with exit_engine.begin() as connection:
         episodes = ExitEpisodeRepository(connection)
-        episodes.back_off(trade_id, ExitReason.TARGET, first_s=100, max_s=1500)
-        episodes.release([(trade_id, ExitReason.TARGET)])
+        episodes.back_off(RuleKey(trade_id, ExitReason.TARGET), first_s=100, max_s=1500)
+        episodes.release([RuleKey(trade_id, ExitReason.TARGET)])
     assert [_generate(exit_engine, found) for found in (trade_id, other)] == [2, None]
     with exit_engine.begin() as connection:
-        ExitEpisodeRepository(connection).back_off(trade_id, ExitReason.TARGET, first_s=100, max_s=1500)
+        ExitEpisodeRepository(connection).back_off(RuleKey(trade_id, ExitReason.TARGET), first_s=100, max_s=1500)
     assert _cooldown_left_s(exit_engine, trade_id) > 100
+
+
+def test_each_leg_has_a_cooldown_and_the_numbers_of_a_trade_go_on(exit_engine: Engine) -> None:
+    trade_id = new_id()
+    legs = [RuleKey(trade_id, ExitReason.TARGET, leg) for leg in (2, 10, 1)]
+    with exit_engine.begin() as connection:
+        episodes = ExitEpisodeRepository(connection)
+        assert episodes.generate(legs[:1], MINUTE) == {legs[0]: 1}
+        assert episodes.generate(legs, MINUTE) == {legs[2]: 2, legs[1]: 3}
+        assert episodes.generate(legs, MINUTE) == {}
+        episodes.back_off(legs[1], first_s=0, max_s=0)
+        assert episodes.generate(legs, MINUTE) == {legs[1]: 4}

@@ -22,7 +22,7 @@ from shared.contracts.vocabulary import (
     TradeStatus,
 )
 from shared.exit_rules.plan import ExitPlan
-from shared.exit_rules.registry import start_rules
+from shared.exit_rules.registry import leg_quantities, start_rules
 from shared.exit_rules.rule import Position
 from shared.money import from_units
 
@@ -106,4 +106,4 @@ def open_trade(number: int = 1, **changes: Any) -> OpenTrade:
     trade = replace(plain, **changes)
     position = Position(trade.direction, trade.entry_price * trade.direction.sign, trade.entered_at_ms)
     plan = ExitPlan.model_construct(**given) if not any(given.values()) else ExitPlan.model_validate(given)
-    return replace(trade, rules=start_rules(plan, position))
+    return replace(trade, rules=start_rules(plan, position), leg_quantities=leg_quantities(plan, trade.quantity))

@@ -17,8 +17,13 @@ from shared.tick_clock import TickOrder
 DAY_US = 24 * 3600 * 1_000_000
 IST_US = 19_800 * 1_000_000
 
-Found = tuple[UUID, tuple[tuple[ExitReason, int | None, int], ...]]
-"""A trade that qualified, and of each reason the price and the time in microseconds."""
+Slot = tuple[ExitReason, int | None]
+"""A rule of a trade: its reason, and the leg of a ladder."""
+Found = tuple[UUID, tuple[tuple[ExitReason, int | None, int | None, int], ...]]
+"""A trade that qualified, and of each rule the reason, the leg, the price and the time in microseconds."""
+EVERY_SLOT: list[Slot] = [
+    (reason, leg) for reason in ExitReason for leg in (None, 1, 2, 3) if leg is None or reason is ExitReason.TARGET
+]
 
 
 @dataclass(frozen=True)
@@ -41,21 +46,24 @@ class Trade:
     entry: int
     entered_at_ms: int
     plan: ExitPlan
-    seen: dict[ExitReason, list[tuple[int, bool]]] = field(default_factory=lambda: defaultdict(list))
+    seen: dict[Slot, list[tuple[int, bool]]] = field(default_factory=lambda: defaultdict(list))
     clock_ms: int = 0
     version: int = 1
-    start: dict[ExitReason, Start] = field(default_factory=lambda: defaultdict(Start))
+    start: dict[Slot, Start] = field(default_factory=lambda: defaultdict(Start))
 
     @property
     def better(self) -> int:
         return 1 if self.direction is Direction.LONG else -1
 
     def see(self, price: int, *, opening: bool) -> None:
-        for reason in ExitReason:
-            self.seen[reason].append((price, opening))
+        for slot in EVERY_SLOT:
+            self.seen[slot].append((price, opening))
 
-    def has_rule(self, reason: ExitReason) -> bool:
+    def has_rule(self, slot: Slot) -> bool:
         plan, bricks = self.plan, self.plan.bricks
+        reason, leg = slot
+        if leg is not None:
+            return reason is ExitReason.TARGET and leg <= len(plan.targets or ())
         return {
             ExitReason.TARGET: plan.target is not None,
             ExitReason.STOP_LOSS: plan.stop_loss is not None,
@@ -65,35 +73,38 @@ class Trade:
             ExitReason.TIME: plan.max_hold_s is not None,
         }.get(reason, False)
 
-    def is_due(self, reason: ExitReason, price: int | None) -> bool:
+    def is_due(self, slot: Slot, price: int | None) -> bool:
+        reason, _ = slot
         if reason is ExitReason.TIME:
             assert self.plan.max_hold_s is not None
             return self.clock_ms >= self.entered_at_ms + 1000 * self.plan.max_hold_s
         if reason is ExitReason.BRICK_REVERSAL:
             return self.reversal_is_complete()
         if reason in (ExitReason.TARGET, ExitReason.TRAILING_STOP) and self.plan.bricks and self.plan.bricks.confirm:
-            return self.is_confirmed(reason, self.plan.bricks.confirm)
-        return price is not None and self.is_met(reason, price, [each for each, _ in self.seen[reason]])
+            return self.is_confirmed(slot, self.plan.bricks.confirm)
+        return price is not None and self.is_met(slot, price, [each for each, _ in self.seen[slot]])
 
-    def gains(self, reason: ExitReason, before: Iterable[int]) -> list[int]:
-        return [0, self.start[reason].gain, *((each - self.entry) * self.better for each in before)]
+    def gains(self, slot: Slot, before: Iterable[int]) -> list[int]:
+        return [0, self.start[slot].gain, *((each - self.entry) * self.better for each in before)]
 
-    def follow(self, known: Trade) -> list[ExitReason]:
+    def follow(self, known: Trade) -> list[Slot]:
         """Go on from the trade with the plan before, and return the rules that changed."""
         changed = []
-        for reason in (each for each in ExitReason if self.has_rule(each)):
-            if known.has_rule(reason) and known.part(reason) == self.part(reason):
-                self.seen[reason], self.start[reason] = known.seen[reason], known.start[reason]
+        for slot in (each for each in EVERY_SLOT if self.has_rule(each)):
+            if known.has_rule(slot) and known.part(slot) == self.part(slot):
+                self.seen[slot], self.start[slot] = known.seen[slot], known.start[slot]
             else:
-                changed.append(reason)
-                if known.has_rule(reason):
-                    self.start[reason] = known.stands(reason, self)
-        self.clock_ms = known.clock_ms if known.part(ExitReason.TIME) == self.part(ExitReason.TIME) else 0
+                changed.append(slot)
+                if known.has_rule(slot):
+                    self.start[slot] = known.stands(slot, self)
+        time = (ExitReason.TIME, None)
+        self.clock_ms = known.clock_ms if known.part(time) == self.part(time) else 0
         return changed
 
-    def stands(self, reason: ExitReason, after: Trade) -> Start:
+    def stands(self, slot: Slot, after: Trade) -> Start:
         """Return what a rule has reached, as far as its changed form can use it."""
-        best = max(self.gains(reason, [each for each, _ in self.seen[reason]]))
+        reason, _ = slot
+        best = max(self.gains(slot, [each for each, _ in self.seen[slot]]))
         gain, trail, stop = 0, self.plan.trailing_stop, self.plan.break_even
         if reason is ExitReason.TRAILING_STOP and trail is not None:
             step = to_units(trail.step) if trail.step is not None else 1
@@ -102,8 +113,8 @@ class Trade:
             gain = to_units(stop.arm) if best >= to_units(stop.arm) else 0
         if not (self.counts_bricks(reason) and after.counts_bricks(reason)) or self.size() != after.size():
             return Start(gain)
-        formed = list(chain.from_iterable(self.bricks(reason)))
-        begun = self.start[reason]
+        formed = list(chain.from_iterable(self.bricks(slot)))
+        begun = self.start[slot]
         sign, close = formed[-1] if formed else (begun.last, begun.close)
         return Start(gain, close, sign, self.bricks_against() if reason is ExitReason.BRICK_REVERSAL else 0)
 
@@ -119,11 +130,15 @@ class Trade:
         assert self.plan.bricks is not None
         return to_units(self.plan.bricks.size)
 
-    def is_met(self, reason: ExitReason, price: int, before: list[int]) -> bool:
+    def is_met(self, slot: Slot, price: int, before: list[int]) -> bool:
         """Return whether an unconfirmed condition is true at a price, after other prices."""
         plan, up = self.plan, self.better
-        gains = self.gains(reason, before)
+        reason, leg = slot
+        gains = self.gains(slot, before)
         gain = (price - self.entry) * up
+        if leg is not None:
+            assert plan.targets is not None
+            return price * up >= to_units(plan.targets[leg - 1].price) * up
         if reason is ExitReason.TARGET:
             assert plan.target is not None
             return price * up >= to_units(plan.target) * up
@@ -145,10 +160,14 @@ class Trade:
         step = to_units(trail.step)
         return gain <= max(gains) // step * step - to_units(trail.distance)
 
-    def part(self, reason: ExitReason) -> object:
+    def part(self, slot: Slot) -> object:
         """Return what of the plan a rule depends on."""
         plan, bricks = self.plan, self.plan.bricks
         confirm = (bricks.size, bricks.confirm) if bricks and bricks.confirm else None
+        reason, leg = slot
+        if leg is not None:
+            assert plan.targets is not None
+            return plan.targets[leg - 1].price, confirm
         return {
             ExitReason.TARGET: (plan.target, confirm),
             ExitReason.STOP_LOSS: plan.stop_loss,
@@ -158,11 +177,11 @@ class Trade:
             ExitReason.TIME: plan.max_hold_s,
         }[reason]
 
-    def bricks(self, reason: ExitReason) -> list[list[tuple[int, int]]]:
+    def bricks(self, slot: Slot) -> list[list[tuple[int, int]]]:
         """Return the bricks of each tick: +1 toward profit or -1, and the price at which it ended."""
-        size, start = self.size(), self.start[reason]
+        size, start = self.size(), self.start[slot]
         close, last, formed = self.entry if start.close is None else start.close, start.last, []
-        for price, opening in self.seen[reason]:
+        for price, opening in self.seen[slot]:
             gain = (price - close) * self.better
             sign = 1 if gain > 0 else -1
             count = 0 if opening else abs(gain) // size - (0 if last in (0, sign) else 1)
@@ -180,21 +199,21 @@ class Trade:
         return self.bricks_against() >= self.plan.bricks.reversal
 
     def bricks_against(self) -> int:
-        against = self.start[ExitReason.BRICK_REVERSAL].against
-        for sign, _ in chain.from_iterable(self.bricks(ExitReason.BRICK_REVERSAL)):
+        against = self.start[ExitReason.BRICK_REVERSAL, None].against
+        for sign, _ in chain.from_iterable(self.bricks((ExitReason.BRICK_REVERSAL, None))):
             against = 0 if sign > 0 else against + 1
         return against
 
-    def is_confirmed(self, reason: ExitReason, needed: int) -> bool:
-        toward = 1 if reason is ExitReason.TARGET else -1
+    def is_confirmed(self, slot: Slot, needed: int) -> bool:
+        toward = 1 if slot[0] is ExitReason.TARGET else -1
         count, met = 0, False
-        for number, (seen, formed) in enumerate(zip(self.seen[reason], self.bricks(reason), strict=True)):
-            prices = [price for price, _ in self.seen[reason][: number + 1]]
-            met = self.is_met(reason, seen[0], prices)
+        for number, (seen, formed) in enumerate(zip(self.seen[slot], self.bricks(slot), strict=True)):
+            prices = [price for price, _ in self.seen[slot][: number + 1]]
+            met = self.is_met(slot, seen[0], prices)
             if not met or any(sign != toward for sign, _ in formed):
                 count = 0
             else:
-                count += sum(1 for _, close in formed if self.is_met(reason, close, prices))
+                count += sum(1 for _, close in formed if self.is_met(slot, close, prices))
         return met and count >= needed
 
 
@@ -213,7 +232,7 @@ class BruteForceEngine:
         self.late: dict[str, list[tuple[int, int]]] = {}
         self.new_clock_after_ms = new_clock_after_ms
         self.trades: dict[UUID, Trade] = {}
-        self.off: set[tuple[UUID, ExitReason]] = set()
+        self.off: set[tuple[UUID, ExitReason, int | None]] = set()
         self.last: dict[str, Last] = {}
 
     def add_trade(self, trade: Trade) -> list[Found]:
@@ -224,7 +243,7 @@ class BruteForceEngine:
         if last is None or last.arrived_ms < trade.entered_at_ms:
             return []
         trade.see(last.price, opening=False)
-        return self.fire([(trade.trade_id, reason) for reason in self.rules(trade.trade_id)], None)
+        return self.fire([(trade.trade_id, *slot) for slot in self.rules(trade.trade_id)], None)
 
     def change_plan(self, trade: Trade) -> list[Found]:
         """A rule that changes begins at the change, from what it had reached; the last price decides at once."""
@@ -233,16 +252,16 @@ class BruteForceEngine:
             return []
         self.trades[trade.trade_id] = trade
         changed = trade.follow(known)
-        self.off &= {(each, reason) for each in self.trades for reason in self.rules(each)}
+        self.off &= {(each, *slot) for each in self.trades for slot in self.rules(each)}
         last = self.last.get(trade.symbol)
         if last is not None:
-            for reason in changed:
-                trade.seen[reason].append((last.price, False))
-        return self.fire([key for reason in changed if (key := (trade.trade_id, reason)) not in self.off], None)
+            for slot in changed:
+                trade.seen[slot].append((last.price, False))
+        return self.fire([key for slot in changed if (key := (trade.trade_id, *slot)) not in self.off], None)
 
     def remove_trade(self, trade_id: UUID) -> None:
         self.trades.pop(trade_id, None)
-        self.off = {(each, reason) for each, reason in self.off if each != trade_id}
+        self.off = {key for key in self.off if key[0] != trade_id}
 
     def on_tick(self, symbol: str, price: int, ts_us: int, seq: int, arrived_ms: int) -> tuple[TickOrder, list[Found]]:
         last = self.last.get(symbol)
@@ -260,7 +279,7 @@ class BruteForceEngine:
         of_symbol = [each for each in self.trades.values() if each.symbol == symbol]
         for trade in of_symbol:
             trade.see(price, opening=opening)
-        armed = [(each.trade_id, reason) for each in of_symbol for reason in self.rules(each.trade_id)]
+        armed = [(each.trade_id, *slot) for each in of_symbol for slot in self.rules(each.trade_id)]
         by_price = [key for key in armed if key[1] is not ExitReason.TIME]
         return order, self.fire([key for key in by_price if key not in self.off], None)
 
@@ -280,29 +299,36 @@ class BruteForceEngine:
     def on_clock(self, now_ms: int) -> list[Found]:
         for trade in self.trades.values():
             trade.clock_ms = max(trade.clock_ms, now_ms)
-        timed = [(each, ExitReason.TIME) for each in self.trades if ExitReason.TIME in self.rules(each)]
+        time = (ExitReason.TIME, None)
+        timed = [(each, *time) for each in self.trades if time in self.rules(each)]
         return self.fire([key for key in timed if key not in self.off], now_ms * 1000)
 
-    def disarm(self, trade_id: UUID, reason: ExitReason) -> None:
-        self.off |= {(trade_id, each) for each in self.rules(trade_id) if each.rank >= reason.rank}
+    def disarm(self, trade_id: UUID, reason: ExitReason, leg: int | None = None) -> None:
+        """An exit of one leg leaves the other legs armed; one of the remainder disarms them all."""
+        for rule, number in self.rules(trade_id):
+            other_leg = rule is reason and leg is not None and number not in (None, leg)
+            if rule.rank >= reason.rank and not other_leg:
+                self.off.add((trade_id, rule, number))
 
-    def rearm(self, trade_id: UUID, reasons: Iterable[ExitReason]) -> list[Found]:
-        back = {(trade_id, reason) for reason in reasons} & self.off
+    def rearm(self, keys: Iterable[tuple[UUID, ExitReason, int | None]]) -> list[Found]:
+        back = set(keys) & self.off
         self.off -= back
-        return self.fire(sorted(back), None)
+        return self.fire(list(back), None)
 
-    def rules(self, trade_id: UUID) -> list[ExitReason]:
+    def rules(self, trade_id: UUID) -> list[Slot]:
         trade = self.trades.get(trade_id)
-        return [] if trade is None else [reason for reason in ExitReason if trade.has_rule(reason)]
+        return [] if trade is None else [slot for slot in EVERY_SLOT if trade.has_rule(slot)]
 
-    def fire(self, armed: list[tuple[UUID, ExitReason]], at_us: int | None) -> list[Found]:
-        due: dict[UUID, list[tuple[ExitReason, int | None, int]]] = {}
-        for trade_id, reason in armed:
+    def fire(self, armed: list[tuple[UUID, ExitReason, int | None]], at_us: int | None) -> list[Found]:
+        due: dict[UUID, list[tuple[ExitReason, int | None, int | None, int]]] = {}
+        for trade_id, reason, leg in armed:
             trade = self.trades[trade_id]
             last = self.last.get(trade.symbol)
-            if trade.is_due(reason, last.price if last else None):
+            if trade.is_due((reason, leg), last.price if last else None):
                 last_us = last.ts_us if last else 0
-                found = (reason, last.price if last else None, last_us if at_us is None else at_us)
+                found = (reason, leg, last.price if last else None, last_us if at_us is None else at_us)
                 due.setdefault(trade_id, []).append(found)
-                self.off.add((trade_id, reason))
-        return [(each, tuple(sorted(due[each], key=lambda found: found[0].rank))) for each in sorted(due)]
+                self.off.add((trade_id, reason, leg))
+        return [
+            (each, tuple(sorted(due[each], key=lambda found: (found[0].rank, found[1] or 0)))) for each in sorted(due)
+        ]

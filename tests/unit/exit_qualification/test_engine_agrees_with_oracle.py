@@ -20,7 +20,7 @@ from shared.exit_rules.registry import start_rules
 from shared.exit_rules.rule import Position, Saved
 from shared.money import from_units
 from shared.tick_clock import TickOrder
-from tests.unit.exit_qualification.oracle import DAY_US, BruteForceEngine, Found, Trade
+from tests.unit.exit_qualification.oracle import DAY_US, EVERY_SLOT, BruteForceEngine, Found, Slot, Trade
 
 SYMBOLS = ("NSE:INFY", "NSE:TCS")
 EVERYTHING = 1000
@@ -33,7 +33,7 @@ sizes = st.integers(1, 5)
 instants = st.integers(1, 6)
 stamps = st.integers(0, 7).flatmap(lambda ms: st.sampled_from([ms * 1000, ms * 1000 + 1]))
 NEW_CLOCK_AFTER_MS = 2
-reasons = st.sampled_from(ExitReason)
+slots = st.sampled_from(EVERY_SLOT)
 
 
 def money(units: st.SearchStrategy[int]) -> st.SearchStrategy[str]:
@@ -61,10 +61,14 @@ bricks = st.one_of(
 )
 
 
+legs = st.builds(lambda price, quantity: {"price": price, "quantity": quantity}, money(prices), st.integers(1, 3))
+
+
 @st.composite
 def plans(draw: st.DrawFn) -> ExitPlan:
     """Any plan, even one that contradicts its direction: then several rules can fire on one tick."""
     fields = {
+        "targets": draw(maybe(st.lists(legs, min_size=1, max_size=3))),
         "target": draw(maybe(money(prices))),
         "stop_loss": draw(maybe(money(prices))),
         "trailing_stop": draw(maybe(trails)),
@@ -108,7 +112,7 @@ def found(candidates: Iterable[ExitCandidates]) -> list[Found]:
     return [
         (
             each.trade.trade_id,
-            tuple((one.exit_reason, one.detected_price, one.detected_at_us) for one in each.candidates),
+            tuple((one.exit_reason, one.leg, one.detected_price, one.detected_at_us) for one in each.candidates),
         )
         for each in candidates
     ]
@@ -201,22 +205,22 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
         for entry in exits:
             self.save(entry.trade.symbol)
 
-    @rule(trade_id=trade_ids, reason=reasons)
-    def disarm(self, trade_id: int, reason: ExitReason) -> None:
-        self.engine.disarm(UUID(int=trade_id), reason)
-        self.oracle.disarm(UUID(int=trade_id), reason)
+    @rule(trade_id=trade_ids, slot=slots)
+    def disarm(self, trade_id: int, slot: Slot) -> None:
+        self.engine.disarm(UUID(int=trade_id), *slot)
+        self.oracle.disarm(UUID(int=trade_id), *slot)
 
-    @rule(trade_id=trade_ids, wanted=st.lists(reasons, max_size=4))
-    def rearm(self, trade_id: int, wanted: list[ExitReason]) -> None:
-        trade = UUID(int=trade_id)
-        assert found(self.engine.rearm(trade, wanted)) == self.oracle.rearm(trade, wanted)
+    @rule(trade_id=trade_ids, wanted=st.lists(slots, max_size=4))
+    def rearm(self, trade_id: int, wanted: list[Slot]) -> None:
+        keys = [RuleKey(UUID(int=trade_id), *slot) for slot in wanted]
+        assert found(self.engine.rearm(keys)) == self.oracle.rearm(keys)
         self.save(SYMBOLS[trade_id % 2])
 
     @rule(limit=st.integers(1, 4))
     def rearm_what_is_disarmed(self, limit: int) -> None:
-        for trade_id, reason in self.engine.disarmed(limit):
-            assert found(self.engine.rearm(trade_id, [reason])) == self.oracle.rearm(trade_id, [reason])
-            self.save(SYMBOLS[trade_id.int % 2])
+        for key in self.engine.disarmed(limit):
+            assert found(self.engine.rearm([key])) == self.oracle.rearm([key])
+            self.save(SYMBOLS[key.trade_id.int % 2])
 
     @rule()
     def restart(self) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from services.exit_qualification.domain.candidates import QUIET, ExitCandidate, ExitCandidates
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
+from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.symbol_book import SymbolState
 from shared.contracts.vocabulary import Direction, ExitReason
@@ -80,7 +81,7 @@ def test_what_fired_does_not_fire_again_on_the_next_tick() -> None:
     engine = engine_with(LONG)
     engine.on_tick(INFY, 1010_0000, 1, 1)
     assert engine.on_tick(INFY, 1011_0000, 2, 2) is QUIET
-    assert engine.disarmed(10) == [(ONE, TARGET)]
+    assert engine.disarmed(10) == [RuleKey(ONE, TARGET)]
 
 
 def test_after_a_target_fired_the_stop_still_fires() -> None:
@@ -116,22 +117,22 @@ def test_a_manual_exit_disarms_everything() -> None:
     engine = engine_with(CONTRADICTORY)
     engine.disarm(ONE, ExitReason.MANUAL)
     assert engine.on_tick(INFY, 1000_0000, 1, 1) is QUIET
-    assert engine.disarmed(10) == [(ONE, STOP_LOSS), (ONE, TARGET)]
+    assert engine.disarmed(10) == [RuleKey(ONE, STOP_LOSS), RuleKey(ONE, TARGET)]
 
 
 def test_rearming_a_silent_symbol_is_due_at_last_price() -> None:
     engine = engine_with(LONG)
     engine.on_tick(INFY, 985_0000, 7, 1)
-    [entry] = engine.rearm(ONE, [STOP_LOSS])
+    [entry] = engine.rearm([RuleKey(ONE, STOP_LOSS)])
     assert entry.candidates == (ExitCandidate(ONE, INFY, STOP_LOSS, 985_0000, 7, level=990_0000),)
-    assert engine.disarmed(10) == [(ONE, STOP_LOSS)]
+    assert engine.disarmed(10) == [RuleKey(ONE, STOP_LOSS)]
 
 
 def test_rearming_after_the_price_returned_waits_for_the_next_crossing() -> None:
     engine = engine_with(LONG)
     engine.on_tick(INFY, 985_0000, 1, 1)
     engine.on_tick(INFY, 1000_0000, 2, 2)
-    assert engine.rearm(ONE, [STOP_LOSS]) == []
+    assert engine.rearm([RuleKey(ONE, STOP_LOSS)]) == []
     assert engine.disarmed(10) == []
     assert reasons(engine.on_tick(INFY, 990_0000, 3, 3).candidates) == [(1, [STOP_LOSS])]
 
@@ -139,14 +140,14 @@ def test_rearming_after_the_price_returned_waits_for_the_next_crossing() -> None
 def test_rearming_what_is_armed_or_not_known_changes_nothing() -> None:
     engine = engine_with(LONG)
     engine.on_tick(INFY, 1000_0000, 1, 1)
-    assert engine.rearm(ONE, [TARGET, ExitReason.TIME]) == []
-    assert engine.rearm(UUID(int=99), [TARGET]) == []
+    assert engine.rearm([RuleKey(ONE, TARGET), RuleKey(ONE, ExitReason.TIME)]) == []
+    assert engine.rearm([RuleKey(UUID(int=99), TARGET)]) == []
 
 
 def test_rearmed_before_the_first_tick_it_waits_for_one() -> None:
     engine = engine_with(LONG)
     engine.disarm(ONE, STOP_LOSS)
-    assert engine.rearm(ONE, [STOP_LOSS, TARGET]) == []
+    assert engine.rearm([RuleKey(ONE, STOP_LOSS), RuleKey(ONE, TARGET)]) == []
     assert reasons(engine.on_tick(INFY, 990_0000, 1, 1).candidates) == [(1, [STOP_LOSS])]
 
 
@@ -162,7 +163,7 @@ def test_a_repeated_trade_does_not_arm_again_what_fired() -> None:
     engine.on_tick(INFY, 1010_0000, 1, 1)
     engine.add_trade(LONG)
     assert engine.on_tick(INFY, 1010_0000, 2, 2) is QUIET
-    assert engine.disarmed(10) == [(ONE, TARGET)]
+    assert engine.disarmed(10) == [RuleKey(ONE, TARGET)]
 
 
 def test_a_removed_trade_never_exits_and_removal_is_idempotent() -> None:
@@ -178,7 +179,7 @@ def test_a_removed_trade_never_exits_and_removal_is_idempotent() -> None:
 def test_disarmed_queries_are_bounded_and_cover_every_reason() -> None:
     engine = engine_with(*(open_trade(number) for number in range(5)))
     engine.on_tick(INFY, 1010_0000, 1, 1)
-    asked = [trade_id.int for _ in range(5) for trade_id, _ in engine.disarmed(2)]
+    asked = [trade_id.int for _ in range(5) for trade_id, *_ in engine.disarmed(2)]
     assert asked == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4]
 
 
@@ -208,7 +209,7 @@ def test_a_silent_symbol_exits_when_rearmed_after_a_restart() -> None:
     engine.restore_symbol(INFY, SymbolState(985_0000, 10, 5))
     engine.add_trade(LONG)
     engine.disarm(ONE, STOP_LOSS)
-    assert reasons(engine.rearm(ONE, [STOP_LOSS])) == [(1, [STOP_LOSS])]
+    assert reasons(engine.rearm([RuleKey(ONE, STOP_LOSS)])) == [(1, [STOP_LOSS])]
 
 
 def changed(trade: OpenTrade, version: int = 2) -> OpenTrade:

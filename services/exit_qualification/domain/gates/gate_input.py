@@ -43,6 +43,10 @@ class GateInput:
         Whether the broker refuses the account's access token.
     market:
         Facts about the symbol's market.
+    leg_left:
+        Quantity of the leg without its fills; None for the whole remainder.
+    beside_leg:
+        Whether it takes the whole remainder while a leg is live.
     """
 
     symbol: str
@@ -66,11 +70,14 @@ class GateInput:
     bricks: BrickCount | None = None
     token_refused: bool = False
     market: MarketFacts = NO_FACTS
+    leg_left: int | None = None
+    beside_leg: bool = False
 
     @property
     def remaining(self) -> int:
         """Return the quantity left to exit; negative only if more was filled or is wanted than the trade has."""
-        return self.quantity - self.filled_quantity - self.wanted_by_live
+        left = self.quantity - self.filled_quantity - self.wanted_by_live
+        return left if self.leg_left is None else min(left, self.leg_left)
 
     @property
     def executable(self) -> bool:
@@ -80,7 +87,7 @@ class GateInput:
 
 @dataclass(frozen=True, slots=True)
 class ExitRequest:
-    """Exit to evaluate: a new one before it is written, or a waiting intent."""
+    """Exit to evaluate: a new one before it is written, or a waiting intent; `leg` and `leg_left` of a ladder."""
 
     exit_reason: ExitReason
     episode_id: int | None
@@ -90,6 +97,8 @@ class ExitRequest:
     limit_price: Decimal | None = None
     detected_price: Decimal | None = None
     bricks: BrickCount | None = None
+    leg: int | None = None
+    leg_left: int | None = None
 
 
 def gate_input(
@@ -108,7 +117,7 @@ def gate_input(
     filled_quantity:
         Sum of the trade's `exit_fills`.
     others:
-        Other intents in the trade's slot, live or filled.
+        The trade's other executable intents, live or filled; those of other legs count with their quantity alone.
     """
     return GateInput(
         symbol=trade.symbol,
@@ -121,7 +130,9 @@ def gate_input(
         order_side=asked.order_side,
         filled_quantity=filled_quantity,
         wanted_by_live=sum(other.remaining for other in others if other.is_live),
-        has_live_intent=bool(others),
+        has_live_intent=any(other.leg == asked.leg for other in others),
+        leg_left=asked.leg_left,
+        beside_leg=asked.leg is None and any(other.is_live and other.leg is not None for other in others),
         episode_id=asked.episode_id,
         broker_status=switches.broker_status(asked.user_broker_id),
         token_refused=switches.token_refused(asked.user_broker_id),

@@ -15,6 +15,7 @@ def check(given: GateInput) -> tuple[Verdict, Detail]:
             "filled_quantity": given.filled_quantity,
             "wanted_by_live": given.wanted_by_live,
             "remaining": given.remaining,
+            **({} if given.leg_left is None else {"leg_left": given.leg_left}),
         },
     )
 

@@ -104,7 +104,11 @@ class OrderScenario:
     # what happens before an order
 
     def open_trade(
-        self, quantity: int = 100, direction: Direction = Direction.LONG, user_broker_id: str = "paper"
+        self,
+        quantity: int = 100,
+        direction: Direction = Direction.LONG,
+        user_broker_id: str = "paper",
+        plan: ExitPlan | None = None,
     ) -> OpenTrade:
         """A trade entered at 1000 with target 1010 and stop 990, or mirrored."""
         gain, loss = ("1010", "990") if direction is Direction.LONG else ("990", "1010")
@@ -116,7 +120,7 @@ class OrderScenario:
             user_broker_id=user_broker_id,
             quantity=quantity,
             entry_price=Decimal(1000),
-            exit_plan=ExitPlan(target=Decimal(gain), stop_loss=Decimal(loss)),
+            exit_plan=plan or ExitPlan(target=Decimal(gain), stop_loss=Decimal(loss)),
             entered_at=self.clock.now(),
         )
         with self.engine.begin() as connection:
@@ -154,18 +158,22 @@ class OrderScenario:
         ttl_s: float = 60,
     ) -> ExitIntent:
         """The engine says that a trade should exit; the intent that comes of it."""
+        (found,) = self.detect_all(trade, (reason, None), cooldown_s=cooldown_s, ttl_s=ttl_s)
+        return found
+
+    def detect_all(
+        self, trade: OpenTrade, *rules: tuple[ExitReason, int | None], cooldown_s: float = 60, ttl_s: float = 60
+    ) -> list[ExitIntent]:
+        """The engine says at one tick that some rules of a trade are met; the intents that come of it."""
         terms = ExitTerms(timedelta(seconds=cooldown_s), timedelta(seconds=ttl_s))
         service = SignalManagementService(terms, self.clock, self._gates)
         now_us = int(self.clock.now().timestamp() * 1_000_000)
-        condition = trade.rules[reason, None].condition if (reason, None) in trade.rules else None
-        level = None if condition is None else condition.price * trade.direction.sign
-        candidate = ExitCandidate(trade.trade_id, trade.symbol, reason, 1010_0000, now_us, level)
+        candidates = tuple(_candidate(trade, reason, leg, now_us) for reason, leg in rules)
         with self.open_unit() as uow:
             switches = SwitchRepository(uow.connection).read()
-            (found,) = service.on_exits_detected(uow, [ExitCandidates(trade, (candidate,))], switches)
+            found = service.on_exits_detected(uow, [ExitCandidates(trade, candidates)], switches)
             uow.commit()
-        assert found.intent is not None
-        return found.intent
+        return [each.intent for each in found if each.intent is not None]
 
     def approved(self, **trade: Any) -> ExitIntent:
         """An approved exit of a new trade."""
@@ -308,3 +316,9 @@ class OrderScenario:
     def _rows(self, statement: str, **parameters: Any) -> Any:
         with self.engine.connect() as connection:
             return connection.execute(text(statement), parameters).all()
+
+
+def _candidate(trade: OpenTrade, reason: ExitReason, leg: int | None, at_us: int) -> ExitCandidate:
+    condition = trade.rules[reason, leg].condition if (reason, leg) in trade.rules else None
+    level = None if condition is None else condition.price * trade.direction.sign
+    return ExitCandidate(trade.trade_id, trade.symbol, reason, 1010_0000, at_us, level, leg)

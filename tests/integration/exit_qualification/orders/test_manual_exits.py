@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.manual_exit_service import ExitInProgress, ManualExitService
 from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
@@ -32,7 +33,7 @@ def _exit_by_hand(scenario: OrderScenario, trade: OpenTrade) -> ExitIntent:
 
 def _eligible(engine: Engine, trade: OpenTrade, reason: ExitReason) -> bool:
     with engine.connect() as connection:
-        return bool(ExitEpisodeRepository(connection).eligible([(trade.trade_id, reason)]))
+        return bool(ExitEpisodeRepository(connection).eligible([RuleKey(trade.trade_id, reason)]))
 
 
 def _fails_at_the_broker(scenario: OrderScenario, intent: ExitIntent) -> None:

@@ -5,8 +5,9 @@ from uuid import UUID
 from confluent_kafka import Message
 
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
+from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.ticks.batch import BatchResult
-from services.exit_qualification.ticks.evaluation import in_rounds, rearm
+from services.exit_qualification.ticks.evaluation import in_rounds
 from shared.contracts.vocabulary import ExitReason
 from tests.support.trades import opened
 from tests.unit.exit_qualification.examples import open_trade
@@ -75,7 +76,7 @@ def test_a_trade_is_evaluated_from_its_position_in_the_batch() -> None:
 def test_an_eligible_reason_met_by_the_last_price_is_due() -> None:
     engine = _engine()
     evaluated(engine, _tick(1010, 1))
-    [entry] = rearm(engine, [(ONE, ExitReason.TARGET)])
+    [entry] = engine.rearm([RuleKey(ONE, ExitReason.TARGET)])
     assert [each.exit_reason for each in entry.candidates] == [ExitReason.TARGET]
 
 
