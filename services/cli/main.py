@@ -27,6 +27,7 @@ COMMANDS = {
         "up": f"{_IN}.stack",
         "down": f"{_IN}.stack",
         "status": f"{_IN}.stack",
+        "top": f"{_IN}.top",
         "doctor": f"{_IN}.doctor",
         "check": f"{_IN}.check",
         "health": f"{_IN}.health",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -46,13 +46,19 @@ class MetricSamples:
         """Return the sum of a metric's samples with these labels; 0 without any."""
         return sum(each.value for each in self._named(name) if labels.items() <= each.labels.items())
 
-    def by(self, name: str, label: str) -> dict[str, float]:
-        """Return the sums of a metric by the value of a label, sorted by that value."""
-        sums: dict[str, float] = {}
+    def highest(self, name: str) -> float:
+        """Return the highest of a metric's samples; 0 without any."""
+        return max((each.value for each in self._named(name)), default=0.0)
+
+    def by(self, name: str, label: str, combine: Callable[[Iterable[float]], float] = sum) -> dict[str, float]:
+        """Return the sums of a metric by the value of a label, sorted by that value; or another combination."""
+        values: dict[str, list[float]] = {}
         for each in self._named(name):
-            of = each.labels.get(label, "")
-            sums[of] = sums.get(of, 0.0) + each.value
-        return dict(sorted(sums.items()))
+            values.setdefault(each.labels.get(label, ""), []).append(each.value)
+        return {of: combine(values[of]) for of in sorted(values)}
+
+    def __add__(self, other: MetricSamples) -> MetricSamples:
+        return MetricSamples([*self._samples, *other._samples])
 
     def _named(self, name: str) -> Iterator[MetricSample]:
         return (each for each in self._samples if each.name == name)

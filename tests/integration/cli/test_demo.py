@@ -188,6 +188,14 @@ def test_the_doctor_says_who_does_not_answer(data_dir: str, exitflow: Exitflow) 
     assert (found.status, [each["subject"] for each in json.loads(found.out)]) == (1, ["relay"])
 
 
+def test_top_shows_every_process_topic_and_outbox_of_the_stack(data_dir: str, exitflow: Exitflow) -> None:
+    found = json.loads(exitflow("top", "--once", "--json", "--every", "0.1", "--data-dir", data_dir).out)
+    assert {"relay", "exit-ticks", "exit-orders", "exit-api", "trade-fills", "trade-api"} <= found["processes"].keys()
+    assert set(found["outboxes"]) == {"exit", "trade"}
+    assert set(found["lag_records"]) >= {"market.ticks.v1", "exits.intents.v1"}
+    assert found["pending"] is not None
+
+
 def test_the_status_shows_every_process_ready(data_dir: str, exitflow: Exitflow) -> None:
     shown = exitflow("status", "--data-dir", data_dir, "--json")
     assert shown.status == 0
