@@ -17,6 +17,17 @@ from tests.unit.console.test_trade import closed_trade, serve
 PENDING = "GET exit /exits/pending"
 DESK, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=390, height=844)
 LIMIT_MS = 20_000
+LONG = "ReadTimeout: HTTPConnectionPool(host='127.0.0.1',port=30010):Read-timed-out.(read-timeout=7.0)" * 2
+LAID_OUT = """() => {
+  const main = document.querySelector("main"), style = getComputedStyle(main);
+  const right = main.getBoundingClientRect().right - parseFloat(style.paddingRight) + 0.5;
+  const wide = [...document.querySelectorAll("main table, main section")].filter(
+    each => each.getBoundingClientRect().right > right);
+  const rows = [...document.querySelectorAll(".grid")].map(
+    grid => new Set([...grid.children].map(each => getComputedStyle(each).marginTop)).size);
+  return wide.length === 0 && rows.every(margins => margins <= 1);
+}"""
+"""Nothing is wider than the page's column, and cards beside each other begin at the same height."""
 
 
 def test_the_list_follows_the_exits_and_keeps_what_was_opened(tab: Tab) -> None:
@@ -158,7 +169,7 @@ def _confirm(tab: Tab, reason: str, word: str, button: str) -> None:
 def _paths(tab: Tab) -> list[str]:
     one, exit_, timeline = closed_trade()
     serve(tab.console.apis, one, exit_, timeline=timeline)
-    open_trade, unknown = trade(), intent(status="UNKNOWN", gates=[], error_message="no answer")
+    open_trade, unknown = trade(), intent(status="UNKNOWN", gates=[], error_message=LONG)
     serve(tab.console.apis, open_trade)
     tab.console.apis.answers |= {
         PENDING: page(intent(), unknown),
@@ -196,6 +207,7 @@ def test_axe_finds_nothing_and_no_page_is_wider_than_a_phone(tab: Tab) -> None:
         for summary in tab.page.locator("summary").all():
             summary.click()
         assert _violations(tab) == [], path
+        assert tab.page.evaluate(LAID_OUT), path
         tab.page.set_viewport_size(PHONE)
         assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
         tab.page.set_viewport_size(DESK)
