@@ -212,6 +212,9 @@ class Settings(BaseSettings):
     reconcile_ms: int = Field(
         250, ge=20, description="interval between reads of the broker's books while orders are open"
     )
+    position_watch_s: float = Field(
+        5, ge=1, description="interval between comparisons of the positions at the brokers with the open trades"
+    )
     broker_timeout_s: float = Field(7, gt=0, description="HTTP time-out of a broker call")
     unfilled_cancel_s: float = Field(
         10, gt=0, description="age at which an unfilled order is cancelled; the rest exits with a new order"

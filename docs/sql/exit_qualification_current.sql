@@ -1393,6 +1393,8 @@ CREATE INDEX exit_intents_broker_order ON exit_qualification.exit_intents USING 
 
 CREATE INDEX exit_intents_ended_sent ON exit_qualification.exit_intents USING btree (user_broker_id, ended_at) WHERE ((status = ANY (ARRAY['CANCELLED'::text, 'FAILED'::text])) AND (submitted_at IS NOT NULL));
 
+CREATE INDEX exit_intents_filled_to_cancel ON exit_qualification.exit_intents USING btree (user_broker_id, ended_at) WHERE ((status = 'FILLED'::text) AND (cancel_requested_at IS NOT NULL));
+
 CREATE UNIQUE INDEX exit_intents_idempotency ON exit_qualification.exit_intents USING btree (trade_id, user_broker_id, exit_reason, episode_id) WHERE (deleted_at IS NULL);
 
 CREATE UNIQUE INDEX exit_intents_one_live ON exit_qualification.exit_intents USING btree (trade_id, user_broker_id, COALESCE((leg)::integer, 0)) WHERE (executable AND (deleted_at IS NULL) AND (exit_reason <> 'EXTERNAL'::text) AND ((status = ANY (ARRAY['PENDING'::text, 'APPROVED'::text, 'SUBMITTING'::text, 'UNKNOWN'::text, 'PLACED'::text, 'PARTIALLY_FILLED'::text])) OR ((status = 'FILLED'::text) AND (NOT beside_leg))));

@@ -44,6 +44,10 @@ class Sighting:
         """Return whether the order may still fill according to the order book."""
         return self.order.state is OrderState.WORKING
 
+    def works_beyond(self, quantity: int) -> bool:
+        """Return whether the order works for more than this quantity, because somebody raised it at the broker."""
+        return self.is_working and (self.order.quantity or 0) > quantity
+
 
 class BrokerBooks:
     """Orders by tag and id, with their fills.

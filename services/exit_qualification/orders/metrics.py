@@ -24,6 +24,13 @@ UNREADABLE_ROWS = counter(
 RESIZED_AT_BROKER = counter(
     "exit_orders_resized_at_broker", "exit orders whose quantity somebody changed at the broker", "direction"
 )
+EXTERNAL_FILLS = counter("exit_external_fills", "fills of orders without our tag that closed quantity of a trade")
+POSITION_SHORTFALL = gauge(
+    "exit_position_shortfall", "shares that open trades need and the positions at their brokers lack"
+)
+POSITION_UNCLEAR = gauge(
+    "exit_orders_position_unclear", "exits whose order the books lack while the position is too small to prove it"
+)
 ORDER_LIMIT_REACHED = counter(
     "exit_order_limit_reached",
     "exits that ended unfilled after as many orders as their trade and reason may have",

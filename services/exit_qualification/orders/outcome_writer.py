@@ -19,7 +19,7 @@ from services.exit_qualification.orders.broker_books import Sighting
 from services.exit_qualification.orders.brokers.port import BrokerFill
 from services.exit_qualification.orders.locked_exit import LockedExit, other_holders
 from services.exit_qualification.orders.metrics import OVERFILLED, RESIZED_AT_BROKER
-from services.exit_qualification.orders.terms import OrderTerms
+from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
@@ -154,6 +154,9 @@ class OutcomeWriter:
         return [intent_events.partially_filled(partly, fills, self._now)]
 
     def _filled(self, intent: ExitIntent, sighting: Sighting, fills: list[Fill], *, late: bool = False) -> list[Event]:
+        if sighting.works_beyond(intent.quantity):
+            # The reconciler cancels what goes on until the order has ended, also after a crash, because of this mark.
+            intent = self._intents.update(intent, cancel_requested_at=self._now - POSTPONED)
         filled = self._intents.mark_filled(
             intent, broker_order_id=sighting.order_id, average_price=average_price(fills), at=self._now, late=late
         )
@@ -215,10 +218,10 @@ class OutcomeWriter:
         late = self._intents.update(
             intent, broker_order_id=sighting.order_id, late_filled=True, **_filled_so_far(fills)
         )
-        return [*events, intent_events.late_fill(late, fills, self._now), *self._give_up_empty(locked)]
+        return [*events, intent_events.late_fill(late, fills, self._now), *self.give_up_empty(locked)]
 
-    def _give_up_empty(self, locked: LockedExit) -> list[Event]:
-        """Cancel the trade's unsent exit if late fills have left it without quantity.
+    def give_up_empty(self, locked: LockedExit) -> list[Event]:
+        """Cancel the trade's unsent exit if fills of another exit have left it without quantity.
 
         An exit with quantity left is sized again when sent; the reconciler handles a sent one.
         """

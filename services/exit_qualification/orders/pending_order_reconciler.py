@@ -16,6 +16,7 @@ from services.exit_qualification.domain.outcome import OrderState
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.account_readers import AccountReaders
 from services.exit_qualification.orders.broker_books import BrokerBooks, Sighting, read_books, read_single_orders
+from services.exit_qualification.orders.broker_positions import CNC, positions_by_key
 from services.exit_qualification.orders.brokers.port import BrokerPort, Brokers, BrokerUnavailable
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
 from services.exit_qualification.orders.filled_orders import AT_WORK, FilledOrders, is_filled
@@ -24,12 +25,14 @@ from services.exit_qualification.orders.locked_exit import LockedExit, try_lock_
 from services.exit_qualification.orders.metrics import (
     OLDEST_UNKNOWN_SECONDS,
     ORDER_LIMIT_REACHED,
+    POSITION_UNCLEAR,
     RESIZED_AT_BROKER,
     UNDECIDABLE,
 )
 from services.exit_qualification.orders.missing_orders import Absence, judge_absence
 from services.exit_qualification.orders.outcome_writer import OutcomeWriter
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
+from services.exit_qualification.storage.broker_positions import BrokerPositionRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
@@ -102,6 +105,7 @@ class PendingOrderReconciler:
         self._filled = FilledOrders(open_unit)
         self._readers = AccountReaders(terms.pass_limit.total_seconds())
         self._seen_at: dict[UUID, datetime] = {}
+        self._unclear: set[UUID] = set()
         self._late_watched_at: datetime | None = None
         self._all_late_watched_at: datetime | None = None
 
@@ -145,6 +149,8 @@ class PendingOrderReconciler:
             log.warning("%d order sends timed out; marked UNKNOWN until reconciliation", lapsed)
         for intent_id in self._seen_at.keys() - {intent.intent_id for intent in at_broker}:
             self._seen_at.pop(intent_id, None)
+        self._unclear &= {intent.intent_id for intent in at_broker}
+        POSITION_UNCLEAR.set(len(self._unclear))
         for intent in [*at_broker, *ended]:
             work.intents[intent.user_broker_id].append(intent)
         return work
@@ -206,7 +212,7 @@ class PendingOrderReconciler:
             self._write(account, intent, lambda record, locked: record.sighted(locked, sighting))
         elif sighting.is_working and self._is_overdue(intent, account.read_at):
             account.cancels.append((intent, sighting.order_id))
-        if _was_raised(intent, sighting) and _may_ask_again(intent, account.read_at):
+        if sighting.works_beyond(intent.quantity) and _may_ask_again(intent, account.read_at):
             self._cancel_raised(account, intent, sighting)
 
     def _cancel_raised(self, account: _Account, intent: ExitIntent, sighting: Sighting) -> None:
@@ -220,7 +226,10 @@ class PendingOrderReconciler:
 
     def _absent(self, account: _Account, intent: ExitIntent) -> None:
         day, seen_at = BOOK_DAYS[account.user_broker.broker], self._seen_at.get(intent.intent_id)
-        match judge_absence(intent, account.read_at, self._terms, day, seen_at):
+        absence = judge_absence(intent, account.read_at, self._terms, day, seen_at)
+        if absence in (Absence.NEVER_PLACED, Absence.REFUSED) and not self._is_still_held(account, intent):
+            return  # the position is too small: the order may have filled, and the books lag
+        match absence:
             case Absence.NEVER_PLACED:
                 self._write(account, intent, lambda record, locked: record.never_placed(locked.intent))
             case Absence.REFUSED:
@@ -231,6 +240,26 @@ class PendingOrderReconciler:
                 self._remember_absence(account, intent)
             case Absence.NOTHING | Absence.BOOKS_ARE_NEW:
                 pass  # BOOKS_ARE_NEW is shown by a gauge until an operator resolves it
+
+    def _is_still_held(self, account: _Account, intent: ExitIntent) -> bool:
+        """Return whether the account's position still covers the open trades of the intent's symbol and product.
+
+        Raises
+        ------
+        BrokerUnavailable
+            The positions could not be read; unknown is not flat.
+        """
+        key = intent.symbol, intent.product_type.value
+        position = positions_by_key(account.broker, delivery=key[1] == CNC).get(key, 0)
+        with self._open_unit() as uow:
+            needed = BrokerPositionRepository(uow.connection).needed(intent.user_broker_id)
+        expected = needed.get(intent.user_broker_id, {}).get(key, 0)
+        missing = (expected - position) * intent.direction.sign  # also where trades of both directions net to nothing
+        if missing > 0 and intent.intent_id not in self._unclear:
+            log.error("order of intent %s is not in the books, but account %s holds %d of %s %s less than its trades "
+                      "need: it stays UNKNOWN", intent.intent_id, intent.user_broker_id, missing, *key)  # fmt: skip
+            self._unclear.add(intent.intent_id)
+        return missing <= 0
 
     def _write(
         self, account: _Account, intent: ExitIntent, step: Callable[[OutcomeWriter, LockedExit], list[Event]]
@@ -299,11 +328,6 @@ def _read(broker: BrokerPort, intents: Sequence[ExitIntent], read_at: datetime) 
     if len(order_ids) == len(intents) <= FEW:
         return read_single_orders(broker, order_ids)
     return read_books(broker)
-
-
-def _was_raised(intent: ExitIntent, sighting: Sighting) -> bool:
-    """Return whether the order at the broker works for more than the exit wants."""
-    return sighting.is_working and (sighting.order.quantity or 0) > intent.quantity
 
 
 def _may_ask_again(intent: ExitIntent, now: datetime) -> bool:

@@ -13,6 +13,7 @@ from services.exit_qualification.domain.exit_qualification_service import ExitQu
 from services.exit_qualification.orders.account_errors import AccountErrors
 from services.exit_qualification.orders.account_readers import READERS
 from services.exit_qualification.orders.brokers.adapters import BrokerAdapters, open_adapters
+from services.exit_qualification.orders.external_exits import ExternalExits
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.instrument_refresh import InstrumentRefresh
 from services.exit_qualification.orders.order_execution_service import OrderExecutionService
@@ -42,7 +43,7 @@ from shared.runtime.process import ProcessSpec, RunningProcess
 from shared.runtime.telemetry import REGISTRY
 from shared.settings import Settings
 
-RECONCILER, REQUALIFIER, MARKET_DATA = "reconciler", "requalifier", "market-data"
+RECONCILER, REQUALIFIER, MARKET_DATA, POSITIONS = "reconciler", "requalifier", "market-data", "positions"
 REQUALIFY_S = 0.5
 STOP_LIMIT_S = 8.0
 """Longest time for current calls to end after SIGTERM; the process must exit within 10 s.
@@ -50,15 +51,16 @@ STOP_LIMIT_S = 8.0
 A longer call is abandoned: its intent stays SUBMITTING, becomes UNKNOWN when its claim expires, and the broker's books
 decide it.
 """
-OTHER_THREADS = 6
-"""Connections besides those of senders and readers.
+OTHER_THREADS = 7
+"""Connections besides those of senders and of the readers of books.
 
-Send signal and its listener, reconciler, requalifier, signal counter and market data.
+Send signal and its listener, reconciler, requalifier, signal counter, market data and positions.
 """
 IDLE_S = 1.0
 """Pause between passes of the reconciler while no order is at work; a sent order ends it."""
 COUNT_S = 1.0
 MARKET_DATA_S = 1.0
+POSITIONS_S = 1.0
 
 
 def build(process: RunningProcess) -> None:
@@ -70,7 +72,7 @@ def build(process: RunningProcess) -> None:
         Credentials or database are not set.
     """
     settings, health = process.settings, process.health
-    pool_size = settings.order_workers + READERS + OTHER_THREADS
+    pool_size = settings.order_workers + 2 * READERS + OTHER_THREADS
     engine = process.open_database(settings.require_exit_database(), EXIT_QUALIFICATION, LOOPS, pool_size=pool_size)
     outbox = Outbox(TopicNames(settings.kafka_topic_prefix), process.clock, event_signer(settings))
     open_unit = partial(UnitOfWork, engine, outbox, lock_timeout_ms=ROW_LOCK_TIMEOUT_MS)
@@ -109,6 +111,7 @@ def _loops(
         QuoteRefresh(open_unit, brokers, clock).refresh_once,
         instruments.refresh_once,
     )
+    external = ExternalExits(open_unit, brokers, terms, clock)
     unsent = in_turn(
         AccountErrors(open_unit, terms.limits, brokers.forget_refused_token).note_once,
         requalification.requalify_once,
@@ -130,6 +133,7 @@ def _loops(
         WorkLoop(RECONCILER, passes.next_pass, 0),
         WorkLoop(REQUALIFIER, unsent, REQUALIFY_S),
         WorkLoop(MARKET_DATA, market_data, MARKET_DATA_S),
+        WorkLoop(POSITIONS, external.look_once, POSITIONS_S),
     ]
 
 

@@ -37,6 +37,8 @@ class OrderTerms:
         Interval of reading the books for late fills of orders that ended lately.
     late_watch_all:
         The same for every order of the day.
+    position_watch:
+        Interval of comparing the positions at the brokers with open trades.
     backoff_first_s, backoff_max_s:
         Seconds until an exit that ended short or was not accepted may be retried; doubles from first to max.
     batch:
@@ -62,6 +64,7 @@ class OrderTerms:
     late_watch_all: timedelta = LATE_WATCH_ALL
     refusal_gap: timedelta = timedelta()
     pass_limit: timedelta = PASS_LIMIT
+    position_watch: timedelta = timedelta(seconds=5)
     order_limit: int = 10
     order_limit_window: timedelta = timedelta(minutes=10)
 
@@ -80,6 +83,7 @@ def order_terms(settings: Settings) -> OrderTerms:
         absence_gap=timedelta(seconds=settings.absence_gap_s),
         refusal_gap=timedelta(seconds=settings.refusal_gap_s),
         late_watch=LATE_WATCH,
+        position_watch=timedelta(seconds=settings.position_watch_s),
         backoff_first_s=settings.retry_backoff_s,
         backoff_max_s=settings.retry_backoff_max_s,
         in_flight=max(1, settings.order_workers // 4),

@@ -101,17 +101,24 @@ SELECT {_COLUMNS} FROM exit_intents i
  ORDER BY i.created_at, i.intent_id
  LIMIT :limit
 """)  # noqa: S608  # the columns of our own mapping
-ENDED_TODAY = text(f"""
--- exit_intents.ended_today: sent since the books of their broker began and ended short: fills may still come
+_OF_TODAY = f"""
 SELECT {_COLUMNS} FROM exit_intents i
   JOIN user_brokers b ON b.user_broker_id = i.user_broker_id
   JOIN unnest(CAST(:brokers AS text[]), CAST(:begins AS interval[])) AS day (broker, begins) ON day.broker = b.broker
- WHERE i.status IN ('CANCELLED', 'FAILED') AND i.deleted_at IS NULL
+ WHERE i.deleted_at IS NULL
    AND i.submitted_at >= {books_began("day.begins")}
    AND i.ended_at >= clock_timestamp() - CAST(:within AS interval)
- ORDER BY i.ended_at DESC
+"""  # noqa: S608  # the columns of our own mapping
+ENDED_TODAY = text(f"""
+-- exit_intents.ended_today: sent since the books of their broker began, and ended short: fills may still come; or
+-- filled by an order that was to be cancelled, because it went on
+SELECT * FROM (
+  {_OF_TODAY} AND i.status IN ('CANCELLED', 'FAILED')
+  UNION ALL
+  {_OF_TODAY} AND i.status = 'FILLED' AND i.cancel_requested_at IS NOT NULL) AS ended
+ ORDER BY ended_at DESC
  LIMIT :limit
-""")  # noqa: S608  # the columns of our own mapping
+""")  # noqa: S608  # the conditions above
 _WAITING = f"""
 SELECT {_COLUMNS} FROM exit_intents i
 {GATE_ROWS}
@@ -214,7 +221,7 @@ class OrderQueues:
         return self._intents(BEYOND_REMAINDER, user_broker_ids=sorted(user_broker_ids))
 
     def ended_today(self, book_days: Mapping[str, BookDay], within: timedelta) -> list[ExitIntent]:
-        """Return intents in the broker's books of today that ended short within this time, latest first."""
+        """Return intents in the broker's books of today that ended within this time, and whose order may still fill."""
         begins = [day.begins for day in book_days.values()]
         return self._intents(ENDED_TODAY, brokers=list(book_days), begins=begins, within=within)
 

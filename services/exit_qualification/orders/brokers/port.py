@@ -143,7 +143,10 @@ class BrokerOrder:
 
 @dataclass(frozen=True, slots=True)
 class BrokerFill:
-    """One execution in the broker's trade book of the day. Price in rupees, time aware and UTC."""
+    """One execution in the broker's trade book of the day. Price in rupees, time aware and UTC.
+
+    Symbol, product and side are empty if the broker does not say.
+    """
 
     order_id: str
     trade_id: str
@@ -151,6 +154,18 @@ class BrokerFill:
     quantity: int
     price: Decimal
     filled_at: datetime
+    symbol: str = ""
+    product_type: str = ""
+    side: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerPosition:
+    """Net position of the account, with delivered shares of earlier days; a negative quantity is short."""
+
+    symbol: str
+    product_type: str
+    quantity: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +240,16 @@ class BrokerPort(Protocol):
         ------
         BrokerUnavailable
             The book could not be read completely.
+        """
+        ...
+
+    def positions(self, *, delivery: bool) -> list[BrokerPosition]:
+        """Return the net positions; with `delivery`, shares of earlier days too, which costs another call.
+
+        Raises
+        ------
+        BrokerUnavailable
+            They could not be read completely.
         """
         ...
 

@@ -22,6 +22,7 @@ from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.switches import Rollout, Switches
 from services.exit_qualification.orders.brokers.port import Brokers
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
+from services.exit_qualification.orders.external_exits import ExternalExits
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.order_execution_service import OrderExecutionService
 from services.exit_qualification.orders.pending_order_reconciler import PendingOrderReconciler
@@ -45,6 +46,7 @@ from shared.outbox.writing import Outbox
 from shared.postgres.audit import Act
 from shared.postgres.row_locks import ROW_LOCK_TIMEOUT_MS
 from shared.runtime.health import Health
+from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 from tests.support.signing import SIGNER
 
 WAIT_LIMIT_S = 20.0
@@ -96,6 +98,7 @@ class OrderScenario:
         self.reconciler = PendingOrderReconciler(self.open_unit, self.brokers, self.terms, self.held, self._progressed)
         self.requalification = Requalification(self.open_unit, self._gates, self.terms, self.held, self._progressed)
         signals = SignalManagementService(ExitTerms(MINUTE, MINUTE), self.clock, self._gates)
+        self.external = ExternalExits(self.open_unit, self.brokers, self.terms, self.clock)
         self.remainders = ResidualExits(self.open_unit, signals, self.terms, self.clock, self.held)
 
     def _progressed(self) -> None:
@@ -123,6 +126,8 @@ class OrderScenario:
             exit_plan=plan or ExitPlan(target=Decimal(gain), stop_loss=Decimal(loss)),
             entered_at=self.clock.now(),
         )
+        if isinstance(self.brokers, ScriptedBroker):
+            self.brokers.enter(SYMBOL, ProductType.MIS, direction.sign * quantity)
         with self.engine.begin() as connection:
             trades = OpenTradeRepository(connection)
             trades.insert_opened([OpenedTrade(event, 0, entered_tick=0)])

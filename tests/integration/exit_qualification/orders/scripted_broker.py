@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -13,6 +13,7 @@ from typing import Any
 from kiteconnect import exceptions as kite_exceptions
 
 from services.exit_qualification.domain.market_facts import Quote
+from services.exit_qualification.domain.order_terms import OrderSide
 from services.exit_qualification.domain.outcome import OrderState
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.brokers.kite.broker import outcome_of_error
@@ -22,6 +23,7 @@ from services.exit_qualification.orders.brokers.port import (
     Ambiguous,
     BrokerFill,
     BrokerOrder,
+    BrokerPosition,
     BrokerUnavailable,
     ExitOrder,
     ListedInstruments,
@@ -29,6 +31,7 @@ from services.exit_qualification.orders.brokers.port import (
 )
 from shared.clock import SystemClock
 from shared.contracts.instruments import Instrument
+from shared.contracts.vocabulary import ProductType
 
 
 @dataclass
@@ -58,6 +61,7 @@ class ScriptedBroker:
     _orders: dict[str, _Booked] = field(default_factory=dict)
     _fills: list[BrokerFill] = field(default_factory=list)
     _prices: dict[str, Decimal] = field(default_factory=dict)
+    _held: Counter[tuple[str, str]] = field(default_factory=Counter)
     _faults: deque[dict[str, Any]] = field(default_factory=deque)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -77,6 +81,18 @@ class ScriptedBroker:
     def fault(self, effect: dict[str, Any], count: int = 1) -> None:
         """The next `count` orders meet an effect, in the words of the paper broker's control surface."""
         self._faults.extend([effect] * count)
+
+    def enter(self, symbol: str, product: ProductType, quantity: int) -> None:
+        """The account enters a position; a negative quantity is short."""
+        with self._lock:
+            self._held[symbol, product.value] += quantity
+
+    def trade_by_hand(self, order: ExitOrder, price: str) -> str:
+        """Somebody places an order in another session of the account, and it fills; its id."""
+        with self._lock:
+            order_id = self._book(order, {"kind": "partial_fill", "quantity": 0})
+            self._fill(self._orders[order_id], order.quantity, Decimal(price))
+            return order_id
 
     def fill(self, order_id: str, quantity: int, price: str) -> None:
         """Fill an order, whatever its state."""
@@ -175,6 +191,13 @@ class ScriptedBroker:
         self.on_read()
         return fills
 
+    def positions(self, *, delivery: bool) -> list[BrokerPosition]:  # all products are in one place
+        """What is held after all fills."""
+        if self.is_down:
+            raise BrokerUnavailable("positions: down")
+        with self._lock:
+            return [BrokerPosition(*key, quantity) for key, quantity in self._held.items()]
+
     def quotes(self, symbols: Sequence[str]) -> list[Quote]:
         """The last prices of these symbols."""
         if self.is_down:
@@ -192,7 +215,7 @@ class ScriptedBroker:
         rejected = fault.get("kind") == "reject"
         state = OrderState.REJECTED if rejected else OrderState.WORKING
         message = fault.get("message") if rejected else None
-        shown = BrokerOrder(order_id, frozenset({order.tag}), state, message, 0, order.quantity)
+        shown = BrokerOrder(order_id, frozenset({order.tag} - {""}), state, message, 0, order.quantity)
         may_fill = fault["quantity"] if fault.get("kind") == "partial_fill" else order.quantity
         self._orders[order_id] = _Booked(order, shown, may_fill)
         self._fill_what_may(order_id)
@@ -207,8 +230,15 @@ class ScriptedBroker:
 
     def _fill(self, booked: _Booked, quantity: int, price: Decimal) -> None:
         filled_at = SystemClock().now() + timedelta(microseconds=len(self._fills))
-        order_id, exchange = booked.shown.order_id, booked.request.exchange
-        self._fills.append(BrokerFill(order_id, str(len(self._fills) + 1), exchange, quantity, price, filled_at))
+        order_id, asked = booked.shown.order_id, booked.request
+        symbol, product = f"{asked.exchange}:{asked.tradingsymbol}", asked.product_type.value
+        trade_id = str(len(self._fills) + 1)
+        self._fills.append(
+            BrokerFill(
+                order_id, trade_id, asked.exchange, quantity, price, filled_at, symbol, product, asked.side.value
+            )
+        )
+        self._held[symbol, product] += quantity if asked.side is OrderSide.BUY else -quantity
         total = booked.shown.filled_quantity + quantity
         ended = booked.shown.state is not OrderState.WORKING
         complete = total >= (booked.shown.quantity or 0) and not ended

@@ -22,6 +22,7 @@ from services.exit_qualification.orders.brokers.port import (
     Ambiguous,
     BrokerOrder,
     BrokerPort,
+    BrokerPosition,
     BrokerUnavailable,
     ExitOrder,
     NotAccepted,
@@ -105,6 +106,15 @@ def test_an_order_without_a_market_works_until_it_is_cancelled(venue: Venue) -> 
     assert venue.order(order_id).state is OrderState.WORKING
     venue.port.cancel(order_id)
     assert venue.order(order_id).state is OrderState.CANCELLED
+
+
+def test_positions_are_net_of_fills_and_fills_tell_what_was_traded(venue: Venue) -> None:
+    venue.market.price("NSE:INFY", "1520.35")
+    venue.place()
+    (fill,) = venue.port.trades()
+    assert (fill.symbol, fill.product_type, fill.side) == ("NSE:INFY", "MIS", "SELL")
+    for delivery in (False, True):
+        assert venue.port.positions(delivery=delivery) == [BrokerPosition("NSE:INFY", "MIS", -100)]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.kill_switch_service import KillSwitchService
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
 from services.exit_qualification.storage.operator_controls import SwitchRepository
+from services.paper_broker.positions import Entry
 from shared.contracts.vocabulary import ExitReason, IntentStatus, KillSwitchMode
 from shared.postgres.audit import Act
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario, wait_until
@@ -47,8 +48,13 @@ class Scene:
         return process
 
     def exit_of_a_new_trade(self) -> ExitIntent:
-        """An approved exit."""
-        return self.scenario.detect(self.scenario.open_trade())
+        """An approved exit of a trade whose position the broker has."""
+        trade = self.scenario.open_trade()
+        at_ms = self.paper.desk.records.now_ms()
+        self.paper.enter(
+            Entry(str(trade.trade_id), "PAPER", trade.symbol, "MIS", trade.quantity, trade.entry_price, at_ms)
+        )
+        return self.scenario.detect(trade)
 
     def reaches(self, intent: ExitIntent, status: IntentStatus) -> None:
         """Wait until an exit is in a status."""

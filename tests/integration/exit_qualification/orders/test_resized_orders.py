@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.contracts.vocabulary import ExitReason, IntentStatus
-from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
+from tests.integration.exit_qualification.orders.order_scenario import OrderScenario, wait_until
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 
 
@@ -38,3 +38,24 @@ def test_an_order_raised_after_it_filled_the_exit_is_cancelled(scenario: OrderSc
     scenario.reconciler.reconcile_once()
     scenario.expect(intent, IntentStatus.FILLED)
     assert broker.cancels == [order_id]
+
+
+def test_an_order_that_goes_on_after_it_filled_the_exit_is_cancelled_until_it_has_ended(
+    scenario: OrderScenario, broker: ScriptedBroker
+) -> None:
+    intent = scenario.placed()
+    (order_id,) = broker.order_ids
+    broker.resize(order_id, 150)
+    broker.fill(order_id, 100, "1010")
+    broker.is_deaf_to_cancels = True
+    scenario.reconciler.reconcile_once()
+    scenario.expect(intent, IntentStatus.FILLED)
+    restarted = OrderScenario(scenario.engine, broker, scenario.terms)
+    wait_until(lambda: restarted.reconciler.reconcile_once() and len(broker.unanswered) >= 3, "it is asked again")
+    broker.is_deaf_to_cancels = False
+    wait_until(lambda: restarted.reconciler.reconcile_once() and broker.cancels == [order_id], "the broker hears it")
+    asked = scenario.intent(intent).cancel_requested_at
+    for _ in range(3):
+        restarted.reconciler.reconcile_once()
+    assert broker.cancels == [order_id]
+    assert scenario.expect(intent, IntentStatus.FILLED).cancel_requested_at == asked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from services.exit_qualification.domain.market_facts import Quote
 from services.exit_qualification.domain.outcome import OrderState
-from services.exit_qualification.orders.brokers.port import BrokerFill, BrokerOrder, ListedInstruments
+from services.exit_qualification.orders.brokers.port import BrokerFill, BrokerOrder, BrokerPosition, ListedInstruments
 from services.exit_qualification.orders.metrics import UNREADABLE_ROWS
 from shared.clock import TRADING_ZONE
 from shared.contracts.instruments import instrument_of
@@ -21,6 +22,7 @@ from shared.money import to_price
 log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
+DELIVERY: Final = "CNC"
 KITE_TIME: Final = "%Y-%m-%d %H:%M:%S"
 _ENDED: Final[Mapping[str, OrderState]] = MappingProxyType(
     {
@@ -111,7 +113,29 @@ def read_fill(item: Mapping[str, Any]) -> BrokerFill:
         quantity=int(item["quantity"]),
         price=to_price(Decimal(str(item["average_price"]))),
         filled_at=_utc(item.get("fill_timestamp") or item["exchange_timestamp"]),
+        symbol=f"{item['exchange']}:{item.get('tradingsymbol')}" if item.get("tradingsymbol") else "",
+        product_type=str(item.get("product") or ""),
+        side=str(item.get("transaction_type") or ""),
     )
+
+
+def read_positions(net: Any, holdings: list[Any]) -> list[BrokerPosition]:
+    """Return the net positions and the delivered shares, summed by symbol and product.
+
+    Kite keeps shares sold today in the holdings and shows the sale as a negative position.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        A row cannot be read: a position that is left out would look as if it were closed.
+    """
+    summed: Counter[tuple[str, str]] = Counter()
+    for item in a_list(net):
+        summed[f"{item['exchange']}:{item['tradingsymbol']}", str(item["product"])] += int(item["quantity"])
+    for item in holdings:
+        held = int(item["quantity"]) + int(item.get("t1_quantity") or 0)
+        summed[f"{item['exchange']}:{item['tradingsymbol']}", DELIVERY] += held
+    return [BrokerPosition(symbol, product, quantity) for (symbol, product), quantity in summed.items()]
 
 
 def _readable(book: str, items: list[Any], read: Callable[[Mapping[str, Any]], Item]) -> list[Item]:

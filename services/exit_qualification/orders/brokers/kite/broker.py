@@ -22,6 +22,7 @@ from services.exit_qualification.orders.brokers.kite.books import (
     read_fills,
     read_instruments,
     read_orders,
+    read_positions,
     read_quotes,
 )
 from services.exit_qualification.orders.brokers.port import (
@@ -32,6 +33,7 @@ from services.exit_qualification.orders.brokers.port import (
     Ambiguous,
     BrokerFill,
     BrokerOrder,
+    BrokerPosition,
     BrokerUnavailable,
     ExitOrder,
     ListedInstruments,
@@ -100,6 +102,11 @@ class KiteBroker:
     def trades(self) -> list[BrokerFill]:
         """Return the trade book of the day."""
         return self._asked("trades", lambda client: read_fills(a_list(client.trades())))
+
+    def positions(self, *, delivery: bool) -> list[BrokerPosition]:
+        """Return the net positions, and with `delivery` the holdings."""
+        holdings = self._asked("holdings", lambda client: a_list(client.holdings())) if delivery else []
+        return self._asked("positions", lambda client: read_positions(client.positions()["net"], holdings))
 
     @contextmanager
     def _client(self) -> Iterator[KiteConnect]:

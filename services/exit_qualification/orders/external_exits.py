@@ -1,0 +1,179 @@
+"""Exits of reason EXTERNAL: positions closed by orders without our tag, by a human or by the broker's square-off."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from uuid import UUID
+
+from services.exit_qualification.domain.external_fills import (
+    Adoption,
+    ForeignFill,
+    adopt,
+    expected_quantity,
+    missing_quantity,
+)
+from services.exit_qualification.domain.order_terms import BrokerStatus, OrderSide
+from services.exit_qualification.domain.switches import UserBroker
+from services.exit_qualification.orders.account_readers import AccountReaders
+from services.exit_qualification.orders.adopted_fills import write_adopted
+from services.exit_qualification.orders.broker_positions import CNC, positions_by_key
+from services.exit_qualification.orders.brokers.port import (
+    BrokerFill,
+    BrokerOrder,
+    BrokerPort,
+    Brokers,
+    BrokerUnavailable,
+)
+from services.exit_qualification.orders.metrics import EXTERNAL_FILLS, POSITION_SHORTFALL
+from services.exit_qualification.orders.terms import OrderTerms
+from services.exit_qualification.storage.broker_positions import BrokerPositionRepository, PositionKey, Recorded
+from services.exit_qualification.storage.open_trades import OpenTradeRepository
+from services.exit_qualification.storage.operator_controls import SwitchRepository
+from shared.clock import Clock, trading_day
+from shared.contracts.vocabulary import RolloutMode, TradeStatus
+from shared.outbox.unit_of_work import UnitOfWork
+
+log = logging.getLogger(__name__)
+
+AGAIN_S = 1.0
+"""Pause before a shortfall is looked at again: a position must be short in two looks before a fill is adopted."""
+
+SHARE = 10
+"""A look must not take more than this share of the time, as 1/SHARE."""
+
+_Account = str
+Missing = dict[PositionKey, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Books:
+    """Order and trade book of an account, read after its positions."""
+
+    orders: Sequence[BrokerOrder]
+    fills: Sequence[BrokerFill]
+
+
+class ExternalExits:
+    """Compares positions at the brokers with open trades, and adopts the fills that closed them. Not thread-safe.
+
+    A fill is adopted if its order is not ours, it is on the side that reduces the position, and the position is
+    smaller than the open trades need in two looks. Of the account's reads, positions come first and our own rows last:
+    whatever fills between them makes the shortfall look smaller, never larger.
+    """
+
+    def __init__(self, open_unit: Callable[[], UnitOfWork], brokers: Brokers, terms: OrderTerms, clock: Clock) -> None:
+        self._open_unit = open_unit
+        self._brokers = brokers
+        self._terms = terms
+        self._clock = clock
+        self._readers = AccountReaders(terms.pass_limit.total_seconds())
+        self._missing: dict[_Account, Missing] = {}
+        self._next_s = 0.0
+
+    def look_once(self) -> bool:
+        """Compare every connected account that has open trades, if it is time; return False."""
+        began = self._clock.monotonic()
+        if began < self._next_s:
+            return False
+        with self._open_unit() as uow:
+            switches = SwitchRepository(uow.connection).read()
+            needed = BrokerPositionRepository(uow.connection).needed()
+        if switches.rollout.mode is RolloutMode.OFF:
+            needed = {}
+        accounts = {
+            name: each
+            for name, each in switches.brokers.items()
+            if name in needed and each.status is BrokerStatus.CONNECTED and not each.token_refused
+        }
+        self._missing = {name: missing for name, missing in self._missing.items() if name in accounts}
+        failures = self._readers.run(
+            {name: partial(self._look_at, account, needed[name]) for name, account in accounts.items()}
+        )
+        for name, error in failures.items():
+            if not isinstance(error, BrokerUnavailable):
+                raise error
+            log.warning("positions of account %s could not be compared: %s", name, error)
+        POSITION_SHORTFALL.set(sum(sum(missing.values()) for missing in self._missing.values()))
+        pause_s = AGAIN_S if any(self._missing.values()) else self._terms.position_watch.total_seconds()
+        self._next_s = self._clock.monotonic() + max(pause_s, SHARE * (self._clock.monotonic() - began))
+        return False
+
+    def _look_at(self, account: UserBroker, needed: Mapping[PositionKey, int]) -> None:
+        broker = self._brokers.port(account)
+        positions = positions_by_key(broker, delivery=any(product == CNC for _, product in needed))
+        missing = {
+            key: short for key, want in needed.items() if (short := missing_quantity(want, positions.get(key, 0)))
+        }
+        before, self._missing[account.user_broker_id] = self._missing.get(account.user_broker_id, {}), missing
+        for key in missing.keys() - before.keys():
+            log.warning("account %s holds %d of %s %s less than its open trades need",
+                        account.user_broker_id, missing[key], *key)  # fmt: skip
+        again = missing.keys() & before.keys()
+        if again:
+            books = _read(broker)
+            for key in sorted(again):
+                self._adopt(account, key, positions.get(key, 0), before[key], books)
+
+    def _adopt(self, account: UserBroker, key: PositionKey, position: int, before: int, books: _Books) -> None:
+        fills = [fill for fill in books.fills if (fill.symbol, fill.product_type) == key]
+        if not fills:
+            return
+        with self._open_unit() as uow:
+            rows = BrokerPositionRepository(uow.connection)
+            rows.one_at_a_time(account)
+            trades = rows.held_trades(account.user_broker_id, key)
+            if OpenTradeRepository(uow.connection).held_by_others([trade.trade_id for trade in trades]):
+                return  # the next look tries again
+            trades = rows.held_trades(account.user_broker_id, key)  # again: as they are under the locks
+            foreign, unrecorded = _sorted_out(rows, account, fills, books.orders)
+            missing = min(before, missing_quantity(expected_quantity(trades) + unrecorded, position))
+            adopted = adopt(trades, foreign, missing)
+            if adopted:
+                self._write(uow, account, adopted)
+                uow.commit()
+        for each in adopted:
+            EXTERNAL_FILLS.inc()
+            log.warning("trade %s: %d of fill %s of order %s at account %s, which is not ours, closed it",
+                        each.trade_id, each.quantity, each.fill.trade_id, each.fill.order_id,
+                        account.user_broker_id)  # fmt: skip
+
+    def _write(self, uow: UnitOfWork, account: UserBroker, adopted: Sequence[Adoption]) -> None:
+        by_order: dict[tuple[UUID, str], list[Adoption]] = defaultdict(list)
+        for each in adopted:
+            by_order[each.trade_id, each.fill.order_id].append(each)
+        trades = OpenTradeRepository(uow.connection).lock([trade_id for trade_id, _ in by_order], with_rules=False)
+        for (trade_id, _), parts in sorted(by_order.items()):
+            if trades[trade_id].status is TradeStatus.OPEN:
+                write_adopted(uow, account, self._terms, trades[trade_id], parts)
+
+
+def _read(broker: BrokerPort) -> _Books:
+    orders = broker.orders()
+    return _Books(orders, broker.trades())
+
+
+def _sorted_out(
+    rows: BrokerPositionRepository, account: UserBroker, fills: Sequence[BrokerFill], orders: Sequence[BrokerOrder]
+) -> tuple[list[ForeignFill], int]:
+    """Return the fills that are not ours with what is left of them, and our own net quantity not recorded yet."""
+    tags = {order.order_id: order.tags for order in orders}
+    order_ids = sorted({fill.order_id for fill in fills})
+    ours = rows.ours(account.user_broker_id, order_ids, {tag for name in order_ids for tag in tags.get(name, ())})
+    recorded = rows.recorded(account, {trading_day(fill.filled_at) for fill in fills}, order_ids)
+    foreign, unrecorded = list[ForeignFill](), 0
+    for fill in fills:
+        known = recorded.get((fill.order_id, fill.trade_id), Recorded())
+        left, side = fill.quantity - known.quantity, OrderSide(fill.side)
+        if fill.order_id in ours or not ours.isdisjoint(tags.get(fill.order_id, ())):
+            unrecorded += left if side is OrderSide.BUY else -left
+        elif fill.order_id in tags and left > 0:  # the tags of an order that the book does not show yet are unknown
+            foreign.append(
+                ForeignFill(
+                    fill.order_id, fill.trade_id, fill.exchange, side, left, fill.price, fill.filled_at, known.pieces
+                )
+            )
+    return foreign, unrecorded

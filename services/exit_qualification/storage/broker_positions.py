@@ -1,0 +1,106 @@
+"""Queries that compare a broker's account with our trades: positions that trades need, fills that exits have."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import Connection, text
+
+from services.exit_qualification.domain.external_fills import HeldTrade
+from services.exit_qualification.domain.switches import UserBroker
+from shared.contracts.vocabulary import Direction
+
+PositionKey = tuple[str, str]
+"""Symbol and product of a position."""
+
+_REMAINING = "t.quantity - coalesce((SELECT sum(f.quantity) FROM exit_fills f WHERE f.trade_id = t.trade_id), 0)"
+NEEDED = text(f"""
+-- broker_positions.needed: net quantity that open trades need, by account, symbol and product
+SELECT t.user_broker_id, t.symbol, t.product_type,
+       sum(CASE t.direction WHEN 'LONG' THEN 1 ELSE -1 END * greatest(0, {_REMAINING}))::bigint AS quantity
+  FROM open_trades t
+ WHERE t.status = 'OPEN' AND t.user_broker_id = coalesce(:user_broker_id, t.user_broker_id)
+ GROUP BY t.user_broker_id, t.symbol, t.product_type
+""")  # noqa: S608  # a constant
+HELD_TRADES = text(f"""
+-- broker_positions.held_trades: open trades of a position, with what their fills have left
+SELECT t.trade_id, t.direction, t.entered_at, ({_REMAINING})::bigint AS remaining
+  FROM open_trades t
+ WHERE t.status = 'OPEN' AND t.user_broker_id = :user_broker_id AND t.symbol = :symbol AND t.product_type = :product
+ ORDER BY t.trade_id
+""")  # noqa: S608  # a constant
+OURS = text("""
+-- broker_positions.ours: orders in an account's book that belong to our exits, by the broker's id or by their tag
+SELECT broker_order_id AS name FROM exit_intents
+ WHERE broker_order_id = ANY (CAST(:order_ids AS text[])) AND user_broker_id = :user_broker_id
+   AND exit_reason <> 'EXTERNAL'
+UNION
+SELECT client_order_id FROM exit_intents WHERE client_order_id = ANY (CAST(:tags AS text[]))
+""")
+RECORDED = text("""
+-- broker_positions.recorded: quantity and parts that exits have of each fill
+SELECT broker_order_id, split_part(broker_trade_id, '/', 1) AS broker_trade_id,
+       sum(quantity)::bigint AS quantity, count(*) AS pieces
+  FROM exit_fills
+ WHERE broker = :broker AND account = :account AND trading_day = ANY (CAST(:days AS date[]))
+   AND broker_order_id = ANY (CAST(:order_ids AS text[]))
+ GROUP BY 1, 2
+""")
+ONE_AT_A_TIME = text("""
+-- broker_positions.one_at_a_time: one transaction adopts fills of an account
+SELECT pg_advisory_xact_lock(hashtextextended('external fills ' || :broker || ' ' || :account, 0))
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Quantity that exits have of a fill, and in how many parts."""
+
+    quantity: int = 0
+    pieces: int = 0
+
+
+class BrokerPositionRepository:
+    """Comparisons of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def needed(self, user_broker_id: str | None = None) -> dict[str, dict[PositionKey, int]]:
+        """Return the net quantities that open trades need, by user broker; of one user broker if it is given."""
+        found: dict[str, dict[PositionKey, int]] = {}
+        for row in self._connection.execute(NEEDED, {"user_broker_id": user_broker_id}):
+            found.setdefault(row.user_broker_id, {})[row.symbol, row.product_type] = row.quantity
+        return found
+
+    def held_trades(self, user_broker_id: str, key: PositionKey) -> list[HeldTrade]:
+        """Return the open trades of a position."""
+        wanted = {"user_broker_id": user_broker_id, "symbol": key[0], "product": key[1]}
+        return [
+            HeldTrade(row.trade_id, Direction(row.direction), max(0, row.remaining), row.entered_at)
+            for row in self._connection.execute(HELD_TRADES, wanted)
+        ]
+
+    def ours(self, user_broker_id: str, order_ids: Collection[str], tags: Collection[str]) -> set[str]:
+        """Return those order ids and tags that belong to our exits."""
+        wanted = {"user_broker_id": user_broker_id, "order_ids": list(order_ids), "tags": list(tags)}
+        return set(self._connection.execute(OURS, wanted).scalars())
+
+    def recorded(
+        self, account: UserBroker, days: Collection[date], order_ids: Sequence[str]
+    ) -> dict[tuple[str, str], Recorded]:
+        """Return what exits have of the fills of these orders, by order id and trade id."""
+        wanted = {
+            "broker": account.broker,
+            "account": account.account,
+            "days": sorted(days),
+            "order_ids": list(order_ids),
+        }
+        rows = self._connection.execute(RECORDED, wanted)
+        return {(row.broker_order_id, row.broker_trade_id): Recorded(row.quantity, row.pieces) for row in rows}
+
+    def one_at_a_time(self, account: UserBroker) -> None:
+        """Wait until no other transaction adopts fills of this account; held until this one ends."""
+        self._connection.execute(ONE_AT_A_TIME, {"broker": account.broker, "account": account.account})
