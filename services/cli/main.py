@@ -20,6 +20,7 @@ COMMANDS = {
         "trades": f"{_IN}.trades",
         "exits": f"{_IN}.exits",
         "ticks": f"{_IN}.ticks",
+        "replay": f"{_IN}.replay",
         "calendar": f"{_IN}.calendar",
         "instruments": f"{_IN}.instruments",
     },

@@ -17,9 +17,12 @@ from services.cli.commands.ticks_reset import reset_ticks
 from services.cli.support.command_line import AsJson, DataDir, examples, new_app
 from services.cli.support.connection import Target
 from services.cli.support.output import note, show_json
-from services.cli.support.tick_files import RecordedTick, read_ticks
+from services.cli.support.tape_options import with_tape_options
 from services.cli.support.tick_sender import TickSender
 from services.cli.support.tick_tempo import Tempo
+from services.replay.tape.format import TapeFormat
+from services.replay.tape.reading import Tape
+from services.replay.tape.recorded import RecordedTick
 from shared.clock import SystemClock, rfc3339
 from shared.contracts.events import describe
 from shared.contracts.ticks import Tick
@@ -65,11 +68,19 @@ def send(
         "ticks replay day.csv --speed 10",
         "ticks replay day.jsonl --speed max",
         "ticks replay day.csv --from-line 1201",
+        "ticks replay dump.csv.gz --columns ltp=last_price,ts=exchange_timestamp --tz Asia/Kolkata",
+        "ticks replay candles.csv --symbol NSE:INFY",
     ),
 )
+@with_tape_options
 def replay(
-    file: Annotated[Path, typer.Argument(help="CSV with the header symbol,ltp,ts,seq, or JSON lines.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="CSV with symbol,ltp,ts,seq or date,open,high,low,close, JSON lines or array, Parquet."),
+    ],
+    told: TapeFormat,
     speed: Annotated[str, typer.Option(help="Times as fast as recorded, or max.")] = "1",
+    nights: Annotated[bool, typer.Option("--nights", help="Wait from one day to the next too.")] = False,
     from_line: Annotated[int, typer.Option(help="Begin at this line of the file.", min=1)] = 1,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -79,13 +90,16 @@ def replay(
     At the end or after an interruption it prints the last line acknowledged by Kafka; continue behind it with
     --from-line.
     """
-    tempo = Tempo.parse(speed)
+    tempo = Tempo.parse(speed, nights=nights)
     sender = TickSender(Target.choose(data_dir).settings())
-    last_line = _send_all(read_ticks(file, from_line), sender, tempo, file)
+    tape = Tape(file, told, from_line)
+    last_line = _send_all(tape, sender, tempo, file)
+    if tape.skipped:
+        note(f"left out {tape.skipped} invalid lines")
     if sender.sent == 0 and from_line > 1:
         raise InvalidInput(f"{file} has no tick on line {from_line} or after it: nothing was sent")
     if as_json:
-        show_json({"sent": sender.sent, "last_line": last_line})
+        show_json({"sent": sender.sent, "last_line": last_line, "skipped": tape.skipped})
     else:
         print(f"sent {sender.sent} ticks; the last stands on line {last_line} of {file}")
 
@@ -97,8 +111,9 @@ def _send_all(ticks: Iterable[RecordedTick], sender: TickSender, tempo: Tempo, f
         task = progress.add_task(f"replaying {file.name}", total=None, line=0)
         try:
             for recorded in ticks:
-                time.sleep(tempo.wait_s(recorded.tick.ts, _CLOCK.monotonic()))
-                sender.send(recorded.tick)
+                tick = recorded.tick
+                time.sleep(tempo.wait_s(tick.ts, _CLOCK.monotonic()))
+                sender.send(tick)
                 handed_over = recorded.line
                 progress.update(task, line=handed_over)
             sender.flush()

@@ -13,14 +13,14 @@ from sqlalchemy.dialects.postgresql import insert
 
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.open_trade import OpenTrade
+from services.exit_qualification.domain.planned_trade import with_plan
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.exit_qualification.models import ExitPlanRow, OpenTradeRow
 from shared.clock import epoch_ms
 from shared.contracts.trades import TradeExitPlanChanged, TradeOpened
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType, TradeStatus
 from shared.exit_rules.plan import ExitPlan
-from shared.exit_rules.registry import leg_quantities, start_rules
-from shared.exit_rules.rule import Position, Saved
+from shared.exit_rules.rule import Saved
 from shared.money import to_units
 
 ROWS_AT_ONCE = 5_000
@@ -132,20 +132,6 @@ def _facts(told: TradeOpened | Row[Any]) -> OpenTrade:
         user_broker_id=told.user_broker_id,
         entry_price=to_units(told.entry_price),
         entered_at_ms=epoch_ms(told.entered_at),
-    )
-
-
-def with_plan(trade: OpenTrade, plan: ExitPlan, plan_version: int, square_off: SquareOff) -> OpenTrade:
-    """Return a trade with another plan, as at its entry."""
-    square_off_at_ms = square_off.after_entry_ms(trade.symbol, trade.product_type, trade.entered_at_ms)
-    sign = trade.direction.sign
-    position = Position(trade.direction, trade.entry_price * sign, trade.entered_at_ms, square_off_at_ms)
-    return replace(
-        trade,
-        rules=start_rules(plan, position),
-        plan_version=plan_version,
-        saved={},
-        leg_quantities=leg_quantities(plan, trade.quantity),
     )
 
 

@@ -9,8 +9,9 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
 from services.exit_qualification.domain.candidates import ExitCandidates
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService, QuietPath
+from services.exit_qualification.domain.planned_trade import with_plan
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
-from services.exit_qualification.storage.open_trades import ChangedPlan, OpenedTrade, open_trade, with_plan
+from services.exit_qualification.storage.open_trades import ChangedPlan, OpenedTrade, open_trade
 from services.exit_qualification.ticks.batch import BatchResult, Layout, Misrouted, Records, Refused, in_order
 from services.exit_qualification.ticks.records import TradeRecord, read_trade
 from shared.contracts.discarded import Discarded

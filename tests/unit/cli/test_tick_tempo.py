@@ -30,6 +30,16 @@ def test_max_never_waits() -> None:
     assert tempo.wait_s(START + timedelta(days=1), 0.0) == 0
 
 
+def test_the_night_between_two_days_is_skipped_unless_asked_for() -> None:
+    tempo, with_nights = Tempo.parse("1"), Tempo.parse("1", nights=True)
+    next_day = START + timedelta(days=1)
+    for each in (tempo, with_nights):
+        assert each.wait_s(START, 100.0) == 0
+    assert tempo.wait_s(next_day, 101.0) == 0
+    assert tempo.wait_s(next_day + timedelta(seconds=2), 101.0) == pytest.approx(2)
+    assert with_nights.wait_s(next_day, 101.0) == pytest.approx(24 * 3600 - 1)
+
+
 @pytest.mark.parametrize("speed", ["0", "-1", "fast", "nan", "inf"])
 def test_no_other_speed_is_accepted(speed: str) -> None:
     with pytest.raises(InvalidInput, match="--speed"):

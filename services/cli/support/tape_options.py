@@ -1,0 +1,104 @@
+"""The options that say how to read a file of recorded ticks; every command that reads one has them all."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
+
+import typer
+
+from services.replay.tape.format import FIELDS, CandlePath, Epoch, TapeFormat
+
+_PANEL: Final = "Recorded ticks"
+
+
+def _option(flag: str, help_text: str, metavar: str | None = None) -> Any:
+    return typer.Option(flag, help=help_text, metavar=metavar, rich_help_panel=_PANEL, show_default=False)
+
+
+_OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
+    "columns": (
+        Annotated[str | None, _option("--columns", "The file's names, as ltp=last_price,ts=exchange_timestamp.")],
+        None,
+    ),
+    "symbol": (
+        Annotated[str | None, _option("--symbol", "Symbol of a file without one; of others, read only its ticks.")],
+        None,
+    ),
+    "exchange": (Annotated[str | None, _option("--exchange", "Exchange of symbols without one, e.g. NSE.")], None),
+    "tz": (Annotated[str | None, _option("--tz", "Zone of times without one, e.g. Asia/Kolkata.")], None),
+    "date": (
+        Annotated[str | None, _option("--date", "Day of times without one; read no other day.", "YYYY-MM-DD")],
+        None,
+    ),
+    "epoch": (Annotated[Epoch | None, _option("--epoch", "Unit of times that are numbers since 1970.")], None),
+    "candles": (
+        Annotated[
+            CandlePath,
+            _option("--candles", "Order of high and low in a candle; auto: the low first if it closes higher."),
+        ],
+        CandlePath.AUTO,
+    ),
+    "skip_bad": (Annotated[bool, _option("--skip-bad", "Count invalid lines and leave them out.")], False),
+}
+
+
+def with_tape_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command these options; it takes them as the keyword argument `told`, a TapeFormat."""
+    signature = inspect.signature(command, eval_str=True)
+    own = [each for name, each in signature.parameters.items() if name != "told"]
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, (kind, default) in _OPTIONS.items()
+    ]
+
+    def run(**values: Any) -> None:
+        told = tape_format({name: values.pop(name) for name in _OPTIONS})
+        command(**values, told=told)
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in (*own, *added)}
+    return run
+
+
+def tape_format(values: Mapping[str, Any]) -> TapeFormat:
+    """Return the format that the options give; raise BadParameter for one that is not valid."""
+    day = values["date"]
+    return TapeFormat(
+        columns=_columns(values["columns"]),
+        symbol=values["symbol"],
+        exchange=values["exchange"],
+        zone=_zone(values["tz"]),
+        date=None if day is None else _date(day),
+        epoch=values["epoch"],
+        candles=values["candles"],
+        skip_bad=values["skip_bad"],
+    )
+
+
+def _columns(text: str | None) -> dict[str, str]:
+    columns = {}
+    for pair in text.split(",") if text else ():
+        name, equals, column = pair.partition("=")
+        if not equals or name.strip() not in FIELDS:
+            raise typer.BadParameter(f"--columns takes FIELD=NAME with a field of {', '.join(FIELDS)}, not {pair!r}")
+        columns[name.strip()] = column.strip()
+    return columns
+
+
+def _zone(name: str | None) -> ZoneInfo | None:
+    try:
+        return None if name is None else ZoneInfo(name)
+    except (ValueError, OSError, KeyError) as error:
+        raise typer.BadParameter(f"--tz takes a zone such as Asia/Kolkata, not {name!r}") from error
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"--date takes YYYY-MM-DD, not {text!r}") from error

@@ -1,0 +1,1 @@
+"""Recorded markets: ticks of a file through a book of trades, offline, with the engine and charges of the services."""

@@ -1,0 +1,93 @@
+"""The engine over the ticks of one symbol: trades enter at their time, and the clock stops at every deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from heapq import heappop, heappush
+from itertools import count
+from uuid import UUID
+
+from services.exit_qualification.domain.candidates import ExitCandidates, TickVerdict
+from services.exit_qualification.domain.exit_signal_service import ExitSignalService
+from services.exit_qualification.domain.level_index import RuleKey
+from services.exit_qualification.domain.open_trade import OpenTrade
+from services.exit_qualification.domain.planned_trade import with_plan
+from services.exit_qualification.domain.square_off import NEVER, SquareOff
+from services.replay.book import BookedTrade
+from services.replay.tape.recorded import RecordedTick
+from shared.clock import epoch_ms
+from shared.money import to_units
+
+_ENTRY, _DEADLINE = 0, 1
+
+
+class SymbolRun:
+    """Judges the trades of one symbol.
+
+    A trade is judged by the ticks at or after its entry. A deadline counts after the ticks of its millisecond.
+    """
+
+    def __init__(self, trades: Iterable[BookedTrade], square_off: SquareOff = NEVER) -> None:
+        self._engine = ExitSignalService()
+        self._square_off = square_off
+        self._numbers = count()
+        self._booked: dict[UUID, BookedTrade] = {}
+        self._due: list[tuple[int, int, int, BookedTrade | None]] = []
+        for each in trades:
+            self._push(epoch_ms(each.trade.entered_at), _ENTRY, each)
+
+    def advance(self, now_ms: int) -> Iterator[ExitCandidates]:
+        """Yield what is due before the ticks of a time: by deadlines before it, and trades entered by then."""
+        while self._due and self._due[0][:2] < (now_ms, _DEADLINE):
+            at_ms, _, _, entering = heappop(self._due)
+            yield from self._engine.on_clock(at_ms) if entering is None else self._enter(entering)
+
+    def judge(self, tick: RecordedTick) -> TickVerdict:
+        """Return the effect of a tick; `advance` must have reached its time."""
+        return self._engine.on_tick(tick.symbol, tick.price, tick.ts_us, tick.seq, tick.at_ms)
+
+    def judge_again(self, key: RuleKey) -> list[ExitCandidates]:
+        """Allow a rule that has fired to fire again, and return the exits that the last tick causes by it."""
+        return self._engine.rearm([key])
+
+    def end(self, trade_id: UUID) -> None:
+        """Judge a trade no more."""
+        self._engine.remove_trade(trade_id)
+
+    def leg_filled(self, trade_id: UUID, leg: int) -> list[ExitCandidates]:
+        """Change the plan of a trade as it says for a filled leg; return the exits that this causes."""
+        known, booked = self._engine.trade(trade_id), self._booked[trade_id]
+        plan = booked.plan.after_leg_filled(leg, booked.trade.direction, booked.trade.entry_price)
+        if known is None or plan == booked.plan:
+            return []
+        self._booked[trade_id] = replace(booked, plan=plan)
+        return self._engine.change_plan(with_plan(known, plan, known.plan_version + 1, self._square_off))
+
+    def _enter(self, booked: BookedTrade) -> list[ExitCandidates]:
+        trade = open_trade(booked, self._square_off)
+        self._booked[trade.trade_id] = booked
+        found = self._engine.add_trade(trade)
+        for state in self._engine.rule_states(trade.trade_id).values():
+            if state.deadline_ms is not None:
+                self._push(state.deadline_ms, _DEADLINE, None)
+        return found
+
+    def _push(self, at_ms: int, kind: int, entering: BookedTrade | None) -> None:
+        heappush(self._due, (at_ms, kind, next(self._numbers), entering))
+
+
+def open_trade(booked: BookedTrade, square_off: SquareOff = NEVER) -> OpenTrade:
+    """Return the engine's data of a trade at its entry."""
+    trade = booked.trade
+    plain = OpenTrade(
+        trade_id=trade.trade_id,
+        symbol=trade.symbol,
+        direction=trade.direction,
+        quantity=trade.quantity,
+        product_type=trade.product_type,
+        user_broker_id=trade.user_broker_id,
+        entry_price=to_units(trade.entry_price),
+        entered_at_ms=epoch_ms(trade.entered_at),
+    )
+    return with_plan(plain, booked.plan, 1, square_off)

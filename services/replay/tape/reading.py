@@ -1,0 +1,73 @@
+"""Reading of a tick file."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from services.replay.tape.format import TapeFormat
+from services.replay.tape.recorded import BadLine, BadRow, RecordedTick
+from services.replay.tape.rows import Row, read_table
+from services.replay.tape.ticks import TickRows
+from shared.errors import InvalidInput
+
+
+class Tape:
+    """A tick file: CSV, JSON lines, a JSON array or Parquet; gzip, a byte order mark and CRLF are fine.
+
+    Attributes
+    ----------
+    skipped:
+        Number of invalid lines left out so far, see `TapeFormat.skip_bad`.
+    """
+
+    def __init__(self, file: Path, told: TapeFormat, from_line: int = 1) -> None:
+        self._file = file
+        self._told = told
+        self._from_line = from_line
+        self._rows: TickRows | None = None
+        self.skipped = 0
+
+    def __iter__(self) -> Iterator[RecordedTick]:
+        """Yield the ticks in the file's order, from its start; empty lines are no lines.
+
+        Raises
+        ------
+        BadLine
+            A line is not a tick; all lines before it were given out.
+        InvalidInput
+            The file cannot be read.
+        """
+        self.skipped = 0
+        try:
+            with self._file.open("rb") as opened:
+                table = read_table(self._file, opened)
+                self._rows = None if table.names is None else self._of_columns(table.names)
+                for row in table.rows:
+                    if row.line >= self._from_line:
+                        yield from self._ticks(row)
+        except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+            raise InvalidInput(f"{self._file} cannot be read: {error}") from error
+
+    def _of_columns(self, names: tuple[str, ...]) -> TickRows:
+        try:
+            return TickRows(self._told, names)
+        except BadRow as error:
+            raise BadLine(self._file, 1, str(error)) from error
+
+    def _ticks(self, row: Row) -> Iterator[RecordedTick]:
+        try:
+            if self._rows is None:
+                self._rows = TickRows(self._told, _names(row))
+            yield from self._rows.ticks(row)
+        except BadRow as error:
+            if not self._told.skip_bad:
+                raise BadLine(self._file, row.line, str(error)) from error
+            self.skipped += 1
+
+
+def _names(row: Row) -> tuple[str, ...]:
+    if row.error is not None:
+        raise BadRow(row.error)
+    return tuple(row.fields)

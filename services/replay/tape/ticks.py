@@ -1,0 +1,120 @@
+"""Ticks of a row: one of a tick dump, four of a candle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from services.replay.tape.format import CandlePath, TapeFormat
+from services.replay.tape.recorded import BadRow, RecordedTick
+from services.replay.tape.rows import Fields, Row
+from services.replay.tape.times import Times
+from shared.contracts.trades import is_symbol
+from shared.errors import InvalidInput
+from shared.money import market_units
+
+_CANDLE: Final = ("open", "high", "low", "close")
+_SEQ_LIMIT: Final = 2**63
+_CANDLE_TIME: Final = "date"
+"""Name of a candle's time in Kite's files, besides ``ts``."""
+
+
+class TickRows:
+    """Converts the rows of one file. The names of the columns, or of the first row's fields, say what rows are.
+
+    Raises
+    ------
+    BadRow
+        A required column is missing.
+    """
+
+    def __init__(self, told: TapeFormat, names: tuple[str, ...]) -> None:
+        self._told = told
+        self._times = Times(told)
+        column = told.column
+        self._columns = {name: column(name) for name in ("symbol", "ltp", "ts", "seq", "arrived", *_CANDLE)}
+        self._is_candles = column("ltp") not in names and all(column(name) in names for name in _CANDLE)
+        if self._is_candles and column("ts") not in names and "ts" not in told.columns:
+            self._columns["ts"] = _CANDLE_TIME
+        self._require(names)
+
+    def ticks(self, row: Row) -> Iterator[RecordedTick]:
+        """Yield the ticks of a row; none if its symbol or day is not wanted.
+
+        Raises
+        ------
+        BadRow
+            It is not a tick.
+        """
+        if row.error is not None:
+            raise BadRow(row.error)
+        symbol = self._symbol(row.fields)
+        if self._told.symbol not in (None, symbol):
+            return
+        ts_us = self._times.us("ts", self._value(row.fields, "ts"))
+        if self._told.date is not None and self._times.day(ts_us) != self._told.date:
+            return
+        if self._is_candles:
+            yield from self._candle(row, symbol, ts_us)
+        else:
+            seq, arrived_ms = self._seq(row.fields), self._arrived_ms(row.fields)
+            yield RecordedTick(row.line, symbol, self._price(row.fields, "ltp"), ts_us, seq, arrived_ms)
+
+    def _require(self, names: tuple[str, ...]) -> None:
+        needed = ["ts", *([] if self._is_candles else ["ltp"]), *([] if self._told.symbol else ["symbol"])]
+        missing = sorted(name for name in needed if self._columns[name] not in names)
+        if missing:
+            example = ",".join(f"{name}=NAME" for name in missing)
+            hint = f"name them with --columns {example}" + (", or the symbol with --symbol" * ("symbol" in missing))
+            raise BadRow(f"missing: {', '.join(missing)}; the file has {', '.join(names)}; {hint}")
+
+    def _candle(self, row: Row, symbol: str, ts_us: int) -> Iterator[RecordedTick]:
+        """Yield open, both extremes and close in the order of the path, at the candle's time."""
+        first, high, low, last = (self._price(row.fields, name) for name in _CANDLE)
+        if not low <= min(first, last) <= max(first, last) <= high:
+            raise BadRow("high and low of the candle are not its extremes")
+        path = self._told.candles
+        low_first = last >= first if path is CandlePath.AUTO else path is CandlePath.LOW_FIRST
+        between = (low, high) if low_first else (high, low)
+        for nth, price in enumerate((first, *between, last)):
+            yield RecordedTick(row.line, symbol, price, ts_us, nth, between=nth > 0)
+
+    def _value(self, fields: Fields, name: str) -> Any:
+        value = fields.get(self._columns[name])
+        if value is None:
+            raise BadRow(f"{name}: missing")
+        return value
+
+    def _symbol(self, fields: Fields) -> str:
+        symbol = fields.get(self._columns["symbol"], self._told.symbol)
+        if isinstance(symbol, str) and ":" not in symbol and self._told.exchange is not None:
+            symbol = f"{self._told.exchange}:{symbol}"
+        if not isinstance(symbol, str) or not is_symbol(symbol):
+            hint = "; say its exchange with --exchange" if isinstance(symbol, str) and ":" not in symbol else ""
+            raise BadRow(f"symbol: {symbol!r} is not EXCHANGE:SYMBOL{hint}")
+        return symbol
+
+    def _price(self, fields: Fields, name: str) -> int:
+        try:
+            price = market_units(self._value(fields, name))
+        except (InvalidInput, TypeError) as error:
+            raise BadRow(f"{name}: {error}") from error
+        if price <= 0:
+            raise BadRow(f"{name}: not above 0")
+        return price
+
+    def _seq(self, fields: Fields) -> int:
+        value = fields.get(self._columns["seq"])
+        if value is None:
+            return 0
+        try:
+            seq = int(value)
+        except (TypeError, ValueError) as error:
+            raise BadRow(f"seq: {value!r} is not an integer") from error
+        if not 0 <= seq < _SEQ_LIMIT:
+            raise BadRow("seq: not an integer of 0 to 2^63 - 1")
+        return seq
+
+    def _arrived_ms(self, fields: Fields) -> int:
+        value = fields.get(self._columns["arrived"])
+        return 0 if value is None else self._times.us("arrived", value) // 1000

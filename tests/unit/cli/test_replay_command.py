@@ -1,0 +1,89 @@
+"""`exitflow replay` as its user sees it."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.cli.results import Result
+
+Exitflow = Callable[..., Result]
+
+PLAN = {"target": "1010", "stop_loss": "990"}
+BODY = {
+    "symbol": "NSE:INFY", "direction": "LONG", "product_type": "MIS", "quantity": 100, "entry_price": "1000",
+    "user_broker_id": "paper", "exit_plan": PLAN,
+}  # fmt: skip
+DUMP = """tradingsymbol;last_price;exchange_timestamp
+INFY;0;2026-01-13 09:14:59
+INFY;1000;2026-01-13 09:15:00
+INFY;1006;2026-01-13 09:15:01
+INFY;1004;2026-01-13 09:15:02
+INFY;1010;2026-01-13 09:15:03
+"""
+OF_DUMP = (
+    "--columns", "symbol=tradingsymbol,ltp=last_price,ts=exchange_timestamp", "--tz", "Asia/Kolkata", "--exchange",
+    "NSE", "--skip-bad",
+)  # fmt: skip
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    """A dump of ticks, a book and a tighter plan, by name."""
+    (tmp_path / "dump.csv.gz").write_bytes(gzip.compress(DUMP.encode()))
+    (tmp_path / "book.json").write_text(json.dumps([BODY]))
+    (tmp_path / "tight.json").write_text('{"trailing_stop": {"amount": "2"}}')
+    return {name: str(tmp_path / name) for name in ("dump.csv.gz", "book.json", "tight.json", "plot.svg")}
+
+
+def test_it_shows_exits_and_the_net_of_a_dump_as_people_have_it(exitflow: Exitflow, files: dict[str, str]) -> None:
+    result = exitflow("replay", files["dump.csv.gz"], "--book", files["book.json"], *OF_DUMP)
+    assert result.status == 0
+    assert "TARGET" in result.out
+    assert "917.28" in result.out
+    assert "left out 1 invalid lines" in result.err
+
+
+def test_two_plans_stand_side_by_side(exitflow: Exitflow, files: dict[str, str]) -> None:
+    options = ("--book", files["book.json"], "--compare", files["tight.json"], "--plot", files["plot.svg"])
+    result = exitflow("replay", files["dump.csv.gz"], *options, *OF_DUMP, "--format", "json")
+    found: dict[str, Any] = json.loads(result.out)
+    assert [each["exit_reason"] for each in found["plan"]["exits"]] == ["TARGET"]
+    assert [each["fill_price"] for each in found["compared"]["exits"]] == ["1004.00"]
+    (row,) = found["by_trade"]
+    assert (row["net_pnl"], row["compared_net_pnl"], row["difference"]) == ("917.28", "317.31", "-599.97")
+    assert Path(files["plot.svg"]).read_text().startswith("<svg")
+    assert "TRAILING_STOP" in exitflow("replay", files["dump.csv.gz"], *options, *OF_DUMP).out
+
+
+def test_csv_has_a_row_for_each_exit(exitflow: Exitflow, files: dict[str, str]) -> None:
+    options = ("--book", files["book.json"], "--plan", files["tight.json"], "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(exitflow("replay", files["dump.csv.gz"], *options, *OF_DUMP).out)))
+    assert [(row["exit_reason"], row["fill_price"], row["quantity"]) for row in rows] == [
+        ("TRAILING_STOP", "1004.00", "100")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        (("--columns", "price=x"), "--columns"),
+        (("--tz", "India"), "--tz"),
+        (("--date", "today"), "--date"),
+        (("--plot", "plot.gif"), ".svg"),
+        ((), "--columns"),
+    ],
+)
+def test_wrong_options_are_refused(
+    exitflow: Exitflow, files: dict[str, str], options: tuple[str, ...], what: str
+) -> None:
+    result = exitflow("replay", files["dump.csv.gz"], "--book", files["book.json"], *options)
+    assert result.status != 0
+    assert what in result.err
