@@ -17,7 +17,7 @@ from services.cli.support.topics_adoption import plan
 from shared.contracts.topics import EXIT_INTENTS
 from shared.errors import ConfigurationError
 from shared.kafka.clients import open_admin, open_consumer, open_producer
-from shared.kafka.rights import EVERY_TOPIC, RIGHTS
+from shared.kafka.rights import EVERY_TOPIC, OPERATOR, RIGHTS
 from shared.kafka.topics import bounds_of, require_topics
 from shared.settings import Settings
 from tests.integration.kafka_rights.conftest import SecuredKafka
@@ -36,6 +36,16 @@ DENIED = frozenset(
 )
 UNKNOWN_TOPIC = "unknown.topic.v1"
 ANSWER_S = 10
+GROUPS = {
+    "exitflow-exit-ticks": "exit-ticks",
+    "exitflow-trade-fills": "trade-fills",
+    "exitflow-trade-fills-user-brokers": "trade-fills",
+    "exitflow-paper-broker": "paper-broker",
+    "exitflow-operator-check": OPERATOR,
+    "exitflow-relay": "relay",
+    "exitflow-reader-of-another-team": "reader",
+}
+"""The owner of each group that has one."""
 
 
 @pytest.mark.parametrize("user", USERS)
@@ -80,6 +90,13 @@ def test_a_user_watches_its_topics_and_sees_no_other(secured: SecuredKafka, user
     assert all(bounds.end >= 1 for bounds in bounds_of(admin, [(topic, 0) for topic in watched]).values())
     for topic in set(EVERY_TOPIC) - watched:
         assert code_of(partial(require_topics, admin, [topic])) == KafkaError.TOPIC_AUTHORIZATION_FAILED
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_user_joins_and_commits_in_its_own_groups_alone(secured: SecuredKafka, user: str) -> None:
+    topic = (RIGHTS[user].reads or RIGHTS[user].writes)[0]
+    joined = groups_joined(secured.settings(user), GROUPS, topic)
+    assert joined == {group for group, owner in GROUPS.items() if owner == user}
 
 
 @pytest.mark.parametrize("user", USERS)
@@ -176,6 +193,31 @@ def sent(settings: Settings, topics: Iterable[str], **overrides: object) -> dict
 def end_of(secured: SecuredKafka, topic: str) -> int:
     """Return the offset of the topic's next record."""
     return bounds_of(open_admin(secured.settings(ADMIN)), [(topic, 0)])[topic, 0].end
+
+
+def groups_joined(settings: Settings, groups: Iterable[str], topic: str) -> set[str]:
+    """Join every group at the same time; return those in which an offset of the topic could be committed."""
+    prefix = f"{settings.kafka_consumer_prefix}-"
+    consumers = {group: open_consumer(settings, group.removeprefix(prefix)) for group in groups}
+    outcomes: dict[str, bool] = {}
+    for consumer in consumers.values():
+        consumer.subscribe([topic])
+
+    def each_is_in_or_refused() -> bool:
+        for group in consumers.keys() - outcomes.keys():
+            message = consumers[group].poll(0.05)
+            if consumers[group].assignment():
+                consumers[group].commit(offsets=[TopicPartition(topic, 0, 0)], asynchronous=False)
+                outcomes[group] = True
+            elif message is not None and (error := message.error()) is not None:
+                assert error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED, error
+                outcomes[group] = False
+        return outcomes.keys() == consumers.keys()
+
+    wait_until(each_is_in_or_refused, "each group takes the user in or refuses it")
+    for consumer in consumers.values():
+        consumer.close()
+    return {group for group, is_in in outcomes.items() if is_in}
 
 
 def outcome(attempt: Callable[[], object]) -> object:
