@@ -37,7 +37,7 @@ def create_roles(admin_url: str, passwords: Mapping[str, str]) -> None:
 
 
 def open_database(admin_url: str) -> None:
-    """Open the URL's database to the roles, which exist, and to nobody else."""
+    """Open the URL's database to the roles, which exist, and close it to all others."""
     with _connected(admin_url) as connection:
         _open_to_roles(connection, str(make_url(admin_url).database))
 

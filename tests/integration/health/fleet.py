@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,15 +84,28 @@ class Fleet:
 
 
 @contextmanager
-def running_fleet(settings: Settings, database: Database, proxy_port: int, directory: Path) -> Iterator[Fleet]:
-    """While inside, every process, its database connections through the port; ended afterwards."""
+def running_fleet(
+    settings: Settings,
+    database: Database,
+    proxy_port: int,
+    directory: Path,
+    processes: Sequence[str] = PROCESSES,
+    own: Callable[[str], Mapping[str, str]] = lambda _: {},
+) -> Iterator[Fleet]:
+    """While inside, the processes, their database connections through the port; ended afterwards.
+
+    `own` gives the environment variables that a process has alone, by its name.
+    """
     fleet = Fleet({}, {})
     with ExitStack() as stack:
-        for name in PROCESSES:
+        for name in processes:
             taken = set(fleet.ports.values())
             fleet.ports[name] = free_port(str(directory / name), avoid=taken)
-            environment = _environment(name, settings, database, proxy_port)
-            environment["EXITFLOW_HTTP_PORT"] = str(fleet.ports[name])
+            environment = {
+                **_environment(name, settings, database, proxy_port),
+                **own(name),
+                "EXITFLOW_HTTP_PORT": str(fleet.ports[name]),
+            }
             fleet.children[name] = ProductProcess(run("run", name), environment)
             stack.callback(_end, fleet.children[name])
         yield fleet
