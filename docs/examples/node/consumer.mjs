@@ -1,0 +1,144 @@
+// A consumer of exitflow's events in Node: it verifies, remembers, notices gaps and sets aside what it cannot use.
+//
+//   KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092 TOPIC=exits.intents.v1 KEYS=exit-keys.pem LEDGER=ledger.jsonl \
+//   DEAD_LETTERS=my-team.dlq node consumer.mjs
+//
+// It ends with status 3 at a gap. Everything before the gap has its effect, nothing behind it.
+import { createHash, createPublicKey, verify } from 'node:crypto'
+import { appendFileSync, existsSync, readFileSync, truncateSync } from 'node:fs'
+import { pathToFileURL } from 'node:url'
+import kafkajs from 'kafkajs'
+import lz4 from 'lz4js'
+
+const { CompressionCodecs, CompressionTypes, Kafka, logLevel } = kafkajs
+// The relay compresses with LZ4.
+CompressionCodecs[CompressionTypes.LZ4] = () => ({
+  compress: async encoder => Buffer.from(lz4.compress(encoder.buffer)),
+  decompress: async buffer => Buffer.from(lz4.decompress(buffer))
+})
+
+const SIGNED = ['ce_sequence', 'ce_id', 'ce_type', 'ce_source', 'ce_subject', 'ce_time']
+const DISCARDED = 'io.exitflow.Discarded.v1'
+const GAP_STATUS = 3
+
+export class GapFound extends Error {}
+export class NotUsable extends Error {}
+
+/** Public keys that sign the events of a topic, by their id. */
+export class TrustedKeys {
+  constructor (pem) {
+    const blocks = pem.match(/-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----/g) ?? []
+    this.byId = new Map(blocks.map(block => {
+      const key = createPublicKey(block)
+      const raw = Buffer.from(key.export({ format: 'jwk' }).x, 'base64url')
+      return [createHash('sha256').update(raw).digest('hex').slice(0, 16), key]
+    }))
+  }
+
+  /** Throw NotUsable unless one of the keys signed the record. */
+  check (topic, key, headers, value) {
+    const [id, signature] = (headers.ce_signature ?? '').split(':')
+    const parts = [topic, key, ...SIGNED.map(name => headers[name] ?? ''), value].map(part => Buffer.from(part))
+    const bytes = [Buffer.from('io.exitflow.event.v1')]
+    for (const part of parts) {
+      const length = Buffer.alloc(4)
+      length.writeUInt32BE(part.length)
+      bytes.push(length, part)
+    }
+    const trusted = this.byId.get(id)
+    if (!trusted || !verify(null, Buffer.concat(bytes), trusted, Buffer.from(signature ?? '', 'base64'))) {
+      throw new NotUsable('the signature does not verify')
+    }
+  }
+}
+
+/**
+ * Inbox, sequences and effects in one file. One line is one transaction: it is written whole or not at all.
+ * With a database, write the same three things in one transaction instead.
+ */
+export class Ledger {
+  constructor (path) {
+    this.path = path
+    this.seen = new Set()
+    this.last = new Map()
+    const text = existsSync(path) ? readFileSync(path, 'utf8') : ''
+    const whole = text.slice(0, text.lastIndexOf('\n') + 1)
+    if (whole !== text) truncateSync(path, Buffer.byteLength(whole)) // a line that a crash cut off
+    whole.split('\n').filter(Boolean).map(JSON.parse).forEach(line => this.#remember(line))
+  }
+
+  write (line) {
+    appendFileSync(this.path, JSON.stringify(line) + '\n', { flush: true })
+    this.#remember(line)
+  }
+
+  #remember (line) {
+    this.seen.add(line.event_id)
+    this.last.set(line.key, line.sequence)
+  }
+}
+
+/** Takes the records of one topic, in the order of each partition. */
+export class Consumer {
+  constructor (topic, keys, ledger, apply) {
+    Object.assign(this, { topic, keys, ledger, apply })
+  }
+
+  /** Return whether the record had an effect. Throw NotUsable or GapFound. */
+  take (key, headers, value) {
+    this.keys.check(this.topic, key, headers, value)
+    if (this.ledger.seen.has(headers.ce_id)) return false
+    const sequence = Number(headers.ce_sequence)
+    const last = this.ledger.last.get(key)
+    if (last !== undefined && sequence !== last + 1) {
+      throw new GapFound(`${this.topic} ${key}: ${last} is followed by ${sequence}`)
+    }
+    // A Discarded event takes the place and the id of one that has no effect. Unknown types count as well.
+    const effect = headers.ce_type === DISCARDED ? null : this.apply(headers.ce_type, JSON.parse(value.toString()))
+    this.ledger.write({ event_id: headers.ce_id, key, sequence, type: headers.ce_type, effect })
+    return effect !== null
+  }
+}
+
+/** Your own work: what an event means to you; null for nothing. This one keeps what was filled. */
+export function apply (type, event) {
+  if (type !== 'io.exitflow.ExitIntentFilled.v1') return null
+  return { trade_id: event.trade_id, filled_quantity: event.filled_quantity, average_price: event.average_price }
+}
+
+const textOf = headers =>
+  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, [value].flat().at(-1).toString()]))
+
+async function main () {
+  const { KAFKA_BOOTSTRAP_SERVERS: servers, TOPIC: topic, DEAD_LETTERS: deadLetters, GROUP: group } = process.env
+  const kafka = new Kafka({ clientId: 'my-team', brokers: servers.split(','), logLevel: logLevel.ERROR })
+  const producer = kafka.producer()
+  const reader = kafka.consumer({ groupId: group ?? 'my-team', sessionTimeout: 6000 })
+  const keys = new TrustedKeys(readFileSync(process.env.KEYS, 'utf8'))
+  const consumer = new Consumer(topic, keys, new Ledger(process.env.LEDGER), apply)
+  process.once('SIGTERM', async () => {
+    await reader.disconnect()
+    await producer.disconnect()
+  })
+  await producer.connect()
+  await reader.connect()
+  await reader.subscribe({ topic, fromBeginning: true })
+  await reader.run({
+    eachMessage: async ({ partition, message }) => {
+      try {
+        consumer.take(message.key?.toString() ?? '', textOf(message.headers), message.value ?? Buffer.alloc(0))
+      } catch (error) {
+        if (error instanceof GapFound) {
+          console.error(`gap: ${error.message}`)
+          process.exit(GAP_STATUS) // the record stays unread
+        }
+        if (!(error instanceof NotUsable || error instanceof SyntaxError)) throw error
+        const place = { dlq_topic: topic, dlq_partition: String(partition), dlq_offset: message.offset }
+        const headers = { ...message.headers, ...place, dlq_reason: error.message }
+        await producer.send({ topic: deadLetters, messages: [{ key: message.key, value: message.value, headers }] })
+      }
+    }
+  })
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) await main()

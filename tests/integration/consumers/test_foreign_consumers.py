@@ -1,0 +1,229 @@
+"""The consumers of `docs/examples` in Java and Node, on a topic of a real Kafka: both do what the promises allow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, Message, Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from deploy.local.kafka.broker import Broker
+from deploy.local.kafka.jars import jars_cached, kafka_jars
+from deploy.local.state.cache import cached
+from shared.contracts.discarded import Discarded
+from shared.contracts.events import event_classes
+from shared.contracts.exits import ExitIntentApproved, ExitIntentFilled
+from shared.contracts.topics import EXIT_INTENTS
+from shared.ids import new_id
+from shared.kafka.clients import headers_of
+from tests.support.signing import SIGNER, signed
+
+ROOT = Path(__file__).resolve().parents[3]
+EXAMPLES = ROOT / "docs/examples"
+GOLDEN = ROOT / "docs/contracts/examples"
+GAP_STATUS = 3
+LIMIT_S = 120
+APPROVED, FILLED, DISCARDED = (each.event_type() for each in (ExitIntentApproved, ExitIntentFilled, Discarded))
+
+Json = dict[str, Any]
+
+
+def golden(event_type: str) -> bytes:
+    """The sample of an event."""
+    return (GOLDEN / f"{event_type}.json").read_bytes()
+
+
+@dataclass
+class Topic:
+    """A topic of one partition with its dead letters, and what a consumer's ledger must hold at the end."""
+
+    bootstrap_servers: str
+    name: str = field(default_factory=lambda: f"t{new_id().hex}.{EXIT_INTENTS}")
+    ledger: list[Json] = field(default_factory=list)
+
+    @property
+    def dead_letters(self) -> str:
+        """The topic of the other team."""
+        return f"{self.name}.my-team.dlq"
+
+    def __post_init__(self) -> None:
+        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
+        made = admin.create_topics([NewTopic(self.name, 1, 1), NewTopic(self.dead_letters, 1, 1)])
+        for result in made.values():
+            result.result(30)
+        # As the relay's producer compresses.
+        self._producer = Producer({"bootstrap.servers": self.bootstrap_servers, "compression.type": "lz4"})
+
+    def write(self, key: str, sequence: int, event_type: str, value: bytes, event_id: str = "", **changes: str) -> str:
+        """Write one record; return its event's id. `changes` are headers that are changed after the signing."""
+        told = {
+            "ce_id": event_id or str(new_id()),
+            "ce_type": event_type,
+            "ce_source": "/exitflow/exit-qualification",
+            "ce_subject": "ठिकाना",
+            "ce_time": "2026-01-13T03:45:00.123000Z",
+            "ce_sequence": str(sequence),
+        }
+        headers = signed(self.name, key, value, told) | changes
+        self._producer.produce(self.name, value, key, headers=[(name, text.encode()) for name, text in headers.items()])
+        return told["ce_id"]
+
+    def expect(self, key: str, sequence: int, event_type: str, event_id: str, effect: Json | None = None) -> None:
+        """Expect a line of the ledger."""
+        line = {"event_id": event_id, "key": key, "sequence": sequence, "type": event_type, "effect": effect}
+        self.ledger.append(line)
+
+    def flush(self) -> None:
+        """Wait until Kafka has it all."""
+        assert self._producer.flush(30) == 0
+
+    def set_aside(self) -> list[Message]:
+        """Read the dead letters to their end."""
+        reader = Consumer(
+            {
+                "bootstrap.servers": self.bootstrap_servers,
+                "group.id": new_id().hex,
+                "auto.offset.reset": "earliest",
+                "enable.partition.eof": True,
+            }
+        )
+        reader.subscribe([self.dead_letters])
+        found: list[Message] = []
+        while True:
+            record = reader.poll(30)
+            if record is None or record.error():
+                break
+            found.append(record)
+        reader.close()
+        return found
+
+
+@pytest.fixture
+def topic(kafka: Broker) -> Topic:
+    """Everything that a consumer may meet; the last record leaves a gap."""
+    made = Topic(kafka.bootstrap_servers)
+    first = made.write("k1", 7, APPROVED, golden(APPROVED))  # joined late: a key may begin above 1
+    made.expect("k1", 7, APPROVED, first)
+    made.write("k1", 7, APPROVED, golden(APPROVED), first)
+    made.write("k1", 8, FILLED, golden(FILLED), ce_sequence="9")  # forged
+    made.write("k1", 8, FILLED, golden(FILLED), ce_signature="0123456789abcdef:AAAA")
+    unknown = made.write("k1", 8, "io.exitflow.OfTomorrow.v1", b'{"new":[1,2.50]}')
+    made.expect("k1", 8, "io.exitflow.OfTomorrow.v1", unknown)
+    discarded = made.write("k1", 9, DISCARDED, golden(DISCARDED))
+    made.expect("k1", 9, DISCARDED, discarded)
+    made.write("k1", 9, FILLED, golden(FILLED), discarded)  # the original, late
+    filled = json.loads(golden(FILLED))
+    grown = json.dumps(filled | {"field_of_tomorrow": {"ü": None}}, ensure_ascii=False).encode()
+    effect = {name: filled[name] for name in ("trade_id", "filled_quantity", "average_price")}
+    made.expect("k1", 10, FILLED, made.write("k1", 10, FILLED, grown), effect)
+    of_topic = [each for each in event_classes() if getattr(each, "topic", "") == EXIT_INTENTS]
+    assert len(of_topic) >= 8
+    for sequence, each in enumerate(of_topic, 1):
+        kind = each.event_type()
+        made.expect(
+            "k2", sequence, kind, made.write("k2", sequence, kind, golden(kind)), effect if kind == FILLED else None
+        )
+    made.write("k1", 12, APPROVED, golden(APPROVED))
+    made.flush()
+    return made
+
+
+def run(command: list[str], topic: Topic, folder: Path, group: str = "one") -> subprocess.CompletedProcess[str]:
+    """Run a consumer until it ends."""
+    (folder / "keys.pem").write_text(SIGNER.public_pem())
+    env = os.environ | {
+        "KAFKA_BOOTSTRAP_SERVERS": topic.bootstrap_servers,
+        "TOPIC": topic.name,
+        "GROUP": f"{topic.name}.{group}",
+        "KEYS": str(folder / "keys.pem"),
+        "LEDGER": str(folder / "ledger.jsonl"),
+        "DEAD_LETTERS": topic.dead_letters,
+    }
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+
+
+def check(ended: subprocess.CompletedProcess[str], topic: Topic, folder: Path, forged: int = 2) -> None:
+    """Every event had its effect once and in order, the forged ones are set aside, and the gap ended it."""
+    assert (ended.returncode, "k1: 10 is followed by 12" in ended.stderr) == (GAP_STATUS, True), ended.stderr
+    lines = [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
+    assert lines == topic.ledger
+    letters = topic.set_aside()
+    assert [headers_of(each)["dlq_offset"] for each in letters] == ["2", "3"] * (forged // 2)
+    assert {headers_of(each)["dlq_topic"] for each in letters} == {topic.name}
+    assert {each.value() for each in letters} == {golden(FILLED)}
+    assert headers_of(letters[0])["ce_id"]
+
+
+@pytest.fixture(scope="module")
+def node() -> list[str]:
+    """Node, and the packages of its consumer, installed once for each lock."""
+    npm, program = shutil.which("npm"), shutil.which("node")
+    if npm is None or program is None:
+        pytest.skip("needs Node and npm")
+    lock = (EXAMPLES / "node/package-lock.json").read_bytes()
+    wanted = f"node-consumer-{hashlib.sha256(lock).hexdigest()[:12]}"
+
+    def install(target: Path) -> None:
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(EXAMPLES / "node" / name, target)
+        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", f"--prefix={target}"]
+        subprocess.run(command, capture_output=True, timeout=LIMIT_S, check=True)
+
+    try:
+        installed = cached(wanted, install)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        pytest.skip("npm could not install kafkajs and lz4js")
+    return [program, str(installed / "node_modules")]
+
+
+@pytest.fixture
+def node_command(node: list[str], tmp_path: Path) -> list[str]:
+    """The command of the consumer as it is now, beside its packages."""
+    program, packages = node
+    (tmp_path / "node_modules").symlink_to(packages)
+    shutil.copy(EXAMPLES / "node/consumer.mjs", tmp_path)
+    return [program, str(tmp_path / "consumer.mjs")]
+
+
+def test_the_consumer_in_node_applies_each_event_once_and_stops_at_a_gap(
+    node_command: list[str], topic: Topic, tmp_path: Path
+) -> None:
+    check(run(node_command, topic, tmp_path), topic, tmp_path)
+    with (tmp_path / "ledger.jsonl").open("a") as ledger:
+        ledger.write('{"event_id": "cut off by a cra')
+    # From the beginning, as after a lost offset: the inbox knows them all.
+    check(run(node_command, topic, tmp_path, "again"), topic, tmp_path, forged=4)
+
+
+def test_the_consumer_in_java_applies_each_event_once_and_stops_at_a_gap(topic: Topic, tmp_path: Path) -> None:
+    java = shutil.which("java")
+    if java is None or not jars_cached():
+        pytest.skip("needs Java and the jars of Apache Kafka")
+    source = str(EXAMPLES / "java/src/main/java/ExitflowConsumer.java")
+    flags = [
+        "-XX:TieredStopAtLevel=1",
+        "-XX:+UseSerialGC",
+        "-Xmx256m",
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+    ]
+    command = [java, *flags, "-cp", f"{kafka_jars()}/*", source]
+    check(run(command, topic, tmp_path), topic, tmp_path)
+
+
+def test_the_java_project_names_the_versions_that_the_test_ran_with() -> None:
+    if not jars_cached():
+        pytest.skip("needs the jars of Apache Kafka")
+    pom = (EXAMPLES / "java/pom.xml").read_text()
+    named = re.findall(r"<artifactId>([\w-]+)</artifactId>\s*<version>([\d.]+)</version>", pom)[1:]
+    assert len(named) == 3
+    assert [jar for name, version in named if not (kafka_jars() / (jar := f"{name}-{version}.jar")).exists()] == []
