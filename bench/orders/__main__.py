@@ -1,8 +1,10 @@
-"""`python -m bench.orders`: measure exits, closures and openings on a local stack; print and write the table."""
+"""`python -m bench.orders`: measure exits, closures and openings on a local stack; print the table, write the page."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,11 +12,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.orders.results import markdown
+from bench.orders.results import markdown, page
 from bench.orders.run import PARTS, SMOKE, Plan, figures
 from bench.orders.system import running_system
 from shared.errors import ExitflowError
 
+PAGES = Path(__file__).parents[2] / "docs" / "benchmarks"
+PAGE = "orders.md"
 progress = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -22,17 +26,24 @@ def main(arguments: Sequence[str]) -> int:
     """Run the bench; the exit status is 2 if something could not be measured."""
     told = _parser().parse_args(arguments)
     plan = SMOKE if told.smoke else _plan(told)
+    output = told.output or (None if told.smoke or told.only else PAGES)
+    conditions = {
+        "cores": str(os.cpu_count()),
+        "Python": platform.python_version(),
+        "load": f"{os.getloadavg()[0]:.1f} before the run; a quiet machine has less than 1",
+    }
     try:
         with running_system(plan.accounts, progress.print) as system:
-            found = figures(system, plan, tuple(told.only or PARTS), progress.print)
+            found, complete = figures(system, plan, tuple(told.only or PARTS), progress.print)
     except ExitflowError as error:
         progress.print(f"bench: {error}", style="red")
         return 2
-    table = markdown(found)
-    if told.output:
-        told.output.write_text(table + "\n")
-    Console(soft_wrap=True, highlight=False).print(table, markup=False)
-    return 0
+    if output:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / PAGE).write_text(page(found, conditions, plan.accounts, arguments))
+        progress.print(f"written: {output / PAGE}")
+    Console(soft_wrap=True, highlight=False).print(markdown(found), markup=False)
+    return 0 if complete else 2
 
 
 def _plan(told: argparse.Namespace) -> Plan:
@@ -61,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--closes", type=int, default=Plan.closes, help="closures of trade-fills (default: 10000)")
     parser.add_argument("--burst", type=int, default=Plan.burst, help="exits of one tick (default: 1000)")
     parser.add_argument("--accounts", type=int, default=Plan.accounts, help="accounts at the broker (default: 100)")
-    parser.add_argument("--output", type=Path, help="also write the table to this file")
+    parser.add_argument("--output", type=Path, help="folder for orders.md (docs/benchmarks for a whole run)")
     parser.add_argument("--smoke", action="store_true", help="a tiny run, to see that it works")
     return parser
 

@@ -1,11 +1,21 @@
-"""Figures of a run as a table of Markdown."""
+"""Figures of a run as a table of Markdown, and the page under docs/benchmarks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.orders.usage import Usage
+
+_HEAD = """# Orders and closures, measured
+
+Written by `{command}`. It starts a local stack in a temporary folder, with {accounts} accounts at the paper broker, and
+measures from outside: `POST /trades` over 8 and 16 connections, the time from a tick to the `TradeClosed` that a plain
+Kafka consumer reads, one tick that closes many trades, closures of trade-fills from signed events, and an idle stack.
+CPU is read from `/proc`. `--only`, `--rate`, `--exits`, `--burst` and `--accounts` change the run; `--smoke` is tiny.
+Measure on a quiet machine: wall times of a busy one say nothing.
+
+"""
 
 
 @dataclass(frozen=True)
@@ -33,3 +43,10 @@ def markdown(figures: Sequence[Figure]) -> str:
         "| --- | --- | --- | --- |",
     ]
     return "\n".join([*head, *rows])
+
+
+def page(figures: Sequence[Figure], conditions: Mapping[str, str], accounts: int, arguments: Sequence[str]) -> str:
+    """Return the page."""
+    head = _HEAD.format(command=" ".join(["python -m bench.orders", *arguments]), accounts=accounts)
+    known = "\n".join(f"| {name} | {value} |" for name, value in conditions.items())
+    return f"{head}{markdown(figures)}\n\n## Conditions\n| what | which |\n| --- | --- |\n{known}\n"

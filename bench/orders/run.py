@@ -12,6 +12,7 @@ from bench.orders.load import open_trades, trade
 from bench.orders.results import Figure, cpu_text
 from bench.orders.system import System
 from bench.orders.usage import measured
+from shared.errors import ExitflowError, first_line
 
 PARTS = ("openings", "steady", "burst", "steady-after", "closes", "idle")
 
@@ -32,8 +33,13 @@ class Plan:
 SMOKE = Plan(accounts=2, rate_per_s=20, steady=6, burst=10, openings=16, closes=50, idle_s=0.5)
 
 
-def figures(system: System, plan: Plan, parts: tuple[str, ...], say: Callable[[str], None]) -> list[Figure]:
-    """Return the figures of the wanted parts, in order."""
+def figures(
+    system: System, plan: Plan, parts: tuple[str, ...], say: Callable[[str], None]
+) -> tuple[list[Figure], bool]:
+    """Return the figures of the wanted parts, in order, and whether all were measured.
+
+    A part that cannot be measured is a row with the reason, and the next one goes on.
+    """
     runs = ExitRuns(system)
     work: dict[str, Callable[[], Iterator[Figure]]] = {
         "openings": lambda: _openings(system, plan),
@@ -43,12 +49,17 @@ def figures(system: System, plan: Plan, parts: tuple[str, ...], say: Callable[[s
         "closes": lambda: _closes(system, plan),
         "idle": lambda: _idle(system, plan),
     }
-    found = []
+    found, complete = list[Figure](), True
     for part in parts:
-        for figure in work[part]():
-            say(f"{figure.name}: {figure.value}; CPU ms {figure.cpu_ms}")
-            found.append(figure)
-    return found
+        try:
+            for figure in work[part]():
+                say(f"{figure.name}: {figure.value}; CPU ms {figure.cpu_ms}")
+                found.append(figure)
+        except (ExitflowError, OSError) as error:
+            say(f"{part}: {error}")
+            found.append(Figure(part, f"not measured: {first_line(error)}", "", ""))
+            complete = False
+    return found, complete
 
 
 def _openings(system: System, plan: Plan) -> Iterator[Figure]:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry
 
+from shared.clock import SystemClock
 from shared.postgres.connection_limits import KEEPALIVES, REQUESTS, ConnectionLimits, LimitedConnection
 from shared.postgres.poolers import explain_pooler
+
+RESTED_S = 0.5
+"""A connection that was used within this time is not checked before it is used again."""
+
+_USED_AT = "used_at"
 
 
 def open_engine(
@@ -44,7 +53,6 @@ def open_engine(
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=limits.pool_s,
-        pool_pre_ping=True,
         connect_args={
             "application_name": application,
             "connect_timeout": limits.connect_s,
@@ -53,6 +61,7 @@ def open_engine(
         },
     )
     _limit_answers(engine, limits.answer_s)
+    _ping_after_rest(engine)
     if pooler:
         _send_with_each_transaction(engine, settings)
     return engine
@@ -68,6 +77,28 @@ def _limit_answers(engine: Engine, answer_s: float | None) -> None:
     def connect(_: Any, __: Any, args: Any, kwargs: Any) -> LimitedConnection:
         with explain_pooler():
             return LimitedConnection.open(answer_s, *args, **kwargs)
+
+
+def _ping_after_rest(engine: Engine) -> None:
+    """Check a connection that was not used for a while before it is used; a busy one costs no round trip.
+
+    A server that restarts is away for longer than RESTED_S, so its end is seen by a statement or by the next check.
+    """
+    clock = SystemClock()
+
+    @event.listens_for(engine, "checkin")
+    def note(_: Any, record: ConnectionPoolEntry) -> None:
+        record.info[_USED_AT] = clock.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def ping(connection: Any, record: ConnectionPoolEntry, _: Any) -> None:
+        used_at = record.info.get(_USED_AT)
+        if used_at is None or clock.monotonic() - used_at < RESTED_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg.Error as error:
+            raise InvalidatePoolError from error  # the pool opens a new connection, and checks no other one
 
 
 def _send_with_each_transaction(engine: Engine, settings: dict[str, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from sqlalchemy import Engine
@@ -73,9 +74,11 @@ def build(process: RunningProcess) -> None:
     """
     settings, health = process.settings, process.health
     pool_size = settings.order_workers + 2 * READERS + OTHER_THREADS
-    engine = process.open_database(settings.require_exit_database(), EXIT_QUALIFICATION, LOOPS, pool_size=pool_size)
+    # Of the session, not set in each transaction, which would cost a statement.
+    limits = replace(LOOPS, lock_ms=ROW_LOCK_TIMEOUT_MS)
+    engine = process.open_database(settings.require_exit_database(), EXIT_QUALIFICATION, limits, pool_size=pool_size)
     outbox = Outbox(TopicNames(settings.kafka_topic_prefix), process.clock, event_signer(settings))
-    open_unit = partial(UnitOfWork, engine, outbox, lock_timeout_ms=ROW_LOCK_TIMEOUT_MS)
+    open_unit = partial(UnitOfWork, engine, outbox)
     published = PublishedSignals(open_unit)
     REGISTRY.register(published)
     loops = [
