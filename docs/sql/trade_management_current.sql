@@ -640,12 +640,16 @@ CREATE TABLE trade_management.trade_closures (
     net_pnl numeric(18,4) NOT NULL,
     final boolean NOT NULL,
     closed_at timestamp with time zone NOT NULL,
+    target_leg smallint,
     CONSTRAINT trade_closures_check CHECK ((net_pnl = (gross_pnl - charges))),
     CONSTRAINT trade_closures_nth_check CHECK ((nth > 0)),
-    CONSTRAINT trade_closures_quantity_check CHECK ((quantity > 0))
+    CONSTRAINT trade_closures_quantity_check CHECK ((quantity > 0)),
+    CONSTRAINT trade_closures_target_leg_check CHECK ((target_leg > 0))
 );
 
 COMMENT ON TABLE trade_management.trade_closures IS 'Each time fills closed a part, or the rest, of a trade';
+
+COMMENT ON COLUMN trade_management.trade_closures.target_leg IS 'leg of a target ladder; null for an exit of the whole remainder';
 
 CREATE TABLE trade_management.trade_fills (
     trade_id uuid NOT NULL,
@@ -658,13 +662,17 @@ CREATE TABLE trade_management.trade_fills (
     filled_at timestamp with time zone NOT NULL,
     late boolean DEFAULT false NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    target_leg smallint,
     CONSTRAINT trade_fills_price_check CHECK ((price > (0)::numeric)),
-    CONSTRAINT trade_fills_quantity_check CHECK ((quantity > 0))
+    CONSTRAINT trade_fills_quantity_check CHECK ((quantity > 0)),
+    CONSTRAINT trade_fills_target_leg_check CHECK ((target_leg > 0))
 );
 
 COMMENT ON TABLE trade_management.trade_fills IS 'Exit fills as exits.intents.v1 told them, each stored once';
 
 COMMENT ON COLUMN trade_management.trade_fills.late IS 'came after the trade was closed: recorded and flagged, part of no closure';
+
+COMMENT ON COLUMN trade_management.trade_fills.target_leg IS 'leg of a target ladder; null for an exit of the whole remainder';
 
 CREATE TABLE trade_management.trades (
     trade_id uuid NOT NULL,

@@ -1,4 +1,4 @@
-"""Markets of symbols, asked of exit-api: last price and tick size, which plans must fit."""
+"""Markets of symbols, asked of exit-api: last price, tick size and lot size, which plans must fit."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ class NoMarkets:
 class _Answer(BaseModel):
     last_price: Money | None = None
     tick_size: Money | None = None
+    lot_size: int | None = None
 
 
 class ExitApiMarkets:
@@ -100,7 +101,7 @@ class ExitApiMarkets:
         if answer.status_code == HTTPStatus.NOT_FOUND:
             return UNKNOWN_MARKET
         told = _Answer.model_validate_json(answer.raise_for_status().content)
-        return Market(told.last_price, told.tick_size)
+        return Market(told.last_price, told.tick_size, told.lot_size)
 
 
 def markets_of(settings: Settings, clock: Clock) -> Markets:

@@ -84,6 +84,7 @@ class TradeClosureRow(Base):
     net_pnl: Mapped[Decimal]
     final: Mapped[bool]
     closed_at: Mapped[datetime]
+    target_leg: Mapped[int | None] = mapped_column(SmallInteger)
 
 
 class ChargeLineRow(Base):

@@ -61,6 +61,8 @@ def partially_closed(after: TradeHistory, closure: Closure) -> TradePartiallyClo
         charges=closure.charges,
         net_pnl=closure.net_pnl,
         closed_at=closure.closed_at,
+        exit_reason=closure.exit_reason,
+        leg=closure.target_leg,
     )
 
 

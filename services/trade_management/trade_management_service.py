@@ -27,6 +27,7 @@ from services.trade_management.storage.waiting_fills import WaitingFillRepositor
 from services.trade_management.trade_events import closed, exit_plan_changed, opened, partially_closed
 from shared.clock import Clock
 from shared.contracts.trades import TradeEvent
+from shared.contracts.vocabulary import TradeStatus
 from shared.errors import ConfigurationError, InvalidInput, Unavailable
 from shared.exit_rules.plan import ExitPlan, PlanFields
 from shared.outbox import inbox
@@ -96,7 +97,9 @@ class TradeManagementService:
         UserBrokersNotKnown
             No user broker is known yet.
         """
-        check_opening(trade, plan, self._clock.now())
+        lot = market.lot_size or 1
+        plan = plan.sized(trade.quantity, lot)
+        check_opening(trade, plan, self._clock.now(), lot)
         check_market(trade, plan, market)
         _require_user_broker(uow, trade.user_broker_id)
         try:
@@ -120,8 +123,11 @@ class TradeManagementService:
             See `check_change`, `check_market` and `ExitPlan.changed`.
         """
         before = ExitPlan.model_validate(trade.exit_plan)
-        after = before.changed(change)
-        check_change(trade, before, after)
+        lot = market.lot_size or 1
+        after = before.changed(change).sized(trade.quantity, lot)
+        fills = TradeFillRepository(uow.connection).of_trades([trade.trade_id]).get(trade.trade_id, [])
+        filled_legs = {fill.target_leg for fill in fills if fill.target_leg is not None}
+        check_change(trade, before, after, filled_legs=filled_legs, lot=lot)
         if after == before:
             return trade
         check_market(trade, after, market, before)
@@ -162,9 +168,14 @@ class TradeManagementService:
         bookings = [booking for _, booking in booked]
         self._store(uow, bookings)
         failpoint(Failpoint.TRADES_AFTER_CLOSURE)
+        plans = TradeRepository(uow.connection).plans_of(
+            {report.trade_id for report, booking in booked if _closes_leg(booking)}
+        )
         for report, booking in booked:
             if booking.closure:
                 uow.emit(_event(booking.after, booking.closure), traceparent=report.traceparent)
+            if report.trade_id in plans:
+                plans[report.trade_id] = self._after_leg(uow, booking, plans[report.trade_id], report.traceparent)
         return Applied(
             tuple(bookings),
             tuple(refusal for refusal in judged if refusal is not None),
@@ -199,6 +210,22 @@ class TradeManagementService:
             histories[report.trade_id] = booking.after
             booked.append((report, booking))
         return [(report, booking) for report, booking in booked if booking.recorded]
+
+    def _after_leg(
+        self, uow: UnitOfWork, booking: Booking, stored: dict[str, Any], traceparent: str | None
+    ) -> dict[str, Any]:
+        """Move the stop as the plan says once a leg is filled; return the plan from now on."""
+        trade, leg = booking.after.trade, None if booking.closure is None else booking.closure.target_leg
+        before = ExitPlan.model_validate(stored)
+        if leg is None or trade.status is not TradeStatus.OPEN or not _has_filled(before, booking, leg):
+            return stored
+        after = before.after_leg_filled(leg, trade.direction, trade.entry_price)
+        if after == before:
+            return stored
+        changed = TradeRepository(uow.connection).change_plan(trade.trade_id, _json(after))
+        event = exit_plan_changed(trade, after, changed.plan_version, self._clock.now())
+        uow.emit(event, traceparent=traceparent)
+        return _json(after)
 
     def _store(self, uow: UnitOfWork, bookings: Sequence[Booking]) -> None:
         fills = [(booking.after.trade.trade_id, fill) for booking in bookings for fill in booking.recorded]
@@ -243,6 +270,18 @@ def _histories(uow: UnitOfWork, trades: Sequence[Trade]) -> dict[UUID, TradeHist
         )
         for trade in trades
     }
+
+
+def _closes_leg(booking: Booking) -> bool:
+    return booking.closure is not None and booking.closure.target_leg is not None
+
+
+def _has_filled(plan: ExitPlan, booking: Booking, leg: int) -> bool:
+    """Return whether this booking is the one that fills a leg of the plan."""
+    assert booking.closure is not None
+    wanted = plan.leg_quantity(leg, booking.after.trade.quantity)
+    filled = booking.after.filled_of_leg(leg)
+    return wanted is not None and filled - booking.closure.quantity < wanted <= filled
 
 
 def _event(after: TradeHistory, closure: Closure) -> TradeEvent:

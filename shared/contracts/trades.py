@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import Field
 
 from shared.contracts.events import Event, register
-from shared.contracts.exits import Quantity, Timestamp
+from shared.contracts.exits import LegNumber, Quantity, Timestamp
 from shared.contracts.topics import TRADES
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType
 from shared.exit_rules.plan import ExitPlan
@@ -109,6 +109,10 @@ class TradePartiallyClosed(TradeEvent):
     """`gross_pnl` less `charges`."""
     closed_at: Timestamp
     """When this part was closed."""
+    exit_reason: ExitReason | None = None
+    """The rule that closed this part."""
+    leg: LegNumber | None = None
+    """The leg of a target ladder; null for an exit of the whole remainder."""
 
 
 @register

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from shared.contracts.vocabulary import Direction
 from shared.exit_rules.prices import Price
 from shared.exit_rules.rule import PlanPart, on_profit_side
-from shared.money import Money
+from shared.money import Money, money_text
 
 MOST_LEGS = 20
 LegNumber = Annotated[int, Field(ge=1, le=MOST_LEGS)]
@@ -68,21 +68,28 @@ def ladder_contradictions(
     """Yield what is wrong with the legs' order and with the stops after them."""
     for number, (near, far) in enumerate(pairwise(targets), 2):
         if not on_profit_side(far.price, direction, near.price):
-            yield f"targets: leg {number} at {far.price} is not beyond leg {number - 1} at {near.price}; nearest first"
+            yield (
+                f"targets: leg {number} at {money_text(far.price)} is not beyond leg {number - 1} at "
+                f"{money_text(near.price)}; nearest first"
+            )
     for number, change in sorted(after.items()):
         if number > len(targets):
             yield f"after_leg {number}: the plan has {len(targets)} legs in `targets`"
             continue
         stop, price = change.stop_price(entry_price), targets[number - 1].price
         if not on_profit_side(price, direction, stop):
-            yield f"after_leg {number}: a stop at {stop} would exit at once at the leg's price {price}"
+            yield (
+                f"after_leg {number}: a stop at {money_text(stop)} would exit at once at the leg's price "
+                f"{money_text(price)}"
+            )
 
 
 def size_contradictions(targets: Sequence[TargetLeg], quantity: int, lot: int) -> Iterator[str]:
     """Yield what is wrong with the quantities of sized legs."""
     for number, leg in enumerate(targets, 1):
         if leg.quantity is None:
-            yield f"targets: leg {number}, {leg.percent} % of {quantity}, is less than one lot of {lot}"
+            share = money_text(leg.percent or Decimal(0))
+            yield f"targets: leg {number}, {share} % of {quantity}, is less than one lot of {lot}"
         elif leg.quantity % lot and number < len(targets):
             yield f"targets: leg {number} of {leg.quantity} is not a multiple of the lot size {lot}"
     total = sum(leg.quantity or 0 for leg in targets)

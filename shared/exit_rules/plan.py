@@ -12,7 +12,7 @@ from shared.contracts.vocabulary import Direction, ExitReason
 from shared.errors import InvalidInput
 from shared.exit_rules.break_even import BreakEvenFields
 from shared.exit_rules.consistency import contradictory_pairs, met_by
-from shared.exit_rules.registry import RULES, start_rules
+from shared.exit_rules.registry import RULES, leg_quantities, start_rules
 from shared.exit_rules.rule import Position, RuleState, on_profit_side
 from shared.exit_rules.stop_loss import StopLossFields
 from shared.exit_rules.target import TargetFields
@@ -68,6 +68,10 @@ class ExitPlan(PlanFields):
     def filled_leg_contradictions(self, before: ExitPlan, filled: Collection[int]) -> list[str]:
         """Return why legs that have fills cannot change from the plan `before`; empty if they do not."""
         return [found for rule in RULES for found in rule.filled_leg_contradictions(before, self, filled)]
+
+    def leg_quantity(self, leg: int, quantity: int) -> int | None:
+        """Return the quantity of a leg of a trade of this quantity; None without such a leg."""
+        return {number: part for (_, number), part in leg_quantities(self, quantity).items()}.get(leg)
 
     def after_leg_filled(self, leg: int, direction: Direction, entry_price: Decimal) -> ExitPlan:
         """Return the plan once a leg is filled: its stop moves as `after_leg` says, and never away from profit."""

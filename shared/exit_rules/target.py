@@ -20,9 +20,7 @@ from shared.exit_rules.ladder import (
 from shared.exit_rules.levels import above
 from shared.exit_rules.prices import Price
 from shared.exit_rules.rule import ExitRule, PlanOption, Position, RuleState, on_profit_side
-from shared.money import to_units
-
-LADDERS_TAKEN: bool = False
+from shared.money import money_text, to_units
 
 
 class TargetFields(BrickFields):
@@ -85,7 +83,7 @@ class Target(ExitRule[TargetFields]):
         named = {"target": plan.target} if plan.target is not None else {}
         named |= {f"targets leg {number}": leg.price for number, leg in enumerate(plan.targets or (), 1)}
         return [
-            f"{name} {price} is not on the profit side of a {direction} entry at {entry_price}"
+            f"{name} {money_text(price)} is not on the profit side of a {direction} entry at {entry_price}"
             for name, price in named.items()
             if not on_profit_side(price, direction, entry_price)
         ]
@@ -94,8 +92,6 @@ class Target(ExitRule[TargetFields]):
         """Reject both forms together, legs out of order, and stops that a leg's price meets."""
         if plan.target is not None and plan.targets is not None:
             return ["give `target` for the whole trade or `targets` for its legs, not both"]
-        if plan.targets is not None and not LADDERS_TAKEN:
-            return ["targets are not taken yet; give `target`"]
         return list(ladder_contradictions(plan.targets or (), plan.after_leg or {}, direction, entry_price))
 
     def size_contradictions(self, plan: TargetFields, quantity: int, lot: int) -> list[str]:

@@ -43,13 +43,22 @@ def plan_of(values: Mapping[str, Any]) -> dict[str, Any]:
         place = plan
         for step in option.path[:-1]:
             place = place.setdefault(step, {})
-        place[option.path[-1]] = value
+        place[option.path[-1]] = _read(option, value)
     return plan
 
 
 def plan_fields() -> list[str]:
     """Return the fields of a plan that the options set."""
     return list(dict.fromkeys(option.path[0] for option in plan_options()))
+
+
+def _read(option: PlanOption, value: Any) -> Any:
+    if option.read is None:
+        return value
+    try:
+        return option.read(value)
+    except ValueError as error:
+        raise typer.BadParameter(f"--{option.flag}: {error}") from error
 
 
 def _name(option: PlanOption) -> str:

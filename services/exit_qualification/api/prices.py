@@ -21,7 +21,7 @@ router = api_router(prefix="/prices", tags=["prices"])
 
 
 class PriceView(BaseModel):
-    """Last price of a symbol, as the engine has judged it, and its tick size; null where not known.
+    """Last price of a symbol, as the engine has judged it, its tick size and its lot size; null where not known.
 
     The price is up to about a second old.
     """
@@ -29,14 +29,15 @@ class PriceView(BaseModel):
     symbol: str
     last_price: Money | None
     tick_size: Money | None
+    lot_size: int | None
 
 
 @router.get("/{symbol}", responses=declared(404))
 def last_price(symbol: Annotated[Symbol, Path()], context: Context, _: Reader) -> PriceView:
-    """Return the last price and the tick size of a symbol."""
+    """Return the last price, the tick size and the lot size of a symbol."""
     with context.unit_of_work() as uow:
         price = OrderQueues(uow.connection).last_prices([symbol]).get(symbol)
-        tick_size = MarketFactsRepository(uow.connection).read([symbol])[symbol].instrument.tick_size
-    if price is None and tick_size is None:
+        instrument = MarketFactsRepository(uow.connection).read([symbol])[symbol].instrument
+    if price is None and instrument.tick_size is None and instrument.lot_size is None:
         raise NotFound(f"no tick of {symbol} was judged yet, and its instrument is not loaded")
-    return PriceView(symbol=symbol, last_price=price, tick_size=tick_size)
+    return PriceView(symbol=symbol, last_price=price, tick_size=instrument.tick_size, lot_size=instrument.lot_size)

@@ -50,6 +50,7 @@ class IntentView(BaseModel):
     direction: Direction
     product_type: ProductType
     exit_reason: ExitReason
+    leg: int | None
     episode_id: int
     status: IntentStatus
     executable: bool

@@ -170,6 +170,11 @@ class ExitSignalService:
             self._disarmed.move_to_end(key)
         return asked
 
+    def retire(self, keys: Iterable[RuleKey]) -> None:
+        """Leave rules disarmed that never fire again, and check them no more; a change of the plan arms them."""
+        for key in keys:
+            self._disarmed.pop(key, None)
+
     def symbol_state(self, symbol: str) -> SymbolState | None:
         """Return the checkpoint of a symbol; None without a tick."""
         book = self._books.get(symbol)

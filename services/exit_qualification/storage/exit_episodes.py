@@ -46,6 +46,13 @@ SELECT w.trade_id, w.slot
             END)
  ORDER BY w.trade_id, array_position(:ranks, w.reason), w.leg
 """)
+FINISHED = text("""
+-- exit_episodes.finished: legs whose whole quantity is filled
+SELECT DISTINCT w.trade_id, w.slot
+  FROM unnest(CAST(:trade_ids AS uuid[]), CAST(:slots AS text[]), CAST(:legs AS smallint[])) AS w(trade_id, slot, leg)
+  JOIN exit_intents i ON i.trade_id = w.trade_id AND i.leg = w.leg
+ WHERE i.executable AND i.deleted_at IS NULL AND i.quantity > 0 AND i.filled_quantity = i.quantity
+""")
 BACK_OFF = text("""
 -- exit_episodes.back_off: doubles from first_s up to max_s with every failure in a row
 UPDATE exit_episodes
@@ -110,6 +117,14 @@ class ExitEpisodeRepository:
                 "sent_within_s": SENT_WITHIN.total_seconds(),
             },
         )
+        return [RuleKey.of_slot(row.trade_id, row.slot) for row in rows]
+
+    def finished(self, keys: Sequence[RuleKey]) -> list[RuleKey]:
+        """Return the legs that are filled and never fire again."""
+        legs = [key for key in keys if key.leg is not None]
+        if not legs:
+            return []
+        rows = self._connection.execute(FINISHED, _slots(legs) | {"legs": [key.leg for key in legs]})
         return [RuleKey.of_slot(row.trade_id, row.slot) for row in rows]
 
     def back_off(self, key: RuleKey, *, first_s: float, max_s: float) -> None:

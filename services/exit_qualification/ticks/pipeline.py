@@ -103,7 +103,9 @@ class TickPipeline:
         eligible: list[RuleKey] = []
         if asked := engine.disarmed(limit):
             with self._open_unit() as uow:
-                eligible = ExitEpisodeRepository(uow.connection).eligible(asked)
+                episodes = ExitEpisodeRepository(uow.connection)
+                eligible, finished = episodes.eligible(asked), episodes.finished(asked)
+            engine.retire(finished)
         due += engine.rearm(eligible)
         return due, {entry.trade.symbol for entry in due} | engine.symbols_of(key.trade_id for key in eligible)
 

@@ -23,6 +23,7 @@ from services.exit_qualification.storage.waiting_trades import (
     WaitingTrade,
     WaitingTradeRepository,
 )
+from services.exit_qualification.ticks.evaluation import in_rounds
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.row_locks import is_lock_timeout
 from shared.runtime.health import Health
@@ -104,8 +105,12 @@ class WaitingExits:
         closed = {row.trade_id for row in rows if row.work == CLOSE}
         OpenTradeRepository(uow.connection).mark_closed(sorted(closed))
         exits = [row for row in rows if row.trade_id not in closed]
-        candidates = _candidates(exits, {trade_id: found.trade for trade_id, found in known.items()})
-        return self._signals.on_exits_detected(uow, candidates, SwitchRepository(uow.connection).read(), known)
+        detected = _candidates(exits, {trade_id: found.trade for trade_id, found in known.items()})
+        switches = SwitchRepository(uow.connection).read()
+        written: list[DetectedExit] = []
+        for entries in in_rounds(detected):
+            written += self._signals.on_exits_detected(uow, entries, switches, known)
+        return written
 
     def _postpone(self, trade_ids: Sequence[UUID]) -> None:
         with self._open_unit() as uow:
@@ -118,15 +123,13 @@ def _candidate(symbol: str, key: RuleKey, row: WaitingRow) -> ExitCandidate:
 
 
 def _candidates(rows: Sequence[WaitingRow], trades: Mapping[UUID, OpenTrade]) -> list[ExitCandidates]:
-    by_trade: dict[UUID, list[ExitCandidate]] = defaultdict(list)
+    """Return the decisions of each trade in the order of their ticks."""
+    by_tick: dict[tuple[UUID, int], list[ExitCandidate]] = defaultdict(list)
     for row in rows:
         trade = trades.get(row.trade_id)
         if trade is not None and row.rule_key is not None:
-            by_trade[row.trade_id].append(_candidate(trade.symbol, row.rule_key, row))
+            by_tick[row.trade_id, row.at_us].append(_candidate(trade.symbol, row.rule_key, row))
     return [
-        ExitCandidates(
-            trades[trade_id],
-            tuple(sorted(found, key=lambda each: (each.detected_at_us, each.exit_reason.rank, each.leg or 0))),
-        )
-        for trade_id, found in sorted(by_trade.items())
+        ExitCandidates(trades[trade_id], tuple(sorted(found, key=lambda each: (each.exit_reason.rank, each.leg or 0))))
+        for (trade_id, _), found in sorted(by_tick.items())
     ]

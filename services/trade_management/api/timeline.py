@@ -27,13 +27,14 @@ class Opened(BaseModel):
 
 
 class Filled(BaseModel):
-    """An exit order filled; `late` after the trade was closed."""
+    """An exit order filled; `late` after the trade was closed, `leg` of a target ladder."""
 
     kind: Literal["FILL"] = "FILL"
     at: Timestamp
     quantity: int
     price: Money
     exit_reason: ExitReason
+    leg: int | None
     exit_intent_id: UUID
     broker_order_id: str
     broker_trade_id: str
@@ -41,13 +42,14 @@ class Filled(BaseModel):
 
 
 class ClosedPart(BaseModel):
-    """Partial closure by fills or, with `final`, the last one; `lines` is its charges by leg."""
+    """Partial closure by fills or, with `final`, the last one; `lines` is its charges of entry and exit."""
 
     kind: Literal["CLOSURE"] = "CLOSURE"
     at: Timestamp
     quantity: int
     price: Money
     exit_reason: ExitReason
+    leg: int | None
     exit_intent_id: UUID
     gross_pnl: Money
     charges: Money
@@ -82,6 +84,7 @@ def _filled(fill: Fill) -> Filled:
         quantity=fill.quantity,
         price=fill.price,
         exit_reason=fill.exit_reason,
+        leg=fill.target_leg,
         exit_intent_id=fill.intent_id,
         broker_order_id=fill.broker_order_id,
         broker_trade_id=fill.broker_trade_id,
@@ -95,6 +98,7 @@ def _closed_part(closure: Closure, lines: Mapping[Leg, Lines]) -> ClosedPart:
         quantity=closure.quantity,
         price=closure.exit_price,
         exit_reason=closure.exit_reason,
+        leg=closure.target_leg,
         exit_intent_id=closure.exit_intent_id,
         gross_pnl=closure.gross_pnl,
         charges=closure.charges,

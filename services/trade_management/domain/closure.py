@@ -35,7 +35,9 @@ class Closure:
     charged_as:
         Product used to select the rates.
     lines:
-        Charges by leg; empty on a closure read from the database.
+        Charges of entry and exit; empty on a closure read from the database.
+    target_leg:
+        Leg of a target ladder; None for an exit of the whole remainder.
     """
 
     nth: int
@@ -50,6 +52,7 @@ class Closure:
     closed_at: datetime
     charged_as: ProductType
     lines: Mapping[Leg, Lines] = field(default_factory=dict)
+    target_leg: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,10 @@ class TradeHistory:
     def booked(self) -> list[Fill]:
         """Return the parts of fills booked by closures."""
         return taken([fill for fill in self.fills if not fill.late], self.trade.quantity)
+
+    def filled_of_leg(self, leg: int) -> int:
+        """Return the booked quantity of a leg of the target ladder."""
+        return total_quantity(fill for fill in self.booked() if fill.target_leg == leg)
 
     def exit_price(self) -> Decimal:
         """Return the average exit price over all closures."""
@@ -153,6 +160,7 @@ def _closure(history: TradeHistory, parts: Sequence[Fill], schedule: ChargeSched
         closed_at=max(part.filled_at for part in parts),
         charged_as=product,
         lines=lines,
+        target_leg=parts[-1].target_leg,
     )
 
 

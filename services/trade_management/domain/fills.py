@@ -20,7 +20,13 @@ OrderId = tuple[UUID, str]
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution of an exit order. The price is in rupees; `trading_day` is derived from `filled_at`."""
+    """One execution of an exit order. The price is in rupees; `trading_day` is derived from `filled_at`.
+
+    Attributes
+    ----------
+    target_leg:
+        Leg of a target ladder that the order exits; None for the whole remainder.
+    """
 
     intent_id: UUID
     broker_order_id: str
@@ -31,6 +37,7 @@ class Fill:
     filled_at: datetime
     trading_day: date
     late: bool = False
+    target_leg: int | None = None
 
     @property
     def fill_id(self) -> FillId:

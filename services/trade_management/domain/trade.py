@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -56,6 +57,14 @@ class Plan(Protocol):
 
     def met_by(self, price: Decimal, direction: Direction, entry_price: Decimal) -> list[str]:
         """Return the rules that a market price in rupees meets; empty if the plan does not exit at once."""
+        ...
+
+    def size_contradictions(self, quantity: int, lot: int = 1) -> list[str]:
+        """Return what contradicts the trade's quantity or lot size; empty if nothing."""
+        ...
+
+    def filled_leg_contradictions(self, before: Any, filled: Collection[int]) -> list[str]:
+        """Return why legs that have fills cannot change from the plan `before`; empty if they do not."""
         ...
 
     def off_tick(self, tick_size: Decimal) -> list[str]:
@@ -122,15 +131,15 @@ class StoredTrade(Trade):
     updated_at: datetime
 
 
-def check_opening(trade: Trade, plan: Plan, now: datetime) -> None:
-    """Reject an invalid trade.
+def check_opening(trade: Trade, plan: Plan, now: datetime, lot: int = 1) -> None:
+    """Reject an invalid trade; its plan's legs must be sized, in lots of the symbol.
 
     Raises
     ------
     ShortDelivery
         SHORT with product CNC.
     PlanContradiction
-        The plan contradicts the direction; `details["contradictions"]` lists why.
+        The plan contradicts the direction or the quantity; `details["contradictions"]` lists why.
     InvalidInput
         The entry time is in the future, or the value exceeds the limit.
     """
@@ -140,11 +149,11 @@ def check_opening(trade: Trade, plan: Plan, now: datetime) -> None:
         raise InvalidInput(f"quantity times entry_price must be below {MOST_VALUE}")
     if trade.entered_at > now + CLOCK_SKEW:
         raise InvalidInput("entered_at is in the future")
-    _refuse(plan.contradictions(trade.direction, trade.entry_price))
+    _refuse(plan.contradictions(trade.direction, trade.entry_price) + plan.size_contradictions(trade.quantity, lot))
 
 
-def check_change(trade: Trade, before: Plan, after: Plan) -> None:
-    """Reject a plan that an open trade cannot take in the place of the plan `before`.
+def check_change(trade: Trade, before: Plan, after: Plan, *, filled_legs: Collection[int] = (), lot: int = 1) -> None:
+    """Reject a plan that an open trade cannot take in the place of the plan `before`; its legs must be sized.
 
     Raises
     ------
@@ -155,7 +164,11 @@ def check_change(trade: Trade, before: Plan, after: Plan) -> None:
     """
     if trade.status is not TradeStatus.OPEN:
         raise TradeNotOpen(f"trade {trade.trade_id} is {trade.status}; only the plan of an open trade can change")
-    _refuse(after.change_contradictions(before, trade.direction, trade.entry_price))
+    _refuse(
+        after.change_contradictions(before, trade.direction, trade.entry_price)
+        + after.filled_leg_contradictions(before, filled_legs)
+        + after.size_contradictions(trade.quantity, lot)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +183,7 @@ class Market:
 
     last_price: Decimal | None = None
     tick_size: Decimal | None = None
+    lot_size: int | None = None
 
 
 UNKNOWN_MARKET: Final = Market()

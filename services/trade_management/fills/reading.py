@@ -110,6 +110,7 @@ def _fill(event: FillEvent, reported: exits.Fill) -> Fill:
         price=reported.price,
         filled_at=reported.filled_at,
         trading_day=trading_day(reported.filled_at),
+        target_leg=event.leg,
     )
 
 

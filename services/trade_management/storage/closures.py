@@ -19,11 +19,12 @@ from shared.ids import new_id
 ADD = text("""
 -- trade_closures.add
 INSERT INTO trade_closures (closure_id, trade_id, nth, exit_intent_id, exit_reason, quantity, exit_price, gross_pnl,
-                            charges, net_pnl, final, closed_at)
+                            charges, net_pnl, final, closed_at, target_leg)
 SELECT * FROM unnest(CAST(:closure_id AS uuid[]), CAST(:trade_id AS uuid[]), CAST(:nth AS smallint[]),
                      CAST(:exit_intent_id AS uuid[]), CAST(:exit_reason AS text[]), CAST(:quantity AS bigint[]),
                      CAST(:exit_price AS numeric[]), CAST(:gross_pnl AS numeric[]), CAST(:charges AS numeric[]),
-                     CAST(:net_pnl AS numeric[]), CAST(:final AS boolean[]), CAST(:closed_at AS timestamptz[]))
+                     CAST(:net_pnl AS numeric[]), CAST(:final AS boolean[]), CAST(:closed_at AS timestamptz[]),
+                     CAST(:target_leg AS smallint[]))
 """)
 
 ADD_LINES = text("""
@@ -34,7 +35,7 @@ SELECT * FROM unnest(CAST(:closure_id AS uuid[]), CAST(:leg AS text[]), CAST(:ch
 """)
 
 _STORED = ("nth", "exit_intent_id", "exit_reason", "quantity", "exit_price", "gross_pnl", "charges", "net_pnl",
-           "final", "closed_at")  # fmt: skip
+           "final", "closed_at", "target_leg")  # fmt: skip
 
 _LINE = ("closure_id", "leg", "charge", "amount")
 

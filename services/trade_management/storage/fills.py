@@ -15,7 +15,7 @@ from shared.errors import Conflict
 
 OF_TRADES = text("""
 -- trade_fills.of_trades
-SELECT trade_id, intent_id, broker_order_id, broker_trade_id, exit_reason, quantity, price, filled_at, late
+SELECT trade_id, intent_id, broker_order_id, broker_trade_id, exit_reason, quantity, price, filled_at, late, target_leg
   FROM trade_fills WHERE trade_id = ANY(CAST(:trade_ids AS uuid[]))
  ORDER BY trade_id, recorded_at, filled_at, broker_trade_id
 """)
@@ -23,15 +23,17 @@ SELECT trade_id, intent_id, broker_order_id, broker_trade_id, exit_reason, quant
 RECORD = text("""
 -- trade_fills.record
 INSERT INTO trade_fills (trade_id, intent_id, broker_order_id, broker_trade_id, exit_reason, quantity, price,
-                         filled_at, late)
+                         filled_at, late, target_leg)
 SELECT * FROM unnest(CAST(:trade_id AS uuid[]), CAST(:intent_id AS uuid[]), CAST(:broker_order_id AS text[]),
                      CAST(:broker_trade_id AS text[]), CAST(:exit_reason AS text[]), CAST(:quantity AS bigint[]),
-                     CAST(:price AS numeric[]), CAST(:filled_at AS timestamptz[]), CAST(:late AS boolean[]))
+                     CAST(:price AS numeric[]), CAST(:filled_at AS timestamptz[]), CAST(:late AS boolean[]),
+                     CAST(:target_leg AS smallint[]))
 ON CONFLICT (intent_id, broker_trade_id) DO NOTHING
 RETURNING broker_trade_id
 """)
 
-_STORED = ("intent_id", "broker_order_id", "broker_trade_id", "exit_reason", "quantity", "price", "filled_at", "late")
+_STORED = ("intent_id", "broker_order_id", "broker_trade_id", "exit_reason", "quantity", "price", "filled_at", "late",
+           "target_leg")  # fmt: skip
 
 
 class TradeFillRepository:

@@ -105,6 +105,13 @@ class TradeRepository:
         self._connection.execute(CHANGE_PLAN, {"trade_id": trade_id, "exit_plan": Jsonb(exit_plan)})
         return self.get(trade_id)
 
+    def plans_of(self, trade_ids: Collection[UUID]) -> dict[UUID, dict[str, Any]]:
+        """Return the exit plans of these trades."""
+        if not trade_ids:
+            return {}
+        query = select(TradeRow.trade_id, TradeRow.exit_plan).where(TradeRow.trade_id.in_(sorted(trade_ids)))
+        return {row.trade_id: row.exit_plan for row in self._connection.execute(query)}
+
     def page(self, wanted: WantedTrades) -> list[StoredTrade]:
         """Return at most `limit` trades, newest first."""
         query = select(*_COLUMNS).order_by(TradeRow.created_at.desc(), TradeRow.trade_id.desc()).limit(wanted.limit)

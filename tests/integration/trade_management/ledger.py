@@ -45,6 +45,7 @@ def unit_of_work(engine: Engine, prefix: str = "") -> UnitOfWork:
 def open_trade(engine: Engine, direction: Direction = Direction.LONG, **more: Any) -> Trade:
     """Open and commit a trade: by default LONG 100 INFY at 1000 MIS, now."""
     entered_at: datetime = more.get("entered_at", CLOCK.now())
+    plan = more.pop("plan", PLANS[direction])
     terms: dict[str, Any] = {
         "trade_id": new_id(),
         "symbol": "NSE:INFY",
@@ -59,7 +60,7 @@ def open_trade(engine: Engine, direction: Direction = Direction.LONG, **more: An
     }
     trade = Trade(**(terms | more))
     with unit_of_work(engine) as uow:
-        SERVICE.open_trade(uow, trade, PLANS[direction])
+        SERVICE.open_trade(uow, trade, plan)
         uow.commit()
     return trade
 
@@ -78,7 +79,9 @@ def execution(quantity: int = 100, price: str = "1010", *, nth: int = 1, at: dat
 class Intent:
     """An exit intent of a trade, as exit qualification would tell of it."""
 
-    def __init__(self, trade: Trade, reason: ExitReason = ExitReason.TARGET, quantity: int | None = None) -> None:
+    def __init__(
+        self, trade: Trade, reason: ExitReason = ExitReason.TARGET, quantity: int | None = None, leg: int | None = None
+    ) -> None:
         self.intent_id = new_id()
         self._facts: dict[str, Any] = {
             "trade_id": trade.trade_id,
@@ -89,6 +92,7 @@ class Intent:
             "direction": trade.direction,
             "exit_reason": reason,
             "episode_id": 1,
+            "leg": leg,
             "quantity": quantity or trade.quantity,
             "client_order_id": client_order_id(self.intent_id),
             "broker_order_id": "260113000000001",

@@ -301,3 +301,32 @@ def test_a_firing_tick_inspects_only_the_levels_it_passes(open_trades: int) -> N
     )
     assert len(engine.on_tick(INFY, 1010_0001, 1, 1).candidates) == 2
     assert len(looks) == 2
+
+
+LADDER = open_trade(target=None, targets=[{"price": "1010", "quantity": 50}, {"price": "1020", "quantity": 50}])
+
+
+def test_legs_passed_by_one_tick_exit_together_and_others_stay_armed() -> None:
+    engine = engine_with(LADDER)
+    [entry] = engine.on_tick(INFY, 1010_0000, 1, 1).candidates
+    assert [(each.exit_reason, each.leg, each.level) for each in entry.candidates] == [(TARGET, 1, 1010_0000)]
+    engine.disarm(ONE, TARGET, 1)
+    [entry] = engine.on_tick(INFY, 1025_0000, 2, 2).candidates
+    assert [(each.leg, each.detected_price) for each in entry.candidates] == [(2, 1025_0000)]
+    [entry] = engine_with(LADDER).on_tick(INFY, 1025_0000, 1, 1).candidates
+    assert [each.leg for each in entry.candidates] == [1, 2]
+
+
+def test_an_exit_of_the_rest_disarms_every_leg() -> None:
+    engine = engine_with(LADDER)
+    engine.disarm(ONE, STOP_LOSS)
+    assert engine.on_tick(INFY, 1025_0000, 1, 1).candidates == ()
+
+
+def test_a_retired_leg_stays_disarmed_and_is_not_checked_again() -> None:
+    engine = engine_with(LADDER)
+    engine.on_tick(INFY, 1010_0000, 1, 1)
+    engine.retire([RuleKey(ONE, TARGET, 1)])
+    assert engine.disarmed(10) == []
+    assert engine.rearm([RuleKey(ONE, TARGET, 1)]) == []
+    assert engine.on_tick(INFY, 1011_0000, 2, 2).candidates == ()

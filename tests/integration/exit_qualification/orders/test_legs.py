@@ -71,6 +71,9 @@ def test_legs_reached_together_exit_together_and_the_stop_takes_the_rest(
     scenario.expect(stop, IntentStatus.FILLED)
     assert scenario.filled_of_trade(trade.trade_id) == trade.quantity
     assert scenario.detect_all(trade, (STOP_LOSS, None), (TARGET, 3)) == []
+    with scenario.engine.connect() as connection:
+        keys = [RuleKey(trade.trade_id, TARGET, leg) for leg in (1, 2, 3)]
+        assert sorted(ExitEpisodeRepository(connection).finished(keys)) == keys[:2]
     assert {payload["leg"] for _, payload in scenario.all_events(legs[1])} == {2}
 
 
