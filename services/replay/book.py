@@ -15,7 +15,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.trade_management.domain.trade import Trade, check_opening
-from shared.clock import EPOCH, trading_day
+from shared.clock import EPOCH, epoch_ms, trading_day
 from shared.contracts.events import describe
 from shared.contracts.exits import Quantity, Timestamp
 from shared.contracts.trades import Symbol, UserBrokerId
@@ -27,10 +27,19 @@ from shared.exit_rules.registry import RULES
 from shared.exit_rules.rule import PlanOption
 
 _FACTS: Final = ("symbol", "direction", "product_type", "quantity", "entry_price", "user_broker_id", "entered_at")
+_CHANGE: Final = frozenset({"plan_version", "changed_at"})
+_CLOSING: Final = frozenset({"closed_at", "exit_intent_id"})
+"""Fields that tell payloads of a change and of a closure; closures happen in the replay."""
 
 
 class BookLine(BaseModel):
-    """Trade as `POST /trades` takes it, with its id; fields that `GET /trades` adds are ignored."""
+    """Trade as `POST /trades` takes it, with its id; fields that `GET /trades` adds are ignored.
+
+    Attributes
+    ----------
+    arrived_at:
+        Arrival of its event at the engine; that of its entry by default.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -43,12 +52,34 @@ class BookLine(BaseModel):
     exit_plan: ExitPlan | None = None
     entered_at: Timestamp | None = None
     trade_id: UUID | None = None
+    arrived_at: Timestamp | None = None
+
+
+class ChangeLine(BaseModel):
+    """Payload of `TradeExitPlanChanged`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    trade_id: UUID
+    plan_version: int
+    exit_plan: ExitPlan
+    changed_at: Timestamp
+    arrived_at: Timestamp | None = None
 
 
 class PlanFile(BaseModel):
     """Exit plan alone, or in a body with `exit_plan`."""
 
     exit_plan: ExitPlan
+
+
+@dataclass(frozen=True, slots=True)
+class PlanChange:
+    """Plan that replaced another at a time, in milliseconds since 1970."""
+
+    at_ms: int
+    version: int
+    plan: ExitPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +90,26 @@ class BookedTrade:
     ----------
     at_first_tick:
         Whether it is entered at the first tick of its symbol; `trade` has no time of entry then.
+    arrived_ms:
+        Arrival at the engine in milliseconds since 1970; None for the time of its entry.
+    changes:
+        Later plans, in order of their versions.
     """
 
     trade: Trade
     plan: ExitPlan
     at_first_tick: bool = False
+    arrived_ms: int | None = None
+    changes: tuple[PlanChange, ...] = ()
+
+    @property
+    def judged_from_ms(self) -> int:
+        """Return when its evaluation begins, in milliseconds since 1970."""
+        return epoch_ms(self.trade.entered_at) if self.arrived_ms is None else self.arrived_ms
 
     def with_plan(self, plan: ExitPlan) -> BookedTrade:
-        """Return the trade with another plan; InvalidInput if the plan contradicts the trade."""
-        return checked(replace(self, plan=plan))
+        """Return the trade with another plan, never changed; InvalidInput if the plan contradicts the trade."""
+        return checked(replace(self, plan=plan, changes=()))
 
     def entered_by(self, at_ms: int) -> BookedTrade:
         """Return the trade with a time of entry: the given one, in milliseconds since 1970, if it has none."""
@@ -80,23 +122,33 @@ class BookedTrade:
 def read_book(file: Path, plan: ExitPlan | None = None) -> list[BookedTrade]:
     """Return the trades of a file, each with `plan` if it is given.
 
-    JSON: a list of trades, or an object with the list as `items`; or JSON lines. Anything else is CSV, with a column
-    for each field and each option of a plan, as ``target``, ``trailing_stop.amount`` or ``trail-amount``.
+    JSON: a list of trades, or an object with the list as `items`; or JSON lines, which may be payloads of `trades.v1`.
+    Anything else is CSV, with a column for each field and each option of a plan, as ``target``,
+    ``trailing_stop.amount`` or ``trail-amount``.
 
     Raises
     ------
     InvalidInput
         The file cannot be read, a trade is not valid, or its plan contradicts it.
     """
-    trades = [_booked(file, number, fields, plan) for number, fields in enumerate(_lines(file), 1)]
+    return booked_trades(_lines(file), str(file), plan)
+
+
+def booked_trades(lines: Sequence[Any], where: str, plan: ExitPlan | None = None) -> list[BookedTrade]:
+    """Return the trades of lines of a book, as `read_book` does; `where` begins the messages of its errors."""
+    trades: dict[UUID, BookedTrade] = {}
+    for number, fields in enumerate(lines, 1):
+        kind = fields.keys() if isinstance(fields, dict) else frozenset()
+        if kind >= _CHANGE:
+            _change(where, number, fields, trades, kept=plan is None)
+        elif not (kind >= _CLOSING and "status" not in kind):
+            booked = _booked(where, number, fields, plan)
+            if booked.trade.trade_id in trades:
+                raise InvalidInput(f"{where} has trade {booked.trade.trade_id} twice")
+            trades[booked.trade.trade_id] = booked
     if not trades:
-        raise InvalidInput(f"{file} has no trades")
-    known: set[UUID] = set()
-    for each in trades:
-        if each.trade.trade_id in known:
-            raise InvalidInput(f"{file} has trade {each.trade.trade_id} twice")
-        known.add(each.trade.trade_id)
-    return trades
+        raise InvalidInput(f"{where} has no trades")
+    return list(trades.values())
 
 
 def read_plan(file: Path) -> ExitPlan:
@@ -119,14 +171,28 @@ def checked(booked: BookedTrade) -> BookedTrade:
     return booked
 
 
-def _booked(file: Path, number: int, fields: Any, plan: ExitPlan | None) -> BookedTrade:
+def _change(where: str, number: int, fields: Any, trades: dict[UUID, BookedTrade], *, kept: bool) -> None:
+    """Add a change of plan to its trade, unless one plan for all replaced every plan."""
+    try:
+        line = ChangeLine.model_validate(fields)
+    except ValidationError as error:
+        raise InvalidInput(f"{where}: trade {number}: {describe(error)}") from error
+    booked = trades.get(line.trade_id)
+    if booked is None:
+        raise InvalidInput(f"{where}: the plan of trade {line.trade_id} changes, but the trade was not opened before")
+    if kept:
+        change = PlanChange(epoch_ms(line.arrived_at or line.changed_at), line.plan_version, line.exit_plan)
+        trades[line.trade_id] = replace(booked, changes=(*booked.changes, change))
+
+
+def _booked(where: str, number: int, fields: Any, plan: ExitPlan | None) -> BookedTrade:
     try:
         line = BookLine.model_validate(fields)
     except ValidationError as error:
-        raise InvalidInput(f"{file}: trade {number}: {describe(error)}") from error
+        raise InvalidInput(f"{where}: trade {number}: {describe(error)}") from error
     chosen = plan or line.exit_plan
     if chosen is None:
-        raise InvalidInput(f"{file}: trade {number} has no exit_plan; give it one, or all of them one with --plan")
+        raise InvalidInput(f"{where}: trade {number} has no exit_plan; give it one, or all of them one with --plan")
     entered_at = line.entered_at or EPOCH
     facts = {name: getattr(line, name) for name in _FACTS} | {"entered_at": entered_at}
     trade = Trade(
@@ -136,7 +202,8 @@ def _booked(file: Path, number: int, fields: Any, plan: ExitPlan | None) -> Book
         entered_on=trading_day(entered_at),
         status=TradeStatus.OPEN,
     )
-    return checked(BookedTrade(trade, chosen, at_first_tick=line.entered_at is None))
+    arrived_ms = None if line.arrived_at is None else epoch_ms(line.arrived_at)
+    return checked(BookedTrade(trade, chosen, at_first_tick=line.entered_at is None, arrived_ms=arrived_ms))
 
 
 def _lines(file: Path) -> Sequence[Any]:

@@ -8,18 +8,21 @@ from heapq import heappop, heappush
 from itertools import count
 from uuid import UUID
 
-from services.exit_qualification.domain.candidates import ExitCandidates, TickVerdict
+from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates, TickVerdict
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.planned_trade import with_plan
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
-from services.replay.book import BookedTrade
+from services.replay.book import BookedTrade, PlanChange
 from services.replay.tape.recorded import RecordedTick
 from shared.clock import epoch_ms
 from shared.money import to_units
 
-_ENTRY, _DEADLINE = 0, 1
+_ENTRY, _CHANGE, _DEADLINE = 0, 1, 2
+"""What is due; at one time in this order."""
+
+_Due = BookedTrade | tuple[UUID, PlanChange] | None
 
 
 class SymbolRun:
@@ -33,15 +36,22 @@ class SymbolRun:
         self._square_off = square_off
         self._numbers = count()
         self._booked: dict[UUID, BookedTrade] = {}
-        self._due: list[tuple[int, int, int, BookedTrade | None]] = []
+        self._due: list[tuple[int, int, int, _Due]] = []
         for each in trades:
-            self._push(epoch_ms(each.trade.entered_at), _ENTRY, each)
+            self._push(each.judged_from_ms, _ENTRY, each)
+            for change in each.changes:
+                self._push(change.at_ms, _CHANGE, (each.trade.trade_id, change))
 
     def advance(self, now_ms: int) -> Iterator[ExitCandidates]:
-        """Yield what is due before the ticks of a time: by deadlines before it, and trades entered by then."""
+        """Yield what is due before the ticks of a time: by deadlines before it, and by entries and changes up to it."""
         while self._due and self._due[0][:2] < (now_ms, _DEADLINE):
-            at_ms, _, _, entering = heappop(self._due)
-            yield from self._engine.on_clock(at_ms) if entering is None else self._enter(entering)
+            at_ms, _, _, due = heappop(self._due)
+            if due is None:
+                yield from self._engine.on_clock(at_ms)
+            elif isinstance(due, BookedTrade):
+                yield from self._enter(due)
+            else:
+                yield from self._change(*due)
 
     def judge(self, tick: RecordedTick) -> TickVerdict:
         """Return the effect of a tick; `advance` must have reached its time."""
@@ -68,13 +78,33 @@ class SymbolRun:
         trade = open_trade(booked, self._square_off)
         self._booked[trade.trade_id] = booked
         found = self._engine.add_trade(trade)
-        for state in self._engine.rule_states(trade.trade_id).values():
-            if state.deadline_ms is not None:
-                self._push(state.deadline_ms, _DEADLINE, None)
+        self._stop_at_deadlines(trade.trade_id)
         return found
 
-    def _push(self, at_ms: int, kind: int, entering: BookedTrade | None) -> None:
-        heappush(self._due, (at_ms, kind, next(self._numbers), entering))
+    def _change(self, trade_id: UUID, change: PlanChange) -> list[ExitCandidates]:
+        known = self._engine.trade(trade_id)
+        if known is None:
+            return []
+        self._booked[trade_id] = replace(self._booked[trade_id], plan=change.plan)
+        found = self._engine.change_plan(with_plan(known, change.plan, change.version, self._square_off))
+        self._stop_at_deadlines(trade_id)
+        return found
+
+    def _stop_at_deadlines(self, trade_id: UUID) -> None:
+        for state in self._engine.rule_states(trade_id).values():
+            if state.deadline_ms is not None:
+                self._push(state.deadline_ms, _DEADLINE, None)
+
+    def _push(self, at_ms: int, kind: int, due: _Due) -> None:
+        heappush(self._due, (at_ms, kind, next(self._numbers), due))
+
+
+def together(found: ExitCandidates) -> list[ExitCandidate]:
+    """Return the exits of the highest-ranked reason: one, or every leg that was reached together."""
+    first = found.candidates[0]
+    if first.leg is None:
+        return [first]
+    return [each for each in found.candidates if each.exit_reason is first.exit_reason and each.leg is not None]
 
 
 def open_trade(booked: BookedTrade, square_off: SquareOff = NEVER) -> OpenTrade:

@@ -18,7 +18,7 @@ from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.paper_broker.orders import Execution
 from services.replay.book import BookedTrade
 from services.replay.fills import ExitOrder, exit_order, market_price
-from services.replay.judging import SymbolRun
+from services.replay.judging import SymbolRun, together
 from services.replay.tape.recorded import RecordedTick
 from services.trade_management.domain.charges import ChargeSchedule
 from services.trade_management.domain.closure import TradeHistory, book
@@ -213,7 +213,7 @@ class _Market:
 
     def _exit(self, found: ExitCandidates, tick: RecordedTick | None, before: int | None) -> None:
         """Send the orders of the highest-ranked reason; the broker has them after the latency."""
-        for candidate in _chosen(found):
+        for candidate in together(found):
             quantity = self._left(found.trade, candidate)
             if quantity > 0:
                 self._send(found.trade, candidate, quantity, market_price(candidate, tick, before))
@@ -276,14 +276,6 @@ class _Market:
         elif candidate.leg is not None:
             for found in self._run.leg_filled(candidate.trade_id, candidate.leg):
                 self._exit(found, None, None)
-
-
-def _chosen(found: ExitCandidates) -> list[ExitCandidate]:
-    """Return the exits of the highest-ranked reason: one, or every leg that the tick reached."""
-    first = found.candidates[0]
-    if first.leg is None:
-        return [first]
-    return [each for each in found.candidates if each.exit_reason is first.exit_reason and each.leg is not None]
 
 
 def _fill(sent: ExitOrder, execution: Execution) -> Fill:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from services.cli.support.command_line import examples
+from services.cli.support.command_line import DataDir, examples
 from services.cli.support.output import note, show_facts, show_json, show_table
 from services.cli.support.tape_options import with_tape_options
 from services.exit_qualification.domain.square_off import SquareOff
@@ -21,14 +21,19 @@ from services.replay.book import BookedTrade, read_book, read_plan
 from services.replay.player import Played, Player, Terms
 from services.replay.plot import plot
 from services.replay.report import EXIT_COLUMNS, compare, document, equity, exit_row, open_row, total_row, totals
+from services.replay.stored import StoredSignal, read_stored
 from services.replay.tape.format import TapeFormat
 from services.replay.tape.reading import Tape
+from services.replay.tape.recorded import RecordedTick
+from services.replay.verify import Verified, Verifier, verification
 from services.trade_management.domain.shipped_charges import SHIPPED_FROM
 from shared.contracts.vocabulary import ProductType
 from shared.errors import InvalidInput
 from shared.settings import load_settings
 
 _TICKS_AT_ONCE = 10_000
+_MOST_DIFFERENCES = 20
+_DATABASE = "database"
 _TABLE_COLUMNS = tuple(name for name in EXIT_COLUMNS if name not in ("leg", "detected_at", "detected_price"))
 
 
@@ -49,6 +54,8 @@ def add_to(root: typer.Typer, panel: str) -> None:
             "replay day.csv --book book.json",
             "replay candles.csv --symbol NSE:INFY --book book.csv --plan plan.json --compare wider.json",
             "replay day.csv.gz --book book.json --format csv --plot pnl.svg",
+            "replay day.csv --book trades.jsonl --verify signals.jsonl",
+            "replay day.csv --book trades.jsonl --verify database",
         ),
     )(replay)
 
@@ -66,11 +73,25 @@ def replay(
     latency_ms: Annotated[int, typer.Option(help="From an exit to its order at the broker.", min=0)] = 0,
     form: Annotated[Format, typer.Option("--format", help="Form of the result.")] = Format.TABLE,
     plot_file: Annotated[Path | None, typer.Option("--plot", help="Write the net P&L over time as SVG.")] = None,
+    verify: Annotated[
+        str | None,
+        typer.Option(
+            help="Compare with stored exits: payloads of exits.signals.v1 as JSON lines, or the word database.",
+            metavar="FILE|database",
+        ),
+    ] = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Play recorded ticks through a book of trades, offline, and show exits and P&L.
 
-    The engine, the paper broker's matching and the charges are those of the services. No stack is needed.
+    The engine, the paper broker's matching and the charges are those of the services. No stack is needed, but for
+    `--verify database`. With --verify the exit status is 1 if a stored exit is not what the rules decide.
     """
+    if verify is not None:
+        if plan or compare_plan or plot_file or latency_ms:
+            raise typer.BadParameter("--verify takes no --plan, --compare, --plot and --latency-ms")
+        _verify(Tape(file, told), file, read_book(book), verify, form, data_dir)
+        return
     if plot_file is not None and plot_file.suffix != ".svg":
         raise InvalidInput(f"--plot writes SVG: name a file that ends with .svg, not {plot_file}")
     trades = read_book(book, None if plan is None else read_plan(plan))
@@ -93,16 +114,59 @@ def _terms(latency_ms: int) -> Terms:
 def _play(tape: Tape, file: Path, books: Sequence[Iterable[BookedTrade]], terms: Terms) -> list[Played]:
     """Play the tape through every book at once."""
     players = [Player(book, terms) for book in books]
+    for tick in _shown(tape, file):
+        for player in players:
+            player.play(tick)
+    return [player.end() for player in players]
+
+
+def _shown(tape: Tape, file: Path) -> Iterator[RecordedTick]:
+    """Yield the ticks, and show how far they are."""
     with _progress() as progress:
         task = progress.add_task(f"replaying {file.name}", total=None, line=0)
         for number, tick in enumerate(tape):
-            for player in players:
-                player.play(tick)
+            yield tick
             if number % _TICKS_AT_ONCE == 0:
                 progress.update(task, line=tick.line)
     if tape.skipped:
         note(f"left out {tape.skipped} invalid lines")
-    return [player.end() for player in players]
+
+
+def _verify(
+    tape: Tape, file: Path, trades: Sequence[BookedTrade], source: str, form: Format, data_dir: Path | None
+) -> None:
+    """Compare stored exits with what the rules decide; exit with status 1 if one differs."""
+    stored = _stored(source, trades, data_dir)
+    verifier = Verifier(trades, stored, _terms(0).square_off)
+    for tick in _shown(tape, file):
+        verifier.play(tick)
+    verified = verifier.end()
+    if form is Format.JSON:
+        show_json(verification(verified))
+    else:
+        _show_verified(verified)
+    if verified.differences:
+        raise typer.Exit(1)
+
+
+def _stored(source: str, trades: Sequence[BookedTrade], data_dir: Path | None) -> list[StoredSignal]:
+    if source != _DATABASE:
+        return read_stored(Path(source))
+    from services.cli.support.stored_exits import stored_exits  # a replay of files does without a database's client
+
+    return stored_exits(data_dir, [each.trade.trade_id for each in trades])
+
+
+def _show_verified(verified: Verified) -> None:
+    for each in verified.differences[:_MOST_DIFFERENCES]:
+        print(f"trade {each.trade_id} of {each.symbol}: {each.what}")
+    more = len(verified.differences) - _MOST_DIFFERENCES
+    if more > 0:
+        print(f"and {more} more trades that differ")
+    print(
+        f"{verified.same} stored exits are what the rules decide, {len(verified.differences)} trades differ, "
+        f"{verified.by_hand} exits were made by hand, {verified.unknown} are of trades that the book does not have"
+    )
 
 
 def _progress() -> Progress:

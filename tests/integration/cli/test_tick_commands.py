@@ -67,7 +67,7 @@ def test_a_replay_stops_at_a_bad_line_with_all_before_it_sent_and_goes_on_behind
     assert "line 4" in stopped.err
     assert "--from-line 4" in stopped.err
     resumed = exitflow("ticks", "replay", str(file), "--speed", "max", "--from-line", "5", "--json")
-    assert json.loads(resumed.out) == {"sent": 1, "last_line": 5}
+    assert json.loads(resumed.out) == {"sent": 1, "last_line": 5, "skipped": 0}
     assert [tick.seq for _, tick in read_ticks(environment, 3)] == [1, 2, 3]
 
 

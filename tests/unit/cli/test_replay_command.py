@@ -87,3 +87,28 @@ def test_wrong_options_are_refused(
     result = exitflow("replay", files["dump.csv.gz"], "--book", files["book.json"], *options)
     assert result.status != 0
     assert what in result.err
+
+
+SIGNAL = {
+    "trade_id": "00000000-0000-0000-0000-000000000001", "signal_id": "00000000-0000-0000-0000-000000000009",
+    "symbol": "NSE:INFY", "direction": "LONG", "exit_reason": "TARGET", "leg": None, "episode_id": 1,
+    "detected_price": "1010.00", "detected_at": "2026-01-13T03:45:03.000000Z",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("price", "status"), [("1010.00", 0), ("1010.05", 1)])
+def test_stored_exits_are_verified_and_a_changed_price_is_convicted(
+    exitflow: Exitflow, files: dict[str, str], tmp_path: Path, price: str, status: int
+) -> None:
+    (tmp_path / "signals.jsonl").write_text(json.dumps(SIGNAL | {"detected_price": price}))
+    options = ("--book", files["book.json"], "--verify", str(tmp_path / "signals.jsonl"), *OF_DUMP)
+    result = exitflow("replay", files["dump.csv.gz"], *options)
+    assert result.status == status
+    assert ("detected_price is 1010.05, not 1010.00" in result.out) == bool(status)
+    found = json.loads(exitflow("replay", files["dump.csv.gz"], *options, "--format", "json").out)
+    assert (found["same"], len(found["differences"])) == (1 - status, status)
+
+
+def test_a_verification_takes_the_plans_as_they_were(exitflow: Exitflow, files: dict[str, str]) -> None:
+    options = ("--book", files["book.json"], "--verify", "x.jsonl", "--plan", files["tight.json"])
+    assert exitflow("replay", files["dump.csv.gz"], *options, *OF_DUMP).status == 2
