@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 BUILD_SITE := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-compose test coverage test-compose chaos fuzz chaos-relay test-fast bench-relay bench-orders bench-ticks lint docs contracts sql lock clean
+.PHONY: help install demo demo-compose test coverage test-compose chaos fuzz chaos-orders chaos-relay test-fast bench-relay bench-orders bench-ticks lint docs contracts sql lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,9 @@ fuzz: install ## every HTTP route under generated requests for minutes; FUZZ_EXA
 chaos-relay: install ## relays and their servers killed and stopped for minutes; DURATION_S, SEED, OUTAGE_S, MAX_IN_FLIGHT
 	@CHAOS_RELAY=1 CHAOS_DURATION_S=$(DURATION_S) CHAOS_SEED=$(SEED) CHAOS_OUTAGE_S=$(OUTAGE_S) \
 	  CHAOS_MAX_IN_FLIGHT=$(MAX_IN_FLIGHT) $(BIN)/python -m pytest tests/chaos/outbox_relay
+
+chaos-orders: install ## exits under every fault of the broker, then both sides' books compared; SEED and TRADES replay it
+	@CHAOS_ORDERS=1 CHAOS_SEED=$(SEED) CHAOS_TRADES=$(TRADES) $(BIN)/python -m pytest tests/chaos/orders
 
 chaos: install ## a whole stack under every kind of fault for minutes, then checked; DURATION_S, SEED, KINDS replay it
 	@CHAOS_STACK=1 CHAOS_DURATION_S=$(DURATION_S) CHAOS_SEED=$(SEED) CHAOS_KINDS=$(KINDS) \

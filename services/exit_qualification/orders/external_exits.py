@@ -124,7 +124,8 @@ class ExternalExits:
             return
         with self._open_unit() as uow:
             rows = BrokerPositionRepository(uow.connection)
-            rows.one_at_a_time(account)
+            if not rows.may_adopt(account):
+                return  # another copy does
             trades = rows.held_trades(account.user_broker_id, key)
             if OpenTradeRepository(uow.connection).held_by_others([trade.trade_id for trade in trades]):
                 return  # the next look tries again

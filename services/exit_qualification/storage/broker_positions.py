@@ -50,7 +50,7 @@ SELECT broker_order_id, split_part(broker_trade_id, '/', 1) AS broker_trade_id,
 """)
 ONE_AT_A_TIME = text("""
 -- broker_positions.one_at_a_time: one transaction adopts fills of an account
-SELECT pg_advisory_xact_lock(hashtextextended('external fills ' || :broker || ' ' || :account, 0))
+SELECT pg_try_advisory_xact_lock(hashtextextended('external fills ' || :broker || ' ' || :account, 0))
 """)
 
 
@@ -101,6 +101,7 @@ class BrokerPositionRepository:
         rows = self._connection.execute(RECORDED, wanted)
         return {(row.broker_order_id, row.broker_trade_id): Recorded(row.quantity, row.pieces) for row in rows}
 
-    def one_at_a_time(self, account: UserBroker) -> None:
-        """Wait until no other transaction adopts fills of this account; held until this one ends."""
-        self._connection.execute(ONE_AT_A_TIME, {"broker": account.broker, "account": account.account})
+    def may_adopt(self, account: UserBroker) -> bool:
+        """Return False while another transaction adopts fills of this account; True holds others off."""
+        wanted = {"broker": account.broker, "account": account.account}
+        return bool(self._connection.execute(ONE_AT_A_TIME, wanted).scalar_one())

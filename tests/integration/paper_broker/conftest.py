@@ -77,6 +77,11 @@ class RunningBroker:
         )
         assert answer.json()["status"] == "success", answer.text
 
+    def clear_faults(self) -> None:
+        """Remove every fault rule."""
+        headers = {"Authorization": f"token {API_KEY}:{ACCESS_TOKEN}"}
+        assert requests.delete(f"{self.url}/paper/faults", headers=headers, timeout=5).ok
+
 
 @contextmanager
 def running_broker(directory: Path) -> Iterator[RunningBroker]:

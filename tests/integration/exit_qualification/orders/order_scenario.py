@@ -112,12 +112,13 @@ class OrderScenario:
         direction: Direction = Direction.LONG,
         user_broker_id: str = "paper",
         plan: ExitPlan | None = None,
+        symbol: str = SYMBOL,
     ) -> OpenTrade:
         """A trade entered at 1000 with target 1010 and stop 990, or mirrored."""
         gain, loss = ("1010", "990") if direction is Direction.LONG else ("990", "1010")
         event = TradeOpened(
             trade_id=new_id(),
-            symbol=SYMBOL,
+            symbol=symbol,
             direction=direction,
             product_type=ProductType.MIS,
             user_broker_id=user_broker_id,
@@ -127,7 +128,7 @@ class OrderScenario:
             entered_at=self.clock.now(),
         )
         if isinstance(self.brokers, ScriptedBroker):
-            self.brokers.enter(SYMBOL, ProductType.MIS, direction.sign * quantity)
+            self.brokers.enter(symbol, ProductType.MIS, direction.sign * quantity)
         with self.engine.begin() as connection:
             trades = OpenTradeRepository(connection)
             trades.insert_opened([OpenedTrade(event, 0, entered_tick=0)])

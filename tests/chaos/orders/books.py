@@ -1,0 +1,138 @@
+"""The books of both sides, compared to the share and the paisa."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Engine, text
+
+from services.checker.intents import check_one_exit, check_outcomes, check_signals
+from services.exit_qualification.domain.open_trade import OpenTrade
+from services.trade_management.domain.fill_report import FillReport
+from services.trade_management.fills.reading import read
+from shared.contracts.topics import EXIT_INTENTS
+from shared.money import to_units
+from shared.outbox.signatures import SIGNATURE_HEADER
+from tests.integration.paper_broker.conftest import RunningBroker
+from tests.integration.trade_management.ledger import SERVICE, unit_of_work
+from tests.support.records import message
+from tests.support.signing import TRUSTED
+
+FILLS = text("""
+SELECT trade_id, broker_order_id, split_part(broker_trade_id, '/', 1) AS broker_trade_id, price,
+       sum(quantity) AS quantity
+  FROM exit_fills GROUP BY 1, 2, 3, 4
+""")
+TAGS = text("SELECT client_order_id, trade_id FROM exit_intents")
+TOLD = text("""
+SELECT key, sequence, event_id, ce_type, ce_source, ce_subject, ce_time, payload, signature FROM outbox_event
+ WHERE topic = 'exits.intents.v1' ORDER BY id
+""")
+CLOSED = text("SELECT trade_id, status, exit_price, gross_pnl FROM trades")
+
+Execution = tuple[str, str, int, Decimal]
+
+
+class Books:
+    """Our ledgers and the paper broker's."""
+
+    def __init__(self, exit_engine: Engine, trade_engine: Engine, paper: RunningBroker) -> None:
+        self._exits = exit_engine
+        self._trades = trade_engine
+        self._kite = paper.client()
+
+    def oversold(self, trades: Mapping[str, OpenTrade], by_hand: Counter[str]) -> Iterator[str]:
+        """Yield symbols whose orders of ours are two at a time, or for more than the trade, at the broker now."""
+        ours: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        for order in self._kite.orders():
+            if order["tag"]:
+                ours[f"{order['exchange']}:{order['tradingsymbol']}"].append(order)
+        for symbol, orders in ours.items():
+            working = [order for order in orders if order["status"] == "OPEN"]
+            if len(working) > 1:
+                yield f"{symbol}: {len(working)} orders work at a time"
+            filled = sum(order["filled_quantity"] for order in orders)
+            open_ = sum(order["quantity"] - order["filled_quantity"] for order in working)
+            if not by_hand[symbol] and filled + open_ > trades[symbol].quantity:
+                yield f"{symbol}: {filled} filled and {open_} at work of {trades[symbol].quantity}"
+
+    def differences(self, trades: Sequence[OpenTrade]) -> list[str]:
+        """Return everything on which the broker's books, intents, fills and closed trades disagree."""
+        with self._exits.connect() as connection:
+            findings = [check(connection) for check in (check_signals, check_one_exit, check_outcomes)]
+            recorded = [row._mapping for row in connection.execute(FILLS)]
+        found = [f"{each.rule.number}: {line}" for each in findings for line in each.violations]
+        ours = {
+            (row["broker_order_id"], row["broker_trade_id"], int(row["quantity"]), row["price"]) for row in recorded
+        }
+        found += [f"only at the broker: {each}" for each in sorted(self._executed() - ours)]
+        found += [f"only here: {each}" for each in sorted(ours - self._executed())]
+        found += [f"position left: {it}" for it in self._kite.positions()["net"] if it["quantity"]]
+        return found + list(self._closures(trades))
+
+    def _executed(self) -> set[Execution]:
+        return {
+            (
+                it["order_id"],
+                it["trade_id"],
+                it["quantity"],
+                Decimal(str(it["average_price"])).quantize(Decimal("0.0001")),
+            )
+            for it in self._kite.trades()
+        }
+
+    def close_trades(self) -> None:
+        """Let trade management book what was said of the intents, in order."""
+        with self._exits.connect() as connection:
+            told = connection.execute(TOLD).all()
+        with unit_of_work(self._trades) as uow:
+            for row in told:
+                report = read(_record(row), TRUSTED)
+                if isinstance(report, FillReport):
+                    applied = SERVICE.apply_fills(uow, [report])
+                    assert not applied.refusals, applied.refusals
+            uow.commit()
+
+    def _closures(self, trades: Sequence[OpenTrade]) -> Iterator[str]:
+        with self._trades.connect() as connection:
+            closed = {row.trade_id: row for row in connection.execute(CLOSED)}
+        values = self._exit_values()
+        for trade in trades:
+            row, value = closed[trade.trade_id], values[trade.symbol]
+            gross = trade.direction.sign * (value - trade.quantity * Decimal(trade.entry_price) / to_units(Decimal(1)))
+            if row.status != "CLOSED":
+                yield f"trade {trade.trade_id} of {trade.symbol} is {row.status}"
+            elif abs(row.gross_pnl - gross) >= Decimal("0.005"):
+                yield f"trade {trade.trade_id}: gross {row.gross_pnl}, by the broker's fills {gross}"
+
+    def _exit_values(self) -> dict[str, Decimal]:
+        values: defaultdict[str, Decimal] = defaultdict(Decimal)
+        for it in self._kite.trades():
+            values[f"{it['exchange']}:{it['tradingsymbol']}"] += it["quantity"] * Decimal(str(it["average_price"]))
+        return values
+
+    def remaining(self, trades: Sequence[OpenTrade]) -> dict[UUID, int]:
+        """Return what the fills have left of each trade."""
+        with self._exits.connect() as connection:
+            filled = Counter[UUID]()
+            for row in connection.execute(FILLS):
+                filled[row.trade_id] += int(row.quantity)
+        return {trade.trade_id: trade.quantity - filled[trade.trade_id] for trade in trades}
+
+
+def _record(row: Any) -> Any:
+    headers = {
+        "ce_id": str(row.event_id),
+        "ce_type": row.ce_type,
+        "ce_source": row.ce_source,
+        "ce_subject": row.ce_subject,
+        "ce_time": row.ce_time,
+        "ce_sequence": str(row.sequence),
+        SIGNATURE_HEADER: row.signature,
+    }
+    pairs = [(name, value.encode()) for name, value in headers.items()]
+    return message(EXIT_INTENTS, bytes(row.payload), key_=row.key.encode(), headers_=pairs)

@@ -1,0 +1,14 @@
+"""How many trades exit and from which seed, from the environment of `make chaos-orders`."""
+
+from __future__ import annotations
+
+import os
+
+IS_CHAOS = bool(os.environ.get("CHAOS_ORDERS"))
+"""Whether the long form was asked for."""
+
+TRADES = int(os.environ.get("CHAOS_TRADES") or (1500 if IS_CHAOS else 12))
+"""How many trades exit."""
+
+SEED = int(os.environ.get("CHAOS_SEED") or 20260113)
+"""What every die of the schedule is thrown from; the same seed makes the same trades, faults and orders by hand."""
