@@ -53,16 +53,21 @@ def _fill(trade: Json) -> Fill:
 
 
 def check_broker_books(broker: BrokerBooks, exits: ExitBooks) -> Finding:
-    """Require one COMPLETE order with equal fills for each FILLED intent, and no unknown order."""
+    """Require one COMPLETE order with equal fills for each FILLED intent, and no unknown order.
+
+    An order that is not ours is known if exits of reason EXTERNAL have adopted fills of it, at most what it filled.
+    """
     orders: dict[str, list[Json]] = defaultdict(list)
     for order in broker.orders:
         orders[str(order.get("tag"))].append(order)
-    by_tag = {intent.tag: intent for intent in exits.intents.values()}
+    by_tag = {intent.tag: intent for intent in exits.intents.values() if not intent.adopted}
+    adopted = {intent.broker_order_id for intent in exits.intents.values() if intent.adopted}
     violations = [
         *(
             f"order {order['order_id']} carries no tag of ours"
             for tag in set(orders) - set(by_tag)
             for order in orders[tag]
+            if order["order_id"] not in adopted
         ),
         *(line for tag, intent in by_tag.items() for line in _wrong_orders(intent, orders[tag])),
         *_two_executions(by_tag, orders),
@@ -99,9 +104,22 @@ def _two_executions(by_tag: Mapping[str, Intent], orders: Mapping[str, Sequence[
 
 
 def _wrong_fills(broker: BrokerBooks, exits: ExitBooks) -> Iterator[str]:
-    ours = {fill for fills in exits.fills.values() for fill in fills}
-    theirs = set(broker.fills)
+    adopted = {intent_id for intent_id, intent in exits.intents.items() if intent.adopted}
+    foreign = {intent.broker_order_id for intent in exits.intents.values() if intent.adopted}
+    ours = {fill for intent_id, fills in exits.fills.items() if intent_id not in adopted for fill in fills}
+    theirs = {fill for fill in broker.fills if fill.broker_order_id not in foreign}
     for fill in sorted(theirs - ours):
         yield f"fill {fill.broker_trade_id} of order {fill.broker_order_id} is not in our books as the broker has it"
     for fill in sorted(ours - theirs):
         yield f"fill {fill.broker_trade_id} of order {fill.broker_order_id} is not in the broker's books as we have it"
+    yield from _wrong_adoptions(broker, [fill for intent_id in adopted for fill in exits.fills.get(intent_id, ())])
+
+
+def _wrong_adoptions(broker: BrokerBooks, fills: Sequence[Fill]) -> Iterator[str]:
+    """Report adopted fills that the broker does not have, or not as much of; parts of a fill are `id/2`, `id/3`."""
+    left = {(it.broker_order_id, it.broker_trade_id, it.price): it.quantity for it in broker.fills}
+    for fill in sorted(fills):
+        known = fill.broker_order_id, fill.broker_trade_id.partition("/")[0], fill.price
+        left[known] = left.get(known, 0) - fill.quantity
+        if left[known] < 0:
+            yield f"fill {fill.broker_trade_id} of order {fill.broker_order_id} was adopted beyond the broker's books"

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, text
 
 INTENTS = text("""
 -- invariants.exit_intents
-SELECT intent_id, trade_id, status, quantity, filled_quantity, client_order_id, broker_order_id, submitted_at, direction
+SELECT intent_id, trade_id, status, quantity, filled_quantity, client_order_id, broker_order_id, submitted_at,
+       direction, exit_reason = 'EXTERNAL' AS adopted
   FROM exit_intents
 """)
 FILLS = text("""
@@ -23,7 +24,15 @@ SELECT intent_id, trade_id, broker_order_id, broker_trade_id, quantity, price FR
 
 @dataclass(frozen=True)
 class Intent:
-    """An intent as compared with other books; `sent`: an order went to the broker."""
+    """An intent as compared with other books.
+
+    Attributes
+    ----------
+    sent:
+        An order went to the broker.
+    adopted:
+        It has fills of an order that is not ours.
+    """
 
     intent_id: UUID
     trade_id: UUID
@@ -34,6 +43,7 @@ class Intent:
     tag: str
     broker_order_id: str | None
     sent: bool
+    adopted: bool = False
 
 
 @dataclass(frozen=True, order=True)
@@ -68,6 +78,7 @@ def read_exit_books(connection: Connection) -> ExitBooks:
             row.client_order_id,
             row.broker_order_id,
             row.submitted_at is not None,
+            row.adopted,
         )
         for row in connection.execute(INTENTS)
     }
