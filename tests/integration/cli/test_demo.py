@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,6 +93,38 @@ def force(exitflow: Exitflow, trade_id: str, at: tuple[str, ...]) -> dict[str, o
             return intent
         assert "404" in forced.err, forced.err
     raise AssertionError("the trade did not reach the exit side")
+
+
+def test_a_ladder_exits_leg_by_leg_and_the_stop_moved_to_the_entry_takes_the_rest(
+    data_dir: str, exitflow: Exitflow
+) -> None:
+    at = ("--data-dir", data_dir, "--json")
+    assert exitflow("ticks", "send", "NSE:ONGC", "1000", *at).status == 0
+    ladder = ("--targets", "1010:50%,1020:25%,1030:25%", "--after-leg", "1:break_even", "--stop-loss", "990")
+    opened = exitflow("trades", "open", "NSE:ONGC", "LONG", "100", "--entry", "1000", *ladder, *at)
+    assert opened.status == 0, opened.err
+    trade_id = json.loads(opened.out)["trade_id"]
+
+    def trade() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(exitflow("trades", "show", trade_id, "--timeline", *at).out)
+        return found
+
+    def stop() -> str:
+        rules = json.loads(exitflow("exits", "why", trade_id, *at).out)["rules"]
+        return str(next(rule["level"] for rule in rules if rule["exit_reason"] == "STOP_LOSS"))
+
+    for price, left in (("1011", 50), ("1021", 25)):
+        assert exitflow("ticks", "send", "NSE:ONGC", price, *at).status == 0
+        wait_until(lambda left=left: trade()["open_quantity"] == left, f"{left} are left")  # type: ignore[misc]
+    wait_until(lambda: stop() == "1000.00", "the stop is at the entry")
+    assert exitflow("ticks", "send", "NSE:ONGC", "1000", *at).status == 0
+    wait_until(lambda: trade()["status"] == "CLOSED", "the stop takes the rest")
+    closed = trade()
+    assert closed["exit_reason"] == "STOP_LOSS"
+    assert (closed["gross_pnl"], closed["charges"], closed["net_pnl"]) == ("1075.00", "94.91", "980.09")
+    closures = [step for step in closed["timeline"] if step["kind"] == "CLOSURE"]
+    parts = [(step["leg"], step["quantity"], step["gross_pnl"]) for step in closures]
+    assert parts == [(1, 50, "550.00"), (2, 25, "525.00"), (None, 25, "0.00")]
 
 
 def test_the_tutorial_ends_with_a_closed_trade_and_books_that_hold(data_dir: str, exitflow: Exitflow) -> None:
