@@ -130,8 +130,10 @@ def _closure(item: Json) -> Step:
 
 
 def levels_of(plan: Json) -> list[tuple[str, str]]:
-    """Return the fixed levels of an exit plan: name and price."""
-    return [(words(name), plan[name]) for name in ("target", "stop_loss") if isinstance(plan.get(name), str)]
+    """Return the fixed levels of an exit plan, each leg of its targets too: name and price."""
+    legs = [(f"Target {number}", leg["price"]) for number, leg in enumerate(plan.get("targets") or (), 1)]
+    fixed = [(words(name), plan[name]) for name in ("target", "stop_loss") if isinstance(plan.get(name), str)]
+    return fixed + legs
 
 
 def nearest_level(trade: Json, price: str) -> str:
@@ -142,7 +144,7 @@ def nearest_level(trade: Json, price: str) -> str:
         return ""
     name, level = levels[0]
     gain = (now - Decimal(level)) * (1 if trade["direction"] == "LONG" else -1)
-    is_past = gain >= 0 if name == "Target" else gain <= 0
+    is_past = gain >= 0 if name.startswith("Target") else gain <= 0
     return f"{money(abs(gain))} ({abs(gain) / now:.2%}) {'past' if is_past else 'to'} {name.lower()}"
 
 

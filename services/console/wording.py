@@ -146,7 +146,11 @@ def _fact(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+    if isinstance(value, dict):
+        return facts(value)
+    if isinstance(value, list):
+        return ("; " if any(isinstance(each, dict) for each in value) else ", ").join(map(_fact, value)) or "none"
+    return str(value)
 
 
 def plural(count: int, noun: str) -> str:
@@ -168,6 +172,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "closing_verb": closing_verb,
     "decision": lambda status: DECISIONS.get(status, ""),
     "duration": duration,
+    "fact": _fact,
     "facts": facts,
     "full_time": full_time,
     "money": money,

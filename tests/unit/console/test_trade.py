@@ -107,6 +107,22 @@ def test_the_page_shows_steps_chart_and_exits(operator: Browser, apis: FakeApis)
     assert "Force exit" not in html
 
 
+def test_the_page_shows_the_legs_of_a_ladder(operator: Browser, apis: FakeApis) -> None:
+    legs = [{"price": "1010.00", "quantity": 50}, {"price": "1020.00", "quantity": 50}]
+    plan = {"targets": legs, "after_leg": {"1": {"stop": "break_even"}}, "stop_loss": "990.00"}
+    one = trade(exit_plan=plan)
+    exit_ = intent(trade_id=one["trade_id"], exit_reason="TARGET", leg=2)
+    serve(apis, one, exit_, timeline={"items": []})
+    html = operator.get(f"/trades/{one['trade_id']}").text
+    for text in (
+        "price 1010.00, quantity 50; price 1020.00",
+        "1 stop break_even",
+        "Target 2 1,020.00",
+        "Target, leg 2",
+    ):
+        assert text in html
+
+
 def test_the_chart_keeps_every_point_and_label_inside(operator: Browser) -> None:
     one, exit_, _ = closed_trade()
     chart = price_chart(one, [exit_], datetime(2026, 1, 13, 6, tzinfo=UTC))
