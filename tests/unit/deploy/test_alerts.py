@@ -35,6 +35,8 @@ NEEDS_AN_OPERATOR = {
     "consumer_lag_records",
     "exit_orders_oldest_unknown_seconds",
     "exit_orders_undecidable",
+    "exit_orders_position_unclear",
+    "exit_position_shortfall",
     "exit_orders_overfilled_total",
     "trade_fills_excess_shares_total",
     "trade_fills_dead_letters_total",
