@@ -1,0 +1,143 @@
+"""`exitflow mcp`: what a client of the protocol sees and may do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+pytest.importorskip("mcp", reason="needs the extra mcp")
+
+from mcp.client.session import ClientSession
+from mcp.shared.memory import create_connected_server_and_client_session
+
+from services.cli.support.api_client import ApiClient
+from services.mcp_server.server import new_server
+from services.mcp_server.tools import ChangeTools, ReadTools
+from shared.errors import Forbidden
+from tests.unit.deploy.test_alerts import REPOSITORY
+
+QUESTIONS = [name for name in vars(ReadTools) if not name.startswith("_")]
+CHANGES = [name for name in vars(ChangeTools) if not name.startswith("_")]
+ID = "01a21646-663d-7725-ad37-39a5aa7b8c85"
+GONE = "01a21646-663d-7725-ad37-39a5aa7b8c86"
+NEEDED: dict[str, dict[str, Any]] = {
+    "show_exit": {"intent_id": ID},
+    "why_exit": {"trade_id": ID},
+    "show_trade": {"trade_id": ID},
+    "pending_exits": {"user_broker_id": "paper", "exit_reason": "TARGET"},
+    "recent_exits": {"symbol": "NSE:INFY", "status": "FILLED", "trade_id": ID},
+    "list_trades": {"status": "OPEN", "symbol": "NSE:INFY"},
+    "profit_and_loss": {"day": "2026-01-13", "group_by": "symbol"},
+}
+OPENAPI = {
+    name: json.loads((REPOSITORY / f"docs/contracts/openapi/{name}-api.json").read_text())["paths"]
+    for name in ("exit", "trade")
+}
+
+
+def declared_query(request: httpx.Request) -> set[str]:
+    """The query parameters that the API declares for the path of a request."""
+    of_api = OPENAPI[request.url.host]
+    path = next(each for each in of_api if re.fullmatch(re.sub(r"\{[^}]+\}", "[0-9a-f-]{36}", each), request.url.path))
+    return {each["name"] for each in of_api[path]["get"].get("parameters", ()) if each["in"] == "query"}
+
+
+class Apis:
+    """Both APIs: they echo what they were asked, and know one token's scopes."""
+
+    def __init__(self, *scopes: str) -> None:
+        self.scopes = scopes
+        self.asked: list[httpx.Request] = []
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        """Answer a request."""
+        if request.url.path == "/whoami":
+            return httpx.Response(200, json={"name": "olga", "scopes": list(self.scopes)})
+        self.asked.append(request)
+        if request.url.path == f"/exits/{GONE}":
+            return httpx.Response(404, json={"status": 404, "code": "not_found", "detail": "no such exit"})
+        return httpx.Response(200, json={"items": [request.url.path], "totals": {"backlog": 3}})
+
+    def client(self, name: str) -> ApiClient:
+        """A client of one of them."""
+        return ApiClient(f"http://{name}", "the-secret-token", httpx.MockTransport(self.answer))
+
+
+def talk(apis: Apis, say: Callable[[ClientSession], Awaitable[Any]], *, may_change: bool = False) -> Any:
+    """Let a client talk to a server in this process."""
+    server = new_server(apis.client("exit"), apis.client("trade"), may_change=may_change)
+
+    async def run() -> Any:
+        async with create_connected_server_and_client_session(server._mcp_server) as session:
+            return await say(session)
+
+    return asyncio.run(run())
+
+
+def call(apis: Apis, tool: str, *, may_change: bool = False, **arguments: Any) -> Any:
+    """Call one tool."""
+    return talk(apis, lambda session: session.call_tool(tool, arguments), may_change=may_change)
+
+
+def test_without_permission_there_are_questions_only_whatever_the_token_may() -> None:
+    listed = talk(Apis("read", "operate"), lambda session: session.list_tools()).tools
+    assert [tool.name for tool in listed] == QUESTIONS
+    assert all(tool.annotations.readOnlyHint for tool in listed)
+    assert all(tool.description for tool in listed)
+
+
+def test_changes_are_offered_to_a_token_that_may_operate_alone() -> None:
+    listed = talk(Apis("read", "operate"), lambda session: session.list_tools(), may_change=True).tools
+    assert [tool.name for tool in listed] == [*QUESTIONS, *CHANGES]
+    assert [tool.name for tool in listed if tool.annotations.destructiveHint] == CHANGES
+    with pytest.raises(Forbidden, match="scope operate"):
+        talk(Apis("read"), lambda session: session.list_tools(), may_change=True)
+
+
+def test_every_question_reads_and_nothing_else() -> None:
+    apis = Apis("read")
+    for name in QUESTIONS:
+        found = call(apis, name, **NEEDED.get(name, {}))
+        assert not found.isError, found
+        assert json.loads(found.content[0].text)
+    assert {request.method for request in apis.asked} == {"GET"}
+    assert [str(each.url) for each in apis.asked if not set(each.url.params) <= declared_query(each)] == []
+    assert {request.headers["authorization"] for request in apis.asked} == {"Bearer the-secret-token"}
+
+
+def test_filters_reach_the_api_and_wrong_ones_are_refused_before_it() -> None:
+    apis = Apis("read")
+    call(apis, "pending_exits", symbol="NSE:INFY", status="UNKNOWN", older_than_s=30)
+    assert dict(apis.asked[-1].url.params) == {
+        "symbol": "NSE:INFY", "status": "UNKNOWN", "older_than_s": "30.0", "limit": "50",
+    }  # fmt: skip
+    asked = len(apis.asked)
+    assert call(apis, "pending_exits", status="GONE").isError
+    assert call(apis, "pending_exits", limit=1_000_000).isError
+    assert call(apis, "show_exit", intent_id="../kill-switch").isError
+    assert len(apis.asked) == asked
+
+
+def test_a_refusal_is_an_error_that_says_why_without_the_token() -> None:
+    found = call(Apis("read"), "show_exit", intent_id=GONE)
+    assert found.isError
+    assert "no such exit" in found.content[0].text
+    assert "the-secret-token" not in found.model_dump_json()
+
+
+def test_a_change_carries_its_reason_and_needs_one() -> None:
+    apis = Apis("operate", "read")
+    assert not call(apis, "force_exit", may_change=True, trade_id=ID, reason="flatten before the close").isError
+    assert json.loads(apis.asked[-1].content) == {"trade_id": ID, "reason_note": "flatten before the close"}
+    assert not call(apis, "set_kill_switch", may_change=True, mode="ALL", reason="broker slow").isError
+    assert (apis.asked[-1].method, json.loads(apis.asked[-1].content)["mode"]) == ("PUT", "ALL")
+    asked = len(apis.asked)
+    assert call(apis, "force_exit", may_change=True, trade_id=ID, reason="").isError
+    assert call(apis, "force_exit", may_change=True, trade_id=ID).isError
+    assert len(apis.asked) == asked
