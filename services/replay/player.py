@@ -122,16 +122,16 @@ class Player:
 
     def play(self, tick: RecordedTick) -> None:
         """Play the next tick."""
+        self._last_ms = max(self._last_ms, tick.at_ms)
         market = self._markets.get(tick.symbol) or self._open(tick)
         if market is None:
             self._others += 1
             return
         self._ticks += 1
-        self._last_ms = max(self._last_ms, tick.at_ms)
         market.play(tick)
 
     def end(self) -> Played:
-        """Play what is due by the time of the last tick, and return the result."""
+        """Play what is due by the time of the last tick of any symbol, and return the result."""
         for market in self._markets.values():
             market.end(self._last_ms)
         exits = [each for market in self._markets.values() for each in market.exits]

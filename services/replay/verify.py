@@ -98,6 +98,7 @@ class Verifier:
 
     def play(self, tick: RecordedTick) -> None:
         """Judge the next tick."""
+        self._last_ms = max(self._last_ms, tick.at_ms)
         market = self._markets.get(tick.symbol)
         if market is None:
             if tick.symbol not in self._book:
@@ -105,7 +106,6 @@ class Verifier:
             trades = [each.entered_by(tick.at_ms) for each in self._book[tick.symbol]]
             checks = {each.trade.trade_id: self._checks[each.trade.trade_id] for each in trades}
             market = self._markets[tick.symbol] = _MarketCheck(SymbolRun(trades, self._square_off), checks)
-        self._last_ms = max(self._last_ms, tick.at_ms)
         market.play(tick)
 
     def end(self) -> Verified:

@@ -74,8 +74,9 @@ def test_a_square_off_counts_on_the_day_of_the_entry_though_the_next_tick_is_the
 
 def test_a_deadline_after_the_symbols_last_tick_counts_while_the_tape_goes_on() -> None:
     trades = [booked(plan={"max_hold_s": 60}), booked(2, symbol=TCS)]
-    played = play(trades, [tick(1, 1001), tick(60, 1000, TCS)])
-    assert [each.exit_reason for each in played.exits] == [ExitReason.TIME]
+    for book in (trades, trades[:1]):
+        played = play(book, [tick(1, 1001), tick(60, 1000, TCS)])
+        assert [each.exit_reason for each in played.exits] == [ExitReason.TIME]
     assert [each.trade.symbol for each in play(trades, [tick(1, 1001), tick(59, 1000, TCS)]).open] == [INFY, TCS]
 
 
