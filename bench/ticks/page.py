@@ -18,6 +18,9 @@ FIGURES = {
     "ticks_per_s": "sent ticks/s",
     "p50_ms": "p50 ms",
     "p99_ms": "p99 ms",
+    "to_log_ms": "p50 to the log",
+    "to_row_ms": "p50 to the row",
+    "to_reader_ms": "p50 to the reader",
 }
 _HEAD = """# The tick worker, measured
 

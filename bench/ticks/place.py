@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 from confluent_kafka import Producer
@@ -38,6 +39,11 @@ COPY exit_qualification.open_trades (trade_id, symbol, partition, user_broker_id
                                      entry_price, exit_plan, entered_at, entered_tick) FROM STDIN
 """
 
+_WRITTEN = """
+SELECT i.symbol, extract(epoch FROM e.created_at)
+  FROM exit_intents i JOIN outbox_event e ON e.ce_subject = i.intent_id::text
+"""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -54,14 +60,14 @@ class Place:
         """Return the topic of ticks."""
         return TopicNames(self.settings.kafka_topic_prefix).on_cluster(MARKET_TICKS)
 
-    def producer(self) -> Producer:
-        """Return a producer that fills large batches."""
+    def producer(self, linger_ms: int = 1) -> Producer:
+        """Return a producer; it fills larger batches the longer it lingers."""
         return Producer(
             {
                 "bootstrap.servers": self.settings.kafka_bootstrap_servers,
                 "partitioner": "murmur2_random",
                 "compression.type": "lz4",
-                "linger.ms": 1,
+                "linger.ms": linger_ms,
                 "queue.buffering.max.messages": 1_000_000,
             }
         )
@@ -72,18 +78,28 @@ class Place:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Run a worker and a relay while inside; the worker holds its partitions."""
+        """Run a worker and a relay while inside; they hold their partitions and shards."""
         with self.running("exit-ticks"), self.running("relay", EXITFLOW_EXIT_DATABASE_URL=self.relay_url):
-            self.await_owners()
+            self._await("SELECT count(owner) = %s FROM tick_partitions", PARTITIONS)
+            self._await("SELECT count(owner) = count(*) AND %s > 0 FROM outbox_shard", 1)
             yield
 
+    def await_ticks(self, ticks: int) -> None:
+        """Wait until the worker has stored the offsets of so many ticks."""
+        self._await("SELECT sum(tick_offset) >= %s FROM tick_partitions", ticks)
+
     @retry(stop=stop_after_delay(LIMIT_S), wait=wait_fixed(0.05), retry=retry_if_exception_type(Unavailable))
-    def await_owners(self) -> None:
-        """Wait until every partition is held."""
+    def _await(self, condition: LiteralString, value: int) -> None:
         with self.connect() as connection:
-            row = connection.execute("SELECT count(owner) FROM tick_partitions").fetchone()
-        if row != (PARTITIONS,):
-            raise Unavailable("the worker does not hold its partitions yet")
+            row = connection.execute(condition, (value,)).fetchone()
+        if row != (True,):
+            raise Unavailable(f"still waiting for {condition} with {value}")
+
+    def written_at(self) -> dict[str, float]:
+        """Return when the event of each symbol's approved exit was written, in seconds since 1970."""
+        with self.connect() as connection:
+            rows = connection.execute(_WRITTEN).fetchall()
+        return {symbol: float(written) for symbol, written in rows}
 
     @contextmanager
     def running(self, process: str, **changes: str) -> Iterator[Child]:

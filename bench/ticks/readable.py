@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import median
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
 from bench.ticks.kafka_path import LIMIT_S
-from bench.ticks.market import ENTRY, Step, money, payload
-from bench.ticks.place import PARTITIONS, Place, copy_same
+from bench.ticks.market import ENTRY, money
+from bench.ticks.place import PARTITIONS, ROOT, Place, copy_same
 from shared.clock import Clock
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.errors import Unavailable
@@ -19,8 +22,10 @@ from shared.money import SCALE
 
 BURST_SYMBOL = "NSE:BURST"
 PROBE_EVERY_S = 0.02
-SLICE_S = 0.005
+SLICE_S = 0.002
+WARM_UP_S = 6.0
 TARGET = ENTRY + 10 * SCALE
+Times = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -34,12 +39,22 @@ class Burst:
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds from a tick until its exit could be read, under a stream of other ticks."""
+    """Milliseconds from a tick until its exit could be read, under a stream of other ticks.
+
+    Attributes
+    ----------
+    to_log_ms, to_row_ms, to_reader_ms:
+        Medians of the parts: until the tick is in Kafka's log, until the event's row is written (the commit follows),
+        until it is read from Kafka.
+    """
 
     ticks_per_s: float
     p50_ms: float
     p99_ms: float
     probes: int
+    to_log_ms: float
+    to_row_ms: float
+    to_reader_ms: float
 
 
 def measure_burst(place: Place, exits: int, clock: Clock) -> Burst:
@@ -57,32 +72,62 @@ def measure_burst(place: Place, exits: int, clock: Clock) -> Burst:
         return Burst(exits, first_s, clock.monotonic() - began_s)
 
 
-def measure_latency(place: Place, ticks: list[Step], per_s: float, probes: int, clock: Clock) -> Latency:
+def measure_latency(place: Place, per_s: float, probes: int, clock: Clock) -> Latency:
     """Send ticks at a rate, among them one every 20 ms that exits a trade of a symbol without others."""
     names = [f"NSE:PROBE{number}" for number in range(probes)]
     for name in names:
         copy_same(place, 1, name, money(TARGET))
-    with place.working(), _reader(place) as intents:
-        producer = place.producer()
-        sent_s: dict[str, float] = {}
-        waits_ms: list[float] = []
-        began_s, sent = clock.monotonic(), 0
-        while len(waits_ms) < probes:
-            passed_s = clock.monotonic() - began_s
-            for step in ticks[sent : int(passed_s * per_s)]:
-                producer.produce(place.ticks, payload(step), f"NSE:BENCH{step.symbol:04d}")
-                sent += 1
-            if len(sent_s) < min(probes, passed_s / PROBE_EVERY_S):
-                name = names[len(sent_s)]
-                producer.produce(place.ticks, _payload(name, TARGET, 1), name)
-                sent_s[name] = clock.monotonic()
-            producer.poll(0)
-            waits_ms += [(clock.monotonic() - sent_s[symbol]) * 1000 for symbol in _intents(intents, SLICE_S)]
-            if passed_s > LIMIT_S:
-                raise Unavailable(f"{len(waits_ms)} of {probes} exits could be read")
-        rate = sent / (clock.monotonic() - began_s)
-    waits_ms.sort()
-    return Latency(rate, waits_ms[probes // 2], waits_ms[int(probes * 0.99)], probes)
+    with place.working(), _reader(place) as intents, _feed(place, per_s, probes * PROBE_EVERY_S + WARM_UP_S) as feed:
+        place.await_ticks(int(per_s))
+        sent, logged, read = _probe(place, names, intents, clock)
+        told = json.loads(feed.communicate(timeout=LIMIT_S)[0])
+        written = place.written_at()
+    waits = sorted(read[name] - sent[name] for name in names)
+    return Latency(
+        told["ticks"] / told["s"],
+        waits[probes // 2] * 1000,
+        waits[int(probes * 0.99)] * 1000,
+        probes,
+        median(logged[name] - sent[name] for name in names) * 1000,
+        median(written[name] - logged[name] for name in names) * 1000,
+        median(read[name] - written[name] for name in names) * 1000,
+    )
+
+
+def _probe(place: Place, names: Sequence[str], intents: Consumer, clock: Clock) -> tuple[Times, Times, Times]:
+    """Return when each probe was sent, was in the log, and its exit was read, in seconds since 1970."""
+    producer = place.producer(linger_ms=0)
+    sent: Times = {}
+    logged: Times = {}
+    read: Times = {}
+
+    def delivered(_: object, message: Message) -> None:
+        logged[str(message.key() or b"", "ascii")] = message.timestamp()[1] / 1000
+
+    began_s = clock.monotonic()
+    while len(read) < len(names):
+        passed_s = clock.monotonic() - began_s
+        if len(sent) < min(len(names), passed_s / PROBE_EVERY_S):
+            name = names[len(sent)]
+            producer.produce(place.ticks, _payload(name, TARGET, 1), name, on_delivery=delivered)
+            sent[name] = clock.now().timestamp()
+        producer.poll(0)
+        read |= dict.fromkeys(_intents(intents, SLICE_S), clock.now().timestamp())
+        if passed_s > LIMIT_S:
+            raise Unavailable(f"{len(read)} of {len(names)} exits could be read")
+    producer.flush(30)
+    return sent, logged, read
+
+
+@contextmanager
+def _feed(place: Place, per_s: float, seconds: float) -> Iterator[subprocess.Popen[str]]:
+    """Run a feed of its own process while inside: its work must not delay the probes."""
+    argv = [sys.executable, "-m", "bench.ticks.feed", place.settings.kafka_bootstrap_servers, place.ticks]
+    with subprocess.Popen([*argv, str(per_s), str(seconds)], cwd=ROOT, stdout=subprocess.PIPE, text=True) as feed:
+        try:
+            yield feed
+        finally:
+            feed.terminate()
 
 
 @contextmanager

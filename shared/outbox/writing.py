@@ -15,6 +15,7 @@ from shared.contracts.topics import TopicNames
 from shared.errors import InvalidInput
 from shared.ids import new_id, new_traceparent
 from shared.outbox.signatures import EventSigner, SignedParts
+from shared.postgres.hot_path import fetch
 
 MAX_PAYLOAD_BYTES = 900_000
 """Below Kafka's default record limit of 1 MiB, with room for headers."""
@@ -89,7 +90,7 @@ class Outbox:
             "payloads": payloads,
             "signatures": [self.signer.sign(part) for part in parts],
         }
-        connection.execute(APPEND, parameters)
+        fetch(connection, APPEND, parameters)
 
     def _parts(self, connection: Connection, events: Sequence[Event], payloads: Sequence[bytes]) -> list[SignedParts]:
         """Return each event's signed parts, including its sequence within topic and key."""
@@ -117,7 +118,7 @@ class Outbox:
         taken = Counter(orders)
         return {
             (topic, key): iter(range(last - taken[topic, key] + 1, last + 1))
-            for topic, key, last in connection.execute(NUMBER, named)
+            for topic, key, last in fetch(connection, NUMBER, named)
         }
 
 

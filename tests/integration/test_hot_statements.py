@@ -17,8 +17,12 @@ from sqlalchemy import Connection, TextClause, create_engine, event
 
 from services.exit_qualification.storage import (
     exit_episodes,
+    exit_fills,
+    exit_intents,
+    exit_signals,
     intent_batches,
     market_facts,
+    open_trades,
     order_budgets,
     order_queues,
     send_fence,
@@ -46,8 +50,8 @@ FEW_ROWS = {
 }
 """Switches, brokers and calendars: a handful of rows. What waits for a locked row: none but for moments."""
 
-NOT_HOT = {"RESET", "FENCE_ALL", "STORED", "SYMBOL_PARTITIONS"}
-"""Operators' own, and what a worker asks once when it joins."""
+NOT_HOT = {"RESET", "FENCE_ALL", "STORED", "SYMBOL_PARTITIONS", "MOVE", "RULES_IN", "WAITING_ERRORS"}
+"""Operators' own, what a page shows, and what a worker asks once when it joins."""
 
 
 def statements_of(*modules: ModuleType) -> Mapping[str, TextClause]:
@@ -83,6 +87,10 @@ def admin(database: Database) -> Iterator[psycopg.Connection]:
                 remainders,
                 waiting_trades,
                 market_facts,
+                exit_fills,
+                exit_intents,
+                exit_signals,
+                open_trades,
                 inbox,
                 outbox,
             ),

@@ -193,9 +193,14 @@ class ExitSignalService:
         """Return the symbols of these trades; leave out unknown trades."""
         return {self._symbol_of[trade_id] for trade_id in trade_ids if trade_id in self._symbol_of}
 
-    def unsaved_symbols(self) -> list[str]:
-        """Return the symbols that changed since their last checkpoint."""
-        return [symbol for symbol, book in self._books.items() if book.is_unsaved]
+    def symbols(self, known: int = 0) -> list[str]:
+        """Return the symbols in the order of their first mention, without the first `known` ones."""
+        return list(islice(self._books, known, None))
+
+    def unsaved(self, symbols: Iterable[str]) -> list[str]:
+        """Return those of these symbols that changed since their last checkpoint."""
+        books = self._books
+        return [symbol for symbol in symbols if books[symbol].is_unsaved]
 
     def saved(self, symbol: str, ticks: int) -> None:
         """Record that a checkpoint holds a symbol's state after so many ticks."""

@@ -13,6 +13,7 @@ from services.exit_qualification.domain.intent import SENT_WITHIN, ExitIntent
 from services.exit_qualification.domain.intent_state_machine import LIVE, UNSENT
 from services.exit_qualification.domain.level_index import RuleKey
 from shared.contracts.vocabulary import ExitReason
+from shared.postgres.hot_path import fetch
 
 GENERATE = text("""
 -- exit_episodes.generate
@@ -98,8 +99,8 @@ class ExitEpisodeRepository:
         """
         if not keys:
             return {}
-        rows = self._connection.execute(GENERATE, _slots(keys) | {"cooldowns": [cooldown] * len(keys)})
-        return {RuleKey.of_slot(row.trade_id, row.exit_reason): row.episode_id for row in rows}
+        rows = fetch(self._connection, GENERATE, _slots(keys) | {"cooldowns": [cooldown] * len(keys)})
+        return {RuleKey.of_slot(trade_id, slot): episode_id for trade_id, slot, episode_id in rows}
 
     def eligible(self, keys: Sequence[RuleKey]) -> list[RuleKey]:
         """Return eligible rules, without cooldown or blocking intent, by trade, then by rank."""

@@ -15,6 +15,7 @@ from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.models import ExitFillRow
 from shared.contracts.exits import Fill
 from shared.contracts.vocabulary import ExitReason
+from shared.postgres.hot_path import fetch
 
 LEG_TOTALS = text("""
 -- exit_fills.totals_of_legs
@@ -73,12 +74,12 @@ class ExitFillRepository:
         """Return the filled quantity of each of these trades; omit trades without fills."""
         if not trade_ids:
             return {}
-        rows = self._connection.execute(TOTALS_OF_TRADES, {"trade_ids": list(trade_ids)})
+        rows = fetch(self._connection, TOTALS_OF_TRADES, {"trade_ids": list(trade_ids)})
         return {trade_id: int(total) for trade_id, total in rows}
 
     def totals_of_legs(self, trade_ids: Collection[UUID]) -> dict[RuleKey, int]:
         """Return the filled quantity of each leg of these trades; omit legs without fills."""
         if not trade_ids:
             return {}
-        rows = self._connection.execute(LEG_TOTALS, {"trade_ids": sorted(trade_ids)})
-        return {RuleKey(row.trade_id, ExitReason(row.exit_reason), row.leg): int(row.filled) for row in rows}
+        rows = fetch(self._connection, LEG_TOTALS, {"trade_ids": sorted(trade_ids)})
+        return {RuleKey(trade_id, ExitReason(reason), leg): int(filled) for trade_id, reason, leg, filled in rows}

@@ -34,6 +34,7 @@ from services.exit_qualification.domain.order_terms import OrderType
 from services.exit_qualification.models import ExitIntentRow
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, ProductType
 from shared.errors import NotFound, StaleVersion
+from shared.postgres.hot_path import fetch
 
 _table = ExitIntentRow.__table__
 _columns = [column for column in _table.c if column.name != "deleted_at"]
@@ -70,7 +71,10 @@ class WaitingError:
 
 def to_intent(row: Row[Any]) -> ExitIntent:
     """Return the intent in a row of all columns."""
-    values = dict(row._mapping)
+    return _intent(dict(row._mapping))
+
+
+def _intent(values: dict[str, Any]) -> ExitIntent:
     values["status"] = IntentStatus(values["status"])
     values["direction"] = Direction(values["direction"])
     values["exit_reason"] = ExitReason(values["exit_reason"])
@@ -127,8 +131,9 @@ class ExitIntentRepository:
 
     def find_slot_holders(self, trade_ids: Sequence[UUID]) -> list[ExitIntent]:
         """Lock and return the trades' executable intents that hold a slot; lock the trades' rows before."""
-        rows = self._connection.execute(_SLOT_HOLDERS, {"trade_ids": list(trade_ids)})
-        return [to_intent(row) for row in rows]
+        rows = fetch(self._connection, _SLOT_HOLDERS, {"trade_ids": list(trade_ids)})
+        names = [column.name for column in _columns]
+        return [_intent(dict(zip(names, row, strict=True))) for row in rows]
 
     def find_pending(
         self,
@@ -203,7 +208,7 @@ class ExitIntentRepository:
         if not intents:
             return set()
         rows = msgspec.json.encode(intents).decode()
-        return set(self._connection.execute(INSERT, {"intents": rows}).scalars())
+        return {intent_id for (intent_id,) in fetch(self._connection, INSERT, {"intents": rows})}
 
     def waiting_errors(self) -> dict[str, WaitingError]:
         """Return the error of each user broker's oldest unsent exit that has one."""
@@ -372,7 +377,7 @@ def holds_slot() -> ColumnElement[bool]:
 
 _SLOT_HOLDERS = (
     select(*_columns)
-    .where(ExitIntentRow.trade_id == func.any(bindparam("trade_ids", type_=ARRAY(Uuid))), holds_slot())
+    .where(ExitIntentRow.trade_id == func.any(bindparam("trade_ids", type_=ARRAY(Uuid), required=False)), holds_slot())
     .order_by(ExitIntentRow.intent_id)
     .with_for_update()
 )

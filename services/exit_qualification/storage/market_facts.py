@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from services.exit_qualification.domain.market_facts import InstrumentTerms, MarketFacts, PriceFacts
 from shared.contracts.vocabulary import MarketPhase
+from shared.postgres.hot_path import fetch
 
 MARKET_ROWS: Final = """
   LEFT JOIN market_now m ON m.exchange = split_part(i.symbol, ':', 1)
@@ -47,16 +49,23 @@ class MarketFactsRepository:
         """Return the facts of each symbol, in one statement."""
         if not symbols:
             return {}
-        rows = self._connection.execute(READ, {"symbols": sorted(set(symbols))})
-        return {row.symbol: _facts(row) for row in rows}
+        rows = fetch(self._connection, READ, {"symbols": sorted(set(symbols))})
+        return {row[0]: _facts(*row[1:]) for row in rows}
 
 
-def _facts(row: Row[Any]) -> MarketFacts:
+def _facts(
+    phase: str | None,
+    tick_size: Decimal | None,
+    lot_size: int | None,
+    freeze_quantity: int | None,
+    tick_fresh_ms: int,
+    age_ms: int | None,
+    *price: Any,
+) -> MarketFacts:
+    """Return the facts in the columns after a row's symbol."""
     return MarketFacts(
-        phase=None if row.phase is None else MarketPhase(row.phase),
-        instrument=InstrumentTerms(row.tick_size, row.lot_size, row.freeze_quantity),
-        price=PriceFacts(
-            row.age_ms, row.last_price, row.lower_limit, row.upper_limit, row.buy_quantity, row.sell_quantity
-        ),
-        tick_fresh_ms=row.tick_fresh_ms,
+        phase=None if phase is None else MarketPhase(phase),
+        instrument=InstrumentTerms(tick_size, lot_size, freeze_quantity),
+        price=PriceFacts(age_ms, *price),
+        tick_fresh_ms=tick_fresh_ms,
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import ARRAY, Connection, Row, Select, Uuid, bindparam, func, outerjoin, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
@@ -22,6 +24,7 @@ from shared.contracts.vocabulary import Direction, ExitReason, ProductType, Trad
 from shared.exit_rules.plan import ExitPlan
 from shared.exit_rules.rule import Saved
 from shared.money import to_units
+from shared.postgres.hot_path import fetch
 
 ROWS_AT_ONCE = 5_000
 
@@ -38,6 +41,19 @@ WITH moved AS (
 UPDATE open_trades t SET partition = moved.partition, updated_at = clock_timestamp()
   FROM moved WHERE moved.trade_id = t.trade_id
 RETURNING t.trade_id
+""")
+
+LOCK_FREE = text("""
+-- open_trades.lock_free: the trades that no other transaction holds, without their plans
+SELECT trade_id, symbol, direction, quantity, product_type, user_broker_id, entry_price, entered_at, status
+  FROM open_trades
+ WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))
+ ORDER BY trade_id
+   FOR UPDATE SKIP LOCKED
+""")
+KNOWN = text("""
+-- open_trades.known
+SELECT trade_id FROM open_trades WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))
 """)
 
 SAVE_RULES = text("""
@@ -135,6 +151,31 @@ def _facts(told: TradeOpened | Row[Any]) -> OpenTrade:
     )
 
 
+def _projection(
+    trade_id: UUID,
+    symbol: str,
+    direction: str,
+    quantity: int,
+    product_type: str,
+    user_broker_id: str,
+    entry_price: Decimal,
+    entered_at: datetime,
+    status: str,
+) -> TradeProjection:
+    """Return a trade without rules, from the columns of `LOCK_FREE`."""
+    trade = OpenTrade(
+        trade_id=trade_id,
+        symbol=symbol,
+        direction=Direction(direction),
+        quantity=quantity,
+        product_type=ProductType(product_type),
+        user_broker_id=user_broker_id,
+        entry_price=to_units(entry_price),
+        entered_at_ms=epoch_ms(entered_at),
+    )
+    return TradeProjection(trade, TradeStatus(status))
+
+
 class OpenTradeRepository:
     """Projected trades of one transaction."""
 
@@ -190,11 +231,10 @@ class OpenTradeRepository:
         if not trade_ids:
             return {}, set()
         wanted = {"trade_ids": sorted(set(trade_ids))}
-        rows = self._connection.execute(LOCKED_FREE, wanted)
-        free = {row.trade_id: TradeProjection(_facts(row), TradeStatus(row.status)) for row in rows}
+        free = {row[0]: _projection(*row) for row in fetch(self._connection, LOCK_FREE, wanted)}
         if len(free) == len(wanted["trade_ids"]):
             return free, set()
-        return free, set(self._connection.execute(KNOWN, wanted).scalars()) - free.keys()
+        return free, {trade_id for (trade_id,) in fetch(self._connection, KNOWN, wanted)} - free.keys()
 
     def held_by_others(self, trade_ids: Collection[UUID]) -> set[UUID]:
         """Lock the free trades in sorted order, and return those held by another transaction."""
@@ -264,9 +304,10 @@ class OpenTradeRepository:
         """Store the rule states of these trades."""
         if not moved:
             return
-        states = [{key.slot: saved for key, saved in moved[trade_id].items()} for trade_id in sorted(moved)]
-        parameters = {"trade_ids": sorted(moved), "states": [json.dumps(each) for each in states]}
-        self._connection.execute(SAVE_RULES, parameters)
+        trade_ids = sorted(moved)
+        states = [{key.slot: saved for key, saved in moved[trade_id].items()} for trade_id in trade_ids]
+        parameters = {"trade_ids": trade_ids, "states": [msgspec.json.encode(each).decode() for each in states]}
+        fetch(self._connection, SAVE_RULES, parameters)
 
     def _saved_rules(self, partitions: Sequence[int]) -> dict[UUID, dict[tuple[ExitReason, int | None], Saved]]:
         rows = self._connection.execute(RULES_IN, {"partitions": list(partitions)})
@@ -293,9 +334,7 @@ _FACTS = (
     .order_by(OpenTradeRow.trade_id)
 )
 LOCKED = _FACTS.with_for_update()
-LOCKED_FREE = _FACTS.with_for_update(skip_locked=True)
 LOCKED_WITH_PLANS = _with_plans().where(_NAMED).order_by(OpenTradeRow.trade_id).with_for_update(of=OpenTradeRow)
-KNOWN = select(OpenTradeRow.trade_id).where(_NAMED)
 """Built once: building and keying a query costs several times its execution."""
 
 

@@ -19,6 +19,7 @@ from shared.clock import TRADING_ZONE
 from shared.contracts.vocabulary import KillSwitchMode, RolloutMode
 from shared.errors import Conflict, NotFound
 from shared.postgres.audit import Act, audit
+from shared.postgres.hot_path import fetch
 
 IDENTITY = ("broker", "account", "root_url")
 """Fields that determine the books containing a user broker's orders and fills."""
@@ -80,18 +81,18 @@ class SwitchRepository:
 
     def read(self) -> Switches:
         """Return all settings needed by the gates."""
-        rows = self._connection.execute(SWITCHES).all()
-        told = rows[0]
+        rows = fetch(self._connection, SWITCHES, {})
+        kill_switch, rollout, symbols, user_broker_ids = rows[0][:4]
         return Switches(
-            kill_switch=KillSwitchMode(told.kill_switch),
-            rollout=Rollout(RolloutMode(told.rollout), frozenset(told.symbols), frozenset(told.user_broker_ids)),
-            brokers={row.user_broker_id: _broker(row) for row in rows if row.user_broker_id is not None},
+            kill_switch=KillSwitchMode(kill_switch),
+            rollout=Rollout(RolloutMode(rollout), frozenset(symbols), frozenset(user_broker_ids)),
+            brokers={row[4]: _broker(*row[4:]) for row in rows if row[4] is not None},
         )
 
     def brokers(self) -> list[UserBroker]:
         """Return every user broker, by id."""
-        rows = self._connection.execute(select(*UserBrokerRow.__table__.c).order_by(UserBrokerRow.user_broker_id))
-        return [_broker(row) for row in rows]
+        rows = self._connection.execute(select(*_BROKER).order_by(UserBrokerRow.user_broker_id))
+        return [_broker(*row) for row in rows]
 
     def broker(self, user_broker_id: str) -> UserBroker:
         """Return one user broker.
@@ -101,11 +102,11 @@ class SwitchRepository:
         NotFound
             The user broker does not exist.
         """
-        wanted = select(*UserBrokerRow.__table__.c).where(UserBrokerRow.user_broker_id == user_broker_id)
+        wanted = select(*_BROKER).where(UserBrokerRow.user_broker_id == user_broker_id)
         row = self._connection.execute(wanted).one_or_none()
         if row is None:
             raise NotFound(f"user broker {user_broker_id!r} not found")
-        return _broker(row)
+        return _broker(*row)
 
     def moves(self, broker: UserBroker) -> bool:
         """Return whether putting this broker adds it or changes its identity; block other changes meanwhile."""
@@ -209,12 +210,19 @@ class SwitchRepository:
         audit(self._connection, act, action, table.name, {name: before[name] for name in values}, values)
 
 
-def _broker(row: Row[Any]) -> UserBroker:
-    return UserBroker(
-        row.user_broker_id,
-        row.broker,
-        row.account,
-        row.root_url,
-        BrokerStatus(row.status),
-        token_refused=row.token_refused_at is not None,
-    )
+_BROKER = (
+    UserBrokerRow.user_broker_id,
+    UserBrokerRow.broker,
+    UserBrokerRow.account,
+    UserBrokerRow.root_url,
+    UserBrokerRow.status,
+    UserBrokerRow.token_refused_at,
+)
+"""Columns of a user broker, in the order of `_broker`."""
+
+
+def _broker(
+    user_broker_id: str, broker: str, account: str, root_url: str, status: str, token_refused_at: datetime | None
+) -> UserBroker:
+    token_refused = token_refused_at is not None
+    return UserBroker(user_broker_id, broker, account, root_url, BrokerStatus(status), token_refused=token_refused)

@@ -13,7 +13,8 @@ from services.exit_qualification.domain.symbol_book import SymbolState
 from shared.clock import EPOCH, epoch_ms
 from shared.contracts.vocabulary import Direction
 from shared.errors import Fenced
-from shared.money import from_units, to_units
+from shared.money import SCALE, to_units
+from shared.postgres.hot_path import fetch, integers
 
 CLAIM = text("""
 -- tick_checkpoints.claim: waits for a transaction of the owner before, and fences every later one of it
@@ -33,24 +34,35 @@ SELECT t.partition
    FOR UPDATE OF t
 """)
 ADVANCE = text("""
--- tick_checkpoints.advance: the rows are locked by hold
+-- tick_checkpoints.advance: a partition missing from the result was taken over
+WITH held AS MATERIALIZED (
+  SELECT t.partition, mine.tick_offset, mine.trade_offset
+    FROM tick_partitions t
+    JOIN unnest(CAST(:partitions AS integer[]), CAST(:epochs AS bigint[]), CAST(:tick_offsets AS bigint[]),
+                CAST(:trade_offsets AS bigint[])) AS mine (partition, epoch, tick_offset, trade_offset)
+      ON mine.partition = t.partition AND mine.epoch = t.epoch
+   ORDER BY t.partition
+     FOR UPDATE OF t)
 UPDATE tick_partitions t
-   SET tick_offset = mine.tick_offset, trade_offset = mine.trade_offset, updated_at = clock_timestamp()
-  FROM unnest(CAST(:partitions AS integer[]), CAST(:tick_offsets AS bigint[]), CAST(:trade_offsets AS bigint[]))
-       AS mine (partition, tick_offset, trade_offset)
- WHERE t.partition = mine.partition
+   SET tick_offset = held.tick_offset, trade_offset = held.trade_offset, updated_at = clock_timestamp()
+  FROM held
+ WHERE t.partition = held.partition
+RETURNING t.partition
 """)
-SAVE_SYMBOLS = text("""
--- tick_checkpoints.save_symbols
+SAVE_SYMBOLS = text(f"""
+-- tick_checkpoints.save_symbols: prices in units, times in micro- and milliseconds since 1970
 INSERT INTO tick_symbols AS s (symbol, partition, last_price, last_ts, last_seq, last_arrived_at, ticks, stairs)
-SELECT * FROM unnest(CAST(:symbols AS text[]), CAST(:partitions AS integer[]), CAST(:prices AS numeric[]),
-                     CAST(:times AS timestamptz[]), CAST(:seqs AS bigint[]), CAST(:arrived AS timestamptz[]),
-                     CAST(:ticks AS bigint[]), CAST(:stairs AS jsonb[]))
+SELECT symbol, partition, CAST(price AS numeric) / {SCALE}, 'epoch'::timestamptz + ts_us * interval '1 microsecond',
+       seq, 'epoch'::timestamptz + arrived_ms * interval '1 millisecond', ticks, CAST(stairs AS jsonb)
+  FROM unnest(CAST(:symbols AS text[]), CAST(:partitions AS integer[]), CAST(:prices AS bigint[]),
+              CAST(:times_us AS bigint[]), CAST(:seqs AS bigint[]), CAST(:arrived_ms AS bigint[]),
+              CAST(:ticks AS bigint[]), CAST(:stairs AS text[]))
+         AS i (symbol, partition, price, ts_us, seq, arrived_ms, ticks, stairs)
 ON CONFLICT (symbol) DO UPDATE
    SET partition = EXCLUDED.partition, last_price = EXCLUDED.last_price, last_ts = EXCLUDED.last_ts,
        last_seq = EXCLUDED.last_seq, last_arrived_at = EXCLUDED.last_arrived_at,
        ticks = EXCLUDED.ticks, stairs = EXCLUDED.stairs, updated_at = clock_timestamp()
-""")
+""")  # noqa: S608  # a number of our own
 STORED_SYMBOLS = """
 -- tick_checkpoints.symbols: no tick was stamped or arrived after its state was stored, whatever a clock said
 SELECT symbol, partition, last_price, least(last_ts, updated_at) AS last_ts, last_seq,
@@ -121,9 +133,8 @@ class TickCheckpointRepository:
         """
         partitions = sorted(checkpoints)
         epochs = [checkpoints[partition].epoch for partition in partitions]
-        held = self._connection.execute(HOLD, {"partitions": partitions, "epochs": epochs}).scalars().all()
-        if lost := sorted(set(partitions) - set(held)):
-            raise Fenced(f"partitions {lost} were taken over by another worker", partitions=lost)
+        held = fetch(self._connection, HOLD, {"partitions": partitions, "epochs": epochs})
+        _require_all(partitions, held)
 
     def advance(self, checkpoints: Mapping[int, Checkpoint]) -> None:
         """Move the offsets of owned partitions.
@@ -133,34 +144,31 @@ class TickCheckpointRepository:
         Fenced
             A partition was taken over; roll this transaction back.
         """
-        self.hold(checkpoints)
         partitions = sorted(checkpoints)
-        self._connection.execute(
-            ADVANCE,
-            {
-                "partitions": partitions,
-                "tick_offsets": [checkpoints[partition].tick_offset for partition in partitions],
-                "trade_offsets": [checkpoints[partition].trade_offset for partition in partitions],
-            },
-        )
+        parameters = {
+            "partitions": partitions,
+            "epochs": [checkpoints[partition].epoch for partition in partitions],
+            "tick_offsets": [checkpoints[partition].tick_offset for partition in partitions],
+            "trade_offsets": [checkpoints[partition].trade_offset for partition in partitions],
+        }
+        _require_all(partitions, fetch(self._connection, ADVANCE, parameters))
 
     def save_symbols(self, symbols: Sequence[SymbolCheckpoint]) -> None:
         """Store the state of these symbols."""
         if not symbols:
             return
-        self._connection.execute(
-            SAVE_SYMBOLS,
-            {
-                "symbols": [each.symbol for each in symbols],
-                "partitions": [each.partition for each in symbols],
-                "prices": [from_units(each.state.last_price) for each in symbols],
-                "times": [EPOCH + timedelta(microseconds=each.state.last_ts_us) for each in symbols],
-                "seqs": [each.state.last_seq for each in symbols],
-                "arrived": [EPOCH + timedelta(milliseconds=each.state.last_arrived_ms) for each in symbols],
-                "ticks": [each.state.ticks for each in symbols],
-                "stairs": [json.dumps(each.state.stairs) for each in symbols],
-            },
-        )
+        states = [each.state for each in symbols]
+        parameters = {
+            "symbols": [each.symbol for each in symbols],
+            "partitions": integers(each.partition for each in symbols),
+            "prices": integers(state.last_price for state in states),
+            "times_us": integers(state.last_ts_us for state in states),
+            "seqs": integers(state.last_seq for state in states),
+            "arrived_ms": integers(state.last_arrived_ms for state in states),
+            "ticks": integers(state.ticks for state in states),
+            "stairs": [json.dumps(state.stairs) if state.stairs else "{}" for state in states],
+        }
+        fetch(self._connection, SAVE_SYMBOLS, parameters)
 
     def symbols_held_by_others(self, symbols: Sequence[str]) -> set[str]:
         """Lock the free symbols, and return those whose row another transaction holds."""
@@ -217,6 +225,11 @@ class TickCheckpointRepository:
         The symbols keep their state: a tick evaluated before is stale and fires nothing again.
         """
         return len(self._connection.execute(RESET).all())
+
+
+def _require_all(partitions: Sequence[int], held: Sequence[tuple[int]]) -> None:
+    if lost := sorted(set(partitions) - {partition for (partition,) in held}):
+        raise Fenced(f"partitions {lost} were taken over by another worker", partitions=lost)
 
 
 def _symbol(row: Row[tuple[object, ...]]) -> SymbolCheckpoint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
@@ -124,15 +125,25 @@ class Assignment:
 
     def checkpoint(self, partitions: Collection[int]) -> EngineCheckpoint:
         """Return the checkpoint of these partitions at the reached offsets; write it or reload."""
-        homes = {symbol: home_partition(symbol, self._layout.partitions) for symbol in self.engine.unsaved_symbols()}
-        changed = sorted(symbol for symbol, home in homes.items() if home in partitions)
+        self._note_new_symbols()
+        engine = self.engine
+        homes = {
+            symbol: partition for partition in partitions for symbol in engine.unsaved(self._symbols_of[partition])
+        }
+        changed = sorted(homes)
         states = [
             SymbolCheckpoint(symbol, homes[symbol], state)
             for symbol in changed
-            if (state := self.engine.symbol_state(symbol)) is not None
+            if (state := engine.symbol_state(symbol)) is not None
         ]
         offsets = {partition: self.reached[partition] for partition in partitions}
-        return EngineCheckpoint(offsets, states, self.engine.moved_rules(changed))
+        return EngineCheckpoint(offsets, states, engine.moved_rules(changed))
+
+    def _note_new_symbols(self) -> None:
+        """Sort symbols by partition once: a checkpoint must not look at those of all others."""
+        for symbol in self.engine.symbols(self._symbols_noted):
+            self._symbols_of[home_partition(symbol, self._layout.partitions)].append(symbol)
+            self._symbols_noted += 1
 
     def written(self, checkpoint: EngineCheckpoint, unsaved: Collection[str]) -> None:
         """Record a checkpoint as committed, without the state of the symbols `unsaved`."""
@@ -146,6 +157,8 @@ class Assignment:
     ) -> None:
         # A change of the calendars fences every partition, so the square-off times are those of the claim.
         self.held, self.reached, self.engine = dict(claimed), dict(claimed), engine
+        self._symbols_of: dict[int, list[str]] = defaultdict(list)
+        self._symbols_noted = 0
         self.evaluator = Evaluator(engine, self._layout, claimed, self._trusted, square_off)
 
     def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:

@@ -44,6 +44,9 @@ TICKS = "ticks"
 REARM_LIMIT = 2000
 """Maximum disarmed reasons checked per statement while ticks flow."""
 
+CHECKPOINT_TURNS = 8
+"""Parts of a checkpoint's interval, each with an equal share of the partitions."""
+
 REARM_ALL = 1_000_000
 """Effectively unlimited; used once after loading, before any record is read."""
 
@@ -84,6 +87,7 @@ class TickSession:
         self._pipeline = around.pipeline
         self._next_rearm_s = 0.0
         self._next_checkpoint_s = 0.0
+        self._turn = 0
         self._suspects = Suspects()
 
     def step(self) -> None:
@@ -106,7 +110,7 @@ class TickSession:
     def finish(self) -> None:
         """Write the last checkpoint before leaving the group, so that the next owner reads nothing again."""
         try:
-            self._checkpoint()
+            self._checkpoint(self._assignment.unwritten())
         except (ExitflowError, *DATABASE_FAILURES) as error:
             log.warning("the last checkpoint was not written (%s); its records will be read again", shown(error))
 
@@ -124,7 +128,7 @@ class TickSession:
         if clock.monotonic() >= self._next_rearm_s:
             self._rearm(REARM_LIMIT)
         if clock.monotonic() >= self._next_checkpoint_s:
-            self._checkpoint()
+            self._checkpoint_in_turn()
         if self._assignment.is_settled:
             self._offsets.commit(self._assignment.held)
         self._gaps.show()
@@ -168,7 +172,7 @@ class TickSession:
         [[message]] = record.values()
         self._around.outgoing.send(BatchResult(refused=[Refused(message, fault.code, fault.reason)]), self._layout)
         self._assignment.reached |= offsets_after(record, self._layout, self._assignment.reached)
-        self._checkpoint()
+        self._checkpoint(self._assignment.unwritten())
 
     def _apply(self, records: Records, now_ms: int) -> None:
         started_s = self._around.clock.monotonic()
@@ -182,11 +186,21 @@ class TickSession:
         self._back_off.reset()
         BATCH_SECONDS.observe(self._around.clock.monotonic() - started_s)
 
-    def _checkpoint(self) -> None:
-        """Write the offsets and states of all partitions that moved since they were written."""
-        self._next_checkpoint_s = self._around.clock.monotonic() + self._around.settings.tick_checkpoint_ms / 1000
-        if unwritten := self._assignment.unwritten():
-            self._write(BatchResult(), unwritten)
+    def _checkpoint_in_turn(self) -> None:
+        """Write the partitions whose turn it is; all have theirs within the interval.
+
+        A checkpoint of all symbols at once holds up ticks for tens of milliseconds.
+        """
+        interval_s = self._around.settings.tick_checkpoint_ms / 1000
+        turns = CHECKPOINT_TURNS if interval_s else 1
+        self._next_checkpoint_s = self._around.clock.monotonic() + interval_s / turns
+        self._turn = (self._turn + 1) % turns
+        self._checkpoint({each for each in self._assignment.unwritten() if each % turns == self._turn})
+
+    def _checkpoint(self, partitions: Collection[int]) -> None:
+        """Write the offsets and states of these partitions."""
+        if partitions:
+            self._write(BatchResult(), partitions)
 
     def _write(self, result: BatchResult, partitions: Collection[int]) -> None:
         """Write a result with the checkpoint of these partitions."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import event
-
 from shared.contracts.vocabulary import IntentStatus
 from tests.integration.exit_qualification.orders.order_scenario import SYMBOL, OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+from tests.support.statements import sent_statements
 
 MOST_TO_SEND = 24
 """For a batch: the claim, the clearance and the record of the broker's answers."""
@@ -17,17 +16,9 @@ MOST_TO_FILL = 18
 """For the orders of an account: the look, the fills and their outcomes."""
 
 
-def counted(scenario: OrderScenario, work: Callable[[], object]) -> int:
-    statements: list[str] = []
-
-    def note(_: object, __: object, statement: str, *___: object) -> None:
-        statements.append(statement)
-
-    event.listen(scenario.engine, "before_cursor_execute", note)
-    try:
+def counted(work: Callable[[], object]) -> int:
+    with sent_statements() as statements:
         work()
-    finally:
-        event.remove(scenario.engine, "before_cursor_execute", note)
     return len(statements)
 
 
@@ -35,9 +26,9 @@ def test_a_batch_costs_as_many_statements_as_one_order(scenario: OrderScenario, 
     costs = []
     for orders in (1, 4):
         intents = [scenario.approved() for _ in range(orders)]
-        sent = counted(scenario, scenario.sender.execute_next)
+        sent = counted(scenario.sender.execute_next)
         broker.price(SYMBOL, "1010")
-        filled = counted(scenario, scenario.reconciler.reconcile_once)
+        filled = counted(scenario.reconciler.reconcile_once)
         assert {scenario.intent(intent).status for intent in intents} == {IntentStatus.FILLED}
         costs.append((sent, filled))
     assert costs[1][0] <= costs[0][0] + 3, "the first batch measures the broker's speed, one order at a time"

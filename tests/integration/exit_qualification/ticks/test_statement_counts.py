@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
 
 from services.exit_qualification.domain.checkpoint import Checkpoint, EngineCheckpoint, SymbolCheckpoint
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
@@ -23,7 +21,11 @@ from services.exit_qualification.ticks.process import build_worker, open_databas
 from shared.runtime.health import Health
 from shared.settings import Settings
 from tests.integration.exit_qualification.ticks.worker_harness import INFY, Book
+from tests.support.statements import sent_statements
 from tests.support.trades import opened
+
+MOST_OF_EXITS = 13
+"""Statements of a transaction with exits: its limit of waits, its offsets, locks, facts, rows and events."""
 
 STATE = SymbolState(1010_0000, 1_768_275_900_000_000, 1, 1_768_275_900_000, 1)
 
@@ -32,6 +34,7 @@ STATE = SymbolState(1010_0000, 1_768_275_900_000_000, 1, 1_768_275_900_000, 1)
 def worker_database(settings: Settings) -> Iterator[Engine]:
     """The database as the worker opens it."""
     engine = open_database(settings)
+    engine.connect().close()  # what the library asks of a new server counts for nothing
     yield engine
     engine.dispose()
 
@@ -40,21 +43,6 @@ def worker_database(settings: Settings) -> Iterator[Engine]:
 def pipeline(settings: Settings, worker_database: Engine) -> TickPipeline:
     """A worker's pipeline."""
     return build_worker(settings, Health(), worker_database)._around.pipeline
-
-
-@contextmanager
-def counted(database: Engine) -> Iterator[list[str]]:
-    """While inside, the statements that the database is sent."""
-    statements: list[str] = []
-
-    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
-        statements.append(statement)
-
-    event.listen(database, "before_cursor_execute", note)
-    try:
-        yield statements
-    finally:
-        event.remove(database, "before_cursor_execute", note)
 
 
 def claim(book: Book) -> dict[int, Checkpoint]:
@@ -79,31 +67,27 @@ def exited(book: Book) -> list[UUID]:
     return sorted(row.trade_id for row in book.intents())
 
 
-def test_a_checkpoint_takes_as_many_statements_for_one_symbol_as_for_many(
-    book: Book, worker_database: Engine, pipeline: TickPipeline
-) -> None:
+def test_a_checkpoint_takes_as_many_statements_for_one_symbol_as_for_many(book: Book, pipeline: TickPipeline) -> None:
     held = claim(book)
     taken = []
     for count in (1, 300):
         symbols = [SymbolCheckpoint(f"NSE:S{number:03}", 0, STATE) for number in range(count)]
-        with counted(worker_database) as statements:
+        with sent_statements() as statements:
             pipeline.write(BatchResult(), EngineCheckpoint(held, symbols), held)
         taken.append(len(statements))
-    assert taken[0] == taken[1] <= 5
+    assert taken[0] == taken[1] <= 4
     assert book.value("SELECT count(*) FROM tick_symbols") == 300
 
 
-def test_a_burst_takes_as_many_statements_a_transaction_as_one_exit(
-    book: Book, worker_database: Engine, pipeline: TickPipeline
-) -> None:
+def test_a_burst_takes_as_many_statements_a_transaction_as_one_exit(book: Book, pipeline: TickPipeline) -> None:
     held = claim(book)
     taken = []
     for count in (1, 200):
         result = burst(book, count)
-        with counted(worker_database) as statements:
+        with sent_statements() as statements:
             assert len(pipeline.write(result, EngineCheckpoint(held), held).exits) == count
         taken.append(len(statements))
-    assert taken[0] == taken[1] <= 30
+    assert taken[0] == taken[1] <= MOST_OF_EXITS, statements
 
 
 def test_a_burst_is_written_in_bounded_transactions_and_resumed_by_any_worker(

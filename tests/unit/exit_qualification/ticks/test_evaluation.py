@@ -39,7 +39,7 @@ def test_ticks_are_counted_as_evaluated_or_stale() -> None:
     engine = _engine()
     result = evaluated(engine, _tick(1000, 2), _tick(1010, 1), _tick(1001, 3), _tick(1002, 4), _tick(1003, 5))
     assert (result.evaluated, result.stale, result.detected) == (4, 1, [])
-    assert engine.unsaved_symbols() == [INFY]
+    assert engine.unsaved(engine.symbols()) == [INFY]
 
 
 def test_detected_exits_follow_the_order_of_their_ticks() -> None:
@@ -82,13 +82,13 @@ def test_an_eligible_reason_met_by_the_last_price_is_due() -> None:
 
 def test_a_symbol_is_unsaved_until_its_last_tick_is() -> None:
     engine = _engine()
-    assert engine.unsaved_symbols() == []
+    assert engine.unsaved(engine.symbols()) == []
     evaluated(engine, _tick(1000, 4), _tick(1001, 5))
-    assert engine.unsaved_symbols() == [INFY]
+    assert engine.unsaved(engine.symbols()) == [INFY]
     engine.saved(INFY, 1)
-    assert engine.unsaved_symbols() == [INFY]
+    assert engine.unsaved(engine.symbols()) == [INFY]
     engine.saved(INFY, 2)
-    assert engine.unsaved_symbols() == []
+    assert engine.unsaved(engine.symbols()) == []
 
 
 def test_a_trade_homed_elsewhere_is_projected_and_not_evaluated() -> None:

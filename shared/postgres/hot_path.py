@@ -1,0 +1,74 @@
+"""Statements of hot paths, sent by the driver itself.
+
+SQLAlchemy's compilation, events and result metadata cost three to four times what the driver's own call does (0.34 ms
+against 0.09 ms of CPU for two rows of ten columns). A transaction that a tick waits for cannot afford that for each of
+its statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any, Final
+
+import psycopg
+from psycopg.pq import ExecStatus
+from sqlalchemy import Connection, Select, TextClause
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.exc import DBAPIError
+
+_DIALECT: Final = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # the library does not type it
+
+Statement = TextClause | Select[Any]
+
+
+def fetch(connection: Connection, statement: Statement, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Execute a statement in the connection's transaction; return its rows, empty if it returns none.
+
+    The statement is a constant: its text is made once. Parameters go to the driver as they are.
+
+    Raises
+    ------
+    sqlalchemy.exc.DBAPIError
+        The statement failed: the same class that `Connection.execute` raises.
+    """
+    if not connection.in_transaction():
+        connection.begin()
+    text, own = _driver_text(statement)
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    try:
+        cursor = driver.cursor().execute(text, {**own, **parameters} if own else parameters)
+        result = cursor.pgresult
+        return cursor.fetchall() if result is not None and result.status == ExecStatus.TUPLES_OK else []
+    except psycopg.Error as error:
+        if driver.closed:
+            connection.invalidate(error)
+        raise _as_sqlalchemy_raises_it(error, text, driver) from error
+
+
+def integers(values: Iterable[int]) -> str:
+    """Return an array of integers as PostgreSQL writes it; the driver would convert a list one by one."""
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def _as_sqlalchemy_raises_it(error: psycopg.Error, text: str, driver: psycopg.Connection[Any]) -> Exception:
+    """Return the error as `Connection.execute` would raise it; never with parameters, which may hold prices."""
+    raised = DBAPIError.instance(
+        text,
+        None,
+        error,
+        psycopg.Error,
+        hide_parameters=True,
+        connection_invalidated=driver.closed,
+        dialect=_DIALECT,
+    )
+    assert isinstance(raised, Exception)
+    return raised
+
+
+@cache
+def _driver_text(statement: Statement) -> tuple[str, dict[str, Any]]:
+    """Return the statement with the driver's names of parameters, and the values that are part of it."""
+    compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    return str(compiled), {name: value for name, value in compiled.params.items() if value is not None}

@@ -1,0 +1,72 @@
+"""Statements of hot paths: the transaction and the errors of SQLAlchemy, at the cost of the driver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+
+from shared.postgres.engine import open_engine
+from shared.postgres.hot_path import fetch, integers
+from shared.postgres.row_locks import is_lock_timeout, limit_lock_waits
+from tests.support.servers import Database
+
+ADD = text(
+    "INSERT INTO tick_symbols (symbol, partition, last_price, last_ts, last_seq) VALUES (:symbol, 0, 1, now(), 1)"
+)
+COUNT = text("SELECT count(*) FROM tick_symbols")
+NUMBERS = text("SELECT n % 4, n FROM unnest(CAST(:numbers AS bigint[])) AS n")
+HOLD = text("LOCK TABLE tick_symbols IN ACCESS EXCLUSIVE MODE")
+
+
+@pytest.fixture
+def engine(database: Database) -> Iterator[Engine]:
+    engine = open_engine(database.exit_url, "exit_qualification", application="test")
+    yield engine
+    engine.dispose()
+
+
+def test_rows_are_tuples_and_other_statements_give_none(engine: Engine) -> None:
+    with engine.connect() as connection:
+        assert fetch(connection, NUMBERS, {"numbers": integers([-1, 2**62])}) == [(-1, -1), (0, 2**62)]
+        assert fetch(connection, ADD, {"symbol": "NSE:A"}) == []
+
+
+def test_nothing_stays_unless_the_transaction_is_committed(engine: Engine) -> None:
+    for commits in (False, True):
+        with engine.connect() as connection:
+            fetch(connection, ADD, {"symbol": "NSE:A"})
+            if commits:
+                connection.commit()
+        with engine.connect() as connection:
+            assert fetch(connection, COUNT, {}) == [(commits,)]
+
+
+def test_errors_are_those_of_the_other_statements_and_show_no_parameter(engine: Engine) -> None:
+    with engine.connect() as connection:
+        fetch(connection, ADD, {"symbol": "NSE:A"})
+        with pytest.raises(IntegrityError) as refused:
+            fetch(connection, ADD, {"symbol": "NSE:A"})
+        assert "'symbol':" not in str(refused.value)
+
+
+def test_a_lock_time_out_is_recognized(engine: Engine, database: Database) -> None:
+    admin = open_engine(database.migrator_url, "exit_qualification", application="test")
+    with admin.connect() as holder, engine.connect() as connection:
+        holder.execute(HOLD)
+        limit_lock_waits(connection, 1)
+        with pytest.raises(OperationalError) as refused:
+            fetch(connection, COUNT, {})
+        assert is_lock_timeout(refused.value)
+    admin.dispose()
+
+
+def test_a_broken_connection_is_told_as_such(engine: Engine) -> None:
+    with engine.connect() as connection:
+        with pytest.raises(DBAPIError) as refused:
+            fetch(connection, text("SELECT pg_terminate_backend(pg_backend_pid())"), {})
+        assert refused.value.connection_invalidated
+    with engine.connect() as connection:
+        assert fetch(connection, COUNT, {}) == [(0,)]
