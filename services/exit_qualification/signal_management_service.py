@@ -193,13 +193,17 @@ class SignalManagementService:
         signals = [_signal(item, book.trades[item.candidate.trade_id].trade.direction) for item in chosen]
         markets = MarketFactsRepository(uow.connection).read({signal.symbol for signal in signals})
         intents: list[ExitIntent] = []
+        of_trade: dict[UUID, list[ExitIntent]] = defaultdict(list)
         for item, signal in zip(chosen, signals, strict=True):
             key = item.candidate.rule_key
-            others = [*book.staying(key), *_executable_of(intents, key.trade_id)]
+            others = [*book.staying(key), *of_trade[key.trade_id]]
             given = _gate_input(
                 item, book, others, switches, markets[signal.symbol].at_detection(signal.detected_price)
             )
-            intents.append(self._intent(item, signal, given, now))
+            intent = self._intent(item, signal, given, now)
+            intents.append(intent)
+            if intent.executable and intent.is_live:
+                of_trade[key.trade_id].append(intent)
         ExitSignalRepository(uow.connection).insert(signals)
         written = ExitIntentRepository(uow.connection).insert(intents)
         exits = [
@@ -258,10 +262,6 @@ def _taken_over(book: _Book, chosen: Sequence[_Chosen]) -> list[ExitIntent]:
         for holder in book.holders.get(trade_id, ())
         if is_taken_over(holder, key, book.now)
     ]
-
-
-def _executable_of(intents: Sequence[ExitIntent], trade_id: UUID) -> list[ExitIntent]:
-    return [each for each in intents if each.trade_id == trade_id and each.executable and each.is_live]
 
 
 def _signal(item: _Chosen, direction: Direction) -> ExitSignal:

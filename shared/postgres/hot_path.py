@@ -7,7 +7,7 @@ its statements.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -41,6 +41,25 @@ def fetch(connection: Connection, statement: Statement, parameters: Mapping[str,
         cursor = driver.cursor().execute(text, {**own, **parameters} if own else parameters)
         result = cursor.pgresult
         return cursor.fetchall() if result is not None and result.status == ExecStatus.TUPLES_OK else []
+    except psycopg.Error as error:
+        if driver.closed:
+            connection.invalidate(error)
+        raise _as_sqlalchemy_raises_it(error, text, driver) from error
+
+
+def stream(
+    connection: Connection, statement: Statement, parameters: Mapping[str, Any], rows_at_once: int
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a statement by a cursor of the server; errors as of `fetch`."""
+    if not connection.in_transaction():
+        connection.begin()
+    text, own = _driver_text(statement)
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    try:
+        with driver.cursor("stream") as cursor:
+            cursor.itersize = rows_at_once
+            yield from cursor.execute(text, {**own, **parameters})
     except psycopg.Error as error:
         if driver.closed:
             connection.invalidate(error)

@@ -24,7 +24,7 @@ from shared.contracts.vocabulary import Direction, ExitReason, ProductType, Trad
 from shared.exit_rules.plan import ExitPlan
 from shared.exit_rules.rule import Saved
 from shared.money import to_units
-from shared.postgres.hot_path import fetch
+from shared.postgres.hot_path import fetch, stream
 
 ROWS_AT_ONCE = 5_000
 
@@ -50,6 +50,14 @@ SELECT trade_id, symbol, direction, quantity, product_type, user_broker_id, entr
  WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))
  ORDER BY trade_id
    FOR UPDATE SKIP LOCKED
+""")
+OPEN_IN = text("""
+-- open_trades.open_in: all that the engine needs but the states of rules; plans as text, which is read at once
+SELECT t.trade_id, t.symbol, t.direction, t.quantity, t.product_type, t.user_broker_id, t.entry_price, t.entered_at,
+       t.status, coalesce(p.exit_plan, t.exit_plan)::text, p.plan_version, coalesce(p.changed_tick, t.entered_tick)
+  FROM open_trades t
+  LEFT JOIN exit_plans p ON p.trade_id = t.trade_id
+ WHERE t.partition = ANY (CAST(:partitions AS integer[])) AND t.status = 'OPEN'
 """)
 KNOWN = text("""
 -- open_trades.known
@@ -162,7 +170,7 @@ def _projection(
     entered_at: datetime,
     status: str,
 ) -> TradeProjection:
-    """Return a trade without rules, from the columns of `LOCK_FREE`."""
+    """Return a trade without rules, from the first columns of `LOCK_FREE` and `OPEN_IN`."""
     trade = OpenTrade(
         trade_id=trade_id,
         symbol=symbol,
@@ -243,14 +251,10 @@ class OpenTradeRepository:
     def open_in(self, partitions: Sequence[int]) -> Iterator[OpenTrade]:
         """Yield every open trade of these partitions with its rules, without holding all rows in memory."""
         saved = self._saved_rules(partitions)
-        rows = self._connection.execute(
-            _with_plans().where(
-                OpenTradeRow.partition == func.any(list(partitions)), OpenTradeRow.status == TradeStatus.OPEN
-            ),
-            execution_options={"yield_per": ROWS_AT_ONCE},
-        )
-        for row in rows:
-            yield replace(self._with_rules(row), saved=saved.get(row.trade_id, {}))
+        for row in stream(self._connection, OPEN_IN, {"partitions": list(partitions)}, ROWS_AT_ONCE):
+            facts, (plan, plan_version, entered_tick) = _projection(*row[:9]).trade, row[9:]
+            trade = with_plan(facts, ExitPlan.model_validate_json(plan), plan_version or 1, self._square_off)
+            yield replace(trade, entered_tick=entered_tick or 0, saved=saved.get(trade.trade_id, {}))
 
     def find(self, trade_id: UUID) -> TradeProjection | None:
         """Return a trade with its rule states, without a lock; None if it is unknown."""
