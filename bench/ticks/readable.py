@@ -121,7 +121,7 @@ def _probe(place: Place, names: Sequence[str], intents: Consumer, clock: Clock) 
 
 @contextmanager
 def _feed(place: Place, per_s: float, seconds: float) -> Iterator[subprocess.Popen[str]]:
-    """Run a feed of its own process while inside: its work must not delay the probes."""
+    """Run a feed in a separate process while inside: its work must not delay the probes."""
     argv = [sys.executable, "-m", "bench.ticks.feed", place.settings.kafka_bootstrap_servers, place.ticks]
     with subprocess.Popen([*argv, str(per_s), str(seconds)], cwd=ROOT, stdout=subprocess.PIPE, text=True) as feed:
         try:
