@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import Connection, text
 
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
 from services.exit_qualification.domain.level_index import RuleKey
 from shared.clock import EPOCH
-from shared.money import from_units, to_units
+from shared.money import SCALE, to_units
+from shared.postgres.hot_path import fetch
 
-_Row = tuple[UUID, str, Decimal | None, datetime | None, Decimal | None]
 CLOSE = "CLOSE"
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 2.0
@@ -26,13 +26,15 @@ LOCKED = "another transaction holds a row that it needs"
 QUEUED = "queued behind other exits of the same ticks"
 """Of exits beyond what one transaction writes; the worker takes them at once, in turn with new ticks."""
 
-ADD = text("""
--- waiting_trades.add
+ADD = text(f"""
+-- waiting_trades.add: a row for each object; prices in units, times in microseconds since 1970
 INSERT INTO waiting_trades (trade_id, work, detected_price, detected_at, exit_level, why)
-SELECT w.*, :why FROM unnest(CAST(:trade_ids AS uuid[]), CAST(:works AS text[]), CAST(:prices AS numeric[]),
-                             CAST(:times AS timestamptz[]), CAST(:levels AS numeric[])) AS w ORDER BY 1, 2
+SELECT w.trade_id, w.work, CAST(w.price AS numeric) / {SCALE},
+       'epoch'::timestamptz + w.at_us * interval '1 microsecond', CAST(w.level AS numeric) / {SCALE}, :why
+  FROM json_to_recordset(CAST(:rows AS json)) AS w (trade_id uuid, work text, price bigint, at_us bigint, level bigint)
+ ORDER BY 1, 2
 ON CONFLICT (trade_id, work) DO NOTHING
-""")
+""")  # noqa: S608  # a number of our own
 OF_PARTITIONS = text("""
 -- waiting_trades.of_partitions
 SELECT w.trade_id, bool_and(w.retry_at <= clock_timestamp()) AS due,
@@ -113,7 +115,7 @@ class WaitingTradeRepository:
 
     def add_closures(self, trade_ids: Iterable[UUID]) -> None:
         """Store waiting closures."""
-        self._add([(trade_id, CLOSE, None, None, None) for trade_id in trade_ids], LOCKED)
+        self._add([_Added(trade_id, CLOSE) for trade_id in trade_ids], LOCKED)
 
     def queued(self, partitions: Collection[int], most: int) -> list[UUID]:
         """Return the first trades of these partitions with queued exits."""
@@ -127,21 +129,21 @@ class WaitingTradeRepository:
 
     def lock(self, trade_ids: Sequence[UUID]) -> list[WaitingRow]:
         """Return the waiting work of these trades, locked until the transaction ends; lock the trades' rows before."""
-        rows = self._connection.execute(LOCK, {"trade_ids": list(trade_ids)})
+        rows = fetch(self._connection, LOCK, {"trade_ids": list(trade_ids)})
         return [
             WaitingRow(
-                row.trade_id,
-                row.work,
-                None if row.detected_price is None else to_units(row.detected_price),
-                0 if row.detected_at is None else (row.detected_at - EPOCH) // timedelta(microseconds=1),
-                None if row.exit_level is None else to_units(row.exit_level),
+                trade_id,
+                work,
+                None if price is None else to_units(price),
+                0 if at is None else (at - EPOCH) // timedelta(microseconds=1),
+                None if level is None else to_units(level),
             )
-            for row in rows
+            for trade_id, work, price, at, level in rows
         ]
 
     def remove(self, trade_ids: Sequence[UUID]) -> None:
         """Remove the completed work of these trades."""
-        self._connection.execute(REMOVE, {"trade_ids": list(trade_ids)})
+        fetch(self._connection, REMOVE, {"trade_ids": list(trade_ids)})
 
     def postpone(self, trade_ids: Collection[UUID]) -> None:
         """Delay the next attempt of these trades' work; locked rows keep their time."""
@@ -154,15 +156,26 @@ class WaitingTradeRepository:
             }
             self._connection.execute(POSTPONE, parameters)
 
-    def _add(self, rows: Sequence[_Row], why: str) -> None:
-        if not rows:
-            return
-        trade_ids, works, prices, times, levels = map(list, zip(*rows, strict=True))
-        parameters = {"trade_ids": trade_ids, "works": works, "prices": prices, "times": times, "levels": levels}
-        self._connection.execute(ADD, {**parameters, "why": why})
+    def _add(self, rows: Sequence[_Added], why: str) -> None:
+        if rows:
+            fetch(self._connection, ADD, {"rows": msgspec.json.encode(rows).decode(), "why": why})
 
 
-def _of_candidate(candidate: ExitCandidate) -> _Row:
-    price, level = (None if each is None else from_units(each) for each in (candidate.detected_price, candidate.level))
-    at = EPOCH + timedelta(microseconds=candidate.detected_at_us)
-    return candidate.trade_id, candidate.rule_key.slot, price, at, level
+class _Added(msgspec.Struct, gc=False):
+    """Work to store, as `ADD` reads it."""
+
+    trade_id: UUID
+    work: str
+    price: int | None = None
+    at_us: int | None = None
+    level: int | None = None
+
+
+def _of_candidate(candidate: ExitCandidate) -> _Added:
+    return _Added(
+        candidate.trade_id,
+        candidate.rule_key.slot,
+        candidate.detected_price,
+        candidate.detected_at_us,
+        candidate.level,
+    )
