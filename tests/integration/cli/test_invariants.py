@@ -136,6 +136,13 @@ SELECT gen_random_uuid(), s.signal_id, i.trade_id, 'paper', i.symbol, i.directio
   'MARKET', 'MIS', true, '[]', repeat('Z', 20)
   FROM exit_intents i JOIN exit_signals s ON s.episode_id = 2;
 """
+TOO_MUCH_WANTED = f"""{SECOND_INTENT}
+UPDATE exit_intents SET leg = 1 WHERE episode_id = 2;
+INSERT INTO open_trades (trade_id, symbol, partition, user_broker_id, direction, product_type, quantity, entry_price,
+  exit_plan, entered_at)
+SELECT trade_id, symbol, 0, user_broker_id, direction, product_type, 100, 1000, '{{}}', now()
+  FROM exit_intents WHERE episode_id = 2
+"""
 UNKNOWN_INTENT = f"""{SECOND_INTENT}
 UPDATE exit_intents SET status = 'UNKNOWN', executable = false, submitted_at = now() WHERE episode_id = 2
 """
@@ -205,6 +212,7 @@ DELETE FROM exit_qualification.exit_fills
             sql("UPDATE trade_management.trade_closures SET final = false"), {Rule.CLOSURE}, id="no final closure"
         ),
         pytest.param(sql(SECOND_INTENT), {Rule.ONE_EXIT}, id="a second live intent"),
+        pytest.param(sql(TOO_MUCH_WANTED), {Rule.ONE_EXIT}, id="a leg beyond the trade's quantity"),
         pytest.param(sql("DELETE FROM trade_management.inbox"), set(), id="an inbox that was pruned after its fills"),
         pytest.param(
             sql("INSERT INTO trade_management.inbox VALUES ('trade-fills', gen_random_uuid())"),
