@@ -39,8 +39,11 @@ from shared.outbox.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
 
-AGAIN_S = 1.0
-"""Pause before a shortfall is looked at again: a position must be short in two looks before a fill is adopted."""
+AGAIN_S = 3.0
+"""Pause before a shortfall is looked at again: a position must be short in two looks before a fill is adopted.
+
+Within it an entry that looks like an exit, because it is in the other direction, becomes known as a trade.
+"""
 
 SHARE = 10
 """A look must not take more than this share of the time, as 1/SHARE."""
