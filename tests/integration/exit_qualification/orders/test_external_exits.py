@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -208,3 +209,16 @@ def test_a_missing_order_stays_unknown_while_positions_cannot_be_read(
     monkeypatch.undo()
     quick_scenario.reconciler.reconcile_once()
     quick_scenario.expect(exit_, IntentStatus.FAILED)
+
+
+def test_several_copies_adopt_a_fill_once(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    trades = [scenario.open_trade(quantity=quantity) for quantity in (30, 70)]
+    broker.trade_by_hand(by_hand(100), "1003.50")
+    copies = [OrderScenario(scenario.engine, broker, scenario.terms) for _ in range(3)]
+    for copy in copies:
+        look(copy, times=1)
+    with ThreadPoolExecutor(len(copies)) as pool:
+        list(pool.map(look, copies))
+    look(scenario)
+    assert [scenario.filled_of_trade(trade.trade_id) for trade in trades] == [30, 70]
+    assert [len(external(scenario, trade.trade_id)) for trade in trades] == [1, 1]
