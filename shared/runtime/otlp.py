@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 
 import requests
 from opentelemetry.context import Context
@@ -30,6 +29,7 @@ from shared.errors import ConfigurationError
 from shared.outbox.after_commit import Emitted
 from shared.runtime.exit_spans import SpanTerms, span_of
 from shared.settings import Settings
+from shared.version import VERSION
 
 QUEUE_LENGTH = 8192
 """Spans that wait for the collector; more are dropped, so a slow collector costs memory and time no exit."""
@@ -64,7 +64,7 @@ class SpanExport:
             session=session,
         )
         self._provider = TracerProvider(
-            resource=Resource.create({"service.name": settings.process, "service.version": version("exitflow")}),
+            resource=Resource.create({"service.name": settings.process, "service.version": VERSION}),
             id_generator=self._ids,
             shutdown_on_exit=False,
         )

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
 
 import uvicorn
 from fastapi import FastAPI
@@ -28,6 +27,7 @@ from shared.runtime.telemetry import configure_logging, gauge
 from shared.runtime.threads import STOP_LIMIT_S, ThreadGroup
 from shared.runtime.tracing import traced
 from shared.settings import Settings
+from shared.version import VERSION
 
 GRACE_S = 10
 BACKLOG = 4096
@@ -74,7 +74,7 @@ class ProcessSpec:
         settings = settings.of_process(self.entry.name)
         configure_logging(settings)
         failpoints.arm_from_environment()
-        INFO.labels(self.entry.name, version("exitflow")).set(1)
+        INFO.labels(self.entry.name, VERSION).set(1)
         stop = stop_on_signals()
         health = Health(*self.conditions, deadline_s=settings.health_deadline_s)
         with ExitStack() as resources:

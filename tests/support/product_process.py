@@ -45,7 +45,9 @@ class ProductProcess:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("EXITFLOW_")}
         self.args: Sequence[str] = ("exitflow", program)
         self._process = _FORK_SERVER.Process(
-            target=_main, args=(program, {**kept, **SETTINGS, **environment}, str(output) if output else None)
+            target=_main,
+            args=(program, {**kept, **SETTINGS, **environment}, str(output) if output else None),
+            daemon=True,  # ended with the tests, which else wait for it
         )
         self._process.start()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer.core import TyperGroup
+
+from shared.version import VERSION
 
 DataDir = Annotated[
     Path | None,
@@ -37,7 +38,7 @@ class Panel(StrEnum):
 
 def _print_version(asked: bool) -> None:
     if asked:
-        print(f"exitflow {version('exitflow')}")
+        print(f"exitflow {VERSION}")
         raise typer.Exit
 
 
