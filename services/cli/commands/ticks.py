@@ -14,9 +14,11 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from services.cli.commands.ticks_rehome import rehome_ticks
 from services.cli.commands.ticks_reset import reset_ticks
+from services.cli.support.api_client import ApiClient
 from services.cli.support.command_line import AsJson, DataDir, examples, new_app
 from services.cli.support.connection import Target
 from services.cli.support.output import note, show_json
+from services.cli.support.tape_age import warning
 from services.cli.support.tape_options import with_tape_options
 from services.cli.support.tick_sender import TickSender
 from services.cli.support.tick_tempo import Tempo
@@ -91,8 +93,12 @@ def replay(
     --from-line.
     """
     tempo = Tempo.parse(speed, nights=nights)
-    sender = TickSender(Target.choose(data_dir).settings())
+    target = Target.choose(data_dir)
+    sender = TickSender(target.settings())
     tape = Tape(file, told, from_line)
+    with ApiClient(target.exit_api, target.token) as api:
+        if said := warning(tape, api):
+            note(said)
     last_line = _send_all(tape, sender, tempo, file)
     if tape.skipped:
         note(f"left out {tape.skipped} invalid lines")

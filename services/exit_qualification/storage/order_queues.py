@@ -157,7 +157,7 @@ UPDATE exit_intents
 """)
 LAST_PRICES = text("""
 -- tick_symbols.last_prices
-SELECT symbol, last_price FROM tick_symbols WHERE symbol = ANY (CAST(:symbols AS text[]))
+SELECT symbol, last_price, last_ts FROM tick_symbols WHERE symbol = ANY (CAST(:symbols AS text[]))
 """)
 NOW = text("SELECT clock_timestamp()")
 
@@ -241,8 +241,12 @@ class OrderQueues:
 
     def last_prices(self, symbols: Collection[str]) -> dict[str, Decimal]:
         """Return the last price of each symbol in rupees; omit symbols without a tick."""
+        return {symbol: price for symbol, (price, _) in self.last_ticks(symbols).items()}
+
+    def last_ticks(self, symbols: Collection[str]) -> dict[str, tuple[Decimal, datetime]]:
+        """Return price in rupees and time of each symbol's last tick; omit symbols without a tick."""
         rows = self._connection.execute(LAST_PRICES, {"symbols": sorted(symbols)})
-        return {row.symbol: row.last_price for row in rows}
+        return {row.symbol: (row.last_price, row.last_ts) for row in rows}
 
     def _intents(self, statement: TextClause, **parameters: object) -> list[ExitIntent]:
         rows = self._connection.execute(statement, {"limit": LIMIT, **parameters})

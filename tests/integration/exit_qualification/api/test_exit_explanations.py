@@ -58,3 +58,9 @@ def test_an_exit_shows_its_gates_and_what_it_holds_back(client: TestClient, exit
 
 def test_an_unknown_trade_is_not_found(client: TestClient) -> None:
     assert client.get(f"/exits/why/{new_id()}").status_code == 404
+
+
+def test_a_price_has_the_time_of_its_tick(client: TestClient, exit_engine: Engine) -> None:
+    trade_at(exit_engine, 1004_0000)
+    found = client.get("/prices/NSE:INFY").json()
+    assert (found["last_price"], found["last_tick_at"]) == ("1004.00", "1970-01-01T00:00:00.000001Z")
