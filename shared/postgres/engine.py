@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
@@ -28,6 +29,7 @@ def open_engine(
     pool_size: int = 5,
     limits: ConnectionLimits = REQUESTS,
     pooler: bool = False,
+    planner: Mapping[str, str] | None = None,
 ) -> Engine:
     """Return an engine whose connections see only `schema` and the catalogue.
 
@@ -46,8 +48,10 @@ def open_engine(
     pooler:
         The URL leads to a pooler in transaction mode, which keeps no settings of a session: they are sent with each
         transaction, and no statement is prepared on the server.
+    planner:
+        Settings of the planner for all statements.
     """
-    settings = {"search_path": schema, "timezone": "UTC", **limits.server_settings()}
+    settings = {"search_path": schema, "timezone": "UTC", **limits.server_settings(), **(planner or {})}
     engine = create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         pool_size=pool_size,
