@@ -33,7 +33,7 @@ STALL_LIMIT_MS = 10_000
 """Time after which a worker stalled in a transaction loses it, so that another can claim its partitions."""
 BY_INDEX = {"enable_seqscan": "off", "plan_cache_mode": "force_generic_plan"}
 """Every statement of the worker is answered by an index. Before a table has statistics, as in the first burst of a new
-database, the planner would read it whole, for each trade anew in the check of exits' quantities."""
+database, the planner would read it whole, once for each trade in the check of exits' quantities."""
 
 OUTGOING_TIMEOUT_MS = 10_000
 
