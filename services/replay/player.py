@@ -135,7 +135,7 @@ class Player:
         for market in self._markets.values():
             market.end(self._last_ms)
         exits = [each for market in self._markets.values() for each in market.exits]
-        exits.sort(key=lambda each: (each.filled_at, each.trade.trade_id, each.leg or 0))
+        exits.sort(key=lambda each: (each.filled_at, each.trade.trade_id))  # of one trade, in the order of the exits
         still_open = [each for market in self._markets.values() for each in market.open_positions()]
         unseen = [each.trade for symbol, book in self._book.items() if symbol not in self._markets for each in book]
         return Played(

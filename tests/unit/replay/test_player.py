@@ -132,6 +132,8 @@ def test_legs_exit_for_their_quantity_and_move_the_stop_of_the_rest() -> None:
     assert [(each.exit_reason.value, each.leg, each.quantity, int(each.fill_price)) for each in played.exits] == [
         ("TARGET", 1, 40, 1012), ("TARGET", 2, 30, 1021), ("STOP_LOSS", None, 30, 1000)
     ]  # fmt: skip
+    at_once = play([trade], [tick(1, 1012), tick(1, 1000, seq=1)])
+    assert [each.leg for each in at_once.exits] == [1, None]
     both = play([trade], [tick(1, 1025), tick(2, 980)])
     assert [(each.leg, each.quantity) for each in both.exits] == [(1, 40), (2, 30), (None, 30)]
 
