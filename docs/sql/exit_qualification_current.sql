@@ -13,8 +13,8 @@ BEGIN
    CROSS JOIN LATERAL (SELECT coalesce(sum(f.quantity), 0) AS quantity
                          FROM exit_fills f WHERE f.trade_id = t.trade_id) AS filled
    CROSS JOIN LATERAL (SELECT coalesce(sum(i.quantity - i.filled_quantity), 0) AS quantity
-                         FROM exit_intents i
-                        WHERE i.trade_id = t.trade_id AND i.executable AND i.deleted_at IS NULL
+                         FROM (SELECT * FROM exit_intents e WHERE e.trade_id = t.trade_id AND e.deleted_at IS NULL OFFSET 0) i
+                        WHERE i.executable
                           AND i.exit_reason <> 'EXTERNAL' AND i.status IN ('PENDING', 'APPROVED', 'SUBMITTING', 'UNKNOWN', 'PLACED', 'PARTIALLY_FILLED')) AS wanted
    WHERE t.trade_id = ANY (of_trades) AND filled.quantity + wanted.quantity > t.quantity
    LIMIT 1;
