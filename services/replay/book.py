@@ -163,7 +163,8 @@ def read_plan(file: Path) -> ExitPlan:
 
 
 def checked(booked: BookedTrade) -> BookedTrade:
-    """Return a trade that could be opened with its plan; otherwise raise InvalidInput."""
+    """Return a trade that could be opened, the legs of its plan sized; InvalidInput if its plan is not for it."""
+    booked = replace(booked, plan=booked.plan.sized(booked.trade.quantity))
     try:
         check_opening(booked.trade, booked.plan, booked.trade.entered_at)
     except InvalidInput as error:
@@ -239,7 +240,11 @@ def _csv_lines(file: Path, text: str) -> Iterator[dict[str, Any]]:
     for row in reader:
         given = {name: value for name, value in row.items() if name is not None and value}
         fields: dict[str, Any] = {name: value for name, value in given.items() if name in BookLine.model_fields}
-        if plan := _plan_of(options, given):
+        try:
+            plan = _plan_of(options, given)
+        except ValueError as error:
+            raise InvalidInput(f"{file}: line {reader.line_num}: {error}") from error
+        if plan:
             fields["exit_plan"] = plan
         yield fields
 
@@ -256,7 +261,7 @@ def _plan_of(options: Mapping[str, PlanOption], given: Mapping[str, str]) -> dic
             place = plan
             for step in option.path[:-1]:
                 place = place.setdefault(step, {})
-            place[option.path[-1]] = given[name]
+            place[option.path[-1]] = given[name] if option.read is None else option.read(given[name])
     return plan
 
 

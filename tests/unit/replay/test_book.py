@@ -10,7 +10,9 @@ from uuid import UUID
 import pytest
 
 from services.replay.book import read_book, read_plan
+from services.replay.judging import open_trade
 from shared.clock import rfc3339
+from shared.contracts.vocabulary import ExitReason
 from shared.errors import InvalidInput
 from shared.exit_rules.plan import ExitPlan
 
@@ -64,6 +66,15 @@ def test_nested_fields_of_a_plan_are_columns(tmp_path: Path) -> None:
         {"trailing_stop": {"amount": "5"}, "break_even": {"arm": "4", "offset": "1"}, "max_hold_s": 60}
     )
     assert found.at_first_tick
+
+
+def test_legs_of_a_ladder_are_columns_as_on_the_command_line(tmp_path: Path) -> None:
+    header = "symbol;direction;quantity;entry_price;targets;after-leg;stop_loss"
+    text = f"{header}\nNSE:INFY;LONG;100;1000;1010:50,1020:25%;1:break_even;990\n"
+    (found,) = read_book(written(tmp_path, text))
+    assert open_trade(found).leg_quantities == {(ExitReason.TARGET, 1): 50, (ExitReason.TARGET, 2): 25}
+    with pytest.raises(InvalidInput, match="line 2"):
+        read_book(written(tmp_path, text.replace("1010:50", "1010:half")))
 
 
 def test_one_plan_for_all_takes_the_place_of_each(tmp_path: Path) -> None:
