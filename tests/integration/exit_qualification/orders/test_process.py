@@ -231,7 +231,7 @@ def test_sigterm_abandons_a_call_that_the_broker_does_not_answer(
 
 def test_after_the_kill_switch_is_answered_no_process_sends_an_order_that_it_does_not_name(scene: Scene) -> None:
     # The budget leaves some of the exits unsent, however quick the senders are.
-    unfilled = {"EXITFLOW_ORDER_CLAIM_S": "30", "EXITFLOW_BROKER_TIMEOUT_S": "7", "EXITFLOW_ORDERS_PER_S": "10"}
+    unfilled = {"EXITFLOW_ORDER_CLAIM_S": "30", "EXITFLOW_BROKER_TIMEOUT_S": "7", "EXITFLOW_ORDERS_PER_S": "2"}
     for number in range(2):
         scene.settings["EXITFLOW_HTTP_PORT"] = str(free_port(f"{scene.settings['EXITFLOW_HTTP_PORT']} {number}"))
         scene.start(**unfilled)
