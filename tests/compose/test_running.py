@@ -10,6 +10,7 @@ from itertools import count
 import pytest
 from confluent_kafka import Consumer
 
+from services.cli.main import COMMANDS
 from shared.runtime.catalogue import PROCESSES
 from tests.compose.containers import Containers, all_closed
 
@@ -29,6 +30,13 @@ KILLED = (
     "exit-api",
 )
 SMALL = ("--trades", "60", "--symbols", "6")
+
+
+def test_every_command_of_the_image_shows_its_help(containers: Containers) -> None:
+    """The image has another Python than the suite."""
+    commands = [name for group in COMMANDS.values() for name in group]
+    script = "; ".join(f"exitflow {name} --help > /dev/null || echo {name}" for name in commands)
+    assert containers.compose("run", "--rm", "-T", "--no-deps", "tools", "sh", "-c", script).split() == []
 
 
 def test_the_demo_from_outside_closes_every_trade_and_everything_holds(containers: Containers) -> None:

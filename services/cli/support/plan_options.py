@@ -68,5 +68,6 @@ def _name(option: PlanOption) -> str:
 def _parameter(option: PlanOption) -> inspect.Parameter:
     shown = typer.Option(f"--{option.flag}", help=option.help, rich_help_panel="Exit plan")
     kind: Any = option.kind
-    annotation = Annotated.__class_getitem__((kind | None, shown))  # type: ignore[attr-defined]  # made at run time
+    parts = kind | None, shown
+    annotation = Annotated[parts]  # type: ignore[valid-type]  # made at run time
     return inspect.Parameter(_name(option), inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
