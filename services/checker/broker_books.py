@@ -93,14 +93,17 @@ def _wrong_orders(intent: Intent, orders: Sequence[Json]) -> Iterator[str]:
 
 
 def _two_executions(by_tag: Mapping[str, Intent], orders: Mapping[str, Sequence[Json]]) -> Iterator[str]:
-    """Report trades with two filled or fillable orders."""
-    of_trade: dict[UUID, list[str]] = defaultdict(list)
+    """Report trades with two filled or fillable orders for the same leg, or for the whole remainder."""
+    at_work: dict[tuple[UUID, int | None], list[str]] = defaultdict(list)
     for tag, intent in by_tag.items():
-        at_work = [order["order_id"] for order in orders.get(tag, ()) if order["status"] not in _NOT_EXECUTED]
-        of_trade[intent.trade_id].extend(at_work)
-    for trade_id, order_ids in of_trade.items():
+        if intent.status == "FILLED" and intent.beside_leg:
+            continue  # that leg's order was at work too, and what it left exits with another order
+        found = [order["order_id"] for order in orders.get(tag, ()) if order["status"] not in _NOT_EXECUTED]
+        at_work[intent.trade_id, intent.leg].extend(found)
+    for (trade_id, leg), order_ids in at_work.items():
         if len(order_ids) > 1:
-            yield f"trade {trade_id} has {len(order_ids)} orders filled or at work: {order_ids}"
+            of_leg = "" if leg is None else f" of leg {leg}"
+            yield f"trade {trade_id} has {len(order_ids)} orders{of_leg} filled or at work: {order_ids}"
 
 
 def _wrong_fills(broker: BrokerBooks, exits: ExitBooks) -> Iterator[str]:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 INTENTS = text("""
 -- invariants.exit_intents
 SELECT intent_id, trade_id, status, quantity, filled_quantity, client_order_id, broker_order_id, submitted_at,
-       direction, exit_reason = 'EXTERNAL' AS adopted
+       direction, exit_reason = 'EXTERNAL' AS adopted, leg, beside_leg
   FROM exit_intents
 """)
 FILLS = text("""
@@ -32,6 +32,10 @@ class Intent:
         An order went to the broker.
     adopted:
         It has fills of an order that is not ours.
+    leg:
+        Leg of a target ladder; None for the whole remainder.
+    beside_leg:
+        Its order was for what a leg at the market left.
     """
 
     intent_id: UUID
@@ -44,6 +48,8 @@ class Intent:
     broker_order_id: str | None
     sent: bool
     adopted: bool = False
+    leg: int | None = None
+    beside_leg: bool = False
 
 
 @dataclass(frozen=True, order=True)
@@ -79,6 +85,8 @@ def read_exit_books(connection: Connection) -> ExitBooks:
             row.broker_order_id,
             row.submitted_at is not None,
             row.adopted,
+            row.leg,
+            row.beside_leg,
         )
         for row in connection.execute(INTENTS)
     }
