@@ -48,7 +48,7 @@ COMMANDS = {
 }
 """The module of every command and group, by the panel of `exitflow --help` that shows it."""
 
-app = new_app("Exit open trades through PostgreSQL and Kafka.", cls=lazy_group(COMMANDS))
+app = new_app("Exit open trades through PostgreSQL and Kafka.", cls=lazy_group(COMMANDS), completion=True)
 app.callback()(show_version)
 
 

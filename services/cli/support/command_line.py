@@ -51,13 +51,16 @@ def show_version(
     """Exit open trades through PostgreSQL and Kafka."""
 
 
-def new_app(help_text: str, cls: type[TyperGroup] = TyperGroup) -> typer.Typer:
-    """Create a command group that shows its help when called without a command."""
+def new_app(help_text: str, cls: type[TyperGroup] = TyperGroup, *, completion: bool = False) -> typer.Typer:
+    """Create a command group that shows its help when called without a command.
+
+    `completion` adds the options that install completion in a shell.
+    """
     return typer.Typer(
         cls=cls,
         help=help_text,
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=completion,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
         rich_markup_mode="rich",
