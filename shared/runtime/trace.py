@@ -10,3 +10,8 @@ _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a
 def valid_traceparent(given: str | None) -> str | None:
     """Return a valid ``traceparent`` unchanged; None if missing or invalid, to start a new trace."""
     return given if given is not None and _TRACEPARENT.fullmatch(given) else None
+
+
+def in_trace(traceparent: str | None) -> dict[str, str]:
+    """Return the `extra` of a log line that belongs to a trace: its id, which JSON lines show as `trace_id`."""
+    return {"trace_id": traceparent.split("-")[1]} if traceparent else {}

@@ -24,6 +24,7 @@ from services.exit_qualification.orders.brokers.port import (
 )
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.locked_exit import LockedExit, SlotExit, others_of_trade, qualify_all_again
+from services.exit_qualification.orders.log_lines import of_exit
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.intent_batches import IntentBatches, Submitted
@@ -164,7 +165,7 @@ class OrderClaims:
     def _wait_for_adapter(self, uow: UnitOfWork, intents: Sequence[ExitIntent], error: BrokerUnavailable) -> None:
         code = NOT_SUPPORTED if isinstance(error, BrokerNotSupported) else UNREACHABLE
         for intent in intents:
-            log.error("intent %s cannot be sent: %s", intent.intent_id, error)
+            log.error("intent %s cannot be sent: %s", intent.intent_id, error, extra=of_exit(intent))
             self._wait(uow, intent, POSTPONED, error_code=code, error_message=str(error)[:LONGEST_ERROR])
 
     def _reject(self, uow: UnitOfWork, intent: ExitIntent, result: ExitQualificationResult) -> None:

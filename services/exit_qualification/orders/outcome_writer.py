@@ -18,6 +18,7 @@ from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.broker_books import Sighting
 from services.exit_qualification.orders.brokers.port import BrokerFill
 from services.exit_qualification.orders.locked_exit import LockedExit, other_holders
+from services.exit_qualification.orders.log_lines import of_exit
 from services.exit_qualification.orders.metrics import OVERFILLED, RESIZED_AT_BROKER
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
@@ -75,7 +76,7 @@ class OutcomeWriter:
         if sighting.ended_at_quantity is not None and status is IntentStatus.CANCELLED:
             RESIZED_AT_BROKER.labels("lowered").inc()
             log.error("order %s of intent %s was lowered to %d at the broker; the rest exits with a new order",
-                      sighting.order_id, intent.intent_id, total)  # fmt: skip
+                      sighting.order_id, intent.intent_id, total, extra=of_exit(intent))  # fmt: skip
         return self._step(intent, sighting, fills, status)
 
     def never_placed(self, intent: ExitIntent, message: str | None = None) -> list[Event]:
@@ -95,7 +96,7 @@ class OutcomeWriter:
         """Record that an accepted order ended with its day, with what it had filled; the rest can exit again."""
         fills = self._fills.of_intent(intent.intent_id)
         message = f"order {intent.broker_order_id} was valid for a day and ended with it; check the position"
-        log.error("intent %s: %s", intent.intent_id, message)
+        log.error("intent %s: %s", intent.intent_id, message, extra=of_exit(intent))
         limit = self._slow_down(intent)
         cancelled = self._intents.mark_cancelled(
             intent,
@@ -207,12 +208,13 @@ class OutcomeWriter:
         self.limits_reached.append(intent.exit_reason)
         then = "no more are sent until an operator asks again" if manual else f"next after {terms.slowest_pace_s:.0f} s"
         limit = f"{sent} orders in {terms.order_limit_window.total_seconds():.0f} s did not fill the exit: {then}"
-        log.error("trade %s, %s: %s", intent.trade_id, intent.exit_reason, limit)
+        log.error("trade %s, %s: %s", intent.trade_id, intent.exit_reason, limit, extra=of_exit(intent))
         return limit
 
     def _late(self, locked: LockedExit, sighting: Sighting, fills: list[Fill], status: IntentStatus) -> list[Event]:
-        log.warning("late fills of intent %s, already ended as %s", locked.intent.intent_id, locked.intent.status)
-        intent, events = self._placed(locked.intent, sighting)
+        ended = locked.intent
+        log.warning("late fills of intent %s, already ended as %s", ended.intent_id, ended.status, extra=of_exit(ended))
+        intent, events = self._placed(ended, sighting)
         if status is IntentStatus.FILLED:
             return [*events, *self._filled(intent, sighting, fills, late=True)]
         late = self._intents.update(

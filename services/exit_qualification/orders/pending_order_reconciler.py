@@ -22,6 +22,7 @@ from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
 from services.exit_qualification.orders.filled_orders import AT_WORK, FilledOrders, is_filled
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.locked_exit import LockedExit, try_lock_exit
+from services.exit_qualification.orders.log_lines import of_exit
 from services.exit_qualification.orders.metrics import (
     OLDEST_UNKNOWN_SECONDS,
     ORDER_LIMIT_REACHED,
@@ -193,7 +194,11 @@ class PendingOrderReconciler:
                 with self._held.skipping(intent.trade_id):
                     step(account, intent)
             except StaleVersion:
-                log.debug("intent %s changed while the books were read; the next pass retries", intent.intent_id)
+                log.debug(
+                    "intent %s changed while the books were read; the next pass retries",
+                    intent.intent_id,
+                    extra=of_exit(intent),
+                )
 
     def _cancel_excess(self, account: _Account, intent: ExitIntent) -> None:
         """Cancel an order larger than the quantity left after late fills; repeated in every pass until it has ended."""
@@ -219,7 +224,8 @@ class PendingOrderReconciler:
         """Cancel an order that somebody raised beyond the exit's quantity at the broker."""
         RESIZED_AT_BROKER.labels("raised").inc()
         log.error("order %s of intent %s was raised from %d to %s at the broker and is cancelled",
-                  sighting.order_id, intent.intent_id, intent.quantity, sighting.order.quantity)  # fmt: skip
+                  sighting.order_id, intent.intent_id, intent.quantity, sighting.order.quantity,
+                  extra=of_exit(intent))  # fmt: skip
         with self._open_unit() as uow:
             current = ExitIntentRepository(uow.connection).get(intent.intent_id)
         account.cancels.append((current, sighting.order_id))
@@ -257,7 +263,8 @@ class PendingOrderReconciler:
         missing = (expected - position) * intent.direction.sign  # also where trades of both directions net to nothing
         if missing > 0 and intent.intent_id not in self._unclear:
             log.error("order of intent %s is not in the books, but account %s holds %d of %s %s less than its trades "
-                      "need: it stays UNKNOWN", intent.intent_id, intent.user_broker_id, missing, *key)  # fmt: skip
+                      "need: it stays UNKNOWN", intent.intent_id, intent.user_broker_id, missing, *key,
+                      extra=of_exit(intent))  # fmt: skip
             self._unclear.add(intent.intent_id)
         return missing <= 0
 
@@ -298,7 +305,9 @@ class PendingOrderReconciler:
         try:
             account.broker.cancel(order_id)
         except BrokerUnavailable as error:
-            log.warning("cannot cancel order %s of intent %s: %s", order_id, intent.intent_id, error)
+            log.warning(
+                "cannot cancel order %s of intent %s: %s", order_id, intent.intent_id, error, extra=of_exit(intent)
+            )
 
 
 def _lock_unchanged(uow: UnitOfWork, intent: ExitIntent) -> LockedExit:

@@ -15,6 +15,7 @@ from services.exit_qualification.domain.outcome import retry_backoff_s
 from services.exit_qualification.orders.brokers.port import Accepted, Ambiguous, NotAccepted, PlaceOutcome
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.locked_exit import lock_exit
+from services.exit_qualification.orders.log_lines import of_exit
 from services.exit_qualification.orders.order_claims import LONGEST_ERROR, Submission
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
@@ -94,7 +95,7 @@ class PlacementRecords:
 
         An UNKNOWN intent cannot return; the books decide it.
         """
-        log.info("intent %s was not accepted: %s", intent.intent_id, outcome.reason)
+        log.info("intent %s was not accepted: %s", intent.intent_id, outcome.reason, extra=of_exit(intent))
         if intent.status is not IntentStatus.SUBMITTING:
             return
         wait_s = retry_backoff_s(intent.attempts, self._terms.backoff_first_s, self._terms.backoff_max_s)
@@ -120,6 +121,7 @@ def _accepted(uow: UnitOfWork, intent: ExitIntent, outcome: Accepted) -> list[Ev
             "intent %s had already ended when the broker accepted order %s; check the position",
             intent.intent_id,
             outcome.order_id,
+            extra=of_exit(intent),
         )
         repository.update_broker_order_id(intent, outcome.order_id)
     return []  # otherwise the reconciler has already read it from the book

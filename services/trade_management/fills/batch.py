@@ -33,6 +33,7 @@ from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
 from shared.postgres.row_locks import ROW_LOCK_TIMEOUT_MS, is_lock_timeout
 from shared.runtime.failpoints import Failpoint, failpoint
+from shared.runtime.trace import in_trace
 
 log = logging.getLogger(__name__)
 
@@ -136,8 +137,9 @@ class FillBatches:
         self._dead_letters.flush()
         uow.commit()
         failpoint(Failpoint.TRADES_AFTER_COMMIT)
+        traces = {report.trade_id: report.traceparent for _, report in reports}
         for booking in applied.bookings:
-            self._count(booking)
+            self._count(booking, in_trace(traces.get(booking.after.trade.trade_id)))
 
     def _store_waiting(self, read: Read, why: str) -> None:
         """Store a report as waiting, so that the offsets can pass it.
@@ -210,7 +212,7 @@ class FillBatches:
         DEAD_LETTERS.labels(code).inc()
         self._dead_letters.put(record, code, reason)
 
-    def _count(self, booking: Booking) -> None:
+    def _count(self, booking: Booking, extra: dict[str, str]) -> None:
         late, closure, trade = sum(fill.late for fill in booking.recorded), booking.closure, booking.after.trade
         if booking.excess:
             EXCESS_SHARES.inc(booking.excess)
@@ -219,6 +221,7 @@ class FillBatches:
                 "trade %s: %d shares filled beyond its quantity, the position is not flat",
                 trade.trade_id,
                 booking.excess,
+                extra=extra,
             )
         if closure is None:
             return
@@ -226,7 +229,7 @@ class FillBatches:
         counter.labels(closure.exit_reason.value).inc()
         if closure.final:
             FILL_TO_CLOSE_SECONDS.observe(max(0.0, (self._clock.now() - closure.closed_at).total_seconds()))
-            log.info("trade %s closed, net %s", trade.trade_id, booking.after.net_pnl())
+            log.info("trade %s closed, net %s", trade.trade_id, booking.after.net_pnl(), extra=extra)
 
 
 def _symbol(read: Read) -> str:
