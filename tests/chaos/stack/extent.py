@@ -20,4 +20,8 @@ DISK_MEGABYTES = 2048
 READY_LIMIT_S = 120 if IS_CHAOS else 240
 """Every process is ready so long after the last fault; the short form, which others run beside, has more time."""
 
-DRAIN_LIMIT_S = 240
+STANDSTILL_S = 90
+"""Trades that stay open so long without any of them closing do not exit; the order budget alone takes minutes."""
+
+DRAIN_LIMIT_S = 240 + DURATION_S
+"""What the clients opened meanwhile has exited by then, at the pace of the order budget."""

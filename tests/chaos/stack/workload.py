@@ -78,11 +78,11 @@ class Workload:
         for each in working:
             each.result()
 
-    def exit_everything(self, is_done: Callable[[], bool], limit_s: float) -> bool:
-        """Send prices beyond every target and stop until `is_done`; return whether it came to be."""
-        deadline = time.monotonic() + limit_s
+    def exit_everything(self, count_open: Callable[[], int], standstill_s: float) -> int:
+        """Send prices beyond every target and stop while trades close; return how many stay open."""
+        left, fell_at = count_open(), time.monotonic()
         sender = TickSender(self._settings)
-        while not (done := is_done()) and time.monotonic() < deadline:
+        while left and time.monotonic() < fell_at + standstill_s:
             try:
                 for symbol in self._prices:
                     self._send(sender, symbol, START * 2)
@@ -91,7 +91,10 @@ class Workload:
                 # Kafka may still be starting; the verdict names the process that is not ready.
                 sender = TickSender(self._settings)
             time.sleep(0.5)
-        return done
+            now_open = count_open()
+            if now_open < left:
+                left, fell_at = now_open, time.monotonic()
+        return left
 
     def _calling(self, act: Callable[[httpx.Client, random.Random], None], dice: random.Random) -> None:
         headers = {"Authorization": f"Bearer {self._token}"}
