@@ -6,11 +6,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
 from uuid import UUID
 
 from services.exit_qualification import intent_events
-from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
+from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates, in_steps
 from services.exit_qualification.domain.exit_qualification_service import (
     ExitQualificationService,
 )
@@ -131,7 +130,7 @@ class SignalManagementService:
         free = {
             item.trade.trade_id: steps
             for item in detected
-            if (steps := _steps([each for each in item.candidates if book.takes(each.rule_key)]))
+            if (steps := in_steps([each for each in item.candidates if book.takes(each.rule_key)]))
         }
         chosen = self._first_with_episode(uow, free)
         self._supersede(uow, _taken_over(book, chosen))
@@ -245,12 +244,6 @@ class SignalManagementService:
             leg=signal.leg,
             beside_leg=result.beside_leg,
         )
-
-
-def _steps(candidates: Sequence[ExitCandidate]) -> list[list[ExitCandidate]]:
-    """Return the candidates in the order in which they are tried; legs of one reason are tried together."""
-    groups = groupby(candidates, key=lambda each: (each.exit_reason, each.leg is None))
-    return [list(step) for _, step in groups]
 
 
 def _taken_over(book: _Book, chosen: Sequence[_Chosen]) -> list[ExitIntent]:

@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 from itertools import count
 from uuid import UUID
 
-from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates, TickVerdict
+from services.exit_qualification.domain.candidates import ExitCandidates, TickVerdict
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.open_trade import OpenTrade
@@ -97,14 +97,6 @@ class SymbolRun:
 
     def _push(self, at_ms: int, kind: int, due: _Due) -> None:
         heappush(self._due, (at_ms, kind, next(self._numbers), due))
-
-
-def together(found: ExitCandidates) -> list[ExitCandidate]:
-    """Return the exits of the highest-ranked reason: one, or every leg that was reached together."""
-    first = found.candidates[0]
-    if first.leg is None:
-        return [first]
-    return [each for each in found.candidates if each.exit_reason is first.exit_reason and each.leg is not None]
 
 
 def open_trade(booked: BookedTrade, square_off: SquareOff = NEVER) -> OpenTrade:

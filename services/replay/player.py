@@ -12,13 +12,13 @@ from itertools import count
 from typing import Final
 from uuid import UUID
 
-from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
+from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates, in_steps
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.paper_broker.orders import Execution
 from services.replay.book import BookedTrade
 from services.replay.fills import ExitOrder, exit_order, market_price
-from services.replay.judging import SymbolRun, together
+from services.replay.judging import SymbolRun
 from services.replay.tape.recorded import RecordedTick
 from services.trade_management.domain.charges import ChargeSchedule
 from services.trade_management.domain.closure import TradeHistory, book
@@ -213,7 +213,7 @@ class _Market:
 
     def _exit(self, found: ExitCandidates, tick: RecordedTick | None, before: int | None) -> None:
         """Send the orders of the highest-ranked reason; the broker has them after the latency."""
-        for candidate in together(found):
+        for candidate in in_steps(found.candidates)[0]:
             quantity = self._left(found.trade, candidate)
             if quantity > 0:
                 self._send(found.trade, candidate, quantity, market_price(candidate, tick, before))

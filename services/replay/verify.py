@@ -9,11 +9,11 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
+from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates, in_steps
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.replay.book import BookedTrade
-from services.replay.judging import SymbolRun, together
+from services.replay.judging import SymbolRun
 from services.replay.stored import StoredSignal, differing, words
 from services.replay.tape.recorded import RecordedTick
 from shared.clock import EPOCH
@@ -263,7 +263,7 @@ class _MarketCheck:
 
     def _compare(self, found: Iterable[ExitCandidates]) -> None:
         for each in found:
-            for candidate in together(each):
+            for candidate in in_steps(each.candidates)[0]:
                 check = self._checks.get(candidate.trade_id)
                 if check is not None:
                     check.compare(candidate, each.trade.direction)

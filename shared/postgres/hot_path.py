@@ -32,38 +32,28 @@ def fetch(connection: Connection, statement: Statement, parameters: Mapping[str,
     sqlalchemy.exc.DBAPIError
         The statement failed: the same class that `Connection.execute` raises.
     """
-    if not connection.in_transaction():
-        connection.begin()
     text, own = _driver_text(statement)
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)
+    driver = _driver_of(connection)
     try:
         cursor = driver.cursor().execute(text, {**own, **parameters} if own else parameters)
         result = cursor.pgresult
         return cursor.fetchall() if result is not None and result.status == ExecStatus.TUPLES_OK else []
     except psycopg.Error as error:
-        if driver.closed:
-            connection.invalidate(error)
-        raise _as_sqlalchemy_raises_it(error, text, driver) from error
+        raise _as_sqlalchemy_raises_it(error, text, connection, driver) from error
 
 
 def stream(
     connection: Connection, statement: Statement, parameters: Mapping[str, Any], rows_at_once: int
 ) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of a statement by a cursor of the server; errors as of `fetch`."""
-    if not connection.in_transaction():
-        connection.begin()
     text, own = _driver_text(statement)
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)
+    driver = _driver_of(connection)
     try:
         with driver.cursor("stream") as cursor:
             cursor.itersize = rows_at_once
             yield from cursor.execute(text, {**own, **parameters})
     except psycopg.Error as error:
-        if driver.closed:
-            connection.invalidate(error)
-        raise _as_sqlalchemy_raises_it(error, text, driver) from error
+        raise _as_sqlalchemy_raises_it(error, text, connection, driver) from error
 
 
 def integers(values: Iterable[int]) -> str:
@@ -71,8 +61,24 @@ def integers(values: Iterable[int]) -> str:
     return "{" + ",".join(map(str, values)) + "}"
 
 
-def _as_sqlalchemy_raises_it(error: psycopg.Error, text: str, driver: psycopg.Connection[Any]) -> Exception:
-    """Return the error as `Connection.execute` would raise it; never with parameters, which may hold prices."""
+def _driver_of(connection: Connection) -> psycopg.Connection[Any]:
+    """Return the driver's connection, in a transaction."""
+    if not connection.in_transaction():
+        connection.begin()
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    return driver
+
+
+def _as_sqlalchemy_raises_it(
+    error: psycopg.Error, text: str, connection: Connection, driver: psycopg.Connection[Any]
+) -> Exception:
+    """Return the error as `Connection.execute` would raise it; never with parameters, which may hold prices.
+
+    A connection that has ended is invalidated, as there.
+    """
+    if driver.closed:
+        connection.invalidate(error)
     raised = DBAPIError.instance(
         text,
         None,

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from services.cli.support.command_line import DataDir, examples
+from services.cli.support.line_progress import line_progress
 from services.cli.support.output import note, show_facts, show_json, show_table
 from services.cli.support.tape_options import with_tape_options
 from services.exit_qualification.domain.square_off import SquareOff
@@ -122,7 +121,7 @@ def _play(tape: Tape, file: Path, books: Sequence[Iterable[BookedTrade]], terms:
 
 def _shown(tape: Tape, file: Path) -> Iterator[RecordedTick]:
     """Yield the ticks, and show how far they are."""
-    with _progress() as progress:
+    with line_progress() as progress:
         task = progress.add_task(f"replaying {file.name}", total=None, line=0)
         for number, tick in enumerate(tape):
             yield tick
@@ -166,17 +165,6 @@ def _show_verified(verified: Verified) -> None:
     print(
         f"{verified.same} stored exits are what the rules decide, {len(verified.differences)} trades differ, "
         f"{verified.by_hand} exits were made by hand, {verified.unknown} are of trades that the book does not have"
-    )
-
-
-def _progress() -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TextColumn("line {task.fields[line]}"),
-        TimeElapsedColumn(),
-        transient=True,
-        console=Console(stderr=True),
     )
 
 

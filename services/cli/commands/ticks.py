@@ -9,14 +9,13 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from services.cli.commands.ticks_rehome import rehome_ticks
 from services.cli.commands.ticks_reset import reset_ticks
 from services.cli.support.api_client import ApiClient
 from services.cli.support.command_line import AsJson, DataDir, examples, new_app
 from services.cli.support.connection import Target
+from services.cli.support.line_progress import line_progress
 from services.cli.support.output import note, show_json
 from services.cli.support.tape_age import warning
 from services.cli.support.tape_options import with_tape_options
@@ -113,7 +112,7 @@ def replay(
 def _send_all(ticks: Iterable[RecordedTick], sender: TickSender, tempo: Tempo, file: Path) -> int:
     """Send the ticks and return the last one's line; flush in any case."""
     handed_over = 0
-    with _progress() as progress:
+    with line_progress() as progress:
         task = progress.add_task(f"replaying {file.name}", total=None, line=0)
         try:
             for recorded in ticks:
@@ -128,17 +127,6 @@ def _send_all(ticks: Iterable[RecordedTick], sender: TickSender, tempo: Tempo, f
             note(f"stopped; Kafka has all up to line {handed_over}, go on with --from-line {handed_over + 1}")
             raise
     return handed_over
-
-
-def _progress() -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TextColumn("line {task.fields[line]}"),
-        TimeElapsedColumn(),
-        transient=True,
-        console=Console(stderr=True),
-    )
 
 
 def _tick(symbol: str, price: str, ts: str | None, seq: int) -> Tick:

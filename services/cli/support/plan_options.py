@@ -8,23 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
+from services.cli.support.more_options import with_more_options
 from shared.exit_rules.registry import RULES
 from shared.exit_rules.rule import PlanOption
 
 
 def with_plan_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of every rule; it takes their values as keyword arguments, see `plan_of`."""
-    signature = inspect.signature(command, eval_str=True)
-    own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
-    parameters = [*own, *(_parameter(option) for option in plan_options())]
 
     def run(**values: Any) -> None:
         command(**values)
 
-    run.__name__, run.__doc__ = command.__name__, command.__doc__
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {each.name: each.annotation for each in parameters}
-    return run
+    return with_more_options(command, run, [_parameter(option) for option in plan_options()])
 
 
 def plan_options() -> Iterator[PlanOption]:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from services.cli.support.more_options import with_more_options
 from services.replay.tape.format import FIELDS, CandlePath, Epoch, TapeFormat
 
 _PANEL: Final = "Recorded ticks"
@@ -48,21 +49,16 @@ _OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
 
 def with_tape_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command these options; it takes them as the keyword argument `told`, a TapeFormat."""
-    signature = inspect.signature(command, eval_str=True)
-    own = [each for name, each in signature.parameters.items() if name != "told"]
-    added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
-        for name, (kind, default) in _OPTIONS.items()
-    ]
 
     def run(**values: Any) -> None:
         told = tape_format({name: values.pop(name) for name in _OPTIONS})
         command(**values, told=told)
 
-    run.__name__, run.__doc__ = command.__name__, command.__doc__
-    run.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
-    run.__annotations__ = {each.name: each.annotation for each in (*own, *added)}
-    return run
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, (kind, default) in _OPTIONS.items()
+    ]
+    return with_more_options(command, run, added, instead_of="told")
 
 
 def tape_format(values: Mapping[str, Any]) -> TapeFormat:

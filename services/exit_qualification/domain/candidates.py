@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Final, NamedTuple, Self
 from uuid import UUID
 
@@ -66,6 +68,12 @@ class ExitCandidates:
     def manual(cls, trade: OpenTrade, at_us: int) -> Self:
         """Return the one candidate of an exit that an operator asked for, in microseconds since 1970."""
         return cls(trade, (ExitCandidate(trade.trade_id, trade.symbol, ExitReason.MANUAL, None, at_us),))
+
+
+def in_steps(candidates: Sequence[ExitCandidate]) -> list[list[ExitCandidate]]:
+    """Return one trade's candidates in the order in which they are tried; legs of one reason are tried together."""
+    groups = groupby(candidates, key=lambda each: (each.exit_reason, each.leg is None))
+    return [list(step) for _, step in groups]
 
 
 @dataclass(frozen=True, slots=True)
