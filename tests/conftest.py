@@ -17,7 +17,7 @@ from deploy.local.kafka.selection import KafkaChoice, decide
 from deploy.local.postgres.postgres import EmbeddedPostgres
 from shared.contracts.topics import TopicNames
 from shared.ids import new_id
-from shared.kafka.clients import create_topics
+from shared.kafka.topic_changes import create_topics
 from shared.settings import Settings
 from tests.support.memory_disk import parent, remove_leftovers
 from tests.support.servers import (

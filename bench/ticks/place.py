@@ -22,7 +22,8 @@ from shared.clock import EPOCH
 from shared.contracts.topics import MARKET_TICKS, TopicNames
 from shared.errors import Unavailable
 from shared.ids import new_id, new_secret
-from shared.kafka.clients import create_topics, home_partition
+from shared.kafka.clients import home_partition
+from shared.kafka.topic_changes import create_topics
 from shared.outbox.signatures import new_signing_key, signer_of
 from shared.postgres import roles
 from shared.postgres.migrations import migrate

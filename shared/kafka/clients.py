@@ -11,13 +11,11 @@ from confluent_kafka import (
     TIMESTAMP_LOG_APPEND_TIME,
     Consumer,
     KafkaError,
-    KafkaException,
     Message,
     Producer,
     cimpl,
 )
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from shared.errors import ConfigurationError, Unavailable
 from shared.kafka.client_logging import CLIENT_LOG
@@ -28,8 +26,6 @@ Headers = list[tuple[str, str | bytes | None]]
 FATAL_ALONE = {"log_level": 2}
 """Log fatal errors only; callers already see each failure, and librdkafka would log every second during an outage."""
 
-TOPIC_CONFIG = {"message.timestamp.type": "LogAppendTime"}
-"""Records bear the time at which the broker took them: producers' clocks agree with no other."""
 SOCKET_TIMEOUT_MS = 10_000
 """A request that is not answered for so long ends its connection, and another one is tried."""
 CONNECT_TIMEOUT_MS = 5_000
@@ -112,69 +108,6 @@ def open_consumer(settings: Settings, group: str, **overrides: Any) -> Consumer:
 def open_admin(settings: Settings) -> AdminClient:
     """Return an admin client."""
     return AdminClient({**client_config(settings), **FATAL_ALONE})
-
-
-def create_topics(settings: Settings, names: list[str]) -> list[str]:
-    """Create the missing topics and return their names.
-
-    Raises
-    ------
-    Unavailable
-        The cluster does not answer.
-    ConfigurationError
-        It refuses, or an existing topic has another number of partitions than the settings say.
-    """
-    admin = open_admin(settings)
-    wanted = [
-        NewTopic(
-            name,
-            num_partitions=settings.topic_partitions,
-            replication_factor=settings.topic_replication,
-            config=TOPIC_CONFIG,
-        )
-        for name in names
-    ]
-    made = []
-    for name, future in admin.create_topics(wanted, request_timeout=ADMIN_TIMEOUT_S).items():
-        try:
-            future.result(timeout=ADMIN_TIMEOUT_S + 5)
-            made.append(name)
-        except KafkaException as error:
-            _refuse_unless_present(name, error.args[0])
-    return made
-
-
-def grow_topics(settings: Settings, names: list[str], partitions: int) -> list[str]:
-    """Raise topics to this many partitions and return the names of the changed ones.
-
-    Raises
-    ------
-    ConfigurationError
-        A topic does not exist, has more partitions, or the cluster refuses.
-    Unavailable, KafkaException
-        The cluster does not answer.
-    """
-    admin = open_admin(settings)
-    counts = partition_counts(admin, names)
-    if larger := sorted(name for name, count in counts.items() if count > partitions):
-        raise ConfigurationError(f"{', '.join(larger)}: a topic cannot have fewer partitions than it has")
-    smaller = [name for name, count in counts.items() if count < partitions]
-    wanted = [NewPartitions(name, partitions) for name in smaller]
-    futures = admin.create_partitions(wanted, request_timeout=ADMIN_TIMEOUT_S) if wanted else {}
-    for name, future in futures.items():
-        try:
-            future.result(timeout=ADMIN_TIMEOUT_S + 5)
-        except KafkaException as error:
-            raise ConfigurationError(f"topic {name} cannot grow: {error.args[0].str()}") from error
-    return smaller
-
-
-def _refuse_unless_present(name: str, error: KafkaError) -> None:
-    if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
-        return
-    if error.retriable() or error.code() in (KafkaError._TRANSPORT, KafkaError._TIMED_OUT):
-        raise Unavailable(f"Kafka does not answer: {error.str()}")
-    raise ConfigurationError(f"topic {name} cannot be made: {error.str()}")
 
 
 def partition_counts(admin: AdminClient, topics: list[str]) -> dict[str, int]:

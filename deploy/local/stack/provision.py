@@ -8,7 +8,7 @@ from deploy.local.postgres.databases import Databases
 from deploy.local.processes.service_environment import Wiring
 from deploy.local.stack.seed_data import migrate_both, set_defaults
 from shared.contracts.topics import TopicNames
-from shared.kafka.clients import create_topics
+from shared.kafka.topic_changes import create_topics
 from shared.postgres import roles
 from shared.runtime.catalogue import PAPER_BROKER
 from shared.settings import Settings

@@ -16,8 +16,9 @@ from services.cli.support.output import show_json, show_table
 from services.cli.support.topics_adoption import adopt, plan
 from shared.contracts.topics import TopicNames
 from shared.errors import ConfigurationError, Unavailable
-from shared.kafka.clients import create_topics, grow_topics, open_admin
+from shared.kafka.clients import open_admin
 from shared.kafka.rights import RIGHTS, acls, allow, make_users
+from shared.kafka.topic_changes import create_topics, grow_topics
 from shared.postgres.audit import Act
 from shared.settings import PREFIX, Settings
 

@@ -18,7 +18,7 @@ import pytest
 from deploy.local.kafka.apache import ApacheKafka
 from deploy.local.kafka.broker import Broker
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
-from shared.kafka.clients import create_topics
+from shared.kafka.topic_changes import create_topics
 from shared.settings import Settings
 from tests.chaos.outbox_relay.checker import judge
 from tests.chaos.outbox_relay.extent import OUTAGE_S

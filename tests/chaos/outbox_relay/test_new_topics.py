@@ -14,7 +14,7 @@ from contextlib import suppress
 import pytest
 
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
-from shared.kafka.clients import create_topics
+from shared.kafka.topic_changes import create_topics
 from shared.settings import Settings
 from tests.chaos.outbox_relay.checker import judge
 from tests.chaos.outbox_relay.extent import DURATION_S, MAX_IN_FLIGHT

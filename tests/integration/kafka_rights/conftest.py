@@ -13,8 +13,9 @@ from deploy.local.kafka.security import ADMIN, KafkaSecurity, new_certificate
 from deploy.local.processes.ports import free_port
 from shared.contracts.topics import TopicNames
 from shared.ids import new_secret
-from shared.kafka.clients import create_topics, flush_or_fail, open_admin, open_producer
+from shared.kafka.clients import flush_or_fail, open_admin, open_producer
 from shared.kafka.rights import EVERY_TOPIC, RIGHTS, acls, allow, make_users
+from shared.kafka.topic_changes import create_topics
 from shared.settings import Settings
 from tests.conftest import is_apache
 from tests.support.servers import server_directory

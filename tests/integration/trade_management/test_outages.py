@@ -13,7 +13,8 @@ from sqlalchemy import Engine
 from deploy.local.kafka.apache import ApacheKafka
 from shared.contracts.topics import TopicNames, dead_letter_topic
 from shared.ids import new_id
-from shared.kafka.clients import create_topics, open_admin
+from shared.kafka.clients import open_admin
+from shared.kafka.topic_changes import create_topics
 from shared.settings import Settings
 from tests.conftest import wanted_kafka
 from tests.integration.trade_management.intents_topic import IntentsTopic, consuming

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from confluent_kafka.cimpl import NewTopic
 
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
-from shared.kafka.clients import create_topics, open_admin
+from shared.kafka.clients import open_admin
+from shared.kafka.topic_changes import create_topics
 from shared.settings import Settings
 from tests.support.servers import delete_topics
 

@@ -8,7 +8,7 @@ import pytest
 
 from services.outbox_relay.publishing import publisher
 from shared.contracts.topics import EXIT_INTENTS, EXIT_SIGNALS, TopicNames
-from shared.kafka.clients import create_topics
+from shared.kafka.topic_changes import create_topics
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order, open_log
 from tests.integration.outbox_relay.outbox_writer import Happened, Writer, open_writer
