@@ -30,7 +30,6 @@ COMMANDS = {
         "status": f"{_IN}.stack",
         "top": f"{_IN}.top",
         "doctor": f"{_IN}.doctor",
-        "mcp": f"{_IN}.mcp",
         "check": f"{_IN}.check",
         "health": f"{_IN}.health",
         "settings": f"{_IN}.settings",

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from shared.errors import ExitflowError
+from shared.http.certificates import certificates_for
 
 TIMEOUT = httpx.Timeout(8.0, connect=2.0)
 CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
@@ -75,6 +76,7 @@ class Api:
             timeout=TIMEOUT,
             limits=CONNECTIONS,
             transport=transport,
+            verify=certificates_for(root_url),
             trust_env=False,  # a proxy for the web must not see tokens
         )
 

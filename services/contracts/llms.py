@@ -13,7 +13,7 @@ SUMMARY = "Exits of open trades, made as safe as entries: PostgreSQL rows first,
 DETAILS = (
     "Ticks arrive in Kafka, rules decide exits, orders go to a broker, trades are closed with their P&L. Consumers get "
     "events at least once, in order for each key and without gaps. Links lead to the Markdown of each page; "
-    "llms-full.txt has all of them in one file. `exitflow mcp` serves a running system's state as tools."
+    "llms-full.txt has all of them in one file. `exitflow run mcp` serves a running system's state as tools."
 )
 _NOT_PROSE = ("![", "|", "```", "- ", "1. ", "!!!")
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from services.trade_management.domain.trade import UNKNOWN_MARKET, Market
 from services.trade_management.metrics import PRICES_UNKNOWN
 from shared.clock import Clock
+from shared.http.certificates import certificates_for
 from shared.money import Money
 from shared.settings import Settings
 
@@ -62,6 +63,7 @@ class ExitApiMarkets:
             headers={"Authorization": f"Bearer {token}"},
             timeout=TIMEOUT_S,
             transport=transport,
+            verify=certificates_for(url),
             trust_env=False,  # a proxy for the web must not see tokens of ours
         )
         self._clock = clock

@@ -41,7 +41,9 @@ _SINGLE_NODE = {
     "share.coordinator.state.topic.min.isr": "1",
     # A broker killed outright may register again only after its old session has ended.
     "broker.session.timeout.ms": "4000",
-    "broker.heartbeat.interval.ms": "500",
+    "broker.heartbeat.interval.ms": "1000",
+    # A lone controller has no follower that must notice its silence: no record every half second while nothing happens.
+    "metadata.max.idle.interval.ms": "0",
     "group.initial.rebalance.delay.ms": "0",
     # Below Kafka's default of 6 s, so that the partitions of a consumer that died may move sooner.
     "group.min.session.timeout.ms": "2000",

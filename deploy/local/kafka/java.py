@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 from deploy.local.postgres.unix_account import Account, first_closed
@@ -43,6 +44,7 @@ def _on_this_machine() -> Path | None:
     return Path(found).resolve() if found else None
 
 
+@cache
 def _major_version(java: Path) -> int:
     """Return its feature release; 0 if unknown (before 9 it reports 1)."""
     answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=_ASK_LIMIT_S, check=False)

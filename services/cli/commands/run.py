@@ -1,37 +1,39 @@
-"""`exitflow run NAME`."""
+"""`exitflow run NAME`: each process of the catalogue, and the MCP server."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
 
 import typer
 
-from services.cli.processes import entry_point
-from services.cli.support.command_line import examples
-from shared.runtime.catalogue import PROCESSES
+from services.cli.commands.run_mcp import run_mcp
+from services.cli.support.command_line import examples, new_app
+from shared.runtime.catalogue import PROCESSES, CataloguedProcess
 from shared.settings import load_settings
 
-_LIST = "\n\n".join(f"[bold]{name}[/bold]: {process.does}" for name, process in PROCESSES.items())
-_HELP = f"Run one process in the foreground until SIGTERM or SIGINT. The processes are:\n\n{_LIST}"
+if TYPE_CHECKING:  # the help of the command must not load an HTTP server
+    from shared.runtime.process import ProcessSpec
+
+app = new_app("Run one process in the foreground until SIGTERM or SIGINT, configured by the EXITFLOW_ settings.")
 
 
 def add_to(root: typer.Typer, panel: str) -> None:
-    """Add the command to a panel of the help."""
-    root.command(
-        "run",
-        rich_help_panel=panel,
-        help=_HELP,
-        short_help="Run one process in the foreground.",
-        epilog=examples("run exit-ticks", "run relay"),
-    )(run)
+    """Add the group `run` to a panel of the help."""
+    root.add_typer(app, name="run", rich_help_panel=panel)
 
 
-def run(name: Annotated[str, typer.Argument(help="Which process.", metavar="NAME")]) -> None:
-    """Run one process, configured by the EXITFLOW_ settings.
+def _command(process: CataloguedProcess) -> Callable[[], None]:
+    def run() -> None:
+        # Imported here, so that no process loads another's code.
+        spec = cast("ProcessSpec", importlib.import_module(process.module).PROCESS)
+        spec.main(load_settings())
 
-    Raises
-    ------
-    ConfigurationError
-        No such process, or its settings or surroundings do not allow it to run.
-    """
-    entry_point(name)(load_settings())
+    return run
+
+
+for _process in PROCESSES.values():
+    _help = f"{_process.does[0].upper()}{_process.does[1:]}."
+    app.command(_process.name, help=_help, epilog=examples(f"run {_process.name}"))(_command(_process))
+app.command("mcp", epilog=examples("run mcp", "run mcp --allow-changes --data-dir data"))(run_mcp)

@@ -9,6 +9,7 @@ from typing import Any, Self
 import httpx
 
 from shared.errors import ExitflowError, Unavailable
+from shared.http.certificates import certificates_for
 from shared.ids import new_id
 
 TIMEOUT_S = 15
@@ -47,6 +48,7 @@ class ApiClient:
             headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=TIMEOUT_S,
             transport=transport,
+            verify=certificates_for(root_url),
             trust_env=False,  # a proxy for the web must not see tokens of ours
         )
 

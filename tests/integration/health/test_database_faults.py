@@ -19,6 +19,7 @@ from sqlalchemy.engine import make_url
 from deploy.local.postgres.postgres import EmbeddedPostgres
 from shared.contracts.topics import TopicNames
 from shared.http.auth import Scope, store_token
+from shared.http.certificates import certificates_for
 from shared.postgres.engine import open_engine
 from shared.postgres.revisions import HISTORIES, head_revision
 from shared.settings import Settings
@@ -58,7 +59,7 @@ def fleet(
 
 
 def _scrapes(url: str, headers: dict[str, str]) -> bool:
-    return httpx.get(url, headers=headers, trust_env=False, timeout=30).is_success
+    return httpx.get(url, headers=headers, trust_env=False, timeout=30, verify=certificates_for(url)).is_success
 
 
 @contextmanager

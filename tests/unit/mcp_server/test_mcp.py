@@ -1,4 +1,4 @@
-"""`exitflow mcp`: what a client of the protocol sees and may do."""
+"""`exitflow run mcp`: what a client of the protocol sees and may do."""
 
 from __future__ import annotations
 

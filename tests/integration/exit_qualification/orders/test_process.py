@@ -20,6 +20,7 @@ from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.paper_broker.positions import Entry
 from shared.contracts.vocabulary import ExitReason, IntentStatus, KillSwitchMode
+from shared.http.certificates import certificates_for
 from shared.postgres.audit import Act
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario, wait_until
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
@@ -67,7 +68,8 @@ class Scene:
     def readiness(self) -> tuple[int, str]:
         """What ``/readyz`` says; status 0 while nobody answers."""
         try:
-            answer = httpx.get(f"http://127.0.0.1:{self.settings['EXITFLOW_HTTP_PORT']}/readyz", trust_env=False)
+            url = f"http://127.0.0.1:{self.settings['EXITFLOW_HTTP_PORT']}/readyz"
+            answer = httpx.get(url, trust_env=False, verify=certificates_for(url))
         except httpx.TransportError:
             return 0, ""
         return answer.status_code, answer.text

@@ -1,4 +1,4 @@
-"""`exitflow mcp`."""
+"""`exitflow run mcp`."""
 
 from __future__ import annotations
 
@@ -6,19 +6,11 @@ from typing import Annotated
 
 import typer
 
-from services.cli.support.api_client import ApiClient
-from services.cli.support.command_line import DataDir, examples
-from services.cli.support.connection import Target
+from services.cli.support.command_line import DataDir
 from shared.errors import ConfigurationError
 
 
-def add_to(root: typer.Typer, panel: str) -> None:
-    """Add the command to a panel of the help."""
-    shown = examples("mcp", "mcp --allow-changes --data-dir data")
-    root.command("mcp", rich_help_panel=panel, epilog=shown)(mcp)
-
-
-def mcp(
+def run_mcp(
     allow_changes: Annotated[
         bool,
         typer.Option("--allow-changes", help="Also offer forced exits, withdrawals and the kill switch; audited."),
@@ -29,10 +21,14 @@ def mcp(
 
     It only reads unless changes are allowed. It may do what the token may: a token of scope read can change nothing.
     """
+    # Imported here, so that no process loads the client's code.
+    from services.cli.support.api_client import ApiClient
+    from services.cli.support.connection import Target
+
     try:
         from services.mcp_server.server import new_server
     except ImportError as error:
-        raise ConfigurationError("exitflow mcp needs its extra: pip install 'exitflow[mcp]'") from error
+        raise ConfigurationError("exitflow run mcp needs its extra: pip install 'exitflow[mcp]'") from error
     target = Target.choose(data_dir)
     with ApiClient(target.exit_api, target.token) as exits, ApiClient(target.trade_api, target.token) as trades:
         new_server(exits, trades, may_change=allow_changes).run()
