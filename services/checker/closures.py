@@ -50,11 +50,12 @@ def _wrong_pnl(trade: Trade, booked: list[Fill], name: str) -> Iterator[str]:
         yield f"{name}: is CLOSED without a fill"
         return
     gross = Direction(trade.direction).sign * (value(booked) - trade.entry_price * total(booked))
-    recomputed: dict[str, tuple[Decimal | None, Decimal]] = {
+    costs = None if trade.charges is None else trade.charge_lines  # None: no schedule has rates for its days
+    recomputed: dict[str, tuple[Decimal | None, Decimal | None]] = {
         "exit_price": (trade.exit_price, to_price(value(booked) / total(booked))),
         "gross_pnl": (trade.gross_pnl, gross),
-        "charges": (trade.charges, trade.charge_lines),
-        "net_pnl": (trade.net_pnl, gross - trade.charge_lines),
+        "charges": (trade.charges, costs),
+        "net_pnl": (trade.net_pnl, None if costs is None else gross - costs),
     }
     for what, (kept, computed) in recomputed.items():
         if kept != computed:

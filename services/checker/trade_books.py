@@ -11,14 +11,24 @@ from sqlalchemy import Connection, text
 from services.checker.exit_books import Fill
 
 TRADES = text("""
--- invariants.trades: with what its closures and their charge lines add up to
+-- invariants.trades: with what its closures and its charges add up to; final ones replace a leg's estimate
+WITH final AS (
+  SELECT DISTINCT ON (trade_id, leg) trade_id, leg,
+         (SELECT coalesce(sum(amount::numeric), 0) FROM jsonb_each_text(lines) AS l (charge, amount)) AS amount
+    FROM final_charges ORDER BY trade_id, leg, nth DESC),
+estimated AS (
+  SELECT c.trade_id, l.leg, sum(l.amount) AS amount
+    FROM trade_closures c JOIN charge_lines l USING (closure_id) GROUP BY c.trade_id, l.leg),
+costs AS (
+  SELECT trade_id, sum(coalesce(final.amount, estimated.amount)) AS amount
+    FROM estimated FULL JOIN final USING (trade_id, leg) GROUP BY trade_id)
 SELECT t.trade_id, t.direction, t.status, t.quantity, t.open_quantity, t.entry_price, t.exit_price, t.gross_pnl,
        t.charges, t.net_pnl, t.exit_intent_id, coalesce(c.quantity, 0) AS closed_quantity,
-       coalesce(c.lines, 0) AS charge_lines, coalesce(c.finals, 0) AS final_closures
+       coalesce(costs.amount, 0) AS charge_lines, coalesce(c.finals, 0) AS final_closures
   FROM trades t
-  LEFT JOIN (SELECT trade_id, sum(quantity) AS quantity, count(*) FILTER (WHERE final) AS finals,
-                    sum((SELECT sum(amount) FROM charge_lines l WHERE l.closure_id = c.closure_id)) AS lines
-               FROM trade_closures c GROUP BY trade_id) c USING (trade_id)
+  LEFT JOIN costs USING (trade_id)
+  LEFT JOIN (SELECT trade_id, sum(quantity) AS quantity, count(*) FILTER (WHERE final) AS finals
+               FROM trade_closures GROUP BY trade_id) c USING (trade_id)
 """)
 FILLS = text("""
 -- invariants.trade_fills

@@ -18,6 +18,8 @@ COMMANDS = {
     Panel.TRADE: {
         "demo": f"{_IN}.demo",
         "trades": f"{_IN}.trades",
+        "pnl": f"{_IN}.pnl",
+        "charges": f"{_IN}.charges",
         "exits": f"{_IN}.exits",
         "ticks": f"{_IN}.ticks",
         "replay": f"{_IN}.replay",

@@ -122,11 +122,13 @@ def _fill(item: Json) -> Step:
 
 def _closure(item: Json) -> Step:
     whole = "Trade closed" if item["final"] else f"{item['quantity']:,} closed"
-    sentence = (
-        f"{whole} at {money(item['price'])}: net {money(item['net_pnl'], sign=True)} "
-        f"after charges of {money(item['charges'])}."
-    )
-    return Step(instant(item["at"]), sentence, "bad" if item["net_pnl"].startswith("-") else "good")
+    at, gain = f"{whole} at {money(item['price'])}", item["net_pnl"]
+    if gain is None:
+        gain = item["gross_pnl"]
+        sentence = f"{at}: gross {money(gain, sign=True)}; its charges are unknown."
+    else:
+        sentence = f"{at}: net {money(gain, sign=True)} after charges of {money(item['charges'])}."
+    return Step(instant(item["at"]), sentence, "bad" if gain.startswith("-") else "good")
 
 
 def levels_of(plan: Json) -> list[tuple[str, str]]:

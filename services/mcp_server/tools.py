@@ -77,7 +77,7 @@ class ReadTools:
     def profit_and_loss(
         self,
         day: Annotated[str | None, Field(description="YYYY-MM-DD in Asia/Kolkata; today by default")] = None,
-        group_by: Annotated[str | None, Field(pattern="^(symbol|user_broker_id|exit_reason)$")] = None,
+        group_by: Annotated[str | None, Field(pattern="^(day|symbol|user_broker_id|exit_reason|product_type)$")] = None,
     ) -> Json:
         """Return gross and net P&L and charges of the trades closed on a day."""
         return self._trades.get("/pnl", day=day, group_by=group_by)

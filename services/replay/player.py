@@ -62,12 +62,12 @@ class ReplayedExit:
     quantity: int
     fill_price: Decimal
     gross_pnl: Decimal
-    charges: Decimal
+    charges: Decimal | None
 
     @property
     def net_pnl(self) -> Decimal:
-        """Return `gross_pnl` less `charges`."""
-        return self.gross_pnl - self.charges
+        """Return `gross_pnl` less the charges, as far as they are known."""
+        return self.gross_pnl - (self.charges or Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import FetchedValue
 
-from services.trade_management.domain.charges import Charge, Leg, Rounding, Side
+from services.trade_management.domain.charges import Rounding, Segment, Side
+from shared.contracts.charges import Charge, Leg
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType, TradeStatus
 
 Rate = Numeric(18, 10)
@@ -35,6 +36,7 @@ class Base(DeclarativeBase):
         Leg: Text,
         Side: Text,
         Rounding: Text,
+        Segment: Text,
     }
 
 
@@ -65,6 +67,7 @@ class TradeRow(Base):
     updated_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
     version: Mapped[int] = mapped_column(server_default=FetchedValue())
     plan_version: Mapped[int] = mapped_column(server_default=FetchedValue())
+    charges_final: Mapped[bool] = mapped_column(server_default=FetchedValue())
 
 
 class TradeClosureRow(Base):
@@ -80,15 +83,15 @@ class TradeClosureRow(Base):
     quantity: Mapped[int] = mapped_column(BigInteger)
     exit_price: Mapped[Decimal]
     gross_pnl: Mapped[Decimal]
-    charges: Mapped[Decimal]
-    net_pnl: Mapped[Decimal]
+    charges: Mapped[Decimal | None]
+    net_pnl: Mapped[Decimal | None]
     final: Mapped[bool]
     closed_at: Mapped[datetime]
     target_leg: Mapped[int | None] = mapped_column(SmallInteger)
 
 
 class ChargeLineRow(Base):
-    """One charge line of a closure."""
+    """One estimated charge line of a closure."""
 
     __tablename__ = "charge_lines"
 
@@ -99,11 +102,25 @@ class ChargeLineRow(Base):
     status: Mapped[str] = mapped_column(server_default=FetchedValue())
 
 
+class FinalChargesRow(Base):
+    """Charges of a trade's leg from a contract note; the last row of a leg counts."""
+
+    __tablename__ = "final_charges"
+
+    trade_id: Mapped[UUID] = mapped_column(ForeignKey("trades.trade_id"), primary_key=True)
+    leg: Mapped[Leg] = mapped_column(primary_key=True)
+    nth: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    lines: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    recorded_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
+
+
 class ChargeScheduleRow(Base):
     """Effective-dated rate of a charge."""
 
     __tablename__ = "charge_schedules"
 
+    exchange: Mapped[str] = mapped_column(primary_key=True, server_default=FetchedValue())
+    segment: Mapped[Segment] = mapped_column(primary_key=True, server_default=FetchedValue())
     product_type: Mapped[ProductType] = mapped_column(primary_key=True)
     charge: Mapped[Charge] = mapped_column(primary_key=True)
     side: Mapped[Side] = mapped_column(primary_key=True)
@@ -114,3 +131,4 @@ class ChargeScheduleRow(Base):
     enabled: Mapped[bool] = mapped_column(server_default=FetchedValue())
     effective_from: Mapped[date] = mapped_column(primary_key=True)
     effective_to: Mapped[date | None]
+    source: Mapped[str] = mapped_column(server_default=FetchedValue())

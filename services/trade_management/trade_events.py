@@ -9,8 +9,14 @@ from datetime import datetime
 
 import services.trade_management.metrics  # noqa: F401  # registers the observers of the events made here
 from services.trade_management.domain.closure import Closure, TradeHistory
-from services.trade_management.domain.trade import Trade
-from shared.contracts.trades import TradeClosed, TradeExitPlanChanged, TradeOpened, TradePartiallyClosed
+from services.trade_management.domain.trade import StoredTrade, Trade
+from shared.contracts.trades import (
+    TradeChargesChanged,
+    TradeClosed,
+    TradeExitPlanChanged,
+    TradeOpened,
+    TradePartiallyClosed,
+)
 from shared.exit_rules.plan import ExitPlan
 
 
@@ -84,4 +90,21 @@ def closed(after: TradeHistory, closure: Closure) -> TradeClosed:
         charges=after.charges(),
         net_pnl=after.net_pnl(),
         closed_at=closure.closed_at,
+    )
+
+
+def charges_changed(trade: StoredTrade, at: datetime) -> TradeChargesChanged:
+    """Return the event of charges that contract notes replaced."""
+    assert trade.gross_pnl is not None and trade.charges_status is not None, "only closed trades have final charges"
+    return TradeChargesChanged(
+        trade_id=trade.trade_id,
+        symbol=trade.symbol,
+        direction=trade.direction,
+        product_type=trade.product_type,
+        user_broker_id=trade.user_broker_id,
+        gross_pnl=trade.gross_pnl,
+        charges=trade.charges,
+        charges_status=trade.charges_status,
+        net_pnl=trade.net_pnl,
+        changed_at=at,
     )

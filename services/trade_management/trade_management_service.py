@@ -28,7 +28,7 @@ from services.trade_management.trade_events import closed, exit_plan_changed, op
 from shared.clock import Clock
 from shared.contracts.trades import TradeEvent
 from shared.contracts.vocabulary import TradeStatus
-from shared.errors import ConfigurationError, InvalidInput, Unavailable
+from shared.errors import InvalidInput, Unavailable
 from shared.exit_rules.plan import ExitPlan, PlanFields
 from shared.outbox import inbox
 from shared.outbox.unit_of_work import UnitOfWork
@@ -90,8 +90,7 @@ class TradeManagementService:
         Raises
         ------
         InvalidInput
-            `check_opening` rejects the trade, the user broker does not exist, or no charges are known for the day of
-            entry.
+            `check_opening` rejects the trade, or the user broker does not exist.
         WouldExitNow
             The last price meets the plan.
         UserBrokersNotKnown
@@ -102,10 +101,6 @@ class TradeManagementService:
         check_opening(trade, plan, self._clock.now(), lot)
         check_market(trade, plan, market)
         _require_user_broker(uow, trade.user_broker_id)
-        try:
-            self._rates.of(uow.connection).in_force(trade.product_type, trade.entered_on)
-        except ConfigurationError as error:
-            raise InvalidInput(f"entered_at: {error}") from error
         stored = TradeRepository(uow.connection).insert(trade, _json(plan))
         uow.emit(opened(trade, plan))
         return stored
@@ -146,11 +141,6 @@ class TradeManagementService:
         ----------
         queued:
             The reports come from the waiting place and are the first of their trades.
-
-        Raises
-        ------
-        ConfigurationError
-            No charges apply on the day of a fill; nothing is stored.
         """
         trades = TradeRepository(uow.connection).lock(sorted({report.trade_id for report in reports}))
         held_up = self._held_up(uow, trades, reports, queued=queued)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from shared.contracts.charges import ChargesStatus
 from shared.contracts.events import Event, register
 from shared.contracts.exits import LegNumber, Quantity, Timestamp
 from shared.contracts.topics import TRADES
@@ -103,10 +104,10 @@ class TradePartiallyClosed(TradeEvent):
     """Volume-weighted price of this part."""
     gross_pnl: Money
     """Profit or loss of this part before charges."""
-    charges: Money
-    """Charges of this part."""
-    net_pnl: Money
-    """`gross_pnl` less `charges`."""
+    charges: Money | None
+    """Estimated charges of this part; null if no schedule has rates for its days."""
+    net_pnl: Money | None
+    """`gross_pnl` less `charges`; null if these are unknown."""
     closed_at: Timestamp
     """When this part was closed."""
     exit_reason: ExitReason | None = None
@@ -133,9 +134,27 @@ class TradeClosed(TradeEvent):
     """The rule that closed the last part."""
     gross_pnl: Money
     """Profit or loss before charges."""
-    charges: Money
-    """All charges, of entry and exit."""
-    net_pnl: Money
-    """`gross_pnl` less `charges`."""
+    charges: Money | None
+    """Estimated charges of entry and exit; null if no schedule has rates for one of its days."""
+    net_pnl: Money | None
+    """`gross_pnl` less `charges`; null if these are unknown."""
     closed_at: Timestamp
     """When the trade was closed."""
+
+
+@register
+class TradeChargesChanged(TradeEvent):
+    """Contract notes replaced charges of a closed trade; its other results stay."""
+
+    user_broker_id: UserBrokerId
+    """The account that held the position."""
+    gross_pnl: Money
+    """Profit or loss before charges, as in `TradeClosed`."""
+    charges: Money | None
+    """All charges from now on; null while those of a leg are unknown."""
+    charges_status: ChargesStatus
+    """FINAL once contract notes gave the charges of entry and exit."""
+    net_pnl: Money | None
+    """`gross_pnl` less `charges`; null if these are unknown."""
+    changed_at: Timestamp
+    """Time of the change."""

@@ -18,10 +18,11 @@ class Direction(StrEnum):
 
 
 class ProductType(StrEnum):
-    """MIS is squared off the same day, CNC is delivery."""
+    """MIS is squared off the same day, CNC is delivery, NRML carries futures and options overnight."""
 
     MIS = "MIS"
     CNC = "CNC"
+    NRML = "NRML"
 
 
 class ExitReason(StrEnum):

@@ -62,7 +62,11 @@ class ApiClient:
 
     def get(self, path: str, **query: Any) -> Json:
         """Return the resource; omit query parameters of None."""
-        return self._ask("GET", path, params={name: value for name, value in query.items() if value is not None})
+        return self._ask("GET", path, params=_given(query))
+
+    def get_text(self, path: str, **query: Any) -> str:
+        """Return the resource as text; omit query parameters of None."""
+        return self._answer("GET", path, params=_given(query)).text
 
     def post(self, path: str, body: Json, key: str | None = None) -> Json:
         """Post and return the result; `key` is the Idempotency-Key, a new one by default."""
@@ -88,6 +92,9 @@ class ApiClient:
                 return
 
     def _ask(self, method: str, path: str, **options: Any) -> Json:
+        return _body(self._answer(method, path, **options))
+
+    def _answer(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             response = self._client.request(method, path, **options)
         except httpx.HTTPError as error:
@@ -96,7 +103,11 @@ class ApiClient:
             raise Unavailable(str(_refusal(response)))
         if not response.is_success:
             raise _refusal(response)
-        return _body(response)
+        return response
+
+
+def _given(query: Json) -> Json:
+    return {name: value for name, value in query.items() if value is not None}
 
 
 def _body(response: httpx.Response) -> Json:

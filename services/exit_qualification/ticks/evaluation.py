@@ -13,8 +13,7 @@ from services.exit_qualification.domain.planned_trade import with_plan
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.exit_qualification.storage.open_trades import ChangedPlan, OpenedTrade, open_trade
 from services.exit_qualification.ticks.batch import BatchResult, Layout, Misrouted, Records, Refused, in_order
-from services.exit_qualification.ticks.records import TradeRecord, read_trade
-from shared.contracts.discarded import Discarded
+from services.exit_qualification.ticks.records import WITHOUT_EFFECT, TradeRecord, read_trade
 from shared.contracts.ticks import parse_tick
 from shared.contracts.trades import TradeClosed, TradeExitPlanChanged, TradeOpened
 from shared.errors import MalformedMessage
@@ -135,7 +134,7 @@ class Evaluator:
             result.refused.append(Refused(message, error.code, str(error)))
             return
         if event is None:
-            result.unknown_events += event_type != Discarded.event_type()
+            result.unknown_events += event_type not in WITHOUT_EFFECT
             return
         self.follow(event, result)
 

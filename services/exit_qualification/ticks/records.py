@@ -6,12 +6,21 @@ from datetime import timedelta
 from typing import Final, get_args
 
 from shared.clock import EPOCH, epoch_ms
+from shared.contracts.discarded import Discarded
 from shared.contracts.events import parse_event
-from shared.contracts.trades import TradeClosed, TradeExitPlanChanged, TradeOpened, TradePartiallyClosed
+from shared.contracts.trades import (
+    TradeChargesChanged,
+    TradeClosed,
+    TradeExitPlanChanged,
+    TradeOpened,
+    TradePartiallyClosed,
+)
 from shared.errors import MalformedMessage
 
 TradeRecord = TradeOpened | TradeExitPlanChanged | TradePartiallyClosed | TradeClosed
 _KNOWN: Final = frozenset(event.event_type() for event in get_args(TradeRecord))
+WITHOUT_EFFECT: Final = frozenset({Discarded.event_type(), TradeChargesChanged.event_type()})
+"""Known types that exits do not depend on."""
 
 
 def read_trade(event_type: str, value: bytes | None, arrived_ms: int) -> TradeRecord | None:

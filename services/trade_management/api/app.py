@@ -5,8 +5,9 @@ from __future__ import annotations
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from services.trade_management.api import pnl, trades
+from services.trade_management.api import charges, pnl, trades
 from services.trade_management.api.context import TradeApiContext
+from services.trade_management.charge_finalisation_service import ChargeFinalisationService
 from services.trade_management.markets import markets_of
 from services.trade_management.trade_management_service import TradeManagementService
 from shared.clock import Clock
@@ -33,10 +34,12 @@ def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> 
         outbox=Outbox(TopicNames(settings.kafka_topic_prefix), clock, event_signer(settings)),
         clock=clock,
         service=TradeManagementService(clock),
+        charge_finalisation=ChargeFinalisationService(clock),
         markets=markets_of(settings, clock),
     )
     app.include_router(trades.router)
     app.include_router(pnl.router)
+    app.include_router(charges.router)
     app.include_router(outbox_routes.router)
     app.include_router(audit_log.router)
     app.include_router(identity.router)

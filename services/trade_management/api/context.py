@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends
 
+from services.trade_management.charge_finalisation_service import ChargeFinalisationService
 from services.trade_management.markets import Markets
 from services.trade_management.trade_management_service import TradeManagementService
 from shared.http.context import ApiContext, context_of
@@ -14,9 +15,10 @@ from shared.http.context import ApiContext, context_of
 
 @dataclass(frozen=True, kw_only=True)
 class TradeApiContext(ApiContext):
-    """API context with the service that opens trades, and the markets that plans must fit."""
+    """API context with the services that write trades, and the markets that plans must fit."""
 
     service: TradeManagementService
+    charge_finalisation: ChargeFinalisationService
     markets: Markets
 
 

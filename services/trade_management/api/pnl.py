@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import asdict
 from datetime import date
+from enum import StrEnum
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Depends, Query, Response
 
 from services.trade_management.api.context import Context
-from services.trade_management.api.views import PnlGroupView, PnlView
-from services.trade_management.storage.pnl import PnlGroup, PnlRepository
-from shared.contracts.trades import Symbol
+from services.trade_management.api.views import PnlGroupView, PnlSums, PnlView
+from services.trade_management.storage.pnl import PnlFilter, PnlGroup, PnlRepository
+from shared.contracts.trades import Symbol, UserBrokerId
+from shared.contracts.vocabulary import ExitReason, ProductType
 from shared.http.auth import Reader
 from shared.http.routing import api_router
 
@@ -21,16 +25,55 @@ Day = Annotated[
     date | None,
     Query(ge=date(1970, 1, 2), le=date(2199, 12, 30), description="trading day (Asia/Kolkata) of the closure"),
 ]
+TOTAL = "TOTAL"
+"""Group of the last row of a CSV."""
 
 
-@router.get("/pnl")
+class PnlFormat(StrEnum):
+    """Form of the answer."""
+
+    JSON = "json"
+    CSV = "csv"
+
+
+def pnl_filter(
+    day: Day = None,
+    symbol: Symbol | None = None,
+    user_broker_id: UserBrokerId | None = None,
+    exit_reason: ExitReason | None = None,
+    product_type: ProductType | None = None,
+) -> PnlFilter:
+    """Return the conditions of a request."""
+    return PnlFilter(day, symbol, user_broker_id, exit_reason, product_type)
+
+
+@router.get("/pnl", response_model=PnlView, responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}})
 def pnl(
-    context: Context, _: Reader, day: Day = None, symbol: Symbol | None = None, group_by: PnlGroup | None = None
-) -> PnlView:
-    """Return totals over closed trades, and with `group_by` the totals of each group, the most profitable first."""
+    context: Context,
+    _: Reader,
+    wanted: Annotated[PnlFilter, Depends(pnl_filter)],
+    group_by: PnlGroup | None = None,
+    answer_as: Annotated[PnlFormat, Query(alias="format")] = PnlFormat.JSON,
+) -> PnlView | Response:
+    """Return totals over closed trades, and with `group_by` the totals of each group.
+
+    Days are in order, other groups with the most profitable first. The CSV has a row for each group and a last one
+    for the total.
+    """
     with context.unit_of_work() as uow:
         repository = PnlRepository(uow.connection)
-        totals = repository.of_closed_trades(day, symbol)
-        groups = {} if group_by is None else repository.by(group_by, day, symbol)
+        totals = repository.of_closed_trades(wanted)
+        groups = {} if group_by is None else repository.by(group_by, wanted)
     found = [PnlGroupView(group=name, **asdict(sums)) for name, sums in groups.items()]
-    return PnlView(day=day, symbol=symbol, group_by=group_by, groups=found, **asdict(totals))
+    view = PnlView(**asdict(wanted), group_by=group_by, groups=found, **asdict(totals))
+    return view if answer_as is PnlFormat.JSON else Response(_csv(view), media_type="text/csv")
+
+
+def _csv(view: PnlView) -> str:
+    sums = PnlSums.model_validate(view, from_attributes=True)
+    rows = [*view.groups, PnlGroupView(group=TOTAL, **sums.model_dump())]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["group", *PnlSums.model_fields], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row.model_dump(mode="json") for row in rows)
+    return text.getvalue()

@@ -8,10 +8,11 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from services.trade_management.domain.charges import Charge, Leg, Lines
+from services.trade_management.domain.charges import Lines
 from services.trade_management.domain.closure import Closure
 from services.trade_management.domain.fills import Fill
 from services.trade_management.domain.trade import Trade
+from shared.contracts.charges import Charge, Leg
 from shared.contracts.exits import Timestamp
 from shared.contracts.vocabulary import ExitReason
 from shared.money import Money
@@ -42,7 +43,10 @@ class Filled(BaseModel):
 
 
 class ClosedPart(BaseModel):
-    """Partial closure by fills or, with `final`, the last one; `lines` is its charges of entry and exit."""
+    """Partial closure by fills or, with `final`, the last one; `lines` is its estimated charges of entry and exit.
+
+    Charges are null if no schedule has rates for one of its days.
+    """
 
     kind: Literal["CLOSURE"] = "CLOSURE"
     at: Timestamp
@@ -52,8 +56,8 @@ class ClosedPart(BaseModel):
     leg: int | None
     exit_intent_id: UUID
     gross_pnl: Money
-    charges: Money
-    net_pnl: Money
+    charges: Money | None
+    net_pnl: Money | None
     final: bool
     lines: dict[Leg, dict[Charge, Money]]
 

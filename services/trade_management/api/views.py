@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.trade_management.domain.trade import StoredTrade, Trade
 from services.trade_management.storage.pnl import PnlGroup
 from shared.clock import Clock, trading_day
+from shared.contracts.charges import ChargesStatus
 from shared.contracts.exits import Quantity, Timestamp
 from shared.contracts.trades import Symbol, UserBrokerId
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType, TradeStatus
@@ -65,7 +66,10 @@ class ChangePlan(PlanFields):
 
 
 class TradeView(BaseModel):
-    """Trade; fields known only after closing are null before. `exit_plan` has the rules as given."""
+    """Trade; fields known only after closing are null before. `exit_plan` has the rules as given.
+
+    The charges of a closed trade are null where they are UNKNOWN: no schedule has rates for one of its days.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -85,6 +89,7 @@ class TradeView(BaseModel):
     exit_reason: ExitReason | None
     gross_pnl: Money | None
     charges: Money | None
+    charges_status: ChargesStatus | None
     net_pnl: Money | None
     closed_at: Timestamp | None
     exit_intent_id: UUID | None
@@ -105,16 +110,17 @@ class TradePage(BaseModel):
 
 
 class PnlSums(BaseModel):
-    """Totals over `count` closed trades."""
+    """Totals over `count` closed trades; net P&L is gross P&L less the charges that are known."""
 
     count: int
     gross_pnl: Money
     charges: Money
     net_pnl: Money
+    unknown_charges: int = Field(description="trades among them whose charges are unknown")
 
 
 class PnlGroupView(PnlSums):
-    """Totals of one symbol, account or reason."""
+    """Totals of one day, symbol, account, reason or product."""
 
     group: str
 
@@ -124,5 +130,8 @@ class PnlView(PnlSums):
 
     day: date | None
     symbol: str | None
+    user_broker_id: str | None
+    exit_reason: ExitReason | None
+    product_type: ProductType | None
     group_by: PnlGroup | None
     groups: list[PnlGroupView]

@@ -1,4 +1,4 @@
-"""Charges of an order: brokerage, taxes and fees of NSE equity, from effective-dated rows."""
+"""Charges of an order: brokerage, taxes and fees of a segment of an exchange, from effective-dated rows."""
 
 from __future__ import annotations
 
@@ -7,29 +7,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
+from shared.contracts.charges import Charge
 from shared.contracts.vocabulary import Direction, ProductType
-from shared.errors import ConfigurationError
 from shared.money import to_paisa, to_rupee
-
-
-class Charge(StrEnum):
-    """Lines of a contract note."""
-
-    BROKERAGE = "BROKERAGE"
-    STT = "STT"
-    EXCHANGE = "EXCHANGE"
-    SEBI = "SEBI"
-    STAMP = "STAMP"
-    GST = "GST"
-    DEPOSITORY = "DEPOSITORY"
-
-
-class Leg(StrEnum):
-    """Entry or exit side of a trade, for a charge line."""
-
-    ENTRY = "ENTRY"
-    EXIT = "EXIT"
 
 
 class Side(StrEnum):
@@ -50,6 +32,36 @@ class Rounding(StrEnum):
 Lines = dict[Charge, Decimal]
 """Rupees per line; lines of zero are omitted."""
 
+
+class Segment(StrEnum):
+    """Kind of instrument that rates are for."""
+
+    EQUITY = "EQUITY"
+    FUTURES = "FUTURES"
+    OPTIONS = "OPTIONS"
+
+
+RATED_AS: Final = {"NFO": "NSE", "BFO": "BSE", "MCX": "MCX"}
+"""Exchange whose rates apply, by the exchange of a derivative's symbol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """Segment of an exchange, the part of a symbol that selects rates."""
+
+    exchange: str
+    segment: Segment
+
+
+def market_of(symbol: str) -> Market:
+    """Return the market of ``EXCHANGE:TRADINGSYMBOL``; options end with CE or PE, other derivatives are futures."""
+    exchange, _, name = symbol.partition(":")
+    if exchange not in RATED_AS:
+        return Market(exchange, Segment.EQUITY)
+    segment = Segment.OPTIONS if name.endswith(("CE", "PE")) else Segment.FUTURES
+    return Market(RATED_AS[exchange], segment)
+
+
 GST_BASE = (Charge.BROKERAGE, Charge.EXCHANGE, Charge.SEBI)
 
 
@@ -67,8 +79,11 @@ class Rate:
         Maximum of the line per order, in rupees.
     effective_to:
         First day on which the row no longer applies.
+    source:
+        Publication of the rate.
     """
 
+    market: Market
     product_type: ProductType
     charge: Charge
     side: Side
@@ -79,11 +94,15 @@ class Rate:
     enabled: bool
     effective_from: date
     effective_to: date | None = None
+    source: str = ""
 
-    def holds(self, product_type: ProductType, day: date) -> bool:
-        """Return whether the row applies to the product on the day."""
-        began = self.effective_from <= day
-        return self.product_type is product_type and began and (self.effective_to is None or day < self.effective_to)
+    def holds(self, market: Market, product_type: ProductType, day: date) -> bool:
+        """Return whether the row applies to the product in the market on the day."""
+        return self.market == market and self.product_type is product_type and self.in_force_on(day)
+
+    def in_force_on(self, day: date) -> bool:
+        """Return whether the row applies on the day."""
+        return self.effective_from <= day and (self.effective_to is None or day < self.effective_to)
 
     def amount(self, base: Decimal) -> Decimal:
         """Return rupees for an order whose value (for GST, whose taxed lines) is `base`."""
@@ -97,31 +116,28 @@ class ChargeSchedule:
     """All rows of the schedule. What is in force on a day is looked up once."""
 
     rates: tuple[Rate, ...]
-    _of_day: dict[tuple[ProductType, date], list[Rate]] = field(
+    _of_day: dict[tuple[Market, ProductType, date], list[Rate] | None] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
-    def in_force(self, product_type: ProductType, day: date) -> list[Rate]:
-        """Return the enabled rows for a product on a day.
+    def in_force(self, market: Market, product_type: ProductType, day: date) -> list[Rate] | None:
+        """Return the enabled rows on a day; None without any row, as a day without rates is not one without charges."""
+        key = (market, product_type, day)
+        if key not in self._of_day:
+            held = [rate for rate in self.rates if rate.holds(market, product_type, day)]
+            self._of_day[key] = [rate for rate in held if rate.enabled] if held else None
+        return self._of_day[key]
 
-        Raises
-        ------
-        ConfigurationError
-            No row applies. A day without rates is a gap in the data, not a day without charges.
-        """
-        found = self._of_day.get((product_type, day))
-        if found is None:
-            held = [rate for rate in self.rates if rate.holds(product_type, day)]
-            if not held:
-                raise ConfigurationError(f"no charge schedule for {product_type} on {day}")
-            found = self._of_day[product_type, day] = [rate for rate in held if rate.enabled]
-        return found
-
-    def order_lines(self, product_type: ProductType, day: date, side: Side, value: Decimal) -> Lines:
-        """Return the charges of an order of cumulative `value` rupees, line by line."""
+    def order_lines(
+        self, market: Market, product_type: ProductType, day: date, side: Side, value: Decimal
+    ) -> Lines | None:
+        """Return the charges of an order of cumulative `value` rupees, line by line; None if they are unknown."""
+        in_force = self.in_force(market, product_type, day)
+        if in_force is None:
+            return None
         if not value:
             return {}
-        rates = [rate for rate in self.in_force(product_type, day) if rate.side in (side, Side.BOTH)]
+        rates = [rate for rate in in_force if rate.side in (side, Side.BOTH)]
         lines: Lines = {rate.charge: rate.amount(value) for rate in rates if rate.charge is not Charge.GST}
         taxed = sum((lines.get(charge, Decimal(0)) for charge in GST_BASE), Decimal(0))
         lines |= {rate.charge: rate.amount(taxed) for rate in rates if rate.charge is Charge.GST}
@@ -140,7 +156,8 @@ def exit_side(direction: Direction) -> Side:
 
 def charged_as(product_type: ProductType, entered_on: date, closed_on: date) -> ProductType:
     """Return the product used for a closure's charges: CNC closed on the day of entry is intraday."""
-    return ProductType.CNC if product_type is ProductType.CNC and closed_on > entered_on else ProductType.MIS
+    is_intraday = product_type is ProductType.CNC and closed_on <= entered_on
+    return ProductType.MIS if is_intraday else product_type
 
 
 def difference(after: Mapping[Charge, Decimal], before: Mapping[Charge, Decimal]) -> Lines:

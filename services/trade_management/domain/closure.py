@@ -9,7 +9,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from services.trade_management.domain import charges
-from services.trade_management.domain.charges import ChargeSchedule, Leg, Lines
+from services.trade_management.domain.charges import ChargeSchedule, Lines
 from services.trade_management.domain.fills import (
     Fill,
     FillId,
@@ -21,6 +21,7 @@ from services.trade_management.domain.fills import (
 )
 from services.trade_management.domain.pnl import gross_pnl, net_pnl
 from services.trade_management.domain.trade import Trade
+from shared.contracts.charges import Leg
 from shared.contracts.vocabulary import ExitReason, ProductType, TradeStatus
 
 
@@ -34,8 +35,10 @@ class Closure:
         Time of the last of its fills.
     charged_as:
         Product used to select the rates.
+    charges, net_pnl:
+        None if the charges of a leg are unknown.
     lines:
-        Charges of entry and exit; empty on a closure read from the database.
+        Charges of entry and exit, without a leg whose charges are unknown; empty on a closure read from the database.
     target_leg:
         Leg of a target ladder; None for an exit of the whole remainder.
     """
@@ -46,8 +49,8 @@ class Closure:
     quantity: int
     exit_price: Decimal
     gross_pnl: Decimal
-    charges: Decimal
-    net_pnl: Decimal
+    charges: Decimal | None
+    net_pnl: Decimal | None
     final: bool
     closed_at: datetime
     charged_as: ProductType
@@ -83,12 +86,13 @@ class TradeHistory:
         """Return rupees over all closures."""
         return sum((closure.gross_pnl for closure in self.closures), Decimal(0))
 
-    def charges(self) -> Decimal:
-        """Return rupees over all closures."""
-        return sum((closure.charges for closure in self.closures), Decimal(0))
+    def charges(self) -> Decimal | None:
+        """Return rupees over all closures; None if those of one are unknown."""
+        known = [closure.charges for closure in self.closures if closure.charges is not None]
+        return sum(known, Decimal(0)) if len(known) == len(self.closures) else None
 
-    def net_pnl(self) -> Decimal:
-        """Return rupees over all closures."""
+    def net_pnl(self) -> Decimal | None:
+        """Return rupees over all closures; None if the charges are unknown."""
         return net_pnl(self.gross_pnl(), self.charges())
 
 
@@ -142,11 +146,9 @@ def _reduced(trade: Trade, quantity: int) -> Trade:
 def _closure(history: TradeHistory, parts: Sequence[Fill], schedule: ChargeSchedule) -> Closure:
     trade, quantity = history.trade, total_quantity(parts)
     product = charges.charged_as(trade.product_type, trade.entered_on, max(part.trading_day for part in parts))
-    lines = {
-        Leg.ENTRY: _entry_lines(history, quantity, product, schedule),
-        Leg.EXIT: _exit_lines(history, parts, product, schedule),
-    }
-    gross, cost = gross_pnl(trade.direction, trade.entry_price, parts), charges.total(lines.values())
+    lines = _lines(history, parts, product, schedule)
+    gross = gross_pnl(trade.direction, trade.entry_price, parts)
+    cost = charges.total(lines.values()) if len(lines) == len(Leg) else None
     return Closure(
         nth=len(history.closures) + 1,
         exit_intent_id=parts[-1].intent_id,
@@ -164,32 +166,49 @@ def _closure(history: TradeHistory, parts: Sequence[Fill], schedule: ChargeSched
     )
 
 
-def _entry_lines(history: TradeHistory, quantity: int, product: ProductType, schedule: ChargeSchedule) -> Lines:
+def _lines(
+    history: TradeHistory, parts: Sequence[Fill], product: ProductType, schedule: ChargeSchedule
+) -> dict[Leg, Lines]:
+    """Return the charges of each leg whose charges are known."""
+    found = {
+        Leg.ENTRY: _entry_lines(history, total_quantity(parts), product, schedule),
+        Leg.EXIT: _exit_lines(history, parts, product, schedule),
+    }
+    return {leg: lines for leg, lines in found.items() if lines is not None}
+
+
+def _entry_lines(history: TradeHistory, quantity: int, product: ProductType, schedule: ChargeSchedule) -> Lines | None:
     """Return this closure's share of the entry's charges, among closures charged as the same product."""
-    trade = history.trade
-    whole = schedule.order_lines(product, trade.entered_on, charges.entry_side(trade.direction), trade.entry_value)
+    trade, market = history.trade, charges.market_of(history.trade.symbol)
+    side = charges.entry_side(trade.direction)
+    whole = schedule.order_lines(market, product, trade.entered_on, side, trade.entry_value)
+    if whole is None:
+        return None
     before = sum(earlier.quantity for earlier in history.closures if earlier.charged_as is product)
     return charges.entry_share(whole, before, before + quantity, trade.quantity)
 
 
-def _exit_lines(history: TradeHistory, parts: Sequence[Fill], product: ProductType, schedule: ChargeSchedule) -> Lines:
+def _exit_lines(
+    history: TradeHistory, parts: Sequence[Fill], product: ProductType, schedule: ChargeSchedule
+) -> Lines | None:
     """Return the increase of the orders' charges: each order is charged on its cumulative value."""
     lines: Lines = {}
     for order_id in dict.fromkeys(part.order_id for part in parts):
         earlier = total_value(fill for fill in history.booked() if fill.order_id == order_id)
         now = [part for part in parts if part.order_id == order_id]
         grown = _order_growth(history.trade, product, schedule, earlier, now)
+        if grown is None:
+            return None
         lines = {charge: lines.get(charge, Decimal(0)) + grown.get(charge, Decimal(0)) for charge in {**lines, **grown}}
     return lines
 
 
 def _order_growth(
     trade: Trade, product: ProductType, schedule: ChargeSchedule, earlier: Decimal, now: Sequence[Fill]
-) -> Lines:
+) -> Lines | None:
     # A broker's clock of whole seconds may put an exit before its entry; no exit precedes its entry's rates.
     day = max(trade.entered_on, *(part.trading_day for part in now))
-    side = charges.exit_side(trade.direction)
-    return charges.difference(
-        schedule.order_lines(product, day, side, earlier + total_value(now)),
-        schedule.order_lines(product, day, side, earlier),
-    )
+    market, side = charges.market_of(trade.symbol), charges.exit_side(trade.direction)
+    after = schedule.order_lines(market, product, day, side, earlier + total_value(now))
+    before = schedule.order_lines(market, product, day, side, earlier)
+    return None if after is None or before is None else charges.difference(after, before)

@@ -17,6 +17,6 @@ def gross_pnl(direction: Direction, entry_price: Decimal, exits: Sequence[Fill])
     return direction.sign * (total_value(exits) - entry_price * total_quantity(exits))
 
 
-def net_pnl(gross: Decimal, charges: Decimal) -> Decimal:
-    """Return the net of a gross P&L in rupees."""
-    return gross - charges
+def net_pnl(gross: Decimal, charges: Decimal | None) -> Decimal | None:
+    """Return the net of a gross P&L in rupees; None if the charges are unknown."""
+    return None if charges is None else gross - charges

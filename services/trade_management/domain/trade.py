@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import Any, Final, Protocol
 from uuid import UUID
 
+from shared.contracts.charges import ChargesStatus
+from shared.contracts.exchanges import DELIVERY_EXCHANGES, DERIVATIVE_EXCHANGES
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType, TradeStatus
 from shared.errors import Conflict, InvalidInput
 from shared.money import money_text
@@ -42,6 +44,12 @@ class ShortDelivery(InvalidInput):
     """Short sale with a delivery product: only owned shares can be delivered."""
 
     code = "short_delivery"
+
+
+class WrongProduct(InvalidInput):
+    """Product that the symbol's exchange does not offer: orders of it would be rejected."""
+
+    code = "wrong_product"
 
 
 class Plan(Protocol):
@@ -113,7 +121,7 @@ class StoredTrade(Trade):
     plan_version:
         Number of the plan's last change; 1 is the plan at the opening.
     gross_pnl, charges, net_pnl:
-        Rupees, over all closures.
+        Rupees, over all closures; charges and net P&L stay None if the charges are unknown.
     exit_intent_id:
         The intent that closed the last part.
     """
@@ -129,6 +137,16 @@ class StoredTrade(Trade):
     exit_intent_id: UUID | None
     created_at: datetime
     updated_at: datetime
+    charges_final: bool = False
+
+    @property
+    def charges_status(self) -> ChargesStatus | None:
+        """Return the origin of the charges; None while the trade is open."""
+        if self.status is TradeStatus.OPEN:
+            return None
+        if self.charges is None:
+            return ChargesStatus.UNKNOWN
+        return ChargesStatus.FINAL if self.charges_final else ChargesStatus.ESTIMATED
 
 
 def check_opening(trade: Trade, plan: Plan, now: datetime, lot: int = 1) -> None:
@@ -138,6 +156,8 @@ def check_opening(trade: Trade, plan: Plan, now: datetime, lot: int = 1) -> None
     ------
     ShortDelivery
         SHORT with product CNC.
+    WrongProduct
+        CNC of a derivative, or NRML of an equity.
     PlanContradiction
         The plan contradicts the direction or the quantity; `details["contradictions"]` lists why.
     InvalidInput
@@ -145,11 +165,20 @@ def check_opening(trade: Trade, plan: Plan, now: datetime, lot: int = 1) -> None
     """
     if trade.direction is Direction.SHORT and trade.product_type is ProductType.CNC:
         raise ShortDelivery("a SHORT trade cannot be CNC, because only owned shares can be delivered; use MIS")
+    _check_product(trade)
     if trade.entry_value >= MOST_VALUE:
         raise InvalidInput(f"quantity times entry_price must be below {MOST_VALUE}")
     if trade.entered_at > now + CLOCK_SKEW:
         raise InvalidInput("entered_at is in the future")
     _refuse(plan.contradictions(trade.direction, trade.entry_price) + plan.size_contradictions(trade.quantity, lot))
+
+
+def _check_product(trade: Trade) -> None:
+    exchange = trade.symbol.partition(":")[0]
+    if trade.product_type is ProductType.CNC and exchange in DERIVATIVE_EXCHANGES:
+        raise WrongProduct(f"{exchange} has no delivery; use NRML or MIS instead of CNC")
+    if trade.product_type is ProductType.NRML and exchange in DELIVERY_EXCHANGES:
+        raise WrongProduct(f"NRML is for futures and options; use CNC or MIS on {exchange}")
 
 
 def check_change(trade: Trade, before: Plan, after: Plan, *, filled_legs: Collection[int] = (), lot: int = 1) -> None:

@@ -25,7 +25,7 @@ from services.trade_management.metrics import (
 from services.trade_management.storage.waiting_fills import WaitingFillRepository
 from services.trade_management.trade_management_service import Applied, TradeManagementService
 from shared.clock import Clock
-from shared.errors import ConfigurationError, MalformedMessage
+from shared.errors import MalformedMessage
 from shared.kafka.dead_letters import DeadLetters
 from shared.kafka.record_faults import fault_of, read_record
 from shared.outbox.signatures import TrustedKeys
@@ -239,6 +239,4 @@ def _symbol(read: Read) -> str:
 
 def _why_wait(error: Exception) -> str | None:
     """Return why a record must wait; None if it is refused."""
-    if is_lock_timeout(error):
-        return LOCKED
-    return str(error) if isinstance(error, ConfigurationError) else None
+    return LOCKED if is_lock_timeout(error) else None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Connection, select
 
-from services.trade_management.domain.charges import Charge, ChargeSchedule, Rate, Rounding, Side
+from services.trade_management.domain.charges import ChargeSchedule, Market, Rate, Rounding, Segment, Side
 from services.trade_management.models import ChargeScheduleRow
+from shared.contracts.charges import Charge
 from shared.contracts.vocabulary import ProductType
 
 
@@ -18,7 +21,12 @@ class ChargeScheduleRepository:
     def all(self) -> ChargeSchedule:
         """Return every row."""
         rows = self._connection.execute(select(*ChargeScheduleRow.__table__.columns)).mappings()
-        words = {"product_type": ProductType, "charge": Charge, "side": Side, "rounding": Rounding}
-        return ChargeSchedule(
-            tuple(Rate(**{**row, **{name: word(row[name]) for name, word in words.items()}}) for row in rows)
-        )
+        return ChargeSchedule(tuple(_rate(dict(row)) for row in rows))
+
+
+_WORDS = {"product_type": ProductType, "charge": Charge, "side": Side, "rounding": Rounding}
+
+
+def _rate(row: dict[str, Any]) -> Rate:
+    market = Market(row.pop("exchange"), Segment(row.pop("segment")))
+    return Rate(market=market, **(row | {name: word(row[name]) for name, word in _WORDS.items()}))

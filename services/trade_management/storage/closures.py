@@ -9,10 +9,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection, func, select, text
 
-from services.trade_management.domain.charges import Charge, Leg, Lines, charged_as
+from services.trade_management.domain.charges import Lines, charged_as
 from services.trade_management.domain.closure import Closure
 from services.trade_management.models import ChargeLineRow, TradeClosureRow, TradeRow
 from shared.clock import trading_day
+from shared.contracts.charges import Charge, Leg
 from shared.contracts.vocabulary import ExitReason, ProductType
 from shared.ids import new_id
 

@@ -13,34 +13,63 @@ from sqlalchemy import Connection, Select, func, select
 
 from services.trade_management.models import TradeRow
 from shared.clock import TRADING_ZONE
-from shared.contracts.vocabulary import TradeStatus
+from shared.contracts.vocabulary import ExitReason, ProductType, TradeStatus
 
-SUMS = (func.count(), func.sum(TradeRow.gross_pnl), func.sum(TradeRow.charges), func.sum(TradeRow.net_pnl))
+SUMS = (
+    func.count(),
+    func.sum(TradeRow.gross_pnl),
+    func.sum(TradeRow.charges),
+    # Not the sum of net_pnl, which leaves out trades whose charges are unknown.
+    func.sum(TradeRow.gross_pnl) - func.coalesce(func.sum(TradeRow.charges), 0),
+    func.count().filter(TradeRow.charges.is_(None)),
+)
 
 
 class PnlGroup(StrEnum):
     """What totals are given for."""
 
+    DAY = "day"
     SYMBOL = "symbol"
     ACCOUNT = "user_broker_id"
     REASON = "exit_reason"
+    PRODUCT = "product_type"
 
 
 _GROUP_COLUMNS = {
+    PnlGroup.DAY: func.to_char(func.timezone(str(TRADING_ZONE), TradeRow.closed_at), "YYYY-MM-DD"),
     PnlGroup.SYMBOL: TradeRow.symbol,
     PnlGroup.ACCOUNT: TradeRow.user_broker_id,
     PnlGroup.REASON: TradeRow.exit_reason,
+    PnlGroup.PRODUCT: TradeRow.product_type,
 }
 
 
 @dataclass(frozen=True, slots=True)
+class PnlFilter:
+    """Closed trades that meet every given condition; `day` is the closing day in Asia/Kolkata."""
+
+    day: date | None = None
+    symbol: str | None = None
+    user_broker_id: str | None = None
+    exit_reason: ExitReason | None = None
+    product_type: ProductType | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Pnl:
-    """Rupees over `count` closed trades."""
+    """Rupees over `count` closed trades; net P&L is gross P&L less the charges that are known.
+
+    Attributes
+    ----------
+    unknown_charges:
+        Number of these trades whose charges are unknown.
+    """
 
     count: int
     gross_pnl: Decimal
     charges: Decimal
     net_pnl: Decimal
+    unknown_charges: int
 
 
 class PnlRepository:
@@ -49,29 +78,31 @@ class PnlRepository:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def of_closed_trades(self, day: date | None = None, symbol: str | None = None) -> Pnl:
-        """Return totals over closed trades, filtered by closing day (Asia/Kolkata) and symbol if given."""
-        return _pnl(self._connection.execute(_closed(select(*SUMS), day, symbol)).one())
+    def of_closed_trades(self, wanted: PnlFilter) -> Pnl:
+        """Return totals over closed trades."""
+        return _pnl(self._connection.execute(_closed(select(*SUMS), wanted)).one())
 
-    def by(self, group: PnlGroup, day: date | None = None, symbol: str | None = None) -> dict[str, Pnl]:
-        """Return the same totals for each symbol, account or reason, the most profitable first."""
+    def by(self, group: PnlGroup, wanted: PnlFilter) -> dict[str, Pnl]:
+        """Return the same totals for each group: days in order, others with the most profitable first."""
         column = _GROUP_COLUMNS[group]
-        query = _closed(select(column, *SUMS), day, symbol).group_by(column)
-        rows = self._connection.execute(query.order_by(func.sum(TradeRow.net_pnl).desc(), column))
+        order = [column] if group is PnlGroup.DAY else [SUMS[3].desc(), column]
+        rows = self._connection.execute(_closed(select(column, *SUMS), wanted).group_by(column).order_by(*order))
         return {name: _pnl(sums) for name, *sums in rows}
 
 
-def _closed(query: Select[*tuple[Any, ...]], day: date | None, symbol: str | None) -> Select[*tuple[Any, ...]]:
+def _closed(query: Select[*tuple[Any, ...]], wanted: PnlFilter) -> Select[*tuple[Any, ...]]:
     query = query.where(TradeRow.status == TradeStatus.CLOSED)
-    if symbol is not None:
-        query = query.where(TradeRow.symbol == symbol)
-    if day is not None:
-        start = datetime.combine(day, time(), TRADING_ZONE)
+    for name in ("symbol", "user_broker_id", "exit_reason", "product_type"):
+        value = getattr(wanted, name)
+        if value is not None:
+            query = query.where(TradeRow.__table__.c[name] == value)
+    if wanted.day is not None:
+        start = datetime.combine(wanted.day, time(), TRADING_ZONE)
         query = query.where(TradeRow.closed_at >= start, TradeRow.closed_at < start + timedelta(days=1))
     return query
 
 
 def _pnl(row: Sequence[Any]) -> Pnl:
-    count, *sums = row
+    count, *sums, unknown = row
     gross, charges, net = (amount or Decimal(0) for amount in sums)
-    return Pnl(count, gross, charges, net)
+    return Pnl(count, gross, charges, net, unknown)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -51,6 +52,21 @@ CHANGE_PLAN = text("""
 UPDATE trades
    SET exit_plan = :exit_plan, plan_version = plan_version + 1, updated_at = clock_timestamp(), version = version + 1
  WHERE trade_id = :trade_id
+""")
+
+LOCK_ROWS = text("""
+-- trades.lock_rows: waits for another transaction's locks
+SELECT trade_id FROM trades WHERE trade_id = ANY(CAST(:trade_ids AS uuid[])) ORDER BY trade_id FOR UPDATE
+""")
+
+CHANGE_CHARGES = text("""
+-- trades.change_charges: of closed trades
+UPDATE trades
+   SET charges = u.charges, net_pnl = gross_pnl - u.charges, charges_final = u.final, updated_at = clock_timestamp(),
+       version = version + 1
+  FROM unnest(CAST(:trade_id AS uuid[]), CAST(:charges AS numeric[]), CAST(:final AS boolean[]))
+       AS u(trade_id, charges, final)
+ WHERE trades.trade_id = u.trade_id AND status = 'CLOSED'
 """)
 
 _COLUMNS = tuple(column for column in TradeRow.__table__.columns if column.name != "version")
@@ -104,6 +120,22 @@ class TradeRepository:
         """Replace the plan of a locked trade, raise the plan's version and return the trade."""
         self._connection.execute(CHANGE_PLAN, {"trade_id": trade_id, "exit_plan": Jsonb(exit_plan)})
         return self.get(trade_id)
+
+    def lock_rows(self, trade_ids: Collection[UUID]) -> dict[UUID, StoredTrade]:
+        """Return the existing trades and lock their rows in order until the transaction ends; wait for other locks."""
+        self._connection.execute(LOCK_ROWS, {"trade_ids": sorted(trade_ids)})
+        return self.of_ids(trade_ids)
+
+    def of_ids(self, trade_ids: Collection[UUID]) -> dict[UUID, StoredTrade]:
+        """Return the existing trades."""
+        rows = self._connection.execute(select(*_COLUMNS).where(TradeRow.trade_id.in_(trade_ids)))
+        return {row.trade_id: _stored(row) for row in rows}
+
+    def change_charges(self, charges: Mapping[UUID, tuple[Decimal | None, bool]]) -> None:
+        """Store charges of closed trades, and whether all of them are final."""
+        amounts, finals = zip(*charges.values(), strict=True)
+        values = {"trade_id": list(charges), "charges": list(amounts), "final": list(finals)}
+        self._connection.execute(CHANGE_CHARGES, values)
 
     def plans_of(self, trade_ids: Collection[UUID]) -> dict[UUID, dict[str, Any]]:
         """Return the exit plans of these trades."""

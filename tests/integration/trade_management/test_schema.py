@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import Engine, Table, inspect
 from sqlalchemy.dialects import postgresql
 
+from services.trade_management.domain.shipped_charges import SHIPPED
 from services.trade_management.models import Base
 from services.trade_management.storage.charge_schedules import ChargeScheduleRepository
-from tests.unit.trade_management.examples import SCHEDULE
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy does not type it
 
@@ -32,7 +32,7 @@ def test_a_mappings_key_is_unique_in_its_table(trade_engine: Engine, table: Tabl
     assert {column.name for column in table.primary_key} in keys
 
 
-def test_the_migrated_schedule_equals_that_of_unit_tests(trade_engine: Engine) -> None:
+def test_the_migrated_schedule_is_the_shipped_one(trade_engine: Engine) -> None:
     with trade_engine.connect() as connection:
         migrated = ChargeScheduleRepository(connection).all()
-    assert set(migrated.rates) == set(SCHEDULE.rates)
+    assert set(migrated.rates) == set(SHIPPED.rates)

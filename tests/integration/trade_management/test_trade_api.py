@@ -77,7 +77,9 @@ def test_the_event_says_what_was_opened(client: TestClient, trade_engine: Engine
         ({"symbol": "nse:infy"}, "symbol"),
         ({"symbol": "INFY"}, "symbol"),
         ({"direction": "UP"}, "direction"),
-        ({"product_type": "NRML"}, "product_type"),
+        ({"product_type": "BO"}, "product_type"),
+        ({"product_type": "NRML"}, "NRML is for futures and options"),
+        ({"product_type": "CNC", "symbol": "NFO:NIFTY26NOVFUT"}, "NFO has no delivery"),
         ({"quantity": 0}, "quantity"),
         ({"quantity": "100"}, "quantity"),
         ({"quantity": 10.5}, "quantity"),
@@ -273,8 +275,8 @@ def test_profit_and_loss_sums_trades_by_day_and_symbol(client: TestClient, trade
     open_trade(trade_engine)
     apply(trade_engine, [report(Intent(trade).filled(execution())) for trade in (one, two)])
     today = trading_day(CLOCK.now())
-    both = {"count": 2, "gross_pnl": "2000.00", "charges": "165.44", "net_pnl": "1834.56"}
-    nothing = {"count": 0, "gross_pnl": "0.00", "charges": "0.00", "net_pnl": "0.00"}
+    both = {"count": 2, "gross_pnl": "2000.00", "charges": "165.44", "net_pnl": "1834.56", "unknown_charges": 0}
+    nothing = {"count": 0, "gross_pnl": "0.00", "charges": "0.00", "net_pnl": "0.00", "unknown_charges": 0}
 
     def totals(**filters: str) -> dict[str, Any]:
         answer = client.get("/pnl", params=filters)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from datetime import timedelta
 from uuid import UUID
 
-import psycopg
 import pytest
 from sqlalchemy import Engine, text
 
@@ -20,7 +18,7 @@ from shared.runtime.telemetry import REGISTRY
 from shared.runtime.waiting_work import CONDITION
 from shared.settings import Settings
 from tests.integration.trade_management.intents_topic import IntentsTopic, consuming
-from tests.integration.trade_management.ledger import CLOCK, Intent, emitted, execution, open_trade, rows, stored
+from tests.integration.trade_management.ledger import Intent, emitted, execution, open_trade, rows, stored
 from tests.support.row_locks import held_row
 from tests.support.servers import Database
 from tests.support.waiting import wait_until
@@ -137,23 +135,6 @@ def test_a_missing_trade_and_a_contradiction_hold_up_no_other(
         assert is_closed(trade_engine, good)
     codes = sorted(headers["dlq_code"] for _, headers in intents.dead_letters())
     assert codes == ["contradicts_trade", "unknown_trade"]
-
-
-def test_a_day_without_rates_delays_its_own_trades_alone(
-    settings: Settings, database: Database, trade_engine: Engine, intents: IntentsTopic
-) -> None:
-    stuck, good = open_trade(trade_engine), open_trade(trade_engine)
-    before_all_rates = CLOCK.now() - timedelta(days=3650)
-    with psycopg.connect(database.admin_url, options=f"-c search_path={SCHEMA}") as connection:
-        connection.execute("UPDATE trades SET entered_at = %s WHERE trade_id = %s", (before_all_rates, stuck.trade_id))
-    with consuming(settings, trade_engine):
-        intents.tell(Intent(stuck).filled(execution()), Intent(good).filled(execution()))
-        intents.wait_until_consumed()
-        assert is_closed(trade_engine, good)
-        assert "no charge schedule" in rows(trade_engine, "SELECT why FROM waiting_fills")[0]["why"]
-        with psycopg.connect(database.admin_url, options=f"-c search_path={SCHEMA}") as connection:
-            connection.execute("UPDATE charge_schedules SET effective_from = effective_from - 3650")
-        wait_until(lambda: is_closed(trade_engine, stuck), "the trade closes once the rates are known")
 
 
 def test_what_waits_is_counted_logged_once_and_shown_by_health(

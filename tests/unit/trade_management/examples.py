@@ -4,53 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from services.trade_management.domain.charges import Charge, ChargeSchedule, Rate, Rounding, Side
 from services.trade_management.domain.closure import Booking, TradeHistory, book
 from services.trade_management.domain.fills import Fill
+from services.trade_management.domain.shipped_charges import SHIPPED, SHIPPED_FROM
 from services.trade_management.domain.trade import Trade
 from shared.clock import trading_day
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType
 from shared.ids import new_id
 
 ENTERED_AT = datetime(2026, 1, 13, 4, 0, tzinfo=UTC)
-SINCE = date(2024, 10, 1)
-
-_ROWS: Sequence[tuple[ProductType, Charge, Side, str, str, str | None, Rounding, bool]] = (
-    (ProductType.MIS, Charge.BROKERAGE, Side.BOTH, "0.0003", "0", "20", Rounding.PAISA, True),
-    (ProductType.MIS, Charge.STT, Side.SELL, "0.00025", "0", None, Rounding.RUPEE, True),
-    (ProductType.MIS, Charge.EXCHANGE, Side.BOTH, "0.0000307", "0", None, Rounding.PAISA, True),
-    (ProductType.MIS, Charge.SEBI, Side.BOTH, "0.000001", "0", None, Rounding.PAISA, True),
-    (ProductType.MIS, Charge.STAMP, Side.BUY, "0.00003", "0", None, Rounding.PAISA, True),
-    (ProductType.MIS, Charge.GST, Side.BOTH, "0.18", "0", None, Rounding.PAISA, True),
-    (ProductType.CNC, Charge.BROKERAGE, Side.BOTH, "0", "0", None, Rounding.PAISA, True),
-    (ProductType.CNC, Charge.STT, Side.BOTH, "0.001", "0", None, Rounding.RUPEE, True),
-    (ProductType.CNC, Charge.EXCHANGE, Side.BOTH, "0.0000307", "0", None, Rounding.PAISA, True),
-    (ProductType.CNC, Charge.SEBI, Side.BOTH, "0.000001", "0", None, Rounding.PAISA, True),
-    (ProductType.CNC, Charge.STAMP, Side.BUY, "0.00015", "0", None, Rounding.PAISA, True),
-    (ProductType.CNC, Charge.GST, Side.BOTH, "0.18", "0", None, Rounding.PAISA, True),
-    (ProductType.CNC, Charge.DEPOSITORY, Side.SELL, "0", "15.34", None, Rounding.PAISA, False),
-)
-
-SCHEDULE = ChargeSchedule(
-    tuple(
-        Rate(
-            product,
-            charge,
-            side,
-            Decimal(rate),
-            Decimal(flat),
-            None if maximum is None else Decimal(maximum),
-            rounding,
-            on,
-            SINCE,
-        )
-        for product, charge, side, rate, flat, maximum, rounding, on in _ROWS
-    )
-)
+SINCE = SHIPPED_FROM
+SCHEDULE = SHIPPED
 
 
 def trade(

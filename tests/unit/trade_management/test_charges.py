@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.trade_management.domain.charges import (
-    Charge,
     ChargeSchedule,
-    Leg,
     Lines,
+    Market,
+    Segment,
     Side,
     difference,
     entry_share,
@@ -23,12 +23,13 @@ from services.trade_management.domain.charges import (
 from services.trade_management.domain.closure import TradeHistory, book
 from services.trade_management.domain.fills import Fill
 from services.trade_management.domain.trade import Trade
+from shared.contracts.charges import Charge, Leg
 from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
-from shared.errors import ConfigurationError
 from shared.ids import new_id
 from tests.unit.trade_management.examples import SCHEDULE, SINCE, book_each, fill, trade
 
 MIS, CNC = ProductType.MIS, ProductType.CNC
+NSE = Market("NSE", Segment.EQUITY)
 
 prices = st.integers(1, 10_000_000).map(lambda units: Decimal(units).scaleb(-2))
 parts = st.lists(st.tuples(st.integers(1, 5000), prices), min_size=1, max_size=8)
@@ -36,8 +37,14 @@ positions = st.sampled_from([(Direction.LONG, MIS, 0), (Direction.SHORT, MIS, 0)
 amounts = st.integers(0, 10_000_000).map(lambda paisa: Decimal(paisa).scaleb(-2))
 
 
+def _lines(product: ProductType, day: date, side: Side, value: Decimal, schedule: ChargeSchedule = SCHEDULE) -> Lines:
+    lines = schedule.order_lines(NSE, product, day, side, value)
+    assert lines is not None
+    return lines
+
+
 def _mis(side: Side, value: str) -> Lines:
-    return SCHEDULE.order_lines(MIS, SINCE, side, Decimal(value))
+    return _lines(MIS, SINCE, side, Decimal(value))
 
 
 @pytest.mark.parametrize(("value", "brokerage"), [("1000", "0.30"), ("66666.67", "20.00"), ("10000000", "20.00")])
@@ -63,10 +70,10 @@ def test_gst_is_on_brokerage_exchange_and_sebi() -> None:
 
 def test_the_depository_line_is_off_by_default_and_optional() -> None:
     day, value = SINCE, Decimal(100_000)
-    assert Charge.DEPOSITORY not in SCHEDULE.order_lines(CNC, day, Side.SELL, value)
+    assert Charge.DEPOSITORY not in _lines(CNC, day, Side.SELL, value)
     on = ChargeSchedule(tuple(replace(rate, enabled=True) for rate in SCHEDULE.rates))
-    assert on.order_lines(CNC, day, Side.SELL, value)[Charge.DEPOSITORY] == Decimal("15.34")
-    assert Charge.DEPOSITORY not in on.order_lines(CNC, day, Side.BUY, value)
+    assert _lines(CNC, day, Side.SELL, value, on)[Charge.DEPOSITORY] == Decimal("15.34")
+    assert Charge.DEPOSITORY not in _lines(CNC, day, Side.BUY, value, on)
 
 
 def test_a_row_holds_from_first_until_exclusive_last_day() -> None:
@@ -74,14 +81,23 @@ def test_a_row_holds_from_first_until_exclusive_last_day() -> None:
     old = [replace(rate, effective_to=cheaper) for rate in SCHEDULE.rates]
     new = [replace(rate, effective_from=cheaper, rate=rate.rate / 2) for rate in SCHEDULE.rates]
     schedule = ChargeSchedule((*old, *new))
-    before = schedule.order_lines(MIS, date(2026, 3, 31), Side.SELL, Decimal(100_000))
-    after = schedule.order_lines(MIS, cheaper, Side.SELL, Decimal(100_000))
+    before = _lines(MIS, date(2026, 3, 31), Side.SELL, Decimal(100_000), schedule)
+    after = _lines(MIS, cheaper, Side.SELL, Decimal(100_000), schedule)
     assert (before[Charge.STT], after[Charge.STT]) == (Decimal("25.00"), Decimal("13.00"))
 
 
-def test_a_day_without_rates_is_an_error() -> None:
-    with pytest.raises(ConfigurationError, match="no charge schedule for MIS"):
-        SCHEDULE.order_lines(MIS, date(2020, 1, 1), Side.BUY, Decimal(1))
+def test_charges_of_a_day_without_rates_are_unknown() -> None:
+    assert SCHEDULE.order_lines(NSE, MIS, date(2020, 1, 1), Side.BUY, Decimal(1)) is None
+
+
+def test_a_trade_entered_before_the_first_rates_closes_with_unknown_charges() -> None:
+    opened = trade(entered_on=SINCE - timedelta(days=1))
+    part, rest = book_each(opened, [fill(40), fill(60)])
+    assert part.closure is not None and rest.closure is not None
+    assert (part.closure.charges, part.closure.net_pnl, part.closure.gross_pnl) == (None, None, Decimal(400))
+    assert set(part.closure.lines) == {Leg.EXIT}  # those of the exit's day are known
+    assert rest.after.trade.status is TradeStatus.CLOSED
+    assert (rest.after.charges(), rest.after.net_pnl(), rest.after.gross_pnl()) == (None, None, Decimal(1000))
 
 
 @given(
@@ -131,8 +147,8 @@ def test_separate_orders_are_charged_in_full_and_share_the_entry(
     side = Side.BUY if opened.direction is Direction.LONG else Side.SELL
     other = Side.SELL if side is Side.BUY else Side.BUY
     product, day = opened.product_type, opened.entered_on
-    whole_entry = SCHEDULE.order_lines(product, day, side, opened.entry_value)
-    exits = [SCHEDULE.order_lines(product, day, other, each.value) for each in fills]
+    whole_entry = _lines(product, day, side, opened.entry_value)
+    exits = [_lines(product, day, other, each.value) for each in fills]
     assert total(closure.lines[Leg.ENTRY] for closure in closures) == total([whole_entry])
     assert [closure.lines[Leg.EXIT] for closure in closures] == exits
 

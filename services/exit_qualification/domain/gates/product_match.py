@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from services.exit_qualification.domain.gates.gate import Detail, Gate, GateSpec, Verdict, reject_unless
 from services.exit_qualification.domain.gates.gate_input import GateInput
 from services.exit_qualification.domain.market_calendar import exchange_of
+from shared.contracts.exchanges import DELIVERY_EXCHANGES, DERIVATIVE_EXCHANGES
 from shared.contracts.vocabulary import Direction, ProductType
-
-DELIVERY_EXCHANGES: Final = frozenset({"NSE", "BSE"})
-DERIVATIVE_EXCHANGES: Final = frozenset({"NFO", "BFO", "CDS", "BCD", "MCX", "NCO"})
-"""Exchanges without delivery; on one that is in neither set the product is not judged."""
 
 
 def check(given: GateInput) -> tuple[Verdict, Detail]:

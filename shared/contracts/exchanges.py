@@ -1,0 +1,9 @@
+"""Exchanges by what they trade."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DELIVERY_EXCHANGES: Final = frozenset({"NSE", "BSE"})
+DERIVATIVE_EXCHANGES: Final = frozenset({"NFO", "BFO", "CDS", "BCD", "MCX", "NCO"})
+"""Exchanges without delivery; on one that is in neither set the product is not judged."""
