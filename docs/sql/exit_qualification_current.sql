@@ -622,7 +622,7 @@ CREATE TABLE exit_qualification.exit_intents (
     CONSTRAINT exit_intents_leg_check CHECK ((leg > 0)),
     CONSTRAINT exit_intents_limit CHECK (((order_type = 'LIMIT'::text) = (limit_price IS NOT NULL))),
     CONSTRAINT exit_intents_order_type_check CHECK ((order_type = ANY (ARRAY['MARKET'::text, 'LIMIT'::text]))),
-    CONSTRAINT exit_intents_product_type_check CHECK ((product_type = ANY (ARRAY['MIS'::text, 'CNC'::text]))),
+    CONSTRAINT exit_intents_product_type_check CHECK ((product_type = ANY (ARRAY['MIS'::text, 'CNC'::text, 'NRML'::text]))),
     CONSTRAINT exit_intents_quantity_check CHECK ((quantity >= 0)),
     CONSTRAINT exit_intents_sent CHECK (((submitted_at IS NOT NULL) OR (exit_reason = 'EXTERNAL'::text) OR (status = ANY (ARRAY['PENDING'::text, 'APPROVED'::text, 'REJECTED'::text, 'CANCELLED'::text])))),
     CONSTRAINT exit_intents_status_check CHECK ((status = ANY (ARRAY['PENDING'::text, 'APPROVED'::text, 'REJECTED'::text, 'SUBMITTING'::text, 'UNKNOWN'::text, 'PLACED'::text, 'PARTIALLY_FILLED'::text, 'FILLED'::text, 'CANCELLED'::text, 'FAILED'::text])))
@@ -956,7 +956,7 @@ CREATE TABLE exit_qualification.open_trades (
     entered_tick bigint,
     CONSTRAINT open_trades_direction_check CHECK ((direction = ANY (ARRAY['LONG'::text, 'SHORT'::text]))),
     CONSTRAINT open_trades_entry_price_check CHECK ((entry_price > (0)::numeric)),
-    CONSTRAINT open_trades_product_type_check CHECK ((product_type = ANY (ARRAY['MIS'::text, 'CNC'::text]))),
+    CONSTRAINT open_trades_product_type_check CHECK ((product_type = ANY (ARRAY['MIS'::text, 'CNC'::text, 'NRML'::text]))),
     CONSTRAINT open_trades_quantity_check CHECK ((quantity > 0)),
     CONSTRAINT open_trades_status_check CHECK ((status = ANY (ARRAY['OPEN'::text, 'CLOSED'::text])))
 );

@@ -260,7 +260,7 @@ CREATE TABLE trade_management.charge_lines (
     CONSTRAINT charge_lines_status_check CHECK ((status = ANY (ARRAY['ESTIMATED'::text, 'FINAL'::text])))
 );
 
-COMMENT ON TABLE trade_management.charge_lines IS 'What each closure cost, line by line; ESTIMATED until a contract note says FINAL';
+COMMENT ON TABLE trade_management.charge_lines IS 'What each closure was estimated to cost, line by line; see final_charges';
 
 CREATE TABLE trade_management.charge_schedules (
     product_type text NOT NULL,
@@ -273,22 +273,28 @@ CREATE TABLE trade_management.charge_schedules (
     enabled boolean DEFAULT true NOT NULL,
     effective_from date NOT NULL,
     effective_to date,
+    exchange text DEFAULT 'NSE'::text NOT NULL,
+    segment text DEFAULT 'EQUITY'::text NOT NULL,
+    source text DEFAULT 'zerodha.com/charges'::text NOT NULL,
     CONSTRAINT charge_schedules_charge_check CHECK ((charge = ANY (ARRAY['BROKERAGE'::text, 'STT'::text, 'EXCHANGE'::text, 'SEBI'::text, 'STAMP'::text, 'GST'::text, 'DEPOSITORY'::text]))),
     CONSTRAINT charge_schedules_check CHECK (((effective_to IS NULL) OR (effective_to > effective_from))),
     CONSTRAINT charge_schedules_flat_check CHECK ((flat >= (0)::numeric)),
-    CONSTRAINT charge_schedules_product_type_check CHECK ((product_type = ANY (ARRAY['MIS'::text, 'CNC'::text]))),
+    CONSTRAINT charge_schedules_product_type_check CHECK ((product_type = ANY (ARRAY['MIS'::text, 'CNC'::text, 'NRML'::text]))),
     CONSTRAINT charge_schedules_rate_check CHECK ((rate >= (0)::numeric)),
     CONSTRAINT charge_schedules_rounding_check CHECK ((rounding = ANY (ARRAY['PAISA'::text, 'RUPEE'::text]))),
+    CONSTRAINT charge_schedules_segment CHECK ((segment = ANY (ARRAY['EQUITY'::text, 'FUTURES'::text, 'OPTIONS'::text]))),
     CONSTRAINT charge_schedules_side_check CHECK ((side = ANY (ARRAY['BUY'::text, 'SELL'::text, 'BOTH'::text])))
 );
 
-COMMENT ON TABLE trade_management.charge_schedules IS 'Rates of NSE equity by product, effective-dated';
+COMMENT ON TABLE trade_management.charge_schedules IS 'Rates by exchange, segment and product, effective-dated';
 
 COMMENT ON COLUMN trade_management.charge_schedules.rate IS 'share of the order''s value; of brokerage + exchange + SEBI for GST';
 
 COMMENT ON COLUMN trade_management.charge_schedules.maximum IS 'the most a line can be per order';
 
 COMMENT ON COLUMN trade_management.charge_schedules.effective_to IS 'first day on which the row no longer holds';
+
+COMMENT ON COLUMN trade_management.charge_schedules.source IS 'who published the rate';
 
 CREATE TABLE trade_management.consumer_gaps (
     gap_id bigint NOT NULL,
@@ -322,6 +328,18 @@ ALTER TABLE trade_management.consumer_gaps ALTER COLUMN gap_id ADD GENERATED ALW
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE trade_management.final_charges (
+    trade_id uuid NOT NULL,
+    leg text NOT NULL,
+    nth smallint NOT NULL,
+    lines jsonb NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT final_charges_leg_check CHECK ((leg = ANY (ARRAY['ENTRY'::text, 'EXIT'::text]))),
+    CONSTRAINT final_charges_nth_check CHECK ((nth > 0))
+);
+
+COMMENT ON TABLE trade_management.final_charges IS 'What contract notes charge for a leg of a trade; the last row of a leg counts';
 
 CREATE TABLE trade_management.idempotency_keys (
     scope text NOT NULL,
@@ -636,18 +654,20 @@ CREATE TABLE trade_management.trade_closures (
     quantity bigint NOT NULL,
     exit_price numeric(18,4) NOT NULL,
     gross_pnl numeric(18,4) NOT NULL,
-    charges numeric(18,4) NOT NULL,
-    net_pnl numeric(18,4) NOT NULL,
+    charges numeric(18,4),
+    net_pnl numeric(18,4),
     final boolean NOT NULL,
     closed_at timestamp with time zone NOT NULL,
     target_leg smallint,
-    CONSTRAINT trade_closures_check CHECK ((net_pnl = (gross_pnl - charges))),
+    CONSTRAINT trade_closures_net CHECK ((NOT (net_pnl IS DISTINCT FROM (gross_pnl - charges)))),
     CONSTRAINT trade_closures_nth_check CHECK ((nth > 0)),
     CONSTRAINT trade_closures_quantity_check CHECK ((quantity > 0)),
     CONSTRAINT trade_closures_target_leg_check CHECK ((target_leg > 0))
 );
 
 COMMENT ON TABLE trade_management.trade_closures IS 'Each time fills closed a part, or the rest, of a trade';
+
+COMMENT ON COLUMN trade_management.trade_closures.charges IS 'null: unknown, as no schedule has rates for one of its days';
 
 COMMENT ON COLUMN trade_management.trade_closures.target_leg IS 'leg of a target ladder; null for an exit of the whole remainder';
 
@@ -697,12 +717,13 @@ CREATE TABLE trade_management.trades (
     updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     version integer DEFAULT 1 NOT NULL,
     plan_version integer DEFAULT 1 NOT NULL,
+    charges_final boolean DEFAULT false NOT NULL,
     CONSTRAINT trades_check CHECK (((open_quantity >= 0) AND (open_quantity <= quantity))),
-    CONSTRAINT trades_closed_by_intent CHECK ((((status = 'CLOSED'::text) = (exit_intent_id IS NOT NULL)) AND ((status = 'CLOSED'::text) = (open_quantity = 0)) AND ((status = 'OPEN'::text) OR ((exit_price IS NOT NULL) AND (exit_reason IS NOT NULL) AND (gross_pnl IS NOT NULL) AND (charges IS NOT NULL) AND (net_pnl = (gross_pnl - charges)) AND (closed_at IS NOT NULL))))),
+    CONSTRAINT trades_closed_by_intent CHECK ((((status = 'CLOSED'::text) = (exit_intent_id IS NOT NULL)) AND ((status = 'CLOSED'::text) = (open_quantity = 0)) AND ((status = 'OPEN'::text) OR ((exit_price IS NOT NULL) AND (exit_reason IS NOT NULL) AND (gross_pnl IS NOT NULL) AND (NOT (net_pnl IS DISTINCT FROM (gross_pnl - charges))) AND (closed_at IS NOT NULL))))),
     CONSTRAINT trades_direction_check CHECK ((direction = ANY (ARRAY['LONG'::text, 'SHORT'::text]))),
     CONSTRAINT trades_entry_price_check CHECK ((entry_price > (0)::numeric)),
     CONSTRAINT trades_plan_version CHECK ((plan_version > 0)),
-    CONSTRAINT trades_product_type_check CHECK ((product_type = ANY (ARRAY['MIS'::text, 'CNC'::text]))),
+    CONSTRAINT trades_product_type_check CHECK ((product_type = ANY (ARRAY['MIS'::text, 'CNC'::text, 'NRML'::text]))),
     CONSTRAINT trades_quantity_check CHECK ((quantity > 0)),
     CONSTRAINT trades_short_delivery CHECK ((NOT ((direction = 'SHORT'::text) AND (product_type = 'CNC'::text)))),
     CONSTRAINT trades_status_check CHECK ((status = ANY (ARRAY['OPEN'::text, 'CLOSED'::text])))
@@ -712,9 +733,13 @@ COMMENT ON TABLE trade_management.trades IS 'Every trade; trade management is it
 
 COMMENT ON COLUMN trade_management.trades.direction IS 'persisted when the trade is opened and never derived again';
 
+COMMENT ON COLUMN trade_management.trades.charges IS 'null once closed: unknown, as no schedule has rates for one of its days';
+
 COMMENT ON COLUMN trade_management.trades.exit_intent_id IS 'the intent whose fills closed it';
 
 COMMENT ON COLUMN trade_management.trades.plan_version IS 'raised by every change of exit_plan; a caller names the one it read';
+
+COMMENT ON COLUMN trade_management.trades.charges_final IS 'charges are those of contract notes, of entry and exit';
 
 CREATE TABLE trade_management.user_brokers (
     user_broker_id text NOT NULL,
@@ -777,13 +802,16 @@ ALTER TABLE ONLY trade_management.charge_lines
     ADD CONSTRAINT charge_lines_pkey PRIMARY KEY (closure_id, leg, charge);
 
 ALTER TABLE ONLY trade_management.charge_schedules
-    ADD CONSTRAINT charge_schedules_pkey PRIMARY KEY (product_type, charge, side, effective_from);
+    ADD CONSTRAINT charge_schedules_pkey PRIMARY KEY (exchange, segment, product_type, charge, side, effective_from);
 
 ALTER TABLE ONLY trade_management.consumer_gaps
     ADD CONSTRAINT consumer_gaps_consumer_topic_id_partition_kind_first_offset_key UNIQUE (consumer, topic_id, partition, kind, first_offset);
 
 ALTER TABLE ONLY trade_management.consumer_gaps
     ADD CONSTRAINT consumer_gaps_pkey PRIMARY KEY (gap_id);
+
+ALTER TABLE ONLY trade_management.final_charges
+    ADD CONSTRAINT final_charges_pkey PRIMARY KEY (trade_id, leg, nth);
 
 ALTER TABLE ONLY trade_management.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (scope, key);
@@ -876,6 +904,9 @@ ALTER INDEX trade_management.outbox_event_window ATTACH PARTITION trade_manageme
 ALTER TABLE ONLY trade_management.charge_lines
     ADD CONSTRAINT charge_lines_closure_id_fkey FOREIGN KEY (closure_id) REFERENCES trade_management.trade_closures(closure_id);
 
+ALTER TABLE ONLY trade_management.final_charges
+    ADD CONSTRAINT final_charges_trade_id_fkey FOREIGN KEY (trade_id) REFERENCES trade_management.trades(trade_id);
+
 ALTER TABLE ONLY trade_management.trade_closures
     ADD CONSTRAINT trade_closures_trade_id_fkey FOREIGN KEY (trade_id) REFERENCES trade_management.trades(trade_id);
 
@@ -921,6 +952,8 @@ GRANT SELECT,INSERT ON TABLE trade_management.consumer_gaps TO exitflow_trade;
 GRANT UPDATE(missed) ON TABLE trade_management.consumer_gaps TO exitflow_trade;
 
 GRANT UPDATE(acknowledged_at) ON TABLE trade_management.consumer_gaps TO exitflow_trade;
+
+GRANT SELECT,INSERT ON TABLE trade_management.final_charges TO exitflow_trade;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE trade_management.idempotency_keys TO exitflow_trade;
 

@@ -25,17 +25,17 @@ def _lines(symbol: str, product: ProductType, day: date, side: Side, value: str)
     ("symbol", "product", "day", "side", "value", "charges"),
     [
         # min(0.03 %, 20) + exchange + SEBI, 18 % GST of these, STT and stamp of their side
-        ("NSE:INFY", MIS, AFTER, SELL, "101000", "52.46"),  # 20 + 3.10 + 0.10 + 4.18, STT 25
+        ("NSE:INFY", MIS, AFTER, SELL, "101000", "52.38"),  # 20 + 3.10 + 0.10 + 4.18, STT 25
         ("BSE:INFY", CNC, AFTER, BUY, "100000", "119.54"),  # 0 + 3.75 + 0.10 + 0.69, STT 100, stamp 15
-        (NFO_FUTURE, NRML, BEFORE, SELL, "1000000", "245.30"),  # 20 + 18.30 + 1 + 7.07, STT 200
-        (NFO_FUTURE, MIS, AFTER, SELL, "1000000", "545.30"),
+        (NFO_FUTURE, NRML, BEFORE, SELL, "1000000", "246.37"),  # 20 + 18.30 + 1 + 7.07, STT 200
+        (NFO_FUTURE, MIS, AFTER, SELL, "1000000", "546.37"),
         (NFO_FUTURE, NRML, AFTER, BUY, "1000000", "66.37"),
-        (NFO_OPTION, NRML, BEFORE, SELL, "10000", "37.79"),
-        (NFO_OPTION, NRML, AFTER, SELL, "10000", "42.79"),
-        ("NFO:NIFTY26NOV26000PE", MIS, AFTER, BUY, "10000", "28.09"),
+        (NFO_OPTION, NRML, BEFORE, SELL, "10000", "37.80"),
+        (NFO_OPTION, NRML, AFTER, SELL, "10000", "42.80"),
+        ("NFO:NIFTY26NOV26000PE", MIS, AFTER, BUY, "10000", "28.10"),
         ("BFO:SENSEX26NOVFUT", NRML, AFTER, SELL, "1000000", "524.78"),
-        ("MCX:CRUDEOIL26DECFUT", NRML, AFTER, SELL, "500000", "87.18"),
-        ("MCX:CRUDEOIL26DEC5000CE", NRML, AFTER, SELL, "10000", "33.55"),
+        ("MCX:CRUDEOIL26DECFUT", NRML, AFTER, SELL, "500000", "86.58"),
+        ("MCX:CRUDEOIL26DEC5000CE", NRML, AFTER, SELL, "10000", "33.54"),
     ],
 )
 def test_golden_orders(symbol: str, product: ProductType, day: date, side: Side, value: str, charges: str) -> None:
