@@ -14,8 +14,8 @@ from services.trade_management.storage.final_charges import FinalChargeRepositor
 from services.trade_management.storage.trades import TradeRepository
 from services.trade_management.trade_events import charges_changed
 from shared.clock import Clock
-from shared.contracts.charges import ContractNoteLine, Leg
-from shared.contracts.vocabulary import TradeStatus
+from shared.contracts.charges import ContractNoteLine
+from shared.contracts.vocabulary import Leg, TradeStatus
 from shared.errors import InvalidInput
 from shared.money import money_text
 from shared.outbox.unit_of_work import UnitOfWork

@@ -13,8 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import FetchedValue
 
 from services.trade_management.domain.charges import Rounding, Segment, Side
-from shared.contracts.charges import Charge, Leg
-from shared.contracts.vocabulary import Direction, ExitReason, ProductType, TradeStatus
+from shared.contracts.vocabulary import Charge, Direction, ExitReason, Leg, ProductType, TradeStatus
 
 Rate = Numeric(18, 10)
 

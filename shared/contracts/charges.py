@@ -5,45 +5,18 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable
 from decimal import Decimal
-from enum import StrEnum
 from typing import Annotated, Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.contracts.events import describe
+from shared.contracts.vocabulary import Charge, Leg
 from shared.errors import InvalidInput
 from shared.money import Money
 
 MOST_NOTE_LINES: Final = 1000
 """Lines in one request."""
-
-
-class Charge(StrEnum):
-    """Lines of a contract note; STT is CTT on commodities."""
-
-    BROKERAGE = "BROKERAGE"
-    STT = "STT"
-    EXCHANGE = "EXCHANGE"
-    SEBI = "SEBI"
-    STAMP = "STAMP"
-    GST = "GST"
-    DEPOSITORY = "DEPOSITORY"
-
-
-class Leg(StrEnum):
-    """Entry or exit side of a trade, for a charge line."""
-
-    ENTRY = "ENTRY"
-    EXIT = "EXIT"
-
-
-class ChargesStatus(StrEnum):
-    """Origin of a closed trade's charges: calculated, or from contract notes; UNKNOWN without rates for its days."""
-
-    ESTIMATED = "ESTIMATED"
-    FINAL = "FINAL"
-    UNKNOWN = "UNKNOWN"
 
 
 class ContractNoteLine(BaseModel):

@@ -8,11 +8,10 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.contracts.charges import ChargesStatus
 from shared.contracts.events import Event, register
 from shared.contracts.exits import LegNumber, Quantity, Timestamp
 from shared.contracts.topics import TRADES
-from shared.contracts.vocabulary import Direction, ExitReason, ProductType
+from shared.contracts.vocabulary import ChargesStatus, Direction, ExitReason, ProductType
 from shared.exit_rules.plan import ExitPlan
 from shared.exit_rules.prices import Price
 from shared.money import Money

@@ -68,6 +68,33 @@ class TradeStatus(StrEnum):
     CLOSED = "CLOSED"
 
 
+class Charge(StrEnum):
+    """Lines of a contract note; STT is CTT on commodities."""
+
+    BROKERAGE = "BROKERAGE"
+    STT = "STT"
+    EXCHANGE = "EXCHANGE"
+    SEBI = "SEBI"
+    STAMP = "STAMP"
+    GST = "GST"
+    DEPOSITORY = "DEPOSITORY"
+
+
+class Leg(StrEnum):
+    """Entry or exit side of a trade, for a charge line."""
+
+    ENTRY = "ENTRY"
+    EXIT = "EXIT"
+
+
+class ChargesStatus(StrEnum):
+    """Origin of a closed trade's charges: calculated, or from contract notes; UNKNOWN without rates for its days."""
+
+    ESTIMATED = "ESTIMATED"
+    FINAL = "FINAL"
+    UNKNOWN = "UNKNOWN"
+
+
 class KillSwitchMode(StrEnum):
     """The scope of the kill switch. Only ALL holds back exits, and never a manual one."""
 

@@ -13,8 +13,8 @@ from services.trade_management.api.context import Context
 from services.trade_management.domain.charges import Rate, Rounding, Segment, Side
 from services.trade_management.storage.charge_schedules import ChargeScheduleRepository
 from shared.clock import trading_day
-from shared.contracts.charges import MOST_NOTE_LINES, Charge, ContractNoteLine, Leg
-from shared.contracts.vocabulary import ProductType
+from shared.contracts.charges import MOST_NOTE_LINES, ContractNoteLine
+from shared.contracts.vocabulary import Charge, Leg, ProductType
 from shared.http.auth import Operator, Reader
 from shared.http.fields import Reason
 from shared.http.routing import api_router

@@ -12,9 +12,8 @@ from services.trade_management.domain.charges import Lines
 from services.trade_management.domain.closure import Closure
 from services.trade_management.domain.fills import Fill
 from services.trade_management.domain.trade import Trade
-from shared.contracts.charges import Charge, Leg
 from shared.contracts.exits import Timestamp
-from shared.contracts.vocabulary import ExitReason
+from shared.contracts.vocabulary import Charge, ExitReason, Leg
 from shared.money import Money
 
 

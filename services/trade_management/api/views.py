@@ -11,10 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.trade_management.domain.trade import StoredTrade, Trade
 from services.trade_management.storage.pnl import PnlGroup
 from shared.clock import Clock, trading_day
-from shared.contracts.charges import ChargesStatus
 from shared.contracts.exits import Quantity, Timestamp
 from shared.contracts.trades import Symbol, UserBrokerId
-from shared.contracts.vocabulary import Direction, ExitReason, ProductType, TradeStatus
+from shared.contracts.vocabulary import ChargesStatus, Direction, ExitReason, ProductType, TradeStatus
 from shared.exit_rules.plan import ExitPlan, PlanFields
 from shared.exit_rules.prices import Price
 from shared.http.fields import Reason

@@ -9,8 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from shared.contracts.charges import Charge
-from shared.contracts.vocabulary import Direction, ProductType
+from shared.contracts.vocabulary import Charge, Direction, ProductType
 from shared.money import to_paisa, to_rupee
 
 

@@ -21,8 +21,7 @@ from services.trade_management.domain.fills import (
 )
 from services.trade_management.domain.pnl import gross_pnl, net_pnl
 from services.trade_management.domain.trade import Trade
-from shared.contracts.charges import Leg
-from shared.contracts.vocabulary import ExitReason, ProductType, TradeStatus
+from shared.contracts.vocabulary import ExitReason, Leg, ProductType, TradeStatus
 
 
 @dataclass(frozen=True, slots=True)

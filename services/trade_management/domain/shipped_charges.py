@@ -9,8 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from services.trade_management.domain.charges import ChargeSchedule, Market, Rate, Rounding, Segment, Side
-from shared.contracts.charges import Charge
-from shared.contracts.vocabulary import ProductType
+from shared.contracts.vocabulary import Charge, ProductType
 
 MIS, CNC, NRML = ProductType.MIS, ProductType.CNC, ProductType.NRML
 SHIPPED_FROM: Final = date(2024, 10, 1)

@@ -9,9 +9,8 @@ from decimal import Decimal
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from shared.contracts.charges import ChargesStatus
 from shared.contracts.exchanges import DELIVERY_EXCHANGES, DERIVATIVE_EXCHANGES
-from shared.contracts.vocabulary import Direction, ExitReason, ProductType, TradeStatus
+from shared.contracts.vocabulary import ChargesStatus, Direction, ExitReason, ProductType, TradeStatus
 from shared.errors import Conflict, InvalidInput
 from shared.money import money_text
 

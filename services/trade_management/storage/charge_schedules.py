@@ -8,8 +8,7 @@ from sqlalchemy import Connection, select
 
 from services.trade_management.domain.charges import ChargeSchedule, Market, Rate, Rounding, Segment, Side
 from services.trade_management.models import ChargeScheduleRow
-from shared.contracts.charges import Charge
-from shared.contracts.vocabulary import ProductType
+from shared.contracts.vocabulary import Charge, ProductType
 
 
 class ChargeScheduleRepository:

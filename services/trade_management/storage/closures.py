@@ -13,8 +13,7 @@ from services.trade_management.domain.charges import Lines, charged_as
 from services.trade_management.domain.closure import Closure
 from services.trade_management.models import ChargeLineRow, TradeClosureRow, TradeRow
 from shared.clock import trading_day
-from shared.contracts.charges import Charge, Leg
-from shared.contracts.vocabulary import ExitReason, ProductType
+from shared.contracts.vocabulary import Charge, ExitReason, Leg, ProductType
 from shared.ids import new_id
 
 ADD = text("""

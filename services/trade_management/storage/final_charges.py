@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, text
 
 from services.trade_management.domain.charges import Lines
-from shared.contracts.charges import Charge, Leg
+from shared.contracts.vocabulary import Charge, Leg
 from shared.money import money_text
 
 LegKey = tuple[UUID, Leg]

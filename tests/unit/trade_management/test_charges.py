@@ -23,8 +23,7 @@ from services.trade_management.domain.charges import (
 from services.trade_management.domain.closure import TradeHistory, book
 from services.trade_management.domain.fills import Fill
 from services.trade_management.domain.trade import Trade
-from shared.contracts.charges import Charge, Leg
-from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
+from shared.contracts.vocabulary import Charge, Direction, Leg, ProductType, TradeStatus
 from shared.ids import new_id
 from tests.unit.trade_management.examples import SCHEDULE, SINCE, book_each, fill, trade
 

@@ -8,8 +8,7 @@ from decimal import Decimal
 import pytest
 
 from services.trade_management.domain.closure import TradeHistory, book
-from shared.contracts.charges import Charge, Leg
-from shared.contracts.vocabulary import Direction, ExitReason, ProductType, TradeStatus
+from shared.contracts.vocabulary import Charge, Direction, ExitReason, Leg, ProductType, TradeStatus
 from shared.ids import new_id
 from tests.unit.trade_management.examples import SCHEDULE, book_each, fill, trade
 
