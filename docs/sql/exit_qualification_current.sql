@@ -458,6 +458,35 @@ $$;
 
 COMMENT ON FUNCTION exit_qualification.take_order_budget(of_broker text, of_account text, wanted integer, per_second integer, per_minute integer, per_day integer, OUT granted integer, OUT limited_by text, OUT free_at timestamp with time zone) IS 'Take as many of the wanted orders as the account''s limits allow now; limited_by and free_at say what is used up';
 
+CREATE TABLE exit_qualification.account_loss_limits (
+    user_broker_id text NOT NULL,
+    loss_limit numeric(18,4),
+    basis text NOT NULL,
+    trading_day date NOT NULL,
+    opening_pnl numeric NOT NULL,
+    peak_pnl numeric NOT NULL,
+    realised_pnl numeric NOT NULL,
+    unrealised_pnl numeric NOT NULL,
+    judged_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT account_loss_limits_basis_check CHECK ((basis = ANY (ARRAY['START_OF_DAY'::text, 'PEAK'::text]))),
+    CONSTRAINT account_loss_limits_loss_limit_check CHECK ((loss_limit > (0)::numeric)),
+    CONSTRAINT account_loss_limits_peak CHECK ((peak_pnl >= opening_pnl))
+);
+
+COMMENT ON TABLE exit_qualification.account_loss_limits IS 'How much an account may lose in a day, and its profit and loss as judged last';
+
+COMMENT ON COLUMN exit_qualification.account_loss_limits.loss_limit IS 'in rupees; null: the account has no limit';
+
+COMMENT ON COLUMN exit_qualification.account_loss_limits.basis IS 'the loss counts from the start of the day or from the highest profit and loss since';
+
+COMMENT ON COLUMN exit_qualification.account_loss_limits.opening_pnl IS 'profit and loss from which the loss of the day counts: at its start, at the first setting of the limit, or at the release of a hold';
+
+COMMENT ON COLUMN exit_qualification.account_loss_limits.peak_pnl IS 'highest profit and loss since the opening';
+
+COMMENT ON COLUMN exit_qualification.account_loss_limits.realised_pnl IS 'of the fills of the trading day, against the entry prices, before charges';
+
+COMMENT ON COLUMN exit_qualification.account_loss_limits.unrealised_pnl IS 'of what is open, at the last prices';
+
 CREATE TABLE exit_qualification.alembic_version (
     version_num character varying(32) NOT NULL
 );
@@ -1232,6 +1261,9 @@ CREATE TABLE exit_qualification.user_brokers (
     updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     token_refused_at timestamp with time zone,
     token_taken_at timestamp with time zone,
+    entries_held_since timestamp with time zone,
+    entries_held_reason text,
+    CONSTRAINT user_brokers_entries_held CHECK (((entries_held_since IS NULL) = (entries_held_reason IS NULL))),
     CONSTRAINT user_brokers_status_check CHECK ((status = ANY (ARRAY['CONNECTED'::text, 'DISCONNECTED'::text]))),
     CONSTRAINT user_brokers_user_broker_id_check CHECK ((user_broker_id ~ '^[a-z0-9][a-z0-9_-]{0,31}$'::text))
 );
@@ -1245,6 +1277,8 @@ COMMENT ON COLUMN exit_qualification.user_brokers.root_url IS 'root of the broke
 COMMENT ON COLUMN exit_qualification.user_brokers.token_refused_at IS 'since when the broker refuses the access token; null while it takes it';
 
 COMMENT ON COLUMN exit_qualification.user_brokers.token_taken_at IS 'when the broker took a token again after a refusal';
+
+COMMENT ON COLUMN exit_qualification.user_brokers.entries_held_since IS 'since when no trade may be opened and every open one is exited; null: not held';
 
 CREATE TABLE exit_qualification.waiting_trades (
     trade_id uuid NOT NULL,
@@ -1268,6 +1302,9 @@ COMMENT ON COLUMN exit_qualification.waiting_trades.work IS 'CLOSE: the trade is
 COMMENT ON COLUMN exit_qualification.waiting_trades.exit_level IS 'as of exit_intents';
 
 ALTER TABLE ONLY exit_qualification.outbox_event ATTACH PARTITION exit_qualification.outbox_event_default DEFAULT;
+
+ALTER TABLE ONLY exit_qualification.account_loss_limits
+    ADD CONSTRAINT account_loss_limits_pkey PRIMARY KEY (user_broker_id);
 
 ALTER TABLE ONLY exit_qualification.alembic_version
     ADD CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num);
@@ -1411,6 +1448,8 @@ CREATE INDEX idempotency_keys_by_age ON exit_qualification.idempotency_keys USIN
 
 CREATE INDEX inbox_by_age ON exit_qualification.inbox USING btree (at);
 
+CREATE INDEX open_trades_of_account ON exit_qualification.open_trades USING btree (user_broker_id) WHERE (status = 'OPEN'::text);
+
 CREATE INDEX open_trades_of_partition ON exit_qualification.open_trades USING btree (partition) WHERE (status = 'OPEN'::text);
 
 CREATE INDEX outbox_discarded_key ON exit_qualification.outbox_discarded USING btree (key);
@@ -1438,6 +1477,9 @@ CREATE TRIGGER exit_intents_to_send_update AFTER UPDATE OF status ON exit_qualif
 CREATE TRIGGER exit_intents_within_trade_insert AFTER INSERT ON exit_qualification.exit_intents REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION exit_qualification.exit_intents_inserted();
 
 CREATE TRIGGER exit_intents_within_trade_update AFTER UPDATE OF quantity ON exit_qualification.exit_intents FOR EACH ROW WHEN ((new.executable AND (new.exit_reason <> 'EXTERNAL'::text) AND (new.status = ANY (ARRAY['PENDING'::text, 'APPROVED'::text, 'SUBMITTING'::text, 'UNKNOWN'::text, 'PLACED'::text, 'PARTIALLY_FILLED'::text])) AND ((new.quantity - new.filled_quantity) > (old.quantity - old.filled_quantity)))) EXECUTE FUNCTION exit_qualification.exit_intents_wants_more();
+
+ALTER TABLE ONLY exit_qualification.account_loss_limits
+    ADD CONSTRAINT account_loss_limits_user_broker_id_fkey FOREIGN KEY (user_broker_id) REFERENCES exit_qualification.user_brokers(user_broker_id);
 
 ALTER TABLE ONLY exit_qualification.exit_fills
     ADD CONSTRAINT exit_fills_intent_id_fkey FOREIGN KEY (intent_id) REFERENCES exit_qualification.exit_intents(intent_id);
@@ -1469,6 +1511,8 @@ REVOKE ALL ON FUNCTION exit_qualification.outbox_partition_largest_xid(name text
 REVOKE ALL ON FUNCTION exit_qualification.outbox_partitions() FROM PUBLIC;
 GRANT ALL ON FUNCTION exit_qualification.outbox_partitions() TO exitflow_relay;
 GRANT ALL ON FUNCTION exit_qualification.outbox_partitions() TO exitflow_exit;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE exit_qualification.account_loss_limits TO exitflow_exit;
 
 GRANT SELECT ON TABLE exit_qualification.alembic_version TO exitflow_exit;
 GRANT SELECT ON TABLE exit_qualification.alembic_version TO exitflow_relay;

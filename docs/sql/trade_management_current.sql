@@ -744,12 +744,16 @@ COMMENT ON COLUMN trade_management.trades.charges_final IS 'charges are those of
 CREATE TABLE trade_management.user_brokers (
     user_broker_id text NOT NULL,
     status text NOT NULL,
-    changed_at timestamp with time zone NOT NULL
+    changed_at timestamp with time zone NOT NULL,
+    entries_held_since timestamp with time zone,
+    entries_held_reason text
 );
 
 COMMENT ON TABLE trade_management.user_brokers IS 'Projection of UserBrokerChanged on operations.controls.v1: the accounts that a trade may name';
 
 COMMENT ON COLUMN trade_management.user_brokers.changed_at IS 'of the event; an older one changes nothing';
+
+COMMENT ON COLUMN trade_management.user_brokers.entries_held_since IS 'since when no trade may be opened at the account; null: not held';
 
 CREATE TABLE trade_management.waiting_fills (
     waiting_id bigint NOT NULL,

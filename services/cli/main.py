@@ -21,6 +21,7 @@ COMMANDS = {
         "pnl": f"{_IN}.pnl",
         "charges": f"{_IN}.charges",
         "exits": f"{_IN}.exits",
+        "accounts": f"{_IN}.accounts",
         "ticks": f"{_IN}.ticks",
         "replay": f"{_IN}.replay",
         "calendar": f"{_IN}.calendar",

@@ -87,7 +87,7 @@ class BulkExitService:
 
     def _write(self, uow: UnitOfWork, trades: Sequence[OpenTrade], switches: Switches) -> dict[UUID, ExitIntent]:
         at_us = epoch_us(self._clock.now())
-        detected = [ExitCandidates.manual(trade, at_us) for trade in trades]
+        detected = [ExitCandidates.asked_for(trade, ExitReason.MANUAL, at_us) for trade in trades]
         written = self._signals.on_exits_detected(uow, detected, switches)
         return {exit_.intent.trade_id: exit_.intent for exit_ in written if exit_.intent is not None}
 

@@ -26,5 +26,10 @@ def rollout_changed(setting: Setting) -> RolloutChanged:
 def user_broker_changed(broker: UserBroker, at: datetime) -> UserBrokerChanged:
     """Return the event of a user broker."""
     return UserBrokerChanged(
-        user_broker_id=broker.user_broker_id, broker=broker.broker, status=broker.status.value, changed_at=at
+        user_broker_id=broker.user_broker_id,
+        broker=broker.broker,
+        status=broker.status.value,
+        entries_held_since=broker.entries_held_since,
+        entries_held_reason=broker.entries_held_reason,
+        changed_at=at,
     )

@@ -65,7 +65,7 @@ class ManualExitService:
         settings = SwitchRepository(uow.connection).read()
         _check_rollout(settings.rollout, trade, record_only=record_only)
         written = self._signals.on_exits_detected(
-            uow, [ExitCandidates.manual(trade, epoch_us(self._clock.now()))], settings
+            uow, [ExitCandidates.asked_for(trade, ExitReason.MANUAL, epoch_us(self._clock.now()))], settings
         )
         if not written or written[0].intent is None:
             raise Conflict(f"trade {trade_id} already has an exit in progress")

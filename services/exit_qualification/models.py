@@ -39,6 +39,8 @@ class UserBrokerRow(Base):
     updated_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
     token_refused_at: Mapped[datetime | None]
     token_taken_at: Mapped[datetime | None]
+    entries_held_since: Mapped[datetime | None]
+    entries_held_reason: Mapped[str | None]
 
 
 class KillSwitchRow(Base):

@@ -18,8 +18,8 @@ from shared.contracts.vocabulary import ExitReason
 from shared.errors import InvalidInput
 from shared.money import money_text
 
-BY_HAND: Final = (ExitReason.MANUAL, ExitReason.EXTERNAL)
-"""Reasons that no rule decides."""
+BY_HAND: Final = (ExitReason.MANUAL, ExitReason.ACCOUNT_LOSS, ExitReason.EXTERNAL)
+"""Reasons that no rule of a plan decides."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,10 @@ from services.trade_management.storage.trades import TradeRepository
 from services.trade_management.storage.user_brokers import UserBrokerRepository
 from services.trade_management.storage.waiting_fills import WaitingFillRepository
 from services.trade_management.trade_events import closed, exit_plan_changed, opened, partially_closed
-from shared.clock import Clock
+from shared.clock import Clock, rfc3339
 from shared.contracts.trades import TradeEvent
 from shared.contracts.vocabulary import TradeStatus
-from shared.errors import InvalidInput, Unavailable
+from shared.errors import Conflict, InvalidInput, Unavailable
 from shared.exit_rules.plan import ExitPlan, PlanFields
 from shared.outbox import inbox
 from shared.outbox.unit_of_work import UnitOfWork
@@ -75,6 +75,12 @@ class UserBrokersNotKnown(Unavailable):
     code = "user_brokers_not_known"
 
 
+class EntriesHeld(Conflict):
+    """User broker of a new trade lost more than its limit; an operator has to release it."""
+
+    code = "account_held"
+
+
 class TradeManagementService:
     """The only writer of trades. Uses the caller's unit of work and never commits it."""
 
@@ -95,6 +101,8 @@ class TradeManagementService:
             The last price meets the plan.
         UserBrokersNotKnown
             No user broker is known yet.
+        EntriesHeld
+            The user broker lost more than its limit.
         """
         lot = market.lot_size or 1
         plan = plan.sized(trade.quantity, lot)
@@ -227,15 +235,20 @@ class TradeManagementService:
 
 
 def _require_user_broker(uow: UnitOfWork, user_broker_id: str) -> None:
-    known = UserBrokerRepository(uow.connection).is_known(user_broker_id)
-    if known is None:
+    standing = UserBrokerRepository(uow.connection).standing(user_broker_id)
+    if standing.is_known is None:
         raise UserBrokersNotKnown(
             "no user broker is known yet; connect one (`PUT /brokers/{user_broker_id}` of exit-api); "
             "trade-fills reads it within seconds"
         )
-    if not known:
+    if not standing.is_known:
         raise UnknownUserBroker(
             f"unknown user broker {user_broker_id!r}; connect it first (`PUT /brokers/{{user_broker_id}}` of exit-api)"
+        )
+    if standing.held_since is not None:
+        raise EntriesHeld(
+            f"account {user_broker_id} takes no new trades since {rfc3339(standing.held_since)}: "
+            f"{standing.held_reason}; an operator releases it (`exitflow accounts release {user_broker_id}`)"
         )
 
 

@@ -73,6 +73,10 @@ class UserBrokerChanged(ControlEvent):
     """The kind of broker."""
     status: Literal["CONNECTED", "DISCONNECTED"]
     """Whether orders can be sent for it."""
+    entries_held_since: Timestamp | None = None
+    """Since when no trade may be opened at it, because it lost more than its limit; null: trades may be opened."""
+    entries_held_reason: str | None = None
+    """Why they are held."""
 
     @property
     def key(self) -> str:

@@ -30,6 +30,7 @@ class ExitReason(StrEnum):
 
     MANUAL = "MANUAL"
     STOP_LOSS = "STOP_LOSS"
+    ACCOUNT_LOSS = "ACCOUNT_LOSS"
     TRAILING_STOP = "TRAILING_STOP"
     BREAK_EVEN = "BREAK_EVEN"
     TARGET = "TARGET"
@@ -119,3 +120,10 @@ class RolloutMode(StrEnum):
     DARK = "dark"
     LIMITED = "limited"
     FULL = "full"
+
+
+class LossBasis(StrEnum):
+    """The profit and loss of the trading day that an account's loss counts from."""
+
+    START_OF_DAY = "START_OF_DAY"
+    PEAK = "PEAK"

@@ -1,4 +1,4 @@
-"""MANUAL and EXTERNAL: exits requested from outside a plan."""
+"""MANUAL, ACCOUNT_LOSS and EXTERNAL: exits requested from outside a plan."""
 
 from __future__ import annotations
 
@@ -15,6 +15,18 @@ class Manual(ExitRule[PlanPart]):
     planned = False
     expires = False
     resumes = True
+
+    def start(self, plan: PlanPart, position: Position) -> Mapping[int | None, RuleState]:
+        """Return nothing to watch."""
+        return {}
+
+
+class AccountLoss(ExitRule[PlanPart]):
+    """Exit because the account lost more than its limit; the hold of the account asks again for what is left."""
+
+    reason = ExitReason.ACCOUNT_LOSS
+    planned = False
+    expires = False
 
     def start(self, plan: PlanPart, position: Position) -> Mapping[int | None, RuleState]:
         """Return nothing to watch."""

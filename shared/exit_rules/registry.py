@@ -7,7 +7,7 @@ from typing import Final, assert_never
 from shared.contracts.vocabulary import ExitReason
 from shared.exit_rules.break_even import BreakEven
 from shared.exit_rules.brick_reversal import BrickReversal
-from shared.exit_rules.manual import External, Manual
+from shared.exit_rules.manual import AccountLoss, External, Manual
 from shared.exit_rules.rule import AnyRule, PlanPart, Position, RuleState
 from shared.exit_rules.stop_loss import StopLoss
 from shared.exit_rules.target import Target
@@ -22,6 +22,8 @@ def rule_of(reason: ExitReason) -> AnyRule:
             return Manual()
         case ExitReason.STOP_LOSS:
             return StopLoss()
+        case ExitReason.ACCOUNT_LOSS:
+            return AccountLoss()
         case ExitReason.TRAILING_STOP:
             return TrailingStop()
         case ExitReason.BREAK_EVEN:

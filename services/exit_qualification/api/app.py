@@ -5,7 +5,9 @@ from __future__ import annotations
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
+from services.exit_qualification.account_loss_service import AccountLossService
 from services.exit_qualification.api import (
+    account_losses,
     exit_decisions,
     exit_explanations,
     exits,
@@ -51,11 +53,13 @@ def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> 
         square_off=default_square_off(settings),
         resolutions=ExitResolutionService(order_terms(settings)),
         bulk_exits=BulkExitService(signal_management(settings, clock), clock),
+        account_losses=AccountLossService(),
     )
     app.include_router(exit_decisions.router)
     app.include_router(exits.router)
     app.include_router(exit_explanations.router)
     app.include_router(switches.router)
+    app.include_router(account_losses.router)
     app.include_router(market_calendars.router)
     app.include_router(prices.router)
     app.include_router(instruments.router)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends
 
+from services.exit_qualification.account_loss_service import AccountLossService
 from services.exit_qualification.bulk_exit_service import BulkExitService
 from services.exit_qualification.domain.square_off import SquareOff
 from services.exit_qualification.exit_resolution_service import ExitResolutionService
@@ -26,6 +27,7 @@ class ExitApiContext(ApiContext):
     square_off: SquareOff
     resolutions: ExitResolutionService
     bulk_exits: BulkExitService
+    account_losses: AccountLossService
 
 
 Context = Annotated[ExitApiContext, Depends(context_of)]

@@ -111,9 +111,10 @@ def put_broker(user_broker_id: BrokerPath, body: PutBroker, context: Context, ca
         switches.put_broker(
             broker, Act(caller.name, body.reason), book_days=BOOK_DAYS, orders_not_sent=body.orders_not_sent
         )
-        uow.emit(user_broker_changed(broker, context.clock.now()))
+        now = switches.broker(user_broker_id)  # with the hold of its entries, which a request does not carry
+        uow.emit(user_broker_changed(now, context.clock.now()))
         uow.commit()
-    return _view(broker)
+    return _view(now)
 
 
 def _facts(setting: Setting) -> dict[str, Any]:
@@ -133,5 +134,7 @@ def _view(broker: UserBroker, waiting_errors: Mapping[str, WaitingError] = Mappi
         account=broker.account,
         root_url=broker.root_url,
         status=broker.status,
+        entries_held_since=broker.entries_held_since,
+        entries_held_reason=broker.entries_held_reason,
         waiting_error=None if error is None else ErrorDetail(code=error.code, message=error.message),
     )

@@ -271,6 +271,10 @@ class BrokerView(BaseModel):
     account: str
     root_url: str
     status: BrokerStatus
+    entries_held_since: Timestamp | None = Field(
+        None, description="since when no trade may be opened at it, because it lost more than its limit"
+    )
+    entries_held_reason: str | None = None
     waiting_error: ErrorDetail | None = Field(
         None, description="why its unsent exits wait, e.g. TOKEN_EXPIRED or ACCOUNT_DISCONNECTED"
     )

@@ -28,7 +28,7 @@ class ExitCandidate:
     Attributes
     ----------
     detected_price:
-        None for a symbol without a tick, exited by the clock.
+        None for a symbol without a tick, exited by the clock, and for an exit that was asked for.
     detected_at_us:
         Microseconds since 1970.
     level:
@@ -65,9 +65,9 @@ class ExitCandidates:
     candidates: tuple[ExitCandidate, ...]
 
     @classmethod
-    def manual(cls, trade: OpenTrade, at_us: int) -> Self:
-        """Return the one candidate of an exit that an operator asked for, in microseconds since 1970."""
-        return cls(trade, (ExitCandidate(trade.trade_id, trade.symbol, ExitReason.MANUAL, None, at_us),))
+    def asked_for(cls, trade: OpenTrade, reason: ExitReason, at_us: int) -> Self:
+        """Return the one candidate of an exit that no price of the trade decided, in microseconds since 1970."""
+        return cls(trade, (ExitCandidate(trade.trade_id, trade.symbol, reason, None, at_us),))
 
 
 def in_steps(candidates: Sequence[ExitCandidate]) -> list[list[ExitCandidate]]:

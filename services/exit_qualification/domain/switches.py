@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from shared.contracts.vocabulary import KillSwitchMode, RolloutMode
@@ -29,7 +30,13 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True)
 class UserBroker:
-    """Account for executing exits."""
+    """Account for executing exits.
+
+    Attributes
+    ----------
+    entries_held_since, entries_held_reason:
+        Since when and why no trade may be opened at it; None: trades may be opened.
+    """
 
     user_broker_id: str
     broker: str
@@ -37,6 +44,8 @@ class UserBroker:
     root_url: str
     status: BrokerStatus
     token_refused: bool = False
+    entries_held_since: datetime | None = None
+    entries_held_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,11 @@ class Switches:
         """Return whether the broker refuses the access token of a user broker."""
         broker = self.brokers.get(user_broker_id)
         return broker is not None and broker.token_refused
+
+    def entries_held(self, user_broker_id: str) -> bool:
+        """Return whether no trade may be opened at a user broker."""
+        broker = self.brokers.get(user_broker_id)
+        return broker is not None and broker.entries_held_since is not None
 
     def broker_status(self, user_broker_id: str) -> BrokerStatus | None:
         """Return the status of a user broker; None if it is not known."""

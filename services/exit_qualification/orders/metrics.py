@@ -36,6 +36,13 @@ ORDER_LIMIT_REACHED = counter(
     "exits that ended unfilled after as many orders as their trade and reason may have",
     "reason",
 )
+ACCOUNT_LOSS = gauge(
+    "exit_account_loss", "rupees that an account with a limit has lost by the basis of its limit", "user_broker_id"
+)
+ACCOUNT_LOSS_LIMIT = gauge("exit_account_loss_limit", "rupees that an account may lose in a day", "user_broker_id")
+ACCOUNT_LOSSES_REACHED = counter(
+    "exit_account_losses_reached", "times that an account was held because of its loss", "user_broker_id"
+)
 
 INSTRUMENTS_AGE_SECONDS = gauge(
     "exit_instruments_age_seconds", "since the instruments of a source were loaded last", "source"

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from services.exit_qualification.broker_announcements import BrokerAnnouncements
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.orders.account_errors import AccountErrors
+from services.exit_qualification.orders.account_losses import AccountLosses
 from services.exit_qualification.orders.account_readers import READERS
 from services.exit_qualification.orders.brokers.adapters import BrokerAdapters, open_adapters
 from services.exit_qualification.orders.external_exits import ExternalExits
@@ -44,7 +45,8 @@ from shared.runtime.process import ProcessSpec, RunningProcess
 from shared.runtime.telemetry import REGISTRY
 from shared.settings import Settings
 
-RECONCILER, REQUALIFIER, MARKET_DATA, POSITIONS = "reconciler", "requalifier", "market-data", "positions"
+RECONCILER, REQUALIFIER, MARKET_DATA = "reconciler", "requalifier", "market-data"
+POSITIONS, LOSSES = "positions", "account-losses"
 REQUALIFY_S = 0.5
 STOP_LIMIT_S = 8.0
 """Longest time for current calls to end after SIGTERM; the process must exit within 10 s.
@@ -52,16 +54,17 @@ STOP_LIMIT_S = 8.0
 A longer call is abandoned: its intent stays SUBMITTING, becomes UNKNOWN when its claim expires, and the broker's books
 decide it.
 """
-OTHER_THREADS = 7
+OTHER_THREADS = 8
 """Connections besides those of senders and of the readers of books.
 
-Send signal and its listener, reconciler, requalifier, signal counter, market data and positions.
+Send signal and its listener, reconciler, requalifier, signal counter, market data, positions and account losses.
 """
 IDLE_S = 1.0
 """Pause between passes of the reconciler while no order is at work; a sent order ends it."""
 COUNT_S = 1.0
 MARKET_DATA_S = 1.0
 POSITIONS_S = 1.0
+LOSSES_S = 0.5
 
 
 def build(process: RunningProcess) -> None:
@@ -107,7 +110,8 @@ def _loops(
     passes = PassSignal(reconciler.reconcile_once, settings.reconcile_ms / 1000, IDLE_S)
     requalification = Requalification(open_unit, gates, terms, held, partial(health.alive, REQUALIFIER))
     announcements = BrokerAnnouncements(open_unit, TopicNames(settings.kafka_topic_prefix), clock)
-    remainders = ResidualExits(open_unit, signal_management(settings, clock), terms, clock, held)
+    signals = signal_management(settings, clock)
+    remainders = ResidualExits(open_unit, signals, terms, clock, held)
     instruments = InstrumentRefresh(open_unit, brokers, clock, partial(health.alive, MARKET_DATA))
     market_data = in_turn(
         TokenWatch(open_unit, brokers, clock).look_once,
@@ -137,6 +141,7 @@ def _loops(
         WorkLoop(REQUALIFIER, unsent, REQUALIFY_S),
         WorkLoop(MARKET_DATA, market_data, MARKET_DATA_S),
         WorkLoop(POSITIONS, external.look_once, POSITIONS_S),
+        WorkLoop(LOSSES, AccountLosses(open_unit, signals, clock).look_once, LOSSES_S),
     ]
 
 

@@ -27,7 +27,8 @@ IDENTITY = ("broker", "account", "root_url")
 SWITCHES = text("""
 -- switches.read: one row for each user broker, at least one
 SELECT k.mode AS kill_switch, r.mode AS rollout, r.symbols, r.user_broker_ids,
-       b.user_broker_id, b.broker, b.account, b.root_url, b.status, b.token_refused_at
+       b.user_broker_id, b.broker, b.account, b.root_url, b.status, b.token_refused_at,
+       b.entries_held_since, b.entries_held_reason
   FROM kill_switch k
  CROSS JOIN rollout r
   LEFT JOIN user_brokers b ON true
@@ -153,6 +154,31 @@ class SwitchRepository:
         after = values | ({"orders_not_sent": True} if orders_not_sent else {})
         audit(self._connection, act, "broker.put", broker.user_broker_id, old, after)
 
+    def hold_entries(self, user_broker_id: str, reason: str, act: Act, facts: Mapping[str, Any]) -> bool:
+        """Hold the entries of a user broker; return False if they are held already."""
+        values = {"entries_held_since": func.clock_timestamp(), "entries_held_reason": reason}
+        return self._change_entries(user_broker_id, values, act, "account.held", facts)
+
+    def release_entries(self, user_broker_id: str, act: Act, facts: Mapping[str, Any]) -> bool:
+        """Allow entries of a user broker again; return False if they are not held."""
+        values = {"entries_held_since": None, "entries_held_reason": None}
+        return self._change_entries(user_broker_id, values, act, "account.released", facts)
+
+    def _change_entries(
+        self, user_broker_id: str, values: Mapping[str, Any], act: Act, action: str, facts: Mapping[str, Any]
+    ) -> bool:
+        held, holds = UserBrokerRow.entries_held_since, values["entries_held_since"] is not None
+        changed = (
+            update(UserBrokerRow)
+            .where(UserBrokerRow.user_broker_id == user_broker_id, held.is_(None) if holds else held.is_not(None))
+            .values(**values)
+            .returning(UserBrokerRow.user_broker_id)
+        )
+        if self._connection.execute(changed).one_or_none() is None:
+            return False
+        audit(self._connection, act, action, user_broker_id, before={"entries_held": not holds}, after=facts)
+        return True
+
     def _locked_broker(self, user_broker_id: str) -> Row[Any] | None:
         wanted = select(*UserBrokerRow.__table__.c).where(UserBrokerRow.user_broker_id == user_broker_id)
         return self._connection.execute(wanted.with_for_update()).one_or_none()
@@ -217,12 +243,29 @@ _BROKER = (
     UserBrokerRow.root_url,
     UserBrokerRow.status,
     UserBrokerRow.token_refused_at,
+    UserBrokerRow.entries_held_since,
+    UserBrokerRow.entries_held_reason,
 )
 """Columns of a user broker, in the order of `_broker`."""
 
 
 def _broker(
-    user_broker_id: str, broker: str, account: str, root_url: str, status: str, token_refused_at: datetime | None
+    user_broker_id: str,
+    broker: str,
+    account: str,
+    root_url: str,
+    status: str,
+    token_refused_at: datetime | None,
+    entries_held_since: datetime | None,
+    entries_held_reason: str | None,
 ) -> UserBroker:
-    token_refused = token_refused_at is not None
-    return UserBroker(user_broker_id, broker, account, root_url, BrokerStatus(status), token_refused=token_refused)
+    return UserBroker(
+        user_broker_id,
+        broker,
+        account,
+        root_url,
+        BrokerStatus(status),
+        token_refused=token_refused_at is not None,
+        entries_held_since=entries_held_since,
+        entries_held_reason=entries_held_reason,
+    )

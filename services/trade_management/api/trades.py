@@ -42,7 +42,8 @@ TRADES = Keyset("trades", tuple[Timestamp, UUID], _sort_key)
 def open_trade(body: OpenTrade, context: Context, caller: Trader, key: IdempotencyKey = None) -> JSONResponse:
     """Open a trade; its exit plan applies immediately.
 
-    A plan that the last price already meets is answered 409 `would_exit_now`, unless `allow_immediate` is set.
+    A plan that the last price already meets is answered 409 `would_exit_now`, unless `allow_immediate` is set. A
+    trade at an account that lost more than its limit is answered 409 `account_held` until an operator releases it.
     """
     market = context.markets.of(body.symbol)
     with context.unit_of_work() as uow:

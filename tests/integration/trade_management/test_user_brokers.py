@@ -41,6 +41,20 @@ def test_a_user_broker_that_is_disconnected_may_be_named(client: TestClient, tra
     assert post(client, user_broker_id="second").status_code == 201
 
 
+def test_a_held_account_takes_no_trade_until_it_is_released(client: TestClient, trade_engine: Engine) -> None:
+    told = user_broker("paper")
+    held = told.model_copy(update={"entries_held_since": told.changed_at, "entries_held_reason": "lost 1000.00"})
+    with trade_engine.begin() as connection:
+        UserBrokerRepository(connection).apply([held])
+    refused = post(client)
+    assert (refused.status_code, refused.json()["code"]) == (409, "account_held")
+    assert "lost 1000.00" in refused.json()["detail"]
+    assert "exitflow accounts release paper" in refused.json()["detail"]
+    with trade_engine.begin() as connection:
+        UserBrokerRepository(connection).apply([user_broker("paper")])
+    assert post(client).status_code == 201
+
+
 def test_without_known_user_brokers_a_trade_may_be_retried(client: TestClient, database: Database) -> None:
     with psycopg.connect(database.admin_url) as connection:
         connection.execute("DELETE FROM trade_management.user_brokers")

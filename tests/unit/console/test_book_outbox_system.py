@@ -138,7 +138,7 @@ ENTRY = {
 }  # fmt: skip
 BROKER = {
     "user_broker_id": "paper", "broker": "kite", "account": "PAPER", "root_url": "http://broker", "status": "CONNECTED",
-    "waiting_error": None,
+    "waiting_error": None, "entries_held_since": "2026-01-13T04:00:00Z", "entries_held_reason": "lost 1000.00",
 }  # fmt: skip
 
 
@@ -157,7 +157,17 @@ def serve_system(apis: FakeApis) -> None:
 def test_the_system_page_shows_switches_accounts_and_the_audit_log(operator: Browser, apis: FakeApis) -> None:
     serve_system(apis)
     html = operator.get("/system").text
-    for text in ("Exits run.", "NSE:TCS", "http://broker", "broker slow", "outbox.pause", "mode OFF", "Set to ALL"):
+    shown = (
+        "Exits run.",
+        "NSE:TCS",
+        "http://broker",
+        "broker slow",
+        "outbox.pause",
+        "mode OFF",
+        "Set to ALL",
+        "lost 1000.00",
+    )
+    for text in shown:
         assert text in html
 
 

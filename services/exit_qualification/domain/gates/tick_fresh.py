@@ -8,7 +8,10 @@ from services.exit_qualification.domain.gates.gate import Detail, Gate, GateSpec
 from services.exit_qualification.domain.gates.gate_input import GateInput
 from shared.contracts.vocabulary import ExitReason
 
-BY_NO_PRICE: Final = frozenset({ExitReason.TIME, ExitReason.MANUAL, ExitReason.EXTERNAL})
+BY_NO_PRICE: Final = frozenset({ExitReason.TIME, ExitReason.MANUAL, ExitReason.ACCOUNT_LOSS, ExitReason.EXTERNAL})
+"""Reasons that no price of the trade's symbol decides."""
+_REASONS = ", ".join(f"'{reason}'" for reason in sorted(BY_NO_PRICE))
+BY_PRICE_SQL: Final = f"i.exit_reason NOT IN ({_REASONS})"
 
 
 def check(given: GateInput) -> tuple[Verdict, Detail]:
@@ -26,7 +29,7 @@ TICK_FRESH = GateSpec(
     check=check,
     refusal="the last price of the symbol is too old",
     defers_while=(
-        "i.exit_reason NOT IN ('TIME', 'MANUAL', 'EXTERNAL') AND coalesce(p.priced_at < clock_timestamp()"
+        f"{BY_PRICE_SQL} AND coalesce(p.priced_at < clock_timestamp()"
         " - make_interval(secs => coalesce(m.tick_fresh_ms, a.tick_fresh_ms, 3000) / 1000.0), false)"
     ),
 )

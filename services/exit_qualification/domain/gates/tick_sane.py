@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from services.exit_qualification.domain.gates.gate import Detail, Gate, GateSpec, Verdict, reject_unless
 from services.exit_qualification.domain.gates.gate_input import GateInput
-from services.exit_qualification.domain.gates.tick_fresh import BY_NO_PRICE
+from services.exit_qualification.domain.gates.tick_fresh import BY_NO_PRICE, BY_PRICE_SQL
 from services.exit_qualification.domain.market_facts import PriceFacts
 
 
@@ -38,7 +38,7 @@ TICK_SANE = GateSpec(
     check=check,
     refusal="it was detected by a price outside the circuit limits",
     defers_while=(
-        "i.exit_reason NOT IN ('TIME', 'MANUAL', 'EXTERNAL')"
+        f"{BY_PRICE_SQL}"
         " AND (coalesce(p.last_price < p.lower_limit, false) OR coalesce(p.last_price > p.upper_limit, false))"
     ),
 )

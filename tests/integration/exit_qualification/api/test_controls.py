@@ -57,7 +57,8 @@ def test_every_change_of_a_setting_is_published(client: TestClient, exit_engine:
     kill_switch, rolled_out, changed = (payload for _, _, payload in told)
     assert (kill_switch["mode"], kill_switch["reason"], kill_switch["changed_by"]) == ("ENTRIES_ONLY", "news", "olga")
     assert {name: rolled_out[name] for name in rollout} == rollout
-    assert set(changed) == {"user_broker_id", "broker", "status", "changed_at"}
+    held = {"entries_held_since", "entries_held_reason"}
+    assert set(changed) == {"user_broker_id", "broker", "status", "changed_at"} | held
     assert "AB1234" not in json.dumps(told)
 
 

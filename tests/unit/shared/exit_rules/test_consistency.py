@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from shared.contracts.vocabulary import Direction, ExitReason
 from shared.exit_rules.plan import ExitPlan
-from shared.exit_rules.registry import start_rules
+from shared.exit_rules.registry import rule_of, start_rules
 from shared.exit_rules.rule import Position
 from shared.money import from_units
 
 ENTRY = Decimal(1000)
 LONG, SHORT = Direction.LONG, Direction.SHORT
-REASONS = [reason for reason in ExitReason if reason not in (ExitReason.MANUAL, ExitReason.EXTERNAL)]
+REASONS = [reason for reason in ExitReason if rule_of(reason).planned]
 
 
 def rupees(low: int, high: int) -> st.SearchStrategy[str]:

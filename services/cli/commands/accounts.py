@@ -1,0 +1,96 @@
+"""`exitflow accounts`: list, show, limit, release."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Annotated
+
+import typer
+
+from services.cli.commands.exits import exit_api
+from services.cli.support.api_client import Json
+from services.cli.support.command_line import AsJson, DataDir, IdempotencyKey, examples, new_app
+from services.cli.support.output import show_facts, show_json, show_table
+from shared.contracts.vocabulary import LossBasis
+
+app = new_app("Show accounts, limit their losses, release held ones.")
+
+NO_LIMIT = "none"
+_COLUMNS = ("user_broker_id", "broker", "account", "status", "entries_held_since", "entries_held_reason")
+
+Account = Annotated[str, typer.Argument(help="The account's user_broker_id.")]
+Reason = Annotated[str, typer.Option(help="Why; audited.")]
+
+
+def add_to(root: typer.Typer, panel: str) -> None:
+    """Add the group `accounts` to a panel of the help."""
+    root.add_typer(app, name="accounts", rich_help_panel=panel)
+
+
+@app.command("list", epilog=examples("accounts list"))
+def list_accounts(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List the accounts that exits are executed at, and which are held."""
+    with exit_api(data_dir) as api:
+        accounts = api.get("/brokers")["items"]
+    if as_json:
+        show_json(accounts)
+    else:
+        show_table(_COLUMNS, ([account.get(column) for column in _COLUMNS] for account in accounts))
+
+
+@app.command("show", epilog=examples("accounts show paper"))
+def show(account: Account, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Show an account's loss limit and its profit and loss of the day, before charges."""
+    with exit_api(data_dir) as api:
+        _show(api.get(f"/brokers/{account}/loss-limit"), as_json)
+
+
+@app.command(
+    "limit",
+    epilog=examples(
+        'accounts limit paper 25000 --reason "policy"',
+        'accounts limit paper 10000 --basis PEAK --reason "volatile week"',
+        'accounts limit paper none --reason "closed account"',
+    ),
+)
+def limit(
+    account: Account,
+    loss: Annotated[str, typer.Argument(metavar="RUPEES", help="Loss of a day that holds it; none removes the limit.")],
+    reason: Reason,
+    basis: Annotated[
+        LossBasis,
+        typer.Option(help="Count the loss from the day's start or its peak.", case_sensitive=False),
+    ] = LossBasis.START_OF_DAY,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Set how much an account may lose in a day. One that loses as much is flattened and held until it is released."""
+    body: Json = {"loss_limit": _rupees(loss), "basis": basis.value, "reason": reason}
+    with exit_api(data_dir) as api:
+        _show(api.put(f"/brokers/{account}/loss-limit", body), as_json)
+
+
+@app.command("release", epilog=examples('accounts release paper --reason "limit raised by risk"'))
+def release(
+    account: Account,
+    reason: Reason,
+    key: IdempotencyKey = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let trades be opened at a held account again; its loss counts from now."""
+    with exit_api(data_dir) as api:
+        _show(api.post(f"/brokers/{account}/release", {"reason": reason}, key), as_json)
+
+
+def _rupees(text: str) -> str | None:
+    if text == NO_LIMIT:
+        return None
+    try:
+        return format(Decimal(text), "f")
+    except InvalidOperation as error:
+        raise typer.BadParameter(f"{text!r} is neither an amount in rupees nor {NO_LIMIT}") from error
+
+
+def _show(account: Json, as_json: bool) -> None:
+    show_json(account) if as_json else show_facts(account.items())
