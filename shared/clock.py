@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
 TRADING_ZONE = ZoneInfo("Asia/Kolkata")
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Clock(Protocol):
@@ -44,13 +42,3 @@ def trading_day(instant: datetime) -> date:
 def rfc3339(instant: datetime) -> str:
     """Format an aware instant as RFC 3339 in UTC with microseconds, e.g. ``2026-01-13T03:45:00.123000Z``."""
     return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def epoch_ms(instant: datetime) -> int:
-    """Convert an aware instant to whole milliseconds since 1970, rounded down."""
-    return (instant - EPOCH) // timedelta(milliseconds=1)
-
-
-def epoch_us(instant: datetime) -> int:
-    """Convert an aware instant to whole microseconds since 1970."""
-    return (instant - EPOCH) // timedelta(microseconds=1)

@@ -11,7 +11,8 @@ from enum import StrEnum
 from functools import lru_cache
 from uuid import UUID
 
-from shared.clock import EPOCH, rfc3339
+from shared.clock import rfc3339
+from shared.instants import EPOCH
 from shared.money import SCALE, from_units, money_text
 
 SYMBOLS = 1_000

@@ -18,10 +18,10 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 from bench.relay.servers import Servers
 from bench.ticks.market import ENTRY, Mood, Step, money, payload, plan_of, symbol_name, trade_id
 from deploy.local.processes.child import Child, Command, clean_environment
-from shared.clock import EPOCH
 from shared.contracts.topics import MARKET_TICKS, TopicNames
 from shared.errors import Unavailable
 from shared.ids import new_id, new_secret
+from shared.instants import EPOCH
 from shared.kafka.clients import home_partition
 from shared.kafka.topic_changes import create_topics
 from shared.outbox.signatures import new_signing_key, signer_of

@@ -1215,6 +1215,34 @@ CREATE TABLE exit_qualification.outbox_topic (
 
 COMMENT ON TABLE exit_qualification.outbox_topic IS 'Over how many partitions the relay spreads the keys of a topic; those added later stay unused, so no key moves';
 
+CREATE TABLE exit_qualification.queued_exits (
+    queue_id bigint NOT NULL,
+    partition integer NOT NULL,
+    symbol text NOT NULL,
+    trade_ids uuid[] NOT NULL,
+    exits json NOT NULL,
+    queued_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT queued_exits_trade_ids_check CHECK ((cardinality(trade_ids) > 0))
+);
+ALTER TABLE ONLY exit_qualification.queued_exits ALTER COLUMN exits SET STORAGE EXTERNAL;
+
+COMMENT ON TABLE exit_qualification.queued_exits IS 'Exits of a burst beyond what one transaction writes: chunks of one symbol, oldest first';
+
+COMMENT ON COLUMN exit_qualification.queued_exits.partition IS 'its owner writes the exits; as of open_trades';
+
+COMMENT ON COLUMN exit_qualification.queued_exits.trade_ids IS 'the trades of the chunk, each once';
+
+COMMENT ON COLUMN exit_qualification.queued_exits.exits IS 'rows of waiting_trades: {trade_id, work, price, at_us, level}, prices in 1/10,000 rupee';
+
+ALTER TABLE exit_qualification.queued_exits ALTER COLUMN queue_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME exit_qualification.queued_exits_queue_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE exit_qualification.rollout (
     only_row boolean DEFAULT true NOT NULL,
     mode text NOT NULL,
@@ -1401,6 +1429,9 @@ ALTER TABLE ONLY exit_qualification.outbox_shard
 
 ALTER TABLE ONLY exit_qualification.outbox_topic
     ADD CONSTRAINT outbox_topic_pkey PRIMARY KEY (topic);
+
+ALTER TABLE ONLY exit_qualification.queued_exits
+    ADD CONSTRAINT queued_exits_pkey PRIMARY KEY (queue_id);
 
 ALTER TABLE ONLY exit_qualification.rollout
     ADD CONSTRAINT rollout_pkey PRIMARY KEY (only_row);
@@ -1624,6 +1655,8 @@ GRANT SELECT ON TABLE exit_qualification.outbox_topic TO exitflow_exit;
 GRANT UPDATE(partitions) ON TABLE exit_qualification.outbox_topic TO exitflow_exit;
 
 GRANT UPDATE(updated_at) ON TABLE exit_qualification.outbox_topic TO exitflow_exit;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE exit_qualification.queued_exits TO exitflow_exit;
 
 GRANT SELECT,UPDATE ON TABLE exit_qualification.rollout TO exitflow_exit;
 

@@ -22,9 +22,9 @@ from services.exit_qualification.storage.market_calendars import CalendarReposit
 from services.exit_qualification.storage.market_facts import MarketFactsRepository
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
-from shared.clock import EPOCH
 from shared.contracts.vocabulary import IntentStatus, TradeStatus
 from shared.errors import NotKnownYet
+from shared.instants import EPOCH
 
 LIMIT = 500
 """Signals and intents in one explanation; a trade with more shows the first intents and the latest signals."""

@@ -12,9 +12,10 @@ from services.exit_qualification.signal_management_service import SignalManageme
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
-from shared.clock import Clock, epoch_us
+from shared.clock import Clock
 from shared.contracts.vocabulary import ExitReason, RolloutMode, TradeStatus
 from shared.errors import Conflict, ExitflowError, NotKnownYet
+from shared.instants import epoch_us
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.audit import Act, audit
 

@@ -6,11 +6,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Self
 from uuid import UUID
 
 from services.exit_qualification import intent_events
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates, in_steps
 from services.exit_qualification.domain.exit_qualification_service import (
+    ExitQualificationResult,
     ExitQualificationService,
 )
 from services.exit_qualification.domain.exit_signal import ExitSignal
@@ -27,11 +30,12 @@ from services.exit_qualification.storage.exit_signals import ExitSignalRepositor
 from services.exit_qualification.storage.intent_batches import IntentBatches
 from services.exit_qualification.storage.market_facts import MarketFactsRepository
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
-from shared.clock import EPOCH, Clock
+from shared.clock import Clock
 from shared.contracts.events import Event
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, RolloutMode, TradeStatus
 from shared.exit_rules.registry import rule_of
 from shared.ids import client_order_id, new_id
+from shared.instants import EPOCH
 from shared.money import from_units
 from shared.outbox.unit_of_work import UnitOfWork
 
@@ -100,6 +104,19 @@ class _Chosen:
 
     candidate: ExitCandidate
     episode_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Qualified:
+    """Result of the gates, and its parts in the format of an intent's row."""
+
+    result: ExitQualificationResult
+    gates: tuple[Mapping[str, object], ...]
+    errors: tuple[Mapping[str, str], ...]
+
+    @classmethod
+    def of(cls, result: ExitQualificationResult) -> Self:
+        return cls(result, tuple(result.verdicts_json()), tuple(result.errors_json()))
 
 
 class SignalManagementService:
@@ -190,19 +207,7 @@ class SignalManagementService:
     def _write(self, uow: UnitOfWork, chosen: Sequence[_Chosen], book: _Book, switches: Switches) -> list[DetectedExit]:
         now = self._clock.now()
         signals = [_signal(item, book.trades[item.candidate.trade_id].trade.direction) for item in chosen]
-        markets = MarketFactsRepository(uow.connection).read({signal.symbol for signal in signals})
-        intents: list[ExitIntent] = []
-        of_trade: dict[UUID, list[ExitIntent]] = defaultdict(list)
-        for item, signal in zip(chosen, signals, strict=True):
-            key = item.candidate.rule_key
-            others = [*book.staying(key), *of_trade[key.trade_id]]
-            given = _gate_input(
-                item, book, others, switches, markets[signal.symbol].at_detection(signal.detected_price)
-            )
-            intent = self._intent(item, signal, given, now)
-            intents.append(intent)
-            if intent.executable and intent.is_live:
-                of_trade[key.trade_id].append(intent)
+        intents = self._intents(uow, chosen, signals, book, switches)
         ExitSignalRepository(uow.connection).insert(signals)
         written = ExitIntentRepository(uow.connection).insert(intents)
         exits = [
@@ -213,15 +218,37 @@ class SignalManagementService:
             uow.emit(*_events(detected, now))
         return exits
 
-    def _intent(self, item: _Chosen, signal: ExitSignal, given: GateInput, now: datetime) -> ExitIntent:
-        result = self._qualification.qualify(given)
+    def _intents(
+        self, uow: UnitOfWork, chosen: Sequence[_Chosen], signals: Sequence[ExitSignal], book: _Book, switches: Switches
+    ) -> list[ExitIntent]:
+        """Return an intent for each signal. Exits of a burst differ in little: equal facts are qualified once."""
+        now = self._clock.now()
+        facts = MarketFactsRepository(uow.connection).read({signal.symbol for signal in signals})
+        market = cache(lambda symbol, price: facts[symbol].at_detection(price))
+        qualified = cache(lambda given: _Qualified.of(self._qualification.qualify(given)))
+        intents: list[ExitIntent] = []
+        of_trade: dict[UUID, list[ExitIntent]] = defaultdict(list)
+        for item, signal in zip(chosen, signals, strict=True):
+            key = item.candidate.rule_key
+            others = [*book.staying(key), *of_trade[key.trade_id]]
+            given = _gate_input(item, book, others, switches, market(signal.symbol, signal.detected_price))
+            intent = self._intent(item, signal, given.user_broker_id, qualified(given), now)
+            intents.append(intent)
+            if intent.executable and intent.is_live:
+                of_trade[key.trade_id].append(intent)
+        return intents
+
+    def _intent(
+        self, item: _Chosen, signal: ExitSignal, user_broker_id: str, qualified: _Qualified, now: datetime
+    ) -> ExitIntent:
+        result = qualified.result
         intent_id = new_id()
         expires = rule_of(signal.exit_reason).expires
         return ExitIntent(
             intent_id=intent_id,
             signal_id=signal.signal_id,
             trade_id=signal.trade_id,
-            user_broker_id=given.user_broker_id,
+            user_broker_id=user_broker_id,
             symbol=signal.symbol,
             direction=signal.direction,
             exit_reason=signal.exit_reason,
@@ -232,8 +259,8 @@ class SignalManagementService:
             order_type=result.order_type,
             limit_price=result.limit_price,
             executable=result.executable,
-            gates=tuple(result.verdicts_json()),
-            errors=tuple(result.errors_json()),
+            gates=qualified.gates,
+            errors=qualified.errors,
             client_order_id=client_order_id(intent_id),
             detected_price=signal.detected_price,
             created_at=now,

@@ -12,10 +12,11 @@ from confluent_kafka import Message
 from services.paper_broker.broker import PaperBroker
 from services.paper_broker.feed_records import FeedRecord, read_batch
 from services.paper_broker.ledger import Ledger
-from shared.clock import Clock, SystemClock, epoch_ms
+from shared.clock import Clock, SystemClock
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
 from shared.contracts.trades import TradeOpened
 from shared.errors import MalformedMessage
+from shared.instants import epoch_ms
 from shared.kafka.clients import arrived_ms, headers_of, open_admin
 from shared.kafka.consumer_gaps import count, resume
 from shared.kafka.consuming import ConsumerLoop, Step, WatchedConsumer, offset_of, partition_of

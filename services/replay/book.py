@@ -15,7 +15,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.trade_management.domain.trade import Trade, check_opening
-from shared.clock import EPOCH, epoch_ms, trading_day
+from shared.clock import trading_day
 from shared.contracts.events import describe
 from shared.contracts.exits import Quantity, Timestamp
 from shared.contracts.trades import Symbol, UserBrokerId
@@ -25,6 +25,7 @@ from shared.exit_rules.plan import ExitPlan
 from shared.exit_rules.prices import Price
 from shared.exit_rules.registry import RULES
 from shared.exit_rules.rule import PlanOption
+from shared.instants import EPOCH, epoch_ms
 
 _FACTS: Final = ("symbol", "direction", "product_type", "quantity", "entry_price", "user_broker_id", "entered_at")
 _CHANGE: Final = frozenset({"plan_version", "changed_at"})

@@ -11,13 +11,11 @@ from uuid import UUID
 from services.exit_qualification.domain.candidates import ExitCandidates, TickVerdict
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.level_index import RuleKey
-from services.exit_qualification.domain.open_trade import OpenTrade
+from services.exit_qualification.domain.open_trade import entered
 from services.exit_qualification.domain.planned_trade import with_plan
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.replay.book import BookedTrade, PlanChange
 from services.replay.tape.recorded import RecordedTick
-from shared.clock import epoch_ms
-from shared.money import to_units
 
 _ENTRY, _CHANGE, _DEADLINE = 0, 1, 2
 """What is due; at one time in this order."""
@@ -75,7 +73,7 @@ class SymbolRun:
         return self._engine.change_plan(with_plan(known, plan, known.plan_version + 1, self._square_off))
 
     def _enter(self, booked: BookedTrade) -> list[ExitCandidates]:
-        trade = open_trade(booked, self._square_off)
+        trade = with_plan(entered(booked.trade), booked.plan, 1, self._square_off)
         self._booked[trade.trade_id] = booked
         found = self._engine.add_trade(trade)
         self._stop_at_deadlines(trade.trade_id)
@@ -97,19 +95,3 @@ class SymbolRun:
 
     def _push(self, at_ms: int, kind: int, due: _Due) -> None:
         heappush(self._due, (at_ms, kind, next(self._numbers), due))
-
-
-def open_trade(booked: BookedTrade, square_off: SquareOff = NEVER) -> OpenTrade:
-    """Return the engine's data of a trade at its entry."""
-    trade = booked.trade
-    plain = OpenTrade(
-        trade_id=trade.trade_id,
-        symbol=trade.symbol,
-        direction=trade.direction,
-        quantity=trade.quantity,
-        product_type=trade.product_type,
-        user_broker_id=trade.user_broker_id,
-        entry_price=to_units(trade.entry_price),
-        entered_at_ms=epoch_ms(trade.entered_at),
-    )
-    return with_plan(plain, booked.plan, 1, square_off)

@@ -25,8 +25,9 @@ from services.trade_management.domain.closure import TradeHistory, book
 from services.trade_management.domain.fills import Fill
 from services.trade_management.domain.shipped_charges import SHIPPED, also_before
 from services.trade_management.domain.trade import Trade
-from shared.clock import EPOCH, trading_day
+from shared.clock import trading_day
 from shared.contracts.vocabulary import ExitReason
+from shared.instants import EPOCH
 from shared.money import from_units
 
 ESTIMATED: Final = also_before(SHIPPED)

@@ -11,11 +11,12 @@ import msgspec
 from pydantic import ValidationError
 
 from services.exit_qualification.domain.level_index import RuleKey
-from shared.clock import epoch_us, rfc3339
+from shared.clock import rfc3339
 from shared.contracts.events import describe
 from shared.contracts.exits import ExitSignalPublished
 from shared.contracts.vocabulary import ExitReason
 from shared.errors import InvalidInput
+from shared.instants import epoch_us
 from shared.money import money_text
 
 BY_HAND: Final = (ExitReason.MANUAL, ExitReason.ACCOUNT_LOSS, ExitReason.EXTERNAL)

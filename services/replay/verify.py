@@ -16,9 +16,9 @@ from services.replay.book import BookedTrade
 from services.replay.judging import SymbolRun
 from services.replay.stored import StoredSignal, differing, words
 from services.replay.tape.recorded import RecordedTick
-from shared.clock import EPOCH
 from shared.contracts.exits import ExitSignalPublished
 from shared.contracts.vocabulary import Direction, ExitReason
+from shared.instants import EPOCH
 from shared.money import from_units, to_units
 
 CLOCK_LAG_US: Final = 10_000_000

@@ -12,9 +12,10 @@ from msgspec import DecodeError, Struct, ValidationError
 from msgspec.json import Decoder as JsonDecoder
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from shared.clock import EPOCH, rfc3339
+from shared.clock import rfc3339
 from shared.contracts.trades import Symbol, is_symbol
 from shared.errors import InvalidInput, MalformedMessage
+from shared.instants import EPOCH
 from shared.money import Amount, MarketMoney, from_units, market_units
 
 _SECOND_TEXT: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}"

@@ -30,7 +30,7 @@ class ExitPlan(PlanFields):
 
     @model_validator(mode="after")
     def _has_a_rule(self) -> Self:
-        if not self.model_dump(exclude_none=True):
+        if all(getattr(self, name) is None for name in PlanFields.model_fields):
             raise ValueError("an exit plan needs at least one rule, e.g. a target or a stop_loss")
         return self
 

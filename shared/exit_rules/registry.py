@@ -42,10 +42,17 @@ def rule_of(reason: ExitReason) -> AnyRule:
 
 RULES: Final[tuple[AnyRule, ...]] = tuple(rule_of(reason) for reason in ExitReason)
 
+_WHOLE: Final = tuple((rule, (rule.reason, None)) for rule in RULES)
+"""Keys of rules for the whole remainder, shared by all trades."""
+
 
 def start_rules(plan: PlanPart, position: Position) -> dict[tuple[ExitReason, int | None], RuleState]:
     """Return where every rule of a plan stands at entry, by reason and leg, highest rank first."""
-    return {(rule.reason, leg): state for rule in RULES for leg, state in rule.start(plan, position).items()}
+    return {
+        whole if leg is None else (whole[0], leg): state
+        for rule, whole in _WHOLE
+        for leg, state in rule.start(plan, position).items()
+    }
 
 
 def leg_quantities(plan: PlanPart, quantity: int) -> dict[tuple[ExitReason, int], int]:

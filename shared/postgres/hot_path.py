@@ -7,9 +7,10 @@ its statements.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Final
+from uuid import UUID
 
 import psycopg
 from psycopg.pq import ExecStatus
@@ -25,7 +26,8 @@ Statement = TextClause | Select[Any]
 def fetch(connection: Connection, statement: Statement, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """Execute a statement in the connection's transaction; return its rows, empty if it returns none.
 
-    The statement is a constant: its text is made once. Parameters go to the driver as they are.
+    The statement is a constant: its text is made once. Lists of texts, ids, whole numbers and bytes are written as
+    PostgreSQL's arrays here; the driver would search each of their items for characters to quote.
 
     Raises
     ------
@@ -35,7 +37,7 @@ def fetch(connection: Connection, statement: Statement, parameters: Mapping[str,
     text, own = _driver_text(statement)
     driver = _driver_of(connection)
     try:
-        cursor = driver.cursor().execute(text, {**own, **parameters} if own else parameters)
+        cursor = driver.cursor().execute(text, own | {name: _sent(value) for name, value in parameters.items()})
         result = cursor.pgresult
         return cursor.fetchall() if result is not None and result.status == ExecStatus.TUPLES_OK else []
     except psycopg.Error as error:
@@ -51,14 +53,24 @@ def stream(
     try:
         with driver.cursor("stream") as cursor:
             cursor.itersize = rows_at_once
-            yield from cursor.execute(text, {**own, **parameters})
+            yield from cursor.execute(text, own | {name: _sent(value) for name, value in parameters.items()})
     except psycopg.Error as error:
         raise _as_sqlalchemy_raises_it(error, text, connection, driver) from error
 
 
-def integers(values: Iterable[int]) -> str:
-    """Return an array of integers as PostgreSQL writes it; the driver would convert a list one by one."""
-    return "{" + ",".join(map(str, values)) + "}"
+def _sent(value: Any) -> Any:
+    """Return a list of one plain type as the text of an array, and any other value as it is."""
+    kinds = set(map(type, value)) if isinstance(value, list) else ()
+    if len(kinds) != 1:
+        return value
+    [kind] = kinds
+    if kind is UUID or kind is int:
+        return "{" + ",".join(map(str, value)) + "}"
+    if kind is bytes:
+        return '{"\\\\x' + '","\\\\x'.join(map(bytes.hex, value)) + '"}'
+    if kind is str:
+        return '{"' + '","'.join([each.replace("\\", "\\\\").replace('"', '\\"') for each in value]) + '"}'
+    return value
 
 
 def _driver_of(connection: Connection) -> psycopg.Connection[Any]:

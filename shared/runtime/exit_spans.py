@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from shared.clock import epoch_us
 from shared.contracts.events import Event
 from shared.contracts.exits import (
     ExitIntentApproved,
@@ -23,6 +22,7 @@ from shared.contracts.exits import (
 )
 from shared.contracts.trades import TradeClosed, TradePartiallyClosed
 from shared.ids import made_at_ms
+from shared.instants import epoch_us
 
 ATTRIBUTES = (
     "trade_id",

@@ -24,8 +24,9 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from shared.clock import SystemClock, epoch_us
+from shared.clock import SystemClock
 from shared.errors import ConfigurationError
+from shared.instants import epoch_us
 from shared.outbox.after_commit import Emitted
 from shared.runtime.exit_spans import SpanTerms, span_of
 from shared.settings import Settings

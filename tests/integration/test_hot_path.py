@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from shared.postgres.engine import open_engine
-from shared.postgres.hot_path import fetch, integers
+from shared.postgres.hot_path import fetch
 from shared.postgres.row_locks import is_lock_timeout, limit_lock_waits
 from tests.support.servers import Database
 
@@ -18,6 +19,10 @@ ADD = text(
 )
 COUNT = text("SELECT count(*) FROM tick_symbols")
 NUMBERS = text("SELECT n % 4, n FROM unnest(CAST(:numbers AS bigint[])) AS n")
+ECHO = {
+    kind: text(f"SELECT CAST(:values AS {kind}[])")  # types
+    for kind in ("text", "bytea", "uuid", "bigint", "boolean")
+}
 HOLD = text("LOCK TABLE tick_symbols IN ACCESS EXCLUSIVE MODE")
 
 
@@ -30,8 +35,40 @@ def engine(database: Database) -> Iterator[Engine]:
 
 def test_rows_are_tuples_and_other_statements_give_none(engine: Engine) -> None:
     with engine.connect() as connection:
-        assert fetch(connection, NUMBERS, {"numbers": integers([-1, 2**62])}) == [(-1, -1), (0, 2**62)]
+        assert fetch(connection, NUMBERS, {"numbers": [-1, 2**62]}) == [(-1, -1), (0, 2**62)]
         assert fetch(connection, ADD, {"symbol": "NSE:A"}) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (
+            "text",
+            [
+                "",
+                "NULL",
+                "null",
+                'a "quoted" one',
+                "{a,b}",
+                "back\\slash",
+                "\\x00",
+                " spaces ",
+                "line\nbreak",
+                "₹",
+                "%s",
+            ],
+        ),
+        ("text", [None, "with null"]),
+        ("bytea", [b"", b"\x00\xff\\", '{"a":"₹"}'.encode()]),
+        ("uuid", [UUID(int=0), UUID(int=2**128 - 1)]),
+        ("bigint", [0, -(2**63), 2**63 - 1]),
+        ("boolean", [True, False]),
+        ("text", []),
+    ],
+)
+def test_a_list_arrives_as_it_is(engine: Engine, kind: str, values: list[object]) -> None:
+    with engine.connect() as connection:
+        assert fetch(connection, ECHO[kind], {"values": values}) == [(values,)]
 
 
 def test_nothing_stays_unless_the_transaction_is_committed(engine: Engine) -> None:

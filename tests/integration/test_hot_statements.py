@@ -25,6 +25,7 @@ from services.exit_qualification.storage import (
     open_trades,
     order_budgets,
     order_queues,
+    queued_exits,
     send_fence,
     tick_checkpoints,
     waiting_trades,
@@ -47,10 +48,11 @@ FEW_ROWS = {
     "market_calendars",
     "waiting_fills",
     "waiting_trades",
+    "queued_exits",
 }
-"""Switches, brokers and calendars: a handful of rows. What waits for a locked row: none but for moments."""
+"""Switches, brokers and calendars: a handful of rows. What waits: none but for moments."""
 
-NOT_HOT = {"RESET", "FENCE_ALL", "STORED", "SYMBOL_PARTITIONS", "MOVE", "RULES_IN", "WAITING_ERRORS"}
+NOT_HOT = {"RESET", "FENCE_ALL", "STORED", "SYMBOL_PARTITIONS", "MOVE", "RULES_IN", "WAITING_ERRORS", "OPEN_AMONG"}
 """Operators' own, what a page shows, and what a worker asks once when it joins."""
 
 
@@ -86,6 +88,7 @@ def admin(database: Database) -> Iterator[psycopg.Connection]:
                 send_fence,
                 remainders,
                 waiting_trades,
+                queued_exits,
                 market_facts,
                 exit_fills,
                 exit_intents,

@@ -12,12 +12,13 @@ import pytest
 
 @contextmanager
 def sent_statements() -> Iterator[list[str]]:
-    """While inside, every statement of this process, of all connections."""
+    """While inside, every statement of this process, of all connections, but the ping of one that has rested."""
     statements: list[str] = []
     execute = psycopg.Cursor.execute
 
     def noting(cursor: psycopg.Cursor[Any], query: Any, *arguments: Any, **named: Any) -> psycopg.Cursor[Any]:
-        statements.append(str(query))
+        if query != ";":
+            statements.append(str(query))
         return execute(cursor, query, *arguments, **named)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -15,13 +15,13 @@ from services.exit_qualification.domain.symbol_book import SymbolState
 from services.exit_qualification.exit_explanation import ExitExplanation, ExplainedRule, explain
 from services.exit_qualification.exit_timeline import Step, TimelineEntry
 from services.exit_qualification.storage.exit_history import WaitingWork
-from shared.clock import EPOCH
 from shared.contracts.exits import Timestamp
 from shared.contracts.vocabulary import Direction, ExitReason, MarketPhase, ProductType, TradeStatus
 from shared.exit_rules.levels import Side
 from shared.http.auth import Reader
 from shared.http.declared_errors import declared
 from shared.http.routing import api_router
+from shared.instants import EPOCH
 from shared.money import Money, from_units
 
 router = api_router(prefix="/exits/why", tags=["exits"])

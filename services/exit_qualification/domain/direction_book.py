@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from services.exit_qualification.domain.level_index import LevelIndex, RuleKey
 from services.exit_qualification.domain.watermarks import Watermarks
 from shared.exit_rules.levels import ALWAYS, Level
 from shared.exit_rules.rule import RuleState
-
-
-@dataclass(slots=True)
-class _Watched:
-    state: RuleState
-    armed: bool
 
 
 class DirectionBook:
@@ -24,11 +17,13 @@ class DirectionBook:
     a condition that stays true costs nothing.
     """
 
-    __slots__ = ("_levels", "_watched", "marks", "moved")
+    __slots__ = ("_levels", "_loaded", "_states", "_unarmed", "marks", "moved")
 
     def __init__(self) -> None:
         self._levels = LevelIndex()
-        self._watched: dict[RuleKey, _Watched] = {}
+        self._states: dict[RuleKey, RuleState] = {}
+        self._unarmed: set[RuleKey] = set()
+        self._loaded: list[RuleKey] = []
         self.marks = Watermarks()
         self.moved: set[RuleKey] = set()
         """Rules whose state a checkpoint has not seen yet."""
@@ -45,18 +40,38 @@ class DirectionBook:
 
     def put(self, key: RuleKey, state: RuleState, *, armed: bool) -> None:
         """Start to watch a rule."""
-        self._watched[key] = _Watched(state, armed)
+        self._states[key] = state
+        if not armed:
+            self._unarmed.add(key)
         self._index(key)
+
+    def load(self, key: RuleKey, state: RuleState) -> None:
+        """Put an armed rule that is watched once `watch_loaded` is called."""
+        self._states[key] = state
+        self._loaded.append(key)
+
+    def watch_loaded(self) -> None:
+        """Start to watch the loaded rules; their levels are sorted once."""
+        keys, self._loaded = self._loaded, []
+        states = self._states
+        self._levels.put_all((level, key) for key in keys for level in _waits_for(states[key], armed=True))
+        trailing = [(key, state) for key in keys if (state := states[key]).trails is not None]
+        self.marks.put_all((key, state.watermark, state.trails) for key, state in trailing)
+
+    def reached(self, price: int) -> set[RuleKey]:
+        """Return every watched rule that a price can have an effect on; nothing is changed."""
+        return self._levels.reached(price).union(self.marks.reached(price))
 
     def drop(self, key: RuleKey) -> RuleState:
         """Stop watching a rule and return its state."""
         self._unindex(key)
         self.moved.discard(key)
-        return self._watched.pop(key).state
+        self._unarmed.discard(key)
+        return self._states.pop(key)
 
     def state(self, key: RuleKey) -> RuleState:
         """Return the state of a watched rule."""
-        state = self._watched[key].state
+        state = self._states[key]
         watermark = self.marks.watermark(key)
         return state if watermark is None else state.marked(watermark)
 
@@ -92,53 +107,56 @@ class DirectionBook:
         return state.fire == ALWAYS if price is None else state.holds(price)
 
     def _look_at(self, key: RuleKey, price: int, *, opening: bool) -> bool:
-        watched = self._watched[key]
         before = self.state(key)
         after = before.moved(price, opening=opening)
-        fires = watched.armed and after.holds(price)
+        fires = key not in self._unarmed and after.holds(price)
         self._unindex(key)
         if after != before:
             self.moved.add(key)
-        watched.state, watched.armed = after, watched.armed and not fires
+        self._states[key] = after
+        if fires:
+            self._unarmed.add(key)
         self._index(key)
         return fires
 
     def _set_armed(self, key: RuleKey, *, armed: bool) -> None:
-        watched = self._watched[key]
-        if watched.armed is not armed:
-            watched.state = self.state(key)
-            self._unindex(key)
-            watched.armed = armed
-            self._index(key)
+        if (key not in self._unarmed) is armed:
+            return
+        self._states[key] = self.state(key)
+        self._unindex(key)
+        if armed:
+            self._unarmed.remove(key)
+        else:
+            self._unarmed.add(key)
+        self._index(key)
 
     def _replace(self, key: RuleKey, state: RuleState) -> None:
         self._unindex(key)
-        if state != self._watched[key].state:
+        if state != self._states[key]:
             self.moved.add(key)
-        self._watched[key].state = state
+        self._states[key] = state
         self._index(key)
 
     def _index(self, key: RuleKey) -> None:
-        watched = self._watched[key]
-        for level in _waits_for(watched):
+        state, armed = self._states[key], key not in self._unarmed
+        for level in _waits_for(state, armed=armed):
             self._levels.put(level, key)
-        if watched.state.trails is not None:
-            self.marks.put(key, watched.state.watermark, watched.state.trails if _touches(watched) else None)
+        if state.trails is not None:
+            self.marks.put(key, state.watermark, state.trails if _touches(state, armed=armed) else None)
 
     def _unindex(self, key: RuleKey) -> None:
-        for level in _waits_for(self._watched[key]):
+        for level in _waits_for(self._states[key], armed=key not in self._unarmed):
             self._levels.drop(level, key)
         self.marks.drop(key)
 
 
-def _waits_for(watched: _Watched) -> Iterable[Level]:
+def _waits_for(state: RuleState, *, armed: bool) -> Iterable[Level]:
     """Return the levels to watch, except those of shared watermarks."""
-    state = watched.state
-    if not watched.armed or state.fire is None or state.trails is not None:
+    if not armed or state.fire is None or state.trails is not None:
         return state.moves
     return (*state.moves, state.fire)
 
 
-def _touches(watched: _Watched) -> bool:
+def _touches(state: RuleState, *, armed: bool) -> bool:
     """Return whether the trailing level matters: a confirmation counts from there, armed or not."""
-    return watched.armed or watched.state.fire is None
+    return armed or state.fire is None

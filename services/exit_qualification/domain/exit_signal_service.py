@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import groupby, islice
 from uuid import UUID
 
@@ -46,7 +46,7 @@ class ExitSignalService:
     def __init__(self, new_clock_after_ms: int = NEW_CLOCK_AFTER_MS) -> None:
         self._new_clock_after_ms = new_clock_after_ms
         self._books: dict[str, SymbolBook] = {}
-        self._symbol_of: dict[UUID, str] = {}
+        self._trades: dict[UUID, OpenTrade] = {}
         self._disarmed: OrderedDict[RuleKey, None] = OrderedDict()
         self._deadlines: list[tuple[int, RuleKey]] = []
 
@@ -56,13 +56,32 @@ class ExitSignalService:
         Ticks can overtake the event of a trade. If the symbol's last tick arrived at or after the entry, the trade is
         evaluated by it immediately, and its rules may fire; an earlier price fires nothing.
         """
-        if trade.trade_id in self._symbol_of:
+        if trade.trade_id in self._trades:
             return []
         book = self._book(trade.symbol)
         self._watch(book, trade, _states_of(trade, book), disarmed=())
         if not book.has_ticked_since(trade.entered_at_ms):
             return []
         return self._judge_by_last(book, trade.rule_keys(), settle=trade.entered_tick is None)
+
+    def load(self, trades: Iterable[OpenTrade]) -> None:
+        """Add the trades of a checkpoint, none of them known; as `add_trade`, but levels are sorted once.
+
+        Rules met by the last price are disarmed: rearming finds them due.
+        """
+        books: dict[str, SymbolBook] = {}
+        for trade in trades:
+            book = books.get(trade.symbol)
+            if book is None:
+                book = books[trade.symbol] = self._book(trade.symbol)
+            states = _states_of(trade, book)
+            book.load(trade, states)
+            self._deadlines += ((at, key) for key, state in states.items() if (at := state.deadline_ms) is not None)
+        heapify(self._deadlines)
+        for book in books.values():
+            for key in book.watch_loaded():
+                book.disarm(key)
+                self._disarmed[key] = None
 
     def change_plan(self, trade: OpenTrade) -> list[ExitCandidates]:
         """Replace the plan of a known trade; ignore a plan that is not newer, and an unknown trade.
@@ -81,8 +100,7 @@ class ExitSignalService:
 
     def trade(self, trade_id: UUID) -> OpenTrade | None:
         """Return a trade under evaluation; None if it is unknown."""
-        book = self._book_of(trade_id)
-        return None if book is None else book.trades[trade_id]
+        return self._trades.get(trade_id)
 
     def remove_trade(self, trade_id: UUID) -> None:
         """Stop evaluating a trade; do nothing if it is unknown."""
@@ -122,17 +140,16 @@ class ExitSignalService:
         fired: dict[str, list[RuleKey]] = {}
         while self._deadlines and self._deadlines[0][0] <= now_ms:
             at_ms, key = heappop(self._deadlines)
-            book = self._book_of(key.trade_id)
-            if (
-                book is None
-                or key not in book.trades[key.trade_id].rule_keys()
-                or book.rule_state(key).deadline_ms != at_ms
-            ):
+            trade = self._trades.get(key.trade_id)
+            if trade is None or key[1:] not in trade.rules:
+                continue
+            book = self._books[trade.symbol]
+            if book.rule_state(key).deadline_ms != at_ms:
                 continue
             book.expire(key, now_ms)
             if key not in self._disarmed:
                 book.disarm(key)
-                fired.setdefault(self._symbol_of[key.trade_id], []).append(key)
+                fired.setdefault(trade.symbol, []).append(key)
         return [
             found for symbol, keys in fired.items() for found in self._emit(self._books[symbol], keys, now_ms * 1000)
         ]
@@ -191,7 +208,7 @@ class ExitSignalService:
 
     def symbols_of(self, trade_ids: Iterable[UUID]) -> set[str]:
         """Return the symbols of these trades; leave out unknown trades."""
-        return {self._symbol_of[trade_id] for trade_id in trade_ids if trade_id in self._symbol_of}
+        return {self._trades[trade_id].symbol for trade_id in trade_ids if trade_id in self._trades}
 
     def symbols(self, known: int = 0) -> list[str]:
         """Return the symbols in the order of their first mention, without the first `known` ones."""
@@ -225,7 +242,6 @@ class ExitSignalService:
         disarmed: Collection[RuleKey],
         moved: bool = False,
     ) -> None:
-        self._symbol_of[trade.trade_id] = trade.symbol
         off = [key for key in states if key in disarmed]
         book.put(trade, states, off, moved=moved)
         for key in off:
@@ -271,7 +287,7 @@ class ExitSignalService:
         ]
 
     def _rearm(self, trade_id: UUID, keys: Sequence[RuleKey]) -> list[ExitCandidates]:
-        book = self._books[self._symbol_of[trade_id]]
+        book = self._books[self._trades[trade_id].symbol]
         due = [key for key in keys if book.is_due(key)]
         for key in keys:
             del self._disarmed[key]
@@ -281,7 +297,7 @@ class ExitSignalService:
 
     def _let_go(self, trade: OpenTrade) -> tuple[set[RuleKey], dict[RuleKey, RuleState]]:
         """Remove a known trade; return its disarmed rules and its rule states."""
-        states = self._books[self._symbol_of.pop(trade.trade_id)].drop(trade.trade_id)
+        states = self._books[trade.symbol].drop(trade.trade_id)
         disarmed = {key for key in states if key in self._disarmed}
         for key in disarmed:
             del self._disarmed[key]
@@ -290,12 +306,12 @@ class ExitSignalService:
     def _book(self, symbol: str) -> SymbolBook:
         book = self._books.get(symbol)
         if book is None:
-            book = self._books[symbol] = SymbolBook(self._new_clock_after_ms)
+            book = self._books[symbol] = SymbolBook(self._trades, self._new_clock_after_ms)
         return book
 
     def _book_of(self, trade_id: UUID) -> SymbolBook | None:
-        symbol = self._symbol_of.get(trade_id)
-        return None if symbol is None else self._books[symbol]
+        trade = self._trades.get(trade_id)
+        return None if trade is None else self._books[trade.symbol]
 
 
 def _states_of(trade: OpenTrade, book: SymbolBook) -> dict[RuleKey, RuleState]:
@@ -303,7 +319,7 @@ def _states_of(trade: OpenTrade, book: SymbolBook) -> dict[RuleKey, RuleState]:
     states = {}
     since = book.ticks if trade.entered_tick is None else trade.entered_tick
     for (reason, leg), entry_state in trade.rules.items():
-        state = entry_state.restored(trade.saved.get((reason, leg), {}))
+        state = entry_state.restored(trade.saved.get((reason, leg), {})) if trade.saved else entry_state
         if state.trails is not None:
             state = state.marked(max(state.watermark, book.best_since(trade.direction, since)))
         states[RuleKey(trade.trade_id, reason, leg)] = state

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, MutableMapping
 from typing import Final, NamedTuple, Self
 from uuid import UUID
 
@@ -39,55 +39,94 @@ class LevelIndex:
     """Levels sorted by price, each with its waiting rules.
 
     A price strictly between `nearest_below` and `nearest_above` reaches no level. This check takes two comparisons for
-    any number of levels. Putting and dropping cost O(log n).
+    any number of levels. Putting and dropping cost O(log n). Almost every level has one rule, so that one stands there
+    without a set, which would take more memory than the rule.
     """
 
     __slots__ = ("_above", "_below", "nearest_above", "nearest_below")
 
     def __init__(self) -> None:
-        self._above: SortedDict[int, set[RuleKey]] = SortedDict()
-        self._below: SortedDict[int, set[RuleKey]] = SortedDict()
+        self._above: SortedDict[int, _Waiting] = SortedDict()
+        self._below: SortedDict[int, _Waiting] = SortedDict()
         self.nearest_above = ABOVE_ALL
         self.nearest_below = BELOW_ALL
 
     def put(self, level: Level, key: RuleKey) -> None:
         """Register a rule at a level; a repeated call changes nothing."""
-        self._side(level).setdefault(level.price, set()).add(key)
+        _put(self._side(level), level.price, key)
         if level.side is Side.AT_OR_ABOVE:
             self.nearest_above = min(self.nearest_above, level.price)
         else:
             self.nearest_below = max(self.nearest_below, level.price)
 
+    def put_all(self, levels: Iterable[tuple[Level, RuleKey]]) -> None:
+        """Register many rules: the prices are sorted once."""
+        new: tuple[dict[int, _Waiting], dict[int, _Waiting]] = {}, {}
+        for level, key in levels:
+            _put(new[level.side is Side.AT_OR_ABOVE], level.price, key)
+        for prices, added in ((self._below, new[0]), (self._above, new[1])):
+            for price in prices.keys() & added.keys():
+                for key in _keys(added.pop(price)):
+                    _put(prices, price, key)
+            prices.update(added)
+        self._find_nearest()
+
     def drop(self, level: Level, key: RuleKey) -> None:
         """Remove a rule from a level; do nothing if it is not registered."""
         prices = self._side(level)
         waiting = prices.get(level.price)
-        if waiting is None:
-            return
-        waiting.discard(key)
-        if not waiting:
+        if isinstance(waiting, set):
+            waiting.discard(key)
+        if waiting == key or waiting == set():
             del prices[level.price]
             self._find_nearest()
+
+    def reached(self, price: int) -> set[RuleKey]:
+        """Return the rules of every level reached by a price."""
+        reached: set[RuleKey] = set()
+        for level in self._above.irange(maximum=price):
+            reached.update(_keys(self._above[level]))
+        for level in self._below.irange(minimum=price):
+            reached.update(_keys(self._below[level]))
+        return reached
 
     def pop_reached(self, price: int) -> set[RuleKey]:
         """Remove every level reached by a price and return its rules."""
         reached: set[RuleKey] = set()
-        for keys in (*self._pop_above(price), *self._pop_below(price)):
-            reached |= keys
+        for waiting in (*self._pop_above(price), *self._pop_below(price)):
+            reached.update(_keys(waiting))
         self._find_nearest()
         return reached
 
-    def _pop_above(self, price: int) -> Iterator[set[RuleKey]]:
+    def _pop_above(self, price: int) -> Iterator[_Waiting]:
         while self._above and self._above.peekitem(0)[0] <= price:
             yield self._above.popitem(0)[1]
 
-    def _pop_below(self, price: int) -> Iterator[set[RuleKey]]:
+    def _pop_below(self, price: int) -> Iterator[_Waiting]:
         while self._below and self._below.peekitem(-1)[0] >= price:
             yield self._below.popitem(-1)[1]
 
-    def _side(self, level: Level) -> SortedDict[int, set[RuleKey]]:
+    def _side(self, level: Level) -> SortedDict[int, _Waiting]:
         return self._above if level.side is Side.AT_OR_ABOVE else self._below
 
     def _find_nearest(self) -> None:
         self.nearest_above = self._above.peekitem(0)[0] if self._above else ABOVE_ALL
         self.nearest_below = self._below.peekitem(-1)[0] if self._below else BELOW_ALL
+
+
+_Waiting = RuleKey | set[RuleKey]
+"""Rules of one level: the only one, or several."""
+
+
+def _put(prices: MutableMapping[int, _Waiting], price: int, key: RuleKey) -> None:
+    waiting = prices.get(price)
+    if waiting is None:
+        prices[price] = key
+    elif isinstance(waiting, set):
+        waiting.add(key)
+    elif waiting != key:
+        prices[price] = {waiting, key}
+
+
+def _keys(waiting: _Waiting) -> Iterable[RuleKey]:
+    return waiting if isinstance(waiting, set) else (waiting,)

@@ -4,15 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Final, Protocol
 from uuid import UUID
 
 from services.exit_qualification.domain.level_index import RuleKey
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType
 from shared.exit_rules.registry import rule_of
 from shared.exit_rules.rule import RuleState, Saved
+from shared.instants import epoch_ms
+from shared.money import to_units
+
+Slot = tuple[ExitReason, int | None]
+"""A rule within its trade: reason and leg."""
+
+Facts = tuple[UUID, str, Direction, int, ProductType, str, int, int]
+"""Facts of the entry: the fields of `OpenTrade` before its rules, in their order."""
+
+NO_RULES: Final[Mapping[Slot, RuleState]] = MappingProxyType({})
+NOTHING_SAVED: Final[Mapping[Slot, Saved]] = MappingProxyType({})
+NO_LEGS: Final[Mapping[tuple[ExitReason, int], int]] = MappingProxyType({})
+"""Shared by all trades: a million empty dicts take 64 MB."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryFacts(Protocol):
+    """Facts of an entered trade as its event and a book have them: price in rupees, an aware time."""
+
+    @property
+    def trade_id(self) -> UUID: ...
+    @property
+    def symbol(self) -> str: ...
+    @property
+    def direction(self) -> Direction: ...
+    @property
+    def quantity(self) -> int: ...
+    @property
+    def product_type(self) -> ProductType: ...
+    @property
+    def user_broker_id(self) -> str: ...
+    @property
+    def entry_price(self) -> Decimal: ...
+    @property
+    def entered_at(self) -> datetime: ...
+
+
+@dataclass(frozen=True, slots=True)
 class OpenTrade:
     """Trade that may exit. Prices in units of 1/10,000 rupee.
 
@@ -40,11 +78,25 @@ class OpenTrade:
     user_broker_id: str
     entry_price: int
     entered_at_ms: int
-    rules: Mapping[tuple[ExitReason, int | None], RuleState] = field(default_factory=dict)
+    rules: Mapping[Slot, RuleState] = field(default_factory=lambda: NO_RULES)
     plan_version: int = 1
     entered_tick: int | None = None
-    saved: Mapping[tuple[ExitReason, int | None], Saved] = field(default_factory=dict)
-    leg_quantities: Mapping[tuple[ExitReason, int], int] = field(default_factory=dict)
+    saved: Mapping[Slot, Saved] = field(default_factory=lambda: NOTHING_SAVED)
+    leg_quantities: Mapping[tuple[ExitReason, int], int] = field(default_factory=lambda: NO_LEGS)
+
+    @property
+    def facts(self) -> Facts:
+        """Return the facts of its entry."""
+        return (
+            self.trade_id,
+            self.symbol,
+            self.direction,
+            self.quantity,
+            self.product_type,
+            self.user_broker_id,
+            self.entry_price,
+            self.entered_at_ms,
+        )
 
     def rule_keys(self) -> list[RuleKey]:
         """Return the rules of its plan, highest rank first."""
@@ -54,3 +106,17 @@ class OpenTrade:
         """Return whether a changed plan no longer has the rule; False for reasons that no plan has."""
         changed = self.plan_version > 1 and rule_of(reason).planned
         return changed and (reason, leg) not in self.rules
+
+
+def entered(facts: EntryFacts) -> OpenTrade:
+    """Return an entered trade without rules."""
+    return OpenTrade(
+        facts.trade_id,
+        facts.symbol,
+        facts.direction,
+        facts.quantity,
+        facts.product_type,
+        facts.user_broker_id,
+        to_units(facts.entry_price),
+        epoch_ms(facts.entered_at),
+    )

@@ -43,7 +43,13 @@ class SymbolState:
 
 
 class SymbolBook(TickClock):
-    """Data of one symbol needed to evaluate a tick."""
+    """Data of one symbol needed to evaluate a tick.
+
+    Attributes
+    ----------
+    trades:
+        Trades of all symbols, by id, shared by all books.
+    """
 
     __slots__ = (
         "_books",
@@ -58,7 +64,7 @@ class SymbolBook(TickClock):
         "trades",
     )
 
-    def __init__(self, new_clock_after_ms: int = NEW_CLOCK_AFTER_MS) -> None:
+    def __init__(self, trades: dict[UUID, OpenTrade], new_clock_after_ms: int = NEW_CLOCK_AFTER_MS) -> None:
         self._day = 0
         self._quiet_until_us = 0
         super().__init__(new_clock_after_ms)
@@ -66,7 +72,7 @@ class SymbolBook(TickClock):
         self._opening = False
         self.ticks = 0
         self.saved_ticks = 0
-        self.trades: dict[UUID, OpenTrade] = {}
+        self.trades = trades
         self._books = {direction: DirectionBook() for direction in Direction}
         self.nearest_above = ABOVE_ALL
         self.nearest_below = BELOW_ALL
@@ -131,6 +137,27 @@ class SymbolBook(TickClock):
         if moved:
             book.moved.update(rules)
         self._find_nearest()
+
+    def load(self, trade: OpenTrade, rules: Mapping[RuleKey, RuleState]) -> None:
+        """Add a trade of a checkpoint with its armed rules; they are watched once `watch_loaded` is called."""
+        self.trades[trade.trade_id] = trade
+        book = self._books[trade.direction]
+        for key, state in rules.items():
+            book.load(key, state)
+
+    def watch_loaded(self) -> list[RuleKey]:
+        """Start to watch the rules of loaded trades; return those that the last price meets since their entry."""
+        for book in self._books.values():
+            book.watch_loaded()
+        self._find_nearest()
+        if not self.last_price:
+            return []
+        return [
+            key
+            for direction, book in self._books.items()
+            for key in book.reached(self.last_price * direction.sign)
+            if self.has_ticked_since(self.trades[key.trade_id].entered_at_ms) and self.is_due(key)
+        ]
 
     def drop(self, trade_id: UUID) -> dict[RuleKey, RuleState]:
         """Remove a trade and return its rule states."""

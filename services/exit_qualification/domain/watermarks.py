@@ -103,13 +103,23 @@ class Watermarks:
 
     def put(self, key: RuleKey, watermark: int, waits: Distance | None) -> None:
         """Track the watermark of a stop; with a distance the stop also waits for its level."""
-        group = self._groups.get(watermark)
+        self._regroup(self._joined(key, watermark, waits))
+
+    def put_all(self, stops: Iterable[tuple[RuleKey, int, Distance | None]]) -> None:
+        """Track many stops, each with its watermark and distance; their groups are looked at once."""
+        joined = {watermark: self._joined(key, watermark, waits) for key, watermark, waits in stops}
+        for group in joined.values():
+            self._regroup(group)
+
+    def _joined(self, key: RuleKey, watermark: int, waits: Distance | None) -> _Group:
+        """Put a stop into the group of its watermark, and return the group."""
+        group: _Group | None = self._groups.get(watermark)
         if group is None:
             group = self._groups[watermark] = _Group()
             self._mark_of[id(group)] = watermark
         group.put(key, waits)
         self._group_of[key] = group
-        self._regroup(group)
+        return group
 
     def drop(self, key: RuleKey) -> None:
         """Remove a stop; do nothing if it is unknown."""

@@ -17,8 +17,9 @@ from services.exit_qualification.storage.account_losses import AccountLossReposi
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
-from shared.clock import Clock, epoch_us, trading_day
+from shared.clock import Clock, trading_day
 from shared.contracts.vocabulary import ExitReason, LossBasis
+from shared.instants import epoch_us
 from shared.money import money_text
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.audit import Act

@@ -15,8 +15,9 @@ from services.exit_qualification.signal_management_service import SignalManageme
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.residuals import ResidualRepository
-from shared.clock import Clock, epoch_us
+from shared.clock import Clock
 from shared.contracts.vocabulary import ExitReason
+from shared.instants import epoch_us
 from shared.money import to_units
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.row_locks import RowHeld

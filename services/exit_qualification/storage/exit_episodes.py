@@ -18,7 +18,8 @@ from shared.postgres.hot_path import fetch
 GENERATE = text("""
 -- exit_episodes.generate
 SELECT trade_id, exit_reason, episode_id
-  FROM generate_exit_episodes(CAST(:trade_ids AS uuid[]), CAST(:slots AS text[]), CAST(:cooldowns AS interval[]))
+  FROM generate_exit_episodes(CAST(:trade_ids AS uuid[]), CAST(:slots AS text[]),
+                              array_fill(CAST(:cooldown AS interval), ARRAY[cardinality(CAST(:slots AS text[]))]))
 """)
 ELIGIBLE = text("""
 -- exit_episodes.eligible: fired before, and nothing in the database stands against firing again, not even an exit
@@ -31,6 +32,7 @@ SELECT w.trade_id, w.slot
   LEFT JOIN exit_episodes e ON e.trade_id = w.trade_id AND e.exit_reason = w.slot
  WHERE coalesce(e.cooldown_until <= clock_timestamp(), true)
    AND NOT EXISTS (SELECT FROM waiting_trades q WHERE q.trade_id = w.trade_id)
+   AND w.trade_id NOT IN (SELECT unnest(q.trade_ids) FROM queued_exits q)
    AND NOT EXISTS (
      SELECT FROM exit_intents i
       WHERE i.trade_id = w.trade_id AND i.executable AND i.deleted_at IS NULL AND i.exit_reason <> 'EXTERNAL'
@@ -99,7 +101,7 @@ class ExitEpisodeRepository:
         """
         if not keys:
             return {}
-        rows = fetch(self._connection, GENERATE, _slots(keys) | {"cooldowns": [cooldown] * len(keys)})
+        rows = fetch(self._connection, GENERATE, _slots(keys) | {"cooldown": cooldown})
         return {RuleKey.of_slot(trade_id, slot): episode_id for trade_id, slot, episode_id in rows}
 
     def eligible(self, keys: Sequence[RuleKey]) -> list[RuleKey]:

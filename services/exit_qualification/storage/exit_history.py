@@ -24,8 +24,13 @@ SELECT exit_reason, last_episode_id, CASE WHEN isfinite(cooldown_until) THEN coo
   FROM exit_episodes WHERE trade_id = :trade_id
 """)
 WAITING = text("""
--- exit_history.waiting
-SELECT work, waits_since, tries, retry_at, why FROM waiting_trades WHERE trade_id = :trade_id ORDER BY work
+-- exit_history.waiting: for a locked row, or behind other exits of a burst
+SELECT work, waits_since, tries, retry_at, why FROM waiting_trades WHERE trade_id = :trade_id
+ UNION ALL
+SELECT e ->> 'work', q.queued_at, 0, q.queued_at, 'queued behind other exits of the same ticks'
+  FROM queued_exits q CROSS JOIN json_array_elements(q.exits) AS e
+ WHERE q.trade_ids @> ARRAY[CAST(:trade_id AS uuid)] AND e ->> 'trade_id' = CAST(:trade_id AS text)
+ ORDER BY work
 """)
 
 
@@ -40,7 +45,7 @@ class Cooldown:
 
 @dataclass(frozen=True, slots=True)
 class WaitingWork:
-    """Exit or closure that waits for a locked row."""
+    """Exit or closure that waits for a locked row, or behind other exits."""
 
     work: str
     waits_since: datetime
@@ -82,5 +87,5 @@ class ExitHistoryRepository:
         }
 
     def waiting(self, trade_id: UUID) -> list[WaitingWork]:
-        """Return the work of a trade that waits for a locked row."""
+        """Return the work of a trade that waits."""
         return [WaitingWork(**row._mapping) for row in self._connection.execute(WAITING, {"trade_id": trade_id})]

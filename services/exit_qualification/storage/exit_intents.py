@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -44,12 +45,28 @@ _ANSWERED: Mapping[str, None] = dict.fromkeys(("absent_since", "error_code", "er
 _present = ExitIntentRow.deleted_at.is_(None)
 
 
-_NAMES = ", ".join(field.name for field in fields(ExitIntent))
+_FIELDS = [field for field in fields(ExitIntent) if field.name != "gates"]
+_REQUIRED = [field.name for field in _FIELDS if field.default is not None]
+_OPTIONAL = [field.name for field in _FIELDS if field.default is None]
+_NAMES = ", ".join([*_REQUIRED, *_OPTIONAL])
+_values_of = attrgetter(*_REQUIRED, *_OPTIONAL)
+_Inserted = msgspec.defstruct(
+    "_Inserted",
+    [("gates", int), *((name, Any) for name in _REQUIRED), *((name, Any, None) for name in _OPTIONAL)],
+    omit_defaults=True,
+    gc=False,
+)
+"""An intent as `INSERT` reads it: without what it does not know yet."""
 
 INSERT = text(f"""
--- exit_intents.insert: a row for each object, but for those with a key or slot that is taken
-INSERT INTO exit_intents ({_NAMES})
-SELECT {_NAMES} FROM json_populate_recordset(CAST(NULL AS exit_intents), CAST(:intents AS json))
+-- exit_intents.insert: a row for each object, but for those with a key or slot that is taken; `gates` of an object is a
+-- number of the verdicts, which are the longest part of a row and the same for most exits of a burst
+WITH verdicts AS MATERIALIZED (
+  SELECT n, gates FROM unnest(CAST(:gates AS jsonb[])) WITH ORDINALITY AS v (gates, n))
+INSERT INTO exit_intents ({_NAMES}, gates)
+SELECT {_NAMES}, verdicts.gates
+  FROM json_populate_recordset(CAST(NULL AS exit_intents), CAST(:intents AS json)) AS w
+  JOIN verdicts ON verdicts.n = CAST(w.gates AS integer)
 ON CONFLICT DO NOTHING
 RETURNING intent_id
 """)  # noqa: S608  # the columns of our own mapping
@@ -207,8 +224,14 @@ class ExitIntentRepository:
         """Write new intents; return the ids written. Omit intents whose key or slot is taken."""
         if not intents:
             return set()
-        rows = msgspec.json.encode(intents).decode()
-        return {intent_id for (intent_id,) in fetch(self._connection, INSERT, {"intents": rows})}
+        numbers: dict[str, int] = {}
+        gates = [msgspec.json.encode(intent.gates).decode() for intent in intents]
+        rows = [
+            _Inserted(numbers.setdefault(verdicts, len(numbers) + 1), *_values_of(intent))
+            for intent, verdicts in zip(intents, gates, strict=True)
+        ]
+        given = {"intents": msgspec.json.encode(rows).decode(), "gates": list(numbers)}
+        return {intent_id for (intent_id,) in fetch(self._connection, INSERT, given)}
 
     def waiting_errors(self) -> dict[str, WaitingError]:
         """Return the error of each user broker's oldest unsent exit that has one."""

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from decimal import Decimal
+from dataclasses import dataclass
+from sys import intern
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ARRAY, Connection, Row, Select, Uuid, bindparam, func, outerjoin, select, text, update
+from sqlalchemy import Connection, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.exit_qualification.domain.level_index import RuleKey
-from services.exit_qualification.domain.open_trade import OpenTrade
-from services.exit_qualification.domain.planned_trade import with_plan
+from services.exit_qualification.domain.open_trade import NOTHING_SAVED, Facts, OpenTrade, Slot
+from services.exit_qualification.domain.planned_trade import planned
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
-from services.exit_qualification.models import ExitPlanRow, OpenTradeRow
-from shared.clock import epoch_ms
+from services.exit_qualification.models import OpenTradeRow
 from shared.contracts.trades import TradeExitPlanChanged, TradeOpened
-from shared.contracts.vocabulary import Direction, ExitReason, ProductType, TradeStatus
+from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
 from shared.exit_rules.plan import ExitPlan
 from shared.exit_rules.rule import Saved
-from shared.money import to_units
+from shared.money import SCALE
 from shared.postgres.hot_path import fetch, stream
 
 ROWS_AT_ONCE = 5_000
@@ -43,21 +41,46 @@ UPDATE open_trades t SET partition = moved.partition, updated_at = clock_timesta
 RETURNING t.trade_id
 """)
 
-LOCK_FREE = text("""
--- open_trades.lock_free: the trades that no other transaction holds, without their plans
-SELECT trade_id, symbol, direction, quantity, product_type, user_broker_id, entry_price, entered_at, status
-  FROM open_trades
- WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))
- ORDER BY trade_id
-   FOR UPDATE SKIP LOCKED
-""")
-OPEN_IN = text("""
--- open_trades.open_in: all that the engine needs but the states of rules; plans as text, which is read at once
-SELECT t.trade_id, t.symbol, t.direction, t.quantity, t.product_type, t.user_broker_id, t.entry_price, t.entered_at,
-       t.status, coalesce(p.exit_plan, t.exit_plan)::text, p.plan_version, coalesce(p.changed_tick, t.entered_tick)
+_FACTS = f"""
+SELECT t.trade_id, t.symbol, t.direction, t.quantity, t.product_type, t.user_broker_id,
+       CAST(t.entry_price * {SCALE} AS bigint), CAST(floor(extract(epoch FROM t.entered_at) * 1000) AS bigint),
+       t.status"""  # noqa: S608  # a number of our own
+_WITH_PLANS = f"""
+{_FACTS}, CAST(coalesce(p.exit_plan, t.exit_plan) AS text), coalesce(p.plan_version, 1),
+       coalesce(p.changed_tick, t.entered_tick, 0)
   FROM open_trades t
-  LEFT JOIN exit_plans p ON p.trade_id = t.trade_id
- WHERE t.partition = ANY (CAST(:partitions AS integer[])) AND t.status = 'OPEN'
+  LEFT JOIN exit_plans p ON p.trade_id = t.trade_id"""
+_NAMED = "WHERE t.trade_id = ANY (CAST(:trade_ids AS uuid[])) ORDER BY t.trade_id"
+
+LOCK_FREE = text(f"""
+-- open_trades.lock_free: the trades that no other transaction holds, without their plans
+{_FACTS} FROM open_trades t {_NAMED} FOR UPDATE SKIP LOCKED
+""")
+LOCK = text(f"""
+-- open_trades.lock: without plans
+{_FACTS} FROM open_trades t {_NAMED} FOR UPDATE
+""")
+LOCK_WITH_PLANS = text(f"""
+-- open_trades.lock_with_plans
+{_WITH_PLANS} {_NAMED} FOR UPDATE OF t
+""")
+FIND = text(f"""
+-- open_trades.find
+{_WITH_PLANS} WHERE t.trade_id = :trade_id
+""")
+OPEN_IN = text(f"""
+-- open_trades.open_in: all that the engine needs but the states of rules
+{_WITH_PLANS} WHERE t.partition = ANY (CAST(:partitions AS integer[])) AND t.status = 'OPEN'
+""")
+OPEN_AMONG = text(f"""
+-- open_trades.open_among: a condition that is null is none
+{_FACTS} FROM open_trades t
+ WHERE t.status = 'OPEN'
+   AND (CAST(:symbol AS text) IS NULL OR t.symbol = :symbol)
+   AND (CAST(:product_type AS text) IS NULL OR t.product_type = :product_type)
+   AND (CAST(:user_broker_id AS text) IS NULL OR t.user_broker_id = :user_broker_id)
+ ORDER BY t.entered_at, t.trade_id
+ LIMIT :limit
 """)
 KNOWN = text("""
 -- open_trades.known
@@ -140,48 +163,32 @@ class TradeFilter:
         return {name: str(value) for name, value in given.items() if value is not None}
 
 
-def open_trade(told: TradeOpened, square_off: SquareOff) -> OpenTrade:
-    """Return the engine's data of an opened trade."""
-    return with_plan(_facts(told), told.exit_plan, 1, square_off)
-
-
-def _facts(told: TradeOpened | Row[Any]) -> OpenTrade:
-    """Return a trade without rules, from its event or its row in ``open_trades``."""
-    return OpenTrade(
-        trade_id=told.trade_id,
-        symbol=told.symbol,
-        direction=Direction(told.direction),
-        quantity=told.quantity,
-        product_type=ProductType(told.product_type),
-        user_broker_id=told.user_broker_id,
-        entry_price=to_units(told.entry_price),
-        entered_at_ms=epoch_ms(told.entered_at),
-    )
-
-
-def _projection(
+def _facts(
     trade_id: UUID,
     symbol: str,
     direction: str,
     quantity: int,
     product_type: str,
     user_broker_id: str,
-    entry_price: Decimal,
-    entered_at: datetime,
-    status: str,
-) -> TradeProjection:
-    """Return a trade without rules, from the first columns of `LOCK_FREE` and `OPEN_IN`."""
-    trade = OpenTrade(
-        trade_id=trade_id,
-        symbol=symbol,
-        direction=Direction(direction),
-        quantity=quantity,
-        product_type=ProductType(product_type),
-        user_broker_id=user_broker_id,
-        entry_price=to_units(entry_price),
-        entered_at_ms=epoch_ms(entered_at),
+    entry_price: int,
+    entered_at_ms: int,
+) -> Facts:
+    """Return the facts in the first columns of `_FACTS`; texts that many trades share are kept once."""
+    return (
+        trade_id,
+        intern(symbol),
+        _DIRECTIONS[direction],
+        quantity,
+        _PRODUCTS[product_type],
+        intern(user_broker_id),
+        entry_price,
+        entered_at_ms,
     )
-    return TradeProjection(trade, TradeStatus(status))
+
+
+def _projection(*row: Any) -> TradeProjection:
+    """Return the trade of the columns of `_FACTS`, without rules."""
+    return TradeProjection(OpenTrade(*_facts(*row[:8])), TradeStatus(row[8]))
 
 
 class OpenTradeRepository:
@@ -230,9 +237,11 @@ class OpenTradeRepository:
 
         Without rules for callers that write exits: reading a plan costs more than all the rest.
         """
-        statement, read = (LOCKED_WITH_PLANS, self._with_rules) if with_rules else (LOCKED, _facts)
-        rows = self._connection.execute(statement, {"trade_ids": sorted(set(trade_ids))})
-        return {row.trade_id: TradeProjection(read(row), TradeStatus(row.status)) for row in rows}
+        wanted = {"trade_ids": sorted(set(trade_ids))}
+        if not with_rules:
+            return {row[0]: _projection(*row) for row in fetch(self._connection, LOCK, wanted)}
+        rows = fetch(self._connection, LOCK_WITH_PLANS, wanted)
+        return {row[0]: TradeProjection(self._planned(row, {}), TradeStatus(row[8])) for row in rows}
 
     def lock_free(self, trade_ids: Collection[UUID]) -> tuple[dict[UUID, TradeProjection], set[UUID]]:
         """Lock the free trades in sorted order; return them without rules, and those held by another transaction."""
@@ -252,26 +261,22 @@ class OpenTradeRepository:
         """Yield every open trade of these partitions with its rules, without holding all rows in memory."""
         saved = self._saved_rules(partitions)
         for row in stream(self._connection, OPEN_IN, {"partitions": list(partitions)}, ROWS_AT_ONCE):
-            facts, (plan, plan_version, entered_tick) = _projection(*row[:9]).trade, row[9:]
-            trade = with_plan(facts, ExitPlan.model_validate_json(plan), plan_version or 1, self._square_off)
-            yield replace(trade, entered_tick=entered_tick or 0, saved=saved.get(trade.trade_id, {}))
+            yield self._planned(row, saved)
 
     def find(self, trade_id: UUID) -> TradeProjection | None:
         """Return a trade with its rule states, without a lock; None if it is unknown."""
-        row = self._connection.execute(_with_plans().where(OpenTradeRow.trade_id == trade_id)).one_or_none()
-        if row is None:
+        rows = fetch(self._connection, FIND, {"trade_id": trade_id})
+        if not rows:
             return None
+        [row] = rows
         states = self._connection.execute(RULES_OF, {"trade_id": trade_id}).scalar_one_or_none() or {}
-        trade = replace(self._with_rules(row), saved=_by_rule(trade_id, states))
-        return TradeProjection(trade, TradeStatus(row.status))
+        saved = {trade_id: _by_rule(trade_id, states)}
+        return TradeProjection(self._planned(row, saved), TradeStatus(row[8]))
 
     def open_among(self, wanted: TradeFilter, limit: int) -> list[OpenTrade]:
         """Return at most `limit` open trades that meet the filter, without their rules, in order of entry."""
-        query = _with_plans().where(OpenTradeRow.status == TradeStatus.OPEN)
-        for name, value in wanted.facts().items():
-            query = query.where(OpenTradeRow.__table__.c[name] == value)
-        ordered = query.order_by(OpenTradeRow.entered_at, OpenTradeRow.trade_id).limit(limit)
-        return [_facts(row) for row in self._connection.execute(ordered)]
+        given = dict.fromkeys(("symbol", "product_type", "user_broker_id")) | wanted.facts() | {"limit": limit}
+        return [_projection(*row).trade for row in fetch(self._connection, OPEN_AMONG, given)]
 
     def symbols_open(self) -> list[tuple[str, int]]:
         """Return every symbol with open trades, with its projected partition."""
@@ -313,34 +318,21 @@ class OpenTradeRepository:
         parameters = {"trade_ids": trade_ids, "states": [msgspec.json.encode(each).decode() for each in states]}
         fetch(self._connection, SAVE_RULES, parameters)
 
-    def _saved_rules(self, partitions: Sequence[int]) -> dict[UUID, dict[tuple[ExitReason, int | None], Saved]]:
+    def _saved_rules(self, partitions: Sequence[int]) -> dict[UUID, dict[Slot, Saved]]:
         rows = self._connection.execute(RULES_IN, {"partitions": list(partitions)})
         return {row.trade_id: _by_rule(row.trade_id, row.states) for row in rows}
 
-    def _with_rules(self, row: Row[Any]) -> OpenTrade:
-        plan = ExitPlan.model_validate(row.changed_plan or row.exit_plan)
-        trade = with_plan(_facts(row), plan, row.plan_version or 1, self._square_off)
-        since = row.entered_tick if row.changed_tick is None else row.changed_tick
-        return replace(trade, entered_tick=since or 0)
+    def _planned(self, row: tuple[Any, ...], saved: Mapping[UUID, Mapping[Slot, Saved]]) -> OpenTrade:
+        """Return the trade of the columns of `_FACTS` and `_PLAN`, with its rules."""
+        plan, version, entered_tick = row[9:]
+        facts = _facts(*row[:8])
+        of_trade = saved.get(facts[0], NOTHING_SAVED)
+        return planned(facts, ExitPlan.model_validate_json(plan), version, self._square_off, entered_tick, of_trade)
 
 
-def _with_plans() -> Select[Any]:
-    """Return the query of trades with their changed plans."""
-    changed = (ExitPlanRow.exit_plan.label("changed_plan"), ExitPlanRow.plan_version, ExitPlanRow.changed_tick)
-    joined = outerjoin(OpenTradeRow, ExitPlanRow, ExitPlanRow.trade_id == OpenTradeRow.trade_id)
-    return select(*OpenTradeRow.__table__.c, *changed).select_from(joined)
+_DIRECTIONS = {each.value: each for each in Direction}
+_PRODUCTS = {each.value: each for each in ProductType}
 
 
-_NAMED = OpenTradeRow.trade_id == func.any(bindparam("trade_ids", type_=ARRAY(Uuid)))
-_FACTS = (
-    select(*(each for each in OpenTradeRow.__table__.c if each.name != "exit_plan"))
-    .where(_NAMED)
-    .order_by(OpenTradeRow.trade_id)
-)
-LOCKED = _FACTS.with_for_update()
-LOCKED_WITH_PLANS = _with_plans().where(_NAMED).order_by(OpenTradeRow.trade_id).with_for_update(of=OpenTradeRow)
-"""Built once: building and keying a query costs several times its execution."""
-
-
-def _by_rule(trade_id: UUID, states: Mapping[str, Saved]) -> dict[tuple[ExitReason, int | None], Saved]:
+def _by_rule(trade_id: UUID, states: Mapping[str, Saved]) -> dict[Slot, Saved]:
     return {RuleKey.of_slot(trade_id, slot)[1:]: state for slot, state in states.items()}

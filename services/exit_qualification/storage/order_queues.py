@@ -17,8 +17,8 @@ from services.exit_qualification.models import ExitIntentRow
 from services.exit_qualification.storage.book_days import books_began
 from services.exit_qualification.storage.exit_intents import to_intent
 from services.exit_qualification.storage.market_facts import GATE_ROWS
-from shared.clock import EPOCH
 from shared.contracts.vocabulary import ExitReason
+from shared.instants import EPOCH
 from shared.outbox.hold import NOT_HELD
 
 _COLUMNS = ", ".join(f"i.{column.name}" for column in ExitIntentRow.__table__.c if column.name != "deleted_at")

@@ -10,11 +10,11 @@ from sqlalchemy import Connection, Row, text
 
 from services.exit_qualification.domain.checkpoint import Checkpoint, SymbolCheckpoint
 from services.exit_qualification.domain.symbol_book import SymbolState
-from shared.clock import EPOCH, epoch_ms
 from shared.contracts.vocabulary import Direction
 from shared.errors import Fenced
+from shared.instants import EPOCH, epoch_ms
 from shared.money import SCALE, to_units
-from shared.postgres.hot_path import fetch, integers
+from shared.postgres.hot_path import fetch
 
 CLAIM = text("""
 -- tick_checkpoints.claim: waits for a transaction of the owner before, and fences every later one of it
@@ -160,12 +160,12 @@ class TickCheckpointRepository:
         states = [each.state for each in symbols]
         parameters = {
             "symbols": [each.symbol for each in symbols],
-            "partitions": integers(each.partition for each in symbols),
-            "prices": integers(state.last_price for state in states),
-            "times_us": integers(state.last_ts_us for state in states),
-            "seqs": integers(state.last_seq for state in states),
-            "arrived_ms": integers(state.last_arrived_ms for state in states),
-            "ticks": integers(state.ticks for state in states),
+            "partitions": [each.partition for each in symbols],
+            "prices": [state.last_price for state in states],
+            "times_us": [state.last_ts_us for state in states],
+            "seqs": [state.last_seq for state in states],
+            "arrived_ms": [state.last_arrived_ms for state in states],
+            "ticks": [state.ticks for state in states],
             "stairs": [json.dumps(state.stairs) if state.stairs else "{}" for state in states],
         }
         fetch(self._connection, SAVE_SYMBOLS, parameters)

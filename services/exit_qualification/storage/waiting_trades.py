@@ -10,9 +10,9 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, text
 
-from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
+from services.exit_qualification.domain.candidates import ExitCandidates
 from services.exit_qualification.domain.level_index import RuleKey
-from shared.clock import EPOCH
+from shared.instants import EPOCH
 from shared.money import SCALE, to_units
 from shared.postgres.hot_path import fetch
 
@@ -23,9 +23,6 @@ MOST_TRADES = 250
 """Maximum trades per query; the rest follows once these have advanced or been postponed."""
 
 LOCKED = "another transaction holds a row that it needs"
-QUEUED = "queued behind other exits of the same ticks"
-"""Of exits beyond what one transaction writes; the worker takes them at once, in turn with new ticks."""
-
 ADD = text(f"""
 -- waiting_trades.add: a row for each object; prices in units, times in microseconds since 1970
 INSERT INTO waiting_trades (trade_id, work, detected_price, detected_at, exit_level, why)
@@ -41,18 +38,9 @@ SELECT w.trade_id, bool_and(w.retry_at <= clock_timestamp()) AS due,
        extract(epoch FROM clock_timestamp() - min(w.waits_since))::float8 AS age_s, min(w.why) AS why
   FROM waiting_trades w
   JOIN open_trades t ON t.trade_id = w.trade_id
- WHERE t.partition = ANY (:partitions) AND w.why <> :queued
+ WHERE t.partition = ANY (:partitions)
  GROUP BY w.trade_id
  ORDER BY min(w.tries), min(w.waits_since)
-""")
-NEXT_QUEUED = text("""
--- waiting_trades.queued
-SELECT DISTINCT w.trade_id
-  FROM waiting_trades w
-  JOIN open_trades t ON t.trade_id = w.trade_id
- WHERE t.partition = ANY (:partitions) AND w.why = :queued
- ORDER BY w.trade_id
- LIMIT :most
 """)
 LOCK = text("""
 -- waiting_trades.lock
@@ -87,15 +75,14 @@ class WaitingTrade:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingRow:
+class WaitingRow(msgspec.Struct, frozen=True, gc=False):
     """One waiting exit or closure, as its candidate states: prices in units, time in microseconds since 1970."""
 
     trade_id: UUID
     work: str
-    price: int | None
-    at_us: int
-    level: int | None
+    price: int | None = None
+    at_us: int | None = None
+    level: int | None = None
 
     @property
     def rule_key(self) -> RuleKey | None:
@@ -109,22 +96,22 @@ class WaitingTradeRepository:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def add_exits(self, detected: Iterable[ExitCandidates], why: str = LOCKED) -> None:
+    def add_exits(self, detected: Iterable[ExitCandidates]) -> None:
         """Store waiting candidates; for one already waiting the first detection stays."""
-        self._add([_of_candidate(candidate) for entry in detected for candidate in entry.candidates], why)
+        self.add([row for entry in detected for row in rows_of(entry)])
 
     def add_closures(self, trade_ids: Iterable[UUID]) -> None:
         """Store waiting closures."""
-        self._add([_Added(trade_id, CLOSE) for trade_id in trade_ids], LOCKED)
+        self.add([WaitingRow(trade_id, CLOSE) for trade_id in trade_ids])
 
-    def queued(self, partitions: Collection[int], most: int) -> list[UUID]:
-        """Return the first trades of these partitions with queued exits."""
-        values = {"partitions": sorted(partitions), "queued": QUEUED, "most": most}
-        return list(self._connection.execute(NEXT_QUEUED, values).scalars())
+    def add(self, rows: Sequence[WaitingRow]) -> None:
+        """Store waiting work; of what already waits the first row stays."""
+        if rows:
+            fetch(self._connection, ADD, {"rows": msgspec.json.encode(rows).decode(), "why": LOCKED})
 
     def of_partitions(self, partitions: Collection[int]) -> list[WaitingTrade]:
         """Return every trade of these partitions with work that waits for a row, least tried first."""
-        rows = self._connection.execute(OF_PARTITIONS, {"partitions": sorted(partitions), "queued": QUEUED})
+        rows = self._connection.execute(OF_PARTITIONS, {"partitions": sorted(partitions)})
         return [WaitingTrade(row.trade_id, row.due, row.age_s, row.why) for row in rows]
 
     def lock(self, trade_ids: Sequence[UUID]) -> list[WaitingRow]:
@@ -135,7 +122,7 @@ class WaitingTradeRepository:
                 trade_id,
                 work,
                 None if price is None else to_units(price),
-                0 if at is None else (at - EPOCH) // timedelta(microseconds=1),
+                None if at is None else (at - EPOCH) // timedelta(microseconds=1),
                 None if level is None else to_units(level),
             )
             for trade_id, work, price, at, level in rows
@@ -156,26 +143,10 @@ class WaitingTradeRepository:
             }
             self._connection.execute(POSTPONE, parameters)
 
-    def _add(self, rows: Sequence[_Added], why: str) -> None:
-        if rows:
-            fetch(self._connection, ADD, {"rows": msgspec.json.encode(rows).decode(), "why": why})
 
-
-class _Added(msgspec.Struct, gc=False):
-    """Work to store, as `ADD` reads it."""
-
-    trade_id: UUID
-    work: str
-    price: int | None = None
-    at_us: int | None = None
-    level: int | None = None
-
-
-def _of_candidate(candidate: ExitCandidate) -> _Added:
-    return _Added(
-        candidate.trade_id,
-        candidate.rule_key.slot,
-        candidate.detected_price,
-        candidate.detected_at_us,
-        candidate.level,
-    )
+def rows_of(entry: ExitCandidates) -> list[WaitingRow]:
+    """Return the waiting work of a decision, a row for each candidate."""
+    return [
+        WaitingRow(each.trade_id, each.rule_key.slot, each.detected_price, each.detected_at_us, each.level)
+        for each in entry.candidates
+    ]

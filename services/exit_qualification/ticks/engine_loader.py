@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
+from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
@@ -35,13 +36,17 @@ def load_engine(
         engine = ExitSignalService(new_clock_after_ms)
         for symbol in TickCheckpointRepository(connection).symbols(partitions):
             engine.restore_symbol(symbol.symbol, symbol.state)
-        for count, trade in enumerate(OpenTradeRepository(connection, square_off).open_in(partitions), 1):
-            engine.add_trade(trade)
-            if count % TRADES_PER_LINE == 0:
-                log.info("loaded %d open trades", count)
+        engine.load(_counted(OpenTradeRepository(connection, square_off).open_in(partitions)))
         for trade_id in ExitEpisodeRepository(connection).open_trades_with_episodes(partitions):
             engine.disarm(trade_id, ExitReason.MANUAL)
     return engine
+
+
+def _counted(trades: Iterable[OpenTrade]) -> Iterator[OpenTrade]:
+    for count, trade in enumerate(trades, 1):
+        yield trade
+        if count % TRADES_PER_LINE == 0:
+            log.info("loaded %d open trades", count)
 
 
 @contextmanager

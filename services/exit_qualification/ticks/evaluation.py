@@ -9,9 +9,10 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
 from services.exit_qualification.domain.candidates import ExitCandidates
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService, QuietPath
+from services.exit_qualification.domain.open_trade import entered
 from services.exit_qualification.domain.planned_trade import with_plan
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
-from services.exit_qualification.storage.open_trades import ChangedPlan, OpenedTrade, open_trade
+from services.exit_qualification.storage.open_trades import ChangedPlan, OpenedTrade
 from services.exit_qualification.ticks.batch import BatchResult, Layout, Misrouted, Records, Refused, in_order
 from services.exit_qualification.ticks.records import WITHOUT_EFFECT, TradeRecord, read_trade
 from shared.contracts.ticks import parse_tick
@@ -149,7 +150,8 @@ class Evaluator:
         if isinstance(event, TradeOpened):
             result.opened.append(OpenedTrade(event, home, entered_tick=ticks))
             # A tick that arrived before the trade's event can exit it here.
-            found = self._engine.add_trade(open_trade(event, self._square_off)) if home in self._quiet else []
+            trade = with_plan(entered(event), event.exit_plan, 1, self._square_off)
+            found = self._engine.add_trade(trade) if home in self._quiet else []
             result.detected.extend(found)
             if found and state is not None:
                 result.arrived_ms[event.trade_id] = state.last_arrived_ms

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from services.exit_qualification.signal_management_service import DetectedExit
 from services.exit_qualification.ticks.batch import BatchResult
-from shared.clock import EPOCH
+from shared.instants import EPOCH
 from shared.runtime.telemetry import counter, histogram
 
 log = logging.getLogger(__name__)

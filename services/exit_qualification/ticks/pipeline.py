@@ -16,8 +16,9 @@ from services.exit_qualification.signal_management_service import DetectedExit, 
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.open_trades import OpenedTrade, OpenTradeRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
+from services.exit_qualification.storage.queued_exits import QueuedExitRepository
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
-from services.exit_qualification.storage.waiting_trades import MOST_TRADES, QUEUED, WaitingTradeRepository
+from services.exit_qualification.storage.waiting_trades import MOST_TRADES, WaitingTradeRepository
 from services.exit_qualification.ticks.batch import BatchResult
 from services.exit_qualification.ticks.evaluation import in_rounds
 from services.exit_qualification.ticks.waiting_exits import WaitingExits
@@ -138,7 +139,9 @@ class TickPipeline:
             trades.save_rules(checkpoint.rules)
             place.add_closures(result.closed)
             if SwitchRepository(uow.connection).read().rollout.mode is not RolloutMode.OFF:
-                place.add_exits(result.detected)
+                now, later = _first_trades(result.detected)
+                place.add_exits(now)
+                self._queue(uow, later)
             unsaved = partitions.symbols_held_by_others([each.symbol for each in checkpoint.symbols])
             partitions.save_symbols([each for each in checkpoint.symbols if each.symbol not in unsaved])
             _commit(uow)
@@ -155,8 +158,7 @@ class TickPipeline:
         trades = OpenTradeRepository(uow.connection)
         known, held = trades.lock_free([entry.trade.trade_id for entry in now])
         place.add_exits(entry for entry in now if entry.trade.trade_id in held)
-        place.add_exits(later, why=QUEUED)
-        self.has_queued = self.has_queued or bool(later)
+        self._queue(uow, later)
         exits: list[DetectedExit] = []
         for entries in in_rounds([entry for entry in now if entry.trade.trade_id not in held]):
             # An intent about to be sent is not superseded by later ticks of the batch.
@@ -164,6 +166,10 @@ class TickPipeline:
         if exits:
             failpoint(Failpoint.TICKS_AFTER_SIGNALS)
         return exits
+
+    def _queue(self, uow: UnitOfWork, later: Sequence[ExitCandidates]) -> None:
+        QueuedExitRepository(uow.connection).add(later)
+        self.has_queued = self.has_queued or bool(later)
 
     def _open_unit(self) -> UnitOfWork:
         return UnitOfWork(self._database, self._outbox, lock_timeout_ms=ROW_LOCK_TIMEOUT_MS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final, get_args
 
-from shared.clock import EPOCH, epoch_ms
 from shared.contracts.discarded import Discarded
 from shared.contracts.events import parse_event
 from shared.contracts.trades import (
@@ -16,6 +15,7 @@ from shared.contracts.trades import (
     TradePartiallyClosed,
 )
 from shared.errors import MalformedMessage
+from shared.instants import EPOCH, epoch_ms
 
 TradeRecord = TradeOpened | TradeExitPlanChanged | TradePartiallyClosed | TradeClosed
 _KNOWN: Final = frozenset(event.event_type() for event in get_args(TradeRecord))

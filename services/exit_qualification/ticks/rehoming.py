@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
+from services.exit_qualification.storage.queued_exits import QueuedExitRepository
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from shared.kafka.clients import home_partition
 
@@ -27,9 +28,11 @@ def move_symbols(connection: Connection, partitions: int) -> Rehoming:
     Runs in the caller's transaction. Records of trades on the earlier partition are read from there.
     """
     checkpoints, trades = TickCheckpointRepository(connection), OpenTradeRepository(connection)
+    queued = QueuedExitRepository(connection)
     checkpoints.lock_all()
     moved_trades = trades.move(_to_move(trades.symbols_open(), partitions))
     moved_symbols = checkpoints.move_symbols(_to_move(checkpoints.symbol_partitions(), partitions))
+    queued.move(_to_move(queued.symbol_partitions(), partitions))
     checkpoints.fence_all()
     return Rehoming(partitions, moved_symbols, moved_trades)
 

@@ -22,8 +22,9 @@ from services.exit_qualification.ticks.metrics import (
 from services.exit_qualification.ticks.pipeline import TickPipeline
 from services.exit_qualification.ticks.side_outputs import Outgoing
 from services.exit_qualification.ticks.suspects import Suspects, one_by_one
-from shared.clock import Clock, epoch_ms
+from shared.clock import Clock
 from shared.errors import ConfigurationError, ExitflowError, Fenced
+from shared.instants import epoch_ms
 from shared.kafka.clients import home_partition
 from shared.kafka.consumer_gaps import GapReport
 from shared.kafka.consuming import WatchedConsumer, shown

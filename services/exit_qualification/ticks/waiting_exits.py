@@ -15,6 +15,7 @@ from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.signal_management_service import DetectedExit, SignalManagementService
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
 from services.exit_qualification.storage.operator_controls import SwitchRepository
+from services.exit_qualification.storage.queued_exits import QueuedExitRepository
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from services.exit_qualification.storage.waiting_trades import (
     CLOSE,
@@ -62,12 +63,36 @@ class WaitingExits:
         return exits
 
     def take_queued(self, held: Mapping[int, Checkpoint]) -> tuple[list[DetectedExit], bool]:
-        """Write some of the queued exits; return them, and whether more may be queued."""
+        """Write the oldest queued exits; return those written, and whether more may be queued; Fenced as of `take`.
+
+        Exits of locked trades wait from now on; if another row is locked, all that were taken do.
+        """
         if not held:
             return [], False
+        try:
+            return self._take_chunk(held)
+        except OperationalError as error:
+            if not is_lock_timeout(error):
+                raise
         with self._open_unit() as uow:
-            queued = WaitingTradeRepository(uow.connection).queued(held, MOST_TRADES)
-        return self._take(queued, held) if queued else [], len(queued) == MOST_TRADES
+            WaitingTradeRepository(uow.connection).add(self._chunk(uow, held))
+            uow.commit()
+        return [], True
+
+    def _take_chunk(self, held: Mapping[int, Checkpoint]) -> tuple[list[DetectedExit], bool]:
+        with self._open_unit() as uow:
+            rows = self._chunk(uow, held)
+            if not rows:
+                return [], False
+            known, locked = OpenTradeRepository(uow.connection).lock_free({row.trade_id for row in rows})
+            WaitingTradeRepository(uow.connection).add([row for row in rows if row.trade_id in locked])
+            exits = self._do(uow, [row for row in rows if row.trade_id not in locked], known)
+            uow.commit()
+        return exits, True
+
+    def _chunk(self, uow: UnitOfWork, held: Mapping[int, Checkpoint]) -> list[WaitingRow]:
+        TickCheckpointRepository(uow.connection).hold(held)
+        return QueuedExitRepository(uow.connection).take(held)
 
     def _of(self, held: Mapping[int, Checkpoint]) -> list[WaitingTrade]:
         if not held:
@@ -119,7 +144,7 @@ class WaitingExits:
 
 
 def _candidate(symbol: str, key: RuleKey, row: WaitingRow) -> ExitCandidate:
-    return ExitCandidate(row.trade_id, symbol, key.reason, row.price, row.at_us, row.level, key.leg)
+    return ExitCandidate(row.trade_id, symbol, key.reason, row.price, row.at_us or 0, row.level, key.leg)
 
 
 def _candidates(rows: Sequence[WaitingRow], trades: Mapping[UUID, OpenTrade]) -> list[ExitCandidates]:
@@ -128,7 +153,7 @@ def _candidates(rows: Sequence[WaitingRow], trades: Mapping[UUID, OpenTrade]) ->
     for row in rows:
         trade = trades.get(row.trade_id)
         if trade is not None and row.rule_key is not None:
-            by_tick[row.trade_id, row.at_us].append(_candidate(trade.symbol, row.rule_key, row))
+            by_tick[row.trade_id, row.at_us or 0].append(_candidate(trade.symbol, row.rule_key, row))
     return [
         ExitCandidates(trades[trade_id], tuple(sorted(found, key=lambda each: (each.exit_reason.rank, each.leg or 0))))
         for (trade_id, _), found in sorted(by_tick.items())

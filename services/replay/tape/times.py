@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from services.replay.tape.format import Epoch, TapeFormat
 from services.replay.tape.recorded import BadRow
-from shared.clock import epoch_us
+from shared.instants import epoch_us
 
 _TIME_OF_DAY: Final = re.compile(r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?")
 _NUMBER: Final = re.compile(r"\d{1,20}(\.\d{1,9})?")

@@ -228,9 +228,8 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
         restarted = ExitSignalService(NEW_CLOCK_AFTER_MS)
         for symbol, state in self.states.items():
             restarted.restore_symbol(symbol, state)
-        for trade_id, trade in self.checkpoint.items():
-            saved = {(key.reason, key.leg): value for key, value in self.saved.get(trade_id, {}).items()}
-            restarted.add_trade(replace(trade, saved=saved))
+        restarted.load(self.of_checkpoint())
+        for trade_id in self.checkpoint:
             restarted.disarm(trade_id, ExitReason.MANUAL)
             self.oracle.disarm(trade_id, ExitReason.MANUAL)
         for symbol in SYMBOLS:
@@ -242,6 +241,30 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
         restarted.on_clock(self.now_ms)
         self.oracle.on_clock(self.now_ms)
         self.engine = restarted
+
+    @rule(ticks=st.lists(st.tuples(st.sampled_from(SYMBOLS), prices), max_size=4))
+    def trades_loaded_together_are_as_if_each_was_added(self, ticks: list[tuple[str, int]]) -> None:
+        together, alone = ExitSignalService(), ExitSignalService()
+        for engine in (together, alone):
+            for symbol, state in self.states.items():
+                engine.restore_symbol(symbol, state)
+        together.load(self.of_checkpoint())
+        for trade in self.of_checkpoint():
+            alone.add_trade(trade)
+        for number, (symbol, price) in enumerate(ticks, 1):
+            tick = (symbol, price, 10 * DAY_US + number, 0, 10 * DAY_MS + number)
+            assert together.on_tick(*tick) == alone.on_tick(*tick)
+        assert set(together.disarmed(EVERYTHING)) == set(alone.disarmed(EVERYTHING))
+        assert sorted(found(together.on_clock(self.now_ms))) == sorted(found(alone.on_clock(self.now_ms)))
+        for trade_id in self.checkpoint:
+            assert together.rule_states(trade_id) == alone.rule_states(trade_id)
+
+    def of_checkpoint(self) -> list[OpenTrade]:
+        """The trades as they are stored."""
+        return [
+            replace(trade, saved={key[1:]: value for key, value in self.saved.get(trade_id, {}).items()})
+            for trade_id, trade in self.checkpoint.items()
+        ]
 
     def save(self, symbol: str) -> None:
         """Write a checkpoint of one symbol, as each exit, trade, rearming and new clock does; ticks alone do not."""

@@ -13,9 +13,9 @@ from services.cli.commands.calendar import read_calendars
 from services.exit_qualification.domain.market_calendar import ZONE, Calendars
 from services.exit_qualification.domain.square_off import SquareOff
 from services.exit_qualification.storage.market_calendars import period_of
-from shared.clock import epoch_ms
 from shared.contracts.calendars import MarketCalendar
 from shared.contracts.vocabulary import MarketPhase, ProductType
+from shared.instants import epoch_ms
 from tests.unit.exit_qualification.calendars import MUHURAT, REGULAR, calendar
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "docs" / "examples" / "calendars-2026.toml"

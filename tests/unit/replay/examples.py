@@ -10,9 +10,10 @@ from uuid import UUID
 from services.replay.book import BookedTrade, checked
 from services.replay.tape.recorded import RecordedTick
 from services.trade_management.domain.trade import Trade
-from shared.clock import TRADING_ZONE, epoch_us, trading_day
+from shared.clock import TRADING_ZONE, trading_day
 from shared.contracts.vocabulary import Direction, ProductType
 from shared.exit_rules.plan import ExitPlan
+from shared.instants import epoch_us
 
 OPENING = datetime(2026, 1, 13, 9, 15, tzinfo=TRADING_ZONE)
 INFY, TCS = "NSE:INFY", "NSE:TCS"

@@ -10,11 +10,11 @@ from uuid import UUID
 import pytest
 
 from services.replay.book import read_book, read_plan
-from services.replay.judging import open_trade
 from shared.clock import rfc3339
 from shared.contracts.vocabulary import ExitReason
 from shared.errors import InvalidInput
 from shared.exit_rules.plan import ExitPlan
+from shared.exit_rules.registry import leg_quantities
 
 PLAN = {"target": "1010.00", "stop_loss": "990.00"}
 BODY = {
@@ -72,7 +72,7 @@ def test_legs_of_a_ladder_are_columns_as_on_the_command_line(tmp_path: Path) -> 
     header = "symbol;direction;quantity;entry_price;targets;after-leg;stop_loss"
     text = f"{header}\nNSE:INFY;LONG;100;1000;1010:50,1020:25%;1:break_even;990\n"
     (found,) = read_book(written(tmp_path, text))
-    assert open_trade(found).leg_quantities == {(ExitReason.TARGET, 1): 50, (ExitReason.TARGET, 2): 25}
+    assert leg_quantities(found.plan, found.trade.quantity) == {(ExitReason.TARGET, 1): 50, (ExitReason.TARGET, 2): 25}
     with pytest.raises(InvalidInput, match="line 2"):
         read_book(written(tmp_path, text.replace("1010:50", "1010:half")))
 

@@ -15,8 +15,9 @@ from services.replay.book import BookedTrade
 from services.replay.player import ReplayedExit, play
 from services.replay.tape.recorded import RecordedTick
 from services.trade_management.domain.trade import Trade
-from shared.clock import epoch_ms, epoch_us, trading_day
+from shared.clock import trading_day
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType
+from shared.instants import epoch_ms, epoch_us
 from shared.money import from_units, to_units
 from tests.unit.exit_qualification import oracle
 from tests.unit.exit_qualification.test_engine_agrees_with_oracle import plans

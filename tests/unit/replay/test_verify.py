@@ -19,11 +19,11 @@ from services.replay.player import play
 from services.replay.stored import StoredSignal, in_order, read_stored, stored_signal
 from services.replay.tape.recorded import RecordedTick
 from services.replay.verify import Verified, Verifier
-from shared.clock import epoch_ms
 from shared.contracts.exits import ExitSignalPublished
 from shared.contracts.vocabulary import Direction, ExitReason
 from shared.errors import InvalidInput
 from shared.exit_rules.plan import ExitPlan
+from shared.instants import epoch_ms
 from tests.unit.replay.examples import INFY, OPENING, TCS, booked, tick
 from tests.unit.replay.test_player_agrees_with_oracle import ticks, trades
 

@@ -19,9 +19,10 @@ from services.exit_qualification.storage.market_facts import MarketFactsReposito
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
-from shared.clock import SystemClock, epoch_ms
+from shared.clock import SystemClock
 from shared.contracts.topics import TopicNames
 from shared.contracts.vocabulary import ExitReason
+from shared.instants import epoch_ms
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine
 
 from services.exit_qualification.domain.checkpoint import Checkpoint, EngineCheckpoint, SymbolCheckpoint
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
+from services.exit_qualification.domain.open_trade import entered
+from services.exit_qualification.domain.planned_trade import with_plan
 from services.exit_qualification.domain.square_off import NEVER
 from services.exit_qualification.domain.symbol_book import SymbolState
-from services.exit_qualification.storage.open_trades import OpenedTrade, OpenTradeRepository, open_trade
+from services.exit_qualification.storage.open_trades import OpenedTrade, OpenTradeRepository
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
-from services.exit_qualification.storage.waiting_trades import MOST_TRADES
 from services.exit_qualification.ticks.batch import BatchResult
 from services.exit_qualification.ticks.pipeline import TickPipeline
 from services.exit_qualification.ticks.process import build_worker, open_database
@@ -58,13 +58,8 @@ def burst(book: Book, trades: int) -> BatchResult:
         OpenTradeRepository(connection).insert_opened([OpenedTrade(each, 0, 0) for each in events])
     engine = ExitSignalService()
     for each in events:
-        engine.add_trade(open_trade(each, NEVER))
+        engine.add_trade(with_plan(entered(each), each.exit_plan, 1, NEVER))
     return BatchResult(detected=list(engine.on_tick(INFY, 1010_0000, STATE.last_ts_us, 1).candidates))
-
-
-def exited(book: Book) -> list[UUID]:
-    """The trades with an intent."""
-    return sorted(row.trade_id for row in book.intents())
 
 
 def test_a_checkpoint_takes_as_many_statements_for_one_symbol_as_for_many(book: Book, pipeline: TickPipeline) -> None:
@@ -88,21 +83,3 @@ def test_a_burst_takes_as_many_statements_a_transaction_as_one_exit(book: Book, 
             assert len(pipeline.write(result, EngineCheckpoint(held), held).exits) == count
         taken.append(len(statements))
     assert taken[0] == taken[1] <= MOST_OF_EXITS, statements
-
-
-def test_a_burst_is_written_in_bounded_transactions_and_resumed_by_any_worker(
-    settings: Settings, book: Book, worker_database: Engine, pipeline: TickPipeline
-) -> None:
-    held = claim(book)
-    result = burst(book, 2 * MOST_TRADES + 3)
-    first = pipeline.write(result, EngineCheckpoint({0: Checkpoint(held[0].epoch, 1, 0)}), held).exits
-    assert len(first) == MOST_TRADES
-    assert (pipeline.has_queued, book.tick_offset(0)) == (True, 1)  # the offset passes: what is left is stored
-
-    successor = build_worker(settings, Health(), worker_database)._around.pipeline
-    held = claim(book)
-    assert len(successor.write_queued(held)) == MOST_TRADES
-    assert len(successor.write_queued(held)) == 3
-    assert (successor.write_queued(held), successor.has_queued) == ([], False)
-    assert exited(book) == [entry.trade.trade_id for entry in result.detected]
-    assert book.rows("SELECT FROM waiting_trades") == []

@@ -6,7 +6,7 @@ from services.exit_qualification.domain.checkpoint import Checkpoint
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.symbol_book import SymbolState
 from services.exit_qualification.ticks.batch import offsets_after
-from shared.clock import epoch_ms
+from shared.instants import epoch_ms
 from tests.support.trades import opened
 from tests.unit.exit_qualification.ticks.messages import HOME, INFY, LAYOUT, NOW_MS, evaluated, grouped, tick, trade
 

@@ -15,8 +15,9 @@ from services.exit_qualification.domain.candidates import ExitCandidate, ExitCan
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.ticks.evaluation import in_rounds
-from shared.clock import EPOCH, rfc3339
+from shared.clock import rfc3339
 from shared.contracts.vocabulary import Direction, ExitReason
+from shared.instants import EPOCH
 from shared.kafka.clients import home_partition
 from shared.money import from_units
 from tests.unit.exit_qualification.examples import open_trade
