@@ -54,9 +54,7 @@ class PublishedSignals(Collector):
             edge = int(uow.connection.execute(EDGE).scalar_one())
             if edge < self._since:  # transaction numbers were rebased
                 self._since, self._settled, self._held = 0, Counter(), set()
-            for signal_id, reason in uow.connection.execute(RELEASED, {"held": list(self._held)}).all():
-                self._held.discard(signal_id)
-                self._settled[reason] += 1
+            self._release(uow)
             rows = uow.connection.execute(COUNT, {"since": str(self._since), "edge": str(edge)}).all()
         recent: Counter[str] = Counter()
         for row in rows:
@@ -66,6 +64,14 @@ class PublishedSignals(Collector):
         self._since = edge
         self._published = self._settled + recent
         return False
+
+    def _release(self, uow: UnitOfWork) -> None:
+        """Count the parked signals that were replayed since the last run."""
+        if not self._held:
+            return
+        for signal_id, reason in uow.connection.execute(RELEASED, {"held": list(self._held)}).all():
+            self._held.discard(signal_id)
+            self._settled[reason] += 1
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """Return the metric as of the last count."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,9 @@ from shared.tick_clock import NEW_CLOCK_AFTER_MS, TAKEN, TickClock
 RESUME_BATCH = 500
 """Maximum number of delayed orders resumed in one transaction."""
 
+LAST_MS = 2**62
+"""Later than any time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -38,6 +42,8 @@ class PaperBroker:
         self._clock = clock
         self._new_clock_after_ms = new_clock_after_ms
         self._tick_clocks: dict[str, TickClock] = {}
+        self._delayed = threading.Event()
+        self._delayed.set()  # the ledger may have some of an earlier run
 
     def place(self, account: str, request: OrderRequest) -> Accepted:
         """Accept an order, apply matching fault rules, and fill it immediately if possible.
@@ -51,6 +57,8 @@ class PaperBroker:
         with self._ledger.write() as books:
             placement = placement_under(books.faults.take(account, request.symbol), request.quantity, now)
             number = None if placement.refusal else _accept(books, account, request, placement, now)
+        if placement.fill_plan:
+            self._delayed.set()
         if placement.refusal is not None or number is None:
             raise _refusal(placement)
         return Accepted(number, placement.drop_after_ms)
@@ -108,10 +116,24 @@ class PaperBroker:
             self._tick_clocks.clear()  # they are ahead of the ledger
             raise
 
+    def await_delayed(self, limit_s: float) -> bool:
+        """Wait until an order's fills may be delayed; return False if none is after the limit."""
+        return self._delayed.wait(limit_s)
+
     def fill_due(self) -> int:
         """Resume orders whose fill plan allows more by now; return how many."""
-        now = self._now_ms()
+        self._delayed.clear()  # before the look, so that an order placed meanwhile sets it again
+        try:
+            return self._fill_due(self._now_ms())
+        except BaseException:
+            self._delayed.set()
+            raise
+
+    def _fill_due(self, now: int) -> int:
         with self._ledger.read() as books:
+            if not books.orders.to_resume(LAST_MS, 1):
+                return 0
+            self._delayed.set()
             if not books.orders.to_resume(now, 1):
                 return 0
         with self._ledger.write() as books:

@@ -34,7 +34,9 @@ log = logging.getLogger(__name__)
 
 CONDITION = "feed"
 BATCH_SIZE = 2000
-POLL_S = 0.05
+POLL_S = 0.5
+BATCH_S = 0.01
+"""Pause after a batch: a single record is booked at once, and a stream of them in batches."""
 
 RECORDS = counter("paper_broker_records", "records read from Kafka", "topic")
 MALFORMED = counter("paper_broker_malformed_records", "records skipped, by reason", "topic", "code")
@@ -64,24 +66,27 @@ class MarketFeed:
     def run(self, stop: Stop) -> None:
         """Consume records until stopped."""
         ConsumerLoop(self._health, self._clock, self._settings.kafka_watch_s, (sqlite3.OperationalError,)).run(
-            self._join, stop, CONDITION
+            lambda: self._join(stop), stop, CONDITION
         )
 
     @contextmanager
-    def _join(self) -> Iterator[Step]:
+    def _join(self, stop: Stop) -> Iterator[Step]:
         topics = require_topics(self._admin, [self._topics.on_cluster(topic) for topic in (MARKET_TICKS, TRADES)])
         positions = self._positions(topics)
         with WatchedConsumer(self._settings, "paper-broker", topics, self._health, self._clock) as consumer:
             consumer.assign(positions)
             try:
-                yield lambda: self._step(consumer)
+                yield lambda: self._step(consumer, stop)
             except TopicsChanged as error:
                 self._reread |= {change.topic for change in error.changes if change.kind is Change.BEYOND_END}
                 raise
 
-    def _step(self, consumer: WatchedConsumer) -> None:
-        self.take(consumer.gather(BATCH_SIZE, POLL_S))
+    def _step(self, consumer: WatchedConsumer, stop: Stop) -> None:
+        records = consumer.take(BATCH_SIZE, POLL_S)
+        self.take(records)
         self._health.fine(CONDITION)
+        if records:
+            stop.wait(BATCH_S)
 
     def _positions(self, topics: dict[str, TopicState]) -> dict[Partition, int]:
         """Return the start offset of each partition; count records removed before they were read."""

@@ -27,6 +27,8 @@ from shared.settings import Settings
 log = logging.getLogger(__name__)
 
 DUE_POLL_S = 0.02
+"""Interval between looks for fills that are due while orders are delayed."""
+STOP_LOOK_S = 0.5
 LEDGER = "ledger"
 LEDGER_RETRY_S = 1.0
 
@@ -68,7 +70,10 @@ def fill_when_due(broker: PaperBroker, stop: Stop, health: Health) -> None:
 
     Nothing is lost meanwhile: an order stays due until the transaction that fills it is committed.
     """
-    while not stop.wait(DUE_POLL_S):
+    while not stop.is_set():
+        if not broker.await_delayed(STOP_LOOK_S):
+            continue
+        stop.wait(DUE_POLL_S)
         try:
             broker.fill_due()
         except sqlite3.OperationalError as error:

@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from shared.errors import IdempotencyConflict
 from shared.outbox.unit_of_work import UnitOfWork
+from shared.postgres.hot_path import fetch
 from shared.runtime.failpoints import Failpoint, failpoint
 
 IdempotencyKey = Annotated[
@@ -83,7 +84,7 @@ def answer_once(
             return earlier
     content = act()
     if key is not None:
-        uow.connection.execute(KEEP, {"scope": scope, "key": key, "status": status, "body": Jsonb(content)})
+        fetch(uow.connection, KEEP, {"scope": scope, "key": key, "status": status, "body": Jsonb(content)})
     failpoint(Failpoint.API_BEFORE_COMMIT)
     uow.commit()
     failpoint(Failpoint.API_AFTER_COMMIT)
@@ -92,9 +93,9 @@ def answer_once(
 
 def _earlier_answer(uow: UnitOfWork, scope: str, key: str, hashed: bytes) -> JSONResponse | None:
     parameters = {"scope": scope, "key": key}
-    if uow.connection.execute(CLAIM, {**parameters, "request_hash": hashed}).one_or_none() is not None:
+    if fetch(uow.connection, CLAIM, {**parameters, "request_hash": hashed}):
         return None
-    found = uow.connection.execute(FIND, parameters).one()
-    if bytes(found.request_hash) != hashed:
+    ((known_hash, status, body),) = fetch(uow.connection, FIND, parameters)
+    if bytes(known_hash) != hashed:
         raise IdempotencyConflict("this Idempotency-Key came before with another body")
-    return JSONResponse(found.response_body, status_code=found.response_status, headers={"Idempotent-Replay": "true"})
+    return JSONResponse(body, status_code=status, headers={"Idempotent-Replay": "true"})

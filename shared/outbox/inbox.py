@@ -7,6 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from shared.postgres.hot_path import fetch
+
 ACCEPT = text("""
 -- inbox.accept
 INSERT INTO inbox (consumer, event_id)
@@ -20,5 +22,5 @@ def accept(connection: Connection, consumer: str, event_ids: Sequence[UUID]) -> 
     """Store the events' ids and return the events new to `consumer`, within the caller's transaction."""
     if not event_ids:
         return set()
-    rows = connection.execute(ACCEPT, {"consumer": consumer, "event_ids": list(event_ids)})
-    return set(rows.scalars())
+    rows = fetch(connection, ACCEPT, {"consumer": consumer, "event_ids": list(event_ids)})
+    return {event_id for (event_id,) in rows}

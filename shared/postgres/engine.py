@@ -20,6 +20,13 @@ RESTED_S = 0.5
 
 _USED_AT = "used_at"
 
+BY_INDEX = {"enable_seqscan": "off", "plan_cache_mode": "force_generic_plan", "jit": "off"}
+"""Settings of the planner for loops that repeat a few statements, each of them answered by an index.
+
+Before a table has statistics, as in the first burst of a new database, the planner would read it whole. A statement is
+planned once for a connection: to plan one that names the facts of all gates takes longer than to execute it.
+"""
+
 
 def open_engine(
     url: str,
@@ -56,6 +63,7 @@ def open_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         pool_size=pool_size,
         max_overflow=0,
+        pool_use_lifo=True,  # the connection used last has its statements prepared and its caches warm
         pool_timeout=limits.pool_s,
         connect_args={
             "application_name": application,

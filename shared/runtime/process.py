@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -114,8 +114,12 @@ class RunningProcess:
         limits: connection_limits.ConnectionLimits,
         *,
         pool_size: int | None = None,
+        planner: Mapping[str, str] | None = None,
     ) -> Engine:
-        """Return an engine on the schema named like `history`; a thread watches the database."""
+        """Return an engine on the schema named like `history`; a thread watches the database.
+
+        `planner` has settings of the planner for all statements.
+        """
         engine = open_engine(
             url,
             history,
@@ -123,6 +127,7 @@ class RunningProcess:
             pool_size=pool_size or self.settings.database_pool_size,
             limits=limits.within(self.settings.database_statement_timeout_s),
             pooler=self.settings.database_pooler,
+            planner=planner,
         )
         self.resources.callback(engine.dispose)
         self.watch_database(url, history)

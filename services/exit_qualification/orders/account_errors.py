@@ -35,13 +35,18 @@ class AccountErrors:
     def note_once(self) -> bool:
         """Run one pass; return False, because the next one comes after a wait."""
         with self._open_unit() as uow:
-            OrderQueues(uow.connection).note_disconnected()
-            budgets = OrderBudgetRepository(uow.connection, self._limits)
-            budgets.note_waiting()
-            ORDERS_WAITING_FOR_BUDGET.set(budgets.waiting())
             accounts = SwitchRepository(uow.connection).brokers()
+            waiting = self._note(uow) if OrderQueues(uow.connection).anything_unsent() else 0
             uow.commit()
+        ORDERS_WAITING_FOR_BUDGET.set(waiting)
         for account in accounts:
             if account.status is BrokerStatus.DISCONNECTED:
                 self._on_disconnected(account.user_broker_id)
         return False
+
+    def _note(self, uow: UnitOfWork) -> int:
+        """Note the errors of unsent exits; return how many wait for their account's budget."""
+        OrderQueues(uow.connection).note_disconnected()
+        budgets = OrderBudgetRepository(uow.connection, self._limits)
+        budgets.note_waiting()
+        return budgets.waiting()

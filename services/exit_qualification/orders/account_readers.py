@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from queue import SimpleQueue
 
 READERS = 8
 
 Work = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    account: str
+    step: Work
+    pass_: set[str]
+    """Accounts that the pass of this item waits for."""
 
 
 class AccountReaders:
@@ -23,39 +32,61 @@ class AccountReaders:
     def __init__(self, pass_limit_s: float, threads: int = READERS) -> None:
         self._pass_limit_s = pass_limit_s
         self._threads = threads
-        self._queue: SimpleQueue[tuple[str, Work]] = SimpleQueue()
+        self._queue: SimpleQueue[_Item] = SimpleQueue()
         self._changed = threading.Condition()
         self._at_work: set[str] = set()
+        self._next_of_pass: dict[str, Work] = {}
+        self._next_offered: dict[str, Work] = {}
         self._failures: dict[str, BaseException] = {}
         self._started = 0
 
     def run(self, work: Mapping[str, Work]) -> dict[str, BaseException]:
-        """Run the work of each account that has none running; return what has failed since the last pass."""
+        """Run the work of each account that has none running; return what has failed since the last pass.
+
+        Work of the other accounts follows what runs now, and is not waited for.
+        """
         with self._changed:
-            due = {account: step for account, step in work.items() if account not in self._at_work}
-            self._at_work.update(due)
-            self._start(min(self._threads, len(self._at_work)))
-            for item in due.items():
-                self._queue.put(item)
-            self._changed.wait_for(lambda: self._at_work.isdisjoint(due), self._pass_limit_s)
+            self._next_of_pass = {account: step for account, step in work.items() if account in self._at_work}
+            left = work.keys() - self._at_work
+            for account in sorted(left):
+                self._begin(_Item(account, work[account], left))
+            self._changed.wait_for(lambda: not left, self._pass_limit_s)
             failures, self._failures = self._failures, {}
             return failures
 
-    def _start(self, wanted: int) -> None:
-        while self._started < wanted:
+    def offer(self, account: str, step: Work) -> None:
+        """Run a step of an account at once, or after its work that runs now; replace one that waits for that."""
+        with self._changed:
+            if account in self._at_work:
+                self._next_offered[account] = step
+            else:
+                self._begin(_Item(account, step, set()))
+
+    def _begin(self, item: _Item) -> None:
+        self._at_work.add(item.account)
+        if self._started < min(self._threads, len(self._at_work)):
             self._started += 1
             threading.Thread(target=self._work, name=f"account-reader-{self._started}", daemon=True).start()
+        self._queue.put(item)
 
     def _work(self) -> None:
         while True:
-            account, step = self._queue.get()
+            item = self._queue.get()
             failure: BaseException | None = None
             try:
-                step()
+                item.step()
             except BaseException as error:  # noqa: BLE001  # raised by the next pass in the thread that waits for it
                 failure = error
             with self._changed:
-                self._at_work.discard(account)
-                if failure is not None:
-                    self._failures[account] = failure
-                self._changed.notify_all()
+                self._end(item, failure)
+
+    def _end(self, item: _Item, failure: BaseException | None) -> None:
+        if failure is not None:
+            self._failures[item.account] = failure
+        item.pass_.discard(item.account)
+        follows = self._next_of_pass.pop(item.account, None) or self._next_offered.pop(item.account, None)
+        if follows is None:
+            self._at_work.discard(item.account)
+        else:
+            self._queue.put(_Item(item.account, follows, set()))
+        self._changed.notify_all()

@@ -10,6 +10,9 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.outcome import OrderState
 from services.exit_qualification.orders.brokers.port import BrokerFill, BrokerOrder, BrokerPort
 
+FEW = 2
+"""Orders of an account that are read one by one; more are cheaper to read with the whole books."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
@@ -84,6 +87,20 @@ def read_books(broker: BrokerPort) -> BrokerBooks:
     """
     orders = broker.orders()
     return BrokerBooks(orders, broker.trades())
+
+
+def read_placed(broker: BrokerPort, placed: Sequence[ExitIntent]) -> BrokerBooks:
+    """Read placed orders alone if they are few; more are cheaper to read with the whole books.
+
+    Raises
+    ------
+    BrokerUnavailable
+        One of them, or of the books, could not be read.
+    """
+    order_ids = [intent.broker_order_id for intent in placed if intent.broker_order_id is not None]
+    if len(order_ids) == len(placed) <= FEW:
+        return read_single_orders(broker, order_ids)
+    return read_books(broker)
 
 
 def read_single_orders(broker: BrokerPort, order_ids: Sequence[str]) -> BrokerBooks:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from services.exit_qualification import intent_events
 from services.exit_qualification.domain.exit_qualification_service import (
@@ -29,7 +30,7 @@ from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.intent_batches import IntentBatches, Submitted
 from services.exit_qualification.storage.market_facts import MarketFactsRepository
-from services.exit_qualification.storage.open_trades import OpenTradeRepository
+from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues, PendingApproved
 from shared.clock import Clock
@@ -182,7 +183,7 @@ class OrderClaims:
 
 def _lock(uow: UnitOfWork, found: Sequence[PendingApproved]) -> list[SlotExit]:
     """Lock the trades and the intents in their slots; return those found that are still approved, in their order."""
-    trades = OpenTradeRepository(uow.connection).lock([pending.trade_id for pending in found])
+    trades = _lock_trades(uow, found)
     holders = ExitIntentRepository(uow.connection).find_slot_holders(sorted(trades))
     by_id = {holder.intent_id: holder for holder in holders}
     approved = [
@@ -191,3 +192,19 @@ def _lock(uow: UnitOfWork, found: Sequence[PendingApproved]) -> list[SlotExit]:
         if (intent := by_id.get(pending.intent_id)) is not None and intent.status is IntentStatus.APPROVED
     ]
     return [SlotExit(LockedExit(it, trades[it.trade_id]), others_of_trade(it, holders)) for it in approved]
+
+
+def _lock_trades(uow: UnitOfWork, found: Sequence[PendingApproved]) -> dict[UUID, TradeProjection]:
+    """Lock and return the trades; with their rules only those of which a leg exits, because reading a plan is slow.
+
+    Raises
+    ------
+    RowHeld
+        Another transaction holds one of them.
+    """
+    repository = OpenTradeRepository(uow.connection)
+    trades, held = repository.lock_free([pending.trade_id for pending in found])
+    if held:
+        raise RowHeld(f"another transaction holds trades {sorted(held)}")
+    of_legs = [pending.trade_id for pending in found if pending.is_leg]
+    return {**trades, **repository.lock(of_legs)} if of_legs else trades

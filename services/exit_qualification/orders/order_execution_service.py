@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.brokers.port import (
     HELD_BACK,
     NOT_ACCEPTED,
@@ -64,8 +65,10 @@ class OrderExecutionService:
     ----------
     on_claimed:
         Called once a batch was claimed, before it is sent: there may be more for another sender.
-    on_sent:
-        Called after the outcomes of a batch were recorded: the broker's books may have news.
+    on_placed:
+        Called with the orders of a batch that were recorded as PLACED, of one account.
+    on_unclear:
+        Called if another outcome was recorded: the broker's books may have news.
     """
 
     def __init__(
@@ -78,7 +81,8 @@ class OrderExecutionService:
         held: HeldExits,
         *,
         on_claimed: Callable[[], None] = lambda: None,
-        on_sent: Callable[[], None] = lambda: None,
+        on_placed: Callable[[UserBroker, Sequence[ExitIntent]], None] = lambda _account, _placed: None,
+        on_unclear: Callable[[], None] = lambda: None,
     ) -> None:
         self._open_unit = open_unit
         self._terms = terms
@@ -86,7 +90,8 @@ class OrderExecutionService:
         self._claims = OrderClaims(open_unit, brokers, qualification, terms, clock, held)
         self._records = PlacementRecords(open_unit, terms, held)
         self._on_claimed = on_claimed
-        self._on_sent = on_sent
+        self._on_placed = on_placed
+        self._on_unclear = on_unclear
         self._call_s: dict[str, float] = {}
 
     def execute_next(self) -> bool:
@@ -98,9 +103,11 @@ class OrderExecutionService:
             failpoint(Failpoint.ORDERS_AFTER_SUBMITTING)
             sent = list(self._send(claim))
             failpoint(Failpoint.ORDERS_AFTER_CALL)
-            self._records.record(sent)
-        if claims:
-            self._on_sent()
+            placed = self._records.record(sent)
+            if placed:
+                self._on_placed(claim.account, placed)
+            if len(placed) < len(sent):
+                self._on_unclear()
         return found
 
     def _send(self, claim: Claim) -> Iterator[tuple[Submission, PlaceOutcome]]:

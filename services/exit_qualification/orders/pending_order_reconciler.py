@@ -15,7 +15,7 @@ from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
 from services.exit_qualification.domain.outcome import OrderState
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.account_readers import AccountReaders
-from services.exit_qualification.orders.broker_books import BrokerBooks, Sighting, read_books, read_single_orders
+from services.exit_qualification.orders.broker_books import BrokerBooks, Sighting, read_books, read_placed
 from services.exit_qualification.orders.broker_positions import CNC, positions_by_key
 from services.exit_qualification.orders.brokers.port import BrokerPort, Brokers, BrokerUnavailable
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
@@ -49,8 +49,7 @@ WHOLE_DAY = timedelta(days=2)
 """Longer than any day of a broker's books."""
 
 JUST_PLACED = timedelta(seconds=2)
-FEW = 2
-"""Orders of an account that are read one by one; more are cheaper to read with the whole books."""
+"""Time for which an order is read alone, if all of its account's orders are as new."""
 
 
 @dataclass(slots=True)
@@ -96,6 +95,7 @@ class PendingOrderReconciler:
         brokers: Brokers,
         terms: OrderTerms,
         held: HeldExits,
+        readers: AccountReaders,
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._on_progress = on_progress
@@ -104,7 +104,7 @@ class PendingOrderReconciler:
         self._terms = terms
         self._held = held
         self._filled = FilledOrders(open_unit)
-        self._readers = AccountReaders(terms.pass_limit.total_seconds())
+        self._readers = readers
         self._seen_at: dict[UUID, datetime] = {}
         self._unclear: set[UUID] = set()
         self._late_watched_at: datetime | None = None
@@ -138,16 +138,13 @@ class PendingOrderReconciler:
     def _look(self) -> _Work:
         with self._open_unit() as uow:
             queues = OrderQueues(uow.connection)
-            lapsed = queues.lapse_claims()
-            brokers = {broker.user_broker_id: broker for broker in SwitchRepository(uow.connection).brokers()}
-            work = _Work(queues.now(), brokers)
-            at_broker = queues.at_broker()
-            _gauge(at_broker, work)
-            within = self._late_fills_within(work.read_at)
+            now = queues.now()
+            at_broker = _at_broker(uow, now)
+            within = self._late_fills_within(now)
             ended = queues.ended_today(BOOK_DAYS, within) if within is not None else []
-            uow.commit()
-        if lapsed:
-            log.warning("%d order sends timed out; marked UNKNOWN until reconciliation", lapsed)
+            brokers = SwitchRepository(uow.connection).brokers() if at_broker or ended else []
+        work = _Work(now, {broker.user_broker_id: broker for broker in brokers})
+        _gauge(at_broker, work)
         for intent_id in self._seen_at.keys() - {intent.intent_id for intent in at_broker}:
             self._seen_at.pop(intent_id, None)
         self._unclear &= {intent.intent_id for intent in at_broker}
@@ -310,6 +307,18 @@ class PendingOrderReconciler:
             )
 
 
+def _at_broker(uow: UnitOfWork, now: datetime) -> list[ExitIntent]:
+    """Return the exits whose order is, or may be, at a broker; first mark those whose sender is late as UNKNOWN."""
+    queues = OrderQueues(uow.connection)
+    found = queues.at_broker()
+    if not any(it.status is IntentStatus.SUBMITTING and (it.claimed_until or now) <= now for it in found):
+        return found
+    lapsed = queues.lapse_claims()
+    uow.commit()
+    log.warning("%d order sends timed out; marked UNKNOWN until reconciliation", lapsed)
+    return queues.at_broker()
+
+
 def _lock_unchanged(uow: UnitOfWork, intent: ExitIntent) -> LockedExit:
     """Lock an intent read earlier.
 
@@ -327,16 +336,12 @@ def _lock_unchanged(uow: UnitOfWork, intent: ExitIntent) -> LockedExit:
 
 
 def _read(broker: BrokerPort, intents: Sequence[ExitIntent], read_at: datetime) -> BrokerBooks:
-    """Read the orders alone if they are few, just placed and known by their ids, else the whole books."""
-    order_ids = [
-        intent.broker_order_id
+    """Read the orders alone if all were just placed and they are few, else the whole books."""
+    are_new = all(
+        intent.status in AT_WORK and intent.placed_at is not None and read_at - intent.placed_at < JUST_PLACED
         for intent in intents
-        if intent.broker_order_id is not None and intent.placed_at is not None and intent.status in AT_WORK
-        and read_at - intent.placed_at < JUST_PLACED
-    ]  # fmt: skip
-    if len(order_ids) == len(intents) <= FEW:
-        return read_single_orders(broker, order_ids)
-    return read_books(broker)
+    )
+    return read_placed(broker, intents) if are_new else read_books(broker)
 
 
 def _may_ask_again(intent: ExitIntent, now: datetime) -> bool:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import assert_never
-from uuid import UUID
 
 from services.exit_qualification import intent_events
 from services.exit_qualification.domain.intent import ExitIntent
@@ -42,19 +41,21 @@ class PlacementRecords:
         self._terms = terms
         self._held = held
 
-    def record(self, sent: Sequence[Sent]) -> None:
-        """Record every outcome."""
-        recorded = self._record_accepted(sent)
+    def record(self, sent: Sequence[Sent]) -> list[ExitIntent]:
+        """Record every outcome; return the exits whose orders are now PLACED, without those out of the ordinary."""
+        placed = self._record_accepted(sent)
+        recorded = {intent.intent_id for intent in placed}
         for submission, outcome in sent:
             if submission.intent.intent_id not in recorded:
                 self._record_alone(submission, outcome)
+        return placed
 
-    def _record_accepted(self, sent: Sequence[Sent]) -> set[UUID]:
+    def _record_accepted(self, sent: Sequence[Sent]) -> list[ExitIntent]:
         """Record accepted orders whose intents are neither held nor changed; return those recorded."""
         order_ids = {it.intent.intent_id: outcome.order_id for it, outcome in sent if isinstance(outcome, Accepted)}
         intents = [submission.intent for submission, _ in sent if submission.intent.intent_id in order_ids]
         if not intents:
-            return set()
+            return []
         try:
             with own_row_only(), self._open_unit() as uow:
                 batches = IntentBatches(uow.connection)
@@ -65,8 +66,8 @@ class PlacementRecords:
                 uow.emit(*(intent_events.placed(intent, intent.placed_at or intent.updated_at) for intent in placed))
                 uow.commit()
         except RowHeld:
-            return set()
-        return {intent.intent_id for intent in placed}
+            return []
+        return placed
 
     def _record_alone(self, submission: Submission, outcome: PlaceOutcome) -> None:
         """Record an outcome. If its row stays locked, the claim expires and the broker's books decide."""

@@ -13,7 +13,7 @@ from services.exit_qualification.broker_announcements import BrokerAnnouncements
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.orders.account_errors import AccountErrors
 from services.exit_qualification.orders.account_losses import AccountLosses
-from services.exit_qualification.orders.account_readers import READERS
+from services.exit_qualification.orders.account_readers import READERS, AccountReaders
 from services.exit_qualification.orders.brokers.adapters import BrokerAdapters, open_adapters
 from services.exit_qualification.orders.external_exits import ExternalExits
 from services.exit_qualification.orders.held_exits import HeldExits
@@ -21,13 +21,14 @@ from services.exit_qualification.orders.instrument_refresh import InstrumentRefr
 from services.exit_qualification.orders.order_execution_service import OrderExecutionService
 from services.exit_qualification.orders.pass_signal import PassSignal
 from services.exit_qualification.orders.pending_order_reconciler import PendingOrderReconciler
+from services.exit_qualification.orders.placed_orders import PlacedOrders
 from services.exit_qualification.orders.quote_refresh import QuoteRefresh
 from services.exit_qualification.orders.requalification import Requalification
 from services.exit_qualification.orders.residual_exits import ResidualExits
 from services.exit_qualification.orders.send_signal import TO_SEND, Pause, SendSignal
 from services.exit_qualification.orders.terms import order_terms
 from services.exit_qualification.orders.token_watch import TokenWatch
-from services.exit_qualification.orders.work_loop import WorkLoop, in_turn
+from services.exit_qualification.orders.work_loop import WorkLoop, at_most_every, in_turn
 from services.exit_qualification.published_signals import PublishedSignals
 from services.exit_qualification.terms import signal_management
 from shared.clock import SystemClock
@@ -36,6 +37,7 @@ from shared.outbox.signatures import event_signer
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
 from shared.postgres.connection_limits import LOOPS
+from shared.postgres.engine import BY_INDEX
 from shared.postgres.notifications import Listener
 from shared.postgres.revisions import EXIT_QUALIFICATION
 from shared.postgres.row_locks import ROW_LOCK_TIMEOUT_MS
@@ -61,8 +63,12 @@ Send signal and its listener, reconciler, requalifier, signal counter, market da
 """
 IDLE_S = 1.0
 """Pause between passes of the reconciler while no order is at work; a sent order ends it."""
-COUNT_S = 1.0
+COUNT_S = 5.0
 MARKET_DATA_S = 1.0
+INSTRUMENTS_S = 5.0
+ERRORS_S = 1.0
+RESIDUALS_S = 1.0
+ANNOUNCEMENTS_S = 5.0
 POSITIONS_S = 1.0
 LOSSES_S = 0.5
 
@@ -79,7 +85,9 @@ def build(process: RunningProcess) -> None:
     pool_size = settings.order_workers + 2 * READERS + OTHER_THREADS
     # Of the session, not set in each transaction, which would cost a statement.
     limits = replace(LOOPS, lock_ms=ROW_LOCK_TIMEOUT_MS)
-    engine = process.open_database(settings.require_exit_database(), EXIT_QUALIFICATION, limits, pool_size=pool_size)
+    engine = process.open_database(
+        settings.require_exit_database(), EXIT_QUALIFICATION, limits, pool_size=pool_size, planner=BY_INDEX
+    )
     outbox = Outbox(TopicNames(settings.kafka_topic_prefix), process.clock, event_signer(settings))
     open_unit = partial(UnitOfWork, engine, outbox)
     published = PublishedSignals(open_unit)
@@ -103,30 +111,61 @@ def _pause(settings: Settings, engine: Engine) -> Pause:
 def _loops(
     settings: Settings, open_unit: Callable[[], UnitOfWork], brokers: BrokerAdapters, health: Health, pause: Pause
 ) -> list[WorkLoop]:
-    clock, terms, gates = SystemClock(), order_terms(settings), ExitQualificationService()
+    clock, terms = SystemClock(), order_terms(settings)
     held = HeldExits(health, clock)
-    signal = SendSignal(open_unit, terms.in_flight, pause, settings.order_poll_ms / 1000)
-    reconciler = PendingOrderReconciler(open_unit, brokers, terms, held, partial(health.alive, RECONCILER))
-    passes = PassSignal(reconciler.reconcile_once, settings.reconcile_ms / 1000, IDLE_S)
-    requalification = Requalification(open_unit, gates, terms, held, partial(health.alive, REQUALIFIER))
-    announcements = BrokerAnnouncements(open_unit, TopicNames(settings.kafka_topic_prefix), clock)
-    signals = signal_management(settings, clock)
-    remainders = ResidualExits(open_unit, signals, terms, clock, held)
     instruments = InstrumentRefresh(open_unit, brokers, clock, partial(health.alive, MARKET_DATA))
     market_data = in_turn(
         TokenWatch(open_unit, brokers, clock).look_once,
         QuoteRefresh(open_unit, brokers, clock).refresh_once,
-        instruments.refresh_once,
+        at_most_every(INSTRUMENTS_S, instruments.refresh_once, clock),
     )
-    external = ExternalExits(open_unit, brokers, terms, clock)
+    requalification = Requalification(
+        open_unit, ExitQualificationService(), terms, held, clock, partial(health.alive, REQUALIFIER)
+    )
+    signals = signal_management(settings, clock)
+    residuals = ResidualExits(open_unit, signals, terms, clock, held)
+    announcements = BrokerAnnouncements(open_unit, TopicNames(settings.kafka_topic_prefix), clock)
+    errors = AccountErrors(open_unit, terms.limits, brokers.forget_refused_token)
     unsent = in_turn(
-        AccountErrors(open_unit, terms.limits, brokers.forget_refused_token).note_once,
+        at_most_every(ERRORS_S, errors.note_once, clock),
         requalification.requalify_once,
-        remainders.exit_once,
-        announcements.announce_once,
+        at_most_every(RESIDUALS_S, residuals.exit_once, clock),
+        at_most_every(ANNOUNCEMENTS_S, announcements.announce_once, clock),
     )
+    return [
+        *_order_loops(settings, open_unit, brokers, held, health, pause),
+        WorkLoop(REQUALIFIER, unsent, REQUALIFY_S),
+        WorkLoop(MARKET_DATA, market_data, MARKET_DATA_S),
+        WorkLoop(POSITIONS, ExternalExits(open_unit, brokers, terms, clock).look_once, POSITIONS_S),
+        WorkLoop(LOSSES, AccountLosses(open_unit, signals, clock).look_once, LOSSES_S),
+    ]
+
+
+def _order_loops(
+    settings: Settings,
+    open_unit: Callable[[], UnitOfWork],
+    brokers: BrokerAdapters,
+    held: HeldExits,
+    health: Health,
+    pause: Pause,
+) -> list[WorkLoop]:
+    """Return the loops from an approved exit to its fill; each step wakes the next."""
+    clock, terms = SystemClock(), order_terms(settings)
+    signal = SendSignal(open_unit, terms.in_flight, pause, settings.order_poll_ms / 1000, clock)
+    readers = AccountReaders(terms.pass_limit.total_seconds())
+    reconciler = PendingOrderReconciler(open_unit, brokers, terms, held, readers, partial(health.alive, RECONCILER))
+    passes = PassSignal(reconciler.reconcile_once, settings.reconcile_ms / 1000, IDLE_S)
+    placed = PlacedOrders(open_unit, brokers, readers, on_open=passes.ring)
     service = OrderExecutionService(
-        open_unit, brokers, gates, terms, clock, held, on_claimed=signal.ring, on_sent=passes.ring
+        open_unit,
+        brokers,
+        ExitQualificationService(),
+        terms,
+        clock,
+        held,
+        on_claimed=signal.ring,
+        on_placed=placed.look,
+        on_unclear=passes.ring,
     )
     sender = signal.answering(service.execute_next)
 
@@ -138,10 +177,6 @@ def _loops(
         WorkLoop("send-signal", look, 0),
         *(WorkLoop(f"sender-{n}", sender, 0) for n in range(settings.order_workers)),
         WorkLoop(RECONCILER, passes.next_pass, 0),
-        WorkLoop(REQUALIFIER, unsent, REQUALIFY_S),
-        WorkLoop(MARKET_DATA, market_data, MARKET_DATA_S),
-        WorkLoop(POSITIONS, external.look_once, POSITIONS_S),
-        WorkLoop(LOSSES, AccountLosses(open_unit, signals, clock).look_once, LOSSES_S),
     ]
 
 

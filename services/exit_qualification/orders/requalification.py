@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from services.exit_qualification import intent_events
@@ -19,12 +19,13 @@ from services.exit_qualification.storage.exit_intents import ExitIntentRepositor
 from services.exit_qualification.storage.market_facts import MarketFactsRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
+from shared.clock import Clock
 from shared.contracts.vocabulary import IntentStatus
 from shared.exit_rules.registry import rule_of
 from shared.money import from_units, to_units
 from shared.outbox.unit_of_work import UnitOfWork
 
-HELD_PAUSE = timedelta(seconds=5)
+HELD_PAUSE_S = 5.0
 """Pause between checks of exits held back by a switch; they check only the exit's reason and trade."""
 HELD_PAGE = 500
 """Maximum held exits per check; under a kill switch there may be very many, and other exits must not wait."""
@@ -45,6 +46,7 @@ class Requalification:
         qualification: ExitQualificationService,
         terms: OrderTerms,
         held: HeldExits,
+        clock: Clock,
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._on_progress = on_progress
@@ -52,15 +54,18 @@ class Requalification:
         self._qualification = qualification
         self._terms = terms
         self._held_rows = held
-        self._held_looked_at: datetime | None = None
+        self._clock = clock
+        self._next_held_s = 0.0
         self._held_after: ExitIntent | None = None
 
     def requalify_once(self) -> bool:
         """Run one pass over due exits; return False, because the next one comes after a wait."""
         with self._open_unit() as uow:
             queues = OrderQueues(uow.connection)
-            switches = SwitchRepository(uow.connection).read()
             waiting = [*queues.to_requalify(), *self._held(queues)]
+            if not waiting:
+                return False
+            switches = SwitchRepository(uow.connection).read()
             symbols = {intent.symbol for intent in waiting}
             prices, markets = queues.last_prices(symbols), MarketFactsRepository(uow.connection).read(symbols)
         for intent in waiting:
@@ -71,10 +76,9 @@ class Requalification:
 
     def _held(self, queues: OrderQueues) -> list[ExitIntent]:
         """Return the next page of exits held back by a switch, at intervals."""
-        now = queues.now()
-        if self._held_looked_at is not None and now - self._held_looked_at < HELD_PAUSE:
+        if self._clock.monotonic() < self._next_held_s:
             return []
-        self._held_looked_at = now
+        self._next_held_s = self._clock.monotonic() + HELD_PAUSE_S
         page = queues.held(self._held_after, HELD_PAGE)
         self._held_after = page[-1] if len(page) == HELD_PAGE else None
         return page

@@ -1,4 +1,4 @@
-"""Wake-up of senders: one query serves all of them, and an approved exit wakes one at once."""
+"""Wake-up of senders: an approved exit wakes one at once, and one query at intervals finds what no event tells."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import threading
 from collections.abc import Callable
 
 from services.exit_qualification.storage.order_queues import OrderQueues
+from shared.clock import Clock
 from shared.outbox.unit_of_work import UnitOfWork
 
 ANSWER_WAIT_S = 1.0
 """Maximum delay until a sender notices a stop."""
 
 BUSY_WAIT_S = 0.02
-"""Pause between two checks while there is something to send, which the senders are working on."""
+"""Pause between two queries while there is something to send, which the senders are working on."""
 
 TO_SEND = "exit_intents_to_send"
 """Channel that a trigger notifies when an approved exit is committed."""
 
-Pause = Callable[[float], object]
-"""Waits so many seconds, or less if an exit was approved meanwhile."""
+Pause = Callable[[float], bool]
+"""Waits so many seconds, or less if an exit was approved meanwhile; returns whether one was."""
 
 
 class SendSignal:
@@ -31,25 +32,44 @@ class SendSignal:
     pause:
         The wait between two checks.
     poll_s:
-        Longest pause.
+        Longest time between two queries.
     """
 
-    def __init__(self, open_unit: Callable[[], UnitOfWork], in_flight: int, pause: Pause, poll_s: float) -> None:
+    def __init__(
+        self, open_unit: Callable[[], UnitOfWork], in_flight: int, pause: Pause, poll_s: float, clock: Clock
+    ) -> None:
         self._open_unit = open_unit
         self._in_flight = in_flight
         self._pause = pause
         self._poll_s = poll_s
+        self._clock = clock
+        self._ask_at = 0.0
         self._changed = threading.Condition()
         self._rung = False
 
     def look(self) -> bool:
-        """Wake a sender if there is something to send, then pause until there may be more; return True."""
+        """Wake a sender once an exit is approved, or is found by the query that is due; return True.
+
+        A notification is answered without a query. What it cannot tell, the time from which an exit may be sent, is
+        asked a moment later, once the senders have taken what they could.
+        """
+        if self._clock.monotonic() >= self._ask_at:
+            self._ask()
+        ask_at, self._ask_at = self._ask_at, 0.0  # a failed wait may have missed a notification
+        is_notified = self._pause(max(0.0, ask_at - self._clock.monotonic()))
+        self._ask_at = ask_at
+        if is_notified:
+            self.ring()
+            self._ask_at = min(ask_at, self._clock.monotonic() + BUSY_WAIT_S)
+        return True
+
+    def _ask(self) -> None:
         with self._open_unit() as uow:
             due_s = OrderQueues(uow.connection).next_due_s(self._in_flight)
         if due_s is not None and due_s <= 0:
             self.ring()
-        self._pause(self._poll_s if due_s is None else min(self._poll_s, max(due_s, BUSY_WAIT_S)))
-        return True
+        wait_s = self._poll_s if due_s is None else min(self._poll_s, max(due_s, BUSY_WAIT_S))
+        self._ask_at = self._clock.monotonic() + wait_s
 
     def ring(self) -> None:
         """Wake one sender, or let the next one that waits go on at once."""

@@ -10,6 +10,7 @@ from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.brokers.port import Brokers, BrokerUnavailable
 from services.exit_qualification.storage.account_tokens import AccountTokenRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
+from services.exit_qualification.storage.order_queues import OrderQueues
 from shared.clock import Clock
 from shared.outbox.unit_of_work import UnitOfWork
 
@@ -28,7 +29,8 @@ class TokenWatch:
     def look_once(self) -> bool:
         """Mark accounts with refused exits, and release those whose token is taken; return False."""
         with self._open_unit() as uow:
-            AccountTokenRepository(uow.connection).mark_refused()
+            if OrderQueues(uow.connection).anything_unsent():
+                AccountTokenRepository(uow.connection).mark_refused()
             accounts = SwitchRepository(uow.connection).brokers()
             uow.commit()
         refused = [each for each in accounts if each.token_refused and each.status is BrokerStatus.CONNECTED]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.exit_qualification.domain.outcome import retry_backoff_s
+from shared.clock import Clock
 from shared.errors import ExitflowError
 from shared.postgres.failures import reason
 from shared.runtime.health import Health
@@ -62,6 +63,21 @@ def in_turn(*steps: Callable[[], bool]) -> Callable[[], bool]:
         return any(more)
 
     return each
+
+
+def at_most_every(interval_s: float, step: Callable[[], bool], clock: Clock) -> Callable[[], bool]:
+    """Return a step that runs the given one once per interval, and after a failure with the next call."""
+    next_s = 0.0
+
+    def seldom() -> bool:
+        nonlocal next_s
+        if clock.monotonic() < next_s:
+            return False
+        more = step()
+        next_s = clock.monotonic() + interval_s
+        return more
+
+    return seldom
 
 
 def _shown(error: Exception) -> str:

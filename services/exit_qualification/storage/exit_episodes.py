@@ -133,12 +133,12 @@ class ExitEpisodeRepository:
     def back_off(self, key: RuleKey, *, first_s: float, max_s: float) -> None:
         """Delay the rule of an intent that ended with quantity left; the wait doubles."""
         wait = {"trade_id": key.trade_id, "slot": key.slot, "first_s": first_s, "max_s": max_s}
-        self._connection.execute(BACK_OFF, wait)
+        fetch(self._connection, BACK_OFF, wait)
 
     def release(self, keys: Sequence[RuleKey]) -> None:
         """Allow the rules to fire again immediately; keep their count of failures."""
         if keys:
-            self._connection.execute(RELEASE, _slots(keys))
+            fetch(self._connection, RELEASE, _slots(keys))
 
     def filled(self, intents: Sequence[ExitIntent]) -> None:
         """Reset the failures of filled exits' rules: the next failure starts with the first wait.
@@ -147,7 +147,7 @@ class ExitEpisodeRepository:
         cooldown.
         """
         if intents:
-            self._connection.execute(FORGIVE, _slots([intent.rule_key for intent in intents]))
+            fetch(self._connection, FORGIVE, _slots([intent.rule_key for intent in intents]))
             self.release([intent.rule_key for intent in intents if intent.beside_leg])
 
     def open_trades_with_episodes(self, partitions: Sequence[int]) -> list[UUID]:

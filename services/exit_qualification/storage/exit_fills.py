@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import fields
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select, text
-from sqlalchemy.dialects.postgresql import insert
+import msgspec
+from sqlalchemy import Connection, text
 
 from services.exit_qualification.domain.exit_fill import ExitFill
 from services.exit_qualification.domain.level_index import RuleKey
-from services.exit_qualification.models import ExitFillRow
 from shared.contracts.exits import Fill
 from shared.contracts.vocabulary import ExitReason
 from shared.postgres.hot_path import fetch
+
+_NAMES = ", ".join(field.name for field in fields(ExitFill))
 
 LEG_TOTALS = text("""
 -- exit_fills.totals_of_legs
@@ -32,6 +32,22 @@ SELECT trade_id, sum(quantity) FROM exit_fills WHERE trade_id = ANY (CAST(:trade
 """)
 
 
+RECORD = text(f"""
+-- exit_fills.record
+INSERT INTO exit_fills ({_NAMES})
+SELECT {_NAMES} FROM json_populate_recordset(CAST(NULL AS exit_fills), CAST(:fills AS json))
+ON CONFLICT DO NOTHING
+RETURNING broker_trade_id
+""")  # noqa: S608  # the fields of our own class
+
+OF_INTENTS = text("""
+-- exit_fills.of_intents
+SELECT intent_id, broker_order_id, broker_trade_id, quantity, price, filled_at FROM exit_fills
+ WHERE intent_id = ANY (CAST(:intent_ids AS uuid[]))
+ ORDER BY filled_at, broker_trade_id
+""")
+
+
 class ExitFillRepository:
     """Fills of one transaction."""
 
@@ -42,8 +58,7 @@ class ExitFillRepository:
         """Store the new fills; return their number."""
         if not fills:
             return 0
-        statement = insert(ExitFillRow).on_conflict_do_nothing().returning(ExitFillRow.broker_trade_id)
-        return len(self._connection.execute(statement, [asdict(fill) for fill in fills]).all())
+        return len(fetch(self._connection, RECORD, {"fills": msgspec.json.encode(fills).decode()}))
 
     def of_intent(self, intent_id: UUID) -> list[Fill]:
         """Return all fills of an intent in order of time, in the format of events."""
@@ -51,23 +66,18 @@ class ExitFillRepository:
 
     def of_intents(self, intent_ids: Sequence[UUID]) -> dict[UUID, list[Fill]]:
         """Return all fills of these intents in order of time; omit intents without fills."""
-        rows = self._connection.execute(
-            select(ExitFillRow)
-            .with_only_columns(
-                ExitFillRow.intent_id,
-                ExitFillRow.broker_order_id,
-                ExitFillRow.broker_trade_id,
-                ExitFillRow.quantity,
-                ExitFillRow.price,
-                ExitFillRow.filled_at,
-            )
-            .where(ExitFillRow.intent_id == func.any(list(intent_ids)))
-            .order_by(ExitFillRow.filled_at, ExitFillRow.broker_trade_id)
-        )
         found: dict[UUID, list[Fill]] = {}
-        for row in rows:
-            values: dict[str, Any] = dict(row._mapping)
-            found.setdefault(values.pop("intent_id"), []).append(Fill(**values))
+        for intent_id, order_id, trade_id, quantity, price, filled_at in fetch(
+            self._connection, OF_INTENTS, {"intent_ids": list(intent_ids)}
+        ):
+            fill = Fill(
+                broker_order_id=order_id,
+                broker_trade_id=trade_id,
+                quantity=quantity,
+                price=price,
+                filled_at=filled_at,
+            )
+            found.setdefault(intent_id, []).append(fill)
         return found
 
     def totals_of_trades(self, trade_ids: Sequence[UUID]) -> dict[UUID, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
@@ -58,6 +58,11 @@ _Inserted = msgspec.defstruct(
 )
 """An intent as `INSERT` reads it: without what it does not know yet."""
 
+COLUMNS = ", ".join(f"i.{column.name}" for column in _columns)
+"""Every column of an intent, of the table named `i`: what `to_intents` reads."""
+
+_COLUMN_NAMES = tuple(column.name for column in _columns)
+
 INSERT = text(f"""
 -- exit_intents.insert: a row for each object, but for those with a key or slot that is taken; `gates` of an object is a
 -- number of the verdicts, which are the longest part of a row and the same for most exits of a burst
@@ -89,6 +94,11 @@ class WaitingError:
 def to_intent(row: Row[Any]) -> ExitIntent:
     """Return the intent in a row of all columns."""
     return _intent(dict(row._mapping))
+
+
+def to_intents(rows: Iterable[tuple[Any, ...]]) -> list[ExitIntent]:
+    """Return the intents in rows of `COLUMNS`."""
+    return [_intent(dict(zip(_COLUMN_NAMES, row, strict=True))) for row in rows]
 
 
 def _intent(values: dict[str, Any]) -> ExitIntent:
@@ -148,9 +158,7 @@ class ExitIntentRepository:
 
     def find_slot_holders(self, trade_ids: Sequence[UUID]) -> list[ExitIntent]:
         """Lock and return the trades' executable intents that hold a slot; lock the trades' rows before."""
-        rows = fetch(self._connection, _SLOT_HOLDERS, {"trade_ids": list(trade_ids)})
-        names = [column.name for column in _columns]
-        return [_intent(dict(zip(names, row, strict=True))) for row in rows]
+        return to_intents(fetch(self._connection, _SLOT_HOLDERS, {"trade_ids": list(trade_ids)}))
 
     def find_pending(
         self,

@@ -14,12 +14,10 @@ from sqlalchemy import Connection, text
 
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationResult
 from services.exit_qualification.domain.intent import CancelReason, ExitIntent
-from services.exit_qualification.models import ExitIntentRow
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
-from services.exit_qualification.storage.exit_intents import to_intent
+from services.exit_qualification.storage.exit_intents import COLUMNS, to_intents
 from shared.errors import StaleVersion
-
-_COLUMNS = ", ".join(f"i.{column.name}" for column in ExitIntentRow.__table__.c if column.name != "deleted_at")
+from shared.postgres.hot_path import fetch
 
 LOCK_FREE = text(f"""
 -- exit_intents.lock_free: the intents that no other transaction holds, nor their trades; locked trade before intent
@@ -28,7 +26,7 @@ WITH trade AS MATERIALIZED (
    WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))
    ORDER BY trade_id
      FOR UPDATE SKIP LOCKED)
-SELECT {_COLUMNS} FROM exit_intents i
+SELECT {COLUMNS} FROM exit_intents i
  WHERE i.intent_id = ANY (CAST(:intent_ids AS uuid[])) AND i.deleted_at IS NULL
    AND i.trade_id IN (SELECT trade_id FROM trade)
  ORDER BY i.intent_id
@@ -45,7 +43,7 @@ UPDATE exit_intents i
               CAST(:gates AS jsonb[]), CAST(:beside_legs AS boolean[]))
        AS w (intent_id, version, quantity, gates, beside_leg)
  WHERE i.intent_id = w.intent_id AND i.version = w.version AND i.status = 'APPROVED'
-RETURNING {_COLUMNS}
+RETURNING {COLUMNS}
 """)  # noqa: S608  # the columns of our own mapping
 PLACE = text(f"""
 -- exit_intents.place: orders that the broker has accepted
@@ -55,7 +53,7 @@ UPDATE exit_intents i
   FROM unnest(CAST(:intent_ids AS uuid[]), CAST(:versions AS integer[]), CAST(:order_ids AS text[]))
        AS w (intent_id, version, broker_order_id)
  WHERE i.intent_id = w.intent_id AND i.version = w.version AND i.status IN ('SUBMITTING', 'UNKNOWN')
-RETURNING {_COLUMNS}
+RETURNING {COLUMNS}
 """)  # noqa: S608  # the columns of our own mapping
 FILL = text(f"""
 -- exit_intents.fill: orders that the broker has filled completely
@@ -67,7 +65,7 @@ UPDATE exit_intents i
               CAST(:average_prices AS numeric[])) AS w (intent_id, version, broker_order_id, average_price)
  WHERE i.intent_id = w.intent_id AND i.version = w.version
    AND i.status IN ('PLACED', 'PARTIALLY_FILLED')
-RETURNING {_COLUMNS}
+RETURNING {COLUMNS}
 """)  # noqa: S608  # the columns of our own mapping
 SUPERSEDE = text(f"""
 -- exit_intents.supersede: waiting intents that give way to an exit of higher rank
@@ -75,7 +73,7 @@ UPDATE exit_intents i
    SET status = 'CANCELLED', cancel_reason = '{CancelReason.SUPERSEDED}', ended_at = :at, version = i.version + 1
   FROM unnest(CAST(:intent_ids AS uuid[]), CAST(:versions AS integer[])) AS w (intent_id, version)
  WHERE i.intent_id = w.intent_id AND i.version = w.version AND i.status IN ('PENDING', 'APPROVED')
-RETURNING {_COLUMNS}
+RETURNING {COLUMNS}
 """)  # noqa: S608  # the columns of our own mapping
 
 
@@ -108,8 +106,7 @@ class IntentBatches:
             "trade_ids": sorted({intent.trade_id for intent in intents}),
             "intent_ids": [intent.intent_id for intent in intents],
         }
-        found = [to_intent(row) for row in self._connection.execute(LOCK_FREE, wanted)]
-        return {intent.intent_id: intent for intent in found}
+        return {intent.intent_id: intent for intent in to_intents(fetch(self._connection, LOCK_FREE, wanted))}
 
     def submit(self, submitted: Sequence[Submitted], claim: timedelta) -> list[ExitIntent]:
         """Change APPROVED → SUBMITTING, to be committed before the broker is called; return them in their order."""
@@ -157,6 +154,5 @@ class IntentBatches:
             "intent_ids": [intent.intent_id for intent in intents],
             "versions": [intent.version for intent in intents],
         }
-        rows = self._connection.execute(statement, named | values)
-        changed = {row.intent_id: to_intent(row) for row in rows}
+        changed = {it.intent_id: it for it in to_intents(fetch(self._connection, statement, named | values))}
         return [changed[intent.intent_id] for intent in intents if intent.intent_id in changed]

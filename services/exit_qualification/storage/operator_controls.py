@@ -92,8 +92,7 @@ class SwitchRepository:
 
     def brokers(self) -> list[UserBroker]:
         """Return every user broker, by id."""
-        rows = self._connection.execute(select(*_BROKER).order_by(UserBrokerRow.user_broker_id))
-        return [_broker(*row) for row in rows]
+        return [_broker(*row) for row in fetch(self._connection, _BROKERS, {})]
 
     def broker(self, user_broker_id: str) -> UserBroker:
         """Return one user broker.
@@ -247,6 +246,11 @@ _BROKER = (
     UserBrokerRow.entries_held_reason,
 )
 """Columns of a user broker, in the order of `_broker`."""
+
+_BROKERS = text(f"""
+-- user_brokers.all
+SELECT {", ".join(column.key for column in _BROKER)} FROM user_brokers ORDER BY user_broker_id
+""")  # noqa: S608  # columns of our own
 
 
 def _broker(

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from services.exit_qualification.domain.switches import UserBroker
+from shared.postgres.hot_path import fetch
 
 TAKE = text("""
 -- order_budgets.take: locks the account's row, so that no two processes are granted the same order
@@ -94,8 +95,8 @@ class OrderBudgetRepository:
             "per_minute": self._limits.per_minute,
             "per_day": self._limits.per_day,
         }
-        row = self._connection.execute(TAKE, parameters).one()
-        return Grant(row.granted, row.limited_by, row.free_at)
+        ((granted, limited_by, free_at),) = fetch(self._connection, TAKE, parameters)
+        return Grant(granted, limited_by, free_at)
 
     def note_waiting(self) -> None:
         """Let exits that wait for their account's budget show it as their error."""

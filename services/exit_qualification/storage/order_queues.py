@@ -13,15 +13,13 @@ from sqlalchemy import Connection, TextClause, text
 from services.exit_qualification.domain.book_day import BookDay
 from services.exit_qualification.domain.gates.registry import deferred_sql, unsent_sql
 from services.exit_qualification.domain.intent import ExitIntent
-from services.exit_qualification.models import ExitIntentRow
 from services.exit_qualification.storage.book_days import books_began
-from services.exit_qualification.storage.exit_intents import to_intent
+from services.exit_qualification.storage.exit_intents import COLUMNS, to_intents
 from services.exit_qualification.storage.market_facts import GATE_ROWS
 from shared.contracts.vocabulary import ExitReason
 from shared.instants import EPOCH
 from shared.outbox.hold import NOT_HELD
-
-_COLUMNS = ", ".join(f"i.{column.name}" for column in ExitIntentRow.__table__.c if column.name != "deleted_at")
+from shared.postgres.hot_path import fetch
 
 _APPROVED = f"""
   FROM exit_intents i
@@ -53,23 +51,27 @@ SELECT extract(epoch FROM min(greatest(i.claimed_until, bu.free_at, i.created_at
    AND i.user_broker_id NOT IN (SELECT user_broker_id FROM busy)
 """)  # noqa: S608  # the conditions of our own gates
 FIND_PENDING_APPROVED = text(f"""
--- exit_intents.find_pending_approved: neither row is waited for, so that one that is held stops no other exit; an
--- account with as many orders on their way as it may have waits, so that one that does not answer holds up no other
-WITH {_BUSY}
-SELECT i.intent_id, i.trade_id, i.user_broker_id {_MAY_BE_SENT}
-   AND i.user_broker_id NOT IN (SELECT user_broker_id FROM busy)
- {_BY_RANK}
- LIMIT 1
-   FOR UPDATE OF t, i SKIP LOCKED
+-- exit_intents.find_pending_approved: the first exit, and more of its account. No row is waited for, so that one that
+-- is held stops no other exit; an account with as many orders on their way as it may have waits, so that one that does
+-- not answer holds up no other
+WITH {_BUSY},
+first AS MATERIALIZED (
+  SELECT i.intent_id, i.trade_id, i.leg, i.user_broker_id {_MAY_BE_SENT}
+     AND i.user_broker_id NOT IN (SELECT user_broker_id FROM busy)
+   {_BY_RANK}
+   LIMIT 1
+     FOR UPDATE OF t, i SKIP LOCKED),
+more AS MATERIALIZED (
+  SELECT i.intent_id, i.trade_id, i.leg {_MAY_BE_SENT}
+     AND i.user_broker_id = (SELECT user_broker_id FROM first)
+     AND i.intent_id <> (SELECT intent_id FROM first)
+   {_BY_RANK}
+   LIMIT :more
+     FOR UPDATE OF t, i SKIP LOCKED)
+SELECT intent_id, trade_id, leg IS NOT NULL FROM first
+ UNION ALL
+SELECT intent_id, trade_id, leg IS NOT NULL FROM more
 """)  # noqa: S608  # the conditions of our own gates
-FIND_MORE_OF_ACCOUNT = text(f"""
--- exit_intents.find_more_of_account: the next ones of the same account
-SELECT i.intent_id, i.trade_id, i.user_broker_id {_MAY_BE_SENT}
-   AND i.user_broker_id = :user_broker_id AND i.intent_id <> :intent_id
- {_BY_RANK}
- LIMIT :limit
-   FOR UPDATE OF t, i SKIP LOCKED
-""")
 LAPSE_CLAIMS = text("""
 -- exit_intents.lapse_claims: whoever was sending these is late or dead
 UPDATE exit_intents SET status = 'UNKNOWN', absent_since = NULL, version = version + 1
@@ -82,14 +84,14 @@ UPDATE exit_intents SET status = 'UNKNOWN', absent_since = NULL, version = versi
 """)
 AT_BROKER = text(f"""
 -- exit_intents.at_broker
-SELECT {_COLUMNS} FROM exit_intents i
+SELECT {COLUMNS} FROM exit_intents i
  WHERE i.status IN ('SUBMITTING', 'UNKNOWN', 'PLACED', 'PARTIALLY_FILLED') AND i.deleted_at IS NULL
  ORDER BY i.created_at, i.intent_id
  LIMIT :limit
 """)  # noqa: S608  # the columns of our own mapping
 BEYOND_REMAINDER = text(f"""
 -- exit_intents.beyond_remainder: an order is at the broker for more than the trade's fills and earlier orders leave
-SELECT {_COLUMNS} FROM exit_intents i
+SELECT {COLUMNS} FROM exit_intents i
   JOIN open_trades t ON t.trade_id = i.trade_id
  WHERE i.status IN ('SUBMITTING', 'UNKNOWN', 'PLACED', 'PARTIALLY_FILLED') AND i.deleted_at IS NULL
    AND i.user_broker_id = ANY (CAST(:user_broker_ids AS text[]))
@@ -102,7 +104,7 @@ SELECT {_COLUMNS} FROM exit_intents i
  LIMIT :limit
 """)  # noqa: S608  # the columns of our own mapping
 _OF_TODAY = f"""
-SELECT {_COLUMNS} FROM exit_intents i
+SELECT {COLUMNS} FROM exit_intents i
   JOIN user_brokers b ON b.user_broker_id = i.user_broker_id
   JOIN unnest(CAST(:brokers AS text[]), CAST(:begins AS interval[])) AS day (broker, begins) ON day.broker = b.broker
  WHERE i.deleted_at IS NULL
@@ -119,8 +121,12 @@ SELECT * FROM (
  ORDER BY ended_at DESC
  LIMIT :limit
 """)  # noqa: S608  # the conditions above
+ANYTHING_UNSENT = text("""
+-- exit_intents.anything_unsent
+SELECT EXISTS (SELECT FROM exit_intents WHERE status IN ('PENDING', 'APPROVED') AND deleted_at IS NULL)
+""")
 _WAITING = f"""
-SELECT {_COLUMNS} FROM exit_intents i
+SELECT {COLUMNS} FROM exit_intents i
 {GATE_ROWS}
   LEFT JOIN exit_episodes e ON e.trade_id = i.trade_id AND e.exit_reason = exit_slot(i.exit_reason, i.leg)
  WHERE i.status IN ('PENDING', 'APPROVED') AND i.deleted_at IS NULL
@@ -174,6 +180,7 @@ class PendingApproved:
 
     intent_id: UUID
     trade_id: UUID
+    is_leg: bool
 
 
 class OrderQueues:
@@ -184,29 +191,22 @@ class OrderQueues:
 
     def now(self) -> datetime:
         """Return the time of the database's clock, shared by the order processes of all machines."""
-        at: datetime = self._connection.execute(NOW).scalar_one()
+        ((at,),) = fetch(self._connection, NOW, {})
+        assert isinstance(at, datetime)
         return at
 
     def next_due_s(self, in_flight: int) -> float | None:
         """Return the seconds until `find_pending_approved` may find something, 0 or less: now; None: nothing waits."""
-        due_s: float | None = self._connection.execute(NEXT_DUE, {"in_flight": in_flight}).scalar_one()
-        return due_s
+        ((due_s,),) = fetch(self._connection, NEXT_DUE, {"in_flight": in_flight})
+        return None if due_s is None else float(due_s)
 
     def find_pending_approved(self, limit: int, in_flight: int) -> list[PendingApproved]:
         """Return intents of one account that may be sent, highest rank first, then oldest; locked with their trades.
 
         Skip rows locked by others, and accounts with `in_flight` orders on their way.
         """
-        ranks = {"ranks": [str(reason) for reason in ExitReason]}
-        first = self._connection.execute(FIND_PENDING_APPROVED, ranks | {"in_flight": in_flight}).one_or_none()
-        if first is None:
-            return []
-        head = PendingApproved(first.intent_id, first.trade_id)
-        if limit <= 1:
-            return [head]
-        of_account = {"user_broker_id": first.user_broker_id, "intent_id": first.intent_id, "limit": limit - 1}
-        rows = self._connection.execute(FIND_MORE_OF_ACCOUNT, ranks | of_account)
-        return [head, *(PendingApproved(row.intent_id, row.trade_id) for row in rows)]
+        asked = {"ranks": [str(reason) for reason in ExitReason], "in_flight": in_flight, "more": limit - 1}
+        return [PendingApproved(*row) for row in fetch(self._connection, FIND_PENDING_APPROVED, asked)]
 
     def lapse_claims(self) -> int:
         """Change SUBMITTING → UNKNOWN for expired claims; return how many."""
@@ -224,6 +224,11 @@ class OrderQueues:
         """Return intents in the broker's books of today that ended within this time, and whose order may still fill."""
         begins = [day.begins for day in book_days.values()]
         return self._intents(ENDED_TODAY, brokers=list(book_days), begins=begins, within=within)
+
+    def anything_unsent(self) -> bool:
+        """Return whether there is an exit that was not sent; without any, most loops have nothing to do."""
+        ((found,),) = fetch(self._connection, ANYTHING_UNSENT, {})
+        return bool(found)
 
     def to_requalify(self) -> list[ExitIntent]:
         """Return unsent intents that may be due for requalification, oldest first, without held ones."""
@@ -249,5 +254,4 @@ class OrderQueues:
         return {row.symbol: (row.last_price, row.last_ts) for row in rows}
 
     def _intents(self, statement: TextClause, **parameters: object) -> list[ExitIntent]:
-        rows = self._connection.execute(statement, {"limit": LIMIT, **parameters})
-        return [to_intent(row) for row in rows]
+        return to_intents(fetch(self._connection, statement, {"limit": LIMIT, **parameters}))

@@ -9,18 +9,16 @@ from sqlalchemy import Connection, text
 
 from services.exit_qualification.domain.gates.registry import unsent_sql
 from services.exit_qualification.domain.intent import ExitIntent
-from services.exit_qualification.models import ExitIntentRow
-from services.exit_qualification.storage.exit_intents import to_intent
+from services.exit_qualification.storage.exit_intents import COLUMNS, to_intents
 from services.exit_qualification.storage.market_facts import GATE_ROWS
 from shared.outbox.hold import NOT_HELD
+from shared.postgres.hot_path import fetch
 
 FRESH_S = 0.05
 """Time for which a sender may rely on a check."""
 
 LIMIT = 1000
 """Maximum intents per query; `order_workers` of every exit-orders process bounds those being sent."""
-
-_COLUMNS = ", ".join(f"i.{column.name}" for column in ExitIntentRow.__table__.c if column.name != "deleted_at")
 
 MAY_STILL_BE_SENT = text(f"""
 -- exit_intents.may_still_be_sent: the last statement before the calls to the broker
@@ -34,7 +32,7 @@ SELECT i.intent_id
 """)  # noqa: S608  # the conditions of our own gates
 ON_THEIR_WAY = text(f"""
 -- exit_intents.on_their_way: handed to a sender or to the broker, and not known to have arrived
-SELECT {_COLUMNS} FROM exit_intents i
+SELECT {COLUMNS} FROM exit_intents i
  WHERE i.status IN ('SUBMITTING', 'UNKNOWN') AND i.deleted_at IS NULL
  ORDER BY i.submitted_at, i.intent_id
  LIMIT :limit
@@ -55,8 +53,8 @@ class SendFence:
     def may_still_be_sent(self, intents: Sequence[ExitIntent]) -> set[UUID]:
         """Return the intents whose claim is still valid and that no switch holds back."""
         parameters = {"intent_ids": [it.intent_id for it in intents], "versions": [it.version for it in intents]}
-        return set(self._connection.execute(MAY_STILL_BE_SENT, parameters).scalars())
+        return {intent_id for (intent_id,) in fetch(self._connection, MAY_STILL_BE_SENT, parameters)}
 
     def on_their_way(self) -> list[ExitIntent]:
         """Return the intents whose order may still reach a broker, oldest first."""
-        return [to_intent(row) for row in self._connection.execute(ON_THEIR_WAY, {"limit": LIMIT})]
+        return to_intents(fetch(self._connection, ON_THEIR_WAY, {"limit": LIMIT}))

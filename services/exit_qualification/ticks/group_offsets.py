@@ -24,9 +24,10 @@ class GroupOffsets:
         self._layout = layout
         self._clock = clock
         self._next_s = 0.0
+        self._committed: dict[int, Checkpoint] = {}
 
     def commit(self, held: Mapping[int, Checkpoint]) -> None:
-        """Commit the position of each partition, at most once per interval."""
+        """Commit the position of each partition that has moved, at most once per interval."""
         now_s = self._clock.monotonic()
         if now_s < self._next_s:
             return
@@ -34,6 +35,7 @@ class GroupOffsets:
         positions = [
             TopicPartition(topic, partition, offset)
             for partition, checkpoint in held.items()
+            if self._committed.get(partition) != checkpoint
             for topic, offset in (
                 (self._layout.ticks, checkpoint.tick_offset),
                 (self._layout.trades, checkpoint.trade_offset),
@@ -43,5 +45,6 @@ class GroupOffsets:
             return
         try:
             self._consumer.commit(offsets=positions, asynchronous=True)
+            self._committed = dict(held)
         except KafkaException as error:
             log.info("cannot commit the group's offsets, retrying: %s", error.args[0].str())

@@ -21,7 +21,7 @@ from shared.kafka.confirmed_producer import ConfirmedProducer
 from shared.outbox.signatures import event_signer, trade_event_keys
 from shared.outbox.writing import Outbox
 from shared.postgres.connection_limits import LOOPS
-from shared.postgres.engine import open_engine
+from shared.postgres.engine import BY_INDEX, open_engine
 from shared.runtime.catalogue import EXIT_TICKS
 from shared.runtime.health import Health
 from shared.runtime.process import ProcessSpec, RunningProcess
@@ -31,9 +31,6 @@ SCHEMA = "exit_qualification"
 
 STALL_LIMIT_MS = 10_000
 """Time after which a worker stalled in a transaction loses it, so that another can claim its partitions."""
-BY_INDEX = {"enable_seqscan": "off", "plan_cache_mode": "force_generic_plan"}
-"""Every statement of the worker is answered by an index. Before a table has statistics, as in the first burst of a new
-database, the planner would read it whole, once for each trade in the check of exits' quantities."""
 
 OUTGOING_TIMEOUT_MS = 10_000
 

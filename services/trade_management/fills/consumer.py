@@ -38,6 +38,11 @@ log = logging.getLogger(__name__)
 
 BATCH_RECORDS = 500
 POLL_S = 0.5
+QUIET_S = 0.05
+"""Offsets are committed once nothing came for so long: an exit sends several events within milliseconds, and the last
+one must not wait for the commit of the first."""
+COMMIT_S = 1.0
+"""Longest time until the offsets of applied records are committed, while records keep coming."""
 
 FILLS = "fills"
 """Health condition of the loop: the last batch was applied."""
@@ -85,6 +90,7 @@ class FillConsumer:
             membership.subscribe()
             try:
                 yield membership.step
+                membership.finish()
             except TopicsChanged as error:
                 self._log.changed(error.changes)
                 raise
@@ -93,10 +99,10 @@ class FillConsumer:
 class FillMembership:
     """One membership of the group.
 
-    Delivery is at least once: offsets are committed only after the transaction of their effects. After a failed
-    batch the consumer seeks back and retries with back-off, so it keeps polling and stays in its group. All work
-    happens between polls, and partitions move only inside a poll. Records of a partition that moved are dropped,
-    because its next owner reads them again.
+    Delivery is at least once: offsets are committed only after the transaction of their effects, at most `COMMIT_S`
+    later; the inbox knows what is read again. After a failed batch the consumer seeks back and retries with back-off,
+    so it keeps polling and stays in its group. All work happens between polls, and partitions move only inside a poll.
+    Records of a partition that moved are dropped, because its next owner reads them again.
     """
 
     def __init__(
@@ -118,6 +124,7 @@ class FillMembership:
         self._stop = stop
         self._back_off = BackOff()
         self._done: dict[Partition, int] = {}
+        self._commit_by_s: float | None = None
         self._waiting: list[TopicPartition] | None = None
         self._revoked: set[Partition] = set()
 
@@ -128,7 +135,7 @@ class FillMembership:
         )
 
     def step(self) -> None:
-        """Apply the records of one poll and commit their offsets.
+        """Apply the records of one poll, and commit offsets when it is time.
 
         Raises
         ------
@@ -138,11 +145,21 @@ class FillMembership:
         self._health.alive(FILLS)
         self._gaps.show()
         self._revoked.clear()
-        records = self._consumer.take(BATCH_RECORDS, POLL_S)
+        records = self._consumer.take(BATCH_RECORDS, QUIET_S if self._done else POLL_S)
         if self._waiting is not None:
             self._take_up(self._waiting)
-        if self._work(self._still_ours(records)):
+        if self._work(self._still_ours(records)) and self._is_commit_due(anything_came=bool(records)):
             self._commit()
+
+    def finish(self) -> None:
+        """Commit the offsets before leaving the group, so that the next owner reads nothing again."""
+        self._commit()
+
+    def _is_commit_due(self, *, anything_came: bool) -> bool:
+        now_s = self._clock.monotonic()
+        if self._done and self._commit_by_s is None:
+            self._commit_by_s = now_s + COMMIT_S
+        return not anything_came or (self._commit_by_s is not None and now_s >= self._commit_by_s)
 
     def _take_up(self, assigned: list[TopicPartition]) -> None:
         """Resume each partition at its committed offset, or at its beginning, and record missing records."""
@@ -197,6 +214,7 @@ class FillMembership:
             self._back_off.wait(self._stop)
             return
         self._done.clear()
+        self._commit_by_s = None
         self._back_off.reset()
         self._health.fine(FILLS)
 

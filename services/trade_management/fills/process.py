@@ -20,6 +20,7 @@ from shared.kafka.topic_watch import CONDITION as KAFKA
 from shared.outbox.signatures import event_signer, exit_event_keys
 from shared.outbox.writing import Outbox
 from shared.postgres.connection_limits import LOOPS
+from shared.postgres.engine import BY_INDEX
 from shared.postgres.pruning import Pruned
 from shared.postgres.revisions import TRADE_MANAGEMENT
 from shared.runtime.catalogue import TRADE_FILLS
@@ -34,7 +35,7 @@ DEAD_LETTER_TIMEOUT_MS = 10_000
 def build(process: RunningProcess) -> None:
     """Add the consumer of fills, the retry of waiting fills and the feed of user brokers."""
     settings, health, clock = process.settings, process.health, process.clock
-    engine = process.open_database(settings.require_trade_database(), TRADE_MANAGEMENT, LOOPS)
+    engine = process.open_database(settings.require_trade_database(), TRADE_MANAGEMENT, LOOPS, planner=BY_INDEX)
     process.prune(engine, Pruned.INBOX, settings.inbox_keep_days)
     health.fine(FILLS)
     process.threads.add("fills", fill_consumer(settings, engine, health, clock).run)

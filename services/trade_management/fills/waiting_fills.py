@@ -18,6 +18,8 @@ from shared.runtime.waiting_work import CONDITION, WaitingItem, WaitingWork
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.25
+IDLE_S = 1.0
+"""Pause between two looks while nothing waits."""
 LONGEST_BACK_OFF_S = 5.0
 OF = "trade-fills"
 
@@ -36,15 +38,14 @@ class WaitingFills:
         wait_s = LOOK_S
         while not stop.wait(wait_s):
             try:
-                self.retry_once(stop)
-                wait_s = LOOK_S
+                wait_s = LOOK_S if self.retry_once(stop) else IDLE_S
             except (SQLAlchemyError, ExitflowError, KafkaException) as error:
                 wait_s = min(LONGEST_BACK_OFF_S, wait_s * 2)
                 self._health.problem(CONDITION, f"cannot retry waiting fills: {type(error).__name__}")
                 log.warning("cannot retry waiting fills, next attempt in %.1f s: %s", wait_s, type(error).__name__)
 
-    def retry_once(self, stop: Stop) -> None:
-        """Retry every trade that is due, and report trades still waiting.
+    def retry_once(self, stop: Stop) -> bool:
+        """Retry every trade that is due, and report trades still waiting; return whether there are any.
 
         Raises
         ------
@@ -52,10 +53,13 @@ class WaitingFills:
             The database or Kafka failed; the report still waits.
         """
         with self._engine.connect() as connection:
-            due = WaitingFillRepository(connection).due()
+            waiting = WaitingFillRepository(connection).summary()
+            due = WaitingFillRepository(connection).due() if waiting else []
         for trade_id in due:
             while not stop.is_set() and self._batches.retry(trade_id):
                 pass
-        with self._engine.connect() as connection:
-            waiting = WaitingFillRepository(connection).summary()
+        if due:
+            with self._engine.connect() as connection:
+                waiting = WaitingFillRepository(connection).summary()
         self._shown.show([WaitingItem(f"trade {each.trade_id}", each.why, each.age_s) for each in waiting])
+        return bool(waiting)

@@ -7,14 +7,27 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, select, text
 
 from services.trade_management.domain.charges import Lines, charged_as
 from services.trade_management.domain.closure import Closure
-from services.trade_management.models import ChargeLineRow, TradeClosureRow, TradeRow
+from services.trade_management.models import ChargeLineRow, TradeClosureRow
 from shared.clock import trading_day
 from shared.contracts.vocabulary import Charge, ExitReason, Leg, ProductType
 from shared.ids import new_id
+from shared.postgres.hot_path import fetch
+
+_STORED = ("nth", "exit_intent_id", "exit_reason", "quantity", "exit_price", "gross_pnl", "charges", "net_pnl",
+           "final", "closed_at", "target_leg")  # fmt: skip
+
+OF_TRADES = text(f"""
+-- trade_closures.of_trades
+SELECT c.trade_id, {", ".join(f"c.{name}" for name in _STORED)}, t.product_type, t.entered_at
+  FROM trade_closures c
+  JOIN trades t ON t.trade_id = c.trade_id
+ WHERE c.trade_id = ANY (CAST(:trade_ids AS uuid[]))
+ ORDER BY c.nth
+""")  # noqa: S608  # columns of our own
 
 ADD = text("""
 -- trade_closures.add
@@ -34,9 +47,6 @@ SELECT * FROM unnest(CAST(:closure_id AS uuid[]), CAST(:leg AS text[]), CAST(:ch
                      CAST(:amount AS numeric[]))
 """)
 
-_STORED = ("nth", "exit_intent_id", "exit_reason", "quantity", "exit_price", "gross_pnl", "charges", "net_pnl",
-           "final", "closed_at", "target_leg")  # fmt: skip
-
 _LINE = ("closure_id", "leg", "charge", "amount")
 
 
@@ -48,17 +58,10 @@ class TradeClosureRepository:
 
     def of_trades(self, trade_ids: Sequence[UUID]) -> dict[UUID, list[Closure]]:
         """Return the closures of these trades, oldest first, without lines; omit trades without closures."""
-        columns = [TradeClosureRow.__table__.c[name] for name in ("trade_id", *_STORED)]
-        query = (
-            select(*columns, TradeRow.product_type, TradeRow.entered_at)
-            .join(TradeRow, TradeRow.trade_id == TradeClosureRow.trade_id)
-            .where(TradeClosureRow.trade_id == func.any(list(trade_ids)))
-            .order_by(TradeClosureRow.nth)
-        )
         found: dict[UUID, list[Closure]] = {}
-        for row in self._connection.execute(query).mappings():
-            values: dict[str, Any] = dict(row)
-            found.setdefault(values.pop("trade_id"), []).append(_closure(values))
+        for trade_id, *values in fetch(self._connection, OF_TRADES, {"trade_ids": list(trade_ids)}):
+            closure = _closure(dict(zip((*_STORED, "product_type", "entered_at"), values, strict=True)))
+            found.setdefault(trade_id, []).append(closure)
         return found
 
     def lines_of(self, trade_id: UUID) -> dict[int, dict[Leg, Lines]]:
@@ -84,11 +87,11 @@ class TradeClosureRepository:
             "trade_id": [trade_id for _, trade_id, _ in made],
         }
         stored = {name: [getattr(closure, name) for _, _, closure in made] for name in _STORED}
-        self._connection.execute(ADD, ids | stored)
+        fetch(self._connection, ADD, ids | stored)
         lines = [line for closure_id, _, closure in made for line in _lines(closure_id, closure)]
         if lines:
             columns = zip(_LINE, map(list, zip(*lines, strict=True)), strict=True)
-            self._connection.execute(ADD_LINES, dict(columns))
+            fetch(self._connection, ADD_LINES, dict(columns))
 
 
 def _closure(values: dict[str, Any]) -> Closure:

@@ -12,13 +12,17 @@ from services.trade_management.domain.fills import Fill
 from shared.clock import trading_day
 from shared.contracts.vocabulary import ExitReason
 from shared.errors import Conflict
+from shared.postgres.hot_path import fetch
 
-OF_TRADES = text("""
+_STORED = ("intent_id", "broker_order_id", "broker_trade_id", "exit_reason", "quantity", "price", "filled_at", "late",
+           "target_leg")  # fmt: skip
+
+OF_TRADES = text(f"""
 -- trade_fills.of_trades
-SELECT trade_id, intent_id, broker_order_id, broker_trade_id, exit_reason, quantity, price, filled_at, late, target_leg
+SELECT trade_id, {", ".join(_STORED)}
   FROM trade_fills WHERE trade_id = ANY(CAST(:trade_ids AS uuid[]))
  ORDER BY trade_id, recorded_at, filled_at, broker_trade_id
-""")
+""")  # noqa: S608  # columns of our own
 
 RECORD = text("""
 -- trade_fills.record
@@ -32,9 +36,6 @@ ON CONFLICT (intent_id, broker_trade_id) DO NOTHING
 RETURNING broker_trade_id
 """)
 
-_STORED = ("intent_id", "broker_order_id", "broker_trade_id", "exit_reason", "quantity", "price", "filled_at", "late",
-           "target_leg")  # fmt: skip
-
 
 class TradeFillRepository:
     """Fills of one transaction."""
@@ -45,9 +46,8 @@ class TradeFillRepository:
     def of_trades(self, trade_ids: Sequence[UUID]) -> dict[UUID, list[Fill]]:
         """Return all fills of these trades in recording order; omit trades without fills."""
         found: dict[UUID, list[Fill]] = {}
-        for row in self._connection.execute(OF_TRADES, {"trade_ids": list(trade_ids)}).mappings():
-            values: dict[str, Any] = dict(row)
-            found.setdefault(values.pop("trade_id"), []).append(_fill(values))
+        for trade_id, *values in fetch(self._connection, OF_TRADES, {"trade_ids": list(trade_ids)}):
+            found.setdefault(trade_id, []).append(_fill(dict(zip(_STORED, values, strict=True))))
         return found
 
     def record(self, fills: Iterable[tuple[UUID, Fill]]) -> None:
@@ -62,8 +62,8 @@ class TradeFillRepository:
         if not pairs:
             return
         columns: dict[str, list[Any]] = {name: [getattr(fill, name) for _, fill in pairs] for name in _STORED}
-        stored = self._connection.execute(RECORD, {"trade_id": [trade_id for trade_id, _ in pairs], **columns})
-        if len(stored.all()) < len(pairs):
+        stored = fetch(self._connection, RECORD, {"trade_id": [trade_id for trade_id, _ in pairs], **columns})
+        if len(stored) < len(pairs):
             raise Conflict("a fill of this intent is stored for another trade")
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import Connection, Row, Select, insert, select, text, tuple_
+from sqlalchemy import Connection, Select, select, text, tuple_
 
 from services.trade_management.domain.closure import TradeHistory
 from services.trade_management.domain.trade import StoredTrade, Trade
@@ -18,15 +18,18 @@ from services.trade_management.models import TradeRow
 from shared.clock import trading_day
 from shared.contracts.vocabulary import Direction, ExitReason, ProductType, TradeStatus
 from shared.errors import NotFound
+from shared.postgres.hot_path import fetch
 
-LOCK = text("""
+_FACTS = ("trade_id", "symbol", "direction", "product_type", "user_broker_id", "quantity", "open_quantity",
+          "entry_price", "entered_at", "status")  # fmt: skip
+"""Columns of a `Trade`, but for its trading day."""
+
+LOCK = text(f"""
 -- trades.lock: what another transaction holds is left out, so that it holds up no other trade
-SELECT trade_id, symbol, direction, product_type, user_broker_id, quantity, open_quantity, entry_price,
-       entered_at, status
-  FROM trades WHERE trade_id = ANY(CAST(:trade_ids AS uuid[]))
+SELECT {", ".join(_FACTS)} FROM trades WHERE trade_id = ANY(CAST(:trade_ids AS uuid[]))
  ORDER BY trade_id
    FOR UPDATE SKIP LOCKED
-""")
+""")  # noqa: S608  # columns of our own
 
 EXISTING = text("""
 -- trades.existing
@@ -70,6 +73,13 @@ UPDATE trades
 """)
 
 _COLUMNS = tuple(column for column in TradeRow.__table__.columns if column.name != "version")
+_COLUMN_NAMES = tuple(column.name for column in _COLUMNS)
+INSERT = text(f"""
+-- trades.insert
+INSERT INTO trades ({", ".join(_FACTS)}, exit_plan)
+VALUES ({", ".join(f":{name}" for name in _FACTS)}, :exit_plan)
+RETURNING {", ".join(_COLUMN_NAMES)}
+""")  # noqa: S608  # columns of our own
 _RESULT = ("trade_id", "open_quantity", "exit_price", "exit_reason", "gross_pnl", "charges", "closed_at",
            "exit_intent_id")  # fmt: skip
 
@@ -92,9 +102,9 @@ class TradeRepository:
 
     def insert(self, trade: Trade, exit_plan: dict[str, Any]) -> StoredTrade:
         """Store a new trade and return it as stored."""
-        values = {name: value for name, value in asdict(trade).items() if name != "entered_on"}
-        statement = insert(TradeRow).values(**values, exit_plan=exit_plan).returning(*_COLUMNS)
-        return _stored(self._connection.execute(statement).one())
+        values = {name: getattr(trade, name) for name in _FACTS}
+        (row,) = fetch(self._connection, INSERT, values | {"exit_plan": Jsonb(exit_plan)})
+        return _stored(dict(zip(_COLUMN_NAMES, row, strict=True)))
 
     def get(self, trade_id: UUID) -> StoredTrade:
         """Return a trade.
@@ -129,7 +139,7 @@ class TradeRepository:
     def of_ids(self, trade_ids: Collection[UUID]) -> dict[UUID, StoredTrade]:
         """Return the existing trades."""
         rows = self._connection.execute(select(*_COLUMNS).where(TradeRow.trade_id.in_(trade_ids)))
-        return {row.trade_id: _stored(row) for row in rows}
+        return {row.trade_id: _stored(dict(row._mapping)) for row in rows}
 
     def change_charges(self, charges: Mapping[UUID, tuple[Decimal | None, bool]]) -> None:
         """Store charges of closed trades, and whether all of them are final."""
@@ -153,18 +163,18 @@ class TradeRepository:
             query = query.where(TradeRow.symbol == wanted.symbol)
         if wanted.after is not None:
             query = query.where(tuple_(TradeRow.created_at, TradeRow.trade_id) < tuple_(*wanted.after))
-        return [_stored(row) for row in self._connection.execute(query)]
+        return [_stored(dict(row._mapping)) for row in self._connection.execute(query)]
 
     def lock(self, trade_ids: Sequence[UUID]) -> dict[UUID, Trade]:
         """Lock the existing trades that others have not locked, until the transaction ends, without waiting."""
-        rows = self._connection.execute(LOCK, {"trade_ids": list(trade_ids)}).mappings()
-        return {row["trade_id"]: Trade(**_facts({**row})) for row in rows}
+        rows = fetch(self._connection, LOCK, {"trade_ids": list(trade_ids)})
+        return {row[0]: Trade(**_facts(dict(zip(_FACTS, row, strict=True)))) for row in rows}
 
     def existing(self, trade_ids: Collection[UUID]) -> set[UUID]:
         """Return the existing trades, locked or not."""
         if not trade_ids:
             return set()
-        return set(self._connection.execute(EXISTING, {"trade_ids": sorted(trade_ids)}).scalars())
+        return {trade_id for (trade_id,) in fetch(self._connection, EXISTING, {"trade_ids": sorted(trade_ids)})}
 
     def reduce(self, histories: Sequence[TradeHistory]) -> None:
         """Store the remaining quantity of these locked trades, and the result of closed ones."""
@@ -172,18 +182,18 @@ class TradeRepository:
             return
         results = [_result(history) for history in histories]
         columns = dict(zip(_RESULT, map(list, zip(*results, strict=True)), strict=True))
-        self._connection.execute(REDUCE, columns)
+        fetch(self._connection, REDUCE, columns)
 
     def _one(self, wanted: Select[Any], trade_id: UUID) -> StoredTrade:
         row = self._connection.execute(wanted).one_or_none()
         if row is None:
             raise NotFound(f"trade {trade_id} not found")
-        return _stored(row)
+        return _stored(dict(row._mapping))
 
 
-def _stored(row: Row[Any]) -> StoredTrade:
-    reason = row.exit_reason
-    return StoredTrade(**_facts({**row._mapping, "exit_reason": None if reason is None else ExitReason(reason)}))
+def _stored(row: Mapping[str, Any]) -> StoredTrade:
+    reason = row["exit_reason"]
+    return StoredTrade(**_facts({**row, "exit_reason": None if reason is None else ExitReason(reason)}))
 
 
 def _facts(row: Mapping[str, Any]) -> dict[str, Any]:

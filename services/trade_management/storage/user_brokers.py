@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from shared.contracts.controls import UserBrokerChanged
+from shared.postgres.hot_path import fetch
 
 APPLY = text("""
 -- user_brokers.apply: an older event, read again, changes nothing
@@ -58,4 +59,5 @@ class UserBrokerRepository:
 
     def standing(self, user_broker_id: str) -> Standing:
         """Return whether a trade may be opened at a user broker."""
-        return Standing(*self._connection.execute(STANDING, {"user_broker_id": user_broker_id}).one())
+        (row,) = fetch(self._connection, STANDING, {"user_broker_id": user_broker_id})
+        return Standing(*row)

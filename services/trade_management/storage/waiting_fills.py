@@ -8,6 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from shared.postgres.hot_path import fetch
+
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 2.0
 MOST_TRADES = 200
@@ -109,7 +111,7 @@ class WaitingFillRepository:
         """Return the trades with waiting records."""
         if not trade_ids:
             return set()
-        return set(self._connection.execute(TRADES_AMONG, {"trade_ids": list(trade_ids)}).scalars())
+        return {trade_id for (trade_id,) in fetch(self._connection, TRADES_AMONG, {"trade_ids": list(trade_ids)})}
 
     def due(self) -> list[UUID]:
         """Return at most `MOST_TRADES` trades whose first record may be retried, longest waiting first."""

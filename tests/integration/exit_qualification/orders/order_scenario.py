@@ -20,6 +20,7 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.switches import Rollout, Switches
+from services.exit_qualification.orders.account_readers import AccountReaders
 from services.exit_qualification.orders.brokers.port import Brokers
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
 from services.exit_qualification.orders.external_exits import ExternalExits
@@ -95,8 +96,13 @@ class OrderScenario:
         self.sender = OrderExecutionService(
             self.open_unit, self.brokers, self._gates, self.terms, self.clock, self.held
         )
-        self.reconciler = PendingOrderReconciler(self.open_unit, self.brokers, self.terms, self.held, self._progressed)
-        self.requalification = Requalification(self.open_unit, self._gates, self.terms, self.held, self._progressed)
+        readers = AccountReaders(self.terms.pass_limit.total_seconds())
+        self.reconciler = PendingOrderReconciler(
+            self.open_unit, self.brokers, self.terms, self.held, readers, self._progressed
+        )
+        self.requalification = Requalification(
+            self.open_unit, self._gates, self.terms, self.held, self.clock, self._progressed
+        )
         signals = SignalManagementService(ExitTerms(MINUTE, MINUTE), self.clock, self._gates)
         self.external = ExternalExits(self.open_unit, self.brokers, self.terms, self.clock)
         self.remainders = ResidualExits(self.open_unit, signals, self.terms, self.clock, self.held)

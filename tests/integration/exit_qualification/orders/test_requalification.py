@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -148,7 +147,7 @@ def test_held_exits_do_not_delay_newer_ones(
 
 def test_held_exits_are_checked_page_by_page(scenario: OrderScenario, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requalification, "HELD_PAGE", 2)
-    monkeypatch.setattr(requalification, "HELD_PAUSE", timedelta())
+    monkeypatch.setattr(requalification, "HELD_PAUSE_S", 0.0)
     scenario.kill(KillSwitchMode.ALL)
     stops = [scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS) for _ in range(3)]
     target = scenario.detect(scenario.open_trade())

@@ -1,0 +1,70 @@
+"""Orders just placed: read at once and alone, so that one that fills at once does not wait for a pass."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.switches import UserBroker
+from services.exit_qualification.orders.account_readers import AccountReaders
+from services.exit_qualification.orders.broker_books import read_placed
+from services.exit_qualification.orders.brokers.port import Brokers, BrokerUnavailable
+from services.exit_qualification.orders.filled_orders import FilledOrders, is_filled
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.runtime.failpoints import Failpoint, failpoint
+
+log = logging.getLogger(__name__)
+
+
+class PlacedOrders:
+    """Reads what became of orders right after they were placed. Thread-safe.
+
+    An account is read by one thread at a time, passes of the reconciler included, and orders that are placed meanwhile
+    are read together afterwards.
+
+    Parameters
+    ----------
+    readers:
+        Those of the reconciler.
+    on_open:
+        Called if an order was not recorded as filled: the passes go on with it.
+    """
+
+    def __init__(
+        self,
+        open_unit: Callable[[], UnitOfWork],
+        brokers: Brokers,
+        readers: AccountReaders,
+        on_open: Callable[[], None],
+    ) -> None:
+        self._brokers = brokers
+        self._readers = readers
+        self._on_open = on_open
+        self._filled = FilledOrders(open_unit)
+        self._lock = threading.Lock()
+        self._placed: dict[str, list[ExitIntent]] = defaultdict(list)
+
+    def look(self, account: UserBroker, placed: Sequence[ExitIntent]) -> None:
+        """Read these orders soon, in another thread."""
+        with self._lock:
+            self._placed[account.user_broker_id] += placed
+        self._readers.offer(account.user_broker_id, partial(self._read, account))
+
+    def _read(self, account: UserBroker) -> None:
+        with self._lock:
+            placed = self._placed.pop(account.user_broker_id, [])
+        try:
+            books = read_placed(self._brokers.port(account), placed)
+        except BrokerUnavailable as error:
+            log.info("orders just placed at %s cannot be read, a pass will: %s", account.user_broker_id, error)
+            self._on_open()
+            return
+        failpoint(Failpoint.ORDERS_BETWEEN_FETCH_AND_APPLY)
+        seen = [(intent, books.sighting(intent)) for intent in placed]
+        filled = [(intent, found) for intent, found in seen if found is not None and is_filled(intent, found)]
+        if len(self._filled.record(account, filled)) < len(placed):
+            self._on_open()

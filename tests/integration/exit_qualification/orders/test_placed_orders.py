@@ -1,0 +1,62 @@
+"""Orders that fill at once are recorded as filled without a pass of the reconciler."""
+
+from __future__ import annotations
+
+import threading
+
+from sqlalchemy import Engine
+
+from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
+from services.exit_qualification.orders.account_readers import AccountReaders
+from services.exit_qualification.orders.order_execution_service import OrderExecutionService
+from services.exit_qualification.orders.placed_orders import PlacedOrders
+from shared.contracts.vocabulary import IntentStatus
+from tests.integration.exit_qualification.orders.order_scenario import (
+    SYMBOL,
+    WAIT_LIMIT_S,
+    OrderScenario,
+    wait_until,
+)
+from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+
+
+def sender_of(scenario: OrderScenario, open_orders: threading.Event) -> OrderExecutionService:
+    """A sender whose orders are read once placed; the event is set if a pass has to go on with one."""
+    readers = AccountReaders(WAIT_LIMIT_S)
+    placed = PlacedOrders(scenario.open_unit, scenario.brokers, readers, on_open=open_orders.set)
+    return OrderExecutionService(
+        scenario.open_unit,
+        scenario.brokers,
+        ExitQualificationService(),
+        scenario.terms,
+        scenario.clock,
+        scenario.held,
+        on_placed=placed.look,
+    )
+
+
+def test_orders_that_fill_at_once_need_no_pass(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    open_orders = threading.Event()
+    sender = sender_of(scenario, open_orders)
+    broker.price(SYMBOL, "1010")
+    for orders in (1, 4):
+        intents = [scenario.approved() for _ in range(orders)]
+        assert sender.execute_next()
+        wait_until(
+            lambda those=intents: {scenario.intent(it).status for it in those} == {IntentStatus.FILLED},  # type: ignore[misc]  # bound now
+            "all are filled",
+        )
+        assert [scenario.event_names(it) for it in intents] == [["Placed", "Filled"]] * orders
+    assert not open_orders.is_set()
+
+
+def test_an_order_that_stays_open_or_cannot_be_read_is_left_to_a_pass(
+    exit_engine: Engine, scenario: OrderScenario, broker: ScriptedBroker
+) -> None:
+    for is_blind in (False, True):
+        open_orders = threading.Event()
+        broker.is_blind = is_blind
+        intent = scenario.approved()
+        assert sender_of(scenario, open_orders).execute_next()
+        assert open_orders.wait(WAIT_LIMIT_S)
+        scenario.expect(intent, IntentStatus.PLACED)
