@@ -28,6 +28,10 @@ EXTERNAL_FILLS = counter("exit_external_fills", "fills of orders without our tag
 POSITION_SHORTFALL = gauge(
     "exit_position_shortfall", "shares that open trades need and the positions at their brokers lack"
 )
+SQUARE_OFF_RACE_WAITS = counter(
+    "exit_square_off_race_waits",
+    "times that an exit past its square-off was held back because the position did not cover it or could not be read",
+)
 POSITION_UNCLEAR = gauge(
     "exit_orders_position_unclear", "exits whose order the books lack while the position is too small to prove it"
 )

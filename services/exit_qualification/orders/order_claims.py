@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -48,10 +48,19 @@ _Judged = list[tuple[ExitIntent, ExitQualificationResult]]
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """Intent committed as SUBMITTING; `sent_before` is the time of an earlier request for it, if any."""
+    """Intent committed as SUBMITTING.
+
+    Attributes
+    ----------
+    sent_before:
+        Time of an earlier request for it, if any.
+    entered_at_ms:
+        Entry of its trade, in milliseconds since 1970.
+    """
 
     intent: ExitIntent
     sent_before: datetime | None
+    entered_at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +155,12 @@ class OrderClaims:
                 passed.append((intent, result))
             else:
                 self._wait(uow, intent, POSTPONED)
-        return self._claim_of(uow, passed, switches, deadline)
+        entered = {it.locked.intent.intent_id: it.locked.trade.trade.entered_at_ms for it in exits}
+        return self._claim_of(uow, passed, entered, switches, deadline)
 
-    def _claim_of(self, uow: UnitOfWork, passed: _Judged, switches: Switches, deadline: float) -> Claim | None:
+    def _claim_of(
+        self, uow: UnitOfWork, passed: _Judged, entered: Mapping[UUID, int], switches: Switches, deadline: float
+    ) -> Claim | None:
         if not passed:
             return None
         account = switches.brokers[passed[0][0].user_broker_id]
@@ -160,7 +172,9 @@ class OrderClaims:
         wanted = [Submitted(it, result) for it, result in passed]
         submitted = IntentBatches(uow.connection).submit(wanted, self._terms.claim)
         sent_before = {intent.intent_id: intent.submitted_at for intent, _ in passed}
-        submissions = tuple(Submission(intent, sent_before[intent.intent_id]) for intent in submitted)
+        submissions = tuple(
+            Submission(intent, sent_before[intent.intent_id], entered[intent.intent_id]) for intent in submitted
+        )
         return Claim(account, broker, submissions, deadline) if submissions else None
 
     def _wait_for_adapter(self, uow: UnitOfWork, intents: Sequence[ExitIntent], error: BrokerUnavailable) -> None:

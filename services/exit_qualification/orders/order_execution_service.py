@@ -31,6 +31,7 @@ from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.metrics import ORDER_BUDGET_WAITS
 from services.exit_qualification.orders.order_claims import Claim, OrderClaims, Submission
 from services.exit_qualification.orders.placement_records import PlacementRecords
+from services.exit_qualification.orders.square_off_race import SquareOffRace
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.order_budgets import ORDER_BUDGET, OrderBudgetRepository
 from services.exit_qualification.storage.send_fence import FRESH_S, SendFence
@@ -79,6 +80,7 @@ class OrderExecutionService:
         terms: OrderTerms,
         clock: Clock,
         held: HeldExits,
+        race: SquareOffRace,
         *,
         on_claimed: Callable[[], None] = lambda: None,
         on_placed: Callable[[UserBroker, Sequence[ExitIntent]], None] = lambda _account, _placed: None,
@@ -89,6 +91,7 @@ class OrderExecutionService:
         self._clock = clock
         self._claims = OrderClaims(open_unit, brokers, qualification, terms, clock, held)
         self._records = PlacementRecords(open_unit, terms, held)
+        self._race = race
         self._on_claimed = on_claimed
         self._on_placed = on_placed
         self._on_unclear = on_unclear
@@ -118,9 +121,10 @@ class OrderExecutionService:
         well after that.
         """
         left = list(claim.submissions)
+        raced = self._race.withheld(claim)
         while left:
             chunk = left[: self._fresh(claim)]
-            looked_up = [(submission, self._looked_up(claim, submission)) for submission in chunk]
+            looked_up = [(it, self._looked_up(claim, it) or raced.get(it.intent.intent_id)) for it in chunk]
             clearance = self._clear(claim, [submission.intent for submission, known in looked_up if known is None])
             budget = clearance.budget
             for submission, known in looked_up:

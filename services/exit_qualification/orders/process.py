@@ -26,11 +26,12 @@ from services.exit_qualification.orders.quote_refresh import QuoteRefresh
 from services.exit_qualification.orders.requalification import Requalification
 from services.exit_qualification.orders.residual_exits import ResidualExits
 from services.exit_qualification.orders.send_signal import TO_SEND, Pause, SendSignal
+from services.exit_qualification.orders.square_off_race import SquareOffRace
 from services.exit_qualification.orders.terms import order_terms
 from services.exit_qualification.orders.token_watch import TokenWatch
 from services.exit_qualification.orders.work_loop import WorkLoop, at_most_every, in_turn
 from services.exit_qualification.published_signals import PublishedSignals
-from services.exit_qualification.terms import signal_management
+from services.exit_qualification.terms import default_square_off, signal_management
 from shared.clock import SystemClock
 from shared.contracts.topics import TopicNames
 from shared.outbox.signatures import event_signer
@@ -163,6 +164,7 @@ def _order_loops(
         terms,
         clock,
         held,
+        SquareOffRace(open_unit, default_square_off(settings), clock),
         on_claimed=signal.ring,
         on_placed=placed.look,
         on_unclear=passes.ring,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
+from uuid import UUID
 
 from sqlalchemy import Connection, text
 
 from services.exit_qualification.domain.external_fills import HeldTrade
+from services.exit_qualification.domain.intent_state_machine import AT_BROKER
 from services.exit_qualification.domain.switches import UserBroker
 from shared.contracts.vocabulary import Direction
 
@@ -48,6 +50,14 @@ SELECT broker_order_id, split_part(broker_trade_id, '/', 1) AS broker_trade_id,
    AND broker_order_id = ANY (CAST(:order_ids AS text[]))
  GROUP BY 1, 2
 """)
+AT_WORK = text("""
+-- broker_positions.at_work: what an account's orders may still fill, but for some exits
+SELECT symbol, product_type, direction, sum(quantity - filled_quantity)::bigint AS quantity
+  FROM exit_intents
+ WHERE user_broker_id = :user_broker_id AND status = ANY (:at_broker) AND deleted_at IS NULL
+   AND intent_id <> ALL (CAST(:but_for AS uuid[]))
+ GROUP BY symbol, product_type, direction
+""")
 ONE_AT_A_TIME = text("""
 -- broker_positions.one_at_a_time: one transaction adopts fills of an account
 SELECT pg_try_advisory_xact_lock(hashtextextended('external fills ' || :broker || ' ' || :account, 0))
@@ -74,6 +84,14 @@ class BrokerPositionRepository:
         for row in self._connection.execute(NEEDED, {"user_broker_id": user_broker_id}):
             found.setdefault(row.user_broker_id, {})[row.symbol, row.product_type] = row.quantity
         return found
+
+    def at_work(self, user_broker_id: str, *, but_for: Sequence[UUID]) -> dict[tuple[str, str, Direction], int]:
+        """Return what the account's orders may still fill, by symbol, product and direction of the trades."""
+        wanted = {"user_broker_id": user_broker_id, "at_broker": sorted(AT_BROKER), "but_for": list(but_for)}
+        return {
+            (row.symbol, row.product_type, Direction(row.direction)): row.quantity
+            for row in self._connection.execute(AT_WORK, wanted)
+        }
 
     def held_trades(self, user_broker_id: str, key: PositionKey) -> list[HeldTrade]:
         """Return the open trades of a position."""

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import time as time_of_day
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
@@ -19,6 +20,7 @@ from services.exit_qualification.domain.exit_qualification_service import ExitQu
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.order_terms import BrokerStatus
+from services.exit_qualification.domain.square_off import SquareOff
 from services.exit_qualification.domain.switches import Rollout, Switches
 from services.exit_qualification.orders.account_readers import AccountReaders
 from services.exit_qualification.orders.brokers.port import Brokers
@@ -29,6 +31,7 @@ from services.exit_qualification.orders.order_execution_service import OrderExec
 from services.exit_qualification.orders.pending_order_reconciler import PendingOrderReconciler
 from services.exit_qualification.orders.requalification import Requalification
 from services.exit_qualification.orders.residual_exits import ResidualExits
+from services.exit_qualification.orders.square_off_race import SquareOffRace
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
@@ -93,8 +96,9 @@ class OrderScenario:
         self.health = Health()
         self.held = HeldExits(self.health, self.clock)
         self._gates = ExitQualificationService()
+        self.race = SquareOffRace(self.open_unit, SquareOff({ProductType.MIS: time_of_day(15, 20)}), self.clock)
         self.sender = OrderExecutionService(
-            self.open_unit, self.brokers, self._gates, self.terms, self.clock, self.held
+            self.open_unit, self.brokers, self._gates, self.terms, self.clock, self.held, self.race
         )
         readers = AccountReaders(self.terms.pass_limit.total_seconds())
         self.reconciler = PendingOrderReconciler(

@@ -31,6 +31,7 @@ def sender_of(scenario: OrderScenario, open_orders: threading.Event) -> OrderExe
         scenario.terms,
         scenario.clock,
         scenario.held,
+        scenario.race,
         on_placed=placed.look,
     )
 
