@@ -1280,6 +1280,22 @@ COMMENT ON TABLE exit_qualification.tick_partitions IS 'Next offsets to read of 
 
 COMMENT ON COLUMN exit_qualification.tick_partitions.epoch IS 'raised by each new owner; a worker with an older one is fenced';
 
+CREATE TABLE exit_qualification.trade_adjustments (
+    trade_id uuid NOT NULL,
+    plan_version integer NOT NULL,
+    symbol text NOT NULL,
+    partition integer NOT NULL,
+    quantity bigint NOT NULL,
+    entry_price numeric(18,4) NOT NULL,
+    applied boolean DEFAULT false NOT NULL,
+    CONSTRAINT trade_adjustments_entry_price_check CHECK ((entry_price > (0)::numeric)),
+    CONSTRAINT trade_adjustments_quantity_check CHECK ((quantity > 0))
+);
+
+COMMENT ON TABLE exit_qualification.trade_adjustments IS 'Last corporate action of a trade as TradeAdjusted tells of it';
+
+COMMENT ON COLUMN exit_qualification.trade_adjustments.applied IS 'false while another transaction holds the row of open_trades';
+
 CREATE TABLE exit_qualification.user_brokers (
     user_broker_id text NOT NULL,
     broker text NOT NULL,
@@ -1318,9 +1334,9 @@ CREATE TABLE exit_qualification.waiting_trades (
     tries integer DEFAULT 0 NOT NULL,
     retry_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     exit_level numeric(18,4),
-    CONSTRAINT waiting_trades_detected CHECK (((work = 'CLOSE'::text) = (detected_at IS NULL))),
+    CONSTRAINT waiting_trades_detected CHECK (((work = ANY (ARRAY['CLOSE'::text, 'ADJUST'::text])) = (detected_at IS NULL))),
     CONSTRAINT waiting_trades_tries_check CHECK ((tries >= 0)),
-    CONSTRAINT waiting_trades_work_check CHECK (((work = 'CLOSE'::text) OR (split_part(work, '/'::text, 1) = ANY (ARRAY['STOP_LOSS'::text, 'BREAK_EVEN'::text, 'TRAILING_STOP'::text, 'TIME'::text, 'BRICK_REVERSAL'::text, 'TARGET'::text, 'MANUAL'::text, 'EXTERNAL'::text]))))
+    CONSTRAINT waiting_trades_work_check CHECK (((work = ANY (ARRAY['CLOSE'::text, 'ADJUST'::text])) OR (split_part(work, '/'::text, 1) = ANY (ARRAY['STOP_LOSS'::text, 'BREAK_EVEN'::text, 'TRAILING_STOP'::text, 'TIME'::text, 'BRICK_REVERSAL'::text, 'TARGET'::text, 'MANUAL'::text, 'EXTERNAL'::text]))))
 );
 
 COMMENT ON TABLE exit_qualification.waiting_trades IS 'What the tick worker must do with trades that were locked when it wanted to';
@@ -1445,6 +1461,9 @@ ALTER TABLE ONLY exit_qualification.tick_partitions
 ALTER TABLE ONLY exit_qualification.tick_symbols
     ADD CONSTRAINT tick_symbols_pkey PRIMARY KEY (symbol);
 
+ALTER TABLE ONLY exit_qualification.trade_adjustments
+    ADD CONSTRAINT trade_adjustments_pkey PRIMARY KEY (trade_id);
+
 ALTER TABLE ONLY exit_qualification.user_brokers
     ADD CONSTRAINT user_brokers_pkey PRIMARY KEY (user_broker_id);
 
@@ -1496,6 +1515,8 @@ CREATE INDEX outbox_parked_requested ON exit_qualification.outbox_parked USING b
 CREATE INDEX outbox_parked_shard ON exit_qualification.outbox_parked USING btree (shard, topic, key, sequence);
 
 CREATE INDEX tick_symbols_of_partition ON exit_qualification.tick_symbols USING btree (partition);
+
+CREATE INDEX trade_adjustments_to_apply ON exit_qualification.trade_adjustments USING btree (trade_id) WHERE (NOT applied);
 
 ALTER INDEX exit_qualification.outbox_event_window ATTACH PARTITION exit_qualification.outbox_event_default_shard_xid_idx;
 
@@ -1663,6 +1684,8 @@ GRANT SELECT,UPDATE ON TABLE exit_qualification.rollout TO exitflow_exit;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE exit_qualification.rule_states TO exitflow_exit;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE exit_qualification.tick_partitions TO exitflow_exit;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE exit_qualification.trade_adjustments TO exitflow_exit;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE exit_qualification.user_brokers TO exitflow_exit;
 

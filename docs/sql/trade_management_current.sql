@@ -329,6 +329,26 @@ ALTER TABLE trade_management.consumer_gaps ALTER COLUMN gap_id ADD GENERATED ALW
     CACHE 1
 );
 
+CREATE TABLE trade_management.corporate_actions (
+    action_id uuid NOT NULL,
+    kind text NOT NULL,
+    symbol text NOT NULL,
+    new_symbol text NOT NULL,
+    shares_before integer NOT NULL,
+    shares_after integer NOT NULL,
+    effective_at timestamp with time zone NOT NULL,
+    effective_on date NOT NULL,
+    applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    reversed_at timestamp with time zone,
+    CONSTRAINT corporate_actions_kind_check CHECK ((kind = ANY (ARRAY['SPLIT'::text, 'BONUS'::text, 'RENAME'::text]))),
+    CONSTRAINT corporate_actions_shares_after_check CHECK ((shares_after > 0)),
+    CONSTRAINT corporate_actions_shares_before_check CHECK ((shares_before > 0))
+);
+
+COMMENT ON TABLE trade_management.corporate_actions IS 'Splits, bonus issues and renames that open trades were adjusted to';
+
+COMMENT ON COLUMN trade_management.corporate_actions.effective_on IS 'trading day of effective_at; a symbol has one action of a kind on it';
+
 CREATE TABLE trade_management.final_charges (
     trade_id uuid NOT NULL,
     leg text NOT NULL,
@@ -645,6 +665,15 @@ CREATE TABLE trade_management.outbox_topic (
 
 COMMENT ON TABLE trade_management.outbox_topic IS 'Over how many partitions the relay spreads the keys of a topic; those added later stay unused, so no key moves';
 
+CREATE TABLE trade_management.trade_adjustments (
+    action_id uuid NOT NULL,
+    trade_id uuid NOT NULL,
+    before jsonb NOT NULL,
+    after jsonb NOT NULL
+);
+
+COMMENT ON TABLE trade_management.trade_adjustments IS 'What an action changed of a trade; a reversal restores it';
+
 CREATE TABLE trade_management.trade_closures (
     closure_id uuid NOT NULL,
     trade_id uuid NOT NULL,
@@ -814,6 +843,9 @@ ALTER TABLE ONLY trade_management.consumer_gaps
 ALTER TABLE ONLY trade_management.consumer_gaps
     ADD CONSTRAINT consumer_gaps_pkey PRIMARY KEY (gap_id);
 
+ALTER TABLE ONLY trade_management.corporate_actions
+    ADD CONSTRAINT corporate_actions_pkey PRIMARY KEY (action_id);
+
 ALTER TABLE ONLY trade_management.final_charges
     ADD CONSTRAINT final_charges_pkey PRIMARY KEY (trade_id, leg, nth);
 
@@ -847,6 +879,9 @@ ALTER TABLE ONLY trade_management.outbox_shard
 ALTER TABLE ONLY trade_management.outbox_topic
     ADD CONSTRAINT outbox_topic_pkey PRIMARY KEY (topic);
 
+ALTER TABLE ONLY trade_management.trade_adjustments
+    ADD CONSTRAINT trade_adjustments_pkey PRIMARY KEY (action_id, trade_id);
+
 ALTER TABLE ONLY trade_management.trade_closures
     ADD CONSTRAINT trade_closures_nth UNIQUE (trade_id, nth);
 
@@ -873,6 +908,8 @@ ALTER TABLE ONLY trade_management.waiting_fills
 
 CREATE INDEX consumer_gaps_open ON trade_management.consumer_gaps USING btree (consumer) WHERE (acknowledged_at IS NULL);
 
+CREATE UNIQUE INDEX corporate_actions_once ON trade_management.corporate_actions USING btree (symbol, kind, effective_on) WHERE (reversed_at IS NULL);
+
 CREATE INDEX idempotency_keys_by_age ON trade_management.idempotency_keys USING btree (created_at);
 
 CREATE INDEX inbox_by_age ON trade_management.inbox USING btree (at);
@@ -888,6 +925,8 @@ CREATE INDEX outbox_parked_key ON trade_management.outbox_parked USING btree (to
 CREATE INDEX outbox_parked_requested ON trade_management.outbox_parked USING btree (shard, topic, key, sequence) WHERE (request IS NOT NULL);
 
 CREATE INDEX outbox_parked_shard ON trade_management.outbox_parked USING btree (shard, topic, key, sequence);
+
+CREATE INDEX trade_adjustments_of_trade ON trade_management.trade_adjustments USING btree (trade_id);
 
 CREATE UNIQUE INDEX trade_closures_final ON trade_management.trade_closures USING btree (trade_id) WHERE final;
 
@@ -910,6 +949,12 @@ ALTER TABLE ONLY trade_management.charge_lines
 
 ALTER TABLE ONLY trade_management.final_charges
     ADD CONSTRAINT final_charges_trade_id_fkey FOREIGN KEY (trade_id) REFERENCES trade_management.trades(trade_id);
+
+ALTER TABLE ONLY trade_management.trade_adjustments
+    ADD CONSTRAINT trade_adjustments_action_id_fkey FOREIGN KEY (action_id) REFERENCES trade_management.corporate_actions(action_id);
+
+ALTER TABLE ONLY trade_management.trade_adjustments
+    ADD CONSTRAINT trade_adjustments_trade_id_fkey FOREIGN KEY (trade_id) REFERENCES trade_management.trades(trade_id);
 
 ALTER TABLE ONLY trade_management.trade_closures
     ADD CONSTRAINT trade_closures_trade_id_fkey FOREIGN KEY (trade_id) REFERENCES trade_management.trades(trade_id);
@@ -956,6 +1001,10 @@ GRANT SELECT,INSERT ON TABLE trade_management.consumer_gaps TO exitflow_trade;
 GRANT UPDATE(missed) ON TABLE trade_management.consumer_gaps TO exitflow_trade;
 
 GRANT UPDATE(acknowledged_at) ON TABLE trade_management.consumer_gaps TO exitflow_trade;
+
+GRANT SELECT,INSERT ON TABLE trade_management.corporate_actions TO exitflow_trade;
+
+GRANT UPDATE(reversed_at) ON TABLE trade_management.corporate_actions TO exitflow_trade;
 
 GRANT SELECT,INSERT ON TABLE trade_management.final_charges TO exitflow_trade;
 
@@ -1026,6 +1075,8 @@ GRANT SELECT ON TABLE trade_management.outbox_topic TO exitflow_trade;
 GRANT UPDATE(partitions) ON TABLE trade_management.outbox_topic TO exitflow_trade;
 
 GRANT UPDATE(updated_at) ON TABLE trade_management.outbox_topic TO exitflow_trade;
+
+GRANT SELECT,INSERT ON TABLE trade_management.trade_adjustments TO exitflow_trade;
 
 GRANT SELECT,INSERT ON TABLE trade_management.trade_closures TO exitflow_trade;
 

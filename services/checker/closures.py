@@ -50,6 +50,7 @@ def _wrong_pnl(trade: Trade, booked: list[Fill], name: str) -> Iterator[str]:
         yield f"{name}: is CLOSED without a fill"
         return
     gross = Direction(trade.direction).sign * (value(booked) - trade.entry_price * total(booked))
+    gross = trade.closures_gross_pnl if trade.is_adjusted else gross
     costs = None if trade.charges is None else trade.charge_lines  # None: no schedule has rates for its days
     recomputed: dict[str, tuple[Decimal | None, Decimal | None]] = {
         "exit_price": (trade.exit_price, to_price(value(booked) / total(booked))),

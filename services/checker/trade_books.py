@@ -24,10 +24,13 @@ costs AS (
     FROM estimated FULL JOIN final USING (trade_id, leg) GROUP BY trade_id)
 SELECT t.trade_id, t.direction, t.status, t.quantity, t.open_quantity, t.entry_price, t.exit_price, t.gross_pnl,
        t.charges, t.net_pnl, t.exit_intent_id, coalesce(c.quantity, 0) AS closed_quantity,
-       coalesce(costs.amount, 0) AS charge_lines, coalesce(c.finals, 0) AS final_closures
+       coalesce(costs.amount, 0) AS charge_lines, coalesce(c.finals, 0) AS final_closures,
+       coalesce(c.gross, 0) AS closures_gross_pnl,
+       EXISTS (SELECT FROM trade_adjustments a WHERE a.trade_id = t.trade_id) AS is_adjusted
   FROM trades t
   LEFT JOIN costs USING (trade_id)
-  LEFT JOIN (SELECT trade_id, sum(quantity) AS quantity, count(*) FILTER (WHERE final) AS finals
+  LEFT JOIN (SELECT trade_id, sum(quantity) AS quantity, count(*) FILTER (WHERE final) AS finals,
+                    sum(gross_pnl) AS gross
                FROM trade_closures GROUP BY trade_id) c USING (trade_id)
 """)
 FILLS = text("""
@@ -62,6 +65,9 @@ class Trade:
     closed_quantity: int
     charge_lines: Decimal
     final_closures: int
+    closures_gross_pnl: Decimal
+    is_adjusted: bool
+    """A corporate action changed its entry price, so that of earlier closures was another."""
 
     @property
     def is_closed(self) -> bool:

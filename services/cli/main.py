@@ -20,6 +20,7 @@ COMMANDS = {
         "trades": f"{_IN}.trades",
         "pnl": f"{_IN}.pnl",
         "charges": f"{_IN}.charges",
+        "corporate-actions": f"{_IN}.corporate_actions",
         "exits": f"{_IN}.exits",
         "accounts": f"{_IN}.accounts",
         "ticks": f"{_IN}.ticks",

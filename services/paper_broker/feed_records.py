@@ -15,13 +15,15 @@ from shared.contracts.discarded import Discarded
 from shared.contracts.events import parse_event
 from shared.contracts.ticks import parse_tick
 from shared.contracts.topics import MARKET_TICKS
-from shared.contracts.trades import TradeOpened
+from shared.contracts.trades import TradeAdjusted, TradeOpened
 from shared.errors import MalformedMessage
 from shared.kafka.record_faults import Fault, read_record
 from shared.money import to_units
 from shared.outbox.signatures import UntrustedEvent
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LEAST_PRICE_UNITS = 1
+"""Price of shares that a corporate action gives: the ledger holds no price of zero."""
 _LAST_INSTANT = datetime(2200, 1, 1, tzinfo=UTC)
 
 
@@ -75,6 +77,8 @@ def _read(record: FeedRecord, batch: FeedBatch) -> None:
         raise UntrustedEvent("not signed by trade management")
     if isinstance(event, TradeOpened):
         batch.entries.append(entry_of(event))
+    elif isinstance(event, TradeAdjusted):
+        batch.entries += adjustments_of(event)
 
 
 def read_tick(value: bytes | None, arrived_ms: int) -> PriceTick:
@@ -103,6 +107,28 @@ def entry_of(event: TradeOpened) -> Entry:
         price_units=price_units,
         at_ms=to_ms(event.entered_at),
     )
+
+
+def adjustments_of(event: TradeAdjusted) -> list[Entry]:
+    """Return the bookings of a corporate action: shares for nothing, and for a rename the position moved."""
+    _refuse_impossible(event.adjusted_at)
+
+    def booking(name: str, symbol: str, quantity: int, price_units: int) -> Entry:
+        return Entry(
+            trade_id=f"{event.trade_id}/{event.plan_version}/{name}",
+            account=account_name(event.user_broker_id),
+            symbol=symbol,
+            product=event.product_type.value,
+            signed_quantity=event.direction.sign * quantity,
+            price_units=price_units,
+            at_ms=to_ms(event.adjusted_at),
+        )
+
+    before, after = event.open_quantity_before, event.open_quantity
+    if event.new_symbol == event.symbol:
+        return [booking("shares", event.symbol, after - before, LEAST_PRICE_UNITS)] if after != before else []
+    price_units = to_units(event.entry_price)
+    return [booking("out", event.symbol, -before, price_units), booking("in", event.new_symbol, after, price_units)]
 
 
 def _refuse_impossible(instant: datetime) -> None:

@@ -13,7 +13,15 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import FetchedValue
 
 from services.trade_management.domain.charges import Rounding, Segment, Side
-from shared.contracts.vocabulary import Charge, Direction, ExitReason, Leg, ProductType, TradeStatus
+from shared.contracts.vocabulary import (
+    Charge,
+    CorporateActionKind,
+    Direction,
+    ExitReason,
+    Leg,
+    ProductType,
+    TradeStatus,
+)
 
 Rate = Numeric(18, 10)
 
@@ -36,6 +44,7 @@ class Base(DeclarativeBase):
         Side: Text,
         Rounding: Text,
         Segment: Text,
+        CorporateActionKind: Text,
     }
 
 
@@ -111,6 +120,34 @@ class FinalChargesRow(Base):
     nth: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     lines: Mapped[dict[str, Any]] = mapped_column(JSONB)
     recorded_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
+
+
+class CorporateActionRow(Base):
+    """Corporate action that open trades were adjusted to."""
+
+    __tablename__ = "corporate_actions"
+
+    action_id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[CorporateActionKind]
+    symbol: Mapped[str]
+    new_symbol: Mapped[str]
+    shares_before: Mapped[int]
+    shares_after: Mapped[int]
+    effective_at: Mapped[datetime]
+    effective_on: Mapped[date]
+    applied_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
+    reversed_at: Mapped[datetime | None]
+
+
+class TradeAdjustmentRow(Base):
+    """What an action changed of a trade."""
+
+    __tablename__ = "trade_adjustments"
+
+    action_id: Mapped[UUID] = mapped_column(ForeignKey("corporate_actions.action_id"), primary_key=True)
+    trade_id: Mapped[UUID] = mapped_column(ForeignKey("trades.trade_id"), primary_key=True)
+    before: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    after: Mapped[dict[str, Any]] = mapped_column(JSONB)
 
 
 class ChargeScheduleRow(Base):

@@ -6,18 +6,22 @@ Importing this module also registers their counters, so every process that emits
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID
 
 import services.trade_management.metrics  # noqa: F401  # registers the observers of the events made here
 from services.trade_management.domain.closure import Closure, TradeHistory
 from services.trade_management.domain.trade import StoredTrade, Trade
 from shared.contracts.trades import (
+    TradeAdjusted,
     TradeChargesChanged,
     TradeClosed,
     TradeExitPlanChanged,
     TradeOpened,
     TradePartiallyClosed,
 )
+from shared.contracts.vocabulary import CorporateActionKind
 from shared.exit_rules.plan import ExitPlan
+from shared.exit_rules.scale import Scale
 
 
 def opened(trade: Trade, plan: ExitPlan) -> TradeOpened:
@@ -107,4 +111,36 @@ def charges_changed(trade: StoredTrade, at: datetime) -> TradeChargesChanged:
         charges_status=trade.charges_status,
         net_pnl=trade.net_pnl,
         changed_at=at,
+    )
+
+
+def adjusted(
+    before: StoredTrade,
+    after: StoredTrade,
+    action_id: UUID,
+    kind: CorporateActionKind,
+    scale: Scale,
+    effective_at: datetime,
+    at: datetime,
+) -> TradeAdjusted:
+    """Return the event of a trade that a corporate action changed."""
+    return TradeAdjusted(
+        trade_id=before.trade_id,
+        symbol=before.symbol,
+        direction=before.direction,
+        product_type=before.product_type,
+        user_broker_id=before.user_broker_id,
+        action_id=action_id,
+        kind=kind,
+        new_symbol=after.symbol,
+        shares_before=scale.before,
+        shares_after=scale.after,
+        quantity=after.quantity,
+        open_quantity=after.open_quantity,
+        open_quantity_before=before.open_quantity,
+        entry_price=after.entry_price,
+        plan_version=after.plan_version,
+        exit_plan=ExitPlan.model_validate(after.exit_plan),
+        effective_at=effective_at,
+        adjusted_at=at,
     )

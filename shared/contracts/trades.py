@@ -11,7 +11,7 @@ from pydantic import Field
 from shared.contracts.events import Event, register
 from shared.contracts.exits import LegNumber, Quantity, Timestamp
 from shared.contracts.topics import TRADES
-from shared.contracts.vocabulary import ChargesStatus, Direction, ExitReason, ProductType
+from shared.contracts.vocabulary import ChargesStatus, CorporateActionKind, Direction, ExitReason, ProductType
 from shared.exit_rules.plan import ExitPlan
 from shared.exit_rules.prices import Price
 from shared.money import Money
@@ -82,6 +82,43 @@ class TradeExitPlanChanged(TradeEvent):
     exit_plan: ExitPlan
     """The whole plan from now on."""
     changed_at: Timestamp
+    """Time of the change."""
+
+
+@register
+class TradeAdjusted(TradeEvent):
+    """A split, a bonus issue or a rename changed an open trade, or was reversed; nothing was bought or sold.
+
+    `symbol` is that of before, so that the event follows the earlier ones of the trade.
+    """
+
+    user_broker_id: UserBrokerId
+    """The account that holds the position."""
+    action_id: UUID
+    """The corporate action."""
+    kind: CorporateActionKind
+    """What it is."""
+    new_symbol: Symbol
+    """The symbol from now on; the same but for a rename."""
+    shares_before: Annotated[int, Field(ge=1)]
+    """Old shares in the ratio."""
+    shares_after: Annotated[int, Field(ge=1)]
+    """New shares in the ratio; prices change by its inverse."""
+    quantity: Quantity
+    """What was closed, as it was filled, and what is open."""
+    open_quantity: Quantity
+    """Quantity that is open from now on."""
+    open_quantity_before: Quantity
+    """Quantity that was open before."""
+    entry_price: Price
+    """Average entry price of what is open, rounded half up to four decimals."""
+    plan_version: Annotated[int, Field(ge=2)]
+    """Raised by the change."""
+    exit_plan: ExitPlan
+    """The whole plan from now on; its levels are rounded half up to the tick size."""
+    effective_at: Timestamp
+    """Ticks of the symbol that arrived before this time have prices of before."""
+    adjusted_at: Timestamp
     """Time of the change."""
 
 

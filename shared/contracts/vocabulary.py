@@ -96,6 +96,14 @@ class ChargesStatus(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
+class CorporateActionKind(StrEnum):
+    """Change of a listed instrument that its holders did not trade."""
+
+    SPLIT = "SPLIT"
+    BONUS = "BONUS"
+    RENAME = "RENAME"
+
+
 class KillSwitchMode(StrEnum):
     """The scope of the kill switch. Only ALL holds back exits, and never a manual one."""
 

@@ -13,6 +13,7 @@ from shared.contracts.vocabulary import ExitReason
 from shared.exit_rules.levels import Level, above, below
 from shared.exit_rules.prices import PriceDifference
 from shared.exit_rules.rule import BELOW_ALL_PRICES, ExitRule, PlanOption, PlanPart, Position, RuleState, Saved
+from shared.exit_rules.scale import PlanScale
 from shared.money import Money, to_units
 
 
@@ -92,3 +93,10 @@ class BreakEven(ExitRule[BreakEvenFields]):
             return {}
         arm, offset = to_units(plan.break_even.arm), to_units(plan.break_even.offset)
         return {None: ArmedStop(arm_at=position.entry + arm, exit_at=position.entry + offset)}
+
+    def scaled(self, plan: BreakEvenFields, scale: PlanScale) -> Mapping[str, object]:
+        """Return the new profits at which it arms and exits."""
+        stop = plan.break_even
+        if stop is None:
+            return {}
+        return {"break_even": BreakEvenPlan(arm=scale.distance(stop.arm), offset=scale.distance(stop.offset))}

@@ -12,6 +12,7 @@ from shared.exit_rules.bricks import Bricks
 from shared.exit_rules.confirmation import restored_bricks, saved_bricks
 from shared.exit_rules.levels import ALWAYS, Level
 from shared.exit_rules.rule import ExitRule, PlanOption, Position, RuleState, Saved
+from shared.exit_rules.scale import PlanScale
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +83,9 @@ class BrickReversal(ExitRule[BrickFields]):
         if before.bricks is None or after.bricks is None or before.bricks.size == after.bricks.size:
             return []
         return [f"bricks.size is {before.bricks.size} since the entry and cannot change to {after.bricks.size}"]
+
+    def scaled(self, plan: BrickFields, scale: PlanScale) -> Mapping[str, object]:
+        """Return the bricks, those of confirmation too, in their new size."""
+        if plan.bricks is None:
+            return {}
+        return {"bricks": plan.bricks.model_copy(update={"size": scale.distance(plan.bricks.size)})}

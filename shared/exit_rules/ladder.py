@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from shared.contracts.vocabulary import Direction
 from shared.exit_rules.prices import Price
 from shared.exit_rules.rule import PlanPart, on_profit_side
+from shared.exit_rules.scale import PlanScale
 from shared.money import Money, money_text
 
 MOST_LEGS = 20
@@ -95,6 +96,26 @@ def size_contradictions(targets: Sequence[TargetLeg], quantity: int, lot: int) -
     total = sum(leg.quantity or 0 for leg in targets)
     if total > quantity:
         yield f"targets: the legs are of {total}, more than the trade's {quantity}"
+
+
+def scaled_legs(targets: Sequence[TargetLeg], scale: PlanScale) -> tuple[TargetLeg, ...]:
+    """Return the legs at their new prices and quantities; a percentage stays."""
+    return tuple(
+        TargetLeg(
+            price=scale.level(leg.price),
+            quantity=None if leg.quantity is None else scale.leg_quantity(number, leg.quantity),
+            percent=leg.percent,
+        )
+        for number, leg in enumerate(targets, 1)
+    )
+
+
+def scaled_after_legs(after: Mapping[int, AfterLeg], scale: PlanScale) -> dict[int, AfterLeg]:
+    """Return the changes with their stops at the new prices."""
+    return {
+        leg: AfterLeg(stop=scale.level(change.stop)) if isinstance(change.stop, Decimal) else change
+        for leg, change in after.items()
+    }
 
 
 def read_targets(text: str) -> list[dict[str, Any]]:

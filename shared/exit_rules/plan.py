@@ -14,6 +14,7 @@ from shared.exit_rules.break_even import BreakEvenFields
 from shared.exit_rules.consistency import contradictory_pairs, met_by
 from shared.exit_rules.registry import RULES, leg_quantities, start_rules
 from shared.exit_rules.rule import Position, RuleState, on_profit_side
+from shared.exit_rules.scale import PlanScale
 from shared.exit_rules.stop_loss import StopLossFields
 from shared.exit_rules.target import TargetFields
 from shared.exit_rules.time_exit import TimeFields
@@ -60,6 +61,26 @@ class ExitPlan(PlanFields):
         for rule in RULES:
             fields |= rule.sized(self, quantity, lot)
         return self.model_copy(update=fields) if fields else self
+
+    def scaled(self, scale: PlanScale, direction: Direction, entry_price: Decimal) -> ExitPlan:
+        """Return the plan after a corporate action; `entry_price` is the new one.
+
+        Raises
+        ------
+        InvalidInput
+            Rounded to the tick size, a price is zero or rules contradict each other.
+        """
+        fields = {name: getattr(self, name) for name in PlanFields.model_fields}
+        try:
+            for rule in RULES:
+                fields |= rule.scaled(self, scale)
+            plan = ExitPlan(**fields)
+        except ValidationError as error:
+            raise InvalidInput("; ".join(item["msg"] for item in error.errors())) from error
+        contradictions = plan._inconsistencies(direction, entry_price)
+        if contradictions:
+            raise InvalidInput("; ".join(contradictions))
+        return plan
 
     def size_contradictions(self, quantity: int, lot: int = 1) -> list[str]:
         """Return what contradicts the trade's quantity or lot size in a sized plan; empty if nothing."""

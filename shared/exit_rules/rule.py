@@ -10,12 +10,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, ClassVar, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from shared.contracts.vocabulary import Direction, ExitReason
 from shared.exit_rules.levels import Level
+
+if TYPE_CHECKING:  # it needs `Saved` from here
+    from shared.exit_rules.scale import PlanScale
 
 Saved = dict[str, int]
 """What a checkpoint keeps of a rule's state."""
@@ -235,6 +238,10 @@ class ExitRule(ABC, Generic[P]):
     def size_contradictions(self, plan: P, quantity: int, lot: int) -> list[str]:
         """Return what contradicts the trade's quantity or its lot size in a sized plan; empty if nothing."""
         return []
+
+    def scaled(self, plan: P, scale: PlanScale) -> Mapping[str, object]:
+        """Return the plan's fields with prices and quantities, changed by a corporate action."""
+        return {}
 
     def filled_leg_contradictions(self, before: P, after: P, filled: Collection[int]) -> list[str]:
         """Return why legs that have fills cannot change between these plans; empty if they do not."""

@@ -10,6 +10,7 @@ from shared.exit_rules.fixed_level import FixedLevel
 from shared.exit_rules.levels import below
 from shared.exit_rules.prices import Price
 from shared.exit_rules.rule import ExitRule, PlanOption, PlanPart, Position, RuleState, on_profit_side
+from shared.exit_rules.scale import PlanScale
 from shared.money import to_units
 
 
@@ -37,6 +38,10 @@ class StopLoss(ExitRule[StopLossFields]):
     def prices(self, plan: StopLossFields) -> Mapping[str, Decimal]:
         """Return the stop."""
         return {} if plan.stop_loss is None else {"stop_loss": plan.stop_loss}
+
+    def scaled(self, plan: StopLossFields, scale: PlanScale) -> Mapping[str, object]:
+        """Return the stop at its new price."""
+        return {} if plan.stop_loss is None else {"stop_loss": scale.level(plan.stop_loss)}
 
     def contradictions(self, plan: StopLossFields, direction: Direction, entry_price: Decimal) -> list[str]:
         """Reject a stop on the profit side."""

@@ -14,12 +14,15 @@ from shared.exit_rules.ladder import (
     ladder_contradictions,
     read_after_legs,
     read_targets,
+    scaled_after_legs,
+    scaled_legs,
     size_contradictions,
     sized,
 )
 from shared.exit_rules.levels import above
 from shared.exit_rules.prices import Price
 from shared.exit_rules.rule import ExitRule, PlanOption, Position, RuleState, on_profit_side
+from shared.exit_rules.scale import PlanScale
 from shared.money import money_text, to_units
 
 
@@ -65,6 +68,17 @@ class Target(ExitRule[TargetFields]):
     def sized(self, plan: TargetFields, quantity: int, lot: int) -> Mapping[str, object]:
         """Return the legs with percentages as quantities."""
         return {} if plan.targets is None else {"targets": sized(plan.targets, quantity, lot)}
+
+    def scaled(self, plan: TargetFields, scale: PlanScale) -> Mapping[str, object]:
+        """Return the target, the legs and the stops after them at their new prices and quantities."""
+        fields: dict[str, object] = {}
+        if plan.target is not None:
+            fields["target"] = scale.level(plan.target)
+        if plan.targets is not None:
+            fields["targets"] = scaled_legs(plan.targets, scale)
+        if plan.after_leg is not None:
+            fields["after_leg"] = scaled_after_legs(plan.after_leg, scale)
+        return fields
 
     def stop_after(self, plan: TargetFields, leg: int, entry_price: Decimal) -> Decimal | None:
         """Return the stop that `after_leg` sets."""

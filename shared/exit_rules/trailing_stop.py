@@ -14,6 +14,7 @@ from shared.exit_rules.brick_plan import BrickFields, confirmed
 from shared.exit_rules.levels import Level, above, below
 from shared.exit_rules.prices import PriceDifference
 from shared.exit_rules.rule import Distance, ExitRule, PlanOption, PlanPart, Position, RuleState, Saved
+from shared.exit_rules.scale import PlanScale
 from shared.money import Money, to_units
 
 PPM_PER_PERCENT = 10_000
@@ -141,6 +142,15 @@ class TrailingStop(ExitRule[TrailingStopFields]):
         if trail is None:
             return {}
         return {None: confirmed(_state(trail, position.entry), plan, position, toward=self.toward)}
+
+    def scaled(self, plan: TrailingStopFields, scale: PlanScale) -> Mapping[str, object]:
+        """Return the stop with its new distances; a percentage stays."""
+        trail = plan.trailing_stop
+        if trail is None:
+            return {}
+        given = {name: getattr(trail, name) for name in ("amount", "step", "distance")}
+        changed = {name: scale.distance(value) for name, value in given.items() if value is not None}
+        return {"trailing_stop": TrailingStopPlan(percent=trail.percent, **changed)}
 
     def contradictions(self, plan: TrailingStopFields, direction: Direction, entry_price: Decimal) -> list[str]:
         """Reject a LONG stop that could only trail below zero."""

@@ -79,9 +79,7 @@ def _read(file: Path) -> list[ContractNoteLine]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             return read_contract_note(lines)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{file}: {error}") from error
-    except InvalidInput as error:
+    except (OSError, UnicodeDecodeError, InvalidInput) as error:
         raise InvalidInput(f"{file}: {error}") from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from heapq import heapify, heappop, heappush
 from itertools import groupby, islice
 from uuid import UUID
@@ -22,6 +23,7 @@ from services.exit_qualification.domain.symbol_book import SymbolBook, SymbolSta
 from shared.contracts.vocabulary import ExitReason
 from shared.exit_rules.confirmation import Confirmed
 from shared.exit_rules.rule import RuleState, Saved
+from shared.exit_rules.scale import Scale
 from shared.tick_clock import NEW_CLOCK_AFTER_MS, TAKEN, TickOrder
 
 QuietPath = Callable[[int, int, int, int], bool]
@@ -97,6 +99,31 @@ class ExitSignalService:
         self._watch(book, trade, _carried_over(known, states, trade), disarmed=disarmed, moved=True)
         changed = [key for key in trade.rule_keys() if known.rules.get(key[1:]) != trade.rules[key[1:]]]
         return self._judge_by_last(book, changed, settle=True)
+
+    def adjust_trade(self, trade: OpenTrade, scale: Scale, effective_ms: int) -> dict[RuleKey, Saved]:
+        """Replace a known trade after a corporate action and return its rules' states; ignore one that is not newer.
+
+        States keep what they had reached, at the new prices; disarmed rules stay disarmed. Nothing fires: the last
+        price of the symbol, if it is of before the action, is changed too.
+
+        Parameters
+        ----------
+        trade:
+            With the new plan and symbol, its rules as at the entry.
+        effective_ms:
+            Ticks that arrived before this time have prices of before; milliseconds since 1970.
+        """
+        known = self.trade(trade.trade_id)
+        if known is None or trade.plan_version <= known.plan_version:
+            return {}
+        disarmed, states = self._let_go(known)
+        saved = {key: scale.saved(state.saved()) for key, state in states.items()}
+        book = self._book(trade.symbol)
+        if known.symbol == trade.symbol:
+            book.reprice(scale, effective_ms)
+        after = replace(trade, entered_tick=book.ticks, saved={key[1:]: found for key, found in saved.items()})
+        self._watch(book, after, _states_of(after, book), disarmed=disarmed, moved=True)
+        return saved
 
     def trade(self, trade_id: UUID) -> OpenTrade | None:
         """Return a trade under evaluation; None if it is unknown."""

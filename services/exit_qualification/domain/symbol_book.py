@@ -11,6 +11,7 @@ from services.exit_qualification.domain.level_index import ABOVE_ALL, BELOW_ALL,
 from services.exit_qualification.domain.open_trade import OpenTrade
 from shared.contracts.vocabulary import Direction
 from shared.exit_rules.rule import RuleState
+from shared.exit_rules.scale import Scale
 from shared.tick_clock import NEW_CLOCK_AFTER_MS, TickClock, TickOrder
 
 _DAY_US = 24 * 3600 * 1_000_000
@@ -121,6 +122,16 @@ class SymbolBook(TickClock):
         self._quiet_until_us = 0 if self._opening else _end_of_day_us(day)
         self.last_price = price
         self.ticks += 1
+
+    def reprice(self, scale: Scale, effective_ms: int) -> None:
+        """Change the last price to that after a corporate action, once: it then counts as arrived with the action.
+
+        A price that arrived after the action stays.
+        """
+        if self.last_price and self.last_arrived_ms < effective_ms:
+            self.last_price = scale.units(self.last_price)
+            self.last_arrived_ms = effective_ms
+            self.ticks += 1
 
     def has_ticked_since(self, instant_ms: int) -> bool:
         """Return whether the last tick arrived at that instant or later."""

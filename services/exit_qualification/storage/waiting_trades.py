@@ -16,7 +16,9 @@ from shared.instants import EPOCH
 from shared.money import SCALE, to_units
 from shared.postgres.hot_path import fetch
 
-CLOSE = "CLOSE"
+CLOSE, ADJUST = "CLOSE", "ADJUST"
+NO_RULE = (CLOSE, ADJUST)
+"""Work that is not the exit of a rule."""
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 2.0
 MOST_TRADES = 250
@@ -76,7 +78,7 @@ class WaitingTrade:
 
 
 class WaitingRow(msgspec.Struct, frozen=True, gc=False):
-    """One waiting exit or closure, as its candidate states: prices in units, time in microseconds since 1970."""
+    """One waiting exit, closure or adjustment: prices in units, time in microseconds since 1970."""
 
     trade_id: UUID
     work: str
@@ -86,8 +88,8 @@ class WaitingRow(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def rule_key(self) -> RuleKey | None:
-        """Return the key of the rule that exits; None if the trade is to be closed."""
-        return None if self.work == CLOSE else RuleKey.of_slot(self.trade_id, self.work)
+        """Return the key of the rule that exits; None for other work."""
+        return None if self.work in NO_RULE else RuleKey.of_slot(self.trade_id, self.work)
 
 
 class WaitingTradeRepository:
@@ -103,6 +105,10 @@ class WaitingTradeRepository:
     def add_closures(self, trade_ids: Iterable[UUID]) -> None:
         """Store waiting closures."""
         self.add([WaitingRow(trade_id, CLOSE) for trade_id in trade_ids])
+
+    def add_adjustments(self, trade_ids: Iterable[UUID]) -> None:
+        """Store waiting adjustments to corporate actions."""
+        self.add([WaitingRow(trade_id, ADJUST) for trade_id in trade_ids])
 
     def add(self, rows: Sequence[WaitingRow]) -> None:
         """Store waiting work; of what already waits the first row stays."""

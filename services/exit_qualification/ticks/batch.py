@@ -12,6 +12,7 @@ from confluent_kafka import Message
 from services.exit_qualification.domain.candidates import ExitCandidates
 from services.exit_qualification.domain.checkpoint import Checkpoint
 from services.exit_qualification.storage.open_trades import ChangedPlan, OpenedTrade
+from services.exit_qualification.storage.trade_adjustments import AdjustedTrade
 from shared.kafka.clients import arrived_ms
 from shared.kafka.consuming import offset_of
 from shared.kafka.topics import Partition
@@ -58,8 +59,8 @@ class BatchResult:
 
     Attributes
     ----------
-    opened, plans, closed:
-        Trades opened, changed and closed by the batch's trade events.
+    opened, plans, adjusted, closed:
+        Trades opened, changed, adjusted to corporate actions and closed by the batch's trade events.
     detected:
         Detected exits in order of their ticks; a trade may appear several times.
     homes:
@@ -74,6 +75,7 @@ class BatchResult:
 
     opened: list[OpenedTrade] = field(default_factory=list)
     plans: list[ChangedPlan] = field(default_factory=list)
+    adjusted: list[AdjustedTrade] = field(default_factory=list)
     closed: list[UUID] = field(default_factory=list)
     detected: list[ExitCandidates] = field(default_factory=list)
     homes: set[int] = field(default_factory=set)

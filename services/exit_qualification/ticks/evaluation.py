@@ -10,13 +10,15 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 from services.exit_qualification.domain.candidates import ExitCandidates
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService, QuietPath
 from services.exit_qualification.domain.open_trade import entered
-from services.exit_qualification.domain.planned_trade import with_plan
+from services.exit_qualification.domain.planned_trade import adjusted_trade, plan_change_of, scale_of, with_plan
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.exit_qualification.storage.open_trades import ChangedPlan, OpenedTrade
+from services.exit_qualification.storage.trade_adjustments import AdjustedTrade
 from services.exit_qualification.ticks.batch import BatchResult, Layout, Misrouted, Records, Refused, in_order
 from services.exit_qualification.ticks.records import WITHOUT_EFFECT, TradeRecord, read_trade
+from shared.clock import epoch_ms
 from shared.contracts.ticks import parse_tick
-from shared.contracts.trades import TradeClosed, TradeExitPlanChanged, TradeOpened
+from shared.contracts.trades import TradeAdjusted, TradeClosed, TradeExitPlanChanged, TradeOpened
 from shared.errors import MalformedMessage
 from shared.kafka.clients import arrived_ms, headers_of, home_partition
 from shared.kafka.record_faults import read_record
@@ -161,9 +163,28 @@ class Evaluator:
             if known is not None:
                 changed = with_plan(known, event.exit_plan, event.plan_version, self._square_off)
                 result.detected.extend(self._engine.change_plan(changed))
+        elif isinstance(event, TradeAdjusted):
+            self._adjust(event, result)
         elif isinstance(event, TradeClosed):
             self._engine.remove_trade(event.trade_id)
             result.closed.append(event.trade_id)
+
+    def _adjust(self, event: TradeAdjusted, result: BatchResult) -> None:
+        """Change a trade as a corporate action says; it exits by the next tick of its symbol, not by the last one."""
+        home = home_partition(event.new_symbol, self._layout.partitions)
+        result.homes.add(home)
+        if home in self._quiet:
+            result.urgent.add(home)
+        known, states = self._engine.trade(event.trade_id), {}
+        if known is not None:
+            states = self._engine.adjust_trade(
+                adjusted_trade(known, event, self._square_off), scale_of(event), epoch_ms(event.effective_at)
+            )
+            if home not in self._quiet:
+                self._engine.remove_trade(event.trade_id)
+        after = self._engine.symbol_state(event.new_symbol)
+        result.adjusted.append(AdjustedTrade(event, home, states))
+        result.plans.append(ChangedPlan(plan_change_of(event), changed_tick=0 if after is None else after.ticks))
 
 
 def in_rounds(detected: Sequence[ExitCandidates]) -> list[list[ExitCandidates]]:

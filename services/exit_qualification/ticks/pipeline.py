@@ -18,6 +18,7 @@ from services.exit_qualification.storage.open_trades import OpenedTrade, OpenTra
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.queued_exits import QueuedExitRepository
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
+from services.exit_qualification.storage.trade_adjustments import TradeAdjustmentRepository
 from services.exit_qualification.storage.waiting_trades import MOST_TRADES, WaitingTradeRepository
 from services.exit_qualification.ticks.batch import BatchResult
 from services.exit_qualification.ticks.evaluation import in_rounds
@@ -118,6 +119,7 @@ class TickPipeline:
             trades = OpenTradeRepository(uow.connection)
             trades.insert_opened(_by_trade(result))
             trades.save_plans(result.plans)
+            self._adjust(uow, result)
             closed_later = trades.held_by_others(result.closed)
             trades.mark_closed([trade_id for trade_id in result.closed if trade_id not in closed_later])
             WaitingTradeRepository(uow.connection).add_closures(sorted(closed_later))
@@ -137,6 +139,8 @@ class TickPipeline:
             trades.insert_opened(_by_trade(result))
             trades.save_plans(result.plans)
             trades.save_rules(checkpoint.rules)
+            self._keep_adjustments(uow, result)
+            place.add_adjustments(each.event.trade_id for each in result.adjusted)
             place.add_closures(result.closed)
             if SwitchRepository(uow.connection).read().rollout.mode is not RolloutMode.OFF:
                 now, later = _first_trades(result.detected)
@@ -146,6 +150,21 @@ class TickPipeline:
             partitions.save_symbols([each for each in checkpoint.symbols if each.symbol not in unsaved])
             _commit(uow)
         return unsaved
+
+    def _adjust(self, uow: UnitOfWork, result: BatchResult) -> None:
+        """Change adjusted trades whose rows are free; the others wait."""
+        if not result.adjusted:
+            return
+        self._keep_adjustments(uow, result)
+        trade_ids = {each.event.trade_id for each in result.adjusted}
+        free, held = OpenTradeRepository(uow.connection).lock_free(trade_ids)
+        TradeAdjustmentRepository(uow.connection).apply(free.keys())
+        WaitingTradeRepository(uow.connection).add_adjustments(sorted(held))
+
+    def _keep_adjustments(self, uow: UnitOfWork, result: BatchResult) -> None:
+        TradeAdjustmentRepository(uow.connection).add(result.adjusted)
+        states = {each.event.trade_id: each.states for each in result.adjusted if each.states}
+        OpenTradeRepository(uow.connection).save_rules(states)
 
     def _detect(self, uow: UnitOfWork, detected: Sequence[ExitCandidates]) -> list[DetectedExit]:
         if not detected:

@@ -8,6 +8,7 @@ from typing import Final, get_args
 from shared.contracts.discarded import Discarded
 from shared.contracts.events import parse_event
 from shared.contracts.trades import (
+    TradeAdjusted,
     TradeChargesChanged,
     TradeClosed,
     TradeExitPlanChanged,
@@ -17,7 +18,7 @@ from shared.contracts.trades import (
 from shared.errors import MalformedMessage
 from shared.instants import EPOCH, epoch_ms
 
-TradeRecord = TradeOpened | TradeExitPlanChanged | TradePartiallyClosed | TradeClosed
+TradeRecord = TradeOpened | TradeExitPlanChanged | TradeAdjusted | TradePartiallyClosed | TradeClosed
 _KNOWN: Final = frozenset(event.event_type() for event in get_args(TradeRecord))
 WITHOUT_EFFECT: Final = frozenset({Discarded.event_type(), TradeChargesChanged.event_type()})
 """Known types that exits do not depend on."""

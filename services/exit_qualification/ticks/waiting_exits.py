@@ -1,4 +1,4 @@
-"""Exits and closures waiting for a locked row."""
+"""Exits, closures and adjustments waiting for a locked row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from services.exit_qualification.storage.open_trades import OpenTradeRepository,
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.queued_exits import QueuedExitRepository
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
+from services.exit_qualification.storage.trade_adjustments import TradeAdjustmentRepository
 from services.exit_qualification.storage.waiting_trades import (
+    ADJUST,
     CLOSE,
     MOST_TRADES,
     WaitingRow,
@@ -119,10 +121,23 @@ class WaitingExits:
             free = sorted(set(trade_ids) - locked)
             place = WaitingTradeRepository(uow.connection)
             place.postpone(locked)
-            exits = self._do(uow, place.lock(free), known) if free else []
+            rows = place.lock(free) if free else []
+            if self._adjust(uow, rows):
+                known, _ = trades.lock_free(free)  # with their new terms
+            exits = self._do(uow, rows, known) if free else []
             place.remove(free)
             uow.commit()
         return exits
+
+    def _adjust(self, uow: UnitOfWork, rows: Sequence[WaitingRow]) -> bool:
+        """Change the trades with a waiting adjustment; return whether there are any.
+
+        Their partitions are loaded again, by this worker too: one that started while they waited has the old terms.
+        """
+        due = {row.trade_id for row in rows if row.work == ADJUST}
+        homes = TradeAdjustmentRepository(uow.connection).apply(due)
+        TickCheckpointRepository(uow.connection).fence_others(homes, held=())
+        return bool(due)
 
     def _do(
         self, uow: UnitOfWork, rows: Sequence[WaitingRow], known: Mapping[UUID, TradeProjection]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from services.trade_management.api import charges, pnl, trades
+from services.trade_management.api import charges, corporate_actions, pnl, trades
 from services.trade_management.api.context import TradeApiContext
 from services.trade_management.charge_finalisation_service import ChargeFinalisationService
+from services.trade_management.corporate_action_service import CorporateActionService
+from services.trade_management.live_exits import live_exits_of
 from services.trade_management.markets import markets_of
 from services.trade_management.trade_management_service import TradeManagementService
 from shared.clock import Clock
@@ -29,17 +31,20 @@ def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> 
     """Return the application, on an engine of schema trade_management."""
     limiter = RateLimiter(settings.http_requests_per_s, clock)
     app = create_app(TRADE_API.name, health, engine=engine, rate_limiter=limiter, description=DESCRIPTION)
+    markets = markets_of(settings, clock)
     app.state.context = TradeApiContext(
         engine=engine,
         outbox=Outbox(TopicNames(settings.kafka_topic_prefix), clock, event_signer(settings)),
         clock=clock,
         service=TradeManagementService(clock),
         charge_finalisation=ChargeFinalisationService(clock),
-        markets=markets_of(settings, clock),
+        corporate_actions=CorporateActionService(clock, markets, live_exits_of(settings)),
+        markets=markets,
     )
     app.include_router(trades.router)
     app.include_router(pnl.router)
     app.include_router(charges.router)
+    app.include_router(corporate_actions.router)
     app.include_router(outbox_routes.router)
     app.include_router(audit_log.router)
     app.include_router(identity.router)

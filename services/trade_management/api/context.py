@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends
 
 from services.trade_management.charge_finalisation_service import ChargeFinalisationService
+from services.trade_management.corporate_action_service import CorporateActionService
 from services.trade_management.markets import Markets
 from services.trade_management.trade_management_service import TradeManagementService
 from shared.http.context import ApiContext, context_of
@@ -19,6 +20,7 @@ class TradeApiContext(ApiContext):
 
     service: TradeManagementService
     charge_finalisation: ChargeFinalisationService
+    corporate_actions: CorporateActionService
     markets: Markets
 
 

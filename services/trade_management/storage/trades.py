@@ -12,6 +12,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, Select, select, text, tuple_
 
+from services.trade_management.domain.adjustment import TradeTerms
 from services.trade_management.domain.closure import TradeHistory
 from services.trade_management.domain.trade import StoredTrade, Trade
 from services.trade_management.models import TradeRow
@@ -60,6 +61,22 @@ UPDATE trades
 LOCK_ROWS = text("""
 -- trades.lock_rows: waits for another transaction's locks
 SELECT trade_id FROM trades WHERE trade_id = ANY(CAST(:trade_ids AS uuid[])) ORDER BY trade_id FOR UPDATE
+""")
+
+LOCK_OPEN = text("""
+-- trades.lock_open: of a symbol; waits for another transaction's locks
+SELECT trade_id FROM trades
+ WHERE symbol = :symbol AND status = 'OPEN' AND entered_at < :entered_before
+ ORDER BY trade_id
+   FOR UPDATE
+""")
+
+CHANGE_TERMS = text("""
+-- trades.change_terms: of open trades
+UPDATE trades
+   SET symbol = :symbol, quantity = :quantity, open_quantity = :open_quantity, entry_price = :entry_price,
+       exit_plan = :exit_plan, plan_version = plan_version + 1, updated_at = clock_timestamp(), version = version + 1
+ WHERE trade_id = :trade_id AND status = 'OPEN'
 """)
 
 CHANGE_CHARGES = text("""
@@ -140,6 +157,21 @@ class TradeRepository:
         """Return the existing trades."""
         rows = self._connection.execute(select(*_COLUMNS).where(TradeRow.trade_id.in_(trade_ids)))
         return {row.trade_id: _stored(dict(row._mapping)) for row in rows}
+
+    def lock_open(self, symbol: str, entered_before: datetime) -> list[StoredTrade]:
+        """Return the open trades on a symbol entered before a time, locked in order until the transaction ends."""
+        wanted = {"symbol": symbol, "entered_before": entered_before}
+        found = self.of_ids(self._connection.execute(LOCK_OPEN, wanted).scalars().all())
+        return [found[trade_id] for trade_id in sorted(found)]
+
+    def change_terms(self, terms: Mapping[UUID, TradeTerms]) -> None:
+        """Store the terms of locked open trades and raise the versions of their plans."""
+        rows = [
+            {**asdict(each), "exit_plan": Jsonb(each.exit_plan), "trade_id": trade_id}
+            for trade_id, each in terms.items()
+        ]
+        if rows:
+            self._connection.execute(CHANGE_TERMS, rows)
 
     def change_charges(self, charges: Mapping[UUID, tuple[Decimal | None, bool]]) -> None:
         """Store charges of closed trades, and whether all of them are final."""

@@ -52,6 +52,7 @@ def report(event: Told) -> FillReport:
             told.price,
             told.filled_at,
             trading_day(told.filled_at),
+            target_leg=event.leg,
         )
         for told in event.fills
     )

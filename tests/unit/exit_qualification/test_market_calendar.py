@@ -113,7 +113,7 @@ def test_the_setting_is_the_square_off_where_no_calendar_gives_a_time() -> None:
         {"weekdays": [8]},
         {"days": [MUHURAT, MUHURAT]},
         {"days": [MUHURAT | {"date": "2027-11-08"}]},
-        {"square_off": {"NRML": "15:15"}},
+        {"square_off": {"BO": "15:15"}},
         {"exchange": "nse"},
         {"holidays": []},
     ],

@@ -1,0 +1,231 @@
+"""Corporate actions: adjusts open trades and their plans, and restores them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.trade_management.domain.adjustment import DEFAULT_TICK_SIZE, TradeTerms, scaled_position
+from services.trade_management.domain.fills import total_quantity
+from services.trade_management.domain.trade import StoredTrade
+from services.trade_management.live_exits import LiveExits
+from services.trade_management.markets import Markets
+from services.trade_management.storage.corporate_actions import (
+    CorporateActionRepository,
+    StoredAction,
+    TradeAdjustment,
+)
+from services.trade_management.storage.fills import TradeFillRepository
+from services.trade_management.storage.trades import TradeRepository
+from services.trade_management.trade_events import adjusted
+from shared.clock import Clock, trading_day
+from shared.contracts.corporate_actions import CorporateAction
+from shared.contracts.vocabulary import TradeStatus
+from shared.errors import Conflict, InvalidInput
+from shared.exit_rules.plan import ExitPlan
+from shared.exit_rules.scale import PlanScale, Scale
+from shared.ids import new_id
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.postgres.audit import Act, audit
+
+REVERSAL = timedelta(milliseconds=1)
+"""A reversal is effective so long after its action: the exit side then changes the price that the action changed."""
+
+
+class CorporateActionRefused(InvalidInput):
+    """Corporate actions that cannot be applied to the open trades as they are."""
+
+    code = "corporate_action_refused"
+
+
+class CannotReverse(Conflict):
+    """Corporate action that was reversed already, or whose trades changed since."""
+
+    code = "cannot_reverse"
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedAction:
+    """Action with what it changed; `changed` is False if it was applied before."""
+
+    action: StoredAction
+    adjustments: Sequence[TradeAdjustment]
+    changed: bool = True
+
+
+class CorporateActionService:
+    """Applies and reverses corporate actions. Uses the caller's unit of work and never commits it."""
+
+    def __init__(self, clock: Clock, markets: Markets, live_exits: LiveExits) -> None:
+        self._clock = clock
+        self._markets = markets
+        self._live_exits = live_exits
+
+    def apply(
+        self, uow: UnitOfWork, actions: Sequence[CorporateAction], act: Act, *, check_exits: bool = True
+    ) -> list[AppliedAction]:
+        """Adjust the trades that were entered before each action, in order, with audit rows and events.
+
+        An action that was applied before changes nothing. Without a commit this is a dry run.
+
+        Raises
+        ------
+        CorporateActionRefused
+            `errors` names the lines and why: a live exit, another action of that day, or a trade that cannot follow.
+        ExitsNotKnown
+            exit-api does not tell which exits are live.
+        """
+        applied, errors = [], []
+        for action in actions:
+            try:
+                applied.append(self._apply(uow, action, act, check_exits=check_exits))
+            except InvalidInput as error:
+                errors.append({"field": f"line {action.line}", "message": str(error)})
+        if errors:
+            raise CorporateActionRefused("no corporate action was applied", errors=errors)
+        return applied
+
+    def reverse(self, uow: UnitOfWork, action_id: UUID, act: Act, *, check_exits: bool = True) -> AppliedAction:
+        """Restore the trades that an action changed; a trade that has closed since stays as it is.
+
+        Raises
+        ------
+        NotFound
+            The action does not exist.
+        CannotReverse
+            It was reversed, a trade changed since, or an exit is live.
+        ExitsNotKnown
+            exit-api does not tell which exits are live.
+        """
+        repository = CorporateActionRepository(uow.connection)
+        action = repository.lock(action_id)
+        if action.reversed_at is not None:
+            raise CannotReverse(f"corporate action {action_id} was reversed already")
+        if check_exits and (live := self._live_exits.of(action.new_symbol)):
+            raise CannotReverse(_live_text(action.new_symbol, live))
+        done = repository.adjustments(action_id)
+        trades = TradeRepository(uow.connection).lock_rows([each.trade_id for each in done])
+        left = [each for each in done if trades[each.trade_id].status is TradeStatus.OPEN]
+        changed = [str(each.trade_id) for each in left if _terms(trades[each.trade_id]) != each.after]
+        if changed:
+            raise CannotReverse(f"trades changed since; adjust them by hand: {', '.join(changed)}", trades=changed)
+        now = self._clock.now()
+        repository.mark_reversed(action_id, now)
+        back = [TradeAdjustment(each.trade_id, each.after, each.before) for each in left]
+        scale = Scale(action.shares_before, action.shares_after).inverse
+        self._adjust(uow, [trades[each.trade_id] for each in left], back, action, scale, action.effective_at + REVERSAL)
+        audit(uow.connection, act, "corporate_action.reverse", str(action_id), before=_facts(action, back))
+        return AppliedAction(action, back)
+
+    def _apply(self, uow: UnitOfWork, wanted: CorporateAction, act: Act, *, check_exits: bool) -> AppliedAction:
+        action = self._stored(wanted)
+        repository = CorporateActionRepository(uow.connection)
+        known = repository.in_force(action.symbol, action.kind, action.effective_on)
+        if known is not None:
+            if _what(known) != _what(action):
+                raise InvalidInput(f"another {known.kind} of that day is applied, {known.action_id}; reverse it first")
+            return AppliedAction(known, repository.adjustments(known.action_id), changed=False)
+        if check_exits and (live := self._live_exits.of(action.symbol)):
+            raise InvalidInput(_live_text(action.symbol, live))
+        trades = TradeRepository(uow.connection).lock_open(action.symbol, action.effective_at)
+        adjustments = self._adjustments(uow, trades, action)
+        repository.add(action, adjustments)
+        scale = Scale(action.shares_before, action.shares_after)
+        self._adjust(uow, trades, adjustments, action, scale, action.effective_at)
+        audit(
+            uow.connection,
+            act,
+            "corporate_action.apply",
+            str(action.action_id),
+            after=_facts(action, adjustments),
+        )
+        return AppliedAction(action, adjustments)
+
+    def _stored(self, wanted: CorporateAction) -> StoredAction:
+        now = self._clock.now()
+        effective_at = wanted.effective_at or now
+        if effective_at > now:
+            raise InvalidInput("effective_at is in the future; prices until then are of before")
+        return StoredAction(
+            action_id=new_id(),
+            kind=wanted.kind,
+            symbol=wanted.symbol,
+            new_symbol=wanted.symbol_after,
+            shares_before=wanted.scale.before,
+            shares_after=wanted.scale.after,
+            effective_at=effective_at,
+            effective_on=trading_day(effective_at),
+            applied_at=now,
+        )
+
+    def _adjustments(
+        self, uow: UnitOfWork, trades: Sequence[StoredTrade], action: StoredAction
+    ) -> list[TradeAdjustment]:
+        """Return the new terms of trades.
+
+        Raises
+        ------
+        InvalidInput
+            A trade cannot follow the action.
+        """
+        scale = Scale(action.shares_before, action.shares_after)
+        tick_size = self._markets.of(action.new_symbol).tick_size or DEFAULT_TICK_SIZE
+        fills = TradeFillRepository(uow.connection).of_trades([trade.trade_id for trade in trades])
+        found = []
+        for trade in trades:
+            legs = {fill.target_leg for fill in fills.get(trade.trade_id, ()) if fill.target_leg is not None}
+            filled = {
+                leg: total_quantity(fill for fill in fills[trade.trade_id] if fill.target_leg == leg) for leg in legs
+            }
+            try:
+                after = _scaled(trade, action.new_symbol, PlanScale(scale, tick_size, filled))
+            except InvalidInput as error:
+                raise InvalidInput(f"trade {trade.trade_id}: {error}") from error
+            found.append(TradeAdjustment(trade.trade_id, _terms(trade), after))
+        return found
+
+    def _adjust(
+        self,
+        uow: UnitOfWork,
+        trades: Iterable[StoredTrade],
+        adjustments: Sequence[TradeAdjustment],
+        action: StoredAction,
+        scale: Scale,
+        effective_at: datetime,
+    ) -> None:
+        repository = TradeRepository(uow.connection)
+        repository.change_terms({each.trade_id: each.after for each in adjustments})
+        after = repository.of_ids([each.trade_id for each in adjustments])
+        now = self._clock.now()
+        for trade in trades:
+            uow.emit(adjusted(trade, after[trade.trade_id], action.action_id, action.kind, scale, effective_at, now))
+
+
+def _scaled(trade: StoredTrade, symbol: str, change: PlanScale) -> TradeTerms:
+    quantity, open_quantity, entry_price = scaled_position(trade, change.scale)
+    plan = ExitPlan.model_validate(trade.exit_plan).scaled(change, trade.direction, entry_price)
+    return TradeTerms(symbol, quantity, open_quantity, entry_price, plan.model_dump(mode="json", exclude_none=True))
+
+
+def _terms(trade: StoredTrade) -> TradeTerms:
+    return TradeTerms(trade.symbol, trade.quantity, trade.open_quantity, trade.entry_price, trade.exit_plan)
+
+
+def _what(action: StoredAction) -> tuple[str, int, int]:
+    return action.new_symbol, action.shares_before, action.shares_after
+
+
+def _live_text(symbol: str, live: Sequence[str]) -> str:
+    return f"exits on {symbol} are live, of trades {', '.join(live)}; wait until they end, or withdraw them"
+
+
+def _facts(action: StoredAction, adjustments: Sequence[TradeAdjustment]) -> dict[str, object]:
+    return {
+        "kind": action.kind,
+        "symbol": action.symbol,
+        "new_symbol": action.new_symbol,
+        "shares": f"{action.shares_before}:{action.shares_after}",
+        "trades": [str(each.trade_id) for each in adjustments],
+    }

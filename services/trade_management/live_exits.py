@@ -1,0 +1,66 @@
+"""Live exits of symbols, asked of exit-api."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Protocol
+
+import httpx
+
+from services.trade_management.exit_api import open_exit_api
+from shared.errors import Unavailable
+from shared.settings import Settings
+
+TIMEOUT_S = 5.0
+
+
+class ExitsNotKnown(Unavailable):
+    """exit-api does not tell which exits are live."""
+
+    code = "exits_not_known"
+
+
+class LiveExits(Protocol):
+    """Source of live exits."""
+
+    def of(self, symbol: str) -> list[str]:
+        """Return the trades on a symbol with an exit that has not ended, the first hundred.
+
+        Raises
+        ------
+        ExitsNotKnown
+            Nothing is known.
+        """
+        ...
+
+
+class UnknownExits:
+    """Nothing is known, as there is no token for exit-api."""
+
+    def of(self, symbol: str) -> list[str]:
+        """Raise ExitsNotKnown."""
+        raise ExitsNotKnown(f"set EXITFLOW_LAST_PRICES_TOKEN, so that the exits of {symbol} can be asked of exit-api")
+
+
+class ExitApiExits:
+    """Exits of exit-api over HTTP, with a token of scope read. Thread-safe."""
+
+    def __init__(self, url: str, token: str, transport: httpx.BaseTransport | None = None) -> None:
+        self._client = open_exit_api(url, token, TIMEOUT_S, transport)
+
+    def of(self, symbol: str) -> list[str]:
+        """Return the trades with a live exit."""
+        try:
+            answer = self._client.get("/exits/pending", params={"symbol": symbol})
+        except httpx.HTTPError as error:
+            raise ExitsNotKnown(f"exit-api does not answer: {error or type(error).__name__}") from error
+        if answer.status_code != HTTPStatus.OK:
+            raise ExitsNotKnown(f"exit-api answers {answer.status_code} when asked for the exits of {symbol}")
+        return sorted({item["trade_id"] for item in answer.json()["items"] if item["executable"]})
+
+
+def live_exits_of(settings: Settings) -> LiveExits:
+    """Return the source that the settings name."""
+    if settings.last_prices_token is None:
+        return UnknownExits()
+    return ExitApiExits(settings.exit_api_url, settings.last_prices_token.get_secret_value())

@@ -1,0 +1,118 @@
+"""Repository of corporate actions and of what they changed of trades."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, insert, select, update
+
+from services.trade_management.domain.adjustment import TradeTerms
+from services.trade_management.models import CorporateActionRow, TradeAdjustmentRow
+from shared.contracts.vocabulary import CorporateActionKind
+from shared.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAction:
+    """Corporate action that was applied; `reversed_at` is None while it counts."""
+
+    action_id: UUID
+    kind: CorporateActionKind
+    symbol: str
+    new_symbol: str
+    shares_before: int
+    shares_after: int
+    effective_at: datetime
+    effective_on: date
+    applied_at: datetime
+    reversed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TradeAdjustment:
+    """Terms of a trade before and after an action."""
+
+    trade_id: UUID
+    before: TradeTerms
+    after: TradeTerms
+
+
+_COLUMNS = tuple(CorporateActionRow.__table__.columns)
+
+
+class CorporateActionRepository:
+    """Corporate actions of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def in_force(self, symbol: str, kind: CorporateActionKind, day: date) -> StoredAction | None:
+        """Return the action of a symbol and a kind on a trading day; None if there is none or it was reversed."""
+        found = self._find(
+            CorporateActionRow.symbol == symbol,
+            CorporateActionRow.kind == kind,
+            CorporateActionRow.effective_on == day,
+            CorporateActionRow.reversed_at.is_(None),
+        )
+        return found[0] if found else None
+
+    def newest(self, limit: int) -> list[StoredAction]:
+        """Return the last actions, newest first, reversed ones too."""
+        return self._find(limit=limit)
+
+    def lock(self, action_id: UUID) -> StoredAction:
+        """Return an action and lock its row until the transaction ends.
+
+        Raises
+        ------
+        NotFound
+            The action does not exist.
+        """
+        query = select(*_COLUMNS).where(CorporateActionRow.action_id == action_id).with_for_update()
+        row = self._connection.execute(query).one_or_none()
+        if row is None:
+            raise NotFound(f"corporate action {action_id} not found")
+        return _action(row._mapping)
+
+    def add(self, action: StoredAction, adjustments: Sequence[TradeAdjustment]) -> None:
+        """Store an action with what it changed."""
+        self._connection.execute(insert(CorporateActionRow).values(**asdict(action)))
+        rows = [
+            {
+                "action_id": action.action_id,
+                "trade_id": each.trade_id,
+                "before": each.before.json(),
+                "after": each.after.json(),
+            }
+            for each in adjustments
+        ]
+        if rows:
+            self._connection.execute(insert(TradeAdjustmentRow), rows)
+
+    def adjustments(self, action_id: UUID) -> list[TradeAdjustment]:
+        """Return what an action changed, by trade."""
+        query = select(TradeAdjustmentRow.trade_id, TradeAdjustmentRow.before, TradeAdjustmentRow.after)
+        rows = self._connection.execute(
+            query.where(TradeAdjustmentRow.action_id == action_id).order_by(TradeAdjustmentRow.trade_id)
+        )
+        return [
+            TradeAdjustment(it.trade_id, TradeTerms.of_json(it.before), TradeTerms.of_json(it.after)) for it in rows
+        ]
+
+    def mark_reversed(self, action_id: UUID, at: datetime) -> None:
+        """Record that an action counts no more."""
+        self._connection.execute(
+            update(CorporateActionRow).where(CorporateActionRow.action_id == action_id).values(reversed_at=at)
+        )
+
+    def _find(self, *conditions: Any, limit: int | None = None) -> list[StoredAction]:
+        query = select(*_COLUMNS).where(*conditions).order_by(CorporateActionRow.applied_at.desc()).limit(limit)
+        return [_action(row._mapping) for row in self._connection.execute(query)]
+
+
+def _action(row: Mapping[Any, Any]) -> StoredAction:
+    return StoredAction(**{**row, "kind": CorporateActionKind(row["kind"])})
