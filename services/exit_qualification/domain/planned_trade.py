@@ -1,18 +1,14 @@
-"""Open trades with the rules of a plan, as at their entry, and after corporate actions."""
+"""Open trades with the rules of a plan, as at their entry."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from services.exit_qualification.domain.open_trade import NO_LEGS, NOTHING_SAVED, Facts, OpenTrade, Slot
 from services.exit_qualification.domain.square_off import SquareOff
-from shared.contracts.trades import TradeAdjusted, TradeExitPlanChanged
 from shared.exit_rules.plan import ExitPlan
 from shared.exit_rules.registry import leg_quantities, start_rules
 from shared.exit_rules.rule import Position, Saved
-from shared.exit_rules.scale import Scale
-from shared.money import to_units
 
 
 def with_plan(trade: OpenTrade, plan: ExitPlan, plan_version: int, square_off: SquareOff) -> OpenTrade:
@@ -34,28 +30,3 @@ def planned(
     position = Position(direction, entry_price * direction.sign, entered_at_ms, square_off_at_ms)
     legs = leg_quantities(plan, quantity) or NO_LEGS
     return OpenTrade(*facts, start_rules(plan, position), plan_version, entered_tick, saved, legs)
-
-
-def adjusted_trade(trade: OpenTrade, told: TradeAdjusted, square_off: SquareOff) -> OpenTrade:
-    """Return a trade after a corporate action, with its rules as at the entry."""
-    changed = replace(trade, symbol=told.new_symbol, quantity=told.quantity, entry_price=to_units(told.entry_price))
-    return with_plan(changed, told.exit_plan, told.plan_version, square_off)
-
-
-def scale_of(told: TradeAdjusted) -> Scale:
-    """Return the change of shares."""
-    return Scale(told.shares_before, told.shares_after)
-
-
-def plan_change_of(told: TradeAdjusted) -> TradeExitPlanChanged:
-    """Return the change of the plan in an adjustment."""
-    return TradeExitPlanChanged(
-        trade_id=told.trade_id,
-        symbol=told.new_symbol,
-        direction=told.direction,
-        product_type=told.product_type,
-        user_broker_id=told.user_broker_id,
-        plan_version=told.plan_version,
-        exit_plan=told.exit_plan,
-        changed_at=told.adjusted_at,
-    )

@@ -10,16 +10,17 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 from services.exit_qualification.domain.candidates import ExitCandidates
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService, QuietPath
 from services.exit_qualification.domain.open_trade import entered
-from services.exit_qualification.domain.planned_trade import adjusted_trade, plan_change_of, scale_of, with_plan
+from services.exit_qualification.domain.planned_trade import with_plan
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.exit_qualification.storage.open_trades import ChangedPlan, OpenedTrade
 from services.exit_qualification.storage.trade_adjustments import AdjustedTrade
+from services.exit_qualification.ticks.adjustments import adjusted_trade, plan_change_of, scale_of
 from services.exit_qualification.ticks.batch import BatchResult, Layout, Misrouted, Records, Refused, in_order
 from services.exit_qualification.ticks.records import WITHOUT_EFFECT, TradeRecord, read_trade
-from shared.clock import epoch_ms
 from shared.contracts.ticks import parse_tick
 from shared.contracts.trades import TradeAdjusted, TradeClosed, TradeExitPlanChanged, TradeOpened
 from shared.errors import MalformedMessage
+from shared.instants import epoch_ms
 from shared.kafka.clients import arrived_ms, headers_of, home_partition
 from shared.kafka.record_faults import read_record
 from shared.outbox.signatures import TrustedKeys
