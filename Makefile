@@ -4,6 +4,8 @@ VENV := .venv
 # Workers of the suite; each has its own PostgreSQL and Kafka, about 1 GB together. Two wait for a fifth of the time.
 WORKERS ?= 3
 BIN := $(VENV)/bin
+# Hundreds of processes import the same code: it is compiled once even where the environment says otherwise.
+export PYTHONDONTWRITEBYTECODE :=
 INSTALLED := $(VENV)/.installed
 BUILD_SITE := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
