@@ -23,6 +23,7 @@ from services.exit_qualification.orders.brokers.port import (
     Brokers,
     BrokerUnavailable,
 )
+from services.exit_qualification.orders.call_pace import CallPace
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.locked_exit import LockedExit, SlotExit, others_of_trade, qualify_all_again
 from services.exit_qualification.orders.log_lines import of_exit
@@ -84,6 +85,7 @@ class OrderClaims:
         terms: OrderTerms,
         clock: Clock,
         held: HeldExits,
+        pace: CallPace,
     ) -> None:
         self._open_unit = open_unit
         self._brokers = brokers
@@ -91,6 +93,7 @@ class OrderClaims:
         self._terms = terms
         self._clock = clock
         self._held = held
+        self._pace = pace
 
     def claim(self) -> tuple[bool, list[Claim]]:
         """Claim the next batch; return whether there was anything to look at, and what may be sent.
@@ -99,7 +102,7 @@ class OrderClaims:
         """
         deadline = self._clock.monotonic() + self._terms.claim.total_seconds()
         with self._open_unit() as uow:
-            found = OrderQueues(uow.connection).find_pending_approved(self._terms.batch, self._terms.in_flight)
+            found = self._find(uow)
             if not found:
                 return False, []
             try:
@@ -111,6 +114,13 @@ class OrderClaims:
             else:
                 return True, [claim] if claim is not None else []
         return True, self._one_by_one(found, deadline)
+
+    def _find(self, uow: UnitOfWork) -> list[PendingApproved]:
+        """Return exits of one account: as many as its broker takes in a moment, so that the last one hardly waits."""
+        found = OrderQueues(uow.connection).find_pending_approved(self._terms.largest_batch, self._terms.in_flight)
+        if not found:
+            return []
+        return found[: max(self._terms.batch, self._pace.orders_while_fresh(found[0].user_broker_id))]
 
     def _one_by_one(self, found: Sequence[PendingApproved], deadline: float) -> list[Claim]:
         """Claim each exit alone, because a row of one of them is held."""

@@ -27,6 +27,7 @@ from services.exit_qualification.orders.brokers.port import (
     TokenExpired,
     exit_order,
 )
+from services.exit_qualification.orders.call_pace import CallPace
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.metrics import ORDER_BUDGET_WAITS
 from services.exit_qualification.orders.order_claims import Claim, OrderClaims, Submission
@@ -89,13 +90,13 @@ class OrderExecutionService:
         self._open_unit = open_unit
         self._terms = terms
         self._clock = clock
-        self._claims = OrderClaims(open_unit, brokers, qualification, terms, clock, held)
+        self._pace = CallPace()
+        self._claims = OrderClaims(open_unit, brokers, qualification, terms, clock, held, self._pace)
         self._records = PlacementRecords(open_unit, terms, held)
         self._race = race
         self._on_claimed = on_claimed
         self._on_placed = on_placed
         self._on_unclear = on_unclear
-        self._call_s: dict[str, float] = {}
 
     def execute_next(self) -> bool:
         """Process the next exits of one account, highest rank first; return False if none may be sent."""
@@ -123,7 +124,7 @@ class OrderExecutionService:
         left = list(claim.submissions)
         raced = self._race.withheld(claim)
         while left:
-            chunk = left[: self._fresh(claim)]
+            chunk = left[: self._pace.orders_while_fresh(claim.account.user_broker_id)]
             looked_up = [(it, self._looked_up(claim, it) or raced.get(it.intent.intent_id)) for it in chunk]
             clearance = self._clear(claim, [submission.intent for submission, known in looked_up if known is None])
             budget = clearance.budget
@@ -139,10 +140,6 @@ class OrderExecutionService:
                 if took_s >= SLOW_S or (isinstance(outcome, Ambiguous) and not outcome.refused):
                     yield from ((it, _let_go(it)) for it in left)
                     return
-
-    def _fresh(self, claim: Claim) -> int:
-        """Return how many orders can be sent while a clearance is fresh."""
-        return max(1, int(FRESH_S / max(self._call_s.get(claim.account.user_broker_id, FRESH_S), 0.001)))
 
     def _looked_up(self, claim: Claim, submission: Submission) -> PlaceOutcome | None:
         """Return the outcome of an earlier request for the order; None if none was made, or none arrived."""
@@ -178,7 +175,7 @@ class OrderExecutionService:
         began = self._clock.monotonic()
         outcome = claim.broker.place_market_exit(exit_order(submission.intent))
         took_s = self._clock.monotonic() - began
-        self._call_s[claim.account.user_broker_id] = took_s
+        self._pace.note(claim.account.user_broker_id, took_s)
         return outcome, took_s
 
 

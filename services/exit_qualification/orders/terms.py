@@ -9,6 +9,7 @@ from services.exit_qualification.storage.order_budgets import OrderLimits
 from shared.settings import Settings
 
 BATCH = 4
+LARGEST_BATCH = 10
 PASS_LIMIT = timedelta(seconds=2)
 LATE_WATCH = timedelta(seconds=2)
 LATE_WATCH_ALL = timedelta(minutes=1)
@@ -42,7 +43,9 @@ class OrderTerms:
     backoff_first_s, backoff_max_s:
         Seconds until an exit that ended short or was not accepted may be retried; doubles from first to max.
     batch:
-        Maximum exits of one account that a sender claims together.
+        Maximum exits of one account that a sender claims together, whatever the pace of the account's broker.
+    largest_batch:
+        The same where the broker takes as many in a moment.
     in_flight:
         Orders of one account on their way beyond which senders turn to other accounts.
     limits:
@@ -59,6 +62,7 @@ class OrderTerms:
     backoff_first_s: float
     backoff_max_s: float
     batch: int = BATCH
+    largest_batch: int = LARGEST_BATCH
     in_flight: int = BATCH
     limits: OrderLimits = field(default_factory=OrderLimits)
     late_watch_all: timedelta = LATE_WATCH_ALL

@@ -62,15 +62,15 @@ first AS MATERIALIZED (
    LIMIT 1
      FOR UPDATE OF t, i SKIP LOCKED),
 more AS MATERIALIZED (
-  SELECT i.intent_id, i.trade_id, i.leg {_MAY_BE_SENT}
+  SELECT i.intent_id, i.trade_id, i.leg, i.user_broker_id {_MAY_BE_SENT}
      AND i.user_broker_id = (SELECT user_broker_id FROM first)
      AND i.intent_id <> (SELECT intent_id FROM first)
    {_BY_RANK}
    LIMIT :more
      FOR UPDATE OF t, i SKIP LOCKED)
-SELECT intent_id, trade_id, leg IS NOT NULL FROM first
+SELECT intent_id, trade_id, user_broker_id, leg IS NOT NULL FROM first
  UNION ALL
-SELECT intent_id, trade_id, leg IS NOT NULL FROM more
+SELECT intent_id, trade_id, user_broker_id, leg IS NOT NULL FROM more
 """)  # noqa: S608  # the conditions of our own gates
 LAPSE_CLAIMS = text("""
 -- exit_intents.lapse_claims: whoever was sending these is late or dead
@@ -180,6 +180,7 @@ class PendingApproved:
 
     intent_id: UUID
     trade_id: UUID
+    user_broker_id: str
     is_leg: bool
 
 

@@ -48,3 +48,17 @@ def test_every_order_of_a_batch_is_sent_once_at_any_pace(scenario: OrderScenario
         assert scenario.sender.execute_next()
     assert sorted(order.tag for order in broker.placed) == sorted(it.client_order_id for it in intents)
     assert {scenario.intent(it).status for it in intents} == {IntentStatus.PLACED}
+
+
+def test_a_batch_is_as_large_as_its_broker_is_quick(scenario: OrderScenario) -> None:
+    broker = SlowerBroker()
+    scenario = OrderScenario(scenario.engine, broker, PATIENT)
+    sizes = []
+    for call_s in (0.0, FRESH_S, 0.0):
+        for _ in range(PATIENT.largest_batch + 1):
+            scenario.approved()
+        sent = len(broker.placed)
+        broker.call_s = call_s
+        assert scenario.sender.execute_next()
+        sizes.append(len(broker.placed) - sent)
+    assert sizes == [PATIENT.batch, PATIENT.largest_batch, PATIENT.batch], "the pace is that of the batch before"

@@ -115,7 +115,7 @@ def test_a_stale_queue_read_sends_nothing(
 ) -> None:
     """The lock is on the trade, so that the queue can show an intent that another sender has just taken."""
     intent = scenario.placed()
-    outdated = PendingApproved(intent.intent_id, intent.trade_id, is_leg=False)
+    outdated = PendingApproved(intent.intent_id, intent.trade_id, intent.user_broker_id, is_leg=False)
     monkeypatch.setattr(OrderQueues, "find_pending_approved", lambda *_: [outdated])
     assert scenario.sender.execute_next()
     assert scenario.intent(intent) == intent

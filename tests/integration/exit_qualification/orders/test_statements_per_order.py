@@ -9,10 +9,10 @@ from tests.integration.exit_qualification.orders.order_scenario import SYMBOL, O
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 from tests.support.statements import sent_statements
 
-MOST_TO_SEND = 24
+MOST_TO_SEND = 17
 """For a batch: the claim, the clearance and the record of the broker's answers."""
 
-MOST_TO_FILL = 18
+MOST_TO_FILL = 14
 """For the orders of an account: the look, the fills and their outcomes."""
 
 
@@ -24,7 +24,7 @@ def counted(work: Callable[[], object]) -> int:
 
 def test_a_batch_costs_as_many_statements_as_one_order(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     costs = []
-    for orders in (1, 4):
+    for orders in (1, 10):
         intents = [scenario.approved() for _ in range(orders)]
         sent = counted(scenario.sender.execute_next)
         broker.price(SYMBOL, "1010")
