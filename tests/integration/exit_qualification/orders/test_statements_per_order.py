@@ -9,7 +9,7 @@ from tests.integration.exit_qualification.orders.order_scenario import SYMBOL, O
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 from tests.support.statements import sent_statements
 
-MOST_TO_SEND = 17
+MOST_TO_SEND = 18
 """For a batch: the claim, the clearance and the record of the broker's answers."""
 
 MOST_TO_FILL = 14
