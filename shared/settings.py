@@ -245,6 +245,14 @@ class Settings(BaseSettings):
         None, description='JSON: {"<user_broker_id>": {"api_key": "", "api_secret": "", "access_token": ""}}'
     )
 
+    postback_secrets: SecretStr | None = Field(
+        None,
+        description='JSON: {"<user_broker_id>": "<api_secret>"}; order updates that brokers post are refused without',
+    )
+    postbacks_per_s: int = Field(
+        20, ge=1, description="order updates of an account a second, averaged over ten seconds; more: 429"
+    )
+
     # relay
     relay_outboxes: str = Field(
         "exit,trade", pattern=r"^(exit|trade)(,(exit|trade))?$", description="outboxes that the relay publishes"

@@ -23,6 +23,7 @@ INTENTS_PLACED = counter("exit_intents_placed", "exit orders that the broker has
 INTENTS_FILLED = counter("exit_intents_filled", "exits that filled completely", "reason")
 INTENTS_FAILED = counter("exit_intents_failed", "exit orders refused or never placed", "reason")
 LATE_FILLS = counter("exit_intents_late_fill", "exits that got fills after they had ended", "reason")
+POSTBACKS = counter("exit_postbacks", "order updates posted by brokers, by what became of them", "result")
 TIME_TO_FILL = histogram("exit_time_to_fill_ms", "from placed to filled, by our clock", buckets=FILL_BUCKETS_MS)
 
 

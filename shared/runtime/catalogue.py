@@ -26,6 +26,7 @@ class Secret(Enum):
     TRADE_EVENT_KEYS = auto()
     LAST_PRICES_TOKEN = auto()
     CONSOLE_SESSION_KEY = auto()
+    POSTBACK_SECRETS = auto()
 
 
 class Stage(Enum):
@@ -99,7 +100,7 @@ EXIT_API = CataloguedProcess(
     scales_by="no state",
     api_port=8001,
     databases=_EXIT_SIDE,
-    secrets=(Secret.EXIT_SIGNING_KEY,),
+    secrets=(Secret.EXIT_SIGNING_KEY, Secret.POSTBACK_SECRETS),
 )
 TRADE_FILLS = CataloguedProcess(
     name="trade-fills",

@@ -74,3 +74,7 @@ class Credentials(BaseModel):
                 }
             }
         )
+
+    def postback_secrets(self) -> str:
+        """Return the secret that signs the paper account's order updates, in the setting's format."""
+        return json.dumps({PAPER: self.broker_api_secret})

@@ -28,6 +28,7 @@ _SECRETS: dict[Secret, tuple[str, Callable[[Credentials], str]]] = {
     Secret.TRADE_EVENT_KEYS: (f"{PREFIX}TRADE_EVENT_KEYS", Credentials.trade_event_keys),
     Secret.LAST_PRICES_TOKEN: (LAST_PRICES_TOKEN, lambda credentials: credentials.trade_api_token),
     Secret.CONSOLE_SESSION_KEY: (f"{PREFIX}CONSOLE_SESSION_KEY", lambda credentials: credentials.console_session_key),
+    Secret.POSTBACK_SECRETS: (f"{PREFIX}POSTBACK_SECRETS", Credentials.postback_secrets),
 }
 """The setting of each secret, and its value."""
 

@@ -13,6 +13,7 @@ from services.exit_qualification.api import (
     exits,
     instruments,
     market_calendars,
+    postbacks,
     prices,
 )
 from services.exit_qualification.api import operator_controls as switches
@@ -21,6 +22,7 @@ from services.exit_qualification.bulk_exit_service import BulkExitService
 from services.exit_qualification.exit_resolution_service import ExitResolutionService
 from services.exit_qualification.kill_switch_service import KillSwitchService
 from services.exit_qualification.manual_exit_service import ManualExitService
+from services.exit_qualification.orders.brokers.kite.postbacks import PostbackSecrets
 from services.exit_qualification.orders.terms import order_terms
 from services.exit_qualification.terms import default_square_off, signal_management
 from shared.broker_hosts import BrokerHosts
@@ -52,6 +54,8 @@ def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> 
         kill_switch=KillSwitchService(clock),
         square_off=default_square_off(settings),
         resolutions=ExitResolutionService(order_terms(settings)),
+        postback_secrets=PostbackSecrets.of(settings.postback_secrets),
+        postback_limits=RateLimiter(settings.postbacks_per_s, clock),
         bulk_exits=BulkExitService(signal_management(settings, clock), clock),
         account_losses=AccountLossService(),
     )
@@ -62,6 +66,7 @@ def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> 
     app.include_router(account_losses.router)
     app.include_router(market_calendars.router)
     app.include_router(prices.router)
+    app.include_router(postbacks.router)
     app.include_router(instruments.router)
     app.include_router(outbox_routes.router)
     app.include_router(audit_log.router)

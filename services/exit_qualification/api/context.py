@@ -13,8 +13,10 @@ from services.exit_qualification.domain.square_off import SquareOff
 from services.exit_qualification.exit_resolution_service import ExitResolutionService
 from services.exit_qualification.kill_switch_service import KillSwitchService
 from services.exit_qualification.manual_exit_service import ManualExitService
+from services.exit_qualification.orders.brokers.kite.postbacks import PostbackSecrets
 from shared.broker_hosts import BrokerHosts
 from shared.http.context import ApiContext, context_of
+from shared.http.rate_limits import RateLimiter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,8 @@ class ExitApiContext(ApiContext):
     resolutions: ExitResolutionService
     bulk_exits: BulkExitService
     account_losses: AccountLossService
+    postback_secrets: PostbackSecrets
+    postback_limits: RateLimiter
 
 
 Context = Annotated[ExitApiContext, Depends(context_of)]

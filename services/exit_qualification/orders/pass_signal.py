@@ -1,9 +1,12 @@
-"""Pace of the reconciler: at once after an order was sent, at intervals while orders work, seldom without any."""
+"""Pace of the reconciler: at once after an order was sent or an update of one was posted, else at intervals."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+
+ANSWER_WAIT_S = 1.0
+"""Maximum delay until the wait for order updates notices a stop."""
 
 
 class PassSignal:
@@ -27,6 +30,16 @@ class PassSignal:
     def ring(self) -> None:
         """Let the next pass begin at once."""
         self._rung.set()
+
+    def ringing(self, wait: Callable[[float], bool]) -> Callable[[], bool]:
+        """Return a step that waits for an order update, True from `wait`, and then rings."""
+
+        def step() -> bool:
+            if wait(ANSWER_WAIT_S):
+                self.ring()
+            return True
+
+        return step
 
     def next_pass(self) -> bool:
         """Wait for the time of the next pass and run it; return True."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from sqlalchemy import Engine
@@ -31,6 +31,7 @@ from services.exit_qualification.orders.terms import order_terms
 from services.exit_qualification.orders.token_watch import TokenWatch
 from services.exit_qualification.orders.work_loop import WorkLoop, at_most_every, in_turn
 from services.exit_qualification.published_signals import PublishedSignals
+from services.exit_qualification.storage.order_updates import ORDER_UPDATES
 from services.exit_qualification.terms import default_square_off, signal_management
 from shared.clock import SystemClock
 from shared.contracts.topics import TopicNames
@@ -57,10 +58,11 @@ STOP_LIMIT_S = 8.0
 A longer call is abandoned: its intent stays SUBMITTING, becomes UNKNOWN when its claim expires, and the broker's books
 decide it.
 """
-OTHER_THREADS = 8
+OTHER_THREADS = 9
 """Connections besides those of senders and of the readers of books.
 
-Send signal and its listener, reconciler, requalifier, signal counter, market data, positions and account losses.
+Send signal, its listener and that of order updates, reconciler, requalifier, signal counter, market data, positions
+and account losses.
 """
 IDLE_S = 1.0
 """Pause between passes of the reconciler while no order is at work; a sent order ends it."""
@@ -94,7 +96,7 @@ def build(process: RunningProcess) -> None:
     published = PublishedSignals(open_unit)
     REGISTRY.register(published)
     loops = [
-        *_loops(settings, open_unit, open_adapters(settings, health), health, _pause(settings, engine)),
+        *_loops(settings, open_unit, open_adapters(settings, health), health, _waits(settings, engine)),
         WorkLoop("published-signals", published.look_once, COUNT_S),
     ]
     call_limit_s = order_terms(settings).call_limit.total_seconds() + 1
@@ -104,13 +106,23 @@ def build(process: RunningProcess) -> None:
         process.threads.add(loop.name, partial(loop.run, health))
 
 
-def _pause(settings: Settings, engine: Engine) -> Pause:
-    """Return the wait of the send signal: a pooler in transaction mode passes no notifications on."""
-    return threading.Event().wait if settings.database_pooler else Listener(engine, TO_SEND).wait
+@dataclass(frozen=True)
+class _Waits:
+    """Waits that end early: once an exit is approved, and once a broker posted an update of an order."""
+
+    approved: Pause
+    updated: Pause
+
+
+def _waits(settings: Settings, engine: Engine) -> _Waits:
+    """Return waits that listen to the database: a pooler in transaction mode passes no notifications on."""
+    if settings.database_pooler:
+        return _Waits(threading.Event().wait, threading.Event().wait)
+    return _Waits(Listener(engine, TO_SEND).wait, Listener(engine, ORDER_UPDATES).wait)
 
 
 def _loops(
-    settings: Settings, open_unit: Callable[[], UnitOfWork], brokers: BrokerAdapters, health: Health, pause: Pause
+    settings: Settings, open_unit: Callable[[], UnitOfWork], brokers: BrokerAdapters, health: Health, waits: _Waits
 ) -> list[WorkLoop]:
     clock, terms = SystemClock(), order_terms(settings)
     held = HeldExits(health, clock)
@@ -134,7 +146,7 @@ def _loops(
         at_most_every(ANNOUNCEMENTS_S, announcements.announce_once, clock),
     )
     return [
-        *_order_loops(settings, open_unit, brokers, held, health, pause),
+        *_order_loops(settings, open_unit, brokers, held, health, waits),
         WorkLoop(REQUALIFIER, unsent, REQUALIFY_S),
         WorkLoop(MARKET_DATA, market_data, MARKET_DATA_S),
         WorkLoop(POSITIONS, ExternalExits(open_unit, brokers, terms, clock).look_once, POSITIONS_S),
@@ -148,11 +160,11 @@ def _order_loops(
     brokers: BrokerAdapters,
     held: HeldExits,
     health: Health,
-    pause: Pause,
+    waits: _Waits,
 ) -> list[WorkLoop]:
     """Return the loops from an approved exit to its fill; each step wakes the next."""
     clock, terms = SystemClock(), order_terms(settings)
-    signal = SendSignal(open_unit, terms.in_flight, pause, settings.order_poll_ms / 1000, clock)
+    signal = SendSignal(open_unit, terms.in_flight, waits.approved, settings.order_poll_ms / 1000, clock)
     readers = AccountReaders(terms.pass_limit.total_seconds())
     reconciler = PendingOrderReconciler(open_unit, brokers, terms, held, readers, partial(health.alive, RECONCILER))
     passes = PassSignal(reconciler.reconcile_once, settings.reconcile_ms / 1000, IDLE_S)
@@ -179,6 +191,7 @@ def _order_loops(
         WorkLoop("send-signal", look, 0),
         *(WorkLoop(f"sender-{n}", sender, 0) for n in range(settings.order_workers)),
         WorkLoop(RECONCILER, passes.next_pass, 0),
+        WorkLoop("order-updates", passes.ringing(waits.updated), 0),
     ]
 
 

@@ -1,0 +1,26 @@
+"""The reconciler's pace: what ends its pause."""
+
+from __future__ import annotations
+
+import threading
+
+from services.exit_qualification.orders.pass_signal import PassSignal
+
+
+def test_an_order_update_ends_the_pause_and_a_wait_without_one_does_not() -> None:
+    began = threading.Event()
+
+    def reconcile() -> bool:
+        began.set()
+        return True
+
+    passes = PassSignal(reconcile, interval_s=3600, idle_s=3600)
+    passes.next_pass()  # the first begins at once
+    began.clear()
+    thread = threading.Thread(target=passes.next_pass)
+    thread.start()
+    assert passes.ringing(lambda _: False)() is True
+    assert not began.wait(0.05)
+    assert passes.ringing(lambda _: True)() is True
+    assert began.wait(10)
+    thread.join(10)
