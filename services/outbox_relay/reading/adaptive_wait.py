@@ -7,6 +7,12 @@ PART_OF_PAUSE = 10
 for a tenth of the pause at most, and a pause of a few milliseconds between events costs none of them anything."""
 
 
+BRISK_S = 0.005
+"""Longest wait while the last event is younger than `CALM_S`: an exit must be readable a few milliseconds after its
+tick, however seldom exits are while the market trades."""
+CALM_S = 60.0
+
+
 class AdaptivePoll:
     """A wait between the shortest and the longest, in seconds."""
 
@@ -24,4 +30,5 @@ class AdaptivePoll:
     def found_nothing(self) -> None:
         """Lengthen the wait after an empty poll."""
         self._pause_s += self.wait_s
-        self.wait_s = min(self._longest_s, max(self._shortest_s, self._pause_s / PART_OF_PAUSE))
+        longest_s = self._longest_s if self._pause_s > CALM_S else min(BRISK_S, self._longest_s)
+        self.wait_s = max(self._shortest_s, min(longest_s, self._pause_s / PART_OF_PAUSE))

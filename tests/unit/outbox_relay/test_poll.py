@@ -5,19 +5,28 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.outbox_relay.reading.adaptive_wait import AdaptivePoll
+from services.outbox_relay.reading.adaptive_wait import BRISK_S, CALM_S, AdaptivePoll
 
 
-def test_the_wait_grows_with_the_pause_up_to_the_longest_and_is_shortest_again_when_something_comes() -> None:
+def test_the_wait_grows_with_the_pause_and_is_shortest_again_when_something_comes() -> None:
     poll = AdaptivePoll(0.001, 0.05)
     for _ in range(9):
         poll.found_nothing()
         assert poll.wait_s == 0.001
     for _ in range(100):
         poll.found_nothing()
-    assert poll.wait_s == 0.05
+    assert poll.wait_s == BRISK_S
     poll.found()
     assert poll.wait_s == 0.001
+
+
+def test_the_longest_wait_is_taken_after_a_minute_without_an_event_alone() -> None:
+    poll, pause_s = AdaptivePoll(0.001, 0.05), 0.0
+    while poll.wait_s <= BRISK_S:
+        pause_s += poll.wait_s
+        poll.found_nothing()
+    assert pause_s > CALM_S
+    assert poll.wait_s == 0.05
 
 
 @given(st.integers(0, 200))
