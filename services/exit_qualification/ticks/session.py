@@ -42,8 +42,11 @@ log = logging.getLogger(__name__)
 TICKS = "ticks"
 """Health condition of the loop, renewed by each step."""
 
-REARM_LIMIT = 2000
-"""Maximum disarmed reasons checked per statement while ticks flow."""
+REARM_TURNS = 8
+"""Parts of the interval between queries for fired exits: one query for all of them holds up ticks for long."""
+
+REARM_LIMIT = 250
+"""Maximum disarmed reasons checked per turn while ticks flow."""
 
 CHECKPOINT_TURNS = 8
 """Parts of a checkpoint's interval, each with an equal share of the partitions."""
@@ -87,6 +90,7 @@ class TickSession:
         self._back_off = BackOff()
         self._pipeline = around.pipeline
         self._next_rearm_s = 0.0
+        self._rearm_turn = 0
         self._next_checkpoint_s = 0.0
         self._turn = 0
         self._suspects = Suspects()
@@ -138,6 +142,7 @@ class TickSession:
     def _take_up(self) -> None:
         self._assignment.take_up()
         self._pipeline.has_queued = True
+        self._rearm_turn = 0
         self._rearm(REARM_ALL)
         self._back_off.reset()
 
@@ -212,10 +217,13 @@ class TickSession:
         time_exits(written.exits, result.arrived_ms, self._around.clock.now())
 
     def _rearm(self, limit: int) -> None:
-        self._next_rearm_s = self._around.clock.monotonic() + self._around.settings.rearm_poll_ms / 1000
+        turn_s = self._around.settings.rearm_poll_ms / 1000 / REARM_TURNS
+        self._next_rearm_s = self._around.clock.monotonic() + turn_s
         assignment = self._assignment
         now_ms = epoch_ms(self._around.clock.now())
-        self._after_commit(self._pipeline.write_waiting(assignment.held))
+        if self._rearm_turn == 0:
+            self._after_commit(self._pipeline.write_waiting(assignment.held))
+        self._rearm_turn = (self._rearm_turn + 1) % REARM_TURNS
         due, symbols = self._pipeline.due(assignment.engine, now_ms, limit)
         homes = {home_partition(symbol, self._layout.partitions) for symbol in symbols}
         if due or homes & assignment.unwritten():
