@@ -38,6 +38,9 @@ class ExitReason(StrEnum):
     TIME = "TIME"
     EXTERNAL = "EXTERNAL"
 
+    # The library's is written in Python, and every key of a rule is hashed by it.
+    __hash__ = str.__hash__
+
     @property
     def rank(self) -> int:
         """Return the priority; 0 is the highest. The highest of several reasons on one tick wins."""

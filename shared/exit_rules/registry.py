@@ -8,7 +8,7 @@ from shared.contracts.vocabulary import ExitReason
 from shared.exit_rules.break_even import BreakEven
 from shared.exit_rules.brick_reversal import BrickReversal
 from shared.exit_rules.manual import AccountLoss, External, Manual
-from shared.exit_rules.rule import AnyRule, PlanPart, Position, RuleState
+from shared.exit_rules.rule import AnyRule, ExitRule, PlanPart, Position, RuleState
 from shared.exit_rules.stop_loss import StopLoss
 from shared.exit_rules.target import Target
 from shared.exit_rules.time_exit import TimeExit
@@ -42,19 +42,23 @@ def rule_of(reason: ExitReason) -> AnyRule:
 
 RULES: Final[tuple[AnyRule, ...]] = tuple(rule_of(reason) for reason in ExitReason)
 
-_WHOLE: Final = tuple((rule, (rule.reason, None)) for rule in RULES)
-"""Keys of rules for the whole remainder, shared by all trades."""
+_PLANNED: Final = tuple((rule, (rule.reason, None)) for rule in RULES if rule.planned)
+"""Rules that a plan may have, each with its key for the whole remainder, which all trades share."""
+
+_WITH_LEGS: Final = tuple(rule for rule in RULES if type(rule).leg_quantities is not ExitRule.leg_quantities)
 
 
 def start_rules(plan: PlanPart, position: Position) -> dict[tuple[ExitReason, int | None], RuleState]:
     """Return where every rule of a plan stands at entry, by reason and leg, highest rank first."""
     return {
         whole if leg is None else (whole[0], leg): state
-        for rule, whole in _WHOLE
+        for rule, whole in _PLANNED
         for leg, state in rule.start(plan, position).items()
     }
 
 
 def leg_quantities(plan: PlanPart, quantity: int) -> dict[tuple[ExitReason, int], int]:
     """Return the quantity of every leg of a plan, by reason and leg."""
-    return {(rule.reason, leg): part for rule in RULES for leg, part in rule.leg_quantities(plan, quantity).items()}
+    return {
+        (rule.reason, leg): part for rule in _WITH_LEGS for leg, part in rule.leg_quantities(plan, quantity).items()
+    }

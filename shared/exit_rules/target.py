@@ -63,7 +63,9 @@ class Target(ExitRule[TargetFields]):
 
     def leg_quantities(self, plan: TargetFields, quantity: int) -> Mapping[int, int]:
         """Return the quantity of each leg."""
-        return {number: leg.quantity or 0 for number, leg in enumerate(sized(plan.targets or (), quantity), 1)}
+        if plan.targets is None:
+            return {}
+        return {number: leg.quantity or 0 for number, leg in enumerate(sized(plan.targets, quantity), 1)}
 
     def sized(self, plan: TargetFields, quantity: int, lot: int) -> Mapping[str, object]:
         """Return the legs with percentages as quantities."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from heapq import heapify, heappop, heappush
 from itertools import groupby, islice
@@ -61,7 +61,7 @@ class ExitSignalService:
         if trade.trade_id in self._trades:
             return []
         book = self._book(trade.symbol)
-        self._watch(book, trade, _states_of(trade, book), disarmed=())
+        self._watch(book, trade, dict(_states_of(trade, book)), disarmed=())
         if not book.has_ticked_since(trade.entered_at_ms):
             return []
         return self._judge_by_last(book, trade.rule_keys(), settle=trade.entered_tick is None)
@@ -76,9 +76,11 @@ class ExitSignalService:
             book = books.get(trade.symbol)
             if book is None:
                 book = books[trade.symbol] = self._book(trade.symbol)
-            states = _states_of(trade, book)
-            book.load(trade, states)
-            self._deadlines += ((at, key) for key, state in states.items() if (at := state.deadline_ms) is not None)
+            self._trades[trade.trade_id] = trade
+            for key, state in _states_of(trade, book):
+                book.load(trade.direction, key, state)
+                if (at_ms := state.deadline_ms) is not None:
+                    self._deadlines.append((at_ms, key))
         heapify(self._deadlines)
         for book in books.values():
             for key in book.watch_loaded():
@@ -122,7 +124,7 @@ class ExitSignalService:
         if known.symbol == trade.symbol:
             book.reprice(scale, effective_ms)
         after = replace(trade, entered_tick=book.ticks, saved={key[1:]: found for key, found in saved.items()})
-        self._watch(book, after, _states_of(after, book), disarmed=disarmed, moved=True)
+        self._watch(book, after, dict(_states_of(after, book)), disarmed=disarmed, moved=True)
         return saved
 
     def trade(self, trade_id: UUID) -> OpenTrade | None:
@@ -341,16 +343,15 @@ class ExitSignalService:
         return None if trade is None else self._books[trade.symbol]
 
 
-def _states_of(trade: OpenTrade, book: SymbolBook) -> dict[RuleKey, RuleState]:
-    """Return the states of a new trade: at entry, or from a checkpoint."""
-    states = {}
+def _states_of(trade: OpenTrade, book: SymbolBook) -> Iterator[tuple[RuleKey, RuleState]]:
+    """Yield the states of a new trade: at entry, or from a checkpoint."""
     since = book.ticks if trade.entered_tick is None else trade.entered_tick
+    trade_id, saved = trade.trade_id, trade.saved
     for (reason, leg), entry_state in trade.rules.items():
-        state = entry_state.restored(trade.saved.get((reason, leg), {})) if trade.saved else entry_state
+        state = entry_state.restored(saved.get((reason, leg), {})) if saved else entry_state
         if state.trails is not None:
             state = state.marked(max(state.watermark, book.best_since(trade.direction, since)))
-        states[RuleKey(trade.trade_id, reason, leg)] = state
-    return states
+        yield RuleKey(trade_id, reason, leg), state
 
 
 def _carried_over(known: OpenTrade, states: Mapping[RuleKey, RuleState], now: OpenTrade) -> dict[RuleKey, RuleState]:

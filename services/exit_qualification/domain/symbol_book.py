@@ -149,12 +149,9 @@ class SymbolBook(TickClock):
             book.moved.update(rules)
         self._find_nearest()
 
-    def load(self, trade: OpenTrade, rules: Mapping[RuleKey, RuleState]) -> None:
-        """Add a trade of a checkpoint with its armed rules; they are watched once `watch_loaded` is called."""
-        self.trades[trade.trade_id] = trade
-        book = self._books[trade.direction]
-        for key, state in rules.items():
-            book.load(key, state)
+    def load(self, direction: Direction, key: RuleKey, state: RuleState) -> None:
+        """Add an armed rule of a trade of a checkpoint; it is watched once `watch_loaded` is called."""
+        self._books[direction].load(key, state)
 
     def watch_loaded(self) -> list[RuleKey]:
         """Start to watch the rules of loaded trades; return those that the last price meets since their entry."""

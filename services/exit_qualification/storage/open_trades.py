@@ -19,8 +19,8 @@ from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.exit_qualification.models import OpenTradeRow
 from shared.contracts.trades import TradeExitPlanChanged, TradeOpened
 from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
-from shared.exit_rules.plan import ExitPlan
 from shared.exit_rules.rule import Saved
+from shared.exit_rules.stored_plan import read_stored
 from shared.money import SCALE
 from shared.postgres.hot_path import fetch, stream
 
@@ -191,6 +191,15 @@ def _projection(*row: Any) -> TradeProjection:
     return TradeProjection(OpenTrade(*_facts(*row[:8])), TradeStatus(row[8]))
 
 
+def planned_of_row(
+    row: tuple[Any, ...], square_off: SquareOff, saved: Mapping[UUID, Mapping[Slot, Saved]] | None = None
+) -> OpenTrade:
+    """Return the trade of the columns of `_WITH_PLANS`, with its rules and, of those in `saved`, their states."""
+    plan, version, entered_tick = row[9:]
+    of_trade = saved.get(row[0], NOTHING_SAVED) if saved else NOTHING_SAVED
+    return planned(_facts(*row[:8]), read_stored(plan), version, square_off, entered_tick, of_trade)
+
+
 class OpenTradeRepository:
     """Projected trades of one transaction."""
 
@@ -241,7 +250,7 @@ class OpenTradeRepository:
         if not with_rules:
             return {row[0]: _projection(*row) for row in fetch(self._connection, LOCK, wanted)}
         rows = fetch(self._connection, LOCK_WITH_PLANS, wanted)
-        return {row[0]: TradeProjection(self._planned(row, {}), TradeStatus(row[8])) for row in rows}
+        return {row[0]: TradeProjection(planned_of_row(row, self._square_off), TradeStatus(row[8])) for row in rows}
 
     def lock_free(self, trade_ids: Collection[UUID]) -> tuple[dict[UUID, TradeProjection], set[UUID]]:
         """Lock the free trades in sorted order; return them without rules, and those held by another transaction."""
@@ -261,7 +270,7 @@ class OpenTradeRepository:
         """Yield every open trade of these partitions with its rules, without holding all rows in memory."""
         saved = self._saved_rules(partitions)
         for row in stream(self._connection, OPEN_IN, {"partitions": list(partitions)}, ROWS_AT_ONCE):
-            yield self._planned(row, saved)
+            yield planned_of_row(row, self._square_off, saved)
 
     def find(self, trade_id: UUID) -> TradeProjection | None:
         """Return a trade with its rule states, without a lock; None if it is unknown."""
@@ -271,7 +280,7 @@ class OpenTradeRepository:
         [row] = rows
         states = self._connection.execute(RULES_OF, {"trade_id": trade_id}).scalar_one_or_none() or {}
         saved = {trade_id: _by_rule(trade_id, states)}
-        return TradeProjection(self._planned(row, saved), TradeStatus(row[8]))
+        return TradeProjection(planned_of_row(row, self._square_off, saved), TradeStatus(row[8]))
 
     def open_among(self, wanted: TradeFilter, limit: int) -> list[OpenTrade]:
         """Return at most `limit` open trades that meet the filter, without their rules, in order of entry."""
@@ -321,13 +330,6 @@ class OpenTradeRepository:
     def _saved_rules(self, partitions: Sequence[int]) -> dict[UUID, dict[Slot, Saved]]:
         rows = self._connection.execute(RULES_IN, {"partitions": list(partitions)})
         return {row.trade_id: _by_rule(row.trade_id, row.states) for row in rows}
-
-    def _planned(self, row: tuple[Any, ...], saved: Mapping[UUID, Mapping[Slot, Saved]]) -> OpenTrade:
-        """Return the trade of the columns of `_FACTS` and `_PLAN`, with its rules."""
-        plan, version, entered_tick = row[9:]
-        facts = _facts(*row[:8])
-        of_trade = saved.get(facts[0], NOTHING_SAVED)
-        return planned(facts, ExitPlan.model_validate_json(plan), version, self._square_off, entered_tick, of_trade)
 
 
 _DIRECTIONS = {each.value: each for each in Direction}

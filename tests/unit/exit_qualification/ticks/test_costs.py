@@ -6,18 +6,29 @@ import gc
 import sys
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
+from services.exit_qualification.domain.square_off import NEVER
+from services.exit_qualification.storage.open_trades import planned_of_row
 from services.exit_qualification.ticks.evaluation import Evaluator
 from tests.unit.exit_qualification.examples import open_trade
 from tests.unit.exit_qualification.ticks.messages import NOW_MS, evaluator, grouped, tick
 
 MOST_INSTRUCTIONS = 230
 """Bytecode instructions of a quiet tick from its record to its verdict; 191 when this was written."""
+
+MOST_TO_LOAD = 950
+"""Bytecode instructions of a trade with a target and a stop, from its row to its place in the engine; 865 when this was
+written."""
+
+MOST_BYTES = 1600
+"""Memory of such a trade with its levels; 1,400 when this was written."""
 
 TICKS = 200
 
@@ -85,3 +96,41 @@ def test_quiet_ticks_leave_nothing_in_memory() -> None:
     finally:
         tracemalloc.stop()
     assert after - before < 16 * 1024
+
+
+def loaded(rows: list[tuple[Any, ...]]) -> ExitSignalService:
+    """Return an engine with the trades of these rows, each at levels of its own."""
+    engine = ExitSignalService()
+    engine.load(planned_of_row(row, NEVER) for row in rows)
+    return engine
+
+
+def rows(trades: int) -> list[tuple[Any, ...]]:
+    """Return rows of open trades as the loader reads them."""
+    return [
+        (UUID(int=n), "NSE:INFY", "LONG", 100, "MIS", "paper", 1000_0000, 0, "OPEN",
+         f'{{"target": "{1010 + n}.00", "stop_loss": "{990 - n / 10_000:.4f}"}}', 1, 0)
+        for n in range(1, trades + 1)
+    ]  # fmt: skip
+
+
+def test_a_loaded_trade_takes_few_instructions_for_any_number_of_trades() -> None:
+    loaded(rows(50))
+    few, some, many = (instructions(partial(loaded, rows(trades))) for trades in (100, 200, 400))
+    assert (many - some) / 200 == pytest.approx((some - few) / 100, rel=0.05)
+    assert (many - some) / 200 <= MOST_TO_LOAD
+
+
+def test_a_loaded_trade_takes_little_memory() -> None:
+    given = rows(3000)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        engine = loaded(given)
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert engine.trade(UUID(int=3000)) is not None
+    assert (after - before) / 3000 < MOST_BYTES
