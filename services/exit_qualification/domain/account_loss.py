@@ -27,12 +27,15 @@ class AccountPnl:
         The part of both that belongs to trades entered before the trading day.
     unpriced:
         Open trades whose symbol has no price yet; they count as even.
+    unpriced_carried:
+        Those of them that were entered before the trading day, as after a symbol was renamed.
     """
 
     realised: Decimal = ZERO
     unrealised: Decimal = ZERO
     carried: Decimal = ZERO
     unpriced: int = 0
+    unpriced_carried: int = 0
 
     @property
     def total(self) -> Decimal:
@@ -70,8 +73,12 @@ class LossLimit:
     def judged(self, day: date, pnl: AccountPnl) -> Self:
         """Return the limit with the newest profit and loss.
 
-        A new day opens with what was unrealised at the last look of the day before, so a gap over night counts.
+        A new day opens with what was unrealised at the last look of the day before, so a gap over night counts. While
+        a trade of an earlier day has no price, its profit and loss are not known and the limit stays as it is: what the
+        trade had won or lost before must not look like a change of today.
         """
+        if pnl.unpriced_carried:
+            return self
         opening, peak = (self.opening, self.peak) if day == self.day else (self.pnl.unrealised, self.pnl.unrealised)
         return replace(self, day=day, opening=opening, peak=max(peak, pnl.total), pnl=pnl)
 

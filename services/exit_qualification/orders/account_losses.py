@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Final
 from uuid import UUID
@@ -11,7 +11,12 @@ from uuid import UUID
 from services.exit_qualification.control_events import user_broker_changed
 from services.exit_qualification.domain.account_loss import LossLimit
 from services.exit_qualification.domain.candidates import ExitCandidates
-from services.exit_qualification.orders.metrics import ACCOUNT_LOSS, ACCOUNT_LOSS_LIMIT, ACCOUNT_LOSSES_REACHED
+from services.exit_qualification.orders.metrics import (
+    ACCOUNT_LOSS,
+    ACCOUNT_LOSS_LIMIT,
+    ACCOUNT_LOSSES_REACHED,
+    ACCOUNT_UNPRICED_TRADES,
+)
 from services.exit_qualification.signal_management_service import SignalManagementService
 from services.exit_qualification.storage.account_losses import AccountLossRepository, Watched
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
@@ -57,7 +62,7 @@ class AccountLosses:
             today = trading_day(OrderQueues(uow.connection).now())
         is_held = watched.any_held
         if not watched.accounts:
-            _show([])
+            _show([], {})
         elif (watched, today) != self._seen and self._clock.monotonic() >= self._next_s:
             began = self._clock.monotonic()
             judged = self._judge(today)
@@ -77,9 +82,10 @@ class AccountLosses:
             pnl = losses.pnl([limit.user_broker_id for limit in limits], today)
             judged = [limit.judged(today, pnl[limit.user_broker_id]) for limit in limits]
             losses.save(judged)
+            unpriced = {name: found.unpriced_carried for name, found in pnl.items()}
             reached = [limit for limit in judged if limit.is_reached and self._hold(uow, limit)]
             uow.commit()
-        _show(judged)
+        _show(judged, unpriced)
         for limit in reached:
             ACCOUNT_LOSSES_REACHED.labels(limit.user_broker_id).inc()
             log.error("account %s: %s; its entries are held, its trades exit", limit.user_broker_id, _why(limit))
@@ -119,9 +125,10 @@ def _why(limit: LossLimit) -> str:
     return f"lost {money_text(limit.loss)} since {since}, its limit is {money_text(limit.limit)}"
 
 
-def _show(limits: Sequence[LossLimit]) -> None:
-    for metric in (ACCOUNT_LOSS, ACCOUNT_LOSS_LIMIT):
+def _show(limits: Sequence[LossLimit], unpriced: Mapping[str, int]) -> None:
+    for metric in (ACCOUNT_LOSS, ACCOUNT_LOSS_LIMIT, ACCOUNT_UNPRICED_TRADES):
         metric.clear()
     for limit in limits:
         ACCOUNT_LOSS.labels(limit.user_broker_id).set(float(limit.loss))
         ACCOUNT_LOSS_LIMIT.labels(limit.user_broker_id).set(float(limit.limit or 0))
+        ACCOUNT_UNPRICED_TRADES.labels(limit.user_broker_id).set(unpriced[limit.user_broker_id])

@@ -44,6 +44,11 @@ ACCOUNT_LOSS = gauge(
     "exit_account_loss", "rupees that an account with a limit has lost by the basis of its limit", "user_broker_id"
 )
 ACCOUNT_LOSS_LIMIT = gauge("exit_account_loss_limit", "rupees that an account may lose in a day", "user_broker_id")
+ACCOUNT_UNPRICED_TRADES = gauge(
+    "exit_account_unpriced_trades",
+    "open trades of earlier days without a price, while which the limit of an account is not judged",
+    "user_broker_id",
+)
 ACCOUNT_LOSSES_REACHED = counter(
     "exit_account_losses_reached", "times that an account was held because of its loss", "user_broker_id"
 )

@@ -41,7 +41,8 @@ SELECT {_COLUMNS} FROM account_loss_limits WHERE user_broker_id = :user_broker_i
 PNL = text("""
 -- account_losses.pnl: of one snapshot, so that a fill moves quantity from open to realised at once
 SELECT b.user_broker_id, coalesce(closed.pnl, 0) AS realised, coalesce(held.pnl, 0) AS unrealised,
-       coalesce(closed.carried, 0) + coalesce(held.carried, 0) AS carried, coalesce(held.unpriced, 0) AS unpriced
+       coalesce(closed.carried, 0) + coalesce(held.carried, 0) AS carried, coalesce(held.unpriced, 0) AS unpriced,
+       coalesce(held.unpriced_carried, 0) AS unpriced_carried
   FROM user_brokers b
  CROSS JOIN LATERAL (
    SELECT sum(each.pnl) AS pnl, sum(each.pnl) FILTER (WHERE each.is_carried) AS carried
@@ -52,7 +53,8 @@ SELECT b.user_broker_id, coalesce(closed.pnl, 0) AS realised, coalesce(held.pnl,
             WHERE f.broker = b.broker AND f.account = b.account AND f.trading_day = :day) AS each) AS closed
  CROSS JOIN LATERAL (
    SELECT sum(each.pnl) AS pnl, sum(each.pnl) FILTER (WHERE each.is_carried) AS carried,
-          count(*) FILTER (WHERE each.pnl IS NULL) AS unpriced
+          count(*) FILTER (WHERE each.pnl IS NULL) AS unpriced,
+          count(*) FILTER (WHERE each.pnl IS NULL AND each.is_carried) AS unpriced_carried
      FROM (SELECT greatest(0, t.quantity - filled.quantity) * (p.last_price - t.entry_price)
                   * CASE t.direction WHEN 'LONG' THEN 1 ELSE -1 END AS pnl,
                   t.entered_at < :began AS is_carried
@@ -142,7 +144,7 @@ class AccountLossRepository:
         """Return the profit and loss of these accounts on a trading day, by account."""
         wanted = {"user_broker_ids": list(user_broker_ids), "day": day, "began": _midnight(day)}
         rows = self._connection.execute(PNL, wanted)
-        return {row.user_broker_id: AccountPnl(row.realised, row.unrealised, row.carried, row.unpriced) for row in rows}
+        return {user_broker_id: AccountPnl(*found) for user_broker_id, *found in rows}
 
     def save(self, limits: Sequence[LossLimit]) -> None:
         """Store limits with what they were judged by."""

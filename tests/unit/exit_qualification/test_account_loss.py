@@ -50,6 +50,14 @@ def test_a_first_limit_counts_trades_of_earlier_days_from_now() -> None:
     assert limit(LossBasis.PEAK, pnl(0, 5000, carried=4800)).judged(MONDAY, pnl(0, 4900, 4800)).loss == 100
 
 
+def test_without_the_price_of_a_trade_of_an_earlier_day_nothing_is_judged() -> None:
+    evening = limit().judged(MONDAY, pnl(0, 3000))
+    renamed = AccountPnl(unpriced=1, unpriced_carried=1)
+    assert evening.judged(TUESDAY, renamed) == evening
+    assert evening.judged(TUESDAY, renamed).judged(TUESDAY, pnl(0, 2500)).loss == 500
+    assert limit().judged(MONDAY, AccountPnl(Decimal(-1000), unpriced=1)).is_reached
+
+
 def test_a_release_counts_from_now_and_new_terms_keep_the_day() -> None:
     held = limit().judged(MONDAY, pnl(-1200))
     assert held.restarted().loss == 0

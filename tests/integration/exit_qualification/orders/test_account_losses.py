@@ -210,6 +210,48 @@ def test_a_refused_exit_comes_again_after_its_back_off(
     ]
 
 
+def test_an_order_whose_fate_is_unknown_is_waited_for(
+    scenario: OrderScenario, broker: ScriptedBroker, losses: AccountLosses
+) -> None:
+    target = scenario.approved()
+    broker.fault({"kind": "drop_answer"})
+    scenario.sender.execute_next()
+    scenario.expect(target, IntentStatus.UNKNOWN)
+    limit(scenario, "500")
+    scenario.last_price("990")
+    look(losses)
+    assert account(scenario).entries_held_since is not None
+    assert exits_of(scenario, target.trade_id) == []
+    scenario.reconciler.reconcile_once()
+    broker.fill(broker.order_ids[0], 100, "990.00")
+    scenario.reconciler.reconcile_once()
+    scenario.expect(target, IntentStatus.FILLED)
+    look(losses)
+    assert exits_of(scenario, target.trade_id) == []
+    assert len(broker.order_ids) == 1
+
+
+def test_a_late_fill_leaves_the_exit_for_the_loss_less(
+    scenario: OrderScenario, broker: ScriptedBroker, losses: AccountLosses
+) -> None:
+    target = scenario.placed()
+    broker.end(broker.order_ids[0])
+    scenario.reconciler.reconcile_once()
+    limit(scenario, "500")
+    scenario.last_price("990")
+    look(losses)
+    (exit_,) = exits_of(scenario, target.trade_id)
+    broker.fill(broker.order_ids[0], 40, "990.00")
+    scenario.reconciler.reconcile_once()
+    scenario.sender.execute_next()
+    assert scenario.expect(exit_, IntentStatus.PLACED).quantity == 60
+    broker.fill(broker.order_ids[1], 60, "989.00")
+    scenario.reconciler.reconcile_once()
+    look(losses)
+    assert scenario.filled_of_trade(target.trade_id) == 100
+    assert len(broker.order_ids) == 2
+
+
 def test_a_released_account_is_judged_from_then_on(scenario: OrderScenario, losses: AccountLosses) -> None:
     scenario.open_trade()
     limit(scenario, "500")
@@ -270,6 +312,22 @@ def test_a_kill_switch_on_all_holds_the_exits_back(scenario: OrderScenario, loss
     scenario.last_price("990")
     look(losses)
     assert [intent.status for intent in exits_of(scenario, trade.trade_id)] == [IntentStatus.PENDING]
+
+
+def test_a_trade_of_an_earlier_day_without_a_price_stops_the_judgement(
+    scenario: OrderScenario, losses: AccountLosses
+) -> None:
+    scenario.open_trade()
+    renamed = scenario.open_trade(symbol="NSE:INFYNEW")
+    with scenario.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE open_trades SET entered_at = entered_at - interval '2 days' WHERE trade_id = :id"),
+            {"id": renamed.trade_id},
+        )
+    limit(scenario, "500")
+    scenario.last_price("990")
+    look(losses)
+    assert account(scenario).entries_held_since is None
 
 
 def test_a_look_reads_no_trades_while_nothing_changed(scenario: OrderScenario, losses: AccountLosses) -> None:
