@@ -1,0 +1,98 @@
+"""Offsets of trade-fills: committed once nothing more comes, and never between the events of one exit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from confluent_kafka import Message
+
+from services.trade_management.fills.consumer import COMMIT_S, POLL_S, QUIET_S, FillMembership
+from shared.clock import Clock
+from shared.runtime.health import Health
+from shared.runtime.stopping import Stop
+from tests.support.records import message
+
+TOPIC = "exits.intents.v1"
+
+
+@dataclass
+class FakeClock:
+    """Monotonic time as the consumer's waits let it pass."""
+
+    at: float = 100.0
+
+    def monotonic(self) -> float:
+        return self.at
+
+
+@dataclass
+class FakeConsumer:
+    """Gives records out, one poll after the other; an empty poll lasts as long as it may."""
+
+    clock: FakeClock
+    polls: list[int]
+    waits: list[float] = field(default_factory=list)
+    committed: list[int] = field(default_factory=list)
+    offset: int = 0
+
+    @property
+    def consumer(self) -> FakeConsumer:
+        return self
+
+    def take(self, _limit: int, wait_s: float) -> list[Message]:
+        self.waits.append(wait_s)
+        count = self.polls.pop(0)
+        if not count:
+            self.clock.at += wait_s
+        first, self.offset = self.offset, self.offset + count
+        return [message(TOPIC, b"", offset_=first + nth) for nth in range(count)]
+
+    def commit(self, offsets: list[Any], **_: bool) -> None:
+        self.committed += [each.offset for each in offsets]
+
+
+class Nothing:
+    """Batches, gaps and log that do nothing."""
+
+    def apply(self, _: object) -> None:
+        return
+
+    def show(self) -> None:
+        return
+
+
+def membership_of(consumer: FakeConsumer) -> FillMembership:
+    nothing = cast(Any, Nothing())
+    clock = cast(Clock, consumer.clock)
+    return FillMembership(cast(Any, consumer), nothing, nothing, nothing, Health(), clock, Stop())
+
+
+def test_the_events_of_an_exit_are_applied_without_a_commit_between_them() -> None:
+    consumer = FakeConsumer(FakeClock(), [1, 1, 1, 0, 0])
+    membership = membership_of(consumer)
+    for _ in range(3):
+        membership.step()
+    assert consumer.committed == []
+    membership.step()
+    assert consumer.committed == [3], "nothing came for a moment"
+    membership.step()
+    assert consumer.waits == [POLL_S, QUIET_S, QUIET_S, QUIET_S, POLL_S]
+    assert consumer.committed == [3], "nothing is left to commit"
+
+
+def test_a_stream_of_records_is_committed_once_a_second() -> None:
+    consumer = FakeConsumer(FakeClock(), [1] * 100)
+    membership = membership_of(consumer)
+    for _ in range(100):
+        membership.step()
+        consumer.clock.at += COMMIT_S / 40
+    assert consumer.committed == [41, 82]
+
+
+def test_what_is_applied_is_committed_before_leaving() -> None:
+    consumer = FakeConsumer(FakeClock(), [2])
+    membership = membership_of(consumer)
+    membership.step()
+    membership.finish()
+    assert consumer.committed == [2]
