@@ -25,6 +25,7 @@ from services.exit_qualification.domain.switches import Rollout, UserBroker
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository, WaitingError
 from services.exit_qualification.storage.operator_controls import Setting, SwitchRepository
+from services.exit_qualification.storage.order_queues import OrderQueues
 from shared.contracts.exits import ErrorDetail
 from shared.contracts.trades import UserBrokerId
 from shared.http.auth import Operator, Reader, Scope
@@ -112,7 +113,8 @@ def put_broker(user_broker_id: BrokerPath, body: PutBroker, context: Context, ca
             broker, Act(caller.name, body.reason), book_days=BOOK_DAYS, orders_not_sent=body.orders_not_sent
         )
         now = switches.broker(user_broker_id)  # with the hold of its entries, which a request does not carry
-        uow.emit(user_broker_changed(now, context.clock.now()))
+        # Of the database's clock, as a hold and its release are: an older event changes nothing at its readers.
+        uow.emit(user_broker_changed(now, OrderQueues(uow.connection).now()))
         uow.commit()
     return _view(now)
 

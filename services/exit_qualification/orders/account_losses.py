@@ -22,7 +22,7 @@ from services.exit_qualification.storage.account_losses import AccountLossReposi
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
-from shared.clock import Clock, trading_day
+from shared.clock import Clock
 from shared.contracts.vocabulary import ExitReason, LossBasis
 from shared.instants import epoch_us
 from shared.money import money_text
@@ -38,8 +38,6 @@ AT_ONCE: Final = 250
 """Exits of one transaction, as exit-ticks writes a burst."""
 _LOWEST_ID: Final = UUID(int=0)
 
-_Seen = tuple[Watched, date]
-
 
 class AccountLosses:
     """Judges every account with a limit whenever something changed, and flattens those that are held. Not thread-safe.
@@ -52,23 +50,22 @@ class AccountLosses:
         self._open_unit = open_unit
         self._signals = signals
         self._clock = clock
-        self._seen: _Seen | None = None
+        self._seen: Watched | None = None
         self._next_s = 0.0
 
     def look_once(self) -> bool:
         """Judge the accounts if prices, trades or limits changed; exit what held accounts have open; return False."""
         with self._open_unit() as uow:
             watched = AccountLossRepository(uow.connection).watched()
-            today = trading_day(OrderQueues(uow.connection).now())
         is_held = watched.any_held
         if not watched.accounts:
             _show([], {})
-        elif (watched, today) != self._seen and self._clock.monotonic() >= self._next_s:
+        elif watched != self._seen and self._clock.monotonic() >= self._next_s:
             began = self._clock.monotonic()
-            judged = self._judge(today)
+            judged = self._judge(watched.today)
             is_held |= any(limit.is_reached for limit in judged)
             # Another copy that has locked a limit may yet fail.
-            self._seen = (watched, today) if len(judged) == watched.accounts else None
+            self._seen = watched if len(judged) == watched.accounts else None
             self._next_s = self._clock.monotonic() + (SHARE - 1) * (self._clock.monotonic() - began)
         if is_held:
             self._flatten()

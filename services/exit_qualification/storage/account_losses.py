@@ -21,7 +21,9 @@ _COLUMNS = "user_broker_id, loss_limit, basis, trading_day, opening_pnl, peak_pn
 WATCHED = text("""
 -- account_losses.watched: what a look depends on; the offsets move with every stored tick, trade and closure
 SELECT (SELECT sum(tick_offset + trade_offset) FROM tick_partitions) AS offsets,
-       count(*) AS accounts, string_agg(concat_ws(' ', user_broker_id, loss_limit, basis, opening_pnl), ',') AS limits,
+       (clock_timestamp() AT TIME ZONE 'Asia/Kolkata')::date AS today, count(*) AS accounts,
+       string_agg(concat_ws(' ', user_broker_id, loss_limit, basis, opening_pnl), ','
+                  ORDER BY user_broker_id) AS limits,
        EXISTS (SELECT FROM user_brokers WHERE entries_held_since IS NOT NULL) AS any_held
   FROM account_loss_limits
  WHERE loss_limit IS NOT NULL
@@ -106,6 +108,8 @@ class Watched:
     ----------
     offsets:
         Changes with every tick, trade and closure that was stored.
+    today:
+        The trading day.
     accounts:
         How many accounts have a limit.
     limits:
@@ -113,6 +117,7 @@ class Watched:
     """
 
     offsets: Decimal | None
+    today: date
     accounts: int
     limits: str | None
     any_held: bool
