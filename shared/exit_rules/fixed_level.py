@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
-from shared.exit_rules.levels import Level
+from shared.exit_rules.levels import KEPT, Level
 from shared.exit_rules.rule import RuleState
 
 
@@ -23,3 +24,9 @@ class FixedLevel(RuleState):
     def fixed_level(self) -> int:
         """Return the level's price."""
         return self.level.price
+
+
+@lru_cache(2 * KEPT)
+def fixed_at(level: Level) -> FixedLevel:
+    """Return the state of a level; trades share it, as it never changes."""
+    return FixedLevel(level)

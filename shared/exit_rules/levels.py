@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 
@@ -30,11 +31,17 @@ ALWAYS: Final = Level(Side.AT_OR_BELOW, 2**63)
 """Reached by every price that a NUMERIC(18,4) can hold."""
 
 
+KEPT: Final = 65_536
+"""Levels kept of each side: prices of a market lie on a grid, so trades share most of them."""
+
+
+@lru_cache(KEPT)
 def above(price: int) -> Level:
     """Return the level reached at or above a profit price."""
     return Level(Side.AT_OR_ABOVE, price)
 
 
+@lru_cache(KEPT)
 def below(price: int) -> Level:
     """Return the level reached at or below a profit price."""
     return Level(Side.AT_OR_BELOW, price)

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from shared.contracts.vocabulary import Direction, ExitReason
 from shared.exit_rules.brick_plan import BrickFields, confirmed
-from shared.exit_rules.fixed_level import FixedLevel
+from shared.exit_rules.fixed_level import fixed_at
 from shared.exit_rules.ladder import (
     AfterLegs,
     Targets,
@@ -126,5 +126,5 @@ class Target(ExitRule[TargetFields]):
         ]
 
     def _state(self, price: Decimal, plan: TargetFields, position: Position) -> RuleState:
-        state = FixedLevel(above(position.profit_price(to_units(price))))
+        state = fixed_at(above(position.profit_price(to_units(price))))
         return confirmed(state, plan, position, toward=self.toward)
