@@ -33,10 +33,12 @@ def story(trade: Json, timeline: Sequence[Json], intents: Sequence[Json]) -> lis
     Brokers tell times in whole seconds, so a fill may seem to come before its order: the steps of one exit keep their
     order, and exits are merged by time.
     """
+    # A corporate action changes the trade's quantity and price, but not those of its opening.
+    entry = next((item for item in timeline if item["kind"] == "OPENED"), trade | {"price": trade["entry_price"]})
     opened = Step(
         instant(trade["entered_at"]),
-        f"Opened {trade['direction'].lower()}: {trade['quantity']:,} {trade['symbol']} "
-        f"at {money(trade['entry_price'])} on account {trade['user_broker_id']}.",
+        f"Opened {trade['direction'].lower()}: {entry['quantity']:,} {trade['symbol']} "
+        f"at {money(entry['price'])} on account {trade['user_broker_id']}.",
         "info",
     )
     chains: dict[str, list[Step]] = {each["intent_id"]: _with_waits(list(_before_fills(each))) for each in intents}
@@ -48,7 +50,8 @@ def story(trade: Json, timeline: Sequence[Json], intents: Sequence[Json]) -> lis
     for item in timeline:
         if item["kind"] == "CLOSURE":
             chains.setdefault(item["exit_intent_id"], []).append(_closure(item))
-    placed = [(opened.at, opened), *(pair for chain in chains.values() for pair in _placed(chain))]
+    placed = [pair for chain in chains.values() for pair in _placed(chain)]
+    placed += [(step.at, step) for step in (opened, *map(_adjustment, timeline)) if step is not None]
     return [step for _, step in sorted(placed, key=lambda pair: pair[0])]
 
 
@@ -118,6 +121,14 @@ def _fill(item: Json) -> Step:
     late = " after the trade was closed" if item["late"] else ""
     sentence = f"The broker filled {item['quantity']:,} at {money(item['price'])}{late}."
     return Step(instant(item["at"]), sentence, "bad" if item["late"] else "good")
+
+
+def _adjustment(item: Json) -> Step | None:
+    if item["kind"] != "ADJUSTED":
+        return None
+    what = f"{words(item['action'])}{' reversed' if item['is_reversal'] else ''}"
+    position = f"{item['open_quantity']:,} {item['symbol']} open at {money(item['price'])}"
+    return Step(instant(item["at"]), f"{what}: {position}.", "info")
 
 
 def _closure(item: Json) -> Step:

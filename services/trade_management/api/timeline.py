@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel
 
+from services.trade_management.domain.adjustment import TradeTerms
 from services.trade_management.domain.charges import Lines
 from services.trade_management.domain.closure import Closure
 from services.trade_management.domain.fills import Fill
-from services.trade_management.domain.trade import Trade
+from services.trade_management.domain.trade import StoredTrade
+from services.trade_management.storage.corporate_actions import StoredAction, TradeAdjustment
 from shared.contracts.exits import Timestamp
-from shared.contracts.vocabulary import Charge, ExitReason, Leg
+from shared.contracts.vocabulary import Charge, CorporateActionKind, ExitReason, Leg
 from shared.money import Money
 
 
@@ -61,7 +64,21 @@ class ClosedPart(BaseModel):
     lines: dict[Leg, dict[Charge, Money]]
 
 
-Step = Opened | Filled | ClosedPart
+class Adjusted(BaseModel):
+    """A corporate action changed what is open or, with `is_reversal`, was reversed; the price is that of the entry."""
+
+    kind: Literal["ADJUSTED"] = "ADJUSTED"
+    at: Timestamp
+    action: CorporateActionKind
+    action_id: UUID
+    is_reversal: bool
+    symbol: str
+    quantity: int
+    open_quantity: int
+    price: Money
+
+
+Step = Opened | Filled | ClosedPart | Adjusted
 
 
 class Timeline(BaseModel):
@@ -71,12 +88,18 @@ class Timeline(BaseModel):
 
 
 def timeline(
-    trade: Trade, fills: Sequence[Fill], closures: Sequence[Closure], lines: Mapping[int, Mapping[Leg, Lines]]
+    trade: StoredTrade,
+    fills: Sequence[Fill],
+    closures: Sequence[Closure],
+    lines: Mapping[int, Mapping[Leg, Lines]],
+    adjustments: Sequence[tuple[StoredAction, TradeAdjustment]] = (),
 ) -> Timeline:
     """Return the timeline of a trade; `lines` by the closure's `nth`."""
-    opened = Opened(at=trade.entered_at, quantity=trade.quantity, price=trade.entry_price)
-    steps: list[Filled | ClosedPart] = [_filled(fill) for fill in fills]
+    entered = adjustments[0][1].before if adjustments else trade
+    opened = Opened(at=trade.entered_at, quantity=entered.quantity, price=entered.entry_price)
+    steps: list[Step] = [_filled(fill) for fill in fills]
     steps += [_closed_part(closure, lines.get(closure.nth, {})) for closure in closures]
+    steps += [step for action, changed in adjustments for step in _adjusted(trade, action, changed)]
     # A stable sort: items of one kind and instant keep the order in which they were recorded.
     return Timeline(items=[opened, *sorted(steps, key=lambda step: (step.at, isinstance(step, ClosedPart)))])
 
@@ -93,6 +116,24 @@ def _filled(fill: Fill) -> Filled:
         broker_trade_id=fill.broker_trade_id,
         late=fill.late,
     )
+
+
+def _adjusted(trade: StoredTrade, action: StoredAction, changed: TradeAdjustment) -> Iterator[Adjusted]:
+    def step(at: datetime, terms: TradeTerms, *, is_reversal: bool) -> Adjusted:
+        return Adjusted(
+            at=at,
+            action=action.kind,
+            action_id=action.action_id,
+            is_reversal=is_reversal,
+            symbol=terms.symbol,
+            quantity=terms.quantity,
+            open_quantity=terms.open_quantity,
+            price=terms.entry_price,
+        )
+
+    yield step(action.applied_at, changed.after, is_reversal=False)
+    if action.reversed_at is not None and (trade.closed_at is None or trade.closed_at > action.reversed_at):
+        yield step(action.reversed_at, changed.before, is_reversal=True)
 
 
 def _closed_part(closure: Closure, lines: Mapping[Leg, Lines]) -> ClosedPart:

@@ -14,6 +14,7 @@ from services.trade_management.api.timeline import Timeline, timeline
 from services.trade_management.api.views import ChangePlan, OpenTrade, TradePage, TradeView
 from services.trade_management.domain.trade import Market, StoredTrade
 from services.trade_management.storage.closures import TradeClosureRepository
+from services.trade_management.storage.corporate_actions import CorporateActionRepository
 from services.trade_management.storage.fills import TradeFillRepository
 from services.trade_management.storage.trades import TradeRepository, WantedTrades
 from shared.contracts.exits import Timestamp
@@ -105,12 +106,14 @@ def change_exit_plan(
 
 @router.get("/{trade_id}/timeline", responses=declared(404))
 def trade_timeline(trade_id: UUID, context: Context, _: Reader) -> Timeline:
-    """Return a trade's history in order: opening, fills, closures with their charges."""
+    """Return a trade's history in order: opening, fills, closures with their charges, corporate actions."""
     with context.unit_of_work() as uow:
         trade = TradeRepository(uow.connection).get(trade_id)
         fills = TradeFillRepository(uow.connection).of_trades([trade_id]).get(trade_id, [])
         closures = TradeClosureRepository(uow.connection)
-        return timeline(trade, fills, closures.of_trades([trade_id]).get(trade_id, []), closures.lines_of(trade_id))
+        adjustments = CorporateActionRepository(uow.connection).of_trade(trade_id)
+        booked = closures.of_trades([trade_id]).get(trade_id, [])
+        return timeline(trade, fills, booked, closures.lines_of(trade_id), adjustments)
 
 
 def _with_etag(trade: StoredTrade, response: Response) -> TradeView:

@@ -103,6 +103,21 @@ class CorporateActionRepository:
             TradeAdjustment(it.trade_id, TradeTerms.of_json(it.before), TradeTerms.of_json(it.after)) for it in rows
         ]
 
+    def of_trade(self, trade_id: UUID) -> list[tuple[StoredAction, TradeAdjustment]]:
+        """Return the actions that changed a trade with what each changed, in the order of application."""
+        query = (
+            select(*_COLUMNS, TradeAdjustmentRow.before, TradeAdjustmentRow.after)
+            .join(TradeAdjustmentRow, TradeAdjustmentRow.action_id == CorporateActionRow.action_id)
+            .where(TradeAdjustmentRow.trade_id == trade_id)
+            .order_by(CorporateActionRow.applied_at)
+        )
+        found = []
+        for row in self._connection.execute(query):
+            values = dict(row._mapping)
+            before, after = (TradeTerms.of_json(values.pop(name)) for name in ("before", "after"))
+            found.append((_action(values), TradeAdjustment(trade_id, before, after)))
+        return found
+
     def mark_reversed(self, action_id: UUID, at: datetime) -> None:
         """Record that an action counts no more."""
         self._connection.execute(

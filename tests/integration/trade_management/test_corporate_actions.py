@@ -125,6 +125,17 @@ def test_a_reversal_restores_exactly_and_once(client: TestClient, trade_engine: 
     assert stored(trade_engine, gone.trade_id)["status"] == "CLOSED"
     event = told(trade_engine, trade)
     assert (event["symbol"], event["new_symbol"], event["plan_version"]) == ("NSE:INFX", "NSE:INFY", 5)
+    steps = client.get(f"/trades/{trade.trade_id}/timeline").json()["items"]
+    assert [(step["kind"], step["quantity"], step["price"]) for step in steps] == [
+        ("OPENED", 100, "1000.05"),
+        ("ADJUSTED", 100, "1000.05"),
+        ("ADJUSTED", 300, "333.35"),
+        ("ADJUSTED", 100, "1000.05"),
+        ("ADJUSTED", 100, "1000.05"),
+    ]
+    assert [step["is_reversal"] for step in steps[1:]] == [False, False, True, True]
+    kinds = [step["kind"] for step in client.get(f"/trades/{gone.trade_id}/timeline").json()["items"]]
+    assert kinds == ["OPENED", "ADJUSTED", "ADJUSTED", "FILL", "CLOSURE"]  # closed before the reversal
     assert reverse(client, first).json()["code"] == "cannot_reverse"
     assert [item["reversed_at"] is not None for item in client.get("/corporate-actions").json()["items"]] == [True] * 2
     assert act(client, SPLIT).json()["items"][0]["changed"] is True
