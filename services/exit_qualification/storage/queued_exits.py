@@ -22,13 +22,16 @@ SELECT (SELECT t.partition FROM open_trades t WHERE t.trade_id = CAST(w.first AS
  ORDER BY w.n
 """)
 TAKE = text("""
--- queued_exits.take: the oldest chunks, as many as one transaction writes; the caller holds their partitions
+-- queued_exits.take: the oldest chunks, as many as one transaction writes, one at least, as another version may have
+-- queued larger ones; the caller holds their partitions
 DELETE FROM queued_exits
  WHERE queue_id IN (
    SELECT q.queue_id
-     FROM (SELECT queue_id, sum(cardinality(trade_ids)) OVER (ORDER BY queue_id) AS trades
-             FROM queued_exits WHERE partition = ANY (CAST(:partitions AS integer[]))) AS q
-    WHERE q.trades <= :most)
+     FROM (SELECT queue_id, sum(cardinality(trade_ids)) OVER oldest_first AS trades,
+                  row_number() OVER oldest_first AS nth
+             FROM queued_exits WHERE partition = ANY (CAST(:partitions AS integer[]))
+           WINDOW oldest_first AS (ORDER BY queue_id)) AS q
+    WHERE q.trades <= :most OR q.nth = 1)
 RETURNING queue_id, CAST(exits AS text)
 """)
 SYMBOL_PARTITIONS = text("SELECT DISTINCT symbol, partition FROM queued_exits")
@@ -63,7 +66,7 @@ class QueuedExitRepository:
         fetch(self._connection, ADD, parameters)
 
     def take(self, partitions: Collection[int]) -> list[WaitingRow]:
-        """Remove and return the oldest queued exits of these partitions, of at most `MOST_TRADES` trades."""
+        """Remove and return the oldest queued exits of these partitions, in whole chunks."""
         taken = fetch(self._connection, TAKE, {"partitions": sorted(partitions), "most": MOST_TRADES})
         return [row for _, exits in sorted(taken) for row in _read(exits)]
 

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from services.exit_qualification.domain.checkpoint import Checkpoint, EngineCheckpoint
 from services.exit_qualification.domain.level_index import RuleKey
+from services.exit_qualification.storage import queued_exits
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.exit_history import ExitHistoryRepository
 from services.exit_qualification.storage.waiting_trades import MOST_TRADES
@@ -94,6 +95,14 @@ def test_a_chunk_takes_as_many_statements_however_many_exits_are_queued(book: Bo
             pipeline.write_queued(held)
         taken.append(len(statements))
     assert taken[0] == taken[1] <= MOST_OF_A_CHUNK, statements
+
+
+def test_a_chunk_larger_than_a_transaction_of_now_is_taken_whole(
+    book: Book, pipeline: TickPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_first(book, pipeline, MOST_TRADES + 3)
+    monkeypatch.setattr(queued_exits, "MOST_TRADES", 2)
+    assert write_rest(book, pipeline) == [3, 0]
 
 
 @pytest.mark.parametrize(
