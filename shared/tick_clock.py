@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 NEW_CLOCK_AFTER_MS: Final = 2_000
 """Default of the setting ``tick_new_clock_after_s``."""
@@ -28,6 +28,21 @@ TAKEN: Final = (TickOrder.NEWEST, TickOrder.NEW_CLOCK)
 """Orders of ticks that are the last one of their symbol now."""
 
 
+class Lateness(NamedTuple):
+    """Stale ticks of a symbol since its last one: arrivals in milliseconds since 1970, 0 for none."""
+
+    stale_since_ms: int
+    rising_since_ms: int
+    """Arrival of the first of them whose ``seq`` was above all seen before."""
+    highest_seq: int
+    is_told: bool
+    """Whether one of them was `STUCK`."""
+
+
+ON_TIME: Final = Lateness(0, 0, 0, False)
+"""No tick was stale since the last one."""
+
+
 class TickClock:
     """A symbol's last tick, in microseconds (its stamp) and milliseconds (its arrival) since 1970.
 
@@ -42,27 +57,20 @@ class TickClock:
     """
 
     __slots__ = (
-        "_highest_seq",
         "_new_clock_after_ms",
-        "_rising_since_ms",
-        "_stale_since_ms",
-        "_told",
         "last_arrived_ms",
         "last_seq",
         "last_ts_us",
+        "late",
     )
 
     def __init__(self, new_clock_after_ms: int = NEW_CLOCK_AFTER_MS) -> None:
         self._new_clock_after_ms = new_clock_after_ms
         self.start_at(0, 0, 0)
 
-    def start_at(self, ts_us: int, seq: int, arrived_ms: int) -> None:
-        """Make a tick the last one, whatever was before."""
-        self.last_ts_us, self.last_seq, self.last_arrived_ms = ts_us, seq, arrived_ms
-        self._stale_since_ms = 0
-        self._rising_since_ms = 0
-        self._highest_seq = 0
-        self._told = False
+    def start_at(self, ts_us: int, seq: int, arrived_ms: int, late: Lateness = ON_TIME) -> None:
+        """Make a tick the last one, whatever was before; `late` are the stale ticks since."""
+        self.last_ts_us, self.last_seq, self.last_arrived_ms, self.late = ts_us, seq, arrived_ms, late
 
     def take(self, ts_us: int, seq: int, arrived_ms: int) -> TickOrder:
         """Accept a tick as the last one unless it is stale: lower `(ts, seq)`; an equal one is a duplicate.
@@ -79,22 +87,18 @@ class TickClock:
                 return order
             self.start_at(ts_us, seq, arrived_ms)
             return order
-        self.last_ts_us, self.last_seq, self.last_arrived_ms = ts_us, seq, arrived_ms
-        if self._stale_since_ms:
-            self.start_at(ts_us, seq, arrived_ms)
+        self.start_at(ts_us, seq, arrived_ms)
         return _NEWEST
 
     def _late(self, seq: int, arrived_ms: int) -> TickOrder:
-        if not self._stale_since_ms:
-            self._stale_since_ms = max(arrived_ms, 1)
-            self._highest_seq = self.last_seq
-        if seq > self._highest_seq:
-            self._highest_seq = seq
-            if not self._rising_since_ms:
-                self._rising_since_ms = max(arrived_ms, 1)
-            elif arrived_ms - self._rising_since_ms >= self._new_clock_after_ms:
+        first = Lateness(max(arrived_ms, 1), 0, self.last_seq, is_told=False)
+        stale_since_ms, rising_since_ms, highest_seq, is_told = first if self.late is ON_TIME else self.late
+        if seq > highest_seq:
+            highest_seq = seq
+            if not rising_since_ms:
+                rising_since_ms = max(arrived_ms, 1)
+            elif arrived_ms - rising_since_ms >= self._new_clock_after_ms:
                 return TickOrder.NEW_CLOCK
-        if self._told or arrived_ms - self._stale_since_ms < self._new_clock_after_ms:
-            return TickOrder.STALE
-        self._told = True
-        return TickOrder.STUCK
+        is_stuck = arrived_ms - stale_since_ms >= self._new_clock_after_ms
+        self.late = Lateness(stale_since_ms, rising_since_ms, highest_seq, is_told or is_stuck)
+        return TickOrder.STUCK if is_stuck and not is_told else TickOrder.STALE

@@ -929,7 +929,8 @@ CREATE TABLE exit_qualification.tick_symbols (
     last_arrived_at timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
     updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     ticks bigint DEFAULT 0 NOT NULL,
-    stairs jsonb DEFAULT '{}'::jsonb NOT NULL
+    stairs jsonb DEFAULT '{}'::jsonb NOT NULL,
+    late jsonb
 );
 
 COMMENT ON TABLE exit_qualification.tick_symbols IS 'The engine''s state of each symbol at the offsets of its partition';
@@ -939,6 +940,8 @@ COMMENT ON COLUMN exit_qualification.tick_symbols.last_arrived_at IS 'when the l
 COMMENT ON COLUMN exit_qualification.tick_symbols.ticks IS 'how many ticks the symbol had';
 
 COMMENT ON COLUMN exit_qualification.tick_symbols.stairs IS 'by direction, the ticks that say the watermarks of trailing stops: [number of the tick, price times the direction''s sign in 1/10,000 rupee], falling';
+
+COMMENT ON COLUMN exit_qualification.tick_symbols.late IS 'stale ticks since the last one: [arrival of the first, arrival of the first whose seq rose, highest seq, whether it was told], in milliseconds since 1970; null without any';
 
 CREATE VIEW exit_qualification.market_prices AS
  SELECT s.symbol,

@@ -71,11 +71,10 @@ def fill_when_due(broker: PaperBroker, stop: Stop, health: Health) -> None:
     Nothing is lost meanwhile: an order stays due until the transaction that fills it is committed.
     """
     while not stop.is_set():
-        if not broker.await_delayed(STOP_LOOK_S):
-            continue
-        stop.wait(DUE_POLL_S)
         try:
-            broker.fill_due()
+            if broker.await_delayed(STOP_LOOK_S):
+                stop.wait(DUE_POLL_S)
+                broker.fill_due()
         except sqlite3.OperationalError as error:
             log.warning("delayed fills failed, retrying: %s", error)
             health.problem(LEDGER, str(error))

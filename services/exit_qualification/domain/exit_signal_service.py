@@ -248,9 +248,10 @@ class ExitSignalService:
         books = self._books
         return [symbol for symbol in symbols if books[symbol].is_unsaved]
 
-    def saved(self, symbol: str, ticks: int) -> None:
-        """Record that a checkpoint holds a symbol's state after so many ticks."""
-        self._books[symbol].saved_ticks = ticks
+    def saved(self, symbol: str, state: SymbolState) -> None:
+        """Record that a checkpoint holds this state of a symbol."""
+        book = self._books[symbol]
+        book.saved_ticks, book.saved_late = state.ticks, state.late
 
     def moved_rules(self, symbols: Iterable[str]) -> dict[UUID, dict[RuleKey, Saved]]:
         """Return the checkpoints of these symbols' trades with rules moved since the last call."""

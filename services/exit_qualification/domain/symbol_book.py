@@ -12,7 +12,7 @@ from services.exit_qualification.domain.open_trade import OpenTrade
 from shared.contracts.vocabulary import Direction
 from shared.exit_rules.rule import RuleState
 from shared.exit_rules.scale import Scale
-from shared.tick_clock import NEW_CLOCK_AFTER_MS, TickClock, TickOrder
+from shared.tick_clock import NEW_CLOCK_AFTER_MS, ON_TIME, Lateness, TickClock, TickOrder
 
 _DAY_US = 24 * 3600 * 1_000_000
 _ZONE_US = 19_800 * 1_000_000
@@ -33,6 +33,8 @@ class SymbolState:
         Number of ticks of the symbol.
     stairs:
         For each direction, the ticks that define the watermarks: number and profit price, falling.
+    late:
+        Stale ticks since the last one.
     """
 
     last_price: int
@@ -41,6 +43,7 @@ class SymbolState:
     last_arrived_ms: int = 0
     ticks: int = 0
     stairs: Mapping[Direction, Stairs] = field(default_factory=dict)
+    late: Lateness = ON_TIME
 
 
 class SymbolBook(TickClock):
@@ -60,6 +63,7 @@ class SymbolBook(TickClock):
         "last_price",
         "nearest_above",
         "nearest_below",
+        "saved_late",
         "saved_ticks",
         "ticks",
         "trades",
@@ -72,7 +76,7 @@ class SymbolBook(TickClock):
         self.last_price = 0  # No price is 0: until the first tick the symbol has no state.
         self._opening = False
         self.ticks = 0
-        self.saved_ticks = 0
+        self.saved_ticks, self.saved_late = 0, ON_TIME
         self.trades = trades
         self._books = {direction: DirectionBook() for direction in Direction}
         self.nearest_above = ABOVE_ALL
@@ -84,14 +88,16 @@ class SymbolBook(TickClock):
         if not self.last_price:
             return None
         stairs = {direction: stairs for direction, book in self._books.items() if (stairs := book.marks.stairs)}
-        return SymbolState(self.last_price, self.last_ts_us, self.last_seq, self.last_arrived_ms, self.ticks, stairs)
+        last = (self.last_price, self.last_ts_us, self.last_seq, self.last_arrived_ms)
+        return SymbolState(*last, self.ticks, stairs, self.late)
 
     def restore(self, state: SymbolState) -> None:
         """Restore from a checkpoint, before any trade is put. Fires nothing."""
         self.last_price = state.last_price
-        self.start_at(state.last_ts_us, state.last_seq, state.last_arrived_ms)
+        self.start_at(state.last_ts_us, state.last_seq, state.last_arrived_ms, state.late)
         self._day = _day(state.last_ts_us)
         self.ticks = self.saved_ticks = state.ticks
+        self.saved_late = state.late
         self._quiet_until_us = _end_of_day_us(self._day)
         for direction, stairs in state.stairs.items():
             self._books[direction].marks.restore(stairs)
@@ -222,8 +228,12 @@ class SymbolBook(TickClock):
 
     @property
     def is_unsaved(self) -> bool:
-        """Return whether a checkpoint has not seen the last tick or a rule's state yet."""
-        return self.ticks != self.saved_ticks or any(book.moved for book in self._books.values())
+        """Return whether a checkpoint has not seen the last tick, a stale one or a rule's state yet."""
+        return (
+            self.ticks != self.saved_ticks
+            or self.late != self.saved_late
+            or any(book.moved for book in self._books.values())
+        )
 
     def take_moved(self) -> set[UUID]:
         """Return the trades with a rule moved since the last call."""

@@ -15,6 +15,7 @@ from shared.errors import Fenced
 from shared.instants import EPOCH, epoch_ms
 from shared.money import SCALE, to_units
 from shared.postgres.hot_path import fetch
+from shared.tick_clock import ON_TIME, Lateness
 
 CLAIM = text("""
 -- tick_checkpoints.claim: waits for a transaction of the owner before, and fences every later one of it
@@ -51,22 +52,24 @@ RETURNING t.partition
 """)
 SAVE_SYMBOLS = text(f"""
 -- tick_checkpoints.save_symbols: prices in units, times in micro- and milliseconds since 1970
-INSERT INTO tick_symbols AS s (symbol, partition, last_price, last_ts, last_seq, last_arrived_at, ticks, stairs)
+INSERT INTO tick_symbols AS s (symbol, partition, last_price, last_ts, last_seq, last_arrived_at, ticks, stairs,
+                               late)
 SELECT symbol, partition, CAST(price AS numeric) / {SCALE}, 'epoch'::timestamptz + ts_us * interval '1 microsecond',
-       seq, 'epoch'::timestamptz + arrived_ms * interval '1 millisecond', ticks, CAST(stairs AS jsonb)
+       seq, 'epoch'::timestamptz + arrived_ms * interval '1 millisecond', ticks, CAST(stairs AS jsonb),
+       CAST(late AS jsonb)
   FROM unnest(CAST(:symbols AS text[]), CAST(:partitions AS integer[]), CAST(:prices AS bigint[]),
               CAST(:times_us AS bigint[]), CAST(:seqs AS bigint[]), CAST(:arrived_ms AS bigint[]),
-              CAST(:ticks AS bigint[]), CAST(:stairs AS text[]))
-         AS i (symbol, partition, price, ts_us, seq, arrived_ms, ticks, stairs)
+              CAST(:ticks AS bigint[]), CAST(:stairs AS text[]), CAST(:late AS text[]))
+         AS i (symbol, partition, price, ts_us, seq, arrived_ms, ticks, stairs, late)
 ON CONFLICT (symbol) DO UPDATE
    SET partition = EXCLUDED.partition, last_price = EXCLUDED.last_price, last_ts = EXCLUDED.last_ts,
        last_seq = EXCLUDED.last_seq, last_arrived_at = EXCLUDED.last_arrived_at,
-       ticks = EXCLUDED.ticks, stairs = EXCLUDED.stairs, updated_at = clock_timestamp()
+       ticks = EXCLUDED.ticks, stairs = EXCLUDED.stairs, late = EXCLUDED.late, updated_at = clock_timestamp()
 """)  # noqa: S608  # a number of our own
 STORED_SYMBOLS = """
 -- tick_checkpoints.symbols: no tick was stamped or arrived after its state was stored, whatever a clock said
 SELECT symbol, partition, last_price, least(last_ts, updated_at) AS last_ts, last_seq,
-       least(last_arrived_at, updated_at) AS last_arrived_at, ticks, stairs
+       least(last_arrived_at, updated_at) AS last_arrived_at, ticks, stairs, late, updated_at
   FROM tick_symbols
 """
 SYMBOLS = text(STORED_SYMBOLS + " WHERE partition = ANY (:partitions)")
@@ -167,6 +170,7 @@ class TickCheckpointRepository:
             "arrived_ms": [state.last_arrived_ms for state in states],
             "ticks": [state.ticks for state in states],
             "stairs": [json.dumps(state.stairs) if state.stairs else "{}" for state in states],
+            "late": ["null" if state.late is ON_TIME else json.dumps(state.late) for state in states],
         }
         fetch(self._connection, SAVE_SYMBOLS, parameters)
 
@@ -239,5 +243,13 @@ def _symbol(row: Row[tuple[object, ...]]) -> SymbolCheckpoint:
         Direction(direction): tuple((number, price) for number, price in steps)
         for direction, steps in row.stairs.items()
     }
-    state = SymbolState(to_units(row.last_price), last_ts_us, row.last_seq, last_arrived_ms, row.ticks, stairs)
+    late = _late(row.late, epoch_ms(row.updated_at))
+    state = SymbolState(to_units(row.last_price), last_ts_us, row.last_seq, last_arrived_ms, row.ticks, stairs, late)
     return SymbolCheckpoint(row.symbol, row.partition, state)
+
+
+def _late(stored: list[int] | None, updated_ms: int) -> Lateness:
+    if stored is None:
+        return ON_TIME
+    stale_since_ms, rising_since_ms, highest_seq, is_told = stored
+    return Lateness(min(stale_since_ms, updated_ms), min(rising_since_ms, updated_ms), highest_seq, bool(is_told))

@@ -150,7 +150,7 @@ class Assignment:
         self.held |= checkpoint.offsets
         for each in checkpoint.symbols:
             if each.symbol not in unsaved:
-                self.engine.saved(each.symbol, each.state.ticks)
+                self.engine.saved(each.symbol, each.state)
 
     def _take_over(
         self, claimed: Mapping[int, Checkpoint], engine: ExitSignalService, square_off: SquareOff = NEVER

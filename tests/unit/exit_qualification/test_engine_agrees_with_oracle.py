@@ -127,7 +127,6 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
         self.saved: dict[UUID, dict[RuleKey, Saved]] = {}
         self.states: dict[str, SymbolState] = {}
         self.since: dict[str, list[tuple[int, int, int, int]]] = {symbol: [] for symbol in SYMBOLS}
-        self.late_before = dict.fromkeys(SYMBOLS, 0)
         self.now_ms = 0
 
     @rule(trade_id=trade_ids, plan=plans())
@@ -191,8 +190,6 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
         assert (verdict.order, found(verdict.candidates)) == told
         assert verdict.accepted is (told[0] in (TickOrder.NEWEST, TickOrder.NEW_CLOCK))
         self.since[symbol].append((price, ts_us, seq, arrived_ms))
-        if verdict.accepted:
-            self.late_before[symbol] = 0
         if verdict.candidates or verdict.order is TickOrder.NEW_CLOCK:
             self.save(symbol)
 
@@ -233,9 +230,6 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
             restarted.disarm(trade_id, ExitReason.MANUAL)
             self.oracle.disarm(trade_id, ExitReason.MANUAL)
         for symbol in SYMBOLS:
-            # How long ticks have been stale is not part of a checkpoint: the time begins again.
-            self.oracle.late[symbol] = self.oracle.late.get(symbol, [])[self.late_before[symbol] :]
-            self.late_before[symbol] = 0
             for price, ts_us, seq, arrived_ms in self.since[symbol]:
                 assert restarted.on_tick(symbol, price, ts_us, seq, arrived_ms).candidates == ()
         restarted.on_clock(self.now_ms)
@@ -273,7 +267,6 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
             self.states[symbol] = state
         self.saved |= self.engine.moved_rules([symbol])
         self.since[symbol].clear()
-        self.late_before[symbol] = len(self.oracle.late.get(symbol, []))
 
     @invariant()
     def the_same_is_disarmed(self) -> None:

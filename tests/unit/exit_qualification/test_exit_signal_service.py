@@ -14,6 +14,7 @@ from services.exit_qualification.domain.symbol_book import SymbolState
 from shared.contracts.vocabulary import Direction, ExitReason
 from shared.exit_rules.fixed_level import FixedLevel
 from shared.exit_rules.levels import above
+from shared.tick_clock import Lateness
 from tests.unit.exit_qualification.examples import open_trade
 
 INFY = "NSE:INFY"
@@ -96,7 +97,8 @@ def test_a_stale_tick_fires_nothing_and_moves_nothing(ts_us: int, seq: int) -> N
     engine.on_tick(INFY, 1000_0000, 10, 5)
     verdict = engine.on_tick(INFY, 1010_0000, ts_us, seq)
     assert (verdict.accepted, verdict.candidates) == (False, ())
-    assert engine.symbol_state(INFY) == SymbolState(1000_0000, 10, 5, ticks=1)
+    late = Lateness(stale_since_ms=1, rising_since_ms=1 if seq > 5 else 0, highest_seq=max(seq, 5), is_told=False)
+    assert engine.symbol_state(INFY) == SymbolState(1000_0000, 10, 5, ticks=1, late=late)
 
 
 def test_the_same_tick_again_is_accepted_and_changes_nothing() -> None:

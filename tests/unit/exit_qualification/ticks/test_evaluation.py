@@ -6,6 +6,7 @@ from confluent_kafka import Message
 
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.level_index import RuleKey
+from services.exit_qualification.domain.symbol_book import SymbolState
 from services.exit_qualification.ticks.batch import BatchResult
 from services.exit_qualification.ticks.evaluation import in_rounds
 from shared.contracts.vocabulary import ExitReason
@@ -83,12 +84,30 @@ def test_an_eligible_reason_met_by_the_last_price_is_due() -> None:
 def test_a_symbol_is_unsaved_until_its_last_tick_is() -> None:
     engine = _engine()
     assert engine.unsaved(engine.symbols()) == []
-    evaluated(engine, _tick(1000, 4), _tick(1001, 5))
+    evaluated(engine, _tick(1000, 4))
+    before = _state(engine)
+    evaluated(engine, _tick(1001, 5))
     assert engine.unsaved(engine.symbols()) == [INFY]
-    engine.saved(INFY, 1)
+    engine.saved(INFY, before)
     assert engine.unsaved(engine.symbols()) == [INFY]
-    engine.saved(INFY, 2)
+    engine.saved(INFY, _state(engine))
     assert engine.unsaved(engine.symbols()) == []
+
+
+def test_a_symbol_is_unsaved_until_its_stale_ticks_are() -> None:
+    engine = _engine()
+    evaluated(engine, _tick(1000, 4))
+    engine.saved(INFY, _state(engine))
+    evaluated(engine, _tick(1001, 3))
+    assert engine.unsaved(engine.symbols()) == [INFY]
+    engine.saved(INFY, _state(engine))
+    assert engine.unsaved(engine.symbols()) == []
+
+
+def _state(engine: ExitSignalService) -> SymbolState:
+    state = engine.symbol_state(INFY)
+    assert state is not None
+    return state
 
 
 def test_a_trade_homed_elsewhere_is_projected_and_not_evaluated() -> None:
