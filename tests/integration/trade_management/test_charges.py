@@ -16,13 +16,13 @@ from shared.clock import rfc3339, trading_day
 from shared.contracts.charges import read_contract_note
 from shared.contracts.vocabulary import ProductType
 from shared.errors import InvalidInput
-from shared.ids import new_id
 from tests.integration.trade_management.ledger import CLOCK, Intent, emitted, execution, open_trade, rows
 from tests.integration.trade_management.test_closing import apply, report
 from tests.integration.trade_management.test_trade_api import opened
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
 LONG_AGO = CLOCK.now() - timedelta(days=3650)
+TRADE_ID = UUID(int=1)
 
 
 def close(engine: Engine, trade: Trade, price: str = "1010") -> None:
@@ -170,10 +170,10 @@ def test_schedules_are_shown_with_their_sources(client: TestClient) -> None:
     [
         ("trade_id,charge,amount\n", "the header lacks leg"),
         ("trade_id,leg,charge,amount\n", "no line after the header"),
-        (f"trade_id,leg,charge,amount\n{new_id()},EXIT,STT,1\nx,EXIT,STT,1\n", r"^line 3: trade_id"),
-        (f"trade_id,leg,charge,amount\n{new_id()},OUT,STT,-1\n", r"line 2: leg.*amount"),
-        (f"trade_id,leg,charge,amount\n{new_id()},EXIT,STT,1.00001\n", r"line 2: amount"),
-        (f"trade_id,leg,charge,amount\n{new_id()},EXIT\n", r"line 2: charge.*amount"),
+        (f"trade_id,leg,charge,amount\n{TRADE_ID},EXIT,STT,1\nx,EXIT,STT,1\n", r"^line 3: trade_id"),
+        (f"trade_id,leg,charge,amount\n{TRADE_ID},OUT,STT,-1\n", r"line 2: leg.*amount"),
+        (f"trade_id,leg,charge,amount\n{TRADE_ID},EXIT,STT,1.00001\n", r"line 2: amount"),
+        (f"trade_id,leg,charge,amount\n{TRADE_ID},EXIT\n", r"line 2: charge.*amount"),
     ],
 )
 def test_a_file_with_wrong_lines_is_refused_by_line(text: str, said: str) -> None:
