@@ -11,7 +11,7 @@ from datetime import time
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import Field, HttpUrl, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.broker_hosts import DEFAULT_BROKER_HOSTS
@@ -271,6 +271,11 @@ class Settings(BaseSettings):
 
     # paper-broker
     paper_broker_dir: Path = Field(Path("paper-broker"), description="folder of the paper broker's ledger")
+    paper_broker_postback_url: HttpUrl | None = Field(
+        None,
+        description="URL that the paper broker posts order updates to, e.g. http://127.0.0.1:8001/postbacks/kite; "
+        "unset: it posts none",
+    )
 
     # traces
     otlp_endpoint: str = Field(

@@ -46,6 +46,10 @@ class Accounts:
     def __init__(self, accounts: list[Account]) -> None:
         self._accounts = accounts
 
+    def named(self, user_id: str) -> Account | None:
+        """Return the account with this user id, or None."""
+        return next((account for account in self._accounts if account.user_id == user_id), None)
+
     def by_header(self, authorization: str) -> Account | None:
         """Return the account of an ``Authorization: token api_key:access_token`` header, or None."""
         return self._matching(authorization, lambda known: f"token {known.api_key}:{known.access_token}")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from services.paper_broker.book_time import book_day, book_opened_ms, to_ms
-from services.paper_broker.faults import Placement, placement_under
+from services.paper_broker.faults import OrderEffect, Placement, placement_under
 from services.paper_broker.kite_errors import KiteError, no_such_order, not_working
 from services.paper_broker.ledger import Books, Ledger
 from services.paper_broker.market_store import TopicPartitionKey
 from services.paper_broker.matching import execute, filled, next_stage_ms
 from services.paper_broker.order_forms import ModifyForm, modified_terms
+from services.paper_broker.order_updates import OrderUpdate, updates_of
 from services.paper_broker.orders import FillPlan, Order, OrderRequest, cancelled, placed, rejected
 from services.paper_broker.positions import Entry, turnover_of
 from services.paper_broker.quotes import PriceTick, Quote, advance
@@ -25,6 +27,9 @@ RESUME_BATCH = 500
 LAST_MS = 2**62
 """Later than any time."""
 
+Announce = Callable[[Iterable[OrderUpdate]], None]
+"""Takes the order updates of a committed transaction; returns at once and never fails."""
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -35,12 +40,19 @@ class Accepted:
 
 
 class PaperBroker:
-    """Places, changes, cancels and fills orders. Thread-safe."""
+    """Places, changes, cancels and fills orders. Thread-safe. Without `announce`, it tells no order updates."""
 
-    def __init__(self, ledger: Ledger, clock: Clock, new_clock_after_ms: int = NEW_CLOCK_AFTER_MS) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        new_clock_after_ms: int = NEW_CLOCK_AFTER_MS,
+        announce: Announce | None = None,
+    ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._new_clock_after_ms = new_clock_after_ms
+        self._announce = announce
         self._tick_clocks: dict[str, TickClock] = {}
         self._delayed = threading.Event()
         self._delayed.set()  # the ledger may have some of an earlier run
@@ -54,8 +66,9 @@ class PaperBroker:
             A fault rule refused the order. The rule's count is reduced and the book does not show the order.
         """
         now = self._now_ms()
-        with self._ledger.write() as books:
-            placement = placement_under(books.faults.take(account, request.symbol), request.quantity, now)
+        with self._changing() as books:
+            effects = books.faults.take(account, request.symbol, OrderEffect)
+            placement = placement_under(effects, request.quantity, now)
             number = None if placement.refusal else _accept(books, account, request, placement, now)
         if placement.fill_plan:
             self._delayed.set()
@@ -72,7 +85,7 @@ class PaperBroker:
             The order does not exist or is not open, or the new terms are invalid.
         """
         now = self._now_ms()
-        with self._ledger.write() as books:
+        with self._changing() as books:
             order = _working_order(books, account, number, "modified", now)
             quantity, order_type, limit = modified_terms(order, form)
             changed = replace(
@@ -95,7 +108,7 @@ class PaperBroker:
             The order does not exist or is not open.
         """
         now = self._now_ms()
-        with self._ledger.write() as books:
+        with self._changing() as books:
             books.orders.update(cancelled(_working_order(books, account, number, "cancelled", now), now))
 
     def take_market(
@@ -107,7 +120,7 @@ class PaperBroker:
         """Book entries, update prices, fill crossed orders and save the feed's offsets in one transaction."""
         now = self._now_ms()
         try:
-            with self._ledger.write() as books:
+            with self._changing() as books:
                 for entry in entries:
                     books.positions.add_entry(entry, book_day(entry.at_ms))
                 self._move_prices(books, ticks, now)
@@ -129,6 +142,17 @@ class PaperBroker:
             self._delayed.set()
             raise
 
+    @contextmanager
+    def _changing(self) -> Iterator[Books]:
+        """Open a write transaction; announce the updates of its orders once it has committed."""
+        updates: list[OrderUpdate] = []
+        with self._ledger.write() as books:
+            yield books
+            if self._announce is not None:
+                updates.extend(updates_of(books))
+        if self._announce is not None:
+            self._announce(updates)
+
     def _fill_due(self, now: int) -> int:
         with self._ledger.read() as books:
             if not books.orders.to_resume(LAST_MS, 1):
@@ -136,7 +160,7 @@ class PaperBroker:
             self._delayed.set()
             if not books.orders.to_resume(now, 1):
                 return 0
-        with self._ledger.write() as books:
+        with self._changing() as books:
             due = books.orders.to_resume(now, RESUME_BATCH)
             for order, plan in due:
                 books.orders.set_resume(order.number, next_stage_ms(plan, now))

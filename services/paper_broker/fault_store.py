@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import TypeVar
 
-from services.paper_broker.faults import EFFECT, Effect, FaultRequest, FaultRule, rules_met
+from services.paper_broker.faults import EFFECT, FaultRequest, FaultRule, OrderEffect, PostbackEffect, rules_met
+
+AnyEffect = TypeVar("AnyEffect", OrderEffect, PostbackEffect)
 
 
 class FaultStore:
@@ -30,9 +33,9 @@ class FaultStore:
         )
         return [FaultRule(rule, of, left, EFFECT.validate_json(effect)) for rule, of, left, effect in rows]
 
-    def take(self, account: str, symbol: str) -> list[Effect]:
-        """Return the effects matched by one order; reduce each rule's count and remove exhausted rules."""
-        taken = rules_met(self.in_force(account, symbol))
+    def take(self, account: str, symbol: str, of: type[AnyEffect]) -> list[AnyEffect]:
+        """Return the effects on one order or update; reduce each rule's count and remove exhausted rules."""
+        taken = rules_met([rule for rule in self.in_force(account, symbol) if isinstance(rule.effect, of)])
         for rule in taken:
             if rule.remaining == 1:
                 self.remove(account, rule.rule_id)
@@ -40,7 +43,7 @@ class FaultStore:
                 self._connection.execute(
                     "UPDATE fault_rules SET remaining = remaining - 1 WHERE rule_id = ?", (rule.rule_id,)
                 )
-        return [rule.effect for rule in taken]
+        return [rule.effect for rule in taken if isinstance(rule.effect, of)]
 
     def remove(self, account: str, rule_id: int | None = None) -> int:
         """Remove one rule of the account, or all of them; return how many existed."""

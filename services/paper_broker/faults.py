@@ -19,8 +19,18 @@ Milliseconds = Annotated[int, Field(ge=0, le=3_600_000)]
 class _Effect(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: str
 
-class Refuse(_Effect):
+
+class OrderEffect(_Effect):
+    """Effect on an order as it is placed."""
+
+
+class PostbackEffect(_Effect):
+    """Effect on an order update as it is posted."""
+
+
+class Refuse(OrderEffect):
     """Refuse the order: answer with this error and keep the order out of the book."""
 
     kind: Literal["refuse"] = "refuse"
@@ -29,21 +39,21 @@ class Refuse(_Effect):
     http_status: int | None = Field(None, ge=400, le=599)
 
 
-class Reject(_Effect):
+class Reject(OrderEffect):
     """Accept the order, then show it as REJECTED in the book with this message."""
 
     kind: Literal["reject"] = "reject"
     message: Message = "RMS: rejected on request."
 
 
-class DelayFill(_Effect):
+class DelayFill(OrderEffect):
     """Fill nothing of the order before `ms` have passed."""
 
     kind: Literal["delay_fill"] = "delay_fill"
     ms: Milliseconds
 
 
-class PartialFill(_Effect):
+class PartialFill(OrderEffect):
     """Fill only `quantity`; fill the rest after `rest_after_ms`, or never if not given."""
 
     kind: Literal["partial_fill"] = "partial_fill"
@@ -51,19 +61,45 @@ class PartialFill(_Effect):
     rest_after_ms: Milliseconds | None = None
 
 
-class DropAnswer(_Effect):
+class DropAnswer(OrderEffect):
     """Accept the order, but cut the connection after `after_ms` instead of answering."""
 
     kind: Literal["drop_answer"] = "drop_answer"
     after_ms: Milliseconds
 
 
-Effect = Annotated[Refuse | Reject | DelayFill | PartialFill | DropAnswer, Field(discriminator="kind")]
+class LosePostback(PostbackEffect):
+    """Do not post the order update."""
+
+    kind: Literal["lose_postback"] = "lose_postback"
+
+
+class DuplicatePostback(PostbackEffect):
+    """Post the order update `copies` times."""
+
+    kind: Literal["duplicate_postback"] = "duplicate_postback"
+    copies: int = Field(2, ge=2, le=10)
+
+
+class DelayPostback(PostbackEffect):
+    """Post the order update not before `ms` have passed, so that later ones overtake it."""
+
+    kind: Literal["delay_postback"] = "delay_postback"
+    ms: Milliseconds
+
+
+Effect = Annotated[
+    Refuse | Reject | DelayFill | PartialFill | DropAnswer | LosePostback | DuplicatePostback | DelayPostback,
+    Field(discriminator="kind"),
+]
 EFFECT: TypeAdapter[Effect] = TypeAdapter(Effect)
 
 
 class FaultRequest(BaseModel):
-    """Rule to add: the effect applies to the next `count` orders of `symbol` (of any symbol if not given)."""
+    """Rule to add: the effect applies to the next `count` orders of `symbol` (of any symbol if not given).
+
+    The effects on postbacks apply to the next `count` order updates instead.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -93,7 +129,7 @@ class Placement:
 
 
 def rules_met(rules: Sequence[FaultRule]) -> list[FaultRule]:
-    """Return the rules that apply to one order: the oldest of every kind of effect, so rules queue up.
+    """Return the rules that apply to one order or update: the oldest of every kind of effect, so rules queue up.
 
     A refusal applies alone, because a refused order has no other effects.
     """
@@ -103,7 +139,7 @@ def rules_met(rules: Sequence[FaultRule]) -> list[FaultRule]:
     return [oldest["refuse"]] if "refuse" in oldest else list(oldest.values())
 
 
-def placement_under(effects: Sequence[Effect], quantity: int, now_ms: int) -> Placement:
+def placement_under(effects: Sequence[OrderEffect], quantity: int, now_ms: int) -> Placement:
     """Return how an order of `quantity` placed at `now_ms` proceeds under these effects, at most one per kind."""
     by_kind = {effect.kind: effect for effect in effects}
     refusal, rejection, drop = by_kind.get("refuse"), by_kind.get("reject"), by_kind.get("drop_answer")
@@ -115,7 +151,21 @@ def placement_under(effects: Sequence[Effect], quantity: int, now_ms: int) -> Pl
     )
 
 
-def _fill_plan(delay: Effect | None, partial: Effect | None, quantity: int, now_ms: int) -> FillPlan:
+def copies_under(effects: Sequence[PostbackEffect]) -> tuple[int, ...]:
+    """Return the delay in milliseconds of each copy of an order update that is posted; at most one effect per kind."""
+    copies, delay_ms = 1, 0
+    for effect in effects:
+        match effect:
+            case LosePostback():
+                return ()
+            case DuplicatePostback():
+                copies = effect.copies
+            case DelayPostback():
+                delay_ms = effect.ms
+    return (delay_ms,) * copies
+
+
+def _fill_plan(delay: OrderEffect | None, partial: OrderEffect | None, quantity: int, now_ms: int) -> FillPlan:
     from_ms = now_ms + (delay.ms if isinstance(delay, DelayFill) else 0)
     if not isinstance(partial, PartialFill):
         return (Stage(from_ms, quantity),) if isinstance(delay, DelayFill) else ()

@@ -62,10 +62,17 @@ class Fill:
 
 
 class OrderStore:
-    """Orders within one transaction."""
+    """Orders within one transaction.
+
+    Attributes
+    ----------
+    changes:
+        States of orders that this transaction stored, oldest first.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self.changes: list[Order] = []
 
     def next_number(self, now_ms: int) -> int:
         """Return a new order number, greater than all before."""
@@ -74,12 +81,12 @@ class OrderStore:
     def insert(self, order: Order, plan: FillPlan, resume_ms: int | None) -> None:
         """Store a new order and its first state."""
         self._connection.execute(_INSERT, (*astuple(order), _plan_text(plan), resume_ms))
-        self._connection.execute(_ADD_STATE, (order.number,))
+        self._add_state(order)
 
     def update(self, order: Order) -> None:
         """Store an order's change and append the new state."""
         self._connection.execute(_UPDATE, (*_state(order), order.order_type, order.validity, order.number))
-        self._connection.execute(_ADD_STATE, (order.number,))
+        self._add_state(order)
 
     def set_resume(self, order_number: int, resume_ms: int | None) -> None:
         """Store when the order's fill plan next allows more."""
@@ -141,6 +148,10 @@ class OrderStore:
     def fills_of_order(self, number: int) -> list[Fill]:
         """Return fills of one order, oldest first."""
         return [Fill(*row) for row in self._connection.execute(_FILLS_OF_ORDER, (number,))]
+
+    def _add_state(self, order: Order) -> None:
+        self._connection.execute(_ADD_STATE, (order.number,))
+        self.changes.append(order)
 
     def _next(self, greatest: str, now_ms: int) -> int:
         (last,) = self._connection.execute(greatest).fetchone()

@@ -1,4 +1,4 @@
-"""Process ``paper-broker``: HTTP in the main thread, the feed and delayed fills in separate threads."""
+"""Process ``paper-broker``: HTTP in the main thread; the feed, delayed fills and postbacks in separate threads."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from fastapi import FastAPI
 
 from services.paper_broker.accounts import accounts_of
 from services.paper_broker.app import create_broker_app
-from services.paper_broker.broker import PaperBroker
+from services.paper_broker.broker import Announce, PaperBroker
 from services.paper_broker.desk import Desk
 from services.paper_broker.ledger import Ledger
 from services.paper_broker.market_feed import CONDITION, MarketFeed
+from services.paper_broker.postbacks import open_postbacks
 from services.paper_broker.records import Records
 from shared.clock import SystemClock
 from shared.kafka.topic_watch import CONDITION as KAFKA
@@ -34,22 +35,25 @@ LEDGER_RETRY_S = 1.0
 
 
 def build(process: RunningProcess) -> FastAPI:
-    """Add the feed and the delayed fills; return the broker's HTTP application.
+    """Add the feed, the delayed fills and the postbacks; return the broker's HTTP application.
 
     Raises
     ------
     ConfigurationError
-        Credentials or ledger cannot be used.
+        Credentials, ledger or receiver of postbacks cannot be used.
     """
     settings, health = process.settings, process.health
-    desk = process.resources.enter_context(open_desk(settings))
+    postbacks = process.resources.enter_context(open_postbacks(settings, process.clock))
+    desk = process.resources.enter_context(open_desk(settings, postbacks.announce if postbacks else None))
     process.threads.add("feed", MarketFeed(settings, desk.ledger, desk.broker, health).run)
     process.threads.add("delayed-fills", lambda stop: fill_when_due(desk.broker, stop, health))
+    if postbacks:
+        process.threads.add("postbacks", postbacks.run)
     return create_broker_app(desk, health)
 
 
 @contextmanager
-def open_desk(settings: Settings) -> Iterator[Desk]:
+def open_desk(settings: Settings, announce: Announce | None = None) -> Iterator[Desk]:
     """Open the broker described by these settings; close its ledger afterwards."""
     accounts = accounts_of(settings)
     clock = SystemClock()
@@ -57,7 +61,7 @@ def open_desk(settings: Settings) -> Iterator[Desk]:
     try:
         yield Desk(
             accounts,
-            PaperBroker(ledger, clock, int(settings.tick_new_clock_after_s * 1000)),
+            PaperBroker(ledger, clock, int(settings.tick_new_clock_after_s * 1000), announce),
             Records(ledger, clock),
             ledger,
         )

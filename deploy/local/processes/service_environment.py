@@ -39,6 +39,8 @@ _OURS = frozenset(
         "EXIT_EVENT_KEYS",
         "TRADE_EVENT_KEYS",
         "PAPER_BROKER_DIR",
+        "PAPER_BROKER_POSTBACK_URL",
+        "POSTBACK_SECRETS",
         "CONSOLE_SESSION_KEY",
         "CONSOLE_PROCESSES",
         "SECRETS_DIR",
@@ -71,7 +73,10 @@ class Wiring:
 
     def _places(self, service: str) -> dict[str, str]:
         if service == PAPER_BROKER.name:
-            return {f"{PREFIX}PAPER_BROKER_DIR": str(self.directory.paper_broker)}
+            return {
+                f"{PREFIX}PAPER_BROKER_DIR": str(self.directory.paper_broker),
+                f"{PREFIX}PAPER_BROKER_POSTBACK_URL": f"{self.url(EXIT_API.name)}/postbacks/kite",
+            }
         if service == TRADE_API.name:
             return {f"{PREFIX}EXIT_API_URL": self.url(EXIT_API.name)}
         if service == CONSOLE.name:

@@ -19,6 +19,7 @@ from kiteconnect import KiteConnect
 from pydantic import SecretStr
 
 from services.paper_broker.app import create_broker_app
+from services.paper_broker.broker import Announce
 from services.paper_broker.desk import Desk
 from services.paper_broker.market_feed import CONDITION
 from services.paper_broker.positions import Entry
@@ -84,12 +85,12 @@ class RunningBroker:
 
 
 @contextmanager
-def running_broker(directory: Path) -> Iterator[RunningBroker]:
+def running_broker(directory: Path, announce: Announce | None = None) -> Iterator[RunningBroker]:
     """A broker with its ledger in `directory`, on a port of its own, without Kafka."""
     settings = Settings(paper_broker_dir=directory, broker_credentials=SecretStr(CREDENTIALS))
     health = Health(CONDITION, deadline_s=math.inf)
     health.fine(CONDITION)
-    with open_desk(settings) as desk:
+    with open_desk(settings, announce) as desk:
         server = uvicorn.Server(
             uvicorn.Config(create_broker_app(desk, health), host="127.0.0.1", port=0, log_config=None)
         )

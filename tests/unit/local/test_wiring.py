@@ -68,6 +68,11 @@ def test_no_service_is_given_what_the_caller_holds_for_others(
     assert environment["EXITFLOW_COOLDOWN_S"] == "5"
 
 
+def test_the_paper_broker_posts_order_updates_to_exit_api(wiring: Wiring) -> None:
+    told = wiring.environment("paper-broker")
+    assert told["EXITFLOW_PAPER_BROKER_POSTBACK_URL"] == f"{wiring.url('exit-api')}/postbacks/kite"
+
+
 def test_ports_and_secrets_are_the_same_when_read_again(wiring: Wiring) -> None:
     ports = [wiring.ports.port(name) for name in PROCESSES]
     assert len(set(ports)) == len(PROCESSES)
