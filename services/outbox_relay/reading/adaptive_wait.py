@@ -19,7 +19,7 @@ class AdaptivePoll:
     def __init__(self, shortest_s: float, longest_s: float) -> None:
         self._shortest_s = shortest_s
         self._longest_s = max(shortest_s, longest_s)
-        self._pause_s = 0.0
+        self._pause_s = CALM_S  # no event came yet
         self.wait_s = shortest_s
 
     def found(self) -> None:

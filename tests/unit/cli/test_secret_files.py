@@ -57,7 +57,7 @@ DATABASE_OF = {
 SIGNATURES_OF = {
     "exit-ticks": {"exitflow_event_signing_key", "exitflow_trade_event_keys"},
     "exit-orders": {"exitflow_event_signing_key"},
-    "exit-api": {"exitflow_event_signing_key"},
+    "exit-api": {"exitflow_event_signing_key", "exitflow_postback_secrets"},
     "trade-fills": {"exitflow_event_signing_key", "exitflow_exit_event_keys"},
     "trade-api": {"exitflow_event_signing_key"},
     "relay": {"exitflow_exit_event_keys", "exitflow_trade_event_keys"},

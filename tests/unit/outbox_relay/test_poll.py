@@ -8,8 +8,20 @@ from hypothesis import strategies as st
 from services.outbox_relay.reading.adaptive_wait import BRISK_S, CALM_S, AdaptivePoll
 
 
-def test_the_wait_grows_with_the_pause_and_is_shortest_again_when_something_comes() -> None:
+def poll_after_an_event() -> AdaptivePoll:
     poll = AdaptivePoll(0.001, 0.05)
+    poll.found()
+    return poll
+
+
+def test_the_longest_wait_is_taken_until_the_first_event() -> None:
+    poll = AdaptivePoll(0.001, 0.05)
+    poll.found_nothing()
+    assert poll.wait_s == 0.05
+
+
+def test_the_wait_grows_with_the_pause_and_is_shortest_again_when_something_comes() -> None:
+    poll = poll_after_an_event()
     for _ in range(9):
         poll.found_nothing()
         assert poll.wait_s == 0.001
@@ -21,7 +33,7 @@ def test_the_wait_grows_with_the_pause_and_is_shortest_again_when_something_come
 
 
 def test_the_longest_wait_is_taken_after_a_minute_without_an_event_alone() -> None:
-    poll, pause_s = AdaptivePoll(0.001, 0.05), 0.0
+    poll, pause_s = poll_after_an_event(), 0.0
     while poll.wait_s <= BRISK_S:
         pause_s += poll.wait_s
         poll.found_nothing()
@@ -31,7 +43,7 @@ def test_the_longest_wait_is_taken_after_a_minute_without_an_event_alone() -> No
 
 @given(st.integers(0, 200))
 def test_an_event_waits_for_a_tenth_of_the_pause_it_ends_or_the_shortest_wait(looks: int) -> None:
-    poll, pause_s = AdaptivePoll(0.001, 0.05), 0.0
+    poll, pause_s = poll_after_an_event(), 0.0
     for _ in range(looks):
         pause_s += poll.wait_s
         poll.found_nothing()

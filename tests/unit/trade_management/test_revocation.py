@@ -96,7 +96,7 @@ Run = Callable[[bool], tuple[MovingConsumer, Applied]]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Takes one step with a consumer whose partition 0 comes back or not."""
+    """Takes one step, and the last commit, with a consumer whose partition 0 comes back or not."""
 
     def step(comes_back: bool) -> tuple[MovingConsumer, Applied]:
         kafka, applied = MovingConsumer(comes_back=comes_back), Applied()
@@ -116,6 +116,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         )
         membership.subscribe()
         membership.step()
+        membership.finish()
         return kafka, applied
 
     return step

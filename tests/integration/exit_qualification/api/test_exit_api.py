@@ -170,8 +170,8 @@ def test_pages_join_without_gap_or_repeat(client: TestClient, exit_engine: Engin
     assert client.get("/exits", params={"cursor": "nonsense"}).status_code == 422
 
 
-def test_no_route_but_health_answers_without_a_token(client: TestClient) -> None:
-    open_routes = {"/healthz", "/readyz"}
+def test_no_route_but_health_and_postbacks_answers_without_a_token(client: TestClient) -> None:
+    open_routes = {"/healthz", "/readyz", "/postbacks/kite"}
     paths = client.get("/openapi.json").json()["paths"] | {"/openapi.json": ["get"]}
     del client.headers["Authorization"]
     checked = 0
