@@ -39,6 +39,7 @@ COMMANDS = {
         "settings": f"{_IN}.settings",
         "outbox": f"{_IN}.outbox",
         "gaps": f"{_IN}.gaps",
+        "faults": f"{_IN}.faults",
     },
     Panel.INSTALL: {
         "provision": f"{_IN}.provision",
