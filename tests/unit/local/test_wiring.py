@@ -51,7 +51,9 @@ def test_a_service_reaches_its_databases_with_its_own_role(wiring: Wiring, servi
 @pytest.mark.parametrize("service", PROCESSES)
 def test_a_service_is_told_exactly_its_secrets(wiring: Wiring, service: str) -> None:
     told = wiring.environment(service)
-    own = {name for name in told if name.endswith(("_DATABASE_URL", "_CREDENTIALS", "_KEY", "_KEYS", "_TOKEN"))}
+    own = {
+        name for name in told if name.endswith(("_DATABASE_URL", "_CREDENTIALS", "_KEY", "_KEYS", "_TOKEN", "_SECRETS"))
+    }
     assert own == {name.upper() for name in DATABASE_OF[service] | SIGNATURES_OF[service]}
     assert wiring.credentials.operator_token not in told.values()
 
