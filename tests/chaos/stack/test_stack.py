@@ -65,8 +65,10 @@ def disk() -> Iterator[SmallDisk]:
 
 @pytest.fixture
 def data_dir(disk: SmallDisk, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The data directory of a running stack, whose unanswered orders are settled soon."""
+    """The data directory of a running stack whose unanswered orders are settled soon, with no limit of orders a day."""
     monkeypatch.setenv("EXITFLOW_ABSENCE_GAP_S", "5")
+    # A quarter of an hour of faults places more orders on its one account than a broker takes in a day.
+    monkeypatch.setenv("EXITFLOW_ORDERS_PER_DAY", "1000000")
     load_settings.cache_clear()
     said: list[str] = []
     directory = disk.path / "stack"
