@@ -102,8 +102,10 @@ def _record(message: Message) -> Record:
 def sequences_by_key(records: list[Record]) -> dict[str, list[int]]:
     """The sequence numbers of each key's first occurrences, in the order of the log."""
     sequences = defaultdict(list)
-    first = {record.event_id: record for record in reversed(records)}
-    for record in reversed(first.values()):
+    first: dict[str, Record] = {}
+    for record in records:
+        first.setdefault(record.event_id, record)
+    for record in first.values():
         sequences[record.key].append(record.sequence)
     return dict(sequences)
 
