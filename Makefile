@@ -18,8 +18,10 @@ help: ## this list
 $(INSTALLED): deploy/locks/dev.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing the locked packages into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r deploy/locks/dev.txt
+	@# --no-deps: the lock is complete. pip would look for the newest release of a package that another wants with an extra.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r deploy/locks/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip check --quiet
 	@touch $@
 
 install: $(INSTALLED) ## the locked packages and exitflow itself, in .venv

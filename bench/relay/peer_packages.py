@@ -31,7 +31,7 @@ def _install(target: Path) -> None:
     # It is moved when it is whole, which its interpreter does not mind; scripts with a path in them are not used.
     _run([sys.executable, "-m", "venv", str(target)])
     pip = [str(target / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    _run([*pip, "--require-hashes", "--only-binary", ":all:", "-r", str(REQUIREMENTS)])
+    _run([*pip, "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", str(REQUIREMENTS)])
 
 
 def _run(argv: list[str]) -> None:
