@@ -81,14 +81,13 @@ class TickClock:
             arrived_ms = self.last_arrived_ms
         if ts_us >= arrived_ms * 1000 + 1000 and arrived_ms:
             ts_us = arrived_ms * 1000
+        order = _NEWEST
         if ts_us < self.last_ts_us or (ts_us == self.last_ts_us and seq < self.last_seq):
             order = self._late(seq, arrived_ms)
             if order is not TickOrder.NEW_CLOCK:
                 return order
-            self.start_at(ts_us, seq, arrived_ms)
-            return order
         self.start_at(ts_us, seq, arrived_ms)
-        return _NEWEST
+        return order
 
     def _late(self, seq: int, arrived_ms: int) -> TickOrder:
         first = Lateness(max(arrived_ms, 1), 0, self.last_seq, is_told=False)

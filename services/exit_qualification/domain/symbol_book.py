@@ -98,7 +98,7 @@ class SymbolBook(TickClock):
         self._day = _day(state.last_ts_us)
         self.ticks = self.saved_ticks = state.ticks
         self.saved_late = state.late
-        self._quiet_until_us = _end_of_day_us(self._day)
+        self._quiet_until_us = _end_of_day_us(self._day) if state.late is ON_TIME else 0
         for direction, stairs in state.stairs.items():
             self._books[direction].marks.restore(stairs)
 

@@ -232,6 +232,8 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
         for symbol in SYMBOLS:
             for price, ts_us, seq, arrived_ms in self.since[symbol]:
                 assert restarted.on_tick(symbol, price, ts_us, seq, arrived_ms).candidates == ()
+        for symbol in SYMBOLS:
+            assert restarted.symbol_state(symbol) == self.engine.symbol_state(symbol)
         restarted.on_clock(self.now_ms)
         self.oracle.on_clock(self.now_ms)
         self.engine = restarted

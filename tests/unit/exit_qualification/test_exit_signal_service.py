@@ -192,6 +192,14 @@ def test_a_restored_symbol_refuses_what_is_older_than_its_checkpoint() -> None:
     assert not engine.on_tick(INFY, 1000_0000, 10, 4).accepted
 
 
+def test_a_restored_symbol_forgets_its_stale_ticks_with_the_next_one_that_it_takes() -> None:
+    engine = ExitSignalService()
+    late = Lateness(stale_since_ms=1, rising_since_ms=1, highest_seq=9, is_told=False)
+    engine.restore_symbol(INFY, SymbolState(1000_0000, 10, 5, 1, late=late))
+    assert engine.on_tick(INFY, 1001_0000, 11, 6, 1).accepted
+    assert engine.symbol_state(INFY) == SymbolState(1001_0000, 11, 6, 1, ticks=1)
+
+
 def test_a_tick_before_its_trade_event_exits_it_immediately() -> None:
     engine = ExitSignalService()
     engine.on_tick(INFY, 985_0000, 1, 1, arrived_ms=LONG.entered_at_ms)
