@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Protocol
+from typing import Any, Protocol
 
 import httpx
 
@@ -24,7 +24,7 @@ class LiveExits(Protocol):
     """Source of live exits."""
 
     def of(self, symbol: str) -> list[str]:
-        """Return the trades on a symbol with an exit that has not ended, the first hundred.
+        """Return trades on a symbol with an exit that has not ended; all of them if they are few.
 
         Raises
         ------
@@ -49,14 +49,25 @@ class ExitApiExits:
         self._client = open_exit_api(url, token, TIMEOUT_S, transport)
 
     def of(self, symbol: str) -> list[str]:
-        """Return the trades with a live exit."""
+        """Return the trades with a live exit, of the first page that has any."""
+        cursor: str | None = None
+        while True:
+            page = self._page(symbol, cursor)
+            live = sorted({item["trade_id"] for item in page["items"] if item["executable"]})
+            cursor = page.get("next")
+            if live or cursor is None:
+                return live
+
+    def _page(self, symbol: str, cursor: str | None) -> dict[str, Any]:
+        wanted = {"symbol": symbol, **({} if cursor is None else {"cursor": cursor})}
         try:
-            answer = self._client.get("/exits/pending", params={"symbol": symbol})
+            answer = self._client.get("/exits/pending", params=wanted)
         except httpx.HTTPError as error:
             raise ExitsNotKnown(f"exit-api does not answer: {error or type(error).__name__}") from error
         if answer.status_code != HTTPStatus.OK:
             raise ExitsNotKnown(f"exit-api answers {answer.status_code} when asked for the exits of {symbol}")
-        return sorted({item["trade_id"] for item in answer.json()["items"] if item["executable"]})
+        page: dict[str, Any] = answer.json()
+        return page
 
 
 def live_exits_of(settings: Settings) -> LiveExits:

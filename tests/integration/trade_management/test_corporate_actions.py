@@ -188,3 +188,13 @@ def test_live_exits_refuse_an_action_and_unknown_ones_too(
 def test_an_exit_api_that_refuses_tells_nothing() -> None:
     with pytest.raises(ExitsNotKnown, match="403"):
         _exit_api(httpx.Response(403)).of("NSE:INFY")
+
+
+def test_a_live_exit_behind_a_page_of_dark_ones_is_found() -> None:
+    live, dark = ({"trade_id": str(UUID(int=n)), "executable": n == 1} for n in (1, 2))
+
+    def pages(request: httpx.Request) -> httpx.Response:
+        is_second = request.url.params.get("cursor") == "more"
+        return httpx.Response(200, json={"items": [live]} if is_second else {"items": [dark], "next": "more"})
+
+    assert ExitApiExits("http://exit-api", "token", httpx.MockTransport(pages)).of("NSE:INFY") == [live["trade_id"]]
