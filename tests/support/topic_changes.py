@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from confluent_kafka import TopicPartition
-from confluent_kafka.cimpl import NewPartitions, NewTopic
+from confluent_kafka.cimpl import NewTopic
 
 from shared.kafka.clients import open_admin
+from shared.kafka.topic_changes import grow_topics
 from shared.kafka.topics import describe
 from shared.settings import Settings
 from tests.support.waiting import wait_until
@@ -35,15 +36,7 @@ def replace_topic(settings: Settings, topic: str) -> None:
 
 def grow(settings: Settings, partitions: int, *topics: str) -> None:
     """Give topics more partitions."""
-    admin = open_admin(settings)
-    for future in admin.create_partitions([NewPartitions(topic, partitions) for topic in topics]).values():
-        future.result(ANSWER_S)
-
-    def have_grown() -> bool:
-        states = describe(admin, topics).values()
-        return all(state is not None and state.partitions == partitions for state in states)
-
-    wait_until(have_grown, "the topics have grown")
+    assert grow_topics(settings, list(topics), partitions) == list(topics)
 
 
 def remove_records(settings: Settings, topic: str, partition: int, before: int) -> None:
