@@ -14,7 +14,7 @@ import httpx
 from services.checker.exit_books import ExitBooks, Fill, Intent
 from services.checker.finding import Finding, Rule, finding
 from shared.errors import Unavailable
-from shared.http.certificates import certificates_for
+from shared.http.clients import open_client
 
 Json = dict[str, Any]
 
@@ -40,13 +40,7 @@ def read_broker_books(root_url: str, credentials: Mapping[str, str]) -> BrokerBo
     """
     headers = {"X-Kite-Version": "3", "Authorization": f"token {credentials['api_key']}:{credentials['access_token']}"}
     try:
-        with httpx.Client(
-            base_url=root_url,
-            headers=headers,
-            timeout=TIMEOUT_S,
-            trust_env=False,
-            verify=certificates_for(root_url),
-        ) as client:
+        with open_client(root_url, headers, TIMEOUT_S) as client:
             orders = client.get("/orders").raise_for_status().json()["data"]
             trades = client.get("/trades").raise_for_status().json()["data"]
     except (httpx.HTTPError, ValueError, KeyError) as error:

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from shared.errors import ExitflowError
-from shared.http.certificates import certificates_for
+from shared.http.clients import direct
 
 TIMEOUT = httpx.Timeout(8.0, connect=2.0)
 CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
@@ -76,8 +76,7 @@ class Api:
             timeout=TIMEOUT,
             limits=CONNECTIONS,
             transport=transport,
-            verify=certificates_for(root_url),
-            trust_env=False,  # a proxy for the web must not see tokens
+            **direct(root_url),
         )
 
     async def close(self) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import httpx
 
 from services.console.wording import duration, plural
-from shared.http.certificates import certificates_for
+from shared.http.clients import direct
 from shared.runtime.metric_samples import MetricSamples
 
 LIMIT = httpx.Timeout(2.0)
@@ -52,8 +52,7 @@ class ProcessProbes:
     def __init__(self, setting: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
         pairs = (entry.partition("=") for entry in setting.split(",") if entry)
         self._urls = {name.strip(): url.strip().rstrip("/") for name, _, url in pairs}
-        certificates = certificates_for(*self._urls.values())
-        self._client = httpx.AsyncClient(timeout=LIMIT, transport=transport, trust_env=False, verify=certificates)
+        self._client = httpx.AsyncClient(timeout=LIMIT, transport=transport, **direct(*self._urls.values()))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -23,7 +23,7 @@ from services.paper_broker.orders import Order
 from services.paper_broker.postback_format import postback
 from services.paper_broker.postback_queue import PostbackQueue
 from shared.clock import Clock
-from shared.http.certificates import certificates_for
+from shared.http.clients import direct
 from shared.runtime.stopping import Stop
 from shared.runtime.telemetry import counter
 from shared.settings import Settings
@@ -120,8 +120,7 @@ def open_postbacks(settings: Settings, clock: Clock) -> Iterator[Postbacks | Non
     url = str(settings.paper_broker_postback_url)
     with httpx.Client(
         timeout=POST_TIMEOUT_S,
-        verify=certificates_for(url),
         follow_redirects=False,  # the receiver is named by the settings alone
-        trust_env=False,
+        **direct(url),
     ) as client:
         yield Postbacks(url, accounts_of(settings), client, PostbackQueue(clock, QUEUE_SIZE))

@@ -16,7 +16,7 @@ from services.cli.support.api_client import ApiClient, Refused
 from services.cli.support.connection import Target
 from shared.clock import Clock
 from shared.errors import Unavailable
-from shared.http.certificates import certificates_for
+from shared.http.clients import direct
 from shared.runtime.metric_samples import MetricSamples
 
 LIMIT_S = 3.0
@@ -95,10 +95,10 @@ class Observer:
         self._processes = processes
         headers = {"Authorization": f"Bearer {target.token}"} if target.token else {}
         # Metrics of the two APIs need the token. No other URL is sent it.
-        certificates = certificates_for(*processes.values())
-        self._open = httpx.Client(timeout=LIMIT_S, trust_env=False, verify=certificates)
+        directly = direct(*processes.values())
+        self._open = httpx.Client(timeout=LIMIT_S, **directly)
         self._apis = {target.exit_api.rstrip("/"), target.trade_api.rstrip("/")}
-        self._known = httpx.Client(timeout=LIMIT_S, trust_env=False, verify=certificates, headers=headers)
+        self._known = httpx.Client(timeout=LIMIT_S, headers=headers, **directly)
         self._exits = ApiClient(target.exit_api, target.token)
         self._pool = ThreadPoolExecutor(max_workers=max(1, 2 * len(processes)), thread_name_prefix="look")
 

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import httpx
 
-from services.trade_management.exit_api import open_exit_api
 from shared.errors import Unavailable
+from shared.http.clients import open_client
 from shared.settings import Settings
 
 TIMEOUT_S = 5.0
@@ -46,7 +46,7 @@ class ExitApiExits:
     """Exits of exit-api over HTTP, with a token of scope read. Thread-safe."""
 
     def __init__(self, url: str, token: str, transport: httpx.BaseTransport | None = None) -> None:
-        self._client = open_exit_api(url, token, TIMEOUT_S, transport)
+        self._client = open_client(url, {"Authorization": f"Bearer {token}"}, TIMEOUT_S, transport)
 
     def of(self, symbol: str) -> list[str]:
         """Return the trades with a live exit, of the first page that has any."""

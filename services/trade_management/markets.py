@@ -12,9 +12,9 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from services.trade_management.domain.trade import UNKNOWN_MARKET, Market
-from services.trade_management.exit_api import open_exit_api
 from services.trade_management.metrics import PRICES_UNKNOWN
 from shared.clock import Clock
+from shared.http.clients import open_client
 from shared.money import Money
 from shared.settings import Settings
 
@@ -58,7 +58,7 @@ class ExitApiMarkets:
     """
 
     def __init__(self, url: str, token: str, clock: Clock, transport: httpx.BaseTransport | None = None) -> None:
-        self._client = open_exit_api(url, token, TIMEOUT_S, transport)
+        self._client = open_client(url, {"Authorization": f"Bearer {token}"}, TIMEOUT_S, transport)
         self._clock = clock
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[float, Market]] = {}

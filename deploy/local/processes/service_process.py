@@ -11,7 +11,7 @@ import httpx
 from deploy.local.processes.child import Command, clean_environment
 from deploy.local.processes.ports import LOOPBACK, accepts
 from deploy.local.processes.server import ChildServer
-from shared.http.certificates import certificates_for
+from shared.http.clients import direct
 
 _REPOSITORY = Path(__file__).resolve().parents[3]
 _ASK_LIMIT_S = 2
@@ -71,8 +71,7 @@ class ServiceProcess(ChildServer):
 def why_not_ready(url: str) -> str:
     """Return the problems shown by ``/readyz`` at this loopback URL; empty if it soon answers 200."""
     try:
-        # trust_env: a proxy of the caller's shell must not stand between us and the loopback interface.
-        answer = httpx.get(url, timeout=_ASK_LIMIT_S, trust_env=False, verify=certificates_for(url))
+        answer = httpx.get(url, timeout=_ASK_LIMIT_S, **direct(url))
         return "" if answer.status_code == httpx.codes.OK else str(answer.json()["detail"])
     except httpx.HTTPError as error:
         return f"does not answer ({type(error).__name__})"

@@ -9,7 +9,7 @@ from typing import Any, Self
 import httpx
 
 from shared.errors import ExitflowError, Unavailable
-from shared.http.certificates import certificates_for
+from shared.http.clients import open_client
 from shared.ids import new_id
 
 TIMEOUT_S = 15
@@ -43,14 +43,8 @@ class ApiClient:
 
     def __init__(self, root_url: str, token: str | None, transport: httpx.BaseTransport | None = None) -> None:
         self._root_url = root_url
-        self._client = httpx.Client(
-            base_url=root_url,
-            headers={"Authorization": f"Bearer {token}"} if token else {},
-            timeout=TIMEOUT_S,
-            transport=transport,
-            verify=certificates_for(root_url),
-            trust_env=False,  # a proxy for the web must not see tokens of ours
-        )
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._client = open_client(root_url, headers, TIMEOUT_S, transport)
 
     def __enter__(self) -> Self:
         return self

@@ -16,7 +16,7 @@ from deploy.local.state.data_directory import DataDirectory, default_data_dir
 from deploy.local.state.stack_file import read_stack_file
 from services.cli.support.api_client import TIMEOUT_S, Refused
 from shared.errors import ConfigurationError, Unavailable
-from shared.http.certificates import certificates_for
+from shared.http.clients import open_client
 from shared.settings import load_settings
 
 
@@ -27,14 +27,8 @@ class PaperBrokerClient:
         self, root_url: str, credentials: Mapping[str, str], transport: httpx.BaseTransport | None = None
     ) -> None:
         self._root_url = root_url
-        self._client = httpx.Client(
-            base_url=root_url,
-            headers={"Authorization": f"token {credentials['api_key']}:{credentials['access_token']}"},
-            timeout=TIMEOUT_S,
-            transport=transport,
-            verify=certificates_for(root_url),
-            trust_env=False,  # a proxy for the web must not see tokens of ours
-        )
+        headers = {"Authorization": f"token {credentials['api_key']}:{credentials['access_token']}"}
+        self._client = open_client(root_url, headers, TIMEOUT_S, transport)
 
     def __enter__(self) -> Self:
         return self

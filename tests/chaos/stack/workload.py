@@ -19,6 +19,7 @@ from services.cli.support.connection import Target
 from services.cli.support.tick_sender import TickSender
 from shared.contracts.ticks import Tick
 from shared.errors import Unavailable
+from shared.http.clients import direct
 from shared.ids import new_id
 from tests.chaos.stack.calls import Answer, Forced, Opened
 
@@ -98,7 +99,7 @@ class Workload:
 
     def _calling(self, act: Callable[[httpx.Client, random.Random], None], dice: random.Random) -> None:
         headers = {"Authorization": f"Bearer {self._token}"}
-        with httpx.Client(headers=headers, timeout=CALL_LIMIT_S, trust_env=False) as client:
+        with httpx.Client(headers=headers, timeout=CALL_LIMIT_S, **direct(self._trade_api, self._exit_api)) as client:
             while not self._stop.wait(dice.uniform(0.05, 0.4)):
                 act(client, dice)
 

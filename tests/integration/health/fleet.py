@@ -11,7 +11,7 @@ import httpx
 from sqlalchemy.engine import make_url
 
 from deploy.local.processes.ports import free_port
-from shared.http.certificates import certificates_for
+from shared.http.clients import direct
 from shared.runtime import catalogue
 from shared.settings import Settings
 from tests.integration.paper_broker.conftest import CREDENTIALS
@@ -54,7 +54,7 @@ class Fleet:
         """What the process says of itself."""
         try:
             url = f"{self.url(name)}/readyz"
-            answer = httpx.get(url, trust_env=False, timeout=5, verify=certificates_for(url))
+            answer = httpx.get(url, timeout=5, **direct(url))
         except httpx.TransportError as error:
             return Readiness(0, {"http": type(error).__name__})
         return Readiness(answer.status_code, answer.json().get("checks", {}))

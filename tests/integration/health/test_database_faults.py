@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 from deploy.local.postgres.postgres import EmbeddedPostgres
 from shared.contracts.topics import TopicNames
 from shared.http.auth import Scope, store_token
-from shared.http.certificates import certificates_for
+from shared.http.clients import direct
 from shared.postgres.engine import open_engine
 from shared.postgres.revisions import HISTORIES, head_revision
 from shared.settings import Settings
@@ -59,7 +59,7 @@ def fleet(
 
 
 def _scrapes(url: str, headers: dict[str, str]) -> bool:
-    return httpx.get(url, headers=headers, trust_env=False, timeout=30, verify=certificates_for(url)).is_success
+    return httpx.get(url, headers=headers, timeout=30, **direct(url)).is_success
 
 
 @contextmanager
@@ -114,7 +114,7 @@ async def _answers_while_requests_hang(root: str, path: str) -> dict[str, int]:
     """The statuses of the monitoring routes while so many requests wait for the database."""
     headers = {"Authorization": f"Bearer {TOKEN}"}
     limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=root, trust_env=False, headers=headers, limits=limits, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=root, headers=headers, limits=limits, timeout=30, **direct(root)) as http:
         hanging = [asyncio.create_task(http.get(path)) for _ in range(HANGING)]
         answers = {route: (await http.get(route)).status_code for route in ("/healthz", "/readyz")}
         assert not any(each.done() for each in hanging), "they waited for requests that wait for the database"

@@ -17,7 +17,7 @@ from psycopg import sql
 from deploy.local.kafka.broker import Broker
 from deploy.local.processes.ports import free_port
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
-from shared.http.certificates import certificates_for
+from shared.http.clients import direct
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog
 from tests.integration.outbox_relay.outbox_writer import Happened, Writer
@@ -38,7 +38,7 @@ class Watched:
         """Its answer; None while nobody answers."""
         try:
             url = f"http://127.0.0.1:{self.port}{path}"
-            return httpx.get(url, trust_env=False, timeout=5, verify=certificates_for(url))
+            return httpx.get(url, timeout=5, **direct(url))
         except httpx.TransportError:
             return None
 

@@ -20,7 +20,7 @@ from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.paper_broker.positions import Entry
 from shared.contracts.vocabulary import ExitReason, IntentStatus, KillSwitchMode
-from shared.http.certificates import certificates_for
+from shared.http.clients import direct
 from shared.postgres.audit import Act
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario, wait_until
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
@@ -69,7 +69,7 @@ class Scene:
         """What ``/readyz`` says; status 0 while nobody answers."""
         try:
             url = f"http://127.0.0.1:{self.settings['EXITFLOW_HTTP_PORT']}/readyz"
-            answer = httpx.get(url, trust_env=False, verify=certificates_for(url))
+            answer = httpx.get(url, **direct(url))
         except httpx.TransportError:
             return 0, ""
         return answer.status_code, answer.text
