@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
@@ -33,6 +31,7 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import LIVE, PENDING_VIEW, check_transition
 from services.exit_qualification.domain.order_terms import OrderType
 from services.exit_qualification.models import ExitIntentRow
+from services.exit_qualification.storage.new_intents import insert_intents
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, ProductType
 from shared.errors import NotFound, StaleVersion
 from shared.postgres.hot_path import fetch
@@ -45,36 +44,11 @@ _ANSWERED: Mapping[str, None] = dict.fromkeys(("absent_since", "error_code", "er
 _present = ExitIntentRow.deleted_at.is_(None)
 
 
-_FIELDS = [field for field in fields(ExitIntent) if field.name != "gates"]
-_REQUIRED = [field.name for field in _FIELDS if field.default is not None]
-_OPTIONAL = [field.name for field in _FIELDS if field.default is None]
-_NAMES = ", ".join([*_REQUIRED, *_OPTIONAL])
-_values_of = attrgetter(*_REQUIRED, *_OPTIONAL)
-_Inserted = msgspec.defstruct(
-    "_Inserted",
-    [("gates", int), *((name, Any) for name in _REQUIRED), *((name, Any, None) for name in _OPTIONAL)],
-    omit_defaults=True,
-    gc=False,
-)
-"""An intent as `INSERT` reads it: without what it does not know yet."""
-
 COLUMNS = ", ".join(f"i.{column.name}" for column in _columns)
 """Every column of an intent, of the table named `i`: what `to_intents` reads."""
 
 _COLUMN_NAMES = tuple(column.name for column in _columns)
 
-INSERT = text(f"""
--- exit_intents.insert: a row for each object, but for those with a key or slot that is taken; `gates` of an object is a
--- number of the verdicts, which are the longest part of a row and the same for most exits of a burst
-WITH verdicts AS MATERIALIZED (
-  SELECT n, gates FROM unnest(CAST(:gates AS jsonb[])) WITH ORDINALITY AS v (gates, n))
-INSERT INTO exit_intents ({_NAMES}, gates)
-SELECT {_NAMES}, verdicts.gates
-  FROM json_populate_recordset(CAST(NULL AS exit_intents), CAST(:intents AS json)) AS w
-  JOIN verdicts ON verdicts.n = CAST(w.gates AS integer)
-ON CONFLICT DO NOTHING
-RETURNING intent_id
-""")  # noqa: S608  # the columns of our own mapping
 WAITING_ERRORS = text("""
 -- exit_intents.waiting_errors
 SELECT DISTINCT ON (user_broker_id) user_broker_id, error_code, error_message FROM exit_intents
@@ -230,16 +204,7 @@ class ExitIntentRepository:
 
     def insert(self, intents: Sequence[ExitIntent]) -> set[UUID]:
         """Write new intents; return the ids written. Omit intents whose key or slot is taken."""
-        if not intents:
-            return set()
-        numbers: dict[str, int] = {}
-        gates = [msgspec.json.encode(intent.gates).decode() for intent in intents]
-        rows = [
-            _Inserted(numbers.setdefault(verdicts, len(numbers) + 1), *_values_of(intent))
-            for intent, verdicts in zip(intents, gates, strict=True)
-        ]
-        given = {"intents": msgspec.json.encode(rows).decode(), "gates": list(numbers)}
-        return {intent_id for (intent_id,) in fetch(self._connection, INSERT, given)}
+        return insert_intents(self._connection, intents) if intents else set()
 
     def waiting_errors(self) -> dict[str, WaitingError]:
         """Return the error of each user broker's oldest unsent exit that has one."""
