@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Annotated, Final
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from shared.contracts.events import describe
+from shared.contracts.csv_lines import read_csv_lines
 from shared.contracts.vocabulary import Charge, Leg
-from shared.errors import InvalidInput
 from shared.money import Money
 
 MOST_NOTE_LINES: Final = 1000
@@ -42,19 +40,4 @@ def read_contract_note(lines: Iterable[str]) -> list[ContractNoteLine]:
     InvalidInput
         The header lacks a column, a line is not valid, or there is none; every wrong line is named.
     """
-    reader = csv.DictReader(lines)
-    missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-    if missing:
-        raise InvalidInput(f"the header lacks {', '.join(missing)}; use {','.join(COLUMNS)}")
-    found, wrong = [], []
-    for row in reader:
-        try:
-            values = {name: (row[name] or "").strip() for name in COLUMNS}
-            found.append(ContractNoteLine.model_validate({"line": reader.line_num, **values}))
-        except ValidationError as error:
-            wrong.append(f"line {reader.line_num}: {describe(error)}")
-    if wrong:
-        raise InvalidInput("; ".join(wrong))
-    if not found:
-        raise InvalidInput("there is no line after the header")
-    return found
+    return read_csv_lines(lines, ContractNoteLine, COLUMNS)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable
 from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from shared.contracts.events import describe
+from shared.contracts.csv_lines import read_csv_lines
 from shared.contracts.exits import Timestamp
 from shared.contracts.trades import Symbol
 from shared.contracts.vocabulary import CorporateActionKind
-from shared.errors import InvalidInput
 from shared.exit_rules.scale import Scale
 
 COLUMNS: Final = ("kind", "symbol", "ratio", "new_symbol", "effective_at")
@@ -75,19 +73,4 @@ def read_corporate_actions(lines: Iterable[str]) -> list[CorporateAction]:
     InvalidInput
         The header lacks a column, a line is not valid, or there is none; every wrong line is named.
     """
-    reader = csv.DictReader(lines)
-    missing = [name for name in COLUMNS[:2] if name not in (reader.fieldnames or ())]
-    if missing:
-        raise InvalidInput(f"the header lacks {', '.join(missing)}; use {','.join(COLUMNS)}")
-    found, wrong = [], []
-    for row in reader:
-        try:
-            values = {name: (row.get(name) or "").strip() for name in COLUMNS}
-            found.append(CorporateAction.model_validate({"line": reader.line_num, **values}))
-        except ValidationError as error:
-            wrong.append(f"line {reader.line_num}: {describe(error)}")
-    if wrong:
-        raise InvalidInput("; ".join(wrong))
-    if not found:
-        raise InvalidInput("there is no line after the header")
-    return found
+    return read_csv_lines(lines, CorporateAction, COLUMNS, optional=3)

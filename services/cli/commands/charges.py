@@ -10,9 +10,9 @@ import typer
 from services.cli.commands.trades import trade_api
 from services.cli.support.api_client import Json
 from services.cli.support.command_line import AsJson, DataDir, examples, new_app
+from services.cli.support.input_files import read_input_file
 from services.cli.support.output import note, show_json, show_table
 from shared.contracts.charges import MOST_NOTE_LINES, ContractNoteLine, read_contract_note
-from shared.errors import InvalidInput
 
 app = new_app("Charges of trades: the rates, and contract notes that make them final.")
 
@@ -60,7 +60,10 @@ def finalise(
 ) -> None:
     """Make charges of closed trades final, from contract notes. The same file again changes nothing."""
     body: Json = {"reason": reason or f"contract note {file.name}", "replace": replace}
-    requests = [body | {"lines": [each.model_dump(mode="json") for each in part]} for part in _parts(_read(file))]
+    requests = [
+        body | {"lines": [each.model_dump(mode="json") for each in part]}
+        for part in _parts(read_input_file(file, read_contract_note))
+    ]
     with trade_api(data_dir) as api:
         # All parts are checked before the first is stored.
         found = [api.post("/charges/finalise", request | {"dry_run": True}) for request in requests]
@@ -73,14 +76,6 @@ def finalise(
     show_table(_LEG_COLUMNS, ([item[name] for name in _LEG_COLUMNS] for item in items))
     verb = "would change" if dry_run else "changed"
     note(f"{verb} the charges of {sum(item['changed'] for item in items)} of {len(items)} legs")
-
-
-def _read(file: Path) -> list[ContractNoteLine]:
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            return read_contract_note(lines)
-    except (OSError, UnicodeDecodeError, InvalidInput) as error:
-        raise InvalidInput(f"{file}: {error}") from error
 
 
 def _parts(lines: list[ContractNoteLine]) -> list[list[ContractNoteLine]]:

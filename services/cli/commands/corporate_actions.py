@@ -10,9 +10,9 @@ import typer
 from services.cli.commands.trades import trade_api
 from services.cli.support.api_client import Json
 from services.cli.support.command_line import AsJson, DataDir, examples, new_app
+from services.cli.support.input_files import read_input_file
 from services.cli.support.output import note, show_json, show_table
-from shared.contracts.corporate_actions import CorporateAction, read_corporate_actions
-from shared.errors import InvalidInput
+from shared.contracts.corporate_actions import read_corporate_actions
 
 app = new_app("Adjust open trades to splits, bonus issues and renamed symbols.")
 
@@ -52,7 +52,7 @@ def apply(
 ) -> None:
     """Adjust the open trades that were entered before each action, and their plans; all actions or none."""
     body: Json = {
-        "actions": [action.model_dump(mode="json") for action in _read(file)],
+        "actions": [action.model_dump(mode="json") for action in read_input_file(file, read_corporate_actions)],
         "reason": reason or f"corporate actions {file.name}",
         "dry_run": dry_run,
         "skip_exit_check": skip_exit_check,
@@ -91,14 +91,6 @@ def list_actions(
         show_json(items)
     else:
         show_table(_ACTION_COLUMNS, ([item[name] for name in _ACTION_COLUMNS] for item in items))
-
-
-def _read(file: Path) -> list[CorporateAction]:
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            return read_corporate_actions(lines)
-    except (OSError, UnicodeDecodeError, InvalidInput) as error:
-        raise InvalidInput(f"{file}: {error}") from error
 
 
 def _show(actions: list[Json], as_json: bool, dry_run: bool) -> None:
