@@ -9,15 +9,17 @@ from dataclasses import dataclass, replace
 
 from services.paper_broker.book_time import book_day, book_opened_ms, to_ms
 from services.paper_broker.faults import OrderEffect, Placement, placement_under
+from services.paper_broker.gtt_firing import fire_gtts
 from services.paper_broker.kite_errors import KiteError, no_such_order, not_working
 from services.paper_broker.ledger import Books, Ledger
 from services.paper_broker.market_store import TopicPartitionKey
-from services.paper_broker.matching import execute, filled, next_stage_ms
-from services.paper_broker.order_forms import ModifyForm, modified_terms
+from services.paper_broker.matching import next_stage_ms
+from services.paper_broker.order_forms import ModifyForm, modified, refuse_met_trigger
 from services.paper_broker.order_updates import OrderUpdate, updates_of
-from services.paper_broker.orders import FillPlan, Order, OrderRequest, cancelled, placed, rejected
-from services.paper_broker.positions import Entry, turnover_of
+from services.paper_broker.orders import Order, OrderRequest, cancelled
+from services.paper_broker.positions import Entry
 from services.paper_broker.quotes import PriceTick, Quote, advance
+from services.paper_broker.trading import accept, fill_crossed, trade
 from shared.clock import Clock
 from shared.tick_clock import NEW_CLOCK_AFTER_MS, TAKEN, TickClock
 
@@ -63,15 +65,16 @@ class PaperBroker:
         Raises
         ------
         KiteError
-            A fault rule refused the order. The rule's count is reduced and the book does not show the order.
+            A fault rule refused the order, or the market has reached its trigger already. A rule's count is reduced
+            and the book does not show the order.
         """
         now = self._now_ms()
         with self._changing() as books:
+            last_units = books.market.last_units(request.symbol)
+            refuse_met_trigger(request.side, request.trigger_units, last_units)
             effects = books.faults.take(account, request.symbol, OrderEffect)
             placement = placement_under(effects, request.quantity, now)
-            number = None if placement.refusal else _accept(books, account, request, placement, now)
-        if placement.fill_plan:
-            self._delayed.set()
+            number = None if placement.refusal else accept(books, account, request, placement, last_units, now)
         if placement.refusal is not None or number is None:
             raise _refusal(placement)
         return Accepted(number, placement.drop_after_ms)
@@ -86,18 +89,12 @@ class PaperBroker:
         """
         now = self._now_ms()
         with self._changing() as books:
-            order = _working_order(books, account, number, "modified", now)
-            quantity, order_type, limit = modified_terms(order, form)
-            changed = replace(
-                order,
-                quantity=quantity,
-                order_type=order_type,
-                limit_units=limit,
-                modified=1,
-                updated_ms=now,
-            )
+            changed = modified(_working_order(books, account, number, "modified", now), form, now)
+            last_units = books.market.last_units(changed.symbol)
+            if changed.status == "TRIGGER PENDING":
+                refuse_met_trigger(changed.side, changed.trigger_units, last_units)
             books.orders.update(changed)
-            _trade(books, changed, books.orders.plan_of(number), _last_units(books, order.symbol), now)
+            trade(books, changed, books.orders.plan_of(number), last_units, now)
 
     def cancel(self, account: str, number: int) -> None:
         """Cancel an open order; its fills remain.
@@ -150,6 +147,8 @@ class PaperBroker:
             yield books
             if self._announce is not None:
                 updates.extend(updates_of(books))
+        if books.orders.delays:
+            self._delayed.set()
         if self._announce is not None:
             self._announce(updates)
 
@@ -164,11 +163,11 @@ class PaperBroker:
             due = books.orders.to_resume(now, RESUME_BATCH)
             for order, plan in due:
                 books.orders.set_resume(order.number, next_stage_ms(plan, now))
-                _trade(books, order, plan, _last_units(books, order.symbol), now)
+                trade(books, order, plan, books.market.last_units(order.symbol), now)
         return len(due)
 
     def _move_prices(self, books: Books, ticks: Sequence[PriceTick], now: int) -> None:
-        working = books.orders.symbols_at_work(book_opened_ms(now))
+        working = books.orders.symbols_at_work(book_opened_ms(now)) | books.gtts.active_symbols()
         moved: dict[str, Quote] = {}
         for tick in ticks:
             known = moved.get(tick.symbol) or books.market.quote(tick.symbol)
@@ -177,7 +176,8 @@ class PaperBroker:
                 continue
             quote = moved[tick.symbol] = advance(known, replace(tick, at_us=clock.last_ts_us))
             if tick.symbol in working:
-                _fill_crossed(books, quote, now)
+                fill_crossed(books, quote, now)
+                fire_gtts(books, quote, now)
         books.market.save_quotes(moved.values())
 
     def _tick_clock(self, symbol: str, known: Quote | None, now: int) -> TickClock:
@@ -193,47 +193,15 @@ class PaperBroker:
         return to_ms(self._clock.now())
 
 
-def _accept(books: Books, account: str, request: OrderRequest, placement: Placement, now: int) -> int:
-    order = placed(request, account, books.orders.next_number(now), now)
-    if placement.rejection is not None:
-        books.orders.insert(rejected(order, placement.rejection.message), (), None)
-        return order.number
-    books.orders.insert(order, placement.fill_plan, next_stage_ms(placement.fill_plan, now))
-    _trade(books, order, placement.fill_plan, _last_units(books, order.symbol), now)
-    return order.number
-
-
 def _refusal(placement: Placement) -> KiteError:
     assert placement.refusal is not None, "only a refusal leaves an order without a number"
-    return KiteError(placement.refusal.error_type, placement.refusal.message, placement.refusal.http_status)
+    return placement.refusal.error()
 
 
 def _working_order(books: Books, account: str, number: int, verb: str, now: int) -> Order:
     order = books.orders.find(account, number, book_opened_ms(now))
     if order is None:
         raise no_such_order()
-    if order.status != "OPEN":
+    if not order.is_working:
         raise not_working(verb, order.status)
     return order
-
-
-def _trade(books: Books, order: Order, plan: FillPlan, last_units: int | None, now: int) -> Order:
-    execution = execute(order, plan, last_units, now)
-    if execution is None:
-        return order
-    after = filled(order, execution)
-    books.orders.update(after)
-    books.orders.add_fill(order.number, execution)
-    traded = turnover_of(order.sign * execution.quantity, execution.price_units)
-    books.positions.add(order.account, order.symbol, order.product, book_day(now), traded)
-    return after
-
-
-def _fill_crossed(books: Books, quote: Quote, now: int) -> None:
-    for order, plan in books.orders.at_work(quote.symbol, book_opened_ms(now)):
-        _trade(books, order, plan, quote.last_units, now)
-
-
-def _last_units(books: Books, symbol: str) -> int | None:
-    quote = books.market.quote(symbol)
-    return quote.last_units if quote else None

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from services.paper_broker.accounts import Account, Accounts
 from services.paper_broker.broker import PaperBroker
+from services.paper_broker.gtt_desk import GttDesk
 from services.paper_broker.kite_errors import bad_input, bad_token
 from services.paper_broker.ledger import Ledger
 from services.paper_broker.records import Records
@@ -24,6 +25,7 @@ class Desk:
     broker: PaperBroker
     records: Records
     ledger: Ledger
+    gtts: GttDesk
 
     def is_logged_in(self, account: Account) -> bool:
         """Return False after a log-out, until the next log-in."""

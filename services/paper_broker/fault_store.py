@@ -5,9 +5,17 @@ from __future__ import annotations
 import sqlite3
 from typing import TypeVar
 
-from services.paper_broker.faults import EFFECT, FaultRequest, FaultRule, OrderEffect, PostbackEffect, rules_met
+from services.paper_broker.faults import (
+    EFFECT,
+    AnswerEffect,
+    FaultRequest,
+    FaultRule,
+    OrderEffect,
+    PostbackEffect,
+    rules_met,
+)
 
-AnyEffect = TypeVar("AnyEffect", OrderEffect, PostbackEffect)
+AnyEffect = TypeVar("AnyEffect", OrderEffect, AnswerEffect, PostbackEffect)
 
 
 class FaultStore:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from services.paper_broker.kite_errors import ErrorType
+from services.paper_broker.kite_errors import ErrorType, KiteError
 from services.paper_broker.orders import FillPlan, Stage
 from shared.contracts.trades import Symbol
 
@@ -26,17 +26,25 @@ class OrderEffect(_Effect):
     """Effect on an order as it is placed."""
 
 
+class AnswerEffect(OrderEffect):
+    """Effect on the answer to a placement. It applies to triggers too, whose orders are placed later."""
+
+
 class PostbackEffect(_Effect):
     """Effect on an order update as it is posted."""
 
 
-class Refuse(OrderEffect):
-    """Refuse the order: answer with this error and keep the order out of the book."""
+class Refuse(AnswerEffect):
+    """Refuse the order or trigger: answer with this error and keep it out of the book."""
 
     kind: Literal["refuse"] = "refuse"
     error_type: ErrorType = "OrderException"
     message: Message = "Order refused on request."
     http_status: int | None = Field(None, ge=400, le=599)
+
+    def error(self) -> KiteError:
+        """Return the error to answer with."""
+        return KiteError(self.error_type, self.message, self.http_status)
 
 
 class Reject(OrderEffect):
@@ -61,8 +69,8 @@ class PartialFill(OrderEffect):
     rest_after_ms: Milliseconds | None = None
 
 
-class DropAnswer(OrderEffect):
-    """Accept the order, but cut the connection after `after_ms` instead of answering."""
+class DropAnswer(AnswerEffect):
+    """Accept the order or trigger, but cut the connection after `after_ms` instead of answering."""
 
     kind: Literal["drop_answer"] = "drop_answer"
     after_ms: Milliseconds
@@ -98,6 +106,7 @@ EFFECT: TypeAdapter[Effect] = TypeAdapter(Effect)
 class FaultRequest(BaseModel):
     """Rule to add: the effect applies to the next `count` orders of `symbol` (of any symbol if not given).
 
+    A trigger counts as an order when it is placed, for refusals and lost answers, and its order when it fires.
     The effects on postbacks apply to the next `count` order updates instead.
     """
 

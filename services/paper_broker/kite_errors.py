@@ -60,6 +60,11 @@ def no_such_order() -> KiteError:
     return KiteError("OrderException", "Couldn't find that `order_id`.", 404)
 
 
+def no_such_trigger() -> KiteError:
+    """Return the error for a trigger id that the account does not have."""
+    return KiteError("InputException", "Couldn't find that `trigger_id`.", 404)
+
+
 def bad_token() -> KiteError:
     """Return the error for missing, wrong or expired credentials."""
     return KiteError("TokenException", "Incorrect `api_key` or `access_token`.")

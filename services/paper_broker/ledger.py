@@ -12,6 +12,7 @@ from queue import LifoQueue
 
 from services.paper_broker import schema
 from services.paper_broker.fault_store import FaultStore
+from services.paper_broker.gtt_store import GttStore
 from services.paper_broker.market_store import MarketStore
 from services.paper_broker.order_store import OrderStore
 from services.paper_broker.position_store import PositionStore
@@ -32,6 +33,7 @@ class Books:
     market: MarketStore
     faults: FaultStore
     sessions: SessionStore
+    gtts: GttStore
 
 
 class Ledger:
@@ -42,12 +44,12 @@ class Ledger:
     """
 
     def __init__(self, directory: Path) -> None:
-        """Open the ledger in `directory`; create it if it does not exist.
+        """Open the ledger in `directory`; create it if it does not exist, upgrade one of an earlier version.
 
         Raises
         ------
         ConfigurationError
-            The existing file was written by another version.
+            The existing file was written by a newer version.
         """
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / FILE_NAME
@@ -103,11 +105,22 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == schema.VERSION:
         return
-    if version != 0:
+    if version == 0:
+        _run(connection, schema.TABLES, schema.VERSION)
+        return
+    if version not in schema.UPGRADES:
         raise ConfigurationError(
             f"{path} is a ledger of version {version}, not {schema.VERSION}; move the file away to start a new ledger"
         )
-    connection.executescript(f"BEGIN; {schema.TABLES} PRAGMA user_version = {schema.VERSION}; COMMIT;")
+    connection.execute("PRAGMA foreign_keys = OFF")  # tables that others refer to are replaced
+    for older in range(version, schema.VERSION):
+        _run(connection, schema.UPGRADES[older], older + 1)
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _run(connection: sqlite3.Connection, script: str, version: int) -> None:
+    """Run a script and store the version that it leads to in one transaction."""
+    connection.executescript(f"BEGIN; {script} PRAGMA user_version = {version}; COMMIT;")
 
 
 def _books(connection: sqlite3.Connection) -> Books:
@@ -117,4 +130,5 @@ def _books(connection: sqlite3.Connection) -> Books:
         MarketStore(connection),
         FaultStore(connection),
         SessionStore(connection),
+        GttStore(connection),
     )

@@ -26,6 +26,11 @@ class MarketStore:
         row = self._connection.execute(f"SELECT {_COLUMNS} FROM quotes WHERE symbol = ?", (symbol,)).fetchone()  # noqa: S608  # constants
         return Quote(*row) if row else None
 
+    def last_units(self, symbol: str) -> int | None:
+        """Return the symbol's last price, or None if it never traded."""
+        quote = self.quote(symbol)
+        return quote.last_units if quote else None
+
     def quotes(self) -> list[Quote]:
         """Return every quote by symbol."""
         rows = self._connection.execute(f"SELECT {_COLUMNS} FROM quotes ORDER BY symbol")  # noqa: S608  # constants
@@ -39,10 +44,10 @@ class MarketStore:
         )
 
     def symbols(self) -> list[str]:
-        """Return every symbol with a quote, an entry or an order."""
+        """Return every symbol with a quote, an entry, an order or a trigger."""
         rows = self._connection.execute(
             "SELECT symbol FROM quotes UNION SELECT symbol FROM turnover UNION SELECT symbol FROM orders"
-            " ORDER BY symbol"
+            " UNION SELECT symbol FROM gtts ORDER BY symbol"
         )
         return [symbol for (symbol,) in rows]
 

@@ -4,19 +4,42 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from services.paper_broker.orders import MAX_VALUE_UNITS, Execution, FillPlan, Order
+from services.paper_broker.orders import MAX_VALUE_UNITS, Execution, FillPlan, Order, Side, Stage
 
 
 def execution_price(order: Order, last_units: int) -> int | None:
     """Return the price at which a working order trades when the market is at `last_units`, or None.
 
-    MARKET uses the last price. LIMIT also uses it once crossed, so it never trades worse than its limit.
+    An order without a limit uses the last price. One with a limit also uses it once crossed, so it never trades
+    worse than its limit.
     """
     limit = order.limit_units
-    if order.order_type == "MARKET" or limit is None:
+    if limit is None:
         return last_units
     crossed = last_units <= limit if order.side == "BUY" else last_units >= limit
     return last_units if crossed else None
+
+
+def reaches_trigger(side: Side, trigger_units: int, last_units: int) -> bool:
+    """Return whether the market at `last_units` triggers a stop: at or below a SELL's trigger, at or above a BUY's."""
+    return last_units <= trigger_units if side == "SELL" else last_units >= trigger_units
+
+
+def is_triggered(order: Order, last_units: int | None) -> bool:
+    """Return whether the market at `last_units` triggers this order; it does not if the order waits for no trigger."""
+    if order.status != "TRIGGER PENDING" or order.trigger_units is None or last_units is None:
+        return False
+    return reaches_trigger(order.side, order.trigger_units, last_units)
+
+
+def triggered(order: Order, now_ms: int) -> Order:
+    """Return a stop order after its trigger: it trades as one without."""
+    return replace(order, status="OPEN", updated_ms=now_ms)
+
+
+def postponed(plan: FillPlan, by_ms: int) -> FillPlan:
+    """Return the plan with every stage later by `by_ms`."""
+    return tuple(Stage(stage.from_ms + by_ms, stage.filled_at_most) for stage in plan)
 
 
 def allowed(order: Order, plan: FillPlan, now_ms: int) -> int:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from services.paper_broker.kite_errors import bad_input
-from services.paper_broker.orders import MAX_VALUE_UNITS, Order, OrderRequest, OrderType, Side
+from services.paper_broker.matching import reaches_trigger
+from services.paper_broker.orders import LIMITED, MAX_VALUE_UNITS, STOPS, Order, OrderRequest, OrderType, Side
 from shared.contracts.events import describe
 from shared.contracts.trades import Symbol
 from shared.errors import InvalidInput
 from shared.money import parse_money, to_units
 
 Exchange = Literal["NSE", "BSE", "NFO", "CDS", "BFO", "MCX", "BCD"]
+Product = Literal["CNC", "MIS", "NRML"]
 Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,20}$")]
 Amount = Annotated[Decimal, Field(ge=0, le=10**9)]
 Protection = Annotated[Decimal, Field(ge=-1, le=100)]
@@ -39,9 +42,10 @@ class PlaceForm(_Form):
     tradingsymbol: str
     transaction_type: Side
     quantity: Quantity
-    product: Literal["CNC", "MIS", "NRML"]
+    product: Product
     order_type: OrderType
     price: Amount = Decimal(0)
+    trigger_price: Amount = Decimal(0)
     validity: Literal["DAY"] = "DAY"
     market_protection: Protection = Decimal(0)
     tag: Tag | None = None
@@ -52,8 +56,10 @@ class ModifyForm(_Form):
 
     quantity: Quantity | None = None
     price: Amount | None = None
+    trigger_price: Amount | None = None
     order_type: OrderType | None = None
     validity: Literal["DAY"] | None = None
+    market_protection: Protection | None = None
 
 
 def read_placement(form: Mapping[str, str]) -> OrderRequest:
@@ -66,13 +72,13 @@ def read_placement(form: Mapping[str, str]) -> OrderRequest:
     """
     try:
         read = PlaceForm.model_validate(form)
-        symbol = _SYMBOL.validate_python(f"{read.exchange}:{read.tradingsymbol}")
+        symbol = read_symbol(read.exchange, read.tradingsymbol)
     except ValidationError as error:
         raise bad_input(describe(error)) from error
-    if read.order_type == "MARKET" and read.market_protection == 0:
-        raise bad_input(NO_PROTECTION)
     limit = _limit_units(read.order_type, read.price)
-    _refuse_beyond_means(read.quantity, limit)
+    protection = price_units("market_protection", read.market_protection)
+    trigger = _trigger_units(read.order_type, read.trigger_price)
+    _refuse_terms(read.transaction_type, read.order_type, read.quantity, limit, trigger, protection)
     return OrderRequest(
         symbol=symbol,
         side=read.transaction_type,
@@ -81,9 +87,15 @@ def read_placement(form: Mapping[str, str]) -> OrderRequest:
         validity=read.validity,
         quantity=read.quantity,
         limit_units=limit,
-        protection_units=_units("market_protection", read.market_protection),
+        protection_units=protection,
         tag=read.tag,
+        trigger_units=trigger,
     )
+
+
+def read_symbol(exchange: str, tradingsymbol: str) -> str:
+    """Return ``EXCHANGE:TRADINGSYMBOL``; raise ValidationError if it is no symbol."""
+    return _SYMBOL.validate_python(f"{exchange}:{tradingsymbol}")
 
 
 def read_modification(form: Mapping[str, str]) -> ModifyForm:
@@ -94,8 +106,8 @@ def read_modification(form: Mapping[str, str]) -> ModifyForm:
         raise bad_input(describe(error)) from error
 
 
-def modified_terms(order: Order, form: ModifyForm) -> tuple[int, OrderType, int | None]:
-    """Return quantity, type and limit of the order after the change.
+def modified(order: Order, form: ModifyForm, now_ms: int) -> Order:
+    """Return the order after the change. A stop with a new trigger waits for it.
 
     Raises
     ------
@@ -106,27 +118,85 @@ def modified_terms(order: Order, form: ModifyForm) -> tuple[int, OrderType, int 
     quantity = form.quantity or order.quantity
     if quantity <= order.filled_quantity:
         raise bad_input(f"Quantity cannot be less than or equal to the filled quantity {order.filled_quantity}.")
-    kept_limit = order.limit_units if form.price is None else None
-    limit = kept_limit if order_type == "LIMIT" and kept_limit else _limit_units(order_type, form.price or Decimal(0))
-    _refuse_beyond_means(quantity, limit)
-    return quantity, order_type, limit
+    limit = _limit_units(order_type, form.price, order.limit_units)
+    trigger = _trigger_units(order_type, form.trigger_price, order.trigger_units)
+    was_triggered = order.trigger_units is not None and order.status == "OPEN"
+    if was_triggered and trigger not in (None, order.trigger_units):
+        raise bad_input("Trigger price cannot be changed: the order was triggered.")
+    protection = order.protection_units
+    if form.market_protection is not None:
+        protection = price_units("market_protection", form.market_protection)
+    _refuse_terms(order.side, order_type, quantity, limit, trigger, protection)
+    return replace(
+        order,
+        quantity=quantity,
+        order_type=order_type,
+        limit_units=limit,
+        trigger_units=trigger,
+        protection_units=protection,
+        status="TRIGGER PENDING" if trigger is not None and not was_triggered else "OPEN",
+        modified=1,
+        updated_ms=now_ms,
+    )
 
 
-def _limit_units(order_type: OrderType, price: Decimal) -> int | None:
-    if order_type == "MARKET":
+def refuse_met_trigger(side: Side, trigger_units: int | None, last_units: int | None) -> None:
+    """Refuse the trigger of a stop that the market has already reached, as Kite does.
+
+    Raises
+    ------
+    KiteError
+        InputException.
+    """
+    if trigger_units is None or last_units is None or not reaches_trigger(side, trigger_units, last_units):
+        return
+    where = "lower" if side == "SELL" else "higher"
+    raise bad_input(f"Trigger price for stoploss {side.lower()} orders should be {where} than the last traded price.")
+
+
+def _refuse_terms(
+    side: Side, order_type: OrderType, quantity: int, limit: int | None, trigger: int | None, protection: int
+) -> None:
+    """Refuse terms that are valid alone but not together."""
+    if order_type not in LIMITED and protection == 0:
+        raise bad_input(NO_PROTECTION)
+    if limit is not None and trigger is not None:
+        if side == "BUY" and trigger > limit:
+            raise bad_input("Trigger price can't be higher than price.")
+        if side == "SELL" and trigger < limit:
+            raise bad_input("Trigger price can't be lesser than price.")
+    refuse_beyond_means(quantity, limit)
+
+
+def _limit_units(order_type: OrderType, price: Decimal | None, known: int | None = None) -> int | None:
+    if order_type not in LIMITED:
         return None
-    if price == 0:
-        raise bad_input("Price cannot be 0 for a LIMIT order.")
-    return _units("price", price)
+    return _given_units("price", order_type, price, known)
 
 
-def _units(name: str, value: Decimal) -> int:
+def _trigger_units(order_type: OrderType, price: Decimal | None, known: int | None = None) -> int | None:
+    if order_type not in STOPS:
+        return None
+    return _given_units("trigger_price", order_type, price, known)
+
+
+def _given_units(name: str, order_type: OrderType, price: Decimal | None, known: int | None) -> int:
+    if price is None and known is not None:
+        return known
+    if not price:
+        raise bad_input(f"{name.replace('_', ' ').capitalize()} cannot be 0 for a {order_type} order.")
+    return price_units(name, price)
+
+
+def price_units(name: str, value: Decimal) -> int:
+    """Return an amount in units; raise KiteError (InputException) if it has more decimals than money."""
     try:
         return to_units(parse_money(value))
     except InvalidInput as error:
         raise bad_input(f"{name}: {error}") from error
 
 
-def _refuse_beyond_means(quantity: int, limit_units: int | None) -> None:
+def refuse_beyond_means(quantity: int, limit_units: int | None) -> None:
+    """Refuse an order whose value the ledger cannot keep; raise KiteError (InputException)."""
     if quantity * (limit_units or 0) > MAX_VALUE_UNITS:
         raise bad_input("quantity: the order's value is beyond what this broker keeps")

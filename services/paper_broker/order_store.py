@@ -11,12 +11,14 @@ from services.paper_broker.book_time import number_at
 from services.paper_broker.orders import Execution, FillPlan, Order, Stage
 
 _COLUMNS = """order_number, account, symbol, side, product, order_type, validity, quantity, limit_units,
-    protection_units, tag, status, status_message, filled_quantity, filled_value, modified, placed_ms, updated_ms"""
+    protection_units, tag, status, status_message, filled_quantity, filled_value, modified, placed_ms, updated_ms,
+    trigger_units"""
 _STATE_FIELDS = (
     "status",
     "status_message",
     "quantity",
     "limit_units",
+    "trigger_units",
     "filled_quantity",
     "filled_value",
     "modified",
@@ -25,18 +27,19 @@ _STATE_FIELDS = (
 _STATE = ", ".join(_STATE_FIELDS)
 _ORDERS_OF_ACCOUNT = f"SELECT {_COLUMNS} FROM orders WHERE account = ? AND order_number >= ? ORDER BY order_number"  # noqa: S608  # constants
 _ORDER = f"SELECT {_COLUMNS} FROM orders WHERE order_number = ? AND account = ?"  # noqa: S608  # constants
+_WORKING = "status IN ('OPEN', 'TRIGGER PENDING')"  # as in the index
 _AT_WORK = (
-    f"SELECT {_COLUMNS}, fill_plan FROM orders WHERE status = 'OPEN' AND symbol = ? AND order_number >= ?"  # noqa: S608  # constants
+    f"SELECT {_COLUMNS}, fill_plan FROM orders WHERE {_WORKING} AND symbol = ? AND order_number >= ?"  # noqa: S608  # constants
     " ORDER BY order_number"
 )
 _TO_RESUME = (
     f"SELECT {_COLUMNS}, fill_plan FROM orders WHERE status = 'OPEN' AND resume_ms <= ?"  # noqa: S608  # constants
     " ORDER BY resume_ms, order_number LIMIT ?"
 )
-_INSERT = f"INSERT INTO orders ({_COLUMNS}, fill_plan, resume_ms) VALUES ({', '.join('?' * 20)})"  # noqa: S608  # constants
+_INSERT = f"INSERT INTO orders ({_COLUMNS}, fill_plan, resume_ms) VALUES ({', '.join('?' * 21)})"  # noqa: S608  # constants
 _UPDATE = (
-    f"UPDATE orders SET {', '.join(f'{name} = ?' for name in _STATE_FIELDS)}, order_type = ?, validity = ?"  # noqa: S608  # constants
-    " WHERE order_number = ?"
+    f"UPDATE orders SET {', '.join(f'{name} = ?' for name in _STATE_FIELDS)},"  # noqa: S608  # constants
+    " order_type = ?, validity = ?, protection_units = ? WHERE order_number = ?"
 )
 _ADD_STATE = f"""INSERT INTO order_states (order_number, step, {_STATE})
     SELECT order_number, (SELECT count(*) FROM order_states s WHERE s.order_number = o.order_number), {_STATE}
@@ -68,11 +71,14 @@ class OrderStore:
     ----------
     changes:
         States of orders that this transaction stored, oldest first.
+    delays:
+        Whether this transaction stored an order whose fills are delayed.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self.changes: list[Order] = []
+        self.delays = False
 
     def next_number(self, now_ms: int) -> int:
         """Return a new order number, greater than all before."""
@@ -81,16 +87,26 @@ class OrderStore:
     def insert(self, order: Order, plan: FillPlan, resume_ms: int | None) -> None:
         """Store a new order and its first state."""
         self._connection.execute(_INSERT, (*astuple(order), _plan_text(plan), resume_ms))
+        self.delays |= bool(plan)
         self._add_state(order)
 
     def update(self, order: Order) -> None:
         """Store an order's change and append the new state."""
-        self._connection.execute(_UPDATE, (*_state(order), order.order_type, order.validity, order.number))
+        terms = (order.order_type, order.validity, order.protection_units)
+        self._connection.execute(_UPDATE, (*_state(order), *terms, order.number))
         self._add_state(order)
 
     def set_resume(self, order_number: int, resume_ms: int | None) -> None:
         """Store when the order's fill plan next allows more."""
         self._connection.execute("UPDATE orders SET resume_ms = ? WHERE order_number = ?", (resume_ms, order_number))
+
+    def set_plan(self, order_number: int, plan: FillPlan, resume_ms: int | None) -> None:
+        """Replace the order's fill plan."""
+        self._connection.execute(
+            "UPDATE orders SET fill_plan = ?, resume_ms = ? WHERE order_number = ?",
+            (_plan_text(plan), resume_ms, order_number),
+        )
+        self.delays = True
 
     def add_fill(self, order_number: int, execution: Execution) -> None:
         """Store a fill under a new trade number."""
@@ -117,14 +133,15 @@ class OrderStore:
         return _plan(text)
 
     def at_work(self, symbol: str, since_ms: int) -> list[tuple[Order, FillPlan]]:
-        """Return the symbol's open orders placed since then, oldest first, with their fill plans."""
+        """Return the symbol's working orders placed since then, oldest first, with their fill plans."""
         rows = self._connection.execute(_AT_WORK, (symbol, number_at(since_ms)))
         return [(Order(*row[:-1]), _plan(row[-1])) for row in rows]
 
     def symbols_at_work(self, since_ms: int) -> set[str]:
-        """Return symbols with an open order placed since then."""
+        """Return symbols with a working order placed since then."""
         rows = self._connection.execute(
-            "SELECT DISTINCT symbol FROM orders WHERE status = 'OPEN' AND order_number >= ?", (number_at(since_ms),)
+            f"SELECT DISTINCT symbol FROM orders WHERE {_WORKING} AND order_number >= ?",  # noqa: S608  # constants
+            (number_at(since_ms),),
         )
         return {symbol for (symbol,) in rows}
 

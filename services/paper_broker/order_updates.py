@@ -28,4 +28,4 @@ def updates_of(books: Books) -> Iterator[OrderUpdate]:
 
 def _is_told(order: Order) -> bool:
     """Return False for an order that was just accepted: as at Kite, only later changes are told."""
-    return order.status != "OPEN" or order.filled_quantity > 0 or bool(order.modified)
+    return not order.is_working or order.filled_quantity > 0 or bool(order.modified)

@@ -6,8 +6,17 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Side = Literal["BUY", "SELL"]
-OrderType = Literal["MARKET", "LIMIT"]
-OrderStatus = Literal["OPEN", "COMPLETE", "CANCELLED", "REJECTED"]
+OrderType = Literal["MARKET", "LIMIT", "SL", "SL-M"]
+OrderStatus = Literal["OPEN", "TRIGGER PENDING", "COMPLETE", "CANCELLED", "REJECTED"]
+
+LIMITED: frozenset[OrderType] = frozenset({"LIMIT", "SL"})
+"""Order types with a limit price; the others trade at the market."""
+
+STOPS: frozenset[OrderType] = frozenset({"SL", "SL-M"})
+"""Order types that wait for their trigger price."""
+
+WORKING: frozenset[OrderStatus] = frozenset({"OPEN", "TRIGGER PENDING"})
+"""Statuses of orders that can still trade, be changed and be cancelled."""
 
 MAX_VALUE_UNITS = 10**15
 """Maximum value of one order or entry, so that sums of many fit into 64 bits."""
@@ -27,7 +36,7 @@ FillPlan = tuple[Stage, ...]
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """Validated order request of a client."""
+    """Validated order request of a client. A stop order, and no other, has a trigger."""
 
     symbol: str
     side: Side
@@ -38,11 +47,12 @@ class OrderRequest:
     limit_units: int | None
     protection_units: int
     tag: str | None
+    trigger_units: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Order in the book. `filled_value` is Σ quantity · price of its fills."""
+    """Order in the book. `filled_value` is Σ quantity · price of its fills; a stop order keeps its trigger."""
 
     number: int
     account: str
@@ -62,6 +72,12 @@ class Order:
     modified: int
     placed_ms: int
     updated_ms: int
+    trigger_units: int | None = None
+
+    @property
+    def is_working(self) -> bool:
+        """Return whether the order can still trade, at once or after its trigger."""
+        return self.status in WORKING
 
     @property
     def sign(self) -> int:
@@ -107,13 +123,14 @@ def placed(request: OrderRequest, account: str, number: int, now_ms: int) -> Ord
         limit_units=request.limit_units,
         protection_units=request.protection_units,
         tag=request.tag,
-        status="OPEN",
+        status="OPEN" if request.trigger_units is None else "TRIGGER PENDING",
         status_message=None,
         filled_quantity=0,
         filled_value=0,
         modified=0,
         placed_ms=now_ms,
         updated_ms=now_ms,
+        trigger_units=request.trigger_units,
     )
 
 

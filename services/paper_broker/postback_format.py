@@ -13,11 +13,11 @@ APP_ID = 1
 
 
 def postback(of: Order, api_secret: str) -> Json:
-    """Return the update of an order. As at Kite, a fill or a change of an order that stays open is an UPDATE."""
+    """Return the update of an order. As at Kite, a fill or a change of an order that goes on working is an UPDATE."""
     item = kite_format.order(of)
     return {
         **item,
-        "status": "UPDATE" if of.status == "OPEN" else of.status,
+        "status": "UPDATE" if of.is_working else of.status,
         "user_id": of.account,
         "app_id": APP_ID,
         "unfilled_quantity": of.unfilled,

@@ -13,6 +13,7 @@ from services.paper_broker.accounts import accounts_of
 from services.paper_broker.app import create_broker_app
 from services.paper_broker.broker import Announce, PaperBroker
 from services.paper_broker.desk import Desk
+from services.paper_broker.gtt_desk import GttDesk
 from services.paper_broker.ledger import Ledger
 from services.paper_broker.market_feed import CONDITION, MarketFeed
 from services.paper_broker.postbacks import open_postbacks
@@ -64,6 +65,7 @@ def open_desk(settings: Settings, announce: Announce | None = None) -> Iterator[
             PaperBroker(ledger, clock, int(settings.tick_new_clock_after_s * 1000), announce),
             Records(ledger, clock),
             ledger,
+            GttDesk(ledger, clock),
         )
     finally:
         ledger.close()

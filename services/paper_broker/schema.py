@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-VERSION = 1
-"""Ledger version, stored in ``PRAGMA user_version``; other versions are refused."""
+VERSION = 2
+"""Ledger version, stored in ``PRAGMA user_version``; older versions are upgraded, others are refused."""
 
-TABLES = """
-CREATE TABLE orders (
+_ORDERS = """
+CREATE TABLE {name} (
     order_number     INTEGER PRIMARY KEY,
     account          TEXT    NOT NULL,
     symbol           TEXT    NOT NULL,
     side             TEXT    NOT NULL CHECK (side IN ('BUY', 'SELL')),
     product          TEXT    NOT NULL,
-    order_type       TEXT    NOT NULL CHECK (order_type IN ('MARKET', 'LIMIT')),
+    order_type       TEXT    NOT NULL CHECK (order_type IN ('MARKET', 'LIMIT', 'SL', 'SL-M')),
     validity         TEXT    NOT NULL,
     quantity         INTEGER NOT NULL CHECK (quantity > 0),
     limit_units      INTEGER CHECK (limit_units > 0),
     protection_units INTEGER NOT NULL,
     tag              TEXT,
-    status           TEXT    NOT NULL CHECK (status IN ('OPEN', 'COMPLETE', 'CANCELLED', 'REJECTED')),
+    status           TEXT    NOT NULL
+        CHECK (status IN ('OPEN', 'TRIGGER PENDING', 'COMPLETE', 'CANCELLED', 'REJECTED')),
     status_message   TEXT,
     filled_quantity  INTEGER NOT NULL CHECK (filled_quantity BETWEEN 0 AND quantity),
     filled_value     INTEGER NOT NULL,
@@ -27,13 +28,57 @@ CREATE TABLE orders (
     updated_ms       INTEGER NOT NULL,
     fill_plan        TEXT,     -- JSON [[from_ms, filled_at_most], ...]; NULL: at once and whole
     resume_ms        INTEGER,  -- when the plan next allows more
-    CHECK ((order_type = 'LIMIT') = (limit_units IS NOT NULL)),
+    trigger_units    INTEGER CHECK (trigger_units > 0),
+    CHECK ((order_type IN ('LIMIT', 'SL')) = (limit_units IS NOT NULL)),
+    CHECK ((order_type IN ('SL', 'SL-M')) = (trigger_units IS NOT NULL)),
+    CHECK (status <> 'TRIGGER PENDING' OR (trigger_units IS NOT NULL AND filled_quantity = 0)),
     CHECK ((status = 'COMPLETE') = (filled_quantity = quantity))
-) STRICT;
-CREATE INDEX orders_of_account ON orders (account, order_number);
-CREATE INDEX orders_at_work ON orders (symbol, order_number) WHERE status = 'OPEN';
-CREATE INDEX orders_to_resume ON orders (resume_ms) WHERE status = 'OPEN' AND resume_ms IS NOT NULL;
+) STRICT;"""
 
+_ORDER_INDEXES = """
+CREATE INDEX orders_of_account ON orders (account, order_number);
+CREATE INDEX orders_at_work ON orders (symbol, order_number) WHERE status IN ('OPEN', 'TRIGGER PENDING');
+CREATE INDEX orders_to_resume ON orders (resume_ms) WHERE status = 'OPEN' AND resume_ms IS NOT NULL;
+"""
+
+_GTTS = """
+-- Triggers held by the broker over days. A single one has one leg, a two-leg one a lower and an upper leg.
+CREATE TABLE gtts (
+    trigger_id INTEGER PRIMARY KEY,
+    account    TEXT    NOT NULL,
+    symbol     TEXT    NOT NULL,
+    kind       TEXT    NOT NULL CHECK (kind IN ('single', 'two-leg')),
+    status     TEXT    NOT NULL CHECK (status IN ('active', 'triggered', 'deleted')),
+    last_units INTEGER NOT NULL CHECK (last_units > 0),  -- the market when it was placed or changed
+    created_ms INTEGER NOT NULL,
+    updated_ms INTEGER NOT NULL,
+    expires_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX gtts_of_account ON gtts (account, trigger_id);
+CREATE INDEX gtts_active ON gtts (symbol, trigger_id) WHERE status = 'active';
+
+CREATE TABLE gtt_legs (
+    trigger_id      INTEGER NOT NULL REFERENCES gtts,
+    leg             INTEGER NOT NULL,
+    trigger_units   INTEGER NOT NULL CHECK (trigger_units > 0),
+    fires           TEXT    NOT NULL CHECK (fires IN ('at_or_below', 'at_or_above')),
+    side            TEXT    NOT NULL CHECK (side IN ('BUY', 'SELL')),
+    product         TEXT    NOT NULL,
+    quantity        INTEGER NOT NULL CHECK (quantity > 0),
+    limit_units     INTEGER NOT NULL CHECK (limit_units > 0),
+    triggered_units INTEGER,  -- the market when it fired
+    triggered_ms    INTEGER,
+    order_number    INTEGER REFERENCES orders,
+    refusal         TEXT,     -- why the order was not accepted
+    PRIMARY KEY (trigger_id, leg),
+    CHECK ((triggered_ms IS NULL) = (order_number IS NULL AND refusal IS NULL))
+) STRICT, WITHOUT ROWID;
+"""
+
+TABLES = f"""
+{_ORDERS.format(name="orders")}
+{_ORDER_INDEXES}
+{_GTTS}
 -- What an order looked like after each change.
 CREATE TABLE order_states (
     order_number    INTEGER NOT NULL REFERENCES orders,
@@ -42,6 +87,7 @@ CREATE TABLE order_states (
     status_message  TEXT,
     quantity        INTEGER NOT NULL,
     limit_units     INTEGER,
+    trigger_units   INTEGER,
     filled_quantity INTEGER NOT NULL,
     filled_value    INTEGER NOT NULL,
     modified        INTEGER NOT NULL,
@@ -115,3 +161,19 @@ CREATE TABLE fault_rules (
 -- An account without a row is logged in by its settings alone.
 CREATE TABLE sessions (account TEXT PRIMARY KEY, login_ms INTEGER NOT NULL, is_open INTEGER NOT NULL) STRICT;
 """
+
+_OLD_COLUMNS = """order_number, account, symbol, side, product, order_type, validity, quantity, limit_units,
+    protection_units, tag, status, status_message, filled_quantity, filled_value, modified, placed_ms, updated_ms,
+    fill_plan, resume_ms"""
+
+UPGRADES = {
+    1: f"""
+{_ORDERS.format(name="new_orders")}
+INSERT INTO new_orders ({_OLD_COLUMNS}) SELECT {_OLD_COLUMNS} FROM orders;
+DROP TABLE orders;
+ALTER TABLE new_orders RENAME TO orders;
+{_ORDER_INDEXES}
+ALTER TABLE order_states ADD COLUMN trigger_units INTEGER;
+{_GTTS}""",  # noqa: S608  # constants
+}
+"""Statements that bring a ledger of a version to the next one; foreign keys must be off."""

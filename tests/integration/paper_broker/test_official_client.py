@@ -197,6 +197,10 @@ def test_a_wrong_token_is_a_token_exception(broker: RunningBroker) -> None:
         {"order_type": "LIMIT", "price": 0},
         {"order_type": "LIMIT", "price": 1.00001},
         {"order_type": "SL-M"},
+        {"order_type": "SL-M", "trigger_price": 990, "market_protection": 0},
+        {"order_type": "SL", "trigger_price": 990},
+        {"order_type": "SL", "trigger_price": 990, "price": 991},
+        {"order_type": "SL", "trigger_price": 990, "price": 989, "transaction_type": "BUY"},
         {"variety": "amo"},
         {"exchange": "NYSE"},
         {"tradingsymbol": "no such thing"},
@@ -218,7 +222,7 @@ def test_an_order_nobody_placed_is_not_found(kite: KiteConnect) -> None:
 
 def test_unknown_routes_answer_as_kite_does(broker: RunningBroker, kite: KiteConnect) -> None:
     with pytest.raises(kite_exceptions.GeneralException) as refused:
-        kite.get_gtts()
+        kite.get_auction_instruments()
     assert refused.value.code == 404
     assert requests.get(f"{broker.url}/orders/", allow_redirects=False, timeout=5).status_code in (403, 404)
 

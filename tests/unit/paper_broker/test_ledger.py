@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from services.paper_broker import order_store
+from services.paper_broker import gtt_store, order_store
 from services.paper_broker.accounts import accounts_of
 from services.paper_broker.ledger import FILE_NAME, Ledger
 from services.paper_broker.positions import Entry
 from shared.errors import ConfigurationError
 from shared.settings import Settings
 
+VERSION_1 = Path(__file__).with_name("ledger_version_1.sql")
 ENTRY = Entry("t", "PAPER", "NSE:INFY", "MIS", 1, 10, 0)
 
 
@@ -51,6 +52,39 @@ def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:
         Ledger(tmp_path)
 
 
+def test_a_ledger_of_version_1_keeps_its_orders_and_takes_stops(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / FILE_NAME)
+    old.executescript(VERSION_1.read_text())
+    old.close()
+    for _ in range(2):  # the second opening finds the ledger upgraded
+        ledger = Ledger(tmp_path)
+        with ledger.read() as books:
+            ((order, plan),) = books.orders.at_work("NSE:INFY", 1_768_264_200_000)
+            (fill,) = books.orders.fills_of_order(order.number)
+            (state,) = books.orders.states_of(order)
+        assert (order.tag, order.filled_quantity, order.trigger_units, len(plan)) == ("OLD", 40, None, 1)
+        assert (fill.quantity, state.filled_quantity, state.quantity) == (40, 0, 100)
+        ledger.close()
+    connection = sqlite3.connect(tmp_path / FILE_NAME)
+    assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    assert _layout(connection) == _layout(_fresh(tmp_path / "fresh"))
+    connection.close()
+
+
+def _fresh(directory: Path) -> sqlite3.Connection:
+    Ledger(directory).close()
+    return sqlite3.connect(directory / FILE_NAME)
+
+
+def _layout(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    """Names and columns of tables, and definitions of indexes; an upgrade may append columns."""
+    indexes = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")
+    columns = connection.execute(
+        "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'"
+    )
+    return {*indexes, *columns}
+
+
 @pytest.mark.parametrize(
     ("statement", "index"),
     [
@@ -59,6 +93,8 @@ def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:
         (order_store._TO_RESUME, "orders_to_resume"),
         (order_store._FILLS_OF_ACCOUNT, "orders_of_account"),
         (order_store._FILLS_OF_ORDER, "fills_of_order"),
+        (gtt_store._ACTIVE, "gtts_active"),
+        (gtt_store._OF_ACCOUNT, "gtts_of_account"),
     ],
 )
 def test_hot_queries_use_their_index(tmp_path: Path, statement: str, index: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,9 +14,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from services.paper_broker.book_time import from_ms
 from services.paper_broker.broker import PaperBroker
 from services.paper_broker.faults import DelayFill, FaultRequest, PartialFill, Reject
+from services.paper_broker.gtt_desk import GttDesk
+from services.paper_broker.gtts import GttLeg, GttRequest
 from services.paper_broker.kite_errors import KiteError
 from services.paper_broker.ledger import Ledger
-from services.paper_broker.matching import allowed, execute, filled, next_stage_ms
+from services.paper_broker.matching import allowed, execute, filled, is_triggered, next_stage_ms, triggered
 from services.paper_broker.orders import MAX_VALUE_UNITS, Order, OrderRequest, Stage, placed
 from services.paper_broker.positions import Entry
 from services.paper_broker.quotes import PriceTick
@@ -32,6 +35,14 @@ def request(quantity: int = 100, side: Any = "SELL", limit_units: int | None = N
     return OrderRequest("NSE:INFY", side, "MIS", order_type, "DAY", quantity, limit_units, -10_000, "TAG")
 
 
+def stop_request(
+    quantity: int, side: Any, trigger_units: int, limit_units: int | None = None, tag: str = "STOP"
+) -> OrderRequest:
+    """A stop order of INFY: SL-M without a limit."""
+    order_type: Any = "SL-M" if limit_units is None else "SL"
+    return OrderRequest("NSE:INFY", side, "MIS", order_type, "DAY", quantity, limit_units, -10_000, tag, trigger_units)
+
+
 def order(**terms: Any) -> Order:
     """The same, accepted."""
     return placed(request(**terms), "PAPER", 1, NOON_MS)
@@ -43,6 +54,16 @@ def test_a_limit_order_never_trades_worse_than_its_limit(side: str, limit: int, 
     sign = 1 if side == "BUY" else -1
     assert (execution is not None) == (sign * (limit - last) >= 0)
     assert execution is None or execution.price_units == last
+
+
+@given(SIDES, PRICES, PRICES)
+def test_a_stop_trades_only_at_or_beyond_its_trigger(side: str, trigger: int, last: int) -> None:
+    waiting = placed(stop_request(100, side, trigger), "PAPER", 1, NOON_MS)
+    sign = 1 if side == "BUY" else -1
+    assert is_triggered(waiting, last) == (sign * (last - trigger) >= 0)
+    assert execute(waiting, (), last, NOON_MS) is None
+    execution = execute(triggered(waiting, NOON_MS), (), last, NOON_MS)
+    assert execution is not None and execution.price_units == last
 
 
 @given(QUANTITIES, st.lists(st.tuples(st.integers(0, 100), st.integers(0, 300)), max_size=4), st.integers(0, 120))
@@ -96,6 +117,8 @@ class BrokerUnderRandomUse(RuleBasedStateMachine):
         self._entered: dict[str, int] = {}
         self._filled_before: dict[int, int] = {}
         self._numbers: list[int] = []
+        self._triggers: dict[int, int] = {}
+        self._gtts = GttDesk(self._ledger, self._clock)
 
     def teardown(self) -> None:
         self._ledger.close()
@@ -104,6 +127,29 @@ class BrokerUnderRandomUse(RuleBasedStateMachine):
     @rule(quantity=QUANTITIES, side=SIDES, limit=st.none() | PRICES)
     def place(self, quantity: int, side: str, limit: int | None) -> None:
         self._numbers.append(self._broker.place("PAPER", request(quantity, side, limit)).order_number)
+
+    @rule(quantity=QUANTITIES, side=SIDES, trigger=PRICES, limit=st.none() | PRICES)
+    def place_a_stop(self, quantity: int, side: str, trigger: int, limit: int | None) -> None:
+        with self._ledger.read() as books:
+            last = books.market.last_units("NSE:INFY")
+        is_met = last is not None and (last <= trigger if side == "SELL" else last >= trigger)
+        try:
+            accepted = self._broker.place("PAPER", stop_request(quantity, side, trigger, limit))
+        except KiteError:
+            assert is_met
+        else:
+            assert not is_met
+            self._numbers.append(accepted.order_number)
+            self._triggers[accepted.order_number] = trigger
+
+    @rule(lower=PRICES, upper=PRICES, quantity=QUANTITIES, side=SIDES)
+    def place_two_triggers(self, lower: int, upper: int, quantity: int, side: Any) -> None:
+        legs = (
+            GttLeg(lower, "at_or_below", side, "MIS", quantity, lower),
+            GttLeg(upper, "at_or_above", side, "MIS", quantity, upper),
+        )
+        with contextlib.suppress(KiteError):
+            self._gtts.place("PAPER", GttRequest("NSE:INFY", "two-leg", (lower + upper) // 2, legs))
 
     @rule(
         effect=st.one_of(
@@ -136,7 +182,7 @@ class BrokerUnderRandomUse(RuleBasedStateMachine):
         if not self._numbers:
             return
         number = data.draw(st.sampled_from(self._numbers))
-        open_before = self._orders()[number].status == "OPEN"
+        open_before = self._orders()[number].is_working
         try:
             self._broker.cancel("PAPER", number)
             assert open_before
@@ -160,6 +206,24 @@ class BrokerUnderRandomUse(RuleBasedStateMachine):
             positions = books.positions.of_account("PAPER", "2026-01-13")
         held = sum(position.net.net_quantity for position in positions)
         assert held == signed + sum(self._entered.values())
+
+    @invariant()
+    def a_stop_that_waits_has_no_fill_and_the_market_has_not_reached_it(self) -> None:
+        with self._ledger.read() as books:
+            last = books.market.last_units("NSE:INFY")
+        for number, trigger in self._triggers.items():
+            known = self._orders()[number]
+            if known.status == "TRIGGER PENDING":
+                assert known.filled_quantity == 0
+                assert last is None or not (last <= trigger if known.side == "SELL" else last >= trigger)
+
+    @invariant()
+    def a_trigger_fires_once_and_its_order_is_in_the_book(self) -> None:
+        orders = self._orders()
+        for gtt in self._gtts.all("PAPER"):
+            fired = [leg for leg in gtt.legs if leg.triggered_ms is not None]
+            assert len(fired) == (1 if gtt.status == "triggered" else 0)
+            assert all(leg.order_number in orders for leg in fired)
 
     def _orders(self) -> dict[int, Order]:
         with self._ledger.read() as books:

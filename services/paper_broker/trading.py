@@ -1,0 +1,53 @@
+"""Acceptance and execution of orders within a transaction of the ledger."""
+
+from __future__ import annotations
+
+from services.paper_broker.book_time import book_day, book_opened_ms
+from services.paper_broker.faults import Placement
+from services.paper_broker.ledger import Books
+from services.paper_broker.matching import execute, filled, is_triggered, next_stage_ms, postponed, triggered
+from services.paper_broker.orders import FillPlan, Order, OrderRequest, placed, rejected
+from services.paper_broker.positions import turnover_of
+from services.paper_broker.quotes import Quote
+
+
+def accept(
+    books: Books, account: str, request: OrderRequest, placement: Placement, last_units: int | None, now: int
+) -> int:
+    """Store a new order, fill what the market and its faults allow at once, and return its number."""
+    order = placed(request, account, books.orders.next_number(now), now)
+    if placement.rejection is not None:
+        books.orders.insert(rejected(order, placement.rejection.message), (), None)
+        return order.number
+    books.orders.insert(order, placement.fill_plan, next_stage_ms(placement.fill_plan, now))
+    trade(books, order, placement.fill_plan, last_units, now)
+    return order.number
+
+
+def trade(books: Books, order: Order, plan: FillPlan, last_units: int | None, now: int) -> None:
+    """Trigger the order if the market reaches its trigger, then fill what the market and its plan allow."""
+    if is_triggered(order, last_units):
+        order, plan = _trigger(books, order, plan, now)
+    execution = execute(order, plan, last_units, now)
+    if execution is None:
+        return
+    books.orders.update(filled(order, execution))
+    books.orders.add_fill(order.number, execution)
+    traded = turnover_of(order.sign * execution.quantity, execution.price_units)
+    books.positions.add(order.account, order.symbol, order.product, book_day(now), traded)
+
+
+def fill_crossed(books: Books, quote: Quote, now: int) -> None:
+    """Trigger and fill the symbol's working orders that the market has reached."""
+    for order, plan in books.orders.at_work(quote.symbol, book_opened_ms(now)):
+        trade(books, order, plan, quote.last_units, now)
+
+
+def _trigger(books: Books, order: Order, plan: FillPlan, now: int) -> tuple[Order, FillPlan]:
+    """Store the order as triggered; delays of its fills count from now."""
+    order = triggered(order, now)
+    books.orders.update(order)
+    if plan:
+        plan = postponed(plan, now - order.placed_ms)
+        books.orders.set_plan(order.number, plan, next_stage_ms(plan, now))
+    return order, plan
