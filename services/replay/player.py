@@ -18,6 +18,7 @@ from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.paper_broker.orders import Execution
 from services.replay.book import BookedTrade
 from services.replay.fills import ExitOrder, exit_order, market_price
+from services.replay.held_exits import HeldExits
 from services.replay.judging import SymbolRun
 from services.replay.tape.recorded import RecordedTick
 from services.trade_management.domain.charges import ChargeSchedule
@@ -27,6 +28,7 @@ from services.trade_management.domain.shipped_charges import SHIPPED, also_befor
 from services.trade_management.domain.trade import Trade
 from shared.clock import trading_day
 from shared.contracts.vocabulary import ExitReason
+from shared.exit_rules.registry import rule_of
 from shared.instants import EPOCH
 from shared.money import from_units
 
@@ -40,6 +42,8 @@ class Terms:
 
     Attributes
     ----------
+    square_off:
+        With the calendars: an exit waits while they say that its exchange is closed.
     latency_ms:
         From the tick that exits to the order at the broker.
     """
@@ -151,7 +155,7 @@ class Player:
         if first.symbol not in self._book:
             return None
         trades = [each.entered_by(first.at_ms) for each in self._book[first.symbol]]
-        market = self._markets[first.symbol] = _Market(trades, self._terms)
+        market = self._markets[first.symbol] = _Market(first.symbol, trades, self._terms)
         return market
 
 
@@ -172,8 +176,9 @@ class _Market:
         Number of ticks older than one before them; they have no effect.
     """
 
-    def __init__(self, trades: Sequence[BookedTrade], terms: Terms) -> None:
+    def __init__(self, symbol: str, trades: Sequence[BookedTrade], terms: Terms) -> None:
         self.stale = 0
+        self._held = HeldExits(symbol, terms.square_off.calendars)
         self._run = SymbolRun(trades, terms.square_off)
         self.exits: list[ReplayedExit] = []
         self._terms = terms
@@ -194,6 +199,8 @@ class _Market:
         self._first_ms = self._first_ms or tick.at_ms
         for each in verdict.candidates:
             self._exit(each, tick, before)
+        if self._held and not self._held.must_wait(tick.at_ms):
+            self._release(tick.at_ms)
         self._execute(tick.at_ms)
 
     def end(self, now_ms: int) -> None:
@@ -215,9 +222,20 @@ class _Market:
     def _exit(self, found: ExitCandidates, tick: RecordedTick | None, before: int | None) -> None:
         """Send the orders of the highest-ranked reason; the broker has them after the latency."""
         for candidate in in_steps(found.candidates)[0]:
-            quantity = self._left(found.trade, candidate)
-            if quantity > 0:
-                self._send(found.trade, candidate, quantity, market_price(candidate, tick, before))
+            at_ms = candidate.detected_at_us // 1000
+            if self._held.must_wait(at_ms):
+                self._held.hold(found.trade, candidate)
+            else:
+                self._send(found.trade, candidate, market_price(candidate, tick, before), at_ms)
+
+    def _release(self, now_ms: int) -> None:
+        """Send what waited for the session, at its price; an exit that would have expired is judged again."""
+        for trade, candidate in self._held.take():
+            if not rule_of(candidate.exit_reason).expires:
+                self._send(trade, candidate, self._last_price, now_ms)
+                continue
+            for found in self._run.judge_again(candidate.rule_key):
+                self._exit(found, None, None)
 
     def _left(self, trade: OpenTrade, candidate: ExitCandidate) -> int:
         """Return what the exit is for: what is open without the orders at the broker, or what of it the leg wants."""
@@ -225,13 +243,16 @@ class _Market:
         left = self._histories[trade.trade_id].trade.open_quantity - sent
         return left if candidate.leg is None else min(left, trade.leg_quantities[candidate.exit_reason, candidate.leg])
 
-    def _send(self, trade: OpenTrade, candidate: ExitCandidate, quantity: int, price: int | None) -> None:
+    def _send(self, trade: OpenTrade, candidate: ExitCandidate, price: int | None, now_ms: int) -> None:
+        """Send the order of an exit, if something is left to exit."""
+        quantity = self._left(trade, candidate)
+        if quantity <= 0:
+            return
         if candidate.leg is None:
             self._run.end(trade.trade_id)
-        detected_ms = candidate.detected_at_us // 1000
-        placed_ms = detected_ms + self._terms.latency_ms
+        placed_ms = now_ms + self._terms.latency_ms
         sent = exit_order(trade, candidate, quantity, next(self._numbers), placed_ms)
-        at_once = None if self._terms.latency_ms else sent.execution(price, detected_ms)
+        at_once = None if self._terms.latency_ms else sent.execution(price, now_ms)
         if at_once is None:
             heappush(self._orders, (placed_ms, sent.order.number, sent))
         else:

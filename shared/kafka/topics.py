@@ -94,6 +94,21 @@ def bounds_of(admin: AdminClient, partitions: Sequence[Partition]) -> dict[Parti
     return {each: Bounds(_result(beginnings[each]).offset, _result(ends[each]).offset) for each in partitions}
 
 
+def offsets_at(admin: AdminClient, partitions: Sequence[Partition], at_ms: int) -> dict[Partition, int | None]:
+    """Return the offset of each partition's first record of a time, or later; None where there is none.
+
+    The time is in milliseconds since 1970, by the timestamps of the records.
+
+    Raises
+    ------
+    KafkaException
+        The cluster does not answer, or a partition has no leader now.
+    """
+    spec = _OffsetSpec.for_timestamp(at_ms)
+    found = {each: _result(future).offset for each, future in _offsets(admin, partitions, spec).items()}
+    return {each: None if offset < 0 else offset for each, offset in found.items()}
+
+
 def _offsets(admin: AdminClient, partitions: Sequence[Partition], spec: _OffsetSpec) -> dict[Partition, Future[Any]]:
     wanted = {TopicPartition(topic, partition): spec for topic, partition in partitions}
     futures = admin.list_offsets(wanted, request_timeout=ANSWER_S)

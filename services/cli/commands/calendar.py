@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
 from services.cli.commands.exits import exit_api
+from services.cli.support.calendar_files import read_calendars
 from services.cli.support.command_line import AsJson, DataDir, examples, new_app
 from services.cli.support.output import show_facts, show_json, show_table
-from shared.contracts.calendars import CalendarFile
-from shared.contracts.events import describe
-from shared.errors import InvalidInput
 
 app = new_app("Load and show the hours of exchanges.")
 
 _COLUMNS = ("exchange", "valid_from", "valid_to", "weekdays", "sessions", "square_off", "days")
 _CHANGE_COLUMNS = ("exchange", "valid_from", "change")
 _SESSION_COLUMNS = ("phase", "opens", "closes")
-_READERS: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType({".toml": tomllib.loads, ".json": json.loads})
 
 
 def add_to(root: typer.Typer, panel: str) -> None:
@@ -84,24 +76,3 @@ def list_calendars(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     else:
         rows = ({**item, "days": [day["date"] for day in item["days"]]} for item in items)
         show_table(_COLUMNS, ([row[column] for column in _COLUMNS] for row in rows))
-
-
-def read_calendars(file: Path) -> CalendarFile:
-    """Return the calendars in a file.
-
-    Raises
-    ------
-    InvalidInput
-        The file cannot be read, has another format, or describes no valid calendars.
-    """
-    read = _READERS.get(file.suffix.lower())
-    if read is None:
-        raise InvalidInput(f"{file}: unknown format; use {' or '.join(_READERS)}")
-    try:
-        return CalendarFile.model_validate(read(file.read_text(encoding="utf-8-sig")))
-    except ValidationError as error:
-        raise InvalidInput(f"{file}: {describe(error)}") from error
-    except OSError as error:
-        raise InvalidInput(f"{file}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise InvalidInput(f"{file}: {error}") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -15,15 +14,14 @@ from services.cli.commands.ticks_reset import reset_ticks
 from services.cli.support.api_client import ApiClient
 from services.cli.support.command_line import AsJson, DataDir, examples, new_app
 from services.cli.support.connection import Target
-from services.cli.support.line_progress import line_progress
 from services.cli.support.output import note, show_json
+from services.cli.support.reading_progress import reading_progress
 from services.cli.support.tape_age import warning
 from services.cli.support.tape_options import with_tape_options
 from services.cli.support.tick_sender import TickSender
 from services.cli.support.tick_tempo import Tempo
 from services.replay.tape.format import TapeFormat
 from services.replay.tape.reading import Tape
-from services.replay.tape.recorded import RecordedTick
 from shared.clock import SystemClock, rfc3339
 from shared.contracts.events import describe
 from shared.contracts.ticks import Tick
@@ -98,9 +96,9 @@ def replay(
     with ApiClient(target.exit_api, target.token) as api:
         if said := warning(tape, api):
             note(said)
-    last_line = _send_all(tape, sender, tempo, file)
-    if tape.skipped:
-        note(f"left out {tape.skipped} invalid lines")
+    last_line = _send_all(tape, sender, tempo)
+    for remark in tape.remarks():
+        note(remark)
     if sender.sent == 0 and from_line > 1:
         raise InvalidInput(f"{file} has no tick on line {from_line} or after it: nothing was sent")
     if as_json:
@@ -109,18 +107,18 @@ def replay(
         print(f"sent {sender.sent} ticks; the last stands on line {last_line} of {file}")
 
 
-def _send_all(ticks: Iterable[RecordedTick], sender: TickSender, tempo: Tempo, file: Path) -> int:
+def _send_all(tape: Tape, sender: TickSender, tempo: Tempo) -> int:
     """Send the ticks and return the last one's line; flush in any case."""
     handed_over = 0
-    with line_progress() as progress:
-        task = progress.add_task(f"replaying {file.name}", total=None, line=0)
+    with reading_progress() as progress:
+        task = progress.add_task(f"replaying {tape.name}", total=None, place="")
         try:
-            for recorded in ticks:
+            for recorded in tape:
                 tick = recorded.tick
                 time.sleep(tempo.wait_s(tick.ts, _CLOCK.monotonic()))
                 sender.send(tick)
                 handed_over = recorded.line
-                progress.update(task, line=handed_over)
+                progress.update(task, place=tape.place(recorded))
             sender.flush()
         except (ExitflowError, KeyboardInterrupt):
             sender.flush()

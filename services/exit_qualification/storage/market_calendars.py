@@ -11,10 +11,10 @@ from typing import Any
 from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, text
 
-from services.exit_qualification.domain.market_calendar import CalendarPeriod, Calendars, DayPlan, Session
+from services.exit_qualification.calendar_periods import period_of
+from services.exit_qualification.domain.market_calendar import Calendars
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from shared.contracts.calendars import MarketCalendar
-from shared.contracts.vocabulary import MarketPhase, ProductType
 from shared.postgres.audit import Act, audit
 
 ALL = text("""
@@ -91,20 +91,6 @@ class CalendarRepository:
         return changes
 
 
-def period_of(calendar: MarketCalendar) -> CalendarPeriod:
-    """Return a calendar as the domain uses it."""
-    shape = _row(calendar, of_json=lambda value: value)
-    return CalendarPeriod(
-        exchange=calendar.exchange,
-        valid_from=calendar.valid_from,
-        valid_to=calendar.valid_to,
-        weekdays=frozenset(calendar.weekdays),
-        regular=_plan(shape),
-        days={date.fromisoformat(day): _plan(plan) for day, plan in shape["days"].items()},
-        tick_fresh_ms=calendar.tick_fresh_ms,
-    )
-
-
 def _change(before: MarketCalendar | None, after: MarketCalendar) -> Change:
     if before is None:
         return Change.ADDED
@@ -141,17 +127,3 @@ def _in_order(sessions: list[dict[str, str]]) -> list[dict[str, str]]:
 def _calendar(row: Mapping[Any, Any]) -> MarketCalendar:
     days = [{"date": day, **plan} for day, plan in row["days"].items()]
     return MarketCalendar.model_validate({**row, "days": days})
-
-
-def _plan(shape: Mapping[str, Any]) -> DayPlan:
-    sessions = tuple(
-        Session(MarketPhase(each["phase"]), _second(each["opens"]), _second(each["closes"]))
-        for each in shape["sessions"]
-    )
-    square_off = {ProductType(product): _second(at) for product, at in shape["square_off"].items()}
-    return DayPlan(sessions, square_off, shape.get("name"))
-
-
-def _second(at: str) -> int:
-    hours, minutes, seconds = map(int, at.split(":"))
-    return hours * 3600 + minutes * 60 + seconds

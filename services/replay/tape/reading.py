@@ -29,6 +29,20 @@ class Tape:
         self._rows: TickRows | None = None
         self.skipped = 0
 
+    @property
+    def name(self) -> str:
+        """Return the name of the file."""
+        return self._file.name
+
+    def place(self, tick: RecordedTick) -> str:
+        """Return where a tick stands."""
+        return f"line {tick.line}"
+
+    def remarks(self) -> Iterator[str]:
+        """Yield what a reader should know about what was left out so far."""
+        if self.skipped:
+            yield f"left out {self.skipped} invalid lines"
+
     def __iter__(self) -> Iterator[RecordedTick]:
         """Yield the ticks in the file's order, from its start; empty lines are no lines.
 

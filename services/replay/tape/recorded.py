@@ -1,9 +1,11 @@
-"""Recorded ticks, and invalid lines."""
+"""Recorded ticks, where they come from, and invalid lines."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from shared.contracts.ticks import Tick
 from shared.errors import InvalidInput
@@ -11,18 +13,18 @@ from shared.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class RecordedTick:
-    """A tick of a file.
+    """A tick of a recording.
 
     Attributes
     ----------
     line:
-        Number of its line, row or element in the file, from 1.
+        Number of its line, row, element or record, from 1.
     price:
         In 1/10,000 rupee.
     ts_us:
         Microseconds since 1970.
     arrived_ms:
-        Arrival in Kafka, in milliseconds since 1970; that of its time if the file has none.
+        Arrival in Kafka, in milliseconds since 1970; that of its time if it is not recorded.
     between:
         Whether it is a point between the open and the close of a candle: the market passed every price on its way.
     """
@@ -44,6 +46,23 @@ class RecordedTick:
     def tick(self) -> Tick:
         """Return it in the form of the topic."""
         return Tick.of((self.symbol, self.price, self.ts_us, self.seq))
+
+
+class Recording(Protocol):
+    """Recorded ticks, in order for each symbol."""
+
+    @property
+    def name(self) -> str:
+        """Return a short name for people."""
+
+    def __iter__(self) -> Iterator[RecordedTick]:
+        """Yield the ticks from the start."""
+
+    def place(self, tick: RecordedTick) -> str:
+        """Return where a tick stands."""
+
+    def remarks(self) -> Iterator[str]:
+        """Yield what a reader should know about what was left out so far."""
 
 
 class BadLine(InvalidInput):

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 
+from services.exit_qualification.calendar_periods import period_of
 from services.exit_qualification.domain.market_calendar import ZONE, Calendars
-from services.exit_qualification.storage.market_calendars import CalendarRepository, period_of
+from services.exit_qualification.storage.market_calendars import CalendarRepository
 from services.exit_qualification.storage.market_facts import MarketFactsRepository
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from shared.contracts.calendars import MarketCalendar

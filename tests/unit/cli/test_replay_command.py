@@ -112,3 +112,41 @@ def test_stored_exits_are_verified_and_a_changed_price_is_convicted(
 def test_a_verification_takes_the_plans_as_they_were(exitflow: Exitflow, files: dict[str, str]) -> None:
     options = ("--book", files["book.json"], "--verify", "x.jsonl", "--plan", files["tight.json"])
     assert exitflow("replay", files["dump.csv.gz"], *options, *OF_DUMP).status == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ((), "name a FILE or a --topic"),
+        (("day.csv", "--topic", "market.ticks.v1"), "name a FILE or a --topic"),
+        (("day.csv", "--since", "2026-01-13T09:15:00Z"), "--since needs --topic"),
+        (("--topic", "market.ticks.v1", "--columns", "ltp=price"), "--topic takes --symbol"),
+        (("--topic", "market.ticks.v1", "--from-offset", "0:-1"), "--from-offset takes"),
+        (("--topic", "market.ticks.v1", "--from-offset", "1", "--since", "2026-01-13T09:15:00Z"), "not both"),
+        (("--topic", "market.ticks.v1", "--since", "2026-01-13T09:15"), "--tz"),
+        (("--topic", "market.ticks.v1", "--until", "yesterday"), "--until"),
+    ],
+)
+def test_a_topic_is_named_instead_of_a_file_with_the_options_that_it_has(
+    exitflow: Exitflow, files: dict[str, str], options: tuple[str, ...], what: str
+) -> None:
+    result = exitflow("replay", *options, "--book", files["book.json"])
+    assert result.status != 0
+    assert what in " ".join(result.err.split())
+
+
+def test_a_calendar_file_gives_square_off_times_without_a_database(
+    exitflow: Exitflow, files: dict[str, str], tmp_path: Path
+) -> None:
+    calendar, book = tmp_path / "hours.toml", tmp_path / "squared.json"
+    calendar.write_text(
+        '[[calendars]]\nexchange = "NSE"\nvalid_from = "2026-01-01"\n'
+        'sessions = [{ opens = "09:15", closes = "15:30" }]\nsquare_off = { MIS = "09:15:02" }\n'
+    )
+    book.write_text(json.dumps([BODY | {"exit_plan": {"square_off": True}}]))
+    options = ("replay", files["dump.csv.gz"], "--book", str(book), *OF_DUMP, "--format", "json")
+    assert json.loads(exitflow(*options).out)["exits"] == []
+    (exit_,) = json.loads(exitflow(*options, "--calendar", str(calendar)).out)["exits"]
+    assert (exit_["exit_reason"], exit_["filled_at"]) == ("TIME", "2026-01-13T03:45:02.000000Z")
+    refused = exitflow(*options, "--calendar", files["book.json"])
+    assert (refused.status, files["book.json"] in refused.err) == (1, True)

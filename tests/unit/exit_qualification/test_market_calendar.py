@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.cli.commands.calendar import read_calendars
+from services.cli.support.calendar_files import read_calendars
+from services.exit_qualification.calendar_periods import period_of
 from services.exit_qualification.domain.market_calendar import ZONE, Calendars
 from services.exit_qualification.domain.square_off import SquareOff
-from services.exit_qualification.storage.market_calendars import period_of
 from shared.contracts.calendars import MarketCalendar
 from shared.contracts.vocabulary import MarketPhase, ProductType
 from shared.instants import epoch_ms

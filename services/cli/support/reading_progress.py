@@ -1,4 +1,4 @@
-"""Progress of a command that reads a file of unknown length."""
+"""Progress of a command that reads recorded ticks."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 
-def line_progress() -> Progress:
-    """Return a progress display on standard error; its tasks have the field `line`, the last one read."""
+def reading_progress() -> Progress:
+    """Return a progress display on standard error; its tasks have the field `place`, as ``line 12``."""
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        TextColumn("line {task.fields[line]}"),
+        TextColumn("{task.fields[place]}"),
         TimeElapsedColumn(),
         transient=True,
         console=Console(stderr=True),

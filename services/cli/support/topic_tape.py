@@ -1,0 +1,106 @@
+"""Ticks of a Kafka topic, as a recording to replay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
+
+from services.cli.support.topic_bounds import partitions_of, resolve
+from services.cli.support.topic_range import TopicRange
+from services.cli.support.topic_reader import read_range
+from services.replay.tape.format import TapeFormat
+from services.replay.tape.recorded import RecordedTick
+from services.replay.tape.times import Times
+from shared.contracts.ticks import parse_tick
+from shared.contracts.topics import ALL_TOPICS, MARKET_TICKS, TopicNames
+from shared.errors import MalformedMessage
+from shared.kafka.clients import home_partition, open_admin
+from shared.kafka.consuming import partition_of
+from shared.kafka.record_faults import read_record
+from shared.settings import Settings
+
+
+class TopicTape:
+    """A range of a topic of ticks, found when it is made: records that come later are not read.
+
+    Ticks are read as the tick worker reads them. Records that are no ticks have no effect there and none here. On
+    `market.ticks.v1` the worker judges a tick on the partition of its symbol only: a tick on another one is left out,
+    for its forwarded copy is read.
+
+    Raises
+    ------
+    NotFound
+        Kafka does not have the topic.
+    InvalidInput
+        Offsets of the range are not there.
+    """
+
+    def __init__(self, settings: Settings, wanted: TopicRange, told: TapeFormat) -> None:
+        names = TopicNames(settings.kafka_topic_prefix)
+        self._settings = settings
+        self._told = told
+        self._times = Times(told)
+        self._topic = names.on_cluster(wanted.topic) if wanted.topic in ALL_TOPICS else wanted.topic
+        admin = open_admin(settings)
+        today = partitions_of(admin, self._topic)
+        self._homes = wanted.partitions or today
+        self._by_home = self._topic == names.on_cluster(MARKET_TICKS)
+        self._bounds = resolve(admin, self._topic, self._numbers(today), wanted)
+        self._total = sum(bounds.end - bounds.beginning for bounds in self._bounds.values())
+        self._read = self._elsewhere = self._malformed = 0
+        self._first_malformed = ""
+
+    @property
+    def name(self) -> str:
+        """Return the name of the topic."""
+        return self._topic
+
+    def place(self, tick: RecordedTick) -> str:
+        """Return which of the records a tick is; gaps between offsets make them fewer than the offsets."""
+        return f"record {tick.line} of at most {self._total}"
+
+    def remarks(self) -> Iterator[str]:
+        """Yield what a reader should know about what was left out so far."""
+        if self._malformed:
+            yield f"left out {self._malformed} records that are no ticks, as exit-ticks does; {self._first_malformed}"
+        if self._elsewhere:
+            yield (
+                f"left out {self._elsewhere} ticks that are not on the partition of their symbol: exit-ticks judges "
+                "their forwarded copies; if the topic has grown since, say how many it had with --partitions"
+            )
+
+    def __iter__(self) -> Iterator[RecordedTick]:
+        """Yield the ticks of each partition in order of their offsets; errors as in `read_range`."""
+        self._read = self._elsewhere = self._malformed = 0
+        for message in read_range(self._settings, self._bounds):
+            tick = self._tick(message)
+            if tick is not None:
+                yield tick
+
+    def _numbers(self, today: int) -> list[int]:
+        """Return the partitions to read; the ticks of one symbol are on one."""
+        if self._by_home and self._told.symbol is not None:
+            return [home_partition(self._told.symbol, self._homes)]
+        return list(range(today))
+
+    def _tick(self, message: Message) -> RecordedTick | None:
+        """Return the tick of a record; None if it has no effect or is not wanted."""
+        self._read += 1
+        topic, number = partition_of(message)
+        try:
+            symbol, price, ts_us, seq = read_record(parse_tick, message.value())
+        except MalformedMessage as error:
+            if not self._malformed:
+                self._first_malformed = f"the first: {topic} partition {number} offset {message.offset()}: {error}"
+            self._malformed += 1
+            return None
+        if self._told.symbol not in (None, symbol):
+            return None
+        if self._told.date is not None and self._times.day(ts_us) != self._told.date:
+            return None
+        if self._by_home and home_partition(symbol, self._homes) != number:
+            self._elsewhere += 1
+            return None
+        kind, stamp_ms = message.timestamp()
+        return RecordedTick(self._read, symbol, price, ts_us, seq, stamp_ms if kind == TIMESTAMP_LOG_APPEND_TIME else 0)
