@@ -11,6 +11,7 @@ import typer
 from services.cli.support.calendar_files import read_calendars
 from services.cli.support.command_line import DataDir, examples
 from services.cli.support.output import note
+from services.cli.support.plot_files import plot_writer
 from services.cli.support.reading_progress import reading_progress
 from services.cli.support.replay_output import Format, show_played, show_verified
 from services.cli.support.tape_options import with_tape_options
@@ -19,14 +20,13 @@ from services.cli.support.topic_range import TopicRange
 from services.replay.book import BookedTrade, read_book, read_plan
 from services.replay.hours import square_off
 from services.replay.player import Played, Player, Terms
-from services.replay.plot import plot
+from services.replay.plots.equity import equity_plot
 from services.replay.report import equity
 from services.replay.stored import StoredSignal, read_stored
 from services.replay.tape.format import TapeFormat
 from services.replay.tape.reading import Tape
 from services.replay.tape.recorded import RecordedTick, Recording
 from services.replay.verify import Verifier
-from shared.errors import InvalidInput
 from shared.settings import load_settings
 
 _TICKS_AT_ONCE = 10_000
@@ -41,7 +41,7 @@ def add_to(root: typer.Typer, panel: str) -> None:
         epilog=examples(
             "replay day.csv --book book.json",
             "replay candles.csv --symbol NSE:INFY --book book.csv --plan plan.json --compare wider.json",
-            "replay day.csv.gz --book book.json --format csv --plot pnl.svg",
+            "replay day.csv.gz --book book.json --format csv --plot pnl.png",
             "replay day.csv --book trades.jsonl --verify signals.jsonl",
             "replay day.csv --book trades.jsonl --verify database",
             "replay --topic market.ticks.v1 --since 2026-01-13T09:15 --tz Asia/Kolkata --book book.json",
@@ -68,7 +68,9 @@ def replay(
     ] = None,
     latency_ms: Annotated[int, typer.Option(help="From an exit to its order at the broker.", min=0)] = 0,
     form: Annotated[Format, typer.Option("--format", help="Form of the result.")] = Format.TABLE,
-    plot_file: Annotated[Path | None, typer.Option("--plot", help="Write the net P&L over time as SVG.")] = None,
+    plot_file: Annotated[
+        Path | None, typer.Option("--plot", help="Write the net P&L over time: a file.svg or file.png.")
+    ] = None,
     verify: Annotated[
         str | None,
         typer.Option(
@@ -85,8 +87,7 @@ def replay(
     """
     if verify is not None and (plan or compare_plan or plot_file or latency_ms):
         raise typer.BadParameter("--verify takes no --plan, --compare, --plot and --latency-ms")
-    if plot_file is not None and plot_file.suffix != ".svg":
-        raise InvalidInput(f"--plot writes SVG: name a file that ends with .svg, not {plot_file}")
+    write_plot = None if plot_file is None else plot_writer(plot_file)
     recording = _recording(file, told, wanted, data_dir)
     trades = read_book(book, None if plan is None else read_plan(plan))
     hours = square_off(load_settings().square_off_mis, None if calendar is None else read_calendars(calendar))
@@ -100,9 +101,9 @@ def replay(
         books.append([each.with_plan(other) for each in trades])
     played = _play(recording, books, terms)
     show_played(played, form)
-    if plot_file is not None:
+    if write_plot is not None:
         names = ("plan", "compared")
-        plot_file.write_text(plot({name: list(equity(each)) for name, each in zip(names, played, strict=False)}))
+        write_plot(equity_plot({name: list(equity(each)) for name, each in zip(names, played, strict=False)}))
 
 
 def _recording(file: Path | None, told: TapeFormat, wanted: TopicRange | None, data_dir: Path | None) -> Recording:

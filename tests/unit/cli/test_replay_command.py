@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,19 @@ def test_two_plans_stand_side_by_side(exitflow: Exitflow, files: dict[str, str])
     assert "TRAILING_STOP" in exitflow("replay", files["dump.csv.gz"], *options, *OF_DUMP).out
 
 
+def test_a_plot_is_a_png_where_pillow_is_installed_and_says_what_to_install_elsewhere(
+    exitflow: Exitflow, files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plotted = tmp_path / "pnl.png"
+    options = ("replay", files["dump.csv.gz"], "--book", files["book.json"], *OF_DUMP, "--plot", str(plotted))
+    assert exitflow(*options).status == 0
+    assert plotted.read_bytes().startswith(b"\x89PNG")
+    monkeypatch.delitem(sys.modules, "services.replay.plots.png")
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    without = exitflow(*options)
+    assert (without.status, "pip install 'exitflow[plot]'" in without.err) == (2, True)
+
+
 def test_csv_has_a_row_for_each_exit(exitflow: Exitflow, files: dict[str, str]) -> None:
     options = ("--book", files["book.json"], "--plan", files["tight.json"], "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(exitflow("replay", files["dump.csv.gz"], *options, *OF_DUMP).out)))
@@ -77,7 +91,7 @@ def test_csv_has_a_row_for_each_exit(exitflow: Exitflow, files: dict[str, str]) 
         (("--columns", "price=x"), "--columns"),
         (("--tz", "India"), "--tz"),
         (("--date", "today"), "--date"),
-        (("--plot", "plot.gif"), ".svg"),
+        (("--plot", "plot.gif"), ".svg or .png"),
         ((), "--columns"),
     ],
 )

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from io import BytesIO
 from xml.etree import ElementTree
 
-from services.replay.plot import HEIGHT, WIDTH, plot
+from PIL import Image, ImageColor
+
+from services.replay.plots.drawing import Steps
+from services.replay.plots.equity import HEIGHT, WIDTH, equity_plot
+from services.replay.plots.png import png
+from services.replay.plots.svg import svg
 from tests.unit.replay.examples import OPENING
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -14,7 +20,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def test_every_curve_has_a_step_for_each_exit_and_its_last_sum() -> None:
     points = [(OPENING, Decimal(10)), (OPENING + timedelta(seconds=60), Decimal(-5))]
-    drawn = ElementTree.fromstring(plot({"plan": points, "compared": []}))
+    drawn = ElementTree.fromstring(svg(equity_plot({"plan": points, "compared": []})))
     paths = [each.attrib["d"] for each in drawn.iter(f"{SVG}path")]
     assert [path.count("V") for path in paths] == [2, 0]
     words = [each.text for each in drawn.iter(f"{SVG}text")]
@@ -23,7 +29,19 @@ def test_every_curve_has_a_step_for_each_exit_and_its_last_sum() -> None:
 
 def test_all_lies_within_the_picture_also_for_a_single_point() -> None:
     for points in ([], [(OPENING, Decimal(0))], [(OPENING, Decimal("1e9"))]):
-        drawn = ElementTree.fromstring(plot({"plan": points}))
+        drawn = ElementTree.fromstring(svg(equity_plot({"plan": points})))
         for line in drawn.iter(f"{SVG}line"):
             assert all(0 <= float(line.attrib[name]) <= WIDTH for name in ("x1", "x2"))
             assert all(0 <= float(line.attrib[name]) <= HEIGHT for name in ("y1", "y2"))
+
+
+def test_the_png_keeps_the_height_of_an_exit_until_the_next() -> None:
+    totals = [(OPENING + timedelta(minutes=nth), Decimal(total)) for nth, total in enumerate((10, -5, 3))]
+    drawing = equity_plot({"plan": totals})
+    (steps,) = (shape for shape in drawing.shapes if isinstance(shape, Steps))
+    picture = Image.open(BytesIO(png(drawing)))
+    ends = [*(x for x, _ in steps.points[2:]), steps.ends]
+    for (x, y), until in zip(steps.points[1:], ends, strict=True):
+        middle = x + until  # of the picture, which has two pixels for one
+        assert picture.getpixel((int(middle), int(2 * y))) == ImageColor.getrgb(steps.colour)
+        assert picture.getpixel((int(middle), int(2 * y) - 12)) != ImageColor.getrgb(steps.colour)
