@@ -105,18 +105,22 @@ def test_a_replay_exits_as_the_oracle_does(book: list[BookedTrade], found: list[
     tape = sorted(found, key=lambda each: each.at_ms)
     of_trade: dict[UUID, list[ReplayedExit]] = defaultdict(list)
     for each in play(book, tape).exits:
-        if not of_trade[each.trade.trade_id] or each.detected_at == of_trade[each.trade.trade_id][0].detected_at:
-            of_trade[each.trade.trade_id].append(each)
+        of_trade[each.trade.trade_id].append(each)
     exits = [
-        (trade_id, first.exit_reason, _legs(found), first.detected_price, epoch_us(first.detected_at))
+        (trade_id, first.exit_reason, _first_legs(found), first.detected_price, epoch_us(first.detected_at))
         for trade_id, found in of_trade.items()
         for first in found[:1]
     ]
     assert sorted(exits, key=_by_trade) == by_brute_force(book, tape)
 
 
-def _legs(exits: Sequence[ReplayedExit]) -> tuple[int | None, ...]:
-    return tuple(each.leg for each in exits if each.exit_reason is exits[0].exit_reason)
+def _first_legs(exits: Sequence[ReplayedExit]) -> tuple[int | None, ...]:
+    """Return the legs of the first tick that exits; ticks of one time differ in their prices."""
+    return tuple(each.leg for each in exits if _decision(each) == _decision(exits[0]))
+
+
+def _decision(each: ReplayedExit) -> tuple[object, ...]:
+    return each.exit_reason, each.detected_at, each.detected_price
 
 
 def _by_trade(each: Exit) -> UUID:
