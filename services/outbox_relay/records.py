@@ -21,7 +21,7 @@ e.shard, e.id, e.topic, e.key, e.payload, e.event_id::text, e.sequence::text,
 SHARD, ID, TOPIC, KEY, PAYLOAD, EVENT_ID, SEQUENCE = range(7)
 HEADERS = slice(7, 13)
 """Headers that are columns: ce_type, ce_source, ce_subject, ce_time, traceparent, signature."""
-WRITTEN_US = 13
+CE_TYPE, TRACEPARENT, WRITTEN_US = 7, 11, 13
 
 Key = tuple[str, str]
 """Topic and key: what order holds within."""

@@ -11,6 +11,7 @@ from typing import Protocol
 from services.outbox_relay.metrics import RelayMetrics
 from services.outbox_relay.parking.quarantine import Quarantine, Step
 from services.outbox_relay.parking.replays import Replays
+from services.outbox_relay.publish_spans import PublishSpans
 from services.outbox_relay.publishing.publisher import DeliveryFailed, Publisher
 from services.outbox_relay.reading.adaptive_wait import AdaptivePoll
 from services.outbox_relay.reading.windows import WindowReader
@@ -18,6 +19,7 @@ from services.outbox_relay.shards.leases import Census, Leases
 from services.outbox_relay.shards.progress_store import ProgressStore
 from services.outbox_relay.shards.shard import HeldShard
 from shared.clock import Clock
+from shared.outbox import after_commit
 from shared.runtime.failpoints import Failpoint, failpoint
 
 log = logging.getLogger(__name__)
@@ -104,6 +106,8 @@ class Session:
         self._layouts = layouts
         self._metrics = metrics
         self._clock = clock
+        tracer = after_commit.tracer()
+        self._spans = None if tracer is None else PublishSpans(tracer, clock)
         self._in_flight_limit = pace.relay_batch_size
         self._drain_s = min(DRAIN_S, pace.relay_lease_s / 2)
         self._longest_wait_s = pace.relay_poll_max_ms / 1000
@@ -248,6 +252,8 @@ class Session:
                 run = self._publisher.send(batch)
                 if batch.rows and not run.events:
                     return False
+                if self._spans is not None:
+                    run.rows = batch.rows[: run.events]
                 shard.sent(run)
                 failpoint(Failpoint.RELAY_AFTER_PRODUCE)
         return blocked < self._in_flight_limit
@@ -262,6 +268,8 @@ class Session:
         passed += self._quarantine.record(held)
         for run in passed:
             self._metrics.acknowledged(run, now_s)
+        if self._spans is not None and passed:
+            self._spans.published(passed)
         events = sum(run.events for run in passed)
         if events:
             self._publisher.answered()

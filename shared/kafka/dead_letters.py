@@ -7,8 +7,9 @@ import logging
 from confluent_kafka import Message
 
 from shared.contracts.topics import dead_letter_topic
-from shared.kafka.clients import Headers, raw_headers
+from shared.kafka.clients import Headers, headers_of, raw_headers
 from shared.kafka.confirmed_producer import ConfirmedProducer
+from shared.runtime.trace import in_trace, valid_traceparent
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,8 @@ class DeadLetters:
     def put(self, record: Message, code: str, reason: str) -> None:
         """Produce a record; flush the producer before committing the offset to be certain."""
         reason = reason[:LONGEST_REASON]
-        log.warning("%s-%s@%s: %s: %s", record.topic(), record.partition(), record.offset(), code, reason)
+        traced = in_trace(valid_traceparent(headers_of(record).get("traceparent")))
+        log.warning("%s-%s@%s: %s: %s", record.topic(), record.partition(), record.offset(), code, reason, extra=traced)
         whole = _size(record) <= LARGEST_RECORD_BYTES
         self._producer.send(
             dead_letter_topic(record.topic() or ""),

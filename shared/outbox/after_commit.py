@@ -1,10 +1,11 @@
-"""Observers of committed events, and the tracer of transactions, called by a unit of work after its commit."""
+"""Observers of committed events, called by a unit of work after its commit, and the tracer of the process."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
+from uuid import UUID
 
 from shared.contracts.events import Event
 
@@ -28,15 +29,40 @@ class Emitted:
     cause: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A record that Kafka has acknowledged.
+
+    Attributes
+    ----------
+    written_ns:
+        When its row was written, in nanoseconds since 1970.
+    """
+
+    topic: str
+    event_id: str
+    event_type: str
+    traceparent: str
+    written_ns: int
+
+
 class Tracer(Protocol):
-    """Makes spans of committed events."""
+    """Makes spans of committed events and published records. No method raises or waits."""
 
     def begin(self) -> int:
         """Return the time at which a transaction begins, in nanoseconds since 1970."""
         ...
 
     def committed(self, emitted: Sequence[Emitted], began_ns: int) -> None:
-        """Take the events of a transaction that was just committed. Must not raise or wait."""
+        """Take the events of a transaction that was just committed."""
+        ...
+
+    def tick_caused(self, trade_id: UUID, detected_at_us: int, traceparent: str) -> None:
+        """Take the trace of the tick that made a trade exit, at the time that its signal will name."""
+        ...
+
+    def published(self, records: Iterable[Published]) -> None:
+        """Take records that were just acknowledged."""
         ...
 
 

@@ -15,3 +15,8 @@ def valid_traceparent(given: str | None) -> str | None:
 def in_trace(traceparent: str | None) -> dict[str, str]:
     """Return the `extra` of a log line that belongs to a trace: its id, which JSON lines show as `trace_id`."""
     return {"trace_id": traceparent.split("-")[1]} if traceparent else {}
+
+
+def is_sampled(traceparent: str) -> bool:
+    """Return whether who began the trace of a valid ``traceparent`` wants it recorded."""
+    return bool(int(traceparent[-2:], 16) & 1)

@@ -26,6 +26,7 @@ class CollectedSpan:
     attributes: dict[str, Any]
     links: list[str]
     """Trace ids."""
+    linked_spans: list[str]
     error: str
 
 
@@ -58,6 +59,7 @@ def _span(service: str, span: Any) -> CollectedSpan:
         end_ns=span.end_time_unix_nano,
         attributes={each.key: each.value.string_value or each.value.int_value for each in span.attributes},
         links=[link.trace_id.hex() for link in span.links],
+        linked_spans=[link.span_id.hex() for link in span.links],
         error=span.status.message if span.status.code == 2 else "",
     )
 

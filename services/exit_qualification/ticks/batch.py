@@ -71,6 +71,8 @@ class BatchResult:
         Symbols with a producer clock set back, and symbols with only stale ticks for a long time.
     arrived_ms:
         For each qualified trade, the time of its first qualifying tick.
+    causing:
+        Each tick that made trades exit, with what it decided.
     """
 
     opened: list[OpenedTrade] = field(default_factory=list)
@@ -85,6 +87,7 @@ class BatchResult:
     new_clocks: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
     arrived_ms: dict[UUID, int] = field(default_factory=dict)
+    causing: list[tuple[Message, Sequence[ExitCandidates]]] = field(default_factory=list)
     unknown_events: int = 0
     evaluated: int = 0
     stale: int = 0

@@ -89,7 +89,7 @@ class Evaluator:
                 continue
             others += 1
             if passes is not None or self._is_home(symbol, message, partition, result):
-                self._judge(partition, (symbol, price, ts_us, seq, arrived), result)
+                self._judge(message, partition, (symbol, price, ts_us, seq, arrived), result)
         result.evaluated += len(messages) - others
 
     def _refuse_tick(self, message: Message, partition: int, result: BatchResult) -> None:
@@ -108,7 +108,9 @@ class Evaluator:
         self._quiet[partition][symbol] = self._engine.quiet_path(symbol)
         return True
 
-    def _judge(self, partition: int, tick: tuple[str, int, int, int, int], result: BatchResult) -> None:
+    def _judge(
+        self, message: Message, partition: int, tick: tuple[str, int, int, int, int], result: BatchResult
+    ) -> None:
         """Evaluate a tick that may have an effect."""
         verdict = self._engine.on_tick(*tick)
         symbol, *_, arrived = tick
@@ -122,6 +124,8 @@ class Evaluator:
         result.evaluated += 1
         if verdict.candidates or verdict.order is TickOrder.NEW_CLOCK:
             result.urgent.add(partition)
+        if verdict.candidates:
+            result.causing.append((message, verdict.candidates))
         for entry in verdict.candidates:
             result.detected.append(entry)
             result.arrived_ms.setdefault(entry.trade.trade_id, arrived)

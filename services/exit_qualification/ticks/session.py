@@ -12,6 +12,7 @@ from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.exit_qualification.signal_management_service import DetectedExit
 from services.exit_qualification.ticks.assignment import Assignment, NotAssignedTogether
 from services.exit_qualification.ticks.batch import BatchResult, Layout, Records, Refused, offsets_after
+from services.exit_qualification.ticks.causes import trace_causes
 from services.exit_qualification.ticks.group_offsets import GroupOffsets
 from services.exit_qualification.ticks.metrics import (
     BATCH_SECONDS,
@@ -187,6 +188,7 @@ class TickSession:
         self._around.outgoing.send(result, self._layout)
         assignment.reached |= offsets_after(records, self._layout, assignment.reached)
         count_batch(result)
+        trace_causes(result)
         if result.urgent:
             self._write(result, result.urgent)
         self._back_off.reset()

@@ -7,10 +7,11 @@ consecutive events of one shard, acknowledged once all of them are.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from confluent_kafka import KafkaError, Message
 
+from services.outbox_relay.records import Row
 from services.outbox_relay.shards.progress import Progress
 
 OnFailure = Callable[[KafkaError, Message], None]
@@ -29,14 +30,17 @@ class Run:
         How many of them are not acknowledged.
     written_at:
         When the first of them was written, on the monotonic clock, in seconds.
+    rows:
+        The events themselves, kept for their spans; empty while no spans are made.
     """
 
-    __slots__ = ("_on_failure", "events", "left", "reaches", "written_at")
+    __slots__ = ("_on_failure", "events", "left", "reaches", "rows", "written_at")
 
     def __init__(self, on_failure: OnFailure, reaches: Progress, written_at: float) -> None:
         self.reaches = reaches
         self.events = self.left = 0
         self.written_at = written_at
+        self.rows: Sequence[Row] = ()
         self._on_failure = on_failure
 
     def consists_of(self, events: int, reaches: Progress) -> None:

@@ -45,3 +45,4 @@ def test_the_indexes_are_those_of_the_selected_columns() -> None:
     assert named == {name: name for name in columns[:7]}
     assert columns[records.HEADERS] == ["ce_type", "ce_source", "ce_subject", "ce_time", "traceparent", "signature"]
     assert columns[records.WRITTEN_US :] == ["created_at"]
+    assert (columns[records.CE_TYPE], columns[records.TRACEPARENT]) == ("ce_type", "traceparent")

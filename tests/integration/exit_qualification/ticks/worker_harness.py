@@ -78,10 +78,12 @@ class Market:
         tick = {"symbol": symbol, "ltp": price, "ts": "2026-01-13T03:45:00Z", "seq": self._seq} | changes
         self.put(json.dumps(tick).encode(), symbol, producer)
 
-    def put(self, value: bytes, symbol: str = INFY, producer: Producer | None = None) -> None:
+    def put(
+        self, value: bytes, symbol: str = INFY, producer: Producer | None = None, headers: Headers | None = None
+    ) -> None:
         """A record with this value where the symbol's ticks belong."""
         chosen = producer or self._producer
-        chosen.produce(self.ticks, key=symbol, value=value)
+        chosen.produce(self.ticks, key=symbol, value=value, headers=headers or [])
         flush_or_fail(chosen)
 
     def partition(self, symbol: str = INFY) -> int:
