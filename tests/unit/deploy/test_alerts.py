@@ -87,3 +87,9 @@ def test_promtool_accepts_the_rules_and_they_fire_as_written() -> None:
     assert (checked.returncode, f"{len(RULES)} rules found" in checked.stdout) == (0, True), checked.stderr
     fired = promtool("test", "rules", Path(__file__).parent / "alerts.test.yml")
     assert fired.returncode == 0, fired.stdout + fired.stderr
+
+
+@needs_promtool
+def test_promtool_accepts_the_configuration_of_prometheus() -> None:
+    checked = promtool("check", "config", "--syntax-only", PROMETHEUS / "prometheus.yml")
+    assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.unit.deploy.test_alerts import REPOSITORY, metrics_of
+from tests.unit.deploy.test_alerts import REPOSITORY, metrics_of, needs_promtool, promtool
 
 GRAFANA = REPOSITORY / "deploy/compose/grafana"
 BOARDS: dict[str, dict[str, Any]] = {
@@ -42,6 +43,16 @@ def test_a_panel_asks_for_series_and_labels_that_exist(panel: dict[str, Any]) ->
         )
         labels = {label for pair in named for text in pair for label in re.findall(r"\w+", text)}
         assert labels <= OF_EVERY_TARGET.union(*(SERIES[name] for name in asked)), target["expr"]
+
+
+@needs_promtool
+def test_promtool_reads_the_query_of_every_panel(tmp_path: Path) -> None:
+    queries = [target["expr"] for board in BOARDS.values() for panel in board["panels"] for target in panel["targets"]]
+    rules = [{"record": f"panel:{number}", "expr": query} for number, query in enumerate(queries)]
+    file = tmp_path / "panels.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
+    checked = promtool("check", "rules", "--lint=none", file)
+    assert (checked.returncode, f"{len(queries)} rules found" in checked.stdout) == (0, True), checked.stderr
 
 
 @pytest.mark.parametrize("name", BOARDS)
