@@ -22,15 +22,19 @@ def main() -> None:
     sys.exit(report(sys.argv[1:]))
 
 
-def report(root_urls: Sequence[str]) -> int:
-    """Print a line for each process; 0 if all are ready, 1 if not, 2 if it is not known whom to ask."""
+def report(root_urls: Sequence[str], *, as_json: bool = False) -> int:
+    """Print a line or an object for each process; 0 if all are ready, 1 if not, 2 if it is not known whom to ask."""
     asked = root_urls or own_root(os.environ.get("EXITFLOW_HTTP_PORT"))
     if not asked:
         print("exitflow: name a URL, or set EXITFLOW_HTTP_PORT", file=sys.stderr)
         return 2
     wrong = [(url, problem_of(url)) for url in asked]
-    for url, problem in wrong:
-        print(f"{url}: {problem or 'ready'}")
+    if as_json:
+        found = [{"url": url, "ready": problem is None, "problem": problem} for url, problem in wrong]
+        print(json.dumps(found, indent=2))
+    else:
+        for url, problem in wrong:
+            print(f"{url}: {problem or 'ready'}")
     return 1 if any(problem for _, problem in wrong) else 0
 
 

@@ -37,6 +37,7 @@ COMMANDS = {
         "check": f"{_IN}.check",
         "health": f"{_IN}.health",
         "settings": f"{_IN}.settings",
+        "audit": f"{_IN}.audit",
         "outbox": f"{_IN}.outbox",
         "gaps": f"{_IN}.gaps",
         "faults": f"{_IN}.faults",
@@ -59,7 +60,7 @@ app.callback()(show_version)
 def main() -> None:
     """Run the command line; an error of ours is one line on standard error.
 
-    The exit status is 0 for success, 1 for failure, 2 for wrong usage or settings.
+    The exit status is 0 for success, 1 for failure, 2 for wrong usage or settings, 130 for Ctrl-C.
     """
     try:
         app(prog_name="exitflow")
@@ -92,8 +93,14 @@ def _unavailable(error: Exception) -> Unavailable | None:
 
 
 def _fail(error: ExitflowError, status: int) -> NoReturn:
-    print(f"exitflow: {error}", file=sys.stderr)
+    print(f"exitflow: {error}{_next_step(error)}", file=sys.stderr)
     sys.exit(status)
+
+
+def _next_step(error: ExitflowError) -> str:
+    """Return what to do about something that does not answer, unless the error says it."""
+    is_told = "`exitflow " in str(error)
+    return "; `exitflow doctor` finds out why" if isinstance(error, Unavailable) and not is_told else ""
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def command_page() -> str:
         "`--help` of every command shows the same with examples. `--data-dir` names a local stack to connect to.",
         "Without it, the settings name the system; without settings, the stack in the default directory is used.",
         "`--json` prints JSON instead of a table. The exit status is 0 for success, 1 for failure, 2 for wrong usage",
-        "or settings. A command with other statuses says so.",
+        "or settings, 130 for Ctrl-C. A command with other statuses says so.",
     )
     return page("Command line", intro, *blocks)
 

@@ -1,21 +1,23 @@
-"""`exitflow accounts`: list, show, limit, release."""
+"""`exitflow accounts`: list, show, connect, limit, release."""
 
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
+from http import HTTPStatus
 from typing import Annotated
 
 import typer
 
 from services.cli.commands.exits import exit_api
-from services.cli.support.api_client import Json
+from services.cli.support.api_client import ApiClient, Json, Refused
 from services.cli.support.command_line import AsJson, DataDir, IdempotencyKey, examples, new_app
 from services.cli.support.output import show_facts, show_json, show_table
 from shared.contracts.vocabulary import LossBasis
 
-app = new_app("Show accounts, limit their losses, release held ones.")
+app = new_app("Show and connect accounts, limit their losses, release held ones.")
 
 NO_LIMIT = "none"
+_NEEDED = {"account": "--broker-account", "root_url": "--root-url"}
 _COLUMNS = ("user_broker_id", "broker", "account", "status", "entries_held_since", "entries_held_reason")
 
 Account = Annotated[str, typer.Argument(help="The account's user_broker_id.")]
@@ -40,9 +42,57 @@ def list_accounts(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 @app.command("show", epilog=examples("accounts show paper"))
 def show(account: Account, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show an account's loss limit and its profit and loss of the day, before charges."""
+    """Show where an account's exits are executed, its loss limit and its profit and loss of the day, before charges."""
     with exit_api(data_dir) as api:
-        _show(api.get(f"/brokers/{account}/loss-limit"), as_json)
+        _show(api.get(f"/brokers/{account}") | api.get(f"/brokers/{account}/loss-limit"), as_json)
+
+
+@app.command(
+    "connect",
+    epilog=examples(
+        'accounts connect zerodha-1 --root-url https://api.kite.trade --broker-account AB1234 --reason "new account"',
+        'accounts connect zerodha-1 --disconnected --reason "broker maintenance"',
+    ),
+)
+def connect(
+    account: Account,
+    reason: Reason,
+    root_url: Annotated[str | None, typer.Option(help="Root URL of the broker's API.")] = None,
+    broker_account: Annotated[str | None, typer.Option(help="The account's name at the broker.")] = None,
+    broker: Annotated[str | None, typer.Option(help="The broker's adapter; kite for a new account.")] = None,
+    connected: Annotated[
+        bool | None, typer.Option("--connected/--disconnected", help="A new account is connected.")
+    ] = None,
+    orders_not_sent: Annotated[
+        bool, typer.Option("--orders-not-sent", help="Exits without an order id never reached the broker.")
+    ] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add an account, or change what is given of a known one. While it is disconnected its exits wait.
+
+    Another broker, account or URL needs scope admin and a host of EXITFLOW_BROKER_HOSTS.
+    """
+    status = None if connected is None else ("CONNECTED" if connected else "DISCONNECTED")
+    given = {"broker": broker, "account": broker_account, "root_url": root_url, "status": status}
+    with exit_api(data_dir) as api:
+        known = _known(api, account)
+        body = {name: known[name] if value is None else value for name, value in given.items()}
+        missing = [flag for name, flag in _NEEDED.items() if body[name] is None]
+        if missing:
+            raise typer.BadParameter(f"{account} is a new account: it needs {' and '.join(missing)}")
+        answer = api.put(f"/brokers/{account}", body | {"reason": reason, "orders_not_sent": orders_not_sent})
+    _show(answer, as_json)
+
+
+def _known(api: ApiClient, account: str) -> Json:
+    """Return an account as it is; the defaults of a new one if it is not known."""
+    try:
+        return api.get(f"/brokers/{account}")
+    except Refused as refused:
+        if refused.status != HTTPStatus.NOT_FOUND:
+            raise
+        return {"broker": "kite", "account": None, "root_url": None, "status": "CONNECTED"}
 
 
 @app.command(

@@ -50,12 +50,14 @@ def add(
     ] = False,
     paper_broker: PaperBroker = "",
     data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Add a fault for the next orders or order updates; the page "The paper broker" lists the effects."""
     wanted = {"kind": effect, **dict(map(_field, fields or []))}
     body = {"symbol": symbol, "count": None if until_removed else count, "effect": wanted}
     with open_paper_broker(paper_broker, data_dir) as broker:
-        print(broker.ask("POST", "/paper/faults", body)["rule_id"])
+        rule = broker.ask("POST", "/paper/faults", body)
+    show_json(rule) if as_json else print(rule["rule_id"])
 
 
 @app.command("remove", epilog=examples("faults remove 7", "faults remove"))
@@ -63,11 +65,13 @@ def remove(
     rule_id: Annotated[int | None, typer.Argument(help="The fault's number; all faults without one.")] = None,
     paper_broker: PaperBroker = "",
     data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Remove a fault, or all."""
     path = "/paper/faults" if rule_id is None else f"/paper/faults/{rule_id}"
     with open_paper_broker(paper_broker, data_dir) as broker:
-        note(f"removed: {broker.ask('DELETE', path)['removed']}")
+        answer = broker.ask("DELETE", path)
+    show_json(answer) if as_json else note(f"removed: {answer['removed']}")
 
 
 def _field(text: str) -> tuple[str, str]:

@@ -46,13 +46,13 @@ OneHistory = Annotated[History | None, typer.Option("--history", help="Only this
 
 
 @app.command("roles", epilog=examples("migrate roles"))
-def roles() -> None:
+def roles(as_json: AsJson = False) -> None:
     """Make the roles, or renew their passwords; needs EXITFLOW_ADMIN_DATABASE_URL and the four role passwords."""
     settings = load_settings()
     passwords = role_passwords(settings)
     for url in administered_urls(settings):
         create_roles(url, passwords)
-    print(f"roles are ready: {', '.join(ROLES)}")
+    show_json({"roles": list(ROLES)}) if as_json else print(f"roles are ready: {', '.join(ROLES)}")
 
 
 @app.command("up", epilog=examples("migrate up", "migrate up --history exit_qualification --to V010"))
@@ -61,9 +61,10 @@ def up(
     to: Annotated[str, typer.Option(help="Revision to stop at.")] = "head",
     lock_timeout_s: LockTimeout = _WAITS.timeout_s,
     lock_tries: LockTries = _WAITS.tries,
+    as_json: AsJson = False,
 ) -> None:
     """Migrate up to a revision, the newest by default."""
-    _move(history, to, LockWaits(lock_timeout_s, lock_tries))
+    _move(history, to, LockWaits(lock_timeout_s, lock_tries), as_json=as_json)
 
 
 @app.command("down", epilog=examples("migrate down --history exit_qualification --to V001 --yes"))
@@ -73,12 +74,13 @@ def down(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: what the revisions above hold is lost.")] = False,
     lock_timeout_s: LockTimeout = _WAITS.timeout_s,
     lock_tries: LockTries = _WAITS.tries,
+    as_json: AsJson = False,
 ) -> None:
     """Migrate down. The data of the revisions above is lost."""
     which = ", ".join(_chosen(history))
     if not yes:
         typer.confirm(f"migrate {which} down to {to}, losing the data above it?", abort=True)
-    _move(history, to, LockWaits(lock_timeout_s, lock_tries))
+    _move(history, to, LockWaits(lock_timeout_s, lock_tries), as_json=as_json)
 
 
 @app.command("status", epilog=examples("migrate status", "migrate status --json"))
@@ -111,11 +113,16 @@ def sql(
     print(migration_sql(history, start, to), end="")
 
 
-def _move(history: History | None, to: str, waits: LockWaits) -> None:
+def _move(history: History | None, to: str, waits: LockWaits, *, as_json: bool) -> None:
     settings = load_settings()
+    moved = []
     for name in _chosen(history):
         before, after = migrate(migrator_url(settings, name), name, to, waits=waits, report=_to_standard_error)
-        print(f"{name}: {before or 'empty'} → {after or 'empty'}")
+        moved.append({"history": name, "from": before, "to": after})
+        if not as_json:
+            print(f"{name}: {before or 'empty'} → {after or 'empty'}")
+    if as_json:
+        show_json(moved)
 
 
 def _to_standard_error(line: str) -> None:

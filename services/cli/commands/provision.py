@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from deploy.local.stack.seed_data import migrate_both, set_defaults
-from services.cli.support.command_line import examples
+from services.cli.support.command_line import AsJson, examples
 from services.cli.support.database_urls import migrator_url
+from services.cli.support.output import note, show_json
 from shared.errors import ConfigurationError
 from shared.postgres.revisions import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 from shared.settings import load_settings
@@ -23,6 +24,7 @@ def add_to(root: typer.Typer, panel: str) -> None:
 
 def provision(
     paper_broker: Annotated[str, typer.Option(help="Root URL of the paper broker, connected as `paper`.")],
+    as_json: AsJson = False,
 ) -> None:
     """Migrate both schemas as the migrator and store the defaults of a trial system.
 
@@ -35,7 +37,7 @@ def provision(
         raise ConfigurationError("EXITFLOW_PUBLIC_TOKEN is not set")
     exit_url, trade_url = (migrator_url(settings, history) for history in (EXIT_QUALIFICATION, TRADE_MANAGEMENT))
     prices_token = settings.last_prices_token
-    migrate_both(exit_url, trade_url, print)
+    migrate_both(exit_url, trade_url, note)
     set_defaults(
         exit_url,
         trade_url,
@@ -43,4 +45,7 @@ def provision(
         paper_broker_url=paper_broker,
         trade_api_token=None if prices_token is None else prices_token.get_secret_value(),
     )
-    print(f"rollout, user broker paper at {paper_broker}, operator's token: set")
+    if as_json:
+        show_json({"user_broker_id": "paper", "root_url": paper_broker, "last_prices_token": prices_token is not None})
+    else:
+        print(f"rollout, user broker paper at {paper_broker}, operator's token: set")

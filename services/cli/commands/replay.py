@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from services.cli.support.calendar_files import read_calendars
-from services.cli.support.command_line import DataDir, examples
+from services.cli.support.command_line import AsJson, DataDir, examples
 from services.cli.support.output import note
 from services.cli.support.plot_files import plot_writer
 from services.cli.support.reading_progress import reading_progress
@@ -79,12 +79,14 @@ def replay(
         ),
     ] = None,
     data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Play recorded ticks through a book of trades, offline, and show exits and P&L.
 
     The engine, the paper broker's matching and the charges are those of the services. No stack is needed, but for
     --topic and `--verify database`. With --verify the exit status is 1 if a stored exit is not what the rules decide.
     """
+    form = Format.JSON if as_json else form
     if verify is not None and (plan or compare_plan or plot_file or latency_ms):
         raise typer.BadParameter("--verify takes no --plan, --compare, --plot and --latency-ms")
     write_plot = None if plot_file is None else plot_writer(plot_file)

@@ -10,7 +10,8 @@ import typer
 from deploy.compose.secret_files import ContainerCredentials, lay_out, secret_files
 from deploy.local.postgres.databases import DATABASE, Databases, embedded_databases, role_passwords
 from deploy.local.secrets.private_files import write_private
-from services.cli.support.command_line import examples, new_app
+from services.cli.support.command_line import AsJson, examples, new_app
+from services.cli.support.output import show_json
 from shared.errors import ConfigurationError
 from shared.outbox.signatures import new_signing_key, signer_of
 from shared.postgres.roles import with_role
@@ -38,17 +39,22 @@ def write(
     server: Annotated[str, typer.Option(help="host:port of PostgreSQL, unless EXITFLOW_ADMIN_DATABASE_URL is set.")] = (
         "postgres:5432"
     ),
+    as_json: AsJson = False,
 ) -> None:
     """Make passwords and tokens once, and give each service the files with its own. Repeating it is harmless."""
     credentials = ContainerCredentials.of(kept)
     changed = lay_out(secret_files(_databases(server, credentials), credentials), to)
-    print(f"secrets: {len(changed)} files written" + (f": {', '.join(changed)}" if changed else ""))
+    if as_json:
+        show_json({"written": changed})
+    else:
+        print(f"secrets: {len(changed)} files written" + (f": {', '.join(changed)}" if changed else ""))
 
 
 @app.command("key", epilog=examples("secrets key --private exit.key --public exit.pub"))
 def key(
     private: Annotated[Path, typer.Option(help="File for the private key; it must not exist. Mode 600.")],
     public: Annotated[Path, typer.Option(help="File that the public key is added to.")],
+    as_json: AsJson = False,
 ) -> None:
     """Create a key for signing events; EXITFLOW_EVENT_SIGNING_KEY takes the content of the private file.
 
@@ -65,7 +71,10 @@ def key(
             keys.write(signer.public_pem())
     except OSError as error:
         raise ConfigurationError(f"cannot write {error.filename}: {error.strerror}") from error
-    print(f"key {signer.key_id}: {private}, {public}")
+    if as_json:
+        show_json({"key_id": signer.key_id, "private": str(private), "public": str(public)})
+    else:
+        print(f"key {signer.key_id}: {private}, {public}")
 
 
 def _databases(server: str, credentials: ContainerCredentials) -> Databases:

@@ -64,9 +64,13 @@ def up(
     raise typer.Exit(start(options, note))
 
 
-def down(data_dir: StackDir = None) -> None:
+def down(data_dir: StackDir = None, as_json: AsJson = False) -> None:
     """Stop the local stack; its data stays."""
-    raise typer.Exit(_stack().down(data_dir or default_data_dir(), note))
+    directory = data_dir or default_data_dir()
+    status = _stack().down(directory, note)
+    if as_json:
+        show_json({"data_dir": str(directory), "stopped": status == 0})
+    raise typer.Exit(status)
 
 
 def status(data_dir: StackDir = None, as_json: AsJson = False) -> None:

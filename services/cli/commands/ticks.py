@@ -1,10 +1,11 @@
-"""`exitflow ticks`: send one, replay a file."""
+"""`exitflow ticks`: send one, show the last, replay a file."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 from pydantic import ValidationError
@@ -14,7 +15,7 @@ from services.cli.commands.ticks_reset import reset_ticks
 from services.cli.support.api_client import ApiClient
 from services.cli.support.command_line import AsJson, DataDir, examples, new_app
 from services.cli.support.connection import Target
-from services.cli.support.output import note, show_json
+from services.cli.support.output import note, show_facts, show_json
 from services.cli.support.reading_progress import reading_progress
 from services.cli.support.tape_age import warning
 from services.cli.support.tape_options import with_tape_options
@@ -59,6 +60,19 @@ def send(
         show_json(tick.model_dump(mode="json"))
     else:
         print(f"sent {tick.symbol} {price} {rfc3339(tick.ts)}")
+
+
+@app.command("last", epilog=examples("ticks last NSE:INFY", "ticks last NSE:INFY --json"))
+def last(
+    symbol: Annotated[str, typer.Argument(help="EXCHANGE:SYMBOL, e.g. NSE:INFY.")],
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the last judged price of a symbol, its tick size and its lot size."""
+    target = Target.choose(data_dir)
+    with ApiClient(target.exit_api, target.token) as api:
+        price = api.get(f"/prices/{quote(symbol, safe='')}")
+    show_json(price) if as_json else show_facts(price.items())
 
 
 @app.command(

@@ -1,4 +1,4 @@
-"""`exitflow tokens create`."""
+"""`exitflow tokens`: create, show."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import typer
 
 from deploy.local.state.data_directory import DataDirectory
 from deploy.local.state.stack_file import read_stack_file
+from services.cli.support.api_client import ApiClient
 from services.cli.support.command_line import AsJson, DataDir, examples, new_app
+from services.cli.support.connection import Target
 from services.cli.support.database_urls import administered_stack, migrator_url
-from services.cli.support.output import note, show_json
+from services.cli.support.output import note, show_json, show_table
 from shared.errors import ConfigurationError
 from shared.http.auth import Scope, store_token
 from shared.ids import new_secret
@@ -60,13 +62,29 @@ def create(
     token = new_secret() if from_file is None else _read(from_file)
     for history, url in _databases(data_dir).items():
         _store(history, url, token, name, scope)
-    if from_file is not None:
+    if as_json:
+        shown = {} if from_file is not None else {"token": token}
+        show_json({"name": name, "scopes": [each.value for each in scope], **shown})
+    elif from_file is not None:
         print(f"stored the token of {name}")
-    elif as_json:
-        show_json({"name": name, "scopes": [each.value for each in scope], "token": token})
     else:
         note("keep it now, it is not shown again:")
         print(token)
+
+
+@app.command("show", epilog=examples("tokens show", "tokens show --json"))
+def show(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Show the name and scopes of the token that commands use, as each API knows it."""
+    target = Target.choose(data_dir)
+    known = {}
+    for service, root in (("exit-api", target.exit_api), ("trade-api", target.trade_api)):
+        with ApiClient(root, target.token) as api:
+            known[service] = api.get("/whoami")
+    if as_json:
+        show_json(known)
+    else:
+        rows = ((service, each["name"], ", ".join(each["scopes"])) for service, each in known.items())
+        show_table(("api", "name", "scopes"), rows)
 
 
 def _read(file: Path) -> str:

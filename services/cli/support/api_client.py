@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import httpx
 
@@ -15,6 +15,10 @@ from shared.ids import new_id
 TIMEOUT_S = 15
 PAGE_LIMIT = 200
 Json = dict[str, Any]
+_NEXT_STEPS: Final[dict[int, str]] = {
+    httpx.codes.UNAUTHORIZED: "EXITFLOW_PUBLIC_TOKEN names the token, `exitflow tokens create` makes one",
+    httpx.codes.FORBIDDEN: "`exitflow tokens show` names the token and its scopes",
+}
 
 
 class Refused(ExitflowError):
@@ -120,5 +124,7 @@ def _refusal(response: httpx.Response) -> Refused:
     if not isinstance(problem, dict):
         return Refused(response.status_code, "no_problem_document", response.reason_phrase or "refused")
     detail = str(problem.get("detail") or problem.get("title") or "refused")
+    if step := _NEXT_STEPS.get(response.status_code):
+        detail = f"{detail}; {step}"
     wrong = "; ".join(f"{item.get('field')}: {item.get('message')}" for item in problem.get("errors", ()))
     return Refused(response.status_code, str(problem.get("code")), f"{detail}: {wrong}" if wrong else detail)

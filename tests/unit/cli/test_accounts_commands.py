@@ -58,3 +58,38 @@ def test_a_held_account_is_listed_shown_and_released(exitflow: Exitflow, asked: 
     assert "25000.00" in exitflow("accounts", "show", "paper").out
     assert exitflow("accounts", "release", "paper", "--reason", "raised").status == 0
     assert asked[-1] == ("POST", "/brokers/paper/release", {"reason": "raised"})
+
+
+LIVE = {"user_broker_id": "live", "broker": "kite", "account": "AB1", "root_url": "https://a", "status": "CONNECTED"}
+
+
+@pytest.mark.parametrize(
+    ("known", "given", "expected"),
+    [
+        (404, ["--root-url", "https://b", "--broker-account", "AB2"], {"root_url": "https://b", "account": "AB2"}),
+        (200, ["--disconnected"], {"root_url": "https://a", "account": "AB1", "status": "DISCONNECTED"}),
+        (200, ["--root-url", "https://b", "--orders-not-sent"], {"root_url": "https://b", "orders_not_sent": True}),
+    ],
+)
+def test_an_account_is_added_or_changed_in_what_is_given(
+    exitflow: Exitflow, monkeypatch: pytest.MonkeyPatch, known: int, given: list[str], expected: dict[str, object]
+) -> None:
+    sent: list[dict[str, object]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(known, json=LIVE if known == 200 else {"detail": "unknown", "code": "not_found"})
+        sent.append(json.loads(request.content))
+        return httpx.Response(200, json=LIVE | sent[0])
+
+    monkeypatch.setattr(accounts, "exit_api", lambda _: ApiClient("http://api", "t", httpx.MockTransport(answer)))
+    assert exitflow("accounts", "connect", "live", *given, "--reason", "moved", "--json").status == 0
+    before = {"broker": "kite", "account": "AB1", "status": "CONNECTED", "reason": "moved", "orders_not_sent": False}
+    assert sent == [before | expected]
+
+
+def test_a_new_account_needs_where_it_is(exitflow: Exitflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    unknown = httpx.MockTransport(lambda _: httpx.Response(404, json={"detail": "unknown", "code": "not_found"}))
+    monkeypatch.setattr(accounts, "exit_api", lambda _: ApiClient("http://api", "t", unknown))
+    ended = exitflow("accounts", "connect", "live", "--root-url", "https://b", "--reason", "new")
+    assert (ended.status, "--broker-account" in ended.err) == (2, True)

@@ -58,6 +58,12 @@ def test_a_problem_becomes_one_line_with_its_detail_and_code() -> None:
     assert str(caught.value) == "the request is not valid: q: m (422 invalid_input)"
 
 
+@pytest.mark.parametrize(("status", "step"), [(401, "exitflow tokens create"), (403, "exitflow tokens show")])
+def test_a_refused_token_says_what_to_do(status: int, step: str) -> None:
+    with pytest.raises(Refused, match=step):
+        client(Api(httpx.Response(status, json={"detail": "no", "code": "unauthenticated"}))).get("/trades")
+
+
 def test_an_error_that_is_no_problem_document_is_still_one_line() -> None:
     with pytest.raises(Refused, match="502"):
         client(Api(httpx.Response(502, text="<html>"))).get("/trades")

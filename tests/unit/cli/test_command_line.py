@@ -21,15 +21,6 @@ STACK = {
 }
 
 
-COMMANDS = (
-    *("up", "down", "status", "run relay", "run mcp", "demo", "topics create", "tokens create"),
-    *("trades open", "trades list", "trades show", "ticks send", "ticks replay"),
-    *("exits pending", "exits list", "exits show", "exits force", "exits kill-switch", "exits rollout"),
-    *("outbox status", "outbox parked", "outbox replay", "outbox discard", "outbox pause", "outbox resume"),
-    *("migrate roles", "migrate up", "migrate down", "migrate status", "migrate sql"),
-)
-
-
 def test_run_help_lists_every_process(exitflow: Exitflow) -> None:
     shown = exitflow("run", "--help")
     assert shown.status == 0
@@ -55,16 +46,6 @@ def test_a_setting_that_does_not_exist_is_refused(exitflow: Exitflow, monkeypatc
     monkeypatch.setenv("EXITFLOW_TYPO", "1")
     ended = exitflow("topics", "create")
     assert (ended.status, ended.err) == (2, "exitflow: unknown settings: EXITFLOW_TYPO\n")
-
-
-@pytest.mark.parametrize(
-    "command",
-    COMMANDS,
-)
-def test_every_command_has_help_with_an_example(exitflow: Exitflow, command: str) -> None:
-    shown = exitflow(*command.split(), "--help")
-    assert shown.status == 0
-    assert f"$ exitflow {command}" in shown.out
 
 
 def test_a_directory_without_a_running_stack_is_named(exitflow: Exitflow, tmp_path: Path) -> None:
