@@ -261,7 +261,9 @@ class Settings(BaseSettings):
     relay_batch_size: int = Field(5000, ge=1, le=100_000, description="maximum number of events in flight")
     relay_poll_min_ms: float = Field(1, ge=0.5, description="wait between queries while events flow")
     relay_poll_max_ms: float = Field(
-        50, ge=1, description="longest wait between queries once no event came for a minute; before, it is at most 5 ms"
+        50,
+        ge=1,
+        description="longest wait between queries of a relay that cannot rest, once no event came for a minute",
     )
     relay_retention_days: int = Field(
         7, ge=0, le=36_500, description="days for which published events are kept after their day (UTC); 0: for ever"

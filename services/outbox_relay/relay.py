@@ -23,6 +23,7 @@ from services.outbox_relay.publishing.publisher import Publisher
 from services.outbox_relay.publishing.refusals import BlockedTopics
 from services.outbox_relay.publishing.single_record_sender import SingleRecordSender
 from services.outbox_relay.publishing.topic_layouts import TopicLayouts
+from services.outbox_relay.reading.commit_signal import CommitSignal
 from services.outbox_relay.reading.windows import WindowReader
 from services.outbox_relay.restore.log_check import LogCheck
 from services.outbox_relay.session import Session, longest_batch
@@ -119,6 +120,7 @@ class OutboxRelay:
                 Quarantine(store, keys, trials, precautions, self._settings.relay_batch_size),
                 Replays(store, keys, replays, precautions.blocked_topics, self._metrics.published),
                 layouts,
+                CommitSignal(connection, self._source.schema, self._clock),
                 self._metrics,
                 self._settings,
                 self._clock,

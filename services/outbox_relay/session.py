@@ -14,6 +14,8 @@ from services.outbox_relay.parking.replays import Replays
 from services.outbox_relay.publish_spans import PublishSpans
 from services.outbox_relay.publishing.publisher import DeliveryFailed, Publisher
 from services.outbox_relay.reading.adaptive_wait import AdaptivePoll
+from services.outbox_relay.reading.commit_signal import CommitSignal
+from services.outbox_relay.reading.news_wait import NewsWait
 from services.outbox_relay.reading.windows import WindowReader
 from services.outbox_relay.shards.leases import Census, Leases
 from services.outbox_relay.shards.progress_store import ProgressStore
@@ -33,7 +35,10 @@ STALL_S = 2
 
 RECORD_S = 0.1
 TEND_S = 0.25
-"""How often leases are looked after: a shard set free is taken within this time."""
+"""How often leases are looked after, but for a resting relay: a shard set free is taken within this time."""
+
+ARM_S = 0.25
+"""How often a relay tries to rest."""
 
 ANSWER_S = 0.001
 """How long to wait at most while a record is sent on its own."""
@@ -93,6 +98,7 @@ class Session:
         quarantine: Quarantine,
         replays: Replays,
         layouts: Layouts,
+        signal: CommitSignal,
         metrics: RelayMetrics,
         pace: Pace,
         clock: Clock,
@@ -111,7 +117,8 @@ class Session:
         self._in_flight_limit = pace.relay_batch_size
         self._drain_s = min(DRAIN_S, pace.relay_lease_s / 2)
         self._longest_wait_s = pace.relay_poll_max_ms / 1000
-        self._poll = AdaptivePoll(pace.relay_poll_min_ms / 1000, self._longest_wait_s)
+        poll = AdaptivePoll(pace.relay_poll_min_ms / 1000, self._longest_wait_s)
+        self._news = NewsWait(poll, signal, pace.relay_lease_s, Timer(clock, ARM_S).is_due)
         self._tend = Timer(clock, TEND_S)
         self._record = Timer(clock, RECORD_S)
         self._read_at = clock.monotonic()
@@ -133,7 +140,7 @@ class Session:
             self._leases.enlist()
             self._layouts.begin()
             while not stop.is_set():
-                self._step(on_tended)
+                self._step(stop, on_tended)
             self._hand_over()
         except DeliveryFailed:
             self._suspect_what_is_in_flight()
@@ -150,7 +157,7 @@ class Session:
             for part in (self._replays, self._quarantine, self._publisher):
                 parts.callback(part.throw_away)
 
-    def _step(self, on_tended: Callable[[], None]) -> None:
+    def _step(self, stop: threading.Event, on_tended: Callable[[], None]) -> None:
         if self._tend.is_due():
             self._look_after_leases()
             self._layouts.tend()
@@ -160,14 +167,19 @@ class Session:
         self._leases.refuse_if_run_out()
         wait_s = self._move()
         self._replays.step(self._leases.held)
-        at_work = self._quarantine.is_busy() or self._replays.is_busy()
-        came = self._publisher.poll(min(wait_s, ANSWER_S) if at_work else wait_s)
+        if self._quarantine.is_busy() or self._replays.is_busy():
+            wait_s = min(wait_s, ANSWER_S)
+        elif self._news.is_resting:
+            self._news.rest(stop)
+            wait_s = 0
+        came = self._publisher.poll(wait_s)
         if came or self._any_may_have_passed:
             self._take_acknowledgements()
         self._record_progress(everything=False)
 
     def _move(self) -> float:
         """Send rows or read on; return the seconds to wait, unless acknowledgements arrive."""
+        self._news.is_resting = False
         if self._layouts.is_switching():
             if self._publisher.in_flight or self._quarantine.is_busy() or self._replays.is_busy():
                 self._give_up_stalled_reading()
@@ -177,10 +189,10 @@ class Session:
             self._give_up_stalled_reading()
             return self._longest_wait_s
         if self._read():
-            self._poll.found()
+            self._news.found()
         else:
-            self._poll.found_nothing()
-        return 0 if self._reader.is_reading() else self._poll.wait_s
+            self._news.found_nothing(is_all_done=not (self._publisher.in_flight or self._reader.is_reading()))
+        return 0 if self._reader.is_reading() else self._news.wait_s
 
     # Leases
 

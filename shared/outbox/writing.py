@@ -14,6 +14,7 @@ from shared.contracts.events import Event
 from shared.contracts.topics import TopicNames
 from shared.errors import InvalidInput
 from shared.ids import new_id, new_traceparent
+from shared.outbox.commit_signal import NOTIFY_RESTING
 from shared.outbox.signatures import EventSigner, SignedParts
 from shared.postgres.hot_path import fetch
 
@@ -32,8 +33,9 @@ SELECT topic, key, count(*) FROM unnest(CAST(:topics AS text[]), CAST(:keys AS t
 ON CONFLICT (topic, key) DO UPDATE SET last = s.last + EXCLUDED.last
 RETURNING s.topic, s.key, s.last
 """)
-APPEND = text("""
+APPEND = text(f"""
 -- outbox.append: headers that the relay cannot know are written as they go on the wire
+WITH appended AS (
 INSERT INTO outbox_event (event_id, shard, topic, key, sequence, ce_type, ce_source, ce_subject, ce_time, traceparent,
                           payload, signature)
 SELECT event_id, hashtextextended(key, 0) & 63, topic, key, sequence, ce_type, ce_source, ce_subject,
@@ -44,8 +46,9 @@ SELECT event_id, hashtextextended(key, 0) & 63, topic, key, sequence, ce_type, c
               CAST(:signatures AS text[]))
          WITH ORDINALITY AS i(event_id, topic, key, sequence, ce_type, ce_source, ce_subject, traceparent, payload,
                               signature, n)
- ORDER BY n
-""")
+ ORDER BY n)
+{NOTIFY_RESTING}
+""")  # noqa: S608  # our own text alone
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import psycopg
+from psycopg._preparing import PrepareManager
 from psycopg.abc import RV, PQGen
 from psycopg.errors import _WaitTimeout  # the one public sign that `timeout` of `Connection.wait` has passed
+from psycopg.pq import TransactionStatus
 
 KEEPALIVES: dict[str, Any] = {
     "keepalives_idle": 5,
@@ -91,8 +93,12 @@ class NoAnswer(psycopg.OperationalError):
     """The server did not answer within the connection's limit; the connection is closed."""
 
 
+PREPARED_MAX = 1000
+"""More than a process has statements: the driver's limit of 100 makes it prepare some of them again and again."""
+
+
 class LimitedConnection(psycopg.Connection[Any]):
-    """A connection with a limit on every wait for the server."""
+    """A connection with a limit on every wait for the server, whose prepared statements survive a rollback."""
 
     answer_s: float | None = None
 
@@ -101,7 +107,24 @@ class LimitedConnection(psycopg.Connection[Any]):
         """Connect as `psycopg.connect` does; later waits for the server are limited to `answer_s`."""
         connection = cls.connect(*args, **kwargs)
         connection.answer_s = answer_s
+        connection.prepared_max = PREPARED_MAX
         return connection
+
+    def rollback(self) -> None:
+        """Roll back. Without an error in the transaction, statements stay prepared.
+
+        psycopg forgets them all, because an object that was made in the transaction may be gone. Every transaction that
+        only reads ends with a rollback, and to plan a statement again takes longer than to execute it. After an error
+        they are forgotten: it may be that a prepared statement does not fit a changed table.
+        """
+        if self.pgconn.transaction_status != TransactionStatus.INTRANS:
+            super().rollback()
+            return
+        prepared, self._prepared = self._prepared, PrepareManager()
+        try:
+            super().rollback()
+        finally:
+            self._prepared = prepared
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """Wait as psycopg does, and close the connection once its limit has passed.

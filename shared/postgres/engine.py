@@ -56,7 +56,7 @@ def open_engine(
         The URL leads to a pooler in transaction mode, which keeps no settings of a session: they are sent with each
         transaction, and no statement is prepared on the server.
     planner:
-        Settings of the planner for all statements.
+        Settings of the planner for all statements, given by loops that repeat a few: each is prepared at once.
     """
     settings = {"search_path": schema, "timezone": "UTC", **limits.server_settings(), **(planner or {})}
     engine = create_engine(
@@ -69,7 +69,8 @@ def open_engine(
             "application_name": application,
             "connect_timeout": limits.connect_s,
             **KEEPALIVES,
-            **({"prepare_threshold": None} if pooler else {"options": startup_options(settings)}),
+            **({} if pooler else {"options": startup_options(settings)}),
+            **_preparing(pooler=pooler, repeats_few=planner is not None),
         },
     )
     _limit_answers(engine, limits.answer_s)
@@ -77,6 +78,13 @@ def open_engine(
     if pooler:
         _send_with_each_transaction(engine, settings)
     return engine
+
+
+def _preparing(*, pooler: bool, repeats_few: bool) -> dict[str, int | None]:
+    """Return when the driver prepares a statement: never, at its first execution, or once it was repeated."""
+    if pooler:
+        return {"prepare_threshold": None}
+    return {"prepare_threshold": 0} if repeats_few else {}
 
 
 def startup_options(settings: dict[str, str]) -> str:

@@ -28,7 +28,11 @@ SELECT gen_random_uuid(), hashtextextended({records.KEY_SQL}, 0) & 63, %(topic)s
        {records.SIGNATURE_SQL}
   FROM {records.RANGE_SQL} ORDER BY n
 """
-_ONE = str(APPEND.compile(dialect=_DIALECT())).replace("outbox_", "exit_qualification.outbox_")
+_ONE = (
+    str(APPEND.compile(dialect=_DIALECT()))
+    .replace("INTO outbox_", "INTO exit_qualification.outbox_")
+    .replace("current_schema()", "'exit_qualification'")
+)
 
 
 class Exitflow:

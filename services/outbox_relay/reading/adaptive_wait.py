@@ -22,6 +22,11 @@ class AdaptivePoll:
         self._pause_s = CALM_S  # no event came yet
         self.wait_s = shortest_s
 
+    @property
+    def pause_s(self) -> float:
+        """Return for how long nothing has come, as far as polls waited for it."""
+        return self._pause_s
+
     def found(self) -> None:
         """Reset the wait after a poll with results."""
         self._pause_s = 0.0

@@ -26,6 +26,7 @@ class Parts:
         self.progress: list[Progress] = []
         self.leases = Mock(held={})
         self.reader, self.progress_store, self.publisher, self.replays, self.metrics = (Mock() for _ in range(5))
+        self.signal = Mock(is_armed=False)
         self.layouts = Mock(is_switching=Mock(return_value=False))
         self.quarantine = Mock(record=Mock(return_value=[]))
 
@@ -59,6 +60,7 @@ class Parts:
             self.quarantine,
             self.replays,
             self.layouts,
+            self.signal,
             self.metrics,
             PACE,
             self.clock,

@@ -1,0 +1,60 @@
+"""The wait for news: look again soon while events flow, and rest until a commit is notified once none came."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from services.outbox_relay.reading.adaptive_wait import AdaptivePoll
+from services.outbox_relay.reading.commit_signal import CommitSignal
+
+REST_AFTER_S = 1.0
+"""A relay rests once nothing came for so long."""
+
+LONGEST_REST_S = 1.0
+LOOKS_PER_LEASE = 10
+"""A resting relay looks after its leases, and for commits, so often within a lease, and at least every second."""
+
+
+class NewsWait:
+    """Decides how to wait after each look. It rests only while nothing is under way.
+
+    Another relay of the outbox may rest, or a writer be at work, so that this one cannot: it then polls.
+
+    Parameters
+    ----------
+    is_arming_due:
+        Called before an attempt to rest, which costs a statement; returns whether to make one.
+    """
+
+    def __init__(
+        self, poll: AdaptivePoll, signal: CommitSignal, lease_s: float, is_arming_due: Callable[[], bool]
+    ) -> None:
+        self._poll = poll
+        self._signal = signal
+        self._rest_s = min(LONGEST_REST_S, lease_s / LOOKS_PER_LEASE)
+        self._is_arming_due = is_arming_due
+        self.is_resting = False
+
+    @property
+    def wait_s(self) -> float:
+        """Return the seconds until the next look, without a notification."""
+        return self._poll.wait_s
+
+    def found(self) -> None:
+        """Poll after a look with results: more may follow at once."""
+        self._poll.found()
+        self.is_resting = False
+        self._signal.disarm()
+
+    def found_nothing(self, *, is_all_done: bool) -> None:
+        """Wait longer after a look without results; rest after the first one since writers notify."""
+        self._poll.found_nothing()
+        self.is_resting = is_all_done and self._signal.is_armed
+        if is_all_done and not self.is_resting and self._poll.pause_s >= REST_AFTER_S and self._is_arming_due():
+            self._signal.arm()
+
+    def rest(self, stop: threading.Event) -> None:
+        """Wait for a commit, for the time of the next look, or until `stop` is set."""
+        if self._signal.wait(self._rest_s, stop):
+            self.found()

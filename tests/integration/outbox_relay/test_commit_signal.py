@@ -1,0 +1,105 @@
+"""Writers notify a relay that rests, and no other one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+
+import pytest
+from sqlalchemy import text
+
+from services.outbox_relay.database.connection import connect
+from services.outbox_relay.reading import news_wait
+from services.outbox_relay.reading.commit_signal import CommitSignal
+from shared.clock import SystemClock
+from shared.settings import Settings
+from tests.integration.outbox_relay.kafka_log import KafkaLog
+from tests.integration.outbox_relay.outbox_writer import Writer
+from tests.integration.outbox_relay.relays import running_relay, wait_until
+
+SCHEMA = "exit_qualification"
+LIMIT_S = 10.0
+PAST_S = 0.05
+"""Time in which a notification of an earlier commit has arrived."""
+
+NEVER = threading.Event()
+RESTING = text("""
+SELECT count(*) FROM pg_locks
+ WHERE locktype = 'advisory' AND mode = 'ExclusiveLock' AND granted
+   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+""")
+
+
+@pytest.fixture
+def signals(exit_relay: Settings) -> Iterator[list[CommitSignal]]:
+    """The signals of two relays of one outbox."""
+    with ExitStack() as connections:
+        url = exit_relay.require_exit_database()
+        opened = [connections.enter_context(closing(connect(url, SCHEMA))) for _ in range(2)]
+        yield [CommitSignal(connection, SCHEMA, SystemClock()) for connection in opened]
+
+
+def test_a_commit_wakes_a_relay_that_rests(writer: Writer, signals: list[CommitSignal]) -> None:
+    signal, _ = signals
+    signal.arm()
+    assert signal.is_armed
+    assert not signal.wait(PAST_S, NEVER)
+    writer.write("a")
+    assert signal.wait(LIMIT_S, NEVER)
+
+
+def test_a_writer_sends_no_notification_while_no_relay_rests(writer: Writer, signals: list[CommitSignal]) -> None:
+    signal, other = signals
+    signal.arm()
+    signal.disarm()
+    writer.write("a")
+    other.arm()
+    assert other.is_armed
+    assert not other.wait(PAST_S, NEVER)
+
+
+def test_no_relay_begins_to_rest_while_a_writer_has_not_committed(writer: Writer, signals: list[CommitSignal]) -> None:
+    signal, _ = signals
+    with writer.engine.connect() as connection:
+        writer.append(connection, ["a"])
+        signal.arm()
+        assert not signal.is_armed, "no relay would be notified of the commit"
+        connection.rollback()
+    signal.arm()
+    assert signal.is_armed
+
+
+def test_one_relay_rests_and_the_others_poll(signals: list[CommitSignal]) -> None:
+    first, second = signals
+    first.arm()
+    second.arm()
+    assert (first.is_armed, second.is_armed) == (True, False)
+    first.disarm()
+    second.arm()
+    assert second.is_armed
+
+
+def test_a_relay_that_is_told_to_stop_ends_its_rest(signals: list[CommitSignal]) -> None:
+    signal, _ = signals
+    signal.arm()
+    stop = threading.Event()
+    stop.set()
+    assert not signal.wait(3600, stop)
+
+
+def test_a_resting_relay_publishes_what_is_committed(
+    writer: Writer, log: KafkaLog, exit_relay: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(news_wait, "LONGEST_REST_S", 3600.0)  # longer than anything below waits
+    with running_relay(exit_relay.model_copy(update={"relay_lease_s": 600.0})):
+        for events in (1, 2):
+            wait_until(lambda: a_relay_rests(writer))
+            writer.write("a")
+            log.wait_for(events)
+
+
+def a_relay_rests(writer: Writer) -> bool:
+    """Return whether a relay holds the lock that makes writers notify."""
+    with writer.engine.connect() as connection:
+        return bool(connection.execute(RESTING).scalar_one())

@@ -1,0 +1,104 @@
+"""When a relay polls, and when it rests until it is notified."""
+
+from __future__ import annotations
+
+import threading
+from unittest.mock import Mock
+
+import pytest
+
+from services.outbox_relay.reading.adaptive_wait import AdaptivePoll
+from services.outbox_relay.reading.news_wait import REST_AFTER_S, NewsWait
+
+
+class Signal:
+    """A signal that can be armed, or not."""
+
+    def __init__(self) -> None:
+        self.may_arm, self.is_armed, self.is_notified = True, False, False
+        self.waited_s: list[float] = []
+
+    def arm(self) -> None:
+        self.is_armed = self.may_arm
+
+    def disarm(self) -> None:
+        self.is_armed = False
+
+    def wait(self, limit_s: float, _: threading.Event) -> bool:
+        self.waited_s.append(limit_s)
+        return self.is_notified
+
+
+def news_wait(signal: Signal, lease_s: float = 10) -> NewsWait:
+    poll = AdaptivePoll(0.001, 0.05)
+    poll.found()
+    return NewsWait(poll, signal, lease_s, Mock(return_value=True))  # type: ignore[arg-type]  # has what is used
+
+
+def look_until_armed(news: NewsWait, signal: Signal) -> float:
+    """Return the seconds of the waits before writers notify."""
+    waited_s = 0.0
+    while not signal.is_armed:
+        assert not news.is_resting
+        waited_s += news.wait_s
+        assert waited_s < 10 * REST_AFTER_S, "writers never notify"
+        news.found_nothing(is_all_done=True)
+    return waited_s
+
+
+def test_a_relay_looks_once_more_after_writers_notify_and_then_rests() -> None:
+    signal = Signal()
+    news = news_wait(signal)
+    assert look_until_armed(news, signal) >= REST_AFTER_S
+    assert not news.is_resting, "what was committed before writers notify must be looked for"
+    news.found_nothing(is_all_done=True)
+    assert news.is_resting
+
+
+def test_a_relay_with_something_under_way_neither_rests_nor_lets_writers_notify() -> None:
+    signal = Signal()
+    news = news_wait(signal)
+    for _ in range(1000):
+        news.found_nothing(is_all_done=False)
+    assert not signal.is_armed
+    look_until_armed(news, signal)
+    news.found_nothing(is_all_done=False)
+    assert not news.is_resting
+
+
+@pytest.mark.parametrize("is_notified", [True, False])
+def test_a_notification_ends_the_rest_and_the_time_of_the_next_look_does_not(is_notified: bool) -> None:
+    signal = Signal()
+    news = news_wait(signal)
+    look_until_armed(news, signal)
+    news.found_nothing(is_all_done=True)
+    signal.is_notified = is_notified
+    news.rest(threading.Event())
+    assert (signal.is_armed, news.is_resting) == (not is_notified, not is_notified)
+    assert (news.wait_s == 0.001) == is_notified, "after a notification it looks at once, and soon again"
+
+
+def test_events_found_without_a_notification_end_the_rest() -> None:
+    signal = Signal()
+    news = news_wait(signal)
+    look_until_armed(news, signal)
+    news.found_nothing(is_all_done=True)
+    news.found()
+    assert (signal.is_armed, news.is_resting) == (False, False)
+
+
+def test_a_relay_that_cannot_rest_goes_on_polling() -> None:
+    signal = Signal()
+    signal.may_arm = False
+    news = news_wait(signal)
+    for _ in range(1000):
+        news.found_nothing(is_all_done=True)
+        assert not news.is_resting
+    assert news.wait_s <= 0.05
+
+
+@pytest.mark.parametrize(("lease_s", "rest_s"), [(10.0, 1.0), (60.0, 1.0), (1.0, 0.1)])
+def test_a_rest_is_short_beside_the_lease(lease_s: float, rest_s: float) -> None:
+    signal = Signal()
+    news_wait(signal, lease_s).rest(threading.Event())
+    assert signal.waited_s == [rest_s]
