@@ -7,9 +7,11 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 
@@ -17,7 +19,7 @@ from bench.relay.conditions import conditions
 from bench.relay.run import Plan as RelayPlan
 from bench.relay.servers import Servers, running_servers, work_directory
 from bench.ticks.evaluation import measure_evaluation
-from bench.ticks.kafka_path import drain_bare, drain_worker
+from bench.ticks.kafka_path import drain_bare, drain_worker, measure_start
 from bench.ticks.market import Mood, steps
 from bench.ticks.page import Row, page
 from bench.ticks.place import ROOT, fill_book, fresh_place, send
@@ -25,9 +27,21 @@ from bench.ticks.readable import measure_burst, measure_latency
 from shared.clock import Clock, SystemClock
 from shared.errors import ExitflowError
 
+T = TypeVar("T")
+
 OUTPUT = ROOT / "docs" / "benchmarks"
 CONDITIONS = ("memory", "PostgreSQL", "Kafka", "Java", "Python")
 progress = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Part(StrEnum):
+    """Measurements that can be run alone."""
+
+    ALONE = "alone"
+    DRAIN = "drain"
+    START = "start"
+    BURST = "burst"
+    LATENCY = "latency"
 
 
 @dataclass(frozen=True)
@@ -40,6 +54,7 @@ class Plan:
     per_s: float
     probes: int
     moods: tuple[Mood, ...] = tuple(Mood)
+    parts: tuple[Part, ...] = tuple(Part)
 
 
 SMOKE = Plan((1_000,), 3_000, 20, 500, 10, moods=(Mood.VOLATILE,))
@@ -50,14 +65,16 @@ LONG = Plan((1_000, 100_000, 1_000_000), 1_000_000, 10_000, 20_000, 300)
 def main(arguments: Sequence[str]) -> int:
     """Run the bench; the exit status is 2 if something could not be measured."""
     told = _parser().parse_args(arguments)
-    plan = SMOKE if told.smoke else LONG if told.long else SHORT
-    output = told.output or (Path(tempfile.mkdtemp(prefix="exitflow-bench-")) if told.smoke else OUTPUT)
+    plan = _plan(told)
+    is_whole = not (told.smoke or told.only or told.trades or told.mood)
+    output = told.output or (OUTPUT if is_whole else Path(tempfile.mkdtemp(prefix="exitflow-bench-")))
     rows: list[Row] = []
     found = {"cores": str(os.cpu_count()), "Python": platform.python_version()}
     found["load"] = f"{os.getloadavg()[0]:.1f} before the run; a quiet machine has less than 1"
     try:
-        _measure_alone(plan, rows)
-        if not told.alone:
+        if Part.ALONE in plan.parts:
+            _measure_alone(plan, rows)
+        if plan.parts != (Part.ALONE,):
             with work_directory() as directory, running_servers(directory) as servers:
                 _measure_whole(plan, servers, SystemClock(), rows)
                 known = conditions(arguments, RelayPlan(plan.ticks), servers)
@@ -71,20 +88,41 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _plan(told: argparse.Namespace) -> Plan:
+    plan = SMOKE if told.smoke else LONG if told.long else SHORT
+    return replace(
+        plan,
+        trades=told.trades or plan.trades,
+        moods=told.mood or plan.moods,
+        parts=told.only or plan.parts,
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench.ticks",
         description="Measure the tick worker on one PostgreSQL and one Kafka. It wants a quiet machine: nothing else"
         " should run. Progress goes to stderr.",
-        epilog="example: python -m bench.ticks --long",
+        epilog="example: python -m bench.ticks --only burst,latency",
     )
     parser.add_argument("--long", action="store_true", help="a million open trades too, and a million ticks")
-    parser.add_argument("--alone", action="store_true", help="only the evaluation in memory, without servers")
+    parser.add_argument(
+        "--only", type=_list_of(Part), metavar="PART,...", help=f"some of {', '.join(Part)}; into a temporary folder"
+    )
+    parser.add_argument("--mood", type=_list_of(Mood), metavar="MOOD,...", help=f"some of {', '.join(Mood)}")
+    parser.add_argument("--trades", type=_list_of(int), metavar="N,...", help="other numbers of open trades")
     parser.add_argument("--output", type=Path, help="folder for ticks.md (docs/benchmarks)")
     parser.add_argument(
         "--smoke", action="store_true", help="a tiny run, into a temporary folder, to see that it works"
     )
     return parser
+
+
+def _list_of(kind: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    def items(text: str) -> tuple[T, ...]:
+        return tuple(kind(item) for item in text.split(","))
+
+    return items
 
 
 def _measure_alone(plan: Plan, rows: list[Row]) -> None:
@@ -97,25 +135,32 @@ def _measure_alone(plan: Plan, rows: list[Row]) -> None:
 
 
 def _measure_whole(plan: Plan, servers: Servers, clock: Clock, rows: list[Row]) -> None:
-    for mood in plan.moods:
-        for trades in plan.trades:
-            with fresh_place(servers) as place:
-                fill_book(place, trades, mood)
-                send(place, steps(plan.ticks, mood))
-                bare = drain_bare(place, plan.ticks)
-                _add(rows, f"bare consume loop, {mood}", trades, per_s=bare.per_s, cpu_us=bare.cpu_us)
-                worker = drain_worker(place, plan.ticks, clock)
-                drained = {"per_s": worker.per_s, "cpu_us": worker.cpu_us, "of_bare": worker.per_s / bare.per_s}
-                started = {"start_s": worker.start_s, "peak_mib": worker.peak_mib}
-                _add(rows, f"worker, {mood}", trades, **drained, **started)
+    if Part.DRAIN in plan.parts:
+        for mood in plan.moods:
+            for trades in plan.trades:
+                _measure_drain(plan, trades, mood, servers, clock, rows)
+    if Part.START in plan.parts:
+        with fresh_place(servers) as place:
+            fill_book(place, trades := max(plan.trades), Mood.QUIET)
+            _add(rows, "start", trades, **measure_start(place, trades, clock).figures)
+    if Part.BURST in plan.parts:
+        with fresh_place(servers) as place:
+            burst = measure_burst(place, plan.burst, clock)
+            _add(rows, "one tick exits all", burst.exits, **burst.figures)
+    if Part.LATENCY in plan.parts:
+        with fresh_place(servers) as place:
+            found = measure_latency(place, plan.per_s, plan.probes, clock)
+            _add(rows, "tick to readable intent", found.probes, **found.figures)
+
+
+def _measure_drain(plan: Plan, trades: int, mood: Mood, servers: Servers, clock: Clock, rows: list[Row]) -> None:
     with fresh_place(servers) as place:
-        burst = measure_burst(place, plan.burst, clock)
-        _add(rows, "one tick exits all", burst.exits, first_s=burst.first_s, last_s=burst.last_s)
-    with fresh_place(servers) as place:
-        found = measure_latency(place, plan.per_s, plan.probes, clock)
-        waits = {"p50_ms": found.p50_ms, "p99_ms": found.p99_ms}
-        waits |= {"to_log_ms": found.to_log_ms, "to_row_ms": found.to_row_ms, "to_reader_ms": found.to_reader_ms}
-        _add(rows, "tick to readable intent", found.probes, ticks_per_s=found.ticks_per_s, **waits)
+        fill_book(place, trades, mood)
+        send(place, steps(plan.ticks, mood))
+        bare = drain_bare(place, plan.ticks)
+        _add(rows, f"bare consume loop, {mood}", trades, per_s=bare.per_s, cpu_us=bare.cpu_us)
+        worker = drain_worker(place, plan.ticks, clock)
+        _add(rows, f"worker, {mood}", trades, **worker.figures, of_bare=worker.per_s / bare.per_s)
 
 
 def _add(rows: list[Row], what: str, trades: int, **figures: float) -> None:

@@ -24,21 +24,11 @@ _PROGRESS = "SELECT coalesce(sum(tick_offset), 0)::bigint, count(owner) FROM tic
 
 @dataclass(frozen=True)
 class Drain:
-    """How ticks were read.
-
-    Attributes
-    ----------
-    start_s, peak_mib:
-        From the start of the process until it holds its partitions, and its largest resident size; 0 for a bare loop.
-    exits:
-        Exits written meanwhile.
-    """
+    """How ticks were read, and the exits written meanwhile."""
 
     ticks: int
     seconds: float
     cpu_s: float
-    start_s: float = 0.0
-    peak_mib: float = 0.0
     exits: int = 0
 
     @property
@@ -50,6 +40,26 @@ class Drain:
     def cpu_us(self) -> float:
         """Return CPU microseconds per tick."""
         return self.cpu_s / self.ticks * 1e6
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Return the figures of a row."""
+        return {"per_s": self.per_s, "cpu_us": self.cpu_us, "exits": self.exits}
+
+
+@dataclass(frozen=True)
+class Start:
+    """A worker from the start of its process until it holds its partitions."""
+
+    trades: int
+    seconds: float
+    cpu_s: float
+    peak_mib: float
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Return the figures of a row."""
+        return {"start_s": self.seconds, "load_us": self.cpu_s / self.trades * 1e6, "peak_mib": self.peak_mib}
 
 
 def drain_bare(place: Place, ticks: int) -> Drain:
@@ -63,21 +73,32 @@ def drain_bare(place: Place, ticks: int) -> Drain:
 
 def drain_worker(place: Place, ticks: int, clock: Clock) -> Drain:
     """Measure a worker from the moment it holds its partitions to the last offset; Unavailable if it ends before."""
-    began_s = clock.monotonic()
     with place.connect() as connection, place.running("exit-ticks") as child:
-        process = psutil.Process(child.pid)
-        start_s = start_cpu_s = 0.0
-        done = 0
-        while done < ticks:
+        _await_start(connection, child, clock)
+        process, began_s = psutil.Process(child.pid), clock.monotonic()
+        began_cpu_s = _cpu_s(process)
+        while _progress(connection)[0] < ticks:
             _require(child, clock.monotonic() - began_s)
             sleep(LOOK_S)
-            done, owned = _progress(connection)
-            if not start_s and owned == PARTITIONS:
-                start_s, start_cpu_s = clock.monotonic() - began_s, _cpu_s(process)
-        seconds, cpu_s = clock.monotonic() - began_s - start_s, _cpu_s(process) - start_cpu_s
-        peak = peak_bytes([child.pid]) / 2**20
+        seconds, cpu_s = clock.monotonic() - began_s, _cpu_s(process) - began_cpu_s
         exits = connection.execute("SELECT count(*) FROM exit_signals").fetchone()
-    return Drain(done, seconds, cpu_s, start_s, peak, exits[0] if exits else 0)
+    return Drain(ticks, seconds, cpu_s, exits[0] if exits else 0)
+
+
+def measure_start(place: Place, trades: int, clock: Clock) -> Start:
+    """Measure the start of a worker with so many open trades; Unavailable if it ends before."""
+    began_s = clock.monotonic()
+    with place.connect() as connection, place.running("exit-ticks") as child:
+        _await_start(connection, child, clock)
+        seconds, cpu_s = clock.monotonic() - began_s, _cpu_s(psutil.Process(child.pid))
+        return Start(trades, seconds, cpu_s, peak_bytes([child.pid]) / 2**20)
+
+
+def _await_start(connection: psycopg.Connection, child: Child, clock: Clock) -> None:
+    began_s = clock.monotonic()
+    while _progress(connection)[1] < PARTITIONS:
+        _require(child, clock.monotonic() - began_s)
+        sleep(LOOK_S)
 
 
 def _progress(connection: psycopg.Connection) -> tuple[int, int]:
@@ -88,7 +109,7 @@ def _progress(connection: psycopg.Connection) -> tuple[int, int]:
 
 def _require(child: Child, passed_s: float) -> None:
     if child.exit_status is not None or passed_s > LIMIT_S:
-        raise Unavailable(f"the worker did not read all ticks: {last_lines(child.command.log_file, 8)}")
+        raise Unavailable(f"the worker did not come so far: {last_lines(child.command.log_file, 8)}")
 
 
 def _cpu_s(process: psutil.Process) -> float:

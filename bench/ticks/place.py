@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from psycopg import sql
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from bench.relay.servers import Servers
+from bench.relay.usage import cpu_seconds
 from bench.ticks.market import ENTRY, Mood, Step, money, payload, plan_of, symbol_name, trade_id
 from deploy.local.processes.child import Child, Command, clean_environment
 from shared.contracts.topics import MARKET_TICKS, TopicNames
@@ -46,15 +47,26 @@ SELECT i.symbol, extract(epoch FROM e.created_at)
 """
 
 
+Usage = dict[str, float]
+"""CPU seconds by process."""
+
+
 @dataclass(frozen=True)
 class Place:
-    """A migrated database, separate topics, and the environment of the programs."""
+    """A migrated database, separate topics, and the environment of the programs.
+
+    Attributes
+    ----------
+    servers:
+        Process ids of PostgreSQL and Kafka.
+    """
 
     admin_url: str
     relay_url: str
     settings: Settings
     environment: dict[str, str]
     directory: Path
+    servers: Mapping[str, int]
 
     @property
     def ticks(self) -> str:
@@ -78,12 +90,16 @@ class Place:
         return psycopg.connect(self.admin_url, autocommit=True, options="-c search_path=exit_qualification")
 
     @contextmanager
-    def working(self) -> Iterator[None]:
-        """Run a worker and a relay while inside; they hold their partitions and shards."""
-        with self.running("exit-ticks"), self.running("relay", EXITFLOW_EXIT_DATABASE_URL=self.relay_url):
+    def working(self) -> Iterator[Callable[[], Usage]]:
+        """Run a worker and a relay while inside; they hold their partitions and shards. Yield their use of CPU."""
+        with (
+            self.running("exit-ticks") as worker,
+            self.running("relay", EXITFLOW_EXIT_DATABASE_URL=self.relay_url) as relay,
+        ):
             self._await("SELECT count(owner) = %s FROM tick_partitions", PARTITIONS)
             self._await("SELECT count(owner) = count(*) AND %s > 0 FROM outbox_shard", 1)
-            yield
+            pids = {"worker": worker.pid, "relay": relay.pid, **self.servers}
+            yield lambda: {name: cpu_seconds([pid]) for name, pid in pids.items()}
 
     def await_ticks(self, ticks: int) -> None:
         """Wait until the worker has stored the offsets of so many ticks."""
@@ -186,7 +202,8 @@ def _prepared(servers: Servers, name: str) -> Place:
     directory.mkdir()
     environment = clean_environment(**{f"EXITFLOW_{setting.upper()}": value for setting, value in told.items()})
     relay_url = roles.with_role(admin_url, roles.RELAY, passwords[roles.RELAY])
-    place = Place(admin_url, relay_url, settings, environment, directory)
+    pids = {"postgres": servers.postgres_pid, "kafka": servers.kafka_pid}
+    place = Place(admin_url, relay_url, settings, environment, directory, pids)
     with place.connect() as connection:
         connection.execute("UPDATE rollout SET mode = 'full'")
         connection.execute("INSERT INTO user_brokers VALUES ('paper', 'kite', 'AB1', 'http://127.0.0.1', 'CONNECTED')")

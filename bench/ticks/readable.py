@@ -7,14 +7,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import median
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
 from bench.ticks.kafka_path import LIMIT_S
 from bench.ticks.market import ENTRY, money
-from bench.ticks.place import PARTITIONS, ROOT, Place, copy_same
+from bench.ticks.place import PARTITIONS, ROOT, Place, Usage, copy_same
 from shared.clock import Clock
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.errors import Unavailable
@@ -30,11 +30,18 @@ Times = dict[str, float]
 
 @dataclass(frozen=True)
 class Burst:
-    """Seconds from the tick until the first and the last of its exits could be read."""
+    """Seconds from the tick until the first and the last of its exits could be read, and the CPU time meanwhile."""
 
     exits: int
     first_s: float
     last_s: float
+    cpu: Usage
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Return the figures of a row: CPU in microseconds per exit."""
+        cpu = {f"{name}_us": seconds / self.exits * 1e6 for name, seconds in self.cpu.items()}
+        return {"first_s": self.first_s, "last_s": self.last_s, **cpu}
 
 
 @dataclass(frozen=True)
@@ -56,11 +63,17 @@ class Latency:
     to_row_ms: float
     to_reader_ms: float
 
+    @property
+    def figures(self) -> dict[str, float]:
+        """Return the figures of a row."""
+        return {name: value for name, value in asdict(self).items() if name != "probes"}
+
 
 def measure_burst(place: Place, exits: int, clock: Clock) -> Burst:
     """Exit so many trades by one tick."""
     copy_same(place, exits, BURST_SYMBOL, money(TARGET))
-    with place.working(), _reader(place) as intents:
+    with place.working() as used, _reader(place) as intents:
+        before = used()
         _tick(place, BURST_SYMBOL, TARGET, 1)
         began_s, seen, first_s = clock.monotonic(), 0, 0.0
         while seen < exits:
@@ -69,7 +82,8 @@ def measure_burst(place: Place, exits: int, clock: Clock) -> Burst:
             first_s = first_s or (now_s if seen else 0.0)
             if now_s > LIMIT_S:
                 raise Unavailable(f"{seen} of {exits} exits could be read")
-        return Burst(exits, first_s, clock.monotonic() - began_s)
+        last_s, after = clock.monotonic() - began_s, used()
+        return Burst(exits, first_s, last_s, {name: after[name] - before[name] for name in after})
 
 
 def measure_latency(place: Place, per_s: float, probes: int, clock: Clock) -> Latency:
