@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from shared.exit_rules.levels import KEPT, Level
+from shared.exit_rules.levels import KEPT, Level, Side
 from shared.exit_rules.rule import RuleState
 
 
@@ -26,7 +26,13 @@ class FixedLevel(RuleState):
         return self.level.price
 
 
-@lru_cache(2 * KEPT)
-def fixed_at(level: Level) -> FixedLevel:
-    """Return the state of a level; trades share it, as it never changes."""
-    return FixedLevel(level)
+@lru_cache(KEPT)
+def fixed_above(price: int) -> FixedLevel:
+    """Return the state that holds at or above a profit price; trades share it, as it never changes."""
+    return FixedLevel(Level(Side.AT_OR_ABOVE, price))
+
+
+@lru_cache(KEPT)
+def fixed_below(price: int) -> FixedLevel:
+    """Return the state that holds at or below a profit price; trades share it, as it never changes."""
+    return FixedLevel(Level(Side.AT_OR_BELOW, price))

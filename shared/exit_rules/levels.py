@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 
 class Side(Enum):
@@ -15,8 +14,7 @@ class Side(Enum):
     AT_OR_BELOW = "at or below"
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(NamedTuple):
     """A profit price in units: market price times the direction's sign, so higher is better for every trade."""
 
     side: Side

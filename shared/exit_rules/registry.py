@@ -50,11 +50,12 @@ _WITH_LEGS: Final = tuple(rule for rule in RULES if type(rule).leg_quantities is
 
 def start_rules(plan: PlanPart, position: Position) -> dict[tuple[ExitReason, int | None], RuleState]:
     """Return where every rule of a plan stands at entry, by reason and leg, highest rank first."""
-    return {
-        whole if leg is None else (whole[0], leg): state
-        for rule, whole in _PLANNED
-        for leg, state in rule.start(plan, position).items()
-    }
+    states: dict[tuple[ExitReason, int | None], RuleState] = {}
+    for rule, whole in _PLANNED:
+        if by_leg := rule.start(plan, position):
+            for leg, state in by_leg.items():
+                states[whole if leg is None else (whole[0], leg)] = state
+    return states
 
 
 def leg_quantities(plan: PlanPart, quantity: int) -> dict[tuple[ExitReason, int], int]:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from shared.contracts.vocabulary import Direction, ExitReason
-from shared.exit_rules.fixed_level import fixed_at
-from shared.exit_rules.levels import below
+from shared.exit_rules.fixed_level import fixed_below
 from shared.exit_rules.prices import Price
 from shared.exit_rules.rule import ExitRule, PlanOption, PlanPart, Position, RuleState, on_profit_side
 from shared.exit_rules.scale import PlanScale
@@ -33,7 +32,7 @@ class StopLoss(ExitRule[StopLossFields]):
         """Return one state for the whole remainder."""
         if plan.stop_loss is None:
             return {}
-        return {None: fixed_at(below(position.profit_price(to_units(plan.stop_loss))))}
+        return {None: fixed_below(position.profit_price(to_units(plan.stop_loss)))}
 
     def prices(self, plan: StopLossFields) -> Mapping[str, Decimal]:
         """Return the stop."""

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from shared.contracts.vocabulary import Direction, ExitReason
 from shared.exit_rules.brick_plan import BrickFields, confirmed
-from shared.exit_rules.fixed_level import fixed_at
+from shared.exit_rules.fixed_level import fixed_above
 from shared.exit_rules.ladder import (
     AfterLegs,
     Targets,
@@ -19,7 +19,6 @@ from shared.exit_rules.ladder import (
     size_contradictions,
     sized,
 )
-from shared.exit_rules.levels import above
 from shared.exit_rules.prices import Price
 from shared.exit_rules.rule import ExitRule, PlanOption, Position, RuleState, on_profit_side
 from shared.exit_rules.scale import PlanScale
@@ -126,5 +125,5 @@ class Target(ExitRule[TargetFields]):
         ]
 
     def _state(self, price: Decimal, plan: TargetFields, position: Position) -> RuleState:
-        state = fixed_at(above(position.profit_price(to_units(price))))
+        state = fixed_above(position.profit_price(to_units(price)))
         return confirmed(state, plan, position, toward=self.toward)

@@ -23,7 +23,7 @@ class DirectionBook:
         self._levels = LevelIndex()
         self._states: dict[RuleKey, RuleState] = {}
         self._unarmed: set[RuleKey] = set()
-        self._loaded: list[RuleKey] = []
+        self._loaded: list[tuple[RuleKey, RuleState]] = []
         self.marks = Watermarks()
         self.moved: set[RuleKey] = set()
         """Rules whose state a checkpoint has not seen yet."""
@@ -48,15 +48,15 @@ class DirectionBook:
     def load(self, key: RuleKey, state: RuleState) -> None:
         """Put an armed rule that is watched once `watch_loaded` is called."""
         self._states[key] = state
-        self._loaded.append(key)
+        self._loaded.append((key, state))
 
     def watch_loaded(self) -> None:
         """Start to watch the loaded rules; their levels are sorted once."""
-        keys, self._loaded = self._loaded, []
-        states = self._states
-        self._levels.put_all((level, key) for key in keys for level in _waits_for(states[key], armed=True))
-        trailing = [(key, state) for key in keys if (state := states[key]).trails is not None]
-        self.marks.put_all((key, state.watermark, state.trails) for key, state in trailing)
+        loaded, self._loaded = self._loaded, []
+        self._levels.put_all((level, key) for key, state in loaded for level in _waits_for(state, armed=True))
+        self.marks.put_all(
+            (key, state.watermark, trails) for key, state in loaded if (trails := state.trails) is not None
+        )
 
     def reached(self, price: int) -> set[RuleKey]:
         """Return every watched rule that a price can have an effect on; nothing is changed."""

@@ -77,8 +77,9 @@ class ExitSignalService:
             if book is None:
                 book = books[trade.symbol] = self._book(trade.symbol)
             self._trades[trade.trade_id] = trade
+            load = book.loader(trade.direction)
             for key, state in _states_of(trade, book):
-                book.load(trade.direction, key, state)
+                load(key, state)
                 if (at_ms := state.deadline_ms) is not None:
                     self._deadlines.append((at_ms, key))
         heapify(self._deadlines)

@@ -61,10 +61,13 @@ class LevelIndex:
 
     def put_all(self, levels: Iterable[tuple[Level, RuleKey]]) -> None:
         """Register many rules: the prices are sorted once."""
-        new: tuple[dict[int, _Waiting], dict[int, _Waiting]] = {}, {}
+        above: dict[int, _Waiting] = {}
+        below: dict[int, _Waiting] = {}
         for level, key in levels:
-            _put(new[level.side is Side.AT_OR_ABOVE], level.price, key)
-        for prices, added in ((self._below, new[0]), (self._above, new[1])):
+            new, price = above if level.side is Side.AT_OR_ABOVE else below, level.price
+            if new.setdefault(price, key) is not key:
+                _put(new, price, key)
+        for prices, added in ((self._below, below), (self._above, above)):
             for price in prices.keys() & added.keys():
                 for key in _keys(added.pop(price)):
                     _put(prices, price, key)

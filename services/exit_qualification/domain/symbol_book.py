@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -155,9 +155,9 @@ class SymbolBook(TickClock):
             book.moved.update(rules)
         self._find_nearest()
 
-    def load(self, direction: Direction, key: RuleKey, state: RuleState) -> None:
-        """Add an armed rule of a trade of a checkpoint; it is watched once `watch_loaded` is called."""
-        self._books[direction].load(key, state)
+    def loader(self, direction: Direction) -> Callable[[RuleKey, RuleState], None]:
+        """Return what adds an armed rule of a trade of a checkpoint; it is watched once `watch_loaded` is called."""
+        return self._books[direction].load
 
     def watch_loaded(self) -> list[RuleKey]:
         """Start to watch the rules of loaded trades; return those that the last price meets since their entry."""

@@ -17,7 +17,7 @@ from services.exit_qualification.domain.exit_signal_service import ExitSignalSer
 from services.exit_qualification.domain.square_off import NEVER
 from services.exit_qualification.storage.open_trades import planned_of_row
 from services.exit_qualification.ticks.evaluation import Evaluator
-from shared.exit_rules.fixed_level import fixed_at
+from shared.exit_rules.fixed_level import fixed_above, fixed_below
 from shared.exit_rules.levels import above, below
 from tests.unit.exit_qualification.examples import open_trade
 from tests.unit.exit_qualification.ticks.messages import NOW_MS, evaluator, grouped, tick
@@ -129,7 +129,7 @@ def test_a_loaded_trade_takes_few_instructions_for_any_number_of_trades() -> Non
 @pytest.mark.parametrize(("prices", "most"), [(10_000, MOST_BYTES), (100, MOST_BYTES_ON_A_GRID)])
 def test_a_loaded_trade_takes_little_memory(prices: int, most: int) -> None:
     given = rows(3000, prices)
-    for shared in (above, below, fixed_at):
+    for shared in (above, below, fixed_above, fixed_below):
         shared.cache_clear()
     gc.collect()
     tracemalloc.start()
