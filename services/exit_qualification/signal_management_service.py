@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+from itertools import islice
 from typing import Self
 from uuid import UUID
 
@@ -38,6 +39,10 @@ from shared.ids import client_order_id, new_id
 from shared.instants import EPOCH
 from shared.money import from_units
 from shared.outbox.unit_of_work import UnitOfWork
+from shared.postgres.hot_path import Sent, pipelined
+
+PART = 128
+"""Exits of a transaction whose rows are sent together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +64,20 @@ class DetectedExit:
     signal: ExitSignal
     intent: ExitIntent | None
 
+    def is_among(self, intent_ids: Collection[UUID]) -> bool:
+        """Return whether its intent is one of these."""
+        return self.intent is not None and self.intent.intent_id in intent_ids
+
 
 @dataclass(frozen=True, slots=True)
 class _Book:
-    """Facts of the locked trades, by trade: its other exits that stay, and fills of it and of its legs."""
+    """Facts of the locked trades: other exits that stay, fills of them and of their legs, and their markets."""
 
     trades: Mapping[UUID, TradeProjection]
     holders: Mapping[UUID, Sequence[ExitIntent]]
     filled: Mapping[UUID, int]
     of_legs: Mapping[RuleKey, int]
+    market: Mapping[str, MarketFacts]
     now: datetime
 
     def leg_left(self, key: RuleKey) -> int | None:
@@ -162,12 +172,16 @@ class SignalManagementService:
         trades = dict(repository.lock(trade_ids, with_rules=False) if locked is None else locked)
         if in_legs:
             trades |= repository.lock(sorted(in_legs))  # a leg's quantity stands in the plan
-        holders: dict[UUID, list[ExitIntent]] = defaultdict(list)
-        for intent in ExitIntentRepository(uow.connection).find_slot_holders(trade_ids):
-            holders[intent.trade_id].append(intent)
         fills = ExitFillRepository(uow.connection)
-        filled, of_legs = fills.totals_of_trades(trade_ids), fills.totals_of_legs(in_legs)
-        return _Book(trades, holders, filled, of_legs, self._clock.now())
+        with pipelined(uow.connection):
+            found = ExitIntentRepository(uow.connection).ask_slot_holders(trade_ids)
+            filled = fills.ask_totals_of_trades(trade_ids)
+            facts = MarketFactsRepository(uow.connection).ask({item.trade.symbol for item in detected})
+            of_legs = fills.totals_of_legs(in_legs)
+        holders: dict[UUID, list[ExitIntent]] = defaultdict(list)
+        for intent in found.get():
+            holders[intent.trade_id].append(intent)
+        return _Book(trades, holders, filled.get(), of_legs, facts.get(), self._clock.now())
 
     def _first_with_episode(self, uow: UnitOfWork, free: Mapping[UUID, list[list[ExitCandidate]]]) -> list[_Chosen]:
         """Return each trade's highest-ranked candidates without a cooldown, with one statement per rank."""
@@ -205,38 +219,45 @@ class SignalManagementService:
         ExitEpisodeRepository(uow.connection).release([intent.rule_key for intent in intents])
 
     def _write(self, uow: UnitOfWork, chosen: Sequence[_Chosen], book: _Book, switches: Switches) -> list[DetectedExit]:
+        """Write the rows in parts: PostgreSQL works on one while the next, and at last the events, are prepared."""
+        if not chosen:
+            return []
         now = self._clock.now()
-        signals = [_signal(item, book.trades[item.candidate.trade_id].trade.direction) for item in chosen]
-        intents = self._intents(uow, chosen, signals, book, switches)
-        ExitSignalRepository(uow.connection).insert(signals)
-        written = ExitIntentRepository(uow.connection).insert(intents)
-        exits = [
-            DetectedExit(signal, intent if intent.intent_id in written else None)
-            for signal, intent in zip(signals, intents, strict=True)
-        ]
-        for detected in exits:
-            uow.emit(*_events(detected, now))
-        return exits
+        signals, intents = ExitSignalRepository(uow.connection), ExitIntentRepository(uow.connection)
+        made = self._made(chosen, book, switches, now)
+        exits: list[DetectedExit] = []
+        sent: list[Sent] = []
+        with pipelined(uow.connection):
+            while part := list(islice(made, PART)):
+                signals.insert([each.signal for each in part])
+                sent.append(intents.send([each.intent for each in part if each.intent is not None]))
+                exits += part
+            drafts = [_events(each, now) for each in exits]
+        written = {intent_id for each in sent for (intent_id,) in each.rows()}
+        for detected, events in zip(exits, drafts, strict=True):
+            uow.emit(*(events if detected.is_among(written) else events[:1]))
+        return [each if each.is_among(written) else DetectedExit(each.signal, None) for each in exits]
 
-    def _intents(
-        self, uow: UnitOfWork, chosen: Sequence[_Chosen], signals: Sequence[ExitSignal], book: _Book, switches: Switches
-    ) -> list[ExitIntent]:
-        """Return an intent for each signal. Exits of a burst differ in little: equal facts are qualified once."""
-        now = self._clock.now()
-        facts = MarketFactsRepository(uow.connection).read({signal.symbol for signal in signals})
-        market = cache(lambda symbol, price: facts[symbol].at_detection(price))
+    def _made(
+        self,
+        chosen: Sequence[_Chosen],
+        book: _Book,
+        switches: Switches,
+        now: datetime,
+    ) -> Iterator[DetectedExit]:
+        """Yield a signal and an intent for each. Exits of a burst differ in little: equal facts are qualified once."""
+        market = cache(lambda symbol, price: book.market[symbol].at_detection(price))
         qualified = cache(lambda given: _Qualified.of(self._qualification.qualify(given)))
-        intents: list[ExitIntent] = []
         of_trade: dict[UUID, list[ExitIntent]] = defaultdict(list)
-        for item, signal in zip(chosen, signals, strict=True):
+        for item in chosen:
             key = item.candidate.rule_key
+            signal = _signal(item, book.trades[key.trade_id].trade.direction)
             others = [*book.staying(key), *of_trade[key.trade_id]]
             given = _gate_input(item, book, others, switches, market(signal.symbol, signal.detected_price))
             intent = self._intent(item, signal, given.user_broker_id, qualified(given), now)
-            intents.append(intent)
             if intent.executable and intent.is_live:
                 of_trade[key.trade_id].append(intent)
-        return intents
+            yield DetectedExit(signal, intent)
 
     def _intent(
         self, item: _Chosen, signal: ExitSignal, user_broker_id: str, qualified: _Qualified, now: datetime

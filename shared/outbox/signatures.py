@@ -13,7 +13,8 @@ import logging
 import re
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
-from typing import Self
+from struct import Struct
+from typing import Final, NamedTuple, Self
 
 from confluent_kafka import Message
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -50,8 +51,7 @@ class UntrustedEvent(MalformedMessage):
     code = "untrusted"
 
 
-@dataclass(frozen=True, slots=True)
-class SignedParts:
+class SignedParts(NamedTuple):
     """The signed parts, in this order. The payload is the bytes on the wire, the rest is text."""
 
     topic: str
@@ -66,18 +66,12 @@ class SignedParts:
 
     def to_bytes(self) -> bytes:
         """Return the signed bytes: after `DOMAIN` each part with its length before it, four bytes big-endian."""
-        texts = (
-            self.topic,
-            self.key,
-            self.sequence,
-            self.event_id,
-            self.event_type,
-            self.source,
-            self.subject,
-            self.time,
-        )
-        parts = [*(text.encode() for text in texts), self.payload]
-        return DOMAIN + b"".join([len(part).to_bytes(4, "big") + part for part in parts])
+        *texts, payload = self
+        parts = [*map(str.encode, texts), payload]
+        return DOMAIN + b"".join([_length(len(part)) + part for part in parts])
+
+
+_length: Final = Struct(">I").pack
 
 
 class EventSigner:

@@ -11,6 +11,7 @@ from shared.contracts.events import Event
 from shared.outbox import after_commit
 from shared.outbox.after_commit import Emitted
 from shared.outbox.writing import Outbox
+from shared.postgres.hot_path import pipelined
 from shared.postgres.row_locks import limit_lock_waits
 
 
@@ -49,7 +50,8 @@ class UnitOfWork:
         if self._tracer is not None:
             self._began_ns = self._tracer.begin()
         if self._lock_timeout_ms is not None:
-            limit_lock_waits(self.connection, self._lock_timeout_ms)
+            with pipelined(self.connection):  # sent together with the beginning of the transaction
+                limit_lock_waits(self.connection, self._lock_timeout_ms)
         return self
 
     def __exit__(

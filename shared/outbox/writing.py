@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,13 @@ from shared.errors import InvalidInput
 from shared.ids import new_id, new_traceparent
 from shared.outbox.commit_signal import NOTIFY_RESTING
 from shared.outbox.signatures import EventSigner, SignedParts
-from shared.postgres.hot_path import fetch
+from shared.postgres.hot_path import pipelined, send
 
 MAX_PAYLOAD_BYTES = 900_000
 """Below Kafka's default record limit of 1 MiB, with room for headers."""
+
+PART = 256
+"""Events of a transaction that are signed and sent together."""
 
 Order = tuple[str, str]
 """Topic and key: what events are numbered within."""
@@ -76,10 +79,18 @@ class Outbox:
         """
         if not events:
             return
+        orders = [(self.topics.on_cluster(event.topic), event.key) for event in events]
         begun = new_traceparent()
-        given = traceparents or [None] * len(events)
-        payloads = [_payload(event) for event in events]
-        parts = self._parts(connection, events, payloads)
+        traces = [trace or begun for trace in traceparents] if traceparents else [begun] * len(events)
+        with pipelined(connection):
+            numbers = _Numbers(connection, orders)
+            payloads = [_payload(event) for event in events]
+            parts = self._parts(events, orders, numbers.taken(), payloads)
+            for first in range(0, len(parts), PART):
+                # PostgreSQL writes a part while the next is signed.
+                self._send(connection, parts[first : first + PART], traces[first : first + PART])
+
+    def _send(self, connection: Connection, parts: Sequence[SignedParts], traceparents: Sequence[str]) -> None:
         parameters: dict[str, Any] = {
             "event_ids": [part.event_id for part in parts],
             "topics": [part.topic for part in parts],
@@ -89,40 +100,48 @@ class Outbox:
             "sources": [part.source for part in parts],
             "subjects": [part.subject for part in parts],
             "time": parts[0].time,
-            "traceparents": [trace or begun for _, trace in zip(events, given, strict=True)],
-            "payloads": payloads,
+            "traceparents": list(traceparents),
+            "payloads": [part.payload for part in parts],
             "signatures": [self.signer.sign(part) for part in parts],
         }
-        fetch(connection, APPEND, parameters)
+        send(connection, APPEND, parameters)
 
-    def _parts(self, connection: Connection, events: Sequence[Event], payloads: Sequence[bytes]) -> list[SignedParts]:
-        """Return each event's signed parts, including its sequence within topic and key."""
+    def _parts(
+        self, events: Sequence[Event], orders: Sequence[Order], numbers: Sequence[int], payloads: Sequence[bytes]
+    ) -> list[SignedParts]:
+        """Return each event's signed parts."""
         time = rfc3339(self.clock.now())
-        orders = [(self.topics.on_cluster(event.topic), event.key) for event in events]
-        next_numbers = self._numbers(connection, orders)
         return [
             SignedParts(
-                topic=order[0],
-                key=order[1],
-                sequence=str(next(next_numbers[order])),
-                event_id=str(new_id()),
-                event_type=event.event_type(),
-                source=event.source,
-                subject=event.subject,
-                time=time,
-                payload=payload,
+                topic,
+                key,
+                str(number),
+                str(new_id()),
+                event.event_type(),
+                event.source,
+                event.subject,
+                time,
+                payload,
             )
-            for order, event, payload in zip(orders, events, payloads, strict=True)
+            for event, (topic, key), number, payload in zip(events, orders, numbers, payloads, strict=True)
         ]
 
-    def _numbers(self, connection: Connection, orders: Sequence[Order]) -> dict[Order, Iterator[int]]:
-        """Take as many numbers of each topic and key as it is named."""
+
+class _Numbers:
+    """Sequence numbers of events within topic and key, asked for when made."""
+
+    def __init__(self, connection: Connection, orders: Sequence[Order]) -> None:
+        self._orders = orders
         named = {"topics": [topic for topic, _ in orders], "keys": [key for _, key in orders]}
-        taken = Counter(orders)
-        return {
-            (topic, key): iter(range(last - taken[topic, key] + 1, last + 1))
-            for topic, key, last in fetch(connection, NUMBER, named)
+        self._sent = send(connection, NUMBER, named)
+
+    def taken(self) -> list[int]:
+        """Return the number of each event, in their order."""
+        count = Counter(self._orders)
+        following = {
+            (topic, key): iter(range(last - count[topic, key] + 1, last + 1)) for topic, key, last in self._sent.rows()
         }
+        return [next(following[order]) for order in self._orders]
 
 
 def _payload(event: Event) -> bytes:

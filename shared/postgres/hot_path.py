@@ -7,12 +7,14 @@ its statements.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 import psycopg
+from psycopg.errors import PipelineAborted
 from psycopg.pq import ExecStatus
 from sqlalchemy import Connection, Select, TextClause
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
@@ -20,6 +22,8 @@ from sqlalchemy.exc import DBAPIError
 
 _DIALECT: Final = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # the library does not type it
 
+T = TypeVar("T")
+_PIPELINE: Final = "pipeline"
 Statement = TextClause | Select[Any]
 
 
@@ -34,14 +38,94 @@ def fetch(connection: Connection, statement: Statement, parameters: Mapping[str,
     sqlalchemy.exc.DBAPIError
         The statement failed: the same class that `Connection.execute` raises.
     """
+    return send(connection, statement, parameters).rows()
+
+
+class Sent:
+    """A statement that was sent; within `pipelined` the server may still work on it."""
+
+    __slots__ = ("_connection", "_cursor", "_text")
+
+    def __init__(self, connection: Connection, cursor: psycopg.Cursor[Any], text: str) -> None:
+        self._connection = connection
+        self._cursor = cursor
+        self._text = text
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Wait for the statement and return its rows, once; empty if it returns none. Errors as of `fetch`."""
+        driver = self._cursor.connection
+        try:
+            pipeline: psycopg.Pipeline | None = self._connection.info.get(_PIPELINE)
+            if self._cursor.pgresult is None and pipeline is not None:
+                pipeline.sync()
+            result = self._cursor.pgresult
+            if result is None:
+                raise PipelineAborted("an earlier statement of its pipeline failed")
+            return self._cursor.fetchall() if result.status == ExecStatus.TUPLES_OK else []
+        except psycopg.Error as error:
+            raise _as_sqlalchemy_raises_it(error, self._text, self._connection, driver) from error
+
+
+def send(connection: Connection, statement: Statement, parameters: Mapping[str, Any]) -> Sent:
+    """Execute a statement as `fetch` does; within `pipelined` do not wait for it."""
     text, own = _driver_text(statement)
     driver = _driver_of(connection)
     try:
         cursor = driver.cursor().execute(text, own | {name: _sent(value) for name, value in parameters.items()})
-        result = cursor.pgresult
-        return cursor.fetchall() if result is not None and result.status == ExecStatus.TUPLES_OK else []
     except psycopg.Error as error:
         raise _as_sqlalchemy_raises_it(error, text, connection, driver) from error
+    return Sent(connection, cursor, text)
+
+
+class Answer(Generic[T]):
+    """What a statement that was sent will answer."""
+
+    __slots__ = ("_read", "_sent")
+
+    def __init__(self, sent: Sent, read: Callable[[list[tuple[Any, ...]]], T]) -> None:
+        self._sent = sent
+        self._read = read
+
+    def get(self) -> T:
+        """Wait for the statement and return its answer; errors as of `fetch`."""
+        return self._read(self._sent.rows())
+
+
+def ask(
+    connection: Connection,
+    statement: Statement,
+    parameters: Mapping[str, Any],
+    read: Callable[[list[tuple[Any, ...]]], T],
+) -> Answer[T]:
+    """Execute a statement as `send` does, and read its rows once they are needed."""
+    return Answer(send(connection, statement, parameters), read)
+
+
+@contextmanager
+def pipelined(connection: Connection) -> Iterator[None]:
+    """Let the server work on statements of `send` while the caller goes on; at the end wait for all of them.
+
+    Within another pipeline of the connection, they are part of that one. `Connection.execute` must not be used inside:
+    it expects each result at once.
+
+    Raises
+    ------
+    sqlalchemy.exc.DBAPIError
+        A statement failed: the first of them, as `fetch` raises it.
+    """
+    if _PIPELINE in connection.info:
+        yield
+        return
+    driver = _driver_of(connection)
+    try:
+        with driver.pipeline() as pipeline:
+            connection.info[_PIPELINE] = pipeline
+            try:
+                yield
+            finally:
+                del connection.info[_PIPELINE]
+    except psycopg.Error as error:
+        raise _as_sqlalchemy_raises_it(error, "a pipeline of statements", connection, driver) from error
 
 
 def stream(
@@ -69,7 +153,10 @@ def _sent(value: Any) -> Any:
     if kind is bytes:
         return '{"\\\\x' + '","\\\\x'.join(map(bytes.hex, value)) + '"}'
     if kind is str:
-        return '{"' + '","'.join([each.replace("\\", "\\\\").replace('"', '\\"') for each in value]) + '"}'
+        text = "".join(value)
+        if '"' in text or "\\" in text:
+            value = [each.replace("\\", "\\\\").replace('"', '\\"') for each in value]
+        return '{"' + '","'.join(value) + '"}'
     return value
 
 
@@ -89,6 +176,8 @@ def _as_sqlalchemy_raises_it(
 
     A connection that has ended is invalidated, as there.
     """
+    if isinstance(error, PipelineAborted) and isinstance(error.__context__, psycopg.Error):
+        error = error.__context__  # what made the server ignore the rest of the pipeline
     if driver.closed:
         connection.invalidate(error)
     raised = DBAPIError.instance(

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from shared.errors import Unavailable
-from shared.postgres.hot_path import fetch
+from shared.postgres.hot_path import send
 
 LOCK_NOT_AVAILABLE = "55P03"
 """SQLSTATE of ``NOWAIT`` and of an expired ``lock_timeout``."""
@@ -26,7 +26,7 @@ SELECT set_config('lock_timeout', CAST(:timeout_ms AS text), true)
 
 def limit_lock_waits(connection: Connection, timeout_ms: int = ROW_LOCK_TIMEOUT_MS) -> None:
     """Let no statement of the current transaction wait longer than this for a lock."""
-    fetch(connection, LIMIT_WAITS, {"timeout_ms": timeout_ms})
+    send(connection, LIMIT_WAITS, {"timeout_ms": timeout_ms})
 
 
 def is_lock_timeout(error: BaseException | None) -> bool:

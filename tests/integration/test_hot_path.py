@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from shared.postgres.engine import open_engine
-from shared.postgres.hot_path import fetch
+from shared.postgres.hot_path import fetch, pipelined, send
 from shared.postgres.row_locks import is_lock_timeout, limit_lock_waits
 from tests.support.servers import Database
 
@@ -97,6 +97,40 @@ def test_a_lock_time_out_is_recognized(engine: Engine, database: Database) -> No
         with pytest.raises(OperationalError) as refused:
             fetch(connection, COUNT, {})
         assert is_lock_timeout(refused.value)
+    admin.dispose()
+
+
+def test_statements_of_a_pipeline_give_their_rows_at_any_time(engine: Engine) -> None:
+    with engine.connect() as connection:
+        with pipelined(connection):
+            send(connection, ADD, {"symbol": "NSE:A"})
+            counted = send(connection, COUNT, {})
+            assert fetch(connection, NUMBERS, {"numbers": [7]}) == [(3, 7)]
+            send(connection, ADD, {"symbol": "NSE:B"})
+            last = send(connection, COUNT, {})
+            assert counted.rows() == [(1,)]
+        assert last.rows() == [(2,)]
+        assert fetch(connection, COUNT, {}) == [(2,)]
+    with engine.connect() as connection:
+        assert fetch(connection, COUNT, {}) == [(0,)]  # it was never committed
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_the_first_error_of_a_pipeline_is_told(engine: Engine, database: Database, asks: bool) -> None:
+    admin = open_engine(database.migrator_url, "exit_qualification", application="test")
+    with admin.connect() as holder, engine.connect() as connection:
+        holder.execute(HOLD)
+        limit_lock_waits(connection, 1)
+        with pytest.raises(OperationalError) as refused, pipelined(connection):
+            counted = send(connection, COUNT, {})
+            later = send(connection, NUMBERS, {"numbers": [1]})
+            if asks:
+                later.rows()
+        assert is_lock_timeout(refused.value)
+        with pytest.raises(OperationalError):
+            counted.rows()
+        connection.rollback()
+        assert fetch(connection, NUMBERS, {"numbers": [1]}) == [(1, 1)]
     admin.dispose()
 
 

@@ -24,3 +24,29 @@ def sent_statements() -> Iterator[list[str]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(psycopg.Cursor, "execute", noting)
         yield statements
+
+
+@contextmanager
+def waits() -> Iterator[list[str]]:
+    """While inside, what this process waits for the server to answer: statements, and pipelines of statements."""
+    waited: list[str] = []
+    execute, sync, leave = psycopg.Cursor.execute, psycopg.Pipeline.sync, psycopg.Pipeline.__exit__
+
+    def executing(cursor: psycopg.Cursor[Any], query: Any, *arguments: Any, **named: Any) -> psycopg.Cursor[Any]:
+        if not cursor.connection.pgconn.pipeline_status:
+            waited.append(str(query))
+        return execute(cursor, query, *arguments, **named)
+
+    def syncing(pipeline: psycopg.Pipeline) -> None:
+        waited.append("what a pipeline has so far")
+        sync(pipeline)
+
+    def leaving(pipeline: psycopg.Pipeline, *error: Any) -> None:
+        waited.append("the rest of a pipeline")
+        leave(pipeline, *error)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(psycopg.Cursor, "execute", executing)
+        patch.setattr(psycopg.Pipeline, "sync", syncing)
+        patch.setattr(psycopg.Pipeline, "__exit__", leaving)
+        yield waited

@@ -28,6 +28,8 @@ ELIGIBLE = text("""
 SELECT w.trade_id, w.slot
   FROM unnest(CAST(:trade_ids AS uuid[]), CAST(:slots AS text[]), CAST(:reasons AS text[]),
               CAST(:legs AS smallint[])) AS w(trade_id, slot, reason, leg)
+ CROSS JOIN (SELECT CAST(:live AS text[]) AS live, CAST(:unsent AS text[]) AS unsent,
+                    CAST(:ranks AS text[]) AS ranks) AS p
   JOIN open_trades t ON t.trade_id = w.trade_id AND t.status = 'OPEN'
   LEFT JOIN exit_episodes e ON e.trade_id = w.trade_id AND e.exit_reason = w.slot
  WHERE coalesce(e.cooldown_until <= clock_timestamp(), true)
@@ -38,16 +40,17 @@ SELECT w.trade_id, w.slot
       WHERE i.trade_id = w.trade_id AND i.executable AND i.deleted_at IS NULL AND i.exit_reason <> 'EXTERNAL'
         AND CASE
               WHEN i.leg IS NULL THEN
-                (i.status = ANY (:live) OR i.status = 'FILLED' AND NOT i.beside_leg)
-                AND NOT (i.status = ANY (:unsent)
+                (i.status = ANY (p.live) OR i.status = 'FILLED' AND NOT i.beside_leg)
+                AND NOT (i.status = ANY (p.unsent)
                          AND (i.status <> 'APPROVED'
                               OR abs(extract(epoch FROM clock_timestamp() - i.updated_at)) >= :sent_within_s)
-                         AND array_position(:ranks, i.exit_reason) > array_position(:ranks, w.reason))
+                         AND array_position(p.ranks, i.exit_reason) > array_position(p.ranks, w.reason))
               WHEN w.leg IS NOT NULL THEN
-                i.leg = w.leg AND (i.status = ANY (:live) OR i.quantity > 0 AND i.filled_quantity = i.quantity)
-              ELSE i.status = ANY (:live) AND array_position(:ranks, i.exit_reason) <= array_position(:ranks, w.reason)
+                i.leg = w.leg AND (i.status = ANY (p.live) OR i.quantity > 0 AND i.filled_quantity = i.quantity)
+              ELSE i.status = ANY (p.live)
+                   AND array_position(p.ranks, i.exit_reason) <= array_position(p.ranks, w.reason)
             END)
- ORDER BY w.trade_id, array_position(:ranks, w.reason), w.leg
+ ORDER BY w.trade_id, array_position(p.ranks, w.reason), w.leg
 """)
 FINISHED = text("""
 -- exit_episodes.finished: legs whose whole quantity is filled
@@ -108,27 +111,24 @@ class ExitEpisodeRepository:
         """Return eligible rules, without cooldown or blocking intent, by trade, then by rank."""
         if not keys:
             return []
-        rows = self._connection.execute(
-            ELIGIBLE,
-            {
-                **_slots(keys),
-                "reasons": [str(key.reason) for key in keys],
-                "legs": [key.leg for key in keys],
-                "live": _LIVE,
-                "unsent": _UNSENT,
-                "ranks": _RANKS,
-                "sent_within_s": SENT_WITHIN.total_seconds(),
-            },
-        )
-        return [RuleKey.of_slot(row.trade_id, row.slot) for row in rows]
+        wanted = {
+            **_slots(keys),
+            "reasons": [str(key.reason) for key in keys],
+            "legs": [key.leg for key in keys],
+            "live": _LIVE,
+            "unsent": _UNSENT,
+            "ranks": _RANKS,
+            "sent_within_s": SENT_WITHIN.total_seconds(),
+        }
+        return [RuleKey.of_slot(*row) for row in fetch(self._connection, ELIGIBLE, wanted)]
 
     def finished(self, keys: Sequence[RuleKey]) -> list[RuleKey]:
         """Return the legs that are filled and never fire again."""
         legs = [key for key in keys if key.leg is not None]
         if not legs:
             return []
-        rows = self._connection.execute(FINISHED, _slots(legs) | {"legs": [key.leg for key in legs]})
-        return [RuleKey.of_slot(row.trade_id, row.slot) for row in rows]
+        rows = fetch(self._connection, FINISHED, _slots(legs) | {"legs": [key.leg for key in legs]})
+        return [RuleKey.of_slot(*row) for row in rows]
 
     def back_off(self, key: RuleKey, *, first_s: float, max_s: float) -> None:
         """Delay the rule of an intent that ended with quantity left; the wait doubles."""

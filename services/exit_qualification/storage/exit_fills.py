@@ -13,7 +13,7 @@ from services.exit_qualification.domain.exit_fill import ExitFill
 from services.exit_qualification.domain.level_index import RuleKey
 from shared.contracts.exits import Fill
 from shared.contracts.vocabulary import ExitReason
-from shared.postgres.hot_path import fetch
+from shared.postgres.hot_path import Answer, ask, fetch
 
 _NAMES = ", ".join(field.name for field in fields(ExitFill))
 
@@ -82,10 +82,11 @@ class ExitFillRepository:
 
     def totals_of_trades(self, trade_ids: Sequence[UUID]) -> dict[UUID, int]:
         """Return the filled quantity of each of these trades; omit trades without fills."""
-        if not trade_ids:
-            return {}
-        rows = fetch(self._connection, TOTALS_OF_TRADES, {"trade_ids": list(trade_ids)})
-        return {trade_id: int(total) for trade_id, total in rows}
+        return self.ask_totals_of_trades(trade_ids).get() if trade_ids else {}
+
+    def ask_totals_of_trades(self, trade_ids: Sequence[UUID]) -> Answer[dict[UUID, int]]:
+        """Ask for what `totals_of_trades` returns."""
+        return ask(self._connection, TOTALS_OF_TRADES, {"trade_ids": list(trade_ids)}, _totals)
 
     def totals_of_legs(self, trade_ids: Collection[UUID]) -> dict[RuleKey, int]:
         """Return the filled quantity of each leg of these trades; omit legs without fills."""
@@ -93,3 +94,7 @@ class ExitFillRepository:
             return {}
         rows = fetch(self._connection, LEG_TOTALS, {"trade_ids": sorted(trade_ids)})
         return {RuleKey(trade_id, ExitReason(reason), leg): int(filled) for trade_id, reason, leg, filled in rows}
+
+
+def _totals(rows: Sequence[tuple[UUID, int]]) -> dict[UUID, int]:
+    return {trade_id: int(total) for trade_id, total in rows}

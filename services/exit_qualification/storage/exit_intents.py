@@ -31,10 +31,10 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import LIVE, PENDING_VIEW, check_transition
 from services.exit_qualification.domain.order_terms import OrderType
 from services.exit_qualification.models import ExitIntentRow
-from services.exit_qualification.storage.new_intents import insert_intents
+from services.exit_qualification.storage.new_intents import send_intents
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, ProductType
 from shared.errors import NotFound, StaleVersion
-from shared.postgres.hot_path import fetch
+from shared.postgres.hot_path import Answer, Sent, ask
 
 _table = ExitIntentRow.__table__
 _columns = [column for column in _table.c if column.name != "deleted_at"]
@@ -132,7 +132,11 @@ class ExitIntentRepository:
 
     def find_slot_holders(self, trade_ids: Sequence[UUID]) -> list[ExitIntent]:
         """Lock and return the trades' executable intents that hold a slot; lock the trades' rows before."""
-        return to_intents(fetch(self._connection, _SLOT_HOLDERS, {"trade_ids": list(trade_ids)}))
+        return self.ask_slot_holders(trade_ids).get()
+
+    def ask_slot_holders(self, trade_ids: Sequence[UUID]) -> Answer[list[ExitIntent]]:
+        """Ask for what `find_slot_holders` returns."""
+        return ask(self._connection, _SLOT_HOLDERS, {"trade_ids": list(trade_ids)}, to_intents)
 
     def find_pending(
         self,
@@ -204,7 +208,11 @@ class ExitIntentRepository:
 
     def insert(self, intents: Sequence[ExitIntent]) -> set[UUID]:
         """Write new intents; return the ids written. Omit intents whose key or slot is taken."""
-        return insert_intents(self._connection, intents) if intents else set()
+        return {intent_id for (intent_id,) in self.send(intents).rows()} if intents else set()
+
+    def send(self, intents: Sequence[ExitIntent]) -> Sent:
+        """Write new intents as `insert` does; its rows are their ids, for which a pipeline need not wait."""
+        return send_intents(self._connection, intents)
 
     def waiting_errors(self) -> dict[str, WaitingError]:
         """Return the error of each user broker's oldest unsent exit that has one."""

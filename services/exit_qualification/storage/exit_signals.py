@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select, text
 
 from services.exit_qualification.domain.exit_signal import ExitSignal
 from services.exit_qualification.models import ExitSignalRow
-from shared.postgres.hot_path import fetch
+from shared.postgres.hot_path import send
 
 _NAMES = ", ".join(field.name for field in fields(ExitSignal))
 
@@ -32,7 +32,7 @@ class ExitSignalRepository:
     def insert(self, signals: Sequence[ExitSignal]) -> None:
         """Write new signals; their episodes are new, so conflicts are impossible."""
         if signals:
-            fetch(self._connection, INSERT, {"signals": msgspec.json.encode(signals).decode()})
+            send(self._connection, INSERT, {"signals": msgspec.json.encode(signals).decode()})
 
     def detected_at(self, signal_id: UUID) -> datetime:
         """Return the time of a signal's detection; every intent has its signal."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 from services.exit_qualification.domain.market_facts import InstrumentTerms, MarketFacts, PriceFacts
 from shared.contracts.vocabulary import MarketPhase
-from shared.postgres.hot_path import fetch
+from shared.postgres.hot_path import Answer, ask
 
 MARKET_ROWS: Final = """
   LEFT JOIN market_now m ON m.exchange = split_part(i.symbol, ':', 1)
@@ -47,10 +47,15 @@ class MarketFactsRepository:
 
     def read(self, symbols: Collection[str]) -> dict[str, MarketFacts]:
         """Return the facts of each symbol, in one statement."""
-        if not symbols:
-            return {}
-        rows = fetch(self._connection, READ, {"symbols": sorted(set(symbols))})
-        return {row[0]: _facts(*row[1:]) for row in rows}
+        return self.ask(symbols).get() if symbols else {}
+
+    def ask(self, symbols: Collection[str]) -> Answer[dict[str, MarketFacts]]:
+        """Ask for what `read` returns."""
+        return ask(self._connection, READ, {"symbols": sorted(set(symbols))}, _by_symbol)
+
+
+def _by_symbol(rows: Sequence[tuple[Any, ...]]) -> dict[str, MarketFacts]:
+    return {row[0]: _facts(*row[1:]) for row in rows}
 
 
 def _facts(

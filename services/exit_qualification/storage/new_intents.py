@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any
-from uuid import UUID
 
 import msgspec
 from sqlalchemy import Connection, text
 
 from services.exit_qualification.domain.intent import ExitIntent
-from shared.postgres.hot_path import fetch
+from shared.postgres.hot_path import Sent, send
 
 _FIELDS = [field for field in fields(ExitIntent) if field.name != "gates"]
 _REQUIRED = [field.name for field in _FIELDS if field.default is not None]
@@ -41,13 +40,15 @@ RETURNING intent_id
 """)  # noqa: S608  # the fields of our own class
 
 
-def insert_intents(connection: Connection, intents: Sequence[ExitIntent]) -> set[UUID]:
-    """Write new intents; return the ids written. Omit intents whose key or slot is taken."""
-    numbers: dict[str, int] = {}
-    gates = [msgspec.json.encode(intent.gates).decode() for intent in intents]
-    rows = [
-        _Inserted(numbers.setdefault(verdicts, len(numbers) + 1), *_values_of(intent))
-        for intent, verdicts in zip(intents, gates, strict=True)
-    ]
-    given = {"intents": msgspec.json.encode(rows).decode(), "gates": list(numbers)}
-    return {intent_id for (intent_id,) in fetch(connection, INSERT, given)}
+def send_intents(connection: Connection, intents: Sequence[ExitIntent]) -> Sent:
+    """Write new intents; its rows are the ids written, without those of intents whose key or slot is taken."""
+    numbers: dict[int, int] = {}
+    verdicts: list[str] = []
+    rows = []
+    for intent in intents:
+        number = numbers.get(id(intent.gates))  # exits with the same verdicts share them
+        if number is None:
+            verdicts.append(msgspec.json.encode(intent.gates).decode())
+            number = numbers[id(intent.gates)] = len(verdicts)
+        rows.append(_Inserted(number, *_values_of(intent)))
+    return send(connection, INSERT, {"intents": msgspec.json.encode(rows).decode(), "gates": verdicts})

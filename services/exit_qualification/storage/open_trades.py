@@ -22,7 +22,7 @@ from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
 from shared.exit_rules.rule import Saved
 from shared.exit_rules.stored_plan import read_stored
 from shared.money import SCALE
-from shared.postgres.hot_path import fetch, stream
+from shared.postgres.hot_path import Answer, ask, fetch, send, stream
 
 ROWS_AT_ONCE = 5_000
 
@@ -254,13 +254,19 @@ class OpenTradeRepository:
 
     def lock_free(self, trade_ids: Collection[UUID]) -> tuple[dict[UUID, TradeProjection], set[UUID]]:
         """Lock the free trades in sorted order; return them without rules, and those held by another transaction."""
-        if not trade_ids:
-            return {}, set()
+        return self.ask_free(trade_ids).get() if trade_ids else ({}, set())
+
+    def ask_free(self, trade_ids: Collection[UUID]) -> Answer[tuple[dict[UUID, TradeProjection], set[UUID]]]:
+        """Ask for what `lock_free` returns."""
         wanted = {"trade_ids": sorted(set(trade_ids))}
-        free = {row[0]: _projection(*row) for row in fetch(self._connection, LOCK_FREE, wanted)}
-        if len(free) == len(wanted["trade_ids"]):
-            return free, set()
-        return free, {trade_id for (trade_id,) in fetch(self._connection, KNOWN, wanted)} - free.keys()
+
+        def free_and_held(rows: list[tuple[Any, ...]]) -> tuple[dict[UUID, TradeProjection], set[UUID]]:
+            free = {row[0]: _projection(*row) for row in rows}
+            if len(free) == len(wanted["trade_ids"]):
+                return free, set()
+            return free, {trade_id for (trade_id,) in fetch(self._connection, KNOWN, wanted)} - free.keys()
+
+        return ask(self._connection, LOCK_FREE, wanted, free_and_held)
 
     def held_by_others(self, trade_ids: Collection[UUID]) -> set[UUID]:
         """Lock the free trades in sorted order, and return those held by another transaction."""
@@ -325,7 +331,7 @@ class OpenTradeRepository:
         trade_ids = sorted(moved)
         states = [{key.slot: saved for key, saved in moved[trade_id].items()} for trade_id in trade_ids]
         parameters = {"trade_ids": trade_ids, "states": [msgspec.json.encode(each).decode() for each in states]}
-        fetch(self._connection, SAVE_RULES, parameters)
+        send(self._connection, SAVE_RULES, parameters)
 
     def _saved_rules(self, partitions: Sequence[int]) -> dict[UUID, dict[Slot, Saved]]:
         rows = self._connection.execute(RULES_IN, {"partitions": list(partitions)})

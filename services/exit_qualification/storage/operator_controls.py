@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -19,7 +19,7 @@ from shared.clock import TRADING_ZONE
 from shared.contracts.vocabulary import KillSwitchMode, RolloutMode
 from shared.errors import Conflict, NotFound
 from shared.postgres.audit import Act, audit
-from shared.postgres.hot_path import fetch
+from shared.postgres.hot_path import Answer, ask, fetch
 
 IDENTITY = ("broker", "account", "root_url")
 """Fields that determine the books containing a user broker's orders and fills."""
@@ -82,13 +82,11 @@ class SwitchRepository:
 
     def read(self) -> Switches:
         """Return all settings needed by the gates."""
-        rows = fetch(self._connection, SWITCHES, {})
-        kill_switch, rollout, symbols, user_broker_ids = rows[0][:4]
-        return Switches(
-            kill_switch=KillSwitchMode(kill_switch),
-            rollout=Rollout(RolloutMode(rollout), frozenset(symbols), frozenset(user_broker_ids)),
-            brokers={row[4]: _broker(*row[4:]) for row in rows if row[4] is not None},
-        )
+        return self.ask().get()
+
+    def ask(self) -> Answer[Switches]:
+        """Ask for what `read` returns."""
+        return ask(self._connection, SWITCHES, {}, _switches)
 
     def brokers(self) -> list[UserBroker]:
         """Return every user broker, by id."""
@@ -251,6 +249,15 @@ _BROKERS = text(f"""
 -- user_brokers.all
 SELECT {", ".join(column.key for column in _BROKER)} FROM user_brokers ORDER BY user_broker_id
 """)  # noqa: S608  # columns of our own
+
+
+def _switches(rows: Sequence[tuple[Any, ...]]) -> Switches:
+    kill_switch, rollout, symbols, user_broker_ids = rows[0][:4]
+    return Switches(
+        kill_switch=KillSwitchMode(kill_switch),
+        rollout=Rollout(RolloutMode(rollout), frozenset(symbols), frozenset(user_broker_ids)),
+        brokers={row[4]: _broker(*row[4:]) for row in rows if row[4] is not None},
+    )
 
 
 def _broker(

@@ -14,7 +14,7 @@ from shared.contracts.vocabulary import Direction
 from shared.errors import Fenced
 from shared.instants import EPOCH, epoch_ms
 from shared.money import SCALE, to_units
-from shared.postgres.hot_path import fetch
+from shared.postgres.hot_path import Answer, ask, fetch, send
 from shared.tick_clock import ON_TIME, Lateness
 
 CLAIM = text("""
@@ -139,13 +139,10 @@ class TickCheckpointRepository:
         held = fetch(self._connection, HOLD, {"partitions": partitions, "epochs": epochs})
         _require_all(partitions, held)
 
-    def advance(self, checkpoints: Mapping[int, Checkpoint]) -> None:
+    def advance(self, checkpoints: Mapping[int, Checkpoint]) -> Answer[None]:
         """Move the offsets of owned partitions.
 
-        Raises
-        ------
-        Fenced
-            A partition was taken over; roll this transaction back.
+        The answer raises `Fenced` if a partition was taken over: get it before the commit.
         """
         partitions = sorted(checkpoints)
         parameters = {
@@ -154,25 +151,14 @@ class TickCheckpointRepository:
             "tick_offsets": [checkpoints[partition].tick_offset for partition in partitions],
             "trade_offsets": [checkpoints[partition].trade_offset for partition in partitions],
         }
-        _require_all(partitions, fetch(self._connection, ADVANCE, parameters))
+        return ask(self._connection, ADVANCE, parameters, lambda rows: _require_all(partitions, rows))
 
     def save_symbols(self, symbols: Sequence[SymbolCheckpoint]) -> None:
         """Store the state of these symbols."""
         if not symbols:
             return
-        states = [each.state for each in symbols]
-        parameters = {
-            "symbols": [each.symbol for each in symbols],
-            "partitions": [each.partition for each in symbols],
-            "prices": [state.last_price for state in states],
-            "times_us": [state.last_ts_us for state in states],
-            "seqs": [state.last_seq for state in states],
-            "arrived_ms": [state.last_arrived_ms for state in states],
-            "ticks": [state.ticks for state in states],
-            "stairs": [json.dumps(state.stairs) if state.stairs else "{}" for state in states],
-            "late": ["null" if state.late is ON_TIME else json.dumps(state.late) for state in states],
-        }
-        fetch(self._connection, SAVE_SYMBOLS, parameters)
+        columns = zip(*[(each.symbol, each.partition, *_values_of(each.state)) for each in symbols], strict=True)
+        send(self._connection, SAVE_SYMBOLS, dict(zip(_SYMBOL_COLUMNS, map(list, columns), strict=True)))
 
     def symbols_held_by_others(self, symbols: Sequence[str]) -> set[str]:
         """Lock the free symbols, and return those whose row another transaction holds."""
@@ -234,6 +220,16 @@ class TickCheckpointRepository:
 def _require_all(partitions: Sequence[int], held: Sequence[tuple[int]]) -> None:
     if lost := sorted(set(partitions) - {partition for (partition,) in held}):
         raise Fenced(f"partitions {lost} were taken over by another worker", partitions=lost)
+
+
+_SYMBOL_COLUMNS = ("symbols", "partitions", "prices", "times_us", "seqs", "arrived_ms", "ticks", "stairs", "late")
+
+
+def _values_of(state: SymbolState) -> tuple[int, int, int, int, int, str, str]:
+    """Return the columns of a state; most have no stairs and are on time."""
+    stairs = json.dumps(state.stairs) if state.stairs else "{}"
+    late = "null" if state.late is ON_TIME else json.dumps(state.late)
+    return state.last_price, state.last_ts_us, state.last_seq, state.last_arrived_ms, state.ticks, stairs, late
 
 
 def _symbol(row: Row[tuple[object, ...]]) -> SymbolCheckpoint:

@@ -21,11 +21,13 @@ from services.exit_qualification.storage.tick_checkpoints import TickCheckpointR
 from services.exit_qualification.storage.trade_adjustments import TradeAdjustmentRepository
 from services.exit_qualification.storage.waiting_trades import MOST_TRADES, WaitingTradeRepository
 from services.exit_qualification.ticks.batch import BatchResult
+from services.exit_qualification.ticks.committing import commit
 from services.exit_qualification.ticks.evaluation import in_rounds
 from services.exit_qualification.ticks.waiting_exits import WaitingExits
 from shared.contracts.vocabulary import RolloutMode
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
+from shared.postgres.hot_path import pipelined
 from shared.postgres.row_locks import ROW_LOCK_TIMEOUT_MS, is_lock_timeout
 from shared.runtime.failpoints import Failpoint, failpoint
 from shared.runtime.health import Health
@@ -115,7 +117,7 @@ class TickPipeline:
         with self._open_unit() as uow:
             partitions = TickCheckpointRepository(uow.connection)
             partitions.fence_others(result.homes, held)
-            partitions.advance(checkpoint.offsets)
+            partitions.advance(checkpoint.offsets).get()
             trades = OpenTradeRepository(uow.connection)
             trades.insert_opened(_by_trade(result))
             trades.save_plans(result.plans)
@@ -123,10 +125,12 @@ class TickPipeline:
             closed_later = trades.held_by_others(result.closed)
             trades.mark_closed([trade_id for trade_id in result.closed if trade_id not in closed_later])
             WaitingTradeRepository(uow.connection).add_closures(sorted(closed_later))
-            trades.save_rules(checkpoint.rules)
             exits = self._detect(uow, result.detected)
-            partitions.save_symbols(checkpoint.symbols)
-            _commit(uow)
+            with pipelined(uow.connection):
+                trades.save_rules(checkpoint.rules)
+                partitions.save_symbols(checkpoint.symbols)
+                uow.flush()
+            commit(uow)
         return exits
 
     def _set_aside(self, result: BatchResult, checkpoint: EngineCheckpoint, held: Collection[int]) -> set[str]:
@@ -134,7 +138,7 @@ class TickPipeline:
         with self._open_unit() as uow:
             partitions, place = TickCheckpointRepository(uow.connection), WaitingTradeRepository(uow.connection)
             partitions.fence_others(result.homes, held)
-            partitions.advance(checkpoint.offsets)
+            partitions.advance(checkpoint.offsets).get()
             trades = OpenTradeRepository(uow.connection)
             trades.insert_opened(_by_trade(result))
             trades.save_plans(result.plans)
@@ -148,7 +152,7 @@ class TickPipeline:
                 self._queue(uow, later)
             unsaved = partitions.symbols_held_by_others([each.symbol for each in checkpoint.symbols])
             partitions.save_symbols([each for each in checkpoint.symbols if each.symbol not in unsaved])
-            _commit(uow)
+            commit(uow)
         return unsaved
 
     def _adjust(self, uow: UnitOfWork, result: BatchResult) -> None:
@@ -169,14 +173,15 @@ class TickPipeline:
     def _detect(self, uow: UnitOfWork, detected: Sequence[ExitCandidates]) -> list[DetectedExit]:
         if not detected:
             return []
-        switches = SwitchRepository(uow.connection).read()
+        now, later = _first_trades(detected)
+        with pipelined(uow.connection):
+            asked = SwitchRepository(uow.connection).ask()
+            locking = OpenTradeRepository(uow.connection).ask_free([entry.trade.trade_id for entry in now])
+        switches = asked.get()
         if switches.rollout.mode is RolloutMode.OFF:
             return []
-        place = WaitingTradeRepository(uow.connection)
-        now, later = _first_trades(detected)
-        trades = OpenTradeRepository(uow.connection)
-        known, held = trades.lock_free([entry.trade.trade_id for entry in now])
-        place.add_exits(entry for entry in now if entry.trade.trade_id in held)
+        known, held = locking.get()
+        WaitingTradeRepository(uow.connection).add_exits(entry for entry in now if entry.trade.trade_id in held)
         self._queue(uow, later)
         exits: list[DetectedExit] = []
         for entries in in_rounds([entry for entry in now if entry.trade.trade_id not in held]):
@@ -203,10 +208,3 @@ def _first_trades(detected: Sequence[ExitCandidates]) -> tuple[list[ExitCandidat
 
 def _by_trade(result: BatchResult) -> list[OpenedTrade]:
     return sorted(result.opened, key=lambda opened: opened.event.trade_id)
-
-
-def _commit(uow: UnitOfWork) -> None:
-    uow.flush()
-    failpoint(Failpoint.TICKS_BEFORE_COMMIT)
-    uow.commit()
-    failpoint(Failpoint.TICKS_AFTER_COMMIT)

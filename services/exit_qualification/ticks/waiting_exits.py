@@ -26,6 +26,7 @@ from services.exit_qualification.storage.waiting_trades import (
     WaitingTrade,
     WaitingTradeRepository,
 )
+from services.exit_qualification.ticks.committing import commit
 from services.exit_qualification.ticks.evaluation import in_rounds
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.row_locks import is_lock_timeout
@@ -78,7 +79,7 @@ class WaitingExits:
                 raise
         with self._open_unit() as uow:
             WaitingTradeRepository(uow.connection).add(self._chunk(uow, held))
-            uow.commit()
+            commit(uow)
         return [], True
 
     def _take_chunk(self, held: Mapping[int, Checkpoint]) -> tuple[list[DetectedExit], bool]:
@@ -89,7 +90,7 @@ class WaitingExits:
             known, locked = OpenTradeRepository(uow.connection).lock_free({row.trade_id for row in rows})
             WaitingTradeRepository(uow.connection).add([row for row in rows if row.trade_id in locked])
             exits = self._do(uow, [row for row in rows if row.trade_id not in locked], known)
-            uow.commit()
+            commit(uow)
         return exits, True
 
     def _chunk(self, uow: UnitOfWork, held: Mapping[int, Checkpoint]) -> list[WaitingRow]:
@@ -126,7 +127,7 @@ class WaitingExits:
                 known, _ = trades.lock_free(free)  # with their new terms
             exits = self._do(uow, rows, known) if free else []
             place.remove(free)
-            uow.commit()
+            commit(uow)
         return exits
 
     def _adjust(self, uow: UnitOfWork, rows: Sequence[WaitingRow]) -> bool:
@@ -155,7 +156,7 @@ class WaitingExits:
     def _postpone(self, trade_ids: Sequence[UUID]) -> None:
         with self._open_unit() as uow:
             WaitingTradeRepository(uow.connection).postpone(trade_ids)
-            uow.commit()
+            commit(uow)
 
 
 def _candidate(symbol: str, key: RuleKey, row: WaitingRow) -> ExitCandidate:

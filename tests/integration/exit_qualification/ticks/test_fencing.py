@@ -34,7 +34,7 @@ def test_a_claim_raises_the_epoch_and_keeps_the_offsets(book: Book) -> None:
     with book.engine.begin() as connection:
         checkpoints = TickCheckpointRepository(connection)
         [first] = checkpoints.claim([3], "one").values()
-        checkpoints.advance({3: Checkpoint(first.epoch, 7, 5)})
+        checkpoints.advance({3: Checkpoint(first.epoch, 7, 5)}).get()
         [second] = checkpoints.claim([3], "two").values()
     assert (first, second) == (Checkpoint(1, 0, 0), Checkpoint(2, 7, 5))
 

@@ -1,0 +1,14 @@
+"""Commit of every transaction of a tick worker, with the failpoints around it."""
+
+from __future__ import annotations
+
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.runtime.failpoints import Failpoint, failpoint
+
+
+def commit(uow: UnitOfWork) -> None:
+    """Write the events and commit."""
+    uow.flush()
+    failpoint(Failpoint.TICKS_BEFORE_COMMIT)
+    uow.commit()
+    failpoint(Failpoint.TICKS_AFTER_COMMIT)
