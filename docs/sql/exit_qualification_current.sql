@@ -1,6 +1,21 @@
 -- Schema exit_qualification at its newest revision; written by `make sql` from a migrated database, do not edit.
 -- Partitions are left out: the relay makes and drops them.
 
+CREATE FUNCTION exit_qualification.exit_intents_beside_protective_stop() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  PERFORM FROM open_trades t WHERE t.trade_id = NEW.trade_id FOR UPDATE;
+  IF EXISTS (SELECT FROM protective_stops s
+              WHERE s.trade_id = NEW.trade_id AND s.ended_at IS NULL AND s.status <> 'WANTED') THEN
+    RAISE EXCEPTION 'the broker holds a protective stop of trade %; it must be cancelled before an exit is sent',
+                    NEW.trade_id
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'exit_intents_beside_protective_stop';
+  END IF;
+  RETURN NEW;
+END
+$$;
+
 CREATE FUNCTION exit_qualification.exit_intents_check_quantity(of_trades uuid[]) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -405,6 +420,36 @@ BEGIN
 END $$;
 
 COMMENT ON FUNCTION exit_qualification.outbox_partitions() IS 'What stands behind the view outbox_partition';
+
+CREATE FUNCTION exit_qualification.protective_stops_step() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF OLD.status <> NEW.status AND NOT (OLD.status || '>' || NEW.status) = ANY (ARRAY[
+       'WANTED>PLACING', 'WANTED>CANCELLED',
+       'PLACING>WANTED', 'PLACING>ARMED', 'PLACING>REPLACING', 'PLACING>CANCELLED', 'PLACING>TRIGGERED',
+       'PLACING>FAILED',
+       'ARMED>REPLACING', 'ARMED>CANCELLING', 'ARMED>CANCELLED', 'ARMED>TRIGGERED', 'ARMED>FAILED',
+       'REPLACING>ARMED', 'REPLACING>CANCELLING', 'REPLACING>CANCELLED', 'REPLACING>TRIGGERED', 'REPLACING>FAILED',
+       'CANCELLING>CANCELLED', 'CANCELLING>TRIGGERED', 'CANCELLING>FAILED']) THEN
+    RAISE EXCEPTION 'protective stop %: % cannot become %', NEW.stop_id, OLD.status, NEW.status
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'protective_stops_step';
+  END IF;
+  IF NEW.status = 'PLACING' AND OLD.status <> 'PLACING' THEN
+    PERFORM FROM open_trades t WHERE t.trade_id = NEW.trade_id FOR UPDATE;
+    IF EXISTS (SELECT FROM exit_intents i
+                WHERE i.trade_id = NEW.trade_id AND i.executable AND i.deleted_at IS NULL
+                  AND i.status IN ('SUBMITTING', 'UNKNOWN', 'PLACED', 'PARTIALLY_FILLED')) THEN
+      RAISE EXCEPTION 'trade % has an exit at the broker', NEW.trade_id
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'protective_stops_beside_exit';
+    END IF;
+  END IF;
+  IF NEW.ended_at IS NOT NULL AND OLD.ended_at IS NULL THEN
+    PERFORM pg_notify('exit_intents_to_send', '');
+  END IF;
+  RETURN NEW;
+END
+$$;
 
 CREATE FUNCTION exit_qualification.take_order_budget(of_broker text, of_account text, wanted integer, per_second integer, per_minute integer, per_day integer, OUT granted integer, OUT limited_by text, OUT free_at timestamp with time zone) RETURNS record
     LANGUAGE plpgsql
@@ -1218,6 +1263,59 @@ CREATE TABLE exit_qualification.outbox_topic (
 
 COMMENT ON TABLE exit_qualification.outbox_topic IS 'Over how many partitions the relay spreads the keys of a topic; those added later stay unused, so no key moves';
 
+CREATE TABLE exit_qualification.protective_stops (
+    stop_id uuid NOT NULL,
+    trade_id uuid NOT NULL,
+    user_broker_id text NOT NULL,
+    symbol text NOT NULL,
+    direction text NOT NULL,
+    product_type text NOT NULL,
+    status text NOT NULL,
+    quantity bigint NOT NULL,
+    trigger_price numeric(18,4) NOT NULL,
+    client_order_id text NOT NULL,
+    broker_order_id text,
+    error_code text,
+    error_message text,
+    end_reason text,
+    submitted_at timestamp with time zone,
+    claimed_until timestamp with time zone,
+    asked_at timestamp with time zone,
+    absent_since timestamp with time zone,
+    armed_at timestamp with time zone,
+    ended_at timestamp with time zone,
+    intent_id uuid,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    version integer DEFAULT 1 NOT NULL,
+    CONSTRAINT protective_stops_direction_check CHECK ((direction = ANY (ARRAY['LONG'::text, 'SHORT'::text]))),
+    CONSTRAINT protective_stops_ended CHECK (((status = ANY (ARRAY['CANCELLED'::text, 'TRIGGERED'::text, 'FAILED'::text])) = (ended_at IS NOT NULL))),
+    CONSTRAINT protective_stops_known CHECK (((status = ANY (ARRAY['WANTED'::text, 'PLACING'::text, 'CANCELLED'::text, 'FAILED'::text])) OR (broker_order_id IS NOT NULL))),
+    CONSTRAINT protective_stops_quantity_check CHECK ((quantity > 0)),
+    CONSTRAINT protective_stops_sent CHECK (((status = ANY (ARRAY['WANTED'::text, 'CANCELLED'::text])) OR (submitted_at IS NOT NULL))),
+    CONSTRAINT protective_stops_status_check CHECK ((status = ANY (ARRAY['WANTED'::text, 'PLACING'::text, 'ARMED'::text, 'REPLACING'::text, 'CANCELLING'::text, 'CANCELLED'::text, 'TRIGGERED'::text, 'FAILED'::text]))),
+    CONSTRAINT protective_stops_trigger_price_check CHECK ((trigger_price > (0)::numeric))
+);
+
+COMMENT ON TABLE exit_qualification.protective_stops IS 'Stop orders that brokers hold for trades while this system may be dead; a row for each order';
+
+COMMENT ON COLUMN exit_qualification.protective_stops.status IS 'ARMED once the book showed the order waiting for its trigger with these terms';
+
+COMMENT ON COLUMN exit_qualification.protective_stops.quantity IS 'of the order as asked for last';
+
+COMMENT ON COLUMN exit_qualification.protective_stops.trigger_price IS 'of the order as asked for last, in rupees';
+
+COMMENT ON COLUMN exit_qualification.protective_stops.client_order_id IS 'tag of the order; the exit that has its fills has the same';
+
+COMMENT ON COLUMN exit_qualification.protective_stops.end_reason IS 'why it ended or is to end';
+
+COMMENT ON COLUMN exit_qualification.protective_stops.claimed_until IS 'until then its sender may still send it, or it must not be sent';
+
+COMMENT ON COLUMN exit_qualification.protective_stops.asked_at IS 'when its change or cancellation was requested last';
+
+COMMENT ON COLUMN exit_qualification.protective_stops.absent_since IS 'first complete read of the books without the order';
+
+COMMENT ON COLUMN exit_qualification.protective_stops.intent_id IS 'exit that has the fills of the triggered order';
+
 CREATE TABLE exit_qualification.queued_exits (
     queue_id bigint NOT NULL,
     partition integer NOT NULL,
@@ -1449,6 +1547,12 @@ ALTER TABLE ONLY exit_qualification.outbox_shard
 ALTER TABLE ONLY exit_qualification.outbox_topic
     ADD CONSTRAINT outbox_topic_pkey PRIMARY KEY (topic);
 
+ALTER TABLE ONLY exit_qualification.protective_stops
+    ADD CONSTRAINT protective_stops_client_order_id_key UNIQUE (client_order_id);
+
+ALTER TABLE ONLY exit_qualification.protective_stops
+    ADD CONSTRAINT protective_stops_pkey PRIMARY KEY (stop_id);
+
 ALTER TABLE ONLY exit_qualification.queued_exits
     ADD CONSTRAINT queued_exits_pkey PRIMARY KEY (queue_id);
 
@@ -1495,6 +1599,8 @@ CREATE INDEX exit_intents_pending ON exit_qualification.exit_intents USING btree
 
 CREATE INDEX exit_intents_pending_oldest ON exit_qualification.exit_intents USING btree (created_at, intent_id) WHERE ((status = ANY (ARRAY['PENDING'::text, 'APPROVED'::text, 'SUBMITTING'::text, 'UNKNOWN'::text, 'PLACED'::text, 'PARTIALLY_FILLED'::text])) AND (deleted_at IS NULL));
 
+CREATE INDEX exit_plans_to_protect ON exit_qualification.exit_plans USING btree (trade_id) WHERE (exit_plan ? 'protective_stop'::text);
+
 CREATE INDEX exit_signals_by_transaction ON exit_qualification.exit_signals USING btree (xid);
 
 CREATE INDEX idempotency_keys_by_age ON exit_qualification.idempotency_keys USING btree (created_at);
@@ -1504,6 +1610,8 @@ CREATE INDEX inbox_by_age ON exit_qualification.inbox USING btree (at);
 CREATE INDEX open_trades_of_account ON exit_qualification.open_trades USING btree (user_broker_id) WHERE (status = 'OPEN'::text);
 
 CREATE INDEX open_trades_of_partition ON exit_qualification.open_trades USING btree (partition) WHERE (status = 'OPEN'::text);
+
+CREATE INDEX open_trades_to_protect ON exit_qualification.open_trades USING btree (trade_id) WHERE ((status = 'OPEN'::text) AND (exit_plan ? 'protective_stop'::text));
 
 CREATE INDEX outbox_discarded_key ON exit_qualification.outbox_discarded USING btree (key);
 
@@ -1517,11 +1625,19 @@ CREATE INDEX outbox_parked_requested ON exit_qualification.outbox_parked USING b
 
 CREATE INDEX outbox_parked_shard ON exit_qualification.outbox_parked USING btree (shard, topic, key, sequence);
 
+CREATE INDEX protective_stops_of_trade ON exit_qualification.protective_stops USING btree (trade_id, created_at);
+
+CREATE UNIQUE INDEX protective_stops_one ON exit_qualification.protective_stops USING btree (trade_id) WHERE (ended_at IS NULL);
+
+COMMENT ON INDEX exit_qualification.protective_stops_one IS 'a trade has one protective stop at a time';
+
 CREATE INDEX tick_symbols_of_partition ON exit_qualification.tick_symbols USING btree (partition);
 
 CREATE INDEX trade_adjustments_to_apply ON exit_qualification.trade_adjustments USING btree (trade_id) WHERE (NOT applied);
 
 ALTER INDEX exit_qualification.outbox_event_window ATTACH PARTITION exit_qualification.outbox_event_default_shard_xid_idx;
+
+CREATE TRIGGER exit_intents_beside_protective_stop BEFORE UPDATE OF status ON exit_qualification.exit_intents FOR EACH ROW WHEN (((new.status = 'SUBMITTING'::text) AND (old.status <> 'SUBMITTING'::text))) EXECUTE FUNCTION exit_qualification.exit_intents_beside_protective_stop();
 
 CREATE TRIGGER exit_intents_guard BEFORE INSERT OR UPDATE ON exit_qualification.exit_intents FOR EACH ROW EXECUTE FUNCTION exit_qualification.exit_intents_guard();
 
@@ -1533,6 +1649,8 @@ CREATE TRIGGER exit_intents_within_trade_insert AFTER INSERT ON exit_qualificati
 
 CREATE TRIGGER exit_intents_within_trade_update AFTER UPDATE OF quantity ON exit_qualification.exit_intents FOR EACH ROW WHEN ((new.executable AND (new.exit_reason <> 'EXTERNAL'::text) AND (new.status = ANY (ARRAY['PENDING'::text, 'APPROVED'::text, 'SUBMITTING'::text, 'UNKNOWN'::text, 'PLACED'::text, 'PARTIALLY_FILLED'::text])) AND ((new.quantity - new.filled_quantity) > (old.quantity - old.filled_quantity)))) EXECUTE FUNCTION exit_qualification.exit_intents_wants_more();
 
+CREATE TRIGGER protective_stops_step BEFORE UPDATE ON exit_qualification.protective_stops FOR EACH ROW EXECUTE FUNCTION exit_qualification.protective_stops_step();
+
 ALTER TABLE ONLY exit_qualification.account_loss_limits
     ADD CONSTRAINT account_loss_limits_user_broker_id_fkey FOREIGN KEY (user_broker_id) REFERENCES exit_qualification.user_brokers(user_broker_id);
 
@@ -1541,6 +1659,15 @@ ALTER TABLE ONLY exit_qualification.exit_fills
 
 ALTER TABLE ONLY exit_qualification.exit_intents
     ADD CONSTRAINT exit_intents_signal_fkey FOREIGN KEY (signal_id, trade_id, exit_reason, episode_id) REFERENCES exit_qualification.exit_signals(signal_id, trade_id, exit_reason, episode_id);
+
+ALTER TABLE ONLY exit_qualification.protective_stops
+    ADD CONSTRAINT protective_stops_intent_id_fkey FOREIGN KEY (intent_id) REFERENCES exit_qualification.exit_intents(intent_id);
+
+ALTER TABLE ONLY exit_qualification.protective_stops
+    ADD CONSTRAINT protective_stops_trade_id_fkey FOREIGN KEY (trade_id) REFERENCES exit_qualification.open_trades(trade_id);
+
+ALTER TABLE ONLY exit_qualification.protective_stops
+    ADD CONSTRAINT protective_stops_user_broker_id_fkey FOREIGN KEY (user_broker_id) REFERENCES exit_qualification.user_brokers(user_broker_id);
 
 GRANT USAGE ON SCHEMA exit_qualification TO exitflow_exit;
 GRANT USAGE ON SCHEMA exit_qualification TO exitflow_relay;
@@ -1679,6 +1806,8 @@ GRANT SELECT ON TABLE exit_qualification.outbox_topic TO exitflow_exit;
 GRANT UPDATE(partitions) ON TABLE exit_qualification.outbox_topic TO exitflow_exit;
 
 GRANT UPDATE(updated_at) ON TABLE exit_qualification.outbox_topic TO exitflow_exit;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE exit_qualification.protective_stops TO exitflow_exit;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE exit_qualification.queued_exits TO exitflow_exit;
 

@@ -66,12 +66,12 @@ def check_broker_books(broker: BrokerBooks, exits: ExitBooks) -> Finding:
     violations = [
         *(
             f"order {order['order_id']} carries no tag of ours"
-            for tag in set(orders) - set(by_tag)
+            for tag in set(orders) - set(by_tag) - set(exits.stops)
             for order in orders[tag]
             if order["order_id"] not in adopted
         ),
         *(line for tag, intent in by_tag.items() for line in _wrong_orders(intent, orders[tag])),
-        *_two_executions(by_tag, orders),
+        *_two_executions(by_tag, orders, exits.stops),
         *_wrong_fills(broker, exits),
     ]
     return finding(Rule.BROKER, len(broker.orders), violations, f"{len(broker.fills)} fills")
@@ -93,9 +93,17 @@ def _wrong_orders(intent: Intent, orders: Sequence[Json]) -> Iterator[str]:
             yield f"{name}: exits a {intent.direction} trade with a {order['transaction_type']} order"
 
 
-def _two_executions(by_tag: Mapping[str, Intent], orders: Mapping[str, Sequence[Json]]) -> Iterator[str]:
-    """Report trades with two filled or fillable orders for the same leg, or for the whole remainder."""
+def _two_executions(
+    by_tag: Mapping[str, Intent], orders: Mapping[str, Sequence[Json]], stops: Mapping[str, UUID]
+) -> Iterator[str]:
+    """Report trades with two filled or fillable orders for the same leg, or for the whole remainder.
+
+    A protective stop is for the whole remainder, and counts with its exit once it was triggered.
+    """
     at_work: dict[tuple[UUID, int | None], list[str]] = defaultdict(list)
+    for tag in stops.keys() - by_tag.keys():
+        found = [order["order_id"] for order in orders.get(tag, ()) if order["status"] not in _NOT_EXECUTED]
+        at_work[stops[tag], None].extend(found)
     for tag, intent in by_tag.items():
         if intent.status == "FILLED" and intent.beside_leg:
             continue  # that leg's order was at work too, and what it left exits with another order

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from uuid import UUID
 
@@ -15,6 +15,10 @@ INTENTS = text("""
 SELECT intent_id, trade_id, status, quantity, filled_quantity, client_order_id, broker_order_id, submitted_at,
        direction, exit_reason = 'EXTERNAL' AS adopted, leg, beside_leg
   FROM exit_intents
+""")
+STOPS = text("""
+-- invariants.protective_stops
+SELECT client_order_id, trade_id FROM protective_stops WHERE submitted_at IS NOT NULL
 """)
 FILLS = text("""
 -- invariants.exit_fills
@@ -64,11 +68,12 @@ class Fill:
 
 @dataclass(frozen=True)
 class ExitBooks:
-    """Every intent by its id; the fills by intent and by trade."""
+    """Every intent by its id; the fills by intent and by trade; the trades of protective stops by their tags."""
 
     intents: dict[UUID, Intent]
     fills: dict[UUID, list[Fill]]
     fills_of_trade: dict[UUID, list[Fill]]
+    stops: dict[str, UUID] = field(default_factory=dict)
 
 
 def read_exit_books(connection: Connection) -> ExitBooks:
@@ -96,7 +101,8 @@ def read_exit_books(connection: Connection) -> ExitBooks:
         fill = Fill(row.broker_order_id, row.broker_trade_id, row.quantity, row.price)
         fills[row.intent_id].append(fill)
         fills_of_trade[row.trade_id].append(fill)
-    return ExitBooks(intents, dict(fills), dict(fills_of_trade))
+    stops = {row.client_order_id: row.trade_id for row in connection.execute(STOPS)}
+    return ExitBooks(intents, dict(fills), dict(fills_of_trade), stops)
 
 
 def total(fills: Sequence[Fill]) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from shared.contracts import controls, discarded, exits, trades
+from shared.contracts import controls, discarded, exits, protective_stops, trades
 from shared.contracts.events import event_classes
 from shared.contracts.ticks import Tick
 
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 EVENTS_FOLDER = "events"
 TICK_NAME = "io.exitflow.Tick.v1"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-REGISTERING = (controls, discarded, exits, trades)
+REGISTERING = (controls, discarded, exits, protective_stops, trades)
 """Modules whose import registers the events."""
 
 

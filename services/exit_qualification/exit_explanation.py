@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from services.exit_qualification.domain.intent import ExitIntent, blocks
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.market_facts import MarketFacts
+from services.exit_qualification.domain.protective_stop import ProtectiveStop
 from services.exit_qualification.domain.rule_standing import RuleStanding, rule_standings
 from services.exit_qualification.domain.square_off import SquareOff
 from services.exit_qualification.domain.symbol_book import SymbolState
@@ -21,6 +22,7 @@ from services.exit_qualification.storage.exit_intents import ExitIntentRepositor
 from services.exit_qualification.storage.market_calendars import CalendarRepository
 from services.exit_qualification.storage.market_facts import MarketFactsRepository
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
+from services.exit_qualification.storage.protective_stops import ProtectiveStopRepository
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from shared.contracts.vocabulary import IntentStatus, TradeStatus
 from shared.errors import NotKnownYet
@@ -57,6 +59,7 @@ class ExitExplanation:
     rules: list[ExplainedRule]
     timeline: list[TimelineEntry]
     waiting: list[WaitingWork]
+    protective_stop: ProtectiveStop | None
 
 
 def explain(connection: Connection, trade_id: UUID, square_off: SquareOff) -> ExitExplanation:
@@ -85,6 +88,7 @@ def explain(connection: Connection, trade_id: UUID, square_off: SquareOff) -> Ex
         rules=_rules(known, symbol, intents, history.cooldowns(trade_id)),
         timeline=timeline(entered_at, history.signals(trade_id, LIMIT), intents, fills),
         waiting=history.waiting(trade_id),
+        protective_stop=ProtectiveStopRepository(connection).of_trade(trade_id),
     )
 
 

@@ -138,3 +138,16 @@ class LossBasis(StrEnum):
 
     START_OF_DAY = "START_OF_DAY"
     PEAK = "PEAK"
+
+
+class ProtectiveStopStatus(StrEnum):
+    """Where a protective stop stands: a stop order that the broker holds for a trade."""
+
+    WANTED = "WANTED"
+    PLACING = "PLACING"
+    ARMED = "ARMED"
+    REPLACING = "REPLACING"
+    CANCELLING = "CANCELLING"
+    CANCELLED = "CANCELLED"
+    TRIGGERED = "TRIGGERED"
+    FAILED = "FAILED"

@@ -16,7 +16,7 @@ _RULE_COLUMNS = (
     "cooldown_until",
 )  # fmt: skip
 _ENTRY_COLUMNS = ("at", "step", "exit_reason", "episode_id", "detail")
-_LISTS = ("rules", "waiting", "timeline")
+_SHOWN_APART = ("rules", "waiting", "protective_stop", "timeline")
 
 
 def add_to(group: typer.Typer) -> None:
@@ -39,8 +39,11 @@ def why(
     if as_json:
         show_json(found)
         return
-    show_facts((name, value) for name, value in found.items() if name not in _LISTS)
+    show_facts((name, value) for name, value in found.items() if name not in _SHOWN_APART)
     show_table(_RULE_COLUMNS, ([rule[column] for column in _RULE_COLUMNS] for rule in found["rules"]), title="rules")
+    if found["protective_stop"] is not None:
+        stop = found["protective_stop"]
+        show_facts((f"protective_stop.{name}", value) for name, value in stop.items() if value is not None)
     for work in found["waiting"]:
         show_facts({"waiting": work["work"], "why": work["why"], "retry_at": work["retry_at"]}.items())
     show_table(_ENTRY_COLUMNS, (_row(entry) for entry in found["timeline"]), title="timeline")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.outcome import OrderState
+from services.exit_qualification.domain.protective_stop import ProtectiveStop
 from services.exit_qualification.orders.brokers.port import BrokerFill, BrokerOrder, BrokerPort
 
 FEW = 2
@@ -69,9 +70,9 @@ class BrokerBooks:
         for fill in fills:
             self._fills[fill.order_id][fill.exchange, fill.trade_id] = fill
 
-    def sighting(self, intent: ExitIntent) -> Sighting | None:
-        """Return the intent's order, found by its known id or its tag; None if the books do not contain it."""
-        order = self._by_id.get(intent.broker_order_id or "") or self._by_tag.get(intent.client_order_id)
+    def sighting(self, sent: ExitIntent | ProtectiveStop) -> Sighting | None:
+        """Return the order of an intent or stop, found by its known id or its tag; None if the books lack it."""
+        order = self._by_id.get(sent.broker_order_id or "") or self._by_tag.get(sent.client_order_id)
         if order is None:
             return None
         return Sighting(order, tuple(self._fills.get(order.order_id, {}).values()))
@@ -89,7 +90,7 @@ def read_books(broker: BrokerPort) -> BrokerBooks:
     return BrokerBooks(orders, broker.trades())
 
 
-def read_placed(broker: BrokerPort, placed: Sequence[ExitIntent]) -> BrokerBooks:
+def read_placed(broker: BrokerPort, placed: Sequence[ExitIntent | ProtectiveStop]) -> BrokerBooks:
     """Read placed orders alone if they are few; more are cheaper to read with the whole books.
 
     Raises
@@ -97,7 +98,7 @@ def read_placed(broker: BrokerPort, placed: Sequence[ExitIntent]) -> BrokerBooks
     BrokerUnavailable
         One of them, or of the books, could not be read.
     """
-    order_ids = [intent.broker_order_id for intent in placed if intent.broker_order_id is not None]
+    order_ids = [sent.broker_order_id for sent in placed if sent.broker_order_id is not None]
     if len(order_ids) == len(placed) <= FEW:
         return read_single_orders(broker, order_ids)
     return read_books(broker)

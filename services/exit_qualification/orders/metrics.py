@@ -35,6 +35,10 @@ SQUARE_OFF_RACE_WAITS = counter(
 POSITION_UNCLEAR = gauge(
     "exit_orders_position_unclear", "exits whose order the books lack while the position is too small to prove it"
 )
+PROTECTIVE_STOPS = gauge("exit_protective_stops", "stop orders held, or to be held, at brokers", "status")
+PROTECTIVE_STOPS_FAILED = counter(
+    "exit_protective_stops_failed", "stop orders that brokers refused, or that never reached them", "reason"
+)
 ORDER_LIMIT_REACHED = counter(
     "exit_order_limit_reached",
     "exits that ended unfilled after as many orders as their trade and reason may have",

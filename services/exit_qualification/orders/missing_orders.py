@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
@@ -26,28 +27,61 @@ class Absence(Enum):
     DAY_ENDED = auto()
 
 
-def judge_absence(
-    intent: ExitIntent, read_at: datetime, terms: OrderTerms, day: BookDay, seen_at: datetime | None = None
-) -> Absence:
-    """Return the conclusion from a complete read of the books, begun at `read_at`, without an order of the intent.
+@dataclass(frozen=True, slots=True)
+class SentOrder:
+    """Order that was handed to the broker.
 
-    Absence decides UNKNOWN intents, and only in books of the day of sending, because books lag. After a refusal two
-    reads are needed, `refusal_gap` apart. Without a response they are `absence_gap` apart, and the first must follow
-    the end of the sender's claim and of the longest call. An order that the broker had accepted is valid for a day and
-    ended with it. Its fills are all known only if the books showed it until the day ended: `seen_at` is their last
-    read that did. Otherwise it may have filled unseen, and an operator decides.
+    Attributes
+    ----------
+    is_unknown, is_accepted:
+        Whether the broker's answer is not known, or was that it has the order; neither while its sender waits.
+    error_code:
+        The broker's error, as of an `Ambiguous` outcome.
+    claimed_until, absent_since:
+        End of its sender's claim; first complete read of the books without it.
     """
-    if intent.submitted_at is not None and not day.same_books(intent.submitted_at, read_at):
-        accepted = intent.status in (IntentStatus.PLACED, IntentStatus.PARTIALLY_FILLED)
+
+    submitted_at: datetime | None
+    is_unknown: bool
+    is_accepted: bool
+    error_code: str | None
+    claimed_until: datetime | None
+    absent_since: datetime | None
+
+
+def order_of(intent: ExitIntent) -> SentOrder:
+    """Return the order of an intent."""
+    return SentOrder(
+        intent.submitted_at,
+        intent.status is IntentStatus.UNKNOWN,
+        intent.status in (IntentStatus.PLACED, IntentStatus.PARTIALLY_FILLED),
+        intent.error_code,
+        intent.claimed_until,
+        intent.absent_since,
+    )
+
+
+def judge_absence(
+    sent: SentOrder, read_at: datetime, terms: OrderTerms, day: BookDay, seen_at: datetime | None = None
+) -> Absence:
+    """Return the conclusion from a complete read of the books, begun at `read_at`, without the order.
+
+    Absence decides orders without an answer, and only in books of the day of sending, because books lag. After a
+    refusal two reads are needed, `refusal_gap` apart. Without a response they are `absence_gap` apart, and the first
+    must follow the end of the sender's claim and of the longest call. An order that the broker had accepted is valid
+    for a day and ended with it. Its fills are all known only if the books showed it until the day ended: `seen_at` is
+    their last read that did. Otherwise it may have filled unseen, and an operator decides.
+    """
+    if sent.submitted_at is not None and not day.same_books(sent.submitted_at, read_at):
         watched = seen_at is not None and read_at - seen_at <= WATCHED_GAP
-        return Absence.DAY_ENDED if accepted and watched else Absence.BOOKS_ARE_NEW
-    if intent.status is not IntentStatus.UNKNOWN:
+        return Absence.DAY_ENDED if sent.is_accepted and watched else Absence.BOOKS_ARE_NEW
+    if not sent.is_unknown:
         return Absence.NOTHING
-    refused = intent.error_code not in (None, NO_ANSWER)
-    if not refused and (intent.claimed_until is None or read_at < intent.claimed_until + terms.call_limit):
+    refused = sent.error_code not in (None, NO_ANSWER)
+    if not refused and (sent.claimed_until is None or read_at < sent.claimed_until + terms.call_limit):
         return Absence.NOTHING
     gap, proven = (terms.refusal_gap, Absence.REFUSED) if refused else (terms.absence_gap, Absence.NEVER_PLACED)
-    if gap and intent.absent_since is None:
+    if gap and sent.absent_since is None:
         return Absence.FIRST
-    absent_since = intent.absent_since or read_at
+    absent_since = sent.absent_since or read_at
     return proven if read_at - absent_since >= gap else Absence.NOTHING

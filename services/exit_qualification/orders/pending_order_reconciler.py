@@ -30,7 +30,7 @@ from services.exit_qualification.orders.metrics import (
     RESIZED_AT_BROKER,
     UNDECIDABLE,
 )
-from services.exit_qualification.orders.missing_orders import Absence, judge_absence
+from services.exit_qualification.orders.missing_orders import Absence, judge_absence, order_of
 from services.exit_qualification.orders.outcome_writer import OutcomeWriter
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.broker_positions import BrokerPositionRepository
@@ -229,7 +229,7 @@ class PendingOrderReconciler:
 
     def _absent(self, account: _Account, intent: ExitIntent) -> None:
         day, seen_at = BOOK_DAYS[account.user_broker.broker], self._seen_at.get(intent.intent_id)
-        absence = judge_absence(intent, account.read_at, self._terms, day, seen_at)
+        absence = judge_absence(order_of(intent), account.read_at, self._terms, day, seen_at)
         if absence in (Absence.NEVER_PLACED, Absence.REFUSED) and not self._is_still_held(account, intent):
             return  # the position is too small: the order may have filled, and the books lag
         match absence:

@@ -22,6 +22,7 @@ from services.exit_qualification.orders.order_execution_service import OrderExec
 from services.exit_qualification.orders.pass_signal import PassSignal
 from services.exit_qualification.orders.pending_order_reconciler import PendingOrderReconciler
 from services.exit_qualification.orders.placed_orders import PlacedOrders
+from services.exit_qualification.orders.protective_stops import ProtectiveStops
 from services.exit_qualification.orders.quote_refresh import QuoteRefresh
 from services.exit_qualification.orders.requalification import Requalification
 from services.exit_qualification.orders.residual_exits import ResidualExits
@@ -50,7 +51,7 @@ from shared.runtime.telemetry import REGISTRY
 from shared.settings import Settings
 
 RECONCILER, REQUALIFIER, MARKET_DATA = "reconciler", "requalifier", "market-data"
-POSITIONS, LOSSES = "positions", "account-losses"
+POSITIONS, LOSSES, STOPS = "positions", "account-losses", "protective-stops"
 REQUALIFY_S = 0.5
 STOP_LIMIT_S = 8.0
 """Longest time for current calls to end after SIGTERM; the process must exit within 10 s.
@@ -58,11 +59,11 @@ STOP_LIMIT_S = 8.0
 A longer call is abandoned: its intent stays SUBMITTING, becomes UNKNOWN when its claim expires, and the broker's books
 decide it.
 """
-OTHER_THREADS = 9
+OTHER_THREADS = 10
 """Connections besides those of senders and of the readers of books.
 
-Send signal, its listener and that of order updates, reconciler, requalifier, signal counter, market data, positions
-and account losses.
+Send signal, its listener and that of order updates, reconciler, requalifier, signal counter, market data, positions,
+account losses and protective stops.
 """
 IDLE_S = 1.0
 """Pause between passes of the reconciler while no order is at work; a sent order ends it."""
@@ -74,6 +75,8 @@ RESIDUALS_S = 1.0
 ANNOUNCEMENTS_S = 5.0
 POSITIONS_S = 1.0
 LOSSES_S = 0.5
+STOPS_S = 0.1
+"""Pause between two passes over protective stops, which a waiting exit may need cancelled."""
 
 
 def build(process: RunningProcess) -> None:
@@ -85,7 +88,7 @@ def build(process: RunningProcess) -> None:
         Credentials or database are not set.
     """
     settings, health = process.settings, process.health
-    pool_size = settings.order_workers + 2 * READERS + OTHER_THREADS
+    pool_size = settings.order_workers + 3 * READERS + OTHER_THREADS
     # Of the session, not set in each transaction, which would cost a statement.
     limits = replace(LOOPS, lock_ms=ROW_LOCK_TIMEOUT_MS)
     engine = process.open_database(
@@ -181,6 +184,7 @@ def _order_loops(
         on_placed=placed.look,
         on_unclear=passes.ring,
     )
+    stops = ProtectiveStops(open_unit, brokers, terms, held, clock, on_triggered=passes.ring)
     sender = signal.answering(service.execute_next)
 
     def look() -> bool:
@@ -192,6 +196,7 @@ def _order_loops(
         *(WorkLoop(f"sender-{n}", sender, 0) for n in range(settings.order_workers)),
         WorkLoop(RECONCILER, passes.next_pass, 0),
         WorkLoop("order-updates", passes.ringing(waits.updated), 0),
+        WorkLoop(STOPS, stops.keep_once, STOPS_S),
     ]
 
 

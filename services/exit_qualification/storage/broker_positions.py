@@ -34,12 +34,14 @@ SELECT t.trade_id, t.direction, t.entered_at, ({_REMAINING})::bigint AS remainin
  ORDER BY t.trade_id
 """)  # noqa: S608  # a constant
 OURS = text("""
--- broker_positions.ours: orders in an account's book that belong to our exits, by the broker's id or by their tag
+-- broker_positions.ours: orders in an account's book that are ours, by the broker's id or by their tag
 SELECT broker_order_id AS name FROM exit_intents
  WHERE broker_order_id = ANY (CAST(:order_ids AS text[])) AND user_broker_id = :user_broker_id
    AND exit_reason <> 'EXTERNAL'
 UNION
 SELECT client_order_id FROM exit_intents WHERE client_order_id = ANY (CAST(:tags AS text[]))
+UNION
+SELECT client_order_id FROM protective_stops WHERE client_order_id = ANY (CAST(:tags AS text[]))
 """)
 RECORDED = text("""
 -- broker_positions.recorded: quantity and parts that exits have of each fill

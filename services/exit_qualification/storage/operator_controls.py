@@ -43,8 +43,11 @@ OUTWAIT_SENDERS = text("""
 LOCK TABLE user_brokers IN ACCESS EXCLUSIVE MODE
 """)
 IN_USE = text(f"""
--- exit_intents.in_use: at the broker, or sent since its books began and ended short: fills may still come
-SELECT count(*) AS intents,
+-- exit_intents.in_use: at the broker, or sent since its books began and ended short: fills may still come; protective
+-- stops count while the broker may hold them
+SELECT count(*)
+       + (SELECT count(*) FROM protective_stops s
+           WHERE s.user_broker_id = :user_broker_id AND s.ended_at IS NULL AND s.status <> 'WANTED') AS intents,
        count(*) FILTER (WHERE status IN ('UNKNOWN', 'CANCELLED', 'FAILED') AND broker_order_id IS NULL
                               AND filled_quantity = 0) AS without_order
   FROM exit_intents
@@ -188,7 +191,7 @@ class SwitchRepository:
         if not intents:
             return
         message = (
-            f"{intents} exits of {user_broker_id} are at the broker or ended short today: "
+            f"{intents} orders of {user_broker_id} are at the broker or ended short today: "
             f"{', '.join(IDENTITY)} must stay"
         )
         if counted.without_order and not orders_not_sent:

@@ -21,7 +21,7 @@ from shared.instants import EPOCH
 from shared.outbox.hold import NOT_HELD
 from shared.postgres.hot_path import fetch
 
-_APPROVED = f"""
+_BUT_FOR_STOPS = f"""
   FROM exit_intents i
   JOIN open_trades t ON t.trade_id = i.trade_id
 {GATE_ROWS}
@@ -30,6 +30,13 @@ _APPROVED = f"""
    AND coalesce(i.expires_at > clock_timestamp(), true)
    AND NOT {unsent_sql()}
    AND {NOT_HELD}
+"""
+_STOP_AT_BROKER = """
+EXISTS (SELECT FROM protective_stops ps
+         WHERE ps.trade_id = i.trade_id AND ps.ended_at IS NULL AND ps.status <> 'WANTED')"""
+_APPROVED = f"""
+{_BUT_FOR_STOPS}
+   AND NOT {_STOP_AT_BROKER}
 """
 _MAY_BE_SENT = f"""
 {_APPROVED}
@@ -72,6 +79,13 @@ SELECT intent_id, trade_id, user_broker_id, leg IS NOT NULL FROM first
  UNION ALL
 SELECT intent_id, trade_id, user_broker_id, leg IS NOT NULL FROM more
 """)  # noqa: S608  # the conditions of our own gates
+HELD_BY_STOPS = text(f"""
+-- exit_intents.held_by_stops: trades of which an exit could be sent but for the stop that the broker holds
+SELECT DISTINCT i.trade_id {_BUT_FOR_STOPS}
+   AND (CAST(:trade_id AS uuid) IS NULL OR i.trade_id = :trade_id)
+   AND coalesce(i.claimed_until <= clock_timestamp(), true)
+   AND {_STOP_AT_BROKER}
+""")  # the conditions of our own gates
 LAPSE_CLAIMS = text("""
 -- exit_intents.lapse_claims: whoever was sending these is late or dead
 UPDATE exit_intents SET status = 'UNKNOWN', absent_since = NULL, version = version + 1

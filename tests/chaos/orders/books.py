@@ -52,7 +52,7 @@ class Books:
             if order["tag"]:
                 ours[f"{order['exchange']}:{order['tradingsymbol']}"].append(order)
         for symbol, orders in ours.items():
-            working = [order for order in orders if order["status"] == "OPEN"]
+            working = [order for order in orders if order["status"] in ("OPEN", "TRIGGER PENDING")]
             if len(working) > 1:
                 yield f"{symbol}: {len(working)} orders work at a time"
             filled = sum(order["filled_quantity"] for order in orders)

@@ -10,6 +10,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
@@ -25,6 +26,8 @@ from services.exit_qualification.storage.order_budgets import OrderLimits
 from services.paper_broker.positions import Entry
 from shared.clock import SystemClock
 from shared.contracts.vocabulary import Direction, ExitReason
+from shared.exit_rules.plan import ExitPlan
+from shared.exit_rules.stop_loss import ProtectiveStopTerms
 from shared.money import from_units
 from shared.postgres.audit import Act
 from tests.chaos.orders.books import Books
@@ -72,7 +75,9 @@ class Run:
         """Open a trade in both services and at the broker; some are closed by hand before anything exits them."""
         direction = self.dice.choice(list(Direction))
         symbol, quantity = f"NSE:S{len(self.trades)}", self.dice.randint(1, 50)
-        trade = self.scenario.open_trade(quantity, direction, symbol=symbol)
+        is_protected = self.dice.random() < 0.4
+        plan = protected_plan(direction) if is_protected else None
+        trade = self.scenario.open_trade(quantity, direction, symbol=symbol, plan=plan)
         ledger.open_trade(
             self.trades_of,
             direction,
@@ -87,20 +92,36 @@ class Run:
         now_ms = self.paper.desk.records.now_ms()
         self.paper.enter(Entry(str(trade.trade_id), "PAPER", symbol, "MIS", signed, trade.entry_price, now_ms))
         self.market.price(symbol)
-        if self.dice.random() < 0.25:
+        if is_protected:
+            self._arm(symbol, quantity)
+        elif self.dice.random() < 0.25:
             self.by_hand[symbol] = self.dice.choice([quantity, self.dice.randint(1, quantity)])
             self.market.exit_by_hand(trade, self.by_hand[symbol])
+
+    def _arm(self, symbol: str, quantity: int) -> None:
+        """Let the broker hold a stop of a trade, under a fault, while the price moves."""
+        self.market.fault(symbol, quantity)
+        self._keep_stops()
+        self.market.price(symbol)
+        self._keep_stops()
+
+    def _keep_stops(self) -> None:
+        self.scenario.stops._next_s = 0.0
+        with suppress(BrokerUnavailable):  # the next step asks again
+            self.scenario.stops.keep_once()
 
     def step(self) -> None:
         """Exit what is open and idle, send, disturb, read the books; nothing else runs meanwhile."""
         remaining = self.books.remaining(list(self.trades.values()))
         self.done = {trade_id for trade_id, left in remaining.items() if left == 0}
         self._detect(remaining)
+        self._keep_stops()
         for _ in range(self.dice.randint(0, AT_A_TIME)):
             self.scenario.sender.execute_next()
         for symbol in self.dice.sample(sorted(self.trades), min(2, len(self.trades))):
             if self.dice.random() < 0.1:
                 self.market.cancel_by_hand(symbol)
+        self._keep_stops()
         with suppress(BrokerUnavailable):  # the next step reads again
             self.scenario.reconciler.reconcile_once()
         self.scenario.requalification.requalify_once()
@@ -128,6 +149,13 @@ class Run:
             self.step()
             left = sorted(trade.symbol for trade in self.trades.values() if trade.trade_id not in self.done)
             assert self.scenario.clock.monotonic() < deadline, f"still open after {LIMIT_S} s: {left}"
+
+
+def protected_plan(direction: Direction) -> ExitPlan:
+    """A plan whose stop the broker holds too."""
+    target, stop = (1010, 990) if direction is Direction.LONG else (990, 1010)
+    terms = ProtectiveStopTerms(offset=Decimal(2))
+    return ExitPlan(target=Decimal(target), stop_loss=Decimal(stop), protective_stop=terms)
 
 
 def connect(engine: Engine, paper: RunningBroker) -> None:

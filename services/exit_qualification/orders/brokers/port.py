@@ -12,6 +12,7 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.market_facts import Quote
 from services.exit_qualification.domain.order_terms import OrderSide, reducing_side
 from services.exit_qualification.domain.outcome import OrderState
+from services.exit_qualification.domain.protective_stop import ProtectiveStop
 from services.exit_qualification.domain.switches import UserBroker
 from shared.contracts.instruments import Instrument
 from shared.contracts.vocabulary import ProductType
@@ -53,6 +54,22 @@ def exit_order(intent: ExitIntent) -> ExitOrder:
     exchange, _, tradingsymbol = intent.symbol.partition(":")
     side = reducing_side(intent.direction)
     return ExitOrder(intent.client_order_id, exchange, tradingsymbol, side, intent.quantity, intent.product_type)
+
+
+@dataclass(frozen=True, slots=True)
+class StopOrder:
+    """Order that the broker holds until the market reaches its trigger, then a MARKET order of validity DAY."""
+
+    order: ExitOrder
+    trigger_price: Decimal
+
+
+def stop_order(stop: ProtectiveStop) -> StopOrder:
+    """Return the order of a protective stop."""
+    exchange, _, tradingsymbol = stop.symbol.partition(":")
+    side = reducing_side(stop.direction)
+    order = ExitOrder(stop.client_order_id, exchange, tradingsymbol, side, stop.quantity, stop.product_type)
+    return StopOrder(order, stop.trigger_price)
 
 
 TOKEN_EXPIRED = "TOKEN_EXPIRED"  # noqa: S105  # a code, no password
@@ -131,6 +148,12 @@ class BrokerOrder:
         All its tags.
     quantity:
         What the order is for now; somebody may have changed it at the broker. None if the broker does not say.
+    trigger_price:
+        Of a stop order, in rupees.
+    awaits_trigger:
+        Whether a stop order waits for the market to reach its trigger.
+    was_triggered:
+        Whether a stop order is at the market or filled. Neither is true while the broker checks or changes it.
     """
 
     order_id: str
@@ -139,6 +162,9 @@ class BrokerOrder:
     status_message: str | None
     filled_quantity: int
     quantity: int | None = None
+    trigger_price: Decimal | None = None
+    awaits_trigger: bool = False
+    was_triggered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +207,20 @@ class BrokerPort(Protocol):
 
     def place_market_exit(self, order: ExitOrder) -> PlaceOutcome:
         """Send an order once. Never raises for failures of the broker or the network."""
+        ...
+
+    def place_stop(self, stop: StopOrder) -> PlaceOutcome:
+        """Send a stop order once. Never raises for failures of the broker or the network."""
+        ...
+
+    def change_stop(self, order_id: str, quantity: int, trigger_price: Decimal) -> None:
+        """Request other terms of a stop order; the result is read from the book.
+
+        Raises
+        ------
+        BrokerUnavailable
+            The broker refused the call or did not answer.
+        """
         ...
 
     def cancel(self, order_id: str) -> None:

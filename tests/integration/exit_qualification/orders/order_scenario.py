@@ -29,6 +29,7 @@ from services.exit_qualification.orders.external_exits import ExternalExits
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.order_execution_service import OrderExecutionService
 from services.exit_qualification.orders.pending_order_reconciler import PendingOrderReconciler
+from services.exit_qualification.orders.protective_stops import ProtectiveStops
 from services.exit_qualification.orders.requalification import Requalification
 from services.exit_qualification.orders.residual_exits import ResidualExits
 from services.exit_qualification.orders.square_off_race import SquareOffRace
@@ -109,6 +110,7 @@ class OrderScenario:
         )
         signals = SignalManagementService(ExitTerms(MINUTE, MINUTE), self.clock, self._gates)
         self.external = ExternalExits(self.open_unit, self.brokers, self.terms, self.clock)
+        self.stops = ProtectiveStops(self.open_unit, self.brokers, self.terms, self.held, self.clock)
         self.remainders = ResidualExits(self.open_unit, signals, self.terms, self.clock, self.held)
 
     def _progressed(self) -> None:
@@ -146,7 +148,10 @@ class OrderScenario:
 
     def change_plan(self, intent: ExitIntent, version: int = 2, **plan: object) -> None:
         """The plan of the trade that an intent exits is replaced."""
-        trade = self.trade_of(intent)
+        self.change_plan_of(self.trade_of(intent), version, **plan)
+
+    def change_plan_of(self, trade: OpenTrade, version: int = 2, **plan: object) -> None:
+        """The plan of a trade is replaced."""
         event = TradeExitPlanChanged(
             trade_id=trade.trade_id,
             symbol=trade.symbol,

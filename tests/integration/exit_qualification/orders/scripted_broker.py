@@ -28,6 +28,7 @@ from services.exit_qualification.orders.brokers.port import (
     ExitOrder,
     ListedInstruments,
     PlaceOutcome,
+    StopOrder,
 )
 from shared.clock import SystemClock
 from shared.contracts.instruments import Instrument
@@ -53,6 +54,8 @@ class ScriptedBroker:
     is_down: bool = False
     is_blind: bool = False
     is_deaf_to_cancels: bool = False
+    is_deaf_to_changes: bool = False
+    changes: int = 0
     reads: int = 0
     on_place: Callable[[], None] = lambda: None
     on_read: Callable[[], None] = lambda: None
@@ -109,7 +112,7 @@ class ScriptedBroker:
     def end(self, order_id: str) -> None:
         """The broker cancels an order by itself."""
         with self._lock:
-            self._set(order_id, state=OrderState.CANCELLED)
+            self._set(order_id, state=OrderState.CANCELLED, awaits_trigger=False)
 
     def forget(self) -> None:
         """The books are empty, as in the morning."""
@@ -142,12 +145,28 @@ class ScriptedBroker:
 
     def place_market_exit(self, order: ExitOrder) -> PlaceOutcome:
         """Book an order, or do as the next fault says."""
+        return self._placed(order, None)
+
+    def place_stop(self, stop: StopOrder) -> PlaceOutcome:
+        """Book an order that waits for its trigger, or do as the next fault says."""
+        return self._placed(stop.order, stop.trigger_price)
+
+    def change_stop(self, order_id: str, quantity: int, trigger_price: Decimal) -> None:
+        """Change a waiting stop order."""
+        with self._lock:
+            if self.is_deaf_to_changes or not self._orders[order_id].shown.awaits_trigger:
+                raise BrokerUnavailable("modify: OrderException: it does not wait")
+            self.changes += 1
+            self._orders[order_id].may_fill = quantity
+            self._set(order_id, quantity=quantity, trigger_price=trigger_price)
+
+    def _placed(self, order: ExitOrder, trigger_price: Decimal | None) -> PlaceOutcome:
         self.on_place()
         with self._lock:
             fault = self._faults.popleft() if self._faults else {}
             if fault.get("kind") == "refuse":
                 return outcome_of_error(_kite_error(fault))
-            order_id = self._book(order, fault)
+            order_id = self._book(order, fault, trigger_price)
             if fault.get("kind") == "drop_answer":
                 return Ambiguous(NO_ANSWER, "the connection was cut")
             return Accepted(order_id)
@@ -162,7 +181,7 @@ class ScriptedBroker:
             booked = self._orders.get(order_id)
             if booked is None or booked.shown.state is not OrderState.WORKING:
                 raise BrokerUnavailable("cancel: OrderException: it is not working")
-            self._set(order_id, state=OrderState.CANCELLED)
+            self._set(order_id, state=OrderState.CANCELLED, awaits_trigger=False)
 
     def order_by_tag(self, tag: str) -> BrokerOrder | None:
         """The order that carries a tag."""
@@ -210,12 +229,14 @@ class ScriptedBroker:
             raise BrokerUnavailable("instruments: down")
         return ListedInstruments((Instrument(symbol="NSE:INFY", tick_size=Decimal("0.05"), lot_size=1),), 0)
 
-    def _book(self, order: ExitOrder, fault: dict[str, Any]) -> str:
+    def _book(self, order: ExitOrder, fault: dict[str, Any], trigger_price: Decimal | None = None) -> str:
         order_id = str(len(self._orders) + 1)
         rejected = fault.get("kind") == "reject"
         state = OrderState.REJECTED if rejected else OrderState.WORKING
         message = fault.get("message") if rejected else None
         shown = BrokerOrder(order_id, frozenset({order.tag} - {""}), state, message, 0, order.quantity)
+        if trigger_price is not None and not rejected:
+            shown = replace(shown, trigger_price=trigger_price, awaits_trigger=True)
         may_fill = fault["quantity"] if fault.get("kind") == "partial_fill" else order.quantity
         self._orders[order_id] = _Booked(order, shown, may_fill)
         self._fill_what_may(order_id)
@@ -224,6 +245,11 @@ class ScriptedBroker:
     def _fill_what_may(self, order_id: str) -> None:
         booked = self._orders[order_id]
         price = self._prices.get(f"{booked.request.exchange}:{booked.request.tradingsymbol}")
+        if booked.shown.awaits_trigger:
+            trigger, sells = booked.shown.trigger_price, booked.request.side is OrderSide.SELL
+            if price is None or trigger is None or (price > trigger if sells else price < trigger):
+                return
+            self._set(order_id, awaits_trigger=False, was_triggered=True)
         quantity = booked.may_fill - booked.shown.filled_quantity
         if price is not None and quantity > 0 and booked.shown.state is OrderState.WORKING:
             self._fill(booked, quantity, price)

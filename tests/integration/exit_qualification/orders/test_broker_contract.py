@@ -26,6 +26,7 @@ from services.exit_qualification.orders.brokers.port import (
     BrokerUnavailable,
     ExitOrder,
     NotAccepted,
+    StopOrder,
 )
 from shared.broker_hosts import BrokerHosts
 from shared.clock import SystemClock
@@ -196,3 +197,30 @@ def test_an_order_that_has_ended_cannot_be_cancelled(venue: Venue) -> None:
     venue.market.price("NSE:INFY", "1000.00")
     with pytest.raises(BrokerUnavailable):
         venue.port.cancel(venue.place())
+
+
+def test_a_stop_waits_for_its_trigger_and_fills_beyond_it(venue: Venue) -> None:
+    venue.market.price("NSE:INFY", "1000.00")
+    outcome = venue.port.place_stop(StopOrder(ORDER, Decimal("990.05")))
+    assert isinstance(outcome, Accepted)
+    waiting = venue.order(outcome.order_id)
+    assert (waiting.awaits_trigger, waiting.was_triggered, waiting.trigger_price) == (True, False, Decimal("990.05"))
+    assert (waiting.quantity, waiting.tags) == (100, frozenset({ORDER.tag}))
+    venue.market.price("NSE:INFY", "970.35")
+    filled = venue.order(outcome.order_id)
+    assert (filled.awaits_trigger, filled.was_triggered, filled.filled_quantity) == (False, True, 100)
+    assert [fill.price for fill in venue.port.trades()] == [Decimal("970.35")]
+
+
+def test_a_waiting_stop_can_be_changed_until_it_is_cancelled(venue: Venue) -> None:
+    venue.market.price("NSE:INFY", "1000.00")
+    outcome = venue.port.place_stop(StopOrder(ORDER, Decimal(990)))
+    assert isinstance(outcome, Accepted)
+    venue.port.change_stop(outcome.order_id, 40, Decimal("995.55"))
+    changed = venue.order(outcome.order_id)
+    assert (changed.awaits_trigger, changed.quantity, changed.trigger_price) == (True, 40, Decimal("995.55"))
+    venue.port.cancel(outcome.order_id)
+    cancelled = venue.order(outcome.order_id)
+    assert (cancelled.state, cancelled.awaits_trigger) == (OrderState.CANCELLED, False)
+    with pytest.raises(BrokerUnavailable):
+        venue.port.change_stop(outcome.order_id, 40, Decimal(994))

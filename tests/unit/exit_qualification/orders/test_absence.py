@@ -10,7 +10,7 @@ import pytest
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.orders.brokers.kite.day import KITE_DAY
 from services.exit_qualification.orders.brokers.port import NO_ANSWER
-from services.exit_qualification.orders.missing_orders import WATCHED_GAP, Absence, judge_absence
+from services.exit_qualification.orders.missing_orders import WATCHED_GAP, Absence, judge_absence, order_of
 from services.exit_qualification.orders.terms import OrderTerms
 from shared.contracts.vocabulary import IntentStatus
 from tests.unit.exit_qualification.examples import NOON, sent_intent
@@ -34,39 +34,44 @@ REFUSED = sent_intent(IntentStatus.UNKNOWN, claimed_until=CLAIMED_UNTIL, error_c
 
 @pytest.mark.parametrize("intent", [SILENT, CRASHED])
 def test_while_a_sender_may_be_at_work_absence_says_nothing(intent: ExitIntent) -> None:
-    assert judge_absence(intent, FIRST_THAT_COUNTS - MOMENT, TERMS, KITE_DAY) is Absence.NOTHING
-    assert judge_absence(intent, FIRST_THAT_COUNTS, TERMS, KITE_DAY) is Absence.FIRST
+    assert judge_absence(order_of(intent), FIRST_THAT_COUNTS - MOMENT, TERMS, KITE_DAY) is Absence.NOTHING
+    assert judge_absence(order_of(intent), FIRST_THAT_COUNTS, TERMS, KITE_DAY) is Absence.FIRST
 
 
 def test_silence_needs_a_second_absence_after_the_gap() -> None:
     absent = sent_intent(IntentStatus.UNKNOWN, claimed_until=CLAIMED_UNTIL, absent_since=FIRST_THAT_COUNTS)
-    assert judge_absence(absent, FIRST_THAT_COUNTS + TERMS.absence_gap - MOMENT, TERMS, KITE_DAY) is Absence.NOTHING
-    assert judge_absence(absent, FIRST_THAT_COUNTS + TERMS.absence_gap, TERMS, KITE_DAY) is Absence.NEVER_PLACED
+    assert (
+        judge_absence(order_of(absent), FIRST_THAT_COUNTS + TERMS.absence_gap - MOMENT, TERMS, KITE_DAY)
+        is Absence.NOTHING
+    )
+    assert (
+        judge_absence(order_of(absent), FIRST_THAT_COUNTS + TERMS.absence_gap, TERMS, KITE_DAY) is Absence.NEVER_PLACED
+    )
 
 
 def test_a_refusal_needs_two_reads_because_books_lag() -> None:
     terms, first = replace(TERMS, refusal_gap=timedelta(seconds=20)), NOON + MOMENT
-    assert judge_absence(REFUSED, first, terms, KITE_DAY) is Absence.FIRST
+    assert judge_absence(order_of(REFUSED), first, terms, KITE_DAY) is Absence.FIRST
     absent = replace(REFUSED, absent_since=first)
-    assert judge_absence(absent, first + terms.refusal_gap - MOMENT, terms, KITE_DAY) is Absence.NOTHING
-    assert judge_absence(absent, first + terms.refusal_gap, terms, KITE_DAY) is Absence.REFUSED
+    assert judge_absence(order_of(absent), first + terms.refusal_gap - MOMENT, terms, KITE_DAY) is Absence.NOTHING
+    assert judge_absence(order_of(absent), first + terms.refusal_gap, terms, KITE_DAY) is Absence.REFUSED
 
 
 @pytest.mark.parametrize("status", [IntentStatus.PLACED, IntentStatus.PARTIALLY_FILLED])
 def test_an_accepted_order_seen_until_the_end_of_its_day_ended_with_it(status: IntentStatus) -> None:
     intent, next_day = sent_intent(status, claimed_until=CLAIMED_UNTIL), NOON + timedelta(days=1)
-    assert judge_absence(intent, next_day, TERMS, KITE_DAY, next_day - WATCHED_GAP) is Absence.DAY_ENDED
+    assert judge_absence(order_of(intent), next_day, TERMS, KITE_DAY, next_day - WATCHED_GAP) is Absence.DAY_ENDED
 
 
 @pytest.mark.parametrize("seen_at", [None, NOON + timedelta(days=1) - WATCHED_GAP - MOMENT])
 def test_an_accepted_order_that_may_have_filled_unseen_is_for_an_operator(seen_at: datetime | None) -> None:
     intent = sent_intent(IntentStatus.PLACED, claimed_until=CLAIMED_UNTIL)
-    assert judge_absence(intent, NOON + timedelta(days=1), TERMS, KITE_DAY, seen_at) is Absence.BOOKS_ARE_NEW
+    assert judge_absence(order_of(intent), NOON + timedelta(days=1), TERMS, KITE_DAY, seen_at) is Absence.BOOKS_ARE_NEW
 
 
 @pytest.mark.parametrize("intent", [SILENT, REFUSED])
 def test_books_of_a_later_day_prove_nothing(intent: ExitIntent) -> None:
-    assert judge_absence(intent, NOON + timedelta(days=1), TERMS, KITE_DAY) is Absence.BOOKS_ARE_NEW
+    assert judge_absence(order_of(intent), NOON + timedelta(days=1), TERMS, KITE_DAY) is Absence.BOOKS_ARE_NEW
 
 
 @pytest.mark.parametrize(("hour", "minute"), [(18, 30), (0, 30)])
@@ -75,11 +80,11 @@ def test_absence_across_book_boundaries_proves_nothing(hour: int, minute: int) -
     sent_at = boundary - timedelta(minutes=10)
     intent = sent_intent(IntentStatus.UNKNOWN, claimed_until=sent_at)
     sent_then = replace(intent, submitted_at=sent_at)
-    assert judge_absence(sent_then, boundary - MOMENT, TERMS, KITE_DAY) is Absence.FIRST
-    assert judge_absence(sent_then, boundary, TERMS, KITE_DAY) is Absence.BOOKS_ARE_NEW
+    assert judge_absence(order_of(sent_then), boundary - MOMENT, TERMS, KITE_DAY) is Absence.FIRST
+    assert judge_absence(order_of(sent_then), boundary, TERMS, KITE_DAY) is Absence.BOOKS_ARE_NEW
 
 
 @pytest.mark.parametrize("status", [IntentStatus.SUBMITTING, IntentStatus.PLACED, IntentStatus.FAILED])
 def test_only_an_unknown_exit_can_be_decided_by_absence(status: IntentStatus) -> None:
     intent = sent_intent(status, claimed_until=CLAIMED_UNTIL)
-    assert judge_absence(intent, FIRST_THAT_COUNTS, TERMS, KITE_DAY) is Absence.NOTHING
+    assert judge_absence(order_of(intent), FIRST_THAT_COUNTS, TERMS, KITE_DAY) is Absence.NOTHING

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 DELIVERY: Final = "CNC"
+AWAITS_TRIGGER: Final = "TRIGGER PENDING"
+_TRIGGERED: Final = frozenset({"OPEN", "COMPLETE"})
 KITE_TIME: Final = "%Y-%m-%d %H:%M:%S"
 _ENDED: Final[Mapping[str, OrderState]] = MappingProxyType(
     {
@@ -71,7 +73,15 @@ def read_order(item: Mapping[str, Any]) -> BrokerOrder:
         status_message=item.get("status_message"),
         filled_quantity=filled or 0,
         quantity=quantity,
+        trigger_price=to_price(Decimal(str(item["trigger_price"]))) if item.get("trigger_price") else None,
+        awaits_trigger=item.get("status") == AWAITS_TRIGGER,
+        was_triggered=bool(filled) or item.get("status") in _TRIGGERED,
     )
+
+
+def wire_price(price: Decimal) -> float:
+    """Return a price as the official client sends it; its shortest text is the decimal."""
+    return float(price)
 
 
 def read_quotes(quotes: Mapping[str, Mapping[str, Any]]) -> list[Quote]:

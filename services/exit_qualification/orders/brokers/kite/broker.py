@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from http import HTTPStatus
 from ssl import SSLCertVerificationError
 from typing import Any, Final, TypeVar
@@ -24,6 +25,7 @@ from services.exit_qualification.orders.brokers.kite.books import (
     read_orders,
     read_positions,
     read_quotes,
+    wire_price,
 )
 from services.exit_qualification.orders.brokers.port import (
     NO_ANSWER,
@@ -39,6 +41,7 @@ from services.exit_qualification.orders.brokers.port import (
     ListedInstruments,
     NotAccepted,
     PlaceOutcome,
+    StopOrder,
     TokenExpired,
 )
 from services.exit_qualification.orders.metrics import BROKER_ERRORS, timed_call
@@ -65,9 +68,27 @@ class KiteBroker:
 
     def place_market_exit(self, order: ExitOrder) -> PlaceOutcome:
         """Send an order once."""
+        return self._place(order, {"order_type": KiteConnect.ORDER_TYPE_MARKET})
+
+    def place_stop(self, stop: StopOrder) -> PlaceOutcome:
+        """Send a stop order once."""
+        return self._place(
+            stop.order, {"order_type": KiteConnect.ORDER_TYPE_SLM, "trigger_price": wire_price(stop.trigger_price)}
+        )
+
+    def change_stop(self, order_id: str, quantity: int, trigger_price: Decimal) -> None:
+        """Request other terms of a stop order."""
+        self._asked(
+            "modify",
+            lambda client: client.modify_order(
+                KiteConnect.VARIETY_REGULAR, order_id, quantity=quantity, trigger_price=wire_price(trigger_price)
+            ),
+        )
+
+    def _place(self, order: ExitOrder, terms: Mapping[str, object]) -> PlaceOutcome:
         try:
             with timed_call("place"):
-                order_id = self._place(order)
+                order_id = self._send(order, terms)
         except Exception as error:  # noqa: BLE001  # whatever was raised, the order may be at the market
             self._note_token(error)
             outcome = outcome_of_error(error)
@@ -127,7 +148,7 @@ class KiteBroker:
         """Return the instruments file of the day."""
         return self._asked("instruments", lambda client: read_instruments(a_list(client.instruments())))
 
-    def _place(self, order: ExitOrder) -> Any:
+    def _send(self, order: ExitOrder, terms: Mapping[str, object]) -> Any:
         with self._client() as client:
             return client.place_order(
                 variety=KiteConnect.VARIETY_REGULAR,
@@ -136,10 +157,10 @@ class KiteBroker:
                 transaction_type=order.side.value,
                 quantity=order.quantity,
                 product=order.product_type.value,
-                order_type=KiteConnect.ORDER_TYPE_MARKET,
                 validity=KiteConnect.VALIDITY_DAY,
                 tag=order.tag,
                 market_protection=MARKET_PROTECTION_AUTOMATIC,
+                **terms,
             )
 
     def _asked(self, call: str, ask: Callable[[KiteConnect], Answer]) -> Answer:

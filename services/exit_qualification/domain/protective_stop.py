@@ -1,0 +1,129 @@
+"""Protective stop: a stop order that the broker holds for a trade, and what it should be. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from shared.contracts.vocabulary import Direction, ProductType, ProtectiveStopStatus, TradeStatus
+
+ENDED: Final = frozenset({ProtectiveStopStatus.CANCELLED, ProtectiveStopStatus.TRIGGERED, ProtectiveStopStatus.FAILED})
+HELD: Final = frozenset({ProtectiveStopStatus.ARMED, ProtectiveStopStatus.REPLACING})
+"""Statuses in which the order waits at the broker and is to stay there."""
+
+
+class EndReason(StrEnum):
+    """Why a protective stop ended or is to end."""
+
+    EXIT = "EXIT"
+    """Another exit of the trade is to be sent."""
+    TRADE_CLOSED = "TRADE_CLOSED"
+    PLAN_CHANGED = "PLAN_CHANGED"
+    """The plan has no protective stop any more, or the trade another symbol."""
+    BY_BROKER = "BY_BROKER"
+    DAY_ENDED = "DAY_ENDED"
+    NEVER_PLACED = "NEVER_PLACED"
+    REJECTED_BY_BROKER = "REJECTED_BY_BROKER"
+    NOTHING_LEFT = "NOTHING_LEFT"
+    """It was triggered when nothing of the trade was left."""
+
+
+FAILURES: Final = (EndReason.BY_BROKER, EndReason.NEVER_PLACED, EndReason.REJECTED_BY_BROKER)
+"""Ends after which the next order waits longer each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopTerms:
+    """Quantity and trigger price in rupees of a stop order."""
+
+    quantity: int
+    trigger_price: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectiveStop:
+    """A row of `protective_stops` as it was read; a change is written only against the `version` read."""
+
+    stop_id: UUID
+    trade_id: UUID
+    user_broker_id: str
+    symbol: str
+    direction: Direction
+    product_type: ProductType
+    status: ProtectiveStopStatus
+    quantity: int
+    trigger_price: Decimal
+    client_order_id: str
+    broker_order_id: str | None
+    error_code: str | None
+    error_message: str | None
+    end_reason: str | None
+    submitted_at: datetime | None
+    claimed_until: datetime | None
+    asked_at: datetime | None
+    absent_since: datetime | None
+    armed_at: datetime | None
+    ended_at: datetime | None
+    intent_id: UUID | None
+    created_at: datetime
+    version: int
+
+    @property
+    def terms(self) -> StopTerms:
+        """Return the terms asked for last."""
+        return StopTerms(self.quantity, self.trigger_price)
+
+    @property
+    def may_be_at_broker(self) -> bool:
+        """Return whether the broker may hold its order."""
+        return self.status not in ENDED and self.status is not ProtectiveStopStatus.WANTED
+
+
+@dataclass(frozen=True, slots=True)
+class StandingStop:
+    """Protective stop that has not ended, with the facts that decide what it should be.
+
+    Attributes
+    ----------
+    remaining:
+        Quantity of the trade without its fills.
+    trigger_price:
+        By the plan in force, in rupees; None if the plan asks for none.
+    exit_waits:
+        Whether another exit of the trade could be sent now but for the stop.
+    """
+
+    stop: ProtectiveStop
+    trade_status: TradeStatus
+    trade_symbol: str
+    remaining: int
+    trigger_price: Decimal | None
+    exit_waits: bool
+
+    @property
+    def wanted(self) -> StopTerms | EndReason:
+        """Return the terms that the stop should have, or why there should be none."""
+        if self.trade_status is not TradeStatus.OPEN or self.remaining <= 0:
+            return EndReason.TRADE_CLOSED
+        if self.trigger_price is None or self.trade_symbol != self.stop.symbol:
+            return EndReason.PLAN_CHANGED
+        if self.exit_waits:
+            return EndReason.EXIT
+        return StopTerms(self.remaining, self.trigger_price)
+
+
+def on_tick(trigger_price: Decimal, direction: Direction, tick_size: Decimal | None) -> Decimal:
+    """Return the trigger as a multiple of the tick size, away from the market: never before the plan's stop."""
+    if not tick_size:
+        return trigger_price
+    rounding = ROUND_FLOOR if direction is Direction.LONG else ROUND_CEILING
+    return (trigger_price / tick_size).to_integral_value(rounding) * tick_size
+
+
+def is_met(trigger_price: Decimal, direction: Direction, last_price: Decimal | None) -> bool:
+    """Return whether the market has reached the trigger, so that the broker would refuse the order."""
+    return last_price is not None and (last_price - trigger_price) * direction.sign <= 0

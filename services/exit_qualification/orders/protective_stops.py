@@ -1,0 +1,247 @@
+"""Protective stops: keeps the stop orders that brokers hold in step with the plans of open trades."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from services.exit_qualification.domain.external_fills import missing_quantity
+from services.exit_qualification.domain.order_terms import BrokerStatus
+from services.exit_qualification.domain.protective_stop import (
+    HELD,
+    EndReason,
+    ProtectiveStop,
+    StandingStop,
+    StopTerms,
+)
+from services.exit_qualification.domain.switches import UserBroker
+from services.exit_qualification.orders.account_readers import AccountReaders
+from services.exit_qualification.orders.broker_books import BrokerBooks, read_books, read_placed, read_single_orders
+from services.exit_qualification.orders.broker_positions import CNC, positions_by_key
+from services.exit_qualification.orders.brokers.port import BrokerPort, Brokers, BrokerUnavailable
+from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
+from services.exit_qualification.orders.held_exits import HeldExits
+from services.exit_qualification.orders.metrics import PROTECTIVE_STOPS
+from services.exit_qualification.orders.stop_placing import StopPlacing
+from services.exit_qualification.orders.stop_records import StopRecords
+from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
+from services.exit_qualification.storage.broker_positions import BrokerPositionRepository, PositionKey
+from services.exit_qualification.storage.operator_controls import SwitchRepository
+from services.exit_qualification.storage.order_queues import OrderQueues
+from services.exit_qualification.storage.protective_stops import ProtectiveStopRepository
+from shared.clock import Clock
+from shared.contracts.vocabulary import ProtectiveStopStatus
+from shared.errors import StaleVersion
+from shared.outbox.unit_of_work import UnitOfWork
+
+log = logging.getLogger(__name__)
+
+QUIET_S = 1.0
+"""Pause between two looks while no trade has or should have a stop."""
+
+WATCH_S = 2.0
+"""Pause between two reads of the books of an account whose stops are all as they should be."""
+
+CHANGE_AGAIN: Final = timedelta(seconds=5)
+"""Pause between two requests for the same change: brokers allow few changes of an order."""
+
+NO_ORDERS: Final = BrokerBooks([], [], are_complete=False)
+
+Status = ProtectiveStopStatus
+
+
+class ProtectiveStops:
+    """Places, changes and cancels stop orders, and hands triggered ones over as exits.
+
+    Not thread-safe. Several processes may each run one: every write names the version it read. Of a trade the broker
+    holds at most one order: another exit is sent only once the stop has ended, which the books confirm, and a stop is
+    placed only while no exit is in progress. The database refuses both otherwise.
+
+    Parameters
+    ----------
+    on_triggered:
+        Called once a triggered stop has become an exit.
+    """
+
+    def __init__(
+        self,
+        open_unit: Callable[[], UnitOfWork],
+        brokers: Brokers,
+        terms: OrderTerms,
+        held: HeldExits,
+        clock: Clock,
+        on_triggered: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._open_unit = open_unit
+        self._brokers = brokers
+        self._held = held
+        self._clock = clock
+        self._records = StopRecords(open_unit, terms, on_triggered)
+        self._placing = StopPlacing(open_unit, terms)
+        self._readers = AccountReaders(terms.pass_limit.total_seconds())
+        self._next_s = 0.0
+        self._watch_again_s: dict[str, float] = {}
+
+    def keep_once(self) -> bool:
+        """Bring the stops of every connected account one step nearer to what they should be; return False.
+
+        Raises
+        ------
+        BrokerUnavailable
+            A broker could not be asked; the other accounts were processed.
+        """
+        if self._clock.monotonic() < self._next_s:
+            return False
+        with self._open_unit() as uow:
+            stops = ProtectiveStopRepository(uow.connection)
+            anything = stops.anything()
+            unprotected = stops.unprotected() if anything else []
+        if not anything:
+            self._next_s = self._clock.monotonic() + QUIET_S
+            _gauge([])
+            return False
+        for trade_id in unprotected:
+            with self._held.skipping(trade_id):
+                self._records.want(trade_id)
+        self._keep_accounts()
+        return False
+
+    def _keep_accounts(self) -> None:
+        with self._open_unit() as uow:
+            stops = ProtectiveStopRepository(uow.connection)
+            standing = stops.standing()
+            accounts = SwitchRepository(uow.connection).brokers()
+            if any(each.exit_waits for each in standing):
+                stops.note_held()
+                uow.commit()
+        _gauge(standing)
+        of_account: dict[str, list[StandingStop]] = defaultdict(list)
+        for each in standing:
+            of_account[each.stop.user_broker_id].append(each)
+        failures = self._readers.run(
+            {
+                account.user_broker_id: partial(self._keep, account, of_account[account.user_broker_id])
+                for account in accounts
+                if account.user_broker_id in of_account
+                and account.status is BrokerStatus.CONNECTED
+                and not account.token_refused
+            }
+        )
+        for error in failures.values():
+            if not isinstance(error, BrokerUnavailable):
+                raise error
+        if failures:
+            raise BrokerUnavailable("; ".join(f"{account}: {error}" for account, error in sorted(failures.items())))
+
+    def _keep(self, account: UserBroker, standing: Sequence[StandingStop]) -> None:
+        """Read the account's books, then act on what its stops are by now."""
+        broker = self._brokers.port(account)
+        self._look_up(account, broker, standing)
+        with self._open_unit() as uow:
+            current = ProtectiveStopRepository(uow.connection).standing(account.user_broker_id)
+            now = OrderQueues(uow.connection).now()
+        for each in current:
+            if each.stop.may_be_at_broker:
+                self._each(each.stop, partial(self._act, broker, each, now))
+        to_place = [each for each in current if each.stop.status is Status.WANTED]
+        missing = self._missing(account, broker, to_place)
+        for each in to_place:
+            self._each(each.stop, partial(self._act_on_wanted, account, broker, each, missing))
+
+    def _look_up(self, account: UserBroker, broker: BrokerPort, standing: Sequence[StandingStop]) -> None:
+        sent = [each for each in standing if each.stop.may_be_at_broker]
+        now_s = self._clock.monotonic()
+        settled = all(each.stop.status is Status.ARMED and each.wanted == each.stop.terms for each in sent)
+        if not sent or (settled and now_s < self._watch_again_s.get(account.user_broker_id, 0.0)):
+            return
+        with self._open_unit() as uow:
+            read_at = OrderQueues(uow.connection).now()
+        self._read(account, broker, [each.stop for each in sent], read_at)
+        self._watch_again_s[account.user_broker_id] = now_s + WATCH_S
+
+    def _read(self, account: UserBroker, broker: BrokerPort, sent: Sequence[ProtectiveStop], read_at: datetime) -> None:
+        """Record what today's books show; an order of an earlier day is in none of them."""
+        day = BOOK_DAYS[account.broker]
+        today = [stop for stop in sent if stop.submitted_at is not None and day.same_books(stop.submitted_at, read_at)]
+        were_shown = all(stop.armed_at is not None for stop in today)
+        books = (read_placed(broker, today) if were_shown else read_books(broker)) if today else NO_ORDERS
+        for stop in sent:
+            sighting = books.sighting(stop) if stop in today else None
+            if sighting is not None:
+                self._each(stop, partial(self._records.seen, stop, sighting))
+            elif books.are_complete or stop not in today:
+                self._each(stop, partial(self._records.absent, account, stop, read_at))
+
+    def _act(self, broker: BrokerPort, each: StandingStop, now: datetime) -> None:
+        stop, wanted = each.stop, each.wanted
+        idle = timedelta.max if stop.asked_at is None else now - stop.asked_at
+        if stop.status is Status.CANCELLING and idle >= POSTPONED:
+            self._cancel(broker, stop, EndReason.EXIT)
+        elif stop.status in HELD and isinstance(wanted, EndReason):
+            self._cancel(broker, stop, wanted)
+        elif stop.status in HELD and isinstance(wanted, StopTerms):
+            differs = wanted != stop.terms
+            if differs or (stop.status is Status.REPLACING and idle >= CHANGE_AGAIN):
+                self._change(broker, stop, wanted)
+
+    def _act_on_wanted(
+        self, account: UserBroker, broker: BrokerPort, each: StandingStop, missing: Mapping[PositionKey, int]
+    ) -> None:
+        if isinstance(each.wanted, EndReason):
+            self._records.drop(each.stop, each.wanted)
+            return
+        placed = self._placing.place(account, broker, each, missing)
+        if placed is not None:
+            self._settle(broker, placed)
+
+    def _cancel(self, broker: BrokerPort, stop: ProtectiveStop, reason: EndReason) -> None:
+        """Ask for the cancellation and read its result: an exit may wait for it."""
+        asked = self._records.ask_to_cancel(stop, reason)
+        try:
+            broker.cancel(asked.broker_order_id or "")
+        except BrokerUnavailable as error:
+            log.warning("cannot cancel protective stop %s of trade %s: %s", stop.stop_id, stop.trade_id, error)
+        self._settle(broker, asked)
+
+    def _change(self, broker: BrokerPort, stop: ProtectiveStop, terms: StopTerms) -> None:
+        asked = self._records.ask_to_change(stop, terms)
+        try:
+            broker.change_stop(asked.broker_order_id or "", terms.quantity, terms.trigger_price)
+        except BrokerUnavailable as error:
+            log.warning("cannot change protective stop %s of trade %s: %s", stop.stop_id, stop.trade_id, error)
+        self._settle(broker, asked)
+
+    def _settle(self, broker: BrokerPort, stop: ProtectiveStop) -> None:
+        """Record what the broker shows of one order now; the next pass repeats it if that is nothing new."""
+        sighting = read_single_orders(broker, [stop.broker_order_id or ""]).sighting(stop)
+        if sighting is not None:
+            self._records.seen(stop, sighting)
+
+    def _missing(
+        self, account: UserBroker, broker: BrokerPort, to_place: Sequence[StandingStop]
+    ) -> dict[PositionKey, int]:
+        """Return what the account holds less than its open trades need: a stop for it could open a position."""
+        if not to_place:
+            return {}
+        with self._open_unit() as uow:
+            every = BrokerPositionRepository(uow.connection).needed(account.user_broker_id)
+        needed = every.get(account.user_broker_id, {})
+        held = positions_by_key(broker, delivery=any(product == CNC for _, product in needed))
+        return {key: short for key, want in needed.items() if (short := missing_quantity(want, held.get(key, 0)))}
+
+    def _each(self, stop: ProtectiveStop, step: Callable[[], None]) -> None:
+        try:
+            with self._held.skipping(stop.trade_id):
+                step()
+        except StaleVersion:
+            log.debug("protective stop %s changed meanwhile; the next pass retries", stop.stop_id)
+
+
+def _gauge(standing: Sequence[StandingStop]) -> None:
+    counted = Counter(each.stop.status for each in standing)
+    for status in (Status.WANTED, Status.PLACING, Status.ARMED, Status.REPLACING, Status.CANCELLING):
+        PROTECTIVE_STOPS.labels(status).set(counted[status])

@@ -1,0 +1,102 @@
+"""Exits of triggered stops: the order that the broker held becomes the order of an exit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from services.exit_qualification import intent_events
+from services.exit_qualification.domain.exit_signal import ExitSignal
+from services.exit_qualification.domain.intent import ExitIntent
+from services.exit_qualification.domain.intent_state_machine import UNSENT
+from services.exit_qualification.domain.level_index import RuleKey
+from services.exit_qualification.domain.protective_stop import ProtectiveStop
+from services.exit_qualification.orders.metrics import OVERFILLED
+from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
+from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.exit_signals import ExitSignalRepository
+from services.exit_qualification.storage.intent_batches import IntentBatches
+from shared.contracts.vocabulary import ExitReason, IntentStatus
+from shared.ids import new_id
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.postgres.row_locks import RowHeld
+
+log = logging.getLogger(__name__)
+
+
+def take_over(uow: UnitOfWork, stop: ProtectiveStop, remaining: int, now: datetime) -> ExitIntent | None:
+    """Write the exit whose order the stop's is, as PLACED; the reconciler records its fills as of any other exit.
+
+    An exit of the trade that was not sent is withdrawn. The rows of the trade and the stop must be locked, and the
+    stop must have ended, or the database refuses a second order. Return None if nothing of the trade is left, or if
+    another exit has its slot.
+
+    Raises
+    ------
+    RowHeld
+        The trade's last episode began at this instant of the database's clock; try again.
+    """
+    intents = ExitIntentRepository(uow.connection)
+    holders = [it for it in intents.find_slot_holders([stop.trade_id]) if it.user_broker_id == stop.user_broker_id]
+    _withdraw(uow, [holder for holder in holders if holder.status in UNSENT], now)
+    quantity = min(stop.quantity, remaining)
+    if quantity <= 0 or any(it.leg is None and it.status not in UNSENT for it in holders):
+        OVERFILLED.inc()
+        log.critical("protective stop %s of trade %s was triggered when nothing of the trade was left for it; check "
+                     "the position", stop.stop_id, stop.trade_id)  # fmt: skip
+        return None
+    signal = _signal(uow, stop, now)
+    intent = _intent(stop, signal, quantity, now)
+    ExitSignalRepository(uow.connection).insert([signal])
+    intents.insert([intent])
+    uow.emit(intent_events.signal_published(signal), intent_events.approved(intent, now))
+    sent = intents.mark_submitting(intent, at=stop.submitted_at or now, claimed_until=now)
+    placed = intents.mark_placed(sent, broker_order_id=stop.broker_order_id or "", at=now)
+    uow.emit(intent_events.placed(placed, now))
+    return placed
+
+
+def _withdraw(uow: UnitOfWork, unsent: Sequence[ExitIntent], now: datetime) -> None:
+    for ended in IntentBatches(uow.connection).supersede(unsent, at=now):
+        uow.emit(intent_events.cancelled(ended, [], now))
+
+
+def _signal(uow: UnitOfWork, stop: ProtectiveStop, now: datetime) -> ExitSignal:
+    """Return a new signal of the stop's rule; a cooldown of it does not count, because the broker has decided."""
+    key = RuleKey(stop.trade_id, ExitReason.STOP_LOSS)
+    episodes = ExitEpisodeRepository(uow.connection)
+    episodes.release([key])
+    episode_id = episodes.generate([key], timedelta()).get(key)
+    if episode_id is None:
+        raise RowHeld(f"trade {stop.trade_id} has no new episode yet")
+    return ExitSignal(
+        signal_id=new_id(),
+        trade_id=stop.trade_id,
+        symbol=stop.symbol,
+        direction=stop.direction,
+        exit_reason=ExitReason.STOP_LOSS,
+        episode_id=episode_id,
+        detected_price=None,
+        detected_at=now,
+    )
+
+
+def _intent(stop: ProtectiveStop, signal: ExitSignal, quantity: int, now: datetime) -> ExitIntent:
+    return ExitIntent(
+        intent_id=new_id(),
+        signal_id=signal.signal_id,
+        trade_id=stop.trade_id,
+        user_broker_id=stop.user_broker_id,
+        symbol=stop.symbol,
+        direction=stop.direction,
+        exit_reason=ExitReason.STOP_LOSS,
+        episode_id=signal.episode_id,
+        status=IntentStatus.APPROVED,
+        quantity=quantity,
+        product_type=stop.product_type,
+        client_order_id=stop.client_order_id,
+        created_at=now,
+        updated_at=now,
+        exit_level=stop.trigger_price,
+    )

@@ -1,0 +1,248 @@
+"""Repository of protective stops; every change names the version it read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import fields
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from services.exit_qualification.domain.protective_stop import (
+    FAILURES,
+    ProtectiveStop,
+    StandingStop,
+    on_tick,
+)
+from services.exit_qualification.storage.order_queues import HELD_BY_STOPS
+from shared.contracts.vocabulary import Direction, ProductType, ProtectiveStopStatus, TradeStatus
+from shared.errors import StaleVersion
+from shared.exit_rules.stop_loss import protective_trigger
+from shared.exit_rules.stored_plan import read_stored
+from shared.ids import client_order_id, new_id
+from shared.postgres.hot_path import fetch
+
+COLUMNS = ", ".join(f"s.{field.name}" for field in fields(ProtectiveStop))
+_WIDTH = len(fields(ProtectiveStop))
+_PLAN = "coalesce(p.exit_plan, t.exit_plan)"
+_REMAINING = """
+t.quantity - coalesce((SELECT sum(f.quantity) FROM exit_fills f WHERE f.trade_id = t.trade_id), 0)::bigint"""
+_TO_PROTECT = f"""
+  FROM (SELECT trade_id FROM open_trades WHERE status = 'OPEN' AND exit_plan ? 'protective_stop'
+         UNION SELECT trade_id FROM exit_plans WHERE exit_plan ? 'protective_stop') AS c
+  JOIN open_trades t ON t.trade_id = c.trade_id AND t.status = 'OPEN'
+  LEFT JOIN exit_plans p ON p.trade_id = t.trade_id
+ WHERE {_PLAN} ? 'protective_stop'
+   AND NOT EXISTS (SELECT FROM protective_stops s WHERE s.trade_id = t.trade_id AND s.ended_at IS NULL)"""  # noqa: S608  # constants
+
+ANYTHING = text(f"""
+-- protective_stops.anything: there is a stop, or a trade that should have one
+SELECT EXISTS (SELECT FROM protective_stops WHERE ended_at IS NULL) OR EXISTS (SELECT {_TO_PROTECT})
+""")  # noqa: S608  # constants
+UNPROTECTED = text(f"""
+-- protective_stops.unprotected: trades that should have a stop and have none. After failures in a row the next one
+-- waits: half a minute, doubling to an hour
+SELECT t.trade_id {_TO_PROTECT}
+   AND {_REMAINING} > 0
+   AND NOT EXISTS (SELECT FROM exit_intents i
+                    WHERE i.trade_id = t.trade_id AND i.executable AND i.deleted_at IS NULL
+                      AND i.exit_reason <> 'EXTERNAL' AND i.leg IS NULL
+                      AND (i.status IN ('PENDING', 'APPROVED', 'SUBMITTING', 'UNKNOWN', 'PLACED', 'PARTIALLY_FILLED')
+                           OR i.status = 'FILLED' AND NOT i.beside_leg))
+   AND coalesce((SELECT max(s.ended_at) + make_interval(secs => least(3600, 30 * 2.0 ^ least(count(*) - 1, 30)))
+                   FROM protective_stops s
+                  WHERE s.trade_id = t.trade_id AND s.end_reason = ANY (CAST(:failures AS text[]))
+                    AND s.created_at > coalesce((SELECT max(o.created_at) FROM protective_stops o
+                                                  WHERE o.trade_id = t.trade_id AND o.ended_at IS NOT NULL
+                                                    AND NOT o.end_reason = ANY (CAST(:failures AS text[]))),
+                                                '-infinity'))
+                <= clock_timestamp(), true)
+ ORDER BY t.trade_id
+ LIMIT :limit
+""")  # noqa: S608  # constants
+_FACTS = f"""
+SELECT {COLUMNS}, t.status, t.symbol, {_REMAINING}, CAST({_PLAN} AS text), n.tick_size"""  # constants
+_OF_TRADES = """
+  JOIN open_trades t ON t.trade_id = s.trade_id
+  LEFT JOIN exit_plans p ON p.trade_id = t.trade_id
+  LEFT JOIN instruments n ON n.symbol = s.symbol"""
+STANDING = text(f"""
+-- protective_stops.standing: those that have not ended, with what decides their terms
+{_FACTS}
+  FROM protective_stops s {_OF_TRADES}
+ WHERE s.ended_at IS NULL AND (CAST(:user_broker_id AS text) IS NULL OR s.user_broker_id = :user_broker_id)
+ ORDER BY s.created_at, s.stop_id
+ LIMIT :limit
+""")  # constants
+WANTED_TERMS = text(f"""
+-- protective_stops.wanted_terms: of a trade that has no stop yet
+SELECT t.user_broker_id, t.symbol, t.direction, t.product_type, {_REMAINING}, CAST({_PLAN} AS text), n.tick_size
+  FROM open_trades t
+  LEFT JOIN exit_plans p ON p.trade_id = t.trade_id
+  LEFT JOIN instruments n ON n.symbol = t.symbol
+ WHERE t.trade_id = :trade_id AND t.status = 'OPEN' AND {_PLAN} ? 'protective_stop'
+""")  # noqa: S608  # constants
+WANT = text("""
+-- protective_stops.want
+INSERT INTO protective_stops (stop_id, trade_id, user_broker_id, symbol, direction, product_type, status, quantity,
+                              trigger_price, client_order_id)
+VALUES (:stop_id, :trade_id, :user_broker_id, :symbol, :direction, :product_type, 'WANTED', :quantity,
+        :trigger_price, :client_order_id)
+ON CONFLICT DO NOTHING
+""")
+LOCK = text(f"""
+-- protective_stops.lock
+{_FACTS}
+  FROM protective_stops s {_OF_TRADES}
+ WHERE s.stop_id = :stop_id
+   FOR UPDATE OF s
+""")  # constants
+OF_TRADE = text(f"""
+-- protective_stops.of_trade: the latest
+SELECT {COLUMNS} FROM protective_stops s WHERE s.trade_id = :trade_id ORDER BY s.created_at DESC LIMIT 1
+""")  # noqa: S608  # constants
+EXITS_DUE = text("""
+-- protective_stops.exits_due: approved exits of an account, which take its orders first, unless they wait
+SELECT EXISTS (SELECT FROM exit_intents
+                WHERE status = 'APPROVED' AND executable AND deleted_at IS NULL AND user_broker_id = :user_broker_id
+                  AND coalesce(claimed_until <= clock_timestamp(), true))
+""")
+NOTE_HELD = text("""
+-- protective_stops.note_held: exits that wait for the cancellation of their trade's stop say so
+UPDATE exit_intents i
+   SET error_code = :code, error_message = :message, version = version + 1
+ WHERE i.intent_id IN (
+   SELECT h.intent_id FROM exit_intents h
+     JOIN protective_stops s ON s.trade_id = h.trade_id AND s.ended_at IS NULL AND s.status <> 'WANTED'
+    WHERE h.status = 'APPROVED' AND h.executable AND h.deleted_at IS NULL AND h.error_code IS NULL
+      AND h.created_at < clock_timestamp() - interval '1 second'
+    LIMIT :limit
+      FOR UPDATE OF h SKIP LOCKED)
+""")
+
+HELD_BY_STOP = "PROTECTIVE_STOP"
+HELD_MESSAGE = "the broker holds the trade's protective stop; the exit is sent once its cancellation is confirmed"
+LIMIT = 1000
+"""Maximum rows per query; the rest follows."""
+
+
+class ProtectiveStopRepository:
+    """Protective stops of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def anything(self) -> bool:
+        """Return whether there is anything to do."""
+        ((found,),) = fetch(self._connection, ANYTHING, {})
+        return bool(found)
+
+    def unprotected(self) -> list[UUID]:
+        """Return trades whose plan asks for a stop, that have none, and may have the next one now."""
+        given = {"failures": [str(reason) for reason in FAILURES], "limit": LIMIT}
+        return [trade_id for (trade_id,) in fetch(self._connection, UNPROTECTED, given)]
+
+    def want(self, trade_id: UUID) -> bool:
+        """Write a stop that is not placed yet; the trade's row must be locked. Return False if it needs none."""
+        rows = fetch(self._connection, WANTED_TERMS, {"trade_id": trade_id})
+        if not rows:
+            return False
+        ((user_broker_id, symbol, direction, product_type, remaining, plan, tick_size),) = rows
+        trigger = _trigger(plan, Direction(direction), tick_size)
+        if trigger is None or trigger <= 0 or remaining <= 0:
+            return False
+        stop_id = new_id()
+        row = {
+            "stop_id": stop_id,
+            "trade_id": trade_id,
+            "user_broker_id": user_broker_id,
+            "symbol": symbol,
+            "direction": direction,
+            "product_type": product_type,
+            "quantity": remaining,
+            "trigger_price": trigger,
+            "client_order_id": client_order_id(stop_id),
+        }
+        return self._connection.execute(WANT, row).rowcount == 1
+
+    def standing(self, user_broker_id: str | None = None) -> list[StandingStop]:
+        """Return the stops that have not ended, oldest first, with what decides their terms."""
+        given = {"user_broker_id": user_broker_id, "limit": LIMIT}
+        held = self._trades_held(None)
+        return [_standing(row, held) for row in fetch(self._connection, STANDING, given)]
+
+    def lock(self, stop: ProtectiveStop) -> StandingStop:
+        """Return a stop read earlier and lock its row; lock its trade's row before.
+
+        Raises
+        ------
+        StaleVersion
+            It has changed since.
+        """
+        (row,) = fetch(self._connection, LOCK, {"stop_id": stop.stop_id})
+        current = _standing(row, self._trades_held(stop.trade_id))
+        if current.stop.version != stop.version:
+            raise StaleVersion(f"protective stop {stop.stop_id} has changed since version {stop.version}")
+        return current
+
+    def of_trade(self, trade_id: UUID) -> ProtectiveStop | None:
+        """Return the latest stop of a trade, ended or not; None without any."""
+        rows = fetch(self._connection, OF_TRADE, {"trade_id": trade_id})
+        return _stop(rows[0]) if rows else None
+
+    def exits_due(self, user_broker_id: str) -> bool:
+        """Return whether exits of the account wait to be sent."""
+        ((found,),) = fetch(self._connection, EXITS_DUE, {"user_broker_id": user_broker_id})
+        return bool(found)
+
+    def note_held(self) -> None:
+        """Let exits that wait for the cancellation of a stop show it as their error."""
+        self._connection.execute(NOTE_HELD, {"code": HELD_BY_STOP, "message": HELD_MESSAGE, "limit": LIMIT})
+
+    def update(self, stop: ProtectiveStop, **changes: Any) -> ProtectiveStop:
+        """Change columns of the row at the version that was read; return the updated stop.
+
+        Raises
+        ------
+        StaleVersion
+            The row has changed since it was read.
+        """
+        names = ", ".join(f"{name} = :{name}" for name in changes)
+        statement = text(f"""
+-- protective_stops.update
+UPDATE protective_stops s SET {names}, version = s.version + 1
+ WHERE s.stop_id = :of_stop AND s.version = :of_version
+RETURNING {COLUMNS}""")  # noqa: S608  # names of our own columns
+        row = self._connection.execute(
+            statement, {**changes, "of_stop": stop.stop_id, "of_version": stop.version}
+        ).one_or_none()
+        if row is None:
+            raise StaleVersion(f"protective stop {stop.stop_id} has changed since version {stop.version}")
+        return _stop(tuple(row))
+
+    def _trades_held(self, trade_id: UUID | None) -> set[UUID]:
+        """Return trades, or the one, with an exit that could be sent but for their stop."""
+        return {held for (held,) in fetch(self._connection, HELD_BY_STOPS, {"trade_id": trade_id})}
+
+
+def _standing(row: tuple[Any, ...], held: Collection[UUID]) -> StandingStop:
+    stop = _stop(row[:_WIDTH])
+    status, symbol, remaining, plan, tick_size = row[_WIDTH:]
+    trigger = _trigger(plan, stop.direction, tick_size)
+    return StandingStop(stop, TradeStatus(status), symbol, remaining, trigger, stop.trade_id in held)
+
+
+def _trigger(plan: str, direction: Direction, tick_size: Decimal | None) -> Decimal | None:
+    stored = read_stored(plan)
+    trigger = protective_trigger(stored, direction)
+    return None if trigger is None else on_tick(trigger, direction, tick_size)
+
+
+def _stop(row: tuple[Any, ...]) -> ProtectiveStop:
+    values: dict[str, Any] = dict(zip((field.name for field in fields(ProtectiveStop)), row, strict=True))
+    values["direction"] = Direction(values["direction"])
+    values["product_type"] = ProductType(values["product_type"])
+    values["status"] = ProtectiveStopStatus(values["status"])
+    return ProtectiveStop(**values)

@@ -1,0 +1,91 @@
+"""A market that gaps through a protective stop while nothing but the broker is alive."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from services.exit_qualification.domain.open_trade import OpenTrade
+from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.paper_broker.positions import Entry
+from shared.clock import SystemClock
+from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, ProtectiveStopStatus
+from shared.money import from_units
+from tests.chaos.orders.books import Books
+from tests.chaos.orders.test_agreement import TERMS, connect, protected_plan
+from tests.integration.exit_qualification.orders.order_scenario import SYMBOL, OrderScenario, wait_until
+from tests.integration.exit_qualification.orders.test_broker_contract import kite_brokers
+from tests.integration.paper_broker.conftest import RunningBroker, running_broker
+from tests.integration.trade_management import ledger
+
+
+def started(engine: Engine) -> OrderScenario:
+    """The order process after a start: it knows what the database and the broker know."""
+    return OrderScenario(engine, kite_brokers("127.0.0.1"), TERMS, SystemClock())
+
+
+def entered(scenario: OrderScenario, paper: RunningBroker, trades: Engine, direction: Direction) -> OpenTrade:
+    """A trade of 100 at 1000 in both services and at the broker, which holds its stop."""
+    paper.price(SYMBOL, "1000.00")
+    trade = scenario.open_trade(100, direction, plan=protected_plan(direction))
+    ledger.open_trade(
+        trades,
+        direction,
+        trade_id=trade.trade_id,
+        symbol=SYMBOL,
+        quantity=100,
+        open_quantity=100,
+        entry_price=from_units(trade.entry_price),
+    )
+    now_ms, signed = paper.desk.records.now_ms(), direction.sign * 100
+    paper.enter(Entry(str(trade.trade_id), "PAPER", SYMBOL, "MIS", signed, trade.entry_price, now_ms))
+    wait_until(lambda: _keep(scenario) == ProtectiveStopStatus.ARMED, "the stop is armed")
+    return trade
+
+
+@pytest.mark.parametrize(
+    ("direction", "gap", "gross"), [(Direction.LONG, "970.35", "-2965.00"), (Direction.SHORT, "1033.15", "-3315.00")]
+)
+@pytest.mark.parametrize("ticks_first", [True, False])
+def test_a_gap_while_everything_but_the_broker_is_dead_is_one_exit_to_the_paisa(
+    exit_engine: Engine,
+    trade_engine: Engine,
+    tmp_path: Path,
+    direction: Direction,
+    gap: str,
+    gross: str,
+    ticks_first: bool,
+) -> None:
+    with running_broker(tmp_path) as paper:
+        connect(exit_engine, paper)
+        trade = entered(started(exit_engine), paper, trade_engine, direction)
+        paper.price(SYMBOL, gap)  # only the broker and the databases are left
+        after = started(exit_engine)
+        if ticks_first:  # the tick worker reads the ticks that it has missed before the broker's books are read
+            after.detect(trade, ExitReason.STOP_LOSS)
+            assert not after.sender.execute_next()
+        wait_until(lambda: _keep(after) == ProtectiveStopStatus.TRIGGERED, "the stop is taken over")
+        after.sender.execute_next()
+        after.reconciler.reconcile_once()
+        with exit_engine.connect() as connection:
+            exits = ExitIntentRepository(connection).find(trade_id=trade.trade_id)
+        withdrawn = [IntentStatus.CANCELLED] if ticks_first else []
+        assert [it.status for it in exits] == [*withdrawn, IntentStatus.FILLED]
+        assert len(paper.client().orders()) == 1
+        books = Books(exit_engine, trade_engine, paper)
+        books.close_trades()
+        assert books.differences([trade]) == []
+        with trade_engine.connect() as connection:
+            (closed,) = connection.execute(text("SELECT status, exit_intent_id, gross_pnl FROM trades"))
+        assert (closed.status, closed.exit_intent_id) == ("CLOSED", exits[-1].intent_id)
+        assert closed.gross_pnl == Decimal(gross)
+
+
+def _keep(scenario: OrderScenario) -> str | None:
+    """Run a pass; return the status of the latest stop."""
+    scenario.stops.keep_once()
+    with scenario.engine.connect() as connection:
+        return connection.execute(text("SELECT status FROM protective_stops ORDER BY created_at DESC LIMIT 1")).scalar()
