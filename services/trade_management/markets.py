@@ -32,7 +32,11 @@ class Markets(Protocol):
     """Source of facts about markets."""
 
     def of(self, symbol: str) -> Market:
-        """Return what is known of a symbol's market."""
+        """Return what is known of a symbol's market; may wait for an answer."""
+        ...
+
+    def kept(self, symbol: str) -> Market | None:
+        """Return what `of` would return without waiting; None if it has to ask."""
         ...
 
 
@@ -42,6 +46,10 @@ class NoMarkets:
     def of(self, symbol: str) -> Market:  # noqa: ARG002  # the protocol's parameter
         """Return the unknown market."""
         return UNKNOWN_MARKET
+
+    def kept(self, symbol: str) -> Market:
+        """Return the unknown market."""
+        return self.of(symbol)
 
 
 class _Answer(BaseModel):
@@ -66,6 +74,11 @@ class ExitApiMarkets:
 
     def of(self, symbol: str) -> Market:
         """Return what exit-api knows of a symbol; nothing if it does not answer."""
+        kept = self.kept(symbol)
+        return self._ask(symbol) if kept is None else kept
+
+    def kept(self, symbol: str) -> Market | None:
+        """Return a recent answer, or the unknown market while exit-api is not asked; None if it has to be asked."""
         now_s = self._clock.monotonic()
         with self._lock:
             until_s, market = self._kept.get(symbol, (0.0, UNKNOWN_MARKET))
@@ -74,9 +87,10 @@ class ExitApiMarkets:
             if now_s < self._asks_from_s:
                 PRICES_UNKNOWN.inc()
                 return UNKNOWN_MARKET
-        return self._ask(symbol, now_s)
+        return None
 
-    def _ask(self, symbol: str, now_s: float) -> Market:
+    def _ask(self, symbol: str) -> Market:
+        now_s = self._clock.monotonic()
         try:
             market = self._answer(symbol)
         except (httpx.HTTPError, ValidationError) as error:

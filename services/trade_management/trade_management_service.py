@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -22,13 +22,13 @@ from services.trade_management.domain.trade import (
 from services.trade_management.storage.closures import TradeClosureRepository
 from services.trade_management.storage.fills import TradeFillRepository
 from services.trade_management.storage.trades import TradeRepository
-from services.trade_management.storage.user_brokers import UserBrokerRepository
+from services.trade_management.storage.user_brokers import Standing, UserBrokerRepository
 from services.trade_management.storage.waiting_fills import WaitingFillRepository
 from services.trade_management.trade_events import closed, exit_plan_changed, opened, partially_closed
 from shared.clock import Clock, rfc3339
 from shared.contracts.trades import TradeEvent
 from shared.contracts.vocabulary import TradeStatus
-from shared.errors import Conflict, InvalidInput, Unavailable
+from shared.errors import Conflict, ExitflowError, InvalidInput, Unavailable
 from shared.exit_rules.plan import ExitPlan, PlanFields
 from shared.outbox import inbox
 from shared.outbox.unit_of_work import UnitOfWork
@@ -37,6 +37,16 @@ from shared.runtime.failpoints import Failpoint, failpoint
 
 CONSUMER = "trade-fills"
 """Name of this consumer in the inbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A trade to open, its plan, the market that the plan must fit, and the trace of the request."""
+
+    trade: Trade
+    plan: ExitPlan
+    market: Market = UNKNOWN_MARKET
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,30 +98,41 @@ class TradeManagementService:
         self._clock = clock
         self._rates = ChargeRates(clock)
 
-    def open_trade(
-        self, uow: UnitOfWork, trade: Trade, plan: ExitPlan, *, market: Market = UNKNOWN_MARKET
-    ) -> StoredTrade:
-        """Store a new trade and emit TradeOpened; the plan must fit its market.
+    def open_trades(self, uow: UnitOfWork, openings: Sequence[Opening]) -> list[StoredTrade | ExitflowError]:
+        """Store new trades and emit TradeOpened for each; return each as stored, or why it is refused.
 
-        Raises
-        ------
-        InvalidInput
-            `check_opening` rejects the trade, or the user broker does not exist.
-        WouldExitNow
-            The last price meets the plan.
-        UserBrokersNotKnown
-            No user broker is known yet.
-        EntriesHeld
-            The user broker lost more than its limit.
+        A refused one changes nothing and does not concern the others:
+
+        - `InvalidInput`: `check_opening` rejects the trade, or its user broker does not exist;
+        - `WouldExitNow`: the last price meets the plan;
+        - `UserBrokersNotKnown`: no user broker is known yet;
+        - `EntriesHeld`: the user broker lost more than its limit.
         """
+        if not openings:
+            return []
+        accounts = {opening.trade.user_broker_id for opening in openings}
+        standings = UserBrokerRepository(uow.connection).standings(accounts)
+        judged = [self._judged(opening, standings[opening.trade.user_broker_id]) for opening in openings]
+        sound = [opening for opening in judged if isinstance(opening, Opening)]
+        stored = TradeRepository(uow.connection).insert(
+            [(it.trade, it.plan.model_dump_json(exclude_none=True)) for it in sound]
+        )
+        for opening in sound:
+            uow.emit(opened(opening.trade, opening.plan), traceparent=opening.traceparent)
+        return [stored[it.trade.trade_id] if isinstance(it, Opening) else it for it in judged]
+
+    def _judged(self, opening: Opening, standing: Standing) -> Opening | ExitflowError:
+        """Return an opening with its plan sized, or why it is refused."""
+        trade, market = opening.trade, opening.market
         lot = market.lot_size or 1
-        plan = plan.sized(trade.quantity, lot)
-        check_opening(trade, plan, self._clock.now(), lot)
-        check_market(trade, plan, market)
-        _require_user_broker(uow, trade.user_broker_id)
-        stored = TradeRepository(uow.connection).insert(trade, _json(plan))
-        uow.emit(opened(trade, plan))
-        return stored
+        try:
+            plan = opening.plan.sized(trade.quantity, lot)
+            check_opening(trade, plan, self._clock.now(), lot)
+            check_market(trade, plan, market)
+            _require_user_broker(trade.user_broker_id, standing)
+        except ExitflowError as error:
+            return error
+        return replace(opening, plan=plan)
 
     def change_plan(
         self, uow: UnitOfWork, trade: StoredTrade, change: PlanFields, act: Act, *, market: Market = UNKNOWN_MARKET
@@ -234,8 +255,7 @@ class TradeManagementService:
         TradeRepository(uow.connection).reduce(list(last.values()))
 
 
-def _require_user_broker(uow: UnitOfWork, user_broker_id: str) -> None:
-    standing = UserBrokerRepository(uow.connection).standing(user_broker_id)
+def _require_user_broker(user_broker_id: str, standing: Standing) -> None:
     if standing.is_known is None:
         raise UserBrokersNotKnown(
             "no user broker is known yet; connect one (`PUT /brokers/{user_broker_id}` of exit-api); "

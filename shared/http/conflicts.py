@@ -10,14 +10,24 @@ from psycopg.errors import DeadlockDetected, SerializationFailure
 from sqlalchemy.exc import DBAPIError
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from shared.errors import Unavailable
+
 ATTEMPTS = 5
 FIRST_WAIT_S = 0.02
 LONGEST_WAIT_S = 0.5
 
 
+class ConcurrentRequest(Unavailable):
+    """A concurrent transaction committed the same request first; the next attempt finds its answer."""
+
+    code = "concurrent_request"
+
+
 def is_conflict(error: BaseException) -> bool:
     """Return True if the transaction failed only because of a concurrent one; nothing of it was kept."""
-    return isinstance(error, DBAPIError) and isinstance(error.orig, SerializationFailure | DeadlockDetected)
+    return isinstance(error, ConcurrentRequest) or (
+        isinstance(error, DBAPIError) and isinstance(error.orig, SerializationFailure | DeadlockDetected)
+    )
 
 
 def repeating_conflicts(endpoint: Callable[..., Any]) -> Callable[..., Any]:

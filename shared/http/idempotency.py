@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Header
 from fastapi.responses import JSONResponse
 from psycopg.types.json import Jsonb
 from pydantic import BaseModel
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from shared.errors import IdempotencyConflict
+from shared.http.conflicts import ConcurrentRequest
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.hot_path import fetch
 from shared.runtime.failpoints import Failpoint, failpoint
@@ -42,6 +44,82 @@ KEEP = text("""
 -- idempotency_keys.keep
 UPDATE idempotency_keys SET response_status = :status, response_body = :body WHERE scope = :scope AND key = :key
 """)
+FIND_ALL = text("""
+-- idempotency_keys.find_all
+SELECT k.scope, k.key, k.request_hash, k.response_status, k.response_body
+  FROM unnest(CAST(:scopes AS text[]), CAST(:keys AS text[])) AS i(scope, key)
+  JOIN idempotency_keys k ON k.scope = i.scope AND k.key = i.key
+""")
+KEEP_ALL = text("""
+-- idempotency_keys.keep_all: in order; waits for a transaction that holds the same key
+INSERT INTO idempotency_keys (scope, key, request_hash, response_status, response_body)
+SELECT scope, key, request_hash, :status, CAST(body AS jsonb)
+  FROM unnest(CAST(:scopes AS text[]), CAST(:keys AS text[]), CAST(:hashes AS bytea[]), CAST(:bodies AS text[]))
+         AS i(scope, key, request_hash, body)
+ ORDER BY scope, key
+ON CONFLICT (scope, key) DO NOTHING
+RETURNING key
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedRequest:
+    """Key of a request within its scope, and the hash of its body."""
+
+    scope: str
+    key: str
+    hashed: bytes
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Return the scope and key, which have one answer."""
+        return self.scope, self.key
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """Answer of an earlier request."""
+
+    hashed: bytes
+    status: int
+    body: dict[str, Any]
+
+    def to(self, request: KeyedRequest) -> JSONResponse | IdempotencyConflict:
+        """Return the answer to a request with the same key; an error if its body is another one."""
+        if self.hashed != request.hashed:
+            return IdempotencyConflict("this Idempotency-Key came before with another body")
+        return JSONResponse(self.body, status_code=self.status, headers={"Idempotent-Replay": "true"})
+
+
+def stored_answers(connection: Connection, requests: Sequence[KeyedRequest]) -> dict[tuple[str, str], StoredAnswer]:
+    """Return the answers of earlier requests, by scope and key."""
+    if not requests:
+        return {}
+    places = {"scopes": [each.scope for each in requests], "keys": [each.key for each in requests]}
+    return {
+        (scope, key): StoredAnswer(bytes(hashed), status, body)
+        for scope, key, hashed, status, body in fetch(connection, FIND_ALL, places)
+    }
+
+
+def keep_answers(connection: Connection, status: int, answers: Mapping[KeyedRequest, str]) -> None:
+    """Store JSON answers in the transaction of their effects.
+
+    Raises
+    ------
+    ConcurrentRequest
+        Another transaction stored an answer to one of the keys first; roll back.
+    """
+    if not answers:
+        return
+    columns = {
+        "scopes": [each.scope for each in answers],
+        "keys": [each.key for each in answers],
+        "hashes": [each.hashed for each in answers],
+        "bodies": list(answers.values()),
+    }
+    if len(fetch(connection, KEEP_ALL, columns | {"status": status})) < len(answers):
+        raise ConcurrentRequest("a request with the same Idempotency-Key was committed first")
 
 
 def request_hash(body: BaseModel) -> bytes:
@@ -96,6 +174,7 @@ def _earlier_answer(uow: UnitOfWork, scope: str, key: str, hashed: bytes) -> JSO
     if fetch(uow.connection, CLAIM, {**parameters, "request_hash": hashed}):
         return None
     ((known_hash, status, body),) = fetch(uow.connection, FIND, parameters)
-    if bytes(known_hash) != hashed:
-        raise IdempotencyConflict("this Idempotency-Key came before with another body")
-    return JSONResponse(body, status_code=status, headers={"Idempotent-Replay": "true"})
+    earlier = StoredAnswer(bytes(known_hash), status, body).to(KeyedRequest(scope, key, hashed))
+    if isinstance(earlier, IdempotencyConflict):
+        raise earlier
+    return earlier

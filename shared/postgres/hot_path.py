@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal
 from functools import cache
+from types import NoneType
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
@@ -30,8 +33,9 @@ Statement = TextClause | Select[Any]
 def fetch(connection: Connection, statement: Statement, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """Execute a statement in the connection's transaction; return its rows, empty if it returns none.
 
-    The statement is a constant: its text is made once. Lists of texts, ids, whole numbers and bytes are written as
-    PostgreSQL's arrays here; the driver would search each of their items for characters to quote.
+    The statement is a constant: its text is made once. Lists of one plain type, with or without None, are written as
+    PostgreSQL's arrays here; the driver would look up the type of each item and search it for characters to quote. The
+    statement must cast them.
 
     Raises
     ------
@@ -144,20 +148,38 @@ def stream(
 
 def _sent(value: Any) -> Any:
     """Return a list of one plain type as the text of an array, and any other value as it is."""
-    kinds = set(map(type, value)) if isinstance(value, list) else ()
+    kinds = set(map(type, value)) if isinstance(value, list) else set()
+    has_nulls = NoneType in kinds
+    kinds.discard(NoneType)
     if len(kinds) != 1:
         return value
     [kind] = kinds
-    if kind is UUID or kind is int:
-        return "{" + ",".join(map(str, value)) + "}"
-    if kind is bytes:
-        return '{"\\\\x' + '","\\\\x'.join(map(bytes.hex, value)) + '"}'
-    if kind is str:
-        text = "".join(value)
-        if '"' in text or "\\" in text:
-            value = [each.replace("\\", "\\\\").replace('"', '\\"') for each in value]
+    write = _quoted if issubclass(kind, str) else _WRITERS.get(kind)
+    if write is None:
+        return value
+    if kind is str and not has_nulls and not _has_marks("".join(value)):
         return '{"' + '","'.join(value) + '"}'
-    return value
+    items = ["NULL" if each is None else write(each) for each in value] if has_nulls else map(write, value)
+    return "{" + ",".join(items) + "}"
+
+
+def _has_marks(text: str) -> bool:
+    return '"' in text or "\\" in text
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+_WRITERS: Final[dict[type, Callable[[Any], str]]] = {
+    UUID: str,
+    int: str,
+    Decimal: str,
+    bool: {True: "t", False: "f"}.__getitem__,
+    datetime: lambda instant: f'"{instant.isoformat()}"',
+    bytes: lambda content: f'"\\\\x{content.hex()}"',
+}
+"""Texts of items by their exact type; texts and their enumerations are quoted."""
 
 
 def _driver_of(connection: Connection) -> psycopg.Connection[Any]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends
 
+from services.trade_management.api.openings import Openings
 from services.trade_management.charge_finalisation_service import ChargeFinalisationService
 from services.trade_management.corporate_action_service import CorporateActionService
 from services.trade_management.markets import Markets
@@ -16,9 +17,16 @@ from shared.http.context import ApiContext, context_of
 
 @dataclass(frozen=True, kw_only=True)
 class TradeApiContext(ApiContext):
-    """API context with the services that write trades, and the markets that plans must fit."""
+    """API context with the services that write trades, and the markets that plans must fit.
+
+    Attributes
+    ----------
+    openings:
+        Groups in which trades are opened.
+    """
 
     service: TradeManagementService
+    openings: Openings
     charge_finalisation: ChargeFinalisationService
     corporate_actions: CorporateActionService
     markets: Markets

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from functools import partial
 from uuid import UUID
 
 from fastapi import Response
-from fastapi.responses import JSONResponse
 
-from services.trade_management.api.context import Context, TradeApiContext
+from services.trade_management.api.context import Context
+from services.trade_management.api.openings import OpeningRequest
 from services.trade_management.api.timeline import Timeline, timeline
 from services.trade_management.api.views import ChangePlan, OpenTrade, TradePage, TradeView
 from services.trade_management.domain.trade import Market, StoredTrade
@@ -17,16 +17,17 @@ from services.trade_management.storage.closures import TradeClosureRepository
 from services.trade_management.storage.corporate_actions import CorporateActionRepository
 from services.trade_management.storage.fills import TradeFillRepository
 from services.trade_management.storage.trades import TradeRepository, WantedTrades
+from services.trade_management.trade_management_service import Opening
 from shared.contracts.exits import Timestamp
 from shared.contracts.trades import Symbol
 from shared.contracts.vocabulary import TradeStatus
 from shared.http.auth import Reader, Trader
 from shared.http.declared_errors import declared
-from shared.http.idempotency import IdempotencyKey, answer_once
+from shared.http.idempotency import IdempotencyKey, KeyedRequest, request_hash
 from shared.http.paging import Keyset, PageCursor, PageLimit
 from shared.http.preconditions import IfMatch, etag, require_match
 from shared.http.routing import api_router
-from shared.outbox.unit_of_work import UnitOfWork
+from shared.http.slots import run_in_slot
 from shared.postgres.audit import Act
 
 router = api_router(prefix="/trades", tags=["trades"])
@@ -40,22 +41,18 @@ TRADES = Keyset("trades", tuple[Timestamp, UUID], _sort_key)
 
 
 @router.post("", status_code=201, response_model=TradeView, responses=declared(409))
-def open_trade(body: OpenTrade, context: Context, caller: Trader, key: IdempotencyKey = None) -> JSONResponse:
+async def open_trade(body: OpenTrade, context: Context, caller: Trader, key: IdempotencyKey = None) -> Response:
     """Open a trade; its exit plan applies immediately.
 
     A plan that the last price already meets is answered 409 `would_exit_now`, unless `allow_immediate` is set. A
     trade at an account that lost more than its limit is answered 409 `account_held` until an operator releases it.
     """
-    market = context.markets.of(body.symbol)
-    with context.unit_of_work() as uow:
-        return answer_once(
-            uow,
-            scope=f"POST /trades {caller.name}",
-            key=key,
-            body=body,
-            status=201,
-            act=lambda: _open(uow, body, market, context),
-        )
+    market = context.markets.kept(body.symbol)
+    if market is None:
+        market = await run_in_slot(partial(context.markets.of, body.symbol))
+    opening = Opening(body.trade(context.clock), body.exit_plan, _asked(market, body), context.traceparent)
+    keyed = None if key is None else KeyedRequest(f"POST /trades {caller.name}", key, request_hash(body))
+    return await context.openings.answer(OpeningRequest(opening, keyed))
 
 
 @router.get("")
@@ -124,9 +121,3 @@ def _with_etag(trade: StoredTrade, response: Response) -> TradeView:
 def _asked(market: Market, body: OpenTrade | ChangePlan) -> Market:
     """Return the market that a plan must fit; a plan that may exit at once need not fit the last price."""
     return replace(market, last_price=None) if body.allow_immediate else market
-
-
-def _open(uow: UnitOfWork, body: OpenTrade, market: Market, context: TradeApiContext) -> dict[str, Any]:
-    asked = _asked(market, body)
-    trade = context.service.open_trade(uow, body.trade(context.clock), body.exit_plan, market=asked)
-    return TradeView.of(trade).model_dump(mode="json")

@@ -94,7 +94,13 @@ _COLUMN_NAMES = tuple(column.name for column in _COLUMNS)
 INSERT = text(f"""
 -- trades.insert
 INSERT INTO trades ({", ".join(_FACTS)}, exit_plan)
-VALUES ({", ".join(f":{name}" for name in _FACTS)}, :exit_plan)
+SELECT {", ".join(_FACTS)}, CAST(exit_plan AS jsonb)
+  FROM unnest(CAST(:trade_id AS uuid[]), CAST(:symbol AS text[]), CAST(:direction AS text[]),
+              CAST(:product_type AS text[]), CAST(:user_broker_id AS text[]), CAST(:quantity AS bigint[]),
+              CAST(:open_quantity AS bigint[]), CAST(:entry_price AS numeric[]), CAST(:entered_at AS timestamptz[]),
+              CAST(:status AS text[]), CAST(:exit_plan AS text[]))
+         WITH ORDINALITY AS i({", ".join(_FACTS)}, exit_plan, n)
+ ORDER BY n
 RETURNING {", ".join(_COLUMN_NAMES)}
 """)  # noqa: S608  # columns of our own
 _RESULT = ("trade_id", "open_quantity", "exit_price", "exit_reason", "gross_pnl", "charges", "closed_at",
@@ -117,11 +123,13 @@ class TradeRepository:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def insert(self, trade: Trade, exit_plan: dict[str, Any]) -> StoredTrade:
-        """Store a new trade and return it as stored."""
-        values = {name: getattr(trade, name) for name in _FACTS}
-        (row,) = fetch(self._connection, INSERT, values | {"exit_plan": Jsonb(exit_plan)})
-        return _stored(dict(zip(_COLUMN_NAMES, row, strict=True)))
+    def insert(self, trades: Sequence[tuple[Trade, str]]) -> dict[UUID, StoredTrade]:
+        """Store new trades with their plans as JSON, in order; return them as stored."""
+        if not trades:
+            return {}
+        columns: dict[str, list[Any]] = {name: [getattr(trade, name) for trade, _ in trades] for name in _FACTS}
+        rows = fetch(self._connection, INSERT, columns | {"exit_plan": [plan for _, plan in trades]})
+        return {row[0]: _stored(dict(zip(_COLUMN_NAMES, row, strict=True))) for row in rows}
 
     def get(self, trade_id: UUID) -> StoredTrade:
         """Return a trade.

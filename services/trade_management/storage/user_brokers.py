@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,12 +20,12 @@ ON CONFLICT (user_broker_id) DO UPDATE
        entries_held_since = EXCLUDED.entries_held_since, entries_held_reason = EXCLUDED.entries_held_reason
  WHERE known.changed_at <= EXCLUDED.changed_at
 """)
-STANDING = text("""
--- user_brokers.standing: is_known is null while none is known
-SELECT bool_or(user_broker_id = :user_broker_id) AS is_known,
-       max(entries_held_since) FILTER (WHERE user_broker_id = :user_broker_id) AS held_since,
-       max(entries_held_reason) FILTER (WHERE user_broker_id = :user_broker_id) AS held_reason
-  FROM user_brokers
+STANDINGS = text("""
+-- user_brokers.standings: is_known is null while none is known
+SELECT asked.id, known.user_broker_id IS NOT NULL OR CASE WHEN EXISTS (SELECT FROM user_brokers) THEN false END,
+       known.entries_held_since, known.entries_held_reason
+  FROM unnest(CAST(:user_broker_ids AS text[])) AS asked(id)
+  LEFT JOIN user_brokers known ON known.user_broker_id = asked.id
 """)
 
 
@@ -57,7 +57,7 @@ class UserBrokerRepository:
         for event in events:
             self._connection.execute(APPLY, event.model_dump(exclude={"broker"}))
 
-    def standing(self, user_broker_id: str) -> Standing:
-        """Return whether a trade may be opened at a user broker."""
-        (row,) = fetch(self._connection, STANDING, {"user_broker_id": user_broker_id})
-        return Standing(*row)
+    def standings(self, user_broker_ids: Collection[str]) -> dict[str, Standing]:
+        """Return whether a trade may be opened at each user broker."""
+        rows = fetch(self._connection, STANDINGS, {"user_broker_ids": sorted(user_broker_ids)})
+        return {user_broker_id: Standing(*standing) for user_broker_id, *standing in rows}

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from sqlalchemy import Engine, text
 
-from services.trade_management.domain.trade import Trade
-from services.trade_management.trade_management_service import TradeManagementService
+from services.trade_management.domain.trade import StoredTrade, Trade
+from services.trade_management.trade_management_service import Opening, TradeManagementService
 from shared.clock import SystemClock, trading_day
 from shared.contracts.exits import (
     ExitIntentCancelled,
@@ -60,7 +60,8 @@ def open_trade(engine: Engine, direction: Direction = Direction.LONG, **more: An
     }
     trade = Trade(**(terms | more))
     with unit_of_work(engine) as uow:
-        SERVICE.open_trade(uow, trade, plan)
+        [stored] = SERVICE.open_trades(uow, [Opening(trade, plan)])
+        assert isinstance(stored, StoredTrade), stored
         uow.commit()
     return trade
 

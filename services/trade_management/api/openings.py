@@ -1,0 +1,83 @@
+"""Requests to open trades, written in groups: one transaction, with one statement for each table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fastapi import Response
+
+from services.trade_management.api.views import TradeView
+from services.trade_management.domain.trade import StoredTrade
+from services.trade_management.trade_management_service import Opening, TradeManagementService
+from shared.errors import ExitflowError
+from shared.http.idempotency import KeyedRequest, keep_answers, stored_answers
+from shared.http.write_groups import WriteGroups
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.postgres.row_locks import limit_lock_waits
+from shared.runtime.failpoints import Failpoint, failpoint
+
+CREATED = 201
+WAIT_S = 3.0
+"""Longest wait for a place in a group, as long as other requests wait for a connection."""
+
+Outcome = Response | ExitflowError
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningRequest:
+    """A trade to open, and the key of its request if it has one."""
+
+    opening: Opening
+    key: KeyedRequest | None = None
+
+
+Openings = WriteGroups[OpeningRequest, Response]
+
+
+def openings_of(service: TradeManagementService, unit_of_work: Callable[[], UnitOfWork]) -> Openings:
+    """Return the groups of an API; two requests with one key are never in the same group."""
+
+    def write(requests: Sequence[OpeningRequest]) -> list[Outcome]:
+        with unit_of_work() as uow:
+            return open_group(service, uow, requests)
+
+    return WriteGroups(write, _identity, WAIT_S)
+
+
+def _identity(request: OpeningRequest) -> tuple[str, str] | None:
+    return None if request.key is None else request.key.place
+
+
+def open_group(service: TradeManagementService, uow: UnitOfWork, requests: Sequence[OpeningRequest]) -> list[Outcome]:
+    """Open the trades of new requests and commit; return each request's answer, or why it is refused."""
+    if len(requests) > 1:
+        limit_lock_waits(uow.connection)  # a row that one request needs must not hold up the others
+    outcomes = _earlier(uow, requests)
+    fresh = [nth for nth in range(len(requests)) if nth not in outcomes]
+    opened = service.open_trades(uow, [requests[nth].opening for nth in fresh])
+    bodies = {nth: _body(trade) for nth, trade in zip(fresh, opened, strict=True) if isinstance(trade, StoredTrade)}
+    refused = {nth: trade for nth, trade in zip(fresh, opened, strict=True) if isinstance(trade, ExitflowError)}
+    if bodies:
+        keys = ((requests[nth].key, body) for nth, body in bodies.items())
+        keep_answers(uow.connection, CREATED, {key: body for key, body in keys if key is not None})
+        failpoint(Failpoint.API_BEFORE_COMMIT)
+        uow.commit()
+        failpoint(Failpoint.API_AFTER_COMMIT)
+    outcomes |= refused | {nth: _answer(body) for nth, body in bodies.items()}
+    return [outcomes[nth] for nth in range(len(requests))]
+
+
+def _earlier(uow: UnitOfWork, requests: Sequence[OpeningRequest]) -> dict[int, Outcome]:
+    """Return the answers of requests whose key came before."""
+    keyed = {nth: request.key for nth, request in enumerate(requests) if request.key is not None}
+    stored = stored_answers(uow.connection, list(keyed.values()))
+    return {nth: stored[key.place].to(key) for nth, key in keyed.items() if key.place in stored}
+
+
+def _body(trade: StoredTrade) -> str:
+    return TradeView.of(trade).model_dump_json()
+
+
+def _answer(body: str) -> Response:
+    return Response(body, status_code=CREATED, media_type="application/json")
