@@ -37,7 +37,7 @@ RECORD_S = 0.1
 TEND_S = 0.25
 """How often leases are looked after, but for a resting relay: a shard set free is taken within this time."""
 
-ARM_S = 0.25
+ARM_S = 0.02
 """How often a relay tries to rest."""
 
 ANSWER_S = 0.001

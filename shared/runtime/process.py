@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -30,6 +31,9 @@ from shared.settings import Settings
 from shared.version import VERSION
 
 GRACE_S = 10
+END_LOOK_S = 0.25
+_RENEW_DATE = 0
+"""Count of uvicorn's main loop with which it renews the date header."""
 BACKLOG = 4096
 """Connections that the kernel keeps until they are accepted, so that a burst does not turn a healthy client away."""
 KEEP_ALIVE_S = 75
@@ -143,7 +147,16 @@ class RunningProcess:
         self.threads.add(f"prune {table}", Pruning(engine, table, keep_days, self.settings.prune_every_s).run)
 
 
-class _StoppableServer(uvicorn.Server):
+class _QuietServer(uvicorn.Server):
+    """A server that looks for its end four times a second; uvicorn does ten times, in every process."""
+
+    async def main_loop(self) -> None:
+        """Renew the date header and look whether to end, until then."""
+        while not await self.on_tick(_RENEW_DATE):
+            await asyncio.sleep(END_LOOK_S)
+
+
+class _StoppableServer(_QuietServer):
     """A server that also ends when `stop` is set, as after the failure of a thread."""
 
     def __init__(self, config: uvicorn.Config, stop: Stop) -> None:
@@ -183,7 +196,7 @@ def health_server(settings: Settings, health: Health) -> Iterator[None]:
     if settings.http_port is None:
         yield
         return
-    server = uvicorn.Server(server_config(create_app(settings.process, health), settings, settings.http_port))
+    server = _QuietServer(server_config(create_app(settings.process, health), settings, settings.http_port))
     thread = threading.Thread(target=server.run, name="health", daemon=True)
     thread.start()
     try:

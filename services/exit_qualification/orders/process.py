@@ -28,19 +28,20 @@ from services.exit_qualification.orders.requalification import Requalification
 from services.exit_qualification.orders.residual_exits import ResidualExits
 from services.exit_qualification.orders.send_signal import TO_SEND, Pause, SendSignal
 from services.exit_qualification.orders.square_off_race import SquareOffRace
-from services.exit_qualification.orders.terms import order_terms
+from services.exit_qualification.orders.terms import OrderTerms, order_terms
 from services.exit_qualification.orders.token_watch import TokenWatch
-from services.exit_qualification.orders.work_loop import WorkLoop, at_most_every, in_turn
+from services.exit_qualification.orders.work_loop import WorkLoop, at_most_every, in_turn, only_if
 from services.exit_qualification.published_signals import PublishedSignals
+from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.order_updates import ORDER_UPDATES
 from services.exit_qualification.terms import default_square_off, signal_management
-from shared.clock import SystemClock
+from shared.clock import Clock, SystemClock
 from shared.contracts.topics import TopicNames
 from shared.outbox.signatures import event_signer
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
 from shared.postgres.connection_limits import LOOPS
-from shared.postgres.engine import BY_INDEX
+from shared.postgres.engine import BY_INDEX, look
 from shared.postgres.notifications import Listener
 from shared.postgres.revisions import EXIT_QUALIFICATION
 from shared.postgres.row_locks import ROW_LOCK_TIMEOUT_MS
@@ -71,6 +72,8 @@ COUNT_S = 5.0
 MARKET_DATA_S = 1.0
 INSTRUMENTS_S = 5.0
 ERRORS_S = 1.0
+QUIET_S = 5.0
+"""Interval of what concerns exits that wait to be sent, while there are none."""
 RESIDUALS_S = 1.0
 ANNOUNCEMENTS_S = 5.0
 POSITIONS_S = 1.0
@@ -98,8 +101,11 @@ def build(process: RunningProcess) -> None:
     open_unit = partial(UnitOfWork, engine, outbox)
     published = PublishedSignals(open_unit)
     REGISTRY.register(published)
+    around = _Around(
+        settings, engine, open_unit, open_adapters(settings, health), health, _waits(settings, engine), SystemClock()
+    )
     loops = [
-        *_loops(settings, open_unit, open_adapters(settings, health), health, _waits(settings, engine)),
+        *_loops(around),
         WorkLoop("published-signals", published.look_once, COUNT_S),
     ]
     call_limit_s = order_terms(settings).call_limit.total_seconds() + 1
@@ -124,52 +130,87 @@ def _waits(settings: Settings, engine: Engine) -> _Waits:
     return _Waits(Listener(engine, TO_SEND).wait, Listener(engine, ORDER_UPDATES).wait)
 
 
-def _loops(
-    settings: Settings, open_unit: Callable[[], UnitOfWork], brokers: BrokerAdapters, health: Health, waits: _Waits
-) -> list[WorkLoop]:
-    clock, terms = SystemClock(), order_terms(settings)
-    held = HeldExits(health, clock)
-    instruments = InstrumentRefresh(open_unit, brokers, clock, partial(health.alive, MARKET_DATA))
-    market_data = in_turn(
-        TokenWatch(open_unit, brokers, clock).look_once,
-        QuoteRefresh(open_unit, brokers, clock).refresh_once,
-        at_most_every(INSTRUMENTS_S, instruments.refresh_once, clock),
-    )
-    requalification = Requalification(
-        open_unit, ExitQualificationService(), terms, held, clock, partial(health.alive, REQUALIFIER)
-    )
-    signals = signal_management(settings, clock)
-    residuals = ResidualExits(open_unit, signals, terms, clock, held)
-    announcements = BrokerAnnouncements(open_unit, TopicNames(settings.kafka_topic_prefix), clock)
-    errors = AccountErrors(open_unit, terms.limits, brokers.forget_refused_token)
-    unsent = in_turn(
-        at_most_every(ERRORS_S, errors.note_once, clock),
-        requalification.requalify_once,
-        at_most_every(RESIDUALS_S, residuals.exit_once, clock),
-        at_most_every(ANNOUNCEMENTS_S, announcements.announce_once, clock),
-    )
+@dataclass(frozen=True)
+class _Around:
+    """What the loops of the process have in common."""
+
+    settings: Settings
+    engine: Engine
+    open_unit: Callable[[], UnitOfWork]
+    brokers: BrokerAdapters
+    health: Health
+    waits: _Waits
+    clock: Clock
+
+    @property
+    def terms(self) -> OrderTerms:
+        """Return the terms in the settings."""
+        return order_terms(self.settings)
+
+
+def _loops(around: _Around) -> list[WorkLoop]:
+    open_unit, brokers, terms, clock = around.open_unit, around.brokers, around.terms, around.clock
+    held = HeldExits(around.health, clock)
+    losses = AccountLosses(open_unit, signal_management(around.settings, clock), clock)
     return [
-        *_order_loops(settings, open_unit, brokers, held, health, waits),
-        WorkLoop(REQUALIFIER, unsent, REQUALIFY_S),
-        WorkLoop(MARKET_DATA, market_data, MARKET_DATA_S),
+        *_order_loops(around, held),
+        WorkLoop(REQUALIFIER, _requalify(around, held), REQUALIFY_S),
+        WorkLoop(MARKET_DATA, _market_data(around), MARKET_DATA_S),
         WorkLoop(POSITIONS, ExternalExits(open_unit, brokers, terms, clock).look_once, POSITIONS_S),
-        WorkLoop(LOSSES, AccountLosses(open_unit, signals, clock).look_once, LOSSES_S),
+        WorkLoop(LOSSES, losses.look_once, LOSSES_S),
     ]
 
 
-def _order_loops(
-    settings: Settings,
-    open_unit: Callable[[], UnitOfWork],
-    brokers: BrokerAdapters,
-    held: HeldExits,
-    health: Health,
-    waits: _Waits,
-) -> list[WorkLoop]:
+def _requalify(around: _Around, held: HeldExits) -> Callable[[], bool]:
+    """Return the step for exits that wait, or that ended with quantity left."""
+    open_unit, terms, clock = around.open_unit, around.terms, around.clock
+    requalification = Requalification(
+        open_unit, ExitQualificationService(), terms, held, clock, partial(around.health.alive, REQUALIFIER)
+    )
+    errors = AccountErrors(open_unit, terms.limits, around.brokers.forget_refused_token)
+    residuals = ResidualExits(open_unit, signal_management(around.settings, clock), terms, clock, held)
+    announcements = BrokerAnnouncements(open_unit, TopicNames(around.settings.kafka_topic_prefix), clock)
+    return in_turn(
+        _often_while_unsent(around, at_most_every(ERRORS_S, errors.note_once, clock), requalification.requalify_once),
+        at_most_every(RESIDUALS_S, residuals.exit_once, clock),
+        at_most_every(ANNOUNCEMENTS_S, announcements.announce_once, clock),
+    )
+
+
+def _market_data(around: _Around) -> Callable[[], bool]:
+    """Return the step for what brokers are asked about tokens, quotes and instruments."""
+    open_unit, brokers, clock = around.open_unit, around.brokers, around.clock
+    instruments = InstrumentRefresh(open_unit, brokers, clock, partial(around.health.alive, MARKET_DATA))
+    return in_turn(
+        _often_while_unsent(
+            around,
+            TokenWatch(open_unit, brokers, clock).look_once,
+            QuoteRefresh(open_unit, brokers, clock).refresh_once,
+        ),
+        at_most_every(INSTRUMENTS_S, instruments.refresh_once, clock),
+    )
+
+
+def _often_while_unsent(around: _Around, *steps: Callable[[], bool]) -> Callable[[], bool]:
+    """Return a step that runs the given ones each time while an exit waits to be sent, and else every few seconds."""
+    is_due = at_most_every(QUIET_S, lambda: True, around.clock)
+
+    def anything_unsent() -> bool:
+        with look(around.engine) as connection:
+            return OrderQueues(connection).anything_unsent()
+
+    return only_if(lambda: is_due() or anything_unsent(), in_turn(*steps))
+
+
+def _order_loops(around: _Around, held: HeldExits) -> list[WorkLoop]:
     """Return the loops from an approved exit to its fill; each step wakes the next."""
-    clock, terms = SystemClock(), order_terms(settings)
+    settings, open_unit, brokers = around.settings, around.open_unit, around.brokers
+    clock, terms, waits = around.clock, around.terms, around.waits
     signal = SendSignal(open_unit, terms.in_flight, waits.approved, settings.order_poll_ms / 1000, clock)
     readers = AccountReaders(terms.pass_limit.total_seconds())
-    reconciler = PendingOrderReconciler(open_unit, brokers, terms, held, readers, partial(health.alive, RECONCILER))
+    reconciler = PendingOrderReconciler(
+        open_unit, brokers, terms, held, readers, partial(around.health.alive, RECONCILER)
+    )
     passes = PassSignal(reconciler.reconcile_once, settings.reconcile_ms / 1000, IDLE_S)
     placed = PlacedOrders(open_unit, brokers, readers, on_open=passes.ring)
     service = OrderExecutionService(

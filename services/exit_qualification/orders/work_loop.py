@@ -65,6 +65,15 @@ def in_turn(*steps: Callable[[], bool]) -> Callable[[], bool]:
     return each
 
 
+def only_if(condition: Callable[[], bool], step: Callable[[], bool]) -> Callable[[], bool]:
+    """Return a step that runs the given one while the condition holds."""
+
+    def conditional() -> bool:
+        return condition() and step()
+
+    return conditional
+
+
 def at_most_every(interval_s: float, step: Callable[[], bool], clock: Clock) -> Callable[[], bool]:
     """Return a step that runs the given one once per interval, and after a failure with the next call."""
     next_s = 0.0

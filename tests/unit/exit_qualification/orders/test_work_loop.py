@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from services.exit_qualification.orders.work_loop import at_most_every
+from services.exit_qualification.orders.work_loop import at_most_every, only_if
 from shared.clock import Clock
 
 
@@ -37,3 +37,16 @@ def test_a_slower_step_runs_once_per_interval_and_again_after_a_failure() -> Non
     clock.at = 59.9
     assert not seldom()
     assert runs == [50.0, 55.0, 55.0]
+
+
+def test_a_conditional_step_runs_while_its_condition_holds() -> None:
+    ran: list[bool] = []
+
+    def step() -> bool:
+        ran.append(True)
+        return True
+
+    assert not only_if(lambda: False, step)()
+    assert ran == []
+    assert only_if(lambda: True, step)()
+    assert ran == [True]

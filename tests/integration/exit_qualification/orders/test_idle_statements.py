@@ -1,0 +1,53 @@
+"""What exit-orders asks of the database while there is nothing to do."""
+
+from __future__ import annotations
+
+from functools import partial
+from unittest.mock import Mock
+
+import pytest
+from sqlalchemy import Engine
+
+from services.exit_qualification.orders import process
+from services.exit_qualification.orders.brokers.port import BrokerUnavailable
+from services.exit_qualification.orders.work_loop import WorkLoop
+from shared.contracts.topics import TopicNames
+from shared.outbox.unit_of_work import UnitOfWork
+from shared.outbox.writing import Outbox
+from shared.runtime.health import Health
+from shared.settings import Settings
+from tests.support.signing import SIGNER
+from tests.support.statements import sent_statements
+from tests.unit.outbox_relay.clock import StandingClock
+
+SECONDS = 10
+MOST_PER_SECOND = 13
+"""Statements, of which most are answered by one look into an index."""
+
+
+def idle_loops(engine: Engine, clock: StandingClock) -> list[WorkLoop]:
+    """Return the loops of the process but the senders, which wait for the others; no wait takes time."""
+    outbox = Outbox(TopicNames(""), clock, SIGNER)
+    around = process._Around(
+        settings=Settings(),
+        engine=engine,
+        open_unit=partial(UnitOfWork, engine, outbox),
+        brokers=Mock(port=Mock(side_effect=BrokerUnavailable("no broker answers"))),
+        health=Health(),
+        waits=process._Waits(approved=lambda _: False, updated=lambda _: False),
+        clock=clock,
+    )
+    return [loop for loop in process._loops(around) if not loop.name.startswith("sender-")]
+
+
+def test_an_idle_process_asks_for_little(exit_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "IDLE_S", 0.0)  # the pause before the next pass of the reconciler
+    clock = StandingClock()
+    loops = idle_loops(exit_engine, clock)
+    with sent_statements() as statements:
+        for _ in range(SECONDS):
+            for loop in loops:
+                for _ in range(round(1 / loop.idle_s) if loop.idle_s else 1):
+                    loop.step()
+            clock.elapsed_s += 1
+    assert SECONDS < len(statements) <= SECONDS * MOST_PER_SECOND, len(statements)
