@@ -24,6 +24,8 @@ from shared.kafka.clients import home_partition
 from shared.kafka.consuming import WatchedConsumer
 from shared.kafka.topics import bounds_of
 from shared.outbox.signatures import TrustedKeys
+from shared.postgres.connection_limits import LOOPS
+from shared.postgres.row_locks import limit_lock_waits
 from shared.runtime.failpoints import Failpoint, failpoint
 
 log = logging.getLogger(__name__)
@@ -102,6 +104,7 @@ class Assignment:
         )
         with self._database.begin() as connection:
             # The claim waits for the earlier owner's transaction, so the rows loaded after it are final.
+            limit_lock_waits(connection, LOOPS.lock_ms)
             claimed = TickCheckpointRepository(connection).claim(partitions, self._owner)
             require_homes(connection, self._layout)
             square_off = replace(self._default_square_off, calendars=CalendarRepository(connection).calendars())

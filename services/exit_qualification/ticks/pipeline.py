@@ -28,7 +28,7 @@ from shared.contracts.vocabulary import RolloutMode
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
 from shared.postgres.hot_path import pipelined
-from shared.postgres.row_locks import ROW_LOCK_TIMEOUT_MS, is_lock_timeout
+from shared.postgres.row_locks import is_lock_timeout
 from shared.runtime.failpoints import Failpoint, failpoint
 from shared.runtime.health import Health
 
@@ -117,7 +117,9 @@ class TickPipeline:
         with self._open_unit() as uow:
             partitions = TickCheckpointRepository(uow.connection)
             partitions.fence_others(result.homes, held)
-            partitions.advance(checkpoint.offsets).get()
+            with pipelined(uow.connection):  # together with the beginning of the transaction
+                advanced = partitions.advance(checkpoint.offsets)
+            advanced.get()
             trades = OpenTradeRepository(uow.connection)
             trades.insert_opened(_by_trade(result))
             trades.save_plans(result.plans)
@@ -196,7 +198,7 @@ class TickPipeline:
         self.has_queued = self.has_queued or bool(later)
 
     def _open_unit(self) -> UnitOfWork:
-        return UnitOfWork(self._database, self._outbox, lock_timeout_ms=ROW_LOCK_TIMEOUT_MS)
+        return UnitOfWork(self._database, self._outbox)
 
 
 def _first_trades(detected: Sequence[ExitCandidates]) -> tuple[list[ExitCandidates], list[ExitCandidates]]:

@@ -22,6 +22,7 @@ from shared.outbox.signatures import event_signer, trade_event_keys
 from shared.outbox.writing import Outbox
 from shared.postgres.connection_limits import LOOPS
 from shared.postgres.engine import BY_INDEX, open_engine
+from shared.postgres.row_locks import ROW_LOCK_TIMEOUT_MS
 from shared.runtime.catalogue import EXIT_TICKS
 from shared.runtime.health import Health
 from shared.runtime.process import ProcessSpec, RunningProcess
@@ -45,14 +46,18 @@ def build(process: RunningProcess) -> None:
 
 
 def open_database(settings: Settings) -> Engine:
-    """Open the exit database; idle transactions time out, so that they cannot hold partitions for long."""
+    """Open the exit database for a worker.
+
+    Idle transactions time out, so that they cannot hold partitions for long. No statement waits long for a row of
+    another transaction, but those that claim partitions (`limit_lock_waits`).
+    """
     limits = LOOPS.within(settings.database_statement_timeout_s)
     return open_engine(
         settings.require_exit_database(),
         SCHEMA,
         application=settings.process,
         pool_size=settings.database_pool_size,
-        limits=replace(limits, idle_in_transaction_ms=STALL_LIMIT_MS),
+        limits=replace(limits, idle_in_transaction_ms=STALL_LIMIT_MS, lock_ms=ROW_LOCK_TIMEOUT_MS),
         pooler=settings.database_pooler,
         planner=BY_INDEX,
     )

@@ -27,8 +27,8 @@ from tests.support.row_locks import held_row
 from tests.support.servers import Database
 from tests.support.statements import sent_statements
 
-MOST_OF_A_CHUNK = 13
-"""Statements of a transaction that writes a queued chunk: its limit of waits, its fence, locks, facts, rows, events."""
+MOST_OF_A_CHUNK = 12
+"""Statements of a transaction that writes a queued chunk: its fence, locks, facts, rows, events."""
 
 
 @pytest.fixture

@@ -26,11 +26,11 @@ from tests.integration.exit_qualification.ticks.worker_harness import INFY, Book
 from tests.support.statements import sent_statements, waits
 from tests.support.trades import opened
 
-MOST_WAITS = 8
+MOST_WAITS = 7
 """Times at which a transaction with exits waits for the server, besides its commit."""
 
-MOST_OF_EXITS = 12
-"""Statements of a transaction with exits: its limit of waits, its offsets, locks, facts, rows and events."""
+MOST_OF_EXITS = 11
+"""Statements of a transaction with exits: its offsets, locks, facts, rows and events."""
 
 STATE = SymbolState(1010_0000, 1_768_275_900_000_000, 1, 1_768_275_900_000, 1)
 
