@@ -31,12 +31,13 @@ class PassSignal:
         """Let the next pass begin at once."""
         self._rung.set()
 
-    def ringing(self, wait: Callable[[float], bool]) -> Callable[[], bool]:
-        """Return a step that waits for an order update, True from `wait`, and then rings."""
+    def ringing(self, wait: Callable[[float], bool], also: Callable[[], None]) -> Callable[[], bool]:
+        """Return a step that waits for an order update, True from `wait`, and then rings and calls `also`."""
 
         def step() -> bool:
             if wait(ANSWER_WAIT_S):
                 self.ring()
+                also()
             return True
 
         return step

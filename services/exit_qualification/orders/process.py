@@ -236,7 +236,7 @@ def _order_loops(around: _Around, held: HeldExits) -> list[WorkLoop]:
         WorkLoop("send-signal", look, 0),
         *(WorkLoop(f"sender-{n}", sender, 0) for n in range(settings.order_workers)),
         WorkLoop(RECONCILER, passes.next_pass, 0),
-        WorkLoop("order-updates", passes.ringing(waits.updated), 0),
+        WorkLoop("order-updates", passes.ringing(waits.updated, stops.read_again), 0),
         WorkLoop(STOPS, stops.keep_once, STOPS_S),
     ]
 

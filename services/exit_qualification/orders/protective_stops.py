@@ -86,6 +86,10 @@ class ProtectiveStops:
         self._next_s = 0.0
         self._watch_again_s: dict[str, float] = {}
 
+    def read_again(self) -> None:
+        """Let the next pass read every account's books, because a broker told of a change; safe from any thread."""
+        self._watch_again_s.clear()
+
     def keep_once(self) -> bool:
         """Bring the stops of every connected account one step nearer to what they should be; return False.
 

@@ -7,17 +7,18 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 ORDER_UPDATES: Final = "broker_order_updates"
-"""Channel that wakes the reconciler."""
+"""Channel that wakes the reconciler, and lets the books be read for protective stops."""
 
 NOTIFY = text(f"""
--- order_updates.notify: only for an order of an exit; the tag is known before the order is sent, the order's id after
+-- order_updates.notify: only for an order of ours; the tag is known before the order is sent, the order's id after
 SELECT pg_notify('{ORDER_UPDATES}', '')
  WHERE EXISTS (SELECT FROM exit_intents WHERE client_order_id = :tag AND user_broker_id = :user_broker_id)
     OR EXISTS (SELECT FROM exit_intents WHERE broker_order_id = :order_id AND user_broker_id = :user_broker_id)
+    OR EXISTS (SELECT FROM protective_stops WHERE client_order_id = :tag AND user_broker_id = :user_broker_id)
 """)  # noqa: S608  # a name of our own
 
 
 def notify_order_update(connection: Connection, user_broker_id: str, order_id: str, tag: str | None) -> bool:
-    """Wake the reconciler when the transaction commits; return False for an order that no exit has."""
+    """Wake the reconciler when the transaction commits; return False for an order that is not ours."""
     wanted = {"user_broker_id": user_broker_id, "order_id": order_id, "tag": tag}
     return connection.execute(NOTIFY, wanted).first() is not None

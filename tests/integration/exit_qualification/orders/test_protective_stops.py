@@ -14,6 +14,7 @@ from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.protective_stop import ProtectiveStop
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.order_updates import notify_order_update
 from services.exit_qualification.storage.protective_stops import ProtectiveStopRepository
 from shared.contracts.vocabulary import (
     Direction,
@@ -342,3 +343,23 @@ def test_fills_of_a_stop_are_not_somebody_elses(scenario: OrderScenario, broker:
         external._next_s = 0.0
     assert exits_of(scenario, trade) == []
     keep_until(scenario, trade, Status.TRIGGERED)
+
+
+def test_an_update_of_the_broker_lets_the_books_be_read_at_once(
+    scenario: OrderScenario, broker: ScriptedBroker
+) -> None:
+    trade = protected(scenario, broker)
+    armed = stop_of(scenario, trade)
+    assert armed is not None
+    scenario.stops.keep_once()
+    reads = broker.reads
+    scenario.stops.keep_once()
+    assert broker.reads == reads, "the books were read a moment ago"
+    broker.price(SYMBOL, "960")
+    with scenario.open_unit() as uow:
+        assert notify_order_update(uow.connection, "paper", "1", armed.client_order_id)
+        assert not notify_order_update(uow.connection, "other", "1", armed.client_order_id)
+    scenario.stops.read_again()
+    scenario.stops.keep_once()
+    triggered = stop_of(scenario, trade)
+    assert triggered is not None and triggered.status is Status.TRIGGERED

@@ -19,8 +19,11 @@ def test_an_order_update_ends_the_pause_and_a_wait_without_one_does_not() -> Non
     began.clear()
     thread = threading.Thread(target=passes.next_pass)
     thread.start()
-    assert passes.ringing(lambda _: False)() is True
+    also = threading.Event()
+    assert passes.ringing(lambda _: False, also.set)() is True
     assert not began.wait(0.05)
-    assert passes.ringing(lambda _: True)() is True
+    assert not also.is_set()
+    assert passes.ringing(lambda _: True, also.set)() is True
     assert began.wait(10)
+    assert also.is_set()
     thread.join(10)
