@@ -20,12 +20,16 @@ log = logging.getLogger(__name__)
 CONDITION = "database"
 INTERVAL_S = 2.0
 LOOKS_PER_DEADLINE = 4
-RENEW_S = 10.0
-"""A connection this old is replaced: what a database or role is set to counts for new connections alone."""
+RENEW_S = 60.0
+"""A connection this old is replaced, so that a server that accepts no new ones is noticed."""
 
 STATE = """
--- database_watch.state
-SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'
+-- database_watch.state: the last column has what the database and the role are set to, which counts for new connections
+SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',
+       (SELECT coalesce(string_agg(s.setconfig::text, ' ' ORDER BY s.setdatabase, s.setrole), '')
+          FROM pg_db_role_setting s
+         WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+           AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user)))
 """
 HELD_BECAUSE = sql.SQL("""
 -- database_watch.held_because
@@ -63,6 +67,7 @@ class DatabaseWatch:
         self._clock = SystemClock()
         self._connection: LimitedConnection | None = None
         self._renew_at = 0.0
+        self._settings = ""
         self._problem: str | None = None
         health.add(condition, settings.health_deadline_s)
 
@@ -112,7 +117,11 @@ class DatabaseWatch:
             self._connection = None
 
     def _ask(self, connection: LimitedConnection) -> str | None:
-        in_recovery, read_only = connection.execute(STATE).fetchone() or (False, False)
+        in_recovery, read_only, settings = connection.execute(STATE).fetchone() or (False, False, "")
+        if settings != self._settings:
+            self._settings = settings
+            self._disconnect()
+            return self._ask(self._connected())
         if in_recovery:
             return "read-only: the server is a standby or still recovering"
         if read_only:
