@@ -25,15 +25,15 @@ from tests.unit.exit_qualification.ticks.messages import NOW_MS, evaluator, grou
 MOST_INSTRUCTIONS = 230
 """Bytecode instructions of a quiet tick from its record to its verdict; 191 when this was written."""
 
-MOST_TO_LOAD = 950
-"""Bytecode instructions of a trade with a target and a stop, from its row to its place in the engine; 865 when this was
+MOST_TO_LOAD = 900
+"""Bytecode instructions of a trade with a target and a stop, from its row to its place in the engine; 824 when this was
 written."""
 
-MOST_BYTES = 1700
-"""Memory of such a trade with levels that no other has; 1,530 when this was written."""
+MOST_BYTES = 1400
+"""Memory of such a trade with levels that no other has; 1,250 when this was written."""
 
-MOST_BYTES_ON_A_GRID = 950
-"""Memory of such a trade of a market with a hundred prices; 840 when this was written."""
+MOST_BYTES_ON_A_GRID = 900
+"""Memory of such a trade of a market with a hundred prices; 826 when this was written."""
 
 TICKS = 200
 
