@@ -7,12 +7,17 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 
 def reading_progress() -> Progress:
-    """Return a progress display on standard error; its tasks have the field `place`, as ``line 12``."""
+    """Return a progress display on standard error, if that is a terminal.
+
+    Its tasks have the field `place`, as ``line 12``.
+    """
+    stderr = Console(stderr=True)
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         TextColumn("{task.fields[place]}"),
         TimeElapsedColumn(),
         transient=True,
-        console=Console(stderr=True),
+        console=stderr,
+        disable=not stderr.is_terminal,
     )

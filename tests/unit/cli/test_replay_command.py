@@ -49,7 +49,7 @@ def test_it_shows_exits_and_the_net_of_a_dump_as_people_have_it(exitflow: Exitfl
     assert result.status == 0
     assert "TARGET" in result.out
     assert "917.28" in result.out
-    assert "left out 1 invalid lines" in result.err
+    assert result.err == "left out 1 invalid lines\n"
 
 
 def test_two_plans_stand_side_by_side(exitflow: Exitflow, files: dict[str, str]) -> None:
