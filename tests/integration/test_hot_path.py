@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
+from services.trade_management.domain.charges import Side
 from shared.postgres.engine import open_engine
 from shared.postgres.hot_path import fetch, pipelined, send
 from shared.postgres.row_locks import is_lock_timeout, limit_lock_waits
@@ -21,7 +24,7 @@ COUNT = text("SELECT count(*) FROM tick_symbols")
 NUMBERS = text("SELECT n % 4, n FROM unnest(CAST(:numbers AS bigint[])) AS n")
 ECHO = {
     kind: text(f"SELECT CAST(:values AS {kind}[])")  # types
-    for kind in ("text", "bytea", "uuid", "bigint", "boolean")
+    for kind in ("text", "bytea", "uuid", "bigint", "boolean", "numeric", "timestamptz")
 }
 HOLD = text("LOCK TABLE tick_symbols IN ACCESS EXCLUSIVE MODE")
 
@@ -62,7 +65,10 @@ def test_rows_are_tuples_and_other_statements_give_none(engine: Engine) -> None:
         ("bytea", [b"", b"\x00\xff\\", '{"a":"₹"}'.encode()]),
         ("uuid", [UUID(int=0), UUID(int=2**128 - 1)]),
         ("bigint", [0, -(2**63), 2**63 - 1]),
-        ("boolean", [True, False]),
+        ("boolean", [True, None, False]),
+        ("numeric", [Decimal("-0.0001"), None, Decimal("12345678901234.5678"), Decimal("1E+3")]),
+        ("timestamptz", [datetime(2026, 1, 13, 9, 15, 0, 123456, tzinfo=UTC), None]),
+        ("text", [Side.BUY, None]),
         ("text", []),
     ],
 )

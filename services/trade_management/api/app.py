@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 from services.trade_management.api import charges, corporate_actions, pnl, trades
 from services.trade_management.api.context import TradeApiContext
+from services.trade_management.api.market_questions import MarketQuestions
 from services.trade_management.api.openings import openings_of
 from services.trade_management.charge_finalisation_service import ChargeFinalisationService
 from services.trade_management.corporate_action_service import CorporateActionService
@@ -44,6 +45,7 @@ def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> 
         charge_finalisation=ChargeFinalisationService(clock),
         corporate_actions=CorporateActionService(clock, markets, live_exits_of(settings)),
         markets=markets,
+        market_questions=MarketQuestions(markets),
     )
     app.include_router(trades.router)
     app.include_router(pnl.router)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends
 
+from services.trade_management.api.market_questions import MarketQuestions
 from services.trade_management.api.openings import Openings
 from services.trade_management.charge_finalisation_service import ChargeFinalisationService
 from services.trade_management.corporate_action_service import CorporateActionService
@@ -23,6 +24,8 @@ class TradeApiContext(ApiContext):
     ----------
     openings:
         Groups in which trades are opened.
+    market_questions:
+        What concurrent openings ask of `markets`.
     """
 
     service: TradeManagementService
@@ -30,6 +33,7 @@ class TradeApiContext(ApiContext):
     charge_finalisation: ChargeFinalisationService
     corporate_actions: CorporateActionService
     markets: Markets
+    market_questions: MarketQuestions
 
 
 Context = Annotated[TradeApiContext, Depends(context_of)]

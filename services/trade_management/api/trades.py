@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from uuid import UUID
 
 from fastapi import Response
@@ -27,7 +26,6 @@ from shared.http.idempotency import IdempotencyKey, KeyedRequest, request_hash
 from shared.http.paging import Keyset, PageCursor, PageLimit
 from shared.http.preconditions import IfMatch, etag, require_match
 from shared.http.routing import api_router
-from shared.http.slots import run_in_slot
 from shared.postgres.audit import Act
 
 router = api_router(prefix="/trades", tags=["trades"])
@@ -47,9 +45,7 @@ async def open_trade(body: OpenTrade, context: Context, caller: Trader, key: Ide
     A plan that the last price already meets is answered 409 `would_exit_now`, unless `allow_immediate` is set. A
     trade at an account that lost more than its limit is answered 409 `account_held` until an operator releases it.
     """
-    market = context.markets.kept(body.symbol)
-    if market is None:
-        market = await run_in_slot(partial(context.markets.of, body.symbol))
+    market = await context.market_questions.of(body.symbol)
     opening = Opening(body.trade(context.clock), body.exit_plan, _asked(market, body), context.traceparent)
     keyed = None if key is None else KeyedRequest(f"POST /trades {caller.name}", key, request_hash(body))
     return await context.openings.answer(OpeningRequest(opening, keyed))

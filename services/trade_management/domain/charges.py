@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
+from functools import lru_cache
+from typing import Final, Self
 
 from shared.contracts.vocabulary import Charge, Direction, ProductType
 from shared.money import to_paisa, to_rupee
@@ -52,6 +53,7 @@ class Market:
     segment: Segment
 
 
+@lru_cache(maxsize=10_000)
 def market_of(symbol: str) -> Market:
     """Return the market of ``EXCHANGE:TRADINGSYMBOL``; options end with CE or PE, other derivatives are futures."""
     exchange, _, name = symbol.partition(":")
@@ -111,36 +113,54 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderRates:
+    """Rates of an order on a day: those of its value, and those of the charges that GST taxes."""
+
+    of_value: tuple[Rate, ...]
+    of_taxed: tuple[Rate, ...]
+
+    @classmethod
+    def of(cls, in_force: Iterable[Rate], side: Side) -> Self:
+        """Return the rates that apply to one side."""
+        rates = [rate for rate in in_force if rate.side in (side, Side.BOTH)]
+        taxed = tuple(rate for rate in rates if rate.charge is Charge.GST)
+        return cls(tuple(rate for rate in rates if rate.charge is not Charge.GST), taxed)
+
+
+@dataclass(frozen=True, slots=True)
 class ChargeSchedule:
-    """All rows of the schedule. What is in force on a day is looked up once."""
+    """All rows of the schedule. The rates of an order on a day are looked up once."""
 
     rates: tuple[Rate, ...]
-    _of_day: dict[tuple[Market, ProductType, date], list[Rate] | None] = field(
+    _of_day: dict[tuple[str, str, str, date, str], OrderRates | None] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
     def in_force(self, market: Market, product_type: ProductType, day: date) -> list[Rate] | None:
         """Return the enabled rows on a day; None without any row, as a day without rates is not one without charges."""
-        key = (market, product_type, day)
-        if key not in self._of_day:
-            held = [rate for rate in self.rates if rate.holds(market, product_type, day)]
-            self._of_day[key] = [rate for rate in held if rate.enabled] if held else None
-        return self._of_day[key]
+        held = [rate for rate in self.rates if rate.holds(market, product_type, day)]
+        return [rate for rate in held if rate.enabled] if held else None
 
     def order_lines(
         self, market: Market, product_type: ProductType, day: date, side: Side, value: Decimal
     ) -> Lines | None:
         """Return the charges of an order of cumulative `value` rupees, line by line; None if they are unknown."""
-        in_force = self.in_force(market, product_type, day)
-        if in_force is None:
+        rates = self._order_rates(market, product_type, day, side)
+        if rates is None:
             return None
         if not value:
             return {}
-        rates = [rate for rate in in_force if rate.side in (side, Side.BOTH)]
-        lines: Lines = {rate.charge: rate.amount(value) for rate in rates if rate.charge is not Charge.GST}
+        lines: Lines = {rate.charge: rate.amount(value) for rate in rates.of_value}
         taxed = sum((lines.get(charge, Decimal(0)) for charge in GST_BASE), Decimal(0))
-        lines |= {rate.charge: rate.amount(taxed) for rate in rates if rate.charge is Charge.GST}
+        lines |= {rate.charge: rate.amount(taxed) for rate in rates.of_taxed}
         return _without_nothing(lines)
+
+    def _order_rates(self, market: Market, product_type: ProductType, day: date, side: Side) -> OrderRates | None:
+        key = (market.exchange, market.segment, product_type, day, side)  # texts: their hashes are kept
+        if key not in self._of_day:
+            in_force = self.in_force(market, product_type, day)
+            self._of_day[key] = None if in_force is None else OrderRates.of(in_force, side)
+        return self._of_day[key]
 
 
 def entry_side(direction: Direction) -> Side:
@@ -170,7 +190,8 @@ def entry_share(lines: Mapping[Charge, Decimal], closed_before: int, closed_afte
     Shares are differences of rounded running totals. The last closure therefore gets the exact remainder, and no
     share is negative.
     """
-    return difference(_running(lines, closed_after, quantity), _running(lines, closed_before, quantity))
+    after = _running(lines, closed_after, quantity)
+    return difference(after, _running(lines, closed_before, quantity)) if closed_before else _without_nothing(after)
 
 
 def total(lines: Iterable[Mapping[Charge, Decimal]]) -> Decimal:
@@ -179,6 +200,8 @@ def total(lines: Iterable[Mapping[Charge, Decimal]]) -> Decimal:
 
 
 def _running(lines: Mapping[Charge, Decimal], closed: int, quantity: int) -> Lines:
+    if closed == quantity:
+        return dict(lines)  # order lines are whole paise already
     return {charge: to_paisa(amount * closed / quantity) for charge, amount in lines.items()}
 
 

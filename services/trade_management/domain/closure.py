@@ -127,7 +127,7 @@ def book(history: TradeHistory, reported: Sequence[Fill], schedule: ChargeSchedu
         return Booking(history)
     parts = taken(fresh, history.trade.open_quantity)
     excess = total_quantity(fresh) - total_quantity(parts)
-    recorded = tuple(replace(fill, late=nth >= len(parts)) for nth, fill in enumerate(fresh))
+    recorded = (*fresh[: len(parts)], *(replace(fill, late=True) for fill in fresh[len(parts) :]))
     if not parts:
         return Booking(replace(history, fills=history.fills + recorded), recorded, excess=excess)
     closure = _closure(history, parts, schedule)

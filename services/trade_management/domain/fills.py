@@ -73,7 +73,7 @@ def taken(fills: Sequence[Fill], open_quantity: int) -> list[Fill]:
     for fill in fills:
         part = min(fill.quantity, open_quantity)
         if part:
-            parts.append(replace(fill, quantity=part))
+            parts.append(fill if part == fill.quantity else replace(fill, quantity=part))
         open_quantity -= part
     return parts
 

@@ -36,7 +36,9 @@ from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
-BATCH_RECORDS = 500
+BATCH_RECORDS = 2000
+"""A batch takes what has arrived, so it grows with the backlog; beyond this number a commit costs little for each
+record, and the locked trades would wait longer."""
 POLL_S = 0.5
 QUIET_S = 0.05
 """Offsets are committed once nothing came for so long: an exit sends several events within milliseconds, and the last

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
 from decimal import Decimal
 
 import httpx
 import pytest
 
+from services.trade_management.api.market_questions import MarketQuestions
 from services.trade_management.domain.trade import UNKNOWN_MARKET, Market
 from services.trade_management.markets import KEPT_S, PAUSE_S, ExitApiMarkets
 from shared.clock import SystemClock
@@ -65,3 +68,24 @@ def test_a_symbol_without_a_tick_has_no_price() -> None:
     prices, asked = prices_of(lambda _: httpx.Response(404), Hands())
     assert [prices.of("NSE:INFY"), prices.of("NSE:TCS")] == [UNKNOWN_MARKET] * 2
     assert len(asked) == 2
+
+
+def test_concurrent_requests_on_a_symbol_ask_once() -> None:
+    may_answer = threading.Event()
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        assert may_answer.wait(10)
+        return httpx.Response(200, json={"last_price": "100"})
+
+    prices, asked = prices_of(answer, Hands())
+
+    async def ask() -> list[Market]:
+        questions = MarketQuestions(prices)
+        asking = [asyncio.ensure_future(questions.of(symbol)) for symbol in ("NSE:A", "NSE:A", "NSE:B", "NSE:A")]
+        await asyncio.sleep(0)
+        asking[0].cancel()
+        may_answer.set()
+        return await asyncio.gather(*asking[1:])
+
+    assert asyncio.run(ask()) == [Market(Decimal(100))] * 3
+    assert sorted(asked) == ["/prices/NSE%3AA", "/prices/NSE%3AB"]

@@ -1,0 +1,89 @@
+"""A batch of fill reports gives what the reports give one at a time, in statements that do not grow with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import permutations
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine
+
+from services.trade_management.domain.fill_report import FillReport
+from services.trade_management.domain.trade import Trade
+from shared.contracts.vocabulary import Direction, ProductType
+from tests.integration.trade_management.ledger import CLOCK, Intent, execution, open_trade, rows
+from tests.integration.trade_management.test_closing import apply, report
+from tests.support.statements import sent_statements
+
+RESULTS = ("status", "open_quantity", "exit_price", "exit_reason", "gross_pnl", "charges", "net_pnl", "closed_at")
+
+AT = CLOCK.now()
+PARTS = st.lists(st.integers(1, 60), min_size=1, max_size=3)
+"""Quantities of the fills of one intent, of a trade of 100."""
+
+
+def test_statements_do_not_depend_on_the_size_of_a_batch(trade_engine: Engine) -> None:
+    def closings(count: int) -> list[FillReport]:
+        trades = [open_trade(trade_engine, symbol=f"NSE:S{count}X{nth}") for nth in range(count)]
+        return [report(Intent(trade).filled(execution(at=AT))) for trade in trades]
+
+    apply(trade_engine, closings(1))  # reads the charge schedule
+    counts = []
+    for size in (2, 30):
+        reports = closings(size)
+        with sent_statements() as statements:
+            apply(trade_engine, reports)
+        counts.append(len(statements))
+    assert counts[0] == counts[1] <= 12, counts
+
+
+def reports_of(trade: Trade, intents: Sequence[Sequence[int]]) -> list[FillReport]:
+    """The reports of intents that each fill in parts, every report with all parts so far."""
+    told = []
+    for nth, parts in enumerate(intents):
+        intent = Intent(trade)
+        fills = [execution(part, "1010.05", nth=10 * nth + n, at=AT) for n, part in enumerate(parts)]
+        told += [report(intent.partially_filled(*fills[: n + 1])) for n in range(len(fills))]
+    return told
+
+
+def results(engine: Engine, trades: Sequence[Trade]) -> list[dict[str, Any]]:
+    found = []
+    for trade in trades:
+        [row] = rows(engine, f"SELECT {', '.join(RESULTS)} FROM trades WHERE trade_id = :id", id=trade.trade_id)
+        of_trade = "FROM trade_closures c JOIN charge_lines l USING (closure_id) WHERE trade_id = :id"
+        row["lines"] = rows(
+            engine, f"SELECT nth, leg, charge, amount {of_trade} ORDER BY nth, leg, charge", id=trade.trade_id
+        )
+        row["events"] = rows(
+            engine,
+            "SELECT ce_type FROM outbox_event WHERE ce_subject = :id ORDER BY sequence",
+            id=str(trade.trade_id),
+        )
+        row["late"] = rows(
+            engine, "SELECT sum(quantity) AS n FROM trade_fills WHERE trade_id = :id AND late", id=trade.trade_id
+        )
+        found.append(row)
+    return found
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    intents=st.lists(st.lists(PARTS, min_size=1, max_size=2), min_size=2, max_size=2),
+    order=st.sampled_from([*permutations((Direction.LONG, Direction.SHORT))]),
+)
+def test_a_batch_gives_what_its_reports_give_one_at_a_time(
+    trade_engine: Engine, intents: list[list[list[int]]], order: tuple[Direction, ...]
+) -> None:
+    def trades() -> list[Trade]:
+        return [open_trade(trade_engine, direction, entered_at=AT, product_type=ProductType.MIS) for direction in order]
+
+    together, alone = trades(), trades()
+    batch = [each for trade, parts in zip(together, intents, strict=True) for each in reports_of(trade, parts)]
+    apply(trade_engine, [*batch, batch[0]])
+    for trade, parts in zip(alone, intents, strict=True):
+        for each in reports_of(trade, parts):
+            apply(trade_engine, [each])
+    assert results(trade_engine, together) == results(trade_engine, alone)
