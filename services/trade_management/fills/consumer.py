@@ -36,7 +36,7 @@ from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
-BATCH_RECORDS = 2000
+BATCH_RECORDS = 500
 """A batch takes what has arrived, so it grows with the backlog; beyond this number a commit costs little for each
 record, and the locked trades would wait longer."""
 POLL_S = 0.5
