@@ -191,8 +191,14 @@ class Session:
         if self._read():
             self._news.found()
         else:
-            self._news.found_nothing(is_all_done=not (self._publisher.in_flight or self._reader.is_reading()))
+            self._news.found_nothing(is_all_done=self._is_all_done())
         return 0 if self._reader.is_reading() else self._news.wait_s
+
+    def _is_all_done(self) -> bool:
+        """Return True if nothing is under way: no event in flight, being read, or waiting for another one's trial."""
+        if self._publisher.in_flight or self._reader.is_reading():
+            return False
+        return not any(shard.unsent for shard in self._leases.held.values())
 
     # Leases
 

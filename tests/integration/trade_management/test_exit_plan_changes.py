@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from httpx import Response
 from sqlalchemy import Engine
 
+from services.trade_management.api.market_questions import MarketQuestions
 from services.trade_management.domain.trade import Market
 from shared.ids import new_id
 from tests.integration.trade_management.conftest import READER
@@ -162,8 +163,12 @@ class SetMarket:
         assert symbol == "NSE:INFY"
         return Market(self.price, self.tick_size)
 
+    def kept(self, symbol: str) -> Market:
+        """Return it without waiting."""
+        return self.of(symbol)
+
 
 def with_market(client: TestClient, market: SetMarket) -> None:
     """Let the routes know a market."""
     state = client.app.state  # type: ignore[attr-defined]  # the app is a FastAPI
-    state.context = replace(state.context, markets=market)
+    state.context = replace(state.context, markets=market, market_questions=MarketQuestions(market))

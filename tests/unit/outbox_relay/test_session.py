@@ -119,3 +119,16 @@ def test_rows_waiting_for_no_answer_move_progress(parts: Parts, is_quarantined: 
     parts.publisher.send.side_effect = lambda batch: settled(batch.reaches)
     parts.run(steps=2)
     assert parts.progress == [within, Progress("20:20:")]
+
+
+@pytest.mark.parametrize("is_row_waiting", [False, True])
+def test_a_relay_rests_only_when_no_row_waits_to_be_sent(parts: Parts, is_row_waiting: bool) -> None:
+    shard = HeldShard(3, 1, Progress("10:10:", "20:20:", 5))
+    if is_row_waiting:
+        shard.read_out("20:20:")
+    parts.leases.held = {3: shard}
+    parts.quarantine.concerns.return_value = True
+    parts.quarantine.step.return_value = Step.BLOCKED
+    parts.signal.is_armed = True
+    parts.run(steps=2)
+    assert parts.signal.wait.called is not is_row_waiting

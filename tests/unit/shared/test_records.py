@@ -61,7 +61,7 @@ def test_every_event_has_a_topic_a_key_and_a_subject() -> None:
     modules = [import_module(each.name) for each in iter_modules(contracts.__path__, "shared.contracts.")]
     named = {name for module in modules for name, item in vars(module).items() if is_event(item)}
     assert {event.__name__ for event in event_classes()} == named
-    assert len(named) == 19
+    assert len(named) == 20
     for event in event_classes():
         assert event.topic.endswith(".v1") or (event is Discarded and event.topic == ANY_TOPIC)
         assert event.event_type() == f"io.exitflow.{event.__name__}.v1"
