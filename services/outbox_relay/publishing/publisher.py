@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from services.outbox_relay.publishing.refusals import Fault, Refused, fault_of
 from services.outbox_relay.publishing.topic_layouts import PartitionOf, any_partition
-from services.outbox_relay.records import ID, KEY, PAYLOAD, TOPIC, Key, Row, headers_of_row
+from services.outbox_relay.records import ID, KEY, PAYLOAD, SHARD, TOPIC, Key, Row, headers_of_row
 from services.outbox_relay.shards.acknowledgements import Run
 from services.outbox_relay.shards.shard import Batch
 from shared.clock import Clock
@@ -63,11 +63,10 @@ class Complaints:
 
 
 class Publisher:
-    """Gapless idempotent producers, one fixed for each partition; all dropped at the first failed report.
+    """Gapless idempotent producers, one fixed for each shard; all dropped at the first failed report.
 
     A producer has one request in flight, and does not compress the next batch until the broker answers. A second
-    producer fills the gap. A request has one batch of one partition: with both producers on a partition, the broker
-    would get twice as many requests of half the size.
+    producer fills the gap.
     """
 
     def __init__(
@@ -127,17 +126,14 @@ class Publisher:
         return run
 
     def _hand_over(self, rows: Sequence[Row], run: Run) -> int:
-        produce_by = [producer.produce for producer in self._producers]
-        partition_of, reported = self._partition_of, run.reported
+        produce, reported = self._producers[rows[0][SHARD] % PRODUCERS].produce, run.reported
+        partition_of = self._partition_of
         sent = 0
         try:
             for row in rows:
                 topic, key = row[TOPIC], row[KEY]
-                partition = partition_of(topic, key)
                 # By position: to name its arguments costs a sixth of the call.
-                produce_by[partition % PRODUCERS](
-                    topic, row[PAYLOAD], key, partition, reported, None, 0, headers_of_row(row)
-                )
+                produce(topic, row[PAYLOAD], key, partition_of(topic, key), reported, None, 0, headers_of_row(row))
                 sent += 1
         except BufferError:
             log.debug("the producer's queue is full")

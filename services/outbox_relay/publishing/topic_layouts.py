@@ -95,11 +95,9 @@ class TopicLayouts:
         return home_partition(key, count)
 
     def is_switching(self) -> bool:
-        """Return True if stored layouts differ from those in use: send nothing until all in flight has arrived.
-
-        That of a new topic too: the partition, now known, may belong to another producer.
-        """
-        return any(self._in_use.get(topic) != state.partitions for topic, state in self._stored.items())
+        """Return True if stored layouts differ from those in use: send nothing until all in flight has arrived."""
+        stored = self._stored.items()
+        return any(self._in_use.get(topic, state.partitions) != state.partitions for topic, state in stored)
 
     def switch(self) -> None:
         """Use the stored layouts; nothing may be in flight."""
@@ -127,6 +125,9 @@ class TopicLayouts:
     def _read(self) -> None:
         rows = self._connection.execute(KNOWN).fetchall()
         self._stored = {topic: TopicState(topic_id, partitions) for topic, topic_id, partitions in rows}
+        # A topic that is new here is used as stored from its next event on: so far the same partition was computed.
+        for topic in self._stored.keys() - self._in_use.keys():
+            self._in_use[topic] = self._stored[topic].partitions
 
     def _take_answers(self) -> None:
         if self._question is None or not all(answer.done() for answer in self._question.answers.values()):

@@ -12,7 +12,6 @@ from deploy.local.kafka.broker import Broker
 from services.outbox_relay.publishing import publisher as publishing
 from services.outbox_relay.publishing.publisher import DeliveryFailed, Publisher
 from services.outbox_relay.publishing.refusals import Refused
-from services.outbox_relay.publishing.topic_layouts import ANY_PARTITION
 from services.outbox_relay.shards.progress import Progress
 from services.outbox_relay.shards.shard import Batch
 from shared.clock import SystemClock
@@ -66,7 +65,7 @@ def test_a_producer_that_ended_for_a_refusal_nobody_reported_makes_every_key_sus
 ) -> None:
     counted: list[KafkaError] = []
     publisher = Publisher(settings, SystemClock(), counted.append)
-    strike(publisher._producers[ANY_PARTITION], GAPLESS_GUARANTEE)
+    strike(publisher._producers[0], GAPLESS_GUARANTEE)
     with pytest.raises(DeliveryFailed):
         publisher.send(batch_of(topics.on_cluster(EXIT_INTENTS), 0))
     assert publisher.refused() == Refused(up_to=1)
@@ -74,7 +73,7 @@ def test_a_producer_that_ended_for_a_refusal_nobody_reported_makes_every_key_sus
 
 
 def test_a_producer_that_the_broker_disowned_makes_no_key_suspect(publisher: Publisher, topics: TopicNames) -> None:
-    strike(publisher._producers[ANY_PARTITION], OUT_OF_ORDER_SEQUENCE_NUMBER)
+    strike(publisher._producers[0], OUT_OF_ORDER_SEQUENCE_NUMBER)
     with pytest.raises(DeliveryFailed):
         publisher.send(batch_of(topics.on_cluster(EXIT_INTENTS), 0))
     assert publisher.refused() is None

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 import pytest
 
 from services.outbox_relay.publishing.publisher import SILENCE_S, Publisher
-from services.outbox_relay.shards.progress import Progress
-from services.outbox_relay.shards.shard import Batch
 from shared.kafka.clients import producer_config
 from shared.settings import Settings
 from tests.unit.outbox_relay.clock import StandingClock
@@ -96,28 +94,3 @@ def test_one_broker_that_answers_is_enough(publisher: Publisher, clock: Standing
     for _ in range(3):
         tell(publisher, clock, "first", stands_still=1, answers=0)
     assert publisher.silent_since() is None
-
-
-class Noting:
-    """A producer that keeps the partitions that it was given records of."""
-
-    def __init__(self) -> None:
-        self.places: set[tuple[str, int]] = set()
-
-    def produce(self, topic: str, _payload: bytes, _key: str, partition: int, *_: object) -> None:
-        self.places.add((topic, partition))
-
-
-def test_a_partition_has_one_producer_and_both_have_partitions(clock: StandingClock) -> None:
-    settings = Settings(kafka_bootstrap_servers="127.0.0.1:1")
-    publisher = Publisher(settings, clock, lambda _: None, lambda _, key: int(key) % 12)
-    publisher.throw_away()
-    producers = [Noting(), Noting()]
-    publisher._producers[:] = producers  # type: ignore[assignment]  # they answer to all that is asked here
-    for shard in range(4):
-        rows = [(shard, n, topic, str(n), b"{}", *"12345678", 0) for n in range(shard, 48, 4) for topic in ("a", "b")]
-        assert publisher.send(Batch(rows, Progress("1:1:", None, 0), 0.0)).events == len(rows)
-    publisher._producers.clear()
-    assert producers[0].places | producers[1].places == {(topic, n) for topic in ("a", "b") for n in range(12)}
-    assert not producers[0].places & producers[1].places
-    assert len(producers[0].places) == len(producers[1].places)
