@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from queue import SimpleQueue
 
+from services.exit_qualification.orders.brokers.port import BrokerUnavailable
+
 READERS = 8
 
 Work = Callable[[], None]
@@ -90,3 +92,18 @@ class AccountReaders:
         else:
             self._queue.put(_Item(item.account, follows, set()))
         self._changed.notify_all()
+
+
+def raise_failures(failures: Mapping[str, BaseException]) -> None:
+    """Raise what a pass failed with: an error that is no broker's first, else one that names every account.
+
+    Raises
+    ------
+    BrokerUnavailable
+        The broker of an account could not be asked.
+    """
+    for error in failures.values():
+        if not isinstance(error, BrokerUnavailable):
+            raise error
+    if failures:
+        raise BrokerUnavailable("; ".join(f"{account}: {error}" for account, error in sorted(failures.items())))

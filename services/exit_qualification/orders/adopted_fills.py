@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from services.exit_qualification import intent_events
 from services.exit_qualification.domain.exit_signal import ExitSignal
 from services.exit_qualification.domain.external_fills import Adoption
 from services.exit_qualification.domain.intent import ExitIntent
-from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.switches import UserBroker
+from services.exit_qualification.orders.broker_signals import broker_signal
 from services.exit_qualification.orders.brokers.port import BrokerFill
 from services.exit_qualification.orders.locked_exit import LockedExit
 from services.exit_qualification.orders.outcome_writer import OutcomeWriter, average_price, exit_fill
 from services.exit_qualification.orders.terms import OrderTerms
-from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.exit_signals import ExitSignalRepository
@@ -26,7 +25,6 @@ from shared.contracts.exits import Fill
 from shared.contracts.vocabulary import ExitReason, IntentStatus
 from shared.ids import client_order_id, new_id
 from shared.outbox.unit_of_work import UnitOfWork
-from shared.postgres.row_locks import RowHeld
 
 
 def write_adopted(
@@ -42,7 +40,7 @@ def write_adopted(
         The trade's last adoption was at this instant of the database's clock; try again.
     """
     now = OrderQueues(uow.connection).now()
-    signal = _signal(uow, trade.trade, now)
+    signal = broker_signal(uow, trade.trade, ExitReason.EXTERNAL, now)
     fills = [
         Fill(
             broker_order_id=part.fill.order_id,
@@ -61,23 +59,6 @@ def write_adopted(
     uow.emit(intent_events.signal_published(signal), intent_events.filled(intent, fills, now))
     uow.emit(*OutcomeWriter(uow.connection, account, terms, now).give_up_empty(LockedExit(intent, trade)))
     return intent
-
-
-def _signal(uow: UnitOfWork, trade: OpenTrade, now: datetime) -> ExitSignal:
-    key = RuleKey(trade.trade_id, ExitReason.EXTERNAL)
-    episode_id = ExitEpisodeRepository(uow.connection).generate([key], timedelta()).get(key)
-    if episode_id is None:
-        raise RowHeld(f"trade {trade.trade_id} has no new episode yet")
-    return ExitSignal(
-        signal_id=new_id(),
-        trade_id=trade.trade_id,
-        symbol=trade.symbol,
-        direction=trade.direction,
-        exit_reason=ExitReason.EXTERNAL,
-        episode_id=episode_id,
-        detected_price=None,
-        detected_at=now,
-    )
 
 
 def _intent(trade: OpenTrade, signal: ExitSignal, fills: list[Fill], now: datetime) -> ExitIntent:

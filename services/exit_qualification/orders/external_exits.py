@@ -20,7 +20,7 @@ from services.exit_qualification.domain.order_terms import BrokerStatus, OrderSi
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.account_readers import AccountReaders
 from services.exit_qualification.orders.adopted_fills import write_adopted
-from services.exit_qualification.orders.broker_positions import CNC, positions_by_key
+from services.exit_qualification.orders.broker_positions import positions_by_key, shortfalls
 from services.exit_qualification.orders.brokers.port import (
     BrokerFill,
     BrokerOrder,
@@ -107,10 +107,8 @@ class ExternalExits:
 
     def _look_at(self, account: UserBroker, needed: Mapping[PositionKey, int]) -> None:
         broker = self._brokers.port(account)
-        positions = positions_by_key(broker, delivery=any(product == CNC for _, product in needed))
-        missing = {
-            key: short for key, want in needed.items() if (short := missing_quantity(want, positions.get(key, 0)))
-        }
+        positions = positions_by_key(broker, needed.keys())
+        missing = shortfalls(needed, positions)
         before, self._missing[account.user_broker_id] = self._missing.get(account.user_broker_id, {}), missing
         for key in missing.keys() - before.keys():
             log.warning("account %s holds %d of %s %s less than its open trades need",

@@ -22,7 +22,6 @@ from services.exit_qualification.domain.switches import Switches
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
-from shared.postgres.row_locks import RowHeld
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +46,7 @@ def try_lock_exit(connection: Connection, intent: ExitIntent) -> LockedExit:
     RowHeld
         Another transaction holds the trade.
     """
-    if OpenTradeRepository(connection).held_by_others([intent.trade_id]):
-        raise RowHeld(f"another transaction holds trade {intent.trade_id}")
+    OpenTradeRepository(connection).lock_now(intent.trade_id)
     return lock_exit(connection, intent)
 
 

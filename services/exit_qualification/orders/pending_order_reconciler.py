@@ -14,9 +14,9 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
 from services.exit_qualification.domain.outcome import OrderState
 from services.exit_qualification.domain.switches import UserBroker
-from services.exit_qualification.orders.account_readers import AccountReaders
+from services.exit_qualification.orders.account_readers import AccountReaders, raise_failures
 from services.exit_qualification.orders.broker_books import BrokerBooks, Sighting, read_books, read_placed
-from services.exit_qualification.orders.broker_positions import CNC, positions_by_key
+from services.exit_qualification.orders.broker_positions import positions_by_key
 from services.exit_qualification.orders.brokers.port import BrokerPort, Brokers, BrokerUnavailable
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
 from services.exit_qualification.orders.filled_orders import AT_WORK, FilledOrders, is_filled
@@ -128,11 +128,7 @@ class PendingOrderReconciler:
                 for account, intents in work.intents.items()
             }
         )
-        for error in failures.values():
-            if not isinstance(error, BrokerUnavailable):
-                raise error
-        if failures:
-            raise BrokerUnavailable("; ".join(f"{account}: {error}" for account, error in sorted(failures.items())))
+        raise_failures(failures)
         return bool(work.intents)
 
     def _look(self) -> _Work:
@@ -253,7 +249,7 @@ class PendingOrderReconciler:
             The positions could not be read; unknown is not flat.
         """
         key = intent.symbol, intent.product_type.value
-        position = positions_by_key(account.broker, delivery=key[1] == CNC).get(key, 0)
+        position = positions_by_key(account.broker, [key]).get(key, 0)
         with self._open_unit() as uow:
             needed = BrokerPositionRepository(uow.connection).needed(intent.user_broker_id)
         expected = needed.get(intent.user_broker_id, {}).get(key, 0)

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-from services.exit_qualification.domain.external_fills import missing_quantity
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.protective_stop import (
     HELD,
@@ -19,9 +18,9 @@ from services.exit_qualification.domain.protective_stop import (
     StopTerms,
 )
 from services.exit_qualification.domain.switches import UserBroker
-from services.exit_qualification.orders.account_readers import AccountReaders
+from services.exit_qualification.orders.account_readers import AccountReaders, raise_failures
 from services.exit_qualification.orders.broker_books import BrokerBooks, read_books, read_placed, read_single_orders
-from services.exit_qualification.orders.broker_positions import CNC, positions_by_key
+from services.exit_qualification.orders.broker_positions import positions_by_key, shortfalls
 from services.exit_qualification.orders.brokers.port import BrokerPort, Brokers, BrokerUnavailable
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
 from services.exit_qualification.orders.held_exits import HeldExits
@@ -135,11 +134,7 @@ class ProtectiveStops:
                 and not account.token_refused
             }
         )
-        for error in failures.values():
-            if not isinstance(error, BrokerUnavailable):
-                raise error
-        if failures:
-            raise BrokerUnavailable("; ".join(f"{account}: {error}" for account, error in sorted(failures.items())))
+        raise_failures(failures)
 
     def _keep(self, account: UserBroker, standing: Sequence[StandingStop]) -> None:
         """Read the account's books, then act on what its stops are by now."""
@@ -234,8 +229,7 @@ class ProtectiveStops:
         with self._open_unit() as uow:
             every = BrokerPositionRepository(uow.connection).needed(account.user_broker_id)
         needed = every.get(account.user_broker_id, {})
-        held = positions_by_key(broker, delivery=any(product == CNC for _, product in needed))
-        return {key: short for key, want in needed.items() if (short := missing_quantity(want, held.get(key, 0)))}
+        return shortfalls(needed, positions_by_key(broker, needed.keys()))
 
     def _each(self, stop: ProtectiveStop, step: Callable[[], None]) -> None:
         try:

@@ -20,7 +20,6 @@ from shared.contracts.vocabulary import ExitReason
 from shared.instants import epoch_us
 from shared.money import to_units
 from shared.outbox.unit_of_work import UnitOfWork
-from shared.postgres.row_locks import RowHeld
 
 
 class ResidualExits:
@@ -62,8 +61,7 @@ class ResidualExits:
         """
         with self._open_unit() as uow:
             trades = OpenTradeRepository(uow.connection)
-            if trades.held_by_others([trade_id]):
-                raise RowHeld(f"another transaction holds trade {trade_id}")
+            trades.lock_now(trade_id)
             trade = trades.lock([trade_id])[trade_id].trade
             switches = SwitchRepository(uow.connection).read()
             if switches.rollout.match(trade.symbol, trade.user_broker_id) is None:

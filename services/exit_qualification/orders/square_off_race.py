@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.square_off import SquareOff
-from services.exit_qualification.orders.broker_positions import CNC, positions_by_key
+from services.exit_qualification.orders.broker_positions import positions_by_key
 from services.exit_qualification.orders.brokers.port import BrokerUnavailable, NotAccepted
 from services.exit_qualification.orders.log_lines import of_exit
 from services.exit_qualification.orders.metrics import SQUARE_OFF_RACE_WAITS
@@ -71,7 +71,7 @@ class SquareOffRace:
         BrokerUnavailable
             The positions could not be read; unknown is not flat.
         """
-        positions = positions_by_key(claim.broker, delivery=any(it.product_type.value == CNC for it in late))
+        positions = positions_by_key(claim.broker, [(it.symbol, it.product_type.value) for it in late])
         account = claim.account.user_broker_id
         with self._open_unit() as uow:
             rows = BrokerPositionRepository(uow.connection)

@@ -30,14 +30,13 @@ from services.exit_qualification.storage.broker_positions import PositionKey
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.market_facts import MarketFactsRepository
-from services.exit_qualification.storage.open_trades import OpenTradeRepository
+from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_budgets import OrderBudgetRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.protective_stops import ProtectiveStopRepository
 from shared.contracts.vocabulary import ExitReason, ProtectiveStopStatus
 from shared.outbox.unit_of_work import UnitOfWork
-from shared.postgres.row_locks import RowHeld
 
 log = logging.getLogger(__name__)
 
@@ -92,15 +91,13 @@ class StopPlacing:
         """Commit the stop as PLACING; return None if it must wait."""
         with self._open_unit() as uow:
             stops = ProtectiveStopRepository(uow.connection)
-            trades = OpenTradeRepository(uow.connection)
-            if trades.held_by_others([wanted.stop.trade_id]):
-                raise RowHeld(f"another transaction holds trade {wanted.stop.trade_id}")
+            trade = OpenTradeRepository(uow.connection).lock_now(wanted.stop.trade_id)
             standing = stops.lock(wanted.stop)
             terms, now = standing.wanted, OrderQueues(uow.connection).now()
             waits = standing.stop.claimed_until is not None and standing.stop.claimed_until > now
             if not isinstance(terms, StopTerms) or waits or stops.exits_due(account.user_broker_id):
                 return None
-            refusal = self._refusal(uow, standing, terms, missing)
+            refusal = self._refusal(uow, trade, standing, terms, missing)
             if refusal is not None:
                 _note(uow, standing.stop, refusal)
                 return None
@@ -121,10 +118,14 @@ class StopPlacing:
         return claimed
 
     def _refusal(
-        self, uow: UnitOfWork, standing: StandingStop, terms: StopTerms, missing: Mapping[PositionKey, int]
+        self,
+        uow: UnitOfWork,
+        trade: TradeProjection,
+        standing: StandingStop,
+        terms: StopTerms,
+        missing: Mapping[PositionKey, int],
     ) -> Refusal | None:
         stop = standing.stop
-        trade = OpenTradeRepository(uow.connection).lock([stop.trade_id], with_rules=False)[stop.trade_id]
         holders = ExitIntentRepository(uow.connection).find_slot_holders([stop.trade_id])
         if any(holder.is_live for holder in holders):
             return Refusal(EXIT_LIVE, "another exit of the trade is in progress")

@@ -23,7 +23,6 @@ from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.protective_stops import ProtectiveStopRepository
 from shared.contracts.vocabulary import ProtectiveStopStatus
 from shared.outbox.unit_of_work import UnitOfWork
-from shared.postgres.row_locks import RowHeld
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +50,7 @@ class StopRecords:
     def want(self, trade_id: UUID) -> None:
         """Write the stop that a trade should have; it is placed by a later step."""
         with self._open_unit() as uow:
-            _lock_trade(uow, trade_id)
+            OpenTradeRepository(uow.connection).lock_now(trade_id)
             if ProtectiveStopRepository(uow.connection).want(trade_id):
                 uow.commit()
 
@@ -188,10 +187,5 @@ class StopRecords:
             uow.emit(protective_stop_events.changed(ended, now))
 
     def _lock(self, uow: UnitOfWork, stop: ProtectiveStop) -> StandingStop:
-        _lock_trade(uow, stop.trade_id)
+        OpenTradeRepository(uow.connection).lock_now(stop.trade_id)
         return ProtectiveStopRepository(uow.connection).lock(stop)
-
-
-def _lock_trade(uow: UnitOfWork, trade_id: UUID) -> None:
-    if OpenTradeRepository(uow.connection).held_by_others([trade_id]):
-        raise RowHeld(f"another transaction holds trade {trade_id}")

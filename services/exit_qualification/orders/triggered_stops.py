@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from services.exit_qualification import intent_events
 from services.exit_qualification.domain.exit_signal import ExitSignal
@@ -12,6 +12,7 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import UNSENT
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.protective_stop import ProtectiveStop
+from services.exit_qualification.orders.broker_signals import broker_signal
 from services.exit_qualification.orders.metrics import OVERFILLED
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
@@ -20,7 +21,6 @@ from services.exit_qualification.storage.intent_batches import IntentBatches
 from shared.contracts.vocabulary import ExitReason, IntentStatus
 from shared.ids import new_id
 from shared.outbox.unit_of_work import UnitOfWork
-from shared.postgres.row_locks import RowHeld
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,9 @@ def take_over(uow: UnitOfWork, stop: ProtectiveStop, remaining: int, now: dateti
         log.critical("protective stop %s of trade %s was triggered when nothing of the trade was left for it; check "
                      "the position", stop.stop_id, stop.trade_id)  # fmt: skip
         return None
-    signal = _signal(uow, stop, now)
+    # A cooldown of the rule does not count, because the broker has decided.
+    ExitEpisodeRepository(uow.connection).release([RuleKey(stop.trade_id, ExitReason.STOP_LOSS)])
+    signal = broker_signal(uow, stop, ExitReason.STOP_LOSS, now)
     intent = _intent(stop, signal, quantity, now)
     ExitSignalRepository(uow.connection).insert([signal])
     intents.insert([intent])
@@ -60,26 +62,6 @@ def take_over(uow: UnitOfWork, stop: ProtectiveStop, remaining: int, now: dateti
 def _withdraw(uow: UnitOfWork, unsent: Sequence[ExitIntent], now: datetime) -> None:
     for ended in IntentBatches(uow.connection).supersede(unsent, at=now):
         uow.emit(intent_events.cancelled(ended, [], now))
-
-
-def _signal(uow: UnitOfWork, stop: ProtectiveStop, now: datetime) -> ExitSignal:
-    """Return a new signal of the stop's rule; a cooldown of it does not count, because the broker has decided."""
-    key = RuleKey(stop.trade_id, ExitReason.STOP_LOSS)
-    episodes = ExitEpisodeRepository(uow.connection)
-    episodes.release([key])
-    episode_id = episodes.generate([key], timedelta()).get(key)
-    if episode_id is None:
-        raise RowHeld(f"trade {stop.trade_id} has no new episode yet")
-    return ExitSignal(
-        signal_id=new_id(),
-        trade_id=stop.trade_id,
-        symbol=stop.symbol,
-        direction=stop.direction,
-        exit_reason=ExitReason.STOP_LOSS,
-        episode_id=episode_id,
-        detected_price=None,
-        detected_at=now,
-    )
 
 
 def _intent(stop: ProtectiveStop, signal: ExitSignal, quantity: int, now: datetime) -> ExitIntent:

@@ -23,6 +23,7 @@ from shared.exit_rules.rule import Saved
 from shared.exit_rules.stored_plan import read_stored
 from shared.money import SCALE
 from shared.postgres.hot_path import Answer, ask, fetch, send, stream
+from shared.postgres.row_locks import RowHeld
 
 ROWS_AT_ONCE = 5_000
 
@@ -271,6 +272,19 @@ class OpenTradeRepository:
     def held_by_others(self, trade_ids: Collection[UUID]) -> set[UUID]:
         """Lock the free trades in sorted order, and return those held by another transaction."""
         return self.lock_free(trade_ids)[1]
+
+    def lock_now(self, trade_id: UUID) -> TradeProjection:
+        """Lock a trade without waiting and return it without its rules.
+
+        Raises
+        ------
+        RowHeld
+            Another transaction holds it.
+        """
+        free, held = self.lock_free([trade_id])
+        if held:
+            raise RowHeld(f"another transaction holds trade {trade_id}")
+        return free[trade_id]
 
     def open_in(self, partitions: Sequence[int]) -> Iterator[OpenTrade]:
         """Yield every open trade of these partitions with its rules, without holding all rows in memory."""
