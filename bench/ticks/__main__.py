@@ -17,12 +17,12 @@ from rich.console import Console
 
 from bench.relay.conditions import conditions
 from bench.relay.run import Plan as RelayPlan
-from bench.relay.servers import Servers, running_servers, work_directory
+from bench.relay.servers import running_servers, work_directory
 from bench.ticks.evaluation import measure_evaluation
 from bench.ticks.kafka_path import drain_bare, drain_worker, measure_start
 from bench.ticks.market import Mood, steps
 from bench.ticks.page import Row, page
-from bench.ticks.place import ROOT, fill_book, fresh_place, send
+from bench.ticks.place import ROOT, Places, fill_book, send
 from bench.ticks.readable import measure_burst, measure_latency
 from shared.clock import Clock, SystemClock
 from shared.errors import ExitflowError
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str]) -> int:
             _measure_alone(plan, rows)
         if plan.parts != (Part.ALONE,):
             with work_directory() as directory, running_servers(directory) as servers:
-                _measure_whole(plan, servers, SystemClock(), rows)
+                _measure_whole(plan, Places(servers), SystemClock(), rows)
                 known = conditions(arguments, RelayPlan(plan.ticks), servers)
                 found |= {name: known[name] for name in CONDITIONS}
     except ExitflowError as error:
@@ -134,27 +134,27 @@ def _measure_alone(plan: Plan, rows: list[Row]) -> None:
             _add(rows, f"naive loop, {mood}", trades, cpu_us=alone.naive_us)
 
 
-def _measure_whole(plan: Plan, servers: Servers, clock: Clock, rows: list[Row]) -> None:
+def _measure_whole(plan: Plan, places: Places, clock: Clock, rows: list[Row]) -> None:
     if Part.DRAIN in plan.parts:
         for mood in plan.moods:
             for trades in plan.trades:
-                _measure_drain(plan, trades, mood, servers, clock, rows)
+                _measure_drain(plan, trades, mood, places, clock, rows)
     if Part.START in plan.parts:
-        with fresh_place(servers) as place:
+        with places.fresh() as place:
             fill_book(place, trades := max(plan.trades), Mood.QUIET)
             _add(rows, "start", trades, **measure_start(place, trades, clock).figures)
     if Part.BURST in plan.parts:
-        with fresh_place(servers) as place:
+        with places.fresh() as place:
             burst = measure_burst(place, plan.burst, clock)
             _add(rows, "one tick exits all", burst.exits, **burst.figures)
     if Part.LATENCY in plan.parts:
-        with fresh_place(servers) as place:
+        with places.fresh() as place:
             found = measure_latency(place, plan.per_s, plan.probes, clock)
             _add(rows, "tick to readable intent", found.probes, **found.figures)
 
 
-def _measure_drain(plan: Plan, trades: int, mood: Mood, servers: Servers, clock: Clock, rows: list[Row]) -> None:
-    with fresh_place(servers) as place:
+def _measure_drain(plan: Plan, trades: int, mood: Mood, places: Places, clock: Clock, rows: list[Row]) -> None:
+    with places.fresh() as place:
         fill_book(place, trades, mood)
         send(place, steps(plan.ticks, mood))
         bare = drain_bare(place, plan.ticks)

@@ -41,6 +41,8 @@ COPY exit_qualification.open_trades (trade_id, symbol, partition, user_broker_id
                                      entry_price, exit_plan, entered_at, entered_tick) FROM STDIN
 """
 
+_TEMPLATE = "bench_template"
+_CONNECT_BROKER = "INSERT INTO user_brokers VALUES ('paper', 'kite', 'AB1', 'http://127.0.0.1', 'CONNECTED')"
 _WRITTEN = """
 SELECT i.symbol, extract(epoch FROM e.created_at)
   FROM exit_intents i JOIN outbox_event e ON e.ce_subject = i.intent_id::text
@@ -131,15 +133,67 @@ class Place:
             child.stop(STOP_LIMIT_S)
 
 
-@contextmanager
-def fresh_place(servers: Servers) -> Iterator[Place]:
-    """Create a database and topics; remove the database afterwards."""
-    name = f"bench_{new_id().hex}"
-    _execute(servers, "CREATE DATABASE {}", name)
-    try:
-        yield _prepared(servers, name)
-    finally:
-        _execute(servers, "DROP DATABASE {} WITH (FORCE)", name)
+class Places:
+    """Places on one pair of servers. Their databases are copies of one that was migrated once."""
+
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+        self._passwords = {role: new_secret() for role in roles.ROLES}
+        self._execute("CREATE DATABASE {}", _TEMPLATE)
+        template_url = self._url(_TEMPLATE)
+        roles.create_roles(template_url, self._passwords)
+        migrate(self._as(roles.MIGRATOR, template_url), EXIT_QUALIFICATION)
+
+    @contextmanager
+    def fresh(self) -> Iterator[Place]:
+        """Create a database and topics; remove the database afterwards."""
+        name = f"bench_{new_id().hex}"
+        self._execute("CREATE DATABASE {} TEMPLATE {}", name, _TEMPLATE)
+        try:
+            yield self._prepared(name)
+        finally:
+            self._execute("DROP DATABASE {} WITH (FORCE)", name)
+
+    def _prepared(self, name: str) -> Place:
+        admin_url = self._url(name)
+        roles.open_database(admin_url)
+        told = self._settings(name, admin_url)
+        settings = Settings.model_validate(told)
+        create_topics(settings, TopicNames(settings.kafka_topic_prefix).all_on_cluster())
+        directory = self._servers.directory / name
+        directory.mkdir()
+        environment = clean_environment(**{f"EXITFLOW_{setting.upper()}": value for setting, value in told.items()})
+        pids = {"postgres": self._servers.postgres_pid, "kafka": self._servers.kafka_pid}
+        place = Place(admin_url, self._as(roles.RELAY, admin_url), settings, environment, directory, pids)
+        with place.connect() as connection:
+            connection.execute("UPDATE rollout SET mode = 'full'")
+            connection.execute(_CONNECT_BROKER)
+        return place
+
+    def _settings(self, name: str, admin_url: str) -> dict[str, str]:
+        key = new_signing_key()
+        public = signer_of(key, "the bench's key").public_pem()
+        return {
+            "exit_database_url": self._as(roles.EXIT, admin_url),
+            "kafka_bootstrap_servers": self._servers.bootstrap_servers,
+            "kafka_topic_prefix": f"{name}.",
+            "kafka_consumer_prefix": name,
+            "kafka_session_timeout_s": "30",
+            "event_signing_key": key,
+            "exit_event_keys": public,
+            "trade_event_keys": public,
+            "relay_outboxes": "exit",
+        }
+
+    def _url(self, name: str) -> str:
+        return self._servers.admin_url.rpartition("/")[0] + f"/{name}"
+
+    def _as(self, role: str, url: str) -> str:
+        return roles.with_role(url, role, self._passwords[role])
+
+    def _execute(self, statement: LiteralString, *names: str) -> None:
+        with psycopg.connect(self._servers.admin_url, autocommit=True) as connection:
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
 def fill_book(place: Place, trades: int, mood: Mood) -> None:
@@ -178,43 +232,6 @@ def send(place: Place, ticks: Iterator[Step]) -> None:
     producer.flush(60)
 
 
-def _prepared(servers: Servers, name: str) -> Place:
-    admin_url = servers.admin_url.rpartition("/")[0] + f"/{name}"
-    passwords = {role: new_secret() for role in roles.ROLES}
-    roles.create_roles(admin_url, passwords)
-    migrate(roles.with_role(admin_url, roles.MIGRATOR, passwords[roles.MIGRATOR]), EXIT_QUALIFICATION)
-    key = new_signing_key()
-    public = signer_of(key, "the bench's key").public_pem()
-    told = {
-        "exit_database_url": roles.with_role(admin_url, roles.EXIT, passwords[roles.EXIT]),
-        "kafka_bootstrap_servers": servers.bootstrap_servers,
-        "kafka_topic_prefix": f"{name}.",
-        "kafka_consumer_prefix": name,
-        "kafka_session_timeout_s": "30",
-        "event_signing_key": key,
-        "exit_event_keys": public,
-        "trade_event_keys": public,
-        "relay_outboxes": "exit",
-    }
-    settings = Settings.model_validate(told)
-    create_topics(settings, TopicNames(settings.kafka_topic_prefix).all_on_cluster())
-    directory = servers.directory / name
-    directory.mkdir()
-    environment = clean_environment(**{f"EXITFLOW_{setting.upper()}": value for setting, value in told.items()})
-    relay_url = roles.with_role(admin_url, roles.RELAY, passwords[roles.RELAY])
-    pids = {"postgres": servers.postgres_pid, "kafka": servers.kafka_pid}
-    place = Place(admin_url, relay_url, settings, environment, directory, pids)
-    with place.connect() as connection:
-        connection.execute("UPDATE rollout SET mode = 'full'")
-        connection.execute("INSERT INTO user_brokers VALUES ('paper', 'kite', 'AB1', 'http://127.0.0.1', 'CONNECTED')")
-    return place
-
-
 def _analyze(place: Place) -> None:
     with place.connect() as connection:
         connection.execute("VACUUM (ANALYZE) open_trades")
-
-
-def _execute(servers: Servers, statement: str, name: str) -> None:
-    with psycopg.connect(servers.admin_url, autocommit=True) as connection:
-        connection.execute(sql.SQL(statement).format(sql.Identifier(name)))

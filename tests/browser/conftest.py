@@ -73,7 +73,7 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     wait_until(lambda: server.started, "the console serves", 30)
     yield Console(f"http://127.0.0.1:{port}", apis)
     server.should_exit = True
-    thread.join(30)
+    thread.join(60)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 
 import uvicorn
 
-from tests.support.waiting import wait_until
-
-LIMIT_S = 20.0
+from tests.support.waiting import LIMIT_S, wait_until
 
 
 @dataclass(frozen=True)

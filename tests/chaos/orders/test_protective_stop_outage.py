@@ -16,10 +16,11 @@ from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, Pro
 from shared.money import from_units
 from tests.chaos.orders.books import Books
 from tests.chaos.orders.test_agreement import TERMS, connect, protected_plan
-from tests.integration.exit_qualification.orders.order_scenario import SYMBOL, OrderScenario, wait_until
+from tests.integration.exit_qualification.orders.order_scenario import SYMBOL, OrderScenario
 from tests.integration.exit_qualification.orders.test_broker_contract import kite_brokers
 from tests.integration.paper_broker.conftest import RunningBroker, running_broker
 from tests.integration.trade_management import ledger
+from tests.support.waiting import wait_until
 
 
 def started(engine: Engine) -> OrderScenario:

@@ -15,8 +15,9 @@ from shared.settings import Settings
 from tests.chaos.outbox_relay.checker import judge
 from tests.integration.outbox_relay.kafka_log import KafkaLog
 from tests.integration.outbox_relay.outbox_writer import Writer
-from tests.integration.outbox_relay.relays import ThreadRelay, running_relay, wait_until
+from tests.integration.outbox_relay.relays import ThreadRelay, running_relay
 from tests.support.servers import Databases, server_directory
+from tests.support.waiting import wait_until
 
 IN_FLIGHT = 100
 EVENTS = 2000

@@ -25,8 +25,9 @@ from tests.chaos.outbox_relay.extent import OUTAGE_S
 from tests.conftest import wanted_kafka
 from tests.integration.outbox_relay.kafka_log import KafkaLog, open_log
 from tests.integration.outbox_relay.outbox_writer import Writer
-from tests.integration.outbox_relay.relays import ThreadRelay, running_relay, wait_until
+from tests.integration.outbox_relay.relays import ThreadRelay, running_relay
 from tests.support.servers import delete_topics, running_kafka
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.apache
 
@@ -73,7 +74,7 @@ def test_while_kafka_is_down_writers_go_on_and_afterwards_the_backlog_drains_in_
             writer.write(*[f"key-{n}" for n in range(20)])
             return time.monotonic() > back_at and "Kafka does not answer since" in complaint(relay)
 
-        wait_until(is_over, OUTAGE_S + RECOVERY_LIMIT_S)
+        wait_until(is_over, "Kafka is away and missed", OUTAGE_S + RECOVERY_LIMIT_S)
         assert writer.owners()[None] == 0, "a relay keeps its shards meanwhile"
         kafka.start()
         with open_log(narrow, topics.on_cluster(EXIT_INTENTS)) as afresh:
@@ -95,7 +96,7 @@ def test_a_topic_that_is_deleted_and_made_again_gets_everything_from_there_on(
         gone_with_it = writer.committed()
         delete_topics(kafka.bootstrap_servers, topic)
         writer.write(*[f"key-{n}" for n in range(20)])
-        wait_until(lambda: complaint(relay) != "", RECOVERY_LIMIT_S)
+        wait_until(lambda: complaint(relay) != "")
         wait_until(lambda: create_topics(narrow, [topic]) == [topic])
         with open_log(narrow, topic) as afresh:
             records = afresh.wait_for(20, RECOVERY_LIMIT_S)

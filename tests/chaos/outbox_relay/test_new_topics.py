@@ -20,7 +20,8 @@ from tests.chaos.outbox_relay.checker import judge
 from tests.chaos.outbox_relay.extent import DURATION_S, MAX_IN_FLIGHT
 from tests.integration.outbox_relay.kafka_log import open_log
 from tests.integration.outbox_relay.outbox_writer import Writer, open_writer
-from tests.integration.outbox_relay.relays import RELAY, relay_process, wait_until
+from tests.integration.outbox_relay.relays import RELAY, relay_process
+from tests.support.waiting import wait_until
 
 PARTITIONS = 24
 EVENTS, BATCH = 2000, 1000

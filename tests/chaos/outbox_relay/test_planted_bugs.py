@@ -15,8 +15,9 @@ from shared.settings import Settings
 from tests.chaos.outbox_relay.checker import Verdict, judge
 from tests.integration.outbox_relay.kafka_log import KafkaLog
 from tests.integration.outbox_relay.outbox_writer import Writer
-from tests.integration.outbox_relay.relays import RELAY, relay_process, stopped, wait_until
+from tests.integration.outbox_relay.relays import RELAY, relay_process, stopped
 from tests.support.product_process import ProductProcess
+from tests.support.waiting import wait_until
 
 
 @dataclass(frozen=True)

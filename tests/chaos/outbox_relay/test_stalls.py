@@ -9,8 +9,9 @@ from shared.settings import Settings
 from tests.chaos.outbox_relay.checker import judge
 from tests.integration.outbox_relay.kafka_log import KafkaLog
 from tests.integration.outbox_relay.outbox_writer import Writer
-from tests.integration.outbox_relay.relays import relay_process, running_relay, wait_until
+from tests.integration.outbox_relay.relays import relay_process, running_relay
 from tests.integration.outbox_relay.test_failures import RELAY_POINTS
+from tests.support.waiting import wait_until
 
 IN_FLIGHT = 100
 LEASE_S, STALL_S = 1.0, 3.0

@@ -15,9 +15,10 @@ from tests.integration.outbox_relay.outbox_writer import Writer
 from tests.integration.outbox_relay.parking.made_topics import topics_with_small_batches
 from tests.integration.outbox_relay.parking.operator import Operator
 from tests.integration.outbox_relay.parking.test_parking import LIMIT_BYTES, others, park_a_key, poison
-from tests.integration.outbox_relay.relays import relay_process, running_relay, wait_until
+from tests.integration.outbox_relay.relays import relay_process, running_relay
 from tests.integration.outbox_relay.test_failures import limit_record_bytes
 from tests.support.product_process import ProductProcess
+from tests.support.waiting import wait_until
 
 LEASE_S, STALL_S = 1.0, 3.0
 

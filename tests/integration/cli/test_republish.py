@@ -14,8 +14,9 @@ from shared.settings import Settings
 from tests.integration.outbox_relay.conftest import log, writer
 from tests.integration.outbox_relay.kafka_log import KafkaLog, Record, sequences_by_key
 from tests.integration.outbox_relay.outbox_writer import Writer
-from tests.integration.outbox_relay.relays import running_relay, wait_until
+from tests.integration.outbox_relay.relays import running_relay
 from tests.support.servers import Database
+from tests.support.waiting import wait_until
 from tests.unit.cli.results import Result
 
 Exitflow = Callable[..., Result]

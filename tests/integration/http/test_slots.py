@@ -12,11 +12,11 @@ import httpx
 import pytest
 from sqlalchemy import event, text
 
-from shared.clock import SystemClock
 from shared.http.auth import KNOWN_S, KnownTokens, Scope, store_token
 from shared.http.slots import RequestSlots
 from shared.postgres.engine import open_engine
 from tests.integration.http.conftest import AUTHORIZATION, SCHEMAS, Api
+from tests.support.clocks import SteppedClock
 
 CONNECTIONS = 2
 PARALLEL = 48
@@ -29,16 +29,6 @@ BODY: dict[str, Any] = {
     "user_broker_id": "paper",
     "exit_plan": {"target": "1010.00"},
 }
-
-
-class SteppedClock(SystemClock):
-    """A clock whose monotonic time moves only when told."""
-
-    def __init__(self) -> None:
-        self.at = 100.0
-
-    def monotonic(self) -> float:
-        return self.at
 
 
 @pytest.fixture
@@ -81,6 +71,6 @@ def test_a_token_is_looked_up_again_after_a_while_and_then_rejected_if_it_expire
         connection.execute(text("UPDATE api_tokens SET expires_at = now() WHERE name = 'bela'"))
     admin.dispose()
     assert ask().status_code == 200
-    clock.at += KNOWN_S
+    clock.at_s += KNOWN_S
     assert [ask().status_code for _ in range(2)] == [401] * 2
     assert len([statement for statement in lookups if "api_tokens.find" in statement]) == 3

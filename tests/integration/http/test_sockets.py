@@ -35,16 +35,16 @@ POST = b"POST /trades HTTP/1.1\r\n" + HOST + AUTH + b"Content-Type: application/
 
 @pytest.fixture(scope="module")
 def server(apis: dict[str, Api]) -> Iterator[RawServer]:
-    """trade-api as its process serves it, with few connections and a short time for requests."""
-    limits = Settings(http_connections=CONNECTIONS, http_request_timeout_s=REQUEST_S)
+    """Trade-api, with time for a request longer than any pause of a busy machine."""
+    limits = Settings(http_connections=CONNECTIONS, http_request_timeout_s=100)
     with running_server(server_config(apis["trade-api"].app, limits, 0)) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def patient_server(apis: dict[str, Api]) -> Iterator[RawServer]:
-    """The same with so long a time for requests that none passes on a busy machine."""
-    limits = Settings(http_connections=CONNECTIONS, http_request_timeout_s=100)
+def hurried_server(apis: dict[str, Api]) -> Iterator[RawServer]:
+    """Trade-api, which soon ends a request that has not arrived."""
+    limits = Settings(http_connections=CONNECTIONS, http_request_timeout_s=REQUEST_S)
     with running_server(server_config(apis["trade-api"].app, limits, 0)) as running:
         yield running
 
@@ -59,30 +59,30 @@ def is_problem(answer: Answer, status: int) -> bool:
 # slow
 
 
-def test_half_open_connections_make_room_and_are_closed(server: RawServer) -> None:
+def test_half_open_connections_make_room_and_are_closed(hurried_server: RawServer) -> None:
     with ExitStack() as stack:
-        silent = [stack.enter_context(server.connect()) for _ in range(4 * CONNECTIONS)]
-        started = [stack.enter_context(server.connect()) for _ in range(CONNECTIONS)]
+        silent = [stack.enter_context(hurried_server.connect()) for _ in range(4 * CONNECTIONS)]
+        started = [stack.enter_context(hurried_server.connect()) for _ in range(CONNECTIONS)]
         for connection in started:
             connection.sendall(OK[:10])
-        assert server.ask(OK).status == 200
-        assert server.open_connections <= CONNECTIONS
+        assert hurried_server.ask(OK).status == 200
+        assert hurried_server.open_connections <= CONNECTIONS
         assert all(is_closed(connection) for connection in silent + started)
-    wait_until(lambda: server.open_connections == 0, "every connection is forgotten")
+    wait_until(lambda: hurried_server.open_connections == 0, "every connection is forgotten")
 
 
-def test_a_request_that_arrives_longest_makes_room_before_any_idle_connection(patient_server: RawServer) -> None:
+def test_a_request_that_arrives_longest_makes_room_before_any_idle_connection(server: RawServer) -> None:
     with ExitStack() as stack:
-        idle = [stack.enter_context(patient_server.connect()) for _ in range(CONNECTIONS - 3)]
+        idle = [stack.enter_context(server.connect()) for _ in range(CONNECTIONS - 3)]
         for connection in idle:
             connection.sendall(OK)
             assert read_answer(connection).status == 200
         arriving = []
         for _ in range(3):
-            arriving.append(stack.enter_context(patient_server.connect()))
+            arriving.append(stack.enter_context(server.connect()))
             arriving[-1].sendall(OK[:10])
-            wait_until(lambda: patient_server.open_connections == len(idle) + len(arriving), "it is taken in")
-        assert patient_server.ask(OK).status == 200
+            wait_until(lambda: server.open_connections == len(idle) + len(arriving), "it is taken in")
+        assert server.ask(OK).status == 200
         assert is_closed(arriving[0])
         arriving[1].sendall(OK[10:])
         assert read_answer(arriving[1]).status == 200
@@ -90,12 +90,12 @@ def test_a_request_that_arrives_longest_makes_room_before_any_idle_connection(pa
         assert read_answer(idle[0]).status == 200
 
 
-def test_many_half_open_connections_do_not_turn_a_healthy_client_away(patient_server: RawServer) -> None:
+def test_many_half_open_connections_do_not_turn_a_healthy_client_away(server: RawServer) -> None:
     with ExitStack() as stack:
         for _ in range(HALF_OPEN):
-            stack.enter_context(patient_server.connect()).sendall(OK[:10])
-        assert patient_server.ask(OK).status == 200
-        assert patient_server.open_connections <= CONNECTIONS
+            stack.enter_context(server.connect()).sendall(OK[:10])
+        assert server.ask(OK).status == 200
+        assert server.open_connections <= CONNECTIONS
 
 
 @pytest.mark.parametrize(
@@ -108,9 +108,9 @@ def test_many_half_open_connections_do_not_turn_a_healthy_client_away(patient_se
     ],
     ids=["head", "head of a POST", "body", "chunked body"],
 )
-def test_a_request_that_drips_is_ended(server: RawServer, begun: bytes) -> None:
+def test_a_request_that_drips_is_ended(hurried_server: RawServer, begun: bytes) -> None:
     drip = b"1\r\n \r\n" if b"chunked" in begun else b" "
-    with server.connect() as connection:
+    with hurried_server.connect() as connection:
         connection.sendall(begun)
         connection.settimeout(0.05)
         received = b""
@@ -127,9 +127,9 @@ def test_a_request_that_drips_is_ended(server: RawServer, begun: bytes) -> None:
         assert MEDIA_TYPE.encode() in rest
 
 
-def test_a_second_request_that_drips_is_ended_too(server: RawServer) -> None:
+def test_a_second_request_that_drips_is_ended_too(hurried_server: RawServer) -> None:
     for begun in (b"\r\n", b"GET", b"\r\nGET /"):
-        with server.connect() as connection:
+        with hurried_server.connect() as connection:
             connection.sendall(OK)
             assert read_answer(connection).status == 200
             connection.sendall(begun)
@@ -163,7 +163,7 @@ def test_beyond_the_limit_of_working_connections_the_answer_is_503() -> None:
         await send({"type": "http.response.body"})
 
     config = uvicorn.Config(
-        working, port=0, http=bounded_protocol(ConnectionLimits(3, 5)), lifespan="off", log_config=None
+        working, port=0, http=bounded_protocol(ConnectionLimits(3, 60)), lifespan="off", log_config=None
     )
     with running_server(config) as running, ExitStack() as stack:
         at_work = [stack.enter_context(running.connect()) for _ in range(3)]
@@ -178,13 +178,13 @@ def test_beyond_the_limit_of_working_connections_the_answer_is_503() -> None:
         assert running.ask(OK).status == 204
 
 
-def test_an_idle_connection_makes_room(patient_server: RawServer) -> None:
+def test_an_idle_connection_makes_room(server: RawServer) -> None:
     with ExitStack() as stack:
-        idle = [stack.enter_context(patient_server.connect()) for _ in range(CONNECTIONS)]
+        idle = [stack.enter_context(server.connect()) for _ in range(CONNECTIONS)]
         for connection in idle:
             connection.sendall(OK)
             assert read_answer(connection).status == 200
-        assert patient_server.ask(OK).status == 200
+        assert server.ask(OK).status == 200
         assert is_closed(idle[0])
         idle[-1].sendall(OK)
         assert read_answer(idle[-1]).status == 200

@@ -35,7 +35,7 @@ DENIED = frozenset(
     }
 )
 UNKNOWN_TOPIC = "unknown.topic.v1"
-ANSWER_S = 10
+ANSWER_S = 30
 GROUPS = {
     "exitflow-exit-ticks": "exit-ticks",
     "exitflow-trade-fills": "trade-fills",
@@ -183,7 +183,7 @@ def sent(settings: Settings, topics: Iterable[str], **overrides: object) -> dict
     def report(error: KafkaError | None, record: Message) -> None:
         reports[str(record.topic())] = error
 
-    producer = open_producer(settings, **{"message_timeout_ms": 5000, **overrides})
+    producer = open_producer(settings, **{"message_timeout_ms": 30_000, **overrides})
     for topic in topics:
         producer.produce(topic, value=b"{}", on_delivery=report)
     assert producer.flush(ANSWER_S) == 0

@@ -102,13 +102,13 @@ def test_apache_kafka_makes_no_topic_that_nobody_asked_for(apache: ApacheKafka) 
         {
             "bootstrap.servers": apache.bootstrap_servers,
             "topic.metadata.propagation.max.ms": 0,
-            "message.timeout.ms": 5000,
+            "message.timeout.ms": 60_000,
             **QUIET,
         }
     )
     failures: list[KafkaError | None] = []
     producer.produce("unknown", value=b"x", on_delivery=lambda error, _: failures.append(error))
-    producer.flush(20)
+    producer.flush(60)
     assert [error.code() for error in failures if error] == [KafkaError.UNKNOWN_TOPIC_OR_PART]
 
 

@@ -16,7 +16,7 @@ from shared.postgres.migrations import LockWaits, current_revision, migrate
 from shared.postgres.revisions import EXIT_QUALIFICATION, head_revision
 from tests.support.product_process import ProductProcess, run
 from tests.support.servers import Database
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT_S, wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 BEFORE = "V013"
@@ -71,7 +71,7 @@ def test_others_pass_while_a_migration_waits_and_it_ends_once_the_lock_is_free(b
             service.execute("SET lock_timeout = '10s'")
             for _ in range(3):
                 service.execute("SELECT count(*) FROM exit_qualification.outbox_event")
-    thread.join(60)
+    thread.join(LIMIT_S)
     assert outcome == [(BEFORE, head_revision(EXIT_QUALIFICATION))]
 
 
@@ -85,8 +85,8 @@ def test_the_backend_of_a_migration_ends_with_its_process(behind: Database, how:
     with idle_transaction(behind):
         process = ProductProcess(run(*command), environment)
         try:
-            wait_until(lambda: is_waiting(behind), "the migration waits for the lock", 60)
+            wait_until(lambda: is_waiting(behind), "the migration waits for the lock")
         finally:
             process.send_signal(how)
-            process.wait(30)
+            process.wait(LIMIT_S)
         wait_until(lambda: not is_waiting(behind), "its backend waits no longer")

@@ -13,8 +13,8 @@ from sqlalchemy.exc import DBAPIError
 
 from shared.postgres.migrations import current_revision, migrate
 from shared.postgres.revisions import EXIT_QUALIFICATION, TRADE_MANAGEMENT
-from tests.integration.outbox_relay.relays import wait_until
 from tests.support.servers import Database
+from tests.support.waiting import wait_until
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
-from tests.support.servers import Database
+from tests.support.servers import Database, Databases
 
 EXIT, TRADE = "exit_qualification", "trade_management"
 
@@ -56,6 +58,13 @@ REFUSED = [
     ("relay_exit_url", f"SELECT {EXIT}.outbox_partition_held_by('exit_intents')"),
     ("trade_url", f"SELECT {TRADE}.outbox_empty_default(1)"),
 ]
+
+
+@pytest.fixture(scope="module")
+def database(databases: Databases) -> Iterator[Database]:
+    """One database for all tests: none reads what another writes."""
+    with databases.fresh() as fresh:
+        yield fresh
 
 
 @pytest.mark.parametrize(("role", "statement"), REFUSED)

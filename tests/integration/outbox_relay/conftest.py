@@ -10,6 +10,7 @@ from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, open_log
 from tests.integration.outbox_relay.outbox_writer import Writer, open_writer
+from tests.integration.outbox_relay.relays import LEASE_S
 
 
 @pytest.fixture
@@ -28,5 +29,5 @@ def log(settings: Settings, topics: TopicNames) -> Iterator[KafkaLog]:
 
 @pytest.fixture
 def exit_relay(relay_settings: Settings) -> Settings:
-    """Settings of a relay of the exit outbox with a short lease."""
-    return relay_settings.model_copy(update={"relay_outboxes": "exit", "relay_lease_s": 2.0})
+    """Settings of a relay of the exit outbox that keeps its lease while it is at work."""
+    return relay_settings.model_copy(update={"relay_outboxes": "exit", "relay_lease_s": LEASE_S})

@@ -13,6 +13,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from shared.kafka.clients import headers_of, open_consumer
 from shared.settings import Settings
+from tests.support.waiting import LIMIT_S
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class KafkaLog:
         self._consumer.assign(self._partitions)
         self._records: list[Record] = []
 
-    def wait_for(self, events: int, limit_s: float = 20) -> list[Record]:
+    def wait_for(self, events: int, limit_s: float = LIMIT_S) -> list[Record]:
         """All records once there are so many distinct events, and whatever else the topic holds by then."""
         began = time.monotonic()
         while len({record.event_id for record in self._records}) < events:
@@ -51,7 +52,7 @@ class KafkaLog:
             self._take(0.05)
         return self.to_the_end()
 
-    def wait_for_event(self, key: str, sequence: int, limit_s: float = 30) -> Record:
+    def wait_for_event(self, key: str, sequence: int, limit_s: float = LIMIT_S) -> Record:
         """The first record of this event, once it is there."""
         began = time.monotonic()
         while not (found := [r for r in self._records if r.key == key and r.sequence == sequence]):

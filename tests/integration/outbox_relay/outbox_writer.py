@@ -46,6 +46,12 @@ UNPUBLISHED = text("""
 SELECT count(*) FROM outbox_event e JOIN outbox_shard s USING (shard) WHERE NOT pg_visible_in_snapshot(e.xid, s.snap)
 """)
 
+RESTING = text("""
+SELECT count(*) FROM pg_locks
+ WHERE locktype = 'advisory' AND mode = 'ExclusiveLock' AND granted
+   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+""")
+
 
 class Writer:
     """A service with an outbox in schema exit_qualification."""
@@ -119,6 +125,11 @@ class Writer:
         with self._engine.connect() as connection:
             rows = connection.execute(text("SELECT relay_id::text, seen_at FROM outbox_relay")).all()
         return {row[0]: row[1] for row in rows}
+
+    def a_relay_rests(self) -> bool:
+        """Return whether a relay holds the lock that makes writers notify."""
+        with self._engine.connect() as connection:
+            return bool(connection.execute(RESTING).scalar_one())
 
     def unpublished(self) -> int:
         """Committed events that are not on record as published."""

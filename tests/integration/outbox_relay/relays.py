@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +17,16 @@ from shared.ids import new_id
 from shared.runtime.health import Health
 from shared.settings import Settings
 from tests.support.product_process import ProductProcess, run
+from tests.support.waiting import LIMIT_S
 
 RELAY = run("run", "relay")
+LEASE_S = 6.0
+"""A relay renews its lease after a third; a busy machine stops no process for the rest."""
 
 
-def wait_until(condition: Callable[[], bool], limit_s: float = 30) -> float:
-    """Return the seconds it took until the condition held, or fail."""
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < limit_s, "it did not happen in time"
-        time.sleep(0.01)
-    return time.monotonic() - began
+def short_lived(relay: Settings) -> Settings:
+    """Return the settings of relays of which one is killed or stopped: the other soon takes everything over."""
+    return relay.model_copy(update={"relay_lease_s": 2.0})
 
 
 @dataclass
@@ -51,7 +49,7 @@ def running_relay(settings: Settings) -> Iterator[ThreadRelay]:
         yield relay
     finally:
         relay.stop.set()
-        thread.join(30)
+        thread.join(LIMIT_S)
         assert not thread.is_alive()
 
 

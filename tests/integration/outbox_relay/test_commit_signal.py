@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 
 import pytest
-from sqlalchemy import text
 
 from services.outbox_relay.database.connection import connect
 from services.outbox_relay.reading import news_wait
@@ -16,7 +15,8 @@ from shared.clock import SystemClock
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog
 from tests.integration.outbox_relay.outbox_writer import Writer
-from tests.integration.outbox_relay.relays import running_relay, wait_until
+from tests.integration.outbox_relay.relays import running_relay
+from tests.support.waiting import wait_until
 
 SCHEMA = "exit_qualification"
 LIMIT_S = 10.0
@@ -24,11 +24,6 @@ PAST_S = 0.05
 """Time in which a notification of an earlier commit has arrived."""
 
 NEVER = threading.Event()
-RESTING = text("""
-SELECT count(*) FROM pg_locks
- WHERE locktype = 'advisory' AND mode = 'ExclusiveLock' AND granted
-   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-""")
 
 
 @pytest.fixture
@@ -94,12 +89,6 @@ def test_a_resting_relay_publishes_what_is_committed(
     monkeypatch.setattr(news_wait, "LONGEST_REST_S", 3600.0)  # longer than anything below waits
     with running_relay(exit_relay.model_copy(update={"relay_lease_s": 600.0})):
         for events in (1, 2):
-            wait_until(lambda: a_relay_rests(writer))
+            wait_until(writer.a_relay_rests)
             writer.write("a")
             log.wait_for(events)
-
-
-def a_relay_rests(writer: Writer) -> bool:
-    """Return whether a relay holds the lock that makes writers notify."""
-    with writer.engine.connect() as connection:
-        return bool(connection.execute(RESTING).scalar_one())

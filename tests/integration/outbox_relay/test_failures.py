@@ -17,8 +17,9 @@ from shared.runtime.failpoints import Failpoint
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
 from tests.integration.outbox_relay.outbox_writer import Writer
-from tests.integration.outbox_relay.relays import relay_process, running_relay, stopped, wait_until
+from tests.integration.outbox_relay.relays import relay_process, running_relay, short_lived, stopped
 from tests.support.servers import Database
+from tests.support.waiting import wait_until
 
 PARKING_POINTS = {Failpoint.RELAY_BEFORE_PARK_COMMIT, Failpoint.RELAY_AFTER_REPLAY_ACK}
 """Nothing is refused here, so nothing gets there."""
@@ -48,10 +49,9 @@ def test_a_relay_killed_anywhere_loses_nothing(
     point: Failpoint, writer: Writer, narrow: Settings, log: KafkaLog
 ) -> None:
     events = write_backlog(writer)
-    short_lived = narrow.model_copy(update={"relay_lease_s": 1.0})
-    with relay_process(short_lived, failpoints=f"{point.value}=kill") as process:
+    with relay_process(short_lived(narrow), failpoints=f"{point.value}=kill") as process:
         assert process.wait(60) == -signal.SIGKILL
-    with running_relay(narrow):
+    with running_relay(short_lived(narrow)):
         records = log.wait_for(events)
         wait_until(lambda: writer.unpublished() == 0)
     records = log.to_the_end()
@@ -87,10 +87,10 @@ def test_killed_connections_are_replaced(writer: Writer, narrow: Settings, log: 
 
 
 def test_a_relay_stopped_past_its_lease_restarts(writer: Writer, narrow: Settings, log: KafkaLog) -> None:
-    with relay_process(narrow) as process:
+    with relay_process(short_lived(narrow)) as process:
         wait_until(lambda: list(writer.owners().values()) == [64])
         events = write_backlog(writer)
-        with stopped(process.pid), running_relay(narrow):
+        with stopped(process.pid), running_relay(short_lived(narrow)):
             wait_until(lambda: list(writer.owners().values()) == [64] and writer.unpublished() == 0)
             log.wait_for(events)
         writer.write("afterwards")

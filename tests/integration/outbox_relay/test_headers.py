@@ -21,8 +21,9 @@ from shared.outbox.signatures import SIGNATURE_HEADER
 from shared.outbox.writing import Outbox
 from shared.settings import Settings
 from tests.integration.outbox_relay.outbox_writer import Happened, Writer
-from tests.integration.outbox_relay.relays import running_relay, wait_until
+from tests.integration.outbox_relay.relays import running_relay
 from tests.support.signing import SIGNER, TRUSTED
+from tests.support.waiting import LIMIT_S, wait_until
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 ROUNDS = 20
@@ -36,12 +37,12 @@ class AlsoHappened(Happened):
     topic = EXIT_SIGNALS
 
 
-def plainly_read(settings: Settings, topics: list[str], records: int, limit_s: float = 30) -> list[Message]:
+def plainly_read(settings: Settings, topics: list[str], records: int) -> list[Message]:
     """So many records, as any client of Kafka gets them."""
     consumer = Consumer({"bootstrap.servers": settings.kafka_bootstrap_servers, "group.id": "nobody"})
     consumer.assign([TopicPartition(topic, n, 0) for topic in topics for n in range(settings.topic_partitions)])
     found: list[Message] = []
-    ends_at = time.monotonic() + limit_s
+    ends_at = time.monotonic() + LIMIT_S
     while len(found) < records:
         assert time.monotonic() < ends_at, f"{len(found)} of {records} records"
         found += [message for message in consumer.consume(1000, timeout=0.1) if message.error() is None]

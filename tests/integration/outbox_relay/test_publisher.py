@@ -20,7 +20,8 @@ from shared.ids import new_id
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
 from tests.integration.outbox_relay.outbox_writer import Writer
-from tests.integration.outbox_relay.relays import running_relay, stopped, wait_until
+from tests.integration.outbox_relay.relays import running_relay, stopped
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from shared.kafka.topics import bounds_of
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order, open_log
 from tests.integration.outbox_relay.outbox_writer import Writer
-from tests.integration.outbox_relay.relays import running_relay, wait_until
+from tests.integration.outbox_relay.relays import running_relay
 from tests.support.topic_changes import grow, replace_topic
+from tests.support.waiting import wait_until
 from tests.unit.cli.conftest import exitflow
 from tests.unit.cli.results import Result
 

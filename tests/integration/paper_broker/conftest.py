@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -30,18 +29,10 @@ from shared.runtime.health import Health
 from shared.runtime.stopping import Stop
 from shared.runtime.threads import ThreadGroup
 from shared.settings import Settings
+from tests.support.waiting import LIMIT_S, wait_until
 
 API_KEY, API_SECRET, ACCESS_TOKEN = "key", "secret", "token"
 CREDENTIALS = f'{{"paper": {{"api_key": "{API_KEY}", "api_secret": "{API_SECRET}", "access_token": "{ACCESS_TOKEN}"}}}}'
-WAIT_LIMIT_S = 10.0
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Return once `condition` holds; fail after WAIT_LIMIT_S."""
-    deadline = time.monotonic() + WAIT_LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"not in {WAIT_LIMIT_S} s: {what}"
-        time.sleep(0.005)
 
 
 @dataclass
@@ -103,7 +94,8 @@ def running_broker(directory: Path, announce: Announce | None = None) -> Iterato
                 yield RunningBroker(f"http://127.0.0.1:{port}", desk)
         finally:
             server.should_exit = True
-            thread.join(WAIT_LIMIT_S)
+            thread.join(LIMIT_S)
+            assert not thread.is_alive()
 
 
 @pytest.fixture

@@ -10,8 +10,12 @@ import requests
 from kiteconnect import KiteConnect
 from kiteconnect import exceptions as kite_exceptions
 
-from tests.integration.paper_broker.conftest import RunningBroker, wait_until
+from tests.integration.paper_broker.conftest import RunningBroker
 from tests.integration.paper_broker.test_official_client import TAG, limit_order, market_order, the_order
+from tests.support.waiting import wait_until
+
+DELAY_MS = 3000
+"""Longer than a busy machine takes for two requests."""
 
 
 @pytest.mark.parametrize(
@@ -58,13 +62,13 @@ def test_an_order_can_be_accepted_and_then_rejected(broker: RunningBroker, kite:
 
 def test_a_fill_can_be_delayed(broker: RunningBroker, kite: KiteConnect) -> None:
     broker.price("NSE:INFY", "1000.00")
-    broker.fault({"kind": "delay_fill", "ms": 300})
+    broker.fault({"kind": "delay_fill", "ms": DELAY_MS})
     began = time.monotonic()
     order_id = market_order(kite)
     broker.price("NSE:INFY", "1001.00")
     assert the_order(kite, order_id)["status"] == "OPEN"
     wait_until(lambda: the_order(kite, order_id)["status"] == "COMPLETE", "the delayed fill")
-    assert time.monotonic() - began >= 0.29
+    assert time.monotonic() - began >= 0.99 * DELAY_MS / 1000
     assert the_order(kite, order_id)["average_price"] == 1001
 
 
@@ -95,8 +99,8 @@ def test_an_accepted_order_can_go_unanswered(broker: RunningBroker, timeout_s: f
     kite = broker.client(timeout=timeout_s)
     with pytest.raises(requests.exceptions.RequestException):
         market_order(kite)
-    (order,) = broker.client().orders()
-    assert (order["tag"], order["status"]) == (TAG, "COMPLETE")
+    wait_until(lambda: [order["status"] for order in broker.client().orders()] == ["COMPLETE"], "it arrives and fills")
+    assert [order["tag"] for order in broker.client().orders()] == [TAG]
 
 
 def test_rules_are_listed_and_removed(broker: RunningBroker, kite: KiteConnect) -> None:

@@ -9,9 +9,10 @@ from kiteconnect import KiteConnect
 from kiteconnect.exceptions import NetworkException
 
 from services.paper_broker.positions import Entry
-from tests.integration.paper_broker.conftest import running_broker, wait_until
+from tests.integration.paper_broker.conftest import running_broker
 from tests.integration.paper_broker.test_official_client import market_order, the_order
 from tests.support.small_disk import small_disk
+from tests.support.waiting import wait_until
 
 
 def test_a_full_ledger_refuses_and_resumes_when_possible(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from shared.runtime.health import Health
 from shared.runtime.stopping import Stop
 from shared.settings import Settings
 from tests.support.records import ODD_HEADERS, hostile_ticks
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT_S, wait_until
 
 INFY = "NSE:INFY"
 
@@ -49,11 +49,12 @@ def test_hostile_records_and_future_stamps_do_not_affect_the_feed(
     thread = threading.Thread(target=feed.run, args=(stop,))
     thread.start()
     try:
-        wait_until(lambda: _last_units(ledger) == 1001_0000, "the price behind the hostile records is known", 30)
-        wait_until(health.is_ready, "the feed is ready again", 10)
+        wait_until(lambda: _last_units(ledger) == 1001_0000, "the price behind the hostile records is known")
+        wait_until(health.is_ready, "the feed is ready again")
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(LIMIT_S)
+        assert not thread.is_alive()
         ledger.close()
 
 

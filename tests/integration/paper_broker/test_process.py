@@ -20,10 +20,11 @@ from shared.contracts.trades import TradeOpened
 from shared.ids import new_id
 from shared.kafka.clients import flush_or_fail, open_producer
 from shared.settings import Settings
-from tests.integration.paper_broker.conftest import ACCESS_TOKEN, API_KEY, CREDENTIALS, wait_until
+from tests.integration.paper_broker.conftest import ACCESS_TOKEN, API_KEY, CREDENTIALS
 from tests.integration.paper_broker.test_official_client import market_order, the_order
 from tests.support.product_process import ProductProcess, run
 from tests.support.signing import signed
+from tests.support.waiting import LIMIT_S, wait_until
 
 
 @dataclass
@@ -51,7 +52,7 @@ class Process:
     def _answers(self, path: str) -> bool:
         assert self.child.poll() is None, self.log.read_text()
         try:
-            return requests.get(f"{self.url}{path}", timeout=2).status_code == 200
+            return requests.get(f"{self.url}{path}", timeout=LIMIT_S).status_code == 200
         except requests.ConnectionError:
             return False
 
@@ -169,11 +170,13 @@ def test_an_unsigned_entry_is_not_booked(
 def test_sigterm_ends_it_in_order(settings: Settings, topics: TopicNames, tmp_path: Path) -> None:
     with running_process(settings, tmp_path) as process:
         process.child.send_signal(signal.SIGTERM)
-        assert process.child.wait(10) == 0
+        assert process.child.wait(LIMIT_S) == 0
         assert "Traceback" not in process.log.read_text()
 
 
 def test_it_is_not_ready_without_its_topics(settings: Settings, tmp_path: Path) -> None:
     with running_process(settings, tmp_path, until=Process.is_alive) as process:
         assert not process.is_ready()
-        wait_until(lambda: "no such topics" in requests.get(f"{process.url}/readyz", timeout=2).text, "it says why")
+        wait_until(
+            lambda: "no such topics" in requests.get(f"{process.url}/readyz", timeout=LIMIT_S).text, "it says why"
+        )

@@ -11,8 +11,9 @@ import requests
 from kiteconnect import KiteConnect
 from kiteconnect import exceptions as kite_exceptions
 
-from tests.integration.paper_broker.conftest import RunningBroker, running_broker, wait_until
+from tests.integration.paper_broker.conftest import RunningBroker, running_broker
 from tests.integration.paper_broker.test_official_client import market_order, the_order
+from tests.support.waiting import wait_until
 
 
 def stop_order(kite: KiteConnect, side: str = "SELL", trigger: float = 990, **changes: Any) -> str:

@@ -23,7 +23,7 @@ from shared.runtime.stopping import Stop
 from shared.settings import Settings
 from tests.integration.paper_broker.test_process import send_opened, send_tick
 from tests.support.topic_changes import create_topic, delete_topic, grow
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.apache
 
@@ -46,7 +46,8 @@ def feeding(settings: Settings, directory: Path) -> Iterator[tuple[Ledger, Healt
         yield ledger, health
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(LIMIT_S)
+        assert not thread.is_alive()
         ledger.close()
 
 
@@ -73,7 +74,7 @@ def test_a_replaced_topic_is_read_from_its_beginning(
         send_opened(producer, topics, str(new_id()), quantity=10)
         wait_until(lambda: (price(ledger), entries(tmp_path)) == (10_000_000, 1), "both topics are read")
         delete_topic(settings, topic)
-        wait_until(lambda: "exitflow topics create" in str(health.problems()), "it names the command", 15)
+        wait_until(lambda: "exitflow topics create" in str(health.problems()), "it names the command")
         create_topic(settings, topic)
         send_tick(producer, topics, "1001.00", 2)
         send_opened(producer, topics, str(new_id()), quantity=7)

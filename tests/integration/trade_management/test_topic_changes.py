@@ -35,7 +35,7 @@ def intents(settings: Settings, topics: TopicNames) -> Iterator[IntentsTopic]:
 
 def await_problem(health: Health, *words: str) -> None:
     """Wait until health says all of this."""
-    wait_until(lambda: all(word in str(health.problems()) for word in words), f"health says {words}", 15)
+    wait_until(lambda: all(word in str(health.problems()) for word in words), f"health says {words}")
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from tests.integration.trade_management.conftest import user_broker
 from tests.integration.trade_management.test_trade_api import post
 from tests.support.servers import Database
 from tests.support.signing import signed
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT_S, wait_until
 
 
 def test_a_trade_at_an_unknown_user_broker_is_refused(client: TestClient, trade_engine: Engine) -> None:
@@ -123,6 +123,6 @@ def dead_letters(settings: Settings, topics: TopicNames, count: int) -> list[Mes
     consumer = open_consumer(settings, "test")
     try:
         consumer.subscribe([topics.on_cluster(dead_letter_topic(OPERATIONS_CONTROLS))])
-        return consumer.consume(count, timeout=15)
+        return consumer.consume(count, timeout=LIMIT_S)
     finally:
         consumer.close()

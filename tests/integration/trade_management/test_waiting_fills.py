@@ -155,8 +155,8 @@ def test_what_waits_is_counted_logged_once_and_shown_by_health(
             assert f"trade {stuck.trade_id} waits for" in health.problems()[CONDITION]
             assert REGISTRY.get_sample_value("waiting_work", {"of": "trade-fills"}) == 1
             assert (REGISTRY.get_sample_value("waiting_work_oldest_seconds", {"of": "trade-fills"}) or 0) >= 1
-            tries = rows(trade_engine, "SELECT tries FROM waiting_fills")[0]["tries"]
-            assert tries > 1
+            tries = "SELECT tries FROM waiting_fills"
+            wait_until(lambda: rows(trade_engine, tries)[0]["tries"] > 1, "it is tried again")
         wait_until(health.is_ready, "health is well again")
     assert is_closed(trade_engine, stuck)
     assert caplog.text.count(f"trade {stuck.trade_id} waits:") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 from unittest.mock import Mock
 
 import pytest
@@ -100,6 +101,30 @@ def test_all_that_is_waited_for_at_the_end_takes_half_a_lease_at_most(parts: Par
     parts.run()
     assert limits == [4.0, 0.5, 0.5]
     assert parts.clock.elapsed_s <= 4.0
+
+
+@pytest.mark.parametrize("is_resting", [False, True])
+def test_shards_that_became_free_are_looked_for_every_second(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, is_resting: bool
+) -> None:
+    looked_at_s: list[float] = []
+    census = parts.leases.census.return_value
+
+    def look() -> Mock:
+        looked_at_s.append(parts.clock.elapsed_s)
+        return census
+
+    def wait(limit_s: float, *_: object) -> bool:
+        parts.clock.elapsed_s += limit_s
+        return False
+
+    parts.leases.census.side_effect = look
+    parts.signal.is_armed = is_resting
+    parts.signal.wait.side_effect = wait
+    monkeypatch.setattr(parts, "polled", lambda: wait(0.05))  # the longest wait between looks
+    parts.run(steps=200)
+    assert len(looked_at_s) > 10
+    assert max(later - before for before, later in pairwise(looked_at_s)) <= 1.1
 
 
 @pytest.mark.parametrize("is_quarantined", [False, True])

@@ -12,6 +12,7 @@ import pytest
 
 from shared.runtime.stopping import stop_on_signals
 from shared.runtime.threads import ThreadGroup
+from tests.support.waiting import LIMIT_S
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +30,7 @@ class TakesTheSignal:
         while not main_thread_waits():
             stop.wait(0.001)
         signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
-        assert stop.wait(10), "the signal was not handled"
+        assert stop.wait(LIMIT_S), "the signal was not handled"
 
 
 def main_thread_waits() -> bool:

@@ -11,19 +11,13 @@ import pytest
 from services.trade_management.api.market_questions import MarketQuestions
 from services.trade_management.domain.trade import UNKNOWN_MARKET, Market
 from services.trade_management.markets import KEPT_S, PAUSE_S, ExitApiMarkets
-from shared.clock import SystemClock
+from tests.support.clocks import SteppedClock
+from tests.support.waiting import LIMIT_S
 
 
-class Hands(SystemClock):
-    """A clock that a test moves."""
-
-    now_s = 100.0
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-
-def prices_of(answer: Callable[[httpx.Request], httpx.Response], clock: Hands) -> tuple[ExitApiMarkets, list[str]]:
+def prices_of(
+    answer: Callable[[httpx.Request], httpx.Response], clock: SteppedClock
+) -> tuple[ExitApiMarkets, list[str]]:
     asked: list[str] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -38,10 +32,10 @@ def test_a_price_is_asked_with_the_token_and_kept_for_a_moment() -> None:
         assert request.headers["Authorization"] == "Bearer secret"
         return httpx.Response(200, json={"symbol": "NSE:NIFTY 50", "last_price": "24000.05", "tick_size": "0.05"})
 
-    clock = Hands()
+    clock = SteppedClock()
     prices, asked = prices_of(answer, clock)
     assert [prices.of("NSE:NIFTY 50"), prices.of("NSE:NIFTY 50")] == [Market(Decimal("24000.05"), Decimal("0.05"))] * 2
-    clock.now_s += KEPT_S
+    clock.at_s += KEPT_S
     prices.of("NSE:NIFTY 50")
     assert asked == ["/prices/NSE%3ANIFTY%2050"] * 2
 
@@ -55,17 +49,17 @@ def test_an_exit_api_that_does_not_answer_is_not_asked_for_a_while(answer: httpx
             raise answer
         return answer
 
-    clock = Hands()
+    clock = SteppedClock()
     prices, asked = prices_of(fail, clock)
     assert [prices.of("NSE:INFY"), prices.of("NSE:TCS")] == [UNKNOWN_MARKET] * 2
     assert len(asked) == 1
-    clock.now_s += PAUSE_S
+    clock.at_s += PAUSE_S
     prices.of("NSE:TCS")
     assert len(asked) == 2
 
 
 def test_a_symbol_without_a_tick_has_no_price() -> None:
-    prices, asked = prices_of(lambda _: httpx.Response(404), Hands())
+    prices, asked = prices_of(lambda _: httpx.Response(404), SteppedClock())
     assert [prices.of("NSE:INFY"), prices.of("NSE:TCS")] == [UNKNOWN_MARKET] * 2
     assert len(asked) == 2
 
@@ -74,10 +68,10 @@ def test_concurrent_requests_on_a_symbol_ask_once() -> None:
     may_answer = threading.Event()
 
     def answer(_: httpx.Request) -> httpx.Response:
-        assert may_answer.wait(10)
+        assert may_answer.wait(LIMIT_S)
         return httpx.Response(200, json={"last_price": "100"})
 
-    prices, asked = prices_of(answer, Hands())
+    prices, asked = prices_of(answer, SteppedClock())
 
     async def ask() -> list[Market]:
         questions = MarketQuestions(prices)

@@ -16,6 +16,7 @@ from services.exit_qualification.storage.operator_controls import BrokerInUse, S
 from shared.contracts.vocabulary import IntentStatus
 from shared.postgres.audit import Act
 from tests.integration.exit_qualification.intent_rows import put_intent
+from tests.support.waiting import LIMIT_S
 
 ELSEWHERE = UserBroker("paper", "kite", "PAPER", "http://127.0.0.1:2", BrokerStatus.CONNECTED)
 OTHER_ACCOUNT = UserBroker("paper", "kite", "OTHER", "http://127.0.0.1:1", BrokerStatus.CONNECTED)
@@ -79,10 +80,10 @@ def test_a_move_waits_for_senders_using_the_old_address(exit_engine: Engine) -> 
     with exit_engine.connect() as sender:
         SwitchRepository(sender).read()
         thread.start()
-        assert waits.wait(5)
+        assert waits.wait(LIMIT_S)
         put_intent(sender, IntentStatus.SUBMITTING, NOW)
         sender.commit()
-    thread.join(10)
+    thread.join(LIMIT_S)
     assert [error.details for error in refused] == [{"intents": 1, "without_order": 0}]
 
 

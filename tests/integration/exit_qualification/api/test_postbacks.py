@@ -25,6 +25,7 @@ from shared.runtime.telemetry import REGISTRY
 from shared.settings import Settings
 from tests.integration.exit_qualification.intent_rows import put_intent
 from tests.support.servers import Database
+from tests.support.waiting import LIMIT_S
 
 AT = "2026-01-13 10:30:00"
 ORDER = "260113000000007"
@@ -63,7 +64,7 @@ def test_an_update_wakes_whoever_listens_and_changes_nothing(client: TestClient,
     before = counted("taken")
     for content_type in ("application/json", "text/plain"):
         assert post(client, update(), **{"content-type": content_type}) == (200, "taken")
-        assert listener.wait(10) is True
+        assert listener.wait(LIMIT_S) is True
     listener.close()
     assert counted("taken") == before + 2
     with exit_engine.connect() as connection:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import time as time_of_day
@@ -53,8 +52,8 @@ from shared.postgres.row_locks import ROW_LOCK_TIMEOUT_MS
 from shared.runtime.health import Health
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 from tests.support.signing import SIGNER
+from tests.support.waiting import wait_until
 
-WAIT_LIMIT_S = 20.0
 SYMBOL = "NSE:INFY"
 MINUTE = timedelta(minutes=1)
 
@@ -70,14 +69,6 @@ QUICK = OrderTerms(
     limits=OrderLimits(per_second=1000, per_minute=10_000, per_day=100_000),
 )
 PATIENT = replace(QUICK, claim=timedelta(seconds=60))
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Return once a condition holds; fail after WAIT_LIMIT_S."""
-    deadline = time.monotonic() + WAIT_LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"not in {WAIT_LIMIT_S} s: {what}"
-        time.sleep(0.02)
 
 
 @dataclass

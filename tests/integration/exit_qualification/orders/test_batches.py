@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 from services.exit_qualification.orders.brokers.port import ExitOrder, PlaceOutcome
 from services.exit_qualification.storage.send_fence import FRESH_S
 from shared.contracts.vocabulary import IntentStatus, KillSwitchMode
 from tests.integration.exit_qualification.orders.order_scenario import PATIENT, OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+from tests.support.clocks import SteppedClock
 
 
 class SlowerBroker(ScriptedBroker):
@@ -17,9 +16,13 @@ class SlowerBroker(ScriptedBroker):
     scenario: OrderScenario | None = None
     call_s = 0.0
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = SteppedClock()
+
     def place_market_exit(self, order: ExitOrder) -> PlaceOutcome:
         """Place the order after a while."""
-        time.sleep(self.call_s)
+        self.clock.at_s += self.call_s
         if self.scenario is not None:
             self.scenario.kill(KillSwitchMode.ALL)
             self.scenario = None
@@ -28,7 +31,7 @@ class SlowerBroker(ScriptedBroker):
 
 def test_a_switch_stops_the_rest_of_a_batch_whose_calls_are_slower_than_expected(scenario: OrderScenario) -> None:
     broker = SlowerBroker()
-    scenario = OrderScenario(scenario.engine, broker, PATIENT)
+    scenario = OrderScenario(scenario.engine, broker, PATIENT, broker.clock)
     scenario.approved()
     assert scenario.sender.execute_next(), "the pace of a fast broker is known"
     intents = [scenario.approved() for _ in range(4)]
@@ -40,7 +43,7 @@ def test_a_switch_stops_the_rest_of_a_batch_whose_calls_are_slower_than_expected
 
 def test_every_order_of_a_batch_is_sent_once_at_any_pace(scenario: OrderScenario) -> None:
     broker = SlowerBroker()
-    scenario = OrderScenario(scenario.engine, broker, PATIENT)
+    scenario = OrderScenario(scenario.engine, broker, PATIENT, broker.clock)
     intents = []
     for call_s in (0.0, FRESH_S * 1.5, FRESH_S / 3, 0.0):
         broker.call_s = call_s
@@ -52,7 +55,7 @@ def test_every_order_of_a_batch_is_sent_once_at_any_pace(scenario: OrderScenario
 
 def test_a_batch_is_as_large_as_its_broker_is_quick(scenario: OrderScenario) -> None:
     broker = SlowerBroker()
-    scenario = OrderScenario(scenario.engine, broker, PATIENT)
+    scenario = OrderScenario(scenario.engine, broker, PATIENT, broker.clock)
     sizes = []
     for call_s in (0.0, FRESH_S, 0.0):
         for _ in range(PATIENT.largest_batch + 1):

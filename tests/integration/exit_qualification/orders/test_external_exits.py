@@ -15,8 +15,9 @@ from services.exit_qualification.domain.order_terms import OrderSide
 from services.exit_qualification.orders.brokers.port import BrokerUnavailable, ExitOrder
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, ProductType, RolloutMode
-from tests.integration.exit_qualification.orders.order_scenario import OrderScenario, wait_until
+from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+from tests.support.waiting import wait_until
 
 
 def by_hand(quantity: int, side: OrderSide = OrderSide.SELL, product: ProductType = ProductType.MIS) -> ExitOrder:

@@ -11,10 +11,11 @@ from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.orders.held_exits import FORGET_S
 from shared.contracts.vocabulary import ExitReason, IntentStatus
 from shared.runtime.waiting_work import CONDITION
-from tests.integration.exit_qualification.orders.order_scenario import OrderScenario, wait_until
+from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 from tests.support.row_locks import held_row
 from tests.support.servers import Database
+from tests.support.waiting import wait_until
 
 SCHEMA = "exit_qualification"
 HELD = {

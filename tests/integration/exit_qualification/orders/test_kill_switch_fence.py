@@ -18,8 +18,9 @@ from services.exit_qualification.kill_switch_service import KillSwitchService, K
 from services.exit_qualification.orders.brokers.port import ExitOrder, PlaceOutcome
 from shared.contracts.vocabulary import ExitReason, IntentStatus, KillSwitchMode
 from shared.postgres.audit import Act
-from tests.integration.exit_qualification.orders.order_scenario import PATIENT, OrderScenario, wait_until
+from tests.integration.exit_qualification.orders.order_scenario import PATIENT, OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+from tests.support.waiting import LIMIT_S, wait_until
 
 SENDERS = 4
 ROUNDS = 2
@@ -68,7 +69,7 @@ def sending(scenario: OrderScenario, senders: int = SENDERS) -> Iterator[None]:
     finally:
         stop.set()
         for thread in threads:
-            thread.join(20)
+            thread.join(LIMIT_S)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -104,7 +105,7 @@ def stalled(broker: ScriptedBroker) -> tuple[threading.Event, threading.Event]:
 
     def wait_at_the_door() -> None:
         reached.set()
-        assert go_on.wait(20)
+        assert go_on.wait(LIMIT_S)
 
     broker.on_place = wait_at_the_door
     return reached, go_on
@@ -117,7 +118,7 @@ def in_thread(work: Callable[[], object]) -> Iterator[None]:
     try:
         yield
     finally:
-        thread.join(20)
+        thread.join(LIMIT_S)
 
 
 def test_the_switch_waits_for_a_sender_past_the_fence(scenario: OrderScenario, broker: ScriptedBroker) -> None:
@@ -125,7 +126,7 @@ def test_the_switch_waits_for_a_sender_past_the_fence(scenario: OrderScenario, b
     reached, go_on = stalled(broker)
     answers: list[KillSwitchSet] = []
     with in_thread(scenario.sender.execute_next):
-        assert reached.wait(20)
+        assert reached.wait(LIMIT_S)
         with in_thread(lambda: answers.append(kill(scenario))):
             wait_until(lambda: scenario.switches().kill_switch is KillSwitchMode.ALL, "the switch is set")
             assert answers == []
@@ -141,7 +142,7 @@ def test_an_order_whose_sender_stalls_past_the_wait_is_named(
     intent = scenario.approved()
     reached, go_on = stalled(broker)
     with in_thread(scenario.sender.execute_next):
-        assert reached.wait(20)
+        assert reached.wait(LIMIT_S)
         assert [each.intent_id for each in kill(scenario).on_their_way] == [intent.intent_id]
         go_on.set()
 

@@ -14,8 +14,9 @@ from services.exit_qualification.orders.brokers.port import ExitOrder
 from services.exit_qualification.storage.order_queues import OrderQueues, PendingApproved
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, KillSwitchMode, ProductType, RolloutMode
 from shared.runtime.failpoints import Failpoint, FailpointHit, arm
-from tests.integration.exit_qualification.orders.order_scenario import OrderScenario, wait_until
+from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+from tests.support.waiting import wait_until
 
 RATE_LIMIT = {"kind": "refuse", "error_type": "NetworkException", "http_status": 429}
 

@@ -11,18 +11,14 @@ from services.exit_qualification.orders.account_readers import AccountReaders
 from services.exit_qualification.orders.order_execution_service import OrderExecutionService
 from services.exit_qualification.orders.placed_orders import PlacedOrders
 from shared.contracts.vocabulary import IntentStatus
-from tests.integration.exit_qualification.orders.order_scenario import (
-    SYMBOL,
-    WAIT_LIMIT_S,
-    OrderScenario,
-    wait_until,
-)
+from tests.integration.exit_qualification.orders.order_scenario import SYMBOL, OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+from tests.support.waiting import LIMIT_S, wait_until
 
 
 def sender_of(scenario: OrderScenario, open_orders: threading.Event) -> OrderExecutionService:
     """A sender whose orders are read once placed; the event is set if a pass has to go on with one."""
-    readers = AccountReaders(WAIT_LIMIT_S)
+    readers = AccountReaders(LIMIT_S)
     placed = PlacedOrders(scenario.open_unit, scenario.brokers, readers, on_open=open_orders.set)
     return OrderExecutionService(
         scenario.open_unit,
@@ -59,5 +55,5 @@ def test_an_order_that_stays_open_or_cannot_be_read_is_left_to_a_pass(
         broker.is_blind = is_blind
         intent = scenario.approved()
         assert sender_of(scenario, open_orders).execute_next()
-        assert open_orders.wait(WAIT_LIMIT_S)
+        assert open_orders.wait(LIMIT_S)
         scenario.expect(intent, IntentStatus.PLACED)

@@ -31,13 +31,14 @@ from shared.runtime.health import Health
 from shared.runtime.stopping import Stop
 from shared.runtime.threads import ThreadGroup
 from shared.settings import Settings
-from tests.integration.exit_qualification.orders.order_scenario import SYMBOL, WAIT_LIMIT_S, OrderScenario, wait_until
+from tests.integration.exit_qualification.orders.order_scenario import SYMBOL, OrderScenario
 from tests.integration.exit_qualification.orders.test_broker_contract import kite_brokers
 from tests.integration.exit_qualification.orders.test_kite_over_http import put
 from tests.integration.paper_broker.conftest import API_SECRET, CREDENTIALS, RunningBroker, running_broker
 from tests.support.servers import Database
+from tests.support.waiting import LIMIT_S, wait_until
 
-LATE_MS = 1000
+LATE_MS = 3000
 
 
 @dataclass
@@ -82,7 +83,7 @@ def test_a_fill_wakes_the_reconciler(venue: Venue, exit_engine: Engine) -> None:
     assert not venue.is_filled(intent)
     assert not listener.wait(0.01), "an order that was only accepted wakes nobody"
     venue.paper.price(SYMBOL, "1010.00")
-    assert listener.wait(WAIT_LIMIT_S)
+    assert listener.wait(LIMIT_S)
     assert venue.is_filled(intent)
     listener.close()
 

@@ -22,15 +22,12 @@ from services.paper_broker.positions import Entry
 from shared.contracts.vocabulary import ExitReason, IntentStatus, KillSwitchMode
 from shared.http.clients import direct
 from shared.postgres.audit import Act
-from tests.integration.exit_qualification.orders.order_scenario import OrderScenario, wait_until
+from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 from tests.integration.paper_broker.conftest import CREDENTIALS, RunningBroker, running_broker
-from tests.support import waiting
 from tests.support.product_process import ProductProcess, run
 from tests.support.servers import Database
-
-STOP_LIMIT_S = 20
-START_LIMIT_S = 60
+from tests.support.waiting import LIMIT_S, wait_until
 
 
 @dataclass
@@ -108,7 +105,7 @@ def scene(exit_engine: Engine, database: Database, tmp_path: Path) -> Iterator[S
 
 def _end(process: ProductProcess) -> None:
     process.kill()
-    process.wait(STOP_LIMIT_S)
+    process.wait(LIMIT_S)
 
 
 def test_approved_exits_are_filled_and_sigterm_ends_the_process(scene: Scene) -> None:
@@ -120,7 +117,7 @@ def test_approved_exits_are_filled_and_sigterm_ends_the_process(scene: Scene) ->
     assert sorted(scene.tags()) == sorted(intent.client_order_id for intent in intents)
     wait_until(lambda: scene.readiness()[0] == 200, "the process is ready")
     process.send_signal(signal.SIGTERM)
-    assert process.wait(STOP_LIMIT_S) == 0
+    assert process.wait(LIMIT_S) == 0
 
 
 @pytest.mark.parametrize(
@@ -136,7 +133,7 @@ def test_a_killed_process_never_causes_a_second_order(
 ) -> None:
     intent = scene.exit_of_a_new_trade()
     first = scene.start(EXITFLOW_FAILPOINTS=f"{point}=kill")
-    assert first.wait(STOP_LIMIT_S) == -signal.SIGKILL
+    assert first.wait(LIMIT_S) == -signal.SIGKILL
     scene.start()
     scene.reaches(intent, status)
     assert scene.tags() == [intent.client_order_id] * orders
@@ -224,10 +221,10 @@ def test_sigterm_abandons_a_call_that_the_broker_does_not_answer(
         move_broker(exit_engine, url)
         intent = scene.exit_of_a_new_trade()
         process = scene.start(EXITFLOW_BROKER_TIMEOUT_S="60", EXITFLOW_ORDER_CLAIM_S="60")
-        waiting.wait_until(is_called, "the broker is called", START_LIMIT_S)
+        wait_until(is_called, "the broker is called")
         scene.reaches(intent, IntentStatus.SUBMITTING)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(STOP_LIMIT_S) == 0
+        assert process.wait(LIMIT_S) == 0
         scene.scenario.expect(intent, IntentStatus.SUBMITTING)
 
 
@@ -237,7 +234,7 @@ def test_after_the_kill_switch_is_answered_no_process_sends_an_order_that_it_doe
     for number in range(2):
         scene.settings["EXITFLOW_HTTP_PORT"] = str(free_port(f"{scene.settings['EXITFLOW_HTTP_PORT']} {number}"))
         scene.start(**unfilled)
-        waiting.wait_until(lambda: scene.readiness()[0] == 200, "the process is ready", START_LIMIT_S)
+        wait_until(lambda: scene.readiness()[0] == 200, "the process is ready")
     intents = [scene.exit_of_a_new_trade() for _ in range(60)]
     wait_until(lambda: len(scene.tags()) >= 8, "both send")
     answer = KillSwitchService(scene.scenario.clock).put(

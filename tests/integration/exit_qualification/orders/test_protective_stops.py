@@ -26,8 +26,9 @@ from shared.contracts.vocabulary import (
     RolloutMode,
 )
 from shared.exit_rules.plan import ExitPlan
-from tests.integration.exit_qualification.orders.order_scenario import SYMBOL, OrderScenario, wait_until
+from tests.integration.exit_qualification.orders.order_scenario import SYMBOL, OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+from tests.support.waiting import wait_until
 
 PLAN: dict[str, Any] = {"target": "1010", "stop_loss": "990", "protective_stop": {"offset": "2"}}
 Status = ProtectiveStopStatus

@@ -12,8 +12,9 @@ from services.exit_qualification.domain.order_terms import OrderSide
 from services.exit_qualification.orders.brokers.port import NO_ANSWER, BrokerUnavailable, ExitOrder
 from shared.contracts.vocabulary import ExitReason, IntentStatus, ProductType
 from shared.runtime.failpoints import Failpoint, FailpointHit, arm
-from tests.integration.exit_qualification.orders.order_scenario import OrderScenario, wait_until
+from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+from tests.support.waiting import wait_until
 
 REFUSED = {"kind": "refuse", "error_type": "OrderException", "http_status": 400, "message": "insufficient holdings"}
 

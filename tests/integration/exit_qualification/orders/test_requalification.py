@@ -10,8 +10,9 @@ from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.orders import requalification
 from services.exit_qualification.storage import order_queues
 from shared.contracts.vocabulary import ExitReason, IntentStatus, KillSwitchMode, RolloutMode
-from tests.integration.exit_qualification.orders.order_scenario import OrderScenario, wait_until
+from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+from tests.support.waiting import wait_until
 
 
 def test_a_deferred_exit_goes_on_when_its_gate_opens(scenario: OrderScenario) -> None:

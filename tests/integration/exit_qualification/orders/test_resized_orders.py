@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from shared.contracts.vocabulary import ExitReason, IntentStatus
-from tests.integration.exit_qualification.orders.order_scenario import OrderScenario, wait_until
+from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+from tests.support.waiting import wait_until
 
 
 def test_the_rest_of_a_lowered_order_exits_with_a_new_one(scenario: OrderScenario, broker: ScriptedBroker) -> None:

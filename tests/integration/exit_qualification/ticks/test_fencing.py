@@ -17,13 +17,7 @@ from services.exit_qualification.ticks.process import build_worker, open_databas
 from shared.errors import Fenced
 from shared.runtime.health import Health
 from shared.settings import Settings
-from tests.integration.exit_qualification.ticks.worker_harness import (
-    JOIN_LIMIT_S,
-    Book,
-    Market,
-    running_worker,
-    worker_process,
-)
+from tests.integration.exit_qualification.ticks.worker_harness import Book, Market, running_worker, worker_process
 from tests.support.trades import opened
 from tests.support.waiting import wait_until
 
@@ -74,7 +68,7 @@ def test_joining_and_leaving_workers_exit_every_trade_once(settings: Settings, m
         with running_worker(settings, ready=False) as second:
             _tick_each(market, SYMBOLS[10:20])
             second.await_ready()
-            wait_until(lambda: _owned_epochs(book) > 1, "both workers hold partitions", JOIN_LIMIT_S)
+            wait_until(lambda: _owned_epochs(book) > 1, "both workers hold partitions")
             _tick_each(market, SYMBOLS)
         _tick_each(market, SYMBOLS[20:])
         book.await_exits(len(trades))

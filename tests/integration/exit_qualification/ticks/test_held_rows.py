@@ -162,7 +162,7 @@ def test_a_held_row_of_the_partition_itself_shows_in_health_and_the_exit_comes_o
             database.admin_url, SCHEMA, f"SELECT 1 FROM tick_partitions WHERE partition = {market.partition()}"
         ):
             market.tick(STOPPED)
-            wait_until(lambda: "a lock is held" in worker.health.problems().get(TICKS, ""), "health names the lock", 15)
+            wait_until(lambda: "a lock is held" in worker.health.problems().get(TICKS, ""), "health names the lock")
             assert not exited(book, trade)
         wait_until(lambda: exited(book, trade), "the stop exits by itself")
         wait_until(worker.health.is_ready, "the worker is well")

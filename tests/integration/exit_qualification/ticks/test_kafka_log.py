@@ -25,7 +25,7 @@ def _await_problem(worker: ThreadWorker, *words: str) -> None:
         text = " ".join(worker.health.problems().values())
         return all(word in text for word in words)
 
-    wait_until(says, f"the worker holds and says {words}", 15)
+    wait_until(says, f"the worker holds and says {words}")
     assert not worker.failures
 
 
@@ -174,7 +174,7 @@ def test_topics_growing_without_open_trades_are_followed_automatically(
         market.tick("1000.00")
         book.await_tick(market.partition(), 1)
         grow(settings, settings.topic_partitions + 3, market.ticks, market.trades)
-        wait_until(lambda: book.value("SELECT max(partitions) FROM log_identity") == 7, "the worker follows", 15)
+        wait_until(lambda: book.value("SELECT max(partitions) FROM log_identity") == 7, "the worker follows")
         worker.await_ready()
 
 

@@ -25,9 +25,7 @@ from shared.runtime.stopping import Stop
 from shared.settings import Settings
 from tests.support.product_process import ProductProcess, run
 from tests.support.signing import signed
-from tests.support.waiting import wait_until
-
-JOIN_LIMIT_S = 60.0
+from tests.support.waiting import LIMIT_S, wait_until
 
 INFY = "NSE:INFY"
 
@@ -172,18 +170,15 @@ class Book:
         wait_until(
             lambda: self.value("SELECT count(*) FROM open_trades") == count,
             f"{count} trades are projected",
-            JOIN_LIMIT_S,
         )
 
     def await_tick(self, partition: int, offset: int) -> None:
         """Wait until the ticks before an offset are judged."""
-        wait_until(
-            lambda: self.tick_offset(partition) >= offset, f"tick {offset} of {partition} is judged", JOIN_LIMIT_S
-        )
+        wait_until(lambda: self.tick_offset(partition) >= offset, f"tick {offset} of {partition} is judged")
 
     def await_exits(self, count: int) -> None:
         """Wait until so many signals are written."""
-        wait_until(lambda: len(self.signals()) >= count, f"{count} signals are written", JOIN_LIMIT_S)
+        wait_until(lambda: len(self.signals()) >= count, f"{count} signals are written")
 
 
 @dataclass
@@ -196,13 +191,13 @@ class ThreadWorker:
 
     def await_ready(self) -> None:
         """Wait until it holds its partitions."""
-        wait_until(lambda: bool(self.failures) or self.health.is_ready(), "the worker is ready", JOIN_LIMIT_S)
+        wait_until(lambda: bool(self.failures) or self.health.is_ready(), "the worker is ready")
         if self.failures:
             raise self.failures[0]
 
     def await_failure(self) -> None:
         """Wait until it has given up."""
-        wait_until(lambda: bool(self.failures), "the worker has given up", JOIN_LIMIT_S)
+        wait_until(lambda: bool(self.failures), "the worker has given up")
 
 
 @contextmanager
@@ -225,7 +220,7 @@ def running_worker(settings: Settings, *, ready: bool = True) -> Iterator[Thread
         yield worker
     finally:
         worker.stop.set()
-        thread.join(30)
+        thread.join(LIMIT_S)
         database.dispose()
     assert not thread.is_alive()
     if worker.failures:

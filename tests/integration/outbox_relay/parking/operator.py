@@ -13,8 +13,8 @@ from shared.outbox.operations import OutboxOperations, ParkedEvent, Requested, W
 from shared.postgres.audit import Act
 from shared.postgres.engine import open_engine
 from shared.settings import Settings
-from tests.integration.outbox_relay.relays import wait_until
 from tests.support.signing import SIGNER
+from tests.support.waiting import wait_until
 
 ACT = Act("olga", "as tested")
 EVERYTHING = WantedParked(None, None, None, 10_000)

@@ -12,14 +12,11 @@ from shared.kafka.topic_changes import create_topics
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order, open_log
 from tests.integration.outbox_relay.outbox_writer import Happened, Writer, open_writer
-from tests.integration.outbox_relay.parking.guarded_kafka import (
-    allow_writing,
-    forbid_writing,
-    running_guarded_kafka,
-)
+from tests.integration.outbox_relay.parking.guarded_kafka import allow_writing, forbid_writing, running_guarded_kafka
 from tests.integration.outbox_relay.parking.operator import Operator
-from tests.integration.outbox_relay.relays import running_relay, wait_until
+from tests.integration.outbox_relay.relays import running_relay
 from tests.support.servers import delete_topics
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.apache
 

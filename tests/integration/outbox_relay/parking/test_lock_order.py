@@ -14,7 +14,7 @@ from services.outbox_relay.shards.progress_store import ProgressStore
 from shared.settings import Settings
 from tests.integration.outbox_relay.parking.operator import Operator
 from tests.integration.outbox_relay.parking.parked_rows import PARK
-from tests.integration.outbox_relay.relays import wait_until
+from tests.support.waiting import wait_until
 
 FIRST, LAST = (f"00000000-0000-7000-8000-00000000000{n}" for n in (1, 2))
 WAITING = """
@@ -65,7 +65,7 @@ def test_whoever_waits_for_the_first_event_has_not_locked_a_later_one(
     with holder.transaction():
         holder.execute("SELECT FROM outbox_parked WHERE event_id = %s FOR UPDATE", (FIRST,))
         thread.start()
-        wait_until(lambda: observer.execute(WAITING).fetchone() == (1,), limit_s=4)
+        wait_until(lambda: observer.execute(WAITING).fetchone() == (1,))
         observer.execute("SELECT FROM outbox_parked WHERE event_id = %s FOR UPDATE NOWAIT", (LAST,))
     thread.join()
     found = observer.execute("SELECT count(*) FROM outbox_parked WHERE request IS NOT NULL").fetchone()

@@ -17,9 +17,10 @@ from tests.integration.outbox_relay.kafka_log import KafkaLog, Record, assert_pu
 from tests.integration.outbox_relay.outbox_writer import Happened, Writer
 from tests.integration.outbox_relay.parking.made_topics import topics_with_small_batches
 from tests.integration.outbox_relay.parking.operator import ACT, Operator
-from tests.integration.outbox_relay.relays import relay_process, running_relay, wait_until
+from tests.integration.outbox_relay.relays import relay_process, running_relay, short_lived
 from tests.integration.outbox_relay.test_failures import limit_record_bytes
 from tests.support.signing import signed
+from tests.support.waiting import wait_until
 
 LIMIT_BYTES = 20_000
 TOO_LARGE = 50_000
@@ -180,10 +181,10 @@ def test_a_relay_killed_while_it_parks_loses_and_disorders_nothing(
     writer.write("poison", *others())
     poison(writer)
     writer.write("poison", *others())
-    with relay_process(narrow, f"{Failpoint.RELAY_BEFORE_PARK_COMMIT.value}=kill") as process:
+    with relay_process(short_lived(narrow), f"{Failpoint.RELAY_BEFORE_PARK_COMMIT.value}=kill") as process:
         assert process.wait(60) == -signal.SIGKILL
     assert operator.parked() == []
-    with running_relay(narrow):
+    with running_relay(short_lived(narrow)):
         wait_until(lambda: operator.parked_of("poison") == [2, 3])
         limit_record_bytes(narrow, topic, 1_000_000)
         operator.replay_until_gone(topic)
@@ -197,11 +198,11 @@ def test_a_relay_killed_while_it_replays_repeats_and_disorders_nothing(
     park_a_key(writer, narrow, operator)
     refused, *_ = operator.parked()
     operator.discard(refused.event_id)
-    with relay_process(narrow, f"{Failpoint.RELAY_AFTER_REPLAY_ACK.value}=kill") as process:
+    with relay_process(short_lived(narrow), f"{Failpoint.RELAY_AFTER_REPLAY_ACK.value}=kill") as process:
         assert process.wait(60) == -signal.SIGKILL
     assert operator.parked_of("poison") == [1, 2, 3]
     writer.write("poison")
-    with running_relay(narrow):
+    with running_relay(short_lived(narrow)):
         wait_until(lambda: operator.parked() == [])
         records = log.wait_for(5)
     assert_published_in_order(records, writer.committed())
@@ -211,13 +212,13 @@ def test_a_relay_killed_while_it_replays_repeats_and_disorders_nothing(
 def test_a_relay_that_takes_over_knows_what_is_parked(
     writer: Writer, narrow: Settings, log: KafkaLog, topic: str, operator: Operator
 ) -> None:
-    with relay_process(narrow) as process:
+    with relay_process(short_lived(narrow)) as process:
         poison(writer)
         writer.write("poison", "other")
         wait_until(lambda: operator.parked_of("poison") == [1, 2])
         process.kill()
         writer.write("poison", "other")
-        with running_relay(narrow):
+        with running_relay(short_lived(narrow)):
             wait_until(lambda: operator.parked_of("poison") == [1, 2, 3])
             limit_record_bytes(narrow, topic, 1_000_000)
             operator.replay_until_gone(topic)

@@ -15,7 +15,8 @@ from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_
 from tests.integration.outbox_relay.outbox_writer import Happened, Writer
 from tests.integration.outbox_relay.parking.made_topics import topics_with_small_batches
 from tests.integration.outbox_relay.parking.operator import Operator
-from tests.integration.outbox_relay.relays import running_relay, wait_until
+from tests.integration.outbox_relay.relays import running_relay
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.apache
 

@@ -14,8 +14,9 @@ from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_
 from tests.integration.outbox_relay.outbox_writer import Happened, Writer
 from tests.integration.outbox_relay.parking.made_topics import topics_with_small_batches
 from tests.integration.outbox_relay.parking.operator import Operator
-from tests.integration.outbox_relay.relays import relay_process, running_relay, wait_until
+from tests.integration.outbox_relay.relays import relay_process, running_relay, short_lived
 from tests.integration.outbox_relay.test_failures import limit_record_bytes
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.apache
 
@@ -59,17 +60,17 @@ def is_carried_out(operator: Operator) -> bool:
 def test_order_holds_in_a_storm(
     writer: Writer, narrow: Settings, log: KafkaLog, topic: str, operator: Operator
 ) -> None:
-    dice = random.Random(20260113)
+    dice, hurried = random.Random(20260113), short_lived(narrow)
     for _ in range(ROUNDS):
         write_some(writer, dice)
-        with relay_process(narrow), relay_process(narrow):
+        with relay_process(hurried), relay_process(hurried):
             wait_until(lambda: any(not event.reason.startswith("after ") for event in operator.parked()))
             write_some(writer, dice)
             decide_some(operator, topic, dice)
             wait_until(lambda: is_carried_out(operator))
     limit_record_bytes(narrow, topic, 1_000_000)
     with running_relay(narrow):
-        wait_until(lambda: writer.unpublished() == 0, limit_s=60)
+        wait_until(lambda: writer.unpublished() == 0)
         operator.replay_until_gone(topic)
-        records = log.wait_for(len(writer.committed()), limit_s=60)
+        records = log.wait_for(len(writer.committed()))
     assert_published_in_order(records, writer.committed())

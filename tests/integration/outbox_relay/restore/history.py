@@ -14,8 +14,8 @@ from shared.ids import new_id
 from shared.postgres.engine import open_engine
 from tests.integration.outbox_relay.kafka_log import Record
 from tests.integration.outbox_relay.outbox_writer import Writer
-from tests.integration.outbox_relay.relays import wait_until
 from tests.support.servers import Database
+from tests.support.waiting import wait_until
 
 SCHEMA = "exit_qualification"
 

@@ -25,8 +25,9 @@ from shared.runtime.stopping import Stop
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, sequences_by_key
 from tests.integration.outbox_relay.outbox_writer import Writer
-from tests.integration.outbox_relay.relays import running_relay, wait_until
+from tests.integration.outbox_relay.relays import running_relay
 from tests.support.servers import Database
+from tests.support.waiting import LIMIT_S, wait_until
 from tests.unit.cli.conftest import exitflow
 from tests.unit.cli.results import Result
 
@@ -101,7 +102,7 @@ def database_health(settings: Settings) -> Iterator[Health]:
     thread.start()
     yield health
     stop.set()
-    thread.join(20)
+    thread.join(LIMIT_S)
     assert not thread.is_alive()
 
 

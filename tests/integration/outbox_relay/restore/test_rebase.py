@@ -16,9 +16,10 @@ from services.outbox_relay.shards.server_identity import refuse_foreign_progress
 from shared.errors import ConfigurationError, Conflict
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog
-from tests.integration.outbox_relay.relays import running_relay, wait_until
+from tests.integration.outbox_relay.relays import running_relay
 from tests.integration.outbox_relay.restore.conftest import Restored, rebased, relay_of
 from tests.integration.outbox_relay.restore.history import SCHEMA, assert_published_to_the_end
+from tests.support.waiting import wait_until
 
 Restore = Callable[[bool], Restored]
 

@@ -13,8 +13,8 @@ import pytest
 
 from services.outbox_relay.database.connection import Connection
 from services.outbox_relay.retention.partitions import Partitions
-from tests.integration.outbox_relay.relays import wait_until
 from tests.support.servers import Database
+from tests.support.waiting import wait_until
 
 SCHEMA = "exit_qualification"
 RETENTION_DAYS = 7

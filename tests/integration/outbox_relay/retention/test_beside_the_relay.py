@@ -5,8 +5,9 @@ from __future__ import annotations
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
 from tests.integration.outbox_relay.outbox_writer import Writer
-from tests.integration.outbox_relay.relays import relay_process, wait_until
+from tests.integration.outbox_relay.relays import relay_process
 from tests.integration.outbox_relay.retention.conftest import Rig
+from tests.support.waiting import wait_until
 
 
 def test_a_relay_makes_and_closes_partitions_while_writers_write_and_publishes_all(

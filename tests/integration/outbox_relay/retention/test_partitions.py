@@ -15,8 +15,8 @@ from services.outbox_relay.retention.partitions import Partitions
 from shared.runtime.health import Health
 from shared.runtime.telemetry import REGISTRY
 from shared.settings import Settings
-from tests.integration.outbox_relay.relays import wait_until
 from tests.integration.outbox_relay.retention.conftest import SCHEMA, Rig, one
+from tests.support.waiting import LIMIT_S, wait_until
 
 DEFAULT = "outbox_event_default"
 
@@ -54,7 +54,7 @@ def test_a_writer_on_its_way_to_default_is_not_refused_when_today_gets_its_parti
             writing = thread.submit(rig.write)
             wait_until(lambda: bool(one(rig.relay, "SELECT count(*) FROM pg_locks WHERE NOT granted")))
             assert Partitions(rig.migrator, 7).make(rig.today()) == "busy"
-        writing.result(timeout=30)
+        writing.result(LIMIT_S)
     assert rig.places() == {DEFAULT: 1}
 
 
@@ -163,7 +163,7 @@ def test_what_a_transaction_commits_while_the_lock_is_waited_for_is_not_lost(
         rig.write(at)
         closing.start()
         wait_until(lambda: bool(one(rig.migrator, "SELECT count(*) FROM pg_locks WHERE NOT granted")))
-    closing.join(30)
+    closing.join(LIMIT_S)
 
     assert outcomes == [outcome]
     assert {part.name: part.state for part in Partitions(rig.writer, 7).catalogue()}[name] == place
@@ -177,7 +177,7 @@ def test_a_shard_without_news_does_not_hold_what_it_published_beside_older_trans
         rig.write(at)
         rig.publish_all(beside_others=True)
         assert rig.partitions().close(name) == "busy"
-    assert rig.partitions().close(name) == "closed"
+    wait_until(lambda: rig.partitions().close(name) == "closed", "it closes, autovacuum's transactions over as well")
 
 
 def test_a_writer_keeps_a_partition_only_until_the_next_round(rig: Rig) -> None:
@@ -228,7 +228,7 @@ def test_what_comes_to_default_while_it_is_looked_at_is_not_lost(rig: Rig) -> No
         rig.write(rig.days_ago(20_000))
         emptying.start()
         wait_until(lambda: bool(one(rig.migrator, "SELECT count(*) FROM pg_locks WHERE NOT granted")))
-    emptying.join(30)
+    emptying.join(LIMIT_S)
 
     assert outcomes == ["busy"]
     assert rig.places() == {DEFAULT: 2}

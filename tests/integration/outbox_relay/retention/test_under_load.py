@@ -10,8 +10,10 @@ from datetime import timedelta
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
 from tests.integration.outbox_relay.outbox_writer import Writer
-from tests.integration.outbox_relay.relays import relay_process, wait_until
+from tests.integration.outbox_relay.relays import relay_process
 from tests.integration.outbox_relay.retention.conftest import Rig
+from tests.support.product_process import ProductProcess
+from tests.support.waiting import LIMIT_S, wait_until
 
 DAY = timedelta(seconds=0.4)
 DAYS = 9
@@ -21,6 +23,7 @@ SHORT = "outbox_event_short"
 def test_no_event_is_lost_when_partitions_are_closed_under_load(
     rig: Rig, writer: Writer, log: KafkaLog, exit_relay: Settings
 ) -> None:
+    ProductProcess("", {}).wait(LIMIT_S)  # the days do not pass while the fork server imports the product
     _short_days(rig)
     over = threading.Event()
     with relay_process(exit_relay), ThreadPoolExecutor(3) as pool:
@@ -33,7 +36,7 @@ def test_no_event_is_lost_when_partitions_are_closed_under_load(
         long_ones.result()
         outcomes = closing.result()
         committed = _committed(rig)
-        assert_published_in_order(log.wait_for(len(committed), limit_s=60), committed)
+        assert_published_in_order(log.wait_for(len(committed)), committed)
     assert outcomes["closed"] == DAYS
     assert outcomes["unpublished"] + outcomes["busy"] > 0
 
@@ -56,7 +59,7 @@ def _close_all(rig: Rig, over: threading.Event) -> Counter[str]:
         return not live
 
     try:
-        wait_until(all_closed, limit_s=60)
+        wait_until(all_closed)
     finally:
         over.set()
     return outcomes

@@ -8,8 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from services.exit_qualification.orders.account_readers import AccountReaders
-
-LIMIT_S = 10.0
+from tests.support.waiting import LIMIT_S
 
 
 class Steps:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from services.exit_qualification.orders.pass_signal import PassSignal
+from tests.support.waiting import LIMIT_S
 
 
 def test_an_order_update_ends_the_pause_and_a_wait_without_one_does_not() -> None:
@@ -24,6 +25,7 @@ def test_an_order_update_ends_the_pause_and_a_wait_without_one_does_not() -> Non
     assert not began.wait(0.05)
     assert not also.is_set()
     assert passes.ringing(lambda _: True, also.set)() is True
-    assert began.wait(10)
+    assert began.wait(LIMIT_S)
     assert also.is_set()
-    thread.join(10)
+    thread.join(LIMIT_S)
+    assert not thread.is_alive()

@@ -11,7 +11,7 @@ from shared.runtime.stopping import Stop
 from shared.runtime.threads import ThreadGroup
 
 LIMIT_S = 0.5
-THREADS = 8
+THREADS = 64
 
 
 def wait_for_stop(stop: Stop) -> None:
@@ -31,7 +31,7 @@ def test_every_thread_ends_when_the_block_ends() -> None:
 def test_a_failing_thread_stops_the_others_and_its_error_is_raised() -> None:
     group = ThreadGroup(Stop()).add("good", wait_for_stop).add("bad", fail)
     with pytest.raises(LookupError, match="not there"), group:
-        assert group.stop.wait(30), "the group goes on without one of its threads"
+        assert group.stop.wait(60), "the group goes on without one of its threads"
     assert group.busy() == []
 
 
@@ -47,7 +47,7 @@ def test_threads_that_hang_share_one_limit() -> None:
         group.add(f"thread-{n}", hang)
     with group:
         for _ in range(THREADS):
-            assert entered.acquire(timeout=30)
+            assert entered.acquire(timeout=60)
         began = time.monotonic()
     took_s = time.monotonic() - began
     assert len(group.busy()) == THREADS
