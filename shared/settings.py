@@ -330,7 +330,7 @@ class Settings(BaseSettings):
 
 def _database(secret: SecretStr | None, name: str) -> str:
     if secret is None:
-        raise ConfigurationError(f"{PREFIX}{name} is not set")
+        raise ConfigurationError(f"{PREFIX}{name} is not set; set it to postgresql://USER:PASSWORD@HOST/DATABASE")
     return checked_database_url(secret.get_secret_value(), PREFIX + name)
 
 

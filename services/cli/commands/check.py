@@ -8,13 +8,11 @@ import typer
 
 from deploy.compose.secret_files import named_broker_credentials
 from deploy.local.secrets.credentials import PAPER
-from deploy.local.state.data_directory import DataDirectory
-from deploy.local.state.stack_file import read_stack_file
 from services.checker.checker import SystemUnderCheck, check_once_settled
 from services.checker.finding import verdict
 from services.checker.stack import system_under_check
 from services.cli.support.command_line import AsJson, DataDir, examples
-from services.cli.support.database_urls import migrator_url
+from services.cli.support.database_urls import migrator_url, stack_with_databases
 from services.cli.support.output import note, show_json
 from services.demo.report import show_findings, trades_as_json
 from shared.clock import SystemClock
@@ -27,7 +25,7 @@ def add_to(root: typer.Typer, panel: str) -> None:
     root.command(
         "check",
         rich_help_panel=panel,
-        epilog=examples("check --data-dir ./stack", "check --paper-broker http://127.0.0.1:8003"),
+        epilog=examples("check", "check --data-dir ./stack", "check --paper-broker http://127.0.0.1:8003"),
     )(check)
 
 
@@ -41,13 +39,13 @@ def check(
 ) -> None:
     """Check the invariants in the databases, on Kafka and in the paper broker's books; changes nothing.
 
-    With --data-dir, check that local stack. Otherwise check the system named by the settings, with the migrator's
-    credentials, which can read everything. The exit status is 0 only if every invariant holds.
+    Check the local stack, unless the settings name the databases. Those are read with the migrator's credentials,
+    which can read everything. The exit status is 0 only if every invariant holds.
     """
-    if data_dir is None:
-        system = _system(load_settings(), paper_broker)
-    else:
-        system = system_under_check(data_dir, read_stack_file(DataDirectory(data_dir).stack_file))
+    settings = load_settings()
+    stack = stack_with_databases(data_dir, settings)
+    here = None if stack is None else system_under_check(stack.data_dir, stack.described)
+    system = here or _system(settings, paper_broker)
     findings = check_once_settled(system, SystemClock(), settle)
     if as_json:
         show_json(trades_as_json([], findings)["invariants"])

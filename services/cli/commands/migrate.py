@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from services.cli.support.command_line import AsJson, examples, new_app
-from services.cli.support.database_urls import administered_urls, migrator_url, role_passwords
+from services.cli.support.command_line import AsJson, DataDir, examples, new_app
+from services.cli.support.database_urls import administered_urls, chosen_databases, migrator_url, role_passwords
 from services.cli.support.output import show_json, show_table
 from shared.postgres.migration_sql import migration_sql
 from shared.postgres.migrations import LockWaits, current_revision, migrate
@@ -84,12 +84,14 @@ def down(
 
 
 @app.command("status", epilog=examples("migrate status", "migrate status --json"))
-def status(history: OneHistory = None, as_json: AsJson = False) -> None:
-    """Show the revision of each schema and the newest one there is; exit status 1 if they differ."""
-    settings = load_settings()
+def status(history: OneHistory = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Show the revision of each schema and the newest one there is; exit status 1 if they differ.
+
+    Without databases in the settings, of the local stack.
+    """
+    urls = chosen_databases(data_dir, _chosen(history))
     rows = [
-        {"history": name, "at": current_revision(migrator_url(settings, name), name), "head": head_revision(name)}
-        for name in _chosen(history)
+        {"history": name, "at": current_revision(url, name), "head": head_revision(name)} for name, url in urls.items()
     ]
     show_json(rows) if as_json else show_table(("history", "at", "head"), (list(row.values()) for row in rows))
     raise typer.Exit(0 if all(row["at"] == row["head"] for row in rows) else 1)

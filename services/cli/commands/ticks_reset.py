@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 
-from deploy.local.state.data_directory import DataDirectory
-from deploy.local.state.stack_file import read_stack_file
 from services.cli.support.command_line import AsJson, DataDir
+from services.cli.support.local_stacks import LocalStack
 from services.cli.support.output import show_json
 from services.exit_qualification.ticks.reset import reset
 from shared.settings import Settings, load_settings
@@ -42,16 +41,15 @@ def exit_settings(data_dir: Path | None) -> Settings:
 
     Raises
     ------
-    ConfigurationError, NotFound
-        No database is named, or no stack runs in the directory.
+    NotFound
+        No stack runs in the directory that was named, or in the default one where it comes to that.
     """
     settings = load_settings()
-    if data_dir is not None:
-        stack = read_stack_file(DataDirectory(data_dir).stack_file)
-        named = {
-            "exit_database_url": SecretStr(stack["exit_database_url"]),
-            "kafka_bootstrap_servers": stack["kafka_bootstrap_servers"],
-        }
-        settings = settings.model_copy(update=named)
-    settings.require_exit_database()
-    return settings
+    stack = LocalStack.chosen(data_dir, settings, {"exit_database_url"})
+    if stack is None:
+        return settings
+    named = {
+        "exit_database_url": SecretStr(stack.described["exit_database_url"]),
+        "kafka_bootstrap_servers": stack.described["kafka_bootstrap_servers"],
+    }
+    return settings.model_copy(update=named)

@@ -7,20 +7,16 @@ from typing import Annotated
 
 import typer
 
-from deploy.local.state.data_directory import DataDirectory
-from deploy.local.state.stack_file import read_stack_file
 from services.cli.support.api_client import ApiClient
 from services.cli.support.command_line import AsJson, DataDir, examples, new_app
 from services.cli.support.connection import Target
-from services.cli.support.database_urls import administered_stack, migrator_url
+from services.cli.support.database_urls import chosen_databases
 from services.cli.support.output import note, show_json, show_table
 from shared.errors import ConfigurationError
 from shared.http.auth import Scope, store_token
 from shared.ids import new_secret
 from shared.postgres.connection_limits import TOOLS
 from shared.postgres.engine import open_engine
-from shared.postgres.revisions import HISTORIES
-from shared.settings import load_settings
 
 LEAST_LENGTH = 32
 """Characters of a token that is brought along: it is kept as a bare hash, so it must be long."""
@@ -57,10 +53,11 @@ def create(
 ) -> None:
     """Create a token for both APIs and print it once: only its hash is stored.
 
-    Needs the migrator's credentials. An existing token of the same name stops working.
+    Needs a local stack, or the migrator's credentials in the settings. An existing token of the same name stops
+    working.
     """
     token = new_secret() if from_file is None else _read(from_file)
-    for history, url in _databases(data_dir).items():
+    for history, url in chosen_databases(data_dir).items():
         _store(history, url, token, name, scope)
     if as_json:
         shown = {} if from_file is not None else {"token": token}
@@ -95,13 +92,6 @@ def _read(file: Path) -> str:
     if len(token) < LEAST_LENGTH:
         raise ConfigurationError(f"the token in {file} is shorter than {LEAST_LENGTH} characters")
     return token
-
-
-def _databases(data_dir: Path | None) -> dict[str, str]:
-    if data_dir is not None:
-        return administered_stack(read_stack_file(DataDirectory(data_dir).stack_file))
-    settings = load_settings()
-    return {history: migrator_url(settings, history) for history in HISTORIES}
 
 
 def _store(history: str, url: str, token: str, name: str, scopes: list[Scope]) -> None:

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from deploy.local.state.data_directory import DataDirectory, default_data_dir
-from deploy.local.state.stack_file import read_stack_file
+from services.cli.support.local_stacks import LocalStack
 from shared.settings import Settings, load_settings
 
 _CONNECTION_SETTINGS = frozenset({"exit_api_url", "trade_api_url", "public_token", "kafka_bootstrap_servers"})
@@ -32,11 +31,8 @@ class Target:
             No stack runs in the directory that was named, or in the default one where it comes to that.
         """
         settings = load_settings()
-        if data_dir is not None:
-            return cls.of_stack(read_stack_file(DataDirectory(data_dir).stack_file))
-        if settings.model_fields_set & _CONNECTION_SETTINGS:
-            return cls.of_settings(settings)
-        return cls.of_stack(read_stack_file(DataDirectory(default_data_dir()).stack_file))
+        stack = LocalStack.chosen(data_dir, settings, _CONNECTION_SETTINGS)
+        return cls.of_settings(settings) if stack is None else cls.of_stack(stack.described)
 
     @classmethod
     def of_stack(cls, stack: dict[str, Any]) -> Self:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
-from deploy.local.state.data_directory import DataDirectory, default_data_dir
-from deploy.local.state.stack_file import read_stack_file
+from services.cli.support.local_stacks import LocalStack
 from shared.errors import ConfigurationError
 from shared.postgres.revisions import EXIT_QUALIFICATION, HISTORIES, TRADE_MANAGEMENT
 from shared.postgres.roles import EXIT, MIGRATOR, RELAY, ROLES, TRADE, with_role
@@ -19,23 +18,24 @@ from shared.settings import PREFIX, Settings, load_settings
 _DATABASE_SETTINGS = frozenset({"exit_database_url", "trade_database_url"})
 
 
-def chosen_databases(data_dir: Path | None) -> dict[str, str]:
-    """Return each history's database, for the migrator or the administrator.
+def chosen_databases(data_dir: Path | None, histories: Iterable[str] = HISTORIES) -> dict[str, str]:
+    """Return the database of each of these histories, for the migrator or the administrator.
 
     Choose those of `data_dir`'s stack if given; else those in the settings; else those of the default stack.
 
     Raises
     ------
     ConfigurationError
-        The settings name one database and not the other.
+        The settings name one database and not another that is needed.
     NotFound
         No stack runs in the directory that was named, or in the default one where it comes to that.
     """
     settings = load_settings()
-    stack = _chosen_stack(data_dir, settings)
+    stack = stack_with_databases(data_dir, settings)
     if stack is None:
-        return {history: migrator_url(settings, history) for history in HISTORIES}
-    return administered_stack(stack)
+        return {history: migrator_url(settings, history) for history in histories}
+    urls = administered_stack(stack.described)
+    return {history: urls[history] for history in histories}
 
 
 def service_databases(data_dir: Path | None) -> dict[str, str]:
@@ -47,13 +47,25 @@ def service_databases(data_dir: Path | None) -> dict[str, str]:
         As `chosen_databases` does.
     """
     settings = load_settings()
-    stack = _chosen_stack(data_dir, settings)
+    stack = stack_with_databases(data_dir, settings)
     if stack is None:
         return {
             EXIT_QUALIFICATION: settings.require_exit_database(),
             TRADE_MANAGEMENT: settings.require_trade_database(),
         }
-    return {EXIT_QUALIFICATION: stack["exit_database_url"], TRADE_MANAGEMENT: stack["trade_database_url"]}
+    described = stack.described
+    return {EXIT_QUALIFICATION: described["exit_database_url"], TRADE_MANAGEMENT: described["trade_database_url"]}
+
+
+def stack_with_databases(data_dir: Path | None, settings: Settings) -> LocalStack | None:
+    """Return the stack whose databases a command uses; None if the settings name the databases.
+
+    Raises
+    ------
+    NotFound
+        No stack runs in the directory that was named, or in the default one where it comes to that.
+    """
+    return LocalStack.chosen(data_dir, settings, _DATABASE_SETTINGS)
 
 
 def migrator_url(settings: Settings, history: str) -> str:
@@ -79,7 +91,7 @@ def administered_urls(settings: Settings) -> list[str]:
     """
     admin = settings.admin_database()
     if admin is None:
-        raise ConfigurationError(f"{PREFIX}ADMIN_DATABASE_URL is not set")
+        raise ConfigurationError(f"{PREFIX}ADMIN_DATABASE_URL is not set; set it to an administrator's URL")
     named = [settings.require_exit_database()] if settings.exit_database_url else []
     named += [settings.require_trade_database()] if settings.trade_database_url else []
     return sorted({as_administrator(url, admin) for url in named}) or [admin]
@@ -111,13 +123,6 @@ def administered_stack(stack: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _chosen_stack(data_dir: Path | None, settings: Settings) -> Mapping[str, Any] | None:
-    """Return the stack to use; None if the settings name the databases."""
-    if data_dir is None and settings.model_fields_set & _DATABASE_SETTINGS:
-        return None
-    return read_stack_file(DataDirectory(data_dir or default_data_dir()).stack_file)
-
-
 def as_administrator(url: str, admin_url: str) -> str:
     """Return the same database with the administrator's credentials."""
     admin = make_url(admin_url)
@@ -126,5 +131,5 @@ def as_administrator(url: str, admin_url: str) -> str:
 
 def _needed(secret: SecretStr | None, name: str) -> str:
     if secret is None:
-        raise ConfigurationError(f"{PREFIX}{name} is not set")
+        raise ConfigurationError(f"{PREFIX}{name} is not set; set it to the password that the role is to have")
     return secret.get_secret_value()

@@ -38,8 +38,9 @@ def test_a_setting_that_is_missing_is_one_line_and_status_2(
     exitflow: Exitflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("EXITFLOW_EXIT_DATABASE_URL", raising=False)
-    ended = exitflow("migrate", "status", "--history", "exit_qualification")
-    assert (ended.status, ended.err) == (2, "exitflow: EXITFLOW_EXIT_DATABASE_URL is not set\n")
+    ended = exitflow("migrate", "up", "--history", "exit_qualification")
+    missing = "EXITFLOW_EXIT_DATABASE_URL is not set; set it to postgresql://USER:PASSWORD@HOST/DATABASE"
+    assert (ended.status, ended.err) == (2, f"exitflow: {missing}\n")
 
 
 def test_a_setting_that_does_not_exist_is_refused(exitflow: Exitflow, monkeypatch: pytest.MonkeyPatch) -> None:
