@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,7 @@ from services.trade_management.domain.trade import (
     check_opening,
 )
 from services.trade_management.storage.closures import TradeClosureRepository
+from services.trade_management.storage.corporate_actions import CorporateActionRepository
 from services.trade_management.storage.fills import TradeFillRepository
 from services.trade_management.storage.trades import TradeRepository
 from services.trade_management.storage.user_brokers import Standing, UserBrokerRepository
@@ -173,8 +174,11 @@ class TradeManagementService:
         """
         trades = TradeRepository(uow.connection).lock(sorted({report.trade_id for report in reports}))
         held_up = self._held_up(uow, trades, reports, queued=queued)
+        symbols = _symbols_of_renamed(uow, trades, reports)
         judged = [
-            None if report.trade_id in held_up else _refused(nth, report, trades.get(report.trade_id))
+            None
+            if report.trade_id in held_up
+            else _refused(nth, report, trades.get(report.trade_id), symbols.get(report.trade_id, frozenset()))
             for nth, report in enumerate(reports)
         ]
         sound = [
@@ -276,10 +280,22 @@ def _json(plan: ExitPlan) -> dict[str, Any]:
     return plan.model_dump(mode="json", exclude_none=True)
 
 
-def _refused(nth: int, report: FillReport, trade: Trade | None) -> Refusal | None:
+def _symbols_of_renamed(
+    uow: UnitOfWork, trades: Mapping[UUID, Trade], reports: Sequence[FillReport]
+) -> Mapping[UUID, Set[str]]:
+    """Return all symbols of the trades whose reports name another symbol than theirs."""
+    renamed = {
+        report.trade_id
+        for report in reports
+        if report.trade_id in trades and trades[report.trade_id].symbol != report.symbol
+    }
+    return CorporateActionRepository(uow.connection).symbols_of(renamed)
+
+
+def _refused(nth: int, report: FillReport, trade: Trade | None, symbols: Set[str]) -> Refusal | None:
     if trade is None:
         return Refusal(nth, "unknown_trade", f"trade {report.trade_id} does not exist")
-    reason = contradiction(report, trade)
+    reason = contradiction(report, trade, symbols)
     return Refusal(nth, "contradicts_trade", reason) if reason else None
 
 

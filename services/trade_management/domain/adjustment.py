@@ -54,5 +54,6 @@ def scaled_position(trade: Trade, scale: Scale) -> tuple[int, int, Decimal]:
     """
     open_quantity, entry_price = scale.quantity(trade.open_quantity), scale.price(trade.entry_price)
     if not open_quantity or not entry_price:
-        raise InvalidInput(f"of {trade.open_quantity} shares at {money_text(trade.entry_price)} nothing would be left")
+        before = f"{trade.open_quantity} shares at {money_text(trade.entry_price)}"
+        raise InvalidInput(f"{before} would become no whole share, or shares at a price of 0")
     return trade.quantity - trade.open_quantity + open_quantity, open_quantity, entry_price

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -30,9 +31,13 @@ class FillReport:
     traceparent: str | None = None
 
 
-def contradiction(report: FillReport, trade: Trade) -> str | None:
-    """Return why the report cannot belong to `trade`; None if it can."""
-    reported = (report.symbol, report.direction, report.user_broker_id)
+def contradiction(report: FillReport, trade: Trade, other_symbols: Set[str] = frozenset()) -> str | None:
+    """Return why the report cannot belong to `trade`; None if it can.
+
+    `other_symbols` are those that the trade had before and after renames: an order keeps the symbol it was placed with.
+    """
+    symbol = trade.symbol if report.symbol in other_symbols else report.symbol
+    reported = (symbol, report.direction, report.user_broker_id)
     expected = (trade.symbol, trade.direction, trade.user_broker_id)
     if reported != expected:
         return f"the trade is {' '.join(expected)}, but the fills are of {' '.join(reported)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
@@ -116,6 +116,17 @@ class CorporateActionRepository:
             values = dict(row._mapping)
             before, after = (TradeTerms.of_json(values.pop(name)) for name in ("before", "after"))
             found.append((_action(values), TradeAdjustment(trade_id, before, after)))
+        return found
+
+    def symbols_of(self, trade_ids: Collection[UUID]) -> dict[UUID, set[str]]:
+        """Return every symbol that actions, or their reversals, gave to or took from these trades."""
+        if not trade_ids:
+            return {}
+        before, after = (TradeAdjustmentRow.before["symbol"].astext, TradeAdjustmentRow.after["symbol"].astext)
+        query = select(TradeAdjustmentRow.trade_id, before, after)
+        found: dict[UUID, set[str]] = {}
+        for trade_id, *symbols in self._connection.execute(query.where(TradeAdjustmentRow.trade_id.in_(trade_ids))):
+            found.setdefault(trade_id, set()).update(symbols)
         return found
 
     def mark_reversed(self, action_id: UUID, at: datetime) -> None:

@@ -107,6 +107,27 @@ def test_trades_of_after_the_action_stay(client: TestClient, trade_engine: Engin
     assert shown(client, after)[1] == 100
 
 
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_fills_of_an_order_under_another_name_of_the_trade_are_booked(
+    client: TestClient, trade_engine: Engine, is_reversed: bool
+) -> None:
+    trade, other = open_trade(trade_engine), open_trade(trade_engine, symbol="NSE:TCS")
+    renamed = {"kind": "RENAME", "symbol": "NSE:INFY", "new_symbol": "NSE:INFX"}
+    action_id = act(client, renamed).json()["items"][0]["action_id"]
+    placed_as = "NSE:INFY"
+    if is_reversed:  # the order was placed while the trade had the new name
+        assert reverse(client, action_id).status_code == 200
+        placed_as = "NSE:INFX"
+    late = Intent(trade).filled(execution(100, "1010")).model_copy(update={"symbol": placed_as})
+    wrong = Intent(other).filled(execution(100, "1010")).model_copy(update={"symbol": placed_as})
+    (refusal,) = apply(trade_engine, [report(late), report(wrong)]).refusals
+    assert (refusal.nth, refusal.code) == (1, "contradicts_trade")
+    row = stored(trade_engine, trade.trade_id)
+    assert (row["status"], row["symbol"]) == ("CLOSED", "NSE:INFY" if is_reversed else "NSE:INFX")
+    assert str(row["gross_pnl"]) == "1000.0000"
+    assert stored(trade_engine, other.trade_id)["status"] == "OPEN"
+
+
 def test_a_reversal_restores_exactly_and_once(client: TestClient, trade_engine: Engine) -> None:
     trade, gone = open_trade(trade_engine, entry_price=Decimal("1000.05")), open_trade(trade_engine)
     before = shown(client, trade)
@@ -144,7 +165,7 @@ def test_a_reversal_restores_exactly_and_once(client: TestClient, trade_engine: 
 @pytest.mark.parametrize(
     ("action", "said"),
     [
-        ({**SPLIT, "ratio": "1000:1"}, "nothing would be left"),
+        ({**SPLIT, "ratio": "1000:1"}, "would become no whole share"),
         ({**SPLIT, "effective_at": rfc3339(CLOCK.now() + timedelta(days=1))}, "in the future"),
     ],
 )
