@@ -41,8 +41,16 @@ class Segment(StrEnum):
     OPTIONS = "OPTIONS"
 
 
-RATED_AS: Final = {"NFO": "NSE", "BFO": "BSE", "MCX": "MCX"}
+RATED_AS: Final = {"NFO": "NSE", "BFO": "BSE", "MCX": "MCX", "CDS": "CDS", "BCD": "BCD"}
 """Exchange whose rates apply, by the exchange of a derivative's symbol."""
+
+CURRENCY_EXCHANGES: Final = frozenset({"CDS", "BCD"})
+RUPEE_PAIRS: Final = ("USDINR", "EURINR", "GBPINR", "JPYINR")
+"""Beginnings of the names of currency derivatives in rupees. Their exchanges also have pairs without the rupee, whose
+value is in another currency, and interest rate futures, at other rates."""
+
+AGRICULTURAL: Final = ("CARDAMOM", "CASTOR", "COTTON", "CPO", "KAPAS", "MENTHAOIL", "PEPPER", "RBDPMOLEIN", "RUBBER")
+"""Beginnings of the names of agricultural contracts of MCX: no transaction tax, other fees than metals and energy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +63,15 @@ class Market:
 
 @lru_cache(maxsize=10_000)
 def market_of(symbol: str) -> Market:
-    """Return the market of ``EXCHANGE:TRADINGSYMBOL``; options end with CE or PE, other derivatives are futures."""
+    """Return the market of ``EXCHANGE:TRADINGSYMBOL``; options end with CE or PE, other derivatives are futures.
+
+    No rates are known of the markets of agricultural goods, of interest rates and of pairs without the rupee.
+    """
     exchange, _, name = symbol.partition(":")
-    if exchange not in RATED_AS:
+    if exchange not in RATED_AS or (exchange in CURRENCY_EXCHANGES and not name.startswith(RUPEE_PAIRS)):
         return Market(exchange, Segment.EQUITY)
+    if exchange == "MCX" and name.startswith(AGRICULTURAL):
+        return Market("MCX agricultural", Segment.FUTURES)
     segment = Segment.OPTIONS if name.endswith(("CE", "PE")) else Segment.FUTURES
     return Market(RATED_AS[exchange], segment)
 

@@ -16,6 +16,7 @@ SHIPPED_FROM: Final = date(2024, 10, 1)
 """First day of the shipped rates."""
 STT_RAISED_ON: Final = date(2026, 4, 1)
 
+CURRENCY_STAMP: Final = "0.000001"
 BROKER: Final = "zerodha.com/charges"
 ACT_2024: Final = "Finance (No. 2) Act 2024"
 BUDGET_2026: Final = "Union Budget 2026-27"
@@ -72,13 +73,13 @@ def _equity(name: str, exchange: str) -> Iterator[Rate]:
     )
 
 
-def _futures(name: str, exchange: str, *transaction_tax: Rate) -> Iterator[Rate]:
-    brokerage, stamp = _rate(Charge.BROKERAGE, Side.BOTH, "0.0003", "20"), _rate(Charge.STAMP, Side.BUY, "0.00002")
+def _futures(name: str, exchange: str, *transaction_tax: Rate, stamp_rate: str = "0.00002") -> Iterator[Rate]:
+    brokerage, stamp = _rate(Charge.BROKERAGE, Side.BOTH, "0.0003", "20"), _rate(Charge.STAMP, Side.BUY, stamp_rate)
     yield from _all_of(Market(name, Segment.FUTURES), (MIS, NRML), exchange, brokerage, stamp, *transaction_tax)
 
 
-def _options(name: str, exchange: str, *transaction_tax: Rate) -> Iterator[Rate]:
-    brokerage, stamp = _rate(Charge.BROKERAGE, Side.BOTH, "0", flat="20"), _rate(Charge.STAMP, Side.BUY, "0.00003")
+def _options(name: str, exchange: str, *transaction_tax: Rate, stamp_rate: str = "0.00003") -> Iterator[Rate]:
+    brokerage, stamp = _rate(Charge.BROKERAGE, Side.BOTH, "0", flat="20"), _rate(Charge.STAMP, Side.BUY, stamp_rate)
     yield from _all_of(Market(name, Segment.OPTIONS), (MIS, NRML), exchange, brokerage, stamp, *transaction_tax)
 
 
@@ -99,9 +100,13 @@ SHIPPED: Final = ChargeSchedule(
         *_options("BSE", "0.000325", *_raised_stt("0.001", "0.0015")),
         *_futures("MCX", "0.000021", _rate(Charge.STT, Side.SELL, "0.0001")),
         *_options("MCX", "0.000418", _rate(Charge.STT, Side.SELL, "0.0005")),
+        *_futures("CDS", "0.0000035", stamp_rate=CURRENCY_STAMP),
+        *_options("CDS", "0.000311", stamp_rate=CURRENCY_STAMP),
+        *_futures("BCD", "0.0000045", stamp_rate=CURRENCY_STAMP),
+        *_options("BCD", "0.00001", stamp_rate=CURRENCY_STAMP),
     )
 )
-"""Equity of NSE and BSE; futures and options of NSE, BSE and MCX (not agricultural)."""
+"""Equity of NSE and BSE; futures and options of NSE, BSE and MCX (not agricultural); currencies of NSE and BSE."""
 
 
 def also_before(schedule: ChargeSchedule) -> ChargeSchedule:

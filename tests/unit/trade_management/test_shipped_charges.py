@@ -36,6 +36,12 @@ def _lines(symbol: str, product: ProductType, day: date, side: Side, value: str)
         ("BFO:SENSEX26NOVFUT", NRML, AFTER, SELL, "1000000", "524.78"),
         ("MCX:CRUDEOIL26DECFUT", NRML, AFTER, SELL, "500000", "86.58"),
         ("MCX:CRUDEOIL26DEC5000CE", NRML, AFTER, SELL, "10000", "33.54"),
+        # no transaction tax on currencies: 20 + 0.35 + 0.10 + 3.68, stamp 0.10 of the buy side
+        ("CDS:USDINR26NOVFUT", NRML, AFTER, SELL, "100000", "24.13"),
+        ("CDS:USDINR26NOVFUT", MIS, AFTER, BUY, "100000", "24.23"),
+        ("CDS:USDINR26NOV83.25CE", NRML, AFTER, BUY, "10000", "27.29"),  # 20 + 3.11 + 0.01 + 4.16, stamp 0.01
+        ("BCD:USDINR26NOVFUT", NRML, AFTER, SELL, "100000", "24.25"),
+        ("BCD:USDINR26NOV83.25PE", NRML, AFTER, SELL, "10000", "23.73"),
     ],
 )
 def test_golden_orders(symbol: str, product: ProductType, day: date, side: Side, value: str, charges: str) -> None:
@@ -51,7 +57,16 @@ def test_brokerage_of_options_is_flat_and_of_futures_capped() -> None:
         assert {str(charge): amount for charge, amount in lines.items()}["BROKERAGE"] == Decimal(brokerage)
 
 
-@pytest.mark.parametrize("symbol", ["CDS:USDINR26NOVFUT", "NCO:GOLD26DECFUT"])
+@pytest.mark.parametrize(
+    "symbol",
+    [
+        "CDS:726GS203326NOVFUT",
+        "CDS:EURUSD26NOVFUT",
+        "NCO:GOLD26DECFUT",
+        "MCX:COTTONCNDY26DECFUT",
+        "MCX:MENTHAOIL26DECFUT",
+    ],
+)
 def test_charges_of_a_market_without_rates_are_unknown(symbol: str) -> None:
     assert _lines(symbol, NRML, AFTER, BUY, "100000") is None
 
