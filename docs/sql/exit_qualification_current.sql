@@ -1287,6 +1287,9 @@ CREATE TABLE exit_qualification.protective_stops (
     intent_id uuid,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     version integer DEFAULT 1 NOT NULL,
+    followed_price numeric(18,4),
+    followed_version integer,
+    changes integer DEFAULT 0 NOT NULL,
     CONSTRAINT protective_stops_direction_check CHECK ((direction = ANY (ARRAY['LONG'::text, 'SHORT'::text]))),
     CONSTRAINT protective_stops_ended CHECK (((status = ANY (ARRAY['CANCELLED'::text, 'TRIGGERED'::text, 'FAILED'::text])) = (ended_at IS NOT NULL))),
     CONSTRAINT protective_stops_known CHECK (((status = ANY (ARRAY['WANTED'::text, 'PLACING'::text, 'CANCELLED'::text, 'FAILED'::text])) OR (broker_order_id IS NOT NULL))),
@@ -1315,6 +1318,12 @@ COMMENT ON COLUMN exit_qualification.protective_stops.asked_at IS 'when its chan
 COMMENT ON COLUMN exit_qualification.protective_stops.absent_since IS 'first complete read of the books without the order';
 
 COMMENT ON COLUMN exit_qualification.protective_stops.intent_id IS 'exit that has the fills of the triggered order';
+
+COMMENT ON COLUMN exit_qualification.protective_stops.followed_price IS 'trigger in rupees that follows the trailing stop';
+
+COMMENT ON COLUMN exit_qualification.protective_stops.followed_version IS 'version of the plan that followed_price is of';
+
+COMMENT ON COLUMN exit_qualification.protective_stops.changes IS 'how often other terms of the order were requested';
 
 CREATE TABLE exit_qualification.queued_exits (
     queue_id bigint NOT NULL,

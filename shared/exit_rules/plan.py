@@ -10,6 +10,7 @@ from pydantic import ValidationError, model_validator
 
 from shared.contracts.vocabulary import Direction, ExitReason
 from shared.errors import InvalidInput
+from shared.exit_rules import protective_stop
 from shared.exit_rules.break_even import BreakEvenFields
 from shared.exit_rules.consistency import contradictory_pairs, met_by
 from shared.exit_rules.registry import RULES, leg_quantities, start_rules
@@ -127,7 +128,7 @@ class ExitPlan(PlanFields):
         if not states:
             return ["no rule of the plan can exit the trade; add e.g. a target or a stop_loss"]
         own = [found for rule in RULES for found in rule.inconsistencies(self, direction, entry_price)]
-        return own + contradictory_pairs(states, direction)
+        return own + protective_stop.inconsistencies(self, direction) + contradictory_pairs(states, direction)
 
     def _states(self, direction: Direction, entry_price: Decimal) -> dict[tuple[ExitReason, int | None], RuleState]:
         entry = to_units(entry_price) * direction.sign

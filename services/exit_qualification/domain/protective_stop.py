@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
 from shared.contracts.vocabulary import Direction, ProductType, ProtectiveStopStatus, TradeStatus
+from shared.exit_rules.protective_stop import ProtectedPlan, away_from_market, fixed_trigger, follows_trail
 
 ENDED: Final = frozenset({ProtectiveStopStatus.CANCELLED, ProtectiveStopStatus.TRIGGERED, ProtectiveStopStatus.FAILED})
 HELD: Final = frozenset({ProtectiveStopStatus.ARMED, ProtectiveStopStatus.REPLACING})
@@ -30,7 +31,12 @@ class EndReason(StrEnum):
     REJECTED_BY_BROKER = "REJECTED_BY_BROKER"
     NOTHING_LEFT = "NOTHING_LEFT"
     """It was triggered when nothing of the trade was left."""
+    RENEWED = "RENEWED"
+    """It was changed as often as an order may be; another order follows."""
 
+
+MOST_CHANGES: Final = 20
+"""Changes requested of one order, after which another takes its place: Kite accepts 25."""
 
 FAILURES: Final = (EndReason.BY_BROKER, EndReason.NEVER_PLACED, EndReason.REJECTED_BY_BROKER)
 """Ends after which the next order waits longer each time."""
@@ -44,9 +50,25 @@ class StopTerms:
     trigger_price: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class FollowedTrigger:
+    """Trigger price in rupees that follows a trailing stop, by the plan of a version."""
+
+    price: Decimal
+    plan_version: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtectiveStop:
-    """A row of `protective_stops` as it was read; a change is written only against the `version` read."""
+    """A row of `protective_stops` as it was read; a change is written only against the `version` read.
+
+    Attributes
+    ----------
+    followed_price, followed_version:
+        Fields of the last `FollowedTrigger`; None if it never followed.
+    changes:
+        How often other terms were requested of the broker.
+    """
 
     stop_id: UUID
     trade_id: UUID
@@ -71,6 +93,9 @@ class ProtectiveStop:
     intent_id: UUID | None
     created_at: datetime
     version: int
+    followed_price: Decimal | None = None
+    followed_version: int | None = None
+    changes: int = 0
 
     @property
     def terms(self) -> StopTerms:
@@ -113,15 +138,28 @@ class StandingStop:
             return EndReason.PLAN_CHANGED
         if self.exit_waits:
             return EndReason.EXIT
-        return StopTerms(self.remaining, self.trigger_price)
+        terms = StopTerms(self.remaining, self.trigger_price)
+        differs = terms != self.stop.terms or self.stop.status is ProtectiveStopStatus.REPLACING
+        if differs and self.stop.status in HELD and self.stop.changes >= MOST_CHANGES:
+            return EndReason.RENEWED
+        return terms
+
+
+def planned_trigger(
+    plan: ProtectedPlan, direction: Direction, tick_size: Decimal | None, followed: Decimal | None
+) -> Decimal | None:
+    """Return the trigger by a plan, with the price that follows its trailing stop; None if the plan has no stop."""
+    prices = [fixed_trigger(plan, direction)]
+    if follows_trail(plan):
+        prices.append(followed)
+    known = [price for price in prices if price is not None]
+    nearest = max(known, key=lambda price: price * direction.sign, default=None)
+    return None if nearest is None else on_tick(nearest, direction, tick_size)
 
 
 def on_tick(trigger_price: Decimal, direction: Direction, tick_size: Decimal | None) -> Decimal:
     """Return the trigger as a multiple of the tick size, away from the market: never before the plan's stop."""
-    if not tick_size:
-        return trigger_price
-    rounding = ROUND_FLOOR if direction is Direction.LONG else ROUND_CEILING
-    return (trigger_price / tick_size).to_integral_value(rounding) * tick_size
+    return away_from_market(trigger_price, direction, tick_size) if tick_size else trigger_price
 
 
 def is_met(trigger_price: Decimal, direction: Direction, last_price: Decimal | None) -> bool:

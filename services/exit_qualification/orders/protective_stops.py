@@ -23,6 +23,7 @@ from services.exit_qualification.orders.broker_books import BrokerBooks, read_bo
 from services.exit_qualification.orders.broker_positions import positions_by_key, shortfalls
 from services.exit_qualification.orders.brokers.port import BrokerPort, Brokers, BrokerUnavailable
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
+from services.exit_qualification.orders.followed_trails import followed_triggers
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.metrics import PROTECTIVE_STOPS
 from services.exit_qualification.orders.stop_placing import StopPlacing
@@ -44,6 +45,9 @@ QUIET_S = 1.0
 
 WATCH_S = 2.0
 """Pause between two reads of the books of an account whose stops are all as they should be."""
+
+FOLLOW_S = 2.0
+"""Pause between two looks at how far trailing stops have moved: the order may be changed only so often."""
 
 CHANGE_AGAIN: Final = timedelta(seconds=5)
 """Pause between two requests for the same change: brokers allow few changes of an order."""
@@ -83,6 +87,7 @@ class ProtectiveStops:
         self._placing = StopPlacing(open_unit, terms)
         self._readers = AccountReaders(terms.pass_limit.total_seconds())
         self._next_s = 0.0
+        self._follow_again_s = 0.0
         self._watch_again_s: dict[str, float] = {}
 
     def read_again(self) -> None:
@@ -110,8 +115,22 @@ class ProtectiveStops:
         for trade_id in unprotected:
             with self._held.skipping(trade_id):
                 self._records.want(trade_id)
+        self._follow()
         self._keep_accounts()
         return False
+
+    def _follow(self) -> None:
+        """Record how far the trailing stops have moved that stops of the broker follow."""
+        if self._clock.monotonic() < self._follow_again_s:
+            return
+        self._follow_again_s = self._clock.monotonic() + FOLLOW_S
+        with self._open_unit() as uow:
+            following = ProtectiveStopRepository(uow.connection).following()
+            followed = followed_triggers(uow.connection, [stop.trade_id for stop in following])
+        for stop in following:
+            now = followed.get(stop.trade_id)
+            if now is not None and (now.price, now.plan_version) != (stop.followed_price, stop.followed_version):
+                self._each(stop, partial(self._records.follow, stop, now))
 
     def _keep_accounts(self) -> None:
         with self._open_unit() as uow:

@@ -10,10 +10,17 @@ from uuid import UUID
 
 from services.exit_qualification import protective_stop_events
 from services.exit_qualification.domain.outcome import OrderState
-from services.exit_qualification.domain.protective_stop import EndReason, ProtectiveStop, StandingStop, StopTerms
+from services.exit_qualification.domain.protective_stop import (
+    EndReason,
+    FollowedTrigger,
+    ProtectiveStop,
+    StandingStop,
+    StopTerms,
+)
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.broker_books import Sighting
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
+from services.exit_qualification.orders.followed_trails import followed_triggers
 from services.exit_qualification.orders.metrics import PROTECTIVE_STOPS_FAILED
 from services.exit_qualification.orders.missing_orders import Absence, SentOrder, judge_absence
 from services.exit_qualification.orders.terms import OrderTerms
@@ -51,8 +58,18 @@ class StopRecords:
         """Write the stop that a trade should have; it is placed by a later step."""
         with self._open_unit() as uow:
             OpenTradeRepository(uow.connection).lock_now(trade_id)
-            if ProtectiveStopRepository(uow.connection).want(trade_id):
+            followed = followed_triggers(uow.connection, [trade_id]).get(trade_id)
+            if ProtectiveStopRepository(uow.connection).want(trade_id, followed):
                 uow.commit()
+
+    def follow(self, stop: ProtectiveStop, followed: FollowedTrigger) -> None:
+        """Record how far the trailing stop of a trade has moved; the order is changed by a later step."""
+        with self._open_unit() as uow:
+            self._lock(uow, stop)
+            ProtectiveStopRepository(uow.connection).update(
+                stop, followed_price=followed.price, followed_version=followed.plan_version
+            )
+            uow.commit()
 
     def drop(self, stop: ProtectiveStop, reason: EndReason) -> None:
         """End a stop that was never sent."""
@@ -83,6 +100,7 @@ class StopRecords:
                 quantity=terms.quantity,
                 trigger_price=terms.trigger_price,
                 asked_at=now,
+                changes=stop.changes + 1,
             )
             uow.commit()
         return asked

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from sys import intern
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy import Connection, Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.exit_qualification.domain.level_index import RuleKey
@@ -19,6 +19,7 @@ from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.exit_qualification.models import OpenTradeRow
 from shared.contracts.trades import TradeExitPlanChanged, TradeOpened
 from shared.contracts.vocabulary import Direction, ProductType, TradeStatus
+from shared.exit_rules.plan import ExitPlan
 from shared.exit_rules.rule import Saved
 from shared.exit_rules.stored_plan import read_stored
 from shared.money import SCALE
@@ -69,6 +70,12 @@ FIND = text(f"""
 -- open_trades.find
 {_WITH_PLANS} WHERE t.trade_id = :trade_id
 """)
+FOLLOWING = text(f"""
+-- open_trades.following: with a protective stop that follows the trailing stop
+{_WITH_PLANS}
+ WHERE t.trade_id = ANY (CAST(:trade_ids AS uuid[])) AND t.status = 'OPEN'
+   AND coalesce(p.exit_plan, t.exit_plan) -> 'protective_stop' ? 'trail_step'
+""")
 OPEN_IN = text(f"""
 -- open_trades.open_in: all that the engine needs but the states of rules
 {_WITH_PLANS} WHERE t.partition = ANY (CAST(:partitions AS integer[])) AND t.status = 'OPEN'
@@ -114,8 +121,8 @@ SELECT r.trade_id, r.states
  WHERE t.partition = ANY (:partitions) AND t.status = 'OPEN'
 """)
 RULES_OF = text("""
--- rule_states.of_trade
-SELECT states FROM rule_states WHERE trade_id = :trade_id
+-- rule_states.of_trades
+SELECT trade_id, states FROM rule_states WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))
 """)
 FORGET_RULES = text("DELETE FROM rule_states WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))")
 
@@ -298,9 +305,14 @@ class OpenTradeRepository:
         if not rows:
             return None
         [row] = rows
-        states = self._connection.execute(RULES_OF, {"trade_id": trade_id}).scalar_one_or_none() or {}
-        saved = {trade_id: _by_rule(trade_id, states)}
+        saved = self._rules_of([trade_id])
         return TradeProjection(planned_of_row(row, self._square_off, saved), TradeStatus(row[8]))
+
+    def following(self, trade_ids: Collection[UUID]) -> list[tuple[OpenTrade, ExitPlan]]:
+        """Return the open trades among these whose protective stop follows a trailing stop, with states and plan."""
+        rows = fetch(self._connection, FOLLOWING, {"trade_ids": sorted(trade_ids)}) if trade_ids else []
+        saved = self._rules_of([row[0] for row in rows]) if rows else {}
+        return [(planned_of_row(row, self._square_off, saved), read_stored(row[9])) for row in rows]
 
     def open_among(self, wanted: TradeFilter, limit: int) -> list[OpenTrade]:
         """Return at most `limit` open trades that meet the filter, without their rules, in order of entry."""
@@ -348,12 +360,18 @@ class OpenTradeRepository:
         send(self._connection, SAVE_RULES, parameters)
 
     def _saved_rules(self, partitions: Sequence[int]) -> dict[UUID, dict[Slot, Saved]]:
-        rows = self._connection.execute(RULES_IN, {"partitions": list(partitions)})
-        return {row.trade_id: _by_rule(row.trade_id, row.states) for row in rows}
+        return _states_by_trade(self._connection.execute(RULES_IN, {"partitions": list(partitions)}))
+
+    def _rules_of(self, trade_ids: Sequence[UUID]) -> dict[UUID, dict[Slot, Saved]]:
+        return _states_by_trade(self._connection.execute(RULES_OF, {"trade_ids": trade_ids}))
 
 
 _DIRECTIONS = {each.value: each for each in Direction}
 _PRODUCTS = {each.value: each for each in ProductType}
+
+
+def _states_by_trade(rows: Iterable[Row[Any]]) -> dict[UUID, dict[Slot, Saved]]:
+    return {row.trade_id: _by_rule(row.trade_id, row.states) for row in rows}
 
 
 def _by_rule(trade_id: UUID, states: Mapping[str, Saved]) -> dict[Slot, Saved]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import fields
-from decimal import Decimal
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
@@ -12,14 +11,15 @@ from sqlalchemy import Connection, text
 
 from services.exit_qualification.domain.protective_stop import (
     FAILURES,
+    FollowedTrigger,
     ProtectiveStop,
     StandingStop,
-    on_tick,
+    planned_trigger,
 )
 from services.exit_qualification.storage.order_queues import HELD_BY_STOPS
 from shared.contracts.vocabulary import Direction, ProductType, ProtectiveStopStatus, TradeStatus
 from shared.errors import StaleVersion
-from shared.exit_rules.stop_loss import protective_trigger
+from shared.exit_rules.protective_stop import follows_trail
 from shared.exit_rules.stored_plan import read_stored
 from shared.ids import client_order_id, new_id
 from shared.postgres.hot_path import fetch
@@ -63,7 +63,8 @@ SELECT t.trade_id {_TO_PROTECT}
  LIMIT :limit
 """)  # noqa: S608  # constants
 _FACTS = f"""
-SELECT {COLUMNS}, t.status, t.symbol, {_REMAINING}, CAST({_PLAN} AS text), n.tick_size"""  # constants
+SELECT {COLUMNS},
+       t.status, t.symbol, {_REMAINING}, CAST({_PLAN} AS text), coalesce(p.plan_version, 1), n.tick_size"""  # constants
 _OF_TRADES = """
   JOIN open_trades t ON t.trade_id = s.trade_id
   LEFT JOIN exit_plans p ON p.trade_id = t.trade_id
@@ -76,6 +77,16 @@ STANDING = text(f"""
  ORDER BY s.created_at, s.stop_id
  LIMIT :limit
 """)  # constants
+FOLLOWING = text(f"""
+-- protective_stops.following: those that follow the trailing stop of their trade
+SELECT {COLUMNS}
+  FROM protective_stops s
+  JOIN open_trades t ON t.trade_id = s.trade_id AND t.status = 'OPEN'
+  LEFT JOIN exit_plans p ON p.trade_id = t.trade_id
+ WHERE s.ended_at IS NULL AND {_PLAN} -> 'protective_stop' ? 'trail_step'
+ ORDER BY s.stop_id
+ LIMIT :limit
+""")  # noqa: S608  # constants
 WANTED_TERMS = text(f"""
 -- protective_stops.wanted_terms: of a trade that has no stop yet
 SELECT t.user_broker_id, t.symbol, t.direction, t.product_type, {_REMAINING}, CAST({_PLAN} AS text), n.tick_size
@@ -87,9 +98,9 @@ SELECT t.user_broker_id, t.symbol, t.direction, t.product_type, {_REMAINING}, CA
 WANT = text("""
 -- protective_stops.want
 INSERT INTO protective_stops (stop_id, trade_id, user_broker_id, symbol, direction, product_type, status, quantity,
-                              trigger_price, client_order_id)
+                              trigger_price, client_order_id, followed_price, followed_version)
 VALUES (:stop_id, :trade_id, :user_broker_id, :symbol, :direction, :product_type, 'WANTED', :quantity,
-        :trigger_price, :client_order_id)
+        :trigger_price, :client_order_id, :followed_price, :followed_version)
 ON CONFLICT DO NOTHING
 """)
 LOCK = text(f"""
@@ -103,6 +114,13 @@ OF_TRADE = text(f"""
 -- protective_stops.of_trade: the latest
 SELECT {COLUMNS} FROM protective_stops s WHERE s.trade_id = :trade_id ORDER BY s.created_at DESC LIMIT 1
 """)  # noqa: S608  # constants
+_CONDITIONS = {
+    "trade_ids": "s.trade_id = ANY (CAST(:trade_ids AS uuid[]))",
+    "symbol": "s.symbol = :symbol",
+    "user_broker_id": "s.user_broker_id = :user_broker_id",
+    "status": "s.status = :status",
+    "before": "s.stop_id < :before",
+}
 EXITS_DUE = text("""
 -- protective_stops.exits_due: approved exits of an account, which take its orders first, unless they wait
 SELECT EXISTS (SELECT FROM exit_intents
@@ -126,6 +144,19 @@ HELD_BY_STOP = "PROTECTIVE_STOP"
 HELD_MESSAGE = "the broker holds the trade's protective stop; the exit is sent once its cancellation is confirmed"
 LIMIT = 1000
 """Maximum rows per query; the rest follows."""
+MOST_STANDING = 10_000
+"""Stops that are kept in step; newer ones wait until some of these have ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopFilter:
+    """Conditions on listed stops; None is none, and with `standing` only those that have not ended."""
+
+    trade_ids: Sequence[UUID] | None = None
+    symbol: str | None = None
+    user_broker_id: str | None = None
+    status: ProtectiveStopStatus | None = None
+    standing: bool = False
 
 
 class ProtectiveStopRepository:
@@ -144,13 +175,17 @@ class ProtectiveStopRepository:
         given = {"failures": [str(reason) for reason in FAILURES], "limit": LIMIT}
         return [trade_id for (trade_id,) in fetch(self._connection, UNPROTECTED, given)]
 
-    def want(self, trade_id: UUID) -> bool:
-        """Write a stop that is not placed yet; the trade's row must be locked. Return False if it needs none."""
+    def want(self, trade_id: UUID, followed: FollowedTrigger | None) -> bool:
+        """Write a stop that is not placed yet; the trade's row must be locked. Return False if it needs none.
+
+        `followed` is the trigger that follows its trailing stop, if it does.
+        """
         rows = fetch(self._connection, WANTED_TERMS, {"trade_id": trade_id})
         if not rows:
             return False
         ((user_broker_id, symbol, direction, product_type, remaining, plan, tick_size),) = rows
-        trigger = _trigger(plan, Direction(direction), tick_size)
+        followed_price = None if followed is None else followed.price
+        trigger = planned_trigger(read_stored(plan), Direction(direction), tick_size, followed_price)
         if trigger is None or trigger <= 0 or remaining <= 0:
             return False
         stop_id = new_id()
@@ -164,14 +199,20 @@ class ProtectiveStopRepository:
             "quantity": remaining,
             "trigger_price": trigger,
             "client_order_id": client_order_id(stop_id),
+            "followed_price": followed_price,
+            "followed_version": None if followed is None else followed.plan_version,
         }
         return self._connection.execute(WANT, row).rowcount == 1
 
     def standing(self, user_broker_id: str | None = None) -> list[StandingStop]:
         """Return the stops that have not ended, oldest first, with what decides their terms."""
-        given = {"user_broker_id": user_broker_id, "limit": LIMIT}
+        given = {"user_broker_id": user_broker_id, "limit": MOST_STANDING}
         held = self._trades_held(None)
         return [_standing(row, held) for row in fetch(self._connection, STANDING, given)]
+
+    def following(self) -> list[ProtectiveStop]:
+        """Return the stops that have not ended and follow the trailing stop of an open trade."""
+        return [_stop(row) for row in fetch(self._connection, FOLLOWING, {"limit": MOST_STANDING})]
 
     def lock(self, stop: ProtectiveStop) -> StandingStop:
         """Return a stop read earlier and lock its row; lock its trade's row before.
@@ -191,6 +232,23 @@ class ProtectiveStopRepository:
         """Return the latest stop of a trade, ended or not; None without any."""
         rows = fetch(self._connection, OF_TRADE, {"trade_id": trade_id})
         return _stop(rows[0]) if rows else None
+
+    def find(self, wanted: StopFilter, before: UUID | None, limit: int) -> list[ProtectiveStop]:
+        """Return stops that meet the filter, newest first; `before` is the last id of the page before."""
+        given = {
+            "trade_ids": wanted.trade_ids,
+            "symbol": wanted.symbol,
+            "user_broker_id": wanted.user_broker_id,
+            "status": wanted.status,
+            "before": before,
+        }
+        given = {name: value for name, value in given.items() if value is not None}
+        conditions = [_CONDITIONS[name] for name in given] + (["s.ended_at IS NULL"] if wanted.standing else [])
+        statement = text(f"""
+-- protective_stops.find
+SELECT {COLUMNS} FROM protective_stops s WHERE {" AND ".join(conditions) or "true"}
+ ORDER BY s.stop_id DESC LIMIT :limit""")  # noqa: S608  # constants
+        return [_stop(tuple(row)) for row in self._connection.execute(statement, {**given, "limit": limit})]
 
     def exits_due(self, user_broker_id: str) -> bool:
         """Return whether exits of the account wait to be sent."""
@@ -229,15 +287,12 @@ RETURNING {COLUMNS}""")  # noqa: S608  # names of our own columns
 
 def _standing(row: tuple[Any, ...], held: Collection[UUID]) -> StandingStop:
     stop = _stop(row[:_WIDTH])
-    status, symbol, remaining, plan, tick_size = row[_WIDTH:]
-    trigger = _trigger(plan, stop.direction, tick_size)
-    return StandingStop(stop, TradeStatus(status), symbol, remaining, trigger, stop.trade_id in held)
-
-
-def _trigger(plan: str, direction: Direction, tick_size: Decimal | None) -> Decimal | None:
+    status, symbol, remaining, plan, plan_version, tick_size = row[_WIDTH:]
     stored = read_stored(plan)
-    trigger = protective_trigger(stored, direction)
-    return None if trigger is None else on_tick(trigger, direction, tick_size)
+    trigger = planned_trigger(stored, stop.direction, tick_size, stop.followed_price)
+    if follows_trail(stored) and stop.followed_version != plan_version:
+        trigger = stop.trigger_price  # the plan changed: what follows it by the new one is not known yet
+    return StandingStop(stop, TradeStatus(status), symbol, remaining, trigger, stop.trade_id in held)
 
 
 def _stop(row: tuple[Any, ...]) -> ProtectiveStop:

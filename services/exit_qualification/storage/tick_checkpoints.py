@@ -73,7 +73,7 @@ SELECT symbol, partition, last_price, least(last_ts, updated_at) AS last_ts, las
   FROM tick_symbols
 """
 SYMBOLS = text(STORED_SYMBOLS + " WHERE partition = ANY (:partitions)")
-SYMBOL = text(STORED_SYMBOLS + " WHERE symbol = :symbol")
+NAMED = text(STORED_SYMBOLS + " WHERE symbol = ANY (CAST(:symbols AS text[]))")
 FREE_SYMBOLS = text("""
 -- tick_checkpoints.free_symbols
 SELECT symbol FROM tick_symbols WHERE symbol = ANY (CAST(:symbols AS text[])) ORDER BY symbol FOR UPDATE SKIP LOCKED
@@ -172,8 +172,12 @@ class TickCheckpointRepository:
 
     def symbol(self, symbol: str) -> SymbolCheckpoint | None:
         """Return the state of one symbol; None before its first checkpoint."""
-        row = self._connection.execute(SYMBOL, {"symbol": symbol}).one_or_none()
-        return None if row is None else _symbol(row)
+        return self.named([symbol]).get(symbol)
+
+    def named(self, symbols: Collection[str]) -> dict[str, SymbolCheckpoint]:
+        """Return the states of these symbols; leave out those without a checkpoint."""
+        rows = self._connection.execute(NAMED, {"symbols": sorted(symbols)})
+        return {row.symbol: _symbol(row) for row in rows}
 
     def stored(self) -> dict[int, Checkpoint]:
         """Return the checkpoint of every partition with any owner."""

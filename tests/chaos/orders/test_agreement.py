@@ -27,7 +27,7 @@ from services.paper_broker.positions import Entry
 from shared.clock import SystemClock
 from shared.contracts.vocabulary import Direction, ExitReason
 from shared.exit_rules.plan import ExitPlan
-from shared.exit_rules.stop_loss import ProtectiveStopTerms
+from shared.exit_rules.protective_stop import ProtectiveStopTerms
 from shared.money import from_units
 from shared.postgres.audit import Act
 from tests.chaos.orders.books import Books

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
+from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.paper_broker.positions import Entry
 from shared.clock import SystemClock
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, ProtectiveStopStatus
+from shared.exit_rules.plan import ExitPlan
 from shared.money import from_units
 from tests.chaos.orders.books import Books
 from tests.chaos.orders.test_agreement import TERMS, connect, protected_plan
@@ -28,10 +30,12 @@ def started(engine: Engine) -> OrderScenario:
     return OrderScenario(engine, kite_brokers("127.0.0.1"), TERMS, SystemClock())
 
 
-def entered(scenario: OrderScenario, paper: RunningBroker, trades: Engine, direction: Direction) -> OpenTrade:
+def entered(
+    scenario: OrderScenario, paper: RunningBroker, trades: Engine, direction: Direction, plan: ExitPlan
+) -> OpenTrade:
     """A trade of 100 at 1000 in both services and at the broker, which holds its stop."""
     paper.price(SYMBOL, "1000.00")
-    trade = scenario.open_trade(100, direction, plan=protected_plan(direction))
+    trade = scenario.open_trade(100, direction, plan=plan)
     ledger.open_trade(
         trades,
         direction,
@@ -62,7 +66,7 @@ def test_a_gap_while_everything_but_the_broker_is_dead_is_one_exit_to_the_paisa(
 ) -> None:
     with running_broker(tmp_path) as paper:
         connect(exit_engine, paper)
-        trade = entered(started(exit_engine), paper, trade_engine, direction)
+        trade = entered(started(exit_engine), paper, trade_engine, direction, protected_plan(direction))
         paper.price(SYMBOL, gap)  # only the broker and the databases are left
         after = started(exit_engine)
         if ticks_first:  # the tick worker reads the ticks that it has missed before the broker's books are read
@@ -75,18 +79,51 @@ def test_a_gap_while_everything_but_the_broker_is_dead_is_one_exit_to_the_paisa(
             exits = ExitIntentRepository(connection).find(trade_id=trade.trade_id)
         withdrawn = [IntentStatus.CANCELLED] if ticks_first else []
         assert [it.status for it in exits] == [*withdrawn, IntentStatus.FILLED]
-        assert len(paper.client().orders()) == 1
-        books = Books(exit_engine, trade_engine, paper)
-        books.close_trades()
-        assert books.differences([trade]) == []
-        with trade_engine.connect() as connection:
-            (closed,) = connection.execute(text("SELECT status, exit_intent_id, gross_pnl FROM trades"))
-        assert (closed.status, closed.exit_intent_id) == ("CLOSED", exits[-1].intent_id)
-        assert closed.gross_pnl == Decimal(gross)
+        expect_closed(exit_engine, trade_engine, paper, trade, exits[-1], gross)
 
 
-def _keep(scenario: OrderScenario) -> str | None:
-    """Run a pass; return the status of the latest stop."""
+def test_a_gap_through_a_stop_that_followed_the_trail_is_one_exit_to_the_paisa(
+    exit_engine: Engine, trade_engine: Engine, tmp_path: Path
+) -> None:
+    terms = {"trailing_stop": {"amount": "5"}, "protective_stop": {"offset": "2", "trail_step": "1"}}
+    with running_broker(tmp_path) as paper:
+        connect(exit_engine, paper)
+        before = started(exit_engine)
+        trade = entered(before, paper, trade_engine, Direction.LONG, ExitPlan.model_validate(terms))
+        paper.price(SYMBOL, "1010.60")
+        before.best_price("1010.60", 1)
+        follower = started(exit_engine)
+        wait_until(lambda: _keep(follower, trigger="1003") == ProtectiveStopStatus.ARMED, "the stop has followed")
+        paper.price(SYMBOL, "985.25")  # only the broker and the databases are left
+        after = started(exit_engine)
+        wait_until(lambda: _keep(after) == ProtectiveStopStatus.TRIGGERED, "the stop is taken over")
+        after.reconciler.reconcile_once()
+        with exit_engine.connect() as connection:
+            (exit_,) = ExitIntentRepository(connection).find(trade_id=trade.trade_id)
+        assert exit_.status is IntentStatus.FILLED
+        expect_closed(exit_engine, trade_engine, paper, trade, exit_, "-1475.00")
+
+
+def expect_closed(
+    exits: Engine, trades: Engine, paper: RunningBroker, trade: OpenTrade, exit_: ExitIntent, gross: str
+) -> None:
+    """The trade is closed by this exit, from the one order that the broker has, and all books agree."""
+    assert len(paper.client().orders()) == 1
+    books = Books(exits, trades, paper)
+    books.close_trades()
+    assert books.differences([trade]) == []
+    with trades.connect() as connection:
+        (closed,) = connection.execute(text("SELECT status, exit_intent_id, gross_pnl FROM trades"))
+    assert (closed.status, closed.exit_intent_id) == ("CLOSED", exit_.intent_id)
+    assert closed.gross_pnl == Decimal(gross)
+
+
+def _keep(scenario: OrderScenario, trigger: str | None = None) -> str | None:
+    """Run a pass; return the status of the latest stop, if it has that trigger."""
     scenario.stops.keep_once()
+    latest = "SELECT status, trigger_price FROM protective_stops ORDER BY created_at DESC LIMIT 1"
     with scenario.engine.connect() as connection:
-        return connection.execute(text("SELECT status FROM protective_stops ORDER BY created_at DESC LIMIT 1")).scalar()
+        row = connection.execute(text(latest)).one_or_none()
+    if row is None or (trigger is not None and row.trigger_price != Decimal(trigger)):
+        return None
+    return str(row.status)

@@ -15,12 +15,14 @@ from uuid import UUID
 from sqlalchemy import Engine, text
 
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
+from services.exit_qualification.domain.checkpoint import SymbolCheckpoint
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.square_off import SquareOff
 from services.exit_qualification.domain.switches import Rollout, Switches
+from services.exit_qualification.domain.symbol_book import SymbolState
 from services.exit_qualification.orders.account_readers import AccountReaders
 from services.exit_qualification.orders.brokers.port import Brokers
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
@@ -39,12 +41,14 @@ from services.exit_qualification.storage.exit_intents import ExitIntentRepositor
 from services.exit_qualification.storage.open_trades import ChangedPlan, OpenedTrade, OpenTradeRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_budgets import OrderLimits
+from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from shared.clock import SystemClock
 from shared.contracts.topics import TopicNames
 from shared.contracts.trades import TradeExitPlanChanged, TradeOpened
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, KillSwitchMode, ProductType, RolloutMode
 from shared.exit_rules.plan import ExitPlan
 from shared.ids import new_id
+from shared.money import to_units
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
 from shared.postgres.audit import Act
@@ -208,6 +212,13 @@ class OrderScenario:
                         ON CONFLICT (symbol) DO UPDATE SET last_price = EXCLUDED.last_price"""),
                 {"symbol": SYMBOL, "price": Decimal(price)},
             )
+
+    def best_price(self, price: str, tick: int) -> None:
+        """The tick worker stored this as the best price of LONG trades since a tick."""
+        units = to_units(Decimal(price))
+        state = SymbolState(units, tick, tick, ticks=tick, stairs={Direction.LONG: ((tick, units),)})
+        with self.engine.begin() as connection:
+            TickCheckpointRepository(connection).save_symbols([SymbolCheckpoint(SYMBOL, 0, state)])
 
     def go_on(self, ended: ExitIntent) -> ExitIntent:
         """The exit that goes on with what another left, once its back-off is over."""

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.order_terms import BrokerStatus
-from services.exit_qualification.domain.protective_stop import ProtectiveStop
+from services.exit_qualification.domain.protective_stop import MOST_CHANGES, ProtectiveStop
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.order_updates import notify_order_update
 from services.exit_qualification.storage.protective_stops import ProtectiveStopRepository
@@ -321,7 +321,7 @@ def test_the_database_refuses_an_exit_beside_the_stop_and_a_stop_beside_an_exit(
     other = scenario.placed(quantity=10)
     with exit_engine.begin() as connection:
         stops = ProtectiveStopRepository(connection)
-        assert stops.want(other.trade_id) is False
+        assert stops.want(other.trade_id, None) is False
         connection.execute(
             text("""INSERT INTO protective_stops (stop_id, trade_id, user_broker_id, symbol, direction, product_type,
                                                   status, quantity, trigger_price, client_order_id)
@@ -364,3 +364,28 @@ def test_an_update_of_the_broker_lets_the_books_be_read_at_once(
     scenario.stops.keep_once()
     triggered = stop_of(scenario, trade)
     assert triggered is not None and triggered.status is Status.TRIGGERED
+
+
+def test_a_price_is_the_trigger_without_a_stop_loss(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    trade = protected(scenario, broker, plan={"target": "1010", "protective_stop": {"price": "985"}})
+    broker.price(SYMBOL, "984")
+    stop = keep_until(scenario, trade, Status.TRIGGERED)
+    scenario.reconciler.reconcile_once()
+    (exit_,) = exits_of(scenario, trade)
+    assert (stop.trigger_price, exit_.exit_reason, exit_.status) == (
+        Decimal(985),
+        ExitReason.STOP_LOSS,
+        IntentStatus.FILLED,
+    )
+
+
+def test_an_order_that_was_changed_often_is_replaced_by_another(
+    scenario: OrderScenario, broker: ScriptedBroker
+) -> None:
+    trade = protected(scenario, broker)
+    with scenario.engine.begin() as connection:
+        connection.execute(text("UPDATE protective_stops SET changes = :most"), {"most": MOST_CHANGES})
+    scenario.change_plan_of(trade, **{**PLAN, "stop_loss": "995"})
+    assert keep_until(scenario, trade, Status.CANCELLED).end_reason == "RENEWED"
+    armed = keep_until(scenario, trade, Status.ARMED)
+    assert (armed.trigger_price, armed.changes, broker.changes, len(broker.placed)) == (Decimal(993), 0, 0, 2)
