@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from services.console.api_client import Api, ApiFault
 from services.console.context import ConsoleContext, SignInNeeded, context_of
-from services.console.pages import book, bulk_exit, exit_decisions, exits, login, outbox, system, trade
+from services.console.pages import book, bulk_exit, exit_decisions, exits, login, outbox, stops, system, trade
 from services.console.readiness import ProcessProbes
 from services.console.rendering import Pages
 from services.console.security_headers import SecurityHeaders
@@ -30,6 +30,7 @@ from shared.settings import Settings
 ROUTERS = (
     login.router,
     exits.router,
+    stops.router,
     bulk_exit.router,
     exit_decisions.router,
     trade.router,

@@ -8,6 +8,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from fastapi import Request
 from fastapi.responses import StreamingResponse
 
+from services.console.api_client import ApiFault
+from services.console.context import Answer
+from services.console.rendering import Pages
 from shared.clock import Clock
 
 LONGEST_STREAM_S = 300.0
@@ -68,6 +71,17 @@ def event(name: str, html: str) -> str:
     """Return one event of a stream."""
     lines = "".join(f"data: {line}\n" for line in html.splitlines() or [""])
     return f"event: {name}\n{lines}\n"
+
+
+async def rows_or_fault(pages: Pages, ask: Callable[[], Awaitable[Answer]], rows: Callable[[Answer], str]) -> Fragments:
+    """Return the rows of a list; without an answer only the fault, so that the browser keeps the last rows."""
+    try:
+        answer = await ask()
+    except ApiFault as fault:
+        return {"fault": pages.text("fault.html", fault=fault)}
+    if answer.fault is not None:
+        return {"fault": pages.text("fault.html", fault=answer.fault)}
+    return {"fault": "", "rows": rows(answer)}
 
 
 def live_response(

@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
 
 from services.console.api_client import Json
-from services.console.wording import closing_verb, duration, instant, money, plural, words
+from services.console.steps import Step
+from services.console.stop_story import stop_steps
+from services.console.wording import closing_verb, instant, money, plural, words
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A step; `took_s` is the time since the step before it of the same exit, None where it says nothing."""
-
-    at: datetime
-    sentence: str
-    tone: str = "quiet"
-    since: datetime | None = None
-
-    @property
-    def took(self) -> str:
-        """Return the time since the step before, in words; empty if there was none."""
-        return "" if self.since is None else duration(max(0.0, (self.at - self.since).total_seconds()))
-
-
-def story(trade: Json, timeline: Sequence[Json], intents: Sequence[Json]) -> list[Step]:
+def story(trade: Json, timeline: Sequence[Json], intents: Sequence[Json], stops: Sequence[Json] = ()) -> list[Step]:
     """Return all steps in the order of cause and effect; fills and closures come from trade management's timeline.
+
+    `stops` are the trade's protective stops.
 
     Brokers tell times in whole seconds, so a fill may seem to come before its order: the steps of one exit keep their
     order, and exits are merged by time.
@@ -50,6 +39,7 @@ def story(trade: Json, timeline: Sequence[Json], intents: Sequence[Json]) -> lis
     for item in timeline:
         if item["kind"] == "CLOSURE":
             chains.setdefault(item["exit_intent_id"], []).append(_closure(item))
+    chains |= {each["stop_id"]: stop_steps(each) for each in stops}
     placed = [pair for chain in chains.values() for pair in _placed(chain)]
     placed += [(step.at, step) for step in (opened, *map(_adjustment, timeline)) if step is not None]
     return [step for _, step in sorted(placed, key=lambda pair: pair[0])]

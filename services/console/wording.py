@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from shared.clock import TRADING_ZONE
-from shared.contracts.vocabulary import ExitReason, IntentStatus, KillSwitchMode, RolloutMode
+from shared.contracts.vocabulary import ExitReason, IntentStatus, KillSwitchMode, ProtectiveStopStatus, RolloutMode
 
 STATUS_SENTENCES = {
     IntentStatus.PENDING: "Waits until every gate passes.",
@@ -33,6 +33,26 @@ STATUS_TONES = {
     IntentStatus.FILLED: "good",
     IntentStatus.CANCELLED: "quiet",
     IntentStatus.FAILED: "bad",
+}
+STOP_SENTENCES = {
+    ProtectiveStopStatus.WANTED: "It is not placed yet.",
+    ProtectiveStopStatus.PLACING: "It is being placed; the broker's books do not show it yet.",
+    ProtectiveStopStatus.ARMED: "The broker holds it with these terms.",
+    ProtectiveStopStatus.REPLACING: "Other terms were requested; the broker's books do not show them yet.",
+    ProtectiveStopStatus.CANCELLING: "Its cancellation was requested; the broker's books do not show it yet.",
+    ProtectiveStopStatus.CANCELLED: "It ended without an exit.",
+    ProtectiveStopStatus.TRIGGERED: "The market reached its trigger; the order is the exit.",
+    ProtectiveStopStatus.FAILED: "The broker refused it, or never received it.",
+}
+STOP_TONES = {
+    ProtectiveStopStatus.WANTED: "warn",
+    ProtectiveStopStatus.PLACING: "info",
+    ProtectiveStopStatus.ARMED: "good",
+    ProtectiveStopStatus.REPLACING: "warn",
+    ProtectiveStopStatus.CANCELLING: "info",
+    ProtectiveStopStatus.CANCELLED: "quiet",
+    ProtectiveStopStatus.TRIGGERED: "info",
+    ProtectiveStopStatus.FAILED: "bad",
 }
 KILL_SWITCH_SENTENCES = {
     KillSwitchMode.OFF: "Exits run.",
@@ -165,6 +185,7 @@ def closing_verb(direction: str) -> str:
 
 REASONS = tuple(ExitReason)
 STATUSES = tuple(IntentStatus)
+STOP_STATUSES = tuple(ProtectiveStopStatus)
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "age": age,
@@ -180,6 +201,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "short_id": short_id,
     "status_sentence": lambda status: STATUS_SENTENCES.get(status, words(status)),
     "status_tone": lambda status: STATUS_TONES.get(status, "quiet"),
+    "stop_sentence": lambda status: STOP_SENTENCES.get(status, words(status)),
+    "stop_tone": lambda status: STOP_TONES.get(status, "quiet"),
     "tone_of": tone_of,
     "words": words,
 }

@@ -9,12 +9,13 @@ from playwright.sync_api import ViewportSize, expect
 
 from tests.browser.conftest import Tab
 from tests.support.waiting import wait_until
-from tests.unit.console.fake_apis import Json, intent, page, parked, trade
+from tests.unit.console.fake_apis import Json, intent, page, parked, stop, trade
 from tests.unit.console.test_book_outbox_system import PNL, serve_outbox, serve_system
 from tests.unit.console.test_bulk_exit import BULK, MANY, bodies
 from tests.unit.console.test_trade import closed_trade, serve
 
 PENDING = "GET exit /exits/pending"
+STOPS = "GET exit /protective-stops"
 DESK, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=390, height=844)
 LIMIT_MS = 20_000
 LONG = "ReadTimeout: HTTPConnectionPool(host='127.0.0.1',port=30010):Read-timed-out.(read-timeout=7.0)" * 2
@@ -55,6 +56,17 @@ def test_an_api_that_goes_down_is_said_so_and_the_rows_stay(tab: Tab) -> None:
     finally:
         tab.console.apis.down.clear()
     expect(tab.page.get_by_role("alert")).to_have_count(0, timeout=LIMIT_MS)
+
+
+def test_the_list_of_protective_stops_follows_their_states(tab: Tab) -> None:
+    one = stop(status="PLACING", armed_at=None)
+    tab.console.apis.answers |= {PENDING: page(), STOPS: page(one)}
+    tab.open("/exits")
+    tab.page.get_by_role("link", name="Protective stops").click()
+    expect(tab.page.get_by_text("the broker's books do not show it yet")).to_be_visible()
+    expect(tab.page.locator("[data-live]")).to_have_text("live", timeout=LIMIT_MS)
+    tab.console.apis.answers[STOPS] = page(one | {"status": "ARMED"})
+    expect(tab.page.get_by_text("The broker holds it with these terms.")).to_be_visible(timeout=LIMIT_MS)
 
 
 def test_a_filter_changes_the_list_and_the_address(tab: Tab) -> None:
@@ -177,6 +189,7 @@ def _paths(tab: Tab) -> list[str]:
         BULK: MANY,
         "GET trade /pnl": PNL,
         "GET trade /trades": page(open_trade, next="abc"),
+        STOPS: page(stop(trade_id=open_trade["trade_id"]), stop(status="FAILED", error_code="X", error_message=LONG)),
     }
     serve_outbox(tab.console.apis, parked(4), parked(5, request="REPLAY", requested_by="olga"), paused=True)
     serve_system(tab.console.apis)
@@ -186,6 +199,7 @@ def _paths(tab: Tab) -> list[str]:
         f"/trades/{open_trade['trade_id']}",
         f"/trades/{open_trade['trade_id']}/exit",
         f"/exits/{unknown['intent_id']}/resolve",
+        "/exits/stops",
         "/exits/bulk",
         "/exits/bulk?symbol=NSE:INFY",
         "/book",

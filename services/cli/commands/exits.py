@@ -1,4 +1,4 @@
-"""`exitflow exits`: pending, list, show, why, force, resolve, withdraw, kill-switch, rollout."""
+"""`exitflow exits`: pending, list, stops, show, why, force, resolve, withdraw, kill-switch, rollout."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.cli.support.api_client import ApiClient, Json
 from services.cli.support.command_line import AsJson, DataDir, IdempotencyKey, examples, new_app
 from services.cli.support.connection import Target
 from services.cli.support.output import show_facts, show_json, show_table
-from shared.contracts.vocabulary import IntentStatus, KillSwitchMode, ProductType, RolloutMode
+from shared.contracts.vocabulary import IntentStatus, KillSwitchMode, ProductType, ProtectiveStopStatus, RolloutMode
 
 app = new_app("Look at exits, force them, hold them back.")
 exits_why.add_to(app)
@@ -41,6 +41,19 @@ _BULK_COLUMNS = (
     "quantity",
     "skipped",
     "intent_id",
+)
+_STOP_COLUMNS = (
+    "stop_id",
+    "trade_id",
+    "symbol",
+    "user_broker_id",
+    "status",
+    "quantity",
+    "trigger_price",
+    "broker_order_id",
+    "error_code",
+    "error_message",
+    "end_reason",
 )
 _GATE_COLUMNS = ("gate", "verdict", "detail")
 
@@ -86,6 +99,29 @@ def list_exits(
 ) -> None:
     """List exits of every status, oldest first."""
     _list("/exits", data_dir, as_json, limit, trade_id=trade, symbol=symbol, user_broker_id=broker, status=status)
+
+
+@app.command("stops", epilog=examples("exits stops", "exits stops --trade 019abc… --all --json"))
+def stops(
+    trade: Annotated[str | None, typer.Option(help="Only of this trade.", metavar="TRADE_ID")] = None,
+    symbol: Symbol = None,
+    broker: Broker = None,
+    status: Annotated[
+        ProtectiveStopStatus | None, typer.Option(help="Only with this status.", case_sensitive=False)
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Those that have ended too, as with a status.")] = False,
+    limit: Annotated[int, typer.Option(help="Stops at most.", min=1)] = 100,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the protective stops that brokers hold, newest first, with what each waits for."""
+    wanted = {"trade_ids": trade, "symbol": symbol, "user_broker_id": broker, "status": status}
+    with exit_api(data_dir) as api:
+        found = list(api.items("/protective-stops", limit, standing=not every and status is None, **wanted))
+    if as_json:
+        show_json(found)
+    else:
+        show_table(_STOP_COLUMNS, ([stop.get(column) for column in _STOP_COLUMNS] for stop in found))
 
 
 @app.command("show", epilog=examples("exits show 019abc…"))

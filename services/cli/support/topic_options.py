@@ -69,7 +69,7 @@ def _range(given: dict[str, Any], told: TapeFormat) -> TopicRange | None:
             raise typer.BadParameter(f"{alone[0]} needs --topic")
         return None
     if told != TapeFormat(symbol=told.symbol, zone=told.zone, date=told.date, epoch=told.epoch):
-        raise typer.BadParameter("of the options of recorded ticks --topic takes --symbol, --tz, --date and --epoch")
+        raise typer.BadParameter("--topic takes no options of recorded ticks but --symbol, --tz, --date and --epoch")
     for offset, time in (("from_offset", "since"), ("to_offset", "until")):
         if given[offset] and given[time]:
             raise typer.BadParameter(f"give {_flag(offset)} or {_flag(time)}, not both")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Annotated
@@ -12,7 +13,8 @@ from fastapi.responses import HTMLResponse
 
 from services.console.api_client import Json
 from services.console.charts import Bar, bars
-from services.console.context import Answer, Context, Visitor, attempt
+from services.console.context import Answer, ConsoleContext, Context, Visitor, attempt, distinct_faults
+from services.console.sessions import Session
 from services.console.trade_story import levels_of, nearest_level
 from shared.clock import trading_day
 
@@ -45,6 +47,7 @@ async def book(
         attempt(context.trade_api, session.token, "/trades", status="OPEN", limit=PAGE, cursor=cursor),
         *(attempt(context.trade_api, session.token, "/pnl", day=str(shown), group_by=group) for group, _ in GROUPS),
     )
+    stops = await _stops(context, session, [trade["trade_id"] for trade in trades.items()])
     return context.pages.page(
         request,
         session,
@@ -57,7 +60,8 @@ async def book(
         tables=[_table(title, answer) for (_, title), answer in zip(GROUPS, totals, strict=True)],
         trades=trades,
         levels={trade["trade_id"]: dict(levels_of(trade["exit_plan"])) for trade in trades.items()},
-        faults=_distinct(trades, *totals),
+        stops={stop["trade_id"]: stop for stop in stops.items()},
+        faults=distinct_faults(trades, stops, *totals),
         cursor=cursor,
     )
 
@@ -86,6 +90,10 @@ def _table(title: str, answer: Answer) -> PnlTable:
     return PnlTable(title, list(zip(groups, bars([group["net_pnl"] for group in groups]), strict=True)))
 
 
-def _distinct(*answers: Answer) -> list[object]:
-    """Return each fault once: parts that ask the same API fail together."""
-    return list({str(answer.fault): answer.fault for answer in answers if answer.fault is not None}.values())
+async def _stops(context: ConsoleContext, session: Session, trade_ids: Sequence[str]) -> Answer:
+    """Return the protective stops of these trades that have not ended: at most one of each."""
+    if not trade_ids:
+        return Answer({"items": []})
+    return await attempt(
+        context.exit_api, session.token, "/protective-stops", trade_ids=",".join(trade_ids), standing=True, limit=PAGE
+    )

@@ -9,9 +9,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 
-from services.console.api_client import ApiFault
 from services.console.context import Answer, ConsoleContext, Context, Visitor, attempt
-from services.console.live import Fragments, live_response
+from services.console.live import Fragments, live_response, rows_or_fault
 from services.console.sessions import Session
 from services.console.wording import PENDING_STATUSES, REASONS, STATUSES
 
@@ -98,15 +97,11 @@ async def exits(request: Request, context: Context, session: Visitor, wanted: Wa
 async def stream(request: Request, context: Context, session: Visitor, wanted: Wanted) -> StreamingResponse:
     """Send the rows and the state of the list each time they change."""
 
+    def rows(answer: Answer) -> str:
+        return context.pages.text("exit_rows.html", answer=answer, wanted=wanted, session=session)
+
     async def look() -> Fragments:
-        try:
-            answer = await _ask(context, session, wanted)
-        except ApiFault as fault:
-            return {"fault": context.pages.text("fault.html", fault=fault)}
-        if answer.fault is not None:
-            return {"fault": context.pages.text("fault.html", fault=answer.fault)}
-        rows = context.pages.text("exit_rows.html", answer=answer, wanted=wanted, session=session)
-        return {"fault": "", "rows": rows}
+        return await rows_or_fault(context.pages, lambda: _ask(context, session, wanted), rows)
 
     return live_response(request, look, context.refresh_s, context.clock)
 

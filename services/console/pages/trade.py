@@ -30,6 +30,7 @@ from shared.ids import new_id
 router = APIRouter()
 
 MOST_EXITS = 50
+MOST_STOPS = 50
 
 
 @router.get("/find")
@@ -54,11 +55,12 @@ async def find(
 
 @router.get("/trades/{trade_id}")
 async def trade(request: Request, trade_id: UUID, context: Context, session: Visitor) -> HTMLResponse:
-    """Show the steps of the trade, its prices, its exits with their gates."""
-    found, timeline, exits = await asyncio.gather(
+    """Show the steps of the trade, its prices, its protective stop, its exits with their gates."""
+    found, timeline, exits, stops = await asyncio.gather(
         attempt(context.trade_api, session.token, f"/trades/{trade_id}"),
         attempt(context.trade_api, session.token, f"/trades/{trade_id}/timeline"),
         _exits_of(context, session, trade_id),
+        attempt(context.exit_api, session.token, "/protective-stops", trade_ids=str(trade_id), limit=MOST_STOPS),
     )
     if found.fault is not None and not found.fault.is_down:
         raise found.fault
@@ -77,10 +79,11 @@ async def trade(request: Request, trade_id: UUID, context: Context, session: Vis
         trade=body,
         exits=items,
         trace_url=context.trace_url,
-        faults=distinct_faults(found, exits, why),
+        faults=distinct_faults(found, exits, stops, why),
         price=price,
         nearest="" if body is None or price is None else nearest_level(body, price),
-        steps=[] if body is None else story(body, timeline.items(), items),
+        steps=[] if body is None else story(body, timeline.items(), items, stops.items()),
+        stop=next(iter(stops.items()), None),
         rules=None if why.body is None else rule_rows(why.body),
         holds=[] if why.body is None else holds(why.body, items),
         chart=None if body is None else price_chart(body, items, context.clock.now(), price),

@@ -15,6 +15,7 @@ from services.exit_qualification.api import (
     market_calendars,
     postbacks,
     prices,
+    protective_stops,
 )
 from services.exit_qualification.api import operator_controls as switches
 from services.exit_qualification.api.context import ExitApiContext
@@ -62,6 +63,7 @@ def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> 
     app.include_router(exit_decisions.router)
     app.include_router(exits.router)
     app.include_router(exit_explanations.router)
+    app.include_router(protective_stops.router)
     app.include_router(switches.router)
     app.include_router(account_losses.router)
     app.include_router(market_calendars.router)

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from services.exit_qualification.api.context import Context
-from services.exit_qualification.domain.protective_stop import ProtectiveStop
+from services.exit_qualification.api.protective_stops import ProtectiveStopView
 from services.exit_qualification.domain.rule_standing import BrickStanding
 from services.exit_qualification.domain.symbol_book import SymbolState
 from services.exit_qualification.exit_explanation import ExitExplanation, ExplainedRule, explain
@@ -22,7 +22,6 @@ from shared.contracts.vocabulary import (
     ExitReason,
     MarketPhase,
     ProductType,
-    ProtectiveStopStatus,
     TradeStatus,
 )
 from shared.exit_rules.levels import Side
@@ -95,23 +94,6 @@ class WaitingView(BaseModel):
     why: str
 
 
-class ProtectiveStopView(BaseModel):
-    """Stop order that the broker holds, or held last, for the trade."""
-
-    stop_id: UUID
-    status: ProtectiveStopStatus
-    quantity: int
-    trigger_price: Money
-    client_order_id: str
-    broker_order_id: str | None
-    error_code: str | None = Field(description="what it waits for, or why it failed")
-    error_message: str | None
-    end_reason: str | None = Field(description="why it ended or is being cancelled")
-    armed_at: Timestamp | None = Field(description="when the broker confirmed it last")
-    ended_at: Timestamp | None
-    intent_id: UUID | None = Field(description="exit that has its fills, once it was triggered")
-
-
 class ExplanationView(BaseModel):
     """Why a trade exited or did not. Ticks that changed nothing are not kept."""
 
@@ -142,7 +124,7 @@ def why(trade_id: UUID, context: Context, _: Reader) -> ExplanationView:
 
 
 def _view(found: ExitExplanation, now: datetime) -> ExplanationView:
-    trade = found.trade.trade
+    trade, stop = found.trade.trade, found.protective_stop
     return ExplanationView(
         trade_id=trade.trade_id,
         symbol=trade.symbol,
@@ -158,7 +140,7 @@ def _view(found: ExitExplanation, now: datetime) -> ExplanationView:
         last_tick=_last_tick(found.symbol, now),
         rules=[_rule(rule, now) for rule in found.rules],
         waiting=[_waiting(work) for work in found.waiting],
-        protective_stop=_protective_stop(found.protective_stop),
+        protective_stop=None if stop is None else ProtectiveStopView.model_validate(stop),
         timeline=[_entry(entry) for entry in found.timeline],
     )
 
@@ -210,12 +192,6 @@ def _price(units: int | None) -> Decimal | None:
 
 def _waiting(work: WaitingWork) -> WaitingView:
     return WaitingView(**{name: getattr(work, name) for name in WaitingView.model_fields})
-
-
-def _protective_stop(stop: ProtectiveStop | None) -> ProtectiveStopView | None:
-    if stop is None:
-        return None
-    return ProtectiveStopView(**{name: getattr(stop, name) for name in ProtectiveStopView.model_fields})
 
 
 def _entry(entry: TimelineEntry) -> TimelineView:

@@ -22,6 +22,9 @@ ITEMS = [
 ]
 
 
+STOP = {"stop_id": "s1", "status": "WANTED", "error_code": "POSITION_SHORT", "error_message": "too few shares"}
+
+
 @pytest.fixture
 def posted(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The bodies that exit-api is sent."""
@@ -54,3 +57,24 @@ def test_an_exit_can_be_asked_for_to_be_recorded_only(exitflow: Exitflow, posted
     assert exitflow("exits", "force", "t1", "--record-only").status == 0
     assert exitflow("exits", "force", "t1").status == 0
     assert [body.get("record_only") for body in posted] == [True, None]
+
+
+def test_the_protective_stops_that_have_not_ended_are_listed_unless_others_are_asked_for(
+    exitflow: Exitflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[httpx.QueryParams] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.params)
+        return httpx.Response(200, json={"items": [STOP], "next": None})
+
+    def api(_: object) -> ApiClient:
+        return ApiClient("http://api", "token", httpx.MockTransport(answer))
+
+    monkeypatch.setattr(exits_commands, "exit_api", api)
+    shown = exitflow("exits", "stops", "--trade", "t1", "--json")
+    assert json.loads(shown.out) == [STOP]
+    for more in (["--all"], ["--status", "failed"]):
+        assert exitflow("exits", "stops", *more).status == 0
+    assert [params["standing"] for params in asked] == ["true", "false", "false"]
+    assert (asked[0]["trade_ids"], asked[2]["status"]) == ("t1", "FAILED")

@@ -104,6 +104,33 @@ def intent(**changes: Any) -> Json:
     }
 
 
+def stop(**changes: Any) -> Json:
+    """Return an armed protective stop as exit-api shows it."""
+    return {
+        "stop_id": str(new_id()),
+        "trade_id": str(new_id()),
+        "user_broker_id": "paper",
+        "symbol": "NSE:INFY",
+        "direction": "LONG",
+        "product_type": "MIS",
+        "status": "ARMED",
+        "quantity": 100,
+        "trigger_price": "988.00",
+        "client_order_id": "S" * 20,
+        "broker_order_id": "B7",
+        "error_code": None,
+        "error_message": None,
+        "end_reason": None,
+        "created_at": "2026-01-13T05:00:00.100Z",
+        "submitted_at": "2026-01-13T05:00:00.200Z",
+        "asked_at": None,
+        "armed_at": "2026-01-13T05:00:00.500Z",
+        "ended_at": None,
+        "intent_id": None,
+        **changes,
+    }
+
+
 def page(*items: Json, next: str | None = None) -> Json:  # noqa: A002
     """Return a page of a list."""
     return {"items": list(items), "next": next}

@@ -26,7 +26,11 @@ PNL = {
 
 
 def test_the_book_shows_the_day_by_group_and_the_open_trades(operator: Browser, apis: FakeApis) -> None:
-    apis.answers |= {"GET trade /pnl": PNL, "GET trade /trades": page(trade(), next="abc")}
+    apis.answers |= {
+        "GET trade /pnl": PNL,
+        "GET trade /trades": page(trade(), next="abc"),
+        "GET exit /protective-stops": page(),
+    }
     html = operator.get("/book?day=2026-01-13").text
     for text in ("+280.00", "NSE:TCS", "+490.00", money("-210.00"), "1,010.00", "cursor=abc", "13 Jan 2026"):
         assert text in html

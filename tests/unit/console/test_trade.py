@@ -54,6 +54,7 @@ def serve(apis: FakeApis, one: Json, *exits: Json, timeline: Json | None = None)
         f"GET trade /trades/{one['trade_id']}": one,
         f"GET trade /trades/{one['trade_id']}/timeline": timeline or page(),
         "GET exit /exits": page(*exits),
+        "GET exit /protective-stops": page(),
         **{f"GET exit /exits/{each['intent_id']}": each for each in exits},
         f"GET exit /exits/why/{one['trade_id']}": explanation(rule()),
         "GET exit /rollout": {"mode": "full"},

@@ -1,0 +1,78 @@
+"""Page: protective stops that brokers hold for trades, live, with filters."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import HTMLResponse, StreamingResponse
+
+from services.console.context import Answer, ConsoleContext, Context, Visitor, attempt
+from services.console.live import Fragments, live_response, rows_or_fault
+from services.console.sessions import Session
+from services.console.wording import STOP_STATUSES
+
+router = APIRouter(prefix="/exits/stops")
+
+PAGE = 50
+_Text = Annotated[str, Query(max_length=100)]
+
+
+@dataclass(frozen=True)
+class StopFilter:
+    """What the list shows; empty means any status but ended ones, any symbol, any account."""
+
+    symbol: str = ""
+    user_broker_id: str = ""
+    status: str = ""
+    cursor: str = ""
+
+    def url(self, path: str = "/exits/stops", **changes: str) -> str:
+        """Return the URL of this list, or of one that differs by `changes`."""
+        values = {name: value for name, value in {**asdict(self), **changes}.items() if value}
+        return f"{path}?{urlencode(values)}" if values else path
+
+    @property
+    def is_narrow(self) -> bool:
+        """Return True if any filter is set."""
+        return any((self.symbol, self.user_broker_id, self.status))
+
+
+def stop_filter(
+    symbol: _Text = "",
+    user_broker_id: _Text = "",
+    status: _Text = "",
+    cursor: Annotated[str, Query(max_length=10_000)] = "",
+) -> StopFilter:
+    """Return the filter in a request; symbols are written in capitals."""
+    return StopFilter(symbol.strip().upper(), user_broker_id.strip(), status, cursor)
+
+
+Wanted = Annotated[StopFilter, Depends(stop_filter)]
+
+
+@router.get("")
+async def stops(request: Request, context: Context, session: Visitor, wanted: Wanted) -> HTMLResponse:
+    """Show the list; the browser then connects to the stream of its changes."""
+    answer = await _ask(context, session, wanted)
+    return context.pages.page(request, session, "stops.html", wanted=wanted, answer=answer, statuses=STOP_STATUSES)
+
+
+@router.get("/stream")
+async def stream(request: Request, context: Context, session: Visitor, wanted: Wanted) -> StreamingResponse:
+    """Send the rows and the state of the list each time they change."""
+
+    def rows(answer: Answer) -> str:
+        return context.pages.text("stop_rows.html", answer=answer, wanted=wanted)
+
+    async def look() -> Fragments:
+        return await rows_or_fault(context.pages, lambda: _ask(context, session, wanted), rows)
+
+    return live_response(request, look, context.refresh_s, context.clock)
+
+
+async def _ask(context: ConsoleContext, session: Session, wanted: StopFilter) -> Answer:
+    query = asdict(wanted) | {"standing": None if wanted.status else True, "limit": PAGE}
+    return await attempt(context.exit_api, session.token, "/protective-stops", **query)
