@@ -1,4 +1,4 @@
-"""Order updates: changes of orders that clients are told, and how often under the active fault rules."""
+"""Order updates that are sent to clients, as often as the active fault rules say."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ class OutboxOperations:
         named = {"topic": topic, "key": key}
         counted = self._connection.execute(COUNT, named).one()
         if not counted.parked:
-            raise NotParked(f"nothing of {topic}{'' if key is None else f', {key},'} is parked")
+            raise NotParked(f"no event of {topic}{'' if key is None else f' with the key {key}'} is parked")
         requested = self._connection.execute(REPLAY, {**named, **asdict(act)}).rowcount
         audit(
             self._connection,

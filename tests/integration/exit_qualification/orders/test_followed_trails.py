@@ -8,7 +8,7 @@ from typing import Any
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.protective_stop import ProtectiveStop
 from shared.contracts.vocabulary import ProtectiveStopStatus
-from tests.integration.exit_qualification.orders.order_scenario import SYMBOL, OrderScenario, wait_until
+from tests.integration.exit_qualification.orders.order_scenario import SYMBOL, OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 from tests.integration.exit_qualification.orders.test_protective_stops import (
     exits_of,
@@ -17,6 +17,7 @@ from tests.integration.exit_qualification.orders.test_protective_stops import (
     reported,
     stop_of,
 )
+from tests.support.waiting import wait_until
 
 Status = ProtectiveStopStatus
 TRAILED: dict[str, Any] = {"trailing_stop": {"amount": "5"}, "protective_stop": {"offset": "2", "trail_step": "1"}}
