@@ -22,21 +22,31 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class SymbolCheckpoint:
-    """A symbol's state at the offsets of its partition."""
+    """A symbol's state.
+
+    Attributes
+    ----------
+    tick_offset:
+        The next offset of its partition's ticks for this symbol: the state has all before. It may be ahead of the
+        partition's own.
+    """
 
     symbol: str
     partition: int
     state: SymbolState
+    tick_offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class EngineCheckpoint:
-    """Offsets of partitions, and what changed in the engine up to exactly these offsets since the last checkpoint.
+    """Offsets of partitions, and what changed in the engine since the last checkpoint.
 
     Attributes
     ----------
+    symbols:
+        All that changed, of a partition whose tick offset moves; some that are ahead, of any other.
     rules:
-        New rule states of trades.
+        New rule states of the trades of these symbols.
     """
 
     offsets: Mapping[int, Checkpoint]

@@ -245,9 +245,9 @@ class ExitSignalService:
         return list(islice(self._books, known, None))
 
     def unsaved(self, symbols: Iterable[str]) -> list[str]:
-        """Return those of these symbols that changed since their last checkpoint."""
+        """Return those of these symbols that changed since their last checkpoint; leave out unknown symbols."""
         books = self._books
-        return [symbol for symbol in symbols if books[symbol].is_unsaved]
+        return [symbol for symbol in symbols if symbol in books and books[symbol].is_unsaved]
 
     def saved(self, symbol: str, state: SymbolState) -> None:
         """Record that a checkpoint holds this state of a symbol."""

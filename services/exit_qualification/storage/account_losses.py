@@ -19,7 +19,8 @@ from shared.contracts.vocabulary import ExitReason, LossBasis
 _COLUMNS = "user_broker_id, loss_limit, basis, trading_day, opening_pnl, peak_pnl, realised_pnl, unrealised_pnl"
 
 WATCHED = text("""
--- account_losses.watched: what a look depends on; the offsets move with every stored tick, trade and closure
+-- account_losses.watched: what a look depends on; the offsets move soon after every stored tick, and with every trade
+-- and closure
 SELECT (SELECT sum(tick_offset + trade_offset) FROM tick_partitions) AS offsets,
        (clock_timestamp() AT TIME ZONE 'Asia/Kolkata')::date AS today, count(*) AS accounts,
        string_agg(concat_ws(' ', user_broker_id, loss_limit, basis, opening_pnl), ','

@@ -53,23 +53,25 @@ RETURNING t.partition
 SAVE_SYMBOLS = text(f"""
 -- tick_checkpoints.save_symbols: prices in units, times in micro- and milliseconds since 1970
 INSERT INTO tick_symbols AS s (symbol, partition, last_price, last_ts, last_seq, last_arrived_at, ticks, stairs,
-                               late)
+                               late, tick_offset)
 SELECT symbol, partition, CAST(price AS numeric) / {SCALE}, 'epoch'::timestamptz + ts_us * interval '1 microsecond',
        seq, 'epoch'::timestamptz + arrived_ms * interval '1 millisecond', ticks, CAST(stairs AS jsonb),
-       CAST(late AS jsonb)
+       CAST(late AS jsonb), tick_offset
   FROM unnest(CAST(:symbols AS text[]), CAST(:partitions AS integer[]), CAST(:prices AS bigint[]),
               CAST(:times_us AS bigint[]), CAST(:seqs AS bigint[]), CAST(:arrived_ms AS bigint[]),
-              CAST(:ticks AS bigint[]), CAST(:stairs AS text[]), CAST(:late AS text[]))
-         AS i (symbol, partition, price, ts_us, seq, arrived_ms, ticks, stairs, late)
+              CAST(:ticks AS bigint[]), CAST(:stairs AS text[]), CAST(:late AS text[]),
+              CAST(:tick_offsets AS bigint[]))
+         AS i (symbol, partition, price, ts_us, seq, arrived_ms, ticks, stairs, late, tick_offset)
 ON CONFLICT (symbol) DO UPDATE
    SET partition = EXCLUDED.partition, last_price = EXCLUDED.last_price, last_ts = EXCLUDED.last_ts,
        last_seq = EXCLUDED.last_seq, last_arrived_at = EXCLUDED.last_arrived_at,
-       ticks = EXCLUDED.ticks, stairs = EXCLUDED.stairs, late = EXCLUDED.late, updated_at = clock_timestamp()
+       ticks = EXCLUDED.ticks, stairs = EXCLUDED.stairs, late = EXCLUDED.late, tick_offset = EXCLUDED.tick_offset,
+       updated_at = clock_timestamp()
 """)  # noqa: S608  # a number of our own
 STORED_SYMBOLS = """
 -- tick_checkpoints.symbols: no tick was stamped or arrived after its state was stored, whatever a clock said
 SELECT symbol, partition, last_price, least(last_ts, updated_at) AS last_ts, last_seq,
-       least(last_arrived_at, updated_at) AS last_arrived_at, ticks, stairs, late, updated_at
+       least(last_arrived_at, updated_at) AS last_arrived_at, ticks, stairs, late, tick_offset, updated_at
   FROM tick_symbols
 """
 SYMBOLS = text(STORED_SYMBOLS + " WHERE partition = ANY (:partitions)")
@@ -90,6 +92,10 @@ UPDATE tick_partitions t
   FROM locked WHERE locked.partition = t.partition
 RETURNING t.partition
 """)
+FORGET_OFFSETS = text("""
+-- tick_checkpoints.forget_offsets: the owner of its partition alone writes a symbol, and the partitions are locked
+UPDATE tick_symbols SET tick_offset = 0 WHERE tick_offset > 0
+""")
 
 STORED = text("SELECT partition, epoch, tick_offset, trade_offset FROM tick_partitions")
 LOCK_ALL = text("SELECT partition FROM tick_partitions ORDER BY partition FOR UPDATE")
@@ -107,8 +113,8 @@ UPDATE tick_partitions SET epoch = epoch + 1, updated_at = clock_timestamp() WHE
 """)
 SYMBOL_PARTITIONS = text("SELECT symbol, partition FROM tick_symbols")
 MOVE_SYMBOLS = text("""
--- tick_checkpoints.move_symbols
-UPDATE tick_symbols s SET partition = home.partition, updated_at = clock_timestamp()
+-- tick_checkpoints.move_symbols: offsets of another partition say nothing on the new one
+UPDATE tick_symbols s SET partition = home.partition, tick_offset = 0, updated_at = clock_timestamp()
   FROM unnest(CAST(:symbols AS text[]), CAST(:partitions AS integer[])) AS home (symbol, partition)
  WHERE home.symbol = s.symbol
 RETURNING s.symbol
@@ -157,7 +163,8 @@ class TickCheckpointRepository:
         """Store the state of these symbols."""
         if not symbols:
             return
-        columns = zip(*[(each.symbol, each.partition, *_values_of(each.state)) for each in symbols], strict=True)
+        rows = [(each.symbol, each.partition, *_values_of(each.state), each.tick_offset) for each in symbols]
+        columns = zip(*rows, strict=True)
         send(self._connection, SAVE_SYMBOLS, dict(zip(_SYMBOL_COLUMNS, map(list, columns), strict=True)))
 
     def symbols_held_by_others(self, symbols: Sequence[str]) -> set[str]:
@@ -218,7 +225,9 @@ class TickCheckpointRepository:
 
         The symbols keep their state: a tick evaluated before is stale and fires nothing again.
         """
-        return len(self._connection.execute(RESET).all())
+        partitions = len(self._connection.execute(RESET).all())
+        self._connection.execute(FORGET_OFFSETS)
+        return partitions
 
 
 def _require_all(partitions: Sequence[int], held: Sequence[tuple[int]]) -> None:
@@ -226,7 +235,9 @@ def _require_all(partitions: Sequence[int], held: Sequence[tuple[int]]) -> None:
         raise Fenced(f"partitions {lost} were taken over by another worker", partitions=lost)
 
 
-_SYMBOL_COLUMNS = ("symbols", "partitions", "prices", "times_us", "seqs", "arrived_ms", "ticks", "stairs", "late")
+_SYMBOL_COLUMNS = (
+    "symbols", "partitions", "prices", "times_us", "seqs", "arrived_ms", "ticks", "stairs", "late", "tick_offsets",
+)  # fmt: skip
 
 
 def _values_of(state: SymbolState) -> tuple[int, int, int, int, int, str, str]:
@@ -245,7 +256,7 @@ def _symbol(row: Row[tuple[object, ...]]) -> SymbolCheckpoint:
     }
     late = _late(row.late, epoch_ms(row.updated_at))
     state = SymbolState(to_units(row.last_price), last_ts_us, row.last_seq, last_arrived_ms, row.ticks, stairs, late)
-    return SymbolCheckpoint(row.symbol, row.partition, state)
+    return SymbolCheckpoint(row.symbol, row.partition, state, row.tick_offset)
 
 
 def _late(stored: list[int] | None, updated_ms: int) -> Lateness:

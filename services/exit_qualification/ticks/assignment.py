@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from confluent_kafka import Consumer, TopicPartition
 from sqlalchemy import Engine
 
-from services.exit_qualification.domain.checkpoint import Checkpoint, EngineCheckpoint, SymbolCheckpoint
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
-from services.exit_qualification.domain.square_off import NEVER, SquareOff
+from services.exit_qualification.domain.square_off import SquareOff
 from services.exit_qualification.storage.market_calendars import CalendarRepository
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from services.exit_qualification.ticks.batch import Layout
 from services.exit_qualification.ticks.engine_loader import load_engine
 from services.exit_qualification.ticks.evaluation import Evaluator
+from services.exit_qualification.ticks.progress import Progress
 from services.exit_qualification.ticks.topic_identity import TickLog, require_homes
 from shared.errors import Unavailable
-from shared.kafka.clients import home_partition
 from shared.kafka.consuming import WatchedConsumer
 from shared.kafka.topics import bounds_of
 from shared.outbox.signatures import TrustedKeys
@@ -45,10 +42,8 @@ class Assignment:
 
     Attributes
     ----------
-    held:
-        Stored checkpoint of each partition; empty while partitions wait.
-    reached:
-        Offsets that the engine has reached; the stored ones are at most a checkpoint's interval behind.
+    progress:
+        Offsets reached and stored of the partitions held; without any while partitions wait.
     engine, evaluator:
         Engine with the trades of exactly these partitions, and its evaluator.
     is_settled:
@@ -108,61 +103,23 @@ class Assignment:
             claimed = TickCheckpointRepository(connection).claim(partitions, self._owner)
             require_homes(connection, self._layout)
             square_off = replace(self._default_square_off, calendars=CalendarRepository(connection).calendars())
-            engine = load_engine(connection, partitions, self._new_clock_after_ms, square_off)
+            loaded = load_engine(connection, claimed, self._new_clock_after_ms, square_off)
             positions = self._log.start(connection, self._layout, claimed, bounds)
         self._consumer.assign(positions)
         self._waiting, self.is_settled = None, True
-        self._take_over(claimed, engine, square_off)
+        self.engine, self.progress = loaded.engine, Progress(loaded.engine, claimed, self._layout.partitions)
+        # A change of the calendars fences every partition, so the square-off times are those of the claim.
+        self.evaluator = Evaluator(
+            loaded.engine, self._layout, claimed, self._trusted, square_off, ahead=loaded.symbols_ahead
+        )
         log.info("judging %d partitions as %s", len(claimed), self._owner)
 
     def reload(self) -> None:
         """Discard the engine, which is ahead of the database. Held partitions wait to be claimed again."""
         if self._waiting is None:
-            self._waiting = sorted(self.held)
+            self._waiting = sorted(self.progress.held)
         self._let_go()
         self._consumer.unassign()
-
-    def unwritten(self) -> set[int]:
-        """Return the partitions whose engine is ahead of the stored offsets."""
-        return {partition for partition, each in self.reached.items() if each != self.held[partition]}
-
-    def checkpoint(self, partitions: Collection[int]) -> EngineCheckpoint:
-        """Return the checkpoint of these partitions at the reached offsets; write it or reload."""
-        self._note_new_symbols()
-        engine = self.engine
-        homes = {
-            symbol: partition for partition in partitions for symbol in engine.unsaved(self._symbols_of[partition])
-        }
-        changed = sorted(homes)
-        states = [
-            SymbolCheckpoint(symbol, homes[symbol], state)
-            for symbol in changed
-            if (state := engine.symbol_state(symbol)) is not None
-        ]
-        offsets = {partition: self.reached[partition] for partition in partitions}
-        return EngineCheckpoint(offsets, states, engine.moved_rules(changed))
-
-    def _note_new_symbols(self) -> None:
-        """Sort symbols by partition once: a checkpoint must not look at those of all others."""
-        for symbol in self.engine.symbols(self._symbols_noted):
-            self._symbols_of[home_partition(symbol, self._layout.partitions)].append(symbol)
-            self._symbols_noted += 1
-
-    def written(self, checkpoint: EngineCheckpoint, unsaved: Collection[str]) -> None:
-        """Record a checkpoint as committed, without the state of the symbols `unsaved`."""
-        self.held |= checkpoint.offsets
-        for each in checkpoint.symbols:
-            if each.symbol not in unsaved:
-                self.engine.saved(each.symbol, each.state)
-
-    def _take_over(
-        self, claimed: Mapping[int, Checkpoint], engine: ExitSignalService, square_off: SquareOff = NEVER
-    ) -> None:
-        # A change of the calendars fences every partition, so the square-off times are those of the claim.
-        self.held, self.reached, self.engine = dict(claimed), dict(claimed), engine
-        self._symbols_of: dict[int, list[str]] = defaultdict(list)
-        self._symbols_noted = 0
-        self.evaluator = Evaluator(engine, self._layout, claimed, self._trusted, square_off)
 
     def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
         consumer.assign([])  # read nothing until the offsets are loaded from the database
@@ -181,4 +138,6 @@ class Assignment:
 
     def _let_go(self) -> None:
         self.is_settled = False
-        self._take_over({}, ExitSignalService())
+        self.engine = ExitSignalService()
+        self.progress = Progress(self.engine, {}, self._layout.partitions)
+        self.evaluator = Evaluator(self.engine, self._layout, (), self._trusted)

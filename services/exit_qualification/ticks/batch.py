@@ -66,7 +66,9 @@ class BatchResult:
     homes:
         Home partitions of the trades opened, changed and closed.
     urgent:
-        Held partitions with something that must be written now: an exit, a trade, a refused record, a new clock.
+        Held partitions to write now, as a record of theirs was refused.
+    urgent_symbols:
+        Symbols to write now: with an exit, a trade or a new clock.
     new_clocks, stuck:
         Symbols with a producer clock set back, and symbols with only stale ticks for a long time.
     arrived_ms:
@@ -82,6 +84,7 @@ class BatchResult:
     detected: list[ExitCandidates] = field(default_factory=list)
     homes: set[int] = field(default_factory=set)
     urgent: set[int] = field(default_factory=set)
+    urgent_symbols: set[str] = field(default_factory=set)
     refused: list[Refused] = field(default_factory=list)
     misrouted: list[Misrouted] = field(default_factory=list)
     new_clocks: list[str] = field(default_factory=list)

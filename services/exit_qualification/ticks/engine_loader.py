@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from services.exit_qualification.domain.checkpoint import Checkpoint
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
@@ -22,9 +24,23 @@ log = logging.getLogger(__name__)
 TRADES_PER_LINE = 100_000
 
 
+@dataclass(frozen=True, slots=True)
+class LoadedEngine:
+    """Engine as the database knows it.
+
+    Attributes
+    ----------
+    symbols_ahead:
+        Next tick offset of each symbol whose state is ahead of its partition's offset.
+    """
+
+    engine: ExitSignalService
+    symbols_ahead: Mapping[str, int]
+
+
 def load_engine(
-    connection: Connection, partitions: Sequence[int], new_clock_after_ms: int, square_off: SquareOff = NEVER
-) -> ExitSignalService:
+    connection: Connection, claimed: Mapping[int, Checkpoint], new_clock_after_ms: int, square_off: SquareOff = NEVER
+) -> LoadedEngine:
     """Return an engine with the symbols and open trades of these partitions.
 
     Reasons are disarmed for every trade that ever exited, including blocked ones without a row, and where the last
@@ -32,14 +48,17 @@ def load_engine(
     that does not trade. The objects of the engine live as long as it does: the cyclic garbage collector does not run
     while they are made, and does not look at them again.
     """
+    partitions, ahead = sorted(claimed), {}
     with _collector_paused():
         engine = ExitSignalService(new_clock_after_ms)
         for symbol in TickCheckpointRepository(connection).symbols(partitions):
             engine.restore_symbol(symbol.symbol, symbol.state)
+            if symbol.tick_offset > claimed[symbol.partition].tick_offset:
+                ahead[symbol.symbol] = symbol.tick_offset
         engine.load(_counted(OpenTradeRepository(connection, square_off).open_in(partitions)))
         for trade_id in ExitEpisodeRepository(connection).open_trades_with_episodes(partitions):
             engine.disarm(trade_id, ExitReason.MANUAL)
-    return engine
+    return LoadedEngine(engine, ahead)
 
 
 def _counted(trades: Iterable[OpenTrade]) -> Iterator[OpenTrade]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 from uuid import UUID
 
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
@@ -22,9 +24,12 @@ from shared.contracts.trades import TradeAdjusted, TradeClosed, TradeExitPlanCha
 from shared.errors import MalformedMessage
 from shared.instants import epoch_ms
 from shared.kafka.clients import arrived_ms, headers_of, home_partition
+from shared.kafka.consuming import offset_of
 from shared.kafka.record_faults import read_record
 from shared.outbox.signatures import TrustedKeys
 from shared.tick_clock import TickOrder
+
+NONE_AHEAD: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class Evaluator:
@@ -37,6 +42,8 @@ class Evaluator:
     ----------
     trusted:
         A trade event is accepted only if one of these keys signed it.
+    ahead:
+        Next tick offset of symbols that are ahead of their partition: their ticks before it are passed over.
     """
 
     def __init__(
@@ -46,8 +53,10 @@ class Evaluator:
         held: Iterable[int],
         trusted: TrustedKeys,
         square_off: SquareOff = NEVER,
+        ahead: Mapping[str, int] = NONE_AHEAD,
     ) -> None:
         self._engine = engine
+        self._ahead = ahead
         self._layout = layout
         self._quiet: dict[int, dict[str, QuietPath]] = {partition: {} for partition in held}
         self._trusted = trusted
@@ -88,29 +97,32 @@ class Evaluator:
             if passes is not None and passes(price, ts_us, seq, arrived):
                 continue
             others += 1
-            if passes is not None or self._is_home(symbol, message, partition, result):
-                self._judge(message, partition, (symbol, price, ts_us, seq, arrived), result)
+            if passes is not None or self._begins(symbol, message, partition, result):
+                self._judge(message, (symbol, price, ts_us, seq, arrived), result)
         result.evaluated += len(messages) - others
 
     def _refuse_tick(self, message: Message, partition: int, result: BatchResult) -> None:
         try:
             read_record(parse_tick, message.value())
         except MalformedMessage as error:
-            result.refused.append(Refused(message, error.code, str(error)))
-            result.urgent.add(partition)
+            self._refuse(message, partition, error, result)
 
-    def _is_home(self, symbol: str, message: Message, partition: int, result: BatchResult) -> bool:
-        """Return whether the symbol belongs on the partition; remember it if so."""
+    def _refuse(self, message: Message, partition: int, error: MalformedMessage, result: BatchResult) -> None:
+        result.refused.append(Refused(message, error.code, str(error)))
+        result.urgent.add(partition)
+
+    def _begins(self, symbol: str, message: Message, partition: int, result: BatchResult) -> bool:
+        """Return whether the symbol belongs on the partition and its state lacks the tick; remember it if so."""
         home = home_partition(symbol, self._layout.partitions)
         if home != partition:
             result.misrouted.append(Misrouted(message, symbol, home))
             return False
+        if offset_of(message) < self._ahead.get(symbol, 0):
+            return False
         self._quiet[partition][symbol] = self._engine.quiet_path(symbol)
         return True
 
-    def _judge(
-        self, message: Message, partition: int, tick: tuple[str, int, int, int, int], result: BatchResult
-    ) -> None:
+    def _judge(self, message: Message, tick: tuple[str, int, int, int, int], result: BatchResult) -> None:
         """Evaluate a tick that may have an effect."""
         verdict = self._engine.on_tick(*tick)
         symbol, *_, arrived = tick
@@ -123,7 +135,7 @@ class Evaluator:
             result.new_clocks.append(symbol)
         result.evaluated += 1
         if verdict.candidates or verdict.order is TickOrder.NEW_CLOCK:
-            result.urgent.add(partition)
+            result.urgent_symbols.add(symbol)
         if verdict.candidates:
             result.causing.append((message, verdict.candidates))
         for entry in verdict.candidates:
@@ -132,14 +144,13 @@ class Evaluator:
 
     def _take_trade(self, message: Message, partition: int, now_ms: int, result: BatchResult) -> None:
         """Follow a trade event; it is accepted on any partition, as before the topic grew its home was another."""
-        result.urgent.add(partition)
         try:
             event_type = read_record(headers_of, message).get("ce_type", "")
             event = read_record(read_trade, event_type, message.value(), arrived_ms(message, now_ms))
             if event is not None:
                 read_record(self._trusted.verify, message)
         except MalformedMessage as error:
-            result.refused.append(Refused(message, error.code, str(error)))
+            self._refuse(message, partition, error, result)
             return
         if event is None:
             result.unknown_events += event_type not in WITHOUT_EFFECT
@@ -150,8 +161,7 @@ class Evaluator:
         """Project a trade; evaluate it if its home is held, else the worker holding that partition does."""
         home = home_partition(event.symbol, self._layout.partitions)
         result.homes.add(home)
-        if home in self._quiet:
-            result.urgent.add(home)
+        result.urgent_symbols.add(event.symbol)
         state = self._engine.symbol_state(event.symbol)
         ticks = 0 if state is None else state.ticks
         if isinstance(event, TradeOpened):
@@ -178,8 +188,7 @@ class Evaluator:
         """Change a trade as a corporate action says; it exits by the next tick of its symbol, not by the last one."""
         home = home_partition(event.new_symbol, self._layout.partitions)
         result.homes.add(home)
-        if home in self._quiet:
-            result.urgent.add(home)
+        result.urgent_symbols.add(event.new_symbol)
         known, states = self._engine.trade(event.trade_id), {}
         if known is not None:
             states = self._engine.adjust_trade(

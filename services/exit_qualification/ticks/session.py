@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaException
 
+from services.exit_qualification.domain.checkpoint import EngineCheckpoint
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.exit_qualification.signal_management_service import DetectedExit
 from services.exit_qualification.ticks.assignment import Assignment, NotAssignedTogether
@@ -26,7 +27,6 @@ from services.exit_qualification.ticks.suspects import Suspects, one_by_one
 from shared.clock import Clock
 from shared.errors import ConfigurationError, ExitflowError, Fenced
 from shared.instants import epoch_ms
-from shared.kafka.clients import home_partition
 from shared.kafka.consumer_gaps import GapReport
 from shared.kafka.consuming import WatchedConsumer, shown
 from shared.kafka.record_faults import Fault, fault_of
@@ -116,7 +116,7 @@ class TickSession:
     def finish(self) -> None:
         """Write the last checkpoint before leaving the group, so that the next owner reads nothing again."""
         try:
-            self._checkpoint(self._assignment.unwritten())
+            self._checkpoint(self._assignment.progress.unwritten())
         except (ExitflowError, *DATABASE_FAILURES) as error:
             log.warning("the last checkpoint was not written (%s); its records will be read again", shown(error))
 
@@ -130,13 +130,13 @@ class TickSession:
         elif records:
             self._take(records)
         if self._pipeline.has_queued:
-            self._after_commit(self._pipeline.write_queued(self._assignment.held))
+            self._after_commit(self._pipeline.write_queued(self._assignment.progress.held))
         if clock.monotonic() >= self._next_rearm_s:
             self._rearm(REARM_LIMIT)
         if clock.monotonic() >= self._next_checkpoint_s:
             self._checkpoint_in_turn()
         if self._assignment.is_settled:
-            self._offsets.commit(self._assignment.held)
+            self._offsets.commit(self._assignment.progress.held)
         self._gaps.show()
         self._around.health.fine(TICKS)
 
@@ -149,7 +149,8 @@ class TickSession:
 
     def _take(self, records: Records) -> None:
         now_ms = epoch_ms(self._around.clock.now())
-        mine = {where: messages for where, messages in records.items() if where[1] in self._assignment.held}
+        held = self._assignment.progress.held
+        mine = {where: messages for where, messages in records.items() if where[1] in held}
         suspects = self._suspects
         for part in one_by_one(mine, self._layout, now_ms) if suspects.are_in(mine) else [mine]:
             try:
@@ -178,19 +179,20 @@ class TickSession:
         """Put a record on the dead-letter topic and pass it."""
         [[message]] = record.values()
         self._around.outgoing.send(BatchResult(refused=[Refused(message, fault.code, fault.reason)]), self._layout)
-        self._assignment.reached |= offsets_after(record, self._layout, self._assignment.reached)
-        self._checkpoint(self._assignment.unwritten())
+        progress = self._assignment.progress
+        progress.reached |= offsets_after(record, self._layout, progress.reached)
+        self._checkpoint(progress.unwritten())
 
     def _apply(self, records: Records, now_ms: int) -> None:
         started_s = self._around.clock.monotonic()
-        assignment = self._assignment
-        result = assignment.evaluator.evaluate(records, now_ms)
+        progress = self._assignment.progress
+        result = self._assignment.evaluator.evaluate(records, now_ms)
         self._around.outgoing.send(result, self._layout)
-        assignment.reached |= offsets_after(records, self._layout, assignment.reached)
+        progress.reached |= offsets_after(records, self._layout, progress.reached)
         count_batch(result)
         trace_causes(result)
-        if result.urgent:
-            self._write(result, result.urgent)
+        if result.urgent or result.urgent_symbols:
+            self._write(result, progress.checkpoint(result.urgent, result.urgent_symbols))
         self._back_off.reset()
         BATCH_SECONDS.observe(self._around.clock.monotonic() - started_s)
 
@@ -203,33 +205,32 @@ class TickSession:
         turns = CHECKPOINT_TURNS if interval_s else 1
         self._next_checkpoint_s = self._around.clock.monotonic() + interval_s / turns
         self._turn = (self._turn + 1) % turns
-        self._checkpoint({each for each in self._assignment.unwritten() if each % turns == self._turn})
+        self._checkpoint({each for each in self._assignment.progress.unwritten() if each % turns == self._turn})
 
-    def _checkpoint(self, partitions: Collection[int]) -> None:
+    def _checkpoint(self, partitions: set[int]) -> None:
         """Write the offsets and states of these partitions."""
         if partitions:
-            self._write(BatchResult(), partitions)
+            self._write(BatchResult(), self._assignment.progress.checkpoint(partitions))
 
-    def _write(self, result: BatchResult, partitions: Collection[int]) -> None:
-        """Write a result with the checkpoint of these partitions."""
-        checkpoint = self._assignment.checkpoint(partitions)
-        written = self._pipeline.write(result, checkpoint, self._assignment.held)
-        self._assignment.written(checkpoint, written.unsaved)
+    def _write(self, result: BatchResult, checkpoint: EngineCheckpoint) -> None:
+        """Write a result with the checkpoint of what it changed."""
+        progress = self._assignment.progress
+        written = self._pipeline.write(result, checkpoint, progress.held)
+        progress.written(checkpoint, written.unsaved)
         self._after_commit(written.exits)
         time_exits(written.exits, result.arrived_ms, self._around.clock.now())
 
     def _rearm(self, limit: int) -> None:
         turn_s = self._around.settings.rearm_poll_ms / 1000 / REARM_TURNS
         self._next_rearm_s = self._around.clock.monotonic() + turn_s
-        assignment = self._assignment
+        progress, engine = self._assignment.progress, self._assignment.engine
         now_ms = epoch_ms(self._around.clock.now())
         if self._rearm_turn == 0:
-            self._after_commit(self._pipeline.write_waiting(assignment.held))
+            self._after_commit(self._pipeline.write_waiting(progress.held))
         self._rearm_turn = (self._rearm_turn + 1) % REARM_TURNS
-        due, symbols = self._pipeline.due(assignment.engine, now_ms, limit)
-        homes = {home_partition(symbol, self._layout.partitions) for symbol in symbols}
-        if due or homes & assignment.unwritten():
-            self._write(BatchResult(detected=due), homes)
+        due, symbols = self._pipeline.due(engine, now_ms, limit)
+        if due or engine.unsaved(symbols):
+            self._write(BatchResult(detected=due), progress.checkpoint(symbols=symbols))
 
     def _after_commit(self, exits: Sequence[DetectedExit]) -> None:
         for each in exits:

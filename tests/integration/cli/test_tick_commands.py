@@ -84,9 +84,14 @@ def test_reset_forgets_the_offsets_and_says_so_in_the_audit_log(
     monkeypatch.setenv("EXITFLOW_EXIT_DATABASE_URL", url)
     with psycopg.connect(url, options="-c search_path=exit_qualification") as connection:
         connection.execute("INSERT INTO tick_partitions (partition, tick_offset, trade_offset) VALUES (0, 7, 9)")
+        connection.execute(
+            "INSERT INTO tick_symbols (symbol, partition, last_price, last_ts, last_seq, tick_offset)"
+            " VALUES ('NSE:INFY', 0, 1, now(), 1, 8)"
+        )
     assert exitflow("ticks", "reset", "--reason", "a new cluster", "--yes", "--json").status == 0
     with psycopg.connect(url, options="-c search_path=exit_qualification") as connection:
         assert connection.execute("SELECT tick_offset, trade_offset FROM tick_partitions").fetchall() == [(0, 0)]
+        assert connection.execute("SELECT symbol, tick_offset FROM tick_symbols").fetchall() == [("NSE:INFY", 0)]
         assert connection.execute("SELECT reason FROM audit_log").fetchall() == [("a new cluster",)]
 
 

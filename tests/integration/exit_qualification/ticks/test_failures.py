@@ -12,7 +12,7 @@ from services.exit_qualification.ticks.metrics import RELOADS
 from shared.runtime import failpoints
 from shared.runtime.failpoints import Failpoint
 from shared.settings import Settings
-from tests.integration.exit_qualification.ticks.worker_harness import Book, Market, running_worker, worker_process
+from tests.integration.exit_qualification.ticks.worker_harness import INFY, Book, Market, running_worker, worker_process
 from tests.support.trades import opened
 from tests.support.waiting import wait_until
 
@@ -45,7 +45,7 @@ def test_a_worker_killed_around_its_commit_exits_each_trade_once(
     with worker_process(settings, tmp_path / "log", f"{point}=kill") as child:
         assert child.wait(DEATH_LIMIT_S) == KILLED, (tmp_path / "log").read_text()
     assert len(book.signals()) == len(book.intents()) == 2 * written
-    assert book.tick_offset(market.partition()) == written
+    assert book.symbol_offset(INFY) == written
     market.tick("1011.00")
     with running_worker(settings):
         book.await_tick(market.partition(), 2)

@@ -75,7 +75,7 @@ def test_workers_killed_within_a_burst_and_a_ladder_exit_as_the_brute_force_engi
             assert child.wait(DEATH_LIMIT_S) == KILLED, (tmp_path / f"log{nth}").read_text()
         exited = {trade_id for trade_id, *_ in written(book)}
         assert len(exited) == transactions * MOST_TRADES
-        assert book.tick_offset(market.partition()) == (len(TICKS) if transactions else 0)
+        assert book.symbol_offset(INFY) == (len(TICKS) if transactions else 0)
     with running_worker(settings):
         expected = by_brute_force(trades, TICKS)
         wait_until(lambda: len(written(book)) >= len(expected), "every exit is written", DEATH_LIMIT_S)

@@ -165,6 +165,11 @@ class Book:
         found = self.rows("SELECT tick_offset FROM tick_partitions WHERE partition = :p", p=partition)
         return found[0][0] if found else 0
 
+    def symbol_offset(self, symbol: str) -> int:
+        """The next tick of a symbol that its stored state lacks, as far as its partition is not ahead."""
+        found = self.rows("SELECT tick_offset FROM tick_symbols WHERE symbol = :s", s=symbol)
+        return found[0][0] if found else 0
+
     def await_trades(self, count: int) -> None:
         """Wait until so many trades are projected."""
         wait_until(

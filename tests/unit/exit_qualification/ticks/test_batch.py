@@ -53,7 +53,7 @@ def test_a_trade_off_its_partition_is_taken_home() -> None:
     record = trade(event, partition_=ELSEWHERE, arrived_ms=epoch_ms(event.entered_at) + 1)
     result = evaluated(ExitSignalService(), record, held=[ELSEWHERE])
     assert [(each.event, each.partition) for each in result.opened] == [(event, HOME)]
-    assert (result.homes, result.urgent, result.refused) == ({HOME}, {ELSEWHERE}, [])
+    assert (result.homes, result.urgent_symbols, result.refused) == ({HOME}, {INFY}, [])
 
 
 def test_trades_are_ordered_among_ticks_by_arrival() -> None:
@@ -88,6 +88,7 @@ def test_arrival_of_its_record_limits_the_entry_time() -> None:
 
 def test_only_exits_trades_and_refusals_are_urgent() -> None:
     engine = ExitSignalService()
-    assert evaluated(engine, tick(), tick(seq=2, partition_=ELSEWHERE), held=[HOME, ELSEWHERE]).urgent == set()
-    for record in (trade(opened()), tick("0")):
-        assert evaluated(engine, record).urgent == {HOME}
+    quiet = evaluated(engine, tick(), tick(seq=2, partition_=ELSEWHERE), held=[HOME, ELSEWHERE])
+    traded, refused = evaluated(engine, trade(opened())), evaluated(engine, tick("0"))
+    assert [each.urgent for each in (quiet, traded, refused)] == [set(), set(), {HOME}]
+    assert [each.urgent_symbols for each in (quiet, traded, refused)] == [set(), {INFY}, set()]

@@ -52,7 +52,7 @@ def test_detected_exits_follow_the_order_of_their_ticks() -> None:
         assert _reasons(result) == [[reason] for reason in reasons]
         assert [len(entries) for entries in in_rounds(result.detected)] == [1, 1]
         assert [entry.candidates[0].detected_price for entry in result.detected] == [p * 10_000 for p in prices]
-        assert (result.arrived_ms, result.urgent) == ({ONE: NOW_MS + 1}, {HOME})
+        assert (result.arrived_ms, result.urgent_symbols) == ({ONE: NOW_MS + 1}, {INFY})
 
 
 def test_new_and_stuck_clocks_are_reported_once_per_symbol() -> None:

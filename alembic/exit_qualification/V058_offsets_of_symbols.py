@@ -1,0 +1,33 @@
+"""A symbol's checkpoint has its offset, which may be ahead of its partition's.
+
+Upgrade before the workers: those of before leave the offset as it is, which is then behind their partition's and says
+nothing. Downgrade after the workers were stopped: a worker that leaves writes its whole partitions.
+
+Revision ID: V058
+Revises: V054
+"""
+
+from alembic import op
+
+revision = "V058"
+down_revision = "V054"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add the column; no symbol is ahead of its partition."""
+    op.execute("ALTER TABLE tick_symbols ADD COLUMN tick_offset bigint NOT NULL DEFAULT 0")
+    op.execute(
+        "COMMENT ON COLUMN tick_symbols.tick_offset IS 'next offset of its partition''s ticks that the state lacks: "
+        "where it is above the partition''s own, the ticks between are part of the state'"
+    )
+    op.execute("COMMENT ON TABLE tick_symbols IS 'The engine''s state of each symbol, at its offset'")
+
+
+def downgrade() -> None:
+    """Drop the column."""
+    op.execute(
+        "COMMENT ON TABLE tick_symbols IS 'The engine''s state of each symbol at the offsets of its partition'"
+    )
+    op.execute("ALTER TABLE tick_symbols DROP COLUMN tick_offset")

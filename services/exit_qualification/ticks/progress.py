@@ -1,0 +1,76 @@
+"""Progress of an engine: how far it is, how far the database knows it, and what a checkpoint has to say."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+
+from services.exit_qualification.domain.checkpoint import Checkpoint, EngineCheckpoint, SymbolCheckpoint
+from services.exit_qualification.domain.exit_signal_service import ExitSignalService
+from shared.kafka.clients import home_partition
+
+
+class Progress:
+    """Offsets that the engine has reached in its partitions, and those that the database has.
+
+    A checkpoint of a partition holds every symbol that changed. What cannot wait is written with the state of its own
+    symbols alone: each then has its offset, up to which its ticks are part of its state, ahead of its partition's.
+
+    Attributes
+    ----------
+    held:
+        Stored checkpoint of each partition.
+    reached:
+        Offsets that the engine has reached.
+    """
+
+    def __init__(self, engine: ExitSignalService, claimed: Mapping[int, Checkpoint], partitions: int) -> None:
+        self.held = dict(claimed)
+        self.reached = dict(claimed)
+        self._engine = engine
+        self._partitions = partitions
+        self._symbols_of: dict[int, list[str]] = defaultdict(list)
+        self._symbols_noted = 0
+
+    def unwritten(self) -> set[int]:
+        """Return the partitions whose engine is ahead of the stored offsets."""
+        return {partition for partition, each in self.reached.items() if each != self.held[partition]}
+
+    def checkpoint(self, partitions: Collection[int] = (), symbols: Iterable[str] = ()) -> EngineCheckpoint:
+        """Return the checkpoint of whole partitions and of single symbols; write it or load the engine again.
+
+        Symbols of partitions that are not held are left out. The offsets of trades are always those reached: a trade
+        is written with its symbol.
+        """
+        self._note_new_symbols()
+        homes = {symbol: home_partition(symbol, self._partitions) for symbol in symbols}
+        homes = {symbol: home for symbol, home in homes.items() if home in self.held}
+        offsets = {
+            partition: replace(self.held[partition], trade_offset=each.trade_offset)
+            for partition, each in self.reached.items()
+            if partition in homes.values() or each.trade_offset != self.held[partition].trade_offset
+        }
+        for partition in partitions:
+            offsets[partition] = self.reached[partition]
+            homes |= dict.fromkeys(self._symbols_of[partition], partition)
+        changed = sorted(self._engine.unsaved(homes))
+        states = [
+            SymbolCheckpoint(symbol, homes[symbol], state, self.reached[homes[symbol]].tick_offset)
+            for symbol in changed
+            if (state := self._engine.symbol_state(symbol)) is not None
+        ]
+        return EngineCheckpoint(offsets, states, self._engine.moved_rules(changed))
+
+    def written(self, checkpoint: EngineCheckpoint, unsaved: Collection[str] = ()) -> None:
+        """Record a checkpoint as committed, without the state of the symbols `unsaved`."""
+        self.held |= checkpoint.offsets
+        for each in checkpoint.symbols:
+            if each.symbol not in unsaved:
+                self._engine.saved(each.symbol, each.state)
+
+    def _note_new_symbols(self) -> None:
+        """Sort symbols by partition once: a checkpoint must not look at those of all others."""
+        for symbol in self._engine.symbols(self._symbols_noted):
+            self._symbols_of[home_partition(symbol, self._partitions)].append(symbol)
+            self._symbols_noted += 1
