@@ -11,10 +11,9 @@ class Direction(StrEnum):
     LONG = "LONG"
     SHORT = "SHORT"
 
-    @property
-    def sign(self) -> int:
-        """Return +1 for LONG, -1 for SHORT."""
-        return 1 if self is Direction.LONG else -1
+    def __init__(self, value: str) -> None:
+        self.sign = 1 if value == "LONG" else -1
+        """+1 for LONG, -1 for SHORT. Every price of a rule asks for it, and a property costs several times as much."""
 
 
 class ProductType(StrEnum):

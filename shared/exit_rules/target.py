@@ -56,9 +56,10 @@ class Target(ExitRule[TargetFields]):
 
     def start(self, plan: TargetFields, position: Position) -> Mapping[int | None, RuleState]:
         """Return one state for the whole remainder, or one for each leg."""
-        prices: dict[int | None, Decimal] = {} if plan.target is None else {None: plan.target}
-        prices |= {number: leg.price for number, leg in enumerate(plan.targets or (), 1)}
-        return {leg: self._state(price, plan, position) for leg, price in prices.items()}
+        whole = {} if plan.target is None else {None: self._state(plan.target, plan, position)}
+        if plan.targets is None:
+            return whole
+        return whole | {leg: self._state(each.price, plan, position) for leg, each in enumerate(plan.targets, 1)}
 
     def leg_quantities(self, plan: TargetFields, quantity: int) -> Mapping[int, int]:
         """Return the quantity of each leg."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from heapq import heapify, heappop, heappush
 from itertools import groupby, islice
 from uuid import UUID
@@ -124,7 +123,7 @@ class ExitSignalService:
         book = self._book(trade.symbol)
         if known.symbol == trade.symbol:
             book.reprice(scale, effective_ms)
-        after = replace(trade, entered_tick=book.ticks, saved={key[1:]: found for key, found in saved.items()})
+        after = trade._replace(entered_tick=book.ticks, saved={key[1:]: found for key, found in saved.items()})
         self._watch(book, after, dict(_states_of(after, book)), disarmed=disarmed, moved=True)
         return saved
 

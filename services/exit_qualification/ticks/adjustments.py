@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.planned_trade import with_plan
 from services.exit_qualification.domain.square_off import SquareOff
@@ -14,7 +12,7 @@ from shared.money import to_units
 
 def adjusted_trade(trade: OpenTrade, told: TradeAdjusted, square_off: SquareOff) -> OpenTrade:
     """Return a trade after a corporate action, with its rules as at the entry."""
-    changed = replace(trade, symbol=told.new_symbol, quantity=told.quantity, entry_price=to_units(told.entry_price))
+    changed = trade._replace(symbol=told.new_symbol, quantity=told.quantity, entry_price=to_units(told.entry_price))
     return with_plan(changed, told.exit_plan, told.plan_version, square_off)
 
 

@@ -14,8 +14,8 @@ from shared.kafka.clients import home_partition
 class Progress:
     """Offsets that the engine has reached in its partitions, and those that the database has.
 
-    A checkpoint of a partition holds every symbol that changed. What cannot wait is written with the state of its own
-    symbols alone: each then has its offset, up to which its ticks are part of its state, ahead of its partition's.
+    A checkpoint of a partition holds every symbol that changed. What cannot wait is written with its own symbols
+    alone: their offsets, up to which their state has their ticks, are then ahead of the partition's.
 
     Attributes
     ----------

@@ -103,7 +103,7 @@ def open_trade(number: int = 1, **changes: Any) -> OpenTrade:
         entry_price=1000_0000,
         entered_at_ms=1_000,
     )
-    trade = replace(plain, **changes)
+    trade = plain._replace(**changes)
     position = Position(trade.direction, trade.entry_price * trade.direction.sign, trade.entered_at_ms)
     plan = ExitPlan.model_construct(**given) if not any(given.values()) else ExitPlan.model_validate(given)
-    return replace(trade, rules=start_rules(plan, position), leg_quantities=leg_quantities(plan, trade.quantity))
+    return trade._replace(rules=start_rules(plan, position), leg_quantities=leg_quantities(plan, trade.quantity))

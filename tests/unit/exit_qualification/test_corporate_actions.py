@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -77,7 +76,7 @@ def test_its_state_goes_to_the_checkpoint_and_back() -> None:
     assert state is not None
     restarted.restore_symbol(INFY, state)
     restarted.add_trade(
-        replace(adjusted, entered_tick=state.ticks, saved={key[1:]: found for key, found in saved.items()})
+        adjusted._replace(entered_tick=state.ticks, saved={key[1:]: found for key, found in saved.items()})
     )
     assert fired(restarted, 100_0900, 10_002) == [ExitReason.BREAK_EVEN]
 

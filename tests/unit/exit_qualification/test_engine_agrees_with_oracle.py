@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
 
@@ -135,7 +134,7 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
         state = self.engine.symbol_state(trade.symbol)
         assert found(self.engine.add_trade(as_judged(trade))) == self.oracle.add_trade(trade)
         entered_tick = state.ticks if state else 0
-        self.checkpoint.setdefault(trade.trade_id, replace(as_judged(trade), entered_tick=entered_tick))
+        self.checkpoint.setdefault(trade.trade_id, as_judged(trade)._replace(entered_tick=entered_tick))
         self.save(trade.symbol)
 
     @rule(trade_id=trade_ids, plan=plans(), newer=st.sampled_from([1, 1, 1, 0]))
@@ -143,11 +142,11 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
         trade = as_told(trade_id, plan)
         known = self.oracle.trades.get(trade.trade_id)
         version = trade.version = newer + (known.version if known else 1)
-        now = replace(as_judged(trade), plan_version=version)
+        now = as_judged(trade)._replace(plan_version=version)
         assert found(self.engine.change_plan(now)) == self.oracle.change_plan(trade)
         if known is not None and newer:
             state = self.engine.symbol_state(trade.symbol)
-            self.checkpoint[trade.trade_id] = replace(now, entered_tick=state.ticks if state else 0)
+            self.checkpoint[trade.trade_id] = now._replace(entered_tick=state.ticks if state else 0)
         self.save(trade.symbol)
 
     @rule(trade_id=trade_ids)
@@ -258,7 +257,7 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
     def of_checkpoint(self) -> list[OpenTrade]:
         """The trades as they are stored."""
         return [
-            replace(trade, saved={key[1:]: value for key, value in self.saved.get(trade_id, {}).items()})
+            trade._replace(saved={key[1:]: value for key, value in self.saved.get(trade_id, {}).items()})
             for trade_id, trade in self.checkpoint.items()
         ]
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Self
 from uuid import UUID
 
@@ -223,7 +223,7 @@ def test_a_silent_symbol_exits_when_rearmed_after_a_restart() -> None:
 
 
 def changed(trade: OpenTrade, version: int = 2) -> OpenTrade:
-    return replace(trade, plan_version=version)
+    return trade._replace(plan_version=version)
 
 
 def test_a_changed_plan_is_judged_by_the_last_price_without_a_tick() -> None:
@@ -305,7 +305,7 @@ def test_a_firing_tick_inspects_only_the_levels_it_passes(open_trades: int) -> N
     looks: list[int] = []
     engine = engine_with(
         *(
-            replace(open_trade(number), rules={(TARGET, None): CountingLevel(above(1010_0000 + number), looks)})
+            open_trade(number)._replace(rules={(TARGET, None): CountingLevel(above(1010_0000 + number), looks)})
             for number in range(open_trades)
         )
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
@@ -52,7 +51,7 @@ def test_watermarks_and_bricks_are_those_of_the_checkpoint() -> None:
         engine.on_tick("NSE:INFY", price, seq, seq)
     symbol = engine.symbol_state("NSE:INFY")
     saved = {(key.reason, key.leg): state for key, state in engine.moved_rules(["NSE:INFY"])[trade.trade_id].items()}
-    found = {each.reason: each for each in rule_standings(replace(trade, entered_tick=0, saved=saved), symbol)}
+    found = {each.reason: each for each in rule_standings(trade._replace(entered_tick=0, saved=saved), symbol)}
     trail = found[ExitReason.TRAILING_STOP]
     assert (trail.watermark, trail.level, trail.distance) == (1009_0000, 1004_0000, 2_0000)
     assert found[ExitReason.TARGET].bricks == BrickStanding(0, 2, 4_0000, 1008_0000)
