@@ -1,7 +1,7 @@
 """A symbol's checkpoint has its offset, which may be ahead of its partition's.
 
-Upgrade before the workers: those of before leave the offset as it is, which is then behind their partition's and says
-nothing. Downgrade after the workers were stopped: a worker that leaves writes its whole partitions.
+Only expands. Downgrade after the workers were stopped: one that leaves writes its whole partitions, so that no symbol is
+ahead.
 
 Revision ID: V058
 Revises: V054
@@ -27,7 +27,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop the column."""
-    op.execute(
-        "COMMENT ON TABLE tick_symbols IS 'The engine''s state of each symbol at the offsets of its partition'"
-    )
+    op.execute("COMMENT ON TABLE tick_symbols IS 'The engine''s state of each symbol at the offsets of its partition'")
     op.execute("ALTER TABLE tick_symbols DROP COLUMN tick_offset")

@@ -975,10 +975,11 @@ CREATE TABLE exit_qualification.tick_symbols (
     updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     ticks bigint DEFAULT 0 NOT NULL,
     stairs jsonb DEFAULT '{}'::jsonb NOT NULL,
-    late jsonb
+    late jsonb,
+    tick_offset bigint DEFAULT 0 NOT NULL
 );
 
-COMMENT ON TABLE exit_qualification.tick_symbols IS 'The engine''s state of each symbol at the offsets of its partition';
+COMMENT ON TABLE exit_qualification.tick_symbols IS 'The engine''s state of each symbol, at its offset';
 
 COMMENT ON COLUMN exit_qualification.tick_symbols.last_arrived_at IS 'when the last tick came to Kafka; last_ts is the market''s own time, of another day in a replay';
 
@@ -987,6 +988,8 @@ COMMENT ON COLUMN exit_qualification.tick_symbols.ticks IS 'how many ticks the s
 COMMENT ON COLUMN exit_qualification.tick_symbols.stairs IS 'by direction, the ticks that say the watermarks of trailing stops: [number of the tick, price times the direction''s sign in 1/10,000 rupee], falling';
 
 COMMENT ON COLUMN exit_qualification.tick_symbols.late IS 'stale ticks since the last one: [arrival of the first, arrival of the first whose seq rose, highest seq, whether it was told], in milliseconds since 1970; null without any';
+
+COMMENT ON COLUMN exit_qualification.tick_symbols.tick_offset IS 'next offset of its partition''s ticks that the state lacks: where it is above the partition''s own, the ticks between are part of the state';
 
 CREATE VIEW exit_qualification.market_prices AS
  SELECT s.symbol,

@@ -56,7 +56,9 @@ class Target(ExitRule[TargetFields]):
 
     def start(self, plan: TargetFields, position: Position) -> Mapping[int | None, RuleState]:
         """Return one state for the whole remainder, or one for each leg."""
-        whole = {} if plan.target is None else {None: self._state(plan.target, plan, position)}
+        whole: dict[int | None, RuleState] = (
+            {} if plan.target is None else {None: self._state(plan.target, plan, position)}
+        )
         if plan.targets is None:
             return whole
         return whole | {leg: self._state(each.price, plan, position) for leg, each in enumerate(plan.targets, 1)}

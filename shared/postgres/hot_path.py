@@ -135,13 +135,16 @@ def pipelined(connection: Connection) -> Iterator[None]:
 def stream(
     connection: Connection, statement: Statement, parameters: Mapping[str, Any], rows_at_once: int
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a statement by a cursor of the server; errors as of `fetch`."""
+    """Yield the rows of a statement as they come; the server works on while the caller does. Errors as of `fetch`.
+
+    No other statement of the connection can be sent before the last row.
+    """
     text, own = _driver_text(statement)
     driver = _driver_of(connection)
     try:
-        with driver.cursor("stream") as cursor:
-            cursor.itersize = rows_at_once
-            yield from cursor.execute(text, own | {name: _sent(value) for name, value in parameters.items()})
+        with driver.cursor(binary=True) as cursor:
+            values = own | {name: _sent(value) for name, value in parameters.items()}
+            yield from cursor.stream(text, values, size=rows_at_once)
     except psycopg.Error as error:
         raise _as_sqlalchemy_raises_it(error, text, connection, driver) from error
 

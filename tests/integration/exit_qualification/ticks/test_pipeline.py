@@ -12,7 +12,7 @@ from services.exit_qualification.storage.operator_controls import SwitchReposito
 from shared.contracts.vocabulary import Direction, RolloutMode
 from shared.postgres.audit import Act
 from shared.settings import Settings
-from tests.integration.exit_qualification.ticks.worker_harness import Book, Market, running_worker
+from tests.integration.exit_qualification.ticks.worker_harness import INFY, Book, Market, running_worker
 from tests.support.trades import opened
 from tests.support.waiting import wait_until
 
@@ -63,7 +63,7 @@ def test_rows_events_and_offsets_are_of_one_transaction(settings: Settings, mark
     written = "SELECT DISTINCT xid::text FROM exit_signals UNION ALL SELECT DISTINCT xid::text FROM outbox_event"
     [signals, events] = [row[0] for row in book.rows(written)]
     intents = book.value("SELECT DISTINCT xmin::text FROM exit_intents")
-    moved = book.value("SELECT xmin::text FROM tick_partitions WHERE partition = :p", p=market.partition())
+    moved = book.value("SELECT xmin::text FROM tick_symbols WHERE symbol = :s AND tick_offset = 1", s=INFY)
     assert signals == events == intents == moved
 
 

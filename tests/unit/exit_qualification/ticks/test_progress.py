@@ -145,7 +145,7 @@ class Log:
         """The records that a worker with these offsets reads."""
         return [each for each in self.records if (each.offset() or 0) >= _position(offsets, each)]
 
-    def _next(self, topic: str, partition: int) -> dict[str, int]:
+    def _next(self, topic: str, partition: int) -> dict[str, Any]:
         before = [each for each in self.records if (each.topic(), each.partition()) == (topic, partition)]
         return {"offset_": len(before), "arrived_ms": NOW_MS + len(self.records)}
 
