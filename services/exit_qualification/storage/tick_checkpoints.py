@@ -94,7 +94,7 @@ RETURNING t.partition
 """)
 FORGET_OFFSETS = text("""
 -- tick_checkpoints.forget_offsets: the owner of its partition alone writes a symbol, and the partitions are locked
-UPDATE tick_symbols SET tick_offset = 0 WHERE tick_offset > 0
+UPDATE tick_symbols SET tick_offset = 0 WHERE partition = ANY (CAST(:partitions AS integer[])) AND tick_offset > 0
 """)
 
 STORED = text("SELECT partition, epoch, tick_offset, trade_offset FROM tick_partitions")
@@ -225,9 +225,9 @@ class TickCheckpointRepository:
 
         The symbols keep their state: a tick evaluated before is stale and fires nothing again.
         """
-        partitions = len(self._connection.execute(RESET).all())
-        self._connection.execute(FORGET_OFFSETS)
-        return partitions
+        partitions = list(self._connection.execute(RESET).scalars())
+        self._connection.execute(FORGET_OFFSETS, {"partitions": partitions})
+        return len(partitions)
 
 
 def _require_all(partitions: Sequence[int], held: Sequence[tuple[int]]) -> None:
