@@ -4,13 +4,13 @@ Only expands. Downgrade after the workers were stopped: one that leaves writes i
 ahead.
 
 Revision ID: V058
-Revises: V054
+Revises: V060
 """
 
 from alembic import op
 
 revision = "V058"
-down_revision = "V054"
+down_revision = "V060"
 branch_labels = None
 depends_on = None
 

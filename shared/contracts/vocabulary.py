@@ -12,8 +12,8 @@ class Direction(StrEnum):
     SHORT = "SHORT"
 
     def __init__(self, value: str) -> None:
+        # Every price of a rule asks for its sign, and a property takes several times as long.
         self.sign = 1 if value == "LONG" else -1
-        """+1 for LONG, -1 for SHORT. Every price of a rule asks for it, and a property costs several times as much."""
 
 
 class ProductType(StrEnum):
