@@ -6,11 +6,10 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from psycopg.errors import DeadlockDetected, SerializationFailure
-from sqlalchemy.exc import DBAPIError
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from shared.errors import Unavailable
+from shared.postgres.group_commit import is_rolled_back
 
 ATTEMPTS = 5
 FIRST_WAIT_S = 0.02
@@ -25,9 +24,7 @@ class ConcurrentRequest(Unavailable):
 
 def is_conflict(error: BaseException) -> bool:
     """Return True if the transaction failed only because of a concurrent one; nothing of it was kept."""
-    return isinstance(error, ConcurrentRequest) or (
-        isinstance(error, DBAPIError) and isinstance(error.orig, SerializationFailure | DeadlockDetected)
-    )
+    return isinstance(error, ConcurrentRequest) or is_rolled_back(error)
 
 
 def repeating_conflicts(endpoint: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
-from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
-
-from shared.errors import ExitflowError, Unavailable
+from shared.errors import ExitflowError
 from shared.http.conflicts import is_conflict, repeating_conflicts
 from shared.http.slots import Overloaded, run_in_slot
-from shared.postgres.row_locks import is_lock_timeout
+from shared.postgres.group_commit import GroupQueue, can_be_one_item
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
-
-MOST_ITEMS = 256
-"""Items of a group: its transaction stays short, since others wait for the rows that it locks."""
 
 
 @dataclass(eq=False)
 class _Waiting(Generic[Item, Answer]):
     item: Item
+    identity: Hashable
     answer: asyncio.Future[Answer]
     is_taken: bool = False
+    size: int = 1
+
+    @property
+    def is_wanted(self) -> bool:
+        """Return False if its client has gone, or it has waited too long."""
+        return not self.answer.done()
 
     def resolve(self, answer: Answer | Exception) -> None:
-        if self.answer.done():  # its client has gone, or it has waited too long
+        if not self.is_wanted:
             return
         if isinstance(answer, Exception):
             self.answer.set_exception(answer)
@@ -63,7 +64,7 @@ class WriteGroups(Generic[Item, Answer]):
         self._write: Callable[[Sequence[Item]], Sequence[Answer | ExitflowError]] = repeating_conflicts(write)
         self._identity = identity
         self._wait_s = wait_s
-        self._queue: deque[_Waiting[Item, Answer]] = deque()
+        self._queue: GroupQueue[_Waiting[Item, Answer]] = GroupQueue()
         self._writer: asyncio.Task[None] | None = None
         self._alone: set[asyncio.Task[None]] = set()
 
@@ -80,8 +81,8 @@ class WriteGroups(Generic[Item, Answer]):
             The database failed.
         """
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(item, loop.create_future())
-        self._queue.append(waiting)
+        waiting = _Waiting(item, self._identity(item), loop.create_future())
+        self._queue.put(waiting)
         if self._writer is None:
             self._writer = loop.create_task(self._write_groups())
         timer = loop.call_later(self._wait_s, self._give_up, waiting)
@@ -97,27 +98,12 @@ class WriteGroups(Generic[Item, Answer]):
 
     async def _write_groups(self) -> None:
         try:
-            while group := self._take():
+            while group := self._queue.take():
+                for waiting in group:
+                    waiting.is_taken = True
                 await self._write_group(group)
         finally:
             self._writer = None
-
-    def _take(self) -> list[_Waiting[Item, Answer]]:
-        """Take a group from the queue, in order of arrival; an item whose identity is in it already waits."""
-        group, identities, later = list[_Waiting[Item, Answer]](), set[Hashable](), list[_Waiting[Item, Answer]]()
-        while self._queue and len(group) < MOST_ITEMS:
-            waiting = self._queue.popleft()
-            identity = self._identity(waiting.item)
-            if waiting.answer.done():
-                continue
-            if identity is not None and identity in identities:
-                later.append(waiting)
-                continue
-            identities.add(identity)
-            waiting.is_taken = True
-            group.append(waiting)
-        self._queue.extendleft(reversed(later))
-        return group
 
     async def _write_group(self, group: Sequence[_Waiting[Item, Answer]]) -> None:
         try:
@@ -130,7 +116,7 @@ class WriteGroups(Generic[Item, Answer]):
 
     def _failed(self, group: Sequence[_Waiting[Item, Answer]], error: Exception) -> None:
         """Write each item of a failed group alone if nothing was committed; else answer all with the error."""
-        if len(group) == 1 or not _can_be_one_item(error):
+        if len(group) == 1 or not (can_be_one_item(error) or is_conflict(error)):
             for waiting in group:
                 waiting.resolve(error)
             return
@@ -138,13 +124,3 @@ class WriteGroups(Generic[Item, Answer]):
             task = asyncio.get_running_loop().create_task(self._write_group([waiting]))
             self._alone.add(task)
             task.add_done_callback(self._alone.discard)
-
-
-def _can_be_one_item(error: Exception) -> bool:
-    """Return whether one item can have caused an error, and nothing was committed.
-
-    After a lost connection the outcome of the commit is unknown: to write again could write twice.
-    """
-    if isinstance(error, DataError | IntegrityError) or is_lock_timeout(error) or is_conflict(error):
-        return True
-    return not isinstance(error, SQLAlchemyError | Unavailable)

@@ -177,6 +177,7 @@ def _quoted(text: str) -> str:
 _WRITERS: Final[dict[type, Callable[[Any], str]]] = {
     UUID: str,
     int: str,
+    float: repr,
     Decimal: str,
     bool: {True: "t", False: "f"}.__getitem__,
     datetime: lambda instant: f'"{instant.isoformat()}"',

@@ -99,9 +99,18 @@ def read_placed(broker: BrokerPort, placed: Sequence[ExitIntent | ProtectiveStop
         One of them, or of the books, could not be read.
     """
     order_ids = [sent.broker_order_id for sent in placed if sent.broker_order_id is not None]
-    if len(order_ids) == len(placed) <= FEW:
-        return read_single_orders(broker, order_ids)
-    return read_books(broker)
+    return read_orders(broker, order_ids) if len(order_ids) == len(placed) else read_books(broker)
+
+
+def read_orders(broker: BrokerPort, order_ids: Sequence[str]) -> BrokerBooks:
+    """Read these orders alone if they are few, else the whole books.
+
+    Raises
+    ------
+    BrokerUnavailable
+        One of them, or of the books, could not be read.
+    """
+    return read_single_orders(broker, order_ids) if len(order_ids) <= FEW else read_books(broker)
 
 
 def read_single_orders(broker: BrokerPort, order_ids: Sequence[str]) -> BrokerBooks:

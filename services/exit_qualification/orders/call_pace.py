@@ -6,6 +6,8 @@ from services.exit_qualification.storage.send_fence import FRESH_S
 
 UNKNOWN_S = FRESH_S
 QUICKEST_S = 0.001
+QUICK_S = 0.25
+"""Accepted orders of a slower broker are recorded before they are read."""
 
 
 class CallPace:
@@ -21,3 +23,7 @@ class CallPace:
     def orders_while_fresh(self, user_broker_id: str) -> int:
         """Return how many orders can be sent while one check of the switches is fresh, at least one."""
         return max(1, int(FRESH_S / max(self._call_s.get(user_broker_id, UNKNOWN_S), QUICKEST_S)))
+
+    def is_quick(self, user_broker_id: str) -> bool:
+        """Return whether the last call was so quick that another one may follow before its result is recorded."""
+        return self._call_s.get(user_broker_id, QUICK_S) < QUICK_S

@@ -1,12 +1,15 @@
-"""Claims of approved exits: a batch of one account is committed as SUBMITTING before the broker is called."""
+"""Claims of approved exits: batches of many accounts are committed as SUBMITTING before their brokers are called."""
 
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
+
+from sqlalchemy.exc import IntegrityError
 
 from services.exit_qualification import intent_events
 from services.exit_qualification.domain.exit_qualification_service import (
@@ -74,6 +77,25 @@ class Claim:
     deadline: float
 
 
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Result of a query for exits.
+
+    Attributes
+    ----------
+    found:
+        Whether there was anything to look at.
+    claims:
+        What may be sent, the account with the most urgent exit first.
+    is_more:
+        Whether other approved exits are left, which may have to wait.
+    """
+
+    found: bool
+    claims: tuple[Claim, ...] = ()
+    is_more: bool = False
+
+
 class OrderClaims:
     """Claims batches. Stateless, so many threads can share it."""
 
@@ -95,47 +117,58 @@ class OrderClaims:
         self._held = held
         self._pace = pace
 
-    def claim(self) -> tuple[bool, list[Claim]]:
-        """Claim the next batch; return whether there was anything to look at, and what may be sent.
+    def claim(self, accounts: int) -> Claimed:
+        """Claim the next batches, at most one for each of so many accounts, all in one transaction.
 
         The gates are evaluated a last time: a rejected exit ends, and one that has to wait is postponed.
         """
         deadline = self._clock.monotonic() + self._terms.claim.total_seconds()
         with self._open_unit() as uow:
-            found = self._find(uow)
+            found = self._find(uow, accounts)
             if not found:
-                return False, []
+                return Claimed(found=False, is_more=OrderQueues(uow.connection).anything_approved())
+            is_more = found[0].approved > len(found)
             try:
                 with own_row_only():
-                    claim = self._submit(uow, found, deadline)
+                    claims = self._submit(uow, found, deadline)
                     uow.commit()
-            except RowHeld:
+            except (RowHeld, IntegrityError):  # of one of them, such as a stop that was just sent to the broker
                 uow.connection.rollback()
             else:
-                return True, [claim] if claim is not None else []
-        return True, self._one_by_one(found, deadline)
+                return Claimed(True, tuple(claims), is_more)
+        return Claimed(True, tuple(self._one_by_one(found, deadline)), is_more)
 
-    def _find(self, uow: UnitOfWork) -> list[PendingApproved]:
-        """Return exits of one account: as many as its broker takes in a moment, so that the last one hardly waits."""
-        found = OrderQueues(uow.connection).find_pending_approved(self._terms.largest_batch, self._terms.in_flight)
-        if not found:
-            return []
-        return found[: max(self._terms.batch, self._pace.orders_while_fresh(found[0].user_broker_id))]
+    def _find(self, uow: UnitOfWork, accounts: int) -> list[PendingApproved]:
+        """Return exits of the first accounts, of each as many as its broker takes in a moment."""
+        terms, batches = self._terms, defaultdict[str, list[PendingApproved]](list)
+        queues = OrderQueues(uow.connection)
+        for pending in queues.find_pending_approved(accounts, terms.largest_batch, terms.in_flight):
+            batches[pending.user_broker_id].append(pending)
+        return [
+            pending
+            for account, batch in list(batches.items())[:accounts]
+            for pending in batch[: self._most_at_once(account)]
+        ]
+
+    def _most_at_once(self, user_broker_id: str) -> int:
+        """Return the largest batch of an account whose last order hardly waits."""
+        terms = self._terms
+        return min(terms.largest_batch, max(terms.batch, self._pace.orders_while_fresh(user_broker_id)))
 
     def _one_by_one(self, found: Sequence[PendingApproved], deadline: float) -> list[Claim]:
-        """Claim each exit alone, because a row of one of them is held."""
-        claims = []
+        """Claim each exit alone, because one of them cannot be claimed."""
+        claims: list[Claim] = []
         for pending in found:
             with self._open_unit() as uow:
                 try:
                     with own_row_only():
-                        claim = self._submit(uow, [pending], deadline)
+                        alone = self._submit(uow, [pending], deadline)
                         uow.commit()
                 except RowHeld:
                     uow.connection.rollback()
                     self._postpone_held(uow, pending)
                 else:
-                    claims += [claim] if claim is not None else []
+                    claims += alone
         return claims
 
     def _postpone_held(self, uow: UnitOfWork, pending: PendingApproved) -> None:
@@ -151,10 +184,10 @@ class OrderClaims:
         except RowHeld:
             uow.connection.rollback()
 
-    def _submit(self, uow: UnitOfWork, found: Sequence[PendingApproved], deadline: float) -> Claim | None:
+    def _submit(self, uow: UnitOfWork, found: Sequence[PendingApproved], deadline: float) -> list[Claim]:
         exits = _lock(uow, found)
         if not exits:
-            return None  # another sender took the intents after our query of the queue
+            return []  # another sender took the intents after our query of the queue
         switches = SwitchRepository(uow.connection).read()
         passed: _Judged = []
         markets = MarketFactsRepository(uow.connection).read({it.locked.intent.symbol for it in exits})
@@ -165,27 +198,37 @@ class OrderClaims:
                 passed.append((intent, result))
             else:
                 self._wait(uow, intent, POSTPONED)
+        brokers = self._brokers_of(uow, passed, switches)
+        reachable = [judged for judged in passed if judged[0].user_broker_id in brokers]
         entered = {it.locked.intent.intent_id: it.locked.trade.trade.entered_at_ms for it in exits}
-        return self._claim_of(uow, passed, entered, switches, deadline)
+        submissions = self._submissions(uow, reachable, entered)
+        return [
+            Claim(switches.brokers[account], broker, tuple(submissions[account]), deadline)
+            for account, broker in brokers.items()
+            if account in submissions
+        ]
 
-    def _claim_of(
-        self, uow: UnitOfWork, passed: _Judged, entered: Mapping[UUID, int], switches: Switches, deadline: float
-    ) -> Claim | None:
-        if not passed:
-            return None
-        account = switches.brokers[passed[0][0].user_broker_id]
-        try:
-            broker = self._brokers.port(account)
-        except BrokerUnavailable as error:
-            self._wait_for_adapter(uow, [intent for intent, _ in passed], error)
-            return None
-        wanted = [Submitted(it, result) for it, result in passed]
-        submitted = IntentBatches(uow.connection).submit(wanted, self._terms.claim)
+    def _brokers_of(self, uow: UnitOfWork, passed: _Judged, switches: Switches) -> dict[str, BrokerPort]:
+        """Return the port of each account, in order; exits of an account without one wait."""
+        ports: dict[str, BrokerPort] = {}
+        for account in dict.fromkeys(intent.user_broker_id for intent, _ in passed):
+            try:
+                ports[account] = self._brokers.port(switches.brokers[account])
+            except BrokerUnavailable as error:
+                self._wait_for_adapter(uow, [it for it, _ in passed if it.user_broker_id == account], error)
+        return ports
+
+    def _submissions(
+        self, uow: UnitOfWork, passed: _Judged, entered: Mapping[UUID, int]
+    ) -> Mapping[str, list[Submission]]:
+        """Mark the exits as SUBMITTING; return them by account."""
+        wanted = [Submitted(intent, result) for intent, result in passed]
         sent_before = {intent.intent_id: intent.submitted_at for intent, _ in passed}
-        submissions = tuple(
-            Submission(intent, sent_before[intent.intent_id], entered[intent.intent_id]) for intent in submitted
-        )
-        return Claim(account, broker, submissions, deadline) if submissions else None
+        by_account: dict[str, list[Submission]] = defaultdict(list)
+        for intent in IntentBatches(uow.connection).submit(wanted, self._terms.claim):
+            submission = Submission(intent, sent_before[intent.intent_id], entered[intent.intent_id])
+            by_account[intent.user_broker_id].append(submission)
+        return by_account
 
     def _wait_for_adapter(self, uow: UnitOfWork, intents: Sequence[ExitIntent], error: BrokerUnavailable) -> None:
         code = NOT_SUPPORTED if isinstance(error, BrokerNotSupported) else UNREACHABLE

@@ -2,75 +2,54 @@
 
 from __future__ import annotations
 
-import logging
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from uuid import UUID
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.switches import UserBroker
-from services.exit_qualification.orders.brokers.port import (
-    HELD_BACK,
-    NOT_ACCEPTED,
-    TOKEN_EXPIRED,
-    Accepted,
-    Ambiguous,
-    Brokers,
-    BrokerUnavailable,
-    NotAccepted,
-    PlaceOutcome,
-    TokenExpired,
-    exit_order,
-)
+from services.exit_qualification.orders.broker_books import Sighting
+from services.exit_qualification.orders.brokers.port import Accepted, BrokerPort, Brokers
 from services.exit_qualification.orders.call_pace import CallPace
+from services.exit_qualification.orders.claim_sender import ClaimSender
+from services.exit_qualification.orders.clearances import Clearances
 from services.exit_qualification.orders.held_exits import HeldExits
-from services.exit_qualification.orders.metrics import ORDER_BUDGET_WAITS
-from services.exit_qualification.orders.order_claims import Claim, OrderClaims, Submission
-from services.exit_qualification.orders.placement_records import PlacementRecords
+from services.exit_qualification.orders.order_claims import Claim, OrderClaims
+from services.exit_qualification.orders.order_outcomes import OrderOutcomes
+from services.exit_qualification.orders.placement_records import PlacementRecords, Sent
 from services.exit_qualification.orders.square_off_race import SquareOffRace
 from services.exit_qualification.orders.terms import OrderTerms
-from services.exit_qualification.storage.order_budgets import ORDER_BUDGET, OrderBudgetRepository
-from services.exit_qualification.storage.send_fence import FRESH_S, SendFence
 from shared.clock import Clock
+from shared.contracts.vocabulary import IntentStatus
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.runtime.failpoints import Failpoint, failpoint
 
-log = logging.getLogger(__name__)
-
-SLOW_S = 1.0
-"""A call of this length lets the rest of its batch go, so that other senders can take it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Clearance:
-    """Right to send, just obtained: the intents that no switch holds back, and what the account's budget allows.
-
-    `refusal` is why no intent may be sent; None if some may. After `fresh_until`, a monotonic time, it is too old.
-    """
-
-    intent_ids: frozenset[UUID] = frozenset()
-    budget: int = 0
-    free_at: datetime | None = None
-    refusal: str | None = None
-    fresh_until: float = math.inf
+Read = Callable[[BrokerPort, Sequence[ExitIntent]], Mapping[UUID, Sighting]]
+"""Reads orders that were just accepted; returns those that are filled completely, by intent."""
 
 
 class OrderExecutionService:
     """Sends exits in batches of one account. Many threads can share it.
 
+    One thread claims batches for all that are free; each of these takes one after the other.
+
     Parameters
     ----------
+    read:
+        Reads the accepted orders of a quick broker before they are recorded, so that those that fill at once are
+        recorded as placed and filled together.
+    on_more:
+        Called if there may be more for another sender.
     on_claimed:
-        Called once a batch was claimed, before it is sent: there may be more for another sender.
+        Called after each query for exits with whether approved ones are left.
     on_placed:
-        Called with the orders of a batch that were recorded as PLACED, of one account.
+        Called with the orders of a batch that were recorded as PLACED and not read, of one account.
     on_unclear:
-        Called if another outcome was recorded: the broker's books may have news.
+        Called if the broker's books may have news of an order.
     """
 
     def __init__(
@@ -82,116 +61,99 @@ class OrderExecutionService:
         clock: Clock,
         held: HeldExits,
         race: SquareOffRace,
+        outcomes: OrderOutcomes,
         *,
-        on_claimed: Callable[[], None] = lambda: None,
+        read: Read | None = None,
+        on_more: Callable[[], None] = lambda: None,
+        on_claimed: Callable[[bool], None] = lambda _is_more: None,
         on_placed: Callable[[UserBroker, Sequence[ExitIntent]], None] = lambda _account, _placed: None,
         on_unclear: Callable[[], None] = lambda: None,
     ) -> None:
-        self._open_unit = open_unit
-        self._terms = terms
-        self._clock = clock
         self._pace = CallPace()
         self._claims = OrderClaims(open_unit, brokers, qualification, terms, clock, held, self._pace)
-        self._records = PlacementRecords(open_unit, terms, held)
-        self._race = race
+        self._sender = ClaimSender(Clearances(open_unit, terms.limits, clock), race, self._pace, clock)
+        self._records = PlacementRecords(open_unit, outcomes, terms, clock, held)
+        self._workers = terms.workers
+        self._read = read
+        self._on_more = on_more
         self._on_claimed = on_claimed
         self._on_placed = on_placed
         self._on_unclear = on_unclear
+        self._claiming = threading.Lock()
+        self._ready: deque[Claim] = deque()
+        self._at_work: set[int] = set()
+        self._is_more = False
 
     def execute_next(self) -> bool:
-        """Process the next exits of one account, highest rank first; return False if none may be sent."""
-        found, claims = self._claims.claim()
-        if claims:
-            self._on_claimed()
-        for claim in claims:
-            failpoint(Failpoint.ORDERS_AFTER_SUBMITTING)
-            sent = list(self._send(claim))
-            failpoint(Failpoint.ORDERS_AFTER_CALL)
-            placed = self._records.record(sent)
-            if placed:
-                self._on_placed(claim.account, placed)
-            if len(placed) < len(sent):
-                self._on_unclear()
+        """Process the next exits, highest rank first; return False if none may be sent."""
+        claim, found = self._next()
+        while claim is not None:
+            with self._working():
+                self._process(claim)
+            if self._is_more:
+                self._on_more()
+            claim = self._take()
         return found
 
-    def _send(self, claim: Claim) -> Iterator[tuple[Submission, PlaceOutcome]]:
-        """Send each order, and let go the rest once a call was slow or unanswered.
+    def _next(self) -> tuple[Claim | None, bool]:
+        """Return a claim to process, and whether there was anything to look at.
 
-        A clearance covers only as many orders as can be sent while it is fresh. A stall after it cannot be fenced, so
-        an order may leave late. `PUT /kill-switch` lists such an intent, and the reconciler counts an absence only
-        well after that.
+        Claim more exits only if none are ready: who waits for a query takes what it claimed for all.
         """
-        left = list(claim.submissions)
-        raced = self._race.withheld(claim)
-        while left:
-            chunk = left[: self._pace.orders_while_fresh(claim.account.user_broker_id)]
-            looked_up = [(it, self._looked_up(claim, it) or raced.get(it.intent.intent_id)) for it in chunk]
-            clearance = self._clear(claim, [submission.intent for submission, known in looked_up if known is None])
-            budget = clearance.budget
-            for submission, known in looked_up:
-                if self._clock.monotonic() >= clearance.fresh_until and submission is not chunk[0]:
-                    break  # calls took longer than expected: the rest needs a new clearance
-                left.remove(submission)
-                outcome, took_s = known or _withheld(submission, clearance, budget), 0.0
-                if outcome is None:
-                    budget -= 1
-                    outcome, took_s = self._place(claim, submission)
-                yield submission, outcome
-                if took_s >= SLOW_S or (isinstance(outcome, Ambiguous) and not outcome.refused):
-                    yield from ((it, _let_go(it)) for it in left)
-                    return
+        with self._claiming:
+            claim = self._take()
+            if claim is not None:
+                return claim, True
+            claimed = self._claims.claim(max(1, self._workers - len(self._at_work)))
+            self._is_more = claimed.is_more
+            self._ready.extend(claimed.claims)
+        self._on_claimed(claimed.is_more)
+        if claimed.found and claimed.is_more:
+            self._on_more()
+        return self._take(), claimed.found
 
-    def _looked_up(self, claim: Claim, submission: Submission) -> PlaceOutcome | None:
-        """Return the outcome of an earlier request for the order; None if none was made, or none arrived."""
-        if submission.sent_before is None:
+    def _take(self) -> Claim | None:
+        """Return a claim that is ready, and let another sender look for the next one."""
+        try:
+            claim = self._ready.popleft()
+        except IndexError:
             return None
+        if self._ready:
+            self._on_more()
+        return claim
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """Count this thread among those that are not free."""
+        thread = threading.get_ident()
+        self._at_work.add(thread)
         try:
-            placed = claim.broker.order_by_tag(submission.intent.client_order_id)
-        except BrokerUnavailable as error:
-            code = TOKEN_EXPIRED if isinstance(error, TokenExpired) else NOT_ACCEPTED
-            reason = f"its tag could not be looked up before sending again: {error}"
-            return NotAccepted(reason, code, was_sent=False)
-        return None if placed is None else Accepted(placed.order_id)
+            yield
+        finally:
+            self._at_work.discard(thread)
 
-    def _clear(self, claim: Claim, intents: Sequence[ExitIntent]) -> _Clearance:
-        """Take the account's budget and read the switches: the last statements before the calls, see `SendFence`."""
-        if not intents:
-            return _Clearance()
-        try:
-            with self._open_unit() as uow:
-                grant = OrderBudgetRepository(uow.connection, self._terms.limits).take(claim.account, len(intents))
-                cleared = SendFence(uow.connection).may_still_be_sent(intents)
-                uow.commit()
-        except SQLAlchemyError as error:
-            return _Clearance(refusal=f"the switches could not be read before sending: {type(error).__name__}")
-        if grant.granted < len(intents):
-            ORDER_BUDGET_WAITS.labels(grant.limited_by or "second").inc(len(intents) - grant.granted)
-        now = self._clock.monotonic()
-        if now >= claim.deadline:
-            return _Clearance(refusal="the claim expired before the call")
-        return _Clearance(frozenset(cleared), grant.granted, grant.free_at, fresh_until=now + FRESH_S)
+    def _process(self, claim: Claim) -> None:
+        """Send the orders of a claim, and record what became of them."""
+        failpoint(Failpoint.ORDERS_AFTER_SUBMITTING)
+        sent = list(self._sender.send(claim))
+        failpoint(Failpoint.ORDERS_AFTER_CALL)
+        filled = self._filled(claim, sent)
+        recorded = self._records.record(claim.account, sent, filled or {})
+        still_open = [intent for intent in recorded if intent.status is IntentStatus.PLACED]
+        if filled is None and still_open:
+            self._on_placed(claim.account, still_open)
+        if len(recorded) < len(sent) or (filled is not None and still_open):
+            self._on_unclear()
 
-    def _place(self, claim: Claim, submission: Submission) -> tuple[PlaceOutcome, float]:
-        began = self._clock.monotonic()
-        outcome = claim.broker.place_market_exit(exit_order(submission.intent))
-        took_s = self._clock.monotonic() - began
-        self._pace.note(claim.account.user_broker_id, took_s)
-        return outcome, took_s
-
-
-def _withheld(submission: Submission, clearance: _Clearance, budget: int) -> NotAccepted | None:
-    """Return why an order must not be sent now; None if it may."""
-    if clearance.refusal is not None:
-        return NotAccepted(clearance.refusal, was_sent=False)
-    if submission.intent.intent_id not in clearance.intent_ids:
-        return NotAccepted("a switch was set, or the claim lost, before it was sent", HELD_BACK, was_sent=False)
-    if budget <= 0:
-        reason = "the account has used up its orders for now"
-        return NotAccepted(reason, ORDER_BUDGET, was_sent=False, not_before=clearance.free_at)
-    return None
-
-
-def _let_go(submission: Submission) -> NotAccepted:
-    """Return the outcome of an order that was not sent because the broker does not answer the one before."""
-    reason = "the broker did not answer the order before it; another sender takes this one"
-    return NotAccepted(reason, was_sent=False, not_before=submission.intent.submitted_at)
+    def _filled(self, claim: Claim, sent: Sequence[Sent]) -> Mapping[UUID, Sighting] | None:
+        """Return the accepted orders that are filled already; None if they were not read."""
+        accepted = [
+            replace(each.submission.intent, broker_order_id=each.outcome.order_id)
+            for each in sent
+            if isinstance(each.outcome, Accepted)
+        ]
+        if self._read is None or not accepted or not self._pace.is_quick(claim.account.user_broker_id):
+            return None
+        filled = self._read(claim.broker, accepted)
+        failpoint(Failpoint.ORDERS_BETWEEN_FETCH_AND_APPLY)
+        return filled

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from shared.clock import Clock
+
 ANSWER_WAIT_S = 1.0
 """Maximum delay until the wait for order updates notices a stop."""
 
 
 class PassSignal:
-    """Runs passes.
+    """Runs passes, at most half of the time: in a burst every order that is placed asks for one.
 
     Parameters
     ----------
@@ -20,11 +22,13 @@ class PassSignal:
         Pause before the next pass while orders are at work, and without any.
     """
 
-    def __init__(self, reconcile: Callable[[], bool], interval_s: float, idle_s: float) -> None:
+    def __init__(self, reconcile: Callable[[], bool], interval_s: float, idle_s: float, clock: Clock) -> None:
         self._reconcile = reconcile
         self._interval_s = interval_s
         self._idle_s = idle_s
+        self._clock = clock
         self._pause_s = 0.0
+        self._rest_s = 0.0
         self._rung = threading.Event()
 
     def ring(self) -> None:
@@ -44,9 +48,12 @@ class PassSignal:
 
     def next_pass(self) -> bool:
         """Wait for the time of the next pass and run it; return True."""
-        self._rung.wait(self._pause_s)
+        threading.Event().wait(self._rest_s)  # a ring does not end it
+        self._rung.wait(self._pause_s - self._rest_s)
         self._rung.clear()
         self._pause_s = self._interval_s  # also after a failure
+        began = self._clock.monotonic()
         if not self._reconcile():
             self._pause_s = self._idle_s
+        self._rest_s = min(self._clock.monotonic() - began, self._interval_s)
         return True

@@ -19,7 +19,6 @@ from services.exit_qualification.orders.broker_books import BrokerBooks, Sightin
 from services.exit_qualification.orders.broker_positions import positions_by_key
 from services.exit_qualification.orders.brokers.port import BrokerPort, Brokers, BrokerUnavailable
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
-from services.exit_qualification.orders.filled_orders import AT_WORK, FilledOrders, is_filled
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.locked_exit import LockedExit, try_lock_exit
 from services.exit_qualification.orders.log_lines import of_exit
@@ -31,6 +30,7 @@ from services.exit_qualification.orders.metrics import (
     UNDECIDABLE,
 )
 from services.exit_qualification.orders.missing_orders import Absence, judge_absence, order_of
+from services.exit_qualification.orders.order_outcomes import AT_WORK, OrderOutcomes, filled_among
 from services.exit_qualification.orders.outcome_writer import OutcomeWriter
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.broker_positions import BrokerPositionRepository
@@ -68,11 +68,12 @@ class _Account:
 
 @dataclass(slots=True)
 class _Work:
-    """Intents to look up, by user broker."""
+    """Intents to look up, by user broker; those that are being sent are not looked up yet."""
 
     read_at: datetime
     brokers: dict[str, UserBroker]
     intents: dict[str, list[ExitIntent]] = field(default_factory=lambda: defaultdict(list))
+    is_being_sent: bool = False
 
     def may_show(self, intent: ExitIntent, sent_at: datetime) -> bool:
         """Return whether the books of the intent's broker must still show an order sent at that instant."""
@@ -96,6 +97,7 @@ class PendingOrderReconciler:
         terms: OrderTerms,
         held: HeldExits,
         readers: AccountReaders,
+        outcomes: OrderOutcomes,
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._on_progress = on_progress
@@ -103,7 +105,7 @@ class PendingOrderReconciler:
         self._brokers = brokers
         self._terms = terms
         self._held = held
-        self._filled = FilledOrders(open_unit)
+        self._outcomes = outcomes
         self._readers = readers
         self._seen_at: dict[UUID, datetime] = {}
         self._unclear: set[UUID] = set()
@@ -129,7 +131,7 @@ class PendingOrderReconciler:
             }
         )
         raise_failures(failures)
-        return bool(work.intents)
+        return bool(work.intents) or work.is_being_sent
 
     def _look(self) -> _Work:
         with self._open_unit() as uow:
@@ -146,7 +148,10 @@ class PendingOrderReconciler:
         self._unclear &= {intent.intent_id for intent in at_broker}
         POSITION_UNCLEAR.set(len(self._unclear))
         for intent in [*at_broker, *ended]:
-            work.intents[intent.user_broker_id].append(intent)
+            if _is_being_sent(intent, now - self._terms.answer_wait):
+                work.is_being_sent = True
+            else:
+                work.intents[intent.user_broker_id].append(intent)
         return work
 
     def _late_fills_within(self, now: datetime) -> timedelta | None:
@@ -165,9 +170,7 @@ class PendingOrderReconciler:
         account = _Account(user_broker, broker, _read(broker, intents, read_at), read_at)
         failpoint(Failpoint.ORDERS_BETWEEN_FETCH_AND_APPLY)
         seen = [(intent, account.books.sighting(intent)) for intent in intents]
-        recorded = self._filled.record(
-            user_broker, [(intent, found) for intent, found in seen if found is not None and is_filled(intent, found)]
-        )
+        recorded = {intent.intent_id for intent in self._outcomes.record(filled_among(user_broker, seen))}
         for _ in recorded:
             self._on_progress()
         self._each(account, [intent for intent in intents if intent.intent_id not in recorded], self._settle)
@@ -338,6 +341,11 @@ def _read(broker: BrokerPort, intents: Sequence[ExitIntent], read_at: datetime) 
         for intent in intents
     )
     return read_placed(broker, intents) if are_new else read_books(broker)
+
+
+def _is_being_sent(intent: ExitIntent, since: datetime) -> bool:
+    """Return whether an order is on its way and was sent after that instant: its sender will record the answer."""
+    return intent.status is IntentStatus.SUBMITTING and intent.submitted_at is not None and intent.submitted_at > since
 
 
 def _may_ask_again(intent: ExitIntent, now: datetime) -> bool:

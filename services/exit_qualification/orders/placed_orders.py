@@ -7,14 +7,14 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
+from uuid import UUID
 
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.account_readers import AccountReaders
-from services.exit_qualification.orders.broker_books import read_placed
-from services.exit_qualification.orders.brokers.port import Brokers, BrokerUnavailable
-from services.exit_qualification.orders.filled_orders import FilledOrders, is_filled
-from shared.outbox.unit_of_work import UnitOfWork
+from services.exit_qualification.orders.broker_books import Sighting, read_placed
+from services.exit_qualification.orders.brokers.port import BrokerPort, Brokers, BrokerUnavailable
+from services.exit_qualification.orders.order_outcomes import OrderOutcomes, filled_among, shows_all
 from shared.runtime.failpoints import Failpoint, failpoint
 
 log = logging.getLogger(__name__)
@@ -36,15 +36,15 @@ class PlacedOrders:
 
     def __init__(
         self,
-        open_unit: Callable[[], UnitOfWork],
         brokers: Brokers,
         readers: AccountReaders,
+        outcomes: OrderOutcomes,
         on_open: Callable[[], None],
     ) -> None:
         self._brokers = brokers
         self._readers = readers
+        self._outcomes = outcomes
         self._on_open = on_open
-        self._filled = FilledOrders(open_unit)
         self._lock = threading.Lock()
         self._placed: dict[str, list[ExitIntent]] = defaultdict(list)
 
@@ -65,6 +65,19 @@ class PlacedOrders:
             return
         failpoint(Failpoint.ORDERS_BETWEEN_FETCH_AND_APPLY)
         seen = [(intent, books.sighting(intent)) for intent in placed]
-        filled = [(intent, found) for intent, found in seen if found is not None and is_filled(intent, found)]
-        if len(self._filled.record(account, filled)) < len(placed):
+        if len(self._outcomes.record(filled_among(account, seen))) < len(placed):
             self._on_open()
+
+
+def read_filled(broker: BrokerPort, accepted: Sequence[ExitIntent]) -> dict[UUID, Sighting]:
+    """Return the orders that are filled completely, by intent; none if they cannot be read."""
+    try:
+        books = read_placed(broker, accepted)
+    except BrokerUnavailable as error:
+        log.info("orders just placed cannot be read, a pass will: %s", error)
+        return {}
+    return {
+        intent.intent_id: found
+        for intent in accepted
+        if (found := books.sighting(intent)) is not None and shows_all(intent, found)
+    }

@@ -1,73 +1,89 @@
-"""Records of what the broker answered to orders: accepted ones set-based, every other one alone."""
+"""Records of what the broker answered to orders: accepted ones together, every other one alone."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import assert_never
+from uuid import UUID
 
 from services.exit_qualification import intent_events
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
 from services.exit_qualification.domain.outcome import retry_backoff_s
+from services.exit_qualification.domain.switches import UserBroker
+from services.exit_qualification.orders.broker_books import Sighting
 from services.exit_qualification.orders.brokers.port import Accepted, Ambiguous, NotAccepted, PlaceOutcome
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.locked_exit import lock_exit
 from services.exit_qualification.orders.log_lines import of_exit
 from services.exit_qualification.orders.order_claims import LONGEST_ERROR, Submission
+from services.exit_qualification.orders.order_outcomes import OrderOutcome, OrderOutcomes
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
-from services.exit_qualification.storage.intent_batches import IntentBatches
 from services.exit_qualification.storage.order_queues import OrderQueues
+from shared.clock import Clock
 from shared.contracts.events import Event
 from shared.contracts.vocabulary import IntentStatus
 from shared.outbox.unit_of_work import UnitOfWork
-from shared.postgres.row_locks import RowHeld, limit_lock_waits, own_row_only
+from shared.postgres.row_locks import limit_lock_waits
 
 log = logging.getLogger(__name__)
 
 RECORD_LOCK_TIMEOUT_MS = 3_000
 """Longest wait to record an outcome: longer than the reconciler holds a row, short enough for a sender."""
 
-Sent = tuple[Submission, PlaceOutcome]
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Submission with the broker's answer, and its monotonic time."""
+
+    submission: Submission
+    outcome: PlaceOutcome
+    at: float
 
 
 class PlacementRecords:
-    """Writes outcomes of a batch. Stateless, so many threads can share it."""
+    """Writes outcomes of claims. Many threads can share it."""
 
-    def __init__(self, open_unit: Callable[[], UnitOfWork], terms: OrderTerms, held: HeldExits) -> None:
+    def __init__(
+        self,
+        open_unit: Callable[[], UnitOfWork],
+        outcomes: OrderOutcomes,
+        terms: OrderTerms,
+        clock: Clock,
+        held: HeldExits,
+    ) -> None:
         self._open_unit = open_unit
+        self._outcomes = outcomes
         self._terms = terms
+        self._clock = clock
         self._held = held
 
-    def record(self, sent: Sequence[Sent]) -> list[ExitIntent]:
-        """Record every outcome; return the exits whose orders are now PLACED, without those out of the ordinary."""
-        placed = self._record_accepted(sent)
-        recorded = {intent.intent_id for intent in placed}
-        for submission, outcome in sent:
-            if submission.intent.intent_id not in recorded:
-                self._record_alone(submission, outcome)
-        return placed
+    def record(self, account: UserBroker, sent: Sequence[Sent], filled: Mapping[UUID, Sighting]) -> list[ExitIntent]:
+        """Record every outcome of an account; return the exits recorded as PLACED or FILLED in the usual way.
 
-    def _record_accepted(self, sent: Sequence[Sent]) -> list[ExitIntent]:
-        """Record accepted orders whose intents are neither held nor changed; return those recorded."""
-        order_ids = {it.intent.intent_id: outcome.order_id for it, outcome in sent if isinstance(outcome, Accepted)}
-        intents = [submission.intent for submission, _ in sent if submission.intent.intent_id in order_ids]
-        if not intents:
-            return []
-        try:
-            with own_row_only(), self._open_unit() as uow:
-                batches = IntentBatches(uow.connection)
-                free = batches.lock_free(intents)
-                placed = batches.place(
-                    [intent for intent in intents if free.get(intent.intent_id) == intent], order_ids
-                )
-                uow.emit(*(intent_events.placed(intent, intent.placed_at or intent.updated_at) for intent in placed))
-                uow.commit()
-        except RowHeld:
-            return []
-        return placed
+        Parameters
+        ----------
+        filled:
+            The orders, by intent, that the books show as filled completely.
+        """
+        now = self._clock.monotonic()
+        recorded = self._outcomes.record(
+            [
+                OrderOutcome(account, intent, each.outcome.order_id, filled.get(intent.intent_id), now - each.at)
+                for each in sent
+                if isinstance(each.outcome, Accepted)
+                for intent in [each.submission.intent]
+            ]
+        )
+        done = {intent.intent_id for intent in recorded}
+        for each in sent:
+            if each.submission.intent.intent_id not in done:
+                self._record_alone(each.submission, each.outcome)
+        return recorded
 
     def _record_alone(self, submission: Submission, outcome: PlaceOutcome) -> None:
         """Record an outcome. If its row stays locked, the claim expires and the broker's books decide."""

@@ -19,9 +19,10 @@ from services.exit_qualification.orders.external_exits import ExternalExits
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.instrument_refresh import InstrumentRefresh
 from services.exit_qualification.orders.order_execution_service import OrderExecutionService
+from services.exit_qualification.orders.order_outcomes import OrderOutcomes
 from services.exit_qualification.orders.pass_signal import PassSignal
 from services.exit_qualification.orders.pending_order_reconciler import PendingOrderReconciler
-from services.exit_qualification.orders.placed_orders import PlacedOrders
+from services.exit_qualification.orders.placed_orders import PlacedOrders, read_filled
 from services.exit_qualification.orders.protective_stops import ProtectiveStops
 from services.exit_qualification.orders.quote_refresh import QuoteRefresh
 from services.exit_qualification.orders.requalification import Requalification
@@ -208,23 +209,13 @@ def _order_loops(around: _Around, held: HeldExits) -> list[WorkLoop]:
     clock, terms, waits = around.clock, around.terms, around.waits
     signal = SendSignal(open_unit, terms.in_flight, waits.approved, settings.order_poll_ms / 1000, clock)
     readers = AccountReaders(terms.pass_limit.total_seconds())
+    outcomes = OrderOutcomes(open_unit)
     reconciler = PendingOrderReconciler(
-        open_unit, brokers, terms, held, readers, partial(around.health.alive, RECONCILER)
+        open_unit, brokers, terms, held, readers, outcomes, partial(around.health.alive, RECONCILER)
     )
-    passes = PassSignal(reconciler.reconcile_once, settings.reconcile_ms / 1000, IDLE_S)
-    placed = PlacedOrders(open_unit, brokers, readers, on_open=passes.ring)
-    service = OrderExecutionService(
-        open_unit,
-        brokers,
-        ExitQualificationService(),
-        terms,
-        clock,
-        held,
-        SquareOffRace(open_unit, default_square_off(settings), clock),
-        on_claimed=signal.ring,
-        on_placed=placed.look,
-        on_unclear=passes.ring,
-    )
+    passes = PassSignal(reconciler.reconcile_once, settings.reconcile_ms / 1000, IDLE_S, clock)
+    placed = PlacedOrders(brokers, readers, outcomes, on_open=passes.ring)
+    service = _execution(around, held, signal, outcomes, placed, passes)
     stops = ProtectiveStops(open_unit, brokers, terms, held, clock, on_triggered=passes.ring)
     sender = signal.answering(service.execute_next)
 
@@ -239,6 +230,32 @@ def _order_loops(around: _Around, held: HeldExits) -> list[WorkLoop]:
         WorkLoop("order-updates", passes.ringing(waits.updated, stops.read_again), 0),
         WorkLoop(STOPS, stops.keep_once, STOPS_S),
     ]
+
+
+def _execution(
+    around: _Around,
+    held: HeldExits,
+    signal: SendSignal,
+    outcomes: OrderOutcomes,
+    placed: PlacedOrders,
+    passes: PassSignal,
+) -> OrderExecutionService:
+    """Return the service that all senders share."""
+    return OrderExecutionService(
+        around.open_unit,
+        around.brokers,
+        ExitQualificationService(),
+        around.terms,
+        around.clock,
+        held,
+        SquareOffRace(around.open_unit, default_square_off(around.settings), around.clock),
+        outcomes,
+        read=read_filled,
+        on_more=signal.ring,
+        on_claimed=signal.found,
+        on_placed=placed.look,
+        on_unclear=passes.ring,
+    )
 
 
 PROCESS = ProcessSpec(EXIT_ORDERS, build, stop_limit_s=STOP_LIMIT_S)

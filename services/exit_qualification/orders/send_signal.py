@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 
@@ -44,6 +45,8 @@ class SendSignal:
         self._poll_s = poll_s
         self._clock = clock
         self._ask_at = 0.0
+        self._soon_at = math.inf
+        self._is_more = True
         self._changed = threading.Condition()
         self._rung = False
 
@@ -51,17 +54,25 @@ class SendSignal:
         """Wake a sender once an exit is approved, or is found by the query that is due; return True.
 
         A notification is answered without a query. What it cannot tell, the time from which an exit may be sent, is
-        asked a moment later, once the senders have taken what they could.
+        asked a moment later if the senders have left any.
         """
-        if self._clock.monotonic() >= self._ask_at:
+        now = self._clock.monotonic()
+        if now >= self._ask_at or (now >= self._soon_at and self._is_more):
             self._ask()
+        if now >= self._soon_at:
+            self._soon_at = math.inf
         ask_at, self._ask_at = self._ask_at, 0.0  # a failed wait may have missed a notification
-        is_notified = self._pause(max(0.0, ask_at - self._clock.monotonic()))
+        is_notified = self._pause(max(0.0, min(ask_at, self._soon_at) - self._clock.monotonic()))
         self._ask_at = ask_at
         if is_notified:
+            self.found(is_more=True)
             self.ring()
-            self._ask_at = min(ask_at, self._clock.monotonic() + BUSY_WAIT_S)
+            self._soon_at = min(self._soon_at, self._clock.monotonic() + BUSY_WAIT_S)
         return True
+
+    def found(self, is_more: bool) -> None:
+        """Note whether a sender that has looked for exits has left any."""
+        self._is_more = is_more
 
     def _ask(self) -> None:
         with self._open_unit() as uow:
@@ -78,15 +89,14 @@ class SendSignal:
             self._changed.notify()
 
     def answering(self, execute_next: Callable[[], bool]) -> Callable[[], bool]:
-        """Return a sender's step: wait for the signal, send, and ring again if there may be more."""
+        """Return a sender's step: wait for the signal, then send."""
 
         def step() -> bool:
             with self._changed:
                 if not self._changed.wait_for(lambda: self._rung, ANSWER_WAIT_S):
                     return True
                 self._rung = False
-            if execute_next():
-                self.ring()
+            execute_next()
             return True
 
         return step

@@ -10,6 +10,7 @@ from shared.settings import Settings
 
 BATCH = 4
 LARGEST_BATCH = 10
+ANSWER_WAIT = timedelta(seconds=1)
 PASS_LIMIT = timedelta(seconds=2)
 LATE_WATCH = timedelta(seconds=2)
 LATE_WATCH_ALL = timedelta(minutes=1)
@@ -32,6 +33,8 @@ class OrderTerms:
         Minimum time between two reads without an order to prove that it was never placed.
     refusal_gap:
         The same after a refusal; zero: one read is enough.
+    answer_wait:
+        Time for which an order that is being sent is left to its sender; then passes look for it.
     pass_limit:
         Longest time that accounts which answer wait for those that do not.
     late_watch:
@@ -48,6 +51,8 @@ class OrderTerms:
         The same where the broker takes as many in a moment.
     in_flight:
         Orders of one account on their way beyond which senders turn to other accounts.
+    workers:
+        Senders, which is how many accounts are sent orders at the same time.
     limits:
         Orders that the broker takes from one account.
     order_limit, order_limit_window:
@@ -64,9 +69,11 @@ class OrderTerms:
     batch: int = BATCH
     largest_batch: int = LARGEST_BATCH
     in_flight: int = BATCH
+    workers: int = 1
     limits: OrderLimits = field(default_factory=OrderLimits)
     late_watch_all: timedelta = LATE_WATCH_ALL
     refusal_gap: timedelta = timedelta()
+    answer_wait: timedelta = timedelta()
     pass_limit: timedelta = PASS_LIMIT
     position_watch: timedelta = timedelta(seconds=5)
     order_limit: int = 10
@@ -86,11 +93,13 @@ def order_terms(settings: Settings) -> OrderTerms:
         unfilled_cancel=timedelta(seconds=settings.unfilled_cancel_s),
         absence_gap=timedelta(seconds=settings.absence_gap_s),
         refusal_gap=timedelta(seconds=settings.refusal_gap_s),
+        answer_wait=ANSWER_WAIT,
         late_watch=LATE_WATCH,
         position_watch=timedelta(seconds=settings.position_watch_s),
         backoff_first_s=settings.retry_backoff_s,
         backoff_max_s=settings.retry_backoff_max_s,
         in_flight=max(1, settings.order_workers // 4),
+        workers=settings.order_workers,
         limits=OrderLimits(settings.orders_per_s, settings.orders_per_min, settings.orders_per_day),
         order_limit=settings.order_limit,
         order_limit_window=timedelta(seconds=settings.order_limit_window_s),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -45,26 +45,29 @@ UPDATE exit_intents i
  WHERE i.intent_id = w.intent_id AND i.version = w.version AND i.status = 'APPROVED'
 RETURNING {COLUMNS}
 """)  # noqa: S608  # the columns of our own mapping
+_PLACED_AT = """
+coalesce(i.placed_at, greatest(i.submitted_at, clock_timestamp() - make_interval(secs => w.accepted_ago_s)))"""
 PLACE = text(f"""
 -- exit_intents.place: orders that the broker has accepted
 UPDATE exit_intents i
-   SET status = 'PLACED', broker_order_id = w.broker_order_id, placed_at = clock_timestamp(), absent_since = NULL,
+   SET status = 'PLACED', broker_order_id = w.broker_order_id, placed_at = {_PLACED_AT}, absent_since = NULL,
        error_code = NULL, error_message = NULL, version = i.version + 1
-  FROM unnest(CAST(:intent_ids AS uuid[]), CAST(:versions AS integer[]), CAST(:order_ids AS text[]))
-       AS w (intent_id, version, broker_order_id)
+  FROM unnest(CAST(:intent_ids AS uuid[]), CAST(:versions AS integer[]), CAST(:order_ids AS text[]),
+              CAST(:accepted_ago_s AS float8[])) AS w (intent_id, version, broker_order_id, accepted_ago_s)
  WHERE i.intent_id = w.intent_id AND i.version = w.version AND i.status IN ('SUBMITTING', 'UNKNOWN')
 RETURNING {COLUMNS}
 """)  # noqa: S608  # the columns of our own mapping
 FILL = text(f"""
--- exit_intents.fill: orders that the broker has filled completely
+-- exit_intents.fill: orders that the broker has filled completely, also those that were not recorded as accepted
 UPDATE exit_intents i
-   SET status = 'FILLED', broker_order_id = w.broker_order_id, filled_quantity = i.quantity,
+   SET status = 'FILLED', broker_order_id = w.broker_order_id, placed_at = {_PLACED_AT}, filled_quantity = i.quantity,
        average_price = w.average_price, filled_at = clock_timestamp(), ended_at = clock_timestamp(),
        absent_since = NULL, error_code = NULL, error_message = NULL, version = i.version + 1
   FROM unnest(CAST(:intent_ids AS uuid[]), CAST(:versions AS integer[]), CAST(:order_ids AS text[]),
-              CAST(:average_prices AS numeric[])) AS w (intent_id, version, broker_order_id, average_price)
+              CAST(:accepted_ago_s AS float8[]), CAST(:average_prices AS numeric[]))
+       AS w (intent_id, version, broker_order_id, accepted_ago_s, average_price)
  WHERE i.intent_id = w.intent_id AND i.version = w.version
-   AND i.status IN ('PLACED', 'PARTIALLY_FILLED')
+   AND i.status IN ('SUBMITTING', 'UNKNOWN', 'PLACED', 'PARTIALLY_FILLED')
 RETURNING {COLUMNS}
 """)  # noqa: S608  # the columns of our own mapping
 SUPERSEDE = text(f"""
@@ -86,12 +89,19 @@ class Submitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
-    """Intent whose order was filled completely, at a volume-weighted price."""
+class Accepted:
+    """Intent whose order the broker has, since so many seconds if that is not recorded yet."""
 
     intent: ExitIntent
     order_id: str
-    average_price: Decimal
+    accepted_ago_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Filled(Accepted):
+    """Intent whose order was filled completely, at a volume-weighted price."""
+
+    average_price: Decimal = field(kw_only=True)
 
 
 class IntentBatches:
@@ -119,9 +129,9 @@ class IntentBatches:
         }
         return self._change(SUBMIT, intents, values)
 
-    def place(self, intents: Sequence[ExitIntent], order_ids: Mapping[UUID, str]) -> list[ExitIntent]:
-        """Record the broker's order ids, by intent."""
-        return self._change(PLACE, intents, {"order_ids": [order_ids[intent.intent_id] for intent in intents]})
+    def place(self, accepted: Sequence[Accepted]) -> list[ExitIntent]:
+        """Record the broker's order ids."""
+        return self._change(PLACE, [each.intent for each in accepted], _order_values(accepted))
 
     def supersede(self, intents: Sequence[ExitIntent], *, at: datetime) -> list[ExitIntent]:
         """Cancel locked intents that were not sent; return them in their order.
@@ -138,12 +148,8 @@ class IntentBatches:
 
     def fill(self, filled: Sequence[Filled]) -> list[ExitIntent]:
         """Record complete fills, and let the reasons' next failures start with the first wait."""
-        intents = [each.intent for each in filled]
-        values = {
-            "order_ids": [each.order_id for each in filled],
-            "average_prices": [each.average_price for each in filled],
-        }
-        changed = self._change(FILL, intents, values)
+        values = _order_values(filled) | {"average_prices": [each.average_price for each in filled]}
+        changed = self._change(FILL, [each.intent for each in filled], values)
         ExitEpisodeRepository(self._connection).filled(changed)
         return changed
 
@@ -156,3 +162,10 @@ class IntentBatches:
         }
         changed = {it.intent_id: it for it in to_intents(fetch(self._connection, statement, named | values))}
         return [changed[intent.intent_id] for intent in intents if intent.intent_id in changed]
+
+
+def _order_values(orders: Sequence[Accepted]) -> dict[str, Any]:
+    return {
+        "order_ids": [each.order_id for each in orders],
+        "accepted_ago_s": [each.accepted_ago_s for each in orders],
+    }

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, text
 
 from services.exit_qualification.domain.switches import UserBroker
-from shared.postgres.hot_path import fetch
+from shared.postgres.hot_path import Answer, ask
 
 TAKE = text("""
--- order_budgets.take: locks the account's row, so that no two processes are granted the same order
-SELECT granted, limited_by, nullif(free_at, '-infinity') AS free_at
-  FROM take_order_budget(:broker, :account, :wanted, :per_second, :per_minute, :per_day)
+-- order_budgets.take: locks the accounts' rows, so that no two processes are granted the same order; in one order, so
+-- that none waits for the other
+SELECT w.nth, g.granted, g.limited_by, nullif(g.free_at, '-infinity')
+  FROM (SELECT * FROM unnest(CAST(:brokers AS text[]), CAST(:accounts AS text[]), CAST(:wanted AS integer[]))
+                      WITH ORDINALITY AS u (broker, account, wanted, nth)
+         ORDER BY broker, account, nth) AS w
+ CROSS JOIN LATERAL take_order_budget(w.broker, w.account, w.wanted, :per_second, :per_minute, :per_day) AS g
 """)
 NOTE_WAITING = text("""
 -- order_budgets.note_waiting: exits that wait for their account's budget say so
@@ -87,16 +92,19 @@ class OrderBudgetRepository:
 
     def take(self, account: UserBroker, wanted: int) -> Grant:
         """Take the account's budget for as many of the orders as its limits allow."""
+        return self.ask_all([(account, wanted)]).get()[0]
+
+    def ask_all(self, wanted: Sequence[tuple[UserBroker, int]]) -> Answer[list[Grant]]:
+        """Ask for the grants of many requests, in their order; an account may have several."""
         parameters = {
-            "broker": account.broker,
-            "account": account.account,
-            "wanted": wanted,
+            "brokers": [account.broker for account, _ in wanted],
+            "accounts": [account.account for account, _ in wanted],
+            "wanted": [orders for _, orders in wanted],
             "per_second": self._limits.per_second,
             "per_minute": self._limits.per_minute,
             "per_day": self._limits.per_day,
         }
-        ((granted, limited_by, free_at),) = fetch(self._connection, TAKE, parameters)
-        return Grant(granted, limited_by, free_at)
+        return ask(self._connection, TAKE, parameters, _grants)
 
     def note_waiting(self) -> None:
         """Let exits that wait for their account's budget show it as their error."""
@@ -105,3 +113,7 @@ class OrderBudgetRepository:
     def waiting(self) -> int:
         """Return the number of exits that wait for their account's budget."""
         return int(self._connection.execute(WAITING).scalar_one())
+
+
+def _grants(rows: Sequence[tuple[int, int, str | None, datetime | None]]) -> list[Grant]:
+    return [Grant(granted, limited_by, free_at) for _, granted, limited_by, free_at in sorted(rows)]

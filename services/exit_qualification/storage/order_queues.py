@@ -43,7 +43,6 @@ _MAY_BE_SENT = f"""
    AND coalesce(i.claimed_until <= clock_timestamp(), true)
    AND coalesce(bu.free_at <= clock_timestamp(), true)
 """
-_BY_RANK = "ORDER BY array_position(CAST(:ranks AS text[]), i.exit_reason), i.created_at, i.intent_id"
 _BUSY = """
 busy AS MATERIALIZED (
   SELECT s.user_broker_id FROM exit_intents s
@@ -57,27 +56,30 @@ SELECT extract(epoch FROM min(greatest(i.claimed_until, bu.free_at, i.created_at
   {_APPROVED}
    AND i.user_broker_id NOT IN (SELECT user_broker_id FROM busy)
 """)  # noqa: S608  # the conditions of our own gates
+_IS_APPROVED = "a.status = 'APPROVED' AND a.executable AND a.deleted_at IS NULL"
 FIND_PENDING_APPROVED = text(f"""
--- exit_intents.find_pending_approved: the first exit, and more of its account. No row is waited for, so that one that
--- is held stops no other exit; an account with as many orders on their way as it may have waits, so that one that does
--- not answer holds up no other
+-- exit_intents.find_pending_approved: the first exits of each account, the account with the first exit of all first,
+-- then more of each. No row is waited for, so that one that is held stops no other exit; an account with as many orders
+-- on their way as it may have waits, so that one that does not answer holds up no other
 WITH {_BUSY},
-first AS MATERIALIZED (
-  SELECT i.intent_id, i.trade_id, i.leg, i.user_broker_id {_MAY_BE_SENT}
-     AND i.user_broker_id NOT IN (SELECT user_broker_id FROM busy)
-   {_BY_RANK}
-   LIMIT 1
-     FOR UPDATE OF t, i SKIP LOCKED),
-more AS MATERIALIZED (
-  SELECT i.intent_id, i.trade_id, i.leg, i.user_broker_id {_MAY_BE_SENT}
-     AND i.user_broker_id = (SELECT user_broker_id FROM first)
-     AND i.intent_id <> (SELECT intent_id FROM first)
-   {_BY_RANK}
-   LIMIT :more
-     FOR UPDATE OF t, i SKIP LOCKED)
-SELECT intent_id, trade_id, user_broker_id, leg IS NOT NULL FROM first
- UNION ALL
-SELECT intent_id, trade_id, user_broker_id, leg IS NOT NULL FROM more
+approved AS MATERIALIZED (
+  SELECT i.intent_id, i.user_broker_id, i.created_at,
+         array_position(CAST(:ranks AS text[]), i.exit_reason) AS rank {_MAY_BE_SENT}
+     AND i.user_broker_id NOT IN (SELECT user_broker_id FROM busy)),
+ranked AS MATERIALIZED (
+  SELECT intent_id, user_broker_id, row_number() OVER of_account AS nth,
+         first_value(rank) OVER of_account AS best, first_value(created_at) OVER of_account AS since
+    FROM approved
+  WINDOW of_account AS (PARTITION BY user_broker_id ORDER BY rank, created_at, intent_id))
+SELECT i.intent_id, i.trade_id, i.user_broker_id, i.leg IS NOT NULL,
+       (SELECT count(*) FROM exit_intents a WHERE {_IS_APPROVED})
+  FROM ranked r
+  JOIN exit_intents i ON i.intent_id = r.intent_id
+  JOIN open_trades t ON t.trade_id = i.trade_id
+ WHERE i.status = 'APPROVED' AND coalesce(i.claimed_until <= clock_timestamp(), true)
+ ORDER BY (r.nth - 1) / CAST(:of_account AS integer), r.best, r.since, r.user_broker_id, r.nth
+ LIMIT :limit
+   FOR UPDATE OF t, i SKIP LOCKED
 """)  # noqa: S608  # the conditions of our own gates
 HELD_BY_STOPS = text(f"""
 -- exit_intents.held_by_stops: trades of which an exit could be sent but for the stop that the broker holds
@@ -139,6 +141,10 @@ ANYTHING_UNSENT = text("""
 -- exit_intents.anything_unsent
 SELECT EXISTS (SELECT FROM exit_intents WHERE status IN ('PENDING', 'APPROVED') AND deleted_at IS NULL)
 """)
+ANYTHING_APPROVED = text(f"""
+-- exit_intents.anything_approved
+SELECT EXISTS (SELECT FROM exit_intents a WHERE {_IS_APPROVED})
+""")  # noqa: S608  # the condition above
 _WAITING = f"""
 SELECT {COLUMNS} FROM exit_intents i
 {GATE_ROWS}
@@ -190,12 +196,19 @@ LIMIT = 5000
 
 @dataclass(frozen=True, slots=True)
 class PendingApproved:
-    """Approved intent with its trade's row locked."""
+    """Approved intent with its trade's row locked.
+
+    Attributes
+    ----------
+    approved:
+        Number of all approved intents when it was found.
+    """
 
     intent_id: UUID
     trade_id: UUID
     user_broker_id: str
     is_leg: bool
+    approved: int = 1
 
 
 class OrderQueues:
@@ -215,12 +228,18 @@ class OrderQueues:
         ((due_s,),) = fetch(self._connection, NEXT_DUE, {"in_flight": in_flight})
         return None if due_s is None else float(due_s)
 
-    def find_pending_approved(self, limit: int, in_flight: int) -> list[PendingApproved]:
-        """Return intents of one account that may be sent, highest rank first, then oldest; locked with their trades.
+    def find_pending_approved(self, accounts: int, of_account: int, in_flight: int) -> list[PendingApproved]:
+        """Return intents that may be sent, account by account, locked with their trades.
 
-        Skip rows locked by others, and accounts with `in_flight` orders on their way.
+        The account with the exit of the highest rank, then the oldest, comes first, and so do its exits. Skip rows
+        locked by others, and accounts with `in_flight` orders on their way.
         """
-        asked = {"ranks": [str(reason) for reason in ExitReason], "in_flight": in_flight, "more": limit - 1}
+        asked = {
+            "ranks": [str(reason) for reason in ExitReason],
+            "in_flight": in_flight,
+            "of_account": of_account,
+            "limit": accounts * of_account,
+        }
         return [PendingApproved(*row) for row in fetch(self._connection, FIND_PENDING_APPROVED, asked)]
 
     def lapse_claims(self) -> int:
@@ -243,6 +262,11 @@ class OrderQueues:
     def anything_unsent(self) -> bool:
         """Return whether there is an exit that was not sent; without any, most loops have nothing to do."""
         ((found,),) = fetch(self._connection, ANYTHING_UNSENT, {})
+        return bool(found)
+
+    def anything_approved(self) -> bool:
+        """Return whether an approved exit waits to be sent, for whatever reason."""
+        ((found,),) = fetch(self._connection, ANYTHING_APPROVED, {})
         return bool(found)
 
     def to_requalify(self) -> list[ExitIntent]:

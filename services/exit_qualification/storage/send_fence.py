@@ -12,7 +12,7 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.storage.exit_intents import COLUMNS, to_intents
 from services.exit_qualification.storage.market_facts import GATE_ROWS
 from shared.outbox.hold import NOT_HELD
-from shared.postgres.hot_path import fetch
+from shared.postgres.hot_path import Answer, ask, fetch
 
 FRESH_S = 0.05
 """Time for which a sender may rely on a check."""
@@ -42,19 +42,23 @@ SELECT {COLUMNS} FROM exit_intents i
 class SendFence:
     """Fence between operators' switches and senders, within one transaction.
 
-    A sender commits its intents as SUBMITTING, calls `may_still_be_sent` right before the calls to the broker, and
-    again after `FRESH_S`. Once a switch is committed, an order can leave only for an intent listed by `on_their_way`:
-    its sender checked before that commit, and the row was SUBMITTING by then. Every later check leaves it out.
+    A sender commits its intents as SUBMITTING, asks `may_still_be_sent` right before the calls to the broker, and again
+    after `FRESH_S`. Once a switch is committed, an order can leave only for an intent listed by `on_their_way`: its
+    sender checked before that commit, and the row was SUBMITTING by then. Every later check leaves it out.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def may_still_be_sent(self, intents: Sequence[ExitIntent]) -> set[UUID]:
-        """Return the intents whose claim is still valid and that no switch holds back."""
+    def ask_may_still_be_sent(self, intents: Sequence[ExitIntent]) -> Answer[frozenset[UUID]]:
+        """Ask for the intents whose claim is still valid and that no switch holds back."""
         parameters = {"intent_ids": [it.intent_id for it in intents], "versions": [it.version for it in intents]}
-        return {intent_id for (intent_id,) in fetch(self._connection, MAY_STILL_BE_SENT, parameters)}
+        return ask(self._connection, MAY_STILL_BE_SENT, parameters, _ids)
 
     def on_their_way(self) -> list[ExitIntent]:
         """Return the intents whose order may still reach a broker, oldest first."""
         return to_intents(fetch(self._connection, ON_THEIR_WAY, {"limit": LIMIT}))
+
+
+def _ids(rows: Sequence[tuple[UUID]]) -> frozenset[UUID]:
+    return frozenset(intent_id for (intent_id,) in rows)

@@ -12,7 +12,8 @@ from sqlalchemy.exc import DataError, OperationalError
 
 from shared.errors import ExitflowError, InvalidInput
 from shared.http.slots import Overloaded
-from shared.http.write_groups import MOST_ITEMS, WriteGroups
+from shared.http.write_groups import WriteGroups
+from shared.postgres.group_commit import MOST_ITEMS
 
 WAIT_S = 30.0
 Outcomes = list[str | BaseException]

@@ -29,7 +29,9 @@ from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
 from services.exit_qualification.orders.external_exits import ExternalExits
 from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.order_execution_service import OrderExecutionService
+from services.exit_qualification.orders.order_outcomes import OrderOutcomes
 from services.exit_qualification.orders.pending_order_reconciler import PendingOrderReconciler
+from services.exit_qualification.orders.placed_orders import read_filled
 from services.exit_qualification.orders.protective_stops import ProtectiveStops
 from services.exit_qualification.orders.requalification import Requalification
 from services.exit_qualification.orders.residual_exits import ResidualExits
@@ -93,12 +95,13 @@ class OrderScenario:
         self.held = HeldExits(self.health, self.clock)
         self._gates = ExitQualificationService()
         self.race = SquareOffRace(self.open_unit, SquareOff({ProductType.MIS: time_of_day(15, 20)}), self.clock)
+        self.outcomes = OrderOutcomes(self.open_unit)
         self.sender = OrderExecutionService(
-            self.open_unit, self.brokers, self._gates, self.terms, self.clock, self.held, self.race
+            self.open_unit, self.brokers, self._gates, self.terms, self.clock, self.held, self.race, self.outcomes
         )
         readers = AccountReaders(self.terms.pass_limit.total_seconds())
         self.reconciler = PendingOrderReconciler(
-            self.open_unit, self.brokers, self.terms, self.held, readers, self._progressed
+            self.open_unit, self.brokers, self.terms, self.held, readers, self.outcomes, self._progressed
         )
         self.requalification = Requalification(
             self.open_unit, self._gates, self.terms, self.held, self.clock, self._progressed
@@ -107,6 +110,20 @@ class OrderScenario:
         self.external = ExternalExits(self.open_unit, self.brokers, self.terms, self.clock)
         self.stops = ProtectiveStops(self.open_unit, self.brokers, self.terms, self.held, self.clock)
         self.remainders = ResidualExits(self.open_unit, signals, self.terms, self.clock, self.held)
+
+    def sender_that_reads(self) -> OrderExecutionService:
+        """A sender that reads orders before it records them, as that of the process."""
+        return OrderExecutionService(
+            self.open_unit,
+            self.brokers,
+            self._gates,
+            self.terms,
+            self.clock,
+            self.held,
+            self.race,
+            self.outcomes,
+            read=read_filled,
+        )
 
     def _progressed(self) -> None:
         self.progress += 1

@@ -19,7 +19,7 @@ from tests.support.waiting import LIMIT_S, wait_until
 def sender_of(scenario: OrderScenario, open_orders: threading.Event) -> OrderExecutionService:
     """A sender whose orders are read once placed; the event is set if a pass has to go on with one."""
     readers = AccountReaders(LIMIT_S)
-    placed = PlacedOrders(scenario.open_unit, scenario.brokers, readers, on_open=open_orders.set)
+    placed = PlacedOrders(scenario.brokers, readers, scenario.outcomes, on_open=open_orders.set)
     return OrderExecutionService(
         scenario.open_unit,
         scenario.brokers,
@@ -28,6 +28,7 @@ def sender_of(scenario: OrderScenario, open_orders: threading.Event) -> OrderExe
         scenario.clock,
         scenario.held,
         scenario.race,
+        scenario.outcomes,
         on_placed=placed.look,
     )
 
