@@ -12,6 +12,7 @@ ENDS = {
     "EXIT": "The protective stop was cancelled, so that another exit could be sent.",
     "TRADE_CLOSED": "The protective stop was cancelled: nothing of the trade was left to protect.",
     "PLAN_CHANGED": "The protective stop was cancelled: the plan or the symbol changed.",
+    "RENEWED": "The protective stop was cancelled after many changes of its order; another takes its place.",
     "BY_BROKER": "The protective stop was cancelled at the broker, not by this system.",
     "DAY_ENDED": "The protective stop ended with the trading day.",
     "NEVER_PLACED": "The protective stop failed: the order never reached the broker",
@@ -34,12 +35,13 @@ def _steps(stop: Json) -> Iterator[Step]:
             yield Step(wanted_at, f"A protective stop for {terms} is to be placed{_why(stop)}.", "warn")
         return
     submitted_at = instant(stop["submitted_at"])
-    yield Step(submitted_at, f"A stop order for {terms} was handed to {stop['user_broker_id']}.", "info", wanted_at)
+    first_terms = "" if stop["changes"] else f" for {terms}"  # those of before a change are not kept
+    yield Step(submitted_at, f"A stop order{first_terms} was handed to {stop['user_broker_id']}.", "info", wanted_at)
     if stop["armed_at"] is not None:
         order = f" as {stop['broker_order_id']}" if stop["broker_order_id"] else ""
-        yield Step(
-            instant(stop["armed_at"]), f"The broker holds the stop order for {terms}{order}.", "good", submitted_at
-        )
+        holds = "holds the changed" if stop["changes"] else "holds the"
+        since = None if stop["changes"] else submitted_at
+        yield Step(instant(stop["armed_at"]), f"The broker {holds} stop order for {terms}{order}.", "good", since)
     if stop["ended_at"] is not None:
         yield Step(instant(stop["ended_at"]), _end(stop), "bad" if stop["status"] == "FAILED" else "info")
 

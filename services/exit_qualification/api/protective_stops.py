@@ -57,6 +57,7 @@ class ProtectiveStopView(BaseModel):
     created_at: Timestamp
     submitted_at: Timestamp | None = Field(description="when it was sent to the broker")
     asked_at: Timestamp | None = Field(description="when its change or cancellation was requested last")
+    changes: int = Field(description="how often other terms were requested")
     armed_at: Timestamp | None = Field(description="when the broker confirmed it last")
     ended_at: Timestamp | None
     intent_id: UUID | None = Field(description="exit that has its fills, once it was triggered")

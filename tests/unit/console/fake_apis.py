@@ -124,6 +124,7 @@ def stop(**changes: Any) -> Json:
         "created_at": "2026-01-13T05:00:00.100Z",
         "submitted_at": "2026-01-13T05:00:00.200Z",
         "asked_at": None,
+        "changes": 0,
         "armed_at": "2026-01-13T05:00:00.500Z",
         "ended_at": None,
         "intent_id": None,

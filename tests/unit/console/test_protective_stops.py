@@ -28,6 +28,13 @@ def test_a_stop_is_told_from_its_placing_to_its_confirmation_with_the_time_of_ea
     ]
 
 
+def test_a_changed_order_is_said_so_without_the_time_since_its_placing() -> None:
+    assert [(step.sentence, step.took) for step in stop_steps(stop(changes=2))] == [
+        ("A stop order was handed to paper.", "100 ms"),
+        ("The broker holds the changed stop order for 100 at 988.00 as B7.", ""),
+    ]
+
+
 def test_a_stop_that_is_not_placed_says_what_it_waits_for() -> None:
     assert sentences(stop(**UNSENT)) == ["A protective stop for 100 at 988.00 is to be placed."]
     (waiting,) = sentences(stop(**UNSENT, **SHORT))
@@ -39,6 +46,10 @@ def test_a_stop_that_is_not_placed_says_what_it_waits_for() -> None:
     ("changes", "sentence"),
     [
         (ENDED | {"end_reason": "EXIT"}, "The protective stop was cancelled, so that another exit could be sent."),
+        (
+            ENDED | {"end_reason": "RENEWED"},
+            "The protective stop was cancelled after many changes of its order; another takes its place.",
+        ),
         (ENDED | {"end_reason": "DAY_ENDED"}, "The protective stop ended with the trading day."),
         (ENDED | {"end_reason": "SOMETHING_NEW"}, "The protective stop ended (Something new)."),
         (ENDED | {"status": "TRIGGERED"}, "The market reached 988.00: the stop order is the exit."),
@@ -93,8 +104,8 @@ def test_the_book_shows_the_stop_of_each_open_trade(operator: Browser, apis: Fak
         STOPS: page(stop(trade_id=one["trade_id"]), stop(trade_id=waits["trade_id"], **UNSENT, **SHORT)),
     }
     html = operator.get("/book").text
-    assert html.count("Stop at the broker") == 4
-    for text in ("988.00", "Armed", "Wanted", "the account holds less", '<span class="quiet">none</span>'):
+    assert html.count("Broker's stop") == 4
+    for text in ("988.00", "Armed", "Wanted", "Position short", '<span class="quiet">none</span>'):
         assert text in html
     (asked,) = [request.url.params for request in apis.asked if request.url.path == "/protective-stops"]
     assert asked["trade_ids"] == ",".join(each["trade_id"] for each in (one, waits, bare))
