@@ -172,7 +172,7 @@ def test_other_teams_verify_it_by_the_documented_steps() -> None:
     Ed25519PublicKey.from_public_bytes(raw).verify(b64decode(signature), signed_bytes)
 
 
-SIGNER_PUBLIC = TRUSTED.keys[GENUINE_KEY_ID].public_bytes_raw()
+SIGNER_PUBLIC = bytes(TRUSTED.keys[GENUINE_KEY_ID])
 
 
 @pytest.mark.parametrize("pem", ["", "nonsense", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"])
