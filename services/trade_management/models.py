@@ -96,18 +96,7 @@ class TradeClosureRow(Base):
     final: Mapped[bool]
     closed_at: Mapped[datetime]
     target_leg: Mapped[int | None] = mapped_column(SmallInteger)
-
-
-class ChargeLineRow(Base):
-    """One estimated charge line of a closure."""
-
-    __tablename__ = "charge_lines"
-
-    closure_id: Mapped[UUID] = mapped_column(ForeignKey("trade_closures.closure_id"), primary_key=True)
-    leg: Mapped[Leg] = mapped_column(primary_key=True)
-    charge: Mapped[Charge] = mapped_column(primary_key=True)
-    amount: Mapped[Decimal]
-    status: Mapped[str] = mapped_column(server_default=FetchedValue())
+    lines: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=FetchedValue())
 
 
 class FinalChargesRow(Base):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, select, text
 
 from services.trade_management.domain.charges import Lines, charged_as
 from services.trade_management.domain.closure import Closure
-from services.trade_management.models import ChargeLineRow, TradeClosureRow
+from services.trade_management.models import TradeClosureRow
 from shared.clock import trading_day
 from shared.contracts.vocabulary import Charge, ExitReason, Leg, ProductType
 from shared.ids import new_id
@@ -32,22 +33,17 @@ SELECT c.trade_id, {", ".join(f"c.{name}" for name in _STORED)}, t.product_type,
 ADD = text("""
 -- trade_closures.add
 INSERT INTO trade_closures (closure_id, trade_id, nth, exit_intent_id, exit_reason, quantity, exit_price, gross_pnl,
-                            charges, net_pnl, final, closed_at, target_leg)
-SELECT * FROM unnest(CAST(:closure_id AS uuid[]), CAST(:trade_id AS uuid[]), CAST(:nth AS smallint[]),
-                     CAST(:exit_intent_id AS uuid[]), CAST(:exit_reason AS text[]), CAST(:quantity AS bigint[]),
-                     CAST(:exit_price AS numeric[]), CAST(:gross_pnl AS numeric[]), CAST(:charges AS numeric[]),
-                     CAST(:net_pnl AS numeric[]), CAST(:final AS boolean[]), CAST(:closed_at AS timestamptz[]),
-                     CAST(:target_leg AS smallint[]))
+                            charges, net_pnl, final, closed_at, target_leg, lines)
+SELECT closure_id, trade_id, nth, exit_intent_id, exit_reason, quantity, exit_price, gross_pnl, charges, net_pnl, final,
+       closed_at, target_leg, CAST(lines AS jsonb)
+  FROM unnest(CAST(:closure_id AS uuid[]), CAST(:trade_id AS uuid[]), CAST(:nth AS smallint[]),
+              CAST(:exit_intent_id AS uuid[]), CAST(:exit_reason AS text[]), CAST(:quantity AS bigint[]),
+              CAST(:exit_price AS numeric[]), CAST(:gross_pnl AS numeric[]), CAST(:charges AS numeric[]),
+              CAST(:net_pnl AS numeric[]), CAST(:final AS boolean[]), CAST(:closed_at AS timestamptz[]),
+              CAST(:target_leg AS smallint[]), CAST(:lines AS text[]))
+       AS i(closure_id, trade_id, nth, exit_intent_id, exit_reason, quantity, exit_price, gross_pnl, charges, net_pnl,
+            final, closed_at, target_leg, lines)
 """)
-
-ADD_LINES = text("""
--- charge_lines.add
-INSERT INTO charge_lines (closure_id, leg, charge, amount)
-SELECT * FROM unnest(CAST(:closure_id AS uuid[]), CAST(:leg AS text[]), CAST(:charge AS text[]),
-                     CAST(:amount AS numeric[]))
-""")
-
-_LINE = ("closure_id", "leg", "charge", "amount")
 
 
 class TradeClosureRepository:
@@ -66,32 +62,20 @@ class TradeClosureRepository:
 
     def lines_of(self, trade_id: UUID) -> dict[int, dict[Leg, Lines]]:
         """Return the charges of each closure of a trade, by the closure's `nth` and leg."""
-        query = (
-            select(TradeClosureRow.nth, ChargeLineRow.leg, ChargeLineRow.charge, ChargeLineRow.amount)
-            .join(ChargeLineRow, ChargeLineRow.closure_id == TradeClosureRow.closure_id)
-            .where(TradeClosureRow.trade_id == trade_id)
-            .order_by(TradeClosureRow.nth, ChargeLineRow.leg, ChargeLineRow.charge)
-        )
-        found: dict[int, dict[Leg, Lines]] = {}
-        for nth, leg, charge, amount in self._connection.execute(query):
-            found.setdefault(nth, {}).setdefault(Leg(leg), {})[Charge(charge)] = amount
-        return found
+        query = select(TradeClosureRow.nth, TradeClosureRow.lines).where(TradeClosureRow.trade_id == trade_id)
+        return {nth: _read_lines(stored) for nth, stored in self._connection.execute(query)}
 
     def add(self, closures: Sequence[tuple[UUID, Closure]]) -> None:
         """Store (trade_id, closure) pairs with their lines."""
-        made = [(new_id(), trade_id, closure) for trade_id, closure in closures]
-        if not made:
+        if not closures:
             return
-        ids: dict[str, list[Any]] = {
-            "closure_id": [closure_id for closure_id, _, _ in made],
-            "trade_id": [trade_id for _, trade_id, _ in made],
+        columns: dict[str, list[Any]] = {
+            "closure_id": [new_id() for _ in closures],
+            "trade_id": [trade_id for trade_id, _ in closures],
+            "lines": [_written_lines(closure.lines) for _, closure in closures],
         }
-        stored = {name: [getattr(closure, name) for _, _, closure in made] for name in _STORED}
-        fetch(self._connection, ADD, ids | stored)
-        lines = [line for closure_id, _, closure in made for line in _lines(closure_id, closure)]
-        if lines:
-            columns = zip(_LINE, map(list, zip(*lines, strict=True)), strict=True)
-            fetch(self._connection, ADD_LINES, dict(columns))
+        stored = {name: [getattr(closure, name) for _, closure in closures] for name in _STORED}
+        fetch(self._connection, ADD, columns | stored)
 
 
 def _closure(values: dict[str, Any]) -> Closure:
@@ -100,7 +84,13 @@ def _closure(values: dict[str, Any]) -> Closure:
     return Closure(**{**values, "exit_reason": ExitReason(values["exit_reason"])}, charged_as=product)
 
 
-def _lines(closure_id: UUID, closure: Closure) -> list[tuple[UUID, Leg, Charge, Decimal]]:
-    return [
-        (closure_id, leg, charge, amount) for leg, of_leg in closure.lines.items() for charge, amount in of_leg.items()
-    ]
+def _written_lines(lines: Mapping[Leg, Lines]) -> str:
+    document = {leg: {charge: str(amount) for charge, amount in of_leg.items()} for leg, of_leg in lines.items()}
+    return json.dumps(document)
+
+
+def _read_lines(stored: Mapping[str, Mapping[str, str]]) -> dict[Leg, Lines]:
+    return {
+        Leg(leg): {Charge(charge): Decimal(amount) for charge, amount in sorted(of_leg.items())}
+        for leg, of_leg in sorted(stored.items())
+    }
