@@ -132,11 +132,8 @@ def to_price(value: Decimal) -> Decimal:
 
 def money_text(value: Decimal) -> str:
     """Format an amount for the wire: a plain decimal with at least two decimals, ``1010.00`` or ``1010.0525``."""
-    kept = value.quantize(_STEP).normalize()
-    exponent = kept.as_tuple().exponent
-    if isinstance(exponent, int) and exponent > -2:
-        kept = kept.quantize(_PAISA)
-    return format(kept, "f")
+    text = str(value.quantize(_STEP))
+    return text[:-2] if text.endswith("00") else text.rstrip("0")
 
 
 def _validated(value: Amount) -> Decimal:
