@@ -126,7 +126,7 @@ class Settings(BaseSettings):
         15, gt=0, description="time in which a request must arrive completely; later: 408"
     )
     http_requests_per_s: int = Field(
-        500, ge=0, description="requests of one token a second, averaged over ten seconds; more: 429; 0: no limit"
+        2_000, ge=0, description="requests of one token a second, averaged over ten seconds; more: 429; 0: no limit"
     )
     public_token: SecretStr | None = Field(None, description="bearer token that the command line sends")
     exit_api_url: str = Field(

@@ -1,9 +1,10 @@
-"""One batch of records in one transaction."""
+"""Batches of records, each in one transaction."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 from confluent_kafka import Message
@@ -38,12 +39,22 @@ from shared.runtime.trace import in_trace
 log = logging.getLogger(__name__)
 
 Read = tuple[Message, FillReport | DiscardedEvent]
+Outcome = FillReport | DiscardedEvent | Irrelevant | MalformedMessage
+"""What a record says, or why it says nothing."""
+
+BATCH_RECORDS = 500
+"""Records of a transaction at most: beyond it a commit costs little for each record, and the locked trades would wait
+longer."""
 
 LOCKED = "another transaction holds a row that its closure needs"
 
 
 class FillBatches:
-    """Applies batches of records. A rejected record goes to the dead letters; the others are applied."""
+    """Applies batches of records. A rejected record goes to the dead letters; the others are applied.
+
+    While PostgreSQL works on a batch, a thread reads the next one: half of reading is to verify signatures, which needs
+    no lock of the interpreter.
+    """
 
     def __init__(
         self,
@@ -60,6 +71,7 @@ class FillBatches:
         self._service = service
         self._dead_letters = dead_letters
         self._trusted = trusted
+        self._reader = ThreadPoolExecutor(1, "fills-reader")
 
     def apply(self, records: Sequence[Message]) -> None:
         """Commit the effects of the records once; afterwards their offsets may be committed.
@@ -69,22 +81,36 @@ class FillBatches:
         SQLAlchemyError, ExitflowError, KafkaException
             Nothing or only a first part was committed; all records can be applied again.
         """
-        readable = [read for record in records if (read := self._read(record)) is not None]
+        batches = [records[first : first + BATCH_RECORDS] for first in range(0, len(records), BATCH_RECORDS)]
+        read_each = self._reader.map if len(batches) > 1 else map
+        for outcomes in read_each(self._read_all, batches):
+            self._apply(outcomes)
+
+    def _read_all(self, records: Sequence[Message]) -> list[tuple[Message, Outcome]]:
+        return [(record, self._read(record)) for record in records]
+
+    def _read(self, record: Message) -> Outcome:
+        try:
+            return read_record(read, record, self._trusted)
+        except MalformedMessage as error:
+            return error
+
+    def _apply(self, outcomes: Sequence[tuple[Message, Outcome]]) -> None:
+        readable = [kept for record, outcome in outcomes if (kept := self._keep(record, outcome)) is not None]
         if readable:
             self._commit(readable)
         else:
             self._dead_letters.flush()
 
-    def _read(self, record: Message) -> Read | None:
-        try:
-            event = read_record(read, record, self._trusted)
-        except MalformedMessage as error:
-            self._refuse(record, error.code, str(error))
+    def _keep(self, record: Message, outcome: Outcome) -> Read | None:
+        """Return a record to act on; count an irrelevant one and refuse a malformed one."""
+        if isinstance(outcome, MalformedMessage):
+            self._refuse(record, outcome.code, str(outcome))
             return None
-        if isinstance(event, Irrelevant):
-            IGNORED.labels(event.value).inc()
+        if isinstance(outcome, Irrelevant):
+            IGNORED.labels(outcome.value).inc()
             return None
-        return record, event
+        return record, outcome
 
     def _commit(self, batch: Sequence[Read]) -> None:
         """Commit a batch in one transaction; if a record fails or must wait, commit record by record."""
@@ -180,7 +206,7 @@ class FillBatches:
             if waiting is None:
                 return False
             record = message_of(waiting.record)
-            reread = None if refused else self._read(record)
+            reread = None if refused else self._keep(record, self._read(record))
             reports = [(record, reread[1])] if reread and isinstance(reread[1], FillReport) else []
             applied = self._service.apply_fills(uow, [report for _, report in reports], queued=True)
             if applied.waiting:

@@ -36,9 +36,8 @@ from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
-BATCH_RECORDS = 500
-"""A batch takes what has arrived, so it grows with the backlog; beyond this number a commit costs little for each
-record, and the locked trades would wait longer."""
+MOST_RECORDS = 2000
+"""Records of a step: several batches, so that one is read while another is committed."""
 POLL_S = 0.5
 QUIET_S = 0.05
 """Offsets are committed once nothing came for so long: an exit sends several events within milliseconds, and the last
@@ -147,7 +146,7 @@ class FillMembership:
         self._health.alive(FILLS)
         self._gaps.show()
         self._revoked.clear()
-        records = self._consumer.take(BATCH_RECORDS, QUIET_S if self._done else POLL_S)
+        records = self._consumer.take(MOST_RECORDS, QUIET_S if self._done else POLL_S)
         if self._waiting is not None:
             self._take_up(self._waiting)
         if self._work(self._still_ours(records)) and self._is_commit_due(anything_came=bool(records)):
