@@ -120,7 +120,7 @@ class Settings(BaseSettings):
         description="port that a process listens on; default: 8000 to 8003 for console and APIs, none for a worker",
     )
     http_connections: int = Field(
-        500, ge=1, le=100_000, description="maximum number of open database connections of a process"
+        500, ge=1, le=100_000, description="maximum number of open client connections of an HTTP server"
     )
     http_request_timeout_s: float = Field(
         15, gt=0, description="time in which a request must arrive completely; later: 408"

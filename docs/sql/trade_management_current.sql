@@ -1,6 +1,20 @@
 -- Schema trade_management at its newest revision; written by `make sql` from a migrated database, do not edit.
 -- Partitions are left out: the relay makes and drops them.
 
+CREATE FUNCTION trade_management.charge_lines_insert() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'trade_management', 'pg_temp'
+    AS $$
+BEGIN
+  UPDATE trade_closures
+     SET lines = lines || jsonb_build_object(
+                   NEW.leg, coalesce(lines -> NEW.leg, '{}') || jsonb_build_object(NEW.charge, CAST(NEW.amount AS text)))
+   WHERE closure_id = NEW.closure_id;
+  RETURN NEW;
+END $$;
+
+COMMENT ON FUNCTION trade_management.charge_lines_insert() IS 'Stores the lines of a trade-fills of the version before';
+
 CREATE FUNCTION trade_management.outbox_close_partition(name text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'trade_management', 'pg_temp'
@@ -250,17 +264,46 @@ ALTER TABLE trade_management.audit_log ALTER COLUMN audit_id ADD GENERATED ALWAY
     CACHE 1
 );
 
-CREATE TABLE trade_management.charge_lines (
+CREATE TABLE trade_management.trade_closures (
     closure_id uuid NOT NULL,
-    leg text NOT NULL,
-    charge text NOT NULL,
-    amount numeric(18,4) NOT NULL,
-    status text DEFAULT 'ESTIMATED'::text NOT NULL,
-    CONSTRAINT charge_lines_leg_check CHECK ((leg = ANY (ARRAY['ENTRY'::text, 'EXIT'::text]))),
-    CONSTRAINT charge_lines_status_check CHECK ((status = ANY (ARRAY['ESTIMATED'::text, 'FINAL'::text])))
+    trade_id uuid NOT NULL,
+    nth smallint NOT NULL,
+    exit_intent_id uuid NOT NULL,
+    exit_reason text NOT NULL,
+    quantity bigint NOT NULL,
+    exit_price numeric(18,4) NOT NULL,
+    gross_pnl numeric(18,4) NOT NULL,
+    charges numeric(18,4),
+    net_pnl numeric(18,4),
+    final boolean NOT NULL,
+    closed_at timestamp with time zone NOT NULL,
+    target_leg smallint,
+    lines jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT trade_closures_lines CHECK (((lines - ARRAY['ENTRY'::text, 'EXIT'::text]) = '{}'::jsonb)),
+    CONSTRAINT trade_closures_net CHECK ((NOT (net_pnl IS DISTINCT FROM (gross_pnl - charges)))),
+    CONSTRAINT trade_closures_nth_check CHECK ((nth > 0)),
+    CONSTRAINT trade_closures_quantity_check CHECK ((quantity > 0)),
+    CONSTRAINT trade_closures_target_leg_check CHECK ((target_leg > 0))
 );
 
-COMMENT ON TABLE trade_management.charge_lines IS 'What each closure was estimated to cost, line by line; see final_charges';
+COMMENT ON TABLE trade_management.trade_closures IS 'Each time fills closed a part, or the rest, of a trade';
+
+COMMENT ON COLUMN trade_management.trade_closures.charges IS 'null: unknown, as no schedule has rates for one of its days';
+
+COMMENT ON COLUMN trade_management.trade_closures.target_leg IS 'leg of a target ladder; null for an exit of the whole remainder';
+
+COMMENT ON COLUMN trade_management.trade_closures.lines IS 'estimated charges by leg and charge, in rupees; see final_charges';
+
+CREATE VIEW trade_management.charge_lines AS
+ SELECT c.closure_id,
+    leg.name AS leg,
+    line.charge,
+    (line.amount)::numeric(18,4) AS amount
+   FROM ((trade_management.trade_closures c
+     CROSS JOIN LATERAL jsonb_each(c.lines) leg(name, lines))
+     CROSS JOIN LATERAL jsonb_each_text(leg.lines) line(charge, amount));
+
+COMMENT ON VIEW trade_management.charge_lines IS 'What each closure was estimated to cost, line by line; see final_charges';
 
 CREATE TABLE trade_management.charge_schedules (
     product_type text NOT NULL,
@@ -674,32 +717,6 @@ CREATE TABLE trade_management.trade_adjustments (
 
 COMMENT ON TABLE trade_management.trade_adjustments IS 'What an action changed of a trade; a reversal restores it';
 
-CREATE TABLE trade_management.trade_closures (
-    closure_id uuid NOT NULL,
-    trade_id uuid NOT NULL,
-    nth smallint NOT NULL,
-    exit_intent_id uuid NOT NULL,
-    exit_reason text NOT NULL,
-    quantity bigint NOT NULL,
-    exit_price numeric(18,4) NOT NULL,
-    gross_pnl numeric(18,4) NOT NULL,
-    charges numeric(18,4),
-    net_pnl numeric(18,4),
-    final boolean NOT NULL,
-    closed_at timestamp with time zone NOT NULL,
-    target_leg smallint,
-    CONSTRAINT trade_closures_net CHECK ((NOT (net_pnl IS DISTINCT FROM (gross_pnl - charges)))),
-    CONSTRAINT trade_closures_nth_check CHECK ((nth > 0)),
-    CONSTRAINT trade_closures_quantity_check CHECK ((quantity > 0)),
-    CONSTRAINT trade_closures_target_leg_check CHECK ((target_leg > 0))
-);
-
-COMMENT ON TABLE trade_management.trade_closures IS 'Each time fills closed a part, or the rest, of a trade';
-
-COMMENT ON COLUMN trade_management.trade_closures.charges IS 'null: unknown, as no schedule has rates for one of its days';
-
-COMMENT ON COLUMN trade_management.trade_closures.target_leg IS 'leg of a target ladder; null for an exit of the whole remainder';
-
 CREATE TABLE trade_management.trade_fills (
     trade_id uuid NOT NULL,
     intent_id uuid NOT NULL,
@@ -831,9 +848,6 @@ ALTER TABLE ONLY trade_management.api_tokens
 ALTER TABLE ONLY trade_management.audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (audit_id);
 
-ALTER TABLE ONLY trade_management.charge_lines
-    ADD CONSTRAINT charge_lines_pkey PRIMARY KEY (closure_id, leg, charge);
-
 ALTER TABLE ONLY trade_management.charge_schedules
     ADD CONSTRAINT charge_schedules_pkey PRIMARY KEY (exchange, segment, product_type, charge, side, effective_from);
 
@@ -944,8 +958,7 @@ CREATE INDEX waiting_fills_of_trade ON trade_management.waiting_fills USING btre
 
 ALTER INDEX trade_management.outbox_event_window ATTACH PARTITION trade_management.outbox_event_default_shard_xid_idx;
 
-ALTER TABLE ONLY trade_management.charge_lines
-    ADD CONSTRAINT charge_lines_closure_id_fkey FOREIGN KEY (closure_id) REFERENCES trade_management.trade_closures(closure_id);
+CREATE TRIGGER charge_lines_insert INSTEAD OF INSERT ON trade_management.charge_lines FOR EACH ROW EXECUTE FUNCTION trade_management.charge_lines_insert();
 
 ALTER TABLE ONLY trade_management.final_charges
     ADD CONSTRAINT final_charges_trade_id_fkey FOREIGN KEY (trade_id) REFERENCES trade_management.trades(trade_id);
@@ -991,6 +1004,8 @@ GRANT SELECT ON TABLE trade_management.alembic_version TO exitflow_relay;
 GRANT SELECT ON TABLE trade_management.api_tokens TO exitflow_trade;
 
 GRANT SELECT,INSERT ON TABLE trade_management.audit_log TO exitflow_trade;
+
+GRANT SELECT,INSERT ON TABLE trade_management.trade_closures TO exitflow_trade;
 
 GRANT SELECT,INSERT ON TABLE trade_management.charge_lines TO exitflow_trade;
 
@@ -1077,8 +1092,6 @@ GRANT UPDATE(partitions) ON TABLE trade_management.outbox_topic TO exitflow_trad
 GRANT UPDATE(updated_at) ON TABLE trade_management.outbox_topic TO exitflow_trade;
 
 GRANT SELECT,INSERT ON TABLE trade_management.trade_adjustments TO exitflow_trade;
-
-GRANT SELECT,INSERT ON TABLE trade_management.trade_closures TO exitflow_trade;
 
 GRANT SELECT,INSERT ON TABLE trade_management.trade_fills TO exitflow_trade;
 

@@ -11,7 +11,7 @@ from shared.postgres.revisions import TRADE_MANAGEMENT
 from tests.integration.migrations.test_outbox_headers import Connection, migrator_of
 from tests.support.servers import Database
 
-BEFORE, AFTER = "V022", "V020"
+BEFORE, AFTER = "V022", "V023"
 TRADE = """
 INSERT INTO trades (trade_id, symbol, direction, product_type, user_broker_id, quantity, open_quantity, entry_price,
                     exit_plan, entered_at)

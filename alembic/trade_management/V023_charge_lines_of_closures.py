@@ -1,12 +1,12 @@
 """Charge lines are a document of their closure; `charge_lines` shows them as rows.
 
-Revision ID: V020
+Revision ID: V023
 Revises: V022
 """
 
 from alembic import op
 
-revision = "V020"
+revision = "V023"
 down_revision = "V022"
 branch_labels = None
 depends_on = None
