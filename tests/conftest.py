@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 
@@ -90,9 +91,10 @@ def kafka() -> Iterator[Broker]:
 
 
 @pytest.fixture(scope="session")
-def databases(postgres: EmbeddedPostgres) -> Databases:
+def databases(postgres: EmbeddedPostgres) -> Iterator[Databases]:
     """Where databases come from."""
-    return Databases(postgres)
+    with closing(Databases(postgres)) as found:
+        yield found
 
 
 @pytest.fixture

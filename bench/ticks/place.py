@@ -156,7 +156,7 @@ class Places:
 
     def _prepared(self, name: str) -> Place:
         admin_url = self._url(name)
-        roles.open_database(admin_url)
+        roles.create_roles(admin_url, self._passwords)
         told = self._settings(name, admin_url)
         settings = Settings.model_validate(told)
         create_topics(settings, TopicNames(settings.kafka_topic_prefix).all_on_cluster())

@@ -33,13 +33,16 @@ def create_roles(admin_url: str, passwords: Mapping[str, str]) -> None:
     with _connected(admin_url) as connection:
         for role in ROLES:
             _create(connection, role, passwords[role])
-        _open_to_roles(connection, str(make_url(admin_url).database))
+        open_database(connection, str(make_url(admin_url).database))
 
 
-def open_database(admin_url: str) -> None:
-    """Open the URL's database to the roles, which exist, and close it to all others."""
-    with _connected(admin_url) as connection:
-        _open_to_roles(connection, str(make_url(admin_url).database))
+def open_database(connection: Connection, database: str) -> None:
+    """Open a database of the connection's server to the roles, which exist, and close it to all others."""
+    name = sql.Identifier(database)
+    everyone = sql.SQL(", ").join(map(sql.Identifier, ROLES))
+    _run(connection, sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+    _run(connection, sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name, everyone))
+    _run(connection, sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(name, sql.Identifier(MIGRATOR)))
 
 
 @contextmanager
@@ -68,14 +71,6 @@ def _verifier(connection: Connection, role: str, password: str) -> str:
     """Return the SCRAM verifier of a password; only this may appear in the server's statement log."""
     driver: psycopg.Connection = connection.connection.driver_connection  # type: ignore[assignment]  # psycopg's own
     return driver.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
-
-
-def _open_to_roles(connection: Connection, database: str) -> None:
-    name = sql.Identifier(database)
-    everyone = sql.SQL(", ").join(map(sql.Identifier, ROLES))
-    _run(connection, sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
-    _run(connection, sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name, everyone))
-    _run(connection, sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(name, sql.Identifier(MIGRATOR)))
 
 
 def _run(connection: Connection, statement: sql.Composed) -> None:

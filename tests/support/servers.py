@@ -6,13 +6,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-import psycopg
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from psycopg import sql
+from sqlalchemy import Connection
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from deploy.local.kafka.apache import ApacheKafka
@@ -24,6 +23,8 @@ from deploy.local.postgres.unix_account import make_passable, server_account
 from deploy.local.processes.ports import free_port
 from shared.ids import new_id, new_secret
 from shared.postgres import roles
+from shared.postgres.connection_limits import TOOLS
+from shared.postgres.engine import open_engine
 from shared.postgres.migrations import migrate
 from shared.postgres.revisions import HISTORIES
 from tests.support.memory_disk import make_directory
@@ -45,58 +46,75 @@ class Database:
 
 
 class Databases:
-    """Makes databases on a server by copying a migrated one."""
+    """Makes databases on a server by copying a migrated one; close it before the server stops."""
 
     def __init__(self, server: EmbeddedPostgres) -> None:
         self._server_url = server.admin_url
+        self._server = open_engine(self._server_url, "public", application="tests", limits=TOOLS)
         self._passwords = {role: new_secret() for role in roles.ROLES}
         self._execute("CREATE DATABASE {}", _TEMPLATE)
-        roles.create_roles(self._server_url, self._passwords)
-        template = self._open(_TEMPLATE)
+        roles.create_roles(self._url(_TEMPLATE), self._passwords)
         for history in HISTORIES:
-            migrate(template.migrator_url, history)
+            migrate(self._database(_TEMPLATE).migrator_url, history)
+
+    def close(self) -> None:
+        """Leave the server."""
+        self._server.dispose()
 
     @contextmanager
     def fresh(self) -> Iterator[Database]:
         """A database of one's own, both histories at head and no rows but theirs; dropped afterwards."""
-        name = f"test_{new_id().hex}"
         # A checkpoint costs a server without durability less than logging every block.
-        self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, _TEMPLATE)
-        try:
-            yield self._open(name)
-        finally:
-            self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+        with self._made("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", _TEMPLATE) as database:
+            yield database
 
     @contextmanager
     def empty(self) -> Iterator[Database]:
         """The same with no migration run."""
+        with self._made("CREATE DATABASE {}") as database:
+            yield database
+
+    @contextmanager
+    def _made(self, statement: str, *names: str) -> Iterator[Database]:
         name = f"test_{new_id().hex}"
-        self._execute("CREATE DATABASE {}", name)
+        with self._connected() as connection:
+            _run(connection, statement, name, *names)
+            # What a database grants is not copied from its template.
+            roles.open_database(connection, name)
         try:
-            yield self._open(name)
+            yield self._database(name)
         finally:
             self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
 
-    def _open(self, name: str) -> Database:
-        admin_url = self._server_url.rpartition("/")[0] + f"/{name}"
-        # What a database grants is not copied from its template.
-        roles.open_database(admin_url)
-        url = partial(self._url, admin_url)
+    def _database(self, name: str) -> Database:
+        admin_url = self._url(name)
         return Database(
             admin_url=admin_url,
-            migrator_url=url(roles.MIGRATOR),
-            exit_url=url(roles.EXIT),
-            trade_url=url(roles.TRADE),
-            relay_exit_url=url(roles.RELAY),
-            relay_trade_url=url(roles.RELAY),
+            migrator_url=self._as(roles.MIGRATOR, admin_url),
+            exit_url=self._as(roles.EXIT, admin_url),
+            trade_url=self._as(roles.TRADE, admin_url),
+            relay_exit_url=self._as(roles.RELAY, admin_url),
+            relay_trade_url=self._as(roles.RELAY, admin_url),
         )
 
-    def _url(self, admin_url: str, role: str) -> str:
-        return roles.with_role(admin_url, role, self._passwords[role])
+    def _url(self, name: str) -> str:
+        return self._server_url.rpartition("/")[0] + f"/{name}"
+
+    def _as(self, role: str, url: str) -> str:
+        return roles.with_role(url, role, self._passwords[role])
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        with self._server.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            yield connection
 
     def _execute(self, statement: str, *names: str) -> None:
-        with psycopg.connect(self._server_url, autocommit=True) as connection:
-            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+        with self._connected() as connection:
+            _run(connection, statement, *names)
+
+
+def _run(connection: Connection, statement: str, *names: str) -> None:
+    connection.exec_driver_sql(sql.SQL(statement).format(*map(sql.Identifier, names)).as_string(None))
 
 
 @contextmanager

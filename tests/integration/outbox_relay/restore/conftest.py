@@ -28,8 +28,7 @@ Restored = tuple[Database, History]
 @pytest.fixture(scope="package")
 def lower(databases: Databases) -> Iterator[Databases]:
     """Databases on a server of their own; the first server's numbers lie beyond those it gives."""
-    with running_postgres() as server:
-        others = Databases(server)
+    with running_postgres() as server, closing(Databases(server)) as others:
         with others.empty() as here, databases.empty() as there:
             raise_next_xid(there, next_xid(here) + MARGIN)
         yield others
