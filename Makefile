@@ -43,8 +43,9 @@ test-compose: ## the containers: rights, demo, restarts, copies, kills; in a sep
 	@$(MAKE) --no-print-directory install
 	@TEST_COMPOSE=1 $(BIN)/python -m pytest tests/compose
 
-fuzz: install ## every HTTP route under generated requests for minutes; FUZZ_EXAMPLES for each operation and mode
-	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),300) $(BIN)/python -m pytest tests/integration/http/test_fuzz.py
+fuzz: install ## every HTTP route under generated requests, and the engine beside its oracle, for minutes; FUZZ_EXAMPLES
+	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),300) $(BIN)/python -m pytest tests/integration/http/test_fuzz.py \
+	  tests/unit/exit_qualification/test_engine_agrees_with_oracle.py
 
 chaos-relay: install ## relays and their servers killed and stopped for minutes; DURATION_S, SEED, OUTAGE_S, MAX_IN_FLIGHT
 	@CHAOS_RELAY=1 CHAOS_DURATION_S=$(DURATION_S) CHAOS_SEED=$(SEED) CHAOS_OUTAGE_S=$(OUTAGE_S) \

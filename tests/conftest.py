@@ -65,7 +65,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _turn(item: pytest.Item) -> int:
-    kinds = ("chaos", "bench", "integration")
+    if item.get_closest_marker("long"):
+        return -1
+    kinds = ("chaos", "integration")
     kind = item.path.relative_to(Path(__file__).parent).parts[0]
     return kinds.index(kind) if kind in kinds else len(kinds)
 

@@ -11,7 +11,7 @@ import pytest
 from bench.relay.candidate import ROOT
 from bench.relay.results import load
 
-pytestmark = pytest.mark.apache
+pytestmark = [pytest.mark.apache, pytest.mark.long]
 LIMIT_S = 200
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from bench.ticks.place import ROOT
 
-pytestmark = pytest.mark.apache
+pytestmark = [pytest.mark.apache, pytest.mark.long]
 LIMIT_S = 220
 
 

@@ -84,6 +84,7 @@ def _own_ends(data_dir: Path) -> list[str]:
     return [line for line in lines if re.search(r"ended with status (?!0)", line)]
 
 
+@pytest.mark.long
 @pytest.mark.apache
 @pytest.mark.timeout(DURATION_S + START_LIMIT_S + READY_LIMIT_S + DRAIN_LIMIT_S + 2 * SETTLE_LIMIT_S)
 def test_a_stack_under_every_kind_of_fault_loses_and_doubles_nothing_and_is_ready_again(

@@ -118,8 +118,8 @@ def test_delays_and_partial_fills_of_a_stop_count_from_its_trigger(at_1000: Runn
     at_1000.fault({"kind": "partial_fill", "quantity": 30, "rest_after_ms": 50})
     order_id = stop_order(kite)
     at_1000.price("NSE:INFY", "989.00")
-    assert the_order(kite, order_id)["filled_quantity"] == 30
     wait_until(lambda: the_order(kite, order_id)["status"] == "COMPLETE", "the rest fills")
+    assert [trade["quantity"] for trade in kite.order_trades(order_id)] == [30, 70]
 
 
 def test_faults_of_a_placement_apply_to_stops(at_1000: RunningBroker, kite: KiteConnect) -> None:

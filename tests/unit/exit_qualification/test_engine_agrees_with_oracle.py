@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from decimal import Decimal
 from uuid import UUID
 
+import pytest
 from hypothesis import assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -21,6 +23,9 @@ from shared.money import from_units
 from shared.tick_clock import TickOrder
 from tests.unit.exit_qualification.oracle import DAY_US, EVERY_SLOT, BruteForceEngine, Found, Slot, Trade
 
+pytestmark = pytest.mark.long
+
+EXAMPLES = max(60, int(os.environ.get("FUZZ_EXAMPLES", "0")))
 SYMBOLS = ("NSE:INFY", "NSE:TCS")
 EVERYTHING = 1000
 DAY_MS = DAY_US // 1000
@@ -287,4 +292,4 @@ def test_prices_of_the_test_are_whole_units() -> None:
 
 
 TestEngineAgreesWithOracle = EngineAgreesWithOracle.TestCase
-TestEngineAgreesWithOracle.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestEngineAgreesWithOracle.settings = settings(max_examples=EXAMPLES, stateful_step_count=50, deadline=None)
