@@ -45,7 +45,7 @@ class OrderExecutionService:
     on_more:
         Called if there may be more for another sender.
     on_claimed:
-        Called after each query for exits with whether approved ones are left.
+        Called after each query for exits with whether it found any, and whether approved ones are left.
     on_placed:
         Called with the orders of a batch that were recorded as PLACED and not read, of one account.
     on_unclear:
@@ -65,7 +65,7 @@ class OrderExecutionService:
         *,
         read: Read | None = None,
         on_more: Callable[[], None] = lambda: None,
-        on_claimed: Callable[[bool], None] = lambda _is_more: None,
+        on_claimed: Callable[[bool, bool], None] = lambda _is_any, _is_more: None,
         on_placed: Callable[[UserBroker, Sequence[ExitIntent]], None] = lambda _account, _placed: None,
         on_unclear: Callable[[], None] = lambda: None,
     ) -> None:
@@ -107,7 +107,7 @@ class OrderExecutionService:
             claimed = self._claims.claim(max(1, self._workers - len(self._at_work)))
             self._is_more = claimed.is_more
             self._ready.extend(claimed.claims)
-        self._on_claimed(claimed.is_more)
+        self._on_claimed(claimed.found, claimed.is_more)
         if claimed.found and claimed.is_more:
             self._on_more()
         return self._take(), claimed.found

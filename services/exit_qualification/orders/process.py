@@ -252,7 +252,7 @@ def _execution(
         outcomes,
         read=read_filled,
         on_more=signal.ring,
-        on_claimed=signal.found,
+        on_claimed=signal.claimed,
         on_placed=placed.look,
         on_unclear=passes.ring,
     )

@@ -14,7 +14,7 @@ ANSWER_WAIT_S = 1.0
 """Maximum delay until a sender notices a stop."""
 
 BUSY_WAIT_S = 0.02
-"""Pause between two queries while there is something to send, which the senders are working on."""
+"""Pause between two checks while there is something to send, which the senders are working on."""
 
 TO_SEND = "exit_intents_to_send"
 """Channel that a trigger notifies when an approved exit is committed."""
@@ -45,8 +45,9 @@ class SendSignal:
         self._poll_s = poll_s
         self._clock = clock
         self._ask_at = 0.0
-        self._soon_at = math.inf
-        self._is_more = True
+        self._check_at = math.inf
+        self._is_more = False
+        self._is_stuck = False
         self._changed = threading.Condition()
         self._rung = False
 
@@ -54,33 +55,39 @@ class SendSignal:
         """Wake a sender once an exit is approved, or is found by the query that is due; return True.
 
         A notification is answered without a query. What it cannot tell, the time from which an exit may be sent, is
-        asked a moment later if the senders have left any.
+        asked a moment later if the senders have left exits and can send none of them.
         """
         now = self._clock.monotonic()
-        if now >= self._ask_at or (now >= self._soon_at and self._is_more):
+        if now >= self._ask_at or (now >= self._check_at and self._is_stuck):
             self._ask()
-        if now >= self._soon_at:
-            self._soon_at = math.inf
+        elif now >= self._check_at:
+            self._check_at = now + BUSY_WAIT_S if self._is_more else math.inf
         ask_at, self._ask_at = self._ask_at, 0.0  # a failed wait may have missed a notification
-        is_notified = self._pause(max(0.0, min(ask_at, self._soon_at) - self._clock.monotonic()))
+        is_notified = self._pause(max(0.0, min(ask_at, self._check_at) - self._clock.monotonic()))
         self._ask_at = ask_at
         if is_notified:
-            self.found(is_more=True)
-            self.ring()
-            self._soon_at = min(self._soon_at, self._clock.monotonic() + BUSY_WAIT_S)
+            self._wake()
         return True
 
-    def found(self, is_more: bool) -> None:
-        """Note whether a sender that has looked for exits has left any."""
-        self._is_more = is_more
+    def claimed(self, is_any: bool, is_more: bool) -> None:
+        """Note whether a sender has claimed any exits, and whether approved ones are left."""
+        self._is_more, self._is_stuck = is_more, is_more and not is_any
 
     def _ask(self) -> None:
         with self._open_unit() as uow:
             due_s = OrderQueues(uow.connection).next_due_s(self._in_flight)
+        self._check_at = math.inf
         if due_s is not None and due_s <= 0:
-            self.ring()
+            self._wake()
+            due_s = None
         wait_s = self._poll_s if due_s is None else min(self._poll_s, max(due_s, BUSY_WAIT_S))
         self._ask_at = self._clock.monotonic() + wait_s
+
+    def _wake(self) -> None:
+        """Wake a sender, and check in a moment what it has left."""
+        self.claimed(is_any=False, is_more=True)  # until it says so
+        self._check_at = min(self._check_at, self._clock.monotonic() + BUSY_WAIT_S)
+        self.ring()
 
     def ring(self) -> None:
         """Wake one sender, or let the next one that waits go on at once."""

@@ -133,3 +133,34 @@ def test_a_wait_that_failed_may_have_missed_a_notification(scene: Scene) -> None
     scene.notified, scene.dues = lambda: False, [0.0]
     signal.look()
     assert (scene.queries, rings(signal)) == (2, 1)
+
+
+@pytest.mark.parametrize(("is_any", "is_more", "queries"), [(True, False, 1), (True, True, 1), (False, True, 2)])
+def test_only_exits_that_no_sender_can_claim_are_asked_for(
+    scene: Scene, is_any: bool, is_more: bool, queries: int
+) -> None:
+    signal = signal_of(scene)
+    signal.look()
+    scene.clock.at -= POLL_S / 2
+    scene.notified = lambda: True
+    signal.look()
+    signal.claimed(is_any, is_more)
+    scene.notified, scene.dues = lambda: False, [7.0]
+    for _ in range(2):
+        signal.look()
+    assert scene.queries == queries
+    if is_any and is_more:
+        signal.claimed(is_any=False, is_more=True)
+        signal.look()
+        assert scene.queries == queries + 1, "the senders have come to an end"
+
+
+def test_an_exit_that_is_due_wakes_a_sender_and_is_not_asked_for_again_at_once(scene: Scene) -> None:
+    scene.dues = [0.0]
+    signal = signal_of(scene)
+    signal.look()
+    assert (scene.queries, rings(signal)) == (1, 1)
+    signal.claimed(is_any=True, is_more=True)
+    for _ in range(5):
+        signal.look()
+    assert scene.queries == 1
