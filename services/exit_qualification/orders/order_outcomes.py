@@ -84,8 +84,7 @@ class OrderOutcomes:
 
     def _write(self, outcomes: Sequence[OrderOutcome]) -> list[ExitIntent | None]:
         with self._open_unit() as uow:
-            free = IntentBatches(uow.connection).lock_free([each.intent for each in outcomes])
-            versions = {intent_id: intent.version for intent_id, intent in free.items()}
+            versions = IntentBatches(uow.connection).lock_free([each.intent for each in outcomes])
             unchanged = {
                 each.intent.intent_id: each
                 for each in outcomes

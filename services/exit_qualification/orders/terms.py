@@ -10,7 +10,7 @@ from shared.settings import Settings
 
 BATCH = 4
 LARGEST_BATCH = 10
-ANSWER_WAIT = timedelta(seconds=1)
+ANSWER_WAIT = timedelta(seconds=2)
 PASS_LIMIT = timedelta(seconds=2)
 LATE_WATCH = timedelta(seconds=2)
 LATE_WATCH_ALL = timedelta(minutes=1)
