@@ -19,6 +19,15 @@ def test_the_list_shows_each_exit_with_its_gates(operator: Browser, apis: FakeAp
     assert "cursor=abc" in html
 
 
+def test_the_list_names_passed_gates_without_their_inputs(operator: Browser, apis: FakeApis) -> None:
+    passed = [{"gate": f"GATE_{n}", "verdict": "PASS", "detail": {"input": "known"}} for n in range(3)]
+    held = {"gate": "KILL_SWITCH", "verdict": "DEFER", "detail": {"mode": "ALL"}}
+    apis.answers["GET exit /exits/pending"] = page(intent(gates=[*passed, held]), intent(gates=passed))
+    html = operator.get("/exits").text
+    assert html.count("Gate 0, Gate 1, Gate 2") == 2
+    assert ("mode ALL" in html, "input known" in html) == (True, False)
+
+
 def test_the_filters_are_those_of_the_api(operator: Browser, apis: FakeApis) -> None:
     apis.answers["GET exit /exits/pending"] = page()
     query = "symbol=nse:tcs&user_broker_id=paper&exit_reason=TARGET&status=PLACED&older_than_s=60"
