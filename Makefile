@@ -1,8 +1,9 @@
 # Targets install what they need into .venv first (`lock` needs uv); `make help` lists them.
 PYTHON ?= python3
 VENV := .venv
-# Workers of the suite; each has its own PostgreSQL and Kafka, about 1 GB together. Two wait for a fifth of the time.
-WORKERS ?= 3
+# Workers of the suite; each has its own PostgreSQL and Kafka, about 1 GB together. Most tests wait for servers most of
+# the time (those of the relay compute 56 s of 190 s), so four of them keep two cores busy.
+WORKERS ?= 4
 BIN := $(VENV)/bin
 # Hundreds of processes import the same code: it is compiled once even where the environment says otherwise.
 export PYTHONDONTWRITEBYTECODE :=
