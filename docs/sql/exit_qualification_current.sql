@@ -700,7 +700,8 @@ CREATE TABLE exit_qualification.exit_intents (
     CONSTRAINT exit_intents_quantity_check CHECK ((quantity >= 0)),
     CONSTRAINT exit_intents_sent CHECK (((submitted_at IS NOT NULL) OR (exit_reason = 'EXTERNAL'::text) OR (status = ANY (ARRAY['PENDING'::text, 'APPROVED'::text, 'REJECTED'::text, 'CANCELLED'::text])))),
     CONSTRAINT exit_intents_status_check CHECK ((status = ANY (ARRAY['PENDING'::text, 'APPROVED'::text, 'REJECTED'::text, 'SUBMITTING'::text, 'UNKNOWN'::text, 'PLACED'::text, 'PARTIALLY_FILLED'::text, 'FILLED'::text, 'CANCELLED'::text, 'FAILED'::text])))
-);
+)
+WITH (toast_tuple_target='8160');
 
 COMMENT ON TABLE exit_qualification.exit_intents IS 'Operations'' side of an exit: from the gates to the broker''s last word';
 
