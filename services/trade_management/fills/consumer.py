@@ -36,8 +36,9 @@ from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
-MOST_RECORDS = 2000
-"""Records of a step: several batches, so that one is read while another is committed."""
+MOST_RECORDS = 1000
+"""Records of a step: two batches, so that one is read while the other is committed. If each has to wait for a lock, the
+next poll still comes before Kafka gives the partitions to others."""
 POLL_S = 0.5
 QUIET_S = 0.05
 """Offsets are committed once nothing came for so long: an exit sends several events within milliseconds, and the last
