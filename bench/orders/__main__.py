@@ -16,6 +16,7 @@ from bench.orders.results import markdown, page
 from bench.orders.run import PARTS, SMOKE, Plan, figures
 from bench.orders.system import running_system
 from shared.errors import ExitflowError
+from shared.runtime.stopping import exit_on_sigterm
 
 PAGES = Path(__file__).parents[2] / "docs" / "benchmarks"
 PAGE = "orders.md"
@@ -25,6 +26,7 @@ progress = Console(stderr=True, highlight=False, soft_wrap=True)
 def main(arguments: Sequence[str]) -> int:
     """Run the bench; the exit status is 2 if something could not be measured."""
     told = _parser().parse_args(arguments)
+    exit_on_sigterm()
     plan = SMOKE if told.smoke else _plan(told)
     output = told.output or (None if told.smoke or told.only else PAGES)
     conditions = {

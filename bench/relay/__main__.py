@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from rich.console import Console
 from rich.table import Table as Printed
@@ -27,6 +25,7 @@ from bench.relay.servers import running_servers, work_directory
 from bench.relay.tables import Table, goal_table, tables
 from shared.clock import Clock, SystemClock
 from shared.errors import ExitflowError
+from shared.runtime.stopping import exit_on_sigterm
 
 OUTPUT = ROOT / "docs" / "benchmarks"
 SMOKE_PLAN = Plan(events=3_000, rate_per_s=200, latency_s=1, lead_in_s=0.5, warm_ups=1)
@@ -38,7 +37,7 @@ progress = Console(stderr=True, highlight=False, soft_wrap=True)
 def main(arguments: Sequence[str]) -> int:
     """Run the bench; the exit status is 1 if something could not be measured."""
     told = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _end)
+    exit_on_sigterm()
     try:
         candidates = chosen(told.only or (SMOKE if told.smoke else ()))
         output = told.output or (Path(tempfile.mkdtemp(prefix="exitflow-bench-")) if told.smoke else OUTPUT)
@@ -116,10 +115,6 @@ def _printed(table: Table) -> Printed:
     for row in table.rows:
         printed.add_row(*row)
     return printed
-
-
-def _end(number: int, _: object) -> NoReturn:
-    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

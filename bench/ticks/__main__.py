@@ -26,6 +26,7 @@ from bench.ticks.place import ROOT, Places, fill_book, send
 from bench.ticks.readable import measure_burst, measure_latency
 from shared.clock import Clock, SystemClock
 from shared.errors import ExitflowError
+from shared.runtime.stopping import exit_on_sigterm
 
 T = TypeVar("T")
 
@@ -65,6 +66,7 @@ LONG = Plan((1_000, 100_000, 1_000_000), 1_000_000, 10_000, 20_000, 300)
 def main(arguments: Sequence[str]) -> int:
     """Run the bench; the exit status is 2 if something could not be measured."""
     told = _parser().parse_args(arguments)
+    exit_on_sigterm()
     plan = _plan(told)
     is_whole = not (told.smoke or told.only or told.trades or told.mood)
     output = told.output or (OUTPUT if is_whole else Path(tempfile.mkdtemp(prefix="exitflow-bench-")))

@@ -12,6 +12,7 @@ from deploy.local.kafka.selection import KafkaChoice
 from services.cli.support.command_line import AsJson, examples
 from services.cli.support.connection import Target
 from shared.clock import SystemClock
+from shared.runtime.stopping import exit_on_sigterm
 from shared.settings import load_settings
 
 DemoDir = Annotated[
@@ -50,6 +51,7 @@ def demo(
     The exit status is 0 only if every trade closed and every invariant holds in both databases, the Kafka log and the
     broker's books.
     """
+    exit_on_sigterm()
     # What the embedded stack needs is not installed everywhere that this command line is.
     run = importlib.import_module("services.demo.run")
     options = run.DemoOptions(seed, trades, symbols, data_dir, keep, kafka, as_json)

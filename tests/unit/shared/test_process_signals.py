@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.runtime.stopping import stop_on_signals
+from shared.runtime.stopping import exit_on_sigterm, stop_on_signals
 from shared.runtime.threads import ThreadGroup
 from tests.support.waiting import LIMIT_S
 
@@ -52,3 +52,15 @@ def test_a_main_thread_that_waits_for_the_end_hears_of_it() -> None:
 def test_a_process_whose_threads_are_all_at_work_hears_of_it() -> None:
     with ThreadGroup(stop_on_signals()).add("work", TakesTheSignal().run) as group:
         assert group.stop.wait()
+
+
+def test_sigterm_lets_a_command_clean_up() -> None:
+    exit_on_sigterm()
+    cleaned: list[str] = []
+    with pytest.raises(SystemExit) as ended:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            cleaned.append("servers")
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert cleaned == ["servers"]
