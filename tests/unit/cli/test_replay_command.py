@@ -134,7 +134,7 @@ def test_a_verification_takes_the_plans_as_they_were(exitflow: Exitflow, files: 
         ((), "name a FILE or a --topic"),
         (("day.csv", "--topic", "market.ticks.v1"), "name a FILE or a --topic"),
         (("day.csv", "--since", "2026-01-13T09:15:00Z"), "--since needs --topic"),
-        (("--topic", "market.ticks.v1", "--columns", "ltp=price"), "--topic takes --symbol"),
+        (("--topic", "market.ticks.v1", "--columns", "ltp=price"), "--topic takes no options of recorded ticks"),
         (("--topic", "market.ticks.v1", "--from-offset", "0:-1"), "--from-offset takes"),
         (("--topic", "market.ticks.v1", "--from-offset", "1", "--since", "2026-01-13T09:15:00Z"), "not both"),
         (("--topic", "market.ticks.v1", "--since", "2026-01-13T09:15"), "--tz"),
