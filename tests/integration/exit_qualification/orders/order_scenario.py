@@ -337,6 +337,10 @@ class OrderScenario:
                 {"by": by, "intent_id": intent.intent_id},
             )
 
+    def with_long_back_off(self) -> OrderScenario:
+        """Return the same with a back-off that lasts longer than a test; `end_cooldown` ends it."""
+        return OrderScenario(self.engine, self.brokers, replace(self.terms, backoff_first_s=60, backoff_max_s=600))
+
     def end_cooldown(self, intent: ExitIntent) -> None:
         """As if the cooldown of the intent's reason were over."""
         with self.engine.begin() as connection:

@@ -196,8 +196,9 @@ def test_a_refused_exit_comes_again_after_its_back_off(
     scenario.last_price("990")
     broker.fault({"kind": "reject", "error_type": "InputException", "message": "no"})
     look(losses)
-    scenario.sender.execute_next()
-    scenario.reconciler.reconcile_once()
+    slow = scenario.with_long_back_off()
+    slow.sender.execute_next()
+    slow.reconciler.reconcile_once()
     (failed,) = exits_of(scenario, trade.trade_id)
     assert failed.status is IntentStatus.FAILED
     look(losses)

@@ -249,7 +249,7 @@ def test_the_quantity_is_what_is_left_when_it_is_sent(scenario: OrderScenario, b
     broker.end(broker.order_ids[0])
     scenario.reconciler.reconcile_once()
     scenario.expect(first, IntentStatus.CANCELLED)
-    wait_until(lambda: scenario.cooldown_s(first) < 0, "the back-off ends")
+    scenario.end_cooldown(first)
     second = scenario.detect(scenario.trade_of(first))
     broker.fill(broker.order_ids[0], 30, "1009")
     scenario.reconciler.reconcile_once()

@@ -66,7 +66,7 @@ def test_a_fill_resets_the_back_off_of_its_reason(scenario: OrderScenario, broke
     broker.end(broker.order_ids[0])
     scenario.reconciler.reconcile_once()
     assert scenario.failures(first) == 1
-    wait_until(lambda: scenario.cooldown_s(first) < 0, "the back-off ends")
+    scenario.end_cooldown(first)
     second = scenario.detect(scenario.trade_of(first))
     scenario.sender.execute_next()
     broker.fill(broker.order_ids[1], 100, "1010")
@@ -77,6 +77,7 @@ def test_a_fill_resets_the_back_off_of_its_reason(scenario: OrderScenario, broke
 
 def test_a_rejection_fails_the_exit_with_a_back_off(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     broker.fault({"kind": "reject", "message": "RMS: margin exceeds"})
+    scenario = scenario.with_long_back_off()
     intent = scenario.placed()
     scenario.reconciler.reconcile_once()
     failed = scenario.expect(intent, IntentStatus.FAILED)
@@ -84,19 +85,20 @@ def test_a_rejection_fails_the_exit_with_a_back_off(scenario: OrderScenario, bro
     assert scenario.event_names(intent) == ["Placed", "Failed"]
     assert scenario.events(intent)[1][1]["errors"] == [{"code": "REJECTED_BY_BROKER", "message": "RMS: margin exceeds"}]
     assert scenario.trade_status(intent.trade_id) == "OPEN"
-    assert 0 < scenario.cooldown_s(intent) <= 1
+    assert 0 < scenario.cooldown_s(intent) <= 60
 
 
 def test_the_back_off_doubles_with_every_failure_in_a_row(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     broker.fault({"kind": "reject", "message": "no"}, count=2)
+    scenario = scenario.with_long_back_off()
     first = scenario.placed()
     scenario.reconciler.reconcile_once()
-    wait_until(lambda: scenario.cooldown_s(first) < 0, "the back-off ends")
+    scenario.end_cooldown(first)
     second = scenario.detect(scenario.trade_of(first))
     scenario.sender.execute_next()
     scenario.reconciler.reconcile_once()
     assert scenario.failures(second) == 2
-    assert 1 < scenario.cooldown_s(second) <= 2
+    assert 60 < scenario.cooldown_s(second) <= 120
 
 
 def test_an_order_with_lost_answer_is_found_and_not_repeated(scenario: OrderScenario, broker: ScriptedBroker) -> None:
@@ -287,7 +289,7 @@ def test_an_unfilled_order_is_cancelled_once_and_the_rest_exits(
     assert (cancelled.cancel_reason, cancelled.filled_quantity) == ("NOT_FILLED_IN_TIME", 40)
     assert scenario.event_names(intent) == ["Placed", "PartiallyFilled", "Cancelled"]
     assert [fill["quantity"] for fill in scenario.events(intent)[2][1]["fills"]] == [40]
-    wait_until(lambda: scenario.cooldown_s(intent) < 0, "the back-off ends")
+    scenario.end_cooldown(intent)
     rest = scenario.detect(scenario.trade_of(intent))
     assert rest.quantity == 60
     scenario.sender.execute_next()

@@ -119,7 +119,7 @@ def test_a_stop_continues_after_a_refused_manual_exit(scenario: OrderScenario, b
 
 
 def test_during_its_back_off_nothing_goes_on(scenario: OrderScenario, broker: ScriptedBroker) -> None:
-    slow = OrderScenario(scenario.engine, broker, replace(scenario.terms, backoff_first_s=60, backoff_max_s=60))
+    slow = scenario.with_long_back_off()
     for reason in (STOP_LOSS, MANUAL):
         ended = _cancelled(slow, broker, reason, 40)
         slow.remainders.exit_once()
