@@ -328,8 +328,13 @@ def _signal(item: _Chosen, direction: Direction) -> ExitSignal:
 def _facts(item: _Chosen, book: _Book) -> tuple[object, ...]:
     """Return what `_gate_input` takes from an exit alone; far quicker to make and to compare than its answer."""
     candidate = item.candidate
+    trade = book.trades[candidate.trade_id].trade
     return (
-        book.trades[candidate.trade_id].trade.facts[1:6],
+        trade.symbol,
+        trade.direction,
+        trade.quantity,
+        trade.product_type,
+        trade.user_broker_id,
         candidate.exit_reason,
         candidate.leg,
         candidate.detected_price,

@@ -44,8 +44,7 @@ def check(
     """
     settings = load_settings()
     stack = stack_with_databases(data_dir, settings)
-    here = None if stack is None else system_under_check(stack.data_dir, stack.described)
-    system = here or _system(settings, paper_broker)
+    system = _system(settings, paper_broker) if stack is None else system_under_check(stack.data_dir, stack.described)
     findings = check_once_settled(system, SystemClock(), settle)
     if as_json:
         show_json(trades_as_json([], findings)["invariants"])
