@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Annotated, Literal, Protocol, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from shared.contracts.vocabulary import Direction
 from shared.exit_rules.prices import Price, PriceDifference
@@ -25,6 +25,13 @@ class ProtectiveStopTerms(PlanPart):
     offset: Annotated[Money, Field(ge=Decimal(0))] = Decimal(0)
     price: Price | None = None
     trail_step: PriceDifference | None = None
+
+    @field_validator("kind", mode="before")
+    @classmethod
+    def _is_a_stop_order(cls, kind: object) -> object:
+        if kind != "SL-M":
+            raise ValueError("leave `kind` out: the broker holds an SL-M order; GTT and limit orders are not supported")
+        return kind
 
     @model_validator(mode="after")
     def _has_one_trigger(self) -> Self:

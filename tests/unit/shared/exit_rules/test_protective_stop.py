@@ -12,7 +12,7 @@ from services.exit_qualification.domain.protective_stop import is_met, on_tick, 
 from shared.contracts.vocabulary import Direction
 from shared.errors import InvalidInput
 from shared.exit_rules.plan import ExitPlan
-from shared.exit_rules.protective_stop import fixed_trigger, followed_trigger
+from shared.exit_rules.protective_stop import ProtectiveStopTerms, fixed_trigger, followed_trigger
 from shared.exit_rules.scale import PlanScale, Scale
 from shared.exit_rules.stored_plan import read_stored
 
@@ -42,6 +42,12 @@ def test_the_trigger_is_beyond_the_stop(direction: Direction, stop: str, trigger
 def test_terms_without_a_price_contradict_the_plan(plan: dict[str, Any], why: str) -> None:
     (found,) = ExitPlan.model_validate(plan).contradictions(LONG, ENTRY)
     assert why in found
+
+
+@pytest.mark.parametrize("kind", ["GTT", "gtt_oco", "SL", None, 1])
+def test_another_kind_of_order_is_refused_with_what_to_do(kind: Any) -> None:
+    with pytest.raises(ValidationError, match="leave `kind` out: the broker holds an SL-M order"):
+        ProtectiveStopTerms.model_validate({"kind": kind})
 
 
 @pytest.mark.parametrize(
