@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.cli.support import topic_reader
+from services.cli.support.prices_around import prices_around
 from services.cli.support.topic_range import TopicRange
 from services.cli.support.topic_tape import TopicTape
 from services.replay.tape.format import TapeFormat
@@ -88,6 +91,13 @@ def test_a_topic_gives_what_the_worker_would_judge(exitflow: Exitflow, market: M
     assert _exits(result) == [(INFY, "TARGET", "1010.00"), (TCS, "STOP_LOSS", "3489.00")]
     assert "left out 1 records that are no ticks" in result.err
     assert "left out 1 ticks that are not on the partition of their symbol" in result.err
+
+
+def test_the_prices_around_a_time_are_those_of_the_symbol(market: Market) -> None:
+    found = prices_around(market.settings, INFY, SystemClock().now())
+    assert found.ticks == 4
+    assert [found.first, found.low, found.high, found.last] == [Decimal(price) for price in (1001, 1001, 1020, 1020)]
+    assert prices_around(market.settings, INFY, SystemClock().now() - timedelta(hours=1)).ticks == 0
 
 
 def test_a_range_ends_before_its_last_offset_and_its_last_time(exitflow: Exitflow, market: Market) -> None:
