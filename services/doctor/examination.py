@@ -10,7 +10,9 @@ from deploy.compose.health_probe import problem_of
 from services.cli.support.api_client import ApiClient, Refused
 from services.cli.support.connection import Target
 from services.doctor import rules
+from services.doctor.consumer_lag import consumer_lag
 from services.doctor.symptom import Symptom, problem
+from shared.clock import SystemClock, trading_day
 from shared.contracts.topics import ALL_TOPICS, TopicNames
 from shared.errors import Unavailable
 from shared.kafka.clients import open_admin
@@ -23,12 +25,17 @@ MOST_EXITS = 200
 
 def examine(target: Target, processes: Mapping[str, str]) -> Iterator[Symptom]:
     """Yield every symptom of the system; `processes` has the root URL of each process by name."""
+    now = SystemClock().now()
     yield from rules.unready_processes({name: problem_of(url) for name, url in processes.items()})
+    yield from rules.lagging_consumers(consumer_lag(processes))
     yield from _ask_kafka(target.settings())
     with ApiClient(target.exit_api, target.token) as exits, ApiClient(target.trade_api, target.token) as trades:
         yield from _ask("exit-api", lambda: rules.controls(exits.get("/kill-switch"), exits.get("/rollout")))
-        yield from _ask("exit-api", lambda: rules.disconnected_accounts(exits.get("/brokers")["items"]))
+        yield from _ask("exit-api", lambda: rules.accounts(exits.get("/brokers")["items"]))
         yield from _ask("exit-api", lambda: rules.held_exits(exits.items("/exits/pending", limit=MOST_EXITS)))
+        yield from _ask("exit-api", lambda: rules.missing_stops(exits.items("/protective-stops/missing", MOST_EXITS)))
+        yield from _ask("exit-api", lambda: rules.calendars(exits.get("/calendars")["items"], trading_day(now)))
+        yield from _ask("exit-api", lambda: rules.instruments(exits.get("/instruments/loads")["items"], now))
         yield from _ask("exit-api", lambda: rules.outbox("exit", exits.get("/outbox")["totals"]))
         yield from _ask("trade-api", lambda: rules.outbox("trade", trades.get("/outbox")["totals"]))
 

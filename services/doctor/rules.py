@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from services.doctor.symptom import Symptom, note, problem
@@ -15,10 +16,21 @@ OLD_EXIT_MS: Final = 60_000
 OLD_BACKLOG_S: Final = 30
 """Events that wait for longer are not only a burst."""
 
+SMALL_LAG, LARGE_LAG = 100, 10_000
+"""Records: fewer than the first are ordinary; from the second on a consumer needs help."""
+CALENDAR_NOTICE: Final = timedelta(days=14)
+OLD_INSTRUMENTS: Final = timedelta(days=4)
+"""Longer than a weekend with a holiday."""
+FILE: Final = "file"
+"""Source of instruments that an operator loads at will."""
+LOAD_CALENDAR: Final = "exitflow calendar load FILE"
+LOAD_INSTRUMENTS: Final = "exitflow instruments load --from-broker"
+RENEW_ACCESS: Final = "put a new access token into EXITFLOW_BROKER_CREDENTIALS and restart exit-orders"
+
 READINESS_ACTIONS: Final = (
     ("schema", "exitflow migrate up"),
     ("database", "check PostgreSQL and the network; the process recovers by itself"),
-    ("access token", "put a new access token into EXITFLOW_BROKER_CREDENTIALS and restart exit-orders"),
+    ("access token", RENEW_ACCESS),
     ("another server", "exitflow outbox rebase --dry-run"),
     ("gaps", "exitflow gaps list"),
     ("waiting", "end the transaction that holds the row; see waiting_work in /metrics"),
@@ -67,11 +79,66 @@ def controls(kill_switch: Json, rollout: Json) -> Iterator[Symptom]:
         yield note("rollout", f"{rollout['mode']}: {rollout['reason']}", "exitflow exits rollout full --reason …")
 
 
-def disconnected_accounts(brokers: Iterable[Json]) -> Iterator[Symptom]:
-    """Yield each account that takes no orders."""
+def accounts(brokers: Iterable[Json]) -> Iterator[Symptom]:
+    """Yield each account that takes no orders, because it is disconnected or its token is refused."""
     for broker in brokers:
+        name, subject = broker["user_broker_id"], f"account {broker['user_broker_id']}"
         if broker["status"] != "CONNECTED":
-            yield problem(f"account {broker['user_broker_id']}", "disconnected: its exits wait", "PUT /brokers/ID")
+            action = f"exitflow accounts connect {name} --connected --reason …"
+            yield problem(subject, "disconnected: its exits wait", action)
+        if broker["token_refused_at"] is not None:
+            found = f"the broker refuses its access token since {broker['token_refused_at']}: its exits wait"
+            yield problem(subject, found, RENEW_ACCESS)
+
+
+def missing_stops(trades: Iterable[Json]) -> Iterator[Symptom]:
+    """Yield each trade whose protective stop failed, waits with an error, or was never written."""
+    for trade in trades:
+        stop = trade["stop"] or {"status": "not written", "error_message": "is exit-orders ready?"}
+        if stop["error_message"] is not None:
+            found = f"{trade['symbol']} has no protective stop: {stop['status']}, {stop['error_message']}"
+            yield problem(f"trade {trade['trade_id']}", found, "exitflow exits stops --missing")
+
+
+def lagging_consumers(lags: Mapping[str, Mapping[str, float]]) -> Iterator[Symptom]:
+    """Yield each topic that a process is behind on; `lags` has records by topic by process."""
+    for process, topics in lags.items():
+        for topic, records in topics.items():
+            found = f"{process} is {records:,.0f} records behind"
+            if records >= LARGE_LAG:
+                yield problem(f"topic {topic}", found, f"exitflow top: if the lag grows, start another {process}")
+            elif records >= SMALL_LAG:
+                yield note(f"topic {topic}", found, "exitflow top shows whether it catches up")
+
+
+def calendars(stored: Iterable[Json], today: date) -> Iterator[Symptom]:
+    """Yield each exchange whose calendars end, or have ended; without any, exits are sent at all hours."""
+    last: dict[str, date] = {}
+    for calendar in stored:
+        ends = date.max if calendar["valid_to"] is None else date.fromisoformat(calendar["valid_to"])
+        last[calendar["exchange"]] = max(ends, last.get(calendar["exchange"], date.min))
+    if not last:
+        yield note("calendars", "none is stored: exits are sent at all hours", LOAD_CALENDAR)
+    for exchange, ends in sorted(last.items()):
+        if ends < today:
+            found = f"ended on {ends}: exits are sent at all hours"
+            yield problem(f"calendar {exchange}", found, LOAD_CALENDAR)
+        elif ends - today < CALENDAR_NOTICE:
+            yield note(f"calendar {exchange}", f"ends on {ends}", LOAD_CALENDAR)
+
+
+def instruments(loads: Iterable[Json], now: datetime) -> Iterator[Symptom]:
+    """Yield each broker whose instruments were not loaded, or not for some days."""
+    for load in loads:
+        subject, loaded = f"instruments of {load['source']}", load["loaded_at"]
+        if load["source"] == FILE:
+            continue
+        if load["error"] is not None:
+            yield problem(subject, f"the last load failed: {load['error']}", LOAD_INSTRUMENTS)
+        elif loaded is None:
+            yield problem(subject, "were never loaded", LOAD_INSTRUMENTS)
+        elif now - datetime.fromisoformat(loaded) > OLD_INSTRUMENTS:
+            yield problem(subject, f"were loaded last at {loaded}", LOAD_INSTRUMENTS)
 
 
 def outbox(name: str, totals: Json) -> Iterator[Symptom]:

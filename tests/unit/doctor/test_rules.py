@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -13,6 +14,11 @@ from shared.contracts.topics import ALL_TOPICS, MARKET_TICKS
 
 TOTALS = {"shards": 64, "owned": 64, "owners": 1, "paused": 0, "backlog": 0, "oldest_age_s": None, "parked": 0}
 
+ACCOUNT = {"user_broker_id": "paper", "status": "CONNECTED", "token_refused_at": None}
+TRADE = {"trade_id": "t", "symbol": "NSE:INFY"}
+NOW, TODAY = datetime(2026, 1, 13, 5, tzinfo=UTC), date(2026, 1, 13)
+LOAD = {"source": "kite", "loaded_at": "2026-01-10T03:00:00Z", "error": None}
+
 
 def intent(**fields: Any) -> dict[str, Any]:
     usual = {"intent_id": "i", "exit_reason": "STOP_LOSS", "symbol": "NSE:INFY", "status": "APPROVED", "age_ms": 0}
@@ -23,7 +29,11 @@ def test_a_healthy_system_has_no_symptom() -> None:
     assert not list(rules.unready_processes({"relay": None}))
     assert not list(rules.held_exits([intent(age_ms=59_999)]))
     assert not list(rules.controls({"mode": "OFF"}, {"mode": "full"}))
-    assert not list(rules.disconnected_accounts([{"user_broker_id": "paper", "status": "CONNECTED"}]))
+    assert not list(rules.accounts([ACCOUNT]))
+    assert not list(rules.missing_stops([{**TRADE, "stop": {"status": "PLACING", "error_message": None}}]))
+    assert not list(rules.lagging_consumers({"exit-ticks": {MARKET_TICKS: 99.0}, "relay": {}}))
+    assert not list(rules.calendars([{"exchange": "NSE", "valid_to": None}], TODAY))
+    assert not list(rules.instruments([LOAD, {**LOAD, "source": "file", "loaded_at": None}], NOW))
     assert not list(rules.outbox("exit", TOTALS))
     assert not list(rules.topics(dict.fromkeys(ALL_TOPICS, 12)))
 
@@ -82,3 +92,58 @@ def test_topics_that_are_missing_or_do_not_fit_are_told() -> None:
     assert missing.finding == "does not exist"
     (unequal,) = rules.topics({**counts, MARKET_TICKS: 24})
     assert "24 partitions" in unequal.finding
+
+
+@pytest.mark.parametrize(
+    ("changed", "finding", "action"),
+    [
+        ({"status": "DISCONNECTED"}, "disconnected: its exits wait", "accounts connect paper --connected"),
+        ({"token_refused_at": "2026-01-13T04:00:00Z"}, "refuses its access token since 2026-01-13", "BROKER_CREDENT"),
+    ],
+)
+def test_an_account_that_takes_no_orders_is_told(changed: dict[str, Any], finding: str, action: str) -> None:
+    (symptom,) = rules.accounts([ACCOUNT | changed])
+    assert finding in symptom.finding and action in symptom.action and symptom.severity is Severity.PROBLEM
+
+
+def test_a_trade_without_its_protective_stop_is_told_with_the_reason() -> None:
+    failed = {"status": "FAILED", "error_message": "RMS: no margin"}
+    found = [each.finding for each in rules.missing_stops([{**TRADE, "stop": failed}, {**TRADE, "stop": None}])]
+    assert found == [
+        "NSE:INFY has no protective stop: FAILED, RMS: no margin",
+        "NSE:INFY has no protective stop: not written, is exit-orders ready?",
+    ]
+
+
+@pytest.mark.parametrize(("records", "severity"), [(100.0, Severity.NOTE), (10_000.0, Severity.PROBLEM)])
+def test_a_consumer_that_is_behind_is_told(records: float, severity: Severity) -> None:
+    (symptom,) = rules.lagging_consumers({"trade-fills": {"exits.intents.v1": records}})
+    assert (symptom.subject, symptom.severity) == ("topic exits.intents.v1", severity)
+    assert symptom.finding == f"trade-fills is {records:,.0f} records behind"
+
+
+def test_calendars_that_end_or_are_missing_are_told() -> None:
+    assert [each.severity for each in rules.calendars([], TODAY)] == [Severity.NOTE]
+    stored = [
+        {"exchange": "NSE", "valid_to": "2025-12-31"},
+        {"exchange": "NSE", "valid_to": "2026-12-31"},
+        {"exchange": "MCX", "valid_to": "2026-01-12"},
+        {"exchange": "BSE", "valid_to": "2026-01-13"},
+    ]
+    assert [(each.subject, each.severity) for each in rules.calendars(stored, TODAY)] == [
+        ("calendar BSE", Severity.NOTE),
+        ("calendar MCX", Severity.PROBLEM),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "finding"),
+    [
+        ({"error": "404"}, "the last load failed: 404"),
+        ({"loaded_at": None}, "were never loaded"),
+        ({"loaded_at": "2026-01-09T04:59:59Z"}, "were loaded last at 2026-01-09T04:59:59Z"),
+    ],
+)
+def test_old_instruments_are_told(changed: dict[str, Any], finding: str) -> None:
+    (symptom,) = rules.instruments([LOAD | changed], NOW)
+    assert (symptom.subject, symptom.finding) == ("instruments of kite", finding)

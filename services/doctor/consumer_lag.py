@@ -1,0 +1,27 @@
+"""Records that processes have not acted upon yet, from their metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import httpx
+
+from shared.http.clients import direct
+from shared.runtime.metric_samples import MetricSamples
+
+LIMIT_S = 3.0
+LAG = "consumer_lag_records"
+
+
+def consumer_lag(processes: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    """Return the lag of each topic by process; empty for one that reads none or whose metrics do not answer."""
+    with httpx.Client(timeout=LIMIT_S, **direct(*processes.values())) as client:
+        return {name: _of(client, url) for name, url in processes.items()}
+
+
+def _of(client: httpx.Client, url: str) -> dict[str, float]:
+    try:
+        response = client.get(f"{url.rstrip('/')}/metrics")
+        return MetricSamples.parse(response.text if response.is_success else "", (LAG,)).by(LAG, "topic")
+    except (httpx.HTTPError, ValueError):
+        return {}  # its readiness says that it does not answer
