@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import date
 from typing import Annotated, Any
 
-from fastapi import Depends
+from fastapi import Depends, Query
 from pydantic import BaseModel, Field
 
 from shared.contracts.exits import Timestamp
 from shared.http.auth import Reader
 from shared.http.context import ApiContext, context_of
+from shared.http.fields import NO_NUL
 from shared.http.paging import Keyset, PageCursor, PageLimit
 from shared.http.routing import api_router
-from shared.postgres.audit import AuditEntry, audit_page
+from shared.postgres.audit import AuditEntry, WantedActs, audit_page
 
 router = api_router(tags=["audit"])
 
 Context = Annotated[ApiContext, Depends(context_of)]
+Actor = Annotated[str | None, Query(max_length=200, pattern=NO_NUL, description="only what the token of this name did")]
+Day = Annotated[date | None, Query(description="only of this day in Asia/Kolkata")]
 _AuditId = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
@@ -49,9 +53,16 @@ class AuditPage(BaseModel):
 
 
 @router.get("/audit")
-def audit_log(context: Context, _: Reader, cursor: PageCursor = None, limit: PageLimit = 100) -> AuditPage:
+def audit_log(
+    context: Context,
+    _: Reader,
+    actor: Actor = None,
+    day: Day = None,
+    cursor: PageCursor = None,
+    limit: PageLimit = 100,
+) -> AuditPage:
     """List the operators' actions on this service, newest first."""
     with context.unit_of_work() as uow:
-        found = audit_page(uow.connection, ENTRIES.after(cursor), limit + 1)
+        found = audit_page(uow.connection, WantedActs(actor, day), ENTRIES.after(cursor), limit + 1)
     page = ENTRIES.page(found, limit)
     return AuditPage(items=[AuditView(**asdict(entry)) for entry in page.items], next=page.next)

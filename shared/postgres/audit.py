@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -20,6 +20,8 @@ PAGE = text("""
 -- audit_log.page: newest first
 SELECT audit_id, actor, action, subject, before, after, reason, at FROM audit_log
  WHERE (CAST(:before_id AS bigint) IS NULL OR audit_id < :before_id)
+   AND (CAST(:actor AS text) IS NULL OR actor = :actor)
+   AND (CAST(:day AS date) IS NULL OR CAST(at AT TIME ZONE 'Asia/Kolkata' AS date) = :day)
  ORDER BY audit_id DESC LIMIT :limit
 """)
 
@@ -48,9 +50,18 @@ class AuditEntry:
     at: datetime
 
 
-def audit_page(connection: Connection, before_id: int | None, limit: int) -> list[AuditEntry]:
+@dataclass(frozen=True, slots=True)
+class WantedActs:
+    """Whose actions are listed, of which trading day; None means any."""
+
+    actor: str | None = None
+    day: date | None = None
+
+
+def audit_page(connection: Connection, wanted: WantedActs, before_id: int | None, limit: int) -> list[AuditEntry]:
     """Return at most `limit` actions older than `before_id`, newest first."""
-    return [AuditEntry(**row._mapping) for row in connection.execute(PAGE, {"before_id": before_id, "limit": limit})]
+    given = {"actor": wanted.actor, "day": wanted.day, "before_id": before_id, "limit": limit}
+    return [AuditEntry(**row._mapping) for row in connection.execute(PAGE, given)]
 
 
 def audit(

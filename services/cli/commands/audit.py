@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from enum import StrEnum
 from heapq import merge
 from itertools import islice
@@ -11,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.support.api_client import ApiClient
-from services.cli.support.command_line import AsJson, DataDir, examples
+from services.cli.support.command_line import AsJson, DataDir, day_option, examples
 from services.cli.support.connection import Target
 from services.cli.support.output import show_json, show_table
 
@@ -27,14 +28,14 @@ class Service(StrEnum):
 
 def add_to(root: typer.Typer, panel: str) -> None:
     """Add the command to a panel of the help."""
-    root.command(
-        "audit", rich_help_panel=panel, epilog=examples("audit", "audit --service exit --actor chief --limit 20 --json")
-    )(audit)
+    shown = examples("audit", "audit --actor chief --day today", "audit --service exit --limit 20 --json")
+    root.command("audit", rich_help_panel=panel, epilog=shown)(audit)
 
 
 def audit(
     service: Annotated[Service | None, typer.Option(help="Only of this API; of both by default.")] = None,
     actor: Annotated[str | None, typer.Option(help="Only what the token of this name did.")] = None,
+    day: Annotated[date | None, day_option("Only of this day")] = None,
     limit: Annotated[int, typer.Option(help="Most entries to show.", min=1)] = 50,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -42,7 +43,8 @@ def audit(
     """List what operators did and why, newest first. JSON has the state before and after, too."""
     target = Target.choose(data_dir)
     roots = {Service.EXIT: target.exit_api, Service.TRADE: target.trade_api}
-    logs = [_log(each, root, target.token, actor, limit) for each, root in roots.items() if service in (None, each)]
+    asked = {each: root for each, root in roots.items() if service in (None, each)}
+    logs = [_log(each, root, target.token, limit, actor=actor, day=day) for each, root in asked.items()]
     found = list(islice(merge(*logs, key=itemgetter("at"), reverse=True), limit))
     if as_json:
         show_json(found)
@@ -50,8 +52,7 @@ def audit(
         show_table(_COLUMNS, ([each[column] for column in _COLUMNS] for each in found))
 
 
-def _log(service: Service, root: str, token: str | None, actor: str | None, limit: int) -> list[dict[str, Any]]:
-    """Return the newest entries of one API, by one actor if given."""
+def _log(service: Service, root: str, token: str | None, limit: int, **wanted: Any) -> list[dict[str, Any]]:
+    """Return the newest entries of one API that are wanted."""
     with ApiClient(root, token) as api:
-        entries = ({"service": service.value, **entry} for entry in api.items("/audit"))
-        return list(islice((entry for entry in entries if actor in (None, entry["actor"])), limit))
+        return [{"service": service.value, **entry} for entry in api.items("/audit", limit, **wanted)]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated
 
 import typer
 
 from services.cli.commands.trades import trade_api
-from services.cli.support.command_line import AsJson, DataDir, examples
+from services.cli.support.command_line import AsJson, DataDir, day_option, examples
 from services.cli.support.output import show_facts, show_json, show_table
 from shared.contracts.vocabulary import ExitReason, ProductType
 
@@ -17,13 +18,13 @@ _SUMS = ("count", "gross_pnl", "charges", "net_pnl", "unknown_charges")
 
 def add_to(root: typer.Typer, panel: str) -> None:
     """Add the command to a panel of the help."""
-    epilog = examples("pnl", "pnl --by symbol --day 2026-11-26", "pnl --by day --csv > pnl.csv")
+    epilog = examples("pnl", "pnl --by exit_reason --day yesterday", "pnl --by day --csv > pnl.csv")
     root.command("pnl", rich_help_panel=panel, epilog=epilog)(pnl)
 
 
 def pnl(
     by: Annotated[str | None, typer.Option(help=f"Totals of each {', '.join(GROUPS)}.")] = None,
-    day: Annotated[str | None, typer.Option(help="Only trades closed on this day, e.g. 2026-11-26.")] = None,
+    day: Annotated[date | None, day_option("Only trades closed on this day")] = None,
     symbol: Annotated[str | None, typer.Option(help="Only on this symbol.")] = None,
     user_broker: Annotated[str | None, typer.Option(help="Only at this user broker.")] = None,
     reason: Annotated[ExitReason | None, typer.Option(help="Only of this exit reason.", case_sensitive=False)] = None,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from shared.clock import SystemClock, trading_day
 from shared.version import VERSION
 
 DataDir = Annotated[
@@ -25,6 +27,21 @@ IdempotencyKey = Annotated[
     str | None,
     typer.Option("--key", help="Idempotency-Key to send; a new one by default. Repeat it to retry safely."),
 ]
+
+
+def _day(text: str) -> date:
+    """Return the day that a word or a date names, in Asia/Kolkata."""
+    today = trading_day(SystemClock().now())
+    words = {"today": today, "yesterday": today - timedelta(days=1)}
+    try:
+        return words.get(text.lower()) or date.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is neither today, yesterday nor a date as 2026-01-13") from error
+
+
+def day_option(meaning: str) -> Any:
+    """Return an option for a trading day: today, yesterday or a date."""
+    return typer.Option(help=f"{meaning}: today, yesterday or a date.", parser=_day, metavar="DAY")
 
 
 class Panel(StrEnum):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from fastapi.routing import iter_route_contexts
 
+from shared.clock import TRADING_ZONE
 from shared.http.problems import MEDIA_TYPE
 from shared.http.routing import ApiRoute
 from shared.ids import new_id
@@ -128,3 +130,19 @@ def test_the_audit_log_is_paged_newest_first(api: Api) -> None:
         ("alma", "outbox.pause", "shard 1")
     }
     assert found[0]["after"] == {"paused": True}
+
+
+def test_the_audit_log_is_filtered_by_actor_and_day(api: Api) -> None:
+    for shard in (1, 2):
+        body = {"reason": f"look {shard}"}
+        api.client.post(f"/outbox/shards/{shard}/pause", json=body, headers=AUTHORIZATION).raise_for_status()
+
+    def reasons(**query: str) -> list[str]:
+        answer = api.client.get("/audit", params=query, headers=AUTHORIZATION)
+        return [entry["reason"] for entry in answer.json()["items"]]
+
+    (newest,) = api.client.get("/audit", params={"limit": 1}, headers=AUTHORIZATION).json()["items"]
+    day = datetime.fromisoformat(newest["at"]).astimezone(TRADING_ZONE).date()
+    assert reasons(actor="alma", day=str(day))[:2] == ["look 2", "look 1"]
+    assert reasons(actor="nadia") == reasons(day=str(day - timedelta(days=7))) == []
+    assert api.client.get("/audit", params={"day": "soon"}, headers=AUTHORIZATION).status_code == 422

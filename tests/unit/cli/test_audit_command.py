@@ -27,7 +27,9 @@ def _answer(request: httpx.Request) -> httpx.Response:
     if request.url.path == "/whoami":
         return httpx.Response(200, json={"name": f"{service}-token", "scopes": ["read"]})
     start = int(request.url.params.get("cursor", "0"))
-    entries = [{"actor": a, "action": b, "at": f"2026-01-13T03:45:0{at}Z", **NOBODY} for at, a, b in LOGS[service]]
+    asked, day = request.url.params.get("actor"), request.url.params.get("day", "2026-01-13")
+    logged = [(at, by, act) for at, by, act in LOGS[service] if asked in (None, by) and day == "2026-01-13"]
+    entries = [{"actor": by, "action": act, "at": f"2026-01-13T03:45:0{at}Z", **NOBODY} for at, by, act in logged]
     following = str(start + 1) if start + 1 < len(entries) else None
     return httpx.Response(200, json={"items": entries[start : start + 1], "next": following})
 
@@ -55,6 +57,8 @@ def apis(monkeypatch: pytest.MonkeyPatch) -> None:
         (("--limit", "2"), ["kill_switch.put", "charges.finalise"]),
         (("--service", "trade"), ["charges.finalise", "x"]),
         (("--actor", "desk"), ["rollout.put", "x"]),
+        (("--actor", "desk", "--day", "2026-01-13"), ["rollout.put", "x"]),
+        (("--day", "yesterday"), []),
     ],
 )
 def test_the_logs_of_both_apis_are_one_newest_first(
@@ -69,3 +73,8 @@ def test_each_api_says_whose_token_it_is(exitflow: Exitflow) -> None:
     known = json.loads(exitflow("tokens", "show", "--json").out)
     assert {api: each["name"] for api, each in known.items()} == {"exit-api": "exit-token", "trade-api": "trade-token"}
     assert "exit-token" in exitflow("tokens", "show").out
+
+
+def test_what_is_no_day_is_wrong_usage(exitflow: Exitflow) -> None:
+    wrong = exitflow("audit", "--day", "soon")
+    assert (wrong.status, "today, yesterday" in wrong.err) == (2, True)
