@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from fastapi import Request
 from fastapi.responses import StreamingResponse
 
-from services.console.api_client import ApiFault
+from services.console.api_client import ApiFault, Json
 from services.console.context import Answer
 from services.console.rendering import Pages
 from shared.clock import Clock
@@ -73,15 +73,50 @@ def event(name: str, html: str) -> str:
     return f"event: {name}\n{lines}\n"
 
 
-async def rows_or_fault(pages: Pages, ask: Callable[[], Awaitable[Answer]], rows: Callable[[Answer], str]) -> Fragments:
-    """Return the rows of a list; without an answer only the fault, so that the browser keeps the last rows."""
-    try:
-        answer = await ask()
-    except ApiFault as fault:
-        return {"fault": pages.text("fault.html", fault=fault)}
-    if answer.fault is not None:
-        return {"fault": pages.text("fault.html", fault=answer.fault)}
-    return {"fault": "", "rows": rows(answer)}
+class LiveRows:
+    """Fragments of one list; its rows are rendered only when the list has changed.
+
+    Parameters
+    ----------
+    name:
+        Name of the fragment with the rows.
+    ask:
+        Return the list from an API.
+    rows:
+        Render it.
+    """
+
+    def __init__(
+        self,
+        pages: Pages,
+        ask: Callable[[], Awaitable[Answer]],
+        rows: Callable[[Answer], str],
+        name: str = "rows",
+    ) -> None:
+        self._name = name
+        self._pages = pages
+        self._ask = ask
+        self._rows = rows
+        self._rendered: Json | None = None
+        self._html = ""
+
+    async def look(self) -> Fragments:
+        """Return the rows; without an answer only the fault, so that the browser keeps the last rows."""
+        try:
+            answer = await self._ask()
+        except ApiFault as fault:
+            return {"fault": self._pages.text("fault.html", fault=fault)}
+        if answer.fault is not None:
+            return {"fault": self._pages.text("fault.html", fault=answer.fault)}
+        content = {**(answer.body or {}), "items": [_without_age(item) for item in answer.items()]}
+        if content != self._rendered:
+            self._rendered, self._html = content, self._rows(answer)
+        return {"fault": "", self._name: self._html}
+
+
+def _without_age(item: Json) -> Json:
+    """Return an item without its age, which changes at each look and which the browser counts."""
+    return {name: value for name, value in item.items() if name != "age_ms"}
 
 
 def live_response(

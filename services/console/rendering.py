@@ -17,6 +17,16 @@ from shared.clock import Clock
 TEMPLATES = Path(__file__).parent / "templates"
 
 
+class _Environment(Environment):
+    """Jinja2 that looks names up in the APIs' documents first; their attributes would hide fields such as `items`."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Return a field of a document, or what Jinja2 finds."""
+        if type(obj) is dict and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+
 class Pages:
     """Render the console's templates; every value is escaped.
 
@@ -31,7 +41,7 @@ class Pages:
     def __init__(self, cookies: SessionCookies, clock: Clock) -> None:
         self._cookies = cookies
         self._clock = clock
-        self._environment = Environment(
+        self._environment = _Environment(
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
             undefined=StrictUndefined,

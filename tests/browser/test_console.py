@@ -16,6 +16,7 @@ from tests.unit.console.test_trade import closed_trade, serve
 
 PENDING = "GET exit /exits/pending"
 STOPS = "GET exit /protective-stops"
+MISSING = "GET exit /protective-stops/missing"
 DESK, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=390, height=844)
 LIMIT_MS = 20_000
 LONG = "ReadTimeout: HTTPConnectionPool(host='127.0.0.1',port=30010):Read-timed-out.(read-timeout=7.0)" * 2
@@ -189,6 +190,7 @@ def _paths(tab: Tab) -> list[str]:
         BULK: MANY,
         "GET trade /pnl": PNL,
         "GET trade /trades": page(open_trade, next="abc"),
+        MISSING: page({**open_trade, "stop": stop(status="FAILED", error_message=LONG)}, {**trade(), "stop": None}),
         STOPS: page(stop(trade_id=open_trade["trade_id"]), stop(status="FAILED", error_code="X", error_message=LONG)),
     }
     serve_outbox(tab.console.apis, parked(4), parked(5, request="REPLAY", requested_by="olga"), paused=True)

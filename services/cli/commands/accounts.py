@@ -18,7 +18,16 @@ app = new_app("Show and connect accounts, limit their losses, release held ones.
 
 NO_LIMIT = "none"
 _NEEDED = {"account": "--broker-account", "root_url": "--root-url"}
-_COLUMNS = ("user_broker_id", "broker", "account", "status", "entries_held_since", "entries_held_reason")
+_COLUMNS = (
+    "user_broker_id",
+    "broker",
+    "account",
+    "status",
+    "token_refused_at",
+    "token_ends_at",
+    "entries_held_since",
+    "entries_held_reason",
+)
 
 Account = Annotated[str, typer.Argument(help="The account's user_broker_id.")]
 Reason = Annotated[str, typer.Option(help="Why; audited.")]
@@ -31,7 +40,7 @@ def add_to(root: typer.Typer, panel: str) -> None:
 
 @app.command("list", epilog=examples("accounts list"))
 def list_accounts(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List the accounts that exits are executed at, and which are held."""
+    """List the accounts that exits are executed at, when their tokens end, and which are held."""
     with exit_api(data_dir) as api:
         accounts = api.get("/brokers")["items"]
     if as_json:

@@ -28,9 +28,9 @@ _COLUMNS = (
     "quantity",
     "filled_quantity",
     "detected_price",
-    "age_ms",
+    "created_at",
     "executable",
-    "gates",
+    "waits_for",
 )
 _BULK_COLUMNS = (
     "trade_id",
@@ -55,6 +55,7 @@ _STOP_COLUMNS = (
     "error_message",
     "end_reason",
 )
+_MISSING_COLUMNS = ("trade_id", "symbol", "user_broker_id", "open_quantity", "status", "error_code", "error_message")
 _GATE_COLUMNS = ("gate", "verdict", "detail")
 
 Symbol = Annotated[str | None, typer.Option(help="Only on this symbol.")]
@@ -101,7 +102,9 @@ def list_exits(
     _list("/exits", data_dir, as_json, limit, trade_id=trade, symbol=symbol, user_broker_id=broker, status=status)
 
 
-@app.command("stops", epilog=examples("exits stops", "exits stops --trade 019abc… --all --json"))
+@app.command(
+    "stops", epilog=examples("exits stops", "exits stops --missing", "exits stops --trade 019abc… --all --json")
+)
 def stops(
     trade: Annotated[str | None, typer.Option(help="Only of this trade.", metavar="TRADE_ID")] = None,
     symbol: Symbol = None,
@@ -109,6 +112,10 @@ def stops(
     status: Annotated[
         ProtectiveStopStatus | None, typer.Option(help="Only with this status.", case_sensitive=False)
     ] = None,
+    missing: Annotated[
+        bool,
+        typer.Option("--missing", help="List trades without the stop that their plan asks for."),
+    ] = False,
     every: Annotated[bool, typer.Option("--all", help="Those that have ended too, as with a status.")] = False,
     limit: Annotated[int, typer.Option(help="Stops at most.", min=1)] = 100,
     data_dir: DataDir = None,
@@ -116,6 +123,11 @@ def stops(
 ) -> None:
     """List the protective stops that brokers hold, newest first, with what each waits for."""
     wanted = {"trade_ids": trade, "symbol": symbol, "user_broker_id": broker, "status": status}
+    if missing:
+        if every or any(value is not None for value in wanted.values()):
+            raise typer.BadParameter("--missing takes no filter")
+        _missing_stops(limit, data_dir, as_json)
+        return
     with exit_api(data_dir) as api:
         found = list(api.items("/protective-stops", limit, standing=not every and status is None, **wanted))
     if as_json:
@@ -275,20 +287,31 @@ def _fill(text: str) -> Json:
     return {"broker_trade_id": trade_id, "quantity": int(quantity), "price": price, "filled_at": filled_at}
 
 
+def _missing_stops(limit: int, data_dir: Path | None, as_json: bool) -> None:
+    with exit_api(data_dir) as api:
+        found = list(api.items("/protective-stops/missing", limit))
+    if as_json:
+        show_json(found)
+        return
+    rows = ({**(trade["stop"] or {"status": "none"}), **trade} for trade in found)
+    show_table(_MISSING_COLUMNS, ([row.get(column) for column in _MISSING_COLUMNS] for row in rows))
+
+
 def _list(path: str, data_dir: Path | None, as_json: bool, limit: int, **query: Any) -> None:
     with exit_api(data_dir) as api:
         exits = list(api.items(path, limit, **query))
     if as_json:
         show_json(exits)
     else:
-        rows = ({**item, "gates": _gates_in_brief(item.get("gates") or [])} for item in exits)
+        rows = ({**item, "waits_for": _waits_for(item)} for item in exits)
         show_table(_COLUMNS, ([row.get(column) for column in _COLUMNS] for row in rows))
 
 
-def _gates_in_brief(gates: list[Json]) -> str:
-    """Return the gates holding an exit back, or a note that all pass."""
-    held = [f"{gate['gate']} {gate['verdict']}" for gate in gates if gate["verdict"] != "PASS"]
-    return ", ".join(held) or "all pass"
+def _waits_for(intent: Json) -> str:
+    """Return the gates holding an exit back and its error; `-` for an exit that ended or waits for its broker."""
+    held = [f"{gate['gate']} {gate['verdict']}" for gate in intent["gates"] if gate["verdict"] != "PASS"]
+    error = [intent["error_message"] or intent["error_code"]] if intent["error_code"] else []
+    return ", ".join(held + error) or "-"
 
 
 def _show_intent(intent: Json, as_json: bool) -> None:

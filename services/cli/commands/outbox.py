@@ -84,15 +84,17 @@ def parked(
     "replay",
     epilog=examples(
         'outbox replay --topic exits.intents.v1 --key 019abc… --reason "limit raised"',
+        "outbox replay --topic exits.intents.v1 --dry-run",
         'outbox replay --event 019def… --reason "limit raised"',
         'outbox replay --outbox trade --topic trades.v1 --reason "topic made"',
     ),
 )
 def replay(
-    reason: Reason,
+    reason: Annotated[str | None, typer.Option(help="Why; audited. Needed unless --dry-run.")] = None,
     topic: Annotated[str | None, typer.Option(help="What is parked of this topic.")] = None,
     key: Annotated[str | None, typer.Option(help="Of this key only.")] = None,
     event: Annotated[str | None, typer.Option(help="What is parked of this event's key.", metavar="EVENT_ID")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be sent.")] = False,
     outbox: Outbox = WhichOutbox.EXIT,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -100,6 +102,11 @@ def replay(
     """Publish parked events again, each key in order; events rejected again stay parked."""
     if (topic is None) == (event is None) or (key is not None and topic is None):
         raise typer.BadParameter("name either --topic, with or without --key, or --event")
+    if dry_run:
+        _show_replay(outbox, topic, key, event, data_dir, as_json)
+        return
+    if not reason:
+        raise typer.BadParameter("pass --reason; it is stored in the audit log")
     body = {"topic": topic, "key": key, "event_id": event, "reason": reason}
     _act(outbox, "/outbox/parked/replay", body, data_dir, as_json)
 
@@ -130,6 +137,23 @@ def resume(
 ) -> None:
     """Publish a paused shard again."""
     _act(outbox, f"/outbox/shards/{shard}/resume", {"reason": reason}, data_dir, as_json)
+
+
+def _show_replay(
+    outbox: WhichOutbox, topic: str | None, key: str | None, event: str | None, data_dir: Path | None, as_json: bool
+) -> None:
+    """List the parked events that a replay would send."""
+    with outbox_api(outbox, data_dir) as api:
+        events = list(api.items("/outbox/parked", topic=topic, key=key))
+    if event is not None:
+        named = {(each["topic"], each["key"]) for each in events if each["event_id"] == event}
+        events = [each for each in events if (each["topic"], each["key"]) in named]
+    if as_json:
+        show_json(events)
+        return
+    keys = len({(each["topic"], each["key"]) for each in events})
+    title = f"{len(events)} events of {keys} keys would be sent, each key in order; one that is rejected stays parked"
+    show_table(_PARKED_COLUMNS, ([each.get(column) for column in _PARKED_COLUMNS] for each in events), title=title)
 
 
 def _act(outbox: WhichOutbox, path: str, body: Json, data_dir: Path | None, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 
 from services.console.context import Answer, ConsoleContext, Context, Visitor, attempt
-from services.console.live import Fragments, live_response, rows_or_fault
+from services.console.live import LiveRows, live_response
 from services.console.sessions import Session
 from services.console.wording import PENDING_STATUSES, REASONS, STATUSES
 
@@ -100,12 +100,10 @@ async def stream(request: Request, context: Context, session: Visitor, wanted: W
     def rows(answer: Answer) -> str:
         return context.pages.text("exit_rows.html", answer=answer, wanted=wanted, session=session)
 
-    async def look() -> Fragments:
-        return await rows_or_fault(context.pages, lambda: _ask(context, session, wanted), rows)
-
-    return live_response(request, look, context.refresh_s, context.clock)
+    live = LiveRows(context.pages, lambda: _ask(context, session, wanted), rows)
+    return live_response(request, live.look, context.refresh_s, context.clock)
 
 
 async def _ask(context: ConsoleContext, session: Session, wanted: ExitFilter) -> Answer:
     path = "/exits/pending" if wanted.view == "pending" else "/exits"
-    return await attempt(context.exit_api, session.token, path, limit=PAGE, **wanted.query())
+    return await attempt(context.exit_api, session.token, path, limit=PAGE, gates="held", **wanted.query())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict, dataclass
 from typing import Annotated
 from urllib.parse import urlencode
@@ -10,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 
 from services.console.context import Answer, ConsoleContext, Context, Visitor, attempt
-from services.console.live import Fragments, live_response, rows_or_fault
+from services.console.live import Fragments, LiveRows, live_response
 from services.console.sessions import Session
 from services.console.wording import STOP_STATUSES
 
@@ -56,8 +57,10 @@ Wanted = Annotated[StopFilter, Depends(stop_filter)]
 @router.get("")
 async def stops(request: Request, context: Context, session: Visitor, wanted: Wanted) -> HTMLResponse:
     """Show the list; the browser then connects to the stream of its changes."""
-    answer = await _ask(context, session, wanted)
-    return context.pages.page(request, session, "stops.html", wanted=wanted, answer=answer, statuses=STOP_STATUSES)
+    answer, missing = await asyncio.gather(_ask(context, session, wanted), _ask_missing(context, session))
+    return context.pages.page(
+        request, session, "stops.html", wanted=wanted, answer=answer, missing=missing, statuses=STOP_STATUSES
+    )
 
 
 @router.get("/stream")
@@ -67,8 +70,15 @@ async def stream(request: Request, context: Context, session: Visitor, wanted: W
     def rows(answer: Answer) -> str:
         return context.pages.text("stop_rows.html", answer=answer, wanted=wanted)
 
+    def missing_rows(answer: Answer) -> str:
+        return context.pages.text("missing_stops.html", missing=answer)
+
+    listed = LiveRows(context.pages, lambda: _ask(context, session, wanted), rows)
+    missing = LiveRows(context.pages, lambda: _ask_missing(context, session), missing_rows, "missing")
+
     async def look() -> Fragments:
-        return await rows_or_fault(context.pages, lambda: _ask(context, session, wanted), rows)
+        first, second = await asyncio.gather(listed.look(), missing.look())
+        return {**second, **first, "fault": first["fault"] or second["fault"]}
 
     return live_response(request, look, context.refresh_s, context.clock)
 
@@ -76,3 +86,8 @@ async def stream(request: Request, context: Context, session: Visitor, wanted: W
 async def _ask(context: ConsoleContext, session: Session, wanted: StopFilter) -> Answer:
     query = asdict(wanted) | {"standing": None if wanted.status else True, "limit": PAGE}
     return await attempt(context.exit_api, session.token, "/protective-stops", **query)
+
+
+async def _ask_missing(context: ConsoleContext, session: Session) -> Answer:
+    """Return the trades without the stop that their plan asks for, whatever the filters."""
+    return await attempt(context.exit_api, session.token, "/protective-stops/missing", limit=PAGE)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict, dataclass
 from typing import Annotated
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.actions import Action, TextField, carry_out, show
 from services.console.context import Answer, ConsoleContext, Context, OperatorForm, Visitor, attempt, distinct_faults
 from services.console.sessions import Session
 from services.console.wording import KILL_SWITCH_SENTENCES, ROLLOUT_SENTENCES
+from shared.clock import trading_day
 from shared.contracts.vocabulary import KillSwitchMode, RolloutMode
 
 router = APIRouter(prefix="/system")
@@ -21,18 +24,41 @@ BACK = "/system"
 BrokerStatus = Annotated[str, Query(pattern="^(CONNECTED|DISCONNECTED)$")]
 
 
+@dataclass(frozen=True)
+class ActFilter:
+    """Which entries of the audit log are shown; empty means any. `cursor` pages through exit-api's log."""
+
+    actor: str = ""
+    day: str = ""
+    cursor: str = ""
+
+    def url(self, **changes: str) -> str:
+        """Return the URL of the log with this filter, or of one that differs by `changes`."""
+        values = {name: value for name, value in {**asdict(self), **changes}.items() if value}
+        return f"/system?{urlencode(values)}#audit"
+
+
+def act_filter(
+    actor: Annotated[str, Query(max_length=200)] = "",
+    day: Annotated[str, Query(max_length=10)] = "",
+    cursor: Annotated[str, Query(max_length=10_000)] = "",
+) -> ActFilter:
+    """Return the filter in a request."""
+    return ActFilter(actor.strip(), day, cursor)
+
+
 @router.get("")
 async def system(
-    request: Request, context: Context, session: Visitor, cursor: Annotated[str, Query(max_length=10_000)] = ""
+    request: Request, context: Context, session: Visitor, acts: Annotated[ActFilter, Depends(act_filter)]
 ) -> HTMLResponse:
-    """Show the state of the system and what operators did; `cursor` pages through exit-api's audit log."""
+    """Show the state of the system and what operators did."""
     processes, kill_switch, rollout, brokers, exit_audit, trade_audit = await asyncio.gather(
         context.probes.all(),
         attempt(context.exit_api, session.token, "/kill-switch"),
         attempt(context.exit_api, session.token, "/rollout"),
         attempt(context.exit_api, session.token, "/brokers"),
-        attempt(context.exit_api, session.token, "/audit", limit=AUDIT_SHOWN, cursor=cursor),
-        _trade_audit(context, session, cursor),
+        attempt(context.exit_api, session.token, "/audit", limit=AUDIT_SHOWN, **asdict(acts)),
+        _trade_audit(context, session, acts),
     )
     answers = (kill_switch, rollout, brokers, exit_audit, trade_audit)
     return context.pages.page(
@@ -47,16 +73,17 @@ async def system(
         brokers=brokers.items(),
         audit=sorted(exit_audit.items() + trade_audit.items(), key=lambda entry: entry["at"], reverse=True),
         next=(exit_audit.body or {}).get("next"),
-        cursor=cursor,
+        acts=acts,
+        today=trading_day(context.clock.now()),
         faults=distinct_faults(*answers),
     )
 
 
-async def _trade_audit(context: ConsoleContext, session: Session, cursor: str) -> Answer:
+async def _trade_audit(context: ConsoleContext, session: Session, acts: ActFilter) -> Answer:
     """Return the newest entries of trade-api; they stand on the first page alone."""
-    if cursor:
+    if acts.cursor:
         return Answer({"items": []})
-    return await attempt(context.trade_api, session.token, "/audit", limit=AUDIT_SHOWN)
+    return await attempt(context.trade_api, session.token, "/audit", limit=AUDIT_SHOWN, **asdict(acts))
 
 
 @router.get("/kill-switch")

@@ -10,7 +10,7 @@ from fastapi import Query
 from fastapi.responses import JSONResponse
 
 from services.exit_qualification.api.context import Context, ExitApiContext
-from services.exit_qualification.api.views import IntentDetail, IntentPage, IntentView, ManualExit
+from services.exit_qualification.api.views import Gates, IntentDetail, IntentPage, IntentView, ManualExit
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import PENDING_VIEW
 from services.exit_qualification.manual_exit_service import ExitInProgress
@@ -38,6 +38,7 @@ def _sort_key(intent: ExitIntent) -> tuple[Timestamp, UUID]:
 
 INTENTS = Keyset("exits", tuple[Timestamp, UUID], _sort_key)
 NEWEST: Keyset[ExitIntent, UUID] = Keyset("exits.newest", UUID, lambda intent: intent.intent_id)
+WhichGates = Annotated[Gates, Query(description="gates in the answer: all, or only those that did not pass")]
 LONGEST_AGE_S = 10 * 366 * 86_400
 
 Order = Annotated[Literal["oldest", "newest"], Query(description="which exits come first")]
@@ -55,6 +56,7 @@ def pending_exits(
     status: IntentStatus | None = None,
     exit_reason: ExitReason | None = None,
     older_than_s: OlderThan = None,
+    gates: WhichGates = "all",
     cursor: PageCursor = None,
     limit: PageLimit = 100,
 ) -> IntentPage:
@@ -74,7 +76,7 @@ def pending_exits(
             after=INTENTS.after(cursor),
             limit=limit + 1,
         )
-    return _page(INTENTS.page(found, limit), context)
+    return _page(INTENTS.page(found, limit), context, gates)
 
 
 @router.get("")
@@ -87,6 +89,7 @@ def exits(
     trade_id: UUID | None = None,
     exit_reason: ExitReason | None = None,
     order: Order = "oldest",
+    gates: WhichGates = "all",
     cursor: PageCursor = None,
     limit: PageLimit = 100,
 ) -> IntentPage:
@@ -102,8 +105,8 @@ def exits(
     with context.unit_of_work() as uow:
         intents = ExitIntentRepository(uow.connection)
         if order == "newest":
-            return _page(NEWEST.page(intents.find_newest(**wanted, before=NEWEST.after(cursor)), limit), context)
-        return _page(INTENTS.page(intents.find(**wanted, after=INTENTS.after(cursor)), limit), context)
+            return _page(NEWEST.page(intents.find_newest(**wanted, before=NEWEST.after(cursor)), limit), context, gates)
+        return _page(INTENTS.page(intents.find(**wanted, after=INTENTS.after(cursor)), limit), context, gates)
 
 
 @router.get("/{intent_id:uuid}", responses=declared(404))
@@ -149,6 +152,6 @@ def _view(intent: ExitIntent, context: ExitApiContext) -> dict[str, Any]:
     return IntentView.of(intent, context.clock.now()).model_dump(mode="json")
 
 
-def _page(page: Page[ExitIntent], context: ExitApiContext) -> IntentPage:
+def _page(page: Page[ExitIntent], context: ExitApiContext, gates: Gates) -> IntentPage:
     now = context.clock.now()
-    return IntentPage(items=[IntentView.of(intent, now) for intent in page.items], next=page.next)
+    return IntentPage(items=[IntentView.of(intent, now, gates) for intent in page.items], next=page.next)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from types import MappingProxyType
 from typing import Annotated, Any
 
@@ -83,7 +84,7 @@ def brokers(context: Context, _: Reader) -> BrokerList:
     with context.unit_of_work() as uow:
         found = SwitchRepository(uow.connection).brokers()
         errors = ExitIntentRepository(uow.connection).waiting_errors()
-    return BrokerList(items=[_view(broker, errors) for broker in found])
+    return BrokerList(items=[_view(broker, context.clock.now(), errors) for broker in found])
 
 
 @router.get("/brokers/{user_broker_id}", responses=declared(404))
@@ -91,7 +92,7 @@ def one_broker(user_broker_id: BrokerPath, context: Context, _: Reader) -> Broke
     """Return one user broker."""
     with context.unit_of_work() as uow:
         errors = ExitIntentRepository(uow.connection).waiting_errors()
-        return _view(SwitchRepository(uow.connection).broker(user_broker_id), errors)
+        return _view(SwitchRepository(uow.connection).broker(user_broker_id), context.clock.now(), errors)
 
 
 @router.put("/brokers/{user_broker_id}", responses=declared(409))
@@ -116,7 +117,7 @@ def put_broker(user_broker_id: BrokerPath, body: PutBroker, context: Context, ca
         # Of the database's clock, as a hold and its release are: an older event changes nothing at its readers.
         uow.emit(user_broker_changed(now, OrderQueues(uow.connection).now()))
         uow.commit()
-    return _view(now)
+    return _view(now, context.clock.now())
 
 
 def _facts(setting: Setting) -> dict[str, Any]:
@@ -128,7 +129,10 @@ def _facts(setting: Setting) -> dict[str, Any]:
     }
 
 
-def _view(broker: UserBroker, waiting_errors: Mapping[str, WaitingError] = MappingProxyType({})) -> BrokerView:
+def _view(
+    broker: UserBroker, at: datetime, waiting_errors: Mapping[str, WaitingError] = MappingProxyType({})
+) -> BrokerView:
+    day = BOOK_DAYS.get(broker.broker)
     error = waiting_errors.get(broker.user_broker_id)
     return BrokerView(
         user_broker_id=broker.user_broker_id,
@@ -136,6 +140,8 @@ def _view(broker: UserBroker, waiting_errors: Mapping[str, WaitingError] = Mappi
         account=broker.account,
         root_url=broker.root_url,
         status=broker.status,
+        token_refused_at=broker.token_refused_at,
+        token_ends_at=None if day is None else day.ends_after(at),
         entries_held_since=broker.entries_held_since,
         entries_held_reason=broker.entries_held_reason,
         waiting_error=None if error is None else ErrorDetail(code=error.code, message=error.message),

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.exit_qualification.api.context import Context
 from services.exit_qualification.domain.protective_stop import ProtectiveStop
-from services.exit_qualification.storage.protective_stops import ProtectiveStopRepository, StopFilter
+from services.exit_qualification.storage.protective_stops import MissingStop, ProtectiveStopRepository, StopFilter
 from shared.contracts.exits import Timestamp
 from shared.contracts.trades import Symbol, UserBrokerId
 from shared.contracts.vocabulary import Direction, ProductType, ProtectiveStopStatus
@@ -23,6 +23,7 @@ router = api_router(prefix="/protective-stops", tags=["exits"])
 
 MOST_TRADES = 100
 NEWEST: Keyset[ProtectiveStop, UUID] = Keyset("protective_stops", UUID, lambda stop: stop.stop_id)
+MISSING: Keyset[MissingStop, UUID] = Keyset("protective_stops.missing", UUID, lambda missing: missing.trade_id)
 
 _UUID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 TradeIds = Annotated[
@@ -68,6 +69,36 @@ class ProtectiveStopPage(BaseModel):
 
     items: list[ProtectiveStopView]
     next: str | None
+
+
+class MissingStopView(BaseModel):
+    """Open trade whose plan asks for a protective stop that the broker does not hold."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    trade_id: UUID
+    user_broker_id: str
+    symbol: str
+    direction: Direction = Field(description="of the trade")
+    product_type: ProductType
+    open_quantity: int
+    stop: ProtectiveStopView | None = Field(description="its latest stop; null if none was written yet")
+
+
+class MissingStopPage(BaseModel):
+    """Page of trades without their protective stop; `next` is the cursor of the next page."""
+
+    items: list[MissingStopView]
+    next: str | None
+
+
+@router.get("/missing")
+def missing_stops(context: Context, _: Reader, cursor: PageCursor = None, limit: PageLimit = 100) -> MissingStopPage:
+    """List open trades whose plan asks for a protective stop that the broker does not hold, oldest first."""
+    with context.unit_of_work() as uow:
+        found = ProtectiveStopRepository(uow.connection).missing(MISSING.after(cursor), limit + 1)
+    page = MISSING.page(found, limit)
+    return MissingStopPage(items=[MissingStopView.model_validate(each) for each in page.items], next=page.next)
 
 
 @router.get("")

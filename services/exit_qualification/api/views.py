@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.exit_qualification.domain.gates.gate import Verdict
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ACCEPTED
 from services.exit_qualification.domain.order_terms import BrokerStatus
@@ -29,6 +30,10 @@ from shared.money import Money
 
 class _Body(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Gates = Literal["all", "held"]
+"""Gates whose verdicts an answer has: all, or those that did not pass."""
 
 
 class GateView(BaseModel):
@@ -73,19 +78,22 @@ class IntentView(BaseModel):
     ended_at: Timestamp | None
     age_ms: int
     gates: list[GateView]
+    gates_passed: int = Field(description="how many gates passed")
     errors: list[ErrorDetail]
 
     @classmethod
-    def of(cls, intent: ExitIntent, now: datetime) -> Self:
-        """Return the view of an intent at an instant."""
-        return cls(**cls._values(intent, now))
+    def of(cls, intent: ExitIntent, now: datetime, gates: Gates = "all") -> Self:
+        """Return the view of an intent at an instant, with the verdicts of these gates."""
+        return cls(**cls._values(intent, now, gates))
 
     @classmethod
-    def _values(cls, intent: ExitIntent, now: datetime) -> dict[str, Any]:
-        derived = {"age_ms", "gates", "errors", "fills", "detected_at"}
+    def _values(cls, intent: ExitIntent, now: datetime, gates: Gates = "all") -> dict[str, Any]:
+        derived = {"age_ms", "gates", "gates_passed", "errors", "fills", "detected_at"}
         values = {name: getattr(intent, name) for name in cls.model_fields if name not in derived}
         values["age_ms"] = max(0, round((now - intent.created_at).total_seconds() * 1000))
-        values["gates"] = [dict(gate) for gate in intent.gates]
+        held = [gate for gate in intent.gates if gate["verdict"] != Verdict.PASS]
+        values["gates"] = [dict(gate) for gate in (held if gates == "held" else intent.gates)]
+        values["gates_passed"] = len(intent.gates) - len(held)
         values["errors"] = [dict(error) for error in intent.errors]
         if intent.status in ACCEPTED:  # older versions stored the send error even if the order arrived
             values |= {"error_code": None, "error_message": None}
@@ -271,6 +279,10 @@ class BrokerView(BaseModel):
     account: str
     root_url: str
     status: BrokerStatus
+    token_refused_at: Timestamp | None = Field(None, description="since when the broker refuses the access token")
+    token_ends_at: Timestamp | None = Field(
+        None, description="when the broker ends the access token of today, at the latest; null if that is not known"
+    )
     entries_held_since: Timestamp | None = Field(
         None, description="since when no trade may be opened at it, because it lost more than its limit"
     )

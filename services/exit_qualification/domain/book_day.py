@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, time, timedelta, tzinfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,11 @@ class BookDay:
 
     begins: timedelta
     zone: tzinfo
+
+    def ends_after(self, instant: datetime) -> datetime:
+        """Return when the day that an instant belongs to ends."""
+        began = (instant.astimezone(self.zone) - self.begins).date()
+        return datetime.combine(began + timedelta(days=1), time(), self.zone) + self.begins
 
     def same_books(self, sent_at: datetime, read_at: datetime) -> bool:
         """Return whether books read at one instant must show an order sent at another.

@@ -34,6 +34,8 @@ class UserBroker:
 
     Attributes
     ----------
+    token_refused_at:
+        Since when the broker refuses the access token; None: it takes it, or was not asked.
     entries_held_since, entries_held_reason:
         Since when and why no trade may be opened at it; None: trades may be opened.
     """
@@ -43,9 +45,14 @@ class UserBroker:
     account: str
     root_url: str
     status: BrokerStatus
-    token_refused: bool = False
+    token_refused_at: datetime | None = None
     entries_held_since: datetime | None = None
     entries_held_reason: str | None = None
+
+    @property
+    def token_refused(self) -> bool:
+        """Return whether the broker refuses the access token."""
+        return self.token_refused_at is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -279,7 +279,7 @@ def _broker(
         account,
         root_url,
         BrokerStatus(status),
-        token_refused=token_refused_at is not None,
+        token_refused_at=token_refused_at,
         entries_held_since=entries_held_since,
         entries_held_reason=entries_held_reason,
     )

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 
 from services.exit_qualification.domain.protective_stop import (
     FAILURES,
+    HELD,
     FollowedTrigger,
     ProtectiveStop,
     StandingStop,
@@ -29,13 +30,15 @@ _WIDTH = len(fields(ProtectiveStop))
 _PLAN = "coalesce(p.exit_plan, t.exit_plan)"
 _REMAINING = """
 t.quantity - coalesce((SELECT sum(f.quantity) FROM exit_fills f WHERE f.trade_id = t.trade_id), 0)::bigint"""
-_TO_PROTECT = f"""
+_PLANNED = """
   FROM (SELECT trade_id FROM open_trades WHERE status = 'OPEN' AND exit_plan ? 'protective_stop'
          UNION SELECT trade_id FROM exit_plans WHERE exit_plan ? 'protective_stop') AS c
   JOIN open_trades t ON t.trade_id = c.trade_id AND t.status = 'OPEN'
   LEFT JOIN exit_plans p ON p.trade_id = t.trade_id
+"""
+_TO_PROTECT = f"""{_PLANNED}
  WHERE {_PLAN} ? 'protective_stop'
-   AND NOT EXISTS (SELECT FROM protective_stops s WHERE s.trade_id = t.trade_id AND s.ended_at IS NULL)"""  # noqa: S608  # constants
+   AND NOT EXISTS (SELECT FROM protective_stops s WHERE s.trade_id = t.trade_id AND s.ended_at IS NULL)"""  # constants
 
 ANYTHING = text(f"""
 -- protective_stops.anything: there is a stop, or a trade that should have one
@@ -114,6 +117,16 @@ OF_TRADE = text(f"""
 -- protective_stops.of_trade: the latest
 SELECT {COLUMNS} FROM protective_stops s WHERE s.trade_id = :trade_id ORDER BY s.created_at DESC LIMIT 1
 """)  # noqa: S608  # constants
+MISSING = text(f"""
+-- protective_stops.missing: trades whose plan asks for a stop that the broker does not hold, with their latest stop
+SELECT t.trade_id, t.user_broker_id, t.symbol, t.direction, t.product_type, {_REMAINING}, {COLUMNS} {_PLANNED}
+  LEFT JOIN LATERAL (SELECT * FROM protective_stops l WHERE l.trade_id = t.trade_id
+                      ORDER BY l.created_at DESC LIMIT 1) s ON true
+ WHERE {_PLAN} ? 'protective_stop' AND coalesce(s.status <> ALL (CAST(:held AS text[])), true)
+   AND (CAST(:after AS uuid) IS NULL OR t.trade_id > :after)
+ ORDER BY t.trade_id
+ LIMIT :limit
+""")  # noqa: S608  # constants
 _CONDITIONS = {
     "trade_ids": "s.trade_id = ANY (CAST(:trade_ids AS uuid[]))",
     "symbol": "s.symbol = :symbol",
@@ -157,6 +170,19 @@ class StopFilter:
     user_broker_id: str | None = None
     status: ProtectiveStopStatus | None = None
     standing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MissingStop:
+    """Open trade whose plan asks for a protective stop that the broker does not hold; `stop` is its latest one."""
+
+    trade_id: UUID
+    user_broker_id: str
+    symbol: str
+    direction: Direction
+    product_type: ProductType
+    open_quantity: int
+    stop: ProtectiveStop | None
 
 
 class ProtectiveStopRepository:
@@ -250,6 +276,11 @@ SELECT {COLUMNS} FROM protective_stops s WHERE {" AND ".join(conditions) or "tru
  ORDER BY s.stop_id DESC LIMIT :limit""")  # noqa: S608  # constants
         return [_stop(tuple(row)) for row in self._connection.execute(statement, {**given, "limit": limit})]
 
+    def missing(self, after: UUID | None, limit: int) -> list[MissingStop]:
+        """Return trades without the stop that their plan asks for, by id; `after` is the last of the page before."""
+        given = {"held": [str(status) for status in HELD], "after": after, "limit": limit}
+        return [_missing(row) for row in fetch(self._connection, MISSING, given)]
+
     def exits_due(self, user_broker_id: str) -> bool:
         """Return whether exits of the account wait to be sent."""
         ((found,),) = fetch(self._connection, EXITS_DUE, {"user_broker_id": user_broker_id})
@@ -293,6 +324,20 @@ def _standing(row: tuple[Any, ...], held: Collection[UUID]) -> StandingStop:
     if follows_trail(stored) and stop.followed_version != plan_version:
         trigger = stop.trigger_price  # the plan changed: what follows it by the new one is not known yet
     return StandingStop(stop, TradeStatus(status), symbol, remaining, trigger, stop.trade_id in held)
+
+
+def _missing(row: tuple[Any, ...]) -> MissingStop:
+    trade_id, user_broker_id, symbol, direction, product_type, quantity = row[:-_WIDTH]
+    latest = row[-_WIDTH:]
+    return MissingStop(
+        trade_id,
+        user_broker_id,
+        symbol,
+        Direction(direction),
+        ProductType(product_type),
+        quantity,
+        None if latest[0] is None else _stop(latest),
+    )
 
 
 def _stop(row: tuple[Any, ...]) -> ProtectiveStop:

@@ -32,6 +32,7 @@ ROUTES = {
     "GET /exits/{intent_id}": "exits show",
     "GET /exits/why/{trade_id}": "exits why",
     "GET /protective-stops": "exits stops",
+    "GET /protective-stops/missing": "exits stops",
     "POST /exits/{intent_id}/resolve": "exits resolve",
     "POST /exits/{intent_id}/withdraw": "exits withdraw",
     "GET /kill-switch": "exits kill-switch",

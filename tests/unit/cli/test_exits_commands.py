@@ -17,8 +17,14 @@ Exitflow = Callable[..., Result]
 PASSES = {"gate": "TRADE_OPEN", "verdict": "PASS", "detail": {}}
 DEFERS = {"gate": "KILL_SWITCH", "verdict": "DEFER", "detail": {"mode": "ALL"}}
 ITEMS = [
-    {"intent_id": "i1", "executable": True, "gates": [PASSES, DEFERS]},
-    {"intent_id": "i2", "executable": False, "gates": [PASSES]},
+    {"intent_id": "i1", "executable": True, "gates": [PASSES, DEFERS], "error_code": None},
+    {
+        "intent_id": "i2",
+        "executable": False,
+        "gates": [PASSES],
+        "error_code": "TOKEN_EXPIRED",
+        "error_message": "no token",
+    },
 ]
 
 
@@ -44,13 +50,13 @@ def posted(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 
 @pytest.mark.usefixtures("posted")
-def test_pending_exits_show_their_gates_and_whether_they_are_executed(exitflow: Exitflow) -> None:
+def test_pending_exits_show_what_they_wait_for_and_whether_they_are_executed(exitflow: Exitflow) -> None:
     first, second = (line for line in exitflow("exits", "pending").out.splitlines() if "i1" in line or "i2" in line)
     assert "True" in first
     assert "KILL_SWITCH DEFER" in first
     assert "TRADE_OPEN" not in first
     assert "False" in second
-    assert "all pass" in second
+    assert "no token" in second
 
 
 def test_an_exit_can_be_asked_for_to_be_recorded_only(exitflow: Exitflow, posted: list[dict[str, object]]) -> None:
@@ -78,3 +84,23 @@ def test_the_protective_stops_that_have_not_ended_are_listed_unless_others_are_a
         assert exitflow("exits", "stops", *more).status == 0
     assert [params["standing"] for params in asked] == ["true", "false", "false"]
     assert (asked[0]["trade_ids"], asked[2]["status"]) == ("t1", "FAILED")
+
+
+def test_trades_without_their_stop_are_listed_with_the_reason(
+    exitflow: Exitflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = {**STOP, "trade_id": "t1", "status": "FAILED", "error_message": "no margin"}
+    trades = [{"trade_id": "t1", "open_quantity": 40, "stop": failed}, {"trade_id": "t2", "stop": None}]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.path == "/protective-stops/missing"
+        return httpx.Response(200, json={"items": trades, "next": None})
+
+    monkeypatch.setattr(
+        exits_commands, "exit_api", lambda _: ApiClient("http://api", "token", httpx.MockTransport(answer))
+    )
+    shown = exitflow("exits", "stops", "--missing").out
+    first, second = (line for line in shown.splitlines() if "t1" in line or "t2" in line)
+    assert "FAILED" in first and "no margin" in first and "none" in second
+    assert json.loads(exitflow("exits", "stops", "--missing", "--json").out) == trades
+    assert exitflow("exits", "stops", "--missing", "--trade", "t1").status == 2

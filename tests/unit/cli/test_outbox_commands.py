@@ -86,3 +86,22 @@ def test_what_cannot_be_meant_is_wrong_usage(
 ) -> None:
     assert exitflow("outbox", *arguments).status == 2
     assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("named", "query"), [(("--topic", "t", "--key", "k"), {"topic": "t", "key": "k"}), (("--event", "e1"), {})]
+)
+def test_a_dry_replay_lists_what_would_be_sent(
+    exitflow: Exitflow, asked: list[tuple[WhichOutbox, str, object]], named: tuple[str, ...], query: dict[str, str]
+) -> None:
+    shown = exitflow("outbox", "replay", *named, "--dry-run")
+    assert shown.status == 0
+    assert "1 events of 1 keys would be sent" in shown.out and "e1" in shown.out
+    ((outbox, path, said),) = asked
+    assert (outbox, path) == (WhichOutbox.EXIT, "/outbox/parked")
+    assert query.items() <= said.items()  # type: ignore[attr-defined]  # a query
+
+
+def test_a_dry_replay_of_an_event_that_is_not_parked_lists_nothing(exitflow: Exitflow, asked: list[object]) -> None:
+    assert json.loads(exitflow("outbox", "replay", "--event", "e2", "--dry-run", "--json").out) == []
+    assert len(asked) == 1

@@ -19,6 +19,9 @@ OPERATOR = {"name": "olga", "scopes": ["operate", "read"]}
 CALLERS = {"reader-token": READER, "operator-token": OPERATOR}
 AT = "2026-01-13T05:00:00.000000Z"
 
+EMPTY: dict[str, Json] = {"GET exit /protective-stops/missing": {"items": [], "next": None}}
+"""Answers that are empty unless a test gives another."""
+
 
 def problem(status: int, code: str, detail: str) -> httpx.Response:
     """Return an API's problem document."""
@@ -51,7 +54,8 @@ class FakeApis:
         if request.url.path == "/whoami":
             return httpx.Response(200, json=caller)
         self.asked.append(request)
-        answer = self.answers.get(f"{request.method} {request.url.host} {request.url.path}")
+        asked = f"{request.method} {request.url.host} {request.url.path}"
+        answer = self.answers.get(asked, EMPTY.get(asked))
         if answer is None:
             return problem(404, "not_found", f"{request.url.path} not found")
         found = answer(request) if callable(answer) else answer
@@ -99,6 +103,7 @@ def intent(**changes: Any) -> Json:
             {"gate": "TRADE_OPEN", "verdict": "PASS", "detail": {"trade_status": "OPEN"}},
             {"gate": "KILL_SWITCH", "verdict": "DEFER", "detail": {"mode": "ALL"}},
         ],
+        "gates_passed": 1,
         "errors": [],
         **changes,
     }

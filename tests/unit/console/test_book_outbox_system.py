@@ -143,6 +143,7 @@ ENTRY = {
 BROKER = {
     "user_broker_id": "paper", "broker": "kite", "account": "PAPER", "root_url": "http://broker", "status": "CONNECTED",
     "waiting_error": None, "entries_held_since": "2026-01-13T04:00:00Z", "entries_held_reason": "lost 1000.00",
+    "token_refused_at": None, "token_ends_at": "2026-01-14T00:30:00Z",
 }  # fmt: skip
 
 
@@ -170,9 +171,29 @@ def test_the_system_page_shows_switches_accounts_and_the_audit_log(operator: Bro
         "mode OFF",
         "Set to ALL",
         "lost 1000.00",
+        "token ends 14 Jan 2026, 06:00:00",
     )
     for text in shown:
         assert text in html
+
+
+def test_a_refused_token_is_shown_with_its_time(operator: Browser, apis: FakeApis) -> None:
+    serve_system(apis)
+    apis.answers["GET exit /brokers"] = {"items": [BROKER | {"token_refused_at": "2026-01-13T04:30:00Z"}]}
+    html = operator.get("/system").text
+    assert "token refused" in html and "since 13 Jan 2026, 10:00:00" in html and "token ends" not in html
+
+
+def test_the_audit_log_is_filtered_by_the_operator_and_the_day(operator: Browser, apis: FakeApis) -> None:
+    serve_system(apis)
+    apis.answers["GET exit /audit"] = page(ENTRY, next="older")
+    apis.asked.clear()
+    html = operator.get("/system?actor=olga&day=2026-01-13").text
+    asked = [dict(each.url.params) for each in apis.asked if each.url.path == "/audit"]
+    assert asked == [{"limit": "25", "actor": "olga", "day": "2026-01-13"}] * 2
+    assert 'href="/system?actor=olga&amp;day=2026-01-13&amp;cursor=older#audit"' in html
+    apis.answers |= {"GET exit /audit": page(), "GET trade /audit": page()}
+    assert "No action matches the filters." in operator.get("/system?actor=nadia").text
 
 
 def test_the_kill_switch_needs_its_mode_typed(operator: Browser, apis: FakeApis) -> None:

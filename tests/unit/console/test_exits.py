@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from services.console.live import Fragments, LiveEvents, event
+from services.console.context import Answer
+from services.console.live import Fragments, LiveEvents, LiveRows, event
+from services.console.pages.exits import PAGE
+from services.console.rendering import Pages
+from services.console.sessions import SessionCookies
 from shared.clock import SystemClock
-from tests.unit.console.conftest import Browser
+from tests.unit.console.conftest import SETTINGS, Browser
 from tests.unit.console.fake_apis import AT, FakeApis, intent, page, problem
 
 
@@ -19,13 +23,25 @@ def test_the_list_shows_each_exit_with_its_gates(operator: Browser, apis: FakeAp
     assert "cursor=abc" in html
 
 
-def test_the_list_names_passed_gates_without_their_inputs(operator: Browser, apis: FakeApis) -> None:
-    passed = [{"gate": f"GATE_{n}", "verdict": "PASS", "detail": {"input": "known"}} for n in range(3)]
+def test_the_list_asks_only_for_gates_that_hold_and_counts_the_others(operator: Browser, apis: FakeApis) -> None:
     held = {"gate": "KILL_SWITCH", "verdict": "DEFER", "detail": {"mode": "ALL"}}
-    apis.answers["GET exit /exits/pending"] = page(intent(gates=[*passed, held]), intent(gates=passed))
+    apis.answers["GET exit /exits/pending"] = page(
+        intent(gates=[held], gates_passed=17), intent(gates=[], gates_passed=18), intent(gates=[], gates_passed=0)
+    )
     html = operator.get("/exits").text
-    assert html.count("Gate 0, Gate 1, Gate 2") == 2
-    assert ("mode ALL" in html, "input known" in html) == (True, False)
+    assert apis.asked[-1].url.params["gates"] == "held"
+    for text in ("mode ALL", "17 gates; the page of the trade shows each", "18 passed", "not asked yet"):
+        assert text in html
+
+
+def test_the_page_of_many_exits_costs_one_request_and_few_bytes(operator: Browser, apis: FakeApis) -> None:
+    passed = {"gates": [], "gates_passed": 20}
+    apis.answers["GET exit /exits/pending"] = page(*(intent(**passed) for _ in range(PAGE)), next="abc")
+    apis.asked.clear()
+    html = operator.get("/exits").text
+    assert [request.url.params["limit"] for request in apis.asked] == [str(PAGE)]
+    assert html.count("<tr data-row") == PAGE == 50
+    assert len(html.encode()) < 2_000 * PAGE
 
 
 def test_the_filters_are_those_of_the_api(operator: Browser, apis: FakeApis) -> None:
@@ -34,6 +50,7 @@ def test_the_filters_are_those_of_the_api(operator: Browser, apis: FakeApis) -> 
     html = operator.get(f"/exits?{query}").text
     assert dict(apis.asked[-1].url.params) == {
         "limit": "50",
+        "gates": "held",
         "symbol": "NSE:TCS",
         "user_broker_id": "paper",
         "exit_reason": "TARGET",
@@ -46,7 +63,7 @@ def test_the_filters_are_those_of_the_api(operator: Browser, apis: FakeApis) -> 
 def test_all_exits_come_newest_first(operator: Browser, apis: FakeApis) -> None:
     apis.answers["GET exit /exits"] = page(intent(status="FILLED", ended_at=AT, filled_quantity=100))
     html = operator.get("/exits?view=all&status=FILLED&older_than_s=60").text
-    assert dict(apis.asked[-1].url.params) == {"limit": "50", "status": "FILLED", "order": "newest"}
+    assert dict(apis.asked[-1].url.params) == {"limit": "50", "gates": "held", "status": "FILLED", "order": "newest"}
     assert "Filled" in html
     assert "Force exit" not in html
 
@@ -91,6 +108,28 @@ def test_the_stream_sends_a_fragment_only_when_it_changes() -> None:
     sent = asyncio.run(_take(events.stream(), 4))
     assert sent == ["retry: 1\n\n", event("rows", "a"), event("rows", "b\nc"), event("fault", "")]
     assert event("rows", "b\nc") == "event: rows\ndata: b\ndata: c\n\n"
+
+
+def test_the_rows_are_rendered_only_when_the_list_has_changed() -> None:
+    first, second = intent(), intent()
+    older = {**first, "age_ms": first["age_ms"] + 1000}
+    answers = iter([page(first), page(older), page(older, second), page(second)])
+    rendered: list[int] = []
+
+    async def ask() -> Answer:
+        return Answer(next(answers))
+
+    def rows(answer: Answer) -> str:
+        rendered.append(len(answer.items()))
+        return f"rows {len(rendered)}"
+
+    live = LiveRows(Pages(SessionCookies(SETTINGS, SystemClock()), SystemClock()), ask, rows)
+
+    async def looks() -> list[Fragments]:
+        return [await live.look() for _ in range(4)]
+
+    assert [look["rows"] for look in asyncio.run(looks())] == ["rows 1", "rows 1", "rows 2", "rows 3"]
+    assert rendered == [1, 2, 1]
 
 
 def test_the_stream_ends_with_the_server() -> None:

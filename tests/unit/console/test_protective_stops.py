@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.console.stop_story import stop_steps
+from shared.ids import new_id
 from tests.unit.console.conftest import Browser
 from tests.unit.console.fake_apis import AT, FakeApis, Json, page, problem, stop, trade
 from tests.unit.console.test_book_outbox_system import PNL
@@ -19,6 +20,12 @@ ENDED: Json = {"status": "CANCELLED", "ended_at": "2026-01-13T05:10:00.000Z"}
 def sentences(one: Json) -> list[str]:
     """Return the sentences about a stop."""
     return [step.sentence for step in stop_steps(one)]
+
+
+def listed(apis: FakeApis) -> dict[str, str]:
+    """Return the query that the list of stops was asked with."""
+    (asked,) = (each for each in apis.asked if each.url.path == "/protective-stops")
+    return dict(asked.url.params)
 
 
 def test_a_stop_is_told_from_its_placing_to_its_confirmation_with_the_time_of_each_hop() -> None:
@@ -124,13 +131,13 @@ def test_the_list_of_stops_shows_order_trigger_and_last_error(operator: Browser,
     html = operator.get("/exits/stops").text
     for text in ("NSE:TCS", "988.00", "B7", "POSITION_SHORT", "the account holds less", "cursor=abc"):
         assert text in html
-    assert dict(apis.asked[-1].url.params) == {"standing": "true", "limit": "50"}
+    assert listed(apis) == {"standing": "true", "limit": "50"}
 
 
 def test_a_status_shows_ended_stops_too(operator: Browser, apis: FakeApis) -> None:
     apis.answers[STOPS] = page(stop(**ENDED | {"end_reason": "EXIT"}, created_at=AT))
     html = operator.get("/exits/stops?symbol=nse:infy&user_broker_id=paper&status=CANCELLED").text
-    assert dict(apis.asked[-1].url.params) == {
+    assert listed(apis) == {
         "symbol": "NSE:INFY", "user_broker_id": "paper", "status": "CANCELLED", "limit": "50",
     }  # fmt: skip
     assert "It ended without an exit." in html and '<span class="quiet">Exit</span>' in html
@@ -142,3 +149,19 @@ def test_an_empty_list_and_a_refusal_say_so(operator: Browser, apis: FakeApis) -
     assert "No protective stop matches the filters." in operator.get("/exits/stops?symbol=x").text
     apis.answers[STOPS] = lambda _: problem(422, "invalid_input", "the request is not valid")
     assert "exit-api: the request is not valid" in operator.get("/exits/stops").text
+
+
+def test_trades_without_their_stop_stand_above_the_list_whatever_its_filters(operator: Browser, apis: FakeApis) -> None:
+    failed = stop(status="FAILED", error_message="RMS: no margin")
+    facts = {name: failed[name] for name in ("symbol", "direction", "product_type", "user_broker_id")}
+    bare = {**facts, "symbol": "NSE:TCS", "trade_id": str(new_id()), "open_quantity": 40, "stop": None}
+    apis.answers |= {
+        STOPS: page(),
+        "GET exit /protective-stops/missing": page({**bare, "symbol": "NSE:INFY", "stop": failed}, bare),
+    }
+    html = operator.get("/exits/stops?symbol=NSE:SBIN").text
+    for text in ("Trades without their protective stop", "RMS: no margin", "No stop was written yet."):
+        assert text in html
+    assert f'href="/trades/{bare["trade_id"]}"' in html
+    apis.answers["GET exit /protective-stops/missing"] = page()
+    assert "Trades without" not in operator.get("/exits/stops").text

@@ -23,6 +23,7 @@ from shared.runtime.health import Health
 from shared.settings import Settings
 from tests.integration.exit_qualification.intent_rows import put_intent
 from tests.support.servers import Database
+from tests.support.statements import sent_statements
 from tests.support.trades import opened, project
 
 BROKER = {"account": "PAPER", "root_url": "http://127.0.0.1:1", "status": "CONNECTED", "reason": "test"}
@@ -270,3 +271,18 @@ def test_the_lists_are_filtered_by_reason_and_age_and_turned_around(client: Test
     assert [item["intent_id"] for item in first["items"]] == made[:0:-1]
     assert listed("/exits", order="newest", cursor=first["next"]) == made[:1]
     assert client.get("/exits", params={"cursor": first["next"]}).status_code == 422
+
+
+def test_a_page_of_pending_exits_costs_few_statements_and_few_bytes(client: TestClient, exit_engine: Engine) -> None:
+    for _ in range(3):
+        _exit(client, _trade(exit_engine))
+    assert client.get("/exits/pending").status_code == 200  # with statements that a connection's first use adds
+    with sent_statements() as statements:
+        brief = client.get("/exits/pending", params={"gates": "held", "limit": 2})
+    assert len([each for each in statements if "SELECT" in each]) == 1, statements
+    whole = client.get("/exits/pending", params={"limit": 2})
+    for short, long in zip(brief.json()["items"], whole.json()["items"], strict=True):
+        held = [gate for gate in long["gates"] if gate["verdict"] != "PASS"]
+        assert short["gates"] == held != long["gates"]
+        assert short["gates_passed"] == long["gates_passed"] == len(long["gates"]) - len(held)
+    assert len(brief.content) < 2_000 * 2

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from services.exit_qualification.domain.protective_stop import EndReason
 from services.exit_qualification.storage.protective_stops import ProtectiveStopRepository
+from shared.clock import SystemClock
 from shared.contracts.vocabulary import ProtectiveStopStatus
 from shared.ids import new_id
 from tests.integration.exit_qualification.api.test_exit_api import client
@@ -74,3 +75,30 @@ def test_a_stop_shows_its_terms_and_the_explanation_shows_the_same(client: TestC
 @pytest.mark.parametrize("query", [{"cursor": "abc"}, {"trade_ids": "abc"}, {"trade_ids": f"{UUID(int=7)},"}])
 def test_a_cursor_of_another_list_and_what_is_no_id_are_refused(client: TestClient, query: dict[str, str]) -> None:
     assert client.get("/protective-stops", params=query).status_code == 422
+
+
+def test_trades_whose_broker_holds_no_stop_are_listed_with_their_latest(
+    client: TestClient, exit_engine: Engine, trade_ids: list[UUID]
+) -> None:
+    bare, plain = opened(plan=PLAN), opened(plan={"stop_loss": "990"})
+    with exit_engine.connect() as connection:
+        project(connection, bare, plain)
+    with exit_engine.begin() as connection:
+        stops = ProtectiveStopRepository(connection)
+        sent = {"status": ProtectiveStopStatus.PLACING, "submitted_at": SystemClock().now()}
+        held, refused = (stops.update(each.stop, **sent) for each in stops.standing())
+        armed = {"status": ProtectiveStopStatus.ARMED, "broker_order_id": "B1", "armed_at": held.created_at}
+        stops.update(held, **armed)
+        failed = {"status": ProtectiveStopStatus.FAILED, "error_message": "RMS: no margin"}
+        stops.update(refused, **failed, end_reason=EndReason.REJECTED_BY_BROKER, ended_at=refused.created_at)
+    cancelled, _, failing = map(str, trade_ids)
+    found: dict[str, Any] = {}
+    query: dict[str, Any] = {"limit": 2}
+    while query:
+        answer = client.get("/protective-stops/missing", params=query).json()
+        found |= {item["trade_id"]: item for item in answer["items"]}
+        query = {"limit": 2, "cursor": answer["next"]} if answer["next"] else {}
+    assert list(found) == [cancelled, failing, str(bare.trade_id)]
+    assert [item["stop"] and item["stop"]["status"] for item in found.values()] == ["CANCELLED", "FAILED", None]
+    assert found[failing]["stop"]["error_message"] == "RMS: no margin"
+    assert (found[str(bare.trade_id)]["open_quantity"], found[failing]["symbol"]) == (100, "NSE:TCS")

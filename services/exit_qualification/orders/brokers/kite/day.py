@@ -1,4 +1,4 @@
-"""The trading day of Kite's books."""
+"""The trading day of Kite's books, with which its access tokens end."""
 
 from __future__ import annotations
 
