@@ -21,7 +21,7 @@ from tests.chaos.outbox_relay.extent import DURATION_S, MAX_IN_FLIGHT
 from tests.integration.outbox_relay.kafka_log import open_log
 from tests.integration.outbox_relay.outbox_writer import Writer, open_writer
 from tests.integration.outbox_relay.relays import RELAY, relay_process
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT_S, wait_until
 
 PARTITIONS = 24
 EVENTS, BATCH = 2000, 1000
@@ -52,7 +52,7 @@ def test_on_topics_that_were_just_made_nothing_is_lost(
                     f"topic {rounds}, {MAX_IN_FLIGHT or 'the usual number of'} requests in flight: {found}"
                 )
             process.terminate()
-            assert process.wait(30) == 0
+            assert process.wait(LIMIT_S) == 0
     sys.stderr.write(f"{rounds} new topics\n")
 
 

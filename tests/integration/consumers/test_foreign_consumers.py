@@ -60,7 +60,7 @@ class Topic:
         admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
         made = admin.create_topics([NewTopic(self.name, 1, 1), NewTopic(self.dead_letters, 1, 1)])
         for result in made.values():
-            result.result(30)
+            result.result(LIMIT_S)
         # As the relay's producer compresses.
         self._producer = Producer({"bootstrap.servers": self.bootstrap_servers, "compression.type": "lz4"})
 

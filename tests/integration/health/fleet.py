@@ -17,11 +17,10 @@ from shared.settings import Settings
 from tests.integration.paper_broker.conftest import CREDENTIALS
 from tests.support.product_process import ProductProcess, run
 from tests.support.servers import Database
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT_S, wait_until
 
 PROCESSES = tuple(name for name, process in catalogue.PROCESSES.items() if process.databases)
 DEADLINE_S = 4.0
-UNREADY_LIMIT_S = 15
 READY_LIMIT_S = 120
 STOP_LIMIT_S = 30
 
@@ -54,7 +53,7 @@ class Fleet:
         """What the process says of itself."""
         try:
             url = f"{self.url(name)}/readyz"
-            answer = httpx.get(url, timeout=5, **direct(url))
+            answer = httpx.get(url, timeout=LIMIT_S, **direct(url))
         except httpx.TransportError as error:
             return Readiness(0, {"http": type(error).__name__})
         return Readiness(answer.status_code, answer.json().get("checks", {}))
@@ -67,10 +66,10 @@ class Fleet:
             raise AssertionError(f"not ready: {self._unready()}") from None
 
     def all_complain(self, of: str, *names: str) -> None:
-        """Wait until each process, or each of `names`, is unready within the promised time and names the reason."""
+        """Wait until each process, or each of `names`, is unready and names the reason."""
         names = names or tuple(self.ports)
         try:
-            wait_until(lambda: not self._silent(of, names), f"every process says: {of}", UNREADY_LIMIT_S)
+            wait_until(lambda: not self._silent(of, names), f"every process says: {of}")
         except AssertionError:
             raise AssertionError(f"does not say {of!r}: {self._silent(of, names)}") from None
 

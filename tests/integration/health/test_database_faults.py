@@ -1,4 +1,4 @@
-"""Every process and every fault of its database: unready with the reason within 15 s, and ready again by itself."""
+"""Every process and every fault of its database: unready with the reason, and ready again by itself."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from shared.settings import Settings
 from tests.integration.health.fleet import Fleet, running_fleet
 from tests.support.servers import Database
 from tests.support.tcp_proxy import TcpProxy, running_proxy
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT_S, wait_until
 
 HANGING = 100
 TOKEN = "a-reader's-token"
@@ -59,7 +59,7 @@ def fleet(
 
 
 def _scrapes(url: str, headers: dict[str, str]) -> bool:
-    return httpx.get(url, headers=headers, timeout=30, **direct(url)).is_success
+    return httpx.get(url, headers=headers, timeout=LIMIT_S, **direct(url)).is_success
 
 
 @contextmanager
@@ -110,19 +110,29 @@ def revision_of_both(admin: psycopg.Connection[tuple[object, ...]], revision: st
             admin.execute(f"UPDATE {history}.alembic_version SET version_num = %s".encode(), (head_revision(history),))
 
 
-async def _answers_while_requests_hang(root: str, path: str) -> dict[str, int]:
-    """The statuses of the monitoring routes while so many requests wait for the database."""
+def _monitoring_overtakes_requests(root: str, path: str) -> bool:
+    return asyncio.run(_monitoring_overtakes(root, path))
+
+
+async def _monitoring_overtakes(root: str, path: str) -> bool:
+    """Return True if the monitoring routes answer before the first of many requests that wait for the database.
+
+    On a busy machine the requests may give up before the routes are even asked.
+    """
     headers = {"Authorization": f"Bearer {TOKEN}"}
     limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=root, headers=headers, limits=limits, timeout=30, **direct(root)) as http:
+    async with httpx.AsyncClient(
+        base_url=root, headers=headers, limits=limits, timeout=LIMIT_S, **direct(root)
+    ) as http:
         hanging = [asyncio.create_task(http.get(path)) for _ in range(HANGING)]
         answers = {route: (await http.get(route)).status_code for route in ("/healthz", "/readyz")}
-        assert not any(each.done() for each in hanging), "they waited for requests that wait for the database"
+        overtook = not any(each.done() for each in hanging)
         answers["/metrics"] = (await http.get("/metrics")).status_code
+        assert answers == {"/healthz": 200, "/readyz": 503, "/metrics": 200}
         for answer in await asyncio.gather(*hanging):
             assert answer.status_code == 503
             assert answer.headers["content-type"] == "application/problem+json"
-        return answers
+        return overtook
 
 
 def test_every_process_tells_every_fault_of_its_database(
@@ -131,11 +141,8 @@ def test_every_process_tells_every_fault_of_its_database(
     with frozen(postgres):
         fleet.all_complain("does not answer (no answer")
         for api, path in (("exit-api", "/exits/pending"), ("trade-api", "/trades")):
-            assert asyncio.run(_answers_while_requests_hang(fleet.url(api), path)) == {
-                "/healthz": 200,
-                "/readyz": 503,
-                "/metrics": 200,
-            }
+            overtakes = partial(_monitoring_overtakes_requests, fleet.url(api), path)
+            wait_until(overtakes, "the monitoring routes do not wait for the database")
     fleet.all_ready()
 
     proxy.drop()

@@ -22,7 +22,7 @@ from shared.runtime.process import server_config
 from shared.settings import Settings
 from tests.integration.http.conftest import TOKEN, Api
 from tests.support.raw_http import Answer, RawServer, is_closed, read_answer, running_server
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT_S, wait_until
 
 CONNECTIONS = 30
 HALF_OPEN = 600
@@ -158,7 +158,7 @@ def test_beyond_the_limit_of_working_connections_the_answer_is_503() -> None:
 
     async def working(scope: Scope, receive: Receive, send: Send) -> None:
         begun.release()
-        await asyncio.to_thread(gate.wait, 20)
+        await asyncio.to_thread(gate.wait, LIMIT_S)
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
@@ -169,7 +169,7 @@ def test_beyond_the_limit_of_working_connections_the_answer_is_503() -> None:
         at_work = [stack.enter_context(running.connect()) for _ in range(3)]
         for connection in at_work:
             connection.sendall(OK)
-            assert begun.acquire(timeout=20)
+            assert begun.acquire(timeout=LIMIT_S)
         refused = running.ask(OK)
         gate.set()
         assert is_problem(refused, 503)

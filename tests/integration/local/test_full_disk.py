@@ -19,7 +19,7 @@ from deploy.local.processes.supervisor import Supervisor
 from shared.ids import new_secret
 from tests.support.servers import make_broker
 from tests.support.small_disk import SmallDisk, small_disk
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT_S, wait_until
 
 START_LIMIT_S = 90
 RETURN_LIMIT_S = 90
@@ -119,7 +119,7 @@ def test_kafka_comes_back_with_every_record_that_it_took(
     _start(supervisor, broker)
     servers: dict[str, str | int | float | bool] = {"bootstrap.servers": broker.bootstrap_servers, "log_level": 0}
     admin = AdminClient(servers)
-    admin.create_topics([NewTopic(TOPIC, 1, 1)])[TOPIC].result(timeout=15)
+    admin.create_topics([NewTopic(TOPIC, 1, 1)])[TOPIC].result(timeout=LIMIT_S)
     taken: list[int] = []
 
     def note(error: KafkaError | None, message: Message) -> None:

@@ -18,6 +18,7 @@ from deploy.local.kafka.selection import KafkaChoice, decide
 from deploy.local.kafka.tansu import Tansu
 from shared.errors import ConfigurationError
 from tests.support.servers import make_broker
+from tests.support.waiting import LIMIT_S
 
 TOPIC = "kept"
 QUIET = {"log_level": 0}
@@ -51,7 +52,7 @@ def no_java(monkeypatch: pytest.MonkeyPatch) -> None:
 def _make_topic(broker: Broker, partitions: int = 3) -> None:
     admin = AdminClient({"bootstrap.servers": broker.bootstrap_servers, **QUIET})
     for future in admin.create_topics([NewTopic(TOPIC, partitions, 1)]).values():
-        future.result(timeout=15)
+        future.result(timeout=LIMIT_S)
 
 
 def _produce(broker: Broker, value: bytes) -> None:
@@ -119,7 +120,7 @@ def test_tansu_carries_records_and_forgets_them_when_it_ends(tansu: Tansu) -> No
     tansu.stop()
     tansu.start()
     admin = AdminClient({"bootstrap.servers": tansu.bootstrap_servers, **QUIET})
-    assert TOPIC not in admin.list_topics(timeout=15).topics
+    assert TOPIC not in admin.list_topics(timeout=LIMIT_S).topics
 
 
 def test_a_stopped_broker_answers_nobody(tansu: Tansu) -> None:

@@ -67,10 +67,10 @@ class KafkaLog:
             self._take(0.05)
         return self._records
 
-    @retry(stop=stop_after_delay(15), wait=wait_fixed(0.1), retry=retry_if_exception_type(KafkaException))
+    @retry(stop=stop_after_delay(LIMIT_S), wait=wait_fixed(0.1), retry=retry_if_exception_type(KafkaException))
     def _end(self, partition: TopicPartition) -> int:
         """A topic that was just made has partitions without a leader for a while."""
-        _, end = self._consumer.get_watermark_offsets(partition, timeout=15)
+        _, end = self._consumer.get_watermark_offsets(partition, timeout=LIMIT_S)
         return end
 
     def _positions(self) -> list[TopicPartition]:

@@ -25,7 +25,7 @@ LEASE_S = 6.0
 
 
 def short_lived(relay: Settings) -> Settings:
-    """Return the settings of relays of which one is killed or stopped: the other soon takes everything over."""
+    """Return the settings of a relay that is killed or stopped: another soon takes everything over."""
     return relay.model_copy(update={"relay_lease_s": 2.0})
 
 

@@ -16,10 +16,9 @@ from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog
 from tests.integration.outbox_relay.outbox_writer import Writer
 from tests.integration.outbox_relay.relays import running_relay
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT_S, wait_until
 
 SCHEMA = "exit_qualification"
-LIMIT_S = 10.0
 PAST_S = 0.05
 """Time in which a notification of an earlier commit has arrived."""
 

@@ -19,7 +19,7 @@ from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_
 from tests.integration.outbox_relay.outbox_writer import Writer
 from tests.integration.outbox_relay.relays import relay_process, running_relay, short_lived, stopped
 from tests.support.servers import Database
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT_S, wait_until
 
 PARKING_POINTS = {Failpoint.RELAY_BEFORE_PARK_COMMIT, Failpoint.RELAY_AFTER_REPLAY_ACK}
 """Nothing is refused here, so nothing gets there."""
@@ -50,8 +50,8 @@ def test_a_relay_killed_anywhere_loses_nothing(
 ) -> None:
     events = write_backlog(writer)
     with relay_process(short_lived(narrow), failpoints=f"{point.value}=kill") as process:
-        assert process.wait(60) == -signal.SIGKILL
-    with running_relay(short_lived(narrow)):
+        assert process.wait(LIMIT_S) == -signal.SIGKILL
+    with running_relay(narrow):
         records = log.wait_for(events)
         wait_until(lambda: writer.unpublished() == 0)
     records = log.to_the_end()
@@ -156,4 +156,4 @@ def limit_record_bytes(settings: Settings, topic: str, limit: int) -> None:
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
     admin = open_admin(settings)
     for future in admin.incremental_alter_configs([resource]).values():
-        future.result(timeout=15)
+        future.result(timeout=LIMIT_S)

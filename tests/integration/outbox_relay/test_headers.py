@@ -113,9 +113,9 @@ def test_records_lie_on_the_broker_compressed(
 def log_directory(settings: Settings) -> Path:
     """Where the one broker keeps its log."""
     admin = open_admin(settings)
-    (broker,) = admin.list_topics(timeout=15).brokers
+    (broker,) = admin.list_topics(timeout=LIMIT_S).brokers
     (answer,) = admin.describe_configs([ConfigResource(ResourceType.BROKER, str(broker))]).values()
-    return Path(answer.result(timeout=15)["log.dirs"].value)
+    return Path(answer.result(timeout=LIMIT_S)["log.dirs"].value)
 
 
 def codecs_of(segment: Path) -> list[int]:

@@ -118,7 +118,7 @@ def test_a_relay_that_is_continued_and_told_to_end_at_once_hears_it(writer: Writ
 def test_a_killed_relay_is_replaced_once_its_lease_is_over(writer: Writer, exit_relay: Settings, log: KafkaLog) -> None:
     with relay_process(short_lived(exit_relay)) as process:
         wait_until(lambda: list(writer.owners().values()) == [64])
-        with running_relay(short_lived(exit_relay)):
+        with running_relay(exit_relay):
             wait_until(lambda: sorted(writer.owners().values()) == [32, 32])
             process.send_signal(signal.SIGKILL)
             writer.write(*[f"key-{n}" for n in range(300)])

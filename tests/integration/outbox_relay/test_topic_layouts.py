@@ -82,7 +82,7 @@ def test_keys_stay_where_they_are_through_growth_and_a_new_relay(
             writer.write(*KEYS)
         log = whole_log()
         log.wait_for(4 * len(KEYS))
-        assert relay.health.is_ready()
+        wait_until(relay.health.is_ready)
     with running_relay(exit_relay):
         writer.write(*KEYS)
         records = log.wait_for(5 * len(KEYS))

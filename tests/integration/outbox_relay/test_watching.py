@@ -25,7 +25,7 @@ from tests.integration.outbox_relay.relays import relay_process, stopped
 from tests.integration.outbox_relay.test_failures import limit_record_bytes
 from tests.support.product_process import ProductProcess
 from tests.support.servers import Database
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT_S, wait_until
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Watched:
         """Its answer; None while nobody answers."""
         try:
             url = f"http://127.0.0.1:{self.port}{path}"
-            return httpx.get(url, timeout=5, **direct(url))
+            return httpx.get(url, timeout=LIMIT_S, **direct(url))
         except httpx.TransportError:
             return None
 
@@ -112,11 +112,11 @@ def test_the_process_says_when_it_is_ready_and_why_it_is_not(
         with stopped(kafka.pid):
             writer.write("meanwhile")
             wait_until(lambda: "Kafka does not answer since" in relay.why_not_ready())
-            assert relay.is_alive()
+            wait_until(relay.is_alive)
         wait_until(relay.is_ready)
         with unreachable(database):
             wait_until(lambda: "the database does not answer" in relay.why_not_ready())
-            assert relay.is_alive()
+            wait_until(relay.is_alive)
         wait_until(relay.is_ready)
         writer.write("afterwards")
         log.wait_for(2)

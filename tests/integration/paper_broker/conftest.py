@@ -65,14 +65,14 @@ class RunningBroker:
             f"{self.url}/paper/faults",
             json={"symbol": symbol, "count": count, "effect": effect},
             headers={"Authorization": f"token {API_KEY}:{ACCESS_TOKEN}"},
-            timeout=5,
+            timeout=LIMIT_S,
         )
         assert answer.json()["status"] == "success", answer.text
 
     def clear_faults(self) -> None:
         """Remove every fault rule."""
         headers = {"Authorization": f"token {API_KEY}:{ACCESS_TOKEN}"}
-        assert requests.delete(f"{self.url}/paper/faults", headers=headers, timeout=5).ok
+        assert requests.delete(f"{self.url}/paper/faults", headers=headers, timeout=LIMIT_S).ok
 
 
 @contextmanager

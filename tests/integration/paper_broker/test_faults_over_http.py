@@ -12,7 +12,7 @@ from kiteconnect import exceptions as kite_exceptions
 
 from tests.integration.paper_broker.conftest import RunningBroker
 from tests.integration.paper_broker.test_official_client import TAG, limit_order, market_order, the_order
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT_S, wait_until
 
 DELAY_MS = 3000
 """Longer than a busy machine takes for two requests."""
@@ -106,19 +106,19 @@ def test_an_accepted_order_can_go_unanswered(broker: RunningBroker, timeout_s: f
 def test_rules_are_listed_and_removed(broker: RunningBroker, kite: KiteConnect) -> None:
     broker.fault({"kind": "refuse"}, count=None)
     url, headers = f"{broker.url}/paper/faults", {"Authorization": "token key:token"}
-    (rule,) = requests.get(url, headers=headers, timeout=5).json()["data"]
+    (rule,) = requests.get(url, headers=headers, timeout=LIMIT_S).json()["data"]
     assert (rule["symbol"], rule["remaining"], rule["effect"]["kind"]) == ("NSE:INFY", None, "refuse")
-    assert requests.delete(f"{url}/{rule['rule_id']}", headers=headers, timeout=5).status_code == 200
-    assert requests.delete(f"{url}/{rule['rule_id']}", headers=headers, timeout=5).status_code == 404
+    assert requests.delete(f"{url}/{rule['rule_id']}", headers=headers, timeout=LIMIT_S).status_code == 200
+    assert requests.delete(f"{url}/{rule['rule_id']}", headers=headers, timeout=LIMIT_S).status_code == 404
     broker.fault({"kind": "reject"})
-    assert requests.delete(url, headers=headers, timeout=5).json()["data"] == {"removed": 1}
+    assert requests.delete(url, headers=headers, timeout=LIMIT_S).json()["data"] == {"removed": 1}
     assert limit_order(kite, "BUY", 10)
 
 
 def test_the_control_surface_needs_the_token_and_a_known_effect(broker: RunningBroker) -> None:
     url = f"{broker.url}/paper/faults"
-    assert requests.get(url, timeout=5).json()["error_type"] == "TokenException"
+    assert requests.get(url, timeout=LIMIT_S).json()["error_type"] == "TokenException"
     answer = requests.post(
-        url, json={"effect": {"kind": "explode"}}, headers={"Authorization": "token key:token"}, timeout=5
+        url, json={"effect": {"kind": "explode"}}, headers={"Authorization": "token key:token"}, timeout=LIMIT_S
     )
     assert (answer.status_code, answer.json()["error_type"]) == (400, "InputException")

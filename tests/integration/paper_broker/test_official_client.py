@@ -15,6 +15,7 @@ from kiteconnect import exceptions as kite_exceptions
 from services.paper_broker.positions import Entry
 from shared.clock import TRADING_ZONE, SystemClock
 from tests.integration.paper_broker.conftest import API_KEY, API_SECRET, RunningBroker, running_broker
+from tests.support.waiting import LIMIT_S
 
 TAG = "T1A2B3C4D5E6F7G8H9J0"
 
@@ -224,12 +225,12 @@ def test_unknown_routes_answer_as_kite_does(broker: RunningBroker, kite: KiteCon
     with pytest.raises(kite_exceptions.GeneralException) as refused:
         kite.get_auction_instruments()
     assert refused.value.code == 404
-    assert requests.get(f"{broker.url}/orders/", allow_redirects=False, timeout=5).status_code in (403, 404)
+    assert requests.get(f"{broker.url}/orders/", allow_redirects=False, timeout=LIMIT_S).status_code in (403, 404)
 
 
 def test_health_is_open_and_says_ready(broker: RunningBroker) -> None:
-    assert requests.get(f"{broker.url}/healthz", timeout=5).status_code == 200
-    assert requests.get(f"{broker.url}/readyz", timeout=5).status_code == 200
+    assert requests.get(f"{broker.url}/healthz", timeout=LIMIT_S).status_code == 200
+    assert requests.get(f"{broker.url}/readyz", timeout=LIMIT_S).status_code == 200
 
 
 def test_a_restart_keeps_the_books(tmp_path: Path) -> None:

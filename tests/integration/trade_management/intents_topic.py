@@ -21,7 +21,7 @@ from shared.runtime.stopping import Stop
 from shared.runtime.threads import ThreadGroup
 from shared.settings import Settings
 from tests.support.signing import signed
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT_S, wait_until
 
 READ_S = 0.2
 KAFKA_ANSWERS_S = 5
@@ -80,7 +80,7 @@ class IntentsTopic:
             return False
         return all(end == 0 or offset == end for end, offset in zip(ends, committed, strict=True))
 
-    def wait_until_consumed(self, limit_s: float = 30) -> None:
+    def wait_until_consumed(self, limit_s: float = LIMIT_S) -> None:
         """Return once every record so far is acted upon and its offset committed."""
         wait_until(self.everything_is_consumed, "the group commits the end of the topic", limit_s)
 

@@ -20,7 +20,7 @@ from tests.conftest import wanted_kafka
 from tests.integration.trade_management.intents_topic import IntentsTopic, consuming
 from tests.integration.trade_management.ledger import Intent, emitted, execution, open_trade, stored
 from tests.support.servers import Database, running_kafka
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT_S, wait_until
 
 REFUSAL_LIMIT_S = 90
 RESTART_LIMIT_S = 90
@@ -68,9 +68,9 @@ def test_a_dead_letter_that_kafka_refuses_holds_its_batch_back(
     intents, trade = IntentsTopic(settings), open_trade(trade_engine)
     dead = dead_letter_topic(intents.name)
     admin = open_admin(settings)
-    admin.delete_topics([dead])[dead].result(15)
+    admin.delete_topics([dead])[dead].result(LIMIT_S)
     # The controller answers first; until the broker has heard of it, it would still take the dead letter.
-    wait_until(lambda: dead not in admin.list_topics(timeout=15).topics, "the dead-letter topic is gone")
+    wait_until(lambda: dead not in admin.list_topics(timeout=LIMIT_S).topics, "the dead-letter topic is gone")
     stranger = Intent(trade).filled(execution()).model_copy(update={"trade_id": new_id()})
     with consuming(settings, trade_engine) as health:
         intents.tell(stranger)

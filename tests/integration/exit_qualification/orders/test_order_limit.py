@@ -71,7 +71,7 @@ def test_a_stop_beyond_its_limit_continues_at_slowest_pace(scenario: OrderScenar
     last = at_its_limit(scenario, broker, ExitReason.STOP_LOSS)
     assert last.error_code == ORDER_LIMIT
     assert "next after 200 s" in str(last.error_message)
-    assert 190 < scenario.cooldown_s(last) <= 200
+    assert 100 < scenario.cooldown_s(last) <= 200
     assert reached(ExitReason.STOP_LOSS) == before + 1
     scenario.remainders.exit_once()
     assert not scenario.intents_after(last)

@@ -14,6 +14,7 @@ from shared.kafka.clients import open_admin
 from shared.settings import Settings
 from tests.integration.exit_qualification.ticks.worker_harness import Book, Market, running_worker
 from tests.support.trades import opened
+from tests.support.waiting import LIMIT_S
 
 pytestmark = pytest.mark.apache  # Tansu keeps the stamps of producers
 
@@ -112,4 +113,4 @@ def _keep_producers_stamps(settings: Settings, topic: str) -> None:
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
     admin = open_admin(settings)
     for future in admin.incremental_alter_configs([resource]).values():
-        future.result(timeout=15)
+        future.result(timeout=LIMIT_S)

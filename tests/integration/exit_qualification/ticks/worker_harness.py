@@ -98,7 +98,7 @@ class Market:
 
 
 def _read(consumer: Consumer, topic: str, partition: int) -> Iterator[Message]:
-    _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=15)
+    _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=LIMIT_S)
     consumer.assign([TopicPartition(topic, partition, 0)])
     position = 0
     while position < end:

@@ -13,6 +13,7 @@ from deploy.local.processes.ports import free_port
 from shared.kafka.clients import open_admin
 from shared.settings import Settings
 from tests.support.servers import server_directory
+from tests.support.waiting import LIMIT_S
 
 EVERYBODY = "User:*"
 
@@ -48,7 +49,7 @@ def forbid_writing(settings: Settings, topic: str) -> None:
         _rule(topic, AclOperation.WRITE, AclPermissionType.DENY),
     ]
     for future in admin.create_acls(rules).values():
-        future.result(timeout=15)
+        future.result(timeout=LIMIT_S)
 
 
 def allow_writing(settings: Settings, topic: str) -> None:
@@ -64,7 +65,7 @@ def allow_writing(settings: Settings, topic: str) -> None:
     )
     admin = open_admin(settings)
     for future in admin.delete_acls([any_rule]).values():
-        future.result(timeout=15)
+        future.result(timeout=LIMIT_S)
 
 
 def _rule(topic: str, operation: AclOperation, permission: AclPermissionType) -> AclBinding:

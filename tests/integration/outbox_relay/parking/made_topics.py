@@ -12,6 +12,7 @@ from shared.kafka.clients import open_admin
 from shared.kafka.topic_changes import create_topics
 from shared.settings import Settings
 from tests.support.servers import delete_topics
+from tests.support.waiting import LIMIT_S
 
 
 @contextmanager
@@ -31,4 +32,4 @@ def _make_topic(settings: Settings, name: str, limit_bytes: int) -> None:
     topic = NewTopic(name, num_partitions=settings.topic_partitions, replication_factor=1, config=config)
     admin = open_admin(settings)
     for future in admin.create_topics([topic]).values():
-        future.result(timeout=20)
+        future.result(timeout=LIMIT_S)

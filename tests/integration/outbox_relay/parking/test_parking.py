@@ -20,7 +20,7 @@ from tests.integration.outbox_relay.parking.operator import ACT, Operator
 from tests.integration.outbox_relay.relays import relay_process, running_relay, short_lived
 from tests.integration.outbox_relay.test_failures import limit_record_bytes
 from tests.support.signing import signed
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT_S, wait_until
 
 LIMIT_BYTES = 20_000
 TOO_LARGE = 50_000
@@ -182,9 +182,9 @@ def test_a_relay_killed_while_it_parks_loses_and_disorders_nothing(
     poison(writer)
     writer.write("poison", *others())
     with relay_process(short_lived(narrow), f"{Failpoint.RELAY_BEFORE_PARK_COMMIT.value}=kill") as process:
-        assert process.wait(60) == -signal.SIGKILL
+        assert process.wait(LIMIT_S) == -signal.SIGKILL
     assert operator.parked() == []
-    with running_relay(short_lived(narrow)):
+    with running_relay(narrow):
         wait_until(lambda: operator.parked_of("poison") == [2, 3])
         limit_record_bytes(narrow, topic, 1_000_000)
         operator.replay_until_gone(topic)
@@ -199,10 +199,10 @@ def test_a_relay_killed_while_it_replays_repeats_and_disorders_nothing(
     refused, *_ = operator.parked()
     operator.discard(refused.event_id)
     with relay_process(short_lived(narrow), f"{Failpoint.RELAY_AFTER_REPLAY_ACK.value}=kill") as process:
-        assert process.wait(60) == -signal.SIGKILL
+        assert process.wait(LIMIT_S) == -signal.SIGKILL
     assert operator.parked_of("poison") == [1, 2, 3]
     writer.write("poison")
-    with running_relay(short_lived(narrow)):
+    with running_relay(narrow):
         wait_until(lambda: operator.parked() == [])
         records = log.wait_for(5)
     assert_published_in_order(records, writer.committed())
@@ -218,7 +218,7 @@ def test_a_relay_that_takes_over_knows_what_is_parked(
         wait_until(lambda: operator.parked_of("poison") == [1, 2])
         process.kill()
         writer.write("poison", "other")
-        with running_relay(short_lived(narrow)):
+        with running_relay(narrow):
             wait_until(lambda: operator.parked_of("poison") == [1, 2, 3])
             limit_record_bytes(narrow, topic, 1_000_000)
             operator.replay_until_gone(topic)
