@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import httpx
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, StorageState, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, StorageState, expect, sync_playwright
 
 from deploy.local.processes.ports import free_port
 from services.console.app import create
 from shared.clock import SystemClock
 from shared.runtime.health import Health
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT_S, wait_until
 from tests.unit.console.conftest import SETTINGS
 from tests.unit.console.fake_apis import FakeApis
 
@@ -31,6 +31,8 @@ ARGUMENTS = (
     "--disable-sync",
 )
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+LIMIT_MS = LIMIT_S * 1000
+expect.set_options(timeout=LIMIT_MS)
 
 
 def chromium_path() -> str | None:
@@ -52,6 +54,13 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+def patient_context(chromium: Browser, cookies: StorageState | None = None) -> BrowserContext:
+    """Return a new context whose actions wait as long as every test does."""
+    context = chromium.new_context(storage_state=cookies)
+    context.set_default_timeout(LIMIT_MS)
+    return context
+
+
 @dataclass(frozen=True)
 class Console:
     """A console that serves, and the APIs behind it."""
@@ -70,10 +79,10 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     app.state.is_stopping = lambda: server.should_exit
     thread = threading.Thread(target=server.run, name="console")
     thread.start()
-    wait_until(lambda: server.started, "the console serves", 30)
+    wait_until(lambda: server.started, "the console serves")
     yield Console(f"http://127.0.0.1:{port}", apis)
     server.should_exit = True
-    thread.join(60)
+    thread.join(LIMIT_S)
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,7 @@ class Tab:
 @pytest.fixture(scope="module")
 def cookies(chromium: Browser, console: Console) -> StorageState:
     """What the browser keeps of an operator's sign-in."""
-    context = chromium.new_context()
+    context = patient_context(chromium)
     page = context.new_page()
     page.goto(f"{console.url}/login?next=/book")
     page.fill("#token", "operator-token")
@@ -108,7 +117,7 @@ def tab(chromium: Browser, console: Console, cookies: StorageState) -> Iterator[
     """A signed-in operator."""
     console.apis.answers.clear()
     console.apis.asked.clear()
-    context = chromium.new_context(storage_state=cookies)
+    context = patient_context(chromium, cookies)
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))

@@ -18,7 +18,6 @@ PENDING = "GET exit /exits/pending"
 STOPS = "GET exit /protective-stops"
 MISSING = "GET exit /protective-stops/missing"
 DESK, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=390, height=844)
-LIMIT_MS = 20_000
 LONG = "ReadTimeout: HTTPConnectionPool(host='127.0.0.1',port=30010):Read-timed-out.(read-timeout=7.0)" * 2
 LAID_OUT = """() => {
   const main = document.querySelector("main"), style = getComputedStyle(main);
@@ -36,15 +35,15 @@ def test_the_list_follows_the_exits_and_keeps_what_was_opened(tab: Tab) -> None:
     first = intent()
     tab.console.apis.answers[PENDING] = page(first)
     tab.open("/exits")
-    expect(tab.page.locator("[data-live]")).to_have_text("live", timeout=LIMIT_MS)
+    expect(tab.page.locator("[data-live]")).to_have_text("live")
     details = tab.page.locator(f"#gates-{first['intent_id']}")
     details.locator("summary").click()
     second = intent(symbol="NSE:TCS", status="PLACED", exit_reason="TARGET")
     tab.console.apis.answers[PENDING] = page(first, second)
-    expect(tab.page.get_by_role("link", name="NSE:TCS", exact=True)).to_be_visible(timeout=LIMIT_MS)
+    expect(tab.page.get_by_role("link", name="NSE:TCS", exact=True)).to_be_visible()
     expect(details).to_have_attribute("open", "")
     tab.console.apis.answers[PENDING] = page()
-    expect(tab.page.get_by_text("No exit is pending.")).to_be_visible(timeout=LIMIT_MS)
+    expect(tab.page.get_by_text("No exit is pending.")).to_be_visible()
 
 
 def test_an_api_that_goes_down_is_said_so_and_the_rows_stay(tab: Tab) -> None:
@@ -52,11 +51,11 @@ def test_an_api_that_goes_down_is_said_so_and_the_rows_stay(tab: Tab) -> None:
     tab.open("/exits")
     tab.console.apis.down.add("exit")
     try:
-        expect(tab.page.get_by_role("alert")).to_contain_text("exit-api cannot be reached", timeout=LIMIT_MS)
+        expect(tab.page.get_by_role("alert")).to_contain_text("exit-api cannot be reached")
         expect(tab.page.get_by_role("link", name="NSE:INFY", exact=True)).to_be_visible()
     finally:
         tab.console.apis.down.clear()
-    expect(tab.page.get_by_role("alert")).to_have_count(0, timeout=LIMIT_MS)
+    expect(tab.page.get_by_role("alert")).to_have_count(0)
 
 
 def test_the_list_of_protective_stops_follows_their_states(tab: Tab) -> None:
@@ -65,16 +64,16 @@ def test_the_list_of_protective_stops_follows_their_states(tab: Tab) -> None:
     tab.open("/exits")
     tab.page.get_by_role("link", name="Protective stops").click()
     expect(tab.page.get_by_text("the broker's books do not show it yet")).to_be_visible()
-    expect(tab.page.locator("[data-live]")).to_have_text("live", timeout=LIMIT_MS)
+    expect(tab.page.locator("[data-live]")).to_have_text("live")
     tab.console.apis.answers[STOPS] = page(one | {"status": "ARMED"})
-    expect(tab.page.get_by_text("The broker holds it with these terms.")).to_be_visible(timeout=LIMIT_MS)
+    expect(tab.page.get_by_text("The broker holds it with these terms.")).to_be_visible()
 
 
 def test_a_filter_changes_the_list_and_the_address(tab: Tab) -> None:
     tab.console.apis.answers[PENDING] = page(intent())
     tab.open("/exits")
     tab.page.select_option("#reason", "TARGET")
-    tab.page.wait_for_url("**exit_reason=TARGET**", timeout=LIMIT_MS)
+    tab.page.wait_for_url("**exit_reason=TARGET**")
     tab.page.wait_for_function("document.querySelector('#list').getAttribute('sse-connect').includes('TARGET')")
     asked = tab.console.apis.asked
     wait_until(lambda: asked[-1].url.params.get("exit_reason") == "TARGET", "the stream asks with the filter")
@@ -87,7 +86,7 @@ def test_everything_is_reached_by_keys(tab: Tab) -> None:
     tab.page.locator("body").press("g")
     tab.page.locator("body").press("e")
     tab.page.wait_for_url("**/exits")
-    expect(tab.page.locator("[data-live]")).to_have_text("live", timeout=LIMIT_MS)
+    expect(tab.page.locator("[data-live]")).to_have_text("live")
     tab.page.keyboard.press("j")
     tab.page.keyboard.press("x")
     expect(tab.page.locator(f"#gates-{one['intent_id']}")).to_have_attribute("open", "")

@@ -9,8 +9,9 @@ from asyncio import StreamReader, StreamWriter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.support.waiting import LIMIT_S
+
 CHUNK_BYTES = 64 * 1024
-STOP_LIMIT_S = 10
 
 
 class TcpProxy:
@@ -83,8 +84,8 @@ def running_proxy(target_port: int) -> Iterator[TcpProxy]:
     thread = threading.Thread(target=run, name="tcp-proxy")
     thread.start()
     try:
-        assert started.wait(STOP_LIMIT_S), "the proxy listens"
+        assert started.wait(LIMIT_S), "the proxy listens"
         yield proxy
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(STOP_LIMIT_S)
+        thread.join(LIMIT_S)

@@ -10,8 +10,8 @@ from pathlib import Path
 from shared.settings import Settings
 from tests.integration.outbox_relay.relays import relay_process
 from tests.support.product_process import ProductProcess
+from tests.support.waiting import LIMIT_S
 
-END_LIMIT_S = 30
 _SESSION_LOST = b"WARNING services.outbox_relay.relay"
 
 
@@ -46,7 +46,7 @@ class Fleet:
     def end(self, place: int) -> None:
         """SIGTERM, which it must obey in time and without complaint."""
         self.relays[place].send_signal(signal.SIGTERM)
-        status = self.relays[place].wait(END_LIMIT_S)
+        status = self.relays[place].wait(LIMIT_S)
         # One that is told before it has begun has no way to listen yet.
         assert status in (0, -signal.SIGTERM), f"a relay that was told to end did so with status {status}"
 

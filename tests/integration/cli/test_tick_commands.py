@@ -13,10 +13,10 @@ from shared.contracts.ticks import Tick, parse_tick
 from shared.contracts.topics import MARKET_TICKS, TRADES, TopicNames
 from shared.kafka.clients import murmur2_partition, open_consumer
 from shared.settings import Settings
+from tests.support.waiting import LIMIT_S
 from tests.unit.cli.results import Result
 
 Exitflow = Callable[..., Result]
-READ_LIMIT_S = 15
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def read_ticks(settings: Settings, count: int) -> list[tuple[int, Tick]]:
     consumer = open_consumer(settings, "test")
     try:
         consumer.subscribe([TopicNames(settings.kafka_topic_prefix).on_cluster(MARKET_TICKS)])
-        found = consumer.consume(count, timeout=READ_LIMIT_S)
+        found = consumer.consume(count, timeout=LIMIT_S)
     finally:
         consumer.close()
     return [(int(record.partition() or 0), Tick.of(parse_tick(record.value()))) for record in found]

@@ -85,7 +85,7 @@ class Topic:
 
     def flush(self) -> None:
         """Wait until Kafka has it all."""
-        assert self._producer.flush(30) == 0
+        assert self._producer.flush(LIMIT_S) == 0
 
     def set_aside(self) -> list[Message]:
         """Read the dead letters to their end."""
@@ -100,7 +100,7 @@ class Topic:
         reader.subscribe([self.dead_letters])
         found: list[Message] = []
         while True:
-            record = reader.poll(30)
+            record = reader.poll(LIMIT_S)
             if record is None or record.error():
                 break
             found.append(record)

@@ -22,7 +22,6 @@ from tests.support.waiting import LIMIT_S, wait_until
 PROCESSES = tuple(name for name, process in catalogue.PROCESSES.items() if process.databases)
 DEADLINE_S = 4.0
 READY_LIMIT_S = 120
-STOP_LIMIT_S = 30
 
 
 @dataclass(frozen=True)
@@ -137,4 +136,4 @@ def _environment(name: str, settings: Settings, database: Database, proxy_port: 
 
 def _end(child: ProductProcess) -> None:
     child.kill()
-    child.wait(STOP_LIMIT_S)
+    child.wait(LIMIT_S)

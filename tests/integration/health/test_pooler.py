@@ -31,14 +31,14 @@ from tests.integration.exit_qualification.conftest import exit_engine
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 from tests.support.servers import Database, server_directory
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT_S, wait_until
 
 __all__ = ["exit_engine"]
 
 BINARY = shutil.which("pgbouncer")
 pytestmark = pytest.mark.skipif(BINARY is None, reason="needs the program pgbouncer")
 
-STOP_LIMIT_S = 10
+
 MORE_THAN_PREPARED = 12
 """psycopg prepares a statement on the server after five times."""
 
@@ -98,7 +98,7 @@ def pooler(database: Database) -> Iterator[Pooler]:
             user=account.uid if account else None,
             stderr=subprocess.DEVNULL,
         )
-        stack.callback(process.wait, STOP_LIMIT_S)
+        stack.callback(process.wait, LIMIT_S)
         stack.callback(process.kill)
         wait_until(pooler.is_up, "the pooler passes connections on")
         yield pooler

@@ -151,7 +151,7 @@ def _keys(servers: Mapping[str, str | int | float | bool]) -> set[int]:
     keys: set[int] = set()
     try:
         while True:
-            message = consumer.poll(15)
+            message = consumer.poll(LIMIT_S)
             assert message is not None, "the log's end was not reached"
             error = message.error()
             if error is not None:

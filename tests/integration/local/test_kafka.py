@@ -60,7 +60,7 @@ def _produce(broker: Broker, value: bytes) -> None:
         {"bootstrap.servers": broker.bootstrap_servers, "enable.idempotence": True, "acks": "all", **QUIET}
     )
     producer.produce(TOPIC, value=value, key=b"key")
-    assert producer.flush(20) == 0
+    assert producer.flush(LIMIT_S) == 0
 
 
 def _first_value(broker: Broker) -> bytes | None:
@@ -76,7 +76,7 @@ def _first_value(broker: Broker) -> bytes | None:
     )
     consumer.subscribe([TOPIC])
     try:
-        message = consumer.poll(30)
+        message = consumer.poll(LIMIT_S)
         return message.value() if message is not None else None
     finally:
         consumer.close()
