@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.local.kafka.broker import answers
+from deploy.local.kafka.class_archive import archive_options
 from deploy.local.kafka.jars import kafka_jars
 from deploy.local.kafka.java import find_java
 from deploy.local.kafka.security import PUBLIC_PROPERTIES, KafkaSecurity, file_properties, jaas_option, properties
@@ -166,9 +167,11 @@ class ApacheKafka(ChildServer):
             raise ConfigurationError(f"Kafka's storage could not be formatted:\n{last_lines(self.log_file)}")
 
     def _java(self, main: str, *arguments: str) -> Command:
+        java = find_java(self._account)
         return Command(
             argv=[
-                str(find_java(self._account)),
+                str(java),
+                *archive_options(java),
                 *self._jvm,
                 # A broker that lacks memory in one of its threads would stay, half alive.
                 "-XX:+ExitOnOutOfMemoryError",

@@ -14,7 +14,7 @@ from shared.errors import ConfigurationError
 
 OLDEST = 17
 _ASK_LIMIT_S = 30
-_VERSION = re.compile(r'version "(\d+)')
+_VERSION = re.compile(r'version "([^"]+)"')
 
 
 def find_java(account: Account | None) -> Path:
@@ -45,8 +45,14 @@ def _on_this_machine() -> Path | None:
 
 
 @cache
-def _major_version(java: Path) -> int:
-    """Return its feature release; 0 if unknown (before 9 it reports 1)."""
+def java_version(java: Path) -> str:
+    """Return its version, such as ``17.0.15``; empty if unknown."""
     answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=_ASK_LIMIT_S, check=False)
     found = _VERSION.search(answer.stderr + answer.stdout)
-    return int(found.group(1)) if found else 0
+    return found.group(1) if found else ""
+
+
+def _major_version(java: Path) -> int:
+    """Return its feature release; 0 if unknown (before 9 it reports 1)."""
+    digits = re.match(r"\d+", java_version(java))
+    return int(digits.group()) if digits else 0

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from deploy.local.kafka.class_archiving import ensure_class_archive
 from deploy.local.kafka.jars import VERSION, jars_cached, kafka_jars, require_maven
 from deploy.local.kafka.java import find_java
 from deploy.local.postgres.unix_account import server_account
@@ -90,3 +91,4 @@ def _require_apache(on_progress: Callable[[str], None]) -> None:
         require_maven()
         on_progress(f"fetching Apache Kafka {VERSION} with Maven, this once")
         kafka_jars()
+    ensure_class_archive(on_progress)

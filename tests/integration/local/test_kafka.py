@@ -98,6 +98,11 @@ def test_what_apache_kafka_acknowledged_is_there_after_a_restart_and_after_kill_
 
 
 @pytest.mark.apache
+def test_apache_kafka_starts_from_the_archive_of_its_classes(kafka: Broker) -> None:
+    assert "classes.jsa" in Path(f"/proc/{kafka.pid}/maps").read_text()
+
+
+@pytest.mark.apache
 def test_apache_kafka_makes_no_topic_that_nobody_asked_for(apache: ApacheKafka) -> None:
     producer = Producer(
         {
