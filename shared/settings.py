@@ -178,7 +178,9 @@ class Settings(BaseSettings):
         description="longest time that offsets and symbols are not stored while no exit is written; a restart reads"
         " that much again",
     )
-    tick_poll_ms: int = Field(50, ge=1, le=10_000, description="longest wait for records before time exits are checked")
+    tick_poll_ms: int = Field(
+        250, ge=1, le=10_000, description="longest wait for records while nothing else is due; a stop waits as long"
+    )
     tick_new_clock_after_s: float = Field(
         2,
         ge=0.1,

@@ -126,6 +126,7 @@ def settings(database: Database, kafka: Broker) -> Settings:
         kafka_session_timeout_s=3 if is_apache() else 6,
         kafka_watch_s=0.2,
         topic_partitions=TEST_PARTITIONS,
+        tick_poll_ms=50,  # a worker stops after so long
     )
 
 

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import groupby, islice
+from math import inf
 from uuid import UUID
 
 from services.exit_qualification.domain.candidates import (
@@ -208,6 +209,16 @@ class ExitSignalService:
         for key in back:
             by_trade.setdefault(key.trade_id, []).append(key)
         return [found for trade_id, of_trade in by_trade.items() for found in self._rearm(trade_id, of_trade)]
+
+    @property
+    def disarmed_count(self) -> int:
+        """Return the number of disarmed rules."""
+        return len(self._disarmed)
+
+    @property
+    def next_deadline_ms(self) -> float:
+        """Return when `on_clock` may next have an effect, in milliseconds since 1970; infinity for never."""
+        return self._deadlines[0][0] if self._deadlines else inf
 
     def disarmed(self, limit: int) -> list[RuleKey]:
         """Return at most `limit` disarmed rules to check in the database; repeated calls cover all of them."""

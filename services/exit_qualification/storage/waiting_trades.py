@@ -98,22 +98,23 @@ class WaitingTradeRepository:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def add_exits(self, detected: Iterable[ExitCandidates]) -> None:
-        """Store waiting candidates; for one already waiting the first detection stays."""
-        self.add([row for entry in detected for row in rows_of(entry)])
+    def add_exits(self, detected: Iterable[ExitCandidates]) -> bool:
+        """Store waiting candidates; for one already waiting the first detection stays. Answer as of `add`."""
+        return self.add([row for entry in detected for row in rows_of(entry)])
 
-    def add_closures(self, trade_ids: Iterable[UUID]) -> None:
-        """Store waiting closures."""
-        self.add([WaitingRow(trade_id, CLOSE) for trade_id in trade_ids])
+    def add_closures(self, trade_ids: Iterable[UUID]) -> bool:
+        """Store waiting closures. Answer as of `add`."""
+        return self.add([WaitingRow(trade_id, CLOSE) for trade_id in trade_ids])
 
-    def add_adjustments(self, trade_ids: Iterable[UUID]) -> None:
-        """Store waiting adjustments to corporate actions."""
-        self.add([WaitingRow(trade_id, ADJUST) for trade_id in trade_ids])
+    def add_adjustments(self, trade_ids: Iterable[UUID]) -> bool:
+        """Store waiting adjustments to corporate actions. Answer as of `add`."""
+        return self.add([WaitingRow(trade_id, ADJUST) for trade_id in trade_ids])
 
-    def add(self, rows: Sequence[WaitingRow]) -> None:
-        """Store waiting work; of what already waits the first row stays."""
+    def add(self, rows: Sequence[WaitingRow]) -> bool:
+        """Store waiting work; of what already waits the first row stays. Return whether there is any."""
         if rows:
             fetch(self._connection, ADD, {"rows": msgspec.json.encode(rows).decode(), "why": LOCKED})
+        return bool(rows)
 
     def of_partitions(self, partitions: Collection[int]) -> list[WaitingTrade]:
         """Return every trade of these partitions with work that waits for a row, least tried first."""

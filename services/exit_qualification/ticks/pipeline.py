@@ -70,6 +70,15 @@ class TickPipeline:
         self._waiting = WaitingExits(self._open_unit, signals, health)
         self.has_queued = True
 
+    @property
+    def has_waiting(self) -> bool:
+        """Return whether work of this worker may wait for a locked row."""
+        return self._waiting.has_waiting
+
+    def begin(self) -> None:
+        """Expect queued and waiting work of the partitions claimed: the owner before may have left it."""
+        self.has_queued = self._waiting.has_waiting = True
+
     def write(self, result: BatchResult, checkpoint: EngineCheckpoint, held: Collection[int]) -> Written:
         """Write exits, trades, states and offsets in one transaction; return all exits, including those that waited.
 
@@ -86,7 +95,9 @@ class TickPipeline:
             if not is_lock_timeout(error):
                 raise
         unsaved = self._set_aside(result, checkpoint, held)
-        return Written(self._waiting.take(checkpoint.offsets), unsaved)
+        exits = self._waiting.take(checkpoint.offsets)
+        self._waiting.has_waiting = True  # of other partitions too
+        return Written(exits, unsaved)
 
     def write_waiting(self, held: Mapping[int, Checkpoint]) -> list[DetectedExit]:
         """Process due work that waited for locked rows; Fenced as of `write`."""
@@ -126,7 +137,7 @@ class TickPipeline:
             self._adjust(uow, result)
             closed_later = trades.held_by_others(result.closed)
             trades.mark_closed([trade_id for trade_id in result.closed if trade_id not in closed_later])
-            WaitingTradeRepository(uow.connection).add_closures(sorted(closed_later))
+            self._waiting.has_waiting |= WaitingTradeRepository(uow.connection).add_closures(sorted(closed_later))
             exits = self._detect(uow, result.detected)
             with pipelined(uow.connection):
                 trades.save_rules(checkpoint.rules)
@@ -165,7 +176,7 @@ class TickPipeline:
         trade_ids = {each.event.trade_id for each in result.adjusted}
         free, held = OpenTradeRepository(uow.connection).lock_free(trade_ids)
         TradeAdjustmentRepository(uow.connection).apply(free.keys())
-        WaitingTradeRepository(uow.connection).add_adjustments(sorted(held))
+        self._waiting.has_waiting |= WaitingTradeRepository(uow.connection).add_adjustments(sorted(held))
 
     def _keep_adjustments(self, uow: UnitOfWork, result: BatchResult) -> None:
         TradeAdjustmentRepository(uow.connection).add(result.adjusted)
@@ -183,7 +194,8 @@ class TickPipeline:
         if switches.rollout.mode is RolloutMode.OFF:
             return []
         known, held = locking.get()
-        WaitingTradeRepository(uow.connection).add_exits(entry for entry in now if entry.trade.trade_id in held)
+        later_alone = [entry for entry in now if entry.trade.trade_id in held]
+        self._waiting.has_waiting |= WaitingTradeRepository(uow.connection).add_exits(later_alone)
         self._queue(uow, later)
         exits: list[DetectedExit] = []
         for entries in in_rounds([entry for entry in now if entry.trade.trade_id not in held]):

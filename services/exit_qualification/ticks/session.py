@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from confluent_kafka import KafkaException
 
@@ -22,6 +23,7 @@ from services.exit_qualification.ticks.metrics import (
     time_exits,
 )
 from services.exit_qualification.ticks.pipeline import TickPipeline
+from services.exit_qualification.ticks.rearm_schedule import RearmSchedule
 from services.exit_qualification.ticks.side_outputs import Outgoing
 from services.exit_qualification.ticks.suspects import Suspects, one_by_one
 from shared.clock import Clock
@@ -43,17 +45,14 @@ log = logging.getLogger(__name__)
 TICKS = "ticks"
 """Health condition of the loop, renewed by each step."""
 
-REARM_TURNS = 8
-"""Parts of the interval between queries for fired exits: one query for all of them holds up ticks for long."""
-
-REARM_LIMIT = 250
-"""Maximum disarmed reasons checked per turn while ticks flow."""
-
 CHECKPOINT_TURNS = 8
 """Parts of a checkpoint's interval, each with an equal share of the partitions."""
 
-REARM_ALL = 1_000_000
-"""Effectively unlimited; used once after loading, before any record is read."""
+OTHERS_WAITING_S = 5.0
+"""Interval between looks for waiting work that this worker has not stored itself."""
+
+UNSETTLED_POLL_S = 0.05
+"""Longest wait for records without partitions: a poll that is given some goes on waiting."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +89,8 @@ class TickSession:
         self._offsets = GroupOffsets(consumer.consumer, layout, around.clock)
         self._back_off = BackOff()
         self._pipeline = around.pipeline
-        self._next_rearm_s = 0.0
-        self._rearm_turn = 0
+        self._waited_s = -inf
+        self._rearming = RearmSchedule(around.settings.rearm_poll_ms / 1000)
         self._next_checkpoint_s = 0.0
         self._turn = 0
         self._suspects = Suspects()
@@ -122,29 +121,42 @@ class TickSession:
 
     def _step(self) -> None:
         """Claim waiting partitions, or evaluate the records and write what cannot wait; then do what is due."""
-        settings, clock = self._around.settings, self._around.clock
-        wait_s = 0 if self._pipeline.has_queued else settings.tick_poll_ms / 1000
-        records = self._consumer.take_by_partition(settings.tick_batch_size, wait_s)
+        records = self._consumer.take_by_partition(self._around.settings.tick_batch_size, self._wait_s())
         if self._assignment.is_waiting:
             self._take_up()
         elif records:
             self._take(records)
         if self._pipeline.has_queued:
             self._after_commit(self._pipeline.write_queued(self._assignment.progress.held))
-        if clock.monotonic() >= self._next_rearm_s:
-            self._rearm(REARM_LIMIT)
-        if clock.monotonic() >= self._next_checkpoint_s:
+        self._judge_without_ticks()
+        if self._around.clock.monotonic() >= self._next_checkpoint_s:
             self._checkpoint_in_turn()
         if self._assignment.is_settled:
             self._offsets.commit(self._assignment.progress.held)
         self._gaps.show()
         self._around.health.fine(TICKS)
 
+    def _wait_s(self) -> float:
+        """Return how long to wait for records: until other work is due."""
+        if self._pipeline.has_queued:
+            return 0.0
+        if not self._assignment.is_settled:
+            return UNSETTLED_POLL_S
+        now_s, engine = self._around.clock.monotonic(), self._assignment.engine
+        until_deadline_s = (engine.next_deadline_ms - epoch_ms(self._around.clock.now())) / 1000
+        due_s = now_s + min(self._around.settings.tick_poll_ms / 1000, until_deadline_s)
+        due_s = min(due_s, self._next_waiting_s())
+        if engine.disarmed_count:
+            due_s = min(due_s, self._rearming.next_s)
+        if self._assignment.progress.unwritten():
+            due_s = min(due_s, self._next_checkpoint_s)
+        return max(due_s - now_s, 0.0)
+
     def _take_up(self) -> None:
         self._assignment.take_up()
-        self._pipeline.has_queued = True
-        self._rearm_turn = 0
-        self._rearm(REARM_ALL)
+        self._pipeline.begin()
+        self._waited_s = -inf
+        self._rearm(self._assignment.engine.disarmed_count)
         self._back_off.reset()
 
     def _take(self, records: Records) -> None:
@@ -220,16 +232,26 @@ class TickSession:
         self._after_commit(written.exits)
         time_exits(written.exits, result.arrived_ms, self._around.clock.now())
 
-    def _rearm(self, limit: int) -> None:
-        turn_s = self._around.settings.rearm_poll_ms / 1000 / REARM_TURNS
-        self._next_rearm_s = self._around.clock.monotonic() + turn_s
-        progress, engine = self._assignment.progress, self._assignment.engine
-        now_ms = epoch_ms(self._around.clock.now())
-        if self._rearm_turn == 0:
-            self._after_commit(self._pipeline.write_waiting(progress.held))
-        self._rearm_turn = (self._rearm_turn + 1) % REARM_TURNS
-        due, symbols = self._pipeline.due(engine, now_ms, limit)
-        if due or engine.unsaved(symbols):
+    def _judge_without_ticks(self) -> None:
+        """Write what is due without a tick: waiting exits, and those by the clock or of rules that may fire again."""
+        now_s, engine = self._around.clock.monotonic(), self._assignment.engine
+        if now_s >= self._next_waiting_s():
+            self._waited_s = now_s
+            self._after_commit(self._pipeline.write_waiting(self._assignment.progress.held))
+        count = self._rearming.take(now_s, engine.disarmed_count)
+        if count or engine.next_deadline_ms <= epoch_ms(self._around.clock.now()):
+            self._rearm(count)
+
+    def _next_waiting_s(self) -> float:
+        """Return when to look for waiting work: soon if there is some, else in case another worker has left it."""
+        interval_s = self._around.settings.rearm_poll_ms / 1000
+        return self._waited_s + (interval_s if self._pipeline.has_waiting else max(interval_s, OTHERS_WAITING_S))
+
+    def _rearm(self, count: int) -> None:
+        """Write exits that are due by the clock, and of so many disarmed rules those that may fire and are due."""
+        progress = self._assignment.progress
+        due, symbols = self._pipeline.due(self._assignment.engine, epoch_ms(self._around.clock.now()), count)
+        if due or self._assignment.engine.unsaved(symbols):
             self._write(BatchResult(detected=due), progress.checkpoint(symbols=symbols))
 
     def _after_commit(self, exits: Sequence[DetectedExit]) -> None:

@@ -39,12 +39,19 @@ MOST_ALONE = 4
 
 
 class WaitingExits:
-    """Processes waiting work of held partitions. Not thread-safe."""
+    """Processes waiting work of held partitions. Not thread-safe.
+
+    Attributes
+    ----------
+    has_waiting:
+        Whether any may wait that this worker stored, or found at the last look.
+    """
 
     def __init__(self, open_unit: Callable[[], UnitOfWork], signals: SignalManagementService, health: Health) -> None:
         self._open_unit = open_unit
         self._signals = signals
         self._shown = WaitingWork(OF, health)
+        self.has_waiting = True
 
     def take(self, held: Mapping[int, Checkpoint]) -> list[DetectedExit]:
         """Process due work, report trades still waiting, and return the exits written.
@@ -62,6 +69,7 @@ class WaitingExits:
         exits = self._take(due, held) if due else []
         if due:
             waiting = self._of(held)
+        self.has_waiting = bool(waiting)
         self._shown.show([WaitingItem(f"trade {each.trade_id}", each.why, each.age_s) for each in waiting])
         return exits
 
@@ -78,7 +86,7 @@ class WaitingExits:
             if not is_lock_timeout(error):
                 raise
         with self._open_unit() as uow:
-            WaitingTradeRepository(uow.connection).add(self._chunk(uow, held))
+            self.has_waiting |= WaitingTradeRepository(uow.connection).add(self._chunk(uow, held))
             commit(uow)
         return [], True
 
@@ -88,7 +96,8 @@ class WaitingExits:
             if not rows:
                 return [], False
             known, locked = OpenTradeRepository(uow.connection).lock_free({row.trade_id for row in rows})
-            WaitingTradeRepository(uow.connection).add([row for row in rows if row.trade_id in locked])
+            place = WaitingTradeRepository(uow.connection)
+            self.has_waiting |= place.add([row for row in rows if row.trade_id in locked])
             exits = self._do(uow, [row for row in rows if row.trade_id not in locked], known)
             commit(uow)
         return exits, True
