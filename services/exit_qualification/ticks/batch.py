@@ -95,6 +95,11 @@ class BatchResult:
     evaluated: int = 0
     stale: int = 0
 
+    @property
+    def follows_trades(self) -> bool:
+        """Return whether the batch has events of trades to write."""
+        return bool(self.opened or self.plans or self.adjusted or self.closed)
+
 
 def offsets_after(records: Records, layout: Layout, reached: Mapping[int, Checkpoint]) -> dict[int, Checkpoint]:
     """Return the checkpoint of every partition with a record, from those reached before."""

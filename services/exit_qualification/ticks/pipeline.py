@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
@@ -12,9 +13,10 @@ from services.exit_qualification.domain.candidates import ExitCandidates
 from services.exit_qualification.domain.checkpoint import Checkpoint, EngineCheckpoint
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.level_index import RuleKey
+from services.exit_qualification.domain.switches import Switches
 from services.exit_qualification.signal_management_service import DetectedExit, SignalManagementService
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
-from services.exit_qualification.storage.open_trades import OpenedTrade, OpenTradeRepository
+from services.exit_qualification.storage.open_trades import OpenedTrade, OpenTradeRepository, TradeProjection
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.queued_exits import QueuedExitRepository
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
@@ -27,7 +29,8 @@ from services.exit_qualification.ticks.waiting_exits import WaitingExits
 from shared.contracts.vocabulary import RolloutMode
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
-from shared.postgres.hot_path import pipelined
+from shared.postgres.engine import look
+from shared.postgres.hot_path import Answer, pipelined
 from shared.postgres.row_locks import is_lock_timeout
 from shared.runtime.failpoints import Failpoint, failpoint
 from shared.runtime.health import Health
@@ -45,6 +48,16 @@ class Written:
 
     exits: Sequence[DetectedExit]
     unsaved: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Exits to write now, exits to queue, and the answers that the former need."""
+
+    now: Sequence[ExitCandidates]
+    later: Sequence[ExitCandidates]
+    switches: Answer[Switches]
+    locking: Answer[tuple[dict[UUID, TradeProjection], set[UUID]]]
 
 
 class TickPipeline:
@@ -67,7 +80,7 @@ class TickPipeline:
         self._database = database
         self._outbox = outbox
         self._signals = signals
-        self._waiting = WaitingExits(self._open_unit, signals, health)
+        self._waiting = WaitingExits(database, self._open_unit, signals, health)
         self.has_queued = True
 
     @property
@@ -117,8 +130,8 @@ class TickPipeline:
         due = engine.on_clock(now_ms)
         eligible: list[RuleKey] = []
         if asked := engine.disarmed(limit):
-            with self._open_unit() as uow:
-                episodes = ExitEpisodeRepository(uow.connection)
+            with look(self._database) as connection:
+                episodes = ExitEpisodeRepository(connection)
                 eligible, finished = episodes.eligible(asked), episodes.finished(asked)
             engine.retire(finished)
         due += engine.rearm(eligible)
@@ -130,21 +143,28 @@ class TickPipeline:
             partitions.fence_others(result.homes, held)
             with pipelined(uow.connection):  # together with the beginning of the transaction
                 advanced = partitions.advance(checkpoint.offsets)
+                asked = None if result.follows_trades else self._ask(uow, result.detected)
             advanced.get()
-            trades = OpenTradeRepository(uow.connection)
-            trades.insert_opened(_by_trade(result))
-            trades.save_plans(result.plans)
-            self._adjust(uow, result)
-            closed_later = trades.held_by_others(result.closed)
-            trades.mark_closed([trade_id for trade_id in result.closed if trade_id not in closed_later])
-            self._waiting.has_waiting |= WaitingTradeRepository(uow.connection).add_closures(sorted(closed_later))
-            exits = self._detect(uow, result.detected)
+            if result.follows_trades:
+                self._follow(uow, result)
+                with pipelined(uow.connection):
+                    asked = self._ask(uow, result.detected)
+            exits = self._detect(uow, asked)
             with pipelined(uow.connection):
-                trades.save_rules(checkpoint.rules)
+                OpenTradeRepository(uow.connection).save_rules(checkpoint.rules)
                 partitions.save_symbols(checkpoint.symbols)
-                uow.flush()
-            commit(uow)
+                commit(uow)
         return exits
+
+    def _follow(self, uow: UnitOfWork, result: BatchResult) -> None:
+        """Write what the batch's trade events changed."""
+        trades = OpenTradeRepository(uow.connection)
+        trades.insert_opened(_by_trade(result))
+        trades.save_plans(result.plans)
+        self._adjust(uow, result)
+        closed_later = trades.held_by_others(result.closed)
+        trades.mark_closed([trade_id for trade_id in result.closed if trade_id not in closed_later])
+        self._waiting.has_waiting |= WaitingTradeRepository(uow.connection).add_closures(sorted(closed_later))
 
     def _set_aside(self, result: BatchResult, checkpoint: EngineCheckpoint, held: Collection[int]) -> set[str]:
         """Commit the offsets, and store all work that needs locked rows as waiting; return the symbols not stored."""
@@ -183,22 +203,25 @@ class TickPipeline:
         states = {each.event.trade_id: each.states for each in result.adjusted if each.states}
         OpenTradeRepository(uow.connection).save_rules(states)
 
-    def _detect(self, uow: UnitOfWork, detected: Sequence[ExitCandidates]) -> list[DetectedExit]:
+    def _ask(self, uow: UnitOfWork, detected: Sequence[ExitCandidates]) -> _Asked | None:
+        """Ask for what the first exits need, their trades locked, together in a pipeline; None without exits."""
         if not detected:
-            return []
+            return None
         now, later = _first_trades(detected)
-        with pipelined(uow.connection):
-            asked = SwitchRepository(uow.connection).ask()
-            locking = OpenTradeRepository(uow.connection).ask_free([entry.trade.trade_id for entry in now])
-        switches = asked.get()
-        if switches.rollout.mode is RolloutMode.OFF:
+        switches = SwitchRepository(uow.connection).ask()
+        locking = OpenTradeRepository(uow.connection).ask_free([entry.trade.trade_id for entry in now])
+        return _Asked(now, later, switches, locking)
+
+    def _detect(self, uow: UnitOfWork, asked: _Asked | None) -> list[DetectedExit]:
+        """Write the first exits, and queue the others; those of trades held by another transaction wait."""
+        if asked is None or (switches := asked.switches.get()).rollout.mode is RolloutMode.OFF:
             return []
-        known, held = locking.get()
-        later_alone = [entry for entry in now if entry.trade.trade_id in held]
-        self._waiting.has_waiting |= WaitingTradeRepository(uow.connection).add_exits(later_alone)
-        self._queue(uow, later)
+        known, held = asked.locking.get()
+        of_held = [entry for entry in asked.now if entry.trade.trade_id in held]
+        self._waiting.has_waiting |= WaitingTradeRepository(uow.connection).add_exits(of_held)
+        self._queue(uow, asked.later)
         exits: list[DetectedExit] = []
-        for entries in in_rounds([entry for entry in now if entry.trade.trade_id not in held]):
+        for entries in in_rounds([entry for entry in asked.now if entry.trade.trade_id not in held]):
             # An intent about to be sent is not superseded by later ticks of the batch.
             exits += self._signals.on_exits_detected(uow, entries, switches, known)
         if exits:

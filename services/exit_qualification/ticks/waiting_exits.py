@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
+from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
@@ -29,6 +30,7 @@ from services.exit_qualification.storage.waiting_trades import (
 from services.exit_qualification.ticks.committing import commit
 from services.exit_qualification.ticks.evaluation import in_rounds
 from shared.outbox.unit_of_work import UnitOfWork
+from shared.postgres.engine import look
 from shared.postgres.row_locks import is_lock_timeout
 from shared.runtime.health import Health
 from shared.runtime.waiting_work import WaitingItem, WaitingWork
@@ -47,7 +49,14 @@ class WaitingExits:
         Whether any may wait that this worker stored, or found at the last look.
     """
 
-    def __init__(self, open_unit: Callable[[], UnitOfWork], signals: SignalManagementService, health: Health) -> None:
+    def __init__(
+        self,
+        database: Engine,
+        open_unit: Callable[[], UnitOfWork],
+        signals: SignalManagementService,
+        health: Health,
+    ) -> None:
+        self._database = database
         self._open_unit = open_unit
         self._signals = signals
         self._shown = WaitingWork(OF, health)
@@ -109,8 +118,8 @@ class WaitingExits:
     def _of(self, held: Mapping[int, Checkpoint]) -> list[WaitingTrade]:
         if not held:
             return []
-        with self._open_unit() as uow:
-            return WaitingTradeRepository(uow.connection).of_partitions(held)
+        with look(self._database) as connection:
+            return WaitingTradeRepository(connection).of_partitions(held)
 
     def _take(self, trade_ids: Sequence[UUID], held: Mapping[int, Checkpoint]) -> list[DetectedExit]:
         try:

@@ -26,8 +26,8 @@ from tests.integration.exit_qualification.ticks.worker_harness import INFY, Book
 from tests.support.statements import sent_statements, waits
 from tests.support.trades import opened
 
-MOST_WAITS = 7
-"""Times at which a transaction with exits waits for the server, besides its commit."""
+MOST_WAITS = 6
+"""Times at which a transaction with exits waits for the server, with its commit."""
 
 MOST_OF_EXITS = 11
 """Statements of a transaction with exits: its offsets, locks, facts, rows and events."""
