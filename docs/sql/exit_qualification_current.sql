@@ -87,11 +87,17 @@ CREATE FUNCTION exit_qualification.exit_intents_inserted() RETURNS trigger
     AS $$
 DECLARE
   of_trades uuid[];
+  to_send boolean;
 BEGIN
-  SELECT array_agg(DISTINCT w.trade_id) INTO of_trades FROM written w
-   WHERE w.executable AND w.exit_reason <> 'EXTERNAL' AND w.status IN ('PENDING', 'APPROVED', 'SUBMITTING', 'UNKNOWN', 'PLACED', 'PARTIALLY_FILLED');
+  SELECT array_agg(DISTINCT w.trade_id) FILTER (WHERE w.exit_reason <> 'EXTERNAL' AND w.status IN ('PENDING', 'APPROVED', 'SUBMITTING', 'UNKNOWN', 'PLACED', 'PARTIALLY_FILLED')),
+         bool_or(w.status = 'APPROVED')
+    INTO of_trades, to_send
+    FROM written w WHERE w.executable;
   IF of_trades IS NOT NULL THEN
     PERFORM exit_intents_check_quantity(of_trades);
+  END IF;
+  IF to_send THEN
+    PERFORM pg_notify('exit_intents_to_send', '');
   END IF;
   RETURN NULL;
 END
@@ -1652,9 +1658,9 @@ ALTER INDEX exit_qualification.outbox_event_window ATTACH PARTITION exit_qualifi
 
 CREATE TRIGGER exit_intents_beside_protective_stop BEFORE UPDATE OF status ON exit_qualification.exit_intents FOR EACH ROW WHEN (((new.status = 'SUBMITTING'::text) AND (old.status <> 'SUBMITTING'::text))) EXECUTE FUNCTION exit_qualification.exit_intents_beside_protective_stop();
 
-CREATE TRIGGER exit_intents_guard BEFORE INSERT OR UPDATE ON exit_qualification.exit_intents FOR EACH ROW EXECUTE FUNCTION exit_qualification.exit_intents_guard();
+CREATE TRIGGER exit_intents_guard BEFORE UPDATE ON exit_qualification.exit_intents FOR EACH ROW EXECUTE FUNCTION exit_qualification.exit_intents_guard();
 
-CREATE TRIGGER exit_intents_to_send_insert AFTER INSERT ON exit_qualification.exit_intents FOR EACH ROW WHEN (((new.status = 'APPROVED'::text) AND new.executable)) EXECUTE FUNCTION exit_qualification.exit_intents_to_send();
+CREATE TRIGGER exit_intents_guard_insert BEFORE INSERT ON exit_qualification.exit_intents FOR EACH ROW WHEN (((new.status <> ALL (ARRAY['PENDING'::text, 'APPROVED'::text, 'REJECTED'::text])) AND (new.exit_reason <> 'EXTERNAL'::text))) EXECUTE FUNCTION exit_qualification.exit_intents_guard();
 
 CREATE TRIGGER exit_intents_to_send_update AFTER UPDATE OF status ON exit_qualification.exit_intents FOR EACH ROW WHEN (((new.status = 'APPROVED'::text) AND new.executable AND (old.status = 'PENDING'::text))) EXECUTE FUNCTION exit_qualification.exit_intents_to_send();
 

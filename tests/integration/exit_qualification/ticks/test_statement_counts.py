@@ -103,3 +103,14 @@ def test_a_transaction_with_exits_waits_as_seldom_for_a_burst_as_for_one(book: B
         with waits() as waited:
             assert len(pipeline.write(result, EngineCheckpoint(held, symbols), held).exits) == count
         assert len(waited) <= MOST_WAITS, waited
+
+
+ROW_TRIGGERS = """
+SELECT tgname FROM pg_trigger
+ WHERE tgrelid = 'exit_intents'::regclass AND NOT tgisinternal AND tgtype & 5 = 5 AND tgqual IS NULL
+"""
+"""Triggers of each inserted row without a condition."""
+
+
+def test_no_function_is_called_for_each_new_exit(book: Book) -> None:
+    assert book.rows(ROW_TRIGGERS) == []
