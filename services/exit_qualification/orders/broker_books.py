@@ -12,7 +12,11 @@ from services.exit_qualification.domain.protective_stop import ProtectiveStop
 from services.exit_qualification.orders.brokers.port import BrokerFill, BrokerOrder, BrokerPort
 
 FEW = 2
-"""Orders of an account that are read one by one; more are cheaper to read with the whole books."""
+MOST = 8
+"""Orders that are read one by one while the books are short, and however long they are: brokers limit calls."""
+
+LISTED_PER_CALL = 100
+"""So many orders of a book cost as much as one order that is read alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,11 @@ def read_books(broker: BrokerPort) -> BrokerBooks:
     return BrokerBooks(orders, broker.trades())
 
 
+def few_of(broker: BrokerPort) -> int:
+    """Return how many orders are cheaper to read one by one than with the whole books of the day."""
+    return min(MOST, max(FEW, broker.book_size // LISTED_PER_CALL))
+
+
 def read_placed(broker: BrokerPort, placed: Sequence[ExitIntent | ProtectiveStop]) -> BrokerBooks:
     """Read placed orders alone if they are few; more are cheaper to read with the whole books.
 
@@ -110,7 +119,7 @@ def read_orders(broker: BrokerPort, order_ids: Sequence[str]) -> BrokerBooks:
     BrokerUnavailable
         One of them, or of the books, could not be read.
     """
-    return read_single_orders(broker, order_ids) if len(order_ids) <= FEW else read_books(broker)
+    return read_single_orders(broker, order_ids) if len(order_ids) <= few_of(broker) else read_books(broker)
 
 
 def read_single_orders(broker: BrokerPort, order_ids: Sequence[str]) -> BrokerBooks:

@@ -273,6 +273,11 @@ class BrokerPort(Protocol):
         """
         ...
 
+    @property
+    def book_size(self) -> int:
+        """Return the number of orders in the order book when it was last read; 0 before."""
+        ...
+
     def trades(self) -> list[BrokerFill]:
         """Return the complete trade book of the day.
 

@@ -203,6 +203,11 @@ class ScriptedBroker:
         with self._lock:
             return [] if self.is_blind else [booked.shown for booked in self._orders.values()]
 
+    @property
+    def book_size(self) -> int:
+        """How many orders the order book has."""
+        return len(self._orders)
+
     def trades(self) -> list[BrokerFill]:
         """The trade book."""
         with self._lock:

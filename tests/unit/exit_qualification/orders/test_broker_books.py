@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
+
+import pytest
 
 from services.exit_qualification.domain.outcome import OrderState
-from services.exit_qualification.orders.broker_books import BrokerBooks
-from services.exit_qualification.orders.brokers.port import BrokerFill, BrokerOrder
+from services.exit_qualification.orders.broker_books import BrokerBooks, read_orders
+from services.exit_qualification.orders.brokers.port import BrokerFill, BrokerOrder, BrokerPort
 from shared.contracts.vocabulary import IntentStatus
 from tests.unit.exit_qualification.examples import APPROVED_INTENT, NOON, sent_intent
 
@@ -59,3 +61,35 @@ def test_an_ended_order_works_until_its_fills_are_known() -> None:
     assert caught_up is not None
     assert (behind.state, caught_up.state) == (OrderState.WORKING, OrderState.CANCELLED)
     assert not behind.is_working
+
+
+class Listing:
+    """A broker with a book of some length that notes how it is read."""
+
+    def __init__(self, book_size: int) -> None:
+        self.book_size = book_size
+        self.read: list[str] = []
+
+    def order(self, order_id: str) -> BrokerOrder:
+        """Note the read of one order."""
+        self.read.append(order_id)
+        return order(order_id)
+
+    def orders(self) -> list[BrokerOrder]:
+        """Note the read of the book."""
+        self.read.append("book")
+        return []
+
+    def trades(self) -> list[BrokerFill]:
+        """The trade book, which is empty."""
+        return []
+
+
+@pytest.mark.parametrize(
+    ("book_size", "placed", "one_by_one"),
+    [(0, 2, True), (0, 3, False), (299, 3, False), (300, 3, True), (5_000, 8, True), (5_000, 9, False)],
+)
+def test_the_longer_the_book_the_more_orders_are_read_alone(book_size: int, placed: int, one_by_one: bool) -> None:
+    broker, order_ids = Listing(book_size), [str(n) for n in range(placed)]
+    read_orders(cast("BrokerPort", broker), order_ids)
+    assert broker.read == (order_ids if one_by_one else ["book"])

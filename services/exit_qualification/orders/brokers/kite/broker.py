@@ -65,6 +65,7 @@ class KiteBroker:
         self._open_client = open_client
         self._idle: deque[KiteConnect] = deque()
         self._on_token = on_token
+        self._book_size = 0
 
     def place_market_exit(self, order: ExitOrder) -> PlaceOutcome:
         """Send an order once."""
@@ -118,7 +119,14 @@ class KiteBroker:
 
     def orders(self) -> list[BrokerOrder]:
         """Return the order book of the day."""
-        return self._asked("orders", lambda client: read_orders(a_list(client.orders())))
+        orders = self._asked("orders", lambda client: read_orders(a_list(client.orders())))
+        self._book_size = len(orders)
+        return orders
+
+    @property
+    def book_size(self) -> int:
+        """Return the number of orders in the order book when it was last read; 0 before."""
+        return self._book_size
 
     def trades(self) -> list[BrokerFill]:
         """Return the trade book of the day."""
