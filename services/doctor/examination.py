@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
 
 from confluent_kafka import KafkaException
 
@@ -23,8 +24,12 @@ MOST_EXITS = 200
 """Exits under way that are looked at, oldest first."""
 
 
-def examine(target: Target, processes: Mapping[str, str]) -> Iterator[Symptom]:
-    """Yield every symptom of the system; `processes` has the root URL of each process by name."""
+def examine(target: Target, processes: Mapping[str, str]) -> list[Symptom]:
+    """Return every symptom of the system once; `processes` has the root URL of each process by name."""
+    return list(dict.fromkeys(_examine(target, processes)))  # an API that is down answers no question with one symptom
+
+
+def _examine(target: Target, processes: Mapping[str, str]) -> Iterator[Symptom]:
     now = SystemClock().now()
     yield from rules.unready_processes({name: problem_of(url) for name, url in processes.items()})
     yield from rules.lagging_consumers(consumer_lag(processes))
@@ -46,7 +51,11 @@ def _ask(name: str, question: Callable[[], Iterator[Symptom]]) -> list[Symptom]:
     except Unavailable as error:
         return [problem(name, str(error), "exitflow status; start it again if it ended")]
     except Refused as error:
-        return [problem(name, str(error), "set EXITFLOW_PUBLIC_TOKEN to a token with scope operator: exitflow tokens")]
+        if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            action = "set EXITFLOW_PUBLIC_TOKEN to a token of scope read: exitflow tokens create"
+        else:
+            action = f"look at the log of {name}; is it of this version? exitflow --version"
+        return [problem(name, str(error), action)]
 
 
 def _ask_kafka(settings: Settings) -> list[Symptom]:

@@ -30,7 +30,7 @@ def doctor(
     It asks every process, Kafka, both APIs and both outboxes. The exit status is 1 if there is a problem.
     """
     target = Target.choose(data_dir)
-    found = list(examine(target, process_urls(process, data_dir)))
+    found = examine(target, process_urls(process, data_dir))
     if as_json:
         show_json([asdict(each) for each in found])
     elif found:
