@@ -17,7 +17,16 @@ from tests.unit.console.test_trade import closed_trade, serve
 PENDING = "GET exit /exits/pending"
 STOPS = "GET exit /protective-stops"
 MISSING = "GET exit /protective-stops/missing"
-DESK, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=390, height=844)
+DESK, TABLET, PHONE = (
+    ViewportSize(width=1280, height=800), ViewportSize(width=900, height=1200), ViewportSize(width=390, height=844),
+)  # fmt: skip
+WIDE: Json = {
+    "symbol": "NSE:HDFCBANK", "exit_reason": "TRAILING_STOP", "status": "PARTIALLY_FILLED", "quantity": 250_000,
+    "filled_quantity": 120_000, "detected_price": "123456.05", "exit_level": "123456.00", "user_broker_id": "zerodha-2",
+    "error_code": "ACCOUNT_DISCONNECTED",
+}  # fmt: skip
+"""An exit whose row is as wide as they become."""
+DEFERRED: Json = {"gate": "BROKER_CONNECTED", "verdict": "DEFER", "detail": {"status": "DISCONNECTED"}}
 LONG = "ReadTimeout: HTTPConnectionPool(host='127.0.0.1',port=30010):Read-timed-out.(read-timeout=7.0)" * 2
 LAID_OUT = """() => {
   const main = document.querySelector("main"), style = getComputedStyle(main);
@@ -184,7 +193,7 @@ def _paths(tab: Tab) -> list[str]:
     open_trade, unknown = trade(), intent(status="UNKNOWN", gates=[], error_message=LONG)
     serve(tab.console.apis, open_trade)
     tab.console.apis.answers |= {
-        PENDING: page(intent(), unknown),
+        PENDING: page(intent(**WIDE, gates=[DEFERRED, DEFERRED]), intent(), unknown),
         f"GET exit /exits/{unknown['intent_id']}": unknown,
         BULK: MANY,
         "GET trade /pnl": PNL,
@@ -216,12 +225,14 @@ def _violations(tab: Tab) -> list[tuple[str, str]]:
     return [(each["id"], each["nodes"][0]["html"]) for each in Axe().run(tab.page).response["violations"]]
 
 
-def test_axe_finds_nothing_and_no_page_is_wider_than_a_phone(tab: Tab) -> None:
+def test_axe_finds_nothing_and_no_page_is_wider_than_its_screen(tab: Tab) -> None:
     for path in _paths(tab):
         tab.open(path)
         for summary in tab.page.locator("summary").all():
             summary.click()
         assert _violations(tab) == [], path
+        assert tab.page.evaluate(LAID_OUT), path
+        tab.page.set_viewport_size(TABLET)
         assert tab.page.evaluate(LAID_OUT), path
         tab.page.set_viewport_size(PHONE)
         assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
