@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -41,34 +40,37 @@ def account_name(user_broker_id: str) -> str:
 
 
 class Accounts:
-    """All accounts, looked up by header or checksum. Secrets are compared in constant time."""
+    """All accounts. A header is looked up by its SHA-256, so that the time taken tells nothing of a secret."""
 
     def __init__(self, accounts: list[Account]) -> None:
-        self._accounts = accounts
+        self._by_user_id = {account.user_id: account for account in accounts}
+        self._by_header = {_digest(_header(account.credentials)): account for account in accounts}
 
     def named(self, user_id: str) -> Account | None:
         """Return the account with this user id, or None."""
-        return next((account for account in self._accounts if account.user_id == user_id), None)
+        return self._by_user_id.get(user_id)
 
     def by_header(self, authorization: str) -> Account | None:
         """Return the account of an ``Authorization: token api_key:access_token`` header, or None."""
-        return self._matching(authorization, lambda known: f"token {known.api_key}:{known.access_token}")
+        return self._by_header.get(_digest(authorization))
 
     def by_checksum(self, api_key: str, token: str, checksum: str) -> Account | None:
         """Return the account with this SHA-256 of api_key + token + api_secret, or None."""
-
-        def expected(known: Credentials) -> str:
-            return hashlib.sha256(f"{known.api_key}{token}{known.api_secret}".encode()).hexdigest()
-
-        account = self._matching(checksum, expected)
-        return account if account and account.credentials.api_key == api_key else None
-
-    def _matching(self, given: str, expected: Callable[[Credentials], str]) -> Account | None:
         found = None
-        for account in self._accounts:
-            if hmac.compare_digest(given.encode(), expected(account.credentials).encode()):
+        for account in self._by_user_id.values():
+            known = account.credentials
+            expected = hashlib.sha256(f"{known.api_key}{token}{known.api_secret}".encode()).hexdigest()
+            if hmac.compare_digest(checksum.encode(), expected.encode()) and known.api_key == api_key:
                 found = account
         return found
+
+
+def _header(credentials: Credentials) -> str:
+    return f"token {credentials.api_key}:{credentials.access_token}"
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
 
 
 def accounts_of(settings: Settings) -> Accounts:

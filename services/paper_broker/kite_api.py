@@ -48,20 +48,20 @@ def log_out(api_key: str, access_token: str, desk: AtDesk) -> Response:
 
 
 @router.get("/user/profile")
-def profile(client: Client) -> Response:
+async def profile(client: Client) -> Response:
     """Return the user's profile."""
     return success(portfolio_format.profile(client))
 
 
 @router.get("/user/margins")
-def margins(client: Client) -> Response:
+async def margins(client: Client) -> Response:
     """Return the margins of every segment."""
     del client
     return success(portfolio_format.margins())
 
 
 @router.get("/user/margins/{segment}")
-def margins_of_segment(segment: str, client: Client) -> Response:
+async def margins_of_segment(segment: str, client: Client) -> Response:
     """Return the margins of one segment."""
     del client
     if segment not in _SEGMENTS:
@@ -102,7 +102,7 @@ def orders(client: Client, desk: AtDesk) -> Response:
 
 
 @router.get("/orders/{order_id}")
-def order_history(order_id: OrderId, client: Client, desk: AtDesk) -> Response:
+async def order_history(order_id: OrderId, client: Client, desk: AtDesk) -> Response:
     """Return the states of an order."""
     return success(desk.records.order_history(client.user_id, _number(order_id)))
 
@@ -114,7 +114,7 @@ def trades(client: Client, desk: AtDesk) -> Response:
 
 
 @router.get("/orders/{order_id}/trades")
-def order_trades(order_id: OrderId, client: Client, desk: AtDesk) -> Response:
+async def order_trades(order_id: OrderId, client: Client, desk: AtDesk) -> Response:
     """Return the fills of an order."""
     return success(desk.records.order_trades(client.user_id, _number(order_id)))
 
