@@ -11,26 +11,34 @@ from services.exit_qualification.domain.gates.registry import QUOTED_GATES, defe
 from services.exit_qualification.domain.market_facts import Quote
 from services.exit_qualification.storage.market_facts import GATE_ROWS
 
+_ANY_ACCOUNT = "hashtextextended(b.user_broker_id, (SELECT floor(1e9 * random())::bigint))"
+"""Order of accounts, the same for all rows of a statement and another one each time.
+
+A quote serves every account, so one is asked for each symbol, and few for all of them. The next time it is another one,
+because the first may not answer.
+"""
 NEEDED_NOW = text(f"""
 -- market_quotes.needed_now: symbols whose exits a quote of the broker could let pass
-SELECT DISTINCT i.user_broker_id, i.symbol
+SELECT DISTINCT ON (i.symbol) i.user_broker_id, i.symbol
   FROM exit_intents i
   LEFT JOIN market_quotes q ON q.symbol = i.symbol
   {GATE_ROWS}
  WHERE i.status IN ('PENDING', 'APPROVED') AND i.executable AND i.deleted_at IS NULL AND b.status = 'CONNECTED'
    AND {deferred_sql(QUOTED_GATES)}
    AND coalesce(q.quoted_at < clock_timestamp() - make_interval(secs => :every_s), true)
+ ORDER BY i.symbol, {_ANY_ACCOUNT}
  LIMIT :limit
 """)  # noqa: S608  # the conditions of our own gates
-NEEDED_TODAY = text("""
+NEEDED_TODAY = text(f"""
 -- market_quotes.needed_today: symbols with open trades whose limits are old
-SELECT DISTINCT t.user_broker_id, t.symbol
+SELECT DISTINCT ON (t.symbol) t.user_broker_id, t.symbol
   FROM open_trades t
   JOIN user_brokers b ON b.user_broker_id = t.user_broker_id AND b.status = 'CONNECTED'
   LEFT JOIN market_quotes q ON q.symbol = t.symbol
  WHERE t.status = 'OPEN' AND coalesce(q.quoted_at < clock_timestamp() - make_interval(secs => :every_s), true)
+ ORDER BY t.symbol, {_ANY_ACCOUNT}
  LIMIT :limit
-""")
+""")  # noqa: S608  # the order above
 UPSERT = text("""
 -- market_quotes.upsert
 INSERT INTO market_quotes (symbol, last_price, lower_limit, upper_limit, buy_quantity, sell_quantity)
@@ -49,11 +57,11 @@ class QuoteRepository:
         self._connection = connection
 
     def needed_now(self, every_s: float, limit: int) -> dict[str, list[str]]:
-        """Return the symbols, by user broker, with a waiting exit that a new quote could let pass."""
+        """Return the symbols with a waiting exit that a new quote could let pass, by the user broker to ask."""
         return self._symbols(NEEDED_NOW, every_s, limit)
 
     def needed_today(self, every_s: float, limit: int) -> dict[str, list[str]]:
-        """Return symbols of open trades, by user broker, whose last quote is older than `every_s`."""
+        """Return symbols of open trades whose last quote is older than `every_s`, by the user broker to ask."""
         return self._symbols(NEEDED_TODAY, every_s, limit)
 
     def upsert(self, quotes: Sequence[Quote]) -> None:

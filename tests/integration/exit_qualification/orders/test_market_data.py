@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import Engine, text
@@ -13,6 +14,7 @@ from services.exit_qualification.domain.checkpoint import SymbolCheckpoint
 from services.exit_qualification.domain.gates.gate import Gate
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.domain.symbol_book import SymbolState
+from services.exit_qualification.orders.brokers.port import BrokerUnavailable
 from services.exit_qualification.orders.quote_refresh import QuoteRefresh
 from services.exit_qualification.orders.token_watch import TokenWatch
 from services.exit_qualification.storage.market_facts import MarketFactsRepository
@@ -30,6 +32,10 @@ from tests.integration.exit_qualification.orders.scripted_broker import Scripted
 from tests.support.signing import SIGNER
 
 INFY = "NSE:INFY"
+SECOND_ACCOUNT = """
+INSERT INTO user_brokers (user_broker_id, broker, account, root_url, status)
+VALUES ('second', 'kite', 'SECOND', 'http://127.0.0.1:1', 'CONNECTED')
+"""
 
 
 @pytest.fixture
@@ -80,6 +86,28 @@ def test_without_a_quote_the_exit_goes_on_waiting(
     broker.is_down = True
     QuoteRefresh(open_unit, broker, SystemClock()).refresh_once()
     assert not may_be_sent(exit_engine)
+
+
+def test_one_account_is_asked_for_a_quote_and_another_one_if_it_does_not_answer(
+    scenario: OrderScenario, exit_engine: Engine, broker: ScriptedBroker, open_unit: partial[UnitOfWork]
+) -> None:
+    with exit_engine.begin() as connection:
+        connection.execute(text(SECOND_ACCOUNT))
+    for name in ("paper", "second"):
+        scenario.detect(scenario.open_trade(user_broker_id=name), ExitReason.STOP_LOSS)
+    tick_arrived(exit_engine, timedelta(seconds=60))
+    broker.price(INFY, "985.00")
+    brokers, down = Mock(), Mock(quotes=Mock(side_effect=BrokerUnavailable("quotes: down")))
+    brokers.port.side_effect = lambda account: down if account.user_broker_id == "paper" else broker
+    refresh, asked = QuoteRefresh(open_unit, brokers, SystemClock()), 0
+    while not may_be_sent(exit_engine):
+        refresh.refresh_once()
+        asked += 1
+        assert brokers.port.call_count == asked, "one account in a step"
+        assert asked < 100, "the account that answers is asked in one of two steps"
+    calls = brokers.port.call_count
+    refresh.refresh_once()
+    assert brokers.port.call_count == calls, "the quote serves both accounts"
 
 
 def test_a_refused_token_holds_every_exit_of_the_account_until_it_is_taken(
