@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
@@ -66,6 +67,7 @@ def open_engine(
         max_overflow=0,
         pool_use_lifo=True,  # the connection used last has its statements prepared and its caches warm
         pool_timeout=limits.pool_s,
+        json_deserializer=msgspec.json.decode,  # exits carry kilobytes of verdicts
         connect_args={
             "application_name": application,
             "connect_timeout": limits.connect_s,

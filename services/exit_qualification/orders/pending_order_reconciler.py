@@ -71,12 +71,11 @@ class _Account:
 
 @dataclass(slots=True)
 class _Work:
-    """Intents to look up, by user broker; those that are being sent are not looked up yet."""
+    """Intents to look up, by user broker."""
 
     read_at: datetime
     brokers: dict[str, UserBroker]
     intents: dict[str, list[ExitIntent]] = field(default_factory=lambda: defaultdict(list))
-    is_being_sent: bool = False
 
     def may_show(self, intent: ExitIntent, sent_at: datetime) -> bool:
         """Return whether the books of the intent's broker must still show an order sent at that instant."""
@@ -135,13 +134,13 @@ class PendingOrderReconciler:
             }
         )
         raise_failures(failures)
-        return bool(work.intents) or work.is_being_sent
+        return bool(work.intents)
 
     def _look(self) -> _Work:
         with self._open_unit() as uow:
             queues = OrderQueues(uow.connection)
             now = queues.now()
-            at_broker = _at_broker(uow, now)
+            at_broker = _at_broker(uow, now, self._terms.answer_wait)
             within = self._late_fills_within(now)
             ended = queues.ended_today(BOOK_DAYS, within) if within is not None else []
             brokers = SwitchRepository(uow.connection).brokers() if at_broker or ended else []
@@ -152,10 +151,7 @@ class PendingOrderReconciler:
         self._unclear &= {intent.intent_id for intent in at_broker}
         POSITION_UNCLEAR.set(len(self._unclear))
         for intent in [*at_broker, *ended]:
-            if _is_being_sent(intent, now - self._terms.answer_wait):
-                work.is_being_sent = True
-            else:
-                work.intents[intent.user_broker_id].append(intent)
+            work.intents[intent.user_broker_id].append(intent)
         return work
 
     def _late_fills_within(self, now: datetime) -> timedelta | None:
@@ -312,16 +308,16 @@ class PendingOrderReconciler:
             )
 
 
-def _at_broker(uow: UnitOfWork, now: datetime) -> list[ExitIntent]:
+def _at_broker(uow: UnitOfWork, now: datetime, answer_wait: timedelta) -> list[ExitIntent]:
     """Return the exits whose order is, or may be, at a broker; first mark those whose sender is late as UNKNOWN."""
     queues = OrderQueues(uow.connection)
-    found = queues.at_broker()
+    found = queues.at_broker(answer_wait)
     if not any(it.status is IntentStatus.SUBMITTING and (it.claimed_until or now) <= now for it in found):
         return found
     lapsed = queues.lapse_claims()
     uow.commit()
     log.warning("%d order sends timed out; marked UNKNOWN until reconciliation", lapsed)
-    return queues.at_broker()
+    return queues.at_broker(answer_wait)
 
 
 def _lock_unchanged(uow: UnitOfWork, intent: ExitIntent) -> LockedExit:
@@ -347,11 +343,6 @@ def _read(broker: BrokerPort, intents: Sequence[ExitIntent], read_at: datetime) 
         for intent in intents
     )
     return read_placed(broker, intents) if are_new else read_books(broker)
-
-
-def _is_being_sent(intent: ExitIntent, since: datetime) -> bool:
-    """Return whether an order is on its way and was sent after that instant: its sender will record the answer."""
-    return intent.status is IntentStatus.SUBMITTING and intent.submitted_at is not None and intent.submitted_at > since
 
 
 def _may_ask_again(intent: ExitIntent, now: datetime) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import Connection, text
 
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationResult
@@ -123,7 +123,7 @@ class IntentBatches:
         intents = [each.intent for each in submitted]
         values = {
             "quantities": [each.result.calculated_qty for each in submitted],
-            "gates": [json.dumps(each.result.verdicts_json()) for each in submitted],
+            "gates": [msgspec.json.encode(each.result.verdicts_json()).decode() for each in submitted],
             "beside_legs": [each.result.beside_leg for each in submitted],
             "claim": claim,
         }

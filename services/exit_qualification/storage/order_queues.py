@@ -99,9 +99,10 @@ UPDATE exit_intents SET status = 'UNKNOWN', absent_since = NULL, version = versi
       FOR UPDATE SKIP LOCKED)
 """)
 AT_BROKER = text(f"""
--- exit_intents.at_broker
+-- exit_intents.at_broker: an order that is being sent is left to its sender for a while
 SELECT {COLUMNS} FROM exit_intents i
  WHERE i.status IN ('SUBMITTING', 'UNKNOWN', 'PLACED', 'PARTIALLY_FILLED') AND i.deleted_at IS NULL
+   AND (i.status <> 'SUBMITTING' OR i.submitted_at <= clock_timestamp() - CAST(:answer_wait AS interval))
  ORDER BY i.created_at, i.intent_id
  LIMIT :limit
 """)  # noqa: S608  # the columns of our own mapping
@@ -246,9 +247,9 @@ class OrderQueues:
         """Change SUBMITTING → UNKNOWN for expired claims; return how many."""
         return self._connection.execute(LAPSE_CLAIMS, {"limit": LIMIT}).rowcount
 
-    def at_broker(self) -> list[ExitIntent]:
-        """Return intents whose order is, or may be, at a broker, oldest first."""
-        return self._intents(AT_BROKER)
+    def at_broker(self, answer_wait: timedelta) -> list[ExitIntent]:
+        """Return intents whose order is, or may be, at a broker, oldest first; without those just being sent."""
+        return self._intents(AT_BROKER, answer_wait=answer_wait)
 
     def beyond_remainder(self, user_broker_ids: Collection[str]) -> list[ExitIntent]:
         """Return intents of these user brokers whose order may exceed the trade's remaining quantity."""
