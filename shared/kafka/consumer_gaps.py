@@ -15,6 +15,7 @@ from shared.kafka.topic_watch import RECORDS_MISSED, Change
 from shared.kafka.topics import Bounds, Partition
 from shared.outbox.hold import refuse_while_held
 from shared.postgres.audit import Act, audit
+from shared.postgres.engine import look
 from shared.runtime.health import Health
 
 CONDITION = "gaps"
@@ -177,7 +178,7 @@ class GapReport:
             return
         self._next_s = now + LOOK_S
         try:
-            with self._database.connect() as connection:
+            with look(self._database) as connection:
                 gaps = ConsumerGaps(connection, self._consumer).open()
                 refuse_while_held(connection)
         except SQLAlchemyError:

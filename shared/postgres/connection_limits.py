@@ -93,6 +93,11 @@ class NoAnswer(psycopg.OperationalError):
     """The server did not answer within the connection's limit; the connection is closed."""
 
 
+WAKE_S = 1.0
+"""How often a wait for the server lets signals be handled.
+
+psycopg does so ten times a second, which costs a thread that listens more than its notifications do.
+"""
 PREPARED_MAX = 1000
 """More than a process has statements: the driver's limit of 100 makes it prepare some of them again and again."""
 
@@ -126,7 +131,7 @@ class LimitedConnection(psycopg.Connection[Any]):
         finally:
             self._prepared = prepared
 
-    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+    def wait(self, gen: PQGen[RV], interval: float = WAKE_S, timeout: float | None = None) -> RV:
         """Wait as psycopg does, and close the connection once its limit has passed.
 
         Raises

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -31,7 +33,7 @@ from shared.settings import Settings
 from shared.version import VERSION
 
 GRACE_S = 10
-END_LOOK_S = 0.25
+RENEW_DATE_S = 1.0
 _RENEW_DATE = 0
 """Count of uvicorn's main loop with which it renews the date header."""
 BACKLOG = 4096
@@ -148,12 +150,34 @@ class RunningProcess:
 
 
 class _QuietServer(uvicorn.Server):
-    """A server that looks for its end four times a second; uvicorn does ten times, in every process."""
+    """A server that sleeps until it is to end; uvicorn looks ten times a second, in every process."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._wake: Callable[[], object] = _nothing
 
     async def main_loop(self) -> None:
-        """Renew the date header and look whether to end, until then."""
+        """Renew the date header every second, until the end."""
+        ending, loop = asyncio.Event(), asyncio.get_running_loop()
+        self._wake = partial(loop.call_soon_threadsafe, ending.set)
         while not await self.on_tick(_RENEW_DATE):
-            await asyncio.sleep(END_LOOK_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ending.wait(), RENEW_DATE_S)
+        self._wake = _nothing  # the loop may be closed soon
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End on a signal; Python resumes an interrupted sleep after its handler."""
+        super().handle_exit(sig, frame)
+        self._wake()
+
+    def end(self) -> None:
+        """Let the server end; from any thread."""
+        self.should_exit = True
+        self._wake()
+
+
+def _nothing() -> None:
+    """Wake nothing: the server does not sleep."""
 
 
 class _StoppableServer(_QuietServer):
@@ -202,7 +226,7 @@ def health_server(settings: Settings, health: Health) -> Iterator[None]:
     try:
         yield
     finally:
-        server.should_exit = True
+        server.end()
         thread.join(GRACE_S)
 
 

@@ -16,7 +16,7 @@ from deploy.local.processes.shortages import shortage, shortage_in, told_end
 from shared.clock import Clock, SystemClock
 from shared.errors import Unavailable, first_line
 
-LOOK_S = 0.1
+LOOK_S = 0.25
 ASK_AGAIN_S = 1.0
 """How often one that was started again is asked whether it is ready, and a record that failed is tried again."""
 TELL_S = 10.0

@@ -14,6 +14,7 @@ from services.exit_qualification.domain.exit_qualification_service import ExitQu
 from services.exit_qualification.orders.account_errors import AccountErrors
 from services.exit_qualification.orders.account_losses import AccountLosses
 from services.exit_qualification.orders.account_readers import READERS, AccountReaders
+from services.exit_qualification.orders.activity import Activity
 from services.exit_qualification.orders.brokers.adapters import BrokerAdapters, open_adapters
 from services.exit_qualification.orders.external_exits import ExternalExits
 from services.exit_qualification.orders.held_exits import HeldExits
@@ -74,7 +75,7 @@ MARKET_DATA_S = 1.0
 INSTRUMENTS_S = 5.0
 ERRORS_S = 1.0
 QUIET_S = 5.0
-"""Interval of what concerns exits that wait to be sent, while there are none."""
+"""Interval of what concerns exits that wait to be sent, loss limits or stops, while there are none."""
 RESIDUALS_S = 1.0
 ANNOUNCEMENTS_S = 5.0
 POSITIONS_S = 1.0
@@ -102,9 +103,9 @@ def build(process: RunningProcess) -> None:
     open_unit = partial(UnitOfWork, engine, outbox)
     published = PublishedSignals(open_unit)
     REGISTRY.register(published)
-    around = _Around(
-        settings, engine, open_unit, open_adapters(settings, health), health, _waits(settings, engine), SystemClock()
-    )
+    clock = SystemClock()
+    brokers, waits, activity = open_adapters(settings, health), _waits(settings, engine), Activity(engine, clock)
+    around = _Around(settings, engine, open_unit, brokers, health, waits, activity, clock)
     loops = [
         *_loops(around),
         WorkLoop("published-signals", published.look_once, COUNT_S),
@@ -141,6 +142,7 @@ class _Around:
     brokers: BrokerAdapters
     health: Health
     waits: _Waits
+    activity: Activity
     clock: Clock
 
     @property
@@ -158,7 +160,7 @@ def _loops(around: _Around) -> list[WorkLoop]:
         WorkLoop(REQUALIFIER, _requalify(around, held), REQUALIFY_S),
         WorkLoop(MARKET_DATA, _market_data(around), MARKET_DATA_S),
         WorkLoop(POSITIONS, ExternalExits(open_unit, brokers, terms, clock).look_once, POSITIONS_S),
-        WorkLoop(LOSSES, losses.look_once, LOSSES_S),
+        WorkLoop(LOSSES, _often_while(around.activity.any_losses, clock, losses.look_once), LOSSES_S),
     ]
 
 
@@ -172,7 +174,12 @@ def _requalify(around: _Around, held: HeldExits) -> Callable[[], bool]:
     residuals = ResidualExits(open_unit, signal_management(around.settings, clock), terms, clock, held)
     announcements = BrokerAnnouncements(open_unit, TopicNames(around.settings.kafka_topic_prefix), clock)
     return in_turn(
-        _often_while_unsent(around, at_most_every(ERRORS_S, errors.note_once, clock), requalification.requalify_once),
+        _often_while(
+            around.activity.anything_unsent,
+            clock,
+            at_most_every(ERRORS_S, errors.note_once, clock),
+            requalification.requalify_once,
+        ),
         at_most_every(RESIDUALS_S, residuals.exit_once, clock),
         at_most_every(ANNOUNCEMENTS_S, announcements.announce_once, clock),
     )
@@ -183,8 +190,9 @@ def _market_data(around: _Around) -> Callable[[], bool]:
     open_unit, brokers, clock = around.open_unit, around.brokers, around.clock
     instruments = InstrumentRefresh(open_unit, brokers, clock, partial(around.health.alive, MARKET_DATA))
     return in_turn(
-        _often_while_unsent(
-            around,
+        _often_while(
+            around.activity.anything_unsent,
+            clock,
             TokenWatch(open_unit, brokers, clock).look_once,
             QuoteRefresh(open_unit, brokers, clock).refresh_once,
         ),
@@ -192,22 +200,17 @@ def _market_data(around: _Around) -> Callable[[], bool]:
     )
 
 
-def _often_while_unsent(around: _Around, *steps: Callable[[], bool]) -> Callable[[], bool]:
-    """Return a step that runs the given ones each time while an exit waits to be sent, and else every few seconds."""
-    is_due = at_most_every(QUIET_S, lambda: True, around.clock)
-
-    def anything_unsent() -> bool:
-        with look(around.engine) as connection:
-            return OrderQueues(connection).anything_unsent()
-
-    return only_if(lambda: is_due() or anything_unsent(), in_turn(*steps))
+def _often_while(condition: Callable[[], bool], clock: Clock, *steps: Callable[[], bool]) -> Callable[[], bool]:
+    """Return a step that runs the given ones each time while the condition holds, and else every few seconds."""
+    is_due = at_most_every(QUIET_S, lambda: True, clock)
+    return only_if(lambda: is_due() or condition(), in_turn(*steps))
 
 
 def _order_loops(around: _Around, held: HeldExits) -> list[WorkLoop]:
     """Return the loops from an approved exit to its fill; each step wakes the next."""
     settings, open_unit, brokers = around.settings, around.open_unit, around.brokers
     clock, terms, waits = around.clock, around.terms, around.waits
-    signal = SendSignal(open_unit, terms.in_flight, waits.approved, settings.order_poll_ms / 1000, clock)
+    signal = SendSignal(partial(_next_due_s, around), waits.approved, settings.order_poll_ms / 1000, clock)
     readers = AccountReaders(terms.pass_limit.total_seconds())
     outcomes = OrderOutcomes(open_unit)
     reconciler = PendingOrderReconciler(
@@ -228,8 +231,13 @@ def _order_loops(around: _Around, held: HeldExits) -> list[WorkLoop]:
         *(WorkLoop(f"sender-{n}", sender, 0) for n in range(settings.order_workers)),
         WorkLoop(RECONCILER, passes.next_pass, 0),
         WorkLoop("order-updates", passes.ringing(waits.updated, stops.read_again), 0),
-        WorkLoop(STOPS, stops.keep_once, STOPS_S),
+        WorkLoop(STOPS, _often_while(around.activity.any_stops, clock, stops.keep_once), STOPS_S),
     ]
+
+
+def _next_due_s(around: _Around) -> float | None:
+    with look(around.engine) as connection:
+        return OrderQueues(connection).next_due_s(around.terms.in_flight)
 
 
 def _execution(

@@ -6,9 +6,7 @@ import math
 import threading
 from collections.abc import Callable
 
-from services.exit_qualification.storage.order_queues import OrderQueues
 from shared.clock import Clock
-from shared.outbox.unit_of_work import UnitOfWork
 
 ANSWER_WAIT_S = 1.0
 """Maximum delay until a sender notices a stop."""
@@ -28,19 +26,16 @@ class SendSignal:
 
     Parameters
     ----------
-    in_flight:
-        As in `OrderQueues.find_pending_approved`.
+    next_due_s:
+        Returns what `OrderQueues.next_due_s` does.
     pause:
         The wait between two checks.
     poll_s:
         Longest time between two queries.
     """
 
-    def __init__(
-        self, open_unit: Callable[[], UnitOfWork], in_flight: int, pause: Pause, poll_s: float, clock: Clock
-    ) -> None:
-        self._open_unit = open_unit
-        self._in_flight = in_flight
+    def __init__(self, next_due_s: Callable[[], float | None], pause: Pause, poll_s: float, clock: Clock) -> None:
+        self._next_due_s = next_due_s
         self._pause = pause
         self._poll_s = poll_s
         self._clock = clock
@@ -74,8 +69,7 @@ class SendSignal:
         self._is_more, self._is_stuck = is_more, is_more and not is_any
 
     def _ask(self) -> None:
-        with self._open_unit() as uow:
-            due_s = OrderQueues(uow.connection).next_due_s(self._in_flight)
+        due_s = self._next_due_s()
         self._check_at = math.inf
         if due_s is not None and due_s <= 0:
             self._wake()

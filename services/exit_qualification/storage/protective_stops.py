@@ -40,10 +40,13 @@ _TO_PROTECT = f"""{_PLANNED}
  WHERE {_PLAN} ? 'protective_stop'
    AND NOT EXISTS (SELECT FROM protective_stops s WHERE s.trade_id = t.trade_id AND s.ended_at IS NULL)"""  # constants
 
+ANY_STOP = f"""
+EXISTS (SELECT FROM protective_stops WHERE ended_at IS NULL) OR EXISTS (SELECT {_TO_PROTECT})"""
+"""There is a stop, or a trade that should have one."""
 ANYTHING = text(f"""
--- protective_stops.anything: there is a stop, or a trade that should have one
-SELECT EXISTS (SELECT FROM protective_stops WHERE ended_at IS NULL) OR EXISTS (SELECT {_TO_PROTECT})
-""")  # noqa: S608  # constants
+-- protective_stops.anything
+SELECT {ANY_STOP}
+""")  # the condition above
 UNPROTECTED = text(f"""
 -- protective_stops.unprotected: trades that should have a stop and have none. After failures in a row the next one
 -- waits: half a minute, doubling to an hour

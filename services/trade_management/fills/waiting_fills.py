@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.trade_management.fills.batch import FillBatches
 from services.trade_management.storage.waiting_fills import WaitingFillRepository
 from shared.errors import ExitflowError
+from shared.postgres.engine import look
 from shared.runtime.health import Health
 from shared.runtime.stopping import Stop
 from shared.runtime.waiting_work import CONDITION, WaitingItem, WaitingWork
@@ -52,14 +53,14 @@ class WaitingFills:
         SQLAlchemyError, ExitflowError, KafkaException
             The database or Kafka failed; the report still waits.
         """
-        with self._engine.connect() as connection:
+        with look(self._engine) as connection:
             waiting = WaitingFillRepository(connection).summary()
             due = WaitingFillRepository(connection).due() if waiting else []
         for trade_id in due:
             while not stop.is_set() and self._batches.retry(trade_id):
                 pass
         if due:
-            with self._engine.connect() as connection:
+            with look(self._engine) as connection:
                 waiting = WaitingFillRepository(connection).summary()
         self._shown.show([WaitingItem(f"trade {each.trade_id}", each.why, each.age_s) for each in waiting])
         return bool(waiting)

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from services.exit_qualification.orders import process
+from services.exit_qualification.orders.activity import Activity
 from services.exit_qualification.orders.brokers.port import BrokerUnavailable
 from services.exit_qualification.orders.work_loop import WorkLoop
 from shared.contracts.topics import TopicNames
@@ -21,7 +22,7 @@ from tests.support.statements import sent_statements
 from tests.unit.outbox_relay.clock import StandingClock
 
 SECONDS = 10
-MOST_PER_SECOND = 13
+MOST_PER_SECOND = 10
 """Statements, of which most are answered by one look into an index."""
 
 
@@ -35,6 +36,7 @@ def idle_loops(engine: Engine, clock: StandingClock) -> list[WorkLoop]:
         brokers=Mock(port=Mock(side_effect=BrokerUnavailable("no broker answers"))),
         health=Health(),
         waits=process._Waits(approved=lambda _: False, updated=lambda _: False),
+        activity=Activity(engine, clock),
         clock=clock,
     )
     return [loop for loop in process._loops(around) if not loop.name.startswith("sender-")]

@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from services.exit_qualification.orders import send_signal
 from services.exit_qualification.orders.send_signal import BUSY_WAIT_S, SendSignal
 from shared.errors import Unavailable
-from shared.outbox.unit_of_work import UnitOfWork
 
 POLL_S = 600.0
 
@@ -47,40 +45,13 @@ class Scene:
         return False
 
 
-class Queues:
-    """Queues of the scene's database."""
-
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
-
-    def next_due_s(self, _in_flight: int) -> float | None:
-        return self._scene.ask()
-
-
-class Unit:
-    """A unit of work whose connection is the scene."""
-
-    def __init__(self, scene: Scene) -> None:
-        self.connection = scene
-
-    def __enter__(self) -> Unit:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
-
-
 @pytest.fixture
-def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
-    monkeypatch.setattr(send_signal, "OrderQueues", Queues)
+def scene() -> Scene:
     return Scene()
 
 
 def signal_of(scene: Scene) -> SendSignal:
-    def open_unit() -> UnitOfWork:
-        return Unit(scene)  # type: ignore[return-value]  # the part of it that the signal uses
-
-    return SendSignal(open_unit, 4, scene.pause, POLL_S, scene.clock)  # type: ignore[arg-type]  # only monotonic
+    return SendSignal(scene.ask, scene.pause, POLL_S, scene.clock)  # type: ignore[arg-type]  # only monotonic
 
 
 def rings(signal: SendSignal) -> int:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 
 import httpx
@@ -15,12 +17,16 @@ from prometheus_client.samples import Sample
 
 from deploy.local.processes.ports import free_port
 from shared.errors import ConfigurationError
+from shared.http.app import create_app
 from shared.kafka.clients import client_config
+from shared.runtime import process
 from shared.runtime.catalogue import CataloguedProcess
+from shared.runtime.health import Health
 from shared.runtime.process import INFO, ProcessSpec, RunningProcess
 from shared.runtime.stopping import Stop
 from shared.runtime.telemetry import REGISTRY
 from shared.settings import Settings
+from tests.support.waiting import LIMIT_S, wait_until
 
 TOY = CataloguedProcess("toy", "nowhere", "nothing", "nothing")
 
@@ -104,3 +110,35 @@ def test_a_taken_port_is_a_configuration_error() -> None:
         settings = Settings(http_port=taken.getsockname()[1])
         with pytest.raises(ConfigurationError, match="cannot listen"):
             ProcessSpec(TOY, lambda _: FastAPI()).main(settings)
+
+
+def answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/healthz").is_success
+    except httpx.TransportError:
+        return False
+
+
+def test_a_health_server_that_sleeps_is_woken_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "RENEW_DATE_S", 10 * LIMIT_S)
+    port = free_port("sleeping")
+    with process.health_server(Settings(http_port=port), Health()):
+        wait_until(lambda: answers(port), "it answers")
+        (thread,) = [each for each in threading.enumerate() if each.name == "health"]
+    assert not thread.is_alive()
+
+
+def test_an_api_that_sleeps_ends_on_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "RENEW_DATE_S", 10 * LIMIT_S)
+    port, ended = free_port("sleeping"), threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())  # uvicorn raises the signal again once it is done
+
+    def end_it() -> None:
+        wait_until(lambda: answers(port), "it answers")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    ending = threading.Thread(target=end_it)
+    ending.start()
+    process.serve(create_app("toy", Health()), Settings(http_port=port), None, Stop())
+    ending.join()
+    assert ended.is_set()

@@ -1,0 +1,43 @@
+"""Tasks of the order process: one statement says which of its loops have anything to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from services.exit_qualification.storage.protective_stops import ANY_STOP
+from shared.postgres.hot_path import fetch
+
+TASKS = text(f"""
+-- order_tasks.read
+SELECT EXISTS (SELECT FROM exit_intents WHERE status IN ('PENDING', 'APPROVED') AND deleted_at IS NULL),
+       EXISTS (SELECT FROM account_loss_limits WHERE loss_limit IS NOT NULL)
+         OR EXISTS (SELECT FROM user_brokers WHERE entries_held_since IS NOT NULL),
+       {ANY_STOP}
+""")  # noqa: S608  # the condition of stops
+
+
+@dataclass(frozen=True, slots=True)
+class OrderTasks:
+    """Answers to whether there is something to do.
+
+    Attributes
+    ----------
+    unsent:
+        There is an exit that was not sent.
+    losses:
+        An account has a loss limit, or its entries are held.
+    stops:
+        A broker holds a stop, or should hold one.
+    """
+
+    unsent: bool
+    losses: bool
+    stops: bool
+
+
+def read_tasks(connection: Connection) -> OrderTasks:
+    """Return what there is to do."""
+    (row,) = fetch(connection, TASKS, {})
+    return OrderTasks(*row)
