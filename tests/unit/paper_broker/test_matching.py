@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -23,6 +24,7 @@ from services.paper_broker.orders import MAX_VALUE_UNITS, Order, OrderRequest, S
 from services.paper_broker.positions import Entry
 from services.paper_broker.quotes import PriceTick
 
+EXAMPLES = max(30, int(os.environ.get("FUZZ_EXAMPLES", "0")))
 NOON_MS = 1_768_284_000_000
 PRICES = st.integers(9_900_000, 10_100_000)
 QUANTITIES = st.integers(1, 200)
@@ -231,3 +233,4 @@ class BrokerUnderRandomUse(RuleBasedStateMachine):
 
 
 TestBrokerUnderRandomUse = BrokerUnderRandomUse.TestCase
+TestBrokerUnderRandomUse.settings = settings(max_examples=EXAMPLES)
