@@ -21,15 +21,11 @@ _COLUMNS = (
     "intent_id",
     "trade_id",
     "symbol",
-    "direction",
     "exit_reason",
-    "episode_id",
     "status",
     "quantity",
     "filled_quantity",
-    "detected_price",
     "created_at",
-    "executable",
     "waits_for",
 )
 _BULK_COLUMNS = (
@@ -303,15 +299,16 @@ def _list(path: str, data_dir: Path | None, as_json: bool, limit: int, **query: 
     if as_json:
         show_json(exits)
     else:
-        rows = ({**item, "waits_for": _waits_for(item)} for item in exits)
+        rows = ({**item, "created_at": item["created_at"][:19] + "Z", "waits_for": _waits_for(item)} for item in exits)
         show_table(_COLUMNS, ([row.get(column) for column in _COLUMNS] for row in rows))
 
 
 def _waits_for(intent: Json) -> str:
-    """Return the gates holding an exit back and its error; `-` for an exit that ended or waits for its broker."""
+    """Return the gates holding an exit back and its error; `-` for one that ended, or that its broker works on."""
     held = [f"{gate['gate']} {gate['verdict']}" for gate in intent["gates"] if gate["verdict"] != "PASS"]
     error = [intent["error_message"] or intent["error_code"]] if intent["error_code"] else []
-    return ", ".join(held + error) or "-"
+    never = [] if intent["executable"] else ["record only, never sent"]
+    return ", ".join(never + held + error) or "-"
 
 
 def _show_intent(intent: Json, as_json: bool) -> None:

@@ -16,10 +16,12 @@ Exitflow = Callable[..., Result]
 
 PASSES = {"gate": "TRADE_OPEN", "verdict": "PASS", "detail": {}}
 DEFERS = {"gate": "KILL_SWITCH", "verdict": "DEFER", "detail": {"mode": "ALL"}}
+AT = "2026-01-13T05:00:00.123456Z"
 ITEMS = [
-    {"intent_id": "i1", "executable": True, "gates": [PASSES, DEFERS], "error_code": None},
+    {"intent_id": "i1", "created_at": AT, "executable": True, "gates": [PASSES, DEFERS], "error_code": None},
     {
         "intent_id": "i2",
+        "created_at": AT,
         "executable": False,
         "gates": [PASSES],
         "error_code": "TOKEN_EXPIRED",
@@ -52,10 +54,10 @@ def posted(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 @pytest.mark.usefixtures("posted")
 def test_pending_exits_show_what_they_wait_for_and_whether_they_are_executed(exitflow: Exitflow) -> None:
     first, second = (line for line in exitflow("exits", "pending").out.splitlines() if "i1" in line or "i2" in line)
-    assert "True" in first
+    assert "record only" not in first and "2026-01-13T05:00:00Z" in first
     assert "KILL_SWITCH DEFER" in first
     assert "TRADE_OPEN" not in first
-    assert "False" in second
+    assert "record only, never sent" in second
     assert "no token" in second
 
 
