@@ -28,7 +28,7 @@ from shared.errors import ExitflowError
 from shared.runtime.stopping import exit_on_sigterm
 
 OUTPUT = ROOT / "docs" / "benchmarks"
-SMOKE_PLAN = Plan(events=3_000, rate_per_s=200, latency_s=1, lead_in_s=0.5, warm_ups=1)
+SMOKE_PLAN = Plan(events=3_000, rate_per_s=200, latency_s=1, lead_in_s=0.5, warm_ups=0)
 WIDTH = 150
 """Width of a table without a known terminal width."""
 progress = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -84,7 +84,7 @@ def _measure(
     found.run += 1
     fresh = {one.name: Measured(one.name, one.setting, found.run) for one in candidates}
     began = clock.monotonic()
-    with work_directory() as directory, running_servers(directory) as servers:
+    with work_directory() as directory, running_servers(directory, smoke=plan is SMOKE_PLAN) as servers:
         found.conditions = conditions(arguments, plan, servers)
         run = Run(plan, servers, clock, progress.print)
         run.warm_up()

@@ -17,7 +17,7 @@ from bench.relay.candidates.debezium import VERSION as DEBEZIUM
 from bench.relay.peer_packages import REQUIREMENTS
 from bench.relay.records import KEYS, PARTITIONS, PAYLOAD_BYTES
 from bench.relay.run import Plan
-from bench.relay.servers import KAFKA_JVM, POSTGRES_SETTINGS, Servers
+from bench.relay.servers import POSTGRES_SETTINGS, Servers
 from deploy.local.kafka.jars import VERSION as KAFKA
 from deploy.local.kafka.java import find_java
 
@@ -34,7 +34,7 @@ def conditions(arguments: Sequence[str], plan: Plan, servers: Servers) -> dict[s
         "backlog": f"{plan.events:,} events; the slow ones a part of it, see the table",
         "rounds": str(plan.rounds),
         "PostgreSQL": f"{_postgres_version(servers)}, durable; {_words(POSTGRES_SETTINGS)}",
-        "Kafka": f"{KAFKA}, one broker; {' '.join(KAFKA_JVM)}",
+        "Kafka": f"{KAFKA}, one broker; {' '.join(servers.kafka_jvm)}",
         "Debezium": f"{DEBEZIUM} on Kafka Connect {KAFKA} standalone",
         "Java": _java_version(),
         "Python": f"{platform.python_version()}, confluent-kafka {version('confluent-kafka')}, "

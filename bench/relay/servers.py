@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local.kafka.apache import ApacheKafka
+from deploy.local.kafka.apache import QUICK_START, ApacheKafka
 from deploy.local.postgres.postgres import EmbeddedPostgres
 from deploy.local.postgres.unix_account import make_passable, server_account
 from deploy.local.processes.ports import free_port
@@ -24,18 +24,25 @@ POSTGRES_SETTINGS = {
     "max_wal_senders": "10",
     "log_min_duration_statement": "-1",
 }
-KAFKA_JVM = ("-Xms1g", "-Xmx1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20")
+_MEASURED_JVM = ("-Xms1g", "-Xmx1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20")
 
 
 @dataclass(frozen=True)
 class Servers:
-    """Addresses and processes of the servers; their CPU time is counted."""
+    """Addresses and processes of the servers; their CPU time is counted.
+
+    Attributes
+    ----------
+    kafka_jvm:
+        Options of Kafka's Java machine.
+    """
 
     admin_url: str
     bootstrap_servers: str
     postgres_pid: int
     kafka_pid: int
     directory: Path
+    kafka_jvm: Sequence[str]
 
 
 @contextmanager
@@ -50,23 +57,24 @@ def work_directory() -> Iterator[Path]:
 
 
 @contextmanager
-def running_servers(directory: Path) -> Iterator[Servers]:
-    """Start both servers, durable; stop them at the end."""
+def running_servers(directory: Path, *, smoke: bool = False) -> Iterator[Servers]:
+    """Start both servers, durable; stop them at the end. Kafka of a smoke run starts soon instead of running fast."""
     data = directory / "postgres"
     postgres = EmbeddedPostgres(data, free_port(str(data)), new_secret(), settings=POSTGRES_SETTINGS)
     logs = directory / "kafka"
     port = free_port(str(logs))
-    kafka = ApacheKafka(logs, port, free_port(str(logs), avoid={port}), jvm=KAFKA_JVM)
+    jvm = QUICK_START if smoke else _MEASURED_JVM
+    kafka = ApacheKafka(logs, port, free_port(str(logs), avoid={port}), jvm=jvm)
     try:
         postgres.start()
         kafka.start()
-        yield _of(postgres, kafka, directory)
+        yield _of(postgres, kafka, directory, jvm)
     finally:
         kafka.stop()
         postgres.stop()
 
 
-def _of(postgres: EmbeddedPostgres, kafka: ApacheKafka, directory: Path) -> Servers:
+def _of(postgres: EmbeddedPostgres, kafka: ApacheKafka, directory: Path, jvm: Sequence[str]) -> Servers:
     assert postgres.pid is not None
     assert kafka.pid is not None
-    return Servers(postgres.admin_url, kafka.bootstrap_servers, postgres.pid, kafka.pid, directory)
+    return Servers(postgres.admin_url, kafka.bootstrap_servers, postgres.pid, kafka.pid, directory, jvm)

@@ -77,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
         if Part.ALONE in plan.parts:
             _measure_alone(plan, rows)
         if plan.parts != (Part.ALONE,):
-            with work_directory() as directory, running_servers(directory) as servers:
+            with work_directory() as directory, running_servers(directory, smoke=told.smoke) as servers:
                 _measure_whole(plan, Places(servers), SystemClock(), rows)
                 known = conditions(arguments, RelayPlan(plan.ticks), servers)
                 found |= {name: known[name] for name in CONDITIONS}
