@@ -21,7 +21,7 @@ NO_RULE = (CLOSE, ADJUST)
 """Work that is not the exit of a rule."""
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 2.0
-MOST_TRADES = 250
+MOST_TRADES = 500
 """Maximum trades per query; the rest follows once these have advanced or been postponed."""
 
 LOCKED = "another transaction holds a row that it needs"
