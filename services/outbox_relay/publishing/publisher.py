@@ -10,10 +10,11 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from services.outbox_relay.publishing.first_records import FirstRecords
 from services.outbox_relay.publishing.refusals import Fault, Refused, fault_of
 from services.outbox_relay.publishing.topic_layouts import PartitionOf, any_partition
 from services.outbox_relay.records import ID, KEY, PAYLOAD, SHARD, TOPIC, Key, Row, headers_of_row
-from services.outbox_relay.shards.acknowledgements import Run
+from services.outbox_relay.shards.acknowledgements import OnReport, Run
 from services.outbox_relay.shards.shard import Batch
 from shared.clock import Clock
 from shared.errors import Unavailable
@@ -87,6 +88,7 @@ class Publisher:
         self._answered_at = clock.monotonic()
         self._owed: set[str] = set()
         self._producers = [self._open(settings) for _ in range(PRODUCERS)]
+        self._first_records = [FirstRecords(clock) for _ in range(PRODUCERS)]
 
     def _open(self, settings: Settings) -> Producer:
         return Producer(
@@ -117,7 +119,10 @@ class Publisher:
         return sum(map(len, self._producers))
 
     def send(self, batch: Batch) -> Run:
-        """Produce rows in order while the producer's queue has room; the run holds their number, possibly zero."""
+        """Produce rows in order as far as they may go now; the run holds their number, possibly zero.
+
+        Rows wait while the producer's queue is full, or while the first record of their partition is on the way.
+        """
         rows, reaches, _ = batch
         run = Run(self._on_failed_report, reaches, batch.written_at)
         sent = self._hand_over(rows, run) if rows else 0
@@ -126,16 +131,25 @@ class Publisher:
         return run
 
     def _hand_over(self, rows: Sequence[Row], run: Run) -> int:
-        produce, reported = self._producers[rows[0][SHARD] % PRODUCERS].produce, run.reported
-        partition_of = self._partition_of
+        nth = rows[0][SHARD] % PRODUCERS
+        produce, first_records = self._producers[nth].produce, self._first_records[nth]
+        first_records.forget_old()
+        partition_of, known, reported = self._partition_of, first_records.known, run.reported
         sent = 0
         try:
             for row in rows:
                 topic, key = row[TOPIC], row[KEY]
+                partition = partition_of(topic, key)
+                report: OnReport | None = reported
+                if partition not in known[topic]:
+                    report = first_records.take(topic, key, partition, reported)
+                    if report is None:
+                        break
                 # By position: to name its arguments costs a sixth of the call.
-                produce(topic, row[PAYLOAD], key, partition_of(topic, key), reported, None, 0, headers_of_row(row))
+                produce(topic, row[PAYLOAD], key, partition, report, None, 0, headers_of_row(row))
                 sent += 1
         except BufferError:
+            first_records.give_back(topic, key, partition)
             log.debug("the producer's queue is full")
         except KafkaException as error:
             self._on_refusal(error.args[0], rows[sent])

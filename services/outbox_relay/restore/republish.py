@@ -6,12 +6,14 @@ What is parked or not published yet is the relay's. Readers with an inbox drop e
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
 
 from services.outbox_relay.database.connection import Connection
+from services.outbox_relay.publishing.first_records import Place, place_of
 from services.outbox_relay.publishing.topic_layouts import ANY_PARTITION, KNOWN
 from services.outbox_relay.records import COLUMNS, ID, KEY, PAYLOAD, TOPIC, Row, headers_of_row
 from shared.errors import Conflict
@@ -222,11 +224,12 @@ def republish(
     """
     producer = ConfirmedProducer(open_producer(settings, enable_gapless_guarantee=True))
     partitions = {topic: count for topic, _, count in connection.execute(KNOWN)}
+    known: defaultdict[str, set[Place]] = defaultdict(set)
     sent = 0
     with connection.transaction():
         for rows in _chunks(connection, what):
             for row in rows:
-                _send(producer, row, partitions.get(row[TOPIC]))
+                _send(producer, row, partitions.get(row[TOPIC]), known[row[TOPIC]])
             producer.flush()
             sent += len(rows)
             on_progress(sent, rows[-1][ID] + 1)
@@ -240,9 +243,15 @@ def _chunks(connection: Connection, what: Range) -> Iterator[Sequence[Row]]:
             yield rows
 
 
-def _send(producer: ConfirmedProducer, row: Row, partitions: int | None) -> None:
-    partition = ANY_PARTITION if partitions is None else home_partition(row[KEY], partitions)
-    producer.send(row[TOPIC], value=row[PAYLOAD], key=row[KEY], partition=partition, headers=headers_of_row(row))
+def _send(producer: ConfirmedProducer, row: Row, partitions: int | None, known: set[Place]) -> None:
+    """Send a row; wait for the acknowledgement of a place's first one (`first_records` says why)."""
+    topic, key = row[TOPIC], row[KEY]
+    partition = ANY_PARTITION if partitions is None else home_partition(key, partitions)
+    producer.send(topic, value=row[PAYLOAD], key=key, partition=partition, headers=headers_of_row(row))
+    place = place_of(key, partition)
+    if place not in known:
+        producer.flush()
+        known.add(place)
 
 
 def audit(connection: Connection, what: Range, planned: Plan, actor: str, reason: str) -> None:

@@ -15,6 +15,7 @@ from services.outbox_relay.records import Row
 from services.outbox_relay.shards.progress import Progress
 
 OnFailure = Callable[[KafkaError, Message], None]
+OnReport = Callable[[KafkaError | None, Message], None]
 
 
 class Run:
