@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import psycopg
@@ -88,17 +91,17 @@ def test_postgresql_comes_back_with_every_row_that_was_committed(
     with psycopg.connect(server.admin_url, autocommit=True) as connection:
         connection.execute("CREATE TABLE kept (n int PRIMARY KEY, filling bytea)")
 
+    numbers = count()
+
     def write() -> None:
-        number = len(committed)
-        try:
-            with psycopg.connect(server.admin_url, autocommit=True, connect_timeout=2) as connection:
-                connection.execute(
-                    "INSERT INTO kept VALUES (%s, gen_random_uuid()::text::bytea || %s)", (number, bytes(RECORD_BYTES))
-                )
-                connection.execute("SELECT pg_switch_wal()")
-        except psycopg.Error:
-            return
-        committed.append(number)
+        with suppress(psycopg.Error), _connected(server) as connection:
+            number = next(numbers)
+            connection.execute("INSERT INTO kept VALUES (%s, %s)", (number, random.randbytes(RECORD_BYTES)))
+            committed.append(number)
+        # The server survives that there is no room for a row; it ends once there is none for its log.
+        with suppress(psycopg.Error), _connected(server) as connection:
+            connection.execute("SELECT pg_logical_emit_message(false, 'filling', 'of the log')")
+            connection.execute("SELECT pg_switch_wal()")
 
     write()
     _fill_until_it_ends(supervisor, disk, write, limit=20)
@@ -108,6 +111,10 @@ def test_postgresql_comes_back_with_every_row_that_was_committed(
     assert committed
     assert set(committed) <= kept
     assert said[-1].startswith("postgres is ready again")
+
+
+def _connected(server: EmbeddedPostgres) -> psycopg.Connection[tuple[object, ...]]:
+    return psycopg.connect(server.admin_url, autocommit=True, connect_timeout=2)
 
 
 @pytest.mark.apache
