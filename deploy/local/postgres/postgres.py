@@ -35,6 +35,8 @@ _SETTINGS = {
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %u@%d ",
     "log_min_duration_statement": "1000",
+    # The supervisor starts it again. PostgreSQL 18 itself, if its disk is full, can stay alive without its recovery.
+    "restart_after_crash": "off",
 }
 _NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
