@@ -17,6 +17,7 @@ from deploy.local.postgres.unix_account import Account, make_passable, server_ac
 from deploy.local.processes.ports import free_port
 from shared.errors import ConfigurationError
 from shared.ids import new_secret
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -61,6 +62,15 @@ def test_what_was_committed_is_there_after_kill_9(server: EmbeddedPostgres) -> N
     _run(server.admin_url, "CREATE TABLE kept AS SELECT 42 AS answer")
     assert server.pid is not None
     os.kill(server.pid, signal.SIGKILL)
+    server.start()
+    assert _ask(server.admin_url, "SELECT answer FROM kept") == 42
+
+
+def test_it_ends_with_a_back_end_that_is_killed(server: EmbeddedPostgres) -> None:
+    with psycopg.connect(server.admin_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+        os.kill(connection.info.backend_pid, signal.SIGKILL)
+        wait_until(lambda: server.exit_status is not None, "it ends")
     server.start()
     assert _ask(server.admin_url, "SELECT answer FROM kept") == 42
 
