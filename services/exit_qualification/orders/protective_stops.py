@@ -40,9 +40,6 @@ from shared.outbox.unit_of_work import UnitOfWork
 
 log = logging.getLogger(__name__)
 
-QUIET_S = 1.0
-"""Pause between two looks while no trade has or should have a stop."""
-
 WATCH_S = 2.0
 """Pause between two reads of the books of an account whose stops are all as they should be."""
 
@@ -86,7 +83,6 @@ class ProtectiveStops:
         self._records = StopRecords(open_unit, terms, on_triggered)
         self._placing = StopPlacing(open_unit, terms)
         self._readers = AccountReaders(terms.pass_limit.total_seconds())
-        self._next_s = 0.0
         self._follow_again_s = 0.0
         self._watch_again_s: dict[str, float] = {}
 
@@ -102,14 +98,11 @@ class ProtectiveStops:
         BrokerUnavailable
             A broker could not be asked; the other accounts were processed.
         """
-        if self._clock.monotonic() < self._next_s:
-            return False
         with self._open_unit() as uow:
             stops = ProtectiveStopRepository(uow.connection)
             anything = stops.anything()
             unprotected = stops.unprotected() if anything else []
         if not anything:
-            self._next_s = self._clock.monotonic() + QUIET_S
             _gauge([])
             return False
         for trade_id in unprotected:

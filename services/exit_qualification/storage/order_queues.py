@@ -138,9 +138,11 @@ SELECT * FROM (
  ORDER BY ended_at DESC
  LIMIT :limit
 """)  # noqa: S608  # the conditions above
-ANYTHING_UNSENT = text("""
+ANY_UNSENT = "EXISTS (SELECT FROM exit_intents WHERE status IN ('PENDING', 'APPROVED') AND deleted_at IS NULL)"
+"""There is an exit that was not sent."""
+ANYTHING_UNSENT = text(f"""
 -- exit_intents.anything_unsent
-SELECT EXISTS (SELECT FROM exit_intents WHERE status IN ('PENDING', 'APPROVED') AND deleted_at IS NULL)
+SELECT {ANY_UNSENT}
 """)
 ANYTHING_APPROVED = text(f"""
 -- exit_intents.anything_approved

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from services.exit_qualification.storage.order_queues import ANY_UNSENT
 from services.exit_qualification.storage.protective_stops import ANY_STOP
 from shared.postgres.hot_path import fetch
 
 TASKS = text(f"""
 -- order_tasks.read
-SELECT EXISTS (SELECT FROM exit_intents WHERE status IN ('PENDING', 'APPROVED') AND deleted_at IS NULL),
+SELECT {ANY_UNSENT},
        EXISTS (SELECT FROM account_loss_limits WHERE loss_limit IS NOT NULL)
          OR EXISTS (SELECT FROM user_brokers WHERE entries_held_since IS NOT NULL),
        {ANY_STOP}
-""")  # noqa: S608  # the condition of stops
+""")  # noqa: S608  # the conditions of both
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,6 @@ class Run:
         self._keep_stops()
 
     def _keep_stops(self) -> None:
-        self.scenario.stops._next_s = 0.0
         with suppress(BrokerUnavailable):  # the next step asks again
             self.scenario.stops.keep_once()
 

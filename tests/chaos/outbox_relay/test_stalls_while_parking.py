@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 import pytest
 
-from shared.contracts.topics import TopicNames
 from shared.runtime.failpoints import Failpoint
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
 from tests.integration.outbox_relay.outbox_writer import Writer
-from tests.integration.outbox_relay.parking.made_topics import topics_with_small_batches
+from tests.integration.outbox_relay.parking.made_topics import topics_fixture
 from tests.integration.outbox_relay.parking.operator import Operator
 from tests.integration.outbox_relay.parking.test_parking import LIMIT_BYTES, others, park_a_key, poison
 from tests.integration.outbox_relay.relays import relay_process, running_relay
@@ -25,11 +23,7 @@ LEASE_S, STALL_S = 1.0, 3.0
 pytestmark = [pytest.mark.apache, pytest.mark.chaos]
 
 
-@pytest.fixture
-def topics(settings: Settings) -> Iterator[TopicNames]:
-    """The environment's topics; the one that the writer's events go to takes small batches only, from the start."""
-    with topics_with_small_batches(settings, LIMIT_BYTES) as names:
-        yield names
+topics = topics_fixture(LIMIT_BYTES)
 
 
 @pytest.fixture

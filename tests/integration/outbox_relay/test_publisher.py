@@ -29,9 +29,9 @@ def publisher(settings: Settings) -> Publisher:
     return Publisher(settings, SystemClock(), on_refused=lambda _: None)
 
 
-def batch_of(topic: str, shard: int) -> Batch:
-    """One event, as it comes from the outbox."""
-    row = (shard, 1, topic, "key", b"{}", str(new_id()), "1", "type", "source", "subject", "time", "trace", None, 0.0)
+def batch_of(topic: str, shard: int, payload: bytes = b"{}") -> Batch:
+    """One event, as it comes from the outbox; its key is always the same."""
+    row = (shard, 1, topic, "key", payload, str(new_id()), "1", "type", "source", "subject", "time", "trace", None, 0.0)
     return Batch([row], Progress("1:1:").into_window("2:2:").up_to(1))
 
 

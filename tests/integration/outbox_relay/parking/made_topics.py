@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import pytest
 from confluent_kafka.cimpl import NewTopic
 
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
@@ -25,6 +27,17 @@ def topics_with_small_batches(settings: Settings, limit_bytes: int) -> Iterator[
         yield names
     finally:
         delete_topics(settings.kafka_bootstrap_servers, settings.kafka_topic_prefix)
+
+
+def topics_fixture(limit_bytes: int) -> Any:
+    """The fixture `topics` of a file whose tests need such topics: ``topics = topics_fixture(20_000)``."""
+
+    @pytest.fixture
+    def topics(settings: Settings) -> Iterator[TopicNames]:
+        with topics_with_small_batches(settings, limit_bytes) as names:
+            yield names
+
+    return topics
 
 
 def _make_topic(settings: Settings, name: str, limit_bytes: int) -> None:

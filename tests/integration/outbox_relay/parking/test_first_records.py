@@ -11,15 +11,13 @@ import pytest
 
 from services.outbox_relay.publishing.publisher import DeliveryFailed, Publisher
 from services.outbox_relay.publishing.topic_layouts import PartitionOf, any_partition
-from services.outbox_relay.shards.progress import Progress
-from services.outbox_relay.shards.shard import Batch
 from shared.clock import SystemClock
 from shared.contracts.topics import EXIT_INTENTS, TRADES, TopicNames
-from shared.ids import new_id
 from shared.kafka.clients import home_partition
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog
-from tests.integration.outbox_relay.parking.made_topics import topics_with_small_batches
+from tests.integration.outbox_relay.parking.made_topics import topics_fixture
+from tests.integration.outbox_relay.test_publisher import batch_of, in_flight_after_a_look
 from tests.support.waiting import wait_until
 
 LIMIT_BYTES = 20_000
@@ -29,17 +27,7 @@ WAITS_S = (0, 0.0002, 0.0005, 0.001, 0.002)
 pytestmark = pytest.mark.apache
 
 
-@pytest.fixture
-def topics(settings: Settings) -> Iterator[TopicNames]:
-    """The environment's topics; the one of the tests takes small batches only."""
-    with topics_with_small_batches(settings, LIMIT_BYTES) as names:
-        yield names
-
-
-def batch_of(topic: str, payload: bytes) -> Batch:
-    """Return one event of always the same key."""
-    row = (0, 1, topic, "key", payload, str(new_id()), "1", "type", "source", "subject", "time", "trace", None, 0.0)
-    return Batch([row], Progress("1:1:").into_window("2:2:").up_to(1))
+topics = topics_fixture(LIMIT_BYTES)
 
 
 @contextmanager
@@ -49,22 +37,16 @@ def opened(settings: Settings, partition_of: PartitionOf, warm: str) -> Iterator
         publishers = [Publisher(settings, SystemClock(), lambda _: None, partition_of) for _ in WAITS_S]
         for publisher in publishers:
             stack.callback(publisher.throw_away)
-            publisher.send(batch_of(warm, b"{}"))
+            publisher.send(batch_of(warm, 0))
         wait_until(lambda: not any(in_flight_after_a_look(publisher) for publisher in publishers))
         yield publishers
 
 
-def in_flight_after_a_look(publisher: Publisher) -> int:
-    """Return the events without a report once those that are there were taken."""
-    publisher.poll(0.01)
-    return publisher.in_flight
-
-
 def send_both(publisher: Publisher, topic: str, wait_s: float) -> None:
     """Send an event that Kafka refuses and one that it would take, each as soon as it may go."""
-    publisher.send(batch_of(topic, os.urandom(2 * LIMIT_BYTES).hex().encode()))
+    publisher.send(batch_of(topic, 0, os.urandom(2 * LIMIT_BYTES).hex().encode()))
     time.sleep(wait_s)
-    follower = batch_of(topic, b"{}")
+    follower = batch_of(topic, 0)
     wait_until(lambda: publisher.send(follower).events == 1 or publisher.poll(0.01) < 0)
     wait_until(lambda: publisher.poll(0.01) < 0)
 
@@ -83,4 +65,4 @@ def test_no_event_overtakes_a_refused_one(
 def test_events_of_a_partition_that_knows_the_producer_go_together(settings: Settings, topics: TopicNames) -> None:
     topic = topics.on_cluster(EXIT_INTENTS)
     with opened(settings, any_partition, topic) as (publisher, *_):
-        assert [publisher.send(batch_of(topic, b"{}")).events for _ in range(3)] == [1, 1, 1]
+        assert [publisher.send(batch_of(topic, 0)).events for _ in range(3)] == [1, 1, 1]

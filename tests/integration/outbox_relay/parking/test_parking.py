@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 
 import pytest
 
 from shared.contracts.discarded import Discarded
-from shared.contracts.topics import TopicNames
 from shared.outbox.signatures import SIGNATURE_HEADER
 from shared.runtime.failpoints import Failpoint
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, Record, assert_published_in_order, sequences_by_key
 from tests.integration.outbox_relay.outbox_writer import Happened, Writer
-from tests.integration.outbox_relay.parking.made_topics import topics_with_small_batches
+from tests.integration.outbox_relay.parking.made_topics import topics_fixture
 from tests.integration.outbox_relay.parking.operator import ACT, Operator
 from tests.integration.outbox_relay.relays import relay_process, running_relay, short_lived
 from tests.integration.outbox_relay.test_failures import limit_record_bytes
@@ -34,11 +32,7 @@ def others(count: int = 20) -> list[str]:
     return [f"key-{n}" for n in range(count)]
 
 
-@pytest.fixture
-def topics(settings: Settings) -> Iterator[TopicNames]:
-    """The environment's topics; the one that the writer's events go to takes small batches only, from the start."""
-    with topics_with_small_batches(settings, LIMIT_BYTES) as names:
-        yield names
+topics = topics_fixture(LIMIT_BYTES)
 
 
 def poison(writer: Writer, key: str = "poison") -> None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
 
 from services.outbox_relay.publishing.publisher import Publisher
 from services.outbox_relay.publishing.refusals import Refused
-from shared.contracts.topics import TopicNames
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
 from tests.integration.outbox_relay.outbox_writer import Happened, Writer
-from tests.integration.outbox_relay.parking.made_topics import topics_with_small_batches
+from tests.integration.outbox_relay.parking.made_topics import topics_fixture
 from tests.integration.outbox_relay.parking.operator import Operator
 from tests.integration.outbox_relay.relays import running_relay
 from tests.support.waiting import wait_until
@@ -25,11 +23,7 @@ POISON = ("poison-1", "poison-2", "poison-3")
 MOST_SESSIONS = 2 * len(POISON)
 
 
-@pytest.fixture
-def topics(settings: Settings) -> Iterator[TopicNames]:
-    """The environment's topics; the one that the writer's events go to takes batches of many small events only."""
-    with topics_with_small_batches(settings, LIMIT_BYTES) as names:
-        yield names
+topics = topics_fixture(LIMIT_BYTES)
 
 
 @pytest.fixture

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
 
 import pytest
 
-from shared.contracts.topics import TopicNames
 from shared.settings import Settings
 from tests.integration.outbox_relay.kafka_log import KafkaLog, assert_published_in_order
 from tests.integration.outbox_relay.outbox_writer import Happened, Writer
-from tests.integration.outbox_relay.parking.made_topics import topics_with_small_batches
+from tests.integration.outbox_relay.parking.made_topics import topics_fixture
 from tests.integration.outbox_relay.parking.operator import Operator
 from tests.integration.outbox_relay.relays import relay_process, running_relay, short_lived
 from tests.integration.outbox_relay.test_failures import limit_record_bytes
@@ -25,11 +23,7 @@ KEYS = [f"key-{n}" for n in range(25)]
 ROUNDS = 2
 
 
-@pytest.fixture
-def topics(settings: Settings) -> Iterator[TopicNames]:
-    """The environment's topics; the one that the writer's events go to takes small batches only."""
-    with topics_with_small_batches(settings, LIMIT_BYTES) as names:
-        yield names
+topics = topics_fixture(LIMIT_BYTES)
 
 
 def write_some(writer: Writer, dice: random.Random) -> None:
