@@ -10,7 +10,7 @@ from services.cli.support.api_client import ApiClient, Json
 from services.cli.support.command_line import AsJson, DataDir, examples
 from services.cli.support.connection import Target
 from services.cli.support.output import show_facts, show_json, show_table
-from services.cli.support.prices_around import past_time, prices_around
+from services.cli.support.tapes.prices_around import past_time, prices_around
 from shared.clock import SystemClock
 
 _RULE_COLUMNS = (

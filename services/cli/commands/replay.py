@@ -11,12 +11,12 @@ import typer
 from services.cli.support.calendar_files import read_calendars
 from services.cli.support.command_line import AsJson, DataDir, examples
 from services.cli.support.output import note
-from services.cli.support.plot_files import plot_writer
-from services.cli.support.reading_progress import reading_progress
-from services.cli.support.replay_output import Format, show_played, show_verified
-from services.cli.support.tape_options import with_tape_options
-from services.cli.support.topic_options import with_topic_options
-from services.cli.support.topic_range import TopicRange
+from services.cli.support.replaying.plot_files import plot_writer
+from services.cli.support.replaying.replay_output import Format, show_played, show_verified
+from services.cli.support.tapes.reading_progress import reading_progress
+from services.cli.support.tapes.tape_options import with_tape_options
+from services.cli.support.tapes.topic_options import with_topic_options
+from services.cli.support.tapes.topic_range import TopicRange
 from services.replay.book import BookedTrade, read_book, read_plan
 from services.replay.hours import square_off
 from services.replay.player import Played, Player, Terms
@@ -116,7 +116,7 @@ def _recording(file: Path | None, told: TapeFormat, wanted: TopicRange | None, d
         raise typer.BadParameter("name a FILE or a --topic, and not both")
     # A replay of a file does without a Kafka client and its settings.
     from services.cli.support.connection import Target
-    from services.cli.support.topic_tape import TopicTape
+    from services.cli.support.tapes.topic_tape import TopicTape
 
     return TopicTape(Target.choose(data_dir).settings(), wanted, told)
 
@@ -155,6 +155,8 @@ def _verify(recording: Recording, verifier: Verifier, form: Format) -> None:
 def _stored(source: str, trades: Sequence[BookedTrade], data_dir: Path | None) -> list[StoredSignal]:
     if source != _DATABASE:
         return read_stored(Path(source))
-    from services.cli.support.stored_exits import stored_exits  # a replay of files does without a database's client
+    from services.cli.support.replaying.stored_exits import (
+        stored_exits,  # a replay of files does without a database's client
+    )
 
     return stored_exits(data_dir, [each.trade.trade_id for each in trades])

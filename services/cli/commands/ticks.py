@@ -16,11 +16,11 @@ from services.cli.support.api_client import ApiClient
 from services.cli.support.command_line import AsJson, DataDir, examples, new_app
 from services.cli.support.connection import Target
 from services.cli.support.output import note, show_facts, show_json
-from services.cli.support.reading_progress import reading_progress
-from services.cli.support.tape_age import warning
-from services.cli.support.tape_options import with_tape_options
+from services.cli.support.tapes.reading_progress import reading_progress
+from services.cli.support.tapes.tape_age import warning
+from services.cli.support.tapes.tape_options import with_tape_options
+from services.cli.support.tapes.tick_tempo import Tempo
 from services.cli.support.tick_sender import TickSender
-from services.cli.support.tick_tempo import Tempo
 from services.replay.tape.format import TapeFormat
 from services.replay.tape.reading import Tape
 from shared.clock import SystemClock, rfc3339

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from services.cli.support import topic_reader
-from services.cli.support.prices_around import prices_around
-from services.cli.support.topic_range import TopicRange
-from services.cli.support.topic_tape import TopicTape
+from services.cli.support.tapes import topic_reader
+from services.cli.support.tapes.prices_around import prices_around
+from services.cli.support.tapes.topic_range import TopicRange
+from services.cli.support.tapes.topic_tape import TopicTape
 from services.replay.tape.format import TapeFormat
 from shared.clock import SystemClock, rfc3339
 from shared.contracts.topics import MARKET_TICKS, TopicNames

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.cli.support.prices_around import PricesAround, past_time
+from services.cli.support.tapes.prices_around import PricesAround, past_time
 from services.replay.tape.recorded import RecordedTick
 from shared.errors import InvalidInput
 

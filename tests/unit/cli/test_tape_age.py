@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from services.cli.support.api_client import ApiClient
-from services.cli.support.tape_age import warning
+from services.cli.support.tapes.tape_age import warning
 from services.replay.tape.recorded import BadLine, RecordedTick
 from tests.unit.replay.examples import TCS, tick
 

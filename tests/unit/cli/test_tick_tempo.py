@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.cli.support.tick_tempo import Tempo
+from services.cli.support.tapes.tick_tempo import Tempo
 from shared.errors import InvalidInput
 
 START = datetime(2026, 1, 13, 3, 45, tzinfo=UTC)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
-from services.cli.support.topic_bounds import partitions_of, resolve
-from services.cli.support.topic_range import TopicRange
-from services.cli.support.topic_reader import read_range
+from services.cli.support.tapes.topic_bounds import partitions_of, resolve
+from services.cli.support.tapes.topic_range import TopicRange
+from services.cli.support.tapes.topic_reader import read_range
 from services.replay.tape.format import TapeFormat
 from services.replay.tape.recorded import RecordedTick
 from services.replay.tape.times import Times

@@ -8,8 +8,8 @@ from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final, Self
 
-from services.cli.support.topic_range import TopicRange
-from services.cli.support.topic_tape import TopicTape
+from services.cli.support.tapes.topic_range import TopicRange
+from services.cli.support.tapes.topic_tape import TopicTape
 from services.replay.tape.format import TapeFormat
 from services.replay.tape.recorded import RecordedTick
 from shared.clock import TRADING_ZONE

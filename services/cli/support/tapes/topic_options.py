@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from services.cli.support.more_options import with_more_options
-from services.cli.support.topic_range import EVERY_PARTITION, Offsets, TopicRange
+from services.cli.support.tapes.topic_range import EVERY_PARTITION, Offsets, TopicRange
 from services.replay.tape.format import TapeFormat
 from services.replay.tape.times import Times
 

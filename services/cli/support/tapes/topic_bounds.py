@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from confluent_kafka.admin import AdminClient
 
 from services.cli.support.output import note
-from services.cli.support.topic_range import EVERY_PARTITION, Offsets, TopicRange
+from services.cli.support.tapes.topic_range import EVERY_PARTITION, Offsets, TopicRange
 from shared.errors import InvalidInput, NotFound
 from shared.kafka.topics import Bounds, Partition, bounds_of, describe, offsets_at
 

@@ -1,0 +1,1 @@
+"""What a replay compares with and writes."""

@@ -1,0 +1,1 @@
+"""Recorded ticks as commands read them: files, and ranges of Kafka topics."""
