@@ -83,7 +83,8 @@ class KafkaLog:
 @contextmanager
 def open_log(settings: Settings, topic: str) -> Iterator[KafkaLog]:
     """The log of a topic of this environment."""
-    consumer = open_consumer(settings, "log")
+    # Questions about the log's end wait behind a fetch, one for each partition.
+    consumer = open_consumer(settings, "log", fetch_wait_max_ms=20)
     try:
         yield KafkaLog(consumer, topic, settings.topic_partitions)
     finally:
