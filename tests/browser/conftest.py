@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, StorageState, expect, sync_playwright
 
+from bench.console.chromium import ARGUMENTS, chromium_path
 from deploy.local.processes.ports import free_port
 from services.console.app import create
 from shared.clock import SystemClock
@@ -21,23 +20,8 @@ from tests.support.waiting import LIMIT_S, wait_until
 from tests.unit.console.conftest import SETTINGS
 from tests.unit.console.fake_apis import FakeApis
 
-ARGUMENTS = (
-    "--no-sandbox",  # the tests run as root, and open pages of this process alone
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 LIMIT_MS = LIMIT_S * 1000
 expect.set_options(timeout=LIMIT_MS)
-
-
-def chromium_path() -> str | None:
-    """Return the browser to use: CHROMIUM, or one on the path."""
-    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 
 
 # Not of the session: playwright's event loop counts as running in this thread until the fixture ends, and no other

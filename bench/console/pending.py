@@ -1,0 +1,98 @@
+"""A local stack with many pending exits: trades whose target was met while the kill switch holds exits back."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+
+from bench.orders.load import open_trades, trade
+from deploy.local.stack import stack
+from deploy.local.state.data_directory import DataDirectory
+from services.cli.support.tick_sender import TickSender
+from shared.clock import SystemClock
+from shared.contracts.ticks import Tick
+from shared.errors import Unavailable
+from shared.settings import Settings
+
+SYMBOLS = 50
+CONNECTIONS = 8
+ROUNDS, ROUND_S = 60, 2
+COUNT = "SELECT count(*) FROM exit_qualification.exit_intents WHERE status = 'PENDING'"
+
+
+@dataclass(frozen=True)
+class PendingExits:
+    """A running stack, and one of its trades that waits for its exit."""
+
+    about: dict[str, Any]
+    trade_id: str
+
+
+@contextmanager
+def pending_exits(count: int, say: Callable[[str], None]) -> Iterator[PendingExits]:
+    """Start a stack in a temporary directory, let so many exits wait, and remove it afterwards.
+
+    Raises
+    ------
+    Unavailable
+        The stack did not start, or the exits did not come.
+    """
+    root = Path(tempfile.mkdtemp(prefix="exitflow-bench-console-"))
+    try:
+        if stack.up_detached(stack.StackOptions(root), say) != 0:
+            raise Unavailable(f"the stack did not start; its logs are in {DataDirectory(root).logs}")
+        with ExitStack() as cleanup:
+            cleanup.callback(stack.down, root, say)
+            about = stack.read_stack(root)
+            say(f"opening {count:,} trades whose exits wait")
+            yield PendingExits(about, _let_wait(about, count))
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _let_wait(about: dict[str, Any], count: int) -> str:
+    """Hold exits back, open the trades, meet their targets; return the id of one trade.
+
+    Raises
+    ------
+    Unavailable
+        The exits did not come in time.
+    """
+    _hold_exits(about)
+    symbols = [f"NSE:WAIT{n}" for n in range(SYMBOLS)]
+    bodies = [trade(symbols[n % SYMBOLS], "paper") for n in range(count)]
+    ids, _ = open_trades(about["trade_api"], about["token"], bodies, CONNECTIONS)
+    sender = TickSender(Settings(kafka_bootstrap_servers=about["kafka_bootstrap_servers"]))
+    with psycopg.connect(about["admin_database_url"], autocommit=True) as connection:
+        for sequence in range(1, ROUNDS + 1):  # exit-ticks may not know each trade at the first tick
+            _send_ticks(sender, symbols, sequence)
+            threading.Event().wait(ROUND_S)
+            if connection.execute(COUNT).fetchone() == (count,):
+                return ids[0]
+    raise Unavailable(f"{count:,} exits did not wait after {ROUNDS * ROUND_S} s")
+
+
+def _send_ticks(sender: TickSender, symbols: list[str], sequence: int) -> None:
+    now = SystemClock().now()
+    for symbol in symbols:
+        sender.send(Tick(symbol=symbol, ltp=Decimal("1010.50"), ts=now, seq=sequence))
+    sender.flush()
+
+
+def _hold_exits(about: dict[str, Any]) -> None:
+    answer = httpx.put(
+        f"{about['exit_api']}/kill-switch",
+        json={"mode": "ALL", "reason": "bench of the console"},
+        headers={"Authorization": f"Bearer {about['token']}"},
+    )
+    answer.raise_for_status()
