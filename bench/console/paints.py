@@ -81,6 +81,7 @@ def paints(pending: PendingExits, views: int) -> Iterator[PagePaints]:
 
 def _pages(trade_id: str) -> dict[str, str]:
     return {
+        "the browser alone: a line of text": "/healthz",
         "Exits": "/exits",
         "Book": "/book",
         "Outbox": "/outbox",

@@ -27,7 +27,9 @@ from shared.settings import Settings
 SYMBOLS = 50
 CONNECTIONS = 8
 ROUNDS, ROUND_S = 60, 2
-COUNT = "SELECT count(*) FROM exit_qualification.exit_intents WHERE status = 'PENDING'"
+WAITING = "SELECT count(*) FROM exit_qualification.exit_intents WHERE status = 'PENDING'"
+SETTLE_S = 5
+"""Time for the processes to rest: what is measured then is the page, not the burst before it."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def _let_wait(about: dict[str, Any], count: int) -> str:
         for sequence in range(1, ROUNDS + 1):  # exit-ticks may not know each trade at the first tick
             _send_ticks(sender, symbols, sequence)
             threading.Event().wait(ROUND_S)
-            if connection.execute(COUNT).fetchone() == (count,):
+            if connection.execute(WAITING).fetchone() == (count,) and _is_published(about):
+                threading.Event().wait(SETTLE_S)
                 return ids[0]
     raise Unavailable(f"{count:,} exits did not wait after {ROUNDS * ROUND_S} s")
 
@@ -90,9 +93,15 @@ def _send_ticks(sender: TickSender, symbols: list[str], sequence: int) -> None:
 
 
 def _hold_exits(about: dict[str, Any]) -> None:
-    answer = httpx.put(
-        f"{about['exit_api']}/kill-switch",
-        json={"mode": "ALL", "reason": "bench of the console"},
-        headers={"Authorization": f"Bearer {about['token']}"},
-    )
-    answer.raise_for_status()
+    body = {"mode": "ALL", "reason": "bench of the console"}
+    httpx.put(f"{about['exit_api']}/kill-switch", json=body, headers=_caller(about)).raise_for_status()
+
+
+def _is_published(about: dict[str, Any]) -> bool:
+    """Return whether both outboxes are empty."""
+    answers = [httpx.get(f"{about[api]}/outbox", headers=_caller(about)) for api in ("exit_api", "trade_api")]
+    return all(answer.raise_for_status().json()["totals"]["backlog"] == 0 for answer in answers)
+
+
+def _caller(about: dict[str, Any]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {about['token']}"}

@@ -9,12 +9,15 @@ import httpx
 
 from services.console.wording import duration, plural
 from shared.http.clients import direct
+from shared.runtime.catalogue import CONSOLE, EXIT_API, TRADE_API
 from shared.runtime.metric_samples import MetricSamples
 
 LIMIT = httpx.Timeout(2.0)
 LAG = "consumer_lag_records"
 HELD = "outbox_shards_held"
 REMAINING = "outbox_lease_remaining_seconds"
+WITHOUT_FIGURES = {EXIT_API.name, TRADE_API.name, CONSOLE.name}
+"""They read no topic and publish no outbox; the metrics of the APIs need a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Readiness:
     Attributes
     ----------
     figures:
-        What it reads and which outboxes it publishes, one phrase each; empty where its metrics need a token.
+        What it reads and which outboxes it publishes, one phrase each.
     """
 
     name: str
@@ -63,6 +66,8 @@ class ProcessProbes:
         return list(await asyncio.gather(*(self._one(name, url) for name, url in self._urls.items())))
 
     async def _one(self, name: str, url: str) -> Readiness:
+        if name in WITHOUT_FIGURES:
+            return await self._readiness(name, url)
         said, figures = await asyncio.gather(self._readiness(name, url), self._figures(url))
         return replace(said, figures=figures)
 

@@ -86,10 +86,23 @@ def killed_under(play: subprocess.Popen[str], containers: Containers, service: s
 
 
 def test_a_process_that_dies_by_itself_is_started_again(containers: Containers) -> None:
-    containers.compose("exec", "-T", "relay", "python", "-c", "import os; os.kill(int(open('/proc/1/task/1/children')"
-                       ".read().split()[0]), 9)")  # fmt: skip
+    kill = "import os; os.kill(int(open('/proc/1/task/1/children').read().split()[0]), 9)"
+    containers.compose("exec", "-T", "relay", "python", "-c", kill)
+    await_restart(containers, "relay")
+
+
+def test_a_back_end_that_crashes_ends_postgresql_and_the_engine_starts_it_again(containers: Containers) -> None:
+    oldest = "SELECT pid FROM pg_stat_activity WHERE usename LIKE 'exitflow%' ORDER BY backend_start LIMIT 1"
+    kill = f'kill -9 $(psql -U postgres -Atc "{oldest}" exitflow)'
+    containers.compose("exec", "-T", "postgres", "bash", "-c", kill)
+    await_restart(containers, "postgres")
+    containers.compose("run", "--rm", "-T", "--no-deps", "check")
+
+
+def await_restart(containers: Containers, service: str) -> None:
+    """Return once the engine has started the container again and everything is healthy."""
     deadline = time.monotonic() + 60
-    while containers.inspected()["relay"]["RestartCount"] == 0:
+    while containers.inspected()[service]["RestartCount"] == 0:
         assert time.monotonic() < deadline
         time.sleep(0.5)
     containers.compose("up", "--wait")

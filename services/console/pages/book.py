@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse
 from services.console.api_client import Json
 from services.console.charts import Bar, bars
 from services.console.context import Answer, ConsoleContext, Context, Visitor, attempt, distinct_faults
+from services.console.last_prices import last_prices
 from services.console.sessions import Session
 from services.console.trade_story import levels_of, nearest_level
 from shared.clock import trading_day
@@ -73,10 +74,7 @@ async def distances(
     """Return the distance to the nearest level of each open trade of a page, to be put into its cell."""
     trades = await attempt(context.trade_api, session.token, "/trades", status="OPEN", limit=PAGE, cursor=cursor)
     symbols = sorted({trade["symbol"] for trade in trades.items()})
-    answers = await asyncio.gather(
-        *(attempt(context.exit_api, session.token, f"/prices/{symbol}") for symbol in symbols)
-    )
-    prices = {symbol: answer.body["last_price"] for symbol, answer in zip(symbols, answers, strict=True) if answer.body}
+    prices = await last_prices(context, session, symbols)
     found = {
         trade["trade_id"]: (prices[trade["symbol"]], nearest_level(trade, prices[trade["symbol"]]))
         for trade in trades.items()

@@ -22,6 +22,7 @@ from services.console.context import (
     attempt,
     distinct_faults,
 )
+from services.console.last_prices import last_prices
 from services.console.rule_story import holds, rule_rows
 from services.console.sessions import Session
 from services.console.trade_story import consequences, nearest_level, obstacle, story
@@ -67,10 +68,11 @@ async def trade(request: Request, trade_id: UUID, context: Context, session: Vis
     body, items = found.body, exits.items()
     price, why = None, Answer(None)
     if body is not None and body["status"] == "OPEN":
-        price, why = await asyncio.gather(
-            _last_price(context, session, body["symbol"]),
+        prices, why = await asyncio.gather(
+            last_prices(context, session, [body["symbol"]]),
             attempt(context.exit_api, session.token, f"/exits/why/{trade_id}"),
         )
+        price = prices.get(body["symbol"])
     return context.pages.page(
         request,
         session,
@@ -131,11 +133,6 @@ async def _force_exit(context: ConsoleContext, session: Session, trade_id: UUID,
         obstacle=problem or obstacle(trade, exits.items()),
         hidden={"key": key},
     )
-
-
-async def _last_price(context: ConsoleContext, session: Session, symbol: str) -> str | None:
-    answer = await attempt(context.exit_api, session.token, f"/prices/{symbol}")
-    return None if answer.body is None else str(answer.body["last_price"])
 
 
 async def _exits_of(context: ConsoleContext, session: Session, trade_id: UUID) -> Answer:

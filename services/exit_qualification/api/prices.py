@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from decimal import Decimal
 from typing import Annotated
 
-from fastapi import Path
+from fastapi import Path, Query
 from pydantic import BaseModel
 
-from services.exit_qualification.api.context import Context
+from services.exit_qualification.api.context import Context, ExitApiContext
+from services.exit_qualification.domain.market_facts import InstrumentTerms
 from services.exit_qualification.storage.market_facts import MarketFactsRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from shared.contracts.exits import Timestamp
@@ -19,6 +22,12 @@ from shared.http.routing import api_router
 from shared.money import Money
 
 router = api_router(prefix="/prices", tags=["prices"])
+
+MOST_SYMBOLS = 100
+Wanted = Annotated[
+    list[Symbol],
+    Query(alias="symbol", min_length=1, max_length=MOST_SYMBOLS, description="repeat it for each symbol"),
+]
 
 
 class PriceView(BaseModel):
@@ -34,14 +43,37 @@ class PriceView(BaseModel):
     last_tick_at: Timestamp | None = None
 
 
+class PriceList(BaseModel):
+    """Prices of the wanted symbols that are known, in their order."""
+
+    items: list[PriceView]
+
+
+@router.get("")
+def last_prices(symbols: Wanted, context: Context, _: Reader) -> PriceList:
+    """Return the last price, the tick size and the lot size of each symbol; symbols that are not known are left out."""
+    return PriceList(items=_prices(context, list(dict.fromkeys(symbols))))
+
+
 @router.get("/{symbol}", responses=declared(404))
 def last_price(symbol: Annotated[Symbol, Path()], context: Context, _: Reader) -> PriceView:
     """Return the last price, the tick size and the lot size of a symbol."""
-    with context.unit_of_work() as uow:
-        price, at = OrderQueues(uow.connection).last_ticks([symbol]).get(symbol, (None, None))
-        instrument = MarketFactsRepository(uow.connection).read([symbol])[symbol].instrument
-    if price is None and instrument.tick_size is None and instrument.lot_size is None:
+    found = _prices(context, [symbol])
+    if not found:
         raise NotFound(f"no tick of {symbol} was judged yet, and its instrument is not loaded")
+    return found[0]
+
+
+def _prices(context: ExitApiContext, symbols: list[str]) -> list[PriceView]:
+    with context.unit_of_work() as uow:
+        ticks = OrderQueues(uow.connection).last_ticks(symbols)
+        facts = MarketFactsRepository(uow.connection).read(symbols)
+    views = (_view(symbol, ticks.get(symbol, (None, None)), facts[symbol].instrument) for symbol in symbols)
+    return [view for view in views if (view.last_price, view.tick_size, view.lot_size) != (None, None, None)]
+
+
+def _view(symbol: str, tick: tuple[Decimal | None, datetime | None], instrument: InstrumentTerms) -> PriceView:
+    price, at = tick
     return PriceView(
         symbol=symbol,
         last_price=price,

@@ -48,6 +48,7 @@ ROUTES = {
     "GET /calendars": "calendar list",
     "PUT /calendars": "calendar load",
     "GET /calendars/day": "calendar show",
+    "GET /prices": "ticks last",
     "GET /prices/{symbol}": "ticks last",
     "GET /instruments": "instruments show",
     "PUT /instruments": "instruments load",

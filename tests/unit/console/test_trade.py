@@ -137,9 +137,17 @@ def test_the_chart_keeps_every_point_and_label_inside(operator: Browser) -> None
 def test_an_open_trade_shows_the_last_price_and_the_nearest_level(operator: Browser, apis: FakeApis) -> None:
     one = trade()
     serve(apis, one)
-    apis.answers["GET exit /prices/NSE:INFY"] = {"symbol": "NSE:INFY", "last_price": "1008.00"}
+    apis.answers["GET exit /prices"] = page({"symbol": "NSE:INFY", "last_price": "1008.00"})
     html = operator.get(f"/trades/{one['trade_id']}").text
     assert "1,008.00" in html and "2.00 (0.20%) to target" in html and "Last price" in html
+
+
+def test_an_open_trade_without_a_tick_shows_no_last_price(operator: Browser, apis: FakeApis) -> None:
+    one = trade()
+    serve(apis, one)
+    apis.answers["GET exit /prices"] = page({"symbol": "NSE:INFY", "last_price": None})
+    answer = operator.get(f"/trades/{one['trade_id']}")
+    assert answer.status_code == 200 and "Last price" not in answer.text
 
 
 def test_without_exit_api_the_trade_is_shown_and_the_rest_says_so(operator: Browser, apis: FakeApis) -> None:
