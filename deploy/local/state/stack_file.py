@@ -16,7 +16,8 @@ from shared.runtime.catalogue import CONSOLE, EXIT_API, PAPER_BROKER, PROCESSES,
 def write_stack(file: Path, wiring: Wiring, processes: dict[str, int]) -> None:
     """Replace it (mode 600: it holds secrets); `processes` are process ids by name.
 
-    `metrics` has the Prometheus page of each service; those of the two APIs need the token.
+    `metrics` has the Prometheus page of each service; those of the two APIs need the token. The event keys are public
+    ones, with which consumers verify events.
     """
     databases = wiring.databases
     stack = {
@@ -29,6 +30,8 @@ def write_stack(file: Path, wiring: Wiring, processes: dict[str, int]) -> None:
         "trade_database_url": databases.trade_url(roles.TRADE),
         "admin_database_url": databases.exit_admin_url,
         "token": wiring.credentials.operator_token,
+        "exit_event_keys": wiring.credentials.exit_event_keys(),
+        "trade_event_keys": wiring.credentials.trade_event_keys(),
         "processes": processes,
         "metrics": {name: f"{wiring.url(name)}/metrics" for name in processes if name in PROCESSES},
     }

@@ -1,4 +1,4 @@
-"""The consumers of `docs/examples` in Java and Node, on a topic of a real Kafka: both do what the promises allow."""
+"""Consumers of the documentation in Python, Java and Node on a real Kafka: they do what the promises allow."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from tests.support.signing import SIGNER, signed
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = ROOT / "docs/examples"
 GOLDEN = ROOT / "docs/contracts/examples"
+CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 GAP_STATUS = 3
 LIMIT_S = 120
 APPROVED, FILLED, DISCARDED = (each.event_type() for each in (ExitIntentApproved, ExitIntentFilled, Discarded))
@@ -157,11 +160,34 @@ def check(ended: subprocess.CompletedProcess[str], topic: Topic, folder: Path, f
     assert (ended.returncode, "k1: 10 is followed by 12" in ended.stderr) == (GAP_STATUS, True), ended.stderr
     lines = [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
     assert lines == topic.ledger
+    check_set_aside(topic, forged)
+
+
+def check_set_aside(topic: Topic, forged: int = 2) -> None:
+    """The forged records are on the team's topic, unchanged."""
     letters = topic.set_aside()
     assert [headers_of(each)["dlq_offset"] for each in letters] == ["2", "3"] * (forged // 2)
     assert {headers_of(each)["dlq_topic"] for each in letters} == {topic.name}
     assert {each.value() for each in letters} == {golden(FILLED)}
     assert headers_of(letters[0])["ce_id"]
+
+
+def test_the_consumer_in_python_applies_each_event_once_and_stops_at_a_gap(topic: Topic) -> None:
+    names: dict[str, Any] = {}
+    for page, blocks in (("contracts/signatures.md", 1), ("how-to/consume-events.md", 2)):
+        for block in CODE.findall((ROOT / "docs" / page).read_text())[:blocks]:
+            exec(block, names)
+    applied: list[tuple[str, Json]] = []
+    consumer = names["Consumer"](
+        sqlite3.connect(":memory:"),
+        partial(names["verify"], trusted=names["trusted_keys"](SIGNER.public_pem())),
+        lambda _, kind, event: applied.append((kind, event)),
+    )
+    with pytest.raises(names["GapFound"], match="10 is followed by 12"):
+        names["read"]({"bootstrap.servers": topic.bootstrap_servers}, topic.name, consumer, topic.dead_letters)
+    assert [kind for kind, _ in applied] == [each["type"] for each in topic.ledger if each["type"] != DISCARDED]
+    assert json.loads(golden(FILLED)) in [event for kind, event in applied if kind == FILLED]
+    check_set_aside(topic)
 
 
 @pytest.fixture(scope="module")
