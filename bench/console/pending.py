@@ -16,6 +16,7 @@ import httpx
 import psycopg
 
 from bench.orders.load import open_trades, trade
+from bench.relay.usage import cpu_seconds
 from deploy.local.stack import stack
 from deploy.local.state.data_directory import DataDirectory
 from services.cli.support.tick_sender import TickSender
@@ -57,7 +58,9 @@ def pending_exits(count: int, say: Callable[[str], None]) -> Iterator[PendingExi
             cleanup.callback(stack.down, root, say)
             about = stack.read_stack(root)
             say(f"opening {count:,} trades whose exits wait")
-            yield PendingExits(about, _let_wait(about, count))
+            trade_id = _let_wait(about, count)
+            say(f"the stack with them uses {_share_of_a_core(about):.0%} of a core without a page open")
+            yield PendingExits(about, trade_id)
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
@@ -90,6 +93,14 @@ def _send_ticks(sender: TickSender, symbols: list[str], sequence: int) -> None:
     for symbol in symbols:
         sender.send(Tick(symbol=symbol, ltp=Decimal("1010.50"), ts=now, seq=sequence))
     sender.flush()
+
+
+def _share_of_a_core(about: dict[str, Any]) -> float:
+    """Return what all processes of the stack use together, of one core."""
+    tree = [about["processes"]["supervisor"]]
+    before = cpu_seconds(tree)
+    threading.Event().wait(SETTLE_S)
+    return (cpu_seconds(tree) - before) / SETTLE_S
 
 
 def _hold_exits(about: dict[str, Any]) -> None:

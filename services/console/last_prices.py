@@ -12,5 +12,5 @@ async def last_prices(context: ConsoleContext, session: Session, symbols: Sequen
     """Return the last price of each symbol that has one; empty while exit-api does not tell."""
     if not symbols:
         return {}
-    answer = await attempt(context.exit_api, session.token, "/prices", symbol=symbols)
+    answer = await attempt(context.exit_api, session.token, "/prices", symbols=",".join(symbols))
     return {each["symbol"]: each["last_price"] for each in answer.items() if each["last_price"] is not None}

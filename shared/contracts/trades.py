@@ -16,10 +16,10 @@ from shared.exit_rules.plan import ExitPlan
 from shared.exit_rules.prices import Price
 from shared.money import Money
 
-_SYMBOL: Final = r"^[A-Z0-9]{2,10}:[A-Z0-9&_-](?:[A-Z0-9 .&_-]{0,38}[A-Z0-9.&_-])?$"
-_IS_SYMBOL: Final = re.compile(_SYMBOL)
+SYMBOL_PATTERN: Final = r"^[A-Z0-9]{2,10}:[A-Z0-9&_-](?:[A-Z0-9 .&_-]{0,38}[A-Z0-9.&_-])?$"
+_IS_SYMBOL: Final = re.compile(SYMBOL_PATTERN)
 
-Symbol = Annotated[str, Field(pattern=_SYMBOL, examples=["NSE:INFY", "NSE:NIFTY 50", "CDS:USDINR26JAN83.25CE"])]
+Symbol = Annotated[str, Field(pattern=SYMBOL_PATTERN, examples=["NSE:INFY", "NSE:NIFTY 50", "CDS:USDINR26JAN83.25CE"])]
 """An exchange and its trading symbol, as brokers' instrument files have them."""
 UserBrokerId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", examples=["paper"])]
 

@@ -21,7 +21,7 @@ from shared.clock import trading_day
 
 router = APIRouter(prefix="/book")
 
-PAGE = 50
+PAGE = 25
 GROUPS = (("symbol", "By symbol"), ("user_broker_id", "By account"), ("exit_reason", "By reason"))
 
 

@@ -16,7 +16,7 @@ from services.console.wording import PENDING_STATUSES, REASONS, STATUSES
 
 router = APIRouter(prefix="/exits")
 
-PAGE = 50
+PAGE = 25
 AGES = ((10, "10 s"), (60, "1 minute"), (300, "5 minutes"), (3600, "1 hour"))
 _Text = Annotated[str, Query(max_length=100)]
 

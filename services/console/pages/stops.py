@@ -17,7 +17,7 @@ from services.console.wording import STOP_STATUSES
 
 router = APIRouter(prefix="/exits/stops")
 
-PAGE = 50
+PAGE = 25
 _Text = Annotated[str, Query(max_length=100)]
 
 

@@ -14,7 +14,7 @@ from services.exit_qualification.domain.market_facts import InstrumentTerms
 from services.exit_qualification.storage.market_facts import MarketFactsRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from shared.contracts.exits import Timestamp
-from shared.contracts.trades import Symbol
+from shared.contracts.trades import SYMBOL_PATTERN, Symbol
 from shared.errors import NotFound
 from shared.http.auth import Reader
 from shared.http.declared_errors import declared
@@ -24,9 +24,14 @@ from shared.money import Money
 router = api_router(prefix="/prices", tags=["prices"])
 
 MOST_SYMBOLS = 100
-Wanted = Annotated[
-    list[Symbol],
-    Query(alias="symbol", min_length=1, max_length=MOST_SYMBOLS, description="repeat it for each symbol"),
+_SYMBOL = SYMBOL_PATTERN.strip("^$")
+Symbols = Annotated[
+    str,
+    Query(
+        pattern=f"^{_SYMBOL}(,{_SYMBOL}){{0,{MOST_SYMBOLS - 1}}}$",
+        description=f"separated by commas, at most {MOST_SYMBOLS}",
+        examples=["NSE:INFY,NSE:TCS"],
+    ),
 ]
 
 
@@ -50,9 +55,9 @@ class PriceList(BaseModel):
 
 
 @router.get("")
-def last_prices(symbols: Wanted, context: Context, _: Reader) -> PriceList:
+def last_prices(symbols: Symbols, context: Context, _: Reader) -> PriceList:
     """Return the last price, the tick size and the lot size of each symbol; symbols that are not known are left out."""
-    return PriceList(items=_prices(context, list(dict.fromkeys(symbols))))
+    return PriceList(items=_prices(context, list(dict.fromkeys(symbols.split(",")))))
 
 
 @router.get("/{symbol}", responses=declared(404))

@@ -44,7 +44,7 @@ def test_each_open_trade_shows_the_distance_to_its_nearest_level(operator: Brows
     known = {"symbol": "NSE:INFY", "last_price": "992.50"}, {"symbol": "NSE:QUIET", "last_price": None}
     apis.answers |= {"GET trade /trades": page(one, unknown, quiet), "GET exit /prices": page(*known)}
     html = operator.get("/book/distances").text
-    assert apis.asked[-1].url.params.get_list("symbol") == ["NSE:INFY", "NSE:NEW", "NSE:QUIET"]
+    assert apis.asked[-1].url.params["symbols"] == "NSE:INFY,NSE:NEW,NSE:QUIET"
     assert f'id="distance-{one["trade_id"]}"' in html and "2.50 (0.25%) to stop loss" in html
     assert unknown["trade_id"] not in html and quiet["trade_id"] not in html
 

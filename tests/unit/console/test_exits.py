@@ -40,7 +40,7 @@ def test_the_page_of_many_exits_costs_one_request_and_few_bytes(operator: Browse
     apis.asked.clear()
     html = operator.get("/exits").text
     assert [request.url.params["limit"] for request in apis.asked] == [str(PAGE)]
-    assert html.count("<tr data-row") == PAGE == 50
+    assert html.count("<tr data-row") == PAGE == 25
     assert len(html.encode()) < 2_000 * PAGE
 
 
@@ -49,7 +49,7 @@ def test_the_filters_are_those_of_the_api(operator: Browser, apis: FakeApis) -> 
     query = "symbol=nse:tcs&user_broker_id=paper&exit_reason=TARGET&status=PLACED&older_than_s=60"
     html = operator.get(f"/exits?{query}").text
     assert dict(apis.asked[-1].url.params) == {
-        "limit": "50",
+        "limit": "25",
         "gates": "held",
         "symbol": "NSE:TCS",
         "user_broker_id": "paper",
@@ -63,7 +63,7 @@ def test_the_filters_are_those_of_the_api(operator: Browser, apis: FakeApis) -> 
 def test_all_exits_come_newest_first(operator: Browser, apis: FakeApis) -> None:
     apis.answers["GET exit /exits"] = page(intent(status="FILLED", ended_at=AT, filled_quantity=100))
     html = operator.get("/exits?view=all&status=FILLED&older_than_s=60").text
-    assert dict(apis.asked[-1].url.params) == {"limit": "50", "gates": "held", "status": "FILLED", "order": "newest"}
+    assert dict(apis.asked[-1].url.params) == {"limit": "25", "gates": "held", "status": "FILLED", "order": "newest"}
     assert "Filled" in html
     assert "Force exit" not in html
 

@@ -131,14 +131,14 @@ def test_the_list_of_stops_shows_order_trigger_and_last_error(operator: Browser,
     html = operator.get("/exits/stops").text
     for text in ("NSE:TCS", "988.00", "B7", "POSITION_SHORT", "the account holds less", "cursor=abc"):
         assert text in html
-    assert listed(apis) == {"standing": "true", "limit": "50"}
+    assert listed(apis) == {"standing": "true", "limit": "25"}
 
 
 def test_a_status_shows_ended_stops_too(operator: Browser, apis: FakeApis) -> None:
     apis.answers[STOPS] = page(stop(**ENDED | {"end_reason": "EXIT"}, created_at=AT))
     html = operator.get("/exits/stops?symbol=nse:infy&user_broker_id=paper&status=CANCELLED").text
     assert listed(apis) == {
-        "symbol": "NSE:INFY", "user_broker_id": "paper", "status": "CANCELLED", "limit": "50",
+        "symbol": "NSE:INFY", "user_broker_id": "paper", "status": "CANCELLED", "limit": "25",
     }  # fmt: skip
     assert "It ended without an exit." in html and '<span class="quiet">Exit</span>' in html
 

@@ -116,7 +116,7 @@ def test_the_page_shows_the_legs_of_a_ladder(operator: Browser, apis: FakeApis) 
     serve(apis, one, exit_, timeline={"items": []})
     html = operator.get(f"/trades/{one['trade_id']}").text
     for text in (
-        "price 1010.00, quantity 50; price 1020.00",
+        "1,010.00 for 50, 1,020.00 for 50",
         "1 stop break_even",
         "Target 2 1,020.00",
         "Target, leg 2",

@@ -68,6 +68,6 @@ def test_a_price_has_the_time_of_its_tick(client: TestClient, exit_engine: Engin
 
 def test_prices_of_several_symbols_leave_out_those_that_are_not_known(client: TestClient, exit_engine: Engine) -> None:
     trade_at(exit_engine, 1004_0000)
-    found = client.get("/prices", params={"symbol": ["NSE:NONE", "NSE:INFY", "NSE:INFY"]}).json()["items"]
+    found = client.get("/prices", params={"symbols": "NSE:NONE,NSE:NIFTY 50,NSE:INFY,NSE:INFY"}).json()["items"]
     assert [(each["symbol"], each["last_price"]) for each in found] == [("NSE:INFY", "1004.00")]
     assert client.get("/prices").status_code == 422
