@@ -59,7 +59,7 @@ def pending_exits(count: int, say: Callable[[str], None]) -> Iterator[PendingExi
             about = stack.read_stack(root)
             say(f"opening {count:,} trades whose exits wait")
             trade_id = _let_wait(about, count)
-            say(f"the stack with them uses {_share_of_a_core(about):.0%} of a core without a page open")
+            say(f"without a page open the stack uses, of a core: {_shares(about)}")
             yield PendingExits(about, trade_id)
     finally:
         shutil.rmtree(root, ignore_errors=True)
@@ -95,12 +95,17 @@ def _send_ticks(sender: TickSender, symbols: list[str], sequence: int) -> None:
     sender.flush()
 
 
-def _share_of_a_core(about: dict[str, Any]) -> float:
-    """Return what all processes of the stack use together, of one core."""
-    tree = [about["processes"]["supervisor"]]
-    before = cpu_seconds(tree)
+def _shares(about: dict[str, Any]) -> str:
+    """Return what the processes of the stack use of a core, the busiest first."""
+    before = _cpu(about)
     threading.Event().wait(SETTLE_S)
-    return (cpu_seconds(tree) - before) / SETTLE_S
+    shares = {name: (seconds - before[name]) / SETTLE_S for name, seconds in _cpu(about).items()}
+    busiest = sorted(shares.items(), key=lambda share: -share[1])
+    return ", ".join(f"{name} {share:.0%}" for name, share in busiest if share >= 0.01)
+
+
+def _cpu(about: dict[str, Any]) -> dict[str, float]:
+    return {name: cpu_seconds([pid]) for name, pid in about["processes"].items() if name != "supervisor"}
 
 
 def _hold_exits(about: dict[str, Any]) -> None:
