@@ -56,7 +56,7 @@ class Settings(BaseSettings):
         30,
         ge=1,
         le=3650,
-        description="age at which inbox rows are removed; must exceed the time in which Kafka can redeliver",
+        description="age at which inbox rows are removed; must exceed Kafka's time for redelivery",
     )
     idempotency_keep_days: int = Field(
         7, ge=1, le=3650, description="age at which answers to Idempotency-Keys are removed"
@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     kafka_username: str | None = Field(None, description="Kafka user of this process")
     kafka_password: SecretStr | None = Field(None, description="password of that user")
     kafka_ca: str | None = Field(
-        None, description="CA certificates in PEM that verify the cluster; unset: the system's certificates"
+        None, description="CA certificates of the cluster in PEM; unset: the system's certificates"
     )
     kafka_users: SecretStr | None = Field(
         None, description='only for `exitflow topics acls`: JSON {"<user>": "<password>"} of the users to make'
@@ -84,13 +84,13 @@ class Settings(BaseSettings):
     kafka_topic_prefix: str = Field(
         "",
         pattern=r"^[A-Za-z0-9._-]*$",
-        description="prefix of every topic name, for environments that share a cluster",
+        description="prefix of every topic name, for environments on one cluster",
     )
     kafka_consumer_prefix: str = Field("exitflow", description="prefix of every consumer group's name")
     kafka_session_timeout_s: float = Field(
         6,
         ge=1,
-        description="a consumer that is silent for this time loses its partitions; the cluster must allow the value",
+        description="a consumer silent for this time loses its partitions; the cluster must allow the value",
     )
     kafka_watch_s: float = Field(
         3, ge=0.1, le=5, description="how often a consumer compares its topics and positions with the cluster"
@@ -102,33 +102,31 @@ class Settings(BaseSettings):
 
     # signatures of events
     event_signing_key: SecretStr | None = Field(
-        None, description="Ed25519 private key in PEM that signs the events of this process"
+        None, description="Ed25519 private key in PEM for signing the events of this process"
     )
     exit_event_keys: str | None = Field(
-        None, description="public keys in PEM, concatenated, that verify events of exit qualification"
+        None, description="public keys in PEM, concatenated, for verifying events of exit qualification"
     )
     trade_event_keys: str | None = Field(
-        None, description="public keys in PEM, concatenated, that verify events of trade management"
+        None, description="public keys in PEM, concatenated, for verifying events of trade management"
     )
 
     # HTTP
-    http_host: str = Field("127.0.0.1", description="address that a process listens on")
+    http_host: str = Field("127.0.0.1", description="listening address of a process")
     http_port: int | None = Field(
         None,
         ge=0,
         le=65535,
-        description="port that a process listens on; default: 8000 to 8003 for console and APIs, none for a worker",
+        description="listening port of a process; default: 8000 to 8003 for console and APIs, none for a worker",
     )
     http_connections: int = Field(
         500, ge=1, le=100_000, description="maximum number of open client connections of an HTTP server"
     )
-    http_request_timeout_s: float = Field(
-        15, gt=0, description="time in which a request must arrive completely; later: 408"
-    )
+    http_request_timeout_s: float = Field(15, gt=0, description="time for a request to arrive completely; later: 408")
     http_requests_per_s: int = Field(
         2_000, ge=0, description="requests of one token a second, averaged over ten seconds; more: 429; 0: no limit"
     )
-    public_token: SecretStr | None = Field(None, description="bearer token that the command line sends")
+    public_token: SecretStr | None = Field(None, description="bearer token of the command line")
     exit_api_url: str = Field(
         "http://127.0.0.1:8001", description="URL of exit-api for the command line, the console and trade-api"
     )
@@ -139,17 +137,17 @@ class Settings(BaseSettings):
     # console
     console_session_key: SecretStr | None = Field(
         None,
-        description="secret of at least 32 characters that encrypts the console's session cookies, the same for every "
-        "copy of the console; unset: a new one at each start, which signs everybody out",
+        description="secret of at least 32 characters for the console's session cookies, the same for every copy of "
+        "the console; unset: a new one at each start, and everybody is signed out",
     )
-    console_session_hours: float = Field(12, gt=0, le=168, description="time after which an operator signs in again")
+    console_session_hours: float = Field(12, gt=0, le=168, description="time until an operator must sign in again")
     console_https: bool = Field(
         False, description="browsers reach the console by https: its cookies are then sent over https only"
     )
     console_processes: str = Field(
         "",
         pattern=r"^([a-z0-9-]+=https?://[^\s,=]+(,[a-z0-9-]+=https?://[^\s,=]+)*)?$",
-        description="processes whose /readyz the console shows: name=URL, comma separated",
+        description="processes with their /readyz in the console: name=URL, comma separated",
     )
     console_trace_url: str = Field(
         "",
@@ -163,7 +161,7 @@ class Settings(BaseSettings):
     # trade-api
     last_prices_token: SecretStr | None = Field(
         None,
-        description="bearer token, scope read, with which trade-api asks exit-api for last prices; without it plans "
+        description="trade-api's bearer token, scope read, for asking exit-api for last prices; without it plans "
         "are not compared with the last price",
     )
 
@@ -175,8 +173,8 @@ class Settings(BaseSettings):
         1000,
         ge=0,
         le=60_000,
-        description="longest time that offsets and symbols are not stored while no exit is written; a restart reads"
-        " that much again",
+        description="longest time between stores of offsets and symbols while no exit is written; a restart reads"
+        " so much again",
     )
     tick_poll_ms: int = Field(
         250, ge=1, le=10_000, description="longest wait for records while nothing else is due; a stop waits as long"
@@ -188,7 +186,7 @@ class Settings(BaseSettings):
         description="after this time of stale ticks with rising seq, a symbol follows its producer's new clock",
     )
     rearm_poll_ms: int = Field(
-        500, ge=50, le=60_000, description="interval between queries for fired exits that may fire again"
+        500, ge=50, le=60_000, description="interval between queries for fired exits to arm again"
     )
     cooldown_s: float = Field(60, ge=0, description="minimum time between two exits of a trade for one reason")
     square_off_mis: time = Field(
@@ -203,11 +201,11 @@ class Settings(BaseSettings):
     # exit-orders
     order_workers: int = Field(16, ge=1, le=64, description="number of orders sent at the same time")
     orders_per_s: int = Field(
-        10, ge=1, le=1000, description="orders that one broker account may be sent in a second, over all processes"
+        10, ge=1, le=1000, description="most orders to one broker account in a second, over all processes"
     )
     orders_per_min: int = Field(400, ge=1, le=50_000, description="the same in a minute")
     orders_per_day: int = Field(5000, ge=1, le=1_000_000, description="the same in a day, Asia/Kolkata")
-    order_claim_s: float = Field(30, gt=0, description="time for which a sender may hold an intent")
+    order_claim_s: float = Field(30, gt=0, description="longest time of an intent with one sender")
     order_poll_ms: int = Field(
         1000, ge=5, description="longest interval between queries for APPROVED intents; a new one is notified"
     )
@@ -240,7 +238,7 @@ class Settings(BaseSettings):
     order_limit_window_s: float = Field(600, gt=0, description="length of the window of the order limit")
     broker_hosts: str = Field(
         DEFAULT_BROKER_HOSTS,
-        description="hosts that may receive a broker's access token: host, host:port or http://host:port, "
+        description="hosts allowed to receive a broker's access token: host, host:port or http://host:port, "
         "comma separated; plain http only on loopback and at http:// entries",
     )
     broker_credentials: SecretStr | None = Field(
@@ -249,7 +247,7 @@ class Settings(BaseSettings):
 
     postback_secrets: SecretStr | None = Field(
         None,
-        description='JSON: {"<user_broker_id>": "<api_secret>"}; order updates that brokers post are refused without',
+        description='JSON: {"<user_broker_id>": "<api_secret>"}; without it posted order updates are refused',
     )
     postbacks_per_s: int = Field(
         20, ge=1, description="order updates of an account a second, averaged over ten seconds; more: 429"
@@ -257,27 +255,27 @@ class Settings(BaseSettings):
 
     # relay
     relay_outboxes: str = Field(
-        "exit,trade", pattern=r"^(exit|trade)(,(exit|trade))?$", description="outboxes that the relay publishes"
+        "exit,trade", pattern=r"^(exit|trade)(,(exit|trade))?$", description="outboxes published by the relay"
     )
-    relay_lease_s: float = Field(10, ge=1, description="time for which a shard is held without renewal")
+    relay_lease_s: float = Field(10, ge=1, description="time a shard is held without renewal")
     relay_batch_size: int = Field(5000, ge=1, le=100_000, description="maximum number of events in flight")
     relay_poll_min_ms: float = Field(1, ge=0.5, description="wait between queries while events flow")
     relay_poll_max_ms: float = Field(
         50,
         ge=1,
-        description="longest wait between queries of a relay that cannot rest, once no event came for a minute",
+        description="longest wait between queries of a relay unable to rest, after a minute without events",
     )
     relay_retention_days: int = Field(
-        7, ge=0, le=36_500, description="days for which published events are kept after their day (UTC); 0: for ever"
+        7, ge=0, le=36_500, description="days of keeping published events after their day (UTC); 0: for ever"
     )
-    relay_partitions_ahead: int = Field(3, ge=1, le=31, description="days ahead for which partitions are made")
+    relay_partitions_ahead: int = Field(3, ge=1, le=31, description="days ahead with partitions already made")
     relay_maintenance_s: float = Field(300, ge=1, description="interval between runs of partition maintenance")
 
     # paper-broker
     paper_broker_dir: Path = Field(Path("paper-broker"), description="folder of the paper broker's ledger")
     paper_broker_postback_url: HttpUrl | None = Field(
         None,
-        description="URL that the paper broker posts order updates to, e.g. http://127.0.0.1:8001/postbacks/kite; "
+        description="URL for the paper broker's order updates, e.g. http://127.0.0.1:8001/postbacks/kite; "
         "unset: it posts none",
     )
 
@@ -285,7 +283,7 @@ class Settings(BaseSettings):
     otlp_endpoint: str = Field(
         "",
         pattern=r"^(https?://[^\s]+)?$",
-        description="URL of an OpenTelemetry collector (OTLP over HTTP) that gets a trace of each exit, "
+        description="URL of an OpenTelemetry collector (OTLP over HTTP) for a trace of each exit, "
         "e.g. http://127.0.0.1:4318; unset: no spans are made",
     )
     otlp_headers: SecretStr | None = Field(
@@ -294,16 +292,16 @@ class Settings(BaseSettings):
 
     # health
     health_deadline_s: float = Field(
-        12, gt=0, le=60, description="a loop or dependency that is silent for this time makes its process not ready"
+        12, gt=0, le=60, description="a loop or dependency silent for this time makes its process not ready"
     )
 
     # local stack
     ready_timeout_s: float = Field(
-        300, gt=0, description="time that `exitflow up` waits for its servers, and then for its services"
+        300, gt=0, description="time for the servers of `exitflow up`, and then for its services, to become ready"
     )
 
     # logs
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="lowest level that is logged")
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="lowest logged level")
     log_format: str = Field("text", pattern="^(text|json)$", description="`text` or `json`")
 
     def require_exit_database(self) -> str:

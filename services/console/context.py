@@ -16,7 +16,7 @@ from shared.errors import ExitflowError, Forbidden
 
 
 class SignInNeeded(ExitflowError):
-    """The request has no session, or one whose token is no longer valid."""
+    """The request has no session, or its token is no longer valid."""
 
     code = "sign_in_needed"
     http_status = 401

@@ -35,7 +35,7 @@ def example_file(event: type[Event]) -> Path:
 
 def _section(event: type[Event]) -> str:
     schema = schema_of(event)
-    topic = "the topic of the event that it replaces" if event.topic == ANY_TOPIC else f"`{event.topic}`"
+    topic = "the topic of the replaced event" if event.topic == ANY_TOPIC else f"`{event.topic}`"
     lines = (
         f"## {event.__name__}",
         schema.get("description", ""),

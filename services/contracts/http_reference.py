@@ -21,7 +21,7 @@ def http_page() -> str:
         "Requests carry `Authorization: Bearer TOKEN`, except for `/healthz` and `/readyz`.",
         "Errors are problem+json with a stable `code` ([all codes](errors.md)).",
         "Lists are paged: pass the `next` of an answer as `cursor`.",
-        "A POST that creates something accepts an `Idempotency-Key`: the same key gets the same answer.",
+        "Creating POSTs accept an `Idempotency-Key`: the same key gets the same answer.",
         "Any route can answer 400, 401, 403, 408, 413, 414, 422, 429, 431, 500, 501 and 503.",
     )
     return page("HTTP", intro, *(block for name in APIS for block in _api(name)))

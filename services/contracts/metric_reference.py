@@ -44,7 +44,7 @@ def metric_page() -> str:
     ]
     intro = (
         "Every process serves these on `/metrics` of its HTTP port. A histogram has the series `_bucket`, `_sum` and",
-        "`_count`. [The relay's operations page](../architecture/relay-operations.md) says which values need a person.",
+        "`_count`. [The relay's operations page](../architecture/relay-operations.md) has the alerts.",
     )
     return page("Metrics", intro, table(("metric", "type", "labels", "meaning", "process"), rows))
 

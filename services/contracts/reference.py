@@ -26,7 +26,7 @@ def settings_page() -> str:
     intro = (
         "A process reads each setting from the environment variable of this name. Without the variable it reads a file",
         "of the same name in lower case in the directory `EXITFLOW_SECRETS_DIR`. It refuses unknown settings.",
-        "`exitflow settings` shows the values that a process would use, and where each value came from.",
+        "`exitflow settings` shows the values of a process, and the source of each value.",
     )
     return page("Settings", intro, table(("setting", "default", "meaning"), rows))
 

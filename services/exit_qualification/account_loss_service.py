@@ -20,7 +20,7 @@ from shared.postgres.audit import Act, audit
 
 
 class NotHeld(Conflict):
-    """Account whose entries are not held, so there is nothing to release."""
+    """The account's entries are not held, so there is nothing to release."""
 
     code = "account_not_held"
 

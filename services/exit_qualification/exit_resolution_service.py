@@ -60,7 +60,7 @@ class Decision:
 
 
 class NotResolvable(Conflict):
-    """Exit that an operator cannot decide: nothing of it is open, or a sender is still at work on it."""
+    """No decision on this exit is possible: nothing of it is open, or a sender is still at work on it."""
 
     code = "not_resolvable"
 

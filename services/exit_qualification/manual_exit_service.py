@@ -32,7 +32,7 @@ class ExitInProgress(ExitflowError):
 
 
 class NotExecutable(Conflict):
-    """Exit whose order the rollout does not allow."""
+    """The rollout does not allow the exit's order."""
 
     code = "not_executable"
 

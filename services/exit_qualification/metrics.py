@@ -17,13 +17,13 @@ from shared.runtime.telemetry import counter, histogram
 FILL_BUCKETS_MS = (10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000)
 
 SIGNALS_DETECTED = counter("exit_signals_detected", "exit signals written", "reason")
-INTENTS_APPROVED = counter("exit_intents_approved", "exit intents that every gate passed", "reason")
-INTENTS_REJECTED = counter("exit_intents_rejected", "exit intents refused, by the first gate that refused", "gate")
-INTENTS_PLACED = counter("exit_intents_placed", "exit orders that the broker has", "reason")
-INTENTS_FILLED = counter("exit_intents_filled", "exits that filled completely", "reason")
+INTENTS_APPROVED = counter("exit_intents_approved", "exit intents passed by every gate", "reason")
+INTENTS_REJECTED = counter("exit_intents_rejected", "exit intents refused, by the first refusing gate", "gate")
+INTENTS_PLACED = counter("exit_intents_placed", "exit orders at the broker", "reason")
+INTENTS_FILLED = counter("exit_intents_filled", "completely filled exits", "reason")
 INTENTS_FAILED = counter("exit_intents_failed", "exit orders refused or never placed", "reason")
-LATE_FILLS = counter("exit_intents_late_fill", "exits that got fills after they had ended", "reason")
-POSTBACKS = counter("exit_postbacks", "order updates posted by brokers, by what became of them", "result")
+LATE_FILLS = counter("exit_intents_late_fill", "ended exits with later fills", "reason")
+POSTBACKS = counter("exit_postbacks", "order updates posted by brokers, by result", "result")
 TIME_TO_FILL = histogram("exit_time_to_fill_ms", "from placed to filled, by our clock", buckets=FILL_BUCKETS_MS)
 
 

@@ -117,7 +117,7 @@ class ChangeTools:
         return self._exits.post("/exits", {"trade_id": str(trade_id), "reason_note": reason})
 
     def withdraw_exit(self, intent_id: UUID, reason: Reason) -> Json:
-        """Cancel an exit that was not sent yet. The trade stays open, and a rule may exit it again."""
+        """Cancel an unsent exit. The trade stays open, and a rule may exit it again."""
         return self._exits.post(f"/exits/{intent_id}/withdraw", {"reason": reason})
 
     def set_kill_switch(self, mode: KillSwitchMode, reason: Reason) -> Json:

@@ -34,14 +34,14 @@ PARKED_COUNTED = 10_000
 BACKLOG = gauge(
     "outbox_backlog_events", "Events not on record as published, at most 1,000 a shard are looked at", "outbox"
 )
-CAPPED = gauge("outbox_backlog_capped_shards", "Shards of which more events may wait than were looked at", "outbox")
+CAPPED = gauge("outbox_backlog_capped_shards", "Shards with possibly more events than counted", "outbox")
 OLDEST_AGE_S = gauge("outbox_oldest_unpublished_age_seconds", "Age of the oldest event of the backlog", "outbox")
-UNHELD = gauge("outbox_shards_unheld", "Shards that no relay holds though they are not paused", "outbox")
-PAUSED = gauge("outbox_shards_paused", "Shards that an operator paused", "outbox")
-PARKED = gauge("outbox_parked_events", "Events that wait for an operator, counted up to 10,000", "outbox")
+UNHELD = gauge("outbox_shards_unheld", "Shards neither held by a relay nor paused", "outbox")
+PAUSED = gauge("outbox_shards_paused", "Shards paused by an operator", "outbox")
+PARKED = gauge("outbox_parked_events", "Events waiting for an operator, counted up to 10,000", "outbox")
 PARKED_AGE_S = gauge("outbox_parked_oldest_age_seconds", "How long the oldest of them has been parked", "outbox")
 SURVEYED_AT_S = gauge("outbox_survey_timestamp_seconds", "When the figures of the whole outbox were taken", "outbox")
-FAILURES = counter("outbox_survey_failures", "Times that the outbox could not be measured", "outbox")
+FAILURES = counter("outbox_survey_failures", "Failed measurements of the outbox", "outbox")
 
 BACKLOG_OF_ALL: LiteralString = f"""
 -- outbox.survey: what waits, and who holds the shards

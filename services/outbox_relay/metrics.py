@@ -10,7 +10,7 @@ from shared.runtime.telemetry import counter, gauge, histogram
 
 PUBLISHED = counter(
     "outbox_published",
-    "Events that Kafka acknowledged, with all before them in their shard; parked ones when replayed or discarded",
+    "Events acknowledged by Kafka, with all before them in their shard; parked ones when replayed or discarded",
     "outbox",
 )
 PUBLISH_LATENCY_S = histogram(
@@ -18,11 +18,11 @@ PUBLISH_LATENCY_S = histogram(
     "From the write of an event's row to Kafka's acknowledgement of it and all before it, the first of each run",
     "outbox",
 )
-PRODUCE_ERRORS = counter("outbox_produce_errors", "Records that Kafka or its client refused", "outbox", "code")
+PRODUCE_ERRORS = counter("outbox_produce_errors", "Records refused by Kafka or its client", "outbox", "code")
 SESSIONS = counter("outbox_relay_sessions", "Times the relay began with an empty memory", "outbox")
 FAILURES = counter("outbox_relay_failures", "Failed relay sessions, by error code", "outbox", "code")
 IN_FLIGHT = gauge("outbox_in_flight_events", "Events sent and not acknowledged yet", "outbox")
-SHARDS_HELD = gauge("outbox_shards_held", "Shards that this relay holds", "outbox")
+SHARDS_HELD = gauge("outbox_shards_held", "Shards held by this relay", "outbox")
 LEASE_REMAINING_S = gauge(
     "outbox_lease_remaining_seconds", "Until the leases of this relay run out; 0 if it holds none", "outbox"
 )

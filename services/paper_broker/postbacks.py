@@ -38,7 +38,7 @@ LONGEST_WAIT_S = 1.0
 POST_TIMEOUT_S = 2.0
 STOP_LOOK_S = 0.5
 
-POSTBACKS = counter("paper_broker_postbacks", "order updates to post, by what became of them", "result")
+POSTBACKS = counter("paper_broker_postbacks", "order updates to post, by result", "result")
 
 
 class Result(StrEnum):

@@ -23,7 +23,7 @@ from shared.postgres.audit import Act, audit
 
 
 class InvalidContractNote(InvalidInput):
-    """Contract note with lines that fit no closed trade or contradict an earlier note."""
+    """Contract note with lines of no closed trade or contradicting an earlier note."""
 
     code = "invalid_contract_note"
 

@@ -35,13 +35,13 @@ REVERSAL = timedelta(milliseconds=1)
 
 
 class CorporateActionRefused(InvalidInput):
-    """Corporate actions that cannot be applied to the open trades as they are."""
+    """Corporate actions impossible on the present open trades."""
 
     code = "corporate_action_refused"
 
 
 class CannotReverse(Conflict):
-    """Corporate action that was reversed already, or whose trades changed since."""
+    """Corporate action already reversed, or with trades changed since."""
 
     code = "cannot_reverse"
 
@@ -68,14 +68,14 @@ class CorporateActionService:
     ) -> list[AppliedAction]:
         """Adjust the trades that were entered before each action, in order, with audit rows and events.
 
-        An action that was applied before changes nothing. Without a commit this is a dry run.
+        An action applied before changes nothing. Without a commit this is a dry run.
 
         Raises
         ------
         CorporateActionRefused
             `errors` names the lines and why: a live exit, another action of that day, or a trade that cannot follow.
         ExitsNotKnown
-            exit-api does not tell which exits are live.
+            exit-api does not tell the live exits.
         """
         applied, errors = [], []
         for action in actions:
@@ -97,7 +97,7 @@ class CorporateActionService:
         CannotReverse
             It was reversed, a trade changed since, or an exit is live.
         ExitsNotKnown
-            exit-api does not tell which exits are live.
+            exit-api does not tell the live exits.
         """
         repository = CorporateActionRepository(uow.connection)
         action = repository.lock(action_id)

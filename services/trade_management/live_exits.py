@@ -15,7 +15,7 @@ TIMEOUT_S = 5.0
 
 
 class ExitsNotKnown(Unavailable):
-    """exit-api does not tell which exits are live."""
+    """exit-api does not tell the live exits."""
 
     code = "exits_not_known"
 

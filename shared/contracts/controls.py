@@ -49,9 +49,9 @@ class RolloutChanged(ControlEvent):
     mode: RolloutMode
     """The setting."""
     symbols: list[str]
-    """Symbols whose exits are executed in mode limited."""
+    """Symbols with executed exits in mode limited."""
     user_broker_ids: list[str]
-    """Accounts whose exits are executed in mode limited."""
+    """Accounts with executed exits in mode limited."""
     reason: str
     """Why, as the operator said."""
     changed_by: str

@@ -24,9 +24,9 @@ class Discarded(Event):
     source: ClassVar[str] = ""
 
     event_id: UUID
-    """The `ce_id` of the event that it replaces."""
+    """The `ce_id` of the replaced event."""
     discarded_type: str
-    """The type of the event that it replaces."""
+    """The type of the replaced event."""
     reason: str
     """Why, as the operator said."""
     discarded_by: str

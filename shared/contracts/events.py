@@ -52,7 +52,7 @@ class ExitEvent(Event):
 
     source = "/exitflow/exit-qualification"
     trade_id: UUID
-    """The trade that exits."""
+    """The trade to exit."""
 
     @property
     def key(self) -> str:

@@ -104,7 +104,7 @@ class ExitSignalPublished(ExitEvent):
     direction: Direction
     """The direction of the trade, not of the exit order."""
     exit_reason: ExitReason
-    """The rule that fired."""
+    """The fired rule."""
     episode_id: int
     """The number of this firing among those of the trade and reason."""
     detected_price: Money | None
@@ -133,15 +133,15 @@ class ExitIntentEvent(ExitEvent):
     intent_id: UUID
     """The intent; all events of one exit share it."""
     signal_id: UUID
-    """The signal that caused it."""
+    """Its signal."""
     user_broker_id: str
-    """The account that exits."""
+    """The account of the exit."""
     symbol: str
     """Exchange and trading symbol."""
     direction: Direction
     """The direction of the trade, not of the exit order."""
     exit_reason: ExitReason
-    """The rule that fired."""
+    """The fired rule."""
     episode_id: int
     """The number of this firing among those of the trade and reason."""
     leg: LegNumber | None = None
@@ -184,7 +184,7 @@ class ExitIntentRejected(ExitIntentEvent):
     """A gate refused the exit for good."""
 
     errors: ErrorDetails
-    """Every gate that refused."""
+    """Every refusing gate."""
 
 
 @register

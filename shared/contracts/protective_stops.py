@@ -20,7 +20,7 @@ class ProtectiveStopChanged(ExitEvent):
     stop_id: UUID
     """The protective stop; each order at the broker has one."""
     user_broker_id: str
-    """The account that holds it."""
+    """The account of the order."""
     symbol: str
     """Exchange and trading symbol."""
     direction: Direction

@@ -60,13 +60,13 @@ class TradeOpened(TradeEvent):
     """A trade was opened and may exit from now on."""
 
     user_broker_id: UserBrokerId
-    """The account that holds the position."""
+    """The account of the position."""
     quantity: Quantity
     """Entered quantity."""
     entry_price: Price
     """Average entry price."""
     exit_plan: ExitPlan
-    """The rules that may exit the trade."""
+    """The trade's exit rules."""
     entered_at: Timestamp
     """When the position was entered."""
 
@@ -76,7 +76,7 @@ class TradeExitPlanChanged(TradeEvent):
     """The exit plan of an open trade was replaced."""
 
     user_broker_id: UserBrokerId
-    """The account that exits it."""
+    """The account of its exit."""
     plan_version: Annotated[int, Field(ge=2)]
     """Raised by every change; a trade is opened with version 1."""
     exit_plan: ExitPlan
@@ -89,11 +89,11 @@ class TradeExitPlanChanged(TradeEvent):
 class TradeAdjusted(TradeEvent):
     """A split, a bonus issue or a rename changed an open trade, or was reversed; nothing was bought or sold.
 
-    `symbol` is that of before, so that the event follows the earlier ones of the trade.
+    `symbol` is the old one, so the event follows the earlier ones of the trade.
     """
 
     user_broker_id: UserBrokerId
-    """The account that holds the position."""
+    """The account of the position."""
     action_id: UUID
     """The corporate action."""
     kind: CorporateActionKind
@@ -105,19 +105,19 @@ class TradeAdjusted(TradeEvent):
     shares_after: Annotated[int, Field(ge=1)]
     """New shares in the ratio; prices change by its inverse."""
     quantity: Quantity
-    """What was closed, as it was filled, and what is open."""
+    """The closed quantity, as filled, plus the open one."""
     open_quantity: Quantity
-    """Quantity that is open from now on."""
+    """Open quantity from now on."""
     open_quantity_before: Quantity
-    """Quantity that was open before."""
+    """Open quantity before."""
     entry_price: Price
-    """Average entry price of what is open, rounded half up to four decimals."""
+    """Average entry price of the open quantity, rounded half up to four decimals."""
     plan_version: Annotated[int, Field(ge=2)]
     """Raised by the change."""
     exit_plan: ExitPlan
     """The whole plan from now on; its levels are rounded half up to the tick size."""
     effective_at: Timestamp
-    """Ticks of the symbol that arrived before this time have prices of before."""
+    """Ticks of the symbol from before this time have the old prices."""
     adjusted_at: Timestamp
     """Time of the change."""
 
@@ -127,15 +127,15 @@ class TradePartiallyClosed(TradeEvent):
     """Part of a trade was closed; the rest can exit again."""
 
     user_broker_id: UserBrokerId
-    """The account that holds the position."""
+    """The account of the position."""
     exit_intent_id: UUID
-    """The intent whose fills closed this part."""
+    """The intent with the fills of this part."""
     quantity: int
     """Entered quantity."""
     closed_quantity: int
     """Quantity closed by this event."""
     open_quantity: int
-    """Quantity that is still open."""
+    """Quantity still open."""
     exit_price: Money
     """Volume-weighted price of this part."""
     gross_pnl: Money
@@ -147,7 +147,7 @@ class TradePartiallyClosed(TradeEvent):
     closed_at: Timestamp
     """When this part was closed."""
     exit_reason: ExitReason | None = None
-    """The rule that closed this part."""
+    """The rule of this closure."""
     leg: LegNumber | None = None
     """The leg of a target ladder; null for an exit of the whole remainder."""
 
@@ -157,9 +157,9 @@ class TradeClosed(TradeEvent):
     """A trade is closed; P&L over all of its fills."""
 
     user_broker_id: UserBrokerId
-    """The account that held the position."""
+    """The account of the position."""
     exit_intent_id: UUID
-    """The intent that closed the last part."""
+    """The intent of the last closure."""
     quantity: int
     """Entered quantity."""
     entry_price: Money
@@ -167,7 +167,7 @@ class TradeClosed(TradeEvent):
     exit_price: Money
     """Volume-weighted exit price over all fills."""
     exit_reason: ExitReason
-    """The rule that closed the last part."""
+    """The rule of the last closure."""
     gross_pnl: Money
     """Profit or loss before charges."""
     charges: Money | None
@@ -183,7 +183,7 @@ class TradeChargesChanged(TradeEvent):
     """Contract notes replaced charges of a closed trade; its other results stay."""
 
     user_broker_id: UserBrokerId
-    """The account that held the position."""
+    """The account of the position."""
     gross_pnl: Money
     """Profit or loss before charges, as in `TradeClosed`."""
     charges: Money | None

@@ -68,7 +68,7 @@ class BrickReversal(ExitRule[BrickFields]):
     reason = ExitReason.BRICK_REVERSAL
     options = (
         PlanOption("brick-size", ("bricks", "size"), "Size of Renko bricks, in rupees."),
-        PlanOption("brick-confirm", ("bricks", "confirm"), "Bricks that a target or a trailing stop waits for.", int),
+        PlanOption("brick-confirm", ("bricks", "confirm"), "Bricks to confirm a target or a trailing stop.", int),
         PlanOption("brick-reversal", ("bricks", "reversal"), "Exit after this many bricks against the trade.", int),
     )
 

@@ -36,11 +36,11 @@ class StopLoss(ExitRule[StopLossFields]):
             ("protective_stop", "offset"),
             "Hold a stop order at the broker too, this many rupees beyond the stop.",
         ),
-        PlanOption("protective-price", ("protective_stop", "price"), "Hold that stop order at this price instead."),
+        PlanOption("protective-price", ("protective_stop", "price"), "Hold the protective stop at this price instead."),
         PlanOption(
             "protective-trail-step",
             ("protective_stop", "trail_step"),
-            "Let that stop order follow the trailing stop in multiples of this many rupees.",
+            "Let the protective stop follow the trailing stop in multiples of this many rupees.",
         ),
     )
 

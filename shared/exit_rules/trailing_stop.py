@@ -133,7 +133,7 @@ class TrailingStop(ExitRule[TrailingStopFields]):
         PlanOption("trail", ("trailing_stop", "amount"), "Exit this many rupees behind the best price."),
         PlanOption("trail-percent", ("trailing_stop", "percent"), "Exit this many percent behind the best price."),
         PlanOption("trail-step", ("trailing_stop", "step"), "Move the stop in whole steps of this many rupees."),
-        PlanOption("trail-distance", ("trailing_stop", "distance"), "How far a stop that moves in steps stays behind."),
+        PlanOption("trail-distance", ("trailing_stop", "distance"), "Distance of a stepped trailing stop."),
     )
 
     def start(self, plan: TrailingStopFields, position: Position) -> Mapping[int | None, RuleState]:

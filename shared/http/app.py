@@ -92,7 +92,7 @@ def _add_health(app: FastAPI, health: Health) -> None:
 
     @app.get("/readyz", tags=["health"])
     async def readyz() -> JSONResponse:
-        """Report readiness, or the conditions that do not hold."""
+        """Report readiness, or the failed conditions."""
         wrong: dict[str, Any] = health.problems()
         if wrong:
             return problems.problem(503, "not_ready", "; ".join(f"{k}: {v}" for k, v in wrong.items()), checks=wrong)

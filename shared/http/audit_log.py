@@ -20,7 +20,7 @@ from shared.postgres.audit import AuditEntry, WantedActs, audit_page
 router = api_router(tags=["audit"])
 
 Context = Annotated[ApiContext, Depends(context_of)]
-Actor = Annotated[str | None, Query(max_length=200, pattern=NO_NUL, description="only what the token of this name did")]
+Actor = Annotated[str | None, Query(max_length=200, pattern=NO_NUL, description="only acts of the token of this name")]
 Day = Annotated[date | None, Query(description="only of this day in Asia/Kolkata")]
 _AuditId = Annotated[int, Field(ge=0, le=2**63 - 1)]
 

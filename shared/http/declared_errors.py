@@ -16,7 +16,7 @@ _MEANINGS = {
     403: "the token lacks the scope",
     404: "the thing named does not exist",
     408: "the request did not arrive in time",
-    409: "the thing named is in a state that does not allow the call",
+    409: "the named thing's state forbids the call",
     412: "another version than the one named by `If-Match`",
     413: "the body is too large",
     414: "the path or the query is too long",

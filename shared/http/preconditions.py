@@ -13,14 +13,14 @@ IfMatch = Annotated[
     Header(
         alias="If-Match",
         max_length=255,
-        description='the `ETag` that was read, e.g. `"1"`; `*` for any version. Required: 428 without it, '
+        description='the `ETag` of the plan you read, e.g. `"1"`; `*` for any version. Required: 428 without it, '
         "412 if another change came first",
     ),
 ]
 
 
 class PreconditionRequired(ExitflowError):
-    """The request does not say which version it changes."""
+    """The request does not name the version to change."""
 
     code = "precondition_required"
     http_status = 428

@@ -25,7 +25,7 @@ Read = TypeVar("Read")
 UNREADABLE = "unreadable"
 REFUSED_BY_DATABASE = "refused_by_database"
 
-UNFORESEEN = counter("records_unforeseen_failures", "records that raised an error that was not foreseen", "error")
+UNFORESEEN = counter("records_unforeseen_failures", "records with an unexpected error", "error")
 
 
 class UnreadableRecord(MalformedMessage):

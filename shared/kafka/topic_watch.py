@@ -34,10 +34,10 @@ BUSY_STALL_S = 120.0
 MISSING_LOOKS = 2
 """A topic is missing after so many looks in a row; a broker that has just started may not know it yet."""
 
-LAG = gauge("consumer_lag_records", "records of a partition that are not acted upon yet", "topic", "partition")
+LAG = gauge("consumer_lag_records", "records of a partition not yet acted upon", "topic", "partition")
 FETCHED_AT = gauge("consumer_last_fetch_timestamp_seconds", "when the cluster last delivered anything to this consumer")
-CHANGES = counter("consumer_topic_changes", "changes of a topic noticed by a consumer that was reading it", "change")
-RECORDS_MISSED = counter("consumer_records_missed", "records that were removed before they were read", "topic")
+CHANGES = counter("consumer_topic_changes", "changes of a topic noticed by its consumer", "change")
+RECORDS_MISSED = counter("consumer_records_missed", "records removed before they were read", "topic")
 
 
 class Change(StrEnum):

@@ -46,7 +46,7 @@ DOMAIN = b"io.exitflow.event.v1"
 KEY_ID_CHARACTERS = 16
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----", re.DOTALL)
 
-UNTRUSTED = counter("untrusted_records", "records that claim to be an event but carry no signature to trust", "topic")
+UNTRUSTED = counter("untrusted_records", "records without a trusted signature", "topic")
 
 
 class UntrustedEvent(MalformedMessage):

@@ -11,7 +11,7 @@ from shared.errors import Unavailable
 
 
 class ListeningFailed(Unavailable):
-    """The connection that listens was lost; the next wait opens another."""
+    """The listening connection was lost; the next wait opens another."""
 
     code = "listening_failed"
 

@@ -21,7 +21,7 @@ MOST_BATCHES = 200
 """Most batches of one round; what is left has its turn in the next."""
 
 PRUNED = counter("pruned_rows", "rows removed because of their age", "table")
-FAILURES = counter("pruning_failures", "times that pruning failed", "table")
+FAILURES = counter("pruning_failures", "failures of pruning", "table")
 
 
 class Pruned(StrEnum):

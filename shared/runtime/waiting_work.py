@@ -18,9 +18,9 @@ UNREADY_AFTER_S = 15.0
 MOST_LOGGED = 20
 """Most lines that one look writes; a lock on a whole table must not flood the log."""
 
-WAITING = gauge("waiting_work", "items that wait because another transaction holds their row", "of")
+WAITING = gauge("waiting_work", "items waiting for a locked row", "of")
 OLDEST_SECONDS = gauge("waiting_work_oldest_seconds", "since the oldest of these items began to wait; 0: none", "of")
-SET_ASIDE = counter("waiting_work_set_aside", "times that an item began to wait for its row", "of")
+SET_ASIDE = counter("waiting_work_set_aside", "times an item began to wait for its row", "of")
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ def add_to(root: typer.Typer, panel: str) -> None:
 
 @app.command("list", epilog=examples("accounts list"))
 def list_accounts(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List the accounts that exits are executed at, when their tokens end, and which are held."""
+    """List the accounts for exits, with the end of their tokens and their holds."""
     with exit_api(data_dir) as api:
         accounts = api.get("/brokers")["items"]
     if as_json:
@@ -114,7 +114,7 @@ def _known(api: ApiClient, account: str) -> Json:
 )
 def limit(
     account: Account,
-    loss: Annotated[str, typer.Argument(metavar="RUPEES", help="Loss of a day that holds it; none removes the limit.")],
+    loss: Annotated[str, typer.Argument(metavar="RUPEES", help="Loss of a day to hold it; none removes the limit.")],
     reason: Reason,
     basis: Annotated[
         LossBasis,

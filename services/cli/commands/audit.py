@@ -34,13 +34,13 @@ def add_to(root: typer.Typer, panel: str) -> None:
 
 def audit(
     service: Annotated[Service | None, typer.Option(help="Only of this API; of both by default.")] = None,
-    actor: Annotated[str | None, typer.Option(help="Only what the token of this name did.")] = None,
+    actor: Annotated[str | None, typer.Option(help="Only acts of the token of this name.")] = None,
     day: Annotated[date | None, day_option("Only of this day")] = None,
     limit: Annotated[int, typer.Option(help="Most entries to show.", min=1)] = 50,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what operators did and why, newest first. JSON has the state before and after, too."""
+    """List acts of operators with their reasons, newest first. JSON has the state before and after, too."""
     target = Target.choose(data_dir)
     roots = {Service.EXIT: target.exit_api, Service.TRADE: target.trade_api}
     asked = {each: root for each, root in roots.items() if service in (None, each)}

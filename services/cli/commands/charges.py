@@ -52,7 +52,7 @@ def finalise(
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the file and store nothing.")] = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Replace charges that an earlier contract note made final.")
+        bool, typer.Option("--replace", help="Replace final charges of an earlier contract note.")
     ] = False,
     reason: Annotated[str | None, typer.Option(help="Why; audited. The name of the file by default.")] = None,
     data_dir: DataDir = None,

@@ -33,7 +33,7 @@ def check(
     paper_broker: Annotated[
         str, typer.Option(help="Root URL of the paper broker, to compare its books; needs EXITFLOW_BROKER_CREDENTIALS.")
     ] = "",
-    settle: Annotated[float, typer.Option(help="Seconds to wait for what is under way.", min=0)] = 45,
+    settle: Annotated[float, typer.Option(help="Seconds to wait for work under way.", min=0)] = 45,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:

@@ -21,10 +21,10 @@ _ACTION_COLUMNS = ("action_id", "kind", "symbol", "new_symbol", "shares_before",
 _TERMS = ("symbol", "open_quantity", "entry_price", "exit_plan")
 _TRADE_COLUMNS = ("action_id", "changed", "trade_id", *_TERMS, *(f"new {name}" for name in _TERMS))
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change and store nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the changes and store nothing.")]
 SkipExitCheck = Annotated[
     bool,
-    typer.Option("--skip-exit-check", help="Do not ask exit-api for live exits; make sure that there are none."),
+    typer.Option("--skip-exit-check", help="Do not ask exit-api for live exits; make sure there are none."),
 ]
 
 
@@ -50,7 +50,7 @@ def apply(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Adjust the open trades that were entered before each action, and their plans; all actions or none."""
+    """Adjust the open trades entered before each action, and their plans; all actions or none."""
     body: Json = {
         "actions": [action.model_dump(mode="json") for action in read_input_file(file, read_corporate_actions)],
         "reason": reason or f"corporate actions {file.name}",
@@ -71,7 +71,7 @@ def reverse(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Restore the trades that an action changed, but for those closed since."""
+    """Restore the trades changed by an action, except those closed since."""
     body: Json = {"reason": reason, "dry_run": dry_run, "skip_exit_check": skip_exit_check}
     with trade_api(data_dir) as api:
         answer = api.post(f"/corporate-actions/{action_id}/reverse", body)

@@ -40,7 +40,7 @@ def demo(
     symbols: Annotated[int, typer.Option(help="Symbols they are on.", min=1)] = 20,
     data_dir: DemoDir = None,
     running: Annotated[
-        bool, typer.Option("--running", help="Play on the system that the EXITFLOW_ settings name; check it yourself.")
+        bool, typer.Option("--running", help="Play on the system of the EXITFLOW_ settings; check it yourself.")
     ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the temporary data directory.")] = False,
     kafka: Annotated[KafkaChoice, typer.Option(help="As for `exitflow up`.")] = KafkaChoice.AUTO,

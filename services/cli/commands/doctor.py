@@ -25,7 +25,7 @@ def doctor(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find what keeps exits from happening, and show what to do; changes nothing.
+    """Find obstacles to exits, with the remedy for each; changes nothing.
 
     It asks every process, Kafka, both APIs and both outboxes. The exit status is 1 if there is a problem.
     """

@@ -110,14 +110,14 @@ def stops(
     ] = None,
     missing: Annotated[
         bool,
-        typer.Option("--missing", help="List trades without the stop that their plan asks for."),
+        typer.Option("--missing", help="List trades without the stop of their plan."),
     ] = False,
-    every: Annotated[bool, typer.Option("--all", help="Those that have ended too, as with a status.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Ended ones too, as with a status.")] = False,
     limit: Annotated[int, typer.Option(help="Stops at most.", min=1)] = 100,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the protective stops that brokers hold, newest first, with what each waits for."""
+    """List the protective stops at brokers, newest first, each with its cause of waiting."""
     wanted = {"trade_ids": trade, "symbol": symbol, "user_broker_id": broker, "status": status}
     if missing:
         if every or any(value is not None for value in wanted.values()):
@@ -161,7 +161,7 @@ def force(
         ProductType | None, typer.Option(help="Every open trade of this product.", case_sensitive=False)
     ] = None,
     user_broker: Annotated[str | None, typer.Option(help="Every open trade at this user broker.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="With a filter: only list what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With a filter: only list the effects.")] = False,
     record_only: Annotated[
         bool, typer.Option("--record-only", help="Where the rollout executes nothing: write and publish it only.")
     ] = False,
@@ -169,7 +169,7 @@ def force(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Exit a trade at the market, now, by hand; or every open trade that meets a filter."""
+    """Exit a trade at the market, now, by hand; or every open trade matching a filter."""
     given = {"symbol": symbol, "product_type": product, "user_broker_id": user_broker}
     conditions = {name: str(value) for name, value in given.items() if value is not None}
     if (trade_id is None) != bool(conditions):
@@ -207,7 +207,7 @@ def resolve(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Decide an exit whose broker can no longer be asked."""
+    """Decide an exit when its broker can no longer be asked."""
     body: Json = {"resolution": resolution, "reason": reason, "fills": [_fill(text) for text in fill or []]}
     if order is not None:
         body["broker_order_id"] = order
@@ -223,7 +223,7 @@ def withdraw(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Cancel an exit that was not sent yet."""
+    """Cancel an unsent exit."""
     with exit_api(data_dir) as api:
         _show_intent(api.post(f"/exits/{intent_id}/withdraw", {"reason": reason}, key), as_json)
 

@@ -26,7 +26,7 @@ def add_to(root: typer.Typer, panel: str) -> None:
 
 @app.command("list", epilog=examples("faults list", "faults list --paper-broker http://127.0.0.1:8003"))
 def list_faults(paper_broker: PaperBroker = "", data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List the faults that wait for orders or order updates, oldest first."""
+    """List the faults waiting for orders or order updates, oldest first."""
     with open_paper_broker(paper_broker, data_dir) as broker:
         rules = broker.ask("GET", "/paper/faults")
     show_json(rules) if as_json else show_table(_COLUMNS, ([rule[name] for name in _COLUMNS] for rule in rules))
@@ -41,7 +41,7 @@ def list_faults(paper_broker: PaperBroker = "", data_dir: DataDir = None, as_jso
     ),
 )
 def add(
-    effect: Annotated[str, typer.Argument(metavar="EFFECT", help="What happens, for example reject or delay_fill.")],
+    effect: Annotated[str, typer.Argument(metavar="EFFECT", help="Kind of fault, for example reject or delay_fill.")],
     fields: Annotated[list[str] | None, typer.Argument(metavar="[FIELD=VALUE]...", help="Fields of it.")] = None,
     symbol: Annotated[str | None, typer.Option(help="Only orders of this symbol.")] = None,
     count: Annotated[int, typer.Option(help="How many orders or order updates meet it.", min=1)] = 1,

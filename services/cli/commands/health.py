@@ -20,9 +20,7 @@ def add_to(root: typer.Typer, panel: str) -> None:
 def health(
     url: Annotated[
         list[str] | None,
-        typer.Argument(
-            help="Root URL of a process; repeatable. By default the one that listens on EXITFLOW_HTTP_PORT."
-        ),
+        typer.Argument(help="Root URL of a process; repeatable. By default the one on EXITFLOW_HTTP_PORT."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -39,7 +39,7 @@ _WAITS = LockWaits()
 
 LockTimeout = Annotated[
     float,
-    typer.Option("--lock-timeout", min=0.1, help="Seconds that one try waits for a lock; others queue behind it."),
+    typer.Option("--lock-timeout", min=0.1, help="Seconds of one try to get a lock; others queue behind it."),
 ]
 LockTries = Annotated[int, typer.Option("--lock-tries", min=1, help="Tries to get each lock.")]
 OneHistory = Annotated[History | None, typer.Option("--history", help="Only this one; both by default.")]
@@ -71,7 +71,7 @@ def up(
 def down(
     to: Annotated[str, typer.Option(help="Revision to stop at; base is below the first.")],
     history: OneHistory = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: what the revisions above hold is lost.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: the data of the revisions above is lost.")] = False,
     lock_timeout_s: LockTimeout = _WAITS.timeout_s,
     lock_tries: LockTries = _WAITS.tries,
     as_json: AsJson = False,
@@ -106,9 +106,7 @@ def status(history: OneHistory = None, data_dir: DataDir = None, as_json: AsJson
 )
 def sql(
     history: Annotated[History, typer.Option("--history", help="Which one.")],
-    start: Annotated[
-        str | None, typer.Option("--from", help="Revision that the schema stands at; none: empty.")
-    ] = None,
+    start: Annotated[str | None, typer.Option("--from", help="Present revision of the schema; none: empty.")] = None,
     to: Annotated[str, typer.Option(help="Revision to stop at.")] = "head",
 ) -> None:
     """Print the SQL of a migration, for psql."""

@@ -91,10 +91,10 @@ def parked(
 )
 def replay(
     reason: Annotated[str | None, typer.Option(help="Why; audited. Needed unless --dry-run.")] = None,
-    topic: Annotated[str | None, typer.Option(help="What is parked of this topic.")] = None,
+    topic: Annotated[str | None, typer.Option(help="Parked events of this topic.")] = None,
     key: Annotated[str | None, typer.Option(help="Of this key only.")] = None,
-    event: Annotated[str | None, typer.Option(help="What is parked of this event's key.", metavar="EVENT_ID")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be sent.")] = False,
+    event: Annotated[str | None, typer.Option(help="Parked events of this event's key.", metavar="EVENT_ID")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the events.")] = False,
     outbox: Outbox = WhichOutbox.EXIT,
     data_dir: DataDir = None,
     as_json: AsJson = False,

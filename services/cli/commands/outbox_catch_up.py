@@ -36,15 +36,15 @@ def add_to(app: typer.Typer) -> None:
 
 def catch_up_command(
     reason: Annotated[str | None, typer.Option(help="Why; audited. Needed unless --dry-run.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; show the keys that are behind.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; show the keys behind Kafka.")] = False,
     publish_new: Annotated[
         bool,
-        typer.Option("--publish-new", help="Also publish events that were given sequences of other events again."),
+        typer.Option("--publish-new", help="Also publish events whose sequences Kafka has for other events."),
     ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let restored outboxes continue behind Kafka: no sequence that Kafka has is given again.
+    """Let restored outboxes continue behind Kafka: no sequence in Kafka is given again.
 
     Stop the services first. The relay holds an outbox while Kafka has events that its database does not know. Those
     stay unknown to the database; afterwards compare both sides with `exitflow trades reconcile` and `exitflow check`.

@@ -86,14 +86,14 @@ def _why_kept(part: Partition, retention_days: int) -> str:
 
 
 def rebase_command(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; show the effects.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Go on although services are connected.")] = False,
     adopt: Annotated[
         bool, typer.Option("--adopt", help="After pg_upgrade: the numbers are right, the server is a new one.")
     ] = False,
     publish_new: Annotated[
         bool,
-        typer.Option("--publish-new", help="Publish all that was written since the restore, again if need be."),
+        typer.Option("--publish-new", help="Publish all events written since the restore, again if need be."),
     ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,

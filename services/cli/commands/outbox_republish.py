@@ -38,16 +38,16 @@ def add_to(app: typer.Typer) -> None:
 
 
 def republish_command(
-    topic: Annotated[str, typer.Option(help="Topic whose events are published again.")],
+    topic: Annotated[str, typer.Option(help="Topic of the events to publish again.")],
     reason: Annotated[str | None, typer.Option(help="Why; audited. Needed unless --dry-run.")] = None,
     key: Annotated[list[str] | None, typer.Option(help="Only this key; may be repeated.", show_default="all")] = None,
     since: Annotated[
         str | None,
         typer.Option(help="Events written since this time (RFC 3339), or from a printed position on.", metavar="SINCE"),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Publish nothing; show what would be published.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Publish nothing; show the events.")] = False,
     allow_gaps: Annotated[
-        bool, typer.Option("--allow-gaps", help="Publish what is kept although sequences are missing.")
+        bool, typer.Option("--allow-gaps", help="Publish the kept events although sequences are missing.")
     ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,

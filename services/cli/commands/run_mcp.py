@@ -19,7 +19,7 @@ def run_mcp(
 ) -> None:
     """Serve the state of the system to a language model, by the Model Context Protocol on standard input and output.
 
-    It only reads unless changes are allowed. It may do what the token may: a token of scope read can change nothing.
+    It only reads unless changes are allowed. It has the rights of the token: with scope read it can change nothing.
     """
     # Imported here, so that no process loads the client's code.
     from services.cli.support.api_client import ApiClient

@@ -34,7 +34,7 @@ def group() -> None:
 
 @app.command("write", epilog=examples("secrets write --kept /secrets/kept/secrets.json --to /secrets"))
 def write(
-    kept: Annotated[Path, typer.Option(help="File that keeps them; made if it is not there.")],
+    kept: Annotated[Path, typer.Option(help="File to keep them; made if it is not there.")],
     to: Annotated[Path, typer.Option(help="Has a directory for each service.")],
     server: Annotated[str, typer.Option(help="host:port of PostgreSQL, unless EXITFLOW_ADMIN_DATABASE_URL is set.")] = (
         "postgres:5432"
@@ -53,7 +53,7 @@ def write(
 @app.command("key", epilog=examples("secrets key --private exit.key --public exit.pub"))
 def key(
     private: Annotated[Path, typer.Option(help="File for the private key; it must not exist. Mode 600.")],
-    public: Annotated[Path, typer.Option(help="File that the public key is added to.")],
+    public: Annotated[Path, typer.Option(help="File to add the public key to.")],
     as_json: AsJson = False,
 ) -> None:
     """Create a key for signing events; EXITFLOW_EVENT_SIGNING_KEY takes the content of the private file.

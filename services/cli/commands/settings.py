@@ -19,7 +19,7 @@ def add_to(root: typer.Typer, panel: str) -> None:
 
 
 def settings(
-    set_only: Annotated[bool, typer.Option("--set-only", help="Leave out settings that have their default.")] = False,
+    set_only: Annotated[bool, typer.Option("--set-only", help="Leave out settings at their default.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show every setting with its default, meaning, value and origin. Secrets are masked.

@@ -30,7 +30,7 @@ Kafka = Annotated[
     KafkaChoice,
     typer.Option(
         help="apache: real Kafka, needs Java 17 and, once, Maven. tansu: in memory, needs neither. "
-        "external: EXITFLOW_KAFKA_BOOTSTRAP_SERVERS. auto: the first of external, apache, tansu that can be."
+        "external: EXITFLOW_KAFKA_BOOTSTRAP_SERVERS. auto: the first possible of external, apache, tansu."
     ),
 ]
 

@@ -15,7 +15,7 @@ from services.exit_qualification.ticks.reset import rehome
 
 def rehome_ticks(
     reason: Annotated[str, typer.Option(help="Why; kept in the audit log.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; show what would move.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; show the moves.")] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:

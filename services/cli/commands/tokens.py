@@ -44,7 +44,7 @@ def group() -> None:
 )
 def create(
     name: Annotated[str, typer.Argument(help="Who it is for; shown in the audit log.")],
-    scope: Annotated[list[Scope], typer.Option(help="What it may do; repeatable.")],
+    scope: Annotated[list[Scope], typer.Option(help="Scope of the token; repeatable.")],
     from_file: Annotated[
         Path | None, typer.Option(help="Store the token in this file instead of a new one; it is not printed.")
     ] = None,
@@ -71,7 +71,7 @@ def create(
 
 @app.command("show", epilog=examples("tokens show", "tokens show --json"))
 def show(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show the name and scopes of the token that commands use, as each API knows it."""
+    """Show the name and scopes of the commands' token, as each API knows it."""
     target = Target.choose(data_dir)
     known = {}
     for service, root in (("exit-api", target.exit_api), ("trade-api", target.trade_api)):

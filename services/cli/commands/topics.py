@@ -96,7 +96,7 @@ def grow(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add partitions to topics that have fewer. Existing records stay where they are.
+    """Add partitions to topics with fewer. Existing records stay where they are.
 
     market.ticks.v1 and trades.v1 must have the same number: grow both, then run `exitflow ticks rehome`. The relay
     keeps using the previous partitions until `exitflow topics adopt`.
@@ -118,7 +118,7 @@ def grow(
 def adopt_partitions(
     topics: Annotated[list[str], typer.Argument(help="Topics, as the cluster names them.")],
     reason: Annotated[str, typer.Option(help="Why; audited.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; show what would change.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; show the changes.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Although readers are behind: they may meet later events of a key first.")
     ] = False,

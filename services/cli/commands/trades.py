@@ -19,7 +19,7 @@ app = new_app("Open and show trades.")
 trades_reconcile.add_to(app)
 
 AllowImmediate = Annotated[
-    bool, typer.Option("--allow-immediate", help="Take a plan that the last price already meets; it exits at once.")
+    bool, typer.Option("--allow-immediate", help="Take a plan already met at the last price; it exits at once.")
 ]
 
 _COLUMNS = (
@@ -57,11 +57,11 @@ def trade_api(data_dir: Path | None) -> ApiClient:
 @with_plan_options
 def open_trade(
     symbol: Annotated[str, typer.Argument(help="EXCHANGE:SYMBOL, e.g. NSE:INFY.")],
-    direction: Annotated[Direction, typer.Argument(help="Which way it profits.", case_sensitive=False)],
+    direction: Annotated[Direction, typer.Argument(help="LONG or SHORT.", case_sensitive=False)],
     quantity: Annotated[int, typer.Argument(help="Shares.", min=1)],
     entry: Annotated[str, typer.Option(help="Entry price, in rupees.")],
     product: Annotated[ProductType, typer.Option(help="Product.", case_sensitive=False)] = ProductType.MIS,
-    broker: Annotated[str, typer.Option(help="The user broker that exits it.")] = "paper",
+    broker: Annotated[str, typer.Option(help="User broker of its exit.")] = "paper",
     allow_immediate: AllowImmediate = False,
     entered_at: Annotated[str | None, typer.Option(help="When it was entered, RFC 3339; now by default.")] = None,
     key: IdempotencyKey = None,
@@ -150,7 +150,7 @@ def list_trades(
 @app.command("show", epilog=examples("trades show 019abc… --timeline"))
 def show_trade(
     trade_id: Annotated[str, typer.Argument(help="The trade's id.")],
-    timeline: Annotated[bool, typer.Option("--timeline", help="Also what happened to it, in order.")] = False,
+    timeline: Annotated[bool, typer.Option("--timeline", help="Also its steps, in order.")] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:

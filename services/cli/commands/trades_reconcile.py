@@ -31,12 +31,12 @@ def add_to(app: typer.Typer) -> None:
 
 def reconcile(
     reason: Annotated[str, typer.Option(help="Why; audited.")] = "trades reconciled with the fills of the exit side",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Publish nothing; show what is missing.")] = False,
-    wait_s: Annotated[float, typer.Option("--wait", help="Seconds for trade-fills to act upon what is sent.")] = 60.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Publish nothing; show the missing events.")] = False,
+    wait_s: Annotated[float, typer.Option("--wait", help="Seconds for trade-fills to act upon the events.")] = 60.0,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare trades with the exit side's fills and publish again what trade management missed.
+    """Compare trades with the exit side's fills and publish the missed ones again.
 
     Events that it has not acted upon are published again with all events of their trades, in order. Once nothing is
     missing, the gaps of trade-fills are acknowledged. Open trades that only the exit side knows are listed: their exits

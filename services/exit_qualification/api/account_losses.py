@@ -106,7 +106,7 @@ def release(
 ) -> JSONResponse:
     """Let trades be opened at a held account again; its loss counts from now.
 
-    Exits that were written stay. An account that is not held is answered 409 `account_not_held`.
+    Written exits stay. Without a hold the answer is 409 `account_not_held`.
     """
     with context.unit_of_work() as uow:
         return answer_once(

@@ -31,7 +31,7 @@ router = api_router(prefix="/exits", tags=["exits"])
 
 @router.post("/bulk", response_model=BulkExitAnswer, responses=declared(409))
 def bulk_exit(body: BulkExit, context: Context, caller: Operator, key: IdempotencyKey = None) -> JSONResponse:
-    """Exit every open trade that meets the filter now, or list with `dry_run` what would be done.
+    """Exit every open trade matching the filter now, or with `dry_run` list the effects.
 
     A trade whose exit was sent already or is manual, that the rollout does not execute, or that another transaction
     holds is skipped, with the reason.
@@ -51,10 +51,10 @@ def bulk_exit(body: BulkExit, context: Context, caller: Operator, key: Idempoten
 def resolve_exit(
     intent_id: UUID, body: ResolveExit, context: Context, caller: Operator, key: IdempotencyKey = None
 ) -> JSONResponse:
-    """Decide an exit whose broker can no longer be asked: `filled`, `failed` or `not_placed`.
+    """Decide an exit when its broker can no longer be asked: `filled`, `failed` or `not_placed`.
 
-    Only an exit that is UNKNOWN, PLACED or PARTIALLY_FILLED can be decided (409 `not_resolvable`). The decision is
-    audited and published; what it leaves of the trade can exit again.
+    Only an UNKNOWN, PLACED or PARTIALLY_FILLED exit can be decided (409 `not_resolvable`). The decision is
+    audited and published; the trade's remaining quantity can exit again.
     """
     with context.unit_of_work() as uow:
         return answer_once(
@@ -71,7 +71,7 @@ def resolve_exit(
 def withdraw_exit(
     intent_id: UUID, body: WithdrawExit, context: Context, caller: Operator, key: IdempotencyKey = None
 ) -> JSONResponse:
-    """Cancel an exit that was not sent yet. A rule of the trade's plan may exit it again after its cooldown."""
+    """Cancel an unsent exit. A rule of the trade's plan may exit it again after its cooldown."""
     with context.unit_of_work() as uow:
         return answer_once(
             uow,

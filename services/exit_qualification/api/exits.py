@@ -38,7 +38,7 @@ def _sort_key(intent: ExitIntent) -> tuple[Timestamp, UUID]:
 
 INTENTS = Keyset("exits", tuple[Timestamp, UUID], _sort_key)
 NEWEST: Keyset[ExitIntent, UUID] = Keyset("exits.newest", UUID, lambda intent: intent.intent_id)
-WhichGates = Annotated[Gates, Query(description="gates in the answer: all, or only those that did not pass")]
+WhichGates = Annotated[Gates, Query(description="gates in the answer: all, or only those not passed")]
 LONGEST_AGE_S = 10 * 366 * 86_400
 
 Order = Annotated[Literal["oldest", "newest"], Query(description="which exits come first")]
@@ -60,7 +60,7 @@ def pending_exits(
     cursor: PageCursor = None,
     limit: PageLimit = 100,
 ) -> IntentPage:
-    """List intents that have not ended, oldest first."""
+    """List live intents, oldest first."""
     if status is not None and status not in PENDING_VIEW:
         raise InvalidInput(
             f"{status} is not a pending status; use `GET /exits` for ended intents", pending=sorted(PENDING_VIEW)

@@ -33,7 +33,7 @@ TradeIds = Annotated[
         description=f"only of these trades: ids separated by commas, at most {MOST_TRADES}",
     ),
 ]
-Standing = Annotated[bool, Query(description="only stops that have not ended")]
+Standing = Annotated[bool, Query(description="only live stops")]
 
 
 class ProtectiveStopView(BaseModel):
@@ -94,7 +94,7 @@ class MissingStopPage(BaseModel):
 
 @router.get("/missing")
 def missing_stops(context: Context, _: Reader, cursor: PageCursor = None, limit: PageLimit = 100) -> MissingStopPage:
-    """List open trades whose plan asks for a protective stop that the broker does not hold, oldest first."""
+    """List open trades without the protective stop of their plan at the broker, oldest first."""
     with context.unit_of_work() as uow:
         found = ProtectiveStopRepository(uow.connection).missing(MISSING.after(cursor), limit + 1)
     page = MISSING.page(found, limit)
@@ -113,7 +113,7 @@ def protective_stops(
     cursor: PageCursor = None,
     limit: PageLimit = 100,
 ) -> ProtectiveStopPage:
-    """List the stop orders that brokers hold or held for trades, newest first; each order is one item."""
+    """List stop orders held at brokers for trades, ended ones too, newest first; each order is one item."""
     trades = None if trade_ids is None else [UUID(trade_id) for trade_id in trade_ids.split(",")]
     wanted = StopFilter(trades, symbol, user_broker_id, status, standing)
     with context.unit_of_work() as uow:

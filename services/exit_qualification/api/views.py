@@ -167,7 +167,7 @@ class BulkExit(_Body):
     product_type: ProductType | None = None
     user_broker_id: UserBrokerId | None = None
     reason_note: Reason
-    dry_run: bool = Field(False, description="only list what would be done")
+    dry_run: bool = Field(False, description="change nothing; list the effects")
 
 
 class BulkExitItem(BaseModel):
@@ -266,8 +266,8 @@ class PutBroker(_Body):
     reason: Reason
     orders_not_sent: bool = Field(
         False,
-        description="confirm that exits without an order id of the broker never reached one, so that they do not hold "
-        "the broker where it is; the books of the new place decide what became of them",
+        description="confirm: exits without an order id never reached the broker and do not hold it where it is; the "
+        "books of the new place decide their outcome",
     )
 
 

@@ -18,11 +18,11 @@ MOST_SHOWN = 10
 
 TICKS_EVALUATED = counter("exit_ticks_evaluated", "ticks judged")
 TICKS_STALE = counter("exit_ticks_stale", "ticks dropped because a later one of their symbol was judged before")
-NEW_CLOCKS = counter("exit_tick_new_clocks", "times a symbol followed a producer whose clock was set back")
+NEW_CLOCKS = counter("exit_tick_new_clocks", "times a symbol followed a producer with its clock set back")
 SYMBOLS_STUCK = counter("exit_tick_symbols_stuck", "times every tick of a symbol was stale for long, and still is")
 TICKS_FORWARDED = counter("exit_ticks_forwarded", "ticks put on the partition of their symbol")
 RECORDS_REFUSED = counter("exit_records_refused", "records sent to a dead-letter topic", "topic", "code")
-EVENTS_UNKNOWN = counter("exit_trade_events_unknown", "events on trades.v1 of a type that is not known")
+EVENTS_UNKNOWN = counter("exit_trade_events_unknown", "events on trades.v1 of an unknown type")
 RELOADS = counter("exit_tick_reloads", "times the engine was thrown away and loaded again", "error")
 TICK_TO_INTENT = histogram("exit_tick_to_intent_seconds", "from a tick's record to its committed exit")
 BATCH_SECONDS = histogram("exit_tick_batch_seconds", "from a batch's records to its commit")

@@ -30,7 +30,7 @@ ANY_PARTITION = -1
 LOOK_S = 1.0
 """How often the stored layouts are read again, and the cluster is asked."""
 
-UNUSED = gauge("outbox_topic_unused_partitions", "Partitions of a topic that no key is published to", "outbox", "topic")
+UNUSED = gauge("outbox_topic_unused_partitions", "Partitions of a topic without any key", "outbox", "topic")
 
 KNOWN = "SELECT topic, topic_id, partitions FROM outbox_topic"
 PIN = """

@@ -74,7 +74,7 @@ UPDATE outbox_origin SET held_because = %(why)s WHERE held_because IS DISTINCT F
 
 
 class OutboxBehindKafka(Conflict):
-    """Kafka has events that the database does not know; an operator has to decide."""
+    """Kafka has events unknown to the database; an operator has to decide."""
 
     code = "outbox_behind_kafka"
 

@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 
 PARTITIONS = gauge("outbox_partitions", "Partitions, by state: live, closed or default", "outbox", "state")
 KEPT_BYTES = gauge("outbox_kept_bytes", "Size of the partitions, by state", "outbox", "state")
-HELD = gauge("outbox_retention_held", "Partitions older than is kept that cannot go, by reason", "outbox", "reason")
-FAILURES = counter("outbox_retention_failures", "Times that looking after the partitions failed", "outbox")
+HELD = gauge("outbox_retention_held", "Partitions past retention not yet removable, by reason", "outbox", "reason")
+FAILURES = counter("outbox_retention_failures", "Failures of partition maintenance", "outbox")
 
 AGAIN_S = 5.0
 

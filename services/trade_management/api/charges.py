@@ -56,7 +56,7 @@ class FinaliseCharges(BaseModel):
 
     lines: list[ContractNoteLine] = Field(min_length=1, max_length=MOST_NOTE_LINES)
     reason: Reason
-    replace: bool = Field(False, strict=True, description="replace charges that an earlier note made final")
+    replace: bool = Field(False, strict=True, description="replace final charges of an earlier note")
     dry_run: bool = Field(False, strict=True, description="check the lines and store nothing")
 
 
@@ -96,7 +96,7 @@ def schedules(
 def finalise(body: FinaliseCharges, context: Context, caller: Operator) -> FinalisedCharges:
     """Make charges of closed trades final, from contract notes; all lines or none.
 
-    Lines that were stored before change nothing. Each wrong line is named in `errors`. A trade is FINAL once both of
+    Lines stored before change nothing. Each wrong line is named in `errors`. A trade is FINAL once both of
     its legs are.
     """
     act = Act(caller.name, body.reason)

@@ -24,9 +24,9 @@ from shared.postgres.audit import Act
 
 router = api_router(prefix="/corporate-actions", tags=["corporate actions"])
 
-DryRun = Annotated[bool, Field(strict=True, description="return what would change, and store nothing")]
+DryRun = Annotated[bool, Field(strict=True, description="return the changes, and store nothing")]
 SkipExitCheck = Annotated[
-    bool, Field(strict=True, description="do not ask exit-api for live exits; make sure that there are none")
+    bool, Field(strict=True, description="do not ask exit-api for live exits; make sure there are none")
 ]
 
 
@@ -123,9 +123,9 @@ def corporate_actions(
 
 @router.post("/apply")
 def apply(body: ApplyCorporateActions, context: Context, caller: Operator) -> AppliedActions:
-    """Adjust the open trades that were entered before each action; their exits follow `TradeAdjusted`.
+    """Adjust the open trades entered before each action; their exits follow `TradeAdjusted`.
 
-    Refused while an exit of the symbol is live. An action that was applied before changes nothing.
+    Refused while an exit of the symbol is live. An action applied before changes nothing.
     """
     act = Act(caller.name, body.reason)
     with context.unit_of_work() as uow:
@@ -137,7 +137,7 @@ def apply(body: ApplyCorporateActions, context: Context, caller: Operator) -> Ap
 
 @router.post("/{action_id}/reverse", responses=declared(404, 409))
 def reverse(action_id: UUID, body: ReverseCorporateAction, context: Context, caller: Operator) -> AppliedActionView:
-    """Restore the trades that an action changed, but for those closed since; refused if one changed since."""
+    """Restore the trades changed by an action, except those closed since; refused if one changed since."""
     act = Act(caller.name, body.reason)
     with context.unit_of_work() as uow:
         found = context.corporate_actions.reverse(uow, action_id, act, check_exits=not body.skip_exit_check)

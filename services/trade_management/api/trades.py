@@ -42,8 +42,8 @@ TRADES = Keyset("trades", tuple[Timestamp, UUID], _sort_key)
 async def open_trade(body: OpenTrade, context: Context, caller: Trader, key: IdempotencyKey = None) -> Response:
     """Open a trade; its exit plan applies immediately.
 
-    A plan that the last price already meets is answered 409 `would_exit_now`, unless `allow_immediate` is set. A
-    trade at an account that lost more than its limit is answered 409 `account_held` until an operator releases it.
+    A plan already met at the last price is answered 409 `would_exit_now`, unless `allow_immediate` is set. A
+    trade at an account beyond its loss limit is answered 409 `account_held` until an operator releases it.
     """
     market = await context.market_questions.of(body.symbol)
     opening = Opening(body.trade(context.clock), body.exit_plan, _asked(market, body), context.traceparent)
@@ -83,7 +83,7 @@ def change_exit_plan(
     """Change the exit plan of an open trade. The changed rules are judged at once by the last price.
 
     A rule given replaces that rule whole, null removes it, and others stay. `If-Match` names the plan's version.
-    A rule that the last price already meets is answered 409 `would_exit_now`, unless `allow_immediate` is set.
+    A rule already met at the last price is answered 409 `would_exit_now`, unless `allow_immediate` is set.
     """
     with context.unit_of_work() as uow:
         symbol = TradeRepository(uow.connection).get(trade_id).symbol

@@ -21,7 +21,7 @@ from shared.ids import new_id
 from shared.money import Money
 
 AllowImmediate = Annotated[
-    bool, Field(strict=True, description="take a plan that the last price already meets; it exits at once")
+    bool, Field(strict=True, description="take a plan already met at the last price; it exits at once")
 ]
 
 

@@ -22,19 +22,19 @@ CLOCK_SKEW = timedelta(seconds=60)
 
 
 class PlanContradiction(InvalidInput):
-    """Exit plan that contradicts the trade's direction."""
+    """Exit plan contradicting the trade's direction."""
 
     code = "plan_contradiction"
 
 
 class TradeNotOpen(Conflict):
-    """Change of a trade that has exited already."""
+    """Change of an already closed trade."""
 
     code = "trade_closed"
 
 
 class WouldExitNow(Conflict):
-    """Exit plan that the last price already meets."""
+    """Exit plan already met at the last price."""
 
     code = "would_exit_now"
 
@@ -46,7 +46,7 @@ class ShortDelivery(InvalidInput):
 
 
 class WrongProduct(InvalidInput):
-    """Product that the symbol's exchange does not offer: orders of it would be rejected."""
+    """Product not offered by the symbol's exchange: its orders would be rejected."""
 
     code = "wrong_product"
 
@@ -122,7 +122,7 @@ class StoredTrade(Trade):
     gross_pnl, charges, net_pnl:
         Rupees, over all closures; charges and net P&L stay None if the charges are unknown.
     exit_intent_id:
-        The intent that closed the last part.
+        The intent of the last closure.
     """
 
     exit_plan: dict[str, Any]

@@ -35,7 +35,7 @@ _OPTIONS: Final[dict[str, tuple[Any, Any]]] = {
         Annotated[str | None, _option("--date", "Day of times without one; read no other day.", "YYYY-MM-DD")],
         None,
     ),
-    "epoch": (Annotated[Epoch | None, _option("--epoch", "Unit of times that are numbers since 1970.")], None),
+    "epoch": (Annotated[Epoch | None, _option("--epoch", "Unit of numeric times since 1970.")], None),
     "candles": (
         Annotated[
             CandlePath,

@@ -26,7 +26,7 @@ class BrokerUnavailable(Unavailable):
 
 
 class BrokerNotSupported(BrokerUnavailable):
-    """The account is at a broker that there is no adapter for; an operator must change the account."""
+    """There is no adapter for the account's broker; an operator must change the account."""
 
     code = "broker_not_supported"
 
