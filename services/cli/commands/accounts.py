@@ -78,7 +78,7 @@ def connect(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add an account, or change what is given of a known one. While it is disconnected its exits wait.
+    """Add an account, or change the given fields of a known one. While it is disconnected its exits wait.
 
     Another broker, account or URL needs scope admin and a host of EXITFLOW_BROKER_HOSTS.
     """
@@ -123,7 +123,7 @@ def limit(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Set how much an account may lose in a day. One that loses as much is flattened and held until it is released."""
+    """Set the loss limit of an account for a day. At the limit it is flattened and held until it is released."""
     body: Json = {"loss_limit": _rupees(loss), "basis": basis.value, "reason": reason}
     with exit_api(data_dir) as api:
         _show(api.put(f"/brokers/{account}/loss-limit", body), as_json)

@@ -39,8 +39,8 @@ def check(
 ) -> None:
     """Check the invariants in the databases, on Kafka and in the paper broker's books; changes nothing.
 
-    Check the local stack, unless the settings name the databases. Those are read with the migrator's credentials,
-    which can read everything. The exit status is 0 only if every invariant holds.
+    Check the local stack, unless the settings name the databases. These are read with the migrator's credentials. The
+    exit status is 0 only if every invariant holds.
     """
     settings = load_settings()
     stack = stack_with_databases(data_dir, settings)

@@ -41,7 +41,7 @@ def why(
 ) -> None:
     """Explain why a trade exited or did not: its timeline, and how far each rule is from the last price.
 
-    With --at each rule has `reached_then`: whether a price within a minute of that time reached the level of now.
+    With --at each rule has `reached_then`: whether a price within a minute of the given time reached the present level.
     """
     target = Target.choose(data_dir)
     time = None if at is None else past_time(at, SystemClock().now())

@@ -78,7 +78,7 @@ def list_gaps(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     ),
 )
 def acknowledge(
-    consumer: Annotated[Consumer, typer.Argument(help="Whose gaps.", case_sensitive=False)],
+    consumer: Annotated[Consumer, typer.Argument(help="Consumer with the gaps.", case_sensitive=False)],
     reason: Annotated[str, typer.Option(help="Action taken about the missed records; audited.")],
     gap: Annotated[list[int] | None, typer.Option(help="Only this gap; may be repeated.", show_default="all")] = None,
     data_dir: DataDir = None,

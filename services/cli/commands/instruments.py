@@ -46,7 +46,7 @@ def load(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Load instruments from a file or from the brokers. Fields that a file leaves out keep what is stored."""
+    """Load instruments from a file or from the brokers. Fields left out of a file keep their stored values."""
     if (file is None) is not from_broker:
         raise typer.BadParameter("give either a FILE or --from-broker")
     with exit_api(data_dir) as api:

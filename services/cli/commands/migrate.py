@@ -105,7 +105,7 @@ def status(history: OneHistory = None, data_dir: DataDir = None, as_json: AsJson
     ),
 )
 def sql(
-    history: Annotated[History, typer.Option("--history", help="Which one.")],
+    history: Annotated[History, typer.Option("--history", help="History of the exit or the trade schema.")],
     start: Annotated[str | None, typer.Option("--from", help="Present revision of the schema; none: empty.")] = None,
     to: Annotated[str, typer.Option(help="Revision to stop at.")] = "head",
 ) -> None:

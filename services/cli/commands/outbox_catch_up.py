@@ -46,9 +46,9 @@ def catch_up_command(
 ) -> None:
     """Let restored outboxes continue behind Kafka: no sequence in Kafka is given again.
 
-    Stop the services first. The relay holds an outbox while Kafka has events that its database does not know. Those
-    stay unknown to the database; afterwards compare both sides with `exitflow trades reconcile` and `exitflow check`.
-    With EXITFLOW_EXIT_EVENT_KEYS and EXITFLOW_TRADE_EVENT_KEYS only events signed by these keys count.
+    Stop the services first. The relay holds an outbox while Kafka has events unknown to its database. They stay unknown
+    to the database; afterwards compare both sides with `exitflow trades reconcile` and `exitflow check`. With
+    EXITFLOW_EXIT_EVENT_KEYS and EXITFLOW_TRADE_EVENT_KEYS only events signed by these keys count.
     """
     if reason is None and not dry_run:
         raise typer.BadParameter("pass --reason; it is stored in the audit log")

@@ -54,9 +54,9 @@ def republish_command(
 ) -> None:
     """Publish kept events of a topic again: same ids, headers and signatures, each key in order.
 
-    Readers with an inbox drop what they know. Events that the relay has not published yet, and parked ones, are left
-    to it. Refused where retention has dropped events of the range. With SASL, EXITFLOW_KAFKA_USERNAME must be a user
-    that may write the topic, such as the relay's.
+    Readers with an inbox drop known events. Unpublished and parked events are left to the relay. Refused where
+    retention has dropped events of the range. With SASL, EXITFLOW_KAFKA_USERNAME must be a user with the right to write
+    the topic, such as the relay's.
     """
     settings = Target.choose(data_dir).settings()
     names = TopicNames(settings.kafka_topic_prefix)

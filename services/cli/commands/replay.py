@@ -84,7 +84,7 @@ def replay(
     """Play recorded ticks through a book of trades, offline, and show exits and P&L.
 
     The engine, the paper broker's matching and the charges are those of the services. No stack is needed, but for
-    --topic and `--verify database`. With --verify the exit status is 1 if a stored exit is not what the rules decide.
+    --topic and `--verify database`. With --verify the exit status is 1 if a stored exit differs from the rules.
     """
     form = Format.JSON if as_json else form
     if verify is not None and (plan or compare_plan or plot_file or latency_ms):

@@ -51,7 +51,7 @@ def up(
     ready_timeout: Annotated[
         float | None,
         typer.Option(
-            help="Seconds that the servers, and then the services, may take to become ready.",
+            help="Seconds for the servers, and then the services, to become ready.",
             min=1,
             show_default="EXITFLOW_READY_TIMEOUT_S",
         ),

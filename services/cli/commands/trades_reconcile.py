@@ -38,8 +38,8 @@ def reconcile(
 ) -> None:
     """Compare trades with the exit side's fills and publish the missed ones again.
 
-    Events that it has not acted upon are published again with all events of their trades, in order. Once nothing is
-    missing, the gaps of trade-fills are acknowledged. Open trades that only the exit side knows are listed: their exits
+    Missed events are published again with all events of their trades, in order. Once nothing is
+    missing, the gaps of trade-fills are acknowledged. Open trades known only to the exit side are listed: their exits
     are judged and sent, but nothing books them. Ends with status 1 while something is missing or unknown.
     """
     settings, databases = Target.choose(data_dir).settings(), service_databases(data_dir)

@@ -88,9 +88,9 @@ def loss_limit(user_broker_id: BrokerPath, context: Context, _: Reader) -> Accou
 def put_loss_limit(
     user_broker_id: BrokerPath, body: PutLossLimit, context: Context, caller: Operator
 ) -> AccountLossView:
-    """Set how much an account may lose in a trading day; null removes the limit.
+    """Set an account's loss limit for a trading day; null removes it.
 
-    An account that loses as much is held: trades at it are refused (409 `account_held`) and every open one exits with
+    At this loss the account is held: trades at it are refused (409 `account_held`) and every open one exits with
     reason ACCOUNT_LOSS, until an operator releases it. Removing the limit releases nothing.
     """
     with context.unit_of_work() as uow:

@@ -33,8 +33,7 @@ router = api_router(prefix="/exits", tags=["exits"])
 def bulk_exit(body: BulkExit, context: Context, caller: Operator, key: IdempotencyKey = None) -> JSONResponse:
     """Exit every open trade matching the filter now, or with `dry_run` list the effects.
 
-    A trade whose exit was sent already or is manual, that the rollout does not execute, or that another transaction
-    holds is skipped, with the reason.
+    Skipped, with the reason: trades with a sent or manual exit, not executed by the rollout, or locked.
     """
     with context.unit_of_work() as uow:
         return answer_once(

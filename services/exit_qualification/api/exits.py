@@ -41,7 +41,7 @@ NEWEST: Keyset[ExitIntent, UUID] = Keyset("exits.newest", UUID, lambda intent: i
 WhichGates = Annotated[Gates, Query(description="gates in the answer: all, or only those not passed")]
 LONGEST_AGE_S = 10 * 366 * 86_400
 
-Order = Annotated[Literal["oldest", "newest"], Query(description="which exits come first")]
+Order = Annotated[Literal["oldest", "newest"], Query(description="order of the exits")]
 OlderThan = Annotated[
     float | None, Query(ge=0, le=LONGEST_AGE_S, allow_inf_nan=False, description="only exits of at least this age")
 ]
@@ -121,7 +121,7 @@ def one_exit(intent_id: UUID, context: Context, _: Reader) -> IntentDetail:
 
 @router.post("", status_code=202, response_model=IntentView, responses=declared(404, 409))
 def manual_exit(body: ManualExit, context: Context, caller: Operator, key: IdempotencyKey = None) -> JSONResponse:
-    """Exit a trade now. A waiting exit is superseded; if one was sent already, the answer is 409 with that intent.
+    """Exit a trade now. A waiting exit is superseded; if one was sent already, the answer is 409 with its intent.
 
     If the rollout does not execute exits of the trade, the answer is 409 `not_executable`. With `record_only` the
     exit is written and published but never executed.

@@ -48,7 +48,7 @@ _BODY: Final[dict[str, Any]] = {
 def kite_postback(context: Context, body: Annotated[bytes, Depends(the_body)]) -> PostbackTaken:
     """Take an order update of Kite and wake the reconciler. Needs no token: the checksum tells the sender.
 
-    Nothing of the update is stored or believed. Refused: a forged one (403), one of an order that is not ours (404),
+    Nothing of the update is stored or believed. Refused: a forged one (403), one of a foreign order (404),
     and more than `EXITFLOW_POSTBACKS_PER_S` of an account, or of refused ones together (429).
     """
     try:

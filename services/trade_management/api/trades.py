@@ -82,7 +82,7 @@ def change_exit_plan(
 ) -> TradeView:
     """Change the exit plan of an open trade. The changed rules are judged at once by the last price.
 
-    A rule given replaces that rule whole, null removes it, and others stay. `If-Match` names the plan's version.
+    A given rule replaces the old one whole, null removes it, and others stay. `If-Match` names the plan's version.
     A rule already met at the last price is answered 409 `would_exit_now`, unless `allow_immediate` is set.
     """
     with context.unit_of_work() as uow:

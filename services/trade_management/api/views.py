@@ -58,7 +58,7 @@ class OpenTrade(BaseModel):
 
 
 class ChangePlan(PlanFields):
-    """Rules to replace. A rule given replaces that rule whole, null removes it, and others stay."""
+    """Rules to replace. A given rule replaces the old one whole, null removes it, and others stay."""
 
     allow_immediate: AllowImmediate = False
     reason_note: Reason | None = None
