@@ -1,12 +1,13 @@
-"""Load on POST /trades: many connections kept open, each sending one request after the other."""
+"""Load on POST /trades: many connections kept open, each sending one request after the other.
+
+One thread serves all connections: a client that costs much takes the processors from the system that it measures.
+"""
 
 from __future__ import annotations
 
-import http.client
+import asyncio
 import json
-import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,7 +15,9 @@ from shared.clock import SystemClock
 from shared.errors import Unavailable
 from shared.ids import new_id
 
-TIMEOUT_S = 60
+TIMEOUT_S = 240
+HEAD_END = b"\r\n\r\n"
+LENGTH = b"content-length: "
 Body = dict[str, Any]
 
 
@@ -37,39 +40,75 @@ def open_trades(url: str, token: str, bodies: Sequence[Body], connections: int) 
     Raises
     ------
     Unavailable
-        An answer was not 201.
+        An answer was not 201, or a connection ended.
     """
-    shares = [bodies[n::connections] for n in range(connections)]
-    ready = threading.Barrier(connections + 1)
-    clock = SystemClock()
-    with ThreadPoolExecutor(connections) as pool:
-        running = [pool.submit(_send, url, token, share, ready) for share in shares]
-        ready.wait()
-        began = clock.monotonic()
-        ids = [trade_id for share in running for trade_id in share.result()]
-        return ids, clock.monotonic() - began
+    host = urlsplit(url).netloc
+    requests = [_request(host, token, body) for body in bodies]
+    return asyncio.run(_open(host, [requests[n::connections] for n in range(connections)]))
 
 
-def _send(url: str, token: str, bodies: Sequence[Body], ready: threading.Barrier) -> list[str]:
-    where = urlsplit(url)
-    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=TIMEOUT_S)
-    connection.connect()
-    requests = [json.dumps(body).encode() for body in bodies]
-    ready.wait()
-    ids = []
-    try:
-        for request in requests:
-            headers = {
-                "Authorization": f"Bearer {token}",
-                "Content-Type": "application/json",
-                "Idempotency-Key": str(new_id()),
-            }
-            connection.request("POST", "/trades", request, headers)
-            answer = connection.getresponse()
-            body = answer.read()
-            if answer.status != 201:
-                raise Unavailable(f"POST /trades: {answer.status} {body[:200]!r}")
-            ids.append(json.loads(body)["trade_id"])
-    finally:
-        connection.close()
-    return ids
+async def _open(host: str, shares: Sequence[Sequence[bytes]]) -> tuple[list[str], float]:
+    loop, clock = asyncio.get_running_loop(), SystemClock()
+    name, _, port = host.rpartition(":")
+    made = [await loop.create_connection(lambda share=share: _Connection(share), name, int(port)) for share in shares]
+    connections = [connection for _, connection in made]
+    began = clock.monotonic()
+    for connection in connections:
+        connection.begin()
+    async with asyncio.timeout(TIMEOUT_S):
+        answers = [await connection.answers for connection in connections]
+    seconds = clock.monotonic() - began
+    for transport, _ in made:
+        transport.close()
+    return [str(json.loads(body)["trade_id"]) for of_one in answers for body in of_one], seconds
+
+
+class _Connection(asyncio.Protocol):
+    """Sends its requests one after the other; `answers` are the bodies of all responses."""
+
+    def __init__(self, requests: Sequence[bytes]) -> None:
+        self.answers: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
+        self._requests: Iterator[bytes] = iter(requests)
+        self._bodies: list[bytes] = []
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def begin(self) -> None:
+        """Send the next request, if there is one."""
+        request = next(self._requests, None)
+        if request is None:
+            self.answers.set_result(self._bodies)
+        else:
+            self._transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, end, body = self._received.partition(HEAD_END)
+        if not end or len(body) < int(head.partition(LENGTH)[2].partition(b"\r\n")[0]):
+            return
+        self._received = b""
+        if not head.startswith(b"HTTP/1.1 201 "):
+            self.answers.set_exception(Unavailable(f"POST /trades: {head[:20]!r} {body[:200]!r}"))
+            return
+        self._bodies.append(body)
+        self.begin()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.answers.done():
+            self.answers.set_exception(Unavailable(f"POST /trades: the connection ended: {exc}"))
+
+
+def _request(host: str, token: str, body: Body) -> bytes:
+    content = json.dumps(body)
+    lines = (
+        "POST /trades HTTP/1.1",
+        f"Host: {host}",
+        f"Authorization: Bearer {token}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(content)}",
+        f"Idempotency-Key: {new_id()}",
+    )
+    return ("\r\n".join(lines) + "\r\n\r\n" + content).encode()

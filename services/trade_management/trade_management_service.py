@@ -23,7 +23,7 @@ from services.trade_management.storage.closures import TradeClosureRepository
 from services.trade_management.storage.corporate_actions import CorporateActionRepository
 from services.trade_management.storage.fills import TradeFillRepository
 from services.trade_management.storage.trades import TradeRepository
-from services.trade_management.storage.user_brokers import Standing, UserBrokerRepository
+from services.trade_management.storage.user_brokers import Standing, Standings, UserBrokerRepository
 from services.trade_management.storage.waiting_fills import WaitingFillRepository
 from services.trade_management.trade_events import closed, exit_plan_changed, opened, partially_closed
 from shared.clock import Clock, rfc3339
@@ -34,6 +34,7 @@ from shared.exit_rules.plan import ExitPlan, PlanFields
 from shared.outbox import inbox
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.audit import Act, audit
+from shared.postgres.hot_path import Answer
 from shared.runtime.failpoints import Failpoint, failpoint
 
 CONSUMER = "trade-fills"
@@ -99,7 +100,13 @@ class TradeManagementService:
         self._clock = clock
         self._rates = ChargeRates(clock)
 
-    def open_trades(self, uow: UnitOfWork, openings: Sequence[Opening]) -> list[StoredTrade | ExitflowError]:
+    def ask_standings(self, uow: UnitOfWork, openings: Sequence[Opening]) -> Answer[Standings]:
+        """Ask for the standings that `open_trades` needs."""
+        return UserBrokerRepository(uow.connection).ask_standings({each.trade.user_broker_id for each in openings})
+
+    def open_trades(
+        self, uow: UnitOfWork, openings: Sequence[Opening], standings: Standings
+    ) -> list[StoredTrade | ExitflowError]:
         """Store new trades and emit TradeOpened for each; return each as stored, or why it is refused.
 
         A refused one changes nothing and does not concern the others:
@@ -109,10 +116,6 @@ class TradeManagementService:
         - `UserBrokersNotKnown`: no user broker is known yet;
         - `EntriesHeld`: the user broker lost more than its limit.
         """
-        if not openings:
-            return []
-        accounts = {opening.trade.user_broker_id for opening in openings}
-        standings = UserBrokerRepository(uow.connection).standings(accounts)
         judged = [self._judged(opening, standings[opening.trade.user_broker_id]) for opening in openings]
         sound = [opening for opening in judged if isinstance(opening, Opening)]
         stored = TradeRepository(uow.connection).insert(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -90,6 +89,7 @@ INSERT INTO api_tokens (token_hash, name, scopes) VALUES (:token_hash, :name, :s
 ON CONFLICT (name) DO UPDATE SET token_hash = EXCLUDED.token_hash, scopes = EXCLUDED.scopes, expires_at = NULL
 """)
 
+BEARER = b"Bearer "
 bearer = HTTPBearer(auto_error=False, description="an API token")
 
 
@@ -119,7 +119,38 @@ def authenticate(request: Request, sent: HTTPAuthorizationCredentials | None, sc
     return _admit(limiter, hashed, caller, scope)
 
 
-def requires(scope: Scope) -> Callable[..., Awaitable[Caller]]:
+class TokenCheck:
+    """Dependency that rejects callers without a scope; see `requires`."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def __call__(
+        self, request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+    ) -> Caller:
+        """Return the caller; look the token up unless it is known."""
+        hashed = _hash_of(sent)
+        known: Caller | None = request.app.state.known_tokens.get(hashed)
+        if known is None:
+            return await run_in_slot(partial(authenticate, request, sent, self._scope))
+        return _admit(request.app.state.rate_limiter, hashed, known, self._scope)
+
+    def known_caller(self, request: Request, authorization: bytes) -> Caller | None:
+        """Return the caller that an ``Authorization`` header names; None if its token is not known.
+
+        Raises
+        ------
+        Forbidden, TooManyRequests
+            See `requires`.
+        """
+        if not authorization.startswith(BEARER):
+            return None
+        hashed = hashlib.sha256(authorization.removeprefix(BEARER)).digest()
+        known: Caller | None = request.app.state.known_tokens.get(hashed)
+        return None if known is None else _admit(request.app.state.rate_limiter, hashed, known, self._scope)
+
+
+def requires(scope: Scope) -> TokenCheck:
     """Return a dependency that rejects callers without `scope`.
 
     The app's ``state.engine`` reads the tokens, ``state.known_tokens`` keeps them, and ``state.rate_limiter`` counts
@@ -136,15 +167,7 @@ def requires(scope: Scope) -> Callable[..., Awaitable[Caller]]:
     Overloaded
         The token must be looked up, and no connection was free in time.
     """
-
-    async def check(request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> Caller:
-        hashed = _hash_of(sent)
-        known: Caller | None = request.app.state.known_tokens.get(hashed)
-        if known is None:
-            return await run_in_slot(partial(authenticate, request, sent, scope))
-        return _admit(request.app.state.rate_limiter, hashed, known, scope)
-
-    return check
+    return TokenCheck(scope)
 
 
 def _hash_of(sent: HTTPAuthorizationCredentials | None) -> bytes:

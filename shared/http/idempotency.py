@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 from shared.errors import IdempotencyConflict
 from shared.http.conflicts import ConcurrentRequest
 from shared.outbox.unit_of_work import UnitOfWork
-from shared.postgres.hot_path import fetch
+from shared.postgres.hot_path import Answer, ask, fetch
 from shared.runtime.failpoints import Failpoint, failpoint
 
 IdempotencyKey = Annotated[
@@ -91,35 +91,37 @@ class StoredAnswer:
         return JSONResponse(self.body, status_code=self.status, headers={"Idempotent-Replay": "true"})
 
 
-def stored_answers(connection: Connection, requests: Sequence[KeyedRequest]) -> dict[tuple[str, str], StoredAnswer]:
-    """Return the answers of earlier requests, by scope and key."""
-    if not requests:
-        return {}
+StoredAnswers = dict[tuple[str, str], StoredAnswer]
+"""Answers by scope and key."""
+
+
+def ask_answers(connection: Connection, requests: Sequence[KeyedRequest]) -> Answer[StoredAnswers]:
+    """Ask for the answers of earlier requests."""
     places = {"scopes": [each.scope for each in requests], "keys": [each.key for each in requests]}
-    return {
-        (scope, key): StoredAnswer(bytes(hashed), status, body)
-        for scope, key, hashed, status, body in fetch(connection, FIND_ALL, places)
-    }
+    return ask(connection, FIND_ALL, places, _stored)
 
 
-def keep_answers(connection: Connection, status: int, answers: Mapping[KeyedRequest, str]) -> None:
+def _stored(rows: Iterable[tuple[Any, ...]]) -> StoredAnswers:
+    return {(scope, key): StoredAnswer(bytes(hashed), status, body) for scope, key, hashed, status, body in rows}
+
+
+def keep_answers(connection: Connection, status: int, answers: Mapping[KeyedRequest, str]) -> Answer[None]:
     """Store JSON answers in the transaction of their effects.
 
-    Raises
-    ------
-    ConcurrentRequest
-        Another transaction stored an answer to one of the keys first; roll back.
+    The returned answer raises `ConcurrentRequest` if another transaction stored an answer to one of the keys first.
     """
-    if not answers:
-        return
     columns = {
         "scopes": [each.scope for each in answers],
         "keys": [each.key for each in answers],
         "hashes": [each.hashed for each in answers],
         "bodies": list(answers.values()),
     }
-    if len(fetch(connection, KEEP_ALL, columns | {"status": status})) < len(answers):
-        raise ConcurrentRequest("a request with the same Idempotency-Key was committed first")
+
+    def require_all(rows: Sequence[tuple[Any, ...]]) -> None:
+        if len(rows) < len(answers):
+            raise ConcurrentRequest("a request with the same Idempotency-Key was committed first")
+
+    return ask(connection, KEEP_ALL, columns | {"status": status}, require_all)
 
 
 def request_hash(body: BaseModel) -> bytes:

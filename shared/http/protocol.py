@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeAlias, cast
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from shared.http.joined_writes import JoinedWrites
 from shared.http.problems import of_framework
 
 log = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ class BoundedHttpProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Take the connection, or refuse it if all others are at work."""
-        super().connection_made(transport)
+        super().connection_made(cast(Any, JoinedWrites(transport, self.loop)))
         if len(self.connections) <= self.limits.connections or self._take_a_place():
             self._watch_request()
         elif len(self.connections) <= self.limits.connections + REFUSED_AT_ONCE:

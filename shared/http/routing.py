@@ -11,11 +11,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
+from starlette.types import Receive, Scope, Send
 
 from shared.errors import InvalidInput
 from shared.http.auth import bearer
 from shared.http.conflicts import repeating_conflicts
 from shared.http.declared_errors import GUARDED, declared
+from shared.http.plain_requests import PlainArguments, Received
 from shared.http.problems import MAX_ERRORS, shown
 from shared.http.slots import CURRENT, in_slot
 
@@ -27,8 +29,24 @@ class ApiRoute(APIRoute):
         # A coroutine does no blocking work, so no transaction.
         whole = endpoint if iscoroutinefunction(endpoint) else in_slot(repeating_conflicts(endpoint))
         super().__init__(path, whole, **options)
+        self._plain = PlainArguments.of(endpoint, self.dependant)
         if _asks_for_token(self.dependant):
             self.responses = {**declared(*GUARDED), **self.responses}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a plain request without the framework, and any other one with it."""
+        if self._plain is None or scope["method"] not in (self.methods or ()):
+            await super().handle(scope, receive, send)
+            return
+        received, request = Received(receive), Request(scope)
+        CURRENT.set(request.app.state.slots)
+        body = await received.body()
+        arguments = None if body is None else await self._plain.taken(request, body)
+        if arguments is None:
+            await super().handle(scope, received.again, send)
+            return
+        response: Response = await self.endpoint(**arguments)
+        await response(scope, receive, send)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return a handler answering 422 to undeclared query parameters."""

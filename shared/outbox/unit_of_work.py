@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -11,7 +12,7 @@ from shared.contracts.events import Event
 from shared.outbox import after_commit
 from shared.outbox.after_commit import Emitted
 from shared.outbox.writing import Outbox
-from shared.postgres.hot_path import pipelined
+from shared.postgres.hot_path import Answer, pipelined
 from shared.postgres.row_locks import limit_lock_waits
 
 
@@ -74,10 +75,30 @@ class UnitOfWork:
         self._written += self._emitted
         self._emitted = []
 
-    def commit(self) -> None:
-        """Write the emitted events, commit, then call the events' observers."""
+    def commit(self, last: Callable[[], Answer[object]] | None = None) -> None:
+        """Write the emitted events, commit, then call the events' observers.
+
+        Parameters
+        ----------
+        last:
+            Sends a statement to go with those of the events; what its answer raises prevents the commit.
+        """
+        if self._emitted:
+            with pipelined(self.connection):
+                self._write_and_commit(last)
+        else:
+            self._write_and_commit(last)
+        self._tell()
+
+    def _write_and_commit(self, last: Callable[[], Answer[object]] | None) -> None:
+        answer = None if last is None else last()
         self.flush()
+        if answer is not None:
+            answer.get()
+        # In a pipeline it is sent with the events. Their numbers were waited for, so the driver knows the transaction.
         self.connection.commit()
+
+    def _tell(self) -> None:
         committed, self._written = self._written, []
         after_commit.notify(each.event for each in committed)
         if self._tracer is not None:

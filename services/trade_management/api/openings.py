@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from fastapi import Response
 
@@ -11,9 +12,10 @@ from services.trade_management.api.views import TradeView
 from services.trade_management.domain.trade import StoredTrade
 from services.trade_management.trade_management_service import Opening, TradeManagementService
 from shared.errors import ExitflowError
-from shared.http.idempotency import KeyedRequest, keep_answers, stored_answers
+from shared.http.idempotency import KeyedRequest, ask_answers, keep_answers
 from shared.http.write_groups import WriteGroups
 from shared.outbox.unit_of_work import UnitOfWork
+from shared.postgres.hot_path import pipelined
 from shared.postgres.row_locks import limit_lock_waits
 from shared.runtime.failpoints import Failpoint, failpoint
 
@@ -51,28 +53,30 @@ def _identity(request: OpeningRequest) -> tuple[str, str] | None:
 
 def open_group(service: TradeManagementService, uow: UnitOfWork, requests: Sequence[OpeningRequest]) -> list[Outcome]:
     """Open the trades of new requests and commit; return each request's answer, or why it is refused."""
-    if len(requests) > 1:
-        limit_lock_waits(uow.connection)  # a row that one request needs must not hold up the others
-    outcomes = _earlier(uow, requests)
+    keyed = {nth: request.key for nth, request in enumerate(requests) if request.key is not None}
+    with pipelined(uow.connection):
+        if len(requests) > 1:
+            limit_lock_waits(uow.connection)  # a row that one request needs must not hold up the others
+        stored = ask_answers(uow.connection, list(keyed.values()))
+        standings = service.ask_standings(uow, [request.opening for request in requests])
+    earlier = stored.get()
+    outcomes: dict[int, Outcome] = {
+        nth: earlier[key.place].to(key) for nth, key in keyed.items() if key.place in earlier
+    }
     fresh = [nth for nth in range(len(requests)) if nth not in outcomes]
-    opened = service.open_trades(uow, [requests[nth].opening for nth in fresh])
+    opened = service.open_trades(uow, [requests[nth].opening for nth in fresh], standings.get())
     bodies = {nth: _body(trade) for nth, trade in zip(fresh, opened, strict=True) if isinstance(trade, StoredTrade)}
     refused = {nth: trade for nth, trade in zip(fresh, opened, strict=True) if isinstance(trade, ExitflowError)}
     if bodies:
-        keys = ((requests[nth].key, body) for nth, body in bodies.items())
-        keep_answers(uow.connection, CREATED, {key: body for key, body in keys if key is not None})
-        failpoint(Failpoint.API_BEFORE_COMMIT)
-        uow.commit()
-        failpoint(Failpoint.API_AFTER_COMMIT)
+        _commit(uow, {keyed[nth]: body for nth, body in bodies.items() if nth in keyed})
     outcomes |= refused | {nth: _answer(body) for nth, body in bodies.items()}
     return [outcomes[nth] for nth in range(len(requests))]
 
 
-def _earlier(uow: UnitOfWork, requests: Sequence[OpeningRequest]) -> dict[int, Outcome]:
-    """Return the answers of requests whose key came before."""
-    keyed = {nth: request.key for nth, request in enumerate(requests) if request.key is not None}
-    stored = stored_answers(uow.connection, list(keyed.values()))
-    return {nth: stored[key.place].to(key) for nth, key in keyed.items() if key.place in stored}
+def _commit(uow: UnitOfWork, answers: Mapping[KeyedRequest, str]) -> None:
+    failpoint(Failpoint.API_BEFORE_COMMIT)
+    uow.commit(partial(keep_answers, uow.connection, CREATED, answers) if answers else None)
+    failpoint(Failpoint.API_AFTER_COMMIT)
 
 
 def _body(trade: StoredTrade) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, text
 
 from shared.contracts.controls import UserBrokerChanged
-from shared.postgres.hot_path import fetch
+from shared.postgres.hot_path import Answer, ask
 
 APPLY = text("""
 -- user_brokers.apply: an older event, read again, changes nothing
@@ -46,6 +47,10 @@ class Standing:
     held_reason: str | None
 
 
+Standings = dict[str, Standing]
+"""Standings by user broker."""
+
+
 class UserBrokerRepository:
     """User brokers of one transaction."""
 
@@ -57,7 +62,10 @@ class UserBrokerRepository:
         for event in events:
             self._connection.execute(APPLY, event.model_dump(exclude={"broker"}))
 
-    def standings(self, user_broker_ids: Collection[str]) -> dict[str, Standing]:
-        """Return whether a trade may be opened at each user broker."""
-        rows = fetch(self._connection, STANDINGS, {"user_broker_ids": sorted(user_broker_ids)})
-        return {user_broker_id: Standing(*standing) for user_broker_id, *standing in rows}
+    def ask_standings(self, user_broker_ids: Collection[str]) -> Answer[Standings]:
+        """Ask whether a trade may be opened at each user broker."""
+        return ask(self._connection, STANDINGS, {"user_broker_ids": sorted(user_broker_ids)}, _standings)
+
+
+def _standings(rows: Iterable[tuple[Any, ...]]) -> Standings:
+    return {user_broker_id: Standing(*standing) for user_broker_id, *standing in rows}

@@ -60,7 +60,8 @@ def open_trade(engine: Engine, direction: Direction = Direction.LONG, **more: An
     }
     trade = Trade(**(terms | more))
     with unit_of_work(engine) as uow:
-        [stored] = SERVICE.open_trades(uow, [Opening(trade, plan)])
+        openings = [Opening(trade, plan)]
+        [stored] = SERVICE.open_trades(uow, openings, SERVICE.ask_standings(uow, openings).get())
         assert isinstance(stored, StoredTrade), stored
         uow.commit()
     return trade

@@ -19,13 +19,14 @@ from services.trade_management.api.views import OpenTrade
 from services.trade_management.trade_management_service import Opening
 from shared.errors import ExitflowError, IdempotencyConflict
 from shared.http.conflicts import repeating_conflicts
-from shared.http.idempotency import KeyedRequest, StoredAnswer, request_hash, stored_answers
+from shared.http.idempotency import KeyedRequest, keep_answers, request_hash
 from shared.ids import new_id
+from shared.postgres.hot_path import Answer
 from tests.integration.trade_management.ledger import CLOCK, SERVICE, rows, unit_of_work
 from tests.integration.trade_management.test_trade_api import BODY
 from tests.support.statements import sent_statements
 
-STORED_ANSWERS = "services.trade_management.api.openings.stored_answers"
+KEEP_ANSWERS = "services.trade_management.api.openings.keep_answers"
 
 
 def request(key: str | None = None, **other: Any) -> OpeningRequest:
@@ -88,16 +89,14 @@ def test_a_key_that_another_process_commits_first_has_one_trade(
     trade_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first: list[Outcome] = []
-    look = stored_answers
+    keep = keep_answers
 
-    def overtaken(*arguments: Any) -> dict[tuple[str, str], StoredAnswer]:
-        found = look(*arguments)
-        if not first:
-            monkeypatch.setattr(STORED_ANSWERS, look)
-            first.extend(write(trade_engine, request("raced")))
-        return found
+    def overtaken(*arguments: Any) -> Answer[None]:
+        monkeypatch.setattr(KEEP_ANSWERS, keep)
+        first.extend(write(trade_engine, request("raced")))
+        return keep(*arguments)
 
-    monkeypatch.setattr(STORED_ANSWERS, overtaken)
+    monkeypatch.setattr(KEEP_ANSWERS, overtaken)
     replayed, other = write(trade_engine, request("raced"), request())
     assert isinstance(replayed, JSONResponse)
     assert json.loads(bytes(replayed.body)) == json.loads(bytes(cast(Response, first[0]).body))
