@@ -123,7 +123,7 @@ def _needs_more(dependant: Dependant) -> bool:
 def _decoded(field: ModelField, body: bytes) -> dict[str, Any] | None:
     try:
         content = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     value, errors = field.validate(content, {}, loc=("body",))
     return None if errors or content is None else {field.name: value}

@@ -192,8 +192,15 @@ def charged_as(product_type: ProductType, entered_on: date, closed_on: date) -> 
     return ProductType.MIS if is_intraday else product_type
 
 
+def added(one: Mapping[Charge, Decimal], other: Mapping[Charge, Decimal]) -> Lines:
+    """Return the sum of two orders' charges, line by line."""
+    return {charge: one.get(charge, Decimal(0)) + other.get(charge, Decimal(0)) for charge in {**one, **other}}
+
+
 def difference(after: Mapping[Charge, Decimal], before: Mapping[Charge, Decimal]) -> Lines:
     """Return the charges still to book after an order's lines grew from `before` to `after`."""
+    if not before:
+        return _without_nothing(dict(after))
     return _without_nothing({charge: amount - before.get(charge, Decimal(0)) for charge, amount in after.items()})
 
 
@@ -203,8 +210,8 @@ def entry_share(lines: Mapping[Charge, Decimal], closed_before: int, closed_afte
     Shares are differences of rounded running totals. The last closure therefore gets the exact remainder, and no
     share is negative.
     """
-    after = _running(lines, closed_after, quantity)
-    return difference(after, _running(lines, closed_before, quantity)) if closed_before else _without_nothing(after)
+    before = _running(lines, closed_before, quantity) if closed_before else {}
+    return difference(_running(lines, closed_after, quantity), before)
 
 
 def total(lines: Iterable[Mapping[Charge, Decimal]]) -> Decimal:

@@ -79,6 +79,8 @@ class TradeHistory:
 
     def exit_price(self) -> Decimal:
         """Return the average exit price over all closures."""
+        if len(self.closures) == 1:
+            return self.closures[0].exit_price
         return average_price(self.booked())
 
     def gross_pnl(self) -> Decimal:
@@ -87,6 +89,8 @@ class TradeHistory:
 
     def charges(self) -> Decimal | None:
         """Return rupees over all closures; None if those of one are unknown."""
+        if len(self.closures) == 1:
+            return self.closures[0].charges
         known = [closure.charges for closure in self.closures if closure.charges is not None]
         return sum(known, Decimal(0)) if len(known) == len(self.closures) else None
 
@@ -192,13 +196,14 @@ def _exit_lines(
 ) -> Lines | None:
     """Return the increase of the orders' charges: each order is charged on its cumulative value."""
     lines: Lines = {}
+    booked = history.booked()
     for order_id in dict.fromkeys(part.order_id for part in parts):
-        earlier = total_value(fill for fill in history.booked() if fill.order_id == order_id)
+        earlier = total_value(fill for fill in booked if fill.order_id == order_id)
         now = [part for part in parts if part.order_id == order_id]
         grown = _order_growth(history.trade, product, schedule, earlier, now)
         if grown is None:
             return None
-        lines = {charge: lines.get(charge, Decimal(0)) + grown.get(charge, Decimal(0)) for charge in {**lines, **grown}}
+        lines = charges.added(lines, grown) if lines else grown
     return lines
 
 
@@ -209,5 +214,5 @@ def _order_growth(
     day = max(trade.entered_on, *(part.trading_day for part in now))
     market, side = charges.market_of(trade.symbol), charges.exit_side(trade.direction)
     after = schedule.order_lines(market, product, day, side, earlier + total_value(now))
-    before = schedule.order_lines(market, product, day, side, earlier)
+    before = schedule.order_lines(market, product, day, side, earlier) if earlier else {}
     return None if after is None or before is None else charges.difference(after, before)

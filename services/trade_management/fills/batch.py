@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
@@ -165,7 +165,8 @@ class FillBatches:
         failpoint(Failpoint.TRADES_AFTER_COMMIT)
         traces = {report.trade_id: report.traceparent for _, report in reports}
         for booking in applied.bookings:
-            self._count(booking, in_trace(traces.get(booking.after.trade.trade_id)))
+            self._count(booking, traces.get(booking.after.trade.trade_id))
+        _tell([booking for booking in applied.bookings if booking.closure and booking.closure.final], traces)
 
     def _store_waiting(self, read: Read, why: str) -> None:
         """Store a report as waiting, so that the offsets can pass it.
@@ -238,7 +239,7 @@ class FillBatches:
         DEAD_LETTERS.labels(code).inc()
         self._dead_letters.put(record, code, reason)
 
-    def _count(self, booking: Booking, extra: dict[str, str]) -> None:
+    def _count(self, booking: Booking, traceparent: str | None) -> None:
         late, closure, trade = sum(fill.late for fill in booking.recorded), booking.closure, booking.after.trade
         if booking.excess:
             EXCESS_SHARES.inc(booking.excess)
@@ -247,7 +248,7 @@ class FillBatches:
                 "trade %s: %d shares filled beyond its quantity, the position is not flat",
                 trade.trade_id,
                 booking.excess,
-                extra=extra,
+                extra=in_trace(traceparent),
             )
         if closure is None:
             return
@@ -255,7 +256,15 @@ class FillBatches:
         counter.labels(closure.exit_reason.value).inc()
         if closure.final:
             FILL_TO_CLOSE_SECONDS.observe(max(0.0, (self._clock.now() - closure.closed_at).total_seconds()))
-            log.info("trade %s closed, net %s", trade.trade_id, booking.after.net_pnl(), extra=extra)
+
+
+def _tell(closed: Sequence[Booking], traces: Mapping[UUID, str | None]) -> None:
+    """Log closed trades: one line for a batch, since a line for each would take a tenth of its time."""
+    if not closed:
+        return
+    nets = [f"{booking.after.trade.trade_id} closed, net {booking.after.net_pnl()}" for booking in closed]
+    traceparent = traces.get(closed[0].after.trade.trade_id) if len(closed) == 1 else None
+    log.info("trade %s", "; trade ".join(nets), extra=in_trace(traceparent))
 
 
 def _symbol(read: Read) -> str:

@@ -86,6 +86,7 @@ OTHERS: list[tuple[bytes, Any]] = [
     (b"null", PLAIN),
     (b"{", PLAIN),
     (b"[1]", PLAIN),
+    (b"[" * 100_000, PLAIN),
     (b"\xff", PLAIN),
     (b'{"name": "a", "count": "x"}', PLAIN),
     (b'{"name": "a", "more": 1}', PLAIN),
