@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -50,7 +51,7 @@ def open_trades(url: str, token: str, bodies: Sequence[Body], connections: int) 
 async def _open(host: str, shares: Sequence[Sequence[bytes]]) -> tuple[list[str], float]:
     loop, clock = asyncio.get_running_loop(), SystemClock()
     name, _, port = host.rpartition(":")
-    made = [await loop.create_connection(lambda share=share: _Connection(share), name, int(port)) for share in shares]
+    made = [await loop.create_connection(partial(_Connection, share), name, int(port)) for share in shares]
     connections = [connection for _, connection in made]
     began = clock.monotonic()
     for connection in connections:

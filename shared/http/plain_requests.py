@@ -1,6 +1,6 @@
 """Arguments of plain requests, taken without the framework.
 
-FastAPI works out anew for every request what its endpoint depends on: two thirds of the time of a small request. Here
+FastAPI works out for every request what its endpoint depends on: two thirds of the time of a small request. Here
 that is known from the start. Whatever is not plain is left to the framework, so that it alone refuses requests.
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy import Connection, Engine
 
@@ -75,7 +75,7 @@ class UnitOfWork:
         self._written += self._emitted
         self._emitted = []
 
-    def commit(self, last: Callable[[], Answer[object]] | None = None) -> None:
+    def commit(self, last: Callable[[], Answer[Any]] | None = None) -> None:
         """Write the emitted events, commit, then call the events' observers.
 
         Parameters
@@ -90,7 +90,7 @@ class UnitOfWork:
             self._write_and_commit(last)
         self._tell()
 
-    def _write_and_commit(self, last: Callable[[], Answer[object]] | None) -> None:
+    def _write_and_commit(self, last: Callable[[], Answer[Any]] | None) -> None:
         answer = None if last is None else last()
         self.flush()
         if answer is not None:
