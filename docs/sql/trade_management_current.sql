@@ -954,6 +954,8 @@ CREATE INDEX trades_closed_at ON trade_management.trades USING btree (closed_at)
 
 CREATE INDEX trades_newest ON trade_management.trades USING btree (created_at DESC, trade_id DESC);
 
+CREATE INDEX trades_open_of_symbol ON trade_management.trades USING btree (symbol, created_at DESC, trade_id DESC) WHERE (status = 'OPEN'::text);
+
 CREATE INDEX waiting_fills_of_trade ON trade_management.waiting_fills USING btree (trade_id, waiting_id);
 
 ALTER INDEX trade_management.outbox_event_window ATTACH PARTITION trade_management.outbox_event_default_shard_xid_idx;

@@ -33,6 +33,8 @@ from services.exit_qualification.storage import (
 from services.exit_qualification.storage import residuals as remainders
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.trade_management.storage import closures, fills, trades, user_brokers, waiting_fills
+from services.trade_management.storage.trades import TradeRepository, WantedTrades
+from shared.contracts.vocabulary import TradeStatus
 from shared.ids import new_id
 from shared.outbox import inbox
 from shared.outbox import writing as outbox
@@ -111,19 +113,29 @@ def test_no_hot_statement_reads_a_whole_table(
     assert {name: tables for name, tables in scans.items() if tables} == {}
 
 
-@pytest.fixture
-def read(database: Database) -> Iterator[tuple[Connection, list[str]]]:
-    """A connection of exit-api, and every statement that it sends."""
-    engine, sent = create_engine(database.exit_url), list[str]()
+def noting(url: str, schema: str) -> Iterator[tuple[Connection, list[str]]]:
+    engine, sent = create_engine(url), list[str]()
 
     def note(_: Any, __: Any, statement: str, *___: Any) -> None:
         sent.append(statement)
 
     event.listen(engine, "before_cursor_execute", note)
     with engine.connect() as connection:
-        connection.exec_driver_sql("SET search_path = exit_qualification")
+        connection.exec_driver_sql(f"SET search_path = {schema}")
         yield connection, sent
     engine.dispose()
+
+
+@pytest.fixture
+def read(database: Database) -> Iterator[tuple[Connection, list[str]]]:
+    """A connection of exit-api, and every statement that it sends."""
+    yield from noting(database.exit_url, "exit_qualification")
+
+
+@pytest.fixture
+def read_trades(database: Database) -> Iterator[tuple[Connection, list[str]]]:
+    """A connection of trade-api, and every statement that it sends."""
+    yield from noting(database.trade_url, "trade_management")
 
 
 def test_a_page_of_pending_exits_is_read_in_its_order_and_not_sorted(
@@ -138,3 +150,29 @@ def test_a_page_of_pending_exits_is_read_in_its_order_and_not_sorted(
         assert "exit_intents_pending_oldest" in plan
         assert "Sort" not in plan
         assert ("Index Cond: (ROW(created_at, intent_id) > ROW(" in plan) is ("after" in filters)
+
+
+@pytest.mark.parametrize(
+    ("status", "symbol", "index"),
+    [
+        (None, None, "trades_newest"),
+        (TradeStatus.OPEN, None, "trades_by_status"),
+        (None, "NSE:INFY", "trades_by_symbol"),
+        (TradeStatus.OPEN, "NSE:INFY", "trades_open_of_symbol"),
+    ],
+)
+def test_a_page_of_trades_is_read_in_its_order_and_not_filtered(
+    admin: psycopg.Connection,
+    read_trades: tuple[Connection, list[str]],
+    status: TradeStatus | None,
+    symbol: str | None,
+    index: str,
+) -> None:
+    connection, sent = read_trades
+    admin.execute("SET search_path = trade_management")
+    after = (datetime(2026, 1, 13, tzinfo=UTC), new_id())
+    TradeRepository(connection).page(WantedTrades(status, symbol, after, 51))
+    plan = generic_plan(admin, sent[-1])
+    assert f"using {index} on trades" in plan
+    assert "Filter" not in plan
+    assert "Sort" not in plan
