@@ -31,6 +31,7 @@ def waits() -> Iterator[list[str]]:
     """While inside, what this process waits for the server to answer: statements, and pipelines of statements."""
     waited: list[str] = []
     execute, sync, leave = psycopg.Cursor.execute, psycopg.Pipeline.sync, psycopg.Pipeline.__exit__
+    commit = psycopg.Connection.commit
 
     def executing(cursor: psycopg.Cursor[Any], query: Any, *arguments: Any, **named: Any) -> psycopg.Cursor[Any]:
         if not cursor.connection.pgconn.pipeline_status:
@@ -45,8 +46,14 @@ def waits() -> Iterator[list[str]]:
         waited.append("the rest of a pipeline")
         leave(pipeline, *error)
 
+    def committing(connection: psycopg.Connection[Any]) -> None:
+        if not connection.pgconn.pipeline_status:
+            waited.append("COMMIT")
+        commit(connection)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(psycopg.Cursor, "execute", executing)
+        patch.setattr(psycopg.Connection, "commit", committing)
         patch.setattr(psycopg.Pipeline, "sync", syncing)
         patch.setattr(psycopg.Pipeline, "__exit__", leaving)
         yield waited

@@ -24,7 +24,7 @@ from shared.ids import new_id
 from shared.postgres.hot_path import Answer
 from tests.integration.trade_management.ledger import CLOCK, SERVICE, rows, unit_of_work
 from tests.integration.trade_management.test_trade_api import BODY
-from tests.support.statements import sent_statements
+from tests.support.statements import sent_statements, waits
 
 KEEP_ANSWERS = "services.trade_management.api.openings.keep_answers"
 
@@ -59,6 +59,15 @@ def test_statements_do_not_depend_on_the_size_of_a_group(trade_engine: Engine) -
         counts.append(len(statements))
     # lock limit, earlier answers, accounts, trades, answers, numbers, events
     assert counts == [7, 7]
+
+
+def test_a_group_waits_for_the_server_four_times(trade_engine: Engine) -> None:
+    write(trade_engine, request("warm"))
+    for size in (2, 40):
+        with waits() as waited:
+            write(trade_engine, *[request(f"{size}-{n}", symbol=f"NSE:S{n}") for n in range(size)])
+        # what is known already; the trades; the answers and the numbers; the events and the commit
+        assert len(waited) == 4, waited
 
 
 def test_a_group_gives_each_request_its_own_verdict(trade_engine: Engine) -> None:
