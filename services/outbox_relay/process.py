@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 from services.outbox_relay.backlog_metrics import BacklogMonitor
 from services.outbox_relay.relay import OutboxRelay, OutboxSource
 from services.outbox_relay.retention.maintenance import Retention
@@ -11,9 +9,6 @@ from shared.ids import new_id
 from shared.runtime.catalogue import RELAY
 from shared.runtime.process import ProcessSpec, RunningProcess
 from shared.settings import Settings
-
-YOUNG_OBJECTS = 20_000
-"""So many are alive before the garbage collector looks at them: rows are gone by then, counted out."""
 
 
 def build(process: RunningProcess) -> None:
@@ -32,13 +27,6 @@ def build(process: RunningProcess) -> None:
         process.threads.add(source.condition, OutboxRelay(source, settings, clock, new_id(), health).run)
         process.threads.add(f"retention {source.name}", Retention(source, settings, health).run)
         process.threads.add(f"backlog {source.name}", BacklogMonitor(source, clock, health).run)
-    _spare_the_collector()
-
-
-def _spare_the_collector() -> None:
-    """Raise the GC threshold: rows hold no references, so cycle collection only costs CPU."""
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS)
 
 
 def outboxes_of(settings: Settings) -> list[OutboxSource]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -40,6 +41,9 @@ BACKLOG = 4096
 """Connections that the kernel keeps until they are accepted, so that a burst does not turn a healthy client away."""
 KEEP_ALIVE_S = 75
 """Longer than clients pause: a request on a connection that is just being closed is one of unknown outcome."""
+
+YOUNG_OBJECTS = 20_000
+"""So many are alive before the garbage collector looks at them: rows and requests are gone by then, counted out."""
 
 INFO = gauge("process_info", "always 1; the labels name the process and its version", "process", "version")
 
@@ -87,12 +91,20 @@ class ProcessSpec:
             resources.enter_context(traced(settings))
             process = RunningProcess(settings, health, ThreadGroup(stop, self.stop_limit_s), resources)
             app = self.build(process)
+            _spare_the_collector()
             if app is None:
                 with health_server(settings, health), process.threads:
                     stop.wait()
             else:
                 with process.threads:
                     serve(app, settings, self.entry.api_port, stop)
+
+
+def _spare_the_collector() -> None:
+    """Let the garbage collector pass over what the process is built from, and look for cycles seldom."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS)
 
 
 @dataclass(frozen=True)
