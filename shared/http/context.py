@@ -30,4 +30,5 @@ class ApiContext:
 
 async def context_of(request: Request) -> Any:
     """Return the app's ``state.context``, of any `ApiContext` class, with this request's trace (a dependency)."""
-    return replace(request.app.state.context, traceparent=traceparent_of(request))
+    context, traceparent = request.app.state.context, traceparent_of(request)
+    return context if traceparent is None else replace(context, traceparent=traceparent)

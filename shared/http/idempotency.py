@@ -36,10 +36,6 @@ INSERT INTO idempotency_keys (scope, key, request_hash) VALUES (:scope, :key, :r
 ON CONFLICT (scope, key) DO NOTHING
 RETURNING key
 """)
-FIND = text("""
--- idempotency_keys.find
-SELECT request_hash, response_status, response_body FROM idempotency_keys WHERE scope = :scope AND key = :key
-""")
 KEEP = text("""
 -- idempotency_keys.keep
 UPDATE idempotency_keys SET response_status = :status, response_body = :body WHERE scope = :scope AND key = :key
@@ -159,7 +155,7 @@ def answer_once(
         The key came before, with another body.
     """
     if key is not None:
-        earlier = _earlier_answer(uow, scope, key, request_hash(body))
+        earlier = _earlier_answer(uow, KeyedRequest(scope, key, request_hash(body)))
         if earlier is not None:
             return earlier
     content = act()
@@ -171,12 +167,12 @@ def answer_once(
     return JSONResponse(content, status_code=status)
 
 
-def _earlier_answer(uow: UnitOfWork, scope: str, key: str, hashed: bytes) -> JSONResponse | None:
-    parameters = {"scope": scope, "key": key}
-    if fetch(uow.connection, CLAIM, {**parameters, "request_hash": hashed}):
+def _earlier_answer(uow: UnitOfWork, request: KeyedRequest) -> JSONResponse | None:
+    """Claim a key, or return the answer that is stored for it."""
+    claim = {"scope": request.scope, "key": request.key, "request_hash": request.hashed}
+    if fetch(uow.connection, CLAIM, claim):
         return None
-    ((known_hash, status, body),) = fetch(uow.connection, FIND, parameters)
-    earlier = StoredAnswer(bytes(known_hash), status, body).to(KeyedRequest(scope, key, hashed))
+    earlier = ask_answers(uow.connection, [request]).get()[request.place].to(request)
     if isinstance(earlier, IdempotencyConflict):
         raise earlier
     return earlier
