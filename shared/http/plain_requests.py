@@ -7,9 +7,9 @@ that is known from the start. Whatever is not plain is left to the framework, so
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, signature
 from typing import Any, Self, get_type_hints
 
 from fastapi import Request, Response
@@ -18,26 +18,27 @@ from fastapi.dependencies.models import Dependant
 from starlette.types import Message, Receive
 
 from shared.http.auth import TokenCheck
-from shared.http.context import context_of
 
 JSON = b"application/json"
 
 
 @dataclass(frozen=True, slots=True)
 class PlainArguments:
-    """Where the arguments of an endpoint come from: a JSON body, headers, the context and the caller.
+    """Where the arguments of an endpoint come from: a JSON body, headers, the request and its caller.
 
     Attributes
     ----------
-    body, headers, contexts:
-        Fields of the body and of headers, and names of arguments that take the context.
+    body, headers:
+        Fields of the body and of headers.
+    of_request:
+        Coroutines of the request alone, by the name of their argument.
     callers:
         Checks of the token, by the name of their argument.
     """
 
     body: ModelField
     headers: Sequence[ModelField]
-    contexts: Sequence[str]
+    of_request: Sequence[tuple[str, Callable[[Request], Awaitable[Any]]]]
     callers: Sequence[tuple[str, TokenCheck]]
 
     @classmethod
@@ -47,12 +48,15 @@ class PlainArguments:
             return None
         if len(dependant.body_params) != 1 or _needs_more(dependant):
             return None
-        named = [(str(each.name), each.call) for each in dependant.dependencies]
-        contexts = [name for name, call in named if call is context_of]
-        callers = [(name, call) for name, call in named if isinstance(call, TokenCheck)]
-        if len(contexts) + len(callers) < len(named):
-            return None
-        return cls(dependant.body_params[0], dependant.header_params, contexts, callers)
+        of_request, callers = list[tuple[str, Callable[..., Awaitable[Any]]]](), list[tuple[str, TokenCheck]]()
+        for each in dependant.dependencies:
+            if isinstance(each.call, TokenCheck):
+                callers.append((str(each.name), each.call))
+            elif each.call is not None and _takes_request_alone(each):
+                of_request.append((str(each.name), each.call))
+            else:
+                return None
+        return cls(dependant.body_params[0], dependant.header_params, of_request, callers)
 
     async def taken(self, request: Request, body: bytes) -> dict[str, Any] | None:
         """Return the arguments; None if the request is not plain, or its token has to be looked up.
@@ -76,8 +80,8 @@ class PlainArguments:
         self, values: dict[str, Any], request: Request, sent: dict[bytes, bytes]
     ) -> dict[str, Any] | None:
         """Add what depends on the request. The token comes last: it is charged for the request."""
-        for name in self.contexts:
-            values[name] = await context_of(request)
+        for name, call in self.of_request:
+            values[name] = await call(request)
         for name, check in self.callers:
             caller = check.known_caller(request, sent.get(b"authorization", b""))
             if caller is None:
@@ -118,6 +122,12 @@ def _needs_more(dependant: Dependant) -> bool:
         or dependant.background_tasks_param_name
         or dependant.http_connection_param_name
     )
+
+
+def _takes_request_alone(dependant: Dependant) -> bool:
+    if not iscoroutinefunction(dependant.call) or dependant.request_param_name is None:
+        return False
+    return len(signature(dependant.call).parameters) == 1
 
 
 def _decoded(field: ModelField, body: bytes) -> dict[str, Any] | None:
