@@ -13,6 +13,12 @@ from shared.http.conflicts import is_conflict, repeating_conflicts
 from shared.http.slots import Overloaded, run_in_slot
 from shared.postgres.group_commit import GroupQueue, can_be_one_item
 
+QUIET_S = 0.002
+"""After a group the writer waits until nothing came for so long: those just answered ask again within a moment, and
+what a group costs in every process behind it is shared by more."""
+GATHER_S = 0.01
+"""It waits no longer than this."""
+
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -102,8 +108,18 @@ class WriteGroups(Generic[Item, Answer]):
                 for waiting in group:
                     waiting.is_taken = True
                 await self._write_group(group)
+                await self._gather(len(group))
         finally:
             self._writer = None
+
+    async def _gather(self, answered: int) -> None:
+        """Let those who were just answered, and may ask again, join the next group; one who is alone does not wait."""
+        loop = asyncio.get_running_loop()
+        end, enough = loop.time() + GATHER_S, len(self._queue) + answered
+        had = -1
+        while enough > 1 and had < len(self._queue) < enough and loop.time() < end:
+            had = len(self._queue)
+            await asyncio.sleep(QUIET_S)
 
     async def _write_group(self, group: Sequence[_Waiting[Item, Answer]]) -> None:
         try:

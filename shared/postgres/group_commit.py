@@ -55,6 +55,9 @@ class GroupQueue(Generic[W]):
     def __init__(self) -> None:
         self._queue: deque[W] = deque()
 
+    def __len__(self) -> int:
+        return len(self._queue)
+
     def put(self, waiting: W) -> None:
         """Add a write."""
         self._queue.append(waiting)

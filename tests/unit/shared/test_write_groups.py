@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -114,3 +115,40 @@ def test_an_item_waits_a_limited_time_for_its_group_and_is_then_not_written() ->
     assert first == "wrote a"
     assert isinstance(late, Overloaded)
     assert writer.groups == [["a"]]
+
+
+def ask_again_and_again(writer: Writer, clients: int, times: int) -> None:
+    """Let clients ask one request after the other; the first is alone until the others have asked too."""
+
+    async def client(groups: WriteGroups[str, str], name: str) -> None:
+        for nth in range(times):
+            assert await groups.answer(f"{name}{nth}")
+
+    async def run() -> None:
+        groups = WriteGroups[str, str](writer, identity, WAIT_S)
+        asking = [asyncio.ensure_future(client(groups, "first "))]
+        await asyncio.to_thread(writer.began.wait, WAIT_S)
+        asking += [asyncio.ensure_future(client(groups, f"client {number} ")) for number in range(1, clients)]
+        await asyncio.sleep(0)
+        writer.release.set()
+        await asyncio.gather(*asking)
+
+    asyncio.run(run())
+
+
+def test_those_just_answered_are_in_one_group_with_those_that_wait() -> None:
+    writer = Writer()
+    ask_again_and_again(writer, clients=5, times=4)
+    assert list(map(len, writer.groups)) == [1, 5, 5, 5, 4]
+
+
+def test_a_client_that_is_alone_does_not_wait_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.http.write_groups.QUIET_S", WAIT_S)
+    began = time.monotonic()
+    ask_again_and_again(Writer(), clients=1, times=3)
+    assert time.monotonic() - began < WAIT_S
+
+
+def test_a_request_waits_for_others_that_do_not_come_no_longer_than_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.http.write_groups.GATHER_S", WAIT_S)
+    assert answers(Writer(), "a", "b", "c") == ["wrote a", "wrote b", "wrote c"]
