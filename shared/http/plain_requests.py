@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from inspect import iscoroutinefunction, signature
 from typing import Any, Self, get_type_hints
 
-from fastapi import Request, Response
+from fastapi import Request, Response, params
 from fastapi._compat import ModelField
 from fastapi.dependencies.models import Dependant
 from starlette.types import Message, Receive
@@ -46,7 +46,7 @@ class PlainArguments:
         """Return those of a coroutine that makes its own response; None if it needs anything else."""
         if not iscoroutinefunction(endpoint) or get_type_hints(endpoint).get("return") is not Response:
             return None
-        if len(dependant.body_params) != 1 or _needs_more(dependant):
+        if len(dependant.body_params) != 1 or not _is_whole_json(dependant.body_params[0]) or _needs_more(dependant):
             return None
         of_request, callers = list[tuple[str, Callable[..., Awaitable[Any]]]](), list[tuple[str, TokenCheck]]()
         for each in dependant.dependencies:
@@ -110,6 +110,11 @@ class Received:
     async def again(self) -> Message:
         """Return the next message, from the first one on."""
         return self._messages.pop(0) if self._messages else await self._receive()
+
+
+def _is_whole_json(field: ModelField) -> bool:
+    """Return whether the body as a whole is the argument, and no form."""
+    return type(field.field_info) is params.Body and not field.field_info.embed
 
 
 def _needs_more(dependant: Dependant) -> bool:

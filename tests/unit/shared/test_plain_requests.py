@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import Depends, FastAPI, Header, Response
+from fastapi import Body, Depends, FastAPI, Form, Header, Request, Response
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import create_engine
 
@@ -138,3 +138,29 @@ def test_a_request_is_charged_once_whoever_answers_it() -> None:
     codes += [answer(made, b"{}", PLAIN).status_code for _ in range(5)]
     assert codes == [201] * 5 + [422] * 5
     assert answer(made, json.dumps(BODY).encode(), PLAIN).status_code == 429
+
+
+async def of_form(name: Annotated[str, Form()]) -> Response:
+    return Response(name)
+
+
+async def of_part(name: Annotated[str, Body(embed=True)]) -> Response:
+    return Response(name)
+
+
+async def of_path(thing: str, body: Wanted) -> Response:
+    return Response(thing + body.name)
+
+
+async def of_raw_request(request: Request, body: Wanted) -> Response:
+    return Response(str(request.url) + body.name)
+
+
+async def shown(body: Wanted) -> Wanted:
+    return body
+
+
+@pytest.mark.parametrize("endpoint", [of_form, of_part, of_path, of_raw_request, shown])
+def test_an_endpoint_that_needs_anything_else_is_left_to_the_framework(endpoint: Any) -> None:
+    route = ApiRoute("/things/{thing}", endpoint, methods=["POST"], response_model=None)
+    assert route._plain is None
