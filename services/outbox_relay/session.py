@@ -124,6 +124,7 @@ class Session:
         self._read_at = clock.monotonic()
         self._unrecorded = 0
         self._any_may_have_passed = False
+        self._has_room = True
 
     def run(self, stop: threading.Event, on_tended: Callable[[], None]) -> None:
         """Publish until `stop` is set, then hand over. `on_tended` is called whenever the leases are in order.
@@ -178,20 +179,22 @@ class Session:
         self._record_progress(everything=False)
 
     def _move(self) -> float:
-        """Send rows or read on; return the seconds to wait, unless acknowledgements arrive."""
+        """Read on if there is room, and send; return the seconds to wait, unless acknowledgements arrive."""
         self._news.is_resting = False
         if self._layouts.is_switching():
             if self._publisher.in_flight or self._quarantine.is_busy() or self._replays.is_busy():
                 self._give_up_stalled_reading()
                 return self._longest_wait_s
             self._layouts.switch()
-        if not self._send():
+        if not self._has_room:
             self._give_up_stalled_reading()
-            return self._longest_wait_s
-        if self._read():
+        elif self._read():
             self._news.found()
         else:
             self._news.found_nothing(is_all_done=self._is_all_done())
+        self._has_room = self._send()
+        if not self._has_room:
+            return self._longest_wait_s
         return 0 if self._reader.is_reading() else self._news.wait_s
 
     def _is_all_done(self) -> bool:

@@ -40,6 +40,12 @@ REPORTS_S = 1
 
 QUEUE_KIB = 64 * 1024
 PRODUCERS = 2
+LINGER_MS = 10
+"""A producer gathers the events of a partition for so long, because each request costs Kafka as much as 40 events."""
+
+FEW_EVENTS = 64
+"""So few events in flight do not linger: there is nothing to gather."""
+
 _ENDED = frozenset({KafkaError._FATAL, KafkaError._GAPLESS_GUARANTEE})
 """That a producer has ended, not what was refused: the first is what it says of whatever it is asked for then."""
 
@@ -67,7 +73,7 @@ class Publisher:
     """Gapless idempotent producers, one fixed for each shard; all dropped at the first failed report.
 
     A producer has one request in flight, and does not compress the next batch until the broker answers. A second
-    producer fills the gap.
+    producer fills the gap. A producer lingers, except while few events are in flight.
     """
 
     def __init__(
@@ -95,8 +101,7 @@ class Publisher:
             {
                 **producer_config(settings),
                 "enable.gapless.guarantee": True,
-                # While a request is in flight the next batch grows by itself.
-                "linger.ms": 0,
+                "linger.ms": LINGER_MS,
                 # A broker that is down is waited for; nothing is ever given up by time.
                 "message.timeout.ms": 0,
                 # A topic is made by whoever runs the cluster, never by publishing to it.
@@ -173,8 +178,17 @@ class Publisher:
 
     def _wait(self, wait_s: float) -> int:
         """Wait where reports may come from; with nothing in flight only statistics and complaints can come."""
-        busy = [producer for producer in self._producers if len(producer)] or self._producers[:1]
-        return sum(self._poll_one(producer, wait_s / len(busy)) for producer in busy)
+        busy = [producer for producer in self._producers if len(producer)]
+        if not busy:
+            return self._poll_one(self._producers[0], wait_s)
+        wait_for_one = self._hurry if self.in_flight <= FEW_EVENTS else self._poll_one
+        return sum(wait_for_one(producer, wait_s / len(busy)) for producer in busy)
+
+    def _hurry(self, producer: Producer, wait_s: float) -> int:
+        """Send at once what lingers, and wait until it is reported: librdkafka does not linger during a flush."""
+        in_flight = len(producer)
+        self._flush(producer, wait_s)
+        return in_flight - len(producer)
 
     def _poll_each(self) -> int:
         return sum(self._poll_one(producer, 0) for producer in self._producers)
@@ -202,7 +216,7 @@ class Publisher:
         self._producers.clear()
 
     def _flush(self, producer: Producer, limit_s: float) -> None:
-        """Flush; abandoning records in flight is a fatal error of a gapless producer, ignored here."""
+        """Flush, and note a failure: abandoning records in flight is a fatal error of a gapless producer."""
         try:
             producer.flush(limit_s)
         except KafkaException as error:

@@ -1,4 +1,4 @@
-"""What the producers are set to, which of them is waited for, and when Kafka counts as silent."""
+"""What the producers are set to, how they are waited for, and when Kafka counts as silent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.outbox_relay.publishing.publisher import SILENCE_S, Publisher
+from services.outbox_relay.publishing.publisher import FEW_EVENTS, SILENCE_S, Publisher
 from shared.kafka.clients import producer_config
 from shared.settings import Settings
 from tests.unit.outbox_relay.clock import StandingClock
@@ -22,17 +22,23 @@ def test_one_request_at_a_time_is_in_flight_idempotent_and_acknowledged_by_all()
 
 
 class StandIn:
-    """A producer to which nothing is ever reported; it keeps how long it was waited for."""
+    """A producer; it keeps how long reports were waited for, and how long it was told to send at once."""
 
     def __init__(self, in_flight: int) -> None:
         self._in_flight = in_flight
         self.waits: list[float] = []
+        self.flushes: list[float] = []
 
     def __len__(self) -> int:
         return self._in_flight
 
     def poll(self, wait_s: float) -> int:
         self.waits.append(wait_s)
+        return 0
+
+    def flush(self, limit_s: float) -> int:
+        self.flushes.append(limit_s)
+        self._in_flight = 0
         return 0
 
 
@@ -51,22 +57,43 @@ def publisher(clock: StandingClock) -> Iterator[Publisher]:
     publisher._producers.clear()
 
 
+MANY = FEW_EVENTS + 1
+
+
 @pytest.mark.parametrize(
     ("in_flight", "waits"),
     [
-        ((0, 5), ([0], [0, 0.1])),
-        ((5, 0), ([0, 0.1], [0])),
-        ((5, 5), ([0, 0.05], [0, 0.05])),
+        ((0, MANY), ([0], [0, 0.1])),
+        ((MANY, 0), ([0, 0.1], [0])),
+        ((MANY, 5), ([0, 0.05], [0, 0.05])),
         ((0, 0), ([0, 0.1], [0])),
     ],
 )
 def test_only_producers_with_something_in_flight_are_waited_for(
     publisher: Publisher, in_flight: tuple[int, int], waits: tuple[list[float], list[float]]
 ) -> None:
-    producers = [StandIn(events) for events in in_flight]
-    publisher._producers[:] = producers  # type: ignore[assignment]  # they answer to all that is asked here
+    producers = stand_ins(publisher, *in_flight)
     publisher.poll(0.1)
     assert tuple(producer.waits for producer in producers) == waits
+
+
+def test_few_events_do_not_linger(publisher: Publisher) -> None:
+    some, none, more = stand_ins(publisher, 1, 0, FEW_EVENTS - 1)
+    assert publisher.poll(0.1) == FEW_EVENTS
+    assert (some.flushes, none.flushes, more.flushes) == ([0.05], [], [0.05])
+
+
+def test_many_events_linger(publisher: Publisher) -> None:
+    (many,) = stand_ins(publisher, MANY)
+    publisher.poll(0.1)
+    assert many.flushes == []
+
+
+def stand_ins(publisher: Publisher, *in_flight: int) -> list[StandIn]:
+    """Put producers with so many events in flight in the places of the publisher's own."""
+    producers = [StandIn(events) for events in in_flight]
+    publisher._producers[:] = producers  # type: ignore[assignment]  # they answer to all that is asked here
+    return producers
 
 
 def tell(publisher: Publisher, clock: StandingClock, producer: str, **answers_owed: int) -> None:

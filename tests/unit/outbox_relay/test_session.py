@@ -157,3 +157,19 @@ def test_a_relay_rests_only_when_no_row_waits_to_be_sent(parts: Parts, is_row_wa
     parts.signal.is_armed = True
     parts.run(steps=2)
     assert parts.signal.wait.called is not is_row_waiting
+
+
+def test_rows_are_sent_before_the_relay_waits(parts: Parts) -> None:
+    shard = HeldShard(3, 1, Progress("10:10:", "20:20:", 5))
+    parts.leases.held = {3: shard}
+    parts.quarantine.concerns.return_value = False
+
+    def read(_: float) -> int:
+        shard.read_out("20:20:")
+        return 1
+
+    parts.reader.look.side_effect = [True, False]
+    parts.reader.take.side_effect = read
+    parts.publisher.send.side_effect = lambda batch: Run(lambda *_: None, batch.reaches, 0)
+    parts.run(steps=1)
+    parts.publisher.send.assert_called_once()
