@@ -178,10 +178,8 @@ class Publisher:
 
     def _wait(self, wait_s: float) -> int:
         """Wait where reports may come from; with nothing in flight only statistics and complaints can come."""
-        busy = [producer for producer in self._producers if len(producer)]
-        if not busy:
-            return self._poll_one(self._producers[0], wait_s)
-        wait_for_one = self._hurry if self.in_flight <= FEW_EVENTS else self._poll_one
+        busy = [producer for producer in self._producers if len(producer)] or self._producers[:1]
+        wait_for_one = self._hurry if 0 < self.in_flight <= FEW_EVENTS else self._poll_one
         return sum(wait_for_one(producer, wait_s / len(busy)) for producer in busy)
 
     def _hurry(self, producer: Producer, wait_s: float) -> int:
