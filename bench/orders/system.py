@@ -19,7 +19,8 @@ from deploy.local.state.data_directory import DataDirectory
 from shared.errors import Unavailable
 from shared.settings import PREFIX
 
-IN_STACK = ("relay", "trade-fills", "trade-api", "exit-ticks", "exit-api")
+IN_STACK = ("relay", "trade-fills", "trade-api", "exit-ticks", "exit-api", "console")
+SUPERVISOR = "supervisor"
 BROKER, ORDERS = "paper-broker", "exit-orders"
 READY_S = 60
 

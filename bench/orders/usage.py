@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from bench.orders.system import System
-from bench.relay.usage import cpu_seconds
+from bench.orders.system import SUPERVISOR, System
+from bench.relay.usage import cpu_seconds, own_cpu_seconds
 from shared.clock import SystemClock
 
 
@@ -39,4 +39,8 @@ def measured(system: System) -> Iterator[Usage]:
 
 
 def _now(system: System) -> dict[str, float]:
-    return {name: cpu_seconds([pid]) for name, pid in system.pids.items() if name != "supervisor"}
+    return {
+        # The others are the supervisor's children.
+        name: own_cpu_seconds(pid) if name == SUPERVISOR else cpu_seconds([pid])
+        for name, pid in system.pids.items()
+    }

@@ -11,6 +11,8 @@ from confluent_kafka import Producer
 from bench.relay import records
 from bench.relay.poller import FLUSH_LIMIT_S, producer_config
 from shared.ids import new_id
+from shared.kafka.clients import Headers
+from shared.outbox.signatures import SIGNATURE_HEADER
 
 FULL_WAIT_S = 0.001
 POLL_EVERY = 1_000
@@ -23,7 +25,7 @@ def main() -> None:
     told = json.loads(os.environ["BENCH_LOOP"])
     made = [(records.key_of(number), records.payload_of(number)) for number in range(told["events"])]
     # As many bytes as a relay's, but one set for each key: to make them for each event is a relay's work.
-    headers = {key: list(records.all_headers(n, str(new_id())).items()) for n, (key, _) in enumerate(made)}
+    headers = {key: _headers(number) for number, (key, _) in enumerate(made)}
     config = {**producer_config(told["bootstrap"]), "linger.ms": 5, "queue.buffering.max.messages": QUEUE}
     producer = Producer(config)
     for number, (key, payload) in enumerate(made):
@@ -31,6 +33,11 @@ def main() -> None:
         if number % POLL_EVERY == 0:
             producer.poll(0)
     producer.flush(FLUSH_LIMIT_S)
+
+
+def _headers(number: int) -> Headers:
+    nine = records.all_headers(number, str(new_id()))
+    return [*nine.items(), (SIGNATURE_HEADER, records.signature_of(number))]
 
 
 def _produce(producer: Producer, topic: str, payload: bytes, key: str, headers: Any) -> None:

@@ -30,6 +30,12 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return sum(_cpu_of(process) for process in _with_children(pids))
 
 
+def own_cpu_seconds(pid: int) -> float:
+    """Return CPU time of one process without its children."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
 def peak_bytes(pids: Iterable[int]) -> int:
     """Return the sum of the processes' peak resident sizes (present sizes where peaks are unknown)."""
     return sum(_peak_of(process) for process in _with_children(pids))

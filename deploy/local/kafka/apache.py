@@ -46,6 +46,9 @@ _SINGLE_NODE = {
     # A lone controller has no follower that must notice its silence: no record every half second while nothing happens.
     "metadata.max.idle.interval.ms": "0",
     "group.initial.rebalance.delay.ms": "0",
+    # Each of these threads looks for work three times a second, and the controller has as many of its own.
+    "num.io.threads": "4",
+    "num.network.threads": "2",
     # Below Kafka's default of 6 s, so that the partitions of a consumer that died may move sooner.
     "group.min.session.timeout.ms": "2000",
     # An index page that a full disk cannot hold makes the broker write an offset twice, and its next start after a kill

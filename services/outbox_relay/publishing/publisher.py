@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
+import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from services.outbox_relay.publishing.first_records import FirstRecords
@@ -24,7 +23,7 @@ from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
-STATISTICS_MS = 1000
+STATISTICS_MS = 2000
 SILENCE_S = 5
 """Kafka does not answer if nothing came from it for so long."""
 
@@ -48,6 +47,21 @@ FEW_EVENTS = 64
 
 _ENDED = frozenset({KafkaError._FATAL, KafkaError._GAPLESS_GUARANTEE})
 """That a producer has ended, not what was refused: the first is what it says of whatever it is asked for then."""
+
+
+class _BrokerStatistics(msgspec.Struct):
+    state: str
+    waitresp_cnt: int
+
+
+class _Statistics(msgspec.Struct):
+    """What is used of a producer's statistics, by librdkafka's names."""
+
+    name: str
+    brokers: dict[str, _BrokerStatistics]
+
+
+_STATISTICS = msgspec.json.Decoder(_Statistics)
 
 
 class DeliveryFailed(Unavailable):
@@ -233,11 +247,11 @@ class Publisher:
 
     def _on_statistics(self, statistics: str) -> None:
         """Count a broker as alive only if it owes no answer: a hung broker still reports UP."""
-        told: dict[str, Any] = json.loads(statistics)
-        if any(broker["state"] == "UP" and not broker["waitresp_cnt"] for broker in told["brokers"].values()):
-            self._owed.discard(told["name"])
+        told = _STATISTICS.decode(statistics)
+        if any(broker.state == "UP" and not broker.waitresp_cnt for broker in told.brokers.values()):
+            self._owed.discard(told.name)
         else:
-            self._owed.add(told["name"])
+            self._owed.add(told.name)
         if self.in_flight == 0 and not self._owed:
             self._answered_at = self._clock.monotonic()
 

@@ -28,7 +28,10 @@ ANY_PARTITION = -1
 """The producer's partitioner chooses."""
 
 LOOK_S = 1.0
-"""How often the stored layouts are read again, and the cluster is asked."""
+"""How often the stored layouts are read again, and the cluster is asked about topics without one."""
+
+ASK_S = 5.0
+"""How often the cluster is asked about topics with a stored layout."""
 
 UNUSED = gauge("outbox_topic_unused_partitions", "Partitions of a topic without any key", "outbox", "topic")
 
@@ -74,6 +77,7 @@ class TopicLayouts:
         self._question: _Question | None = None
         self._told: dict[str, int] = {}
         self._next_s = 0.0
+        self._ask_again_s = 0.0
 
     def begin(self) -> None:
         """Load the stored layouts.
@@ -117,6 +121,11 @@ class TopicLayouts:
             return
         self._next_s = now + LOOK_S
         self._read()
+        if self._asked or now >= self._ask_again_s:
+            self._ask_again_s = now + ASK_S
+            self._ask()
+
+    def _ask(self) -> None:
         topics = frozenset(self._stored.keys() | self._asked)
         if topics and self._question is None:
             answers = self._admin.describe_topics(TopicCollection(sorted(topics)), request_timeout=ANSWER_S)
