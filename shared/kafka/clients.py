@@ -99,8 +99,8 @@ def open_consumer(settings: Settings, group: str, **overrides: Any) -> Consumer:
         "auto.offset.reset": "earliest",
         "session.timeout.ms": int(settings.kafka_session_timeout_s * 1000),
         "heartbeat.interval.ms": int(settings.kafka_session_timeout_s * 1000 / 3),
-        # The broker answers at once when there is a record; an answer without any costs both sides. A partition that
-        # is assigned anew waits for it, if no record comes on the others.
+        # The broker answers at once when there is a record; an answer without any costs both sides. A newly assigned
+        # partition waits for it, if no record comes on the others.
         "fetch.wait.max.ms": 2000,
     }
     config |= {name.replace("_", "."): value for name, value in overrides.items()}

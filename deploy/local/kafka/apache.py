@@ -46,7 +46,7 @@ _SINGLE_NODE = {
     # A lone controller has no follower that must notice its silence: no record every half second while nothing happens.
     "metadata.max.idle.interval.ms": "0",
     "group.initial.rebalance.delay.ms": "0",
-    # Each of these threads looks for work three times a second, and the controller has as many of its own.
+    # Each of these threads looks for work three times a second, and the controller has as many.
     "num.io.threads": "4",
     "num.network.threads": "2",
     # Below Kafka's default of 6 s, so that the partitions of a consumer that died may move sooner.
