@@ -45,6 +45,9 @@ LINGER_MS = 10
 FEW_EVENTS = 64
 """So few events in flight do not linger: there is nothing to gather."""
 
+HURRY_S = 0.002
+"""A flush lasts at least so long: librdkafka counts in milliseconds, and its thread must wake during the flush."""
+
 _ENDED = frozenset({KafkaError._FATAL, KafkaError._GAPLESS_GUARANTEE})
 """That a producer has ended, not what was refused: the first is what it says of whatever it is asked for then."""
 
@@ -199,7 +202,7 @@ class Publisher:
     def _hurry(self, producer: Producer, wait_s: float) -> int:
         """Send at once what lingers, and wait until it is reported: librdkafka does not linger during a flush."""
         in_flight = len(producer)
-        self._flush(producer, wait_s)
+        self._flush(producer, max(wait_s, HURRY_S))
         return in_flight - len(producer)
 
     def _poll_each(self) -> int:
