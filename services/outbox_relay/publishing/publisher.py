@@ -45,8 +45,8 @@ LINGER_MS = 10
 FEW_EVENTS = 64
 """So few events in flight do not linger: there is nothing to gather."""
 
-HURRY_S = 0.002
-"""A flush lasts at least so long: librdkafka counts in milliseconds, and its thread must wake during the flush."""
+LEAST_WAIT_S = 0.002
+"""A wait for one producer: librdkafka counts in milliseconds, and its thread must wake while a flush lasts."""
 
 _ENDED = frozenset({KafkaError._FATAL, KafkaError._GAPLESS_GUARANTEE})
 """That a producer has ended, not what was refused: the first is what it says of whatever it is asked for then."""
@@ -197,12 +197,12 @@ class Publisher:
         """Wait where reports may come from; with nothing in flight only statistics and complaints can come."""
         busy = [producer for producer in self._producers if len(producer)] or self._producers[:1]
         wait_for_one = self._hurry if 0 < self.in_flight <= FEW_EVENTS else self._poll_one
-        return sum(wait_for_one(producer, wait_s / len(busy)) for producer in busy)
+        return sum(wait_for_one(producer, max(wait_s / len(busy), LEAST_WAIT_S)) for producer in busy)
 
     def _hurry(self, producer: Producer, wait_s: float) -> int:
         """Send at once what lingers, and wait until it is reported: librdkafka does not linger during a flush."""
         in_flight = len(producer)
-        self._flush(producer, max(wait_s, HURRY_S))
+        self._flush(producer, wait_s)
         return in_flight - len(producer)
 
     def _poll_each(self) -> int:
