@@ -49,9 +49,9 @@ class RolloutChanged(ControlEvent):
     mode: RolloutMode
     """The setting."""
     symbols: list[str]
-    """Symbols with executed exits in mode limited."""
+    """Mode limited executes exits of these symbols."""
     user_broker_ids: list[str]
-    """Accounts with executed exits in mode limited."""
+    """Mode limited executes exits of these accounts."""
     reason: str
     """Why, as the operator said."""
     changed_by: str

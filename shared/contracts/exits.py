@@ -104,7 +104,7 @@ class ExitSignalPublished(ExitEvent):
     direction: Direction
     """The direction of the trade, not of the exit order."""
     exit_reason: ExitReason
-    """The fired rule."""
+    """The rule of the exit."""
     episode_id: int
     """The number of this firing among those of the trade and reason."""
     detected_price: Money | None
@@ -141,7 +141,7 @@ class ExitIntentEvent(ExitEvent):
     direction: Direction
     """The direction of the trade, not of the exit order."""
     exit_reason: ExitReason
-    """The fired rule."""
+    """The rule of the exit."""
     episode_id: int
     """The number of this firing among those of the trade and reason."""
     leg: LegNumber | None = None

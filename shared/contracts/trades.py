@@ -117,7 +117,7 @@ class TradeAdjusted(TradeEvent):
     exit_plan: ExitPlan
     """The whole plan from now on; its levels are rounded half up to the tick size."""
     effective_at: Timestamp
-    """Ticks of the symbol from before this time have the old prices."""
+    """Ticks of the symbol with an earlier arrival have the old prices."""
     adjusted_at: Timestamp
     """Time of the change."""
 
