@@ -10,6 +10,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS: dict[str, str] = tomllib.loads((Path(__file__).parent / "plain_words.toml").read_text())["words"]
+MOST_RELATIVES = 0.6
+"""How many of `RELATIVES` stand in 100 words of prose; lower it when the documentation gets plainer."""
+RELATIVES = re.compile(r"\b(which|what|that|whose)\b", re.IGNORECASE)
 FOLDERS = {"services": "*.py", "shared": "*.py", "deploy": "*.py", "bench": "*.py", "docs": "*.md"}
 
 
@@ -26,10 +29,31 @@ def found(word: str, lines: dict[str, list[str]]) -> list[str]:
     return [f"{name}:{n}" for name, text in lines.items() for n, line in enumerate(text, 1) if pattern.search(line)]
 
 
+def prose(page: str) -> str:
+    """Return the text of a Markdown page without code, tables and the targets of links."""
+    page = re.sub(r"^```.*?^```|^\s*\|.*?$", "", page, flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"`[^`]*`|\]\([^)]*\)", " ", page)
+
+
+def relatives_in_100_words(text: str) -> float:
+    """Return how many of 100 words begin or could begin a relative clause."""
+    return 100 * len(RELATIVES.findall(text)) / len(re.findall(r"[A-Za-z']+", text))
+
+
 def test_text_uses_plain_words() -> None:
     lines = texts()
     places = {f"{word} (say: {plain})": found(word, lines) for word, plain in WORDS.items()}
     assert not {word: at for word, at in places.items() if at}
+
+
+def test_documentation_has_few_relative_clauses() -> None:
+    pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
+    assert relatives_in_100_words("\n".join(prose(page.read_text()) for page in pages)) <= MOST_RELATIVES
+
+
+def test_code_and_tables_have_no_relative_clauses() -> None:
+    page = "A relay that was killed\n```\nwhat\n```\n| which | whose |\n`that` [it](what.md) ends"
+    assert relatives_in_100_words(prose(page)) == pytest.approx(100 / 7)
 
 
 @pytest.mark.parametrize("line", ["Start anew.", "Nobody reads it.", "a thread of its own.", "the courier"])
