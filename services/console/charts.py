@@ -13,7 +13,7 @@ from services.console.wording import instant, money
 
 WIDTH, HEIGHT = 580, 230
 LEFT, RIGHT, TOP, BOTTOM = 6, 150, 18, 28
-LABEL_GAP = 15
+LABEL_GAP = 17
 BAR_WIDTH = 260
 
 
