@@ -1,4 +1,4 @@
-"""A local stack with many pending exits: trades whose target was met while the kill switch holds exits back."""
+"""A local stack with many pending exits: trades whose stop was met while the kill switch holds exits back."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def pending_exits(count: int, say: Callable[[str], None]) -> Iterator[PendingExi
 
 
 def _let_wait(about: dict[str, Any], count: int) -> str:
-    """Hold exits back, open the trades, meet their targets; return the id of one trade.
+    """Hold exits back, open the trades, meet their stops, which do not expire; return the id of one trade.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def _let_wait(about: dict[str, Any], count: int) -> str:
 def _send_ticks(sender: TickSender, symbols: list[str], sequence: int) -> None:
     now = SystemClock().now()
     for symbol in symbols:
-        sender.send(Tick(symbol=symbol, ltp=Decimal("1010.50"), ts=now, seq=sequence))
+        sender.send(Tick(symbol=symbol, ltp=Decimal("899.50"), ts=now, seq=sequence))
     sender.flush()
 
 
