@@ -54,36 +54,47 @@ class ProcessProbes:
 
     def __init__(self, setting: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
         pairs = (entry.partition("=") for entry in setting.split(",") if entry)
-        self._urls = {name.strip(): url.strip().rstrip("/") for name, _, url in pairs}
-        self._client = httpx.AsyncClient(timeout=LIMIT, transport=transport, **direct(*self._urls.values()))
+        urls = {name.strip(): url.strip().rstrip("/") for name, _, url in pairs}
+        self._processes = [_ProbedProcess(name, url, transport) for name, url in urls.items()]
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await asyncio.gather(*(process.client.aclose() for process in self._processes))
 
     async def all(self) -> list[Readiness]:
         """Return the state of each process, asked at the same time."""
-        return list(await asyncio.gather(*(self._one(name, url) for name, url in self._urls.items())))
+        return list(await asyncio.gather(*(process.state() for process in self._processes)))
 
-    async def _one(self, name: str, url: str) -> Readiness:
-        if name in WITHOUT_FIGURES:
-            return await self._readiness(name, url)
-        said, figures = await asyncio.gather(self._readiness(name, url), self._figures(url))
+
+class _ProbedProcess:
+    """One process; its client is its own, because each request looks at every connection of a shared one."""
+
+    def __init__(self, name: str, url: str, transport: httpx.AsyncBaseTransport | None) -> None:
+        self.client = httpx.AsyncClient(timeout=LIMIT, transport=transport, **direct(url))
+        self._name = name
+        self._url = url
+
+    async def state(self) -> Readiness:
+        """Return its readiness with its figures."""
+        if self._name in WITHOUT_FIGURES:
+            return await self._readiness()
+        said, figures = await asyncio.gather(self._readiness(), self._figures())
         return replace(said, figures=figures)
 
-    async def _readiness(self, name: str, url: str) -> Readiness:
+    async def _readiness(self) -> Readiness:
+        name = self._name
         try:
-            response = await self._client.get(f"{url}/readyz")
+            response = await self.client.get(f"{self._url}/readyz")
             body = response.json()
         except (httpx.HTTPError, ValueError) as error:
             return Readiness(name, "no answer", [type(error).__name__])
         said = body.get("notes" if response.is_success else "checks") or {}
         return Readiness(name, "ready" if response.is_success else "not ready", [f"{k}: {v}" for k, v in said.items()])
 
-    async def _figures(self, url: str) -> list[str]:
-        """Return the figures of a process; none if it does not answer, which its readiness says."""
+    async def _figures(self) -> list[str]:
+        """Return the figures; none if it does not answer, which its readiness says."""
         try:
-            response = await self._client.get(f"{url}/metrics")
+            response = await self.client.get(f"{self._url}/metrics")
             samples = MetricSamples.parse(response.text if response.is_success else "", (LAG, HELD, REMAINING))
         except (httpx.HTTPError, ValueError):
             return []
