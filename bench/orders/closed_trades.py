@@ -7,7 +7,7 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from shared.clock import SystemClock
 from shared.contracts.topics import TRADES
@@ -16,7 +16,8 @@ from shared.ids import new_id
 from shared.kafka.clients import headers_of
 
 CLOSED = "io.exitflow.TradeClosed.v1"
-POLL_S = 0.005
+STOP_LOOK_S = 0.25
+MOST_RECORDS = 500
 ANSWER_S = 20
 
 
@@ -74,7 +75,7 @@ class ClosedTrades:
 
     def _read(self) -> None:
         while not self._stop.is_set():
-            for record in self._consumer.consume(500, POLL_S):
+            for record in self._next():
                 value = record.value()
                 if record.error() or value is None or headers_of(record).get("ce_type") != CLOSED:
                     continue
@@ -82,3 +83,8 @@ class ClosedTrades:
                 with self._changed:
                     self._seen_at[json.loads(value)["trade_id"]] = at
                     self._changed.notify_all()
+
+    def _next(self) -> list[Message]:
+        """Return the next record as soon as it comes, with all that came with it: `consume` waits out its time."""
+        first = self._consumer.poll(STOP_LOOK_S)
+        return [] if first is None else [first, *self._consumer.consume(MOST_RECORDS, 0)]

@@ -18,6 +18,7 @@ from shared.settings import Settings
 
 OPENERS = 8
 LIMIT_S = 240
+NOT_TRADED = "NSE:BENCHIDLE"
 SETTLE_S = 2.0
 """Time for exit-ticks and the broker to take in the new trades."""
 
@@ -49,8 +50,8 @@ class ExitRuns:
         wanted = [(symbol, accounts[n % len(accounts)]) for n, symbol in enumerate(symbols)]
         by_symbol = dict(zip(symbols, self._open(wanted), strict=True))
         sent: dict[str, float] = {}
+        sender = self._sender()
         with ClosedTrades(self._system.bootstrap_servers) as closed, measured(self._system) as usage:
-            sender = self._sender()
             began = self._clock.monotonic()
             for nth, symbol in enumerate(symbols):
                 self._pause_until(began + nth / per_s)
@@ -65,8 +66,8 @@ class ExitRuns:
         (symbol,) = self._symbols(1)
         accounts = self._system.accounts
         trade_ids = self._open([(symbol, accounts[n % len(accounts)]) for n in range(count)])
+        sender = self._sender()
         with ClosedTrades(self._system.bootstrap_servers) as closed, measured(self._system) as usage:
-            sender = self._sender()
             at = self._clock.monotonic()
             self._tick(sender, symbol)
             sender.flush()
@@ -88,7 +89,14 @@ class ExitRuns:
         return [f"NSE:BENCH{self._runs}X{n}" for n in range(count)]
 
     def _sender(self) -> TickSender:
-        return TickSender(Settings(kafka_bootstrap_servers=self._system.bootstrap_servers))
+        """Return a sender that has sent: a market's feed is connected long before a price meets a target.
+
+        A new idempotent producer asks for its identity at most every 500 ms, so its first ticks would wait for that.
+        """
+        sender = TickSender(Settings(kafka_bootstrap_servers=self._system.bootstrap_servers))
+        self._tick(sender, NOT_TRADED)
+        sender.flush()
+        return sender
 
     def _tick(self, sender: TickSender, symbol: str) -> None:
         self._sequence += 1
