@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
@@ -48,8 +49,15 @@ Within it an entry that looks like an exit, because it is in the other direction
 SHARE = 10
 """A look must not take more than this share of the time, as 1/SHARE."""
 
+LOOK_S = 0.2
+"""Pause between two looks of a round."""
+
+AT_ONCE = 4
+"""Accounts of a look at least. To read all of them at once would delay the exits of that moment by as much."""
+
 _Account = str
 Missing = dict[PositionKey, int]
+Needed = Mapping[PositionKey, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,37 +83,69 @@ class ExternalExits:
         self._clock = clock
         self._readers = AccountReaders(terms.pass_limit.total_seconds())
         self._missing: dict[_Account, Missing] = {}
+        self._looked_s: dict[_Account, float] = {}
+        self._left: list[_Account] = []
+        self._at_once = AT_ONCE
+        self._round_s = 0.0
         self._next_s = 0.0
 
     def look_once(self) -> bool:
-        """Compare every connected account that has open trades, if it is time; return False."""
+        """Compare the next accounts, if it is time; return False.
+
+        A round of looks compares every connected account that has open trades. It takes as long as positions may go
+        without a comparison, so that the reads of many accounts do not delay the exits of one moment.
+        """
         began = self._clock.monotonic()
         if began < self._next_s:
             return False
+        if not self._left:
+            self._begin_round(began)
+        due = [name for name in self._left if began - self._looked_s.get(name, -math.inf) >= AGAIN_S]
+        names = due[: self._at_once]
+        self._left = [name for name in self._left if name not in names]
+        self._looked_s |= dict.fromkeys(names, began)
+        self._compare(self._watched(names) if names else {})
+        POSITION_SHORTFALL.set(sum(sum(missing.values()) for missing in self._missing.values()))
+        now = self._clock.monotonic()
+        self._next_s = now + max(LOOK_S, SHARE * (now - began))
+        if not self._left:
+            self._next_s = max(self._next_s, self._round_s + self._pause_s())
+        return False
+
+    def _begin_round(self, now: float) -> None:
+        """Note the accounts to compare, those that wait longest first, and how many at once to end in time."""
+        accounts = self._watched(None)
+        self._missing = {name: missing for name, missing in self._missing.items() if name in accounts}
+        self._looked_s = {name: at for name, at in self._looked_s.items() if name in accounts}
+        self._left = sorted(accounts, key=lambda name: self._looked_s.get(name, -math.inf))
+        self._at_once = max(AT_ONCE, math.ceil(len(self._left) * LOOK_S / self._pause_s()))
+        self._round_s = now
+
+    def _pause_s(self) -> float:
+        """Return the time from one round to the next."""
+        return AGAIN_S if any(self._missing.values()) else self._terms.position_watch.total_seconds()
+
+    def _watched(self, names: Collection[_Account] | None) -> dict[_Account, tuple[UserBroker, Needed]]:
+        """Return those of the accounts, or of all, that are to be compared, with what their open trades need now."""
         with self._open_unit() as uow:
             switches = SwitchRepository(uow.connection).read()
-            needed = BrokerPositionRepository(uow.connection).needed()
+            needed = BrokerPositionRepository(uow.connection).needed(names)
         if switches.rollout.mode is RolloutMode.OFF:
-            needed = {}
-        accounts = {
-            name: each
+            return {}
+        return {
+            name: (each, needed[name])
             for name, each in switches.brokers.items()
             if name in needed and each.status is BrokerStatus.CONNECTED and not each.token_refused
         }
-        self._missing = {name: missing for name, missing in self._missing.items() if name in accounts}
-        failures = self._readers.run(
-            {name: partial(self._look_at, account, needed[name]) for name, account in accounts.items()}
-        )
+
+    def _compare(self, accounts: Mapping[_Account, tuple[UserBroker, Needed]]) -> None:
+        failures = self._readers.run({name: partial(self._look_at, *each) for name, each in accounts.items()})
         for name, error in failures.items():
             if not isinstance(error, BrokerUnavailable):
                 raise error
             log.warning("positions of account %s could not be compared: %s", name, error)
-        POSITION_SHORTFALL.set(sum(sum(missing.values()) for missing in self._missing.values()))
-        pause_s = AGAIN_S if any(self._missing.values()) else self._terms.position_watch.total_seconds()
-        self._next_s = self._clock.monotonic() + max(pause_s, SHARE * (self._clock.monotonic() - began))
-        return False
 
-    def _look_at(self, account: UserBroker, needed: Mapping[PositionKey, int]) -> None:
+    def _look_at(self, account: UserBroker, needed: Needed) -> None:
         broker = self._brokers.port(account)
         positions = positions_by_key(broker, needed.keys())
         missing = shortfalls(needed, positions)

@@ -256,7 +256,7 @@ class PendingOrderReconciler:
         key = intent.symbol, intent.product_type.value
         position = positions_by_key(account.broker, [key]).get(key, 0)
         with self._open_unit() as uow:
-            needed = BrokerPositionRepository(uow.connection).needed(intent.user_broker_id)
+            needed = BrokerPositionRepository(uow.connection).needed([intent.user_broker_id])
         expected = needed.get(intent.user_broker_id, {}).get(key, 0)
         missing = (expected - position) * intent.direction.sign  # also where trades of both directions net to nothing
         if missing > 0 and intent.intent_id not in self._unclear:

@@ -78,7 +78,7 @@ QUIET_S = 5.0
 """Interval of what concerns exits that wait to be sent, loss limits or stops, while there are none."""
 RESIDUALS_S = 1.0
 ANNOUNCEMENTS_S = 5.0
-POSITIONS_S = 1.0
+POSITIONS_S = 0.2
 LOSSES_S = 0.5
 STOPS_S = 0.1
 """Pause between two passes over protective stops, which a waiting exit may need cancelled."""

@@ -239,7 +239,7 @@ class ProtectiveStops:
         if not to_place:
             return {}
         with self._open_unit() as uow:
-            every = BrokerPositionRepository(uow.connection).needed(account.user_broker_id)
+            every = BrokerPositionRepository(uow.connection).needed([account.user_broker_id])
         needed = every.get(account.user_broker_id, {})
         return shortfalls(needed, positions_by_key(broker, needed.keys()))
 

@@ -75,7 +75,7 @@ class SquareOffRace:
         account = claim.account.user_broker_id
         with self._open_unit() as uow:
             rows = BrokerPositionRepository(uow.connection)
-            needed = rows.needed(account).get(account, {})
+            needed = rows.needed([account]).get(account, {})
             at_work = rows.at_work(account, but_for=[each.intent.intent_id for each in claim.submissions])
         found = {}
         for intent in late:

@@ -23,7 +23,8 @@ NEEDED = text(f"""
 SELECT t.user_broker_id, t.symbol, t.product_type,
        sum(CASE t.direction WHEN 'LONG' THEN 1 ELSE -1 END * greatest(0, {_REMAINING}))::bigint AS quantity
   FROM open_trades t
- WHERE t.status = 'OPEN' AND t.user_broker_id = coalesce(:user_broker_id, t.user_broker_id)
+ WHERE t.status = 'OPEN'
+   AND (CAST(:user_broker_ids AS text[]) IS NULL OR t.user_broker_id = ANY (CAST(:user_broker_ids AS text[])))
  GROUP BY t.user_broker_id, t.symbol, t.product_type
 """)  # noqa: S608  # a constant
 HELD_TRADES = text(f"""
@@ -80,10 +81,11 @@ class BrokerPositionRepository:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def needed(self, user_broker_id: str | None = None) -> dict[str, dict[PositionKey, int]]:
-        """Return the net quantities that open trades need, by user broker; of one user broker if it is given."""
+    def needed(self, user_broker_ids: Collection[str] | None = None) -> dict[str, dict[PositionKey, int]]:
+        """Return the net quantities that open trades need, by user broker; of some user brokers if they are given."""
         found: dict[str, dict[PositionKey, int]] = {}
-        for row in self._connection.execute(NEEDED, {"user_broker_id": user_broker_id}):
+        wanted = None if user_broker_ids is None else sorted(user_broker_ids)
+        for row in self._connection.execute(NEEDED, {"user_broker_ids": wanted}):
             found.setdefault(row.user_broker_id, {})[row.symbol, row.product_type] = row.quantity
         return found
 

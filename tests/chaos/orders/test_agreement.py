@@ -125,8 +125,7 @@ class Run:
             self.scenario.reconciler.reconcile_once()
         self.scenario.requalification.requalify_once()
         self.scenario.remainders.exit_once()
-        self.scenario.external._next_s = 0.0
-        self.scenario.external.look_once()
+        self.scenario.compare_positions()
         assert list(self.books.oversold(self.trades, self.by_hand)) == []
 
     def _detect(self, remaining: dict[UUID, int]) -> None:

@@ -125,6 +125,12 @@ class OrderScenario:
             read=read_filled,
         )
 
+    def compare_positions(self) -> None:
+        """Look at the positions now, as if every earlier look was long ago."""
+        self.external._next_s = 0.0
+        self.external._looked_s.clear()
+        self.external.look_once()
+
     def _progressed(self) -> None:
         self.progress += 1
 

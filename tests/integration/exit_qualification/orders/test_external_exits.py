@@ -26,8 +26,7 @@ def by_hand(quantity: int, side: OrderSide = OrderSide.SELL, product: ProductTyp
 
 def look(scenario: OrderScenario, times: int = 2) -> None:
     for _ in range(times):
-        scenario.external._next_s = 0.0
-        scenario.external.look_once()
+        scenario.compare_positions()
 
 
 def looked_unclear(scenario: OrderScenario) -> bool:

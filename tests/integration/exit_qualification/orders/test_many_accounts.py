@@ -12,12 +12,14 @@ from sqlalchemy import Engine, text
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.switches import UserBroker
+from services.exit_qualification.orders.external_exits import AGAIN_S, AT_ONCE, LOOK_S
 from services.exit_qualification.orders.order_outcomes import OrderOutcome
 from services.exit_qualification.orders.placed_orders import read_filled
 from services.exit_qualification.storage.order_budgets import OrderBudgetRepository, OrderLimits
 from shared.contracts.vocabulary import ExitReason, IntentStatus
 from tests.integration.exit_qualification.orders.order_scenario import PATIENT, SYMBOL, OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+from tests.support.clocks import SteppedClock
 from tests.support.row_locks import held_row
 from tests.support.servers import Database
 from tests.support.statements import sent_statements
@@ -36,6 +38,65 @@ def accounts(exit_engine: Engine, broker: ScriptedBroker) -> OrderScenario:
     with exit_engine.begin() as connection:
         connection.execute(text(INSERT), {"names": ACCOUNTS})
     return OrderScenario(exit_engine, broker, replace(PATIENT, workers=len(ACCOUNTS)))
+
+
+class WhoAsks(ScriptedBroker):
+    """A broker that notes the accounts whose positions are read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def port(self, user_broker: UserBroker) -> ScriptedBroker:
+        self.asked.append(user_broker.user_broker_id)
+        return self
+
+
+@pytest.fixture
+def watching(exit_engine: Engine) -> tuple[OrderScenario, WhoAsks, SteppedClock]:
+    """A scenario with twenty accounts, each with an open trade, on a stepped clock."""
+    names, asking, clock = [f"account{n:02d}" for n in range(20)], WhoAsks(), SteppedClock()
+    with exit_engine.begin() as connection:
+        connection.execute(text(INSERT), {"names": names})
+    scenario = OrderScenario(exit_engine, asking, PATIENT, clock)
+    for name in names:
+        scenario.open_trade(user_broker_id=name)
+    return scenario, asking, clock
+
+
+def test_positions_of_many_accounts_are_not_all_read_at_once(
+    watching: tuple[OrderScenario, WhoAsks, SteppedClock],
+) -> None:
+    scenario, asking, clock = watching
+    most, until_s = 0, clock.at_s + PATIENT.position_watch.total_seconds() - LOOK_S
+    while clock.at_s < until_s:
+        before = len(asking.asked)
+        scenario.external.look_once()
+        most = max(most, len(asking.asked) - before)
+        clock.at_s += LOOK_S
+    assert most == AT_ONCE
+    assert sorted(asking.asked) == sorted({*asking.asked}), "each once in the interval"
+    assert len(asking.asked) == 20
+
+
+def test_an_account_is_not_compared_again_within_the_pause_though_the_others_have_no_trades_left(
+    watching: tuple[OrderScenario, WhoAsks, SteppedClock], exit_engine: Engine
+) -> None:
+    scenario, asking, clock = watching
+    for _ in range(20 // AT_ONCE):
+        scenario.external.look_once()
+        clock.at_s += LOOK_S
+    last = asking.asked[-1]
+    with exit_engine.begin() as connection:
+        connection.execute(
+            text("UPDATE open_trades SET status = 'CLOSED' WHERE user_broker_id <> :last"), {"last": last}
+        )
+    scenario.external._next_s = 0.0  # a round begins now
+    scenario.external.look_once()
+    assert asking.asked.count(last) == 1
+    clock.at_s += AGAIN_S
+    scenario.external.look_once()
+    assert asking.asked.count(last) == 2
 
 
 def of_one_query(statements: Sequence[str], name: str) -> int:

@@ -338,10 +338,8 @@ def test_the_database_refuses_an_exit_beside_the_stop_and_a_stop_beside_an_exit(
 def test_fills_of_a_stop_are_not_somebody_elses(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     trade = protected(scenario, broker)
     broker.price(SYMBOL, "960")
-    external = scenario.external
     for _ in range(2):
-        external.look_once()
-        external._next_s = 0.0
+        scenario.compare_positions()
     assert exits_of(scenario, trade) == []
     keep_until(scenario, trade, Status.TRIGGERED)
 

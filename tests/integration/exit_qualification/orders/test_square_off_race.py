@@ -50,8 +50,7 @@ def test_an_exit_waits_and_is_withdrawn_when_the_position_was_squared_off(
     assert "holds 100 of NSE:INFY MIS less" in str(waiting.error_message)
     assert waiting.submitted_at is None
     for _ in range(2):
-        scenario.external._next_s = 0.0
-        scenario.external.look_once()
+        scenario.compare_positions()
     assert scenario.expect(intent, IntentStatus.CANCELLED).cancel_reason == CancelReason.NOTHING_LEFT
     assert scenario.filled_of_trade(intent.trade_id) == 100
     assert ours(scenario, broker) == []
