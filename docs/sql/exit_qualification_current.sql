@@ -458,33 +458,49 @@ END
 $$;
 
 CREATE FUNCTION exit_qualification.take_order_budget(of_broker text, of_account text, wanted integer, per_second integer, per_minute integer, per_day integer, OUT granted integer, OUT limited_by text, OUT free_at timestamp with time zone) RETURNS record
+    LANGUAGE sql
+    AS $$
+SELECT granted, limited_by, free_at
+  FROM take_order_budget(of_broker, of_account, wanted, per_second, per_minute, per_day, 0, NULL)
+$$;
+
+COMMENT ON FUNCTION exit_qualification.take_order_budget(of_broker text, of_account text, wanted integer, per_second integer, per_minute integer, per_day integer, OUT granted integer, OUT limited_by text, OUT free_at timestamp with time zone) IS 'Take as many of the wanted orders as the account''s limits allow now; limited_by and free_at say what is used up';
+
+CREATE FUNCTION exit_qualification.take_order_budget(of_broker text, of_account text, wanted integer, per_second integer, per_minute integer, per_day integer, unused integer, unused_at timestamp with time zone, OUT granted integer, OUT limited_by text, OUT free_at timestamp with time zone, OUT taken_at timestamp with time zone) RETURNS record
     LANGUAGE plpgsql
     AS $$
 DECLARE
   -- A grant and its order are apart by what a sender takes for the call, so windows are a tenth of a second wider.
   a_second CONSTANT interval := interval '1.1 seconds';
   a_minute CONSTANT interval := interval '60.1 seconds';
-  taken timestamptz;
   today date;
   budget order_budgets%ROWTYPE;
   recent timestamptz[];
   in_minute integer;
   in_second integer;
+  place integer;
 BEGIN
   INSERT INTO order_budgets (broker, account, trading_day)
   VALUES (of_broker, of_account, (clock_timestamp() AT TIME ZONE 'Asia/Kolkata')::date)
   ON CONFLICT DO NOTHING;
   SELECT * INTO budget FROM order_budgets b WHERE b.broker = of_broker AND b.account = of_account FOR UPDATE;
-  taken := clock_timestamp();
-  today := (taken AT TIME ZONE 'Asia/Kolkata')::date;
+  FOR nth IN 1 .. unused LOOP
+    place := array_position(budget.taken_at, unused_at);
+    EXIT WHEN place IS NULL;
+    budget.taken_at := budget.taken_at[: place - 1] || budget.taken_at[place + 1 :];
+    budget.taken_today := greatest(0, budget.taken_today - 1);
+  END LOOP;
+  taken_at := clock_timestamp();
+  today := (taken_at AT TIME ZONE 'Asia/Kolkata')::date;
   IF budget.trading_day < today THEN
     budget.taken_today := 0;
   END IF;
-  SELECT coalesce(array_agg(t ORDER BY t), '{}'), count(*), count(*) FILTER (WHERE t > taken - a_second)
+  SELECT coalesce(array_agg(t ORDER BY t), '{}'), count(*),
+         count(*) FILTER (WHERE t > take_order_budget.taken_at - a_second)
     INTO recent, in_minute, in_second
-    FROM unnest(budget.taken_at) AS t WHERE t > taken - a_minute;
+    FROM unnest(budget.taken_at) AS t WHERE t > take_order_budget.taken_at - a_minute;
   granted := greatest(0, least(wanted, per_second - in_second, per_minute - in_minute, per_day - budget.taken_today));
-  recent := recent || array_fill(taken, ARRAY[granted]);
+  recent := recent || array_fill(take_order_budget.taken_at, ARRAY[granted]);
   in_second := in_second + granted;
   in_minute := in_minute + granted;
   budget.taken_today := budget.taken_today + granted;
@@ -507,7 +523,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION exit_qualification.take_order_budget(of_broker text, of_account text, wanted integer, per_second integer, per_minute integer, per_day integer, OUT granted integer, OUT limited_by text, OUT free_at timestamp with time zone) IS 'Take as many of the wanted orders as the account''s limits allow now; limited_by and free_at say what is used up';
+COMMENT ON FUNCTION exit_qualification.take_order_budget(of_broker text, of_account text, wanted integer, per_second integer, per_minute integer, per_day integer, unused integer, unused_at timestamp with time zone, OUT granted integer, OUT limited_by text, OUT free_at timestamp with time zone, OUT taken_at timestamp with time zone) IS 'Take as many of the wanted orders as the account''s limits allow now, after handing back orders granted at unused_at and not sent; limited_by and free_at say what is used up';
 
 CREATE TABLE exit_qualification.account_loss_limits (
     user_broker_id text NOT NULL,

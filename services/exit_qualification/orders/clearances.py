@@ -13,7 +13,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.metrics import ORDER_BUDGET_WAITS
-from services.exit_qualification.storage.order_budgets import Grant, OrderBudgetRepository, OrderLimits
+from services.exit_qualification.storage.order_budgets import (
+    Grant,
+    OrderBudgetRepository,
+    OrderLimits,
+    Unused,
+    Wanted,
+)
 from services.exit_qualification.storage.send_fence import FRESH_S, SendFence
 from shared.clock import Clock
 from shared.errors import Unavailable
@@ -32,6 +38,8 @@ class Clearance:
         Intents that no switch holds back.
     budget, free_at:
         Orders that the account may be sent, and when it may be sent the next.
+    taken_at:
+        Time of the grant.
     refusal:
         Why no intent may be sent; None if some may.
     fresh_until:
@@ -41,13 +49,14 @@ class Clearance:
     intent_ids: frozenset[UUID] = frozenset()
     budget: int = 0
     free_at: datetime | None = None
+    taken_at: datetime | None = None
     refusal: str | None = None
     fresh_until: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    account: UserBroker
+    wanted: Wanted
     intents: Sequence[ExitIntent]
 
 
@@ -60,25 +69,32 @@ class Clearances:
         self._clock = clock
         self._groups = ThreadGroups(self._obtain_all)
 
-    def obtain(self, account: UserBroker, intents: Sequence[ExitIntent], deadline: float) -> Clearance:
-        """Take the account's budget and read the switches: the last statements before the calls, see `SendFence`."""
+    def obtain(self, account: UserBroker, intents: Sequence[ExitIntent], deadline: float, unused: Unused) -> Clearance:
+        """Take the account's budget and read the switches: the last statements before the calls, see `SendFence`.
+
+        Parameters
+        ----------
+        unused:
+            What is left of the last clearance. It counts anew, because its orders leave later than they were granted.
+        """
         if not intents:
             return Clearance()
         try:
-            ((grant, cleared, fresh_until),) = self._groups.answers([_Request(account, intents)])
+            request = _Request(Wanted(account, len(intents), unused), intents)
+            ((grant, cleared, fresh_until),) = self._groups.answers([request])
         except (SQLAlchemyError, Unavailable) as error:
             return Clearance(refusal=f"the switches could not be read before sending: {type(error).__name__}")
         if grant.granted < len(intents):
             ORDER_BUDGET_WAITS.labels(grant.limited_by or "second").inc(len(intents) - grant.granted)
         if self._clock.monotonic() >= deadline:
             return Clearance(refusal="the claim expired before the call")
-        return Clearance(cleared, grant.granted, grant.free_at, fresh_until=fresh_until)
+        return Clearance(cleared, grant.granted, grant.free_at, grant.taken_at, fresh_until=fresh_until)
 
     def _obtain_all(self, requests: Sequence[_Request]) -> list[tuple[Grant, frozenset[UUID], float]]:
         with self._open_unit() as uow:
             with pipelined(uow.connection):
                 budgets = OrderBudgetRepository(uow.connection, self._limits)
-                grants = budgets.ask_all([(each.account, len(each.intents)) for each in requests])
+                grants = budgets.ask_all([each.wanted for each in requests])
                 intents = [intent for each in requests for intent in each.intents]
                 cleared = SendFence(uow.connection).ask_may_still_be_sent(intents)
             uow.commit()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, TextClause, text
 
 from services.exit_qualification.domain.gates.registry import QUOTED_GATES, deferred_sql
+from services.exit_qualification.domain.gates.tick_fresh import older_sql
 from services.exit_qualification.domain.market_facts import Quote
 from services.exit_qualification.storage.market_facts import GATE_ROWS
 
@@ -17,14 +18,19 @@ _ANY_ACCOUNT = "hashtextextended(b.user_broker_id, (SELECT floor(1e9 * random())
 A quote serves every account, so one is asked for each symbol, and few for all of them. The next time it is another one,
 because the first may not answer.
 """
+SOON = 0.5
+"""Part of the time for which a price is fresh, after which exits that still wait need another one.
+
+A burst that lasts longer than its tick is fresh would else stop until a quote has come.
+"""
 NEEDED_NOW = text(f"""
--- market_quotes.needed_now: symbols whose exits a quote of the broker could let pass
+-- market_quotes.needed_now: symbols whose exits a quote of the broker could let pass, or whose price is soon too old
 SELECT DISTINCT ON (i.symbol) i.user_broker_id, i.symbol
   FROM exit_intents i
   LEFT JOIN market_quotes q ON q.symbol = i.symbol
   {GATE_ROWS}
  WHERE i.status IN ('PENDING', 'APPROVED') AND i.executable AND i.deleted_at IS NULL AND b.status = 'CONNECTED'
-   AND {deferred_sql(QUOTED_GATES)}
+   AND ({deferred_sql(QUOTED_GATES)} OR ({older_sql(SOON)}))
    AND coalesce(q.quoted_at < clock_timestamp() - make_interval(secs => :every_s), true)
  ORDER BY i.symbol, {_ANY_ACCOUNT}
  LIMIT :limit

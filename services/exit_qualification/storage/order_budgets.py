@@ -14,11 +14,13 @@ from shared.postgres.hot_path import Answer, ask
 TAKE = text("""
 -- order_budgets.take: locks the accounts' rows, so that no two processes are granted the same order; in one order, so
 -- that none waits for the other
-SELECT w.nth, g.granted, g.limited_by, nullif(g.free_at, '-infinity')
-  FROM (SELECT * FROM unnest(CAST(:brokers AS text[]), CAST(:accounts AS text[]), CAST(:wanted AS integer[]))
-                      WITH ORDINALITY AS u (broker, account, wanted, nth)
+SELECT w.nth, g.granted, g.limited_by, nullif(g.free_at, '-infinity'), g.taken_at
+  FROM (SELECT * FROM unnest(CAST(:brokers AS text[]), CAST(:accounts AS text[]), CAST(:wanted AS integer[]),
+                             CAST(:unused AS integer[]), CAST(:unused_at AS timestamptz[]))
+                      WITH ORDINALITY AS u (broker, account, wanted, unused, unused_at, nth)
          ORDER BY broker, account, nth) AS w
- CROSS JOIN LATERAL take_order_budget(w.broker, w.account, w.wanted, :per_second, :per_minute, :per_day) AS g
+ CROSS JOIN LATERAL take_order_budget(w.broker, w.account, w.wanted, :per_second, :per_minute, :per_day,
+                                      w.unused, w.unused_at) AS g
 """)
 NOTE_WAITING = text("""
 -- order_budgets.note_waiting: exits that wait for their account's budget say so
@@ -76,11 +78,31 @@ class Grant:
         ``second``, ``minute`` or ``day`` if a limit is used up now.
     free_at:
         When the next order may be sent.
+    taken_at:
+        Time of the grant by the database's clock.
     """
 
     granted: int
     limited_by: str | None
     free_at: datetime | None
+    taken_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """Orders of one grant that were not sent; they are handed back with the next request of their account."""
+
+    orders: int = 0
+    taken_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Request for orders of an account."""
+
+    account: UserBroker
+    orders: int
+    unused: Unused = Unused()
 
 
 class OrderBudgetRepository:
@@ -92,14 +114,16 @@ class OrderBudgetRepository:
 
     def take(self, account: UserBroker, wanted: int) -> Grant:
         """Take the account's budget for as many of the orders as its limits allow."""
-        return self.ask_all([(account, wanted)]).get()[0]
+        return self.ask_all([Wanted(account, wanted)]).get()[0]
 
-    def ask_all(self, wanted: Sequence[tuple[UserBroker, int]]) -> Answer[list[Grant]]:
+    def ask_all(self, wanted: Sequence[Wanted]) -> Answer[list[Grant]]:
         """Ask for the grants of many requests, in their order; an account may have several."""
         parameters = {
-            "brokers": [account.broker for account, _ in wanted],
-            "accounts": [account.account for account, _ in wanted],
-            "wanted": [orders for _, orders in wanted],
+            "brokers": [each.account.broker for each in wanted],
+            "accounts": [each.account.account for each in wanted],
+            "wanted": [each.orders for each in wanted],
+            "unused": [each.unused.orders for each in wanted],
+            "unused_at": [each.unused.taken_at for each in wanted],
             "per_second": self._limits.per_second,
             "per_minute": self._limits.per_minute,
             "per_day": self._limits.per_day,
@@ -115,5 +139,5 @@ class OrderBudgetRepository:
         return int(self._connection.execute(WAITING).scalar_one())
 
 
-def _grants(rows: Sequence[tuple[int, int, str | None, datetime | None]]) -> list[Grant]:
-    return [Grant(granted, limited_by, free_at) for _, granted, limited_by, free_at in sorted(rows)]
+def _grants(rows: Sequence[tuple[int, int, str | None, datetime | None, datetime]]) -> list[Grant]:
+    return [Grant(*grant) for _, *grant in sorted(rows)]

@@ -24,12 +24,16 @@ def check(given: GateInput) -> tuple[Verdict, Detail]:
     return defer_unless(age <= limit, {"age_ms": age, "fresh_ms": limit})
 
 
+def older_sql(share: float = 1) -> str:
+    """Return the SQL condition that the price of an exit by price is older than so much of its limit."""
+    limit_s = "coalesce(m.tick_fresh_ms, a.tick_fresh_ms, 3000) / 1000.0"
+    at = f"clock_timestamp() - {share:g} * make_interval(secs => {limit_s})"
+    return f"{BY_PRICE_SQL} AND coalesce(p.priced_at < {at}, false)"
+
+
 TICK_FRESH = GateSpec(
     gate=Gate.TICK_FRESH,
     check=check,
     refusal="the last price of the symbol is too old",
-    defers_while=(
-        f"{BY_PRICE_SQL} AND coalesce(p.priced_at < clock_timestamp()"
-        " - make_interval(secs => coalesce(m.tick_fresh_ms, a.tick_fresh_ms, 3000) / 1000.0), false)"
-    ),
+    defers_while=older_sql(),
 )

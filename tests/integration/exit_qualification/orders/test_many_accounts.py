@@ -15,7 +15,7 @@ from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.external_exits import AGAIN_S, AT_ONCE, LOOK_S
 from services.exit_qualification.orders.order_outcomes import OrderOutcome
 from services.exit_qualification.orders.placed_orders import read_filled
-from services.exit_qualification.storage.order_budgets import OrderBudgetRepository, OrderLimits
+from services.exit_qualification.storage.order_budgets import OrderBudgetRepository, OrderLimits, Wanted
 from shared.contracts.vocabulary import ExitReason, IntentStatus
 from tests.integration.exit_qualification.orders.order_scenario import PATIENT, SYMBOL, OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
@@ -220,7 +220,7 @@ def filled_outcome(scenario: OrderScenario, broker: ScriptedBroker, intent: Exit
 
 def test_requests_of_one_account_that_share_a_transaction_share_its_budget(exit_engine: Engine) -> None:
     accounts = [UserBroker(name, "kite", name, "http://127.0.0.1:1", BrokerStatus.CONNECTED) for name in ("b", "a")]
-    wanted = [(accounts[0], 3), (accounts[1], 3), (accounts[0], 3)]
+    wanted = [Wanted(accounts[n], 3) for n in (0, 1, 0)]
     with exit_engine.begin() as connection:
         grants = OrderBudgetRepository(connection, OrderLimits(per_second=4)).ask_all(wanted).get()
     assert [grant.granted for grant in grants] == [3, 3, 1]

@@ -15,9 +15,10 @@ from services.exit_qualification.domain.gates.gate import Gate
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.domain.symbol_book import SymbolState
 from services.exit_qualification.orders.brokers.port import BrokerUnavailable
-from services.exit_qualification.orders.quote_refresh import QuoteRefresh
+from services.exit_qualification.orders.quote_refresh import MOST_SYMBOLS, WAITING_EVERY_S, QuoteRefresh
 from services.exit_qualification.orders.token_watch import TokenWatch
 from services.exit_qualification.storage.market_facts import MarketFactsRepository
+from services.exit_qualification.storage.market_quotes import QuoteRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
@@ -86,6 +87,17 @@ def test_without_a_quote_the_exit_goes_on_waiting(
     broker.is_down = True
     QuoteRefresh(open_unit, broker, SystemClock()).refresh_once()
     assert not may_be_sent(exit_engine)
+
+
+def test_a_new_price_is_asked_for_before_that_of_a_waiting_exit_is_too_old(
+    scenario: OrderScenario, exit_engine: Engine
+) -> None:
+    scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS)
+    for age_ms, needed in ((1000, {}), (2000, {"paper": [INFY]})):
+        tick_arrived(exit_engine, timedelta(milliseconds=age_ms))
+        assert may_be_sent(exit_engine)
+        with exit_engine.connect() as connection:
+            assert QuoteRepository(connection).needed_now(WAITING_EVERY_S, MOST_SYMBOLS) == needed
 
 
 def test_one_account_is_asked_for_a_quote_and_another_one_if_it_does_not_answer(

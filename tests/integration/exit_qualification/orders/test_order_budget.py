@@ -13,22 +13,25 @@ from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.account_errors import AccountErrors
 from services.exit_qualification.storage import order_budgets
-from services.exit_qualification.storage.order_budgets import Grant, OrderBudgetRepository, OrderLimits
+from services.exit_qualification.storage.order_budgets import Grant, OrderBudgetRepository, OrderLimits, Unused, Wanted
+from services.exit_qualification.storage.send_fence import FRESH_S
 from shared.contracts.vocabulary import ExitReason, IntentStatus
 from shared.postgres.engine import open_engine
 from shared.postgres.notifications import Listener
 from tests.integration.exit_qualification.orders.order_scenario import PATIENT, OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
+from tests.support.clocks import SteppedClock
 from tests.support.servers import Database
 from tests.support.waiting import LIMIT_S
 
 ACCOUNT = UserBroker("paper", "kite", "PAPER", "http://127.0.0.1:1", BrokerStatus.CONNECTED)
 SECOND = timedelta(seconds=1)
+NONE = Unused()
 
 
-def take(engine: Engine, wanted: int, limits: OrderLimits) -> Grant:
+def take(engine: Engine, orders: int, limits: OrderLimits, unused: Unused = NONE) -> Grant:
     with engine.begin() as connection:
-        return OrderBudgetRepository(connection, limits).take(ACCOUNT, wanted)
+        return OrderBudgetRepository(connection, limits).ask_all([Wanted(ACCOUNT, orders, unused)]).get()[0]
 
 
 def test_no_second_sees_more_orders_than_the_limit(exit_engine: Engine) -> None:
@@ -67,6 +70,35 @@ def test_each_limit_grants_what_is_left_and_says_when_there_is_more(
     assert first.free_at is None
     assert second.free_at is not None
     assert second.free_at == third.free_at
+
+
+def test_orders_that_were_not_sent_are_handed_back_once(exit_engine: Engine) -> None:
+    limits = OrderLimits(per_second=4, per_day=5)
+    first = take(exit_engine, 4, limits)
+    assert take(exit_engine, 1, limits).granted == 0
+    second = take(exit_engine, 3, limits, Unused(3, first.taken_at))
+    assert (second.granted, second.taken_at > first.taken_at) == (3, True)
+    with exit_engine.connect() as connection:
+        taken = connection.execute(text("SELECT taken_at FROM order_budgets")).scalar_one()
+    assert taken == [first.taken_at, *[second.taken_at] * 3], "what leaves later counts from then on"
+    assert take(exit_engine, 4, limits, Unused(4, first.taken_at)).granted == 1, "one of that grant was left"
+    assert take(exit_engine, 1, limits, Unused(3, second.taken_at)).granted == 1, "today's are counted back too"
+
+
+def test_a_clearance_that_grows_old_does_not_use_up_the_budget(exit_engine: Engine, broker: ScriptedBroker) -> None:
+    clock = SteppedClock()
+    scenario = OrderScenario(exit_engine, broker, replace(PATIENT, limits=OrderLimits(per_second=4)), clock)
+    calls: list[None] = []
+
+    def answer() -> None:
+        calls.append(None)
+        clock.at_s += 2 * FRESH_S * (len(calls) == 2)
+
+    broker.on_place = answer
+    intents = [scenario.approved() for _ in range(4)]
+    assert scenario.sender.execute_next()
+    assert {scenario.intent(it).status for it in intents} == {IntentStatus.PLACED}
+    assert len(broker.placed) == 4
 
 
 def test_orders_beyond_the_budget_wait_and_say_so(
