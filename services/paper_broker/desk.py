@@ -1,11 +1,14 @@
-"""Dependencies shared by the routes: the authenticated account and the submitted form."""
+"""What routes have in common: the authenticated account, the submitted form, changes of the ledger."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
+from urllib.parse import parse_qsl
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 
 from services.paper_broker.accounts import Account, Accounts
 from services.paper_broker.broker import PaperBroker
@@ -15,6 +18,9 @@ from services.paper_broker.ledger import Ledger
 from services.paper_broker.records import Records
 
 API_VERSION = "3"
+URL_ENCODED = "application/x-www-form-urlencoded"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +39,13 @@ class Desk:
             return books.sessions.is_open(account.user_id)
 
 
-# Dependencies are coroutines: what they do takes microseconds, and a hop to a worker thread half a millisecond.
-async def the_desk(request: Request) -> Desk:
+def desk_of(request: Request) -> Desk:
     """Return the application's desk."""
     desk: Desk = request.app.state.desk
     return desk
 
 
-AtDesk = Annotated[Desk, Depends(the_desk)]
-
-
-async def the_client(request: Request, desk: AtDesk) -> Account:
+def client_of(request: Request) -> Account:
     """Return the account of the request's token.
 
     Raises
@@ -51,20 +53,36 @@ async def the_client(request: Request, desk: AtDesk) -> Account:
     KiteError
         TokenException; InputException if the request names another version of the API.
     """
-    if request.headers.get("x-kite-version", API_VERSION) != API_VERSION:
+    desk, headers = desk_of(request), request.headers
+    if headers.get("x-kite-version", API_VERSION) != API_VERSION:
         raise bad_input("Only version 3 of the API is served.")
-    account = desk.accounts.by_header(request.headers.get("authorization", ""))
+    account = desk.accounts.by_header(headers.get("authorization", ""))
     if account is None or not desk.is_logged_in(account):
         raise bad_token()
     return account
 
 
-Client = Annotated[Account, Depends(the_client)]
-
-
-async def the_form(request: Request) -> dict[str, str]:
+async def form_of(request: Request) -> dict[str, str]:
     """Return the form-encoded body; the last value of a repeated name wins."""
+    if request.headers.get("content-type") == URL_ENCODED:
+        return dict(parse_qsl((await request.body()).decode("latin-1"), keep_blank_values=True))
     return {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
 
 
-Form = Annotated[dict[str, str], Depends(the_form)]
+async def change(desk: Desk, make: Callable[[], T]) -> T:
+    """Make a change of the ledger: at once if no other one is under way, because a hop to a thread costs as much."""
+    return make() if desk.ledger.is_free else await run_in_threadpool(make)
+
+
+# Dependencies are coroutines: what they do takes microseconds, and a hop to a worker thread half a millisecond.
+async def _the_desk(request: Request) -> Desk:
+    return desk_of(request)
+
+
+async def _the_client(request: Request) -> Account:
+    return client_of(request)
+
+
+AtDesk = Annotated[Desk, Depends(_the_desk)]
+Client = Annotated[Account, Depends(_the_client)]
+Form = Annotated[dict[str, str], Depends(form_of)]

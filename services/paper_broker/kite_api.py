@@ -1,22 +1,15 @@
-"""Kite Connect v3 routes for sessions, the user, orders and trades."""
+"""Kite Connect v3 routes for sessions and the user."""
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Response
 
 from services.paper_broker import portfolio_format
 from services.paper_broker.desk import AtDesk, Client, Form
-from services.paper_broker.kite_answers import DroppedAnswer, success
-from services.paper_broker.kite_errors import KiteError, bad_input, bad_token, no_such_order
-from services.paper_broker.kite_format import order_id as id_text
-from services.paper_broker.order_forms import read_modification, read_placement
+from services.paper_broker.kite_answers import success
+from services.paper_broker.kite_errors import KiteError, bad_input, bad_token
 
 router = APIRouter(tags=["kite"])
-
-OrderId = Annotated[str, Path(description="the broker's order id")]
-Variety = Annotated[str, Path(description="only `regular` is served")]
 
 _SEGMENTS = ("equity", "commodity")
 
@@ -67,64 +60,3 @@ async def margins_of_segment(segment: str, client: Client) -> Response:
     if segment not in _SEGMENTS:
         raise bad_input("Invalid `segment`.")
     return success(portfolio_format.margins()[segment])
-
-
-@router.post("/orders/{variety}")
-def place_order(variety: Variety, form: Form, client: Client, desk: AtDesk) -> Response:
-    """Place an order. As at Kite, sending the same tag twice places two orders."""
-    _refuse_other_varieties(variety)
-    accepted = desk.broker.place(client.user_id, read_placement(form))
-    if accepted.drop_after_ms is not None:
-        return DroppedAnswer(accepted.drop_after_ms)
-    return success({"order_id": id_text(accepted.order_number)})
-
-
-@router.put("/orders/{variety}/{order_id}")
-def modify_order(variety: Variety, order_id: OrderId, form: Form, client: Client, desk: AtDesk) -> Response:
-    """Change an open order."""
-    _refuse_other_varieties(variety)
-    desk.broker.modify(client.user_id, _number(order_id), read_modification(form))
-    return success({"order_id": order_id})
-
-
-@router.delete("/orders/{variety}/{order_id}")
-def cancel_order(variety: Variety, order_id: OrderId, client: Client, desk: AtDesk) -> Response:
-    """Cancel an open order."""
-    _refuse_other_varieties(variety)
-    desk.broker.cancel(client.user_id, _number(order_id))
-    return success({"order_id": order_id})
-
-
-@router.get("/orders")
-def orders(client: Client, desk: AtDesk) -> Response:
-    """Return the day's order book."""
-    return success(desk.records.orders(client.user_id))
-
-
-@router.get("/orders/{order_id}")
-async def order_history(order_id: OrderId, client: Client, desk: AtDesk) -> Response:
-    """Return the states of an order."""
-    return success(desk.records.order_history(client.user_id, _number(order_id)))
-
-
-@router.get("/trades")
-def trades(client: Client, desk: AtDesk) -> Response:
-    """Return the day's trade book."""
-    return success(desk.records.trades(client.user_id))
-
-
-@router.get("/orders/{order_id}/trades")
-async def order_trades(order_id: OrderId, client: Client, desk: AtDesk) -> Response:
-    """Return the fills of an order."""
-    return success(desk.records.order_trades(client.user_id, _number(order_id)))
-
-
-def _refuse_other_varieties(variety: str) -> None:
-    if variety != "regular":
-        raise bad_input(f"Variety `{variety}` is not served, only `regular`.")
-
-
-def _number(order_id: str) -> int:
-    if not (order_id.isascii() and order_id.isdigit() and len(order_id) < 19):
-        raise no_such_order()
-    return int(order_id)

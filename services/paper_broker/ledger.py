@@ -60,6 +60,11 @@ class Ledger:
         for _ in range(READERS):
             self._readers.put(_connect(path))
 
+    @property
+    def is_free(self) -> bool:
+        """Return whether no transaction writes now."""
+        return not self._writing.locked()
+
     @contextmanager
     def write(self) -> Iterator[Books]:
         """Open a write transaction; commit at the end of the block, roll back on an exception."""

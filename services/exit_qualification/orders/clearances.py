@@ -75,7 +75,7 @@ class Clearances:
         Parameters
         ----------
         unused:
-            What is left of the last clearance. It counts anew, because its orders leave later than they were granted.
+            What is left of the last clearance. It counts from now on, because its orders leave later than it was given.
         """
         if not intents:
             return Clearance()

@@ -140,4 +140,4 @@ class OrderBudgetRepository:
 
 
 def _grants(rows: Sequence[tuple[int, int, str | None, datetime | None, datetime]]) -> list[Grant]:
-    return [Grant(*grant) for _, *grant in sorted(rows)]
+    return [Grant(granted, limited_by, free_at, taken_at) for _, granted, limited_by, free_at, taken_at in sorted(rows)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from services.paper_broker.app import create_broker_app
+from services.paper_broker.desk import change
 from services.paper_broker.process import open_desk
 from services.paper_broker.quotes import PriceTick
 from shared.runtime.health import Health
@@ -31,7 +33,9 @@ ORDER = {
 }
 
 
-def test_placing_hops_once_and_reading_one_order_never(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_placing_and_reading_one_order_hop_never_while_nobody_else_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hops: list[Any] = []
     run_sync = anyio.to_thread.run_sync
 
@@ -57,6 +61,18 @@ def test_placing_hops_once_and_reading_one_order_never(tmp_path: Path, monkeypat
                 reading, states = await hops_of(client, "GET", f"/orders/{placed['order_id']}")
                 fills, trades = await hops_of(client, "GET", f"/orders/{placed['order_id']}/trades")
         assert [states[-1]["status"], trades[0]["quantity"]] == ["COMPLETE", 10]
-        assert (placing, reading, fills) == (1, 0, 0)
+        assert (placing, reading, fills) == (0, 0, 0)
 
     asyncio.run(play())
+
+
+def test_a_change_waits_for_another_one_in_a_thread_of_its_own(tmp_path: Path) -> None:
+    async def play() -> bool:
+        settings = Settings(broker_credentials=SecretStr(CREDENTIALS), paper_broker_dir=tmp_path)
+        with open_desk(settings) as desk:
+            loop_thread = threading.get_ident()
+            assert await change(desk, threading.get_ident) == loop_thread
+            with desk.ledger.write():
+                return await change(desk, threading.get_ident) != loop_thread
+
+    assert asyncio.run(play())

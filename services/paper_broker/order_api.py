@@ -1,0 +1,100 @@
+"""Kite Connect v3 routes for orders and trades: plain routes, because every exit takes three calls of them.
+
+FastAPI's routes resolve their dependencies for each request, which takes longer than to look up an order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from services.paper_broker.desk import change, client_of, desk_of, form_of
+from services.paper_broker.kite_answers import DroppedAnswer, success
+from services.paper_broker.kite_errors import bad_input, no_such_order
+from services.paper_broker.kite_format import order_id as id_text
+from services.paper_broker.order_forms import read_modification, read_placement
+
+router = APIRouter()
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def _route(method: str, path: str) -> Callable[[Endpoint], Endpoint]:
+    def add(endpoint: Endpoint) -> Endpoint:
+        router.add_route(path, endpoint, methods=[method])
+        return endpoint
+
+    return add
+
+
+@_route("POST", "/orders/{variety}")
+async def place_order(request: Request) -> Response:
+    """Place an order. As at Kite, sending the same tag twice places two orders."""
+    desk, client, form = desk_of(request), client_of(request), await form_of(request)
+    _refuse_other_varieties(request)
+    placement = read_placement(form)
+    accepted = await change(desk, lambda: desk.broker.place(client.user_id, placement))
+    if accepted.drop_after_ms is not None:
+        return DroppedAnswer(accepted.drop_after_ms)
+    return success({"order_id": id_text(accepted.order_number)})
+
+
+@_route("PUT", "/orders/{variety}/{order_id}")
+async def modify_order(request: Request) -> Response:
+    """Change an open order."""
+    desk, client, form = desk_of(request), client_of(request), await form_of(request)
+    _refuse_other_varieties(request)
+    number, terms = _number(request), read_modification(form)
+    await change(desk, lambda: desk.broker.modify(client.user_id, number, terms))
+    return success({"order_id": request.path_params["order_id"]})
+
+
+@_route("DELETE", "/orders/{variety}/{order_id}")
+async def cancel_order(request: Request) -> Response:
+    """Cancel an open order."""
+    desk, client = desk_of(request), client_of(request)
+    _refuse_other_varieties(request)
+    number = _number(request)
+    await change(desk, lambda: desk.broker.cancel(client.user_id, number))
+    return success({"order_id": request.path_params["order_id"]})
+
+
+@_route("GET", "/orders")
+async def orders(request: Request) -> Response:
+    """Return the day's order book."""
+    return await run_in_threadpool(lambda: success(desk_of(request).records.orders(client_of(request).user_id)))
+
+
+@_route("GET", "/orders/{order_id}")
+async def order_history(request: Request) -> Response:
+    """Return the states of an order."""
+    client = client_of(request)
+    return success(desk_of(request).records.order_history(client.user_id, _number(request)))
+
+
+@_route("GET", "/trades")
+async def trades(request: Request) -> Response:
+    """Return the day's trade book."""
+    return await run_in_threadpool(lambda: success(desk_of(request).records.trades(client_of(request).user_id)))
+
+
+@_route("GET", "/orders/{order_id}/trades")
+async def order_trades(request: Request) -> Response:
+    """Return the fills of an order."""
+    client = client_of(request)
+    return success(desk_of(request).records.order_trades(client.user_id, _number(request)))
+
+
+def _refuse_other_varieties(request: Request) -> None:
+    variety = request.path_params["variety"]
+    if variety != "regular":
+        raise bad_input(f"Variety `{variety}` is not served, only `regular`.")
+
+
+def _number(request: Request) -> int:
+    order_id: str = request.path_params["order_id"]
+    if not (order_id.isascii() and order_id.isdigit() and len(order_id) < 19):
+        raise no_such_order()
+    return int(order_id)
