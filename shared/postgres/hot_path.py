@@ -28,6 +28,7 @@ _DIALECT: Final = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # the li
 
 T = TypeVar("T")
 _PIPELINE: Final = "pipeline"
+_CURSOR: Final = "streamed"
 Statement = TextClause | Select[Any]
 
 
@@ -136,18 +137,28 @@ def pipelined(connection: Connection) -> Iterator[None]:
 def stream(
     connection: Connection, statement: Statement, parameters: Mapping[str, Any], rows_at_once: int
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a statement as they come; the server works on while the caller does. Errors as of `fetch`.
+    """Yield the rows of a statement; the server reads the next ones while the caller works. Errors as of `fetch`.
 
-    No other statement of the connection can be sent before the last row.
+    A cursor of the server gives `rows_at_once` rows for each statement, so the connection's limits are for so many
+    rows and hold for any number. No other statement of the connection can be sent before the last row.
     """
     text, own = _driver_text(statement)
     driver = _driver_of(connection)
+    values = own | {name: _sent(value) for name, value in parameters.items()}
     try:
-        with driver.cursor(binary=True) as cursor:
-            values = own | {name: _sent(value) for name, value in parameters.items()}
-            yield from cursor.stream(text, values, size=rows_at_once)
+        with driver.pipeline():
+            driver.execute(f"DECLARE {_CURSOR} NO SCROLL CURSOR FOR {text}", values)
+            coming = _ask_for_more(driver, rows_at_once)
+            while rows := coming.fetchall():
+                coming = _ask_for_more(driver, rows_at_once)
+                yield from rows
+            driver.execute(f"CLOSE {_CURSOR}")
     except psycopg.Error as error:
         raise _as_sqlalchemy_raises_it(error, text, connection, driver) from error
+
+
+def _ask_for_more(driver: psycopg.Connection[Any], rows: int) -> psycopg.Cursor[Any]:
+    return driver.cursor(binary=True).execute(f"FETCH FORWARD {rows} FROM {_CURSOR}")
 
 
 def _sent(value: Any) -> Any:

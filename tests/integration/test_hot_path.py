@@ -12,10 +12,12 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from services.trade_management.domain.charges import Side
+from shared.postgres.connection_limits import ConnectionLimits
 from shared.postgres.engine import open_engine
-from shared.postgres.hot_path import fetch, pipelined, send
+from shared.postgres.hot_path import fetch, pipelined, send, stream
 from shared.postgres.row_locks import is_lock_timeout, limit_lock_waits
 from tests.support.servers import Database
+from tests.support.statements import sent_statements
 
 ADD = text(
     "INSERT INTO tick_symbols (symbol, partition, last_price, last_ts, last_seq) VALUES (:symbol, 0, 1, now(), 1)"
@@ -26,6 +28,9 @@ ECHO = {
     kind: text(f"SELECT CAST(:values AS {kind}[])")  # types
     for kind in ("text", "bytea", "uuid", "bigint", "boolean", "numeric", "timestamptz")
 }
+UP_TO = text("SELECT n FROM generate_series(1, :most) AS n")
+SLOW = text("SELECT n, pg_sleep(0.5) FROM generate_series(1, 5) AS n")
+BROKEN = text("SELECT 7 / (8 - n) FROM generate_series(1, 10) AS n")
 HOLD = text("LOCK TABLE tick_symbols IN ACCESS EXCLUSIVE MODE")
 
 
@@ -146,4 +151,40 @@ def test_a_broken_connection_is_told_as_such(engine: Engine) -> None:
             fetch(connection, text("SELECT pg_terminate_backend(pg_backend_pid())"), {})
         assert refused.value.connection_invalidated
     with engine.connect() as connection:
+        assert fetch(connection, COUNT, {}) == [(0,)]
+
+
+@pytest.mark.parametrize("rows", [0, 1, 9, 10, 11, 35])
+def test_a_stream_gives_every_row_once_and_in_order(engine: Engine, rows: int) -> None:
+    with engine.connect() as connection:
+        for _ in range(2):
+            assert list(stream(connection, UP_TO, {"most": rows}, 10)) == [(n,) for n in range(1, rows + 1)]
+        assert fetch(connection, COUNT, {}) == [(0,)]
+
+
+def test_a_stream_asks_for_so_many_rows_at_a_time(engine: Engine) -> None:
+    with engine.connect() as connection, sent_statements() as statements:
+        rows = stream(connection, UP_TO, {"most": 1_000_000}, 10)
+        assert [next(rows) for _ in range(11)][-1] == (11,)
+        rows.close()
+        assert len([each for each in statements if each.startswith("FETCH FORWARD 10 ")]) == 3, statements
+        connection.rollback()
+        assert fetch(connection, COUNT, {}) == [(0,)]
+
+
+def test_a_stream_may_take_longer_than_a_statement(database: Database) -> None:
+    limits = ConnectionLimits(statement_ms=2_000)
+    engine = open_engine(database.exit_url, "exit_qualification", application="test", limits=limits)
+    with engine.connect() as connection:
+        assert [n for n, _ in stream(connection, SLOW, {}, 1)] == [1, 2, 3, 4, 5]
+    engine.dispose()
+
+
+def test_an_error_in_the_middle_of_a_stream_is_told(engine: Engine) -> None:
+    with engine.connect() as connection:
+        rows = stream(connection, BROKEN, {}, 3)
+        assert [next(rows) for _ in range(6)] == [(1,), (1,), (1,), (1,), (2,), (3,)]
+        with pytest.raises(DBAPIError, match="division by zero"):
+            list(rows)
+        connection.rollback()
         assert fetch(connection, COUNT, {}) == [(0,)]

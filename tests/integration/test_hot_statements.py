@@ -54,7 +54,7 @@ FEW_ROWS = {
 }
 """Switches, brokers and calendars: a handful of rows. What waits: none but for moments."""
 
-NOT_HOT = {"RESET", "FENCE_ALL", "STORED", "SYMBOL_PARTITIONS", "MOVE", "RULES_IN", "WAITING_ERRORS", "OPEN_AMONG"}
+NOT_HOT = {"RESET", "FENCE_ALL", "STORED", "SYMBOL_PARTITIONS", "MOVE", "WAITING_ERRORS", "OPEN_AMONG"}
 """Operators' own, what a page shows, and what a worker asks once when it joins."""
 
 

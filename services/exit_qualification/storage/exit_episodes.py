@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -13,7 +13,7 @@ from services.exit_qualification.domain.intent import SENT_WITHIN, ExitIntent
 from services.exit_qualification.domain.intent_state_machine import LIVE, UNSENT
 from services.exit_qualification.domain.level_index import RuleKey
 from shared.contracts.vocabulary import ExitReason
-from shared.postgres.hot_path import fetch
+from shared.postgres.hot_path import fetch, stream
 
 GENERATE = text("""
 -- exit_episodes.generate
@@ -82,9 +82,11 @@ UPDATE exit_episodes e SET failures = 0
 WITH_EPISODES = text("""
 -- exit_episodes.open_trades_with_episodes
 SELECT t.trade_id FROM open_trades t
- WHERE t.partition = ANY (:partitions) AND t.status = 'OPEN'
+ WHERE t.partition = ANY (CAST(:partitions AS integer[])) AND t.status = 'OPEN'
    AND EXISTS (SELECT FROM exit_episodes e WHERE e.trade_id = t.trade_id)
 """)
+
+IDS_AT_ONCE = 10_000
 
 _LIVE = sorted(LIVE)
 _UNSENT = sorted(UNSENT)
@@ -150,9 +152,10 @@ class ExitEpisodeRepository:
             fetch(self._connection, FORGIVE, _slots([intent.rule_key for intent in intents]))
             self.release([intent.rule_key for intent in intents if intent.beside_leg])
 
-    def open_trades_with_episodes(self, partitions: Sequence[int]) -> list[UUID]:
-        """Return the open trades of these partitions with any episode, with their reasons."""
-        return list(self._connection.execute(WITH_EPISODES, {"partitions": list(partitions)}).scalars())
+    def open_trades_with_episodes(self, partitions: Sequence[int]) -> Iterator[UUID]:
+        """Yield the open trades of these partitions with any episode."""
+        for (trade_id,) in stream(self._connection, WITH_EPISODES, {"partitions": list(partitions)}, IDS_AT_ONCE):
+            yield trade_id
 
 
 def _slots(keys: Sequence[RuleKey]) -> dict[str, Any]:

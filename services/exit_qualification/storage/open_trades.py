@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from sys import intern
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Row, func, select, text, update
+from sqlalchemy import Connection, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.exit_qualification.domain.level_index import RuleKey
@@ -26,7 +26,8 @@ from shared.money import SCALE
 from shared.postgres.hot_path import Answer, ask, fetch, send, stream
 from shared.postgres.row_locks import RowHeld
 
-ROWS_AT_ONCE = 5_000
+ROWS_AT_ONCE = 1_000
+"""So few that a server whose client stalls has sent them all, and can end the idle transaction."""
 
 MOVE = text("""
 -- open_trades.move
@@ -49,9 +50,10 @@ SELECT t.trade_id, t.symbol, t.direction, t.quantity, t.product_type, t.user_bro
        t.status"""  # noqa: S608  # a number of our own
 _WITH_PLANS = f"""
 {_FACTS}, CAST(coalesce(p.exit_plan, t.exit_plan) AS text), coalesce(p.plan_version, 1),
-       coalesce(p.changed_tick, t.entered_tick, 0)
+       coalesce(p.changed_tick, t.entered_tick, 0), CAST(r.states AS text)
   FROM open_trades t
-  LEFT JOIN exit_plans p ON p.trade_id = t.trade_id"""
+  LEFT JOIN exit_plans p ON p.trade_id = t.trade_id
+  LEFT JOIN rule_states r ON r.trade_id = t.trade_id"""
 _NAMED = "WHERE t.trade_id = ANY (CAST(:trade_ids AS uuid[])) ORDER BY t.trade_id"
 
 LOCK_FREE = text(f"""
@@ -77,7 +79,7 @@ FOLLOWING = text(f"""
    AND coalesce(p.exit_plan, t.exit_plan) -> 'protective_stop' ? 'trail_step'
 """)
 OPEN_IN = text(f"""
--- open_trades.open_in: all that the engine needs but the states of rules
+-- open_trades.open_in: all that the engine needs
 {_WITH_PLANS} WHERE t.partition = ANY (CAST(:partitions AS integer[])) AND t.status = 'OPEN'
 """)
 OPEN_AMONG = text(f"""
@@ -113,17 +115,6 @@ ON CONFLICT (trade_id) DO UPDATE
  WHERE exit_plans.plan_version < EXCLUDED.plan_version
 """)
 
-RULES_IN = text("""
--- rule_states.in_partitions
-SELECT r.trade_id, r.states
-  FROM rule_states r
-  JOIN open_trades t ON t.trade_id = r.trade_id
- WHERE t.partition = ANY (:partitions) AND t.status = 'OPEN'
-""")
-RULES_OF = text("""
--- rule_states.of_trades
-SELECT trade_id, states FROM rule_states WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))
-""")
 FORGET_RULES = text("DELETE FROM rule_states WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))")
 
 
@@ -199,13 +190,15 @@ def _projection(*row: Any) -> TradeProjection:
     return TradeProjection(OpenTrade(*_facts(*row[:8])), TradeStatus(row[8]))
 
 
-def planned_of_row(
-    row: tuple[Any, ...], square_off: SquareOff, saved: Mapping[UUID, Mapping[Slot, Saved]] | None = None
-) -> OpenTrade:
-    """Return the trade of the columns of `_WITH_PLANS`, with its rules and, of those in `saved`, their states."""
-    plan, version, entered_tick = row[9:]
-    of_trade = saved.get(row[0], NOTHING_SAVED) if saved else NOTHING_SAVED
-    return planned(_facts(*row[:8]), read_stored(plan), version, square_off, entered_tick, of_trade)
+def planned_of_row(row: tuple[Any, ...], square_off: SquareOff) -> OpenTrade:
+    """Return the trade of the columns of `_WITH_PLANS`, with its rules and their stored states."""
+    plan, version, entered_tick, states = row[9:]
+    saved = _states_by_slot(row[0], states) if states else NOTHING_SAVED
+    return planned(_facts(*row[:8]), read_stored(plan), version, square_off, entered_tick, saved)
+
+
+def _states_by_slot(trade_id: UUID, states: str) -> dict[Slot, Saved]:
+    return {RuleKey.of_slot(trade_id, slot)[1:]: state for slot, state in _decode_states(states).items()}
 
 
 class OpenTradeRepository:
@@ -295,9 +288,8 @@ class OpenTradeRepository:
 
     def open_in(self, partitions: Sequence[int]) -> Iterator[OpenTrade]:
         """Yield every open trade of these partitions with its rules, without holding all rows in memory."""
-        saved = self._saved_rules(partitions)
         for row in stream(self._connection, OPEN_IN, {"partitions": list(partitions)}, ROWS_AT_ONCE):
-            yield planned_of_row(row, self._square_off, saved)
+            yield planned_of_row(row, self._square_off)
 
     def find(self, trade_id: UUID) -> TradeProjection | None:
         """Return a trade with its rule states, without a lock; None if it is unknown."""
@@ -305,14 +297,12 @@ class OpenTradeRepository:
         if not rows:
             return None
         [row] = rows
-        saved = self._rules_of([trade_id])
-        return TradeProjection(planned_of_row(row, self._square_off, saved), TradeStatus(row[8]))
+        return TradeProjection(planned_of_row(row, self._square_off), TradeStatus(row[8]))
 
     def following(self, trade_ids: Collection[UUID]) -> list[tuple[OpenTrade, ExitPlan]]:
         """Return the open trades among these whose protective stop follows a trailing stop, with states and plan."""
         rows = fetch(self._connection, FOLLOWING, {"trade_ids": sorted(trade_ids)}) if trade_ids else []
-        saved = self._rules_of([row[0] for row in rows]) if rows else {}
-        return [(planned_of_row(row, self._square_off, saved), read_stored(row[9])) for row in rows]
+        return [(planned_of_row(row, self._square_off), read_stored(row[9])) for row in rows]
 
     def open_among(self, wanted: TradeFilter, limit: int) -> list[OpenTrade]:
         """Return at most `limit` open trades that meet the filter, without their rules, in order of entry."""
@@ -359,20 +349,7 @@ class OpenTradeRepository:
         parameters = {"trade_ids": trade_ids, "states": [msgspec.json.encode(each).decode() for each in states]}
         send(self._connection, SAVE_RULES, parameters)
 
-    def _saved_rules(self, partitions: Sequence[int]) -> dict[UUID, dict[Slot, Saved]]:
-        return _states_by_trade(self._connection.execute(RULES_IN, {"partitions": list(partitions)}))
-
-    def _rules_of(self, trade_ids: Sequence[UUID]) -> dict[UUID, dict[Slot, Saved]]:
-        return _states_by_trade(self._connection.execute(RULES_OF, {"trade_ids": trade_ids}))
-
 
 _DIRECTIONS = {each.value: each for each in Direction}
 _PRODUCTS = {each.value: each for each in ProductType}
-
-
-def _states_by_trade(rows: Iterable[Row[Any]]) -> dict[UUID, dict[Slot, Saved]]:
-    return {row.trade_id: _by_rule(row.trade_id, row.states) for row in rows}
-
-
-def _by_rule(trade_id: UUID, states: Mapping[str, Saved]) -> dict[Slot, Saved]:
-    return {RuleKey.of_slot(trade_id, slot)[1:]: state for slot, state in states.items()}
+_decode_states: Final[Callable[[str], dict[str, Saved]]] = msgspec.json.Decoder(dict[str, Saved]).decode

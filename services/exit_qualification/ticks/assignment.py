@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 from confluent_kafka import Consumer, TopicPartition
@@ -83,8 +84,13 @@ class Assignment:
             self._layout.topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
 
-    def take_up(self) -> None:
+    def take_up(self, report: Callable[[int], None]) -> None:
         """Claim the waiting partitions, load the engine and resume at the stored offsets.
+
+        Parameters
+        ----------
+        report:
+            As of `load_engine`.
 
         Raises
         ------
@@ -103,7 +109,7 @@ class Assignment:
             claimed = TickCheckpointRepository(connection).claim(partitions, self._owner)
             require_homes(connection, self._layout)
             square_off = replace(self._default_square_off, calendars=CalendarRepository(connection).calendars())
-            loaded = load_engine(connection, claimed, self._new_clock_after_ms, square_off)
+            loaded = load_engine(connection, claimed, self._new_clock_after_ms, square_off, report)
             positions = self._log.start(connection, self._layout, claimed, bounds)
         self._consumer.assign(positions)
         self._waiting, self.is_settled = None, True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,6 +21,7 @@ from shared.contracts.vocabulary import ExitReason
 
 log = logging.getLogger(__name__)
 
+TRADES_PER_REPORT = 10_000
 TRADES_PER_LINE = 100_000
 
 
@@ -39,7 +40,11 @@ class LoadedEngine:
 
 
 def load_engine(
-    connection: Connection, claimed: Mapping[int, Checkpoint], new_clock_after_ms: int, square_off: SquareOff = NEVER
+    connection: Connection,
+    claimed: Mapping[int, Checkpoint],
+    new_clock_after_ms: int,
+    square_off: SquareOff = NEVER,
+    report: Callable[[int], None] = lambda _: None,
 ) -> LoadedEngine:
     """Return an engine with the symbols and open trades of these partitions.
 
@@ -47,6 +52,11 @@ def load_engine(
     price already meets them. Rearming right afterwards finds the due ones, so exits do not wait for a tick of a symbol
     that does not trade. The objects of the engine live as long as it does: the cyclic garbage collector does not run
     while they are made, and does not look at them again.
+
+    Parameters
+    ----------
+    report:
+        Called with the number of trades loaded so far, every `TRADES_PER_REPORT` trades; what it raises ends the load.
     """
     partitions, ahead = sorted(claimed), {}
     with _collector_paused():
@@ -55,15 +65,17 @@ def load_engine(
             engine.restore_symbol(symbol.symbol, symbol.state)
             if symbol.tick_offset > claimed[symbol.partition].tick_offset:
                 ahead[symbol.symbol] = symbol.tick_offset
-        engine.load(_counted(OpenTradeRepository(connection, square_off).open_in(partitions)))
+        engine.load(_counted(OpenTradeRepository(connection, square_off).open_in(partitions), report))
         for trade_id in ExitEpisodeRepository(connection).open_trades_with_episodes(partitions):
             engine.disarm(trade_id, ExitReason.MANUAL)
     return LoadedEngine(engine, ahead)
 
 
-def _counted(trades: Iterable[OpenTrade]) -> Iterator[OpenTrade]:
+def _counted(trades: Iterable[OpenTrade], report: Callable[[int], None]) -> Iterator[OpenTrade]:
     for count, trade in enumerate(trades, 1):
         yield trade
+        if count % TRADES_PER_REPORT == 0:
+            report(count)
         if count % TRADES_PER_LINE == 0:
             log.info("loaded %d open trades", count)
 

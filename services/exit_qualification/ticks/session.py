@@ -51,8 +51,17 @@ CHECKPOINT_TURNS = 8
 OTHERS_WAITING_S = 5.0
 """Interval between looks for waiting work that this worker has not stored itself."""
 
+RULES_AT_START = 2_000
+"""Fired rules of one query after the load."""
+
 UNSETTLED_POLL_S = 0.05
 """Longest wait for records without partitions: a poll that is given some goes on waiting."""
+
+
+class Stopping(ExitflowError):
+    """The process ends before a long step has."""
+
+    code = "stopping"
 
 
 @dataclass(frozen=True)
@@ -153,11 +162,31 @@ class TickSession:
         return max(due_s - now_s, 0.0)
 
     def _take_up(self) -> None:
-        self._assignment.take_up()
+        try:
+            self._assignment.take_up(self._report_loading)
+        except Stopping as error:
+            log.info("%s", error)
+            return
         self._pipeline.begin()
         self._waited_s = -inf
-        self._rearm(self._assignment.engine.disarmed_count)
+        self._rearm_all()
         self._back_off.reset()
+
+    def _report_loading(self, trades: int) -> None:
+        """Show how far the load has come; one of a large book is no hang, and ends when the process is to end."""
+        self._around.health.problem(TICKS, f"loading: {trades:,} open trades so far")
+        if self._stop.is_set():
+            raise Stopping(f"stopping; {trades:,} open trades were loaded")
+
+    def _rearm_all(self) -> None:
+        """Do as `_rearm` with every disarmed rule, so many at a time that no statement takes long."""
+        left = self._assignment.engine.disarmed_count
+        while True:
+            self._rearm(min(left, RULES_AT_START))
+            left -= RULES_AT_START
+            if left <= 0:
+                return
+            self._around.health.problem(TICKS, f"loaded; {left:,} rules that have fired are still to be checked")
 
     def _take(self, records: Records) -> None:
         now_ms = epoch_ms(self._around.clock.now())

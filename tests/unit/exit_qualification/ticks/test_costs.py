@@ -114,7 +114,7 @@ def rows(trades: int, prices: int = 10_000) -> list[tuple[Any, ...]]:
     """Return rows of open trades as the loader reads them, with levels at so many prices."""
     return [
         (UUID(int=n), "NSE:INFY", "LONG", 100, "MIS", "paper", 1000_0000, 0, "OPEN",
-         f'{{"target": "{1010 + n % prices}.00", "stop_loss": "{990 - n % prices / 10_000:.4f}"}}', 1, 0)
+         f'{{"target": "{1010 + n % prices}.00", "stop_loss": "{990 - n % prices / 10_000:.4f}"}}', 1, 0, None)
         for n in range(1, trades + 1)
     ]  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import cast
 from unittest.mock import Mock
@@ -17,11 +17,18 @@ from services.exit_qualification.ticks.assignment import Assignment
 from services.exit_qualification.ticks.pipeline import TickPipeline, Written
 from services.exit_qualification.ticks.progress import Progress
 from services.exit_qualification.ticks.rearm_schedule import MOST_PER_TURN, TURNS, RearmSchedule
-from services.exit_qualification.ticks.session import OTHERS_WAITING_S, Surroundings, TickSession
+from services.exit_qualification.ticks.session import (
+    OTHERS_WAITING_S,
+    RULES_AT_START,
+    TICKS,
+    Surroundings,
+    TickSession,
+)
 from shared.contracts.vocabulary import ExitReason
 from shared.instants import epoch_ms
 from shared.kafka.consuming import WatchedConsumer
 from shared.runtime.health import Health
+from shared.runtime.stopping import Stop
 from shared.settings import Settings
 from tests.support.clocks import SteppedClock
 from tests.unit.exit_qualification.examples import NOON, open_trade
@@ -54,12 +61,24 @@ class Idle:
         self.assignment = Mock(Assignment, is_waiting=False, is_settled=True, engine=engine)
         self.assignment.progress = Progress(engine, CLAIMED, LAYOUT.partitions)
         around = Mock(Surroundings, settings=Settings(), clock=self.clock, health=Health(), pipeline=self.pipeline)
-        self._session = TickSession(around, consumer, LAYOUT, cast(Assignment, self.assignment), Mock(), Mock())
+        self.health, self.stop = around.health, Stop()
+        self._session = TickSession(around, consumer, LAYOUT, cast(Assignment, self.assignment), Mock(), self.stop)
 
     def _wait(self, _: int, wait_s: float) -> dict[object, object]:
         self.waits.append(wait_s)
         self.clock.at_s += wait_s
         return {}
+
+    def load(self, *reports: int) -> None:
+        """Take up partitions with a load that reports so many trades."""
+
+        def take_up(report: Callable[[int], None]) -> None:
+            for trades in reports:
+                report(trades)
+
+        self.assignment.is_waiting = True
+        self.assignment.take_up.side_effect = take_up
+        self._session.step()
 
     def run(self, seconds: float) -> None:
         """Let so much time pass."""
@@ -131,3 +150,32 @@ def test_a_schedule_asks_about_no_more_than_there_is(steps: Iterable[tuple[float
         assert schedule.next_s >= now_s
         round_of = max(round_of, disarmed)
         assert taken <= round_of
+
+
+def test_a_load_shows_how_far_it_has_come() -> None:
+    idle = Idle(ExitSignalService())
+    shown: list[str] = []
+    idle.pipeline.begin.side_effect = lambda: shown.append(idle.health.problems()[TICKS])
+    idle.load(10_000, 1_230_000)
+    assert shown == ["loading: 1,230,000 open trades so far"]
+    assert idle.health.is_ready()
+
+
+def test_a_load_ends_when_the_process_is_to_stop() -> None:
+    idle = Idle(ExitSignalService())
+    idle.stop.set()
+    idle.load(10_000)
+    assert idle.pipeline.begin.call_count == idle.assignment.reload.call_count == 0
+
+
+@pytest.mark.parametrize("fired", [0, 1, RULES_AT_START, 2 * RULES_AT_START + 1])
+def test_after_a_load_each_fired_rule_is_asked_about_once(fired: int) -> None:
+    engine = ExitSignalService()
+    for number in range(1, fired + 1):
+        engine.add_trade(open_trade(number, stop_loss=None))
+        engine.disarm(open_trade(number).trade_id, ExitReason.TARGET)
+    idle = Idle(engine)
+    idle.load()
+    asked = rules_asked(idle)
+    assert sum(asked[: max(1, -(-fired // RULES_AT_START))]) == fired
+    assert max(asked) <= RULES_AT_START
