@@ -19,7 +19,9 @@ from shared.errors import Unavailable
 
 LOOK_S = 0.01
 LIMIT_S = 600
-_PROGRESS = "SELECT coalesce(sum(tick_offset), 0)::bigint, count(owner) FROM tick_partitions"
+_PROGRESS = "SELECT coalesce(sum(tick_offset), 0)::bigint FROM tick_partitions"
+_STARTED = f"judging {PARTITIONS} partitions"
+"""What a worker logs once its engine is loaded."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,10 @@ def drain_bare(place: Place, ticks: int) -> Drain:
 def drain_worker(place: Place, ticks: int, clock: Clock) -> Drain:
     """Measure a worker from the moment it holds its partitions to the last offset; Unavailable if it ends before."""
     with place.connect() as connection, place.running("exit-ticks") as child:
-        _await_start(connection, child, clock)
+        _await_start(child, clock)
         process, began_s = psutil.Process(child.pid), clock.monotonic()
         began_cpu_s = _cpu_s(process)
-        while _progress(connection)[0] < ticks:
+        while _progress(connection) < ticks:
             _require(child, clock.monotonic() - began_s)
             sleep(LOOK_S)
         seconds, cpu_s = clock.monotonic() - began_s, _cpu_s(process) - began_cpu_s
@@ -88,23 +90,23 @@ def drain_worker(place: Place, ticks: int, clock: Clock) -> Drain:
 def measure_start(place: Place, trades: int, clock: Clock) -> Start:
     """Measure the start of a worker with so many open trades; Unavailable if it ends before."""
     began_s = clock.monotonic()
-    with place.connect() as connection, place.running("exit-ticks") as child:
-        _await_start(connection, child, clock)
+    with place.running("exit-ticks") as child:
+        _await_start(child, clock)
         seconds, cpu_s = clock.monotonic() - began_s, _cpu_s(psutil.Process(child.pid))
         return Start(trades, seconds, cpu_s, peak_bytes([child.pid]) / 2**20)
 
 
-def _await_start(connection: psycopg.Connection, child: Child, clock: Clock) -> None:
+def _await_start(child: Child, clock: Clock) -> None:
     began_s = clock.monotonic()
-    while _progress(connection)[1] < PARTITIONS:
+    while _STARTED not in child.command.log_file.read_text():
         _require(child, clock.monotonic() - began_s)
         sleep(LOOK_S)
 
 
-def _progress(connection: psycopg.Connection) -> tuple[int, int]:
+def _progress(connection: psycopg.Connection) -> int:
     row = connection.execute(_PROGRESS).fetchone()
     assert row is not None
-    return int(row[0]), int(row[1])
+    return int(row[0])
 
 
 def _require(child: Child, passed_s: float) -> None:

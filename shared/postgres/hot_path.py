@@ -7,7 +7,7 @@ its statements.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -136,7 +136,7 @@ def pipelined(connection: Connection) -> Iterator[None]:
 
 def stream(
     connection: Connection, statement: Statement, parameters: Mapping[str, Any], rows_at_once: int
-) -> Iterator[tuple[Any, ...]]:
+) -> Generator[tuple[Any, ...], None, None]:
     """Yield the rows of a statement; the server reads the next ones while the caller works. Errors as of `fetch`.
 
     A cursor of the server gives `rows_at_once` rows for each statement, so the connection's limits are for so many

@@ -17,13 +17,12 @@ class DirectionBook:
     a condition that stays true costs nothing.
     """
 
-    __slots__ = ("_levels", "_loaded", "_states", "_unarmed", "marks", "moved")
+    __slots__ = ("_levels", "_states", "_unarmed", "marks", "moved")
 
     def __init__(self) -> None:
         self._levels = LevelIndex()
         self._states: dict[RuleKey, RuleState] = {}
         self._unarmed: set[RuleKey] = set()
-        self._loaded: list[tuple[RuleKey, RuleState]] = []
         self.marks = Watermarks()
         self.moved: set[RuleKey] = set()
         """Rules whose state a checkpoint has not seen yet."""
@@ -48,14 +47,16 @@ class DirectionBook:
     def load(self, key: RuleKey, state: RuleState) -> None:
         """Put an armed rule that is watched once `watch_loaded` is called."""
         self._states[key] = state
-        self._loaded.append((key, state))
 
     def watch_loaded(self) -> None:
-        """Start to watch the loaded rules; their levels are sorted once."""
-        loaded, self._loaded = self._loaded, []
-        self._levels.put_all((level, key) for key, state in loaded for level in _waits_for(state, armed=True))
+        """Start to watch every rule; the levels are sorted once."""
+        unarmed = self._unarmed
+        rules = [(key, state, not unarmed or key not in unarmed) for key, state in self._states.items()]
+        self._levels.put_all((level, key) for key, state, armed in rules for level in _waits_for(state, armed=armed))
         self.marks.put_all(
-            (key, state.watermark, trails) for key, state in loaded if (trails := state.trails) is not None
+            (key, state.watermark, trails if _touches(state, armed=armed) else None)
+            for key, state, armed in rules
+            if (trails := state.trails) is not None
         )
 
     def reached(self, price: int) -> set[RuleKey]:

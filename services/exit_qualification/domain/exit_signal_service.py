@@ -67,10 +67,7 @@ class ExitSignalService:
         return self._judge_by_last(book, trade.rule_keys(), settle=trade.entered_tick is None)
 
     def load(self, trades: Iterable[OpenTrade]) -> None:
-        """Add the trades of a checkpoint, none of them known; as `add_trade`, but levels are sorted once.
-
-        Rules met by the last price are disarmed: rearming finds them due.
-        """
+        """Add the trades of a checkpoint to an engine without trades; evaluate no tick before `watch_loaded`."""
         books: dict[str, SymbolBook] = {}
         for trade in trades:
             book = books.get(trade.symbol)
@@ -82,8 +79,14 @@ class ExitSignalService:
                 load(key, state)
                 if (at_ms := state.deadline_ms) is not None:
                     self._deadlines.append((at_ms, key))
+
+    def watch_loaded(self) -> None:
+        """Evaluate the loaded trades from now on; the levels of a symbol are sorted once.
+
+        Rules met by the last price are disarmed: rearming finds them due.
+        """
         heapify(self._deadlines)
-        for book in books.values():
+        for book in self._books.values():
             for key in book.watch_loaded():
                 book.disarm(key)
                 self._disarmed[key] = None

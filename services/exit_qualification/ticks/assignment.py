@@ -14,7 +14,7 @@ from services.exit_qualification.domain.square_off import SquareOff
 from services.exit_qualification.storage.market_calendars import CalendarRepository
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from services.exit_qualification.ticks.batch import Layout
-from services.exit_qualification.ticks.engine_loader import load_engine
+from services.exit_qualification.ticks.engine_loader import collector_paused, load_engine
 from services.exit_qualification.ticks.evaluation import Evaluator
 from services.exit_qualification.ticks.progress import Progress
 from services.exit_qualification.ticks.topic_identity import TickLog, require_homes
@@ -103,14 +103,16 @@ class Assignment:
         bounds = bounds_of(
             self._consumer.admin, [(topic, each) for each in partitions for topic in self._layout.topics]
         )
-        with self._database.begin() as connection:
-            # The claim waits for the earlier owner's transaction, so the rows loaded after it are final.
-            limit_lock_waits(connection, LOOPS.lock_ms)
-            claimed = TickCheckpointRepository(connection).claim(partitions, self._owner)
-            require_homes(connection, self._layout)
-            square_off = replace(self._default_square_off, calendars=CalendarRepository(connection).calendars())
-            loaded = load_engine(connection, claimed, self._new_clock_after_ms, square_off, report)
-            positions = self._log.start(connection, self._layout, claimed, bounds)
+        with collector_paused():
+            with self._database.begin() as connection:
+                # The claim waits for the earlier owner's transaction, so the rows loaded after it are final.
+                limit_lock_waits(connection, LOOPS.lock_ms)
+                claimed = TickCheckpointRepository(connection).claim(partitions, self._owner)
+                require_homes(connection, self._layout)
+                square_off = replace(self._default_square_off, calendars=CalendarRepository(connection).calendars())
+                loaded = load_engine(connection, claimed, self._new_clock_after_ms, square_off, report)
+                positions = self._log.start(connection, self._layout, claimed, bounds)
+            loaded.engine.watch_loaded()  # sorting may take longer than a transaction may be idle
         self._consumer.assign(positions)
         self._waiting, self.is_settled = None, True
         self.engine, self.progress = loaded.engine, Progress(loaded.engine, claimed, self._layout.partitions)

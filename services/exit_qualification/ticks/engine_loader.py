@@ -46,12 +46,11 @@ def load_engine(
     square_off: SquareOff = NEVER,
     report: Callable[[int], None] = lambda _: None,
 ) -> LoadedEngine:
-    """Return an engine with the symbols and open trades of these partitions.
+    """Return an engine with the symbols and open trades of these partitions; `watch_loaded` makes it evaluate them.
 
     Reasons are disarmed for every trade that ever exited, including blocked ones without a row, and where the last
     price already meets them. Rearming right afterwards finds the due ones, so exits do not wait for a tick of a symbol
-    that does not trade. The objects of the engine live as long as it does: the cyclic garbage collector does not run
-    while they are made, and does not look at them again.
+    that does not trade.
 
     Parameters
     ----------
@@ -59,15 +58,14 @@ def load_engine(
         Called with the number of trades loaded so far, every `TRADES_PER_REPORT` trades; what it raises ends the load.
     """
     partitions, ahead = sorted(claimed), {}
-    with _collector_paused():
-        engine = ExitSignalService(new_clock_after_ms)
-        for symbol in TickCheckpointRepository(connection).symbols(partitions):
-            engine.restore_symbol(symbol.symbol, symbol.state)
-            if symbol.tick_offset > claimed[symbol.partition].tick_offset:
-                ahead[symbol.symbol] = symbol.tick_offset
-        engine.load(_counted(OpenTradeRepository(connection, square_off).open_in(partitions), report))
-        for trade_id in ExitEpisodeRepository(connection).open_trades_with_episodes(partitions):
-            engine.disarm(trade_id, ExitReason.MANUAL)
+    engine = ExitSignalService(new_clock_after_ms)
+    for symbol in TickCheckpointRepository(connection).symbols(partitions):
+        engine.restore_symbol(symbol.symbol, symbol.state)
+        if symbol.tick_offset > claimed[symbol.partition].tick_offset:
+            ahead[symbol.symbol] = symbol.tick_offset
+    engine.load(_counted(OpenTradeRepository(connection, square_off).open_in(partitions), report))
+    for trade_id in ExitEpisodeRepository(connection).open_trades_with_episodes(partitions):
+        engine.disarm(trade_id, ExitReason.MANUAL)
     return LoadedEngine(engine, ahead)
 
 
@@ -81,7 +79,8 @@ def _counted(trades: Iterable[OpenTrade], report: Callable[[int], None]) -> Iter
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
+def collector_paused() -> Iterator[None]:
+    """Keep the cyclic garbage collector from looking at an engine: while it is made, and as long as it lives."""
     gc.unfreeze()  # of an engine loaded before
     gc.collect()
     gc.disable()

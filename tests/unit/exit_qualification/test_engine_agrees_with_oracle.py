@@ -230,6 +230,7 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
         for symbol, state in self.states.items():
             restarted.restore_symbol(symbol, state)
         restarted.load(self.of_checkpoint())
+        restarted.watch_loaded()
         for trade_id in self.checkpoint:
             restarted.disarm(trade_id, ExitReason.MANUAL)
             self.oracle.disarm(trade_id, ExitReason.MANUAL)
@@ -249,6 +250,7 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
             for symbol, state in self.states.items():
                 engine.restore_symbol(symbol, state)
         together.load(self.of_checkpoint())
+        together.watch_loaded()
         for trade in self.of_checkpoint():
             alone.add_trade(trade)
         for number, (symbol, price) in enumerate(ticks, 1):

@@ -107,6 +107,7 @@ def loaded(rows: list[tuple[Any, ...]]) -> ExitSignalService:
     """Return an engine with the trades of these rows."""
     engine = ExitSignalService()
     engine.load(planned_of_row(row, NEVER) for row in rows)
+    engine.watch_loaded()
     return engine
 
 

@@ -91,6 +91,7 @@ class Worker:
         for each in store.symbols.values():
             self.engine.restore_symbol(each.symbol, each.state)
         self.engine.load(_loaded(each, store.rules) for each in store.trades.values())
+        self.engine.watch_loaded()
         self._disarm(store.exits)
         ahead = {each.symbol: each.tick_offset for each in store.symbols.values()}
         self.evaluator = Evaluator(self.engine, LAYOUT, PARTITIONS, TRUSTED, ahead=ahead)
