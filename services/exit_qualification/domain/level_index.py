@@ -68,7 +68,7 @@ class LevelIndex:
             if new.setdefault(price, key) is not key:
                 _put(new, price, key)
         for prices, added in ((self._below, below), (self._above, above)):
-            for price in prices.keys() & added.keys():
+            for price in [price for price in added if price in prices]:
                 for key in _keys(added.pop(price)):
                     _put(prices, price, key)
             prices.update(added)
