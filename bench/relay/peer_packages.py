@@ -1,4 +1,4 @@
-"""Packages of other relays in a separate virtual environment, created once and cached."""
+"""Packages of what is measured beside this project, each set in a virtual environment that is created once."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ REQUIREMENTS = PEERS / "requirements.txt"
 _INSTALL_LIMIT_S = 300
 
 
-def peer_python() -> Path:
-    """Return an interpreter able to import them.
+def peer_python(requirements: Path = REQUIREMENTS) -> Path:
+    """Return an interpreter able to import the packages of a lock file, those of other relays by default.
 
     Raises
     ------
     ConfigurationError
         They cannot be installed.
     """
-    digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
-    return cached(f"bench-peers-{sys.version_info.major}{sys.version_info.minor}-{digest}", _install) / "bin" / "python"
+    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
+    name = f"bench-peers-{sys.version_info.major}{sys.version_info.minor}-{digest}"
+    return cached(name, lambda target: _install(requirements, target)) / "bin" / "python"
 
 
-def _install(target: Path) -> None:
+def _install(requirements: Path, target: Path) -> None:
     # It is moved when it is whole, which its interpreter does not mind; scripts with a path in them are not used.
     _run([sys.executable, "-m", "venv", str(target)])
     pip = [str(target / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    _run([*pip, "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", str(REQUIREMENTS)])
+    _run([*pip, "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", str(requirements)])
 
 
 def _run(argv: list[str]) -> None:
     answer = subprocess.run(argv, capture_output=True, text=True, timeout=_INSTALL_LIMIT_S, check=False)
     if answer.returncode != 0:
-        raise ConfigurationError(f"the packages of other relays cannot be installed: {answer.stderr.strip()[-300:]}")
+        raise ConfigurationError(f"the packages of peers cannot be installed: {answer.stderr.strip()[-300:]}")

@@ -1,4 +1,4 @@
-"""`python -m bench.ticks`: measure the tick worker beside a bare consume loop and a naive engine; write the page."""
+"""`python -m bench.ticks`: measure the tick worker beside other ways to do its parts; write the page."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from bench.relay.servers import running_servers, work_directory
 from bench.ticks.evaluation import measure_evaluation
 from bench.ticks.kafka_path import drain_bare, drain_worker, measure_start
 from bench.ticks.market import Mood, steps
+from bench.ticks.nautilus import MOST_TRADES, nautilus_us
 from bench.ticks.page import Row, page
 from bench.ticks.place import ROOT, Places, fill_book, send
 from bench.ticks.readable import measure_burst, measure_latency
@@ -134,6 +135,8 @@ def _measure_alone(plan: Plan, rows: list[Row]) -> None:
             alone = measure_evaluation(trades, mood, ticks)
             _add(rows, f"evaluation alone, {mood}", trades, cpu_us=alone.engine_us, load_us=alone.load_us)
             _add(rows, f"naive loop, {mood}", trades, cpu_us=alone.naive_us)
+            if mood is Mood.QUIET and trades <= MOST_TRADES:
+                _add(rows, f"nautilus_trader, {mood}", trades, cpu_us=nautilus_us(trades, ticks))
 
 
 def _measure_whole(plan: Plan, places: Places, clock: Clock, rows: list[Row]) -> None:

@@ -55,11 +55,16 @@ def trade_id(number: int) -> UUID:
 
 def plan_of(number: int, mood: Mood) -> dict[str, object]:
     """Return the plan of a trade: a target and a stop; in a volatile market every second has a trailing stop."""
-    away = REACH + (number // SYMBOLS % 4_000) * (SCALE // 100)
-    plan: dict[str, object] = {"target": money(ENTRY + away), "stop_loss": money(ENTRY - away)}
+    stop = stop_of(number)
+    plan: dict[str, object] = {"target": money(2 * ENTRY - stop), "stop_loss": money(stop)}
     if mood is Mood.VOLATILE and number % 2:
         plan["trailing_stop"] = {"amount": money(REACH + number % 997)}
     return plan
+
+
+def stop_of(number: int) -> int:
+    """Return the stop of a trade, in units."""
+    return ENTRY - REACH - (number // SYMBOLS % 4_000) * (SCALE // 100)
 
 
 def steps(count: int, mood: Mood) -> Iterator[Step]:
