@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
 from uuid import UUID
+
+import msgspec
 
 from shared.clock import rfc3339
 from shared.instants import EPOCH
@@ -85,7 +86,7 @@ def payload(step: Step) -> bytes:
     """Return the tick as a feed sends it."""
     ts = f"{_second(step.ts_us // 1_000_000)}.{step.ts_us // 1000 % 1000:03d}Z"
     tick = {"symbol": symbol_name(step.symbol), "ltp": money(step.price), "ts": ts, "seq": step.seq}
-    return json.dumps(tick, separators=(",", ":")).encode()
+    return msgspec.json.encode(tick)
 
 
 def money(units: int) -> str:
