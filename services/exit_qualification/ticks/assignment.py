@@ -18,7 +18,7 @@ from services.exit_qualification.ticks.engine_loader import collector_paused, lo
 from services.exit_qualification.ticks.evaluation import Evaluator
 from services.exit_qualification.ticks.progress import Progress
 from services.exit_qualification.ticks.topic_identity import TickLog, require_homes
-from shared.errors import Unavailable
+from shared.errors import ExitflowError, Unavailable
 from shared.kafka.consuming import WatchedConsumer
 from shared.kafka.topics import bounds_of
 from shared.outbox.signatures import TrustedKeys
@@ -33,6 +33,12 @@ class NotAssignedTogether(Unavailable):
     """Partitions of the two topics differ, as they may during changes of the cluster."""
 
     code = "not_assigned_together"
+
+
+class Reassigned(ExitflowError):
+    """Kafka took the waiting partitions away, or gave others, while their engine was loaded."""
+
+    code = "reassigned"
 
 
 class Assignment:
@@ -96,8 +102,17 @@ class Assignment:
         ------
         NotAssignedTogether
             The topics changed since this worker joined.
+        Reassigned
+            Other partitions wait by now, or none; nothing was claimed.
         """
         partitions = self._waiting or []
+
+        def stay(trades: int) -> None:
+            report(trades)
+            self._consumer.take_by_partition(1, 0)  # a member that does not poll for minutes is taken for dead
+            if self._waiting != partitions:
+                raise Reassigned(f"the partitions changed; {trades:,} open trades were loaded")
+
         if not self._log.is_current():
             raise NotAssignedTogether("the topics have changed; joining again")
         bounds = bounds_of(
@@ -110,7 +125,7 @@ class Assignment:
                 claimed = TickCheckpointRepository(connection).claim(partitions, self._owner)
                 require_homes(connection, self._layout)
                 square_off = replace(self._default_square_off, calendars=CalendarRepository(connection).calendars())
-                loaded = load_engine(connection, claimed, self._new_clock_after_ms, square_off, report)
+                loaded = load_engine(connection, claimed, self._new_clock_after_ms, square_off, stay)
                 positions = self._log.start(connection, self._layout, claimed, bounds)
             loaded.engine.watch_loaded()  # sorting may take longer than a transaction may be idle
         self._consumer.assign(positions)

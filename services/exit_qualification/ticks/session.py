@@ -12,7 +12,7 @@ from confluent_kafka import KafkaException
 from services.exit_qualification.domain.checkpoint import EngineCheckpoint
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.exit_qualification.signal_management_service import DetectedExit
-from services.exit_qualification.ticks.assignment import Assignment, NotAssignedTogether
+from services.exit_qualification.ticks.assignment import Assignment, NotAssignedTogether, Reassigned
 from services.exit_qualification.ticks.batch import BatchResult, Layout, Records, Refused, offsets_after
 from services.exit_qualification.ticks.causes import trace_causes
 from services.exit_qualification.ticks.group_offsets import GroupOffsets
@@ -164,7 +164,7 @@ class TickSession:
     def _take_up(self) -> None:
         try:
             self._assignment.take_up(self._report_loading)
-        except Stopping as error:
+        except (Stopping, Reassigned) as error:
             log.info("%s", error)
             return
         self._pipeline.begin()
