@@ -145,9 +145,10 @@ def _measure_whole(plan: Plan, places: Places, clock: Clock, rows: list[Row]) ->
             for trades in plan.trades:
                 _measure_drain(plan, trades, mood, places, clock, rows)
     if Part.START in plan.parts:
-        with places.fresh() as place:
-            fill_book(place, trades := max(plan.trades), Mood.QUIET)
-            _add(rows, "start", trades, **measure_start(place, trades, clock).figures)
+        for mood in plan.moods:
+            with places.fresh() as place:
+                fill_book(place, trades := max(plan.trades), mood)
+                _add(rows, f"start, {mood}", trades, **measure_start(place, trades, clock).figures)
     if Part.BURST in plan.parts:
         with places.fresh() as place:
             burst = measure_burst(place, plan.burst, clock)
