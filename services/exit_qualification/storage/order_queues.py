@@ -151,10 +151,11 @@ SELECT EXISTS (SELECT FROM exit_intents a WHERE {_IS_APPROVED})
 _WAITING = f"""
 SELECT {COLUMNS} FROM exit_intents i
 {GATE_ROWS}
-  LEFT JOIN exit_episodes e ON e.trade_id = i.trade_id AND e.exit_reason = exit_slot(i.exit_reason, i.leg)
  WHERE i.status IN ('PENDING', 'APPROVED') AND i.deleted_at IS NULL
    AND CASE WHEN i.executable THEN i.status = 'PENDING' OR i.expires_at <= clock_timestamp()
-            ELSE e.last_episode_id > i.episode_id OR e.cooldown_until <= clock_timestamp() END
+            ELSE EXISTS (SELECT FROM exit_episodes e
+                          WHERE e.trade_id = i.trade_id AND e.exit_reason = exit_slot(i.exit_reason, i.leg)
+                            AND (e.last_episode_id > i.episode_id OR e.cooldown_until <= clock_timestamp())) END
 """  # noqa: S608  # the columns of our own mapping
 _HELD = f"(i.executable AND coalesce(i.expires_at > clock_timestamp(), true) AND {deferred_sql()})"
 TO_REQUALIFY = text(f"""

@@ -104,7 +104,7 @@ class OrderScenario:
             self.open_unit, self.brokers, self.terms, self.held, readers, self.outcomes, self._progressed
         )
         self.requalification = Requalification(
-            self.open_unit, self._gates, self.terms, self.held, self.clock, self._progressed
+            self.open_unit, self._gates, self.terms, self.held, self.clock, self._progressed, rest=0
         )
         signals = SignalManagementService(ExitTerms(MINUTE, MINUTE), self.clock, self._gates)
         self.external = ExternalExits(self.open_unit, self.brokers, self.terms, self.clock)
