@@ -14,10 +14,10 @@ from services.exit_qualification import intent_events
 from services.exit_qualification.domain.intent import CancelReason, ExitIntent
 from services.exit_qualification.domain.intent_state_machine import UNSENT
 from services.exit_qualification.domain.outcome import OrderState
-from services.exit_qualification.orders.broker_books import Sighting
 from services.exit_qualification.orders.brokers.port import BrokerFill, BrokerOrder
-from services.exit_qualification.orders.locked_exit import LockedExit, lock_exit
-from services.exit_qualification.orders.outcome_writer import OutcomeWriter
+from services.exit_qualification.orders.reconciling.broker_books import Sighting
+from services.exit_qualification.orders.reconciling.outcome_writer import OutcomeWriter
+from services.exit_qualification.orders.requalifying.locked_exit import LockedExit, lock_exit
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository

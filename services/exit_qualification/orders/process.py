@@ -11,27 +11,27 @@ from sqlalchemy import Engine
 
 from services.exit_qualification.broker_announcements import BrokerAnnouncements
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
-from services.exit_qualification.orders.account_errors import AccountErrors
-from services.exit_qualification.orders.account_losses import AccountLosses
-from services.exit_qualification.orders.account_readers import READERS, AccountReaders
+from services.exit_qualification.orders.accounts.account_errors import AccountErrors
+from services.exit_qualification.orders.accounts.account_losses import AccountLosses
+from services.exit_qualification.orders.accounts.account_readers import READERS, AccountReaders
+from services.exit_qualification.orders.accounts.token_watch import TokenWatch
 from services.exit_qualification.orders.activity import Activity
 from services.exit_qualification.orders.brokers.adapters import BrokerAdapters, open_adapters
-from services.exit_qualification.orders.external_exits import ExternalExits
-from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.instrument_refresh import InstrumentRefresh
-from services.exit_qualification.orders.order_execution_service import OrderExecutionService
-from services.exit_qualification.orders.order_outcomes import OrderOutcomes
-from services.exit_qualification.orders.pass_signal import PassSignal
-from services.exit_qualification.orders.pending_order_reconciler import PendingOrderReconciler
-from services.exit_qualification.orders.placed_orders import PlacedOrders, read_filled
-from services.exit_qualification.orders.protective_stops import ProtectiveStops
+from services.exit_qualification.orders.protection.protective_stops import ProtectiveStops
 from services.exit_qualification.orders.quote_refresh import QuoteRefresh
-from services.exit_qualification.orders.requalification import Requalification
-from services.exit_qualification.orders.residual_exits import ResidualExits
-from services.exit_qualification.orders.send_signal import TO_SEND, Pause, SendSignal
-from services.exit_qualification.orders.square_off_race import SquareOffRace
+from services.exit_qualification.orders.reconciling.external_exits import ExternalExits
+from services.exit_qualification.orders.reconciling.order_outcomes import OrderOutcomes
+from services.exit_qualification.orders.reconciling.pass_signal import PassSignal
+from services.exit_qualification.orders.reconciling.pending_order_reconciler import PendingOrderReconciler
+from services.exit_qualification.orders.reconciling.placed_orders import PlacedOrders, read_filled
+from services.exit_qualification.orders.requalifying.held_exits import HeldExits
+from services.exit_qualification.orders.requalifying.requalification import Requalification
+from services.exit_qualification.orders.requalifying.residual_exits import ResidualExits
+from services.exit_qualification.orders.sending.order_execution_service import OrderExecutionService
+from services.exit_qualification.orders.sending.send_signal import TO_SEND, Pause, SendSignal
+from services.exit_qualification.orders.sending.square_off_race import SquareOffRace
 from services.exit_qualification.orders.terms import OrderTerms, order_terms
-from services.exit_qualification.orders.token_watch import TokenWatch
 from services.exit_qualification.orders.work_loop import WorkLoop, at_most_every, in_turn, only_if
 from services.exit_qualification.published_signals import PublishedSignals
 from services.exit_qualification.storage.order_queues import OrderQueues

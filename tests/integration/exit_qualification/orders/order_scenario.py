@@ -23,19 +23,19 @@ from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.square_off import SquareOff
 from services.exit_qualification.domain.switches import Rollout, Switches
 from services.exit_qualification.domain.symbol_book import SymbolState
-from services.exit_qualification.orders.account_readers import AccountReaders
+from services.exit_qualification.orders.accounts.account_readers import AccountReaders
 from services.exit_qualification.orders.brokers.port import Brokers
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
-from services.exit_qualification.orders.external_exits import ExternalExits
-from services.exit_qualification.orders.held_exits import HeldExits
-from services.exit_qualification.orders.order_execution_service import OrderExecutionService
-from services.exit_qualification.orders.order_outcomes import OrderOutcomes
-from services.exit_qualification.orders.pending_order_reconciler import PendingOrderReconciler
-from services.exit_qualification.orders.placed_orders import read_filled
-from services.exit_qualification.orders.protective_stops import ProtectiveStops
-from services.exit_qualification.orders.requalification import Requalification
-from services.exit_qualification.orders.residual_exits import ResidualExits
-from services.exit_qualification.orders.square_off_race import SquareOffRace
+from services.exit_qualification.orders.protection.protective_stops import ProtectiveStops
+from services.exit_qualification.orders.reconciling.external_exits import ExternalExits
+from services.exit_qualification.orders.reconciling.order_outcomes import OrderOutcomes
+from services.exit_qualification.orders.reconciling.pending_order_reconciler import PendingOrderReconciler
+from services.exit_qualification.orders.reconciling.placed_orders import read_filled
+from services.exit_qualification.orders.requalifying.held_exits import HeldExits
+from services.exit_qualification.orders.requalifying.requalification import Requalification
+from services.exit_qualification.orders.requalifying.residual_exits import ResidualExits
+from services.exit_qualification.orders.sending.order_execution_service import OrderExecutionService
+from services.exit_qualification.orders.sending.square_off_race import SquareOffRace
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
 from services.exit_qualification.storage.exit_fills import ExitFillRepository

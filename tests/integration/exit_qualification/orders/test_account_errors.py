@@ -6,7 +6,7 @@ import pytest
 
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.order_terms import BrokerStatus
-from services.exit_qualification.orders.account_errors import AccountErrors
+from services.exit_qualification.orders.accounts.account_errors import AccountErrors
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from shared.contracts.vocabulary import IntentStatus
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario

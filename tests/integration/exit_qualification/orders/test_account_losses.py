@@ -15,7 +15,7 @@ from services.exit_qualification.account_loss_service import AccountLossService,
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.switches import UserBroker
-from services.exit_qualification.orders.account_losses import AccountLosses
+from services.exit_qualification.orders.accounts.account_losses import AccountLosses
 from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, KillSwitchMode, LossBasis, RolloutMode

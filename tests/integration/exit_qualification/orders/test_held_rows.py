@@ -8,7 +8,7 @@ import pytest
 
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.order_terms import BrokerStatus
-from services.exit_qualification.orders.held_exits import FORGET_S
+from services.exit_qualification.orders.requalifying.held_exits import FORGET_S
 from shared.contracts.vocabulary import ExitReason, IntentStatus
 from shared.runtime.waiting_work import CONDITION
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario

@@ -23,7 +23,7 @@ from sqlalchemy import Engine
 from deploy.local.processes.ports import free_port
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.switches import UserBroker
-from services.exit_qualification.orders.account_errors import AccountErrors
+from services.exit_qualification.orders.accounts.account_errors import AccountErrors
 from services.exit_qualification.orders.brokers.kite.clients import TOKEN_PROBLEM
 from services.exit_qualification.orders.brokers.port import (
     NO_ANSWER,

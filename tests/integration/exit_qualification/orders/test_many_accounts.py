@@ -12,9 +12,9 @@ from sqlalchemy import Engine, text
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.switches import UserBroker
-from services.exit_qualification.orders.external_exits import AGAIN_S, AT_ONCE, LOOK_S
-from services.exit_qualification.orders.order_outcomes import OrderOutcome
-from services.exit_qualification.orders.placed_orders import read_filled
+from services.exit_qualification.orders.reconciling.external_exits import AGAIN_S, AT_ONCE, LOOK_S
+from services.exit_qualification.orders.reconciling.order_outcomes import OrderOutcome
+from services.exit_qualification.orders.reconciling.placed_orders import read_filled
 from services.exit_qualification.storage.order_budgets import OrderBudgetRepository, OrderLimits, Wanted
 from shared.contracts.vocabulary import ExitReason, IntentStatus
 from tests.integration.exit_qualification.orders.order_scenario import PATIENT, SYMBOL, OrderScenario

@@ -14,9 +14,9 @@ from services.exit_qualification.domain.checkpoint import SymbolCheckpoint
 from services.exit_qualification.domain.gates.gate import Gate
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.domain.symbol_book import SymbolState
+from services.exit_qualification.orders.accounts.token_watch import TokenWatch
 from services.exit_qualification.orders.brokers.port import BrokerUnavailable
 from services.exit_qualification.orders.quote_refresh import MOST_SYMBOLS, WAITING_EVERY_S, QuoteRefresh
-from services.exit_qualification.orders.token_watch import TokenWatch
 from services.exit_qualification.storage.market_facts import MarketFactsRepository
 from services.exit_qualification.storage.market_quotes import QuoteRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository

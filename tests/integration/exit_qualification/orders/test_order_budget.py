@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 
 from services.exit_qualification.domain.order_terms import BrokerStatus
 from services.exit_qualification.domain.switches import UserBroker
-from services.exit_qualification.orders.account_errors import AccountErrors
+from services.exit_qualification.orders.accounts.account_errors import AccountErrors
 from services.exit_qualification.storage import order_budgets
 from services.exit_qualification.storage.order_budgets import Grant, OrderBudgetRepository, OrderLimits, Unused, Wanted
 from services.exit_qualification.storage.send_fence import FRESH_S

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from services.exit_qualification.domain.intent import ExitIntent
-from services.exit_qualification.orders.outcome_writer import ORDER_LIMIT
+from services.exit_qualification.orders.reconciling.outcome_writer import ORDER_LIMIT
 from shared.contracts.vocabulary import ExitReason, IntentStatus
 from shared.runtime.telemetry import REGISTRY
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario

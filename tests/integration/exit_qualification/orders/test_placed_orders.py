@@ -7,9 +7,9 @@ import threading
 from sqlalchemy import Engine
 
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
-from services.exit_qualification.orders.account_readers import AccountReaders
-from services.exit_qualification.orders.order_execution_service import OrderExecutionService
-from services.exit_qualification.orders.placed_orders import PlacedOrders
+from services.exit_qualification.orders.accounts.account_readers import AccountReaders
+from services.exit_qualification.orders.reconciling.placed_orders import PlacedOrders
+from services.exit_qualification.orders.sending.order_execution_service import OrderExecutionService
 from shared.contracts.vocabulary import IntentStatus
 from tests.integration.exit_qualification.orders.order_scenario import SYMBOL, OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.exit_qualification.domain.order_terms import BrokerStatus
-from services.exit_qualification.orders import requalification
+from services.exit_qualification.orders.requalifying import requalification
 from services.exit_qualification.storage import order_queues
 from shared.contracts.vocabulary import ExitReason, IntentStatus, KillSwitchMode, RolloutMode
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario

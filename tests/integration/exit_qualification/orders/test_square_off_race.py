@@ -10,7 +10,7 @@ from sqlalchemy import text
 from services.exit_qualification.domain.intent import CancelReason, ExitIntent
 from services.exit_qualification.domain.order_terms import OrderSide
 from services.exit_qualification.orders.brokers.port import BrokerUnavailable, ExitOrder
-from services.exit_qualification.orders.square_off_race import SQUARE_OFF_RACE
+from services.exit_qualification.orders.sending.square_off_race import SQUARE_OFF_RACE
 from shared.contracts.vocabulary import Direction, IntentStatus, ProductType
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker

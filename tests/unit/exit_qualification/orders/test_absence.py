@@ -10,7 +10,7 @@ import pytest
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.orders.brokers.kite.day import KITE_DAY
 from services.exit_qualification.orders.brokers.port import NO_ANSWER
-from services.exit_qualification.orders.missing_orders import WATCHED_GAP, Absence, judge_absence, order_of
+from services.exit_qualification.orders.reconciling.missing_orders import WATCHED_GAP, Absence, judge_absence, order_of
 from services.exit_qualification.orders.terms import OrderTerms
 from shared.contracts.vocabulary import IntentStatus
 from tests.unit.exit_qualification.examples import NOON, sent_intent

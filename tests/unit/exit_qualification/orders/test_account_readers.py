@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from services.exit_qualification.orders.account_readers import AccountReaders
+from services.exit_qualification.orders.accounts.account_readers import AccountReaders
 from tests.support.waiting import LIMIT_S
 
 

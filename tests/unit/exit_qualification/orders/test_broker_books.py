@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 
 from services.exit_qualification.domain.outcome import OrderState
-from services.exit_qualification.orders.broker_books import BrokerBooks, read_orders
 from services.exit_qualification.orders.brokers.port import BrokerFill, BrokerOrder, BrokerPort
+from services.exit_qualification.orders.reconciling.broker_books import BrokerBooks, read_orders
 from shared.contracts.vocabulary import IntentStatus
 from tests.unit.exit_qualification.examples import APPROVED_INTENT, NOON, sent_intent
 

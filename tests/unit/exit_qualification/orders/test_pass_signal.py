@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from services.exit_qualification.orders.pass_signal import PassSignal
+from services.exit_qualification.orders.reconciling.pass_signal import PassSignal
 from shared.clock import SystemClock
 from tests.support.waiting import LIMIT_S
 from tests.unit.outbox_relay.clock import StandingClock

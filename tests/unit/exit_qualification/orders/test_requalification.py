@@ -7,9 +7,9 @@ from unittest.mock import MagicMock, create_autospec
 import pytest
 
 from services.exit_qualification.domain.intent import ExitIntent
-from services.exit_qualification.orders import requalification
-from services.exit_qualification.orders.held_exits import HeldExits
-from services.exit_qualification.orders.requalification import HELD_PAUSE_S, REST, Requalification
+from services.exit_qualification.orders.requalifying import requalification
+from services.exit_qualification.orders.requalifying.held_exits import HeldExits
+from services.exit_qualification.orders.requalifying.requalification import HELD_PAUSE_S, REST, Requalification
 from services.exit_qualification.storage.order_queues import OrderQueues
 from tests.support.clocks import SteppedClock
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from services.exit_qualification.orders.send_signal import BUSY_WAIT_S, SendSignal
+from services.exit_qualification.orders.sending.send_signal import BUSY_WAIT_S, SendSignal
 from shared.errors import Unavailable
 
 POLL_S = 600.0

@@ -12,11 +12,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.square_off import SquareOff
-from services.exit_qualification.orders.broker_positions import positions_by_key
 from services.exit_qualification.orders.brokers.port import BrokerUnavailable, NotAccepted
 from services.exit_qualification.orders.log_lines import of_exit
 from services.exit_qualification.orders.metrics import SQUARE_OFF_RACE_WAITS
-from services.exit_qualification.orders.order_claims import Claim, Submission
+from services.exit_qualification.orders.reconciling.broker_positions import positions_by_key
+from services.exit_qualification.orders.sending.order_claims import Claim, Submission
 from services.exit_qualification.storage.broker_positions import BrokerPositionRepository
 from services.exit_qualification.storage.market_calendars import CalendarRepository
 from shared.clock import Clock

@@ -19,9 +19,7 @@ from services.exit_qualification.domain.external_fills import (
 )
 from services.exit_qualification.domain.order_terms import BrokerStatus, OrderSide
 from services.exit_qualification.domain.switches import UserBroker
-from services.exit_qualification.orders.account_readers import AccountReaders
-from services.exit_qualification.orders.adopted_fills import write_adopted
-from services.exit_qualification.orders.broker_positions import positions_by_key, shortfalls
+from services.exit_qualification.orders.accounts.account_readers import AccountReaders
 from services.exit_qualification.orders.brokers.port import (
     BrokerFill,
     BrokerOrder,
@@ -30,6 +28,8 @@ from services.exit_qualification.orders.brokers.port import (
     BrokerUnavailable,
 )
 from services.exit_qualification.orders.metrics import EXTERNAL_FILLS, POSITION_SHORTFALL
+from services.exit_qualification.orders.reconciling.adopted_fills import write_adopted
+from services.exit_qualification.orders.reconciling.broker_positions import positions_by_key, shortfalls
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.broker_positions import BrokerPositionRepository, PositionKey, Recorded
 from services.exit_qualification.storage.open_trades import OpenTradeRepository

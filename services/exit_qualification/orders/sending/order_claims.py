@@ -26,10 +26,15 @@ from services.exit_qualification.orders.brokers.port import (
     Brokers,
     BrokerUnavailable,
 )
-from services.exit_qualification.orders.call_pace import CallPace
-from services.exit_qualification.orders.held_exits import HeldExits
-from services.exit_qualification.orders.locked_exit import LockedExit, SlotExit, others_of_trade, qualify_all_again
 from services.exit_qualification.orders.log_lines import of_exit
+from services.exit_qualification.orders.requalifying.held_exits import HeldExits
+from services.exit_qualification.orders.requalifying.locked_exit import (
+    LockedExit,
+    SlotExit,
+    others_of_trade,
+    qualify_all_again,
+)
+from services.exit_qualification.orders.sending.call_pace import CallPace
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.intent_batches import IntentBatches, Submitted

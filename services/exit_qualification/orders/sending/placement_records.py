@@ -14,13 +14,13 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
 from services.exit_qualification.domain.outcome import retry_backoff_s
 from services.exit_qualification.domain.switches import UserBroker
-from services.exit_qualification.orders.broker_books import Sighting
 from services.exit_qualification.orders.brokers.port import Accepted, Ambiguous, NotAccepted, PlaceOutcome
-from services.exit_qualification.orders.held_exits import HeldExits
-from services.exit_qualification.orders.locked_exit import lock_exit
 from services.exit_qualification.orders.log_lines import of_exit
-from services.exit_qualification.orders.order_claims import LONGEST_ERROR, Submission
-from services.exit_qualification.orders.order_outcomes import OrderOutcome, OrderOutcomes
+from services.exit_qualification.orders.reconciling.broker_books import Sighting
+from services.exit_qualification.orders.reconciling.order_outcomes import OrderOutcome, OrderOutcomes
+from services.exit_qualification.orders.requalifying.held_exits import HeldExits
+from services.exit_qualification.orders.requalifying.locked_exit import lock_exit
+from services.exit_qualification.orders.sending.order_claims import LONGEST_ERROR, Submission
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.order_queues import OrderQueues

@@ -16,11 +16,11 @@ from services.exit_qualification.orders.brokers.port import (
     TokenExpired,
     exit_order,
 )
-from services.exit_qualification.orders.call_pace import CallPace
-from services.exit_qualification.orders.clearances import Clearance, Clearances
-from services.exit_qualification.orders.order_claims import Claim, Submission
-from services.exit_qualification.orders.placement_records import Sent
-from services.exit_qualification.orders.square_off_race import SquareOffRace
+from services.exit_qualification.orders.sending.call_pace import CallPace
+from services.exit_qualification.orders.sending.clearances import Clearance, Clearances
+from services.exit_qualification.orders.sending.order_claims import Claim, Submission
+from services.exit_qualification.orders.sending.placement_records import Sent
+from services.exit_qualification.orders.sending.square_off_race import SquareOffRace
 from services.exit_qualification.storage.order_budgets import ORDER_BUDGET, Unused
 from shared.clock import Clock
 

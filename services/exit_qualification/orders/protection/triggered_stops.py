@@ -12,8 +12,8 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import UNSENT
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.protective_stop import ProtectiveStop
-from services.exit_qualification.orders.broker_signals import broker_signal
 from services.exit_qualification.orders.metrics import OVERFILLED
+from services.exit_qualification.orders.reconciling.broker_signals import broker_signal
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.exit_signals import ExitSignalRepository

@@ -9,8 +9,8 @@ from services.exit_qualification import intent_events
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.outcome import OrderState
 from services.exit_qualification.domain.switches import UserBroker
-from services.exit_qualification.orders.broker_books import Sighting
-from services.exit_qualification.orders.outcome_writer import average_price, exit_fill
+from services.exit_qualification.orders.reconciling.broker_books import Sighting
+from services.exit_qualification.orders.reconciling.outcome_writer import average_price, exit_fill
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.intent_batches import Accepted, Filled, IntentBatches
 from shared.contracts.exits import ExitIntentPlaced

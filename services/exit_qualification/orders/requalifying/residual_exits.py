@@ -9,7 +9,7 @@ from uuid import UUID
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.residual import Residual
-from services.exit_qualification.orders.held_exits import HeldExits
+from services.exit_qualification.orders.requalifying.held_exits import HeldExits
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.signal_management_service import SignalManagementService
 from services.exit_qualification.storage.open_trades import OpenTradeRepository

@@ -12,16 +12,16 @@ from uuid import UUID
 from services.exit_qualification.domain.exit_qualification_service import ExitQualificationService
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.switches import UserBroker
-from services.exit_qualification.orders.broker_books import Sighting
 from services.exit_qualification.orders.brokers.port import Accepted, BrokerPort, Brokers
-from services.exit_qualification.orders.call_pace import CallPace
-from services.exit_qualification.orders.claim_sender import ClaimSender
-from services.exit_qualification.orders.clearances import Clearances
-from services.exit_qualification.orders.held_exits import HeldExits
-from services.exit_qualification.orders.order_claims import Claim, OrderClaims
-from services.exit_qualification.orders.order_outcomes import OrderOutcomes
-from services.exit_qualification.orders.placement_records import PlacementRecords, Sent
-from services.exit_qualification.orders.square_off_race import SquareOffRace
+from services.exit_qualification.orders.reconciling.broker_books import Sighting
+from services.exit_qualification.orders.reconciling.order_outcomes import OrderOutcomes
+from services.exit_qualification.orders.requalifying.held_exits import HeldExits
+from services.exit_qualification.orders.sending.call_pace import CallPace
+from services.exit_qualification.orders.sending.claim_sender import ClaimSender
+from services.exit_qualification.orders.sending.clearances import Clearances
+from services.exit_qualification.orders.sending.order_claims import Claim, OrderClaims
+from services.exit_qualification.orders.sending.placement_records import PlacementRecords, Sent
+from services.exit_qualification.orders.sending.square_off_race import SquareOffRace
 from services.exit_qualification.orders.terms import OrderTerms
 from shared.clock import Clock
 from shared.contracts.vocabulary import IntentStatus

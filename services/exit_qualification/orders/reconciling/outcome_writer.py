@@ -15,11 +15,11 @@ from services.exit_qualification.domain.intent import CancelReason, ExitIntent
 from services.exit_qualification.domain.intent_state_machine import TERMINAL, UNSENT
 from services.exit_qualification.domain.outcome import outcome_of_fills
 from services.exit_qualification.domain.switches import UserBroker
-from services.exit_qualification.orders.broker_books import Sighting
 from services.exit_qualification.orders.brokers.port import BrokerFill
-from services.exit_qualification.orders.locked_exit import LockedExit, other_holders
 from services.exit_qualification.orders.log_lines import of_exit
 from services.exit_qualification.orders.metrics import OVERFILLED, RESIZED_AT_BROKER
+from services.exit_qualification.orders.reconciling.broker_books import Sighting
+from services.exit_qualification.orders.requalifying.locked_exit import LockedExit, other_holders
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.exit_fills import ExitFillRepository

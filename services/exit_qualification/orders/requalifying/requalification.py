@@ -11,8 +11,8 @@ from services.exit_qualification.domain.exit_qualification_service import ExitQu
 from services.exit_qualification.domain.intent import CancelReason, ExitIntent
 from services.exit_qualification.domain.market_facts import MarketFacts
 from services.exit_qualification.domain.switches import Switches
-from services.exit_qualification.orders.held_exits import HeldExits
-from services.exit_qualification.orders.locked_exit import LockedExit, qualify_again, try_lock_exit
+from services.exit_qualification.orders.requalifying.held_exits import HeldExits
+from services.exit_qualification.orders.requalifying.locked_exit import LockedExit, qualify_again, try_lock_exit
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository

@@ -14,13 +14,9 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
 from services.exit_qualification.domain.outcome import OrderState
 from services.exit_qualification.domain.switches import UserBroker
-from services.exit_qualification.orders.account_readers import AccountReaders, raise_failures
-from services.exit_qualification.orders.broker_books import BrokerBooks, Sighting, read_books, read_placed
-from services.exit_qualification.orders.broker_positions import positions_by_key
+from services.exit_qualification.orders.accounts.account_readers import AccountReaders, raise_failures
 from services.exit_qualification.orders.brokers.port import BrokerPort, Brokers, BrokerUnavailable
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
-from services.exit_qualification.orders.held_exits import HeldExits
-from services.exit_qualification.orders.locked_exit import LockedExit, try_lock_exit
 from services.exit_qualification.orders.log_lines import of_exit
 from services.exit_qualification.orders.metrics import (
     OLDEST_UNKNOWN_SECONDS,
@@ -29,9 +25,13 @@ from services.exit_qualification.orders.metrics import (
     RESIZED_AT_BROKER,
     UNDECIDABLE,
 )
-from services.exit_qualification.orders.missing_orders import Absence, judge_absence, order_of
-from services.exit_qualification.orders.order_outcomes import AT_WORK, OrderOutcomes, filled_among
-from services.exit_qualification.orders.outcome_writer import OutcomeWriter
+from services.exit_qualification.orders.reconciling.broker_books import BrokerBooks, Sighting, read_books, read_placed
+from services.exit_qualification.orders.reconciling.broker_positions import positions_by_key
+from services.exit_qualification.orders.reconciling.missing_orders import Absence, judge_absence, order_of
+from services.exit_qualification.orders.reconciling.order_outcomes import AT_WORK, OrderOutcomes, filled_among
+from services.exit_qualification.orders.reconciling.outcome_writer import OutcomeWriter
+from services.exit_qualification.orders.requalifying.held_exits import HeldExits
+from services.exit_qualification.orders.requalifying.locked_exit import LockedExit, try_lock_exit
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.broker_positions import BrokerPositionRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository

@@ -11,10 +11,10 @@ from uuid import UUID
 
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.switches import UserBroker
-from services.exit_qualification.orders.account_readers import AccountReaders
-from services.exit_qualification.orders.broker_books import Sighting, read_placed
+from services.exit_qualification.orders.accounts.account_readers import AccountReaders
 from services.exit_qualification.orders.brokers.port import BrokerPort, Brokers, BrokerUnavailable
-from services.exit_qualification.orders.order_outcomes import OrderOutcomes, filled_among, shows_all
+from services.exit_qualification.orders.reconciling.broker_books import Sighting, read_placed
+from services.exit_qualification.orders.reconciling.order_outcomes import OrderOutcomes, filled_among, shows_all
 from shared.runtime.failpoints import Failpoint, failpoint
 
 log = logging.getLogger(__name__)

@@ -18,16 +18,21 @@ from services.exit_qualification.domain.protective_stop import (
     StopTerms,
 )
 from services.exit_qualification.domain.switches import UserBroker
-from services.exit_qualification.orders.account_readers import AccountReaders, raise_failures
-from services.exit_qualification.orders.broker_books import BrokerBooks, read_books, read_placed, read_single_orders
-from services.exit_qualification.orders.broker_positions import positions_by_key, shortfalls
+from services.exit_qualification.orders.accounts.account_readers import AccountReaders, raise_failures
 from services.exit_qualification.orders.brokers.port import BrokerPort, Brokers, BrokerUnavailable
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
-from services.exit_qualification.orders.followed_trails import followed_triggers
-from services.exit_qualification.orders.held_exits import HeldExits
 from services.exit_qualification.orders.metrics import PROTECTIVE_STOPS
-from services.exit_qualification.orders.stop_placing import StopPlacing
-from services.exit_qualification.orders.stop_records import StopRecords
+from services.exit_qualification.orders.protection.followed_trails import followed_triggers
+from services.exit_qualification.orders.protection.stop_placing import StopPlacing
+from services.exit_qualification.orders.protection.stop_records import StopRecords
+from services.exit_qualification.orders.reconciling.broker_books import (
+    BrokerBooks,
+    read_books,
+    read_placed,
+    read_single_orders,
+)
+from services.exit_qualification.orders.reconciling.broker_positions import positions_by_key, shortfalls
+from services.exit_qualification.orders.requalifying.held_exits import HeldExits
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.broker_positions import BrokerPositionRepository, PositionKey
 from services.exit_qualification.storage.operator_controls import SwitchRepository

@@ -18,13 +18,13 @@ from services.exit_qualification.domain.protective_stop import (
     StopTerms,
 )
 from services.exit_qualification.domain.switches import UserBroker
-from services.exit_qualification.orders.broker_books import Sighting
 from services.exit_qualification.orders.brokers.registry import BOOK_DAYS
-from services.exit_qualification.orders.followed_trails import followed_triggers
 from services.exit_qualification.orders.metrics import PROTECTIVE_STOPS_FAILED
-from services.exit_qualification.orders.missing_orders import Absence, SentOrder, judge_absence
+from services.exit_qualification.orders.protection.followed_trails import followed_triggers
+from services.exit_qualification.orders.protection.triggered_stops import take_over
+from services.exit_qualification.orders.reconciling.broker_books import Sighting
+from services.exit_qualification.orders.reconciling.missing_orders import Absence, SentOrder, judge_absence
 from services.exit_qualification.orders.terms import OrderTerms
-from services.exit_qualification.orders.triggered_stops import take_over
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.protective_stops import ProtectiveStopRepository

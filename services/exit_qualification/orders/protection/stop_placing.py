@@ -24,7 +24,7 @@ from services.exit_qualification.orders.brokers.port import (
     TokenExpired,
     stop_order,
 )
-from services.exit_qualification.orders.order_claims import LONGEST_ERROR
+from services.exit_qualification.orders.sending.order_claims import LONGEST_ERROR
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.broker_positions import PositionKey
 from services.exit_qualification.storage.exit_fills import ExitFillRepository

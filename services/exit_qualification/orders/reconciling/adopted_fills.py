@@ -11,10 +11,10 @@ from services.exit_qualification.domain.external_fills import Adoption
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.switches import UserBroker
-from services.exit_qualification.orders.broker_signals import broker_signal
 from services.exit_qualification.orders.brokers.port import BrokerFill
-from services.exit_qualification.orders.locked_exit import LockedExit
-from services.exit_qualification.orders.outcome_writer import OutcomeWriter, average_price, exit_fill
+from services.exit_qualification.orders.reconciling.broker_signals import broker_signal
+from services.exit_qualification.orders.reconciling.outcome_writer import OutcomeWriter, average_price, exit_fill
+from services.exit_qualification.orders.requalifying.locked_exit import LockedExit
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository

@@ -1,0 +1,1 @@
+"""Accounts at the broker: reading side by side, refused tokens, errors and loss limits."""

@@ -1,0 +1,1 @@
+"""Sending of approved exits to their brokers, each at most once."""
