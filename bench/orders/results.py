@@ -9,11 +9,9 @@ from bench.orders.usage import Usage
 
 _HEAD = """# Orders and closures, measured
 
-Written by `{command}`. It starts a local stack in a temporary folder, with {accounts} accounts at the paper broker, and
-measures from outside: `POST /trades` over 8 and 16 connections, the time from a tick to the `TradeClosed` that a plain
-Kafka consumer reads, one tick that closes many trades, closures of trade-fills from signed events, and an idle stack.
-CPU is read from `/proc`. `--only`, `--rate`, `--exits`, `--burst` and `--accounts` change the run; `--smoke` is tiny.
-Measure on a quiet machine: wall times of a busy one say nothing.
+Written by `{command}`; [README](README.md#closures-and-openings-ordersmd) explains the figures. It starts a
+local stack in a temporary folder, with {accounts} accounts at the paper broker, and measures from outside. Measure on a
+quiet machine: wall times of a busy one say nothing.
 
 """
 

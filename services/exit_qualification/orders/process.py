@@ -28,6 +28,7 @@ from services.exit_qualification.orders.reconciling.placed_orders import PlacedO
 from services.exit_qualification.orders.requalifying.held_exits import HeldExits
 from services.exit_qualification.orders.requalifying.requalification import Requalification
 from services.exit_qualification.orders.requalifying.residual_exits import ResidualExits
+from services.exit_qualification.orders.rest import Rest
 from services.exit_qualification.orders.sending.order_execution_service import OrderExecutionService
 from services.exit_qualification.orders.sending.send_signal import TO_SEND, Pause, SendSignal
 from services.exit_qualification.orders.sending.square_off_race import SquareOffRace
@@ -167,9 +168,8 @@ def _loops(around: _Around) -> list[WorkLoop]:
 def _requalify(around: _Around, held: HeldExits) -> Callable[[], bool]:
     """Return the step for exits that wait, or that ended with quantity left."""
     open_unit, terms, clock = around.open_unit, around.terms, around.clock
-    requalification = Requalification(
-        open_unit, ExitQualificationService(), terms, held, clock, partial(around.health.alive, REQUALIFIER)
-    )
+    alive = partial(around.health.alive, REQUALIFIER)
+    requalification = Requalification(open_unit, ExitQualificationService(), terms, held, clock, Rest(clock), alive)
     errors = AccountErrors(open_unit, terms.limits, around.brokers.forget_refused_token)
     residuals = ResidualExits(open_unit, signal_management(around.settings, clock), terms, clock, held)
     announcements = BrokerAnnouncements(open_unit, TopicNames(around.settings.kafka_topic_prefix), clock)
@@ -194,7 +194,7 @@ def _market_data(around: _Around) -> Callable[[], bool]:
             around.activity.anything_unsent,
             clock,
             TokenWatch(open_unit, brokers, clock).look_once,
-            QuoteRefresh(open_unit, brokers, clock).refresh_once,
+            QuoteRefresh(open_unit, brokers, Rest(clock), clock).refresh_once,
         ),
         at_most_every(INSTRUMENTS_S, instruments.refresh_once, clock),
     )

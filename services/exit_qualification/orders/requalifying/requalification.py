@@ -13,6 +13,7 @@ from services.exit_qualification.domain.market_facts import MarketFacts
 from services.exit_qualification.domain.switches import Switches
 from services.exit_qualification.orders.requalifying.held_exits import HeldExits
 from services.exit_qualification.orders.requalifying.locked_exit import LockedExit, qualify_again, try_lock_exit
+from services.exit_qualification.orders.rest import Rest
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
@@ -30,9 +31,6 @@ HELD_PAUSE_S = 5.0
 HELD_PAGE = 500
 """Maximum held exits per check; under a kill switch there may be very many, and other exits must not wait."""
 
-REST = 9
-"""Pause after a look without due exits, as a multiple of its duration: it reads every waiting exit."""
-
 
 class Requalification:
     """Evaluates the gates again for waiting exits, one transaction each. Not thread-safe.
@@ -42,7 +40,7 @@ class Requalification:
     on_progress:
         Called for each exit of a pass, because a pass after an outage exceeds the stall limit of a loop.
     rest:
-        See `REST`.
+        Of looks for due exits.
     """
 
     def __init__(
@@ -52,12 +50,11 @@ class Requalification:
         terms: OrderTerms,
         held: HeldExits,
         clock: Clock,
+        rest: Rest,
         on_progress: Callable[[], None] = lambda: None,
-        rest: float = REST,
     ) -> None:
         self._on_progress = on_progress
         self._rest = rest
-        self._next_due_s = 0.0
         self._open_unit = open_unit
         self._qualification = qualification
         self._terms = terms
@@ -70,7 +67,7 @@ class Requalification:
         """Run one pass over due exits; return False, because the next one comes after a wait."""
         with self._open_unit() as uow:
             queues = OrderQueues(uow.connection)
-            waiting = [*self._due(queues), *self._held(queues)]
+            waiting = [*(self._rest.look(queues.to_requalify) or []), *self._held(queues)]
             if not waiting:
                 return False
             switches = SwitchRepository(uow.connection).read()
@@ -81,17 +78,6 @@ class Requalification:
             with self._held_rows.skipping(intent.trade_id):
                 self._ask(intent, prices.get(intent.symbol), switches, markets[intent.symbol])
         return False
-
-    def _due(self, queues: OrderQueues) -> list[ExitIntent]:
-        """Return the due exits; rest after a look that finds none."""
-        began_s = self._clock.monotonic()
-        if began_s < self._next_due_s:
-            return []
-        due = queues.to_requalify()
-        if not due:
-            ended_s = self._clock.monotonic()
-            self._next_due_s = ended_s + self._rest * (ended_s - began_s)
-        return due
 
     def _held(self, queues: OrderQueues) -> list[ExitIntent]:
         """Return the next page of exits held back by a switch, at intervals."""

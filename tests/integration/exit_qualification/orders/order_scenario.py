@@ -34,6 +34,7 @@ from services.exit_qualification.orders.reconciling.placed_orders import read_fi
 from services.exit_qualification.orders.requalifying.held_exits import HeldExits
 from services.exit_qualification.orders.requalifying.requalification import Requalification
 from services.exit_qualification.orders.requalifying.residual_exits import ResidualExits
+from services.exit_qualification.orders.rest import Rest
 from services.exit_qualification.orders.sending.order_execution_service import OrderExecutionService
 from services.exit_qualification.orders.sending.square_off_race import SquareOffRace
 from services.exit_qualification.orders.terms import OrderTerms
@@ -104,7 +105,7 @@ class OrderScenario:
             self.open_unit, self.brokers, self.terms, self.held, readers, self.outcomes, self._progressed
         )
         self.requalification = Requalification(
-            self.open_unit, self._gates, self.terms, self.held, self.clock, self._progressed, rest=0
+            self.open_unit, self._gates, self.terms, self.held, self.clock, Rest(self.clock, times=0), self._progressed
         )
         signals = SignalManagementService(ExitTerms(MINUTE, MINUTE), self.clock, self._gates)
         self.external = ExternalExits(self.open_unit, self.brokers, self.terms, self.clock)
