@@ -12,6 +12,9 @@ REST_AFTER_S = 0.02
 """A relay rests once nothing came for so long. To rest and to wake costs as much as a few looks, and while nothing came
 for a moment there are dozens of them."""
 
+BUSY_LOOKS = 3
+"""Looks with results, one right after the other, after which writers need not notify: more follow anyway."""
+
 LONGEST_REST_S = 1.0
 LOOKS_PER_LEASE = 10
 """A resting relay looks after its leases, and for commits, so often within a lease, and at least every second."""
@@ -19,6 +22,8 @@ LOOKS_PER_LEASE = 10
 
 class NewsWait:
     """Decides how to wait after each look. It rests only while nothing is under way.
+
+    Single commits wake it and writers go on notifying, so that it rests again right after them.
 
     Another relay of the outbox may rest, or a writer be at work, so that this one cannot: it then polls.
 
@@ -35,6 +40,7 @@ class NewsWait:
         self._signal = signal
         self._rest_s = min(LONGEST_REST_S, lease_s / LOOKS_PER_LEASE)
         self._is_arming_due = is_arming_due
+        self._finds = 0
         self.is_resting = False
 
     @property
@@ -43,13 +49,15 @@ class NewsWait:
         return self._poll.wait_s
 
     def found(self) -> None:
-        """Poll after a look with results: more may follow at once."""
-        self._poll.found()
-        self.is_resting = False
-        self._signal.disarm()
+        """Look again soon after a look with results; after several in a row, poll without notifications."""
+        self._wake()
+        self._finds += 1
+        if self._finds >= BUSY_LOOKS:
+            self._signal.disarm()
 
     def found_nothing(self, *, is_all_done: bool) -> None:
         """Wait longer after a look without results; rest after the first one since writers notify."""
+        self._finds = 0
         self._poll.found_nothing()
         self.is_resting = is_all_done and self._signal.is_armed
         if is_all_done and not self.is_resting and self._poll.pause_s >= REST_AFTER_S and self._is_arming_due():
@@ -58,4 +66,8 @@ class NewsWait:
     def rest(self, stop: threading.Event) -> None:
         """Wait for a commit, for the time of the next look, or until `stop` is set."""
         if self._signal.wait(self._rest_s, stop):
-            self.found()
+            self._wake()
+
+    def _wake(self) -> None:
+        self._poll.found()
+        self.is_resting = False

@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from services.outbox_relay.database.connection import connect
+from services.outbox_relay.database.connection import Connection, connect
 from services.outbox_relay.reading import news_wait
 from services.outbox_relay.reading.commit_signal import CommitSignal
 from shared.clock import SystemClock
@@ -26,12 +26,17 @@ NEVER = threading.Event()
 
 
 @pytest.fixture
-def signals(exit_relay: Settings) -> Iterator[list[CommitSignal]]:
-    """The signals of two relays of one outbox."""
-    with ExitStack() as connections:
+def connections(exit_relay: Settings) -> Iterator[list[Connection]]:
+    """The connections of two relays of one outbox."""
+    with ExitStack() as opened:
         url = exit_relay.require_exit_database()
-        opened = [connections.enter_context(closing(connect(url, SCHEMA))) for _ in range(2)]
-        yield [CommitSignal(connection, SCHEMA, SystemClock()) for connection in opened]
+        yield [opened.enter_context(closing(connect(url, SCHEMA))) for _ in range(2)]
+
+
+@pytest.fixture
+def signals(connections: list[Connection]) -> list[CommitSignal]:
+    """Their signals."""
+    return [CommitSignal(connection, SCHEMA, SystemClock()) for connection in connections]
 
 
 def test_a_commit_wakes_a_relay_that_rests(writer: Writer, signals: list[CommitSignal]) -> None:
@@ -41,6 +46,18 @@ def test_a_commit_wakes_a_relay_that_rests(writer: Writer, signals: list[CommitS
     assert not signal.wait(PAST_S, NEVER)
     writer.write("a")
     assert signal.wait(LIMIT_S, NEVER)
+
+
+def test_a_commit_during_a_look_wakes_the_relay(
+    writer: Writer, signals: list[CommitSignal], connections: list[Connection]
+) -> None:
+    signal, connection = signals[0], connections[0]
+    signal.arm()
+    for _ in range(3):
+        writer.write("a")
+        connection.execute("SELECT pg_sleep(0.05)")  # the notification comes with the answer
+        assert signal.wait(LIMIT_S, NEVER)
+    assert not signal.wait(PAST_S, NEVER)
 
 
 def test_a_writer_sends_no_notification_while_no_relay_rests(writer: Writer, signals: list[CommitSignal]) -> None:

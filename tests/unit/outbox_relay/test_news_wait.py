@@ -8,7 +8,7 @@ from unittest.mock import Mock
 import pytest
 
 from services.outbox_relay.reading.adaptive_wait import AdaptivePoll
-from services.outbox_relay.reading.news_wait import REST_AFTER_S, NewsWait
+from services.outbox_relay.reading.news_wait import BUSY_LOOKS, REST_AFTER_S, NewsWait
 
 
 class Signal:
@@ -74,7 +74,8 @@ def test_a_notification_ends_the_rest_and_the_time_of_the_next_look_does_not(is_
     news.found_nothing(is_all_done=True)
     signal.is_notified = is_notified
     news.rest(threading.Event())
-    assert (signal.is_armed, news.is_resting) == (not is_notified, not is_notified)
+    assert signal.is_armed
+    assert news.is_resting == (not is_notified)
     assert (news.wait_s == 0.001) == is_notified, "after a notification it looks at once, and soon again"
 
 
@@ -84,7 +85,31 @@ def test_events_found_without_a_notification_end_the_rest() -> None:
     look_until_armed(news, signal)
     news.found_nothing(is_all_done=True)
     news.found()
-    assert (signal.is_armed, news.is_resting) == (False, False)
+    assert not news.is_resting
+
+
+def test_single_commits_leave_writers_notifying() -> None:
+    signal = Signal()
+    signal.is_notified = True
+    news = news_wait(signal)
+    look_until_armed(news, signal)
+    for _ in range(100):
+        news.found_nothing(is_all_done=True)
+        assert news.is_resting
+        news.rest(threading.Event())
+        for _ in range(BUSY_LOOKS - 1):
+            news.found()
+    assert signal.is_armed
+
+
+def test_looks_that_keep_finding_events_end_the_notifications() -> None:
+    signal = Signal()
+    news = news_wait(signal)
+    look_until_armed(news, signal)
+    for _ in range(BUSY_LOOKS):
+        assert signal.is_armed
+        news.found()
+    assert not signal.is_armed
 
 
 def test_a_relay_that_cannot_rest_goes_on_polling() -> None:
