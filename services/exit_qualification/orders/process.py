@@ -194,7 +194,7 @@ def _market_data(around: _Around) -> Callable[[], bool]:
             around.activity.anything_unsent,
             clock,
             TokenWatch(open_unit, brokers, clock).look_once,
-            QuoteRefresh(open_unit, brokers, Rest(clock), clock).refresh_once,
+            QuoteRefresh(open_unit, brokers, clock).refresh_once,
         ),
         at_most_every(INSTRUMENTS_S, instruments.refresh_once, clock),
     )

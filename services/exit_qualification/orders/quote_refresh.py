@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Final
 
 from services.exit_qualification.orders.brokers.port import Brokers, BrokerUnavailable
-from services.exit_qualification.orders.rest import Rest
 from services.exit_qualification.storage.market_quotes import QuoteRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from shared.clock import Clock
@@ -25,10 +24,9 @@ MOST_SYMBOLS: Final = 500
 class QuoteRefresh:
     """Asks brokers for quotes, at most one call for each account in a step. Not thread-safe."""
 
-    def __init__(self, open_unit: Callable[[], UnitOfWork], brokers: Brokers, rest: Rest, clock: Clock) -> None:
+    def __init__(self, open_unit: Callable[[], UnitOfWork], brokers: Brokers, clock: Clock) -> None:
         self._open_unit = open_unit
         self._brokers = brokers
-        self._rest = rest
         self._clock = clock
         self._next_bands_s = 0.0
 
@@ -41,7 +39,7 @@ class QuoteRefresh:
     def _needed(self) -> dict[str, list[str]]:
         with self._open_unit() as uow:
             quotes = QuoteRepository(uow.connection)
-            needed = self._rest.look(lambda: quotes.needed_now(WAITING_EVERY_S, MOST_SYMBOLS)) or {}
+            needed = quotes.needed_now(WAITING_EVERY_S, MOST_SYMBOLS)
             if not needed and self._clock.monotonic() >= self._next_bands_s:
                 self._next_bands_s = self._clock.monotonic() + BANDS_LOOK_S
                 needed = quotes.needed_today(BANDS_EVERY_S, MOST_SYMBOLS)

@@ -17,7 +17,6 @@ from services.exit_qualification.domain.symbol_book import SymbolState
 from services.exit_qualification.orders.accounts.token_watch import TokenWatch
 from services.exit_qualification.orders.brokers.port import BrokerUnavailable
 from services.exit_qualification.orders.quote_refresh import MOST_SYMBOLS, WAITING_EVERY_S, QuoteRefresh
-from services.exit_qualification.orders.rest import Rest
 from services.exit_qualification.storage.market_facts import MarketFactsRepository
 from services.exit_qualification.storage.market_quotes import QuoteRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
@@ -38,8 +37,6 @@ SECOND_ACCOUNT = """
 INSERT INTO user_brokers (user_broker_id, broker, account, root_url, status)
 VALUES ('second', 'kite', 'SECOND', 'http://127.0.0.1:1', 'CONNECTED')
 """
-
-NO_REST = Rest(SystemClock(), times=0)
 
 
 @pytest.fixture
@@ -74,7 +71,7 @@ def test_a_quote_lets_the_exit_of_a_quiet_symbol_be_sent(
     tick_arrived(exit_engine, timedelta(seconds=60))
     assert not may_be_sent(exit_engine)
     broker.price(INFY, "985.00")
-    QuoteRefresh(open_unit, broker, NO_REST, SystemClock()).refresh_once()
+    QuoteRefresh(open_unit, broker, SystemClock()).refresh_once()
     assert may_be_sent(exit_engine)
     with exit_engine.connect() as connection:
         price = MarketFactsRepository(connection).read([INFY])[INFY].price
@@ -88,7 +85,7 @@ def test_without_a_quote_the_exit_goes_on_waiting(
     scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS)
     tick_arrived(exit_engine, timedelta(seconds=60))
     broker.is_down = True
-    QuoteRefresh(open_unit, broker, NO_REST, SystemClock()).refresh_once()
+    QuoteRefresh(open_unit, broker, SystemClock()).refresh_once()
     assert not may_be_sent(exit_engine)
 
 
@@ -114,7 +111,7 @@ def test_one_account_is_asked_for_a_quote_and_another_one_if_it_does_not_answer(
     broker.price(INFY, "985.00")
     brokers, down = Mock(), Mock(quotes=Mock(side_effect=BrokerUnavailable("quotes: down")))
     brokers.port.side_effect = lambda account: down if account.user_broker_id == "paper" else broker
-    refresh, asked = QuoteRefresh(open_unit, brokers, NO_REST, SystemClock()), 0
+    refresh, asked = QuoteRefresh(open_unit, brokers, SystemClock()), 0
     while not may_be_sent(exit_engine):
         refresh.refresh_once()
         asked += 1
