@@ -101,7 +101,7 @@ def open_consumer(settings: Settings, group: str, **overrides: Any) -> Consumer:
         "heartbeat.interval.ms": int(settings.kafka_session_timeout_s * 1000 / 3),
         # The broker answers at once when there is a record; an answer without any costs both sides. A newly assigned
         # partition waits for it, if no record comes on the others.
-        "fetch.wait.max.ms": 2000,
+        "fetch.wait.max.ms": 500,
     }
     config |= {name.replace("_", "."): value for name, value in overrides.items()}
     return Consumer(config, logger=CLIENT_LOG)
