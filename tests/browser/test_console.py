@@ -55,7 +55,7 @@ def test_the_list_follows_the_exits_and_keeps_what_was_opened(tab: Tab) -> None:
     expect(tab.page.get_by_text("No exit is pending.")).to_be_visible()
 
 
-def test_an_api_that_goes_down_is_said_so_and_the_rows_stay(tab: Tab) -> None:
+def test_api_outage_is_reported_and_rows_stay(tab: Tab) -> None:
     tab.console.apis.answers[PENDING] = page(intent())
     tab.open("/exits")
     tab.console.apis.down.add("exit")
@@ -119,7 +119,7 @@ def test_an_exit_is_forced_after_the_preview(tab: Tab) -> None:
     expect(tab.page.get_by_role("status")).to_have_text("Manual exit of 100 NSE:INFY accepted.")
 
 
-def test_an_unknown_exit_is_resolved_with_the_fills_read_at_the_broker(tab: Tab) -> None:
+def test_broker_fills_resolve_unknown_exit(tab: Tab) -> None:
     one, path = _unknown_exit(tab)
     tab.open("/exits")
     tab.page.get_by_role("link", name="Resolve the exit of NSE:INFY, Stop loss").click()
@@ -151,7 +151,7 @@ def test_another_outcome_is_chosen_and_shows_its_own_consequences(tab: Tab) -> N
     }  # fmt: skip
 
 
-def test_every_trade_of_a_filter_is_exited_after_the_dry_run_was_read(tab: Tab) -> None:
+def test_every_filtered_trade_exits_after_dry_run_review(tab: Tab) -> None:
     tab.console.apis.answers |= {PENDING: page(), BULK: MANY}
     tab.open("/exits")
     tab.page.get_by_role("link", name="Exit trades").click()
@@ -225,7 +225,7 @@ def _violations(tab: Tab) -> list[tuple[str, str]]:
     return [(each["id"], each["nodes"][0]["html"]) for each in Axe().run(tab.page).response["violations"]]
 
 
-def test_axe_finds_nothing_and_no_page_is_wider_than_its_screen(tab: Tab) -> None:
+def test_axe_finds_nothing_and_every_page_fits_its_screen(tab: Tab) -> None:
     for path in _paths(tab):
         tab.open(path)
         for summary in tab.page.locator("summary").all():

@@ -143,7 +143,7 @@ def test_kafka_refuses_a_forged_record(containers: Containers) -> None:
         assert [error and error.code() for error in reports] == [denied[has_login]]
 
 
-def test_what_need_not_reach_the_world_is_on_a_network_without_a_way_out(containers: Containers) -> None:
+def test_services_without_outside_need_run_on_internal_network(containers: Containers) -> None:
     networks = {
         service: {name.removeprefix("exitflow-test_") for name in each["NetworkSettings"]["Networks"]}
         for service, each in containers.inspected().items()

@@ -91,7 +91,7 @@ def test_a_process_that_dies_by_itself_is_started_again(containers: Containers) 
     await_restart(containers, "relay")
 
 
-def test_a_back_end_that_crashes_ends_postgresql_and_the_engine_starts_it_again(containers: Containers) -> None:
+def test_crashed_back_end_ends_postgresql_and_engine_restarts_it(containers: Containers) -> None:
     oldest = "SELECT pid FROM pg_stat_activity WHERE usename LIKE 'exitflow%' ORDER BY backend_start LIMIT 1"
     kill = f'kill -9 $(psql -U postgres -Atc "{oldest}" exitflow)'
     containers.compose("exec", "-T", "postgres", "bash", "-c", kill)

@@ -18,7 +18,7 @@ NAV: list[Any] = yaml.safe_load((REPOSITORY / "mkdocs.yml").read_text().partitio
 PAGES = site_pages(NAV, DOCS)
 
 
-def test_every_page_of_the_site_is_listed_once_under_its_section() -> None:
+def test_site_lists_every_page_once_under_its_section() -> None:
     listed = re.findall(r"^- \[[^\]]+\]\(([^)]+)\)", llms_txt(PAGES), re.MULTILINE)
     assert sorted(listed) == sorted({page.path for page in PAGES})
     assert all((DOCS / path).is_file() for path in listed)
@@ -26,7 +26,7 @@ def test_every_page_of_the_site_is_listed_once_under_its_section() -> None:
     assert sections[:3] == ["Start", "Tutorial", "How-to"]
 
 
-def test_most_pages_say_what_they_are_about_in_one_plain_line() -> None:
+def test_most_pages_state_their_subject_in_one_plain_line() -> None:
     described = [page.description for page in PAGES if page.description]
     assert len(described) >= 0.9 * len(PAGES)
     assert [each for each in described if "\n" in each or "](" in each or each.startswith(("|", "<!--", "#"))] == []
@@ -47,7 +47,7 @@ def test_the_description_is_the_first_sentence(text: str, title: str, descriptio
     assert (page.title, page.description) == (title, description)
 
 
-def test_the_site_has_both_files_and_the_text_of_each_page(tmp_path: Any) -> None:
+def test_site_has_both_llms_files_and_each_page_text(tmp_path: Any) -> None:
     for page in PAGES:
         (tmp_path / page.path).parent.mkdir(parents=True, exist_ok=True)  # as mkdocs has made them
     on_post_build(SimpleNamespace(docs_dir=str(DOCS), site_dir=str(tmp_path), nav=NAV))

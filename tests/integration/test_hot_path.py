@@ -92,7 +92,7 @@ def test_nothing_stays_unless_the_transaction_is_committed(engine: Engine) -> No
             assert fetch(connection, COUNT, {}) == [(commits,)]
 
 
-def test_errors_are_those_of_the_other_statements_and_show_no_parameter(engine: Engine) -> None:
+def test_hot_path_errors_match_other_statements_without_parameters(engine: Engine) -> None:
     with engine.connect() as connection:
         fetch(connection, ADD, {"symbol": "NSE:A"})
         with pytest.raises(IntegrityError) as refused:

@@ -138,7 +138,7 @@ def read_trades(database: Database) -> Iterator[tuple[Connection, list[str]]]:
     yield from noting(database.trade_url, "trade_management")
 
 
-def test_a_page_of_pending_exits_is_read_in_its_order_and_not_sorted(
+def test_page_of_pending_exits_is_read_in_order_without_sort(
     admin: psycopg.Connection, read: tuple[Connection, list[str]]
 ) -> None:
     connection, sent = read
@@ -161,7 +161,7 @@ def test_a_page_of_pending_exits_is_read_in_its_order_and_not_sorted(
         (TradeStatus.OPEN, "NSE:INFY", "trades_open_of_symbol"),
     ],
 )
-def test_a_page_of_trades_is_read_in_its_order_and_not_filtered(
+def test_page_of_trades_is_read_in_order_without_filter(
     admin: psycopg.Connection,
     read_trades: tuple[Connection, list[str]],
     status: TradeStatus | None,

@@ -52,7 +52,7 @@ def read_in_a_unit_of_work(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("end", [rolled_back, read_in_a_unit_of_work])
-def test_a_loop_prepares_a_statement_at_once_and_keeps_it_after_a_rollback(
+def test_loop_prepares_statement_at_once_and_keeps_it_after_rollback(
     engine: Engine, end: Callable[[Engine], None]
 ) -> None:
     end(engine)

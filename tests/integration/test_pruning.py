@@ -30,7 +30,7 @@ FILL = {
         (Pruned.IDEMPOTENCY_KEYS, "exit_qualification"),
     ],
 )
-def test_old_rows_go_young_ones_stay_and_a_held_one_waits(
+def test_old_rows_go_young_stay_and_held_wait(
     table: Pruned, schema: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pruning, "ROWS_PER_BATCH", 10)

@@ -164,7 +164,7 @@ def connect(engine: Engine, paper: RunningBroker) -> None:
         switches.put_broker(there, Act("test", "set up"), book_days=BOOK_DAYS)
 
 
-def test_the_brokers_books_and_ours_agree_after_any_schedule_of_faults(
+def test_broker_books_and_ours_agree_after_any_fault_schedule(
     exit_engine: Engine, trade_engine: Engine, tmp_path: Path
 ) -> None:
     dice = random.Random(SEED)

@@ -55,7 +55,7 @@ def entered(
     ("direction", "gap", "gross"), [(Direction.LONG, "970.35", "-2965.00"), (Direction.SHORT, "1033.15", "-3315.00")]
 )
 @pytest.mark.parametrize("ticks_first", [True, False])
-def test_a_gap_while_everything_but_the_broker_is_dead_is_one_exit_to_the_paisa(
+def test_gap_with_only_broker_alive_gives_one_exact_exit(
     exit_engine: Engine,
     trade_engine: Engine,
     tmp_path: Path,
@@ -82,7 +82,7 @@ def test_a_gap_while_everything_but_the_broker_is_dead_is_one_exit_to_the_paisa(
         expect_closed(exit_engine, trade_engine, paper, trade, exits[-1], gross)
 
 
-def test_a_gap_through_a_stop_that_followed_the_trail_is_one_exit_to_the_paisa(
+def test_gap_through_trailed_stop_gives_one_exact_exit(
     exit_engine: Engine, trade_engine: Engine, tmp_path: Path
 ) -> None:
     terms = {"trailing_stop": {"amount": "5"}, "protective_stop": {"offset": "2", "trail_step": "1"}}

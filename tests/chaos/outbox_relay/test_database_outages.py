@@ -98,7 +98,7 @@ def test_a_database_that_is_restarted_costs_repetitions_alone(
 
 
 @pytest.mark.chaos
-def test_progress_that_a_crash_of_the_database_takes_back_is_made_again(
+def test_progress_lost_in_database_crash_is_made_again(
     writer: Writer, narrow: Settings, log: KafkaLog, postgres: EmbeddedPostgres
 ) -> None:
     with running_relay(narrow) as relay:

@@ -60,7 +60,7 @@ def complaint(relay: ThreadRelay) -> str:
 
 
 @pytest.mark.timeout(OUTAGE_S + 3 * RECOVERY_LIMIT_S)
-def test_while_kafka_is_down_writers_go_on_and_afterwards_the_backlog_drains_in_order(
+def test_writers_go_on_while_kafka_is_down_and_backlog_drains(
     writer: Writer, narrow: Settings, topics: TopicNames, log: KafkaLog, kafka: Broker
 ) -> None:
     assert isinstance(kafka, ApacheKafka)
@@ -85,7 +85,7 @@ def test_while_kafka_is_down_writers_go_on_and_afterwards_the_backlog_drains_in_
 
 
 @pytest.mark.chaos
-def test_a_topic_that_is_deleted_and_made_again_gets_everything_from_there_on(
+def test_recreated_topic_gets_everything_from_then_on(
     writer: Writer, narrow: Settings, topics: TopicNames, log: KafkaLog, kafka: Broker
 ) -> None:
     topic = topics.on_cluster(EXIT_INTENTS)

@@ -37,7 +37,7 @@ def staller(narrow: Settings, point: Failpoint) -> AbstractContextManager[Produc
     return relay_process(narrow, f"{point.value}=stall:{STALL_S}")
 
 
-def test_events_are_parked_once_though_the_relay_that_parks_them_stands_still(
+def test_events_are_parked_once_despite_stalled_parking_relay(
     writer: Writer, narrow: Settings, log: KafkaLog, topic: str, operator: Operator
 ) -> None:
     writer.write("poison", *others())
@@ -58,7 +58,7 @@ def test_events_are_parked_once_though_the_relay_that_parks_them_stands_still(
     assert_published_in_order(log.to_the_end(), writer.committed())
 
 
-def test_what_is_replayed_twice_is_in_order_though_the_relay_that_began_it_stands_still(
+def test_second_replay_keeps_order_while_first_relay_stalls(
     writer: Writer, narrow: Settings, log: KafkaLog, topic: str, operator: Operator
 ) -> None:
     park_a_key(writer, narrow, operator)

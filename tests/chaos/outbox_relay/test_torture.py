@@ -33,7 +33,7 @@ def hurried(exit_relay: Settings) -> Settings:
 
 
 @pytest.mark.timeout(DURATION_S + 2 * DRAIN_LIMIT_S)
-def test_relays_that_are_killed_and_stopped_under_load_publish_everything_in_order(
+def test_killed_and_stopped_relays_publish_everything_in_order_under_load(
     writer: Writer, settings: Settings, hurried: Settings, topics: TopicNames, log: KafkaLog, database: Database,
     kafka: Broker, tmp_path: Path,
 ) -> None:  # fmt: skip

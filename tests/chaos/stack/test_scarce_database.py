@@ -67,9 +67,7 @@ def data_dir(
     delete_topics(kafka.bootstrap_servers, prefix)
 
 
-def test_processes_outlive_a_lack_of_connections_and_a_read_only_database(
-    server: EmbeddedPostgres, data_dir: Path
-) -> None:
+def test_processes_survive_connection_shortage_and_read_only_database(server: EmbeddedPostgres, data_dir: Path) -> None:
     before = {one.name: one.pid for one in stack.status(data_dir).processes}
 
     def limit_connections(limit: int) -> None:

@@ -87,9 +87,7 @@ def _own_ends(data_dir: Path) -> list[str]:
 @pytest.mark.long
 @pytest.mark.apache
 @pytest.mark.timeout(DURATION_S + START_LIMIT_S + READY_LIMIT_S + DRAIN_LIMIT_S + 2 * SETTLE_LIMIT_S)
-def test_a_stack_under_every_kind_of_fault_loses_and_doubles_nothing_and_is_ready_again(
-    data_dir: Path, disk: SmallDisk, tmp_path: Path
-) -> None:
+def test_stack_loses_and_doubles_nothing_under_every_fault(data_dir: Path, disk: SmallDisk, tmp_path: Path) -> None:
     def running() -> dict[str, Any]:
         return stack.read_stack(data_dir)
 

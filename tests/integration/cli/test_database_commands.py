@@ -61,7 +61,7 @@ def test_an_unknown_revision_is_one_line(environment: Database, exitflow: Exitfl
     assert "no such revision: V999" in ended.err
 
 
-def test_a_token_is_printed_once_and_kept_only_as_a_hash(environment: Database, exitflow: Exitflow) -> None:
+def test_token_is_printed_once_and_stored_only_hashed(environment: Database, exitflow: Exitflow) -> None:
     exitflow("migrate", "up")
     made = json.loads(exitflow("tokens", "create", "desk", "--scope", "read", "--scope", "trade", "--json").out)
     for history in HISTORIES:

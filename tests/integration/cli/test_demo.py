@@ -95,9 +95,7 @@ def force(exitflow: Exitflow, trade_id: str, at: tuple[str, ...]) -> dict[str, o
     raise AssertionError("the trade did not reach the exit side")
 
 
-def test_a_ladder_exits_leg_by_leg_and_the_stop_moved_to_the_entry_takes_the_rest(
-    data_dir: str, exitflow: Exitflow
-) -> None:
+def test_ladder_exits_each_leg_and_breakeven_stop_takes_rest(data_dir: str, exitflow: Exitflow) -> None:
     at = ("--data-dir", data_dir, "--json")
     assert exitflow("ticks", "send", "NSE:ONGC", "1000", *at).status == 0
     ladder = ("--targets", "1010:50%,1020:25%,1030:25%", "--after-leg", "1:break_even", "--stop-loss", "990")
@@ -127,7 +125,7 @@ def test_a_ladder_exits_leg_by_leg_and_the_stop_moved_to_the_entry_takes_the_res
     assert parts == [(1, 50, "550.00"), (2, 25, "525.00"), (None, 25, "0.00")]
 
 
-def test_the_tutorial_ends_with_a_closed_trade_and_books_that_hold(data_dir: str, exitflow: Exitflow) -> None:
+def test_tutorial_ends_with_closed_trade_and_consistent_books(data_dir: str, exitflow: Exitflow) -> None:
     at = ("--data-dir", data_dir)
     commands = tutorial_commands()
     assert [words[0] for words in commands] == [
@@ -204,9 +202,7 @@ def test_a_token_made_for_reading_cannot_open_trades(
     assert (refused.status, "403 forbidden" in refused.err) == (1, True)
 
 
-def test_the_doctor_finds_nothing_in_a_healthy_stack_and_what_an_operator_switched_off(
-    data_dir: str, exitflow: Exitflow
-) -> None:
+def test_doctor_reports_only_what_operator_switched_off(data_dir: str, exitflow: Exitflow) -> None:
     at = ("--data-dir", data_dir)
     assert exitflow("exits", "kill-switch", "ALL", "--reason", "a test", *at).status == 0
     found = exitflow("doctor", *at, "--json")

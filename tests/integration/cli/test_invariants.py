@@ -43,12 +43,12 @@ def test_an_event_that_is_parked_is_none_that_is_lost(system: SoundSystem) -> No
     assert system.broken_rules() == set()
 
 
-def test_an_event_that_was_discarded_is_none_that_is_lost_or_altered(system: SoundSystem) -> None:
+def test_discarded_event_is_neither_lost_nor_altered(system: SoundSystem) -> None:
     system.discard(TradeClosed)
     assert system.broken_rules() == set()
 
 
-def test_a_record_older_than_the_rows_that_are_kept_is_not_judged_by_them(system: SoundSystem) -> None:
+def test_kept_rows_do_not_judge_older_record(system: SoundSystem) -> None:
     record = system.record_of(TradeOpened)
     system.execute("SELECT trade_management.outbox_make_partition(current_date + 2)")
     system.execute("DELETE FROM trade_management.outbox_event WHERE event_id = %(id)s", id=record.event_id)

@@ -28,7 +28,7 @@ def run_script(url: str, script: str) -> None:
         connection.execute(statements)
 
 
-def test_on_a_database_at_v001_it_makes_the_schema_that_the_migration_makes(databases: Databases) -> None:
+def test_database_at_v001_gets_same_schema_as_migration(databases: Databases) -> None:
     with databases.empty() as by_script, databases.empty() as by_migration:
         migrate(by_script.migrator_url, EXIT_QUALIFICATION, "V001")
         run_script(by_script.migrator_url, V010_FILE.read_text())

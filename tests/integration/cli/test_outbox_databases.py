@@ -56,9 +56,7 @@ def test_an_outbox_from_elsewhere_is_rebased_once(environment: Database, exitflo
     assert done == ["would be rebased", "rebased", "not needed"]
 
 
-def test_a_rebase_while_a_service_is_connected_is_refused_in_one_line(
-    environment: Database, exitflow: Exitflow
-) -> None:
+def test_rebase_with_connected_service_is_refused_in_one_line(environment: Database, exitflow: Exitflow) -> None:
     _came_from_elsewhere(environment)
     with psycopg.connect(environment.exit_url):
         ended = exitflow("outbox", "rebase")
@@ -66,7 +64,7 @@ def test_a_rebase_while_a_service_is_connected_is_refused_in_one_line(
     assert "open connections: exitflow_exit (1). Stop the services" in ended.err
 
 
-def test_a_rebase_by_a_service_or_of_an_older_schema_is_refused_in_one_line(
+def test_rebase_by_service_or_on_older_schema_is_refused_briefly(
     environment: Database, exitflow: Exitflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert exitflow("migrate", "down", "--to", "V003", "--history", "trade_management", "--yes").status == 0
@@ -90,7 +88,7 @@ def test_the_partitions_are_listed_with_why_they_are_kept(environment: Database,
     ]
 
 
-def test_both_commands_find_a_local_stack_by_its_directory_or_the_default_one(
+def test_both_commands_find_local_stack_by_given_or_default_directory(
     database: Database, exitflow: Exitflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = {f"{name}_database_url": getattr(database, f"{name}_url") for name in ("exit", "trade", "admin")}

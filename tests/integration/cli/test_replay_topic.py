@@ -100,7 +100,7 @@ def test_the_prices_around_a_time_are_those_of_the_symbol(market: Market) -> Non
     assert prices_around(market.settings, INFY, SystemClock().now() - timedelta(hours=1)).ticks == 0
 
 
-def test_a_range_ends_before_its_last_offset_and_its_last_time(exitflow: Exitflow, market: Market) -> None:
+def test_range_ends_before_its_last_offset_and_time(exitflow: Exitflow, market: Market) -> None:
     options = ("replay", "--topic", MARKET_TICKS, "--book", market.book, "--format", "json")
     home = market.home
     all_of_it = [tick.price // 10_000 for tick in market.tape()]
@@ -135,7 +135,7 @@ def test_what_is_not_there_is_said(exitflow: Exitflow, market: Market, options: 
 
 
 @pytest.mark.apache
-def test_offsets_that_retention_removed_are_named_before_and_while_they_are_read(market: Market) -> None:
+def test_offsets_removed_by_retention_are_named_before_and_during_reading(market: Market) -> None:
     under_way = market.tape()
     remove_records(market.settings, market.topic, market.home, 2)
     with pytest.raises(InvalidInput, match=f"begin again with --from-offset {market.home}:2"):

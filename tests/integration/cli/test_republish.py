@@ -56,7 +56,7 @@ def execute(database: Database, statement: str) -> None:
         admin.execute(statement)
 
 
-def test_published_events_are_sent_again_as_they_were_each_key_in_order(
+def test_republish_resends_published_events_unchanged_in_key_order(
     writer: Writer, relay_settings: Settings, log: KafkaLog, republish: Callable[..., Result], database: Database
 ) -> None:
     publish(writer, relay_settings, ("a", "b"), ("a",), ("b", "a"))
@@ -89,7 +89,7 @@ def test_a_key_and_a_printed_position_narrow_what_is_sent(
     assert republish("--dry-run", "--since", "yesterday").status == 2
 
 
-def test_what_retention_dropped_is_named_and_refused_unless_gaps_are_allowed(
+def test_republish_names_and_refuses_dropped_events_unless_gaps_are_allowed(
     writer: Writer, relay_settings: Settings, log: KafkaLog, republish: Callable[..., Result], database: Database
 ) -> None:
     publish(writer, relay_settings, ("a", "gone"), ("a",), ("a",))

@@ -39,9 +39,7 @@ def read_ticks(settings: Settings, count: int) -> list[tuple[int, Tick]]:
     return [(int(record.partition() or 0), Tick.of(parse_tick(record.value()))) for record in found]
 
 
-def test_a_tick_lands_on_the_partition_that_java_clients_would_choose(
-    environment: Settings, exitflow: Exitflow
-) -> None:
+def test_tick_lands_on_partition_java_clients_choose(environment: Settings, exitflow: Exitflow) -> None:
     sent = exitflow("ticks", "send", "NSE:INFY", "1520.35", "--seq", "7", "--json")
     assert sent.status == 0
     [(partition, tick)] = read_ticks(environment, 1)
@@ -56,7 +54,7 @@ def test_a_price_that_cannot_be_is_refused(environment: Settings, exitflow: Exit
     assert "ltp" in ended.err
 
 
-def test_a_replay_stops_at_a_bad_line_with_all_before_it_sent_and_goes_on_behind_it(
+def test_replay_stops_at_bad_line_and_resumes_behind_it(
     environment: Settings, exitflow: Exitflow, tmp_path: Path
 ) -> None:
     file = tmp_path / "day.csv"
@@ -77,7 +75,7 @@ def test_topics_create_makes_what_is_missing_once(
     assert json.loads(exitflow("topics", "create", "--json").out)["made"] == []
 
 
-def test_reset_forgets_the_offsets_and_says_so_in_the_audit_log(
+def test_reset_forgets_offsets_and_writes_audit_entry(
     environment: Settings, exitflow: Exitflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = environment.require_exit_database()

@@ -172,7 +172,7 @@ def check_set_aside(topic: Topic, forged: int = 2) -> None:
     assert headers_of(letters[0])["ce_id"]
 
 
-def test_the_consumer_in_python_applies_each_event_once_and_stops_at_a_gap(topic: Topic) -> None:
+def test_python_consumer_applies_each_event_once_and_stops_at_gap(topic: Topic) -> None:
     names: dict[str, Any] = {}
     for page, blocks in (("contracts/signatures.md", 1), ("how-to/consume-events.md", 2)):
         for block in CODE.findall((ROOT / "docs" / page).read_text())[:blocks]:
@@ -221,7 +221,7 @@ def node_command(node: list[str], tmp_path: Path) -> list[str]:
     return [program, str(tmp_path / "consumer.mjs")]
 
 
-def test_the_consumer_in_node_applies_each_event_once_and_stops_at_a_gap(
+def test_node_consumer_applies_each_event_once_and_stops_at_gap(
     node_command: list[str], topic: Topic, tmp_path: Path
 ) -> None:
     check(run(node_command, topic, tmp_path), topic, tmp_path)
@@ -231,7 +231,7 @@ def test_the_consumer_in_node_applies_each_event_once_and_stops_at_a_gap(
     check(run(node_command, topic, tmp_path, "again"), topic, tmp_path, forged=4)
 
 
-def test_the_consumer_in_java_applies_each_event_once_and_stops_at_a_gap(topic: Topic, tmp_path: Path) -> None:
+def test_java_consumer_applies_each_event_once_and_stops_at_gap(topic: Topic, tmp_path: Path) -> None:
     java = shutil.which("java")
     if java is None or not jars_cached():
         pytest.skip("needs Java and the jars of Apache Kafka")
@@ -246,7 +246,7 @@ def test_the_consumer_in_java_applies_each_event_once_and_stops_at_a_gap(topic: 
     check(run(command, topic, tmp_path), topic, tmp_path)
 
 
-def test_the_java_project_names_the_versions_that_the_test_ran_with() -> None:
+def test_java_project_names_the_tested_versions() -> None:
     if not jars_cached():
         pytest.skip("needs the jars of Apache Kafka")
     pom = (EXAMPLES / "java/pom.xml").read_text()

@@ -111,7 +111,7 @@ def test_a_released_reason_may_fire_and_keeps_its_failures(exit_engine: Engine) 
     assert _cooldown_left_s(exit_engine, trade_id) > 100
 
 
-def test_each_leg_has_a_cooldown_and_the_numbers_of_a_trade_go_on(exit_engine: Engine) -> None:
+def test_each_leg_has_cooldown_and_trade_numbers_continue(exit_engine: Engine) -> None:
     trade_id = new_id()
     legs = [RuleKey(trade_id, ExitReason.TARGET, leg) for leg in (2, 10, 1)]
     with exit_engine.begin() as connection:

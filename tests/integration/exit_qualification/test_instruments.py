@@ -51,9 +51,7 @@ def load_of(engine: Engine) -> InstrumentLoad:
         return next(load for load in InstrumentRepository(connection).loads() if load.source == "kite")
 
 
-def test_instruments_are_loaded_once_a_day_and_shown_with_their_age(
-    exit_engine: Engine, refresh: InstrumentRefresh
-) -> None:
+def test_instruments_load_once_daily_and_show_their_age(exit_engine: Engine, refresh: InstrumentRefresh) -> None:
     assert terms_of(exit_engine, "NSE:INFY") == InstrumentTerms()
     refresh.refresh_once()
     assert terms_of(exit_engine, "NSE:INFY") == INFY
@@ -85,7 +83,7 @@ def test_a_failed_load_is_shown_and_not_repeated_at_once(
     assert (load_of(exit_engine).error, load_of(exit_engine).instruments) == (None, 1)
 
 
-def test_a_field_that_a_file_leaves_out_keeps_what_is_stored(exit_engine: Engine) -> None:
+def test_field_omitted_from_file_keeps_stored_value(exit_engine: Engine) -> None:
     with exit_engine.begin() as connection:
         repository = InstrumentRepository(connection)
         repository.upsert([Instrument(symbol="NSE:INFY", tick_size=Decimal("0.05"), lot_size=1)])

@@ -21,7 +21,7 @@ def limited(api: Api) -> Iterator[Api]:
     api.app.state.rate_limiter = before
 
 
-def test_a_token_that_asks_too_often_is_answered_429_until_it_waits(limited: Api) -> None:
+def test_overactive_token_gets_429_until_it_waits(limited: Api) -> None:
     answers = [limited.client.get("/brokers" if limited.name == "exit-api" else "/pnl") for _ in range(BURST_S + 20)]
     refused = [answer for answer in answers if answer.status_code == 429]
     assert refused

@@ -28,7 +28,7 @@ def operations(api: Api) -> Iterator[Operation]:
             yield method.upper(), filled, operation
 
 
-def test_every_route_is_one_that_checks_its_query_and_repeats_conflicts(api: Api) -> None:
+def test_every_route_checks_its_query_and_repeats_conflicts(api: Api) -> None:
     routes = [context.original_route for context in iter_route_contexts(api.app.routes)]
     assert len(routes) >= 14
     assert {type(route) for route in routes} == {ApiRoute}
@@ -101,7 +101,7 @@ def test_an_idempotency_key_has_bounded_length_and_characters(apis: dict[str, Ap
         assert "header.Idempotency-Key" in {error["field"] for error in answer.json()["errors"]}
 
 
-def test_an_unknown_trade_may_be_on_its_way_to_the_exit_side_alone(apis: dict[str, Api]) -> None:
+def test_only_exit_side_says_retry_for_unknown_trade(apis: dict[str, Api]) -> None:
     body = {"trade_id": str(new_id()), "reason_note": "x"}
     exit_side = apis["exit-api"].client.post("/exits", json=body)
     assert (exit_side.status_code, exit_side.json()["retryable"]) == (404, True)
@@ -111,7 +111,7 @@ def test_an_unknown_trade_may_be_on_its_way_to_the_exit_side_alone(apis: dict[st
         assert (answer.status_code, answer.json()["retryable"]) == (404, False)
 
 
-def test_a_caller_is_told_the_name_and_scopes_of_the_token(api: Api) -> None:
+def test_caller_learns_name_and_scopes_of_token(api: Api) -> None:
     answer = api.client.get("/whoami", headers=AUTHORIZATION)
     assert answer.json() == {"name": "alma", "scopes": ["admin", "operate", "read", "trade"]}
     assert api.client.get("/whoami", headers={"Authorization": "Bearer another"}).status_code == 401

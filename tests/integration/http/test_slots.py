@@ -55,9 +55,7 @@ def test_more_parallel_requests_than_connections_are_all_served(trades: Api) -> 
     assert asyncio.run(ask()) == [201] * PARALLEL
 
 
-def test_a_token_is_looked_up_again_after_a_while_and_then_rejected_if_it_expired(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_token_is_looked_up_again_and_rejected_once_expired(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SteppedClock()
     monkeypatch.setattr(api.app.state, "known_tokens", KnownTokens(clock))
     lookups: list[str] = []

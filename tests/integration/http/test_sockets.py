@@ -71,7 +71,7 @@ def test_half_open_connections_make_room_and_are_closed(hurried_server: RawServe
     wait_until(lambda: hurried_server.open_connections == 0, "every connection is forgotten")
 
 
-def test_a_request_that_arrives_longest_makes_room_before_any_idle_connection(server: RawServer) -> None:
+def test_longest_arriving_request_makes_room_before_idle_connections(server: RawServer) -> None:
     with ExitStack() as stack:
         idle = [stack.enter_context(server.connect()) for _ in range(CONNECTIONS - 3)]
         for connection in idle:
@@ -90,7 +90,7 @@ def test_a_request_that_arrives_longest_makes_room_before_any_idle_connection(se
         assert read_answer(idle[0]).status == 200
 
 
-def test_many_half_open_connections_do_not_turn_a_healthy_client_away(server: RawServer) -> None:
+def test_many_half_open_connections_do_not_block_healthy_client(server: RawServer) -> None:
     with ExitStack() as stack:
         for _ in range(HALF_OPEN):
             stack.enter_context(server.connect()).sendall(OK[:10])
@@ -216,7 +216,7 @@ LENGTHS = [
 
 
 @pytest.mark.parametrize("lengths", LENGTHS, ids=[lengths.decode("latin-1")[:40] for lengths in LENGTHS])
-def test_a_body_of_unclear_length_is_refused_and_ends_the_connection(server: RawServer, lengths: bytes) -> None:
+def test_body_of_unclear_length_is_refused_and_connection_closed(server: RawServer, lengths: bytes) -> None:
     with server.connect() as connection:
         connection.sendall(POST + lengths + b"\r\n0\r\n\r\n" + SMUGGLED)
         received = b""
@@ -326,7 +326,7 @@ def _send_until_closed(connection: socket.socket, chunk: bytes) -> None:
         return
 
 
-def test_a_large_body_is_read_to_its_end_so_that_the_answer_arrives(server: RawServer) -> None:
+def test_large_body_is_read_fully_so_answer_arrives(server: RawServer) -> None:
     with server.connect() as connection:
         connection.sendall(POST + b"Content-Length: 1000000\r\n\r\n" + b" " * 1_000_000 + OK)
         assert is_problem(read_answer(connection), 413)

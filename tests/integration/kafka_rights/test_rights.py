@@ -142,7 +142,7 @@ def test_a_wrong_password_or_an_unknown_user_reaches_nothing(secured: SecuredKaf
         open_admin(settings).list_topics(timeout=2)
 
 
-def test_a_client_refuses_a_broker_that_its_authority_did_not_certify(secured: SecuredKafka) -> None:
+def test_client_refuses_broker_not_certified_by_its_authority(secured: SecuredKafka) -> None:
     with pytest.raises(KafkaException):
         open_admin(secured.settings("relay").model_copy(update={"kafka_ca": None})).list_topics(timeout=2)
 

@@ -83,7 +83,7 @@ def _first_value(broker: Broker) -> bytes | None:
 
 
 @pytest.mark.apache
-def test_what_apache_kafka_acknowledged_is_there_after_a_restart_and_after_kill_9(
+def test_acknowledged_records_survive_restart_and_kill_of_apache_kafka(
     apache: ApacheKafka,
 ) -> None:
     _make_topic(apache)
@@ -137,7 +137,7 @@ def test_a_stopped_broker_answers_nobody(tansu: Tansu) -> None:
 
 
 @pytest.mark.usefixtures("no_java")
-def test_without_java_tansu_is_chosen_and_one_line_says_what_is_missing_and_what_it_costs() -> None:
+def test_missing_java_selects_tansu_with_one_line_cost_note() -> None:
     decision = decide(KafkaChoice.AUTO)
     assert decision.kafka is KafkaChoice.TANSU
     assert "no Java" in decision.note

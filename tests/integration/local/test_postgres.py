@@ -75,9 +75,7 @@ def test_it_ends_with_a_back_end_that_is_killed(server: EmbeddedPostgres) -> Non
     assert _ask(server.admin_url, "SELECT answer FROM kept") == 42
 
 
-def test_a_lock_file_whose_process_id_is_another_programs_now_does_not_keep_it_from_starting(
-    server: EmbeddedPostgres, directory: Path
-) -> None:
+def test_lock_file_with_reused_process_id_does_not_block_start(server: EmbeddedPostgres, directory: Path) -> None:
     server.stop()
     stale = directory / "cluster" / "postmaster.pid"
     stale.write_text(f"{os.getpid()}\n{directory}/cluster\n")
@@ -95,7 +93,7 @@ def test_a_server_that_another_one_left_running_is_ended_first(server: EmbeddedP
     second.stop()
 
 
-def test_another_password_than_the_one_it_was_made_with_is_told(server: EmbeddedPostgres, directory: Path) -> None:
+def test_changed_superuser_password_is_reported(server: EmbeddedPostgres, directory: Path) -> None:
     server.stop()
     other = EmbeddedPostgres(directory, free_port(str(directory)), new_secret())
     with pytest.raises(ConfigurationError, match="another superuser password"):

@@ -66,7 +66,7 @@ def _run(url: str, statement: str) -> object:
         return cursor.fetchone() if cursor.description else None
 
 
-def test_stack_json_says_where_everything_is_and_only_its_owner_may_read_it(running: StackOptions) -> None:
+def test_stack_json_locates_everything_and_only_owner_reads_it(running: StackOptions) -> None:
     told = stack.read_stack(running.data_dir)
     assert set(told) >= PROMISED
     assert set(told["processes"]) == {"postgres", "kafka", SUPERVISOR}
@@ -76,7 +76,7 @@ def test_stack_json_says_where_everything_is_and_only_its_owner_may_read_it(runn
     assert _run(told["admin_database_url"], "SELECT mode FROM exit_qualification.rollout") == ("full",)
 
 
-def test_a_second_up_on_a_running_stack_says_so_and_fails(running: StackOptions) -> None:
+def test_second_up_on_running_stack_fails_with_message(running: StackOptions) -> None:
     said: list[str] = []
     assert stack.up(running, said.append) == 1
     assert stack.up_detached(running, said.append) == 1
@@ -101,9 +101,7 @@ def _restarts(running: StackOptions) -> dict[str, int]:
     return {process.name: process.restarts for process in stack.status(running.data_dir).processes}
 
 
-def test_everything_ends_with_a_supervisor_that_is_killed_and_the_next_up_works(
-    running: StackOptions, said: list[str]
-) -> None:
+def test_supervisor_kill_ends_everything_and_next_up_works(running: StackOptions, said: list[str]) -> None:
     processes = stack.read_stack(running.data_dir)["processes"]
     others = [psutil.Process(pid) for name, pid in processes.items() if name != SUPERVISOR]
     os.kill(processes[SUPERVISOR], signal.SIGKILL)
@@ -112,9 +110,7 @@ def test_everything_ends_with_a_supervisor_that_is_killed_and_the_next_up_works(
     assert stack.up_detached(running, said.append) == 0, said
 
 
-def test_a_stack_whose_log_is_gone_begins_with_a_fresh_database_and_says_so(
-    running: StackOptions, said: list[str]
-) -> None:
+def test_stack_without_log_starts_fresh_database_and_reports_it(running: StackOptions, said: list[str]) -> None:
     _run(stack.read_stack(running.data_dir)["admin_database_url"], "CREATE TABLE marker ()")
     stack.down(running.data_dir, said.append)
     assert stack.up_detached(running, said.append) == 0, said
@@ -124,9 +120,7 @@ def test_a_stack_whose_log_is_gone_begins_with_a_fresh_database_and_says_so(
 
 
 @pytest.mark.apache
-def test_a_stack_on_apache_kafka_resumes_with_its_data_its_ports_and_its_secrets(
-    directory: Path, said: list[str]
-) -> None:
+def test_apache_kafka_stack_resumes_with_data_ports_and_secrets(directory: Path, said: list[str]) -> None:
     options = StackOptions(directory, KafkaChoice.APACHE, restrict_to=())
     assert stack.up_detached(options, said.append) == 0, said
     first = stack.read_stack(directory)
@@ -140,13 +134,13 @@ def test_a_stack_on_apache_kafka_resumes_with_its_data_its_ports_and_its_secrets
 
 
 @pytest.mark.apache
-def test_data_that_belongs_to_apache_kafka_is_not_thrown_away_for_tansu(directory: Path, said: list[str]) -> None:
+def test_tansu_does_not_discard_apache_kafka_data(directory: Path, said: list[str]) -> None:
     (directory / "kafka.kind").write_text("apache")
     assert stack.up(StackOptions(directory, KafkaChoice.TANSU, restrict_to=()), said.append) == 1
     assert "belongs to Kafka 'apache'" in said[-1]
 
 
-def test_nothing_runs_and_nothing_is_told_where_no_stack_was_started(directory: Path) -> None:
+def test_nothing_runs_or_is_reported_without_started_stack(directory: Path) -> None:
     with pytest.raises(NotFound, match="exitflow up"):
         stack.read_stack(directory)
     assert not stack.status(directory).running

@@ -122,7 +122,7 @@ def test_a_killed_process_is_started_again_and_it_is_told(
     assert said == ["worker: restarting, attempt 1, ended by SIGKILL; next start in 0.0 s"]
 
 
-def test_what_it_lacks_is_waited_for_without_a_bound_and_told_meanwhile(
+def test_supervisor_waits_for_missing_resource_without_bound_and_reports_it(
     supervisor: Supervisor, said: list[str], tmp_path: Path
 ) -> None:
     resource = tmp_path / "resource"
@@ -141,7 +141,7 @@ def test_what_it_lacks_is_waited_for_without_a_bound_and_told_meanwhile(
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("of a kind not foreseen")])
-def test_what_keeps_a_server_from_starting_does_not_end_the_others(
+def test_server_that_cannot_start_does_not_end_the_others(
     supervisor: Supervisor, error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken, other = Tiny("broken", SLEEPS, tmp_path), Tiny("other", SLEEPS, tmp_path)
@@ -160,7 +160,7 @@ def test_what_keeps_a_server_from_starting_does_not_end_the_others(
     _look_until(supervisor, lambda: not one.state)
 
 
-def test_a_server_that_cannot_be_asked_is_asked_again_and_the_others_go_on(
+def test_unreachable_server_is_asked_again_while_others_continue(
     supervisor: Supervisor, said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = Tiny("worker", SLEEPS, tmp_path)
@@ -178,7 +178,7 @@ def test_a_server_that_cannot_be_asked_is_asked_again_and_the_others_go_on(
     _look_until(supervisor, lambda: not one.state)
 
 
-def test_a_state_that_could_not_be_recorded_is_recorded_later_and_no_process_is_started_twice(tmp_path: Path) -> None:
+def test_unrecorded_state_is_recorded_later_without_second_start(tmp_path: Path) -> None:
     answers, servers = [True, False, False, False], [Tiny("worker", SLEEPS, tmp_path)]
     supervisor = Supervisor(lambda line: None, lambda: answers.pop(0) if answers else True, wait=QUICK)
     try:
@@ -190,7 +190,7 @@ def test_a_state_that_could_not_be_recorded_is_recorded_later_and_no_process_is_
         supervisor.stop()
 
 
-def test_a_server_on_a_full_disk_comes_back_when_there_is_space(
+def test_server_on_full_disk_recovers_when_space_returns(
     supervisor: Supervisor, said: list[str], tmp_path: Path
 ) -> None:
     with small_disk(tmp_path, 8) as disk:
@@ -229,7 +229,7 @@ def test_waits_between_starts_grow_to_a_bound() -> None:
     assert waits == [0.2, 0.4, 0.8, 10, 10]
 
 
-def test_while_the_stack_starts_it_is_told_what_is_waited_for_and_why(
+def test_stack_start_reports_what_it_waits_for_and_why(
     supervisor: Supervisor, said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deploy.local.processes.supervisor.TELL_S", 0.2)
@@ -239,7 +239,7 @@ def test_while_the_stack_starts_it_is_told_what_is_waited_for_and_why(
     assert said[0].startswith("waiting for slow (does not answer; its log is ")
 
 
-def test_a_process_that_keeps_ending_is_given_up_while_the_stack_starts(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_process_that_keeps_ending_is_abandoned_during_stack_start(supervisor: Supervisor, tmp_path: Path) -> None:
     supervisor.launch([Tiny("broken", ENDS, tmp_path)])
     with pytest.raises(Unavailable, match="broken") as raised:
         supervisor.await_ready(30, _never, lambda name: None)
@@ -264,7 +264,7 @@ def test_the_last_stage_ends_first(supervisor: Supervisor, tmp_path: Path) -> No
     assert notes.read_text().split() == ["worker", "relay", "database"]
 
 
-def test_a_process_that_will_not_end_is_killed_at_its_limit(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_process_that_does_not_end_is_killed_at_limit(supervisor: Supervisor, tmp_path: Path) -> None:
     server = Tiny("stubborn", STUBBORN, tmp_path)
     server.stop_limit_s = 0.2
     _start(supervisor, server)
@@ -272,7 +272,7 @@ def test_a_process_that_will_not_end_is_killed_at_its_limit(supervisor: Supervis
     assert server.exit_status == -signal.SIGKILL
 
 
-def test_what_a_killed_supervisor_left_is_ended_and_a_reused_process_id_is_not(tmp_path: Path) -> None:
+def test_leftovers_of_killed_supervisor_are_ended_but_reused_pids_spared(tmp_path: Path) -> None:
     left, stranger = Tiny("left", SLEEPS, tmp_path), Tiny("stranger", SLEEPS, tmp_path)
     left.start()
     stranger.start()

@@ -42,7 +42,7 @@ def closed_by_code_of_before(connection: Connection, nth: int, trade_id: UUID) -
     return closure_id
 
 
-def test_lines_of_code_of_before_stay_with_their_closures_there_and_back(empty_database: Database) -> None:
+def test_charge_lines_of_earlier_code_keep_closures_both_ways(empty_database: Database) -> None:
     url, trade_id = empty_database.migrator_url, new_id()
     migrate(url, TRADE_MANAGEMENT, BEFORE)
     with migrator_of(empty_database, TRADE_MANAGEMENT) as connection:

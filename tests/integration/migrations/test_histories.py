@@ -47,9 +47,7 @@ def _shape(admin: Engine, schema: str) -> set[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("history", HISTORIES)
-def test_a_history_goes_up_down_and_up_to_the_same_schema(
-    history: str, empty_database: Database, admin: Engine
-) -> None:
+def test_history_up_down_up_gives_same_schema(history: str, empty_database: Database, admin: Engine) -> None:
     url = empty_database.migrator_url
     head = head_revision(history)
     assert migrate(url, history) == (None, head)
@@ -106,6 +104,6 @@ def test_every_table_has_a_comment(schema: str, empty_database: Database, admin:
         assert list(bare) == []
 
 
-def test_a_revision_that_is_not_there_is_named_with_those_that_are(empty_database: Database) -> None:
+def test_missing_revision_error_lists_existing_revisions(empty_database: Database) -> None:
     with pytest.raises(ConfigurationError, match="V999; there are V001, V010, V011, V012, V013, V014"):
         migrate(empty_database.migrator_url, EXIT_QUALIFICATION, "V999")

@@ -56,7 +56,7 @@ def test_a_migration_gives_up_after_its_tries_and_changes_nothing(behind: Databa
     assert current_revision(behind.migrator_url, EXIT_QUALIFICATION) == BEFORE
 
 
-def test_others_pass_while_a_migration_waits_and_it_ends_once_the_lock_is_free(behind: Database) -> None:
+def test_others_pass_while_migration_waits_for_lock_then_finishes(behind: Database) -> None:
     outcome: list[tuple[str | None, str | None]] = []
 
     def run() -> None:

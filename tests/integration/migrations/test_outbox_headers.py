@@ -68,9 +68,7 @@ def column(connection: Connection, query: LiteralString) -> list[Any]:
 
 
 @pytest.mark.parametrize("history", BEFORE)
-def test_what_was_written_before_keeps_its_headers_and_partitions_move_on(
-    history: str, empty_database: Database
-) -> None:
+def test_migration_keeps_headers_of_old_events_and_moves_partitions_on(history: str, empty_database: Database) -> None:
     url = empty_database.migrator_url
     migrate(url, history, BEFORE[history])
     with migrator_of(empty_database, history) as connection:

@@ -38,9 +38,7 @@ def shown_to_operators(writer: Writer) -> int:
         return sum(row.backlog for row in engine.execute(SHARDS))
 
 
-def test_of_a_frozen_window_the_rest_counts_and_what_was_committed_after_it(
-    writer: Writer, connection: Connection
-) -> None:
+def test_frozen_window_counts_its_rest_and_later_commits(writer: Writer, connection: Connection) -> None:
     before = snapshot(connection)
     with writer.long_transaction(*[f"late-{n}" for n in range(7)]):
         writer.write(*KEYS)
@@ -78,7 +76,7 @@ def test_the_age_is_that_of_the_oldest(writer: Writer, connection: Connection) -
     assert measure(connection).oldest_age_s >= first > 0
 
 
-def test_of_a_large_window_that_is_half_published_no_more_is_looked_at(writer: Writer, connection: Connection) -> None:
+def test_large_half_published_window_is_not_examined_further(writer: Writer, connection: Connection) -> None:
     before = snapshot(connection)
     for _ in range(5):
         writer.write(*["key"] * 300)

@@ -70,7 +70,7 @@ def test_a_writer_sends_no_notification_while_no_relay_rests(writer: Writer, sig
     assert not other.wait(PAST_S, NEVER)
 
 
-def test_no_relay_begins_to_rest_while_a_writer_has_not_committed(writer: Writer, signals: list[CommitSignal]) -> None:
+def test_no_relay_starts_rest_while_writer_is_uncommitted(writer: Writer, signals: list[CommitSignal]) -> None:
     signal, _ = signals
     with writer.engine.connect() as connection:
         writer.append(connection, ["a"])

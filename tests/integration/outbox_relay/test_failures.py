@@ -98,7 +98,7 @@ def test_a_relay_stopped_past_its_lease_restarts(writer: Writer, narrow: Setting
     assert_published_in_order(records, writer.committed())
 
 
-def test_while_kafka_does_not_answer_writers_go_on_and_health_says_so_even_of_an_idle_relay(
+def test_writers_go_on_and_idle_relay_reports_silent_kafka(
     writer: Writer, exit_relay: Settings, log: KafkaLog, kafka: Broker
 ) -> None:
     with running_relay(exit_relay) as relay:
@@ -114,7 +114,7 @@ def test_while_kafka_does_not_answer_writers_go_on_and_health_says_so_even_of_an
     assert_published_in_order(records, writer.committed())
 
 
-def test_a_relay_ends_when_told_to_though_kafka_does_not_answer(
+def test_relay_stops_on_request_while_kafka_is_silent(
     writer: Writer, exit_relay: Settings, log: KafkaLog, kafka: Broker
 ) -> None:
     assert kafka.pid is not None

@@ -82,7 +82,7 @@ def test_a_drained_backlog_costs_a_few_statements_per_thousand_events(
     assert statements <= 40 * took_s + 2 * backlog / 1000 + 20
 
 
-def test_publishing_writes_a_few_bytes_of_wal_per_event_and_changes_no_event(
+def test_publishing_writes_little_wal_and_changes_no_event(
     backlog: int, writer: Writer, exit_relay: Settings, admin: Admin
 ) -> None:
     begin = admin.execute("SELECT pg_current_wal_insert_lsn()").fetchone()
@@ -97,7 +97,7 @@ def test_publishing_writes_a_few_bytes_of_wal_per_event_and_changes_no_event(
     assert admin.execute(f"SELECT sum(n_tup_upd + n_tup_del) {of_events}").fetchone() == 0
 
 
-def test_an_idle_relay_asks_the_database_a_bounded_number_of_times_a_second(
+def test_idle_relay_bounds_database_queries_per_second(
     writer: Writer, exit_relay: Settings, conversation: Conversation
 ) -> None:
     with running_relay(exit_relay):
@@ -118,7 +118,7 @@ def make_both_producers_known(writer: Writer, admin: Admin) -> None:
         wait_until(lambda: admin.execute("SELECT count(*) FROM exit_qualification.outbox_topic").fetchone() == 1)
 
 
-def test_while_kafka_stands_still_no_more_is_held_than_may_be_in_flight_and_one_chunk(
+def test_relay_bounds_held_events_while_kafka_stands_still(
     writer: Writer,
     exit_relay: Settings,
     kafka: Broker,

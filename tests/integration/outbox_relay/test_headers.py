@@ -72,7 +72,7 @@ def written(writer: Writer, topics: TopicNames) -> int:
     return ROUNDS * KEYS * 2
 
 
-def test_a_plain_consumer_finds_cloud_events_numbered_per_topic_and_key(
+def test_plain_consumer_finds_cloud_events_numbered_per_topic_and_key(
     written: int, exit_relay: Settings, topics: TopicNames
 ) -> None:
     names = [topics.on_cluster(EXIT_INTENTS), topics.on_cluster(EXIT_SIGNALS)]

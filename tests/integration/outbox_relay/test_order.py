@@ -38,9 +38,7 @@ def test_concurrent_writers_that_roll_back_are_published_in_order(
     assert not [r for r in records if r.key == "never-published"]
 
 
-def test_a_backlog_larger_than_what_may_be_in_flight_keeps_its_order(
-    writer: Writer, exit_relay: Settings, log: KafkaLog
-) -> None:
+def test_backlog_larger_than_in_flight_limit_keeps_order(writer: Writer, exit_relay: Settings, log: KafkaLog) -> None:
     for _ in range(40):
         writer.write(*[f"key-{n % 17}" for n in range(100)])
     with running_relay(exit_relay.model_copy(update={"relay_batch_size": 37})):

@@ -65,7 +65,7 @@ def filled(database: Database, exit_relay: Settings) -> Iterator[Connection]:
         yield connection
 
 
-def test_no_statement_of_the_relay_reads_events_from_end_to_end(filled: Connection) -> None:
+def test_no_relay_statement_scans_all_events(filled: Connection) -> None:
     scans = {name: whole_table_scans(generic_plan(filled, statement)) for name, statement in HOT.items()}
     assert {name: tables for name, tables in scans.items() if not tables <= READ_WHOLE} == {}
 
@@ -87,11 +87,11 @@ def test_events_are_found_by_shard_and_transaction_in_every_partition(filled: Co
 
 
 @pytest.mark.parametrize("name", ["READ_WINDOWS", "BACKLOG_OF_ALL"])
-def test_what_depends_on_a_shards_snapshot_is_not_computed_once_for_all(filled: Connection, name: str) -> None:
+def test_shard_snapshot_expressions_are_not_computed_once_for_all(filled: Connection, name: str) -> None:
     assert "InitPlan" not in generic_plan(filled, HOT[name])
 
 
-def test_progress_and_leases_are_written_by_the_key_of_the_shard(filled: Connection) -> None:
+def test_progress_and_leases_are_written_by_shard_key(filled: Connection) -> None:
     for name in ("RENEW", "RELEASE", "RECORD", "HOLD"):
         assert "outbox_shard_pkey" in generic_plan(filled, HOT[name]), name
 

@@ -41,7 +41,7 @@ def in_flight_after_a_look(publisher: Publisher) -> int:
     return publisher.in_flight
 
 
-def test_giving_up_what_kafka_does_not_answer_for_is_no_error(
+def test_giving_up_unanswered_kafka_batches_is_no_error(
     publisher: Publisher, topics: TopicNames, kafka: Broker
 ) -> None:
     topic = topics.on_cluster(EXIT_INTENTS)
@@ -61,9 +61,7 @@ OUT_OF_ORDER_SEQUENCE_NUMBER = 45
 GAPLESS_GUARANTEE = -148
 
 
-def test_a_producer_that_ended_for_a_refusal_nobody_reported_makes_every_key_suspect(
-    settings: Settings, topics: TopicNames
-) -> None:
+def test_producer_ended_by_unreported_refusal_makes_every_key_suspect(settings: Settings, topics: TopicNames) -> None:
     counted: list[KafkaError] = []
     publisher = Publisher(settings, SystemClock(), counted.append)
     strike(publisher._producers[0], GAPLESS_GUARANTEE)

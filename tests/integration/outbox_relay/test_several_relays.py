@@ -48,9 +48,7 @@ def leases_of_another_relay(connection: Connection, lease_s: float = 10) -> Leas
     return leases
 
 
-def test_two_relays_share_the_shards_and_keep_the_order_per_key(
-    writer: Writer, exit_relay: Settings, log: KafkaLog
-) -> None:
+def test_two_relays_share_shards_and_keep_key_order(writer: Writer, exit_relay: Settings, log: KafkaLog) -> None:
     with running_relay(exit_relay):
         wait_until(lambda: list(writer.owners().values()) == [64])
         writing = threading.Thread(
@@ -105,7 +103,7 @@ def test_sigterm_under_load_hands_over_at_once_and_repeats_nothing(
     assert len(records) == len(writer.committed()), "what was acknowledged is on record"
 
 
-def test_a_relay_that_is_continued_and_told_to_end_at_once_hears_it(writer: Writer, exit_relay: Settings) -> None:
+def test_continued_relay_hears_immediate_stop_request(writer: Writer, exit_relay: Settings) -> None:
     with relay_process(exit_relay) as process:
         wait_until(lambda: None not in writer.owners())
         process.send_signal(signal.SIGSTOP)
@@ -136,7 +134,7 @@ def test_paused_shards_are_let_go_and_not_taken(writer: Writer, exit_relay: Sett
         wait_until(lambda: sorted(writer.owners().values()) == [10, 54])
 
 
-def test_a_relay_that_lost_its_shards_can_neither_record_progress_nor_renew_nor_release(
+def test_relay_without_its_shards_cannot_record_renew_or_release(
     connection: Connection,
 ) -> None:
     late = leases_of_another_relay(connection, lease_s=0.001)
@@ -176,7 +174,7 @@ def test_progress_from_another_server_is_refused(connection: Connection, databas
         leases_of_another_relay(connection)
 
 
-def test_a_process_ends_with_the_refusal_of_one_of_its_outboxes(
+def test_process_ends_with_refusal_of_any_outbox(
     relay_settings: Settings, topics: TopicNames, database: Database
 ) -> None:
     with psycopg.connect(database.admin_url) as admin:

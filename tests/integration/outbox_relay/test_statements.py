@@ -42,7 +42,7 @@ def read(stream: RowStream, groups: list[list[int]], snaps: list[str], next_snap
 
 
 @pytest.mark.parametrize("rows_per_chunk", [1, 7, 250])
-def test_shards_at_different_snapshots_are_read_together_without_loss_or_repetition(
+def test_joint_read_of_differing_snapshots_loses_and_repeats_nothing(
     writer: Writer, connection: Connection, rows_per_chunk: int
 ) -> None:
     keys = [f"key-{n}" for n in range(200)]
@@ -68,9 +68,7 @@ def test_shards_at_different_snapshots_are_read_together_without_loss_or_repetit
     assert measure(connection).backlog == len(expected)
 
 
-def test_shards_at_the_same_place_are_looked_up_together_with_the_same_result(
-    writer: Writer, connection: Connection
-) -> None:
+def test_joint_lookup_of_equally_placed_shards_gives_same_result(writer: Writer, connection: Connection) -> None:
     before = snapshot(connection)
     with writer.long_transaction(*[f"key-{n}" for n in range(200)]):
         during = snapshot(connection)

@@ -65,7 +65,7 @@ def pinned(writer: Writer) -> int | None:
     return row[0] if row else None
 
 
-def test_keys_stay_where_they_are_through_growth_and_a_new_relay(
+def test_keys_keep_partition_through_growth_and_new_relay(
     writer: Writer,
     settings: Settings,
     grown: Settings,
@@ -90,7 +90,7 @@ def test_keys_stay_where_they_are_through_growth_and_a_new_relay(
     assert max(record.partition for record in records) < settings.topic_partitions
 
 
-def test_adopted_partitions_are_used_once_every_reader_has_read_what_is_there(
+def test_adopted_partitions_are_used_after_every_reader_catches_up(
     writer: Writer,
     settings: Settings,
     grown: Settings,
@@ -136,7 +136,7 @@ def test_adopted_partitions_are_used_once_every_reader_has_read_what_is_there(
         assert sequences == sorted(sequences)
 
 
-def test_a_topic_that_was_replaced_takes_its_new_number_of_partitions(
+def test_replaced_topic_takes_its_new_partition_count(
     writer: Writer, settings: Settings, grown: Settings, exit_relay: Settings, topics: TopicNames
 ) -> None:
     with running_relay(exit_relay):

@@ -104,7 +104,7 @@ def unreachable(database: Database) -> Iterator[None]:
             admin.execute(allow.format(sql.Identifier(name), sql.SQL("true")))
 
 
-def test_the_process_says_when_it_is_ready_and_why_it_is_not(
+def test_process_reports_readiness_and_why_it_is_not_ready(
     writer: Writer, exit_relay: Settings, log: KafkaLog, kafka: Broker, database: Database, tmp_path: Path
 ) -> None:
     with watched_relay(exit_relay, tmp_path) as relay:
@@ -153,7 +153,7 @@ def test_metrics_have_the_true_values(writer: Writer, exit_relay: Settings, log:
 
 
 @pytest.mark.apache
-def test_what_kafka_refuses_is_counted_by_its_error_and_as_parked(
+def test_kafka_refusals_are_counted_by_error_and_as_parked(
     writer: Writer, exit_relay: Settings, topics: TopicNames, tmp_path: Path
 ) -> None:
     limit_record_bytes(exit_relay, topics.on_cluster(EXIT_INTENTS), 100_000)

@@ -45,7 +45,7 @@ def at_1000(broker: RunningBroker) -> RunningBroker:
 @pytest.mark.parametrize(
     ("side", "trigger", "short_of_it", "gap"), [("SELL", 990, "990.05", "970.35"), ("BUY", 1010, "1009.95", "1033.15")]
 )
-def test_a_stop_waits_for_its_trigger_and_fills_at_the_tape(
+def test_stop_waits_for_trigger_and_fills_at_tape(
     at_1000: RunningBroker, kite: KiteConnect, side: str, trigger: float, short_of_it: str, gap: str
 ) -> None:
     order_id = stop_order(kite, side, trigger)
@@ -60,7 +60,7 @@ def test_a_stop_waits_for_its_trigger_and_fills_at_the_tape(
     assert states == ["PUT ORDER REQ RECEIVED", "TRIGGER PENDING", "OPEN", "COMPLETE"]
 
 
-def test_a_stop_with_a_limit_is_a_limit_order_after_its_trigger(at_1000: RunningBroker, kite: KiteConnect) -> None:
+def test_stop_with_limit_becomes_limit_order_after_trigger(at_1000: RunningBroker, kite: KiteConnect) -> None:
     order_id = stop_order(kite, price=988)
     at_1000.price("NSE:INFY", "970.00")
     assert the_order(kite, order_id)["status"] == "OPEN"
@@ -94,9 +94,7 @@ def test_a_waiting_stop_is_changed_and_cancelled(at_1000: RunningBroker, kite: K
         kite.cancel_order("regular", order_id)
 
 
-def test_a_waiting_stop_becomes_an_order_without_trigger_under_the_rules_of_those(
-    at_1000: RunningBroker, kite: KiteConnect
-) -> None:
+def test_waiting_stop_becomes_market_order_under_market_rules(at_1000: RunningBroker, kite: KiteConnect) -> None:
     order_id = stop_order(kite, price=988, market_protection=None)
     with pytest.raises(kite_exceptions.InputException, match="market protection"):
         kite.modify_order("regular", order_id, order_type="MARKET")
@@ -114,7 +112,7 @@ def test_a_triggered_stop_keeps_its_trigger(at_1000: RunningBroker, kite: KiteCo
     assert the_order(kite, order_id)["average_price"] == 980
 
 
-def test_delays_and_partial_fills_of_a_stop_count_from_its_trigger(at_1000: RunningBroker, kite: KiteConnect) -> None:
+def test_stop_delays_and_partial_fills_count_from_its_trigger(at_1000: RunningBroker, kite: KiteConnect) -> None:
     at_1000.fault({"kind": "partial_fill", "quantity": 30, "rest_after_ms": 50})
     order_id = stop_order(kite)
     at_1000.price("NSE:INFY", "989.00")
@@ -199,7 +197,7 @@ def test_unreadable_forms_of_triggers_are_input_exceptions(kite: KiteConnect, fo
     assert refused.value.code == 400
 
 
-def test_a_refused_order_of_a_trigger_is_told_in_its_result(at_1000: RunningBroker, kite: KiteConnect) -> None:
+def test_refused_trigger_order_is_reported_in_its_result(at_1000: RunningBroker, kite: KiteConnect) -> None:
     trigger_id = place_gtt(kite, 990)
     at_1000.fault({"kind": "refuse", "message": "circuit"})
     at_1000.price("NSE:INFY", "980.00")

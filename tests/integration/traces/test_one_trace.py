@@ -23,7 +23,7 @@ from tests.support.trades import opened
 from tests.support.waiting import wait_until
 
 
-def test_one_exit_is_one_connected_trace_from_its_tick_to_the_closed_trade(
+def test_one_connected_trace_links_exit_tick_to_closed_trade(
     settings: Settings, exit_relay: Settings, topics: TopicNames, market: Market, book: Book, trade_engine: Engine
 ) -> None:
     trade, tick_trace = open_trade(trade_engine), new_traceparent()

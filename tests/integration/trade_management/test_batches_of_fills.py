@@ -75,7 +75,7 @@ def results(engine: Engine, trades: Sequence[Trade]) -> list[dict[str, Any]]:
     intents=st.lists(st.lists(PARTS, min_size=1, max_size=2), min_size=2, max_size=2),
     order=st.sampled_from([*permutations((Direction.LONG, Direction.SHORT))]),
 )
-def test_a_batch_gives_what_its_reports_give_one_at_a_time(
+def test_batch_gives_same_result_as_its_single_reports(
     trade_engine: Engine, intents: list[list[list[int]]], order: tuple[Direction, ...]
 ) -> None:
     def trades() -> list[Trade]:

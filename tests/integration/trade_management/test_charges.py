@@ -49,9 +49,7 @@ def finalise(client: TestClient, *lines: dict[str, Any], **more: Any) -> Any:
     return client.post("/charges/finalise", json=body, headers=OPERATOR)
 
 
-def test_a_trade_entered_before_the_first_schedule_is_taken_and_its_charges_are_unknown(
-    client: TestClient, trade_engine: Engine
-) -> None:
+def test_trade_before_first_schedule_is_accepted_with_unknown_charges(client: TestClient, trade_engine: Engine) -> None:
     body = opened(client, entered_at=rfc3339(LONG_AGO))
     assert (body["status"], body["charges_status"]) == ("OPEN", None)
     old = open_trade(trade_engine, entered_at=LONG_AGO)

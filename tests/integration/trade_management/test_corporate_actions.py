@@ -75,7 +75,7 @@ def test_a_split_changes_open_trades_and_plans_once(client: TestClient, trade_en
     )
 
 
-def test_the_profit_of_a_split_trade_is_that_of_the_unsplit_one(client: TestClient, trade_engine: Engine) -> None:
+def test_split_trade_earns_same_profit_as_unsplit_trade(client: TestClient, trade_engine: Engine) -> None:
     trade = open_trade(trade_engine)
     act(client, SPLIT)
     apply(trade_engine, [report(Intent(trade, quantity=1000).filled(execution(1000, "101")))])
@@ -108,7 +108,7 @@ def test_trades_of_after_the_action_stay(client: TestClient, trade_engine: Engin
 
 
 @pytest.mark.parametrize("is_reversed", [False, True])
-def test_fills_of_an_order_under_another_name_of_the_trade_are_booked(
+def test_fills_under_another_order_name_of_trade_are_booked(
     client: TestClient, trade_engine: Engine, is_reversed: bool
 ) -> None:
     trade, other = open_trade(trade_engine), open_trade(trade_engine, symbol="NSE:TCS")
@@ -211,7 +211,7 @@ def test_an_exit_api_that_refuses_tells_nothing() -> None:
         _exit_api(httpx.Response(403)).of("NSE:INFY")
 
 
-def test_a_live_exit_behind_a_page_of_dark_ones_is_found() -> None:
+def test_live_exit_behind_page_of_dark_exits_is_found() -> None:
     live, dark = ({"trade_id": str(UUID(int=n)), "executable": n == 1} for n in (1, 2))
 
     def pages(request: httpx.Request) -> httpx.Response:

@@ -38,7 +38,7 @@ def told(engine: Engine) -> list[dict[str, Any]]:
     return [row["said"] for row in found]
 
 
-def test_a_rule_given_is_replaced_null_removes_it_and_others_stay(client: TestClient, trade_engine: Engine) -> None:
+def test_given_rule_is_replaced_and_null_removes_it(client: TestClient, trade_engine: Engine) -> None:
     trade = opened(client, exit_plan={"target": "1010", "stop_loss": "990", "max_hold_s": 60})
     answer = change(client, trade["trade_id"], {"stop_loss": "995.5", "max_hold_s": None, "reason_note": "calm day"})
     assert (answer.status_code, answer.headers["ETag"]) == (200, '"2"'), answer.text
@@ -73,7 +73,7 @@ def test_a_change_must_name_the_version_it_read(
 
 
 @pytest.mark.parametrize("if_match", ['"1"', "1", "*", '"7", "1"'])
-def test_a_version_is_named_alone_in_a_list_or_by_a_star(client: TestClient, if_match: str) -> None:
+def test_version_is_accepted_alone_in_list_or_as_star(client: TestClient, if_match: str) -> None:
     assert change(client, opened(client)["trade_id"], {"stop_loss": "995"}, if_match).status_code == 200
 
 
@@ -123,7 +123,7 @@ def test_only_traders_change_plans_of_open_trades_that_exist(client: TestClient,
     assert (closed.status_code, closed.json()["code"]) == (409, "trade_closed")
 
 
-def test_a_plan_that_the_last_price_meets_is_refused_unless_asked_for(client: TestClient, trade_engine: Engine) -> None:
+def test_plan_met_by_last_price_is_refused_unless_requested(client: TestClient, trade_engine: Engine) -> None:
     prices = SetMarket()
     with_market(client, prices)
     assert post(client).status_code == 201

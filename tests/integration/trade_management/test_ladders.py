@@ -46,7 +46,7 @@ def _said(engine: Engine) -> list[tuple[str, dict[str, Any]]]:
     return [(row["ce_type"].split(".")[2], row["said"]) for row in found]
 
 
-def test_legs_are_booked_with_their_result_and_the_stop_moves_after_each(trade_engine: Engine) -> None:
+def test_legs_book_their_result_and_each_moves_stop(trade_engine: Engine) -> None:
     trade = _ladder(trade_engine)
     first, second, stop = _leg(trade, 1, 50), _leg(trade, 2, 25), Intent(trade, ExitReason.STOP_LOSS, 25)
     _apply(trade_engine, first.partially_filled(execution(20, "1010")))

@@ -75,7 +75,7 @@ def told(database: Database, topics: TopicNames, event: ExitIntentFilled) -> Non
 
 
 @pytest.mark.apache
-def test_a_fill_that_was_removed_unread_is_told_again_and_the_gap_acknowledged(
+def test_fill_removed_unread_is_retold_and_gap_acknowledged(
     settings: Settings,
     relay_settings: Settings,
     topics: TopicNames,
@@ -121,7 +121,7 @@ def test_what_cannot_be_repaired_is_named_and_nothing_is_acknowledged(
     assert json.loads(ended.out)["acknowledged"] == []
 
 
-def test_an_open_trade_that_only_the_exit_side_knows_is_named(
+def test_open_trade_known_only_to_exit_side_is_named(
     database: Database, trade_engine: Engine, topics: TopicNames, reconcile: Exitflow
 ) -> None:
     known, unknown = open_trade(trade_engine).trade_id, new_id()

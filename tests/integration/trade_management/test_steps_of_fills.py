@@ -93,7 +93,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "BATCH_RECORDS", SIZE)
 
 
-def test_a_step_is_applied_in_batches_and_forged_records_of_any_are_refused(trade_engine: Engine) -> None:
+def test_step_applies_in_batches_and_refuses_forged_records(trade_engine: Engine) -> None:
     trades = [open_trade(trade_engine) for _ in range(5)]
     forged = [record(Intent(trade).filled(execution()), forged=True) for trade in trades[:2]]
     good = [record(Intent(trade).filled(execution())) for trade in trades]
@@ -104,7 +104,7 @@ def test_a_step_is_applied_in_batches_and_forged_records_of_any_are_refused(trad
     assert all(closed(trade_engine, trades))
 
 
-def test_a_batch_that_fails_keeps_those_before_it_and_the_step_can_be_repeated(trade_engine: Engine) -> None:
+def test_failed_batch_keeps_earlier_batches_and_step_is_repeatable(trade_engine: Engine) -> None:
     trades = [open_trade(trade_engine) for _ in range(5)]
     step = [record(Intent(trade).filled(execution())) for trade in trades]
     with pytest.raises(Unavailable):

@@ -54,7 +54,7 @@ def _settings(process: str, found: Collector) -> Settings:
     return Settings(otlp_endpoint=f"{found.url}/", otlp_headers=headers).of_process(process)
 
 
-def test_an_exit_is_one_trace_from_its_signal_to_the_closed_trade(exit_engine: Engine, trade_engine: Engine) -> None:
+def test_one_trace_links_exit_signal_to_closed_trade(exit_engine: Engine, trade_engine: Engine) -> None:
     intent = Intent(open_trade(trade_engine))
     filled, request = intent.filled(execution()), new_traceparent()
     with collector(authorization="Bearer of-the-collector") as found:
@@ -97,7 +97,7 @@ def _check(spans: list[CollectedSpan], trace_id: str, trade_id: str, request_tra
     assert [span.links for span in spans] == [[request_trace], [request_trace], [], [], []]
 
 
-def test_a_refused_exit_shows_its_error_and_an_absent_collector_holds_nothing_up(exit_engine: Engine) -> None:
+def test_refused_exit_shows_error_and_absent_collector_blocks_nothing(exit_engine: Engine) -> None:
     facts = {"trade_id": new_id(), "user_broker_id": "paper", "symbol": "NSE:INFY", "direction": "LONG"}
     rejected = ExitIntentRejected(
         **facts, intent_id=new_id(), signal_id=new_id(), exit_reason="TARGET", episode_id=1, quantity=1,

@@ -29,7 +29,7 @@ def _results() -> Results:
     return Results(run=1, measured={one.name: one for one in measured})
 
 
-def test_a_candidate_that_failed_stands_in_the_table_with_its_error() -> None:
+def test_failed_candidate_appears_in_table_with_its_error() -> None:
     found = _results()
     figures = figures_of(found)
     shown = tables(figures, yardsticks(figures), last_run=1)

@@ -64,13 +64,13 @@ def test_an_event_that_is_not_there_is_lost() -> None:
     assert _content(range(999), expected=1_000).lost == 1
 
 
-def test_an_event_that_is_there_twice_is_a_duplicate_and_no_disorder(twins: tuple[int, int]) -> None:
+def test_repeated_event_is_duplicate_and_not_disorder(twins: tuple[int, int]) -> None:
     first, second = twins
     content = _content([first, second, first])
     assert (content.duplicates, content.disorder) == (1, 0)
 
 
-def test_a_later_event_of_a_key_before_an_earlier_one_is_disorder(twins: tuple[int, int]) -> None:
+def test_later_event_before_earlier_one_of_key_is_disorder(twins: tuple[int, int]) -> None:
     first, second = twins
     assert _content([second, first]).disorder == 1
 

@@ -35,7 +35,7 @@ def exits(*parts: Fill) -> ExitBooks:
 
 
 @pytest.mark.parametrize("parts", [[fill("1", 100)], [fill("1", 60)], [fill("1", 60), fill("1/2", 40)]])
-def test_an_order_by_hand_is_known_if_its_fills_were_adopted(parts: list[Fill]) -> None:
+def test_manual_order_with_adopted_fills_is_known(parts: list[Fill]) -> None:
     assert check_broker_books(BrokerBooks([FOREIGN], [fill("1", 100)]), exits(*parts)).violations == ()
 
 

@@ -40,7 +40,7 @@ def violations(*exits: Intent) -> list[str]:
 @pytest.mark.parametrize(
     "exits", [[REST], [LEG, replace(LEG, leg=2)], [LEG, replace(LEG, leg=2), REST], [LEG, BESIDE, REST]]
 )
-def test_each_leg_and_the_rest_have_an_order_of_their_own(exits: list[Intent]) -> None:
+def test_each_leg_and_the_rest_have_own_order(exits: list[Intent]) -> None:
     assert violations(*exits) == []
 
 

@@ -28,7 +28,7 @@ def client(api: Api) -> ApiClient:
     return ApiClient("http://exit", "secret", httpx.MockTransport(api))
 
 
-def test_every_post_has_a_key_of_its_own_unless_told_otherwise() -> None:
+def test_every_post_has_own_key_unless_told_otherwise() -> None:
     api = Api(*(httpx.Response(201, json={}) for _ in range(3)))
     with client(api) as it:
         it.post("/trades", {})
@@ -64,7 +64,7 @@ def test_a_refused_token_says_what_to_do(status: int, step: str) -> None:
         client(Api(httpx.Response(status, json={"detail": "no", "code": "unauthenticated"}))).get("/trades")
 
 
-def test_an_error_that_is_no_problem_document_is_still_one_line() -> None:
+def test_error_without_problem_document_is_still_one_line() -> None:
     with pytest.raises(Refused, match="502"):
         client(Api(httpx.Response(502, text="<html>"))).get("/trades")
 
@@ -88,7 +88,7 @@ def test_an_api_that_is_not_ready_may_be_asked_again() -> None:
         client(Api(httpx.Response(503, json=problem))).get("/trades")
 
 
-def test_a_list_is_read_page_by_page_up_to_the_limit() -> None:
+def test_list_is_read_page_by_page_up_to_limit() -> None:
     pages = [{"items": [{"n": 1}, {"n": 2}], "next": "c"}, {"items": [{"n": 3}, {"n": 4}], "next": "d"}]
     api = Api(*(httpx.Response(200, content=json.dumps(page)) for page in pages))
     assert [item["n"] for item in client(api).items("/exits", 3, symbol="NSE:INFY")] == [1, 2, 3]

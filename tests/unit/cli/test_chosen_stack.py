@@ -37,9 +37,7 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("words", COMMANDS)
-def test_without_a_stack_and_settings_a_command_says_what_to_do(
-    exitflow: Exitflow, no_settings: Path, words: str
-) -> None:
+def test_command_without_stack_and_settings_says_what_to_do(exitflow: Exitflow, no_settings: Path, words: str) -> None:
     ended = exitflow(*words.split())
     assert ended.status == 1
     for text in (f"no stack is running in {no_settings}", "`exitflow up` starts one", "--data-dir", "_DATABASE_URL"):

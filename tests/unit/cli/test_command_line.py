@@ -27,16 +27,14 @@ def test_run_help_lists_every_process(exitflow: Exitflow) -> None:
     assert all(name in shown.out for name in PROCESSES)
 
 
-def test_an_unknown_process_is_status_2_and_the_nearest_name_is_shown(exitflow: Exitflow) -> None:
+def test_unknown_process_gives_status_2_and_nearest_name(exitflow: Exitflow) -> None:
     ended = exitflow("run", "exit-tricks")
     assert ended.status == 2
     assert "No such command 'exit-tricks'" in ended.err
     assert "exit-ticks" in ended.err
 
 
-def test_a_setting_that_is_missing_is_one_line_and_status_2(
-    exitflow: Exitflow, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_setting_gives_one_line_and_status_2(exitflow: Exitflow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EXITFLOW_EXIT_DATABASE_URL", raising=False)
     ended = exitflow("migrate", "up", "--history", "exit_qualification")
     missing = "EXITFLOW_EXIT_DATABASE_URL is not set; set it to postgresql://USER:PASSWORD@HOST/DATABASE"
@@ -55,7 +53,7 @@ def test_a_directory_without_a_running_stack_is_named(exitflow: Exitflow, tmp_pa
     assert f"no stack is running in {tmp_path}" in ended.err
 
 
-def test_an_api_that_does_not_answer_is_one_line_and_status_1(exitflow: Exitflow, tmp_path: Path) -> None:
+def test_silent_api_gives_one_line_and_status_1(exitflow: Exitflow, tmp_path: Path) -> None:
     (tmp_path / "stack.json").write_text(json.dumps(STACK))
     ended = exitflow("exits", "pending", "--data-dir", str(tmp_path))
     assert ended.status == 1
@@ -79,7 +77,7 @@ def test_down_asks_before_data_is_lost(exitflow: Exitflow, monkeypatch: pytest.M
     assert exitflow("migrate", "down", "--to", "base").status == 1
 
 
-def test_a_database_that_does_not_answer_is_one_line_without_its_password(
+def test_unresponsive_database_gives_one_line_without_password(
     exitflow: Exitflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("EXIT", "TRADE"):

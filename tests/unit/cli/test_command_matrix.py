@@ -104,7 +104,7 @@ def operations() -> set[str]:
 
 
 @pytest.mark.parametrize("words", sorted(COMMANDS))
-def test_a_command_has_a_sentence_and_an_example_that_names_it(words: str) -> None:
+def test_command_has_sentence_and_example_naming_it(words: str) -> None:
     command = COMMANDS[words]
     assert command.help
     assert f"$ exitflow {words}" in command.epilog

@@ -24,7 +24,7 @@ def scenario(request: pytest.FixtureRequest) -> Scenario:
     return make_scenario(request.param, trades=200, symbols=20)
 
 
-def test_the_same_seed_is_the_same_market_and_another_is_another() -> None:
+def test_same_seed_gives_same_market_and_another_seed_another() -> None:
     assert make_scenario(7, 50, 5) == make_scenario(7, 50, 5)
     assert list(walk(make_scenario(7, 50, 5), 50)) == list(walk(make_scenario(7, 50, 5), 50))
     assert make_scenario(7, 50, 5) != make_scenario(8, 50, 5)
@@ -38,7 +38,7 @@ def test_every_trade_is_one_that_trade_management_accepts(scenario: Scenario) ->
         assert trade.quantity > 0
 
 
-def test_both_directions_and_both_products_are_traded_on_every_symbol_there_is(scenario: Scenario) -> None:
+def test_both_directions_and_products_trade_across_every_symbol(scenario: Scenario) -> None:
     assert {trade.symbol for trade in scenario.trades} == set(scenario.opening)
     assert len(scenario.opening) == 20
     assert {trade.direction for trade in scenario.trades} == set(Direction)

@@ -22,7 +22,7 @@ def books(inbox: set[str], *executions: tuple[str, str]) -> TradeBooks:
     return TradeBooks({}, {}, inbox, frozenset(executions))
 
 
-def test_an_event_whose_inbox_row_was_pruned_was_acted_upon_if_its_fills_are_stored() -> None:
+def test_event_with_pruned_inbox_row_counts_by_stored_fills() -> None:
     assert check_effects(books(set(), ("o1", "t1")), [], [filled()]).holds
 
 
@@ -31,7 +31,7 @@ def test_an_event_that_changed_nothing_is_convicted() -> None:
         assert not check_effects(books(set(), ("o1", "t2")), [], [record]).holds
 
 
-def test_an_effect_without_its_event_is_convicted_unless_kafka_removed_records_of_the_topic() -> None:
+def test_effect_without_event_is_convicted_unless_kafka_removed_records() -> None:
     assert not check_effects(books({"e1"}), [], []).holds
     found = check_effects(books({"e1"}), [], [], REMOVED)
     assert found.holds

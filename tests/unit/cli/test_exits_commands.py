@@ -52,7 +52,7 @@ def posted(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 
 @pytest.mark.usefixtures("posted")
-def test_pending_exits_show_what_they_wait_for_and_whether_they_are_executed(exitflow: Exitflow) -> None:
+def test_pending_exits_show_what_they_await_and_whether_executed(exitflow: Exitflow) -> None:
     first, second = (line for line in exitflow("exits", "pending").out.splitlines() if "i1" in line or "i2" in line)
     assert "record only" not in first and "2026-01-13T05:00:00Z" in first
     assert "KILL_SWITCH DEFER" in first
@@ -67,7 +67,7 @@ def test_an_exit_can_be_asked_for_to_be_recorded_only(exitflow: Exitflow, posted
     assert [body.get("record_only") for body in posted] == [True, None]
 
 
-def test_the_protective_stops_that_have_not_ended_are_listed_unless_others_are_asked_for(
+def test_stops_command_lists_unended_protective_stops_by_default(
     exitflow: Exitflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[httpx.QueryParams] = []

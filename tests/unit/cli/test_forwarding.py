@@ -93,7 +93,7 @@ def test_copies_take_turns() -> None:
     assert asyncio.run(run()) == [b"a", b"b", b"a", b"b"]
 
 
-def test_with_no_copy_left_the_caller_is_told_by_a_close() -> None:
+def test_connection_closes_when_no_copy_is_left() -> None:
     async def run() -> bytes:
         async with listening(CarrierTo(["127.0.0.99"], 1).carry) as front:
             return await said_through(front, b"")

@@ -25,7 +25,7 @@ def test_a_process_starts_without_the_code_of_other_commands() -> None:
     assert ended.stdout == "[]\n"
 
 
-def test_every_command_is_in_the_module_and_the_panel_that_the_table_names() -> None:
+def test_every_command_matches_module_and_panel_in_table() -> None:
     group = typer.main.get_command(app)
     assert isinstance(group, typer.core.TyperGroup)
     commands = group.commands

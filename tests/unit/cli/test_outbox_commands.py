@@ -102,6 +102,6 @@ def test_a_dry_replay_lists_what_would_be_sent(
     assert query.items() <= said.items()  # type: ignore[attr-defined]  # a query
 
 
-def test_a_dry_replay_of_an_event_that_is_not_parked_lists_nothing(exitflow: Exitflow, asked: list[object]) -> None:
+def test_dry_replay_of_unparked_event_lists_nothing(exitflow: Exitflow, asked: list[object]) -> None:
     assert json.loads(exitflow("outbox", "replay", "--event", "e2", "--dry-run", "--json").out) == []
     assert len(asked) == 1

@@ -33,7 +33,7 @@ def test_the_prices_are_those_of_the_ticks_in_their_order() -> None:
         (None, None, None),
     ],
 )
-def test_a_level_was_reached_if_a_price_was_at_it_or_beyond(reached: Any, level: Any, expected: bool | None) -> None:
+def test_level_is_reached_by_price_at_or_beyond_it(reached: Any, level: Any, expected: bool | None) -> None:
     assert PricesAround.of(AT, TICKS).reached({"reached": reached, "level": level}) is expected
 
 
@@ -44,7 +44,7 @@ def test_without_a_tick_nothing_is_said_about_a_level() -> None:
 
 
 @pytest.mark.parametrize("text", ["10:05", "10:05:00", "2026-01-13T10:05:00+05:30", "2026-01-13T04:35:00Z"])
-def test_a_time_is_of_today_in_india_unless_it_has_a_date(text: str) -> None:
+def test_time_without_date_means_today_in_india(text: str) -> None:
     assert past_time(text, datetime(2026, 1, 12, 20, tzinfo=UTC)) == AT
 
 

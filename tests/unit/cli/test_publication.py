@@ -31,20 +31,20 @@ def judged(written_at: datetime | None, kept_from: Mapping[str, datetime] = DROP
     return check_publication([row_of(kept)], [], [dropped, kept], kept_from)
 
 
-def test_a_record_older_than_the_rows_that_are_kept_is_counted_and_not_judged() -> None:
+def test_record_older_than_kept_rows_is_counted_not_judged() -> None:
     found = judged(KEPT_FROM - timedelta(hours=1))
     assert found.holds
     assert found.note.endswith("; older than what is kept: 1 records not judged")
 
 
-def test_a_record_without_row_is_convicted_within_what_is_kept_or_without_a_date_or_if_nothing_was_dropped() -> None:
+def test_rowless_record_is_convicted_if_kept_undated_or_nothing_dropped() -> None:
     of_another_topic = {"another": KEPT_FROM}
     for found in (judged(LATER), judged(None), judged(KEPT_FROM - timedelta(days=1), of_another_topic)):
         assert [line for line in found.violations if "e1 has no row" in line]
         assert "not judged" not in found.note
 
 
-def test_a_row_of_a_day_that_is_kept_is_compared_whatever_its_age() -> None:
+def test_kept_day_rows_are_compared_at_any_age() -> None:
     early = record(1, KEPT_FROM - timedelta(days=1))
     altered = OutboxRow("e1", "t", "k", 1, b"another")
     assert not check_publication([altered], [], [early], DROPPED).holds
@@ -60,7 +60,7 @@ def test_rows_whose_records_kafka_removed_are_counted_and_not_judged() -> None:
     assert found.note.endswith("; removed from Kafka: 3 rows not judged")
 
 
-def test_a_record_that_is_missing_behind_the_first_that_is_left_is_convicted_all_the_same() -> None:
+def test_record_missing_behind_first_remaining_one_is_convicted() -> None:
     rows = [row_of(record(n, LATER)) for n in (1, 2, 3, 4)]
     found = check_publication(rows, [], [record(2, LATER), record(4, LATER)], {}, REMOVED)
     assert [line for line in found.violations if "e3" in line]

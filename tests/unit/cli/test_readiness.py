@@ -51,7 +51,7 @@ def test_one_that_is_not_says_why(answer: type[Answer], capsys: pytest.CaptureFi
     assert "not ready (503): kafka: no broker answers" in capsys.readouterr().out
 
 
-def test_an_answer_that_is_no_problem_document_is_told_as_well(
+def test_answer_without_problem_document_is_also_reported(
     answer: type[Answer], capsys: pytest.CaptureFixture[str]
 ) -> None:
     answer.status, answer.body = 500, b"["

@@ -44,7 +44,7 @@ def files(tmp_path: Path) -> dict[str, str]:
     return {name: str(tmp_path / name) for name in ("dump.csv.gz", "book.json", "tight.json", "plot.svg")}
 
 
-def test_it_shows_exits_and_the_net_of_a_dump_as_people_have_it(exitflow: Exitflow, files: dict[str, str]) -> None:
+def test_replay_shows_exits_and_net_of_usual_dump(exitflow: Exitflow, files: dict[str, str]) -> None:
     result = exitflow("replay", files["dump.csv.gz"], "--book", files["book.json"], *OF_DUMP)
     assert result.status == 0
     assert "TARGET" in result.out
@@ -64,7 +64,7 @@ def test_two_plans_stand_side_by_side(exitflow: Exitflow, files: dict[str, str])
     assert "TRAILING_STOP" in exitflow("replay", files["dump.csv.gz"], *options, *OF_DUMP).out
 
 
-def test_a_plot_is_a_png_where_pillow_is_installed_and_says_what_to_install_elsewhere(
+def test_plot_is_png_with_pillow_or_tells_what_to_install(
     exitflow: Exitflow, files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plotted = tmp_path / "pnl.png"
@@ -141,7 +141,7 @@ def test_a_verification_takes_the_plans_as_they_were(exitflow: Exitflow, files: 
         (("--topic", "market.ticks.v1", "--until", "yesterday"), "--until"),
     ],
 )
-def test_a_topic_is_named_instead_of_a_file_with_the_options_that_it_has(
+def test_topic_replaces_file_only_with_its_own_options(
     exitflow: Exitflow, files: dict[str, str], options: tuple[str, ...], what: str
 ) -> None:
     result = exitflow("replay", *options, "--book", files["book.json"])

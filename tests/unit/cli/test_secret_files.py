@@ -98,7 +98,7 @@ def test_each_holder_has_exactly_the_secrets_that_it_uses(credentials: Container
     assert {name: set(own) for name, own in files_of(credentials).items()} == processes | OF_NO_PROCESS
 
 
-def test_each_side_signs_with_its_own_key_and_only_its_readers_hold_the_public_one(
+def test_each_side_owns_signing_key_and_only_readers_can_verify(
     credentials: ContainerCredentials,
 ) -> None:
     files = files_of(credentials)
@@ -113,7 +113,7 @@ def test_each_side_signs_with_its_own_key_and_only_its_readers_hold_the_public_o
     assert set(TrustedKeys.of(files["trade-fills"]["exitflow_exit_event_keys"], "test").keys) == {signer.key_id}
 
 
-def test_each_process_is_a_user_of_kafka_with_a_password_of_its_own(credentials: ContainerCredentials) -> None:
+def test_each_process_is_kafka_user_with_own_password(credentials: ContainerCredentials) -> None:
     files = files_of(credentials)
     logins = {name: own for name, own in files.items() if "exitflow_kafka_username" in own}
     users = {name: own["exitflow_kafka_username"] for name, own in logins.items()}
@@ -124,14 +124,16 @@ def test_each_process_is_a_user_of_kafka_with_a_password_of_its_own(credentials:
     assert {name for name, own in files.items() if password in json.dumps(own)} == {"kafka", "topics"}
 
 
-def test_a_user_that_is_new_gets_a_password_and_the_others_keep_theirs(credentials: ContainerCredentials) -> None:
+def test_new_user_gets_password_and_others_keep_theirs(credentials: ContainerCredentials) -> None:
     kept = {"relay": "as before"}
     again = ContainerCredentials.model_validate(credentials.model_dump() | {"kafka_passwords": kept})
     assert again.kafka_passwords["relay"] == "as before"
     assert set(again.kafka_passwords) == set(RIGHTS)
 
 
-def test_files_are_for_owner_and_group_and_stay_as_they_are(tmp_path: Path, credentials: ContainerCredentials) -> None:
+def test_owner_and_group_read_secret_files_that_stay_unchanged(
+    tmp_path: Path, credentials: ContainerCredentials
+) -> None:
     files = files_of(credentials)
     for service in files:
         (tmp_path / service).mkdir()

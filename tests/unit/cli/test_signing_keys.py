@@ -9,9 +9,7 @@ from shared.outbox.signatures import TrustedKeys, signer_of
 from tests.unit.cli.results import Result
 
 
-def test_a_new_key_is_private_and_its_public_one_is_added_to_the_readers(
-    tmp_path: Path, exitflow: Callable[..., Result]
-) -> None:
+def test_new_key_is_private_and_readers_gain_its_public_key(tmp_path: Path, exitflow: Callable[..., Result]) -> None:
     public = tmp_path / "exit.pub"
     ids = set()
     for name in ("old", "new"):

@@ -31,14 +31,14 @@ def api(status: int = 200) -> ApiClient:
 
 
 @pytest.mark.parametrize(("seconds", "is_old"), [(4.999, True), (5, False), (6, False)])
-def test_a_file_that_begins_before_the_last_tick_of_a_symbol_is_old(seconds: float, is_old: bool) -> None:
+def test_file_starting_before_last_tick_of_symbol_is_old(seconds: float, is_old: bool) -> None:
     said = warning([tick(seconds, 1000), tick(1, 1000, TCS)], api())
     assert (said is not None) == is_old
     if said is not None:
         assert "1 of 2 symbols have seen later ticks, e.g. NSE:INFY of 2026-01-13T03:45:05" in said
 
 
-def test_an_api_that_does_not_tell_is_named_and_stops_nothing() -> None:
+def test_uninformative_api_is_named_and_stops_nothing() -> None:
     said = warning([tick(1, 1000)], api(401))
     assert said is not None
     assert "no token" in said

@@ -25,7 +25,7 @@ PNL = {
 }  # fmt: skip
 
 
-def test_the_book_shows_the_day_by_group_and_the_open_trades(operator: Browser, apis: FakeApis) -> None:
+def test_book_shows_grouped_day_and_open_trades(operator: Browser, apis: FakeApis) -> None:
     apis.answers |= {
         "GET trade /pnl": PNL,
         "GET trade /trades": page(trade(), next="abc"),
@@ -117,7 +117,7 @@ def test_a_discard_needs_a_typed_word(operator: Browser, apis: FakeApis) -> None
     assert "1 earlier event" in discard_consequences(later, [event, later])[1]
 
 
-def test_a_shard_is_paused_with_a_reason_unless_it_is_paused_already(operator: Browser, apis: FakeApis) -> None:
+def test_shard_is_paused_with_reason_unless_already_paused(operator: Browser, apis: FakeApis) -> None:
     serve_outbox(apis)
     assert "12 events wait now" in operator.get("/outbox/exit/shards/1/pause").text
     apis.answers["POST exit /outbox/shards/1/pause"] = {"shard": 1, "paused": True}
@@ -183,7 +183,7 @@ def test_a_refused_token_is_shown_with_its_time(operator: Browser, apis: FakeApi
     assert "token refused" in html and "since 13 Jan 2026, 10:00:00" in html and "token ends" not in html
 
 
-def test_the_audit_log_is_filtered_by_the_operator_and_the_day(operator: Browser, apis: FakeApis) -> None:
+def test_audit_log_is_filtered_by_operator_and_day(operator: Browser, apis: FakeApis) -> None:
     serve_system(apis)
     apis.answers["GET exit /audit"] = page(ENTRY, next="older")
     apis.asked.clear()
@@ -265,7 +265,7 @@ outbox_lease_remaining_seconds{outbox="trade"} 0.0
 """
 
 
-def test_a_process_shows_how_far_it_is_behind_and_which_leases_it_holds() -> None:
+def test_process_shows_its_lag_and_held_leases() -> None:
     async def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/readyz":
             return httpx.Response(200, json={"status": "ready"})

@@ -42,7 +42,7 @@ def test_the_list_offers_the_decision_that_the_status_allows(
     ]
 
 
-def test_a_reader_sees_the_preview_without_a_form_and_sends_nothing(reader: Browser, apis: FakeApis) -> None:
+def test_reader_sees_preview_without_form_and_sends_nothing(reader: Browser, apis: FakeApis) -> None:
     one = known(apis)
     path = f"/exits/{one['intent_id']}/withdraw"
     assert 'name="reason"' not in reader.get(path).text
@@ -71,7 +71,7 @@ def test_an_unsent_exit_is_withdrawn_after_the_preview(operator: Browser, apis: 
     assert apis.asked[-1].headers["idempotency-key"] == "one-key"
 
 
-def test_an_exit_that_was_sent_meanwhile_stays_and_the_page_says_so(operator: Browser, apis: FakeApis) -> None:
+def test_console_keeps_exit_sent_meanwhile_and_says_so(operator: Browser, apis: FakeApis) -> None:
     one = known(apis)
     path = f"/exits/{one['intent_id']}/withdraw"
     apis.answers[f"POST exit {path}"] = lambda _: problem(409, "conflict", "it was sent")
@@ -107,7 +107,7 @@ def test_fills_read_at_the_broker_are_recorded(operator: Browser, apis: FakeApis
     "line",
     ["T1 40 989.50", "T1 x 989.50 2026-01-13 10:30", "T1 1 x 2026-01-13 10:30", "T1 1 2 2026-01-13", "T1 1 2 a:b"],
 )
-def test_a_line_that_is_no_fill_is_named_and_nothing_is_sent(operator: Browser, apis: FakeApis, line: str) -> None:
+def test_malformed_fill_line_is_named_and_nothing_sent(operator: Browser, apis: FakeApis, line: str) -> None:
     one = known(apis, status="PLACED")
     path = f"/exits/{one['intent_id']}/resolve"
     fills = f"T0 1 2 2026-01-13 10:30\n{line}"

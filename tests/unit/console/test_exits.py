@@ -23,7 +23,7 @@ def test_the_list_shows_each_exit_with_its_gates(operator: Browser, apis: FakeAp
     assert "cursor=abc" in html
 
 
-def test_the_list_asks_only_for_gates_that_hold_and_counts_the_others(operator: Browser, apis: FakeApis) -> None:
+def test_list_requests_only_held_gates_and_counts_the_others(operator: Browser, apis: FakeApis) -> None:
     held = {"gate": "KILL_SWITCH", "verdict": "DEFER", "detail": {"mode": "ALL"}}
     apis.answers["GET exit /exits/pending"] = page(
         intent(gates=[held], gates_passed=17), intent(gates=[], gates_passed=18), intent(gates=[], gates_passed=0)
@@ -34,7 +34,7 @@ def test_the_list_asks_only_for_gates_that_hold_and_counts_the_others(operator: 
         assert text in html
 
 
-def test_the_page_of_many_exits_costs_one_request_and_few_bytes(operator: Browser, apis: FakeApis) -> None:
+def test_page_of_many_exits_costs_one_small_request(operator: Browser, apis: FakeApis) -> None:
     passed = {"gates": [], "gates_passed": 20}
     apis.answers["GET exit /exits/pending"] = page(*(intent(**passed) for _ in range(PAGE)), next="abc")
     apis.asked.clear()
@@ -87,7 +87,7 @@ def test_what_comes_from_an_api_is_escaped(operator: Browser, apis: FakeApis) ->
     assert "<script>alert(1)" not in operator.get("/exits").text
 
 
-def test_a_value_that_the_console_does_not_know_is_shown_as_it_is(operator: Browser, apis: FakeApis) -> None:
+def test_value_unknown_to_console_is_shown_unchanged(operator: Browser, apis: FakeApis) -> None:
     apis.answers["GET exit /exits/pending"] = page(intent(status="NEWER_STATUS", exit_reason="NEWER_REASON"))
     html = operator.get("/exits").text
     assert "Newer status" in html and "Newer reason" in html
@@ -145,7 +145,7 @@ def test_the_stream_ends_with_the_server() -> None:
     assert asyncio.run(all_of()) == ["retry: 10000\n\n", event("rows", "a")]
 
 
-def test_a_browser_without_a_session_is_told_not_to_stream_again(browser: Browser) -> None:
+def test_browser_without_session_is_told_not_to_stream_again(browser: Browser) -> None:
     assert browser.get("/exits/stream").status_code == 204
 
 

@@ -28,21 +28,21 @@ def listed(apis: FakeApis) -> dict[str, str]:
     return dict(asked.url.params)
 
 
-def test_a_stop_is_told_from_its_placing_to_its_confirmation_with_the_time_of_each_hop() -> None:
+def test_stop_history_shows_time_of_each_hop() -> None:
     assert [(step.sentence, step.took) for step in stop_steps(stop())] == [
         ("A stop order for 100 at 988.00 was handed to paper.", "100 ms"),
         ("The broker holds the stop order for 100 at 988.00 as B7.", "300 ms"),
     ]
 
 
-def test_a_changed_order_is_said_so_without_the_time_since_its_placing() -> None:
+def test_changed_order_is_stated_without_time_since_placement() -> None:
     assert [(step.sentence, step.took) for step in stop_steps(stop(changes=2))] == [
         ("A stop order was handed to paper.", "100 ms"),
         ("The broker holds the changed stop order for 100 at 988.00 as B7.", ""),
     ]
 
 
-def test_a_stop_that_is_not_placed_says_what_it_waits_for() -> None:
+def test_unplaced_stop_says_what_it_waits_for() -> None:
     assert sentences(stop(**UNSENT)) == ["A protective stop for 100 at 988.00 is to be placed."]
     (waiting,) = sentences(stop(**UNSENT, **SHORT))
     assert waiting.endswith("is to be placed; it waits: the account holds less than its open trades need.")
@@ -78,7 +78,7 @@ def test_the_end_of_a_stop_is_a_sentence(changes: Json, sentence: str) -> None:
     assert sentences(stop(**changes))[-1] == sentence
 
 
-def test_the_trade_shows_every_stop_in_its_steps_and_the_last_one_apart(operator: Browser, apis: FakeApis) -> None:
+def test_trade_shows_every_stop_as_step_and_last_stop_apart(operator: Browser, apis: FakeApis) -> None:
     one, exit_, timeline = closed_trade()
     serve(apis, one, exit_, timeline=timeline)
     failed = stop(**ENDED | {"status": "FAILED", "end_reason": "NEVER_PLACED", "broker_order_id": None})
@@ -151,7 +151,7 @@ def test_an_empty_list_and_a_refusal_say_so(operator: Browser, apis: FakeApis) -
     assert "exit-api: the request is not valid" in operator.get("/exits/stops").text
 
 
-def test_trades_without_their_stop_stand_above_the_list_whatever_its_filters(operator: Browser, apis: FakeApis) -> None:
+def test_trades_without_stop_stand_above_list_whatever_its_filters(operator: Browser, apis: FakeApis) -> None:
     failed = stop(status="FAILED", error_message="RMS: no margin")
     facts = {name: failed[name] for name in ("symbol", "direction", "product_type", "user_broker_id")}
     bare = {**facts, "symbol": "NSE:TCS", "trade_id": str(new_id()), "open_quantity": 40, "stop": None}

@@ -96,7 +96,7 @@ def test_a_closed_trade_has_no_rules_left(operator: Browser, apis: FakeApis) -> 
     assert not any("/why/" in request.url.path for request in apis.asked)
 
 
-def test_without_an_explanation_the_page_says_why_and_shows_the_rest(operator: Browser, apis: FakeApis) -> None:
+def test_page_without_explanation_says_why_and_shows_the_rest(operator: Browser, apis: FakeApis) -> None:
     one = trade()
     serve(apis, one)
     apis.answers[f"GET exit /exits/why/{one['trade_id']}"] = lambda _: problem(404, "not_found", "not known yet; retry")

@@ -23,14 +23,14 @@ from tests.unit.console.conftest import SETTINGS, Browser
 from tests.unit.console.fake_apis import FakeApis, page
 
 
-def test_every_page_needs_a_session_and_leads_back_to_the_page(browser: Browser) -> None:
+def test_every_page_needs_session_and_login_leads_back(browser: Browser) -> None:
     answer = browser.get("/exits?symbol=NSE:TCS")
     assert answer.status_code == 303
     assert answer.headers["location"] == "/login?next=%2Fexits%3Fsymbol%3DNSE%3ATCS"
     assert browser.sign_in("operator-token", "/exits?symbol=NSE:TCS").headers["location"] == "/exits?symbol=NSE:TCS"
 
 
-def test_a_token_that_the_api_does_not_know_signs_nobody_in(browser: Browser) -> None:
+def test_token_unknown_to_api_signs_nobody_in(browser: Browser) -> None:
     answer = browser.sign_in("wrong")
     assert answer.status_code == 401
     assert "the token is not known or has expired" in answer.text
@@ -52,13 +52,13 @@ def test_the_sign_in_says_so_when_no_api_answers(browser: Browser, apis: FakeApi
     assert "cannot be reached" in answer.text
 
 
-def test_the_cookie_is_closed_to_scripts_and_other_sites_and_does_not_show_the_token(browser: Browser) -> None:
+def test_cookie_excludes_scripts_and_other_sites_and_hides_token(browser: Browser) -> None:
     cookie = SimpleCookie(browser.sign_in("operator-token").headers["set-cookie"])[PLAIN_COOKIE]
     assert cookie["httponly"] and cookie["samesite"] == "strict" and cookie["path"] == "/"
     assert "operator-token" not in cookie.value
 
 
-def test_over_https_the_cookie_is_secure_and_bound_to_the_host() -> None:
+def test_https_cookie_is_secure_and_bound_to_host() -> None:
     response = Response()
     SessionCookies(SETTINGS.model_copy(update={"console_https": True}), SystemClock()).write(response, new_session())
     assert response.headers["set-cookie"].startswith(f"{HTTPS_COOKIE}=")

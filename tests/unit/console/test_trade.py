@@ -69,7 +69,7 @@ def test_each_exit_of_a_trade_links_to_its_trace(operator: Browser, apis: FakeAp
     assert f'href="https://traces.example/t/{exit_["signal_id"].replace("-", "")}?view=all"' in html
 
 
-def test_the_story_has_one_sentence_a_step_in_order_with_the_time_of_each_hop() -> None:
+def test_story_tells_each_step_in_order_with_hop_time() -> None:
     one, exit_, timeline = closed_trade()
     told = [(step.sentence, step.took) for step in story(one, timeline["items"], [exit_])]
     assert told == [
@@ -84,7 +84,7 @@ def test_the_story_has_one_sentence_a_step_in_order_with_the_time_of_each_hop() 
     ]
 
 
-def test_the_whole_seconds_of_a_broker_do_not_turn_the_steps_around() -> None:
+def test_whole_second_broker_times_keep_step_order() -> None:
     one, exit_, timeline = closed_trade()
     whole = [{**item, "at": "2026-01-13T05:00:10.000Z"} for item in timeline["items"]]
     right_order = [step.sentence for step in story(one, timeline["items"], [exit_])]
@@ -134,7 +134,7 @@ def test_the_chart_keeps_every_point_and_label_inside(operator: Browser) -> None
     assert all(b - a >= 15 for a, b in itertools.pairwise(labels))
 
 
-def test_an_open_trade_shows_the_last_price_and_the_nearest_level(operator: Browser, apis: FakeApis) -> None:
+def test_open_trade_shows_last_price_and_nearest_level(operator: Browser, apis: FakeApis) -> None:
     one = trade()
     serve(apis, one)
     apis.answers["GET exit /prices"] = page({"symbol": "NSE:INFY", "last_price": "1008.00"})
@@ -150,7 +150,7 @@ def test_an_open_trade_without_a_tick_shows_no_last_price(operator: Browser, api
     assert answer.status_code == 200 and "Last price" not in answer.text
 
 
-def test_without_exit_api_the_trade_is_shown_and_the_rest_says_so(operator: Browser, apis: FakeApis) -> None:
+def test_trade_page_without_exit_api_shows_trade_and_says_so(operator: Browser, apis: FakeApis) -> None:
     one, exit_, timeline = closed_trade()
     serve(apis, one, exit_, timeline=timeline)
     apis.down = {"exit"}
@@ -172,7 +172,7 @@ def test_a_trade_that_does_not_exist_is_said_so(operator: Browser) -> None:
     assert "not found" in answer.text and "check the id" in answer.text
 
 
-def test_an_exit_is_found_by_its_id_and_leads_to_its_trade(operator: Browser, apis: FakeApis) -> None:
+def test_exit_id_search_leads_to_its_trade(operator: Browser, apis: FakeApis) -> None:
     one = intent()
     apis.answers[f"GET exit /exits/{one['intent_id']}"] = one
     assert operator.get(f"/find?id={one['intent_id']}").headers["location"] == f"/trades/{one['trade_id']}"
@@ -203,7 +203,7 @@ def test_a_trade_that_cannot_be_exited_has_no_form(
     assert text in html and 'name="reason"' not in html
 
 
-def test_a_confirmed_exit_is_sent_once_with_the_key_of_the_form(operator: Browser, apis: FakeApis) -> None:
+def test_confirmed_exit_is_sent_once_with_form_key(operator: Browser, apis: FakeApis) -> None:
     one = trade()
     path = f"/trades/{one['trade_id']}/exit"
     serve(apis, one)

@@ -58,7 +58,7 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_an_alert_asks_for_metrics_that_exist_and_names_its_runbook(rule: dict[str, Any]) -> None:
+def test_alert_uses_existing_metrics_and_names_its_runbook(rule: dict[str, Any]) -> None:
     asked = metrics_of(rule["expr"])
     assert asked
     assert asked <= METRICS

@@ -61,7 +61,7 @@ def test_no_secret_is_given_by_environment() -> None:
     assert not re.search(r"^\s+\w*PASSWORD:", COMPOSE, re.MULTILINE)
 
 
-def test_each_owner_of_secrets_has_a_volume_and_a_directory_to_take_its_rights_from() -> None:
+def test_each_secret_owner_has_volume_and_directory_for_its_rights() -> None:
     laid_out = set(re.findall(r"- secrets-([a-z-]+):/secrets/\1\n", SERVICES["secrets"]))
     declared = set(re.findall(r"^  secrets-([a-z-]+): \{\}", section("volumes"), re.MULTILINE))
     loop = re.search(r"for service in (.*?); do", DOCKERFILE, re.DOTALL)
@@ -73,7 +73,7 @@ def test_kafka_makes_no_topic_by_itself() -> None:
     assert 'KAFKA_AUTO_CREATE_TOPICS_ENABLE: "false"' in SERVICES["kafka"]
 
 
-def test_kafka_asks_who_a_client_is_and_allows_what_is_listed() -> None:
+def test_kafka_authenticates_clients_and_allows_only_listed_access() -> None:
     kafka = SERVICES["kafka"]
     for name, value in {**PUBLIC_PROPERTIES, **file_properties("/run/secrets")}.items():
         assert re.search(rf'KAFKA_{name.upper().replace(".", "_")}: "?{re.escape(value)}"?( #.*)?\n', kafka), name
@@ -82,7 +82,7 @@ def test_kafka_asks_who_a_client_is_and_allows_what_is_listed() -> None:
     assert "secrets-kafka:/run/secrets:ro" in kafka
 
 
-def test_the_image_is_built_from_the_hashed_lock_by_wheels_only() -> None:
+def test_image_installs_only_wheels_from_hashed_lock() -> None:
     assert "--require-hashes --only-binary :all: -r /build/runtime.txt" in DOCKERFILE
     assert "USER 10001:10001" in DOCKERFILE
     assert "pip uninstall" in DOCKERFILE

@@ -56,7 +56,7 @@ def test_promtool_reads_the_query_of_every_panel(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", BOARDS)
-def test_the_panels_of_a_board_have_their_own_ids_and_places(name: str) -> None:
+def test_panels_of_a_board_have_unique_ids_and_places(name: str) -> None:
     panels = BOARDS[name]["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     for one, other in combinations((panel["gridPos"] for panel in panels), 2):

@@ -55,7 +55,7 @@ def test_an_unready_process_comes_with_what_helps(told: str, action: str) -> Non
 
 
 @pytest.mark.parametrize("status", sorted(LIVE))
-def test_an_exit_under_way_for_long_is_told_in_every_status(status: str) -> None:
+def test_every_status_reports_long_running_exit(status: str) -> None:
     gates = [{"gate": "KILL_SWITCH", "verdict": "DEFER"}, {"gate": "ROLLOUT", "verdict": "PASS"}]
     (symptom,) = rules.held_exits([intent(status=status, age_ms=61_000, error_code="TOKEN_EXPIRED", gates=gates)])
     assert symptom.finding == f"STOP_LOSS of NSE:INFY is {status} for 61 s, TOKEN_EXPIRED, held by KILL_SWITCH"
@@ -106,7 +106,7 @@ def test_an_account_that_takes_no_orders_is_told(changed: dict[str, Any], findin
     assert finding in symptom.finding and action in symptom.action and symptom.severity is Severity.PROBLEM
 
 
-def test_a_trade_without_its_protective_stop_is_told_with_the_reason() -> None:
+def test_trade_lacking_protective_stop_is_reported_with_reason() -> None:
     failed = {"status": "FAILED", "error_message": "RMS: no margin"}
     found = [each.finding for each in rules.missing_stops([{**TRADE, "stop": failed}, {**TRADE, "stop": None}])]
     assert found == [

@@ -19,7 +19,7 @@ def limit(basis: LossBasis = LossBasis.START_OF_DAY, first: AccountPnl | None = 
     return LossLimit.first("paper", Decimal(1000), basis, MONDAY, first or pnl())
 
 
-def test_realised_and_unrealised_losses_add_up_and_the_limit_itself_is_reached() -> None:
+def test_realised_and_unrealised_losses_add_up_to_inclusive_limit() -> None:
     assert not limit().judged(MONDAY, pnl(-600, -399)).is_reached
     assert limit().judged(MONDAY, pnl(-600, -400)).is_reached
     assert limit().judged(MONDAY, pnl(-1600, 600)).is_reached
@@ -37,7 +37,7 @@ def test_the_peak_counts_what_was_won_before() -> None:
         assert judged.is_reached is (basis is LossBasis.PEAK)
 
 
-def test_a_gap_over_night_counts_and_the_day_before_does_not() -> None:
+def test_overnight_gap_counts_but_previous_day_does_not() -> None:
     evening = limit().judged(MONDAY, pnl(-900, 300))
     morning = evening.judged(TUESDAY, pnl(0, -600))
     assert morning.loss == 900
@@ -50,7 +50,7 @@ def test_a_first_limit_counts_trades_of_earlier_days_from_now() -> None:
     assert limit(LossBasis.PEAK, pnl(0, 5000, carried=4800)).judged(MONDAY, pnl(0, 4900, 4800)).loss == 100
 
 
-def test_without_the_price_of_a_trade_of_an_earlier_day_nothing_is_judged() -> None:
+def test_account_loss_is_not_judged_without_price_of_carried_trade() -> None:
     evening = limit().judged(MONDAY, pnl(0, 3000))
     renamed = AccountPnl(unpriced=1, unpriced_carried=1)
     assert evening.judged(TUESDAY, renamed) == evening
@@ -58,7 +58,7 @@ def test_without_the_price_of_a_trade_of_an_earlier_day_nothing_is_judged() -> N
     assert limit().judged(MONDAY, AccountPnl(Decimal(-1000), unpriced=1)).is_reached
 
 
-def test_a_release_counts_from_now_and_new_terms_keep_the_day() -> None:
+def test_release_restarts_loss_count_and_new_terms_keep_day() -> None:
     held = limit().judged(MONDAY, pnl(-1200))
     assert held.restarted().loss == 0
     assert held.restarted().judged(MONDAY, pnl(-1300)).loss == 100

@@ -29,7 +29,7 @@ def fired(engine: ExitSignalService, price: int, seq: int, symbol: str = INFY) -
     return [each.exit_reason for entry in verdict.candidates for each in entry.candidates]
 
 
-def test_the_first_tick_after_a_split_exits_nothing_and_the_new_levels_do() -> None:
+def test_first_tick_after_split_exits_nothing_but_new_levels_do() -> None:
     engine = ExitSignalService()
     engine.add_trade(open_trade())
     assert fired(engine, 1000_0000, 1) == []
@@ -81,7 +81,7 @@ def test_its_state_goes_to_the_checkpoint_and_back() -> None:
     assert fired(restarted, 100_0900, 10_002) == [ExitReason.BREAK_EVEN]
 
 
-def test_two_trades_change_the_last_price_once_and_a_later_price_stays() -> None:
+def test_two_trades_adjust_last_price_once_and_keep_later_price() -> None:
     engine = ExitSignalService()
     engine.add_trade(open_trade(1))
     engine.add_trade(open_trade(2))

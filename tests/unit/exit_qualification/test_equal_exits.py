@@ -81,7 +81,7 @@ def changed(thing: Any, name: str) -> Any:
     )
 
 
-def test_every_fact_of_a_trade_that_the_gates_get_tells_exits_apart() -> None:
+def test_every_trade_fact_for_gates_tells_exits_apart() -> None:
     plain, item = _facts(_Chosen(CANDIDATE, 1), book_of(TRADE)), _Chosen(CANDIDATE, 1)
     names, _ = fields_read()
     assert {"symbol", "quantity"} <= names
@@ -89,7 +89,7 @@ def test_every_fact_of_a_trade_that_the_gates_get_tells_exits_apart() -> None:
     assert same == set(), "add them to _facts"
 
 
-def test_every_fact_of_a_candidate_that_the_gates_get_tells_exits_apart() -> None:
+def test_every_candidate_fact_for_gates_tells_exits_apart() -> None:
     book = book_of(TRADE)
     plain = _facts(_Chosen(CANDIDATE, 1), book)
     _, names = fields_read()
@@ -99,7 +99,7 @@ def test_every_fact_of_a_candidate_that_the_gates_get_tells_exits_apart() -> Non
 
 
 @pytest.mark.parametrize("others", [{"filled": 1}, {"of_leg": 1}])
-def test_every_fact_of_the_book_that_the_gates_get_tells_exits_apart(others: dict[str, int]) -> None:
+def test_every_book_fact_for_gates_tells_exits_apart(others: dict[str, int]) -> None:
     item = _Chosen(CANDIDATE, 1)
     before, after = book_of(TRADE), book_of(TRADE, **others)
     assert gates_get(item, before) != gates_get(item, after)

@@ -192,7 +192,7 @@ def test_a_restored_symbol_refuses_what_is_older_than_its_checkpoint() -> None:
     assert not engine.on_tick(INFY, 1000_0000, 10, 4).accepted
 
 
-def test_a_restored_symbol_forgets_its_stale_ticks_with_the_next_one_that_it_takes() -> None:
+def test_restored_symbol_forgets_stale_ticks_with_its_next_tick() -> None:
     engine = ExitSignalService()
     late = Lateness(stale_since_ms=1, rising_since_ms=1, highest_seq=9, is_told=False)
     engine.restore_symbol(INFY, SymbolState(1000_0000, 10, 5, 1, late=late))
@@ -226,14 +226,14 @@ def changed(trade: OpenTrade, version: int = 2) -> OpenTrade:
     return trade._replace(plan_version=version)
 
 
-def test_a_changed_plan_is_judged_by_the_last_price_without_a_tick() -> None:
+def test_changed_plan_is_judged_by_last_price_without_tick() -> None:
     engine = engine_with(LONG)
     engine.on_tick(INFY, 995_0000, 1, 1)
     assert reasons(engine.change_plan(changed(open_trade(stop_loss=996_0000)))) == [(1, [STOP_LOSS])]
     assert engine.on_tick(INFY, 995_0000, 2, 2) is QUIET
 
 
-def test_an_older_plan_and_a_plan_of_an_unknown_trade_change_nothing() -> None:
+def test_older_plan_and_unknown_trade_plan_change_nothing() -> None:
     engine = engine_with(LONG)
     engine.on_tick(INFY, 995_0000, 1, 1)
     engine.change_plan(changed(open_trade(stop_loss=991_0000), version=3))
@@ -316,7 +316,7 @@ def test_a_firing_tick_inspects_only_the_levels_it_passes(open_trades: int) -> N
 LADDER = open_trade(target=None, targets=[{"price": "1010", "quantity": 50}, {"price": "1020", "quantity": 50}])
 
 
-def test_legs_passed_by_one_tick_exit_together_and_others_stay_armed() -> None:
+def test_legs_passed_by_one_tick_exit_together_others_stay_armed() -> None:
     engine = engine_with(LADDER)
     [entry] = engine.on_tick(INFY, 1010_0000, 1, 1).candidates
     assert [(each.exit_reason, each.leg, each.level) for each in entry.candidates] == [(TARGET, 1, 1010_0000)]

@@ -89,7 +89,7 @@ def test_all_that_could_be_adopted_is_adopted(held: list[HeldTrade], executed: l
 
 @settings(max_examples=60)
 @given(st.integers(-100, 100), st.integers(-100, 100))
-def test_a_position_is_missing_only_as_far_as_it_is_expected(expected: int, position: int) -> None:
+def test_position_is_missing_only_up_to_expected_quantity(expected: int, position: int) -> None:
     missing = missing_quantity(expected, position)
     assert 0 <= missing <= abs(expected)
     assert missing == missing_quantity(-expected, -position)

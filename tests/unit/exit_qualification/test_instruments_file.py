@@ -20,7 +20,7 @@ tick_size,lot_size,instrument_type,segment,exchange
 """
 
 
-def test_kites_file_is_read_and_lines_that_are_no_instruments_are_named() -> None:
+def test_kite_file_is_read_and_non_instrument_lines_are_named() -> None:
     rows = list(read_instruments_csv(KITE.splitlines()))
     assert [row for _, row in rows if isinstance(row, Instrument)] == [
         Instrument(symbol="NSE:INFY", instrument_type="EQ", tick_size=Decimal("0.05"), lot_size=1),

@@ -49,7 +49,7 @@ def test_the_phase_follows_sessions_holidays_and_special_days(day: str, clock: s
     assert calendars().phase("NSE", at(day, clock)) is phase
 
 
-def test_an_exchange_without_a_calendar_of_the_day_uses_that_of_any_exchange() -> None:
+def test_exchange_without_day_calendar_uses_that_of_any_exchange() -> None:
     always = calendar(
         exchange="*", valid_from="2025-01-01", valid_to=None, weekdays=list(range(1, 8)), days=[],
         sessions=[{"opens": "00:00", "closes": "24:00"}],
@@ -87,7 +87,7 @@ def test_square_off_is_the_calendars_and_skips_closed_days(
     assert found == epoch_ms(at(*square_off))
 
 
-def test_the_setting_is_the_square_off_where_no_calendar_gives_a_time() -> None:
+def test_setting_gives_square_off_time_where_calendar_gives_none() -> None:
     by_setting = SquareOff({ProductType.MIS: time(15, 20)}, calendars(calendar(square_off={}, days=[])))
     for symbol in ("NSE:INFY", "MCX:GOLD26FEBFUT"):
         found = by_setting.after_entry_ms(symbol, ProductType.MIS, epoch_ms(at(TUESDAY, "10:00")))

@@ -28,7 +28,7 @@ def terms(**known: Any) -> MarketFacts:
     return MarketFacts(instrument=InstrumentTerms(**known))
 
 
-def test_an_exit_of_a_symbol_that_nothing_is_known_of_passes_and_says_what_is_missing() -> None:
+def test_exit_of_unknown_symbol_passes_and_names_missing_facts() -> None:
     result = ExitQualificationService().qualify(exit_request())
     assert result.passed
     unknown = {each.gate: each.detail["unknown"] for each in result.verdicts if "unknown" in each.detail}

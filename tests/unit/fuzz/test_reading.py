@@ -81,7 +81,7 @@ def signed_message(topic: str, value: bytes | None, of: Any, **where: Any) -> Me
     st.lists(values([TICK]), max_size=4),
     st.lists(st.tuples(values([OPENED_BODY]), headers(TRADE_TYPES), st.booleans()), max_size=4),
 )
-def test_exit_ticks_sets_apart_what_it_cannot_read_and_judges_the_rest(
+def test_exit_ticks_sets_unreadable_records_aside_and_judges_rest(
     ticks: list[bytes | None], trades: list[tuple[bytes | None, Any, bool]]
 ) -> None:
     records = [
@@ -131,7 +131,7 @@ def test_trade_fills_reads_sets_apart_or_skips_any_record(value: bytes | None, o
         )
     )
 )
-def test_the_paper_broker_sets_apart_what_it_cannot_read_and_books_the_rest(
+def test_paper_broker_sets_unreadable_records_aside_and_books_the_rest(
     records: list[tuple[str, bytes | None, str, bool]],
 ) -> None:
     read_ = [
@@ -146,7 +146,7 @@ def test_the_paper_broker_sets_apart_what_it_cannot_read_and_books_the_rest(
         assert fault.code == "malformed_message" or (fault.code == "untrusted" and not record.is_trusted)
 
 
-def test_an_error_that_nothing_foresaw_is_the_records_own_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unforeseen_error_makes_dead_letter_of_its_record(monkeypatch: pytest.MonkeyPatch) -> None:
     def overflow(*_: object) -> None:
         raise OverflowError("of digits")
 
@@ -159,7 +159,7 @@ def test_an_error_that_nothing_foresaw_is_the_records_own_dead_letter(monkeypatc
     assert (refused.code, refused.reason) == (UNREADABLE, "OverflowError while it was read")
 
 
-def test_header_names_that_are_not_text_are_no_reason_to_stop() -> None:
+def test_non_text_header_names_do_not_stop_reading() -> None:
     class Unnameable:
         def headers(self) -> None:
             raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")

@@ -24,7 +24,7 @@ def directory(request: pytest.FixtureRequest, tmp_path: Path) -> DataDirectory:
     return DataDirectory(root)
 
 
-def test_what_the_supervisor_says_counts_more_than_what_it_could_write(directory: DataDirectory) -> None:
+def test_supervisor_answer_outweighs_the_process_file(directory: DataDirectory) -> None:
     running = Entry.of(os.getpid())
     assert running is not None
     write_processes(directory.process_file, {"postgres": running})
@@ -38,14 +38,14 @@ def test_what_the_supervisor_says_counts_more_than_what_it_could_write(directory
     assert not directory.state_socket.exists()
 
 
-def test_a_socket_that_a_killed_supervisor_left_is_replaced_and_tells_nothing(directory: DataDirectory) -> None:
+def test_socket_of_killed_supervisor_is_replaced_and_reports_nothing(directory: DataDirectory) -> None:
     directory.state_socket.touch()
     assert asked(directory.state_socket) is None
     with telling(directory.state_socket, lambda: b"two"):
         assert asked(directory.state_socket) == b"two"
 
 
-def test_a_process_that_answers_nothing_is_not_ready_and_it_is_said_why(directory: DataDirectory) -> None:
+def test_unresponsive_process_is_not_ready_and_reason_is_given(directory: DataDirectory) -> None:
     running = Entry.of(os.getpid(), 1, "http://127.0.0.1:9/readyz")
     assert running is not None
     write_processes(directory.process_file, {"relay": running.model_copy(update={"problem": RESTARTING})})

@@ -111,7 +111,7 @@ def test_every_question_reads_and_nothing_else() -> None:
     assert {request.headers["authorization"] for request in apis.asked} == {"Bearer the-secret-token"}
 
 
-def test_filters_reach_the_api_and_wrong_ones_are_refused_before_it() -> None:
+def test_filters_reach_api_and_wrong_ones_are_refused_earlier() -> None:
     apis = Apis("read")
     call(apis, "pending_exits", symbol="NSE:INFY", status="UNKNOWN", older_than_s=30)
     assert dict(apis.asked[-1].url.params) == {
@@ -124,7 +124,7 @@ def test_filters_reach_the_api_and_wrong_ones_are_refused_before_it() -> None:
     assert len(apis.asked) == asked
 
 
-def test_a_refusal_is_an_error_that_says_why_without_the_token() -> None:
+def test_refusal_is_error_giving_reason_without_token() -> None:
     found = call(Apis("read"), "show_exit", intent_id=GONE)
     assert found.isError
     assert "no such exit" in found.content[0].text

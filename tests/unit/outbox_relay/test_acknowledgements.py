@@ -89,7 +89,7 @@ def contiguous_prefix(runs: list[list[int]], reported: set[int]) -> int:
         (None, INFERRED, KafkaError._FAIL),
     ],
 )
-def test_neither_a_failure_nor_a_success_without_an_offset_acknowledges_anything(
+def test_neither_failure_nor_success_without_offset_acknowledges_anything(
     error: KafkaError | None, message: Message, code: int
 ) -> None:
     failures: list[KafkaError] = []

@@ -28,7 +28,7 @@ def log(*event_ids: str, partition: int = 0) -> list[Record]:
     return [Record(partition, n, event_id, event_id[0], int(event_id[1:])) for n, event_id in enumerate(event_ids)]
 
 
-def test_a_topic_with_every_event_once_and_in_order_is_sound() -> None:
+def test_topic_with_every_event_once_in_order_is_sound() -> None:
     verdict = judge(log("a1", "b1", "a2", "a3"), COMMITTED)
     assert verdict.is_sound
     assert verdict.duplicates == 0
@@ -50,7 +50,7 @@ def test_an_event_that_never_came_is_lost() -> None:
     assert judge(log("a1", "a2", "a3"), COMMITTED).kinds == {"lost": ["b#1"]}
 
 
-def test_an_event_that_never_came_though_later_ones_did_is_lost_and_a_gap() -> None:
+def test_event_absent_before_later_ones_is_lost_and_gap() -> None:
     assert judge(log("a1", "a3", "b1"), COMMITTED).kinds == {"lost": ["a#2"], "gaps": ["a#2 missing"]}
 
 
@@ -58,17 +58,17 @@ def test_an_event_that_was_rolled_back_is_a_phantom() -> None:
     assert judge(log("a1", "a2", "a3", "b1", "c1"), COMMITTED).kinds == {"phantoms": ["c#1"]}
 
 
-def test_first_occurrences_out_of_order_are_found_even_if_repetitions_stand_in_order() -> None:
+def test_disordered_first_occurrences_are_found_despite_ordered_repetitions() -> None:
     verdict = judge(log("b1", "a2", "a1", "a2", "a3"), COMMITTED)
     assert verdict.kinds == {"disorder": ["a#1 behind a#2"]}
 
 
-def test_a_record_under_another_key_or_sequence_than_it_was_written_with_is_altered() -> None:
+def test_record_under_wrong_key_or_sequence_is_altered() -> None:
     swapped = [*log("a1", "a2", "a3"), Record(1, 0, "b1", "b", 2)]
     assert judge(swapped, COMMITTED).kinds["altered"] == ["b#2 was written as b#1"]
 
 
-def test_a_key_on_two_partitions_is_split_even_by_a_repetition() -> None:
+def test_key_on_two_partitions_is_split_even_if_repeated() -> None:
     verdict = judge([*log("a1", "a2", "a3", "b1"), *log("b1", partition=1)], COMMITTED)
     assert verdict.kinds == {"split": ["b on 2 partitions"]}
 

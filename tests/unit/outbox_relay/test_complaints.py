@@ -12,7 +12,7 @@ from tests.unit.outbox_relay.clock import StandingClock
 AWAY = KafkaError(KafkaError._TRANSPORT, "away")
 
 
-def test_an_outage_is_logged_at_once_and_then_once_in_a_while(caplog: pytest.LogCaptureFixture) -> None:
+def test_outage_is_logged_at_once_then_occasionally(caplog: pytest.LogCaptureFixture) -> None:
     clock = StandingClock()
     complaints = Complaints(clock)
     for _ in range(16):

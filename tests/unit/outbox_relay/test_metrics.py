@@ -19,7 +19,7 @@ def told(name: str, **labels: str) -> float | None:
     return REGISTRY.get_sample_value(name, {"outbox": OUTBOX, **labels})
 
 
-def test_refusals_are_counted_by_code_and_what_the_relay_throws_away_is_none() -> None:
+def test_metrics_count_refusals_by_code_and_skip_purged_records() -> None:
     metrics = RelayMetrics(OUTBOX, StandingClock())
     for code in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.MSG_SIZE_TOO_LARGE, KafkaError._PURGE_INFLIGHT):
         metrics.refused(KafkaError(code))
@@ -27,7 +27,7 @@ def test_refusals_are_counted_by_code_and_what_the_relay_throws_away_is_none() -
     assert told("outbox_produce_errors_total", code="_PURGE_INFLIGHT") is None
 
 
-def test_the_time_that_is_left_of_the_leases_falls_though_nobody_says_so() -> None:
+def test_remaining_lease_time_falls_without_further_reports() -> None:
     clock = StandingClock()
     metrics = RelayMetrics(OUTBOX, clock)
     metrics.holds(64, 0, clock.monotonic() + 10)

@@ -46,7 +46,7 @@ def look_until_armed(news: NewsWait, signal: Signal) -> float:
     return waited_s
 
 
-def test_a_relay_looks_once_more_after_writers_notify_and_then_rests() -> None:
+def test_relay_looks_once_more_after_writers_notify_then_rests() -> None:
     signal = Signal()
     news = news_wait(signal)
     assert look_until_armed(news, signal) >= REST_AFTER_S
@@ -55,7 +55,7 @@ def test_a_relay_looks_once_more_after_writers_notify_and_then_rests() -> None:
     assert news.is_resting
 
 
-def test_a_relay_with_something_under_way_neither_rests_nor_lets_writers_notify() -> None:
+def test_busy_relay_neither_rests_nor_enables_writer_notifications() -> None:
     signal = Signal()
     news = news_wait(signal)
     for _ in range(1000):
@@ -67,7 +67,7 @@ def test_a_relay_with_something_under_way_neither_rests_nor_lets_writers_notify(
 
 
 @pytest.mark.parametrize("is_notified", [True, False])
-def test_a_notification_ends_the_rest_and_the_time_of_the_next_look_does_not(is_notified: bool) -> None:
+def test_notification_ends_rest_but_next_look_time_does_not(is_notified: bool) -> None:
     signal = Signal()
     news = news_wait(signal)
     look_until_armed(news, signal)

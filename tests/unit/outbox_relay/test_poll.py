@@ -20,7 +20,7 @@ def test_the_longest_wait_is_taken_until_the_first_event() -> None:
     assert poll.wait_s == 0.05
 
 
-def test_the_wait_grows_with_the_pause_and_is_shortest_again_when_something_comes() -> None:
+def test_poll_wait_grows_with_pause_and_resets_on_event() -> None:
     poll = poll_after_an_event()
     for _ in range(9):
         poll.found_nothing()
@@ -32,7 +32,7 @@ def test_the_wait_grows_with_the_pause_and_is_shortest_again_when_something_come
     assert poll.wait_s == 0.001
 
 
-def test_the_longest_wait_is_taken_after_a_minute_without_an_event_alone() -> None:
+def test_longest_poll_wait_follows_only_a_minute_without_events() -> None:
     poll, pause_s = poll_after_an_event(), 0.0
     while poll.wait_s <= BRISK_S:
         pause_s += poll.wait_s
@@ -42,7 +42,7 @@ def test_the_longest_wait_is_taken_after_a_minute_without_an_event_alone() -> No
 
 
 @given(st.integers(0, 200))
-def test_an_event_waits_for_a_tenth_of_the_pause_it_ends_or_the_shortest_wait(looks: int) -> None:
+def test_event_waits_tenth_of_pause_or_shortest_wait(looks: int) -> None:
     poll, pause_s = poll_after_an_event(), 0.0
     for _ in range(looks):
         pause_s += poll.wait_s

@@ -12,7 +12,7 @@ from shared.settings import Settings
 BOTH = Settings(exit_database_url=SecretStr("postgresql://exit"), trade_database_url=SecretStr("postgresql://trade"))
 
 
-def test_each_named_outbox_is_in_the_schema_and_database_of_its_service() -> None:
+def test_each_named_outbox_is_in_its_service_schema_and_database() -> None:
     found = [(source.name, source.schema, source.url) for source in outboxes_of(BOTH)]
     assert found == [
         ("exit", "exit_qualification", "postgresql://exit"),

@@ -33,14 +33,14 @@ def sent(events: int) -> Run:
     return run
 
 
-def test_a_record_is_told_with_the_time_of_its_row_in_this_epoch() -> None:
+def test_record_is_traced_with_row_time_in_unix_epoch() -> None:
     listening = Listening()
     PublishSpans(cast(Tracer, listening), StandingClock()).published([run_of(4, 4), sent(1)])
     year_2000_ns = 946_684_800 * 1_000_000_000
     assert listening.records == [Published("topic", "id-1", "type", TRACE, year_2000_ns + 1_000_000_000)]
 
 
-def test_a_drain_makes_so_many_spans_a_second_and_no_more() -> None:
+def test_drain_limits_spans_per_second() -> None:
     listening, clock = Listening(), StandingClock()
     spans = PublishSpans(cast(Tracer, listening), clock)
     for _ in range(3):

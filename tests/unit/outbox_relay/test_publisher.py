@@ -13,7 +13,7 @@ from shared.settings import Settings
 from tests.unit.outbox_relay.clock import StandingClock
 
 
-def test_one_request_at_a_time_is_in_flight_idempotent_and_acknowledged_by_all() -> None:
+def test_only_one_idempotent_request_is_in_flight_acknowledged_by_all() -> None:
     config = producer_config(Settings())
     assert config["max.in.flight.requests.per.connection"] == 1
     assert config["enable.idempotence"] is True
@@ -109,9 +109,7 @@ def tell(publisher: Publisher, clock: StandingClock, producer: str, **answers_ow
     publisher._on_statistics(json.dumps({"name": producer, "brokers": brokers}))
 
 
-def test_an_idle_kafka_is_silent_while_it_owes_one_producer_an_answer(
-    publisher: Publisher, clock: StandingClock
-) -> None:
+def test_idle_kafka_is_silent_while_one_producer_awaits_answer(publisher: Publisher, clock: StandingClock) -> None:
     for _ in range(3):
         tell(publisher, clock, "first", broker=0)
         assert publisher.silent_since() is None

@@ -24,7 +24,7 @@ SOURCE = OutboxSource("exit", "exit_qualification", "postgresql://nowhere")
 SAID = 'connection to server at "db.internal" (10.0.0.7), port 5432 failed: role "exitflow_relay" is not permitted'
 
 
-def test_it_does_not_show_where_the_database_is_and_logs_it(
+def test_readiness_logs_database_location_but_does_not_show_it(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     stop = threading.Event()
@@ -68,7 +68,7 @@ class StopAfterOneWait(threading.Event):
         (backlog_metrics, "open_connection", _survey, "survey exit"),
     ],
 )
-def test_threads_beside_the_session_say_that_they_fail_or_hang_and_try_again_soon(
+def test_threads_beside_session_report_failures_and_hangs_and_retry_soon(
     monkeypatch: pytest.MonkeyPatch,
     module: ModuleType,
     connects: str,

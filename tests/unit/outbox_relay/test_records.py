@@ -25,11 +25,11 @@ def test_the_headers_are_those_of_cloudevents_and_of_the_trace() -> None:
     ]
 
 
-def test_an_event_from_before_events_were_signed_goes_out_without_a_signature() -> None:
+def test_event_from_before_signing_goes_out_unsigned() -> None:
     assert headers_of_row((*ROW[:12], None, 0.1)) == headers_of_row((*ROW, 0.1))[:-1]
 
 
-def test_a_replayed_event_has_the_headers_that_it_would_have_had() -> None:
+def test_replayed_event_keeps_its_original_headers() -> None:
     event = DecidedEvent("id-1", 3, "topic", "key", 7, *HEADERS, "k:discarded", b"{}", "REPLAY", "olga", None, "why")
     assert event.record() == ("topic", "key", b"{}", headers_of_row((*ROW, 0.1)))
 

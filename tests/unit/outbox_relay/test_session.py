@@ -88,7 +88,7 @@ def test_all_is_thrown_away_though_something_fails_at_it(parts: Parts) -> None:
     parts.reader.close.assert_called_once_with()
 
 
-def test_all_that_is_waited_for_at_the_end_takes_half_a_lease_at_most(parts: Parts) -> None:
+def test_final_waits_take_half_a_lease_at_most(parts: Parts) -> None:
     limits: list[float] = []
 
     def takes_all_but_half_a_second(limit_s: float) -> None:
@@ -147,7 +147,7 @@ def test_rows_waiting_for_no_answer_move_progress(parts: Parts, is_quarantined: 
 
 
 @pytest.mark.parametrize("is_row_waiting", [False, True])
-def test_a_relay_rests_only_when_no_row_waits_to_be_sent(parts: Parts, is_row_waiting: bool) -> None:
+def test_relay_rests_only_without_unsent_rows(parts: Parts, is_row_waiting: bool) -> None:
     shard = HeldShard(3, 1, Progress("10:10:", "20:20:", 5))
     if is_row_waiting:
         shard.read_out("20:20:")

@@ -40,7 +40,7 @@ def acknowledge(shard: HeldShard, *runs: Run) -> Progress:
     return shard.progress
 
 
-def test_a_window_is_published_only_when_all_of_it_is_read_sent_and_acknowledged() -> None:
+def test_window_is_published_only_when_read_sent_and_acknowledged() -> None:
     shard = held()
     shard.read(rows(4, 5), END, 0)
     shard.read(rows(6), END, 0)
@@ -52,7 +52,7 @@ def test_a_window_is_published_only_when_all_of_it_is_read_sent_and_acknowledged
     assert acknowledge(shard, second) == Progress(END)
 
 
-def test_the_next_window_is_read_while_the_last_one_is_in_flight() -> None:
+def test_next_window_is_read_while_previous_is_in_flight() -> None:
     shard = held()
     shard.read(rows(7), END, 0)
     shard.read_out(END)
@@ -72,7 +72,7 @@ def test_a_window_without_rows_is_passed_in_memory_alone() -> None:
 
 
 @pytest.mark.parametrize("is_sent", [False, True])
-def test_windows_without_rows_wait_for_the_one_before_and_do_not_pile_up(is_sent: bool) -> None:
+def test_empty_windows_wait_for_previous_and_do_not_pile_up(is_sent: bool) -> None:
     shard = held()
     shard.read(rows(4), END, 0.0)
     shard.read_out(END)
@@ -93,7 +93,7 @@ def test_a_shard_that_is_left_reads_no_window_out() -> None:
     assert shard.progress == shard.read_to == Progress(BEGINNING)
 
 
-def test_what_is_acknowledged_and_what_ends_a_recorded_window_is_worth_recording() -> None:
+def test_acknowledged_runs_and_ended_windows_are_worth_recording() -> None:
     shard = held()
     shard.read(rows(4), END, 0)
     acknowledge(shard, send(shard))
@@ -112,7 +112,7 @@ def test_what_the_producer_did_not_take_stays_to_be_sent() -> None:
     assert [batch.rows for batch in shard.unsent] == [rows(5, 6)]
 
 
-def test_a_shard_that_is_left_is_published_as_far_as_it_was_sent() -> None:
+def test_abandoned_shard_is_published_as_far_as_sent() -> None:
     shard = held()
     shard.read(rows(4), END, 0)
     shard.read(rows(5), END, 0)

@@ -47,7 +47,7 @@ def test_it_is_ready_while_no_order_is_delayed() -> None:
     assert health_after(True, False, False, False, False).is_ready()
 
 
-def test_a_ledger_that_cannot_be_written_is_told_until_it_can() -> None:
+def test_unwritable_ledger_is_reported_until_writable() -> None:
     full = sqlite3.OperationalError("disk is full")
     assert health_after(True, full).problems() == {LEDGER: "disk is full"}
     assert health_after(full, True).is_ready()

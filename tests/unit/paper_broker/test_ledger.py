@@ -52,7 +52,7 @@ def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:
         Ledger(tmp_path)
 
 
-def test_a_ledger_of_version_1_keeps_its_orders_and_takes_stops(tmp_path: Path) -> None:
+def test_version_1_ledger_keeps_orders_and_accepts_stops(tmp_path: Path) -> None:
     old = sqlite3.connect(tmp_path / FILE_NAME)
     old.executescript(VERSION_1.read_text())
     old.close()

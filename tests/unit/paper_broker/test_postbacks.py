@@ -84,7 +84,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     desk.ledger.close()
 
 
-def test_a_partial_fill_is_told_as_an_update_and_the_rest_as_complete(desk: Desk) -> None:
+def test_partial_fill_is_reported_as_update_and_rest_as_complete(desk: Desk) -> None:
     desk.fault(PartialFill(quantity=40, rest_after_ms=50))
     desk.broker.place("PAPER", request())
     assert desk.told == [("UPDATE", 40)]
@@ -93,7 +93,7 @@ def test_a_partial_fill_is_told_as_an_update_and_the_rest_as_complete(desk: Desk
     assert desk.told == [("UPDATE", 40), ("COMPLETE", 100)]
 
 
-def test_changes_and_cancels_are_told_but_not_that_an_order_was_accepted(desk: Desk) -> None:
+def test_postbacks_tell_changes_and_cancels_but_not_acceptance(desk: Desk) -> None:
     number = desk.broker.place("PAPER", request(limit_units=11_000_000)).order_number
     assert desk.told == []
     desk.broker.modify("PAPER", number, read_modification({"quantity": "50"}))
@@ -153,7 +153,7 @@ def test_a_postback_is_the_order_with_its_checksum() -> None:
     assert item["checksum"] == "b4ca7416e1434aa87b5d4865d97c3e125972a95891057ea9dc1429b3189050ed"
 
 
-def test_updates_leave_the_queue_when_they_are_due_and_in_order() -> None:
+def test_due_updates_leave_the_queue_in_order() -> None:
     clock = StandingClock()
     queue = PostbackQueue(clock, size=3)
     late, first, second = (numbered(number) for number in (1, 2, 3))
@@ -233,9 +233,7 @@ OK, DOWN = httpx.Response(200), httpx.Response(503)
         ([httpx.Response(429)], Result.REFUSED),
     ],
 )
-def test_only_an_absent_receiver_is_tried_again_and_no_redirect_is_followed(
-    answers: list[Answer], result: Result
-) -> None:
+def test_only_absent_receiver_is_retried_and_no_redirect_is_followed(answers: list[Answer], result: Result) -> None:
     left = list(answers)
 
     def receive(request: httpx.Request) -> httpx.Response:
@@ -250,7 +248,7 @@ def test_only_an_absent_receiver_is_tried_again_and_no_redirect_is_followed(
     assert stop.waits == [0.1, 0.2][: len(answers) - 1]
 
 
-def test_an_update_that_fails_is_followed_by_the_next_and_shows_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_update_shows_no_secret_and_next_update_follows(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     found, _ = post_all(2, lambda request: DOWN if b'"order_id":"1"' in request.content.replace(b" ", b"") else OK)
     assert found == {Result.FAILED: 1, Result.SENT: 1}
@@ -258,7 +256,7 @@ def test_an_update_that_fails_is_followed_by_the_next_and_shows_no_secret(caplog
     assert len(ours) == ATTEMPTS and not any(SECRET in line or "receiver.invalid" in line for line in ours)
 
 
-def test_a_full_queue_and_a_lost_update_are_counted_and_nobody_waits() -> None:
+def test_full_queue_and_lost_update_are_counted_without_waiting() -> None:
     before = counts()
     with httpx.Client() as client:
         postbacks = Postbacks(URL, accounts(), client, PostbackQueue(StandingClock(), size=1))

@@ -33,7 +33,7 @@ ORDER = {
 }
 
 
-def test_placing_and_reading_one_order_hop_never_while_nobody_else_writes(
+def test_placing_and_reading_order_never_hop_without_other_writers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hops: list[Any] = []
@@ -66,7 +66,7 @@ def test_placing_and_reading_one_order_hop_never_while_nobody_else_writes(
     asyncio.run(play())
 
 
-def test_a_change_waits_for_another_one_in_a_thread_of_its_own(tmp_path: Path) -> None:
+def test_waiting_change_runs_in_its_own_thread(tmp_path: Path) -> None:
     async def play() -> bool:
         settings = Settings(broker_credentials=SecretStr(CREDENTIALS), paper_broker_dir=tmp_path)
         with open_desk(settings) as desk:

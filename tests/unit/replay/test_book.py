@@ -68,7 +68,7 @@ def test_nested_fields_of_a_plan_are_columns(tmp_path: Path) -> None:
     assert found.at_first_tick
 
 
-def test_legs_of_a_ladder_are_columns_as_on_the_command_line(tmp_path: Path) -> None:
+def test_ladder_legs_are_columns_as_on_command_line(tmp_path: Path) -> None:
     header = "symbol;direction;quantity;entry_price;targets;after-leg;stop_loss"
     text = f"{header}\nNSE:INFY;LONG;100;1000;1010:50,1020:25%;1:break_even;990\n"
     (found,) = read_book(written(tmp_path, text))

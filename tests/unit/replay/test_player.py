@@ -47,7 +47,7 @@ def test_exits_have_their_fills_charges_and_net_to_the_paisa(
     assert figures(play([booked(**trade)], ticks)) == [expected]
 
 
-def test_a_trade_is_judged_by_the_ticks_from_its_entry_on() -> None:
+def test_trade_is_judged_by_ticks_since_entry() -> None:
     late = booked(entered_at=OPENING + timedelta(seconds=2))
     played = play([late], [tick(1, 1010), tick(1.999, 1010), tick(2, 1005), tick(3, 1011)])
     assert [each.detected_price for each in played.exits] == [Decimal(1011)]
@@ -65,14 +65,14 @@ def test_the_clock_exits_at_its_deadline_at_the_price_before() -> None:
     )  # fmt: skip
 
 
-def test_a_square_off_counts_on_the_day_of_the_entry_though_the_next_tick_is_the_next_day() -> None:
+def test_square_off_counts_on_entry_day_despite_later_tick() -> None:
     terms = Terms(square_off=SquareOff({ProductType.MIS: OPENING.time().replace(hour=15)}))
     trade = booked(plan={"square_off": True})
     (exit_,) = play([trade], [tick(1, 1003), tick(24 * 3600, 900)], terms).exits
     assert (exit_.fill_price, exit_.filled_at.astimezone(OPENING.tzinfo).hour) == (Decimal(1003), 15)
 
 
-def test_a_deadline_after_the_symbols_last_tick_counts_while_the_tape_goes_on() -> None:
+def test_deadline_after_last_symbol_tick_counts_while_tape_continues() -> None:
     trades = [booked(plan={"max_hold_s": 60}), booked(2, symbol=TCS)]
     for book in (trades, trades[:1]):
         played = play(book, [tick(1, 1001), tick(60, 1000, TCS)])
@@ -88,14 +88,14 @@ def test_symbols_may_come_one_after_the_other() -> None:
     assert [each.trade.symbol for each in blocks.exits] == [TCS, INFY]
 
 
-def test_an_order_that_is_late_trades_at_the_price_by_then() -> None:
+def test_late_order_trades_at_later_price() -> None:
     ticks = [tick(1, 1010), tick(1.2, 1006), tick(1.4, 1004), tick(9, 1020)]
     (exit_,) = play([booked()], ticks, Terms(latency_ms=300)).exits
     assert (exit_.detected_price, exit_.fill_price) == (Decimal(1010), Decimal(1006))
     assert exit_.filled_at == OPENING + timedelta(seconds=1.3)
 
 
-def test_an_order_that_is_late_at_the_end_of_the_tape_does_not_trade() -> None:
+def test_late_order_at_tape_end_does_not_trade() -> None:
     assert [each.trade.open_quantity for each in play([booked()], [tick(1, 1010)], Terms(latency_ms=300)).open] == [100]
 
 
@@ -121,7 +121,7 @@ def test_a_candle_passes_every_price_on_its_way(plan: dict[str, Any], prices: li
     assert [f"{each.fill_price:.2f}" for each in play([booked(plan=plan)], ticks).exits] == [fill]
 
 
-def test_legs_exit_for_their_quantity_and_move_the_stop_of_the_rest() -> None:
+def test_legs_exit_own_quantity_and_move_remaining_stop() -> None:
     plan = {
         "targets": [{"price": "1010", "quantity": 40}, {"price": "1020", "percent": "30"}],
         "after_leg": {"1": {"stop": "break_even"}},

@@ -18,7 +18,7 @@ from tests.unit.replay.examples import OPENING
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def test_every_curve_has_a_step_for_each_exit_and_its_last_sum() -> None:
+def test_every_curve_has_step_per_exit_and_last_sum() -> None:
     points = [(OPENING, Decimal(10)), (OPENING + timedelta(seconds=60), Decimal(-5))]
     drawn = ElementTree.fromstring(svg(equity_plot({"plan": points, "compared": []})))
     paths = [each.attrib["d"] for each in drawn.iter(f"{SVG}path")]
@@ -35,7 +35,7 @@ def test_all_lies_within_the_picture_also_for_a_single_point() -> None:
             assert all(0 <= float(line.attrib[name]) <= HEIGHT for name in ("y1", "y2"))
 
 
-def test_the_png_keeps_the_height_of_an_exit_until_the_next() -> None:
+def test_png_keeps_height_of_each_exit_until_next() -> None:
     totals = [(OPENING + timedelta(minutes=nth), Decimal(total)) for nth, total in enumerate((10, -5, 3))]
     drawing = equity_plot({"plan": totals})
     (steps,) = (shape for shape in drawing.shapes if isinstance(shape, Steps))

@@ -43,7 +43,7 @@ def written(directory: Path, text: str) -> Path:
     return file
 
 
-def test_csv_with_the_header_is_read_in_order_with_its_line_numbers(tmp_path: Path) -> None:
+def test_csv_with_header_keeps_order_and_line_numbers(tmp_path: Path) -> None:
     file = written(tmp_path, HEADER + GOOD + GOOD.replace("1520.35", "1521").replace(",1\n", ",2\n"))
     ticks = list(read_ticks(file))
     assert [(each.line, each.tick.ltp, each.seq) for each in ticks] == [
@@ -92,7 +92,7 @@ def test_from_line_leaves_out_what_stands_before(tmp_path: Path) -> None:
         ("", 1, "header"),
     ],
 )
-def test_a_bad_line_is_named_after_all_before_it_were_given(tmp_path: Path, text: str, line: int, what: str) -> None:
+def test_bad_line_is_named_after_all_lines_before_it(tmp_path: Path, text: str, line: int, what: str) -> None:
     given: list[Any] = []
     with pytest.raises(BadLine, match=what) as caught:
         given.extend(read_ticks(written(tmp_path, text)))
@@ -100,7 +100,7 @@ def test_a_bad_line_is_named_after_all_before_it_were_given(tmp_path: Path, text
     assert f"line {line}:" in str(caught.value)
 
 
-def test_a_bad_line_does_not_lose_the_good_ones_before_it(tmp_path: Path) -> None:
+def test_bad_line_does_not_lose_earlier_good_lines(tmp_path: Path) -> None:
     ticks = read_ticks(written(tmp_path, HEADER + GOOD + "rubbish\n"))
     assert next(ticks).line == 2
     with pytest.raises(BadLine):
@@ -191,19 +191,19 @@ def test_times_that_are_numbers_have_the_unit_that_is_given(tmp_path: Path, unit
     assert facts(read_ticks(file, epoch=unit)) == [("NSE:INFY", 100_000, OPENING, 0)]
 
 
-def test_a_time_of_day_is_of_the_date_that_is_given(tmp_path: Path) -> None:
+def test_time_of_day_takes_given_date(tmp_path: Path) -> None:
     file = written(tmp_path, "ltp,ts\n10,09:15:00\n11,9:15:00.25\n")
     read = read_ticks(file, symbol="NSE:INFY", zone=IST, date=date(2026, 1, 13))
     assert [each.ts_us for each in read] == [OPENING, OPENING + 250_000]
 
 
-def test_only_the_symbol_and_the_day_that_are_given_are_read(tmp_path: Path) -> None:
+def test_only_given_symbol_and_day_are_read(tmp_path: Path) -> None:
     text = HEADER + GOOD + GOOD.replace("INFY", "TCS") + GOOD.replace("-13T", "-14T")
     read = read_ticks(written(tmp_path, text), symbol="NSE:INFY", date=date(2026, 1, 13))
     assert [each.line for each in read] == [2]
 
 
-def test_a_candle_is_four_ticks_with_the_nearer_extreme_of_its_way_first(tmp_path: Path) -> None:
+def test_candle_gives_four_ticks_nearer_extreme_first(tmp_path: Path) -> None:
     read = list(read_ticks(written(tmp_path, CANDLES), symbol="NSE:INFY"))
     assert [each.price // 10_000 for each in read] == [100, 98, 104, 103, 103, 105, 97, 99]
     assert [each.ts_us for each in read] == [OPENING] * 4 + [OPENING + 60_000_000] * 4
@@ -231,7 +231,7 @@ def test_bad_json_lines_are_left_out_even_at_the_start(tmp_path: Path) -> None:
     assert tape.skipped == 2
 
 
-def test_a_header_without_its_columns_says_what_there_is_and_what_to_do(tmp_path: Path) -> None:
+def test_header_without_columns_lists_present_ones_and_remedy(tmp_path: Path) -> None:
     with pytest.raises(BadLine, match=r"missing: ltp, symbol, ts; the file has .*last_price.*--columns ltp=NAME"):
         list(read_ticks(written(tmp_path, DUMP)))
 

@@ -91,7 +91,7 @@ def test_a_stored_exit_without_its_tick_is_a_difference(tape: list[RecordedTick]
     assert difference.what.endswith("replayed: nothing")
 
 
-def test_exits_of_trades_that_the_book_does_not_have_are_counted() -> None:
+def test_exits_of_trades_missing_from_book_are_counted() -> None:
     assert verify([booked()], RISING, [stored(), stored(2, trade_id=UUID(int=9))]).unknown == 1
 
 
@@ -129,20 +129,20 @@ HELD: dict[str, Any] = {"plan": {"max_hold_s": 10, "stop_loss": "990"}}
 
 
 @pytest.mark.parametrize(("at_s", "price"), [(10, 1005), (10.2, 1005), (10.6, 1005), (10.6, 1006)])
-def test_an_exit_by_the_clock_has_a_price_of_the_time_until_the_worker_looked(at_s: float, price: int) -> None:
+def test_clock_exit_takes_price_until_worker_looked(at_s: float, price: int) -> None:
     event = stored(exit_reason=ExitReason.TIME, detected_price=Decimal(price), detected_at=after(at_s))
     assert verify([booked(**HELD)], [tick(9, 1005), tick(10.5, 1006), tick(11, 1007)], [event]).differences == ()
 
 
 @pytest.mark.parametrize(("at_s", "price"), [(10.6, 1007), (9.9, 1005), (10.2, 1006), (10.2, None), (60, 1007)])
-def test_an_exit_by_the_clock_at_another_price_or_time_is_a_difference(at_s: float, price: int | None) -> None:
+def test_clock_exit_at_other_price_or_time_is_difference(at_s: float, price: int | None) -> None:
     told = None if price is None else Decimal(price)
     event = stored(exit_reason=ExitReason.TIME, detected_price=told, detected_at=after(at_s))
     found = verify([booked(**HELD)], [tick(9, 1005), tick(10.5, 1006), tick(11, 1007)], [event])
     assert len(found.differences) == 1
 
 
-def test_a_tick_may_come_before_the_worker_looks_at_its_clock() -> None:
+def test_tick_may_precede_clock_check_of_worker() -> None:
     event = stored(exit_reason=ExitReason.STOP_LOSS, detected_price=Decimal(989), detected_at=after(10.1))
     assert verify([booked(**HELD)], [tick(9, 1005), tick(10.1, 989)], [event]).same == 1
 
@@ -177,7 +177,7 @@ def test_a_dump_is_read_once_per_event_and_in_order(tmp_path: Path) -> None:
     st.lists(ticks, min_size=1, max_size=12),
     st.data(),
 )
-def test_what_a_replay_finds_is_verified_and_each_change_of_it_is_convicted(
+def test_replay_findings_verify_and_each_change_is_convicted(
     book: list[BookedTrade], found: list[RecordedTick], data: st.DataObject
 ) -> None:
     tape = sorted(found, key=lambda each: each.at_ms)

@@ -39,7 +39,7 @@ USES: list[Callable[[Settings], object]] = [
 
 
 @pytest.mark.parametrize("url", MALFORMED)
-def test_a_malformed_database_url_is_refused_by_name_and_never_shown(url: str) -> None:
+def test_malformed_database_url_is_refused_by_name_without_its_value(url: str) -> None:
     settings = Settings(
         exit_database_url=SecretStr(url), trade_database_url=SecretStr(url), admin_database_url=SecretStr(url)
     )

@@ -22,7 +22,7 @@ def test_an_unarmed_point_does_nothing() -> None:
     failpoint(Failpoint.RELAY_AFTER_ACK)
 
 
-def test_an_armed_point_raises_once_on_the_hit_it_was_armed_for() -> None:
+def test_armed_point_raises_once_on_its_armed_hit() -> None:
     arm(Failpoint.RELAY_AFTER_ACK, "raise", on_hit=2)
     failpoint(Failpoint.RELAY_AFTER_ACK)
     with pytest.raises(FailpointHit):

@@ -31,7 +31,7 @@ def test_a_process_is_ready_while_every_condition_is_fine(health: Health) -> Non
     assert health.problems() == {"loop": "the broker refuses"}
 
 
-def test_a_condition_that_is_not_reported_again_in_time_is_a_problem(health: Health, clock: StandingClock) -> None:
+def test_condition_not_reported_again_in_time_is_problem(health: Health, clock: StandingClock) -> None:
     health.fine("database")
     health.fine("loop")
     clock.elapsed_s += 12
@@ -43,7 +43,7 @@ def test_a_condition_that_is_not_reported_again_in_time_is_a_problem(health: Hea
     assert health.is_ready()
 
 
-def test_a_problem_that_is_not_reported_again_stays_and_says_so(health: Health, clock: StandingClock) -> None:
+def test_problem_not_reported_again_stays_and_says_so(health: Health, clock: StandingClock) -> None:
     health.fine("database")
     health.problem("loop", "the broker refuses")
     clock.elapsed_s += 20

@@ -18,7 +18,7 @@ def test_new_ids_are_version_7_and_in_order() -> None:
 
 
 @given(st.uuids())
-def test_a_client_order_id_is_a_tag_the_broker_takes_and_always_the_same(intent_id: UUID) -> None:
+def test_client_order_id_is_stable_and_valid_broker_tag(intent_id: UUID) -> None:
     tag = client_order_id(intent_id)
     assert len(tag) == 20
     assert tag.isalnum()

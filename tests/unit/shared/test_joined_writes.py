@@ -59,7 +59,7 @@ def test_writes_of_one_step_are_one() -> None:
 
 
 @pytest.mark.parametrize(("name", "first"), [("close", [b"head body"]), ("write_eof", [b"head body"]), ("abort", [])])
-def test_what_is_held_is_sent_before_an_end_and_dropped_by_an_abort(name: str, first: list[bytes]) -> None:
+def test_held_writes_are_sent_before_end_and_dropped_on_abort(name: str, first: list[bytes]) -> None:
     def act(joined: JoinedWrites) -> None:
         write_two(joined)
         getattr(joined, name)()

@@ -30,7 +30,7 @@ def said(client_log: logging.Logger, level: int, kind: str, what: str) -> str | 
     return record.getMessage() if client_log.filter(record) else None
 
 
-def test_one_line_of_a_kind_is_written_in_a_while_and_says_how_many_were_not(
+def test_kind_logs_one_line_per_interval_and_counts_suppressed(
     client_log: logging.Logger, clock: StandingClock
 ) -> None:
     written = []
@@ -44,14 +44,14 @@ def test_one_line_of_a_kind_is_written_in_a_while_and_says_how_many_were_not(
     ]
 
 
-def test_another_kind_is_written_at_once_and_a_fatal_one_always(client_log: logging.Logger) -> None:
+def test_new_kind_is_logged_at_once_and_fatal_always(client_log: logging.Logger) -> None:
     assert said(client_log, logging.ERROR, "FAIL", "refused")
     assert said(client_log, logging.WARNING, "MAXPOLL", "too slow")
     for _ in range(2):
         assert said(client_log, logging.CRITICAL, "FATAL", "fenced")
 
 
-def test_another_error_is_written_at_once_and_the_same_one_with_other_numbers_is_not(
+def test_new_error_is_logged_at_once_unless_only_numbers_differ(
     client_log: logging.Logger,
 ) -> None:
     assert said(client_log, logging.ERROR, "ERROR", "1/1 brokers are down")
@@ -59,7 +59,7 @@ def test_another_error_is_written_at_once_and_the_same_one_with_other_numbers_is
     assert said(client_log, logging.ERROR, "ERROR", "2/3 brokers are down") is None
 
 
-def test_that_the_guarantee_of_no_gaps_is_experimental_is_not_written(client_log: logging.Logger) -> None:
+def test_log_omits_warning_that_gapless_guarantee_is_experimental(client_log: logging.Logger) -> None:
     what = "Configuration property enable.gapless.guarantee is experimental"
     assert said(client_log, logging.WARNING, "CONFWARN", what) is None
     assert said(client_log, logging.WARNING, "CONFWARN", "another")

@@ -24,7 +24,7 @@ def text() -> str:
     return generate_latest(registry).decode()
 
 
-def test_samples_are_summed_by_a_label_and_what_is_not_a_number_is_left_out(text: str) -> None:
+def test_samples_are_summed_by_label_without_non_numbers(text: str) -> None:
     samples = MetricSamples.parse(text, ["lag"])
     assert samples.by("lag", "topic") == {'a"b': 5, "ticks.v1": 7}
     assert samples.total("lag") == 12

@@ -83,7 +83,7 @@ def test_any_amount_is_kept_exactly_or_refused(amount: Any) -> None:
 
 
 @given(AMOUNTS)
-def test_a_market_price_is_within_half_a_unit_of_what_was_sent_and_the_same_in_units(amount: Any) -> None:
+def test_market_price_is_within_half_unit_and_matches_its_units(amount: Any) -> None:
     try:
         kept = parse_market_price(amount)
     except InvalidInput:
@@ -95,7 +95,7 @@ def test_a_market_price_is_within_half_a_unit_of_what_was_sent_and_the_same_in_u
 
 
 @pytest.mark.parametrize("sent", [1520.3500000000001, "1520.3500000000001", "1520.34999999999999", 1520.35, "1520.35"])
-def test_a_price_one_ulp_off_is_the_price_that_was_meant(sent: Any) -> None:
+def test_price_one_ulp_off_is_read_as_intended_price(sent: Any) -> None:
     assert market_units(sent) == 15_203_500
 
 

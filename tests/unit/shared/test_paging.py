@@ -33,7 +33,7 @@ def forged(name: bytes, content: bytes, version: bytes = b"\x01") -> str:
 
 
 @given(instants, st.uuids())
-def test_the_cursor_of_a_time_and_an_id_reads_back_exactly(instant: datetime, identifier: UUID) -> None:
+def test_cursor_of_time_and_id_reads_back_exactly(instant: datetime, identifier: UUID) -> None:
     for keyset in (INTENTS, TRADES):
         assert keyset.after(keyset.cursor((instant, identifier))) == (instant, identifier)
 

@@ -32,7 +32,7 @@ def test_each_topic_has_its_number_of_partitions() -> None:
 @pytest.mark.parametrize(
     "cluster", [_admin(ticks=3), _admin(ticks=3, trades=KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))]
 )
-def test_a_topic_that_does_not_exist_is_a_matter_of_configuration(cluster: AdminClient) -> None:
+def test_absent_topic_is_a_configuration_error(cluster: AdminClient) -> None:
     with pytest.raises(ConfigurationError, match="no such topics: trades"):
         partition_counts(cluster, ["ticks", "trades"])
 

@@ -161,6 +161,6 @@ async def shown(body: Wanted) -> Wanted:
 
 
 @pytest.mark.parametrize("endpoint", [of_form, of_part, of_path, of_raw_request, shown])
-def test_an_endpoint_that_needs_anything_else_is_left_to_the_framework(endpoint: Any) -> None:
+def test_endpoint_with_other_needs_is_left_to_framework(endpoint: Any) -> None:
     route = ApiRoute("/things/{thing}", endpoint, methods=["POST"], response_model=None)
     assert route._plain is None

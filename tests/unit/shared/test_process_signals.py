@@ -41,7 +41,7 @@ def main_thread_waits() -> bool:
     return stack[0].f_code.co_filename == threading.__file__ and "start" not in [f.f_code.co_name for f in stack]
 
 
-def test_a_main_thread_that_waits_for_the_end_hears_of_it() -> None:
+def test_main_thread_waiting_for_end_receives_signal() -> None:
     stop = stop_on_signals()
     thread = threading.Thread(target=TakesTheSignal().run, args=(stop,))
     thread.start()
@@ -49,7 +49,7 @@ def test_a_main_thread_that_waits_for_the_end_hears_of_it() -> None:
     thread.join()
 
 
-def test_a_process_whose_threads_are_all_at_work_hears_of_it() -> None:
+def test_process_with_all_threads_busy_receives_signal() -> None:
     with ThreadGroup(stop_on_signals()).add("work", TakesTheSignal().run) as group:
         assert group.stop.wait()
 

@@ -35,7 +35,7 @@ def spent(limiter: RateLimiter, key: bytes, times: int) -> int:
 
 
 @given(st.integers(1, 20), st.lists(st.tuples(st.floats(0, 5), st.integers(0, 60)), max_size=20))
-def test_no_stretch_of_time_allows_more_than_the_rate_and_one_burst(per_s: int, calls: list[tuple[float, int]]) -> None:
+def test_no_time_span_allows_more_than_rate_plus_burst(per_s: int, calls: list[tuple[float, int]]) -> None:
     clock = SetClock()
     limiter = RateLimiter(per_s, clock)
     allowed = 0

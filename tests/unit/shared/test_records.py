@@ -69,7 +69,7 @@ def test_every_event_has_a_topic_a_key_and_a_subject() -> None:
 
 @pytest.mark.parametrize("member", [b"0", b"{}", b"null", b'{"price":"1e1000000"}'])
 @pytest.mark.parametrize("kind", ["ExitIntentFilled", "ExitIntentRejected"])
-def test_a_record_of_a_hundred_thousand_errors_is_refused_in_one_short_sentence(kind: str, member: bytes) -> None:
+def test_record_with_hundred_thousand_errors_gets_one_short_refusal(kind: str, member: bytes) -> None:
     many = b",".join([member] * 100_000)
     with pytest.raises(MalformedMessage) as refused:
         parse_event(f"io.exitflow.{kind}.v1", b'{"fills":[' + many + b'],"errors":[' + many + b"]}")

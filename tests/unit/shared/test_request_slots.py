@@ -47,7 +47,7 @@ def client(app: FastAPI) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
 
 
-def test_requests_beyond_the_slots_are_refused_once_their_wait_is_over() -> None:
+def test_requests_beyond_slots_are_refused_after_their_wait() -> None:
     database = Database()
 
     async def ask() -> list[httpx.Response]:
@@ -83,7 +83,7 @@ def test_requests_that_get_their_slot_in_time_are_all_served() -> None:
     assert database.most <= SLOTS
 
 
-def test_slots_are_given_in_order_of_arrival_and_free_again_after_an_error() -> None:
+def test_slots_follow_arrival_order_and_are_freed_after_error() -> None:
     slots, order = RequestSlots(1, 30), list[int]()
 
     def fail(nth: int) -> None:

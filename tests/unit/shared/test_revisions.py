@@ -10,9 +10,7 @@ from shared.postgres.revisions import HISTORIES, SCRIPTS, head_revision, is_newe
 
 
 @pytest.mark.parametrize("history", HISTORIES)
-def test_the_files_name_the_revisions_of_the_history_in_its_order(
-    history: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_name_revisions_in_history_order(history: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(SCRIPTS)  # revisions import the package `frozen`
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS))

@@ -24,7 +24,7 @@ def test_an_unknown_setting_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) 
         load_settings()
 
 
-def test_a_value_that_cannot_be_names_the_setting_and_hides_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_value_error_names_setting_and_hides_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXITFLOW_RELAY_LEASE_S", "s3cret")
     with pytest.raises(ConfigurationError, match="EXITFLOW_RELAY_LEASE_S") as caught:
         load_settings()

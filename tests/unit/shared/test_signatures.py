@@ -137,7 +137,7 @@ def test_any_other_signature_is_not(text: str) -> None:
 GENUINE_KEY_ID: str = signed(TOPIC, KEY, VALUE, HEADERS)[SIGNATURE_HEADER].partition(":")[0]
 
 
-def test_another_key_is_not_trusted_until_it_is_on_the_list() -> None:
+def test_new_key_is_not_trusted_until_listed() -> None:
     new = signer_of(new_signing_key(), "test")
     only_new = TrustedKeys.of(new.public_pem(), "TEST")
     both = TrustedKeys.of(f"# old\n{SIGNER.public_pem()}\n# new\n{new.public_pem()}", "TEST")

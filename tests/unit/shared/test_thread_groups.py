@@ -64,7 +64,7 @@ def test_batches_that_arrive_during_a_commit_share_the_next_one() -> None:
     assert writer.groups == [["a"], ["b", "c", "d", "e"]]
 
 
-def test_a_batch_is_never_split_and_a_group_has_an_end() -> None:
+def test_batch_is_never_split_and_group_size_is_limited() -> None:
     writer = Writer()
     written(writer, ["a"], ["b"] * (MOST_ITEMS - 1), ["c", "d"], ["e"])
     assert [len(group) for group in writer.groups] == [1, MOST_ITEMS - 1, 3]
@@ -93,7 +93,7 @@ def test_nothing_is_written_again_if_it_may_be_committed() -> None:
     assert len(writer.groups) == 2
 
 
-def test_others_are_told_if_the_thread_that_writes_for_them_ends() -> None:
+def test_other_writers_are_told_when_writing_thread_ends() -> None:
     def judge(items: Batch) -> None:
         if "b" in items:
             raise SystemExit

@@ -116,14 +116,14 @@ JSON = st.recursive(
 )
 
 
-def test_text_that_is_not_utf_8_is_refused_in_unknown_fields_too() -> None:
+def test_non_utf_8_text_is_refused_even_in_unknown_fields() -> None:
     for value in (json.dumps(GOOD)[:-1] + ',"z":"x"}', json.dumps({**GOOD, "x": 1})):
         assert parse_tick(value.encode()) == READ
         with pytest.raises(MalformedMessage, match="not JSON"):
             parse_tick(value.encode().replace(b"x", b"\xff"))
 
 
-def test_a_number_and_a_text_of_the_same_price_are_told_apart() -> None:
+def test_number_and_text_of_same_price_are_distinguished() -> None:
     """Results are remembered by what was sent; a float too large to be exact is refused after its int was read."""
     assert parsed(ltp=200_000_000_000)[1] == parsed(ltp="200000000000")[1] == 200_000_000_000 * 10_000
     with pytest.raises(MalformedMessage, match="exact as text only"):

@@ -55,9 +55,7 @@ def test_creating_waits_for_brokers_that_do_not_know_the_topic(answers: list[Any
     assert answers == [AFTER]
 
 
-def test_a_change_that_is_never_shown_is_not_reported_as_done(
-    answers: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_change_never_shown_is_not_reported_as_done(answers: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topic_changes, "SHOWN_TIMEOUT_S", 0.05)
     answers += [BEFORE]
     with pytest.raises(Unavailable, match="change of ticks"):

@@ -55,19 +55,19 @@ def test_nothing_has_changed(watch: TopicWatch) -> None:
     watch.refuse_changes()
 
 
-def test_a_topic_is_missing_after_two_looks_and_never_after_one(watch: TopicWatch, cluster: Cluster) -> None:
+def test_topic_is_missing_after_two_looks_never_one(watch: TopicWatch, cluster: Cluster) -> None:
     cluster.state = None
     assert kinds(watch) == []
     assert kinds(watch) == [Change.MISSING]
 
 
-def test_a_topic_that_was_away_for_a_moment_is_not_missing(watch: TopicWatch, cluster: Cluster) -> None:
+def test_briefly_absent_topic_is_not_missing(watch: TopicWatch, cluster: Cluster) -> None:
     for state in (None, BEFORE, None, BEFORE):
         cluster.state = state
         assert kinds(watch) == []
 
 
-def test_a_replaced_topic_says_how_much_of_it_was_known_and_unread(
+def test_replaced_topic_reports_count_of_known_unread_records(
     watch: TopicWatch, cluster: Cluster, positions: Positions
 ) -> None:
     cluster.bounds = Bounds(0, 13)
@@ -88,7 +88,7 @@ def test_records_removed_before_they_were_read_are_counted(watch: TopicWatch, cl
     assert (change.kind, change.missed, change.partition) == (Change.REMOVED, 4, 0)
 
 
-def test_records_in_hand_are_not_acted_upon_until_the_loop_asks_for_more(positions: Positions) -> None:
+def test_records_in_hand_count_as_acted_upon_at_next_poll(positions: Positions) -> None:
     positions.delivered({ONE: 15})
     assert (positions.snapshot()[ONE], positions.acted_upon()[ONE]) == (15, 10)
     positions.step_back({ONE: 10})

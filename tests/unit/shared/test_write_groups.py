@@ -73,7 +73,7 @@ def test_a_refused_item_refuses_no_other() -> None:
     assert isinstance(bad, InvalidInput)
 
 
-def test_items_of_one_identity_are_never_in_one_group_and_keep_their_order() -> None:
+def test_items_of_one_identity_never_share_group_and_keep_order() -> None:
     writer = Writer()
     found = answers(writer, "a", "k=1", "k=2", "b", "k=3")
     assert found == [f"wrote {item}" for item in ("a", "k=1", "k=2", "b", "k=3")]
@@ -109,7 +109,7 @@ def test_nothing_is_written_again_if_it_may_be_committed() -> None:
     assert writer.groups == [["a"], ["b", "c"]]
 
 
-def test_an_item_waits_a_limited_time_for_its_group_and_is_then_not_written() -> None:
+def test_item_waits_limited_time_for_group_then_is_dropped() -> None:
     writer = Writer()
     first, late = answers(writer, "a", "b", wait_s=0.05)
     assert first == "wrote a"
@@ -136,7 +136,7 @@ def ask_again_and_again(writer: Writer, clients: int, times: int) -> None:
     asyncio.run(run())
 
 
-def test_those_just_answered_are_in_one_group_with_those_that_wait() -> None:
+def test_just_answered_clients_share_a_group_with_waiting_ones() -> None:
     writer = Writer()
     ask_again_and_again(writer, clients=5, times=4)
     assert list(map(len, writer.groups)) == [1, 5, 5, 5, 4]
@@ -149,6 +149,6 @@ def test_a_client_that_is_alone_does_not_wait_for_others(monkeypatch: pytest.Mon
     assert time.monotonic() - began < WAIT_S
 
 
-def test_a_request_waits_for_others_that_do_not_come_no_longer_than_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_request_waits_only_briefly_for_absent_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.http.write_groups.GATHER_S", WAIT_S)
     assert answers(Writer(), "a", "b", "c") == ["wrote a", "wrote b", "wrote c"]

@@ -20,7 +20,7 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_what_a_killed_session_left_is_removed_and_that_of_a_running_one_is_not(
+def test_leftovers_of_killed_session_are_removed_but_not_running_ones(
     memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with subprocess.Popen(["true"]) as ended:

@@ -68,14 +68,14 @@ def test_rates_and_percentiles_are_those_between_two_looks() -> None:
     assert found.latencies_ms["exit_time_to_fill_ms"] is None
 
 
-def test_a_restarted_process_counts_from_zero_and_an_idle_one_shows_its_latencies_since_the_start() -> None:
+def test_restarted_process_counts_from_zero_and_idle_shows_latencies() -> None:
     found = figures(look(0, scrape(1000, [0.05])), look(1, scrape(30, [0.05])))
     assert found.rates_per_s["exit_ticks_evaluated"] == 30
     low, high = found.latencies_ms["exit_tick_to_intent_seconds"] or (0, 0)
     assert 10 < low < high <= 100
 
 
-def test_what_each_relay_measures_of_the_whole_outbox_is_not_added_up() -> None:
+def test_outbox_wide_measures_of_several_relays_are_not_summed() -> None:
     texts = scrape(1, [], lag=40), scrape(2, [], lag=50)
     found = figures(look(0, *texts), look(1, *texts))
     assert found.outboxes["exit"]["backlog"] == 50

@@ -89,7 +89,7 @@ def test_charges_of_a_day_without_rates_are_unknown() -> None:
     assert SCHEDULE.order_lines(NSE, MIS, date(2020, 1, 1), Side.BUY, Decimal(1)) is None
 
 
-def test_a_trade_entered_before_the_first_rates_closes_with_unknown_charges() -> None:
+def test_trade_before_first_rates_closes_with_unknown_charges() -> None:
     opened = trade(entered_on=SINCE - timedelta(days=1))
     part, rest = book_each(opened, [fill(40), fill(60)])
     assert part.closure is not None and rest.closure is not None

@@ -68,7 +68,7 @@ def membership_of(consumer: FakeConsumer) -> FillMembership:
     return FillMembership(cast(Any, consumer), nothing, nothing, nothing, Health(), clock, Stop())
 
 
-def test_the_events_of_an_exit_are_applied_without_a_commit_between_them() -> None:
+def test_events_of_one_exit_are_applied_without_intermediate_commit() -> None:
     consumer = FakeConsumer(FakeClock(), [1, 1, 1, 0, 0])
     membership = membership_of(consumer)
     for _ in range(3):

@@ -27,7 +27,7 @@ def prices_of(
     return ExitApiMarkets("http://exit-api", "secret", clock, httpx.MockTransport(handle)), asked
 
 
-def test_a_price_is_asked_with_the_token_and_kept_for_a_moment() -> None:
+def test_price_is_requested_with_token_and_cached_briefly() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         assert request.headers["Authorization"] == "Bearer secret"
         return httpx.Response(200, json={"symbol": "NSE:NIFTY 50", "last_price": "24000.05", "tick_size": "0.05"})
@@ -43,7 +43,7 @@ def test_a_price_is_asked_with_the_token_and_kept_for_a_moment() -> None:
 @pytest.mark.parametrize(
     "answer", [httpx.Response(503), httpx.Response(401), httpx.Response(200, text="[]"), httpx.ConnectError("refused")]
 )
-def test_an_exit_api_that_does_not_answer_is_not_asked_for_a_while(answer: httpx.Response | Exception) -> None:
+def test_silent_exit_api_is_not_asked_for_a_while(answer: httpx.Response | Exception) -> None:
     def fail(_: httpx.Request) -> httpx.Response:
         if isinstance(answer, Exception):
             raise answer

@@ -25,7 +25,7 @@ def hold(engine: Engine) -> None:
         SwitchRepository(connection).hold_entries("paper", "lost 1000.00", Act("exit-orders", "lost 1000.00"), {})
 
 
-def test_a_limit_is_shown_with_the_profit_and_loss_of_now(client: TestClient, exit_engine: Engine) -> None:
+def test_limit_is_shown_with_current_profit_and_loss(client: TestClient, exit_engine: Engine) -> None:
     assert client.get(PATH).json()["loss_limit"] is None
     with exit_engine.connect() as connection:
         project(connection, opened(), opened(Direction.SHORT, symbol="NSE:SBIN", quantity=10), opened(symbol="NSE:TCS"))

@@ -257,7 +257,7 @@ def test_an_intent_is_found_by_its_unique_key(client: TestClient, exit_engine: E
     assert found == stored
 
 
-def test_the_lists_are_filtered_by_reason_and_age_and_turned_around(client: TestClient, exit_engine: Engine) -> None:
+def test_lists_filter_by_reason_and_age_and_reverse_order(client: TestClient, exit_engine: Engine) -> None:
     made = [str(_exit(client, _trade(exit_engine))["intent_id"]) for _ in range(3)]
 
     def listed(path: str, **query: str | int) -> list[str]:
@@ -273,7 +273,7 @@ def test_the_lists_are_filtered_by_reason_and_age_and_turned_around(client: Test
     assert client.get("/exits", params={"cursor": first["next"]}).status_code == 422
 
 
-def test_a_page_of_pending_exits_costs_few_statements_and_few_bytes(client: TestClient, exit_engine: Engine) -> None:
+def test_page_of_pending_exits_costs_few_statements_and_bytes(client: TestClient, exit_engine: Engine) -> None:
     for _ in range(3):
         _exit(client, _trade(exit_engine))
     assert client.get("/exits/pending").status_code == 200  # with statements that a connection's first use adds

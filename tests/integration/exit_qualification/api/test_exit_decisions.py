@@ -100,7 +100,7 @@ def test_a_decision_that_contradicts_itself_is_refused(
     scenario.expect(unknown, IntentStatus.UNKNOWN)
 
 
-def test_an_unsent_exit_is_withdrawn_and_a_sent_one_is_not(
+def test_unsent_exit_is_withdrawn_but_sent_exit_is_not(
     client: TestClient, scenario: OrderScenario, unknown: ExitIntent
 ) -> None:
     waiting = scenario.approved()
@@ -112,7 +112,7 @@ def test_an_unsent_exit_is_withdrawn_and_a_sent_one_is_not(
     assert client.post(f"/exits/{new_id()}/withdraw", json={"reason": "none"}).status_code == 404
 
 
-def test_a_bulk_exit_lists_first_and_then_exits_what_its_filter_names(
+def test_bulk_exit_lists_first_then_exits_filtered_trades(
     client: TestClient, scenario: OrderScenario, unknown: ExitIntent
 ) -> None:
     trades = [scenario.open_trade() for _ in range(3)]

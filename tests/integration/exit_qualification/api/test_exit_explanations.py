@@ -25,7 +25,7 @@ def trade_at(engine: Engine, price: int) -> str:
     return str(trade.trade_id)
 
 
-def test_a_trade_that_did_not_exit_shows_how_far_its_rules_are(client: TestClient, exit_engine: Engine) -> None:
+def test_open_trade_shows_distance_to_its_rules(client: TestClient, exit_engine: Engine) -> None:
     found = client.get(f"/exits/why/{trade_at(exit_engine, 1004_0000)}").json()
     assert (found["status"], found["last_tick"]["price"], found["waiting"]) == ("OPEN", "1004.00", [])
     shown = [
@@ -66,7 +66,7 @@ def test_a_price_has_the_time_of_its_tick(client: TestClient, exit_engine: Engin
     assert (found["last_price"], found["last_tick_at"]) == ("1004.00", "1970-01-01T00:00:00.000001Z")
 
 
-def test_prices_of_several_symbols_leave_out_those_that_are_not_known(client: TestClient, exit_engine: Engine) -> None:
+def test_prices_of_several_symbols_omit_unknown_ones(client: TestClient, exit_engine: Engine) -> None:
     trade_at(exit_engine, 1004_0000)
     found = client.get("/prices", params={"symbols": "NSE:NONE,NSE:NIFTY 50,NSE:INFY,NSE:INFY"}).json()["items"]
     assert [(each["symbol"], each["last_price"]) for each in found] == [("NSE:INFY", "1004.00")]

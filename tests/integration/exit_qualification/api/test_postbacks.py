@@ -71,7 +71,7 @@ def test_an_update_wakes_whoever_listens_and_changes_nothing(client: TestClient,
         assert connection.execute(text("SELECT version FROM exit_intents")).scalars().all() == [1]
 
 
-def test_the_tag_tells_an_order_whose_number_is_not_known_yet(client: TestClient, exit_engine: Engine) -> None:
+def test_tag_identifies_order_with_number_still_unknown(client: TestClient, exit_engine: Engine) -> None:
     with exit_engine.connect() as connection:
         tag = connection.execute(text("SELECT client_order_id FROM exit_intents")).scalar_one()
     assert post(client, update("260113000000099", tag=tag)) == (200, "taken")
@@ -91,7 +91,7 @@ def test_the_tag_tells_an_order_whose_number_is_not_known_yet(client: TestClient
         (update(secret="another"), (404, "not_found")),  # an account of ours, but the order is of another one
     ],
 )
-def test_what_is_forged_or_unknown_is_refused_counted_and_wakes_nobody(
+def test_forged_or_unknown_updates_are_refused_counted_and_wake_nobody(
     client: TestClient, exit_engine: Engine, body: Any, refused: tuple[int, str]
 ) -> None:
     listener, before = Listener(exit_engine, ORDER_UPDATES), counted(refused[1])

@@ -65,7 +65,7 @@ def test_every_condition_narrows_the_list(client: TestClient, trade_ids: list[UU
     assert listed(client, trade_ids=str(new_id())) == []
 
 
-def test_a_stop_shows_its_terms_and_the_explanation_shows_the_same(client: TestClient, trade_ids: list[UUID]) -> None:
+def test_stop_and_explanation_show_same_terms(client: TestClient, trade_ids: list[UUID]) -> None:
     (stop,) = client.get("/protective-stops", params={"trade_ids": str(trade_ids[0])}).json()["items"]
     assert (stop["status"], stop["trigger_price"], stop["quantity"]) == ("CANCELLED", "988.00", 100)
     assert (stop["end_reason"], stop["broker_order_id"], stop["armed_at"]) == ("EXIT", None, None)
@@ -73,11 +73,11 @@ def test_a_stop_shows_its_terms_and_the_explanation_shows_the_same(client: TestC
 
 
 @pytest.mark.parametrize("query", [{"cursor": "abc"}, {"trade_ids": "abc"}, {"trade_ids": f"{UUID(int=7)},"}])
-def test_a_cursor_of_another_list_and_what_is_no_id_are_refused(client: TestClient, query: dict[str, str]) -> None:
+def test_foreign_cursor_and_invalid_id_are_refused(client: TestClient, query: dict[str, str]) -> None:
     assert client.get("/protective-stops", params=query).status_code == 422
 
 
-def test_trades_whose_broker_holds_no_stop_are_listed_with_their_latest(
+def test_trades_without_broker_stop_are_listed_with_latest_stop(
     client: TestClient, exit_engine: Engine, trade_ids: list[UUID]
 ) -> None:
     bare, plain = opened(plan=PLAN), opened(plan={"stop_loss": "990"})

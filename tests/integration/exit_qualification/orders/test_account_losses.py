@@ -126,7 +126,7 @@ def test_realised_losses_count_with_the_unrealised_ones(
     assert len(exits_of(scenario, open_trade.trade_id)) == 1
 
 
-def test_an_order_at_work_goes_on_and_the_rest_of_it_exits_once(
+def test_working_order_continues_and_rest_exits_once(
     scenario: OrderScenario, broker: ScriptedBroker, losses: AccountLosses
 ) -> None:
     target = scenario.placed()
@@ -315,9 +315,7 @@ def test_a_kill_switch_on_all_holds_the_exits_back(scenario: OrderScenario, loss
     assert [intent.status for intent in exits_of(scenario, trade.trade_id)] == [IntentStatus.PENDING]
 
 
-def test_a_trade_of_an_earlier_day_without_a_price_stops_the_judgement(
-    scenario: OrderScenario, losses: AccountLosses
-) -> None:
+def test_unpriced_trade_of_earlier_day_stops_loss_judgement(scenario: OrderScenario, losses: AccountLosses) -> None:
     scenario.open_trade()
     renamed = scenario.open_trade(symbol="NSE:INFYNEW")
     with scenario.engine.begin() as connection:

@@ -29,7 +29,7 @@ class SlowerBroker(ScriptedBroker):
         return super().place_market_exit(order)
 
 
-def test_a_switch_stops_the_rest_of_a_batch_whose_calls_are_slower_than_expected(scenario: OrderScenario) -> None:
+def test_kill_switch_stops_rest_of_slow_batch(scenario: OrderScenario) -> None:
     broker = SlowerBroker()
     scenario = OrderScenario(scenario.engine, broker, PATIENT, broker.clock)
     scenario.approved()
@@ -41,7 +41,7 @@ def test_a_switch_stops_the_rest_of_a_batch_whose_calls_are_slower_than_expected
     assert sorted(scenario.intent(it).status for it in intents) == [IntentStatus.APPROVED] * 3 + [IntentStatus.PLACED]
 
 
-def test_every_order_of_a_batch_is_sent_once_at_any_pace(scenario: OrderScenario) -> None:
+def test_batch_sends_every_order_once_at_any_pace(scenario: OrderScenario) -> None:
     broker = SlowerBroker()
     scenario = OrderScenario(scenario.engine, broker, PATIENT, broker.clock)
     intents = []

@@ -109,7 +109,7 @@ def test_an_order_without_a_market_works_until_it_is_cancelled(venue: Venue) -> 
     assert venue.order(order_id).state is OrderState.CANCELLED
 
 
-def test_positions_are_net_of_fills_and_fills_tell_what_was_traded(venue: Venue) -> None:
+def test_positions_are_net_of_fills_and_fills_show_trading(venue: Venue) -> None:
     venue.market.price("NSE:INFY", "1520.35")
     venue.place()
     (fill,) = venue.port.trades()

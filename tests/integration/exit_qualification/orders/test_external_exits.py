@@ -41,7 +41,7 @@ def external(scenario: OrderScenario, trade_id: UUID) -> list[ExitIntent]:
 
 
 @pytest.mark.parametrize("direction", list(Direction))
-def test_a_position_closed_by_hand_closes_the_trade_from_the_fill(
+def test_position_closed_by_hand_closes_trade_from_fill(
     scenario: OrderScenario, broker: ScriptedBroker, direction: Direction
 ) -> None:
     trade = scenario.open_trade(direction=direction)
@@ -67,7 +67,7 @@ def test_one_look_adopts_nothing(scenario: OrderScenario, broker: ScriptedBroker
     assert external(scenario, trade.trade_id) == []
 
 
-def test_the_part_sold_by_hand_is_adopted_and_the_rest_exits(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+def test_part_sold_by_hand_is_adopted_and_rest_exits(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     trade = scenario.open_trade()
     broker.trade_by_hand(by_hand(40), "1003.50")
     look(scenario)
@@ -84,9 +84,7 @@ def test_an_exit_that_waits_is_withdrawn(scenario: OrderScenario, broker: Script
     assert not scenario.sender.execute_next()
 
 
-def test_an_order_at_the_broker_is_cancelled_because_nothing_is_left(
-    scenario: OrderScenario, broker: ScriptedBroker
-) -> None:
+def test_broker_order_is_cancelled_when_nothing_is_left(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     exit_ = scenario.placed()
     broker.trade_by_hand(by_hand(100), "1003.50")
     look(scenario)
@@ -133,7 +131,7 @@ def test_fills_of_our_own_orders_are_never_adopted(scenario: OrderScenario, brok
 @pytest.mark.parametrize(
     "order", [by_hand(100, OrderSide.BUY), by_hand(100, product=ProductType.CNC)], ids=["side", "product"]
 )
-def test_a_fill_that_reduces_no_position_of_ours_is_not_adopted(
+def test_fill_reducing_no_position_of_ours_is_not_adopted(
     scenario: OrderScenario, broker: ScriptedBroker, order: ExitOrder
 ) -> None:
     trade = scenario.open_trade()

@@ -165,7 +165,7 @@ def test_a_refused_token_shows_until_it_is_accepted(exit_engine: Engine) -> None
     assert health.is_ready()
 
 
-def test_a_refused_access_token_is_no_problem_of_an_account_that_an_operator_disconnected(exit_engine: Engine) -> None:
+def test_refused_access_token_of_disconnected_account_is_no_problem(exit_engine: Engine) -> None:
     health = Health()
     brokers = kite_brokers("127.0.0.1", health=health)
     scenario = OrderScenario(exit_engine, brokers)

@@ -56,7 +56,7 @@ def _fill_all(scenario: OrderScenario, broker: ScriptedBroker, price: str) -> No
     scenario.reconciler.reconcile_once()
 
 
-def test_legs_reached_together_exit_together_and_the_stop_takes_the_rest(
+def test_legs_reached_together_exit_together_and_stop_takes_rest(
     scenario: OrderScenario, broker: ScriptedBroker
 ) -> None:
     trade = _ladder(scenario)
@@ -95,7 +95,7 @@ def test_a_stop_withdraws_a_leg_that_waits(scenario: OrderScenario) -> None:
     assert scenario.detect_all(trade, (TARGET, 2)) == []
 
 
-def test_a_stop_leaves_a_leg_at_the_market_its_quantity_and_takes_what_it_does_not_fill(
+def test_stop_spares_market_leg_quantity_and_takes_unfilled_rest(
     scenario: OrderScenario, broker: ScriptedBroker
 ) -> None:
     trade = _ladder(scenario)
@@ -118,9 +118,7 @@ def test_a_stop_leaves_a_leg_at_the_market_its_quantity_and_takes_what_it_does_n
     assert scenario.filled_of_trade(trade.trade_id) == trade.quantity
 
 
-def test_a_leg_that_ended_short_exits_its_rest_after_its_back_off(
-    scenario: OrderScenario, broker: ScriptedBroker
-) -> None:
+def test_short_ended_leg_exits_its_rest_after_back_off(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     trade = _ladder(scenario)
     (leg,) = scenario.detect_all(trade, (TARGET, 1))
     assert scenario.sender.execute_next()

@@ -79,7 +79,7 @@ def test_positions_of_many_accounts_are_not_all_read_at_once(
     assert len(asking.asked) == 20
 
 
-def test_an_account_is_not_compared_again_within_the_pause_though_the_others_have_no_trades_left(
+def test_account_is_compared_once_per_pause_without_other_trades(
     watching: tuple[OrderScenario, WhoAsks, SteppedClock], exit_engine: Engine
 ) -> None:
     scenario, asking, clock = watching
@@ -113,9 +113,7 @@ def test_one_query_claims_exits_of_every_account(accounts: OrderScenario, broker
     assert len(broker.placed) == len(intents)
 
 
-def test_the_account_with_the_most_urgent_exit_is_first_and_its_exits_are_in_order(
-    accounts: OrderScenario, broker: ScriptedBroker
-) -> None:
+def test_account_with_most_urgent_exit_sends_its_exits_first(accounts: OrderScenario, broker: ScriptedBroker) -> None:
     targets = [accounts.approved(user_broker_id=name) for name in (ACCOUNTS[0], ACCOUNTS[1], ACCOUNTS[1])]
     stop = accounts.detect(accounts.open_trade(user_broker_id=ACCOUNTS[1]), ExitReason.STOP_LOSS)
     assert accounts.sender.execute_next()
@@ -146,7 +144,7 @@ def test_an_account_whose_broker_hangs_holds_up_no_other(accounts: OrderScenario
     accounts.expect(stuck, IntentStatus.PLACED)
 
 
-def test_a_row_that_is_held_delays_no_other_exit_of_the_claim(
+def test_held_row_delays_no_other_exit_of_claim(
     accounts: OrderScenario, broker: ScriptedBroker, database: Database
 ) -> None:
     held, *others = [accounts.approved(user_broker_id=name) for name in ACCOUNTS]
@@ -159,7 +157,7 @@ def test_a_row_that_is_held_delays_no_other_exit_of_the_claim(
     accounts.expect(held, IntentStatus.PLACED)
 
 
-def test_orders_that_fill_at_once_are_placed_and_filled_in_one_step(
+def test_immediately_filled_orders_are_placed_and_filled_in_one_step(
     accounts: OrderScenario, broker: ScriptedBroker
 ) -> None:
     broker.price(SYMBOL, "1010")
@@ -218,7 +216,7 @@ def filled_outcome(scenario: OrderScenario, broker: ScriptedBroker, intent: Exit
     return OrderOutcome(account, intent, found.order_id, found)
 
 
-def test_requests_of_one_account_that_share_a_transaction_share_its_budget(exit_engine: Engine) -> None:
+def test_requests_of_one_account_in_one_transaction_share_budget(exit_engine: Engine) -> None:
     accounts = [UserBroker(name, "kite", name, "http://127.0.0.1:1", BrokerStatus.CONNECTED) for name in ("b", "a")]
     wanted = [Wanted(accounts[n], 3) for n in (0, 1, 0)]
     with exit_engine.begin() as connection:

@@ -62,7 +62,7 @@ def may_be_sent(engine: Engine) -> bool:
     return due_s is not None and due_s <= 0
 
 
-def test_a_quote_lets_the_exit_of_a_quiet_symbol_be_sent(
+def test_quote_allows_sending_exit_of_quiet_symbol(
     scenario: OrderScenario, exit_engine: Engine, broker: ScriptedBroker, open_unit: partial[UnitOfWork]
 ) -> None:
     scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS)
@@ -89,9 +89,7 @@ def test_without_a_quote_the_exit_goes_on_waiting(
     assert not may_be_sent(exit_engine)
 
 
-def test_a_new_price_is_asked_for_before_that_of_a_waiting_exit_is_too_old(
-    scenario: OrderScenario, exit_engine: Engine
-) -> None:
+def test_new_price_is_requested_before_waiting_exit_price_expires(scenario: OrderScenario, exit_engine: Engine) -> None:
     scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS)
     for age_ms, needed in ((1000, {}), (2000, {"paper": [INFY]})):
         tick_arrived(exit_engine, timedelta(milliseconds=age_ms))
@@ -100,7 +98,7 @@ def test_a_new_price_is_asked_for_before_that_of_a_waiting_exit_is_too_old(
             assert QuoteRepository(connection).needed_now(WAITING_EVERY_S, MOST_SYMBOLS) == needed
 
 
-def test_one_account_is_asked_for_a_quote_and_another_one_if_it_does_not_answer(
+def test_second_account_is_asked_when_first_gives_no_quote(
     scenario: OrderScenario, exit_engine: Engine, broker: ScriptedBroker, open_unit: partial[UnitOfWork]
 ) -> None:
     with exit_engine.begin() as connection:
@@ -122,7 +120,7 @@ def test_one_account_is_asked_for_a_quote_and_another_one_if_it_does_not_answer(
     assert brokers.port.call_count == calls, "the quote serves both accounts"
 
 
-def test_a_refused_token_holds_every_exit_of_the_account_until_it_is_taken(
+def test_refused_token_holds_all_account_exits_until_accepted(
     scenario: OrderScenario, exit_engine: Engine, broker: ScriptedBroker, open_unit: partial[UnitOfWork]
 ) -> None:
     intent = scenario.detect(scenario.open_trade())

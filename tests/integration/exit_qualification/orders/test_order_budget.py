@@ -61,7 +61,7 @@ def test_no_second_sees_more_orders_than_the_limit(exit_engine: Engine) -> None:
         (OrderLimits(per_second=10, per_minute=100, per_day=4), "day"),
     ],
 )
-def test_each_limit_grants_what_is_left_and_says_when_there_is_more(
+def test_each_limit_grants_remainder_and_says_when_more_is_free(
     exit_engine: Engine, limits: OrderLimits, limit: str
 ) -> None:
     first, second, third = (take(exit_engine, 3, limits) for _ in range(3))
@@ -85,7 +85,7 @@ def test_orders_that_were_not_sent_are_handed_back_once(exit_engine: Engine) -> 
     assert take(exit_engine, 1, limits, Unused(3, second.taken_at)).granted == 1, "today's are counted back too"
 
 
-def test_a_clearance_that_grows_old_does_not_use_up_the_budget(exit_engine: Engine, broker: ScriptedBroker) -> None:
+def test_stale_clearance_does_not_use_up_budget(exit_engine: Engine, broker: ScriptedBroker) -> None:
     clock = SteppedClock()
     scenario = OrderScenario(exit_engine, broker, replace(PATIENT, limits=OrderLimits(per_second=4)), clock)
     calls: list[None] = []

@@ -48,7 +48,7 @@ def test_orders_that_fill_at_once_need_no_pass(scenario: OrderScenario, broker: 
     assert not open_orders.is_set()
 
 
-def test_an_order_that_stays_open_or_cannot_be_read_is_left_to_a_pass(
+def test_open_or_unreadable_order_is_left_to_pass(
     exit_engine: Engine, scenario: OrderScenario, broker: ScriptedBroker
 ) -> None:
     for is_blind in (False, True):

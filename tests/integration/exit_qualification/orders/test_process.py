@@ -228,7 +228,7 @@ def test_sigterm_abandons_a_call_that_the_broker_does_not_answer(
         scene.scenario.expect(intent, IntentStatus.SUBMITTING)
 
 
-def test_after_the_kill_switch_is_answered_no_process_sends_an_order_that_it_does_not_name(scene: Scene) -> None:
+def test_answered_kill_switch_lets_no_unnamed_order_out(scene: Scene) -> None:
     # The budget leaves some of the exits unsent, however quick the senders are.
     unfilled = {"EXITFLOW_ORDER_CLAIM_S": "30", "EXITFLOW_BROKER_TIMEOUT_S": "7", "EXITFLOW_ORDERS_PER_S": "2"}
     for number in range(2):

@@ -150,7 +150,7 @@ def test_another_exit_waits_until_the_stop_is_cancelled(scenario: OrderScenario,
     assert (len(broker.placed), len(exits_of(scenario, trade))) == (2, 1)
 
 
-def test_a_stop_that_fills_while_it_is_cancelled_is_the_exit(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+def test_stop_filling_during_cancellation_is_the_exit(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     trade = protected(scenario, broker)
     broker.is_deaf_to_cancels = True
     intent = scenario.detect(trade, ExitReason.TARGET)
@@ -203,9 +203,7 @@ def test_a_plan_without_the_stop_cancels_it(scenario: OrderScenario, broker: Scr
     assert len(broker.placed) == 1
 
 
-def test_a_position_that_was_closed_by_hand_in_part_lowers_the_stop(
-    scenario: OrderScenario, broker: ScriptedBroker
-) -> None:
+def test_position_partly_closed_by_hand_lowers_stop(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     trade = protected(scenario, broker)
     with scenario.engine.begin() as connection:
         connection.execute(text("UPDATE open_trades SET quantity = 60"))
@@ -214,7 +212,7 @@ def test_a_position_that_was_closed_by_hand_in_part_lowers_the_stop(
     assert (armed.quantity, broker.changes) == (60, 1)
 
 
-def test_a_leg_goes_to_the_market_without_the_stop_and_the_rest_is_protected_again(
+def test_leg_exits_at_market_without_stop_and_rest_is_reprotected(
     scenario: OrderScenario, broker: ScriptedBroker
 ) -> None:
     ladder = {**PLAN, "target": None, "targets": [{"price": "1010", "quantity": 40}]}
@@ -308,7 +306,7 @@ def test_a_disconnected_account_is_left_alone(scenario: OrderScenario, broker: S
     assert broker.reads == reads
 
 
-def test_the_database_refuses_an_exit_beside_the_stop_and_a_stop_beside_an_exit(
+def test_database_refuses_exit_and_protective_stop_side_by_side(
     exit_engine: Engine, scenario: OrderScenario, broker: ScriptedBroker
 ) -> None:
     trade = protected(scenario, broker)
@@ -344,9 +342,7 @@ def test_fills_of_a_stop_are_not_somebody_elses(scenario: OrderScenario, broker:
     keep_until(scenario, trade, Status.TRIGGERED)
 
 
-def test_an_update_of_the_broker_lets_the_books_be_read_at_once(
-    scenario: OrderScenario, broker: ScriptedBroker
-) -> None:
+def test_broker_update_triggers_immediate_book_read(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     trade = protected(scenario, broker)
     armed = stop_of(scenario, trade)
     assert armed is not None

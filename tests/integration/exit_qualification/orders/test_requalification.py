@@ -71,7 +71,7 @@ def test_waiting_stops_and_manual_exits_ignore_the_market(scenario: OrderScenari
         ({"stop_loss": "990", "target": "1020"}, "1000", IntentStatus.APPROVED),
     ],
 )
-def test_a_changed_plan_withdraws_a_waiting_exit_that_it_does_not_ask_for(
+def test_changed_plan_withdraws_waiting_exit_it_does_not_request(
     scenario: OrderScenario, plan: dict[str, Any], price: str, status: IntentStatus
 ) -> None:
     scenario.connect(BrokerStatus.DISCONNECTED)

@@ -8,7 +8,7 @@ from tests.integration.exit_qualification.orders.scripted_broker import Scripted
 from tests.support.waiting import wait_until
 
 
-def test_the_rest_of_a_lowered_order_exits_with_a_new_one(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+def test_rest_of_lowered_order_exits_with_new_order(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     stop = scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS)
     scenario.sender.execute_next()
     (order_id,) = broker.order_ids
@@ -41,7 +41,7 @@ def test_an_order_raised_after_it_filled_the_exit_is_cancelled(scenario: OrderSc
     assert broker.cancels == [order_id]
 
 
-def test_an_order_that_goes_on_after_it_filled_the_exit_is_cancelled_until_it_has_ended(
+def test_order_continuing_after_filled_exit_is_cancelled_until_it_ends(
     scenario: OrderScenario, broker: ScriptedBroker
 ) -> None:
     intent = scenario.placed()

@@ -39,7 +39,7 @@ def ours(scenario: OrderScenario, broker: ScriptedBroker) -> list[ExitOrder]:
 
 
 @pytest.mark.parametrize("direction", list(Direction))
-def test_an_exit_waits_and_is_withdrawn_when_the_position_was_squared_off(
+def test_exit_waits_then_is_withdrawn_after_position_square_off(
     scenario: OrderScenario, broker: ScriptedBroker, direction: Direction
 ) -> None:
     intent = late_exit(scenario, direction=direction)

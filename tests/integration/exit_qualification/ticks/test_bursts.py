@@ -77,7 +77,7 @@ def of_burst(result: BatchResult) -> list[object]:
     return [entry.trade.trade_id for entry in result.detected]
 
 
-def test_a_burst_is_written_in_bounded_transactions_and_resumed_by_any_worker(
+def test_burst_is_written_in_bounded_transactions_and_any_worker_resumes(
     settings: Settings, book: Book, worker_database: Engine, pipeline: TickPipeline
 ) -> None:
     result = write_first(book, pipeline, 2 * MOST_TRADES + 3)
@@ -87,7 +87,7 @@ def test_a_burst_is_written_in_bounded_transactions_and_resumed_by_any_worker(
     assert book.rows("SELECT FROM queued_exits") == []
 
 
-def test_a_chunk_takes_as_many_statements_however_many_exits_are_queued(book: Book, pipeline: TickPipeline) -> None:
+def test_chunk_statement_count_is_independent_of_queued_exits(book: Book, pipeline: TickPipeline) -> None:
     write_first(book, pipeline, 2 * MOST_TRADES + 3)
     held = claim(book)
     taken: list[int] = []
@@ -98,7 +98,7 @@ def test_a_chunk_takes_as_many_statements_however_many_exits_are_queued(book: Bo
     assert taken[0] == taken[1] <= MOST_OF_A_CHUNK, statements
 
 
-def test_a_chunk_larger_than_a_transaction_of_now_is_taken_whole(
+def test_chunk_above_current_transaction_limit_is_taken_whole(
     book: Book, pipeline: TickPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_first(book, pipeline, MOST_TRADES + 3)
@@ -113,7 +113,7 @@ def test_a_chunk_larger_than_a_transaction_of_now_is_taken_whole(
         "SELECT 1 FROM outbox_sequence WHERE key = '{trade_id}'",
     ],
 )
-def test_a_held_row_of_a_queued_trade_holds_up_no_other(
+def test_held_row_of_queued_trade_blocks_no_other_trade(
     row: str, database: Database, book: Book, pipeline: TickPipeline
 ) -> None:
     result = write_first(book, pipeline, MOST_TRADES + 3)

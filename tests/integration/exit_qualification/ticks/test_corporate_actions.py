@@ -50,7 +50,7 @@ def await_symbol(book: Book, symbol: str, quantity: int) -> None:
     )
 
 
-def test_the_first_tick_after_a_split_sells_nothing_and_a_later_stop_sells_all(
+def test_first_tick_after_split_sells_nothing_later_stop_sells_all(
     settings: Settings, market: Market, book: Book
 ) -> None:
     trade = opened()
@@ -74,9 +74,7 @@ def test_the_first_tick_after_a_split_sells_nothing_and_a_later_stop_sells_all(
     assert (intent.exit_reason, intent.quantity, intent.exit_level) == ("STOP_LOSS", 1000, 99)
 
 
-def test_a_restart_before_the_first_tick_after_a_split_sells_nothing(
-    settings: Settings, market: Market, book: Book
-) -> None:
+def test_restart_before_first_tick_after_split_sells_nothing(settings: Settings, market: Market, book: Book) -> None:
     trade = opened()
     market.open(trade)
     with running_worker(settings):

@@ -151,7 +151,7 @@ def test_a_held_trade_is_counted_logged_and_shown_in_health(
     assert caplog.text.count(f"trade {stuck.trade_id} goes on") == 1
 
 
-def test_a_held_row_of_the_partition_itself_shows_in_health_and_the_exit_comes_once_it_is_free(
+def test_held_partition_row_shows_in_health_and_delays_exit(
     settings: Settings, database: Database, market: Market, book: Book
 ) -> None:
     trade = opened()
@@ -168,7 +168,7 @@ def test_a_held_row_of_the_partition_itself_shows_in_health_and_the_exit_comes_o
         wait_until(worker.health.is_ready, "the worker is well")
 
 
-def test_a_held_row_of_a_partition_is_a_problem_of_the_worker(
+def test_held_partition_row_is_worker_problem(
     settings: Settings, database: Database, market: Market, book: Book
 ) -> None:
     trade = opened()

@@ -61,7 +61,7 @@ def written(book: Book) -> list[Exit]:
     return sorted(((row[0], row[1], row[2], money_text(row[3])) for row in rows), key=str)
 
 
-def test_workers_killed_within_a_burst_and_a_ladder_exit_as_the_brute_force_engine_does(
+def test_killed_workers_exit_as_brute_force_engine_does(
     settings: Settings, market: Market, book: Book, tmp_path: Path
 ) -> None:
     trades = [opened() for _ in range(2 * MOST_TRADES)] + [opened(plan=LADDER) for _ in range(7)]

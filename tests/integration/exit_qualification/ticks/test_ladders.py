@@ -26,9 +26,7 @@ def _exits(book: Book, trade: TradeOpened) -> list[tuple[str, int | None, int, s
     return [tuple(row) for row in book.rows(query, id=trade.trade_id)]
 
 
-def test_legs_exit_one_by_one_and_together_across_a_restart_and_a_stop_takes_over(
-    settings: Settings, market: Market, book: Book
-) -> None:
+def test_legs_exit_across_restart_until_stop_takes_over(settings: Settings, market: Market, book: Book) -> None:
     quick = settings.model_copy(update={"rearm_poll_ms": 50})
     trade = opened(plan=PLAN)
     market.open(trade)
@@ -51,7 +49,7 @@ def test_legs_exit_one_by_one_and_together_across_a_restart_and_a_stop_takes_ove
     assert sum(live.values()) == 100
 
 
-def test_a_leg_and_a_stop_that_a_held_trade_has_touched_both_exit(
+def test_leg_and_stop_touched_by_held_trade_both_exit(
     settings: Settings, database: Database, market: Market, book: Book
 ) -> None:
     stuck = opened(plan=PLAN)

@@ -50,9 +50,7 @@ def test_a_trade_held_too_long_exits_without_ticks(settings: Settings, market: M
     assert (intent.exit_reason, intent.detected_price, intent.expires_at) == ("TIME", None, None)
 
 
-def test_a_changed_plan_exits_without_a_tick_and_holds_after_a_restart(
-    settings: Settings, market: Market, book: Book
-) -> None:
+def test_changed_plan_exits_without_tick_and_survives_restart(settings: Settings, market: Market, book: Book) -> None:
     quick = settings.model_copy(update={"rearm_poll_ms": 50})
     moved, widened = opened(), opened()
     market.open(moved, widened)

@@ -67,7 +67,7 @@ def burst(book: Book, trades: int) -> BatchResult:
     return BatchResult(detected=list(engine.on_tick(INFY, 1010_0000, STATE.last_ts_us, 1).candidates))
 
 
-def test_a_checkpoint_takes_as_many_statements_for_one_symbol_as_for_many(book: Book, pipeline: TickPipeline) -> None:
+def test_checkpoint_statement_count_is_equal_for_one_or_many_symbols(book: Book, pipeline: TickPipeline) -> None:
     held = claim(book)
     taken = []
     for count in (1, 300):
@@ -84,7 +84,7 @@ def more_parts(exits: int) -> int:
     return 2 * ((exits - 1) // EXITS_AT_ONCE) + (2 * exits - 1) // EVENTS_AT_ONCE
 
 
-def test_a_burst_takes_few_more_statements_a_transaction_than_one_exit(book: Book, pipeline: TickPipeline) -> None:
+def test_burst_transaction_takes_hardly_more_statements_than_one_exit(book: Book, pipeline: TickPipeline) -> None:
     held = claim(book)
     taken = []
     for count in (1, 200):
@@ -95,7 +95,7 @@ def test_a_burst_takes_few_more_statements_a_transaction_than_one_exit(book: Boo
     assert taken[0] == taken[1] <= MOST_OF_EXITS, statements
 
 
-def test_a_transaction_with_exits_waits_as_seldom_for_a_burst_as_for_one(book: Book, pipeline: TickPipeline) -> None:
+def test_transaction_with_exits_waits_equally_rarely_for_burst_and_one(book: Book, pipeline: TickPipeline) -> None:
     held = claim(book)
     for count in (1, 200):
         symbols = [SymbolCheckpoint(f"NSE:S{number:03}", 0, STATE) for number in range(20)]

@@ -50,7 +50,7 @@ def without_intents(settings: Settings) -> Iterator[TopicNames]:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_while_a_topic_is_missing_others_flow_and_afterwards_all_of_it_replays(
+def test_other_topics_flow_while_missing_one_parks_and_later_replays(
     settings: Settings, narrow: Settings, without_intents: TopicNames, operator: Operator
 ) -> None:
     missing, there = without_intents.on_cluster(EXIT_INTENTS), without_intents.on_cluster(EXIT_SIGNALS)
@@ -75,9 +75,7 @@ def test_while_a_topic_is_missing_others_flow_and_afterwards_all_of_it_replays(
         assert {record.event_id for record in records} <= set(writer.committed(there))
 
 
-def test_while_writing_to_a_topic_is_forbidden_others_flow_and_afterwards_all_of_it_replays(
-    settings: Settings, narrow: Settings
-) -> None:
+def test_other_topics_flow_while_forbidden_one_parks_and_later_replays(settings: Settings, narrow: Settings) -> None:
     with running_guarded_kafka() as broker:
         guarded = settings.model_copy(update={"kafka_bootstrap_servers": broker.bootstrap_servers})
         relay = narrow.model_copy(update={"kafka_bootstrap_servers": broker.bootstrap_servers})

@@ -50,7 +50,7 @@ def conclude(connection: Connection, *, refused: bool) -> None:
 
 
 @pytest.mark.parametrize("act", ["replay", "published", "refused again"])
-def test_whoever_waits_for_the_first_event_has_not_locked_a_later_one(
+def test_waiter_for_first_event_holds_no_lock_on_later_events(
     act: str, operator: Operator, open_one: Callable[[], Connection]
 ) -> None:
     holder, actor, observer = open_one(), open_one(), open_one()

@@ -120,7 +120,7 @@ def test_there_is_a_page_behind_the_longest_key(side: Side) -> None:
     assert [event["event_id"] for page in (first, second) for event in page["items"]] == expected
 
 
-def test_a_replay_of_a_key_asks_for_all_of_it_and_nothing_else(side: Side) -> None:
+def test_key_replay_requests_whole_key_and_nothing_else(side: Side) -> None:
     mine = [side.park("t", "key", 1), side.park("t", "key", 2, request="DISCARD"), side.park("t", "key", 3)]
     others = [side.park("t", "other", 1), side.park("u", "key", 1)]
     answer = side.client.post("/outbox/parked/replay", json={"topic": "t", "key": "key", "reason": "limit raised"})
@@ -141,7 +141,7 @@ def test_a_replay_of_a_key_asks_for_all_of_it_and_nothing_else(side: Side) -> No
     assert (act["before"], act["after"]) == ({"parked": 3, "requested": 1}, {"parked": 3, "requested": 3})
 
 
-def test_a_replay_can_be_asked_for_a_topic_or_by_any_event_of_a_key(side: Side) -> None:
+def test_replay_accepts_topic_or_any_event_of_key(side: Side) -> None:
     side.park("t", "k1", 1)
     last = side.park("t", "k1", 2)
     side.park("t", "k2", 1)

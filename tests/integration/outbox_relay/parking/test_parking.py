@@ -58,7 +58,7 @@ def of_keys_but(records: list[Record], *keys: str) -> list[Record]:
     return [record for record in records if record.key not in keys]
 
 
-def test_an_event_too_large_parks_with_the_later_ones_of_its_key_and_the_others_flow(
+def test_oversized_event_parks_later_ones_of_its_key_only(
     writer: Writer, narrow: Settings, log: KafkaLog, topic: str, operator: Operator
 ) -> None:
     with running_relay(narrow) as relay:
@@ -77,7 +77,7 @@ def test_an_event_too_large_parks_with_the_later_ones_of_its_key_and_the_others_
     assert sequences_by_key(records)["poison"] == [1]
 
 
-def test_a_replayed_key_follows_in_order_without_gaps_and_flows_again(
+def test_replayed_key_follows_in_order_and_flows_again(
     writer: Writer, narrow: Settings, log: KafkaLog, topic: str, operator: Operator
 ) -> None:
     with running_relay(narrow):
@@ -110,7 +110,7 @@ def test_what_is_refused_again_stays_parked_in_order(
     assert {record.key for record in records} == {"other"}
 
 
-def test_a_discarded_event_leaves_a_record_with_its_sequence_and_the_rest_follows(
+def test_discarded_event_leaves_sequenced_record_and_rest_follows(
     writer: Writer, narrow: Settings, log: KafkaLog, operator: Operator
 ) -> None:
     with running_relay(narrow):

@@ -73,17 +73,13 @@ def test_what_follows_a_refused_event_waits_for_an_operator(connection: Connecti
     assert requests(operator) == [None, None, None]
 
 
-def test_what_follows_an_event_that_is_to_be_replayed_is_replayed_too(
-    connection: Connection, operator: Operator
-) -> None:
+def test_followers_of_event_to_be_replayed_are_replayed_too(connection: Connection, operator: Operator) -> None:
     put(connection, "k", 1, "REPLAY")
     park(connection, ("k", 2, False), ("k", 3, False))
     assert requests(operator) == ["REPLAY"] * 3
 
 
-def test_what_follows_events_that_are_all_replayed_already_is_replayed_too(
-    connection: Connection, operator: Operator
-) -> None:
+def test_followers_of_fully_replayed_events_are_replayed_too(connection: Connection, operator: Operator) -> None:
     park(connection, ("k", 7, False))
     assert requests(operator) == ["REPLAY"]
 

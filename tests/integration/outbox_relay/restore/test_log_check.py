@@ -133,7 +133,7 @@ def test_a_restored_outbox_is_held_until_it_has_caught_up(
 
 
 @pytest.mark.usefixtures("restored", "environment")
-def test_numbers_that_were_given_again_are_refused_unless_they_are_to_be_published(
+def test_reused_numbers_are_refused_unless_publication_is_requested(
     writer: Writer, exit_relay: Settings, exitflow: Exitflow
 ) -> None:
     writer.write("a", "a", "b")  # services ran before the relay looked

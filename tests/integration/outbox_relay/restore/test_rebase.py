@@ -63,7 +63,7 @@ def test_what_was_unpublished_is_published_in_order_and_nothing_else(
     assert history.parked() == 1
 
 
-def test_events_written_before_the_rebase_make_it_refuse_unless_they_may_be_repeated(
+def test_rebase_refuses_earlier_events_unless_repetition_is_allowed(
     restore: Restore, exit_relay: Settings, log: KafkaLog
 ) -> None:
     database, history = restore(True)
@@ -81,9 +81,7 @@ def test_events_written_before_the_rebase_make_it_refuse_unless_they_may_be_repe
     assert_published_to_the_end(records, history.writer.committed())
 
 
-def test_where_the_server_is_beyond_the_dump_its_numbers_may_be_kept(
-    restore: Restore, exit_relay: Settings, log: KafkaLog
-) -> None:
+def test_numbers_of_server_beyond_dump_may_be_kept(restore: Restore, exit_relay: Settings, log: KafkaLog) -> None:
     database, history = restore(False)
     history.writer.write(*history.keys)
     rebased(database, Permissions(force=True, adopt=True))

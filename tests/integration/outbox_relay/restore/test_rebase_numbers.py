@@ -54,15 +54,13 @@ def rebased(database: Database) -> tuple[int, int]:
     return state.unpublished, state.new
 
 
-def test_a_published_event_with_the_number_of_the_rebase_stays_published(database: Database, admin: Connection) -> None:
+def test_published_event_with_rebase_number_stays_published(database: Database, admin: Connection) -> None:
     restore_around_own_number(admin, published_below=AROUND + 1)
     assert rebased(database) == (0, 0)
     assert admin.execute(UNPUBLISHED).fetchone() == ([],)
 
 
-def test_a_restored_event_with_the_number_of_the_restore_is_not_taken_for_one_written_here(
-    database: Database, admin: Connection
-) -> None:
+def test_restored_event_with_restore_number_counts_as_restored(database: Database, admin: Connection) -> None:
     restore_around_own_number(admin, published_below=AROUND)
     assert rebased(database) == (1, 0)
     assert admin.execute(UNPUBLISHED).fetchone() == ([2 * AROUND + 1],)

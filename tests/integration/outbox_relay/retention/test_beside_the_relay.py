@@ -10,7 +10,7 @@ from tests.integration.outbox_relay.retention.conftest import Rig
 from tests.support.waiting import wait_until
 
 
-def test_a_relay_makes_and_closes_partitions_while_writers_write_and_publishes_all(
+def test_relay_manages_partitions_under_writes_and_publishes_everything(
     rig: Rig, writer: Writer, log: KafkaLog, exit_relay: Settings
 ) -> None:
     old = rig.partition_of(rig.days_ago(1))

@@ -21,7 +21,7 @@ from tests.support.waiting import LIMIT_S, wait_until
 DEFAULT = "outbox_event_default"
 
 
-def test_partitions_are_made_for_today_and_the_days_ahead_and_take_what_is_written(rig: Rig) -> None:
+def test_partitions_cover_today_and_coming_days_and_take_rows(rig: Rig) -> None:
     today = rig.today()
     made = maintain(rig.partitions(), ahead=3)
     assert [made[f"{today + timedelta(days=n)}"] for n in range(4)] == ["made"] * 4
@@ -31,7 +31,7 @@ def test_partitions_are_made_for_today_and_the_days_ahead_and_take_what_is_writt
     assert rig.partitions().missing_days(2) == []
 
 
-def test_a_day_whose_events_lie_in_default_already_is_left_to_it_and_the_next_is_made(rig: Rig) -> None:
+def test_day_with_events_in_default_is_skipped_and_next_made(rig: Rig) -> None:
     rig.write()
     today = rig.today()
     made = maintain(rig.partitions(), ahead=1)
@@ -41,13 +41,13 @@ def test_a_day_whose_events_lie_in_default_already_is_left_to_it_and_the_next_is
     assert rig.places()[DEFAULT] == 1
 
 
-def test_partitions_are_not_made_for_the_past_or_the_distant_future(rig: Rig) -> None:
+def test_partitions_are_never_made_for_past_or_distant_future(rig: Rig) -> None:
     for days in (-1, 32):
         with pytest.raises(psycopg.errors.InvalidParameterValue):
             rig.partitions().make(rig.today() + timedelta(days=days))
 
 
-def test_a_writer_on_its_way_to_default_is_not_refused_when_today_gets_its_partition(rig: Rig) -> None:
+def test_writer_bound_for_default_survives_creation_of_todays_partition(rig: Rig) -> None:
     with ThreadPoolExecutor(1) as thread:
         with rig.migrator.transaction():
             rig.migrator.execute("LOCK TABLE outbox_event_default IN SHARE MODE")
@@ -65,7 +65,7 @@ def test_a_clock_that_jumps_does_not_refuse_writers(rig: Rig) -> None:
     assert rig.places() == {DEFAULT: 2}
 
 
-def test_a_published_day_is_closed_when_over_and_dropped_when_old(rig: Rig) -> None:
+def test_published_day_is_closed_when_over_and_dropped_when_old(rig: Rig) -> None:
     old, yesterday = (rig.partition_of(rig.days_ago(days)) for days in (9, 1))
     for days in (9, 1):
         rig.write(rig.days_ago(days))
@@ -88,7 +88,7 @@ def test_without_a_retention_nothing_is_dropped(rig: Rig) -> None:
     assert {part.name: part.state for part in rig.partitions().catalogue()}[old] == "closed"
 
 
-def test_what_is_written_late_to_a_closed_day_goes_to_default(rig: Rig) -> None:
+def test_late_writes_to_closed_day_go_to_default(rig: Rig) -> None:
     yesterday = rig.partition_of(rig.days_ago(1))
     rig.publish_all()
     assert rig.partitions().close(yesterday) == "closed"
@@ -146,7 +146,7 @@ CHECK_UNDER_LOCK = "IF outbox_partition_largest_xid(name) >= looked_at THEN"
         pytest.param("IF false THEN", "closed", "closed", id="planted: checked before the lock alone"),
     ],
 )
-def test_what_a_transaction_commits_while_the_lock_is_waited_for_is_not_lost(
+def test_closing_partition_loses_no_commit_made_during_lock_wait(
     rig: Rig, under_lock: str, outcome: str, place: str
 ) -> None:
     at = rig.days_ago(9)
@@ -169,7 +169,7 @@ def test_what_a_transaction_commits_while_the_lock_is_waited_for_is_not_lost(
     assert {part.name: part.state for part in Partitions(rig.writer, 7).catalogue()}[name] == place
 
 
-def test_a_shard_without_news_does_not_hold_what_it_published_beside_older_transactions(rig: Rig) -> None:
+def test_quiet_shard_lets_partition_close_after_older_transactions(rig: Rig) -> None:
     at = rig.days_ago(9)
     name = rig.partition_of(at)
     with rig.migrator.transaction():
@@ -192,7 +192,7 @@ def test_a_writer_keeps_a_partition_only_until_the_next_round(rig: Rig) -> None:
     assert rig.partitions().close(name) == "closed"
 
 
-def test_a_partition_is_only_closed_where_each_statement_sees_what_is_committed(rig: Rig) -> None:
+def test_partition_closes_only_where_statements_see_latest_commits(rig: Rig) -> None:
     name = rig.partition_of(rig.days_ago(9))
     rig.publish_all()
     rig.relay.execute("SET default_transaction_isolation = 'repeatable read'")
@@ -202,7 +202,7 @@ def test_a_partition_is_only_closed_where_each_statement_sees_what_is_committed(
         rig.partitions().empty_default()
 
 
-def test_default_is_emptied_once_all_in_it_is_published_and_old(rig: Rig) -> None:
+def test_default_partition_is_emptied_once_all_is_published_and_old(rig: Rig) -> None:
     partitions = rig.partitions()
     assert partitions.empty_default() == "empty"
     rig.write(rig.days_ago(20_000))
@@ -217,7 +217,7 @@ def test_default_is_emptied_once_all_in_it_is_published_and_old(rig: Rig) -> Non
     assert rig.places() == {}
 
 
-def test_what_comes_to_default_while_it_is_looked_at_is_not_lost(rig: Rig) -> None:
+def test_emptying_default_loses_no_row_written_meanwhile(rig: Rig) -> None:
     rig.write(rig.days_ago(20_000))
     rig.publish_all()
     rig.migrator.execute("ALTER FUNCTION outbox_empty_default SET lock_timeout = '30s'")
@@ -238,7 +238,7 @@ def _sample(name: str, **labels: str) -> float | None:
     return REGISTRY.get_sample_value(name, {"outbox": "exit", **labels})
 
 
-def test_whether_a_partition_is_needed_costs_no_look_at_what_was_published_beside_an_old_transaction(rig: Rig) -> None:
+def test_partition_check_reads_no_published_rows_beside_old_transaction(rig: Rig) -> None:
     name = rig.partition_of(rig.days_ago(1))
     with rig.relay.transaction():
         oldest = one(rig.relay, "SELECT pg_current_xact_id()::text")

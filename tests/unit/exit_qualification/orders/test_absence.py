@@ -58,13 +58,13 @@ def test_a_refusal_needs_two_reads_because_books_lag() -> None:
 
 
 @pytest.mark.parametrize("status", [IntentStatus.PLACED, IntentStatus.PARTIALLY_FILLED])
-def test_an_accepted_order_seen_until_the_end_of_its_day_ended_with_it(status: IntentStatus) -> None:
+def test_accepted_order_seen_until_end_of_day_ended_then(status: IntentStatus) -> None:
     intent, next_day = sent_intent(status, claimed_until=CLAIMED_UNTIL), NOON + timedelta(days=1)
     assert judge_absence(order_of(intent), next_day, TERMS, KITE_DAY, next_day - WATCHED_GAP) is Absence.DAY_ENDED
 
 
 @pytest.mark.parametrize("seen_at", [None, NOON + timedelta(days=1) - WATCHED_GAP - MOMENT])
-def test_an_accepted_order_that_may_have_filled_unseen_is_for_an_operator(seen_at: datetime | None) -> None:
+def test_accepted_order_with_possible_unseen_fill_needs_operator(seen_at: datetime | None) -> None:
     intent = sent_intent(IntentStatus.PLACED, claimed_until=CLAIMED_UNTIL)
     assert judge_absence(order_of(intent), NOON + timedelta(days=1), TERMS, KITE_DAY, seen_at) is Absence.BOOKS_ARE_NEW
 

@@ -35,7 +35,7 @@ class Steps:
             return self.done
 
 
-def test_a_pass_waits_for_its_own_work_and_for_no_other() -> None:
+def test_pass_waits_only_for_its_own_work() -> None:
     steps, readers = Steps(), AccountReaders(LIMIT_S)
     readers.offer("slow", steps.step("offered", held=True))
     assert readers.run({"slow": steps.step("passed"), "quick": steps.step("quick")}) == {}
@@ -44,7 +44,7 @@ def test_a_pass_waits_for_its_own_work_and_for_no_other() -> None:
     assert steps.reach(3) == ["quick", "offered", "passed"], "work of the pass follows what ran"
 
 
-def test_of_several_offers_meanwhile_the_last_runs_once_after_the_pass() -> None:
+def test_only_last_offer_during_pass_runs_once_afterwards() -> None:
     steps, readers = Steps(), AccountReaders(0.01)
     readers.run({"one": steps.step("first pass", held=True)})
     for name in ("offer 1", "offer 2"):

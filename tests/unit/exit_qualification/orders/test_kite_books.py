@@ -90,7 +90,7 @@ def test_odd_rows_of_others_are_skipped() -> None:
 
 
 @pytest.mark.parametrize("odd", [{"filled_quantity": None}, {"status": None}, {"filled_quantity": "x"}])
-def test_an_order_of_ours_with_an_odd_field_is_still_at_work(odd: dict[str, Any]) -> None:
+def test_our_order_with_odd_field_is_still_working(odd: dict[str, Any]) -> None:
     (order,) = read_orders([{**ORDER, "status": "COMPLETE"} | odd])
     assert (order.state, order.filled_quantity) == (OrderState.WORKING, 0)
 

@@ -12,7 +12,7 @@ from tests.support.waiting import LIMIT_S
 from tests.unit.outbox_relay.clock import StandingClock
 
 
-def test_an_order_update_ends_the_pause_and_a_wait_without_one_does_not() -> None:
+def test_order_update_ends_pause_but_wait_alone_does_not() -> None:
     began = threading.Event()
 
     def reconcile() -> bool:
@@ -35,7 +35,7 @@ def test_an_order_update_ends_the_pause_and_a_wait_without_one_does_not() -> Non
     assert not thread.is_alive()
 
 
-def test_a_pass_follows_a_long_one_after_as_long_a_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pass_rests_as_long_as_long_previous_pass_took(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, waits = StandingClock(), list[float]()
 
     def wait(_: threading.Event, timeout: float) -> bool:

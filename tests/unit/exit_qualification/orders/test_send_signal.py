@@ -126,7 +126,7 @@ def test_only_exits_that_no_sender_can_claim_are_asked_for(
         assert scene.queries == queries + 1, "the senders have come to an end"
 
 
-def test_an_exit_that_is_due_wakes_a_sender_and_is_not_asked_for_again_at_once(scene: Scene) -> None:
+def test_due_exit_wakes_sender_without_immediate_repeat(scene: Scene) -> None:
     scene.dues = [0.0]
     signal = signal_of(scene)
     signal.look()

@@ -19,7 +19,7 @@ class FakeClock:
         return self.at
 
 
-def test_a_slower_step_runs_once_per_interval_and_again_after_a_failure() -> None:
+def test_slower_step_runs_once_per_interval_and_reruns_after_failure() -> None:
     clock, runs = FakeClock(), list[float]()
 
     def step() -> bool:

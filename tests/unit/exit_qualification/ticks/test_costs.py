@@ -82,7 +82,7 @@ def cost_of_a_tick(trades: int) -> float:
     return (instructions(lambda: evaluate(evaluates, 701, 100 + TICKS)) - few) / TICKS
 
 
-def test_a_quiet_tick_takes_few_instructions_for_any_number_of_trades() -> None:
+def test_quiet_tick_takes_few_instructions_regardless_of_trade_count() -> None:
     one, many = cost_of_a_tick(1), cost_of_a_tick(2000)
     assert one == pytest.approx(many)
     assert many <= MOST_INSTRUCTIONS
@@ -120,7 +120,7 @@ def rows(trades: int, prices: int = 10_000) -> list[tuple[Any, ...]]:
     ]  # fmt: skip
 
 
-def test_a_loaded_trade_takes_few_instructions_for_any_number_of_trades() -> None:
+def test_loaded_trade_takes_few_instructions_regardless_of_trade_count() -> None:
     loaded(rows(50))
     few, some, many = (instructions(partial(loaded, rows(trades))) for trades in (100, 200, 400))
     assert (many - some) / 200 == pytest.approx((some - few) / 100, rel=0.1)

@@ -166,7 +166,7 @@ thens = st.sampled_from([Then.MORE, *Then])
 @given(
     st.lists(entries, min_size=1, max_size=8), st.lists(st.one_of(ticks, ticks, ticks, entries), max_size=40), st.data()
 )
-def test_a_worker_that_dies_anywhere_exits_as_one_that_never_does(
+def test_worker_dying_anywhere_makes_same_exits_as_undisturbed_worker(
     first: list[tuple[str, dict[str, Any]]], later: list[tuple[Any, ...]], data: st.DataObject
 ) -> None:
     log = Log()
@@ -203,7 +203,7 @@ def _live(worker: Worker, records: list[Message], life: list[Then], data: st.Dat
             return
 
 
-def test_an_exit_saves_its_symbol_alone_and_its_partition_stays_behind() -> None:
+def test_exit_saves_only_its_symbol_and_partition_stays_behind() -> None:
     log, store = Log(), Store()
     same = [symbol for number in range(200) if home_partition(symbol := f"NSE:S{number}", LAYOUT.partitions) == 0][:20]
     for symbol in same:

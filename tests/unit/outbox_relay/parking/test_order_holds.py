@@ -32,7 +32,7 @@ def test_order_holds(seed: int) -> None:
     assert_order_holds(seed)
 
 
-def test_a_relay_that_does_not_know_what_is_parked_is_convicted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relay_unaware_of_parked_keys_is_convicted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ParkedKeys, "load", lambda *_: None)
     with pytest.raises(AssertionError):
         for seed in range(20):

@@ -16,7 +16,7 @@ def test_a_key_waits_for_its_first_parked_event() -> None:
     assert keys.shards() == [3]
 
 
-def test_it_does_not_flow_while_an_event_of_it_is_still_to_be_written() -> None:
+def test_parked_key_does_not_flow_while_event_remains_unwritten() -> None:
     keys = ParkedKeys()
     keys.load(3, [(KEY, "first")])
     keys.park(3, KEY, "second")

@@ -19,7 +19,7 @@ from tests.unit.outbox_relay.clock import StandingClock
         KafkaError.INVALID_TIMESTAMP,
     ],
 )
-def test_what_cannot_be_taken_as_it_is_is_the_records_fault(code: int) -> None:
+def test_record_that_kafka_cannot_take_is_at_fault(code: int) -> None:
     assert fault_of(KafkaError(code)) is Fault.RECORD
 
 
@@ -64,7 +64,7 @@ def test_a_reason_names_the_error() -> None:
     assert reason_of(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)).startswith("MSG_SIZE_TOO_LARGE: ")
 
 
-def test_a_blocked_topic_is_tried_again_after_its_time_and_opened_by_a_success() -> None:
+def test_blocked_topic_is_retried_after_delay_and_opened_by_success() -> None:
     clock = StandingClock()
     topics = BlockedTopics(clock, block_s=60)
     assert not topics

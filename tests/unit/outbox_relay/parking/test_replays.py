@@ -28,7 +28,7 @@ class EmptyStore:
         return {shard.shard: [] for shard in shards}
 
 
-def test_a_relay_without_parked_keys_neither_asks_for_requests_nor_looks_at_rows() -> None:
+def test_relay_without_parked_keys_reads_no_requests_or_rows() -> None:
     keys, store = ParkedKeys(), cast(ParkedEventStore, EmptyStore())
     known = Precautions(Suspects(), BlockedTopics(StandingClock()))
     sender = SingleRecordSender(Settings(), on_refused=lambda _: None)

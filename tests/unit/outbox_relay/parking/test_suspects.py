@@ -8,7 +8,7 @@ from services.outbox_relay.shards.progress import Progress
 KEY, OTHER = ("topic", "key"), ("topic", "other")
 
 
-def test_suspect_are_the_keys_of_the_refused_batch_up_to_what_was_sent() -> None:
+def test_suspects_are_keys_of_refused_batch_up_to_sent_sequence() -> None:
     suspects = Suspects()
     suspects.add(3, frozenset({KEY}), 100)
     assert suspects.covers(3, KEY, 100)
@@ -33,7 +33,7 @@ def test_suspicions_add_up() -> None:
     assert suspects.covers(3, ("any", "key"), 100)
 
 
-def test_a_suspicion_lasts_until_the_window_at_work_and_the_next_are_published() -> None:
+def test_suspicion_lasts_until_current_and_next_windows_are_published() -> None:
     suspects = Suspects()
     suspects.add(3, frozenset(), 100)
     suspects.taken(3, Progress("10:10:", "20:20:", 5))

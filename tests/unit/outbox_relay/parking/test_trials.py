@@ -67,7 +67,7 @@ def tried(quarantine: Quarantine, known: Precautions) -> HeldShard:
     return shard
 
 
-def test_a_shard_to_be_left_is_kept_until_kafka_has_answered(
+def test_departing_shard_is_kept_until_kafka_answers(
     quarantine: Quarantine, sender: SlowSender, tried: HeldShard
 ) -> None:
     tried.leave()
@@ -78,7 +78,7 @@ def test_a_shard_to_be_left_is_kept_until_kafka_has_answered(
     assert not quarantine.holds(tried)
 
 
-def test_a_trial_is_forgotten_though_its_shard_is_of_no_concern_any_more(
+def test_trial_is_forgotten_after_its_shard_is_left(
     quarantine: Quarantine, sender: SlowSender, known: Precautions, tried: HeldShard
 ) -> None:
     tried.leave()
@@ -89,7 +89,7 @@ def test_a_trial_is_forgotten_though_its_shard_is_of_no_concern_any_more(
     assert not quarantine.concerns(tried)
 
 
-def test_what_is_being_tried_goes_no_other_way_in_the_meantime(
+def test_key_under_trial_is_blocked_from_other_paths(
     quarantine: Quarantine, sender: SlowSender, known: Precautions, tried: HeldShard
 ) -> None:
     known.suspects.by_shard.clear()

@@ -43,7 +43,7 @@ def test_every_rule_of_a_plan_takes_part() -> None:
 
 @pytest.mark.parametrize(("one", "other"), list(combinations(REASONS, 2)), ids=lambda reason: reason.value)
 @given(data=st.data(), direction=st.sampled_from(Direction))
-def test_two_rules_are_refused_exactly_if_no_price_keeps_the_trade_open(
+def test_two_rules_are_refused_exactly_if_every_price_exits(
     one: ExitReason, other: ExitReason, data: st.DataObject, direction: Direction
 ) -> None:
     plan = ExitPlan.model_validate(data.draw(RULES[one]) | data.draw(RULES[other]))

@@ -34,9 +34,7 @@ def refused(direction: Direction = Direction.LONG, quantity: int = 100, lot: int
     lot=st.sampled_from([1, 25, 50]),
     percents=st.lists(st.decimals("0.01", 100, places=2), min_size=1, max_size=6),
 )
-def test_sized_legs_are_whole_lots_within_their_share_and_never_more_than_the_trade(
-    quantity: int, lot: int, percents: list[Decimal]
-) -> None:
+def test_sized_legs_are_whole_lots_within_share_and_trade(quantity: int, lot: int, percents: list[Decimal]) -> None:
     legs = [{"price": str(1010 + nth), "percent": str(percent)} for nth, percent in enumerate(percents)]
     plan = ExitPlan.model_validate({"targets": legs}).sized(quantity, lot)
     assert plan.targets is not None
@@ -115,7 +113,7 @@ def test_a_leg_has_a_price_and_one_size(leg: dict[str, Any]) -> None:
         (Direction.SHORT, "995", "break_even", "995"),
     ],
 )
-def test_the_stop_moves_after_a_leg_and_never_away_from_profit(
+def test_stop_moves_after_leg_and_never_away_from_profit(
     direction: Direction, stop: str | None, after: str, expected: str
 ) -> None:
     plan = ladder(stop_loss=stop, after_leg={"1": {"stop": after}})

@@ -58,6 +58,6 @@ def test_the_rules_stand_in_order_of_rank() -> None:
     assert [rule.reason for rule in RULES] == sorted(ExitReason, key=lambda reason: reason.rank)
 
 
-def test_a_stop_waits_even_if_the_price_comes_back_and_a_target_does_not() -> None:
+def test_stop_survives_price_recovery_but_target_does_not() -> None:
     waiting = {rule.reason for rule in RULES if not rule.expires}
     assert waiting == {ExitReason.STOP_LOSS, ExitReason.ACCOUNT_LOSS, ExitReason.MANUAL, ExitReason.TIME}

@@ -83,7 +83,7 @@ def test_a_price_must_be_one_at_which_the_market_trades() -> None:
         (SHORT, "995.30", "1", "998"),
     ],
 )
-def test_a_trigger_follows_the_trailing_stop_in_multiples_of_its_step(
+def test_trigger_follows_trailing_stop_in_step_multiples(
     direction: Direction, trail: str, step: str, trigger: str
 ) -> None:
     plan = ExitPlan.model_validate(
@@ -119,7 +119,7 @@ def test_a_split_scales_the_distance_too() -> None:
     assert fixed_trigger(plan, LONG) == Decimal("98.75")
 
 
-def test_a_split_scales_price_and_step_and_refuses_a_step_of_nothing() -> None:
+def test_split_scales_price_and_step_and_refuses_zero_step() -> None:
     terms = {"price": "985", "trail_step": "0.5"}
     plan = ExitPlan.model_validate({"trailing_stop": {"amount": "5"}, "protective_stop": terms})
     after = plan.scaled(PlanScale(Scale(1, 10), Decimal("0.05")), LONG, Decimal(100)).protective_stop

@@ -101,7 +101,7 @@ def test_every_saved_name_of_a_price_is_scaled() -> None:
     ("kind", "ratio", "scale"),
     [("SPLIT", "1:10", Scale(1, 10)), ("SPLIT", "10:1", Scale(10, 1)), ("BONUS", "1:2", Scale(2, 3))],
 )
-def test_ratios_of_splits_are_old_to_new_and_of_bonus_issues_new_to_held(kind: str, ratio: str, scale: Scale) -> None:
+def test_split_ratio_is_old_to_new_bonus_new_to_held(kind: str, ratio: str, scale: Scale) -> None:
     assert CorporateAction.model_validate({"kind": kind, "symbol": "NSE:INFY", "ratio": ratio}).scale == scale
 
 

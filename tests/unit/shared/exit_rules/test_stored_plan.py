@@ -19,7 +19,7 @@ AFTER = {"1": {"stop": "break_even"}, "2": {"stop": "1010.05"}}
 
 @settings(max_examples=200, deadline=None)
 @given(plans(), st.sampled_from(Direction), st.booleans(), st.booleans(), st.integers(0, 2))
-def test_a_stored_plan_has_the_rules_and_legs_of_the_plan(
+def test_stored_plan_keeps_rules_and_legs(
     plan: ExitPlan, direction: Direction, square_off: bool, changes: bool, spaces: int
 ) -> None:
     given = plan.model_dump(mode="json", exclude_none=True)

@@ -68,7 +68,7 @@ def test_the_console_asks_every_other_process() -> None:
     assert asked[1].split(",") == [f"{each.name}=http://{each.name}:{each.container_port}" for each in others]
 
 
-def test_every_user_of_kafka_is_a_process_or_is_named_here() -> None:
+def test_every_kafka_user_is_process_or_named_exception() -> None:
     assert set(RIGHTS) - set(PROCESSES) == NO_PROCESSES
 
 

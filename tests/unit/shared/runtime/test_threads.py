@@ -28,7 +28,7 @@ def test_every_thread_ends_when_the_block_ends() -> None:
     assert group.busy() == []
 
 
-def test_a_failing_thread_stops_the_others_and_its_error_is_raised() -> None:
+def test_failing_thread_stops_others_and_raises_its_error() -> None:
     group = ThreadGroup(Stop()).add("good", wait_for_stop).add("bad", fail)
     with pytest.raises(LookupError, match="not there"), group:
         assert group.stop.wait(60), "the group goes on without one of its threads"
