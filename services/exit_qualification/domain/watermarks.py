@@ -90,8 +90,11 @@ class Watermarks:
 
     @property
     def stairs(self) -> tuple[tuple[int, int], ...]:
-        """Return the ticks that set current watermarks: (number of the tick, profit price), falling."""
-        return tuple(self._stairs) if self._groups else ()
+        """Return the ticks that set watermarks: (number of the tick, profit price), falling.
+
+        They stay while no stop has a watermark: a restart must find what a stop that comes back would find.
+        """
+        return tuple(self._stairs)
 
     def restore(self, stairs: Iterable[tuple[int, int]]) -> None:
         """Restore the stairs of a checkpoint, before any stop is put."""

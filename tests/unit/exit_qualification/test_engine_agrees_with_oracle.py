@@ -293,5 +293,14 @@ def test_prices_of_the_test_are_whole_units() -> None:
     assert from_units(24) == Decimal("0.0024")
 
 
+def test_restart_finds_watermarks_while_no_stop_had_one() -> None:
+    market = EngineAgreesWithOracle()
+    confirmed = {"bricks": {"size": "0.0001", "confirm": 1}, "trailing_stop": {"amount": "0.0001"}}
+    EngineAgreesWithOracle.add_trade(market, trade_id=2, plan=ExitPlan.model_validate(confirmed))
+    for seq, price in enumerate((1, 3, 1), 1):  # the second fires, so the only stop waits for bricks alone
+        market.tick(SYMBOLS[0], price, 0, seq, 1 + seq)
+    EngineAgreesWithOracle.restart(market)
+
+
 TestEngineAgreesWithOracle = EngineAgreesWithOracle.TestCase
 TestEngineAgreesWithOracle.settings = settings(max_examples=EXAMPLES, stateful_step_count=50, deadline=None)
