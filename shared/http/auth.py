@@ -129,11 +129,10 @@ class TokenCheck:
         self, request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
     ) -> Caller:
         """Return the caller; look the token up unless it is known."""
-        hashed = _hash_of(sent)
-        known: Caller | None = request.app.state.known_tokens.get(hashed)
-        if known is None:
-            return await run_in_slot(partial(authenticate, request, sent, self._scope))
-        return _admit(request.app.state.rate_limiter, hashed, known, self._scope)
+        known = self._known(request, _hash_of(sent))
+        if known is not None:
+            return known
+        return await run_in_slot(partial(authenticate, request, sent, self._scope))
 
     def known_caller(self, request: Request, authorization: bytes) -> Caller | None:
         """Return the caller that an ``Authorization`` header names; None if its token is not known.
@@ -145,7 +144,10 @@ class TokenCheck:
         """
         if not authorization.startswith(BEARER):
             return None
-        hashed = hashlib.sha256(authorization.removeprefix(BEARER)).digest()
+        return self._known(request, hashlib.sha256(authorization.removeprefix(BEARER)).digest())
+
+    def _known(self, request: Request, hashed: bytes) -> Caller | None:
+        """Admit the caller of a token that need not be looked up; return None for any other token."""
         known: Caller | None = request.app.state.known_tokens.get(hashed)
         return None if known is None else _admit(request.app.state.rate_limiter, hashed, known, self._scope)
 

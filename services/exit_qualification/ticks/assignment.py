@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from confluent_kafka import Consumer, TopicPartition
 from sqlalchemy import Engine
@@ -106,13 +107,6 @@ class Assignment:
             Other partitions wait by now, or none; nothing was claimed.
         """
         partitions = self._waiting or []
-
-        def stay(trades: int) -> None:
-            report(trades)
-            self._consumer.take_by_partition(1, 0)  # a member that does not poll for minutes is taken for dead
-            if self._waiting != partitions:
-                raise Reassigned(f"the partitions changed; {trades:,} open trades were loaded")
-
         if not self._log.is_current():
             raise NotAssignedTogether("the topics have changed; joining again")
         bounds = bounds_of(
@@ -125,6 +119,7 @@ class Assignment:
                 claimed = TickCheckpointRepository(connection).claim(partitions, self._owner)
                 require_homes(connection, self._layout)
                 square_off = replace(self._default_square_off, calendars=CalendarRepository(connection).calendars())
+                stay = partial(self._stay, partitions, report)
                 loaded = load_engine(connection, claimed, self._new_clock_after_ms, square_off, stay)
                 positions = self._log.start(connection, self._layout, claimed, bounds)
             loaded.engine.watch_loaded()  # sorting may take longer than a transaction may be idle
@@ -136,6 +131,19 @@ class Assignment:
             loaded.engine, self._layout, claimed, self._trusted, square_off, ahead=loaded.symbols_ahead
         )
         log.info("judging %d partitions as %s", len(claimed), self._owner)
+
+    def _stay(self, partitions: list[int], report: Callable[[int], None], trades: int) -> None:
+        """Report a load and poll: a member of the group that does not poll for minutes is taken for dead.
+
+        Raises
+        ------
+        Reassigned
+            The poll brought other partitions than those being loaded.
+        """
+        report(trades)
+        self._consumer.take_by_partition(1, 0)
+        if self._waiting != partitions:
+            raise Reassigned(f"the partitions changed; {trades:,} open trades were loaded")
 
     def reload(self) -> None:
         """Discard the engine, which is ahead of the database. Held partitions wait to be claimed again."""
