@@ -15,7 +15,7 @@ DEFAULT_BROKER_HOSTS = f"api.kite.trade,{LOOPBACK}"
 _ADDRESS = re.compile(
     r"((?P<scheme>https?)://)?(?P<host>[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(:(?P<port>[0-9]{1,5}))?"
 )
-"""Lower case and nothing else, so that no two programs can read one address in two ways."""
+"""Lower case and nothing else: two programs can never read one address in two ways."""
 
 
 class BrokerHostRefused(InvalidInput):

@@ -1,4 +1,4 @@
-"""The injected clock; the only module that reads the machine's time."""
+"""The injected clock; no other module reads the machine's time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Return seconds of a clock that never goes back; only differences have a meaning."""
+        """Return seconds of a monotonic clock; only differences have a meaning."""
         ...
 
 

@@ -17,7 +17,7 @@ class ExitflowError(Exception):
     retryable:
         True if the same call may succeed later without a change by the caller.
     retry_after_s:
-        Seconds after which the same call makes sense, if that is known; becomes ``Retry-After``.
+        Seconds until the same call makes sense, if known; becomes ``Retry-After``.
     details:
         JSON-safe facts for the caller; never a secret.
     """

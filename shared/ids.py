@@ -40,7 +40,7 @@ def new_traceparent() -> str:
 def exit_traceparent(signal_id: UUID) -> str:
     """Return the ``traceparent`` of an exit: its trace is the id of its signal, its first span the second half of it.
 
-    Every process knows it from the signal alone, so that nothing has to carry it through tables.
+    Every process derives it from the signal alone; no table has to carry it.
     """
     return f"00-{signal_id.hex}-{signal_id.hex[16:]}-01"
 

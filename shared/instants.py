@@ -1,4 +1,4 @@
-"""Instants as whole numbers since 1970: pure, for domains too, which know no clock."""
+"""Instants as whole numbers since 1970: pure, for domains too; they know no clock."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[
 _PLAIN: Final = re.compile(r"([0-9]{1,11})(?:\.([0-9]{1,4}))?")
 
 Amount = str | int | float | Decimal
-"""Forms in which an amount arrives. A float stands for its shortest decimal text."""
+"""Forms of an amount on arrival. A float stands for its shortest decimal text."""
 
 
 def parse_money(amount: Amount) -> Decimal:

@@ -51,7 +51,7 @@ class Settings(BaseSettings):
         5, ge=1, le=100, description="maximum number of open database connections of a process"
     )
 
-    # Rows that only guard against repetition
+    # Rows kept only against repetition
     inbox_keep_days: int = Field(
         30,
         ge=1,
@@ -341,7 +341,7 @@ def load_settings() -> Settings:
     Raises
     ------
     ConfigurationError
-        A value that cannot be, or an ``EXITFLOW_`` variable that is no setting. Never shows a value.
+        An impossible value, or an ``EXITFLOW_`` variable without a setting. Never shows a value.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields} | _NOT_SETTINGS
     unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name.upper() not in known)

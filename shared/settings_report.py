@@ -17,7 +17,7 @@ MASK = "********"
 
 
 class Origin(StrEnum):
-    """The place that a value came from."""
+    """The source of a value."""
 
     DEFAULT = "default"
     ENVIRONMENT = "environment"
@@ -48,7 +48,7 @@ def described_settings() -> list[DescribedSetting]:
 
 
 def reported_settings(settings: Settings) -> list[ReportedSetting]:
-    """Return every setting with its value in `settings` and the origin of that value."""
+    """Return every setting with its value in `settings` and the origin of the value."""
     return [
         ReportedSetting(**vars(_described(name, field)), value=_text(getattr(settings, name)), origin=_origin(name))
         for name, field in Settings.model_fields.items()

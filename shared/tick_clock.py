@@ -25,7 +25,7 @@ class TickOrder(Enum):
 _NEWEST: Final = TickOrder.NEWEST  # a global is found faster than a member of an enumeration
 
 TAKEN: Final = (TickOrder.NEWEST, TickOrder.NEW_CLOCK)
-"""Orders of ticks that are the last one of their symbol now."""
+"""Orders of the ticks now last for their symbol."""
 
 
 class Lateness(NamedTuple):
@@ -33,7 +33,7 @@ class Lateness(NamedTuple):
 
     stale_since_ms: int
     rising_since_ms: int
-    """Arrival of the first of them whose ``seq`` was above all seen before."""
+    """Arrival of the first of them with a ``seq`` above all before."""
     highest_seq: int
     is_told: bool
     """Whether one of them was `STUCK`."""
@@ -75,7 +75,7 @@ class TickClock:
     def take(self, ts_us: int, seq: int, arrived_ms: int) -> TickOrder:
         """Accept a tick as the last one unless it is stale: lower `(ts, seq)`; an equal one is a duplicate.
 
-        `arrived_ms` of 0 means that the arrival is unknown.
+        `arrived_ms` of 0 means an unknown arrival.
         """
         if arrived_ms < self.last_arrived_ms:
             arrived_ms = self.last_arrived_ms

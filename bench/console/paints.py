@@ -1,4 +1,4 @@
-"""Time to the first paint of each page in a headless Chromium, and the CPU that one view of it costs."""
+"""Time to the first paint of each page in a headless Chromium, and the CPU of one view of it."""
 
 from __future__ import annotations
 

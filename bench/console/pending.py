@@ -1,4 +1,4 @@
-"""A local stack with many pending exits: trades whose stop was met while the kill switch holds exits back."""
+"""A local stack with many pending exits: their stops were met while the kill switch held exits back."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ CONNECTIONS = 8
 ROUNDS, ROUND_S = 60, 2
 WAITING = "SELECT count(*) FROM exit_qualification.exit_intents WHERE status = 'PENDING'"
 SETTLE_S = 5
-"""Time for the processes to rest: what is measured then is the page, not the burst before it."""
+"""Time for the processes to rest, to measure the page and not the burst before it."""
 
 
 @dataclass(frozen=True)
 class PendingExits:
-    """A running stack, and one of its trades that waits for its exit."""
+    """A running stack, and one of its trades with a waiting exit."""
 
     about: dict[str, Any]
     trade_id: str
@@ -66,7 +66,7 @@ def pending_exits(count: int, say: Callable[[str], None]) -> Iterator[PendingExi
 
 
 def _let_wait(about: dict[str, Any], count: int) -> str:
-    """Hold exits back, open the trades, meet their stops, which do not expire; return the id of one trade.
+    """Hold exits back, open the trades, meet their stops (they do not expire); return the id of one trade.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def _send_ticks(sender: TickSender, symbols: list[str], sequence: int) -> None:
 
 
 def _shares(about: dict[str, Any]) -> str:
-    """Return what the processes of the stack use of a core, the busiest first."""
+    """Return the processes' shares of a core, the busiest first."""
     before = _cpu(about)
     threading.Event().wait(SETTLE_S)
     shares = {name: (seconds - before[name]) / SETTLE_S for name, seconds in _cpu(about).items()}

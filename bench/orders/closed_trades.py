@@ -85,6 +85,6 @@ class ClosedTrades:
                     self._changed.notify_all()
 
     def _next(self) -> list[Message]:
-        """Return the next record as soon as it comes, with all that came with it: `consume` waits out its time."""
+        """Return the next record as soon as it comes, with all others of its fetch: `consume` waits out its time."""
         first = self._consumer.poll(STOP_LOOK_S)
         return [] if first is None else [first, *self._consumer.consume(MOST_RECORDS, 0)]

@@ -1,4 +1,4 @@
-"""Closures of trade-fills from Kafka: signed ExitIntentFilled events for trades that were written to the database."""
+"""Closures of trade-fills from Kafka: signed ExitIntentFilled events for trades written to the database."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SELECT id, %s, 'LONG', 'MIS', %s, 10, 10, 1000, '{"target": "1010.00"}', clock_t
   FROM unnest(%s::uuid[]) AS id
 """
 IS_ONE_OPEN = "SELECT EXISTS (SELECT FROM trade_management.trades WHERE symbol = %s AND status = 'OPEN')"
-"""Counting would read every row that is still open."""
+"""Counting would read every open row."""
 
 
 @dataclass(frozen=True)

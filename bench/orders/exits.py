@@ -89,9 +89,9 @@ class ExitRuns:
         return [f"NSE:BENCH{self._runs}X{n}" for n in range(count)]
 
     def _sender(self) -> TickSender:
-        """Return a sender that has sent: a market's feed is connected long before a price meets a target.
+        """Return a sender after its first sends: a market's feed is connected long before a price meets a target.
 
-        A new idempotent producer asks for its identity at most every 500 ms, so its first ticks would wait for that.
+        A new idempotent producer asks for its identity at most every 500 ms, and its first ticks would wait for it.
         """
         sender = TickSender(Settings(kafka_bootstrap_servers=self._system.bootstrap_servers))
         self._tick(sender, NOT_TRADED)

@@ -1,6 +1,6 @@
 """Load on POST /trades: many connections kept open, each sending one request after the other.
 
-One thread serves all connections: a client that costs much takes the processors from the system that it measures.
+One thread serves all connections: an expensive client takes the processors from the measured system.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def trade(symbol: str, account: str, target: str = "1010.00") -> Body:
 
 
 def open_trades(url: str, token: str, bodies: Sequence[Body], connections: int) -> tuple[list[str], float]:
-    """Open every trade over so many connections; return their ids and the seconds that it took.
+    """Open every trade over so many connections; return their ids and the seconds for all.
 
     Raises
     ------

@@ -18,7 +18,7 @@ quiet machine: wall times of a busy one say nothing.
 
 @dataclass(frozen=True)
 class Figure:
-    """One row: a measurement, its value, the goal, and the CPU milliseconds that one unit took by process."""
+    """One row: a measurement, its value, the goal, and the CPU milliseconds of one unit by process."""
 
     name: str
     value: str
@@ -27,7 +27,7 @@ class Figure:
 
 
 def cpu_text(usage: Usage, units: int) -> str:
-    """Return the CPU milliseconds of one unit: the sum, then the processes that took most."""
+    """Return the CPU milliseconds of one unit: the sum, then the largest by process."""
     per = sorted(usage.per(units).items(), key=lambda item: -item[1])
     shown = ", ".join(f"{name} {milliseconds:.1f}" for name, milliseconds in per[:6] if milliseconds >= 0.05)
     return f"{sum(milliseconds for _, milliseconds in per):.1f}: {shown}"

@@ -38,7 +38,7 @@ def figures(
 ) -> tuple[list[Figure], bool]:
     """Return the figures of the wanted parts, in order, and whether all were measured.
 
-    A part that cannot be measured is a row with the reason, and the next one goes on.
+    A failed part becomes a row with the reason, and the next part goes on.
     """
     runs = ExitRuns(system)
     work: dict[str, Callable[[], Iterator[Figure]]] = {

@@ -1,4 +1,4 @@
-"""A local stack whose broker has many accounts: the broker and exit-orders run beside `exitflow up`."""
+"""A local stack with a broker of many accounts: the broker and exit-orders run beside `exitflow up`."""
 
 from __future__ import annotations
 

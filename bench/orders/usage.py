@@ -13,7 +13,7 @@ from shared.clock import SystemClock
 
 @dataclass
 class Usage:
-    """CPU seconds by process, and the seconds that passed."""
+    """CPU seconds by process, and the wall-clock seconds."""
 
     cpu_s: dict[str, float] = field(default_factory=dict)
     wall_s: float = 0.0

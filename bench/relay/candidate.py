@@ -36,7 +36,7 @@ class Candidate(Protocol):
 
     @property
     def has_outbox(self) -> bool:
-        """Return False for a program that reads no database."""
+        """Return False for a program without reads of the database."""
         ...
 
     def prepare(self, place: Place) -> None:
@@ -52,7 +52,7 @@ class Candidate(Protocol):
         ...
 
     def programs(self, place: Place, events: int) -> Sequence[Command]:
-        """Return the programs to run; `events` is the total, for a program that must know."""
+        """Return the programs to run; `events` is the total, for a program in need of it."""
         ...
 
 

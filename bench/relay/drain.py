@@ -17,11 +17,11 @@ from shared.clock import Clock
 from shared.errors import Unavailable
 
 LOOK_S = 0.2
-"""So seldom that looking, which walks over all processes, takes nothing from what is measured."""
+"""Seldom: a look walks over all processes, and must take nothing from the measured ones."""
 STALL_LIMIT_S = 45
 QUIET_S = 1.0
 CUT_S = 60.0
-"""A drain that takes longer is cut here; its rates are of what it had published by then."""
+"""A longer drain is cut here; its rates are of the events published by then."""
 FROM, TO = 0.5, 0.95
 
 
@@ -36,7 +36,7 @@ class Drain:
     whole_per_s, first_s:
         Events a second from the start of the program to its last record; seconds to its first record.
     cut:
-        It was ended after `CUT_S`; events that are missing then are not lost.
+        It was ended after `CUT_S`; events missing then are not lost.
     cpu:
         Seconds per 100,000 events of relay, PostgreSQL and Kafka, from the first records seen to the last.
     wal_bytes:

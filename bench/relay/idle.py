@@ -28,7 +28,7 @@ from shared.clock import Clock, SystemClock
 POLLS_MS = (50.0, 20.0, 5.0, 1.0)
 EVENTS = 20
 PAUSE_S = 0.5
-"""Between the events: long enough that the relay waits as long as it may before each."""
+"""Between the events: long enough for the relay's longest wait before each."""
 
 WARM_UP_EVENTS = 3
 LIMIT_S = 60

@@ -40,10 +40,10 @@ class Latency:
     asked_per_s, written_per_s, rows:
         Events a second wanted and written; events in each transaction.
     behind:
-        A second after the last transaction was committed less than 95 % of the events had been read: the rate is above
-        what the relay can carry, and the latencies grow with the length of the measurement.
+        A second after the last commit less than 95 % of the events had been read: the rate is above the relay's
+        capacity, and the latencies grow with the length of the measurement.
     missing:
-        Events that had not come some time after the last commit; they are in no percentile.
+        Events still missing some time after the last commit; they are in no percentile.
     """
 
     asked_per_s: float
@@ -68,9 +68,9 @@ class Trial:
     Attributes
     ----------
     warm_up_events:
-        A backlog that the relay must have carried before the writing begins: its code is compiled then.
+        A backlog for the relay to carry before the writing begins: its code is compiled then.
     rate_per_s, seconds, lead_in_s:
-        The pace of the events, for how long they count, and for how long before that they do not.
+        The pace of the events, for how long they count, and the length of the uncounted start before.
     """
 
     warm_up_events: int

@@ -1,4 +1,4 @@
-"""Packages of what is measured beside this project, each set in a virtual environment that is created once."""
+"""Packages measured beside this project, each set in a virtual environment of its own, created once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def peer_python(requirements: Path = REQUIREMENTS) -> Path:
 
 
 def _install(requirements: Path, target: Path) -> None:
-    # It is moved when it is whole, which its interpreter does not mind; scripts with a path in them are not used.
+    # It is moved when whole; its interpreter does not mind, and scripts with a path in them are not used.
     _run([sys.executable, "-m", "venv", str(target)])
     pip = [str(target / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     _run([*pip, "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", str(requirements)])

@@ -1,6 +1,6 @@
 """The claim-and-mark poller: claim a batch, produce it, wait for Kafka, mark it.
 
-Each batch takes two UPDATEs in separate transactions. The first sets a lease, so that another copy can take over claims
+Each batch takes two UPDATEs in separate transactions. The first sets a lease, for another copy to take over claims
 of a dead one; the second follows the acknowledgement of every record.
 """
 

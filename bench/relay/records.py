@@ -1,6 +1,6 @@
 """Records published by every candidate: event n, in Python and in SQL.
 
-The payload, a JSON object, holds n in twelve digits at a fixed place, so that one checker can read all topics. Keys are
+The payload, a JSON object, holds n in twelve digits at a fixed place: one checker reads all topics. Keys are
 pseudo-random, so a batch may hold two events of one key, and n grows with every event of a key.
 """
 
@@ -34,7 +34,7 @@ ALL_HEADERS_SQL = (
     f" 'ce_time', '{TIME}', 'traceparent', '{TRACEPARENT}', 'ce_specversion', '1.0', 'ce_id', gen_random_uuid(),"
     f" 'ce_sequence', {SEQUENCE_SQL}::text, 'content-type', 'application/json')"
 )
-"""All nine, for an outbox that keeps headers as they will be sent."""
+"""All nine, for an outbox with headers ready to send."""
 
 _TWO_DIGESTS = "sha256(n::text::bytea) || sha256(('-' || n)::bytea)"
 SIGNATURE_SQL = f"'0123456789abcdef:' || translate(encode({_TWO_DIGESTS}, 'base64'), chr(10), '')"

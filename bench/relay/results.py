@@ -18,13 +18,13 @@ class Measured:
     Attributes
     ----------
     run:
-        Which run of the bench; figures of different runs do not compare well.
+        A run of the bench; figures of different runs do not compare well.
     drain, held:
         Drains without and with an old transaction open.
     steady_latency, half_latency:
         At 1,000 events a second, and at half of the drain rate of the same round.
     errors:
-        What could not be measured, and why.
+        Failed measurements, and why.
     """
 
     name: str

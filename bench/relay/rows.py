@@ -37,7 +37,7 @@ class NamedRow(NamedTuple):
 
 
 class SlotsRow:
-    """The candidate that is no tuple."""
+    """The one candidate without tuples."""
 
     __slots__ = NamedRow._fields
 
@@ -80,7 +80,7 @@ def produce(*_: object) -> None:
 
 
 def as_tuples(values: Sequence[Sequence[Any]]) -> None:
-    """Do to each row what the relay does."""
+    """Do to each row the work of the relay."""
     rows: list[Row] = [tuple(each) for each in values]
     for row in rows:
         produce(row[TOPIC], row[PAYLOAD], row[KEY], headers_of_row(row))

@@ -35,7 +35,7 @@ class Plan:
     events:
         Of a backlog; a slow candidate gets its share of them.
     rate_per_s, latency_s, lead_in_s:
-        Of the latency measurements; what is sent in the lead-in is not counted.
+        Of the latency measurements; events of the lead-in are not counted.
     warm_ups:
         How many backlogs are produced before anybody is measured.
     """
@@ -58,7 +58,7 @@ class Run:
         self._say = say
 
     def warm_up(self) -> None:
-        """Produce as much as a measurement will, so that every candidate meets a broker with compiled code."""
+        """Produce as much as a measurement will: every candidate meets a broker with compiled code."""
         for _ in range(self._plan.warm_ups):
             drain = measure_drain(Ceiling("warm-up"), self._servers, self._clock, self._plan.events, held=False)
             self._say(f"warm-up: {drain.steady_per_s:,.0f}/s")

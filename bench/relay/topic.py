@@ -16,7 +16,7 @@ from shared.errors import Unavailable
 
 _CHUNK = 20_000
 WARNINGS = 4
-"""As syslog counts: librdkafka says at the end of each client that it had something left to tell."""
+"""Level by syslog's count; each client of librdkafka ends with a complaint about unsent events."""
 READ_LIMIT_S = 120
 
 
@@ -29,11 +29,11 @@ class Content:
     appended_s:
         When the broker appended each event's first record, in seconds since 1970, sorted.
     lost, duplicates:
-        Events that are not there; records beyond the first of an event.
+        Absent events; records beyond the first of an event.
     disorder:
-        First records that come after a later event of the same key.
+        First records after a later event of the same key.
     foreign:
-        Records with a key, a payload or a partition that is not their event's.
+        Records with another key, payload or partition than their event's.
     headers:
         The mean number of headers a record carries.
     """

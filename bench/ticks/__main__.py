@@ -37,7 +37,7 @@ progress = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class Part(StrEnum):
-    """Measurements that can be run alone."""
+    """Measurements for a run of their own."""
 
     ALONE = "alone"
     DRAIN = "drain"
@@ -48,7 +48,7 @@ class Part(StrEnum):
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure: open trades, ticks in the topic, exits of a burst, ticks a second and probes for latency."""
+    """Sizes: trades, ticks in the topic, exits of a burst, ticks a second and probes for latency."""
 
     trades: tuple[int, ...]
     ticks: int

@@ -16,7 +16,7 @@ from shared.exit_rules.registry import start_rules
 from shared.exit_rules.rule import Position, RuleState
 
 NAIVE_LOOKS = 2_000_000
-"""Most rules that the naive loop looks at; it is measured over fewer ticks for more trades."""
+"""Most looks at rules by the naive loop; it is measured over fewer ticks for more trades."""
 ARRIVED_MS = 1_800_000_000_000
 
 

@@ -21,7 +21,7 @@ LOOK_S = 0.01
 LIMIT_S = 600
 _PROGRESS = "SELECT coalesce(sum(tick_offset), 0)::bigint FROM tick_partitions"
 _STARTED = f"judging {PARTITIONS} partitions"
-"""What a worker logs once its engine is loaded."""
+"""A worker's log line once its engine is loaded."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Start:
 
 
 def drain_bare(place: Place, ticks: int) -> Drain:
-    """Measure a loop that consumes and decodes."""
+    """Measure a loop of consuming and decoding alone."""
     argv = [sys.executable, "-m", "bench.ticks.bare", place.settings.kafka_bootstrap_servers, place.ticks]
     argv += [str(PARTITIONS), str(ticks)]
     answer = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=True)

@@ -1,4 +1,4 @@
-"""Invented market: open trades, and ticks that leave them alone or move their stops."""
+"""Invented market: open trades, and ticks for leaving them alone or moving their stops."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Mood(StrEnum):
     QUIET = "quiet"
     """Prices stay between the levels."""
     VOLATILE = "volatile"
-    """Prices wander: they set new highs, which move trailing stops, and reach targets and stops."""
+    """Prices wander: new highs move trailing stops, and some prices reach targets and stops."""
 
 
 @dataclass(frozen=True, slots=True)

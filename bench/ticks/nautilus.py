@@ -21,7 +21,7 @@ _LIMIT_S = 240
 
 
 def nautilus_us(trades: int, ticks: Sequence[Step]) -> float:
-    """Return its CPU microseconds for a tick that reaches no stop, with so many open trades."""
+    """Return its CPU microseconds for a tick without a reached stop, with so many open trades."""
     told = {
         "symbols": SYMBOLS,
         "entry": ENTRY / SCALE,

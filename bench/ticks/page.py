@@ -36,7 +36,7 @@ Written by `{command}`. One run, one PostgreSQL and one Apache Kafka, 1,000 symb
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement: what, over how many open trades, and its figures by name."""
+    """One measurement: its name, the number of open trades, and its figures by name."""
 
     what: str
     trades: int

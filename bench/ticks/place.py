@@ -1,4 +1,4 @@
-"""One measurement's database and topics, and the programs of this project that work on them."""
+"""One measurement's database and topics, and the programs of this project on them."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class Place:
 
 
 class Places:
-    """Places on one pair of servers. Their databases are copies of one that was migrated once."""
+    """Places on one pair of servers. Their databases are copies of one, migrated once."""
 
     def __init__(self, servers: Servers) -> None:
         self._servers = servers

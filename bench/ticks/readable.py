@@ -73,7 +73,7 @@ class Latency:
 
 
 def measure_burst(place: Place, exits: int, clock: Clock) -> Burst:
-    """Exit so many trades by one tick, in a system that has worked before."""
+    """Exit so many trades by one tick, in a system warm from earlier work."""
     earlier = exits // WARM_UP_SHARE
     copy_same(place, earlier, WARM_UP_SYMBOL, money(TARGET))
     copy_same(place, exits, BURST_SYMBOL, money(TARGET))
@@ -99,7 +99,7 @@ def _exit_all(place: Place, symbol: str, exits: int, intents: Consumer, clock: C
 
 
 def measure_latency(place: Place, per_s: float, probes: int, clock: Clock) -> Latency:
-    """Send ticks at a rate, among them one every 20 ms that exits a trade of a symbol without others."""
+    """Send ticks at a rate, and every 20 ms one of them exits a trade of a symbol without others."""
     names = [f"NSE:PROBE{number}" for number in range(probes)]
     for name in names:
         copy_same(place, 1, name, money(TARGET))

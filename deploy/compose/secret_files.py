@@ -1,6 +1,6 @@
 """Secrets of a containerized system: created once, with separate files for each service.
 
-Every service has a directory; file names follow `shared.settings`, so that the directory can be its
+Every service has a directory with file names as in `shared.settings`: the directory can be its
 EXITFLOW_SECRETS_DIR.
 """
 

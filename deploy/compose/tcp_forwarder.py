@@ -1,6 +1,6 @@
 """Forward TCP from one published port to the copies of a service.
 
-Each connection resolves the name again and uses the copies round robin, skipping those that do not answer. Copies may
+Each connection resolves the name again and uses the copies round robin, skipping those without an answer. Copies may
 therefore start, stop and crash behind one port.
 """
 

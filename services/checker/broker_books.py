@@ -56,7 +56,7 @@ def _fill(trade: Json) -> Fill:
 def check_broker_books(broker: BrokerBooks, exits: ExitBooks) -> Finding:
     """Require one COMPLETE order with equal fills for each FILLED intent, and no unknown order.
 
-    An order that is not ours is known if exits of reason EXTERNAL have adopted fills of it, at most what it filled.
+    A foreign order is known if exits of reason EXTERNAL have adopted fills of it, at most its filled quantity.
     """
     orders: dict[str, list[Json]] = defaultdict(list)
     for order in broker.orders:
@@ -106,7 +106,7 @@ def _two_executions(
         at_work[stops[tag], None].extend(found)
     for tag, intent in by_tag.items():
         if intent.status == "FILLED" and intent.beside_leg:
-            continue  # that leg's order was at work too, and what it left exits with another order
+            continue  # an order at work too, for the same leg; another order exits its remainder
         found = [order["order_id"] for order in orders.get(tag, ()) if order["status"] not in _NOT_EXECUTED]
         at_work[intent.trade_id, intent.leg].extend(found)
     for (trade_id, leg), order_ids in at_work.items():
@@ -128,7 +128,7 @@ def _wrong_fills(broker: BrokerBooks, exits: ExitBooks) -> Iterator[str]:
 
 
 def _wrong_adoptions(broker: BrokerBooks, fills: Sequence[Fill]) -> Iterator[str]:
-    """Report adopted fills that the broker does not have, or not as much of; parts of a fill are `id/2`, `id/3`."""
+    """Report adopted fills missing from the broker, or larger than there; parts of a fill are `id/2`, `id/3`."""
     left = {(it.broker_order_id, it.broker_trade_id, it.price): it.quantity for it in broker.fills}
     for fill in sorted(fills):
         known = fill.broker_order_id, fill.broker_trade_id.partition("/")[0], fill.price

@@ -42,13 +42,13 @@ class SystemUnderCheck:
     Attributes
     ----------
     exit_database_url, trade_database_url:
-        For a role that may read everything; nothing is written.
+        For a role with rights to read everything; nothing is written.
     settings:
         Name the Kafka cluster and its topics.
     broker_url, broker_credentials:
         The paper broker and its account's api_key and access_token; an empty URL leaves its books out.
     foreign_key_prefix:
-        Records whose key begins so were put there by others on purpose and are left out; empty: none is.
+        Records with such a key prefix were put there by others on purpose and are left out; empty: none.
     """
 
     exit_database_url: str = field(repr=False)
@@ -65,7 +65,7 @@ def check(system: SystemUnderCheck, clock: Clock) -> list[Finding]:
         reading(system.exit_database_url, EXIT_QUALIFICATION) as exit_side,
         reading(system.trade_database_url, TRADE_MANAGEMENT) as trade_side,
     ):
-        # The rows before the log: what is published meanwhile is then a record too many, not a row too many.
+        # The rows before the log: an event published meanwhile is then a record too many, not a row too many.
         rows = [*read_outbox(exit_side), *read_outbox(trade_side)]
         parked = [*read_parked(exit_side), *read_parked(trade_side)]
         log = [record for record in read_log(system.settings, clock) if not _is_foreign(record, system)]

@@ -26,7 +26,7 @@ def check_effects(
 ) -> Finding:
     """Compare delivered events with the state of the trades; parked or discarded events were not delivered.
 
-    An event whose inbox row was pruned counts as processed if its fills are stored. Where Kafka removed records of a
+    An event with a pruned inbox row counts as processed if its fills are stored. Where Kafka removed records of a
     topic, effects without an event are not judged.
     """
     distinct = {record.event_id: record for record in log}

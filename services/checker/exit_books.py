@@ -35,11 +35,11 @@ class Intent:
     sent:
         An order went to the broker.
     adopted:
-        It has fills of an order that is not ours.
+        It has fills of a foreign order.
     leg:
         Leg of a target ladder; None for the whole remainder.
     beside_leg:
-        Its order was for what a leg at the market left.
+        Its order was for the remainder of a leg at the market.
     """
 
     intent_id: UUID

@@ -67,7 +67,7 @@ class Trade:
     final_closures: int
     closures_gross_pnl: Decimal
     is_adjusted: bool
-    """A corporate action changed its entry price, so that of earlier closures was another."""
+    """A corporate action changed its entry price: earlier closures had another."""
 
     @property
     def is_closed(self) -> bool:
@@ -83,7 +83,7 @@ class TradeBooks:
     fills: dict[UUID, list[Fill]]
     inbox: set[str]
     executions: frozenset[tuple[str, str]] = frozenset()
-    """Broker's order and trade id of every fill that is stored, late ones too."""
+    """Broker's order and trade id of every stored fill, late ones too."""
 
 
 def read_trade_books(connection: Connection) -> TradeBooks:

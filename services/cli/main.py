@@ -51,7 +51,7 @@ COMMANDS = {
     },
     Panel.INTERNAL: {"run": f"{_IN}.run", "forward": f"{_IN}.forward"},
 }
-"""The module of every command and group, by the panel of `exitflow --help` that shows it."""
+"""The module of every command and group, by its panel in `exitflow --help`."""
 
 app = new_app("Exit open trades through PostgreSQL and Kafka.", cls=lazy_group(COMMANDS), completion=True)
 app.callback()(show_version)
@@ -78,8 +78,8 @@ def main() -> None:
 
 
 def _unavailable(error: Exception) -> Unavailable | None:
-    """Return the error of a server that does not answer; None for any other."""
-    # Imported here, for a command that uses no server starts without their clients.
+    """Return the error of a server without an answer; None for any other."""
+    # Imported here: a command without servers starts without their clients.
     from confluent_kafka import KafkaException
     from sqlalchemy.exc import OperationalError
 
@@ -98,7 +98,7 @@ def _fail(error: ExitflowError, status: int) -> NoReturn:
 
 
 def _next_step(error: ExitflowError) -> str:
-    """Return what to do about something that does not answer, unless the error says it."""
+    """Return advice for a server without an answer, unless the error has it."""
     is_told = "`exitflow " in str(error)
     return "; `exitflow doctor` finds out why" if isinstance(error, Unavailable) and not is_told else ""
 

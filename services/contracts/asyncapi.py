@@ -34,7 +34,7 @@ CHANNELS = {
     EXIT_INTENTS: "Every step of every exit; key: the trade_id.",
     OPERATIONS_CONTROLS: "What operators set; the last event of a key is the setting.",
 }
-"""What each topic carries."""
+"""The records of each topic."""
 
 PROMISE = (
     "At least once; first occurrences in order per key, without gaps in ce_sequence. "

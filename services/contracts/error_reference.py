@@ -1,4 +1,4 @@
-"""The reference page of all error codes, from the classes that carry them."""
+"""The reference page of all error codes, from their classes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def error_page() -> str:
 
 
 def _import_all() -> None:
-    """Import every module that can define an error."""
+    """Import every module with errors."""
     for package in (shared, services):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith("__main__"):

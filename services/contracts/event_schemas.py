@@ -16,7 +16,7 @@ EVENTS_FOLDER = "events"
 TICK_NAME = "io.exitflow.Tick.v1"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 REGISTERING = (controls, discarded, exits, protective_stops, trades)
-"""Modules whose import registers the events."""
+"""Modules with a registration of events at their import."""
 
 
 def event_schemas() -> dict[str, Json]:

@@ -12,7 +12,7 @@ from services.contracts.pages import page, table
 Json = dict[str, Any]
 
 EVERYWHERE = frozenset({"400", "401", "403", "408", "413", "414", "422", "429", "431", "500", "501", "503"})
-"""Answers that any route can give; they are listed once."""
+"""Answers possible at any route; they are listed once."""
 
 
 def http_page() -> str:

@@ -1,4 +1,4 @@
-"""The reference page of all metrics: the registry says what they are, the imports which process has them."""
+"""The reference page of all metrics: described by the registry, and assigned to processes by the imports."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def metric_page() -> str:
 
 
 def all_metrics(imports: Any) -> list[Metric]:
-    """Return the metrics that the modules of `imports` define."""
+    """Return the metrics defined by the modules of `imports`."""
     return [PUBLISHED_SIGNALS, *(metric for module in sorted(imports.modules) for metric in _defined_in(module))]
 
 
@@ -61,7 +61,7 @@ PUBLISHED_SIGNALS = Metric(
     "Exit signals whose event Kafka has; the same in each copy of the process, so take the maximum",
     PublishedSignals.__module__,
 )
-"""The one metric that a collector makes at each scrape."""
+"""The one metric made by a collector at each scrape."""
 
 
 def _defined_in(module: str) -> Iterator[Metric]:

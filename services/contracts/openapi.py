@@ -17,14 +17,14 @@ from shared.settings import Settings
 Json = dict[str, Any]
 
 _NOWHERE = "postgresql://none@127.0.0.1:1/none"
-"""An engine connects when it is first used; an app that only describes itself never does."""
+"""An engine connects at its first use; an app only describing itself never does."""
 
 
 APIS = {
     "exit-api": ("services.exit_qualification.api.app", EXIT_QUALIFICATION),
     "trade-api": ("services.trade_management.api.app", TRADE_MANAGEMENT),
 }
-"""The module that makes each app, and the schema it works in."""
+"""The module behind each app, and its schema."""
 
 
 def openapi(name: str) -> Json:

@@ -1,4 +1,4 @@
-"""Markdown that is written by the code."""
+"""Markdown written by the code."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _HEADER = """\
 _NOISE = re.compile(
     r"^(--.*|SET .*;|SELECT pg_catalog\.set_config.*|\\(un)?restrict .*|CREATE SCHEMA .*)\n", re.MULTILINE
 )
-"""Lines of pg_dump that describe the dump and not the schema."""
+"""Lines of pg_dump about the dump and not the schema."""
 
 
 def v010_sql() -> str:
@@ -41,12 +41,12 @@ def v010_sql() -> str:
 
 
 def current_file(history: str) -> Path:
-    """Return the file that shows a schema as it is today."""
+    """Return the file of a schema as it is today."""
     return FOLDER / f"{history}_current.sql"
 
 
 def current_sql(admin_url: str, history: str) -> str:
-    """Return the statements that make a migrated database's schema, as pg_dump writes them.
+    """Return the statements for making a migrated database's schema, as written by pg_dump.
 
     Raises
     ------

@@ -28,7 +28,7 @@ from shared.errors import Unavailable
 WALK_STEPS = 300
 STEP_S = 0.02
 CLOSE_LIMIT_S = 240
-"""An order whose sender was killed takes two reads of the broker's books, 120 s apart, to count as never placed."""
+"""An order with a killed sender counts as never placed after two reads of the broker's books, 120 s apart."""
 SETTLE_LIMIT_S = 45
 PATIENCE_WITH_KAFKA_S = 120
 
@@ -70,7 +70,7 @@ def run_demo(options: DemoOptions, clock: Clock) -> int:
 def run_demo_on(target: Target, options: DemoOptions, clock: Clock) -> int:
     """Run the demo on an existing system, tolerating restarts; return 0 if every trade closed.
 
-    Checking the invariants needs that system's databases; use `exitflow check`.
+    Checking the invariants needs the system's databases; use `exitflow check`.
 
     Raises
     ------

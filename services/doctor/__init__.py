@@ -1,1 +1,1 @@
-"""Find what is wrong with a running system, and say what to do."""
+"""Find the faults of a running system, and name a remedy."""

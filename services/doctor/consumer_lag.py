@@ -1,4 +1,4 @@
-"""Records that processes have not acted upon yet, from their metrics."""
+"""Records not acted upon yet by processes, from their metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LAG = "consumer_lag_records"
 
 
 def consumer_lag(processes: Mapping[str, str]) -> dict[str, dict[str, float]]:
-    """Return the lag of each topic by process; empty for one that reads none or whose metrics do not answer."""
+    """Return the lag of each topic by process; empty for a process without topics or without metrics."""
     with httpx.Client(timeout=LIMIT_S, **direct(*processes.values())) as client:
         return {name: _of(client, url) for name, url in processes.items()}
 
@@ -24,4 +24,4 @@ def _of(client: httpx.Client, url: str) -> dict[str, float]:
         response = client.get(f"{url.rstrip('/')}/metrics")
         return MetricSamples.parse(response.text if response.is_success else "", (LAG,)).by(LAG, "topic")
     except (httpx.HTTPError, ValueError):
-        return {}  # its readiness says that it does not answer
+        return {}  # its readiness reports the silence

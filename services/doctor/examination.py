@@ -1,4 +1,4 @@
-"""Collect the facts of a running system, one question at a time; what does not answer is a symptom too."""
+"""Collect the facts of a running system, one question at a time; a missing answer is a symptom too."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from shared.settings import Settings
 
 KAFKA_LIMIT_S = 10
 MOST_EXITS = 200
-"""Exits under way that are looked at, oldest first."""
+"""Exits under way to look at, oldest first."""
 
 
 def examine(target: Target, processes: Mapping[str, str]) -> list[Symptom]:
     """Return every symptom of the system once; `processes` has the root URL of each process by name."""
-    return list(dict.fromkeys(_examine(target, processes)))  # an API that is down answers no question with one symptom
+    return list(dict.fromkeys(_examine(target, processes)))  # a stopped API fails every question with one symptom
 
 
 def _examine(target: Target, processes: Mapping[str, str]) -> Iterator[Symptom]:

@@ -12,9 +12,9 @@ from shared.contracts.topics import ALL_TOPICS, MARKET_TICKS, TRADES
 Json = Mapping[str, Any]
 
 OLD_EXIT_MS: Final = 60_000
-"""An exit that is under way for longer has something that holds it back."""
+"""An exit under way for longer is held back by something."""
 OLD_BACKLOG_S: Final = 30
-"""Events that wait for longer are not only a burst."""
+"""Events waiting for longer are not only a burst."""
 
 SMALL_LAG, LARGE_LAG = 100, 10_000
 """Records: fewer than the first are ordinary; from the second on a consumer needs help."""
@@ -22,7 +22,7 @@ CALENDAR_NOTICE: Final = timedelta(days=14)
 OLD_INSTRUMENTS: Final = timedelta(days=4)
 """Longer than a weekend with a holiday."""
 FILE: Final = "file"
-"""Source of instruments that an operator loads at will."""
+"""Source of instruments loaded by an operator at will."""
 LOAD_CALENDAR: Final = "exitflow calendar load FILE"
 LOAD_INSTRUMENTS: Final = "exitflow instruments load --from-broker"
 RENEW_ACCESS: Final = "put a new access token into EXITFLOW_BROKER_CREDENTIALS and restart exit-orders"
@@ -37,7 +37,7 @@ READINESS_ACTIONS: Final = (
     ("kafka", "check Kafka and its topics; the runbook's table of topics has each message"),
     ("does not answer", "look at its log; start it again if it ended"),
 )
-"""Words of a readiness problem and what helps; the first that fits counts."""
+"""Words of a readiness problem and the remedy; the first fit counts."""
 
 STATUS_ACTIONS: Final = {
     "PENDING": "exitflow exits show ID: a gate defers it",
@@ -50,7 +50,7 @@ STATUS_ACTIONS: Final = {
 
 
 def unready_processes(problems: Mapping[str, str | None]) -> Iterator[Symptom]:
-    """Yield a problem for each process that is not ready; `problems` has None for a ready one."""
+    """Yield a problem for each process not ready; `problems` has None for a ready one."""
     for name, found in problems.items():
         if found is not None:
             action = next((action for word, action in READINESS_ACTIONS if word in found), "exitflow status; its log")
@@ -58,7 +58,7 @@ def unready_processes(problems: Mapping[str, str | None]) -> Iterator[Symptom]:
 
 
 def held_exits(intents: Iterable[Json]) -> Iterator[Symptom]:
-    """Yield each exit that has been under way for too long, or whose outcome is unknown."""
+    """Yield each exit under way for too long, or with an unknown outcome."""
     for intent in intents:
         if intent["age_ms"] < OLD_EXIT_MS and intent["status"] != "UNKNOWN":
             continue
@@ -71,7 +71,7 @@ def held_exits(intents: Iterable[Json]) -> Iterator[Symptom]:
 
 
 def controls(kill_switch: Json, rollout: Json) -> Iterator[Symptom]:
-    """Yield what operators have switched off."""
+    """Yield everything switched off by operators."""
     if kill_switch["mode"] != "OFF":
         told = f"{kill_switch['mode']}: {kill_switch['reason']}"
         yield note("kill switch", told, "exitflow exits kill-switch OFF --reason …")
@@ -80,7 +80,7 @@ def controls(kill_switch: Json, rollout: Json) -> Iterator[Symptom]:
 
 
 def accounts(brokers: Iterable[Json]) -> Iterator[Symptom]:
-    """Yield each account that takes no orders, because it is disconnected or its token is refused."""
+    """Yield each account without orders, because it is disconnected or its token is refused."""
     for broker in brokers:
         name, subject = broker["user_broker_id"], f"account {broker['user_broker_id']}"
         if broker["status"] != "CONNECTED":
@@ -92,7 +92,7 @@ def accounts(brokers: Iterable[Json]) -> Iterator[Symptom]:
 
 
 def missing_stops(trades: Iterable[Json]) -> Iterator[Symptom]:
-    """Yield each trade whose protective stop failed, waits with an error, or was never written."""
+    """Yield each trade with a protective stop that failed, waits with an error, or was never written."""
     for trade in trades:
         stop = trade["stop"] or {"status": "not written", "error_message": "is exit-orders ready?"}
         if stop["error_message"] is not None:
@@ -101,7 +101,7 @@ def missing_stops(trades: Iterable[Json]) -> Iterator[Symptom]:
 
 
 def lagging_consumers(lags: Mapping[str, Mapping[str, float]]) -> Iterator[Symptom]:
-    """Yield each topic that a process is behind on; `lags` has records by topic by process."""
+    """Yield each topic with a process behind on it; `lags` has records by topic by process."""
     for process, topics in lags.items():
         for topic, records in topics.items():
             found = f"{process} is {records:,.0f} records behind"
@@ -112,7 +112,7 @@ def lagging_consumers(lags: Mapping[str, Mapping[str, float]]) -> Iterator[Sympt
 
 
 def calendars(stored: Iterable[Json], today: date) -> Iterator[Symptom]:
-    """Yield each exchange whose calendars end, or have ended; without any, exits are sent at all hours."""
+    """Yield each exchange with calendars about to end, or ended; without any, exits are sent at all hours."""
     last: dict[str, date] = {}
     for calendar in stored:
         ends = date.max if calendar["valid_to"] is None else date.fromisoformat(calendar["valid_to"])
@@ -128,7 +128,7 @@ def calendars(stored: Iterable[Json], today: date) -> Iterator[Symptom]:
 
 
 def instruments(loads: Iterable[Json], now: datetime) -> Iterator[Symptom]:
-    """Yield each broker whose instruments were not loaded, or not for some days."""
+    """Yield each broker without instruments, or with old ones."""
     for load in loads:
         subject, loaded = f"instruments of {load['source']}", load["loaded_at"]
         if load["source"] == FILE:
@@ -142,7 +142,7 @@ def instruments(loads: Iterable[Json], now: datetime) -> Iterator[Symptom]:
 
 
 def outbox(name: str, totals: Json) -> Iterator[Symptom]:
-    """Yield what keeps events of one outbox from Kafka."""
+    """Yield the obstacles between the events of one outbox and Kafka."""
     option = f"--outbox {name}"
     if totals["owned"] + totals["paused"] < totals["shards"]:
         free = totals["shards"] - totals["owned"] - totals["paused"]
@@ -158,7 +158,7 @@ def outbox(name: str, totals: Json) -> Iterator[Symptom]:
 
 
 def topics(counts: Mapping[str, int]) -> Iterator[Symptom]:
-    """Yield topics that are missing, or whose partitions do not fit; `counts` by name without prefix."""
+    """Yield missing topics, and those with unfit partitions; `counts` by name without prefix."""
     for name in ALL_TOPICS:
         if name not in counts:
             yield problem(f"topic {name}", "does not exist", "exitflow provision, or exitflow topics create")

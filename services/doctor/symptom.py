@@ -1,4 +1,4 @@
-"""What the doctor finds."""
+"""A finding of the doctor."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Symptom:
-    """One thing that an operator should know.
+    """One thing an operator should know.
 
     Attributes
     ----------
     subject:
         The process, account, topic or exit concerned.
     finding:
-        What was seen.
+        The observation.
     action:
-        What to do next, with the command where there is one.
+        The next step, with the command if there is one.
     """
 
     severity: Severity
@@ -34,10 +34,10 @@ class Symptom:
 
 
 def problem(subject: str, finding: str, action: str) -> Symptom:
-    """Return a symptom that keeps something from working."""
+    """Return a symptom of something unable to work."""
     return Symptom(Severity.PROBLEM, subject, finding, action)
 
 
 def note(subject: str, finding: str, action: str) -> Symptom:
-    """Return a symptom that an operator chose or that heals by itself."""
+    """Return a symptom chosen by an operator, or able to heal by itself."""
     return Symptom(Severity.NOTE, subject, finding, action)

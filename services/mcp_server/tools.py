@@ -1,4 +1,4 @@
-"""What a language model may ask of a running system, and do to it if that is allowed."""
+"""Tools of a language model: questions to a running system, and, if allowed, changes of it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ReadTools:
         older_than_s: Annotated[float | None, Field(ge=0)] = None,
         limit: Limit = 50,
     ) -> Json:
-        """List exits that have not ended, oldest first, each with the verdict of every gate."""
+        """List exits still under way, oldest first, each with the verdict of every gate."""
         return self._exits.get(
             "/exits/pending",
             symbol=symbol,
@@ -83,11 +83,11 @@ class ReadTools:
         return self._trades.get("/pnl", day=day, group_by=group_by)
 
     def outbox_status(self) -> Json:
-        """Show both outboxes: events that wait, the age of the oldest, parked events, shards without a relay."""
+        """Show both outboxes: waiting events, the age of the oldest, parked events, shards without a relay."""
         return {"exit": self._exits.get("/outbox")["totals"], "trade": self._trades.get("/outbox")["totals"]}
 
     def parked_events(self, limit: Limit = 50) -> Json:
-        """List events of both outboxes that Kafka refused, with the reason."""
+        """List events of both outboxes refused by Kafka, with the reason."""
         return {
             "exit": self._exits.get("/outbox/parked", limit=limit)["items"],
             "trade": self._trades.get("/outbox/parked", limit=limit)["items"],
@@ -102,12 +102,12 @@ class ReadTools:
         }
 
     def audit_log(self, limit: Limit = 25) -> Json:
-        """List what operators did on exits, newest first."""
+        """List operators' actions on exits, newest first."""
         return self._exits.get("/audit", limit=limit)
 
 
 class ChangeTools:
-    """Changes that an operator allowed the model to make; each is audited with its reason."""
+    """Changes allowed to the model by an operator; each is audited with its reason."""
 
     def __init__(self, exits: ApiClient) -> None:
         self._exits = exits
@@ -126,5 +126,5 @@ class ChangeTools:
 
 
 def methods_of(tools: ReadTools | ChangeTools) -> list[Any]:
-    """Return the tools of an object, in the order in which they are written."""
+    """Return the tools of an object, in their order in the code."""
     return [getattr(tools, name) for name in vars(type(tools)) if not name.startswith("_")]

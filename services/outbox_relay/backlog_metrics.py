@@ -24,10 +24,10 @@ log = logging.getLogger(__name__)
 
 EVERY_S = 5
 RESTS = 20
-"""After a survey that took long, at least so many times as long until the next."""
+"""After a long survey, the next one waits for at least so many times its length."""
 
 HANGS_S = 30.0
-"""A survey that takes so long hangs: connecting and each of its statements are limited to less."""
+"""A survey of this length hangs: connecting and each of its statements are limited to less."""
 
 PARKED_COUNTED = 10_000
 
@@ -74,7 +74,7 @@ class BacklogFigures(NamedTuple):
 def open_connection(source: OutboxSource) -> Connection:
     """Open the measuring connection."""
     connection = connect(source.url, source.schema, SURVEYS)
-    # A bitmap is made of all that waits before the first of it is counted; an index scan ends when enough is.
+    # A bitmap is made of all waiting rows before the first of them is counted; an index scan ends early.
     connection.execute("SET enable_bitmapscan = off")
     return connection
 

@@ -23,7 +23,7 @@ def build(process: RunningProcess) -> None:
     for source in outboxes_of(settings):
         health.add(source.condition)
         process.watch_database(source.url, source.schema, f"database {source.name}")
-        # A relay that must not run on its database ends the process, and with it the others.
+        # A relay on the wrong database ends the process, and with it the others.
         process.threads.add(source.condition, OutboxRelay(source, settings, clock, new_id(), health).run)
         process.threads.add(f"retention {source.name}", Retention(source, settings, health).run)
         process.threads.add(f"backlog {source.name}", BacklogMonitor(source, clock, health).run)

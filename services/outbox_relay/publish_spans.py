@@ -17,7 +17,7 @@ _EPOCH_US: Final = 946_684_800_000_000
 
 
 class PublishSpans:
-    """Makes the spans of acknowledged runs that were sent with their rows, the first ones of each second.
+    """Makes the spans of acknowledged runs sent with their rows, the first ones of each second.
 
     A drain at full speed costs so many spans a second and no more.
     """
@@ -29,7 +29,7 @@ class PublishSpans:
         self._left = MOST_PER_S
 
     def published(self, runs: Iterable[Run]) -> None:
-        """Make the spans of runs that Kafka has just acknowledged."""
+        """Make the spans of runs just acknowledged by Kafka."""
         second = int(self._clock.monotonic())
         if second != self._second:
             self._second, self._left = second, MOST_PER_S

@@ -16,15 +16,15 @@ Row = tuple[Any, ...]
 COLUMNS = """\
 e.shard, e.id, e.topic, e.key, e.payload, e.event_id::text, e.sequence::text,
        e.ce_type, e.ce_source, e.ce_subject, e.ce_time, e.traceparent, e.signature, e.created_at"""
-"""What a statement selects of the outbox `e` to make rows; the texts are ready for the wire."""
+"""Columns of the outbox `e` for the making of rows; the texts are ready for the wire."""
 
 SHARD, ID, TOPIC, KEY, PAYLOAD, EVENT_ID, SEQUENCE = range(7)
 HEADERS = slice(7, 13)
-"""Headers that are columns: ce_type, ce_source, ce_subject, ce_time, traceparent, signature."""
+"""Headers in columns: ce_type, ce_source, ce_subject, ce_time, traceparent, signature."""
 CE_TYPE, TRACEPARENT, WRITTEN_US = 7, 11, 13
 
 Key = tuple[str, str]
-"""Topic and key: what order holds within."""
+"""Topic and key: the order holds within them."""
 
 MICROSECOND_S = 1e-6
 """Times of PostgreSQL are microseconds since its epoch, the year 2000."""
@@ -47,7 +47,7 @@ def headers_of_row(row: Row) -> Headers:
         ("ce_time", time),
         ("traceparent", traceparent),
     ]
-    if signature is not None:  # as it is of rows that were written before events were signed
+    if signature is not None:  # rows from before events were signed have none
         headers.append((SIGNATURE_HEADER, signature))
     return headers
 

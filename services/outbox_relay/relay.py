@@ -44,7 +44,7 @@ STEADY_S = 2.0
 """After a failure, a relay is ready again once a session lasted so long."""
 
 CALM_S = 10
-"""A session that lasted so long makes the next pause the first again."""
+"""After a session of this length the next pause is the first again."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class OutboxRelay:
         self._health.fine(self._source.condition)
 
     def _failed(self, code: str, what: str, error: Exception) -> None:
-        """Report `what` in health; log the error's text, which names hosts and roles."""
+        """Report `what` in health; log the error's text, as it names hosts and roles."""
         self._metrics.failed(code)
         log.warning("%s: %s", self._source.condition, first_line(error))
         self._failing_since = self._failing_since or self._clock.now()

@@ -28,10 +28,10 @@ log = logging.getLogger(__name__)
 
 LONGEST_BATCH = 250
 ROWS_WAIT_S = 0.002
-"""How long to wait for rows that the server is looking for, before looking after everything else."""
+"""How long to wait for the server's next rows before looking after everything else."""
 
 STALL_S = 2
-"""A stream that could not be read on for so long is given up: it holds the server's oldest snapshot."""
+"""A stream without reads for so long is given up: it holds the server's oldest snapshot."""
 
 RECORD_S = 0.1
 TEND_S = 0.25
@@ -44,7 +44,7 @@ ANSWER_S = 0.001
 """How long to wait at most while a record is sent on its own."""
 
 DRAIN_S = 5
-"""How long a hand-over waits at most for what is under way; half a lease if that is shorter."""
+"""How long a hand-over waits at most for records under way; half a lease if shorter."""
 
 
 class Pace(Protocol):
@@ -132,9 +132,9 @@ class Session:
         Raises
         ------
         ConfigurationError
-            This server is not the one that the outbox's progress belongs to.
+            The outbox's progress belongs to another server.
         DeliveryFailed, Fenced, psycopg.Error, KafkaException
-            The session is over; the next one resumes from what is on record.
+            The session is over; the next one resumes from the recorded progress.
         """
         self._metrics.begins()
         try:
@@ -259,7 +259,7 @@ class Session:
         blocked = 0
         for shard in self._leases.held.values():
             while shard.unsent:
-                # A window's end, and what a quarantine settled, wait for no answer.
+                # The end of a window and a settled quarantine wait for no answer.
                 self._any_may_have_passed = True
                 step = self._quarantine.step(shard) if self._quarantine.concerns(shard) else Step.SEND
                 if step is Step.QUARANTINED:
@@ -338,5 +338,5 @@ def _readiness_to_leave(shard: HeldShard) -> int:
 
 
 def longest_batch(in_flight_limit: int) -> int:
-    """Return the largest batch, so that several fit into the limit in flight."""
+    """Return the largest batch: several fit into the limit in flight."""
     return max(1, min(LONGEST_BATCH, in_flight_limit // 4))

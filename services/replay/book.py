@@ -30,16 +30,16 @@ from shared.instants import EPOCH, epoch_ms
 _FACTS: Final = ("symbol", "direction", "product_type", "quantity", "entry_price", "user_broker_id", "entered_at")
 _CHANGE: Final = frozenset({"plan_version", "changed_at"})
 _CLOSING: Final = frozenset({"closed_at", "exit_intent_id"})
-"""Fields that tell payloads of a change and of a closure; closures happen in the replay."""
+"""Fields to tell payloads of a change and of a closure by; closures happen in the replay."""
 
 
 class BookLine(BaseModel):
-    """Trade as `POST /trades` takes it, with its id; fields that `GET /trades` adds are ignored.
+    """Trade in the form of `POST /trades`, with its id; further fields of `GET /trades` are ignored.
 
     Attributes
     ----------
     arrived_at:
-        Arrival of its event at the engine; that of its entry by default.
+        Arrival of its event at the engine; by default, of its entry.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -76,7 +76,7 @@ class PlanFile(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class PlanChange:
-    """Plan that replaced another at a time, in milliseconds since 1970."""
+    """Plan in place of another from a time on, in milliseconds since 1970."""
 
     at_ms: int
     version: int
@@ -123,7 +123,7 @@ class BookedTrade:
 def read_book(file: Path, plan: ExitPlan | None = None) -> list[BookedTrade]:
     """Return the trades of a file, each with `plan` if it is given.
 
-    JSON: a list of trades, or an object with the list as `items`; or JSON lines, which may be payloads of `trades.v1`.
+    JSON: a list of trades, or an object with the list as `items`; or JSON lines, payloads of `trades.v1` too.
     Anything else is CSV, with a column for each field and each option of a plan, as ``target``,
     ``trailing_stop.amount`` or ``trail-amount``.
 
@@ -164,7 +164,7 @@ def read_plan(file: Path) -> ExitPlan:
 
 
 def checked(booked: BookedTrade) -> BookedTrade:
-    """Return a trade that could be opened, the legs of its plan sized; InvalidInput if its plan is not for it."""
+    """Return a trade fit to be opened, the legs of its plan sized; InvalidInput if its plan does not fit it."""
     booked = replace(booked, plan=booked.plan.sized(booked.trade.quantity))
     try:
         check_opening(booked.trade, booked.plan, booked.trade.entered_at)

@@ -47,7 +47,7 @@ def market_price(candidate: ExitCandidate, tick: RecordedTick | None, before: in
     """Return the price of the market at the moment of an exit.
 
     It is the last price. On the way from `before` to an extreme or the close of a candle, the market was at each price
-    between: an exit that is triggered at a level trades there.
+    between: an exit triggered at a level trades there.
     """
     price, level = candidate.detected_price, candidate.level
     if tick is None or not tick.between or price is None or level is None or before is None:

@@ -13,7 +13,7 @@ from shared.instants import EPOCH
 
 
 class HeldExits:
-    """Exits of one exchange that wait for an open session, as the gate SESSION_PHASE makes them wait."""
+    """Exits of one exchange waiting for an open session, as at the gate SESSION_PHASE."""
 
     def __init__(self, symbol: str, calendars: Calendars) -> None:
         self._exchange = exchange_of(symbol)

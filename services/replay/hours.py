@@ -12,6 +12,6 @@ from shared.contracts.vocabulary import ProductType
 
 
 def square_off(mis: time, file: CalendarFile | None) -> SquareOff:
-    """Return the square-off times of a file's calendars; `mis` is that of MIS on days for which they have none."""
+    """Return the square-off times of a file's calendars; `mis` is the time of MIS on days without one in them."""
     calendars = NO_CALENDARS if file is None else Calendars(map(period_of, file.calendars))
     return SquareOff({ProductType.MIS: mis}, calendars)

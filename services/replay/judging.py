@@ -18,7 +18,7 @@ from services.replay.book import BookedTrade, PlanChange
 from services.replay.tape.recorded import RecordedTick
 
 _ENTRY, _CHANGE, _DEADLINE = 0, 1, 2
-"""What is due; at one time in this order."""
+"""Kinds of due items; at one time in this order."""
 
 _Due = BookedTrade | tuple[UUID, PlanChange] | None
 
@@ -41,7 +41,7 @@ class SymbolRun:
                 self._push(change.at_ms, _CHANGE, (each.trade.trade_id, change))
 
     def advance(self, now_ms: int) -> Iterator[ExitCandidates]:
-        """Yield what is due before the ticks of a time: by deadlines before it, and by entries and changes up to it."""
+        """Yield the items due before the ticks of a time: deadlines before it, entries and changes up to it."""
         while self._due and self._due[0][:2] < (now_ms, _DEADLINE):
             at_ms, _, _, due = heappop(self._due)
             if due is None:
@@ -56,7 +56,7 @@ class SymbolRun:
         return self._engine.on_tick(tick.symbol, tick.price, tick.ts_us, tick.seq, tick.at_ms)
 
     def judge_again(self, key: RuleKey) -> list[ExitCandidates]:
-        """Allow a rule that has fired to fire again, and return the exits that the last tick causes by it."""
+        """Allow a fired rule to fire again, and return the exits then caused by the last tick."""
         return self._engine.rearm([key])
 
     def end(self, trade_id: UUID) -> None:
@@ -64,7 +64,7 @@ class SymbolRun:
         self._engine.remove_trade(trade_id)
 
     def leg_filled(self, trade_id: UUID, leg: int) -> list[ExitCandidates]:
-        """Change the plan of a trade as it says for a filled leg; return the exits that this causes."""
+        """Change the plan of a trade as agreed for a filled leg; return the exits of the change."""
         known, booked = self._engine.trade(trade_id), self._booked[trade_id]
         plan = booked.plan.after_leg_filled(leg, booked.trade.direction, booked.trade.entry_price)
         if known is None or plan == booked.plan:

@@ -43,9 +43,9 @@ class Terms:
     Attributes
     ----------
     square_off:
-        With the calendars: an exit waits while they say that its exchange is closed.
+        With the calendars: an exit waits while they show its exchange closed.
     latency_ms:
-        From the tick that exits to the order at the broker.
+        From the tick of the exit to the order at the broker.
     """
 
     square_off: SquareOff = NEVER
@@ -77,7 +77,7 @@ class ReplayedExit:
 
 @dataclass(frozen=True, slots=True)
 class OpenPosition:
-    """Trade that did not exit, at the last price of its symbol; in rupees, None without a tick."""
+    """Trade without an exit, at the last price of its symbol; in rupees, None without a tick."""
 
     trade: Trade
     last_price: Decimal | None
@@ -136,7 +136,7 @@ class Player:
         market.play(tick)
 
     def end(self) -> Played:
-        """Play what is due by the time of the last tick of any symbol, and return the result."""
+        """Play everything due by the time of the last tick of any symbol, and return the result."""
         for market in self._markets.values():
             market.end(self._last_ms)
         exits = [each for market in self._markets.values() for each in market.exits]
@@ -214,7 +214,7 @@ class _Market:
                 yield OpenPosition(history.trade, last)
 
     def _advance(self, now_ms: int) -> None:
-        """Do what is due before the ticks of a time, at the last price."""
+        """Do everything due before the ticks of a time, at the last price."""
         for each in self._run.advance(now_ms):
             self._exit(each, None, None)
         self._execute(now_ms - 1)
@@ -229,7 +229,7 @@ class _Market:
                 self._send(found.trade, candidate, market_price(candidate, tick, before), at_ms)
 
     def _release(self, now_ms: int) -> None:
-        """Send what waited for the session, at its price; an exit that would have expired is judged again."""
+        """Send the exits in wait for the session, at its price; an expired exit is judged again."""
         for trade, candidate in self._held.take():
             if not rule_of(candidate.exit_reason).expires:
                 self._send(trade, candidate, self._last_price, now_ms)
@@ -238,7 +238,7 @@ class _Market:
                 self._exit(found, None, None)
 
     def _left(self, trade: OpenTrade, candidate: ExitCandidate) -> int:
-        """Return what the exit is for: what is open without the orders at the broker, or what of it the leg wants."""
+        """Return the quantity of the exit: the open one without the orders at the broker, or the leg's part of it."""
         sent = sum(each.order.quantity for *_, each in self._orders if each.candidate.trade_id == trade.trade_id)
         left = self._histories[trade.trade_id].trade.open_quantity - sent
         return left if candidate.leg is None else min(left, trade.leg_quantities[candidate.exit_reason, candidate.leg])
@@ -259,7 +259,7 @@ class _Market:
             self._book(sent, at_once)
 
     def _execute(self, now_ms: int) -> None:
-        """Execute the orders that the broker has by then, at the last price."""
+        """Execute the orders at the broker by then, at the last price."""
         waiting = []
         while self._orders and self._orders[0][0] <= now_ms:
             placed_ms, number, sent = heappop(self._orders)

@@ -35,7 +35,7 @@ class Totals:
     max_drawdown:
         Largest fall of the summed net P&L from a maximum before it, which is 0 at the start.
     unrealised_pnl:
-        Gross P&L of open trades at the last prices; without trades of symbols that have no tick.
+        Gross P&L of open trades at the last prices; without trades of symbols without a tick.
     """
 
     exits: int

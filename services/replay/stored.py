@@ -20,7 +20,7 @@ from shared.instants import epoch_us
 from shared.money import money_text
 
 BY_HAND: Final = (ExitReason.MANUAL, ExitReason.ACCOUNT_LOSS, ExitReason.EXTERNAL)
-"""Reasons that no rule of a plan decides."""
+"""Reasons outside the rules of a plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class StoredSignal:
 
     @property
     def rule_key(self) -> RuleKey:
-        """Return the rule that fired."""
+        """Return the rule behind the exit."""
         return RuleKey(self.event.trade_id, self.event.exit_reason, self.event.leg)
 
     @property
@@ -72,14 +72,14 @@ def read_stored(file: Path) -> list[StoredSignal]:
 
 
 def in_order(signals: Iterable[StoredSignal]) -> list[StoredSignal]:
-    """Return each signal once, in the order in which they were made."""
+    """Return each signal once, in the order of their making."""
     return sorted({each.event.signal_id: each for each in signals}.values(), key=lambda each: each.event.signal_id)
 
 
 def differing(stored: StoredSignal, replayed: ExitSignalPublished, ignored: Iterable[str] = ()) -> Iterator[str]:
-    """Yield the fields whose JSON differs from the replayed event's, with both values; a field may be missing if null.
+    """Yield the fields with other JSON than the replayed event's, with both values; a field may be missing if null.
 
-    A field that only the stored payload has is of another version and is left out.
+    A field only of the stored payload is of another version and is left out.
     """
     expected = msgspec.json.decode(replayed.payload())
     for name in sorted(expected.keys() - set(ignored)):

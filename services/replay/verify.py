@@ -1,4 +1,4 @@
-"""Verification: what the rules decide on a recorded tape, against the stored exits."""
+"""Verification: decisions of the rules on a recorded tape, against the stored exits."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from shared.money import from_units, to_units
 CLOCK_LAG_US: Final = 10_000_000
 """Most time from a deadline to its exit: the worker looks at its clock between batches of ticks."""
 _BY_CLOCK: Final = ("detected_at", "detected_price")
-"""Fields of an exit by the clock that depend on when the worker looked at it."""
+"""Fields of an exit by the clock depending on the worker's time of looking at it."""
 _END_US: Final = 2**63
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Stored exits of a trade that are not what its rules decide."""
+    """Stored exits of a trade unlike the decisions of its rules."""
 
     trade_id: UUID
     symbol: str
@@ -44,11 +44,11 @@ class Verified:
     Attributes
     ----------
     same:
-        Number of stored exits that are what the rules decide.
+        Number of stored exits equal to a decision of the rules.
     by_hand:
-        Number of stored exits that no rule decided.
+        Number of stored exits without a rule behind them.
     unknown:
-        Number of stored exits of trades that the book does not have.
+        Number of stored exits of trades missing in the book.
     """
 
     same: int
@@ -70,10 +70,10 @@ def verification(verified: Verified) -> dict[str, Any]:
 
 
 class Verifier:
-    """Judges a tape and compares the exits; the ticks of a symbol come in the order in which they were judged then.
+    """Judges a tape and compares the exits; the ticks of a symbol come in the order of their judgement then.
 
-    The first exit of a trade must be the one that the rules decide. A later one follows an exit that did not fill: its
-    time depends on the broker, so its rule must hold at the tick that it names. Nothing is compared after the first
+    The first exit of a trade must be the decision of the rules. A later one follows an exit without a fill: its
+    time depends on the broker, so its rule must hold at the tick it names. Nothing is compared after the first
     difference of a trade.
     """
 
@@ -109,7 +109,7 @@ class Verifier:
         market.play(tick)
 
     def end(self) -> Verified:
-        """Judge what is due by the time of the last tick, and return the result."""
+        """Judge everything due by the time of the last tick, and return the result."""
         for market in self._markets.values():
             market.end(self._last_ms)
         for check in self._checks.values():
@@ -132,7 +132,7 @@ class _TradeCheck:
     episodes:
         Last episode of each rule.
     by_clock:
-        Stored exit by the clock whose price is to be found, and the prices that it may have.
+        Stored exit by the clock without a price yet, and its possible prices.
     """
 
     trade_id: UUID
@@ -156,7 +156,7 @@ class _TradeCheck:
 
     @property
     def needs_ticks(self) -> bool:
-        """Return whether it needs every tick, besides the exits that the rules decide."""
+        """Return whether it needs every tick, besides the exits of the rules."""
         if self.by_clock is not None:
             return True
         return bool(self.expected) and (not self.is_first or self.expected[0].is_by_hand)
@@ -166,7 +166,7 @@ class _TradeCheck:
         self.difference = self.difference or Difference(self.trade_id, self.symbol, what)
 
     def compare(self, candidate: ExitCandidate, direction: Direction) -> None:
-        """Compare an exit that the rules decide with the next stored one; a later exit may also be another one."""
+        """Compare an exit of the rules with the next stored one; a later exit may also be another one."""
         stored = self.expected[0] if self.expected else None
         replayed = self._event(candidate, direction, stored)
         if stored is None or stored.is_by_hand:
@@ -184,14 +184,14 @@ class _TradeCheck:
             self.differ(f"stored: {words(stored.event)}; replayed: {words(replayed)}; {'; '.join(fields)}")
 
     def before(self, tick: RecordedTick) -> None:
-        """Compare what the time and price of a tick decide, before it is judged."""
+        """Compare the exits by the time and price of a tick, before it is judged."""
         self._see_price(tick)
         self._skip_by_hand(tick.at_ms * 1000)
         if not self.is_first and self.expected and self.expected[0].at_us < tick.ts_us:
             self.differ(f"stored: {words(self.expected[0].event)}; its rule did not hold at that time")
 
     def end(self) -> None:
-        """Compare what is left at the end of the tape."""
+        """Compare the remaining exits at the end of the tape."""
         self._see_price(None)
         self._skip_by_hand(_END_US)
         if self.expected:
@@ -208,7 +208,7 @@ class _TradeCheck:
             self.by_hand += 1
 
     def _see_price(self, tick: RecordedTick | None) -> None:
-        """Take a price that an exit by the clock may have; once its time is over, it must have one of them."""
+        """Take a possible price of an exit by the clock; once its time is over, it must have one of them."""
         if self.by_clock is None:
             return
         stored, prices = self.by_clock
@@ -258,7 +258,7 @@ class _MarketCheck:
             self._follow_up(tick)
 
     def end(self, now_ms: int) -> None:
-        """Compare what is due by a time."""
+        """Compare everything due by a time."""
         self._compare(self._run.advance(now_ms + 1))
 
     def _compare(self, found: Iterable[ExitCandidates]) -> None:
@@ -270,7 +270,7 @@ class _MarketCheck:
                     self._look_at(check)
 
     def _follow_up(self, tick: RecordedTick) -> None:
-        """Judge the rules of later exits again at the tick that they name."""
+        """Judge the rules of later exits again at the tick they name."""
         for check in list(self._watched.values()):
             while not check.is_first and check.expected and check.expected[0].at_us == tick.ts_us:
                 left = len(check.expected)
@@ -290,7 +290,7 @@ class _MarketCheck:
 
 
 def _may_precede_the_clock(stored: StoredSignal, candidate: ExitCandidate) -> bool:
-    """Return whether the stored exit is of a tick that came before the worker looked at its clock."""
+    """Return whether the stored exit is of a tick before the worker's look at its clock."""
     return (
         candidate.exit_reason is ExitReason.TIME
         and stored.event.exit_reason is not ExitReason.TIME

@@ -1,1 +1,1 @@
-"""A running stack as a fixture, for the tests of teams that consume events."""
+"""A running stack as a fixture, for the tests of teams with consumers of events."""

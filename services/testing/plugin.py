@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options that choose the stack."""
+    """Add the options for choosing the stack."""
     group = parser.getgroup("exitflow")
     group.addoption("--exitflow-data-dir", type=Path, help="Use or keep the stack in this directory.")
     group.addoption(
@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def exitflow_stack(request: pytest.FixtureRequest) -> Iterator[ExitflowStack]:
     """Provide one stack for the whole run; start and stop it unless it already runs in the given directory."""
-    # Imported on first use: the plugin loads in every pytest run of an environment that has exitflow.
+    # Imported on first use: the plugin loads in every pytest run of an environment with exitflow.
     running = importlib.import_module("services.testing.stack")
     options = request.config
     with running.running_stack(

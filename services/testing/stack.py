@@ -29,7 +29,7 @@ _POLL_S = 0.05
 
 @contextmanager
 def running_stack(data_dir: Path | None, kafka: str, say: Callable[[str], None]) -> Iterator[ExitflowStack]:
-    """Provide the stack that runs in `data_dir`, or one that is started now and stopped afterwards."""
+    """Provide the stack of `data_dir`, or one started now and stopped afterwards."""
     with ExitStack() as stack:
         directory = stack.enter_context(demo_stack.data_directory(data_dir, keep=False, say=say))
         described = stack.enter_context(demo_stack.running_stack(directory, KafkaChoice(kafka), say))
@@ -44,7 +44,7 @@ class ExitflowStack:
     description:
         The ``stack.json``: URLs, Kafka's address, database URLs, an operator's token.
     exit_api, trade_api:
-        HTTP clients that carry the token.
+        HTTP clients with the token.
     """
 
     def __init__(self, description: Mapping[str, Any]) -> None:
@@ -65,7 +65,7 @@ class ExitflowStack:
         Parameters
         ----------
         fields:
-            Fields of the request that differ from: product_type MIS, quantity 100, entry_price 1000.00,
+            Fields of the request other than: product_type MIS, quantity 100, entry_price 1000.00,
             user_broker_id paper, exit_plan with target 1010.00 and stop_loss 990.00 (mirrored for SHORT).
         """
         target, stop_loss = ("1010.00", "990.00") if direction == "LONG" else ("990.00", "1010.00")
@@ -88,12 +88,12 @@ class ExitflowStack:
     def await_event(self, event: str, limit_s: float = EVENT_LIMIT_S, **fields: Any) -> Json:
         """Return the first event of a type, e.g. ``TradeClosed``, whose payload has these fields.
 
-        Events since the start of the topics count, also those that came before the call.
+        Events since the start of the topics count, also those before the call.
 
         Raises
         ------
         AssertionError
-            None came within `limit_s` seconds; names the events that did.
+            None came within `limit_s` seconds; names the events received.
         """
         event_type = f"{TYPE_PREFIX}{event}{TYPE_SUFFIX}"
         deadline = self._clock.monotonic() + limit_s

@@ -12,15 +12,15 @@ from shared.runtime.metric_samples import MetricSamples
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the view shows.
+    """The figures of the view.
 
     Attributes
     ----------
     rates_per_s, totals:
         By counter of `COUNTERS`.
     latencies_ms:
-        50th and 99th percentile of what happened between the observations, else since the start; by histogram. None
-        if nothing ever happened. A percentile beyond the last bucket is the bound of that bucket.
+        50th and 99th percentile of the events between the observations, else since the start; by histogram. None
+        without any. A percentile beyond the last bucket is the bound of the last bucket.
     pending:
         Exits by status; `pending_is_capped` if there may be more.
     lag_records:
@@ -52,7 +52,7 @@ OUTBOX_GAUGES = {
 
 
 def figures(before: Observation, after: Observation) -> Figures:
-    """Return the figures; of a counter that went back, as after a restart, the new value is what was added."""
+    """Return the figures; for a counter back at a lower value, as after a restart, the new value is the increase."""
     elapsed_s = max(after.at_s - before.at_s, 0.001)
     totals = {name: after.samples.total(f"{name}_total") for name in COUNTERS}
     was = {name: before.samples.total(f"{name}_total") for name in COUNTERS}

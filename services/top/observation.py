@@ -1,4 +1,4 @@
-"""One look at a running system: every process's metrics and readiness, and the exits that are pending."""
+"""One look at a running system: every process's metrics and readiness, and the pending exits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shared.runtime.metric_samples import MetricSamples
 
 LIMIT_S = 3.0
 MOST_PENDING = 500
-"""Pending exits that are counted."""
+"""Pending exits to count."""
 
 COUNTERS = (
     "exit_ticks_evaluated",
@@ -48,13 +48,13 @@ HISTOGRAMS = {
     "trade_fill_to_close_seconds": 1000.0,
     "outbox_publish_latency_seconds": 1000.0,
 }
-"""Their names, and what makes milliseconds of their unit."""
+"""Their names, and the factor from their unit to milliseconds."""
 NAMES = (*(f"{name}_total" for name in COUNTERS), *GAUGES, *(f"{name}_bucket" for name in HISTOGRAMS))
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessLook:
-    """What one process says; `problem` is None if it is ready."""
+    """The answers of one process; `problem` is None if it is ready."""
 
     name: str
     problem: str | None
@@ -115,7 +115,7 @@ class Observer:
         self._exits.__exit__(kind, error, trace)
 
     def look(self) -> Observation:
-        """Return the state of now; a process that does not answer costs at most a few seconds."""
+        """Return the present state; a silent process costs at most a few seconds."""
         at_s = self._clock.monotonic()
         pending = self._pool.submit(self._pending)
         looks = tuple(self._pool.map(self._look_at, self._processes.items()))

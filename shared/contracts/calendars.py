@@ -64,7 +64,7 @@ class DayHours(_Part):
 
 
 class SpecialDay(DayHours):
-    """A day that differs from its weekday: a holiday without sessions, or special sessions such as muhurat trading."""
+    """A day unlike its weekday: a holiday without sessions, or special sessions such as muhurat trading."""
 
     date: CalendarDate
     name: DayName
@@ -73,7 +73,7 @@ class SpecialDay(DayHours):
 class MarketCalendar(DayHours):
     """Hours of one exchange from a day on.
 
-    On a day that several calendars of an exchange cover, the one with the latest `valid_from` counts.
+    Of several calendars covering a day of an exchange, the one with the latest `valid_from` counts.
     """
 
     exchange: Exchange

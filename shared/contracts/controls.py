@@ -38,7 +38,7 @@ class KillSwitchChanged(ControlEvent):
 
     @property
     def key(self) -> str:
-        """Return the one key of all kill switch changes, so that they stay in order."""
+        """Return the one key of all kill switch changes; it keeps them in order."""
         return "kill_switch"
 
 
@@ -59,7 +59,7 @@ class RolloutChanged(ControlEvent):
 
     @property
     def key(self) -> str:
-        """Return the one key of all rollout changes, so that they stay in order."""
+        """Return the one key of all rollout changes; it keeps them in order."""
         return "rollout"
 
 
@@ -80,7 +80,7 @@ class UserBrokerChanged(ControlEvent):
 
     @property
     def key(self) -> str:
-        """Return the key of a user broker, so that its changes stay in order."""
+        """Return the key of a user broker; it keeps its changes in order."""
         return user_broker_key(self.user_broker_id)
 
 

@@ -28,7 +28,7 @@ def _none_if_empty(value: object) -> object:
 class CorporateAction(BaseModel):
     """Split of `ratio` old:new shares, bonus issue of `ratio` new:held shares, or a symbol renamed to `new_symbol`.
 
-    It changes the trades that were entered before `effective_at`, now by default.
+    It changes the trades entered before `effective_at`, now by default.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -20,7 +20,7 @@ def read_csv_lines(lines: Iterable[str], model: type[Line], columns: Sequence[st
     Parameters
     ----------
     columns:
-        Fields of the model in the file, the last `optional` of which may be left out.
+        Fields of the model in the file; the last `optional` of them may be left out.
 
     Raises
     ------

@@ -39,7 +39,7 @@ class Event(BaseModel):
 
     @property
     def own_traceparent(self) -> str | None:
-        """Return the ``traceparent`` of every event of one process, as of an exit; None: that of its cause."""
+        """Return the ``traceparent`` common to every event of one process, as of an exit; None: use the cause's."""
         return None
 
     def payload(self) -> bytes:
@@ -80,7 +80,7 @@ def parse_event(event_type: str, payload: bytes | str | None) -> Event:
     Raises
     ------
     MalformedMessage
-        The type is not known, or the value is not that event. Names the fields, never shows the value.
+        The type is unknown, or the value does not fit it. Names the fields, never shows the value.
     """
     event = _registry.get(event_type)
     if event is None:

@@ -1,4 +1,4 @@
-"""Exchanges by what they trade."""
+"""Exchanges by their kind of instrument."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from typing import Final
 
 DELIVERY_EXCHANGES: Final = frozenset({"NSE", "BSE"})
 DERIVATIVE_EXCHANGES: Final = frozenset({"NFO", "BFO", "CDS", "BCD", "MCX", "NCO"})
-"""Exchanges without delivery; on one that is in neither set the product is not judged."""
+"""Exchanges without delivery; for an exchange in neither set the product is not judged."""

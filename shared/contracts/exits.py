@@ -83,7 +83,7 @@ class ErrorDetail(BaseModel):
     code: str
     """A gate, an error of the broker or of this system; stable."""
     message: str
-    """What happened, for people."""
+    """A sentence about the step, for people."""
 
 
 Fills = Annotated[list[Fill], FailFast()]
@@ -108,7 +108,7 @@ class ExitSignalPublished(ExitEvent):
     episode_id: int
     """The number of this firing among those of the trade and reason."""
     detected_price: Money | None
-    """Price of the tick that fired; null if no tick did (TIME, MANUAL)."""
+    """Price of the tick behind the exit; null if no tick fired (TIME, MANUAL)."""
     detected_at: Timestamp
     """Time of the decision."""
     leg: LegNumber | None = None
@@ -126,7 +126,7 @@ class ExitSignalPublished(ExitEvent):
 
 
 class ExitIntentEvent(ExitEvent):
-    """Fields common to every event of an intent, as far as known at that step."""
+    """Fields common to every event of an intent, as far as known at this step."""
 
     topic = EXIT_INTENTS
 

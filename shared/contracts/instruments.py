@@ -1,4 +1,4 @@
-"""Instruments: the part of a broker's instruments file that exits need, and how it is read."""
+"""Instruments: the part of a broker's instruments file needed for exits, and its reader."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_INSTRUMENTS: Final = 1000
 
 
 def _none_if_empty(value: Any) -> Any:
-    """Return None for what instruments files write where they know nothing: an empty text or 0."""
+    """Return None for the marks of an unknown value in instruments files: an empty text or 0."""
     return None if value in ("", 0, "0") or (isinstance(value, float | Decimal) and value == 0) else value
 
 
@@ -29,7 +29,7 @@ Quantity = Annotated[Annotated[int, Field(ge=1, le=2**53)] | None, BeforeValidat
 
 
 class Instrument(BaseModel):
-    """One instrument. A field left out keeps what is stored."""
+    """One instrument. A missing field keeps its stored value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -61,7 +61,7 @@ def instrument_of(row: Mapping[str, Any]) -> Instrument:
 
 
 def read_instruments_csv(lines: Iterable[str]) -> Iterator[tuple[int, Instrument | InvalidInput]]:
-    """Yield line numbers with the instruments of a CSV file, or with the error of a line that is none.
+    """Yield line numbers with the instrument of each line of a CSV file, or with the line's error.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Event of the stop orders that brokers hold for trades."""
+"""Event of stop orders held by brokers for trades."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ProtectiveStopChanged(ExitEvent):
     direction: Direction
     """The direction of the trade, not of the stop order."""
     status: ProtectiveStopStatus
-    """ARMED: the broker holds it with these terms. TRIGGERED: `intent_id` is the exit that has its fills."""
+    """ARMED: the broker holds it with these terms. TRIGGERED: `intent_id` is the exit with its fills."""
     quantity: int
     """Quantity of the stop order."""
     trigger_price: Money
@@ -36,7 +36,7 @@ class ProtectiveStopChanged(ExitEvent):
     broker_order_id: str | None = None
     """The order at the broker, once known."""
     intent_id: UUID | None = None
-    """The exit that has the fills of the order, once it was triggered."""
+    """The exit with the fills of the order, once it was triggered."""
     reason: str | None = None
     """Why it ended, e.g. EXIT, TRADE_CLOSED, PLAN_CHANGED, DAY_ENDED, BY_BROKER, REJECTED_BY_BROKER."""
     message: str | None = None

@@ -78,7 +78,7 @@ def parse_tick(value: bytes | None) -> TickFields:
 class _Memo(dict[Any, Any]):
     """Results of a pure function for the keys seen lately; a lookup of a known key runs no Python code.
 
-    Emptied when full, so that its size is bounded. Long texts and large numbers are not kept.
+    Emptied when full, to bound its size. Long texts and large numbers are not kept.
     """
 
     def __init__(self, compute: Callable[[Any], Any]) -> None:

@@ -11,12 +11,12 @@ EXIT_INTENTS = "exits.intents.v1"
 OPERATIONS_CONTROLS = "operations.controls.v1"
 
 EVENT_TOPICS = (TRADES, EXIT_SIGNALS, EXIT_INTENTS, OPERATIONS_CONTROLS)
-"""Topics that relays publish to."""
+"""Topics written by relays."""
 ALL_TOPICS = (MARKET_TICKS, *EVENT_TOPICS)
 
 
 def dead_letter_topic(topic: str) -> str:
-    """Return the topic for records of `topic` that its consumer could not read."""
+    """Return the topic for records of `topic` rejected by its consumer as unreadable."""
     return f"{topic}.dlq"
 
 

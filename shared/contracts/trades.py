@@ -97,7 +97,7 @@ class TradeAdjusted(TradeEvent):
     action_id: UUID
     """The corporate action."""
     kind: CorporateActionKind
-    """What it is."""
+    """The kind of entry."""
     new_symbol: Symbol
     """The symbol from now on; the same but for a rename."""
     shares_before: Annotated[int, Field(ge=1)]

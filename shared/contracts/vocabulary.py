@@ -99,7 +99,7 @@ class ChargesStatus(StrEnum):
 
 
 class CorporateActionKind(StrEnum):
-    """Change of a listed instrument that its holders did not trade."""
+    """Change of a listed instrument without a trade by its holders."""
 
     SPLIT = "SPLIT"
     BONUS = "BONUS"
@@ -133,14 +133,14 @@ class RolloutMode(StrEnum):
 
 
 class LossBasis(StrEnum):
-    """The profit and loss of the trading day that an account's loss counts from."""
+    """The profit and loss at the start of the trading day; an account's loss counts from it."""
 
     START_OF_DAY = "START_OF_DAY"
     PEAK = "PEAK"
 
 
 class ProtectiveStopStatus(StrEnum):
-    """Where a protective stop stands: a stop order that the broker holds for a trade."""
+    """State of a protective stop: a stop order held by the broker for a trade."""
 
     WANTED = "WANTED"
     PLACING = "PLACING"

@@ -13,14 +13,14 @@ from shared.exit_rules.rule import Distance, RuleState, Saved
 
 @dataclass(frozen=True, slots=True)
 class Confirmed(RuleState):
-    """A state wrapped so that bricks must confirm it.
+    """A state wrapped to need confirmation by bricks.
 
     Attributes
     ----------
     toward:
         +1 if bricks toward profit confirm, as for a target; -1 for a stop.
     needed:
-        Consecutive bricks, counted from the first tick on which the condition is true, that tick included. LONG
+        Consecutive bricks, counted from the first tick with a true condition, including that tick. LONG
         1000, target 1010, size 4, one brick: 1010 waits, 1012 exits.
     waiting:
         Whether the condition was true at the last price.
@@ -80,7 +80,7 @@ class Confirmed(RuleState):
 
     @property
     def reached(self) -> int:
-        """Return what the inner state has reached."""
+        """Return the progress of the inner state."""
         return self.inner.reached
 
     def following(self, before: RuleState) -> Self:

@@ -1,4 +1,4 @@
-"""Consistency of a whole plan: pairs of rules that leave no price, plans without a rule, and rules met by a price."""
+"""Consistency of a whole plan: pairs of rules without a price between them, plans without a rule, rules met at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ States = Mapping[tuple[ExitReason, int | None], RuleState]
 
 
 def contradictory_pairs(states: States, direction: Direction) -> list[str]:
-    """Return every pair of rules of which one is met at any price; empty if there is none."""
+    """Return every pair of rules without a price between them: any price meets one of the two."""
     levels = [(_name(*key), state.eventual) for key, state in states.items()]
     return [
         f"{one} at {_market(first, direction)} and {other} at {_market(second, direction)} leave no price at which a "
@@ -26,7 +26,7 @@ def contradictory_pairs(states: States, direction: Direction) -> list[str]:
 
 
 def met_by(states: States, direction: Direction, price: int) -> list[str]:
-    """Return the rules with a condition that a market price in units meets."""
+    """Return the rules met by a market price in units."""
     return [
         f"{_name(*key)} at {_market(state.condition, direction)}"
         for key, state in states.items()

@@ -28,11 +28,11 @@ class FixedLevel(RuleState):
 
 @lru_cache(KEPT)
 def fixed_above(price: int) -> FixedLevel:
-    """Return the state that holds at or above a profit price; trades share it, as it never changes."""
+    """Return the state for exits at or above a profit price; it never changes, so trades share it."""
     return FixedLevel(Level(Side.AT_OR_ABOVE, price))
 
 
 @lru_cache(KEPT)
 def fixed_below(price: int) -> FixedLevel:
-    """Return the state that holds at or below a profit price; trades share it, as it never changes."""
+    """Return the state for exits at or below a profit price; it never changes, so trades share it."""
     return FixedLevel(Level(Side.AT_OR_BELOW, price))

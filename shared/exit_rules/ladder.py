@@ -53,7 +53,7 @@ AfterLegs = Annotated[dict[LegNumber, AfterLeg], Field(min_length=1)]
 def sized(targets: Sequence[TargetLeg], quantity: int, lot: int = 1) -> tuple[TargetLeg, ...]:
     """Return the legs with percentages as quantities, rounded down to whole lots.
 
-    Where all legs are percentages with a sum of 100, the last leg takes what the others leave. A leg of less than one
+    Where all legs are percentages with a sum of 100, the last leg takes the rest after the others. A leg below one
     lot keeps its percentage.
     """
     legs = [_sized(leg, quantity, lot) for leg in targets]
@@ -66,7 +66,7 @@ def sized(targets: Sequence[TargetLeg], quantity: int, lot: int = 1) -> tuple[Ta
 def ladder_contradictions(
     targets: Sequence[TargetLeg], after: Mapping[int, AfterLeg], direction: Direction, entry_price: Decimal
 ) -> Iterator[str]:
-    """Yield what is wrong with the legs' order and with the stops after them."""
+    """Yield faults in the order of the legs and of the stops after them."""
     for number, (near, far) in enumerate(pairwise(targets), 2):
         if not on_profit_side(far.price, direction, near.price):
             yield (
@@ -86,7 +86,7 @@ def ladder_contradictions(
 
 
 def size_contradictions(targets: Sequence[TargetLeg], quantity: int, lot: int) -> Iterator[str]:
-    """Yield what is wrong with the quantities of sized legs."""
+    """Yield faults in the quantities of sized legs."""
     for number, leg in enumerate(targets, 1):
         if leg.quantity is None:
             share = money_text(leg.percent or Decimal(0))

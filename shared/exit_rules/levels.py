@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 
 class Side(Enum):
-    """The side on which a level is reached; the level itself always counts."""
+    """The side on which a level is reached; a price equal to the level always counts."""
 
     AT_OR_ABOVE = "at or above"
     AT_OR_BELOW = "at or below"
@@ -26,7 +26,7 @@ class Level(NamedTuple):
 
 
 ALWAYS: Final = Level(Side.AT_OR_BELOW, 2**63)
-"""Reached by every price that a NUMERIC(18,4) can hold."""
+"""Reached by every price of a NUMERIC(18,4)."""
 
 
 KEPT: Final = 65_536

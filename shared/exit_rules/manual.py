@@ -22,7 +22,7 @@ class Manual(ExitRule[PlanPart]):
 
 
 class AccountLoss(ExitRule[PlanPart]):
-    """Exit because the account lost more than its limit; the hold of the account asks again for what is left."""
+    """Exit because the account lost more than its limit; the hold of the account asks again for the remainder."""
 
     reason = ExitReason.ACCOUNT_LOSS
     planned = False

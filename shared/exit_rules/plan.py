@@ -84,11 +84,11 @@ class ExitPlan(PlanFields):
         return plan
 
     def size_contradictions(self, quantity: int, lot: int = 1) -> list[str]:
-        """Return what contradicts the trade's quantity or lot size in a sized plan; empty if nothing."""
+        """Return contradictions with the trade's quantity or lot size in a sized plan; empty if none."""
         return [found for rule in RULES for found in rule.size_contradictions(self, quantity, lot)]
 
     def filled_leg_contradictions(self, before: ExitPlan, filled: Collection[int]) -> list[str]:
-        """Return why legs that have fills cannot change from the plan `before`; empty if they do not."""
+        """Return why legs with fills cannot change from the plan `before`; empty if they do not."""
         return [found for rule in RULES for found in rule.filled_leg_contradictions(before, self, filled)]
 
     def leg_quantity(self, leg: int, quantity: int) -> int | None:
@@ -111,11 +111,11 @@ class ExitPlan(PlanFields):
         return own + self._inconsistencies(direction, entry_price)
 
     def met_by(self, price: Decimal, direction: Direction, entry_price: Decimal) -> list[str]:
-        """Return the rules that a market price in rupees meets; empty if the plan does not exit at once."""
+        """Return the rules met by a market price in rupees; empty if the plan does not exit at once."""
         return met_by(self._states(direction, entry_price), direction, to_units(price))
 
     def off_tick(self, tick_size: Decimal) -> list[str]:
-        """Return the prices that are no multiple of a tick size, at which a market never trades."""
+        """Return the prices off the grid of a tick size; a market never trades there."""
         prices = [each for rule in RULES for each in rule.prices(self).items()]
         return [
             f"{name} {money_text(price)} is not a multiple of the tick size {money_text(tick_size)}"

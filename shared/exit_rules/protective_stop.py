@@ -1,4 +1,4 @@
-"""Protective stop of a plan: a stop order that the broker holds for when this system cannot exit."""
+"""Protective stop of a plan: a stop order held by the broker for times when this system cannot exit."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ProtectiveStopTerms(PlanPart):
 
 
 class ProtectedPlan(Protocol):
-    """The fields of a plan that decide the trigger of its protective stop."""
+    """Fields of a plan for the trigger of its protective stop."""
 
     @property
     def stop_loss(self) -> Decimal | None: ...
@@ -62,7 +62,7 @@ class ProtectedPlan(Protocol):
 
 
 def fixed_trigger(plan: ProtectedPlan, direction: Direction) -> Decimal | None:
-    """Return the trigger in rupees that no price moves; None without one."""
+    """Return the trigger in rupees if no price moves it, else None."""
     terms = plan.protective_stop
     if terms is None or terms.price is not None:
         return None if terms is None else terms.price
@@ -75,7 +75,7 @@ def follows_trail(plan: ProtectedPlan) -> bool:
 
 
 def followed_trigger(plan: ProtectedPlan, direction: Direction, trail_level: Decimal) -> Decimal | None:
-    """Return the trigger in rupees that follows a trailing stop at this level; None if the plan's does not follow."""
+    """Return the trigger in rupees for a trailing stop at this level; None if the plan's does not follow it."""
     terms = plan.protective_stop
     if terms is None or terms.trail_step is None:
         return None

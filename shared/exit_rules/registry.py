@@ -43,7 +43,7 @@ def rule_of(reason: ExitReason) -> AnyRule:
 RULES: Final[tuple[AnyRule, ...]] = tuple(rule_of(reason) for reason in ExitReason)
 
 _PLANNED: Final = tuple((rule, (rule.reason, None)) for rule in RULES if rule.planned)
-"""Rules that a plan may have, each with its key for the whole remainder, which all trades share."""
+"""Rules of a plan, each with its key for the whole remainder; all trades share the keys."""
 
 _WITH_LEGS: Final = tuple(rule for rule in RULES if type(rule).leg_quantities is not ExitRule.leg_quantities)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # it needs `Saved` from here
     from shared.exit_rules.scale import PlanScale
 
 Saved = dict[str, int]
-"""What a checkpoint keeps of a rule's state."""
+"""The part of a rule's state kept in a checkpoint."""
 
 
 class PlanPart(BaseModel):
@@ -125,7 +125,7 @@ class RuleState(ABC):
 
     @property
     def fixed_level(self) -> int | None:
-        """Return the profit price that exits if it never moves, else None."""
+        """Return the profit price at which it exits if it never moves, else None."""
         return None
 
     @property
@@ -136,7 +136,7 @@ class RuleState(ABC):
     def moved(self, price: int, *, opening: bool) -> Self:
         """Return the state after a profit price; the same state if nothing changes.
 
-        `opening` marks the first tick of a trading day, which forms no bricks.
+        `opening` marks the first tick of a trading day; it forms no bricks.
         """
         return self
 
@@ -145,7 +145,7 @@ class RuleState(ABC):
         return self
 
     def following(self, before: RuleState) -> Self:
-        """Return the state at entry of a changed rule, advanced by what the rule before the change had reached."""
+        """Return the state at entry of a changed rule, advanced to the progress of the rule before the change."""
         return self.moved(before.reached, opening=False)
 
     def expired(self, now_ms: int) -> Self:
@@ -186,7 +186,7 @@ class ExitRule(ABC, Generic[P]):
     expires:
         Whether a waiting exit is given up when its condition is gone or its time is over.
     resumes:
-        Whether an exit that ended with quantity left is detected again without waiting for the market.
+        Whether an exit ended with quantity left is detected again without waiting for the market.
     planned:
         Whether a plan asks for it; others are requested from outside.
     toward:
@@ -231,11 +231,11 @@ class ExitRule(ABC, Generic[P]):
         return {}
 
     def sized(self, plan: P, quantity: int, lot: int) -> Mapping[str, object]:
-        """Return the plan's fields that depend on the trade's quantity and its lot size, resolved."""
+        """Return the plan's fields measured in the trade's quantity and lot size, resolved."""
         return {}
 
     def size_contradictions(self, plan: P, quantity: int, lot: int) -> list[str]:
-        """Return what contradicts the trade's quantity or its lot size in a sized plan; empty if nothing."""
+        """Return contradictions with the trade's quantity or lot size in a sized plan; empty if none."""
         return []
 
     def scaled(self, plan: P, scale: PlanScale) -> Mapping[str, object]:
@@ -243,11 +243,11 @@ class ExitRule(ABC, Generic[P]):
         return {}
 
     def filled_leg_contradictions(self, before: P, after: P, filled: Collection[int]) -> list[str]:
-        """Return why legs that have fills cannot change between these plans; empty if they do not."""
+        """Return why legs with fills cannot change between these plans; empty if they do not."""
         return []
 
     def stop_after(self, plan: P, leg: int, entry_price: Decimal) -> Decimal | None:
-        """Return the stop in rupees that the plan sets once a leg is filled; None if it sets none."""
+        """Return the plan's stop in rupees after a leg is filled; None without one."""
         return None
 
 

@@ -11,7 +11,7 @@ from shared.exit_rules.rule import Saved
 from shared.money import to_price
 
 SAVED_PRICES: Final = frozenset({"best", "brick_close"})
-"""Names in a rule's saved state that hold prices; the others are counts and flags."""
+"""Names of prices in a rule's saved state; the other names are counts and flags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Scale:
 
     @property
     def inverse(self) -> Scale:
-        """Return the scale that undoes this one."""
+        """Return the inverse scale."""
         return Scale(self.after, self.before)
 
     def quantity(self, quantity: int) -> int:
@@ -56,7 +56,7 @@ class PlanScale:
     tick_size:
         Rupees; levels are rounded half up to a multiple of it.
     filled:
-        Quantity that each leg has filled, which does not change.
+        Filled quantity of each leg; it does not change.
     """
 
     scale: Scale
@@ -73,6 +73,6 @@ class PlanScale:
         return self.scale.price(difference)
 
     def leg_quantity(self, leg: int, quantity: int) -> int:
-        """Return the quantity of a leg: what it has filled, and the rest changed."""
+        """Return the quantity of a leg: its filled part unchanged, and the rest scaled."""
         filled = min(self.filled.get(leg, 0), quantity)
         return filled + self.scale.quantity(quantity - filled)

@@ -1,6 +1,6 @@
-"""Plans that were validated before they were stored, read for their rules alone.
+"""Plans read from storage for their rules alone; they were validated before they were stored.
 
-To validate a plan again costs five times its reading, which counts when a million trades are loaded. The shape follows
+Validating a plan costs five times its reading: too much for a load of a million trades. The shape follows
 from the fields of `ExitPlan`: a rule has its fields in one place.
 """
 
@@ -26,7 +26,7 @@ def _struct_of(model: type[BaseModel]) -> type[msgspec.Struct]:
 
 
 def _type_of(annotation: Any) -> Any:
-    """Return the plain type of a field: without conditions, which held when the plan was stored."""
+    """Return the plain type of a field: without conditions, already checked when the plan was stored."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _type_of(parts[0])
@@ -48,7 +48,7 @@ _decode: Final[Callable[[str], Any]] = msgspec.json.Decoder(_struct_of(ExitPlan)
 
 
 def read_stored(text: str) -> ExitPlan:
-    """Return a plan for `start_rules` and `leg_quantities`, which read its fields; it has no methods.
+    """Return a plan without methods for `start_rules` and `leg_quantities`; they read only its fields.
 
     Raises
     ------

@@ -85,7 +85,7 @@ class Target(ExitRule[TargetFields]):
         return fields
 
     def stop_after(self, plan: TargetFields, leg: int, entry_price: Decimal) -> Decimal | None:
-        """Return the stop that `after_leg` sets."""
+        """Return the stop set by `after_leg`."""
         change = (plan.after_leg or {}).get(leg)
         return None if change is None else change.stop_price(entry_price)
 
@@ -107,19 +107,19 @@ class Target(ExitRule[TargetFields]):
         ]
 
     def inconsistencies(self, plan: TargetFields, direction: Direction, entry_price: Decimal) -> list[str]:
-        """Reject both forms together, legs out of order, and stops that a leg's price meets."""
+        """Reject both forms together, legs out of order, and stops met at a leg's price."""
         if plan.target is not None and plan.targets is not None:
             return ["give `target` for the whole trade or `targets` for its legs, not both"]
         return list(ladder_contradictions(plan.targets or (), plan.after_leg or {}, direction, entry_price))
 
     def size_contradictions(self, plan: TargetFields, quantity: int, lot: int) -> list[str]:
-        """Reject legs that are empty, no whole lots, or together more than the trade."""
+        """Reject empty legs, legs of broken lots, and legs of more than the trade together."""
         return list(size_contradictions(plan.targets or (), quantity, lot))
 
     def filled_leg_contradictions(
         self, before: TargetFields, after: TargetFields, filled: Collection[int]
     ) -> list[str]:
-        """Reject a change of legs that have fills."""
+        """Reject a change of legs with fills."""
         known, wanted = dict(enumerate(before.targets or (), 1)), dict(enumerate(after.targets or (), 1))
         return [
             f"targets: leg {leg} has fills and cannot change"

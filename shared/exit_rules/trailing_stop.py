@@ -153,7 +153,7 @@ class TrailingStop(ExitRule[TrailingStopFields]):
         return {"trailing_stop": TrailingStopPlan(percent=trail.percent, **changed)}
 
     def contradictions(self, plan: TrailingStopFields, direction: Direction, entry_price: Decimal) -> list[str]:
-        """Reject a LONG stop that could only trail below zero."""
+        """Reject a LONG stop if it could only trail below zero."""
         trail = plan.trailing_stop
         behind = None if trail is None else trail.amount or trail.distance
         if behind is None or direction is Direction.SHORT or behind < entry_price:

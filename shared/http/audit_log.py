@@ -33,7 +33,7 @@ ENTRIES = Keyset("audit", _AuditId, _sort_key)
 
 
 class AuditView(BaseModel):
-    """An operator's action: who did what to which subject, why, and the state before and after."""
+    """An operator's action: who, the action, its subject, why, and the state before and after."""
 
     audit_id: int
     actor: str

@@ -48,7 +48,7 @@ class Caller:
 
 
 KNOWN_S = 2.0
-"""Time for which a token is not looked up again: one that was revoked or has expired is accepted for so long."""
+"""Time without a new look-up of a token; a revoked or expired one is accepted for so long."""
 
 MOST_KNOWN = 1_000
 
@@ -120,7 +120,7 @@ def authenticate(request: Request, sent: HTTPAuthorizationCredentials | None, sc
 
 
 class TokenCheck:
-    """Dependency that rejects callers without a scope; see `requires`."""
+    """Dependency for rejecting callers without a scope; see `requires`."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
@@ -135,7 +135,7 @@ class TokenCheck:
         return await run_in_slot(partial(authenticate, request, sent, self._scope))
 
     def known_caller(self, request: Request, authorization: bytes) -> Caller | None:
-        """Return the caller that an ``Authorization`` header names; None if its token is not known.
+        """Return the caller named by an ``Authorization`` header; None if its token is unknown.
 
         Raises
         ------
@@ -147,13 +147,13 @@ class TokenCheck:
         return self._known(request, hashlib.sha256(authorization.removeprefix(BEARER)).digest())
 
     def _known(self, request: Request, hashed: bytes) -> Caller | None:
-        """Admit the caller of a token that need not be looked up; return None for any other token."""
+        """Admit the caller of a recently looked-up token; return None for any other token."""
         known: Caller | None = request.app.state.known_tokens.get(hashed)
         return None if known is None else _admit(request.app.state.rate_limiter, hashed, known, self._scope)
 
 
 def requires(scope: Scope) -> TokenCheck:
-    """Return a dependency that rejects callers without `scope`.
+    """Return a dependency for rejecting callers without `scope`.
 
     The app's ``state.engine`` reads the tokens, ``state.known_tokens`` keeps them, and ``state.rate_limiter`` counts
     their requests.
@@ -161,7 +161,7 @@ def requires(scope: Scope) -> TokenCheck:
     Raises
     ------
     Unauthenticated
-        No token, or one that is not known or has expired.
+        No token, or an unknown or expired one.
     Forbidden
         The token lacks the scope.
     TooManyRequests

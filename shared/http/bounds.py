@@ -52,7 +52,7 @@ def _refusal_of_length(headers: dict[bytes, bytes]) -> ProblemResponse | None:
     if declared is None:
         return None
     if b"transfer-encoding" in headers:
-        # Two parties that frame the body differently disagree on where the next request begins (RFC 9112, 6.3).
+        # Two parties with different framings of the body disagree on where the next request begins (RFC 9112, 6.3).
         answer = problem(400, "ambiguous_length", "send one of Content-Length and Transfer-Encoding")
         answer.headers["Connection"] = "close"
         return answer

@@ -20,7 +20,7 @@ def direct(*urls: str) -> Direct:
     """Return the options of a client of these root URLs.
 
     No proxy: one for the web must not see our tokens, nor stand between us and the loopback interface. httpx loads the
-    certificates of all authorities for each client, which takes 50 ms of CPU. A client of plain HTTP gets a context
+    certificates of all authorities for each client, at a cost of 50 ms of CPU. A client of plain HTTP gets a context
     without any instead: it still refuses every https URL.
     """
     is_encrypted = any(url.lower().startswith("https:") for url in urls)

@@ -68,7 +68,7 @@ class KeyedRequest:
 
     @property
     def place(self) -> tuple[str, str]:
-        """Return the scope and key, which have one answer."""
+        """Return the scope and key; each pair has one answer."""
         return self.scope, self.key
 
 
@@ -141,7 +141,7 @@ def answer_once(
     uow:
         Entered, with nothing done in it yet; `act` works in it, this function commits it.
     scope:
-        The operation, with the caller's name, so that callers cannot meet each other's keys.
+        The operation with the caller's name, to keep callers out of each other's keys.
     key:
         The caller's key; without one the call is simply made.
     status:
@@ -168,7 +168,7 @@ def answer_once(
 
 
 def _earlier_answer(uow: UnitOfWork, request: KeyedRequest) -> JSONResponse | None:
-    """Claim a key, or return the answer that is stored for it."""
+    """Claim a key, or return its stored answer."""
     claim = {"scope": request.scope, "key": request.key, "request_hash": request.hashed}
     if fetch(uow.connection, CLAIM, claim):
         return None

@@ -6,11 +6,11 @@ import asyncio
 from typing import Any
 
 MOST_HELD_BYTES = 64 * 1024
-"""More is sent at once, so that a long answer meets the flow control of its connection."""
+"""A longer answer is sent at once, under the flow control of its connection."""
 
 
 class JoinedWrites:
-    """Transport that sends the head and the body of an answer with one system call, in one packet.
+    """Transport for sending the head and the body of an answer with one system call, in one packet.
 
     A client would otherwise wake up for the head alone. Everything but writing is the transport's.
     """
@@ -36,17 +36,17 @@ class JoinedWrites:
             self._send()
 
     def write_eof(self) -> None:
-        """Send what is held, and end writing."""
+        """Send the held bytes, and end writing."""
         self._send()
         self._transport.write_eof()
 
     def close(self) -> None:
-        """Send what is held, and close."""
+        """Send the held bytes, and close."""
         self._send()
         self._transport.close()
 
     def abort(self) -> None:
-        """Drop what is held, and close at once."""
+        """Drop the held bytes, and close at once."""
         self._held.clear()
         self._transport.abort()
 

@@ -48,7 +48,7 @@ class Keyset(Generic[T, K]):
     name:
         Name of the list, part of every checksum.
     key_type:
-        Type of the sort key, a tuple that pydantic can validate from JSON.
+        Type of the sort key, a tuple; pydantic validates it from JSON.
     key_of:
         Return the sort key of a row.
     """

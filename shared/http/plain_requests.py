@@ -1,7 +1,7 @@
 """Arguments of plain requests, taken without the framework.
 
-FastAPI works out for every request what its endpoint depends on: two thirds of the time of a small request. Here
-that is known from the start. Whatever is not plain is left to the framework, so that it alone refuses requests.
+FastAPI resolves the dependencies of the endpoint for every request: two thirds of the time of a small request. Here
+they are known from the start. All other requests are left to the framework, so it alone refuses requests.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class PlainArguments:
 
     @classmethod
     def of(cls, endpoint: Callable[..., Any], dependant: Dependant) -> Self | None:
-        """Return those of a coroutine that makes its own response; None if it needs anything else."""
+        """Return those of a coroutine with its own response; None if it needs anything else."""
         if not iscoroutinefunction(endpoint) or get_type_hints(endpoint).get("return") is not Response:
             return None
         if len(dependant.body_params) != 1 or not _is_whole_json(dependant.body_params[0]) or _needs_more(dependant):
@@ -79,7 +79,7 @@ class PlainArguments:
     async def _with_dependencies(
         self, values: dict[str, Any], request: Request, sent: dict[bytes, bytes]
     ) -> dict[str, Any] | None:
-        """Add what depends on the request. The token comes last: it is charged for the request."""
+        """Add the values of the request. The token comes last: it is charged for the request."""
         for name, call in self.of_request:
             values[name] = await call(request)
         for name, check in self.callers:

@@ -1,4 +1,4 @@
-"""`If-Match`: a change names the version of what it read, as an entity tag."""
+"""`If-Match`: a change names the version it is based on, as an entity tag."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def etag(version: int) -> str:
 
 
 def require_match(sent: str | None, version: int) -> None:
-    """Check that an `If-Match` header names a version; weak tags match nothing.
+    """Check the version named by an `If-Match` header; weak tags match nothing.
 
     Raises
     ------

@@ -33,7 +33,7 @@ _CODES = {
     431: "headers_too_large",
     501: "not_implemented",
 }
-"""Codes of what the framework refuses; Python's phrases change between versions, codes must not."""
+"""Codes of refusals by the framework; Python's phrases change between versions, codes must not."""
 
 
 class ProblemResponse(JSONResponse):
@@ -118,7 +118,7 @@ def _invalid(error: RequestValidationError) -> InvalidInput:
 
 
 def shown(text: str) -> str:
-    """Return caller-supplied text safe to send back: short, and without surrogates, which UTF-8 cannot encode."""
+    """Return caller-supplied text safe to send back: short, and without surrogates, as UTF-8 cannot encode them."""
     return text[:MAX_TEXT].encode("utf-8", "replace").decode()
 
 

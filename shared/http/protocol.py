@@ -18,13 +18,13 @@ from shared.http.problems import of_framework
 log = logging.getLogger(__name__)
 
 MAX_HEAD_BYTES = 64 * 1024
-"""More than `shared.http.bounds` lets through, so that most heads too large get an answer that says what is."""
+"""More than the bound of `shared.http.bounds`, so most oversized heads get an answer with the reason."""
 
 LINGER_S = 2.0
-"""How long what still arrives is read and dropped after a refusal; closing at once could destroy the answer."""
+"""Time for reading and dropping the rest of a refused request; closing at once could destroy the answer."""
 
 REFUSED_AT_ONCE = 64
-"""Connections beyond the limit that are given an answer; further ones are cut."""
+"""Answered connections beyond the limit; further ones are cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +87,15 @@ def bounded_protocol(limits: ConnectionLimits) -> type[BoundedHttpProtocol]:
 class BoundedHttpProtocol(H11Protocol):
     """One connection.
 
-    At the limit a new connection replaces one waiting for its client: first the connection whose request has been
-    arriving longest, then the one idle longest. If all are busy the new one gets 503.
+    At the limit a new connection replaces one waiting for its client: first the connection with the request longest in
+    arriving, then the one idle longest. If all are busy the new one gets 503.
     """
 
     limits: ClassVar[ConnectionLimits]
     arriving: ClassVar[Places]
-    """Connections whose request is arriving, the longest first."""
+    """Connections with an arriving request, the longest first."""
     idle: ClassVar[Places]
-    """Connections that wait for a request or for the end of a refusal, the longest first."""
+    """Connections waiting for a request or for the end of a refusal, the longest first."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -149,8 +149,8 @@ class BoundedHttpProtocol(H11Protocol):
             self._answer_deadline.stop()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer data that is not HTTP with the fitting status."""
-        # uvicorn calls this where it handles the error, and drops the status that h11 gives it.
+        """Answer invalid HTTP with the fitting status."""
+        # uvicorn calls this where it handles the error, and drops h11's status.
         error = sys.exception()
         status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
         self._refuse(status, msg)

@@ -10,10 +10,10 @@ from shared.clock import Clock
 from shared.errors import TooManyRequests
 
 BURST_S = 10
-"""A token that was quiet may spend the requests of so many seconds at once."""
+"""A quiet token may spend the requests of so many seconds at once."""
 
 MOST_BUCKETS = 10_000
-"""Beyond it, buckets that are full are dropped; they say no more than no bucket."""
+"""Beyond it, full buckets are dropped; they say no more than no bucket."""
 
 
 @dataclass(slots=True)
@@ -28,7 +28,7 @@ class RateLimiter:
     Parameters
     ----------
     per_s:
-        Requests that each key may make a second in the long run; 0 sets no limit.
+        Requests of each key a second in the long run; 0 sets no limit.
     clock:
         Its monotonic time counts, so a step of the wall clock locks no caller out.
     """

@@ -1,4 +1,4 @@
-"""API routes that reject undeclared query parameters and retry conflicting transactions."""
+"""API routes: reject undeclared query parameters, retry conflicting transactions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from shared.http.slots import CURRENT, in_slot
 
 
 class ApiRoute(APIRoute):
-    """A route whose endpoint is at most one unit of work."""
+    """A route with an endpoint of at most one unit of work."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         # A coroutine does no blocking work, so no transaction.

@@ -77,7 +77,7 @@ class RequestSlots:
 
 
 CURRENT: ContextVar[RequestSlots | None] = ContextVar("current request slots", default=None)
-"""Slots of the app that serves the current request; None: any thread."""
+"""Slots of the app serving the current request; None: any thread."""
 
 
 async def run_in_slot(call: Callable[[], T]) -> T:
@@ -93,7 +93,7 @@ async def run_in_slot(call: Callable[[], T]) -> T:
 
 
 def in_slot(endpoint: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a blocking endpoint as a coroutine that waits for its slot."""
+    """Return a blocking endpoint as a coroutine; it waits for its slot."""
 
     @wraps(endpoint)
     async def waiting(*arguments: Any, **named: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Group commit: requests that arrive while a transaction is being committed share the next one."""
+"""Group commit: requests arriving during a commit share the next transaction."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from shared.http.slots import Overloaded, run_in_slot
 from shared.postgres.group_commit import GroupQueue, can_be_one_item
 
 QUIET_S = 0.002
-"""After a group the writer waits until nothing came for so long: those just answered ask again within a moment, and
-what a group costs in every process behind it is shared by more."""
+"""After a group the writer waits until nothing came for so long. Clients just answered ask again within a moment, and
+a larger group costs every later process less per item."""
 GATHER_S = 0.01
 """It waits no longer than this."""
 
@@ -48,8 +48,8 @@ class _Waiting(Generic[Item, Answer]):
 class WriteGroups(Generic[Item, Answer]):
     """Writes items of concurrent requests in groups, one group after the other, each in one transaction.
 
-    An item without others is written at once. An item that makes its group fail does not fail the others: each of them
-    is then written alone. Belongs to one event loop.
+    An item without others is written at once. If an item makes its group fail, each item is written alone, and only
+    that item fails. Belongs to one event loop.
 
     Parameters
     ----------

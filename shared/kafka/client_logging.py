@@ -35,7 +35,7 @@ class Ration:
 
 
 class Rationed(logging.Filter):
-    """Limit the log lines of confluent_kafka, whose arguments are a kind, a client's name and a text."""
+    """Limit the log lines of confluent_kafka; their arguments are a kind, a client's name and a text."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
@@ -44,10 +44,10 @@ class Rationed(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Return True if the line may be written; then append the number of withheld lines."""
         kind, _, what = record.args if isinstance(record.args, tuple) and len(record.args) == 3 else ("", "", "")
-        # At every start it warns that the guarantee of no gaps is experimental.
+        # At every start it warns of its experimental guarantee of no gaps.
         if kind == "CONFWARN" and "experimental" in str(what):
             return False
-        # What went wrong may have any reason: only the same one is the same kind.
+        # A failure may have any reason: only the same reason is the same kind.
         same = f"{kind} {_NUMBERS.sub('', str(what))}" if kind == "ERROR" else str(kind)
         withheld = self._ration.take(same, urgent=record.levelno >= logging.CRITICAL)
         if withheld:

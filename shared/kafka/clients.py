@@ -27,7 +27,7 @@ FATAL_ALONE = {"log_level": 2}
 """Log fatal errors only; callers already see each failure, and librdkafka would log every second during an outage."""
 
 SOCKET_TIMEOUT_MS = 10_000
-"""A request that is not answered for so long ends its connection, and another one is tried."""
+"""A request without an answer for so long ends its connection, and another one is tried."""
 CONNECT_TIMEOUT_MS = 5_000
 ADMIN_TIMEOUT_S = 15
 KEYS_REMEMBERED = 200_000
@@ -68,7 +68,7 @@ def _security_config(settings: Settings) -> dict[str, Any]:
 
 
 def open_producer(settings: Settings, **overrides: Any) -> Producer:
-    """Return an idempotent producer that partitions like the Java clients and retries until stopped."""
+    """Return an idempotent producer with the partitioning of the Java clients; it retries until stopped."""
     config = {**producer_config(settings), **FATAL_ALONE}
     return Producer({**config, **{name.replace("_", "."): value for name, value in overrides.items()}})
 
@@ -78,9 +78,9 @@ def producer_config(settings: Settings) -> dict[str, Any]:
     return {
         **client_config(settings),
         "enable.idempotence": True,
-        # With more than one request in flight librdkafka takes the success of a later batch for that of an earlier
-        # one (IMPLICITACK), but a broker that knows nothing of the producer yet accepts any first sequence number:
-        # on a topic just made, a batch refused with NOT_LEADER was reported as delivered and lost.
+        # With more than one request in flight librdkafka takes the success of a later batch for an earlier one's
+        # (IMPLICITACK). A broker without a record of the producer yet accepts any first sequence number. So on a
+        # new topic, a batch refused with NOT_LEADER was reported as delivered, and lost.
         "max.in.flight.requests.per.connection": 1,
         "acks": "all",
         "partitioner": "murmur2_random",
@@ -149,7 +149,7 @@ def murmur2_partition(key: bytes, partitions: int) -> int:
 
 
 def _librdkafka_partitioner() -> Callable[..., int]:
-    # The library that confluent_kafka is linked with; symbols of what a library depends on are found through it.
+    # The library linked with confluent_kafka; symbols of its own dependencies are found through it.
     function = ctypes.PyDLL(cimpl.__file__).rd_kafka_msg_partitioner_murmur2
     function.restype = ctypes.c_int32
     pointer, length, count = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int32
@@ -175,7 +175,7 @@ def headers_of(message: Message) -> dict[str, str]:
 
 
 def raw_headers(message: Message) -> Headers:
-    """Return a record's headers as bytes; none if a name is not UTF-8, which the client cannot represent."""
+    """Return a record's headers as bytes; none if a name is not UTF-8: the client cannot represent it."""
     try:
         return [*(message.headers() or [])]
     except (UnicodeDecodeError, SystemError):

@@ -19,7 +19,7 @@ from shared.postgres.engine import look
 from shared.runtime.health import Health
 
 CONDITION = "gaps"
-"""Condition of a consumer: it missed nothing, or what it missed was acknowledged."""
+"""Condition of a consumer: it missed nothing, or an operator acknowledged its losses."""
 
 ANY_PARTITION = -1
 LOOK_S = 2.0
@@ -60,7 +60,7 @@ class Gap:
     first_offset:
         The first of them.
     missed:
-        How many are known to be missed; of a topic that was replaced, at least so many.
+        Count of records known as missed; of a replaced topic, at least so many.
     """
 
     topic: str

@@ -25,7 +25,7 @@ from shared.settings import Settings
 log = logging.getLogger(__name__)
 
 STEADY_S = 10.0
-"""After a membership that lasted so long, the next wait is the first again."""
+"""After a membership of this length, the next wait is the first again."""
 
 PASSING = frozenset(
     {
@@ -36,7 +36,7 @@ PASSING = frozenset(
         KafkaError._WAIT_COORD,
         # The client joins again by itself.
         KafkaError._MAX_POLL_EXCEEDED,
-        # The watch judges whether a topic is gone: a broker that has just started may not know it yet.
+        # The watch judges whether a topic is gone: a broker just started may not know it yet.
         KafkaError._UNKNOWN_TOPIC,
         KafkaError._UNKNOWN_PARTITION,
         KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -74,7 +74,7 @@ class WatchedConsumer(AbstractContextManager["WatchedConsumer"]):
     ) -> None:
         self.topics = dict(topics)
         self.admin: AdminClient = open_admin(settings)
-        # A position that the log does not have is an event for the watch, never a silent jump.
+        # A position missing from the log is an event for the watch, never a silent jump.
         config = {"auto_offset_reset": "error", "enable_partition_eof": True, **overrides}
         self.consumer: Consumer = open_consumer(settings, group, **config)
         self._positions = Positions(clock)
@@ -130,7 +130,7 @@ class WatchedConsumer(AbstractContextManager["WatchedConsumer"]):
         Raises
         ------
         TopicsChanged
-            The topics are not what they were; join again.
+            The topics have changed; join again.
         KafkaException
             The membership is over.
         """
@@ -203,7 +203,7 @@ Join = Callable[[], AbstractContextManager[Step]]
 class ConsumerLoop:
     """Join the group, run steps, and rejoin after a failed membership.
 
-    On a `ConfigurationError`, which needs an operator, the loop pauses, reports the command to run in health, and
+    On a `ConfigurationError`, a case for an operator, the loop pauses, reports the command to run in health, and
     retries every `look_s` seconds. It never ends the process.
     """
 

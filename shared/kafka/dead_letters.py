@@ -1,4 +1,4 @@
-"""Dead letters: records that could not be processed, kept for operators."""
+"""Dead letters: records without a successful reading, kept for operators."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_REASON = 2000
 LARGEST_RECORD_BYTES = 900_000
-"""Value, key and headers; what is larger goes as a stub that says where the record stands in its topic."""
+"""Value, key and headers; a larger record goes as a stub with the record's place in its topic."""
 
 
 class DeadLetters:

@@ -48,13 +48,13 @@ def read_record(read: Callable[Arguments, Read], *arguments: Arguments.args, **n
     Raises
     ------
     MalformedMessage
-        It cannot be read: as the reader says, or because of an error that nothing foresaw.
+        It cannot be read: by the reader's own error, or by an unforeseen one.
     """
     try:
         return read(*arguments, **named)
     except MalformedMessage:
         raise
-    except Exception as error:  # whatever a record does to its reader is that record's fault
+    except Exception as error:  # any error of a reader is its record's fault
         _count(error, "read")
         raise UnreadableRecord(f"{type(error).__name__} while it was read") from error
 

@@ -36,12 +36,12 @@ SCRAM_ITERATIONS = 8192
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """Topics of `shared.contracts.topics` that a user may read and write; reading includes its own groups.
+    """Topics of `shared.contracts.topics` for a user to read and write; reading includes its own groups.
 
     Attributes
     ----------
     sees_groups:
-        May also list every consumer group and its offsets, which `exitflow topics adopt` needs.
+        May also list every consumer group and its offsets, as `exitflow topics adopt` needs.
     """
 
     reads: tuple[str, ...] = ()
@@ -72,7 +72,7 @@ RIGHTS = {
 
 
 def acls(topics: TopicNames, consumer_prefix: str) -> list[AclBinding]:
-    """Return the ACLs required on a cluster that denies by default."""
+    """Return the ACLs for a cluster with denial as its default."""
     return [binding for user, rights in RIGHTS.items() for binding in _of_user(user, rights, topics, consumer_prefix)]
 
 

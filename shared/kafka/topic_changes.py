@@ -24,13 +24,13 @@ from shared.kafka.topics import describe
 from shared.settings import Settings
 
 TOPIC_CONFIG = {"message.timestamp.type": "LogAppendTime"}
-"""Records bear the time at which the broker took them: producers' clocks agree with no other."""
+"""Records bear the time of their arrival at the broker: producers' clocks agree with no other."""
 SHOWN_TIMEOUT_S = 15
 SHOWN_POLL_S = 0.02
 
 
 def create_topics(settings: Settings, names: list[str]) -> list[str]:
-    """Create the missing topics and return their names; topics that exist keep their partitions.
+    """Create the missing topics and return their names; existing topics keep their partitions.
 
     Raises
     ------

@@ -23,16 +23,16 @@ from shared.runtime.telemetry import counter, gauge
 log = logging.getLogger(__name__)
 
 CONDITION = "kafka"
-"""Condition of a consumer: the cluster answers and its topics are what they were."""
+"""Condition of a consumer: the cluster answers and its topics are unchanged."""
 
 STALL_S = 10.0
-"""Polls that bring nothing for so long, while records wait, mean that reading has stopped."""
+"""Empty polls for so long, while records wait, mean a stop of reading."""
 
 BUSY_STALL_S = 120.0
-"""As long for one partition while others bring records: what was fetched of them is delivered first."""
+"""As long for one partition while others bring records: the others' fetched records are delivered first."""
 
 MISSING_LOOKS = 2
-"""A topic is missing after so many looks in a row; a broker that has just started may not know it yet."""
+"""A topic is missing after so many looks in a row; a broker just started may not know it yet."""
 
 LAG = gauge("consumer_lag_records", "records of a partition not yet acted upon", "topic", "partition")
 FETCHED_AT = gauge("consumer_last_fetch_timestamp_seconds", "when the cluster last delivered anything to this consumer")
@@ -58,7 +58,7 @@ class TopicChange:
     Attributes
     ----------
     missed:
-        Records that are known to be gone unread; at least so many.
+        Records gone unread for certain; at least so many.
     """
 
     kind: Change
@@ -130,7 +130,7 @@ class Positions:
                 self._quiet_since = now
 
     def step_back(self, positions: Mapping[Partition, int]) -> None:
-        """Note that delivery restarts from these offsets."""
+        """Note a restart of delivery from these offsets."""
         with self._lock:
             for held in (self._delivered, self._acted_upon):
                 held.update({each: at for each, at in positions.items() if each in held})
@@ -142,7 +142,7 @@ class Positions:
             return dict(self._delivered)
 
     def acted_upon(self) -> dict[Partition, int]:
-        """Return the offset up to which each partition is processed."""
+        """Return the offset of each partition up to its last processed record."""
         with self._lock:
             return dict(self._acted_upon)
 

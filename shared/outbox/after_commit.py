@@ -19,9 +19,9 @@ class Emitted:
     Attributes
     ----------
     traceparent:
-        The trace that it is part of; None if it begins one.
+        The trace around it; None if it begins one.
     cause:
-        The ``traceparent`` of the request or record that caused it.
+        The ``traceparent`` of the request or record behind it.
     """
 
     event: Event
@@ -31,7 +31,7 @@ class Emitted:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A record that Kafka has acknowledged.
+    """A record acknowledged by Kafka.
 
     Attributes
     ----------
@@ -50,19 +50,19 @@ class Tracer(Protocol):
     """Makes spans of committed events and published records. No method raises or waits."""
 
     def begin(self) -> int:
-        """Return the time at which a transaction begins, in nanoseconds since 1970."""
+        """Return the start time of a transaction, in nanoseconds since 1970."""
         ...
 
     def committed(self, emitted: Sequence[Emitted], began_ns: int) -> None:
-        """Take the events of a transaction that was just committed."""
+        """Take the events of a transaction just committed."""
         ...
 
     def tick_caused(self, trade_id: UUID, detected_at_us: int, traceparent: str) -> None:
-        """Take the trace of the tick that made a trade exit, at the time that its signal will name."""
+        """Take the trace of the tick behind an exit, at the time its signal will name."""
         ...
 
     def published(self, records: Iterable[Published]) -> None:
-        """Take records that were just acknowledged."""
+        """Take records just acknowledged."""
         ...
 
 
@@ -85,7 +85,7 @@ def after_commit(event: type[E]) -> Callable[[Callable[[E], None]], Callable[[E]
 
 
 def trace_with(tracer: Tracer | None) -> None:
-    """Use this tracer for every unit of work of the process; None: none, which is the default."""
+    """Use this tracer for every unit of work of the process; None, the default: none."""
     global _tracer  # noqa: PLW0603
     _tracer = tracer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import LiteralString
 
 LOOKED_AT = 1000
-"""So many events of a shard are looked at, oldest first; of a large window that is half published many do not wait."""
+"""Events of a shard to look at, oldest first; of a large window, half published, not many wait."""
 
 WAITING: LiteralString = f"""
    SELECT count(*) AS looked_at, count(*) FILTER (WHERE waits) AS backlog,
@@ -24,6 +24,6 @@ WAITING: LiteralString = f"""
 """  # noqa: S608  # our own text alone
 """A row for a shard `s`, to be joined laterally.
 
-What lies below `pos` counts too if it became visible after the frozen window. If all that were looked at are
-published, the oldest that waits is younger than these, and `oldest` is the time of the last of them.
+Events below `pos` count too if they became visible after the frozen window. If all events looked at are
+published, the oldest waiting one is younger than these, and `oldest` is the time of the last of them.
 """

@@ -1,4 +1,4 @@
-"""Hold of an outbox: its relay found events in Kafka that the database does not know, as after a restore.
+"""Hold of an outbox: its relay found events in Kafka unknown to the database, as after a restore.
 
 While it lasts, nothing is published, consumed or sent to brokers, and every process with the database is not ready.
 """
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from shared.errors import ConfigurationError
 
 NOT_HELD = "NOT EXISTS (SELECT FROM outbox_origin WHERE held_because IS NOT NULL)"
-"""SQL condition, for statements that act upon the outbox's schema."""
+"""SQL condition, for statements on the outbox's schema."""
 
 HELD_BECAUSE = text("""
 -- outbox.held_because

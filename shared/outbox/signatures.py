@@ -1,10 +1,10 @@
-"""Event signatures: services sign their events; consumers that move money accept only verified ones.
+"""Event signatures: services sign their events; consumers with an effect on money accept only verified ones.
 
 Ed25519 over the event's identity and content. The signature is a column of the outbox row, so it survives parking,
 replays and republishing. It is sent as the header ``ce_signature``: ``<key id>:<base64 of 64 bytes>``. The relay copies
 it and holds no key. Ticks are not signed: they are market data of other teams.
 
-libsodium signs and verifies, in two thirds and half of the time that OpenSSL takes; keys are PEM, which OpenSSL reads.
+libsodium signs and verifies, in two thirds and half of OpenSSL's time; keys are PEM, as OpenSSL reads them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 SIGNATURE_HEADER = "ce_signature"
 DOMAIN = b"io.exitflow.event.v1"
-"""Stands first in what is signed, so that no signature of another use can be taken for one of an event."""
+"""Prefix of the signed bytes: no signature of another use can be taken for one of an event."""
 
 KEY_ID_CHARACTERS = 16
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----", re.DOTALL)
@@ -179,7 +179,7 @@ def new_signing_key() -> str:
 
 
 def event_signer(settings: Settings) -> EventSigner:
-    """Return the signer of a process that writes events.
+    """Return the signer of a process with events.
 
     Raises
     ------

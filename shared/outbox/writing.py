@@ -22,10 +22,10 @@ MAX_PAYLOAD_BYTES = 900_000
 """Below Kafka's default record limit of 1 MiB, with room for headers."""
 
 PART = 256
-"""Events of a transaction that are signed and sent together."""
+"""Events of a transaction, signed and sent together."""
 
 Order = tuple[str, str]
-"""Topic and key: what events are numbered within."""
+"""Topic and key: events are numbered within them."""
 
 NUMBER = text("""
 -- outbox.number: sequence rows are locked in sorted order and before the events get their ids, so that per key the

@@ -52,7 +52,7 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class WantedActs:
-    """Whose actions are listed, of which trading day; None means any."""
+    """Actions by whom, and of which trading day; None means any."""
 
     actor: str | None = None
     day: date | None = None

@@ -1,4 +1,4 @@
-"""Time-outs of database connections: one profile for each use, and a connection that enforces them."""
+"""Time-outs of database connections: one profile for each use, and a connection to enforce them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Self
 import psycopg
 from psycopg._preparing import PrepareManager
 from psycopg.abc import RV, PQGen
-from psycopg.errors import _WaitTimeout  # the one public sign that `timeout` of `Connection.wait` has passed
+from psycopg.errors import _WaitTimeout  # the one public sign of a time-out of `Connection.wait`
 from psycopg.pq import TransactionStatus
 
 KEEPALIVES: dict[str, Any] = {
@@ -17,11 +17,11 @@ KEEPALIVES: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-"""The kernel gives a peer up whose host or network is gone: 11 s after it fell silent, 10 s after unanswered data."""
+"""The kernel gives a vanished peer up: 11 s after it fell silent, 10 s after unanswered data."""
 
 
 MARGIN_S = 2.0
-"""What a server that works gets to end a statement itself, before the client gives it up."""
+"""Time for a working server to end a statement itself, before the client gives it up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class ConnectionLimits:
     lock_ms, statement_ms, idle_in_transaction_ms:
         The server's time-outs; 0: none.
     answer_s:
-        Until a statement is answered, as the client sees it; None: no limit. Longer than `statement_ms`, so that
-        a server at work ends a statement itself.
+        Until a statement is answered, as the client sees it; None: no limit. Longer than `statement_ms`: a
+        server at work ends a statement itself.
     pool_s:
         Until a connection of the pool is free.
     client_check_ms:
@@ -86,7 +86,7 @@ TOOLS = ConnectionLimits(connect_s=5, lock_ms=10_000)
 """Commands of an operator, who can end them."""
 
 SCHEMA_CHANGES = ConnectionLimits(connect_s=5, lock_ms=2_000, client_check_ms=1_000)
-"""Migrations: as long as they take, but others queue behind a lock that is waited for, so that wait is short."""
+"""Migrations: without a limit on their work, but with a short wait for locks, as others queue behind it."""
 
 
 class NoAnswer(psycopg.OperationalError):
@@ -96,14 +96,14 @@ class NoAnswer(psycopg.OperationalError):
 WAKE_S = 1.0
 """How often a wait for the server lets signals be handled.
 
-psycopg does so ten times a second, which costs a thread that listens more than its notifications do.
+psycopg does so ten times a second, and a listening thread pays more for it than for its notifications.
 """
 PREPARED_MAX = 1000
 """More than a process has statements: the driver's limit of 100 makes it prepare some of them again and again."""
 
 
 class LimitedConnection(psycopg.Connection[Any]):
-    """A connection with a limit on every wait for the server, whose prepared statements survive a rollback."""
+    """A connection with a limit on every wait for the server, and prepared statements beyond a rollback."""
 
     answer_s: float | None = None
 
@@ -118,9 +118,9 @@ class LimitedConnection(psycopg.Connection[Any]):
     def rollback(self) -> None:
         """Roll back. Without an error in the transaction, statements stay prepared.
 
-        psycopg forgets them all, because an object that was made in the transaction may be gone. Every transaction that
-        only reads ends with a rollback, and to plan a statement again takes longer than to execute it. After an error
-        they are forgotten: it may be that a prepared statement does not fit a changed table.
+        psycopg forgets them all, because an object made in the transaction may be gone. Every transaction without
+        writes ends with a rollback, and planning a statement again takes longer than executing it. After an error
+        they are forgotten: a prepared statement may not fit a changed table.
         """
         if self.pgconn.transaction_status != TransactionStatus.INTRANS:
             super().rollback()

@@ -18,15 +18,15 @@ from shared.postgres.connection_limits import KEEPALIVES, REQUESTS, ConnectionLi
 from shared.postgres.poolers import explain_pooler
 
 RESTED_S = 0.5
-"""A connection that was used within this time is not checked before it is used again."""
+"""A connection used within this time is not checked before its next use."""
 
 _USED_AT = "used_at"
 
 BY_INDEX = {"enable_seqscan": "off", "plan_cache_mode": "force_generic_plan", "jit": "off"}
-"""Settings of the planner for loops that repeat a few statements, each of them answered by an index.
+"""Settings of the planner for loops with a few repeated statements, each of them answered by an index.
 
 Before a table has statistics, as in the first burst of a new database, the planner would read it whole. A statement is
-planned once for a connection: to plan one that names the facts of all gates takes longer than to execute it.
+planned once for a connection: planning one with the facts of all gates takes longer than executing it.
 """
 
 
@@ -40,7 +40,7 @@ def open_engine(
     pooler: bool = False,
     planner: Mapping[str, str] | None = None,
 ) -> Engine:
-    """Return an engine whose connections see only `schema` and the catalogue.
+    """Return an engine with connections to `schema` and the catalogue alone.
 
     Parameters
     ----------
@@ -55,10 +55,10 @@ def open_engine(
     limits:
         Time-outs.
     pooler:
-        The URL leads to a pooler in transaction mode, which keeps no settings of a session: they are sent with each
+        The URL leads to a pooler in transaction mode. It keeps no settings of a session, so they are sent with each
         transaction, and no statement is prepared on the server.
     planner:
-        Settings of the planner for all statements, given by loops that repeat a few: each is prepared at once.
+        Settings of the planner for all statements of a loop with few different ones: each is prepared at once.
     """
     settings = {"search_path": schema, "timezone": "UTC", **limits.server_settings(), **(planner or {})}
     engine = create_engine(
@@ -85,7 +85,7 @@ def open_engine(
 
 @contextmanager
 def look(engine: Engine) -> Iterator[Connection]:
-    """Open a connection for a statement that only reads: one round trip, where a transaction takes three."""
+    """Open a connection for a statement without writes: one round trip, where a transaction takes three."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         yield connection
 
@@ -110,9 +110,9 @@ def _limit_answers(engine: Engine, answer_s: float | None) -> None:
 
 
 def _ping_after_rest(engine: Engine) -> None:
-    """Check a connection that was not used for a while before it is used; a busy one costs no round trip.
+    """Check a connection before its first use after a pause; a busy one costs no round trip.
 
-    A server that restarts is away for longer than RESTED_S, so its end is seen by a statement or by the next check.
+    A restart of the server takes longer than RESTED_S, so its end is seen by a statement or by the next check.
     """
     clock = SystemClock()
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from shared.postgres.connection_limits import NoAnswer
 
 DATABASE_FAILURES = (OperationalError, InterfaceError, InternalError, PoolTimeout)
-"""What SQLAlchemy raises for them. PostgreSQL reports some, such as a read-only server, as internal errors."""
+"""SQLAlchemy's classes for them. PostgreSQL reports some, such as a read-only server, as internal errors."""
 
 _REASONS = {
     "53100": "no space left on its disk",
@@ -70,4 +70,4 @@ _REFUSALS = {
     "out of memory": "53200",
     "No space left on device": "53100",
 }
-"""What a refused connection says, by the code that the server meant."""
+"""Texts of refused connections, by the server's code."""

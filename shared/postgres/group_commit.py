@@ -1,4 +1,4 @@
-"""Group commit: writes that wait while a transaction is being committed share the next one.
+"""Group commit: writes waiting during a commit share the next transaction.
 
 `GroupQueue` forms the groups. `ThreadGroups` runs them for threads; `shared.http.write_groups` for requests.
 """
@@ -17,14 +17,14 @@ from shared.errors import Unavailable
 from shared.postgres.row_locks import is_lock_timeout
 
 MOST_ITEMS = 256
-"""Items of a group: its transaction stays short, since others wait for the rows that it locks."""
+"""Items of a group: its transaction stays short, since others wait for its locked rows."""
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
 class Waiting(Protocol):
-    """A write that waits for its group.
+    """A write in wait for its group.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ W = TypeVar("W", bound=Waiting)
 
 
 class GroupQueue(Generic[W]):
-    """Writes that wait, in order of arrival. Not thread-safe."""
+    """Waiting writes, in order of arrival. Not thread-safe."""
 
     def __init__(self) -> None:
         self._queue: deque[W] = deque()
@@ -115,8 +115,8 @@ class _Batch(Generic[Item, Answer]):
 class ThreadGroups(Generic[Item, Answer]):
     """Writes items of many threads in groups, one group after the other, each in one transaction.
 
-    There is no thread for it: one of those that wait writes for the others. A batch without others is written at once.
-    A batch that makes its group fail does not fail the others: each of them is then written alone.
+    There is no thread for it: one of the waiting threads writes for the others. A batch without others is written at
+    once. If a batch makes its group fail, each batch is written alone, and only that batch fails.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class ThreadGroups(Generic[Item, Answer]):
         Raises
         ------
         Exception
-            What `write` raised for these items.
+            Raised by `write` for these items.
         """
         batch = _Batch[Item, Answer](items)
         with self._changed:
@@ -162,7 +162,7 @@ class ThreadGroups(Generic[Item, Answer]):
         outcome: Sequence[Answer] | Exception = Unavailable("the thread that wrote for others has ended")
         try:
             outcome = self._write([item for batch in group for item in batch.items])
-        except Exception as error:  # noqa: BLE001  # raised in each thread that waits for it
+        except Exception as error:  # noqa: BLE001  # raised in each waiting thread
             outcome = error
         finally:
             with self._changed:

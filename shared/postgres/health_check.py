@@ -21,7 +21,7 @@ CONDITION = "database"
 INTERVAL_S = 2.0
 LOOKS_PER_DEADLINE = 4
 RENEW_S = 60.0
-"""A connection this old is replaced, so that a server that accepts no new ones is noticed."""
+"""A connection this old is replaced: the check must notice a server without room for new connections."""
 
 STATE = """
 -- database_watch.state: the last column has what the database and the role are set to, which counts for new connections
@@ -52,7 +52,7 @@ class DatabaseWatch:
     url:
         As the process itself reaches the database; the watch has one connection, beside the process's pool.
     history:
-        The history of migrations that made the schema of that name.
+        The history of migrations for the schema of that name.
     settings:
         They have the condition's deadline; the watch asks at least four times within it.
     """

@@ -62,7 +62,7 @@ def migrate(
     ConfigurationError
         No such history or revision, or the URL leads to a pooler.
     Unavailable
-        A lock could not be had within the tries that `waits` allows.
+        A lock could not be had within the tries of `waits`.
     """
     config = _config(history)
     target = None if revision == "base" else _resolve(config, revision)

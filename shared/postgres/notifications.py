@@ -1,4 +1,4 @@
-"""Notifications of PostgreSQL: wait until a transaction that notified a channel has committed."""
+"""Notifications of PostgreSQL: wait for the commit of a transaction that notified a channel."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class ListeningFailed(Unavailable):
 
 
 class Listener:
-    """One connection that listens to a channel; opened at the first wait. Not thread-safe.
+    """One connection for listening to a channel; opened at the first wait. Not thread-safe.
 
-    A notification wakes early and says nothing else: whoever waits looks for work after every wait. Do not use it
-    through a pooler in transaction mode, which keeps no connection that could listen.
+    A notification wakes early and says nothing else: the caller looks for work after every wait. Do not use it
+    through a pooler in transaction mode: it keeps no connection to listen on.
     """
 
     def __init__(self, engine: Engine, channel: str) -> None:
@@ -45,7 +45,7 @@ class Listener:
             raise ListeningFailed(f"cannot listen to {self._channel}: {type(error).__name__}") from error
 
     def close(self) -> None:
-        """Close the connection, which ends the listening."""
+        """Close the connection and so end the listening."""
         if self._connection is not None:
             self._connection.invalidate()
             self._connection.close()

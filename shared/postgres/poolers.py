@@ -10,7 +10,7 @@ import psycopg
 from shared.errors import ConfigurationError
 
 _REFUSAL = "unsupported startup parameter"
-"""PgBouncer's answer to a connection that sets parameters of its session."""
+"""PgBouncer's answer to a connection with settings of its session."""
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def explain_pooler() -> Iterator[None]:
 
 
 def check_session(search_path: str, schema: str) -> None:
-    """Check that a connection kept its startup settings; a pooler may ignore them.
+    """Check the connection's startup settings; a pooler may ignore them.
 
     Raises
     ------

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 ROWS_PER_BATCH = 1000
 MOST_BATCHES = 200
-"""Most batches of one round; what is left has its turn in the next."""
+"""Most batches of one round; the rest has its turn in the next."""
 
 PRUNED = counter("pruned_rows", "rows removed because of their age", "table")
 FAILURES = counter("pruning_failures", "failures of pruning", "table")

@@ -1,7 +1,7 @@
 """Revisions of the two histories of `alembic/`, read from their files without Alembic.
 
-Every process compares the schema's revision with its own; loading Alembic for that takes as long as the rest of the
-process's start.
+Every process compares the schema's revision with its own; loading Alembic for it would take as long as the rest of
+the process's start.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _DOWN_REVISION = re.compile(r'^down_revision = (?:None|"(\w+)")$', re.MULTILINE)
 
 @cache
 def revisions(history: str) -> tuple[str, ...]:
-    """Return every revision of a history in the order of application, which need not be that of the numbers.
+    """Return every revision of a history in the order of application; numbers may be in another order.
 
-    A file is named ``<revision>_<what it does>.py`` and has one line ``down_revision = …``.
+    A file is named ``<revision>_<description>.py`` and has one line ``down_revision = …``.
     """
     following = {
         _down_revision(script): script.name.partition("_")[0] for script in (SCRIPTS / history).glob("V*_*.py")

@@ -26,7 +26,7 @@ def create_roles(admin_url: str, passwords: Mapping[str, str]) -> None:
     Parameters
     ----------
     admin_url:
-        A role that may create roles, on the database that will hold a schema; run it once for each database.
+        A role with the right to create roles, on the database of the schema; run it once for each database.
     passwords:
         A password for each of `ROLES`.
     """
@@ -37,7 +37,7 @@ def create_roles(admin_url: str, passwords: Mapping[str, str]) -> None:
 
 
 def open_database(connection: Connection, database: str) -> None:
-    """Open a database of the connection's server to the roles, which exist, and close it to all others."""
+    """Open a database of the connection's server to these existing roles, and close it to all others."""
     name = sql.Identifier(database)
     everyone = sql.SQL(", ").join(map(sql.Identifier, ROLES))
     _run(connection, sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))

@@ -21,8 +21,8 @@ def checked_database_url(url: str, setting: str) -> str:
     Raises
     ------
     ConfigurationError
-        It is not ``postgresql://role:password@host:port/database``, or its password holds characters that a URL
-        writes as %XX. Names the setting, and nothing of the URL.
+        It is not ``postgresql://role:password@host:port/database``, or its password holds characters written in a
+        URL as %XX. Names the setting, and nothing of the URL.
     """
     if not _is_readable(url):
         raise ConfigurationError(
@@ -40,6 +40,6 @@ def _is_readable(url: str) -> bool:
         make_url(url)
     except (psycopg.ProgrammingError, ArgumentError, ValueError):
         return False
-    # A bare @ or / in a password ends it early; the rest of it is then in what errors quote.
+    # A bare @ or / in a password ends it early; errors would quote the rest of it.
     named = [str(parts.get(part) or "") for part in ("host", "dbname")]
     return not any("@" in name for name in named) and bool(_PORTS.fullmatch(str(parts.get("port") or "")))

@@ -1,6 +1,6 @@
 """The processes of the system. Supervisor, containers, secrets, metrics and documentation follow this catalogue.
 
-`docs/how-to/add-a-process.md` says what else a new process needs; tests name the place that lacks it.
+`docs/how-to/add-a-process.md` lists the other places for a new process; tests name a missing one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Stage(Enum):
     """Stages of starting a local stack; stopping reverses them."""
 
     FIRST = auto()
-    """Stops last: what the others wrote last is still published."""
+    """Stops last, to publish the last rows of the others."""
     THEN = auto()
 
 
@@ -52,9 +52,9 @@ class CataloguedProcess:
     api_port:
         Default port of an API; None for a worker.
     databases:
-        The role that it uses, by the schema's history.
+        Its role, by the schema's history.
     secrets:
-        Other secrets that it is given.
+        Its other secrets.
     stage:
         When a local stack starts it.
     """

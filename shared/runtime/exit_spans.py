@@ -42,7 +42,7 @@ ATTRIBUTES = (
     "exit_price",
     "net_pnl",
 )
-"""Fields of events that spans carry as `exitflow.<field>`."""
+"""Fields of events copied to spans as `exitflow.<field>`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ class SpanTerms:
     start_ns:
         Nanoseconds since 1970.
     is_first:
-        It is the first span of its exit, which the others have as parent.
+        It is the first span of its exit, and the parent of the others.
     error:
-        What went wrong; None if nothing did.
+        The failure; None without one.
     """
 
     name: str
@@ -67,7 +67,7 @@ class SpanTerms:
 
 
 def span_of(event: Event, began_ns: int) -> SpanTerms:
-    """Return the span that ends with the commit of this event; `began_ns` is the start of the transaction."""
+    """Return a span up to the commit of this event; `began_ns` is the start of the transaction."""
     name, start, error = _NAMES.get(type(event), (f"write {type(event).__name__}", None, None))
     return SpanTerms(
         name=name,

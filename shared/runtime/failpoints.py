@@ -17,7 +17,7 @@ from enum import StrEnum
 from shared.errors import ConfigurationError, ExitflowError
 
 STALL_S = 60.0
-"""How long ``stall`` lasts that does not say how long."""
+"""Length of a ``stall`` without a number."""
 
 ACTIONS = ("kill", "raise", "stop", "stall")
 

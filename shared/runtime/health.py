@@ -61,17 +61,17 @@ class Health:
             self._notes.pop(condition, None)
 
     def fine(self, condition: str) -> None:
-        """Report that the condition holds; report again within its deadline."""
+        """Report a condition as met; report again within its deadline."""
         with self._lock:
             self._report(condition).problem = None
 
     def problem(self, condition: str, what: str) -> None:
-        """Report that the condition does not hold; operators see `what`, so it must contain no secret."""
+        """Report a condition as failed; operators see `what`, so it must contain no secret."""
         with self._lock:
             self._report(condition).problem = what
 
     def note(self, condition: str, what: str | None) -> None:
-        """Set what operators should know although the condition holds, or take it back with None."""
+        """Set a note for operators although the condition holds, or take it back with None."""
         with self._lock:
             if what is None:
                 self._notes.pop(condition, None)
@@ -94,7 +94,7 @@ class Health:
                 state.due_at = state.reported_at + within_s
 
     def problems(self) -> dict[str, str]:
-        """Return every condition that does not hold, with the reason."""
+        """Return every failed condition, with the reason."""
         with self._lock:
             now = self._clock.monotonic()
             found = {name: _problem_of(state, now) for name, state in self._conditions.items()}
@@ -137,11 +137,11 @@ class PartOfHealth(Health):
         self._whole.remove(self._named(condition))
 
     def fine(self, condition: str) -> None:
-        """Report that a condition of the part holds."""
+        """Report a condition of the part as met."""
         self._whole.fine(self._named(condition))
 
     def problem(self, condition: str, what: str) -> None:
-        """Report that a condition of the part does not hold."""
+        """Report a condition of the part as failed."""
         self._whole.problem(self._named(condition), what)
 
     def note(self, condition: str, what: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Metrics that another process serves at ``/metrics``, read from its text."""
+"""Metrics of another process, read from the text of its ``/metrics``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class MetricSample:
 
 
 class MetricSamples:
-    """Samples of one scrape; a sample that is not a number counts as absent."""
+    """Samples of one scrape; a sample without a number counts as absent."""
 
     def __init__(self, samples: Iterable[MetricSample] = ()) -> None:
         self._samples = [each for each in samples if not math.isnan(each.value)]
@@ -51,7 +51,7 @@ class MetricSamples:
         return max((each.value for each in self._named(name)), default=0.0)
 
     def by(self, name: str, label: str, combine: Callable[[Iterable[float]], float] = sum) -> dict[str, float]:
-        """Return the sums of a metric by the value of a label, sorted by that value; or another combination."""
+        """Return the sums of a metric by the value of a label, sorted by label value; or another combination."""
         values: dict[str, list[float]] = {}
         for each in self._named(name):
             values.setdefault(each.labels.get(label, ""), []).append(each.value)

@@ -38,7 +38,7 @@ from shared.settings import Settings
 from shared.version import VERSION
 
 QUEUE_LENGTH = 8192
-"""Spans that wait for the collector; more are dropped, so a slow collector costs memory and time no exit."""
+"""Spans waiting for the collector; more are dropped, so a slow collector costs memory and time no exit."""
 BATCH = 512
 EVERY_MS = 1000
 TIMEOUT_S = 3
@@ -63,7 +63,7 @@ class SpanExport:
         self._ids = _PlannedIds()
         self._causes = TickCauses()
         session = requests.Session()
-        session.trust_env = False  # a proxy for the web must not see what is sent to the collector
+        session.trust_env = False  # a proxy for the web must not see the spans
         exporter = OTLPSpanExporter(
             endpoint=f"{settings.otlp_endpoint.rstrip('/')}/v1/traces",
             headers=_headers(settings),
@@ -90,7 +90,7 @@ class SpanExport:
         return epoch_us(self._clock.now()) * 1000
 
     def committed(self, emitted: Sequence[Emitted], began_ns: int) -> None:
-        """Make the span of each event that is part of a trace, and one of each tick that caused some of them."""
+        """Make the span of each event with a trace, and one of each tick that caused some of them."""
         ended_ns = self.begin()
         judged = self._judge_ticks(emitted, began_ns, ended_ns)
         for each in emitted:
@@ -117,11 +117,11 @@ class SpanExport:
                 span.end(ended_ns)
 
     def close(self) -> None:
-        """Send what waits, for a few seconds at most, and end the thread."""
+        """Send the waiting spans, for a few seconds at most, and end the thread."""
         self._provider.shutdown()
 
     def _judge_ticks(self, emitted: Sequence[Emitted], began_ns: int, ended_ns: int) -> dict[UUID, SpanContext]:
-        """Make a span within the trace of each tick that caused exits, linked to them; return it by signal."""
+        """Make a span within the trace of each tick with exits, linked to them; return it by signal."""
         signals: dict[str, list[ExitSignalPublished]] = defaultdict(list)
         for event in (each.event for each in emitted):
             if isinstance(event, ExitSignalPublished):
@@ -164,7 +164,7 @@ class SpanExport:
 
 
 class _PlannedIds(RandomIdGenerator):
-    """Random ids, but for the first span of an exit, whose ids its ``traceparent`` has told already."""
+    """Random ids, except for the first span of an exit: its ids are already in its ``traceparent``."""
 
     def __init__(self) -> None:
         self._next = threading.local()

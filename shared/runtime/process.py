@@ -36,11 +36,11 @@ from shared.version import VERSION
 GRACE_S = 10
 RENEW_DATE_S = 1.0
 _RENEW_DATE = 0
-"""Count of uvicorn's main loop with which it renews the date header."""
+"""Count of uvicorn's main loop at which it renews the date header."""
 BACKLOG = 4096
-"""Connections that the kernel keeps until they are accepted, so that a burst does not turn a healthy client away."""
+"""Connections kept by the kernel until they are accepted; a burst does not turn a healthy client away."""
 KEEP_ALIVE_S = 75
-"""Longer than clients pause: a request on a connection that is just being closed is one of unknown outcome."""
+"""Longer than clients pause: a request on a connection just being closed has an unknown outcome."""
 
 YOUNG_OBJECTS = 20_000
 """So many are alive before the garbage collector looks at them: rows and requests are gone by then, counted out."""
@@ -63,7 +63,7 @@ class ProcessSpec:
     conditions:
         Health conditions of its parts; none holds before its part reports.
     stop_limit_s:
-        Longest time for all threads to end; a thread that is still busy is abandoned.
+        Longest time for all threads to end; a thread still busy then is abandoned.
     """
 
     entry: CataloguedProcess
@@ -101,7 +101,7 @@ class ProcessSpec:
 
 
 def _spare_the_collector() -> None:
-    """Let the garbage collector pass over what the process is built from, and look for cycles seldom."""
+    """Let the garbage collector pass over the parts of the process, and look for cycles seldom."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS)
@@ -109,12 +109,12 @@ def _spare_the_collector() -> None:
 
 @dataclass(frozen=True)
 class RunningProcess:
-    """What a process is built from.
+    """The parts of a process.
 
     Attributes
     ----------
     threads:
-        Its work, which starts once the process is built.
+        Its work, started once the process is built.
     resources:
         Closed in reverse order after the threads have ended.
     """
@@ -162,7 +162,7 @@ class RunningProcess:
 
 
 class _QuietServer(uvicorn.Server):
-    """A server that sleeps until it is to end; uvicorn looks ten times a second, in every process."""
+    """A server asleep until its end; uvicorn's own looks ten times a second, in every process."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -193,7 +193,7 @@ def _nothing() -> None:
 
 
 class _StoppableServer(_QuietServer):
-    """A server that also ends when `stop` is set, as after the failure of a thread."""
+    """A server with a second way to end: when `stop` is set, as after the failure of a thread."""
 
     def __init__(self, config: uvicorn.Config, stop: Stop) -> None:
         super().__init__(config)

@@ -1,4 +1,4 @@
-"""Stop: the event that ends a process, set by signals."""
+"""Stop: the event for ending a process, set by signals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NoReturn
 log = logging.getLogger(__name__)
 
 SIGNAL_LOOK_S = 0.25
-"""How often a main thread that waits has to wake. The kernel may hand a signal to any thread, and does so right after
+"""How often a waiting main thread has to wake. The kernel may hand a signal to any thread, and does so right after
 the process was continued; Python's handlers run in the main thread alone, once that wakes."""
 
 
@@ -45,7 +45,7 @@ def stop_on_signals() -> Stop:
 
 
 def exit_on_sigterm() -> None:
-    """Let SIGTERM end a command by `SystemExit`, so that it stops and removes all that it started."""
+    """Let SIGTERM end a command by `SystemExit`, so it stops and removes everything it started."""
     signal.signal(signal.SIGTERM, _exit)
 
 

@@ -1,4 +1,4 @@
-"""ThreadGroup: the threads of a process, which end together."""
+"""ThreadGroup: the threads of a process; they end together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.runtime.stopping import Stop
 log = logging.getLogger(__name__)
 
 STOP_LIMIT_S = 12.0
-"""Longest time for all threads to end; below the 15 s after which the local supervisor kills a process."""
+"""Longest time for all threads to end; the local supervisor kills a process only after 15 s."""
 
 Work = Callable[[Stop], None]
 
@@ -23,7 +23,7 @@ Work = Callable[[Stop], None]
 class ThreadGroup(AbstractContextManager["ThreadGroup"]):
     """Run work in threads inside the block; afterwards stop all and wait `limit_s` seconds in total.
 
-    A thread that fails sets `stop`, and the block raises its error: without one of its threads a process would look
+    A thread's failure sets `stop`, and the block raises its error. Without one of its threads a process would look
     alive and not work, so it ends and its supervisor restarts it. A thread still busy after the limit, for example in a
     call without an answer, is abandoned and ends with the process.
     """
@@ -41,7 +41,7 @@ class ThreadGroup(AbstractContextManager["ThreadGroup"]):
         return self
 
     def busy(self) -> list[str]:
-        """Return the names of the threads that have not ended."""
+        """Return the names of the threads still running."""
         return [thread.name for thread in self._threads if thread.is_alive()]
 
     def __enter__(self) -> Self:

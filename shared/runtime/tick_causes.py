@@ -1,4 +1,4 @@
-"""Traces of ticks that made trades exit, kept until the exits are committed."""
+"""Traces of ticks behind exits, kept until the exits are committed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 MOST: Final = 100_000
-"""Exits that may be on their way; of more, the earliest are forgotten and have no link to their tick."""
+"""Exits on their way; of more, the earliest are forgotten and have no link to their tick."""
 
 
 class TickCauses:

@@ -13,7 +13,7 @@ def valid_traceparent(given: str | None) -> str | None:
 
 
 def in_trace(traceparent: str | None) -> dict[str, str]:
-    """Return the `extra` of a log line that belongs to a trace: its id, which JSON lines show as `trace_id`."""
+    """Return the `extra` of a log line in a trace: its id; JSON lines show it as `trace_id`."""
     return {"trace_id": traceparent.split("-")[1]} if traceparent else {}
 
 

@@ -12,11 +12,11 @@ from shared.runtime.telemetry import counter, gauge
 log = logging.getLogger(__name__)
 
 CONDITION = "waiting"
-"""The condition of health that does not hold while an item waits for too long."""
+"""The condition of health, failed while an item waits for too long."""
 
 UNREADY_AFTER_S = 15.0
 MOST_LOGGED = 20
-"""Most lines that one look writes; a lock on a whole table must not flood the log."""
+"""Most lines of one look; a lock on a whole table must not flood the log."""
 
 WAITING = gauge("waiting_work", "items waiting for a locked row", "of")
 OLDEST_SECONDS = gauge("waiting_work_oldest_seconds", "since the oldest of these items began to wait; 0: none", "of")
@@ -42,7 +42,7 @@ class WaitingWork:
         health.fine(CONDITION)
 
     def show(self, items: Sequence[WaitingItem]) -> None:
-        """Report everything that waits now; log an item when it begins and ends waiting."""
+        """Report everything waiting now; log an item when it begins and ends waiting."""
         WAITING.labels(self._of).set(len(items))
         OLDEST_SECONDS.labels(self._of).set(max((item.age_s for item in items), default=0.0))
         self._log(items)

@@ -34,7 +34,7 @@ class Ceiling:
         raise InvalidInput(f"{self.name} of {place.name} has no outbox for event {number}")
 
     def programs(self, place: Place, events: int) -> Sequence[Command]:
-        """Return the loop, which ends by itself."""
+        """Return the loop; it ends by itself."""
         told = {"bootstrap": place.bootstrap_servers, "topic": place.topic, "events": events}
         argv = [sys.executable, "-m", "bench.relay.produce_loop"]
         return [command(place, "loop", argv, {"BENCH_LOOP": json.dumps(told)})]

@@ -25,7 +25,7 @@ _HEADERS = (
     *("ce_specversion", "ce_sequence", "content_type"),
     *("ce_type", "ce_source", "ce_subject", "ce_time", "traceparent"),
 )
-"""Columns that become headers; the router itself adds the event's id as a ninth."""
+"""Columns for headers; the router itself adds the event's id as a ninth."""
 
 _SCHEMA = f"""
 CREATE TABLE outbox (

@@ -53,7 +53,7 @@ class Exitflow:
         migrate(self._url(place, roles.MIGRATOR), EXIT_QUALIFICATION)
 
     def range_insert(self) -> str:
-        """Return the rows of `shared.outbox.writing`, without the sequence table, which only writers read."""
+        """Return the rows of `shared.outbox.writing`, without the sequence table: relays do not read it."""
         return _RANGE
 
     def one_insert(self, place: Place, number: int) -> Insert:

@@ -104,7 +104,7 @@ def _tick(instrument: Equity, price: float, at_ns: int, seq: int) -> TradeTick:
 
 
 def _later(instrument: Equity, told: dict[str, Any]) -> TradeTick:
-    """Return a tick after the time at which the stops are placed, so that they are."""
+    """Return a tick after the placing of the stops."""
     return _tick(instrument, told["entry"], FIRST_NS + 2, 1)
 
 

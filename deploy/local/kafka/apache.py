@@ -43,15 +43,15 @@ _SINGLE_NODE = {
     # A broker killed outright may register again only after its old session has ended.
     "broker.session.timeout.ms": "4000",
     "broker.heartbeat.interval.ms": "1000",
-    # A lone controller has no follower that must notice its silence: no record every half second while nothing happens.
+    # A lone controller has no follower to notice its silence: no record every half second while nothing happens.
     "metadata.max.idle.interval.ms": "0",
     "group.initial.rebalance.delay.ms": "0",
     # Each of these threads looks for work three times a second, and the controller has as many.
     "num.io.threads": "4",
     "num.network.threads": "2",
-    # Below Kafka's default of 6 s, so that the partitions of a consumer that died may move sooner.
+    # Below Kafka's default of 6 s, so the partitions of a dead consumer may move sooner.
     "group.min.session.timeout.ms": "2000",
-    # An index page that a full disk cannot hold makes the broker write an offset twice, and its next start after a kill
+    # If a full disk cannot hold an index page, the broker writes an offset twice, and its next start after a kill
     # then empties the partition (decision 90). An entry for every 64 KB, not 4 KB, needs a sixteenth of the pages.
     "log.index.interval.bytes": str(64 * 1024),
     # The cleaner's buffer is taken from the heap whole, and 128 MB is its default.
@@ -73,7 +73,7 @@ class ApacheKafka(ChildServer):
     jvm:
         Options of the Java machine: heap, collector, compiler.
     security:
-        If given, clients come by SASL_SSL alone and may do what access lists say.
+        If given, clients come by SASL_SSL alone and need a grant in the access lists.
     """
 
     survives_restart = True
@@ -176,7 +176,7 @@ class ApacheKafka(ChildServer):
                 str(java),
                 *archive_options(java),
                 *self._jvm,
-                # A broker that lacks memory in one of its threads would stay, half alive.
+                # Without memory in one of its threads a broker would stay, half alive.
                 "-XX:+ExitOnOutOfMemoryError",
                 "-Djava.awt.headless=true",
                 f"-Djava.io.tmpdir={self._log_dir}",

@@ -29,7 +29,7 @@ class Broker(Server, Protocol):
 
 def answers(bootstrap_servers: str) -> bool:
     """Return True if a broker on a loopback ``host:port`` lists its topics."""
-    # Asking the port first spares librdkafka's complaints about a broker that is still starting.
+    # Asking the port first spares librdkafka's complaints about a broker still starting.
     if not accepts(int(bootstrap_servers.rpartition(":")[2])):
         return False
     admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})

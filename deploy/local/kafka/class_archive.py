@@ -17,6 +17,6 @@ def archive_entry(java: Path) -> str:
 
 
 def archive_options(java: Path) -> list[str]:
-    """Return the options that make Java use the archive; none if there is no archive."""
+    """Return the options to make Java use the archive; none if there is no archive."""
     archive = cache_root() / archive_entry(java) / FILE
     return [f"-XX:SharedArchiveFile={archive}"] if archive.exists() else []

@@ -1,4 +1,4 @@
-"""Making of the archive of Kafka's classes: a broker starts and writes down the classes that it has loaded."""
+"""Making of the archive of Kafka's classes: a broker starts and writes down its loaded classes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from deploy.local.processes.ports import free_port
 from deploy.local.state.cache import cache_root, cached
 
 _STOP_LIMIT_S = 300
-"""Writing the archive computes for some seconds, which a busy machine makes minutes."""
+"""Writing the archive computes for some seconds; on a busy machine, for minutes."""
 
 
 def ensure_class_archive(on_progress: Callable[[str], None]) -> None:
-    """Make the archive unless it was tried before; a Java that cannot make one starts Kafka without.
+    """Make the archive unless it was tried before; if Java cannot make one, Kafka starts without.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def ensure_class_archive(on_progress: Callable[[str], None]) -> None:
 def _archive(target: Path) -> None:
     directory = Path(tempfile.mkdtemp(prefix="exitflow-kafka-"))
     try:
-        # The account that servers run as may not write into the cache.
+        # The account of the servers may not write into the cache.
         make_passable(directory, server_account())
         made = directory / "log" / FILE
         _run_broker(directory, f"-XX:ArchiveClassesAtExit={made}")

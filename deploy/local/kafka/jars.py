@@ -50,11 +50,11 @@ def copy_jars(pom: Path, target: Path, what: str, proof: str) -> None:
     Parameters
     ----------
     pom, target:
-        The project file, and the directory that gets the jars.
+        The project file, and the directory for the jars.
     what:
         Their name in an error message.
     proof:
-        Pattern of a file name that must be there afterwards.
+        Pattern of a file name expected afterwards.
 
     Raises
     ------

@@ -23,7 +23,7 @@ def find_java(account: Account | None) -> Path:
     Raises
     ------
     ConfigurationError
-        There is none; the message says what is missing.
+        There is none; the message names the missing program.
     """
     java = _on_this_machine()
     if java is None:

@@ -30,7 +30,7 @@ PUBLIC_PROPERTIES = {
     "allow.everyone.if.no.acl.found": "false",
     "super.users": f"User:{ADMIN}",
 }
-"""What is no secret. The administrator uses PLAIN: its SCRAM user would have to exist before the storage does."""
+"""Public values. The administrator uses PLAIN: its SCRAM user would have to exist before the storage does."""
 
 KEYSTORE = "keystore.pem"
 TRUSTSTORE = "truststore.pem"
@@ -96,7 +96,7 @@ class KafkaSecurity:
     admin_password: str
 
     def files(self) -> dict[str, str]:
-        """Return the files that hold the secrets, by name; `file_properties` and `jaas_option` name them."""
+        """Return the files with the secrets, by name; `file_properties` and `jaas_option` name them."""
         return {
             KEYSTORE: self.certificate.key + self.certificate.certificate,
             TRUSTSTORE: self.certificate.ca,
@@ -111,7 +111,7 @@ class KafkaSecurity:
 
 
 def file_properties(directory: str) -> dict[str, str]:
-    """Return the broker's properties that name the files of certificates in a directory."""
+    """Return the broker's properties for the files of certificates in a directory."""
     return {
         "ssl.keystore.type": "PEM",
         "ssl.keystore.location": f"{directory}/{KEYSTORE}",
@@ -121,7 +121,7 @@ def file_properties(directory: str) -> dict[str, str]:
 
 
 def jaas_option(directory: str) -> str:
-    """Return the option of the Java machine that names the file of logins in a directory."""
+    """Return the option of the Java machine for the file of logins in a directory."""
     return f"-Djava.security.auth.login.config={directory}/{JAAS}"
 
 

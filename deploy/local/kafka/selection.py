@@ -52,7 +52,7 @@ def decide(wanted: KafkaChoice, on_progress: Callable[[str], None] = lambda _: N
     Raises
     ------
     ConfigurationError
-        What was asked for by name cannot be had; the message says what is missing.
+        The choice cannot be had; the message names the missing part.
     """
     match wanted:
         case KafkaChoice.TANSU:

@@ -15,7 +15,7 @@ def must_start_fresh(directory: DataDirectory, decision: Decision) -> bool:
     Raises
     ------
     ConfigurationError
-        The data belongs to a Kafka that keeps its log, and another one was chosen: it would be lost.
+        The data belongs to a Kafka with a lasting log, and another one was chosen: it would be lost.
     """
     kept_by = _kept_by(directory)
     if kept_by not in (None, KafkaChoice.TANSU, decision.kafka):

@@ -131,7 +131,7 @@ class EmbeddedPostgres(ChildServer):
             except Unavailable:
                 if _ORPHANS_REMAIN not in last_lines(self.log_file, 5):
                     raise
-                # Back ends of a killed server are still noticing that it is gone.
+                # Back ends of a killed server still have to notice its end.
                 time.sleep(1)
             else:
                 return
@@ -207,7 +207,7 @@ def _end_leftover(cluster: Path) -> None:
     lock_file = cluster / "postmaster.pid"
     if not lock_file.exists():
         return
-    # A disk that was full leaves the file empty.
+    # A full disk leaves the file empty.
     first_line = next(iter(lock_file.read_text().splitlines()), "")
     owner = _process(int(first_line), str(cluster)) if first_line.isdecimal() else None
     if owner is None:

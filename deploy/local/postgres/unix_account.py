@@ -1,7 +1,7 @@
 """The unprivileged account for servers of a stack started by root.
 
-PostgreSQL refuses to run as root, and no network server needs to. A stack started by an ordinary user runs everything
-as that user.
+PostgreSQL refuses to run as root, and no network server needs to. A stack of an ordinary user runs everything
+as the same user.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def make_passable(directory: Path, account: Account | None) -> None:
     Raises
     ------
     ConfigurationError
-        A parent, which is not ours to change, is closed to the account.
+        A parent is closed to the account, and not ours to change.
     """
     directory.mkdir(parents=True, exist_ok=True)
     if account is None:

@@ -31,7 +31,7 @@ class Command:
     force_signal:
         Follows when the limit has passed, before SIGKILL.
     death_signal:
-        What the kernel sends when the thread that started the program dies (Linux only).
+        Signal from the kernel once the thread behind the program dies (Linux only).
     """
 
     argv: Sequence[str]
@@ -45,7 +45,7 @@ class Command:
 
 
 class Child:
-    """A running program. Start it in a thread that outlives it."""
+    """A running program. Start it in a thread with a longer life than the program's."""
 
     def __init__(self, command: Command) -> None:
         """Start it, its output appended to its log.
@@ -66,8 +66,8 @@ class Child:
                 stderr=subprocess.STDOUT,
                 cwd=command.directory,
                 env=dict(command.environment),
-                process_group=0,  # a Ctrl-C at the terminal must reach only the one that shuts down in order
-                preexec_fn=_dies_with_us(command.death_signal),  # noqa: PLW1509  # one prctl, nothing that locks
+                process_group=0,  # a Ctrl-C at the terminal must reach only us: we shut down in order
+                preexec_fn=_dies_with_us(command.death_signal),  # noqa: PLW1509  # one prctl, without locks
                 user=account.uid if account else None,
                 group=account.gid if account else None,
                 extra_groups=[] if account else None,

@@ -12,14 +12,14 @@ from shared.errors import ConfigurationError
 
 LOOPBACK = "127.0.0.1"
 
-# Below the range that Linux takes outgoing ports from (32768 up): a client that keeps reconnecting to a
-# server that is down could otherwise be given the very port it calls, connect to itself and keep it out.
+# Below the range of Linux for outgoing ports (32768 up). A client reconnecting to a stopped server could
+# otherwise be given the server's own port, connect to itself and keep the server out.
 FIRST_PORT = 20_000
 PORTS = 12_000
 
 
 class PortBook:
-    """Ports by name, stored in a file so that the next start uses the same ones."""
+    """Ports by name, stored in a file for use at the next start."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -43,7 +43,7 @@ class PortBook:
 
 
 def free_port(seed: str, avoid: set[int] | None = None) -> int:
-    """Return a free port; the search starts at a place depending on `seed`, so that neighbours rarely collide.
+    """Return a free port; the search starts at a place depending on `seed`: neighbours rarely collide.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from deploy.local.processes.server import Server
 from deploy.local.secrets.private_files import write_private
 
-# Start times are computed from the time of boot, which moves a little with the machine's clock.
+# Start times are computed from the time of boot; it moves a little with the machine's clock.
 _SAME_START_S = 2.0
 _ORDERLY_LIMIT_S = 30
 _FORCED_LIMIT_S = 10
@@ -24,12 +24,12 @@ class Entry(BaseModel):
     Attributes
     ----------
     pid, born:
-        Its id and its start (seconds since 1970), which together are never reused; 0 while it does not run.
+        Its id and its start (seconds since 1970); the pair is never reused; 0 while it does not run.
     restarts:
         How often it was started again.
     probe:
-        What to ask whether it is ready: its ``/readyz``, or ``kafka://`` or ``postgresql://host:port``;
-        empty if nothing is to be asked.
+        Address for the question whether it is ready: its ``/readyz``, ``kafka://`` or ``postgresql://host:port``;
+        empty if there is none.
     problem:
         Why it is being started again; empty if it is not.
     """

@@ -16,7 +16,7 @@ from shared.errors import ConfigurationError
 from shared.runtime.catalogue import CONSOLE, EXIT_API, PAPER_BROKER, PROCESSES, TRADE_API
 from shared.settings import PREFIX
 
-# What a caller may set for all processes; the rest is the stack's to say, or a secret of one of them.
+# Settings a caller may set for all processes; the stack decides the rest, or it is a secret of one of them.
 _OURS = frozenset(
     PREFIX + name
     for name in (
@@ -99,12 +99,12 @@ class Wiring:
 
 
 def chosen(names: Collection[str], restrict_to: Collection[str] | None) -> list[str]:
-    """Return those of `names` that are to run, in order.
+    """Return those of `names` to run, in order.
 
     Raises
     ------
     ConfigurationError
-        `restrict_to` has a name that is no service.
+        `restrict_to` has an unknown name.
     """
     unknown = set(restrict_to or ()) - set(PROCESSES)
     if unknown:

@@ -40,7 +40,7 @@ class ServiceProcess(ChildServer):
 
     @property
     def probe(self) -> str:
-        """Return its ``/readyz`` URL, which answers 200 when ready."""
+        """Return its ``/readyz`` URL; it answers 200 when ready."""
         return f"http://{LOOPBACK}:{self._port}/readyz"
 
     def command(self) -> Command:

@@ -18,13 +18,13 @@ from shared.errors import Unavailable, first_line
 
 LOOK_S = 0.25
 ASK_AGAIN_S = 1.0
-"""How often one that was started again is asked whether it is ready, and a record that failed is tried again."""
+"""Wait between questions whether a restarted process is ready, and before writing a failed record again."""
 TELL_S = 10.0
-"""How often those that are waited for are named."""
+"""Wait between lines naming the processes still awaited."""
 STARTS = 4
-"""A server that ends so often before the stack is ready, and lacks no resource, is set up wrongly."""
+"""A server with so many ends before the stack is ready, and every resource, is set up wrongly."""
 SETTLED_S = 30.0
-"""One that lived so long was well: its next end counts as the first."""
+"""A process alive for so long was well: its next end counts as the first."""
 _KILLED = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
 RESTART_WAIT = wait_exponential(multiplier=0.2, max=10)
 
@@ -44,7 +44,7 @@ class Supervised:
     due:
         When it is to be started again, on the monotonic clock; None while it runs.
     lacks:
-        The resource that it lacked when it last ended; empty if none is known.
+        The missing resource at its last end; empty if none is known.
     problem:
         Why it is being started again; empty once it is ready.
     """
@@ -75,7 +75,7 @@ class Supervisor:
     on_progress:
         Told, in one line, of every end, every restart and every return.
     on_change:
-        Called whenever a process or its state has changed; again until it returns True, if it could not record that.
+        Called whenever a process or its state has changed; again until it returns True, if it could not record it.
     wait:
         How long to wait before each start in a row.
     """
@@ -140,7 +140,7 @@ class Supervisor:
         Raises
         ------
         Unavailable
-            A server that cannot be started again has ended.
+            A server without a restart has ended.
         """
         while not stopping():
             self.look()
@@ -154,7 +154,7 @@ class Supervisor:
                 self._notice_end(one, now)
             elif one.due is not None and now >= one.due:
                 self._restart(one)
-        # One in each look, the longest unasked first: one that hangs takes seconds to ask, and others may end.
+        # One in each look, the longest unasked first: a hanging one takes seconds to ask, and others may end.
         unasked = [one for one in self.supervised if one.due is None and one.problem and now >= one.ask_at]
         if unasked:
             self._ask(min(unasked, key=lambda one: one.ask_at))
@@ -187,7 +187,7 @@ class Supervisor:
             raise Unavailable(f"{one.server.name} {end}, and its data with it")
         if now - one.started >= SETTLED_S:
             one.failures_in_a_row = 0
-        # A full disk did not end what somebody killed.
+        # A full disk did not end a process killed by somebody.
         killed = one.server.exit_status in _KILLED
         one.lacks = "" if killed else shortage(one.server.log_file.parent, one.server.log_file, one.log_from)
         self._try_later(one, one.lacks or end)
@@ -216,7 +216,7 @@ class Supervisor:
     def _ask(self, one: Supervised) -> None:
         try:
             is_ready = one.server.is_ready()
-        except Exception as error:  # noqa: BLE001  # one that cannot be asked is not ready; the others must go on
+        except Exception as error:  # noqa: BLE001  # silence is not readiness; the others must go on
             is_ready = False
             self._on_progress(f"{one.server.name} cannot be asked whether it is ready: {first_line(error)}")
         one.ask_at = self._clock.monotonic() + ASK_AGAIN_S

@@ -76,5 +76,5 @@ class Credentials(BaseModel):
         )
 
     def postback_secrets(self) -> str:
-        """Return the secret that signs the paper account's order updates, in the setting's format."""
+        """Return the secret for signing the paper account's order updates, in the setting's format."""
         return json.dumps({PAPER: self.broker_api_secret})

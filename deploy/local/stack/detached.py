@@ -26,7 +26,7 @@ _MODULE = "deploy.local.stack.detached"
 _REPOSITORY = Path(__file__).resolve().parents[3]
 _INTERRUPTED = 130
 _TOLD = 3
-"""Exit status of a background that has said itself why it ends."""
+"""Exit status of a background already reported by itself."""
 
 log = logging.getLogger(__name__)
 

@@ -155,7 +155,7 @@ class LocalStack:
         )
 
     def _launch_servers(self, postgres: EmbeddedPostgres | None, broker: Broker | None) -> None:
-        # PostgreSQL first, so that it ends last; both start at the same time.
+        # PostgreSQL first, so it ends last; both start at the same time.
         if postgres is not None:
             self._supervisor.launch([postgres])
         if broker is not None:

@@ -20,7 +20,7 @@ def provision(wiring: Wiring, settings: Settings, on_progress: Callable[[str], N
     Raises
     ------
     ConfigurationError
-        Something that exists does not fit.
+        Something existing does not fit.
     Unavailable
         Kafka does not answer.
     """

@@ -1,6 +1,6 @@
 """Newest schemas and the defaults of a one-machine system.
 
-The defaults: rollout full, the paper broker connected, a calendar that is always open, an operator's token. Repeatable.
+The defaults: rollout full, the paper broker connected, a calendar without closing hours, an operator's token.
 """
 
 from __future__ import annotations

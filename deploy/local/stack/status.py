@@ -25,11 +25,11 @@ class ProcessStatus:
     alive:
         It runs.
     ready:
-        It says that it can work.
+        Whether it can work, by its own word.
     uptime_s:
         Seconds since its start, 0 if it does not run.
     problem:
-        Why it is not ready: what it says of itself, or why the supervisor starts it again; empty if it is ready.
+        Why it is not ready: its own reason, or why the supervisor starts it again; empty if it is ready.
     """
 
     name: str

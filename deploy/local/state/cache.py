@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def cache_root() -> Path:
-    """Return ``/var/cache/exitflow`` for root, whose home is closed to others; else below the user's cache."""
+    """Return ``/var/cache/exitflow`` for root, as root's home is closed to others; else below the user's cache."""
     if os.geteuid() == 0:
         return Path("/var/cache/exitflow")
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "exitflow"

@@ -48,7 +48,7 @@ class DataDirectory:
         Raises
         ------
         ConfigurationError
-            That account cannot reach it.
+            The account cannot reach it.
         """
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         make_passable(self.root, server_account())

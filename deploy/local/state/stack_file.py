@@ -17,7 +17,7 @@ def write_stack(file: Path, wiring: Wiring, processes: dict[str, int]) -> None:
     """Replace it (mode 600: it holds secrets); `processes` are process ids by name.
 
     `metrics` has the Prometheus page of each service; those of the two APIs need the token. The event keys are public
-    ones, with which consumers verify events.
+    ones, for verifying events.
     """
     databases = wiring.databases
     stack = {

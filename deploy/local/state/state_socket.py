@@ -12,7 +12,7 @@ from pathlib import Path
 
 ASK_LIMIT_S = 2.0
 _LONGEST_PATH = 100
-"""Bytes of a path that every system takes as the address of a socket."""
+"""Longest path accepted by every system as the address of a socket, in bytes."""
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ _COLUMNS = ("at", "service", "actor", "action", "subject", "reason")
 
 
 class Service(StrEnum):
-    """API that keeps an audit log."""
+    """API with an audit log."""
 
     EXIT = "exit"
     TRADE = "trade"
@@ -53,6 +53,6 @@ def audit(
 
 
 def _log(service: Service, root: str, token: str | None, limit: int, **wanted: Any) -> list[dict[str, Any]]:
-    """Return the newest entries of one API that are wanted."""
+    """Return the newest matching entries of one API."""
     with ApiClient(root, token) as api:
         return [{"service": service.value, **entry} for entry in api.items("/audit", limit, **wanted)]

@@ -52,7 +52,7 @@ def demo(
     broker's books.
     """
     exit_on_sigterm()
-    # What the embedded stack needs is not installed everywhere that this command line is.
+    # The embedded stack has packages missing where only this command line is installed.
     run = importlib.import_module("services.demo.run")
     options = run.DemoOptions(seed, trades, symbols, data_dir, keep, kafka, as_json)
     if running:

@@ -304,7 +304,7 @@ def _list(path: str, data_dir: Path | None, as_json: bool, limit: int, **query: 
 
 
 def _waits_for(intent: Json) -> str:
-    """Return the gates holding an exit back and its error; `-` for one that ended, or that its broker works on."""
+    """Return the gates in the way of an exit and its error; `-` once it has ended, or while its broker works on it."""
     held = [f"{gate['gate']} {gate['verdict']}" for gate in intent["gates"] if gate["verdict"] != "PASS"]
     error = [intent["error_message"] or intent["error_code"]] if intent["error_code"] else []
     never = [] if intent["executable"] else ["record only, never sent"]

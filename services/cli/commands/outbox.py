@@ -142,7 +142,7 @@ def resume(
 def _show_replay(
     outbox: WhichOutbox, topic: str | None, key: str | None, event: str | None, data_dir: Path | None, as_json: bool
 ) -> None:
-    """List the parked events that a replay would send."""
+    """List the parked events of a replay."""
     with outbox_api(outbox, data_dir) as api:
         events = list(api.items("/outbox/parked", topic=topic, key=key))
     if event is not None:

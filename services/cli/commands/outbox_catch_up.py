@@ -1,4 +1,4 @@
-"""`exitflow outbox catch-up`: continue after a restore, behind the sequences that Kafka has."""
+"""`exitflow outbox catch-up`: continue after a restore, behind Kafka's sequences."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def _play(recording: Recording, books: Sequence[Iterable[BookedTrade]], terms: T
 
 
 def _shown(recording: Recording) -> Iterator[RecordedTick]:
-    """Yield the ticks, show how far they are, and say what was left out."""
+    """Yield the ticks, show the progress, and report skipped rows."""
     with reading_progress() as progress:
         task = progress.add_task(f"replaying {recording.name}", total=None, place="")
         for number, tick in enumerate(recording):
@@ -143,7 +143,7 @@ def _shown(recording: Recording) -> Iterator[RecordedTick]:
 
 
 def _verify(recording: Recording, verifier: Verifier, form: Format) -> None:
-    """Compare stored exits with what the rules decide; exit with status 1 if one differs."""
+    """Compare stored exits with the decisions of the rules; exit with status 1 if one differs."""
     for tick in _shown(recording):
         verifier.play(tick)
     verified = verifier.end()

@@ -26,7 +26,7 @@ def add_to(root: typer.Typer, panel: str) -> None:
 
 def _command(process: CataloguedProcess) -> Callable[[], None]:
     def run() -> None:
-        # Imported here, so that no process loads another's code.
+        # Imported here: no process loads another's code.
         spec = cast("ProcessSpec", importlib.import_module(process.module).PROCESS)
         spec.main(load_settings())
 

@@ -21,7 +21,7 @@ def run_mcp(
 
     It only reads unless changes are allowed. It has the rights of the token: with scope read it can change nothing.
     """
-    # Imported here, so that no process loads the client's code.
+    # Imported here: no other process loads the client's code.
     from services.cli.support.api_client import ApiClient
     from services.cli.support.connection import Target
 

@@ -42,7 +42,7 @@ def exit_settings(data_dir: Path | None) -> Settings:
     Raises
     ------
     NotFound
-        No stack runs in the directory that was named, or in the default one where it comes to that.
+        No stack runs in the named directory, or in the default one if it is needed.
     """
     settings = load_settings()
     stack = LocalStack.chosen(data_dir, settings, {"exit_database_url"})

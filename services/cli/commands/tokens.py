@@ -19,7 +19,7 @@ from shared.postgres.connection_limits import TOOLS
 from shared.postgres.engine import open_engine
 
 LEAST_LENGTH = 32
-"""Characters of a token that is brought along: it is kept as a bare hash, so it must be long."""
+"""Least characters of a caller's own token: only its bare hash is kept, so it must be long."""
 
 app = new_app("Create tokens for the HTTP APIs.")
 

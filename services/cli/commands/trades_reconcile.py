@@ -1,4 +1,4 @@
-"""`exitflow trades reconcile`: publish again the fills that trade management missed."""
+"""`exitflow trades reconcile`: publish again the fills missed by trade management."""
 
 from __future__ import annotations
 
@@ -77,14 +77,14 @@ def _publish_again(
     what = republished_range(topic, list(found))
     if not what.keys:
         return 0
-    # Of a trade whose older events retention has dropped, the kept ones are sent: each tells all fills so far.
+    # If retention has dropped a trade's older events, the kept ones are sent: each tells all fills so far.
     with outbox_connection(databases, OUTBOXES[0]) as connection:
         audit(connection, what, plan(connection, what), "cli", reason)
         return republish(connection, settings, what)
 
 
 def _wait(sides: Sides, topic: str, wait_s: float) -> list[MissingFill]:
-    """Return what is still missing once nothing can come any more, or the time is over."""
+    """Return the still missing fills once nothing can come any more, or the time is over."""
     retrying = Retrying(
         stop=stop_after_delay(wait_s),
         wait=wait_fixed(LOOK_S),

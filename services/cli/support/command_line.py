@@ -30,7 +30,7 @@ IdempotencyKey = Annotated[
 
 
 def _day(text: str) -> date:
-    """Return the day that a word or a date names, in Asia/Kolkata."""
+    """Return the day of a word or a date, in Asia/Kolkata."""
     today = trading_day(SystemClock().now())
     words = {"today": today, "yesterday": today - timedelta(days=1)}
     try:
@@ -45,7 +45,7 @@ def day_option(meaning: str) -> Any:
 
 
 class Panel(StrEnum):
-    """The panels of `exitflow --help`, in the order in which it shows them."""
+    """The panels of `exitflow --help`, in its order."""
 
     TRADE = "Trade"
     OPERATE = "Operate"
@@ -69,9 +69,9 @@ def show_version(
 
 
 def new_app(help_text: str, cls: type[TyperGroup] = TyperGroup, *, completion: bool = False) -> typer.Typer:
-    """Create a command group that shows its help when called without a command.
+    """Create a command group; called without a command, it shows its help.
 
-    `completion` adds the options that install completion in a shell.
+    `completion` adds the options for installing completion in a shell.
     """
     return typer.Typer(
         cls=cls,

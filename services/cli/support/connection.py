@@ -28,7 +28,7 @@ class Target:
         Raises
         ------
         NotFound
-            No stack runs in the directory that was named, or in the default one where it comes to that.
+            No stack runs in the named directory, or in the default one if it is needed.
         """
         settings = load_settings()
         stack = LocalStack.chosen(data_dir, settings, _CONNECTION_SETTINGS)

@@ -26,9 +26,9 @@ def chosen_databases(data_dir: Path | None, histories: Iterable[str] = HISTORIES
     Raises
     ------
     ConfigurationError
-        The settings name one database and not another that is needed.
+        The settings name one database and leave out another.
     NotFound
-        No stack runs in the directory that was named, or in the default one where it comes to that.
+        No stack runs in the named directory, or in the default one if it is needed.
     """
     settings = load_settings()
     stack = stack_with_databases(data_dir, settings)
@@ -58,12 +58,12 @@ def service_databases(data_dir: Path | None) -> dict[str, str]:
 
 
 def stack_with_databases(data_dir: Path | None, settings: Settings) -> LocalStack | None:
-    """Return the stack whose databases a command uses; None if the settings name the databases.
+    """Return the stack with the databases of a command; None if the settings name the databases.
 
     Raises
     ------
     NotFound
-        No stack runs in the directory that was named, or in the default one where it comes to that.
+        No stack runs in the named directory, or in the default one if it is needed.
     """
     return LocalStack.chosen(data_dir, settings, _DATABASE_SETTINGS)
 

@@ -1,4 +1,4 @@
-"""Files of lines that commands take."""
+"""Files of lines as input of commands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Line = TypeVar("Line")
 
 
 def read_input_file(file: Path, read: Callable[[Iterable[str]], list[Line]]) -> list[Line]:
-    """Return what `read` makes of the lines of a UTF-8 file, with or without a byte order mark.
+    """Return the result of `read` for the lines of a UTF-8 file, with or without a byte order mark.
 
     Raises
     ------

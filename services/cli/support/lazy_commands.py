@@ -1,4 +1,4 @@
-"""Commands that are imported when they are used, so that a process does not load the code of every other command."""
+"""Commands imported at their use: no process loads the code of every other command."""
 
 from __future__ import annotations
 

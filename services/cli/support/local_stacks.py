@@ -1,4 +1,4 @@
-"""Local stack that a command works with."""
+"""Local stack behind a command."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LocalStack:
         Raises
         ------
         NotFound
-            No stack runs in the directory that was named, or in the default one where it comes to that.
+            No stack runs in the named directory, or in the default one if it is needed.
         """
         if data_dir is not None:
             return cls._running(data_dir)

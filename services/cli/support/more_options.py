@@ -1,4 +1,4 @@
-"""Options that several commands share, added to the signature that Typer reads."""
+"""Options shared by several commands, added to their signatures for Typer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def with_more_options(
     run:
         Takes all values as keyword arguments and calls `command`.
     instead_of:
-        The parameter of `command` that `run` makes of the added ones. Keyword arguments without a name are left out
+        The parameter of `command` for `run`'s result from the added ones. Keyword arguments without a name are left out
         too.
     """
     signature = inspect.signature(command, eval_str=True)

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 PIPE_WIDTH = 200
-"""Columns of a table that no terminal limits."""
+"""Columns of a table without a terminal's limit."""
 
 
 def console() -> Console:
-    """Return the standard output console; wide without a terminal, so that files get whole lines."""
+    """Return the standard output console; wide without a terminal, to write whole lines to files."""
     return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
 
 

@@ -43,7 +43,7 @@ def plan_of(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plan_fields() -> list[str]:
-    """Return the fields of a plan that the options set."""
+    """Return the fields of a plan set by options."""
     return list(dict.fromkeys(option.path[0] for option in plan_options()))
 
 

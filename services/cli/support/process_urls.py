@@ -1,4 +1,4 @@
-"""Root URLs of processes: those that the command line names, or those of the local stack."""
+"""Root URLs of processes: named on the command line, or those of the local stack."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ DELIVERY_LIMIT_S = 20
 FLUSH_MARGIN_S = 5
 
 _SILENT = logging.getLogger(f"{__name__}.librdkafka")
-"""What the client library says while it tries again; what comes of it is told in one line."""
+"""Texts of the client library while it tries again; their outcome is told in one line."""
 _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
 
@@ -27,7 +27,7 @@ class TickSender:
     Parameters
     ----------
     delivery_limit_s:
-        A tick that Kafka has not taken by then counts as refused.
+        A tick not taken by Kafka by then counts as refused.
     """
 
     def __init__(self, settings: Settings, delivery_limit_s: float = DELIVERY_LIMIT_S) -> None:

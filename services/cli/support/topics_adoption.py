@@ -36,7 +36,7 @@ class Adoption:
     Attributes
     ----------
     behind:
-        Records that each group of readers has not read yet, by its name.
+        Unread records of each group of readers, by its name.
     """
 
     topic: str
@@ -75,7 +75,7 @@ def adopt(databases: Mapping[str, str], adoptions: Sequence[Adoption], act: Act,
     Raises
     ------
     Conflict
-        A group of readers is behind, and could meet later events of a key first; `force` accepts that.
+        A group of readers is behind, and could meet later events of a key first; `force` accepts this.
     """
     late = {f"{each.topic}: {group} by {count}" for each in adoptions for group, count in each.behind.items() if count}
     if late and not force:

@@ -18,10 +18,10 @@ from shared.postgres.engine import open_engine
 from shared.postgres.revisions import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 
 CONSUMER = "trade-fills"
-"""The name under which trade management's inbox and gaps are kept."""
+"""Name of trade management's inbox and gaps."""
 
 Fill = tuple[UUID, str]
-"""Intent and the broker's trade id: what a fill is stored once by, on both sides."""
+"""Intent and the broker's trade id: the key of a stored fill, on both sides."""
 
 EXIT_FILLS = text("""
 -- reconcile.exit_fills
@@ -62,12 +62,12 @@ SELECT e.event_id, e.key, e.payload,
 
 @dataclass(frozen=True, slots=True)
 class MissingFill:
-    """A fill that one side has and the other lacks.
+    """A fill present on one side only.
 
     Attributes
     ----------
     remedy:
-        What brings it: "republish"; "wait", which needs nothing; or "none", and an operator has to decide.
+        Its cure: "republish"; "wait", without any action; or "none", and an operator has to decide.
     """
 
     trade_id: str
@@ -92,9 +92,9 @@ class Sides:
     trades: Engine
 
     def compare(self, topic: str) -> list[MissingFill]:
-        """Return the fills that only one side has, with what brings each to the other.
+        """Return the fills present on one side only, with the remedy for each.
 
-        `topic` is that of the intent events, as the cluster names it.
+        `topic` is the cluster's name of the topic of intent events.
         """
         before = _fills(self.trades, TRADE_FILLS)
         executed = _fills(self.exits, EXIT_FILLS)
@@ -134,7 +134,7 @@ class Sides:
         return judged
 
     def unknown_trades(self) -> list[str]:
-        """Return the trades that exits are judged for and trade management does not know; it writes a trade first."""
+        """Return the trades judged for exits and unknown to trade management; it writes a trade first."""
         with self.exits.connect() as connection:
             judged = connection.execute(OPEN_TRADES).scalars().all()
         with self.trades.connect() as connection:
@@ -190,7 +190,7 @@ def _fills(database: Engine, statement: TextClause) -> dict[Fill, UUID]:
 
 
 def republished_range(topic: str, missing: list[MissingFill]) -> Range:
-    """Return the events to publish again: all of the trades concerned, so that each key has no gap."""
+    """Return the events to publish again: all of the trades concerned, without a gap in any key."""
     return Range(topic, tuple(sorted({each.trade_id for each in missing if each.remedy == "republish"})))
 
 

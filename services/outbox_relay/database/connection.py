@@ -13,43 +13,43 @@ from shared.postgres.poolers import check_session, explain_pooler
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 PUBLISHING = ConnectionLimits(lock_ms=5_000, statement_ms=60_000, answer_s=10)
-"""Rows of a backlog are streamed, which may take a minute and waits for no answer; all other statements are short."""
+"""Rows of a backlog are streamed: it may take a minute, and no answer waits. All other statements are short."""
 
 UPKEEP = ConnectionLimits(lock_ms=5_000, statement_ms=60_000, answer_s=65)
-"""Statements that may read a whole partition."""
+"""Limit of statements over a whole partition."""
 
 SURVEYS = ConnectionLimits(lock_ms=5_000, statement_ms=8_000, answer_s=10)
-"""Statements that look at a bounded number of rows."""
+"""Limit of statements over a bounded number of rows."""
 
 UPKEEP_LIMIT_S = 90.0
-"""A thread that makes such statements and reports no progress for so long hangs."""
+"""A thread with such statements and no progress for so long hangs."""
 
 _OPTIONS = {
     "timezone": "UTC",
     # Statistics lag behind an append-only table; the index on (shard, xid) is right at every size.
     "enable_seqscan": "off",
-    # The order in which shards are read is that of a nested loop; workers would mix it.
+    # Shards are read in the order of a nested loop; workers would mix it.
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
-    # A few statements over and over, with arrays as long as the shards held: what is planned once stays right.
+    # A few statements over and over, with arrays as long as the shards held: a plan made once stays right.
     "plan_cache_mode": "force_generic_plan",
     # A shard's window is sorted by id; a backlog of some 50,000 events a shard without a temporary file.
     "work_mem": "32MB",
-    # A crash of the server loses a freeze only together with the checkpoints after it, which redelivers; leases
+    # A crash of the server loses a freeze only together with the checkpoints after it: redelivery. Leases
     # ask for more where they are written.
     "synchronous_commit": "off",
 }
 
 
 def connect(url: str, schema: str, limits: ConnectionLimits = PUBLISHING) -> Connection:
-    """Return a connection that sees only `schema`.
+    """Return a connection to `schema` alone.
 
     Raises
     ------
     psycopg.OperationalError
         The database does not answer.
     ConfigurationError
-        The URL leads to a pooler, which does not keep the settings of a session.
+        The URL leads to a pooler; it does not keep the settings of a session.
     """
     with explain_pooler():
         connection = LimitedConnection.open(

@@ -3,7 +3,7 @@
 A shard's window holds the rows made visible between two snapshots, (snap, next_snap]. Their transactions began after
 the first snapshot or were running in it, and are visible in the second. The running transactions are joined, not
 compared with an array made by a sub-select. Inside a LATERAL query PostgreSQL 18 makes such an array for the first
-shard and reuses it for the others, which lost events. OFFSET 0 makes the planner look them up by shard and xid even
+shard and reuses it for the others: events were lost. OFFSET 0 makes the planner look them up by shard and xid even
 while it assumes a small table. Everything writing ``outbox_shard`` compares the epoch; a shard missing from the result
 was lost to another relay.
 """

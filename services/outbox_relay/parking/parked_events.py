@@ -23,13 +23,13 @@ from shared.outbox.signatures import SIGNATURE_HEADER
 from shared.runtime.failpoints import Failpoint, failpoint
 
 _HEADER_COLUMNS = ("types", "sources", "subjects", "times", "traceparents", "signatures")
-"""What `statements.PARK` calls those of `HEADERS`."""
+"""Names of `HEADERS` in `statements.PARK`."""
 
 EVENTS_AT_ONCE = 200
-"""Decided events taken up together: so few that they fit into memory however large they are."""
+"""Decided events taken up together: few enough to fit into memory however large they are."""
 
 EVENTS_OF_KEY = 5
-"""Of these per key, so that many keys go side by side."""
+"""Of these per key: many keys go side by side."""
 
 
 class ParkedRun(Run):
@@ -73,7 +73,7 @@ class DecidedEvent:
 
     @property
     def order(self) -> Key:
-        """Return the topic and key within which order holds."""
+        """Return the topic and key: the order holds within them."""
         return self.topic, self.key
 
     @property
@@ -116,11 +116,11 @@ class Outcome:
     Attributes
     ----------
     done:
-        Those that it took, each key in order.
+        Those taken, each key in order.
     refused:
-        Those that it refused, with the reason.
+        Those refused, with the reason.
     shut:
-        Topics that refused for themselves.
+        Topics with a refusal of their own.
     """
 
     done: list[DecidedEvent] = field(default_factory=list)

@@ -47,7 +47,7 @@ class ParkedKeys:
         self._shards.setdefault(shard, {}).setdefault(key, _Waiting(event_id)).unrecorded += 1
 
     def recorded(self, shard: int, key: Key) -> None:
-        """Note that one more event of this key is in the database."""
+        """Count one more event of this key in the database."""
         self._shards[shard][key].unrecorded -= 1
 
     def released(self, shard: int, key: Key) -> bool:

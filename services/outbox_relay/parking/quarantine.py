@@ -82,7 +82,7 @@ class Quarantine:
         number = shard.shard
         if self._blocked_topics or self._keys.in_shard(number) or number in self._suspects.by_shard:
             return True
-        # What is on its way already must not be sent the usual way too.
+        # Events already on their way must not be sent the usual way too.
         return self.holds(shard)
 
     def holds(self, shard: HeldShard) -> bool:
@@ -99,7 +99,7 @@ class Quarantine:
         Raises
         ------
         DeliveryFailed
-            A row that was tried is refused, and not for its own or its topic's fault.
+            A row was refused when tried, and neither the row nor its topic is at fault.
         """
         self._sender.poll()
         self._forget_trial_of_left_shard()
@@ -189,7 +189,7 @@ class Quarantine:
         shard.quarantined(ParkedRun(rows, reaches, reasons, refused=refused))
 
     def _try(self, shard: HeldShard, row: Row) -> Step:
-        # What the producers have in flight of its key must not be overtaken.
+        # Events of its key in flight must not be overtaken.
         if self._tried is None and not shard.acknowledgements.awaits_any():
             self._sender.send([Record(row[TOPIC], row[KEY], row[PAYLOAD], headers_of_row(row))])
             self._tried = (shard, row)

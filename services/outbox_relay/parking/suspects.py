@@ -15,9 +15,9 @@ class SuspectRange:
     Attributes
     ----------
     keys:
-        Those of the batch that was refused; none if that is not known, which makes every key suspect.
+        Those of the refused batch; none if unknown: every key is suspect then.
     up_to:
-        The highest id that had been sent.
+        The highest id sent so far.
     since:
         Where the shard stood when it was taken again; None until then.
     """

@@ -1,7 +1,7 @@
 """A producer's first record for a partition goes alone, because the partition does not know the producer yet.
 
-librdkafka prepares the next request while one is in flight, and sends it even after the one before it was refused for
-good. A partition that knows the producer refuses such a request as out of order. One that does not know it accepts any
+librdkafka prepares the next request while one is in flight, and sends it even after a final refusal of the one before.
+A partition with a state of the producer refuses such a request as out of order. One without it accepts any
 first sequence number: later events of a key would be in the log before earlier ones.
 """
 
@@ -20,7 +20,7 @@ Place = int | str
 """Where in a topic a record goes: a partition, or a key while its partition is not known."""
 
 KNOWN_S = 600
-"""So long a partition counts as one that knows the producer. Kafka forgets a producer that sends nothing for a day."""
+"""A partition keeps its state of a producer for so long. Kafka forgets a producer after a day without records."""
 
 
 def place_of(key: str, partition: int) -> Place:
@@ -29,7 +29,7 @@ def place_of(key: str, partition: int) -> Place:
 
 
 class FirstRecords:
-    """The partitions that know one producer, and those that its first record is on the way to.
+    """Partitions with a state of one producer, and those with its first record on the way.
 
     Attributes
     ----------
@@ -51,12 +51,12 @@ class FirstRecords:
             self.known.clear()
 
     def take(self, topic: str, key: str, partition: int, reported: OnReport) -> OnReport | None:
-        """Return the callback of a record that may be sent now; None while the first record of its place is on the way.
+        """Return the callback of a record to send now; None while the first record of its place is on the way.
 
         Parameters
         ----------
         reported:
-            The callback that it would have otherwise.
+            The callback it would have otherwise.
         """
         place = place_of(key, partition)
         if place in self.known[topic]:
@@ -67,7 +67,7 @@ class FirstRecords:
         return partial(self._reported, topic, place, reported)
 
     def give_back(self, topic: str, key: str, partition: int) -> None:
-        """Note that a record that was taken could not be sent."""
+        """Note a failure to send a record taken before."""
         self._under_way[topic].discard(place_of(key, partition))
 
     def _reported(

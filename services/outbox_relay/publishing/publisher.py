@@ -32,7 +32,7 @@ ASK_MS = 2000
 
 METADATA_AGE_MS = 900_000
 MISSING_AFTER_MS = 5000
-"""A topic that the cluster does not know for so long is missing."""
+"""A topic unknown to the cluster for so long is missing."""
 
 REPORTS_S = 1
 """The reports of a refused batch come so soon after the refusal."""
@@ -49,7 +49,7 @@ LEAST_WAIT_S = 0.002
 """A wait for one producer: librdkafka counts in milliseconds, and its thread must wake while a flush lasts."""
 
 _ENDED = frozenset({KafkaError._FATAL, KafkaError._GAPLESS_GUARANTEE})
-"""That a producer has ended, not what was refused: the first is what it says of whatever it is asked for then."""
+"""Error codes of a dead producer: its answer to every later call, whatever record was refused."""
 
 
 class _BrokerStatistics(msgspec.Struct):
@@ -58,7 +58,7 @@ class _BrokerStatistics(msgspec.Struct):
 
 
 class _Statistics(msgspec.Struct):
-    """What is used of a producer's statistics, by librdkafka's names."""
+    """The used part of a producer's statistics, by librdkafka's names."""
 
     name: str
     brokers: dict[str, _BrokerStatistics]
@@ -119,13 +119,13 @@ class Publisher:
                 **producer_config(settings),
                 "enable.gapless.guarantee": True,
                 "linger.ms": LINGER_MS,
-                # A broker that is down is waited for; nothing is ever given up by time.
+                # A stopped broker is waited for; nothing is ever given up by time.
                 "message.timeout.ms": 0,
                 # A topic is made by whoever runs the cluster, never by publishing to it.
                 "allow.auto.create.topics": False,
                 "topic.metadata.propagation.max.ms": MISSING_AFTER_MS,
                 "topic.metadata.refresh.interval.ms": ASK_MS,
-                # By itself it follows the interval: a broker that stands still for 6 s would make topics unknown.
+                # By itself it follows the interval: a broker without answers for 6 s would make topics unknown.
                 "metadata.max.age.ms": METADATA_AGE_MS,
                 "queue.buffering.max.kbytes": QUEUE_KIB // PRODUCERS,
                 "statistics.interval.ms": STATISTICS_MS,
@@ -200,7 +200,7 @@ class Publisher:
         return sum(wait_for_one(producer, max(wait_s / len(busy), LEAST_WAIT_S)) for producer in busy)
 
     def _hurry(self, producer: Producer, wait_s: float) -> int:
-        """Send at once what lingers, and wait until it is reported: librdkafka does not linger during a flush."""
+        """Send lingering records at once, and wait for their reports: librdkafka does not linger during a flush."""
         in_flight = len(producer)
         self._flush(producer, wait_s)
         return in_flight - len(producer)
@@ -288,7 +288,7 @@ class Publisher:
     def _on_refusal(self, error: KafkaError, row: Row) -> None:
         """Handle a row rejected by the producer itself, or any call after its end."""
         if error.code() in _ENDED:
-            # The rows of this batch that it took before count for no run: they are suspect by their ids.
+            # The rows of this batch taken before count for no run: they are suspect by their ids.
             self._refused_up_to = row[ID]
             self._on_failure(error)
             return

@@ -11,7 +11,7 @@ from services.outbox_relay.records import Key
 from shared.clock import Clock
 
 BLOCK_S = 60
-"""So long events of a topic that is missing or closed to us park at once; then one of them is tried again."""
+"""Events of a missing or forbidden topic park at once for so long; then one of them is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,9 @@ class Refused:
     Attributes
     ----------
     keys:
-        Those of the batch that was refused; none if that is not known.
+        Those of the refused batch; none if unknown.
     up_to:
-        The id of the row that the producer itself refused, or took no more because it had ended; 0 if none was.
+        The id of the first row not taken: refused by the producer itself, or left when it had ended; 0 if none.
     """
 
     keys: frozenset[Key] = frozenset()
@@ -86,7 +86,7 @@ class _Blocked:
 
 
 class BlockedTopics:
-    """Topics that rejected a record, in memory only. Almost always empty."""
+    """Topics with a rejected record, in memory only. Almost always empty."""
 
     def __init__(self, clock: Clock, block_s: float = BLOCK_S) -> None:
         self._clock = clock

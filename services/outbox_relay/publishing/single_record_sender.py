@@ -13,7 +13,7 @@ from shared.kafka.clients import Headers, producer_config
 from shared.settings import Settings
 
 MISSING_AFTER_MS = 1000
-"""A topic that the cluster does not know for so long is missing."""
+"""A topic unknown to the cluster for so long is missing."""
 
 
 class Record(NamedTuple):
@@ -26,7 +26,7 @@ class Record(NamedTuple):
 
 
 class SingleRecordSender:
-    """A producer that survives rejections, opened on first use.
+    """A producer for use beyond rejections, opened on first use.
 
     It is not idempotent: a gapless idempotent producer ends with the first rejection, and a new one needs half a second
     to start. With one record per key in flight no order can be lost; a retry may duplicate a record.

@@ -62,8 +62,8 @@ class _Question:
 class TopicLayouts:
     """One outbox's topic layouts during a session. Never waits for Kafka.
 
-    A topic without a stored layout uses the producer's partitioner, which computes the same partition from the current
-    count, until that count is known and stored.
+    A topic without a stored layout uses the producer's partitioner: it computes the same partition from the current
+    count, until the count is known and stored.
     """
 
     def __init__(self, outbox: str, connection: Connection, admin: AdminClient, clock: Clock) -> None:
@@ -134,7 +134,7 @@ class TopicLayouts:
     def _read(self) -> None:
         rows = self._connection.execute(KNOWN).fetchall()
         self._stored = {topic: TopicState(topic_id, partitions) for topic, topic_id, partitions in rows}
-        # A topic that is new here is used as stored from its next event on: so far the same partition was computed.
+        # A topic new here is used as stored from its next event on: so far the same partition was computed.
         for topic in self._stored.keys() - self._in_use.keys():
             self._in_use[topic] = self._stored[topic].partitions
 
@@ -158,7 +158,7 @@ class TopicLayouts:
             self._asked.discard(topic)
             self._next_s = 0.0
         elif stored.topic_id != found.topic_id:
-            # Nothing of the topic of before is left, so that no order can break.
+            # Nothing of the old topic is left, so no order can break.
             self._connection.execute(REPLACE, values | {"before": stored.topic_id})
             log.warning("%s was created again: its keys are spread over %d partitions", topic, found.partitions)
             self._next_s = 0.0

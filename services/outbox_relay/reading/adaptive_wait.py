@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 PART_OF_PAUSE = 10
-"""The next look comes after this part of the time for which nothing has come: so that an event that ends a pause waits
-for a tenth of the pause at most, and a pause of a few milliseconds between events costs none of them anything."""
+"""Fraction of the quiet time to wait before the next look: an event at the end of a pause waits for a tenth of the
+pause at most, and a pause of a few milliseconds between events costs none of them anything."""
 
 
 BRISK_S = 0.005

@@ -12,7 +12,7 @@ from shared.clock import Clock
 from shared.outbox.commit_signal import CHANNEL_PREFIX, LOCK
 
 STOP_LOOK_S = 0.25
-"""Longest time until a resting relay notices that it is to stop."""
+"""Longest time until a resting relay notices the stop."""
 
 _TRY_LOCK: LiteralString = f"""
 -- outbox.try_to_rest: only while no writer is between its events and its commit, and no other relay rests
@@ -25,7 +25,7 @@ SELECT pg_advisory_unlock({LOCK})
 
 
 class CommitSignal:
-    """Signal of the commits of one outbox, on a connection whose session ends with the relay's.
+    """Signal of the commits of one outbox, on a connection with a session as long as the relay's.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class CommitSignal:
         self.is_armed = False
 
     def arm(self) -> None:
-        """Let writers notify from now on, if that is possible; commits up to now must be looked for once more."""
+        """Let writers notify from now on, if possible; the caller must look once more for commits up to now."""
         if self.is_armed:
             return
         ((self.is_armed,),) = self._connection.execute(_TRY_LOCK).fetchall()

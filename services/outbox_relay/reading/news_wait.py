@@ -13,7 +13,7 @@ REST_AFTER_S = 0.02
 for a moment there are dozens of them."""
 
 BUSY_LOOKS = 3
-"""Looks with results, one right after the other, after which writers need not notify: more follow anyway."""
+"""Looks with results, one right after the other; after so many, writers need not notify: more follow anyway."""
 
 LONGEST_REST_S = 1.0
 LOOKS_PER_LEASE = 10
@@ -23,14 +23,14 @@ LOOKS_PER_LEASE = 10
 class NewsWait:
     """Decides how to wait after each look. It rests only while nothing is under way.
 
-    Single commits wake it and writers go on notifying, so that it rests again right after them.
+    Single commits wake it and writers go on notifying, so it rests again right after them.
 
-    Another relay of the outbox may rest, or a writer be at work, so that this one cannot: it then polls.
+    While another relay of the outbox rests, or a writer is at work, this one may be unable to: it then polls.
 
     Parameters
     ----------
     is_arming_due:
-        Called before an attempt to rest, which costs a statement; returns whether to make one.
+        Called before an attempt to rest, as it costs a statement; returns whether to make one.
     """
 
     def __init__(

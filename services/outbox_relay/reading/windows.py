@@ -15,14 +15,14 @@ from services.outbox_relay.shards.shard import HeldShard
 from shared.clock import Clock
 
 ROWS_PER_CHUNK = 250
-"""So many that the cost of a chunk does not count, so few that they fit into memory however large they are."""
+"""Enough to make the cost of a chunk small, and few enough to fit into memory however large they are."""
 
 ROWS_PER_STREAM = 1_000_000
-"""A stream ends here, so that a shard with a huge backlog does not keep the others waiting, and the snapshot that the
-server reads by does not grow old."""
+"""A stream ends here: a shard with a huge backlog must not keep the others waiting, nor the server's snapshot of
+the stream grow old."""
 
 CAUGHT_UP_ROWS = 5_000
-"""A stream of fewer rows says that the next one will be small too: all shards are then looked up together."""
+"""A stream of fewer rows announces another small one: all shards are then looked up together."""
 
 
 class WindowReader:
@@ -77,7 +77,7 @@ class WindowReader:
     def _open(self) -> tuple[Connection, RowStream]:
         if self._connection is None:
             self._connection = self._connect()
-            # A stream lasts as long as Kafka takes for its rows; the session gives it up when that is too long.
+            # A stream lasts as long as Kafka takes for its rows; the session gives it up when it takes too long.
             self._connection.execute("SET statement_timeout = 0")
             # Keep times as the numbers on the wire: their dates are not needed.
             self._connection.adapters.register_loader("timestamptz", Int8BinaryLoader)

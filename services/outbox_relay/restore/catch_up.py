@@ -1,7 +1,7 @@
-"""Catch up: after a restore, continue an outbox behind the sequences that Kafka has.
+"""Catch up: after a restore, continue an outbox behind Kafka's sequences.
 
-Events that only Kafka has stay unknown to this database. Their sequences are not given again, so that no reader, who
-knows events by topic, key and sequence, sees two events under one number.
+Events found only in Kafka stay unknown to this database. Their sequences are not given again: readers know events by
+topic, key and sequence, and none sees two events under one number.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ VALUES (%(actor)s, 'outbox.catch_up', current_schema(),
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """A key of which Kafka has a later sequence than this database gave."""
+    """A key with a later sequence in Kafka than given by this database."""
 
     topic: str
     key: str
@@ -64,9 +64,9 @@ class Comparison:
     Attributes
     ----------
     behind:
-        Keys that are behind Kafka, by topic and key.
+        Keys behind Kafka, by topic and key.
     given_again:
-        Waiting events whose sequences Kafka has of other events.
+        Waiting events with a sequence of another event in Kafka.
     """
 
     behind: tuple[Behind, ...]
@@ -118,7 +118,7 @@ def _behind(given: Mapping[Order, int], latest: Mapping[Order, int]) -> tuple[Be
 def catch_up(connection: Connection, found: Comparison, actor: str, reason: str, *, accept: bool) -> None:
     """Raise the sequences to Kafka's and release the hold, in one transaction. Audited.
 
-    `accept`: also accept the records that Kafka has now, although waiting events have the same sequences.
+    `accept`: also accept the present records of Kafka, although waiting events have the same sequences.
     """
     facts = {"actor": actor, "reason": reason, "keys": len(found.behind), "given_again": len(found.given_again)}
     raised = {

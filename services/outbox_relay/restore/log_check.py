@@ -1,7 +1,7 @@
-"""LogCheck: hold an outbox whose database is behind Kafka, as after a restored backup or a failover.
+"""LogCheck: hold an outbox with a database behind Kafka, as after a restored backup or a failover.
 
 A backup takes sequences, rows and the relay's progress back together, so the database alone looks right. Kafka keeps
-what was published since. Its last records show it: an event whose sequence this database has not given yet, or has
+the events published since. Its last records show it: an event whose sequence this database has not given yet, or has
 given again to another event. Every published event was committed before, so the records are read first and the
 database after.
 """
@@ -27,10 +27,10 @@ from shared.settings import Settings
 log = logging.getLogger(__name__)
 
 TAIL_RECORDS = 50
-"""Records of each partition that are compared; repeated older events, which a takeover leaves last, are fewer."""
+"""Records to compare in each partition; a takeover leaves fewer repeated older events at the end."""
 READ_LIMIT_S = 15.0
 WAITING_PER_SHARD = 500
-"""Oldest waiting events of each shard that are compared: events written after a restore are among the first."""
+"""Oldest waiting events to compare in each shard: events written after a restore are among the first."""
 
 REFUSALS = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED})
 

@@ -20,7 +20,7 @@ GROUP = "relay"
 BATCH = 1_000
 POLL_S = 0.1
 FETCH_WAIT_MS = "5"
-"""A broker waits for so long before it answers that a partition has no more records."""
+"""Time of a broker before its answer of no more records in a partition."""
 
 
 NO_LEADER_YET = frozenset(
@@ -49,9 +49,9 @@ def read_records(
     last: int | None = None,
     group: str = GROUP,
 ) -> Iterator[Message]:
-    """Yield the records that the partitions have now; only the `last` ones of each if given.
+    """Yield the records of the partitions up to now; only the `last` ones of each if given.
 
-    Topics that do not exist are left out.
+    Missing topics are left out.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def read_records(
     reraise=True,
 )
 def _filled(admin: AdminClient, topics: Sequence[str]) -> dict[Partition, Bounds]:
-    """Return both ends of each partition that has records; a topic that was just made may have no leader yet."""
+    """Return both ends of each partition with records; a topic just made may have no leader yet."""
     states = describe(admin, topics)
     partitions = [(topic, n) for topic, state in states.items() if state for n in range(state.partitions)]
     return {each: found for each, found in bounds_of(admin, partitions).items() if found.end > found.beginning}

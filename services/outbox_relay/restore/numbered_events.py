@@ -31,7 +31,7 @@ def published_topics(schema: str, settings: Settings) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class NumberedEvent:
-    """An event on Kafka that has a sequence."""
+    """An event on Kafka with a sequence."""
 
     record: Message
     topic: str
@@ -41,7 +41,7 @@ class NumberedEvent:
 
     @property
     def order(self) -> Order:
-        """Return what its sequence counts within."""
+        """Return the scope of its sequence."""
         return self.topic, self.key
 
 
@@ -57,7 +57,7 @@ def numbered_event(record: Message) -> NumberedEvent | None:
 
 
 class Authorship:
-    """Tells the events of an outbox's service from records that others wrote; without keys, every record counts."""
+    """Tells the events of an outbox's service from records of others; without keys, every record counts."""
 
     def __init__(self, schema: str, settings: Settings) -> None:
         self._keys = _trusted_keys(schema, settings)

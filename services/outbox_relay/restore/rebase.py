@@ -15,7 +15,7 @@ from services.outbox_relay.database.connection import Connection
 from shared.errors import Conflict
 
 LONG_AGO = 3
-"""The first number that PostgreSQL gives to a transaction; every snapshot sees it."""
+"""PostgreSQL's first transaction number; every snapshot sees it."""
 
 CONNECTED = """
 -- outbox.rebase.connected: who of these roles is connected to this database
@@ -24,14 +24,14 @@ SELECT usename, count(*) FROM pg_stat_activity
  GROUP BY usename ORDER BY usename
 """
 
-# A row whose number is that of the transaction that inserted it was written here and not restored; unless that
-# transaction inserted rows with other numbers too, as only a restore does.
+# A row with the number of its inserting transaction was written here, not restored. If the same transaction
+# inserted rows with other numbers too, it was a restore.
 _NEW: LiteralString = """
   (e.xmin = e.xid::xid AND e.xmin NOT IN (SELECT DISTINCT o.xmin FROM outbox_event o WHERE o.xmin <> o.xid::xid))
 """
 
-# Dumped numbers compare with dumped snapshots. `new_too` counts what was written here as unpublished whatever its
-# numbers say.
+# Dumped numbers compare with dumped snapshots. `new_too` counts rows written here as unpublished whatever
+# their numbers.
 _UNPUBLISHED: LiteralString = f"""
   ((NOT pg_visible_in_snapshot(e.xid, s.snap)
     AND NOT coalesce(e.id <= s.pos AND pg_visible_in_snapshot(e.xid, s.next_snap), false))
@@ -63,7 +63,7 @@ LOCK = "LOCK TABLE outbox_event, outbox_shard IN ACCESS EXCLUSIVE MODE"
 OWN_NUMBER = "SELECT pg_current_xact_id()::text"
 SNAPSHOT = "SELECT pg_current_snapshot()::text"
 
-# One statement, because dumped numbers that are given new ones must not be looked at again: the number of this
+# One statement: dumped numbers with new ones in their place must not be looked at again, as the number of this
 # transaction may be among them.
 REWRITE_EVENTS: LiteralString = f"""
 -- outbox.rebase.events: what is unpublished belongs to this transaction now; numbers of published events that this
@@ -108,11 +108,11 @@ class State:
     origin, server:
         The system identifiers of the server it came from and of this one.
     is_beyond:
-        It has numbers that this server has not reached.
+        It has numbers not yet reached by this server.
     new:
-        Events that were written on this server.
+        Events written on this server.
     is_ambiguous:
-        Numbers of those lie among the restored ones, so that they say nothing.
+        Numbers of those lie among the restored ones, so they say nothing.
     """
 
     origin: int
@@ -163,14 +163,14 @@ def rebase(connection: Connection, services: Collection[str], allowed: Permissio
     Parameters
     ----------
     services:
-        Roles that must not be connected.
+        Roles to find without connections.
     has_signals:
-        Whether the schema has exit signals, which carry the numbers of their events.
+        Whether the schema has exit signals; they carry the numbers of their events.
 
     Raises
     ------
     Conflict
-        A service is connected, or the numbers do not tell what is published.
+        A service is connected, or the numbers do not tell published events from others.
     psycopg.errors.LockNotAvailable
         A transaction on the outbox is open.
     """

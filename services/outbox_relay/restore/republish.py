@@ -1,7 +1,7 @@
 """Republish: send kept events of a topic again, under their ids, with their stored headers and signatures.
 
-Only events that the relay has published are sent again, so that no first occurrence can overtake an earlier one.
-What is parked or not published yet is the relay's. Readers with an inbox drop every event that they know.
+Only events published by the relay are sent again, so no first occurrence can overtake an earlier one.
+Parked and unpublished events are the relay's. Readers with an inbox drop every event they know.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ VALUES (%(actor)s, 'outbox.republish', %(topic)s,
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """What is to be sent again.
+    """The range to send again.
 
     Attributes
     ----------
@@ -117,7 +117,7 @@ class Range:
     from_id:
         Rows from this position on.
     since:
-        Rows that were written then or later.
+        Rows written then or later.
     """
 
     topic: str
@@ -133,7 +133,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class KeyPlan:
-    """The events of one key that are sent again: how many, from which sequence to which."""
+    """The events of one key to send again: how many, from which sequence to which."""
 
     key: str
     first: int
@@ -143,7 +143,7 @@ class KeyPlan:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Sequences of a key, from `first` to `last`, that cannot be sent again, and why."""
+    """Sequences of a key, from `first` to `last`, unable to be sent again, and why."""
 
     key: str
     first: int
@@ -157,7 +157,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What republishing a range would send, and what is missing of it."""
+    """The events of a range to republish, and the missing ones."""
 
     keys: tuple[KeyPlan, ...]
     missing: tuple[Missing, ...]
@@ -185,7 +185,7 @@ class Plan:
 
 
 def plan(connection: Connection, what: Range) -> Plan:
-    """Return what republishing would send. Changes nothing."""
+    """Return the plan of a republishing. Changes nothing."""
     parameters = what.parameters()
     keys = tuple(KeyPlan(*row) for row in connection.execute(SUMMARY, parameters))
     missing = _missing(connection, DISCARDED, parameters, "discarded")
@@ -215,7 +215,7 @@ def republish(
     Parameters
     ----------
     on_progress:
-        Called with the number of events that Kafka has, and the position from which to go on after a failure.
+        Called with the number of events in Kafka, and the position from which to go on after a failure.
 
     Raises
     ------
@@ -255,7 +255,7 @@ def _send(producer: ConfirmedProducer, row: Row, partitions: int | None, known: 
 
 
 def audit(connection: Connection, what: Range, planned: Plan, actor: str, reason: str) -> None:
-    """Write down what is about to be republished, why and by whom."""
+    """Write down the coming republishing, why and by whom."""
     missing = sum(each.last - each.first + 1 for each in planned.missing)
     facts = {"events": planned.events, "missing": missing, "actor": actor, "reason": reason}
     connection.execute(AUDIT, what.parameters() | facts)

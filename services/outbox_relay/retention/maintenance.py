@@ -86,7 +86,7 @@ class Retention:
     def run(self, stop: threading.Event) -> None:
         """Make a round at once and every `EXITFLOW_RELAY_MAINTENANCE_S` seconds until `stop` is set.
 
-        A round that failed is made again after `AGAIN_S`.
+        A failed round is repeated after `AGAIN_S`.
         """
         while not stop.is_set():
             try:
@@ -116,7 +116,7 @@ class Retention:
 
     def _connect(self) -> Connection:
         connection = connect(self._source.url, self._source.schema, UPKEEP)
-        # A partition must not be gone before the progress that lets it go is on disk; and DEFAULT is read whole.
+        # The progress behind a drop must be on disk before the partition goes; and DEFAULT is read whole.
         connection.execute("SET synchronous_commit = on")
         connection.execute("SET enable_seqscan = on")
         return connection

@@ -49,11 +49,11 @@ class Partition:
     Attributes
     ----------
     state:
-        ``live``: written and read; ``closed``: published and archived; ``default``: what no other one takes.
+        ``live``: written and read; ``closed``: published and archived; ``default``: rows without another partition.
     events:
         An estimate.
     held_by:
-        Shards that are not known to have published all of it.
+        Shards not known to have published all of it.
     over, old:
         Whether its day is over, and whether it has been for longer than events are kept.
     """

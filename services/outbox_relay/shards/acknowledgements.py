@@ -52,7 +52,7 @@ class Run:
     def reported(self, error: KafkaError | None, message: Message) -> None:
         """Count one event's delivery report; a success without an offset counts as failure.
 
-        In that case librdkafka only infers the delivery.
+        librdkafka then only infers the delivery.
         """
         if error is None and message.offset() is not None:
             self.left -= 1

@@ -38,7 +38,7 @@ class Leases:
     Attributes
     ----------
     held:
-        By number, in the order in which they are to be read.
+        By number, in the order of reading.
     runs_out_at:
         When the oldest lease is over, on the monotonic clock, counted from before the database was asked.
     """
@@ -111,7 +111,7 @@ class Leases:
         self._renewed_at = asked_at
 
     def refuse_if_run_out(self) -> None:
-        """Raise if the leases have expired; call before any action that needs one.
+        """Raise if the leases have expired; call before any action under a lease.
 
         Raises
         ------

@@ -11,11 +11,11 @@ class Progress(NamedTuple):
     Attributes
     ----------
     snap:
-        All that this snapshot sees comes before.
+        Everything visible to this snapshot comes before.
     next_snap:
-        The end of the window that the place lies in; None between windows.
+        The end of the window around the place; None between windows.
     position:
-        The last id before the place, among the rows that `next_snap` sees and `snap` does not.
+        The last id before the place, among the rows visible to `next_snap` and not to `snap`.
     """
 
     snap: str

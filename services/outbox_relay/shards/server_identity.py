@@ -1,4 +1,4 @@
-"""Check that an outbox's transaction numbers belong to this server."""
+"""Check whether an outbox's transaction numbers belong to this server."""
 
 from __future__ import annotations
 

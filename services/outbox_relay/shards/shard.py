@@ -43,11 +43,11 @@ class HeldShard:
     epoch:
         Fences every write: another owner has a higher one.
     recorded:
-        What the database knows.
+        The database's knowledge of it.
     read_to:
         How far the outbox was read.
     unsent:
-        What was read and not handed to the producer yet.
+        Rows read and not handed to the producer yet.
     unrecorded:
         Events acknowledged since `recorded`.
     leaving:
@@ -87,7 +87,7 @@ class HeldShard:
             self._read_up_to(Batch((), end))
 
     def _pass_empty_window(self, end: Progress) -> None:
-        """Extend the previous window over an empty one, so that empty ones do not pile up during a Kafka outage.
+        """Extend the previous window over an empty one: empty ones do not pile up during a Kafka outage.
 
         With nothing in flight, only memory changes until the next renewal.
         """

@@ -12,7 +12,7 @@ FIELDS = ("symbol", "ltp", "ts", "seq", "arrived", "open", "high", "low", "close
 
 
 class Epoch(StrEnum):
-    """Unit of a time that is a number since 1970."""
+    """Unit of a time in numbers since 1970."""
 
     SECONDS = "s"
     MILLISECONDS = "ms"
@@ -35,12 +35,12 @@ class CandlePath(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TapeFormat:
-    """What a file does not say itself.
+    """Facts about a file missing in the file.
 
     Attributes
     ----------
     columns:
-        The file's name of each field, see `FIELDS`; a field that is not here has its own name.
+        The file's name of each field, see `FIELDS`; a field not listed here has its own name.
     symbol:
         Of a file without symbols; of other files, only its ticks are read.
     exchange:
@@ -50,7 +50,7 @@ class TapeFormat:
     date:
         Of times without a date; other days are not read.
     epoch:
-        Unit of times that are numbers; None refuses them.
+        Unit of times in numbers; None refuses them.
     skip_bad:
         Whether invalid lines are counted and left out; otherwise the first one ends the reading.
     """

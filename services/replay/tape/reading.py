@@ -39,7 +39,7 @@ class Tape:
         return f"line {tick.line}"
 
     def remarks(self) -> Iterator[str]:
-        """Yield what a reader should know about what was left out so far."""
+        """Yield notes for a reader about the rows left out so far."""
         if self.skipped:
             yield f"left out {self.skipped} invalid lines"
 

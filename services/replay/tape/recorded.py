@@ -24,7 +24,7 @@ class RecordedTick:
     ts_us:
         Microseconds since 1970.
     arrived_ms:
-        Arrival in Kafka, in milliseconds since 1970; that of its time if it is not recorded.
+        Arrival in Kafka, in milliseconds since 1970; the tick's own time if not recorded.
     between:
         Whether it is a point between the open and the close of a candle: the market passed every price on its way.
     """
@@ -62,7 +62,7 @@ class Recording(Protocol):
         """Return where a tick stands."""
 
     def remarks(self) -> Iterator[str]:
-        """Yield what a reader should know about what was left out so far."""
+        """Yield notes for a reader about the rows left out so far."""
 
 
 class BadLine(InvalidInput):

@@ -41,7 +41,7 @@ class Table:
     Attributes
     ----------
     names:
-        Names of the columns; None for a file whose rows name their fields.
+        Names of the columns; None for a file with rows of named fields.
     """
 
     names: tuple[str, ...] | None
@@ -49,7 +49,7 @@ class Table:
 
 
 def read_table(file: Path, opened: IO[bytes]) -> Table:
-    """Return the rows of an open file; its first bytes say what it is.
+    """Return the rows of an open file; its first bytes tell its format.
 
     Raises
     ------

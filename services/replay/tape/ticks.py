@@ -20,7 +20,7 @@ _CANDLE_TIME: Final = "date"
 
 
 class TickRows:
-    """Converts the rows of one file. The names of the columns, or of the first row's fields, say what rows are.
+    """Converts the rows of one file. The names of the columns, or of the first row's fields, tell the kind of rows.
 
     Raises
     ------

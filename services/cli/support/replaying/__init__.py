@@ -1,1 +1,1 @@
-"""What a replay compares with and writes."""
+"""Inputs for the comparisons of a replay, and its output."""

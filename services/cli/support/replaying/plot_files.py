@@ -14,14 +14,14 @@ PlotWriter = Callable[[Drawing], None]
 
 
 def plot_writer(file: Path) -> PlotWriter:
-    """Return what writes a drawing to a file, in the format of its name.
+    """Return the writer of a drawing to a file, in the format of its name.
 
     Raises
     ------
     InvalidInput
         The name ends with no format of a plot.
     ConfigurationError
-        The format needs a package that is not installed.
+        The format needs a missing package.
     """
     renderer = _RENDERERS.get(file.suffix.lower())
     if renderer is None:

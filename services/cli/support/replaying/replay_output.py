@@ -27,7 +27,7 @@ class Format(StrEnum):
 
 
 def show_played(played: Sequence[Played], form: Format) -> None:
-    """Print one replay, or two of which the second is compared with the first."""
+    """Print one replay, or two: the second is compared with the first."""
     _say_estimates(played)
     _SHOW[form](played)
 
@@ -76,7 +76,7 @@ def _show_table(played: Sequence[Played]) -> None:
 
 
 def _show_csv(played: Sequence[Played]) -> None:
-    """Print one row per exit; of two replays, a first column says which plan."""
+    """Print one row per exit; of two replays, a first column names the plan."""
     named = len(played) > 1
     writer = csv.writer(sys.stdout)
     writer.writerow([*(["plan"] if named else []), *EXIT_COLUMNS])

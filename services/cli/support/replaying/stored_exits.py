@@ -1,4 +1,4 @@
-"""Stored exits of exit qualification's database, as the events that they were published with."""
+"""Stored exits of exit qualification's database, in the form of their events."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ SELECT signal_id, trade_id, symbol, direction, exit_reason, episode_id, detected
 
 
 def stored_exits(data_dir: Path | None, trade_ids: Collection[UUID]) -> list[StoredSignal]:
-    """Return the stored exits of trades, in the order in which they were made.
+    """Return the stored exits of trades, in the order of their making.
 
-    The database is that of the stack in `data_dir`, else of the settings, else of the default stack.
+    The database is the one of the stack in `data_dir`, else of the settings, else of the default stack.
     """
     url = service_databases(data_dir)[EXIT_QUALIFICATION]
     engine = open_engine(url, EXIT_QUALIFICATION, application="exitflow-replay", limits=TOOLS)

@@ -1,4 +1,4 @@
-"""Prices of a symbol around a past time, read from the topic of ticks: what a rule could have reached."""
+"""Prices of a symbol around a past time, from the topic of ticks: the levels within a rule's reach."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EITHER_SIDE: Final = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class PricesAround:
-    """Prices that arrived within a minute before or after a time, in rupees; None without a tick."""
+    """Prices with an arrival within a minute before or after a time, in rupees; None without a tick."""
 
     since: datetime
     until: datetime
@@ -49,7 +49,7 @@ class PricesAround:
         )
 
     def reached(self, rule: Mapping[str, Any]) -> bool | None:
-        """Return whether a price reached the level that a rule has now; None if its condition is no price's."""
+        """Return whether a price reached a rule's present level; None if its condition is not a price."""
         if rule["level"] is None or self.low is None or self.high is None:
             return None
         level = Decimal(rule["level"])

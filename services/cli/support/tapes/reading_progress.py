@@ -1,4 +1,4 @@
-"""Progress of a command that reads recorded ticks."""
+"""Progress of a command reading recorded ticks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 
 def reading_progress() -> Progress:
-    """Return a progress display on standard error, if that is a terminal.
+    """Return a progress display on standard error, if it is a terminal.
 
     Its tasks have the field `place`, as ``line 12``.
     """

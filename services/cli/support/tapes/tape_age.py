@@ -1,4 +1,4 @@
-"""Comparison of a tick file with what a running system has seen: older ticks have no effect there."""
+"""Comparison of a tick file with a running system: ticks older than its last ones have no effect there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NOT_FOUND: Final = 404
 
 
 def warning(tape: Iterable[RecordedTick], api: ApiClient) -> str | None:
-    """Return what to say before a file is sent; None if its symbols have seen nothing later.
+    """Return the warning before a file is sent; None if its symbols have seen nothing later.
 
     The first ticks of a file are compared, of a few symbols.
     """

@@ -1,4 +1,4 @@
-"""The options that say how to read a file of recorded ticks; every command that reads one has them all."""
+"""The options for reading a file of recorded ticks; every command with such a file has them all."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def with_tape_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def tape_format(values: Mapping[str, Any]) -> TapeFormat:
-    """Return the format that the options give; raise BadParameter for one that is not valid."""
+    """Return the format given by options; raise BadParameter for an invalid one."""
     day = values["date"]
     return TapeFormat(
         columns=_columns(values["columns"]),

@@ -21,7 +21,7 @@ def partitions_of(admin: AdminClient, topic: str) -> int:
 
 
 def resolve(admin: AdminClient, topic: str, numbers: Sequence[int], wanted: TopicRange) -> dict[Partition, Bounds]:
-    """Return what to read of each partition of a topic, as the cluster names it.
+    """Return the range of each partition of a topic, by the cluster's name of the topic.
 
     Raises
     ------

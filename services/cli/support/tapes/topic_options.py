@@ -1,4 +1,4 @@
-"""The options that name a range of a Kafka topic instead of a file."""
+"""The options for a range of a Kafka topic instead of a file."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _range(given: dict[str, Any], told: TapeFormat) -> TopicRange | None:
 
 
 def _ms(times: Times, name: str, text: str | None) -> int | None:
-    """Return the first millisecond that is not before a time."""
+    """Return the first millisecond not before a time."""
     return None if text is None else -(-times.us(_flag(name), text) // 1000)
 
 

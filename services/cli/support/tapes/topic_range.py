@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 EVERY_PARTITION = None
-"""Key of the offset that counts for partitions without one."""
+"""Key of the offset for all partitions without one."""
 
 Offsets = Mapping[int | None, int]
 
 
 @dataclass(frozen=True, slots=True)
 class TopicRange:
-    """Records that are asked for.
+    """Records to read.
 
     Attributes
     ----------
     from_offsets, to_offsets:
-        First offset and the offset to stop before, per partition; all that Kafka has where there is none.
+        First offset and the offset to stop before, per partition; all of Kafka's records without one.
     since_ms, until_ms:
         Instead of them, in milliseconds since 1970, by the records' timestamps; `until_ms` is not included.
     partitions:

@@ -20,7 +20,7 @@ WAIT_S: Final = 1.0
 SILENCE_S: Final = 30.0
 """Longest time without a record or the end of a partition."""
 _QUEUE_KB: Final = "16384"
-"""Most that the client fetches ahead, whatever the topic holds."""
+"""Most bytes fetched ahead by the client, whatever the topic holds."""
 _CLOCK: Final = SystemClock()
 
 
@@ -80,7 +80,7 @@ class _RangeReader:
                 self._finish_if(partition, offset + 1 >= end)
 
     def _consume(self) -> list[Message]:
-        """Return the next records and ends; raise what another event tells."""
+        """Return the next records and ends; raise the error of another event."""
         first = self._consumer.poll(WAIT_S)
         arrived = [] if first is None else [first, *self._consumer.consume(RECORDS_AT_ONCE - 1, 0)]
         found = [each for each in arrived if not self._is_passing(each)]

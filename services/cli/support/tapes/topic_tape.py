@@ -22,7 +22,7 @@ from shared.settings import Settings
 
 
 class TopicTape:
-    """A range of a topic of ticks, found when it is made: records that come later are not read.
+    """A range of a topic of ticks, fixed when the object is made: later records are not read.
 
     Ticks are read as the tick worker reads them. Records that are no ticks have no effect there and none here. On
     `market.ticks.v1` the worker judges a tick on the partition of its symbol only: a tick on another one is left out,
@@ -57,11 +57,11 @@ class TopicTape:
         return self._topic
 
     def place(self, tick: RecordedTick) -> str:
-        """Return which of the records a tick is; gaps between offsets make them fewer than the offsets."""
+        """Return the number of a tick's record within the range; gaps make them fewer than the offsets."""
         return f"record {tick.line} of at most {self._total}"
 
     def remarks(self) -> Iterator[str]:
-        """Yield what a reader should know about what was left out so far."""
+        """Yield notes for a reader about the records left out so far."""
         if self._malformed:
             yield f"left out {self._malformed} records that are no ticks, as exit-ticks does; {self._first_malformed}"
         if self._elsewhere:
