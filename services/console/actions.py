@@ -29,7 +29,7 @@ class TextField:
     is_line:
         One line; otherwise several lines, one entry a line.
     check:
-        Returns what is wrong with a text; empty if it can be sent.
+        Returns the fault of a text; empty if it can be sent.
     """
 
     name: str
@@ -61,9 +61,9 @@ class Action:
     obstacle:
         Why it cannot be done now; then there is no form.
     word:
-        What the operator types to confirm; empty if the button is enough.
+        The operator's typed confirmation; empty if the button is enough.
     hidden:
-        Fields that the form sends back as they are.
+        Fields sent back by the form as they are.
     """
 
     title: str
@@ -89,7 +89,7 @@ def show(
     reason: str = "",
     wrong: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
-    """Return the page that asks for confirmation; `wrong` has a sentence for each field to correct."""
+    """Return the page for confirmation; `wrong` has a sentence for each field to correct."""
     return context.pages.page(
         request,
         session,
@@ -109,9 +109,9 @@ async def carry_out(
     action: Action,
     act: Callable[[str], Awaitable[str]],
 ) -> Response:
-    """Call `act` with the reason if the form is complete; lead back with the sentence that it returns.
+    """Call `act` with the reason if the form is complete; lead back with its sentence.
 
-    A refusal by the API is shown on the same page, with what the operator wrote.
+    A refusal by the API is shown on the same page, with the operator's input.
     """
     reason, wrong = form["reason"], _wrong(form, action)
     if wrong or action.obstacle:

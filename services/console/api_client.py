@@ -1,4 +1,4 @@
-"""HTTP to one API with an operator's token; every failure becomes a sentence that says what to do."""
+"""HTTP to one API with an operator's token; every failure becomes a sentence with advice."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ApiFault(ExitflowError):
     status:
         Its HTTP status; None if it did not answer.
     advice:
-        Sentence that tells the operator what to do.
+        Sentence with the operator's next step.
     problem:
         The problem document, empty if there was none.
     """

@@ -67,7 +67,7 @@ def create(
 
 
 def _closing(context: ConsoleContext) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """Return the lifespan that closes the connections at the end."""
+    """Return the lifespan for closing the connections at the end."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""Geometry of the charts; the templates draw it as inline SVG with classes, so that no inline style is needed."""
+"""Geometry of the charts; the templates draw it as inline SVG with classes: no inline style is needed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BAR_WIDTH = 260
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A horizontal line at a price; the label may stand a little beside it, so that no two overlap."""
+    """A horizontal line at a price; the label may stand a little beside it: no two overlap."""
 
     name: str
     price: str

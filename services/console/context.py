@@ -1,4 +1,4 @@
-"""What every route of the console works with."""
+"""The common tools of the console's routes."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ OperatorForm = Annotated[PostedForm, Depends(posted)]
 
 @dataclass(frozen=True)
 class Answer:
-    """What an API answered, or why there is no answer."""
+    """The answer of an API, or the reason without one."""
 
     body: Json | None
     fault: ApiFault | None = None
@@ -111,7 +111,7 @@ class Answer:
 
 
 async def attempt(api: Api, token: str, path: str, **query: object) -> Answer:
-    """Return the answer to a GET, or the fault, so that the rest of a page can still be shown.
+    """Return the answer to a GET, or the fault: the rest of a page can still be shown.
 
     Raises
     ------

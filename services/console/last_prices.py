@@ -9,7 +9,7 @@ from services.console.sessions import Session
 
 
 async def last_prices(context: ConsoleContext, session: Session, symbols: Sequence[str]) -> dict[str, str]:
-    """Return the last price of each symbol that has one; empty while exit-api does not tell."""
+    """Return the known last prices of symbols; empty while exit-api does not tell."""
     if not symbols:
         return {}
     answer = await attempt(context.exit_api, session.token, "/prices", symbols=",".join(symbols))

@@ -14,9 +14,9 @@ from services.console.rendering import Pages
 from shared.clock import Clock
 
 LONGEST_STREAM_S = 300.0
-"""A browser connects again afterwards, so that a session that has ended shows."""
+"""A browser connects again afterwards, and an ended session shows."""
 SILENCE_S = 15.0
-"""A comment is sent after this time without a change, so that a lost connection is noticed."""
+"""A comment is sent after this time without a change: browsers notice a lost connection."""
 LONGEST_PAUSE_S = 0.25
 """How long the end of the server may wait for a stream."""
 
@@ -101,7 +101,7 @@ class LiveRows:
         self._html = ""
 
     async def look(self) -> Fragments:
-        """Return the rows; without an answer only the fault, so that the browser keeps the last rows."""
+        """Return the rows; without an answer only the fault: the browser keeps the last rows."""
         try:
             answer = await self._ask()
         except ApiFault as fault:
@@ -115,14 +115,14 @@ class LiveRows:
 
 
 def _without_age(item: Json) -> Json:
-    """Return an item without its age, which changes at each look and which the browser counts."""
+    """Return an item without its age: it changes at each look, and the browser counts it."""
     return {name: value for name, value in item.items() if name != "age_ms"}
 
 
 def live_response(
     request: Request, look: Callable[[], Awaitable[Fragments]], every_s: float, clock: Clock
 ) -> StreamingResponse:
-    """Return the answer that streams the fragments; it ends when the browser leaves."""
+    """Return the answer with the stream of fragments; it ends when the browser leaves."""
     is_stopping: Callable[[], bool] = getattr(request.app.state, "is_stopping", lambda: False)
     events = LiveEvents(look, every_s, clock, is_stopping)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

@@ -1,4 +1,4 @@
-"""State of the processes: what each says at ``/readyz``, and of ``/metrics`` its consumer lag and its leases."""
+"""State of the processes: the answer of each at ``/readyz``, and from ``/metrics`` its consumer lag and its leases."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Readiness:
     Attributes
     ----------
     figures:
-        What it reads and which outboxes it publishes, one phrase each.
+        Its inputs and the outboxes it publishes, one phrase each.
     """
 
     name: str
@@ -92,7 +92,7 @@ class _ProbedProcess:
         return Readiness(name, "ready" if response.is_success else "not ready", [f"{k}: {v}" for k, v in said.items()])
 
     async def _figures(self) -> list[str]:
-        """Return the figures; none if it does not answer, which its readiness says."""
+        """Return the figures; none without an answer: its readiness reports the silence."""
         try:
             response = await self.client.get(f"{self._url}/metrics")
             samples = MetricSamples.parse(response.text if response.is_success else "", (LAG, HELD, REMAINING))
@@ -102,7 +102,7 @@ class _ProbedProcess:
 
 
 def figures_of(samples: MetricSamples) -> list[str]:
-    """Return the lag of each topic that a process reads, and its leases of each outbox."""
+    """Return the lag of a process on each of its topics, and its leases of each outbox."""
     behind = [
         f"{topic}: {plural(int(records), 'record')} behind" for topic, records in samples.by(LAG, "topic").items()
     ]

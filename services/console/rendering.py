@@ -18,10 +18,10 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 class _Environment(Environment):
-    """Jinja2 that looks names up in the APIs' documents first; their attributes would hide fields such as `items`."""
+    """Jinja2 with look-ups in the APIs' documents first; their attributes would hide fields such as `items`."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """Return a field of a document, or what Jinja2 finds."""
+        """Return a field of a document, or else Jinja2's find."""
         if type(obj) is dict and attribute in obj:
             return obj[attribute]
         return super().getattr(obj, attribute)
@@ -35,7 +35,7 @@ class Pages:
     cookies:
         Where a notice is removed from once it was shown.
     clock:
-        Time of the page, from which ages are counted.
+        Time of the page, for counting ages.
     """
 
     def __init__(self, cookies: SessionCookies, clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""What did not fire and why: exit-api's explanation of a trade in sentences and rows."""
+"""Rules not fired and why: exit-api's explanation of a trade in sentences and rows."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def rule_rows(found: Json) -> list[RuleRow]:
 
 
 def holds(found: Json, intents: Sequence[Json]) -> list[str]:
-    """Return what holds the exits of a trade back or concerns all its rules, one sentence each."""
+    """Return the reasons holding the exits of a trade back or concerning all its rules, one sentence each."""
     return [*_market(found), *_gates(intents), *_waiting(found)]
 
 
@@ -66,7 +66,7 @@ def _why(rule: Json) -> str:
 
 
 def _conditions(rule: Json) -> Iterator[str]:
-    """Yield what an armed rule waits for."""
+    """Yield the conditions of an armed rule."""
     distance, bricks = rule["distance"], rule["bricks"]
     if rule["level"] is not None and distance is None:
         yield "No tick of the symbol has arrived."

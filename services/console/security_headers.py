@@ -1,4 +1,4 @@
-"""Headers on every answer that keep a browser from running, framing or storing what it should not."""
+"""Headers on every answer to keep a browser from running, framing or storing anything unwanted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NOT_STORED = "no-store"
 
 
 class SecurityHeaders:
-    """ASGI middleware that adds the headers; answers without a Cache-Control are not stored."""
+    """ASGI middleware for adding the headers; answers without a Cache-Control are not stored."""
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self._app = app

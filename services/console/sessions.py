@@ -27,7 +27,7 @@ SHORTEST_KEY = 32
 
 @dataclass(frozen=True)
 class Session:
-    """What one browser carries.
+    """The cookie's content for one browser.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Session:
 
 
 def new_session() -> Session:
-    """Return the session of a browser that has not signed in."""
+    """Return the session of a browser not signed in yet."""
     return Session(csrf=new_secret())
 
 
@@ -120,12 +120,12 @@ class SessionCookies:
 
 
 def check_csrf(request: Request, session: Session, sent: str) -> None:
-    """Reject a form that another site could have sent.
+    """Reject a form possibly sent by another site.
 
     Raises
     ------
     Forbidden
-        The form lacks the session's secret, or the browser says that another site sent it.
+        The form lacks the session's secret, or the browser names another site as its sender.
     """
     site = request.headers.get("sec-fetch-site", "same-origin")
     if site not in ("same-origin", "none") or not hmac.compare_digest(session.csrf.encode(), sent.encode()):

@@ -1,4 +1,4 @@
-"""Style sheet, scripts and icon: served under names with a hash of their content, so that browsers keep them."""
+"""Style sheet, scripts and icon: served under names with a hash of their content, for browsers to keep."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _VERSIONS = _versions()
 
 
 class KeptFiles(StaticFiles):
-    """Static files that browsers may keep for a year."""
+    """Static files for browsers to keep for a year."""
 
     def __init__(self) -> None:
         super().__init__(directory=STATIC)

@@ -1,4 +1,4 @@
-"""The protective stops of trades in sentences: what became of each stop order, and where it stands."""
+"""The protective stops of trades in sentences: the past and the present state of each stop order."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def story(trade: Json, timeline: Sequence[Json], intents: Sequence[Json], stops:
 
 
 def _placed(chain: Sequence[Step]) -> Iterator[tuple[datetime, Step]]:
-    """Yield each step with its place in time: never before the step that caused it."""
+    """Yield each step with its place in time: never before the step behind it."""
     place: datetime | None = None
     for step in chain:
         place = step.at if place is None else max(place, step.at)
@@ -140,7 +140,7 @@ def levels_of(plan: Json) -> list[tuple[str, str]]:
 
 
 def nearest_level(trade: Json, price: str) -> str:
-    """Return the fixed level of a trade that is nearest to a price, with its distance; empty if it has none."""
+    """Return the fixed level of a trade nearest to a price, with its distance; empty if it has none."""
     now = Decimal(price)
     levels = sorted(levels_of(trade["exit_plan"]), key=lambda level: abs(Decimal(level[1]) - now))
     if not levels:
@@ -152,7 +152,7 @@ def nearest_level(trade: Json, price: str) -> str:
 
 
 def consequences(trade: Json, intents: Sequence[Json], rollout: Json | None, broker: Json | None) -> list[str]:
-    """Return what a manual exit of the trade does, one sentence each."""
+    """Return the effects of a manual exit of the trade, one sentence each."""
     sentences = [
         f"{closing_verb(trade['direction'])} {trade['open_quantity']:,} {trade['symbol']} "
         f"({trade['product_type']}) on account {trade['user_broker_id']}.",

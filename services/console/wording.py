@@ -80,7 +80,7 @@ DECISIONS = {
     IntentStatus.PLACED: "resolve",
     IntentStatus.PARTIALLY_FILLED: "resolve",
 }
-"""Decision about an exit that its status allows to an operator."""
+"""Decision about an exit allowed to an operator by its status."""
 NONE = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
@@ -152,7 +152,7 @@ def words(constant: str) -> str:
 
 
 def short_id(identifier: str) -> str:
-    """Return the end of an id, which differs between ids of one moment."""
+    """Return the end of an id: it differs between ids of one moment."""
     return identifier[-8:]
 
 
@@ -179,7 +179,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def closing_verb(direction: str) -> str:
-    """Return what closing a trade of this direction does."""
+    """Return the effect of closing a trade of this direction."""
     return "Sells" if direction == "LONG" else "Buys back"
 
 

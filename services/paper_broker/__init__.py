@@ -1,1 +1,1 @@
-"""A broker for paper trading that speaks Kite Connect v3 over HTTP."""
+"""A broker for paper trading with Kite Connect v3 over HTTP."""

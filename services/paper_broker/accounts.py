@@ -14,7 +14,7 @@ from shared.settings import Settings
 
 
 class Credentials(BaseModel):
-    """Secrets that a client uses to authenticate for an account."""
+    """Secrets of a client for authenticating for an account."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -40,7 +40,7 @@ def account_name(user_broker_id: str) -> str:
 
 
 class Accounts:
-    """All accounts. A header is looked up by its SHA-256, so that the time taken tells nothing of a secret."""
+    """All accounts. A header is looked up by its SHA-256: the time taken tells nothing of a secret."""
 
     def __init__(self, accounts: list[Account]) -> None:
         self._by_user_id = {account.user_id: account for account in accounts}

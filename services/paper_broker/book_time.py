@@ -1,4 +1,4 @@
-"""Time of the broker: instants in milliseconds, numbers that grow with time, and the order book's day."""
+"""Time of the broker: instants in milliseconds, increasing numbers, and the order book's day."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def _kite_time_of_second(second: int) -> str:
 
 
 def number_at(ms: int) -> int:
-    """Return the smallest order or trade number of an instant: YYMMDD and nine digits that grow through the day.
+    """Return the smallest order or trade number of an instant: YYMMDD and nine digits, growing through the day.
 
-    Numbers follow the clock, not a counter, so a new ledger does not reuse ids that other systems still hold.
+    Numbers follow the clock, not a counter: a new ledger does not reuse ids still held by other systems.
     """
     local = from_ms(ms)
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)

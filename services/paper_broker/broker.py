@@ -131,8 +131,8 @@ class PaperBroker:
         return self._delayed.wait(limit_s)
 
     def fill_due(self) -> int:
-        """Resume orders whose fill plan allows more by now; return how many."""
-        self._delayed.clear()  # before the look, so that an order placed meanwhile sets it again
+        """Resume orders allowed more by their fill plan by now; return how many."""
+        self._delayed.clear()  # before the look: an order placed meanwhile sets it again
         try:
             return self._fill_due(self._now_ms())
         except BaseException:

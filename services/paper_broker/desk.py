@@ -1,4 +1,4 @@
-"""What routes have in common: the authenticated account, the submitted form, changes of the ledger."""
+"""Common parts of routes: the authenticated account, the submitted form, changes of the ledger."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Parts of a broker that the routes use."""
+    """Parts of a broker for the routes."""
 
     accounts: Accounts
     broker: PaperBroker
@@ -74,7 +74,7 @@ async def change(desk: Desk, make: Callable[[], T]) -> T:
     return make() if desk.ledger.is_free else await run_in_threadpool(make)
 
 
-# Dependencies are coroutines: what they do takes microseconds, and a hop to a worker thread half a millisecond.
+# Dependencies are coroutines: their work takes microseconds, a hop to a worker thread half a millisecond.
 async def _the_desk(request: Request) -> Desk:
     return desk_of(request)
 

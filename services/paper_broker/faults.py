@@ -27,7 +27,7 @@ class OrderEffect(_Effect):
 
 
 class AnswerEffect(OrderEffect):
-    """Effect on the answer to a placement. It applies to triggers too, whose orders are placed later."""
+    """Effect on the answer to a placement. It applies to triggers too, as their orders are placed later."""
 
 
 class PostbackEffect(_Effect):
@@ -90,7 +90,7 @@ class DuplicatePostback(PostbackEffect):
 
 
 class DelayPostback(PostbackEffect):
-    """Post the order update not before `ms` have passed, so that later ones overtake it."""
+    """Post the order update not before `ms` have passed: later ones overtake it."""
 
     kind: Literal["delay_postback"] = "delay_postback"
     ms: Milliseconds
@@ -138,7 +138,7 @@ class Placement:
 
 
 def rules_met(rules: Sequence[FaultRule]) -> list[FaultRule]:
-    """Return the rules that apply to one order or update: the oldest of every kind of effect, so rules queue up.
+    """Return the rules for one order or update: the oldest of every kind of effect, so rules queue up.
 
     A refusal applies alone, because a refused order has no other effects.
     """
@@ -161,7 +161,7 @@ def placement_under(effects: Sequence[OrderEffect], quantity: int, now_ms: int) 
 
 
 def copies_under(effects: Sequence[PostbackEffect]) -> tuple[int, ...]:
-    """Return the delay in milliseconds of each copy of an order update that is posted; at most one effect per kind."""
+    """Return the delay in milliseconds of each posted copy of an order update; at most one effect per kind."""
     copies, delay_ms = 1, 0
     for effect in effects:
         match effect:

@@ -23,7 +23,7 @@ from shared.outbox.signatures import UntrustedEvent
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LEAST_PRICE_UNITS = 1
-"""Price of shares that a corporate action gives: the ledger holds no price of zero."""
+"""Price of shares from a corporate action: the ledger holds no price of zero."""
 _LAST_INSTANT = datetime(2200, 1, 1, tzinfo=UTC)
 
 
@@ -87,7 +87,7 @@ def read_tick(value: bytes | None, arrived_ms: int) -> PriceTick:
 
 
 def entry_of(event: TradeOpened) -> Entry:
-    """Return the entry that an opened trade books at the account; its exit arrives later as an order.
+    """Return the entry booked at the account for an opened trade; its exit arrives later as an order.
 
     Raises
     ------
@@ -132,6 +132,6 @@ def adjustments_of(event: TradeAdjusted) -> list[Entry]:
 
 
 def _refuse_impossible(instant: datetime) -> None:
-    """Reject times near the limits of datetime, which cannot be converted between time zones."""
+    """Reject times near the limits of datetime: they cannot be converted between time zones."""
     if not _EPOCH <= instant < _LAST_INSTANT:
         raise MalformedMessage(f"time out of range: {instant.isoformat()}")

@@ -28,7 +28,7 @@ def place_gtt(form: Form, client: Client, desk: AtDesk) -> Response:
 
 @router.get("")
 def gtts(client: Client, desk: AtDesk) -> Response:
-    """Return the active triggers and those that ended in the last days."""
+    """Return the active triggers and those ended in the last days."""
     return success([gtt_format.gtt(each) for each in desk.gtts.all(client.user_id)])
 
 

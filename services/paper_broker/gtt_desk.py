@@ -29,7 +29,7 @@ class GttDesk:
         self._clock = clock
 
     def place(self, account: str, request: GttRequest) -> AcceptedTrigger:
-        """Store a trigger that is active at once.
+        """Store a trigger, active at once.
 
         Raises
         ------
@@ -81,7 +81,7 @@ class GttDesk:
             return _found(books, account, trigger_id, self._now_ms())
 
     def all(self, account: str) -> list[Gtt]:
-        """Return the account's active triggers and those that ended lately, oldest first."""
+        """Return the account's active triggers and those ended lately, oldest first."""
         now = self._now_ms()
         with self._ledger.read() as books:
             return [_as_of(gtt, now) for gtt in books.gtts.of_account(account) if gtt.is_shown_at(now)]

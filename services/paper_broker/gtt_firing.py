@@ -1,4 +1,4 @@
-"""Firing of triggers (GTT): a leg that the market reaches places its order, in the tick's transaction."""
+"""Firing of triggers (GTT): a leg reached by the market places its order, in the tick's transaction."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from services.paper_broker.trading import accept
 
 
 def fire_gtts(books: Books, quote: Quote, now: int) -> None:
-    """Fire the symbol's triggers that the market has reached; each places the order of one leg."""
+    """Fire the symbol's triggers reached by the market; each places the order of one leg."""
     for gtt in books.gtts.active(quote.symbol):
         index = gtt.reached_leg(quote.last_units, now)
         if index is not None:

@@ -43,7 +43,7 @@ def _leg(of: Gtt, leg: GttLeg) -> Json:
 
 
 def _result(of: Gtt, leg: GttLeg, order: Json) -> Json | None:
-    """Return what became of a leg that fired, None for one that did not."""
+    """Return the outcome of a fired leg, None for any other."""
     if leg.triggered_ms is None or leg.triggered_units is None:
         return None
     return {

@@ -83,7 +83,7 @@ def read_gtt(form: Mapping[str, str]) -> GttRequest:
 
 
 def refuse_met_legs(legs: Sequence[GttLeg], last_units: int) -> None:
-    """Refuse triggers that the market at `last_units` meets already; raise KiteError (InputException)."""
+    """Refuse triggers already met by the market at `last_units`; raise KiteError (InputException)."""
     if not any(leg.is_reached(last_units) for leg in legs):
         return
     raise bad_input("Trigger already met." if len(legs) == 1 else "Trigger prices must bracket current price.")

@@ -33,7 +33,7 @@ class GttStore:
         return max((last or 0) + 1, number_at(now_ms))
 
     def save(self, gtt: Gtt) -> None:
-        """Store a trigger with its legs, replacing what is stored of it."""
+        """Store a trigger with its legs in place of its stored state."""
         self._connection.execute("DELETE FROM gtt_legs WHERE trigger_id = ?", (gtt.trigger_id,))
         self._connection.execute(
             "INSERT OR REPLACE INTO gtts (trigger_id, account, symbol, kind, status, last_units, created_ms,"

@@ -1,4 +1,4 @@
-"""Triggers that the broker holds over days (GTT): each fires once and places a LIMIT order. Pure."""
+"""Triggers held by the broker over days (GTT): each fires once and places a LIMIT order. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Fires = Literal["at_or_below", "at_or_above"]
 LEGS: dict[Kind, int] = {"single": 1, "two-leg": 2}
 LIFETIME_MS = 365 * 86_400_000
 SHOWN_MS = 7 * 86_400_000
-"""Time for which a trigger that is no longer active is listed."""
+"""Time for which an ended trigger is still listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class GttRequest:
 
 @dataclass(frozen=True, slots=True)
 class Gtt:
-    """Trigger of an account. One leg that fires ends all of them."""
+    """Trigger of an account. The first leg to fire ends all of them."""
 
     trigger_id: int
     account: str
@@ -67,7 +67,7 @@ class Gtt:
     legs: tuple[GttLeg, ...]
 
     def status_at(self, now_ms: int) -> Status:
-        """Return the status, counting one that outlived its time as expired."""
+        """Return the status, counting a trigger past its time as expired."""
         return "expired" if self.status == "active" and now_ms >= self.expires_ms else self.status
 
     def is_shown_at(self, now_ms: int) -> bool:
@@ -76,7 +76,7 @@ class Gtt:
         return self.status_at(now_ms) == "active" or now_ms - ended_ms < SHOWN_MS
 
     def reached_leg(self, last_units: int, now_ms: int) -> int | None:
-        """Return the index of the leg that the market at `last_units` fires, or None."""
+        """Return the index of the leg fired by the market at `last_units`, or None."""
         if self.status_at(now_ms) != "active":
             return None
         return next((index for index, leg in enumerate(self.legs) if leg.is_reached(last_units)), None)

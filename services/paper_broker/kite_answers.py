@@ -31,7 +31,7 @@ def failure(error_type: ErrorType, message: str, status: int) -> JSONResponse:
 
 
 class DroppedAnswer(Response):
-    """Response that waits and cuts the connection, so the client cannot know the result of its call."""
+    """Response with a wait and a cut connection: the client cannot know the result of its call."""
 
     def __init__(self, after_ms: int) -> None:
         super().__init__(media_type="application/json")

@@ -31,7 +31,7 @@ HTTP_STATUS: dict[ErrorType, int] = {
     "DataException": 502,
     "GeneralException": 500,
 }
-"""HTTP status that Kite returns for an error type by default."""
+"""Kite's default HTTP status of an error type."""
 
 
 class KiteError(ExitflowError):
@@ -51,17 +51,17 @@ def bad_input(message: str) -> KiteError:
 
 
 def not_working(verb: str, status: str) -> KiteError:
-    """Return the error for changing an order that has ended."""
+    """Return the error for changing an ended order."""
     return KiteError("OrderException", f"Order cannot be {verb} as it is {status}.")
 
 
 def no_such_order() -> KiteError:
-    """Return the error for an order id that is not in the account's book of the day."""
+    """Return the error for an order id missing in the account's book of the day."""
     return KiteError("OrderException", "Couldn't find that `order_id`.", 404)
 
 
 def no_such_trigger() -> KiteError:
-    """Return the error for a trigger id that the account does not have."""
+    """Return the error for a trigger id unknown to the account."""
     return KiteError("InputException", "Couldn't find that `trigger_id`.", 404)
 
 

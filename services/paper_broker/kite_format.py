@@ -38,7 +38,7 @@ _DEPTH_LEVELS = 5
 def number(units: int) -> int | float:
     """Return units of 1/10,000 rupee as Kite writes amounts; whole amounts have no decimal point.
 
-    The quotient is the float nearest to the decimal. Its shortest text is that decimal, up to 2^53 units.
+    The quotient is the float nearest to the decimal. Its shortest text is the decimal again, up to 2^53 units.
     """
     whole, rest = divmod(units, SCALE)
     return units / SCALE if rest else whole
@@ -50,7 +50,7 @@ def order_id(order_number: int) -> str:
 
 
 def exchange_order_id(order_number: int) -> str:
-    """Return the id that the exchange would have assigned to the order."""
+    """Return the order's id as from an exchange."""
     return f"1{order_number}"
 
 
@@ -60,7 +60,7 @@ def instrument_token(symbol: str) -> int:
 
 
 def named(symbol: str) -> Json:
-    """Return the fields that identify an instrument; `symbol` is ``EXCHANGE:TRADINGSYMBOL``."""
+    """Return the identifying fields of an instrument; `symbol` is ``EXCHANGE:TRADINGSYMBOL``."""
     exchange, _, tradingsymbol = symbol.partition(":")
     return {"exchange": exchange, "tradingsymbol": tradingsymbol, "instrument_token": instrument_token(symbol)}
 
@@ -105,7 +105,7 @@ def order(of: Order) -> Json:
 
 
 def order_history(states: Iterable[Order]) -> list[Json]:
-    """Return the states of an order since its arrival, each with the time of that state."""
+    """Return the states of an order since its arrival, each with its time."""
     items = [{**order(state), "order_timestamp": kite_time(state.updated_ms)} for state in states]
     received = {**items[0], "status": "PUT ORDER REQ RECEIVED", "status_message": None, "status_message_raw": None}
     untouched = {"filled_quantity": 0, "average_price": 0, "pending_quantity": items[0]["quantity"]}

@@ -40,7 +40,7 @@ class Ledger:
     """Transactions on the ledger's file. Thread-safe.
 
     Committed data survives the end of the process. A power cut may lose the latest transactions together
-    (WAL with ``synchronous=NORMAL``), which is acceptable for a paper ledger.
+    (WAL with ``synchronous=NORMAL``): acceptable for a paper ledger.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -117,14 +117,14 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         raise ConfigurationError(
             f"{path} is a ledger of version {version}, not {schema.VERSION}; move the file away to start a new ledger"
         )
-    connection.execute("PRAGMA foreign_keys = OFF")  # tables that others refer to are replaced
+    connection.execute("PRAGMA foreign_keys = OFF")  # tables with references from others are replaced
     for older in range(version, schema.VERSION):
         _run(connection, schema.UPGRADES[older], older + 1)
     connection.execute("PRAGMA foreign_keys = ON")
 
 
 def _run(connection: sqlite3.Connection, script: str, version: int) -> None:
-    """Run a script and store the version that it leads to in one transaction."""
+    """Run a script and store the version it leads to in one transaction."""
     connection.executescript(f"BEGIN; {script} PRAGMA user_version = {version}; COMMIT;")
 
 

@@ -45,7 +45,7 @@ MALFORMED = counter("paper_broker_malformed_records", "records skipped, by reaso
 class MarketFeed:
     """Reads every partition of the tick and trade topics, without a consumer group.
 
-    Offsets move in the ledger transaction that books the records before them, so each record takes effect once.
+    Offsets move in the same ledger transaction as the bookings of the records before them: each takes effect once.
     A replaced topic is read from its beginning. This is harmless: an entry is booked once per trade id, and an old
     tick changes nothing.
     """
@@ -118,7 +118,7 @@ class MarketFeed:
             RECORDS.labels(record.topic).inc()
 
     def _book(self, records: Sequence[FeedRecord]) -> None:
-        """Book records in one transaction; if that fails, book each one separately."""
+        """Book records in one transaction; if it fails, book each one separately."""
         batch = read_batch(records)
         try:
             self._broker.take_market(batch.ticks, batch.entries, batch.offsets)

@@ -64,7 +64,7 @@ class MarketStore:
         )
 
     def begin_log(self, topic: str, identity: str, *, again: bool = False) -> bool:
-        """Forget the offsets of a topic that was replaced or must be read again.
+        """Forget the offsets of a topic after its replacement or for reading it again.
 
         Return True if a log was known and its offsets were forgotten.
         """

@@ -8,7 +8,7 @@ from services.paper_broker.orders import MAX_VALUE_UNITS, Execution, FillPlan, O
 
 
 def execution_price(order: Order, last_units: int) -> int | None:
-    """Return the price at which a working order trades when the market is at `last_units`, or None.
+    """Return the price of a working order's trade with the market at `last_units`, or None.
 
     An order without a limit uses the last price. One with a limit also uses it once crossed, so it never trades
     worse than its limit.
@@ -43,7 +43,7 @@ def postponed(plan: FillPlan, by_ms: int) -> FillPlan:
 
 
 def allowed(order: Order, plan: FillPlan, now_ms: int) -> int:
-    """Return the total quantity of the order that may be filled by `now_ms`."""
+    """Return the total quantity of the order allowed to be filled by `now_ms`."""
     if not plan:
         return order.quantity
     reached = [stage.filled_at_most for stage in plan if stage.from_ms <= now_ms]
@@ -58,7 +58,7 @@ def next_stage_ms(plan: FillPlan, now_ms: int) -> int | None:
 def execute(order: Order, plan: FillPlan, last_units: int | None, now_ms: int) -> Execution | None:
     """Return the order's execution at this moment, or None. `last_units` is None while the symbol has no price.
 
-    An order does not trade if its value at that price exceeds the ledger's limit.
+    An order does not trade if its value at the price exceeds the ledger's limit.
     """
     if order.status != "OPEN" or last_units is None:
         return None

@@ -1,6 +1,6 @@
 """Kite Connect v3 routes for orders and trades: plain routes, because every exit takes three calls of them.
 
-FastAPI's routes resolve their dependencies for each request, which takes longer than to look up an order.
+FastAPI's routes resolve their dependencies for each request: longer work than looking up an order.
 """
 
 from __future__ import annotations

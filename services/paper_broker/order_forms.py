@@ -141,7 +141,7 @@ def modified(order: Order, form: ModifyForm, now_ms: int) -> Order:
 
 
 def refuse_met_trigger(side: Side, trigger_units: int | None, last_units: int | None) -> None:
-    """Refuse the trigger of a stop that the market has already reached, as Kite does.
+    """Refuse the trigger of a stop if the market has already reached it, as Kite does.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def refuse_met_trigger(side: Side, trigger_units: int | None, last_units: int | 
 def _refuse_terms(
     side: Side, order_type: OrderType, quantity: int, limit: int | None, trigger: int | None, protection: int
 ) -> None:
-    """Refuse terms that are valid alone but not together."""
+    """Refuse terms valid alone but not together."""
     if order_type not in LIMITED and protection == 0:
         raise bad_input(NO_PROTECTION)
     if limit is not None and trigger is not None:
@@ -197,6 +197,6 @@ def price_units(name: str, value: Decimal) -> int:
 
 
 def refuse_beyond_means(quantity: int, limit_units: int | None) -> None:
-    """Refuse an order whose value the ledger cannot keep; raise KiteError (InputException)."""
+    """Refuse an order with a value too large for the ledger; raise KiteError (InputException)."""
     if quantity * (limit_units or 0) > MAX_VALUE_UNITS:
         raise bad_input("quantity: the order's value is beyond what this broker keeps")

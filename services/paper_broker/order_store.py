@@ -52,7 +52,7 @@ _FILLS_OF_ORDER = f"{_FILLS} WHERE o.order_number = ? ORDER BY f.trade_number"
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """Fill with the fields of its order that clients see."""
+    """Fill with the client's view of its order."""
 
     trade_number: int
     quantity: int
@@ -70,9 +70,9 @@ class OrderStore:
     Attributes
     ----------
     changes:
-        States of orders that this transaction stored, oldest first.
+        States of orders stored by this transaction, oldest first.
     delays:
-        Whether this transaction stored an order whose fills are delayed.
+        Whether this transaction stored an order with delayed fills.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -146,7 +146,7 @@ class OrderStore:
         return {symbol for (symbol,) in rows}
 
     def to_resume(self, now_ms: int, limit: int) -> list[tuple[Order, FillPlan]]:
-        """Return at most `limit` open orders whose fill plan allows more at `now_ms`."""
+        """Return at most `limit` open orders allowed more by their fill plan at `now_ms`."""
         rows = self._connection.execute(_TO_RESUME, (now_ms, limit))
         return [(Order(*row[:-1]), _plan(row[-1])) for row in rows]
 

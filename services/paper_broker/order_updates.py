@@ -1,4 +1,4 @@
-"""Order updates that are sent to clients, as often as the active fault rules say."""
+"""Order updates for clients, as often as the active fault rules say."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ def updates_of(books: Books) -> Iterator[OrderUpdate]:
 
 
 def _is_told(order: Order) -> bool:
-    """Return False for an order that was just accepted: as at Kite, only later changes are told."""
+    """Return False for an order just accepted: as at Kite, only later changes are told."""
     return not order.is_working or order.filled_quantity > 0 or bool(order.modified)

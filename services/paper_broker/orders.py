@@ -13,13 +13,13 @@ LIMITED: frozenset[OrderType] = frozenset({"LIMIT", "SL"})
 """Order types with a limit price; the others trade at the market."""
 
 STOPS: frozenset[OrderType] = frozenset({"SL", "SL-M"})
-"""Order types that wait for their trigger price."""
+"""Order types with a wait for their trigger price."""
 
 WORKING: frozenset[OrderStatus] = frozenset({"OPEN", "TRIGGER PENDING"})
-"""Statuses of orders that can still trade, be changed and be cancelled."""
+"""Statuses of orders still able to trade, be changed and be cancelled."""
 
 MAX_VALUE_UNITS = 10**15
-"""Maximum value of one order or entry, so that sums of many fit into 64 bits."""
+"""Maximum value of one order or entry: sums of many fit into 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)

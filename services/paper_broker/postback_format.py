@@ -9,11 +9,11 @@ from services.paper_broker.kite_format import Json
 from services.paper_broker.orders import Order
 
 APP_ID = 1
-"""Number of the one app that each account has."""
+"""Number of the one app of each account."""
 
 
 def postback(of: Order, api_secret: str) -> Json:
-    """Return the update of an order. As at Kite, a fill or a change of an order that goes on working is an UPDATE."""
+    """Return the update of an order. As at Kite, a fill or a change of a still working order is an UPDATE."""
     item = kite_format.order(of)
     return {
         **item,
@@ -26,5 +26,5 @@ def postback(of: Order, api_secret: str) -> Json:
 
 
 def checksum(order_id: str, order_timestamp: str, api_secret: str) -> str:
-    """Return the SHA-256 that tells the receiver who posted."""
+    """Return the SHA-256 as proof of the sender."""
     return hashlib.sha256(f"{order_id}{order_timestamp}{api_secret}".encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Bounded queue of order updates, each with the time from which it may be posted."""
+"""Bounded queue of order updates, each with the earliest time to post it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PostbackQueue:
         self._changed = threading.Condition()
 
     def put(self, order: Order, delay_ms: int = 0) -> bool:
-        """Add an update that may be posted after the delay; return False if the queue is full."""
+        """Add an update to post after the delay; return False if the queue is full."""
         with self._changed:
             if len(self._waiting) >= self._size:
                 return False

@@ -1,4 +1,4 @@
-"""Postbacks: order updates posted to the clients' receiver. Hints: an update that cannot be posted is dropped."""
+"""Postbacks: order updates posted to the clients' receiver. Hints: an update without delivery is dropped."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from shared.settings import Settings
 log = logging.getLogger(__name__)
 
 QUEUE_SIZE = 1000
-"""Maximum number of waiting updates; a receiver that is slower for long misses the rest."""
+"""Maximum number of waiting updates; a receiver slower for long misses the rest."""
 ATTEMPTS = 3
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 1.0
@@ -42,11 +42,11 @@ POSTBACKS = counter("paper_broker_postbacks", "order updates to post, by result"
 
 
 class Result(StrEnum):
-    """What became of an order update."""
+    """The outcome of an order update."""
 
     SENT = "sent"
     REFUSED = "refused"
-    """The receiver does not want the update, or the settings no longer have the account that would sign it."""
+    """The receiver does not want the update, or the settings no longer have the account to sign it."""
     FAILED = "failed"
     """No attempt was answered, or each with an error of the server."""
     QUEUE_FULL = "queue_full"
@@ -55,7 +55,7 @@ class Result(StrEnum):
 
 
 class Postbacks:
-    """Posts order updates from a separate thread, so that a slow or dead receiver never delays an order."""
+    """Posts order updates from a separate thread: a slow or dead receiver never delays an order."""
 
     def __init__(self, url: str, accounts: Accounts, client: httpx.Client, queue: PostbackQueue) -> None:
         self._url = url
@@ -64,7 +64,7 @@ class Postbacks:
         self._queue = queue
 
     def announce(self, updates: Iterable[OrderUpdate]) -> None:
-        """Queue the copies of these updates; drop and count those that find no place. Never waits."""
+        """Queue the copies of these updates; drop and count those without a place. Never waits."""
         for update in updates:
             if not update.delays_ms:
                 POSTBACKS.labels(Result.LOST).inc()
@@ -93,7 +93,7 @@ class Postbacks:
         return attempts(self._attempt, postback(order, account.credentials.api_secret))
 
     def _attempt(self, body: dict[str, object]) -> Result:
-        """Post once. Log neither the address, which may hold a password, nor the body."""
+        """Post once. Log neither the address, as it may hold a password, nor the body."""
         try:
             answer = self._client.post(self._url, json=body)
         except httpx.RequestError as error:

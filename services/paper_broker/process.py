@@ -29,7 +29,7 @@ from shared.settings import Settings
 log = logging.getLogger(__name__)
 
 DUE_POLL_S = 0.02
-"""Interval between looks for fills that are due while orders are delayed."""
+"""Interval between looks for due fills while orders are delayed."""
 STOP_LOOK_S = 0.5
 LEDGER = "ledger"
 LEDGER_RETRY_S = 1.0
@@ -74,7 +74,7 @@ def open_desk(settings: Settings, announce: Announce | None = None) -> Iterator[
 def fill_when_due(broker: PaperBroker, stop: Stop, health: Health) -> None:
     """Resume delayed orders when due, until stopped; retry while the ledger cannot be written.
 
-    Nothing is lost meanwhile: an order stays due until the transaction that fills it is committed.
+    Nothing is lost meanwhile: an order stays due until the transaction of its fill is committed.
     """
     while not stop.is_set():
         try:

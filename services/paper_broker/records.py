@@ -15,7 +15,7 @@ from shared.clock import Clock
 
 
 class Records:
-    """Data that clients can look up, in Kite's formats. Books cover the current day."""
+    """Data for clients, in Kite's formats. Books cover the current day."""
 
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
@@ -53,7 +53,7 @@ class Records:
             return portfolio_format.holdings(books.positions.of_account(account, book_day(self.now_ms())))
 
     def quotes(self, symbols: Iterable[str]) -> list[Quote]:
-        """Return the quotes of those symbols that have one, in the requested order."""
+        """Return the quotes of those symbols with one, in the requested order."""
         with self._ledger.read() as books:
             return [quote for symbol in symbols if (quote := books.market.quote(symbol))]
 

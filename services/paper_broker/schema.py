@@ -176,4 +176,4 @@ ALTER TABLE new_orders RENAME TO orders;
 ALTER TABLE order_states ADD COLUMN trigger_units INTEGER;
 {_GTTS}""",  # noqa: S608  # constants
 }
-"""Statements that bring a ledger of a version to the next one; foreign keys must be off."""
+"""Statements to bring a ledger of a version to the next one; foreign keys must be off."""

@@ -14,7 +14,7 @@ from services.paper_broker.quotes import Quote
 def accept(
     books: Books, account: str, request: OrderRequest, placement: Placement, last_units: int | None, now: int
 ) -> int:
-    """Store a new order, fill what the market and its faults allow at once, and return its number."""
+    """Store a new order, fill as much as the market and its faults allow at once, and return its number."""
     order = placed(request, account, books.orders.next_number(now), now)
     if placement.rejection is not None:
         books.orders.insert(rejected(order, placement.rejection.message), (), None)
@@ -25,7 +25,7 @@ def accept(
 
 
 def trade(books: Books, order: Order, plan: FillPlan, last_units: int | None, now: int) -> None:
-    """Trigger the order if the market reaches its trigger, then fill what the market and its plan allow."""
+    """Trigger the order if the market reaches its trigger, then fill as much as the market and its plan allow."""
     if is_triggered(order, last_units):
         order, plan = _trigger(books, order, plan, now)
     execution = execute(order, plan, last_units, now)
@@ -38,7 +38,7 @@ def trade(books: Books, order: Order, plan: FillPlan, last_units: int | None, no
 
 
 def fill_crossed(books: Books, quote: Quote, now: int) -> None:
-    """Trigger and fill the symbol's working orders that the market has reached."""
+    """Trigger and fill the symbol's working orders reached by the market."""
     for order, plan in books.orders.at_work(quote.symbol, book_opened_ms(now)):
         trade(books, order, plan, quote.last_units, now)
 

@@ -56,7 +56,7 @@ class ChargeFinalisationService:
         replace:
             Let the note replace other charges of an earlier note.
         dry_run:
-            Only check the note and return what it would change.
+            Only check the note and return its changes.
 
         Raises
         ------

@@ -31,7 +31,7 @@ from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.audit import Act, audit
 
 REVERSAL = timedelta(milliseconds=1)
-"""A reversal is effective so long after its action: the exit side then changes the price that the action changed."""
+"""A reversal is effective so long after its action: the exit side then changes the price given by the action."""
 
 
 class CorporateActionRefused(InvalidInput):
@@ -48,7 +48,7 @@ class CannotReverse(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class AppliedAction:
-    """Action with what it changed; `changed` is False if it was applied before."""
+    """Action with its changes; `changed` is False if it was applied before."""
 
     action: StoredAction
     adjustments: Sequence[TradeAdjustment]
@@ -66,14 +66,14 @@ class CorporateActionService:
     def apply(
         self, uow: UnitOfWork, actions: Sequence[CorporateAction], act: Act, *, check_exits: bool = True
     ) -> list[AppliedAction]:
-        """Adjust the trades that were entered before each action, in order, with audit rows and events.
+        """Adjust the trades entered before each action, in order, with audit rows and events.
 
         An action applied before changes nothing. Without a commit this is a dry run.
 
         Raises
         ------
         CorporateActionRefused
-            `errors` names the lines and why: a live exit, another action of that day, or a trade that cannot follow.
+            `errors` names the lines and why: a live exit, another action of the day, or a trade unable to follow.
         ExitsNotKnown
             exit-api does not tell the live exits.
         """
@@ -88,7 +88,7 @@ class CorporateActionService:
         return applied
 
     def reverse(self, uow: UnitOfWork, action_id: UUID, act: Act, *, check_exits: bool = True) -> AppliedAction:
-        """Restore the trades that an action changed; a trade that has closed since stays as it is.
+        """Restore the trades changed by an action; a trade closed since stays as it is.
 
         Raises
         ------

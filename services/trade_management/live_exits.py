@@ -24,7 +24,7 @@ class LiveExits(Protocol):
     """Source of live exits."""
 
     def of(self, symbol: str) -> list[str]:
-        """Return trades on a symbol with an exit that has not ended; all of them if they are few.
+        """Return trades on a symbol with a live exit; all of them if they are few.
 
         Raises
         ------
@@ -49,7 +49,7 @@ class ExitApiExits:
         self._client = open_client(url, {"Authorization": f"Bearer {token}"}, TIMEOUT_S, transport)
 
     def of(self, symbol: str) -> list[str]:
-        """Return the trades with a live exit, of the first page that has any."""
+        """Return the trades with a live exit, of the first page with any."""
         cursor: str | None = None
         while True:
             page = self._page(symbol, cursor)
@@ -71,7 +71,7 @@ class ExitApiExits:
 
 
 def live_exits_of(settings: Settings) -> LiveExits:
-    """Return the source that the settings name."""
+    """Return the source named by the settings."""
     if settings.last_prices_token is None:
         return UnknownExits()
     return ExitApiExits(settings.exit_api_url, settings.last_prices_token.get_secret_value())

@@ -1,4 +1,4 @@
-"""Markets of symbols, asked of exit-api: last price, tick size and lot size, which plans must fit."""
+"""Markets of symbols, asked of exit-api: last price, tick size and lot size, for checking plans."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 
 TIMEOUT_S = 3.0
 KEPT_S = 0.5
-"""Time for which an answer is used again, so that a burst of trades on a symbol asks once."""
+"""Time for which an answer is used again: a burst of trades on a symbol asks once."""
 PAUSE_S = 5.0
-"""Time without questions after exit-api did not answer, so that its outage delays no opening again and again."""
+"""Time without questions after a silence of exit-api: its outage delays no opening again and again."""
 MOST_KEPT = 10_000
 
 
@@ -32,11 +32,11 @@ class Markets(Protocol):
     """Source of facts about markets."""
 
     def of(self, symbol: str) -> Market:
-        """Return what is known of a symbol's market; may wait for an answer."""
+        """Return the known facts of a symbol's market; may wait for an answer."""
         ...
 
     def kept(self, symbol: str) -> Market | None:
-        """Return what `of` would return without waiting; None if it has to ask."""
+        """Return the answer of `of` if it needs no waiting; None if it has to ask."""
         ...
 
 
@@ -61,7 +61,7 @@ class _Answer(BaseModel):
 class ExitApiMarkets:
     """Facts of exit-api over HTTP, with a token of scope read. Thread-safe.
 
-    An exit-api that does not answer must not stop trades from being opened: the market then counts as unknown, with a
+    A silent exit-api must not stop trades from being opened: the market then counts as unknown, with a
     warning and `trade_last_prices_unknown_total`.
     """
 
@@ -73,7 +73,7 @@ class ExitApiMarkets:
         self._asks_from_s = 0.0
 
     def of(self, symbol: str) -> Market:
-        """Return what exit-api knows of a symbol; nothing if it does not answer."""
+        """Return exit-api's facts about a symbol; nothing if it does not answer."""
         kept = self.kept(symbol)
         return self._ask(symbol) if kept is None else kept
 
@@ -114,7 +114,7 @@ class ExitApiMarkets:
 
 
 def markets_of(settings: Settings, clock: Clock) -> Markets:
-    """Return the source that the settings name; an empty one without `last_prices_token`."""
+    """Return the source named by the settings; an empty one without `last_prices_token`."""
     if settings.last_prices_token is None:
         return NoMarkets()
     return ExitApiMarkets(settings.exit_api_url, settings.last_prices_token.get_secret_value(), clock)

@@ -112,7 +112,7 @@ class FinalChargesRow(Base):
 
 
 class CorporateActionRow(Base):
-    """Corporate action that open trades were adjusted to."""
+    """Corporate action applied to open trades."""
 
     __tablename__ = "corporate_actions"
 
@@ -129,7 +129,7 @@ class CorporateActionRow(Base):
 
 
 class TradeAdjustmentRow(Base):
-    """What an action changed of a trade."""
+    """The changes of a trade by an action."""
 
     __tablename__ = "trade_adjustments"
 

@@ -1,6 +1,6 @@
 """Trade events of trades.v1.
 
-Importing this module also registers their counters, so every process that emits them counts them.
+Importing this module also registers their counters: every process with these events counts them.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def exit_plan_changed(trade: Trade, plan: ExitPlan, plan_version: int, at: datet
 
 
 def partially_closed(after: TradeHistory, closure: Closure) -> TradePartiallyClosed:
-    """Return the event of a partial closure; price and P&L are of that part alone."""
+    """Return the event of a partial closure; price and P&L are of this part alone."""
     trade = after.trade
     return TradePartiallyClosed(
         trade_id=trade.trade_id,
@@ -98,7 +98,7 @@ def closed(after: TradeHistory, closure: Closure) -> TradeClosed:
 
 
 def charges_changed(trade: StoredTrade, at: datetime) -> TradeChargesChanged:
-    """Return the event of charges that contract notes replaced."""
+    """Return the event of charges replaced by contract notes."""
     assert trade.gross_pnl is not None and trade.charges_status is not None, "only closed trades have final charges"
     return TradeChargesChanged(
         trade_id=trade.trade_id,
@@ -123,7 +123,7 @@ def adjusted(
     effective_at: datetime,
     at: datetime,
 ) -> TradeAdjusted:
-    """Return the event of a trade that a corporate action changed."""
+    """Return the event of a trade changed by a corporate action."""
     return TradeAdjusted(
         trade_id=before.trade_id,
         symbol=before.symbol,

@@ -43,7 +43,7 @@ CONSUMER = "trade-fills"
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A trade to open, its plan, the market that the plan must fit, and the trace of the request."""
+    """A trade to open, its plan, the market of the plan, and the trace of the request."""
 
     trade: Trade
     plan: ExitPlan
@@ -101,7 +101,7 @@ class TradeManagementService:
         self._rates = ChargeRates(clock)
 
     def ask_standings(self, uow: UnitOfWork, openings: Sequence[Opening]) -> Answer[Standings]:
-        """Ask for the standings that `open_trades` needs."""
+        """Ask for the standings needed by `open_trades`."""
         return UserBrokerRepository(uow.connection).ask_standings({each.trade.user_broker_id for each in openings})
 
     def open_trades(
@@ -143,7 +143,7 @@ class TradeManagementService:
     ) -> StoredTrade:
         """Store a changed plan with its audit row and emit TradeExitPlanChanged; the trade's row must be locked.
 
-        A change that leaves the plan as it is writes nothing.
+        A change to an equal plan writes nothing.
 
         Raises
         ------
@@ -216,11 +216,11 @@ class TradeManagementService:
         locked = TradeRepository(uow.connection).existing(others)
         if queued:
             return locked
-        # Read after locking the trades: a transaction that removes waiting reports holds the trade's row.
+        # Read after locking the trades: a transaction removing waiting reports holds the trade's row.
         return locked | WaitingFillRepository(uow.connection).trades_among(list(trades))
 
     def skip_discarded(self, uow: UnitOfWork, event_ids: Sequence[UUID]) -> None:
-        """Record discarded events in the inbox as processed, so that a late copy changes nothing."""
+        """Record discarded events in the inbox as processed: a late copy changes nothing."""
         inbox.accept(uow.connection, CONSUMER, event_ids)
 
     def _book(
@@ -286,7 +286,7 @@ def _json(plan: ExitPlan) -> dict[str, Any]:
 def _symbols_of_renamed(
     uow: UnitOfWork, trades: Mapping[UUID, Trade], reports: Sequence[FillReport]
 ) -> Mapping[UUID, Set[str]]:
-    """Return all symbols of the trades whose reports name another symbol than theirs."""
+    """Return all symbols of the trades with reports under another symbol than theirs."""
     renamed = {
         report.trade_id
         for report in reports
@@ -319,7 +319,7 @@ def _closes_leg(booking: Booking) -> bool:
 
 
 def _has_filled(plan: ExitPlan, booking: Booking, leg: int) -> bool:
-    """Return whether this booking is the one that fills a leg of the plan."""
+    """Return whether this booking fills a leg of the plan to the end."""
     assert booking.closure is not None
     wanted = plan.leg_quantity(leg, booking.after.trade.quantity)
     filled = booking.after.filled_of_leg(leg)

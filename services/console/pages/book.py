@@ -89,7 +89,7 @@ def _table(title: str, answer: Answer) -> PnlTable:
 
 
 async def _stops(context: ConsoleContext, session: Session, trade_ids: Sequence[str]) -> Answer:
-    """Return the protective stops of these trades that have not ended: at most one of each."""
+    """Return the protective stops of these trades not ended yet: at most one of each."""
     if not trade_ids:
         return Answer({"items": []})
     return await attempt(

@@ -1,4 +1,4 @@
-"""Page: exit every open trade that a filter names, after a dry run."""
+"""Page: exit every open trade of a filter, after a dry run."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ Wanted = Annotated[TradeFilter, Depends(trade_filter)]
 
 @router.get("")
 async def preview(request: Request, context: Context, session: Visitor, wanted: Wanted) -> HTMLResponse:
-    """Ask for the filter, or show what the exit of the trades that it names does."""
+    """Ask for the filter, or show the effect of exiting its trades."""
     fault = None
     if session.may_operate and not wanted.is_empty:
         try:
@@ -118,7 +118,7 @@ async def _bulk(context: ConsoleContext, session: Session, wanted: TradeFilter, 
 
 
 def bulk_consequences(found: Json) -> list[str]:
-    """Return what the exits of a dry run do, one sentence each."""
+    """Return the effects of a dry run's exits, one sentence each."""
     exits = [item for item in found["items"] if item["skipped"] is None]
     sentences = [f"Exits {plural(len(exits), 'trade')}: {_sums(exits)}."]
     sentences += [

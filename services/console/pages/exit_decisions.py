@@ -1,4 +1,4 @@
-"""Changes of one exit: resolve an exit without its broker, withdraw an exit that was not sent."""
+"""Changes of one exit: resolve an exit without its broker, withdraw an unsent exit."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _AnyResolution = Annotated[Resolution, Query()]
 async def preview_resolve(
     request: Request, intent_id: UUID, context: Context, session: Visitor, resolution: _AnyResolution = "filled"
 ) -> HTMLResponse:
-    """Show what the outcome does, and ask for the fills, the reason and the typed outcome."""
+    """Show the effect of the outcome, and ask for the fills, the reason and the typed outcome."""
     fields = {"resolution": resolution, "key": str(new_id())}
     return show(request, context, session, await _resolve(context, session, intent_id, fields))
 
 
 @router.post("/resolve")
 async def resolve(request: Request, intent_id: UUID, context: Context, form: OperatorForm) -> Response:
-    """Record the outcome of an exit whose broker can no longer be asked."""
+    """Record the outcome of an exit after the loss of its broker."""
     session = form.session
     fields = {name: form[name] for name in ("resolution", "key", "broker_order_id", "fills")}
 
@@ -55,19 +55,19 @@ async def resolve(request: Request, intent_id: UUID, context: Context, form: Ope
         return f"The exit of {done['symbol']} is {words(done['status']).lower()}, {done['filled_quantity']:,} filled."
 
     action = await _resolve(context, session, intent_id, fields)
-    # The API answers a repeated key with the first decision, so only it decides about a form that is sent twice.
+    # The API answers a repeated key with the first decision, so only it decides about a form sent twice.
     return await carry_out(request, context, form, replace(action, obstacle=""), act)
 
 
 @router.get("/withdraw")
 async def preview_withdraw(request: Request, intent_id: UUID, context: Context, session: Visitor) -> HTMLResponse:
-    """Show what withdrawing the exit does."""
+    """Show the effect of withdrawing the exit."""
     return show(request, context, session, await _withdraw(context, session, intent_id, str(new_id())))
 
 
 @router.post("/withdraw")
 async def withdraw(request: Request, intent_id: UUID, context: Context, form: OperatorForm) -> Response:
-    """Cancel an exit that was not sent."""
+    """Cancel an unsent exit."""
     session, key = form.session, form["key"]
 
     async def act(reason: str) -> str:
@@ -80,7 +80,7 @@ async def withdraw(request: Request, intent_id: UUID, context: Context, form: Op
 
 
 def fill_of(line: str) -> Json:
-    """Return the fill that a line tells; a time without a zone is of Asia/Kolkata.
+    """Return the fill of a line; a time without a zone is of Asia/Kolkata.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def _fields(intent: Json, form: Mapping[str, str]) -> tuple[TextField, ...]:
 
 
 def resolve_consequences(intent: Json, resolution: Resolution) -> list[str]:
-    """Return what recording the outcome does, one sentence each."""
+    """Return the effects of recording the outcome, one sentence each."""
     order = f"the order for {intent['quantity']:,} {intent['symbol']} on account {intent['user_broker_id']}"
     known = intent["filled_quantity"]
     if resolution == "filled":

@@ -23,12 +23,12 @@ _Text = Annotated[str, Query(max_length=100)]
 
 @dataclass(frozen=True)
 class ExitFilter:
-    """What the list shows; empty means any.
+    """Filter of the list; empty means any.
 
     Attributes
     ----------
     view:
-        `pending`: exits that have not ended, oldest first. `all`: every exit, newest first.
+        `pending`: exits still under way, oldest first. `all`: every exit, newest first.
     older_than_s:
         Least age in seconds, in view pending.
     """
@@ -42,7 +42,7 @@ class ExitFilter:
     cursor: str = ""
 
     def url(self, path: str = "/exits", **changes: str) -> str:
-        """Return the URL of this list, or of one that differs by `changes`."""
+        """Return the URL of this list, or of one different by `changes`."""
         values = {name: value for name, value in {**asdict(self), **changes}.items() if value}
         return f"{path}?{urlencode(values)}" if values else path
 

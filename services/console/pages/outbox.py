@@ -86,7 +86,7 @@ async def replay(request: Request, side: Side, context: Context, form: OperatorF
 async def preview_discard(
     request: Request, side: Side, context: Context, session: Visitor, topic: Text, key: Text, event_id: Text
 ) -> HTMLResponse:
-    """Show what is lost."""
+    """Show the loss."""
     return show(request, context, session, await _discard(context, session, side, (topic, key, event_id)))
 
 
@@ -107,7 +107,7 @@ async def discard(request: Request, side: Side, context: Context, form: Operator
 async def preview_shard(
     request: Request, side: Side, shard: Shard, act: Literal["pause", "resume"], context: Context, session: Visitor
 ) -> HTMLResponse:
-    """Show what pausing or resuming the shard does."""
+    """Show the effect of pausing or resuming the shard."""
     return show(request, context, session, await _shard(context, session, side, shard, act))
 
 
@@ -178,7 +178,7 @@ async def _replay(context: ConsoleContext, session: Session, side: Side, topic: 
 
 
 def replay_consequences(events: Sequence[Json], topic: str, *, has_more: bool) -> list[str]:
-    """Return what a replay of these events does."""
+    """Return the effects of a replay of these events."""
     keys = len({event["key"] for event in events})
     decided = sum(event["request"] is not None for event in events)
     count = f"more than {len(events):,} events" if has_more else plural(len(events) - decided, "event")
@@ -209,7 +209,7 @@ async def _discard(context: ConsoleContext, session: Session, side: Side, named:
 
 
 def discard_consequences(event: Json, events: Sequence[Json]) -> list[str]:
-    """Return what is lost by discarding an event, and what becomes of the others of its key."""
+    """Return the loss by discarding an event, and the fate of the others of its key."""
     before = sum(each["sequence"] < event["sequence"] for each in events)
     after = sum(each["sequence"] > event["sequence"] for each in events)
     sentences = [

@@ -1,4 +1,4 @@
-"""Page: protective stops that brokers hold for trades, live, with filters."""
+"""Page: protective stops held by brokers for trades, live, with filters."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Text = Annotated[str, Query(max_length=100)]
 
 @dataclass(frozen=True)
 class StopFilter:
-    """What the list shows; empty means any status but ended ones, any symbol, any account."""
+    """Filter of the list; empty means any status but ended ones, any symbol, any account."""
 
     symbol: str = ""
     user_broker_id: str = ""
@@ -31,7 +31,7 @@ class StopFilter:
     cursor: str = ""
 
     def url(self, path: str = "/exits/stops", **changes: str) -> str:
-        """Return the URL of this list, or of one that differs by `changes`."""
+        """Return the URL of this list, or of one different by `changes`."""
         values = {name: value for name, value in {**asdict(self), **changes}.items() if value}
         return f"{path}?{urlencode(values)}" if values else path
 
@@ -89,5 +89,5 @@ async def _ask(context: ConsoleContext, session: Session, wanted: StopFilter) ->
 
 
 async def _ask_missing(context: ConsoleContext, session: Session) -> Answer:
-    """Return the trades without the stop that their plan asks for, whatever the filters."""
+    """Return the trades without a stop although their plan asks for one, whatever the filters."""
     return await attempt(context.exit_api, session.token, "/protective-stops/missing", limit=PAGE)

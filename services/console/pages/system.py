@@ -26,14 +26,14 @@ BrokerStatus = Annotated[str, Query(pattern="^(CONNECTED|DISCONNECTED)$")]
 
 @dataclass(frozen=True)
 class ActFilter:
-    """Which entries of the audit log are shown; empty means any. `cursor` pages through exit-api's log."""
+    """Filter of the audit log; empty means any. `cursor` pages through exit-api's log."""
 
     actor: str = ""
     day: str = ""
     cursor: str = ""
 
     def url(self, **changes: str) -> str:
-        """Return the URL of the log with this filter, or of one that differs by `changes`."""
+        """Return the URL of the log with this filter, or of one different by `changes`."""
         values = {name: value for name, value in {**asdict(self), **changes}.items() if value}
         return f"/system?{urlencode(values)}#audit"
 
@@ -51,7 +51,7 @@ def act_filter(
 async def system(
     request: Request, context: Context, session: Visitor, acts: Annotated[ActFilter, Depends(act_filter)]
 ) -> HTMLResponse:
-    """Show the state of the system and what operators did."""
+    """Show the state of the system and the operators' actions."""
     processes, kill_switch, rollout, brokers, exit_audit, trade_audit = await asyncio.gather(
         context.probes.all(),
         attempt(context.exit_api, session.token, "/kill-switch"),
@@ -90,13 +90,13 @@ async def _trade_audit(context: ConsoleContext, session: Session, acts: ActFilte
 async def preview_kill_switch(
     request: Request, context: Context, session: Visitor, mode: KillSwitchMode
 ) -> HTMLResponse:
-    """Show what the mode does."""
+    """Show the effect of the mode."""
     return show(request, context, session, _kill_switch(mode))
 
 
 @router.post("/kill-switch")
 async def kill_switch(request: Request, context: Context, form: OperatorForm) -> Response:
-    """Set the kill switch; tell which orders may still reach a broker."""
+    """Set the kill switch; list the orders still able to reach a broker."""
     mode = KillSwitchMode(form["mode"]) if form["mode"] in set(KillSwitchMode) else KillSwitchMode.ALL
 
     async def act(reason: str) -> str:
@@ -130,7 +130,7 @@ def _kill_switch(mode: KillSwitchMode) -> Action:
 
 @router.get("/rollout")
 async def preview_rollout(request: Request, context: Context, session: Visitor, mode: RolloutMode) -> HTMLResponse:
-    """Show what the mode does, with the lists of mode limited."""
+    """Show the effect of the mode, with the lists of mode limited."""
     now = await context.exit_api.get(session.token, "/rollout")
     return show(request, context, session, _rollout(mode, "\n".join(now["symbols"]), "\n".join(now["user_broker_ids"])))
 
@@ -170,7 +170,7 @@ def _rollout(mode: RolloutMode, symbols: str, accounts: str) -> Action:
 async def preview_broker(
     request: Request, user_broker_id: str, context: Context, session: Visitor, status: BrokerStatus
 ) -> HTMLResponse:
-    """Show what connecting or disconnecting the account does."""
+    """Show the effect of connecting or disconnecting the account."""
     return show(request, context, session, _broker(user_broker_id, status))
 
 

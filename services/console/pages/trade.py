@@ -94,13 +94,13 @@ async def trade(request: Request, trade_id: UUID, context: Context, session: Vis
 
 @router.get("/trades/{trade_id}/exit")
 async def preview(request: Request, trade_id: UUID, context: Context, session: Visitor) -> HTMLResponse:
-    """Show what a manual exit of the trade does, and ask for the reason."""
+    """Show the effect of a manual exit of the trade, and ask for the reason."""
     return show(request, context, session, await _force_exit(context, session, trade_id, key=str(new_id())))
 
 
 @router.post("/trades/{trade_id}/exit")
 async def force(request: Request, trade_id: UUID, context: Context, form: OperatorForm) -> Response:
-    """Exit the trade now; a form that is sent twice makes one exit."""
+    """Exit the trade now; a form sent twice makes one exit."""
     session, key = form.session, form["key"] or str(new_id())
 
     async def act(reason: str) -> str:
@@ -109,7 +109,7 @@ async def force(request: Request, trade_id: UUID, context: Context, form: Operat
         return f"Manual exit of {intent['quantity']:,} {intent['symbol']} accepted."
 
     action = await _force_exit(context, session, trade_id, key=key)
-    # The API answers a repeated key with the first exit, so only it decides about a form that is sent twice.
+    # The API answers a repeated key with the first exit, so only it decides about a form sent twice.
     return await carry_out(request, context, form, replace(action, obstacle=""), act)
 
 

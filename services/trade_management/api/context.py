@@ -18,14 +18,14 @@ from shared.http.context import ApiContext, context_of
 
 @dataclass(frozen=True, kw_only=True)
 class TradeApiContext(ApiContext):
-    """API context with the services that write trades, and the markets that plans must fit.
+    """API context with the services for writing trades, and the markets for checking plans.
 
     Attributes
     ----------
     openings:
-        Groups in which trades are opened.
+        Groups of openings.
     market_questions:
-        What concurrent openings ask of `markets`.
+        Questions of concurrent openings to `markets`.
     """
 
     service: TradeManagementService

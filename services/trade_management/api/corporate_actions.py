@@ -42,7 +42,7 @@ class ApplyCorporateActions(BaseModel):
 
 
 class ReverseCorporateAction(BaseModel):
-    """Request to restore the trades that an action changed."""
+    """Request to restore the trades changed by an action."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -52,7 +52,7 @@ class ReverseCorporateAction(BaseModel):
 
 
 class TermsView(BaseModel):
-    """Terms of a trade that an action changes."""
+    """Terms of a trade changed by an action."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -93,7 +93,7 @@ class CorporateActionView(BaseModel):
 
 
 class AppliedActionView(CorporateActionView):
-    """Action with the trades that it changes; `changed` is false if it was applied before."""
+    """Action with its changed trades; `changed` is false if it was applied before."""
 
     changed: bool
     trades: list[AdjustmentView]

@@ -13,7 +13,7 @@ from shared.http.slots import run_in_slot
 class MarketQuestions:
     """Asks for markets in a worker thread. Belongs to one event loop.
 
-    Without it, each request that finds no recent answer would ask, and hold a slot meanwhile.
+    Without it, each request without a recent answer would ask, and hold a slot meanwhile.
     """
 
     def __init__(self, markets: Markets) -> None:
@@ -21,7 +21,7 @@ class MarketQuestions:
         self._asked: dict[str, asyncio.Task[Market]] = {}
 
     async def of(self, symbol: str) -> Market:
-        """Return what is known of a symbol's market.
+        """Return the known facts of a symbol's market.
 
         Raises
         ------

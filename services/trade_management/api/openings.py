@@ -56,7 +56,7 @@ def open_group(service: TradeManagementService, uow: UnitOfWork, requests: Seque
     keyed = {nth: request.key for nth, request in enumerate(requests) if request.key is not None}
     with pipelined(uow.connection):
         if len(requests) > 1:
-            limit_lock_waits(uow.connection)  # a row that one request needs must not hold up the others
+            limit_lock_waits(uow.connection)  # a row needed by one request must not hold up the others
         stored = ask_answers(uow.connection, list(keyed.values()))
         standings = service.ask_standings(uow, [request.opening for request in requests])
     earlier = stored.get()

@@ -65,7 +65,7 @@ class ClosedPart(BaseModel):
 
 
 class Adjusted(BaseModel):
-    """A corporate action changed what is open or, with `is_reversal`, was reversed; the price is that of the entry."""
+    """A corporate action changed the open quantity or, with `is_reversal`, was reversed; the price is the entry's."""
 
     kind: Literal["ADJUSTED"] = "ADJUSTED"
     at: Timestamp
@@ -100,7 +100,7 @@ def timeline(
     steps: list[Step] = [_filled(fill) for fill in fills]
     steps += [_closed_part(closure, lines.get(closure.nth, {})) for closure in closures]
     steps += [step for action, changed in adjustments for step in _adjusted(trade, action, changed)]
-    # A stable sort: items of one kind and instant keep the order in which they were recorded.
+    # A stable sort: items of one kind and instant keep the order of their records.
     return Timeline(items=[opened, *sorted(steps, key=lambda step: (step.at, isinstance(step, ClosedPart)))])
 
 

@@ -115,5 +115,5 @@ def _with_etag(trade: StoredTrade, response: Response) -> TradeView:
 
 
 def _asked(market: Market, body: OpenTrade | ChangePlan) -> Market:
-    """Return the market that a plan must fit; a plan that may exit at once need not fit the last price."""
+    """Return the market for checking a plan; a plan allowed to exit at once need not fit the last price."""
     return replace(market, last_price=None) if body.allow_immediate else market

@@ -109,7 +109,7 @@ class TradePage(BaseModel):
 
 
 class PnlSums(BaseModel):
-    """Totals over `count` closed trades; net P&L is gross P&L less the charges that are known."""
+    """Totals over `count` closed trades; net P&L is gross P&L less the known charges."""
 
     count: int
     gross_pnl: Money

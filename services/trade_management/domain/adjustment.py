@@ -12,12 +12,12 @@ from shared.exit_rules.scale import Scale
 from shared.money import money_text
 
 DEFAULT_TICK_SIZE: Final = Decimal("0.01")
-"""Rupees; levels of a symbol whose instrument is not loaded are multiples of it."""
+"""Rupees; levels of a symbol without a loaded instrument are multiples of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class TradeTerms:
-    """What a corporate action changes of a trade. The entry price is that of the open quantity."""
+    """Changes of a trade by a corporate action. The entry price is the price of the open quantity."""
 
     symbol: str
     quantity: int
@@ -37,14 +37,14 @@ class TradeTerms:
 
     @classmethod
     def of_json(cls, values: dict[str, Any]) -> Self:
-        """Return the terms that `json` wrote."""
+        """Return the terms written by `json`."""
         return cls(**values | {"entry_price": Decimal(values["entry_price"])})
 
 
 def scaled_position(trade: Trade, scale: Scale) -> tuple[int, int, Decimal]:
     """Return quantity, open quantity and entry price after a change of shares.
 
-    What was closed stays as it was filled, so the quantity is the closed one and the new open one. A fraction of a
+    The closed quantity stays as filled, so the quantity is the closed one and the new open one. A fraction of a
     share is not counted: it is paid in cash.
 
     Raises

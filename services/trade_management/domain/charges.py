@@ -23,7 +23,7 @@ class Side(StrEnum):
 
 
 class Rounding(StrEnum):
-    """Unit to which a line is rounded, half up."""
+    """Unit for the rounding of a line, half up."""
 
     PAISA = "PAISA"
     RUPEE = "RUPEE"
@@ -34,7 +34,7 @@ Lines = dict[Charge, Decimal]
 
 
 class Segment(StrEnum):
-    """Kind of instrument that rates are for."""
+    """Kind of instrument for the choice of rates."""
 
     EQUITY = "EQUITY"
     FUTURES = "FUTURES"
@@ -42,12 +42,12 @@ class Segment(StrEnum):
 
 
 RATED_AS: Final = {"NFO": "NSE", "BFO": "BSE", "MCX": "MCX", "CDS": "CDS", "BCD": "BCD"}
-"""Exchange whose rates apply, by the exchange of a derivative's symbol."""
+"""Exchange with the rates, by the exchange of a derivative's symbol."""
 
 CURRENCY_EXCHANGES: Final = frozenset({"CDS", "BCD"})
 RUPEE_PAIRS: Final = ("USDINR", "EURINR", "GBPINR", "JPYINR")
-"""Beginnings of the names of currency derivatives in rupees. Their exchanges also have pairs without the rupee, whose
-value is in another currency, and interest rate futures, at other rates."""
+"""Beginnings of the names of currency derivatives in rupees. Their exchanges also have pairs without the rupee, with
+values in another currency, and interest rate futures, at other rates."""
 
 AGRICULTURAL: Final = ("CARDAMOM", "CASTOR", "COTTON", "CPO", "KAPAS", "MENTHAOIL", "PEPPER", "RBDPMOLEIN", "RUBBER")
 """Beginnings of the names of agricultural contracts of MCX: no transaction tax, other fees than metals and energy."""
@@ -55,7 +55,7 @@ AGRICULTURAL: Final = ("CARDAMOM", "CASTOR", "COTTON", "CPO", "KAPAS", "MENTHAOI
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """Segment of an exchange, the part of a symbol that selects rates."""
+    """Segment of an exchange, the part of a symbol for the choice of rates."""
 
     exchange: str
     segment: Segment
@@ -92,7 +92,7 @@ class Rate:
     maximum:
         Maximum of the line per order, in rupees.
     effective_to:
-        First day on which the row no longer applies.
+        First day without the row.
     source:
         Publication of the rate.
     """
@@ -119,7 +119,7 @@ class Rate:
         return self.effective_from <= day and (self.effective_to is None or day < self.effective_to)
 
     def amount(self, base: Decimal) -> Decimal:
-        """Return rupees for an order whose value (for GST, whose taxed lines) is `base`."""
+        """Return rupees for an order with `base` as its value (for GST, as the value of its taxed lines)."""
         raw = base * self.rate + self.flat
         capped = raw if self.maximum is None else min(raw, self.maximum)
         return to_rupee(capped) if self.rounding is Rounding.RUPEE else to_paisa(capped)
@@ -127,14 +127,14 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class OrderRates:
-    """Rates of an order on a day: those of its value, and those of the charges that GST taxes."""
+    """Rates of an order on a day: those of its value, and those of the charges under GST."""
 
     of_value: tuple[Rate, ...]
     of_taxed: tuple[Rate, ...]
 
     @classmethod
     def of(cls, in_force: Iterable[Rate], side: Side) -> Self:
-        """Return the rates that apply to one side."""
+        """Return the rates of one side."""
         rates = [rate for rate in in_force if rate.side in (side, Side.BOTH)]
         taxed = tuple(rate for rate in rates if rate.charge is Charge.GST)
         return cls(tuple(rate for rate in rates if rate.charge is not Charge.GST), taxed)

@@ -37,7 +37,7 @@ class Closure:
     charges, net_pnl:
         None if the charges of a leg are unknown.
     lines:
-        Charges of entry and exit, without a leg whose charges are unknown; empty on a closure read from the database.
+        Charges of entry and exit, without legs of unknown charges; empty on a closure read from the database.
     target_leg:
         Leg of a target ladder; None for an exit of the whole remainder.
     """
@@ -112,7 +112,7 @@ class Booking:
     closure:
         None without new fills or open quantity.
     excess:
-        Shares filled beyond what was open: the position at the broker is no longer flat.
+        Shares filled beyond the open quantity: the position at the broker is no longer flat.
     """
 
     after: TradeHistory
@@ -122,7 +122,7 @@ class Booking:
 
 
 def book(history: TradeHistory, reported: Sequence[Fill], schedule: ChargeSchedule) -> Booking:
-    """Book the new fills of `reported`, which holds all fills of one intent so far, on a trade.
+    """Book the new fills of `reported`, all fills of one intent so far, on a trade.
 
     Fills of a closed trade are recorded as late and change nothing else. Repeated fills change nothing.
     """
@@ -172,7 +172,7 @@ def _closure(history: TradeHistory, parts: Sequence[Fill], schedule: ChargeSched
 def _lines(
     history: TradeHistory, parts: Sequence[Fill], product: ProductType, schedule: ChargeSchedule
 ) -> dict[Leg, Lines]:
-    """Return the charges of each leg whose charges are known."""
+    """Return the charges of each leg with known charges."""
     found = {
         Leg.ENTRY: _entry_lines(history, total_quantity(parts), product, schedule),
         Leg.EXIT: _exit_lines(history, parts, product, schedule),

@@ -18,7 +18,7 @@ class FillReport:
     Attributes
     ----------
     traceparent:
-        Trace context of that event; its effects belong to the same trace.
+        Trace context of the event; its effects belong to the same trace.
     """
 
     event_id: UUID
@@ -34,7 +34,7 @@ class FillReport:
 def contradiction(report: FillReport, trade: Trade, other_symbols: Set[str] = frozenset()) -> str | None:
     """Return why the report cannot belong to `trade`; None if it can.
 
-    `other_symbols` are those that the trade had before and after renames: an order keeps the symbol it was placed with.
+    `other_symbols` are those before and after renames of the trade: an order keeps the symbol of its placing.
     """
     symbol = trade.symbol if report.symbol in other_symbols else report.symbol
     reported = (symbol, report.direction, report.user_broker_id)

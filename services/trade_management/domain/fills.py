@@ -25,7 +25,7 @@ class Fill:
     Attributes
     ----------
     target_leg:
-        Leg of a target ladder that the order exits; None for the whole remainder.
+        Leg of a target ladder exited by the order; None for the whole remainder.
     """
 
     intent_id: UUID
@@ -56,7 +56,7 @@ class Fill:
 
 
 def new_fills(reported: Iterable[Fill], known: Collection[FillId]) -> list[Fill]:
-    """Return the fills of `reported` that are not known yet, each once, in order of time."""
+    """Return the unknown fills of `reported`, each once, in order of time."""
     fresh: dict[FillId, Fill] = {}
     for fill in reported:
         if fill.fill_id not in known:
@@ -65,7 +65,7 @@ def new_fills(reported: Iterable[Fill], known: Collection[FillId]) -> list[Fill]
 
 
 def taken(fills: Sequence[Fill], open_quantity: int) -> list[Fill]:
-    """Return the parts of `fills` that fit into an open quantity, in their order.
+    """Return the parts of `fills` within an open quantity, in their order.
 
     A fill larger than the remaining quantity is cut; later ones are omitted.
     """

@@ -1,4 +1,4 @@
-"""The charge schedule that migrations ship, for calculations without a database."""
+"""The charge schedule shipped in migrations, for calculations without a database."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ SHIPPED: Final = ChargeSchedule(
 
 
 def also_before(schedule: ChargeSchedule) -> ChargeSchedule:
-    """Return a schedule whose oldest rates apply to all earlier days too, as an estimate."""
+    """Return a schedule with the oldest rates applied to all earlier days too, as an estimate."""
     first = min(rate.effective_from for rate in schedule.rates)
     return ChargeSchedule(
         tuple(

@@ -63,19 +63,19 @@ class Plan(Protocol):
         ...
 
     def met_by(self, price: Decimal, direction: Direction, entry_price: Decimal) -> list[str]:
-        """Return the rules that a market price in rupees meets; empty if the plan does not exit at once."""
+        """Return the rules met by a market price in rupees; empty if the plan does not exit at once."""
         ...
 
     def size_contradictions(self, quantity: int, lot: int = 1) -> list[str]:
-        """Return what contradicts the trade's quantity or lot size; empty if nothing."""
+        """Return the contradictions with the trade's quantity or lot size; empty if none."""
         ...
 
     def filled_leg_contradictions(self, before: Any, filled: Collection[int]) -> list[str]:
-        """Return why legs that have fills cannot change from the plan `before`; empty if they do not."""
+        """Return why legs with fills cannot change from the plan `before`; empty if they do not."""
         ...
 
     def off_tick(self, tick_size: Decimal) -> list[str]:
-        """Return the prices that are no multiple of a tick size in rupees."""
+        """Return the prices off the grid of a tick size in rupees."""
         ...
 
 
@@ -181,14 +181,14 @@ def _check_product(trade: Trade) -> None:
 
 
 def check_change(trade: Trade, before: Plan, after: Plan, *, filled_legs: Collection[int] = (), lot: int = 1) -> None:
-    """Reject a plan that an open trade cannot take in the place of the plan `before`; its legs must be sized.
+    """Reject a plan unable to replace the plan `before` of an open trade; its legs must be sized.
 
     Raises
     ------
     TradeNotOpen
         The trade is closed.
     PlanContradiction
-        The plan contradicts itself or what is frozen since the entry; `details["contradictions"]` lists why.
+        The plan contradicts itself or a fact frozen since the entry; `details["contradictions"]` lists why.
     """
     if trade.status is not TradeStatus.OPEN:
         raise TradeNotOpen(f"trade {trade.trade_id} is {trade.status}; only the plan of an open trade can change")
@@ -206,7 +206,7 @@ class Market:
     Attributes
     ----------
     last_price:
-        None also if the caller takes a plan that exits at once.
+        None also if the caller allows a plan to exit at once.
     """
 
     last_price: Decimal | None = None
@@ -218,7 +218,7 @@ UNKNOWN_MARKET: Final = Market()
 
 
 def check_market(trade: Trade, plan: Plan, market: Market, before: Plan | None = None) -> None:
-    """Reject a plan that does not fit its market; what the plan `before` has too is accepted already.
+    """Reject a plan unfit for its market; faults of the plan `before` too are accepted already.
 
     Raises
     ------
@@ -235,7 +235,7 @@ def check_market(trade: Trade, plan: Plan, market: Market, before: Plan | None =
 
 
 def check_distance(trade: Trade, plan: Plan, last_price: Decimal, before: Plan | None = None) -> None:
-    """Reject a plan that the last price already meets; rules that the plan `before` has too are judged already.
+    """Reject a plan already met by the last price; rules of the plan `before` too are judged already.
 
     Raises
     ------

@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 Read = tuple[Message, FillReport | DiscardedEvent]
 Outcome = FillReport | DiscardedEvent | Irrelevant | MalformedMessage
-"""What a record says, or why it says nothing."""
+"""The content of a record, or why it has none."""
 
 BATCH_RECORDS = 500
 """Records of a transaction at most: beyond it a commit costs little for each record, and the locked trades would wait
@@ -52,7 +52,7 @@ LOCKED = "another transaction holds a row that its closure needs"
 class FillBatches:
     """Applies batches of records. A rejected record goes to the dead letters; the others are applied.
 
-    While PostgreSQL works on a batch, a thread reads the next one: half of reading is to verify signatures, which needs
+    While PostgreSQL works on a batch, a thread reads the next one: half of reading is verifying signatures, which needs
     no lock of the interpreter.
     """
 
@@ -117,7 +117,7 @@ class FillBatches:
         error = self._try_commit(batch)
         if error is None:
             return
-        busy: set[str] = set()  # symbols with rows that a record of this batch has already waited for
+        busy: set[str] = set()  # symbols whose rows a record of this batch has already waited for
         for item in batch:
             if _symbol(item) in busy:
                 self._store_waiting(item, LOCKED)
@@ -169,7 +169,7 @@ class FillBatches:
         _tell([booking for booking in applied.bookings if booking.closure and booking.closure.final], traces)
 
     def _store_waiting(self, read: Read, why: str) -> None:
-        """Store a report as waiting, so that the offsets can pass it.
+        """Store a report as waiting: the offsets can pass it.
 
         Raises
         ------

@@ -37,7 +37,7 @@ from shared.settings import Settings
 log = logging.getLogger(__name__)
 
 MOST_RECORDS = 1000
-"""Records of a step: two batches, so that one is read while the other is committed. If each has to wait for a lock, the
+"""Records of a step: two batches, one to read while the other is committed. If each has to wait for a lock, the
 next poll still comes before Kafka gives the partitions to others."""
 POLL_S = 0.5
 QUIET_S = 0.05
@@ -102,9 +102,9 @@ class FillMembership:
     """One membership of the group.
 
     Delivery is at least once: offsets are committed only after the transaction of their effects, at most `COMMIT_S`
-    later; the inbox knows what is read again. After a failed batch the consumer seeks back and retries with back-off,
-    so it keeps polling and stays in its group. All work happens between polls, and partitions move only inside a poll.
-    Records of a partition that moved are dropped, because its next owner reads them again.
+    later; the inbox recognises records read again. After a failed batch the consumer seeks back and retries with
+    back-off, polls on and stays in its group. All work happens between polls, and partitions move only inside a poll.
+    Records of a moved partition are dropped, because its next owner reads them again.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class FillMembership:
             self._commit()
 
     def finish(self) -> None:
-        """Commit the offsets before leaving the group, so that the next owner reads nothing again."""
+        """Commit the offsets before leaving the group: the next owner reads nothing again."""
         self._commit()
 
     def _is_commit_due(self, *, anything_came: bool) -> bool:
@@ -170,7 +170,7 @@ class FillMembership:
         positions = self._log.resume(stored, bounds_of(self._consumer.admin, list(stored)))
         self._consumer.assign(positions)
         self._waiting = None
-        # Stored even before anything was read, so that records removed from now on count as missed.
+        # Stored even before any reading: records removed from now on count as missed.
         self._done |= positions
 
     def _still_ours(self, records: list[Message]) -> list[Message]:

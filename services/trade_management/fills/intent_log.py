@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class IntentLog:
-    """Remembers in the database which log is read, and compares it whenever the group is joined."""
+    """Remembers the identity of the log in the database, and compares it whenever the group is joined."""
 
     def __init__(self, settings: Settings, database: Engine, topic: str) -> None:
         self._admin = open_admin(settings)

@@ -1,4 +1,4 @@
-"""Retry of fill reports that wait for a row or for rates."""
+"""Retry of fill reports in wait for a row or for rates."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class WaitingFills:
                 log.warning("cannot retry waiting fills, next attempt in %.1f s: %s", wait_s, type(error).__name__)
 
     def retry_once(self, stop: Stop) -> bool:
-        """Retry every trade that is due, and report trades still waiting; return whether there are any.
+        """Retry every due trade, and report trades still waiting; return whether there are any.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Records as stored in the waiting place, unchanged, so that dead letters hold the original."""
+"""Records as stored in the waiting place, unchanged: dead letters hold the original."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Repository of corporate actions and of what they changed of trades."""
+"""Repository of corporate actions and of their changes of trades."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shared.errors import NotFound
 
 @dataclass(frozen=True, slots=True)
 class StoredAction:
-    """Corporate action that was applied; `reversed_at` is None while it counts."""
+    """An applied corporate action; `reversed_at` is None while it counts."""
 
     action_id: UUID
     kind: CorporateActionKind
@@ -79,7 +79,7 @@ class CorporateActionRepository:
         return _action(row._mapping)
 
     def add(self, action: StoredAction, adjustments: Sequence[TradeAdjustment]) -> None:
-        """Store an action with what it changed."""
+        """Store an action with its changes."""
         self._connection.execute(insert(CorporateActionRow).values(**asdict(action)))
         rows = [
             {
@@ -94,7 +94,7 @@ class CorporateActionRepository:
             self._connection.execute(insert(TradeAdjustmentRow), rows)
 
     def adjustments(self, action_id: UUID) -> list[TradeAdjustment]:
-        """Return what an action changed, by trade."""
+        """Return the changes of an action, by trade."""
         query = select(TradeAdjustmentRow.trade_id, TradeAdjustmentRow.before, TradeAdjustmentRow.after)
         rows = self._connection.execute(
             query.where(TradeAdjustmentRow.action_id == action_id).order_by(TradeAdjustmentRow.trade_id)
@@ -104,7 +104,7 @@ class CorporateActionRepository:
         ]
 
     def of_trade(self, trade_id: UUID) -> list[tuple[StoredAction, TradeAdjustment]]:
-        """Return the actions that changed a trade with what each changed, in the order of application."""
+        """Return the actions on a trade with the change by each, in the order of application."""
         query = (
             select(*_COLUMNS, TradeAdjustmentRow.before, TradeAdjustmentRow.after)
             .join(TradeAdjustmentRow, TradeAdjustmentRow.action_id == CorporateActionRow.action_id)
@@ -119,7 +119,7 @@ class CorporateActionRepository:
         return found
 
     def symbols_of(self, trade_ids: Collection[UUID]) -> dict[UUID, set[str]]:
-        """Return every symbol that actions, or their reversals, gave to or took from these trades."""
+        """Return every symbol given to or taken from these trades by actions or their reversals."""
         if not trade_ids:
             return {}
         before, after = (TradeAdjustmentRow.before["symbol"].astext, TradeAdjustmentRow.after["symbol"].astext)
@@ -130,7 +130,7 @@ class CorporateActionRepository:
         return found
 
     def mark_reversed(self, action_id: UUID, at: datetime) -> None:
-        """Record that an action counts no more."""
+        """Record an action as no longer counting."""
         self._connection.execute(
             update(CorporateActionRow).where(CorporateActionRow.action_id == action_id).values(reversed_at=at)
         )

@@ -1,4 +1,4 @@
-"""Repository of charges from contract notes, with the estimates that they replace."""
+"""Repository of charges from contract notes, with the estimates they replace."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class FinalChargeRepository:
         self._connection = connection
 
     def of_trades(self, trade_ids: Collection[UUID]) -> dict[LegKey, Lines]:
-        """Return the final lines of the legs that have some."""
+        """Return the final lines of the legs with any."""
         rows = self._connection.execute(OF_TRADES, {"trade_ids": sorted(trade_ids)})
         return {
             (row.trade_id, Leg(row.leg)): {Charge(charge): Decimal(amount) for charge, amount in row.lines.items()}
@@ -58,7 +58,7 @@ class FinalChargeRepository:
         return {(row.trade_id, Leg(row.leg)): row.amount for row in rows}
 
     def add(self, legs: Mapping[LegKey, Lines]) -> None:
-        """Store the lines of these legs, which count from now on."""
+        """Store the lines of these legs; they count from now on."""
         rows = [
             {
                 "trade_id": trade_id,

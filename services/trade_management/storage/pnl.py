@@ -19,14 +19,14 @@ SUMS = (
     func.count(),
     func.sum(TradeRow.gross_pnl),
     func.sum(TradeRow.charges),
-    # Not the sum of net_pnl, which leaves out trades whose charges are unknown.
+    # Not the sum of net_pnl: it leaves out trades with unknown charges.
     func.sum(TradeRow.gross_pnl) - func.coalesce(func.sum(TradeRow.charges), 0),
     func.count().filter(TradeRow.charges.is_(None)),
 )
 
 
 class PnlGroup(StrEnum):
-    """What totals are given for."""
+    """Grouping of totals."""
 
     DAY = "day"
     SYMBOL = "symbol"
@@ -46,7 +46,7 @@ _GROUP_COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class PnlFilter:
-    """Closed trades that meet every given condition; `day` is the closing day in Asia/Kolkata."""
+    """Closed trades meeting every given condition; `day` is the closing day in Asia/Kolkata."""
 
     day: date | None = None
     symbol: str | None = None
@@ -57,12 +57,12 @@ class PnlFilter:
 
 @dataclass(frozen=True, slots=True)
 class Pnl:
-    """Rupees over `count` closed trades; net P&L is gross P&L less the charges that are known.
+    """Rupees over `count` closed trades; net P&L is gross P&L less the known charges.
 
     Attributes
     ----------
     unknown_charges:
-        Number of these trades whose charges are unknown.
+        Number of these trades with unknown charges.
     """
 
     count: int

@@ -1,4 +1,4 @@
-"""Repository of accounts that a trade may name, a projection of operations.controls.v1."""
+"""Repository of a trade's possible accounts, a projection of operations.controls.v1."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ class WaitingFillRepository:
         return {trade_id for (trade_id,) in fetch(self._connection, TRADES_AMONG, {"trade_ids": list(trade_ids)})}
 
     def due(self) -> list[UUID]:
-        """Return at most `MOST_TRADES` trades whose first record may be retried, longest waiting first."""
+        """Return at most `MOST_TRADES` trades with a first record due for a retry, longest waiting first."""
         return list(self._connection.execute(DUE, {"limit": MOST_TRADES}).scalars())
 
     def lock_first(self, trade_id: UUID) -> WaitingFill | None:
@@ -140,7 +140,7 @@ class WaitingFillRepository:
         self._connection.execute(REMOVE, {"waiting_id": waiting.waiting_id})
 
     def postpone(self, trade_id: UUID, why: str) -> None:
-        """Delay the next attempt of a trade's first record; do nothing if that record is locked."""
+        """Delay the next attempt of a trade's first record; do nothing if the record is locked."""
         parameters = {"trade_id": trade_id, "why": why, "first_s": FIRST_WAIT_S, "max_s": LONGEST_WAIT_S}
         self._connection.execute(POSTPONE, parameters)
 

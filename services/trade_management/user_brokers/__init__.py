@@ -1,1 +1,1 @@
-"""Accounts that a trade may name, read from operations.controls.v1."""
+"""A trade's possible accounts, read from operations.controls.v1."""

@@ -101,7 +101,7 @@ class UserBrokerFeed:
 
 
 def read_user_broker(record: Message, trusted: TrustedKeys) -> UserBrokerChanged | None:
-    """Return the event of a record; None for another type, which other readers are told of.
+    """Return the event of a record; None for another type, meant for other readers.
 
     Raises
     ------
