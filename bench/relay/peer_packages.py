@@ -1,4 +1,4 @@
-"""Packages measured beside this project, each set in a virtual environment of its own, created once."""
+"""Packages measured beside this project, each set in a separate virtual environment, created once."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ progress = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class Part(StrEnum):
-    """Measurements for a run of their own."""
+    """Measurements for separate runs."""
 
     ALONE = "alone"
     DRAIN = "drain"

@@ -233,6 +233,6 @@ def _as_sqlalchemy_raises_it(
 
 @cache
 def _driver_text(statement: Statement) -> tuple[str, dict[str, Any]]:
-    """Return the statement with the driver's names of parameters, and the values of its own."""
+    """Return the statement with the driver's names of parameters, and its own values."""
     compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
     return str(compiled), {name: value for name, value in compiled.params.items() if value is not None}

@@ -120,7 +120,7 @@ class Outcome:
     refused:
         Those refused, with the reason.
     shut:
-        Topics with a refusal of their own.
+        Topics with a separate refusal.
     """
 
     done: list[DecidedEvent] = field(default_factory=list)
