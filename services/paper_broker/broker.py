@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from services.paper_broker.book_time import book_day, book_opened_ms, to_ms
-from services.paper_broker.faults import OrderEffect, Placement, placement_under
+from services.paper_broker.fault_effects import OrderEffect
+from services.paper_broker.faults import Placement, placement_under
 from services.paper_broker.gtt_firing import fire_gtts
 from services.paper_broker.kite_errors import KiteError, no_such_order, not_working
 from services.paper_broker.ledger import Books, Ledger
@@ -16,10 +17,10 @@ from services.paper_broker.market_store import TopicPartitionKey
 from services.paper_broker.matching import next_stage_ms
 from services.paper_broker.order_forms import ModifyForm, modified, refuse_met_trigger
 from services.paper_broker.order_updates import OrderUpdate, updates_of
-from services.paper_broker.orders import Order, OrderRequest, cancelled
+from services.paper_broker.orders import Order, OrderRequest
 from services.paper_broker.positions import Entry
 from services.paper_broker.quotes import PriceTick, Quote, advance
-from services.paper_broker.trading import accept, fill_crossed, trade
+from services.paper_broker.trading import accept, cancel, fill_crossed, surprise, trade
 from shared.clock import Clock
 from shared.tick_clock import NEW_CLOCK_AFTER_MS, TAKEN, TickClock
 
@@ -106,7 +107,7 @@ class PaperBroker:
         """
         now = self._now_ms()
         with self._changing() as books:
-            books.orders.update(cancelled(_working_order(books, account, number, "cancelled", now), now))
+            cancel(books, _working_order(books, account, number, "cancelled", now), now)
 
     def take_market(
         self,
@@ -127,12 +128,12 @@ class PaperBroker:
             raise
 
     def await_delayed(self, limit_s: float) -> bool:
-        """Wait until an order's fills may be delayed; return False if none is after the limit."""
+        """Wait until something may be due later to an order; return False if nothing is after the limit."""
         return self._delayed.wait(limit_s)
 
     def fill_due(self) -> int:
-        """Resume orders allowed more by their fill plan by now; return how many."""
-        self._delayed.clear()  # before the look: an order placed meanwhile sets it again
+        """Resume orders whose fill plan allows more by now, do what else is due; return to how many orders."""
+        self._delayed.clear()  # before the look, so that an order placed meanwhile sets it again
         try:
             return self._fill_due(self._now_ms())
         except BaseException:
@@ -147,24 +148,27 @@ class PaperBroker:
             yield books
             if self._announce is not None:
                 updates.extend(updates_of(books))
-        if books.orders.delays:
+        if books.orders.delays or books.surprises.delays:
             self._delayed.set()
         if self._announce is not None:
             self._announce(updates)
 
     def _fill_due(self, now: int) -> int:
         with self._ledger.read() as books:
-            if not books.orders.to_resume(LAST_MS, 1):
+            if not _anything_due(books, LAST_MS, now):
                 return 0
             self._delayed.set()
-            if not books.orders.to_resume(now, 1):
+            if not _anything_due(books, now, now):
                 return 0
         with self._changing() as books:
-            due = books.orders.to_resume(now, RESUME_BATCH)
-            for order, plan in due:
+            surprised = books.surprises.due(now, RESUME_BATCH)
+            for number in surprised:
+                surprise(books, number, now)
+            resumed = books.orders.to_resume(now, book_opened_ms(now), RESUME_BATCH)
+            for order, plan in resumed:
                 books.orders.set_resume(order.number, next_stage_ms(plan, now))
                 trade(books, order, plan, books.market.last_units(order.symbol), now)
-        return len(due)
+        return len(surprised) + len(resumed)
 
     def _move_prices(self, books: Books, ticks: Sequence[PriceTick], now: int) -> None:
         working = books.orders.symbols_at_work(book_opened_ms(now)) | books.gtts.active_symbols()
@@ -191,6 +195,10 @@ class PaperBroker:
 
     def _now_ms(self) -> int:
         return to_ms(self._clock.now())
+
+
+def _anything_due(books: Books, by_ms: int, now: int) -> bool:
+    return bool(books.orders.to_resume(by_ms, book_opened_ms(now), 1) or books.surprises.due(by_ms, 1))
 
 
 def _refusal(placement: Placement) -> KiteError:

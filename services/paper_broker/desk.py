@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 from urllib.parse import parse_qsl
@@ -12,7 +12,16 @@ from fastapi.concurrency import run_in_threadpool
 
 from services.paper_broker.accounts import Account, Accounts
 from services.paper_broker.broker import PaperBroker
+from services.paper_broker.call_effects import (
+    Call,
+    CallEffect,
+    ExpireSession,
+    LoseRequest,
+    call_named,
+    effect_of,
+)
 from services.paper_broker.gtt_desk import GttDesk
+from services.paper_broker.kite_answers import LostRequest
 from services.paper_broker.kite_errors import bad_input, bad_token
 from services.paper_broker.ledger import Ledger
 from services.paper_broker.records import Records
@@ -33,10 +42,15 @@ class Desk:
     ledger: Ledger
     gtts: GttDesk
 
-    def is_logged_in(self, account: Account) -> bool:
-        """Return False after a log-out, until the next log-in."""
+    def is_admitted(self, account: Account, call: Call) -> tuple[bool, bool]:
+        """Return whether the account's token holds (not after a log-out), and whether the call meets a fault."""
         with self.ledger.read() as books:
-            return books.sessions.is_open(account.user_id)
+            return books.sessions.is_open(account.user_id), bool(books.faults.of_call(account.user_id, call))
+
+    def take_call_faults(self, account: Account, call: Call) -> list[CallEffect]:
+        """Return the effects on a call; rules are used up by it."""
+        with self.ledger.write() as books:
+            return books.faults.take_call(account.user_id, call)
 
 
 def desk_of(request: Request) -> Desk:
@@ -46,20 +60,50 @@ def desk_of(request: Request) -> Desk:
 
 
 def client_of(request: Request) -> Account:
-    """Return the account of the request's token.
+    """Return the account of the request's token; the call meets the account's faults.
+
+    Raises
+    ------
+    KiteError
+        TokenException; InputException if the request names another version of the API.
+    LostRequest
+        A fault loses the call.
+    """
+    desk, account = desk_of(request), account_of(request)
+    call = call_named(request.method, request.url.path)
+    is_logged_in, is_disturbed = desk.is_admitted(account, call)
+    if not is_logged_in:
+        raise bad_token()
+    if is_disturbed:
+        _disturb(request, desk.take_call_faults(account, call))
+    return account
+
+
+def account_of(request: Request) -> Account:
+    """Return the account of the request's token, whether logged in or not.
 
     Raises
     ------
     KiteError
         TokenException; InputException if the request names another version of the API.
     """
-    desk, headers = desk_of(request), request.headers
+    headers = request.headers
     if headers.get("x-kite-version", API_VERSION) != API_VERSION:
         raise bad_input("Only version 3 of the API is served.")
-    account = desk.accounts.by_header(headers.get("authorization", ""))
-    if account is None or not desk.is_logged_in(account):
+    account = desk_of(request).accounts.by_header(headers.get("authorization", ""))
+    if account is None:
         raise bad_token()
     return account
+
+
+def _disturb(request: Request, effects: Sequence[CallEffect]) -> None:
+    """Refuse or lose the call as its effects say; leave those on its answer to the application."""
+    if effect_of(effects, ExpireSession):
+        raise bad_token()
+    lost = effect_of(effects, LoseRequest)
+    if lost is not None:
+        raise LostRequest(lost.after_ms)
+    request.state.answer_effects = effects
 
 
 async def form_of(request: Request) -> dict[str, str]:
@@ -83,6 +127,12 @@ async def _the_client(request: Request) -> Account:
     return client_of(request)
 
 
+async def _the_holder(request: Request) -> Account:
+    return account_of(request)
+
+
 AtDesk = Annotated[Desk, Depends(_the_desk)]
 Client = Annotated[Account, Depends(_the_client)]
+Holder = Annotated[Account, Depends(_the_holder)]
+"""Account of the control API: it is served without a session, and its calls meet no faults."""
 Form = Annotated[dict[str, str], Depends(form_of)]

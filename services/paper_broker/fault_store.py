@@ -5,15 +5,9 @@ from __future__ import annotations
 import sqlite3
 from typing import TypeVar
 
-from services.paper_broker.faults import (
-    EFFECT,
-    AnswerEffect,
-    FaultRequest,
-    FaultRule,
-    OrderEffect,
-    PostbackEffect,
-    rules_met,
-)
+from services.paper_broker.call_effects import Call, CallEffect, meets_call
+from services.paper_broker.fault_effects import AnswerEffect, OrderEffect, PostbackEffect
+from services.paper_broker.faults import EFFECT, Effect, FaultRequest, FaultRule, rules_met
 
 AnyEffect = TypeVar("AnyEffect", OrderEffect, AnswerEffect, PostbackEffect)
 
@@ -43,7 +37,21 @@ class FaultStore:
 
     def take(self, account: str, symbol: str, of: type[AnyEffect]) -> list[AnyEffect]:
         """Return the effects on one order or update; reduce each rule's count and remove exhausted rules."""
-        taken = rules_met([rule for rule in self.in_force(account, symbol) if isinstance(rule.effect, of)])
+        rules = [rule for rule in self.in_force(account, symbol) if isinstance(rule.effect, of)]
+        return [effect for effect in self._taken(account, rules) if isinstance(effect, of)]
+
+    def of_call(self, account: str, call: Call) -> list[FaultRule]:
+        """Return the rules that a call meets, at most one of each kind."""
+        return rules_met([rule for rule in self.in_force(account) if meets_call(rule.effect, call)])
+
+    def take_call(self, account: str, call: Call) -> list[CallEffect]:
+        """Return the effects on a call; reduce each rule's count and remove exhausted rules."""
+        return [
+            effect for effect in self._taken(account, self.of_call(account, call)) if isinstance(effect, CallEffect)
+        ]
+
+    def _taken(self, account: str, rules: list[FaultRule]) -> list[Effect]:
+        taken = rules_met(rules)
         for rule in taken:
             if rule.remaining == 1:
                 self.remove(account, rule.rule_id)
@@ -51,7 +59,7 @@ class FaultStore:
                 self._connection.execute(
                     "UPDATE fault_rules SET remaining = remaining - 1 WHERE rule_id = ?", (rule.rule_id,)
                 )
-        return [rule.effect for rule in taken if isinstance(rule.effect, of)]
+        return [rule.effect for rule in taken]
 
     def remove(self, account: str, rule_id: int | None = None) -> int:
         """Remove one rule of the account, or all of them; return how many existed."""

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+from services.paper_broker.call_effects import CallEffect, ExpireSession, LoseRequest, SlowAnswer, WrongAnswer
+from services.paper_broker.fault_effects import AnswerEffect, Message, Milliseconds, OrderEffect, PostbackEffect
 from services.paper_broker.kite_errors import ErrorType, KiteError
 from services.paper_broker.orders import FillPlan, Stage
+from services.paper_broker.surprises import Surprises
 from shared.contracts.trades import Symbol
-
-Message = Annotated[str, Field(max_length=1000)]
-Milliseconds = Annotated[int, Field(ge=0, le=3_600_000)]
-
-
-class _Effect(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: str
-
-
-class OrderEffect(_Effect):
-    """Effect on an order as it is placed."""
-
-
-class AnswerEffect(OrderEffect):
-    """Effect on the answer to a placement. It applies to triggers too, as their orders are placed later."""
-
-
-class PostbackEffect(_Effect):
-    """Effect on an order update as it is posted."""
 
 
 class Refuse(AnswerEffect):
@@ -76,6 +58,28 @@ class DropAnswer(AnswerEffect):
     after_ms: Milliseconds
 
 
+class CancelOrder(OrderEffect):
+    """Cancel what is unfilled of the order `after_ms` after it was accepted, as a broker's risk desk does."""
+
+    kind: Literal["cancel_order"] = "cancel_order"
+    after_ms: Milliseconds
+
+
+class FillAfterCancel(OrderEffect):
+    """Once the order is cancelled, by anybody, fill `quantity` of its rest after all, all of it if not given."""
+
+    kind: Literal["fill_after_cancel"] = "fill_after_cancel"
+    after_ms: Milliseconds
+    quantity: int | None = Field(None, ge=1, le=10**9)
+
+
+class HideOrder(OrderEffect):
+    """Show the order and its fills in no book before `ms` have passed."""
+
+    kind: Literal["hide_order"] = "hide_order"
+    ms: Milliseconds
+
+
 class LosePostback(PostbackEffect):
     """Do not post the order update."""
 
@@ -97,7 +101,21 @@ class DelayPostback(PostbackEffect):
 
 
 Effect = Annotated[
-    Refuse | Reject | DelayFill | PartialFill | DropAnswer | LosePostback | DuplicatePostback | DelayPostback,
+    Refuse
+    | Reject
+    | DelayFill
+    | PartialFill
+    | DropAnswer
+    | CancelOrder
+    | FillAfterCancel
+    | HideOrder
+    | ExpireSession
+    | LoseRequest
+    | SlowAnswer
+    | WrongAnswer
+    | LosePostback
+    | DuplicatePostback
+    | DelayPostback,
     Field(discriminator="kind"),
 ]
 EFFECT: TypeAdapter[Effect] = TypeAdapter(Effect)
@@ -107,7 +125,7 @@ class FaultRequest(BaseModel):
     """Rule to add: the effect applies to the next `count` orders of `symbol` (of any symbol if not given).
 
     A trigger counts as an order when it is placed, for refusals and lost answers, and its order when it fires.
-    The effects on postbacks apply to the next `count` order updates instead.
+    The effects on postbacks apply to the next `count` order updates instead, those on calls to the next `count` calls.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -115,6 +133,12 @@ class FaultRequest(BaseModel):
     symbol: Symbol | None = None
     count: int | None = Field(1, ge=1, le=10**9, description="null means until the rule is removed")
     effect: Effect
+
+    @model_validator(mode="after")
+    def _calls_have_no_symbol(self) -> Self:
+        if self.symbol is not None and isinstance(self.effect, CallEffect):
+            raise ValueError(f"{self.effect.kind} meets calls, which have no symbol")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +159,7 @@ class Placement:
     rejection: Reject | None = None
     fill_plan: FillPlan = ()
     drop_after_ms: int | None = None
+    surprises: Surprises | None = None
 
 
 def rules_met(rules: Sequence[FaultRule]) -> list[FaultRule]:
@@ -157,6 +182,7 @@ def placement_under(effects: Sequence[OrderEffect], quantity: int, now_ms: int) 
         rejection=rejection if isinstance(rejection, Reject) else None,
         fill_plan=_fill_plan(by_kind.get("delay_fill"), by_kind.get("partial_fill"), quantity, now_ms),
         drop_after_ms=drop.after_ms if isinstance(drop, DropAnswer) else None,
+        surprises=_surprises(by_kind, now_ms),
     )
 
 
@@ -172,6 +198,17 @@ def copies_under(effects: Sequence[PostbackEffect]) -> tuple[int, ...]:
             case DelayPostback():
                 delay_ms = effect.ms
     return (delay_ms,) * copies
+
+
+def _surprises(by_kind: Mapping[str, OrderEffect], now_ms: int) -> Surprises | None:
+    cancel, late, hidden = by_kind.get("cancel_order"), by_kind.get("fill_after_cancel"), by_kind.get("hide_order")
+    surprises = Surprises(
+        cancel_ms=now_ms + cancel.after_ms if isinstance(cancel, CancelOrder) else None,
+        late_after_ms=late.after_ms if isinstance(late, FillAfterCancel) else None,
+        late_quantity=late.quantity if isinstance(late, FillAfterCancel) else None,
+        shown_from_ms=now_ms + hidden.ms if isinstance(hidden, HideOrder) else None,
+    )
+    return None if surprises == Surprises() else surprises
 
 
 def _fill_plan(delay: OrderEffect | None, partial: OrderEffect | None, quantity: int, now_ms: int) -> FillPlan:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from services.paper_broker.book_time import to_ms
-from services.paper_broker.faults import AnswerEffect, placement_under
+from services.paper_broker.fault_effects import AnswerEffect
+from services.paper_broker.faults import placement_under
 from services.paper_broker.gtt_forms import refuse_met_legs
 from services.paper_broker.gtts import Gtt, GttRequest, placed_gtt
 from services.paper_broker.kite_errors import bad_input, no_such_trigger

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from services.paper_broker.faults import OrderEffect, placement_under
+from services.paper_broker.fault_effects import OrderEffect
+from services.paper_broker.faults import placement_under
 from services.paper_broker.gtts import Gtt
 from services.paper_broker.ledger import Books
 from services.paper_broker.quotes import Quote

@@ -30,6 +30,14 @@ def failure(error_type: ErrorType, message: str, status: int) -> JSONResponse:
     )
 
 
+class LostRequest(Exception):
+    """The call's connection is cut after `after_ms`, and nothing was done."""
+
+    def __init__(self, after_ms: int) -> None:
+        super().__init__(f"connection to be cut after {after_ms} ms")
+        self.after_ms = after_ms
+
+
 class DroppedAnswer(Response):
     """Response with a wait and a cut connection: the client cannot know the result of its call."""
 
@@ -51,6 +59,10 @@ def install_errors(app: FastAPI) -> None:
     @app.exception_handler(KiteError)
     def refused(_: Request, error: KiteError) -> JSONResponse:
         return failure(error.error_type, str(error), error.status)
+
+    @app.exception_handler(LostRequest)
+    def lost(_: Request, error: LostRequest) -> Response:
+        return DroppedAnswer(error.after_ms)
 
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: RequestValidationError) -> JSONResponse:

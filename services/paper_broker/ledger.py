@@ -17,6 +17,7 @@ from services.paper_broker.market_store import MarketStore
 from services.paper_broker.order_store import OrderStore
 from services.paper_broker.position_store import PositionStore
 from services.paper_broker.session_store import SessionStore
+from services.paper_broker.surprise_store import SurpriseStore
 from shared.errors import ConfigurationError
 
 FILE_NAME = "ledger.sqlite3"
@@ -34,6 +35,7 @@ class Books:
     faults: FaultStore
     sessions: SessionStore
     gtts: GttStore
+    surprises: SurpriseStore
 
 
 class Ledger:
@@ -136,4 +138,5 @@ def _books(connection: sqlite3.Connection) -> Books:
         FaultStore(connection),
         SessionStore(connection),
         GttStore(connection),
+        SurpriseStore(connection),
     )

@@ -27,13 +27,15 @@ _STATE_FIELDS = (
 _STATE = ", ".join(_STATE_FIELDS)
 _ORDERS_OF_ACCOUNT = f"SELECT {_COLUMNS} FROM orders WHERE account = ? AND order_number >= ? ORDER BY order_number"  # noqa: S608  # constants
 _ORDER = f"SELECT {_COLUMNS} FROM orders WHERE order_number = ? AND account = ?"  # noqa: S608  # constants
+_NUMBERED = f"SELECT {_COLUMNS} FROM orders WHERE order_number = ?"  # noqa: S608  # constants
 _WORKING = "status IN ('OPEN', 'TRIGGER PENDING')"  # as in the index
 _AT_WORK = (
     f"SELECT {_COLUMNS}, fill_plan FROM orders WHERE {_WORKING} AND symbol = ? AND order_number >= ?"  # noqa: S608  # constants
     " ORDER BY order_number"
 )
 _TO_RESUME = (
-    f"SELECT {_COLUMNS}, fill_plan FROM orders WHERE status = 'OPEN' AND resume_ms <= ?"  # noqa: S608  # constants
+    f"SELECT {_COLUMNS}, fill_plan FROM orders"  # noqa: S608  # constants
+    " WHERE status = 'OPEN' AND resume_ms <= ? AND order_number >= ?"
     " ORDER BY resume_ms, order_number LIMIT ?"
 )
 _INSERT = f"INSERT INTO orders ({_COLUMNS}, fill_plan, resume_ms) VALUES ({', '.join('?' * 21)})"  # noqa: S608  # constants
@@ -127,6 +129,10 @@ class OrderStore:
         row = self._connection.execute(_ORDER, (number, account)).fetchone()
         return Order(*row) if row else None
 
+    def numbered(self, number: int) -> Order:
+        """Return the order with this number, of any account and day."""
+        return Order(*self._connection.execute(_NUMBERED, (number,)).fetchone())
+
     def plan_of(self, number: int) -> FillPlan:
         """Return an order's fill plan."""
         (text,) = self._connection.execute("SELECT fill_plan FROM orders WHERE order_number = ?", (number,)).fetchone()
@@ -145,9 +151,9 @@ class OrderStore:
         )
         return {symbol for (symbol,) in rows}
 
-    def to_resume(self, now_ms: int, limit: int) -> list[tuple[Order, FillPlan]]:
-        """Return at most `limit` open orders allowed more by their fill plan at `now_ms`."""
-        rows = self._connection.execute(_TO_RESUME, (now_ms, limit))
+    def to_resume(self, by_ms: int, since_ms: int, limit: int) -> list[tuple[Order, FillPlan]]:
+        """Return at most `limit` open orders placed since then whose fill plan allows more by `by_ms`."""
+        rows = self._connection.execute(_TO_RESUME, (by_ms, number_at(since_ms), limit))
         return [(Order(*row[:-1]), _plan(row[-1])) for row in rows]
 
     def states_of(self, order: Order) -> list[Order]:

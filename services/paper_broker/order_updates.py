@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.paper_broker.faults import PostbackEffect, copies_under
+from services.paper_broker.fault_effects import PostbackEffect
+from services.paper_broker.faults import copies_under
 from services.paper_broker.ledger import Books
 from services.paper_broker.orders import Order
 

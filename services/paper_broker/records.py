@@ -24,7 +24,9 @@ class Records:
     def orders(self, account: str) -> list[Json]:
         """Return the order book, oldest first."""
         with self._ledger.read() as books:
-            return [kite_format.order(order) for order in books.orders.of_account(account, self._book_opened())]
+            hidden = books.surprises.hidden(self.now_ms())
+            orders = books.orders.of_account(account, self._book_opened())
+            return [kite_format.order(order) for order in orders if order.number not in hidden]
 
     def order_history(self, account: str, number: int) -> list[Json]:
         """Return an order's states; raise KiteError if it is not in the book."""
@@ -34,7 +36,9 @@ class Records:
     def trades(self, account: str) -> list[Json]:
         """Return the trade book, oldest first."""
         with self._ledger.read() as books:
-            return [kite_format.trade(fill) for fill in books.orders.fills_of_account(account, self._book_opened())]
+            hidden = books.surprises.hidden(self.now_ms())
+            fills = books.orders.fills_of_account(account, self._book_opened())
+            return [kite_format.trade(fill) for fill in fills if fill.order_number not in hidden]
 
     def order_trades(self, account: str, number: int) -> list[Json]:
         """Return an order's fills; raise KiteError if it is not in the book."""
@@ -74,6 +78,6 @@ class Records:
 
     def _order(self, books: Books, account: str, number: int) -> Order:
         order = books.orders.find(account, number, self._book_opened())
-        if order is None:
+        if order is None or number in books.surprises.hidden(self.now_ms()):
             raise no_such_order()
         return order

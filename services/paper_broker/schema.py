@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 2
+VERSION = 3
 """Ledger version, stored in ``PRAGMA user_version``; older versions are upgraded, others are refused."""
 
 _ORDERS = """
@@ -75,10 +75,26 @@ CREATE TABLE gtt_legs (
 ) STRICT, WITHOUT ROWID;
 """
 
+_SURPRISES = """
+-- What the broker does to an order by itself, on request; NULL: nothing, or done.
+CREATE TABLE surprises (
+    order_number  INTEGER PRIMARY KEY REFERENCES orders,
+    cancel_ms     INTEGER,
+    late_after_ms INTEGER,  -- from its cancel to a fill of late_quantity, of the whole rest if NULL
+    late_quantity INTEGER CHECK (late_quantity > 0),
+    late_fill_ms  INTEGER,
+    shown_from_ms INTEGER
+) STRICT;
+CREATE INDEX surprises_to_cancel ON surprises (cancel_ms) WHERE cancel_ms IS NOT NULL;
+CREATE INDEX surprises_to_fill ON surprises (late_fill_ms) WHERE late_fill_ms IS NOT NULL;
+CREATE INDEX surprises_hidden ON surprises (shown_from_ms) WHERE shown_from_ms IS NOT NULL;
+"""
+
 TABLES = f"""
 {_ORDERS.format(name="orders")}
 {_ORDER_INDEXES}
 {_GTTS}
+{_SURPRISES}
 -- What an order looked like after each change.
 CREATE TABLE order_states (
     order_number    INTEGER NOT NULL REFERENCES orders,
@@ -175,5 +191,6 @@ ALTER TABLE new_orders RENAME TO orders;
 {_ORDER_INDEXES}
 ALTER TABLE order_states ADD COLUMN trigger_units INTEGER;
 {_GTTS}""",  # noqa: S608  # constants
+    2: _SURPRISES,
 }
 """Statements to bring a ledger of a version to the next one; foreign keys must be off."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from services.paper_broker.book_time import book_day, book_opened_ms
 from services.paper_broker.faults import Placement
 from services.paper_broker.ledger import Books
 from services.paper_broker.matching import execute, filled, is_triggered, next_stage_ms, postponed, triggered
-from services.paper_broker.orders import FillPlan, Order, OrderRequest, placed, rejected
+from services.paper_broker.orders import Execution, FillPlan, Order, OrderRequest, cancelled, placed, rejected
 from services.paper_broker.positions import turnover_of
 from services.paper_broker.quotes import Quote
+from services.paper_broker.surprises import Surprises, filled_late, late_execution
 
 
 def accept(
@@ -20,6 +23,8 @@ def accept(
         books.orders.insert(rejected(order, placement.rejection.message), (), None)
         return order.number
     books.orders.insert(order, placement.fill_plan, next_stage_ms(placement.fill_plan, now))
+    if placement.surprises is not None:
+        books.surprises.save(order.number, placement.surprises)
     trade(books, order, placement.fill_plan, last_units, now)
     return order.number
 
@@ -31,16 +36,48 @@ def trade(books: Books, order: Order, plan: FillPlan, last_units: int | None, no
     execution = execute(order, plan, last_units, now)
     if execution is None:
         return
-    books.orders.update(filled(order, execution))
-    books.orders.add_fill(order.number, execution)
-    traded = turnover_of(order.sign * execution.quantity, execution.price_units)
-    books.positions.add(order.account, order.symbol, order.product, book_day(now), traded)
+    _book(books, filled(order, execution), execution)
+
+
+def cancel(books: Books, order: Order, now: int) -> None:
+    """Cancel a working order; its fills remain, and a fill after the cancel may be planned."""
+    books.orders.update(cancelled(order, now))
+    surprises = books.surprises.of(order.number)
+    if surprises is not None:
+        books.surprises.save(order.number, surprises.after_cancel(now))
+
+
+def surprise(books: Books, number: int, now: int) -> None:
+    """Do to an order what is due by now: its cancel, or its fill after one. To one of an earlier day, do nothing."""
+    order, surprises = books.orders.numbered(number), books.surprises.of(number)
+    assert surprises is not None, "only orders with surprises are due"
+    if order.placed_ms < book_opened_ms(now):
+        books.surprises.save(number, Surprises())
+        return
+    if surprises.cancel_ms is not None and surprises.cancel_ms <= now:
+        if order.is_working:
+            cancel(books, order, now)
+        else:
+            books.surprises.save(number, replace(surprises, cancel_ms=None))
+        return
+    books.surprises.save(number, surprises.without_late_fill())
+    execution = late_execution(order, surprises, books.market.last_units(order.symbol), now)
+    if execution is not None:
+        _book(books, filled_late(order, execution), execution)
 
 
 def fill_crossed(books: Books, quote: Quote, now: int) -> None:
     """Trigger and fill the symbol's working orders reached by the market."""
     for order, plan in books.orders.at_work(quote.symbol, book_opened_ms(now)):
         trade(books, order, plan, quote.last_units, now)
+
+
+def _book(books: Books, order: Order, execution: Execution) -> None:
+    """Store the order after one of its executions, the fill, and the position that they make."""
+    books.orders.update(order)
+    books.orders.add_fill(order.number, execution)
+    traded = turnover_of(order.sign * execution.quantity, execution.price_units)
+    books.positions.add(order.account, order.symbol, order.product, book_day(execution.at_ms), traded)
 
 
 def _trigger(books: Books, order: Order, plan: FillPlan, now: int) -> tuple[Order, FillPlan]:

@@ -59,7 +59,7 @@ class RunningBroker:
         """A trade is opened at an account."""
         self.desk.broker.take_market([], [entry])
 
-    def fault(self, effect: dict[str, Any], symbol: str = "NSE:INFY", count: int | None = 1) -> None:
+    def fault(self, effect: dict[str, Any], symbol: str | None = "NSE:INFY", count: int | None = 1) -> None:
         """Put a fault rule in force through the control surface."""
         answer = requests.post(
             f"{self.url}/paper/faults",

@@ -122,3 +122,111 @@ def test_the_control_surface_needs_the_token_and_a_known_effect(broker: RunningB
         url, json={"effect": {"kind": "explode"}}, headers={"Authorization": "token key:token"}, timeout=LIMIT_S
     )
     assert (answer.status_code, answer.json()["error_type"]) == (400, "InputException")
+
+
+def test_the_broker_cancels_the_unfilled_rest_by_itself(broker: RunningBroker, kite: KiteConnect) -> None:
+    broker.price("NSE:INFY", "1000.00")
+    broker.fault({"kind": "partial_fill", "quantity": 40})
+    broker.fault({"kind": "cancel_order", "after_ms": 0})
+    order_id = market_order(kite)
+    wait_until(lambda: the_order(kite, order_id)["status"] == "CANCELLED", "the broker's cancel")
+    order = the_order(kite, order_id)
+    assert (order["filled_quantity"], order["cancelled_quantity"], order["pending_quantity"]) == (40, 60, 0)
+
+
+@pytest.mark.parametrize(("quantity", "status", "filled"), [(None, "COMPLETE", 100), (25, "CANCELLED", 65)])
+def test_a_cancelled_order_can_fill_after_all(
+    broker: RunningBroker, kite: KiteConnect, quantity: int | None, status: str, filled: int
+) -> None:
+    broker.price("NSE:INFY", "1000.00")
+    broker.fault({"kind": "partial_fill", "quantity": 40})
+    broker.fault({"kind": "fill_after_cancel", "after_ms": 50, "quantity": quantity})
+    order_id = market_order(kite)
+    kite.cancel_order("regular", order_id)
+    broker.price("NSE:INFY", "1001.00")
+    wait_until(lambda: the_order(kite, order_id)["filled_quantity"] == filled, "the fill after the cancel")
+    assert the_order(kite, order_id)["status"] == status
+    assert [trade["average_price"] for trade in kite.order_trades(order_id)] == [1000, 1001]
+    (position,) = kite.positions()["net"]
+    assert position["quantity"] == -filled
+
+
+def test_an_order_can_be_missing_in_the_books(broker: RunningBroker, kite: KiteConnect) -> None:
+    broker.price("NSE:INFY", "1000.00")
+    broker.fault({"kind": "hide_order", "ms": 1500})
+    order_id = market_order(kite)
+    assert (kite.orders(), kite.trades()) == ([], [])
+    with pytest.raises(kite_exceptions.OrderException, match="order_id"):
+        kite.order_history(order_id)
+    wait_until(lambda: kite.orders() != [], "the order is shown")
+    assert [trade["order_id"] for trade in kite.trades()] == [order_id]
+
+
+def test_a_session_expires_for_so_many_calls(broker: RunningBroker, kite: KiteConnect) -> None:
+    broker.fault({"kind": "expire_session"}, symbol=None, count=2)
+    for call in (lambda: market_order(kite), kite.orders):
+        with pytest.raises(kite_exceptions.TokenException):
+            call()
+    assert kite.orders() == []
+
+
+def test_a_lost_request_is_never_executed(broker: RunningBroker, kite: KiteConnect) -> None:
+    broker.fault({"kind": "lose_request", "after_ms": 10, "calls": "place"}, symbol=None)
+    assert kite.orders() == []
+    with pytest.raises(requests.exceptions.RequestException):
+        market_order(kite)
+    assert kite.orders() == []
+    assert market_order(kite)
+
+
+@pytest.mark.parametrize(
+    ("body", "raised"),
+    [
+        ("html", kite_exceptions.DataException),
+        ("truncated", kite_exceptions.DataException),
+        ("cut", requests.exceptions.ChunkedEncodingError),
+        ("empty", kite_exceptions.DataException),
+        ("no_data", KeyError),
+        ("null_data", TypeError),
+        ("untyped", KeyError),
+    ],
+)
+def test_an_executed_order_can_be_answered_wrongly(
+    broker: RunningBroker, kite: KiteConnect, body: str, raised: type[Exception]
+) -> None:
+    broker.fault({"kind": "wrong_answer", "body": body, "http_status": 200, "calls": "place"}, symbol=None)
+    with pytest.raises(raised):
+        market_order(kite)
+    assert [order["tag"] for order in kite.orders()] == [TAG]
+
+
+def test_an_answer_can_be_late_and_in_pieces(broker: RunningBroker) -> None:
+    broker.fault({"kind": "slow_answer", "ms": 400, "calls": "books"}, symbol=None)
+    with pytest.raises(requests.exceptions.ConnectionError, match="timed out"):
+        broker.client(timeout=0.1).orders()
+    broker.fault({"kind": "slow_answer", "ms": 50, "parts": 5, "calls": "books"}, symbol=None)
+    began = time.monotonic()
+    assert broker.client(timeout=2).orders() == []
+    assert time.monotonic() - began >= 0.2
+
+
+def test_the_books_can_be_unreadable_while_orders_go_on(broker: RunningBroker, kite: KiteConnect) -> None:
+    broker.fault({"kind": "wrong_answer", "calls": "books"}, symbol=None, count=None)
+    for _ in range(2):
+        with pytest.raises(kite_exceptions.DataException, match="Gateway"):
+            kite.orders()
+    assert market_order(kite)
+    broker.clear_faults()
+    assert len(kite.orders()) == 1
+
+
+def test_faults_of_calls_spare_the_control_api(broker: RunningBroker, kite: KiteConnect) -> None:
+    url, headers = f"{broker.url}/paper/faults", {"Authorization": "token key:token"}
+    wanted = {"symbol": "NSE:INFY", "effect": {"kind": "expire_session"}}
+    assert requests.post(url, json=wanted, headers=headers, timeout=LIMIT_S).status_code == 400
+    broker.fault({"kind": "expire_session"}, symbol=None, count=None)
+    kite.invalidate_access_token()
+    assert len(requests.get(url, headers=headers, timeout=LIMIT_S).json()["data"]) == 1
+    broker.clear_faults()
+    with pytest.raises(kite_exceptions.TokenException):
+        kite.orders()

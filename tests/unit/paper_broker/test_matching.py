@@ -8,13 +8,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from services.paper_broker.book_time import from_ms
 from services.paper_broker.broker import PaperBroker
-from services.paper_broker.faults import DelayFill, FaultRequest, PartialFill, Reject
+from services.paper_broker.faults import CancelOrder, DelayFill, FaultRequest, FillAfterCancel, PartialFill, Reject
 from services.paper_broker.gtt_desk import GttDesk
 from services.paper_broker.gtts import GttLeg, GttRequest
 from services.paper_broker.kite_errors import KiteError
@@ -95,8 +96,8 @@ def test_the_average_is_the_volume_weighted_price_half_up() -> None:
 class FakeClock:
     """A clock that stands still until it is moved."""
 
-    def __init__(self) -> None:
-        self.ms = NOON_MS
+    def __init__(self, ms: int = NOON_MS) -> None:
+        self.ms = ms
 
     def now(self) -> Any:
         """The moment it stands at."""
@@ -105,6 +106,30 @@ class FakeClock:
     def monotonic(self) -> float:
         """The same in seconds."""
         return self.ms / 1000
+
+
+EVE_MS = 1_768_264_190_000
+"""Ten seconds before the book of a day is gone (06:00 in India)."""
+
+
+@pytest.mark.parametrize(
+    "effect",
+    [DelayFill(ms=60_000), PartialFill(quantity=1, rest_after_ms=60_000), CancelOrder(after_ms=60_000)],
+)
+def test_nothing_happens_to_an_order_after_its_day(tmp_path: Path, effect: Any) -> None:
+    clock, ledger = FakeClock(EVE_MS), Ledger(tmp_path)
+    broker = PaperBroker(ledger, clock)
+    with ledger.write() as books:
+        books.faults.add("PAPER", FaultRequest(effect=effect))
+    number = broker.place("PAPER", request()).order_number
+    broker.take_market([PriceTick("NSE:INFY", 10_000_000, EVE_MS * 1000, 1)])
+    with ledger.read() as books:
+        before = books.orders.numbered(number)
+    clock.ms += 120_000
+    broker.fill_due()
+    with ledger.read() as books:
+        assert books.orders.numbered(number) == before
+    ledger.close()
 
 
 class BrokerUnderRandomUse(RuleBasedStateMachine):
@@ -158,6 +183,8 @@ class BrokerUnderRandomUse(RuleBasedStateMachine):
             st.builds(DelayFill, ms=st.integers(0, 50)),
             st.builds(PartialFill, quantity=st.integers(0, 150), rest_after_ms=st.none() | st.integers(0, 50)),
             st.builds(Reject),
+            st.builds(CancelOrder, after_ms=st.integers(0, 50)),
+            st.builds(FillAfterCancel, after_ms=st.integers(0, 50), quantity=st.none() | st.integers(1, 50)),
         )
     )
     def inject(self, effect: Any) -> None:

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from services.paper_broker.accounts import Accounts, accounts_of
 from services.paper_broker.broker import PaperBroker
+from services.paper_broker.fault_effects import PostbackEffect
 from services.paper_broker.faults import (
     DelayPostback,
     DuplicatePostback,
@@ -21,7 +22,6 @@ from services.paper_broker.faults import (
     FaultRequest,
     LosePostback,
     PartialFill,
-    PostbackEffect,
     Refuse,
     Reject,
     copies_under,
