@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,9 @@ from uuid import UUID
 import msgspec
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from services.replay.tape.csv_rows import read_csv
+from services.replay.tape.recorded import BadRow
+from services.replay.tape.table import Row
 from services.trade_management.domain.trade import Trade, check_opening
 from shared.clock import trading_day
 from shared.contracts.events import describe
@@ -225,29 +227,35 @@ def _lines(file: Path) -> Sequence[Any]:
 def _json_objects(file: Path, text: str) -> Any:
     try:
         whole = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return [_json(file, line) for line in text.splitlines() if line.strip()]
     return whole.get("items", [whole])
 
 
 def _csv_lines(file: Path, text: str) -> Iterator[dict[str, Any]]:
-    header = text.splitlines()[0] if text else ""
-    reader = csv.DictReader(io.StringIO(text), delimiter=";" if header.count(";") > header.count(",") else ",")
+    try:
+        table = read_csv(io.StringIO(text, newline=""))
+    except BadRow as error:
+        raise InvalidInput(f"{file}: {error}, e.g. symbol,direction,quantity,entry_price,stop_loss") from error
     options = _plan_columns()
-    for name in reader.fieldnames or ():
+    for name in table.names or ():
         if name not in BookLine.model_fields and name not in options:
             known = ", ".join([*BookLine.model_fields, *options])
             raise InvalidInput(f"{file}: column {name!r} is not known; the columns are {known}")
-    for row in reader:
-        given = {name: value for name, value in row.items() if name is not None and value}
-        fields: dict[str, Any] = {name: value for name, value in given.items() if name in BookLine.model_fields}
+    for row in table.rows:
         try:
-            plan = _plan_of(options, given)
+            yield _trade_of(row, options)
         except ValueError as error:
-            raise InvalidInput(f"{file}: line {reader.line_num}: {error}") from error
-        if plan:
-            fields["exit_plan"] = plan
-        yield fields
+            raise InvalidInput(f"{file}: line {row.line}: {error}") from error
+
+
+def _trade_of(row: Row, options: Mapping[str, PlanOption]) -> dict[str, Any]:
+    """Return the JSON of a line's trade; ValueError if it has none."""
+    if row.error is not None:
+        raise ValueError(row.error)
+    fields: dict[str, Any] = {name: value for name, value in row.fields.items() if name in BookLine.model_fields}
+    plan = _plan_of(options, row.fields)
+    return fields | {"exit_plan": plan} if plan else fields
 
 
 def _plan_columns() -> dict[str, PlanOption]:

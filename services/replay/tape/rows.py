@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from gzip import GzipFile
 from io import TextIOWrapper
 from itertools import chain
@@ -13,39 +11,13 @@ from typing import IO, Any, Final, cast
 
 import msgspec
 
-from services.replay.tape.recorded import BadLine
-from shared.errors import InvalidInput
+from services.replay.tape.csv_rows import read_csv
+from services.replay.tape.parquet_rows import read_parquet
+from services.replay.tape.recorded import BadLine, BadRow
+from services.replay.tape.table import Row, Table
 
 _GZIP: Final = b"\x1f\x8b"
 _PARQUET: Final = b"PAR1"
-_DELIMITERS: Final = ",;\t|"
-_PARQUET_NEEDED: Final = "reading Parquet needs the package pyarrow: pip install 'exitflow[parquet]'"
-_ROWS_AT_ONCE: Final = 10_000
-
-Fields = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """The fields of a line, or why it has none."""
-
-    line: int
-    fields: Fields
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """All rows of a file.
-
-    Attributes
-    ----------
-    names:
-        Names of the columns; None for a file with rows of named fields.
-    """
-
-    names: tuple[str, ...] | None
-    rows: Iterator[Row]
 
 
 def read_table(file: Path, opened: IO[bytes]) -> Table:
@@ -56,21 +28,32 @@ def read_table(file: Path, opened: IO[bytes]) -> Table:
     BadLine
         It is CSV without a header.
     InvalidInput
-        It is Parquet, and pyarrow is not installed.
+        It is Parquet and damaged, or pyarrow is not installed.
     """
     start = opened.read(4)
     opened.seek(0)
     if start == _PARQUET:
-        return _parquet(opened)
+        return read_parquet(file, opened)
     plain = GzipFile(fileobj=opened) if start.startswith(_GZIP) else opened
-    text = TextIOWrapper(cast("IO[bytes]", plain), encoding="utf-8-sig", newline="")
-    first = next((line for line in text if line.strip()), "")
-    lines = chain([first], text)
-    if first.lstrip().startswith("["):
+    lines, first = _begin(TextIOWrapper(cast("IO[bytes]", plain), encoding="utf-8-sig", newline=""))
+    if first.startswith("["):
         return Table(None, _json_array(file, lines))
-    if first.lstrip().startswith("{"):
+    if first.startswith("{"):
         return Table(None, _json_lines(lines))
-    return _csv(file, first, lines)
+    try:
+        return read_csv(lines)
+    except BadRow as error:
+        raise BadLine(file, 1, f"{error}, e.g. symbol,ltp,ts,seq") from error
+
+
+def _begin(text: Iterator[str]) -> tuple[Iterator[str], str]:
+    """Return all lines, and the first one with text without the spaces before it."""
+    read: list[str] = []
+    for line in text:
+        read.append(line)
+        if line.strip():
+            break
+    return chain(read, text), read[-1].lstrip() if read else ""
 
 
 def _json_lines(lines: Iterator[str]) -> Iterator[Row]:
@@ -98,45 +81,3 @@ def _json_array(file: Path, lines: Iterator[str]) -> Iterator[Row]:
 
 def _of_object(number: int, fields: Any) -> Row:
     return Row(number, fields) if isinstance(fields, dict) else Row(number, {}, "not a JSON object")
-
-
-def _csv(file: Path, first: str, lines: Iterator[str]) -> Table:
-    delimiter = max(_DELIMITERS, key=first.count)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    names = tuple(name.strip() for name in next(reader, []))
-    if not any(names):
-        raise BadLine(file, 1, "the header is missing; it must name the columns, e.g. symbol,ltp,ts,seq")
-    return Table(names, _csv_rows(reader, names))
-
-
-def _csv_rows(reader: Any, names: tuple[str, ...]) -> Iterator[Row]:
-    while True:
-        try:
-            values = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield Row(reader.line_num, {}, str(error))
-            continue
-        if len(values) > len(names):
-            yield Row(reader.line_num, {}, "more fields than the header has")
-        elif values:
-            named = zip(names, map(str.strip, values), strict=False)
-            yield Row(reader.line_num, {name: value for name, value in named if value})
-
-
-def _parquet(opened: IO[bytes]) -> Table:
-    try:
-        from pyarrow import parquet
-    except ImportError as error:
-        raise InvalidInput(_PARQUET_NEEDED) from error
-    table = parquet.ParquetFile(opened)
-    return Table(tuple(table.schema_arrow.names), _parquet_rows(table))
-
-
-def _parquet_rows(table: Any) -> Iterator[Row]:
-    number = 0
-    for batch in table.iter_batches(batch_size=_ROWS_AT_ONCE):
-        for fields in batch.to_pylist():
-            number += 1
-            yield Row(number, {name: value for name, value in fields.items() if value is not None})

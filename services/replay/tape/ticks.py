@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
 from services.replay.tape.format import CandlePath, TapeFormat
 from services.replay.tape.recorded import BadRow, RecordedTick
-from services.replay.tape.rows import Fields, Row
+from services.replay.tape.table import Fields, Row
 from services.replay.tape.times import Times
 from shared.contracts.trades import is_symbol
 from shared.errors import InvalidInput
@@ -15,6 +16,8 @@ from shared.money import market_units
 
 _CANDLE: Final = ("open", "high", "low", "close")
 _SEQ_LIMIT: Final = 2**63
+_WHOLE: Final = re.compile(r"([0-9]{1,19})(?:\.0*)?")
+"""A whole number; where some rows have none, pandas writes the others as 7.0."""
 _CANDLE_TIME: Final = "date"
 """Name of a candle's time in Kite's files, besides ``ts``."""
 
@@ -95,8 +98,9 @@ class TickRows:
         return symbol
 
     def _price(self, fields: Fields, name: str) -> int:
+        value = self._value(fields, name)
         try:
-            price = market_units(self._value(fields, name))
+            price = market_units(value)
         except (InvalidInput, TypeError) as error:
             raise BadRow(f"{name}: {error}") from error
         if price <= 0:
@@ -107,12 +111,10 @@ class TickRows:
         value = fields.get(self._columns["seq"])
         if value is None:
             return 0
-        try:
-            seq = int(value)
-        except (TypeError, ValueError) as error:
-            raise BadRow(f"seq: {value!r} is not an integer") from error
+        whole = _WHOLE.fullmatch(str(value))
+        seq = -1 if whole is None else int(whole[1])
         if not 0 <= seq < _SEQ_LIMIT:
-            raise BadRow("seq: not an integer of 0 to 2^63 - 1")
+            raise BadRow(f"seq: {value!r} is not an integer of 0 to 2^63 - 1")
         return seq
 
     def _arrived_ms(self, fields: Fields) -> int:

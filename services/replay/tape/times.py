@@ -37,6 +37,10 @@ class Times:
             found = self._of_text(name, value.strip())
         elif isinstance(value, datetime):
             found = epoch_us(self._with_zone(name, value))
+        elif isinstance(value, date):
+            found = epoch_us(self._with_zone(name, datetime.combine(value, time())))
+        elif isinstance(value, time):
+            found = epoch_us(self._with_zone(name, self._on_date(name, value)))
         elif isinstance(value, int | float) and not isinstance(value, bool):
             found = self._number_us(name, repr(value))
         else:

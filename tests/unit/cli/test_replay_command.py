@@ -164,3 +164,16 @@ def test_a_calendar_file_gives_square_off_times_without_a_database(
     assert (exit_["exit_reason"], exit_["filled_at"]) == ("TIME", "2026-01-13T03:45:02.000000Z")
     refused = exitflow(*options, "--calendar", files["book.json"])
     assert (refused.status, files["book.json"] in refused.err) == (1, True)
+
+
+def test_a_symbol_without_exchange_is_completed_or_refused(exitflow: Exitflow, files: dict[str, str]) -> None:
+    options = ("replay", files["dump.csv.gz"], "--book", files["book.json"], *OF_DUMP)
+    assert "TARGET" in exitflow(*options, "--symbol", "INFY").out
+    refused = exitflow(*options, "--symbol", "infy")
+    assert (refused.status, "--symbol" in refused.err) == (2, True)
+
+
+def test_a_tape_without_ticks_is_told(exitflow: Exitflow, files: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "header.csv").write_text("symbol,ltp,ts\n")
+    result = exitflow("replay", str(tmp_path / "header.csv"), "--book", files["book.json"])
+    assert (result.status, result.err) == (0, "no ticks were read\n")

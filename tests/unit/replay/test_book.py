@@ -92,7 +92,7 @@ def test_one_plan_for_all_takes_the_place_of_each(tmp_path: Path) -> None:
         (json.dumps([BODY | {"direction": "SHORT", "product_type": "CNC"}]), "cannot be CNC"),
         (json.dumps([OF_API, OF_API]), "twice"),
         ("[]", "no trades"),
-        ("", "no trades"),
+        ("", "the header is missing"),
         ("[1", "JSON"),
         ("symbol,direction,stoploss\n", "'stoploss' is not known"),
     ],

@@ -51,7 +51,7 @@ def show_verified(verified: Verified, form: Format) -> None:
 def _say_estimates(played: Sequence[Played]) -> None:
     first = played[0]
     if first.ticks == 0:
-        note("no tick is of a symbol of the book")
+        note("no tick is of a symbol of the book" if first.others else "no ticks were read")
     if first.stale:
         note(f"{first.stale} ticks are older than the one before them and have no effect")
     if any(each.trade.entered_on < SHIPPED_FROM for each in first.exits):

@@ -12,6 +12,7 @@ import typer
 
 from services.cli.support.more_options import with_more_options
 from services.replay.tape.format import FIELDS, CandlePath, Epoch, TapeFormat
+from shared.contracts.trades import is_symbol
 
 _PANEL: Final = "Recorded ticks"
 
@@ -66,7 +67,7 @@ def tape_format(values: Mapping[str, Any]) -> TapeFormat:
     day = values["date"]
     return TapeFormat(
         columns=_columns(values["columns"]),
-        symbol=values["symbol"],
+        symbol=_symbol(values["symbol"], values["exchange"]),
         exchange=values["exchange"],
         zone=_zone(values["tz"]),
         date=None if day is None else _date(day),
@@ -84,6 +85,15 @@ def _columns(text: str | None) -> dict[str, str]:
             raise typer.BadParameter(f"--columns takes FIELD=NAME with a field of {', '.join(FIELDS)}, not {pair!r}")
         columns[name.strip()] = column.strip()
     return columns
+
+
+def _symbol(name: str | None, exchange: str | None) -> str | None:
+    symbol = name if name is None or exchange is None or ":" in name else f"{exchange}:{name}"
+    if symbol is not None and not is_symbol(symbol):
+        raise typer.BadParameter(
+            f"--symbol takes EXCHANGE:SYMBOL, or a SYMBOL with --exchange EXCHANGE, e.g. NSE:INFY, not {symbol!r}"
+        )
+    return symbol
 
 
 def _zone(name: str | None) -> ZoneInfo | None:
