@@ -51,7 +51,7 @@ class AccountLossService:
     def put(
         self, uow: UnitOfWork, user_broker_id: str, limit: Decimal | None, basis: LossBasis, act: Act
     ) -> AccountLoss:
-        """Set or remove the limit of an account; what the day's loss counts from stays.
+        """Set or remove the limit of an account; the starting point of the day's loss stays.
 
         Raises
         ------
@@ -73,7 +73,7 @@ class AccountLossService:
     def release(self, uow: UnitOfWork, user_broker_id: str, act: Act) -> AccountLoss:
         """Let trades be opened at a held account again; its loss counts from now.
 
-        Exits that were written stay; an operator withdraws those that were not sent.
+        Written exits stay; an operator withdraws the unsent ones.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Manual exits of every open trade that a filter names, in one transaction."""
+"""Manual exits of every open trade of a filter, in one transaction."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ IN_PROGRESS, NOT_EXECUTED, BUSY = "exit_in_progress", "not_executable", "row_hel
 
 @dataclass(frozen=True, slots=True)
 class BulkItem:
-    """Open trade that the filter names.
+    """Open trade of the filter.
 
     Attributes
     ----------
     skipped:
         Why it is not exited: a code; None if it is, or would be.
     intent:
-        Its new exit, or the one in progress that stands against another.
+        Its new exit, or the one in progress against it.
     """
 
     trade: OpenTrade
@@ -52,10 +52,9 @@ class BulkExitService:
         self._clock = clock
 
     def exit(self, uow: UnitOfWork, wanted: TradeFilter, act: Act, *, dry_run: bool) -> list[BulkItem]:
-        """Exit the open trades, oldest entry first; with `dry_run` return only what would be done. The caller commits.
+        """Exit the open trades, oldest entry first; with `dry_run` return only the plan. The caller commits.
 
-        A trade with a sent or manual exit, one that the rollout does not execute, and one that another transaction
-        holds are skipped.
+        Skips trades with a sent or manual exit, outside the rollout, or locked by another transaction.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Explanation of one trade: what exited it, what held exits back, and how far every other rule is."""
+"""Explanation of one trade: its exit, the obstacles to exits, and the distance of every other rule."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ LIMIT = 500
 
 @dataclass(frozen=True, slots=True)
 class ExplainedRule:
-    """One rule with what keeps it from firing.
+    """One rule with its obstacle.
 
     Attributes
     ----------
     held_by:
-        ``intent`` while an intent of its rule or a higher rank is live or filled, ``cooldown`` while that holds; None
+        ``intent`` while an intent of its rule or a higher rank is live or filled, ``cooldown`` while it lasts; None
         if the rule is armed.
     """
 

@@ -33,7 +33,7 @@ UNDECIDED = frozenset({IntentStatus.UNKNOWN, IntentStatus.PLACED, IntentStatus.P
 
 
 class Resolution(StrEnum):
-    """What an operator found out at the broker about an exit's order."""
+    """An operator's finding at the broker about an exit's order."""
 
     FILLED = "filled"
     FAILED = "failed"
@@ -42,7 +42,7 @@ class Resolution(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KnownFill:
-    """Execution that an operator read at the broker. Price in rupees."""
+    """Execution read at the broker by an operator. Price in rupees."""
 
     broker_trade_id: str
     quantity: int
@@ -72,7 +72,7 @@ class ExitResolutionService:
         self._terms = terms
 
     def resolve(self, uow: UnitOfWork, intent_id: UUID, decision: Decision, act: Act) -> ExitIntent:
-        """Record the outcome of an exit whose broker can no longer be asked; return the intent.
+        """Record the outcome of an exit after the loss of its broker; return the intent.
 
         Fills of less than the order's quantity end the exit as CANCELLED, and the rest can exit again.
 
@@ -83,7 +83,7 @@ class ExitResolutionService:
         NotResolvable
             It is not UNKNOWN, PLACED or PARTIALLY_FILLED.
         InvalidInput
-            The decision contradicts what is known: too many shares, no fills, or fills of an order that failed.
+            The decision contradicts known facts: too many shares, no fills, or fills of an order that failed.
         """
         locked = lock_exit(uow.connection, ExitIntentRepository(uow.connection).get(intent_id))
         intent = locked.intent
@@ -99,7 +99,7 @@ class ExitResolutionService:
         return after
 
     def withdraw(self, uow: UnitOfWork, intent_id: UUID, act: Act) -> ExitIntent:
-        """Cancel an exit that was not sent; return the intent.
+        """Cancel an unsent exit; return the intent.
 
         Raises
         ------
@@ -157,7 +157,7 @@ def _write(writer: OutcomeWriter, locked: LockedExit, decision: Decision, reason
 
 
 def _sighting(intent: ExitIntent, decision: Decision, message: str) -> Sighting:
-    """Return what the broker's books would show; an order that ended short was cancelled with what it filled."""
+    """Return the broker's books as decided; an order ended short was cancelled with its fills."""
     failed = decision.resolution is Resolution.FAILED
     exchange = intent.symbol.partition(":")[0]
     order_id = decision.broker_order_id or intent.broker_order_id or ""

@@ -15,7 +15,7 @@ from shared.contracts.vocabulary import ExitReason, IntentStatus
 
 
 class Step(StrEnum):
-    """Kind of an entry, in the order in which entries of one instant happened."""
+    """Kind of an entry, in the order of entries of one instant."""
 
     ENTERED = "ENTERED"
     DETECTED = "DETECTED"
@@ -32,7 +32,7 @@ _ORDER = {step: number for number, step in enumerate(Step)}
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """One thing that happened. `detail` is JSON-safe."""
+    """One step of the past. `detail` is JSON-safe."""
 
     at: datetime
     step: Step
@@ -48,7 +48,7 @@ def timeline(
     intents: Sequence[ExitIntent],
     fills: Mapping[UUID, Sequence[Fill]],
 ) -> list[TimelineEntry]:
-    """Return everything that happened to a trade's exits, oldest first."""
+    """Return the whole past of a trade's exits, oldest first."""
     entries = [TimelineEntry(entered_at, Step.ENTERED)]
     entries += [_detected(signal) for signal in signals]
     for intent in intents:
@@ -97,7 +97,7 @@ def _of_intent(intent: ExitIntent, fills: Sequence[Fill]) -> Iterator[TimelineEn
 
 
 def _why_ended(intent: ExitIntent) -> dict[str, object]:
-    """Return why an intent ended, without what is not known."""
+    """Return why an intent ended, without unknown parts."""
     known = {
         "cancel_reason": intent.cancel_reason,
         "error_code": intent.error_code,

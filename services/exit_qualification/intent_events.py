@@ -1,6 +1,6 @@
 """Events of exit qualification, built from the current rows.
 
-Importing this module also registers their counters, so every process that emits them counts them.
+Importing this module also registers their counters: every process with these events counts them.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def filled(intent: ExitIntent, fills: list[Fill], at: datetime) -> ExitIntentFil
 
 
 def failed(intent: ExitIntent, at: datetime) -> ExitIntentFailed:
-    """Return the event of an order that was refused or never placed."""
+    """Return the event of an order refused or never placed."""
     error = ErrorDetail(code=intent.error_code or "UNKNOWN", message=intent.error_message or "")
     return ExitIntentFailed(**_facts(intent, at), errors=[error])
 

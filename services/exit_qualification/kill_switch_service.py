@@ -1,4 +1,4 @@
-"""Service that sets the kill switch and waits until it takes effect."""
+"""Service for setting the kill switch and waiting until it takes effect."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOOK_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class KillSwitchSet:
-    """Current kill switch, and the intents whose orders may still reach a broker."""
+    """Current kill switch, and the intents with orders still able to reach a broker."""
 
     setting: Setting
     on_their_way: list[ExitIntent]

@@ -39,7 +39,7 @@ def _count_approved(event: ExitIntentApproved) -> None:
 
 @after_commit(ExitIntentRejected)
 def _count_rejected(event: ExitIntentRejected) -> None:
-    """Count an intent once, so that the sum over gates is the number of rejected intents."""
+    """Count an intent once: the sum over gates is the number of rejected intents."""
     INTENTS_REJECTED.labels(event.errors[0].code if event.errors else "UNKNOWN").inc()
 
 

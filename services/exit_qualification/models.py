@@ -90,7 +90,7 @@ class OpenTradeRow(Base):
 
 
 class ExitPlanRow(Base):
-    """Plan in force of a trade whose plan was changed."""
+    """Plan in force of a trade after a change of its plan."""
 
     __tablename__ = "exit_plans"
 

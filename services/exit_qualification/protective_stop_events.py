@@ -9,7 +9,7 @@ from shared.contracts.protective_stops import ProtectiveStopChanged
 
 
 def changed(stop: ProtectiveStop, at: datetime) -> ProtectiveStopChanged:
-    """Return the event of a stop that the broker confirmed, ended or triggered."""
+    """Return the event of a stop confirmed, ended or triggered by the broker."""
     return ProtectiveStopChanged(
         trade_id=stop.trade_id,
         stop_id=stop.stop_id,

@@ -66,7 +66,7 @@ class PublishedSignals(Collector):
         return False
 
     def _release(self, uow: UnitOfWork) -> None:
-        """Count the parked signals that were replayed since the last run."""
+        """Count the parked signals replayed since the last run."""
         if not self._held:
             return
         for signal_id, reason in uow.connection.execute(RELEASED, {"held": list(self._held)}).all():

@@ -42,7 +42,7 @@ from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.hot_path import Sent, pipelined
 
 PART = 128
-"""Exits of a transaction whose rows are sent together."""
+"""Exits of a transaction with rows sent together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class DetectedExit:
 
 @dataclass(frozen=True, slots=True)
 class _Book:
-    """Facts of the locked trades: other exits that stay, fills of them and of their legs, and their markets."""
+    """Facts of the locked trades: other exits to stay, fills of them and of their legs, and their markets."""
 
     trades: Mapping[UUID, TradeProjection]
     holders: Mapping[UUID, Sequence[ExitIntent]]
@@ -81,18 +81,18 @@ class _Book:
     now: datetime
 
     def leg_left(self, key: RuleKey) -> int | None:
-        """Return what a leg still wants; None for the whole remainder."""
+        """Return the quantity still wanted by a leg; None for the whole remainder."""
         if key.leg is None:
             return None
         wanted = self.trades[key.trade_id].trade.leg_quantities.get((key.reason, key.leg), 0)
         return wanted - self.of_legs.get(key, 0)
 
     def staying(self, key: RuleKey) -> list[ExitIntent]:
-        """Return the trade's exits that an exit of the rule does not take over."""
+        """Return the trade's exits not taken over by an exit of the rule."""
         return [each for each in self.holders.get(key.trade_id, ()) if not is_taken_over(each, key, self.now)]
 
     def left(self, key: RuleKey) -> int:
-        """Return what an exit of the rule would be for."""
+        """Return the quantity of an exit of the rule."""
         live = sum(each.remaining for each in self.staying(key) if each.is_live)
         left = self.trades[key.trade_id].trade.quantity - self.filled.get(key.trade_id, 0) - live
         wanted = self.leg_left(key)
@@ -144,10 +144,10 @@ class SignalManagementService:
         switches: Switches,
         locked: Mapping[UUID, TradeProjection] | None = None,
     ) -> list[DetectedExit]:
-        """Write a signal and an intent for each trade that may exit, and emit their events.
+        """Write a signal and an intent for each trade free to exit, and emit their events.
 
-        Nothing is written for a trade that is not open, has an intent that cannot be superseded, or has all candidates
-        under cooldown, nor for any trade while the rollout is off. Legs that one tick reaches exit together. Rows of
+        Nothing is written for a trade not open, with an intent that cannot be superseded, or with all candidates
+        under cooldown, nor for any trade while the rollout is off. Legs reached by one tick exit together. Rows of
         the trades are locked in sorted order until the unit of work ends, unless the caller has `locked` them; the
         caller commits.
         """
@@ -211,7 +211,7 @@ class SignalManagementService:
         """Cancel waiting intents in favour of exits of higher rank; their rows must be locked.
 
         Their rules may fire again immediately. While the new exit lives it blocks them itself. If it fails, a stop
-        must not wait for the cooldown of an intent that was never sent.
+        must not wait for the cooldown of an intent never sent.
         """
         now = self._clock.now()
         for ended in IntentBatches(uow.connection).supersede(intents, at=now):
@@ -300,7 +300,7 @@ class SignalManagementService:
 
 
 def _taken_over(book: _Book, chosen: Sequence[_Chosen]) -> list[ExitIntent]:
-    """Return the waiting intents that the chosen exits cancel, each once."""
+    """Return the waiting intents cancelled by the chosen exits, each once."""
     keys = {item.candidate.trade_id: item.candidate.rule_key for item in chosen}
     return [
         holder
@@ -326,7 +326,7 @@ def _signal(item: _Chosen, direction: Direction) -> ExitSignal:
 
 
 def _facts(item: _Chosen, book: _Book) -> tuple[object, ...]:
-    """Return what `_gate_input` takes from an exit alone; far quicker to make and to compare than its answer."""
+    """Return the part of `_gate_input` from an exit alone; far quicker to make and to compare than its answer."""
     candidate = item.candidate
     trade = book.trades[candidate.trade_id].trade
     return (

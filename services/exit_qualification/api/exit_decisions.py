@@ -1,4 +1,4 @@
-"""Routes: exits that operators decide, withdraw, or ask for by a filter."""
+"""Routes: operators' decisions about exits, withdrawals, and bulk exits by a filter."""
 
 from __future__ import annotations
 

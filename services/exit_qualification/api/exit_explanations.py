@@ -1,4 +1,4 @@
-"""Route that explains the exits of a trade."""
+"""Route for the explanation of a trade's exits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ router = api_router(prefix="/exits/why", tags=["exits"])
 
 
 class LastTick(BaseModel):
-    """Last tick of the symbol at its checkpoint, which is at most about a second old."""
+    """Last tick of the symbol at its checkpoint, at most about a second old."""
 
     price: Money
     at: Timestamp
@@ -45,7 +45,7 @@ class LastTick(BaseModel):
 
 
 class Bricks(BaseModel):
-    """Bricks that count for a rule."""
+    """Bricks counted for a rule."""
 
     counted: int
     needed: int
@@ -54,7 +54,7 @@ class Bricks(BaseModel):
 
 
 class RuleView(BaseModel):
-    """One rule of the plan: how far it is from firing, and what keeps it from firing."""
+    """One rule of the plan: its distance from firing, and the reason against it."""
 
     exit_reason: ExitReason
     leg: int | None
@@ -74,7 +74,7 @@ class RuleView(BaseModel):
 
 
 class TimelineView(BaseModel):
-    """One thing that happened."""
+    """One step of the past."""
 
     at: Timestamp
     step: Step
@@ -85,7 +85,7 @@ class TimelineView(BaseModel):
 
 
 class WaitingView(BaseModel):
-    """Exit or closure that waits for a locked row."""
+    """Exit or closure waiting for a locked row."""
 
     work: str
     waits_since: Timestamp
@@ -95,7 +95,7 @@ class WaitingView(BaseModel):
 
 
 class ExplanationView(BaseModel):
-    """Why a trade exited or did not. Ticks that changed nothing are not kept."""
+    """Why a trade exited or did not. Ticks without effect are not kept."""
 
     trade_id: UUID
     symbol: str

@@ -23,7 +23,7 @@ router = api_router(prefix="/instruments", tags=["instruments"])
 
 
 class PutInstruments(BaseModel):
-    """Instruments to add or change; a field left out keeps what is stored."""
+    """Instruments to add or change; a missing field keeps its stored value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

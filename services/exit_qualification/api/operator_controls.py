@@ -113,7 +113,7 @@ def put_broker(user_broker_id: BrokerPath, body: PutBroker, context: Context, ca
         switches.put_broker(
             broker, Act(caller.name, body.reason), book_days=BOOK_DAYS, orders_not_sent=body.orders_not_sent
         )
-        now = switches.broker(user_broker_id)  # with the hold of its entries, which a request does not carry
+        now = switches.broker(user_broker_id)  # with the hold of its entries: a request does not carry it
         # Of the database's clock, as a hold and its release are: an older event changes nothing at its readers.
         uow.emit(user_broker_changed(now, OrderQueues(uow.connection).now()))
         uow.commit()

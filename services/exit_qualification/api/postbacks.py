@@ -1,4 +1,4 @@
-"""Route: order updates posted by brokers. They only wake the reconciler, which reads the broker's books."""
+"""Route: order updates posted by brokers. They only wake the reconciler; it reads the broker's books."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shared.http.routing import api_router
 router = api_router(tags=["postbacks"])
 
 REFUSED: Final = b"refused postbacks"
-"""Key of the rate limit that forged and malformed updates share, apart from those of accounts."""
+"""Common key of the rate limit for forged and malformed updates, apart from those of accounts."""
 
 
 class ForgedPostback(Forbidden):

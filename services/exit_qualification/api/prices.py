@@ -49,14 +49,14 @@ class PriceView(BaseModel):
 
 
 class PriceList(BaseModel):
-    """Prices of the wanted symbols that are known, in their order."""
+    """Known prices of the wanted symbols, in their order."""
 
     items: list[PriceView]
 
 
 @router.get("")
 def last_prices(symbols: Symbols, context: Context, _: Reader) -> PriceList:
-    """Return the last price, the tick size and the lot size of each symbol; symbols that are not known are left out."""
+    """Return the last price, the tick size and the lot size of each symbol; unknown symbols are left out."""
     return PriceList(items=_prices(context, list(dict.fromkeys(symbols.split(",")))))
 
 

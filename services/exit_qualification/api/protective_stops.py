@@ -1,4 +1,4 @@
-"""Route: the stop orders that brokers hold for trades."""
+"""Route: the stop orders held by brokers for trades."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Standing = Annotated[bool, Query(description="only live stops")]
 
 
 class ProtectiveStopView(BaseModel):
-    """Stop order that the broker holds, or held, for a trade."""
+    """Stop order held by the broker for a trade, now or before."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -72,7 +72,7 @@ class ProtectiveStopPage(BaseModel):
 
 
 class MissingStopView(BaseModel):
-    """Open trade whose plan asks for a protective stop that the broker does not hold."""
+    """Open trade without a stop at the broker although its plan asks for one."""
 
     model_config = ConfigDict(from_attributes=True)
 

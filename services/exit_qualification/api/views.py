@@ -33,7 +33,7 @@ class _Body(BaseModel):
 
 
 Gates = Literal["all", "held"]
-"""Gates whose verdicts an answer has: all, or those that did not pass."""
+"""Gates with their verdicts in an answer: all, or those without a PASS."""
 
 
 class GateView(BaseModel):
@@ -133,7 +133,7 @@ BrokerId = Annotated[str, Field(min_length=1, max_length=128, pattern=NO_NUL)]
 
 
 class ResolvedFill(_Body):
-    """Execution that an operator read at the broker."""
+    """Execution read at the broker by an operator."""
 
     broker_trade_id: BrokerId
     quantity: Annotated[int, Field(gt=0, le=10**12)]
@@ -142,9 +142,9 @@ class ResolvedFill(_Body):
 
 
 class ResolveExit(_Body):
-    """Outcome of an exit whose broker can no longer be asked.
+    """Outcome of an exit after the loss of its broker.
 
-    `filled` needs every fill of its order that is not known yet; with fewer shares than the order's the rest can exit
+    `filled` needs every unknown fill of its order; with fewer shares than the order's the rest can exit
     again.
     """
 
@@ -155,13 +155,13 @@ class ResolveExit(_Body):
 
 
 class WithdrawExit(_Body):
-    """Cancellation of an exit that was not sent."""
+    """Cancellation of an unsent exit."""
 
     reason: Reason
 
 
 class BulkExit(_Body):
-    """Exit of every open trade that meets all given conditions; at least one is needed."""
+    """Exit of every open trade meeting all given conditions; at least one is needed."""
 
     symbol: Symbol | None = None
     product_type: ProductType | None = None
@@ -184,7 +184,7 @@ class BulkExitItem(BaseModel):
 
 
 class BulkExitAnswer(BaseModel):
-    """Result of a bulk exit; `exits` counts trades that are exited, or would be."""
+    """Result of a bulk exit; `exits` counts the exited trades, in a dry run those to exit."""
 
     dry_run: bool
     exits: int
@@ -194,7 +194,7 @@ class BulkExitAnswer(BaseModel):
 class PutKillSwitch(_Body):
     """Kill switch setting: ALL holds back every exit except manual ones.
 
-    ENTRIES_ONLY holds back no exit; it is published for systems that open trades (`KillSwitchChanged`).
+    ENTRIES_ONLY holds back no exit; it is published for systems opening trades (`KillSwitchChanged`).
     """
 
     mode: KillSwitchMode

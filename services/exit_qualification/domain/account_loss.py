@@ -22,13 +22,13 @@ class AccountPnl:
     realised:
         Of the fills of the trading day, against the entry prices of their trades.
     unrealised:
-        Of what is open, at the last prices.
+        Of the open quantities, at the last prices.
     carried:
-        The part of both that belongs to trades entered before the trading day.
+        The part of both from trades entered before the trading day.
     unpriced:
-        Open trades whose symbol has no price yet; they count as even.
+        Open trades of symbols without a price yet; they count as even.
     unpriced_carried:
-        Those of them that were entered before the trading day, as after a symbol was renamed.
+        Those of them entered before the trading day, as after a rename of a symbol.
     """
 
     realised: Decimal = ZERO
@@ -45,14 +45,14 @@ class AccountPnl:
 
 @dataclass(frozen=True, slots=True)
 class LossLimit:
-    """Limit of an account, with what it is judged by.
+    """Limit of an account, with the figures for judging it.
 
     Attributes
     ----------
     limit:
-        Loss at which the account is held; None: no limit.
+        Loss for holding the account; None: no limit.
     opening:
-        Profit and loss from which the loss of `day` counts.
+        Profit and loss at the start of `day`; its loss counts from here.
     peak:
         Highest profit and loss since the opening.
     """
@@ -73,9 +73,9 @@ class LossLimit:
     def judged(self, day: date, pnl: AccountPnl) -> Self:
         """Return the limit with the newest profit and loss.
 
-        A new day opens with what was unrealised at the last look of the day before, so a gap over night counts. While
-        a trade of an earlier day has no price, its profit and loss are not known and the limit stays as it is: what the
-        trade had won or lost before must not look like a change of today.
+        A new day opens with the unrealised amount of the last look of the day before, so a gap over night counts. While
+        a trade of an earlier day has no price, its profit and loss are unknown and the limit stays. Its earlier
+        gains and losses must not look like a change of today.
         """
         if pnl.unpriced_carried:
             return self
@@ -102,7 +102,7 @@ class LossLimit:
         return self.limit is not None and self.loss >= self.limit
 
     def facts(self) -> dict[str, str | None]:
-        """Return the limit with what it was judged by, as the audit log keeps it."""
+        """Return the limit with the figures behind it, as kept in the audit log."""
         return {
             "loss_limit": None if self.limit is None else money_text(self.limit),
             "basis": self.basis.value,

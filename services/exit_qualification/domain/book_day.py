@@ -13,16 +13,16 @@ class BookDay:
     Attributes
     ----------
     begins:
-        Time of day at which the books of the day before are gone at the latest; zero is midnight.
+        Latest time of day for the end of the former day's books; zero is midnight.
     zone:
-        The zone of that time.
+        The zone of this time.
     """
 
     begins: timedelta
     zone: tzinfo
 
     def ends_after(self, instant: datetime) -> datetime:
-        """Return when the day that an instant belongs to ends."""
+        """Return when the day of an instant ends."""
         began = (instant.astimezone(self.zone) - self.begins).date()
         return datetime.combine(began + timedelta(days=1), time(), self.zone) + self.begins
 

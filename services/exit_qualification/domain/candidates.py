@@ -1,4 +1,4 @@
-"""Results of the engine: trades that qualify to exit, with reasons. The engine changes no trade and sends no order."""
+"""Results of the engine: trades qualified to exit, with reasons. The engine changes no trade and sends no order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.tick_clock import TickOrder
 
 
 class BrickCount(NamedTuple):
-    """Consecutive bricks that formed for a condition, and bricks that it needs."""
+    """Consecutive bricks formed for a condition, and the number it needs."""
 
     counted: int
     needed: int
@@ -23,12 +23,12 @@ class BrickCount(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ExitCandidate:
-    """Trade that qualified for one reason. Prices in units of 1/10,000 rupee.
+    """Trade qualified for one reason. Prices in units of 1/10,000 rupee.
 
     Attributes
     ----------
     detected_price:
-        None for a symbol without a tick, exited by the clock, and for an exit that was asked for.
+        None for a symbol without a tick, exited by the clock, and for a requested exit.
     detected_at_us:
         Microseconds since 1970.
     level:
@@ -36,7 +36,7 @@ class ExitCandidate:
     leg:
         Of a target ladder; None for the whole remainder.
     bricks:
-        Bricks counted for a rule that waits for them; None for others, and for a candidate that waited.
+        Bricks counted for a rule waiting for them; None for others, and for a candidate from the queue.
     """
 
     trade_id: UUID
@@ -56,7 +56,7 @@ class ExitCandidate:
 
 @dataclass(frozen=True, slots=True)
 class ExitCandidates:
-    """All reasons that qualified one trade together, highest rank first; never empty.
+    """All reasons of one trade together, highest rank first; never empty.
 
     The first reason without a cooldown becomes the exit.
     """
@@ -66,12 +66,12 @@ class ExitCandidates:
 
     @classmethod
     def asked_for(cls, trade: OpenTrade, reason: ExitReason, at_us: int) -> Self:
-        """Return the one candidate of an exit that no price of the trade decided, in microseconds since 1970."""
+        """Return the one candidate of an exit without a deciding price, in microseconds since 1970."""
         return cls(trade, (ExitCandidate(trade.trade_id, trade.symbol, reason, None, at_us),))
 
 
 def in_steps(candidates: Sequence[ExitCandidate]) -> list[list[ExitCandidate]]:
-    """Return one trade's candidates in the order in which they are tried; legs of one reason are tried together."""
+    """Return one trade's candidates in the order of trying them; legs of one reason are tried together."""
     groups = groupby(candidates, key=lambda each: (each.exit_reason, each.leg is None))
     return [list(step) for _, step in groups]
 
@@ -85,7 +85,7 @@ class TickVerdict:
     accepted:
         False if the tick was stale: older than the symbol's last; nothing changed.
     candidates:
-        One entry per trade that qualified, in order of trade_id.
+        One entry per qualified trade, in order of trade_id.
     order:
         Position of the tick among those of its symbol.
     """

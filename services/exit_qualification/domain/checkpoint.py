@@ -13,7 +13,7 @@ from shared.exit_rules.rule import Saved
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The next offsets of a partition of both topics, and the epoch under which they may be moved."""
+    """The next offsets of a partition of both topics, and the epoch for moving them."""
 
     epoch: int
     tick_offset: int
@@ -39,12 +39,12 @@ class SymbolCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class EngineCheckpoint:
-    """Offsets of partitions, and what changed in the engine since the last checkpoint.
+    """Offsets of partitions, and the changes of the engine since the last checkpoint.
 
     Attributes
     ----------
     symbols:
-        All that changed, of a partition whose tick offset moves; some that are ahead, of any other.
+        All changed ones, of a partition with a moving tick offset; some ahead of it, of any other.
     rules:
         New rule states of the trades of these symbols.
     """

@@ -11,10 +11,10 @@ from shared.exit_rules.rule import RuleState
 
 
 class DirectionBook:
-    """Updates every rule's state with the price and returns armed rules that fire.
+    """Updates every rule's state with the price and returns armed rules at their firing.
 
     An unarmed rule keeps moving: its watermark rises and its bricks form. Only levels of armed rules are watched, so
-    a condition that stays true costs nothing.
+    a lasting condition costs nothing.
     """
 
     __slots__ = ("_levels", "_states", "_unarmed", "marks", "moved")
@@ -25,16 +25,16 @@ class DirectionBook:
         self._unarmed: set[RuleKey] = set()
         self.marks = Watermarks()
         self.moved: set[RuleKey] = set()
-        """Rules whose state a checkpoint has not seen yet."""
+        """Rules with a state not in a checkpoint yet."""
 
     @property
     def nearest_above(self) -> int:
-        """Return the lowest price above the current one that can have an effect."""
+        """Return the lowest price with a possible effect above the current one."""
         return min(self._levels.nearest_above, self.marks.nearest_above)
 
     @property
     def nearest_below(self) -> int:
-        """Return the highest price below the current one that can have an effect."""
+        """Return the highest price with a possible effect below the current one."""
         return max(self._levels.nearest_below, self.marks.nearest_below)
 
     def put(self, key: RuleKey, state: RuleState, *, armed: bool) -> None:
@@ -45,7 +45,7 @@ class DirectionBook:
         self._index(key)
 
     def load(self, key: RuleKey, state: RuleState) -> None:
-        """Put an armed rule that is watched once `watch_loaded` is called."""
+        """Put an armed rule; it is watched once `watch_loaded` is called."""
         self._states[key] = state
 
     def watch_loaded(self) -> None:
@@ -60,7 +60,7 @@ class DirectionBook:
         )
 
     def reached(self, price: int) -> set[RuleKey]:
-        """Return every watched rule that a price can have an effect on; nothing is changed."""
+        """Return every watched rule open to an effect of a price; nothing is changed."""
         return self._levels.reached(price).union(self.marks.reached(price))
 
     def drop(self, key: RuleKey) -> RuleState:
@@ -99,7 +99,7 @@ class DirectionBook:
         return [key for key in touched if self._look_at(key, price, opening=opening)]
 
     def settle(self, key: RuleKey, price: int) -> None:
-        """Update one rule with the last price, which it has not seen."""
+        """Update one rule with the last price, unseen by it so far."""
         self._replace(key, self.state(key).moved(price, opening=False))
 
     def is_due(self, key: RuleKey, price: int | None) -> bool:

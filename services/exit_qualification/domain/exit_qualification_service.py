@@ -33,7 +33,7 @@ class ExitQualificationResult:
     errors:
         One per rejecting gate; empty unless REJECTED.
     calculated_qty:
-        Quantity of the order: the trade's remaining quantity, or what of it the leg wants; possibly 0.
+        Quantity of the order: the trade's remaining quantity, or the leg's part of it; possibly 0.
     limit_price:
         Rupees; None for a MARKET order.
     executable:
@@ -41,7 +41,7 @@ class ExitQualificationResult:
     verdicts:
         Verdicts of all gates, in their fixed order.
     beside_leg:
-        Whether the quantity leaves out that of a live leg.
+        Whether the quantity leaves out a live leg's.
     """
 
     status: IntentStatus

@@ -1,4 +1,4 @@
-"""ExitSignal: market logic says that a trade should exit."""
+"""ExitSignal: the decision of market logic to exit a trade."""
 
 from __future__ import annotations
 

@@ -32,12 +32,12 @@ QuietPath = Callable[[int, int, int, int], bool]
 class ExitSignalService:
     """Rule engine of one worker. No I/O, no clock: the same calls always give the same results.
 
-    A rule that fires is disarmed in the same call, so the next tick does not report it again. The disarmed state is
+    A firing rule is disarmed in the same call, so the next tick does not report it again. The disarmed state is
     only a hint: the database decides whether an exit is live or under cooldown, and the caller rearms eligible
     rules.
 
     After a restart, restore the symbols, add the trades, and disarm rules with an episode. Rearming then finds due
-    exits on symbols that do not trade.
+    exits on symbols without trading.
 
     Parameters
     ----------
@@ -92,10 +92,10 @@ class ExitSignalService:
                 self._disarmed[key] = None
 
     def change_plan(self, trade: OpenTrade) -> list[ExitCandidates]:
-        """Replace the plan of a known trade; ignore a plan that is not newer, and an unknown trade.
+        """Replace the plan of a known trade; ignore a plan not newer, and an unknown trade.
 
-        Unchanged rules keep their state, and disarmed rules stay disarmed. Changed rules start from what the rule
-        had reached since entry, and are evaluated by the symbol's last price immediately.
+        Unchanged rules keep their state, and disarmed rules stay disarmed. Changed rules start from the progress
+        since entry, and are evaluated by the symbol's last price immediately.
         """
         known = self.trade(trade.trade_id)
         if known is None or trade.plan_version <= known.plan_version:
@@ -107,9 +107,9 @@ class ExitSignalService:
         return self._judge_by_last(book, changed, settle=True)
 
     def adjust_trade(self, trade: OpenTrade, scale: Scale, effective_ms: int) -> dict[RuleKey, Saved]:
-        """Replace a known trade after a corporate action and return its rules' states; ignore one that is not newer.
+        """Replace a known trade after a corporate action and return its rules' states; ignore one not newer.
 
-        States keep what they had reached, at the new prices; disarmed rules stay disarmed. Nothing fires: the last
+        States keep their progress, at the new prices; disarmed rules stay disarmed. Nothing fires: the last
         price of the symbol, if it is of before the action, is changed too.
 
         Parameters
@@ -117,7 +117,7 @@ class ExitSignalService:
         trade:
             With the new plan and symbol, its rules as at the entry.
         effective_ms:
-            Ticks that arrived before this time have prices of before; milliseconds since 1970.
+            Ticks with an earlier arrival have prices of before; milliseconds since 1970.
         """
         known = self.trade(trade.trade_id)
         if known is None or trade.plan_version <= known.plan_version:
@@ -165,11 +165,11 @@ class ExitSignalService:
         return TickVerdict(True, tuple(self._emit(book, book.fire(), book.last_ts_us)), order)
 
     def quiet_path(self, symbol: str) -> QuietPath:
-        """Return `SymbolBook.pass_quietly` of a symbol, for callers that try it before `on_tick`."""
+        """Return `SymbolBook.pass_quietly` of a symbol, for callers with a try of it before `on_tick`."""
         return self._book(symbol).pass_quietly
 
     def on_clock(self, now_ms: int) -> list[ExitCandidates]:
-        """Evaluate rules that depend on time, also for symbols without ticks; milliseconds since 1970."""
+        """Evaluate the rules by time, also for symbols without ticks; milliseconds since 1970."""
         fired: dict[str, list[RuleKey]] = {}
         while self._deadlines and self._deadlines[0][0] <= now_ms:
             at_ms, key = heappop(self._deadlines)
@@ -205,7 +205,7 @@ class ExitSignalService:
         """Allow disarmed rules to fire again.
 
         Rules met by their symbol's last price are due immediately, at that price and the time of its tick, so a
-        symbol that does not trade exits too. They are disarmed again. Armed and unknown rules are ignored.
+        symbol without trading exits too. They are disarmed again. Armed and unknown rules are ignored.
         """
         back = [key for key in dict.fromkeys(keys) if key in self._disarmed]
         by_trade: dict[UUID, list[RuleKey]] = {}
@@ -231,7 +231,7 @@ class ExitSignalService:
         return asked
 
     def retire(self, keys: Iterable[RuleKey]) -> None:
-        """Leave rules disarmed that never fire again, and check them no more; a change of the plan arms them."""
+        """Leave finished rules disarmed, and check them no more; a change of the plan arms them."""
         for key in keys:
             self._disarmed.pop(key, None)
 
@@ -258,12 +258,12 @@ class ExitSignalService:
         return list(islice(self._books, known, None))
 
     def unsaved(self, symbols: Iterable[str]) -> list[str]:
-        """Return those of these symbols that changed since their last checkpoint; leave out unknown symbols."""
+        """Return those of these symbols changed since their last checkpoint; leave out unknown symbols."""
         books = self._books
         return [symbol for symbol in symbols if symbol in books and books[symbol].is_unsaved]
 
     def saved(self, symbol: str, state: SymbolState) -> None:
-        """Record that a checkpoint holds this state of a symbol."""
+        """Record this state of a symbol as held by a checkpoint."""
         book = self._books[symbol]
         book.saved_ticks, book.saved_late = state.ticks, state.late
 

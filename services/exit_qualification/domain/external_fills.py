@@ -1,4 +1,4 @@
-"""Fills without our tag that reduce the positions of our trades. Pure."""
+"""Fills without our tag, reducing the positions of our trades. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.contracts.vocabulary import Direction
 
 @dataclass(frozen=True, slots=True)
 class HeldTrade:
-    """Open trade of one account, symbol and product, with the quantity that its fills have left."""
+    """Open trade of one account, symbol and product, with the quantity left by its fills."""
 
     trade_id: UUID
     direction: Direction
@@ -24,14 +24,14 @@ class HeldTrade:
 
 @dataclass(frozen=True, slots=True)
 class ForeignFill:
-    """Execution of an order that is not ours. Price in rupees.
+    """Execution of a foreign order. Price in rupees.
 
     Attributes
     ----------
     left:
-        Quantity that no exit has adopted yet.
+        Quantity not adopted by an exit yet.
     pieces:
-        Parts of it that exits have adopted.
+        Number of its parts adopted by exits.
     """
 
     order_id: str
@@ -46,7 +46,7 @@ class ForeignFill:
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """Part of a fill without our tag that closes quantity of a trade; `broker_trade_id` is unique to the part."""
+    """Part of a fill without our tag for closing quantity of a trade; `broker_trade_id` is unique to the part."""
 
     trade_id: UUID
     fill: ForeignFill
@@ -59,7 +59,7 @@ class Adoption:
 
 
 def expected_quantity(trades: Sequence[HeldTrade]) -> int:
-    """Return the net position that the trades need; negative is short."""
+    """Return the net position needed by the trades; negative is short."""
     return sum(trade.direction.sign * trade.remaining for trade in trades)
 
 
@@ -70,10 +70,10 @@ def missing_quantity(expected: int, position: int) -> int:
 
 
 def adopt(trades: Sequence[HeldTrade], fills: Sequence[ForeignFill], missing: int) -> list[Adoption]:
-    """Return which fills closed which trades, so that at most `missing` shares are adopted.
+    """Return the fills with the trades they closed: at most `missing` shares are adopted.
 
-    Only fills on the side that reduces the net position of the trades count, the oldest first, for the oldest trade
-    that was entered before them. The broker's times are whole seconds, so a fill in the second of the entry counts.
+    Only fills on the side of reducing the net position of the trades count, the oldest first, for the oldest trade
+    entered before them. The broker's times are whole seconds, so a fill in the second of the entry counts.
     """
     net = expected_quantity(trades)
     if net == 0 or missing <= 0:

@@ -61,7 +61,7 @@ class ExitIntent:
     leg:
         Of a target ladder; None for the whole remainder.
     beside_leg:
-        Whether it takes the remainder without the quantity of a leg that is live.
+        Whether it takes the remainder without the quantity of a live leg.
     """
 
     intent_id: UUID
@@ -117,7 +117,7 @@ class ExitIntent:
 
     @property
     def rule_key(self) -> RuleKey:
-        """Return the key of the rule that made it."""
+        """Return the key of its rule."""
         return RuleKey(self.trade_id, self.exit_reason, self.leg)
 
     @property
@@ -145,7 +145,7 @@ def supersedes(candidate_reason: ExitReason, live_intent: ExitIntent) -> bool:
 
 
 def is_taken_over(holder: ExitIntent, wanted: RuleKey, now: datetime) -> bool:
-    """Return whether an exit of a rule cancels a waiting intent of its trade, which is not about to be sent."""
+    """Return whether an exit of a rule cancels a waiting intent of its trade, not about to be sent."""
     return supersedes(wanted.reason, holder) and not is_being_sent(holder, now)
 
 

@@ -39,8 +39,8 @@ class LevelIndex:
     """Levels sorted by price, each with its waiting rules.
 
     A price strictly between `nearest_below` and `nearest_above` reaches no level. This check takes two comparisons for
-    any number of levels. Putting and dropping cost O(log n). Almost every level has one rule, so that one stands there
-    without a set, which would take more memory than the rule.
+    any number of levels. Putting and dropping cost O(log n). Almost every level has one rule, kept without a set: the
+    set would take more memory than the rule.
     """
 
     __slots__ = ("_above", "_below", "nearest_above", "nearest_below")

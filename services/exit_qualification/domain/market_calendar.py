@@ -42,7 +42,7 @@ class DayPlan:
 
     @property
     def is_trading_day(self) -> bool:
-        """Return whether the day has a session in which exits can be sent."""
+        """Return whether the day has a session for sending exits."""
         return any(session.phase is MarketPhase.OPEN for session in self.sessions)
 
     def phase(self, second: SecondOfDay) -> MarketPhase:
@@ -65,9 +65,9 @@ class CalendarPeriod:
     weekdays:
         ISO numbers of the days with the regular sessions; other days are closed.
     days:
-        Days that differ from their weekday.
+        Days unlike their weekday.
     tick_fresh_ms:
-        Age at which a price is too old to send an exit by.
+        Age of a price too old for sending an exit.
     """
 
     exchange: str
@@ -99,7 +99,7 @@ class Calendars:
             self._periods.setdefault(period.exchange, []).append(period)
 
     def period(self, exchange: str, day: date) -> CalendarPeriod | None:
-        """Return the calendar of an exchange on a day: its own, else that of any exchange; None if there is none."""
+        """Return the calendar of an exchange on a day: its own, else the one for any exchange; None without one."""
         for name in (exchange, ANY_EXCHANGE):
             for period in self._periods.get(name, ()):
                 if period.covers(day):

@@ -41,7 +41,7 @@ class PriceFacts:
     Attributes
     ----------
     age_ms:
-        Since the tick arrived or the quote was asked for; None at detection, by the tick that detected the exit.
+        Since the tick arrived or the quote was asked for; None at detection, by the detecting tick itself.
     buy_quantity, sell_quantity:
         Waiting orders by a quote of the last seconds.
     """
@@ -61,7 +61,7 @@ class PriceFacts:
 
 NO_PRICE: Final = PriceFacts()
 FRESH_MS: Final = 3000
-"""Age at which a price is too old where no calendar says otherwise."""
+"""Age of a price too old for an exit where no calendar says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class MarketFacts:
     phase:
         Of the symbol's exchange now; None without a calendar.
     tick_fresh_ms:
-        Age at which a price is too old to send an exit by.
+        Age of a price too old for sending an exit.
     """
 
     phase: MarketPhase | None = None
@@ -82,7 +82,7 @@ class MarketFacts:
     tick_fresh_ms: int = FRESH_MS
 
     def at_detection(self, detected_price: Decimal | None) -> MarketFacts:
-        """Return the facts with the price of the tick that detected an exit; its age is judged before sending."""
+        """Return the facts with the price of the tick behind an exit; its age is judged before sending."""
         return replace(self, price=replace(self.price, age_ms=None, last=detected_price or self.price.last))
 
 

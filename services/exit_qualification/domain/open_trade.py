@@ -50,9 +50,9 @@ class EntryFacts(Protocol):
 
 
 class OpenTrade(NamedTuple):
-    """Trade that may exit. Prices in units of 1/10,000 rupee.
+    """Trade open to exits. Prices in units of 1/10,000 rupee.
 
-    A tuple, as a frozen dataclass takes five times as long to make, which counts when a million trades are loaded.
+    A tuple: a frozen dataclass takes five times as long to make, too long for a load of a million trades.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class OpenTrade(NamedTuple):
         return [RuleKey(self.trade_id, reason, leg) for reason, leg in self.rules]
 
     def has_dropped(self, reason: ExitReason, leg: int | None = None) -> bool:
-        """Return whether a changed plan no longer has the rule; False for reasons that no plan has."""
+        """Return whether a changed plan no longer has the rule; False for reasons outside plans."""
         changed = self.plan_version > 1 and rule_of(reason).planned
         return changed and (reason, leg) not in self.rules
 

@@ -1,4 +1,4 @@
-"""Vocabulary of an exit order, and the side that closes a position."""
+"""Vocabulary of an exit order, and the side for closing a position."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ class BrokerStatus(StrEnum):
 
 
 def reducing_side(direction: Direction) -> OrderSide:
-    """Return the side that reduces a position of this direction."""
+    """Return the side for reducing a position of this direction."""
     return OrderSide.SELL if direction is Direction.LONG else OrderSide.BUY

@@ -39,8 +39,8 @@ def outcome_of_fills(
         Sum of the intent's known fills. A sum below the known one is an out-of-order answer and is ignored:
         cumulative fill never decreases.
     order_quantity:
-        What the order at the broker is for, if known. Somebody may have lowered it there: an order that is complete
-        with it has ended, and the rest exits with a new order.
+        Quantity of the order at the broker, if known. Somebody may have lowered it there: an order complete with the
+        lower one has ended, and the rest exits with a new order.
     slot_free:
         For late fills: False if another live or filled intent holds the trade's slot; the status then stays.
 

@@ -1,4 +1,4 @@
-"""Protective stop: a stop order that the broker holds for a trade, and what it should be. Pure."""
+"""Protective stop: a stop order held by the broker for a trade, and its due terms. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.exit_rules.protective_stop import ProtectedPlan, away_from_market, f
 
 ENDED: Final = frozenset({ProtectiveStopStatus.CANCELLED, ProtectiveStopStatus.TRIGGERED, ProtectiveStopStatus.FAILED})
 HELD: Final = frozenset({ProtectiveStopStatus.ARMED, ProtectiveStopStatus.REPLACING})
-"""Statuses in which the order waits at the broker and is to stay there."""
+"""Statuses of an order waiting at the broker and meant to stay there."""
 
 
 class EndReason(StrEnum):
@@ -36,10 +36,10 @@ class EndReason(StrEnum):
 
 
 MOST_CHANGES: Final = 20
-"""Changes requested of one order, after which another takes its place: Kite accepts 25."""
+"""Changes requested of one order before another takes its place: Kite accepts 25."""
 
 FAILURES: Final = (EndReason.BY_BROKER, EndReason.NEVER_PLACED, EndReason.REJECTED_BY_BROKER)
-"""Ends after which the next order waits longer each time."""
+"""Ends before the next order waits longer each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class StopTerms:
 
 @dataclass(frozen=True, slots=True)
 class FollowedTrigger:
-    """Trigger price in rupees that follows a trailing stop, by the plan of a version."""
+    """Trigger price in rupees behind a trailing stop, by the plan of a version."""
 
     price: Decimal
     plan_version: int
@@ -110,7 +110,7 @@ class ProtectiveStop:
 
 @dataclass(frozen=True, slots=True)
 class StandingStop:
-    """Protective stop that has not ended, with the facts that decide what it should be.
+    """Protective stop not ended yet, with the facts for its due terms.
 
     Attributes
     ----------
@@ -131,7 +131,7 @@ class StandingStop:
 
     @property
     def wanted(self) -> StopTerms | EndReason:
-        """Return the terms that the stop should have, or why there should be none."""
+        """Return the due terms of the stop, or why there should be none."""
         if self.trade_status is not TradeStatus.OPEN or self.remaining <= 0:
             return EndReason.TRADE_CLOSED
         if self.trigger_price is None or self.trade_symbol != self.stop.symbol:
@@ -148,7 +148,7 @@ class StandingStop:
 def planned_trigger(
     plan: ProtectedPlan, direction: Direction, tick_size: Decimal | None, followed: Decimal | None
 ) -> Decimal | None:
-    """Return the trigger by a plan, with the price that follows its trailing stop; None if the plan has no stop."""
+    """Return the trigger by a plan, with the price behind its trailing stop; None if the plan has no stop."""
     prices = [fixed_trigger(plan, direction)]
     if follows_trail(plan):
         prices.append(followed)
@@ -163,5 +163,5 @@ def on_tick(trigger_price: Decimal, direction: Direction, tick_size: Decimal | N
 
 
 def is_met(trigger_price: Decimal, direction: Direction, last_price: Decimal | None) -> bool:
-    """Return whether the market has reached the trigger, so that the broker would refuse the order."""
+    """Return whether the market has reached the trigger: the broker would then refuse the order."""
     return last_price is not None and (last_price - trigger_price) * direction.sign <= 0

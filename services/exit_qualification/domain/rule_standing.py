@@ -33,7 +33,7 @@ class RuleStanding:
     Attributes
     ----------
     level, reached:
-        Price that meets the condition, and on which side of it; None if no price alone decides.
+        Price of the condition, and its side; None if no price alone decides.
     distance:
         How far the last price must still move to reach the level; 0 or less once it has. None without a tick.
     watermark:
@@ -78,7 +78,7 @@ def _standing(key: RuleKey, state: RuleState, direction: Direction, last: int | 
 
 
 def _condition(state: RuleState) -> Level | None:
-    """Return the level that a price must reach; None if there is none."""
+    """Return the level a price must reach; None if there is none."""
     condition = state.condition
     return None if condition == ALWAYS else condition
 

@@ -21,7 +21,7 @@ class SquareOff:
     Attributes
     ----------
     times:
-        Default for each product, Asia/Kolkata, on days whose calendar gives no time for it.
+        Default for each product, Asia/Kolkata, on days without a time in the calendar.
     """
 
     times: Mapping[ProductType, time] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class SquareOff:
     def after_entry_ms(self, symbol: str, product_type: ProductType, entered_at_ms: int) -> int | None:
         """Return the first square-off after an entry, both in milliseconds since 1970; None if there is none.
 
-        Days on which the calendar has no open session are skipped.
+        Days without an open session in the calendar are skipped.
         """
         entered_at = datetime.fromtimestamp(entered_at_ms // 1000, ZONE)
         first = entered_at.date()

@@ -1,4 +1,4 @@
-"""Operators' settings that control the sending of exits."""
+"""Operators' settings for the sending of exits."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class SymbolState:
     ticks:
         Number of ticks of the symbol.
     stairs:
-        For each direction, the ticks that define the watermarks: number and profit price, falling.
+        For each direction, the ticks behind the watermarks: number and profit price, falling.
     late:
         Stale ticks since the last one.
     """
@@ -103,7 +103,7 @@ class SymbolBook(TickClock):
             self._books[direction].marks.restore(stairs)
 
     def pass_quietly(self, price: int, ts_us: int, seq: int, arrived_ms: int) -> bool:
-        """Take an ordinary tick that reaches no level, as `take` and `trade_at` do; return False for any other.
+        """Take an ordinary tick without a reached level, as `take` and `trade_at` do; return False for any other.
 
         Nothing is changed then. Ordinary: newest of its symbol, with a known arrival, its stamp not ahead of it, on
         the day of the tick before, with no opening or stale tick just before.
@@ -130,9 +130,9 @@ class SymbolBook(TickClock):
         self.ticks += 1
 
     def reprice(self, scale: Scale, effective_ms: int) -> None:
-        """Change the last price to that after a corporate action, once: it then counts as arrived with the action.
+        """Change the last price to the one after a corporate action, once: it then counts as arrived with the action.
 
-        A price that arrived after the action stays.
+        A price from after the action stays.
         """
         if self.last_price and self.last_arrived_ms < effective_ms:
             self.last_price = scale.units(self.last_price)
@@ -140,7 +140,7 @@ class SymbolBook(TickClock):
             self.ticks += 1
 
     def has_ticked_since(self, instant_ms: int) -> bool:
-        """Return whether the last tick arrived at that instant or later."""
+        """Return whether the last tick arrived at this instant or later."""
         return self.last_price > 0 and self.last_arrived_ms >= instant_ms
 
     def put(
@@ -156,11 +156,11 @@ class SymbolBook(TickClock):
         self._find_nearest()
 
     def loader(self, direction: Direction) -> Callable[[RuleKey, RuleState], None]:
-        """Return what adds an armed rule of a trade of a checkpoint; it is watched once `watch_loaded` is called."""
+        """Return the function for adding an armed rule of a checkpoint's trade; `watch_loaded` then watches it."""
         return self._books[direction].load
 
     def watch_loaded(self) -> list[RuleKey]:
-        """Start to watch the rules of loaded trades; return those that the last price meets since their entry."""
+        """Start to watch the rules of loaded trades; return those met by the last price since their entry."""
         for book in self._books.values():
             book.watch_loaded()
         self._find_nearest()
@@ -207,7 +207,7 @@ class SymbolBook(TickClock):
         self._find_nearest()
 
     def settle(self, key: RuleKey) -> None:
-        """Update a rule with the last tick, which it has not seen."""
+        """Update a rule with the last tick, unseen by it so far."""
         if self.last_price:
             self._book(key).settle(key, self._profit_price(key))
             self._find_nearest()
@@ -217,7 +217,7 @@ class SymbolBook(TickClock):
         return self._book(key).is_due(key, self._profit_price(key) if self.last_price else None)
 
     def fire(self) -> list[RuleKey]:
-        """Evaluate every rule at the last tick, and return those that fire, in no particular order."""
+        """Evaluate every rule at the last tick, and return those firing, in no particular order."""
         fired: list[RuleKey] = []
         for direction, book in self._books.items():
             price = self.last_price * direction.sign

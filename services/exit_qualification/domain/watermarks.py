@@ -72,9 +72,9 @@ class Watermarks:
     Attributes
     ----------
     nearest_above:
-        Lowest profit price that moves a watermark.
+        Lowest profit price to move a watermark.
     nearest_below:
-        Highest profit price that reaches a waiting stop.
+        Highest profit price to reach a waiting stop.
     """
 
     __slots__ = ("_group_of", "_groups", "_levels", "_mark_of", "_stairs", "nearest_above", "nearest_below")
@@ -90,9 +90,9 @@ class Watermarks:
 
     @property
     def stairs(self) -> tuple[tuple[int, int], ...]:
-        """Return the ticks that set watermarks: (number of the tick, profit price), falling.
+        """Return the ticks behind the watermarks: (number of the tick, profit price), falling.
 
-        They stay while no stop has a watermark: a restart must find what a stop that comes back would find.
+        They stay while no stop has a watermark: a restart must find the same watermark for a returning stop.
         """
         return tuple(self._stairs)
 

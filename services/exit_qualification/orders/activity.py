@@ -11,11 +11,11 @@ from shared.clock import Clock
 from shared.postgres.engine import look
 
 FRESH_S = 0.5
-"""Age at which the tasks are read again."""
+"""Age of the tasks for reading them again."""
 
 
 class Activity:
-    """Tasks as of at most half a second ago. Thread-safe: loops that ask at the same time share a statement."""
+    """Tasks as of at most half a second ago. Thread-safe: loops asking at the same time share a statement."""
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine = engine
@@ -25,7 +25,7 @@ class Activity:
         self._stale_at_s = 0.0
 
     def anything_unsent(self) -> bool:
-        """Return whether there is an exit that was not sent."""
+        """Return whether there is an unsent exit."""
         return self._now().unsent
 
     def any_losses(self) -> bool:

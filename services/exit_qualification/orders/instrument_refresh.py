@@ -48,7 +48,7 @@ class InstrumentRefresh:
         self._on_progress = on_progress
 
     def refresh_once(self) -> bool:
-        """Load what is due, and show ages; return False, because the next run comes after a wait."""
+        """Load due instruments, and show ages; return False, because the next run comes after a wait."""
         with self._open_unit() as uow:
             accounts = SwitchRepository(uow.connection).brokers()
         by_broker = {each.broker: each for each in reversed(accounts) if each.status is BrokerStatus.CONNECTED}
@@ -98,7 +98,7 @@ class InstrumentRefresh:
 
 
 def due_since(now: datetime) -> datetime:
-    """Return the time since which instruments must have been loaded: the last 8:30 in Asia/Kolkata."""
+    """Return the earliest good time of the last load: the last 8:30 in Asia/Kolkata."""
     local = now.astimezone(TRADING_ZONE)
     today = datetime.combine(local.date(), FROM_TIME, TRADING_ZONE)
     return today if today <= local else today - timedelta(days=1)

@@ -76,13 +76,13 @@ MARKET_DATA_S = 1.0
 INSTRUMENTS_S = 5.0
 ERRORS_S = 1.0
 QUIET_S = 5.0
-"""Interval of what concerns exits that wait to be sent, loss limits or stops, while there are none."""
+"""Interval of steps for waiting exits, loss limits or stops, while there are none."""
 RESIDUALS_S = 1.0
 ANNOUNCEMENTS_S = 5.0
 POSITIONS_S = 0.2
 LOSSES_S = 0.5
 STOPS_S = 0.1
-"""Pause between two passes over protective stops, which a waiting exit may need cancelled."""
+"""Pause between two passes over protective stops; a waiting exit may need a cancellation by one."""
 
 
 def build(process: RunningProcess) -> None:
@@ -95,7 +95,7 @@ def build(process: RunningProcess) -> None:
     """
     settings, health = process.settings, process.health
     pool_size = settings.order_workers + 3 * READERS + OTHER_THREADS
-    # Of the session, not set in each transaction, which would cost a statement.
+    # Of the session: set in each transaction, it would cost a statement.
     limits = replace(LOOPS, lock_ms=ROW_LOCK_TIMEOUT_MS)
     engine = process.open_database(
         settings.require_exit_database(), EXIT_QUALIFICATION, limits, pool_size=pool_size, planner=BY_INDEX
@@ -120,14 +120,14 @@ def build(process: RunningProcess) -> None:
 
 @dataclass(frozen=True)
 class _Waits:
-    """Waits that end early: once an exit is approved, and once a broker posted an update of an order."""
+    """Waits with early ends: once an exit is approved, and once a broker posted an update of an order."""
 
     approved: Pause
     updated: Pause
 
 
 def _waits(settings: Settings, engine: Engine) -> _Waits:
-    """Return waits that listen to the database: a pooler in transaction mode passes no notifications on."""
+    """Return waits for notifications of the database; a pooler in transaction mode passes none on."""
     if settings.database_pooler:
         return _Waits(threading.Event().wait, threading.Event().wait)
     return _Waits(Listener(engine, TO_SEND).wait, Listener(engine, ORDER_UPDATES).wait)
@@ -135,7 +135,7 @@ def _waits(settings: Settings, engine: Engine) -> _Waits:
 
 @dataclass(frozen=True)
 class _Around:
-    """What the loops of the process have in common."""
+    """The common parts of the process's loops."""
 
     settings: Settings
     engine: Engine
@@ -166,7 +166,7 @@ def _loops(around: _Around) -> list[WorkLoop]:
 
 
 def _requalify(around: _Around, held: HeldExits) -> Callable[[], bool]:
-    """Return the step for exits that wait, or that ended with quantity left."""
+    """Return the step for waiting exits, and for those ended with quantity left."""
     open_unit, terms, clock = around.open_unit, around.terms, around.clock
     alive = partial(around.health.alive, REQUALIFIER)
     requalification = Requalification(open_unit, ExitQualificationService(), terms, held, clock, Rest(clock), alive)
@@ -186,7 +186,7 @@ def _requalify(around: _Around, held: HeldExits) -> Callable[[], bool]:
 
 
 def _market_data(around: _Around) -> Callable[[], bool]:
-    """Return the step for what brokers are asked about tokens, quotes and instruments."""
+    """Return the step for questions to brokers about tokens, quotes and instruments."""
     open_unit, brokers, clock = around.open_unit, around.brokers, around.clock
     instruments = InstrumentRefresh(open_unit, brokers, clock, partial(around.health.alive, MARKET_DATA))
     return in_turn(
@@ -201,7 +201,7 @@ def _market_data(around: _Around) -> Callable[[], bool]:
 
 
 def _often_while(condition: Callable[[], bool], clock: Clock, *steps: Callable[[], bool]) -> Callable[[], bool]:
-    """Return a step that runs the given ones each time while the condition holds, and else every few seconds."""
+    """Return a step for running the given ones each time while the condition holds, and else every few seconds."""
     is_due = at_most_every(QUIET_S, lambda: True, clock)
     return only_if(lambda: is_due() or condition(), in_turn(*steps))
 
@@ -248,7 +248,7 @@ def _execution(
     placed: PlacedOrders,
     passes: PassSignal,
 ) -> OrderExecutionService:
-    """Return the service that all senders share."""
+    """Return the common service of all senders."""
     return OrderExecutionService(
         around.open_unit,
         around.brokers,

@@ -1,4 +1,4 @@
-"""Quotes of brokers for exits that wait for a price, and for the price bands of open trades."""
+"""Quotes of brokers for exits waiting for a price, and for the price bands of open trades."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WAITING_EVERY_S: Final = 1.0
 BANDS_EVERY_S: Final = 300.0
 BANDS_LOOK_S: Final = 60.0
 MOST_SYMBOLS: Final = 500
-"""Symbols that Kite quotes in one call."""
+"""Symbols of one call to Kite for quotes."""
 
 
 class QuoteRefresh:
@@ -31,7 +31,7 @@ class QuoteRefresh:
         self._next_bands_s = 0.0
 
     def refresh_once(self) -> bool:
-        """Store the quotes that are needed; return False, because the next run comes after a wait."""
+        """Store the needed quotes; return False, because the next run comes after a wait."""
         for user_broker_id, symbols in self._needed().items():
             self._quote(user_broker_id, symbols)
         return False

@@ -1,4 +1,4 @@
-"""Rest after looks that read every waiting exit and find none to act on."""
+"""Rest after looks at every waiting exit without one to act on."""
 
 from __future__ import annotations
 

@@ -30,31 +30,31 @@ class OrderTerms:
     unfilled_cancel:
         Time an order may stay unfilled before it is cancelled, and pause between two attempts.
     absence_gap:
-        Minimum time between two reads without an order to prove that it was never placed.
+        Minimum time between two reads without an order to prove its absence.
     refusal_gap:
         The same after a refusal; zero: one read is enough.
     answer_wait:
-        Time for which an order that is being sent is left to its sender; then passes look for it.
+        Time for which an order being sent is left to its sender; then passes look for it.
     pass_limit:
-        Longest time that accounts which answer wait for those that do not.
+        Longest wait of answering accounts for silent ones.
     late_watch:
-        Interval of reading the books for late fills of orders that ended lately.
+        Interval of reading the books for late fills of lately ended orders.
     late_watch_all:
         The same for every order of the day.
     position_watch:
         Interval of comparing the positions at the brokers with open trades.
     backoff_first_s, backoff_max_s:
-        Seconds until an exit that ended short or was not accepted may be retried; doubles from first to max.
+        Seconds until an exit ended short or not accepted may be retried; doubles from first to max.
     batch:
-        Maximum exits of one account that a sender claims together, whatever the pace of the account's broker.
+        Maximum exits of one account in a sender's claim, whatever the pace of the account's broker.
     largest_batch:
         The same where the broker takes as many in a moment.
     in_flight:
-        Orders of one account on their way beyond which senders turn to other accounts.
+        Orders of one account on their way before senders turn to other accounts.
     workers:
-        Senders, which is how many accounts are sent orders at the same time.
+        Senders: so many accounts are sent orders at the same time.
     limits:
-        Orders that the broker takes from one account.
+        Orders taken by the broker from one account.
     order_limit, order_limit_window:
         Maximum orders of a trade for one reason within the window before it is slowed down or stopped.
     """

@@ -1,4 +1,4 @@
-"""Loop that repeats a step until stopped, and retries while a dependency fails."""
+"""Loop around a step until stopped, with retries while a dependency fails."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class WorkLoop:
 
 
 def in_turn(*steps: Callable[[], bool]) -> Callable[[], bool]:
-    """Return a step that runs all given steps; it returns True if any may have more work immediately."""
+    """Return a step of all given steps; it returns True if any may have more work immediately."""
 
     def each() -> bool:
         more = [step() for step in steps]
@@ -66,7 +66,7 @@ def in_turn(*steps: Callable[[], bool]) -> Callable[[], bool]:
 
 
 def only_if(condition: Callable[[], bool], step: Callable[[], bool]) -> Callable[[], bool]:
-    """Return a step that runs the given one while the condition holds."""
+    """Return a step for running the given one while the condition holds."""
 
     def conditional() -> bool:
         return condition() and step()
@@ -75,7 +75,7 @@ def only_if(condition: Callable[[], bool], step: Callable[[], bool]) -> Callable
 
 
 def at_most_every(interval_s: float, step: Callable[[], bool], clock: Clock) -> Callable[[], bool]:
-    """Return a step that runs the given one once per interval, and after a failure with the next call."""
+    """Return a step for running the given one once per interval, and after a failure with the next call."""
     next_s = 0.0
 
     def seldom() -> bool:

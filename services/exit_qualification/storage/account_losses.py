@@ -1,4 +1,4 @@
-"""Repository of accounts' loss limits: profit and loss by account, and the trades that a held account has to exit."""
+"""Repository of accounts' loss limits: profit and loss by account, and the trades for a held account to exit."""
 
 from __future__ import annotations
 
@@ -103,12 +103,12 @@ _NOT_LOWER = [reason for reason in ExitReason if reason.rank <= ExitReason.ACCOU
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """State that decides whether a look has anything to do.
+    """State for deciding whether a look has anything to do.
 
     Attributes
     ----------
     offsets:
-        Changes with every tick, trade and closure that was stored.
+        Changes with every stored tick, trade and closure.
     today:
         The trading day.
     accounts:
@@ -131,15 +131,15 @@ class AccountLossRepository:
         self._connection = connection
 
     def watched(self) -> Watched:
-        """Return what a look depends on; reads no trade."""
+        """Return the state behind a look; reads no trade."""
         return Watched(*self._connection.execute(WATCHED).one())
 
     def lock_free(self) -> list[LossLimit]:
-        """Lock and return the limits that are set, without those that another transaction holds."""
+        """Lock and return the set limits, without those locked by another transaction."""
         return [_limit(row) for row in self._connection.execute(LOCK_FREE)]
 
     def lock(self, user_broker_id: str) -> LossLimit | None:
-        """Lock and return the limit of an account, which may be none; None if it never had one."""
+        """Lock and return the limit of an account, possibly none; None if it never had one."""
         return self._one(LOCK, user_broker_id)
 
     def find(self, user_broker_id: str) -> LossLimit | None:
@@ -153,14 +153,14 @@ class AccountLossRepository:
         return {user_broker_id: AccountPnl(*found) for user_broker_id, *found in rows}
 
     def save(self, limits: Sequence[LossLimit]) -> None:
-        """Store limits with what they were judged by."""
+        """Store limits with the figures behind their judgement."""
         if limits:
             self._connection.execute(SAVE, [_values(limit) for limit in limits])
 
     def to_flatten(self, after: UUID, limit: int) -> list[UUID]:
-        """Return the next page of open trades of held accounts that no exit covers yet, by id.
+        """Return the next page of open trades of held accounts not covered by an exit yet, by id.
 
-        An exit that was not sent covers a trade if it ranks no lower than one for the loss.
+        An unsent exit covers a trade if it ranks no lower than one for the loss.
         """
         wanted = {
             "after": after,

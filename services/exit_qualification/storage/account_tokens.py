@@ -1,4 +1,4 @@
-"""Repository of what brokers said about the access tokens of accounts."""
+"""Repository of brokers' answers to the access tokens of accounts."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class AccountTokenRepository:
         self._connection = connection
 
     def mark_refused(self) -> None:
-        """Mark every account with an unsent exit whose token was refused."""
+        """Mark every account with an unsent exit after a refusal of its token."""
         self._connection.execute(MARK_REFUSED)
 
     def mark_taken(self, user_broker_id: str) -> None:
-        """Record that the broker took the token of an account."""
+        """Record the acceptance of an account's token by the broker."""
         self._connection.execute(MARK_TAKEN, {"user_broker_id": user_broker_id})

@@ -1,4 +1,4 @@
-"""Queries that compare a broker's account with our trades: positions that trades need, fills that exits have."""
+"""Queries for comparing a broker's account with our trades: positions needed by trades, fills of exits."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('external fills ' || :broker |
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """Quantity that exits have of a fill, and in how many parts."""
+    """Quantity of a fill taken by exits, and in how many parts."""
 
     quantity: int = 0
     pieces: int = 0
@@ -82,7 +82,7 @@ class BrokerPositionRepository:
         self._connection = connection
 
     def needed(self, user_broker_ids: Collection[str] | None = None) -> dict[str, dict[PositionKey, int]]:
-        """Return the net quantities that open trades need, by user broker; of some user brokers if they are given."""
+        """Return the net quantities needed by open trades, by user broker; of some user brokers if they are given."""
         found: dict[str, dict[PositionKey, int]] = {}
         wanted = None if user_broker_ids is None else sorted(user_broker_ids)
         for row in self._connection.execute(NEEDED, {"user_broker_ids": wanted}):
@@ -90,7 +90,7 @@ class BrokerPositionRepository:
         return found
 
     def at_work(self, user_broker_id: str, *, but_for: Sequence[UUID]) -> dict[tuple[str, str, Direction], int]:
-        """Return what the account's orders may still fill, by symbol, product and direction of the trades."""
+        """Return the possible further fills of the account's orders, by symbol, product and direction of the trades."""
         wanted = {"user_broker_id": user_broker_id, "at_broker": sorted(AT_BROKER), "but_for": list(but_for)}
         return {
             (row.symbol, row.product_type, Direction(row.direction)): row.quantity
@@ -106,14 +106,14 @@ class BrokerPositionRepository:
         ]
 
     def ours(self, user_broker_id: str, order_ids: Collection[str], tags: Collection[str]) -> set[str]:
-        """Return those order ids and tags that belong to our exits."""
+        """Return the order ids and tags of our exits among those."""
         wanted = {"user_broker_id": user_broker_id, "order_ids": list(order_ids), "tags": list(tags)}
         return set(self._connection.execute(OURS, wanted).scalars())
 
     def recorded(
         self, account: UserBroker, days: Collection[date], order_ids: Sequence[str]
     ) -> dict[tuple[str, str], Recorded]:
-        """Return what exits have of the fills of these orders, by order id and trade id."""
+        """Return the exits' quantities from the fills of these orders, by order id and trade id."""
         wanted = {
             "broker": account.broker,
             "account": account.account,

@@ -125,7 +125,7 @@ class ExitEpisodeRepository:
         return [RuleKey.of_slot(*row) for row in fetch(self._connection, ELIGIBLE, wanted)]
 
     def finished(self, keys: Sequence[RuleKey]) -> list[RuleKey]:
-        """Return the legs that are filled and never fire again."""
+        """Return the filled legs; they never fire again."""
         legs = [key for key in keys if key.leg is not None]
         if not legs:
             return []
@@ -133,7 +133,7 @@ class ExitEpisodeRepository:
         return [RuleKey.of_slot(*row) for row in rows]
 
     def back_off(self, key: RuleKey, *, first_s: float, max_s: float) -> None:
-        """Delay the rule of an intent that ended with quantity left; the wait doubles."""
+        """Delay the rule of an intent ended with quantity left; the wait doubles."""
         wait = {"trade_id": key.trade_id, "slot": key.slot, "first_s": first_s, "max_s": max_s}
         fetch(self._connection, BACK_OFF, wait)
 
@@ -145,7 +145,7 @@ class ExitEpisodeRepository:
     def filled(self, intents: Sequence[ExitIntent]) -> None:
         """Reset the failures of filled exits' rules: the next failure starts with the first wait.
 
-        An exit beside a leg leaves that leg's quantity to it. Its rule takes what the leg does not fill, without a
+        An exit beside a leg leaves the leg's quantity to it. Its rule takes the rest not filled by the leg, without a
         cooldown.
         """
         if intents:

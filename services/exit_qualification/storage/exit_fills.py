@@ -85,7 +85,7 @@ class ExitFillRepository:
         return self.ask_totals_of_trades(trade_ids).get() if trade_ids else {}
 
     def ask_totals_of_trades(self, trade_ids: Sequence[UUID]) -> Answer[dict[UUID, int]]:
-        """Ask for what `totals_of_trades` returns."""
+        """Ask for the result of `totals_of_trades`."""
         return ask(self._connection, TOTALS_OF_TRADES, {"trade_ids": list(trade_ids)}, _totals)
 
     def totals_of_legs(self, trade_ids: Collection[UUID]) -> dict[RuleKey, int]:

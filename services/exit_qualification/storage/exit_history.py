@@ -1,4 +1,4 @@
-"""Rows of one trade that only its explanation reads."""
+"""Rows of one trade for its explanation alone."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Cooldown:
 
 @dataclass(frozen=True, slots=True)
 class WaitingWork:
-    """Exit or closure that waits for a locked row, or behind other exits."""
+    """Exit or closure waiting for a locked row, or behind other exits."""
 
     work: str
     waits_since: datetime
@@ -79,7 +79,7 @@ class ExitHistoryRepository:
         ]
 
     def cooldowns(self, trade_id: UUID) -> dict[RuleKey, Cooldown]:
-        """Return the cooldown of every rule that ever fired."""
+        """Return the cooldown of every rule after its first firing."""
         rows = self._connection.execute(COOLDOWNS, {"trade_id": trade_id})
         return {
             RuleKey.of_slot(trade_id, row.exit_reason): Cooldown(row.last_episode_id, row.cooldown_until, row.holds)
@@ -87,5 +87,5 @@ class ExitHistoryRepository:
         }
 
     def waiting(self, trade_id: UUID) -> list[WaitingWork]:
-        """Return the work of a trade that waits."""
+        """Return the waiting work of a trade."""
         return [WaitingWork(**row._mapping) for row in self._connection.execute(WAITING, {"trade_id": trade_id})]

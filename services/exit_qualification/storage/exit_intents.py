@@ -45,7 +45,7 @@ _present = ExitIntentRow.deleted_at.is_(None)
 
 
 COLUMNS = ", ".join(f"i.{column.name}" for column in _columns)
-"""Every column of an intent, of the table named `i`: what `to_intents` reads."""
+"""Every column of an intent, of the table named `i`, for `to_intents`."""
 
 _COLUMN_NAMES = tuple(column.name for column in _columns)
 
@@ -131,11 +131,11 @@ class ExitIntentRepository:
         return None if row is None else to_intent(row)
 
     def find_slot_holders(self, trade_ids: Sequence[UUID]) -> list[ExitIntent]:
-        """Lock and return the trades' executable intents that hold a slot; lock the trades' rows before."""
+        """Lock and return the trades' executable intents in slots; lock the trades' rows before."""
         return self.ask_slot_holders(trade_ids).get()
 
     def ask_slot_holders(self, trade_ids: Sequence[UUID]) -> Answer[list[ExitIntent]]:
-        """Ask for what `find_slot_holders` returns."""
+        """Ask for the result of `find_slot_holders`."""
         return ask(self._connection, _SLOT_HOLDERS, {"trade_ids": list(trade_ids)}, to_intents)
 
     def find_pending(
@@ -149,7 +149,7 @@ class ExitIntentRepository:
         after: tuple[datetime, UUID] | None = None,
         limit: int = 100,
     ) -> list[ExitIntent]:
-        """Return intents that have not ended, oldest first; `after` is the previous page's last key."""
+        """Return intents under way, oldest first; `after` is the previous page's last key."""
         return self.find(statuses=PENDING_VIEW, symbol=symbol, user_broker_id=user_broker_id, status=status,
                          exit_reason=exit_reason, created_until=created_until, after=after, limit=limit)  # fmt: skip
 
@@ -166,7 +166,7 @@ class ExitIntentRepository:
         after: tuple[datetime, UUID] | None = None,
         limit: int = 100,
     ) -> list[ExitIntent]:
-        """Return intents that match all given filters, oldest first."""
+        """Return intents matching all given filters, oldest first."""
         wanted = _matching(symbol, user_broker_id, status, trade_id, exit_reason)
         if statuses is not None:
             wanted = wanted.where(_is_one_of(statuses))
@@ -187,7 +187,7 @@ class ExitIntentRepository:
         before: UUID | None = None,
         limit: int = 100,
     ) -> list[ExitIntent]:
-        """Return intents that match all given filters, by id, newest first; ids follow the time of their making."""
+        """Return intents matching all given filters, by id, newest first; ids follow the time of their making."""
         wanted = _matching(symbol, user_broker_id, status, trade_id, exit_reason)
         if before is not None:
             wanted = wanted.where(ExitIntentRow.intent_id < before)
@@ -207,15 +207,15 @@ class ExitIntentRepository:
     # writing
 
     def insert(self, intents: Sequence[ExitIntent]) -> set[UUID]:
-        """Write new intents; return the ids written. Omit intents whose key or slot is taken."""
+        """Write new intents; return the ids written. Omit intents with a taken key or slot."""
         return {intent_id for (intent_id,) in self.send(intents).rows()} if intents else set()
 
     def send(self, intents: Sequence[ExitIntent]) -> Sent:
-        """Write new intents as `insert` does; its rows are their ids, for which a pipeline need not wait."""
+        """Write new intents as `insert` does; its rows are their ids, and a pipeline need not wait for them."""
         return send_intents(self._connection, intents)
 
     def waiting_errors(self) -> dict[str, WaitingError]:
-        """Return the error of each user broker's oldest unsent exit that has one."""
+        """Return the error of each user broker's oldest unsent exit with one."""
         rows = self._connection.execute(WAITING_ERRORS)
         return {row.user_broker_id: WaitingError(row.error_code, row.error_message or "") for row in rows}
 
@@ -263,7 +263,7 @@ class ExitIntentRepository:
         return self.update_status(intent, IntentStatus.UNKNOWN, absent_since=None, **changes)
 
     def mark_placed(self, intent: ExitIntent, *, broker_order_id: str, at: datetime) -> ExitIntent:
-        """Record that the broker has the order."""
+        """Record the order as at the broker."""
         return self.update_status(
             intent,
             IntentStatus.PLACED,
@@ -304,7 +304,7 @@ class ExitIntentRepository:
         )
 
     def mark_failed(self, intent: ExitIntent, *, code: str, message: str, at: datetime, **changes: Any) -> ExitIntent:
-        """Record that the order was refused, or is proven never to have been placed."""
+        """Record the order as refused, or as proven absent."""
         return self.update_status(
             intent, IntentStatus.FAILED, error_code=code, error_message=message[:2000], ended_at=at, **changes
         )
@@ -314,7 +314,7 @@ class ExitIntentRepository:
         return self.update_status(intent, IntentStatus.CANCELLED, cancel_reason=reason, ended_at=at, **changes)
 
     def update(self, intent: ExitIntent, **changes: Any) -> ExitIntent:
-        """Change columns of the row at the version that was read; return the updated intent.
+        """Change columns of the row at the version read; return the updated intent.
 
         Raises
         ------
@@ -362,7 +362,7 @@ def _matching(
 
 
 def _is_one_of(statuses: frozenset[IntentStatus]) -> ColumnElement[bool]:
-    """Return the condition with the statuses as literals, so that the index of pending exits serves it."""
+    """Return the condition with the statuses as literals: the index of pending exits serves it."""
     return ExitIntentRow.status.in_(bindparam("statuses", sorted(statuses), expanding=True, literal_execute=True))
 
 

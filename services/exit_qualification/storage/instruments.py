@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from shared.contracts.instruments import Instrument
 
 FILE = "file"
-"""Source of instruments that an operator loaded."""
+"""Source of instruments loaded by an operator."""
 
 UPSERT = text("""
 -- instruments.upsert: a field that is null keeps what is stored; an unchanged row is not written

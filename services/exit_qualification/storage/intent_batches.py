@@ -1,4 +1,4 @@
-"""Changes of many intents in one statement; each row is named with the version that was read."""
+"""Changes of many intents in one statement; each row is named with the version read."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ RETURNING {COLUMNS}
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """Intent to mark as SUBMITTING with the verdicts of the gates and the quantity that they left."""
+    """Intent to mark as SUBMITTING with the verdicts of the gates and the quantity left by them."""
 
     intent: ExitIntent
     result: ExitQualificationResult
@@ -90,7 +90,7 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Intent whose order the broker has, since so many seconds if that is not recorded yet."""
+    """Intent with its order at the broker, since so many seconds if not recorded yet."""
 
     intent: ExitIntent
     order_id: str
@@ -99,19 +99,19 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Filled(Accepted):
-    """Intent whose order was filled completely, at a volume-weighted price."""
+    """Intent with a completely filled order, at a volume-weighted price."""
 
     average_price: Decimal = field(kw_only=True)
 
 
 class IntentBatches:
-    """Set-based changes within one transaction. A row that has changed since it was read is left out of the result."""
+    """Set-based changes within one transaction. A row changed since it was read is left out of the result."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def lock_free(self, intents: Sequence[ExitIntent]) -> dict[UUID, int]:
-        """Lock the intents and their trades without waiting; return the versions of those that others do not hold."""
+        """Lock the intents and their trades without waiting; return the versions of those not held by others."""
         wanted = {
             "trade_ids": sorted({intent.trade_id for intent in intents}),
             "intent_ids": [intent.intent_id for intent in intents],
@@ -134,7 +134,7 @@ class IntentBatches:
         return self._change(PLACE, [each.intent for each in accepted], _order_values(accepted))
 
     def supersede(self, intents: Sequence[ExitIntent], *, at: datetime) -> list[ExitIntent]:
-        """Cancel locked intents that were not sent; return them in their order.
+        """Cancel locked, unsent intents; return them in their order.
 
         Raises
         ------

@@ -70,7 +70,7 @@ class CalendarRepository:
     def put(self, calendars: Sequence[MarketCalendar], act: Act) -> list[CalendarChange]:
         """Add or replace calendars; others stay. Tick workers load the new hours.
 
-        Their partitions are fenced in this transaction, so that each square-off time is derived again.
+        Their partitions are fenced in this transaction: each square-off time is derived again.
         """
         self._connection.execute(LOCK)
         known = {(each.exchange, each.valid_from): each for each in self.stored()}

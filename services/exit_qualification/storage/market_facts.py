@@ -1,4 +1,4 @@
-"""Repository of market facts, and the rows that the SQL conditions of gates may name."""
+"""Repository of market facts, and the rows open to the SQL conditions of gates."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GATE_ROWS: Final = f"""
  CROSS JOIN rollout r
   {MARKET_ROWS}
 """
-"""Joins of every row that a gate's SQL condition may name, to the row `i` of exit_intents."""
+"""Joins of every row open to a gate's SQL condition, to the row `i` of exit_intents."""
 
 READ = text(f"""
 -- market_facts.read
@@ -50,7 +50,7 @@ class MarketFactsRepository:
         return self.ask(symbols).get() if symbols else {}
 
     def ask(self, symbols: Collection[str]) -> Answer[dict[str, MarketFacts]]:
-        """Ask for what `read` returns."""
+        """Ask for the result of `read`."""
         return ask(self._connection, READ, {"symbols": sorted(set(symbols))}, _by_symbol)
 
 

@@ -19,9 +19,9 @@ A quote serves every account, so one is asked for each symbol, and few for all o
 because the first may not answer.
 """
 SOON = 0.5
-"""Part of the time for which a price is fresh, after which exits that still wait need another one.
+"""Part of a price's fresh time after which exits still waiting need another one.
 
-A burst that lasts longer than its tick is fresh would else stop until a quote has come.
+A burst longer than the fresh time of its tick would else stop until a quote has come.
 """
 NEEDED_NOW = text(f"""
 -- market_quotes.needed_now: symbols whose exits a quote of the broker could let pass, or whose price is soon too old
@@ -63,11 +63,11 @@ class QuoteRepository:
         self._connection = connection
 
     def needed_now(self, every_s: float, limit: int) -> dict[str, list[str]]:
-        """Return the symbols with a waiting exit that a new quote could let pass, by the user broker to ask."""
+        """Return the symbols with a waiting exit in need of a new quote, by the user broker to ask."""
         return self._symbols(NEEDED_NOW, every_s, limit)
 
     def needed_today(self, every_s: float, limit: int) -> dict[str, list[str]]:
-        """Return symbols of open trades whose last quote is older than `every_s`, by the user broker to ask."""
+        """Return symbols of open trades with a last quote older than `every_s`, by the user broker to ask."""
         return self._symbols(NEEDED_TODAY, every_s, limit)
 
     def upsert(self, quotes: Sequence[Quote]) -> None:

@@ -1,4 +1,4 @@
-"""The statement that writes new exit intents, many at once."""
+"""The statement for writing new exit intents, many at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _Inserted = msgspec.defstruct(
     omit_defaults=True,
     gc=False,
 )
-"""An intent as `INSERT` reads it: without what it does not know yet."""
+"""An intent for `INSERT`: without the values still unknown."""
 
 INSERT = text(f"""
 -- exit_intents.insert: a row for each object, but for those with a key or slot that is taken; `gates` of an object is a
@@ -41,7 +41,7 @@ RETURNING intent_id
 
 
 def send_intents(connection: Connection, intents: Sequence[ExitIntent]) -> Sent:
-    """Write new intents; its rows are the ids written, without those of intents whose key or slot is taken."""
+    """Write new intents; its rows are the ids written, without intents with a taken key or slot."""
     numbers: dict[int, int] = {}
     verdicts: list[str] = []
     rows = []

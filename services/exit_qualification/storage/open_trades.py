@@ -1,4 +1,4 @@
-"""Projection of trades.v1; its rows are the lock under which exits are decided."""
+"""Projection of trades.v1; the decision about an exit locks its row."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from shared.postgres.hot_path import Answer, ask, fetch, send, stream
 from shared.postgres.row_locks import RowHeld
 
 ROWS_AT_ONCE = 1_000
-"""So few that a server whose client stalls has sent them all, and can end the idle transaction."""
+"""Few enough to be all sent by a server with a stalled client: it can then end the idle transaction."""
 
 MOVE = text("""
 -- open_trades.move
@@ -145,7 +145,7 @@ class TradeProjection:
 
 @dataclass(frozen=True, slots=True)
 class TradeFilter:
-    """Open trades that meet every given condition."""
+    """Open trades meeting every given condition."""
 
     symbol: str | None = None
     product_type: ProductType | None = None
@@ -172,7 +172,7 @@ def _facts(
     entry_price: int,
     entered_at_ms: int,
 ) -> Facts:
-    """Return the facts in the first columns of `_FACTS`; texts that many trades share are kept once."""
+    """Return the facts in the first columns of `_FACTS`; texts common to many trades are kept once."""
     return (
         trade_id,
         intern(symbol),
@@ -245,7 +245,7 @@ class OpenTradeRepository:
     def lock(self, trade_ids: Sequence[UUID], *, with_rules: bool = True) -> dict[UUID, TradeProjection]:
         """Return the trades and lock their rows in sorted order until the transaction ends; omit unknown ones.
 
-        Without rules for callers that write exits: reading a plan costs more than all the rest.
+        Without rules for callers with exits to write: reading a plan costs more than all the rest.
         """
         wanted = {"trade_ids": sorted(set(trade_ids))}
         if not with_rules:
@@ -258,7 +258,7 @@ class OpenTradeRepository:
         return self.ask_free(trade_ids).get() if trade_ids else ({}, set())
 
     def ask_free(self, trade_ids: Collection[UUID]) -> Answer[tuple[dict[UUID, TradeProjection], set[UUID]]]:
-        """Ask for what `lock_free` returns."""
+        """Ask for the result of `lock_free`."""
         wanted = {"trade_ids": sorted(set(trade_ids))}
 
         def free_and_held(rows: list[tuple[Any, ...]]) -> tuple[dict[UUID, TradeProjection], set[UUID]]:
@@ -300,12 +300,12 @@ class OpenTradeRepository:
         return TradeProjection(planned_of_row(row, self._square_off), TradeStatus(row[8]))
 
     def following(self, trade_ids: Collection[UUID]) -> list[tuple[OpenTrade, ExitPlan]]:
-        """Return the open trades among these whose protective stop follows a trailing stop, with states and plan."""
+        """Return the open trades among these with a stop following a trailing stop, with states and plan."""
         rows = fetch(self._connection, FOLLOWING, {"trade_ids": sorted(trade_ids)}) if trade_ids else []
         return [(planned_of_row(row, self._square_off), read_stored(row[9])) for row in rows]
 
     def open_among(self, wanted: TradeFilter, limit: int) -> list[OpenTrade]:
-        """Return at most `limit` open trades that meet the filter, without their rules, in order of entry."""
+        """Return at most `limit` open trades within the filter, without their rules, in order of entry."""
         given = dict.fromkeys(("symbol", "product_type", "user_broker_id")) | wanted.facts() | {"limit": limit}
         return [_projection(*row).trade for row in fetch(self._connection, OPEN_AMONG, given)]
 

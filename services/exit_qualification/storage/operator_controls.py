@@ -22,7 +22,7 @@ from shared.postgres.audit import Act, audit
 from shared.postgres.hot_path import Answer, ask, fetch
 
 IDENTITY = ("broker", "account", "root_url")
-"""Fields that determine the books containing a user broker's orders and fills."""
+"""Fields of the place of a user broker's orders and fills."""
 
 SWITCHES = text("""
 -- switches.read: one row for each user broker, at least one
@@ -58,7 +58,7 @@ SELECT count(*)
 """)  # noqa: S608  # an interval of our own
 
 MIDNIGHT: Final = BookDay(timedelta(), TRADING_ZONE)
-"""Trading day of a broker that is not supported: nothing of ours is in its books."""
+"""Trading day of an unsupported broker: nothing of ours is in its books."""
 
 
 class BrokerInUse(Conflict):
@@ -88,7 +88,7 @@ class SwitchRepository:
         return self.ask().get()
 
     def ask(self) -> Answer[Switches]:
-        """Ask for what `read` returns."""
+        """Ask for the result of `read`."""
         return ask(self._connection, SWITCHES, {}, _switches)
 
     def brokers(self) -> list[UserBroker]:
@@ -123,9 +123,9 @@ class SwitchRepository:
         Parameters
         ----------
         book_days:
-            Of every broker that is supported, by name.
+            Of every supported broker, by name.
         orders_not_sent:
-            An administrator confirms that orders without a broker id never reached a broker. They do not count, and
+            An administrator confirms: orders without a broker id never reached a broker. They do not count, and
             the books of the new broker decide them.
 
         Raises

@@ -48,10 +48,10 @@ SELECT count(*) FROM exit_intents i
 """)
 
 ORDER_BUDGET = "ORDER_BUDGET"
-"""Error code of an intent that waits because its account has used up its orders."""
+"""Error code of an intent waiting because its account has used up its orders."""
 
 SHOWN_AFTER_S = 1.0
-"""Age from which a waiting exit shows the budget as its reason; most are sent before."""
+"""Least age of a waiting exit to show the budget as its reason; most are sent before."""
 
 LIMIT = 1000
 """Maximum intents noted in one pass."""
@@ -59,7 +59,7 @@ LIMIT = 1000
 
 @dataclass(frozen=True, slots=True)
 class OrderLimits:
-    """Orders that the broker takes from one account in a second, a minute and a day."""
+    """Orders taken by the broker from one account in a second, a minute and a day."""
 
     per_second: int = 10
     per_minute: int = 400
@@ -73,7 +73,7 @@ class Grant:
     Attributes
     ----------
     granted:
-        Orders that may be sent now.
+        Orders allowed now.
     limited_by:
         ``second``, ``minute`` or ``day`` if a limit is used up now.
     free_at:
@@ -90,7 +90,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Unused:
-    """Orders of one grant that were not sent; they are handed back with the next request of their account."""
+    """Unsent orders of one grant; they are handed back with the next request of their account."""
 
     orders: int = 0
     taken_at: datetime | None = None
@@ -131,11 +131,11 @@ class OrderBudgetRepository:
         return ask(self._connection, TAKE, parameters, _grants)
 
     def note_waiting(self) -> None:
-        """Let exits that wait for their account's budget show it as their error."""
+        """Let exits waiting for their account's budget show it as their error."""
         self._connection.execute(NOTE_WAITING, {"code": ORDER_BUDGET, "after_s": SHOWN_AFTER_S, "limit": LIMIT})
 
     def waiting(self) -> int:
-        """Return the number of exits that wait for their account's budget."""
+        """Return the number of exits waiting for their account's budget."""
         return int(self._connection.execute(WAITING).scalar_one())
 
 

@@ -139,7 +139,7 @@ SELECT * FROM (
  LIMIT :limit
 """)  # noqa: S608  # the conditions above
 ANY_UNSENT = "EXISTS (SELECT FROM exit_intents WHERE status IN ('PENDING', 'APPROVED') AND deleted_at IS NULL)"
-"""There is an exit that was not sent."""
+"""There is an unsent exit."""
 ANYTHING_UNSENT = text(f"""
 -- exit_intents.anything_unsent
 SELECT {ANY_UNSENT}
@@ -233,7 +233,7 @@ class OrderQueues:
         return None if due_s is None else float(due_s)
 
     def find_pending_approved(self, accounts: int, of_account: int, in_flight: int) -> list[PendingApproved]:
-        """Return intents that may be sent, account by account, locked with their trades.
+        """Return intents free to be sent, account by account, locked with their trades.
 
         The account with the exit of the highest rank, then the oldest, comes first, and so do its exits. Skip rows
         locked by others, and accounts with `in_flight` orders on their way.
@@ -251,20 +251,20 @@ class OrderQueues:
         return self._connection.execute(LAPSE_CLAIMS, {"limit": LIMIT}).rowcount
 
     def at_broker(self, answer_wait: timedelta) -> list[ExitIntent]:
-        """Return intents whose order is, or may be, at a broker, oldest first; without those just being sent."""
+        """Return intents with an order possibly at a broker, oldest first; without those just being sent."""
         return self._intents(AT_BROKER, answer_wait=answer_wait)
 
     def beyond_remainder(self, user_broker_ids: Collection[str]) -> list[ExitIntent]:
-        """Return intents of these user brokers whose order may exceed the trade's remaining quantity."""
+        """Return intents of these user brokers with orders possibly above the trade's remaining quantity."""
         return self._intents(BEYOND_REMAINDER, user_broker_ids=sorted(user_broker_ids))
 
     def ended_today(self, book_days: Mapping[str, BookDay], within: timedelta) -> list[ExitIntent]:
-        """Return intents in the broker's books of today that ended within this time, and whose order may still fill."""
+        """Return intents in the broker's books of today ended within this time, with orders still able to fill."""
         begins = [day.begins for day in book_days.values()]
         return self._intents(ENDED_TODAY, brokers=list(book_days), begins=begins, within=within)
 
     def anything_unsent(self) -> bool:
-        """Return whether there is an exit that was not sent; without any, most loops have nothing to do."""
+        """Return whether there is an unsent exit; without any, most loops have nothing to do."""
         ((found,),) = fetch(self._connection, ANYTHING_UNSENT, {})
         return bool(found)
 
@@ -274,7 +274,7 @@ class OrderQueues:
         return bool(found)
 
     def to_requalify(self) -> list[ExitIntent]:
-        """Return unsent intents that may be due for requalification, oldest first, without held ones."""
+        """Return unsent intents possibly due for requalification, oldest first, without held ones."""
         return self._intents(TO_REQUALIFY)
 
     def held(self, after: ExitIntent | None, limit: int) -> list[ExitIntent]:

@@ -1,4 +1,4 @@
-"""Tasks of the order process: one statement says which of its loops have anything to do."""
+"""Tasks of the order process: one statement names its loops with anything to do."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class OrderTasks:
     Attributes
     ----------
     unsent:
-        There is an exit that was not sent.
+        There is an unsent exit.
     losses:
         An account has a loss limit, or its entries are held.
     stops:
@@ -39,6 +39,6 @@ class OrderTasks:
 
 
 def read_tasks(connection: Connection) -> OrderTasks:
-    """Return what there is to do."""
+    """Return the present tasks."""
     (row,) = fetch(connection, TASKS, {})
     return OrderTasks(*row)

@@ -1,4 +1,4 @@
-"""Notification of exit-orders that an order of ours changed at the broker."""
+"""Notification of exit-orders about a change of our order at the broker."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 ORDER_UPDATES: Final = "broker_order_updates"
-"""Channel that wakes the reconciler, and lets the books be read for protective stops."""
+"""Channel for waking the reconciler, and for reading the books for protective stops."""
 
 NOTIFY = text(f"""
 -- order_updates.notify: only for an order of ours; the tag is known before the order is sent, the order's id after
@@ -19,6 +19,6 @@ SELECT pg_notify('{ORDER_UPDATES}', '')
 
 
 def notify_order_update(connection: Connection, user_broker_id: str, order_id: str, tag: str | None) -> bool:
-    """Wake the reconciler when the transaction commits; return False for an order that is not ours."""
+    """Wake the reconciler when the transaction commits; return False for a foreign order."""
     wanted = {"user_broker_id": user_broker_id, "order_id": order_id, "tag": tag}
     return connection.execute(NOTIFY, wanted).first() is not None

@@ -42,7 +42,7 @@ _TO_PROTECT = f"""{_PLANNED}
 
 ANY_STOP = f"""
 EXISTS (SELECT FROM protective_stops WHERE ended_at IS NULL) OR EXISTS (SELECT {_TO_PROTECT})"""
-"""There is a stop, or a trade that should have one."""
+"""There is a stop, or a trade in need of one."""
 ANYTHING = text(f"""
 -- protective_stops.anything
 SELECT {ANY_STOP}
@@ -161,12 +161,12 @@ HELD_MESSAGE = "the broker holds the trade's protective stop; the exit is sent o
 LIMIT = 1000
 """Maximum rows per query; the rest follows."""
 MOST_STANDING = 10_000
-"""Stops that are kept in step; newer ones wait until some of these have ended."""
+"""Stops kept in step; newer ones wait until some of these have ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class StopFilter:
-    """Conditions on listed stops; None is none, and with `standing` only those that have not ended."""
+    """Conditions on listed stops; None is none, and with `standing` only those not ended."""
 
     trade_ids: Sequence[UUID] | None = None
     symbol: str | None = None
@@ -177,7 +177,7 @@ class StopFilter:
 
 @dataclass(frozen=True, slots=True)
 class MissingStop:
-    """Open trade whose plan asks for a protective stop that the broker does not hold; `stop` is its latest one."""
+    """Open trade without its planned protective stop at the broker; `stop` is its latest one."""
 
     trade_id: UUID
     user_broker_id: str
@@ -200,14 +200,14 @@ class ProtectiveStopRepository:
         return bool(found)
 
     def unprotected(self) -> list[UUID]:
-        """Return trades whose plan asks for a stop, that have none, and may have the next one now."""
+        """Return trades with a stop in the plan, without one now, and allowed the next one now."""
         given = {"failures": [str(reason) for reason in FAILURES], "limit": LIMIT}
         return [trade_id for (trade_id,) in fetch(self._connection, UNPROTECTED, given)]
 
     def want(self, trade_id: UUID, followed: FollowedTrigger | None) -> bool:
-        """Write a stop that is not placed yet; the trade's row must be locked. Return False if it needs none.
+        """Write a stop not placed yet; the trade's row must be locked. Return False if it needs none.
 
-        `followed` is the trigger that follows its trailing stop, if it does.
+        `followed` is the trigger behind its trailing stop, if it follows.
         """
         rows = fetch(self._connection, WANTED_TERMS, {"trade_id": trade_id})
         if not rows:
@@ -234,13 +234,13 @@ class ProtectiveStopRepository:
         return self._connection.execute(WANT, row).rowcount == 1
 
     def standing(self, user_broker_id: str | None = None) -> list[StandingStop]:
-        """Return the stops that have not ended, oldest first, with what decides their terms."""
+        """Return the stops not ended, oldest first, with the facts for their terms."""
         given = {"user_broker_id": user_broker_id, "limit": MOST_STANDING}
         held = self._trades_held(None)
         return [_standing(row, held) for row in fetch(self._connection, STANDING, given)]
 
     def following(self) -> list[ProtectiveStop]:
-        """Return the stops that have not ended and follow the trailing stop of an open trade."""
+        """Return the stops not ended and following the trailing stop of an open trade."""
         return [_stop(row) for row in fetch(self._connection, FOLLOWING, {"limit": MOST_STANDING})]
 
     def lock(self, stop: ProtectiveStop) -> StandingStop:
@@ -263,7 +263,7 @@ class ProtectiveStopRepository:
         return _stop(rows[0]) if rows else None
 
     def find(self, wanted: StopFilter, before: UUID | None, limit: int) -> list[ProtectiveStop]:
-        """Return stops that meet the filter, newest first; `before` is the last id of the page before."""
+        """Return stops within the filter, newest first; `before` is the last id of the page before."""
         given = {
             "trade_ids": wanted.trade_ids,
             "symbol": wanted.symbol,
@@ -280,7 +280,7 @@ SELECT {COLUMNS} FROM protective_stops s WHERE {" AND ".join(conditions) or "tru
         return [_stop(tuple(row)) for row in self._connection.execute(statement, {**given, "limit": limit})]
 
     def missing(self, after: UUID | None, limit: int) -> list[MissingStop]:
-        """Return trades without the stop that their plan asks for, by id; `after` is the last of the page before."""
+        """Return trades without their planned stop, by id; `after` is the last of the page before."""
         given = {"held": [str(status) for status in HELD], "after": after, "limit": limit}
         return [_missing(row) for row in fetch(self._connection, MISSING, given)]
 
@@ -290,11 +290,11 @@ SELECT {COLUMNS} FROM protective_stops s WHERE {" AND ".join(conditions) or "tru
         return bool(found)
 
     def note_held(self) -> None:
-        """Let exits that wait for the cancellation of a stop show it as their error."""
+        """Let exits waiting for the cancellation of a stop show it as their error."""
         self._connection.execute(NOTE_HELD, {"code": HELD_BY_STOP, "message": HELD_MESSAGE, "limit": LIMIT})
 
     def update(self, stop: ProtectiveStop, **changes: Any) -> ProtectiveStop:
-        """Change columns of the row at the version that was read; return the updated stop.
+        """Change columns of the row at the version read; return the updated stop.
 
         Raises
         ------
@@ -315,7 +315,7 @@ RETURNING {COLUMNS}""")  # noqa: S608  # names of our own columns
         return _stop(tuple(row))
 
     def _trades_held(self, trade_id: UUID | None) -> set[UUID]:
-        """Return trades, or the one, with an exit that could be sent but for their stop."""
+        """Return trades, or the one, with an exit ready to be sent but for their stop."""
         return {held for (held,) in fetch(self._connection, HELD_BY_STOPS, {"trade_id": trade_id})}
 
 
@@ -325,7 +325,7 @@ def _standing(row: tuple[Any, ...], held: Collection[UUID]) -> StandingStop:
     stored = read_stored(plan)
     trigger = planned_trigger(stored, stop.direction, tick_size, stop.followed_price)
     if follows_trail(stored) and stop.followed_version != plan_version:
-        trigger = stop.trigger_price  # the plan changed: what follows it by the new one is not known yet
+        trigger = stop.trigger_price  # the plan changed: its new followed trigger is not known yet
     return StandingStop(stop, TradeStatus(status), symbol, remaining, trigger, stop.trade_id in held)
 
 

@@ -1,4 +1,4 @@
-"""Repository of the exits of a burst beyond what one transaction writes, in chunks of one symbol."""
+"""Repository of a burst's exits beyond one transaction, in chunks of one symbol."""
 
 from __future__ import annotations
 

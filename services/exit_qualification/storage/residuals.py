@@ -58,7 +58,7 @@ class ResidualRepository:
         self._connection = connection
 
     def find(self, pause_s: float) -> list[Residual]:
-        """Return the exits to continue that ended at least this many seconds ago."""
+        """Return the exits to continue, ended at least this many seconds ago."""
         return self._found(FIND, pause_s)
 
     def of_trade(self, trade_id: UUID, pause_s: float) -> list[Residual]:

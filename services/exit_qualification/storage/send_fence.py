@@ -44,19 +44,19 @@ class SendFence:
 
     A sender commits its intents as SUBMITTING, asks `may_still_be_sent` right before the calls to the broker, and again
     after `FRESH_S`. Once a switch is committed, an order can leave only for an intent listed by `on_their_way`: its
-    sender checked before that commit, and the row was SUBMITTING by then. Every later check leaves it out.
+    sender checked before the commit, and the row was SUBMITTING by then. Every later check leaves it out.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def ask_may_still_be_sent(self, intents: Sequence[ExitIntent]) -> Answer[frozenset[UUID]]:
-        """Ask for the intents whose claim is still valid and that no switch holds back."""
+        """Ask for the intents with a valid claim and without a switch against them."""
         parameters = {"intent_ids": [it.intent_id for it in intents], "versions": [it.version for it in intents]}
         return ask(self._connection, MAY_STILL_BE_SENT, parameters, _ids)
 
     def on_their_way(self) -> list[ExitIntent]:
-        """Return the intents whose order may still reach a broker, oldest first."""
+        """Return the intents with orders still able to reach a broker, oldest first."""
         return to_intents(fetch(self._connection, ON_THEIR_WAY, {"limit": LIMIT}))
 
 

@@ -168,7 +168,7 @@ class TickCheckpointRepository:
         send(self._connection, SAVE_SYMBOLS, dict(zip(_SYMBOL_COLUMNS, map(list, columns), strict=True)))
 
     def symbols_held_by_others(self, symbols: Sequence[str]) -> set[str]:
-        """Lock the free symbols, and return those whose row another transaction holds."""
+        """Lock the free symbols, and return those with rows held by another transaction."""
         wanted = {"symbols": sorted(symbols)}
         free = set(self._connection.execute(FREE_SYMBOLS, wanted).scalars())
         return set(self._connection.execute(KNOWN_SYMBOLS, wanted).scalars()) - free
@@ -194,7 +194,7 @@ class TickCheckpointRepository:
     def fence_others(self, partitions: Collection[int], held: Collection[int]) -> None:
         """Make the owners of these partitions reload them, except those `held` by the caller.
 
-        The caller's partitions are locked too, so that workers fencing each other do not deadlock.
+        The caller's partitions are locked too: workers fencing each other do not deadlock.
         """
         others = sorted(set(partitions) - set(held))
         if others:

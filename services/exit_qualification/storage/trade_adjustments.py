@@ -69,7 +69,7 @@ class TradeAdjustmentRepository:
         self._connection.execute(ADD, values)
 
     def apply(self, trade_ids: Collection[UUID]) -> set[int]:
-        """Change these trades, locked by the caller, as stored; return the partitions that they are on now."""
+        """Change these trades, locked by the caller, as stored; return their present partitions."""
         if not trade_ids:
             return set()
         return set(self._connection.execute(APPLY, {"trade_ids": sorted(trade_ids)}).scalars())

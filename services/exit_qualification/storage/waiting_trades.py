@@ -18,7 +18,7 @@ from shared.postgres.hot_path import fetch
 
 CLOSE, ADJUST = "CLOSE", "ADJUST"
 NO_RULE = (CLOSE, ADJUST)
-"""Work that is not the exit of a rule."""
+"""Work other than the exit of a rule."""
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 2.0
 MOST_TRADES = 500
@@ -88,7 +88,7 @@ class WaitingRow(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def rule_key(self) -> RuleKey | None:
-        """Return the key of the rule that exits; None for other work."""
+        """Return the key of the exiting rule; None for other work."""
         return None if self.work in NO_RULE else RuleKey.of_slot(self.trade_id, self.work)
 
 
@@ -111,13 +111,13 @@ class WaitingTradeRepository:
         return self.add([WaitingRow(trade_id, ADJUST) for trade_id in trade_ids])
 
     def add(self, rows: Sequence[WaitingRow]) -> bool:
-        """Store waiting work; of what already waits the first row stays. Return whether there is any."""
+        """Store waiting work; of work already waiting the first row stays. Return whether there is any."""
         if rows:
             fetch(self._connection, ADD, {"rows": msgspec.json.encode(rows).decode(), "why": LOCKED})
         return bool(rows)
 
     def of_partitions(self, partitions: Collection[int]) -> list[WaitingTrade]:
-        """Return every trade of these partitions with work that waits for a row, least tried first."""
+        """Return every trade of these partitions with work waiting for a row, least tried first."""
         rows = self._connection.execute(OF_PARTITIONS, {"partitions": sorted(partitions)})
         return [WaitingTrade(row.trade_id, row.due, row.age_s, row.why) for row in rows]
 

@@ -133,7 +133,7 @@ class Assignment:
         log.info("judging %d partitions as %s", len(claimed), self._owner)
 
     def _stay(self, partitions: list[int], report: Callable[[int], None], trades: int) -> None:
-        """Report a load and poll: a member of the group that does not poll for minutes is taken for dead.
+        """Report a load and poll: a member of the group without a poll for minutes is taken for dead.
 
         Raises
         ------
@@ -146,7 +146,7 @@ class Assignment:
             raise Reassigned(f"the partitions changed; {trades:,} open trades were loaded")
 
     def reload(self) -> None:
-        """Discard the engine, which is ahead of the database. Held partitions wait to be claimed again."""
+        """Discard an engine ahead of the database. Held partitions wait to be claimed again."""
         if self._waiting is None:
             self._waiting = sorted(self.progress.held)
         self._let_go()

@@ -1,4 +1,4 @@
-"""Batches of Kafka records: their layout, and what their evaluation gave."""
+"""Batches of Kafka records: their layout, and the results of their evaluation."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class BatchResult:
     arrived_ms:
         For each qualified trade, the time of its first qualifying tick.
     causing:
-        Each tick that made trades exit, with what it decided.
+        Each tick with exits, with its decisions.
     """
 
     opened: list[OpenedTrade] = field(default_factory=list)
@@ -115,7 +115,7 @@ def offsets_after(records: Records, layout: Layout, reached: Mapping[int, Checkp
 def in_order(ticks: Sequence[Message], trades: Sequence[Message], now_ms: int) -> Iterator[Message]:
     """Return the records of both topics of a partition, merged by arrival time.
 
-    Kafka gives no order across topics. With this order, a trade is evaluated by the ticks of the batch that follow its
+    Kafka gives no order across topics. With this order, a trade is evaluated by the ticks of the batch after its
     opening, not by earlier ones. The order inside a topic's partition never changes.
     """
 

@@ -1,4 +1,4 @@
-"""Traces of the ticks that make trades exit. Headers of ticks are read here only, and only while spans are exported."""
+"""Traces of the ticks behind exits. Headers of ticks are read here only, and only while spans are exported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.runtime.trace import valid_traceparent
 
 
 def trace_causes(result: BatchResult) -> None:
-    """Tell the tracer of the process, if it has one, which tick each exit is of."""
+    """Tell the tracer of the process, if it has one, the tick of each exit."""
     tracer = after_commit.tracer()
     if tracer is None:
         return

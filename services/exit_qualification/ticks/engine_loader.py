@@ -32,7 +32,7 @@ class LoadedEngine:
     Attributes
     ----------
     symbols_ahead:
-        Next tick offset of each symbol whose state is ahead of its partition's offset.
+        Next tick offset of each symbol with a state ahead of its partition's offset.
     """
 
     engine: ExitSignalService
@@ -48,14 +48,14 @@ def load_engine(
 ) -> LoadedEngine:
     """Return an engine with the symbols and open trades of these partitions; `watch_loaded` makes it evaluate them.
 
-    Reasons are disarmed for every trade that ever exited, including blocked ones without a row, and where the last
-    price already meets them. Rearming right afterwards finds the due ones, so exits do not wait for a tick of a symbol
-    that does not trade.
+    Reasons are disarmed for every trade with a past exit, including blocked ones without a row, and where the last
+    price already meets them. Rearming right afterwards finds the due ones, so exits do not wait for a tick of a quiet
+    symbol.
 
     Parameters
     ----------
     report:
-        Called with the number of trades loaded so far, every `TRADES_PER_REPORT` trades; what it raises ends the load.
+        Called with the number of trades loaded so far, every `TRADES_PER_REPORT` trades; its error ends the load.
     """
     partitions, ahead = sorted(claimed), {}
     engine = ExitSignalService(new_clock_after_ms)

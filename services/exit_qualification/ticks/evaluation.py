@@ -43,7 +43,7 @@ class Evaluator:
     trusted:
         A trade event is accepted only if one of these keys signed it.
     ahead:
-        Next tick offset of symbols that are ahead of their partition: their ticks before it are passed over.
+        Next tick offset of symbols ahead of their partition: their ticks before it are passed over.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Evaluator:
         return True
 
     def _judge(self, message: Message, tick: tuple[str, int, int, int, int], result: BatchResult) -> None:
-        """Evaluate a tick that may have an effect."""
+        """Evaluate a tick with a possible effect."""
         verdict = self._engine.on_tick(*tick)
         symbol, *_, arrived = tick
         if not verdict.accepted:
@@ -158,7 +158,7 @@ class Evaluator:
         self.follow(event, result)
 
     def follow(self, event: TradeRecord, result: BatchResult) -> None:
-        """Project a trade; evaluate it if its home is held, else the worker holding that partition does."""
+        """Project a trade; evaluate it if its home is held, else leave it to the holder of its partition."""
         home = home_partition(event.symbol, self._layout.partitions)
         result.homes.add(home)
         result.urgent_symbols.add(event.symbol)
@@ -166,7 +166,7 @@ class Evaluator:
         ticks = 0 if state is None else state.ticks
         if isinstance(event, TradeOpened):
             result.opened.append(OpenedTrade(event, home, entered_tick=ticks))
-            # A tick that arrived before the trade's event can exit it here.
+            # A tick with an earlier arrival than the trade's event can exit it here.
             trade = with_plan(entered(event), event.exit_plan, 1, self._square_off)
             found = self._engine.add_trade(trade) if home in self._quiet else []
             result.detected.extend(found)
@@ -204,7 +204,7 @@ class Evaluator:
 def in_rounds(detected: Sequence[ExitCandidates]) -> list[list[ExitCandidates]]:
     """Return the first decision of every trade, then the second of those with one, and so on, by trade.
 
-    The first tick that meets a rule decides, as if each tick were a batch; a later one counts only if it had no effect.
+    The first tick to meet a rule decides, as if each tick were a batch; a later one counts only if it had no effect.
     """
     by_trade: dict[UUID, list[ExitCandidates]] = {}
     for entry in detected:

@@ -27,7 +27,7 @@ class GroupOffsets:
         self._committed: dict[int, Checkpoint] = {}
 
     def commit(self, held: Mapping[int, Checkpoint]) -> None:
-        """Commit the position of each partition that has moved, at most once per interval."""
+        """Commit the position of each moved partition, at most once per interval."""
         now_s = self._clock.monotonic()
         if now_s < self._next_s:
             return

@@ -54,7 +54,7 @@ def shown(symbols: Sequence[str]) -> str:
 
 
 def time_exits(exits: Sequence[DetectedExit], arrived_ms: Mapping[UUID, int], now: datetime) -> None:
-    """Time written exits from the record of their tick; omit exits that waited, which have no tick in the batch."""
+    """Time written exits from the record of their tick; omit waiting exits: the batch has no tick of theirs."""
     now_ms = (now - EPOCH) / timedelta(milliseconds=1)
     for each in exits:
         if (arrived := arrived_ms.get(each.signal.trade_id)) is not None:

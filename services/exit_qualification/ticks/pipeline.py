@@ -43,7 +43,7 @@ class Written:
     Attributes
     ----------
     unsaved:
-        Symbols whose state was not stored, as another transaction held their row.
+        Symbols with a state not stored, as another transaction held their row.
     """
 
     exits: Sequence[DetectedExit]
@@ -52,7 +52,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """Exits to write now, exits to queue, and the answers that the former need."""
+    """Exits to write now, exits to queue, and the answers needed by the former."""
 
     now: Sequence[ExitCandidates]
     later: Sequence[ExitCandidates]
@@ -93,7 +93,7 @@ class TickPipeline:
         self.has_queued = self._waiting.has_waiting = True
 
     def write(self, result: BatchResult, checkpoint: EngineCheckpoint, held: Collection[int]) -> Written:
-        """Write exits, trades, states and offsets in one transaction; return all exits, including those that waited.
+        """Write exits, trades, states and offsets in one transaction; return all exits, including the waiting ones.
 
         Workers holding the homes of trades read on a partition `held` here load them from the database.
 
@@ -113,7 +113,7 @@ class TickPipeline:
         return Written(exits, unsaved)
 
     def write_waiting(self, held: Mapping[int, Checkpoint]) -> list[DetectedExit]:
-        """Process due work that waited for locked rows; Fenced as of `write`."""
+        """Process due work after its wait for locked rows; Fenced as of `write`."""
         return self._waiting.take(held)
 
     def write_queued(self, held: Mapping[int, Checkpoint]) -> list[DetectedExit]:
@@ -122,9 +122,9 @@ class TickPipeline:
         return exits
 
     def due(self, engine: ExitSignalService, now_ms: int, limit: int) -> tuple[list[ExitCandidates], set[str]]:
-        """Return exits without a tick: due by the clock, or with rules that may fire again.
+        """Return exits without a tick: due by the clock, or with rules free to fire again.
 
-        The symbols returned with them have rules that were rearmed or due: write their checkpoint, so that no tick
+        The symbols returned with them have rearmed or due rules: write their checkpoint, so no tick
         before the rearming is evaluated again after it. At most `limit` disarmed rules are checked in the database.
         """
         due = engine.on_clock(now_ms)
@@ -157,7 +157,7 @@ class TickPipeline:
         return exits
 
     def _follow(self, uow: UnitOfWork, result: BatchResult) -> None:
-        """Write what the batch's trade events changed."""
+        """Write the effects of the batch's trade events."""
         trades = OpenTradeRepository(uow.connection)
         trades.insert_opened(_by_trade(result))
         trades.save_plans(result.plans)
@@ -167,7 +167,7 @@ class TickPipeline:
         self._waiting.has_waiting |= WaitingTradeRepository(uow.connection).add_closures(sorted(closed_later))
 
     def _set_aside(self, result: BatchResult, checkpoint: EngineCheckpoint, held: Collection[int]) -> set[str]:
-        """Commit the offsets, and store all work that needs locked rows as waiting; return the symbols not stored."""
+        """Commit the offsets, and store all work in need of locked rows as waiting; return the symbols not stored."""
         with self._open_unit() as uow:
             partitions, place = TickCheckpointRepository(uow.connection), WaitingTradeRepository(uow.connection)
             partitions.fence_others(result.homes, held)
@@ -189,7 +189,7 @@ class TickPipeline:
         return unsaved
 
     def _adjust(self, uow: UnitOfWork, result: BatchResult) -> None:
-        """Change adjusted trades whose rows are free; the others wait."""
+        """Change adjusted trades with free rows; the others wait."""
         if not result.adjusted:
             return
         self._keep_adjustments(uow, result)
@@ -204,7 +204,7 @@ class TickPipeline:
         OpenTradeRepository(uow.connection).save_rules(states)
 
     def _ask(self, uow: UnitOfWork, detected: Sequence[ExitCandidates]) -> _Asked | None:
-        """Ask for what the first exits need, their trades locked, together in a pipeline; None without exits."""
+        """Ask for the needs of the first exits, their trades locked, together in a pipeline; None without exits."""
         if not detected:
             return None
         now, later = _first_trades(detected)

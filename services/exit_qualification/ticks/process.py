@@ -31,13 +31,13 @@ from shared.settings import Settings
 SCHEMA = "exit_qualification"
 
 STALL_LIMIT_MS = 10_000
-"""Time after which a worker stalled in a transaction loses it, so that another can claim its partitions."""
+"""Time after which a worker stalled in a transaction loses it: another can claim its partitions."""
 
 OUTGOING_TIMEOUT_MS = 10_000
 
 
 def build(process: RunningProcess) -> None:
-    """Add the worker, which on stopping finishes its batch and leaves the group."""
+    """Add the worker; on stopping it finishes its batch and leaves the group."""
     settings, health = process.settings, process.health
     database = open_database(settings)
     process.resources.callback(database.dispose)
@@ -48,8 +48,8 @@ def build(process: RunningProcess) -> None:
 def open_database(settings: Settings) -> Engine:
     """Open the exit database for a worker.
 
-    Idle transactions time out, so that they cannot hold partitions for long. No statement waits long for a row of
-    another transaction, but those that claim partitions (`limit_lock_waits`).
+    Idle transactions time out: they cannot hold partitions for long. No statement waits long for a row of
+    another transaction, but the claims of partitions (`limit_lock_waits`).
     """
     limits = LOOPS.within(settings.database_statement_timeout_s)
     return open_engine(

@@ -1,4 +1,4 @@
-"""Progress of an engine: how far it is, how far the database knows it, and what a checkpoint has to say."""
+"""Progress of an engine: its offsets, the database's knowledge of them, and the content of a checkpoint."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from shared.kafka.clients import home_partition
 
 
 class Progress:
-    """Offsets that the engine has reached in its partitions, and those that the database has.
+    """Offsets reached by the engine in its partitions, and those in the database.
 
-    A checkpoint of a partition holds every symbol that changed. What cannot wait is written with its own symbols
-    alone: their offsets, up to which their state has their ticks, are then ahead of the partition's.
+    A checkpoint of a partition holds every changed symbol. Urgent exits are written with their own symbols
+    alone: the offsets of their states are then ahead of the partition's.
 
     Attributes
     ----------
     held:
         Stored checkpoint of each partition.
     reached:
-        Offsets that the engine has reached.
+        Offsets reached by the engine.
     """
 
     def __init__(self, engine: ExitSignalService, claimed: Mapping[int, Checkpoint], partitions: int) -> None:
@@ -34,13 +34,13 @@ class Progress:
         self._symbols_noted = 0
 
     def unwritten(self) -> set[int]:
-        """Return the partitions whose engine is ahead of the stored offsets."""
+        """Return the partitions with the engine ahead of the stored offsets."""
         return {partition for partition, each in self.reached.items() if each != self.held[partition]}
 
     def checkpoint(self, partitions: Collection[int] = (), symbols: Iterable[str] = ()) -> EngineCheckpoint:
         """Return the checkpoint of whole partitions and of single symbols; write it or load the engine again.
 
-        Symbols of partitions that are not held are left out. The offsets of trades are always those reached: a trade
+        Symbols of partitions not held are left out. The offsets of trades are always those reached: a trade
         is written with its symbol.
         """
         self._note_new_symbols()

@@ -21,7 +21,7 @@ from shared.instants import EPOCH, epoch_ms
 TradeRecord = TradeOpened | TradeExitPlanChanged | TradeAdjusted | TradePartiallyClosed | TradeClosed
 _KNOWN: Final = frozenset(event.event_type() for event in get_args(TradeRecord))
 WITHOUT_EFFECT: Final = frozenset({Discarded.event_type(), TradeChargesChanged.event_type()})
-"""Known types that exits do not depend on."""
+"""Known types without an effect on exits."""
 
 
 def read_trade(event_type: str, value: bytes | None, arrived_ms: int) -> TradeRecord | None:

@@ -1,4 +1,4 @@
-"""Forwarding of ticks to their symbol's partition, so that producers with any partitioner work."""
+"""Forwarding of ticks to their symbol's partition: producers with any partitioner work."""
 
 from __future__ import annotations
 

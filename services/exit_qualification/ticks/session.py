@@ -49,13 +49,13 @@ CHECKPOINT_TURNS = 8
 """Parts of a checkpoint's interval, each with an equal share of the partitions."""
 
 OTHERS_WAITING_S = 5.0
-"""Interval between looks for waiting work that this worker has not stored itself."""
+"""Interval between looks for waiting work not stored by this worker itself."""
 
 RULES_AT_START = 2_000
 """Fired rules of one query after the load."""
 
 UNSETTLED_POLL_S = 0.05
-"""Longest wait for records without partitions: a poll that is given some goes on waiting."""
+"""Longest wait for records without partitions: a poll goes on waiting after being given some."""
 
 
 class Stopping(ExitflowError):
@@ -122,14 +122,14 @@ class TickSession:
             self._recover(error)
 
     def finish(self) -> None:
-        """Write the last checkpoint before leaving the group, so that the next owner reads nothing again."""
+        """Write the last checkpoint before leaving the group: the next owner reads nothing again."""
         try:
             self._checkpoint(self._assignment.progress.unwritten())
         except (ExitflowError, *DATABASE_FAILURES) as error:
             log.warning("the last checkpoint was not written (%s); its records will be read again", shown(error))
 
     def _step(self) -> None:
-        """Claim waiting partitions, or evaluate the records and write what cannot wait; then do what is due."""
+        """Claim waiting partitions, or evaluate the records and write the urgent exits; then do the due work."""
         records = self._consumer.take_by_partition(self._around.settings.tick_batch_size, self._wait_s())
         if self._assignment.is_waiting:
             self._take_up()
@@ -179,7 +179,7 @@ class TickSession:
             raise Stopping(f"stopping; {trades:,} open trades were loaded")
 
     def _rearm_all(self) -> None:
-        """Do as `_rearm` with every disarmed rule, so many at a time that no statement takes long."""
+        """Do as `_rearm` with every disarmed rule, few enough at a time for short statements."""
         left = self._assignment.engine.disarmed_count
         while True:
             self._rearm(min(left, RULES_AT_START))
@@ -238,7 +238,7 @@ class TickSession:
         BATCH_SECONDS.observe(self._around.clock.monotonic() - started_s)
 
     def _checkpoint_in_turn(self) -> None:
-        """Write the partitions whose turn it is; all have theirs within the interval.
+        """Write the partitions in their turn; all have theirs within the interval.
 
         A checkpoint of all symbols at once holds up ticks for tens of milliseconds.
         """
@@ -254,7 +254,7 @@ class TickSession:
             self._write(BatchResult(), self._assignment.progress.checkpoint(partitions))
 
     def _write(self, result: BatchResult, checkpoint: EngineCheckpoint) -> None:
-        """Write a result with the checkpoint of what it changed."""
+        """Write a result with the checkpoint of its changes."""
         progress = self._assignment.progress
         written = self._pipeline.write(result, checkpoint, progress.held)
         progress.written(checkpoint, written.unsaved)
@@ -262,7 +262,7 @@ class TickSession:
         time_exits(written.exits, result.arrived_ms, self._around.clock.now())
 
     def _judge_without_ticks(self) -> None:
-        """Write what is due without a tick: waiting exits, and those by the clock or of rules that may fire again."""
+        """Write due exits without a tick: waiting ones, and those by the clock or of rules free to fire again."""
         now_s, engine = self._around.clock.monotonic(), self._assignment.engine
         if now_s >= self._next_waiting_s():
             self._waited_s = now_s
@@ -277,7 +277,7 @@ class TickSession:
         return self._waited_s + (interval_s if self._pipeline.has_waiting else max(interval_s, OTHERS_WAITING_S))
 
     def _rearm(self, count: int) -> None:
-        """Write exits that are due by the clock, and of so many disarmed rules those that may fire and are due."""
+        """Write exits due by the clock, and of so many disarmed rules the due ones free to fire."""
         progress = self._assignment.progress
         due, symbols = self._pipeline.due(self._assignment.engine, epoch_ms(self._around.clock.now()), count)
         if due or self._assignment.engine.unsaved(symbols):

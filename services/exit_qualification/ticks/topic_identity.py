@@ -39,7 +39,7 @@ class TickLog:
         self.states: dict[str, TopicState] = {}
 
     def begin(self) -> Layout:
-        """Return the layout of both topics after checking that resuming loses nothing.
+        """Return the layout of both topics after a check: resuming loses nothing.
 
         Raises
         ------
@@ -144,13 +144,13 @@ def identities_of(admin: AdminClient, states: Mapping[str, TopicState]) -> dict[
 
 
 def misplaced(connection: Connection, layout: Layout) -> list[str]:
-    """Return the symbols with open trades that are not on their home partition."""
+    """Return the symbols with open trades away from their home partition."""
     projected = OpenTradeRepository(connection).symbols_open()
     return sorted({symbol for symbol, partition in projected if home_partition(symbol, layout.partitions) != partition})
 
 
 def require_homes(connection: Connection, layout: Layout) -> None:
-    """Check that every open trade is on the partition of its symbol.
+    """Check every open trade for being on the partition of its symbol.
 
     Raises
     ------

@@ -46,7 +46,7 @@ class WaitingExits:
     Attributes
     ----------
     has_waiting:
-        Whether any may wait that this worker stored, or found at the last look.
+        Whether any may wait: stored by this worker, or found at the last look.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class WaitingExits:
     def take_queued(self, held: Mapping[int, Checkpoint]) -> tuple[list[DetectedExit], bool]:
         """Write the oldest queued exits; return those written, and whether more may be queued; Fenced as of `take`.
 
-        Exits of locked trades wait from now on; if another row is locked, all that were taken do.
+        Exits of locked trades wait from now on; if another row is locked, all taken ones do.
         """
         if not held:
             return [], False
@@ -151,7 +151,7 @@ class WaitingExits:
     def _adjust(self, uow: UnitOfWork, rows: Sequence[WaitingRow]) -> bool:
         """Change the trades with a waiting adjustment; return whether there are any.
 
-        Their partitions are loaded again, by this worker too: one that started while they waited has the old terms.
+        Their partitions are loaded again, by this worker too: one started while they waited has the old terms.
         """
         due = {row.trade_id for row in rows if row.work == ADJUST}
         homes = TradeAdjustmentRepository(uow.connection).apply(due)

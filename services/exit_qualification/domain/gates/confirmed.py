@@ -1,4 +1,4 @@
-"""CONFIRMED: an exit that waits for bricks was confirmed by enough of them."""
+"""CONFIRMED: an exit with bricks to wait for was confirmed by enough of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from services.exit_qualification.domain.gates.gate_input import GateInput
 
 
 def check(given: GateInput) -> tuple[Verdict, Detail]:
-    """Return REJECT if too few bricks formed; PASS for an exit that needs none. The engine has counted them before."""
+    """Return REJECT if too few bricks formed; PASS for an exit without bricks. The engine has counted them before."""
     if given.bricks is None:
         return Verdict.PASS, {"needed": 0}
     return reject_unless(

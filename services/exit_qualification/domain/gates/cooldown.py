@@ -1,4 +1,4 @@
-"""COOLDOWN: an exit needs an episode, which the database gives once the cooldown has ended."""
+"""COOLDOWN: an exit needs an episode; the database gives one once the cooldown has ended."""
 
 from __future__ import annotations
 

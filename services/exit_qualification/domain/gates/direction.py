@@ -8,7 +8,7 @@ from services.exit_qualification.domain.order_terms import reducing_side
 
 
 def check(given: GateInput) -> tuple[Verdict, Detail]:
-    """Return REJECT an order that would not reduce the position."""
+    """Return REJECT for an order in the direction of the position."""
     return reject_unless(
         given.order_side is reducing_side(given.direction),
         {"direction": given.direction.value, "order_side": given.order_side.value},

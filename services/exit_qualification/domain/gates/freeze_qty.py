@@ -7,7 +7,7 @@ from services.exit_qualification.domain.gates.gate_input import GateInput
 
 
 def check(given: GateInput) -> tuple[Verdict, Detail]:
-    """Return REJECT if the quantity exceeds the freeze quantity; PASS if that is not known. Orders are not sliced."""
+    """Return REJECT if the quantity exceeds the freeze quantity; PASS if it is unknown. Orders are not sliced."""
     most = given.market.instrument.freeze_quantity
     if most is None:
         return Verdict.PASS, {"remaining": given.remaining, "unknown": "no freeze quantity"}

@@ -68,14 +68,14 @@ class GateSpec:
     Attributes
     ----------
     check:
-        A pure function of the input that returns the verdict and the facts that it saw.
+        A pure function of the input; returns the verdict and the facts behind it.
     refusal:
-        The sentence that an operator reads after a REJECT.
+        The sentence for an operator after a REJECT.
     defers_while:
-        SQL condition that is true exactly when `check` returns DEFER; None for a gate that never defers. An intent
-        that it holds back is not sent, and is qualified again only now and then.
+        SQL condition, true exactly when `check` returns DEFER; None for a gate that never defers. An intent
+        held back by it is not sent, and is qualified again only now and then.
     unsent_while:
-        SQL condition under which an approved intent is not sent although `check` returns PASS; None for most.
+        SQL condition for not sending an approved intent although `check` returns PASS; None for most.
     """
 
     gate: Gate

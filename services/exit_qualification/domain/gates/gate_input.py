@@ -24,7 +24,7 @@ class GateInput:
     Attributes
     ----------
     quantity:
-        The quantity that the trade was opened with.
+        The trade's quantity at entry.
     filled_quantity:
         Sum of the trade's `exit_fills`.
     wanted_by_live:
@@ -36,9 +36,9 @@ class GateInput:
     order_product_type, limit_price:
         Of the order; a MARKET order has no limit price.
     detected_price:
-        Of the tick that detected the exit, in rupees; None without one.
+        Of the tick behind the exit, in rupees; None without one.
     bricks:
-        None for an exit that waits for no bricks.
+        None for an exit without bricks to wait for.
     token_refused:
         Whether the broker refuses the account's access token.
     market:

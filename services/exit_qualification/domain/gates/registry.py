@@ -71,16 +71,16 @@ def spec_of(gate: Gate) -> GateSpec:  # noqa: C901  # one case for each gate
 
 GATES: Final[tuple[GateSpec, ...]] = tuple(spec_of(gate) for gate in Gate)
 QUOTED_GATES: Final = (TICK_FRESH, TICK_SANE, CIRCUIT_LOCKED)
-"""Gates that a new quote of the broker may let pass."""
+"""Gates possibly opened by a new quote of the broker."""
 
 
 def deferred_sql(gates: Iterable[GateSpec] = GATES) -> str:
-    """Return the SQL condition that is true exactly when at least one gate defers an intent."""
+    """Return the SQL condition, true exactly when at least one gate defers an intent."""
     return _any_of(spec.defers_while for spec in gates)
 
 
 def unsent_sql(gates: Iterable[GateSpec] = GATES) -> str:
-    """Return the SQL condition under which an approved intent must not be sent."""
+    """Return the SQL condition for not sending an approved intent."""
     return _any_of(condition for spec in gates for condition in (spec.defers_while, spec.unsent_while))
 
 

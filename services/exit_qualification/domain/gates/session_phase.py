@@ -9,7 +9,7 @@ from shared.contracts.vocabulary import MarketPhase
 
 
 def check(given: GateInput) -> tuple[Verdict, Detail]:
-    """Return DEFER outside phase OPEN; PASS without a calendar, because the broker refuses what comes too early."""
+    """Return DEFER outside phase OPEN; PASS without a calendar: the broker refuses an order that comes too early."""
     phase = given.market.phase
     detail: dict[str, object] = {"exchange": exchange_of(given.symbol), "phase": phase and phase.value}
     if phase is None:

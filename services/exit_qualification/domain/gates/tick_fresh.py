@@ -9,13 +9,13 @@ from services.exit_qualification.domain.gates.gate_input import GateInput
 from shared.contracts.vocabulary import ExitReason
 
 BY_NO_PRICE: Final = frozenset({ExitReason.TIME, ExitReason.MANUAL, ExitReason.ACCOUNT_LOSS, ExitReason.EXTERNAL})
-"""Reasons that no price of the trade's symbol decides."""
+"""Reasons not decided by a price of the trade's symbol."""
 _REASONS = ", ".join(f"'{reason}'" for reason in sorted(BY_NO_PRICE))
 BY_PRICE_SQL: Final = f"i.exit_reason NOT IN ({_REASONS})"
 
 
 def check(given: GateInput) -> tuple[Verdict, Detail]:
-    """Return DEFER while the last tick and the last quote are too old; PASS for a reason that needs no price."""
+    """Return DEFER while the last tick and the last quote are too old; PASS for a reason without a price."""
     if given.exit_reason in BY_NO_PRICE:
         return Verdict.PASS, {"exit_reason": given.exit_reason.value}
     age, limit = given.market.price.age_ms, given.market.tick_fresh_ms
@@ -25,7 +25,7 @@ def check(given: GateInput) -> tuple[Verdict, Detail]:
 
 
 def older_sql(share: float = 1) -> str:
-    """Return the SQL condition that the price of an exit by price is older than so much of its limit."""
+    """Return the SQL condition: the price of an exit by price is older than so much of its limit."""
     limit_s = "coalesce(m.tick_fresh_ms, a.tick_fresh_ms, 3000) / 1000.0"
     at = f"clock_timestamp() - {share:g} * make_interval(secs => {limit_s})"
     return f"{BY_PRICE_SQL} AND coalesce(p.priced_at < {at}, false)"

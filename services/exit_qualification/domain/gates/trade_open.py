@@ -1,4 +1,4 @@
-"""TRADE_OPEN: a trade that is closed has nothing to exit."""
+"""TRADE_OPEN: a closed trade has nothing to exit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors of exits that wait for their account: it is disconnected, or has used up its orders."""
+"""Errors of exits waiting for their account: it is disconnected, or has used up its orders."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class AccountErrors:
     Parameters
     ----------
     on_disconnected:
-        Called in each pass with the id of each disconnected account. Such an account may be asked nothing any more,
-        so that what its last answer said would otherwise be shown until it is connected again.
+        Called in each pass with the id of each disconnected account. Such an account may be asked nothing any more:
+        its last answer would otherwise be shown until it is connected again.
     """
 
     def __init__(

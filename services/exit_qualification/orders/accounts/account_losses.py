@@ -1,4 +1,4 @@
-"""Accounts that lose more than their limit: entries are held, open trades exit with reason ACCOUNT_LOSS."""
+"""Accounts with more loss than their limit: entries are held, open trades exit with reason ACCOUNT_LOSS."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ _LOWEST_ID: Final = UUID(int=0)
 
 
 class AccountLosses:
-    """Judges every account with a limit whenever something changed, and flattens those that are held. Not thread-safe.
+    """Judges every account with a limit whenever something changed, and flattens the held ones. Not thread-safe.
 
-    The hold is a row, and flattening starts from it: after a crash, or for a trade that was opened meanwhile, the next
-    look goes on. Several copies may run; a limit is judged by the one that locks it.
+    The hold is a row, and flattening starts from it: after a crash, or for a trade opened meanwhile, the next
+    look goes on. Several copies may run; the copy with the lock of a limit judges it.
     """
 
     def __init__(self, open_unit: Callable[[], UnitOfWork], signals: SignalManagementService, clock: Clock) -> None:
@@ -54,7 +54,7 @@ class AccountLosses:
         self._next_s = 0.0
 
     def look_once(self) -> bool:
-        """Judge the accounts if prices, trades or limits changed; exit what held accounts have open; return False."""
+        """Judge the accounts if prices, trades or limits changed; exit open trades of held accounts; return False."""
         with self._open_unit() as uow:
             watched = AccountLossRepository(uow.connection).watched()
         is_held = watched.any_held
@@ -64,7 +64,7 @@ class AccountLosses:
             began = self._clock.monotonic()
             judged = self._judge(watched.today)
             is_held |= any(limit.is_reached for limit in judged)
-            # Another copy that has locked a limit may yet fail.
+            # Another copy with a lock on a limit may yet fail.
             self._seen = watched if len(judged) == watched.accounts else None
             self._next_s = self._clock.monotonic() + (SHARE - 1) * (self._clock.monotonic() - began)
         if is_held:
@@ -72,7 +72,7 @@ class AccountLosses:
         return False
 
     def _judge(self, today: date) -> list[LossLimit]:
-        """Judge and return every limit that no other copy judges, and hold the accounts that reached theirs."""
+        """Judge and return every limit free of other copies, and hold the accounts at their limit."""
         with self._open_unit() as uow:
             losses = AccountLossRepository(uow.connection)
             limits = losses.lock_free()
@@ -98,7 +98,7 @@ class AccountLosses:
         return True
 
     def _flatten(self) -> None:
-        """Exit every open trade of held accounts, page by page; one that another transaction holds comes next time."""
+        """Exit every open trade of held accounts, page by page; one locked by another transaction comes next time."""
         after: UUID | None = _LOWEST_ID
         while after is not None:
             after = self._flatten_page(after)

@@ -1,4 +1,4 @@
-"""Threads that read the books of accounts side by side, so that one that does not answer holds up no other."""
+"""Threads reading the books of accounts side by side: a silent account holds up no other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Item:
     account: str
     step: Work
     pass_: set[str]
-    """Accounts that the pass of this item waits for."""
+    """Accounts to wait for in the pass of this item."""
 
 
 class AccountReaders:
@@ -28,7 +28,7 @@ class AccountReaders:
     Parameters
     ----------
     pass_limit_s:
-        Longest wait for the work of one pass; what takes longer goes on, and its account is left out meanwhile.
+        Longest wait for the work of one pass; longer work goes on, and its account is left out meanwhile.
     """
 
     def __init__(self, pass_limit_s: float, threads: int = READERS) -> None:
@@ -43,9 +43,9 @@ class AccountReaders:
         self._started = 0
 
     def run(self, work: Mapping[str, Work]) -> dict[str, BaseException]:
-        """Run the work of each account that has none running; return what has failed since the last pass.
+        """Run the work of each account without running work; return the failures since the last pass.
 
-        Work of the other accounts follows what runs now, and is not waited for.
+        Work of the other accounts follows their running work, and is not waited for.
         """
         with self._changed:
             self._next_of_pass = {account: step for account, step in work.items() if account in self._at_work}
@@ -57,7 +57,7 @@ class AccountReaders:
             return failures
 
     def offer(self, account: str, step: Work) -> None:
-        """Run a step of an account at once, or after its work that runs now; replace one that waits for that."""
+        """Run a step of an account at once, or after its running work; replace one already waiting for it."""
         with self._changed:
             if account in self._at_work:
                 self._next_offered[account] = step
@@ -77,7 +77,7 @@ class AccountReaders:
             failure: BaseException | None = None
             try:
                 item.step()
-            except BaseException as error:  # noqa: BLE001  # raised by the next pass in the thread that waits for it
+            except BaseException as error:  # noqa: BLE001  # raised by the next pass in the waiting thread
                 failure = error
             with self._changed:
                 self._end(item, failure)
@@ -95,7 +95,7 @@ class AccountReaders:
 
 
 def raise_failures(failures: Mapping[str, BaseException]) -> None:
-    """Raise what a pass failed with: an error that is no broker's first, else one that names every account.
+    """Raise the failure of a pass: first an error of no broker, else one with the names of all accounts.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Accounts whose access token the broker refuses: marked by the first refusal, asked about until it is taken."""
+"""Accounts with a refused access token: marked by the first refusal, asked about until the broker takes it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TokenWatch:
         self._next_s = 0.0
 
     def look_once(self) -> bool:
-        """Mark accounts with refused exits, and release those whose token is taken; return False."""
+        """Mark accounts with refused exits, and release those with an accepted token; return False."""
         with self._open_unit() as uow:
             if OrderQueues(uow.connection).anything_unsent():
                 AccountTokenRepository(uow.connection).mark_refused()

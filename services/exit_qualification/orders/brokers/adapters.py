@@ -17,12 +17,12 @@ class Adapter(Brokers, Protocol):
     """The ports of one broker."""
 
     def forget_refused_token(self, user_broker_id: str) -> None:
-        """Take back that an account's access token is refused; nothing if it was not."""
+        """Take back the refusal of an account's access token; nothing if it was not refused."""
         ...
 
 
 class BrokerAdapters:
-    """Ports to the accounts at every broker that is supported."""
+    """Ports to the accounts at every supported broker."""
 
     def __init__(self, adapters: Mapping[str, Adapter]) -> None:
         """Use one adapter for each broker, by the name of the broker."""
@@ -47,7 +47,7 @@ class BrokerAdapters:
         return adapter.port(user_broker)
 
     def forget_refused_token(self, user_broker_id: str) -> None:
-        """Take back that an account's access token is refused, whatever broker it is at."""
+        """Take back the refusal of an account's access token, whatever broker it is at."""
         for adapter in self._adapters.values():
             adapter.forget_refused_token(user_broker_id)
 

@@ -39,7 +39,7 @@ class TokenExpired(BrokerUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class ExitOrder:
-    """MARKET order of validity DAY that reduces a position; `tag` identifies it in the books."""
+    """MARKET order of validity DAY for reducing a position; `tag` identifies it in the books."""
 
     tag: str
     exchange: str
@@ -58,7 +58,7 @@ def exit_order(intent: ExitIntent) -> ExitOrder:
 
 @dataclass(frozen=True, slots=True)
 class StopOrder:
-    """Order that the broker holds until the market reaches its trigger, then a MARKET order of validity DAY."""
+    """Order held by the broker until the market reaches its trigger, then a MARKET order of validity DAY."""
 
     order: ExitOrder
     trigger_price: Decimal
@@ -82,10 +82,10 @@ HELD_BACK = "HELD_BACK"
 """Error code of an intent stopped by an operator's switch after its sender had claimed it."""
 
 NOT_SUPPORTED = "BROKER_NOT_SUPPORTED"
-"""Error code of an intent that waits because there is no adapter for the broker of its account."""
+"""Error code of an intent waiting because there is no adapter for the broker of its account."""
 
 UNREACHABLE = "BROKER_UNREACHABLE"
-"""Error code of an intent whose order could not be sent: no connection was made."""
+"""Error code of an intent with an unsent order: no connection was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class NotAccepted:
     reason, code:
         Shown on the intent.
     was_sent:
-        False if no request was sent, so that no broker's book can contain the order.
+        False if no request was sent: no broker's book can contain the order.
     not_before:
         When it may be sent again; None: after a back-off.
     """
@@ -124,7 +124,7 @@ class Ambiguous:
     code:
         The broker's error name; `NO_ANSWER` without one.
     refused:
-        Whether the error looks like a definite refusal, so that one complete read without the order proves it.
+        Whether the error looks like a definite refusal: one complete read without the order then proves it.
     """
 
     code: str
@@ -135,7 +135,7 @@ class Ambiguous:
 PlaceOutcome = Accepted | NotAccepted | Ambiguous
 
 NO_ANSWER = "NO_ANSWER"
-"""Error code of an intent whose order was neither accepted nor refused by the broker."""
+"""Error code of an intent with an order neither accepted nor refused by the broker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class BrokerOrder:
     tags:
         All its tags.
     quantity:
-        What the order is for now; somebody may have changed it at the broker. None if the broker does not say.
+        The order's quantity now; somebody may have changed it at the broker. None if the broker does not say.
     trigger_price:
         Of a stop order, in rupees.
     awaits_trigger:
@@ -196,7 +196,7 @@ class BrokerPosition:
 
 @dataclass(frozen=True, slots=True)
 class ListedInstruments:
-    """Instruments in a broker's file; `skipped` counts rows that are no instruments of ours."""
+    """Instruments in a broker's file; `skipped` counts rows not of our kinds."""
 
     instruments: tuple[Instrument, ...]
     skipped: int
@@ -289,7 +289,7 @@ class BrokerPort(Protocol):
         ...
 
     def positions(self, *, delivery: bool) -> list[BrokerPosition]:
-        """Return the net positions; with `delivery`, shares of earlier days too, which costs another call.
+        """Return the net positions; with `delivery`, shares of earlier days too, at the cost of another call.
 
         Raises
         ------
@@ -299,7 +299,7 @@ class BrokerPort(Protocol):
         ...
 
     def quotes(self, symbols: Sequence[str]) -> list[Quote]:
-        """Return the quotes of these symbols, at most 500; omit those that the broker does not know.
+        """Return the quotes of these symbols, at most 500; omit those unknown to the broker.
 
         Raises
         ------
@@ -309,7 +309,7 @@ class BrokerPort(Protocol):
         ...
 
     def instruments(self) -> ListedInstruments:
-        """Return every instrument that the broker lists today.
+        """Return every instrument listed by the broker today.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Broker: the brokers that exits can be executed at, and the trading day of each one's books."""
+"""Broker: the brokers for executing exits, and the trading day of each one's books."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.exit_qualification.orders.brokers.kite.day import KITE_DAY
 
 
 class Broker(StrEnum):
-    """The values that `user_brokers.broker` may have."""
+    """The possible values of `user_brokers.broker`."""
 
     KITE = "kite"
 

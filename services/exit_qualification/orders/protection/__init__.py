@@ -1,1 +1,1 @@
-"""Protective stops that brokers hold, kept in step with the plans of open trades."""
+"""Protective stops held by brokers, kept in step with the plans of open trades."""

@@ -1,4 +1,4 @@
-"""Triggers of protective stops that follow trailing stops, by the states that the tick worker has stored."""
+"""Triggers of protective stops behind trailing stops, by the states stored by the tick worker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.money import from_units
 
 
 def followed_triggers(connection: Connection, trade_ids: Collection[UUID]) -> dict[UUID, FollowedTrigger]:
-    """Return the triggers of the open trades among these whose protective stop follows; at most a second old."""
+    """Return the triggers of the open trades among these with a following protective stop; at most a second old."""
     following = OpenTradeRepository(connection).following(trade_ids)
     symbols = TickCheckpointRepository(connection).named({trade.symbol for trade, _ in following})
     found = {}

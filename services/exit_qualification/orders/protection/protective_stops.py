@@ -1,4 +1,4 @@
-"""Protective stops: keeps the stop orders that brokers hold in step with the plans of open trades."""
+"""Protective stops: keeps the stop orders held by brokers in step with the plans of open trades."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from shared.outbox.unit_of_work import UnitOfWork
 log = logging.getLogger(__name__)
 
 WATCH_S = 2.0
-"""Pause between two reads of the books of an account whose stops are all as they should be."""
+"""Pause between two reads of the books of an account with all its stops in order."""
 
 FOLLOW_S = 2.0
 """Pause between two looks at how far trailing stops have moved: the order may be changed only so often."""
@@ -63,7 +63,7 @@ class ProtectiveStops:
     """Places, changes and cancels stop orders, and hands triggered ones over as exits.
 
     Not thread-safe. Several processes may each run one: every write names the version it read. Of a trade the broker
-    holds at most one order: another exit is sent only once the stop has ended, which the books confirm, and a stop is
+    holds at most one order. Another exit is sent only once the books confirm the end of the stop, and a stop is
     placed only while no exit is in progress. The database refuses both otherwise.
 
     Parameters
@@ -96,7 +96,7 @@ class ProtectiveStops:
         self._watch_again_s.clear()
 
     def keep_once(self) -> bool:
-        """Bring the stops of every connected account one step nearer to what they should be; return False.
+        """Bring the stops of every connected account one step nearer to their due terms; return False.
 
         Raises
         ------
@@ -118,7 +118,7 @@ class ProtectiveStops:
         return False
 
     def _follow(self) -> None:
-        """Record how far the trailing stops have moved that stops of the broker follow."""
+        """Record the movement of the trailing stops followed by stops of the broker."""
         if self._clock.monotonic() < self._follow_again_s:
             return
         self._follow_again_s = self._clock.monotonic() + FOLLOW_S
@@ -154,7 +154,7 @@ class ProtectiveStops:
         raise_failures(failures)
 
     def _keep(self, account: UserBroker, standing: Sequence[StandingStop]) -> None:
-        """Read the account's books, then act on what its stops are by now."""
+        """Read the account's books, then act on its stops as they are now."""
         broker = self._brokers.port(account)
         self._look_up(account, broker, standing)
         with self._open_unit() as uow:
@@ -180,7 +180,7 @@ class ProtectiveStops:
         self._watch_again_s[account.user_broker_id] = now_s + WATCH_S
 
     def _read(self, account: UserBroker, broker: BrokerPort, sent: Sequence[ProtectiveStop], read_at: datetime) -> None:
-        """Record what today's books show; an order of an earlier day is in none of them."""
+        """Record the facts of today's books; they do not show an order of an earlier day."""
         day = BOOK_DAYS[account.broker]
         today = [stop for stop in sent if stop.submitted_at is not None and day.same_books(stop.submitted_at, read_at)]
         were_shown = all(stop.armed_at is not None for stop in today)
@@ -232,7 +232,7 @@ class ProtectiveStops:
         self._settle(broker, asked)
 
     def _settle(self, broker: BrokerPort, stop: ProtectiveStop) -> None:
-        """Record what the broker shows of one order now; the next pass repeats it if that is nothing new."""
+        """Record the broker's present view of one order; the next pass repeats it if nothing is new."""
         sighting = read_single_orders(broker, [stop.broker_order_id or ""]).sighting(stop)
         if sighting is not None:
             self._records.seen(stop, sighting)
@@ -240,7 +240,7 @@ class ProtectiveStops:
     def _missing(
         self, account: UserBroker, broker: BrokerPort, to_place: Sequence[StandingStop]
     ) -> dict[PositionKey, int]:
-        """Return what the account holds less than its open trades need: a stop for it could open a position."""
+        """Return the account's shortage against its open trades: a stop for it could open a position."""
         if not to_place:
             return {}
         with self._open_unit() as uow:

@@ -57,7 +57,7 @@ class StopPlacing:
     """Places stops. Stateless, so many threads can share it.
 
     The gates are those of an exit. With a fresh price the broker hardly ever refuses a trigger as reached: an exit of
-    the trade would have to wait until the books prove that such an order does not exist.
+    the trade would have to wait until the books prove the absence of such an order.
     """
 
     def __init__(self, open_unit: Callable[[], UnitOfWork], terms: OrderTerms) -> None:
@@ -70,7 +70,7 @@ class StopPlacing:
     ) -> ProtectiveStop | None:
         """Place a stop if nothing stands against it; return it if the broker accepted its order.
 
-        `missing` is what the account holds less than its open trades need.
+        `missing` is the account's shortage against its open trades.
 
         Raises
         ------
@@ -179,7 +179,7 @@ class StopPlacing:
 
 
 def _note(uow: UnitOfWork, stop: ProtectiveStop, refusal: Refusal) -> None:
-    """Let a stop that waits say why, with one write for each change of the reason."""
+    """Let a waiting stop say why, with one write for each change of the reason."""
     if stop.error_code == refusal.code:
         return
     ProtectiveStopRepository(uow.connection).update(

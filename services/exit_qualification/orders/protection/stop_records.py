@@ -55,7 +55,7 @@ class StopRecords:
         self._on_triggered = on_triggered
 
     def want(self, trade_id: UUID) -> None:
-        """Write the stop that a trade should have; it is placed by a later step."""
+        """Write the due stop of a trade; it is placed by a later step."""
         with self._open_unit() as uow:
             OpenTradeRepository(uow.connection).lock_now(trade_id)
             followed = followed_triggers(uow.connection, [trade_id]).get(trade_id)
@@ -72,14 +72,14 @@ class StopRecords:
             uow.commit()
 
     def drop(self, stop: ProtectiveStop, reason: EndReason) -> None:
-        """End a stop that was never sent."""
+        """End an unsent stop."""
         with self._open_unit() as uow:
             self._lock(uow, stop)
             self._end(uow, stop, Status.CANCELLED, reason)
             uow.commit()
 
     def ask_to_cancel(self, stop: ProtectiveStop, reason: EndReason) -> ProtectiveStop:
-        """Record that the order is to be cancelled, before the broker is asked."""
+        """Record the coming cancellation of the order, before the broker is asked."""
         with self._open_unit() as uow:
             self._lock(uow, stop)
             now = OrderQueues(uow.connection).now()
@@ -90,7 +90,7 @@ class StopRecords:
         return asked
 
     def ask_to_change(self, stop: ProtectiveStop, terms: StopTerms) -> ProtectiveStop:
-        """Record the terms that the order should have, before the broker is asked."""
+        """Record the due terms of the order, before the broker is asked."""
         with self._open_unit() as uow:
             self._lock(uow, stop)
             now = OrderQueues(uow.connection).now()
@@ -106,7 +106,7 @@ class StopRecords:
         return asked
 
     def seen(self, stop: ProtectiveStop, sighting: Sighting) -> None:
-        """Record what the broker's books show of the order."""
+        """Record the order as shown in the broker's books."""
         order, triggered = sighting.order, False
         with self._open_unit() as uow:
             standing = self._lock(uow, stop)
@@ -148,7 +148,7 @@ class StopRecords:
             uow.commit()
 
     def _waiting(self, uow: UnitOfWork, stop: ProtectiveStop, sighting: Sighting) -> None:
-        """Count the stop as armed if the order waits for its trigger with the terms that were asked for."""
+        """Count the stop as armed if the order waits for its trigger with the requested terms."""
         order = sighting.order
         has_terms = (order.quantity, order.trigger_price) == (stop.quantity, stop.trigger_price)
         if stop.status in (Status.PLACING, Status.REPLACING) and has_terms:
@@ -166,7 +166,7 @@ class StopRecords:
             uow.emit(protective_stop_events.changed(after, now))
 
     def _triggered(self, uow: UnitOfWork, standing: StandingStop, order_id: str) -> None:
-        """End the stop first: the database refuses an exit beside one that has not ended."""
+        """End the stop first: the database refuses an exit beside a live one."""
         stops, now = ProtectiveStopRepository(uow.connection), OrderQueues(uow.connection).now()
         ended = stops.update(
             standing.stop, status=Status.TRIGGERED, broker_order_id=order_id, ended_at=now, end_reason=None
@@ -201,7 +201,7 @@ class StopRecords:
         ended = ProtectiveStopRepository(uow.connection).update(
             stop, status=status, end_reason=reason, ended_at=now, **changes
         )
-        if stop.submitted_at is not None:  # others need not know of an order that never existed
+        if stop.submitted_at is not None:  # others need not know of an order without existence
             uow.emit(protective_stop_events.changed(ended, now))
 
     def _lock(self, uow: UnitOfWork, stop: ProtectiveStop) -> StandingStop:

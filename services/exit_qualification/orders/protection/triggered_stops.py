@@ -1,4 +1,4 @@
-"""Exits of triggered stops: the order that the broker held becomes the order of an exit."""
+"""Exits of triggered stops: the order held by the broker becomes the order of an exit."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 
 
 def take_over(uow: UnitOfWork, stop: ProtectiveStop, remaining: int, now: datetime) -> ExitIntent | None:
-    """Write the exit whose order the stop's is, as PLACED; the reconciler records its fills as of any other exit.
+    """Write the exit with the stop's order, as PLACED; the reconciler records its fills as of any other exit.
 
-    An exit of the trade that was not sent is withdrawn. The rows of the trade and the stop must be locked, and the
+    An unsent exit of the trade is withdrawn. The rows of the trade and the stop must be locked, and the
     stop must have ended, or the database refuses a second order. Return None if nothing of the trade is left, or if
     another exit has its slot.
 

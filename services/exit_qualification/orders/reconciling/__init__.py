@@ -1,1 +1,1 @@
-"""Outcomes of orders according to the broker's books, and fills of orders that are not ours."""
+"""Outcomes of orders according to the broker's books, and fills of foreign orders."""

@@ -1,4 +1,4 @@
-"""Writes exits of reason EXTERNAL: signal, filled intent and fills of an order that is not ours."""
+"""Writes exits of reason EXTERNAL: signal, filled intent and fills of a foreign order."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from shared.outbox.unit_of_work import UnitOfWork
 def write_adopted(
     uow: UnitOfWork, account: UserBroker, terms: OrderTerms, trade: TradeProjection, parts: Sequence[Adoption]
 ) -> ExitIntent:
-    """Write the exit that one order closed, and cancel an unsent exit of ours that it leaves without quantity.
+    """Write the exit closed by one order, and cancel an unsent exit of ours left without quantity by it.
 
-    The trade's row must be locked. A sent exit that is now for too much is cancelled at the broker by the reconciler.
+    The trade's row must be locked. A sent exit now too large is cancelled at the broker by the reconciler.
 
     Raises
     ------

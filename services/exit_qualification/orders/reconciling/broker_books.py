@@ -13,10 +13,10 @@ from services.exit_qualification.orders.brokers.port import BrokerFill, BrokerOr
 
 FEW = 2
 MOST = 8
-"""Orders that are read one by one while the books are short, and however long they are: brokers limit calls."""
+"""Orders to read one by one while the books are short, and however long they are: brokers limit calls."""
 
 LISTED_PER_CALL = 100
-"""So many orders of a book cost as much as one order that is read alone."""
+"""So many orders of a book cost as much as a single read of one order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Sighting:
 
     @property
     def ended_at_quantity(self) -> int | None:
-        """Return the quantity that the order was completed for; None while it works, or if it ended otherwise."""
+        """Return the quantity of a completed order; None while it works, or if it ended otherwise."""
         return self.order.quantity if self.state is OrderState.COMPLETE else None
 
     @property
@@ -63,7 +63,7 @@ class BrokerBooks:
     Attributes
     ----------
     are_complete:
-        Whether they hold every order of the account, so that an order that is missing was not placed.
+        Whether they hold every order of the account: a missing order was then not placed.
     """
 
     def __init__(self, orders: list[BrokerOrder], fills: list[BrokerFill], *, are_complete: bool = True) -> None:
@@ -83,7 +83,7 @@ class BrokerBooks:
 
 
 def read_books(broker: BrokerPort) -> BrokerBooks:
-    """Read both books, trades last, so that no order appears ended before its fills.
+    """Read both books, trades last: no order appears ended before its fills.
 
     Raises
     ------

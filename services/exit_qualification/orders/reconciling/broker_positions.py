@@ -11,7 +11,7 @@ from shared.contracts.vocabulary import ProductType
 
 
 def positions_by_key(broker: BrokerPort, keys: Collection[PositionKey]) -> dict[PositionKey, int]:
-    """Return the net quantities by symbol and product, at least those of `keys`; a position that is not there is flat.
+    """Return the net quantities by symbol and product, at least those of `keys`; a missing position is flat.
 
     Deliveries are read only if a key asks for them: they are another book.
 
@@ -25,6 +25,6 @@ def positions_by_key(broker: BrokerPort, keys: Collection[PositionKey]) -> dict[
 
 
 def shortfalls(needed: Mapping[PositionKey, int], positions: Mapping[PositionKey, int]) -> dict[PositionKey, int]:
-    """Return how much less the account holds than its open trades need; omit what it holds whole."""
+    """Return the account's shortages against its open trades; omit whole positions."""
     missing = {key: missing_quantity(want, positions.get(key, 0)) for key, want in needed.items()}
     return {key: short for key, short in missing.items() if short}

@@ -1,4 +1,4 @@
-"""Signals of exits that the broker has decided: its fill or trigger is there, whatever the rules and cooldowns say."""
+"""Signals of exits decided by the broker: its fill or trigger is there, whatever the rules and cooldowns say."""
 
 from __future__ import annotations
 

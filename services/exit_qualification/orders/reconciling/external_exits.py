@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 AGAIN_S = 3.0
 """Pause before a shortfall is looked at again: a position must be short in two looks before a fill is adopted.
 
-Within it an entry that looks like an exit, because it is in the other direction, becomes known as a trade.
+Within it an entry becomes known as a trade, although its opposite direction makes it look like an exit.
 """
 
 SHARE = 10
@@ -53,7 +53,7 @@ LOOK_S = 0.2
 """Pause between two looks of a round."""
 
 AT_ONCE = 4
-"""Accounts of a look at least. To read all of them at once would delay the exits of that moment by as much."""
+"""Accounts of a look at least. Reading all of them at once would delay the exits of the moment by as much."""
 
 _Account = str
 Missing = dict[PositionKey, int]
@@ -69,9 +69,9 @@ class _Books:
 
 
 class ExternalExits:
-    """Compares positions at the brokers with open trades, and adopts the fills that closed them. Not thread-safe.
+    """Compares positions at the brokers with open trades, and adopts the fills behind a shortage. Not thread-safe.
 
-    A fill is adopted if its order is not ours, it is on the side that reduces the position, and the position is
+    A fill is adopted if its order is not ours, its side reduces the position, and the position is
     smaller than the open trades need in two looks. Of the account's reads, positions come first and our own rows last:
     whatever fills between them makes the shortfall look smaller, never larger.
     """
@@ -92,8 +92,8 @@ class ExternalExits:
     def look_once(self) -> bool:
         """Compare the next accounts, if it is time; return False.
 
-        A round of looks compares every connected account that has open trades. It takes as long as positions may go
-        without a comparison, so that the reads of many accounts do not delay the exits of one moment.
+        A round of looks compares every connected account with open trades. It takes as long as positions may go
+        without a comparison: the reads of many accounts do not delay the exits of one moment.
         """
         began = self._clock.monotonic()
         if began < self._next_s:
@@ -113,7 +113,7 @@ class ExternalExits:
         return False
 
     def _begin_round(self, now: float) -> None:
-        """Note the accounts to compare, those that wait longest first, and how many at once to end in time."""
+        """Note the accounts to compare, the longest waiting first, and how many at once to end in time."""
         accounts = self._watched(None)
         self._missing = {name: missing for name, missing in self._missing.items() if name in accounts}
         self._looked_s = {name: at for name, at in self._looked_s.items() if name in accounts}
@@ -126,7 +126,7 @@ class ExternalExits:
         return AGAIN_S if any(self._missing.values()) else self._terms.position_watch.total_seconds()
 
     def _watched(self, names: Collection[_Account] | None) -> dict[_Account, tuple[UserBroker, Needed]]:
-        """Return those of the accounts, or of all, that are to be compared, with what their open trades need now."""
+        """Return the accounts to compare, of these or of all, with the present needs of their open trades."""
         with self._open_unit() as uow:
             switches = SwitchRepository(uow.connection).read()
             needed = BrokerPositionRepository(uow.connection).needed(names)
@@ -201,7 +201,7 @@ def _read(broker: BrokerPort) -> _Books:
 def _sorted_out(
     rows: BrokerPositionRepository, account: UserBroker, fills: Sequence[BrokerFill], orders: Sequence[BrokerOrder]
 ) -> tuple[list[ForeignFill], int]:
-    """Return the fills that are not ours with what is left of them, and our own net quantity not recorded yet."""
+    """Return the foreign fills with their remaining quantities, and our own net quantity not recorded yet."""
     tags = {order.order_id: order.tags for order in orders}
     order_ids = sorted({fill.order_id for fill in fills})
     ours = rows.ours(account.user_broker_id, order_ids, {tag for name in order_ids for tag in tags.get(name, ())})
@@ -212,7 +212,7 @@ def _sorted_out(
         left, side = fill.quantity - known.quantity, OrderSide(fill.side)
         if fill.order_id in ours or not ours.isdisjoint(tags.get(fill.order_id, ())):
             unrecorded += left if side is OrderSide.BUY else -left
-        elif fill.order_id in tags and left > 0:  # the tags of an order that the book does not show yet are unknown
+        elif fill.order_id in tags and left > 0:  # the tags of an order missing in the book are unknown
             foreign.append(
                 ForeignFill(
                     fill.order_id, fill.trade_id, fill.exchange, side, left, fill.price, fill.filled_at, known.pieces

@@ -29,12 +29,12 @@ class Absence(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SentOrder:
-    """Order that was handed to the broker.
+    """Order handed to the broker.
 
     Attributes
     ----------
     is_unknown, is_accepted:
-        Whether the broker's answer is not known, or was that it has the order; neither while its sender waits.
+        Whether the broker's answer is unknown, or was the acceptance; neither while its sender waits.
     error_code:
         The broker's error, as of an `Ambiguous` outcome.
     claimed_until, absent_since:
@@ -68,9 +68,9 @@ def judge_absence(
 
     Absence decides orders without an answer, and only in books of the day of sending, because books lag. After a
     refusal two reads are needed, `refusal_gap` apart. Without a response they are `absence_gap` apart, and the first
-    must follow the end of the sender's claim and of the longest call. An order that the broker had accepted is valid
+    must follow the end of the sender's claim and of the longest call. An order accepted by the broker is valid
     for a day and ended with it. Its fills are all known only if the books showed it until the day ended: `seen_at` is
-    their last read that did. Otherwise it may have filled unseen, and an operator decides.
+    their last read with it. Otherwise it may have filled unseen, and an operator decides.
     """
     if sent.submitted_at is not None and not day.same_books(sent.submitted_at, read_at):
         watched = seen_at is not None and read_at - seen_at <= WATCHED_GAP

@@ -25,14 +25,14 @@ AT_WORK = frozenset({IntentStatus.PLACED, IntentStatus.PARTIALLY_FILLED})
 
 @dataclass(frozen=True, slots=True)
 class OrderOutcome:
-    """Order of an intent that its broker has accepted.
+    """Order of an intent, accepted by its broker.
 
     Attributes
     ----------
     filled:
         The order in the books if they show it as filled completely.
     accepted_ago_s:
-        Age of the acceptance, unless that is recorded already.
+        Age of the acceptance, unless it is recorded already.
     """
 
     account: UserBroker
@@ -53,7 +53,7 @@ def is_filled(intent: ExitIntent, sighting: Sighting) -> bool:
 
 
 def filled_among(account: UserBroker, seen: Iterable[tuple[ExitIntent, Sighting | None]]) -> list[OrderOutcome]:
-    """Return the outcomes of the intents at work that are filled in the usual way."""
+    """Return the outcomes of the working intents with an ordinary complete fill."""
     return [
         OrderOutcome(account, intent, found.order_id, found)
         for intent, found in seen
@@ -62,7 +62,7 @@ def filled_among(account: UserBroker, seen: Iterable[tuple[ExitIntent, Sighting 
 
 
 class OrderOutcomes:
-    """Records outcomes; those that threads have at the same time share a transaction. Thread-safe."""
+    """Records outcomes; those of several threads at the same time share a transaction. Thread-safe."""
 
     def __init__(self, open_unit: Callable[[], UnitOfWork]) -> None:
         self._open_unit = open_unit
@@ -71,8 +71,8 @@ class OrderOutcomes:
     def record(self, outcomes: Sequence[OrderOutcome]) -> list[ExitIntent]:
         """Record outcomes with fills and events; return the intents recorded.
 
-        An intent that has changed, whose rows are held, or whose stored fills say otherwise is left to be looked at
-        alone.
+        An intent is left for a separate look if it has changed, its rows are held, or its stored fills say
+        otherwise.
         """
         if not outcomes:
             return []
@@ -108,12 +108,12 @@ def _place(uow: UnitOfWork, accepted: Sequence[OrderOutcome]) -> list[ExitIntent
 
 
 def _fill(uow: UnitOfWork, complete: Sequence[tuple[OrderOutcome, Sighting]]) -> list[ExitIntent]:
-    """Record fills, and that the order was placed where it was not.
+    """Record fills, and the placing of the order if it was not recorded.
 
     Raises
     ------
     StaleVersion
-        The stored fills of an order are not those that the books show.
+        The stored fills of an order differ from the books.
     """
     if not complete:
         return []
@@ -138,6 +138,6 @@ def _fill(uow: UnitOfWork, complete: Sequence[tuple[OrderOutcome, Sighting]]) ->
 
 
 def _placed_before(filled: ExitIntent) -> ExitIntentPlaced:
-    """Return the event of the acceptance of an order that is recorded as filled already."""
+    """Return the event of the acceptance of an order already recorded as filled."""
     placed = replace(filled, status=IntentStatus.PLACED, filled_quantity=0, average_price=None)
     return intent_events.placed(placed, filled.placed_at or filled.updated_at)

@@ -80,12 +80,12 @@ class OutcomeWriter:
         return self._step(intent, sighting, fills, status)
 
     def never_placed(self, intent: ExitIntent, message: str | None = None) -> list[Event]:
-        """Record that no order was made, as proven by the books or decided by an operator."""
+        """Record the absence of an order, as proven by the books or decided by an operator."""
         shown = message or intent.error_message or "the broker's books never showed the order"
         return self._failed(intent, NEVER_PLACED, shown)
 
     def rejected(self, intent: ExitIntent, message: str) -> list[Event]:
-        """Record a rejected order whose id is not known."""
+        """Record a rejected order of unknown id."""
         return self._failed(intent, REJECTED_BY_BROKER, message)
 
     def refused(self, intent: ExitIntent) -> list[Event]:
@@ -93,7 +93,7 @@ class OutcomeWriter:
         return self._failed(intent, intent.error_code or NEVER_PLACED, intent.error_message or "")
 
     def day_ended(self, intent: ExitIntent) -> list[Event]:
-        """Record that an accepted order ended with its day, with what it had filled; the rest can exit again."""
+        """Record the end of an accepted order with its day, with its fills; the rest can exit again."""
         fills = self._fills.of_intent(intent.intent_id)
         message = f"order {intent.broker_order_id} was valid for a day and ended with it; check the position"
         log.error("intent %s: %s", intent.intent_id, message, extra=of_exit(intent))
@@ -128,7 +128,7 @@ class OutcomeWriter:
         return events
 
     def _placed(self, intent: ExitIntent, sighting: Sighting) -> tuple[ExitIntent, list[Event]]:
-        """Record that the broker has the order if its sender has not.
+        """Record the order as at the broker if its sender has not.
 
         The broker accepted it some time after `submitted_at`, the only time known by our clock.
         """
@@ -156,7 +156,7 @@ class OutcomeWriter:
 
     def _filled(self, intent: ExitIntent, sighting: Sighting, fills: list[Fill], *, late: bool = False) -> list[Event]:
         if sighting.works_beyond(intent.quantity):
-            # The reconciler cancels what goes on until the order has ended, also after a crash, because of this mark.
+            # The mark makes the reconciler cancel the rest until the order has ended, also after a crash.
             intent = self._intents.update(intent, cancel_requested_at=self._now - POSTPONED)
         filled = self._intents.mark_filled(
             intent, broker_order_id=sighting.order_id, average_price=average_price(fills), at=self._now, late=late
@@ -188,7 +188,7 @@ class OutcomeWriter:
         return [intent_events.failed(failed, self._now)]
 
     def _slow_down(self, intent: ExitIntent) -> str | None:
-        """Delay the next order of an exit that ended with quantity left.
+        """Delay the next order of an exit ended with quantity left.
 
         Return a message for operators if the order limit is reached. A manual exit then stops; every other one
         continues

@@ -12,7 +12,7 @@ ANSWER_WAIT_S = 1.0
 
 
 class PassSignal:
-    """Runs passes, at most half of the time: in a burst every order that is placed asks for one.
+    """Runs passes, at most half of the time: in a burst every placed order asks for one.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class PassSignal:
         self._rung.set()
 
     def ringing(self, wait: Callable[[float], bool], also: Callable[[], None]) -> Callable[[], bool]:
-        """Return a step that waits for an order update, True from `wait`, and then rings and calls `also`."""
+        """Return a step: wait for an order update, True from `wait`, and then ring and call `also`."""
 
         def step() -> bool:
             if wait(ANSWER_WAIT_S):

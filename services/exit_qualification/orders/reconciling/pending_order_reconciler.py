@@ -57,7 +57,7 @@ JUST_PLACED = timedelta(seconds=2)
 
 @dataclass(slots=True)
 class _Account:
-    """One read of a user broker's books, begun at `read_at` by the database's clock, and the cancels that it asks for.
+    """One read of a user broker's books, begun at `read_at` by the database's clock, and the cancels it asks for.
 
     Cancels wait until every outcome of the read is written.
     """
@@ -78,7 +78,7 @@ class _Work:
     intents: dict[str, list[ExitIntent]] = field(default_factory=lambda: defaultdict(list))
 
     def may_show(self, intent: ExitIntent, sent_at: datetime) -> bool:
-        """Return whether the books of the intent's broker must still show an order sent at that instant."""
+        """Return whether the books of the intent's broker must still show an order sent at this instant."""
         day = BOOK_DAYS.get(self.brokers[intent.user_broker_id].broker)
         return day is not None and day.same_books(sent_at, self.read_at)
 
@@ -118,7 +118,7 @@ class PendingOrderReconciler:
     def reconcile_once(self) -> bool:
         """Run one pass over every user broker with orders at work, side by side; without any, call no broker.
 
-        Return whether orders are at work. An account whose broker takes longer than `pass_limit` is left out of
+        Return whether orders are at work. An account with a broker slower than `pass_limit` is left out of
         passes until it has answered.
 
         Raises
@@ -155,7 +155,7 @@ class PendingOrderReconciler:
         return work
 
     def _late_fills_within(self, now: datetime) -> timedelta | None:
-        """Return how far back to look for late fills: the day now and then, else what ended lately; None: not now."""
+        """Return how far back to look for late fills: the day now and then, else the lately ended; None: not now."""
         terms = self._terms
         if self._all_late_watched_at is None or now - self._all_late_watched_at >= terms.late_watch_all:
             self._all_late_watched_at = self._late_watched_at = now
@@ -219,7 +219,7 @@ class PendingOrderReconciler:
             self._cancel_raised(account, intent, sighting)
 
     def _cancel_raised(self, account: _Account, intent: ExitIntent, sighting: Sighting) -> None:
-        """Cancel an order that somebody raised beyond the exit's quantity at the broker."""
+        """Cancel an order raised by somebody beyond the exit's quantity at the broker."""
         RESIZED_AT_BROKER.labels("raised").inc()
         log.error("order %s of intent %s was raised from %d to %s at the broker and is cancelled",
                   sighting.order_id, intent.intent_id, intent.quantity, sighting.order.quantity,
@@ -309,7 +309,7 @@ class PendingOrderReconciler:
 
 
 def _at_broker(uow: UnitOfWork, now: datetime, answer_wait: timedelta) -> list[ExitIntent]:
-    """Return the exits whose order is, or may be, at a broker; first mark those whose sender is late as UNKNOWN."""
+    """Return the exits with an order possibly at a broker; first mark those with a late sender as UNKNOWN."""
     queues = OrderQueues(uow.connection)
     found = queues.at_broker(answer_wait)
     if not any(it.status is IntentStatus.SUBMITTING and (it.claimed_until or now) <= now for it in found):

@@ -1,4 +1,4 @@
-"""Orders just placed: read at once and alone, so that one that fills at once does not wait for a pass."""
+"""Orders just placed: read at once and alone: an order filled at once does not wait for a pass."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ log = logging.getLogger(__name__)
 
 
 class PlacedOrders:
-    """Reads what became of orders right after they were placed. Thread-safe.
+    """Reads the outcomes of orders right after they were placed. Thread-safe.
 
-    An account is read by one thread at a time, passes of the reconciler included, and orders that are placed meanwhile
+    An account is read by one thread at a time, passes of the reconciler included, and orders placed meanwhile
     are read together afterwards.
 
     Parameters
@@ -70,7 +70,7 @@ class PlacedOrders:
 
 
 def read_filled(broker: BrokerPort, accepted: Sequence[ExitIntent]) -> dict[UUID, Sighting]:
-    """Return the orders that are filled completely, by intent; none if they cannot be read."""
+    """Return the orders filled completely, by intent; none if they cannot be read."""
     try:
         books = read_placed(broker, accepted)
     except BrokerUnavailable as error:

@@ -1,1 +1,1 @@
-"""Exits that are not sent yet, judged again with current facts."""
+"""Unsent exits, judged again with current facts."""

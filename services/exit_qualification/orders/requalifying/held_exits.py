@@ -28,7 +28,7 @@ class HeldExits:
         self._held: dict[UUID, tuple[float, float, str]] = {}
 
     def note(self, trade_id: UUID, why: str = WHY) -> None:
-        """Record that work on a trade was skipped."""
+        """Record the skipping of work on a trade."""
         now = self._clock.monotonic()
         with self._lock:
             since, _, _ = self._held.get(trade_id, (now, now, why))

@@ -52,7 +52,7 @@ def try_lock_exit(connection: Connection, intent: ExitIntent) -> LockedExit:
 
 @dataclass(frozen=True, slots=True)
 class SlotExit:
-    """Locked exit with the other intents of its trade that hold a slot, locked too."""
+    """Locked exit with the other intents of its trade in slots, locked too."""
 
     locked: LockedExit
     others: tuple[ExitIntent, ...]
@@ -90,12 +90,12 @@ def qualify_all_again(
 
 
 def other_holders(connection: Connection, intent: ExitIntent) -> list[ExitIntent]:
-    """Lock and return the trade's other intents at its broker that hold a slot."""
+    """Lock and return the trade's other intents in slots at its broker."""
     return list(others_of_trade(intent, ExitIntentRepository(connection).find_slot_holders([intent.trade_id])))
 
 
 def others_of_trade(intent: ExitIntent, holders: Sequence[ExitIntent]) -> tuple[ExitIntent, ...]:
-    """Return those of the holders that share the intent's trade and broker, without the intent."""
+    """Return those of the holders with the intent's trade and broker, without the intent."""
     return tuple(
         holder
         for holder in holders
@@ -114,7 +114,7 @@ def _bricks(intent: ExitIntent) -> BrickCount | None:
 
 
 def _leg_left(locked: LockedExit, of_legs: Mapping[RuleKey, int]) -> int | None:
-    """Return what a leg still wants; one that a changed plan has dropped wants what it did."""
+    """Return the quantity still wanted by a leg; a leg dropped by a changed plan wants its former one."""
     intent = locked.intent
     if intent.leg is None:
         return None

@@ -1,4 +1,4 @@
-"""Residual exits: stop and manual exits that ended with quantity left."""
+"""Residual exits: stop and manual exits ended with quantity left."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from shared.outbox.unit_of_work import UnitOfWork
 
 
 class ResidualExits:
-    """Re-issues stop and manual exits that ended with quantity left, without waiting for a new tick.
+    """Re-issues stop and manual exits ended with quantity left, without waiting for a new tick.
 
     Not thread-safe.
     """
@@ -38,7 +38,7 @@ class ResidualExits:
     ) -> None:
         self._open_unit = open_unit
         self._signals = signals
-        self._pause_s = terms.backoff_first_s  # pause between two orders of a manual exit, which has no cooldown
+        self._pause_s = terms.backoff_first_s  # pause between two orders of a manual exit, in place of a cooldown
         self._clock = clock
         self._held = held
 

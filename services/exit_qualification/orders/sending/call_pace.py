@@ -25,5 +25,5 @@ class CallPace:
         return max(1, int(FRESH_S / max(self._call_s.get(user_broker_id, UNKNOWN_S), QUICKEST_S)))
 
     def is_quick(self, user_broker_id: str) -> bool:
-        """Return whether the last call was so quick that another one may follow before its result is recorded."""
+        """Return whether the last call was quick enough for another one before its result is recorded."""
         return self._call_s.get(user_broker_id, QUICK_S) < QUICK_S

@@ -25,7 +25,7 @@ from services.exit_qualification.storage.order_budgets import ORDER_BUDGET, Unus
 from shared.clock import Clock
 
 SLOW_S = 1.0
-"""A call of this length lets the rest of its batch go, so that other senders can take it."""
+"""A call of this length lets the rest of its batch go, for other senders to take it."""
 
 
 class ClaimSender:
@@ -102,6 +102,6 @@ def _withheld(submission: Submission, clearance: Clearance, budget: int) -> NotA
 
 
 def _let_go(submission: Submission) -> NotAccepted:
-    """Return the outcome of an order that was not sent because the broker does not answer the one before."""
+    """Return the outcome of an order not sent because the broker does not answer the one before."""
     reason = "the broker did not answer the order before it; another sender takes this one"
     return NotAccepted(reason, was_sent=False, not_before=submission.intent.submitted_at)

@@ -35,15 +35,15 @@ class Clearance:
     Attributes
     ----------
     intent_ids:
-        Intents that no switch holds back.
+        Intents not held back by a switch.
     budget, free_at:
-        Orders that the account may be sent, and when it may be sent the next.
+        Orders allowed to the account now, and the time of the next one.
     taken_at:
         Time of the grant.
     refusal:
         Why no intent may be sent; None if some may.
     fresh_until:
-        Monotonic time after which it is too old.
+        Monotonic time of its end.
     """
 
     intent_ids: frozenset[UUID] = frozenset()
@@ -61,7 +61,7 @@ class _Request:
 
 
 class Clearances:
-    """Obtains clearances; those that senders ask for at the same time share a transaction. Thread-safe."""
+    """Obtains clearances; requests of several senders at the same time share a transaction. Thread-safe."""
 
     def __init__(self, open_unit: Callable[[], UnitOfWork], limits: OrderLimits, clock: Clock) -> None:
         self._open_unit = open_unit
@@ -75,7 +75,7 @@ class Clearances:
         Parameters
         ----------
         unused:
-            What is left of the last clearance. It counts from now on, because its orders leave later than it was given.
+            The rest of the last clearance. It counts from now on, because its orders leave later than it was given.
         """
         if not intents:
             return Clearance()

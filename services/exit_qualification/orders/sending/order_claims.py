@@ -91,9 +91,9 @@ class Claimed:
     found:
         Whether there was anything to look at.
     claims:
-        What may be sent, the account with the most urgent exit first.
+        The exits to send, the account with the most urgent exit first.
     is_more:
-        Whether other approved exits are left, which may have to wait.
+        Whether other approved exits are left, possibly with a wait.
     """
 
     found: bool
@@ -125,7 +125,7 @@ class OrderClaims:
     def claim(self, accounts: int) -> Claimed:
         """Claim the next batches, at most one for each of so many accounts, all in one transaction.
 
-        The gates are evaluated a last time: a rejected exit ends, and one that has to wait is postponed.
+        The gates are evaluated a last time: a rejected exit ends, and a deferred one is postponed.
         """
         deadline = self._clock.monotonic() + self._terms.claim.total_seconds()
         with self._open_unit() as uow:
@@ -137,7 +137,7 @@ class OrderClaims:
                 with own_row_only():
                     claims = self._submit(uow, found, deadline)
                     uow.commit()
-            except (RowHeld, IntegrityError):  # of one of them, such as a stop that was just sent to the broker
+            except (RowHeld, IntegrityError):  # of one of them, such as a stop just sent to the broker
                 uow.connection.rollback()
             else:
                 return Claimed(True, tuple(claims), is_more)
@@ -156,7 +156,7 @@ class OrderClaims:
         ]
 
     def _most_at_once(self, user_broker_id: str) -> int:
-        """Return the largest batch of an account whose last order hardly waits."""
+        """Return the largest batch of an account with hardly a wait for its last order."""
         terms = self._terms
         return min(terms.largest_batch, max(terms.batch, self._pace.orders_while_fresh(user_broker_id)))
 
@@ -177,7 +177,7 @@ class OrderClaims:
         return claims
 
     def _postpone_held(self, uow: UnitOfWork, pending: PendingApproved) -> None:
-        """Let an exit wait whose trade has a row that another transaction holds."""
+        """Let an exit wait while another transaction holds the row of its trade."""
         self._held.note(pending.trade_id)
         limit_lock_waits(uow.connection)
         try:
@@ -254,7 +254,7 @@ class OrderClaims:
 
 
 def _lock(uow: UnitOfWork, found: Sequence[PendingApproved]) -> list[SlotExit]:
-    """Lock the trades and the intents in their slots; return those found that are still approved, in their order."""
+    """Lock the trades and the intents in their slots; return those found still approved, in their order."""
     trades = _lock_trades(uow, found)
     holders = ExitIntentRepository(uow.connection).find_slot_holders(sorted(trades))
     by_id = {holder.intent_id: holder for holder in holders}
@@ -267,7 +267,7 @@ def _lock(uow: UnitOfWork, found: Sequence[PendingApproved]) -> list[SlotExit]:
 
 
 def _lock_trades(uow: UnitOfWork, found: Sequence[PendingApproved]) -> dict[UUID, TradeProjection]:
-    """Lock and return the trades; with their rules only those of which a leg exits, because reading a plan is slow.
+    """Lock and return the trades; with their rules only for exits of legs, because reading a plan is slow.
 
     Raises
     ------

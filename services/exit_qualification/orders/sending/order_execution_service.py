@@ -29,25 +29,25 @@ from shared.outbox.unit_of_work import UnitOfWork
 from shared.runtime.failpoints import Failpoint, failpoint
 
 Read = Callable[[BrokerPort, Sequence[ExitIntent]], Mapping[UUID, Sighting]]
-"""Reads orders that were just accepted; returns those that are filled completely, by intent."""
+"""Reads orders just accepted; returns those filled completely, by intent."""
 
 
 class OrderExecutionService:
     """Sends exits in batches of one account. Many threads can share it.
 
-    One thread claims batches for all that are free; each of these takes one after the other.
+    One thread claims batches for all free ones; each of these takes one after the other.
 
     Parameters
     ----------
     read:
-        Reads the accepted orders of a quick broker before they are recorded, so that those that fill at once are
+        Reads the accepted orders of a quick broker before they are recorded: orders filled at once are
         recorded as placed and filled together.
     on_more:
         Called if there may be more for another sender.
     on_claimed:
         Called after each query for exits with whether it found any, and whether approved ones are left.
     on_placed:
-        Called with the orders of a batch that were recorded as PLACED and not read, of one account.
+        Called with the orders of a batch recorded as PLACED and not read, of one account.
     on_unclear:
         Called if the broker's books may have news of an order.
     """
@@ -98,7 +98,7 @@ class OrderExecutionService:
     def _next(self) -> tuple[Claim | None, bool]:
         """Return a claim to process, and whether there was anything to look at.
 
-        Claim more exits only if none are ready: who waits for a query takes what it claimed for all.
+        Claim more exits only if none are ready: a thread waiting for a query takes its claims for all.
         """
         with self._claiming:
             claim = self._take()
@@ -113,7 +113,7 @@ class OrderExecutionService:
         return self._take(), claimed.found
 
     def _take(self) -> Claim | None:
-        """Return a claim that is ready, and let another sender look for the next one."""
+        """Return a ready claim, and let another sender look for the next one."""
         try:
             claim = self._ready.popleft()
         except IndexError:
@@ -124,7 +124,7 @@ class OrderExecutionService:
 
     @contextmanager
     def _working(self) -> Iterator[None]:
-        """Count this thread among those that are not free."""
+        """Count this thread among the busy ones."""
         thread = threading.get_ident()
         self._at_work.add(thread)
         try:
@@ -133,7 +133,7 @@ class OrderExecutionService:
             self._at_work.discard(thread)
 
     def _process(self, claim: Claim) -> None:
-        """Send the orders of a claim, and record what became of them."""
+        """Send the orders of a claim, and record their outcomes."""
         failpoint(Failpoint.ORDERS_AFTER_SUBMITTING)
         sent = list(self._sender.send(claim))
         failpoint(Failpoint.ORDERS_AFTER_CALL)
@@ -146,7 +146,7 @@ class OrderExecutionService:
             self._on_unclear()
 
     def _filled(self, claim: Claim, sent: Sequence[Sent]) -> Mapping[UUID, Sighting] | None:
-        """Return the accepted orders that are filled already; None if they were not read."""
+        """Return the accepted orders already filled; None if they were not read."""
         accepted = [
             replace(each.submission.intent, broker_order_id=each.outcome.order_id)
             for each in sent

@@ -1,4 +1,4 @@
-"""Records of what the broker answered to orders: accepted ones together, every other one alone."""
+"""Records of the broker's answers to orders: accepted ones together, every other one alone."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class PlacementRecords:
         Parameters
         ----------
         filled:
-            The orders, by intent, that the books show as filled completely.
+            The orders, by intent, shown by the books as filled completely.
         """
         now = self._clock.monotonic()
         recorded = self._outcomes.record(

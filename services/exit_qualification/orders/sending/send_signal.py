@@ -1,4 +1,4 @@
-"""Wake-up of senders: an approved exit wakes one at once, and one query at intervals finds what no event tells."""
+"""Wake-up of senders: an approved exit wakes one at once, and a query at intervals finds exits without an event."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ ANSWER_WAIT_S = 1.0
 """Maximum delay until a sender notices a stop."""
 
 BUSY_WAIT_S = 0.02
-"""Pause between two checks while there is something to send, which the senders are working on."""
+"""Pause between two checks while the senders are at work on something to send."""
 
 TO_SEND = "exit_intents_to_send"
-"""Channel that a trigger notifies when an approved exit is committed."""
+"""Channel of a trigger's notification at the commit of an approved exit."""
 
 Pause = Callable[[float], bool]
 """Waits so many seconds, or less if an exit was approved meanwhile; returns whether one was."""
 
 
 class SendSignal:
-    """Wakes one sender while there is something to send; one that found work wakes the next.
+    """Wakes one sender while there is something to send; a sender with work wakes the next.
 
     Parameters
     ----------
     next_due_s:
-        Returns what `OrderQueues.next_due_s` does.
+        Returns the result of `OrderQueues.next_due_s`.
     pause:
         The wait between two checks.
     poll_s:
@@ -47,9 +47,9 @@ class SendSignal:
         self._rung = False
 
     def look(self) -> bool:
-        """Wake a sender once an exit is approved, or is found by the query that is due; return True.
+        """Wake a sender once an exit is approved, or is found by the due query; return True.
 
-        A notification is answered without a query. What it cannot tell, the time from which an exit may be sent, is
+        A notification is answered without a query. It cannot tell the time for sending an exit. This is
         asked a moment later if the senders have left exits and can send none of them.
         """
         now = self._clock.monotonic()
@@ -78,13 +78,13 @@ class SendSignal:
         self._ask_at = self._clock.monotonic() + wait_s
 
     def _wake(self) -> None:
-        """Wake a sender, and check in a moment what it has left."""
+        """Wake a sender, and check the exits it has left in a moment."""
         self.claimed(is_any=False, is_more=True)  # until it says so
         self._check_at = min(self._check_at, self._clock.monotonic() + BUSY_WAIT_S)
         self.ring()
 
     def ring(self) -> None:
-        """Wake one sender, or let the next one that waits go on at once."""
+        """Wake one sender, or let the next waiting one go on at once."""
         with self._changed:
             self._rung = True
             self._changed.notify()

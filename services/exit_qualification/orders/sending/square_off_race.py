@@ -1,4 +1,4 @@
-"""Race with the broker's square-off: an exit must not sell what the broker has squared off already."""
+"""Race with the broker's square-off: an exit must not sell shares already squared off by the broker."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from shared.outbox.unit_of_work import UnitOfWork
 log = logging.getLogger(__name__)
 
 SQUARE_OFF_RACE: Final = "SQUARE_OFF_RACE"
-"""Error code of an exit that waits because the broker's square-off may have taken its position."""
+"""Error code of an exit waiting because the broker's square-off may have taken its position."""
 CALENDARS_S: Final = 60.0
-"""Age at which the calendars are read again."""
+"""Age of the calendars for reading them again."""
 
 
 class SquareOffRace:
     """Holds back exits of trades whose square-off time has passed, unless a fresh read of the positions covers them.
 
-    Other exits cost nothing. Threads can share it. A position that is too small is explained by `ExternalExits`, which
-    adopts the fills that took it and withdraws the exit.
+    Other exits cost nothing. Threads can share it. A position too small is explained by `ExternalExits`: it
+    adopts the fills behind the shortage and withdraws the exit.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class SquareOffRace:
         self._calendars_until_s = 0.0
 
     def withheld(self, claim: Claim) -> dict[UUID, NotAccepted]:
-        """Return the exits of a claim that must not be sent now, with the reason; all while the database fails."""
+        """Return the exits of a claim not to be sent now, with the reason; all while the database fails."""
         try:
             late = self._late(claim.submissions)
             return _held_back(late, self._shortfalls(claim, late)) if late else {}
@@ -63,7 +63,7 @@ class SquareOffRace:
     def _shortfalls(self, claim: Claim, late: Sequence[ExitIntent]) -> dict[UUID, str]:
         """Return why positions do not cover these exits, by exit.
 
-        Positions are read first and our own rows last: what our orders fill in between makes a position look larger
+        Positions are read first and our own rows last: fills of our orders in between make a position look larger
         than the trades need, never smaller.
 
         Raises
@@ -87,7 +87,7 @@ class SquareOffRace:
         return found
 
     def _late(self, submissions: Sequence[Submission]) -> list[ExitIntent]:
-        """Return the exits of trades whose square-off time has passed."""
+        """Return the exits of trades past their square-off time."""
         square_off, now_ms = self._times(), epoch_ms(self._clock.now())
         found = []
         for each in submissions:

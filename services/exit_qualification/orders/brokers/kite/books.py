@@ -49,14 +49,14 @@ def a_list(data: Any) -> list[Any]:
 
 
 def read_orders(items: list[Any]) -> list[BrokerOrder]:
-    """Return the orders of a book; skip and count items that no order of ours can be."""
+    """Return the orders of a book; skip and count items impossible for our orders."""
     return _readable("orders", items, read_order)
 
 
 def read_fills(items: list[Any]) -> list[BrokerFill]:
-    """Return the fills of a book; skip and count items that cannot be read.
+    """Return the fills of a book; skip and count unreadable items.
 
-    An order whose fill was skipped stays WORKING, because its order shows more than its fills.
+    An order with a skipped fill stays WORKING, because its order shows more than its fills.
     """
     return _readable("trades", items, read_fill)
 
@@ -85,7 +85,7 @@ def wire_price(price: Decimal) -> float:
 
 
 def read_quotes(quotes: Mapping[str, Mapping[str, Any]]) -> list[Quote]:
-    """Return full quotes; omit symbols without a price. Kite writes 0 for a limit that it does not know."""
+    """Return full quotes; omit symbols without a price. Kite writes 0 for an unknown limit."""
     return [_quote(symbol, item) for symbol, item in quotes.items() if item["last_price"]]
 
 
@@ -104,7 +104,7 @@ def _quote(symbol: str, item: Mapping[str, Any]) -> Quote:
 
 
 def read_instruments(rows: Iterable[Mapping[str, Any]]) -> ListedInstruments:
-    """Return the rows of the instruments file; skip and count those that are no instruments of ours."""
+    """Return the rows of the instruments file; skip and count those not of our kinds."""
     found, skipped = [], 0
     for row in rows:
         try:
@@ -137,7 +137,7 @@ def read_positions(net: Any, holdings: list[Any]) -> list[BrokerPosition]:
     Raises
     ------
     KeyError, TypeError, ValueError
-        A row cannot be read: a position that is left out would look as if it were closed.
+        A row cannot be read: a missing position would look closed.
     """
     summed: Counter[tuple[str, str]] = Counter()
     for item in a_list(net):
@@ -173,6 +173,6 @@ def _whole(value: Any) -> int | None:
 
 
 def _utc(local: str | datetime) -> datetime:
-    """Return the instant of Kite's naive Indian time, which is text of 19 characters."""
+    """Return the instant of Kite's naive Indian time, a text of 19 characters."""
     at = datetime.strptime(local, KITE_TIME) if isinstance(local, str) else local  # noqa: DTZ007  # zone follows
     return at.replace(tzinfo=TRADING_ZONE).astimezone(UTC)

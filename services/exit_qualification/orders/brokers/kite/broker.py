@@ -56,7 +56,7 @@ _REFUSALS: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN})
 class KiteBroker:
     """One account; safe to use from any thread.
 
-    The official client is not thread-safe, so each call takes a client that no other call uses. Clients, and with
+    The official client is not thread-safe, so each call takes a client free of other calls. Clients, and with
     them their connections, are kept for the next calls.
     """
 
@@ -139,7 +139,7 @@ class KiteBroker:
 
     @contextmanager
     def _client(self) -> Iterator[KiteConnect]:
-        """Lend a client that no other call uses; one whose call failed for any reason but a refusal is dropped."""
+        """Lend a client free of other calls; a client is dropped after a failed call, unless it was a refusal."""
         client = self._idle.pop() if self._idle else self._open_client()
         try:
             yield client
@@ -192,7 +192,7 @@ class KiteBroker:
 
 
 def outcome_of_error(error: Exception) -> NotAccepted | Ambiguous:
-    """Return the outcome of an order whose placing raised this error.
+    """Return the outcome of an order after this error in its placing.
 
     After a rate limit (429, raised as NetworkException) or an expired token nothing was accepted; without a connection
     nothing was sent. Every other error is ambiguous.
@@ -224,5 +224,5 @@ def _never_connected(error: BaseException) -> bool:
 
 
 def _is_certificate_error(cause: BaseException | None) -> bool:
-    """Return True for a failed certificate check, which happens in the handshake before any request."""
+    """Return True for a failed certificate check: it happens in the handshake before any request."""
     return isinstance(cause, SSLError) and any(isinstance(each, SSLCertVerificationError) for each in cause.args)

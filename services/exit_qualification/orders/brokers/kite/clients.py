@@ -23,7 +23,7 @@ TOKEN_PROBLEM = "the access token was refused: it has expired or was replaced; s
 
 
 class Credentials(BaseModel):
-    """Secrets that authenticate us at a broker; never logged."""
+    """Secrets for our authentication at a broker; never logged."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -75,7 +75,7 @@ class KiteBrokers:
         return KiteBroker(make_client, partial(self._report_token, _condition(user_broker.user_broker_id)))
 
     def forget_refused_token(self, user_broker_id: str) -> None:
-        """Take back that an account's access token is refused; `health` shows it again at the next refusal."""
+        """Take back the refusal of an account's access token; `health` shows it again at the next refusal."""
         self._health.remove(_condition(user_broker_id))
 
     def _report_token(self, condition: str, is_taken: bool) -> None:
@@ -93,7 +93,7 @@ def _condition(user_broker_id: str) -> str:
 class PlainKite(KiteConnect):  # type: ignore[misc]  # the client has no types
     """The official client without its conversion of times.
 
-    It converts every time in every row of a book, also of orders that are not ours, and fails at the first odd one.
+    It converts every time in every row of a book, also of foreign orders, and fails at the first odd one.
     """
 
     def _format_response(self, data: Any) -> Any:
@@ -101,7 +101,7 @@ class PlainKite(KiteConnect):  # type: ignore[misc]  # the client has no types
 
 
 def open_client(root_url: str, credentials: Credentials, timeout_s: float) -> KiteConnect:
-    """Return a client without automatic retries that ignores proxies of the environment.
+    """Return a client without automatic retries and without proxies of the environment.
 
     Parameters
     ----------

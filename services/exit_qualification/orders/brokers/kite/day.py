@@ -1,4 +1,4 @@
-"""The trading day of Kite's books, with which its access tokens end."""
+"""The trading day of Kite's books; its access tokens end with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Order updates that Kite posts (postbacks): their checksum tells whose they are. Hints, never the truth."""
+"""Order updates posted by Kite (postbacks): their checksum tells the account. Hints, never the truth."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SECRETS = TypeAdapter(dict[UserBrokerId, Annotated[str, Field(min_length=1)]])
 
 
 class KitePostback(BaseModel):
-    """Fields of an order update that are read; its status and fills are not, as the order book tells them."""
+    """Fields read of an order update; not its status and fills: the order book tells them."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -27,7 +27,7 @@ class KitePostback(BaseModel):
     tag: str | None = Field(None, max_length=64)
 
     def checksum_of(self, api_secret: str) -> str:
-        """Return the checksum that the holder of a secret sends."""
+        """Return the checksum sent by the holder of a secret."""
         return hashlib.sha256(f"{self.order_id}{self.order_timestamp}{api_secret}".encode()).hexdigest()
 
 
@@ -54,7 +54,7 @@ class PostbackSecrets:
             raise ConfigurationError(f"EXITFLOW_POSTBACK_SECRETS: {describe(error)}") from None
 
     def sender_of(self, update: KitePostback) -> str | None:
-        """Return the user broker whose secret made the checksum; None for a forged update."""
+        """Return the user broker with the secret of the checksum; None for a forged update."""
         found = None
         for user_broker_id, secret in self._secrets.items():
             if hmac.compare_digest(update.checksum, update.checksum_of(secret)):
