@@ -52,8 +52,8 @@ class TickClock:
     Parameters
     ----------
     new_clock_after_ms:
-        Once every tick of the symbol is stale for so long (by arrival) while ``seq`` rises above all seen before, the
-        producer's clock was set back, and the next such tick is taken. A repeated old tick does not raise ``seq``.
+        The producer's clock was set back if every tick of the symbol is stale for so long (by arrival) while ``seq``
+        rises above all seen before. The next such tick is then taken. A repeated old tick does not raise ``seq``.
     """
 
     __slots__ = (

@@ -40,7 +40,7 @@ class Latency:
     asked_per_s, written_per_s, rows:
         Events a second wanted and written; events in each transaction.
     behind:
-        A second after the last commit less than 95 % of the events had been read: the rate is above the relay's
+        A second after the last commit less than 95 % of the events had been read. The rate is above the relay's
         capacity, and the latencies grow with the length of the measurement.
     missing:
         Events still missing some time after the last commit; they are in no percentile.

@@ -54,8 +54,8 @@ class Latency:
     Attributes
     ----------
     to_log_ms, to_row_ms, to_reader_ms:
-        Medians of the parts: until the tick is in Kafka's log, until the event's row is written (the commit follows),
-        until it is read from Kafka.
+        Medians of the parts: from sending to Kafka's log, on to the event's row (its commit follows), and on to the
+        reading of the event from Kafka.
     """
 
     ticks_per_s: float

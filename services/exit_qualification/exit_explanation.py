@@ -39,7 +39,7 @@ class ExplainedRule:
     Attributes
     ----------
     held_by:
-        ``intent`` while an intent of its rule or a higher rank is live or filled, ``cooldown`` while it lasts; None
+        ``intent`` while an intent of its rule or a higher rank is live or filled; ``cooldown`` while it lasts; None
         if the rule is armed.
     """
 

@@ -111,9 +111,9 @@ class TradeManagementService:
 
         A refused one changes nothing and does not concern the others:
 
-        - `InvalidInput`: `check_opening` rejects the trade, or its user broker does not exist;
-        - `WouldExitNow`: the last price meets the plan;
-        - `UserBrokersNotKnown`: no user broker is known yet;
+        - `InvalidInput`: `check_opening` rejects the trade, or its user broker does not exist.
+        - `WouldExitNow`: the last price meets the plan.
+        - `UserBrokersNotKnown`: no user broker is known yet.
         - `EntriesHeld`: the user broker lost more than its limit.
         """
         judged = [self._judged(opening, standings[opening.trade.user_broker_id]) for opening in openings]

@@ -45,7 +45,7 @@ def create_app(
     """Create an app with ``/healthz``, ``/readyz`` and ``/metrics``.
 
     With an `engine`, `rate_limiter` counts the requests of each token, and ``/metrics`` and ``/openapi.json`` require a
-    token of scope read; the engine's schema must have ``api_tokens``. A worker without an engine serves its metrics
+    token of scope read. The engine's schema must have ``api_tokens``. A worker without an engine serves its metrics
     without a token, and no OpenAPI document.
     """
     app = HttpApplication(

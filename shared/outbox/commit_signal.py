@@ -1,7 +1,7 @@
 """Notify a resting relay of commits: writers notify it while it rests, and pay for no notification while it works.
 
-A relay rests under an exclusive advisory lock. A writer takes the same lock in shared mode until the end of its
-transaction, without waiting, and notifies only if it cannot: PostgreSQL commits transactions with a notification one
+A relay rests under an exclusive advisory lock. A writer tries the same lock in shared mode until the end of its
+transaction, without waiting, and notifies only if it fails. PostgreSQL commits transactions with a notification one
 after the other. A relay can begin to rest only while no writer is between its events and its commit, and looks once
 more afterwards, so it misses no commit.
 """

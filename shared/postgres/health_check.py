@@ -44,8 +44,8 @@ SELECT version_num FROM {} LIMIT 1
 class DatabaseWatch:
     """Check a database every two seconds, and report the result as a health condition.
 
-    Fine means: the database answers, accepts writes, its schema has the revision required by this code or a newer one,
-    because migrations only expand, and the relay does not hold its outbox. A newer revision is noted.
+    Fine means: the database answers and accepts writes, its schema has the revision of this code or a newer one, and
+    the relay does not hold its outbox. Migrations only expand, so a newer revision is only noted.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ def fetch(connection: Connection, statement: Statement, parameters: Mapping[str,
     """Execute a statement in the connection's transaction; return its rows, empty if it returns none.
 
     The statement is a constant: its text is made once. Lists of one plain type, with or without None, are written as
-    PostgreSQL's arrays here; the driver would look up the type of each item and search it for characters to quote. The
+    PostgreSQL's arrays here. The driver would look up the type of each item and search it for characters to quote. The
     statement must cast them.
 
     Raises

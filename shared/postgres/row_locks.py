@@ -15,8 +15,8 @@ LOCK_NOT_AVAILABLE = "55P03"
 """SQLSTATE of ``NOWAIT`` and of an expired ``lock_timeout``."""
 
 ROW_LOCK_TIMEOUT_MS = 250
-"""Longest wait for one lock in a transaction of many items: longer than any transaction of ours holds a row,
-and short, since an item with a locked row must not hold up the others."""
+"""Longest wait for one lock in a transaction of many items. It is longer than any transaction of ours holds a row, and
+short: an item with a locked row must not hold up the others."""
 
 LIMIT_WAITS = text("""
 -- row_locks.limit_waits: until the transaction ends

@@ -2,7 +2,7 @@
 
 ``EXITFLOW_FAILPOINTS=relay.after_ack=kill,ticks.before_commit=raise@3`` arms two: the first time the relay
 gets there it kills itself, the third time a tick worker gets there it raises. ``stop`` halts the whole process
-until somebody sends it SIGCONT; ``stall`` keeps its thread for 60 s, ``stall:2.5`` for 2.5 s, while its other
+until somebody sends it SIGCONT. ``stall`` keeps its thread for 60 s, ``stall:2.5`` for 2.5 s, while its other
 threads go on. Arming is refused unless ``EXITFLOW_TESTING=1``.
 """
 

@@ -1,4 +1,4 @@
-"""No sentence of the documentation is longer than a reader can hold."""
+"""No sentence of the documentation or of a docstring is longer than a reader can hold."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.prose import code_prose
+
 ROOT = Path(__file__).resolve().parents[2]
 MOST_WORDS = 30
 LEFT_OUT = ("decisions", "reference")
 """Records of their time, and pages written from the code."""
+CODE = ("services", "shared", "deploy", "bench")
 
 
 def pages() -> list[Path]:
@@ -43,6 +46,12 @@ def too_long(text: str) -> list[str]:
 
 def test_no_sentence_is_too_long() -> None:
     found = {str(page.relative_to(ROOT)): too_long(page.read_text()) for page in pages()}
+    assert not {name: long for name, long in found.items() if long}
+
+
+def test_no_sentence_of_a_docstring_or_comment_is_too_long() -> None:
+    files = [file for folder in CODE for file in (ROOT / folder).rglob("*.py")]
+    found = {str(file.relative_to(ROOT)): too_long(code_prose(file.read_text())) for file in files}
     assert not {name: long for name, long in found.items() if long}
 
 

@@ -114,7 +114,7 @@ def put_broker(user_broker_id: BrokerPath, body: PutBroker, context: Context, ca
             broker, Act(caller.name, body.reason), book_days=BOOK_DAYS, orders_not_sent=body.orders_not_sent
         )
         now = switches.broker(user_broker_id)  # with the hold of its entries: a request does not carry it
-        # Of the database's clock, as a hold and its release are: an older event changes nothing at its readers.
+        # By the database's clock, as for a hold and its release: readers ignore an older event.
         uow.emit(user_broker_changed(now, OrderQueues(uow.connection).now()))
         uow.commit()
     return _view(now, context.clock.now())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 PART_OF_PAUSE = 10
-"""Fraction of the quiet time to wait before the next look: an event at the end of a pause waits for a tenth of the
-pause at most, and a pause of a few milliseconds between events costs none of them anything."""
+"""The wait before the next look is the quiet time so far, divided by this. An event at the end of a pause waits for a
+tenth of the pause at most. Pauses of a few milliseconds delay no event."""
 
 
 BRISK_S = 0.005

@@ -1,7 +1,7 @@
 """The rows of one prepared statement as the server makes them, a chunk at a time, without ever waiting for them.
 
-psycopg's own ``Cursor.stream`` reads in chunks too but waits for each, and the first one may take the server as long
-as it takes to sort a large backlog. So this speaks to ``psycopg.pq``, the library's documented wrapper of libpq.
+psycopg's own ``Cursor.stream`` reads in chunks too but waits for each. The first chunk takes as long as the sort of a
+large backlog. So this module uses ``psycopg.pq``, the library's documented wrapper of libpq.
 """
 
 from __future__ import annotations

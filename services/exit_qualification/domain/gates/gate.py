@@ -60,10 +60,12 @@ class GateVerdict:
 class GateSpec:
     """One gate.
 
-    The SQL conditions are read by the queues of the order process, are never NULL, and may name the rows of
-    `GATE_ROWS`: `i` (exit_intents), `b` (user_brokers), `k` (kill_switch), `r` (rollout), `m` and `a` (market_now of
-    the symbol's exchange and of any exchange), `p` (market_prices of the symbol). All but `i`, `k` and `r` may be
-    absent.
+    The queues of the order process read the SQL conditions. A condition is never NULL and may name these rows of
+    `GATE_ROWS`; all but `i`, `k` and `r` may be absent:
+
+    - `i` exit_intents, `b` user_brokers, `k` kill_switch, `r` rollout;
+    - `m` and `a` market_now of the symbol's exchange and of any exchange;
+    - `p` market_prices of the symbol.
 
     Attributes
     ----------

@@ -56,8 +56,8 @@ class Refusal:
 class StopPlacing:
     """Places stops. Stateless, so many threads can share it.
 
-    The gates are those of an exit. With a fresh price the broker hardly ever refuses a trigger as reached: an exit of
-    the trade would have to wait until the books prove the absence of such an order.
+    The gates are those of an exit. With a fresh price the broker hardly ever refuses a trigger as reached. After such
+    a refusal an exit of the trade would have to wait until the books prove the absence of the order.
     """
 
     def __init__(self, open_unit: Callable[[], UnitOfWork], terms: OrderTerms) -> None:
