@@ -24,8 +24,11 @@ ON CONFLICT (relay_id) DO UPDATE SET seen_at = clock_timestamp()
 """
 
 FORGET_DEAD = """
--- outbox.forget_dead: relays that ended without a word
-DELETE FROM outbox_relay WHERE seen_at < clock_timestamp() - 60 * make_interval(secs => %(lease_s)s)
+-- outbox.forget_dead: other relays with a lease run out, and those not seen for long
+DELETE FROM outbox_relay r
+ WHERE relay_id <> %(me)s
+   AND (EXISTS (SELECT FROM outbox_shard s WHERE s.owner = r.relay_id AND s.lease_until < clock_timestamp())
+        OR seen_at < clock_timestamp() - 60 * make_interval(secs => %(lease_s)s))
 """
 
 RETIRE = """
@@ -34,8 +37,13 @@ DELETE FROM outbox_relay WHERE relay_id = %(me)s
 """
 
 CENSUS = """
--- outbox.census: relays at work, shards to share among them, and which of mine an operator paused
-SELECT (SELECT count(*) FROM outbox_relay WHERE seen_at > clock_timestamp() - make_interval(secs => %(lease_s)s)),
+-- outbox.census: relays at work, shards to share among them, and which of mine an operator paused. A relay with shards
+-- is at work until its own lease runs out, one without for a lease of mine since it was seen.
+SELECT (SELECT count(*)
+          FROM outbox_relay r
+          LEFT JOIN (SELECT owner, min(lease_until) AS lease_until FROM outbox_shard GROUP BY owner) held
+            ON held.owner = r.relay_id
+         WHERE coalesce(held.lease_until, r.seen_at + make_interval(secs => %(lease_s)s)) > clock_timestamp()),
        count(*) FILTER (WHERE NOT paused),
        coalesce(array_agg(shard) FILTER (WHERE paused AND owner = %(me)s), '{}')
   FROM outbox_shard

@@ -79,9 +79,11 @@ class Leases:
         return Census(relays=row[0], shards=row[1], paused=frozenset(row[2]))
 
     def acquire(self, wanted: int) -> list[HeldShard]:
-        """Acquire up to `wanted` free shards."""
+        """Acquire up to `wanted` free shards; their dead owners no longer count among the relays."""
         asked_at = self._clock.monotonic()
-        rows = write_durably(self._connection, (statements.ACQUIRE, {**self._me, "wanted": wanted}))
+        rows = write_durably(
+            self._connection, (statements.FORGET_DEAD, self._me), (statements.ACQUIRE, {**self._me, "wanted": wanted})
+        )
         if rows and not self.held:
             self._renewed_at = asked_at
         taken = [HeldShard(shard, epoch, Progress(*progress)) for shard, epoch, *progress in rows]

@@ -125,6 +125,22 @@ def test_a_killed_relay_is_replaced_once_its_lease_is_over(writer: Writer, exit_
     assert_published_in_order(records, writer.committed())
 
 
+def test_a_dead_relay_counts_until_its_own_lease_ends(connection: Connection) -> None:
+    dead = leases_of_another_relay(connection, lease_s=0.001)
+    dead.acquire(64)
+    other = leases_of_another_relay(connection, lease_s=LONG_LEASE_S)
+    wait_until(lambda: other.census().fair_share() == 64)
+    other.acquire(64)
+    assert len(other.held) == other.census().fair_share() == 64
+
+
+def test_a_relay_with_a_longer_lease_counts_although_not_seen(connection: Connection) -> None:
+    slow = leases_of_another_relay(connection, lease_s=LONG_LEASE_S)
+    slow.acquire(32)
+    connection.execute("UPDATE outbox_relay SET seen_at = seen_at - interval '11 s'")
+    assert leases_of_another_relay(connection).census().relays == 2
+
+
 def test_paused_shards_are_let_go_and_not_taken(writer: Writer, exit_relay: Settings, database: Database) -> None:
     with running_relay(exit_relay):
         wait_until(lambda: list(writer.owners().values()) == [64])
