@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_HALF_UP, Decimal
+from math import isfinite
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -96,7 +97,7 @@ def _bounded(amount: Amount) -> Decimal:
 
 
 def _from_text(amount: str | float) -> Decimal:
-    if isinstance(amount, float) and not -_FLOAT_LIMIT < amount < _FLOAT_LIMIT:
+    if isinstance(amount, float) and isfinite(amount) and not -_FLOAT_LIMIT < amount < _FLOAT_LIMIT:
         # Of more than 15 significant digits a float keeps others than were sent.
         raise InvalidInput("an amount of 100000000000 or more is exact as text only")
     text = repr(amount) if isinstance(amount, float) else amount

@@ -13,6 +13,7 @@ from shared.exit_rules.confirmation import restored_bricks, saved_bricks
 from shared.exit_rules.levels import ALWAYS, Level
 from shared.exit_rules.rule import ExitRule, PlanOption, Position, RuleState, Saved
 from shared.exit_rules.scale import PlanScale
+from shared.money import money_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,8 @@ class BrickReversal(ExitRule[BrickFields]):
         """Reject another size: bricks already formed have the size of the entry."""
         if before.bricks is None or after.bricks is None or before.bricks.size == after.bricks.size:
             return []
-        return [f"bricks.size is {before.bricks.size} since the entry and cannot change to {after.bricks.size}"]
+        size, wanted = money_text(before.bricks.size), money_text(after.bricks.size)
+        return [f"bricks.size is {size} since the entry and cannot change to {wanted}"]
 
     def scaled(self, plan: BrickFields, scale: PlanScale) -> Mapping[str, object]:
         """Return the bricks, those of confirmation too, in their new size."""

@@ -15,8 +15,11 @@ States = Mapping[tuple[ExitReason, int | None], RuleState]
 
 
 def contradictory_pairs(states: States, direction: Direction) -> list[str]:
-    """Return every pair of rules without a price between them: any price meets one of the two."""
-    levels = [(_name(*key), state.eventual) for key, state in states.items()]
+    """Return every pair of rules of which one is met at any price; empty if there is none.
+
+    A leg takes part in none: it leaves the rest of the trade open, and a stop may pass it once it is filled.
+    """
+    levels = [(str(reason), state.eventual) for (reason, leg), state in states.items() if leg is None]
     return [
         f"{one} at {_market(first, direction)} and {other} at {_market(second, direction)} leave no price at which a "
         f"{direction} trade stays open"

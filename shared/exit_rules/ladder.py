@@ -86,14 +86,14 @@ def ladder_contradictions(
 
 
 def size_contradictions(targets: Sequence[TargetLeg], quantity: int, lot: int) -> Iterator[str]:
-    """Yield faults in the quantities of sized legs."""
+    """Yield what is wrong with the quantities of sized legs; the last of a whole trade is what the others leave."""
+    total = sum(leg.quantity or 0 for leg in targets)
     for number, leg in enumerate(targets, 1):
         if leg.quantity is None:
             share = money_text(leg.percent or Decimal(0))
             yield f"targets: leg {number}, {share} % of {quantity}, is less than one lot of {lot}"
-        elif leg.quantity % lot and number < len(targets):
+        elif leg.quantity % lot and (number < len(targets) or total < quantity):
             yield f"targets: leg {number} of {leg.quantity} is not a multiple of the lot size {lot}"
-    total = sum(leg.quantity or 0 for leg in targets)
     if total > quantity:
         yield f"targets: the legs are of {total}, more than the trade's {quantity}"
 

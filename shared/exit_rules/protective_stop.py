@@ -11,7 +11,7 @@ from shared.contracts.vocabulary import Direction
 from shared.exit_rules.prices import Price, PriceDifference
 from shared.exit_rules.rule import PlanPart, on_profit_side
 from shared.exit_rules.scale import PlanScale
-from shared.money import Money
+from shared.money import Money, money_text
 
 
 class ProtectiveStopTerms(PlanPart):
@@ -99,9 +99,10 @@ def inconsistencies(plan: ProtectedPlan, direction: Direction) -> list[str]:
     if trigger is None:
         return [] if terms.trail_step is not None else ["protective_stop needs a stop_loss, a price or a trail_step"]
     if trigger <= 0:
-        return [f"the trigger {trigger} of protective_stop is not above zero"]
+        return [f"the trigger {money_text(trigger)} of protective_stop is not above zero"]
     if plan.stop_loss is not None and (trigger - plan.stop_loss) * direction.sign > 0:
-        return [f"protective_stop.price {trigger} is nearer to the market than stop_loss {plan.stop_loss}"]
+        held, stop = money_text(trigger), money_text(plan.stop_loss)
+        return [f"protective_stop.price {held} is nearer to the market than stop_loss {stop}"]
     return []
 
 
@@ -109,7 +110,8 @@ def contradictions(terms: ProtectiveStopTerms | None, direction: Direction, entr
     """Return why a trade cannot be opened with these terms: their price is on the profit side of the entry."""
     if terms is None or terms.price is None or on_profit_side(entry_price, direction, terms.price):
         return []
-    return [f"protective_stop.price {terms.price} is not on the loss side of a {direction} entry at {entry_price}"]
+    held, entry = money_text(terms.price), money_text(entry_price)
+    return [f"protective_stop.price {held} is not on the loss side of a {direction} entry at {entry}"]
 
 
 def _beyond(level: Decimal, offset: Decimal, direction: Direction) -> Decimal:

@@ -12,7 +12,7 @@ from shared.exit_rules.prices import Price
 from shared.exit_rules.protective_stop import ProtectiveStopTerms
 from shared.exit_rules.rule import ExitRule, PlanOption, PlanPart, Position, RuleState, on_profit_side
 from shared.exit_rules.scale import PlanScale
-from shared.money import to_units
+from shared.money import money_text, to_units
 
 
 class StopLossFields(PlanPart):
@@ -68,4 +68,5 @@ class StopLoss(ExitRule[StopLossFields]):
         held = protective_stop.contradictions(plan.protective_stop, direction, entry_price)
         if plan.stop_loss is None or on_profit_side(entry_price, direction, plan.stop_loss):
             return held
-        return [*held, f"stop_loss {plan.stop_loss} is not on the loss side of a {direction} entry at {entry_price}"]
+        stop, entry = money_text(plan.stop_loss), money_text(entry_price)
+        return [*held, f"stop_loss {stop} is not on the loss side of a {direction} entry at {entry}"]

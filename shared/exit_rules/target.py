@@ -101,7 +101,7 @@ class Target(ExitRule[TargetFields]):
         named = {"target": plan.target} if plan.target is not None else {}
         named |= {f"targets leg {number}": leg.price for number, leg in enumerate(plan.targets or (), 1)}
         return [
-            f"{name} {money_text(price)} is not on the profit side of a {direction} entry at {entry_price}"
+            f"{name} {money_text(price)} is not on the profit side of a {direction} entry at {money_text(entry_price)}"
             for name, price in named.items()
             if not on_profit_side(price, direction, entry_price)
         ]

@@ -15,7 +15,7 @@ from shared.exit_rules.levels import Level, above, below
 from shared.exit_rules.prices import PriceDifference
 from shared.exit_rules.rule import Distance, ExitRule, PlanOption, PlanPart, Position, RuleState, Saved
 from shared.exit_rules.scale import PlanScale
-from shared.money import Money, to_units
+from shared.money import Money, money_text, to_units
 
 PPM_PER_PERCENT = 10_000
 
@@ -158,7 +158,7 @@ class TrailingStop(ExitRule[TrailingStopFields]):
         behind = None if trail is None else trail.amount or trail.distance
         if behind is None or direction is Direction.SHORT or behind < entry_price:
             return []
-        return [f"trailing_stop {behind} is not below the entry price {entry_price}"]
+        return [f"trailing_stop {money_text(behind)} is not below the entry price {money_text(entry_price)}"]
 
 
 def _state(trail: TrailingStopPlan, entry: int) -> RuleState:

@@ -192,10 +192,11 @@ def check_change(trade: Trade, before: Plan, after: Plan, *, filled_legs: Collec
     """
     if trade.status is not TradeStatus.OPEN:
         raise TradeNotOpen(f"trade {trade.trade_id} is {trade.status}; only the plan of an open trade can change")
+    accepted = before.size_contradictions(trade.quantity, lot)  # the lot size may be newer than the plan
     _refuse(
         after.change_contradictions(before, trade.direction, trade.entry_price)
         + after.filled_leg_contradictions(before, filled_legs)
-        + after.size_contradictions(trade.quantity, lot)
+        + [each for each in after.size_contradictions(trade.quantity, lot) if each not in accepted]
     )
 
 

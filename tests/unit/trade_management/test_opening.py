@@ -16,12 +16,13 @@ from services.trade_management.domain.trade import (
     ShortDelivery,
     Trade,
     WouldExitNow,
+    check_change,
     check_distance,
     check_opening,
 )
 from shared.contracts.vocabulary import Direction, ProductType
 from shared.errors import InvalidInput
-from shared.exit_rules.plan import ExitPlan
+from shared.exit_rules.plan import ExitPlan, PlanFields
 from shared.ids import new_id
 from tests.unit.trade_management.examples import ENTERED_AT, fill, trade
 
@@ -133,3 +134,12 @@ def test_a_rule_that_stays_as_it_is_was_judged_already() -> None:
     check_distance(trade(), _plan("1030", "990"), Decimal(980), before=_plan("1010", "990"))
     with pytest.raises(WouldExitNow):
         check_distance(trade(), _plan("1030", "985"), Decimal(980), before=_plan("1010", "990"))
+
+
+def test_a_lot_size_known_later_holds_back_no_other_change() -> None:
+    legs = [{"price": "1010", "quantity": 30}, {"price": "1020", "quantity": 70}]
+    before = ExitPlan.model_validate({"targets": legs, "stop_loss": "990"})
+    check_change(trade(), before, before.changed(PlanFields(stop_loss=Decimal(995))), lot=50)
+    other = before.changed(PlanFields.model_validate({"targets": [{"price": "1010", "quantity": 20}]}))
+    with pytest.raises(PlanContradiction, match="leg 1 of 20"):
+        check_change(trade(), before, other, lot=50)

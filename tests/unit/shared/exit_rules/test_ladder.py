@@ -15,6 +15,7 @@ from shared.exit_rules.ladder import read_after_legs, read_targets
 from shared.exit_rules.plan import ExitPlan, PlanFields
 from shared.exit_rules.registry import leg_quantities, start_rules
 from shared.exit_rules.rule import Position
+from shared.exit_rules.scale import PlanScale, Scale
 
 ENTRY = Decimal(1000)
 LADDER = [{"price": "1010", "percent": "50"}, {"price": "1020", "percent": "25"}, {"price": "1030", "percent": "25"}]
@@ -78,7 +79,7 @@ def test_each_leg_is_a_rule_in_the_direction_of_profit() -> None:
         ({"targets": [{"price": "1010", "percent": "0.5"}]}, "leg 1, 0.50 % of 100, is less than one lot of 1"),
         ({"after_leg": {"4": {"stop": "break_even"}}}, "after_leg 4: the plan has 3 legs"),
         ({"after_leg": {"1": {"stop": "1010"}}}, "after_leg 1: a stop at 1010.00 would exit at once"),
-        ({"stop_loss": "1015"}, "leave no price"),
+        ({"stop_loss": "1015"}, "stop_loss 1015.00 is not on the loss side"),
     ],
 )
 def test_what_a_ladder_cannot_be(fields: dict[str, Any], why: str) -> None:
@@ -94,6 +95,39 @@ def test_a_sound_ladder_is_taken_in_both_directions() -> None:
 def test_a_leg_of_a_part_of_a_lot_is_refused() -> None:
     legs = [{"price": "1010", "quantity": 30}, {"price": "1020", "quantity": 50}]
     assert "leg 1 of 30 is not a multiple of the lot size 25" in refused(targets=legs, lot=25)
+
+
+@pytest.mark.parametrize(("second", "whole"), [(25, False), (50, False), (70, True), (30, False)])
+def test_a_last_leg_may_be_a_part_of_a_lot_only_in_an_odd_trade(second: int, *, whole: bool) -> None:
+    legs = [{"price": "1010", "quantity": 50}, {"price": "1020", "quantity": second}]
+    found = refused(targets=legs, quantity=120, lot=50)
+    assert ("leg 2" in found) is (second % 50 != 0 and not whole)
+
+
+OFFSETS = st.lists(st.integers(1, 40), min_size=2, max_size=6, unique=True).map(sorted)
+
+
+@given(data=st.data(), direction=st.sampled_from(Direction), offsets=OFFSETS)
+def test_a_plan_can_change_and_be_scaled_after_any_leg(
+    data: st.DataObject, direction: Direction, offsets: list[int]
+) -> None:
+    """Legs fill one after the other, and their stops pass the legs before them."""
+    up = direction.sign
+    stops = {
+        str(leg): {"stop": str(1000 + up * data.draw(st.integers(-9, offset - 1)))}
+        for leg, offset in enumerate(offsets, 1)
+    }
+    legs = [{"price": str(1000 + up * offset), "quantity": 10} for offset in offsets]
+    plan = ladder(
+        targets=legs, after_leg=stops, stop_loss=str(1000 - up * 10), break_even={"arm": "60", "offset": "30"}
+    )
+    assert plan.contradictions(direction, ENTRY) == []
+    for leg in range(1, len(offsets)):
+        plan = plan.after_leg_filled(leg, direction, ENTRY)
+        after = plan.changed(PlanFields(max_hold_s=60))
+        assert after.change_contradictions(plan, direction, ENTRY) == []
+        scale = PlanScale(Scale(1, 2), Decimal("0.05"))
+        assert plan.scaled(scale, direction, ENTRY / 2).stop_loss is not None
 
 
 @pytest.mark.parametrize("leg", [{"price": "1010"}, {"price": "1010", "quantity": 5, "percent": "5"}, {"quantity": 5}])
