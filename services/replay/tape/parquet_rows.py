@@ -26,7 +26,7 @@ def read_parquet(path: Path, opened: IO[bytes]) -> Table:
         import pyarrow
         from pyarrow import parquet
     except ImportError as error:
-        raise InvalidInput(_NEEDED) from error
+        raise InvalidInput(f"{path}: {_NEEDED}") from error
     try:
         file = parquet.ParquetFile(opened)
     except pyarrow.ArrowException as error:
