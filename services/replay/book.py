@@ -13,11 +13,9 @@ from uuid import UUID
 import msgspec
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from services.replay.tape.csv_rows import read_csv
-from services.replay.tape.recorded import BadRow
-from services.replay.tape.table import Row
 from services.trade_management.domain.trade import Trade, check_opening
 from shared.clock import trading_day
+from shared.contracts.csv_table import Row, read_csv
 from shared.contracts.events import describe
 from shared.contracts.exits import Quantity, Timestamp
 from shared.contracts.trades import Symbol, UserBrokerId
@@ -235,7 +233,7 @@ def _json_objects(file: Path, text: str) -> Any:
 def _csv_lines(file: Path, text: str) -> Iterator[dict[str, Any]]:
     try:
         table = read_csv(io.StringIO(text, newline=""))
-    except BadRow as error:
+    except InvalidInput as error:
         raise InvalidInput(f"{file}: {error}, e.g. symbol,direction,quantity,entry_price,stop_loss") from error
     options = _plan_columns()
     for name in table.names or ():

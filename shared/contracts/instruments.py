@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
@@ -10,6 +9,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from shared.contracts.csv_table import Row, read_csv
 from shared.contracts.events import describe
 from shared.contracts.trades import Symbol
 from shared.errors import InvalidInput
@@ -68,12 +68,18 @@ def read_instruments_csv(lines: Iterable[str]) -> Iterator[tuple[int, Instrument
     InvalidInput
         The header lacks a column.
     """
-    reader = csv.DictReader(lines)
-    missing = [name for name in NEEDED_COLUMNS if name not in (reader.fieldnames or ())]
+    table = read_csv(lines)
+    missing = [name for name in NEEDED_COLUMNS if name not in (table.names or ())]
     if missing:
         raise InvalidInput(f"the header lacks {', '.join(missing)}; use the columns of Kite's instruments file")
-    for row in reader:
+    for row in table.rows:
         try:
-            yield reader.line_num, instrument_of(row)
+            yield row.line, _instrument_in(row)
         except InvalidInput as error:
-            yield reader.line_num, error
+            yield row.line, error
+
+
+def _instrument_in(row: Row) -> Instrument:
+    if row.error is not None:
+        raise InvalidInput(row.error)
+    return instrument_of(row.fields)

@@ -94,7 +94,7 @@ def _read(file: Path, skipped: list[str]) -> Iterator[Instrument]:
                     yield found
                 else:
                     skipped.append(f"line {line}: {found}")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, InvalidInput) as error:
         raise InvalidInput(f"{file}: {error}") from error
 
 

@@ -87,8 +87,8 @@ def show(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 def _read(file: Path) -> str:
     try:
         token = file.read_text().strip()
-    except OSError as error:
-        raise ConfigurationError(f"cannot read {file}: {error.strerror}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot read {file}: {error}") from error
     if len(token) < LEAST_LENGTH:
         raise ConfigurationError(f"the token in {file} is shorter than {LEAST_LENGTH} characters")
     return token

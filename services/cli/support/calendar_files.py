@@ -35,5 +35,5 @@ def read_calendars(file: Path) -> CalendarFile:
         raise InvalidInput(f"{file}: {describe(error)}") from error
     except OSError as error:
         raise InvalidInput(f"{file}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{file}: {error}") from error

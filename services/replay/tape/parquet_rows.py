@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, Any, Final
 
-from services.replay.tape.table import Row, Table
+from shared.contracts.csv_table import Row, Table
 from shared.errors import InvalidInput
 
 _ROWS_AT_ONCE: Final = 10_000

@@ -9,8 +9,8 @@ from pathlib import Path
 from services.replay.tape.format import TapeFormat
 from services.replay.tape.recorded import BadLine, BadRow, RecordedTick
 from services.replay.tape.rows import read_table
-from services.replay.tape.table import Row
 from services.replay.tape.ticks import TickRows
+from shared.contracts.csv_table import Row
 from shared.errors import InvalidInput
 
 

@@ -76,6 +76,6 @@ class BadLine(InvalidInput):
 
 
 class BadRow(InvalidInput):
-    """A row or a header that cannot be used; its reader knows the line."""
+    """A row without a valid tick; its reader knows the line."""
 
     code = "bad_line"

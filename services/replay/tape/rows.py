@@ -11,10 +11,10 @@ from typing import IO, Any, Final, cast
 
 import msgspec
 
-from services.replay.tape.csv_rows import read_csv
 from services.replay.tape.parquet_rows import read_parquet
-from services.replay.tape.recorded import BadLine, BadRow
-from services.replay.tape.table import Row, Table
+from services.replay.tape.recorded import BadLine
+from shared.contracts.csv_table import Row, Table, read_csv
+from shared.errors import InvalidInput
 
 _GZIP: Final = b"\x1f\x8b"
 _PARQUET: Final = b"PAR1"
@@ -42,7 +42,7 @@ def read_table(file: Path, opened: IO[bytes]) -> Table:
         return Table(None, _json_lines(lines))
     try:
         return read_csv(lines)
-    except BadRow as error:
+    except InvalidInput as error:
         raise BadLine(file, 1, f"{error}, e.g. symbol,ltp,ts,seq") from error
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from services.replay.tape.format import CandlePath, TapeFormat
 from services.replay.tape.recorded import BadRow, RecordedTick
-from services.replay.tape.table import Fields, Row
 from services.replay.tape.times import Times
+from shared.contracts.csv_table import Row
 from shared.contracts.trades import is_symbol
 from shared.errors import InvalidInput
 from shared.money import market_units
@@ -82,13 +82,13 @@ class TickRows:
         for nth, price in enumerate((first, *between, last)):
             yield RecordedTick(row.line, symbol, price, ts_us, nth, between=nth > 0)
 
-    def _value(self, fields: Fields, name: str) -> Any:
+    def _value(self, fields: Mapping[str, Any], name: str) -> Any:
         value = fields.get(self._columns[name])
         if value is None:
             raise BadRow(f"{name}: missing")
         return value
 
-    def _symbol(self, fields: Fields) -> str:
+    def _symbol(self, fields: Mapping[str, Any]) -> str:
         symbol = fields.get(self._columns["symbol"], self._told.symbol)
         if isinstance(symbol, str) and ":" not in symbol and self._told.exchange is not None:
             symbol = f"{self._told.exchange}:{symbol}"
@@ -97,7 +97,7 @@ class TickRows:
             raise BadRow(f"symbol: {symbol!r} is not EXCHANGE:SYMBOL{hint}")
         return symbol
 
-    def _price(self, fields: Fields, name: str) -> int:
+    def _price(self, fields: Mapping[str, Any], name: str) -> int:
         value = self._value(fields, name)
         try:
             price = market_units(value)
@@ -107,7 +107,7 @@ class TickRows:
             raise BadRow(f"{name}: not above 0")
         return price
 
-    def _seq(self, fields: Fields) -> int:
+    def _seq(self, fields: Mapping[str, Any]) -> int:
         value = fields.get(self._columns["seq"])
         if value is None:
             return 0
@@ -117,6 +117,6 @@ class TickRows:
             raise BadRow(f"seq: {value!r} is not an integer of 0 to 2^63 - 1")
         return seq
 
-    def _arrived_ms(self, fields: Fields) -> int:
+    def _arrived_ms(self, fields: Mapping[str, Any]) -> int:
         value = fields.get(self._columns["arrived"])
         return 0 if value is None else self._times.us("arrived", value) // 1000

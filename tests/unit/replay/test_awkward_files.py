@@ -96,7 +96,7 @@ def test_another_seq_in_json_is_refused(tmp_path: Path, seq: str) -> None:
         list(_ticks(tmp_path, f'{{"symbol":"NSE:INFY","ltp":1,"ts":"2026-01-13T03:45:00Z","seq":{seq}}}\n'))
 
 
-def test_a_book_row_with_more_fields_than_columns_is_refused(tmp_path: Path) -> None:
+def test_a_book_row_with_too_many_fields_is_refused(tmp_path: Path) -> None:
     """Two legs without quotes would be one leg."""
     file = tmp_path / "book.csv"
     file.write_text("symbol,direction,quantity,entry_price,targets\nNSE:INFY,LONG,100,1000,1010:50,1020:50\n")

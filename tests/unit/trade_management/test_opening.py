@@ -136,7 +136,7 @@ def test_a_rule_that_stays_as_it_is_was_judged_already() -> None:
         check_distance(trade(), _plan("1030", "985"), Decimal(980), before=_plan("1010", "990"))
 
 
-def test_a_lot_size_known_later_holds_back_no_other_change() -> None:
+def test_a_later_lot_size_holds_back_no_other_change() -> None:
     legs = [{"price": "1010", "quantity": 30}, {"price": "1020", "quantity": 70}]
     before = ExitPlan.model_validate({"targets": legs, "stop_loss": "990"})
     check_change(trade(), before, before.changed(PlanFields(stop_loss=Decimal(995))), lot=50)

@@ -98,7 +98,7 @@ def test_a_leg_of_a_part_of_a_lot_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("second", "whole"), [(25, False), (50, False), (70, True), (30, False)])
-def test_a_last_leg_may_be_a_part_of_a_lot_only_in_an_odd_trade(second: int, *, whole: bool) -> None:
+def test_a_last_leg_is_odd_only_in_an_odd_trade(second: int, *, whole: bool) -> None:
     legs = [{"price": "1010", "quantity": 50}, {"price": "1020", "quantity": second}]
     found = refused(targets=legs, quantity=120, lot=50)
     assert ("leg 2" in found) is (second % 50 != 0 and not whole)
@@ -108,9 +108,7 @@ OFFSETS = st.lists(st.integers(1, 40), min_size=2, max_size=6, unique=True).map(
 
 
 @given(data=st.data(), direction=st.sampled_from(Direction), offsets=OFFSETS)
-def test_a_plan_can_change_and_be_scaled_after_any_leg(
-    data: st.DataObject, direction: Direction, offsets: list[int]
-) -> None:
+def test_a_plan_can_change_after_any_leg(data: st.DataObject, direction: Direction, offsets: list[int]) -> None:
     """Legs fill one after the other, and their stops pass the legs before them."""
     up = direction.sign
     stops = {

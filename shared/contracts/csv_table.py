@@ -1,23 +1,48 @@
-"""Rows of CSV: of recorded ticks, and of books of trades."""
+"""CSV as people have it: the columns and the rows of a file, whatever its delimiter."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
-from services.replay.tape.recorded import BadRow
-from services.replay.tape.table import Row, Table
+from shared.errors import InvalidInput
 
 _DELIMITERS: Final = ",;\t|"
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The fields of a line, without empty ones; or why it has none."""
+
+    line: int
+    fields: Mapping[str, Any]
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """All rows of a file.
+
+    Attributes
+    ----------
+    names:
+        Names of the columns; None for a file with rows of named fields.
+    """
+
+    names: tuple[str, ...] | None
+    rows: Iterator[Row]
+
+
 def read_csv(lines: Iterable[str]) -> Table:
-    """Return the rows below the header, the first line with text; the delimiter is the one it has most of.
+    """Return the rows below the header, the first line with text. The most frequent delimiter there counts.
+
+    A row with more fields than columns is an error: its fields may be under the wrong names.
 
     Raises
     ------
-    BadRow
+    InvalidInput
         There is no header, or its quotes do not match.
     """
     rest = iter(lines)
@@ -26,9 +51,9 @@ def read_csv(lines: Iterable[str]) -> Table:
     try:
         names = tuple(name.strip() for name in next(csv.reader([first], delimiter=delimiter, strict=True), []))
     except csv.Error as error:
-        raise BadRow(f"the header is not CSV: {error}") from error
+        raise InvalidInput(f"the header is not CSV: {error}") from error
     if not any(names):
-        raise BadRow("the header is missing; it must name the columns")
+        raise InvalidInput("the header is missing; it must name the columns")
     return Table(names, _rows(csv.reader(rest, delimiter=delimiter, strict=True), names, header=number))
 
 
