@@ -28,7 +28,7 @@ REFUSED_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionLimits:
+class HttpLimits:
     """Limits of a server's client connections.
 
     Attributes
@@ -79,7 +79,7 @@ Places: TypeAlias = "dict[BoundedHttpProtocol, None]"
 """An ordered set: the first is found, and any is removed, in constant time, however many connections there are."""
 
 
-def bounded_protocol(limits: ConnectionLimits) -> type[BoundedHttpProtocol]:
+def bounded_protocol(limits: HttpLimits) -> type[BoundedHttpProtocol]:
     """Return the protocol class for ``uvicorn.Config(http=...)`` of one server."""
     return type("BoundedHttpProtocol", (BoundedHttpProtocol,), {"limits": limits, "arriving": {}, "idle": {}})
 
@@ -91,7 +91,7 @@ class BoundedHttpProtocol(H11Protocol):
     arriving, then the one idle longest. If all are busy the new one gets 503.
     """
 
-    limits: ClassVar[ConnectionLimits]
+    limits: ClassVar[HttpLimits]
     arriving: ClassVar[Places]
     """Connections with an arriving request, the longest first."""
     idle: ClassVar[Places]

@@ -13,7 +13,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.clock import Clock, SystemClock
+from shared.clock import SystemClock
 from shared.errors import Forbidden, Unauthenticated, Unavailable
 from shared.http.auth import Scope, authenticate, bearer, token_hash
 
@@ -31,8 +31,8 @@ Sent = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 class Scrapers:
     """Tokens confirmed by the database; they stay valid for an hour while it does not answer."""
 
-    def __init__(self, clock: Clock | None = None) -> None:
-        self._clock = clock or SystemClock()
+    def __init__(self) -> None:
+        self._clock = SystemClock()
         self._passed_at: dict[bytes, float] = {}
         self._threads: anyio.CapacityLimiter | None = None
 

@@ -11,10 +11,10 @@ LONGEST_S = 5.0
 
 
 class BackOff:
-    """Waits doubling with each consecutive failure, from `first_s` to `longest_s` seconds."""
+    """Waits doubling with each consecutive failure, from `FIRST_S` to `LONGEST_S` seconds."""
 
-    def __init__(self, first_s: float = FIRST_S, longest_s: float = LONGEST_S) -> None:
-        self._wait = wait_exponential(multiplier=first_s, max=longest_s)
+    def __init__(self) -> None:
+        self._wait = wait_exponential(multiplier=FIRST_S, max=LONGEST_S)
         self._state = RetryCallState(Retrying(), None, (), {})
 
     def wait(self, stop: Stop) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from shared.clock import Clock, SystemClock
 from shared.errors import ConfigurationError
 from shared.http.app import create_app
-from shared.http.protocol import MAX_HEAD_BYTES, ConnectionLimits, bounded_protocol
+from shared.http.protocol import MAX_HEAD_BYTES, HttpLimits, bounded_protocol
 from shared.postgres import connection_limits
 from shared.postgres.engine import open_engine
 from shared.postgres.health_check import CONDITION, DatabaseWatch
@@ -249,7 +249,7 @@ def server_config(app: FastAPI, settings: Settings, port: int) -> uvicorn.Config
         host=settings.http_host,
         port=port,
         backlog=BACKLOG,
-        http=bounded_protocol(ConnectionLimits(settings.http_connections, settings.http_request_timeout_s)),
+        http=bounded_protocol(HttpLimits(settings.http_connections, settings.http_request_timeout_s)),
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         ws="none",
         log_config=None,

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
-from shared.clock import Clock, SystemClock
+from shared.clock import SystemClock
 from shared.runtime.stopping import Stop
 
 log = logging.getLogger(__name__)
@@ -28,10 +28,10 @@ class ThreadGroup(AbstractContextManager["ThreadGroup"]):
     call without an answer, is abandoned and ends with the process.
     """
 
-    def __init__(self, stop: Stop, limit_s: float = STOP_LIMIT_S, clock: Clock | None = None) -> None:
+    def __init__(self, stop: Stop, limit_s: float = STOP_LIMIT_S) -> None:
         self.stop = stop
         self._limit_s = limit_s
-        self._clock = clock or SystemClock()
+        self._clock = SystemClock()
         self._threads: list[threading.Thread] = []
         self._failures: list[BaseException] = []
 

@@ -32,7 +32,7 @@ class WaitingItem:
     age_s: float
 
 
-class WaitingWork:
+class WaitingReport:
     """Waiting items of one kind of work. Not thread-safe."""
 
     def __init__(self, of: str, health: Health) -> None:

@@ -39,7 +39,7 @@ def chromium() -> Iterator[Browser]:
 
 
 def patient_context(chromium: Browser, cookies: StorageState | None = None) -> BrowserContext:
-    """Return a new context whose actions wait as long as every test does."""
+    """Return a new context with waits as long as in every test."""
     context = chromium.new_context(storage_state=cookies)
     context.set_default_timeout(LIMIT_MS)
     return context
@@ -47,7 +47,7 @@ def patient_context(chromium: Browser, cookies: StorageState | None = None) -> B
 
 @dataclass(frozen=True)
 class Console:
-    """A console that serves, and the APIs behind it."""
+    """A serving console, and the APIs behind it."""
 
     url: str
     apis: FakeApis
@@ -71,7 +71,7 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
 
 @dataclass(frozen=True)
 class Tab:
-    """A page of the browser that an operator signed in with, and the errors that it met."""
+    """A page of the browser with an operator signed in, and its errors."""
 
     page: Page
     console: Console
@@ -84,7 +84,7 @@ class Tab:
 
 @pytest.fixture(scope="module")
 def cookies(chromium: Browser, console: Console) -> StorageState:
-    """What the browser keeps of an operator's sign-in."""
+    """The browser's memory of an operator's sign-in."""
     context = patient_context(chromium)
     page = context.new_page()
     page.goto(f"{console.url}/login?next=/book")

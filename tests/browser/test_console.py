@@ -1,4 +1,4 @@
-"""What an operator does in a browser: live lists, keys, confirmation, phones, the dark; and what axe finds."""
+"""An operator in a browser: live lists, keys, confirmation, phones, the dark theme; and the findings of axe."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WIDE: Json = {
     "filled_quantity": 120_000, "detected_price": "123456.05", "exit_level": "123456.00", "user_broker_id": "zerodha-2",
     "error_code": "ACCOUNT_DISCONNECTED",
 }  # fmt: skip
-"""An exit whose row is as wide as they become."""
+"""An exit with the widest possible row."""
 DEFERRED: Json = {"gate": "BROKER_CONNECTED", "verdict": "DEFER", "detail": {"status": "DISCONNECTED"}}
 LONG = "ReadTimeout: HTTPConnectionPool(host='127.0.0.1',port=30010):Read-timed-out.(read-timeout=7.0)" * 2
 LAID_OUT = """() => {
@@ -168,7 +168,7 @@ def test_every_filtered_trade_exits_after_dry_run_review(tab: Tab) -> None:
 
 
 def _unknown_exit(tab: Tab) -> tuple[Json, str]:
-    """Let the APIs have one exit whose order is unknown; return it and the path that resolves it."""
+    """Let the APIs have one exit of unknown order; return it and the path for resolving it."""
     one = intent(status="UNKNOWN", error_message="no answer")
     path = f"/exits/{one['intent_id']}/resolve"
     serve(tab.console.apis, trade(trade_id=one["trade_id"]))

@@ -12,7 +12,7 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parents[2]
 LIMIT_S = 600
 PUBLIC = ("certificate", "ca")
-"""What is kept beside the secrets and is none."""
+"""Files beside the secrets, not secret themselves."""
 ONE_SHOTS = ("secrets", "roles", "schema", "topics")
 
 
@@ -47,7 +47,7 @@ class Containers:
         return {"cwd": REPOSITORY, "env": self.environment, "text": True}
 
     def inspected(self) -> dict[str, dict[str, Any]]:
-        """What the engine tells of each container, by its service."""
+        """The engine's facts about each container, by its service."""
         ids = self.compose("ps", "--all", "--quiet").split()
         return {each["Config"]["Labels"]["com.docker.compose.service"]: each for each in self._inspect(ids)}
 
@@ -56,7 +56,7 @@ class Containers:
         return found
 
     def operator(self) -> dict[str, str]:
-        """How an operator's client on this machine, which only reads, connects to Kafka."""
+        """Connection settings of a read-only operator's client of Kafka on this machine."""
 
         def secret(name: str) -> str:
             file = f"/run/secrets/exitflow_kafka_{name}"
@@ -72,16 +72,16 @@ class Containers:
         }
 
     def python(self, service: str, program: str) -> str:
-        """What a Python program prints inside a service's container, as its user and with its secrets."""
+        """Output of a Python program inside a service's container, as its user and with its secrets."""
         return self.compose("exec", "-T", service, "python", "-c", program)
 
     def secrets(self) -> dict[str, str]:
-        """Return every secret that was made, by its path; of one in several lines the line that tells most."""
+        """Return every secret, by its path; of one in several lines the most telling line."""
         cat = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "cat", "secrets", "/secrets/kept/secrets.json")
         return dict(_secret_texts(json.loads(self.compose(*cat))))
 
     def command_line(self, *arguments: str) -> str:
-        """What the CLI inside the network prints, with the operator's token."""
+        """Output of the CLI inside the network, with the operator's token."""
         return self.compose("run", "--rm", "-T", "--no-deps", "tools", "exitflow", *arguments)
 
     def demo(self, *arguments: str) -> None:
@@ -104,6 +104,6 @@ def _secret_texts(made: dict[str, Any], path: str = "") -> Iterator[tuple[str, s
 
 
 def all_closed(play: subprocess.Popen[str]) -> None:
-    """Wait for a demo that was started; it must have closed every trade."""
+    """Wait for a running demo; it must have closed every trade."""
     output, _ = play.communicate(timeout=LIMIT_S)
     assert play.returncode == 0, output[-6000:]

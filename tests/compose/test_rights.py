@@ -1,4 +1,4 @@
-"""What each container may do, and what it is told."""
+"""The rights of each container, and its secrets."""
 
 from __future__ import annotations
 

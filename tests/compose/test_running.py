@@ -109,7 +109,7 @@ def await_restart(containers: Containers, service: str) -> None:
 
 
 def started(containers: Containers, seed: int) -> subprocess.Popen[str]:
-    """A demo that is opening its trades, or a little further."""
+    """A demo at the opening of its trades, or a little further."""
     before = open_count(containers)
     play = containers.play("--trades", "300", "--symbols", "15", "--seed", str(seed))
     deadline = time.monotonic() + 60
@@ -128,7 +128,7 @@ def closed_trades(containers: Containers) -> list[dict[str, str]]:
 
 
 def filled_on_kafka(containers: Containers, *, wanted: set[str], limit_s: float = 60) -> set[str]:
-    """The intents whose ExitIntentFilled a new consumer group reads from the beginning."""
+    """The intents with an ExitIntentFilled read by a new consumer group from the beginning."""
     config = {**containers.operator(), "group.id": "exitflow-operator-test", "auto.offset.reset": "earliest"}
     consumer = Consumer({**config, "enable.auto.commit": False})
     consumer.subscribe(["exits.intents.v1"])

@@ -1,4 +1,4 @@
-"""A change that breaks a reader is found; one that does not is let through."""
+"""A change breaking a reader is found; any other is let through."""
 
 from __future__ import annotations
 

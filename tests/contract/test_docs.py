@@ -1,4 +1,4 @@
-"""The documentation names files that exist, numbers decisions once, and shows a consumer that works."""
+"""The documentation names existing files, numbers decisions once, and shows a working consumer."""
 
 from __future__ import annotations
 

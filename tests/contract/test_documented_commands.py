@@ -1,4 +1,4 @@
-"""Every `exitflow` command that README and the documentation show is one that the command line takes."""
+"""The command line takes every `exitflow` command in README and documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The committed contracts are what the code says, and the code keeps to them."""
+"""The committed contracts agree with the code."""
 
 from __future__ import annotations
 

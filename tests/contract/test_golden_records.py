@@ -32,7 +32,7 @@ def test_every_golden_record_belongs_to_an_event() -> None:
 
 
 def missing_from(new: Any, old: Any, path: str = "") -> list[str]:
-    """Return the places of `old` that are absent from `new` or differ there."""
+    """Return the places of `old` absent from `new` or different there."""
     if isinstance(old, dict) and isinstance(new, dict):
         return [place for name in old for place in missing_from(new.get(name), old[name], f"{path}.{name}")]
     return [] if new == old else [path]

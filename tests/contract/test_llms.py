@@ -1,4 +1,4 @@
-"""`llms.txt` of the site: every page once, with a title and what it is about."""
+"""`llms.txt` of the site: every page once, with a title and a summary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The committed pages of docs/reference are what the code says."""
+"""The committed pages of docs/reference agree with the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clocks that tests move."""
+"""Clocks moved by tests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from shared.clock import SystemClock
 
 
 class SteppedClock(SystemClock):
-    """A clock whose monotonic time moves only when told; its instants are those of the system."""
+    """A clock with monotonic time under the test's control; its instants are those of the system."""
 
     def __init__(self) -> None:
         self.at_s = 100.0

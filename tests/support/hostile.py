@@ -1,4 +1,4 @@
-"""What a hostile client sends: JSON values and bodies, content types, texts of parameters."""
+"""Inputs of a hostile client: JSON values and bodies, content types, texts of parameters."""
 
 from __future__ import annotations
 

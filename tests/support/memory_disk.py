@@ -1,7 +1,7 @@
 """Where the servers of tests keep their data: in memory, if the machine offers enough of it as a file system.
 
-Every test has a database of its own, which is a thousand files made and removed again; a disk spends more time on them
-than the tests do. What servers of a session left there that was killed is removed by the next one.
+Every test has a separate database, a thousand files to make and remove again; a disk spends more time on them
+than the tests do. Remains of the servers of a killed session are removed by the next one.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ def parent() -> Path:
 
 
 def remove_leftovers() -> None:
-    """Remove this account's directories of processes that are no more."""
+    """Remove this account's directories of ended processes."""
     for directory in (found for room in (MEMORY, _disk()) for found in room.glob(f"{_PREFIX}*-*")):
         process = directory.name.removeprefix(_PREFIX).partition("-")[0]
         if directory.stat().st_uid == os.geteuid() and process.isdecimal() and not psutil.pid_exists(int(process)):
             if directory.is_mount():
-                # A session that was killed could not take its small disk away.
+                # A killed session could not take its small disk away.
                 subprocess.run(["umount", "--lazy", str(directory)], check=True, capture_output=True)
             shutil.rmtree(directory, ignore_errors=True)  # another session may remove it at the same time
 
@@ -45,5 +45,5 @@ def _disk() -> Path:
 
 
 def _free_bytes(disk: Path) -> int:
-    """Also bounded by the memory that is not in use: such a file system promises more than there is."""
+    """Also bounded by the unused memory: such a file system promises more than there is."""
     return min(shutil.disk_usage(disk).free, psutil.virtual_memory().available) if disk.is_dir() else 0

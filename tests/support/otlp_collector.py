@@ -32,7 +32,7 @@ class CollectedSpan:
 
 @dataclass
 class Collector:
-    """What arrived; requests that lack `headers` are refused."""
+    """The requests received; requests without `headers` are refused."""
 
     headers: dict[str, str]
     url: str = ""

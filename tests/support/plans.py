@@ -1,4 +1,4 @@
-"""What PostgreSQL makes of a statement before it knows the parameters: the plan of a prepared one, used for ever."""
+"""PostgreSQL's plan of a statement without known parameters: the plan of a prepared one, used for ever."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ def numbered(statement: str) -> str:
 
 
 def whole_table_scans(plan: str) -> set[str]:
-    """The tables that the plan reads from end to end."""
+    """The tables read from end to end by the plan."""
     return set(re.findall(r"Seq Scan on (\w+)", plan))

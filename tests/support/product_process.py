@@ -1,4 +1,4 @@
-"""Processes of the product, forked from a server that has imported its modules: a start costs no imports."""
+"""Processes of the product, forked from a server with its modules imported: a start costs no imports."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _FORK_SERVER.set_forkserver_preload(
 
 
 def run(*arguments: str) -> str:
-    """Return the program that is the command `exitflow` with these arguments."""
+    """Return the program of the command `exitflow` with these arguments."""
     return f"import sys; sys.argv[1:] = {list(arguments)!r}; from services.cli.main import main; main()"
 
 
 class ProductProcess:
-    """A process that runs a Python program; its methods are those of `subprocess.Popen`.
+    """A process of a Python program; its methods are those of `subprocess.Popen`.
 
     The kernel kills it when the fork server ends, as it does with the test's process.
     """
@@ -40,14 +40,14 @@ class ProductProcess:
         environment:
             Its EXITFLOW_ variables besides the tests' keys of events; none is inherited.
         output:
-            The file to which it appends standard output and error, by default those of the tests.
+            The file for standard output and error, by default those of the tests.
         """
         kept = {name: value for name, value in os.environ.items() if not name.startswith("EXITFLOW_")}
         self.args: Sequence[str] = ("exitflow", program)
         self._process = _FORK_SERVER.Process(
             target=_main,
             args=(program, {**kept, **SETTINGS, **environment}, str(output) if output else None),
-            daemon=True,  # ended with the tests, which else wait for it
+            daemon=True,  # ended with the tests, or they would wait for it
         )
         self._process.start()
 

@@ -1,4 +1,4 @@
-"""HTTP servers in this process, and clients that send bytes as they like."""
+"""HTTP servers in this process, and clients with full control of their bytes."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class RawServer:
-    """A server that listens on a loopback port."""
+    """A server on a loopback port."""
 
     server: uvicorn.Server
     port: int
 
     def connect(self) -> socket.socket:
-        """A connection that waits at most `LIMIT_S` for anything."""
+        """A connection with a wait of at most `LIMIT_S` for anything."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=LIMIT_S)
 
     def ask(self, request: bytes) -> Answer:
@@ -61,7 +61,7 @@ def running_server(config: uvicorn.Config) -> Iterator[RawServer]:
 
 
 def read_answer(connection: socket.socket) -> Answer:
-    """The next response on a connection, which declares its length; nothing behind it is read."""
+    """The next response on a connection, of its declared length; nothing behind it is read."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         byte = connection.recv(1)

@@ -1,4 +1,4 @@
-"""Kafka records without Kafka, and every kind of bytes that one may carry."""
+"""Kafka records without Kafka, and every kind of bytes in them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 @dataclass
 class FakeMessage:
-    """What consumers ask of a confluent_kafka Message."""
+    """The consumers' interface of a confluent_kafka Message."""
 
     topic_: str
     value_: bytes | None
@@ -115,7 +115,7 @@ def _cloud_event(of: tuple[bytes, bytes]) -> list[tuple[str, bytes | None]]:
 
 
 def headers(types: Sequence[str]) -> st.SearchStrategy[list[tuple[str, bytes | None]] | None]:
-    """The headers of a record: any names and bytes, often those that a CloudEvent has."""
+    """The headers of a record: any names and bytes, often those of a CloudEvent."""
     name = st.sampled_from(["ce_id", "ce_type", "ce_time", "traceparent", "content-type", ""]) | st.text(max_size=10)
     known = st.sampled_from([kind.encode() for kind in types])
     id_ = st.uuids().map(lambda each: str(each).encode())
@@ -125,7 +125,7 @@ def headers(types: Sequence[str]) -> st.SearchStrategy[list[tuple[str, bytes | N
 
 
 def hostile_ticks(symbol: str) -> list[bytes]:
-    """Values that are no tick of a symbol, and each of which once ended a consumer or might."""
+    """Values other than a tick of a symbol; each once ended a consumer or might."""
     body = f'{{"symbol":"{symbol}","ltp":%s,"ts":"2026-01-13T03:45:00Z","seq":%s}}'
     numbers = ["1e1000000", '"1e1000000"', "NaN", "-Infinity", "9" * 5000, f'"{"9" * 5000}"', "-0", "true", "[]"]
     return [

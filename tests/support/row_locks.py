@@ -1,4 +1,4 @@
-"""A row that somebody holds locked, as a forgotten console session does."""
+"""A row locked by somebody, as by a forgotten console session."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psycopg
 
 @contextmanager
 def held_row(url: str, schema: str, query: str, *parameters: object) -> Iterator[None]:
-    """While inside, a transaction of its own holds the rows of a query, of which there is at least one."""
+    """While inside, a separate transaction holds the rows of a query, at least one."""
     with psycopg.connect(url, options=f"-c search_path={schema}") as connection:
         found = connection.execute(f"{query} FOR UPDATE".encode(), parameters).fetchall()
         assert found, f"nothing to hold: {query}"

@@ -1,4 +1,4 @@
-"""The real PostgreSQL and Kafka that tests run on: started once a session, a fresh database for each test."""
+"""The real PostgreSQL and Kafka of the tests: started once a session, a fresh database for each test."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Databases:
         name = f"test_{new_id().hex}"
         with self._connected() as connection:
             _run(connection, statement, name, *names)
-            # What a database grants is not copied from its template.
+            # Grants on a database are not copied from its template.
             roles.open_database(connection, name)
         try:
             yield self._database(name)
@@ -119,7 +119,7 @@ def _run(connection: Connection, statement: str, *names: str) -> None:
 
 @contextmanager
 def server_directory(purpose: str) -> Iterator[Path]:
-    """A temporary directory that the account servers run as can pass through; removed afterwards."""
+    """A temporary directory open to the servers' account; removed afterwards."""
     directory = make_directory(purpose)
     try:
         make_passable(directory, server_account())
@@ -160,7 +160,7 @@ def running_kafka(wanted: KafkaChoice) -> Iterator[Broker]:
 
 
 def make_broker(wanted: KafkaChoice, directory: Path) -> ApacheKafka | Tansu:
-    """The broker that `wanted` comes to on this machine, with its data in `directory`."""
+    """The broker behind `wanted` on this machine, with its data in `directory`."""
     port = free_port(str(directory))
     if decide(wanted).kafka is KafkaChoice.TANSU:
         return Tansu(directory, port)
@@ -169,7 +169,7 @@ def make_broker(wanted: KafkaChoice, directory: Path) -> ApacheKafka | Tansu:
 
 @retry(stop=stop_after_attempt(4), retry=retry_if_exception_type((TimeoutError, KafkaException)), reraise=True)
 def delete_topics(bootstrap_servers: str, prefix: str) -> None:
-    """Delete every topic whose name begins with `prefix`; a broker that has just stood still may forget to answer."""
+    """Delete every topic with a name beginning with `prefix`; a broker back from a stop may forget to answer."""
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
     names = [name for name in admin.list_topics(timeout=15).topics if name.startswith(prefix)]
     for future in (admin.delete_topics(names) if names else {}).values():

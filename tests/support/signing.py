@@ -1,4 +1,4 @@
-"""One key for all that tests write: every process of a test signs with it and believes it."""
+"""One key for everything written by tests: every process of a test signs with it and believes it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ SETTINGS = {
 
 
 def sign_what_tests_write() -> None:
-    """Give the key to the settings of this process and of those that it starts."""
+    """Give the key to the settings of this process and of the processes it starts."""
     os.environ.update(SETTINGS)
 
 
 def parts_of(topic: str, key: str, value: bytes | None, headers: dict[str, str]) -> SignedParts:
-    """What is signed of a record."""
+    """The signed part of a record."""
     return SignedParts(
         topic=topic,
         key=key,
@@ -46,7 +46,7 @@ def signed(topic: str, key: str, value: bytes | None, headers: dict[str, str]) -
 
 
 def signature_of(record: Message) -> str:
-    """Return the signature that makes a record as it stands one to believe."""
+    """Return the signature of a record as it stands."""
     key, value = record.key(), record.value()
     key_text = key.decode() if isinstance(key, bytes) else key or ""
     value_bytes = value if isinstance(value, bytes) else (value or "").encode()

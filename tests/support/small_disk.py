@@ -1,4 +1,4 @@
-"""A file system of a few megabytes that a test fills and frees; it needs root and the right to mount."""
+"""A file system of a few megabytes, filled and freed by a test; it needs root and the right to mount."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class SmallDisk:
         return self.path / "ballast"
 
     def fill(self) -> None:
-        """Take every byte that is left."""
+        """Take every byte left."""
         descriptor = os.open(self._ballast, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         disk = os.statvfs(self.path)
         try:
-            # Most of it at once; what others write meanwhile, and the rest, block by block.
+            # Most of it at once; other writers' new files, and the rest, block by block.
             with contextlib.suppress(OSError):
                 os.posix_fallocate(descriptor, 0, max(1, int(disk.f_bavail * disk.f_frsize * 0.98)))
             for size in (len(_BLOCK), 4096, 1):
@@ -55,7 +55,7 @@ class SmallDisk:
             return
 
     def free(self) -> None:
-        """Give back what `fill` took."""
+        """Give back the bytes taken by `fill`."""
         self._ballast.unlink(missing_ok=True)
 
 
@@ -68,7 +68,7 @@ def small_disk(directory: Path, megabytes: int) -> Iterator[SmallDisk]:
     try:
         yield SmallDisk(directory)
     finally:
-        # Lazily: a program that a failed test left behind may still hold a file.
+        # Lazily: a program left behind by a failed test may still hold a file.
         _run("umount", "--lazy", str(directory))
 
 

@@ -1,4 +1,4 @@
-"""The statements that the driver is asked to execute, whether SQLAlchemy or the product's own hot path asks."""
+"""The statements executed by the driver, whether from SQLAlchemy or from the product's own hot path."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 @contextmanager
 def sent_statements() -> Iterator[list[str]]:
-    """While inside, every statement of this process, of all connections, but the ping of one that has rested."""
+    """While inside, every statement of this process, of all connections, except pings after a pause."""
     statements: list[str] = []
     execute = psycopg.Cursor.execute
 
@@ -28,7 +28,7 @@ def sent_statements() -> Iterator[list[str]]:
 
 @contextmanager
 def waits() -> Iterator[list[str]]:
-    """While inside, what this process waits for the server to answer: statements, and pipelines of statements."""
+    """While inside, this process's waits for the server: statements, and pipelines of statements."""
     waited: list[str] = []
     execute, sync, leave = psycopg.Cursor.execute, psycopg.Pipeline.sync, psycopg.Pipeline.__exit__
     commit = psycopg.Connection.commit

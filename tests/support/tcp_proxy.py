@@ -1,4 +1,4 @@
-"""A TCP proxy that can drop what passes through it, as a broken network does."""
+"""A TCP proxy; it can drop everything passing through it, as a broken network does."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ CHUNK_BYTES = 64 * 1024
 class TcpProxy:
     """Carries connections to one port of this machine.
 
-    `drop` loses everything that passes from then on, in silence: the connections stay open, and new ones are
-    accepted and lead nowhere. `heal` lets new connections through; those that were there before stay broken.
+    `drop` loses everything from then on, in silence: the connections stay open, and new ones are
+    accepted and lead nowhere. `heal` lets new connections through; the old ones stay broken.
     """
 
     def __init__(self, target_port: int) -> None:

@@ -1,4 +1,4 @@
-"""What an administrator of the cluster may do to topics while services read them."""
+"""Changes of topics by an administrator of the cluster, while services read them."""
 
 from __future__ import annotations
 

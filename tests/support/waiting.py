@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 LIMIT_S = 60.0
-"""A condition that comes costs no more for it, and a busy machine is no fault of what is tested."""
+"""A fulfilled condition costs no more for it, and a busy machine is no fault of the product."""
 
 _LOOK_S = 0.02
 

@@ -13,7 +13,7 @@ from tenacity.wait import wait_base
 from deploy.local.processes.child import size_of
 from deploy.local.processes.server import Server
 from deploy.local.processes.shortages import shortage, shortage_in, told_end
-from shared.clock import Clock, SystemClock
+from shared.clock import SystemClock
 from shared.errors import Unavailable, first_line
 
 LOOK_S = 0.25
@@ -86,12 +86,11 @@ class Supervisor:
         on_change: Callable[[], bool],
         *,
         wait: wait_base = RESTART_WAIT,
-        clock: Clock | None = None,
     ) -> None:
         self._on_progress = on_progress
         self._on_change = on_change
         self._wait = wait
-        self._clock = clock or SystemClock()
+        self._clock = SystemClock()
         self._stages: list[list[Supervised]] = []
         self._record_at: float | None = None
 

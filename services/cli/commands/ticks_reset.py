@@ -9,8 +9,8 @@ import typer
 from pydantic import SecretStr
 
 from services.cli.support.command_line import AsJson, DataDir
-from services.cli.support.local_stacks import LocalStack
 from services.cli.support.output import show_json
+from services.cli.support.running_stack import RunningStack
 from services.exit_qualification.ticks.reset import reset
 from shared.settings import Settings, load_settings
 
@@ -45,7 +45,7 @@ def exit_settings(data_dir: Path | None) -> Settings:
         No stack runs in the named directory, or in the default one if it is needed.
     """
     settings = load_settings()
-    stack = LocalStack.chosen(data_dir, settings, {"exit_database_url"})
+    stack = RunningStack.chosen(data_dir, settings, {"exit_database_url"})
     if stack is None:
         return settings
     named = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from services.cli.support.local_stacks import LocalStack
+from services.cli.support.running_stack import RunningStack
 from shared.settings import Settings, load_settings
 
 _CONNECTION_SETTINGS = frozenset({"exit_api_url", "trade_api_url", "public_token", "kafka_bootstrap_servers"})
@@ -31,7 +31,7 @@ class Target:
             No stack runs in the named directory, or in the default one if it is needed.
         """
         settings = load_settings()
-        stack = LocalStack.chosen(data_dir, settings, _CONNECTION_SETTINGS)
+        stack = RunningStack.chosen(data_dir, settings, _CONNECTION_SETTINGS)
         return cls.of_settings(settings) if stack is None else cls.of_stack(stack.described)
 
     @classmethod

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
-from services.cli.support.local_stacks import LocalStack
+from services.cli.support.running_stack import RunningStack
 from shared.errors import ConfigurationError
 from shared.postgres.revisions import EXIT_QUALIFICATION, HISTORIES, TRADE_MANAGEMENT
 from shared.postgres.roles import EXIT, MIGRATOR, RELAY, ROLES, TRADE, with_role
@@ -57,7 +57,7 @@ def service_databases(data_dir: Path | None) -> dict[str, str]:
     return {EXIT_QUALIFICATION: described["exit_database_url"], TRADE_MANAGEMENT: described["trade_database_url"]}
 
 
-def stack_with_databases(data_dir: Path | None, settings: Settings) -> LocalStack | None:
+def stack_with_databases(data_dir: Path | None, settings: Settings) -> RunningStack | None:
     """Return the stack with the databases of a command; None if the settings name the databases.
 
     Raises
@@ -65,7 +65,7 @@ def stack_with_databases(data_dir: Path | None, settings: Settings) -> LocalStac
     NotFound
         No stack runs in the named directory, or in the default one if it is needed.
     """
-    return LocalStack.chosen(data_dir, settings, _DATABASE_SETTINGS)
+    return RunningStack.chosen(data_dir, settings, _DATABASE_SETTINGS)
 
 
 def migrator_url(settings: Settings, history: str) -> str:

@@ -155,12 +155,13 @@ class _Around:
 def _loops(around: _Around) -> list[WorkLoop]:
     open_unit, brokers, terms, clock = around.open_unit, around.brokers, around.terms, around.clock
     held = HeldExits(around.health, clock)
-    losses = AccountLosses(open_unit, signal_management(around.settings, clock), clock)
+    losses = AccountLosses(open_unit, signal_management(around.settings, clock), clock, Rest(clock))
+    external = ExternalExits(open_unit, brokers, terms, clock, Rest(clock))
     return [
         *_order_loops(around, held),
         WorkLoop(REQUALIFIER, _requalify(around, held), REQUALIFY_S),
         WorkLoop(MARKET_DATA, _market_data(around), MARKET_DATA_S),
-        WorkLoop(POSITIONS, ExternalExits(open_unit, brokers, terms, clock).look_once, POSITIONS_S),
+        WorkLoop(POSITIONS, external.look_once, POSITIONS_S),
         WorkLoop(LOSSES, _often_while(around.activity.any_losses, clock, losses.look_once), LOSSES_S),
     ]
 

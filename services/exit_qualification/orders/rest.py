@@ -1,4 +1,4 @@
-"""Rest after looks at every waiting exit without one to act on."""
+"""Rest after looks: they take at most a tenth of the time, however long each is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shared.clock import Clock
 Found = TypeVar("Found", bound=Sized)
 
 TIMES = 9
-"""Length of a rest, as a multiple of the look's duration: looks in vain then take a tenth of the time."""
+"""Length of a rest, as a multiple of the look's duration."""
 
 
 class Rest:
@@ -21,13 +21,21 @@ class Rest:
         self._times = times
         self._ends_s = 0.0
 
+    def is_over(self) -> bool:
+        """Return whether the next look may begin."""
+        return self._clock.monotonic() >= self._ends_s
+
+    def begin(self, look_began_s: float) -> None:
+        """Rest after a look ending now, by its duration; `look_began_s` is of the monotonic clock."""
+        now_s = self._clock.monotonic()
+        self._ends_s = now_s + self._times * (now_s - look_began_s)
+
     def look(self, find: Callable[[], Found]) -> Found | None:
         """Return the result of a look, and rest if it is empty; return None without a look during a rest."""
-        began_s = self._clock.monotonic()
-        if began_s < self._ends_s:
+        if not self.is_over():
             return None
+        began_s = self._clock.monotonic()
         found = find()
         if not found:
-            ended_s = self._clock.monotonic()
-            self._ends_s = ended_s + self._times * (ended_s - began_s)
+            self.begin(began_s)
         return found

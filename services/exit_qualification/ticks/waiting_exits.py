@@ -33,7 +33,7 @@ from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.engine import look
 from shared.postgres.row_locks import is_lock_timeout
 from shared.runtime.health import Health
-from shared.runtime.waiting_work import WaitingItem, WaitingWork
+from shared.runtime.waiting_work import WaitingItem, WaitingReport
 
 OF = "exit-ticks"
 MOST_ALONE = 4
@@ -59,7 +59,7 @@ class WaitingExits:
         self._database = database
         self._open_unit = open_unit
         self._signals = signals
-        self._shown = WaitingWork(OF, health)
+        self._shown = WaitingReport(OF, health)
         self.has_waiting = True
 
     def take(self, held: Mapping[int, Checkpoint]) -> list[DetectedExit]:

@@ -10,7 +10,7 @@ from services.outbox_relay.parking.parked_events import ParkedEventStore, Parked
 from services.outbox_relay.parking.parked_keys import ParkedKeys
 from services.outbox_relay.parking.suspects import Suspects
 from services.outbox_relay.publishing.publisher import DeliveryFailed
-from services.outbox_relay.publishing.refusals import BlockedTopics, Fault, Refused, TopicState, fault_of, reason_of
+from services.outbox_relay.publishing.refusals import BlockedTopics, BlockState, Fault, Refused, fault_of, reason_of
 from services.outbox_relay.publishing.single_record_sender import Record, SingleRecordSender
 from services.outbox_relay.records import EVENT_ID, ID, KEY, PAYLOAD, SHARD, TOPIC, Key, Row, headers_of_row
 from services.outbox_relay.shards.acknowledgements import Run
@@ -156,9 +156,9 @@ class Quarantine:
         if self._keys.first_of(row[SHARD], key) is not None:
             return _Verdict.FOLLOW
         state = self._blocked_topics.state(row[TOPIC])
-        if state is TopicState.BLOCKED:
+        if state is BlockState.BLOCKED:
             return _Verdict.BLOCKED
-        if state is TopicState.ON_TRIAL or self._suspects.covers(row[SHARD], key, row[ID]):
+        if state is BlockState.ON_TRIAL or self._suspects.covers(row[SHARD], key, row[ID]):
             return _Verdict.TRY
         return _Verdict.SEND
 

@@ -71,7 +71,7 @@ def reason_of(error: KafkaError) -> str:
     return f"{error.name()}: {error.str()}"
 
 
-class TopicState(Enum):
+class BlockState(Enum):
     """Whether a topic takes records, as far as is known."""
 
     OPEN = "open"
@@ -105,12 +105,12 @@ class BlockedTopics:
         """Unblock a topic after a success."""
         self._topics.pop(topic, None)
 
-    def state(self, topic: str) -> TopicState:
+    def state(self, topic: str) -> BlockState:
         """Shut for a while after a refusal; then on trial, until it takes a record or refuses one again."""
         known = self._topics.get(topic)
         if known is None:
-            return TopicState.OPEN
-        return TopicState.BLOCKED if self._clock.monotonic() < known.until else TopicState.ON_TRIAL
+            return BlockState.OPEN
+        return BlockState.BLOCKED if self._clock.monotonic() < known.until else BlockState.ON_TRIAL
 
     def reason(self, topic: str) -> str:
         """Return the reason for blocking."""

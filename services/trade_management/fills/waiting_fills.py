@@ -14,7 +14,7 @@ from shared.errors import ExitflowError
 from shared.postgres.engine import look
 from shared.runtime.health import Health
 from shared.runtime.stopping import Stop
-from shared.runtime.waiting_work import CONDITION, WaitingItem, WaitingWork
+from shared.runtime.waiting_work import CONDITION, WaitingItem, WaitingReport
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class WaitingFills:
         self._engine = engine
         self._batches = batches
         self._health = health
-        self._shown = WaitingWork(OF, health)
+        self._shown = WaitingReport(OF, health)
 
     def run(self, stop: Stop) -> None:
         """Retry until stopped; report failures to health and retry them later."""

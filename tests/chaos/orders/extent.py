@@ -1,4 +1,4 @@
-"""How many trades exit and from which seed, from the environment of `make chaos-orders`."""
+"""Number of trades and the seed, from the environment of `make chaos-orders`."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ TRADES = int(os.environ.get("CHAOS_TRADES") or (1500 if IS_CHAOS else 12))
 """How many trades exit."""
 
 SEED = int(os.environ.get("CHAOS_SEED") or 20260113)
-"""What every die of the schedule is thrown from; the same seed makes the same trades, faults and orders by hand."""
+"""Seed of all random choices of the schedule; the same seed makes the same trades, faults and orders by hand."""

@@ -1,4 +1,4 @@
-"""A market that gaps through a protective stop while nothing but the broker is alive."""
+"""A market gap through a protective stop while nothing but the broker is alive."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from tests.support.waiting import wait_until
 
 
 def started(engine: Engine) -> OrderScenario:
-    """The order process after a start: it knows what the database and the broker know."""
+    """The order process after a start: it knows only the database and the broker."""
     return OrderScenario(engine, kite_brokers("127.0.0.1"), TERMS, SystemClock())
 
 
 def entered(
     scenario: OrderScenario, paper: RunningBroker, trades: Engine, direction: Direction, plan: ExitPlan
 ) -> OpenTrade:
-    """A trade of 100 at 1000 in both services and at the broker, which holds its stop."""
+    """A trade of 100 at 1000 in both services and at the broker, with its stop."""
     paper.price(SYMBOL, "1000.00")
     trade = scenario.open_trade(100, direction, plan=plan)
     ledger.open_trade(
@@ -69,7 +69,7 @@ def test_gap_with_only_broker_alive_gives_one_exact_exit(
         trade = entered(started(exit_engine), paper, trade_engine, direction, protected_plan(direction))
         paper.price(SYMBOL, gap)  # only the broker and the databases are left
         after = started(exit_engine)
-        if ticks_first:  # the tick worker reads the ticks that it has missed before the broker's books are read
+        if ticks_first:  # the tick worker reads its missed ticks before the broker's books are read
             after.detect(trade, ExitReason.STOP_LOSS)
             assert not after.sender.execute_next()
         wait_until(lambda: _keep(after) == ProtectiveStopStatus.TRIGGERED, "the stop is taken over")
@@ -107,7 +107,7 @@ def test_gap_through_trailed_stop_gives_one_exact_exit(
 def expect_closed(
     exits: Engine, trades: Engine, paper: RunningBroker, trade: OpenTrade, exit_: ExitIntent, gross: str
 ) -> None:
-    """The trade is closed by this exit, from the one order that the broker has, and all books agree."""
+    """The trade is closed by this exit, from the broker's only order, and all books agree."""
     assert len(paper.client().orders()) == 1
     books = Books(exits, trades, paper)
     books.close_trades()
@@ -119,7 +119,7 @@ def expect_closed(
 
 
 def _keep(scenario: OrderScenario, trigger: str | None = None) -> str | None:
-    """Run a pass; return the status of the latest stop, if it has that trigger."""
+    """Run a pass; return the status of the latest stop, if it has the given trigger."""
     scenario.stops.keep_once()
     latest = "SELECT status, trigger_price FROM protective_stops ORDER BY created_at DESC LIMIT 1"
     with scenario.engine.connect() as connection:

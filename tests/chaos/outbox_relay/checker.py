@@ -1,4 +1,4 @@
-"""The verdict on what a relay did: the topic's records against the database's committed events. Pure.
+"""The verdict on a relay: the topic's records against the database's committed events. Pure.
 
 It holds for any way of publishing: at least once, first occurrences in order per key and without gaps, each key on
 one partition.
@@ -37,7 +37,7 @@ Committed = Mapping[str, tuple[str, int]]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found, by kind; each finding is a line for a reader.
+    """The findings, by kind; each is a line for a reader.
 
     Attributes
     ----------
@@ -48,9 +48,9 @@ class Verdict:
     altered:
         In the topic with another key or sequence than in the database.
     disorder:
-        First occurrences of a key that stand behind a later event of it.
+        First occurrences of a key after a later event of it.
     gaps:
-        Sequence numbers that a key's first occurrences skip, or that the database itself skips.
+        Sequence numbers skipped by a key's first occurrences, or by the database itself.
     split:
         Keys on more than one partition.
     repeated:
@@ -70,7 +70,7 @@ class Verdict:
 
     @property
     def kinds(self) -> dict[str, Sequence[str]]:
-        """The kinds of fault that were found."""
+        """The kinds of fault found."""
         found = {
             "lost": self.lost,
             "phantoms": self.phantoms,
@@ -93,7 +93,7 @@ class Verdict:
 
 
 def judge(records: Iterable[Published], committed: Committed, most_duplicates: int) -> Verdict:
-    """Compare a topic, read to its end, with the events that its outbox holds; so many repetitions are allowed."""
+    """Compare a topic, read to its end, with the events of its outbox; so many repetitions are allowed."""
     log = sorted(records, key=lambda record: (record.partition, record.offset))
     first = _first_occurrences(log)
     by_key = _by_key(first.values())

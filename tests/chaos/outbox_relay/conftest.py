@@ -15,7 +15,7 @@ __all__ = ["exit_relay", "log", "operator", "topic", "writer"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What is marked `chaos` takes minutes and runs only when asked for."""
+    """Tests marked `chaos` take minutes and run only when asked for."""
     for item in items:
         if item.get_closest_marker("chaos") and not IS_CHAOS:
             item.add_marker(pytest.mark.skip(reason="takes minutes: make chaos-relay"))

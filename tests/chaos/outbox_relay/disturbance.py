@@ -1,4 +1,4 @@
-"""What befalls the relays, one thing after the other and overlapping, each from the same dice."""
+"""Disturbances of the relays, one after the other and overlapping, each from the same seed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Disturbance:
     Attributes
     ----------
     diary:
-        What was done when, a line each.
+        The log of disturbances, a line each.
     """
 
     def __init__(self, fleet: Fleet, *, admin_url: str, broker_pid: int, lease_s: float, dice: random.Random) -> None:

@@ -1,4 +1,4 @@
-"""How long to torture and from which seed, from the environment of `make chaos-relay`."""
+"""Length and seed of a run, from the environment of `make chaos-relay`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DURATION_S = float(os.environ.get("CHAOS_DURATION_S") or (180 if IS_CHAOS else 6
 """How long the torture goes on."""
 
 SEED = int(os.environ.get("CHAOS_SEED") or 20260113)
-"""What every die of the torture is thrown from; the same seed makes the same faults and the same writers."""
+"""Seed of all random choices; the same seed makes the same faults and the same writers."""
 
 OUTAGE_S = float(os.environ.get("CHAOS_OUTAGE_S") or (150 if IS_CHAOS else 3))
 """How long Kafka is away in the test of its outage."""

@@ -1,4 +1,4 @@
-"""Relay processes that are killed, stopped, ended and replaced, and what that may have cost in repetitions."""
+"""Relay processes to be killed, stopped, ended and replaced, and the possible cost in repetitions."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class Fleet:
         self.relays[place] = self._start()
 
     def end(self, place: int) -> None:
-        """SIGTERM, which it must obey in time and without complaint."""
+        """SIGTERM; the process must obey in time and without complaint."""
         self.relays[place].send_signal(signal.SIGTERM)
         status = self.relays[place].wait(LIMIT_S)
-        # One that is told before it has begun has no way to listen yet.
+        # A process told before its start has no way to listen yet.
         assert status in (0, -signal.SIGTERM), f"a relay that was told to end did so with status {status}"
 
     def replace(self, place: int) -> None:
@@ -56,7 +56,7 @@ class Fleet:
         self.relays[place] = self._start()
 
     def wake(self, place: int) -> None:
-        """SIGCONT; nothing to one that runs."""
+        """SIGCONT; nothing to a running one."""
         self.relays[place].send_signal(signal.SIGCONT)
 
     def end_all(self) -> None:
@@ -69,7 +69,7 @@ class Fleet:
         return self._kills + self._log_file.read_bytes().count(_SESSION_LOST)
 
     def most_duplicates(self) -> int:
-        """What may be repeated: at each interruption what was in flight and what was not on record yet."""
+        """Allowed repetitions: at each interruption the events in flight and those not on record yet."""
         return 2 * self._settings.relay_batch_size * self.interruptions()
 
 

@@ -1,4 +1,4 @@
-"""Writers that do to an outbox everything a service may: commit late, roll back, prepare, hold on for many windows."""
+"""Writers with every habit of a service: commit late, roll back, prepare, hold on for many windows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONGEST_PAUSE_S = 0.02
 
 
 class Load:
-    """Threads that write until told to stop, each by its own dice."""
+    """Threads for writing until told to stop, each with a separate random generator."""
 
     def __init__(self, engine: Engine, topics: TopicNames, *, seed: int, keys: int) -> None:
         self._engine = engine
@@ -68,7 +68,7 @@ class Load:
             connection.rollback()
 
     def _savepoint(self, dice: random.Random) -> None:
-        """Events of a savepoint that is given up, between rows of the transaction that stays."""
+        """Events of an abandoned savepoint, between rows of the transaction."""
         with self._engine.begin() as connection:
             savepoint = connection.begin_nested()
             self._writer.append(connection, [f"never-{dice.randrange(self._keys)}"])

@@ -28,7 +28,7 @@ FAST, IMMEDIATE = signal.SIGINT, signal.SIGQUIT
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    """A server that keeps what it has acknowledged."""
+    """A server with durable acknowledgements."""
     with server_directory("postgres") as directory:
         server = EmbeddedPostgres(directory, free_port(str(directory)), new_secret())
         server.start()
@@ -40,14 +40,14 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture(scope="module")
 def databases(postgres: EmbeddedPostgres) -> Iterator[Databases]:
-    """The databases of that server."""
+    """The databases of the server."""
     with closing(Databases(postgres)) as found:
         yield found
 
 
 @pytest.fixture
 def narrow(exit_relay: Settings) -> Settings:
-    """Few events in flight, so that the server goes in the middle of them."""
+    """Few events in flight: the server goes in the middle of them."""
     return exit_relay.model_copy(update={"relay_batch_size": IN_FLIGHT})
 
 
@@ -66,14 +66,14 @@ def end(postgres: EmbeddedPostgres, how: signal.Signals) -> None:
 
 
 def complains(relay: ThreadRelay) -> bool:
-    """Whether `/readyz` says what is wrong."""
+    """Whether `/readyz` names the problem."""
     return "the database does not answer" in relay.health.problems().get("relay exit", "")
 
 
 @pytest.mark.chaos
 @pytest.mark.parametrize(
     ("how", "most_duplicates"),
-    # A crash takes back the progress that was not on disk yet: up to 0.6 s of it (three times wal_writer_delay).
+    # A crash takes back the progress not on disk yet: up to 0.6 s of it (three times wal_writer_delay).
     [pytest.param(FAST, 2 * IN_FLIGHT, id="fast"), pytest.param(IMMEDIATE, EVENTS, id="immediate")],
 )
 def test_a_database_that_is_restarted_costs_repetitions_alone(

@@ -1,9 +1,9 @@
 """Kafka goes and comes back, on the same data. It is a broker of these tests alone.
 
-The outage of `make chaos-relay` is longer than every limit of the client that could end an event's wait: 60 s for a
+The outage of `make chaos-relay` is longer than every limit of the client on an event's wait: 60 s for a
 request (`socket.timeout.ms`), 30 s for its acknowledgement (`request.timeout.ms`), for a connection to be made
 (`socket.connection.setup.timeout.ms`) and for an unknown topic to turn up (`topic.metadata.propagation.max.ms`).
-`message.timeout.ms`, which gives events up, is 0.
+`message.timeout.ms`, the limit for giving events up, is 0.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def kafka() -> Iterator[Broker]:
 
 @pytest.fixture
 def narrow(exit_relay: Settings) -> Settings:
-    """Few events in flight, so that a backlog waits in the database."""
+    """Few events in flight: a backlog waits in the database."""
     return exit_relay.model_copy(update={"relay_batch_size": IN_FLIGHT})
 
 
@@ -55,7 +55,7 @@ def kill(kafka: Broker) -> None:
 
 
 def complaint(relay: ThreadRelay) -> str:
-    """What `/readyz` says."""
+    """The text of `/readyz`."""
     return relay.health.problems().get("relay exit", "")
 
 

@@ -1,7 +1,7 @@
-"""Topics that were just made, whose leaders are still being chosen while a relay already sends: nothing is lost.
+"""Topics just made, still choosing their leaders while a relay already sends: nothing is lost.
 
-librdkafka takes the success of a later request for that of an earlier one that is in flight too, while a broker that
-knows nothing of a producer yet accepts any first sequence number. With five requests in flight a batch refused with
+librdkafka takes the success of a later request for the success of an earlier one in flight too, while a broker without
+a state of the producer accepts any first sequence number. With five requests in flight a batch refused with
 NOT_LEADER was so reported as delivered. CHAOS_MAX_IN_FLIGHT tries another number than the relay's own.
 """
 
@@ -57,7 +57,7 @@ def test_on_topics_that_were_just_made_nothing_is_lost(
 
 
 def found_on_a_new_topic(settings: Settings, number: int) -> str:
-    """Write to a topic just before and after it is made, with a relay at work; what the checker finds, or nothing."""
+    """Write to a topic just before and after it is made, with a relay at work; the checker's findings, or nothing."""
     names = TopicNames(f"{settings.kafka_topic_prefix}{number}.")
     topic = names.on_cluster(EXIT_INTENTS)
     own = settings.model_copy(update={"topic_partitions": PARTITIONS})
@@ -68,7 +68,7 @@ def found_on_a_new_topic(settings: Settings, number: int) -> str:
         writer.write(*[f"{number}-{n % 200}" for n in range(1, EVENTS)])
         written = {event: row for event, row in writer.committed().items() if event not in before}
     with open_log(own, topic) as log:
-        with suppress(AssertionError):  # the verdict says what is missing
+        with suppress(AssertionError):  # the verdict names the missing events
             log.wait_for(EVENTS, DRAIN_LIMIT_S)
         verdict = judge(log.to_the_end(), written, most_duplicates=BATCH)
     return "" if verdict.is_sound else str(verdict)

@@ -1,4 +1,4 @@
-"""The checker convicts each bug that a relay is likely to have, where the relay itself passes the very same scene."""
+"""The checker convicts each likely bug of a relay, where the relay itself passes the very same scene."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class Stage:
     kafka: Broker
 
     def verdict_at(self, key: str, sequence: int, interruptions: int = 0) -> Verdict:
-        """The verdict once this event is in the topic, by which time all committed before it must be.
+        """The verdict once this event is in the topic; all events committed before it must be there by then.
 
-        Whatever relays had in flight, and half of that again, may be repeated at each interruption.
+        Events in flight at a relay, and half as many again, may be repeated at each interruption.
         """
         self.log.wait_for_event(key, sequence)
         most_duplicates = 2 * self.settings.relay_batch_size * interruptions
         return judge(self.log.to_the_end(), self.writer.committed(), most_duplicates)
 
     def sole_owner(self) -> str:
-        """The relay that holds every shard, once there is one."""
+        """The relay with every shard, once there is one."""
         wait_until(lambda: None not in self.writer.owners() and len(self.writer.owners()) == 1)
         (owner,) = self.writer.owners()
         assert owner is not None
@@ -73,7 +73,7 @@ def an_older_transaction_writes_later(stage: Stage, program: str) -> Verdict:
 
 
 def a_relay_dies_while_kafka_is_silent(stage: Stage, program: str) -> Verdict:
-    """A relay that has read an event is killed before Kafka takes it; the same program goes on."""
+    """A relay is killed after reading an event and before Kafka takes it; the same program goes on."""
     assert stage.kafka.pid is not None
     with ExitStack() as silence, relay_process(stage.settings, program=program):
         stage.sole_owner()

@@ -1,4 +1,4 @@
-"""A relay whose thread stands still past its lease, wherever it is, while its producer goes on: it does no harm."""
+"""A relay stalled past its lease, at any point, while its producer goes on: it does no harm."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_relay_that_stalls_past_its_lease_wakes_without_harm(
         wait_until(lambda: None not in writer.owners())
         (stalled,) = writer.owners()
         with running_relay(narrow):
-            # Another holds everything, then the one that woke has its share again.
+            # Another relay holds everything, then the continued one has its share again.
             wait_until(lambda: stalled not in writer.owners() and writer.unpublished() == 0)
             writer.write(*[f"key-{n % 20}" for n in range(100)])
             wait_until(lambda: writer.owners()[stalled] == 32)

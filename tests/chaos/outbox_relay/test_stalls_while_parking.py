@@ -1,4 +1,4 @@
-"""A relay that stands still past its lease while it parks or replays: what is parked is parked once, and in order."""
+"""A relay stalled past its lease while it parks or replays: events are parked once, and in order."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def narrow(exit_relay: Settings) -> Settings:
 
 
 def staller(narrow: Settings, point: Failpoint) -> AbstractContextManager[ProductProcess]:
-    """A relay that stands still at this point."""
+    """A relay stalled at this point."""
     return relay_process(narrow, f"{point.value}=stall:{STALL_S}")
 
 
@@ -46,7 +46,7 @@ def test_events_are_parked_once_despite_stalled_parking_relay(
     with staller(narrow, Failpoint.RELAY_BEFORE_PARK_COMMIT) as process:
         wait_until(lambda: None not in writer.owners())
         (stalled,) = writer.owners()
-        # Its transaction keeps the shard that it parks from the other relay, not those around it.
+        # Its transaction keeps its parking shard from the other relay, not the shards around it.
         with running_relay(narrow):
             wait_until(lambda: len(writer.owners()) == 2 or stalled not in writer.owners())
             wait_until(lambda: operator.parked_of("poison") == [2, 3])

@@ -1,4 +1,4 @@
-"""Everything that can happen to relays and writers, at once, and the checker's verdict on what came of it."""
+"""Every disturbance of relays and writers, at once, and the checker's verdict on the outcome."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DRAIN_LIMIT_S = 120
 
 @pytest.fixture
 def hurried(exit_relay: Settings) -> Settings:
-    """A short lease, and so few events in flight that windows have many batches."""
+    """A short lease, and few events in flight: windows have many batches."""
     return exit_relay.model_copy(update={"relay_lease_s": 1.0, "relay_batch_size": 100})
 
 

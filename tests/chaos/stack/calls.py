@@ -1,4 +1,4 @@
-"""What clients asked and what they were told, and whether the system did exactly that (rule I0). Pure."""
+"""Clients' calls and their answers, and whether the system did exactly as answered (rule I0). Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import Enum
 
 
 class Answer(Enum):
-    """What a client knows of its call, after every retry under the same key."""
+    """A client's knowledge of its call, after every retry under the same key."""
 
     OK = "ok"
     FAIL = "fail"
@@ -60,9 +60,9 @@ def _wrong_trades(call: Opened, made: Sequence[str]) -> Iterator[str]:
 
 
 def judge_forced(calls: Sequence[Forced], manual: Mapping[str, Collection[str]]) -> list[str]:
-    """Return a line for each manual exit without its intent, or with one that nothing asked for.
+    """Return a line for each manual exit without its intent, or with an intent nobody asked for.
 
-    `manual` has, by trade id, the intents whose reason is MANUAL; an intent that could not fill whole is followed by
+    `manual` has, by trade id, the intents of reason MANUAL; an intent with an incomplete fill is followed by
     others of its reason, so there may be more than one.
     """
     found = []

@@ -1,4 +1,4 @@
-"""How long to disturb a whole stack and from which seed, from the environment of `make chaos`."""
+"""Length and seed of the disturbance of a whole stack, from the environment of `make chaos`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ KINDS = tuple(filter(None, os.environ.get("CHAOS_KINDS", "").split(",")))
 
 DISK_MEGABYTES = 2048
 READY_LIMIT_S = 120 if IS_CHAOS else 240
-"""Every process is ready so long after the last fault; the short form, which others run beside, has more time."""
+"""Every process is ready so long after the last fault; the short form, next to other tests, has more time."""
 
 STANDSTILL_S = 90
-"""Trades that stay open so long without any of them closing do not exit; the order budget alone takes minutes."""
+"""Trades open for so long without any closure do not exit; the order budget alone takes minutes."""
 
 DRAIN_LIMIT_S = 240 + DURATION_S
-"""What the clients opened meanwhile has exited by then, at the pace of the order budget."""
+"""Trades opened by clients meanwhile have exited by then, at the pace of the order budget."""

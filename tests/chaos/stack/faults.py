@@ -25,7 +25,7 @@ from tests.chaos.stack.workload import Workload
 from tests.support.small_disk import SmallDisk
 
 FOREIGN_KEY = "chaos-"
-"""Every record thrown into a topic has a key that begins so."""
+"""Key prefix of every foreign record thrown into a topic."""
 CONNECTIONS_AT_MOST = 400
 OVERSIZED_BYTES = 900_000
 _CONNECT_LIMIT_S = 2
@@ -41,19 +41,19 @@ Undo = Callable[[], None]
 
 
 class Faults:
-    """Does what a schedule says to one stack.
+    """Applies a schedule of faults to one stack.
 
     Parameters
     ----------
     running:
         Reads the stack's ``stack.json`` as it is now.
     disk:
-        The file system of its data directory, if it is one that can be filled.
+        The file system of its data directory, if it can be filled.
 
     Attributes
     ----------
     diary:
-        What was done when, and what could not be, a line each.
+        The log of faults, also of impossible ones, a line each.
     """
 
     def __init__(self, running: Callable[[], dict[str, Any]], workload: Workload, disk: SmallDisk | None) -> None:
@@ -91,7 +91,7 @@ class Faults:
         try:
             undo: Undo | None = act(fault, random.Random(fault.dice))
         except (psycopg.Error, psutil.NoSuchProcess, KeyError, OSError, KafkaException) as error:
-            # What another fault has already taken away cannot be hit.
+            # A target already taken away by another fault cannot be hit.
             self._note(f"{fault}: not done, {type(error).__name__}")
             return
         self._note(str(fault))
@@ -106,7 +106,7 @@ class Faults:
         now_s = time.monotonic() if now_s is None else now_s
         while self._undo and self._undo[0][0] <= now_s:
             _, _, undo = heapq.heappop(self._undo)
-            # A connection that a fault held may have been ended by another.
+            # A connection held by a fault may have been ended by another.
             with contextlib.suppress(psycopg.Error, psutil.NoSuchProcess):
                 undo()
 
@@ -120,7 +120,7 @@ class Faults:
         self._process(fault.target).terminate()
 
     def _freeze(self, fault: Fault, _: random.Random) -> Undo:
-        """Stop a process with all that it started: a frozen server answers nothing at all."""
+        """Stop a process with all its children: a frozen server answers nothing at all."""
         parent = self._process(fault.target)
         return _freeze([parent, *parent.children(recursive=True)])
 

@@ -1,4 +1,4 @@
-"""Which fault happens when and to whom, drawn from a seed before the run begins."""
+"""The faults of a run, with times and targets, drawn from a seed before it begins."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Fault:
     Attributes
     ----------
     at_s, lasts_s:
-        When it begins, in seconds from the start of the run, and how long it lasts; 0 for one that is over at once.
+        When it begins, in seconds from the start of the run, and how long it lasts; 0 for an instant fault.
     kind:
         A name of `KINDS`.
     target:
         A process, or empty where the kind needs none.
     dice:
-        A number from which the fault draws whatever else it has to choose.
+        Seed of the fault's further random choices.
     """
 
     at_s: float

@@ -1,4 +1,4 @@
-"""A database that gives no connection, or is read-only, for a while: each process says so, lives on and comes back."""
+"""A database without connections, or read-only, for a while: each process says so, lives on and comes back."""
 
 from __future__ import annotations
 

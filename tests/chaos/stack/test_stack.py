@@ -1,4 +1,4 @@
-"""Everything that can happen to a whole stack, at once, and the checker's verdict on what came of it."""
+"""Every disturbance of a whole stack, at once, and the checker's verdict on the outcome."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ SHORT_KINDS = (
     "fill_disk",
     "throw_records",
 )
-"""What passes soon enough for the short form."""
+"""Limits quick enough for the short form."""
 START_LIMIT_S = 300
 
 
 @pytest.fixture
 def disk() -> Iterator[SmallDisk]:
-    """Where the stack keeps its data: a disk that can be filled, where one can be mounted."""
+    """The place of the stack's data: a disk to be filled, if one can be mounted."""
     with server_directory("chaos") as directory:
         if not can_mount():
             yield SmallDisk(directory)
@@ -65,7 +65,7 @@ def disk() -> Iterator[SmallDisk]:
 
 @pytest.fixture
 def data_dir(disk: SmallDisk, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The data directory of a running stack whose unanswered orders are settled soon, with no limit of orders a day."""
+    """The data directory of a running stack with quick settling of unanswered orders and no limit of orders a day."""
     monkeypatch.setenv("EXITFLOW_ABSENCE_GAP_S", "5")
     # A quarter of an hour of faults places more orders on its one account than a broker takes in a day.
     monkeypatch.setenv("EXITFLOW_ORDERS_PER_DAY", "1000000")
@@ -79,7 +79,7 @@ def data_dir(disk: SmallDisk, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 
 def _own_ends(data_dir: Path) -> list[str]:
-    """Return what the supervisor said of processes that ended with an error of their own: none of it is a fault."""
+    """Return the supervisor's lines about processes ended by an error of theirs: none of the faults is one."""
     lines = (data_dir / "logs" / "supervisor.log").read_text(errors="replace").splitlines()
     return [line for line in lines if re.search(r"ended with status (?!0)", line)]
 

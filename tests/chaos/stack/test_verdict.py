@@ -1,4 +1,4 @@
-"""The checker convicts a system that loses, doubles or invents what its clients asked for."""
+"""The checker convicts a system with lost, doubled or invented effects of its clients' calls."""
 
 from __future__ import annotations
 

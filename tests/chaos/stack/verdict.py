@@ -1,4 +1,4 @@
-"""What a run must have left behind: every call its one effect, every invariant, no lease, lock or open transaction."""
+"""Required end of a run: every call its one effect, every invariant, no lease, lock or open transaction."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def open_trades(running: dict[str, Any]) -> int:
 
 
 def violations(running: dict[str, Any], system: SystemUnderCheck, workload: Workload) -> list[str]:
-    """Return a line for each thing that must not be."""
+    """Return a line for each fault."""
     trades = {
         str(row[0]): int(row[1]) for row in _rows(running, "SELECT trade_id, quantity FROM trade_management.trades")
     }

@@ -39,7 +39,7 @@ class Workload:
     Attributes
     ----------
     opened, forced:
-        The calls and what came of them.
+        The calls and their outcomes.
     stamp_shift_s:
         Added to the stamps of ticks while a fault says so.
     """
@@ -89,7 +89,7 @@ class Workload:
                     self._send(sender, symbol, START * 2)
                 sender.flush()
             except Unavailable:
-                # Kafka may still be starting; the verdict names the process that is not ready.
+                # Kafka may still be starting; the verdict names a process not ready.
                 sender = TickSender(self._settings)
             time.sleep(0.5)
             now_open = count_open()
@@ -162,7 +162,7 @@ class Workload:
             try:
                 self._send(sender, symbol, price)
             except Unavailable:
-                # A tick that Kafka did not take is lost to its sender, as in any market: prices go on.
+                # A tick refused by Kafka is lost to its sender, as in any market: prices go on.
                 self.lost_ticks += 1
                 sender = TickSender(self._settings)
 

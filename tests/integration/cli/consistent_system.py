@@ -1,4 +1,4 @@
-"""A small system in which everything holds, so that a test can break exactly one thing."""
+"""A small consistent system, for tests to break at exactly one place."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class SoundSystem:
         )
 
     def broken_rules(self) -> set[Rule]:
-        """What the checker convicts."""
+        """The checker's findings."""
         with (
             reading(self.database.admin_url, EXIT_QUALIFICATION) as exit_side,
             reading(self.database.admin_url, TRADE_MANAGEMENT) as trade_side,
@@ -176,7 +176,7 @@ class SoundSystem:
         engine.dispose()
 
     def _publish(self) -> None:
-        """What a relay would make of the outboxes: per key in order, everything on one partition a topic."""
+        """A relay's records of the outboxes: per key in order, everything on one partition a topic."""
         query = """
             SELECT event_id::text, topic, key, ce_type, sequence, payload, created_at FROM {}.outbox_event ORDER BY id
         """

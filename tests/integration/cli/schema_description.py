@@ -1,4 +1,4 @@
-"""A schema in words: everything in it that a migration can make, so that two can be compared."""
+"""A schema in words, with every object a migration can make, for comparing two schemas."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ QUERIES = {
 
 
 def describe_schema(url: str, schema: str) -> dict[str, list[tuple[object, ...]]]:
-    """What is in the schema, by kind."""
+    """The objects in the schema, by kind."""
     with psycopg.connect(url) as connection:
         return {kind: connection.execute(query, {"schema": schema}).fetchall() for kind, query in QUERIES.items()}

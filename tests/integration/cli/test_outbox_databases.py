@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from deploy.local.state.data_directory import DataDirectory
-from services.cli.support import local_stacks
+from services.cli.support import running_stack
 from tests.support.servers import Database
 from tests.unit.cli.results import Result
 
@@ -96,7 +96,7 @@ def test_both_commands_find_local_stack_by_given_or_default_directory(
     listed = exitflow("outbox", "partitions", "--data-dir", str(tmp_path), "--json")
     assert [row["outbox"] for row in json.loads(listed.out)] == ["exit", "trade"], listed.err
     _came_from_elsewhere(database)
-    monkeypatch.setattr(local_stacks, "default_data_dir", lambda: tmp_path)
+    monkeypatch.setattr(running_stack, "default_data_dir", lambda: tmp_path)
     rebased = exitflow("outbox", "rebase", "--json")
     assert [row["done"] for row in json.loads(rebased.out)] == ["rebased", "not needed"], rebased.err
 

@@ -1,4 +1,4 @@
-"""What the integration tests of exit qualification share."""
+"""Common fixtures of the integration tests of exit qualification."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Health of whole processes under faults of what they depend on."""
+"""Health of whole processes under faults of their dependencies."""

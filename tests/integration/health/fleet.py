@@ -1,4 +1,4 @@
-"""Every process that needs a database, on one environment, as an operator sees them: over HTTP."""
+"""Every process with a database, on one environment, in an operator's view: over HTTP."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Readiness:
 
     @property
     def text(self) -> str:
-        """All that is wrong, as text."""
+        """All problems, as text."""
         return "; ".join(f"{name}: {what}" for name, what in self.checks.items())
 
 
@@ -49,7 +49,7 @@ class Fleet:
         return f"http://127.0.0.1:{self.ports[name]}"
 
     def readiness(self, name: str) -> Readiness:
-        """What the process says of itself."""
+        """The process's own report."""
         try:
             url = f"{self.url(name)}/readyz"
             answer = httpx.get(url, timeout=LIMIT_S, **direct(url))
@@ -94,7 +94,7 @@ def running_fleet(
 ) -> Iterator[Fleet]:
     """While inside, the processes, their database connections through the port; ended afterwards.
 
-    `own` gives the environment variables that a process has alone, by its name.
+    `own` gives the environment variables of single processes, by name.
     """
     fleet = Fleet({}, {})
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Both APIs on one database, with a token that may do everything."""
+"""Both APIs on one database, with a token of every scope."""
 
 from __future__ import annotations
 

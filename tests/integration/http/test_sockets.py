@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from shared.http.bounds import MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_PATH_BYTES, MAX_QUERY_BYTES
 from shared.http.problems import MEDIA_TYPE
-from shared.http.protocol import MAX_HEAD_BYTES, ConnectionLimits, bounded_protocol
+from shared.http.protocol import MAX_HEAD_BYTES, HttpLimits, bounded_protocol
 from shared.runtime.process import server_config
 from shared.settings import Settings
 from tests.integration.http.conftest import TOKEN, Api
@@ -142,7 +142,7 @@ def test_a_client_that_takes_no_answer_is_cut() -> None:
         for _ in range(1000):
             await send({"type": "http.response.body", "body": b"x" * 1_000_000, "more_body": True})
 
-    limits = ConnectionLimits(10, REQUEST_S, answer_s=0.5)
+    limits = HttpLimits(10, REQUEST_S, answer_s=0.5)
     config = uvicorn.Config(endless, port=0, http=bounded_protocol(limits), lifespan="off", log_config=None)
     with running_server(config) as running, running.connect() as connection:
         connection.sendall(OK)
@@ -162,9 +162,7 @@ def test_beyond_the_limit_of_working_connections_the_answer_is_503() -> None:
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
-    config = uvicorn.Config(
-        working, port=0, http=bounded_protocol(ConnectionLimits(3, 60)), lifespan="off", log_config=None
-    )
+    config = uvicorn.Config(working, port=0, http=bounded_protocol(HttpLimits(3, 60)), lifespan="off", log_config=None)
     with running_server(config) as running, ExitStack() as stack:
         at_work = [stack.enter_context(running.connect()) for _ in range(3)]
         for connection in at_work:

@@ -1,4 +1,4 @@
-"""An Apache Kafka that authenticates every client, with the users and rights that `exitflow topics acls` makes."""
+"""An Apache Kafka with authentication of every client, and the users and rights of `exitflow topics acls`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SecuredKafka:
     passwords: dict[str, str]
 
     def settings(self, user: str) -> Settings:
-        """Return the settings of a process that is this user; the administrator logs in by PLAIN."""
+        """Return the settings of a process as this user; the administrator logs in by PLAIN."""
         is_admin = user == ADMIN
         return Settings(
             kafka_bootstrap_servers=self.broker.bootstrap_servers,

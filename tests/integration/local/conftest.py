@@ -1,4 +1,4 @@
-"""A directory that servers run by an unprivileged account can reach, which pytest's own cannot be as root."""
+"""A directory open to servers under an unprivileged account; pytest's own is closed to them as root."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An outbox with a writer, and the settings of relays that publish it."""
+"""An outbox with a writer, and the settings of its relays."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tests.integration.outbox_relay.relays import LEASE_S
 
 @pytest.fixture
 def writer(settings: Settings, topics: TopicNames) -> Iterator[Writer]:
-    """A service that writes events."""
+    """A service with events."""
     with open_writer(settings, topics) as opened:
         yield opened
 
 
 @pytest.fixture
 def log(settings: Settings, topics: TopicNames) -> Iterator[KafkaLog]:
-    """The topic that its events go to."""
+    """The topic of its events."""
     with open_log(settings, topics.on_cluster(EXIT_INTENTS)) as opened:
         yield opened
 
 
 @pytest.fixture
 def exit_relay(relay_settings: Settings) -> Settings:
-    """Settings of a relay of the exit outbox that keeps its lease while it is at work."""
+    """Settings of a relay of the exit outbox with a lease for as long as it is at work."""
     return relay_settings.model_copy(update={"relay_outboxes": "exit", "relay_lease_s": LEASE_S})

@@ -1,4 +1,4 @@
-"""What a relay says to its database, as libpq itself traces it."""
+"""A relay's messages to its database, as traced by libpq itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from services.outbox_relay.database.connection import Connection
 
 
 class Conversation:
-    """The traces of all connections that relays open while a test runs; a line of them is a message."""
+    """The traces of all connections opened by relays while a test runs; each line is a message."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

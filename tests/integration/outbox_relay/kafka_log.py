@@ -1,4 +1,4 @@
-"""What stands in a topic, read from its beginning."""
+"""The records of a topic, read from its beginning."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class KafkaLog:
 
     @retry(stop=stop_after_delay(LIMIT_S), wait=wait_fixed(0.1), retry=retry_if_exception_type(KafkaException))
     def _end(self, partition: TopicPartition) -> int:
-        """A topic that was just made has partitions without a leader for a while."""
+        """A topic just made has partitions without a leader for a while."""
         _, end = self._consumer.get_watermark_offsets(partition, timeout=LIMIT_S)
         return end
 

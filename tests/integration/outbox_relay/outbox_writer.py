@@ -1,4 +1,4 @@
-"""Writing events to an outbox as a service would, and knowing which of them were committed."""
+"""Writing events to an outbox as a service would, with a list of the committed ones."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Writer:
         self._outbox.append(connection, [Happened(name=key) for key in keys])
 
     def write_concurrently(self, *, seed: int, writers: int, transactions: int, keys: int) -> None:
-        """Many transactions over few keys, a third of which roll back, some only to a savepoint."""
+        """Many transactions over few keys; a third of them roll back, some only to a savepoint."""
         with ThreadPoolExecutor(writers) as pool:
             list(pool.map(lambda n: self._write_some(random.Random(seed + n), transactions, keys), range(writers)))
 
@@ -104,7 +104,7 @@ class Writer:
 
     @contextmanager
     def old_transaction(self) -> Iterator[Connection]:
-        """A transaction that has its number and has written nothing yet; it commits at the end."""
+        """A transaction with a number and nothing written yet; it commits at the end."""
         with self._engine.begin() as connection:
             connection.execute(text("SELECT pg_current_xact_id()"))
             yield connection
@@ -121,18 +121,18 @@ class Writer:
             return Counter(connection.execute(text("SELECT owner::text FROM outbox_shard")).scalars())
 
     def relays_seen(self) -> dict[str, datetime]:
-        """When each relay last said that it is at work."""
+        """When each relay was last seen at work."""
         with self._engine.connect() as connection:
             rows = connection.execute(text("SELECT relay_id::text, seen_at FROM outbox_relay")).all()
         return {row[0]: row[1] for row in rows}
 
     def a_relay_rests(self) -> bool:
-        """Return whether a relay holds the lock that makes writers notify."""
+        """Return whether a relay holds the lock for notifications by writers."""
         with self._engine.connect() as connection:
             return bool(connection.execute(RESTING).scalar_one())
 
     def unpublished(self) -> int:
-        """Committed events that are not on record as published."""
+        """Committed events not on record as published."""
         with self._engine.connect() as connection:
             return int(connection.execute(UNPUBLISHED).scalar_one())
 

@@ -1,4 +1,4 @@
-"""Relays at work: in a thread of the test, or as a process that can be killed."""
+"""Relays at work: in a thread of the test, or as a process to be killed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LEASE_S = 6.0
 
 
 def short_lived(relay: Settings) -> Settings:
-    """Return the settings of a relay that is killed or stopped: another soon takes everything over."""
+    """Return the settings of a relay to be killed or stopped: another soon takes everything over."""
     return relay.model_copy(update={"relay_lease_s": 2.0})
 
 
@@ -62,9 +62,9 @@ def relay_process(
     Parameters
     ----------
     program:
-        The relay itself, or another program that takes its place.
+        The relay itself, or another program in its place.
     log_file:
-        Where its log is appended, by default with that of the tests.
+        The place for its log, by default with the log of the tests.
     """
     process = ProductProcess(program, _environment(settings, failpoints), log_file)
     try:

@@ -37,7 +37,7 @@ CREDENTIALS = f'{{"paper": {{"api_key": "{API_KEY}", "api_secret": "{API_SECRET}
 
 @dataclass
 class RunningBroker:
-    """A broker that answers at `url`; prices and entries are put in as the feed would."""
+    """A broker with answers at `url`; prices and entries are put in as the feed would."""
 
     url: str
     desk: Desk
@@ -107,5 +107,5 @@ def broker(tmp_path: Path) -> Iterator[RunningBroker]:
 
 @pytest.fixture
 def kite(broker: RunningBroker) -> KiteConnect:
-    """The official client of that broker."""
+    """The official client of the broker."""
     return broker.client()

@@ -1,4 +1,4 @@
-"""What the integration tests of trade management share."""
+"""Common fixtures of the integration tests of trade management."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ READER = {"Authorization": "Bearer reader-token"}
 
 
 def user_broker(user_broker_id: str, status: Literal["CONNECTED", "DISCONNECTED"] = "CONNECTED") -> UserBrokerChanged:
-    """Return an event that tells of a user broker."""
+    """Return an event about a user broker."""
     return UserBrokerChanged(
         user_broker_id=user_broker_id, broker="kite", status=status, changed_at=SystemClock().now()
     )

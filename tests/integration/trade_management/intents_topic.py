@@ -93,7 +93,7 @@ class IntentsTopic:
         return [TopicPartition(topic, number) for number in range(self.settings.topic_partitions)]
 
     def _read(self, topic: str) -> list[Message]:
-        """Every record of a topic that is known to have some."""
+        """Every record of a topic known to have some."""
         consumer: Consumer = open_consumer(self.settings, "test-reader")
         partitions = self._partitions(topic)
         ends = sum(_end(consumer, each) for each in partitions)

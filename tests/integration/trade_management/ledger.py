@@ -38,7 +38,7 @@ PLANS = {
 
 
 def unit_of_work(engine: Engine, prefix: str = "") -> UnitOfWork:
-    """A transaction whose events go to the environment of `prefix`."""
+    """A transaction with events to the environment of `prefix`."""
     return UnitOfWork(engine, Outbox(TopicNames(prefix), CLOCK, SIGNER))
 
 
@@ -112,7 +112,7 @@ class Intent:
         return ExitIntentPartiallyFilled(**self._with(fills))
 
     def cancelled(self, *fills: Fill) -> ExitIntentCancelled:
-        """It ended with what is filled."""
+        """It ended with its fills so far."""
         return ExitIntentCancelled(**self._with(fills, {"reason": "UNFILLED"}))
 
     def late_fill(self, *fills: Fill) -> ExitIntentLateFill:
@@ -129,7 +129,7 @@ class Intent:
 
 
 def rows(engine: Engine, query: str, **parameters: Any) -> list[dict[str, Any]]:
-    """What a query finds."""
+    """The rows of a query."""
     with engine.connect() as connection:
         return [dict(row) for row in connection.execute(text(query), parameters).mappings()]
 

@@ -13,7 +13,7 @@ from tests.unit.cli.results import Result
 
 @pytest.fixture
 def exitflow(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Result]]:
-    """Runs `exitflow` with arguments and tells its exit status and what it printed."""
+    """Runs `exitflow` with arguments and tells its exit status and output."""
 
     def run(*arguments: str) -> Result:
         load_settings.cache_clear()

@@ -11,7 +11,7 @@ import pytest
 from services.checker.checker import SystemUnderCheck
 from services.checker.finding import Finding
 from services.cli.commands import check
-from services.cli.support import database_urls, local_stacks
+from services.cli.support import database_urls, running_stack
 from tests.unit.cli.results import Result
 
 Exitflow = Callable[..., Result]
@@ -32,7 +32,7 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Return the directory of the default stack, which does not run; no setting names another system."""
     for name in ("EXIT_DATABASE_URL", "TRADE_DATABASE_URL"):
         monkeypatch.delenv(f"EXITFLOW_{name}", raising=False)
-    monkeypatch.setattr(local_stacks, "default_data_dir", lambda: tmp_path)
+    monkeypatch.setattr(running_stack, "default_data_dir", lambda: tmp_path)
     return tmp_path
 
 

@@ -59,7 +59,7 @@ def apis() -> FakeApis:
 
 @pytest.fixture
 def browser(apis: FakeApis) -> Iterator[Browser]:
-    """A browser that has not signed in."""
+    """A browser not signed in."""
     app = create(SETTINGS, Health(), SystemClock(), httpx.MockTransport(apis.handle))
     with TestClient(app, follow_redirects=False) as http:
         yield Browser(http)

@@ -1,4 +1,4 @@
-"""Both APIs as the console sees them: canned answers by path, and what was asked."""
+"""Both APIs in the console's view: canned answers by path, and the requests received."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CALLERS = {"reader-token": READER, "operator-token": OPERATOR}
 AT = "2026-01-13T05:00:00.000000Z"
 
 EMPTY: dict[str, Json] = {"GET exit /protective-stops/missing": {"items": [], "next": None}}
-"""Answers that are empty unless a test gives another."""
+"""Empty answers unless a test gives another."""
 
 
 def problem(status: int, code: str, detail: str) -> httpx.Response:
@@ -35,9 +35,9 @@ class FakeApis:
     Attributes
     ----------
     down:
-        Hosts that cannot be reached.
+        Hosts out of reach.
     asked:
-        Requests that arrived, without those for `whoami`.
+        Requests received, without those for `whoami`.
     """
 
     answers: dict[str, Json | Handler] = field(default_factory=dict)
@@ -190,7 +190,7 @@ def rule(**changes: Any) -> Json:
 
 
 def explanation(*rules: Json, **changes: Any) -> Json:
-    """Return what exit-api says about the rules of an open trade."""
+    """Return exit-api's answer about the rules of an open trade."""
     return {
         "trade_id": str(new_id()),
         "symbol": "NSE:INFY",

@@ -1,4 +1,4 @@
-"""Things to judge, each as plain as it can be; a test changes only what it is about."""
+"""Things to judge, each as plain as possible; a test changes only its subject."""
 
 from __future__ import annotations
 
@@ -67,22 +67,22 @@ APPROVED_INTENT = ExitIntent(
 
 
 def exit_request(**changes: Any) -> GateInput:
-    """An exit that every gate passes, but for what is changed."""
+    """An exit with a PASS at every gate, but for the changes."""
     return replace(EXECUTABLE_EXIT, **changes)
 
 
 def intent(**changes: Any) -> ExitIntent:
-    """An approved intent for 100, not sent yet, but for what is changed."""
+    """An approved intent for 100, not sent yet, but for the changes."""
     return replace(APPROVED_INTENT, **changes)
 
 
 def sent_intent(status: IntentStatus, **changes: Any) -> ExitIntent:
-    """An intent whose order was handed to the broker."""
+    """An intent with its order handed to the broker."""
     return intent(status=status, submitted_at=NOON, **changes)
 
 
 def open_trade(number: int = 1, **changes: Any) -> OpenTrade:
-    """Return a LONG of 100 entered at 1000 with target 1010 and stop 990, but for what is changed.
+    """Return a LONG of 100 entered at 1000 with target 1010 and stop 990, but for the changes.
 
     `target` and `stop_loss` are in units, None for a plan without; any other field of a plan is as on the wire.
     """

@@ -20,7 +20,7 @@ IST_US = 19_800 * 1_000_000
 Slot = tuple[ExitReason, int | None]
 """A rule of a trade: its reason, and the leg of a ladder."""
 Found = tuple[UUID, tuple[tuple[ExitReason, int | None, int | None, int], ...]]
-"""A trade that qualified, and of each rule the reason, the leg, the price and the time in microseconds."""
+"""A qualified trade, and of each rule the reason, the leg, the price and the time in microseconds."""
 EVERY_SLOT: list[Slot] = [
     (reason, leg) for reason in ExitReason for leg in (None, 1, 2, 3) if leg is None or reason is ExitReason.TARGET
 ]
@@ -28,7 +28,7 @@ EVERY_SLOT: list[Slot] = [
 
 @dataclass(frozen=True)
 class Start:
-    """Where a rule began: what an earlier form of it had reached since entry, its bricks, and how many were against."""
+    """Where a rule began: the progress of an earlier form of it since entry, its bricks, and how many were against."""
 
     gain: int = 0
     close: int | None = None
@@ -38,7 +38,7 @@ class Start:
 
 @dataclass
 class Trade:
-    """A trade and what happened since its entry: the prices of its symbol, and which opened a day."""
+    """A trade and its past since entry: the prices of its symbol, and the first ones of days."""
 
     trade_id: UUID
     symbol: str
@@ -88,7 +88,7 @@ class Trade:
         return [0, self.start[slot].gain, *((each - self.entry) * self.better for each in before)]
 
     def follow(self, known: Trade) -> list[Slot]:
-        """Go on from the trade with the plan before, and return the rules that changed."""
+        """Go on from the trade with the plan before, and return the changed rules."""
         changed = []
         for slot in (each for each in EVERY_SLOT if self.has_rule(each)):
             if known.has_rule(slot) and known.part(slot) == self.part(slot):
@@ -102,7 +102,7 @@ class Trade:
         return changed
 
     def stands(self, slot: Slot, after: Trade) -> Start:
-        """Return what a rule has reached, as far as its changed form can use it."""
+        """Return the progress of a rule, as far as its changed form can use it."""
         reason, _ = slot
         best = max(self.gains(slot, [each for each, _ in self.seen[slot]]))
         gain, trail, stop = 0, self.plan.trailing_stop, self.plan.break_even
@@ -161,7 +161,7 @@ class Trade:
         return gain <= max(gains) // step * step - to_units(trail.distance)
 
     def part(self, slot: Slot) -> object:
-        """Return what of the plan a rule depends on."""
+        """Return the part of the plan behind a rule."""
         plan, bricks = self.plan, self.plan.bricks
         confirm = (bricks.size, bricks.confirm) if bricks and bricks.confirm else None
         reason, leg = slot
@@ -178,7 +178,7 @@ class Trade:
         }[reason]
 
     def bricks(self, slot: Slot) -> list[list[tuple[int, int]]]:
-        """Return the bricks of each tick: +1 toward profit or -1, and the price at which it ended."""
+        """Return the bricks of each tick: +1 toward profit or -1, and the price at its end."""
         size, start = self.size(), self.start[slot]
         close, last, formed = self.entry if start.close is None else start.close, start.last, []
         for price, opening in self.seen[slot]:
@@ -226,7 +226,7 @@ class Last:
 
 
 class BruteForceEngine:
-    """What ExitSignalService promises, by looking at everything every time."""
+    """The promises of ExitSignalService, kept by looking at everything every time."""
 
     def __init__(self, new_clock_after_ms: int = 2000) -> None:
         self.late: dict[str, list[tuple[int, int]]] = {}
@@ -246,7 +246,7 @@ class BruteForceEngine:
         return self.fire([(trade.trade_id, *slot) for slot in self.rules(trade.trade_id)], None)
 
     def change_plan(self, trade: Trade) -> list[Found]:
-        """A rule that changes begins at the change, from what it had reached; the last price decides at once."""
+        """A changed rule begins at the change, from its earlier progress; the last price decides at once."""
         known = self.trades.get(trade.trade_id)
         if known is None or trade.version <= known.version:
             return []
@@ -284,7 +284,7 @@ class BruteForceEngine:
         return order, self.fire([key for key in by_price if key not in self.off], None)
 
     def _late(self, symbol: str, last_seq: int, seq: int, arrived_ms: int) -> TickOrder:
-        """Look at every tick since the last one that was taken."""
+        """Look at every tick since the last one taken."""
         earlier = self.late.setdefault(symbol, [])
         late = [*earlier, (seq, arrived_ms)]
         self.late[symbol] = late

@@ -1,4 +1,4 @@
-"""A clock that stands until it is told to go on."""
+"""A clock standing until told to go on."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class StandingClock:
         self.elapsed_s = 0.0
 
     def now(self) -> datetime:
-        """BEGIN and what has passed."""
+        """BEGIN and the time passed."""
         return BEGIN + timedelta(seconds=self.elapsed_s)
 
     def monotonic(self) -> float:
-        """What has passed, in seconds."""
+        """The time passed, in seconds."""
         return self.elapsed_s

@@ -20,7 +20,7 @@ INFY, TCS = "NSE:INFY", "NSE:TCS"
 
 
 def booked(number: int = 1, *, plan: dict[str, Any] | None = None, **changes: Any) -> BookedTrade:
-    """Return a LONG of 100 entered at 1000 with target 1010 and stop 990, but for what is changed."""
+    """Return a LONG of 100 entered at 1000 with target 1010 and stop 990, but for the changes."""
     facts: dict[str, Any] = {
         "trade_id": UUID(int=number),
         "symbol": INFY,

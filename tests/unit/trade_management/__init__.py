@@ -1,1 +1,1 @@
-"""Tests of trade management that need no server."""
+"""Tests of trade management without a server."""

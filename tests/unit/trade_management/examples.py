@@ -1,4 +1,4 @@
-"""Trades, fills and the schedule that the migration ships, for tests of the domain."""
+"""Trades, fills and the shipped schedule, for tests of the domain."""
 
 from __future__ import annotations
 

@@ -79,9 +79,9 @@ def deferred_sql(gates: Iterable[GateSpec] = GATES) -> str:
     return _any_of(spec.defers_while for spec in gates)
 
 
-def unsent_sql(gates: Iterable[GateSpec] = GATES) -> str:
+def unsent_sql() -> str:
     """Return the SQL condition for not sending an approved intent."""
-    return _any_of(condition for spec in gates for condition in (spec.defers_while, spec.unsent_while))
+    return _any_of(condition for spec in GATES for condition in (spec.defers_while, spec.unsent_while))
 
 
 def _any_of(conditions: Iterable[str | None]) -> str:

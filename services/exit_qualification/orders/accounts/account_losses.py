@@ -17,6 +17,7 @@ from services.exit_qualification.orders.metrics import (
     ACCOUNT_LOSSES_REACHED,
     ACCOUNT_UNPRICED_TRADES,
 )
+from services.exit_qualification.orders.rest import Rest
 from services.exit_qualification.signal_management_service import SignalManagementService
 from services.exit_qualification.storage.account_losses import AccountLossRepository, Watched
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
@@ -32,8 +33,6 @@ from shared.postgres.audit import Act
 log = logging.getLogger(__name__)
 
 ACTOR: Final = "exit-orders"
-SHARE: Final = 10
-"""Judging must not take more than this share of the time, as 1/SHARE."""
 AT_ONCE: Final = 250
 """Exits of one transaction, as exit-ticks writes a burst."""
 _LOWEST_ID: Final = UUID(int=0)
@@ -46,12 +45,14 @@ class AccountLosses:
     look goes on. Several copies may run; the copy with the lock of a limit judges it.
     """
 
-    def __init__(self, open_unit: Callable[[], UnitOfWork], signals: SignalManagementService, clock: Clock) -> None:
+    def __init__(
+        self, open_unit: Callable[[], UnitOfWork], signals: SignalManagementService, clock: Clock, rest: Rest
+    ) -> None:
         self._open_unit = open_unit
         self._signals = signals
         self._clock = clock
         self._seen: Watched | None = None
-        self._next_s = 0.0
+        self._rest = rest
 
     def look_once(self) -> bool:
         """Judge the accounts if prices, trades or limits changed; exit open trades of held accounts; return False."""
@@ -60,13 +61,13 @@ class AccountLosses:
         is_held = watched.any_held
         if not watched.accounts:
             _show([], {})
-        elif watched != self._seen and self._clock.monotonic() >= self._next_s:
-            began = self._clock.monotonic()
+        elif watched != self._seen and self._rest.is_over():
+            began_s = self._clock.monotonic()
             judged = self._judge(watched.today)
             is_held |= any(limit.is_reached for limit in judged)
             # Another copy with a lock on a limit may yet fail.
             self._seen = watched if len(judged) == watched.accounts else None
-            self._next_s = self._clock.monotonic() + (SHARE - 1) * (self._clock.monotonic() - began)
+            self._rest.begin(began_s)
         if is_held:
             self._flatten()
         return False

@@ -31,9 +31,8 @@ class AccountReaders:
         Longest wait for the work of one pass; longer work goes on, and its account is left out meanwhile.
     """
 
-    def __init__(self, pass_limit_s: float, threads: int = READERS) -> None:
+    def __init__(self, pass_limit_s: float) -> None:
         self._pass_limit_s = pass_limit_s
-        self._threads = threads
         self._queue: SimpleQueue[_Item] = SimpleQueue()
         self._changed = threading.Condition()
         self._at_work: set[str] = set()
@@ -66,7 +65,7 @@ class AccountReaders:
 
     def _begin(self, item: _Item) -> None:
         self._at_work.add(item.account)
-        if self._started < min(self._threads, len(self._at_work)):
+        if self._started < min(READERS, len(self._at_work)):
             self._started += 1
             threading.Thread(target=self._work, name=f"account-reader-{self._started}", daemon=True).start()
         self._queue.put(item)

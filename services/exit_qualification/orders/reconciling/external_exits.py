@@ -30,6 +30,7 @@ from services.exit_qualification.orders.brokers.port import (
 from services.exit_qualification.orders.metrics import EXTERNAL_FILLS, POSITION_SHORTFALL
 from services.exit_qualification.orders.reconciling.adopted_fills import write_adopted
 from services.exit_qualification.orders.reconciling.broker_positions import positions_by_key, shortfalls
+from services.exit_qualification.orders.rest import Rest
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.broker_positions import BrokerPositionRepository, PositionKey, Recorded
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
@@ -45,9 +46,6 @@ AGAIN_S = 3.0
 
 Within it an entry becomes known as a trade, although its opposite direction makes it look like an exit.
 """
-
-SHARE = 10
-"""A look must not take more than this share of the time, as 1/SHARE."""
 
 LOOK_S = 0.2
 """Pause between two looks of a round."""
@@ -76,7 +74,9 @@ class ExternalExits:
     whatever fills between them makes the shortfall look smaller, never larger.
     """
 
-    def __init__(self, open_unit: Callable[[], UnitOfWork], brokers: Brokers, terms: OrderTerms, clock: Clock) -> None:
+    def __init__(
+        self, open_unit: Callable[[], UnitOfWork], brokers: Brokers, terms: OrderTerms, clock: Clock, rest: Rest
+    ) -> None:
         self._open_unit = open_unit
         self._brokers = brokers
         self._terms = terms
@@ -88,6 +88,7 @@ class ExternalExits:
         self._at_once = AT_ONCE
         self._round_s = 0.0
         self._next_s = 0.0
+        self._rest = rest
 
     def look_once(self) -> bool:
         """Compare the next accounts, if it is time; return False.
@@ -96,7 +97,7 @@ class ExternalExits:
         without a comparison: the reads of many accounts do not delay the exits of one moment.
         """
         began = self._clock.monotonic()
-        if began < self._next_s:
+        if began < self._next_s or not self._rest.is_over():
             return False
         if not self._left:
             self._begin_round(began)
@@ -106,8 +107,8 @@ class ExternalExits:
         self._looked_s |= dict.fromkeys(names, began)
         self._compare(self._watched(names) if names else {})
         POSITION_SHORTFALL.set(sum(sum(missing.values()) for missing in self._missing.values()))
-        now = self._clock.monotonic()
-        self._next_s = now + max(LOOK_S, SHARE * (now - began))
+        self._rest.begin(began)
+        self._next_s = self._clock.monotonic() + LOOK_S
         if not self._left:
             self._next_s = max(self._next_s, self._round_s + self._pause_s())
         return False

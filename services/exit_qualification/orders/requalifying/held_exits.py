@@ -10,7 +10,7 @@ from uuid import UUID
 from shared.clock import Clock
 from shared.postgres.row_locks import RowHeld, own_row_only
 from shared.runtime.health import Health
-from shared.runtime.waiting_work import WaitingItem, WaitingWork
+from shared.runtime.waiting_work import WaitingItem, WaitingReport
 
 OF = "exit-orders"
 WHY = "another transaction holds a row that its exit needs"
@@ -22,7 +22,7 @@ class HeldExits:
     """Skipped trades of all threads, with start times. The database rows keep the remaining work."""
 
     def __init__(self, health: Health, clock: Clock) -> None:
-        self._shown = WaitingWork(OF, health)
+        self._shown = WaitingReport(OF, health)
         self._clock = clock
         self._lock = threading.Lock()
         self._held: dict[UUID, tuple[float, float, str]] = {}

@@ -1,4 +1,4 @@
-"""Relays with a bug that the checker must convict. Each is a program of its own in the relay's place.
+"""Relays with a planted bug for the checker to find. Each is a separate program in place of the relay.
 
 Run as ``python -m tests.chaos.outbox_relay.planted.<name>`` with the relay's settings in the environment.
 """

@@ -1,4 +1,4 @@
-"""A relay that follows a cursor instead of snapshot windows: what almost everybody writes first."""
+"""A relay with a cursor instead of snapshot windows: the usual first version."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOOK_S = 0.01
 
 
 def follow(select: str) -> None:
-    """Publish what `select` finds until SIGTERM: cursor columns, then topic, key, payload, id and sequence.
+    """Publish the rows of `select` until SIGTERM: cursor columns, then topic, key, payload, id and sequence.
 
     `select` takes the cursor of the last row published, two numbers, and returns the next rows in their order. The
     cursor is kept in memory, for these bugs show without any crash.

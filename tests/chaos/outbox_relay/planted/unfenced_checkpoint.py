@@ -1,4 +1,4 @@
-"""Bug: progress is recorded without comparing the epoch, so a relay that slept sets its successor's progress back."""
+"""Bug: progress is recorded without comparing the epoch: a relay after a pause sets its successor's progress back."""
 
 from __future__ import annotations
 

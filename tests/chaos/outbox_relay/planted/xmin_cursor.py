@@ -1,5 +1,5 @@
-"""Bug: all transactions below xmin, by (xid, id). Nothing is lost, but numbers are given at a transaction's start: one
-that waited for another's lock may have the lower number, and its event goes first.
+"""Bug: all transactions below xmin, by (xid, id). Nothing is lost, but numbers are given at a transaction's start: a
+transaction after a wait for another's lock may have the lower number, and its event goes first.
 """
 
 from __future__ import annotations

@@ -20,13 +20,13 @@ def broker() -> ScriptedBroker:
 
 @pytest.fixture
 def scenario(exit_engine: Engine, broker: ScriptedBroker) -> OrderScenario:
-    """A scenario on which claims last for longer than the test."""
+    """A scenario with claims longer than the test."""
     return OrderScenario(exit_engine, broker, PATIENT)
 
 
 @pytest.fixture
 def quick_scenario(exit_engine: Engine, broker: ScriptedBroker) -> OrderScenario:
-    """The same scenario with claims and proofs of absence that take parts of a second."""
+    """The same scenario with claims and proofs of absence of parts of a second."""
     return OrderScenario(exit_engine, broker, QUICK)
 
 

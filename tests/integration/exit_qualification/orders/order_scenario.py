@@ -1,4 +1,4 @@
-"""A trading scenario in one database: trades that exit, the order process's parts on them, and what they wrote."""
+"""A trading scenario in one database: trades with exits, the order process's parts on them, and the rows written."""
 
 from __future__ import annotations
 
@@ -104,16 +104,17 @@ class OrderScenario:
         self.reconciler = PendingOrderReconciler(
             self.open_unit, self.brokers, self.terms, self.held, readers, self.outcomes, self._progressed
         )
+        no_rest = Rest(self.clock, times=0)
         self.requalification = Requalification(
-            self.open_unit, self._gates, self.terms, self.held, self.clock, Rest(self.clock, times=0), self._progressed
+            self.open_unit, self._gates, self.terms, self.held, self.clock, no_rest, self._progressed
         )
         signals = SignalManagementService(ExitTerms(MINUTE, MINUTE), self.clock, self._gates)
-        self.external = ExternalExits(self.open_unit, self.brokers, self.terms, self.clock)
+        self.external = ExternalExits(self.open_unit, self.brokers, self.terms, self.clock, no_rest)
         self.stops = ProtectiveStops(self.open_unit, self.brokers, self.terms, self.held, self.clock)
         self.remainders = ResidualExits(self.open_unit, signals, self.terms, self.clock, self.held)
 
     def sender_that_reads(self) -> OrderExecutionService:
-        """A sender that reads orders before it records them, as that of the process."""
+        """A sender with a read of orders before their record, as in the process."""
         return OrderExecutionService(
             self.open_unit,
             self.brokers,
@@ -135,7 +136,7 @@ class OrderScenario:
     def _progressed(self) -> None:
         self.progress += 1
 
-    # what happens before an order
+    # before an order
 
     def open_trade(
         self,
@@ -166,7 +167,7 @@ class OrderScenario:
             return trades.lock([event.trade_id])[event.trade_id].trade
 
     def change_plan(self, intent: ExitIntent, version: int = 2, **plan: object) -> None:
-        """The plan of the trade that an intent exits is replaced."""
+        """The plan of an intent's trade is replaced."""
         self.change_plan_of(self.trade_of(intent), version, **plan)
 
     def change_plan_of(self, trade: OpenTrade, version: int = 2, **plan: object) -> None:
@@ -185,7 +186,7 @@ class OrderScenario:
             OpenTradeRepository(connection).save_plans([ChangedPlan(event, changed_tick=0)])
 
     def trade_of(self, intent: ExitIntent) -> OpenTrade:
-        """The trade that an intent exits."""
+        """The trade of an intent."""
         with self.engine.begin() as connection:
             return OpenTradeRepository(connection).lock([intent.trade_id])[intent.trade_id].trade
 
@@ -197,14 +198,14 @@ class OrderScenario:
         cooldown_s: float = 60,
         ttl_s: float = 60,
     ) -> ExitIntent:
-        """The engine says that a trade should exit; the intent that comes of it."""
+        """The engine decides to exit a trade; the resulting intent."""
         (found,) = self.detect_all(trade, (reason, None), cooldown_s=cooldown_s, ttl_s=ttl_s)
         return found
 
     def detect_all(
         self, trade: OpenTrade, *rules: tuple[ExitReason, int | None], cooldown_s: float = 60, ttl_s: float = 60
     ) -> list[ExitIntent]:
-        """The engine says at one tick that some rules of a trade are met; the intents that come of it."""
+        """The engine finds some rules of a trade met at one tick; the resulting intents."""
         terms = ExitTerms(timedelta(seconds=cooldown_s), timedelta(seconds=ttl_s))
         service = SignalManagementService(terms, self.clock, self._gates)
         now_us = int(self.clock.now().timestamp() * 1_000_000)
@@ -222,7 +223,7 @@ class OrderScenario:
         return intent
 
     def placed(self, **trade: Any) -> ExitIntent:
-        """An exit whose order is at the broker."""
+        """An exit with its order at the broker."""
         intent = self.approved(**trade)
         assert self.sender.execute_next()
         return self.expect(intent, IntentStatus.PLACED)
@@ -245,7 +246,7 @@ class OrderScenario:
             TickCheckpointRepository(connection).save_symbols([SymbolCheckpoint(SYMBOL, 0, state)])
 
     def go_on(self, ended: ExitIntent) -> ExitIntent:
-        """The exit that goes on with what another left, once its back-off is over."""
+        """The exit of another's remainder, once its back-off is over."""
         wait_until(lambda: self.intents_after(ended) or self.remainders.exit_once(), "the remainder exits")
         (row,) = self.intents_after(ended)
         with self.engine.connect() as connection:
@@ -259,7 +260,7 @@ class OrderScenario:
             at=ended.created_at,
         )
 
-    # what operators do
+    # operators
 
     def kill(self, mode: KillSwitchMode) -> None:
         """Set the kill switch."""
@@ -267,7 +268,7 @@ class OrderScenario:
             SwitchRepository(connection).put_kill_switch(mode, Act("test", "test"))
 
     def switches(self) -> Switches:
-        """Return what operators have set."""
+        """Return the operators' settings."""
         with self.engine.connect() as connection:
             return SwitchRepository(connection).read()
 
@@ -284,7 +285,7 @@ class OrderScenario:
                 replace(switches.broker("paper"), status=status), Act("test", "test"), book_days=BOOK_DAYS
             )
 
-    # what it came to
+    # results
 
     def intent(self, intent: ExitIntent) -> ExitIntent:
         """The intent as it stands."""
@@ -292,17 +293,17 @@ class OrderScenario:
             return ExitIntentRepository(connection).get(intent.intent_id)
 
     def expect(self, intent: ExitIntent, status: IntentStatus) -> ExitIntent:
-        """The intent as it stands, which must be in this status."""
+        """The intent as it stands; it must be in this status."""
         found = self.intent(intent)
         assert found.status is status, found
         return found
 
     def events(self, intent: ExitIntent) -> list[tuple[str, dict[str, Any]]]:
-        """What was said of an intent after its approval."""
+        """Events of an intent after its approval."""
         return [item for item in self.all_events(intent) if item[0] != "Approved"]
 
     def all_events(self, intent: ExitIntent) -> list[tuple[str, dict[str, Any]]]:
-        """What was said of an intent: names without prefix and version, and payloads."""
+        """Events of an intent: names without prefix and version, and payloads."""
         rows = self._rows(
             """SELECT ce_type AS type, payload FROM outbox_event
                 WHERE ce_subject = :intent_id ORDER BY sequence""",
@@ -330,7 +331,7 @@ class OrderScenario:
         return str(row.status)
 
     def filled_of_trade(self, trade_id: UUID) -> int:
-        """Sum of the fills that are stored of a trade."""
+        """Sum of the stored fills of a trade."""
         with self.engine.connect() as connection:
             return ExitFillRepository(connection).totals_of_trades([trade_id]).get(trade_id, 0)
 
@@ -345,7 +346,7 @@ class OrderScenario:
             )
 
     def with_long_back_off(self) -> OrderScenario:
-        """Return the same with a back-off that lasts longer than a test; `end_cooldown` ends it."""
+        """Return the same with a back-off longer than a test; `end_cooldown` ends it."""
         return OrderScenario(self.engine, self.brokers, replace(self.terms, backoff_first_s=60, backoff_max_s=600))
 
     def end_cooldown(self, intent: ExitIntent) -> None:

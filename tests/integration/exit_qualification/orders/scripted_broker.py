@@ -1,4 +1,4 @@
-"""A broker in memory that does what a test asks of it; it passes the same contract as the Kite adapter."""
+"""A broker in memory under a test's control; it passes the same contract as the Kite adapter."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class _Booked:
 
 @dataclass
 class ScriptedBroker:
-    """One account for all threads; its own factory of ports. `placed` counts orders that reached the book.
+    """One account for all threads; its own factory of ports. `placed` counts orders in the book.
 
-    `unanswered` are cancels that came while it was deaf to them.
+    `unanswered` are cancels sent while it was deaf to them.
     """
 
     is_down: bool = False
@@ -72,7 +72,7 @@ class ScriptedBroker:
         """Itself, whoever asks."""
         return self
 
-    # what a test asks for
+    # requests of a test
 
     def price(self, symbol: str, price: str) -> None:
         """The market trades a symbol at a price."""
@@ -121,7 +121,7 @@ class ScriptedBroker:
             self._fills.clear()
 
     def hide_fills(self) -> list[BrokerFill]:
-        """The trade book falls behind the order book; what it hides."""
+        """The trade book falls behind the order book; the hidden fills."""
         with self._lock:
             hidden, self._fills = self._fills, []
             return hidden
@@ -133,7 +133,7 @@ class ScriptedBroker:
 
     @property
     def placed(self) -> list[ExitOrder]:
-        """Every order that reached the book."""
+        """Every order in the book."""
         return [booked.request for booked in self._orders.values()]
 
     @property
@@ -148,7 +148,7 @@ class ScriptedBroker:
         return self._placed(order, None)
 
     def place_stop(self, stop: StopOrder) -> PlaceOutcome:
-        """Book an order that waits for its trigger, or do as the next fault says."""
+        """Book an order to wait for its trigger, or do as the next fault says."""
         return self._placed(stop.order, stop.trigger_price)
 
     def change_stop(self, order_id: str, quantity: int, trigger_price: Decimal) -> None:
@@ -184,7 +184,7 @@ class ScriptedBroker:
             self._set(order_id, state=OrderState.CANCELLED, awaits_trigger=False)
 
     def order_by_tag(self, tag: str) -> BrokerOrder | None:
-        """The order that carries a tag."""
+        """The order with a tag."""
         return next((order for order in self.orders() if tag in order.tags), None)
 
     def order(self, order_id: str) -> BrokerOrder | None:
@@ -216,7 +216,7 @@ class ScriptedBroker:
         return fills
 
     def positions(self, *, delivery: bool) -> list[BrokerPosition]:  # all products are in one place
-        """What is held after all fills."""
+        """The position after all fills."""
         if self.is_down:
             raise BrokerUnavailable("positions: down")
         with self._lock:
@@ -282,7 +282,7 @@ class ScriptedBroker:
 
 
 def _kite_error(fault: dict[str, Any]) -> Exception:
-    """What the official client raises for a refusal."""
+    """The official client's error for a refusal."""
     kind = getattr(kite_exceptions, fault["error_type"], kite_exceptions.GeneralException)
     text = fault.get("message", "no")
     status = fault.get("http_status")

@@ -16,6 +16,7 @@ from services.exit_qualification.domain.exit_qualification_service import ExitQu
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.accounts.account_losses import AccountLosses
+from services.exit_qualification.orders.rest import Rest
 from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, KillSwitchMode, LossBasis, RolloutMode
@@ -36,12 +37,12 @@ def losses(scenario: OrderScenario) -> AccountLosses:
 
 def watch(scenario: OrderScenario) -> AccountLosses:
     signals = SignalManagementService(ExitTerms(MINUTE, MINUTE), scenario.clock, ExitQualificationService())
-    return AccountLosses(scenario.open_unit, signals, scenario.clock)
+    return AccountLosses(scenario.open_unit, signals, scenario.clock, Rest(scenario.clock, times=0))
 
 
 def look(losses: AccountLosses) -> None:
     """Look as if something had changed."""
-    losses._next_s, losses._seen = 0.0, None
+    losses._seen = None
     losses.look_once()
 
 
@@ -335,7 +336,6 @@ def test_a_look_reads_no_trades_while_nothing_changed(scenario: OrderScenario, l
     scenario.last_price("990")
     look(losses)
     (before,) = rows(scenario, "SELECT judged_at FROM account_loss_limits")
-    losses._next_s = 0.0
     losses.look_once()
     assert rows(scenario, "SELECT judged_at FROM account_loss_limits") == [before]
     with scenario.engine.begin() as connection:

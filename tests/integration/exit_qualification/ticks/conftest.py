@@ -1,4 +1,4 @@
-"""What tests of the tick worker share."""
+"""Common fixtures of tests of the tick worker."""
 
 from __future__ import annotations
 

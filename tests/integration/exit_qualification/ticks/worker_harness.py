@@ -1,4 +1,4 @@
-"""A market on real Kafka, tick workers in a thread or a process of their own, and what they wrote."""
+"""A market on real Kafka, tick workers in a thread or a separate process, and the rows written by them."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def partially_closed(event: TradeOpened) -> TradePartiallyClosed:
 
 @dataclass
 class Book:
-    """What stands in the database."""
+    """The rows in the database."""
 
     engine: Engine
 
@@ -161,12 +161,12 @@ class Book:
         return self.rows("SELECT *, ce_type AS type FROM outbox_event ORDER BY id")
 
     def tick_offset(self, partition: int) -> int:
-        """The next tick of a partition that is not judged."""
+        """The next unjudged tick of a partition."""
         found = self.rows("SELECT tick_offset FROM tick_partitions WHERE partition = :p", p=partition)
         return found[0][0] if found else 0
 
     def symbol_offset(self, symbol: str) -> int:
-        """The next tick of a symbol that its stored state lacks, as far as its partition is not ahead."""
+        """The next tick of a symbol missing in its stored state, as far as its partition is not ahead."""
         found = self.rows("SELECT tick_offset FROM tick_symbols WHERE symbol = :s", s=symbol)
         return found[0][0] if found else 0
 
@@ -207,7 +207,7 @@ class ThreadWorker:
 
 @contextmanager
 def running_worker(settings: Settings, *, ready: bool = True) -> Iterator[ThreadWorker]:
-    """A worker that holds its partitions; told to stop afterwards, and its failure raised."""
+    """A worker with its partitions held; told to stop afterwards, and its failure raised."""
     worker = ThreadWorker()
     database = open_database(settings)
 

@@ -1,4 +1,4 @@
-"""What operators do to an outbox, and what the tests of parking look at."""
+"""Operators' actions on an outbox, and the views of the tests of parking."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tests.integration.outbox_relay.parking.operator import Operator, open_opera
 
 @pytest.fixture
 def topic(topics: TopicNames) -> str:
-    """The topic that a writer's events go to."""
+    """The topic of a writer's events."""
     return topics.on_cluster(EXIT_INTENTS)
 
 
 @pytest.fixture
 def operator(settings: Settings) -> Iterator[Operator]:
-    """Whoever decides what is parked."""
+    """The operator deciding about parked events."""
     with open_operator(settings) as opened:
         yield opened
 
 
 @pytest.fixture
 def narrow(exit_relay: Settings) -> Settings:
-    """Few events in flight, so that a window has many batches."""
+    """Few events in flight: a window has many batches."""
     return exit_relay.model_copy(update={"relay_batch_size": 200})

@@ -1,4 +1,4 @@
-"""A broker that asks who may do what."""
+"""A broker with access rules."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EVERYBODY = "User:*"
 
 
 class GuardedKafka(ApacheKafka):
-    """Everything is allowed of which no rule speaks."""
+    """Everything without a rule is allowed."""
 
     def _configuration(self) -> str:
         return super()._configuration() + (

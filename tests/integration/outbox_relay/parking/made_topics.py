@@ -19,7 +19,7 @@ from tests.support.waiting import LIMIT_S
 
 @contextmanager
 def topics_with_small_batches(settings: Settings, limit_bytes: int) -> Iterator[TopicNames]:
-    """The environment's topics; the one that the writer's events go to takes no larger batches, from the start."""
+    """The environment's topics; the topic of the writer's events takes no larger batches, from the start."""
     names = TopicNames(settings.kafka_topic_prefix)
     _make_topic(settings, names.on_cluster(EXIT_INTENTS), limit_bytes)
     try:
@@ -30,7 +30,7 @@ def topics_with_small_batches(settings: Settings, limit_bytes: int) -> Iterator[
 
 
 def topics_fixture(limit_bytes: int) -> Any:
-    """The fixture `topics` of a file whose tests need such topics: ``topics = topics_fixture(20_000)``."""
+    """The fixture `topics` of a file of tests on such topics: ``topics = topics_fixture(20_000)``."""
 
     @pytest.fixture
     def topics(settings: Settings) -> Iterator[TopicNames]:

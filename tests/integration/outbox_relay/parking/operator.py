@@ -32,7 +32,7 @@ class Operator:
             return OutboxOperations(connection).parked(EVERYTHING)
 
     def parked_of(self, key: str) -> list[int]:
-        """The sequence numbers that are parked of a key."""
+        """The parked sequence numbers of a key."""
         return [event.sequence for event in self.parked() if event.key == key]
 
     def replay(self, topic: str, key: str | None = None) -> Requested:
@@ -41,7 +41,7 @@ class Operator:
             return OutboxOperations(connection).replay(topic, key, ACT)
 
     def replay_until_gone(self, topic: str, key: str | None = None) -> None:
-        """Ask for a replay, again as long as it is refused: what was changed takes a moment to be known."""
+        """Ask for a replay, again while it is refused: a change takes a moment to be known."""
 
         def is_gone() -> bool:
             parked = [event for event in self.parked() if key in (None, event.key)]
@@ -57,7 +57,7 @@ class Operator:
             OutboxOperations(connection).discard(event_id, ACT, SystemClock().now(), SIGNER)
 
     def discarded(self) -> list[UUID]:
-        """The events that were discarded."""
+        """The discarded events."""
         with self._engine.connect() as connection:
             return list(connection.execute(text("SELECT event_id FROM outbox_discarded")).scalars())
 

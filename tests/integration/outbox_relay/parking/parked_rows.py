@@ -19,7 +19,7 @@ VALUES (%s, hashtextextended(%s, 0) & 63, %s, %s, %s, %s, 'io.exitflow.Happened.
 
 
 def park(url: str, topic: str, key: str, sequence: int, reason: str = "too large", request: str | None = None) -> UUID:
-    """Put an event among the parked ones, as the role that `url` names."""
+    """Put an event among the parked ones, as the role in `url`."""
     event_id = new_id()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(PARK, (event_id, key, sequence, topic, key, sequence, reason, request))

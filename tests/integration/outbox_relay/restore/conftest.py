@@ -1,4 +1,4 @@
-"""A second server to restore on, one whose transaction numbers lie below those of the first."""
+"""A second server for restores, with transaction numbers below those of the first."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _writer(database: Database, settings: Settings, topics: TopicNames) -> Any:
 
 
 def relay_of(database: Database, exit_relay: Settings) -> Settings:
-    """Settings of a relay of that database's exit outbox."""
+    """Settings of a relay of the database's exit outbox."""
     return exit_relay.model_copy(update={"exit_database_url": SecretStr(database.relay_exit_url)})
 
 

@@ -1,4 +1,4 @@
-"""Databases that are dumped and restored by PostgreSQL's own programs."""
+"""Databases dumped and restored by PostgreSQL's own programs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def dump_and_restore(source: Database, target: Database, directory: Path) -> Non
 
 
 def next_xid(database: Database) -> int:
-    """The number that the server gives to the next transaction."""
+    """The server's next transaction number."""
     with psycopg.connect(database.admin_url, autocommit=True) as admin:
         row = admin.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text").fetchone()
     assert row is not None

@@ -1,4 +1,4 @@
-"""An outbox with everything in it that a dump may catch: published, half published, waiting, parked."""
+"""An outbox with every state a dump may catch: published, half published, waiting, parked."""
 
 from __future__ import annotations
 
@@ -53,16 +53,16 @@ SELECT event_id, shard, id, topic, key, sequence, ce_type, ce_source, ce_subject
 
 @dataclass
 class History:
-    """What was written to an outbox, and which of it nobody has published.
+    """The events written to an outbox, and the unpublished ones among them.
 
     Attributes
     ----------
     keys:
-        Trade ids; each of the first ten has a signal that is published, each of the next ten one that is not.
+        Trade ids; each of the first ten has a published signal, each of the next ten an unpublished one.
     late:
-        Keys of a transaction that was at work when the last window began.
+        Keys of a transaction at work when the last window began.
     later:
-        Keys of one that was at work when it ended, with ids below the published half's.
+        Keys of a transaction at work when it ended, with ids below the published half's.
     """
 
     engine: Engine
@@ -131,7 +131,7 @@ class History:
 
 @contextmanager
 def opened(database: Database, writer: Writer, like: History | None = None) -> Iterator[History]:
-    """The outbox of a database as its administrator reaches it; of a restored one `like` the one that was dumped."""
+    """The outbox of a database with an administrator's rights; of a restored one `like` the dumped one."""
     engine = open_engine(database.admin_url, SCHEMA, application="history")
     try:
         yield replace(like, engine=engine, writer=writer) if like else History(engine, writer)
@@ -140,7 +140,7 @@ def opened(database: Database, writer: Writer, like: History | None = None) -> I
 
 
 def assert_published_to_the_end(records: Sequence[Record], committed: dict[str, tuple[str, int]]) -> None:
-    """What was published of each key is its last events, in order and without a gap."""
+    """The published events of each key are its last ones, in order and without a gap."""
     by_key: dict[str, list[int]] = defaultdict(list)
     for record in records:
         by_key[record.key].append(record.sequence)

@@ -1,4 +1,4 @@
-"""An outbox whose clock may lie: partitions of days gone by, events of any date, progress as wanted."""
+"""An outbox with a movable clock: partitions of days gone by, events of any date, progress as wanted."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ class Rig:
         return one(self.relay, f"SELECT clock_timestamp() - interval '{days} days'")
 
     def now(self) -> datetime:
-        """The database's clock; asked on a connection that no other thread of a test uses."""
+        """The database's clock; asked on a connection without use by other threads of a test."""
         return one(self.writer, "SELECT clock_timestamp()")
 
     def partition_of(self, at: datetime) -> str:
-        """Make the partition of that instant's day, as it was made when the day was to come; its name."""
+        """Make the partition of this instant's day, as it was made when the day was to come; its name."""
         day = at.date()
         name = f"outbox_event_{day:%Y%m%d}"
         self.partition_between(name, day, day + timedelta(days=1))
@@ -69,13 +69,13 @@ class Rig:
         )
 
     def write(self, at: datetime | None = None, shard: int = 0) -> None:
-        """An event of that date, now by default, committed unless a transaction is open."""
+        """An event of this date, now by default, committed unless a transaction is open."""
         self.writer.execute(INSERT, {"at": at, "shard": shard})
 
     def publish_all(self, *, beside_others: bool = False) -> None:
-        """Let every shard that is not paused have published what is committed.
+        """Let every shard not paused have published all committed events.
 
-        Unless `beside_others`, return once all transactions are over that were at work, autovacuum's as well.
+        Unless `beside_others`, return once all earlier transactions are over, autovacuum's as well.
         """
         self.relay.execute("UPDATE outbox_shard SET snap = pg_current_snapshot() WHERE NOT paused")
         if not beside_others:
@@ -83,7 +83,7 @@ class Rig:
             wait_until(lambda: int(one(self.relay, "SELECT pg_snapshot_xmin(pg_current_snapshot())::text")) >= int(now))
 
     def places(self) -> dict[str, int]:
-        """How many events lie in each partition that has any."""
+        """How many events lie in each partition with any."""
         found = self.writer.execute(
             "SELECT tableoid::regclass::text, count(*) FROM outbox_event GROUP BY 1"
             " UNION ALL SELECT tableoid::regclass::text, count(*) FROM outbox_archive GROUP BY 1"
@@ -92,7 +92,7 @@ class Rig:
 
 
 def one(connection: Connection, query: LiteralString) -> Any:
-    """The one value that a query returns."""
+    """The one value of a query."""
     row = connection.execute(query).fetchone()
     assert row is not None
     return row[0]

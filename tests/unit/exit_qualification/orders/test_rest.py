@@ -35,3 +35,16 @@ def test_after_a_find_the_next_look_comes_at_once() -> None:
     clock = SteppedClock()
     looks, rest = Looks(clock, 1.0, ["an exit"]), Rest(clock)
     assert [rest.look(looks.look) for _ in range(5)] == [["an exit"]] * 5
+
+
+def test_any_look_can_be_followed_by_a_rest() -> None:
+    clock = SteppedClock()
+    rest, began_s = Rest(clock), clock.monotonic()
+    clock.at_s += 1
+    rest.begin(began_s)
+    over = []
+    for _ in range(TIMES):
+        over.append(rest.is_over())
+        clock.at_s += 1
+    assert over == [False] * TIMES
+    assert rest.is_over()

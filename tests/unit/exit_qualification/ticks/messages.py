@@ -27,7 +27,7 @@ NOW_MS = 1_768_275_900_000
 
 @dataclass
 class Record:
-    """What is asked of a confluent_kafka Message."""
+    """The used interface of a confluent_kafka Message."""
 
     topic_: str
     value_: bytes
@@ -84,7 +84,7 @@ def grouped(messages: Iterable[Message]) -> Records:
 
 
 def evaluator(engine: ExitSignalService, held: Collection[int] = (HOME,)) -> Evaluator:
-    """An evaluator of held partitions that believes the tests' key."""
+    """An evaluator of held partitions, with trust in the tests' key."""
     return Evaluator(engine, LAYOUT, held, TRUSTED)
 
 

@@ -108,7 +108,7 @@ class Parked:
 
 
 class Database:
-    """What a relay leaves behind: positions, and parked rows of each key in order."""
+    """The traces of a relay: positions, and parked rows of each key in order."""
 
     def __init__(self) -> None:
         self.positions = dict.fromkeys(range(SHARDS), 0)
@@ -268,7 +268,7 @@ class Relay:
 
 
 class World:
-    """Events over keys and topics, some of them poison, a relay that may die, and an operator."""
+    """Events over keys and topics, some of them poison, a relay with possible deaths, and an operator."""
 
     def __init__(self, seed: int) -> None:
         self.dice = random.Random(seed)
@@ -292,7 +292,7 @@ class World:
                 relay = Relay(self)
 
     def settle(self) -> None:
-        """Everything is mended, and all that is parked is asked for, until there is nothing left to do."""
+        """Everything is mended, and a replay of all parked events is asked for, until there is nothing left to do."""
         self.kafka.poison.clear()
         self.kafka.blocked.clear()
         relay = Relay(self)

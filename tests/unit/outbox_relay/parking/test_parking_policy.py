@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError
 
-from services.outbox_relay.publishing.refusals import BlockedTopics, Fault, TopicState, fault_of, reason_of
+from services.outbox_relay.publishing.refusals import BlockedTopics, BlockState, Fault, fault_of, reason_of
 from tests.unit.outbox_relay.clock import StandingClock
 
 
@@ -70,15 +70,15 @@ def test_blocked_topic_is_retried_after_delay_and_opened_by_success() -> None:
     assert not topics
     topics.block("t", "because")
     assert (topics.state("t"), topics.state("u"), topics.reason("t")) == (
-        TopicState.BLOCKED,
-        TopicState.OPEN,
+        BlockState.BLOCKED,
+        BlockState.OPEN,
         "because",
     )
     clock.elapsed_s += 61
     assert topics
-    assert topics.state("t") is TopicState.ON_TRIAL
+    assert topics.state("t") is BlockState.ON_TRIAL
     topics.block("t", "again")
-    assert topics.state("t") is TopicState.BLOCKED
+    assert topics.state("t") is BlockState.BLOCKED
     topics.unblock("t")
-    assert topics.state("t") is TopicState.OPEN
+    assert topics.state("t") is BlockState.OPEN
     assert not topics

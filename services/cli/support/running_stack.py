@@ -14,7 +14,7 @@ from shared.settings import PREFIX, Settings
 
 
 @dataclass(frozen=True)
-class LocalStack:
+class RunningStack:
     """Running local stack: its directory, and the content of its ``stack.json``."""
 
     data_dir: Path
