@@ -19,7 +19,7 @@ help: ## this list
 $(INSTALLED): deploy/locks/dev.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing the locked packages into $(VENV)"
-	@# --no-deps: the lock is complete. pip would look for the newest release of a package that another wants with an extra.
+	@# --no-deps: the lock is complete. pip would look for the newest release of a package wanted with an extra by another.
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r deploy/locks/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m pip check --quiet
@@ -33,11 +33,11 @@ demo: install ## a whole market on an embedded stack: 200 trades, their exits, t
 test: install lint ## every check and the whole suite, on a real PostgreSQL and a real Kafka
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-coverage: install ## the suite as `make test` runs it, with the lines and branches that it reaches
+coverage: install ## the suite as `make test` runs it, with the lines and branches reached
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --cov
 
-# A floor: what the tests without servers reach of lines and branches, rounded down. Raise it with them.
-coverage-fast: install ## the tests without servers, which must reach 69 % of the lines and branches; minutes
+# A floor: the share of lines and branches reached by the tests without servers, rounded down. Raise it with them.
+coverage-fast: install ## the tests without servers, with 69 % of the lines and branches at least; minutes
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile tests/unit tests/contract \
 	  --cov --cov-fail-under=69
 
@@ -64,7 +64,7 @@ chaos: install ## a whole stack under every kind of fault for minutes, then chec
 	@CHAOS_STACK=1 CHAOS_DURATION_S=$(DURATION_S) CHAOS_SEED=$(SEED) CHAOS_KINDS=$(KINDS) \
 	  $(BIN)/python -m pytest -o log_cli=true -o log_cli_level=INFO tests/chaos/stack
 
-test-fast: install ## only what needs no server
+test-fast: install ## only the tests without servers
 	@$(BIN)/python -m pytest tests/unit
 
 bench-relay: install ## this relay and others, measured on one PostgreSQL and one Kafka; a quarter of an hour, on a quiet machine
@@ -72,6 +72,7 @@ bench-relay: install ## this relay and others, measured on one PostgreSQL and on
 
 bench-orders: install ## exits, orders, closures and POST /trades on a local stack; some minutes, on a quiet machine
 	@$(BIN)/python -m bench.orders
+
 bench-ticks: install ## the tick worker beside a bare consume loop and a naive engine; minutes, on a quiet machine
 	@$(BIN)/python -m bench.ticks
 
