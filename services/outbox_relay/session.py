@@ -215,7 +215,7 @@ class Session:
             failpoint(Failpoint.RELAY_AFTER_LEASE)
         if self._leases.is_renewal_due():
             self._leases.renew()
-            self._progress_store.record([s for s in self._held() if s.progress != s.recorded])
+            self._store_progress([s for s in self._held() if s.progress != s.recorded])
         awaited = sum(s.acknowledgements.awaited() for s in self._held())
         self._metrics.holds(len(self._leases.held), awaited, self._leases.runs_out_at)
 
@@ -232,7 +232,7 @@ class Session:
             shard.leave()
 
     def _let_go(self, shards: Collection[HeldShard]) -> None:
-        self._progress_store.record(shards)
+        self._store_progress(shards)
         self._leases.release(shards)
 
     def _held(self) -> list[HeldShard]:
@@ -309,11 +309,14 @@ class Session:
             return
         self._unrecorded = 0
         published = [s for s in self._held() if s.is_worth_recording()]
-        if not published:
-            return
-        failpoint(Failpoint.RELAY_AFTER_ACK)
-        self._progress_store.record(published)
-        failpoint(Failpoint.RELAY_AFTER_CHECKPOINT)
+        if published:
+            self._store_progress(published)
+            failpoint(Failpoint.RELAY_AFTER_CHECKPOINT)
+
+    def _store_progress(self, shards: Collection[HeldShard]) -> None:
+        if any(shard.unrecorded for shard in shards):
+            failpoint(Failpoint.RELAY_AFTER_ACK)
+        self._progress_store.record(shards)
 
     def _hand_over(self) -> None:
         """Release all shards at once, after storing every acknowledged event."""
