@@ -280,6 +280,11 @@ def first_offsets(records: Iterable[Message]) -> dict[Partition, int]:
     return first
 
 
+def next_offsets(records: Iterable[Message]) -> dict[Partition, int]:
+    """Return the offset after the last record of each partition, of records in order."""
+    return {partition_of(record): offset_of(record) + 1 for record in records}
+
+
 def _usable(messages: Iterable[Message]) -> list[Message]:
     return [message for message in messages if message.error() is None]
 

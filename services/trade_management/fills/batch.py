@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
@@ -46,6 +46,9 @@ BATCH_RECORDS = 500
 """Records of a transaction at most: beyond it a commit costs little for each record, and the locked trades would wait
 longer."""
 
+FIRST_RECORDS = 100
+"""Records of the first of several transactions at most: PostgreSQL has nothing to do while they are read."""
+
 LOCKED = "another transaction holds a row that its closure needs"
 
 
@@ -73,18 +76,19 @@ class FillBatches:
         self._trusted = trusted
         self._reader = ThreadPoolExecutor(1, "fills-reader")
 
-    def apply(self, records: Sequence[Message]) -> None:
-        """Commit the effects of the records once; afterwards their offsets may be committed.
+    def apply(self, records: Sequence[Message]) -> Iterator[Sequence[Message]]:
+        """Commit the effects of the records in batches; yield each batch, whose offsets may be committed from then on.
 
         Raises
         ------
         SQLAlchemyError, ExitflowError, KafkaException
-            Nothing or only a first part was committed; all records can be applied again.
+            Nothing of the batch was committed, or only a first part of it; it can be applied again.
         """
-        batches = [records[first : first + BATCH_RECORDS] for first in range(0, len(records), BATCH_RECORDS)]
+        batches = _in_batches(records)
         read_each = self._reader.map if len(batches) > 1 else map
-        for outcomes in read_each(self._read_all, batches):
+        for batch, outcomes in zip(batches, read_each(self._read_all, batches), strict=True):
             self._apply(outcomes)
+            yield batch
 
     def _read_all(self, records: Sequence[Message]) -> list[tuple[Message, Outcome]]:
         return [(record, self._read(record)) for record in records]
@@ -256,6 +260,14 @@ class FillBatches:
         counter.labels(closure.exit_reason.value).inc()
         if closure.final:
             FILL_TO_CLOSE_SECONDS.observe(max(0.0, (self._clock.now() - closure.closed_at).total_seconds()))
+
+
+def _in_batches(records: Sequence[Message]) -> list[Sequence[Message]]:
+    """Split records into batches in order: all in one if they fit, else a small one first."""
+    if len(records) <= BATCH_RECORDS:
+        return [records]
+    starts = range(FIRST_RECORDS, len(records), BATCH_RECORDS)
+    return [records[:FIRST_RECORDS], *(records[start : start + BATCH_RECORDS] for start in starts)]
 
 
 def _tell(closed: Sequence[Booking], traces: Mapping[UUID, str | None]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
@@ -22,7 +22,7 @@ from shared.kafka.consuming import (
     Step,
     WatchedConsumer,
     first_offsets,
-    offset_of,
+    next_offsets,
     partition_of,
     shown,
 )
@@ -36,9 +36,11 @@ from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
-MOST_RECORDS = 1000
-"""Records of a step: two batches, one to read while the other is committed. If each has to wait for a lock, the
-next poll still comes before Kafka gives the partitions to others."""
+MOST_RECORDS = 4000
+"""Records of a step: several batches, so that each but the first is read while the one before is committed."""
+MOST_STEP_S = 60.0
+"""Time after which no further batch of a step is begun. If each of its records then has to wait for a lock, the next
+poll still comes within the 300 s after which Kafka gives the partitions to others."""
 POLL_S = 0.5
 QUIET_S = 0.05
 """Offsets are committed once nothing came for so long: an exit sends several events within milliseconds, and the last
@@ -175,30 +177,38 @@ class FillMembership:
 
     def _still_ours(self, records: list[Message]) -> list[Message]:
         """Return the records without those of partitions revoked since they were read."""
-        moved = [record for record in records if partition_of(record) in self._revoked]
-        if moved:
+        if not self._revoked:
+            return records
+        if moved := [record for record in records if partition_of(record) in self._revoked]:
             self._consumer.seek(first_offsets(moved))
         return [record for record in records if partition_of(record) not in self._revoked]
 
     def _work(self, records: list[Message]) -> bool:
-        """Apply the records; return False if they have to wait."""
+        """Apply the records; return False if they have to wait. What a step is too short for is read again."""
         if not records:
             return True
-        began = self._clock.monotonic()
+        began_s, applied = self._clock.monotonic(), 0
         try:
-            self._batches.apply(records)
+            for batch in self._batches.apply(records):
+                applied += len(batch)
+                self._note_applied(batch, began_s)
+                if self._clock.monotonic() - began_s >= MOST_STEP_S:
+                    break
         except (SQLAlchemyError, ExitflowError, KafkaException) as error:
-            self._consumer.seek(first_offsets(records))
+            self._consumer.seek(first_offsets(records[applied:]))
             self._health.problem(FILLS, shown(error))
-            log.warning("%d records wait: %s", len(records), shown(error))
+            log.warning("%d records wait: %s", len(records) - applied, shown(error))
             self._back_off.wait(self._stop)
             return False
+        if applied < len(records):
+            self._consumer.seek(first_offsets(records[applied:]))
+        return True
+
+    def _note_applied(self, batch: Sequence[Message], began_s: float) -> None:
         self._back_off.reset()
         self._health.fine(FILLS)
-        for record in records:
-            self._done[partition_of(record)] = offset_of(record) + 1
-        BATCH_SECONDS.observe(self._clock.monotonic() - began)
-        return True
+        self._done |= next_offsets(batch)
+        BATCH_SECONDS.observe(self._clock.monotonic() - began_s)
 
     def _commit(self) -> None:
         """Commit the offsets of applied records; retry a failed commit with the next step.

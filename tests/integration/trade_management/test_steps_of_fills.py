@@ -89,8 +89,9 @@ def closed(engine: Engine, trades: Sequence[Trade]) -> list[bool]:
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches of `SIZE` records."""
+    """Batches of `SIZE` records, the first of a step of one."""
     monkeypatch.setattr(batch, "BATCH_RECORDS", SIZE)
+    monkeypatch.setattr(batch, "FIRST_RECORDS", 1)
 
 
 def test_step_applies_in_batches_and_refuses_forged_records(trade_engine: Engine) -> None:
@@ -98,18 +99,24 @@ def test_step_applies_in_batches_and_refuses_forged_records(trade_engine: Engine
     forged = [record(Intent(trade).filled(execution()), forged=True) for trade in trades[:2]]
     good = [record(Intent(trade).filled(execution())) for trade in trades]
     service, letters = Failing(), Letters()
-    batches(trade_engine, service, letters).apply([forged[0], *good[:3], forged[1], *good[3:]])
-    assert service.sizes == [1, 2, 1, 1]
+    step = [good[0], forged[0], *good[1:3], forged[1], *good[3:]]
+    applied = list(batches(trade_engine, service, letters).apply(step))
+    assert [each for batch_ in applied for each in batch_] == step
+    assert service.sizes == [1, 1, 1, 2]
     assert letters.codes == ["untrusted", "untrusted"]
     assert all(closed(trade_engine, trades))
 
 
-def test_failed_batch_keeps_earlier_batches_and_step_is_repeatable(trade_engine: Engine) -> None:
+def test_failed_batch_keeps_earlier_batches_and_rest_is_repeatable(trade_engine: Engine) -> None:
     trades = [open_trade(trade_engine) for _ in range(5)]
     step = [record(Intent(trade).filled(execution())) for trade in trades]
+    applied: list[Message] = []
     with pytest.raises(Unavailable):
-        batches(trade_engine, Failing(fails_at=2), Letters()).apply(step)
-    assert closed(trade_engine, trades) == [True, True, False, False, False]
-    batches(trade_engine, Failing(), Letters()).apply(step)
+        for done in batches(trade_engine, Failing(fails_at=2), Letters()).apply(step):
+            applied += done
+    assert applied == step[:1]
+    assert closed(trade_engine, trades) == [True, False, False, False, False]
+    for _ in batches(trade_engine, Failing(), Letters()).apply(step):
+        pass
     assert all(closed(trade_engine, trades))
     assert [emitted(trade_engine, "TradeClosed", trade.trade_id) for trade in trades] == [1] * 5

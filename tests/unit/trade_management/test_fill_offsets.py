@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from confluent_kafka import Message
 
-from services.trade_management.fills.consumer import COMMIT_S, POLL_S, QUIET_S, FillMembership
+from services.trade_management.fills.consumer import COMMIT_S, MOST_STEP_S, POLL_S, QUIET_S, FillMembership
 from shared.clock import Clock
+from shared.errors import Unavailable
+from shared.kafka.topics import Partition
 from shared.runtime.health import Health
 from shared.runtime.stopping import Stop
 from tests.support.records import message
@@ -34,6 +38,7 @@ class FakeConsumer:
     polls: list[int]
     waits: list[float] = field(default_factory=list)
     committed: list[int] = field(default_factory=list)
+    sought: list[int] = field(default_factory=list)
     offset: int = 0
 
     @property
@@ -48,6 +53,9 @@ class FakeConsumer:
         first, self.offset = self.offset, self.offset + count
         return [message(TOPIC, b"", offset_=first + nth) for nth in range(count)]
 
+    def seek(self, positions: dict[Partition, int]) -> None:
+        self.sought += positions.values()
+
     def commit(self, offsets: list[Any], **_: bool) -> None:
         self.committed += [each.offset for each in offsets]
 
@@ -55,17 +63,32 @@ class FakeConsumer:
 class Nothing:
     """Batches, gaps and log that do nothing."""
 
-    def apply(self, _: object) -> None:
-        return
+    def apply(self, records: list[Message]) -> Iterator[list[Message]]:
+        yield records
 
     def show(self) -> None:
         return
 
 
-def membership_of(consumer: FakeConsumer) -> FillMembership:
+@dataclass
+class Slow:
+    """Batches of one record, each of which takes so many seconds; one that never ends fails."""
+
+    clock: FakeClock
+    takes_s: list[float]
+
+    def apply(self, records: list[Message]) -> Iterator[list[Message]]:
+        for record, takes_s in zip(records, self.takes_s, strict=False):
+            self.clock.at += takes_s
+            if takes_s == math.inf:
+                raise Unavailable("not now")
+            yield [record]
+
+
+def membership_of(consumer: FakeConsumer, batches: object = None) -> FillMembership:
     nothing = cast(Any, Nothing())
     clock = cast(Clock, consumer.clock)
-    return FillMembership(cast(Any, consumer), nothing, nothing, nothing, Health(), clock, Stop())
+    return FillMembership(cast(Any, consumer), nothing, cast(Any, batches) or nothing, nothing, Health(), clock, Stop())
 
 
 def test_events_of_one_exit_are_applied_without_intermediate_commit() -> None:
@@ -96,3 +119,19 @@ def test_what_is_applied_is_committed_before_leaving() -> None:
     membership.step()
     membership.finish()
     assert consumer.committed == [2]
+
+
+def test_too_long_step_ends_and_its_rest_is_read_again() -> None:
+    consumer = FakeConsumer(FakeClock(), [5])
+    membership = membership_of(consumer, Slow(consumer.clock, [1, MOST_STEP_S, 1, 1, 1]))
+    membership.step()
+    membership.finish()
+    assert (consumer.sought, consumer.committed) == ([2], [2])
+
+
+def test_failed_batch_is_read_again_without_those_before_it() -> None:
+    consumer = FakeConsumer(FakeClock(), [5])
+    membership = membership_of(consumer, Slow(consumer.clock, [0, 0, math.inf]))
+    membership.step()
+    membership.finish()
+    assert (consumer.sought, consumer.committed) == ([2], [2])

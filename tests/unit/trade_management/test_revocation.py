@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
@@ -80,8 +80,9 @@ class Applied:
     def __init__(self) -> None:
         self.records: list[tuple[int, int]] = []
 
-    def apply(self, records: list[Record]) -> None:
+    def apply(self, records: list[Record]) -> Iterator[list[Record]]:
         self.records += [(record.partition(), record.offset()) for record in records]
+        yield records
 
 
 class NoGaps:
