@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 from confluent_kafka import Message
 from sqlalchemy import Engine
 
-from services.trade_management.domain.closure import Booking
 from services.trade_management.domain.fill_report import FillReport
+from services.trade_management.fills.booked import Booked
 from services.trade_management.fills.reading import DiscardedEvent, Irrelevant, read
 from services.trade_management.fills.waiting_records import message_of, recorded
-from services.trade_management.metrics import (
-    DEAD_LETTERS,
-    EXCESS_SHARES,
-    FILL_TO_CLOSE_SECONDS,
-    IGNORED,
-    LATE_FILLS,
-    TRADES_CLOSED,
-    TRADES_PARTIALLY_CLOSED,
-)
+from services.trade_management.metrics import DEAD_LETTERS, IGNORED
 from services.trade_management.storage.waiting_fills import WaitingFillRepository
 from services.trade_management.trade_management_service import Applied, TradeManagementService
 from shared.clock import Clock
@@ -34,7 +26,6 @@ from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
 from shared.postgres.row_locks import ROW_LOCK_TIMEOUT_MS, is_lock_timeout
 from shared.runtime.failpoints import Failpoint, failpoint
-from shared.runtime.trace import in_trace
 
 log = logging.getLogger(__name__)
 
@@ -168,9 +159,9 @@ class FillBatches:
         uow.commit()
         failpoint(Failpoint.TRADES_AFTER_COMMIT)
         traces = {report.trade_id: report.traceparent for _, report in reports}
-        for booking in applied.bookings:
-            self._count(booking, traces.get(booking.after.trade.trade_id))
-        _tell([booking for booking in applied.bookings if booking.closure and booking.closure.final], traces)
+        booked = Booked(applied.bookings, traces)
+        booked.count(self._clock.now())
+        booked.tell()
 
     def _store_waiting(self, read: Read, why: str) -> None:
         """Store a report as waiting: the offsets can pass it.
@@ -243,24 +234,6 @@ class FillBatches:
         DEAD_LETTERS.labels(code).inc()
         self._dead_letters.put(record, code, reason)
 
-    def _count(self, booking: Booking, traceparent: str | None) -> None:
-        late, closure, trade = sum(fill.late for fill in booking.recorded), booking.closure, booking.after.trade
-        if booking.excess:
-            EXCESS_SHARES.inc(booking.excess)
-            LATE_FILLS.inc(late)
-            log.error(
-                "trade %s: %d shares filled beyond its quantity, the position is not flat",
-                trade.trade_id,
-                booking.excess,
-                extra=in_trace(traceparent),
-            )
-        if closure is None:
-            return
-        counter = TRADES_CLOSED if closure.final else TRADES_PARTIALLY_CLOSED
-        counter.labels(closure.exit_reason.value).inc()
-        if closure.final:
-            FILL_TO_CLOSE_SECONDS.observe(max(0.0, (self._clock.now() - closure.closed_at).total_seconds()))
-
 
 def _in_batches(records: Sequence[Message]) -> list[Sequence[Message]]:
     """Split records into batches in order: all in one if they fit, else a small one first."""
@@ -268,15 +241,6 @@ def _in_batches(records: Sequence[Message]) -> list[Sequence[Message]]:
         return [records]
     starts = range(FIRST_RECORDS, len(records), BATCH_RECORDS)
     return [records[:FIRST_RECORDS], *(records[start : start + BATCH_RECORDS] for start in starts)]
-
-
-def _tell(closed: Sequence[Booking], traces: Mapping[UUID, str | None]) -> None:
-    """Log closed trades: one line for a batch, since a line for each would take a tenth of its time."""
-    if not closed:
-        return
-    nets = [f"{booking.after.trade.trade_id} closed, net {booking.after.net_pnl()}" for booking in closed]
-    traceparent = traces.get(closed[0].after.trade.trade_id) if len(closed) == 1 else None
-    log.info("trade %s", "; trade ".join(nets), extra=in_trace(traceparent))
 
 
 def _symbol(read: Read) -> str:

@@ -10,25 +10,27 @@ from confluent_kafka import Message
 
 from services.trade_management.domain.fill_report import FillReport
 from services.trade_management.domain.fills import Fill, total_quantity
+from services.trade_management.fills.fill_event import (
+    FILL_TYPES,
+    Filled,
+    FillEvent,
+    ReportedFill,
+    amount,
+    read_fill_event,
+)
 from shared.clock import trading_day
-from shared.contracts import exits
 from shared.contracts.discarded import Discarded
-from shared.contracts.events import event_classes, parse_event
+from shared.contracts.events import event_classes
 from shared.contracts.topics import EXIT_INTENTS
 from shared.errors import MalformedMessage
 from shared.kafka.clients import headers_of
 from shared.outbox.signatures import TrustedKeys
 from shared.runtime.trace import valid_traceparent
 
-FillEvent = (
-    exits.ExitIntentPartiallyFilled | exits.ExitIntentFilled | exits.ExitIntentCancelled | exits.ExitIntentLateFill
-)
-
 LONGEST_ID = 128
 """Characters of a broker's id; longer ids do not fit into an index entry."""
 
 _KNOWN_TYPES = frozenset(event.event_type() for event in event_classes() if event.topic == EXIT_INTENTS)
-_FILL_TYPES = frozenset(event.event_type() for event in FillEvent.__args__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,9 @@ def read(record: Message, trusted: TrustedKeys) -> FillReport | DiscardedEvent |
     if event_type == Discarded.event_type():
         trusted.verify(record)
         return DiscardedEvent(event_id)
-    if event_type not in _FILL_TYPES:
+    if event_type not in FILL_TYPES:
         return Irrelevant.NO_FILLS if event_type in _KNOWN_TYPES else Irrelevant.UNKNOWN_TYPE
-    event = parse_event(event_type, record.value())
-    assert isinstance(event, FillEvent)
+    event = read_fill_event(event_type, record.value())
     report = _report(event_id, event, valid_traceparent(headers.get("traceparent")))
     trusted.verify(record)
     return report
@@ -82,7 +83,7 @@ def _event_id(text: str) -> UUID:
 
 def _report(event_id: UUID, event: FillEvent, traceparent: str | None) -> FillReport:
     fills = tuple(_fill(event, reported) for reported in event.fills)
-    if isinstance(event, exits.ExitIntentFilled) and total_quantity(fills) != event.filled_quantity:
+    if isinstance(event, Filled) and total_quantity(fills) != event.filled_quantity:
         raise MalformedMessage(
             f"filled_quantity is {event.filled_quantity}, but the fills sum to {total_quantity(fills)}"
         )
@@ -98,8 +99,9 @@ def _report(event_id: UUID, event: FillEvent, traceparent: str | None) -> FillRe
     )
 
 
-def _fill(event: FillEvent, reported: exits.Fill) -> Fill:
-    if reported.price <= 0:
+def _fill(event: FillEvent, reported: ReportedFill) -> Fill:
+    price = amount(reported.price, "fills: price")
+    if price <= 0:
         raise MalformedMessage("fills: every price must be positive")
     return Fill(
         intent_id=event.intent_id,
@@ -107,7 +109,7 @@ def _fill(event: FillEvent, reported: exits.Fill) -> Fill:
         broker_trade_id=_broker_id(reported.broker_trade_id),
         exit_reason=event.exit_reason,
         quantity=reported.quantity,
-        price=reported.price,
+        price=price,
         filled_at=reported.filled_at,
         trading_day=trading_day(reported.filled_at),
         target_leg=event.leg,

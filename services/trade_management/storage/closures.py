@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import Connection, select, text
 
 from services.trade_management.domain.charges import Lines, charged_as
@@ -72,7 +72,7 @@ class TradeClosureRepository:
         columns: dict[str, list[Any]] = {
             "closure_id": [new_id() for _ in closures],
             "trade_id": [trade_id for trade_id, _ in closures],
-            "lines": [_written_lines(closure.lines) for _, closure in closures],
+            "lines": [msgspec.json.encode(closure.lines).decode() for _, closure in closures],
         }
         stored = {name: [getattr(closure, name) for _, closure in closures] for name in _STORED}
         fetch(self._connection, ADD, columns | stored)
@@ -82,11 +82,6 @@ def _closure(values: dict[str, Any]) -> Closure:
     entered_on, closed_on = trading_day(values.pop("entered_at")), trading_day(values["closed_at"])
     product = charged_as(ProductType(values.pop("product_type")), entered_on, closed_on)
     return Closure(**{**values, "exit_reason": ExitReason(values["exit_reason"])}, charged_as=product)
-
-
-def _written_lines(lines: Mapping[Leg, Lines]) -> str:
-    document = {leg: {charge: str(amount) for charge, amount in of_leg.items()} for leg, of_leg in lines.items()}
-    return json.dumps(document)
 
 
 def _read_lines(stored: Mapping[str, Mapping[str, str]]) -> dict[Leg, Lines]:

@@ -209,7 +209,7 @@ class TradeRepository:
     def lock(self, trade_ids: Sequence[UUID]) -> dict[UUID, Trade]:
         """Lock those existing trades without another's lock, until the transaction ends, without waiting."""
         rows = fetch(self._connection, LOCK, {"trade_ids": list(trade_ids)})
-        return {row[0]: Trade(**_facts(dict(zip(_FACTS, row, strict=True)))) for row in rows}
+        return {row[0]: _locked(row) for row in rows}
 
     def existing(self, trade_ids: Collection[UUID]) -> set[UUID]:
         """Return the existing trades, locked or not."""
@@ -235,6 +235,24 @@ class TradeRepository:
 def _stored(row: Mapping[str, Any]) -> StoredTrade:
     reason = row["exit_reason"]
     return StoredTrade(**_facts({**row, "exit_reason": None if reason is None else ExitReason(reason)}))
+
+
+def _locked(row: tuple[Any, ...]) -> Trade:
+    """Return the trade of a row of `_FACTS`; by position, since a batch of fills locks hundreds."""
+    trade_id, symbol, direction, product_type, user_broker_id, quantity, open_quantity, price, entered_at, status = row
+    return Trade(
+        trade_id,
+        symbol,
+        Direction(direction),
+        ProductType(product_type),
+        user_broker_id,
+        quantity,
+        open_quantity,
+        price,
+        entered_at,
+        trading_day(entered_at),
+        TradeStatus(status),
+    )
 
 
 def _facts(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,11 +20,13 @@ from services.exit_qualification.ticks.batch import offsets_after
 from services.paper_broker import feed_records
 from services.paper_broker.feed_records import FeedRecord
 from services.trade_management.domain.fill_report import FillReport
+from services.trade_management.fills.fill_event import FILL_TYPES, read_fill_event
 from services.trade_management.fills.reading import DiscardedEvent, Irrelevant, read
-from shared.contracts.events import event_classes
+from shared.contracts.events import event_classes, parse_event
 from shared.contracts.topics import EXIT_INTENTS, MARKET_TICKS, TRADES
 from shared.errors import ExitflowError, MalformedMessage, Unavailable
 from shared.kafka.record_faults import UNREADABLE, fault_of, read_record
+from shared.money import parse_money
 from shared.outbox.signatures import SIGNATURE_HEADER, UntrustedEvent
 from tests.support.records import headers, message, values
 from tests.support.signing import TRUSTED, signature_of
@@ -66,6 +70,7 @@ FILLED: Json = {
         }
     ],
 }
+FILLED_VALUE = json.dumps(FILLED).encode()
 TYPES = [event.event_type() for event in event_classes()]
 TRADE_TYPES = [event.event_type() for event in event_classes() if event.topic == TRADES]
 INTENT_TYPES = [event.event_type() for event in event_classes() if event.topic == EXIT_INTENTS]
@@ -119,6 +124,55 @@ def test_trade_fills_reads_sets_apart_or_skips_any_record(value: bytes | None, o
         return
     assert is_signed or isinstance(said, Irrelevant)
     assert isinstance(said, FillReport | DiscardedEvent | Irrelevant)
+
+
+@given(values([FILLED]), st.sampled_from(sorted(FILL_TYPES)))
+def test_trade_fills_refuses_whatever_the_contract_refuses(value: bytes | None, kind: str) -> None:
+    try:
+        event = parse_event(kind, value)
+    except MalformedMessage:
+        with pytest.raises(MalformedMessage):
+            read_fill_event(kind, value)
+        return
+    try:
+        read_ = read_fill_event(kind, value)
+    except MalformedMessage as error:
+        # The contract's classes also take a number that is written as a text, and other forms of an id.
+        assert re.search("Expected `(int|str|bool)|Invalid UUID", str(error))
+        return
+    assert as_told(read_) == as_told(event)
+
+
+@pytest.mark.parametrize("kind", sorted(FILL_TYPES))
+def test_trade_fills_reads_what_the_contract_reads(kind: str) -> None:
+    assert as_told(read_fill_event(kind, FILLED_VALUE)) == as_told(parse_event(kind, FILLED_VALUE))
+
+
+@pytest.mark.parametrize("field", sorted(set(FILLED) - {"errors"}))
+@pytest.mark.parametrize("kind", sorted(FILL_TYPES))
+def test_trade_fills_needs_the_fields_that_the_contract_needs(kind: str, field: str) -> None:
+    value = json.dumps({name: told for name, told in FILLED.items() if name != field}).encode()
+    refusals = [refusal_of(read, kind, value) for read in (parse_event, read_fill_event)]
+    assert refusals in ([False, False], [True, True])
+
+
+def refusal_of(read: Callable[[str, bytes], object], kind: str, value: bytes) -> bool:
+    """Return whether a reader refuses a value."""
+    try:
+        read(kind, value)
+    except MalformedMessage:
+        return True
+    return False
+
+
+def as_told(event: Any) -> Json:
+    """Return the fields of an event that closures need."""
+    names = ("trade_id", "intent_id", "symbol", "direction", "user_broker_id", "exit_reason", "leg", "filled_quantity")
+    fills = [
+        (fill.broker_order_id, fill.broker_trade_id, fill.quantity, parse_money(fill.price), fill.filled_at)
+        for fill in event.fills
+    ]
+    return {name: getattr(event, name) for name in names} | {"fills": fills}
 
 
 @given(
