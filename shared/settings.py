@@ -74,7 +74,7 @@ class Settings(BaseSettings):
         "SCRAM-SHA-512", pattern="^(SCRAM-SHA-512|SCRAM-SHA-256|PLAIN)$", description="SASL mechanism of the client"
     )
     kafka_username: str | None = Field(None, description="Kafka user of this process")
-    kafka_password: SecretStr | None = Field(None, description="password of that user")
+    kafka_password: SecretStr | None = Field(None, description="password of this user")
     kafka_ca: str | None = Field(
         None, description="CA certificates of the cluster in PEM; unset: the system's certificates"
     )

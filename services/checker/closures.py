@@ -29,7 +29,7 @@ def _wrong(trade: Trade, booked: list[Fill], exits: ExitBooks) -> Iterator[str]:
         )
     unknown = set(booked) - set(exits.fills_of_trade.get(trade.trade_id, []))
     if unknown:
-        yield f"{name}: fills that no intent of it has: {sorted(unknown)}"
+        yield f"{name}: fills without an intent of it: {sorted(unknown)}"
     if trade.is_closed:
         yield from _wrong_intent(trade, exits, name)
         yield from _wrong_pnl(trade, booked, name)
@@ -38,9 +38,9 @@ def _wrong(trade: Trade, booked: list[Fill], exits: ExitBooks) -> Iterator[str]:
 def _wrong_intent(trade: Trade, exits: ExitBooks, name: str) -> Iterator[str]:
     intent = exits.intents.get(trade.exit_intent_id) if trade.exit_intent_id else None
     if intent is None or intent.trade_id != trade.trade_id:
-        yield f"{name}: is CLOSED by intent {trade.exit_intent_id}, which it does not have"
+        yield f"{name}: is CLOSED by intent {trade.exit_intent_id}, not one of its intents"
     elif intent.status != "FILLED" and not exits.fills.get(intent.intent_id):
-        yield f"{name}: is CLOSED by intent {intent.intent_id}, which is {intent.status} without a fill"
+        yield f"{name}: is CLOSED by intent {intent.intent_id}: {intent.status} without a fill"
     if trade.final_closures != 1:
         yield f"{name}: is CLOSED and has {trade.final_closures} final closures"
 

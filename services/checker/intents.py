@@ -40,7 +40,7 @@ SELECT format('trade %s has %s filled and %s wanted by live intents, of %s', t.t
  WHERE w.wanted > 0 AND f.filled + w.wanted > t.quantity
 """)
 UNCLEAR_OUTCOMES = text("""
--- invariants.unclear_outcomes: what was sent must come to rest, and its fills must add up
+-- invariants.unclear_outcomes: every sent intent must come to rest, and its fills must add up
 WITH filled AS (
   SELECT intent_id, trade_id, sum(quantity) AS quantity,
          round(sum(quantity * price) / sum(quantity), 4) AS average_price

@@ -12,8 +12,8 @@ ROWS = text("""
 SELECT event_id::text AS event_id, topic, key, sequence, sha256(payload) AS payload_hash FROM outbox_history
 """)
 KEPT_FROM = text("""
--- invariants.outbox_kept_from: of topics with fewer rows than the sequences count, the start of the oldest day, which
--- DEFAULT has none of; nothing is ever dropped on the day it was written
+-- invariants.outbox_kept_from: of topics with fewer rows than the sequences count, the start of the oldest day without
+-- rows in DEFAULT; nothing is ever dropped on the day it was written
 SELECT topic,
        least((SELECT min(from_at) FROM outbox_partition_range), clock_timestamp() - interval '1 day') AS kept_from
   FROM (SELECT topic, sum(last) AS written FROM outbox_sequence GROUP BY topic) counted
@@ -21,7 +21,7 @@ SELECT topic,
  WHERE written > coalesce(kept, 0)
 """)
 PARKED = text("""
--- invariants.outbox_parked: events that wait for an operator, and those that an operator gave up
+-- invariants.outbox_parked: events waiting for an operator, and those given up by an operator
 SELECT event_id::text AS event_id, ce_type AS event_type, ce_subject AS subject, false AS over FROM outbox_parked
  UNION ALL
 SELECT event_id::text, event_type, subject, true FROM outbox_discarded

@@ -35,7 +35,7 @@ def check_publication(
         note += f", {len(waiting)} events parked, {len(parked) - len(waiting)} discarded"
     outdated = _outdated(rows, log, kept_from)
     if outdated:
-        note += f"; older than what is kept: {len(outdated)} records not judged"
+        note += f"; older than the kept ones: {len(outdated)} records not judged"
     judged = [record for record in log if record.where not in outdated]
     first = _first_sequences(log, removed)
     gone = {row.event_id for row in rows if _is_gone(row, first, removed)}

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from services.checker.exit_books import Fill
 
 TRADES = text("""
--- invariants.trades: with what its closures and its charges add up to; final ones replace a leg's estimate
+-- invariants.trades: with the sums of its closures and its charges; final ones replace a leg's estimate
 WITH final AS (
   SELECT DISTINCT ON (trade_id, leg) trade_id, leg,
          (SELECT coalesce(sum(amount::numeric), 0) FROM jsonb_each_text(lines) AS l (charge, amount)) AS amount

@@ -132,7 +132,7 @@ class Api:
 
     def _unreachable(self, method: str, error: httpx.HTTPError) -> ApiFault:
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-            return ApiFault(self.name, None, f"{self.name} cannot be reached.", "Check that the process runs.")
+            return ApiFault(self.name, None, f"{self.name} cannot be reached.", "Check whether the process runs.")
         message = f"{self.name} did not answer in time ({type(error).__name__})."
         if method == "GET":
             return ApiFault(self.name, None, message, "Try again; if it stays so, look at the System page.")

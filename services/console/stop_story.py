@@ -9,7 +9,7 @@ from services.console.steps import Step
 from services.console.wording import instant, money, words
 
 ENDS = {
-    "EXIT": "The protective stop was cancelled, so that another exit could be sent.",
+    "EXIT": "The protective stop was cancelled: another exit had to be sent.",
     "TRADE_CLOSED": "The protective stop was cancelled: nothing of the trade was left to protect.",
     "PLAN_CHANGED": "The protective stop was cancelled: the plan or the symbol changed.",
     "RENEWED": "The protective stop was cancelled after many changes of its order; another takes its place.",

@@ -83,7 +83,7 @@ def _ends(intent: Json) -> Iterator[Step]:
 def _detection(intent: Json, reason: str) -> str:
     if intent["detected_price"] is None:
         return f"{reason} exit requested."
-    level = f", which reaches the level {money(intent['exit_level'])}" if intent["exit_level"] else ""
+    level = f" and reached the level {money(intent['exit_level'])}" if intent["exit_level"] else ""
     return f"A tick of {money(intent['detected_price'])} arrived{level}: {reason.lower()}."
 
 

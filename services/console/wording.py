@@ -56,7 +56,7 @@ STOP_TONES = {
 }
 KILL_SWITCH_SENTENCES = {
     KillSwitchMode.OFF: "Exits run.",
-    KillSwitchMode.ENTRIES_ONLY: "Exits run; systems that open trades are told to stop.",
+    KillSwitchMode.ENTRIES_ONLY: "Exits run; systems opening trades are told to stop.",
     KillSwitchMode.ALL: "No exit is sent except manual ones.",
 }
 ROLLOUT_SENTENCES = {

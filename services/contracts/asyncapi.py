@@ -30,22 +30,22 @@ _DEAD_LETTER = "DeadLetter"
 CHANNELS = {
     MARKET_TICKS: "Last traded prices; key: the symbol, partitioned as Kafka's Java clients do (murmur2).",
     TRADES: "Trades opened and closed; key: the symbol.",
-    EXIT_SIGNALS: "Market logic said that a trade should exit; key: the trade_id.",
+    EXIT_SIGNALS: "Market logic decided to exit a trade; key: the trade_id.",
     EXIT_INTENTS: "Every step of every exit; key: the trade_id.",
-    OPERATIONS_CONTROLS: "What operators set; the last event of a key is the setting.",
+    OPERATIONS_CONTROLS: "Operators' settings; the last event of a key is the setting.",
 }
 """The records of each topic."""
 
 PROMISE = (
     "At least once; first occurrences in order per key, without gaps in ce_sequence. "
-    "A consumer that keeps an inbox of ce_id sees every effect once. "
+    "A consumer with an inbox of ce_id sees every effect once. "
     "Payload fields are snake_case, money is a decimal string, times are RFC 3339 in UTC; ignore unknown fields."
 )
 
 
 SIGNATURE = (
     "key id, colon, base64 of an Ed25519 signature; how to verify it: docs/contracts/signatures.md. "
-    "Absent from events that were written before events were signed."
+    "Absent from events written before events were signed."
 )
 SIGNATURE_PATTERN = "^[0-9a-f]{16}:[A-Za-z0-9+/]{86}==$"
 
@@ -77,7 +77,7 @@ def _message_names(topic: str) -> list[str]:
 def _dead_letter_channels() -> Json:
     reference = {_DEAD_LETTER: {"$ref": f"#/components/messages/{_DEAD_LETTER}"}}
     return {
-        name: {"address": name, "description": "Records that a consumer could not read.", "messages": reference}
+        name: {"address": name, "description": "Records unreadable for a consumer.", "messages": reference}
         for name in map(dead_letter_topic, ALL_TOPICS)
     }
 
@@ -112,7 +112,7 @@ def _cloud_event_headers(event: type[Event]) -> Json:
         "ce_source": _source(event),
         "ce_type": {"type": "string", "const": event.event_type()},
         "ce_time": {"type": "string", "format": "date-time"},
-        "ce_subject": {"type": "string", "description": "the id of what the event speaks of"},
+        "ce_subject": {"type": "string", "description": "the id of the event's subject"},
         "ce_sequence": {"type": "string", "pattern": "^[1-9][0-9]*$", "description": "per topic and key, from 1"},
         "content-type": {"type": "string", "const": "application/json"},
         "traceparent": {"type": "string", "description": "W3C trace context"},
@@ -123,7 +123,7 @@ def _cloud_event_headers(event: type[Event]) -> Json:
 
 def _source(event: type[Event]) -> Json:
     if event.topic == ANY_TOPIC:
-        return {"type": "string", "description": "the source of the event in whose place it stands"}
+        return {"type": "string", "description": "the source of the replaced event"}
     return {"type": "string", "const": event.source}
 
 

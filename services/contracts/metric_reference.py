@@ -58,7 +58,7 @@ PUBLISHED_SIGNALS = Metric(
     "exit_signals_published_total",
     "counter",
     ("reason",),
-    "Exit signals whose event Kafka has; the same in each copy of the process, so take the maximum",
+    "Exit signals with their event in Kafka; the same in each copy of the process, so take the maximum",
     PublishedSignals.__module__,
 )
 """The one metric made by a collector at each scrape."""

@@ -56,7 +56,9 @@ def show_trades(trades: Sequence[Json]) -> None:
     """Print the best and worst trades, and the totals."""
     ranked = sorted(trades, key=lambda trade: abs(Decimal(trade["net_pnl"])), reverse=True)
     rows = [[trade.get(column) for column in _COLUMNS.values()] for trade in ranked[:SHOWN_TRADES]]
-    table = table_of(list(_COLUMNS), rows, title=f"{len(trades)} closed trades; the {len(rows)} that won or lost most")
+    table = table_of(
+        list(_COLUMNS), rows, title=f"{len(trades)} closed trades; the {len(rows)} with the largest gains and losses"
+    )
     for column in table.columns[_FIRST_NUMBER:]:
         column.justify = "right"
     table.add_section()
@@ -68,7 +70,7 @@ def show_trades(trades: Sequence[Json]) -> None:
 
 def show_findings(findings: Sequence[Finding]) -> None:
     """Print each rule's verdict and violations."""
-    table = Table(title="What must hold", title_justify="left", header_style="bold")
+    table = Table(title="Invariant", title_justify="left", header_style="bold")
     for column in ("", "invariant", "checked", "verdict", ""):
         table.add_column(column)
     for each in findings:

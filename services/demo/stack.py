@@ -43,7 +43,7 @@ def running_stack(data_dir: Path, kafka: KafkaChoice, say: Say) -> Iterator[dict
         It did not start; `say` was told why.
     """
     if stack.status(data_dir).running:
-        say(f"using the stack that runs in {data_dir}")
+        say(f"using the stack running in {data_dir}")
         yield stack.read_stack(data_dir)
         return
     try:

@@ -63,7 +63,7 @@ def _ask_kafka(settings: Settings) -> list[Symptom]:
     try:
         found = open_admin(settings).list_topics(timeout=KAFKA_LIMIT_S).topics
     except KafkaException as error:
-        return [problem("kafka", error.args[0].str(), "check that Kafka runs at EXITFLOW_KAFKA_BOOTSTRAP_SERVERS")]
+        return [problem("kafka", error.args[0].str(), "check whether Kafka runs at EXITFLOW_KAFKA_BOOTSTRAP_SERVERS")]
     on_cluster = {topic: names.on_cluster(topic) for topic in ALL_TOPICS}
     return list(
         rules.topics({topic: len(found[name].partitions) for topic, name in on_cluster.items() if name in found})

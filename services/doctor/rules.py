@@ -33,7 +33,7 @@ READINESS_ACTIONS: Final = (
     ("access token", RENEW_ACCESS),
     ("another server", "exitflow outbox rebase --dry-run"),
     ("gaps", "exitflow gaps list"),
-    ("waiting", "end the transaction that holds the row; see waiting_work in /metrics"),
+    ("waiting", "end the transaction with the lock on the row; see waiting_work in /metrics"),
     ("kafka", "check Kafka and its topics; the runbook's table of topics has each message"),
     ("does not answer", "look at its log; start it again if it ended"),
 )

@@ -14,7 +14,7 @@ from shared.contracts.topics import OPERATIONS_CONTROLS, TopicNames
 from shared.outbox.unit_of_work import UnitOfWork
 
 TOLD = text("""
--- outbox_sequence.told: keys that have an event
+-- outbox_sequence.told: keys with an event
 SELECT key FROM outbox_sequence WHERE topic = :topic AND key = ANY (CAST(:keys AS text[]))
 """)
 

@@ -110,7 +110,7 @@ class ExitResolutionService:
         """
         intent = lock_exit(uow.connection, ExitIntentRepository(uow.connection).get(intent_id)).intent
         if intent.status not in UNSENT:
-            raise Conflict(f"exit {intent_id} is {intent.status}; only one that was not sent can be withdrawn")
+            raise Conflict(f"exit {intent_id} is {intent.status}; only an unsent one can be withdrawn")
         now = OrderQueues(uow.connection).now()
         withdrawn = ExitIntentRepository(uow.connection).mark_cancelled(intent, reason=CancelReason.WITHDRAWN, at=now)
         uow.emit(intent_events.cancelled(withdrawn, [], now))

@@ -27,7 +27,7 @@ SELECT exit_reason,
  GROUP BY exit_reason
 """)
 RELEASED = text("""
--- exit_signals.released: parked signals that were replayed since
+-- exit_signals.released: parked signals replayed since
 SELECT signal_id, exit_reason FROM exit_signal_status
  WHERE signal_id = ANY (CAST(:held AS uuid[])) AND status = 'PUBLISHED'
 """)
@@ -76,7 +76,7 @@ class PublishedSignals(Collector):
     def collect(self) -> Iterator[CounterMetricFamily]:
         """Return the metric as of the last count."""
         family = CounterMetricFamily(
-            "exit_signals_published", "exit signals whose event Kafka has; maximum over copies", labels=["reason"]
+            "exit_signals_published", "exit signals with their event in Kafka; maximum over copies", labels=["reason"]
         )
         for reason, published in sorted(self._published.items()):
             family.add_metric([reason], published)

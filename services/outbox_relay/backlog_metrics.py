@@ -44,7 +44,7 @@ SURVEYED_AT_S = gauge("outbox_survey_timestamp_seconds", "When the figures of th
 FAILURES = counter("outbox_survey_failures", "Failed measurements of the outbox", "outbox")
 
 BACKLOG_OF_ALL: LiteralString = f"""
--- outbox.survey: what waits, and who holds the shards
+-- outbox.survey: waiting events, and the holders of the shards
 SELECT coalesce(sum(waiting.backlog), 0)::bigint, count(*) FILTER (WHERE waiting.looked_at = {LOOKED_AT}),
        coalesce(extract(epoch FROM clock_timestamp() - min(waiting.oldest)), 0)::float8,
        count(*) FILTER (WHERE NOT s.paused AND s.lease_until < clock_timestamp()), count(*) FILTER (WHERE s.paused)

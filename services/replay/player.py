@@ -277,7 +277,7 @@ class _Market:
         booking = book(history, [_fill(sent, execution)], self._terms.schedule)
         self._histories[candidate.trade_id] = booking.after
         closure = booking.closure
-        assert closure is not None, "an order is never larger than what is open"
+        assert closure is not None, "an order is never larger than the open quantity"
         self.exits.append(
             ReplayedExit(
                 trade=history.trade,

@@ -188,7 +188,7 @@ class _TradeCheck:
         self._see_price(tick)
         self._skip_by_hand(tick.at_ms * 1000)
         if not self.is_first and self.expected and self.expected[0].at_us < tick.ts_us:
-            self.differ(f"stored: {words(self.expected[0].event)}; its rule did not hold at that time")
+            self.differ(f"stored: {words(self.expected[0].event)}; its rule did not hold then")
 
     def end(self) -> None:
         """Compare the remaining exits at the end of the tape."""

@@ -125,7 +125,9 @@ class CorporateActionService:
         known = repository.in_force(action.symbol, action.kind, action.effective_on)
         if known is not None:
             if _what(known) != _what(action):
-                raise InvalidInput(f"another {known.kind} of that day is applied, {known.action_id}; reverse it first")
+                raise InvalidInput(
+                    f"another {known.kind} of the same day is applied, {known.action_id}; reverse it first"
+                )
             return AppliedAction(known, repository.adjustments(known.action_id), changed=False)
         if check_exits and (live := self._live_exits.of(action.symbol)):
             raise InvalidInput(_live_text(action.symbol, live))

@@ -39,7 +39,7 @@ class UnknownExits:
 
     def of(self, symbol: str) -> list[str]:
         """Raise ExitsNotKnown."""
-        raise ExitsNotKnown(f"set EXITFLOW_LAST_PRICES_TOKEN, so that the exits of {symbol} can be asked of exit-api")
+        raise ExitsNotKnown(f"set EXITFLOW_LAST_PRICES_TOKEN: with it the exits of {symbol} can be asked of exit-api")
 
 
 class ExitApiExits:

@@ -79,7 +79,7 @@ class KnownTokens:
 
 
 FIND = text("""
--- api_tokens.find: by hash, so that comparing takes no time that depends on the secret
+-- api_tokens.find: by hash: the time of comparing does not depend on the secret
 SELECT name, scopes FROM api_tokens
  WHERE token_hash = :token_hash AND (expires_at IS NULL OR expires_at > clock_timestamp())
 """)

@@ -12,7 +12,7 @@ Declared = dict[int | str, dict[str, Any]]
 
 _MEANINGS = {
     400: "the request cannot be read",
-    401: "no token, or one that is not known or has expired",
+    401: "no token, or an unknown or expired one",
     403: "the token lacks the scope",
     404: "the thing named does not exist",
     408: "the request did not arrive in time",
@@ -24,9 +24,9 @@ _MEANINGS = {
     428: "no `If-Match`",
     429: "too many requests of this token; see `Retry-After`",
     431: "the headers are too large",
-    500: "an error that was not expected; it is in the log",
-    501: "a transfer coding that is not supported",
-    503: "something that the API depends on does not answer now, or too many connections are open",
+    500: "an unexpected error; it is in the log",
+    501: "an unsupported transfer coding",
+    503: "a dependency of the API does not answer now, or too many connections are open",
 }
 
 EVERYWHERE = (400, 408, 413, 414, 422, 431, 500, 501, 503)

@@ -31,7 +31,7 @@ IdempotencyKey = Annotated[
 ]
 
 CLAIM = text("""
--- idempotency_keys.claim: waits for a transaction that holds the same key
+-- idempotency_keys.claim: waits for another transaction with the same key
 INSERT INTO idempotency_keys (scope, key, request_hash) VALUES (:scope, :key, :request_hash)
 ON CONFLICT (scope, key) DO NOTHING
 RETURNING key
@@ -47,7 +47,7 @@ SELECT k.scope, k.key, k.request_hash, k.response_status, k.response_body
   JOIN idempotency_keys k ON k.scope = i.scope AND k.key = i.key
 """)
 KEEP_ALL = text("""
--- idempotency_keys.keep_all: in order; waits for a transaction that holds the same key
+-- idempotency_keys.keep_all: in order; waits for another transaction with the same key
 INSERT INTO idempotency_keys (scope, key, request_hash, response_status, response_body)
 SELECT scope, key, request_hash, :status, CAST(body AS jsonb)
   FROM unnest(CAST(:scopes AS text[]), CAST(:keys AS text[]), CAST(:hashes AS bytea[]), CAST(:bodies AS text[]))

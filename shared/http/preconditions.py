@@ -49,7 +49,7 @@ def require_match(sent: str | None, version: int) -> None:
         It names other versions.
     """
     if sent is None:
-        raise PreconditionRequired("send If-Match with the ETag that you read, so that no other change is lost")
+        raise PreconditionRequired("send If-Match with the ETag of your last read; it protects changes of others")
     tags = {tag.strip() for tag in sent.split(",")}
     if tags.isdisjoint({"*", etag(version), str(version)}):
         raise PreconditionFailed(

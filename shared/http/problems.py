@@ -139,4 +139,4 @@ def _no_database(error: DBAPIError) -> ProblemResponse:
 
 def _unexpected(request: Request, error: Exception) -> ProblemResponse:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return problem(500, "internal_error", "an error that was not expected; it is in the log")
+    return problem(500, "internal_error", "an unexpected error; it is in the log")

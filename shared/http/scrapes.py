@@ -72,7 +72,7 @@ class Scrapers:
     def _admit_remembered(self, known: bytes) -> None:
         passed_at = self._passed_at.get(known)
         if passed_at is None or self._clock.monotonic() - passed_at > REMEMBERED_S:
-            raise Unavailable("the database, which holds the tokens, does not answer")
+            raise Unavailable("the database of the tokens does not answer")
 
     def _remember(self, known: bytes) -> None:
         self._passed_at.pop(known, None)

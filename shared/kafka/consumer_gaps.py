@@ -25,7 +25,7 @@ ANY_PARTITION = -1
 LOOK_S = 2.0
 
 RECORD = text("""
--- consumer_gaps.record: a gap that has grown is open again
+-- consumer_gaps.record: a grown gap is open again
 INSERT INTO consumer_gaps AS g (consumer, topic, topic_id, partition, kind, first_offset, missed)
 SELECT :consumer, * FROM unnest(CAST(:topics AS text[]), CAST(:topic_ids AS text[]), CAST(:partitions AS integer[]),
                                 CAST(:kinds AS text[]), CAST(:first_offsets AS bigint[]), CAST(:missed AS bigint[]))

@@ -47,14 +47,14 @@ SELECT topic, key, sequence, ce_type, ce_source, ce_subject, ce_time, request
   FROM outbox_parked WHERE event_id = :event_id FOR UPDATE
 """)
 COUNT = text("""
--- outbox.count_parked: and lock them, in the order in which the relay does
+-- outbox.count_parked: and lock them, in the relay's order
 SELECT count(*) AS parked, count(request) AS requested FROM (
   SELECT request FROM outbox_parked
    WHERE topic = :topic AND (CAST(:key AS text) IS NULL OR key = :key)
    ORDER BY event_id FOR UPDATE) locked
 """)
 REPLAY = text("""
--- outbox.request_replay: what an operator has decided already stays as it is
+-- outbox.request_replay: an event already decided by an operator stays as it is
 UPDATE outbox_parked
    SET request = 'REPLAY', requested_by = :actor, requested_at = clock_timestamp(), request_reason = :reason
  WHERE topic = :topic AND (CAST(:key AS text) IS NULL OR key = :key) AND request IS NULL

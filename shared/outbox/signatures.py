@@ -145,7 +145,7 @@ class TrustedKeys:
             raise UntrustedEvent(f"no {SIGNATURE_HEADER}")
         key = self.keys.get(name)
         if key is None:
-            raise UntrustedEvent(f"signed by a key that is not trusted here: {name[:KEY_ID_CHARACTERS]!r}")
+            raise UntrustedEvent(f"signed by a key not trusted here: {name[:KEY_ID_CHARACTERS]!r}")
         try:
             key.verify(_parts_of(record, headers).to_bytes(), b64decode(text, validate=True))
         except (CryptoError, binascii.Error, ValueError):

@@ -28,8 +28,8 @@ Order = tuple[str, str]
 """Topic and key: events are numbered within them."""
 
 NUMBER = text("""
--- outbox.number: sequence rows are locked in sorted order and before the events get their ids, so that per key the
--- order of ids is the order of locks and so of commits
+-- outbox.number: sequence rows are locked in sorted order and before the events get their ids: per key the order of ids
+-- is the order of locks and so of commits
 INSERT INTO outbox_sequence AS s (topic, key, last)
 SELECT topic, key, count(*) FROM unnest(CAST(:topics AS text[]), CAST(:keys AS text[])) AS i(topic, key)
  GROUP BY topic, key ORDER BY topic, key
@@ -37,7 +37,7 @@ ON CONFLICT (topic, key) DO UPDATE SET last = s.last + EXCLUDED.last
 RETURNING s.topic, s.key, s.last
 """)
 APPEND = text(f"""
--- outbox.append: headers that the relay cannot know are written as they go on the wire
+-- outbox.append: headers unknown to the relay are written as they go on the wire
 WITH appended AS (
 INSERT INTO outbox_event (event_id, shard, topic, key, sequence, ce_type, ce_source, ce_subject, ce_time, traceparent,
                           payload, signature)

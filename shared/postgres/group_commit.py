@@ -159,7 +159,7 @@ class ThreadGroups(Generic[Item, Answer]):
             return self._queue.take()
 
     def _write_group(self, group: Sequence[_Batch[Item, Answer]]) -> None:
-        outcome: Sequence[Answer] | Exception = Unavailable("the thread that wrote for others has ended")
+        outcome: Sequence[Answer] | Exception = Unavailable("the writing thread of the group has ended")
         try:
             outcome = self._write([item for batch in group for item in batch.items])
         except Exception as error:  # noqa: BLE001  # raised in each waiting thread

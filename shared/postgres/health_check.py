@@ -24,7 +24,7 @@ RENEW_S = 60.0
 """A connection this old is replaced: the check must notice a server without room for new connections."""
 
 STATE = """
--- database_watch.state: the last column has what the database and the role are set to, which counts for new connections
+-- database_watch.state: the last column has the settings of the database and the role; they count for new connections
 SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',
        (SELECT coalesce(string_agg(s.setconfig::text, ' ' ORDER BY s.setdatabase, s.setrole), '')
           FROM pg_db_role_setting s

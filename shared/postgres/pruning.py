@@ -33,13 +33,13 @@ class Pruned(StrEnum):
 
 STATEMENTS = {
     Pruned.INBOX: text("""
--- pruning.inbox: a row that another transaction holds is left for the next round
+-- pruning.inbox: rows held by another transaction are left for the next round
 DELETE FROM inbox WHERE (consumer, event_id) IN (
   SELECT consumer, event_id FROM inbox WHERE at < clock_timestamp() - make_interval(days => :days)
    ORDER BY at LIMIT :limit FOR UPDATE SKIP LOCKED)
 """),
     Pruned.IDEMPOTENCY_KEYS: text("""
--- pruning.idempotency_keys: a row that another transaction holds is left for the next round
+-- pruning.idempotency_keys: rows held by another transaction are left for the next round
 DELETE FROM idempotency_keys WHERE (scope, key) IN (
   SELECT scope, key FROM idempotency_keys WHERE created_at < clock_timestamp() - make_interval(days => :days)
    ORDER BY created_at LIMIT :limit FOR UPDATE SKIP LOCKED)

@@ -48,4 +48,4 @@ def own_row_only() -> Iterator[None]:
     except OperationalError as error:
         if not is_lock_timeout(error):
             raise
-        raise RowHeld("another transaction holds a row that it needs") from error
+        raise RowHeld("another transaction holds a row it needs") from error

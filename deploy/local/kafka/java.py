@@ -30,7 +30,7 @@ def find_java(account: Account | None) -> Path:
         raise ConfigurationError(f"no Java: neither JAVA_HOME nor PATH has one, {OLDEST} or newer is needed")
     closed = first_closed(java.parent, account)
     if closed is not None and account is not None:
-        raise ConfigurationError(f"no Java that user {account.name} can run: {java} is below {closed}")
+        raise ConfigurationError(f"no Java for user {account.name} can run: {java} is below {closed}")
     version = _major_version(java)
     if version < OLDEST:
         raise ConfigurationError(f"Java {version} at {java} is too old, {OLDEST} or newer is needed")

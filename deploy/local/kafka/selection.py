@@ -69,7 +69,7 @@ def decide(wanted: KafkaChoice, on_progress: Callable[[str], None] = lambda _: N
 def _external() -> Decision:
     servers = os.environ.get(EXTERNAL_SETTING)
     if not servers:
-        raise ConfigurationError(f"an external Kafka is named by {EXTERNAL_SETTING}, which is not set")
+        raise ConfigurationError(f"an external Kafka needs {EXTERNAL_SETTING}; set it to its bootstrap servers")
     return Decision(KafkaChoice.EXTERNAL, f"using the Kafka cluster of {EXTERNAL_SETTING}", servers)
 
 

@@ -92,7 +92,7 @@ class LocalStack:
         self._directory.stack_file.unlink(missing_ok=True)
         ended = end_leftovers(self._directory.process_file)
         if ended:
-            self._say(f"ended what a killed supervisor had left: {', '.join(ended)}")
+            self._say(f"ended processes left by a killed supervisor: {', '.join(ended)}")
 
     def _start_servers(self) -> Wiring:
         """Start PostgreSQL and Kafka, and create their content for the services."""

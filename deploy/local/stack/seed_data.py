@@ -23,18 +23,18 @@ OPERATOR_SCOPES = [Scope.READ, Scope.TRADE, Scope.OPERATE]
 """Not admin: whoever reads the operator's token cannot have orders and credentials sent elsewhere with it."""
 
 SWITCH_ON = text("""
--- local.switch_on: only what no operator has touched
+-- local.switch_on: only switches untouched by an operator
 UPDATE rollout SET mode = 'full', reason = 'local stack', updated_by = 'exitflow up', updated_at = clock_timestamp()
  WHERE updated_by = 'migration'
 """)
 CONNECT_PAPER = text("""
--- local.connect_paper: the port of the paper broker may have changed, what an operator said of it has not
+-- local.connect_paper: the port of the paper broker may have changed, but not an operator's settings
 INSERT INTO user_brokers (user_broker_id, broker, account, root_url, status)
 VALUES (:user_broker_id, 'kite', :account, :root_url, 'CONNECTED')
 ON CONFLICT (user_broker_id) DO UPDATE SET root_url = EXCLUDED.root_url, updated_at = clock_timestamp()
 """)
 ALWAYS_OPEN = text("""
--- local.always_open: so that the stack works at night; a calendar of an exchange replaces it for that exchange
+-- local.always_open: the stack works at night; a calendar of an exchange replaces it for this exchange
 INSERT INTO market_calendars (exchange, valid_from, weekdays, sessions, square_off, days, tick_fresh_ms, loaded_by)
 VALUES ('*', '1970-01-01', '{1,2,3,4,5,6,7}', '[{"phase": "OPEN", "opens": "00:00:00", "closes": "24:00:00"}]', '{}',
         '{}', 3000, 'exitflow up')

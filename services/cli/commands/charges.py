@@ -14,7 +14,7 @@ from services.cli.support.input_files import read_input_file
 from services.cli.support.output import note, show_json, show_table
 from shared.contracts.charges import MOST_NOTE_LINES, ContractNoteLine, read_contract_note
 
-app = new_app("Charges of trades: the rates, and contract notes that make them final.")
+app = new_app("Charges of trades: the rates, and contract notes for making them final.")
 
 _RATE_COLUMNS = ("exchange", "segment", "product_type", "charge", "side", "rate", "flat", "maximum", "enabled",
                  "effective_from", "effective_to", "source")  # fmt: skip

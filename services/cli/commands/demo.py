@@ -19,7 +19,7 @@ DemoDir = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
-        help="Use the stack that runs here, or start one here and keep its data.",
+        help="Use the stack running here, or start one here and keep its data.",
         show_default="temporary",
     ),
 ]

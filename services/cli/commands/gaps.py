@@ -21,7 +21,7 @@ from shared.postgres.connection_limits import TOOLS
 from shared.postgres.engine import open_engine
 from shared.postgres.revisions import EXIT_QUALIFICATION, TRADE_MANAGEMENT
 
-app = new_app("List and acknowledge records that a consumer missed.")
+app = new_app("List and acknowledge records missed by a consumer.")
 
 _COLUMNS = ("gap_id", "consumer", "kind", "topic", "partition", "first_offset", "missed", "noticed_at")
 

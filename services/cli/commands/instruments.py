@@ -79,7 +79,7 @@ def _from_file(api: ApiClient, file: Path, reason: str) -> Json:
         answer = api.put("/instruments", {"instruments": rows, "reason": reason})
         total += len(chunk)
     if skipped:
-        note(f"skipped {len(skipped)} lines that are no instruments, the first: {skipped[0]}")
+        note(f"skipped {len(skipped)} lines without a valid instrument, the first: {skipped[0]}")
     if answer is None:
         raise InvalidInput(f"{file}: no instrument in it")
     note(f"loaded {total} instruments")

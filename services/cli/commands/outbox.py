@@ -152,7 +152,7 @@ def _show_replay(
         show_json(events)
         return
     keys = len({(each["topic"], each["key"]) for each in events})
-    title = f"{len(events)} events of {keys} keys would be sent, each key in order; one that is rejected stays parked"
+    title = f"{len(events)} events of {keys} keys would be sent, each key in order; rejected ones stay parked"
     show_table(_PARKED_COLUMNS, ([each.get(column) for column in _PARKED_COLUMNS] for each in events), title=title)
 
 

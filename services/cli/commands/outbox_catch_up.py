@@ -39,7 +39,7 @@ def catch_up_command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; show the keys behind Kafka.")] = False,
     publish_new: Annotated[
         bool,
-        typer.Option("--publish-new", help="Also publish events whose sequences Kafka has for other events."),
+        typer.Option("--publish-new", help="Also publish events with sequences of other events in Kafka."),
     ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,

@@ -75,7 +75,7 @@ def _partition_row(outbox: OutboxDatabase, part: Partition, retention_days: int)
 
 def _why_kept(part: Partition, retention_days: int) -> str:
     if part.state == "default":
-        return "takes what has no partition"
+        return "takes rows without a partition"
     if not part.over:
         return "its day is not over"
     if part.held_by:

@@ -34,7 +34,7 @@ def provision(
     """
     settings = load_settings()
     if settings.public_token is None:
-        raise ConfigurationError("EXITFLOW_PUBLIC_TOKEN is not set; set it to the token that operators are to use")
+        raise ConfigurationError("EXITFLOW_PUBLIC_TOKEN is not set; set it to the operators' future token")
     exit_url, trade_url = (migrator_url(settings, history) for history in (EXIT_QUALIFICATION, TRADE_MANAGEMENT))
     prices_token = settings.last_prices_token
     migrate_both(exit_url, trade_url, note)

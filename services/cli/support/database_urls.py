@@ -131,5 +131,5 @@ def as_administrator(url: str, admin_url: str) -> str:
 
 def _needed(secret: SecretStr | None, name: str) -> str:
     if secret is None:
-        raise ConfigurationError(f"{PREFIX}{name} is not set; set it to the password that the role is to have")
+        raise ConfigurationError(f"{PREFIX}{name} is not set; set it to the role's future password")
     return secret.get_secret_value()

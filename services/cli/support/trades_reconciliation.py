@@ -48,7 +48,7 @@ IN_INBOX = text("""
 SELECT event_id FROM inbox WHERE consumer = :consumer AND event_id = ANY (CAST(:event_ids AS uuid[]))
 """)
 EVENTS = text("""
--- reconcile.events: kept intent events of these trades, with what became of each
+-- reconcile.events: kept intent events of these trades, with the state of each
 SELECT e.event_id, e.key, e.payload,
        EXISTS (SELECT FROM outbox_parked p WHERE p.event_id = e.event_id) AS is_parked,
        EXISTS (SELECT FROM outbox_discarded d WHERE d.event_id = e.event_id) AS is_discarded,
@@ -159,7 +159,7 @@ def _remedy(events: list[_Event], acted_upon: set[UUID]) -> tuple[str, str]:
     if "discarded" in states:
         return "none", "the event was discarded"
     if events:
-        return "none", "the inbox says that the event was acted upon, but the fill is not stored"
+        return "none", "the inbox has the event as processed, but the fill is not stored"
     return "none", "retention has dropped the event"
 
 

@@ -149,7 +149,7 @@ def resolve_consequences(intent: Json, resolution: Resolution) -> list[str]:
         already = f" {plural(known, 'share')} of it are recorded already." if known else ""
         return [
             f"Records the fills of {order}.{already}",
-            "Trade management closes that quantity at these prices. This cannot be undone.",
+            "Trade management closes this quantity at these prices. This cannot be undone.",
             f"With fewer than {intent['quantity']:,} shares the exit ends as cancelled, and the rest can exit again.",
         ]
     ending = "as refused by the broker" if resolution == "failed" else "as never placed"

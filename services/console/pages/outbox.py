@@ -187,7 +187,7 @@ def replay_consequences(events: Sequence[Json], topic: str, *, has_more: bool) -
         sentences.append(f"{plural(decided, 'event')} with an earlier decision stay as decided.")
     return [
         *sentences,
-        "An event that Kafka rejects again stays parked, and so do the later events of its key.",
+        "If Kafka rejects an event again, it stays parked with the later events of its key.",
         "New events of these keys follow once the parked ones are sent.",
     ]
 
@@ -242,7 +242,7 @@ async def _shard(context: ConsoleContext, session: Session, side: Side, shard: i
                 "Fills of its trades reach trade management only after the shard is resumed.",
             ]
             if pauses
-            else [f"The relay sends the shard again, in order, beginning with the {waiting} that wait."]
+            else [f"The relay sends the shard again, in order, beginning with the {waiting} waiting ones."]
         ),
         obstacle=_shard_obstacle(state, pauses=pauses),
         is_grave=pauses,

@@ -112,7 +112,7 @@ def _kill_switch(mode: KillSwitchMode) -> Action:
     more = {
         KillSwitchMode.ALL: [
             "Waiting exits stay pending; stops keep waiting, targets expire after their time.",
-            "Orders that a broker already has are not cancelled.",
+            "Orders already at a broker are not cancelled.",
         ],
         KillSwitchMode.OFF: ["Pending exits are sent at once if their other gates pass."],
     }
@@ -199,7 +199,7 @@ def _broker(user_broker_id: str, status: str) -> Action:
         consequences=(
             ["Waiting exits of the account are sent at once if their other gates pass."]
             if connects
-            else ["Exits of the account wait until it is connected.", "Orders that the broker already has go on."]
+            else ["Exits of the account wait until it is connected.", "Orders already at the broker go on."]
         ),
         word=user_broker_id,
         is_grave=not connects,

@@ -60,10 +60,10 @@ class RuleView(BaseModel):
     leg: int | None
     armed: bool
     held_by: str | None = Field(description="`intent` or `cooldown` if it is not armed")
-    level: Money | None = Field(description="price that meets the condition; null if no price alone decides")
-    reached: Side | None = Field(description="side of the level on which the condition is met")
+    level: Money | None = Field(description="price of the condition; null if no price alone decides")
+    reached: Side | None = Field(description="side of the level for the condition")
     distance: str | None = Field(
-        description="rupees that the last price must still move; 0 or less if the condition is met"
+        description="rupees from the last price to the level; 0 or less if the condition is met"
     )
     watermark: Money | None = Field(description="best price since entry, of a trailing stop")
     deadline: Timestamp | None

@@ -48,7 +48,7 @@ class InstrumentLoadView(BaseModel):
     requested_at: Timestamp | None
     loaded_at: Timestamp | None
     instruments: int
-    skipped: int = Field(description="rows of the last load that are no instruments of ours")
+    skipped: int = Field(description="rows of the last load not of our kinds")
     error: str | None
 
 

@@ -61,7 +61,7 @@ class CalendarDayView(BaseModel):
 
     exchange: str
     date: date
-    calendar: MarketCalendarKey | None = Field(description="calendar that covers the day; null if none does")
+    calendar: MarketCalendarKey | None = Field(description="calendar of the day; null without one")
     name: str | None = Field(description="name of a holiday or special day")
     is_trading_day: bool | None = Field(description="null without a calendar: exits are not held back")
     sessions: list[SessionHours]

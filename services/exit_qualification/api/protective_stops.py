@@ -52,7 +52,7 @@ class ProtectiveStopView(BaseModel):
     trigger_price: Money
     client_order_id: str
     broker_order_id: str | None
-    error_code: str | None = Field(description="what it waits for, or why it failed")
+    error_code: str | None = Field(description="why it waits or failed")
     error_message: str | None
     end_reason: str | None = Field(description="why it ended or is being cancelled")
     created_at: Timestamp
@@ -61,7 +61,7 @@ class ProtectiveStopView(BaseModel):
     changes: int = Field(description="how often other terms were requested")
     armed_at: Timestamp | None = Field(description="when the broker confirmed it last")
     ended_at: Timestamp | None
-    intent_id: UUID | None = Field(description="exit that has its fills, once it was triggered")
+    intent_id: UUID | None = Field(description="exit with its fills, once it was triggered")
 
 
 class ProtectiveStopPage(BaseModel):

@@ -103,7 +103,7 @@ class IntentView(BaseModel):
 class IntentDetail(IntentView):
     """Exit intent with the time of its detection and its fills."""
 
-    detected_at: Timestamp = Field(description="time of the tick, or of the request, that the exit was detected with")
+    detected_at: Timestamp = Field(description="time of the tick or of the request behind the exit")
     fills: list[Fill]
 
     @classmethod
@@ -281,7 +281,7 @@ class BrokerView(BaseModel):
     status: BrokerStatus
     token_refused_at: Timestamp | None = Field(None, description="since when the broker refuses the access token")
     token_ends_at: Timestamp | None = Field(
-        None, description="when the broker ends the access token of today, at the latest; null if that is not known"
+        None, description="latest end of today's access token by the broker; null if unknown"
     )
     entries_held_since: Timestamp | None = Field(
         None, description="since when no trade may be opened at it, because it lost more than its limit"

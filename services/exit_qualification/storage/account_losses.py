@@ -19,7 +19,7 @@ from shared.contracts.vocabulary import ExitReason, LossBasis
 _COLUMNS = "user_broker_id, loss_limit, basis, trading_day, opening_pnl, peak_pnl, realised_pnl, unrealised_pnl"
 
 WATCHED = text("""
--- account_losses.watched: what a look depends on; the offsets move soon after every stored tick, and with every trade
+-- account_losses.watched: the state behind a look; the offsets move soon after every stored tick, and with every trade
 -- and closure
 SELECT (SELECT sum(tick_offset + trade_offset) FROM tick_partitions) AS offsets,
        (clock_timestamp() AT TIME ZONE 'Asia/Kolkata')::date AS today, count(*) AS accounts,
@@ -30,7 +30,7 @@ SELECT (SELECT sum(tick_offset + trade_offset) FROM tick_partitions) AS offsets,
  WHERE loss_limit IS NOT NULL
 """)
 LOCK_FREE = text(f"""
--- account_losses.lock_free: limits that no other transaction judges or changes
+-- account_losses.lock_free: limits not judged or changed by another transaction
 SELECT {_COLUMNS} FROM account_loss_limits WHERE loss_limit IS NOT NULL ORDER BY user_broker_id FOR UPDATE SKIP LOCKED
 """)  # noqa: S608  # our own columns
 LOCK = text(f"""
@@ -42,7 +42,7 @@ FIND = text(f"""
 SELECT {_COLUMNS} FROM account_loss_limits WHERE user_broker_id = :user_broker_id
 """)  # noqa: S608  # our own columns
 PNL = text("""
--- account_losses.pnl: of one snapshot, so that a fill moves quantity from open to realised at once
+-- account_losses.pnl: of one snapshot: a fill moves quantity from open to realised at once
 SELECT b.user_broker_id, coalesce(closed.pnl, 0) AS realised, coalesce(held.pnl, 0) AS unrealised,
        coalesce(closed.carried, 0) + coalesce(held.carried, 0) AS carried, coalesce(held.unpriced, 0) AS unpriced,
        coalesce(held.unpriced_carried, 0) AS unpriced_carried
@@ -79,7 +79,7 @@ ON CONFLICT (user_broker_id) DO UPDATE
        unrealised_pnl = EXCLUDED.unrealised_pnl, judged_at = clock_timestamp()
 """)
 TO_FLATTEN = text("""
--- account_losses.to_flatten: open trades of held accounts that the rollout executes and an exit for the loss could take
+-- account_losses.to_flatten: open trades of held accounts, executed by the rollout and free for an exit for the loss
 SELECT t.trade_id
   FROM user_brokers b
  CROSS JOIN rollout r

@@ -19,7 +19,7 @@ PositionKey = tuple[str, str]
 
 _REMAINING = "t.quantity - coalesce((SELECT sum(f.quantity) FROM exit_fills f WHERE f.trade_id = t.trade_id), 0)"
 NEEDED = text(f"""
--- broker_positions.needed: net quantity that open trades need, by account, symbol and product
+-- broker_positions.needed: net quantity for open trades, by account, symbol and product
 SELECT t.user_broker_id, t.symbol, t.product_type,
        sum(CASE t.direction WHEN 'LONG' THEN 1 ELSE -1 END * greatest(0, {_REMAINING}))::bigint AS quantity
   FROM open_trades t
@@ -28,14 +28,14 @@ SELECT t.user_broker_id, t.symbol, t.product_type,
  GROUP BY t.user_broker_id, t.symbol, t.product_type
 """)  # noqa: S608  # a constant
 HELD_TRADES = text(f"""
--- broker_positions.held_trades: open trades of a position, with what their fills have left
+-- broker_positions.held_trades: open trades of a position, with the quantities left by their fills
 SELECT t.trade_id, t.direction, t.entered_at, ({_REMAINING})::bigint AS remaining
   FROM open_trades t
  WHERE t.status = 'OPEN' AND t.user_broker_id = :user_broker_id AND t.symbol = :symbol AND t.product_type = :product
  ORDER BY t.trade_id
 """)  # noqa: S608  # a constant
 OURS = text("""
--- broker_positions.ours: orders in an account's book that are ours, by the broker's id or by their tag
+-- broker_positions.ours: our orders in an account's book, by the broker's id or by their tag
 SELECT broker_order_id AS name FROM exit_intents
  WHERE broker_order_id = ANY (CAST(:order_ids AS text[])) AND user_broker_id = :user_broker_id
    AND exit_reason <> 'EXTERNAL'
@@ -45,7 +45,7 @@ UNION
 SELECT client_order_id FROM protective_stops WHERE client_order_id = ANY (CAST(:tags AS text[]))
 """)
 RECORDED = text("""
--- broker_positions.recorded: quantity and parts that exits have of each fill
+-- broker_positions.recorded: quantity and parts of each fill taken by exits
 SELECT broker_order_id, split_part(broker_trade_id, '/', 1) AS broker_trade_id,
        sum(quantity)::bigint AS quantity, count(*) AS pieces
   FROM exit_fills
@@ -54,7 +54,7 @@ SELECT broker_order_id, split_part(broker_trade_id, '/', 1) AS broker_trade_id,
  GROUP BY 1, 2
 """)
 AT_WORK = text("""
--- broker_positions.at_work: what an account's orders may still fill, but for some exits
+-- broker_positions.at_work: possible further fills of an account's orders, but for some exits
 SELECT symbol, product_type, direction, sum(quantity - filled_quantity)::bigint AS quantity
   FROM exit_intents
  WHERE user_broker_id = :user_broker_id AND status = ANY (:at_broker) AND deleted_at IS NULL

@@ -22,9 +22,9 @@ SELECT trade_id, exit_reason, episode_id
                               array_fill(CAST(:cooldown AS interval), ARRAY[cardinality(CAST(:slots AS text[]))]))
 """)
 ELIGIBLE = text("""
--- exit_episodes.eligible: fired before, and nothing in the database stands against firing again, not even an exit
--- that waits to be written, as `blocks` of the domain says: a waiting intent of lower rank does not, it would be
--- superseded, unless it is about to be sent
+-- exit_episodes.eligible: fired before, and nothing in the database stands against firing again, not even an exit in
+-- wait to be written, as in `blocks` of the domain: a waiting intent of lower rank does not, it would be superseded,
+-- unless it is about to be sent
 SELECT w.trade_id, w.slot
   FROM unnest(CAST(:trade_ids AS uuid[]), CAST(:slots AS text[]), CAST(:reasons AS text[]),
               CAST(:legs AS smallint[])) AS w(trade_id, slot, reason, leg)
@@ -53,7 +53,7 @@ SELECT w.trade_id, w.slot
  ORDER BY w.trade_id, array_position(p.ranks, w.reason), w.leg
 """)
 FINISHED = text("""
--- exit_episodes.finished: legs whose whole quantity is filled
+-- exit_episodes.finished: legs filled to their whole quantity
 SELECT DISTINCT w.trade_id, w.slot
   FROM unnest(CAST(:trade_ids AS uuid[]), CAST(:slots AS text[]), CAST(:legs AS smallint[])) AS w(trade_id, slot, leg)
   JOIN exit_intents i ON i.trade_id = w.trade_id AND i.leg = w.leg

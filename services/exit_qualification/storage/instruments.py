@@ -14,7 +14,7 @@ FILE = "file"
 """Source of instruments loaded by an operator."""
 
 UPSERT = text("""
--- instruments.upsert: a field that is null keeps what is stored; an unchanged row is not written
+-- instruments.upsert: a null field keeps its stored value; an unchanged row is not written
 INSERT INTO instruments AS n (symbol, instrument_type, tick_size, lot_size, freeze_quantity, expiry)
 SELECT DISTINCT ON (f.symbol) f.* FROM
        unnest(CAST(:symbols AS text[]), CAST(:types AS text[]), CAST(:tick_sizes AS numeric[]),

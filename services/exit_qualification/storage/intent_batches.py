@@ -20,7 +20,7 @@ from shared.errors import StaleVersion
 from shared.postgres.hot_path import fetch
 
 LOCK_FREE = text("""
--- exit_intents.lock_free: the intents that no other transaction holds, nor their trades; locked trade before intent
+-- exit_intents.lock_free: the intents not held by another transaction, nor their trades; locked trade before intent
 WITH trade AS MATERIALIZED (
   SELECT trade_id FROM open_trades
    WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))
@@ -33,7 +33,7 @@ SELECT i.intent_id, i.version FROM exit_intents i
    FOR UPDATE OF i SKIP LOCKED
 """)
 SUBMIT = text(f"""
--- exit_intents.submit: approved intents whose orders are about to be sent
+-- exit_intents.submit: approved intents with orders about to be sent
 UPDATE exit_intents i
    SET status = 'SUBMITTING', submitted_at = clock_timestamp(),
        claimed_until = clock_timestamp() + :claim, attempts = i.attempts + 1,
@@ -48,7 +48,7 @@ RETURNING {COLUMNS}
 _PLACED_AT = """
 coalesce(i.placed_at, greatest(i.submitted_at, clock_timestamp() - make_interval(secs => w.accepted_ago_s)))"""
 PLACE = text(f"""
--- exit_intents.place: orders that the broker has accepted
+-- exit_intents.place: orders accepted by the broker
 UPDATE exit_intents i
    SET status = 'PLACED', broker_order_id = w.broker_order_id, placed_at = {_PLACED_AT}, absent_since = NULL,
        error_code = NULL, error_message = NULL, version = i.version + 1
@@ -58,7 +58,7 @@ UPDATE exit_intents i
 RETURNING {COLUMNS}
 """)  # noqa: S608  # the columns of our own mapping
 FILL = text(f"""
--- exit_intents.fill: orders that the broker has filled completely, also those that were not recorded as accepted
+-- exit_intents.fill: orders completely filled by the broker, also those not recorded as accepted
 UPDATE exit_intents i
    SET status = 'FILLED', broker_order_id = w.broker_order_id, placed_at = {_PLACED_AT}, filled_quantity = i.quantity,
        average_price = w.average_price, filled_at = clock_timestamp(), ended_at = clock_timestamp(),
@@ -71,7 +71,7 @@ UPDATE exit_intents i
 RETURNING {COLUMNS}
 """)  # noqa: S608  # the columns of our own mapping
 SUPERSEDE = text(f"""
--- exit_intents.supersede: waiting intents that give way to an exit of higher rank
+-- exit_intents.supersede: waiting intents giving way to an exit of higher rank
 UPDATE exit_intents i
    SET status = 'CANCELLED', cancel_reason = '{CancelReason.SUPERSEDED}', ended_at = :at, version = i.version + 1
   FROM unnest(CAST(:intent_ids AS uuid[]), CAST(:versions AS integer[])) AS w (intent_id, version)

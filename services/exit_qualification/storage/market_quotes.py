@@ -24,7 +24,7 @@ SOON = 0.5
 A burst longer than the fresh time of its tick would else stop until a quote has come.
 """
 NEEDED_NOW = text(f"""
--- market_quotes.needed_now: symbols whose exits a quote of the broker could let pass, or whose price is soon too old
+-- market_quotes.needed_now: symbols with exits in need of a quote of the broker, or with a price soon too old
 SELECT DISTINCT ON (i.symbol) i.user_broker_id, i.symbol
   FROM exit_intents i
   LEFT JOIN market_quotes q ON q.symbol = i.symbol
@@ -36,7 +36,7 @@ SELECT DISTINCT ON (i.symbol) i.user_broker_id, i.symbol
  LIMIT :limit
 """)  # noqa: S608  # the conditions of our own gates
 NEEDED_TODAY = text(f"""
--- market_quotes.needed_today: symbols with open trades whose limits are old
+-- market_quotes.needed_today: symbols of open trades with old limits
 SELECT DISTINCT ON (t.symbol) t.user_broker_id, t.symbol
   FROM open_trades t
   JOIN user_brokers b ON b.user_broker_id = t.user_broker_id AND b.status = 'CONNECTED'

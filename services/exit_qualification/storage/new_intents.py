@@ -27,8 +27,8 @@ _Inserted = msgspec.defstruct(
 """An intent for `INSERT`: without the values still unknown."""
 
 INSERT = text(f"""
--- exit_intents.insert: a row for each object, but for those with a key or slot that is taken; `gates` of an object is a
--- number of the verdicts, which are the longest part of a row and the same for most exits of a burst
+-- exit_intents.insert: a row for each object, but for those with a taken key or slot; `gates` of an object is a number
+-- of the verdicts: they are the longest part of a row and the same for most exits of a burst
 WITH verdicts AS MATERIALIZED (
   SELECT n, gates FROM unnest(CAST(:gates AS jsonb[])) WITH ORDINALITY AS v (gates, n))
 INSERT INTO exit_intents ({_NAMES}, gates)

@@ -57,7 +57,7 @@ _WITH_PLANS = f"""
 _NAMED = "WHERE t.trade_id = ANY (CAST(:trade_ids AS uuid[])) ORDER BY t.trade_id"
 
 LOCK_FREE = text(f"""
--- open_trades.lock_free: the trades that no other transaction holds, without their plans
+-- open_trades.lock_free: the trades not held by another transaction, without their plans
 {_FACTS} FROM open_trades t {_NAMED} FOR UPDATE SKIP LOCKED
 """)
 LOCK = text(f"""
@@ -73,17 +73,17 @@ FIND = text(f"""
 {_WITH_PLANS} WHERE t.trade_id = :trade_id
 """)
 FOLLOWING = text(f"""
--- open_trades.following: with a protective stop that follows the trailing stop
+-- open_trades.following: with a protective stop behind the trailing stop
 {_WITH_PLANS}
  WHERE t.trade_id = ANY (CAST(:trade_ids AS uuid[])) AND t.status = 'OPEN'
    AND coalesce(p.exit_plan, t.exit_plan) -> 'protective_stop' ? 'trail_step'
 """)
 OPEN_IN = text(f"""
--- open_trades.open_in: all that the engine needs
+-- open_trades.open_in: all columns for the engine
 {_WITH_PLANS} WHERE t.partition = ANY (CAST(:partitions AS integer[])) AND t.status = 'OPEN'
 """)
 OPEN_AMONG = text(f"""
--- open_trades.open_among: a condition that is null is none
+-- open_trades.open_among: a null condition is none
 {_FACTS} FROM open_trades t
  WHERE t.status = 'OPEN'
    AND (CAST(:symbol AS text) IS NULL OR t.symbol = :symbol)

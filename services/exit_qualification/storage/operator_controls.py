@@ -34,7 +34,7 @@ SELECT k.mode AS kill_switch, r.mode AS rollout, r.symbols, r.user_broker_ids,
   LEFT JOIN user_brokers b ON true
 """)
 ONE_CHANGE_AT_A_TIME = text("""
--- user_brokers.one_change_at_a_time: taken first, so that two changes cannot wait for each other below
+-- user_brokers.one_change_at_a_time: taken first: two changes cannot wait for each other below
 LOCK TABLE user_brokers IN SHARE ROW EXCLUSIVE MODE
 """)
 WAIT_BRIEFLY = text("SET LOCAL lock_timeout = '2s'")
@@ -197,7 +197,7 @@ class SwitchRepository:
         if counted.without_order and not orders_not_sent:
             message += (
                 f"; {counted.without_order} have no order id: send orders_not_sent = true "
-                "if you know that none of them reached a broker"
+                "if certainly none of them reached a broker"
             )
         raise BrokerInUse(message, intents=intents, without_order=counted.without_order)
 

@@ -12,8 +12,8 @@ from services.exit_qualification.domain.switches import UserBroker
 from shared.postgres.hot_path import Answer, ask
 
 TAKE = text("""
--- order_budgets.take: locks the accounts' rows, so that no two processes are granted the same order; in one order, so
--- that none waits for the other
+-- order_budgets.take: locks the accounts' rows: no two processes are granted the same order; in one order: none waits
+-- for the other
 SELECT w.nth, g.granted, g.limited_by, nullif(g.free_at, '-infinity'), g.taken_at
   FROM (SELECT * FROM unnest(CAST(:brokers AS text[]), CAST(:accounts AS text[]), CAST(:wanted AS integer[]),
                              CAST(:unused AS integer[]), CAST(:unused_at AS timestamptz[]))
@@ -23,7 +23,7 @@ SELECT w.nth, g.granted, g.limited_by, nullif(g.free_at, '-infinity'), g.taken_a
                                       w.unused, w.unused_at) AS g
 """)
 NOTE_WAITING = text("""
--- order_budgets.note_waiting: exits that wait for their account's budget say so
+-- order_budgets.note_waiting: exits waiting for their account's budget say so
 UPDATE exit_intents
    SET error_code = :code, error_message = w.message, version = version + 1
   FROM (SELECT i.intent_id,
@@ -40,7 +40,7 @@ UPDATE exit_intents
  WHERE exit_intents.intent_id = w.intent_id
 """)
 WAITING = text("""
--- order_budgets.waiting: approved exits whose account has used up its orders
+-- order_budgets.waiting: approved exits of accounts without orders left
 SELECT count(*) FROM exit_intents i
   JOIN user_brokers b ON b.user_broker_id = i.user_broker_id
   JOIN order_budgets bu ON bu.broker = b.broker AND bu.account = b.account

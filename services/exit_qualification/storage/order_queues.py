@@ -59,8 +59,8 @@ SELECT extract(epoch FROM min(greatest(i.claimed_until, bu.free_at, i.created_at
 _IS_APPROVED = "a.status = 'APPROVED' AND a.executable AND a.deleted_at IS NULL"
 FIND_PENDING_APPROVED = text(f"""
 -- exit_intents.find_pending_approved: the first exits of each account, the account with the first exit of all first,
--- then more of each. No row is waited for, so that one that is held stops no other exit; an account with as many orders
--- on their way as it may have waits, so that one that does not answer holds up no other
+-- then more of each. No row is waited for: a held one stops no other exit. An account with its most orders on their
+-- way waits: a silent one holds up no other
 WITH {_BUSY},
 approved AS MATERIALIZED (
   SELECT i.intent_id, i.user_broker_id, i.created_at,
@@ -82,7 +82,7 @@ SELECT i.intent_id, i.trade_id, i.user_broker_id, i.leg IS NOT NULL,
    FOR UPDATE OF t, i SKIP LOCKED
 """)  # noqa: S608  # the conditions of our own gates
 HELD_BY_STOPS = text(f"""
--- exit_intents.held_by_stops: trades of which an exit could be sent but for the stop that the broker holds
+-- exit_intents.held_by_stops: trades with an exit ready to be sent but for the stop at the broker
 SELECT DISTINCT i.trade_id {_BUT_FOR_STOPS}
    AND (CAST(:trade_id AS uuid) IS NULL OR i.trade_id = :trade_id)
    AND coalesce(i.claimed_until <= clock_timestamp(), true)
@@ -99,7 +99,7 @@ UPDATE exit_intents SET status = 'UNKNOWN', absent_since = NULL, version = versi
       FOR UPDATE SKIP LOCKED)
 """)
 AT_BROKER = text(f"""
--- exit_intents.at_broker: an order that is being sent is left to its sender for a while
+-- exit_intents.at_broker: an order being sent is left to its sender for a while
 SELECT {COLUMNS} FROM exit_intents i
  WHERE i.status IN ('SUBMITTING', 'UNKNOWN', 'PLACED', 'PARTIALLY_FILLED') AND i.deleted_at IS NULL
    AND (i.status <> 'SUBMITTING' OR i.submitted_at <= clock_timestamp() - CAST(:answer_wait AS interval))
@@ -130,7 +130,7 @@ SELECT {COLUMNS} FROM exit_intents i
 """  # noqa: S608  # the columns of our own mapping
 ENDED_TODAY = text(f"""
 -- exit_intents.ended_today: sent since the books of their broker began, and ended short: fills may still come; or
--- filled by an order that was to be cancelled, because it went on
+-- filled by an order meant to be cancelled, because it went on
 SELECT * FROM (
   {_OF_TODAY} AND i.status IN ('CANCELLED', 'FAILED')
   UNION ALL
@@ -171,7 +171,7 @@ HELD = text(f"""
  LIMIT :limit
 """)
 NOTE_DISCONNECTED = text("""
--- exit_intents.note_disconnected: unsent exits show that their account is disconnected, and no longer once it is not
+-- exit_intents.note_disconnected: unsent exits show a disconnected account, and no longer once it is connected
 UPDATE exit_intents
    SET error_code = CASE WHEN error_code = :code THEN NULL ELSE :code END,
        error_message = CASE WHEN error_code = :code THEN NULL ELSE :message END,

@@ -48,7 +48,7 @@ ANYTHING = text(f"""
 SELECT {ANY_STOP}
 """)  # the condition above
 UNPROTECTED = text(f"""
--- protective_stops.unprotected: trades that should have a stop and have none. After failures in a row the next one
+-- protective_stops.unprotected: trades with a planned stop and without one. After failures in a row the next one
 -- waits: half a minute, doubling to an hour
 SELECT t.trade_id {_TO_PROTECT}
    AND {_REMAINING} > 0
@@ -76,7 +76,7 @@ _OF_TRADES = """
   LEFT JOIN exit_plans p ON p.trade_id = t.trade_id
   LEFT JOIN instruments n ON n.symbol = s.symbol"""
 STANDING = text(f"""
--- protective_stops.standing: those that have not ended, with what decides their terms
+-- protective_stops.standing: those not ended, with the facts for their terms
 {_FACTS}
   FROM protective_stops s {_OF_TRADES}
  WHERE s.ended_at IS NULL AND (CAST(:user_broker_id AS text) IS NULL OR s.user_broker_id = :user_broker_id)
@@ -84,7 +84,7 @@ STANDING = text(f"""
  LIMIT :limit
 """)  # constants
 FOLLOWING = text(f"""
--- protective_stops.following: those that follow the trailing stop of their trade
+-- protective_stops.following: those behind the trailing stop of their trade
 SELECT {COLUMNS}
   FROM protective_stops s
   JOIN open_trades t ON t.trade_id = s.trade_id AND t.status = 'OPEN'
@@ -94,7 +94,7 @@ SELECT {COLUMNS}
  LIMIT :limit
 """)  # noqa: S608  # constants
 WANTED_TERMS = text(f"""
--- protective_stops.wanted_terms: of a trade that has no stop yet
+-- protective_stops.wanted_terms: of a trade without a stop yet
 SELECT t.user_broker_id, t.symbol, t.direction, t.product_type, {_REMAINING}, CAST({_PLAN} AS text), n.tick_size
   FROM open_trades t
   LEFT JOIN exit_plans p ON p.trade_id = t.trade_id
@@ -121,7 +121,7 @@ OF_TRADE = text(f"""
 SELECT {COLUMNS} FROM protective_stops s WHERE s.trade_id = :trade_id ORDER BY s.created_at DESC LIMIT 1
 """)  # noqa: S608  # constants
 MISSING = text(f"""
--- protective_stops.missing: trades whose plan asks for a stop that the broker does not hold, with their latest stop
+-- protective_stops.missing: trades without their planned stop at the broker, with their latest stop
 SELECT t.trade_id, t.user_broker_id, t.symbol, t.direction, t.product_type, {_REMAINING}, {COLUMNS} {_PLANNED}
   LEFT JOIN LATERAL (SELECT * FROM protective_stops l WHERE l.trade_id = t.trade_id
                       ORDER BY l.created_at DESC LIMIT 1) s ON true
@@ -138,13 +138,13 @@ _CONDITIONS = {
     "before": "s.stop_id < :before",
 }
 EXITS_DUE = text("""
--- protective_stops.exits_due: approved exits of an account, which take its orders first, unless they wait
+-- protective_stops.exits_due: approved exits of an account: they take its orders first, unless they wait
 SELECT EXISTS (SELECT FROM exit_intents
                 WHERE status = 'APPROVED' AND executable AND deleted_at IS NULL AND user_broker_id = :user_broker_id
                   AND coalesce(claimed_until <= clock_timestamp(), true))
 """)
 NOTE_HELD = text("""
--- protective_stops.note_held: exits that wait for the cancellation of their trade's stop say so
+-- protective_stops.note_held: exits waiting for the cancellation of their trade's stop say so
 UPDATE exit_intents i
    SET error_code = :code, error_message = :message, version = version + 1
  WHERE i.intent_id IN (

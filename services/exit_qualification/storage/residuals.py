@@ -12,8 +12,8 @@ from shared.contracts.vocabulary import ExitReason
 from shared.exit_rules.registry import RULES
 
 _REMAINDERS = """
--- exit_intents.remainders: the last exit of its (trade, reason) was sent and ended short, or left a leg its quantity
--- that the leg did not fill; nothing stands against the next. A manual exit that the broker refused outright is the
+-- exit_intents.remainders: the last exit of its (trade, reason) was sent and ended short, or left its quantity to a leg
+-- without a complete fill; nothing stands against the next. A manual exit refused outright by the broker is the
 -- operator's to repeat.
 SELECT i.trade_id, i.exit_reason, coalesce(s.last_price, i.detected_price) AS price
   FROM exit_intents i

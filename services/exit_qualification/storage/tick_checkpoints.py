@@ -85,7 +85,7 @@ KNOWN_SYMBOLS = text("""
 SELECT symbol FROM tick_symbols WHERE symbol = ANY (CAST(:symbols AS text[]))
 """)
 RESET = text("""
--- tick_checkpoints.reset: the epochs go on, so that a worker still at work is fenced
+-- tick_checkpoints.reset: the epochs go on: a worker still at work is fenced
 WITH locked AS (SELECT partition FROM tick_partitions ORDER BY partition FOR UPDATE)
 UPDATE tick_partitions t
    SET tick_offset = 0, trade_offset = 0, epoch = t.epoch + 1, owner = NULL, updated_at = clock_timestamp()

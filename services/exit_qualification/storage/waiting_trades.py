@@ -24,7 +24,7 @@ LONGEST_WAIT_S = 2.0
 MOST_TRADES = 500
 """Maximum trades per query; the rest follows once these have advanced or been postponed."""
 
-LOCKED = "another transaction holds a row that it needs"
+LOCKED = "another transaction holds its row"
 ADD = text(f"""
 -- waiting_trades.add: a row for each object; prices in units, times in microseconds since 1970
 INSERT INTO waiting_trades (trade_id, work, detected_price, detected_at, exit_level, why)
@@ -57,7 +57,7 @@ REMOVE = text("""
 DELETE FROM waiting_trades WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))
 """)
 POSTPONE = text("""
--- waiting_trades.postpone: tried again after a wait that doubles
+-- waiting_trades.postpone: tried again after a doubling wait
 UPDATE waiting_trades
    SET why = :locked, tries = least(tries + 1, 1000),
        retry_at = clock_timestamp() + make_interval(secs => least(:max_s, :first_s * 2.0 ^ least(tries, 30)))

@@ -186,7 +186,7 @@ class TickSession:
             left -= RULES_AT_START
             if left <= 0:
                 return
-            self._around.health.problem(TICKS, f"loaded; {left:,} rules that have fired are still to be checked")
+            self._around.health.problem(TICKS, f"loaded; {left:,} fired rules are still to be checked")
 
     def _take(self, records: Records) -> None:
         now_ms = epoch_ms(self._around.clock.now())
@@ -289,7 +289,7 @@ class TickSession:
 
     def _recover(self, error: Exception) -> None:
         unforeseen = not isinstance(error, (ExitflowError, *DATABASE_FAILURES))
-        text = "%s: %s; loading again from what is committed"
+        text = "%s: %s; loading the committed state again"
         log.warning(text, type(error).__name__, error, exc_info=error if unforeseen else None)
         RELOADS.labels(type(error).__name__).inc()
         self._around.health.problem(TICKS, shown(error))

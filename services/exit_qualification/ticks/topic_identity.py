@@ -176,7 +176,7 @@ def _require_identity(connection: Connection, found: Mapping[str, LogIdentity]) 
         known = stored[topic]
         if (known.cluster_id, known.topic_id) != (identity.cluster_id, identity.topic_id):
             raise LogIdentityChanged(
-                f"{topic} is not the topic that the stored offsets belong to (cluster {known.cluster_id} topic "
+                f"{topic} is not the topic of the stored offsets (cluster {known.cluster_id} topic "
                 f"{known.topic_id} before, cluster {identity.cluster_id} topic {identity.topic_id} now); "
                 f"`{RESET_COMMAND}` starts from its beginning"
             )

@@ -13,7 +13,7 @@ from __future__ import annotations
 from services.outbox_relay.records import COLUMNS
 
 CURRENT_SNAPSHOT = """
--- outbox.current_snapshot: unchanged means that nothing was committed
+-- outbox.current_snapshot: unchanged while nothing was committed
 SELECT pg_current_snapshot()::text, clock_timestamp()
 """
 
@@ -37,8 +37,8 @@ DELETE FROM outbox_relay WHERE relay_id = %(me)s
 """
 
 CENSUS = """
--- outbox.census: relays at work, shards to share among them, and which of mine an operator paused. A relay with shards
--- is at work until its own lease runs out, one without for a lease of mine since it was seen.
+-- outbox.census: relays at work, shards to share among them, and mine paused by an operator. A relay with shards is at
+-- work until its own lease runs out, one without for a lease of mine since it was seen.
 SELECT (SELECT count(*)
           FROM outbox_relay r
           LEFT JOIN (SELECT owner, min(lease_until) AS lease_until FROM outbox_shard GROUP BY owner) held
@@ -50,7 +50,7 @@ SELECT (SELECT count(*)
 """
 
 ACQUIRE = """
--- outbox.acquire: shards whose lease ran out, by the database's clock
+-- outbox.acquire: shards with an expired lease, by the database's clock
 UPDATE outbox_shard
    SET owner = %(me)s, epoch = epoch + 1, lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
  WHERE shard IN (SELECT shard FROM outbox_shard
@@ -76,13 +76,13 @@ RETURNING s.shard
 """
 
 RELINQUISH = """
--- outbox.relinquish: what this relay held before it lost its memory
+-- outbox.relinquish: the shards of this relay before it lost its memory
 UPDATE outbox_shard SET owner = NULL, lease_until = '-infinity', epoch = epoch + 1 WHERE owner = %(me)s
 """
 
 READ_WINDOWS = f"""
--- outbox.read_windows: the rows of windows after pos, shard by shard, each in order of id. Shards that stand at the
--- same place may be looked up together, which is cheaper, but what is found of them is sorted together too.
+-- outbox.read_windows: the rows of windows after pos, shard by shard, each in order of id. Shards at the same place may
+-- be looked up together: it is cheaper, but their rows are sorted together too.
 SELECT {COLUMNS}
   FROM unnest($1::text[], $2::text[]::pg_snapshot[], $3::text[]::pg_snapshot[], $4::bigint[])
          AS held(shards, snap, next_snap, pos)

@@ -46,7 +46,7 @@ class ParkedRun(Run):
 
 
 def _never_refused(*_: object) -> None:
-    raise AssertionError("what is parked is not sent")
+    raise AssertionError("parked events are not sent")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 PARKED_KEYS = """
--- parking.keys: of shards just taken, with the event that each key waits for
+-- parking.keys: of shards just taken, with the event each key waits for
 SELECT DISTINCT ON (shard, topic, key) shard, topic, key, event_id::text
   FROM outbox_parked WHERE shard = ANY (%(shards)s::smallint[])
  ORDER BY shard, topic, key, sequence
@@ -11,7 +11,7 @@ SELECT DISTINCT ON (shard, topic, key) shard, topic, key, event_id::text
 
 PARK = """
 -- parking.park: a refused event waits for an operator; one after it waits for it, and is replayed with the event
--- before it if that is asked for, or is replayed already
+-- before it if this is asked for, or is replayed already
 INSERT INTO outbox_parked (event_id, shard, id, topic, key, sequence, ce_type, ce_source, ce_subject, ce_time,
                            traceparent, signature, payload, reason, request, requested_by, requested_at, request_reason)
 SELECT n.event_id, n.shard, n.id, n.topic, n.key, n.sequence, n.ce_type, n.ce_source, n.ce_subject, n.ce_time,
@@ -33,7 +33,7 @@ ON CONFLICT (event_id) DO NOTHING
 """
 
 REQUESTED = """
--- parking.requested: of each key whose first parked event an operator has decided, the first few; keys are found by
+-- parking.requested: of each key with a decision about its first parked event, the first few; keys are found by
 -- going from one to the next in the index of requests, however many events each has
 WITH RECURSIVE asked(shard, topic, key) AS (
   (SELECT shard, topic, key FROM outbox_parked
@@ -59,7 +59,7 @@ SELECT p.event_id::text, p.shard, p.topic, p.key, p.sequence, p.ce_type, p.ce_so
 """
 
 HOLD = """
--- parking.hold: locks these shards against a takeover until this transaction ends; one that is missing was lost
+-- parking.hold: locks these shards against a takeover until this transaction ends; a missing one was lost
 SELECT s.shard FROM outbox_shard s
   JOIN unnest(%(shards)s::smallint[], %(epochs)s::bigint[]) AS held(shard, epoch)
     ON s.shard = held.shard AND s.epoch = held.epoch
@@ -67,7 +67,7 @@ SELECT s.shard FROM outbox_shard s
 """
 
 LOCK = """
--- parking.lock: all that is about to change, in the order in which operators lock it too
+-- parking.lock: all rows about to change, in the order of operators' locks
 SELECT count(*) FROM (
   SELECT FROM outbox_parked
    WHERE event_id IN (
@@ -84,7 +84,7 @@ SELECT count(*) FROM (
 """
 
 KEEP_DISCARDED = """
--- parking.keep_discarded: what was never published
+-- parking.keep_discarded: events never published
 INSERT INTO outbox_discarded (event_id, shard, topic, key, sequence, event_type, subject, reason, discarded_by)
 SELECT event_id, shard, topic, key, sequence, ce_type, ce_subject, coalesce(request_reason, reason),
        coalesce(requested_by, '')
@@ -98,27 +98,27 @@ DELETE FROM outbox_parked WHERE event_id = ANY (%(done)s::uuid[])
 """
 
 REFUSE_AGAIN = """
--- parking.refuse_again: it stays, with what Kafka said now
+-- parking.refuse_again: it stays, with Kafka's present reason
 UPDATE outbox_parked p SET reason = r.reason, request = NULL
   FROM unnest(%(event_ids)s::uuid[], %(reasons)s::text[]) AS r(event_id, reason)
  WHERE p.event_id = r.event_id
 """
 
 WITHDRAW = """
--- parking.withdraw: what was to be replayed after an event that was refused again
+-- parking.withdraw: events to be replayed after an event refused again
 UPDATE outbox_parked p SET request = NULL
   FROM unnest(%(topics)s::text[], %(keys)s::text[]) AS k(topic, key)
  WHERE p.topic = k.topic AND p.key = k.key AND p.request = 'REPLAY'
 """
 
 WITHDRAW_TOPICS = """
--- parking.withdraw_topics: a topic that takes nothing takes none of them
+-- parking.withdraw_topics: a topic without records takes none of them
 UPDATE outbox_parked SET request = NULL
  WHERE request = 'REPLAY' AND shard = ANY (%(shards)s::smallint[]) AND topic = ANY (%(blocked)s::text[])
 """
 
 FOLLOW = """
--- parking.follow: what a key waited for is decided, so the rest of it follows
+-- parking.follow: the event a key waited for is decided, so the rest of it follows
 UPDATE outbox_parked p
    SET request = 'REPLAY', requested_by = k.actor, requested_at = clock_timestamp(), request_reason = k.reason
   FROM unnest(%(topics)s::text[], %(keys)s::text[], %(actors)s::text[], %(reasons)s::text[])
@@ -127,7 +127,7 @@ UPDATE outbox_parked p
 """
 
 LEFT = """
--- parking.left: which of these keys still have parked events
+-- parking.left: those of these keys with parked events left
 SELECT k.topic, k.key FROM unnest(%(topics)s::text[], %(keys)s::text[]) AS k(topic, key)
  WHERE EXISTS (SELECT FROM outbox_parked p WHERE p.topic = k.topic AND p.key = k.key)
 """

@@ -170,7 +170,7 @@ class TopicLayouts:
         if partitions != used and self._told.get(topic) != partitions:
             log.warning(
                 "%s has %d partitions, its keys stay on the first %d: run `exitflow topics adopt %s` once every reader "
-                "has read what is there",
+                "has read its records",
                 topic, partitions, used, topic,
             )  # fmt: skip
         self._told[topic] = partitions

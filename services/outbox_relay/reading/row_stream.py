@@ -60,7 +60,7 @@ class RowStream:
 
     def _chunk(self) -> Sequence[tuple[Any, ...]]:
         result = self._pgconn.get_result()
-        assert result is not None, "the end is found by the first chunk that is not full"
+        assert result is not None, "the first chunk not full is the end"
         _check(result)
         self._transformer.set_pgresult(result)
         rows: Sequence[tuple[Any, ...]] = self._transformer.load_rows(0, result.ntuples, tuple)

@@ -17,24 +17,24 @@ from services.outbox_relay.restore.numbered_events import Authorship, Order, num
 from shared.errors import Conflict
 
 GIVEN = """
--- outbox.catch_up.given: the last sequences that this database gave
+-- outbox.catch_up.given: the last sequences given by this database
 SELECT topic, key, last FROM outbox_sequence WHERE topic = ANY (%(topics)s)
 """
 WAITING = f"""
--- outbox.catch_up.waiting: events that the relay has not published
+-- outbox.catch_up.waiting: events not published by the relay
 SELECT e.topic, e.key, e.sequence, e.event_id::text
   FROM outbox_event e JOIN outbox_shard s USING (shard)
  WHERE {NOT_PASSED}
 """  # noqa: S608  # our own text alone
 RAISE = """
--- outbox.catch_up.raise: in the order in which writers lock the rows
+-- outbox.catch_up.raise: in the order of writers' locks
 INSERT INTO outbox_sequence AS s (topic, key, last)
 SELECT topic, key, last FROM unnest(%(topics)s::text[], %(keys)s::text[], %(lasts)s::bigint[]) AS t(topic, key, last)
  ORDER BY topic, key
 ON CONFLICT (topic, key) DO UPDATE SET last = EXCLUDED.last WHERE s.last < EXCLUDED.last
 """
 RELEASE = """
--- outbox.catch_up.release: the relay compares again, unless an operator accepts the records that there are
+-- outbox.catch_up.release: the relay compares again, unless an operator accepts the present records
 UPDATE outbox_origin
    SET held_because = NULL,
        log_accepted_until = CASE WHEN %(accept)s THEN clock_timestamp() ELSE log_accepted_until END
@@ -82,8 +82,8 @@ class Comparison:
         """
         if self.given_again:
             raise Conflict(
-                f"{len(self.given_again)} events written since the restore have sequences that Kafka has of other "
-                "events: restore again and catch up before the services start, or pass --publish-new to publish them "
+                f"{len(self.given_again)} events written since the restore have sequences of other events in "
+                "Kafka: restore again and catch up before the services start, or pass --publish-new to publish them "
                 "all the same"
             )
 

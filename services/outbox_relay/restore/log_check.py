@@ -49,8 +49,8 @@ NOT_PASSED: LiteralString = """
 """The event `e` of shard `s` is neither published nor parked."""
 
 UNKNOWN: LiteralString = f"""
--- outbox.log_check.unknown: events of Kafka whose sequences were not given here, or were given to other events that
--- wait to be published; the events are counted from 1
+-- outbox.log_check.unknown: events of Kafka with sequences not given here, or given here to other events not published
+-- yet; the events are counted from 1
 WITH found AS MATERIALIZED (
   SELECT * FROM unnest(%(topics)s::text[], %(keys)s::text[], %(sequences)s::bigint[], %(event_ids)s::text[])
            WITH ORDINALITY AS t(topic, key, sequence, event_id, n)
@@ -171,7 +171,7 @@ def _columns(events: Sequence[NumberedEvent]) -> dict[str, Any]:
 def _describe(unknown: Sequence[NumberedEvent]) -> str:
     first = unknown[0]
     return (
-        f"Kafka has at least {len(unknown)} events that this database does not know, e.g. {first.topic} key "
+        f"Kafka has at least {len(unknown)} events unknown to this database, e.g. {first.topic} key "
         f"{first.key} sequence {first.sequence}: it was restored, or a standby took over without its last "
         "transactions; stop the services, then restore a newer backup or run `exitflow outbox catch-up --dry-run`"
     )
@@ -180,7 +180,7 @@ def _describe(unknown: Sequence[NumberedEvent]) -> str:
 def _not_compared(error: KafkaException) -> str:
     note = (
         f"the database is not compared with Kafka, so a restored backup would not be noticed ({first_line(error)}); "
-        "let this Kafka user read the topics that it writes, see docs/runbooks/kafka.md"
+        "let this Kafka user read the topics it writes, see docs/runbooks/kafka.md"
     )
     log.warning(note)
     return note

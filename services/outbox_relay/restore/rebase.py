@@ -39,7 +39,7 @@ _UNPUBLISHED: LiteralString = f"""
 """
 
 STATE: LiteralString = f"""
--- outbox.rebase.state: what the outbox says, in the numbers that it has
+-- outbox.rebase.state: the state of the outbox, in its own numbers
 WITH shards AS (
   SELECT max(pg_snapshot_xmax(coalesce(next_snap, snap))) AS horizon FROM outbox_shard
 ), events AS (
@@ -66,8 +66,8 @@ SNAPSHOT = "SELECT pg_current_snapshot()::text"
 # One statement: dumped numbers with new ones in their place must not be looked at again, as the number of this
 # transaction may be among them.
 REWRITE_EVENTS: LiteralString = f"""
--- outbox.rebase.events: what is unpublished belongs to this transaction now; numbers of published events that this
--- server is still to give would look unpublished
+-- outbox.rebase.events: unpublished events belong to this transaction now; published events with numbers not yet given
+-- by this server would look unpublished
 UPDATE outbox_event e SET xid = CASE WHEN {_UNPUBLISHED} THEN %(here)s::xid8 ELSE %(long_ago)s::xid8 END
   FROM outbox_shard s WHERE s.shard = e.shard AND (e.xid >= %(oldest)s::xid8 OR {_UNPUBLISHED})
 """  # noqa: S608  # our own text alone

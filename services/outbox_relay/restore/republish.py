@@ -50,7 +50,7 @@ SELECT e.key, min(e.sequence), max(e.sequence), count(*)
 """  # noqa: S608  # our own text alone
 
 DROPPED: LiteralString = f"""
--- outbox.republish.dropped: numbers that were given and of which no row is kept
+-- outbox.republish.dropped: given numbers without a kept row
 WITH kept AS (
   SELECT e.key, e.sequence FROM outbox_history e WHERE {_OF_TOPIC}
    UNION
@@ -69,7 +69,7 @@ SELECT key, first, last FROM holes WHERE first <= last ORDER BY key, first
 """  # noqa: S608  # our own text alone
 
 DISCARDED: LiteralString = f"""
--- outbox.republish.discarded: events in whose place a Discarded event was published, which is not kept
+-- outbox.republish.discarded: events replaced by a Discarded event, itself not kept
 SELECT e.key, e.sequence, e.sequence
   FROM outbox_history e JOIN outbox_discarded d USING (event_id)
  WHERE {_OF_TOPIC} AND {_IN_RANGE}
@@ -77,7 +77,7 @@ SELECT e.key, e.sequence, e.sequence
 """  # noqa: S608  # our own text alone
 
 HORIZON = """
--- outbox.republish.horizon: all that retention has dropped was written before this moment
+-- outbox.republish.horizon: every row dropped by retention was written before this moment
 SELECT min(from_at) FROM outbox_partition WHERE from_at IS NOT NULL
 """
 
@@ -87,7 +87,7 @@ SELECT min(e.created_at) FROM outbox_history e WHERE {_OF_TOPIC} AND {_IN_RANGE}
 """  # noqa: S608  # our own text alone
 
 ROWS: LiteralString = f"""
--- outbox.republish.rows: per key the order of ids is that of sequences
+-- outbox.republish.rows: per key the order of ids is the order of sequences
 SELECT {COLUMNS}
   FROM outbox_history e JOIN outbox_shard s USING (shard)
  WHERE {_OF_TOPIC} AND {_IN_RANGE} AND {_PUBLISHED}
@@ -180,7 +180,7 @@ class Plan:
             more = len(self.missing) - MISSING_SHOWN
             raise Conflict(
                 f"sequences are missing: {named}{f'; and {more} more' if more > 0 else ''}; narrow --since or --key, "
-                "or pass --allow-gaps to publish what is kept"
+                "or pass --allow-gaps to publish the kept ones"
             )
 
 

@@ -17,7 +17,7 @@ SELECT pg_try_advisory_lock(hashtextextended('outbox partitions ' || current_sch
 """
 
 CATALOGUE = """
--- outbox.partitions.catalogue: what is kept; over: its time is past; old: for longer than is kept
+-- outbox.partitions.catalogue: the kept partitions; over: its time is past; old: past the time of keeping
 SELECT name, state, from_at, until_at, events, bytes, largest_xid::text, held_by,
        coalesce(until_at <= clock_timestamp(), false) AS over,
        coalesce(until_at <= clock_timestamp() - make_interval(days => nullif(%(retention_days)s::int, 0)), false) AS old
@@ -32,7 +32,7 @@ SELECT day::date FROM generate_series(current_date, current_date + %(ahead)s::in
 """
 
 PAUSED = """
--- outbox.partitions.paused: shards that an operator paused
+-- outbox.partitions.paused: shards paused by an operator
 SELECT shard FROM outbox_shard WHERE paused ORDER BY shard
 """
 

@@ -6,7 +6,7 @@ from services.outbox_relay.database.connection import Connection
 from shared.errors import ConfigurationError
 
 FOREIGN = """
--- outbox.origin.foreign: the outbox came from another server, or has numbers that this one has not reached
+-- outbox.origin.foreign: the outbox came from another server, or has numbers not yet reached by this one
 SELECT EXISTS (SELECT FROM outbox_origin o, pg_control_system() c WHERE o.system_identifier <> c.system_identifier),
        EXISTS (SELECT FROM outbox_shard s
                 WHERE pg_snapshot_xmax(coalesce(s.next_snap, s.snap)) > pg_snapshot_xmax(pg_current_snapshot())

@@ -38,7 +38,7 @@ class RateView(BaseModel):
     rounding: Rounding
     enabled: bool
     effective_from: date
-    effective_to: date | None = Field(description="first day on which the rate no longer applies")
+    effective_to: date | None = Field(description="first day without the rate")
     source: str
 
 

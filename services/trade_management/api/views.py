@@ -115,7 +115,7 @@ class PnlSums(BaseModel):
     gross_pnl: Money
     charges: Money
     net_pnl: Money
-    unknown_charges: int = Field(description="trades among them whose charges are unknown")
+    unknown_charges: int = Field(description="trades among them with unknown charges")
 
 
 class PnlGroupView(PnlSums):

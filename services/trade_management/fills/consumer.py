@@ -52,7 +52,7 @@ FILLS = "fills"
 """Health condition of the loop: the last batch was applied."""
 
 ADVICE = (
-    "run `exitflow trades reconcile`, which acknowledges the gap once nothing is missing, or "
+    "run `exitflow trades reconcile` (it acknowledges the gap once nothing is missing) or "
     "`exitflow gaps acknowledge trade-fills --reason …`"
 )
 

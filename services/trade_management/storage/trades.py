@@ -26,7 +26,7 @@ _FACTS = ("trade_id", "symbol", "direction", "product_type", "user_broker_id", "
 """Columns of a `Trade`, but for its trading day."""
 
 LOCK = text(f"""
--- trades.lock: what another transaction holds is left out, so that it holds up no other trade
+-- trades.lock: rows held by another transaction are left out: they hold up no other trade
 SELECT {", ".join(_FACTS)} FROM trades WHERE trade_id = ANY(CAST(:trade_ids AS uuid[]))
  ORDER BY trade_id
    FOR UPDATE SKIP LOCKED

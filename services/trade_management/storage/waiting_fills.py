@@ -28,7 +28,7 @@ TRADES_AMONG = text("""
 SELECT DISTINCT trade_id FROM waiting_fills WHERE trade_id = ANY (CAST(:trade_ids AS uuid[]))
 """)
 DUE = text("""
--- waiting_fills.due: the trades whose first record may be tried again
+-- waiting_fills.due: the trades with a first record to be tried again
 SELECT trade_id
   FROM (SELECT DISTINCT ON (trade_id) trade_id, waiting_id, retry_at
           FROM waiting_fills ORDER BY trade_id, waiting_id) AS first
@@ -49,7 +49,7 @@ REMOVE = text("""
 DELETE FROM waiting_fills WHERE waiting_id = :waiting_id
 """)
 POSTPONE = text("""
--- waiting_fills.postpone: the first record of a trade is tried again after a wait that doubles
+-- waiting_fills.postpone: the first record of a trade is tried again after a doubling wait
 UPDATE waiting_fills
    SET tries = least(tries + 1, 1000), why = :why,
        retry_at = clock_timestamp() + make_interval(secs => least(:max_s, :first_s * 2.0 ^ least(tries, 30)))

@@ -83,8 +83,8 @@ def test_the_partitions_are_listed_with_why_they_are_kept(environment: Database,
     ended = exitflow("outbox", "partitions", "--json")
     assert ended.status == 0, ended.err
     assert [(row["outbox"], row["name"], row["kept_because"]) for row in json.loads(ended.out)] == [
-        ("exit", "outbox_event_default", "takes what has no partition"),
-        ("trade", "outbox_event_default", "takes what has no partition"),
+        ("exit", "outbox_event_default", "takes rows without a partition"),
+        ("trade", "outbox_event_default", "takes rows without a partition"),
     ]
 
 

@@ -197,7 +197,7 @@ def test_audit_log_is_filtered_by_operator_and_day(operator: Browser, apis: Fake
 
 def test_the_kill_switch_needs_its_mode_typed(operator: Browser, apis: FakeApis) -> None:
     serve_system(apis)
-    assert "Orders that a broker already has are not cancelled." in operator.get("/system/kill-switch?mode=ALL").text
+    assert "Orders already at a broker are not cancelled." in operator.get("/system/kill-switch?mode=ALL").text
     apis.answers["PUT exit /kill-switch"] = {"mode": "ALL", "on_their_way": [{}, {}], **SETTING}
     assert operator.send("/system/kill-switch", mode="ALL", reason="stop", word="all").status_code == 422
     assert operator.send("/system/kill-switch", mode="ALL", reason="stop", word="ALL").status_code == 303

@@ -52,7 +52,7 @@ def test_unplaced_stop_says_what_it_waits_for() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        (ENDED | {"end_reason": "EXIT"}, "The protective stop was cancelled, so that another exit could be sent."),
+        (ENDED | {"end_reason": "EXIT"}, "The protective stop was cancelled: another exit had to be sent."),
         (
             ENDED | {"end_reason": "RENEWED"},
             "The protective stop was cancelled after many changes of its order; another takes its place.",

@@ -25,7 +25,7 @@ def plot_writer(file: Path) -> PlotWriter:
     """
     renderer = _RENDERERS.get(file.suffix.lower())
     if renderer is None:
-        raise InvalidInput(f"--plot takes a file that ends with {' or '.join(_RENDERERS)}, not {file}")
+        raise InvalidInput(f"--plot takes a file ending with {' or '.join(_RENDERERS)}, not {file}")
     render = renderer()
     return lambda drawing: _write(file, render(drawing))
 
@@ -46,7 +46,7 @@ def _png_renderer() -> Callable[[Drawing], bytes]:
         from services.replay.plots.png import png
     except ImportError as error:
         raise ConfigurationError(
-            "a plot as PNG needs the package pillow: pip install 'exitflow[plot]', or name a file that ends with .svg"
+            "a plot as PNG needs the package pillow: pip install 'exitflow[plot]', or name a file ending with .svg"
         ) from error
     return png
 

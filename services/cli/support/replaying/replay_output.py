@@ -41,10 +41,10 @@ def show_verified(verified: Verified, form: Format) -> None:
         print(f"trade {each.trade_id} of {each.symbol}: {each.what}")
     more = len(verified.differences) - _MOST_DIFFERENCES
     if more > 0:
-        print(f"and {more} more trades that differ")
+        print(f"and {more} more differing trades")
     print(
-        f"{verified.same} stored exits are what the rules decide, {len(verified.differences)} trades differ, "
-        f"{verified.by_hand} exits were made by hand, {verified.unknown} are of trades that the book does not have"
+        f"{verified.same} stored exits agree with the rules, {len(verified.differences)} trades differ, "
+        f"{verified.by_hand} exits were made by hand, {verified.unknown} are of trades missing in the book"
     )
 
 
@@ -55,7 +55,7 @@ def _say_estimates(played: Sequence[Played]) -> None:
     if first.stale:
         note(f"{first.stale} ticks are older than the one before them and have no effect")
     if any(each.trade.entered_on < SHIPPED_FROM for each in first.exits):
-        note(f"charges before {SHIPPED_FROM} are estimated with the rates of that day")
+        note(f"charges before {SHIPPED_FROM} are estimated with its rates")
 
 
 def _show_table(played: Sequence[Played]) -> None:

@@ -31,7 +31,7 @@ def warning(tape: Iterable[RecordedTick], api: ApiClient) -> str | None:
             if (seen := _last_tick_at(api, symbol)) is not None and seen > at
         }
     except ExitflowError as error:
-        return f"not known whether the file is older than what its symbols have seen: {error}"
+        return f"not known whether the file is older than its symbols' last ticks: {error}"
     if not later:
         return None
     return _words(later, len(begins))

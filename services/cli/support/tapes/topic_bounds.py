@@ -50,8 +50,8 @@ def _begins(admin: AdminClient, held: Mapping[Partition, Bounds], wanted: TopicR
     cut = [each[1] for each, bounds in held.items() if 0 < bounds.beginning == found[each]]
     if cut:
         note(
-            f"partitions {', '.join(map(str, cut))} are read from the first record that retention has kept; "
-            "earlier ones since that time may be gone"
+            f"partitions {', '.join(map(str, cut))} are read from the first record kept by retention; "
+            "earlier ones of the range may be gone"
         )
     return found
 

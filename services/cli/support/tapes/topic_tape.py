@@ -63,10 +63,10 @@ class TopicTape:
     def remarks(self) -> Iterator[str]:
         """Yield notes for a reader about the records left out so far."""
         if self._malformed:
-            yield f"left out {self._malformed} records that are no ticks, as exit-ticks does; {self._first_malformed}"
+            yield f"left out {self._malformed} records without a tick, as exit-ticks does; {self._first_malformed}"
         if self._elsewhere:
             yield (
-                f"left out {self._elsewhere} ticks that are not on the partition of their symbol: exit-ticks judges "
+                f"left out {self._elsewhere} ticks away from the partition of their symbol: exit-ticks judges "
                 "their forwarded copies; if the topic has grown since, say how many it had with --partitions"
             )
 

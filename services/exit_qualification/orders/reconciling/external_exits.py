@@ -180,7 +180,7 @@ class ExternalExits:
                 uow.commit()
         for each in adopted:
             EXTERNAL_FILLS.inc()
-            log.warning("trade %s: %d of fill %s of order %s at account %s, which is not ours, closed it",
+            log.warning("trade %s was closed by %d of fill %s of foreign order %s at account %s",
                         each.trade_id, each.quantity, each.fill.trade_id, each.fill.order_id,
                         account.user_broker_id)  # fmt: skip
 

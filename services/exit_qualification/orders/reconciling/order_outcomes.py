@@ -122,7 +122,7 @@ def _fill(uow: UnitOfWork, complete: Sequence[tuple[OrderOutcome, Sighting]]) ->
     stored = fills.of_intents([each.intent.intent_id for each, _ in complete])
     totals = {intent_id: sum(fill.quantity for fill in found) for intent_id, found in stored.items()}
     if any(totals.get(each.intent.intent_id) != each.intent.quantity for each, _ in complete):
-        raise StaleVersion("the stored fills of an order are not those that the books show")
+        raise StaleVersion("the stored fills of an order differ from the books")
     before = {each.intent.intent_id: each.intent for each, _ in complete}
     filled = IntentBatches(uow.connection).fill(
         [

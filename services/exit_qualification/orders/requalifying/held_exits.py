@@ -13,7 +13,7 @@ from shared.runtime.health import Health
 from shared.runtime.waiting_work import WaitingItem, WaitingReport
 
 OF = "exit-orders"
-WHY = "another transaction holds a row that its exit needs"
+WHY = "another transaction holds a row of its exit"
 FORGET_S = 6.0
 """Time after which a trade no longer skipped is forgotten; longer than the longest pause between two passes."""
 

@@ -128,7 +128,7 @@ def kite_brokers(settings: Settings, health: Health) -> KiteBrokers:
         No credentials are set, or they are not the expected JSON. The message never shows a value.
     """
     if settings.broker_credentials is None:
-        raise ConfigurationError("EXITFLOW_BROKER_CREDENTIALS is not set; set it so that orders can be sent")
+        raise ConfigurationError("EXITFLOW_BROKER_CREDENTIALS is not set; no order can be sent without it")
     try:
         credentials = _CREDENTIALS.validate_json(settings.broker_credentials.get_secret_value())
     except ValidationError as error:
