@@ -1,7 +1,7 @@
-"""The statements that services run for every tick, order and fill: each can be answered by an index alone.
+"""The statements of services for every tick, order and fill: each can be answered by an index alone.
 
-Planned without knowing the parameters, over empty tables and with scans of whole tables forbidden: what is scanned
-all the same has no index that would serve.
+Planned without knowing the parameters, over empty tables and with scans of whole tables forbidden: a table scanned
+all the same has no fitting index.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ FEW_ROWS = {
     "waiting_trades",
     "queued_exits",
 }
-"""Switches, brokers and calendars: a handful of rows. What waits: none but for moments."""
+"""Switches, brokers and calendars: a handful of rows. Waiting work: none but for moments."""
 
 NOT_HOT = {"RESET", "FENCE_ALL", "STORED", "SYMBOL_PARTITIONS", "MOVE", "WAITING_ERRORS", "OPEN_AMONG"}
-"""Operators' own, what a page shows, and what a worker asks once when it joins."""
+"""Operators' own, pages, and a worker's questions once when it joins."""
 
 
 def statements_of(*modules: ModuleType) -> Mapping[str, TextClause]:
@@ -128,13 +128,13 @@ def noting(url: str, schema: str) -> Iterator[tuple[Connection, list[str]]]:
 
 @pytest.fixture
 def read(database: Database) -> Iterator[tuple[Connection, list[str]]]:
-    """A connection of exit-api, and every statement that it sends."""
+    """A connection of exit-api, and every statement on it."""
     yield from noting(database.exit_url, "exit_qualification")
 
 
 @pytest.fixture
 def read_trades(database: Database) -> Iterator[tuple[Connection, list[str]]]:
-    """A connection of trade-api, and every statement that it sends."""
+    """A connection of trade-api, and every statement on it."""
     yield from noting(database.trade_url, "trade_management")
 
 

@@ -1,4 +1,4 @@
-"""Rows that only guard against repetition are removed by age, in bounded batches, past rows that others hold."""
+"""Rows kept against repetition are removed by age, in bounded batches, past rows held by others."""
 
 from __future__ import annotations
 

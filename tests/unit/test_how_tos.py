@@ -17,7 +17,7 @@ COPIED = ("shared", "services/exit_qualification/domain", "tests/unit/exit_quali
 
 
 def apply(source: Path, diff: str) -> None:
-    """Apply hunks of whole lines; what stays or goes must occur exactly once."""
+    """Apply hunks of whole lines; kept and removed lines must occur exactly once."""
     text = source.read_text()
     for hunk in diff.split("@@\n"):
         lines = hunk.splitlines(keepends=True)

@@ -14,11 +14,11 @@ ROOT = Path(__file__).resolve().parents[2]
 MOST_WORDS = 30
 LEFT_OUT = ("decisions", "reference")
 """Records of their time, and pages written from the code."""
-CODE = ("services", "shared", "deploy", "bench")
+CODE = ("services", "shared", "deploy", "bench", "tests")
 
 
 def pages() -> list[Path]:
-    """Return the pages that people write and keep true."""
+    """Return the pages written and kept true by people."""
     docs = [page for page in (ROOT / "docs").rglob("*.md") if page.parent.name not in LEFT_OUT]
     return [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")), *docs]
 
@@ -40,7 +40,7 @@ def length(sentence: str) -> int:
 
 
 def too_long(text: str) -> list[str]:
-    """Return the sentences that are too long."""
+    """Return the sentences beyond the limit."""
     return [sentence for sentence in sentences(text) if length(sentence) > MOST_WORDS]
 
 

@@ -1,4 +1,4 @@
-"""`exitflow demo`, and the commands on the stack that it plays on."""
+"""`exitflow demo`, and the commands on its stack."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def run_apart(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def data_dir() -> Iterator[str]:
-    """A stack that runs for the module's tests."""
+    """A running stack for the module's tests."""
     with server_directory("cli") as directory, running_stack(str(directory / "stack")) as running:
         yield running
 
@@ -152,9 +152,9 @@ def test_other_teams_test_against_the_stack_as_documented(data_dir: str, tmp_pat
 
 
 def tutorial_commands() -> list[list[str]]:
-    """Return the commands of the tutorial in its order, but for those that start and stop the stack.
+    """Return the commands of the tutorial in its order, without starting and stopping the stack.
 
-    The symbol is one that the demo did not trade: its last price would meet the target.
+    The symbol is one without trades of the demo: its last price would meet the target.
     """
     text = TUTORIAL.read_text().replace("NSE:INFY", UNTRADED)
     lines = [line for line in text.splitlines() if line.startswith("exitflow ")]

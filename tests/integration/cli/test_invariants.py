@@ -1,4 +1,4 @@
-"""The checker acquits a sound system and convicts every one that is not: a checker that cannot fail is worthless."""
+"""The checker passes a consistent system and reports every other: a checker that cannot fail is worthless."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Tamper = Callable[[SoundSystem], None]
 
 @pytest.fixture
 def system(database: Database) -> SoundSystem:
-    """A system in which everything holds."""
+    """A consistent system."""
     sound = SoundSystem(database)
     sound.make()
     return sound
@@ -59,7 +59,7 @@ def test_kept_rows_do_not_judge_older_record(system: SoundSystem) -> None:
 
 
 def sql(script: str) -> Tamper:
-    """Statements that nobody but the administrator could run."""
+    """Statements for the administrator alone."""
     return lambda system: system.execute(
         script.replace(":trade", f"'{system.trade_id}'").replace(":intent", f"'{system.intent_id}'")
     )
@@ -81,7 +81,7 @@ def lose_record(event: type[TradeClosed] | type[TradeOpened] | type[ExitIntentAp
 
 
 def invent_record(system: SoundSystem) -> None:
-    """An event that was never committed."""
+    """An event never committed."""
     record = system.record_of(TradeClosed)
     system.log.append(replace(record, event_id=str(new_id()), key="NSE:SBIN", sequence=1, event_type="other"))
 
@@ -104,12 +104,12 @@ def second_order(system: SoundSystem) -> None:
 
 
 def foreign_order(system: SoundSystem) -> None:
-    """An order that no intent asked for."""
+    """An order without an intent."""
     system.orders.append({**system.orders[0], "order_id": "18", "tag": "SOMEBODYELSE00000000"})
 
 
 def no_order(system: SoundSystem) -> None:
-    """A fill that the broker knows nothing of."""
+    """A fill unknown to the broker."""
     system.orders.clear()
     system.fills.clear()
 

@@ -1,4 +1,4 @@
-"""The committed SQL is what the migrations make."""
+"""The committed SQL agrees with the migrations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_the_committed_schema_is_what_a_migrated_database_has(database: Database
 
 
 def run_script(url: str, script: str) -> None:
-    """What psql would do: the lines with a backslash are its own."""
+    """The part of psql: the lines with a backslash are its own."""
     statements = "\n".join(line for line in script.splitlines() if not line.startswith("\\"))
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(statements)

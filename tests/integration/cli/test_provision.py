@@ -1,4 +1,4 @@
-"""`exitflow provision` and a token that is brought along, on a real database."""
+"""`exitflow provision` and a token of the caller's choice, on a real database."""
 
 from __future__ import annotations
 

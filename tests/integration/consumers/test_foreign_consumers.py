@@ -1,4 +1,4 @@
-"""Consumers of the documentation in Python, Java and Node on a real Kafka: they do what the promises allow."""
+"""Consumers of the documentation in Python, Java and Node on a real Kafka: they keep the promises."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def golden(event_type: str) -> bytes:
 
 @dataclass
 class Topic:
-    """A topic of one partition with its dead letters, and what a consumer's ledger must hold at the end."""
+    """A topic of one partition with its dead letters, and the expected end of a consumer's ledger."""
 
     bootstrap_servers: str
     name: str = field(default_factory=lambda: f"t{new_id().hex}.{EXIT_INTENTS}")
@@ -68,7 +68,7 @@ class Topic:
         self._producer = Producer({"bootstrap.servers": self.bootstrap_servers, "compression.type": "lz4"})
 
     def write(self, key: str, sequence: int, event_type: str, value: bytes, event_id: str = "", **changes: str) -> str:
-        """Write one record; return its event's id. `changes` are headers that are changed after the signing."""
+        """Write one record; return its event's id. `changes` are headers changed after the signing."""
         told = {
             "ce_id": event_id or str(new_id()),
             "ce_type": event_type,
@@ -113,7 +113,7 @@ class Topic:
 
 @pytest.fixture
 def topic(kafka: Broker) -> Topic:
-    """Everything that a consumer may meet; the last record leaves a gap."""
+    """Every case for a consumer; the last record leaves a gap."""
     made = Topic(kafka.bootstrap_servers)
     first = made.write("k1", 7, APPROVED, golden(APPROVED))  # joined late: a key may begin above 1
     made.expect("k1", 7, APPROVED, first)

@@ -77,7 +77,7 @@ SELECT {", ".join(f'({condition}) AS "{name}"' for name, condition in CONDITIONS
 
 
 def rows_of(facts: GateInput) -> dict[str, str]:
-    """Return the rows that say in the database what the input says in Python."""
+    """Return the rows for the database equal to the input in Python."""
     account = {"user_broker_id": facts.user_broker_id}
     price, now = facts.market.price, SystemClock().now()
     refused_at = "2026-01-01" if facts.token_refused else None

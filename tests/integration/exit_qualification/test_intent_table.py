@@ -1,4 +1,4 @@
-"""The table of intents refuses what the state machine refuses."""
+"""The table of intents refuses the same changes as the state machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calendars in the database: the phase is that of the domain, a load is audited, tick workers take it up."""
+"""Calendars in the database: the phase agrees with the domain, a load is audited, tick workers take it up."""
 
 from __future__ import annotations
 

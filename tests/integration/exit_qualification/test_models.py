@@ -1,4 +1,4 @@
-"""The mappings are what the migrations made."""
+"""The mappings agree with the migrations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from services.exit_qualification.models import Base
 TABLES = sorted(Base.metadata.tables.values(), key=lambda table: table.name)
 
 UNMAPPED = {"xid"}
-"""Columns that only the database reads and writes."""
+"""Columns read and written by the database alone."""
 
 
 @pytest.mark.filterwarnings("ignore:Did not recognize type 'xid8'")

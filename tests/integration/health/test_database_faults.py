@@ -34,7 +34,7 @@ TOKEN = "a-reader's-token"
 
 @pytest.fixture
 def proxy(postgres: EmbeddedPostgres) -> Iterator[TcpProxy]:
-    """The way to that server."""
+    """The way to the server."""
     with running_proxy(make_url(postgres.admin_url).port or 0) as found:
         yield found
 
@@ -64,7 +64,7 @@ def _scrapes(url: str, headers: dict[str, str]) -> bool:
 
 @contextmanager
 def frozen(postgres: EmbeddedPostgres) -> Iterator[None]:
-    """While inside, no process of the server runs; its kernel goes on acknowledging what is sent to it."""
+    """While inside, no process of the server runs; its kernel goes on acknowledging the data sent to it."""
     assert postgres.pid is not None
     server = psutil.Process(postgres.pid)
     stopped = [server]
@@ -115,7 +115,7 @@ def _monitoring_overtakes_requests(root: str, path: str) -> bool:
 
 
 async def _monitoring_overtakes(root: str, path: str) -> bool:
-    """Return True if the monitoring routes answer before the first of many requests that wait for the database.
+    """Return True if the monitoring routes answer before the first of many requests waiting for the database.
 
     On a busy machine the requests may give up before the routes are even asked.
     """

@@ -1,4 +1,4 @@
-"""Services behind a real PgBouncer in transaction mode, and what cannot run there."""
+"""Services behind a real PgBouncer in transaction mode, and those unable to run there."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Pooler:
 
 @pytest.fixture
 def pooler(database: Database) -> Iterator[Pooler]:
-    """A pooler with one server connection for each role, so that every transaction may meet another's leavings."""
+    """A pooler with one server connection for each role: every transaction may meet another's leavings."""
     with ExitStack() as stack:
         directory = stack.enter_context(server_directory("pooler"))
         server = make_url(database.exit_url)
@@ -115,7 +115,7 @@ def _write_files(directory: Path, database: Database, configuration: str) -> Non
 
 @pytest.fixture
 def pooled(pooler: Pooler, exit_engine: Engine) -> Iterator[Engine]:
-    """The exit side's engine through the pooler, on a database that `exit_engine` has prepared."""
+    """The exit side's engine through the pooler, on a database prepared by `exit_engine`."""
     engine = open_engine(pooler.exit_url, EXIT_QUALIFICATION, application="test", limits=LOOPS, pooler=True)
     yield engine
     engine.dispose()

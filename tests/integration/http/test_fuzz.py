@@ -76,7 +76,7 @@ def fuzz(operation: APIOperation, mode: GenerationMode) -> None:
 
 
 def bodies(api: Api) -> Iterator[tuple[str, str, list[str]]]:
-    """Method, path and the fields of the body of each operation that has one."""
+    """Method, path and the fields of the body of each operation with one."""
     schemas = api.app.openapi()["components"]["schemas"]
     for method, path, operation in operations(api):
         if "requestBody" in operation:
@@ -87,7 +87,7 @@ def bodies(api: Api) -> Iterator[tuple[str, str, list[str]]]:
 
 
 def refused(client: TestClient, method: str, path: str, body: bytes, content_type: str = JSON) -> None:
-    """Assert that a body is answered with a small 4xx problem."""
+    """Assert a small 4xx problem as the answer to a body."""
     headers = {"Content-Type": content_type.encode("latin-1")}
     answer = client.request(method, path, content=body, headers=headers)
     assert 400 <= answer.status_code < 500, f"{method} {path} {body[:80]!r}: {answer.status_code} {answer.text[:200]}"

@@ -1,4 +1,4 @@
-"""A token that asks too often is told when to come back; others are served on."""
+"""A token with too many requests is told when to come back; others are served on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.integration.http.conftest import Api
 
 @pytest.fixture
 def limited(api: Api) -> Iterator[Api]:
-    """An API that grants each token one request a second."""
+    """An API with one request a second for each token."""
     before = api.app.state.rate_limiter
     api.app.state.rate_limiter = RateLimiter(1, SystemClock())
     yield api

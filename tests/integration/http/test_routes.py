@@ -1,4 +1,4 @@
-"""What holds for every route: query parameters, methods, redirects, errors in the contract."""
+"""Rules for every route: query parameters, methods, redirects, errors in the contract."""
 
 from __future__ import annotations
 

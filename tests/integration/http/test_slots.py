@@ -33,7 +33,7 @@ BODY: dict[str, Any] = {
 
 @pytest.fixture
 def trades(apis: dict[str, Api]) -> Iterator[Api]:
-    """Trade-api whose pool gives nobody the time to wait for a connection."""
+    """Trade-api with a pool without time to wait for a connection."""
     api = apis["trade-api"]
     engine = open_engine(api.database.trade_url, "trade_management", application="test", pool_size=CONNECTIONS)
     engine.pool._timeout = 0.0  # type: ignore[attr-defined]  # there is no public way

@@ -1,4 +1,4 @@
-"""What reaches a server's socket: slow, too many, ambiguous, broken and hostile requests."""
+"""Input at a server's socket: slow, too many, ambiguous, broken and hostile requests."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def server(apis: dict[str, Api]) -> Iterator[RawServer]:
 
 @pytest.fixture(scope="module")
 def hurried_server(apis: dict[str, Api]) -> Iterator[RawServer]:
-    """Trade-api, which soon ends a request that has not arrived."""
+    """Trade-api with a short limit on the arrival of a request."""
     limits = Settings(http_connections=CONNECTIONS, http_request_timeout_s=REQUEST_S)
     with running_server(server_config(apis["trade-api"].app, limits, 0)) as running:
         yield running

@@ -1,4 +1,4 @@
-"""The processes at work on a cluster that allows each of them its own rights alone."""
+"""The processes at work on a cluster with separate rights for each of them."""
 
 from __future__ import annotations
 
@@ -89,14 +89,14 @@ def found(database: Database, query: str) -> Callable[[], bool]:
 
 
 def send_tick(secured: SecuredKafka, trade: TradeOpened) -> None:
-    """Send a tick that meets the target of the trade, as the market's user."""
+    """Send a tick at the target of the trade, as the market's user."""
     sender = TickSender(secured.settings("market-data"))
     sender.send(Tick(symbol=trade.symbol, ltp=Decimal("1011.00"), ts=SystemClock().now(), seq=1))
     sender.flush()
 
 
 def has_more_than_one(secured: SecuredKafka, topic: str) -> bool:
-    """Return True if a topic has more than the record that it was made with."""
+    """Return True if a topic has more than its first record."""
     return bounds_of(open_admin(secured.settings(ADMIN)), [(topic, 0)])[topic, 0].end > 1
 
 

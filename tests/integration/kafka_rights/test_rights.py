@@ -45,7 +45,7 @@ GROUPS = {
     "exitflow-relay": "relay",
     "exitflow-reader-of-another-team": "reader",
 }
-"""The owner of each group that has one."""
+"""The owner of each group with one."""
 
 
 @pytest.mark.parametrize("user", USERS)
@@ -177,7 +177,7 @@ def test_users_that_are_not_ours_are_refused(
 
 
 def sent(settings: Settings, topics: Iterable[str], **overrides: object) -> dict[str, KafkaError | None]:
-    """Send one record to each topic and return the reports; None for a record that was taken."""
+    """Send one record to each topic and return the reports; None for an accepted record."""
     reports: dict[str, KafkaError | None] = {}
 
     def report(error: KafkaError | None, record: Message) -> None:
@@ -196,7 +196,7 @@ def end_of(secured: SecuredKafka, topic: str) -> int:
 
 
 def groups_joined(settings: Settings, groups: Iterable[str], topic: str) -> set[str]:
-    """Join every group at the same time; return those in which an offset of the topic could be committed."""
+    """Join every group at the same time; return those with a committed offset of the topic."""
     prefix = f"{settings.kafka_consumer_prefix}-"
     consumers = {group: open_consumer(settings, group.removeprefix(prefix)) for group in groups}
     outcomes: dict[str, bool] = {}
@@ -227,7 +227,7 @@ def outcome(attempt: Callable[[], object]) -> object:
 
 
 def code_of(action: Callable[[], object]) -> int | None:
-    """Return the code of the error that Kafka answers; None if there is none."""
+    """Return the code of Kafka's error; None if there is none."""
     try:
         action()
     except KafkaException as error:

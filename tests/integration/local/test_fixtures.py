@@ -1,4 +1,4 @@
-"""What the suite itself stands on."""
+"""The foundations of the suite itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PostgreSQL and Kafka whose disk is full: both come back by themselves, with everything they had acknowledged."""
+"""PostgreSQL and Kafka with a full disk: both come back by themselves, with everything they had acknowledged."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _start(supervisor: Supervisor, server: ChildServer) -> None:
 
 
 def _fill_until_it_ends(supervisor: Supervisor, disk: SmallDisk, write: Callable[[], object], limit: int) -> None:
-    """Write on a full disk until the server ends for want of space, and see that this is told."""
+    """Write on a full disk until the server ends for want of space, and see it reported."""
     (one,) = supervisor.supervised
     disk.fill()
 
@@ -98,7 +98,7 @@ def test_postgresql_comes_back_with_every_row_that_was_committed(
             number = next(numbers)
             connection.execute("INSERT INTO kept VALUES (%s, %s)", (number, random.randbytes(RECORD_BYTES)))
             committed.append(number)
-        # The server survives that there is no room for a row; it ends once there is none for its log.
+        # The server survives a lack of room for a row; it ends once there is none for its log.
         with suppress(psycopg.Error), _connected(server) as connection:
             connection.execute("SELECT pg_logical_emit_message(false, 'filling', 'of the log')")
             connection.execute("SELECT pg_switch_wal()")

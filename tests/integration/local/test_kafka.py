@@ -1,4 +1,4 @@
-"""The embedded brokers, and which of them is chosen."""
+"""The embedded brokers, and the choice between them."""
 
 from __future__ import annotations
 

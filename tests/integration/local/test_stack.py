@@ -46,7 +46,7 @@ def said() -> list[str]:
 
 @pytest.fixture(scope="module")
 def shared_stack() -> Iterator[StackOptions]:
-    """A stack on Tansu, which starts fastest."""
+    """A stack on Tansu, the fastest to start."""
     with server_directory("stack") as directory:
         yield StackOptions(directory, KafkaChoice.TANSU, restrict_to=())
         assert stack.down(directory, lambda line: None) == 0
@@ -54,7 +54,7 @@ def shared_stack() -> Iterator[StackOptions]:
 
 @pytest.fixture
 def running(shared_stack: StackOptions, said: list[str]) -> StackOptions:
-    """The stack that tests of this module share; it is started unless it runs already."""
+    """The common stack of this module's tests; it is started unless it runs already."""
     if not stack.status(shared_stack.data_dir).running:
         assert stack.up_detached(shared_stack, said.append) == 0, said
     return shared_stack

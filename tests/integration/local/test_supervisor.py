@@ -1,4 +1,4 @@
-"""The supervisor, over programs that are tiny and real."""
+"""The supervisor, over tiny real programs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ time.sleep(600)
 
 
 class Tiny(ChildServer):
-    """A Python program that is ready once it has printed something."""
+    """A Python program; it is ready once it has printed something."""
 
     stop_limit_s: float = 10
 

@@ -1,4 +1,4 @@
-"""A migration that a transaction holds up: others pass between its tries, and it ends with its process."""
+"""A migration held up by a transaction: others pass between its tries, and it ends with its process."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ SELECT count(*) FROM pg_stat_activity
 
 @pytest.fixture
 def behind(empty_database: Database) -> Database:
-    """A database whose exit schema lacks the revision that changes the table of events."""
+    """A database with an exit schema before the revision of the table of events."""
     migrate(empty_database.migrator_url, EXIT_QUALIFICATION, BEFORE)
     return empty_database
 
 
 @contextmanager
 def idle_transaction(database: Database) -> Iterator[None]:
-    """While inside, a transaction has read a table that the next revision changes, and does nothing more."""
+    """While inside, a transaction has read a table changed by the next revision, and does nothing more."""
     with psycopg.connect(database.admin_url) as connection:
         connection.execute("SELECT count(*) FROM exit_qualification.outbox_event")
         yield

@@ -1,4 +1,4 @@
-"""Headers that were written as a document become columns, and a document again on the way back."""
+"""Headers written as a document become columns, and a document again on the way back."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ OF_LATER = "UPDATE outbox_shard SET snap = '4000000000:4000000000:'"
 
 @contextmanager
 def migrator_of(database: Database, history: str) -> Iterator[Connection]:
-    """A connection to a schema as the role that owns it, in autocommit."""
+    """A connection to a schema as its owner, in autocommit."""
     options = f"-c search_path={history} -c timezone=UTC"
     with closing(psycopg.connect(database.migrator_url, autocommit=True, options=options)) as connection:
         yield connection
@@ -63,7 +63,7 @@ def close(connection: Connection, name: str) -> None:
 
 
 def column(connection: Connection, query: LiteralString) -> list[Any]:
-    """The only column of what is found."""
+    """The only column of the rows."""
     return [value for (value,) in connection.execute(query)]
 
 

@@ -1,4 +1,4 @@
-"""Each role can do what its service does, and nothing else."""
+"""Each role has the rights its service needs, and no others."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ REFUSED = [
 
 @pytest.fixture(scope="module")
 def database(databases: Databases) -> Iterator[Database]:
-    """One database for all tests: none reads what another writes."""
+    """One database for all tests: none reads another's rows."""
     with databases.fresh() as fresh:
         yield fresh
 

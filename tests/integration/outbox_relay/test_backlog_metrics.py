@@ -1,4 +1,4 @@
-"""What counts as waiting: all that is not on record as published, whoever may publish it."""
+"""The waiting events: all not on record as published, whoever may publish them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def connection(exit_relay: Settings) -> Iterator[Connection]:
 
 
 def snapshot(connection: Connection) -> str:
-    """What is committed now."""
+    """The committed events now."""
     now, _ = connection.execute(statements.CURRENT_SNAPSHOT).fetchone() or ("", None)
     return str(now)
 

@@ -1,4 +1,4 @@
-"""Writers notify a relay that rests, and no other one."""
+"""Writers notify a resting relay, and no other one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.waiting import LIMIT_S, wait_until
 
 SCHEMA = "exit_qualification"
 PAST_S = 0.05
-"""Time in which a notification of an earlier commit has arrived."""
+"""Time for the arrival of an earlier commit's notification."""
 
 NEVER = threading.Event()
 

@@ -26,14 +26,14 @@ PARKING_POINTS = {Failpoint.RELAY_BEFORE_PARK_COMMIT, Failpoint.RELAY_AFTER_REPL
 
 RELAY_POINTS = [p for p in Failpoint if p.value.startswith("relay.") and p not in PARKING_POINTS]
 RAISING = (Failpoint.RELAY_AFTER_READ, Failpoint.RELAY_AFTER_PRODUCE, Failpoint.RELAY_AFTER_CHECKPOINT)
-"""What is raised ends a session as being killed does, so that not every point need be tried."""
+"""A raised error ends a session as being killed does: not every point need be tried."""
 
 IN_FLIGHT = 200
 
 
 @pytest.fixture
 def narrow(exit_relay: Settings) -> Settings:
-    """Few events in flight, so that a window has many batches."""
+    """Few events in flight: a window has many batches."""
     return exit_relay.model_copy(update={"relay_batch_size": IN_FLIGHT})
 
 
@@ -56,7 +56,7 @@ def test_a_relay_killed_anywhere_loses_nothing(
         wait_until(lambda: writer.unpublished() == 0)
     records = log.to_the_end()
     assert_published_in_order(records, writer.committed())
-    # One interruption; half of what may be in flight may be acknowledged and not on record yet.
+    # One interruption; half of the limit in flight may be acknowledged and not on record yet.
     assert len(records) - events <= 2 * IN_FLIGHT
 
 

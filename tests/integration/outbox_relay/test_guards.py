@@ -1,4 +1,4 @@
-"""What publishing costs, in figures that are the same on every machine. Each bound says what was measured."""
+"""The cost of publishing, in figures equal on every machine. Each bound names the measured figure."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def admin(database: Database) -> Iterator[Admin]:
 
 @pytest.fixture
 def backlog(admin: Admin, topics: TopicNames) -> int:
-    """20,000 committed events, vacuumed, so that reading them writes no hint bits."""
+    """20,000 committed events, vacuumed: reading them writes no hint bits."""
     fill(admin, topics)
     admin.execute("VACUUM (ANALYZE) exit_qualification.outbox_event")
     return EVENTS
@@ -59,13 +59,13 @@ def fill(admin: Admin, topics: TopicNames) -> None:
 
 @pytest.fixture
 def conversation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Conversation]:
-    """What the relay says to the database."""
+    """The relay's messages to the database."""
     with overheard(monkeypatch, tmp_path) as heard:
         yield heard
 
 
 def published() -> float:
-    """Events of the exit outbox that relays of this process have published."""
+    """Events of the exit outbox published by relays of this process."""
     return REGISTRY.get_sample_value("outbox_published_total", {"outbox": "exit"}) or 0
 
 
@@ -78,7 +78,7 @@ def test_a_drained_backlog_costs_a_few_statements_per_thousand_events(
         wait_until(lambda: published() - before == backlog)
         took_s, statements = time.monotonic() - began, conversation.statements()
     # By time: 20 looks, 10 records, 4 censuses a second, a renewal each third of a lease (34 a second when idle).
-    # By events: a record each half of what may be in flight (1 per 1,000); measured: under 5 per 1,000 in all.
+    # By events: a record each half of the limit in flight (1 per 1,000); measured: under 5 per 1,000 in all.
     assert statements <= 40 * took_s + 2 * backlog / 1000 + 20
 
 
@@ -110,7 +110,7 @@ def test_idle_relay_bounds_database_queries_per_second(
 
 
 def make_both_producers_known(writer: Writer, admin: Admin) -> None:
-    """Publish to every partition, whose first record goes alone, once the partition of each key is computed here."""
+    """Publish to every partition, as the first record goes alone, once the partition of each key is computed here."""
     for events in (1, 500):
         before = published()
         writer.write(*[f"first-{n}" for n in range(events)])

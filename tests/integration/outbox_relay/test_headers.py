@@ -1,4 +1,4 @@
-"""What a consumer that knows nothing of us finds on the topics."""
+"""The topics as found by a consumer without knowledge of us."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def plainly_read(settings: Settings, topics: list[str], records: int) -> list[Me
 
 
 def headers_of(message: Message) -> dict[str, str]:
-    """The headers, each of which stands there once."""
+    """The headers, each present once."""
     headers = message.headers()
     assert isinstance(headers, list)
     assert len({name for name, _ in headers}) == len(headers)

@@ -1,4 +1,4 @@
-"""What is committed is published, all of it, in order per key; what is not, never."""
+"""Every committed event is published, in order per key; any other, never."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The relay's statements find what they look for by an index, whatever the tables hold and whoever asks."""
+"""The relay's statements find their rows by an index, whatever the tables hold and whoever asks."""
 
 from __future__ import annotations
 

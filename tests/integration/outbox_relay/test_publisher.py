@@ -36,7 +36,7 @@ def batch_of(topic: str, shard: int, payload: bytes = b"{}") -> Batch:
 
 
 def in_flight_after_a_look(publisher: Publisher) -> int:
-    """Events without a report once those that are there were taken."""
+    """Events without a report once the present reports were taken."""
     publisher.poll(0.05)
     return publisher.in_flight
 

@@ -31,7 +31,7 @@ from tests.support.servers import Database
 from tests.support.waiting import LIMIT_S, wait_until
 
 LONG_LEASE_S = 2 * LIMIT_S
-"""What is handed over within any limit of a test was not waited for until the lease was over."""
+"""A hand-over within any limit of a test did not wait for the end of this lease."""
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def connection(exit_relay: Settings) -> Iterator[Connection]:
 
 
 def leases_of_another_relay(connection: Connection, lease_s: float = 10) -> Leases:
-    """A relay that only takes leases."""
+    """A relay for taking leases alone."""
     leases = Leases(connection, SystemClock(), new_id(), lease_s)
     leases.enlist()
     return leases

@@ -1,4 +1,4 @@
-"""The statements against the real database: which rows a window has, and how it finds them."""
+"""The statements against the real database: the rows of a window, and how they are found."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def connection(exit_relay: Settings) -> Iterator[Connection]:
 
 
 def snapshot(connection: Connection) -> str:
-    """What is committed now."""
+    """The committed events now."""
     row = connection.execute(statements.CURRENT_SNAPSHOT).fetchone()
     assert row is not None
     return str(row[0])

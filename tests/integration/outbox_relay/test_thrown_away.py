@@ -1,4 +1,4 @@
-"""What is thrown away ends at once; its threads do not wait for the garbage collector."""
+"""Dropped objects end at once; their threads do not wait for the garbage collector."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def whole_log(grown: Settings, topics: TopicNames) -> Iterator[Callable[[], Kafk
 
 
 def pinned(writer: Writer) -> int | None:
-    """The partitions that the relay has stored."""
+    """The partitions stored by the relay."""
     with writer.engine.connect() as connection:
         row = connection.exec_driver_sql("SELECT partitions FROM outbox_topic").fetchone()
     return row[0] if row else None

@@ -1,4 +1,4 @@
-"""What the relay's process tells those who watch it, asked from outside."""
+"""The relay's process seen from outside."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Watched:
             return None
 
     def is_ready(self) -> bool:
-        """Whether it says that it is ready."""
+        """Whether it is ready by its own word."""
         answer = self.get("/readyz")
         return answer is not None and answer.status_code == 200
 
@@ -54,7 +54,7 @@ class Watched:
         return answer is not None and answer.status_code == 200
 
     def why_not_ready(self) -> str:
-        """What it says of the exit outbox while it is not ready."""
+        """Its word on the exit outbox while it is not ready."""
         answer = self.get("/readyz")
         if answer is None or answer.status_code != 503:
             return ""

@@ -1,4 +1,4 @@
-"""A ledger whose disk is full: calls are answered, nothing is half booked, and it goes on when there is space."""
+"""A ledger on a full disk: calls are answered, nothing is half booked, and it goes on when there is space."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_full_ledger_refuses_and_resumes_when_possible(tmp_path: Path) -> None
 
 
 def _place_until_refused(kite: KiteConnect) -> int:
-    """Fill what room the ledger's file had; return how many orders were accepted before the first refusal."""
+    """Fill the room of the ledger's file; return how many orders were accepted before the first refusal."""
     for accepted in range(5000):
         try:
             market_order(kite, quantity=1)

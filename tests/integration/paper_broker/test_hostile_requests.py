@@ -42,7 +42,7 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
 
 
 def ask(client: TestClient, method: str, path: str, **options: object) -> None:
-    """Assert that a request is answered in JSON and is no error of the broker."""
+    """Assert an answer in JSON to a request, without an error of the broker."""
     answer = client.request(method, path, **options)  # type: ignore[arg-type]  # whatever httpx takes
     assert answer.status_code < 500, f"{method} {path[:80]} {str(options)[:200]}: {answer.text[:200]}"
     answer.json()
@@ -84,7 +84,7 @@ def test_a_hostile_rule_or_order_id_is_answered(client: TestClient) -> None:
 
 
 def ask_any(client: TestClient, method: str, path: str) -> None:
-    """Assert that a request is no error of the broker."""
+    """Assert the answer to a request to be no error of the broker."""
     answer = client.request(method, path)
     assert answer.status_code < 500, f"{method} {path[:80]}: {answer.text[:200]}"
 

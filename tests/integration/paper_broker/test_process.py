@@ -120,7 +120,7 @@ def send_opened(
 
 
 def last_price(kite: KiteConnect) -> float | None:
-    """What the broker thinks INFY trades at."""
+    """The broker's price of INFY."""
     quote = kite.ltp("NSE:INFY")
     return quote["NSE:INFY"]["last_price"] if quote else None
 

@@ -1,4 +1,4 @@
-"""An exit's way from the tick of a producer that traces, through outbox and Kafka, to the closed trade."""
+"""An exit's way from the tick of a tracing producer, through outbox and Kafka, to the closed trade."""
 
 from __future__ import annotations
 

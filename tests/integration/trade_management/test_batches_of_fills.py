@@ -1,4 +1,4 @@
-"""A batch of fill reports gives what the reports give one at a time, in statements that do not grow with it."""
+"""A batch of fill reports has the effects of its reports one at a time, in a fixed number of statements."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_statements_do_not_depend_on_the_size_of_a_batch(trade_engine: Engine) -
 
 
 def reports_of(trade: Trade, intents: Sequence[Sequence[int]]) -> list[FillReport]:
-    """The reports of intents that each fill in parts, every report with all parts so far."""
+    """The reports of intents filled in parts, every report with all parts so far."""
     told = []
     for nth, parts in enumerate(intents):
         intent = Intent(trade)

@@ -41,7 +41,7 @@ Told = ExitIntentFilled | ExitIntentPartiallyFilled | ExitIntentCancelled | Exit
 
 
 def report(event: Told) -> FillReport:
-    """What the consumer would have read from the event."""
+    """The consumer's reading of the event."""
     fills = tuple(
         Fill(
             event.intent_id,
@@ -70,7 +70,7 @@ def apply(engine: Engine, reports: Sequence[FillReport]) -> Applied:
 
 @dataclass(frozen=True)
 class TracingOutbox(Outbox):
-    """Also keeps which event was given which trace."""
+    """Also keeps the event of each trace."""
 
     given: list[tuple[str, str | None]] = field(default_factory=list)
 
@@ -90,7 +90,7 @@ class Record:
     traceparent: str
 
     def read(self) -> FillReport:
-        """What the consumer reads from it."""
+        """The consumer's reading of it."""
         told = {"ce_id": str(new_id()), "ce_type": self.event.event_type(), "traceparent": self.traceparent}
         headers = signed(EXIT_INTENTS, self.event.key, self.event.payload(), told)
         record = Message(

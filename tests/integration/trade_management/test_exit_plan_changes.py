@@ -1,4 +1,4 @@
-"""PATCH /trades/{id}/exit-plan on a real PostgreSQL: version, event, audit row, and what is refused."""
+"""PATCH /trades/{id}/exit-plan on a real PostgreSQL: version, event, audit row, and the refused changes."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_a_group_waits_for_the_server_four_times(trade_engine: Engine) -> None:
     for size in (2, 40):
         with waits() as waited:
             write(trade_engine, *[request(f"{size}-{n}", symbol=f"NSE:S{n}") for n in range(size)])
-        # what is known already; the trades; the answers and the numbers; the events and the commit
+        # the known answers; the trades; the answers and the numbers; the events and the commit
         assert len(waited) == 4, waited
 
 

@@ -1,4 +1,4 @@
-"""trade-fills while what it depends on is away: nothing is lost, health says why, work goes on by itself."""
+"""trade-fills while a dependency is away: nothing is lost, health says why, work goes on by itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.waiting import LIMIT_S, wait_until
 
 REFUSAL_LIMIT_S = 90
 RESTART_LIMIT_S = 90
-"""Client and group find a broker that is back again only after their own back-offs."""
+"""Client and group find a returned broker only after their own back-offs."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`exitflow trades reconcile`: fills that trade management missed are told again, or named."""
+"""`exitflow trades reconcile`: fills missed by trade management are told again, or named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""trade-fills while its topic changes: it reads on from what there is, and says what it may have missed."""
+"""trade-fills while its topic changes: it reads on from the present records, and names its possible losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trades may name the user brokers that operations.controls.v1 told of, and no others."""
+"""Trades may name the user brokers of operations.controls.v1, and no others."""
 
 from __future__ import annotations
 

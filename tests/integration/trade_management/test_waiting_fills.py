@@ -1,4 +1,4 @@
-"""A row that somebody holds locked delays the closure of its own trade alone, and nothing is lost meanwhile."""
+"""A locked row delays the closure of its own trade alone, and nothing is lost meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tables and the plot say of what was measured, and of what was not."""
+"""The tables and the plot show measured figures, and name missing ones."""
 
 from __future__ import annotations
 

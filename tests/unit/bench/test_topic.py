@@ -1,4 +1,4 @@
-"""The checker of topics convicts what is wrong with one."""
+"""The checker of topics finds each kind of fault."""
 
 from __future__ import annotations
 

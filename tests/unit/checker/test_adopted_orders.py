@@ -1,4 +1,4 @@
-"""Orders that are not ours in the broker's books: known if exits have adopted their fills, and only as far."""
+"""Foreign orders in the broker's books: known if exits have adopted their fills, and only as far."""
 
 from __future__ import annotations
 

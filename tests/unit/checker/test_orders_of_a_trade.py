@@ -18,7 +18,7 @@ BESIDE = replace(REST, beside_leg=True)
 
 
 def violations(*exits: Intent) -> list[str]:
-    """Compare filled exits with a broker that has filled an order of each."""
+    """Compare filled exits with a broker with a filled order of each."""
     orders, fills, intents = [], {}, {}
     for number, each in enumerate(exits):
         intent = replace(each, intent_id=new_id(), tag=f"T{number}", broker_order_id=str(number))

@@ -19,7 +19,7 @@ PAPER = {"user_broker_id": "paper", "loss_limit": "25000.00", "entries_held_reas
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
-    """The requests that exit-api gets: method, path, body."""
+    """The requests to exit-api: method, path, body."""
     found: Asked = []
 
     def answer(request: httpx.Request) -> httpx.Response:

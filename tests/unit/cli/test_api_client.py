@@ -12,7 +12,7 @@ from shared.errors import Unavailable
 
 
 class Api:
-    """Answers with what it was given and remembers what it was asked."""
+    """Given answers, and a list of the requests."""
 
     def __init__(self, *responses: httpx.Response) -> None:
         self.requests: list[httpx.Request] = []
@@ -24,7 +24,7 @@ class Api:
 
 
 def client(api: Api) -> ApiClient:
-    """A client that talks to `api`."""
+    """A client of `api`."""
     return ApiClient("http://exit", "secret", httpx.MockTransport(api))
 
 

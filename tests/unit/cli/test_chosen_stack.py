@@ -1,4 +1,4 @@
-"""Commands that read the databases choose the running local stack, unless the settings name others."""
+"""Commands on the databases choose the running local stack, unless the settings name others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COMMANDS = (
 
 @pytest.fixture
 def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Return the directory of the default stack, which does not run; no setting names another system."""
+    """Return the directory of the default stack, not running; no setting names another system."""
     for name in ("EXIT_DATABASE_URL", "TRADE_DATABASE_URL"):
         monkeypatch.delenv(f"EXITFLOW_{name}", raising=False)
     monkeypatch.setattr(running_stack, "default_data_dir", lambda: tmp_path)

@@ -1,4 +1,4 @@
-"""Completion in a shell, through commands that are imported when they are used."""
+"""Completion in a shell, through commands imported at their use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was consumed and then removed is not convicted; what was lost is."""
+"""Records consumed and then removed are no fault; lost ones are."""
 
 from __future__ import annotations
 

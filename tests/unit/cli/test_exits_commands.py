@@ -1,4 +1,4 @@
-"""`exitflow exits` shows what holds exits back, and asks for recorded ones."""
+"""`exitflow exits` shows the obstacles to exits, and asks for recorded ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STOP = {"stop_id": "s1", "status": "WANTED", "error_code": "POSITION_SHORT", "er
 
 @pytest.fixture
 def posted(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """The bodies that exit-api is sent."""
+    """The bodies sent to exit-api."""
     found: list[object] = []
 
     def answer(request: httpx.Request) -> httpx.Response:

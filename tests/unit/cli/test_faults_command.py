@@ -18,7 +18,7 @@ CREDENTIALS = {"api_key": "key", "access_token": "token"}
 
 
 class Broker:
-    """Answers every request in one way and keeps what it was asked."""
+    """One answer to every request, and a list of the requests."""
 
     def __init__(self, data: object) -> None:
         self.answer = httpx.Response(200, json={"status": "success", "data": data})

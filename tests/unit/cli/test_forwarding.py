@@ -1,4 +1,4 @@
-"""TCP is carried both ways, to each copy in turn, around those that do not answer."""
+"""TCP is carried both ways, to each copy in turn, around the silent ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CarrierTo(Carrier):
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """All that was sent, once its end has come: only a half-closed connection lets that be told."""
+    """All bytes sent, once the end has come: only a half-closed connection shows the end."""
     writer.write(await reader.read())
     await writer.drain()
     writer.close()

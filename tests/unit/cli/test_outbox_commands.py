@@ -1,4 +1,4 @@
-"""`exitflow outbox` says to the right API what was asked."""
+"""`exitflow outbox` sends the request to the right API."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ANSWERS = {
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[WhichOutbox, str, object]]:
-    """What the APIs are asked: which, path, query or body."""
+    """The requests to the APIs: which API, path, query or body."""
     found: list[tuple[WhichOutbox, str, object]] = []
 
     def api_of(outbox: WhichOutbox, _: object) -> ApiClient:

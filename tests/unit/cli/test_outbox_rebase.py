@@ -1,4 +1,4 @@
-"""The snapshot that a rebase begins anew from."""
+"""The snapshot at the start of a rebased outbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records are compared with the rows that are kept, and with those alone."""
+"""Records are compared with the kept rows alone."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def record(n: int, written_at: datetime | None) -> LogRecord:
 
 
 def row_of(found: LogRecord) -> OutboxRow:
-    """The row that it was made of."""
+    """The row of the record."""
     return OutboxRow(found.event_id, found.topic, found.key, found.sequence, found.payload_hash)
 
 
 def judged(written_at: datetime | None, kept_from: Mapping[str, datetime] = DROPPED) -> Finding:
-    """A record without a row, before one that has its own."""
+    """A record without a row, before one with a row."""
     dropped, kept = record(1, written_at), record(2, LATER)
     return check_publication([row_of(kept)], [], [dropped, kept], kept_from)
 

@@ -1,4 +1,4 @@
-"""The health command says what is wrong."""
+"""The health command names the problem."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file is compared with what its symbols have seen before it is sent."""
+"""A file is compared with its symbols' last ticks before it is sent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SEEN = {"NSE%3AINFY": "2026-01-13T03:45:05.000000Z"}
 
 
 def api(status: int = 200) -> ApiClient:
-    """exit-api, which has seen one symbol."""
+    """exit-api, with ticks of one symbol."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         symbol = request.url.raw_path.decode().rpartition("/")[2]

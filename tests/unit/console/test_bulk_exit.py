@@ -1,4 +1,4 @@
-"""Exits of every trade that a filter names."""
+"""Exits of every trade of a filter."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def sentences(one: Json) -> list[str]:
 
 
 def listed(apis: FakeApis) -> dict[str, str]:
-    """Return the query that the list of stops was asked with."""
+    """Return the query of the list of stops."""
     (asked,) = (each for each in apis.asked if each.url.path == "/protective-stops")
     return dict(asked.url.params)
 

@@ -1,4 +1,4 @@
-"""The section of a trade's page that says what did not fire, and why."""
+"""The section of a trade's page about rules not fired, and why."""
 
 from __future__ import annotations
 

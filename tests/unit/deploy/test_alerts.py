@@ -1,4 +1,4 @@
-"""The alert rules of the containers: metrics that exist, and a part of the runbook that says what to do."""
+"""The alert rules of the containers: existing metrics, and a part of the runbook with the steps to take."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="needs promtool, of
 
 
 def metrics_of(expression: str) -> set[str]:
-    """Return the names in an expression that are neither functions nor labels."""
+    """Return the names in an expression other than functions and labels."""
     without_labels = re.sub(r"\bby \([^)]*\)|\{[^}]*\}|\[[^]]*\]", " ", expression)
     return set(re.findall(r"\b[a-z_]+\b(?! *\()", without_labels)) - {"max", "min", "sum", "count", "by", "or"}
 

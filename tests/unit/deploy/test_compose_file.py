@@ -1,4 +1,4 @@
-"""The compose file and the image's recipe, read as text: what must hold where no container engine is present."""
+"""The compose file and the image's recipe, read as text: rules to check without a container engine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DOCKERFILE = (REPOSITORY / "deploy/image/Dockerfile").read_text()
 
 
 def section(name: str) -> str:
-    """What stands below a top-level key."""
+    """The block below a top-level key."""
     found = re.search(rf"^{name}:[^\n]*\n(.*?)(?=^\S|\Z)", COMPOSE, re.MULTILINE | re.DOTALL)
     assert found
     return found[1]

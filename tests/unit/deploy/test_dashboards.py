@@ -1,4 +1,4 @@
-"""The dashboards of the containers: metrics and labels that exist, and panels that do not overlap."""
+"""The dashboards of the containers: existing metrics and labels, and panels without overlaps."""
 
 from __future__ import annotations
 

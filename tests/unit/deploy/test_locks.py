@@ -1,4 +1,4 @@
-"""Installing a lock takes what the lock says, whatever was released since."""
+"""Installing a lock takes its versions, whatever was released since."""
 
 from __future__ import annotations
 

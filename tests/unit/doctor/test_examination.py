@@ -1,4 +1,4 @@
-"""The doctor asks every question, and tells of an API that does not answer once."""
+"""The doctor asks every question, and reports a silent API once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HEALTHY: dict[str, Any] = {
 
 @pytest.fixture
 def examined(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Returns the symptoms of a system whose APIs answer with a status."""
+    """Returns the symptoms of a system with a status as the answer of its APIs."""
     monkeypatch.setattr(examination, "_ask_kafka", lambda _: [])
 
     def examine(status: int, **changed: Any) -> list[Symptom]:

@@ -1,4 +1,4 @@
-"""Each fact that keeps exits from happening is a symptom with an action; a healthy system has none."""
+"""Each obstacle to exits is a symptom with an action; a healthy system has none."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ SYMBOLS = ("NSE:INFY", "NSE:TCS")
 EVERYTHING = 1000
 DAY_MS = DAY_US // 1000
 
-# Few ids, prices and times, so that levels are shared, met exactly and passed, and ticks come stale and twice.
+# Few ids, prices and times: levels are shared, met exactly and passed, and ticks come stale and twice.
 trade_ids = st.integers(1, 8)
 prices = st.integers(1, 24)
 sizes = st.integers(1, 5)
@@ -70,7 +70,7 @@ legs = st.builds(lambda price, quantity: {"price": price, "quantity": quantity},
 
 @st.composite
 def plans(draw: st.DrawFn) -> ExitPlan:
-    """Any plan, even one that contradicts its direction: then several rules can fire on one tick."""
+    """Any plan, even a contradictory one for its direction: then several rules can fire on one tick."""
     fields = {
         "targets": draw(maybe(st.lists(legs, min_size=1, max_size=3))),
         "target": draw(maybe(money(prices))),
@@ -86,7 +86,7 @@ def plans(draw: st.DrawFn) -> ExitPlan:
 
 
 def as_told(trade_id: int, plan: ExitPlan) -> Trade:
-    """A trade whose facts follow from its id, so that only its plan can change."""
+    """A trade with facts derived from its id: only its plan can change."""
     return Trade(
         trade_id=UUID(int=trade_id),
         symbol=SYMBOLS[trade_id % 2],

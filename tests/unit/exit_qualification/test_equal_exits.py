@@ -1,4 +1,4 @@
-"""Exits of a burst are qualified once for all with equal facts: every fact that the gates get tells them apart."""
+"""Exits of a burst are qualified once for all with equal facts: every fact of the gates tells them apart."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ OTHER: dict[str, Any] = {
     "leg": 2,
     "bricks": BrickCount(1, 2),
 }
-"""Another value of each fact that the gates may get."""
+"""Another value of each fact of the gates."""
 KEYS = frozenset({"trade_id", "leg_quantities"})
 """Find facts of the book, and are none of the exit."""
 
 
 @dataclass
 class Noted:
-    """A thing whose fields are noted as they are read."""
+    """An object with a list of its fields read."""
 
     thing: Any
     read: set[str] = field(default_factory=set)
@@ -64,12 +64,12 @@ def book_of(trade: OpenTrade | Noted, *, filled: int = 0, of_leg: int = 0) -> _B
 
 
 def gates_get(item: _Chosen, book: _Book) -> GateInput:
-    """What the gates get."""
+    """The input of the gates."""
     return _gate_input(item, book, [], SWITCHES, NO_FACTS)
 
 
 def fields_read() -> tuple[set[str], set[str]]:
-    """The fields of a trade and of a candidate that the gates' input is made of."""
+    """The fields of a trade and of a candidate behind the gates' input."""
     trade, candidate = Noted(TRADE), Noted(CANDIDATE)
     gates_get(_Chosen(candidate, 1), book_of(trade))  # type: ignore[arg-type]  # noted
     return trade.read - KEYS, candidate.read - KEYS - {"rule_key"}

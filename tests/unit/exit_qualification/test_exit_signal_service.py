@@ -252,7 +252,7 @@ def test_a_trailing_stop_that_is_changed_keeps_its_best_price() -> None:
 
 
 class CountingPrice(int):
-    """A price that counts how often it is compared."""
+    """A price with a count of its comparisons."""
 
     comparisons = 0
 
@@ -274,7 +274,7 @@ class CountingPrice(int):
 
 
 def ladder(count: int) -> ExitSignalService:
-    """LONG trades whose targets lie above 1010 and stops below 990, no two at the same price."""
+    """LONG trades with targets above 1010 and stops below 990, no two at the same price."""
     return engine_with(
         *(open_trade(number, target=1010_0000 + number, stop_loss=990_0000 - number) for number in range(count))
     )
@@ -291,7 +291,7 @@ def test_a_distant_tick_costs_two_comparisons_for_any_trades(open_trades: int) -
 
 @dataclass(frozen=True, slots=True)
 class CountingLevel(FixedLevel):
-    """A rule that counts how often its engine looks at it."""
+    """A rule with a count of the engine's looks at it."""
 
     looks: list[int] = field(default_factory=list, compare=False)
 

@@ -1,4 +1,4 @@
-"""Adoption of fills that are not ours: never more than is missing, left of a fill, or open of a trade."""
+"""Adoption of foreign fills: never more than is missing, left of a fill, or open of a trade."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gates over facts of the market: what they refuse, and what they say where a fact is not known."""
+"""Gates over facts of the market: their refusals, and their verdicts on unknown facts."""
 
 from __future__ import annotations
 

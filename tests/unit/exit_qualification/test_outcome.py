@@ -85,7 +85,7 @@ def test_every_outcome_is_a_legal_transition_once_placed(
     status: IntentStatus, known: int, total: int, state: OrderState
 ) -> None:
     outcome = outcome_of_fills(sent_intent(status, filled_quantity=known), total, state)
-    # A sender that learns of the order records it as PLACED before it may be CANCELLED.
+    # A sender with news of the order records it as PLACED before it may be CANCELLED.
     recorded = S.PLACED if status is S.SUBMITTING and outcome is S.CANCELLED else status
     assert outcome is recorded or outcome in TRANSITIONS[recorded]
 

@@ -1,4 +1,4 @@
-"""What `exitflow status` shows while files cannot be written: the supervisor tells its state from memory."""
+"""`exitflow status` while files cannot be written: the supervisor tells its state from memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RESTARTING = "restarting, attempt 7, No space left on device"
 
 @pytest.fixture(params=["short", "long" * 40])
 def directory(request: pytest.FixtureRequest, tmp_path: Path) -> DataDirectory:
-    """A data directory, also one whose path is too long for the address of a socket."""
+    """A data directory, also one with a path too long for the address of a socket."""
     root = tmp_path / request.param
     root.mkdir()
     return DataDirectory(root)

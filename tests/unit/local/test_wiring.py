@@ -1,4 +1,4 @@
-"""Each process is told what it needs, and no other's secrets."""
+"""Each process is told its settings, and no other's secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`exitflow run mcp`: what a client of the protocol sees and may do."""
+"""`exitflow run mcp`: the views and rights of a client of the protocol."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ OPENAPI = {
 
 
 def declared_query(request: httpx.Request) -> set[str]:
-    """The query parameters that the API declares for the path of a request."""
+    """The query parameters declared by the API for the path of a request."""
     of_api = OPENAPI[request.url.host]
     path = next(each for each in of_api if re.fullmatch(re.sub(r"\{[^}]+\}", "[0-9a-f-]{36}", each), request.url.path))
     return {each["name"] for each in of_api[path]["get"].get("parameters", ()) if each["in"] == "query"}
 
 
 class Apis:
-    """Both APIs: they echo what they were asked, and know one token's scopes."""
+    """Both APIs: they echo the requests, and know one token's scopes."""
 
     def __init__(self, *scopes: str) -> None:
         self.scopes = scopes

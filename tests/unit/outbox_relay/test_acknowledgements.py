@@ -1,4 +1,4 @@
-"""A shard is published up to the last event that is acknowledged together with all before it."""
+"""A shard is published up to the last event acknowledged together with all before it."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_the_progress_never_passes_an_event_that_is_not_acknowledged(
 
 
 def contiguous_prefix(runs: list[list[int]], reported: set[int]) -> int:
-    """The last id of the last run such that it and all before it are reported; 0 if there is none."""
+    """The last id of the last run reported together with all before it; 0 if there is none."""
     position = 0
     for run in runs:
         if not reported.issuperset(run):

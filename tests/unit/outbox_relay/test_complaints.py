@@ -1,4 +1,4 @@
-"""What of librdkafka's errors is logged."""
+"""The logged ones of librdkafka's errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which records may be sent while the first one of their partition is on the way."""
+"""Records allowed to be sent while the first one of their partition is on the way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.unit.outbox_relay.clock import StandingClock
 
 
 class Reports:
-    """What was reported of the records."""
+    """The reports of the records."""
 
     def __init__(self) -> None:
         self.errors: list[KafkaError | None] = []

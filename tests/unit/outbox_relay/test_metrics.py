@@ -1,4 +1,4 @@
-"""What is told of a relay, and what is not."""
+"""The metrics of a relay."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from services.outbox_relay.reading.news_wait import BUSY_LOOKS, REST_AFTER_S, Ne
 
 
 class Signal:
-    """A signal that can be armed, or not."""
+    """A signal to be armed, or not."""
 
     def __init__(self) -> None:
         self.may_arm, self.is_armed, self.is_notified = True, False, False
@@ -32,7 +32,7 @@ class Signal:
 def news_wait(signal: Signal, lease_s: float = 10) -> NewsWait:
     poll = AdaptivePoll(0.001, 0.05)
     poll.found()
-    return NewsWait(poll, signal, lease_s, Mock(return_value=True))  # type: ignore[arg-type]  # has what is used
+    return NewsWait(poll, signal, lease_s, Mock(return_value=True))  # type: ignore[arg-type]  # has the used methods
 
 
 def look_until_armed(news: NewsWait, signal: Signal) -> float:

@@ -1,4 +1,4 @@
-"""Which outboxes a relay is told to publish."""
+"""The outboxes of a relay, by its settings."""
 
 from __future__ import annotations
 

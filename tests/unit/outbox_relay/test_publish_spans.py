@@ -17,7 +17,7 @@ ROW = (3, 9, "topic", "key", b"{}", "id-1", "7", "type", "/source", "subject", "
 
 
 class Listening:
-    """Tracer that keeps what it is given."""
+    """Tracer with a list of its spans."""
 
     def __init__(self) -> None:
         self.records: list[Published] = []

@@ -1,4 +1,4 @@
-"""What the producers are set to, how they are waited for, and when Kafka counts as silent."""
+"""The producers' settings, the waits for them, and when Kafka counts as silent."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def clock() -> StandingClock:
 
 @pytest.fixture
 def publisher(clock: StandingClock) -> Iterator[Publisher]:
-    """A publisher whose own producers are thrown away already."""
+    """A publisher without its own producers: they are closed already."""
     publisher = Publisher(Settings(kafka_bootstrap_servers="127.0.0.1:1"), clock, on_refused=lambda _: None)
     publisher.throw_away()
     yield publisher
@@ -98,12 +98,12 @@ def test_many_events_linger(publisher: Publisher) -> None:
 def stand_ins(publisher: Publisher, *in_flight: int) -> list[StandIn]:
     """Put producers with so many events in flight in the places of the publisher's own."""
     producers = [StandIn(events) for events in in_flight]
-    publisher._producers[:] = producers  # type: ignore[assignment]  # they answer to all that is asked here
+    publisher._producers[:] = producers  # type: ignore[assignment]  # they have the used methods
     return producers
 
 
 def tell(publisher: Publisher, clock: StandingClock, producer: str, **answers_owed: int) -> None:
-    """Half of what counts as silence passes; then a producer's statistics say how much each broker owes it."""
+    """Half of the limit of silence passes; then a producer's statistics say how much each broker owes it."""
     clock.elapsed_s += SILENCE_S / 2
     brokers = {name: {"state": "UP", "waitresp_cnt": owed} for name, owed in answers_owed.items()}
     publisher._on_statistics(json.dumps({"name": producer, "brokers": brokers}))

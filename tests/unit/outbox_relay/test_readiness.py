@@ -1,4 +1,4 @@
-"""What a relay says of itself to whoever asks."""
+"""A relay's report of itself."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ PACE = Settings(relay_lease_s=8.0)
 
 
 class Parts:
-    """What a session is made of, without servers; nothing is held, nothing happens."""
+    """The parts of a session, without servers; nothing is held, nothing happens."""
 
     def __init__(self) -> None:
         self.clock = StandingClock()
@@ -38,7 +38,7 @@ class Parts:
             is_not.return_value = False
 
     def run(self, steps: int = 0) -> None:
-        """A session that is told to stop after so many steps, in none of which Kafka answers."""
+        """A session to be stopped after so many steps; Kafka answers in none of them."""
         stop = threading.Event()
         if not steps:
             stop.set()

@@ -1,4 +1,4 @@
-"""How far a shard is read, published and on record, and what becomes of it when it is given up."""
+"""How far a shard is read, published and on record, and its state after being given up."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def rows(*ids: int) -> list[Row]:
 
 
 def send(shard: HeldShard, events: int | None = None) -> Run:
-    """The first batch of what is unsent, or the first rows of it, are handed over."""
+    """The first batch of the unsent rows, or the first rows of it, are handed over."""
     batch = shard.unsent[0]
     count = len(batch.rows) if events is None else events
     run = Run(lambda *_: None, batch.reaches, 0)

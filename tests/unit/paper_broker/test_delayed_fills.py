@@ -1,4 +1,4 @@
-"""The loop of delayed fills says that it works, also while no order is delayed."""
+"""The loop of delayed fills reports itself alive, also while no order is delayed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEADLINE_S = 12.0
 
 
 class Broker:
-    """A broker whose waits each take 5 s of a clock; the process is stopped after the last answer."""
+    """A broker with waits of 5 s of a clock each; the process is stopped after the last answer."""
 
     def __init__(self, clock: StandingClock, stop: Stop, *answers: bool | sqlite3.Error) -> None:
         self._clock = clock

@@ -1,4 +1,4 @@
-"""Records become ticks and entries; what cannot be read is counted and skipped."""
+"""Records become ticks and entries; unreadable ones are counted and skipped."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OPENED = {
 
 
 def record(topic: str, body: Any, offset: int = 0, event_type: str = "", partition: int = 0) -> FeedRecord:
-    """A record of `topic` whose value is `body` as JSON."""
+    """A record of `topic` with `body` as JSON."""
     return FeedRecord(topic, f"p.{topic}", partition, offset, event_type, json.dumps(body).encode())
 
 

@@ -1,4 +1,4 @@
-"""Orders fill as their terms and plans allow, and positions are what entries and fills add up to."""
+"""Orders fill as their terms and plans allow, and positions are the sums of entries and fills."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_the_average_is_the_volume_weighted_price_half_up() -> None:
 
 
 class FakeClock:
-    """A clock that stands still until it is moved."""
+    """A clock standing still until it is moved."""
 
     def __init__(self, ms: int = NOON_MS) -> None:
         self.ms = ms
@@ -133,7 +133,7 @@ def test_nothing_happens_to_an_order_after_its_day(tmp_path: Path, effect: Any) 
 
 
 class BrokerUnderRandomUse(RuleBasedStateMachine):
-    """Any sequence of orders, faults, ticks, entries, cancels and waits leaves books that add up."""
+    """Any sequence of orders, faults, ticks, entries, cancels and waits leaves consistent books."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Order updates: which are told and when, how they are signed, and that no receiver holds the broker up."""
+"""Order updates: which are told and when, their signatures, and receivers never hold the broker up."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ CREDENTIALS = f'{{"paper": {{"api_key": "k", "api_secret": "{SECRET}", "access_t
 
 
 class Desk:
-    """A broker with a price of INFY that keeps the status and filled quantity of each update it tells."""
+    """A broker with a price of INFY and a list of the status and filled quantity of each update."""
 
     def __init__(self, directory: Path) -> None:
         self.clock = FakeClock()
@@ -177,7 +177,7 @@ class EagerStop(Stop):
 
 
 class DrainedQueue(PostbackQueue):
-    """Stops the thread that takes from it once it is empty."""
+    """Stops its reading thread once it is empty."""
 
     def __init__(self, stop: Stop) -> None:
         super().__init__(StandingClock(), size=2)

@@ -1,4 +1,4 @@
-"""Hops to worker threads: each costs more than the look-up that it would run."""
+"""Hops to worker threads: each costs more than its look-up."""
 
 from __future__ import annotations
 

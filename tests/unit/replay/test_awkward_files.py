@@ -1,4 +1,4 @@
-"""Files as people have them: damaged, empty, from other tools. A reader says what is wrong and never breaks."""
+"""Files as people have them: damaged, empty, from other tools. A reader names the fault and never breaks."""
 
 from __future__ import annotations
 

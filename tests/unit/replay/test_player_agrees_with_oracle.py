@@ -24,7 +24,7 @@ from tests.unit.exit_qualification.test_engine_agrees_with_oracle import plans
 from tests.unit.replay.examples import INFY, OPENING, TCS
 
 Exit = tuple[UUID, ExitReason, tuple[int | None, ...], Decimal | None, int]
-"""The first exit of a trade, with the legs that exit together."""
+"""The first exit of a trade, with its legs."""
 
 trades = st.builds(
     lambda number, symbol, direction, entry, after_ms, plan: BookedTrade(
@@ -115,7 +115,7 @@ def test_a_replay_exits_as_the_oracle_does(book: list[BookedTrade], found: list[
 
 
 def _first_legs(exits: Sequence[ReplayedExit]) -> tuple[int | None, ...]:
-    """Return the legs of the first tick that exits; ticks of one time differ in their prices."""
+    """Return the legs of the first tick with an exit; ticks of one time differ in their prices."""
     return tuple(each.leg for each in exits if _decision(each) == _decision(exits[0]))
 
 

@@ -42,6 +42,6 @@ def test_png_keeps_height_of_each_exit_until_next() -> None:
     picture = Image.open(BytesIO(png(drawing)))
     ends = [*(x for x, _ in steps.points[2:]), steps.ends]
     for (x, y), until in zip(steps.points[1:], ends, strict=True):
-        middle = x + until  # of the picture, which has two pixels for one
+        middle = x + until  # of the picture, with two pixels for one
         assert picture.getpixel((int(middle), int(2 * y))) == ImageColor.getrgb(steps.colour)
         assert picture.getpixel((int(middle), int(2 * y) - 12)) != ImageColor.getrgb(steps.colour)

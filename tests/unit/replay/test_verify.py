@@ -1,4 +1,4 @@
-"""Stored exits against what the rules decide."""
+"""Stored exits against the decisions of the rules."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def after(seconds: float) -> datetime:
 
 
 def stored(number: int = 1, **changes: Any) -> StoredSignal:
-    """The stored TARGET of trade 1 at the second tick of RISING, but for what is changed."""
+    """The stored TARGET of trade 1 at the second tick of RISING, but for the changes."""
     facts: dict[str, Any] = {
         "trade_id": UUID(int=1),
         "signal_id": UUID(int=100 + number),

@@ -34,7 +34,7 @@ def _nothing_seen() -> None:
 
 
 def unit(**behaviour: Any) -> UnitOfWork:
-    connection = MagicMock(info={"pipeline": MagicMock()}, **behaviour)  # no driver whose statements could be joined
+    connection = MagicMock(info={"pipeline": MagicMock()}, **behaviour)  # no driver to join its statements
     return UnitOfWork(MagicMock(**{"connect.return_value": connection}), MagicMock())
 
 

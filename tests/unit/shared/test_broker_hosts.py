@@ -1,4 +1,4 @@
-"""Which addresses a broker's access token may be sent to."""
+"""Allowed addresses for a broker's access token."""
 
 from __future__ import annotations
 

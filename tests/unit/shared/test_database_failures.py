@@ -1,4 +1,4 @@
-"""Which failures of a database pass, and how each is named."""
+"""Passing failures of a database, and the name of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A malformed database URL ends a process at once, and nothing shows what is in it."""
+"""A malformed database URL ends a process at once, and no part of it is shown."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ SCRIPTS = sorted(path for path in ALEMBIC.rglob("*.py") if path.name != "env.py"
 
 
 def imported_packages(path: Path) -> set[str]:
-    """Return the top-level packages that a script imports."""
+    """Return the top-level packages imported by a script."""
     packages: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):

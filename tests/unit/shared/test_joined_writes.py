@@ -11,7 +11,7 @@ from shared.http.joined_writes import MOST_HELD_BYTES, JoinedWrites
 
 
 class Wire(asyncio.Transport):
-    """Notes what is asked of it."""
+    """A list of the calls to it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Wire(asyncio.Transport):
 
 
 def told(act: Callable[[JoinedWrites], object]) -> list[bytes | str]:
-    """What the wire was asked until the next step of the loop."""
+    """The calls to the wire until the next step of the loop."""
     wire = Wire()
 
     async def run() -> None:

@@ -1,4 +1,4 @@
-"""What Kafka's client library says is written now and then, with how much was not."""
+"""Lines of Kafka's client library are written now and then, with the number of those left out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def client_log(clock: StandingClock) -> logging.Logger:
 
 
 def said(client_log: logging.Logger, level: int, kind: str, what: str) -> str | None:
-    """What is written of a line, as confluent_kafka hands it over."""
+    """The lines written for a line from confluent_kafka."""
     record = client_log.makeRecord("client", level, "", 0, "%s [%s] %s", (kind, "rdkafka#producer-1", what), None)
     return record.getMessage() if client_log.filter(record) else None
 

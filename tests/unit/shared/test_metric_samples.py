@@ -1,4 +1,4 @@
-"""Metrics read from the text that a process serves."""
+"""Metrics read from the text of a process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.runtime.metric_samples import MetricSamples
 
 @pytest.fixture
 def text() -> str:
-    """What a process serves of two gauges and a counter."""
+    """The text of a process with two gauges and a counter."""
     registry = CollectorRegistry()
     lag = Gauge("lag", 'with "quotes"', ["topic", "partition"], registry=registry)
     lag.labels("ticks.v1", "0").set(3)

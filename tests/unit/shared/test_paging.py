@@ -53,7 +53,7 @@ def test_no_cursor_asks_for_the_first_page() -> None:
 
 
 def refused(keyset: Keyset, cursor: str) -> None:
-    """Assert that a list refuses a cursor, with a message that helps."""
+    """Assert the refusal of a cursor by a list, with a helpful message."""
     with pytest.raises(InvalidInput) as caught:
         keyset.after(cursor)
     assert str(caught.value) == "Invalid `cursor`; use the `next` value of the previous page."

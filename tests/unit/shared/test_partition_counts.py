@@ -1,4 +1,4 @@
-"""What a topic's metadata says of it: its partitions, that it is missing, or nothing just now."""
+"""A topic's metadata: its partitions, its absence, or nothing just now."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.kafka.clients import partition_counts
 
 
 def _admin(**topics: int | KafkaError) -> AdminClient:
-    """A cluster whose topics have so many partitions, or an error."""
+    """A cluster with topics of so many partitions, or an error."""
     described = {name: _described(what) for name, what in topics.items()}
     return cast(AdminClient, SimpleNamespace(list_topics=lambda timeout: SimpleNamespace(topics=described)))
 

@@ -1,4 +1,4 @@
-"""Plain requests are answered without the framework, and all answers are those that the framework gives."""
+"""Plain requests are answered without the framework, and all answers equal the framework's."""
 
 from __future__ import annotations
 

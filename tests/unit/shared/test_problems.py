@@ -1,4 +1,4 @@
-"""What a failure of the database looks like over HTTP."""
+"""Failures of the database over HTTP."""
 
 from __future__ import annotations
 

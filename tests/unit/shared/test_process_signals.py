@@ -24,7 +24,7 @@ def _handlers() -> Iterator[None]:
 
 
 class TakesTheSignal:
-    """A part of a process whose thread is the one that SIGTERM is handed to."""
+    """A part of a process with the thread chosen for SIGTERM."""
 
     def run(self, stop: threading.Event) -> None:
         while not main_thread_waits():
@@ -34,7 +34,7 @@ class TakesTheSignal:
 
 
 def main_thread_waits() -> bool:
-    """Whether it sleeps on a lock, and not on the one that a thread's start takes."""
+    """Whether it sleeps on a lock other than the one of a thread's start."""
     main = threading.main_thread().ident
     assert main is not None
     stack = [frame for frame, _ in traceback.walk_stack(sys._current_frames()[main])]

@@ -1,4 +1,4 @@
-"""The requests that each token may make."""
+"""The allowed requests of each token."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.http.rate_limits import BURST_S, RateLimiter
 
 
 class SetClock(SystemClock):
-    """A monotonic clock that stands where it is set."""
+    """A monotonic clock set by hand."""
 
     now_s = 1000.0
 

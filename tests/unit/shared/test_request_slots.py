@@ -19,7 +19,7 @@ SLOTS = 2
 
 
 class Database:
-    """Endpoint that blocks until it is released; counts the calls at a time."""
+    """Endpoint with a wait for its release; counts the calls at a time."""
 
     def __init__(self) -> None:
         self.answers = threading.Event()

@@ -1,4 +1,4 @@
-"""Settings are typed, documented, and refuse what they do not know."""
+"""Settings are typed and documented, and unknown ones are refused."""
 
 from __future__ import annotations
 

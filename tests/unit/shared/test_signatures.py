@@ -1,4 +1,4 @@
-"""A signature covers all that an event is and says; only keys that are trusted verify it."""
+"""A signature covers every part of an event; only trusted keys verify it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SIGNED_HEADERS = [name for name in HEADERS if name != "ce_specversion"]
 
 @dataclass(frozen=True)
 class Record:
-    """What is asked of a confluent_kafka Message."""
+    """The used interface of a confluent_kafka Message."""
 
     topic_: str = TOPIC
     key_: bytes = KEY.encode()

@@ -1,4 +1,4 @@
-"""Group commit of threads: who writes for whom, and what becomes of the others when one batch fails."""
+"""Group commit of threads: who writes for whom, and the fate of the others when one batch fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is a tick, and that nothing else is taken for one."""
+"""Ticks, and values not to be taken for one."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_non_utf_8_text_is_refused_even_in_unknown_fields() -> None:
 
 
 def test_number_and_text_of_same_price_are_distinguished() -> None:
-    """Results are remembered by what was sent; a float too large to be exact is refused after its int was read."""
+    """Results are remembered by the bytes sent; a float too large to be exact is refused after its int was read."""
     assert parsed(ltp=200_000_000_000)[1] == parsed(ltp="200000000000")[1] == 200_000_000_000 * 10_000
     with pytest.raises(MalformedMessage, match="exact as text only"):
         parsed(ltp=200_000_000_000.0)

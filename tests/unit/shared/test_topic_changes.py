@@ -21,7 +21,7 @@ SILENCE = KafkaException(KafkaError(KafkaError._TIMED_OUT))
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What the brokers say of the topics, one answer a question; the last is repeated."""
+    """The brokers' answers about the topics, one a question; the last is repeated."""
     told: list[Any] = []
 
     def describe(_admin: object, _names: object) -> Any:

@@ -1,4 +1,4 @@
-"""What a watch tells, from what the cluster says and where the consumer stands; Kafka replaced by a script."""
+"""A watch's reports, from the cluster's answers and the consumer's position; Kafka replaced by a script."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BEFORE = TopicState("id-1", 1)
 
 
 class Cluster:
-    """Says what it is told to say."""
+    """Scripted answers."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.state: TopicState | None = BEFORE

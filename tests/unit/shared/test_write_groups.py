@@ -1,4 +1,4 @@
-"""Group commit of requests: what a group writes, and what becomes of the others when one fails."""
+"""Group commit of requests: the content of a group, and the fate of the others when one fails."""
 
 from __future__ import annotations
 

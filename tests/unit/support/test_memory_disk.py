@@ -14,7 +14,7 @@ from tests.support import memory_disk
 
 @pytest.fixture
 def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A disk in memory that is large enough."""
+    """A large enough disk in memory."""
     monkeypatch.setattr(memory_disk, "MEMORY", tmp_path)
     monkeypatch.setattr(memory_disk, "ENOUGH_BYTES", 1)
     return tmp_path
@@ -28,7 +28,7 @@ def test_leftovers_of_killed_session_are_removed_but_not_running_ones(
     (left := memory / f"exitflow-test-{ended.pid}-postgres-x").mkdir()
     (foreign := memory / "exitflow-test-mine").mkdir()
     running = memory_disk.make_directory("postgres")
-    # It is memory that is wanted back when there is little of it.
+    # When memory is scarce, its use is given up.
     monkeypatch.setattr(memory_disk, "ENOUGH_BYTES", 10**18)
     memory_disk.remove_leftovers()
     assert not left.exists()

@@ -36,11 +36,11 @@ def test_a_signal_ends_it(how: signal.Signals) -> None:
     assert process.poll() is None
     process.send_signal(how)
     assert process.wait(LIMIT_S) == -how
-    process.kill()  # of a process that has ended: nothing
+    process.kill()  # of an ended process: nothing
 
 
 def test_each_draws_its_own_random_numbers(tmp_path: Path) -> None:
-    """An import that draws one would leave its generator to all that are forked afterwards."""
+    """An import with a random draw would leave its generator to all forks afterwards."""
     processes = [ProductProcess(MAKES_IDS, {}, tmp_path / str(number)) for number in range(4)]
     assert [process.wait(LIMIT_S) for process in processes] == [0] * 4
     drawn = [word for number in range(4) for word in (tmp_path / str(number)).read_text().split()]

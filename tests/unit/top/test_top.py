@@ -1,4 +1,4 @@
-"""`exitflow top`: figures of two looks, and the command against processes that answer, refuse or are gone."""
+"""`exitflow top`: figures of two looks, and the command against answering, refusing and absent processes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["exitflow"]
 
 
 def scrape(ticks: int, seconds: list[float], lag: int = 0) -> str:
-    """What exit-ticks serves after so many ticks and exits of these latencies."""
+    """The text of exit-ticks after so many ticks and exits of these latencies."""
     registry = CollectorRegistry()
     Counter("exit_ticks_evaluated", "ticks", registry=registry).inc(ticks)
     latency = Histogram("exit_tick_to_intent_seconds", "s", buckets=(0.01, 0.1, 1), registry=registry)
@@ -41,7 +41,7 @@ def scrape(ticks: int, seconds: list[float], lag: int = 0) -> str:
 
 
 def look(at_s: float, *texts: str, problem: str | None = None, pending: dict[str, int] | None = None) -> Observation:
-    """An observation of processes that serve these texts."""
+    """An observation of processes with these texts."""
     samples = [MetricSamples.parse(text, NAMES) for text in texts]
     looks = tuple(ProcessLook(f"p{n}", problem, each) for n, each in enumerate(samples))
     return Observation(at_s, looks, sum(samples, MetricSamples()), {} if pending is None else pending)
@@ -107,7 +107,7 @@ def test_the_view_fits_a_terminal_and_names_what_is_wrong() -> None:
 
 @pytest.fixture
 def exit_api(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An exit-api whose metrics need the token, with two pending exits."""
+    """An exit-api with metrics behind the token, and two pending exits."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

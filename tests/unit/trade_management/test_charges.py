@@ -1,4 +1,4 @@
-"""Charges: rounding, caps, effective dates, and what must hold for every way of closing in parts."""
+"""Charges: rounding, caps, effective dates, and the rules for every way of closing in parts."""
 
 from __future__ import annotations
 

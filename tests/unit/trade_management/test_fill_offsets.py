@@ -61,7 +61,7 @@ class FakeConsumer:
 
 
 class Nothing:
-    """Batches, gaps and log that do nothing."""
+    """Batches, gaps and log without any work."""
 
     def apply(self, records: list[Message]) -> Iterator[list[Message]]:
         yield records

@@ -1,4 +1,4 @@
-"""What may be opened, and which fills cannot be a trade's."""
+"""Openings allowed, and fills impossible for a trade."""
 
 from __future__ import annotations
 

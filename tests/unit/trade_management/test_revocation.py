@@ -1,4 +1,4 @@
-"""A partition that moves while records of it are being taken."""
+"""A partition moved while records of it are being taken."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TOPIC = "exits.intents.v1"
 
 
 class Record:
-    """What a consumer asks of a message."""
+    """The consumer's interface of a message."""
 
     def __init__(self, partition: int, offset: int) -> None:
         self._partition = partition
@@ -75,7 +75,7 @@ class MovingConsumer:
 
 
 class Applied:
-    """Batches that take everything."""
+    """Batches with room for everything."""
 
     def __init__(self) -> None:
         self.records: list[tuple[int, int]] = []
@@ -86,7 +86,7 @@ class Applied:
 
 
 class NoGaps:
-    """Reports that nothing was missed."""
+    """Reports nothing as missed."""
 
     def show(self) -> None:
         pass
@@ -97,7 +97,7 @@ Run = Callable[[bool], tuple[MovingConsumer, Applied]]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Takes one step, and the last commit, with a consumer whose partition 0 comes back or not."""
+    """Takes one step, and the last commit, with a consumer of a partition 0 back or gone."""
 
     def step(comes_back: bool) -> tuple[MovingConsumer, Applied]:
         kafka, applied = MovingConsumer(comes_back=comes_back), Applied()

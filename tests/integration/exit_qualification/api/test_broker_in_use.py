@@ -27,7 +27,7 @@ NOW = timedelta(0)
 
 @pytest.fixture
 def connection(exit_engine: Engine) -> Iterator[Connection]:
-    """A transaction that is thrown away."""
+    """A transaction with a rollback."""
     with exit_engine.connect() as connection:
         yield connection
 

@@ -1,4 +1,4 @@
-"""Operators' settings over HTTP: what they answer, and what they publish."""
+"""Operators' settings over HTTP: their answers, and the events published."""
 
 from __future__ import annotations
 

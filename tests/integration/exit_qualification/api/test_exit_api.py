@@ -276,7 +276,7 @@ def test_lists_filter_by_reason_and_age_and_reverse_order(client: TestClient, ex
 def test_page_of_pending_exits_costs_few_statements_and_bytes(client: TestClient, exit_engine: Engine) -> None:
     for _ in range(3):
         _exit(client, _trade(exit_engine))
-    assert client.get("/exits/pending").status_code == 200  # with statements that a connection's first use adds
+    assert client.get("/exits/pending").status_code == 200  # with the extra statements of a connection's first use
     with sent_statements() as statements:
         brief = client.get("/exits/pending", params={"gates": "held", "limit": 2})
     assert len([each for each in statements if "SELECT" in each]) == 1, statements

@@ -1,4 +1,4 @@
-"""Exits that operators decide, withdraw or ask for by a filter, over HTTP."""
+"""Exits decided, withdrawn or asked for by a filter by operators, over HTTP."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FILLED: dict[str, Any] = {"resolution": "filled", "reason": "note", "broker_orde
 
 
 class SilentBroker(ScriptedBroker):
-    """A broker that answers nothing."""
+    """A silent broker."""
 
     def place_market_exit(self, order: ExitOrder) -> PlaceOutcome:
         self.fault({"kind": "drop_answer"})
@@ -37,7 +37,7 @@ def scenario(exit_engine: Engine) -> OrderScenario:
 
 @pytest.fixture
 def unknown(scenario: OrderScenario) -> ExitIntent:
-    """A stop whose order may or may not be at the broker."""
+    """A stop with an order possibly at the broker."""
     intent = scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS)
     scenario.sender.execute_next()
     return scenario.expect(intent, IntentStatus.UNKNOWN)

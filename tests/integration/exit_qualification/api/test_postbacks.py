@@ -1,4 +1,4 @@
-"""Order updates of Kite over HTTP: whose they are, what they wake, and what is refused."""
+"""Order updates of Kite over HTTP: their owner, their wake-ups, and the refused ones."""
 
 from __future__ import annotations
 

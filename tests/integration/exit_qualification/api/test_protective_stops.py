@@ -1,4 +1,4 @@
-"""Protective stops over HTTP: filters, pages, and that of one trade in its explanation."""
+"""Protective stops over HTTP: filters, pages, and the stop of one trade in its explanation."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def trade_ids(client: TestClient, exit_engine: Engine) -> list[UUID]:
 
 
 def listed(client: TestClient, **query: Any) -> list[str]:
-    """Return the trades of the stops that meet a filter, page by page."""
+    """Return the trades of the stops within a filter, page by page."""
     found, cursor = [], None
     while True:
         answer = client.get("/protective-stops", params={**query, "limit": 1} | ({"cursor": cursor} if cursor else {}))

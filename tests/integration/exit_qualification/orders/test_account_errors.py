@@ -1,4 +1,4 @@
-"""What an exit says while its account is disconnected."""
+"""The error of an exit while its account is disconnected."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.integration.exit_qualification.orders.order_scenario import OrderScen
 
 
 def waiting_codes(scenario: OrderScenario) -> dict[str, str]:
-    """What operators see of each user broker."""
+    """The operators' view of each user broker."""
     with scenario.engine.begin() as connection:
         return {name: error.code for name, error in ExitIntentRepository(connection).waiting_errors().items()}
 

@@ -1,4 +1,4 @@
-"""An account that loses more than its limit: its entries are held, its trades exit once, whatever is under way."""
+"""An account with more loss than its limit: its entries are held, its trades exit once, whatever is under way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A batch of orders: each is sent once, and a switch holds back those that have not left."""
+"""A batch of orders: each is sent once, and a switch holds back the unsent ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.clocks import SteppedClock
 
 
 class SlowerBroker(ScriptedBroker):
-    """Broker whose calls become slower than a clearance lasts; an operator may stop exits during the first of them."""
+    """Broker with calls slower than a clearance lasts; an operator may stop exits during the first of them."""
 
     scenario: OrderScenario | None = None
     call_s = 0.0

@@ -25,7 +25,7 @@ VALUES ('elsewhere', 'other', 'E1', 'http://127.0.0.1:1', 'CONNECTED')
 
 @pytest.fixture
 def scenario(exit_engine: Engine, broker: ScriptedBroker) -> OrderScenario:
-    """A scenario whose only adapter is the one of Kite, with an account at another broker."""
+    """A scenario with Kite's adapter alone, and an account at another broker."""
     with exit_engine.begin() as connection:
         connection.execute(ADD_ACCOUNT)
     return OrderScenario(exit_engine, BrokerAdapters({"kite": cast(Adapter, broker)}))

@@ -1,4 +1,4 @@
-"""What every broker port promises: the scripted one and the Kite adapter, on the real paper broker, both keep it."""
+"""The contract of every broker port: the scripted one and the Kite adapter, on the real paper broker, both keep it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ORDER = ExitOrder("TAG00000000000000001", "NSE", "INFY", OrderSide.SELL, 100, Pr
 
 
 class Market(Protocol):
-    """What stands behind a port, as far as a test can move it."""
+    """The broker behind a port, as far as a test can move it."""
 
     def price(self, symbol: str, price: str) -> None:
         """The market trades a symbol at a price."""
@@ -58,7 +58,7 @@ class Venue:
     market: Market
 
     def place(self, order: ExitOrder = ORDER) -> str:
-        """Place an order that is accepted; its id."""
+        """Place an order to be accepted; its id."""
         outcome = self.port.place_market_exit(order)
         assert isinstance(outcome, Accepted)
         return outcome.order_id

@@ -38,7 +38,7 @@ COUNTED = {
 
 
 def counted() -> dict[str, Counter[str]]:
-    """Return what this process has counted, by metric and label."""
+    """Return the counts of this process, by metric and label."""
     found: dict[str, Counter[str]] = {name: Counter() for name in COUNTED}
     for family in REGISTRY.collect():
         for sample in family.samples:
@@ -48,7 +48,7 @@ def counted() -> dict[str, Counter[str]]:
 
 
 def rows(engine: Engine) -> dict[str, Counter[str]]:
-    """Return what the rows say, by metric and label."""
+    """Return the counts of the rows, by metric and label."""
     with engine.connect() as connection:
         return {
             name: Counter({label: int(count) for label, count in connection.execute(text(statement))})
@@ -109,7 +109,7 @@ def partly_filled_then_cancelled(scenario: OrderScenario, broker: ScriptedBroker
 
 
 def rejected_at_send(scenario: OrderScenario, engine: Engine) -> None:
-    """A trade that closes before its exit is sent refuses it by two gates; the intent counts once."""
+    """A closing of the trade before its exit is sent makes two gates refuse it; the intent counts once."""
     intent = scenario.approved()
     with engine.begin() as connection:
         connection.execute(
@@ -120,7 +120,7 @@ def rejected_at_send(scenario: OrderScenario, engine: Engine) -> None:
 
 
 def approved_later(scenario: OrderScenario) -> None:
-    """An exit that waits for its broker is approved by re-qualification."""
+    """An exit waiting for its broker is approved by re-qualification."""
     scenario.connect(BrokerStatus.DISCONNECTED)
     intent = scenario.detect(scenario.open_trade())
     assert intent.status is IntentStatus.PENDING

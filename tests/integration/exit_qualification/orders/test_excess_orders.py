@@ -14,7 +14,7 @@ from tests.integration.exit_qualification.orders.scripted_broker import Scripted
 
 
 def _followed_by_a_stop(scenario: OrderScenario, broker: ScriptedBroker) -> tuple[ExitIntent, ExitIntent]:
-    """An exit that the broker ended, and the unsent stop after it."""
+    """An exit ended by the broker, and the unsent stop after it."""
     first = scenario.placed()
     broker.end(broker.order_ids[0])
     scenario.reconciler.reconcile_once()

@@ -1,4 +1,4 @@
-"""Positions closed by orders that are not ours: by a human in another session, or by the broker's square-off."""
+"""Positions closed by foreign orders: by a human in another session, or by the broker's square-off."""
 
 from __future__ import annotations
 

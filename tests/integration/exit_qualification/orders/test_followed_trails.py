@@ -1,4 +1,4 @@
-"""Protective stops that follow a trailing stop: in whole steps, in place, by the states that were stored."""
+"""Protective stops behind a trailing stop: in whole steps, in place, by the stored states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A row that somebody holds locked delays the orders of its own trade alone, in every loop of the order process."""
+"""A locked row delays the orders of its own trade alone, in every loop of the order process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HELD = {
 def sending(
     scenario: OrderScenario, broker: ScriptedBroker
 ) -> tuple[list[ExitIntent], Callable[[], object], IntentStatus]:
-    """Exits that wait to be sent; of an outcome that could not be written the books tell."""
+    """Exits waiting to be sent; the books tell an outcome if it could not be written."""
 
     def step() -> bool:
         return scenario.sender.execute_next() or scenario.reconciler.reconcile_once()
@@ -40,7 +40,7 @@ def sending(
 def requalifying(
     scenario: OrderScenario, broker: ScriptedBroker
 ) -> tuple[list[ExitIntent], Callable[[], object], IntentStatus]:
-    """Exits that waited for their broker, which is back."""
+    """Exits after a wait for their broker, now back."""
     scenario.connect(BrokerStatus.DISCONNECTED)
     intents = [scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS) for _ in range(3)]
     scenario.connect(BrokerStatus.CONNECTED)
@@ -50,7 +50,7 @@ def requalifying(
 def reconciling(
     scenario: OrderScenario, broker: ScriptedBroker
 ) -> tuple[list[ExitIntent], Callable[[], object], IntentStatus]:
-    """Orders that were cancelled at the broker."""
+    """Orders cancelled at the broker."""
     intents = [scenario.placed() for _ in range(3)]
     for order_id in broker.order_ids:
         broker.end(order_id)

@@ -1,4 +1,4 @@
-"""What exit-orders asks of the database while there is nothing to do."""
+"""Statements of exit-orders while there is nothing to do."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from tests.unit.outbox_relay.clock import StandingClock
 
 SECONDS = 10
 MOST_PER_SECOND = 10
-"""Statements, of which most are answered by one look into an index."""
+"""Statements, most of them answered by one look into an index."""
 
 
 def idle_loops(engine: Engine, clock: StandingClock) -> list[WorkLoop]:
-    """Return the loops of the process but the senders, which wait for the others; no wait takes time."""
+    """Return the loops of the process without the senders, as they wait for the others; no wait takes time."""
     outbox = Outbox(TopicNames(""), clock, SIGNER)
     around = process._Around(
         settings=Settings(),

@@ -1,4 +1,4 @@
-"""Under kill switch ALL, no order reaches the broker after the acknowledgement but those that it names."""
+"""Under kill switch ALL, no order reaches the broker after the acknowledgement except the named ones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EAGER = replace(PATIENT, backoff_first_s=0.05)
 
 
 class TimedBroker(ScriptedBroker):
-    """A scripted broker that remembers which orders arrived, in order, and takes its time over each."""
+    """A scripted broker with a list of arrived orders, in order, and a delay for each."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ def kill(scenario: OrderScenario) -> KillSwitchSet:
 
 @contextmanager
 def sending(scenario: OrderScenario, senders: int = SENDERS) -> Iterator[None]:
-    """While inside, so many threads send what may be sent."""
+    """While inside, so many threads send the free exits."""
     stop = threading.Event()
 
     def send() -> None:
@@ -148,7 +148,7 @@ def test_an_order_whose_sender_stalls_past_the_wait_is_named(
 
 
 class SwitchedMeanwhile(ScriptedBroker):
-    """A broker that is asked for inside the transaction of the claim, and sets the kill switch there."""
+    """A broker asked for inside the transaction of the claim; it sets the kill switch there."""
 
     def __init__(self, scenario: Callable[[], OrderScenario]) -> None:
         super().__init__()

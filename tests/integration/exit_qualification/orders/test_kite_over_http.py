@@ -1,4 +1,4 @@
-"""What the Kite adapter makes of servers that do not behave like Kite."""
+"""The Kite adapter against servers unlike Kite."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ Answer = tuple[int, dict[str, str], bytes]
 
 @contextmanager
 def server_answering(answer: Answer) -> Iterator[tuple[str, list[str]]]:
-    """A server that gives one answer to everything; its URL, and the requests that it got."""
+    """A server with one answer to everything; its URL, and the requests received."""
     got: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -202,7 +202,7 @@ def test_a_row_edited_to_another_host_gets_no_token() -> None:
 
 @pytest.fixture
 def unreachable(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Addresses at which no connection comes about, each for a reason of its own."""
+    """Addresses without a connection, each for another reason."""
     with full_backlog() as full, tls_server(tmp_path) as tls:
         yield {
             "refused": f"http://127.0.0.1:{free_port('nobody listens here')}",
@@ -214,7 +214,7 @@ def unreachable(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def full_backlog() -> Iterator[str]:
-    """A listener whose queue is full: the kernel drops what asks to connect."""
+    """A listener with a full queue: the kernel drops attempts to connect."""
     with socket.socket() as listener, ExitStack() as waiting:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -227,7 +227,7 @@ def full_backlog() -> Iterator[str]:
 
 @contextmanager
 def tls_server(directory: Path) -> Iterator[str]:
-    """A server with a certificate that nobody vouches for."""
+    """A server with an untrusted certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(self_signed(directory))
     server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
@@ -243,7 +243,7 @@ def tls_server(directory: Path) -> Iterator[str]:
 
 
 def self_signed(directory: Path) -> Path:
-    """A file with a key and a certificate that it signed itself."""
+    """A file with a key and a self-signed certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = SystemClock().now()

@@ -39,7 +39,7 @@ LADDER = ExitPlan.model_validate(
 
 @pytest.fixture
 def scenario(scenario: OrderScenario) -> OrderScenario:
-    """A scenario whose back-off takes hardly any time."""
+    """A scenario with hardly any back-off."""
     return OrderScenario(
         scenario.engine, scenario.brokers, replace(scenario.terms, backoff_first_s=0.05, backoff_max_s=0.2)
     )
@@ -206,7 +206,7 @@ def _wanted(scenario: OrderScenario, trade_id: UUID) -> int:
         return sum(it.remaining for it in ExitIntentRepository(connection).find(trade_id=trade_id) if it.is_live)
 
 
-# the domain and the database agree on what stands against an exit
+# the domain and the database agree on the obstacles to an exit
 
 HOLDERS = [(TARGET, 1), (TARGET, None), (STOP_LOSS, None), (TIME, None)]
 WANTED = [(TARGET, 1), (TARGET, 2), (STOP_LOSS, None), (TIME, None)]

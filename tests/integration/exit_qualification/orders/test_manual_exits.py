@@ -1,4 +1,4 @@
-"""An operator's exit knows no cooldown, and an exit that made room for one is not held back by its own."""
+"""An operator's exit knows no cooldown, and an exit superseded by one is not held back by its own."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def accounts(exit_engine: Engine, broker: ScriptedBroker) -> OrderScenario:
 
 
 class WhoAsks(ScriptedBroker):
-    """A broker that notes the accounts whose positions are read."""
+    """A broker with a list of the accounts asked for positions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -210,7 +210,7 @@ def test_an_outcome_that_is_out_of_date_is_left_out(accounts: OrderScenario, bro
 
 
 def filled_outcome(scenario: OrderScenario, broker: ScriptedBroker, intent: ExitIntent) -> OrderOutcome:
-    """The outcome of an order that the books show as filled."""
+    """The outcome of an order shown by the books as filled."""
     account = UserBroker(intent.user_broker_id, "kite", "A", "http://127.0.0.1:1", BrokerStatus.CONNECTED)
     found = read_filled(broker, [intent])[intent.intent_id]
     return OrderOutcome(account, intent, found.order_id, found)

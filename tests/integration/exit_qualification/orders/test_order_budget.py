@@ -121,7 +121,7 @@ def test_orders_beyond_the_budget_wait_and_say_so(
 
 
 def let_a_minute_pass(engine: Engine) -> None:
-    """Move the account's orders, and the exits that wait for the next one, into the past."""
+    """Move the account's orders, and the exits waiting for the next one, into the past."""
     ago = {"by": timedelta(minutes=2)}
     with engine.begin() as connection:
         taken_at = "ARRAY(SELECT t - :by FROM unnest(taken_at) AS t)"

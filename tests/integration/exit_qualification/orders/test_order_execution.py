@@ -66,7 +66,7 @@ def test_a_claim_begun_before_the_hold_is_returned(exit_engine: Engine) -> None:
 
 
 class HeldMeanwhile(ScriptedBroker):
-    """A broker during whose choice the outbox is held."""
+    """A broker; the outbox is held while it is chosen."""
 
     def __init__(self, engine: Engine) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ def test_racing_senders_send_each_exit_once(scenario: OrderScenario, broker: Scr
 def test_a_stale_queue_read_sends_nothing(
     scenario: OrderScenario, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The lock is on the trade, so that the queue can show an intent that another sender has just taken."""
+    """The lock is on the trade: the queue can show an intent just taken by another sender."""
     intent = scenario.placed()
     outdated = PendingApproved(intent.intent_id, intent.trade_id, intent.user_broker_id, is_leg=False)
     monkeypatch.setattr(OrderQueues, "find_pending_approved", lambda *_: [outdated])

@@ -44,7 +44,7 @@ def reached(reason: ExitReason) -> float:
 
 
 def at_its_limit(scenario: OrderScenario, broker: ScriptedBroker, reason: ExitReason) -> ExitIntent:
-    """An exit whose last order was the last that it may have."""
+    """An exit after the last order allowed to it."""
     intent = scenario.detect(scenario.open_trade(), reason, cooldown_s=0)
     for _ in range(LIMIT - 1):
         ended = ended_unfilled(scenario, broker, intent)

@@ -1,4 +1,4 @@
-"""Orders that fill at once are recorded as filled without a pass of the reconciler."""
+"""Orders filled at once are recorded as filled without a pass of the reconciler."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.waiting import LIMIT_S, wait_until
 
 
 def sender_of(scenario: OrderScenario, open_orders: threading.Event) -> OrderExecutionService:
-    """A sender whose orders are read once placed; the event is set if a pass has to go on with one."""
+    """A sender with a read of orders once placed; the event is set if a pass has to go on with one."""
     readers = AccountReaders(LIMIT_S)
     placed = PlacedOrders(scenario.brokers, readers, scenario.outcomes, on_open=open_orders.set)
     return OrderExecutionService(

@@ -43,7 +43,7 @@ LATE_MS = 3000
 
 @dataclass
 class Venue:
-    """Exits at a paper broker that posts to exit-api; the status of each update that exit-api took."""
+    """Exits at a paper broker with postbacks to exit-api; the status of each update taken by exit-api."""
 
     scenario: OrderScenario
     paper: RunningBroker

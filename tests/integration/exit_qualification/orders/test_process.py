@@ -32,7 +32,7 @@ from tests.support.waiting import LIMIT_S, wait_until
 
 @dataclass
 class Scene:
-    """A scenario whose user broker is the running paper broker, and how to start the process on it."""
+    """A scenario with the running paper broker as user broker, and how to start the process on it."""
 
     scenario: OrderScenario
     paper: RunningBroker
@@ -46,7 +46,7 @@ class Scene:
         return process
 
     def exit_of_a_new_trade(self) -> ExitIntent:
-        """An approved exit of a trade whose position the broker has."""
+        """An approved exit of a trade with its position at the broker."""
         trade = self.scenario.open_trade()
         at_ms = self.paper.desk.records.now_ms()
         self.paper.enter(
@@ -63,7 +63,7 @@ class Scene:
         return [str(order["tag"]) for order in self.paper.client().orders()]
 
     def readiness(self) -> tuple[int, str]:
-        """What ``/readyz`` says; status 0 while nobody answers."""
+        """The answer of ``/readyz``; status 0 while nothing answers."""
         try:
             url = f"http://127.0.0.1:{self.settings['EXITFLOW_HTTP_PORT']}/readyz"
             answer = httpx.get(url, **direct(url))
@@ -97,7 +97,7 @@ def scene_of(engine: Engine, database: Database, directory: Path) -> Iterator[Sc
 
 @pytest.fixture
 def scene(exit_engine: Engine, database: Database, tmp_path: Path) -> Iterator[Scene]:
-    """A scene on which the market trades at the target."""
+    """A scene with the market at the target."""
     with scene_of(exit_engine, database, tmp_path) as found:
         found.paper.price("NSE:INFY", "1010.00")
         yield found
@@ -192,7 +192,7 @@ def _says(scene: Scene, what: str) -> Callable[[], bool]:
 
 @contextmanager
 def silent_server() -> Iterator[tuple[str, Callable[[], bool]]]:
-    """Yield the URL of a server that takes connections and never answers, and whether it has one."""
+    """Yield the URL of a server with connections and no answers, and whether it has one."""
     with socket.create_server(("127.0.0.1", 0)) as listening, ExitStack() as kept:
         listening.setblocking(False)
 

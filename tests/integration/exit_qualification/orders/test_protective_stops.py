@@ -35,7 +35,7 @@ Status = ProtectiveStopStatus
 
 
 def protected(scenario: OrderScenario, broker: ScriptedBroker, **trade: Any) -> OpenTrade:
-    """A trade with an armed stop, of which the market is at 1000."""
+    """A trade with an armed stop, and its market at 1000."""
     broker.price(SYMBOL, "1000")
     plan = ExitPlan.model_validate(trade.pop("plan", PLAN))
     opened = scenario.open_trade(**{"plan": plan, **trade})
@@ -73,7 +73,7 @@ def exits_of(scenario: OrderScenario, trade: OpenTrade) -> list[Any]:
 
 
 def reported(scenario: OrderScenario, stop: ProtectiveStop) -> list[str]:
-    """The statuses that the events of a stop tell."""
+    """The statuses in the events of a stop."""
     with scenario.engine.connect() as connection:
         rows = connection.execute(
             text("SELECT payload FROM outbox_event WHERE ce_subject = :stop ORDER BY sequence"),

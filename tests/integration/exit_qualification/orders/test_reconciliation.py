@@ -1,4 +1,4 @@
-"""The broker's books decide what became of an exit."""
+"""The broker's books decide the outcome of an exit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stop or a manual exit that ended with quantity left goes on, wherever the market went since."""
+"""A stop or a manual exit ended with quantity left goes on, wherever the market went since."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STOP_LOSS, MANUAL, TARGET = ExitReason.STOP_LOSS, ExitReason.MANUAL, ExitReason.
 
 @pytest.fixture
 def scenario(scenario: OrderScenario) -> OrderScenario:
-    """A scenario whose back-off takes hardly any time."""
+    """A scenario with hardly any back-off."""
     return OrderScenario(
         scenario.engine, scenario.brokers, replace(scenario.terms, backoff_first_s=0.05, backoff_max_s=0.2)
     )

@@ -1,4 +1,4 @@
-"""Exits that wait are asked again, and given up when their time or their reason is gone."""
+"""Waiting exits are judged again, and given up when their time or their reason is gone."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_changed_plan_withdraws_waiting_exit_it_does_not_request(
     scenario.connect(BrokerStatus.DISCONNECTED)
     intent = scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS)
     scenario.change_plan(intent, **plan)
-    scenario.change_plan(intent, target="1030")  # an event that comes twice changes nothing
+    scenario.change_plan(intent, target="1030")  # a repeated event changes nothing
     scenario.last_price(price)
     scenario.connect(BrokerStatus.CONNECTED)
     scenario.requalification.requalify_once()

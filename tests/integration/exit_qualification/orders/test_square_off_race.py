@@ -17,7 +17,7 @@ from tests.integration.exit_qualification.orders.scripted_broker import Scripted
 
 
 def late_exit(scenario: OrderScenario, *, days: int = 2, direction: Direction = Direction.LONG) -> ExitIntent:
-    """An approved exit of a trade that was entered days ago."""
+    """An approved exit of a trade entered days ago."""
     trade = scenario.open_trade(direction=direction)
     with scenario.engine.begin() as connection:
         connection.execute(
@@ -33,7 +33,7 @@ def square_off(broker: ScriptedBroker, quantity: int, side: OrderSide = OrderSid
 
 
 def ours(scenario: OrderScenario, broker: ScriptedBroker) -> list[ExitOrder]:
-    """The orders of ours that reached the broker, after a pass of the sender."""
+    """Our orders at the broker, after a pass of the sender."""
     scenario.sender.execute_next()
     return [order for order in broker.placed if order.tag]
 

@@ -1,4 +1,4 @@
-"""What sending and filling costs in statements: it grows with batches, not with orders."""
+"""The cost of sending and filling in statements: it grows with batches, not with orders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_TO_SEND = 16
 """For a batch: the claim, the clearance and the record of the broker's answers."""
 
 MOST_TO_SEND_AND_FILL = 19
-"""For a batch that fills at once: the claim, the clearance and one record of answers and fills."""
+"""For a batch filled at once: the claim, the clearance and one record of answers and fills."""
 
 MOST_TO_FILL = 14
 """For the orders of an account: the look, the fills and their outcomes."""

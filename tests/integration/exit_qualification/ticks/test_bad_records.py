@@ -1,4 +1,4 @@
-"""Records that no one can act upon, or that lie where they do not belong, harm no other."""
+"""Records without a use, or in the wrong place, harm no other."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_stale_tick_is_dropped_across_restarts(settings: Settings, market: Mar
         market.tick("990.00")
         book.await_tick(market.partition(), 2)
     with running_worker(settings):
-        market.tick("990.00", seq=2)  # with a higher one, seconds later, it would follow a clock that was set back
+        market.tick("990.00", seq=2)  # with a higher one, seconds later, it would follow a clock set back
         book.await_tick(market.partition(), 3)
     assert book.signals() == []
     assert TICKS_STALE._value.get() == dropped + 2

@@ -1,4 +1,4 @@
-"""A burst is written in bounded transactions: what is queued costs a row a chunk, and nothing is lost or done twice."""
+"""A burst is written in bounded transactions: the queue costs a row a chunk, and nothing is lost or done twice."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.servers import Database
 from tests.support.statements import sent_statements
 
 MOST_OF_A_CHUNK = 12
-"""Statements of a transaction that writes a queued chunk: its fence, locks, facts, rows, events."""
+"""Statements of a transaction with a queued chunk: its fence, locks, facts, rows, events."""
 
 
 @pytest.fixture
@@ -56,12 +56,12 @@ def write_first(book: Book, pipeline: TickPipeline, trades: int) -> BatchResult:
     result = burst(book, trades)
     first = pipeline.write(result, EngineCheckpoint({0: Checkpoint(held[0].epoch, 1, 0)}), held).exits
     assert len(first) == MOST_TRADES
-    assert (pipeline.has_queued, book.tick_offset(0)) == (True, 1)  # the offset passes: what is left is stored
+    assert (pipeline.has_queued, book.tick_offset(0)) == (True, 1)  # the offset passes: the rest is stored
     return result
 
 
 def write_rest(book: Book, pipeline: TickPipeline) -> list[int]:
-    """Write all that is queued; return how many exits each transaction wrote."""
+    """Write the whole queue; return how many exits each transaction wrote."""
     held, written = claim(book), []
     while pipeline.has_queued:
         written.append(len(pipeline.write_queued(held)))

@@ -1,4 +1,4 @@
-"""Whatever a worker dies of, each exit is written once and the offsets say what was judged."""
+"""However a worker dies, each exit is written once and the offsets name the judged records."""
 
 from __future__ import annotations
 

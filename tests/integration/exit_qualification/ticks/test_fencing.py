@@ -1,4 +1,4 @@
-"""Only the worker that claimed a partition last can write for it."""
+"""Only the last claimer of a partition can write for it."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _tick_each(market: Market, symbols: list[str]) -> None:
 
 
 def _owned_epochs(book: Book) -> int:
-    """How often the partition that was claimed most often was."""
+    """The largest number of claims of one partition."""
     epoch: int = book.value("SELECT max(epoch) FROM tick_partitions")
     return epoch
 

@@ -1,4 +1,4 @@
-"""A row that somebody holds locked delays the exits of its own trade alone, and none is lost meanwhile."""
+"""A locked row delays the exits of its own trade alone, and none is lost meanwhile."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def exited(book: Book, trade: TradeOpened, reason: str = "STOP_LOSS") -> bool:
 
 
 def with_rows(book: Book, trade: TradeOpened, topics: TopicNames) -> None:
-    """Give a trade a row in every table: a target whose intent waits, as when its broker was away."""
+    """Give a trade a row in every table: a target with a waiting intent, as when its broker was away."""
     facts: dict[str, Any] = {"id": trade.trade_id, "topic": topics.on_cluster(EXIT_INTENTS)}
     book.execute("INSERT INTO outbox_sequence (topic, key, last) VALUES (:topic, CAST(:id AS text), 1)", **facts)
     book.execute("SELECT generate_exit_episode(:id, 'STOP_LOSS', '0 s')", **facts)
@@ -64,7 +64,7 @@ def test_a_held_row_delays_only_its_trade(
             market.tick(STOPPED)
             wait_until(lambda: exited(book, other), "the other trade exits")
             assert not exited(book, stuck)
-            market.tick(BACK)  # the price comes back; a stop that was touched must still exit
+            market.tick(BACK)  # the price comes back; a touched stop must still exit
             offset = 3 if held == "its waiting exit" else 2
             book.await_tick(market.partition(), offset)
         wait_until(lambda: exited(book, stuck), "the stop exits by itself")

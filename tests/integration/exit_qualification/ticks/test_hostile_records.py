@@ -1,4 +1,4 @@
-"""A record that nothing can be made of costs itself, never the worker and never a neighbour."""
+"""An unreadable record costs itself, never the worker and never a neighbour."""
 
 from __future__ import annotations
 

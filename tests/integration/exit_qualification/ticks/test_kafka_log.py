@@ -1,4 +1,4 @@
-"""The stored offsets belong to one log with one layout: what else comes is carried, or held with the command to run."""
+"""The stored offsets belong to one log with one layout: any other is carried over, or held with the command to run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _await_problem(worker: ThreadWorker, *words: str) -> None:
 
 
 def _trades_on_every_partition(settings: Settings, partitions: int) -> list[TradeOpened]:
-    """Trades whose symbols cover every partition of the old and the new layout."""
+    """Trades with symbols on every partition of the old and the new layout."""
     trades, missing = [], {(old, new) for old in range(settings.topic_partitions) for new in range(partitions)}
     for number in range(1000):
         key = f"NSE:S{number}".encode()

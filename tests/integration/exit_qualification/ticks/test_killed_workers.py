@@ -1,4 +1,4 @@
-"""Workers killed one after the other, in bursts and ladders, exit what the brute-force engine says, each once."""
+"""Workers killed one after the other, in bursts and ladders, exit the same as the brute-force engine, each once."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Exit = tuple[UUID, str, int | None, str]
 
 
 def by_brute_force(trades: Sequence[TradeOpened], prices: Sequence[str]) -> list[Exit]:
-    """Return the exits of these ticks; no cooldown ends meanwhile, so that no rule fires twice."""
+    """Return the exits of these ticks; no cooldown ends meanwhile: no rule fires twice."""
     engine = BruteForceEngine()
     for each in trades:
         entry, entered_ms = to_units(each.entry_price), epoch_ms(each.entered_at)

@@ -1,4 +1,4 @@
-"""A target ladder from a plan on Kafka to its exits: gaps, restarts, and a row that somebody holds."""
+"""A target ladder from a plan on Kafka to its exits: gaps, restarts, and a locked row."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_legs_exit_across_restart_until_stop_takes_over(settings: Settings, mark
             ("TARGET", 2, 25, "APPROVED"),
             ("TARGET", 3, 25, "APPROVED"),
         ]
-        market.tick("990.00")  # no leg was sent: the stop takes over those that are not about to be
+        market.tick("990.00")  # no leg was sent: the stop takes over those not about to be
         book.await_exits(4)
     live = {(reason, leg): quantity for reason, leg, quantity, status in _exits(book, trade) if status == "APPROVED"}
     assert live["STOP_LOSS", None] >= 50  # the first leg has waited for longer than a restart

@@ -48,7 +48,7 @@ class Member:
 
 @pytest.fixture
 def member(book: Book, exit_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Member:
-    """A member whose load reports each trade."""
+    """A member with a report of each loaded trade."""
     monkeypatch.setattr(engine_loader, "TRADES_PER_REPORT", 1)
     monkeypatch.setattr(assignment, "bounds_of", Mock(return_value={}))
     return Member(book, exit_engine)

@@ -1,4 +1,4 @@
-"""From a tick to rows and events: what the market says, written once, with its offsets."""
+"""From a tick to rows and events: the market's decision, written once, with its offsets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every exit rule from a plan on Kafka to a row, across a restart between the ticks that matter."""
+"""Every exit rule from a plan on Kafka to a row, across a restart between the decisive ticks."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_changed_plan_exits_without_tick_and_survives_restart(settings: Settings
 
 
 def plan_changed(trade: TradeOpened, version: int = 2, **plan: object) -> TradeExitPlanChanged:
-    """Return the event that replaces a trade's plan."""
+    """Return the event of a replaced plan of a trade."""
     facts = trade.model_dump() | {"plan_version": version, "exit_plan": plan, "changed_at": trade.entered_at}
     return TradeExitPlanChanged.model_validate(facts)
 

@@ -39,7 +39,7 @@ STATE = SymbolState(1010_0000, 1_768_275_900_000_000, 1, 1_768_275_900_000, 1)
 def worker_database(settings: Settings) -> Iterator[Engine]:
     """The database as the worker opens it."""
     engine = open_database(settings)
-    engine.connect().close()  # what the library asks of a new server counts for nothing
+    engine.connect().close()  # the library's questions to a new server count for nothing
     yield engine
     engine.dispose()
 
@@ -57,7 +57,7 @@ def claim(book: Book) -> dict[int, Checkpoint]:
 
 
 def burst(book: Book, trades: int) -> BatchResult:
-    """The exits of one tick that reaches the target of so many trades."""
+    """The exits of one tick at the target of so many trades."""
     events = sorted((opened() for _ in range(trades)), key=lambda each: each.trade_id)
     with book.engine.begin() as connection:
         OpenTradeRepository(connection).insert_opened([OpenedTrade(each, 0, 0) for each in events])

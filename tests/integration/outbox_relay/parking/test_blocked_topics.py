@@ -1,4 +1,4 @@
-"""A topic that is missing, or that the relay may not write to, holds up no other topic; its events park and replay."""
+"""A topic missing or closed to the relay holds up no other topic; its events park and replay."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ topics = topics_fixture(LIMIT_BYTES)
 
 @contextmanager
 def opened(settings: Settings, partition_of: PartitionOf, warm: str) -> Iterator[list[Publisher]]:
-    """Publishers with a producer id, which Kafka gives with the first record: it goes to the topic `warm`."""
+    """Publishers with a producer id: Kafka gives it with the first record, here to the topic `warm`."""
     with ExitStack() as stack:
         publishers = [Publisher(settings, SystemClock(), lambda _: None, partition_of) for _ in WAITS_S]
         for publisher in publishers:
@@ -43,7 +43,7 @@ def opened(settings: Settings, partition_of: PartitionOf, warm: str) -> Iterator
 
 
 def send_both(publisher: Publisher, topic: str, wait_s: float) -> None:
-    """Send an event that Kafka refuses and one that it would take, each as soon as it may go."""
+    """Send an event refused by Kafka and an acceptable one, each as soon as it may go."""
     publisher.send(batch_of(topic, 0, os.urandom(2 * LIMIT_BYTES).hex().encode()))
     time.sleep(wait_s)
     follower = batch_of(topic, 0)

@@ -1,4 +1,4 @@
-"""Operators and the relay lock parked events in one order, so that neither waits for the other for ever."""
+"""Operators and the relay lock parked events in one order: neither waits for the other for ever."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def decided(event_id: str, key: str) -> DecidedEvent:
 
 
 def conclude(connection: Connection, *, refused: bool) -> None:
-    """Write down what became of both events, the last first."""
+    """Write down the outcome of both events, the last first."""
     both = [decided(LAST, "a"), decided(FIRST, "b")]
     outcome = Outcome(refused=[(event, "no") for event in both]) if refused else Outcome(done=both)
     ParkedEventStore(connection, ProgressStore(connection)).conclude(outcome, [])

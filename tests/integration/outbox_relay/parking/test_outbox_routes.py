@@ -31,7 +31,7 @@ Create = Callable[[Settings, Engine, Health, SystemClock], FastAPI]
 
 @dataclass(frozen=True)
 class Side:
-    """An outbox, the API in front of it, and whoever may write what."""
+    """An outbox, the API in front of it, and callers with each right."""
 
     schema: str
     client: TestClient
@@ -43,7 +43,7 @@ class Side:
         return str(park(self.relay_url, topic, key, sequence, request=request))
 
     def requests(self) -> dict[str, str | None]:
-        """What is asked of each parked event."""
+        """The request of each parked event."""
         return {str(row["event_id"]): row["request"] for row in parked_rows(self.admin_url, self.schema)}
 
     def audited(self) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What Kafka refuses for itself parks with the later events of its key, and holds up nothing else."""
+"""Events refused by Kafka park with the later events of their keys, and hold up nothing else."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.apache
 
 
 def others(count: int = 20) -> list[str]:
-    """Keys of events that Kafka takes."""
+    """Keys of events accepted by Kafka."""
     return [f"key-{n}" for n in range(count)]
 
 
@@ -36,12 +36,12 @@ topics = topics_fixture(LIMIT_BYTES)
 
 
 def poison(writer: Writer, key: str = "poison") -> None:
-    """An event that is too large once the topic's limit is low."""
+    """An event too large once the topic's limit is low."""
     writer.tell(Happened(name=key, note=os.urandom(TOO_LARGE).hex()))
 
 
 def park_a_key(writer: Writer, narrow: Settings, operator: Operator) -> None:
-    """A relay has parked three events of a key, the first of which Kafka refuses."""
+    """A relay has parked three events of a key; Kafka refuses the first."""
     with running_relay(narrow):
         poison(writer)
         writer.write("poison", "poison", "other")
@@ -49,12 +49,12 @@ def park_a_key(writer: Writer, narrow: Settings, operator: Operator) -> None:
 
 
 def all_but(writer: Writer, *keys: str) -> dict[str, tuple[str, int]]:
-    """Every committed event that is not of these keys."""
+    """Every committed event of other keys."""
     return {event_id: event for event_id, event in writer.committed().items() if event[0] not in keys}
 
 
 def of_keys_but(records: list[Record], *keys: str) -> list[Record]:
-    """The records that are not of these keys."""
+    """The records of other keys."""
     return [record for record in records if record.key not in keys]
 
 
@@ -135,7 +135,7 @@ def test_discarded_event_leaves_sequenced_record_and_rest_follows(
 
 
 class Verbose(Happened):
-    """An event whose headers make it too large for the producer itself."""
+    """An event with headers too large for the producer itself."""
 
     @property
     def subject(self) -> str:

@@ -1,4 +1,4 @@
-"""What parking asks of the database: how it is found, and what a row is parked with."""
+"""Parking's statements: how rows are found, and the content of a parked row."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def park(connection: Connection, *rows: tuple[str, int, bool]) -> None:
 
 
 def requests(operator: Operator) -> list[str | None]:
-    """What is asked of each parked event."""
+    """The request of each parked event."""
     return [event.request for event in operator.parked()]
 
 
 def decided(connection: Connection, limit: int = 200, of_key: int = 50) -> list[tuple[str, int, str | None]]:
-    """Key, sequence and request of what the relay would take up."""
+    """Key, sequence and request of the events next for the relay."""
     parameters = {"shards": ALL, "limit": limit, "of_key": of_key}
     return [(row[3], row[4], row[13]) for row in connection.execute(statements.REQUESTED, parameters)]
 

@@ -1,4 +1,4 @@
-"""A backlog with events that Kafka refuses: each failure says which keys it may have been."""
+"""A backlog with events refused by Kafka: each failure names the suspect keys."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ topics = topics_fixture(LIMIT_BYTES)
 
 @pytest.fixture
 def learnt(monkeypatch: pytest.MonkeyPatch) -> list[Refused | None]:
-    """What each session knew of the refusal that ended it."""
+    """Each session's knowledge of the refusal behind its end."""
     told: list[Refused | None] = []
     refused = Publisher.refused
 

@@ -12,7 +12,7 @@ from tests.support.servers import Database
 
 @pytest.fixture
 def system(database: Database) -> SoundSystem:
-    """A system whose events the relay has passed."""
+    """A system with all its events past the relay."""
     sound = SoundSystem(database)
     sound.make()
     sound.execute("UPDATE exit_qualification.outbox_shard SET snap = pg_current_snapshot()")
@@ -20,7 +20,7 @@ def system(database: Database) -> SoundSystem:
 
 
 def status(database: Database) -> str:
-    """What the view says of the one signal."""
+    """The view's row of the one signal."""
     with psycopg.connect(database.admin_url) as connection:
         row = connection.execute("SELECT status FROM exit_qualification.exit_signal_status").fetchone()
     assert row is not None

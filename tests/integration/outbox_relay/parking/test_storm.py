@@ -1,4 +1,4 @@
-"""Two relays that are killed again and again, poison on many keys, an operator who decides this and that."""
+"""Two relays killed again and again, poison on many keys, an operator with varying decisions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ topics = topics_fixture(LIMIT_BYTES)
 
 
 def write_some(writer: Writer, dice: random.Random) -> None:
-    """Transactions over all keys, one in ten of which holds an event that is too large."""
+    """Transactions over all keys, one in ten of them with an event too large."""
     for _ in range(40):
         writer.write(*dice.sample(KEYS, 8))
         if dice.random() < 0.1:
@@ -46,7 +46,7 @@ def decide_some(operator: Operator, topic: str, dice: random.Random) -> None:
 
 
 def is_carried_out(operator: Operator) -> bool:
-    """True once the first event of each key that waits is one that nobody has decided."""
+    """True once the first event of each waiting key is undecided."""
     firsts = {event.key: event for event in reversed(operator.parked())}
     return all(event.request is None for event in firsts.values())
 

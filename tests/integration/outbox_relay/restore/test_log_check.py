@@ -1,4 +1,4 @@
-"""A database that was taken back behind Kafka is held until an operator decides."""
+"""A database taken back behind Kafka is held until an operator decides."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def produce(settings: Settings, topics: TopicNames, topic: str, headers: dict[st
 
 
 def check(settings: Settings, schema: str, url: str) -> str | None:
-    """Compare a schema's outbox with Kafka, as a relay does that has these settings."""
+    """Compare a schema's outbox with Kafka, as a relay with these settings does."""
     with closing(connect(url, schema)) as connection:
         return LogCheck(schema, settings, open_admin(settings), SystemClock()).refuse_if_behind(connection)
 

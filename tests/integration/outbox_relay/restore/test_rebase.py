@@ -1,4 +1,4 @@
-"""After pg_dump and pg_restore the relay publishes what was unpublished, in order, and nothing else."""
+"""After pg_dump and pg_restore the relay publishes the unpublished events, in order, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dumped numbers may be those of the very transactions that restore or rebase them."""
+"""Dumped numbers may be those of the very transactions of a restore or a rebase."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ SELECT coalesce(array_agg(sequence ORDER BY id), '{}') FROM outbox_event JOIN ou
 
 @pytest.fixture
 def admin(database: Database) -> Iterator[Connection]:
-    """A connection that may number events and shards."""
+    """A connection with the right to number events and shards."""
     with closing(psycopg.connect(database.admin_url, autocommit=True, options=f"-c search_path={SCHEMA}")) as opened:
         yield opened
 
 
 def restore_around_own_number(admin: Connection, published_below: int) -> int:
-    """Insert rows numbered around the inserting transaction's own number; returns that number."""
+    """Insert rows numbered around the inserting transaction's own number; returns the number."""
     with admin.transaction():
         (own,) = admin.execute("SELECT pg_current_xact_id()::text::bigint").fetchone() or (0,)
         admin.execute(RESTORE, {"first": own - AROUND, "last": own + AROUND})

@@ -48,7 +48,7 @@ def _short_days(rig: Rig) -> None:
 
 
 def _close_all(rig: Rig, over: threading.Event) -> Counter[str]:
-    """Try to close every partition that is over, again and again, until all are closed; count the answers."""
+    """Try to close every past partition, again and again, until all are closed; count the answers."""
     outcomes: Counter[str] = Counter()
 
     def all_closed() -> bool:
@@ -66,7 +66,7 @@ def _close_all(rig: Rig, over: threading.Event) -> Counter[str]:
 
 
 def _write_slowly(rig: Rig, writer: Writer, over: threading.Event) -> None:
-    """Write transactions that stay open over the ends of days, at least one."""
+    """Write transactions open over the ends of days, at least one."""
     while True:
         with writer.long_transaction(*(f"slow-{key}" for key in range(10))):
             _outlast_a_day(rig)

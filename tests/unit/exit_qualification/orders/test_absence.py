@@ -1,4 +1,4 @@
-"""What it means that the books do not show an order."""
+"""The meaning of an order's absence in the books."""
 
 from __future__ import annotations
 

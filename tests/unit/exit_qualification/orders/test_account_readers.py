@@ -1,4 +1,4 @@
-"""Threads that read accounts: one at a time for each account, and none waits for another account."""
+"""Threads reading accounts: one at a time for each account, and none waits for another account."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.waiting import LIMIT_S
 
 
 class Steps:
-    """Steps that note when they run, and may be held up."""
+    """Steps with a list of their runs; they may be held up."""
 
     def __init__(self) -> None:
         self.done: list[str] = []

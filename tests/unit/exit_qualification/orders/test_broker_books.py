@@ -1,4 +1,4 @@
-"""What one read of both books shows of an intent."""
+"""The view of an intent in one read of both books."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def fill(order_id: str, trade_id: str, quantity: int) -> BrokerFill:
 
 
 def unknown(**changes: Any) -> Any:
-    """An intent of which the broker has said nothing."""
+    """An intent without any word of the broker."""
     return sent_intent(IntentStatus.UNKNOWN, **changes)
 
 
@@ -64,7 +64,7 @@ def test_an_ended_order_works_until_its_fills_are_known() -> None:
 
 
 class Listing:
-    """A broker with a book of some length that notes how it is read."""
+    """A broker with a book of some length and a list of its reads."""
 
     def __init__(self, book_size: int) -> None:
         self.book_size = book_size
@@ -81,7 +81,7 @@ class Listing:
         return []
 
     def trades(self) -> list[BrokerFill]:
-        """The trade book, which is empty."""
+        """The trade book, empty."""
         return []
 
 

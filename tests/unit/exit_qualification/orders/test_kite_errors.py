@@ -1,4 +1,4 @@
-"""What an error of the client says about the order that was being placed."""
+"""The meaning of the client's errors for the order being placed."""
 
 from __future__ import annotations
 

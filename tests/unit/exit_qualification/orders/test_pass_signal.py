@@ -1,4 +1,4 @@
-"""The reconciler's pace: what ends its pause."""
+"""The reconciler's pace: the ends of its pause."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from tests.support.clocks import SteppedClock
 
 
 class Looks:
-    """Looks that take a while each."""
+    """Looks of some length each."""
 
     def __init__(self, clock: SteppedClock, look_s: float, found: list[str]) -> None:
         self.clock, self.look_s, self.found, self.count = clock, look_s, found, 0

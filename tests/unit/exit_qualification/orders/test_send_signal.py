@@ -25,7 +25,7 @@ class FakeClock:
 
 @dataclass
 class Scene:
-    """A signal whose queries and pauses are scripted."""
+    """A signal with scripted queries and pauses."""
 
     clock: FakeClock = field(default_factory=FakeClock)
     dues: list[float | None] = field(default_factory=list)
@@ -55,7 +55,7 @@ def signal_of(scene: Scene) -> SendSignal:
 
 
 def rings(signal: SendSignal) -> int:
-    """Count the rings that a sender would answer now."""
+    """Count the rings for a sender now."""
     answered: list[bool] = []
 
     def execute_next() -> bool:

@@ -1,4 +1,4 @@
-"""Traces of the ticks that make trades exit."""
+"""Traces of the ticks behind exits."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def tracer() -> Iterator[Mock]:
 
 
 def traced(price: str, seq: int, headers: list[tuple[str, bytes | None]] | None = None) -> FakeMessage:
-    """Return a tick of a producer that traces."""
+    """Return a tick of a tracing producer."""
     message = cast(FakeMessage, tick(price, seq=seq))
     message.headers_ = [("traceparent", TRACE.encode())] if headers is None else headers
     return message
 
 
 def engine() -> ExitSignalService:
-    """Return an engine with a trade that exits at 1010."""
+    """Return an engine with a trade to exit at 1010."""
     found = ExitSignalService()
     found.add_trade(open_trade())
     return found

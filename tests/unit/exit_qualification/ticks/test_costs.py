@@ -1,4 +1,4 @@
-"""What a tick costs, in units that do not depend on the machine."""
+"""The cost of a tick, in units independent of the machine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MOST_TO_LOAD = 830
 written."""
 
 MOST_BYTES = 1400
-"""Memory of such a trade with levels that no other has; 1,250 when this was written."""
+"""Memory of such a trade with levels of its own; 1,250 when this was written."""
 
 MOST_BYTES_ON_A_GRID = 900
 """Memory of such a trade of a market with a hundred prices; 826 when this was written."""
@@ -39,7 +39,7 @@ TICKS = 200
 
 
 def quiet_engine(trades: int) -> ExitSignalService:
-    """Trades whose targets and stops lie around the price, no two at the same level."""
+    """Trades with targets and stops around the price, no two at the same level."""
     engine = ExitSignalService()
     for number in range(1, trades + 1):
         engine.add_trade(open_trade(number, target=1010_0000 + number, stop_loss=990_0000 - number))
@@ -47,7 +47,7 @@ def quiet_engine(trades: int) -> ExitSignalService:
 
 
 def evaluate(evaluates: Evaluator, first: int, ticks: int) -> int:
-    """Evaluate ticks that reach no level; return how many were evaluated."""
+    """Evaluate ticks without a reached level; return how many were evaluated."""
     seqs = range(first, first + ticks)
     records = grouped([tick(f"{1000 + seq % 5}.{seq % 100:02}", seq=seq, arrived_ms=NOW_MS + seq) for seq in seqs])
     return evaluates.evaluate(records, NOW_MS).evaluated

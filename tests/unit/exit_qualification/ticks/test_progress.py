@@ -1,4 +1,4 @@
-"""However checkpoints and crashes fall, each trade exits by the tick that exits it without them."""
+"""However checkpoints and crashes fall, each trade exits by the same tick as without them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ PLANS: Sequence[dict[str, Any]] = (
 
 
 class Then(Enum):
-    """What happens after a record."""
+    """The step after a record."""
 
     MORE = "the next record is of the same batch"
     WRITE = "its batch is written"
@@ -55,7 +55,7 @@ class Then(Enum):
 
 @dataclass
 class Store:
-    """What is committed."""
+    """The committed state."""
 
     offsets: dict[int, Checkpoint] = field(default_factory=lambda: dict.fromkeys(PARTITIONS, Checkpoint(1, 0, 0)))
     symbols: dict[str, SymbolCheckpoint] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Store:
     exits: dict[UUID, tuple[ExitReason, int | None]] = field(default_factory=dict)
 
     def write(self, result: BatchResult, checkpoint: EngineCheckpoint) -> None:
-        """Commit what a batch gave, and the checkpoint."""
+        """Commit the result of a batch, and the checkpoint."""
         self.offsets |= checkpoint.offsets
         self.symbols |= {each.symbol: each for each in checkpoint.symbols}
         self.rules |= {
@@ -83,7 +83,7 @@ def _loaded(each: OpenedTrade, rules: dict[UUID, dict[Slot, Saved]]) -> OpenTrad
 
 
 class Worker:
-    """A worker that starts from what is committed. A trade that exited stays in its cooldown."""
+    """A worker at its start from the committed state. An exited trade stays in its cooldown."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -98,7 +98,7 @@ class Worker:
         self.progress = Progress(self.engine, store.offsets, LAYOUT.partitions)
 
     def take(self, messages: Iterable[Message], *, is_written: bool = True) -> None:
-        """Judge a batch, and commit what cannot wait."""
+        """Judge a batch, and commit the urgent part."""
         records = grouped(messages)
         result = self.evaluator.evaluate(records, NOW_MS)
         self.progress.reached |= offsets_after(records, LAYOUT, self.progress.reached)
@@ -126,7 +126,7 @@ class Log:
         self.records: list[Message] = []
 
     def tick(self, symbol: str, price: int, seq: int) -> None:
-        """A symbol trades; its feed stamps ticks by the second, so that the log alone has their order."""
+        """A symbol trades; its feed stamps ticks by the second: the log alone has their order."""
         where = home_partition(symbol, LAYOUT.partitions)
         self.records.append(tick(f"{price}.00", symbol=symbol, seq=seq, partition_=where, **self._next("ticks", where)))
 
@@ -143,7 +143,7 @@ class Log:
         self.records.append(trade(event, partition_=where, **at))
 
     def since(self, offsets: dict[int, Checkpoint]) -> list[Message]:
-        """The records that a worker with these offsets reads."""
+        """The records for a worker with these offsets."""
         return [each for each in self.records if (each.offset() or 0) >= _position(offsets, each)]
 
     def _next(self, topic: str, partition: int) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def test_worker_dying_anywhere_makes_same_exits_as_undisturbed_worker(
 
 
 def _live_through(log: Log, data: st.DataObject) -> Store:
-    """Return what workers commit that die again and again, each in the place of the one before."""
+    """Return the commits of workers with many deaths, each in the place of the one before."""
     store, lives = Store(), data.draw(st.lists(st.lists(thens, min_size=1, max_size=20), max_size=6))
     for life in lives:
         _live(Worker(store), log.since(store.offsets), life, data)

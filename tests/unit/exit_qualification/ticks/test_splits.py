@@ -33,7 +33,7 @@ low, high = st.none() | st.integers(1, 4), st.none() | st.integers(7, 10)
 
 @st.composite
 def plans(draw: st.DrawFn) -> OpenTrade:
-    """A trade that one price exits for one reason, and another price for the other."""
+    """A trade with one price for an exit by one reason, and another price for the other."""
     direction = draw(st.sampled_from(Direction))
     below, above = draw(low), draw(high)
     target, stop = (above, below) if direction is Direction.LONG else (below, above)
@@ -73,7 +73,7 @@ def logs(draw: st.DrawFn) -> list[Message]:
 
 
 class Slots:
-    """What the database decides: one intent a trade, nothing for a reason that is under cooldown."""
+    """The database's decisions: one intent a trade, nothing for a reason under cooldown."""
 
     def __init__(self, cooling: set[Pair]) -> None:
         self.cooling = cooling

@@ -40,14 +40,14 @@ CLAIMED = {HOME: Checkpoint(1, 0, 0)}
 
 
 class MarketClock(SteppedClock):
-    """A clock whose instants move with its monotonic time."""
+    """A clock with instants moving with its monotonic time."""
 
     def now(self) -> datetime:
         return NOON + timedelta(seconds=self.at_s)
 
 
 class Idle:
-    """A session whose consumer never has a record; its waits pass at once."""
+    """A session with a consumer without records; its waits pass at once."""
 
     def __init__(self, engine: ExitSignalService) -> None:
         self.clock = MarketClock()
@@ -70,7 +70,7 @@ class Idle:
         return {}
 
     def load(self, *reports: int) -> None:
-        """Take up partitions with a load that reports so many trades."""
+        """Take up partitions with a load of so many reported trades."""
 
         def take_up(report: Callable[[int], None]) -> None:
             for trades in reports:

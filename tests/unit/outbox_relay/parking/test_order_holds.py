@@ -12,7 +12,7 @@ from tests.unit.outbox_relay.parking.parking_model import World
 
 
 def assert_order_holds(seed: int) -> None:
-    """Live through one world and look at what it told."""
+    """Live through one world and look at its telling."""
     world = World(seed)
     world.live(steps=300)
     world.settle()

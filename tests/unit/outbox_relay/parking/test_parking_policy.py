@@ -1,4 +1,4 @@
-"""Whose fault a refusal is, and how long a topic stays blocked."""
+"""The part at fault in a refusal, and how long a topic stays blocked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""While nothing is parked, nothing is asked; what Kafka takes counts as published."""
+"""While nothing is parked, nothing is asked; events taken by Kafka count as published."""
 
 from __future__ import annotations
 

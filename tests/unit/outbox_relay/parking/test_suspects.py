@@ -1,4 +1,4 @@
-"""What was in flight at a refusal is suspect until it is published or parked."""
+"""Events in flight at a refusal are suspect until they are published or parked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A shard with a row that is being tried is kept until Kafka has answered; then the trial is forgotten."""
+"""A shard with a row on trial is kept until Kafka has answered; then the trial is forgotten."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def quarantine(sender: SlowSender, known: Precautions) -> Quarantine:
 
 @pytest.fixture
 def tried(quarantine: Quarantine, known: Precautions) -> HeldShard:
-    """A shard of which a row is being tried."""
+    """A shard with a row on trial."""
     shard = HeldShard(3, 1, Progress("10:10:"))
     shard.read([(3, 1, "topic", "key", b"", "id", "1", *["x"] * 6, 0.0)], "20:20:", 0)
     known.suspects.add(3, frozenset(), 1)

@@ -1,4 +1,4 @@
-"""Plans that contradict themselves, over all pairs of rules and both directions."""
+"""Contradictory plans, over all pairs of rules and both directions."""
 
 from __future__ import annotations
 

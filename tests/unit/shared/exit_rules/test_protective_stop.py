@@ -1,4 +1,4 @@
-"""Terms of protective stops in plans: their triggers, what contradicts them, and what changes them."""
+"""Terms of protective stops in plans: their triggers, contradictions, and changes."""
 
 from __future__ import annotations
 

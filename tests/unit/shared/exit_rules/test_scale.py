@@ -88,7 +88,7 @@ def test_a_fraction_of_a_share_is_not_counted(quantity: int, scale: Scale) -> No
 
 
 def test_every_saved_name_of_a_price_is_scaled() -> None:
-    """A new rule whose state keeps a price must name it in `SAVED_PRICES`."""
+    """A new rule with a price in its state must name it in `SAVED_PRICES`."""
     plan = ExitPlan.model_validate(WHOLE | {"trailing_stop": {"amount": "15"}})
     position = Position(Direction.LONG, 1000_0000, 0)
     for state in start_rules(plan, position).values():

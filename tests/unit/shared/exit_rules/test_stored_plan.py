@@ -1,4 +1,4 @@
-"""A stored plan gives the rules of the plan that was stored."""
+"""A stored plan gives the rules of the original plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every place that has to know a process knows those of the catalogue, and no other."""
+"""Every place with a list of processes has those of the catalogue, and no other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[4]
 COMPOSE = (REPOSITORY / "docker-compose.yml").read_text()
 PROMETHEUS = (REPOSITORY / "deploy/compose/prometheus/prometheus.yml").read_text()
 NO_PROCESSES = {"market-data", "operator", "reader"}
-"""Users of Kafka that are people and other systems."""
+"""Users of Kafka: people and other systems."""
 
 
 @pytest.mark.parametrize("name", PROCESSES)
