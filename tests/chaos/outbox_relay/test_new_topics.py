@@ -1,8 +1,8 @@
 """Topics just made, still choosing their leaders while a relay already sends: nothing is lost.
 
-librdkafka takes the success of a later request for the success of an earlier one in flight too. A broker without a state
-of the producer accepts any first sequence number. So with five requests in flight a batch refused with NOT_LEADER was
-reported as delivered. CHAOS_MAX_IN_FLIGHT tries another number than the relay's own.
+librdkafka takes the success of a later request for the success of an earlier one in flight too. A broker without a
+state of the producer accepts any first sequence number. So with five requests in flight a batch refused with
+NOT_LEADER was reported as delivered. CHAOS_MAX_IN_FLIGHT tries another number than the relay's own.
 """
 
 from __future__ import annotations

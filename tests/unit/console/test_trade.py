@@ -74,7 +74,7 @@ def test_story_tells_each_step_in_order_with_hop_time() -> None:
     told = [(step.sentence, step.took) for step in story(one, timeline["items"], [exit_])]
     assert told == [
         ("Opened long: 100 NSE:INFY at 1,000.00 on account paper.", ""),
-        ("A tick of 989.50 arrived, which reaches the level 990.00: stop loss.", ""),
+        ("A tick of 989.50 arrived and reached the level 990.00: stop loss.", ""),
         ("Stop loss exit written; its 1 gate passed.", "4 ms"),
         ("An order for 100 was handed to paper.", "16 ms"),
         ("The broker has the order as B1.", "100 ms"),
