@@ -1,4 +1,4 @@
-"""Kite Connect v3 routes for orders and trades: plain routes, because every exit takes three calls of them.
+"""Kite Connect v3 routes for orders and trades: Starlette's own, because every exit takes three calls of them.
 
 FastAPI's routes resolve their dependencies for each request: longer work than looking up an order.
 """
