@@ -44,7 +44,7 @@ def read_broker_books(root_url: str, credentials: Mapping[str, str]) -> BrokerBo
             orders = client.get("/orders").raise_for_status().json()["data"]
             trades = client.get("/trades").raise_for_status().json()["data"]
     except (httpx.HTTPError, ValueError, KeyError) as error:
-        raise Unavailable(f"the broker at {root_url} does not tell its books: {type(error).__name__}") from error
+        raise Unavailable(f"the books of the broker at {root_url} cannot be read: {type(error).__name__}") from error
     return BrokerBooks(orders, [_fill(trade) for trade in trades])
 
 

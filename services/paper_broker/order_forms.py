@@ -199,4 +199,4 @@ def price_units(name: str, value: Decimal) -> int:
 def refuse_beyond_means(quantity: int, limit_units: int | None) -> None:
     """Refuse an order with a value too large for the ledger; raise KiteError (InputException)."""
     if quantity * (limit_units or 0) > MAX_VALUE_UNITS:
-        raise bad_input("quantity: the order's value is beyond what this broker keeps")
+        raise bad_input("quantity: the order's value is too large for this broker")

@@ -149,7 +149,7 @@ class CorporateActionService:
         now = self._clock.now()
         effective_at = wanted.effective_at or now
         if effective_at > now:
-            raise InvalidInput("effective_at is in the future; prices until then are of before")
+            raise InvalidInput("effective_at is in the future; apply the action once it is effective")
         return StoredAction(
             action_id=new_id(),
             kind=wanted.kind,

@@ -193,5 +193,5 @@ def _find(engine: Engine, hashed: bytes) -> Caller:
     with engine.connect() as connection:
         row = connection.execute(FIND, {"token_hash": hashed}).one_or_none()
     if row is None:
-        raise Unauthenticated("the token is not known or has expired")
+        raise Unauthenticated("the token is unknown or has expired")
     return Caller(row.name, frozenset(row.scopes))

@@ -187,7 +187,7 @@ def event_signer(settings: Settings) -> EventSigner:
         It has no key, or the key cannot be read. Never shows it.
     """
     if settings.event_signing_key is None:
-        raise ConfigurationError(f"{PREFIX}EVENT_SIGNING_KEY is not set: consumers would not believe the events")
+        raise ConfigurationError(f"{PREFIX}EVENT_SIGNING_KEY is not set; `exitflow secrets key` makes a key")
     return signer_of(settings.event_signing_key.get_secret_value(), f"{PREFIX}EVENT_SIGNING_KEY")
 
 
@@ -220,5 +220,5 @@ def trade_event_keys(settings: Settings) -> TrustedKeys:
 
 def _trusted(pem: str | None, setting: str) -> TrustedKeys:
     if pem is None:
-        raise ConfigurationError(f"{setting} is not set: no event could be believed")
+        raise ConfigurationError(f"{setting} is not set; set it to the public keys of the events' writer")
     return TrustedKeys.of(pem, setting)

@@ -44,5 +44,5 @@ def check_session(search_path: str, schema: str) -> None:
     if search_path != schema:
         raise ConfigurationError(
             f"the connection ignored the settings of its session (search_path is {search_path!r}, not {schema}): "
-            "a pooler is no place for the relay and for migrations, give them the URL of the PostgreSQL server itself"
+            "the relay and migrations need the URL of the PostgreSQL server itself, not of a pooler"
         )

@@ -36,7 +36,9 @@ def require_maven() -> Path:
     """Return the ``mvn`` of PATH, or raise a ConfigurationError naming its purpose."""
     found = shutil.which("mvn")
     if found is None:
-        raise ConfigurationError(f"no Maven on PATH to fetch Apache Kafka {VERSION} with")
+        raise ConfigurationError(
+            f"no Maven on PATH to fetch Apache Kafka {VERSION} with; install it, or use --kafka tansu"
+        )
     return Path(found)
 
 

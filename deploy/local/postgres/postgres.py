@@ -144,7 +144,8 @@ class EmbeddedPostgres(ChildServer):
         except psycopg.OperationalError as error:
             if "password authentication failed" in str(error):
                 raise ConfigurationError(
-                    f"PostgreSQL in {self._data_dir} was made with another superuser password"
+                    f"PostgreSQL in {self._data_dir} was made with another superuser password; "
+                    "restore its secrets.json or use another data directory"
                 ) from None
             return False
         return True

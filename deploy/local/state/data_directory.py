@@ -72,7 +72,7 @@ class DataDirectory:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(lock)
-            raise AlreadyRunning(f"a stack already runs in {self.root}") from None
+            raise AlreadyRunning(f"a stack already runs in {self.root}; `exitflow down` stops it") from None
         try:
             yield
         finally:

@@ -328,5 +328,5 @@ def _switch(path: str, body: Json | None, data_dir: Path | None, as_json: bool) 
 
 def _needed(reason: str | None) -> str:
     if not reason:
-        raise typer.BadParameter("--reason is needed to set it: it is audited")
+        raise typer.BadParameter("pass --reason; it is stored in the audit log")
     return reason

@@ -62,7 +62,7 @@ def key(
     rotate a key, add the new public key there first, restart the consumers, then give the writers the new private key.
     """
     if private.exists():
-        raise ConfigurationError(f"{private} exists: a key is never overwritten")
+        raise ConfigurationError(f"{private} exists; name another file: a key is never overwritten")
     pem = new_signing_key()
     signer = signer_of(pem, str(private))
     try:

@@ -90,7 +90,7 @@ def _read(file: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"cannot read {file}: {error}") from error
     if len(token) < LEAST_LENGTH:
-        raise ConfigurationError(f"the token in {file} is shorter than {LEAST_LENGTH} characters")
+        raise ConfigurationError(f"the token in {file} is shorter than {LEAST_LENGTH} characters; use a longer one")
     return token
 
 

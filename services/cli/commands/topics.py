@@ -69,7 +69,7 @@ def allow_users(data_dir: DataDir = None, as_json: AsJson = False) -> None:
             make_users(admin, passwords)
         allow(admin, wanted)
     except KafkaException as error:
-        raise Unavailable(f"Kafka does not take them: {error.args[0].str()}") from error
+        raise Unavailable(f"Kafka rejected the change: {error.args[0].str()}") from error
     if as_json:
         show_json({"users": sorted(passwords), "acls": len(wanted)})
     else:

@@ -112,7 +112,7 @@ def _body(response: httpx.Response) -> Json:
     try:
         body: Json = response.json()
     except ValueError as error:
-        raise Unavailable(f"{response.url} did not answer with JSON") from error
+        raise Unavailable(f"{response.url} did not answer with JSON; check the address") from error
     return body
 
 

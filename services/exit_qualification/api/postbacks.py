@@ -71,7 +71,7 @@ def _take(context: Context, body: bytes) -> None:
         raise InvalidInput(f"not an order update of Kite: {describe(error)}") from error
     sender = context.postback_secrets.sender_of(update)
     if sender is None:
-        raise ForgedPostback("the checksum is of no account")
+        raise ForgedPostback("the checksum fits no account in EXITFLOW_POSTBACK_SECRETS")
     context.postback_limits.spend(sender.encode())
     with context.unit_of_work() as uow:
         if not notify_order_update(uow.connection, sender, update.order_id, update.tag):

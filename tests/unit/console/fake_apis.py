@@ -50,7 +50,7 @@ class FakeApis:
             raise httpx.ConnectError("refused", request=request)
         caller = CALLERS.get(request.headers["authorization"].removeprefix("Bearer "))
         if caller is None:
-            return problem(401, "unauthenticated", "the token is not known or has expired")
+            return problem(401, "unauthenticated", "the token is unknown or has expired")
         if request.url.path == "/whoami":
             return httpx.Response(200, json=caller)
         self.asked.append(request)

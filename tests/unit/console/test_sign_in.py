@@ -33,7 +33,7 @@ def test_every_page_needs_session_and_login_leads_back(browser: Browser) -> None
 def test_token_unknown_to_api_signs_nobody_in(browser: Browser) -> None:
     answer = browser.sign_in("wrong")
     assert answer.status_code == 401
-    assert "the token is not known or has expired" in answer.text
+    assert "the token is unknown or has expired" in answer.text
     assert browser.get("/exits").status_code == 303
 
 

@@ -115,7 +115,7 @@ def test_a_restored_outbox_is_held_until_it_has_caught_up(
     with running_relay(exit_relay) as relay:
         wait_until(lambda: "exitflow outbox catch-up" in str(relay.health.problems()))
         report = GapReport(writer.engine, "exit-ticks", Health("gaps"), SystemClock(), "")
-        with pytest.raises(ConfigurationError, match="does not know"):
+        with pytest.raises(ConfigurationError, match="unknown to this database"):
             report.show()
         wait_until(lambda: "exitflow outbox catch-up" in str(database_health.problems()))
         assert len(log.to_the_end()) == before

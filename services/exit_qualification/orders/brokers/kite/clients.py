@@ -65,7 +65,10 @@ class KiteBrokers:
     def _connect(self, user_broker: UserBroker) -> KiteBroker:
         credentials = self._credentials.get(user_broker.user_broker_id)
         if credentials is None:
-            raise BrokerUnavailable(f"no credentials for user broker {user_broker.user_broker_id!r}")
+            raise BrokerUnavailable(
+                f"no credentials for user broker {user_broker.user_broker_id!r}; "
+                "add them to EXITFLOW_BROKER_CREDENTIALS"
+            )
         try:
             # The row may have been changed without the API, so check its address before sending credentials.
             self._hosts.require(user_broker.root_url)
