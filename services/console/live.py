@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Annotated, Any
 
-from fastapi import Request
+from fastapi import Depends, Query, Request
 from fastapi.responses import StreamingResponse
 
 from services.console.api_client import ApiFault, Json
-from services.console.context import Answer
+from services.console.context import Answer, ConsoleContext
 from services.console.rendering import Pages
 from shared.clock import Clock
 
@@ -19,8 +22,31 @@ SILENCE_S = 15.0
 """A comment is sent after this time without a change: browsers notice a lost connection."""
 LONGEST_PAUSE_S = 0.25
 """How long the end of the server may wait for a stream."""
+UNFINISHED = "unfinished"
+"""State of a page with some of the fragments of one change."""
 
 Fragments = Mapping[str, str]
+Look = Callable[[], Awaitable[Fragments]]
+"""Return the current fragments of a page by event name."""
+
+
+def state_of(fragments: Fragments) -> str:
+    """Return a short name of these fragments."""
+    return hashlib.sha256(json.dumps(sorted(fragments.items())).encode()).hexdigest()[:16]
+
+
+def seen_state(request: Request, seen: Annotated[str, Query(max_length=64)] = "") -> str:
+    """Return the state shown by a browser: of the last event after a lost connection, else of its page."""
+    return request.headers.get("last-event-id", seen)
+
+
+SeenState = Annotated[str, Depends(seen_state)]
+
+
+async def first_look(look: Look) -> dict[str, Any]:
+    """Return the first fragments of a page, and the name of their state for its stream."""
+    fragments = await look()
+    return {"fragments": fragments, "state": state_of(fragments)}
 
 
 class LiveEvents:
@@ -28,37 +54,48 @@ class LiveEvents:
 
     Parameters
     ----------
-    look:
-        Return the current fragments.
     every_s:
         Pause between two looks.
     is_stopping:
         Return True once the server ends.
+    seen:
+        State shown by the browser already. Without one the first look is at once.
     """
 
     def __init__(
-        self, look: Callable[[], Awaitable[Fragments]], every_s: float, clock: Clock, is_stopping: Callable[[], bool]
+        self, look: Look, every_s: float, clock: Clock, is_stopping: Callable[[], bool], seen: str = ""
     ) -> None:
         self._look = look
         self._every_s = every_s
         self._clock = clock
         self._is_stopping = is_stopping
+        self._seen = seen
+        self._sent: dict[str, str] = {}
 
     async def stream(self) -> AsyncIterator[str]:
         """Yield the text of the stream until its longest time has passed or the server ends."""
-        sent: dict[str, str] = {}
         began = spoke = self._clock.monotonic()
         yield f"retry: {round(self._every_s * 1000)}\n\n"
+        if self._seen:
+            await self._pause()
         while not self._is_stopping() and self._clock.monotonic() - began < LONGEST_STREAM_S:
-            for name, html in (await self._look()).items():
-                if sent.get(name) != html:
-                    sent[name] = html
-                    spoke = self._clock.monotonic()
-                    yield event(name, html)
+            changed = self._changed(await self._look())
+            state = state_of(self._sent)
+            for number, (name, html) in enumerate(changed.items(), 1):
+                spoke = self._clock.monotonic()
+                yield event(name, html, state if number == len(changed) else UNFINISHED)
             if self._clock.monotonic() - spoke > SILENCE_S:
                 spoke = self._clock.monotonic()
                 yield ": nothing changed\n\n"
             await self._pause()
+
+    def _changed(self, found: Fragments) -> Fragments:
+        """Return the fragments to send, and remember them as sent."""
+        if not self._sent and state_of(found) == self._seen:
+            self._sent.update(found)
+        changed = {name: html for name, html in found.items() if self._sent.get(name) != html}
+        self._sent.update(changed)
+        return changed
 
     async def _pause(self) -> None:
         left = self._every_s
@@ -67,51 +104,61 @@ class LiveEvents:
             left -= LONGEST_PAUSE_S
 
 
-def event(name: str, html: str) -> str:
-    """Return one event of a stream."""
+def event(name: str, html: str, state: str) -> str:
+    """Return one event of a stream, with the state of the page once it has got the event."""
     lines = "".join(f"data: {line}\n" for line in html.splitlines() or [""])
-    return f"event: {name}\n{lines}\n"
+    return f"event: {name}\nid: {state}\n{lines}\n"
 
 
 class LiveRows:
-    """Fragments of one list; its rows are rendered only when the list has changed.
+    """Fragments of one list, rendered only when the list has changed.
 
     Parameters
     ----------
-    name:
-        Name of the fragment with the rows.
     ask:
         Return the list from an API.
-    rows:
-        Render it.
+    render:
+        Return its fragments.
     """
 
     def __init__(
         self,
         pages: Pages,
         ask: Callable[[], Awaitable[Answer]],
-        rows: Callable[[Answer], str],
-        name: str = "rows",
+        render: Callable[[Answer], Fragments],
     ) -> None:
-        self._name = name
         self._pages = pages
         self._ask = ask
-        self._rows = rows
+        self._render = render
         self._rendered: Json | None = None
-        self._html = ""
+        self._fragments: Fragments = {}
 
     async def look(self) -> Fragments:
-        """Return the rows; without an answer only the fault: the browser keeps the last rows."""
-        try:
-            answer = await self._ask()
-        except ApiFault as fault:
-            return {"fault": self._pages.text("fault.html", fault=fault)}
+        """Return the fragments; without an answer only the fault: the browser keeps the last rows.
+
+        Raises
+        ------
+        ApiFault
+            The token is no longer valid.
+        """
+        answer = await self._ask()
         if answer.fault is not None:
             return {"fault": self._pages.text("fault.html", fault=answer.fault)}
         content = {**(answer.body or {}), "items": [_without_age(item) for item in answer.items()]}
         if content != self._rendered:
-            self._rendered, self._html = content, self._rows(answer)
-        return {"fault": "", self._name: self._html}
+            self._rendered, self._fragments = content, self._render(answer)
+        return {"fault": "", **self._fragments}
+
+
+def together(*lists: LiveRows) -> Look:
+    """Return a look at several lists at the same time, with the first fault."""
+
+    async def look() -> Fragments:
+        found = await asyncio.gather(*(each.look() for each in lists))
+        fault = next((each["fault"] for each in found if each["fault"]), "")
+        return {name: html for each in found for name, html in each.items()} | {"fault": fault}
+
+    return look
 
 
 def _without_age(item: Json) -> Json:
@@ -119,11 +166,16 @@ def _without_age(item: Json) -> Json:
     return {name: value for name, value in item.items() if name != "age_ms"}
 
 
-def live_response(
-    request: Request, look: Callable[[], Awaitable[Fragments]], every_s: float, clock: Clock
-) -> StreamingResponse:
+def live_response(request: Request, context: ConsoleContext, look: Look, seen: str) -> StreamingResponse:
     """Return the answer with the stream of fragments; it ends when the browser leaves."""
+
+    async def look_or_fault() -> Fragments:
+        try:
+            return await look()
+        except ApiFault as fault:
+            return {"fault": context.pages.text("fault.html", fault=fault)}
+
     is_stopping: Callable[[], bool] = getattr(request.app.state, "is_stopping", lambda: False)
-    events = LiveEvents(look, every_s, clock, is_stopping)
+    events = LiveEvents(look_or_fault, context.refresh_s, context.clock, is_stopping, seen)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(events.stream(), media_type="text/event-stream", headers=headers)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from services.console import wording
+from services.console.api_client import ApiFault
 from services.console.sessions import Session, SessionCookies
 from services.console.static_files import static_url
 from shared.clock import Clock
 
 TEMPLATES = Path(__file__).parent / "templates"
+Part = Literal["whole", "first", "rest"]
+"""Part of a page: all, the head without values of an API, or the rest."""
+
+AnyResponse = TypeVar("AnyResponse", bound=Response)
 
 
 class _Environment(Environment):
@@ -52,16 +59,47 @@ class Pages:
         self._environment.globals["static_url"] = static_url
         self._environment.filters.update(wording.FILTERS)
 
-    def text(self, template: str, **values: Any) -> str:
-        """Return a template's HTML."""
-        return self._environment.get_template(template).render(now=self._clock.now(), **values)
+    def text(self, template: str, **values: Any) -> Markup:
+        """Return a template's HTML, which another template may include as it is."""
+        return Markup(self._environment.get_template(template).render(now=self._clock.now(), **values))  # noqa: S704
 
     def page(
         self, request: Request, session: Session, template: str, *, status: int = 200, **values: Any
     ) -> HTMLResponse:
         """Return a whole page; a notice of the session is shown once."""
-        html = self.text(template, session=session, path=request.url.path, **values)
-        response = HTMLResponse(html, status_code=status)
+        html = self._part("whole", request, session, template, values)
+        return self._with_notice_shown(HTMLResponse(html, status_code=status), session)
+
+    async def arriving(
+        self,
+        request: Request,
+        session: Session,
+        template: str,
+        ask: Callable[[], Awaitable[Mapping[str, Any]]],
+        **known: Any,
+    ) -> Response:
+        """Return a page whose first part is sent before the APIs are asked for the values of its rest.
+
+        A request by htmx gets the page whole, because it shows a part alone.
+        """
+        if "hx-request" in request.headers:
+            return self.page(request, session, template, **known, **await ask())
+
+        async def parts() -> AsyncIterator[str]:
+            yield self._part("first", request, session, template, known)
+            try:
+                found = await ask()
+            except ApiFault as fault:  # too late for another status
+                yield self._part("rest", request, session, "late_fault.html", {"fault": fault})
+            else:
+                yield self._part("rest", request, session, template, {**known, **found})
+
+        return self._with_notice_shown(StreamingResponse(parts(), media_type=HTMLResponse.media_type), session)
+
+    def _part(self, part: Part, request: Request, session: Session, template: str, values: Mapping[str, Any]) -> Markup:
+        return self.text(template, part=part, session=session, path=request.url.path, **values)
+
+    def _with_notice_shown(self, response: AnyResponse, session: Session) -> AnyResponse:
         if session.notice:
             self._cookies.write(response, session.with_notice(""))
         return response

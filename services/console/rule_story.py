@@ -38,6 +38,12 @@ def rule_rows(found: Json) -> list[RuleRow]:
     ]
 
 
+def last_price(found: Json | None) -> str | None:
+    """Return the last price of an explanation; None if there is none."""
+    tick = None if found is None else found["last_tick"]
+    return None if tick is None else str(tick["price"])
+
+
 def holds(found: Json, intents: Sequence[Json]) -> list[str]:
     """Return the reasons holding the exits of a trade back or concerning all its rules, one sentence each."""
     return [*_market(found), *_gates(intents), *_waiting(found)]

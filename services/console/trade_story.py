@@ -45,6 +45,16 @@ def story(trade: Json, timeline: Sequence[Json], intents: Sequence[Json], stops:
     return [step for _, step in sorted(placed, key=lambda pair: pair[0])]
 
 
+def with_detections(intents: Sequence[Json], found: Json | None) -> list[Json]:
+    """Return exits with the times of their detection that an explanation has."""
+    entries = [] if found is None else found["timeline"]
+    times = {each["detail"]["signal_id"]: each["at"] for each in entries if each["step"] == "DETECTED"}
+    return [
+        {**intent, "detected_at": times[intent["signal_id"]]} if intent["signal_id"] in times else intent
+        for intent in intents
+    ]
+
+
 def _placed(chain: Sequence[Step]) -> Iterator[tuple[datetime, Step]]:
     """Yield each step with its place in time: never before the step behind it."""
     place: datetime | None = None

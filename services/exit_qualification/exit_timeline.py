@@ -59,7 +59,11 @@ def timeline(
 def _detected(signal: ExitSignal) -> TimelineEntry:
     price = None if signal.detected_price is None else str(signal.detected_price)
     return TimelineEntry(
-        signal.detected_at, Step.DETECTED, signal.exit_reason, signal.episode_id, detail={"price": price}
+        signal.detected_at,
+        Step.DETECTED,
+        signal.exit_reason,
+        signal.episode_id,
+        detail={"price": price, "signal_id": str(signal.signal_id)},
     )
 
 

@@ -55,6 +55,27 @@ def test_the_list_follows_the_exits_and_keeps_what_was_opened(tab: Tab) -> None:
     expect(tab.page.get_by_text("No exit is pending.")).to_be_visible()
 
 
+def test_rows_that_the_page_shows_are_not_sent_again(tab: Tab) -> None:
+    first = intent()
+    tab.console.apis.answers[PENDING] = page(first)
+    tab.open("/exits")
+    tab.page.locator("[data-row]").evaluate("row => { row.seenBefore = true; }")
+    expect(tab.page.locator("[data-live]")).to_have_text("live")
+    asked = len(tab.console.apis.asked)
+    wait_until(lambda: len(tab.console.apis.asked) >= asked + 2, "the stream looks twice")
+    assert tab.page.locator("[data-row]").evaluate("row => row.seenBefore") is True
+
+
+def test_a_token_revoked_while_a_page_arrives_leads_to_the_sign_in(tab: Tab) -> None:
+    tab.console.apis.revoked = True
+    try:
+        tab.open("/exits")
+        tab.page.wait_for_url("**/login?**")
+        expect(tab.page.get_by_text("The token is no longer valid. Sign in again.")).to_be_visible()
+    finally:
+        tab.console.apis.revoked = False
+
+
 def test_api_outage_is_reported_and_rows_stay(tab: Tab) -> None:
     tab.console.apis.answers[PENDING] = page(intent())
     tab.open("/exits")

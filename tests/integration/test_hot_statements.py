@@ -32,6 +32,7 @@ from services.exit_qualification.storage import (
 )
 from services.exit_qualification.storage import residuals as remainders
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.pending_counts import pending_counts
 from services.trade_management.storage import closures, fills, trades, user_brokers, waiting_fills
 from services.trade_management.storage.trades import TradeRepository, WantedTrades
 from shared.contracts.vocabulary import TradeStatus
@@ -150,6 +151,15 @@ def test_page_of_pending_exits_is_read_in_order_without_sort(
         assert "exit_intents_pending_oldest" in plan
         assert "Sort" not in plan
         assert ("Index Cond: (ROW(created_at, intent_id) > ROW(" in plan) is ("after" in filters)
+
+
+def test_pending_exits_are_counted_through_an_index_of_them_alone(
+    admin: psycopg.Connection, read: tuple[Connection, list[str]]
+) -> None:
+    connection, sent = read
+    admin.execute("SET search_path = exit_qualification")
+    pending_counts(connection, symbol="NSE:INFY")
+    assert "exit_intents_pending" in generic_plan(admin, sent[-1])
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_client import Json
 from services.console.charts import Bar, bars
@@ -40,31 +41,37 @@ async def book(
     session: Visitor,
     day: date | None = None,
     cursor: Annotated[str, Query(max_length=10_000)] = "",
-) -> HTMLResponse:
+) -> Response:
     """Show the day's profit and loss and a page of open trades, newest first."""
     today = trading_day(context.clock.now())
     shown = day or today
-    trades, *totals = await asyncio.gather(
-        attempt(context.trade_api, session.token, "/trades", status="OPEN", limit=PAGE, cursor=cursor),
-        *(attempt(context.trade_api, session.token, "/pnl", day=str(shown), group_by=group) for group, _ in GROUPS),
-    )
-    stops = await _stops(context, session, [trade["trade_id"] for trade in trades.items()])
-    return context.pages.page(
+    return await context.pages.arriving(
         request,
         session,
         "book.html",
+        partial(_answers, context, session, shown, cursor),
         day=shown,
         today=today,
         before=shown - timedelta(days=1),
         after=shown + timedelta(days=1),
-        totals=totals[0].body,
-        tables=[_table(title, answer) for (_, title), answer in zip(GROUPS, totals, strict=True)],
-        trades=trades,
-        levels={trade["trade_id"]: dict(levels_of(trade["exit_plan"])) for trade in trades.items()},
-        stops={stop["trade_id"]: stop for stop in stops.items()},
-        faults=distinct_faults(trades, stops, *totals),
         cursor=cursor,
     )
+
+
+async def _answers(context: ConsoleContext, session: Session, day: date, cursor: str) -> dict[str, Any]:
+    """Return the values of the page, from the answers of the APIs."""
+    (trades, stops, found), totals = await asyncio.gather(
+        _open_trades_with_stops(context, session, cursor), _totals(context, session, day)
+    )
+    return {
+        "totals": totals[0].body,
+        "tables": [_table(title, answer) for (_, title), answer in zip(GROUPS, totals, strict=True)],
+        "trades": trades,
+        "levels": {trade["trade_id"]: dict(levels_of(trade["exit_plan"])) for trade in trades.items()},
+        "stops": {stop["trade_id"]: stop for stop in stops.items()},
+        "distances": found,
+        "faults": distinct_faults(trades, stops, *totals),
+    }
 
 
 @router.get("/distances")
@@ -72,15 +79,39 @@ async def distances(
     context: Context, session: Visitor, cursor: Annotated[str, Query(max_length=10_000)] = ""
 ) -> HTMLResponse:
     """Return the distance to the nearest level of each open trade of a page, to be put into its cell."""
-    trades = await attempt(context.trade_api, session.token, "/trades", status="OPEN", limit=PAGE, cursor=cursor)
-    symbols = sorted({trade["symbol"] for trade in trades.items()})
-    prices = await last_prices(context, session, symbols)
-    found = {
+    trades = await _open_trades(context, session, cursor)
+    found = await _distances(context, session, trades)
+    return HTMLResponse(context.pages.text("distances.html", found=found))
+
+
+async def _open_trades(context: ConsoleContext, session: Session, cursor: str) -> Answer:
+    return await attempt(context.trade_api, session.token, "/trades", status="OPEN", limit=PAGE, cursor=cursor)
+
+
+async def _totals(context: ConsoleContext, session: Session, day: date) -> list[Answer]:
+    """Return the profit and loss of a day, by each kind of group."""
+    asked = (attempt(context.trade_api, session.token, "/pnl", day=str(day), group_by=group) for group, _ in GROUPS)
+    return await asyncio.gather(*asked)
+
+
+async def _open_trades_with_stops(
+    context: ConsoleContext, session: Session, cursor: str
+) -> tuple[Answer, Answer, dict[str, tuple[str, str]]]:
+    """Return a page of trades, their protective stops, and how far their levels are."""
+    trades = await _open_trades(context, session, cursor)
+    ids = [trade["trade_id"] for trade in trades.items()]
+    stops, found = await asyncio.gather(_stops(context, session, ids), _distances(context, session, trades))
+    return trades, stops, found
+
+
+async def _distances(context: ConsoleContext, session: Session, trades: Answer) -> dict[str, tuple[str, str]]:
+    """Return the last price and the nearest level of each trade whose symbol has a price."""
+    prices = await last_prices(context, session, sorted({trade["symbol"] for trade in trades.items()}))
+    return {
         trade["trade_id"]: (prices[trade["symbol"]], nearest_level(trade, prices[trade["symbol"]]))
         for trade in trades.items()
         if trade["symbol"] in prices
     }
-    return HTMLResponse(context.pages.text("distances.html", found=found))
 
 
 def _table(title: str, answer: Answer) -> PnlTable:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import HTMLResponse, StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from services.console.context import Answer, ConsoleContext, Context, Visitor, attempt
-from services.console.live import LiveRows, live_response
+from services.console.live import Fragments, LiveRows, Look, SeenState, first_look, live_response
 from services.console.sessions import Session
 from services.console.wording import PENDING_STATUSES, REASONS, STATUSES
 
@@ -46,15 +47,20 @@ class ExitFilter:
         values = {name: value for name, value in {**asdict(self), **changes}.items() if value}
         return f"{path}?{urlencode(values)}" if values else path
 
+    @property
+    def api_path(self) -> str:
+        """Return the path of the API's list."""
+        return "/exits/pending" if self.view == "pending" else "/exits"
+
     def query(self) -> dict[str, str]:
         """Return the query of the API's list, without the age in view all."""
-        wanted = {name: value for name, value in asdict(self).items() if name != "view" and value}
+        wanted = {name: value for name, value in asdict(self).items() if name != "view" and value} | {"gates": "held"}
         if self.view == "all":
             wanted.pop("older_than_s", None)
-            wanted["order"] = "newest"
-        elif self.status not in PENDING_STATUSES:
+            return wanted | {"order": "newest"}
+        if self.status not in PENDING_STATUSES:
             wanted.pop("status", None)
-        return wanted
+        return wanted | {"counts": "true"}
 
     @property
     def is_narrow(self) -> bool:
@@ -79,14 +85,14 @@ Wanted = Annotated[ExitFilter, Depends(exit_filter)]
 
 
 @router.get("")
-async def exits(request: Request, context: Context, session: Visitor, wanted: Wanted) -> HTMLResponse:
+async def exits(request: Request, context: Context, session: Visitor, wanted: Wanted) -> Response:
     """Show the list; the browser then connects to the stream of its changes."""
-    return context.pages.page(
+    return await context.pages.arriving(
         request,
         session,
         "exits.html",
+        partial(first_look, _look(context, session, wanted)),
         wanted=wanted,
-        answer=await _ask(context, session, wanted),
         reasons=REASONS,
         statuses=STATUSES if wanted.view == "all" else PENDING_STATUSES,
         ages=AGES,
@@ -94,16 +100,22 @@ async def exits(request: Request, context: Context, session: Visitor, wanted: Wa
 
 
 @router.get("/stream")
-async def stream(request: Request, context: Context, session: Visitor, wanted: Wanted) -> StreamingResponse:
-    """Send the rows and the state of the list each time they change."""
-
-    def rows(answer: Answer) -> str:
-        return context.pages.text("exit_rows.html", answer=answer, wanted=wanted, session=session)
-
-    live = LiveRows(context.pages, lambda: _ask(context, session, wanted), rows)
-    return live_response(request, live.look, context.refresh_s, context.clock)
+async def stream(
+    request: Request, context: Context, session: Visitor, wanted: Wanted, seen: SeenState
+) -> StreamingResponse:
+    """Send the rows, their number and the state of the list each time they change."""
+    return live_response(request, context, _look(context, session, wanted), seen)
 
 
-async def _ask(context: ConsoleContext, session: Session, wanted: ExitFilter) -> Answer:
-    path = "/exits/pending" if wanted.view == "pending" else "/exits"
-    return await attempt(context.exit_api, session.token, path, limit=PAGE, gates="held", **wanted.query())
+def _look(context: ConsoleContext, session: Session, wanted: ExitFilter) -> Look:
+    """Return a look at the list, and at the number of pending exits by status."""
+
+    def render(answer: Answer) -> Fragments:
+        rows = context.pages.text("exit_rows.html", answer=answer, wanted=wanted, session=session)
+        counts = (answer.body or {}).get("counts")
+        return {"counts": context.pages.text("exit_counts.html", counts=counts, wanted=wanted), "rows": rows}
+
+    async def ask() -> Answer:
+        return await attempt(context.exit_api, session.token, wanted.api_path, limit=PAGE, **wanted.query())
+
+    return LiveRows(context.pages, ask, render).look

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -9,7 +10,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from services.console.api_client import ApiFault, Json
-from services.console.context import Context
+from services.console.context import Context, Visitor
 from services.console.sessions import check_csrf, new_session
 from shared.errors import Forbidden
 from shared.http.auth import Scope
@@ -34,6 +35,15 @@ async def login(request: Request, context: Context, next: Next = START) -> HTMLR
     response = context.pages.page(request, session, "login.html", next=own_path(next), fault=None)
     context.cookies.write(response, session.with_notice(""))
     return response
+
+
+@router.get("/login/again")
+async def again(context: Context, session: Visitor, next: Next = START) -> RedirectResponse:  # noqa: A002
+    """Lead to the form if an API no longer knows the token, and back if both know it."""
+    await asyncio.gather(
+        context.exit_api.get(session.token, "/whoami"), context.trade_api.get(session.token, "/whoami")
+    )
+    return RedirectResponse(own_path(next), 303)
 
 
 @router.post("/login")

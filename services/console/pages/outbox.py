@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 
 from services.console.actions import Action, carry_out, show
-from services.console.api_client import Api, ApiFault, Json
+from services.console.api_client import Api, Json
 from services.console.context import Answer, ConsoleContext, Context, OperatorForm, PostedForm, Visitor, attempt
-from services.console.live import Fragments, live_response
+from services.console.live import Fragments, Look, SeenState, first_look, live_response
 from services.console.sessions import Session
 from services.console.wording import plural
 
@@ -40,24 +41,25 @@ class OutboxSide:
 
 
 @router.get("")
-async def outbox(request: Request, context: Context, session: Visitor) -> HTMLResponse:
+async def outbox(request: Request, context: Context, session: Visitor) -> Response:
     """Show both outboxes; the browser then connects to the stream of their changes."""
-    sides = await asyncio.gather(*(_side(context, session, side) for side in SIDES))
-    return context.pages.page(request, session, "outbox.html", sides=sides)
+    return await context.pages.arriving(request, session, "outbox.html", partial(first_look, _look(context, session)))
 
 
 @router.get("/stream")
-async def stream(request: Request, context: Context, session: Visitor) -> StreamingResponse:
+async def stream(request: Request, context: Context, session: Visitor, seen: SeenState) -> StreamingResponse:
     """Send each outbox when it changes."""
+    return live_response(request, context, _look(context, session), seen)
 
+
+def _look(context: ConsoleContext, session: Session) -> Look:
     async def look() -> Fragments:
-        try:
-            sides = await asyncio.gather(*(_side(context, session, side) for side in SIDES))
-        except ApiFault as fault:
-            return {"fault": context.pages.text("fault.html", fault=fault)}
-        return {each.side: context.pages.text("outbox_side.html", each=each, session=session) for each in sides}
+        sides = await asyncio.gather(*(_side(context, session, side) for side in SIDES))
+        return {"fault": ""} | {
+            each.side: context.pages.text("outbox_side.html", each=each, session=session) for each in sides
+        }
 
-    return live_response(request, look, context.refresh_s, context.clock)
+    return look
 
 
 @router.get("/{side}/replay")
@@ -139,10 +141,11 @@ def _api(context: ConsoleContext, side: Side) -> Api:
 
 
 async def _side(context: ConsoleContext, session: Session, side: Side) -> OutboxSide:
-    api = _api(context, side)
-    status, parked = await asyncio.gather(
-        attempt(api, session.token, "/outbox"), attempt(api, session.token, "/outbox/parked", limit=PARKED_SHOWN)
-    )
+    """Return the state of an outbox, and its parked events if it has any."""
+    api, parked = _api(context, side), Answer({"items": []})
+    status = await attempt(api, session.token, "/outbox")
+    if status.body is not None and status.body["totals"]["parked"]:
+        parked = await attempt(api, session.token, "/outbox/parked", limit=PARKED_SHOWN)
     return OutboxSide(side, TITLES[side], status, parked)
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import HTMLResponse, StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from services.console.context import Answer, ConsoleContext, Context, Visitor, attempt
-from services.console.live import Fragments, LiveRows, live_response
+from services.console.live import Fragments, LiveRows, Look, SeenState, first_look, live_response, together
 from services.console.sessions import Session
 from services.console.wording import STOP_STATUSES
 
@@ -55,32 +55,33 @@ Wanted = Annotated[StopFilter, Depends(stop_filter)]
 
 
 @router.get("")
-async def stops(request: Request, context: Context, session: Visitor, wanted: Wanted) -> HTMLResponse:
+async def stops(request: Request, context: Context, session: Visitor, wanted: Wanted) -> Response:
     """Show the list; the browser then connects to the stream of its changes."""
-    answer, missing = await asyncio.gather(_ask(context, session, wanted), _ask_missing(context, session))
-    return context.pages.page(
-        request, session, "stops.html", wanted=wanted, answer=answer, missing=missing, statuses=STOP_STATUSES
+    look = _look(context, session, wanted)
+    return await context.pages.arriving(
+        request, session, "stops.html", partial(first_look, look), wanted=wanted, statuses=STOP_STATUSES
     )
 
 
 @router.get("/stream")
-async def stream(request: Request, context: Context, session: Visitor, wanted: Wanted) -> StreamingResponse:
+async def stream(
+    request: Request, context: Context, session: Visitor, wanted: Wanted, seen: SeenState
+) -> StreamingResponse:
     """Send the rows and the state of the list each time they change."""
+    return live_response(request, context, _look(context, session, wanted), seen)
 
-    def rows(answer: Answer) -> str:
-        return context.pages.text("stop_rows.html", answer=answer, wanted=wanted)
 
-    def missing_rows(answer: Answer) -> str:
-        return context.pages.text("missing_stops.html", missing=answer)
+def _look(context: ConsoleContext, session: Session, wanted: StopFilter) -> Look:
+    def rows(answer: Answer) -> Fragments:
+        return {"rows": context.pages.text("stop_rows.html", answer=answer, wanted=wanted)}
 
-    listed = LiveRows(context.pages, lambda: _ask(context, session, wanted), rows)
-    missing = LiveRows(context.pages, lambda: _ask_missing(context, session), missing_rows, "missing")
+    def missing(answer: Answer) -> Fragments:
+        return {"missing": context.pages.text("missing_stops.html", missing=answer)}
 
-    async def look() -> Fragments:
-        first, second = await asyncio.gather(listed.look(), missing.look())
-        return {**second, **first, "fault": first["fault"] or second["fault"]}
-
-    return live_response(request, look, context.refresh_s, context.clock)
+    return together(
+        LiveRows(context.pages, partial(_ask, context, session, wanted), rows),
+        LiveRows(context.pages, partial(_ask_missing, context, session), missing),
+    )
 
 
 async def _ask(context: ConsoleContext, session: Session, wanted: StopFilter) -> Answer:

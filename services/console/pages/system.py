@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -50,8 +51,15 @@ def act_filter(
 @router.get("")
 async def system(
     request: Request, context: Context, session: Visitor, acts: Annotated[ActFilter, Depends(act_filter)]
-) -> HTMLResponse:
+) -> Response:
     """Show the state of the system and the operators' actions."""
+    today = trading_day(context.clock.now())
+    ask = partial(_answers, context, session, acts)
+    return await context.pages.arriving(request, session, "system.html", ask, acts=acts, today=today)
+
+
+async def _answers(context: ConsoleContext, session: Session, acts: ActFilter) -> dict[str, Any]:
+    """Return the values of the page, from the answers of processes and APIs."""
     processes, kill_switch, rollout, brokers, exit_audit, trade_audit = await asyncio.gather(
         context.probes.all(),
         attempt(context.exit_api, session.token, "/kill-switch"),
@@ -60,23 +68,17 @@ async def system(
         attempt(context.exit_api, session.token, "/audit", limit=AUDIT_SHOWN, **asdict(acts)),
         _trade_audit(context, session, acts),
     )
-    answers = (kill_switch, rollout, brokers, exit_audit, trade_audit)
-    return context.pages.page(
-        request,
-        session,
-        "system.html",
-        processes=processes,
-        kill_switch=kill_switch.body,
-        kill_switch_sentences=KILL_SWITCH_SENTENCES,
-        rollout=rollout.body,
-        rollout_sentences=ROLLOUT_SENTENCES,
-        brokers=brokers.items(),
-        audit=sorted(exit_audit.items() + trade_audit.items(), key=lambda entry: entry["at"], reverse=True),
-        next=(exit_audit.body or {}).get("next"),
-        acts=acts,
-        today=trading_day(context.clock.now()),
-        faults=distinct_faults(*answers),
-    )
+    return {
+        "processes": processes,
+        "kill_switch": kill_switch.body,
+        "kill_switch_sentences": KILL_SWITCH_SENTENCES,
+        "rollout": rollout.body,
+        "rollout_sentences": ROLLOUT_SENTENCES,
+        "brokers": brokers.items(),
+        "audit": sorted(exit_audit.items() + trade_audit.items(), key=lambda entry: entry["at"], reverse=True),
+        "next": (exit_audit.body or {}).get("next"),
+        "faults": distinct_faults(kill_switch, rollout, brokers, exit_audit, trade_audit),
+    }
 
 
 async def _trade_audit(context: ConsoleContext, session: Session, acts: ActFilter) -> Answer:

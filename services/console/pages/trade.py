@@ -13,7 +13,6 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from services.console.actions import Action, carry_out, show
 from services.console.charts import price_chart
 from services.console.context import (
-    Answer,
     ConsoleContext,
     Context,
     OperatorForm,
@@ -22,10 +21,9 @@ from services.console.context import (
     attempt,
     distinct_faults,
 )
-from services.console.last_prices import last_prices
-from services.console.rule_story import holds, rule_rows
+from services.console.rule_story import holds, last_price, rule_rows
 from services.console.sessions import Session
-from services.console.trade_story import consequences, nearest_level, obstacle, story
+from services.console.trade_story import consequences, nearest_level, obstacle, story, with_detections
 from shared.ids import new_id
 
 router = APIRouter()
@@ -57,22 +55,18 @@ async def find(
 @router.get("/trades/{trade_id}")
 async def trade(request: Request, trade_id: UUID, context: Context, session: Visitor) -> HTMLResponse:
     """Show the steps of the trade, its prices, its protective stop, its exits with their gates."""
-    found, timeline, exits, stops = await asyncio.gather(
+    found, timeline, exits, stops, why = await asyncio.gather(
         attempt(context.trade_api, session.token, f"/trades/{trade_id}"),
         attempt(context.trade_api, session.token, f"/trades/{trade_id}/timeline"),
-        _exits_of(context, session, trade_id),
+        attempt(context.exit_api, session.token, "/exits", trade_id=str(trade_id), limit=MOST_EXITS),
         attempt(context.exit_api, session.token, "/protective-stops", trade_ids=str(trade_id), limit=MOST_STOPS),
+        attempt(context.exit_api, session.token, f"/exits/why/{trade_id}"),
     )
     if found.fault is not None and not found.fault.is_down:
         raise found.fault
-    body, items = found.body, exits.items()
-    price, why = None, Answer(None)
-    if body is not None and body["status"] == "OPEN":
-        prices, why = await asyncio.gather(
-            last_prices(context, session, [body["symbol"]]),
-            attempt(context.exit_api, session.token, f"/exits/why/{trade_id}"),
-        )
-        price = prices.get(body["symbol"])
+    body, items = found.body, with_detections(exits.items(), why.body)
+    is_open = body is not None and body["status"] == "OPEN"
+    price = last_price(why.body) if is_open else None
     return context.pages.page(
         request,
         session,
@@ -86,8 +80,8 @@ async def trade(request: Request, trade_id: UUID, context: Context, session: Vis
         nearest="" if body is None or price is None else nearest_level(body, price),
         steps=[] if body is None else story(body, timeline.items(), items, stops.items()),
         stop=next(iter(stops.items()), None),
-        rules=None if why.body is None else rule_rows(why.body),
-        holds=[] if why.body is None else holds(why.body, items),
+        rules=rule_rows(why.body) if is_open and why.body is not None else None,
+        holds=holds(why.body, items) if is_open and why.body is not None else [],
         chart=None if body is None else price_chart(body, items, context.clock.now(), price),
     )
 
@@ -133,15 +127,3 @@ async def _force_exit(context: ConsoleContext, session: Session, trade_id: UUID,
         obstacle=problem or obstacle(trade, exits.items()),
         hidden={"key": key},
     )
-
-
-async def _exits_of(context: ConsoleContext, session: Session, trade_id: UUID) -> Answer:
-    """Return the exits of a trade, oldest first, each with the time of its detection."""
-    listed = await attempt(context.exit_api, session.token, "/exits", trade_id=str(trade_id), limit=MOST_EXITS)
-    details = await asyncio.gather(
-        *(attempt(context.exit_api, session.token, f"/exits/{each['intent_id']}") for each in listed.items())
-    )
-    if listed.body is None:
-        return listed
-    whole = [detail.body or each for each, detail in zip(listed.items(), details, strict=True)]
-    return Answer({**listed.body, "items": whole})

@@ -20,7 +20,11 @@
 
   // Rows come whole from the server; what the operator opened stays open.
   let open = [];
-  document.addEventListener("htmx:sseBeforeMessage", () => {
+  document.addEventListener("htmx:sseBeforeMessage", (event) => {
+    // The page no longer shows what it arrived with: a new connection must not say so.
+    const list = event.target.closest("[sse-connect]");
+    const url = list.getAttribute("sse-connect");
+    list.setAttribute("sse-connect", url.replace(/([?&]seen=)[^&]*/, "$1"));
     open = [...document.querySelectorAll("details[data-details][open]")].map((details) => details.id);
   });
   document.addEventListener("htmx:afterSwap", () => {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -10,13 +11,22 @@ from fastapi import Query
 from fastapi.responses import JSONResponse
 
 from services.exit_qualification.api.context import Context, ExitApiContext
-from services.exit_qualification.api.views import Gates, IntentDetail, IntentPage, IntentView, ManualExit
+from services.exit_qualification.api.views import (
+    Gates,
+    IntentDetail,
+    IntentPage,
+    IntentView,
+    ManualExit,
+    PendingCountsView,
+    PendingPage,
+)
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import PENDING_VIEW
 from services.exit_qualification.manual_exit_service import ExitInProgress
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.exit_signals import ExitSignalRepository
+from services.exit_qualification.storage.pending_counts import pending_counts
 from shared.contracts.exits import Timestamp
 from shared.contracts.trades import Symbol, UserBrokerId
 from shared.contracts.vocabulary import ExitReason, IntentStatus
@@ -39,6 +49,7 @@ def _sort_key(intent: ExitIntent) -> tuple[Timestamp, UUID]:
 INTENTS = Keyset("exits", tuple[Timestamp, UUID], _sort_key)
 NEWEST: Keyset[ExitIntent, UUID] = Keyset("exits.newest", UUID, lambda intent: intent.intent_id)
 WhichGates = Annotated[Gates, Query(description="gates in the answer: all, or only those not passed")]
+WithCounts = Annotated[bool, Query(description="count them by status too, whatever status is asked for")]
 LONGEST_AGE_S = 10 * 366 * 86_400
 
 Order = Annotated[Literal["oldest", "newest"], Query(description="order of the exits")]
@@ -57,26 +68,30 @@ def pending_exits(
     exit_reason: ExitReason | None = None,
     older_than_s: OlderThan = None,
     gates: WhichGates = "all",
+    counts: WithCounts = False,
     cursor: PageCursor = None,
     limit: PageLimit = 100,
-) -> IntentPage:
+) -> PendingPage:
     """List live intents, oldest first."""
     if status is not None and status not in PENDING_VIEW:
         raise InvalidInput(
             f"{status} is not a pending status; use `GET /exits` for ended intents", pending=sorted(PENDING_VIEW)
         )
-    until = None if older_than_s is None else context.clock.now() - timedelta(seconds=older_than_s)
+    wanted: dict[str, Any] = {
+        "symbol": symbol,
+        "user_broker_id": user_broker_id,
+        "exit_reason": exit_reason,
+        "created_until": None if older_than_s is None else context.clock.now() - timedelta(seconds=older_than_s),
+    }
     with context.unit_of_work() as uow:
         found = ExitIntentRepository(uow.connection).find_pending(
-            symbol=symbol,
-            user_broker_id=user_broker_id,
-            status=status,
-            exit_reason=exit_reason,
-            created_until=until,
-            after=INTENTS.after(cursor),
-            limit=limit + 1,
+            **wanted, status=status, after=INTENTS.after(cursor), limit=limit + 1
         )
-    return _page(INTENTS.page(found, limit), context, gates)
+        counted = pending_counts(uow.connection, **wanted) if counts else None
+    page = _page(INTENTS.page(found, limit), context, gates)
+    return PendingPage(
+        items=page.items, next=page.next, counts=None if counted is None else PendingCountsView(**asdict(counted))
+    )
 
 
 @router.get("")

@@ -119,6 +119,20 @@ class IntentPage(BaseModel):
     next: str | None
 
 
+class PendingCountsView(BaseModel):
+    """Numbers of live intents."""
+
+    total: int = Field(description="all of them; at least so many if not `is_whole`")
+    by_status: dict[IntentStatus, int] = Field(description="of each status with any; empty if not `is_whole`")
+    is_whole: bool = Field(description="false if there are too many to count")
+
+
+class PendingPage(IntentPage):
+    """Page of live intents, with the number of all that match the filters but for the status."""
+
+    counts: PendingCountsView | None = Field(description="null unless asked for")
+
+
 class ManualExit(_Body):
     """Operator's exit of a trade."""
 

@@ -34,6 +34,8 @@ class FakeApis:
 
     Attributes
     ----------
+    revoked:
+        No token is known any more.
     down:
         Hosts out of reach.
     asked:
@@ -41,6 +43,7 @@ class FakeApis:
     """
 
     answers: dict[str, Json | Handler] = field(default_factory=dict)
+    revoked: bool = False
     down: set[str] = field(default_factory=set)
     asked: list[httpx.Request] = field(default_factory=list)
 
@@ -48,7 +51,7 @@ class FakeApis:
         """Answer one request."""
         if request.url.host in self.down:
             raise httpx.ConnectError("refused", request=request)
-        caller = CALLERS.get(request.headers["authorization"].removeprefix("Bearer "))
+        caller = None if self.revoked else CALLERS.get(request.headers["authorization"].removeprefix("Bearer "))
         if caller is None:
             return problem(401, "unauthenticated", "the token is unknown or has expired")
         if request.url.path == "/whoami":

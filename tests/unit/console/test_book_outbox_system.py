@@ -30,9 +30,19 @@ def test_book_shows_grouped_day_and_open_trades(operator: Browser, apis: FakeApi
         "GET trade /pnl": PNL,
         "GET trade /trades": page(trade(), next="abc"),
         "GET exit /protective-stops": page(),
+        "GET exit /prices": page({"symbol": "NSE:INFY", "last_price": "992.50"}),
     }
     html = operator.get("/book?day=2026-01-13").text
-    for text in ("+280.00", "NSE:TCS", "+490.00", money("-210.00"), "1,010.00", "cursor=abc", "13 Jan 2026"):
+    for text in (
+        "+280.00",
+        "NSE:TCS",
+        "+490.00",
+        money("-210.00"),
+        "1,010.00",
+        "cursor=abc",
+        "13 Jan 2026",
+        "to stop loss",
+    ):
         assert text in html
     asked = [dict(request.url.params) for request in apis.asked if request.url.path == "/pnl"]
     assert [query["group_by"] for query in asked] == ["symbol", "user_broker_id", "exit_reason"]

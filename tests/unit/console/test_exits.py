@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+from fastapi import Request
+from fastapi.responses import StreamingResponse
 
 from services.console.context import Answer
-from services.console.live import Fragments, LiveEvents, LiveRows, event
-from services.console.pages.exits import PAGE
+from services.console.live import UNFINISHED, Fragments, LiveEvents, LiveRows, event, seen_state, state_of
+from services.console.pages.exits import PAGE, ExitFilter
 from services.console.rendering import Pages
-from services.console.sessions import SessionCookies
+from services.console.sessions import Session, SessionCookies
 from shared.clock import SystemClock
 from tests.unit.console.conftest import SETTINGS, Browser
 from tests.unit.console.fake_apis import AT, FakeApis, intent, page, problem
@@ -51,6 +57,7 @@ def test_the_filters_are_those_of_the_api(operator: Browser, apis: FakeApis) -> 
     assert dict(apis.asked[-1].url.params) == {
         "limit": "25",
         "gates": "held",
+        "counts": "true",
         "symbol": "NSE:TCS",
         "user_broker_id": "paper",
         "exit_reason": "TARGET",
@@ -97,17 +104,70 @@ async def _take(events: AsyncIterator[str], count: int) -> list[str]:
     return [await anext(events) for _ in range(count)]
 
 
-def test_the_stream_sends_a_fragment_only_when_it_changes() -> None:
-    looks: list[Fragments] = [{"rows": "a"}, {"rows": "a"}, {"rows": "b\nc", "fault": ""}]
+def events_of(looks: Sequence[Fragments], count: int, seen: str = "") -> list[str]:
+    """Return the first texts of a stream that looks at these fragments; the last ones stay."""
     left = iter(looks)
 
     async def look() -> Fragments:
         return next(left, looks[-1])
 
-    events = LiveEvents(look, 0.001, SystemClock(), lambda: False)
-    sent = asyncio.run(_take(events.stream(), 4))
-    assert sent == ["retry: 1\n\n", event("rows", "a"), event("rows", "b\nc"), event("fault", "")]
-    assert event("rows", "b\nc") == "event: rows\ndata: b\ndata: c\n\n"
+    return asyncio.run(_take(LiveEvents(look, 0.001, SystemClock(), lambda: False, seen).stream(), count))
+
+
+def test_the_stream_sends_a_fragment_only_when_it_changes() -> None:
+    sent = events_of([{"rows": "a"}, {"rows": "a"}, {"rows": "b\nc", "fault": ""}], 4)
+    one, two = state_of({"rows": "a"}), state_of({"rows": "b\nc", "fault": ""})
+    assert sent == [
+        "retry: 1\n\n",
+        event("rows", "a", one),
+        event("rows", "b\nc", UNFINISHED),
+        event("fault", "", two),
+    ]
+    assert event("rows", "b\nc", "s") == "event: rows\nid: s\ndata: b\ndata: c\n\n"
+
+
+def test_the_stream_sends_nothing_that_the_page_shows_already() -> None:
+    first, second = {"rows": "a", "fault": ""}, {"rows": "b", "fault": ""}
+    assert events_of([first, first, second], 2, state_of(first))[1:] == [event("rows", "b", state_of(second))]
+
+
+@pytest.mark.parametrize("seen", ["", UNFINISHED, state_of({"rows": "older", "fault": ""})])
+def test_the_stream_sends_everything_to_a_page_of_another_state(seen: str) -> None:
+    found = {"rows": "a", "fault": ""}
+    assert events_of([found], 3, seen)[1:] == [event("rows", "a", UNFINISHED), event("fault", "", state_of(found))]
+
+
+def test_a_page_names_the_state_with_which_its_stream_begins(operator: Browser, apis: FakeApis) -> None:
+    apis.answers["GET exit /exits/pending"] = page(intent())
+    states = [re.findall(r"stream\?view=pending&amp;seen=(\w+)", operator.get("/exits").text) for _ in range(2)]
+    assert states[0] == states[1] and len(states[0]) == 1
+
+
+def test_last_event_of_a_lost_connection_counts_more_than_the_page() -> None:
+    def state(*headers: tuple[bytes, bytes]) -> str:
+        return seen_state(Request({"type": "http", "headers": headers}), "page")
+
+    assert (state(), state((b"last-event-id", b"event"))) == ("page", "event")
+
+
+def test_the_first_part_of_a_page_is_sent_before_an_api_is_asked(operator: Browser, apis: FakeApis) -> None:
+    pages = Pages(SessionCookies(SETTINGS, SystemClock()), SystemClock())
+    asked: list[bool] = []
+
+    async def ask() -> dict[str, Any]:
+        asked.append(True)
+        return {"fragments": {"fault": "", "rows": "THE ROWS"}, "state": "s"}
+
+    async def parts() -> list[tuple[str, bool]]:
+        request = Request({"type": "http", "path": "/exits", "headers": [], "query_string": b"", "server": ("h", 1)})
+        known = {"wanted": ExitFilter(), "reasons": (), "statuses": (), "ages": ()}
+        answer = await pages.arriving(request, Session("c", token="t"), "exits.html", ask, **known)
+        assert isinstance(answer, StreamingResponse)
+        return [(str(part), bool(asked)) async for part in answer.body_iterator]
+
+    (first, asked_before), (rest, _) = asyncio.run(parts())
+    assert not asked_before and "<h1>Exits</h1>" in first
+    assert "THE ROWS" in rest and "<h1>" not in rest and rest.rstrip().endswith("</html>")
 
 
 def test_the_rows_are_rendered_only_when_the_list_has_changed() -> None:
@@ -119,9 +179,9 @@ def test_the_rows_are_rendered_only_when_the_list_has_changed() -> None:
     async def ask() -> Answer:
         return Answer(next(answers))
 
-    def rows(answer: Answer) -> str:
+    def rows(answer: Answer) -> Fragments:
         rendered.append(len(answer.items()))
-        return f"rows {len(rendered)}"
+        return {"rows": f"rows {len(rendered)}"}
 
     live = LiveRows(Pages(SessionCookies(SETTINGS, SystemClock()), SystemClock()), ask, rows)
 
@@ -142,7 +202,23 @@ def test_the_stream_ends_with_the_server() -> None:
     async def all_of() -> list[str]:
         return [text async for text in LiveEvents(look, 10, SystemClock(), lambda: bool(stopping)).stream()]
 
-    assert asyncio.run(all_of()) == ["retry: 10000\n\n", event("rows", "a")]
+    assert asyncio.run(all_of()) == ["retry: 10000\n\n", event("rows", "a", state_of({"rows": "a"}))]
+
+
+def test_the_page_counts_pending_exits_by_status(operator: Browser, apis: FakeApis) -> None:
+    counts = {"total": 10_012, "by_status": {"PENDING": 10_000, "PLACED": 12}, "is_whole": True}
+    apis.answers["GET exit /exits/pending"] = {**page(intent()), "counts": counts}
+    html = operator.get("/exits?symbol=nse:infy").text
+    for text in ("10,012 exits", "10,000 pending", "12 placed", "symbol=NSE%3AINFY&amp;status=PLACED"):
+        assert text in html
+    html = operator.get("/exits?status=PLACED").text
+    assert 'href="/exits?view=pending" aria-current="true">12 placed' in html
+
+
+def test_more_exits_than_are_counted_are_said_to_be_more(operator: Browser, apis: FakeApis) -> None:
+    counts = {"total": 20_000, "by_status": {}, "is_whole": False}
+    apis.answers["GET exit /exits/pending"] = {**page(intent()), "counts": counts}
+    assert "More than 20,000 exits" in operator.get("/exits").text
 
 
 def test_browser_without_session_is_told_not_to_stream_again(browser: Browser) -> None:

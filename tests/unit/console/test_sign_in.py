@@ -94,11 +94,24 @@ def test_a_short_session_key_is_refused() -> None:
         SessionCookies(settings, SystemClock())
 
 
-def test_a_session_whose_token_was_revoked_is_ended(operator: Browser, apis: FakeApis, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr("tests.unit.console.fake_apis.CALLERS", {})
-    assert operator.get("/exits").headers["location"].startswith("/login")
+def test_a_session_whose_token_was_revoked_is_ended(operator: Browser, apis: FakeApis) -> None:
+    apis.revoked = True
+    html = operator.get("/exits").text
+    assert "the token is not known" in html and "url=/login/again?next=/exits" in html
+    assert operator.get("/login/again?next=/exits").headers["location"].startswith("/login?next=")
     assert "no longer valid" in operator.get("/login").text
     assert operator.get("/exits").status_code == 303
+
+
+def test_a_token_known_after_all_leads_back_to_the_page(operator: Browser) -> None:
+    assert operator.get("/login/again?next=/book").headers["location"] == "/book"
+    assert operator.get("/login/again?next=//elsewhere").headers["location"] == "/exits"
+
+
+def test_htmx_is_led_to_the_sign_in_once_a_token_was_revoked(operator: Browser, apis: FakeApis) -> None:
+    apis.revoked = True
+    answer = operator.http.get("/exits", headers={"hx-request": "true"})
+    assert answer.headers["hx-redirect"] == "/login"
 
 
 POSTS = sorted(

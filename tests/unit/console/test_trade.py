@@ -48,15 +48,24 @@ def closed_trade() -> tuple[Json, Json, Json]:
     return one, exit_, timeline
 
 
+def detection(exit_: Json) -> Json:
+    """Return the entry of an explanation's timeline that tells when an exit was detected."""
+    detail = {"price": exit_["detected_price"], "signal_id": exit_["signal_id"]}
+    return {"at": exit_.get("detected_at", AT), "step": "DETECTED", "intent_id": None, "detail": detail}
+
+
 def serve(apis: FakeApis, one: Json, *exits: Json, timeline: Json | None = None) -> None:
     """Let the APIs know the trade, its exits, rollout and account."""
     apis.answers |= {
         f"GET trade /trades/{one['trade_id']}": one,
         f"GET trade /trades/{one['trade_id']}/timeline": timeline or page(),
-        "GET exit /exits": page(*exits),
+        "GET exit /exits": page(
+            *({name: value for name, value in each.items() if name != "detected_at"} for each in exits)
+        ),
         "GET exit /protective-stops": page(),
-        **{f"GET exit /exits/{each['intent_id']}": each for each in exits},
-        f"GET exit /exits/why/{one['trade_id']}": explanation(rule()),
+        f"GET exit /exits/why/{one['trade_id']}": explanation(
+            *([rule()] if one["status"] == "OPEN" else []), timeline=[detection(each) for each in exits]
+        ),
         "GET exit /rollout": {"mode": "full"},
         "GET exit /brokers/paper": {"user_broker_id": "paper", "status": "CONNECTED"},
     }
@@ -103,7 +112,15 @@ def test_the_page_shows_steps_chart_and_exits(operator: Browser, apis: FakeApis)
     one, exit_, timeline = closed_trade()
     serve(apis, one, exit_, timeline=timeline)
     html = operator.get(f"/trades/{one['trade_id']}").text
-    for text in ("Trade closed at 989.00", "after 16 ms", "<svg", "Stop loss 990.00", "Target 1,010.00", "B1"):
+    for text in (
+        "Trade closed at 989.00",
+        "A tick of 989.50",
+        "after 4 ms",
+        "<svg",
+        "Stop loss 990.00",
+        "Target 1,010.00",
+        "B1",
+    ):
         assert text in html
     assert "Force exit" not in html
 
@@ -137,7 +154,8 @@ def test_the_chart_keeps_every_point_and_label_inside(operator: Browser) -> None
 def test_open_trade_shows_last_price_and_nearest_level(operator: Browser, apis: FakeApis) -> None:
     one = trade()
     serve(apis, one)
-    apis.answers["GET exit /prices"] = page({"symbol": "NSE:INFY", "last_price": "1008.00"})
+    tick = {"price": "1008.00", "at": AT, "arrived_at": AT, "age_ms": 1200, "ticks": 3}
+    apis.answers[f"GET exit /exits/why/{one['trade_id']}"] = explanation(rule(), last_tick=tick)
     html = operator.get(f"/trades/{one['trade_id']}").text
     assert "1,008.00" in html and "2.00 (0.20%) to target" in html and "Last price" in html
 
@@ -145,9 +163,17 @@ def test_open_trade_shows_last_price_and_nearest_level(operator: Browser, apis: 
 def test_an_open_trade_without_a_tick_shows_no_last_price(operator: Browser, apis: FakeApis) -> None:
     one = trade()
     serve(apis, one)
-    apis.answers["GET exit /prices"] = page({"symbol": "NSE:INFY", "last_price": None})
+    apis.answers[f"GET exit /exits/why/{one['trade_id']}"] = explanation(rule(), last_tick=None)
     answer = operator.get(f"/trades/{one['trade_id']}")
     assert answer.status_code == 200 and "Last price" not in answer.text
+
+
+def test_trade_page_asks_for_everything_at_once_whatever_its_exits(operator: Browser, apis: FakeApis) -> None:
+    one = trade()
+    serve(apis, one, *(intent(trade_id=one["trade_id"]) for _ in range(9)))
+    apis.asked.clear()
+    operator.get(f"/trades/{one['trade_id']}")
+    assert len(apis.asked) == 5
 
 
 def test_trade_page_without_exit_api_shows_trade_and_says_so(operator: Browser, apis: FakeApis) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -271,6 +272,35 @@ def test_lists_filter_by_reason_and_age_and_reverse_order(client: TestClient, ex
     assert [item["intent_id"] for item in first["items"]] == made[:0:-1]
     assert listed("/exits", order="newest", cursor=first["next"]) == made[:1]
     assert client.get("/exits", params={"cursor": first["next"]}).status_code == 422
+
+
+def test_pending_exits_are_counted_by_status_whatever_status_is_listed(client: TestClient, exit_engine: Engine) -> None:
+    for _ in range(2):
+        _exit(client, _trade(exit_engine))
+    with exit_engine.begin() as connection:
+        put_intent(connection, IntentStatus.PLACED, timedelta(0))
+        put_intent(connection, IntentStatus.FILLED, timedelta(0))
+
+    def counts(**query: str | int | bool) -> Any:
+        return client.get("/exits/pending", params={"counts": True, "limit": 1, **query}).json()["counts"]
+
+    whole = {"total": 3, "by_status": {"APPROVED": 2, "PLACED": 1}, "is_whole": True}
+    assert counts() == counts(status="PLACED") == whole
+    assert counts(exit_reason="MANUAL") == {"total": 2, "by_status": {"APPROVED": 2}, "is_whole": True}
+    assert counts(symbol="NSE:NONE") == counts(older_than_s=3600) == {"total": 0, "by_status": {}, "is_whole": True}
+    assert client.get("/exits/pending").json()["counts"] is None
+
+
+def test_too_many_pending_exits_are_not_counted_to_the_end(
+    client: TestClient, exit_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.exit_qualification.storage.pending_counts.MOST_COUNTED", 1)
+    for _ in range(3):
+        _exit(client, _trade(exit_engine))
+    with sent_statements() as statements:
+        found = client.get("/exits/pending", params={"counts": True}).json()["counts"]
+    assert found == {"total": 1, "by_status": {}, "is_whole": False}
+    assert len([each for each in statements if "pending_counts" in each]) == 1
 
 
 def test_page_of_pending_exits_costs_few_statements_and_bytes(client: TestClient, exit_engine: Engine) -> None:
