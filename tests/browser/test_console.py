@@ -9,7 +9,7 @@ from playwright.sync_api import ViewportSize, expect
 
 from tests.browser.conftest import Tab
 from tests.support.waiting import wait_until
-from tests.unit.console.fake_apis import Json, intent, page, parked, stop, trade
+from tests.unit.console.fake_apis import Json, explanation, intent, page, parked, rule, stop, trade
 from tests.unit.console.test_book_outbox_system import PNL, serve_outbox, serve_system
 from tests.unit.console.test_bulk_exit import BULK, MANY, bodies
 from tests.unit.console.test_trade import closed_trade, serve
@@ -27,6 +27,7 @@ WIDE: Json = {
 }  # fmt: skip
 """An exit with the widest possible row."""
 DEFERRED: Json = {"gate": "BROKER_CONNECTED", "verdict": "DEFER", "detail": {"status": "DISCONNECTED"}}
+COUNTS: Json = {"total": 10_003, "by_status": {"PENDING": 10_000, "UNKNOWN": 3}, "is_whole": True}
 LONG = "ReadTimeout: HTTPConnectionPool(host='127.0.0.1',port=30010):Read-timed-out.(read-timeout=7.0)" * 2
 LAID_OUT = """() => {
   const main = document.querySelector("main"), style = getComputedStyle(main);
@@ -214,7 +215,8 @@ def _paths(tab: Tab) -> list[str]:
     open_trade, unknown = trade(), intent(status="UNKNOWN", gates=[], error_message=LONG)
     serve(tab.console.apis, open_trade)
     tab.console.apis.answers |= {
-        PENDING: page(intent(**WIDE, gates=[DEFERRED, DEFERRED]), intent(), unknown),
+        PENDING: {**page(intent(**WIDE, gates=[DEFERRED, DEFERRED]), intent(), unknown), "counts": COUNTS},
+        f"GET exit /exits/why/{open_trade['trade_id']}": explanation(rule(), protective_stop=stop()),
         f"GET exit /exits/{unknown['intent_id']}": unknown,
         BULK: MANY,
         "GET trade /pnl": PNL,

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from services.console.actions import Action, carry_out, show
 from services.console.charts import price_chart
 from services.console.context import (
+    Answer,
     ConsoleContext,
     Context,
     OperatorForm,
@@ -55,13 +56,13 @@ async def find(
 @router.get("/trades/{trade_id}")
 async def trade(request: Request, trade_id: UUID, context: Context, session: Visitor) -> HTMLResponse:
     """Show the steps of the trade, its prices, its protective stop, its exits with their gates."""
-    found, timeline, exits, stops, why = await asyncio.gather(
+    found, timeline, exits, why = await asyncio.gather(
         attempt(context.trade_api, session.token, f"/trades/{trade_id}"),
         attempt(context.trade_api, session.token, f"/trades/{trade_id}/timeline"),
         attempt(context.exit_api, session.token, "/exits", trade_id=str(trade_id), limit=MOST_EXITS),
-        attempt(context.exit_api, session.token, "/protective-stops", trade_ids=str(trade_id), limit=MOST_STOPS),
         attempt(context.exit_api, session.token, f"/exits/why/{trade_id}"),
     )
+    stops = await _stops(context, session, trade_id, why)
     if found.fault is not None and not found.fault.is_down:
         raise found.fault
     body, items = found.body, with_detections(exits.items(), why.body)
@@ -126,4 +127,13 @@ async def _force_exit(context: ConsoleContext, session: Session, trade_id: UUID,
         consequences=consequences(trade, exits.items(), rollout.body, broker.body),
         obstacle=problem or obstacle(trade, exits.items()),
         hidden={"key": key},
+    )
+
+
+async def _stops(context: ConsoleContext, session: Session, trade_id: UUID, why: Answer) -> Answer:
+    """Return the protective stops of a trade, newest first; do not ask if its explanation says that it had none."""
+    if why.body is not None and why.body["protective_stop"] is None:
+        return Answer({"items": []})
+    return await attempt(
+        context.exit_api, session.token, "/protective-stops", trade_ids=str(trade_id), limit=MOST_STOPS
     )

@@ -201,6 +201,7 @@ def explanation(*rules: Json, **changes: Any) -> Json:
         "last_tick": {"price": "1001.00", "at": AT, "arrived_at": AT, "age_ms": 1200, "ticks": 3},
         "rules": list(rules),
         "waiting": [],
+        "protective_stop": None,
         "timeline": [],
         **changes,
     }

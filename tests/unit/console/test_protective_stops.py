@@ -7,7 +7,7 @@ import pytest
 from services.console.stop_story import stop_steps
 from shared.ids import new_id
 from tests.unit.console.conftest import Browser
-from tests.unit.console.fake_apis import AT, FakeApis, Json, page, problem, stop, trade
+from tests.unit.console.fake_apis import AT, FakeApis, Json, explanation, page, problem, stop, trade
 from tests.unit.console.test_book_outbox_system import PNL
 from tests.unit.console.test_trade import closed_trade, serve
 
@@ -83,6 +83,7 @@ def test_trade_shows_every_stop_as_step_and_last_stop_apart(operator: Browser, a
     serve(apis, one, exit_, timeline=timeline)
     failed = stop(**ENDED | {"status": "FAILED", "end_reason": "NEVER_PLACED", "broker_order_id": None})
     apis.answers[STOPS] = page(stop(), failed)
+    apis.answers[f"GET exit /exits/why/{one['trade_id']}"] = explanation(protective_stop=stop())
     html = operator.get(f"/trades/{one['trade_id']}").text
     for text in (
         "The broker holds the stop order for 100 at 988.00 as B7.",
