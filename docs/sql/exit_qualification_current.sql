@@ -713,7 +713,7 @@ CREATE TABLE exit_qualification.exit_intents (
     CONSTRAINT exit_intents_client_order_id_check CHECK ((client_order_id ~ '^[A-Z0-9]{20}$'::text)),
     CONSTRAINT exit_intents_direction_check CHECK ((direction = ANY (ARRAY['LONG'::text, 'SHORT'::text]))),
     CONSTRAINT exit_intents_failed CHECK (((status <> 'FAILED'::text) OR (error_code IS NOT NULL))),
-    CONSTRAINT exit_intents_filled CHECK (((status <> 'FILLED'::text) OR ((filled_quantity = quantity) AND (quantity > 0) AND (average_price IS NOT NULL) AND (filled_at IS NOT NULL) AND (broker_order_id IS NOT NULL)))),
+    CONSTRAINT exit_intents_filled CHECK (((status <> 'FILLED'::text) OR ((filled_quantity >= quantity) AND (quantity > 0) AND (average_price IS NOT NULL) AND (filled_at IS NOT NULL) AND (broker_order_id IS NOT NULL)))),
     CONSTRAINT exit_intents_filled_quantity_check CHECK ((filled_quantity >= 0)),
     CONSTRAINT exit_intents_leg_check CHECK ((leg > 0)),
     CONSTRAINT exit_intents_limit CHECK (((order_type = 'LIMIT'::text) = (limit_price IS NOT NULL))),

@@ -52,7 +52,7 @@ WITH filled AS (
 SELECT format('intent %s is %s', intent_id, status) FROM told WHERE status IN ('SUBMITTING', 'UNKNOWN')
 UNION ALL
 SELECT format('intent %s is FILLED for %s, its fills are %s', intent_id, quantity, summed)
-  FROM told WHERE status = 'FILLED' AND summed <> quantity
+  FROM told WHERE status = 'FILLED' AND summed < quantity
 UNION ALL
 SELECT format('intent %s says %s filled, its fills are %s', intent_id, filled_quantity, summed)
   FROM told WHERE filled_quantity <> summed

@@ -8,7 +8,6 @@ from typing import assert_never
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT, TERMINAL
 from shared.contracts.vocabulary import IntentStatus
-from shared.errors import InvalidInput
 
 MOST_DOUBLINGS = 32
 """Bound on the exponent, far beyond any sensible maximum wait."""
@@ -44,19 +43,10 @@ def outcome_of_fills(
     slot_free:
         For late fills: False if another live or filled intent holds the trade's slot; the status then stays.
 
-    Raises
-    ------
-    InvalidInput
-        More was filled than ordered; the intent keeps its status and its slot.
+    An order raised at the broker may fill beyond the intent: the intent is complete then.
     """
     filled = max(intent.filled_quantity, filled_total)
-    if filled > intent.quantity:
-        raise InvalidInput(
-            f"order of intent {intent.intent_id} filled {filled} of {intent.quantity}",
-            filled_quantity=filled,
-            quantity=intent.quantity,
-        )
-    complete = filled == intent.quantity
+    complete = filled >= intent.quantity
     if intent.status in TERMINAL:
         late = intent.status in ENDED_SHORT and intent.was_sent
         return IntentStatus.FILLED if late and complete and slot_free else intent.status

@@ -46,7 +46,7 @@ SELECT w.trade_id, w.slot
                               OR abs(extract(epoch FROM clock_timestamp() - i.updated_at)) >= :sent_within_s)
                          AND array_position(p.ranks, i.exit_reason) > array_position(p.ranks, w.reason))
               WHEN w.leg IS NOT NULL THEN
-                i.leg = w.leg AND (i.status = ANY (p.live) OR i.quantity > 0 AND i.filled_quantity = i.quantity)
+                i.leg = w.leg AND (i.status = ANY (p.live) OR i.quantity > 0 AND i.filled_quantity >= i.quantity)
               ELSE i.status = ANY (p.live)
                    AND array_position(p.ranks, i.exit_reason) <= array_position(p.ranks, w.reason)
             END)
@@ -57,7 +57,7 @@ FINISHED = text("""
 SELECT DISTINCT w.trade_id, w.slot
   FROM unnest(CAST(:trade_ids AS uuid[]), CAST(:slots AS text[]), CAST(:legs AS smallint[])) AS w(trade_id, slot, leg)
   JOIN exit_intents i ON i.trade_id = w.trade_id AND i.leg = w.leg
- WHERE i.executable AND i.deleted_at IS NULL AND i.quantity > 0 AND i.filled_quantity = i.quantity
+ WHERE i.executable AND i.deleted_at IS NULL AND i.quantity > 0 AND i.filled_quantity >= i.quantity
 """)
 BACK_OFF = text("""
 -- exit_episodes.back_off: doubles from first_s up to max_s with every failure in a row

@@ -287,14 +287,21 @@ class ExitIntentRepository:
         )
 
     def mark_filled(
-        self, intent: ExitIntent, *, broker_order_id: str, average_price: Decimal, at: datetime, late: bool = False
+        self,
+        intent: ExitIntent,
+        *,
+        broker_order_id: str,
+        filled_quantity: int,
+        average_price: Decimal,
+        at: datetime,
+        late: bool = False,
     ) -> ExitIntent:
-        """Record the complete fill; `late` if the intent had ended before."""
+        """Record the complete fill, or one beyond; `late` if the intent had ended before."""
         return self.update_status(
             intent,
             IntentStatus.FILLED,
             broker_order_id=broker_order_id,
-            filled_quantity=intent.quantity,
+            filled_quantity=filled_quantity,
             average_price=average_price,
             placed_at=intent.placed_at or at,
             filled_at=at,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from kiteconnect.exceptions import KiteException
+from requests import RequestException
 
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.order_terms import reducing_side
@@ -23,6 +25,21 @@ REFUSALS: Final[Mapping[str, int]] = {
 }
 
 
+ORDER_FAULTS: Final = (
+    "refuse",
+    "reject",
+    "delay_fill",
+    "partial_fill",
+    "partial_rest",
+    "drop_answer",
+    "cancel_order",
+    "fill_after_cancel",
+    "hide_order",
+    "none",
+)
+BODIES: Final = ("html", "truncated", "cut", "empty", "no_data", "null_data", "untyped")
+
+
 class MarketOfFaults:
     """Disturbs one paper broker; every die comes from one source."""
 
@@ -30,11 +47,13 @@ class MarketOfFaults:
         self._paper = paper
         self._dice = dice
         self._kite = paper.client()
+        self.overfillable: set[str] = set()
+        """Symbols with orders that may fill for more than their trade, whatever we do."""
 
     def fault(self, symbol: str, quantity: int) -> str:
         """Put a fault in the way of the next order of a symbol; return what it is."""
         dice = self._dice
-        kind = dice.choice(["refuse", "reject", "delay_fill", "partial_fill", "partial_rest", "drop_answer", "none"])
+        kind = dice.choice(ORDER_FAULTS)
         effect: dict[str, Any] = {"kind": kind}
         match kind:
             case "refuse":
@@ -49,9 +68,37 @@ class MarketOfFaults:
                 effect |= {"rest_after_ms": dice.choice([100, 500])}
             case "drop_answer":
                 effect |= {"after_ms": 0}
+            case "hide_order":
+                effect |= {"ms": dice.choice([20, 150])}
+            case "cancel_order" | "fill_after_cancel":
+                self._paper.fault({"kind": "partial_fill", "quantity": dice.randint(0, quantity)}, symbol)
+                effect |= {"after_ms": dice.choice([0, 50, 300])}
+        if kind == "fill_after_cancel":
+            self.overfillable.add(symbol)
         if kind != "none":
             self._paper.fault(effect, symbol)
         return kind
+
+    def disturb_call(self) -> None:
+        """Put a fault in the way of the next placement, whichever order it is of."""
+        dice = self._dice
+        effect: dict[str, Any] = dice.choice(
+            [
+                {"kind": "expire_session"},
+                {"kind": "lose_request", "after_ms": 0},
+                {"kind": "slow_answer", "ms": dice.choice([10, 60]), "parts": dice.randint(1, 3)},
+                {"kind": "wrong_answer", "body": dice.choice(BODIES), "http_status": dice.choice([200, 400, 502])},
+            ]
+        )
+        self._paper.fault({**effect, "calls": "place"}, symbol=None)
+
+    def resize_by_hand(self, symbol: str) -> None:
+        """Somebody lowers or raises the working order of a symbol."""
+        for order in self._working(symbol):
+            self.overfillable.add(symbol)
+            quantity = order["filled_quantity"] + self._dice.randint(1, 30)
+            with suppress(KiteException):  # filled meanwhile
+                self._kite.modify_order("regular", order["order_id"], quantity=quantity)
 
     def price(self, symbol: str) -> None:
         """Trade a symbol at another price."""
@@ -65,13 +112,14 @@ class MarketOfFaults:
             self._kite.place_order(
                 "regular", exchange, name, side, quantity, "MIS", "MARKET", validity="DAY", market_protection=-1
             )
-        except KiteException:
+        except (KiteException, RequestException, KeyError, TypeError):
             return  # a fault that was meant for an order of ours
 
     def cancel_by_hand(self, symbol: str) -> None:
         """Somebody cancels the working order of a symbol."""
         for order in self._working(symbol):
-            self._kite.cancel_order("regular", order["order_id"])
+            with suppress(KiteException):  # ended meanwhile
+                self._kite.cancel_order("regular", order["order_id"])
 
     def _working(self, symbol: str) -> list[dict[str, Any]]:
         return [

@@ -37,6 +37,7 @@ from tests.integration.exit_qualification.orders.order_scenario import OrderScen
 from tests.integration.exit_qualification.orders.test_broker_contract import kite_brokers
 from tests.integration.paper_broker.conftest import RunningBroker, running_broker
 from tests.integration.trade_management import ledger
+from tests.support.waiting import wait_until
 
 AT_A_TIME = 6
 LIMIT_S = 60 + 2 * TRADES
@@ -70,6 +71,7 @@ class Run:
     trades: dict[str, OpenTrade] = field(default_factory=dict)
     by_hand: Counter[str] = field(default_factory=Counter)
     done: set[UUID] = field(default_factory=set)
+    is_disturbed: bool = True
 
     def open_trade(self) -> None:
         """Open a trade in both services and at the broker; some are closed by hand before anything exits them."""
@@ -95,8 +97,9 @@ class Run:
         if is_protected:
             self._arm(symbol, quantity)
         elif self.dice.random() < 0.25:
-            self.by_hand[symbol] = self.dice.choice([quantity, self.dice.randint(1, quantity)])
-            self.market.exit_by_hand(trade, self.by_hand[symbol])
+            self.market.exit_by_hand(trade, self.dice.choice([quantity, self.dice.randint(1, quantity)]))
+            if by_hand := self.books.by_hand(symbol):
+                self.by_hand[symbol] = by_hand
 
     def _arm(self, symbol: str, quantity: int) -> None:
         """Let the broker hold a stop of a trade, under a fault, while the price moves."""
@@ -112,21 +115,26 @@ class Run:
     def step(self) -> None:
         """Exit what is open and idle, send, disturb, read the books; nothing else runs meanwhile."""
         remaining = self.books.remaining(list(self.trades.values()))
-        self.done = {trade_id for trade_id, left in remaining.items() if left == 0}
+        self.done = {trade_id for trade_id, left in remaining.items() if left <= 0}
         self._detect(remaining)
         self._keep_stops()
         for _ in range(self.dice.randint(0, AT_A_TIME)):
+            if self.is_disturbed and self.dice.random() < 0.3:
+                self.market.disturb_call()
             self.scenario.sender.execute_next()
         for symbol in self.dice.sample(sorted(self.trades), min(2, len(self.trades))):
             if self.dice.random() < 0.1:
                 self.market.cancel_by_hand(symbol)
+            elif self.dice.random() < 0.1:
+                self.market.resize_by_hand(symbol)
         self._keep_stops()
         with suppress(BrokerUnavailable):  # the next step reads again
             self.scenario.reconciler.reconcile_once()
         self.scenario.requalification.requalify_once()
         self.scenario.remainders.exit_once()
         self.scenario.compare_positions()
-        assert list(self.books.oversold(self.trades, self.by_hand)) == []
+        unbounded = self.market.overfillable | self.by_hand.keys()
+        assert list(self.books.oversold(self.trades, unbounded)) == []
 
     def _detect(self, remaining: dict[UUID, int]) -> None:
         with self.scenario.engine.begin() as connection:
@@ -142,6 +150,7 @@ class Run:
     def finish(self) -> None:
         """Let every trade exit without further faults."""
         deadline = self.scenario.clock.monotonic() + LIMIT_S
+        self.is_disturbed = False
         while len(self.done) < len(self.trades):
             self.market.calm()
             self.step()
@@ -178,7 +187,9 @@ def test_broker_books_and_ours_agree_after_any_fault_schedule(
                 run.open_trade()
             run.step()
         run.finish()
+        wait_until(lambda: not paper.anything_due(), "nothing more comes to an order")
         scenario.reconciler.reconcile_once()
+        scenario.compare_positions()
         books.close_trades()
         assert books.differences(list(run.trades.values())) == [], (
             f"replay: make chaos-orders SEED={SEED} TRADES={TRADES}"

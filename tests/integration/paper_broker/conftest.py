@@ -18,7 +18,7 @@ from kiteconnect import KiteConnect
 from pydantic import SecretStr
 
 from services.paper_broker.app import create_broker_app
-from services.paper_broker.broker import Announce
+from services.paper_broker.broker import LAST_MS, Announce
 from services.paper_broker.desk import Desk
 from services.paper_broker.market_feed import CONDITION
 from services.paper_broker.positions import Entry
@@ -68,6 +68,11 @@ class RunningBroker:
             timeout=LIMIT_S,
         )
         assert answer.json()["status"] == "success", answer.text
+
+    def anything_due(self) -> bool:
+        """Whether a cancel or a fill after one is still to come."""
+        with self.desk.ledger.read() as books:
+            return bool(books.surprises.due(LAST_MS, 1))
 
     def clear_faults(self) -> None:
         """Remove every fault rule."""

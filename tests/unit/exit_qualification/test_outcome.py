@@ -5,10 +5,9 @@ from itertools import product
 import pytest
 
 from services.exit_qualification.domain.intent import supersedes
-from services.exit_qualification.domain.intent_state_machine import AT_BROKER, TRANSITIONS, UNSENT
+from services.exit_qualification.domain.intent_state_machine import AT_BROKER, ENDED_SHORT, TRANSITIONS, UNSENT
 from services.exit_qualification.domain.outcome import OrderState, outcome_of_fills, retry_backoff_s
 from shared.contracts.vocabulary import ExitReason, IntentStatus
-from shared.errors import InvalidInput
 from tests.unit.exit_qualification.examples import intent, sent_intent
 
 S = IntentStatus
@@ -44,10 +43,9 @@ def test_cumulative_fill_never_goes_down() -> None:
     assert outcome_of_fills(partly, 0, OrderState.REJECTED) is S.CANCELLED
 
 
-@pytest.mark.parametrize(("status", "state"), list(product(IntentStatus, OrderState)))
-def test_more_filled_than_ordered_decides_nothing(status: IntentStatus, state: OrderState) -> None:
-    with pytest.raises(InvalidInput, match="filled 101 of 100"):
-        outcome_of_fills(sent_intent(status), 101, state)
+@pytest.mark.parametrize(("status", "state"), list(product(sorted(AT_BROKER | ENDED_SHORT), OrderState)))
+def test_more_filled_than_ordered_fills_the_exit(status: IntentStatus, state: OrderState) -> None:
+    assert outcome_of_fills(sent_intent(status), 101, state) is S.FILLED
 
 
 @pytest.mark.parametrize("status", [S.CANCELLED, S.FAILED])

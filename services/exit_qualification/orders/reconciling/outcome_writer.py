@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -19,6 +20,7 @@ from services.exit_qualification.orders.brokers.port import BrokerFill
 from services.exit_qualification.orders.log_lines import of_exit
 from services.exit_qualification.orders.metrics import OVERFILLED, RESIZED_AT_BROKER
 from services.exit_qualification.orders.reconciling.broker_books import Sighting
+from services.exit_qualification.orders.reconciling.told_fills import told
 from services.exit_qualification.orders.requalifying.locked_exit import LockedExit, other_holders
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
@@ -28,7 +30,6 @@ from shared.clock import trading_day
 from shared.contracts.events import Event
 from shared.contracts.exits import Fill
 from shared.contracts.vocabulary import ExitReason, IntentStatus
-from shared.errors import InvalidInput
 from shared.money import to_price
 
 log = logging.getLogger(__name__)
@@ -62,22 +63,20 @@ class OutcomeWriter:
         fills = self._fills.of_intent(intent.intent_id)
         total = max(intent.filled_quantity, sum(fill.quantity for fill in fills))
         slot_free = intent.status not in TERMINAL or not self._same_slot(intent)
-        try:
-            status = outcome_of_fills(
-                intent, total, sighting.state, order_quantity=sighting.order.quantity, slot_free=slot_free
-            )
-        except InvalidInput as error:
-            if new:
-                OVERFILLED.inc()
-                log.critical("%s", error)
-            return []
+        status = outcome_of_fills(
+            intent, total, sighting.state, order_quantity=sighting.order.quantity, slot_free=slot_free
+        )
+        if new and total > intent.quantity:
+            OVERFILLED.inc()
+            log.critical("order of intent %s filled %d of %d; check the position",
+                         intent.intent_id, total, intent.quantity, extra=of_exit(intent))  # fmt: skip
         if intent.status in TERMINAL:
             return self._late(locked, sighting, fills, status) if total > intent.filled_quantity else []
         if sighting.ended_at_quantity is not None and status is IntentStatus.CANCELLED:
             RESIZED_AT_BROKER.labels("lowered").inc()
             log.error("order %s of intent %s was lowered to %d at the broker; the rest exits with a new order",
                       sighting.order_id, intent.intent_id, total, extra=of_exit(intent))  # fmt: skip
-        return self._step(intent, sighting, fills, status)
+        return self._step(intent, sighting, fills, status, most=locked.trade.trade.quantity)
 
     def never_placed(self, intent: ExitIntent, message: str | None = None) -> list[Event]:
         """Record the absence of an order, as proven by the books or decided by an operator."""
@@ -111,14 +110,16 @@ class OutcomeWriter:
     def _same_slot(self, intent: ExitIntent) -> list[ExitIntent]:
         return [holder for holder in other_holders(self._connection, intent) if holder.leg == intent.leg]
 
-    def _step(self, intent: ExitIntent, sighting: Sighting, fills: list[Fill], status: IntentStatus) -> list[Event]:
+    def _step(
+        self, intent: ExitIntent, sighting: Sighting, fills: list[Fill], status: IntentStatus, most: int
+    ) -> list[Event]:
         if status is IntentStatus.FAILED:
             message = sighting.order.status_message or "rejected without a reason"
             return self._failed(intent, REJECTED_BY_BROKER, message, broker_order_id=sighting.order_id)
         placed, events = self._placed(intent, sighting)
         match status:
             case IntentStatus.FILLED:
-                events += self._filled(placed, sighting, fills)
+                events += self._filled(placed, sighting, fills, most)
             case IntentStatus.PARTIALLY_FILLED:
                 events += self._partially_filled(placed, sighting, fills)
             case IntentStatus.CANCELLED:
@@ -154,16 +155,20 @@ class OutcomeWriter:
         )
         return [intent_events.partially_filled(partly, fills, self._now)]
 
-    def _filled(self, intent: ExitIntent, sighting: Sighting, fills: list[Fill], *, late: bool = False) -> list[Event]:
+    def _filled(
+        self, intent: ExitIntent, sighting: Sighting, fills: list[Fill], most: int, *, late: bool = False
+    ) -> list[Event]:
+        """Record a complete fill; tell at most `most` of its shares, those of the trade."""
         if sighting.works_beyond(intent.quantity):
             # The mark makes the reconciler cancel the rest until the order has ended, also after a crash.
             intent = self._intents.update(intent, cancel_requested_at=self._now - POSTPONED)
         filled = self._intents.mark_filled(
-            intent, broker_order_id=sighting.order_id, average_price=average_price(fills), at=self._now, late=late
+            intent, broker_order_id=sighting.order_id, at=self._now, late=late, **_filled_so_far(fills)
         )
         ExitEpisodeRepository(self._connection).filled([filled])
-        late_events: list[Event] = [intent_events.late_fill(filled, fills, self._now)] if late else []
-        return [*late_events, intent_events.filled(filled, fills, self._now)]
+        shown, shares = _within(filled, fills, most)
+        late_events: list[Event] = [intent_events.late_fill(shown, shares, self._now)] if late else []
+        return [*late_events, intent_events.filled(shown, shares, self._now)]
 
     def _cancelled(self, intent: ExitIntent, sighting: Sighting, fills: list[Fill]) -> list[Event]:
         ours = intent.cancel_requested_at is not None
@@ -215,12 +220,14 @@ class OutcomeWriter:
         ended = locked.intent
         log.warning("late fills of intent %s, already ended as %s", ended.intent_id, ended.status, extra=of_exit(ended))
         intent, events = self._placed(ended, sighting)
-        if status is IntentStatus.FILLED:
-            return [*events, *self._filled(intent, sighting, fills, late=True)]
+        most = locked.trade.trade.quantity
+        if status is not ended.status:
+            return [*events, *self._filled(intent, sighting, fills, most, late=True)]
         late = self._intents.update(
             intent, broker_order_id=sighting.order_id, late_filled=True, **_filled_so_far(fills)
         )
-        return [*events, intent_events.late_fill(late, fills, self._now), *self.give_up_empty(locked)]
+        shown, shares = _within(late, fills, most)
+        return [*events, intent_events.late_fill(shown, shares, self._now), *self.give_up_empty(locked)]
 
     def give_up_empty(self, locked: LockedExit) -> list[Event]:
         """Cancel the trade's unsent exit if fills of another exit have left it without quantity.
@@ -239,6 +246,14 @@ def average_price(fills: list[Fill]) -> Decimal:
     """Return the volume-weighted price of at least one fill, rounded half up to four decimals."""
     value = sum((fill.quantity * fill.price for fill in fills), Decimal())
     return to_price(value / sum(fill.quantity for fill in fills))
+
+
+def _within(intent: ExitIntent, fills: list[Fill], most: int) -> tuple[ExitIntent, list[Fill]]:
+    """Return the intent and its fills up to `most` shares: what was filled beyond is no part of the trade."""
+    if intent.filled_quantity <= most:
+        return intent, fills
+    shares = told(fills, most)
+    return replace(intent, **_filled_so_far(shares)), shares
 
 
 def _filled_so_far(fills: list[Fill]) -> dict[str, Any]:

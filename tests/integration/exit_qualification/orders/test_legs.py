@@ -242,4 +242,6 @@ def _advanced(intents: ExitIntentRepository, intent: ExitIntent, state: str) -> 
     if state == "CANCELLED":
         return intents.mark_cancelled(placed, reason="BY_BROKER", at=at)
     beside = intents.update(placed, beside_leg=state == "FILLED beside")
-    return intents.mark_filled(beside, broker_order_id="1", average_price=Decimal(1010), at=at)
+    return intents.mark_filled(
+        beside, broker_order_id="1", filled_quantity=beside.quantity, average_price=Decimal(1010), at=at
+    )

@@ -396,12 +396,12 @@ def test_a_working_order_of_an_ended_exit_is_cancelled(quick_scenario: OrderScen
     assert broker.cancels == [broker.order_ids[0]]
 
 
-def test_an_excess_fill_is_stored_and_keeps_the_slot(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+def test_an_excess_fill_is_stored_and_ends_the_exit(scenario: OrderScenario, broker: ScriptedBroker) -> None:
     intent = scenario.placed()
     broker.fill(broker.order_ids[0], 130, "1010")
     for _ in range(2):
         scenario.reconciler.reconcile_once()
-    scenario.expect(intent, IntentStatus.PLACED)
+    assert scenario.expect(intent, IntentStatus.FILLED).filled_quantity == 130
     assert scenario.filled_of_trade(intent.trade_id) == 130
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from shared.contracts.vocabulary import ExitReason, IntentStatus
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
@@ -39,6 +41,37 @@ def test_an_order_raised_after_it_filled_the_exit_is_cancelled(scenario: OrderSc
     scenario.reconciler.reconcile_once()
     scenario.expect(intent, IntentStatus.FILLED)
     assert broker.cancels == [order_id]
+
+
+def test_a_raised_order_that_filled_beyond_closes_the_trade(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    intent = scenario.placed()
+    (order_id,) = broker.order_ids
+    broker.resize(order_id, 150)
+    broker.fill(order_id, 60, "1010")
+    broker.fill(order_id, 90, "1011")
+    scenario.reconciler.reconcile_once()
+    assert scenario.expect(intent, IntentStatus.FILLED).filled_quantity == 150
+    told = dict(scenario.events(intent))["Filled"]
+    assert (told["filled_quantity"], [fill["quantity"] for fill in told["fills"]]) == (100, [60, 40])
+    assert Decimal(told["average_price"]) == Decimal("1010.4")
+    events = scenario.event_names(intent)
+    scenario.reconciler.reconcile_once()
+    assert scenario.event_names(intent) == events
+
+
+def test_fills_beyond_a_filled_exit_are_late_fills(scenario: OrderScenario, broker: ScriptedBroker) -> None:
+    intent = scenario.placed()
+    (order_id,) = broker.order_ids
+    broker.resize(order_id, 150)
+    broker.fill(order_id, 100, "1010")
+    broker.is_deaf_to_cancels = True
+    scenario.reconciler.reconcile_once()
+    broker.fill(order_id, 50, "1012")
+    scenario.reconciler.reconcile_once()
+    after = scenario.expect(intent, IntentStatus.FILLED)
+    assert (after.filled_quantity, after.late_filled) == (150, True)
+    late = dict(scenario.events(intent))["LateFill"]
+    assert [fill["quantity"] for fill in late["fills"]] == [100]
 
 
 def test_order_continuing_after_filled_exit_is_cancelled_until_it_ends(
