@@ -29,6 +29,7 @@ from services.outbox_relay.restore.log_check import LogCheck
 from services.outbox_relay.session import Session, longest_batch
 from services.outbox_relay.shards.leases import Leases
 from services.outbox_relay.shards.progress_store import ProgressStore
+from shared.back_off import BackOff
 from shared.clock import Clock, rfc3339
 from shared.errors import ConfigurationError, ExitflowError, first_line
 from shared.kafka.clients import open_admin
@@ -76,7 +77,7 @@ class OutboxRelay:
         self._precautions = Precautions(Suspects(), BlockedTopics(clock))
         self._failing_since: datetime | None = None
         self._began_at = clock.monotonic()
-        self._pause_s = FIRST_PAUSE_S
+        self._back_off = BackOff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
 
     def run(self, stop: threading.Event) -> None:
         """Publish until `stop` is set.
@@ -100,7 +101,9 @@ class OutboxRelay:
                 self._failed(error.code, first_line(error), error)
             else:
                 return
-            self._pause(stop)
+            if self._lasted_s() > CALM_S:
+                self._back_off.reset()
+            self._back_off.wait(stop)
 
     def _run_session(self, stop: threading.Event) -> None:
         with closing(self._connect()) as connection:
@@ -153,9 +156,3 @@ class OutboxRelay:
 
     def _lasted_s(self) -> float:
         return self._clock.monotonic() - self._began_at
-
-    def _pause(self, stop: threading.Event) -> None:
-        if self._lasted_s() > CALM_S:
-            self._pause_s = FIRST_PAUSE_S
-        stop.wait(self._pause_s)
-        self._pause_s = min(LONGEST_PAUSE_S, self._pause_s * 2)

@@ -11,13 +11,13 @@ from typing import Self
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from shared.back_off import BackOff
 from shared.clock import Clock
 from shared.errors import ConfigurationError, ExitflowError, first_line
 from shared.kafka.clients import open_admin, open_consumer
 from shared.kafka.topic_watch import CONDITION, Change, Positions, TopicChange, TopicsChanged, TopicWatch, removal
 from shared.kafka.topics import Partition, TopicState, bounds_of
 from shared.postgres.failures import reason
-from shared.runtime.back_off import BackOff
 from shared.runtime.health import Health
 from shared.runtime.stopping import Stop
 from shared.settings import Settings

@@ -7,12 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tenacity import RetryCallState, Retrying, wait_exponential
-from tenacity.wait import wait_base
-
 from deploy.local.processes.child import size_of
 from deploy.local.processes.server import Server
 from deploy.local.processes.shortages import shortage, shortage_in, told_end
+from shared.back_off import wait_after
 from shared.clock import SystemClock
 from shared.errors import Unavailable, first_line
 
@@ -26,7 +24,8 @@ STARTS = 4
 SETTLED_S = 30.0
 """A process alive for so long was well: its next end counts as the first."""
 _KILLED = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
-RESTART_WAIT = wait_exponential(multiplier=0.2, max=10)
+FIRST_WAIT_S = 0.2
+LONGEST_WAIT_S = 10.0
 
 
 @dataclass
@@ -76,8 +75,8 @@ class Supervisor:
         Told, in one line, of every end, every restart and every return.
     on_change:
         Called whenever a process or its state has changed; again until it returns True, if it could not record it.
-    wait:
-        How long to wait before each start in a row.
+    longest_wait_s:
+        Longest wait before a start; the first one is `FIRST_WAIT_S`, if shorter.
     """
 
     def __init__(
@@ -85,11 +84,11 @@ class Supervisor:
         on_progress: Callable[[str], None],
         on_change: Callable[[], bool],
         *,
-        wait: wait_base = RESTART_WAIT,
+        longest_wait_s: float = LONGEST_WAIT_S,
     ) -> None:
         self._on_progress = on_progress
         self._on_change = on_change
-        self._wait = wait
+        self._longest_wait_s = longest_wait_s
         self._clock = SystemClock()
         self._stages: list[list[Supervised]] = []
         self._record_at: float | None = None
@@ -201,16 +200,11 @@ class Supervisor:
 
     def _try_later(self, one: Supervised, why: str) -> None:
         one.failures_in_a_row += 1
-        wait_s = self._wait_s(one.failures_in_a_row)
+        wait_s = wait_after(one.failures_in_a_row, FIRST_WAIT_S, self._longest_wait_s)
         one.due = self._clock.monotonic() + wait_s
         one.problem = why
         self._on_progress(f"{one.server.name}: {one.state}; next start in {wait_s:.1f} s")
         self._changed()
-
-    def _wait_s(self, failures: int) -> float:
-        call = RetryCallState(Retrying(), None, (), {})
-        call.attempt_number = failures
-        return self._wait(call)
 
     def _ask(self, one: Supervised) -> None:
         try:

@@ -9,9 +9,6 @@ from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT, TERMINAL
 from shared.contracts.vocabulary import IntentStatus
 
-MOST_DOUBLINGS = 32
-"""Bound on the exponent, far beyond any sensible maximum wait."""
-
 
 class OrderState(StrEnum):
     """Broker's order, reduced to its fields used here; an unknown status is WORKING."""
@@ -66,8 +63,3 @@ def _short_of_complete(filled: int, order_state: OrderState) -> IntentStatus:
         case OrderState.REJECTED:
             return IntentStatus.CANCELLED if filled else IntentStatus.FAILED
     assert_never(order_state)
-
-
-def retry_backoff_s(failures: int, first_s: float = 1.0, max_s: float = 30.0) -> float:
-    """Return the seconds until a reason may fire again after `failures` (1 or more) failures in a row."""
-    return min(max_s, first_s * 2.0 ** min(failures - 1, MOST_DOUBLINGS))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.exit_qualification.domain.outcome import retry_backoff_s
+from shared.back_off import BackOff
 from shared.clock import Clock
 from shared.errors import ExitflowError
 from shared.postgres.failures import reason
@@ -41,17 +41,18 @@ class WorkLoop:
 
     def run(self, health: Health, stop: Stop) -> None:
         """Repeat the step until stopped. Report database and broker errors to health and retry with back-off."""
-        failures = 0
+        back_off, is_failing = BackOff(FIRST_WAIT_S, LONGEST_WAIT_S), False
         while not stop.is_set():
             try:
                 wait_s = 0.0 if self.step() else self.idle_s
                 health.fine(self.name)
-                failures = 0
+                back_off.reset()
+                is_failing = False
             except (SQLAlchemyError, ExitflowError) as error:
-                failures += 1
-                wait_s = retry_backoff_s(failures, FIRST_WAIT_S, LONGEST_WAIT_S)
+                wait_s = back_off.next_s()
                 health.problem(self.name, _shown(error))
-                log.warning("%s: %s; retrying in %.2f s", self.name, error, wait_s, exc_info=failures == 1)
+                log.warning("%s: %s; retrying in %.2f s", self.name, error, wait_s, exc_info=not is_failing)
+                is_failing = True
             stop.wait(wait_s)
 
 

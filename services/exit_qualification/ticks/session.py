@@ -26,6 +26,7 @@ from services.exit_qualification.ticks.pipeline import TickPipeline
 from services.exit_qualification.ticks.rearm_schedule import RearmSchedule
 from services.exit_qualification.ticks.side_outputs import Outgoing
 from services.exit_qualification.ticks.suspects import Suspects, one_by_one
+from shared.back_off import BackOff
 from shared.clock import Clock
 from shared.errors import ConfigurationError, ExitflowError, Fenced
 from shared.instants import epoch_ms
@@ -35,7 +36,6 @@ from shared.kafka.record_faults import Fault, fault_of
 from shared.kafka.topic_watch import TopicsChanged
 from shared.outbox.signatures import TrustedKeys
 from shared.postgres.failures import DATABASE_FAILURES
-from shared.runtime.back_off import BackOff
 from shared.runtime.health import Health
 from shared.runtime.stopping import Stop
 from shared.settings import Settings

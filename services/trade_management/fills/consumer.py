@@ -14,6 +14,7 @@ from services.trade_management.fills.batch import FillBatches
 from services.trade_management.fills.intent_log import IntentLog
 from services.trade_management.metrics import BATCH_SECONDS
 from services.trade_management.trade_management_service import CONSUMER
+from shared.back_off import BackOff
 from shared.clock import Clock
 from shared.errors import ExitflowError
 from shared.kafka.consumer_gaps import GapReport
@@ -29,7 +30,6 @@ from shared.kafka.consuming import (
 from shared.kafka.topic_watch import TopicsChanged
 from shared.kafka.topics import ANSWER_S, Partition, bounds_of
 from shared.postgres.failures import DATABASE_FAILURES
-from shared.runtime.back_off import BackOff
 from shared.runtime.health import Health
 from shared.runtime.stopping import Stop
 from shared.settings import Settings

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.trade_management.fills.batch import FillBatches
 from services.trade_management.storage.waiting_fills import WaitingFillRepository
+from shared.back_off import BackOff
 from shared.errors import ExitflowError
 from shared.postgres.engine import look
 from shared.runtime.health import Health
@@ -36,12 +37,13 @@ class WaitingFills:
 
     def run(self, stop: Stop) -> None:
         """Retry until stopped; report failures to health and retry them later."""
-        wait_s = LOOK_S
+        wait_s, back_off = LOOK_S, BackOff(IDLE_S, LONGEST_BACK_OFF_S)
         while not stop.wait(wait_s):
             try:
                 wait_s = LOOK_S if self.retry_once(stop) else IDLE_S
+                back_off.reset()
             except (SQLAlchemyError, ExitflowError, KafkaException) as error:
-                wait_s = min(LONGEST_BACK_OFF_S, wait_s * 2)
+                wait_s = back_off.next_s()
                 self._health.problem(CONDITION, f"cannot retry waiting fills: {type(error).__name__}")
                 log.warning("cannot retry waiting fills, next attempt in %.1f s: %s", wait_s, type(error).__name__)
 

@@ -10,18 +10,17 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tenacity import RetryCallState, Retrying, wait_exponential
 
 from deploy.local.processes.child import Command, clean_environment
 from deploy.local.processes.registry import Entry, end_leftovers, entry_of, write_processes
 from deploy.local.processes.server import ChildServer
 from deploy.local.processes.shortages import told_end
-from deploy.local.processes.supervisor import RESTART_WAIT, STARTS, Supervisor
+from deploy.local.processes.supervisor import STARTS, Supervisor
 from shared.errors import Unavailable
 from tests.support.small_disk import small_disk
 from tests.support.waiting import wait_until
 
-QUICK = wait_exponential(multiplier=0.01, max=0.02)
+QUICK_S = 0.02
 SLEEPS = "import time; print('up', flush=True); time.sleep(600)"
 ENDS = "raise SystemExit(7)"
 WANTS_A_FILE = """
@@ -78,7 +77,7 @@ def said() -> list[str]:
 
 @pytest.fixture
 def supervisor(said: list[str]) -> Iterator[Supervisor]:
-    supervisor = Supervisor(said.append, lambda: True, wait=QUICK)
+    supervisor = Supervisor(said.append, lambda: True, longest_wait_s=QUICK_S)
     yield supervisor
     supervisor.stop()
 
@@ -180,7 +179,7 @@ def test_unreachable_server_is_asked_again_while_others_continue(
 
 def test_unrecorded_state_is_recorded_later_without_second_start(tmp_path: Path) -> None:
     answers, servers = [True, False, False, False], [Tiny("worker", SLEEPS, tmp_path)]
-    supervisor = Supervisor(lambda line: None, lambda: answers.pop(0) if answers else True, wait=QUICK)
+    supervisor = Supervisor(lambda line: None, lambda: answers.pop(0) if answers else True, longest_wait_s=QUICK_S)
     try:
         _start(supervisor, *servers)
         os.kill(servers[0].pid or 0, signal.SIGKILL)
@@ -217,16 +216,6 @@ def test_the_line_that_says_why_a_program_ended_is_told(log: str, why: str, tmp_
     (tmp_path / "log").write_text(log)
     assert told_end(1, tmp_path / "log") == f"ended with status 1: {why}"
     assert told_end(0, tmp_path / "log") == "ended with status 0"
-
-
-def test_waits_between_starts_grow_to_a_bound() -> None:
-    def wait_s(attempt: int) -> float:
-        call = RetryCallState(Retrying(), None, (), {})
-        call.attempt_number = attempt
-        return RESTART_WAIT(call)
-
-    waits = [wait_s(attempt) for attempt in (1, 2, 3, 10, 10**9)]
-    assert waits == [0.2, 0.4, 0.8, 10, 10]
 
 
 def test_stack_start_reports_what_it_waits_for_and_why(

@@ -99,11 +99,3 @@ def test_only_a_higher_rank_supersedes_a_waiting_exit(candidate: ExitReason, wai
 @pytest.mark.parametrize("status", sorted(set(IntentStatus) - UNSENT))
 def test_a_sent_or_ended_exit_is_not_superseded(status: IntentStatus) -> None:
     assert not supersedes(ExitReason.MANUAL, sent_intent(status, exit_reason=ExitReason.TIME))
-
-
-def test_the_back_off_doubles_from_one_second_to_thirty() -> None:
-    assert [retry_backoff_s(failures) for failures in range(1, 8)] == [1, 2, 4, 8, 16, 30, 30]
-
-
-def test_the_back_off_stays_at_its_ceiling_however_many_failures() -> None:
-    assert retry_backoff_s(10**9, first_s=0.5, max_s=3.0) == 3.0

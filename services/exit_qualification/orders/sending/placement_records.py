@@ -12,7 +12,6 @@ from uuid import UUID
 from services.exit_qualification import intent_events
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import ENDED_SHORT
-from services.exit_qualification.domain.outcome import retry_backoff_s
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.brokers.port import Accepted, Ambiguous, NotAccepted, PlaceOutcome
 from services.exit_qualification.orders.log_lines import of_exit
@@ -24,6 +23,7 @@ from services.exit_qualification.orders.sending.order_claims import LONGEST_ERRO
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
+from shared.back_off import wait_after
 from shared.clock import Clock
 from shared.contracts.events import Event
 from shared.contracts.vocabulary import IntentStatus
@@ -115,7 +115,7 @@ class PlacementRecords:
         log.info("intent %s was not accepted: %s", intent.intent_id, outcome.reason, extra=of_exit(intent))
         if intent.status is not IntentStatus.SUBMITTING:
             return
-        wait_s = retry_backoff_s(intent.attempts, self._terms.backoff_first_s, self._terms.backoff_max_s)
+        wait_s = wait_after(intent.attempts, self._terms.backoff_first_s, self._terms.backoff_max_s)
         now = OrderQueues(uow.connection).now()
         ExitIntentRepository(uow.connection).update_status(
             intent,
