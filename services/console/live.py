@@ -162,7 +162,7 @@ def together(*lists: LiveRows) -> Look:
 
 
 def _without_age(item: Json) -> Json:
-    """Return an item without its age: it changes at each look, and the browser counts it."""
+    """Return an item without its age: the age changes at each look, and the browser counts it."""
     return {name: value for name, value in item.items() if name != "age_ms"}
 
 

@@ -21,7 +21,7 @@ from shared.settings import Settings
 
 KAFKA_LIMIT_S = 10
 MOST_EXITS = 200
-"""Exits under way to look at, oldest first."""
+"""Most exits under way to examine, oldest first."""
 
 
 def examine(target: Target, processes: Mapping[str, str]) -> list[Symptom]:

@@ -229,7 +229,7 @@ class _Market:
                 self._send(found.trade, candidate, market_price(candidate, tick, before), at_ms)
 
     def _release(self, now_ms: int) -> None:
-        """Send the exits in wait for the session, at its price; an expired exit is judged again."""
+        """Send the exits waiting for the session, at its price; an expired exit is judged again."""
         for trade, candidate in self._held.take():
             if not rule_of(candidate.exit_reason).expires:
                 self._send(trade, candidate, self._last_price, now_ms)

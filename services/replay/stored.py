@@ -72,7 +72,7 @@ def read_stored(file: Path) -> list[StoredSignal]:
 
 
 def in_order(signals: Iterable[StoredSignal]) -> list[StoredSignal]:
-    """Return each signal once, in the order of their making."""
+    """Return each signal once, in the order they were made."""
     return sorted({each.event.signal_id: each for each in signals}.values(), key=lambda each: each.event.signal_id)
 
 

@@ -19,7 +19,7 @@ from shared.http.auth import Scope, authenticate, bearer, token_hash
 
 ANSWER_S = 0.3
 FIRST_ANSWER_S = 3.0
-"""A token has nothing else to go by before its first answer, so a slow answer is waited for."""
+"""Longer wait for a token's first answer: nothing is remembered of it yet."""
 THREADS = 2
 REMEMBERED_S = 3600.0
 REMEMBERED = 100

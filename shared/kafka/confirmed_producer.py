@@ -11,7 +11,7 @@ from shared.kafka.clients import FLUSH_TIMEOUT_S, hand_over
 
 
 class ConfirmedProducer:
-    """A producer with a raising `flush` if Kafka rejected a record; the client's own flush does not raise."""
+    """A producer; `flush` raises if Kafka rejected a record, as the client's own flush does not."""
 
     def __init__(self, producer: Producer) -> None:
         self._producer = producer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import LiteralString
 
 LOOKED_AT = 1000
-"""Events of a shard to look at, oldest first; of a large window, half published, not many wait."""
+"""Most events of a shard to examine, oldest first: of a large window, half published, few wait."""
 
 WAITING: LiteralString = f"""
    SELECT count(*) AS looked_at, count(*) FILTER (WHERE waits) AS backlog,

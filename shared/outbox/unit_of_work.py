@@ -17,7 +17,7 @@ from shared.postgres.row_locks import limit_lock_waits
 
 
 class UnitOfWork:
-    """A transaction with a rollback unless `commit` is called.
+    """A transaction, rolled back unless `commit` is called.
 
     `commit` writes the emitted events to the outbox after every other row: outbox ids must follow the order in which
     their rows were locked. After the commit it calls the observers of these events (`shared.outbox.after_commit`), so a

@@ -24,7 +24,7 @@ Answer = TypeVar("Answer")
 
 
 class Waiting(Protocol):
-    """A write in wait for its group.
+    """A write waiting for its group.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""HTTP servers in this process, and clients with full control of their bytes."""
+"""HTTP servers in this process, and clients sending any bytes."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class ProcessStatus:
     alive:
         It runs.
     ready:
-        Whether it can work, by its own word.
+        Whether it reports itself ready.
     uptime_s:
         Seconds since its start, 0 if it does not run.
     problem:

@@ -165,7 +165,7 @@ class ExitSignalService:
         return TickVerdict(True, tuple(self._emit(book, book.fire(), book.last_ts_us)), order)
 
     def quiet_path(self, symbol: str) -> QuietPath:
-        """Return `SymbolBook.pass_quietly` of a symbol, for callers with a try of it before `on_tick`."""
+        """Return `SymbolBook.pass_quietly` of a symbol, for callers trying it before `on_tick`."""
         return self._book(symbol).pass_quietly
 
     def on_clock(self, now_ms: int) -> list[ExitCandidates]:

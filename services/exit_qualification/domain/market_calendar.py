@@ -67,7 +67,7 @@ class CalendarPeriod:
     days:
         Days unlike their weekday.
     tick_fresh_ms:
-        Age of a price too old for sending an exit.
+        No exit is sent by an older price.
     """
 
     exchange: str

@@ -61,7 +61,7 @@ class PriceFacts:
 
 NO_PRICE: Final = PriceFacts()
 FRESH_MS: Final = 3000
-"""Age of a price too old for an exit where no calendar says otherwise."""
+"""No exit is sent by an older price, where no calendar says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class MarketFacts:
     phase:
         Of the symbol's exchange now; None without a calendar.
     tick_fresh_ms:
-        Age of a price too old for sending an exit.
+        No exit is sent by an older price.
     """
 
     phase: MarketPhase | None = None

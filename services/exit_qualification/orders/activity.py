@@ -11,7 +11,7 @@ from shared.clock import Clock
 from shared.postgres.engine import look
 
 FRESH_S = 0.5
-"""Age of the tasks for reading them again."""
+"""Older tasks are read again."""
 
 
 class Activity:

@@ -187,7 +187,7 @@ class ExitIntentRepository:
         before: UUID | None = None,
         limit: int = 100,
     ) -> list[ExitIntent]:
-        """Return intents matching all given filters, by id, newest first; ids follow the time of their making."""
+        """Return intents matching all given filters, by id, newest first; ids follow the time of creation."""
         wanted = _matching(symbol, user_broker_id, status, trade_id, exit_reason)
         if before is not None:
             wanted = wanted.where(ExitIntentRow.intent_id < before)

@@ -26,7 +26,7 @@ class Record(NamedTuple):
 
 
 class SingleRecordSender:
-    """A producer for use beyond rejections, opened on first use.
+    """A producer still usable after rejections, opened on first use.
 
     It is not idempotent: a gapless idempotent producer ends with the first rejection, and a new one needs half a second
     to start. With one record per key in flight no order can be lost; a retry may duplicate a record.

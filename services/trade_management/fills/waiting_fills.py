@@ -1,4 +1,4 @@
-"""Retry of fill reports in wait for a row or for rates."""
+"""Retry of fill reports waiting for a row or for rates."""
 
 from __future__ import annotations
 

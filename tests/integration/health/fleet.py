@@ -1,4 +1,4 @@
-"""Every process with a database, on one environment, in an operator's view: over HTTP."""
+"""Every process with a database, on one environment, seen as by an operator: over HTTP."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Watched:
             return None
 
     def is_ready(self) -> bool:
-        """Whether it is ready by its own word."""
+        """Whether it reports itself ready."""
         answer = self.get("/readyz")
         return answer is not None and answer.status_code == 200
 

@@ -24,7 +24,7 @@ SELECT signal_id, trade_id, symbol, direction, exit_reason, episode_id, detected
 
 
 def stored_exits(data_dir: Path | None, trade_ids: Collection[UUID]) -> list[StoredSignal]:
-    """Return the stored exits of trades, in the order of their making.
+    """Return the stored exits of trades, in the order they were made.
 
     The database is the one of the stack in `data_dir`, else of the settings, else of the default stack.
     """

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 SQUARE_OFF_RACE: Final = "SQUARE_OFF_RACE"
 """Error code of an exit waiting because the broker's square-off may have taken its position."""
 CALENDARS_S: Final = 60.0
-"""Age of the calendars for reading them again."""
+"""Older calendars are read again."""
 
 
 class SquareOffRace:

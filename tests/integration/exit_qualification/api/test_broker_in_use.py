@@ -27,7 +27,7 @@ NOW = timedelta(0)
 
 @pytest.fixture
 def connection(exit_engine: Engine) -> Iterator[Connection]:
-    """A transaction with a rollback."""
+    """A transaction to be rolled back."""
     with exit_engine.connect() as connection:
         yield connection
 

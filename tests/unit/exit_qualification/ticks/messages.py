@@ -84,7 +84,7 @@ def grouped(messages: Iterable[Message]) -> Records:
 
 
 def evaluator(engine: ExitSignalService, held: Collection[int] = (HOME,)) -> Evaluator:
-    """An evaluator of held partitions, with trust in the tests' key."""
+    """An evaluator of held partitions; it trusts the tests' key."""
     return Evaluator(engine, LAYOUT, held, TRUSTED)
 
 
