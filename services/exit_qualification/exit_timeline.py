@@ -32,7 +32,7 @@ _ORDER = {step: number for number, step in enumerate(Step)}
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """One step of the past. `detail` is JSON-safe."""
+    """One event of the timeline. `detail` is JSON-safe."""
 
     at: datetime
     step: Step
@@ -48,7 +48,7 @@ def timeline(
     intents: Sequence[ExitIntent],
     fills: Mapping[UUID, Sequence[Fill]],
 ) -> list[TimelineEntry]:
-    """Return the whole past of a trade's exits, oldest first."""
+    """Return the timeline of a trade's exits, oldest first."""
     entries = [TimelineEntry(entered_at, Step.ENTERED)]
     entries += [_detected(signal) for signal in signals]
     for intent in intents:

@@ -42,7 +42,7 @@ from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.hot_path import Sent, pipelined
 
 PART = 128
-"""Exits of a transaction with rows sent together."""
+"""Exits of a transaction whose rows are sent together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class DetectedExit:
 
 @dataclass(frozen=True, slots=True)
 class _Book:
-    """Facts of the locked trades: other exits to stay, fills of them and of their legs, and their markets."""
+    """Facts of the locked trades: other exits that stay, fills of them and of their legs, and their markets."""
 
     trades: Mapping[UUID, TradeProjection]
     holders: Mapping[UUID, Sequence[ExitIntent]]
@@ -146,7 +146,7 @@ class SignalManagementService:
     ) -> list[DetectedExit]:
         """Write a signal and an intent for each trade free to exit, and emit their events.
 
-        Nothing is written for a trade not open, with an intent that cannot be superseded, or with all candidates
+        Nothing is written for a trade that is not open, has an intent that cannot be superseded, or has all candidates
         under cooldown, nor for any trade while the rollout is off. Legs reached by one tick exit together. Rows of
         the trades are locked in sorted order until the unit of work ends, unless the caller has `locked` them; the
         caller commits.

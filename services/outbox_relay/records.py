@@ -16,7 +16,7 @@ Row = tuple[Any, ...]
 COLUMNS = """\
 e.shard, e.id, e.topic, e.key, e.payload, e.event_id::text, e.sequence::text,
        e.ce_type, e.ce_source, e.ce_subject, e.ce_time, e.traceparent, e.signature, e.created_at"""
-"""Columns of the outbox `e` for the making of rows; the texts are ready for the wire."""
+"""Columns of the outbox `e` for rows; the texts are ready for the wire."""
 
 SHARD, ID, TOPIC, KEY, PAYLOAD, EVENT_ID, SEQUENCE = range(7)
 HEADERS = slice(7, 13)

@@ -31,7 +31,7 @@ ROWS_WAIT_S = 0.002
 """How long to wait for the server's next rows before looking after everything else."""
 
 STALL_S = 2
-"""A stream without reads for so long is given up: it holds the server's oldest snapshot."""
+"""A stream not read for so long is given up: it holds the server's oldest snapshot."""
 
 RECORD_S = 0.1
 TEND_S = 0.25

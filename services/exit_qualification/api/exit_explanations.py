@@ -74,7 +74,7 @@ class RuleView(BaseModel):
 
 
 class TimelineView(BaseModel):
-    """One step of the past."""
+    """One event of the timeline."""
 
     at: Timestamp
     step: Step

@@ -33,7 +33,7 @@ class _Body(BaseModel):
 
 
 Gates = Literal["all", "held"]
-"""Gates with their verdicts in an answer: all, or those without a PASS."""
+"""Gates whose verdicts an answer has: all, or those that did not pass."""
 
 
 class GateView(BaseModel):

@@ -50,7 +50,7 @@ class LossLimit:
     Attributes
     ----------
     limit:
-        Loss for holding the account; None: no limit.
+        Loss at which the account is held; None: no limit.
     opening:
         Profit and loss at the start of `day`; its loss counts from here.
     peak:

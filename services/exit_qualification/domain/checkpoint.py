@@ -13,7 +13,7 @@ from shared.exit_rules.rule import Saved
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The next offsets of a partition of both topics, and the epoch for moving them."""
+    """The next offsets of a partition of both topics, and the epoch under which they may be moved."""
 
     epoch: int
     tick_offset: int
@@ -44,7 +44,7 @@ class EngineCheckpoint:
     Attributes
     ----------
     symbols:
-        All changed ones, of a partition with a moving tick offset; some ahead of it, of any other.
+        All changed ones, of a partition whose tick offset moves; of any other, some that are ahead.
     rules:
         New rule states of the trades of these symbols.
     """

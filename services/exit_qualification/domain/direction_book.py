@@ -11,7 +11,7 @@ from shared.exit_rules.rule import RuleState
 
 
 class DirectionBook:
-    """Updates every rule's state with the price and returns armed rules at their firing.
+    """Updates every rule's state with the price and returns the armed rules that fire.
 
     An unarmed rule keeps moving: its watermark rises and its bricks form. Only levels of armed rules are watched, so
     a lasting condition costs nothing.
@@ -29,12 +29,12 @@ class DirectionBook:
 
     @property
     def nearest_above(self) -> int:
-        """Return the lowest price with a possible effect above the current one."""
+        """Return the lowest price above the current one that can have an effect."""
         return min(self._levels.nearest_above, self.marks.nearest_above)
 
     @property
     def nearest_below(self) -> int:
-        """Return the highest price with a possible effect below the current one."""
+        """Return the highest price below the current one that can have an effect."""
         return max(self._levels.nearest_below, self.marks.nearest_below)
 
     def put(self, key: RuleKey, state: RuleState, *, armed: bool) -> None:
@@ -60,7 +60,7 @@ class DirectionBook:
         )
 
     def reached(self, price: int) -> set[RuleKey]:
-        """Return every watched rule open to an effect of a price; nothing is changed."""
+        """Return every watched rule that a price can affect; nothing is changed."""
         return self._levels.reached(price).union(self.marks.reached(price))
 
     def drop(self, key: RuleKey) -> RuleState:
@@ -99,7 +99,7 @@ class DirectionBook:
         return [key for key in touched if self._look_at(key, price, opening=opening)]
 
     def settle(self, key: RuleKey, price: int) -> None:
-        """Update one rule with the last price, unseen by it so far."""
+        """Update one rule with the last price, which it has not seen."""
         self._replace(key, self.state(key).moved(price, opening=False))
 
     def is_due(self, key: RuleKey, price: int | None) -> bool:

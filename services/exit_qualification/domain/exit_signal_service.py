@@ -92,7 +92,7 @@ class ExitSignalService:
                 self._disarmed[key] = None
 
     def change_plan(self, trade: OpenTrade) -> list[ExitCandidates]:
-        """Replace the plan of a known trade; ignore a plan not newer, and an unknown trade.
+        """Replace the plan of a known trade; ignore a plan that is not newer, and an unknown trade.
 
         Unchanged rules keep their state, and disarmed rules stay disarmed. Changed rules start from the progress
         since entry, and are evaluated by the symbol's last price immediately.
@@ -107,7 +107,7 @@ class ExitSignalService:
         return self._judge_by_last(book, changed, settle=True)
 
     def adjust_trade(self, trade: OpenTrade, scale: Scale, effective_ms: int) -> dict[RuleKey, Saved]:
-        """Replace a known trade after a corporate action and return its rules' states; ignore one not newer.
+        """Replace a known trade after a corporate action and return its rules' states; ignore one that is not newer.
 
         States keep their progress, at the new prices; disarmed rules stay disarmed. Nothing fires: the last
         price of the symbol, if it is of before the action, is changed too.

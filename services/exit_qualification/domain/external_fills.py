@@ -46,7 +46,7 @@ class ForeignFill:
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """Part of a fill without our tag for closing quantity of a trade; `broker_trade_id` is unique to the part."""
+    """Part of a fill without our tag that closes quantity of a trade; `broker_trade_id` is unique to the part."""
 
     trade_id: UUID
     fill: ForeignFill

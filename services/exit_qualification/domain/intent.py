@@ -145,7 +145,7 @@ def supersedes(candidate_reason: ExitReason, live_intent: ExitIntent) -> bool:
 
 
 def is_taken_over(holder: ExitIntent, wanted: RuleKey, now: datetime) -> bool:
-    """Return whether an exit of a rule cancels a waiting intent of its trade, not about to be sent."""
+    """Return whether an exit of a rule cancels a waiting intent of its trade that is not about to be sent."""
     return supersedes(wanted.reason, holder) and not is_being_sent(holder, now)
 
 

@@ -50,7 +50,7 @@ class EntryFacts(Protocol):
 
 
 class OpenTrade(NamedTuple):
-    """Trade open to exits. Prices in units of 1/10,000 rupee.
+    """Trade that may exit. Prices in units of 1/10,000 rupee.
 
     A tuple: a frozen dataclass takes five times as long to make, too long for a load of a million trades.
 

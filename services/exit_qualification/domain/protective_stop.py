@@ -1,4 +1,4 @@
-"""Protective stop: a stop order held by the broker for a trade, and its due terms. Pure."""
+"""Protective stop: a stop order held by the broker for a trade, and the terms it should have. Pure."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MOST_CHANGES: Final = 20
 """Changes requested of one order before another takes its place: Kite accepts 25."""
 
 FAILURES: Final = (EndReason.BY_BROKER, EndReason.NEVER_PLACED, EndReason.REJECTED_BY_BROKER)
-"""Ends before the next order waits longer each time."""
+"""Ends after which the next order waits longer each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class StopTerms:
 
 @dataclass(frozen=True, slots=True)
 class FollowedTrigger:
-    """Trigger price in rupees behind a trailing stop, by the plan of a version."""
+    """Trigger price in rupees following a trailing stop, by the plan of a version."""
 
     price: Decimal
     plan_version: int
@@ -110,7 +110,7 @@ class ProtectiveStop:
 
 @dataclass(frozen=True, slots=True)
 class StandingStop:
-    """Protective stop not ended yet, with the facts for its due terms.
+    """Protective stop not ended yet, with the facts for the terms it should have.
 
     Attributes
     ----------
@@ -131,7 +131,7 @@ class StandingStop:
 
     @property
     def wanted(self) -> StopTerms | EndReason:
-        """Return the due terms of the stop, or why there should be none."""
+        """Return the terms the stop should have, or why there should be none."""
         if self.trade_status is not TradeStatus.OPEN or self.remaining <= 0:
             return EndReason.TRADE_CLOSED
         if self.trigger_price is None or self.trade_symbol != self.stop.symbol:
@@ -148,7 +148,7 @@ class StandingStop:
 def planned_trigger(
     plan: ProtectedPlan, direction: Direction, tick_size: Decimal | None, followed: Decimal | None
 ) -> Decimal | None:
-    """Return the trigger by a plan, with the price behind its trailing stop; None if the plan has no stop."""
+    """Return the trigger by a plan, with the price following its trailing stop; None if the plan has no stop."""
     prices = [fixed_trigger(plan, direction)]
     if follows_trail(plan):
         prices.append(followed)

@@ -1,4 +1,4 @@
-"""Residual: a trade to exit further after an exit ended with quantity left."""
+"""Residual: a trade whose exit ended with quantity left and must go on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.contracts.vocabulary import ExitReason
 
 @dataclass(frozen=True, slots=True)
 class Residual:
-    """A trade in need of a further exit for a reason; its symbol's last price in rupees, None without one."""
+    """A trade that must go on exiting for a reason; its symbol's last price in rupees, None without one."""
 
     trade_id: UUID
     reason: ExitReason

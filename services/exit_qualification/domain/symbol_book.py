@@ -207,7 +207,7 @@ class SymbolBook(TickClock):
         self._find_nearest()
 
     def settle(self, key: RuleKey) -> None:
-        """Update a rule with the last tick, unseen by it so far."""
+        """Update a rule with the last tick, which it has not seen."""
         if self.last_price:
             self._book(key).settle(key, self._profit_price(key))
             self._find_nearest()

@@ -167,7 +167,7 @@ def _loops(around: _Around) -> list[WorkLoop]:
 
 
 def _requalify(around: _Around, held: HeldExits) -> Callable[[], bool]:
-    """Return the step for waiting exits, and for those ended with quantity left."""
+    """Return the step for waiting exits, and for those that ended with quantity left."""
     open_unit, terms, clock = around.open_unit, around.terms, around.clock
     alive = partial(around.health.alive, REQUALIFIER)
     requalification = Requalification(open_unit, ExitQualificationService(), terms, held, clock, Rest(clock), alive)

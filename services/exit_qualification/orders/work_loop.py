@@ -1,4 +1,4 @@
-"""Loop around a step until stopped, with retries while a dependency fails."""
+"""Loop that repeats a step until stopped, and retries while a dependency fails."""
 
 from __future__ import annotations
 

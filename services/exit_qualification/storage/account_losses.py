@@ -103,7 +103,7 @@ _NOT_LOWER = [reason for reason in ExitReason if reason.rank <= ExitReason.ACCOU
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """State for deciding whether a look has anything to do.
+    """State that decides whether a look has anything to do.
 
     Attributes
     ----------
@@ -131,7 +131,7 @@ class AccountLossRepository:
         self._connection = connection
 
     def watched(self) -> Watched:
-        """Return the state behind a look; reads no trade."""
+        """Return the state that decides about a look; reads no trade."""
         return Watched(*self._connection.execute(WATCHED).one())
 
     def lock_free(self) -> list[LossLimit]:

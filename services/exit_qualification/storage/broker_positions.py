@@ -90,7 +90,7 @@ class BrokerPositionRepository:
         return found
 
     def at_work(self, user_broker_id: str, *, but_for: Sequence[UUID]) -> dict[tuple[str, str, Direction], int]:
-        """Return the possible further fills of the account's orders, by symbol, product and direction of the trades."""
+        """Return what the account's orders may still fill, by symbol, product and direction of the trades."""
         wanted = {"user_broker_id": user_broker_id, "at_broker": sorted(AT_BROKER), "but_for": list(but_for)}
         return {
             (row.symbol, row.product_type, Direction(row.direction)): row.quantity
@@ -106,7 +106,7 @@ class BrokerPositionRepository:
         ]
 
     def ours(self, user_broker_id: str, order_ids: Collection[str], tags: Collection[str]) -> set[str]:
-        """Return the order ids and tags of our exits among those."""
+        """Return those order ids and tags that belong to our exits."""
         wanted = {"user_broker_id": user_broker_id, "order_ids": list(order_ids), "tags": list(tags)}
         return set(self._connection.execute(OURS, wanted).scalars())
 

@@ -133,7 +133,7 @@ class ExitEpisodeRepository:
         return [RuleKey.of_slot(*row) for row in rows]
 
     def back_off(self, key: RuleKey, *, first_s: float, max_s: float) -> None:
-        """Delay the rule of an intent ended with quantity left; the wait doubles."""
+        """Delay the rule of an intent that ended with quantity left; the wait doubles."""
         wait = {"trade_id": key.trade_id, "slot": key.slot, "first_s": first_s, "max_s": max_s}
         fetch(self._connection, BACK_OFF, wait)
 

@@ -131,7 +131,7 @@ class ExitIntentRepository:
         return None if row is None else to_intent(row)
 
     def find_slot_holders(self, trade_ids: Sequence[UUID]) -> list[ExitIntent]:
-        """Lock and return the trades' executable intents in slots; lock the trades' rows before."""
+        """Lock and return the trades' executable intents that hold a slot; lock the trades' rows before."""
         return self.ask_slot_holders(trade_ids).get()
 
     def ask_slot_holders(self, trade_ids: Sequence[UUID]) -> Answer[list[ExitIntent]]:
@@ -215,7 +215,7 @@ class ExitIntentRepository:
         return send_intents(self._connection, intents)
 
     def waiting_errors(self) -> dict[str, WaitingError]:
-        """Return the error of each user broker's oldest unsent exit with one."""
+        """Return the error of each user broker's oldest unsent exit that has one."""
         rows = self._connection.execute(WAITING_ERRORS)
         return {row.user_broker_id: WaitingError(row.error_code, row.error_message or "") for row in rows}
 
@@ -263,7 +263,7 @@ class ExitIntentRepository:
         return self.update_status(intent, IntentStatus.UNKNOWN, absent_since=None, **changes)
 
     def mark_placed(self, intent: ExitIntent, *, broker_order_id: str, at: datetime) -> ExitIntent:
-        """Record the order as at the broker."""
+        """Record that the broker has the order."""
         return self.update_status(
             intent,
             IntentStatus.PLACED,
@@ -311,7 +311,7 @@ class ExitIntentRepository:
         )
 
     def mark_failed(self, intent: ExitIntent, *, code: str, message: str, at: datetime, **changes: Any) -> ExitIntent:
-        """Record the order as refused, or as proven absent."""
+        """Record that the order was refused, or is proven never to have been placed."""
         return self.update_status(
             intent, IntentStatus.FAILED, error_code=code, error_message=message[:2000], ended_at=at, **changes
         )

@@ -1,4 +1,4 @@
-"""Repository of market facts, and the rows open to the SQL conditions of gates."""
+"""Repository of market facts, and the rows that SQL conditions of gates may name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GATE_ROWS: Final = f"""
  CROSS JOIN rollout r
   {MARKET_ROWS}
 """
-"""Joins of every row open to a gate's SQL condition, to the row `i` of exit_intents."""
+"""Joins of every row that a gate's SQL condition may name, to the row `i` of exit_intents."""
 
 READ = text(f"""
 -- market_facts.read

@@ -63,7 +63,7 @@ class QuoteRepository:
         self._connection = connection
 
     def needed_now(self, every_s: float, limit: int) -> dict[str, list[str]]:
-        """Return the symbols with a waiting exit in need of a new quote, by the user broker to ask."""
+        """Return the symbols with a waiting exit that a new quote could let pass, by the user broker to ask."""
         return self._symbols(NEEDED_NOW, every_s, limit)
 
     def needed_today(self, every_s: float, limit: int) -> dict[str, list[str]]:

@@ -27,7 +27,7 @@ from shared.postgres.hot_path import Answer, ask, fetch, send, stream
 from shared.postgres.row_locks import RowHeld
 
 ROWS_AT_ONCE = 1_000
-"""Few enough to be all sent by a server with a stalled client: it can then end the idle transaction."""
+"""Few enough that a server with a stalled client has sent them all, and can end the idle transaction."""
 
 MOVE = text("""
 -- open_trades.move
@@ -73,7 +73,7 @@ FIND = text(f"""
 {_WITH_PLANS} WHERE t.trade_id = :trade_id
 """)
 FOLLOWING = text(f"""
--- open_trades.following: with a protective stop behind the trailing stop
+-- open_trades.following: with a protective stop following the trailing stop
 {_WITH_PLANS}
  WHERE t.trade_id = ANY (CAST(:trade_ids AS uuid[])) AND t.status = 'OPEN'
    AND coalesce(p.exit_plan, t.exit_plan) -> 'protective_stop' ? 'trail_step'

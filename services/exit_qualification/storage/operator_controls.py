@@ -22,7 +22,7 @@ from shared.postgres.audit import Act, audit
 from shared.postgres.hot_path import Answer, ask, fetch
 
 IDENTITY = ("broker", "account", "root_url")
-"""Fields of the place of a user broker's orders and fills."""
+"""Fields that determine the books with a user broker's orders and fills."""
 
 SWITCHES = text("""
 -- switches.read: one row for each user broker, at least one

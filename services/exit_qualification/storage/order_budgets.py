@@ -51,7 +51,7 @@ ORDER_BUDGET = "ORDER_BUDGET"
 """Error code of an intent waiting because its account has used up its orders."""
 
 SHOWN_AFTER_S = 1.0
-"""Least age of a waiting exit to show the budget as its reason; most are sent before."""
+"""Age from which a waiting exit shows the budget as its reason; most are sent before."""
 
 LIMIT = 1000
 """Maximum intents noted in one pass."""

@@ -251,15 +251,15 @@ class OrderQueues:
         return self._connection.execute(LAPSE_CLAIMS, {"limit": LIMIT}).rowcount
 
     def at_broker(self, answer_wait: timedelta) -> list[ExitIntent]:
-        """Return intents with an order possibly at a broker, oldest first; without those just being sent."""
+        """Return intents whose order is, or may be, at a broker, oldest first; without those just being sent."""
         return self._intents(AT_BROKER, answer_wait=answer_wait)
 
     def beyond_remainder(self, user_broker_ids: Collection[str]) -> list[ExitIntent]:
-        """Return intents of these user brokers with orders possibly above the trade's remaining quantity."""
+        """Return intents of these user brokers whose order may exceed the trade's remaining quantity."""
         return self._intents(BEYOND_REMAINDER, user_broker_ids=sorted(user_broker_ids))
 
     def ended_today(self, book_days: Mapping[str, BookDay], within: timedelta) -> list[ExitIntent]:
-        """Return intents in the broker's books of today ended within this time, with orders still able to fill."""
+        """Return intents in the broker's books of today that ended within this time and may still fill."""
         begins = [day.begins for day in book_days.values()]
         return self._intents(ENDED_TODAY, brokers=list(book_days), begins=begins, within=within)
 

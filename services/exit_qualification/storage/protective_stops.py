@@ -84,7 +84,7 @@ STANDING = text(f"""
  LIMIT :limit
 """)  # constants
 FOLLOWING = text(f"""
--- protective_stops.following: those behind the trailing stop of their trade
+-- protective_stops.following: those following the trailing stop of their trade
 SELECT {COLUMNS}
   FROM protective_stops s
   JOIN open_trades t ON t.trade_id = s.trade_id AND t.status = 'OPEN'
@@ -200,14 +200,14 @@ class ProtectiveStopRepository:
         return bool(found)
 
     def unprotected(self) -> list[UUID]:
-        """Return trades with a stop in the plan, without one now, and allowed the next one now."""
+        """Return trades whose plan asks for a stop, that have none, and may have the next one now."""
         given = {"failures": [str(reason) for reason in FAILURES], "limit": LIMIT}
         return [trade_id for (trade_id,) in fetch(self._connection, UNPROTECTED, given)]
 
     def want(self, trade_id: UUID, followed: FollowedTrigger | None) -> bool:
         """Write a stop not placed yet; the trade's row must be locked. Return False if it needs none.
 
-        `followed` is the trigger behind its trailing stop, if it follows.
+        `followed` is the trigger following its trailing stop, if it does.
         """
         rows = fetch(self._connection, WANTED_TERMS, {"trade_id": trade_id})
         if not rows:

@@ -74,7 +74,7 @@ class BatchResult:
     arrived_ms:
         For each qualified trade, the time of its first qualifying tick.
     causing:
-        Each tick with exits, with its decisions.
+        Each tick that caused exits, with its decisions.
     """
 
     opened: list[OpenedTrade] = field(default_factory=list)

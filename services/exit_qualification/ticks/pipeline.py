@@ -43,7 +43,7 @@ class Written:
     Attributes
     ----------
     unsaved:
-        Symbols with a state not stored, as another transaction held their row.
+        Symbols whose state was not stored, as another transaction held their row.
     """
 
     exits: Sequence[DetectedExit]
@@ -122,7 +122,7 @@ class TickPipeline:
         return exits
 
     def due(self, engine: ExitSignalService, now_ms: int, limit: int) -> tuple[list[ExitCandidates], set[str]]:
-        """Return exits without a tick: due by the clock, or with rules free to fire again.
+        """Return exits without a tick: due by the clock, or with rules that may fire again.
 
         The symbols returned with them have rearmed or due rules: write their checkpoint, so no tick
         before the rearming is evaluated again after it. At most `limit` disarmed rules are checked in the database.
@@ -204,7 +204,7 @@ class TickPipeline:
         OpenTradeRepository(uow.connection).save_rules(states)
 
     def _ask(self, uow: UnitOfWork, detected: Sequence[ExitCandidates]) -> _Asked | None:
-        """Ask for the needs of the first exits, their trades locked, together in a pipeline; None without exits."""
+        """Ask for the facts of the first exits, their trades locked, together in a pipeline; None without exits."""
         if not detected:
             return None
         now, later = _first_trades(detected)

@@ -10,7 +10,7 @@ MOST_PER_TURN = 250
 
 
 class RearmSchedule:
-    """Has every disarmed rule checked once an interval; many rules in turns, possibly for longer.
+    """Has every disarmed rule checked once an interval; many rules in turns, which may take longer.
 
     Attributes
     ----------

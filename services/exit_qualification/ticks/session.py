@@ -55,7 +55,7 @@ RULES_AT_START = 2_000
 """Fired rules of one query after the load."""
 
 UNSETTLED_POLL_S = 0.05
-"""Longest wait for records without partitions: a poll goes on waiting after being given some."""
+"""Longest wait for records without partitions: a poll that is given some goes on waiting."""
 
 
 class Stopping(ExitflowError):
@@ -262,7 +262,7 @@ class TickSession:
         time_exits(written.exits, result.arrived_ms, self._around.clock.now())
 
     def _judge_without_ticks(self) -> None:
-        """Write due exits without a tick: waiting ones, and those by the clock or of rules free to fire again."""
+        """Write due exits without a tick: waiting ones, and those by the clock or of rules that may fire again."""
         now_s, engine = self._around.clock.monotonic(), self._assignment.engine
         if now_s >= self._next_waiting_s():
             self._waited_s = now_s
@@ -277,7 +277,7 @@ class TickSession:
         return self._waited_s + (interval_s if self._pipeline.has_waiting else max(interval_s, OTHERS_WAITING_S))
 
     def _rearm(self, count: int) -> None:
-        """Write exits due by the clock, and of so many disarmed rules the due ones free to fire."""
+        """Write exits due by the clock, and of so many disarmed rules those that are due and may fire."""
         progress = self._assignment.progress
         due, symbols = self._pipeline.due(self._assignment.engine, epoch_ms(self._around.clock.now()), count)
         if due or self._assignment.engine.unsaved(symbols):

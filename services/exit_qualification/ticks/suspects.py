@@ -30,7 +30,7 @@ class Suspects:
         return any(offset_of(messages[0]) < self._until.get(where, 0) for where, messages in records.items())
 
     def fault_of(self, records: Records) -> Fault | None:
-        """Return the fault of a single condemned record; None for any other records."""
+        """Return the fault of a single record that was condemned; None for any other records."""
         if not self._faults or len(records) != 1:
             return None
         [(where, messages)] = records.items()

@@ -39,7 +39,7 @@ class TickLog:
         self.states: dict[str, TopicState] = {}
 
     def begin(self) -> Layout:
-        """Return the layout of both topics after a check: resuming loses nothing.
+        """Return the layout of both topics after checking that resuming loses nothing.
 
         Raises
         ------
@@ -150,7 +150,7 @@ def misplaced(connection: Connection, layout: Layout) -> list[str]:
 
 
 def require_homes(connection: Connection, layout: Layout) -> None:
-    """Check every open trade for being on the partition of its symbol.
+    """Check that every open trade is on the partition of its symbol.
 
     Raises
     ------

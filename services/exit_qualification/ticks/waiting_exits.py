@@ -85,7 +85,7 @@ class WaitingExits:
     def take_queued(self, held: Mapping[int, Checkpoint]) -> tuple[list[DetectedExit], bool]:
         """Write the oldest queued exits; return those written, and whether more may be queued; Fenced as of `take`.
 
-        Exits of locked trades wait from now on; if another row is locked, all taken ones do.
+        Exits of locked trades wait from now on; if another row is locked, all that were taken do.
         """
         if not held:
             return [], False

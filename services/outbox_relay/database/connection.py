@@ -13,7 +13,7 @@ from shared.postgres.poolers import check_session, explain_pooler
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 PUBLISHING = ConnectionLimits(lock_ms=5_000, statement_ms=60_000, answer_s=10)
-"""Rows of a backlog are streamed: it may take a minute, and no answer waits. All other statements are short."""
+"""Rows of a backlog are streamed, without a limit on their answer. All other statements are short."""
 
 UPKEEP = ConnectionLimits(lock_ms=5_000, statement_ms=60_000, answer_s=65)
 """Limit of statements over a whole partition."""
@@ -31,7 +31,7 @@ _OPTIONS = {
     # Shards are read in the order of a nested loop; workers would mix it.
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
-    # A few statements over and over, with arrays as long as the shards held: a plan made once stays right.
+    # A few statements are repeated, with arrays as long as the shards held: a plan made once stays right.
     "plan_cache_mode": "force_generic_plan",
     # A shard's window is sorted by id; a backlog of some 50,000 events a shard without a temporary file.
     "work_mem": "32MB",

@@ -1,7 +1,7 @@
 """A producer's first record for a partition goes alone, because the partition does not know the producer yet.
 
 librdkafka prepares the next request while one is in flight, and sends it even after a final refusal of the one before.
-A partition with a state of the producer refuses such a request as out of order. One without it accepts any
+A partition that knows the producer refuses such a request as out of order. Another one accepts any
 first sequence number: later events of a key would be in the log before earlier ones.
 """
 
@@ -20,7 +20,7 @@ Place = int | str
 """Where in a topic a record goes: a partition, or a key while its partition is not known."""
 
 KNOWN_S = 600
-"""A partition keeps its state of a producer for so long. Kafka forgets a producer after a day without records."""
+"""A partition counts as knowing its producer for so long. Kafka forgets a producer after a day without records."""
 
 
 def place_of(key: str, partition: int) -> Place:
@@ -29,7 +29,7 @@ def place_of(key: str, partition: int) -> Place:
 
 
 class FirstRecords:
-    """Partitions with a state of one producer, and those with its first record on the way.
+    """Partitions that know one producer, and those with its first record on the way.
 
     Attributes
     ----------

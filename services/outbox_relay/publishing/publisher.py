@@ -125,7 +125,7 @@ class Publisher:
                 "allow.auto.create.topics": False,
                 "topic.metadata.propagation.max.ms": MISSING_AFTER_MS,
                 "topic.metadata.refresh.interval.ms": ASK_MS,
-                # By itself it follows the interval: a broker without answers for 6 s would make topics unknown.
+                # Its default follows the interval: after 6 s without an answer of the broker, topics would be unknown.
                 "metadata.max.age.ms": METADATA_AGE_MS,
                 "queue.buffering.max.kbytes": QUEUE_KIB // PRODUCERS,
                 "statistics.interval.ms": STATISTICS_MS,

@@ -25,7 +25,7 @@ SELECT pg_advisory_unlock({LOCK})
 
 
 class CommitSignal:
-    """Signal of the commits of one outbox, on a connection with a session as long as the relay's.
+    """Signal of the commits of one outbox, on the connection of the relay's session.
 
     Attributes
     ----------

@@ -49,7 +49,7 @@ VALUES (%(actor)s, 'outbox.catch_up', current_schema(),
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """A key with a later sequence in Kafka than given by this database."""
+    """A key whose sequence in Kafka is later than this database's."""
 
     topic: str
     key: str

@@ -20,7 +20,7 @@ GROUP = "relay"
 BATCH = 1_000
 POLL_S = 0.1
 FETCH_WAIT_MS = "5"
-"""Time of a broker before its answer of no more records in a partition."""
+"""Time after which a broker answers that a partition has no more records."""
 
 
 NO_LEADER_YET = frozenset(
@@ -49,7 +49,7 @@ def read_records(
     last: int | None = None,
     group: str = GROUP,
 ) -> Iterator[Message]:
-    """Yield the records of the partitions up to now; only the `last` ones of each if given.
+    """Yield the records that the partitions have now; only the `last` ones of each if given.
 
     Missing topics are left out.
 

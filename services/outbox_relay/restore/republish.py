@@ -143,7 +143,7 @@ class KeyPlan:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Sequences of a key, from `first` to `last`, unable to be sent again, and why."""
+    """Sequences of a key, from `first` to `last`, that cannot be sent again, and why."""
 
     key: str
     first: int
@@ -185,7 +185,7 @@ class Plan:
 
 
 def plan(connection: Connection, what: Range) -> Plan:
-    """Return the plan of a republishing. Changes nothing."""
+    """Return what republishing would send. Changes nothing."""
     parameters = what.parameters()
     keys = tuple(KeyPlan(*row) for row in connection.execute(SUMMARY, parameters))
     missing = _missing(connection, DISCARDED, parameters, "discarded")
@@ -255,7 +255,7 @@ def _send(producer: ConfirmedProducer, row: Row, partitions: int | None, known: 
 
 
 def audit(connection: Connection, what: Range, planned: Plan, actor: str, reason: str) -> None:
-    """Write down the coming republishing, why and by whom."""
+    """Record what is about to be republished, why and by whom."""
     missing = sum(each.last - each.first + 1 for each in planned.missing)
     facts = {"events": planned.events, "missing": missing, "actor": actor, "reason": reason}
     connection.execute(AUDIT, what.parameters() | facts)

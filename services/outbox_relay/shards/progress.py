@@ -15,7 +15,7 @@ class Progress(NamedTuple):
     next_snap:
         The end of the window around the place; None between windows.
     position:
-        The last id before the place, among the rows visible to `next_snap` and not to `snap`.
+        The last id before the place, among the rows that `next_snap` sees and `snap` does not.
     """
 
     snap: str

@@ -1,4 +1,4 @@
-"""Check whether an outbox's transaction numbers belong to this server."""
+"""Check that an outbox's transaction numbers belong to this server."""
 
 from __future__ import annotations
 

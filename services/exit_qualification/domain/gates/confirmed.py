@@ -1,4 +1,4 @@
-"""CONFIRMED: an exit with bricks to wait for was confirmed by enough of them."""
+"""CONFIRMED: an exit that waits for bricks was confirmed by enough of them."""
 
 from __future__ import annotations
 

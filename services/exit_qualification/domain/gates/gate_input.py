@@ -38,7 +38,7 @@ class GateInput:
     detected_price:
         Of the tick behind the exit, in rupees; None without one.
     bricks:
-        None for an exit without bricks to wait for.
+        None for an exit that waits for no bricks.
     token_refused:
         Whether the broker refuses the account's access token.
     market:

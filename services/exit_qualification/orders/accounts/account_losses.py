@@ -1,4 +1,4 @@
-"""Accounts with more loss than their limit: entries are held, open trades exit with reason ACCOUNT_LOSS."""
+"""Accounts losing more than their limit: entries are held, open trades exit with reason ACCOUNT_LOSS."""
 
 from __future__ import annotations
 

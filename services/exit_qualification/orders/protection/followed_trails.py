@@ -1,4 +1,4 @@
-"""Triggers of protective stops behind trailing stops, by the states stored by the tick worker."""
+"""Triggers of protective stops following trailing stops, by the states stored by the tick worker."""
 
 from __future__ import annotations
 

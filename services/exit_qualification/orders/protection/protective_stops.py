@@ -96,7 +96,7 @@ class ProtectiveStops:
         self._watch_again_s.clear()
 
     def keep_once(self) -> bool:
-        """Bring the stops of every connected account one step nearer to their due terms; return False.
+        """Bring the stops of every connected account one step nearer to the terms they should have; return False.
 
         Raises
         ------

@@ -55,7 +55,7 @@ class StopRecords:
         self._on_triggered = on_triggered
 
     def want(self, trade_id: UUID) -> None:
-        """Write the due stop of a trade; it is placed by a later step."""
+        """Write the stop a trade should have; it is placed by a later step."""
         with self._open_unit() as uow:
             OpenTradeRepository(uow.connection).lock_now(trade_id)
             followed = followed_triggers(uow.connection, [trade_id]).get(trade_id)
@@ -79,7 +79,7 @@ class StopRecords:
             uow.commit()
 
     def ask_to_cancel(self, stop: ProtectiveStop, reason: EndReason) -> ProtectiveStop:
-        """Record the coming cancellation of the order, before the broker is asked."""
+        """Record that the order is to be cancelled, before the broker is asked."""
         with self._open_unit() as uow:
             self._lock(uow, stop)
             now = OrderQueues(uow.connection).now()
@@ -90,7 +90,7 @@ class StopRecords:
         return asked
 
     def ask_to_change(self, stop: ProtectiveStop, terms: StopTerms) -> ProtectiveStop:
-        """Record the due terms of the order, before the broker is asked."""
+        """Record the terms the order should have, before the broker is asked."""
         with self._open_unit() as uow:
             self._lock(uow, stop)
             now = OrderQueues(uow.connection).now()

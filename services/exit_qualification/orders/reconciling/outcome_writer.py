@@ -92,7 +92,7 @@ class OutcomeWriter:
         return self._failed(intent, intent.error_code or NEVER_PLACED, intent.error_message or "")
 
     def day_ended(self, intent: ExitIntent) -> list[Event]:
-        """Record the end of an accepted order with its day, with its fills; the rest can exit again."""
+        """Record that an accepted order ended with its day, with its fills; the rest can exit again."""
         fills = self._fills.of_intent(intent.intent_id)
         message = f"order {intent.broker_order_id} was valid for a day and ended with it; check the position"
         log.error("intent %s: %s", intent.intent_id, message, extra=of_exit(intent))
@@ -129,7 +129,7 @@ class OutcomeWriter:
         return events
 
     def _placed(self, intent: ExitIntent, sighting: Sighting) -> tuple[ExitIntent, list[Event]]:
-        """Record the order as at the broker if its sender has not.
+        """Record that the broker has the order if its sender has not.
 
         The broker accepted it some time after `submitted_at`, the only time known by our clock.
         """
@@ -193,7 +193,7 @@ class OutcomeWriter:
         return [intent_events.failed(failed, self._now)]
 
     def _slow_down(self, intent: ExitIntent) -> str | None:
-        """Delay the next order of an exit ended with quantity left.
+        """Delay the next order of an exit that ended with quantity left.
 
         Return a message for operators if the order limit is reached. A manual exit then stops; every other one
         continues

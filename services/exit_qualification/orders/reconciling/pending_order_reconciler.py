@@ -309,7 +309,7 @@ class PendingOrderReconciler:
 
 
 def _at_broker(uow: UnitOfWork, now: datetime, answer_wait: timedelta) -> list[ExitIntent]:
-    """Return the exits with an order possibly at a broker; first mark those with a late sender as UNKNOWN."""
+    """Return the exits whose order is, or may be, at a broker; first mark those with a late sender UNKNOWN."""
     queues = OrderQueues(uow.connection)
     found = queues.at_broker(answer_wait)
     if not any(it.status is IntentStatus.SUBMITTING and (it.claimed_until or now) <= now for it in found):

@@ -52,7 +52,7 @@ def try_lock_exit(connection: Connection, intent: ExitIntent) -> LockedExit:
 
 @dataclass(frozen=True, slots=True)
 class SlotExit:
-    """Locked exit with the other intents of its trade in slots, locked too."""
+    """Locked exit with the other intents of its trade that hold a slot, locked too."""
 
     locked: LockedExit
     others: tuple[ExitIntent, ...]
@@ -90,7 +90,7 @@ def qualify_all_again(
 
 
 def other_holders(connection: Connection, intent: ExitIntent) -> list[ExitIntent]:
-    """Lock and return the trade's other intents in slots at its broker."""
+    """Lock and return the trade's other intents at its broker that hold a slot."""
     return list(others_of_trade(intent, ExitIntentRepository(connection).find_slot_holders([intent.trade_id])))
 
 

@@ -1,4 +1,4 @@
-"""Requalification of unsent exits; cancels those without time or reason left."""
+"""Requalification of unsent exits; cancels those whose time or reason has ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Residual exits: stop and manual exits ended with quantity left."""
+"""Residual exits: stop and manual exits that ended with quantity left."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from shared.outbox.unit_of_work import UnitOfWork
 
 
 class ResidualExits:
-    """Re-issues stop and manual exits ended with quantity left, without waiting for a new tick.
+    """Re-issues stop and manual exits that ended with quantity left, without waiting for a new tick.
 
     Not thread-safe.
     """

@@ -156,7 +156,7 @@ class OrderClaims:
         ]
 
     def _most_at_once(self, user_broker_id: str) -> int:
-        """Return the largest batch of an account with hardly a wait for its last order."""
+        """Return the largest batch of an account whose last order hardly waits."""
         terms = self._terms
         return min(terms.largest_batch, max(terms.batch, self._pace.orders_while_fresh(user_broker_id)))
 
