@@ -56,7 +56,7 @@ class Removed:
     Attributes
     ----------
     partitions:
-        Partitions, by topic on the cluster and number, without their beginning: no offset 0 any more.
+        Partitions, by topic on the cluster and number, that do not begin at offset 0 any more.
     counts:
         How many partitions each topic has.
     """

@@ -46,7 +46,7 @@ def check_publication(
 
 
 def _outdated(rows: Sequence[OutboxRow], log: Sequence[LogRecord], kept_from: Mapping[str, datetime]) -> set[str]:
-    """Return the positions of records with rows possibly dropped."""
+    """Return the positions of records whose rows may have been dropped."""
     kept = {row.event_id for row in rows}
     return {
         record.where

@@ -120,7 +120,7 @@ class SessionCookies:
 
 
 def check_csrf(request: Request, session: Session, sent: str) -> None:
-    """Reject a form possibly sent by another site.
+    """Reject a form that another site could have sent.
 
     Raises
     ------

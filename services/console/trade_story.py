@@ -56,7 +56,7 @@ def with_detections(intents: Sequence[Json], found: Json | None) -> list[Json]:
 
 
 def _placed(chain: Sequence[Step]) -> Iterator[tuple[datetime, Step]]:
-    """Yield each step with its place in time: never before the step behind it."""
+    """Yield each step with its place in time: never before the step that caused it."""
     place: datetime | None = None
     for step in chain:
         place = step.at if place is None else max(place, step.at)

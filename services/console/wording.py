@@ -80,7 +80,7 @@ DECISIONS = {
     IntentStatus.PLACED: "resolve",
     IntentStatus.PARTIALLY_FILLED: "resolve",
 }
-"""Decision about an exit allowed to an operator by its status."""
+"""Decision about an exit that its status allows to an operator."""
 NONE = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400

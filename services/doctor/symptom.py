@@ -34,10 +34,10 @@ class Symptom:
 
 
 def problem(subject: str, finding: str, action: str) -> Symptom:
-    """Return a symptom of something unable to work."""
+    """Return a symptom that keeps something from working."""
     return Symptom(Severity.PROBLEM, subject, finding, action)
 
 
 def note(subject: str, finding: str, action: str) -> Symptom:
-    """Return a symptom chosen by an operator, or able to heal by itself."""
+    """Return a symptom that an operator chose or that heals by itself."""
     return Symptom(Severity.NOTE, subject, finding, action)

@@ -8,7 +8,7 @@ from services.paper_broker.orders import MAX_VALUE_UNITS, Execution, FillPlan, O
 
 
 def execution_price(order: Order, last_units: int) -> int | None:
-    """Return the price of a working order's trade with the market at `last_units`, or None.
+    """Return the price at which a working order trades with the market at `last_units`, or None.
 
     An order without a limit uses the last price. One with a limit also uses it once crossed, so it never trades
     worse than its limit.

@@ -54,7 +54,7 @@ _FILLS_OF_ORDER = f"{_FILLS} WHERE o.order_number = ? ORDER BY f.trade_number"
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """Fill with the client's view of its order."""
+    """Fill with the fields of its order that clients see."""
 
     trade_number: int
     quantity: int

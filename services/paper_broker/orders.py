@@ -13,7 +13,7 @@ LIMITED: frozenset[OrderType] = frozenset({"LIMIT", "SL"})
 """Order types with a limit price; the others trade at the market."""
 
 STOPS: frozenset[OrderType] = frozenset({"SL", "SL-M"})
-"""Order types with a wait for their trigger price."""
+"""Order types waiting for their trigger price."""
 
 WORKING: frozenset[OrderStatus] = frozenset({"OPEN", "TRIGGER PENDING"})
 """Statuses of orders still able to trade, be changed and be cancelled."""

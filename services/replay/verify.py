@@ -30,7 +30,7 @@ _END_US: Final = 2**63
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Stored exits of a trade unlike the decisions of its rules."""
+    """Stored exits of a trade that differ from the decisions of its rules."""
 
     trade_id: UUID
     symbol: str

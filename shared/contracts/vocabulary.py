@@ -99,7 +99,7 @@ class ChargesStatus(StrEnum):
 
 
 class CorporateActionKind(StrEnum):
-    """Change of a listed instrument without a trade by its holders."""
+    """Change of a listed instrument that its holders did not trade."""
 
     SPLIT = "SPLIT"
     BONUS = "BONUS"

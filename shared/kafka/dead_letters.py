@@ -1,4 +1,4 @@
-"""Dead letters: records without a successful reading, kept for operators."""
+"""Dead letters: records that could not be processed, kept for operators."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ RIGHTS = {
 
 
 def acls(topics: TopicNames, consumer_prefix: str) -> list[AclBinding]:
-    """Return the ACLs for a cluster with denial as its default."""
+    """Return the ACLs required on a cluster that denies by default."""
     return [binding for user, rights in RIGHTS.items() for binding in _of_user(user, rights, topics, consumer_prefix)]
 
 

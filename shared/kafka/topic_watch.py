@@ -26,7 +26,7 @@ CONDITION = "kafka"
 """Condition of a consumer: the cluster answers and its topics are unchanged."""
 
 STALL_S = 10.0
-"""Empty polls for so long, while records wait, mean a stop of reading."""
+"""Empty polls for so long, while records wait, mean that reading has stopped."""
 
 BUSY_STALL_S = 120.0
 """As long for one partition while others bring records: the others' fetched records are delivered first."""
@@ -130,7 +130,7 @@ class Positions:
                 self._quiet_since = now
 
     def step_back(self, positions: Mapping[Partition, int]) -> None:
-        """Note a restart of delivery from these offsets."""
+        """Note that delivery restarts from these offsets."""
         with self._lock:
             for held in (self._delivered, self._acted_upon):
                 held.update({each: at for each, at in positions.items() if each in held})
@@ -142,7 +142,7 @@ class Positions:
             return dict(self._delivered)
 
     def acted_upon(self) -> dict[Partition, int]:
-        """Return the offset of each partition up to its last processed record."""
+        """Return the offset up to which each partition is processed."""
         with self._lock:
             return dict(self._acted_upon)
 

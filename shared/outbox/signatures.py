@@ -1,4 +1,4 @@
-"""Event signatures: services sign their events; consumers with an effect on money accept only verified ones.
+"""Event signatures: services sign their events; consumers that move money accept only verified ones.
 
 Ed25519 over the event's identity and content. The signature is a column of the outbox row, so it survives parking,
 replays and republishing. It is sent as the header ``ce_signature``: ``<key id>:<base64 of 64 bytes>``. The relay copies
@@ -179,7 +179,7 @@ def new_signing_key() -> str:
 
 
 def event_signer(settings: Settings) -> EventSigner:
-    """Return the signer of a process with events.
+    """Return the signer of a process that writes events.
 
     Raises
     ------

@@ -103,7 +103,7 @@ PREPARED_MAX = 1000
 
 
 class LimitedConnection(psycopg.Connection[Any]):
-    """A connection with a limit on every wait for the server, and prepared statements beyond a rollback."""
+    """A connection with a limit on every wait for the server, whose prepared statements survive a rollback."""
 
     answer_s: float | None = None
 

@@ -58,7 +58,7 @@ def open_engine(
         The URL leads to a pooler in transaction mode. It keeps no settings of a session, so they are sent with each
         transaction, and no statement is prepared on the server.
     planner:
-        Settings of the planner for all statements of a loop with few different ones: each is prepared at once.
+        Settings of the planner for all statements of a loop that repeats a few: each is prepared at once.
     """
     settings = {"search_path": schema, "timezone": "UTC", **limits.server_settings(), **(planner or {})}
     engine = create_engine(

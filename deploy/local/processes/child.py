@@ -45,7 +45,7 @@ class Command:
 
 
 class Child:
-    """A running program. Start it in a thread with a longer life than the program's."""
+    """A running program. Start it in a thread that outlives it."""
 
     def __init__(self, command: Command) -> None:
         """Start it, its output appended to its log.

@@ -22,7 +22,7 @@ _PHRASES = {
     "too many clients": "too many connections to PostgreSQL",
     "remaining connection slots": "too many connections to PostgreSQL",
 }
-"""Messages of programs without a resource, and the resource's name here."""
+"""Messages of programs that lack a resource, and the resource's name here."""
 
 
 _ERROR_WORDS = ("FATAL", "PANIC", "ERROR", "Error", "Exception")
@@ -61,7 +61,7 @@ def _of_disk(directory: Path) -> str:
         return error.strerror or str(error)
     if disk.f_flag & os.ST_RDONLY:
         return _READ_ONLY
-    # Some file systems keep a block or two for no file.
+    # Some file systems keep a block or two that no file gets.
     return _NO_SPACE if disk.f_blocks and disk.f_bavail * disk.f_frsize < 64 * 1024 else ""
 
 

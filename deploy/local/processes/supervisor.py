@@ -20,9 +20,9 @@ ASK_AGAIN_S = 1.0
 TELL_S = 10.0
 """Wait between lines naming the processes still awaited."""
 STARTS = 4
-"""A server with so many ends before the stack is ready, and every resource, is set up wrongly."""
+"""A server that ends so often before the stack is ready, and lacks no resource, is set up wrongly."""
 SETTLED_S = 30.0
-"""A process alive for so long was well: its next end counts as the first."""
+"""A process that lived so long was well: its next end counts as the first."""
 _KILLED = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
 FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 10.0

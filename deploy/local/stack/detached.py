@@ -26,7 +26,7 @@ _MODULE = "deploy.local.stack.detached"
 _REPOSITORY = Path(__file__).resolve().parents[3]
 _INTERRUPTED = 130
 _TOLD = 3
-"""Exit status of a background already reported by itself."""
+"""Exit status of a background process that has reported its end itself."""
 
 log = logging.getLogger(__name__)
 

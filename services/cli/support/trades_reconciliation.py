@@ -67,7 +67,7 @@ class MissingFill:
     Attributes
     ----------
     remedy:
-        Its cure: "republish"; "wait", without any action; or "none", and an operator has to decide.
+        How to cure it: "republish"; "wait", without any action; or "none", and an operator has to decide.
     """
 
     trade_id: str

@@ -43,7 +43,7 @@ class ExitFilter:
     cursor: str = ""
 
     def url(self, path: str = "/exits", **changes: str) -> str:
-        """Return the URL of this list, or of one different by `changes`."""
+        """Return the URL of this list, or of one that differs by `changes`."""
         values = {name: value for name, value in {**asdict(self), **changes}.items() if value}
         return f"{path}?{urlencode(values)}" if values else path
 

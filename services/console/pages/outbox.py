@@ -212,7 +212,7 @@ async def _discard(context: ConsoleContext, session: Session, side: Side, named:
 
 
 def discard_consequences(event: Json, events: Sequence[Json]) -> list[str]:
-    """Return the loss by discarding an event, and the fate of the others of its key."""
+    """Return what is lost by discarding an event, and what becomes of the others of its key."""
     before = sum(each["sequence"] < event["sequence"] for each in events)
     after = sum(each["sequence"] > event["sequence"] for each in events)
     sentences = [

@@ -34,7 +34,7 @@ class ActFilter:
     cursor: str = ""
 
     def url(self, **changes: str) -> str:
-        """Return the URL of the log with this filter, or of one different by `changes`."""
+        """Return the URL of the log with this filter, or of one that differs by `changes`."""
         values = {name: value for name, value in {**asdict(self), **changes}.items() if value}
         return f"/system?{urlencode(values)}#audit"
 

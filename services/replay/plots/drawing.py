@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Anchor(StrEnum):
-    """Part of a text to stand at its point."""
+    """Part of a text that stands at its point."""
 
     START = "start"
     MIDDLE = "middle"
@@ -39,7 +39,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Curve of two pixels with constant height up to the next of its points; the last one lasts until `ends`."""
+    """Curve of two pixels that keeps its height until the next of its points, and the last one's until `ends`."""
 
     points: Sequence[tuple[float, float]]
     ends: float

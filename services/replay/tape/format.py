@@ -35,7 +35,7 @@ class CandlePath(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TapeFormat:
-    """Facts about a file missing in the file.
+    """What a file does not say itself.
 
     Attributes
     ----------

@@ -181,7 +181,7 @@ def _check_product(trade: Trade) -> None:
 
 
 def check_change(trade: Trade, before: Plan, after: Plan, *, filled_legs: Collection[int] = (), lot: int = 1) -> None:
-    """Reject a plan unable to replace the plan `before` of an open trade; its legs must be sized.
+    """Reject a plan that cannot replace the plan `before` of an open trade; its legs must be sized.
 
     Raises
     ------

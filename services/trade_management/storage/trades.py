@@ -207,7 +207,7 @@ class TradeRepository:
         return [_stored(dict(row._mapping)) for row in self._connection.execute(query)]
 
     def lock(self, trade_ids: Sequence[UUID]) -> dict[UUID, Trade]:
-        """Lock those existing trades without another's lock, until the transaction ends, without waiting."""
+        """Lock the existing trades that others have not locked, until the transaction ends, without waiting."""
         rows = fetch(self._connection, LOCK, {"trade_ids": list(trade_ids)})
         return {row[0]: _locked(row) for row in rows}
 

@@ -23,7 +23,7 @@ EITHER_SIDE: Final = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class PricesAround:
-    """Prices with an arrival within a minute before or after a time, in rupees; None without a tick."""
+    """Prices of the minute before and the minute after a time, in rupees; None without a tick."""
 
     since: datetime
     until: datetime
