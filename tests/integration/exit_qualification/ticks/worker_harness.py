@@ -200,10 +200,6 @@ class ThreadWorker:
         if self.failures:
             raise self.failures[0]
 
-    def await_failure(self) -> None:
-        """Wait until it has given up."""
-        wait_until(lambda: bool(self.failures), "the worker has given up")
-
 
 @contextmanager
 def running_worker(settings: Settings, *, ready: bool = True) -> Iterator[ThreadWorker]:
