@@ -6,7 +6,7 @@ import pytest
 
 from services.exit_qualification.domain.intent import supersedes
 from services.exit_qualification.domain.intent_state_machine import AT_BROKER, ENDED_SHORT, TRANSITIONS, UNSENT
-from services.exit_qualification.domain.outcome import OrderState, outcome_of_fills, retry_backoff_s
+from services.exit_qualification.domain.outcome import OrderState, outcome_of_fills
 from shared.contracts.vocabulary import ExitReason, IntentStatus
 from tests.unit.exit_qualification.examples import intent, sent_intent
 
