@@ -97,7 +97,7 @@ def test_a_short_session_key_is_refused() -> None:
 def test_a_session_whose_token_was_revoked_is_ended(operator: Browser, apis: FakeApis) -> None:
     apis.revoked = True
     html = operator.get("/exits").text
-    assert "the token is not known" in html and "url=/login/again?next=/exits" in html
+    assert "the token is unknown" in html and "url=/login/again?next=/exits" in html
     assert operator.get("/login/again?next=/exits").headers["location"].startswith("/login?next=")
     assert "no longer valid" in operator.get("/login").text
     assert operator.get("/exits").status_code == 303
