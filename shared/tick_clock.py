@@ -18,6 +18,8 @@ class TickOrder(Enum):
     """It is the last one now although its stamp is older: its producer's clock was set back."""
     STALE = "stale"
     """It is older than the last one; nothing moved."""
+    OUTSIDE = "outside"
+    """It is beyond the circuit limits of its day; nothing moved."""
     STUCK = "stuck"
     """Stale, like every tick of its symbol for so long; said once until a tick is taken again."""
 

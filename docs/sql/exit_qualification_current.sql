@@ -977,6 +977,8 @@ CREATE TABLE exit_qualification.market_quotes (
     buy_quantity bigint,
     sell_quantity bigint,
     quoted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    wanted_at timestamp with time zone,
+    wanted_of text,
     CONSTRAINT market_quotes_last_price_check CHECK ((last_price > (0)::numeric)),
     CONSTRAINT market_quotes_lower_limit_check CHECK ((lower_limit > (0)::numeric)),
     CONSTRAINT market_quotes_upper_limit_check CHECK ((upper_limit > (0)::numeric))
@@ -987,6 +989,10 @@ COMMENT ON TABLE exit_qualification.market_quotes IS 'Last quote of a broker for
 COMMENT ON COLUMN exit_qualification.market_quotes.lower_limit IS 'lower circuit limit of the day of the quote; null if the broker names none';
 
 COMMENT ON COLUMN exit_qualification.market_quotes.buy_quantity IS 'quantity of waiting buy orders; null if the broker names none';
+
+COMMENT ON COLUMN exit_qualification.market_quotes.wanted_at IS 'when a tick beyond the limits last asked for a new quote; null if none ever did';
+
+COMMENT ON COLUMN exit_qualification.market_quotes.wanted_of IS 'user broker to ask for it, of an open trade of the symbol';
 
 CREATE TABLE exit_qualification.tick_symbols (
     symbol text NOT NULL,
@@ -1641,6 +1647,8 @@ CREATE INDEX exit_signals_by_transaction ON exit_qualification.exit_signals USIN
 CREATE INDEX idempotency_keys_by_age ON exit_qualification.idempotency_keys USING btree (created_at);
 
 CREATE INDEX inbox_by_age ON exit_qualification.inbox USING btree (at);
+
+CREATE INDEX market_quotes_wanted ON exit_qualification.market_quotes USING btree (symbol) WHERE (wanted_at > quoted_at);
 
 CREATE INDEX open_trades_of_account ON exit_qualification.open_trades USING btree (user_broker_id) WHERE (status = 'OPEN'::text);
 

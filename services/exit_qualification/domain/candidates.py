@@ -11,7 +11,7 @@ from uuid import UUID
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.open_trade import OpenTrade
 from shared.contracts.vocabulary import ExitReason
-from shared.tick_clock import TickOrder
+from shared.tick_clock import TAKEN, TickOrder
 
 
 class BrickCount(NamedTuple):
@@ -97,5 +97,5 @@ class TickVerdict:
 
 QUIET: Final = TickVerdict(accepted=True)
 """Accepted without effect; shared by almost all ticks."""
-REFUSED: Final = {order: TickVerdict(accepted=False, order=order) for order in (TickOrder.STALE, TickOrder.STUCK)}
+REFUSED: Final = {order: TickVerdict(accepted=False, order=order) for order in TickOrder if order not in TAKEN}
 """Verdicts on ticks without any effect."""

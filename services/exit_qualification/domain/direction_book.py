@@ -37,6 +37,11 @@ class DirectionBook:
         """Return the highest price below the current one that can have an effect."""
         return max(self._levels.nearest_below, self.marks.nearest_below)
 
+    @property
+    def first_rule(self) -> RuleKey | None:
+        """Return one of the rules; None without one."""
+        return next(iter(self._states), None)
+
     def put(self, key: RuleKey, state: RuleState, *, armed: bool) -> None:
         """Start to watch a rule."""
         self._states[key] = state

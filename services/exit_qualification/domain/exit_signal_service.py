@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import groupby, islice
 from math import inf
@@ -17,9 +17,11 @@ from services.exit_qualification.domain.candidates import (
     ExitCandidates,
     TickVerdict,
 )
+from services.exit_qualification.domain.circuit_limits import NO_LIMITS, CircuitLimits
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.symbol_book import SymbolBook, SymbolState
+from services.exit_qualification.domain.trade_states import carried_over, states_of
 from shared.contracts.vocabulary import ExitReason
 from shared.exit_rules.confirmation import Confirmed
 from shared.exit_rules.rule import RuleState, Saved
@@ -48,6 +50,7 @@ class ExitSignalService:
     def __init__(self, new_clock_after_ms: int = NEW_CLOCK_AFTER_MS) -> None:
         self._new_clock_after_ms = new_clock_after_ms
         self._books: dict[str, SymbolBook] = {}
+        self._limits: dict[str, CircuitLimits] = {}
         self._trades: dict[UUID, OpenTrade] = {}
         self._disarmed: OrderedDict[RuleKey, None] = OrderedDict()
         self._deadlines: list[tuple[int, RuleKey]] = []
@@ -61,7 +64,7 @@ class ExitSignalService:
         if trade.trade_id in self._trades:
             return []
         book = self._book(trade.symbol)
-        self._watch(book, trade, dict(_states_of(trade, book)), disarmed=())
+        self._watch(book, trade, dict(states_of(trade, book)), disarmed=())
         if not book.has_ticked_since(trade.entered_at_ms):
             return []
         return self._judge_by_last(book, trade.rule_keys(), settle=trade.entered_tick is None)
@@ -75,7 +78,7 @@ class ExitSignalService:
                 book = books[trade.symbol] = self._book(trade.symbol)
             self._trades[trade.trade_id] = trade
             load = book.loader(trade.direction)
-            for key, state in _states_of(trade, book):
+            for key, state in states_of(trade, book):
                 load(key, state)
                 if (at_ms := state.deadline_ms) is not None:
                     self._deadlines.append((at_ms, key))
@@ -102,7 +105,7 @@ class ExitSignalService:
             return []
         disarmed, states = self._let_go(known)
         book = self._book(trade.symbol)
-        self._watch(book, trade, _carried_over(known, states, trade), disarmed=disarmed, moved=True)
+        self._watch(book, trade, carried_over(known, states, trade), disarmed=disarmed, moved=True)
         changed = [key for key in trade.rule_keys() if known.rules.get(key[1:]) != trade.rules[key[1:]]]
         return self._judge_by_last(book, changed, settle=True)
 
@@ -128,7 +131,7 @@ class ExitSignalService:
         if known.symbol == trade.symbol:
             book.reprice(scale, effective_ms)
         after = trade._replace(entered_tick=book.ticks, saved={key[1:]: found for key, found in saved.items()})
-        self._watch(book, after, dict(_states_of(after, book)), disarmed=disarmed, moved=True)
+        self._watch(book, after, dict(states_of(after, book)), disarmed=disarmed, moved=True)
         return saved
 
     def trade(self, trade_id: UUID) -> OpenTrade | None:
@@ -156,6 +159,8 @@ class ExitSignalService:
         book = self._book(symbol)
         if book.pass_quietly(price_units, ts_us, seq, arrived_ms):
             return QUIET
+        if book.excludes(price_units, ts_us):
+            return REFUSED[TickOrder.OUTSIDE]
         order = book.take(ts_us, seq, arrived_ms)
         if order not in TAKEN:
             return REFUSED[order]
@@ -163,6 +168,24 @@ class ExitSignalService:
         if order is TickOrder.NEWEST and book.nearest_below < price_units < book.nearest_above:
             return QUIET
         return TickVerdict(True, tuple(self._emit(book, book.fire(), book.last_ts_us)), order)
+
+    def limit(self, limits: Mapping[str, CircuitLimits]) -> list[str]:
+        """Refuse later ticks beyond the limits of their day; return the symbols with limits not as before.
+
+        Nothing fires and no state moves. A checkpoint of these symbols keeps their earlier ticks judged as they were.
+        """
+        changed = [symbol for symbol, each in limits.items() if self._limits.get(symbol, NO_LIMITS) != each]
+        for symbol in changed:
+            self._limits[symbol] = limits[symbol]
+            if symbol in self._books:
+                self._books[symbol].limit(limits[symbol])
+        return changed
+
+    def account_of(self, symbol: str) -> str | None:
+        """Return the user broker of one of a symbol's trades; None without a trade."""
+        book = self._books.get(symbol)
+        trade_id = None if book is None else book.first_trade
+        return None if trade_id is None else self._trades[trade_id].user_broker_id
 
     def quiet_path(self, symbol: str) -> QuietPath:
         """Return `SymbolBook.pass_quietly` of a symbol, for callers trying it before `on_tick`."""
@@ -351,35 +374,12 @@ class ExitSignalService:
         book = self._books.get(symbol)
         if book is None:
             book = self._books[symbol] = SymbolBook(self._trades, self._new_clock_after_ms)
+            book.limit(self._limits.get(symbol, NO_LIMITS))
         return book
 
     def _book_of(self, trade_id: UUID) -> SymbolBook | None:
         trade = self._trades.get(trade_id)
         return None if trade is None else self._books[trade.symbol]
-
-
-def _states_of(trade: OpenTrade, book: SymbolBook) -> Iterator[tuple[RuleKey, RuleState]]:
-    """Yield the states of a new trade: at entry, or from a checkpoint."""
-    since = book.ticks if trade.entered_tick is None else trade.entered_tick
-    trade_id, saved = trade.trade_id, trade.saved
-    for (reason, leg), entry_state in trade.rules.items():
-        state = entry_state.restored(saved.get((reason, leg), {})) if saved else entry_state
-        if state.trails is not None:
-            state = state.marked(max(state.watermark, book.best_since(trade.direction, since)))
-        yield RuleKey(trade_id, reason, leg), state
-
-
-def _carried_over(known: OpenTrade, states: Mapping[RuleKey, RuleState], now: OpenTrade) -> dict[RuleKey, RuleState]:
-    """Return the states after a change of plan: an unchanged rule keeps its state, a changed one follows it."""
-    carried = {}
-    for (reason, leg), entry_state in now.rules.items():
-        key = RuleKey(now.trade_id, reason, leg)
-        before = states.get(key)
-        if before is None:
-            carried[key] = entry_state
-        else:
-            carried[key] = before if known.rules[reason, leg] == entry_state else entry_state.following(before)
-    return carried
 
 
 def _level(trade: OpenTrade, state: RuleState) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from services.exit_qualification.domain.circuit_limits import NO_LIMITS, CircuitLimits
 from services.exit_qualification.domain.direction_book import DirectionBook
 from services.exit_qualification.domain.level_index import ABOVE_ALL, BELOW_ALL, RuleKey
 from services.exit_qualification.domain.open_trade import OpenTrade
@@ -58,6 +59,7 @@ class SymbolBook(TickClock):
     __slots__ = (
         "_books",
         "_day",
+        "_limits",
         "_opening",
         "_quiet_until_us",
         "last_price",
@@ -71,6 +73,7 @@ class SymbolBook(TickClock):
 
     def __init__(self, trades: dict[UUID, OpenTrade], new_clock_after_ms: int = NEW_CLOCK_AFTER_MS) -> None:
         self._day = 0
+        self._limits = NO_LIMITS
         self._quiet_until_us = 0
         super().__init__(new_clock_after_ms)
         self.last_price = 0  # No price is 0: until the first tick the symbol has no state.
@@ -119,6 +122,15 @@ class SymbolBook(TickClock):
         self.last_price, self.last_ts_us, self.last_seq, self.last_arrived_ms = price, ts_us, seq, arrived_ms
         self.ticks += 1
         return True
+
+    def limit(self, limits: CircuitLimits) -> None:
+        """Exclude later ticks beyond these limits; they are levels too, so an ordinary tick costs nothing more."""
+        self._limits = limits
+        self._find_nearest()
+
+    def excludes(self, price: int, ts_us: int) -> bool:
+        """Return whether a tick is beyond the circuit limits of its day."""
+        return self._limits.exclude(price, _day(ts_us))
 
     def trade_at(self, price: int) -> None:
         """Set the last price to one accepted by `take`."""
@@ -227,6 +239,11 @@ class SymbolBook(TickClock):
         return fired
 
     @property
+    def first_trade(self) -> UUID | None:
+        """Return one of the symbol's trades; None without one."""
+        return next((key.trade_id for book in self._books.values() if (key := book.first_rule) is not None), None)
+
+    @property
     def is_unsaved(self) -> bool:
         """Return whether a checkpoint has not seen the last tick, a stale one or a rule's state yet."""
         return (
@@ -255,8 +272,9 @@ class SymbolBook(TickClock):
     def _find_nearest(self) -> None:
         """Convert both books' levels to market prices; a SHORT's are negative, and its above is below."""
         long, short = self._books[Direction.LONG], self._books[Direction.SHORT]
-        self.nearest_above = min(long.nearest_above, -short.nearest_below)
-        self.nearest_below = max(long.nearest_below, -short.nearest_above)
+        limits = self._limits
+        self.nearest_above = min(long.nearest_above, -short.nearest_below, limits.upper + 1)
+        self.nearest_below = max(long.nearest_below, -short.nearest_above, limits.lower - 1)
 
 
 def _day(ts_us: int) -> int:

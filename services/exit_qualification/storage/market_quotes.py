@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
 
 from sqlalchemy import Connection, TextClause, text
 
+from services.exit_qualification.domain.circuit_limits import NO_LIMITS, CircuitLimits
 from services.exit_qualification.domain.gates.registry import QUOTED_GATES, deferred_sql
 from services.exit_qualification.domain.gates.tick_fresh import older_sql
+from services.exit_qualification.domain.level_index import ABOVE_ALL, BELOW_ALL
 from services.exit_qualification.domain.market_facts import Quote
 from services.exit_qualification.storage.market_facts import GATE_ROWS
+from shared.money import to_units
 
 _ANY_ACCOUNT = "hashtextextended(b.user_broker_id, (SELECT floor(1e9 * random())::bigint))"
 """Order of accounts, the same for all rows of a statement and another one each time.
@@ -24,15 +29,23 @@ SOON = 0.5
 A burst longer than the fresh time of its tick would else stop until a quote has come.
 """
 NEEDED_NOW = text(f"""
--- market_quotes.needed_now: symbols with exits in need of a quote of the broker, or with a price soon too old
-SELECT DISTINCT ON (i.symbol) i.user_broker_id, i.symbol
-  FROM exit_intents i
-  LEFT JOIN market_quotes q ON q.symbol = i.symbol
-  {GATE_ROWS}
- WHERE i.status IN ('PENDING', 'APPROVED') AND i.executable AND i.deleted_at IS NULL AND b.status = 'CONNECTED'
-   AND ({deferred_sql(QUOTED_GATES)} OR ({older_sql(SOON)}))
-   AND coalesce(q.quoted_at < clock_timestamp() - make_interval(secs => :every_s), true)
- ORDER BY i.symbol, {_ANY_ACCOUNT}
+-- market_quotes.needed_now: symbols with exits in need of a quote of the broker, or with a price soon too old; and
+-- symbols with a tick beyond limits of before
+SELECT DISTINCT ON (b.symbol) b.user_broker_id, b.symbol FROM (
+  SELECT i.user_broker_id, i.symbol
+    FROM exit_intents i
+    LEFT JOIN market_quotes q ON q.symbol = i.symbol
+    {GATE_ROWS}
+   WHERE i.status IN ('PENDING', 'APPROVED') AND i.executable AND i.deleted_at IS NULL AND b.status = 'CONNECTED'
+     AND ({deferred_sql(QUOTED_GATES)} OR ({older_sql(SOON)}))
+     AND coalesce(q.quoted_at < clock_timestamp() - make_interval(secs => :every_s), true)
+  UNION ALL
+  SELECT a.user_broker_id, q.symbol
+    FROM market_quotes q
+    JOIN user_brokers a ON a.user_broker_id = q.wanted_of AND a.status = 'CONNECTED'
+   WHERE q.wanted_at > q.quoted_at AND q.quoted_at < clock_timestamp() - make_interval(secs => :every_s)
+) AS b
+ ORDER BY b.symbol, {_ANY_ACCOUNT}
  LIMIT :limit
 """)  # noqa: S608  # the conditions of our own gates
 NEEDED_TODAY = text(f"""
@@ -53,6 +66,21 @@ SELECT * FROM unnest(CAST(:symbols AS text[]), CAST(:prices AS numeric[]), CAST(
 ON CONFLICT (symbol) DO UPDATE
    SET last_price = EXCLUDED.last_price, lower_limit = EXCLUDED.lower_limit, upper_limit = EXCLUDED.upper_limit,
        buy_quantity = EXCLUDED.buy_quantity, sell_quantity = EXCLUDED.sell_quantity, quoted_at = clock_timestamp()
+""")
+WANT = text("""
+-- market_quotes.want: a locked row is just being renewed
+UPDATE market_quotes q SET wanted_at = clock_timestamp(), wanted_of = w.user_broker_id
+  FROM unnest(CAST(:symbols AS text[]), CAST(:accounts AS text[])) AS w (symbol, user_broker_id)
+ WHERE q.symbol = w.symbol
+   AND q.symbol IN (SELECT symbol FROM market_quotes
+                     WHERE symbol = ANY (CAST(:symbols AS text[])) ORDER BY symbol FOR UPDATE SKIP LOCKED)
+""")
+LIMITS_SINCE = text("""
+-- market_quotes.limits_since
+SELECT symbol, lower_limit, upper_limit, (quoted_at AT TIME ZONE 'Asia/Kolkata')::date - DATE '1970-01-01' AS day,
+       quoted_at
+  FROM market_quotes
+ WHERE quoted_at > :since
 """)
 
 
@@ -86,9 +114,29 @@ class QuoteRepository:
             },
         )
 
+    def want(self, accounts: Mapping[str, str]) -> None:
+        """Ask for a new quote of each symbol, by the user broker to ask; a symbol without a quote is left out."""
+        if accounts:
+            values = {"symbols": list(accounts), "accounts": list(accounts.values())}
+            self._connection.execute(WANT, values)
+
+    def limits_since(self, since: datetime) -> tuple[dict[str, CircuitLimits], datetime | None]:
+        """Return the limits in the quotes after a time, by symbol, and the time of the newest of these quotes."""
+        rows = self._connection.execute(LIMITS_SINCE, {"since": since}).all()
+        limits = {row.symbol: _limits(row.day, row.lower_limit, row.upper_limit) for row in rows}
+        return limits, max((row.quoted_at for row in rows), default=None)
+
     def _symbols(self, statement: TextClause, every_s: float, limit: int) -> dict[str, list[str]]:
         found: dict[str, list[str]] = defaultdict(list)
         rows = self._connection.execute(statement, {"every_s": every_s, "limit": limit})
         for row in rows:
             found[row.user_broker_id].append(row.symbol)
         return found
+
+
+def _limits(day: int, lower: Decimal | None, upper: Decimal | None) -> CircuitLimits:
+    if lower is None and upper is None:
+        return NO_LIMITS
+    return CircuitLimits(
+        day, BELOW_ALL if lower is None else to_units(lower), ABOVE_ALL if upper is None else to_units(upper)
+    )

@@ -17,6 +17,7 @@ from services.exit_qualification.storage.tick_checkpoints import TickCheckpointR
 from services.exit_qualification.ticks.batch import Layout
 from services.exit_qualification.ticks.engine_loader import collector_paused, load_engine
 from services.exit_qualification.ticks.evaluation import Evaluator
+from services.exit_qualification.ticks.limits_feed import LimitsFeed
 from services.exit_qualification.ticks.progress import Progress
 from services.exit_qualification.ticks.topic_identity import TickLog, require_homes
 from shared.errors import ExitflowError, Unavailable
@@ -54,6 +55,8 @@ class Assignment:
         Offsets reached and stored of the partitions held; without any while partitions wait.
     engine, evaluator:
         Engine with the trades of exactly these partitions, and its evaluator.
+    limits:
+        Circuit limits for the engine.
     is_settled:
         Whether all assigned partitions are held, possibly none.
     """
@@ -77,6 +80,7 @@ class Assignment:
         self._new_clock_after_ms = new_clock_after_ms
         self._default_square_off = square_off
         self._trusted = trusted
+        self.limits = LimitsFeed(database)
         self._waiting: list[int] | None = None
         self._let_go()
 
@@ -121,6 +125,7 @@ class Assignment:
                 square_off = replace(self._default_square_off, calendars=CalendarRepository(connection).calendars())
                 stay = partial(self._stay, partitions, report)
                 loaded = load_engine(connection, claimed, self._new_clock_after_ms, square_off, stay)
+                self.limits.load(connection, loaded.engine)
                 positions = self._log.start(connection, self._layout, claimed, bounds)
             loaded.engine.watch_loaded()  # sorting may take longer than a transaction may be idle
         self._consumer.assign(positions)

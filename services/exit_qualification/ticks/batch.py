@@ -69,6 +69,8 @@ class BatchResult:
         Held partitions to write now, as a record of theirs was refused.
     urgent_symbols:
         Symbols to write now: with an exit, a trade or a new clock.
+    outside:
+        Symbol of each tick beyond the circuit limits.
     new_clocks, stuck:
         Symbols with a producer clock set back, and symbols with only stale ticks for a long time.
     arrived_ms:
@@ -87,6 +89,7 @@ class BatchResult:
     urgent_symbols: set[str] = field(default_factory=set)
     refused: list[Refused] = field(default_factory=list)
     misrouted: list[Misrouted] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
     new_clocks: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
     arrived_ms: dict[UUID, int] = field(default_factory=dict)

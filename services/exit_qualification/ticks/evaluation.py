@@ -126,6 +126,9 @@ class Evaluator:
         """Evaluate a tick with a possible effect."""
         verdict = self._engine.on_tick(*tick)
         symbol, *_, arrived = tick
+        if verdict.order is TickOrder.OUTSIDE:
+            result.outside.append(symbol)
+            return
         if not verdict.accepted:
             result.stale += 1
             if verdict.order is TickOrder.STUCK:

@@ -18,6 +18,7 @@ MOST_SHOWN = 10
 
 TICKS_EVALUATED = counter("exit_ticks_evaluated", "ticks judged")
 TICKS_STALE = counter("exit_ticks_stale", "ticks dropped because a later one of their symbol was judged before")
+TICKS_OUTSIDE = counter("exit_ticks_outside", "ticks dropped because they are beyond their day's circuit limits")
 NEW_CLOCKS = counter("exit_tick_new_clocks", "times a symbol followed a producer with its clock set back")
 SYMBOLS_STUCK = counter("exit_tick_symbols_stuck", "times every tick of a symbol was stale for long, and still is")
 TICKS_FORWARDED = counter("exit_ticks_forwarded", "ticks put on the partition of their symbol")
@@ -32,6 +33,7 @@ def count_batch(result: BatchResult) -> None:
     """Count an evaluated batch; after a restart, ticks since the last checkpoint are counted again."""
     TICKS_EVALUATED.inc(result.evaluated)
     TICKS_STALE.inc(result.stale)
+    TICKS_OUTSIDE.inc(len(result.outside))
     EVENTS_UNKNOWN.inc(result.unknown_events)
     if result.new_clocks:
         NEW_CLOCKS.inc(len(result.new_clocks))

@@ -10,6 +10,7 @@ from math import inf
 from confluent_kafka import KafkaException
 
 from services.exit_qualification.domain.checkpoint import EngineCheckpoint
+from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.square_off import NEVER, SquareOff
 from services.exit_qualification.signal_management_service import DetectedExit
 from services.exit_qualification.ticks.assignment import Assignment, NotAssignedTogether, Reassigned
@@ -231,6 +232,7 @@ class TickSession:
         self._around.outgoing.send(result, self._layout)
         progress.reached |= offsets_after(records, self._layout, progress.reached)
         count_batch(result)
+        self._assignment.limits.note(result.outside)
         trace_causes(result)
         if result.urgent or result.urgent_symbols:
             self._write(result, progress.checkpoint(result.urgent, result.urgent_symbols))
@@ -267,9 +269,18 @@ class TickSession:
         if now_s >= self._next_waiting_s():
             self._waited_s = now_s
             self._after_commit(self._pipeline.write_waiting(self._assignment.progress.held))
+        self._follow_limits(now_s, engine)
         count = self._rearming.take(now_s, engine.disarmed_count)
         if count or engine.next_deadline_ms <= epoch_ms(self._around.clock.now()):
             self._rearm(count)
+
+    def _follow_limits(self, now_s: float, engine: ExitSignalService) -> None:
+        """Take new circuit limits, and write the symbols: their earlier ticks are not judged again by these."""
+        if not self._assignment.is_settled:
+            return
+        limited = engine.unsaved(self._assignment.limits.follow(engine, now_s))
+        if limited:
+            self._write(BatchResult(), self._assignment.progress.checkpoint(symbols=limited))
 
     def _next_waiting_s(self) -> float:
         """Return when to look for waiting work: soon if there is some, else in case another worker has left it."""

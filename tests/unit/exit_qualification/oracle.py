@@ -234,6 +234,7 @@ class BruteForceEngine:
         self.trades: dict[UUID, Trade] = {}
         self.off: set[tuple[UUID, ExitReason, int | None]] = set()
         self.last: dict[str, Last] = {}
+        self.limits: dict[str, tuple[int, int, int]] = {}
 
     def add_trade(self, trade: Trade) -> list[Found]:
         if trade.trade_id in self.trades:
@@ -264,6 +265,9 @@ class BruteForceEngine:
         self.off = {key for key in self.off if key[0] != trade_id}
 
     def on_tick(self, symbol: str, price: int, ts_us: int, seq: int, arrived_ms: int) -> tuple[TickOrder, list[Found]]:
+        day, lowest, highest = self.limits.get(symbol, (-1, 0, 0))
+        if (ts_us + IST_US) // DAY_US == day and not lowest <= price <= highest:
+            return TickOrder.OUTSIDE, []
         last = self.last.get(symbol)
         if last is not None:
             arrived_ms = max(arrived_ms, last.arrived_ms)

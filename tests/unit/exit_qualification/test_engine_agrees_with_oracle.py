@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from services.exit_qualification.domain.candidates import ExitCandidates
+from services.exit_qualification.domain.circuit_limits import CircuitLimits
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.open_trade import OpenTrade
@@ -21,7 +22,7 @@ from shared.exit_rules.registry import start_rules
 from shared.exit_rules.rule import Position, Saved
 from shared.money import from_units
 from shared.tick_clock import TickOrder
-from tests.unit.exit_qualification.oracle import DAY_US, EVERY_SLOT, BruteForceEngine, Found, Slot, Trade
+from tests.unit.exit_qualification.oracle import DAY_US, EVERY_SLOT, IST_US, BruteForceEngine, Found, Slot, Trade
 
 pytestmark = pytest.mark.long
 
@@ -197,6 +198,16 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
         if verdict.candidates or verdict.order is TickOrder.NEW_CLOCK:
             self.save(symbol)
 
+    @rule(symbol=st.sampled_from(SYMBOLS), lowest=prices, span=st.integers(0, 20), day=st.integers(0, 2))
+    def limits_of_a_day(self, symbol: str, lowest: int, span: int, day: int) -> None:
+        """Limits of the day of the last tick, or of one after it; a change of them is followed by a checkpoint."""
+        last = self.oracle.last.get(symbol)
+        limits = CircuitLimits((last.ts_us + IST_US) // DAY_US + day if last else day, lowest, lowest + span)
+        changed = self.oracle.limits.get(symbol) != limits
+        assert self.engine.limit({symbol: limits}) == [symbol] * changed
+        self.oracle.limits[symbol] = limits
+        self.save(symbol)
+
     @rule(step_ms=st.integers(0, 3000))
     def on_clock(self, step_ms: int) -> None:
         self.now_ms += step_ms
@@ -227,6 +238,7 @@ class EngineAgreesWithOracle(RuleBasedStateMachine):
     def restart(self) -> None:
         """Load everything from checkpoints, each some ticks old, with every rule disarmed, and read those again."""
         restarted = ExitSignalService(NEW_CLOCK_AFTER_MS)
+        restarted.limit({symbol: CircuitLimits(*each) for symbol, each in self.oracle.limits.items()})
         for symbol, state in self.states.items():
             restarted.restore_symbol(symbol, state)
         restarted.load(self.of_checkpoint())

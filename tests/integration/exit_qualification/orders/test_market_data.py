@@ -11,7 +11,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from services.exit_qualification.domain.checkpoint import SymbolCheckpoint
+from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.gates.gate import Gate
+from services.exit_qualification.domain.market_facts import Quote
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.domain.symbol_book import SymbolState
 from services.exit_qualification.orders.accounts.token_watch import TokenWatch
@@ -22,12 +24,14 @@ from services.exit_qualification.storage.market_quotes import QuoteRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
+from services.exit_qualification.ticks.limits_feed import LOOK_S, LimitsFeed
 from shared.clock import SystemClock
 from shared.contracts.topics import TopicNames
 from shared.contracts.vocabulary import ExitReason
 from shared.instants import epoch_ms
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
+from shared.tick_clock import TickOrder
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
 from tests.support.signing import SIGNER
@@ -146,3 +150,34 @@ def test_refused_token_holds_all_account_exits_until_accepted(
 def account(engine: Engine) -> UserBroker:
     with engine.connect() as connection:
         return SwitchRepository(connection).broker("paper")
+
+
+def quoted(engine: Engine, upper: str, ago: timedelta) -> None:
+    """A quote with this upper limit was stored so long ago."""
+    with engine.begin() as connection:
+        QuoteRepository(connection).upsert([Quote(INFY, Decimal(1000), Decimal(900), Decimal(upper))])
+        connection.execute(text("UPDATE market_quotes SET quoted_at = quoted_at - :ago"), {"ago": ago})
+
+
+def wanted(engine: Engine) -> dict[str, list[str]]:
+    with engine.connect() as connection:
+        return QuoteRepository(connection).needed_now(WAITING_EVERY_S, MOST_SYMBOLS)
+
+
+def test_a_tick_beyond_the_limits_asks_for_a_quote(scenario: OrderScenario, exit_engine: Engine) -> None:
+    engine, feed, now_ms = ExitSignalService(), LimitsFeed(exit_engine), epoch_ms(datetime.now(UTC))
+    quoted(exit_engine, "1100", timedelta(seconds=5))
+    with exit_engine.begin() as connection:
+        feed.load(connection, engine)
+    engine.add_trade(scenario.open_trade())
+    assert engine.on_tick(INFY, 1100_0500, now_ms * 1000, 1, now_ms).order is TickOrder.OUTSIDE
+    assert wanted(exit_engine) == {}
+    feed.note([INFY])
+    assert feed.follow(engine, 0.0) == []
+    assert wanted(exit_engine) == {"paper": [INFY]}
+    quoted(exit_engine, "1150", timedelta())
+    assert wanted(exit_engine) == {}
+    assert feed.follow(engine, LOOK_S / 2) == []
+    assert feed.follow(engine, LOOK_S) == [INFY]
+    assert engine.on_tick(INFY, 1100_0500, now_ms * 1000, 1, now_ms).order is TickOrder.NEWEST
+    assert feed.follow(engine, 2 * LOOK_S) == []

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from services.exit_qualification.domain.checkpoint import Checkpoint
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.ticks.assignment import Assignment
+from services.exit_qualification.ticks.limits_feed import LimitsFeed
 from services.exit_qualification.ticks.pipeline import TickPipeline, Written
 from services.exit_qualification.ticks.progress import Progress
 from services.exit_qualification.ticks.rearm_schedule import MOST_PER_TURN, TURNS, RearmSchedule
@@ -59,6 +60,8 @@ class Idle:
         consumer = Mock(WatchedConsumer, consumer=Mock())
         consumer.take_by_partition.side_effect = self._wait
         self.assignment = Mock(Assignment, is_waiting=False, is_settled=True, engine=engine)
+        self.assignment.limits = Mock(LimitsFeed)
+        self.assignment.limits.follow.return_value = []
         self.assignment.progress = Progress(engine, CLAIMED, LAYOUT.partitions)
         around = Mock(Surroundings, settings=Settings(), clock=self.clock, health=Health(), pipeline=self.pipeline)
         self.health, self.stop = around.health, Stop()
