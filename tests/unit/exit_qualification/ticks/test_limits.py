@@ -44,7 +44,7 @@ def test_limits_of_another_day_say_nothing(day: int) -> None:
     assert evaluated(engine, tick("2000")).outside == []
 
 
-def test_the_account_of_a_symbol_is_of_one_of_its_trades() -> None:
+def test_the_account_of_a_symbol_has_a_trade() -> None:
     engine = ExitSignalService()
     assert engine.account_of(INFY) is None
     event = opened()
