@@ -43,7 +43,12 @@ class DayPlan:
     @property
     def is_trading_day(self) -> bool:
         """Return whether the day has a session for sending exits."""
-        return any(session.phase is MarketPhase.OPEN for session in self.sessions)
+        return self.last_open is not None
+
+    @property
+    def last_open(self) -> Session | None:
+        """Return the last session in which exits can be sent; None on a closed day."""
+        return next((each for each in reversed(self.sessions) if each.phase is MarketPhase.OPEN), None)
 
     def phase(self, second: SecondOfDay) -> MarketPhase:
         """Return the phase at a second of the day."""

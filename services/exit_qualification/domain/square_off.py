@@ -7,11 +7,19 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Final
 
-from services.exit_qualification.domain.market_calendar import NO_CALENDARS, ZONE, Calendars, DayPlan, exchange_of
-from shared.contracts.vocabulary import ProductType
+from services.exit_qualification.domain.market_calendar import (
+    NO_CALENDARS,
+    ZONE,
+    Calendars,
+    DayPlan,
+    SecondOfDay,
+    exchange_of,
+)
+from shared.contracts.vocabulary import MarketPhase, ProductType
 
 _LONGEST_CLOSURE_DAYS = 31
 """Days to search for the next trading day; no exchange is closed for longer."""
+_BEFORE_CLOSE_S = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +54,21 @@ class SquareOff:
 
     def _second(self, plan: DayPlan | None, product_type: ProductType) -> int | None:
         """Return the square-off of a product in seconds of the day; None if the day has none."""
-        if plan is not None and not plan.is_trading_day:
-            return None
-        if plan is not None and product_type in plan.square_off:
+        if plan is not None and product_type in plan.square_off and plan.is_trading_day:
             return plan.square_off[product_type]
         at = self.times.get(product_type)
-        return None if at is None else at.hour * 3600 + at.minute * 60 + at.second
+        return None if at is None else _within_sessions(plan, at.hour * 3600 + at.minute * 60 + at.second)
+
+
+def _within_sessions(plan: DayPlan | None, second: SecondOfDay) -> SecondOfDay | None:
+    """Return a default time if the exchange is open then, else one before the day's last close; None if it is closed.
+
+    A short day or muhurat trading without a square-off time of its own would else carry its trades overnight.
+    """
+    if plan is None or plan.phase(second) is MarketPhase.OPEN:
+        return second
+    last = plan.last_open
+    return None if last is None else max(last.opens, last.closes - _BEFORE_CLOSE_S)
 
 
 NEVER: Final = SquareOff()

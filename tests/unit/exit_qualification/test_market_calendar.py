@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from services.cli.support.calendar_files import read_calendars
@@ -98,6 +100,32 @@ def test_setting_gives_square_off_time_where_calendar_gives_none() -> None:
     assert (
         SquareOff({ProductType.MIS: time(15, 20)}, never_open).after_entry_ms("NSE:X", ProductType.MIS, entered) is None
     )
+
+
+hours = st.lists(st.integers(0, 24 * 12), min_size=2, max_size=8, unique=True).map(sorted)
+
+
+@given(
+    hours=hours,
+    phases=st.lists(st.sampled_from(["OPEN", "PRE_OPEN", "CLOSING"]), min_size=4, max_size=4),
+    at_=st.times(),
+)
+def test_default_square_off_lies_within_a_session(hours: list[int], phases: list[str], at_: time) -> None:
+    """The default of a short day, or of muhurat trading in the evening, may be a time at which nothing can exit."""
+    edges = [f"{minutes // 60:02}:{minutes % 60:02}" for minutes in (each * 5 for each in hours)]
+    sessions = [
+        {"phase": phase, "opens": opens, "closes": closes}
+        for phase, (opens, closes) in zip(phases, zip(edges[::2], edges[1::2], strict=False), strict=False)
+    ]
+    known = calendars(calendar(square_off={}, sessions=sessions, weekdays=[1, 2, 3, 4, 5, 6, 7], days=[]))
+    found = SquareOff({ProductType.MIS: at_.replace(microsecond=0)}, known).after_entry_ms(
+        "NSE:INFY", ProductType.MIS, epoch_ms(at("2026-01-12", "23:59:59"))
+    )
+    is_open = any(each["phase"] == "OPEN" for each in sessions)
+    assert (found is not None) is is_open
+    if found is not None:
+        assert known.phase("NSE", datetime.fromtimestamp(found / 1000, UTC)) is MarketPhase.OPEN
+        assert found < epoch_ms(at("2026-01-14", "00:00"))
 
 
 @pytest.mark.parametrize(
