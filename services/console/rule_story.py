@@ -74,11 +74,12 @@ def _why(rule: Json) -> str:
 def _conditions(rule: Json) -> Iterator[str]:
     """Yield the conditions of an armed rule."""
     distance, bricks = rule["distance"], rule["bricks"]
-    if rule["level"] is not None and distance is None:
+    if rule["reached"] is not None and distance is None:
         yield "No tick of the symbol has arrived."
     elif distance is not None and Decimal(distance) > 0:
         move = "rise" if rule["reached"] == "at or above" else "fall"
-        yield f"The price must {move} to {money(rule['level'])}."
+        end = f"{money(rule['arms_at'])} first, to arm the rule" if rule["arms_at"] else money(rule["level"])
+        yield f"The price must {move} to {end}."
     if bricks is not None and bricks["counted"] < bricks["needed"]:
         yield f"It needs {plural(bricks['needed'], 'brick')} of {money(bricks['size'])}; {bricks['counted']} so far."
     if rule["due_in_ms"] is not None and rule["due_in_ms"] > 0:

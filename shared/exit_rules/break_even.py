@@ -55,9 +55,14 @@ class ArmedStop(RuleState):
         return below(self.exit_at)
 
     @property
+    def arms_at(self) -> Level | None:
+        """Return the arming profit until it is reached."""
+        return None if self.armed else above(self.arm_at)
+
+    @property
     def moves(self) -> tuple[Level, ...]:
         """Return the arming profit until it is reached."""
-        return () if self.armed else (above(self.arm_at),)
+        return () if self.arms_at is None else (self.arms_at,)
 
     @property
     def reached(self) -> int:

@@ -162,6 +162,11 @@ class RuleState(ABC):
         """Return the level at which the state exits or will exit as it stands; None if no price alone decides."""
         return self.condition
 
+    @property
+    def arms_at(self) -> Level | None:
+        """Return the level that arms the state; None once it is armed, or if it always is."""
+        return None
+
     def saved(self) -> Saved:
         """Return the differences from the state at entry, as whole numbers by name."""
         return {}

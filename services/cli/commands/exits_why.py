@@ -14,8 +14,8 @@ from services.cli.support.tapes.prices_around import past_time, prices_around
 from shared.clock import SystemClock
 
 _RULE_COLUMNS = (
-    "exit_reason", "leg", "armed", "held_by", "level", "reached", "distance", "watermark", "bricks", "due_in_ms",
-    "cooldown_until",
+    "exit_reason", "leg", "armed", "held_by", "level", "arms_at", "reached", "distance", "watermark", "bricks",
+    "due_in_ms", "cooldown_until",
 )  # fmt: skip
 _ENTRY_COLUMNS = ("at", "step", "exit_reason", "episode_id", "detail")
 _SHOWN_APART = ("rules", "waiting", "protective_stop", "timeline")

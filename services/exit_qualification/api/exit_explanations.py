@@ -58,12 +58,13 @@ class RuleView(BaseModel):
 
     exit_reason: ExitReason
     leg: int | None
-    armed: bool
-    held_by: str | None = Field(description="`intent` or `cooldown` if it is not armed")
+    armed: bool = Field(description="whether it fires once its condition is met")
+    held_by: str | None = Field(description="`intent` or `cooldown` if it must wait for one")
     level: Money | None = Field(description="price of the condition; null if no price alone decides")
-    reached: Side | None = Field(description="side of the level for the condition")
+    arms_at: Money | None = Field(description="price to arm the rule; null once it is armed, or if it always is")
+    reached: Side | None = Field(description="side of `level` or `arms_at` for the condition")
     distance: str | None = Field(
-        description="rupees from the last price to the level; 0 or less if the condition is met"
+        description="rupees from the last price to `level` or `arms_at`; 0 or less if the condition is met"
     )
     watermark: Money | None = Field(description="best price since entry, of a trailing stop")
     deadline: Timestamp | None
@@ -164,9 +165,10 @@ def _rule(rule: ExplainedRule, now: datetime) -> RuleView:
     return RuleView(
         exit_reason=standing.reason,
         leg=standing.leg,
-        armed=rule.held_by is None,
+        armed=rule.held_by is None and standing.arms_at is None,
         held_by=rule.held_by,
         level=_price(standing.level),
+        arms_at=_price(standing.arms_at),
         reached=standing.reached,
         distance=None if standing.distance is None else f"{from_units(standing.distance):.4f}",
         watermark=_price(standing.watermark),

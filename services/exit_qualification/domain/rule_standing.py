@@ -32,10 +32,10 @@ class RuleStanding:
 
     Attributes
     ----------
-    level, reached:
-        Price of the condition, and its side; None if no price alone decides.
+    level, arms_at, reached:
+        Price of the condition, or one to arm the rule first, and its side; None if no price alone decides.
     distance:
-        How far the last price must still move to reach the level; 0 or less once it has. None without a tick.
+        How far the last price must still move to that price; 0 or less once it has. None without a tick.
     watermark:
         Best price since entry of a trailing stop.
     deadline_ms:
@@ -45,6 +45,7 @@ class RuleStanding:
     reason: ExitReason
     leg: int | None
     level: int | None
+    arms_at: int | None
     reached: Side | None
     distance: int | None
     watermark: int | None
@@ -64,13 +65,15 @@ def rule_standings(trade: OpenTrade, symbol: SymbolState | None) -> list[RuleSta
 
 
 def _standing(key: RuleKey, state: RuleState, direction: Direction, last: int | None) -> RuleStanding:
-    condition = _condition(state)
+    condition, arming = _condition(state), state.arms_at
+    wanted = condition or arming
     return RuleStanding(
         reason=key.reason,
         leg=key.leg,
         level=None if condition is None else condition.price * direction.sign,
-        reached=None if condition is None else _in_market(condition.side, direction),
-        distance=None if condition is None or last is None else _distance(condition, last * direction.sign),
+        arms_at=None if arming is None else arming.price * direction.sign,
+        reached=None if wanted is None else _in_market(wanted.side, direction),
+        distance=None if wanted is None or last is None else _distance(wanted, last * direction.sign),
         watermark=None if state.trails is None else state.watermark * direction.sign,
         deadline_ms=state.deadline_ms,
         bricks=_bricks(state, direction),

@@ -180,6 +180,7 @@ def rule(**changes: Any) -> Json:
         "armed": changes.get("held_by") is None,
         "held_by": None,
         "level": "990.00",
+        "arms_at": None,
         "reached": "at or below",
         "distance": "11.0000",
         "watermark": None,

@@ -36,7 +36,17 @@ def why_not(**changes: Any) -> str:
             "It needs 2 bricks of 1.50; 1 so far.",
         ),
         (
-            {"level": None, "distance": None, "deadline": "2026-01-13T09:45:00.000000Z", "due_in_ms": 17_100_000},
+            {"level": None, "arms_at": "1010.00", "reached": "at or above", "distance": "9.0000"},
+            "The price must rise to 1,010.00 first, to arm the rule.",
+        ),
+        (
+            {
+                "level": None,
+                "reached": None,
+                "distance": None,
+                "deadline": "2026-01-13T09:45:00.000000Z",
+                "due_in_ms": 17_100_000,
+            },
             "Due in 4 h 45 m, at 15:15:00.000.",
         ),
     ],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.rule_standing import BrickStanding, RuleStanding, rule_standings
 from services.exit_qualification.domain.symbol_book import SymbolState
@@ -57,3 +59,15 @@ def test_watermarks_and_bricks_are_those_of_the_checkpoint() -> None:
     assert found[ExitReason.TARGET].bricks == BrickStanding(0, 2, 4_0000, 1008_0000)
     assert found[ExitReason.BRICK_REVERSAL].bricks == BrickStanding(0, 3, 4_0000, 1008_0000)
     assert found[ExitReason.BRICK_REVERSAL].level is None
+
+
+@pytest.mark.parametrize(("direction", "sign"), [(Direction.LONG, 1), (Direction.SHORT, -1)])
+def test_an_unarmed_break_even_tells_what_arms_it(direction: Direction, sign: int) -> None:
+    """It does not fire with the next tick, though no price of an exit stands against it."""
+    stop = {"break_even": {"arm": "10", "offset": "2"}, "target": None, "stop_loss": None, "direction": direction}
+    found = standings(**stop)[ExitReason.BREAK_EVEN]
+    arms_at, side = 1000_0000 + sign * 10_0000, Side.AT_OR_ABOVE if sign > 0 else Side.AT_OR_BELOW
+    assert (found.level, found.arms_at, found.reached) == (None, arms_at, side)
+    assert found.distance == 10_0000 - sign * 4_0000
+    armed = standings(saved={(ExitReason.BREAK_EVEN, None): {"armed": 1}}, **stop)[ExitReason.BREAK_EVEN]
+    assert (armed.level, armed.arms_at) == (1000_0000 + sign * 2_0000, None)
