@@ -1,13 +1,13 @@
 """exit-ticks asks for the quote of a symbol with a tick beyond its circuit limits. Only expands.
 
 Revision ID: V067
-Revises: V062
+Revises: V070
 """
 
 from alembic import op
 
 revision = "V067"
-down_revision = "V062"
+down_revision = "V070"
 branch_labels = None
 depends_on = None
 

@@ -64,7 +64,12 @@ def test_watermarks_and_bricks_are_those_of_the_checkpoint() -> None:
 @pytest.mark.parametrize(("direction", "sign"), [(Direction.LONG, 1), (Direction.SHORT, -1)])
 def test_an_unarmed_break_even_tells_what_arms_it(direction: Direction, sign: int) -> None:
     """It does not fire with the next tick, though no price of an exit stands against it."""
-    stop = {"break_even": {"arm": "10", "offset": "2"}, "target": None, "stop_loss": None, "direction": direction}
+    stop: dict[str, Any] = {
+        "break_even": {"arm": "10", "offset": "2"},
+        "target": None,
+        "stop_loss": None,
+        "direction": direction,
+    }
     found = standings(**stop)[ExitReason.BREAK_EVEN]
     arms_at, side = 1000_0000 + sign * 10_0000, Side.AT_OR_ABOVE if sign > 0 else Side.AT_OR_BELOW
     assert (found.level, found.arms_at, found.reached) == (None, arms_at, side)
