@@ -13,7 +13,7 @@ from shared.postgres.poolers import check_session, explain_pooler
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 PUBLISHING = ConnectionLimits(lock_ms=5_000, statement_ms=60_000, answer_s=10)
-"""Rows of a backlog are streamed, without a limit on their answer. All other statements are short."""
+"""Rows of a backlog are streamed, for a minute at most, without a wait for an answer. Other statements are short."""
 
 UPKEEP = ConnectionLimits(lock_ms=5_000, statement_ms=60_000, answer_s=65)
 """Limit of statements over a whole partition."""
