@@ -67,7 +67,7 @@ def test_rows_that_the_page_shows_are_not_sent_again(tab: Tab) -> None:
     assert tab.page.locator("[data-row]").evaluate("row => row.seenBefore") is True
 
 
-def test_a_token_revoked_while_a_page_arrives_leads_to_the_sign_in(tab: Tab) -> None:
+def test_token_revoked_during_a_page_leads_to_sign_in(tab: Tab) -> None:
     tab.console.apis.revoked = True
     try:
         tab.open("/exits")

@@ -143,14 +143,14 @@ def test_a_page_names_the_state_with_which_its_stream_begins(operator: Browser, 
     assert states[0] == states[1] and len(states[0]) == 1
 
 
-def test_last_event_of_a_lost_connection_counts_more_than_the_page() -> None:
+def test_last_event_of_a_lost_connection_beats_the_page() -> None:
     def state(*headers: tuple[bytes, bytes]) -> str:
         return seen_state(Request({"type": "http", "headers": headers}), "page")
 
     assert (state(), state((b"last-event-id", b"event"))) == ("page", "event")
 
 
-def test_the_first_part_of_a_page_is_sent_before_an_api_is_asked(operator: Browser, apis: FakeApis) -> None:
+def test_head_of_a_page_is_sent_before_api_answers(operator: Browser, apis: FakeApis) -> None:
     pages = Pages(SessionCookies(SETTINGS, SystemClock()), SystemClock())
     asked: list[bool] = []
 

@@ -108,7 +108,7 @@ def test_a_token_known_after_all_leads_back_to_the_page(operator: Browser) -> No
     assert operator.get("/login/again?next=//elsewhere").headers["location"] == "/exits"
 
 
-def test_htmx_is_led_to_the_sign_in_once_a_token_was_revoked(operator: Browser, apis: FakeApis) -> None:
+def test_htmx_is_led_to_sign_in_after_revocation(operator: Browser, apis: FakeApis) -> None:
     apis.revoked = True
     answer = operator.http.get("/exits", headers={"hx-request": "true"})
     assert answer.headers["hx-redirect"] == "/login"
