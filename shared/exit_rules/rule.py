@@ -194,6 +194,8 @@ class ExitRule(ABC, Generic[P]):
         Whether an exit ended with quantity left is detected again without waiting for the market.
     planned:
         Whether a plan asks for it; others are requested from outside.
+    by_price:
+        Whether a price of the symbol decides: such an exit needs a fresh and sane one.
     toward:
         +1 if prices toward profit meet the condition, -1 if prices away from it do, 0 if no price does.
     options:
@@ -204,6 +206,7 @@ class ExitRule(ABC, Generic[P]):
     expires: ClassVar[bool] = True
     resumes: ClassVar[bool] = False
     planned: ClassVar[bool] = True
+    by_price: ClassVar[bool] = True
     toward: ClassVar[int] = 0
     options: ClassVar[tuple[PlanOption, ...]] = ()
 
@@ -243,9 +246,12 @@ class ExitRule(ABC, Generic[P]):
         """Return contradictions with the trade's quantity or lot size in a sized plan; empty if none."""
         return []
 
+    @abstractmethod
     def scaled(self, plan: P, scale: PlanScale) -> Mapping[str, object]:
-        """Return the plan's fields with prices and quantities, changed by a corporate action."""
-        return {}
+        """Return the plan's fields with prices and quantities, changed by a corporate action; empty if it has none.
+
+        Every rule says it: a price left as it was would exit at the first tick after a split.
+        """
 
     def filled_leg_contradictions(self, before: P, after: P, filled: Collection[int]) -> list[str]:
         """Return why legs with fills cannot change between these plans; empty if they do not."""

@@ -11,6 +11,7 @@ from pydantic import Field
 from shared.contracts.vocabulary import ExitReason
 from shared.exit_rules.levels import ALWAYS, Level
 from shared.exit_rules.rule import ExitRule, PlanOption, PlanPart, Position, RuleState
+from shared.exit_rules.scale import PlanScale
 
 SECONDS_OF_A_YEAR = 366 * 24 * 3600
 
@@ -54,6 +55,7 @@ class TimeExit(ExitRule[TimeFields]):
 
     reason = ExitReason.TIME
     expires = False
+    by_price = False
     options = (
         PlanOption("max-hold", ("max_hold_s",), "Exit after this many seconds.", int),
         PlanOption("square-off", ("square_off",), "Exit at the square-off time of the product.", bool),
@@ -67,3 +69,7 @@ class TimeExit(ExitRule[TimeFields]):
         if plan.square_off and position.square_off_at_ms is not None:
             deadlines.append(position.square_off_at_ms)
         return {None: Deadline(min(deadlines))} if deadlines else {}
+
+    def scaled(self, plan: TimeFields, scale: PlanScale) -> Mapping[str, object]:
+        """Return nothing: times do not change."""
+        return {}

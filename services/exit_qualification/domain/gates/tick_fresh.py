@@ -6,9 +6,9 @@ from typing import Final
 
 from services.exit_qualification.domain.gates.gate import Detail, Gate, GateSpec, Verdict, defer_unless
 from services.exit_qualification.domain.gates.gate_input import GateInput
-from shared.contracts.vocabulary import ExitReason
+from shared.exit_rules.registry import RULES
 
-BY_NO_PRICE: Final = frozenset({ExitReason.TIME, ExitReason.MANUAL, ExitReason.ACCOUNT_LOSS, ExitReason.EXTERNAL})
+BY_NO_PRICE: Final = frozenset(rule.reason for rule in RULES if not rule.by_price)
 """Reasons not decided by a price of the trade's symbol."""
 _REASONS = ", ".join(f"'{reason}'" for reason in sorted(BY_NO_PRICE))
 BY_PRICE_SQL: Final = f"i.exit_reason NOT IN ({_REASONS})"
