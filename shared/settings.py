@@ -198,7 +198,7 @@ class Settings(BaseSettings):
         description="age at which an unsent intent is cancelled; stops, TIME and MANUAL keep waiting",
     )
 
-    # exit-orders
+    # exit-orders; the paper broker has the same limits of orders
     order_workers: int = Field(16, ge=1, le=64, description="number of orders sent at the same time")
     orders_per_s: int = Field(
         10, ge=1, le=1000, description="most orders to one broker account in a second, over all processes"
@@ -273,6 +273,12 @@ class Settings(BaseSettings):
 
     # paper-broker
     paper_broker_dir: Path = Field(Path("paper-broker"), description="folder of the paper broker's ledger")
+    paper_broker_freeze_quantity: int = Field(
+        0, ge=0, le=10**9, description="largest order at the paper broker, larger ones come in slices; 0: none"
+    )
+    paper_broker_latency_ms: int = Field(
+        0, ge=0, le=60_000, description="typical time between the paper broker's acceptance of an order and its fill"
+    )
     paper_broker_postback_url: HttpUrl | None = Field(
         None,
         description="URL for the paper broker's order updates, e.g. http://127.0.0.1:8001/postbacks/kite; "

@@ -33,6 +33,12 @@ class Account:
     user_id: str
     credentials: Credentials
 
+    @property
+    def refresh_token(self) -> str:
+        """Return the token that renews a session: the same at every log-in, as the access token."""
+        known = self.credentials
+        return _digest(f"refresh {known.api_key}:{known.api_secret}").hex()[:32]
+
 
 def account_name(user_broker_id: str) -> str:
     """Return the broker's user id of a user broker: ``paper`` becomes ``PAPER``."""
@@ -53,6 +59,14 @@ class Accounts:
     def by_header(self, authorization: str) -> Account | None:
         """Return the account of an ``Authorization: token api_key:access_token`` header, or None."""
         return self._by_header.get(_digest(authorization))
+
+    def by_refresh_token(self, api_key: str, token: str) -> Account | None:
+        """Return the account with this refresh token, or None."""
+        found = None
+        for account in self._by_user_id.values():
+            if hmac.compare_digest(token.encode(), account.refresh_token.encode()):
+                found = account if account.credentials.api_key == api_key else found
+        return found
 
     def by_checksum(self, api_key: str, token: str, checksum: str) -> Account | None:
         """Return the account with this SHA-256 of api_key + token + api_secret, or None."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from services.paper_broker import control_api, gtt_api, kite_api, market_api, order_api
+from services.paper_broker import control_api, gtt_api, kite_api, margin_api, market_api, order_api
 from services.paper_broker.answer_faults import AnswerFaults
 from services.paper_broker.desk import Desk
 from services.paper_broker.kite_answers import install_errors
@@ -20,6 +20,6 @@ def create_broker_app(desk: Desk, health: Health) -> FastAPI:
     app.router.redirect_slashes = False  # a redirect would make clients send an order twice
     install_errors(app)
     app.add_middleware(AnswerFaults)
-    for router in (order_api.router, kite_api.router, gtt_api.router, market_api.router, control_api.router):
-        app.include_router(router)
+    for api in (order_api, kite_api, margin_api, gtt_api, market_api, control_api):
+        app.include_router(api.router)
     return app

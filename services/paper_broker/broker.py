@@ -6,16 +6,20 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from services.paper_broker.book_time import book_day, book_opened_ms, to_ms
+from services.paper_broker.conversions import Conversion, converted
 from services.paper_broker.fault_effects import OrderEffect
 from services.paper_broker.faults import Placement, placement_under
 from services.paper_broker.gtt_firing import fire_gtts
 from services.paper_broker.kite_errors import KiteError, no_such_order, not_working
+from services.paper_broker.latency import NO_LATENCY, Latency
 from services.paper_broker.ledger import Books, Ledger
 from services.paper_broker.market_store import TopicPartitionKey
 from services.paper_broker.matching import next_stage_ms
 from services.paper_broker.order_forms import ModifyForm, modified, refuse_met_trigger
+from services.paper_broker.order_rates import OrderLimits, OrderRates
 from services.paper_broker.order_updates import OrderUpdate, updates_of
 from services.paper_broker.orders import Order, OrderRequest
 from services.paper_broker.positions import Entry
@@ -26,6 +30,8 @@ from shared.tick_clock import NEW_CLOCK_AFTER_MS, TAKEN, TickClock
 
 RESUME_BATCH = 500
 """Maximum number of delayed orders resumed in one transaction."""
+
+DAY_MS = 86_400_000
 
 LAST_MS = 2**62
 """Later than any time."""
@@ -43,7 +49,10 @@ class Accepted:
 
 
 class PaperBroker:
-    """Places, changes, cancels and fills orders. Thread-safe. Without `announce`, it tells no order updates."""
+    """Places, changes, cancels and fills orders. Thread-safe.
+
+    Without `announce`, it tells no order updates; without `limits`, it takes any number of orders.
+    """
 
     def __init__(
         self,
@@ -51,11 +60,15 @@ class PaperBroker:
         clock: Clock,
         new_clock_after_ms: int = NEW_CLOCK_AFTER_MS,
         announce: Announce | None = None,
+        limits: OrderLimits | None = None,
+        latency: Latency = NO_LATENCY,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._new_clock_after_ms = new_clock_after_ms
         self._announce = announce
+        self._rates = OrderRates(limits) if limits else None
+        self._latency = latency
         self._tick_clocks: dict[str, TickClock] = {}
         self._delayed = threading.Event()
         self._delayed.set()  # the ledger may have some of an earlier run
@@ -66,19 +79,38 @@ class PaperBroker:
         Raises
         ------
         KiteError
-            A fault rule refused the order, or the market has reached its trigger already. A rule's count is reduced
-            and the book does not show the order.
+            A fault rule refused the order, the account has placed too many, or the market has reached its trigger
+            already. A rule's count is reduced and the book does not show the order.
         """
         now = self._now_ms()
         with self._changing() as books:
+            if self._rates is not None:
+                self._rates.take(account, now, partial(books.orders.count_since, account))
             last_units = books.market.last_units(request.symbol)
             refuse_met_trigger(request.side, request.trigger_units, last_units)
             effects = books.faults.take(account, request.symbol, OrderEffect)
-            placement = placement_under(effects, request.quantity, now)
+            placement = placement_under(effects, request.quantity, now, self._latency.of(books.orders.next_number(now)))
             number = None if placement.refusal else accept(books, account, request, placement, last_units, now)
         if placement.refusal is not None or number is None:
             raise _refusal(placement)
         return Accepted(number, placement.drop_after_ms)
+
+    def convert(self, account: str, wanted: Conversion) -> None:
+        """Move an open quantity to another product, at its average price.
+
+        Raises
+        ------
+        KiteError
+            The account does not hold so much of it.
+        """
+        now = self._now_ms()
+        today = book_day(now)
+        with self._changing() as books:
+            held = books.positions.of_account(account, today)
+            moved = converted(held, wanted)
+            day = today if wanted.is_of_today else book_day(now - DAY_MS)
+            books.positions.add(account, wanted.symbol, wanted.old_product, day, moved.negated())
+            books.positions.add(account, wanted.symbol, wanted.new_product, day, moved)
 
     def modify(self, account: str, number: int, form: ModifyForm) -> None:
         """Change an open order's terms.
@@ -161,13 +193,13 @@ class PaperBroker:
             if not _anything_due(books, now, now):
                 return 0
         with self._changing() as books:
-            surprised = books.surprises.due(now, RESUME_BATCH)
-            for number in surprised:
-                surprise(books, number, now)
             resumed = books.orders.to_resume(now, book_opened_ms(now), RESUME_BATCH)
             for order, plan in resumed:
                 books.orders.set_resume(order.number, next_stage_ms(plan, now))
                 trade(books, order, plan, books.market.last_units(order.symbol), now)
+            surprised = books.surprises.due(now, RESUME_BATCH)  # after the fills of the same moment
+            for number in surprised:
+                surprise(books, number, now)
         return len(surprised) + len(resumed)
 
     def _move_prices(self, books: Books, ticks: Sequence[PriceTick], now: int) -> None:

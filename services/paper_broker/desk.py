@@ -41,6 +41,7 @@ class Desk:
     records: Records
     ledger: Ledger
     gtts: GttDesk
+    freeze_quantity: int = 0
 
     def is_admitted(self, account: Account, call: Call) -> tuple[bool, bool]:
         """Return whether the account's token holds (not after a log-out), and whether the call meets a fault."""

@@ -173,14 +173,14 @@ def rules_met(rules: Sequence[FaultRule]) -> list[FaultRule]:
     return [oldest["refuse"]] if "refuse" in oldest else list(oldest.values())
 
 
-def placement_under(effects: Sequence[OrderEffect], quantity: int, now_ms: int) -> Placement:
+def placement_under(effects: Sequence[OrderEffect], quantity: int, now_ms: int, latency_ms: int = 0) -> Placement:
     """Return how an order of `quantity` placed at `now_ms` proceeds under these effects, at most one per kind."""
     by_kind = {effect.kind: effect for effect in effects}
     refusal, rejection, drop = by_kind.get("refuse"), by_kind.get("reject"), by_kind.get("drop_answer")
     return Placement(
         refusal=refusal if isinstance(refusal, Refuse) else None,
         rejection=rejection if isinstance(rejection, Reject) else None,
-        fill_plan=_fill_plan(by_kind.get("delay_fill"), by_kind.get("partial_fill"), quantity, now_ms),
+        fill_plan=_fill_plan(by_kind.get("delay_fill"), by_kind.get("partial_fill"), quantity, now_ms, latency_ms),
         drop_after_ms=drop.after_ms if isinstance(drop, DropAnswer) else None,
         surprises=_surprises(by_kind, now_ms),
     )
@@ -211,10 +211,12 @@ def _surprises(by_kind: Mapping[str, OrderEffect], now_ms: int) -> Surprises | N
     return None if surprises == Surprises() else surprises
 
 
-def _fill_plan(delay: OrderEffect | None, partial: OrderEffect | None, quantity: int, now_ms: int) -> FillPlan:
-    from_ms = now_ms + (delay.ms if isinstance(delay, DelayFill) else 0)
+def _fill_plan(
+    delay: OrderEffect | None, partial: OrderEffect | None, quantity: int, now_ms: int, latency_ms: int
+) -> FillPlan:
+    from_ms = now_ms + latency_ms + (delay.ms if isinstance(delay, DelayFill) else 0)
     if not isinstance(partial, PartialFill):
-        return (Stage(from_ms, quantity),) if isinstance(delay, DelayFill) else ()
+        return (Stage(from_ms, quantity),) if from_ms > now_ms else ()
     first = Stage(from_ms, min(partial.quantity, quantity))
     if partial.rest_after_ms is None:
         return (first,)

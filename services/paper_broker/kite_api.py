@@ -5,9 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from services.paper_broker import portfolio_format
-from services.paper_broker.desk import AtDesk, Client, Form
+from services.paper_broker.desk import AtDesk, Client, Desk, Form
 from services.paper_broker.kite_answers import success
 from services.paper_broker.kite_errors import KiteError, bad_input, bad_token
+from services.paper_broker.kite_format import Json
 
 router = APIRouter(tags=["kite"])
 
@@ -17,27 +18,41 @@ _SEGMENTS = ("equity", "commodity")
 @router.post("/session/token")
 def log_in(form: Form, desk: AtDesk) -> Response:
     """Exchange a request token and its checksum for the account's access token."""
-    token, api_key, checksum = (form.get(name, "") for name in ("request_token", "api_key", "checksum"))
+    return success(_session(form, "request_token", desk))
+
+
+@router.post("/session/refresh_token")
+def renew(form: Form, desk: AtDesk) -> Response:
+    """Exchange the refresh token of a log-in and its checksum for the account's access token."""
+    if desk.accounts.by_refresh_token(form.get("api_key", ""), form.get("refresh_token", "")) is None:
+        raise KiteError("TokenException", "Invalid `refresh_token`.")
+    return success(_session(form, "refresh_token", desk))
+
+
+@router.delete("/session/token")
+def log_out(desk: AtDesk, api_key: str = "", access_token: str = "", refresh_token: str = "") -> Response:
+    """End the session: the access token is rejected until the next log-in. A refresh token names it as well."""
+    account = desk.accounts.by_header(f"token {api_key}:{access_token}")
+    if account is None and refresh_token:
+        account = desk.accounts.by_refresh_token(api_key, refresh_token)
+    if account is None:
+        raise bad_token()
+    with desk.ledger.write() as books:
+        books.sessions.log_out(account.user_id, desk.records.now_ms())
+    return success(True)
+
+
+def _session(form: dict[str, str], token_name: str, desk: Desk) -> Json:
+    token, api_key, checksum = (form.get(name, "") for name in (token_name, "api_key", "checksum"))
     if not (token and api_key and checksum):
-        raise bad_input("Missing `api_key`, `request_token` or `checksum`.")
+        raise bad_input(f"Missing `api_key`, `{token_name}` or `checksum`.")
     account = desk.accounts.by_checksum(api_key, token, checksum)
     if account is None:
         raise KiteError("TokenException", "Invalid `checksum`.")
     now = desk.records.now_ms()
     with desk.ledger.write() as books:
         books.sessions.log_in(account.user_id, now)
-    return success(portfolio_format.session(account, now))
-
-
-@router.delete("/session/token")
-def log_out(api_key: str, access_token: str, desk: AtDesk) -> Response:
-    """End the session: the token is rejected until the next log-in."""
-    account = desk.accounts.by_header(f"token {api_key}:{access_token}")
-    if account is None:
-        raise bad_token()
-    with desk.ledger.write() as books:
-        books.sessions.log_out(account.user_id, desk.records.now_ms())
-    return success(True)
+    return portfolio_format.session(account, now)
 
 
 @router.get("/user/profile")

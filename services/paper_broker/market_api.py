@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from services.paper_broker import kite_format
-from services.paper_broker.desk import AtDesk, Client
+from services.paper_broker.conversions import read_conversion
+from services.paper_broker.desk import AtDesk, Client, Form
 from services.paper_broker.kite_answers import success
 
 router = APIRouter(tags=["kite"])
@@ -20,6 +21,13 @@ NO_INSTRUMENTS: list[str] = []
 def positions(client: Client, desk: AtDesk) -> Response:
     """Return net and day positions."""
     return success(desk.records.positions(client.user_id))
+
+
+@router.put("/portfolio/positions")
+def convert_position(form: Form, client: Client, desk: AtDesk) -> Response:
+    """Move an open quantity to another product."""
+    desk.broker.convert(client.user_id, read_conversion(form))
+    return success(True)
 
 
 @router.get("/portfolio/holdings")

@@ -6,15 +6,21 @@ FastAPI's routes resolve their dependencies for each request: longer work than l
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from services.paper_broker.desk import change, client_of, desk_of, form_of
+from services.paper_broker.accounts import Account
+from services.paper_broker.desk import Desk, change, client_of, desk_of, form_of
 from services.paper_broker.kite_answers import DroppedAnswer, success
-from services.paper_broker.kite_errors import bad_input, no_such_order
+from services.paper_broker.kite_errors import KiteError, bad_input, no_such_order
+from services.paper_broker.kite_format import Json
 from services.paper_broker.kite_format import order_id as id_text
 from services.paper_broker.order_forms import read_modification, read_placement
+from services.paper_broker.orders import OrderRequest
+from services.paper_broker.slicing import refuse_frozen, slices
 
 router = APIRouter()
 
@@ -34,11 +40,30 @@ async def place_order(request: Request) -> Response:
     """Place an order. As at Kite, sending the same tag twice places two orders."""
     desk, client, form = desk_of(request), client_of(request), await form_of(request)
     _refuse_other_varieties(request)
-    placement = read_placement(form)
-    accepted = await change(desk, lambda: desk.broker.place(client.user_id, placement))
+    wanted = read_placement(form)
+    if form.get("autoslice") == "true":
+        return await _place_slices(desk, client, wanted)
+    refuse_frozen(wanted.quantity, desk.freeze_quantity)
+    accepted = await change(desk, lambda: desk.broker.place(client.user_id, wanted))
     if accepted.drop_after_ms is not None:
         return DroppedAnswer(accepted.drop_after_ms)
     return success({"order_id": id_text(accepted.order_number)})
+
+
+async def _place_slices(desk: Desk, client: Account, wanted: OrderRequest) -> Response:
+    """Place an order in slices; each child of the answer has an order id or an error, the first one is the parent."""
+    children: list[Json] = []
+    for quantity in slices(wanted.quantity, desk.freeze_quantity):
+        one = replace(wanted, quantity=quantity)
+        try:
+            accepted = await change(desk, partial(desk.broker.place, client.user_id, one))
+        except KiteError as error:
+            about = {"code": error.status, "error_type": error.error_type, "message": str(error), "data": None}
+            children.append({"error": about})
+        else:
+            children.append({"order_id": id_text(accepted.order_number)})
+    placed = [child["order_id"] for child in children if "order_id" in child]
+    return success({"order_id": placed[0] if placed else "", "children": children})
 
 
 @_route("PUT", "/orders/{variety}/{order_id}")

@@ -46,7 +46,8 @@ class PlaceForm(_Form):
     order_type: OrderType
     price: Amount = Decimal(0)
     trigger_price: Amount = Decimal(0)
-    validity: Literal["DAY"] = "DAY"
+    validity: Literal["DAY", "IOC", "TTL"] = "DAY"
+    validity_ttl: Annotated[int, Field(ge=1, le=345)] | None = None
     market_protection: Protection = Decimal(0)
     tag: Tag | None = None
 
@@ -79,6 +80,7 @@ def read_placement(form: Mapping[str, str]) -> OrderRequest:
     protection = price_units("market_protection", read.market_protection)
     trigger = _trigger_units(read.order_type, read.trigger_price)
     _refuse_terms(read.transaction_type, read.order_type, read.quantity, limit, trigger, protection)
+    _refuse_validity(read)
     return OrderRequest(
         symbol=symbol,
         side=read.transaction_type,
@@ -90,7 +92,17 @@ def read_placement(form: Mapping[str, str]) -> OrderRequest:
         protection_units=protection,
         tag=read.tag,
         trigger_units=trigger,
+        ttl_minutes=read.validity_ttl if read.validity == "TTL" else None,
     )
+
+
+def _refuse_validity(read: PlaceForm) -> None:
+    if read.validity == "TTL" and read.validity_ttl is None:
+        raise bad_input("`validity_ttl` is missing for validity TTL.")
+    if read.validity == "IOC" and read.exchange == "MCX":
+        raise bad_input("Validity IOC is not allowed for MCX.")
+    if read.validity == "IOC" and read.order_type in STOPS:
+        raise bad_input(f"Validity IOC is not allowed for {read.order_type} orders.")
 
 
 def read_symbol(exchange: str, tradingsymbol: str) -> str:

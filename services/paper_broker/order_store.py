@@ -122,6 +122,13 @@ class OrderStore:
         """Return the account's orders placed since then, oldest first, with one query over an index."""
         return (Order(*row) for row in self._connection.execute(_ORDERS_OF_ACCOUNT, (account, number_at(since_ms))))
 
+    def count_since(self, account: str, since_ms: int) -> int:
+        """Return the number of the account's orders placed since then."""
+        (count,) = self._connection.execute(
+            "SELECT count(*) FROM orders WHERE account = ? AND order_number >= ?", (account, number_at(since_ms))
+        ).fetchone()
+        return int(count)
+
     def find(self, account: str, number: int, since_ms: int) -> Order | None:
         """Return an order of the account if it was placed since then."""
         if number < number_at(since_ms):

@@ -48,6 +48,7 @@ class OrderRequest:
     protection_units: int
     tag: str | None
     trigger_units: int | None = None
+    ttl_minutes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

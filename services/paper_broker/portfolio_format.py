@@ -12,9 +12,9 @@ from services.paper_broker.positions import Position, Turnover
 PAPER_CASH = 100_000_000
 """Cash in rupees of every account; paper orders are not checked against it."""
 
-EXCHANGES = ["NSE", "BSE"]
+EXCHANGES = ["NSE", "BSE", "NFO", "BFO", "CDS", "BCD", "MCX"]
 PRODUCTS = ["CNC", "MIS", "NRML"]
-ORDER_TYPES = ["MARKET", "LIMIT"]
+ORDER_TYPES = ["MARKET", "LIMIT", "SL", "SL-M"]
 
 
 def positions(known: Iterable[Position]) -> Json:
@@ -119,7 +119,7 @@ def session(account: Account, login_ms: int) -> Json:
         "access_token": account.credentials.access_token,
         "public_token": "",
         "enctoken": "",
-        "refresh_token": "",
+        "refresh_token": account.refresh_token,
         "silo": "",
         "login_time": kite_time(login_ms),
     }

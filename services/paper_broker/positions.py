@@ -54,6 +54,10 @@ class Turnover:
         """Return the profit so far in units, valuing the open quantity at `last_units`."""
         return self.sell_value - self.buy_value + self.net_quantity * last_units
 
+    def negated(self) -> Turnover:
+        """Return the turnover that takes this one back."""
+        return Turnover(-self.buy_quantity, -self.buy_value, -self.sell_quantity, -self.sell_value)
+
     def __add__(self, other: Turnover) -> Turnover:
         return Turnover(
             self.buy_quantity + other.buy_quantity,

@@ -14,8 +14,10 @@ from services.paper_broker.app import create_broker_app
 from services.paper_broker.broker import Announce, PaperBroker
 from services.paper_broker.desk import Desk
 from services.paper_broker.gtt_desk import GttDesk
+from services.paper_broker.latency import Latency
 from services.paper_broker.ledger import Ledger
 from services.paper_broker.market_feed import CONDITION, MarketFeed
+from services.paper_broker.order_rates import OrderLimits
 from services.paper_broker.postbacks import open_postbacks
 from services.paper_broker.records import Records
 from shared.clock import SystemClock
@@ -62,10 +64,18 @@ def open_desk(settings: Settings, announce: Announce | None = None) -> Iterator[
     try:
         yield Desk(
             accounts,
-            PaperBroker(ledger, clock, int(settings.tick_new_clock_after_s * 1000), announce),
+            PaperBroker(
+                ledger,
+                clock,
+                int(settings.tick_new_clock_after_s * 1000),
+                announce,
+                OrderLimits(settings.orders_per_s, settings.orders_per_min, settings.orders_per_day),
+                Latency(settings.paper_broker_latency_ms),
+            ),
             Records(ledger, clock),
             ledger,
             GttDesk(ledger, clock),
+            settings.paper_broker_freeze_quantity,
         )
     finally:
         ledger.close()

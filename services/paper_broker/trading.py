@@ -13,6 +13,8 @@ from services.paper_broker.positions import turnover_of
 from services.paper_broker.quotes import Quote
 from services.paper_broker.surprises import Surprises, filled_late, late_execution
 
+MINUTE_MS = 60_000
+
 
 def accept(
     books: Books, account: str, request: OrderRequest, placement: Placement, last_units: int | None, now: int
@@ -23,9 +25,12 @@ def accept(
         books.orders.insert(rejected(order, placement.rejection.message), (), None)
         return order.number
     books.orders.insert(order, placement.fill_plan, next_stage_ms(placement.fill_plan, now))
-    if placement.surprises is not None:
-        books.surprises.save(order.number, placement.surprises)
+    surprises = _with_lifetime(placement, request, now)
+    if surprises is not None:
+        books.surprises.save(order.number, surprises)
     trade(books, order, placement.fill_plan, last_units, now)
+    if request.validity == "IOC" and not placement.fill_plan:
+        _cancel_rest(books, order.number, now)
     return order.number
 
 
@@ -45,6 +50,25 @@ def cancel(books: Books, order: Order, now: int) -> None:
     surprises = books.surprises.of(order.number)
     if surprises is not None:
         books.surprises.save(order.number, surprises.after_cancel(now))
+
+
+def _with_lifetime(placement: Placement, request: OrderRequest, now: int) -> Surprises | None:
+    """Return the order's surprises with the cancel at its end, if that comes first: of TTL, and of a delayed IOC."""
+    if request.ttl_minutes is not None:
+        ends_ms = now + request.ttl_minutes * MINUTE_MS
+    elif request.validity == "IOC" and placement.fill_plan:
+        ends_ms = placement.fill_plan[0].from_ms
+    else:
+        return placement.surprises
+    known = placement.surprises or Surprises()
+    return replace(known, cancel_ms=min(ends_ms, known.cancel_ms or ends_ms))
+
+
+def _cancel_rest(books: Books, number: int, now: int) -> None:
+    """Cancel an order as far as it did not fill at once."""
+    order = books.orders.numbered(number)
+    if order.is_working:
+        cancel(books, order, now)
 
 
 def surprise(books: Books, number: int, now: int) -> None:

@@ -81,9 +81,10 @@ class RunningBroker:
 
 
 @contextmanager
-def running_broker(directory: Path, announce: Announce | None = None) -> Iterator[RunningBroker]:
-    """A broker with its ledger in `directory`, on a port of its own, without Kafka."""
-    settings = Settings(paper_broker_dir=directory, broker_credentials=SecretStr(CREDENTIALS))
+def running_broker(directory: Path, announce: Announce | None = None, **changes: Any) -> Iterator[RunningBroker]:
+    """A broker with its ledger in `directory`, on a port of its own, without Kafka; it takes many orders at once."""
+    wide = {"orders_per_s": 1000, "orders_per_min": 50_000, "orders_per_day": 1_000_000}
+    settings = Settings(paper_broker_dir=directory, broker_credentials=SecretStr(CREDENTIALS), **{**wide, **changes})
     health = Health(CONDITION, deadline_s=math.inf)
     health.fine(CONDITION)
     with open_desk(settings, announce) as desk:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +16,7 @@ from kiteconnect import exceptions as kite_exceptions
 from services.paper_broker.positions import Entry
 from shared.clock import TRADING_ZONE, SystemClock
 from tests.integration.paper_broker.conftest import API_KEY, API_SECRET, RunningBroker, running_broker
-from tests.support.waiting import LIMIT_S
+from tests.support.waiting import LIMIT_S, wait_until
 
 TAG = "T1A2B3C4D5E6F7G8H9J0"
 
@@ -182,6 +183,87 @@ def test_a_session_is_begun_by_checksum_and_ended(broker: RunningBroker, kite: K
     assert kite.orders() == []
 
 
+def test_a_session_is_renewed_by_its_refresh_token(broker: RunningBroker, kite: KiteConnect) -> None:
+    refresh_token = broker.client(access_token=None).generate_session("request", API_SECRET)["refresh_token"]
+    assert kite.invalidate_refresh_token(refresh_token)
+    with pytest.raises(kite_exceptions.TokenException):
+        kite.orders()
+    with pytest.raises(kite_exceptions.TokenException, match="refresh_token"):
+        kite.renew_access_token("wrong", API_SECRET)
+    with pytest.raises(kite_exceptions.TokenException, match="checksum"):
+        kite.renew_access_token(refresh_token, "wrong")
+    assert kite.renew_access_token(refresh_token, API_SECRET)["user_id"] == "PAPER"
+    assert kite.orders() == []
+
+
+def test_margins_and_charges_of_orders_are_computed(broker: RunningBroker, kite: KiteConnect) -> None:
+    broker.price("NSE:INFY", "1000.00")
+    share: dict[str, Any] = {
+        "exchange": "NSE",
+        "tradingsymbol": "INFY",
+        "transaction_type": "BUY",
+        "variety": "regular",
+    }
+    share |= {"product": "MIS", "order_type": "MARKET", "quantity": 10, "price": 0, "trigger_price": 0}
+    option = {**share, "exchange": "NFO", "tradingsymbol": "NIFTY26JAN25000CE", "product": "NRML", "price": 100.5}
+    margins = kite.order_margins([share, option])
+    assert [(it["total"], it["var"], it["option_premium"]) for it in margins] == [(2000, 2000, 0), (1005, 0, 1005)]
+    basket = kite.basket_order_margins([share, option], mode="compact")
+    assert (basket["initial"]["total"], basket["final"]["total"], basket["orders"]) == (3005, 3005, [])
+    (note,) = kite.get_virtual_contract_note([{**share, "order_id": "1", "average_price": 1000}])
+    assert (note["price"], note["charges"]["gst"]["total"]) == (1000, 0)
+    for wrong in ([], [{**share, "quantity": -1}], {"quantity": 1}):
+        with pytest.raises(kite_exceptions.InputException):
+            kite.order_margins(wrong)
+
+
+@pytest.mark.parametrize(("position_type", "days_ago"), [("day", 0), ("overnight", 2)])
+def test_a_position_is_converted(broker: RunningBroker, kite: KiteConnect, position_type: str, days_ago: int) -> None:
+    broker.price("NSE:INFY", "1010.00")
+    entered_ms = broker.desk.records.now_ms() - days_ago * 86_400_000
+    broker.enter(Entry("trade-1", "PAPER", "NSE:INFY", "MIS", -10, 10_000_000, entered_ms))
+    terms = ("NSE", "INFY", "SELL", position_type)
+    for wrong in (("NSE", "INFY", "BUY", position_type, 4, "MIS", "NRML"), (*terms, 11, "MIS", "NRML")):
+        with pytest.raises(kite_exceptions.InputException, match="smaller"):
+            kite.convert_position(*wrong)
+    with pytest.raises(kite_exceptions.InputException, match="the same"):
+        kite.convert_position(*terms, 4, "MIS", "MIS")
+    assert kite.convert_position(*terms, 4, "MIS", "NRML") is True
+    held = {it["product"]: (it["quantity"], it["average_price"], it["pnl"]) for it in kite.positions()["net"]}
+    assert held == {"MIS": (-6, 1000, -60), "NRML": (-4, 1000, -40)}
+
+
+def test_immediate_orders_are_cancelled_as_far_as_unfilled(broker: RunningBroker, kite: KiteConnect) -> None:
+    broker.price("NSE:INFY", "1000.00")
+    filled = market_order(kite, validity="IOC")
+    waiting = limit_order(kite, "SELL", 1010, validity="IOC")
+    assert [the_order(kite, it)["status"] for it in (filled, waiting)] == ["COMPLETE", "CANCELLED"]
+    assert the_order(kite, waiting)["validity"] == "IOC"
+    broker.fault({"kind": "partial_fill", "quantity": 40})
+    partly = market_order(kite, validity="IOC")
+    wait_until(lambda: the_order(kite, partly)["status"] == "CANCELLED", "the rest is cancelled")
+    assert the_order(kite, partly)["filled_quantity"] == 40
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"exchange": "MCX", "tradingsymbol": "GOLD26FEBFUT", "product": "NRML", "validity": "IOC"},
+        {"validity": "TTL"},
+        {"validity": "TTL", "validity_ttl": 0},
+        {"validity": "GTC"},
+    ],
+)
+def test_validities_follow_the_rules_in_force(kite: KiteConnect, changes: dict[str, Any]) -> None:
+    with pytest.raises(kite_exceptions.InputException):
+        market_order(kite, **changes)
+
+
+def test_an_order_of_some_minutes_works_until_then(broker: RunningBroker, kite: KiteConnect) -> None:
+    assert the_order(kite, market_order(kite, validity="TTL", validity_ttl=1))["status"] == "OPEN"
+    assert broker.anything_due()
+
+
 def test_a_wrong_token_is_a_token_exception(broker: RunningBroker) -> None:
     with pytest.raises(kite_exceptions.TokenException) as refused:
         broker.client(access_token="wrong").orders()
@@ -245,3 +327,51 @@ def test_a_restart_keeps_the_books(tmp_path: Path) -> None:
         after.price("NSE:INFY", "1011.00")
         assert the_order(kite, working)["status"] == "COMPLETE"
         assert market_order(kite) > working > filled
+
+
+def test_more_than_ten_orders_a_second_are_refused_with_429(tmp_path: Path) -> None:
+    with running_broker(tmp_path, orders_per_s=10, orders_per_min=12, orders_per_day=5000) as broker:
+        kite = broker.client()
+        answers = [_status_of(lambda: market_order(kite)) for _ in range(12)]
+        assert answers.count(200) == len(kite.orders()) >= 10
+        assert set(answers) <= {200, 429}
+
+
+def test_large_orders_come_in_at_most_ten_slices(tmp_path: Path) -> None:
+    with running_broker(tmp_path, paper_broker_freeze_quantity=40) as broker:
+        kite = broker.client()
+        with pytest.raises(kite_exceptions.InputException, match="freeze"):
+            market_order(kite, quantity=41)
+        terms: dict[str, Any] = {
+            "exchange": "NSE",
+            "tradingsymbol": "INFY",
+            "transaction_type": "SELL",
+            "product": "MIS",
+        }
+        terms |= {"variety": "regular", "order_type": "MARKET", "market_protection": -1, "tag": TAG}
+        broker.fault({"kind": "refuse"})
+        answer = kite.place_autoslice_order(quantity=100, **terms)
+        assert [list(child) for child in answer["children"]] == [["error"], ["order_id"], ["order_id"]]
+        assert answer["order_id"] == answer["children"][1]["order_id"]
+        assert [order["quantity"] for order in kite.orders()] == [40, 20]
+        with pytest.raises(kite_exceptions.InputException, match="10 slices"):
+            kite.place_autoslice_order(quantity=401, **terms)
+
+
+def test_fills_take_the_latency_and_the_price_after_it(tmp_path: Path) -> None:
+    with running_broker(tmp_path, paper_broker_latency_ms=400) as broker:
+        kite = broker.client()
+        broker.price("NSE:INFY", "1000.00")
+        order_id = market_order(kite)
+        broker.price("NSE:INFY", "998.00")
+        assert the_order(kite, order_id)["status"] == "OPEN"
+        wait_until(lambda: the_order(kite, order_id)["status"] == "COMPLETE", "the fill")
+        assert the_order(kite, order_id)["average_price"] == 998
+
+
+def _status_of(call: Callable[[], object]) -> int:
+    try:
+        call()
+    except kite_exceptions.KiteException as error:
+        return int(error.code)
+    return 200
