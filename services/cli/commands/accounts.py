@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from services.cli.commands.exits import exit_api
-from services.cli.support.api_client import ApiClient, Json, Refused
+from services.cli.support.api_client import ApiClient, Json, Refused, path_of
 from services.cli.support.command_line import AsJson, DataDir, IdempotencyKey, examples, new_app
 from services.cli.support.output import show_facts, show_json, show_table
 from shared.contracts.vocabulary import LossBasis
@@ -53,7 +53,7 @@ def list_accounts(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 def show(account: Account, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show where an account's exits are executed, its loss limit and its profit and loss of the day, before charges."""
     with exit_api(data_dir) as api:
-        _show(api.get(f"/brokers/{account}") | api.get(f"/brokers/{account}/loss-limit"), as_json)
+        _show(api.get(path_of("/brokers/{}", account)) | api.get(path_of("/brokers/{}/loss-limit", account)), as_json)
 
 
 @app.command(
@@ -90,14 +90,14 @@ def connect(
         missing = [flag for name, flag in _NEEDED.items() if body[name] is None]
         if missing:
             raise typer.BadParameter(f"{account} is a new account: it needs {' and '.join(missing)}")
-        answer = api.put(f"/brokers/{account}", body | {"reason": reason, "orders_not_sent": orders_not_sent})
+        answer = api.put(path_of("/brokers/{}", account), body | {"reason": reason, "orders_not_sent": orders_not_sent})
     _show(answer, as_json)
 
 
 def _known(api: ApiClient, account: str) -> Json:
     """Return an account as it is; the defaults of a new one if it is not known."""
     try:
-        return api.get(f"/brokers/{account}")
+        return api.get(path_of("/brokers/{}", account))
     except Refused as refused:
         if refused.status != HTTPStatus.NOT_FOUND:
             raise
@@ -126,7 +126,7 @@ def limit(
     """Set the loss limit of an account for a day. At the limit it is flattened and held until it is released."""
     body: Json = {"loss_limit": _rupees(loss), "basis": basis.value, "reason": reason}
     with exit_api(data_dir) as api:
-        _show(api.put(f"/brokers/{account}/loss-limit", body), as_json)
+        _show(api.put(path_of("/brokers/{}/loss-limit", account), body), as_json)
 
 
 @app.command("release", epilog=examples('accounts release paper --reason "limit raised by risk"'))
@@ -139,7 +139,7 @@ def release(
 ) -> None:
     """Let trades be opened at a held account again; its loss counts from now."""
     with exit_api(data_dir) as api:
-        _show(api.post(f"/brokers/{account}/release", {"reason": reason}, key), as_json)
+        _show(api.post(path_of("/brokers/{}/release", account), {"reason": reason}, key), as_json)
 
 
 def _rupees(text: str) -> str | None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from services.cli.commands.trades import trade_api
-from services.cli.support.api_client import Json
+from services.cli.support.api_client import Json, path_of
 from services.cli.support.command_line import AsJson, DataDir, examples, new_app
 from services.cli.support.input_files import read_input_file
 from services.cli.support.output import note, show_json, show_table
@@ -74,7 +74,7 @@ def reverse(
     """Restore the trades changed by an action, except those closed since."""
     body: Json = {"reason": reason, "dry_run": dry_run, "skip_exit_check": skip_exit_check}
     with trade_api(data_dir) as api:
-        answer = api.post(f"/corporate-actions/{action_id}/reverse", body)
+        answer = api.post(path_of("/corporate-actions/{}/reverse", action_id), body)
     _show([answer], as_json, dry_run)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.commands import exits_why
-from services.cli.support.api_client import ApiClient, Json
+from services.cli.support.api_client import ApiClient, Json, path_of
 from services.cli.support.command_line import AsJson, DataDir, IdempotencyKey, examples, new_app
 from services.cli.support.connection import Target
 from services.cli.support.output import show_facts, show_json, show_table
@@ -140,7 +140,7 @@ def show(
 ) -> None:
     """Show one exit with the verdict of every gate."""
     with exit_api(data_dir) as api:
-        _show_intent(api.get(f"/exits/{intent_id}"), as_json)
+        _show_intent(api.get(path_of("/exits/{}", intent_id)), as_json)
 
 
 @app.command(
@@ -212,7 +212,7 @@ def resolve(
     if order is not None:
         body["broker_order_id"] = order
     with exit_api(data_dir) as api:
-        _show_intent(api.post(f"/exits/{intent_id}/resolve", body, key), as_json)
+        _show_intent(api.post(path_of("/exits/{}/resolve", intent_id), body, key), as_json)
 
 
 @app.command("withdraw", epilog=examples('exits withdraw 019abc… --reason "wrong trade"'))
@@ -225,7 +225,7 @@ def withdraw(
 ) -> None:
     """Cancel an unsent exit."""
     with exit_api(data_dir) as api:
-        _show_intent(api.post(f"/exits/{intent_id}/withdraw", {"reason": reason}, key), as_json)
+        _show_intent(api.post(path_of("/exits/{}/withdraw", intent_id), {"reason": reason}, key), as_json)
 
 
 @app.command("kill-switch", epilog=examples("exits kill-switch", 'exits kill-switch ALL --reason "broker incident"'))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.support.api_client import ApiClient, Json
+from services.cli.support.api_client import ApiClient, Json, path_of
 from services.cli.support.command_line import AsJson, DataDir, examples
 from services.cli.support.connection import Target
 from services.cli.support.output import show_facts, show_json, show_table
@@ -46,7 +46,7 @@ def why(
     target = Target.choose(data_dir)
     time = None if at is None else past_time(at, SystemClock().now())
     with ApiClient(target.exit_api, target.token) as api:
-        found = api.get(f"/exits/why/{trade_id}")
+        found = api.get(path_of("/exits/why/{}", trade_id))
     if time is not None:
         around = prices_around(target.settings(), found["symbol"], time)
         found["prices_around"] = around.facts()

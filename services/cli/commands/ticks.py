@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote
 
 import typer
 from pydantic import ValidationError
 
 from services.cli.commands.ticks_rehome import rehome_ticks
 from services.cli.commands.ticks_reset import reset_ticks
-from services.cli.support.api_client import ApiClient
+from services.cli.support.api_client import ApiClient, path_of
 from services.cli.support.command_line import AsJson, DataDir, examples, new_app
 from services.cli.support.connection import Target
 from services.cli.support.output import note, show_facts, show_json
@@ -71,7 +70,7 @@ def last(
     """Show the last judged price of a symbol, its tick size and its lot size."""
     target = Target.choose(data_dir)
     with ApiClient(target.exit_api, target.token) as api:
-        price = api.get(f"/prices/{quote(symbol, safe='')}")
+        price = api.get(path_of("/prices/{}", symbol))
     show_json(price) if as_json else show_facts(price.items())
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.commands import trades_reconcile
-from services.cli.support.api_client import ApiClient, Json
+from services.cli.support.api_client import ApiClient, Json, path_of
 from services.cli.support.command_line import AsJson, DataDir, IdempotencyKey, examples, new_app
 from services.cli.support.connection import Target
 from services.cli.support.output import show_facts, show_json, show_table
@@ -115,8 +115,8 @@ def change_plan(
     if reason is not None:
         change["reason_note"] = reason
     with trade_api(data_dir) as api:
-        version = if_version or api.get(f"/trades/{trade_id}")["plan_version"]
-        trade = api.patch(f"/trades/{trade_id}/exit-plan", change, f'"{version}"')
+        version = if_version or api.get(path_of("/trades/{}", trade_id))["plan_version"]
+        trade = api.patch(path_of("/trades/{}/exit-plan", trade_id), change, f'"{version}"')
     show_json(trade) if as_json else show_facts(trade.items())
 
 
@@ -156,9 +156,9 @@ def show_trade(
 ) -> None:
     """Show one trade."""
     with trade_api(data_dir) as api:
-        trade = api.get(f"/trades/{trade_id}")
+        trade = api.get(path_of("/trades/{}", trade_id))
         if timeline:
-            trade["timeline"] = api.get(f"/trades/{trade_id}/timeline")["items"]
+            trade["timeline"] = api.get(path_of("/trades/{}/timeline", trade_id))["items"]
     if as_json:
         show_json(trade)
         return

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Final, Self
+from urllib.parse import quote
 
 import httpx
 
-from shared.errors import ExitflowError, Unavailable
+from shared.errors import ExitflowError, InvalidInput, Unavailable
 from shared.http.clients import open_client
 from shared.ids import new_id
 
@@ -30,6 +31,19 @@ class Refused(ExitflowError):
         super().__init__(f"{detail} ({status} {problem_code})")
         self.status = status
         self.problem_code = problem_code
+
+
+def path_of(path: str, *names: str) -> str:
+    """Return a path with names in the place of its ``{}``; each stays one part of the path, whatever is in it.
+
+    Raises
+    ------
+    InvalidInput
+        A name is empty, or of dots alone: the path would be another one.
+    """
+    if not all(name.strip(".") for name in names):
+        raise InvalidInput(f"an id or a name is missing in {path}")
+    return path.format(*(quote(name, safe="") for name in names))
 
 
 class ApiClient:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
+from urllib.parse import unquote
 
 import httpx
 import pytest
 
-from services.cli.support.api_client import ApiClient, Refused
-from shared.errors import Unavailable
+from services.cli.support.api_client import ApiClient, Refused, path_of
+from shared.errors import InvalidInput, Unavailable
+
+ROOT = Path(__file__).parents[3]
 
 
 class Api:
@@ -99,3 +104,22 @@ def test_list_is_read_page_by_page_up_to_limit() -> None:
 def test_a_list_without_limit_ends_with_its_last_page() -> None:
     api = Api(httpx.Response(200, json={"items": [{"n": 1}], "next": None}))
     assert list(client(api).items("/exits")) == [{"n": 1}]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "..."])
+def test_a_missing_name_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInput, match="missing in /exits/why"):
+        path_of("/exits/why/{}", name)
+
+
+@pytest.mark.parametrize("name", ["../pending", "a/b", "a?b=c", "a#b", "a b", "%2e%2e", "\u00e9"])
+def test_a_name_stays_one_part_of_the_path(name: str) -> None:
+    url = httpx.URL("http://127.0.0.1").join(path_of("/exits/{}/withdraw", name))
+    assert url.raw_path.count(b"/") == 3
+    assert unquote(url.raw_path.split(b"/")[2].decode()) == name
+    assert (url.query, url.fragment) == (b"", "")
+
+
+def test_paths_with_names_are_made_in_one_place() -> None:
+    made = re.compile(r"""api\.\w+\(f["']/[^"'?]*\{""")
+    assert not [file for file in (ROOT / "services/cli").rglob("*.py") if made.search(file.read_text())]

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from itertools import islice
 from typing import Final
-from urllib.parse import quote
 
-from services.cli.support.api_client import ApiClient, Refused
+from services.cli.support.api_client import ApiClient, Refused, path_of
 from services.replay.tape.recorded import BadLine, RecordedTick
 from shared.clock import rfc3339
 from shared.errors import ExitflowError
@@ -50,7 +49,7 @@ def _begins(tape: Iterable[RecordedTick]) -> dict[str, datetime]:
 
 def _last_tick_at(api: ApiClient, symbol: str) -> datetime | None:
     try:
-        seen = api.get(f"/prices/{quote(symbol, safe='')}").get("last_tick_at")
+        seen = api.get(path_of("/prices/{}", symbol)).get("last_tick_at")
     except Refused as refused:
         if refused.status == _NOT_FOUND:
             return None
