@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 
 from shared.clock import Clock
 from shared.errors import Unavailable
-from shared.kafka.topics import ANSWER_S, Bounds, Partition, TopicState, bounds_of, describe
+from shared.kafka.topics import ANSWER_S, Partition, TopicState, beginnings_of, describe, ends_of
 from shared.runtime.health import Health
 from shared.runtime.telemetry import counter, gauge
 
@@ -157,12 +157,13 @@ class Positions:
         with self._lock:
             return 0.0 if self._quiet_since is None else self._clock.monotonic() - self._quiet_since
 
-    def report_lag(self, bounds: Mapping[Partition, Bounds]) -> None:
+    def report_lag(self, ends: Mapping[Partition, int]) -> None:
         """Show how far each partition is behind its end."""
         with self._lock:
             for (topic, partition), at in self._acted_upon.items():
-                if ends := bounds.get((topic, partition)):
-                    LAG.labels(topic, str(partition)).set(max(0, ends.end - at))
+                end = ends.get((topic, partition))
+                if end is not None:
+                    LAG.labels(topic, str(partition)).set(max(0, end - at))
 
     @staticmethod
     def _clear_lag(partitions: Iterable[Partition]) -> None:
@@ -195,7 +196,7 @@ class TopicWatch(AbstractContextManager["TopicWatch"]):
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="topic-watch", daemon=True)
         self._changes: list[TopicChange] = []
-        self._bounds: dict[Partition, Bounds] = {}
+        self._ends: dict[Partition, int] = {}
         self._unseen: dict[str, int] = {}
         self._behind: dict[Partition, float] = {}
 
@@ -254,9 +255,9 @@ class TopicWatch(AbstractContextManager["TopicWatch"]):
         if changes or self._unseen:
             return changes
         before = self._positions.snapshot()
-        self._bounds = bounds_of(self._admin, list(before))
-        self._positions.report_lag(self._bounds)
-        return [*self._removed(), *self._stalled(before)]
+        self._ends = ends_of(self._admin, list(before))
+        self._positions.report_lag(self._ends)
+        return [*self._removed(before), *self._stalled(before)]
 
     def _compare(self, topic: str, expected: TopicState, state: TopicState | None) -> TopicChange | None:
         if state is None:
@@ -278,20 +279,24 @@ class TopicWatch(AbstractContextManager["TopicWatch"]):
     def _unread(self, topic: str) -> int:
         """Return how many records of the topic were known and not acted upon."""
         acted_upon = self._positions.acted_upon()
-        known = [(ends.end, acted_upon.get(each, ends.end)) for each, ends in self._bounds.items() if each[0] == topic]
+        known = [(end, acted_upon.get(each, end)) for each, end in self._ends.items() if each[0] == topic]
         return sum(max(0, end - at) for end, at in known)
 
-    def _removed(self) -> list[TopicChange]:
-        """Return partitions whose next record is gone; the positions are current, so never behind the bounds."""
+    def _removed(self, before: Mapping[Partition, int]) -> list[TopicChange]:
+        """Return partitions whose next record is gone; the positions are current, so never behind the beginnings.
+
+        Beginnings are asked of partitions with unread records alone: nothing unread of the others can be gone.
+        """
+        beginnings = beginnings_of(self._admin, [each for each, at in before.items() if at < self._ends[each]])
         now = self._positions.snapshot()
-        removed = [(each, at, self._bounds[each].beginning) for each, at in now.items() if each in self._bounds]
-        return [removal(each, at, beginning) for each, at, beginning in removed if at < beginning]
+        read_from = [(each, now.get(each, beginning), beginning) for each, beginning in beginnings.items()]
+        return [removal(each, at, beginning) for each, at, beginning in read_from if at < beginning]
 
     def _stalled(self, before: Mapping[Partition, int]) -> list[TopicChange]:
         """Return partitions waiting too long for one record while the loop polls."""
         now, idle_since, at_rest = self._clock.monotonic(), self._positions.idle_since(), self._positions.snapshot()
         limit_s = STALL_S if self._positions.quiet_s() >= STALL_S else BUSY_STALL_S
-        behind = [each for each, at in before.items() if at_rest.get(each) == at < self._bounds[each].end]
+        behind = [each for each, at in before.items() if at_rest.get(each) == at < self._ends[each]]
         self._behind = {each: self._behind.get(each, now) for each in behind}
         return [
             TopicChange(Change.STALLED, each[0], f"{each[0]} partition {each[1]}: reading stopped at {before[each]}")

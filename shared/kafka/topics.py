@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -89,9 +89,19 @@ def bounds_of(admin: AdminClient, partitions: Sequence[Partition]) -> dict[Parti
     """
     if not partitions:
         return {}
-    beginnings = _offsets(admin, partitions, _EARLIEST)
-    ends = _offsets(admin, partitions, _LATEST)
-    return {each: Bounds(_result(beginnings[each]).offset, _result(ends[each]).offset) for each in partitions}
+    asked = _offsets(admin, partitions, _EARLIEST), _offsets(admin, partitions, _LATEST)
+    beginnings, ends = map(_known, asked)
+    return {each: Bounds(beginnings[each], ends[each]) for each in partitions}
+
+
+def beginnings_of(admin: AdminClient, partitions: Sequence[Partition]) -> dict[Partition, int]:
+    """Return the first available offset of each partition; errors as of `bounds_of`."""
+    return _known(_offsets(admin, partitions, _EARLIEST)) if partitions else {}
+
+
+def ends_of(admin: AdminClient, partitions: Sequence[Partition]) -> dict[Partition, int]:
+    """Return the next offset of each partition; errors as of `bounds_of`."""
+    return _known(_offsets(admin, partitions, _LATEST)) if partitions else {}
 
 
 def offsets_at(admin: AdminClient, partitions: Sequence[Partition], at_ms: int) -> dict[Partition, int | None]:
@@ -113,6 +123,10 @@ def _offsets(admin: AdminClient, partitions: Sequence[Partition], spec: _OffsetS
     wanted = {TopicPartition(topic, partition): spec for topic, partition in partitions}
     futures = admin.list_offsets(wanted, request_timeout=ANSWER_S)
     return {(each.topic, each.partition): future for each, future in futures.items()}
+
+
+def _known(futures: Mapping[Partition, Future[Any]]) -> dict[Partition, int]:
+    return {each: _result(future).offset for each, future in futures.items()}
 
 
 def _state(future: Future[Any]) -> TopicState | None:

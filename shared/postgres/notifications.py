@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import math
+import select
+from typing import Any
+
+from psycopg import Connection as DriverConnection
 from psycopg import Error as PsycopgError
 from psycopg import sql
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.errors import Unavailable
+
+
+def notified(connection: DriverConnection[Any], limit_s: float) -> bool:
+    """Return True after a notification, False after `limit_s` seconds at the latest.
+
+    The kernel waits: in the last millisecond of its own time limit psycopg asks again without a pause, which costs more
+    than all other work of a resting process.
+
+    Raises
+    ------
+    psycopg.Error
+        The connection is lost.
+    """
+    if _has_notification(connection):
+        return True
+    readable = select.poll()
+    readable.register(connection.fileno(), select.POLLIN)
+    readable.poll(math.ceil(limit_s * 1000))
+    return _has_notification(connection)
+
+
+def _has_notification(connection: DriverConnection[Any]) -> bool:
+    return any(True for _ in connection.notifies(timeout=0, stop_after=1))
 
 
 class ListeningFailed(Unavailable):
@@ -39,7 +67,7 @@ class Listener:
         try:
             driver = self._listening().connection.driver_connection
             assert driver is not None, "an open connection has its driver's"
-            return any(True for _ in driver.notifies(timeout=timeout_s, stop_after=1))
+            return notified(driver, timeout_s)
         except (PsycopgError, SQLAlchemyError) as error:
             self.close()
             raise ListeningFailed(f"cannot listen to {self._channel}: {type(error).__name__}") from error

@@ -10,6 +10,7 @@ from psycopg import sql
 from services.outbox_relay.database.connection import Connection
 from shared.clock import Clock
 from shared.outbox.commit_signal import CHANNEL_PREFIX, LOCK
+from shared.postgres.notifications import notified
 
 STOP_LOOK_S = 0.25
 """Longest time until a resting relay notices the stop."""
@@ -64,6 +65,6 @@ class CommitSignal:
         """
         ends_at = self._clock.monotonic() + limit_s
         while not stop.is_set() and (left_s := ends_at - self._clock.monotonic()) > 0:
-            if any(True for _ in self._connection.notifies(timeout=min(left_s, STOP_LOOK_S), stop_after=1)):
+            if notified(self._connection, min(left_s, STOP_LOOK_S)):
                 return True
         return False

@@ -21,7 +21,13 @@ class Cluster:
         self.state: TopicState | None = BEFORE
         self.bounds = Bounds(0, 10)
         monkeypatch.setattr(topic_watch, "describe", lambda *_: {"ticks": self.state})
-        monkeypatch.setattr(topic_watch, "bounds_of", lambda _, partitions: dict.fromkeys(partitions, self.bounds))
+        self.asked_for_beginnings: list[Partition] = []
+        monkeypatch.setattr(topic_watch, "ends_of", lambda _, partitions: dict.fromkeys(partitions, self.bounds.end))
+        monkeypatch.setattr(topic_watch, "beginnings_of", self._beginnings)
+
+    def _beginnings(self, _: object, partitions: list[Partition]) -> dict[Partition, int]:
+        self.asked_for_beginnings += partitions
+        return dict.fromkeys(partitions, self.bounds.beginning)
 
 
 @pytest.fixture
@@ -53,6 +59,14 @@ def kinds(watch: TopicWatch) -> list[Change]:
 def test_nothing_has_changed(watch: TopicWatch) -> None:
     assert kinds(watch) == []
     watch.refuse_changes()
+
+
+def test_beginnings_are_asked_of_partitions_with_unread_records_alone(watch: TopicWatch, cluster: Cluster) -> None:
+    watch.look()
+    assert cluster.asked_for_beginnings == []
+    cluster.bounds = Bounds(0, 11)
+    watch.look()
+    assert cluster.asked_for_beginnings == [ONE]
 
 
 def test_topic_is_missing_after_two_looks_never_one(watch: TopicWatch, cluster: Cluster) -> None:
