@@ -6,6 +6,7 @@ import logging
 
 import psycopg
 from psycopg import sql
+from psycopg.errors import InsufficientPrivilege, UndefinedTable
 
 from shared.clock import SystemClock
 from shared.postgres.connection_limits import KEEPALIVES, WATCH, LimitedConnection
@@ -23,21 +24,20 @@ LOOKS_PER_DEADLINE = 4
 RENEW_S = 60.0
 """A connection this old is replaced: the check must notice a server without room for new connections."""
 
-STATE = """
--- database_watch.state: the last column has the settings of the database and the role; they count for new connections
+STATE = sql.SQL("""
+-- database_watch.state: the third column has the settings of the database and the role; they count for new connections
 SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',
        (SELECT coalesce(string_agg(s.setconfig::text, ' ' ORDER BY s.setdatabase, s.setrole), '')
           FROM pg_db_role_setting s
          WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
-           AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user)))
-"""
-HELD_BECAUSE = sql.SQL("""
--- database_watch.held_because
-SELECT held_because FROM {} WHERE held_because IS NOT NULL
+           AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user))),
+       (SELECT version_num FROM {revision} LIMIT 1),
+       (SELECT held_because FROM {origin} WHERE held_because IS NOT NULL)
 """)
+"""One statement, since every process asks it all the time."""
 REVISION = sql.SQL("""
 -- database_watch.revision
-SELECT version_num FROM {} LIMIT 1
+SELECT version_num FROM {revision} LIMIT 1
 """)
 
 
@@ -60,6 +60,9 @@ class DatabaseWatch:
     def __init__(self, url: str, history: str, health: Health, settings: Settings, condition: str = CONDITION) -> None:
         self._url = url
         self._history = history
+        tables = {"revision": "alembic_version", "origin": "outbox_origin"}
+        named = {name: sql.Identifier(history, table) for name, table in tables.items()}
+        self._state, self._revision = (each.format(**named).as_string() for each in (STATE, REVISION))
         self._health = health
         self._application = settings.process
         self._condition = condition
@@ -117,7 +120,14 @@ class DatabaseWatch:
             self._connection = None
 
     def _ask(self, connection: LimitedConnection) -> str | None:
-        in_recovery, read_only, settings = connection.execute(STATE).fetchone() or (False, False, "")
+        try:
+            state = connection.execute(self._state).fetchone()
+        except (UndefinedTable, InsufficientPrivilege):
+            problem = self._unreadable(connection)
+            if problem is None:
+                raise
+            return problem
+        in_recovery, read_only, settings, revision, held_because = state or (False, False, "", None, None)
         if settings != self._settings:
             self._settings = settings
             self._disconnect()
@@ -126,20 +136,23 @@ class DatabaseWatch:
             return "read-only: the server is a standby or still recovering"
         if read_only:
             return "read-only: transactions cannot write"
-        return self._revision_problem(connection) or self._hold(connection)
+        return self._revision_problem(revision) or held_because
 
-    def _revision_problem(self, connection: LimitedConnection) -> str | None:
-        needed = head_revision(self._history)
+    def _unreadable(self, connection: LimitedConnection) -> str | None:
+        """Return why the state cannot be read, as far as the schema's revision tells it."""
         try:
-            row = connection.execute(REVISION.format(sql.Identifier(self._history, "alembic_version"))).fetchone()
-        except psycopg.errors.UndefinedTable:
+            row = connection.execute(self._revision).fetchone()
+        except UndefinedTable:
             row = None
-        except psycopg.errors.InsufficientPrivilege:
+        except InsufficientPrivilege:
             return (
-                f"this role cannot read the revision of schema {self._history}; this version needs {needed}: "
-                "run `exitflow migrate up`"
+                f"this role cannot read the revision of schema {self._history}; this version needs "
+                f"{head_revision(self._history)}: run `exitflow migrate up`"
             )
-        at = str(row[0]) if row else None
+        return self._revision_problem(row and row[0])
+
+    def _revision_problem(self, at: str | None) -> str | None:
+        needed = head_revision(self._history)
         self._health.note(self._condition, None)
         if at == needed:
             return None
@@ -153,8 +166,3 @@ class DatabaseWatch:
             f"schema {self._history} is at revision {at or 'none'}, this version needs {needed}: "
             "run `exitflow migrate up`"
         )
-
-    def _hold(self, connection: LimitedConnection) -> str | None:
-        """Return why the relay holds the outbox of this schema; None if it does not."""
-        row = connection.execute(HELD_BECAUSE.format(sql.Identifier(self._history, "outbox_origin"))).fetchone()
-        return None if row is None else str(row[0])

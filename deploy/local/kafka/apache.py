@@ -46,9 +46,10 @@ _SINGLE_NODE = {
     # A lone controller has no follower to notice its silence: no record every half second while nothing happens.
     "metadata.max.idle.interval.ms": "0",
     "group.initial.rebalance.delay.ms": "0",
-    # Each of these threads looks for work three times a second, and the controller has as many.
-    "num.io.threads": "4",
+    # Each of these threads looks for work three times a second, and the controller has as many for requests.
+    "num.io.threads": "2",
     "num.network.threads": "2",
+    "group.coordinator.threads": "1",
     # Below Kafka's default of 6 s, so the partitions of a dead consumer may move sooner.
     "group.min.session.timeout.ms": "2000",
     # If a full disk cannot hold an index page, the broker writes an offset twice, and its next start after a kill

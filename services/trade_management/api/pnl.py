@@ -13,7 +13,7 @@ from fastapi import Depends, Query, Response
 
 from services.trade_management.api.context import Context
 from services.trade_management.api.views import PnlGroupView, PnlSums, PnlView
-from services.trade_management.storage.pnl import PnlFilter, PnlGroup, PnlRepository
+from services.trade_management.storage.pnl import NOTHING, PnlFilter, PnlGroup, PnlRepository
 from shared.contracts.trades import Symbol, UserBrokerId
 from shared.contracts.vocabulary import ExitReason, ProductType
 from shared.http.auth import Reader
@@ -58,12 +58,13 @@ def pnl(
     """Return totals over closed trades, and with `group_by` the totals of each group.
 
     Days are in order, other groups with the most profitable first. The CSV has a row for each group and a last one
-    for the total.
+    for the total. Without `day` every closed trade is read, about a microsecond each.
     """
     with context.unit_of_work() as uow:
         repository = PnlRepository(uow.connection)
-        totals = repository.of_closed_trades(wanted)
         groups = {} if group_by is None else repository.by(group_by, wanted)
+        # Every trade is in one group: to add them up spares a second reading of the trades.
+        totals = repository.of_closed_trades(wanted) if group_by is None else sum(groups.values(), NOTHING)
     found = [PnlGroupView(group=name, **asdict(sums)) for name, sums in groups.items()]
     view = PnlView(**asdict(wanted), group_by=group_by, groups=found, **asdict(totals))
     return view if answer_as is PnlFormat.JSON else Response(_csv(view), media_type="text/csv")

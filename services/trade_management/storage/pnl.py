@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Select, func, select
 
@@ -70,6 +70,18 @@ class Pnl:
     charges: Decimal
     net_pnl: Decimal
     unknown_charges: int
+
+    def __add__(self, other: Pnl) -> Pnl:
+        return Pnl(
+            self.count + other.count,
+            self.gross_pnl + other.gross_pnl,
+            self.charges + other.charges,
+            self.net_pnl + other.net_pnl,
+            self.unknown_charges + other.unknown_charges,
+        )
+
+
+NOTHING: Final = Pnl(0, Decimal(0), Decimal(0), Decimal(0), 0)
 
 
 class PnlRepository:

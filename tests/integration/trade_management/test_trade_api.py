@@ -19,6 +19,7 @@ from shared.runtime.telemetry import REGISTRY
 from tests.integration.trade_management.conftest import READER
 from tests.integration.trade_management.ledger import CLOCK, Intent, emitted, execution, open_trade, rows
 from tests.integration.trade_management.test_closing import apply, report
+from tests.support.statements import sent_statements
 
 BODY: dict[str, Any] = {
     "symbol": "NSE:INFY",
@@ -287,7 +288,10 @@ def test_profit_and_loss_sums_trades_by_day_and_symbol(client: TestClient, trade
     assert totals(day=str(today - timedelta(days=1))) == nothing
     assert totals(symbol="NSE:TCS")["net_pnl"] == "917.28"
     assert totals(symbol="NSE:SBIN") == nothing
-    by_symbol = client.get("/pnl", params={"group_by": "symbol", "day": str(today)}).json()
+    with sent_statements() as statements:
+        by_symbol = client.get("/pnl", params={"group_by": "symbol", "day": str(today)}).json()
+    assert sum("FROM trade_management.trades" in each or "FROM trades" in each for each in statements) == 1
+    assert {name: by_symbol[name] for name in both} == both
     assert by_symbol["group_by"] == "symbol" and len(by_symbol["groups"]) == 2
     assert sum(group["count"] for group in by_symbol["groups"]) == both["count"]
     of_tcs = next(group for group in by_symbol["groups"] if group["group"] == "NSE:TCS")
