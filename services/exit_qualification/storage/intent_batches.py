@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from services.exit_qualification.domain.intent import CancelReason, ExitIntent
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.exit_intents import COLUMNS, to_intents
 from shared.errors import StaleVersion
-from shared.postgres.hot_path import fetch
+from shared.postgres.hot_path import Answer, ask, fetch
 
 LOCK_FREE = text("""
 -- exit_intents.lock_free: the intents not held by another transaction, nor their trades; locked trade before intent
@@ -118,16 +119,15 @@ class IntentBatches:
         }
         return dict(fetch(self._connection, LOCK_FREE, wanted))
 
-    def submit(self, submitted: Sequence[Submitted], claim: timedelta) -> list[ExitIntent]:
-        """Change APPROVED → SUBMITTING, to be committed before the broker is called; return them in their order."""
-        intents = [each.intent for each in submitted]
+    def ask_submit(self, submitted: Sequence[Submitted], claim: timedelta) -> Answer[list[ExitIntent]]:
+        """Change APPROVED → SUBMITTING, to be committed before the broker is called; ask for them in their order."""
         values = {
             "quantities": [each.result.calculated_qty for each in submitted],
             "gates": [msgspec.json.encode(each.result.verdicts_json()).decode() for each in submitted],
             "beside_legs": [each.result.beside_leg for each in submitted],
             "claim": claim,
         }
-        return self._change(SUBMIT, intents, values)
+        return self._ask(SUBMIT, [each.intent for each in submitted], values)
 
     def place(self, accepted: Sequence[Accepted]) -> list[ExitIntent]:
         """Record the broker's order ids."""
@@ -154,14 +154,20 @@ class IntentBatches:
         return changed
 
     def _change(self, statement: Any, intents: Sequence[ExitIntent], values: dict[str, Any]) -> list[ExitIntent]:
-        if not intents:
-            return []
+        return self._ask(statement, intents, values).get() if intents else []
+
+    def _ask(self, statement: Any, intents: Sequence[ExitIntent], values: dict[str, Any]) -> Answer[list[ExitIntent]]:
         named = {
             "intent_ids": [intent.intent_id for intent in intents],
             "versions": [intent.version for intent in intents],
         }
-        changed = {it.intent_id: it for it in to_intents(fetch(self._connection, statement, named | values))}
-        return [changed[intent.intent_id] for intent in intents if intent.intent_id in changed]
+        return ask(self._connection, statement, named | values, partial(_in_order, intents))
+
+
+def _in_order(intents: Sequence[ExitIntent], rows: Sequence[tuple[Any, ...]]) -> list[ExitIntent]:
+    """Return the changed intents in the order of the given ones."""
+    changed = {intent.intent_id: intent for intent in to_intents(rows)}
+    return [changed[intent.intent_id] for intent in intents if intent.intent_id in changed]
 
 
 def _order_values(orders: Sequence[Accepted]) -> dict[str, Any]:

@@ -71,7 +71,7 @@ ranked AS MATERIALIZED (
          first_value(rank) OVER of_account AS best, first_value(created_at) OVER of_account AS since
     FROM approved
   WINDOW of_account AS (PARTITION BY user_broker_id ORDER BY rank, created_at, intent_id))
-SELECT i.intent_id, i.trade_id, i.user_broker_id, i.leg IS NOT NULL,
+SELECT i.intent_id, i.trade_id, i.user_broker_id, i.symbol, i.leg IS NOT NULL,
        (SELECT count(*) FROM exit_intents a WHERE {_IS_APPROVED})
   FROM ranked r
   JOIN exit_intents i ON i.intent_id = r.intent_id
@@ -211,6 +211,7 @@ class PendingApproved:
     intent_id: UUID
     trade_id: UUID
     user_broker_id: str
+    symbol: str
     is_leg: bool
     approved: int = 1
 

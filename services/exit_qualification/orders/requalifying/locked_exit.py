@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -58,6 +59,16 @@ class SlotExit:
     others: tuple[ExitIntent, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class GateFacts:
+    """What the gates need besides the locked rows: switches, markets, and fills of the trades and of their legs."""
+
+    switches: Switches
+    markets: MarketFactsBySymbol
+    filled: Mapping[UUID, int]
+    of_legs: Mapping[RuleKey, int]
+
+
 def qualify_again(
     connection: Connection,
     locked: LockedExit,
@@ -66,27 +77,24 @@ def qualify_again(
     qualification: ExitQualificationService,
 ) -> ExitQualificationResult:
     """Return the gates' current result; the intent is not counted against itself."""
-    exit_ = SlotExit(locked, tuple(other_holders(connection, locked.intent)))
-    ((_, result),) = qualify_all_again(connection, [exit_], switches, {locked.intent.symbol: market}, qualification)
+    intent, fills = locked.intent, ExitFillRepository(connection)
+    facts = GateFacts(
+        switches,
+        {intent.symbol: market},
+        fills.totals_of_trades([intent.trade_id]),
+        fills.totals_of_legs([] if intent.leg is None else [intent.trade_id]),
+    )
+    ((_, result),) = qualify_all_again(
+        [SlotExit(locked, tuple(other_holders(connection, intent)))], facts, qualification
+    )
     return result
 
 
 def qualify_all_again(
-    connection: Connection,
-    exits: Sequence[SlotExit],
-    switches: Switches,
-    markets: MarketFactsBySymbol,
-    qualification: ExitQualificationService,
+    exits: Sequence[SlotExit], facts: GateFacts, qualification: ExitQualificationService
 ) -> list[tuple[ExitIntent, ExitQualificationResult]]:
     """Return the gates' current result of each exit, in order; no intent is counted against itself."""
-    fills = ExitFillRepository(connection)
-    filled = fills.totals_of_trades([it.locked.intent.trade_id for it in exits])
-    of_legs = fills.totals_of_legs({it.locked.intent.trade_id for it in exits if it.locked.intent.leg is not None})
-    inputs = [
-        _gate_input(it, filled.get(it.locked.intent.trade_id, 0), of_legs, switches, markets[it.locked.intent.symbol])
-        for it in exits
-    ]
-    return [(it.locked.intent, qualification.qualify(given)) for it, given in zip(exits, inputs, strict=True)]
+    return [(it.locked.intent, qualification.qualify(_gate_input(it, facts))) for it in exits]
 
 
 def other_holders(connection: Connection, intent: ExitIntent) -> list[ExitIntent]:
@@ -122,10 +130,9 @@ def _leg_left(locked: LockedExit, of_legs: Mapping[RuleKey, int]) -> int | None:
     return intent.quantity if wanted is None else wanted - of_legs.get(intent.rule_key, 0)
 
 
-def _gate_input(
-    exit_: SlotExit, filled: int, of_legs: Mapping[RuleKey, int], switches: Switches, market: MarketFacts
-) -> GateInput:
+def _gate_input(exit_: SlotExit, facts: GateFacts) -> GateInput:
     intent, trade = exit_.locked.intent, exit_.locked.trade
+    filled, market = facts.filled.get(intent.trade_id, 0), facts.markets[intent.symbol]
     asked = ExitRequest(
         intent.exit_reason,
         intent.episode_id,
@@ -136,6 +143,6 @@ def _gate_input(
         intent.detected_price,
         _bricks(intent),
         intent.leg,
-        _leg_left(exit_.locked, of_legs),
+        _leg_left(exit_.locked, facts.of_legs),
     )
-    return gate_input(asked, trade.trade, trade.status, filled, exit_.others, switches, market)
+    return gate_input(asked, trade.trade, trade.status, filled, exit_.others, facts.switches, market)

@@ -20,8 +20,9 @@ from services.exit_qualification.orders.sending.call_pace import CallPace
 from services.exit_qualification.orders.sending.clearances import Clearance, Clearances
 from services.exit_qualification.orders.sending.order_claims import Claim, Submission
 from services.exit_qualification.orders.sending.placement_records import Sent
+from services.exit_qualification.orders.sending.reservations import Reservation
 from services.exit_qualification.orders.sending.square_off_race import SquareOffRace
-from services.exit_qualification.storage.order_budgets import ORDER_BUDGET, Unused
+from services.exit_qualification.storage.order_budgets import ORDER_BUDGET
 from shared.clock import Clock
 
 SLOW_S = 1.0
@@ -44,13 +45,13 @@ class ClaimSender:
         an order may leave late. `PUT /kill-switch` lists such an intent, and the reconciler counts an absence only
         well after that.
         """
-        left, unused = list(claim.submissions), Unused()
+        left, reserved = list(claim.submissions), claim.reservation
         raced = self._race.withheld(claim)
         while left:
             chunk = left[: self._pace.orders_while_fresh(claim.account.user_broker_id)]
             looked_up = [(it, self._looked_up(claim, it) or raced.get(it.intent.intent_id)) for it in chunk]
             unknown = [submission.intent for submission, known in looked_up if known is None]
-            clearance = self._clearances.obtain(claim.account, unknown, claim.deadline, unused)
+            clearance = self._clearances.obtain(claim.account, unknown, claim.deadline, reserved)
             budget = clearance.budget
             for submission, known in looked_up:
                 if self._clock.monotonic() >= clearance.fresh_until and submission is not chunk[0]:
@@ -64,7 +65,7 @@ class ClaimSender:
                 if took_s >= SLOW_S or (isinstance(outcome, Ambiguous) and not outcome.refused):
                     yield from (self._sent(it, _let_go(it)) for it in left)
                     return
-            unused = Unused(budget, clearance.taken_at)
+            reserved = Reservation(budget, clearance.taken_at)
 
     def _sent(self, submission: Submission, outcome: PlaceOutcome) -> Sent:
         return Sent(submission, outcome, self._clock.monotonic())

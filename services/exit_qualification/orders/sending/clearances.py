@@ -13,11 +13,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.metrics import ORDER_BUDGET_WAITS
+from services.exit_qualification.orders.sending.reservations import Reservation
 from services.exit_qualification.storage.order_budgets import (
     Grant,
     OrderBudgetRepository,
     OrderLimits,
-    Unused,
     Wanted,
 )
 from services.exit_qualification.storage.send_fence import FRESH_S, SendFence
@@ -56,7 +56,9 @@ class Clearance:
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    wanted: Wanted
+    """Intents to be sent, and the budget wanted for them; None if it is reserved."""
+
+    wanted: Wanted | None
     intents: Sequence[ExitIntent]
 
 
@@ -69,34 +71,43 @@ class Clearances:
         self._clock = clock
         self._groups = ThreadGroups(self._obtain_all)
 
-    def obtain(self, account: UserBroker, intents: Sequence[ExitIntent], deadline: float, unused: Unused) -> Clearance:
+    def obtain(
+        self, account: UserBroker, intents: Sequence[ExitIntent], deadline: float, reserved: Reservation
+    ) -> Clearance:
         """Take the account's budget and read the switches: the last statements before the calls, see `SendFence`.
 
         Parameters
         ----------
-        unused:
-            The rest of the last clearance. It counts from now on, because its orders leave later than it was given.
+        reserved:
+            Budget that is used if it covers the intents. Else it is handed back with the request for more: it counts
+            from then on, because its orders leave later than it was given.
         """
         if not intents:
             return Clearance()
+        is_covered = reserved.covers(len(intents), self._clock.monotonic())
+        wanted = None if is_covered else Wanted(account, len(intents), reserved.unused)
         try:
-            request = _Request(Wanted(account, len(intents), unused), intents)
-            ((grant, cleared, fresh_until),) = self._groups.answers([request])
+            ((grant, cleared, fresh_until),) = self._groups.answers([_Request(wanted, intents)])
         except (SQLAlchemyError, Unavailable) as error:
             return Clearance(refusal=f"the switches could not be read before sending: {type(error).__name__}")
-        if grant.granted < len(intents):
-            ORDER_BUDGET_WAITS.labels(grant.limited_by or "second").inc(len(intents) - grant.granted)
         if self._clock.monotonic() >= deadline:
             return Clearance(refusal="the claim expired before the call")
+        if grant is None:
+            until = min(fresh_until, reserved.fresh_until)
+            return Clearance(cleared, reserved.orders, taken_at=reserved.taken_at, fresh_until=until)
+        if grant.granted < len(intents):
+            ORDER_BUDGET_WAITS.labels(grant.limited_by or "second").inc(len(intents) - grant.granted)
         return Clearance(cleared, grant.granted, grant.free_at, grant.taken_at, fresh_until=fresh_until)
 
-    def _obtain_all(self, requests: Sequence[_Request]) -> list[tuple[Grant, frozenset[UUID], float]]:
+    def _obtain_all(self, requests: Sequence[_Request]) -> list[tuple[Grant | None, frozenset[UUID], float]]:
+        wanted = [each.wanted for each in requests if each.wanted is not None]
+        intents = [intent for each in requests for intent in each.intents]
         with self._open_unit() as uow:
             with pipelined(uow.connection):
-                budgets = OrderBudgetRepository(uow.connection, self._limits)
-                grants = budgets.ask_all([each.wanted for each in requests])
-                intents = [intent for each in requests for intent in each.intents]
+                grants = OrderBudgetRepository(uow.connection, self._limits).ask_all(wanted) if wanted else None
                 cleared = SendFence(uow.connection).ask_may_still_be_sent(intents)
-            uow.commit()
+            if grants is not None:
+                uow.commit()
             fresh_until, may_be_sent = self._clock.monotonic() + FRESH_S, cleared.get()
-            return [(grant, may_be_sent, fresh_until) for grant in grants.get()]
+            given = iter(grants.get() if grants is not None else ())
+            return [(None if each.wanted is None else next(given), may_be_sent, fresh_until) for each in requests]

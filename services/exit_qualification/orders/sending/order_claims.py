@@ -29,13 +29,16 @@ from services.exit_qualification.orders.brokers.port import (
 from services.exit_qualification.orders.log_lines import of_exit
 from services.exit_qualification.orders.requalifying.held_exits import HeldExits
 from services.exit_qualification.orders.requalifying.locked_exit import (
+    GateFacts,
     LockedExit,
     SlotExit,
     others_of_trade,
     qualify_all_again,
 )
 from services.exit_qualification.orders.sending.call_pace import CallPace
+from services.exit_qualification.orders.sending.reservations import NOTHING_RESERVED, Reservation, ask_reservations
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
+from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.intent_batches import IntentBatches, Submitted
 from services.exit_qualification.storage.market_facts import MarketFactsRepository
@@ -45,6 +48,7 @@ from services.exit_qualification.storage.order_queues import OrderQueues, Pendin
 from shared.clock import Clock
 from shared.contracts.vocabulary import IntentStatus
 from shared.outbox.unit_of_work import UnitOfWork
+from shared.postgres.hot_path import pipelined
 from shared.postgres.row_locks import RowHeld, limit_lock_waits, own_row_only
 
 log = logging.getLogger(__name__)
@@ -74,12 +78,21 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Submissions of one account, with the monotonic time until they may be sent."""
+    """Submissions of one account.
+
+    Attributes
+    ----------
+    deadline:
+        Monotonic time until which they may be sent.
+    reservation:
+        Budget for the first of them.
+    """
 
     account: UserBroker
     broker: BrokerPort
     submissions: tuple[Submission, ...]
     deadline: float
+    reservation: Reservation = NOTHING_RESERVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +115,13 @@ class Claimed:
 
 
 class OrderClaims:
-    """Claims batches. Stateless, so many threads can share it."""
+    """Claims batches. Stateless, so many threads can share it.
+
+    Parameters
+    ----------
+    is_late:
+        Returns whether a trade's square-off time has passed: its broker is asked before its exit is sent.
+    """
 
     def __init__(
         self,
@@ -113,6 +132,7 @@ class OrderClaims:
         clock: Clock,
         held: HeldExits,
         pace: CallPace,
+        is_late: Callable[[ExitIntent, int], bool],
     ) -> None:
         self._open_unit = open_unit
         self._brokers = brokers
@@ -121,6 +141,7 @@ class OrderClaims:
         self._clock = clock
         self._held = held
         self._pace = pace
+        self._is_late = is_late
 
     def claim(self, accounts: int) -> Claimed:
         """Claim the next batches, at most one for each of so many accounts, all in one transaction.
@@ -136,8 +157,7 @@ class OrderClaims:
             try:
                 with own_row_only():
                     claims = self._submit(uow, found, deadline)
-                    uow.commit()
-            except (RowHeld, IntegrityError):  # of one of them, such as a stop just sent to the broker
+            except (RowHeld, IntegrityError):  # of one of them, such as a stop that was just sent to the broker
                 uow.connection.rollback()
             else:
                 return Claimed(True, tuple(claims), is_more)
@@ -168,7 +188,6 @@ class OrderClaims:
                 try:
                     with own_row_only():
                         alone = self._submit(uow, [pending], deadline)
-                        uow.commit()
                 except RowHeld:
                     uow.connection.rollback()
                     self._postpone_held(uow, pending)
@@ -190,25 +209,31 @@ class OrderClaims:
             uow.connection.rollback()
 
     def _submit(self, uow: UnitOfWork, found: Sequence[PendingApproved], deadline: float) -> list[Claim]:
-        exits = _lock(uow, found)
+        """Commit what the gates say, and what may be sent as SUBMITTING; return the latter."""
+        exits, facts = _lock(uow, found)
         if not exits:
             return []  # another sender took the intents after our query of the queue
-        switches = SwitchRepository(uow.connection).read()
         passed: _Judged = []
-        markets = MarketFactsRepository(uow.connection).read({it.locked.intent.symbol for it in exits})
-        for intent, result in qualify_all_again(uow.connection, exits, switches, markets, self._qualification):
+        for intent, result in qualify_all_again(exits, facts, self._qualification):
             if result.status is IntentStatus.REJECTED:
                 self._reject(uow, intent, result)
             elif result.passed and result.executable:
                 passed.append((intent, result))
             else:
                 self._wait(uow, intent, POSTPONED)
+        switches = facts.switches
         brokers = self._brokers_of(uow, passed, switches)
         reachable = [judged for judged in passed if judged[0].user_broker_id in brokers]
         entered = {it.locked.intent.intent_id: it.locked.trade.trade.entered_at_ms for it in exits}
-        submissions = self._submissions(uow, reachable, entered)
+        submissions, reserved = self._commit(uow, reachable, entered, switches)
         return [
-            Claim(switches.brokers[account], broker, tuple(submissions[account]), deadline)
+            Claim(
+                switches.brokers[account],
+                broker,
+                tuple(submissions[account]),
+                deadline,
+                reserved.get(account, NOTHING_RESERVED),
+            )
             for account, broker in brokers.items()
             if account in submissions
         ]
@@ -223,17 +248,40 @@ class OrderClaims:
                 self._wait_for_adapter(uow, [it for it, _ in passed if it.user_broker_id == account], error)
         return ports
 
-    def _submissions(
-        self, uow: UnitOfWork, passed: _Judged, entered: Mapping[UUID, int]
-    ) -> Mapping[str, list[Submission]]:
-        """Mark the exits as SUBMITTING; return them by account."""
-        wanted = [Submitted(intent, result) for intent, result in passed]
+    def _commit(
+        self, uow: UnitOfWork, passed: _Judged, entered: Mapping[UUID, int], switches: Switches
+    ) -> tuple[Mapping[str, list[Submission]], Mapping[str, Reservation]]:
+        """Commit the exits as SUBMITTING; return them and the reserved budget by account."""
+        if not passed:
+            uow.commit()
+            return {}, {}
         sent_before = {intent.intent_id: intent.submitted_at for intent, _ in passed}
+        wanted = self._orders_at_once([intent for intent, _ in passed], entered, switches)
+        with pipelined(uow.connection):
+            submitting = IntentBatches(uow.connection).ask_submit(
+                [Submitted(*each) for each in passed], self._terms.claim
+            )
+            reserving = ask_reservations(uow.connection, self._terms.limits, wanted)
+            uow.commit()
         by_account: dict[str, list[Submission]] = defaultdict(list)
-        for intent in IntentBatches(uow.connection).submit(wanted, self._terms.claim):
+        for intent in submitting.get():
             submission = Submission(intent, sent_before[intent.intent_id], entered[intent.intent_id])
             by_account[intent.user_broker_id].append(submission)
-        return by_account
+        return by_account, reserving.get(self._clock)
+
+    def _orders_at_once(
+        self, intents: Sequence[ExitIntent], entered: Mapping[UUID, int], switches: Switches
+    ) -> dict[UserBroker, int]:
+        """Return how many orders of each account leave right after the commit; none if the broker is asked before."""
+        first: dict[str, list[ExitIntent]] = defaultdict(list)
+        for intent in intents:
+            if len(first[intent.user_broker_id]) < self._pace.orders_while_fresh(intent.user_broker_id):
+                first[intent.user_broker_id].append(intent)
+        return {
+            switches.brokers[account]: len(orders)
+            for account, orders in first.items()
+            if not any(it.submitted_at or self._is_late(it, entered[it.intent_id]) for it in orders)
+        }
 
     def _wait_for_adapter(self, uow: UnitOfWork, intents: Sequence[ExitIntent], error: BrokerUnavailable) -> None:
         code = NOT_SUPPORTED if isinstance(error, BrokerNotSupported) else UNREACHABLE
@@ -253,10 +301,36 @@ class OrderClaims:
         ExitIntentRepository(uow.connection).update(intent, claimed_until=until, **changes)
 
 
-def _lock(uow: UnitOfWork, found: Sequence[PendingApproved]) -> list[SlotExit]:
-    """Lock the trades and the intents in their slots; return those found still approved, in their order."""
-    trades = _lock_trades(uow, found)
-    holders = ExitIntentRepository(uow.connection).find_slot_holders(sorted(trades))
+def _lock(uow: UnitOfWork, found: Sequence[PendingApproved]) -> tuple[list[SlotExit], GateFacts]:
+    """Lock the trades and the intents in their slots; return those found that are still approved, and what gates need.
+
+    Raises
+    ------
+    RowHeld
+        Another transaction holds one of the trades.
+    """
+    trade_ids = sorted({pending.trade_id for pending in found})
+    of_legs = [pending.trade_id for pending in found if pending.is_leg]
+    repository, fills = OpenTradeRepository(uow.connection), ExitFillRepository(uow.connection)
+    with pipelined(uow.connection):
+        locking = repository.ask_free(trade_ids)
+        holding = ExitIntentRepository(uow.connection).ask_slot_holders(trade_ids)
+        switches = SwitchRepository(uow.connection).ask()
+        markets = MarketFactsRepository(uow.connection).ask({pending.symbol for pending in found})
+        filled = fills.ask_totals_of_trades(trade_ids)
+    trades, held = locking.get()
+    if held:
+        raise RowHeld(f"another transaction holds trades {sorted(held)}")
+    if of_legs:
+        trades |= repository.lock(of_legs)  # with their rules, which only legs need: reading a plan is slow
+    facts = GateFacts(switches.get(), markets.get(), filled.get(), fills.totals_of_legs(of_legs))
+    return _approved(found, trades, holding.get()), facts
+
+
+def _approved(
+    found: Sequence[PendingApproved], trades: Mapping[UUID, TradeProjection], holders: Sequence[ExitIntent]
+) -> list[SlotExit]:
+    """Return the exits found that are still approved, in their order."""
     by_id = {holder.intent_id: holder for holder in holders}
     approved = [
         intent
@@ -264,19 +338,3 @@ def _lock(uow: UnitOfWork, found: Sequence[PendingApproved]) -> list[SlotExit]:
         if (intent := by_id.get(pending.intent_id)) is not None and intent.status is IntentStatus.APPROVED
     ]
     return [SlotExit(LockedExit(it, trades[it.trade_id]), others_of_trade(it, holders)) for it in approved]
-
-
-def _lock_trades(uow: UnitOfWork, found: Sequence[PendingApproved]) -> dict[UUID, TradeProjection]:
-    """Lock and return the trades; with their rules only for exits of legs, because reading a plan is slow.
-
-    Raises
-    ------
-    RowHeld
-        Another transaction holds one of them.
-    """
-    repository = OpenTradeRepository(uow.connection)
-    trades, held = repository.lock_free([pending.trade_id for pending in found])
-    if held:
-        raise RowHeld(f"another transaction holds trades {sorted(held)}")
-    of_legs = [pending.trade_id for pending in found if pending.is_leg]
-    return {**trades, **repository.lock(of_legs)} if of_legs else trades

@@ -70,7 +70,7 @@ class OrderExecutionService:
         on_unclear: Callable[[], None] = lambda: None,
     ) -> None:
         self._pace = CallPace()
-        self._claims = OrderClaims(open_unit, brokers, qualification, terms, clock, held, self._pace)
+        self._claims = OrderClaims(open_unit, brokers, qualification, terms, clock, held, self._pace, race.is_late)
         self._sender = ClaimSender(Clearances(open_unit, terms.limits, clock), race, self._pace, clock)
         self._records = PlacementRecords(open_unit, outcomes, terms, clock, held)
         self._workers = terms.workers

@@ -87,14 +87,19 @@ class SquareOffRace:
         return found
 
     def _late(self, submissions: Sequence[Submission]) -> list[ExitIntent]:
-        """Return the exits of trades past their square-off time."""
-        square_off, now_ms = self._times(), epoch_ms(self._clock.now())
-        found = []
-        for each in submissions:
-            at_ms = square_off.after_entry_ms(each.intent.symbol, each.intent.product_type, each.entered_at_ms)
-            if at_ms is not None and at_ms <= now_ms:
-                found.append(each.intent)
-        return found
+        """Return the exits of trades whose square-off time has passed."""
+        return [each.intent for each in submissions if self.is_late(each.intent, each.entered_at_ms)]
+
+    def is_late(self, intent: ExitIntent, entered_at_ms: int) -> bool:
+        """Return whether the square-off time of an exit's trade has passed.
+
+        Raises
+        ------
+        SQLAlchemyError
+            The calendars could not be read.
+        """
+        at_ms = self._times().after_entry_ms(intent.symbol, intent.product_type, entered_at_ms)
+        return at_ms is not None and at_ms <= epoch_ms(self._clock.now())
 
     def _times(self) -> SquareOff:
         now_s = self._clock.monotonic()

@@ -116,7 +116,7 @@ def test_a_stale_queue_read_sends_nothing(
 ) -> None:
     """The lock is on the trade: the queue can show an intent just taken by another sender."""
     intent = scenario.placed()
-    outdated = PendingApproved(intent.intent_id, intent.trade_id, intent.user_broker_id, is_leg=False)
+    outdated = PendingApproved(intent.intent_id, intent.trade_id, intent.user_broker_id, intent.symbol, is_leg=False)
     monkeypatch.setattr(OrderQueues, "find_pending_approved", lambda *_: [outdated])
     assert scenario.sender.execute_next()
     assert scenario.intent(intent) == intent
