@@ -13,7 +13,7 @@ from services.exit_qualification.domain.intent import SENT_WITHIN, ExitIntent
 from services.exit_qualification.domain.intent_state_machine import LIVE, UNSENT
 from services.exit_qualification.domain.level_index import RuleKey
 from shared.contracts.vocabulary import ExitReason
-from shared.postgres.hot_path import fetch, stream
+from shared.postgres.hot_path import fetch, send, stream
 
 GENERATE = text("""
 -- exit_episodes.generate
@@ -140,7 +140,7 @@ class ExitEpisodeRepository:
     def release(self, keys: Sequence[RuleKey]) -> None:
         """Allow the rules to fire again immediately; keep their count of failures."""
         if keys:
-            fetch(self._connection, RELEASE, _slots(keys))
+            send(self._connection, RELEASE, _slots(keys))
 
     def filled(self, intents: Sequence[ExitIntent]) -> None:
         """Reset the failures of filled exits' rules: the next failure starts with the first wait.
@@ -149,7 +149,7 @@ class ExitEpisodeRepository:
         cooldown.
         """
         if intents:
-            fetch(self._connection, FORGIVE, _slots([intent.rule_key for intent in intents]))
+            send(self._connection, FORGIVE, _slots([intent.rule_key for intent in intents]))
             self.release([intent.rule_key for intent in intents if intent.beside_leg])
 
     def open_trades_with_episodes(self, partitions: Sequence[int]) -> Iterator[UUID]:

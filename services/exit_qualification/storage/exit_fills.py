@@ -56,9 +56,11 @@ class ExitFillRepository:
 
     def record(self, fills: Sequence[ExitFill]) -> int:
         """Store the new fills; return their number."""
-        if not fills:
-            return 0
-        return len(fetch(self._connection, RECORD, {"fills": msgspec.json.encode(fills).decode()}))
+        return self.ask_record(fills).get() if fills else 0
+
+    def ask_record(self, fills: Sequence[ExitFill]) -> Answer[int]:
+        """Do what `record` does; within a pipeline do not wait for it."""
+        return ask(self._connection, RECORD, {"fills": msgspec.json.encode(fills).decode()}, len)
 
     def of_intent(self, intent_id: UUID) -> list[Fill]:
         """Return all fills of an intent in order of time, in the format of events."""

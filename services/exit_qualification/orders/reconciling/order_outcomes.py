@@ -18,6 +18,7 @@ from shared.contracts.vocabulary import IntentStatus
 from shared.errors import StaleVersion
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.group_commit import ThreadGroups
+from shared.postgres.hot_path import pipelined
 from shared.postgres.row_locks import RowHeld, own_row_only
 
 AT_WORK = frozenset({IntentStatus.PLACED, IntentStatus.PARTIALLY_FILLED})
@@ -83,7 +84,7 @@ class OrderOutcomes:
             return []
 
     def _write(self, outcomes: Sequence[OrderOutcome]) -> list[ExitIntent | None]:
-        with self._open_unit() as uow:
+        with self._open_unit() as uow, pipelined(uow.connection):
             versions = IntentBatches(uow.connection).lock_free([each.intent for each in outcomes])
             unchanged = {
                 each.intent.intent_id: each
@@ -118,7 +119,7 @@ def _fill(uow: UnitOfWork, complete: Sequence[tuple[OrderOutcome, Sighting]]) ->
     if not complete:
         return []
     fills = ExitFillRepository(uow.connection)
-    fills.record([exit_fill(each.intent, each.account, fill) for each, seen in complete for fill in seen.fills])
+    fills.ask_record([exit_fill(each.intent, each.account, fill) for each, seen in complete for fill in seen.fills])
     stored = fills.of_intents([each.intent.intent_id for each, _ in complete])
     totals = {intent_id: sum(fill.quantity for fill in found) for intent_id, found in stored.items()}
     if any(totals.get(each.intent.intent_id) != each.intent.quantity for each, _ in complete):

@@ -166,8 +166,9 @@ class OrderClaims:
     def _find(self, uow: UnitOfWork, accounts: int) -> list[PendingApproved]:
         """Return exits of the first accounts, of each as many as its broker takes in a moment."""
         terms, batches = self._terms, defaultdict[str, list[PendingApproved]](list)
-        queues = OrderQueues(uow.connection)
-        for pending in queues.find_pending_approved(accounts, terms.largest_batch, terms.in_flight):
+        with pipelined(uow.connection):  # together with the beginning of the transaction
+            found = OrderQueues(uow.connection).find_pending_approved(accounts, terms.largest_batch, terms.in_flight)
+        for pending in found:
             batches[pending.user_broker_id].append(pending)
         return [
             pending
