@@ -114,6 +114,17 @@ def test_no_hot_statement_reads_a_whole_table(
     assert {name: tables for name, tables in scans.items() if tables} == {}
 
 
+LOOKED_UP = (market_facts.READ, send_fence.MAY_STILL_BE_SENT, order_queues.FIND_PENDING_APPROVED, order_queues.NEXT_DUE)
+
+
+@pytest.mark.parametrize("statement", LOOKED_UP)
+def test_what_an_exit_waits_for_reads_no_price_but_its_own(admin: psycopg.Connection, statement: TextClause) -> None:
+    admin.execute("SET search_path = exit_qualification")
+    steps = generic_plan(admin, statement).splitlines()
+    after = {steps[n + 1].strip() for n, step in enumerate(steps) if "tick_symbols" in step or "market_quotes" in step}
+    assert after == {"Index Cond: (symbol = i.symbol)"}
+
+
 def noting(url: str, schema: str) -> Iterator[tuple[Connection, list[str]]]:
     engine, sent = create_engine(url), list[str]()
 

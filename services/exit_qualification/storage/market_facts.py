@@ -12,20 +12,33 @@ from services.exit_qualification.domain.market_facts import InstrumentTerms, Mar
 from shared.contracts.vocabulary import MarketPhase
 from shared.postgres.hot_path import Answer, ask
 
-MARKET_ROWS: Final = """
+_PHASES: Final = """
   LEFT JOIN market_now m ON m.exchange = split_part(i.symbol, ':', 1)
   LEFT JOIN market_now a ON a.exchange = '*'
-  LEFT JOIN market_prices p ON p.symbol = i.symbol
 """
-"""Joins of the market rows to rows `i` with a symbol: at most one of each."""
+_PRICE_OF_EACH: Final = """
+  LEFT JOIN LATERAL (SELECT * FROM market_prices WHERE symbol = i.symbol OFFSET 0) AS p ON true
+"""
+"""The OFFSET makes the planner look prices up: it would read those of all symbols, whose number it learns too late."""
 
-GATE_ROWS: Final = f"""
+_SWITCHES: Final = """
   LEFT JOIN user_brokers b ON b.user_broker_id = i.user_broker_id
  CROSS JOIN kill_switch k
  CROSS JOIN rollout r
-  {MARKET_ROWS}
 """
-"""Joins of every row that a gate's SQL condition may name, to the row `i` of exit_intents."""
+GATE_ROWS: Final = f"""
+  {_SWITCHES}
+  {_PHASES}
+  {_PRICE_OF_EACH}
+"""
+"""Joins of every row that a gate's SQL condition may name, to a few rows `i` of exit_intents; at most one of each."""
+
+GATE_ROWS_OF_MANY: Final = f"""
+  {_SWITCHES}
+  {_PHASES}
+  LEFT JOIN market_prices p ON p.symbol = i.symbol
+"""
+"""The same for many rows `i`: the prices of all symbols are read once."""
 
 READ = text(f"""
 -- market_facts.read
@@ -35,7 +48,8 @@ SELECT i.symbol, coalesce(m.phase, a.phase) AS phase, n.tick_size, n.lot_size, n
        p.last_price, p.lower_limit, p.upper_limit, p.buy_quantity, p.sell_quantity
   FROM unnest(CAST(:symbols AS text[])) AS i (symbol)
   LEFT JOIN instruments n ON n.symbol = i.symbol
-  {MARKET_ROWS}
+  {_PHASES}
+  {_PRICE_OF_EACH}
 """)  # noqa: S608  # joins of our own
 
 

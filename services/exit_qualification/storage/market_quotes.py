@@ -14,7 +14,7 @@ from services.exit_qualification.domain.gates.registry import QUOTED_GATES, defe
 from services.exit_qualification.domain.gates.tick_fresh import older_sql
 from services.exit_qualification.domain.level_index import ABOVE_ALL, BELOW_ALL
 from services.exit_qualification.domain.market_facts import Quote
-from services.exit_qualification.storage.market_facts import GATE_ROWS
+from services.exit_qualification.storage.market_facts import GATE_ROWS_OF_MANY
 from shared.money import to_units
 
 _ANY_ACCOUNT = "hashtextextended(b.user_broker_id, (SELECT floor(1e9 * random())::bigint))"
@@ -35,7 +35,7 @@ SELECT DISTINCT ON (b.symbol) b.user_broker_id, b.symbol FROM (
   SELECT i.user_broker_id, i.symbol
     FROM exit_intents i
     LEFT JOIN market_quotes q ON q.symbol = i.symbol
-    {GATE_ROWS}
+    {GATE_ROWS_OF_MANY}
    WHERE i.status IN ('PENDING', 'APPROVED') AND i.executable AND i.deleted_at IS NULL AND b.status = 'CONNECTED'
      AND ({deferred_sql(QUOTED_GATES)} OR ({older_sql(SOON)}))
      AND coalesce(q.quoted_at < clock_timestamp() - make_interval(secs => :every_s), true)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -24,14 +24,20 @@ from shared.postgres.hot_path import Answer, ask, fetch
 IDENTITY = ("broker", "account", "root_url")
 """Fields that determine the books with a user broker's orders and fills."""
 
-SWITCHES = text("""
--- switches.read: one row for each user broker, at least one
+_SWITCHES = """
 SELECT k.mode AS kill_switch, r.mode AS rollout, r.symbols, r.user_broker_ids,
        b.user_broker_id, b.broker, b.account, b.root_url, b.status, b.token_refused_at,
        b.entries_held_since, b.entries_held_reason
   FROM kill_switch k
  CROSS JOIN rollout r
-  LEFT JOIN user_brokers b ON true
+"""
+SWITCHES = text(f"""
+-- switches.read: one row for each user broker, at least one
+{_SWITCHES} LEFT JOIN user_brokers b ON true
+""")
+SWITCHES_OF = text(f"""
+-- switches.read_of: one row for each of these user brokers, at least one
+{_SWITCHES} LEFT JOIN user_brokers b ON b.user_broker_id = ANY (CAST(:user_broker_ids AS text[]))
 """)
 ONE_CHANGE_AT_A_TIME = text("""
 -- user_brokers.one_change_at_a_time: taken first: two changes cannot wait for each other below
@@ -85,11 +91,11 @@ class SwitchRepository:
 
     def read(self) -> Switches:
         """Return all settings needed by the gates."""
-        return self.ask().get()
+        return ask(self._connection, SWITCHES, {}, _switches).get()
 
-    def ask(self) -> Answer[Switches]:
-        """Ask for the result of `read`."""
-        return ask(self._connection, SWITCHES, {}, _switches)
+    def ask_of(self, user_broker_ids: Collection[str]) -> Answer[Switches]:
+        """Ask for what the gates need for exits of these user brokers."""
+        return ask(self._connection, SWITCHES_OF, {"user_broker_ids": sorted(set(user_broker_ids))}, _switches)
 
     def brokers(self) -> list[UserBroker]:
         """Return every user broker, by id."""

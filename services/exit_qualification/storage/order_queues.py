@@ -15,7 +15,7 @@ from services.exit_qualification.domain.gates.registry import deferred_sql, unse
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.storage.book_days import books_began
 from services.exit_qualification.storage.exit_intents import COLUMNS, to_intents
-from services.exit_qualification.storage.market_facts import GATE_ROWS
+from services.exit_qualification.storage.market_facts import GATE_ROWS, GATE_ROWS_OF_MANY
 from shared.contracts.vocabulary import ExitReason
 from shared.instants import EPOCH
 from shared.outbox.hold import NOT_HELD
@@ -150,7 +150,7 @@ SELECT EXISTS (SELECT FROM exit_intents a WHERE {_IS_APPROVED})
 """)  # noqa: S608  # the condition above
 _WAITING = f"""
 SELECT {COLUMNS} FROM exit_intents i
-{GATE_ROWS}
+{GATE_ROWS_OF_MANY}
  WHERE i.status IN ('PENDING', 'APPROVED') AND i.deleted_at IS NULL
    AND CASE WHEN i.executable THEN i.status = 'PENDING' OR i.expires_at <= clock_timestamp()
             ELSE EXISTS (SELECT FROM exit_episodes e

@@ -208,7 +208,7 @@ class TickPipeline:
         if not detected:
             return None
         now, later = _first_trades(detected)
-        switches = SwitchRepository(uow.connection).ask()
+        switches = SwitchRepository(uow.connection).ask_of({entry.trade.user_broker_id for entry in now})
         locking = OpenTradeRepository(uow.connection).ask_free([entry.trade.trade_id for entry in now])
         return _Asked(now, later, switches, locking)
 

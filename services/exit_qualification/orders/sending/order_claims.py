@@ -316,7 +316,7 @@ def _lock(uow: UnitOfWork, found: Sequence[PendingApproved]) -> tuple[list[SlotE
     with pipelined(uow.connection):
         locking = repository.ask_free(trade_ids)
         holding = ExitIntentRepository(uow.connection).ask_slot_holders(trade_ids)
-        switches = SwitchRepository(uow.connection).ask()
+        switches = SwitchRepository(uow.connection).ask_of({pending.user_broker_id for pending in found})
         markets = MarketFactsRepository(uow.connection).ask({pending.symbol for pending in found})
         filled = fills.ask_totals_of_trades(trade_ids)
     trades, held = locking.get()
