@@ -9,7 +9,7 @@ import pytest
 from shared.contracts.vocabulary import IntentStatus
 from tests.integration.exit_qualification.orders.order_scenario import SYMBOL, OrderScenario
 from tests.integration.exit_qualification.orders.scripted_broker import ScriptedBroker
-from tests.support.statements import sent_statements
+from tests.support.statements import sent_statements, waits
 
 MOST_TO_SEND = 16
 """For a batch: the claim, the clearance and the record of the broker's answers."""
@@ -17,8 +17,13 @@ MOST_TO_SEND = 16
 MOST_TO_SEND_AND_FILL = 19
 """For a batch filled at once: the claim, the clearance and one record of answers and fills."""
 
+MOST_WAITS = 13
+"""For the answers to these statements, each of which other work of a busy machine can come between."""
+
 MOST_TO_FILL = 14
 """For the orders of an account: the look, the fills and their outcomes."""
+
+STEPS = ["-- exit_intents.submit:", "-- order_budgets.take:", "-- exit_intents.may_still_be_sent:"]
 
 
 def counted(work: Callable[[], object]) -> int:
@@ -56,3 +61,28 @@ def test_an_exit_that_fills_at_once_costs_one_record(scenario: OrderScenario, br
         assert {scenario.intent(it).status for it in intents} == {IntentStatus.FILLED}
     _, one, batch = costs  # the first reads the calendars too
     assert batch <= one <= MOST_TO_SEND_AND_FILL, costs
+
+
+def test_an_exit_that_fills_at_once_rarely_waits_for_the_server(
+    scenario: OrderScenario, broker: ScriptedBroker
+) -> None:
+    broker.price(SYMBOL, "1010")
+    sender = scenario.sender_that_reads()
+    for orders in (1, 4):
+        intents = [scenario.approved() for _ in range(orders)]
+        with waits() as waited:
+            sender.execute_next()
+        assert {scenario.intent(it).status for it in intents} == {IntentStatus.FILLED}
+    assert len(waited) <= MOST_WAITS, waited
+
+
+def test_budget_of_orders_that_leave_at_once_is_taken_with_their_claim(
+    scenario: OrderScenario, broker: ScriptedBroker
+) -> None:
+    for orders in (1, 3):
+        for _ in range(orders):
+            scenario.approved()
+        with sent_statements() as statements:
+            scenario.sender.execute_next()
+        steps = [name for each in statements for name in STEPS if name in each]
+        assert steps == STEPS, "no transaction between the claim and the last look before the call"
