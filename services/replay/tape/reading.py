@@ -15,7 +15,7 @@ from shared.errors import InvalidInput
 
 
 class Tape:
-    """A tick file: CSV, JSON lines, a JSON array or Parquet; gzip, a byte order mark and CRLF are fine.
+    """A tick file: CSV, JSON, candles of Kite's API or Parquet; gzip, a byte order mark and CRLF are fine.
 
     Attributes
     ----------

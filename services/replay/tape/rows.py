@@ -1,4 +1,4 @@
-"""Rows of a tick file: CSV, JSON lines, a JSON array or Parquet, plain or gzipped."""
+"""Rows of a tick file: CSV, JSON lines, a JSON array, candles of Kite's API or Parquet, plain or gzipped."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import IO, Any, Final, cast
 
 import msgspec
 
+from services.replay.tape.kite_candles import has_candles, read_candles
 from services.replay.tape.parquet_rows import read_parquet
 from services.replay.tape.recorded import BadLine
 from shared.contracts.csv_table import Row, Table, read_csv
@@ -39,7 +40,7 @@ def read_table(file: Path, opened: IO[bytes]) -> Table:
     if first.startswith("["):
         return Table(None, _json_array(file, lines))
     if first.startswith("{"):
-        return Table(None, _json_lines(lines))
+        return _json_objects(lines, first)
     try:
         return read_csv(lines)
     except InvalidInput as error:
@@ -54,6 +55,15 @@ def _begin(text: Iterator[str]) -> tuple[Iterator[str], str]:
         if line.strip():
             break
     return chain(read, text), read[-1].lstrip() if read else ""
+
+
+def _json_objects(lines: Iterator[str], first: str) -> Table:
+    """Return the rows of JSON lines, or of answers of Kite with candles: one on a line, or one on several lines."""
+    if first.strip() == "{":
+        whole = list(lines)
+        answer = "".join(whole)
+        return read_candles([answer]) if has_candles(answer) else Table(None, _json_lines(iter(whole)))
+    return read_candles(lines) if has_candles(first) else Table(None, _json_lines(lines))
 
 
 def _json_lines(lines: Iterator[str]) -> Iterator[Row]:

@@ -211,6 +211,35 @@ def test_candle_gives_four_ticks_nearer_extreme_first(tmp_path: Path) -> None:
     assert [each.between for each in read] == [False, True, True, True] * 2
 
 
+ANSWER = {
+    "status": "success",
+    "data": {
+        "candles": [
+            ["2026-01-13T09:15:00+0530", 100, 104, 98, 103, 5000],
+            ["2026-01-13T09:16:00+0530", 103, 105, 97, 99, 1],
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(ANSWER),
+        "\n" + json.dumps(ANSWER, indent=2),
+        "".join(
+            json.dumps({"data": {"candles": [candle, None][: 1 + bad]}}) + "\n\n"
+            for bad, candle in enumerate(ANSWER["data"]["candles"])  # type: ignore[index]
+        ),
+    ],
+    ids=["one line", "several lines", "an answer on each line"],
+)
+def test_candles_are_read_as_kite_answers_them(tmp_path: Path, text: str) -> None:
+    tape = Tape(written(tmp_path, text), TapeFormat(symbol="NSE:INFY", skip_bad=True))
+    assert [each.price // 10_000 for each in tape] == [100, 98, 104, 103, 103, 105, 97, 99]
+    assert tape.skipped == text.count("null")
+
+
 @pytest.mark.parametrize(("path", "second"), [(CandlePath.HIGH_FIRST, 104), (CandlePath.LOW_FIRST, 98)])
 def test_the_path_of_a_candle_can_be_chosen(tmp_path: Path, path: CandlePath, second: int) -> None:
     read = list(read_ticks(written(tmp_path, CANDLES), symbol="NSE:INFY", candles=path))
