@@ -29,11 +29,17 @@ class RuleRow:
     is_held: bool
 
 
-def rule_rows(found: Json) -> list[RuleRow]:
-    """Return the rules of an explanation, highest rank first."""
+def rule_rows(found: Json, intents: Sequence[Json] = ()) -> list[RuleRow]:
+    """Return the rules of an explanation, highest rank first; `intents` are the exits of the trade."""
     last = None if found["last_tick"] is None else Decimal(found["last_tick"]["price"])
     return [
-        RuleRow(_name(rule), money(rule["level"]), _distance(rule, last), _why(rule), rule["held_by"] is not None)
+        RuleRow(
+            _name(rule),
+            money(rule["level"]),
+            _distance(rule, last),
+            _fired(rule, intents) or _why(rule),
+            rule["held_by"] is not None,
+        )
         for rule in found["rules"]
     ]
 
@@ -59,6 +65,15 @@ def _distance(rule: Json, last: Decimal | None) -> str:
         return NONE
     left = Decimal(rule["distance"])
     return "reached" if left <= 0 else f"{money(left)} ({left / last:.2%})"
+
+
+def _fired(rule: Json, intents: Sequence[Json]) -> str:
+    """Return what became of the rule's own live exit; empty if it has none."""
+    own = (rule["exit_reason"], rule["leg"])
+    for intent in intents:
+        if (intent["exit_reason"], intent.get("leg")) == own and intent["ended_at"] is None:
+            return f"It fired at {clock_time(intent['created_at'])}; its exit is {words(intent['status']).lower()}."
+    return ""
 
 
 def _why(rule: Json) -> str:

@@ -140,6 +140,11 @@ def money(amount: str | Decimal | None, *, sign: bool = False) -> str:
     return f"+{text}" if sign and value > 0 else text
 
 
+def share(trade: dict[str, str]) -> str:
+    """Return the distance of a trade to its stop as a share of its last price."""
+    return f"{Decimal(trade['distance']) / Decimal(trade['last_price']):.2%}".replace("-", MINUS)
+
+
 def tone_of(amount: str | Decimal | None) -> str:
     """Return the tone of a profit or loss."""
     value = Decimal(amount or 0)
@@ -198,6 +203,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "full_time": full_time,
     "money": money,
     "plural": plural,
+    "share": share,
     "short_id": short_id,
     "status_sentence": lambda status: STATUS_SENTENCES.get(status, words(status)),
     "status_tone": lambda status: STATUS_TONES.get(status, "quiet"),

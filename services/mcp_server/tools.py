@@ -38,7 +38,7 @@ class ReadTools:
         older_than_s: Annotated[float | None, Field(ge=0)] = None,
         limit: Limit = 50,
     ) -> Json:
-        """List exits still under way, oldest first, each with the verdict of every gate."""
+        """List exits still under way, oldest first, each with the verdict of every gate; count all by status."""
         return self._exits.get(
             "/exits/pending",
             symbol=symbol,
@@ -46,6 +46,7 @@ class ReadTools:
             status=status,
             exit_reason=exit_reason,
             older_than_s=older_than_s,
+            counts=True,
             limit=limit,
         )
 
@@ -54,6 +55,19 @@ class ReadTools:
     ) -> Json:
         """List exits of every status, ended ones too, newest first."""
         return self._exits.get("/exits", symbol=symbol, status=status, trade_id=trade_id, order="newest", limit=limit)
+
+    def find_order(
+        self, order_id: Annotated[str, Field(max_length=100, description="the broker's id of an order, or its tag")]
+    ) -> Json:
+        """Tell what happened to an order at a broker: its exits and its protective stops."""
+        return {
+            "exits": self._exits.get("/exits", order_id=order_id, limit=5)["items"],
+            "protective_stops": self._exits.get("/protective-stops", order_id=order_id, limit=5)["items"],
+        }
+
+    def nearest_stops(self, symbol: Symbol = None, user_broker_id: Account = None, limit: Limit = 25) -> Json:
+        """List open trades, nearest to their stop loss first. Trailing stops are not among them."""
+        return self._exits.get("/exits/nearest", symbol=symbol, user_broker_id=user_broker_id, limit=limit)
 
     def show_exit(self, intent_id: UUID) -> Json:
         """Show one exit: status, gates, order, fills and errors."""
@@ -102,8 +116,11 @@ class ReadTools:
         }
 
     def audit_log(self, limit: Limit = 25) -> Json:
-        """List operators' actions on exits, newest first."""
-        return self._exits.get("/audit", limit=limit)
+        """List operators' actions on exits and on trades, newest first."""
+        return {
+            "exit": self._exits.get("/audit", limit=limit)["items"],
+            "trade": self._trades.get("/audit", limit=limit)["items"],
+        }
 
 
 class ChangeTools:

@@ -27,6 +27,11 @@ WIDE: Json = {
 }  # fmt: skip
 """An exit with the widest possible row."""
 DEFERRED: Json = {"gate": "BROKER_CONNECTED", "verdict": "DEFER", "detail": {"status": "DISCONNECTED"}}
+NEAR: Json = {
+    "trade_id": "01a21646-663d-7725-ad37-39a5aa7b8c85", "symbol": "NSE:HDFCBANK", "direction": "LONG",
+    "user_broker_id": "zerodha-2", "stop_loss": "123456.00", "last_price": "123450.00", "distance": "-6.00",
+    "priced_at": "2026-01-13T05:00:00.000000Z",
+}  # fmt: skip
 COUNTS: Json = {"total": 10_003, "by_status": {"PENDING": 10_000, "UNKNOWN": 3}, "is_whole": True}
 LONG = "ReadTimeout: HTTPConnectionPool(host='127.0.0.1',port=30010):Read-timed-out.(read-timeout=7.0)" * 2
 LAID_OUT = """() => {
@@ -219,6 +224,7 @@ def _paths(tab: Tab) -> list[str]:
         f"GET exit /exits/why/{open_trade['trade_id']}": explanation(rule(), protective_stop=stop()),
         f"GET exit /exits/{unknown['intent_id']}": unknown,
         BULK: MANY,
+        "GET exit /exits/nearest": {"items": [NEAR]},
         "GET trade /pnl": PNL,
         "GET trade /trades": page(open_trade, next="abc"),
         MISSING: page({**open_trade, "stop": stop(status="FAILED", error_message=LONG)}, {**trade(), "stop": None}),
@@ -236,6 +242,7 @@ def _paths(tab: Tab) -> list[str]:
         "/exits/bulk",
         "/exits/bulk?symbol=NSE:INFY",
         "/book",
+        "/book/nearest",
         "/outbox",
         "/outbox/exit/replay?topic=exits.intents.v1",
         "/system",

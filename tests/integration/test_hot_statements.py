@@ -166,6 +166,16 @@ def test_page_of_pending_exits_is_read_in_order_without_sort(
         assert ("Index Cond: (ROW(created_at, intent_id) > ROW(" in plan) is ("after" in filters)
 
 
+def test_an_exit_is_found_through_the_indexes_of_its_order_ids(
+    admin: psycopg.Connection, read: tuple[Connection, list[str]]
+) -> None:
+    connection, sent = read
+    admin.execute("SET search_path = exit_qualification")
+    ExitIntentRepository(connection).find(order_id="B7")
+    plan = generic_plan(admin, sent[-1])
+    assert "exit_intents_broker_order" in plan and "exit_intents_client_order_key" in plan
+
+
 def test_pending_exits_are_counted_through_an_index_of_them_alone(
     admin: psycopg.Connection, read: tuple[Connection, list[str]]
 ) -> None:

@@ -1,4 +1,4 @@
-"""`exitflow exits`: pending, list, stops, show, why, force, resolve, withdraw, kill-switch, rollout."""
+"""`exitflow exits`: pending, list, stops, nearest, show, why, force, resolve, withdraw, kill-switch, rollout."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from services.cli.support.api_client import ApiClient, Json, path_of
 from services.cli.support.command_line import AsJson, DataDir, IdempotencyKey, examples, new_app
 from services.cli.support.connection import Target
 from services.cli.support.output import show_facts, show_json, show_table
-from shared.contracts.vocabulary import IntentStatus, KillSwitchMode, ProductType, ProtectiveStopStatus, RolloutMode
+from shared.contracts.vocabulary import (
+    ExitReason,
+    IntentStatus,
+    KillSwitchMode,
+    ProductType,
+    ProtectiveStopStatus,
+    RolloutMode,
+)
 
 app = new_app("Look at exits, force them, hold them back.")
 exits_why.add_to(app)
@@ -52,11 +59,14 @@ _STOP_COLUMNS = (
     "end_reason",
 )
 _MISSING_COLUMNS = ("trade_id", "symbol", "user_broker_id", "open_quantity", "status", "error_code", "error_message")
+_NEAREST_COLUMNS = ("trade_id", "symbol", "direction", "user_broker_id", "stop_loss", "last_price", "distance")
 _GATE_COLUMNS = ("gate", "verdict", "detail")
 
 Symbol = Annotated[str | None, typer.Option(help="Only on this symbol.")]
 Broker = Annotated[str | None, typer.Option(help="Only at this user broker.")]
 Status = Annotated[IntentStatus | None, typer.Option(help="Only with this status.", case_sensitive=False)]
+Reason = Annotated[ExitReason | None, typer.Option(help="Only for this reason.", case_sensitive=False)]
+OrderId = Annotated[str | None, typer.Option(help="Only this order: the broker's id of it, or its tag.")]
 Limit = Annotated[int, typer.Option(help="Exits at most.", min=1)]
 
 
@@ -71,31 +81,73 @@ def exit_api(data_dir: Path | None) -> ApiClient:
     return ApiClient(target.exit_api, target.token)
 
 
-@app.command("pending", epilog=examples("exits pending", "exits pending --symbol NSE:INFY --status PLACED --json"))
+@app.command(
+    "pending",
+    epilog=examples(
+        "exits pending",
+        "exits pending --count",
+        "exits pending --symbol NSE:INFY --older-than 60 --json",
+    ),
+)
 def pending(
     symbol: Symbol = None,
     broker: Broker = None,
     status: Status = None,
+    reason: Reason = None,
+    older_than: Annotated[float | None, typer.Option(help="Only of at least this age in seconds.", min=0)] = None,
+    count: Annotated[bool, typer.Option("--count", help="Count them by status, whatever --status says.")] = False,
     limit: Limit = 100,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """List undecided exits, oldest first."""
-    _list("/exits/pending", data_dir, as_json, limit, symbol=symbol, user_broker_id=broker, status=status)
+    wanted = {
+        "symbol": symbol,
+        "user_broker_id": broker,
+        "status": status,
+        "exit_reason": reason,
+        "older_than_s": older_than,
+    }
+    if count:
+        _count(data_dir, as_json, wanted)
+    else:
+        _list("/exits/pending", data_dir, as_json, limit, **wanted)
 
 
-@app.command("list", epilog=examples("exits list --status FAILED", "exits list --trade 019abc… --json"))
+@app.command(
+    "list",
+    epilog=examples(
+        "exits list --status FAILED --newest",
+        "exits list --order-id 240113000001",
+        "exits list --trade 019abc… --json",
+    ),
+)
 def list_exits(
     trade: Annotated[str | None, typer.Option(help="Only of this trade.", metavar="TRADE_ID")] = None,
     symbol: Symbol = None,
     broker: Broker = None,
     status: Status = None,
+    reason: Reason = None,
+    order_id: OrderId = None,
+    newest: Annotated[bool, typer.Option("--newest", help="Newest first.")] = False,
     limit: Limit = 50,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """List exits of every status, oldest first."""
-    _list("/exits", data_dir, as_json, limit, trade_id=trade, symbol=symbol, user_broker_id=broker, status=status)
+    _list(
+        "/exits",
+        data_dir,
+        as_json,
+        limit,
+        trade_id=trade,
+        symbol=symbol,
+        user_broker_id=broker,
+        status=status,
+        exit_reason=reason,
+        order_id=order_id,
+        order="newest" if newest else None,
+    )
 
 
 @app.command(
@@ -112,13 +164,14 @@ def stops(
         bool,
         typer.Option("--missing", help="List trades without the stop of their plan."),
     ] = False,
+    order_id: OrderId = None,
     every: Annotated[bool, typer.Option("--all", help="Ended ones too, as with a status.")] = False,
     limit: Annotated[int, typer.Option(help="Stops at most.", min=1)] = 100,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """List the protective stops at brokers, newest first, each with its cause of waiting."""
-    wanted = {"trade_ids": trade, "symbol": symbol, "user_broker_id": broker, "status": status}
+    wanted = {"trade_ids": trade, "symbol": symbol, "user_broker_id": broker, "status": status, "order_id": order_id}
     if missing:
         if every or any(value is not None for value in wanted.values()):
             raise typer.BadParameter("--missing takes no filter")
@@ -130,6 +183,23 @@ def stops(
         show_json(found)
     else:
         show_table(_STOP_COLUMNS, ([stop.get(column) for column in _STOP_COLUMNS] for stop in found))
+
+
+@app.command("nearest", epilog=examples("exits nearest", "exits nearest --broker zerodha-1 --limit 5 --json"))
+def nearest(
+    symbol: Symbol = None,
+    broker: Broker = None,
+    limit: Annotated[int, typer.Option(help="Trades at most.", min=1, max=100)] = 25,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List open trades by the distance of the last price to their stop loss; trailing stops are not among them."""
+    with exit_api(data_dir) as api:
+        found = api.get("/exits/nearest", symbol=symbol, user_broker_id=broker, limit=limit)["items"]
+    if as_json:
+        show_json(found)
+    else:
+        show_table(_NEAREST_COLUMNS, ([trade[column] for column in _NEAREST_COLUMNS] for trade in found))
 
 
 @app.command("show", epilog=examples("exits show 019abc…"))
@@ -301,6 +371,17 @@ def _list(path: str, data_dir: Path | None, as_json: bool, limit: int, **query: 
     else:
         rows = ({**item, "created_at": item["created_at"][:19] + "Z", "waits_for": _waits_for(item)} for item in exits)
         show_table(_COLUMNS, ([row.get(column) for column in _COLUMNS] for row in rows))
+
+
+def _count(data_dir: Path | None, as_json: bool, wanted: Json) -> None:
+    with exit_api(data_dir) as api:
+        counts = api.get("/exits/pending", counts=True, limit=1, **wanted)["counts"]
+    if as_json:
+        show_json(counts)
+    elif counts["is_whole"]:
+        show_table(("status", "exits"), [*counts["by_status"].items(), ("all", counts["total"])])
+    else:
+        show_table(("status", "exits"), [("all", f"more than {counts['total']}")])
 
 
 def _waits_for(intent: Json) -> str:

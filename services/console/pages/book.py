@@ -74,6 +74,17 @@ async def _answers(context: ConsoleContext, session: Session, day: date, cursor:
     }
 
 
+@router.get("/nearest")
+async def nearest(request: Request, context: Context, session: Visitor) -> Response:
+    """Show the open trades whose last price is nearest to their stop loss."""
+    return await context.pages.arriving(request, session, "nearest.html", partial(_nearest, context, session))
+
+
+async def _nearest(context: ConsoleContext, session: Session) -> dict[str, Any]:
+    found = await attempt(context.exit_api, session.token, "/exits/nearest", limit=PAGE)
+    return {"trades": found.items(), "fault": found.fault}
+
+
 @router.get("/distances")
 async def distances(
     context: Context, session: Visitor, cursor: Annotated[str, Query(max_length=10_000)] = ""

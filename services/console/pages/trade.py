@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
@@ -11,6 +12,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from services.console.actions import Action, carry_out, show
+from services.console.api_client import ApiFault
 from services.console.charts import price_chart
 from services.console.context import (
     Answer,
@@ -22,13 +24,16 @@ from services.console.context import (
     attempt,
     distinct_faults,
 )
+from services.console.pages.exits import ExitFilter
 from services.console.rule_story import holds, last_price, rule_rows
 from services.console.sessions import Session
 from services.console.trade_story import consequences, nearest_level, obstacle, story, with_detections
+from shared.contracts.trades import SYMBOL_PATTERN
 from shared.ids import new_id
 
 router = APIRouter()
 
+_IS_SYMBOL = re.compile(SYMBOL_PATTERN)
 MOST_EXITS = 50
 MOST_STOPS = 50
 
@@ -40,17 +45,31 @@ async def find(
     session: Visitor,
     id: Annotated[str, Query(max_length=100)] = "",  # noqa: A002
 ) -> Response:
-    """Lead to the trade with this id, or to the trade of the exit with this id."""
+    """Lead to the trade with this id, or of the exit or order with it; or to the exits of a symbol."""
+    wanted = id.strip()
+    if _IS_SYMBOL.match(wanted.upper()):
+        return RedirectResponse(ExitFilter("all", symbol=wanted.upper()).url(), 303)
+    trade_id, fault = await _trade_of(context, session, wanted) if wanted else (None, None)
+    if trade_id is not None:
+        return RedirectResponse(f"/trades/{trade_id}", 303)
+    message = f"{fault}" if fault else f"No trade, exit or order has the id {wanted}."
+    advice = "Paste a whole id, the broker's id of an order or its tag, or a symbol such as NSE:INFY."
+    return context.pages.page(request, session, "error.html", status=404, message=message, advice=advice)
+
+
+async def _trade_of(context: ConsoleContext, session: Session, wanted: str) -> tuple[str | None, ApiFault | None]:
+    """Return the trade with an id, or the one whose exit or order has it."""
     try:
-        wanted = UUID(id.strip())
+        found = await attempt(context.exit_api, session.token, f"/exits/{UUID(wanted)}")
+        return str(UUID(wanted)) if found.body is None else found.body["trade_id"], None
     except ValueError:
-        message = "This is not an id of a trade or an exit."
-        return context.pages.page(
-            request, session, "error.html", status=422, message=message, advice="Paste the whole id, 36 characters."
-        )
-    found = await attempt(context.exit_api, session.token, f"/exits/{wanted}")
-    trade_id = wanted if found.body is None else found.body["trade_id"]
-    return RedirectResponse(f"/trades/{trade_id}", 303)
+        pass  # no id of ours
+    exits, stops = await asyncio.gather(
+        attempt(context.exit_api, session.token, "/exits", order_id=wanted, limit=1),
+        attempt(context.exit_api, session.token, "/protective-stops", order_id=wanted, standing=True, limit=1),
+    )
+    trades = [each["trade_id"] for each in exits.items() + stops.items()]
+    return next(iter(trades), None), exits.fault or stops.fault
 
 
 @router.get("/trades/{trade_id}")
@@ -81,7 +100,7 @@ async def trade(request: Request, trade_id: UUID, context: Context, session: Vis
         nearest="" if body is None or price is None else nearest_level(body, price),
         steps=[] if body is None else story(body, timeline.items(), items, stops.items()),
         stop=next(iter(stops.items()), None),
-        rules=rule_rows(why.body) if is_open and why.body is not None else None,
+        rules=rule_rows(why.body, items) if is_open and why.body is not None else None,
         holds=holds(why.body, items) if is_open and why.body is not None else [],
         chart=None if body is None else price_chart(body, items, context.clock.now(), price),
     )

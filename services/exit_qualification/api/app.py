@@ -13,6 +13,7 @@ from services.exit_qualification.api import (
     exits,
     instruments,
     market_calendars,
+    nearest_stops,
     postbacks,
     prices,
     protective_stops,
@@ -63,6 +64,7 @@ def create(settings: Settings, engine: Engine, health: Health, clock: Clock) -> 
     app.include_router(exit_decisions.router)
     app.include_router(exits.router)
     app.include_router(exit_explanations.router)
+    app.include_router(nearest_stops.router)
     app.include_router(protective_stops.router)
     app.include_router(switches.router)
     app.include_router(account_losses.router)

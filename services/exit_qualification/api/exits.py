@@ -33,6 +33,7 @@ from shared.contracts.vocabulary import ExitReason, IntentStatus
 from shared.errors import InvalidInput
 from shared.http.auth import Operator, Reader
 from shared.http.declared_errors import declared
+from shared.http.fields import OrderId
 from shared.http.idempotency import IdempotencyKey, answer_once
 from shared.http.paging import Keyset, Page, PageCursor, PageLimit
 from shared.http.routing import api_router
@@ -103,6 +104,7 @@ def exits(
     status: IntentStatus | None = None,
     trade_id: UUID | None = None,
     exit_reason: ExitReason | None = None,
+    order_id: OrderId | None = None,
     order: Order = "oldest",
     gates: WhichGates = "all",
     cursor: PageCursor = None,
@@ -115,6 +117,7 @@ def exits(
         "status": status,
         "trade_id": trade_id,
         "exit_reason": exit_reason,
+        "order_id": order_id,
         "limit": limit + 1,
     }
     with context.unit_of_work() as uow:

@@ -15,6 +15,7 @@ from shared.contracts.exits import Timestamp
 from shared.contracts.trades import Symbol, UserBrokerId
 from shared.contracts.vocabulary import Direction, ProductType, ProtectiveStopStatus
 from shared.http.auth import Reader
+from shared.http.fields import OrderId
 from shared.http.paging import Keyset, PageCursor, PageLimit
 from shared.http.routing import api_router
 from shared.money import Money
@@ -109,13 +110,14 @@ def protective_stops(
     symbol: Symbol | None = None,
     user_broker_id: UserBrokerId | None = None,
     status: ProtectiveStopStatus | None = None,
+    order_id: OrderId | None = None,
     standing: Standing = False,
     cursor: PageCursor = None,
     limit: PageLimit = 100,
 ) -> ProtectiveStopPage:
     """List stop orders held at brokers for trades, ended ones too, newest first; each order is one item."""
     trades = None if trade_ids is None else [UUID(trade_id) for trade_id in trade_ids.split(",")]
-    wanted = StopFilter(trades, symbol, user_broker_id, status, standing)
+    wanted = StopFilter(trades, symbol, user_broker_id, status, standing, order_id)
     with context.unit_of_work() as uow:
         found = ProtectiveStopRepository(uow.connection).find(wanted, NEWEST.after(cursor), limit + 1)
     page = NEWEST.page(found, limit)

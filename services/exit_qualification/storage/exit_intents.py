@@ -24,6 +24,7 @@ from sqlalchemy import (
     select,
     text,
     tuple_,
+    union_all,
     update,
 )
 
@@ -162,12 +163,13 @@ class ExitIntentRepository:
         status: IntentStatus | None = None,
         trade_id: UUID | None = None,
         exit_reason: ExitReason | None = None,
+        order_id: str | None = None,
         created_until: datetime | None = None,
         after: tuple[datetime, UUID] | None = None,
         limit: int = 100,
     ) -> list[ExitIntent]:
         """Return intents matching all given filters, oldest first."""
-        wanted = _matching(symbol, user_broker_id, status, trade_id, exit_reason)
+        wanted = _matching(symbol, user_broker_id, status, trade_id, exit_reason, order_id)
         if statuses is not None:
             wanted = wanted.where(_is_one_of(statuses))
         if created_until is not None:
@@ -184,11 +186,12 @@ class ExitIntentRepository:
         status: IntentStatus | None = None,
         trade_id: UUID | None = None,
         exit_reason: ExitReason | None = None,
+        order_id: str | None = None,
         before: UUID | None = None,
         limit: int = 100,
     ) -> list[ExitIntent]:
         """Return intents matching all given filters, by id, newest first; ids follow the time of creation."""
-        wanted = _matching(symbol, user_broker_id, status, trade_id, exit_reason)
+        wanted = _matching(symbol, user_broker_id, status, trade_id, exit_reason, order_id)
         if before is not None:
             wanted = wanted.where(ExitIntentRow.intent_id < before)
         return self._all(wanted.order_by(ExitIntentRow.intent_id.desc()).limit(limit))
@@ -354,8 +357,15 @@ def _matching(
     status: IntentStatus | None,
     trade_id: UUID | None,
     exit_reason: ExitReason | None,
+    order_id: str | None,
 ) -> Select[Any]:
+    """Return the intents that match; `order_id` is of the broker, or the tag of the order."""
     wanted = select(*_columns).where(_present)
+    if order_id is not None:
+        # Not OR: each branch has its own index.
+        ids = (ExitIntentRow.broker_order_id, ExitIntentRow.client_order_id)
+        found = union_all(*(select(ExitIntentRow.intent_id).where(column == order_id) for column in ids))
+        wanted = wanted.where(ExitIntentRow.intent_id.in_(found))
     for column, value in (
         (ExitIntentRow.symbol, symbol),
         (ExitIntentRow.user_broker_id, user_broker_id),

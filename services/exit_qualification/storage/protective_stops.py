@@ -135,6 +135,7 @@ _CONDITIONS = {
     "symbol": "s.symbol = :symbol",
     "user_broker_id": "s.user_broker_id = :user_broker_id",
     "status": "s.status = :status",
+    "order_id": "(s.client_order_id = :order_id OR s.broker_order_id = :order_id)",
     "before": "s.stop_id < :before",
 }
 EXITS_DUE = text("""
@@ -173,6 +174,7 @@ class StopFilter:
     user_broker_id: str | None = None
     status: ProtectiveStopStatus | None = None
     standing: bool = False
+    order_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +271,7 @@ class ProtectiveStopRepository:
             "symbol": wanted.symbol,
             "user_broker_id": wanted.user_broker_id,
             "status": wanted.status,
+            "order_id": wanted.order_id,
             "before": before,
         }
         given = {name: value for name, value in given.items() if value is not None}

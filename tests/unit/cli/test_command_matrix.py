@@ -31,6 +31,7 @@ ROUTES = {
     "GET /exits/pending": "exits pending",
     "GET /exits/{intent_id}": "exits show",
     "GET /exits/why/{trade_id}": "exits why",
+    "GET /exits/nearest": "exits nearest",
     "GET /protective-stops": "exits stops",
     "GET /protective-stops/missing": "exits stops",
     "POST /exits/{intent_id}/resolve": "exits resolve",
@@ -73,6 +74,26 @@ ROUTES = {
     "GET /corporate-actions": "corporate-actions list",
     "POST /corporate-actions/apply": "corporate-actions apply",
     "POST /corporate-actions/{action_id}/reverse": "corporate-actions reverse",
+}
+OPTIONS = {
+    "user_broker_id": {"--broker", "--user-broker"},
+    "exit_reason": {"--reason"},
+    "trade_id": {"--trade"},
+    "trade_ids": {"--trade"},
+    "older_than_s": {"--older-than"},
+    "product_type": {"--product"},
+    "counts": {"--count"},
+    "order": {"--newest"},
+    "standing": {"--all"},
+    "group_by": {"--by"},
+    "format": {"--csv"},
+    "symbol": {"--symbol", "symbol"},
+    "symbols": {"symbol"},
+}
+"""Options and arguments of other names than their query parameter."""
+WITHOUT_OPTION = {
+    "cursor": "a command reads page after page up to --limit",
+    "gates": "a table shows those in the way, and JSON all",
 }
 FOR_MACHINES = {"GET /healthz", "GET /metrics", "POST /postbacks/kite"}
 
@@ -119,6 +140,26 @@ def test_a_command_prints_json_unless_it_says_why_not(words: str) -> None:
 def test_every_route_has_a_command() -> None:
     assert ROUTES.keys() | FOR_MACHINES == operations()
     assert set(ROUTES.values()) <= COMMANDS.keys()
+
+
+def query_parameters() -> set[tuple[str, str]]:
+    """Return every query parameter of both APIs with its route."""
+    return {
+        (f"{method.upper()} {path}", parameter["name"])
+        for file in sorted(OPENAPI.glob("*-api.json"))
+        for path, methods in json.loads(file.read_text())["paths"].items()
+        for method, operation in methods.items()
+        for parameter in operation.get("parameters", ())
+        if parameter["in"] == "query"
+    }
+
+
+@pytest.mark.parametrize(("route", "name"), sorted(query_parameters()))
+def test_every_query_parameter_has_an_option_unless_it_says_why_not(route: str, name: str) -> None:
+    command = COMMANDS[ROUTES[route]]
+    flags = {flag for parameter in command.params for flag in (*parameter.opts, parameter.name)}
+    offered = not flags.isdisjoint(OPTIONS.get(name, {f"--{name.replace('_', '-')}"}))
+    assert offered != (name in WITHOUT_OPTION)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from services.console.pages.outbox import discard_consequences
 from services.console.readiness import ProcessProbes
 from services.console.trade_story import nearest_level
 from services.console.wording import duration, facts, money
+from shared.ids import new_id
 from tests.unit.console.conftest import Browser
 from tests.unit.console.fake_apis import AT, FakeApis, Json, outbox, page, parked, trade
 
@@ -57,6 +58,17 @@ def test_each_open_trade_shows_the_distance_to_its_nearest_level(operator: Brows
     assert apis.asked[-1].url.params["symbols"] == "NSE:INFY,NSE:NEW,NSE:QUIET"
     assert f'id="distance-{one["trade_id"]}"' in html and "2.50 (0.25%) to stop loss" in html
     assert unknown["trade_id"] not in html and quiet["trade_id"] not in html
+
+
+def test_trades_nearest_to_their_stop_are_listed_with_their_distance(operator: Browser, apis: FakeApis) -> None:
+    near = {"trade_id": str(new_id()), "symbol": "NSE:INFY", "direction": "LONG", "user_broker_id": "paper",
+            "stop_loss": "990.00", "last_price": "1000.00", "priced_at": AT, "distance": "10.00"}  # fmt: skip
+    apis.answers["GET exit /exits/nearest"] = {"items": [near | {"distance": "-2.00"}, near]}
+    html = operator.get("/book/nearest").text
+    for text in ("passed", f"{money('-2.00')}", f"({money('-0.20')}%)", "10.00", "(1.00%)", near["trade_id"]):
+        assert text in html
+    apis.answers["GET exit /exits/nearest"] = {"items": []}
+    assert "No open trade has a stop loss and a last price." in operator.get("/book/nearest").text
 
 
 @pytest.mark.parametrize(

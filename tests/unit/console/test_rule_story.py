@@ -9,7 +9,7 @@ import pytest
 from services.console.rule_story import holds, rule_rows
 from services.exit_qualification.api.exit_explanations import RuleView
 from tests.unit.console.conftest import Browser
-from tests.unit.console.fake_apis import FakeApis, Json, explanation, intent, problem, rule, trade
+from tests.unit.console.fake_apis import AT, FakeApis, Json, explanation, intent, problem, rule, trade
 from tests.unit.console.test_trade import closed_trade, serve
 
 
@@ -55,6 +55,12 @@ def test_a_rule_says_why_it_has_not_fired(changes: Json, sentence: str) -> None:
     assert why_not(**changes) == sentence
 
 
+def test_only_the_rule_of_a_live_exit_has_fired() -> None:
+    found = explanation(rule(), rule(exit_reason="TARGET"), rule(leg=2))
+    live, ended = intent(leg=None), intent(exit_reason="TARGET", leg=None, ended_at=AT)
+    assert ["fired" in row.why for row in rule_rows(found, [live, ended])] == [True, False, False]
+
+
 def test_the_rules_here_are_those_of_the_api() -> None:
     assert set(rule()) == set(RuleView.model_validate(rule()).model_dump())
 
@@ -91,9 +97,9 @@ def test_an_open_trade_shows_its_rules_and_what_holds_them(operator: Browser, ap
     serve(apis, one, intent(trade_id=one["trade_id"]))
     html = operator.get(f"/trades/{one['trade_id']}").text
     for text in (
-        "What did not fire, and why",
+        "Why it has not exited",
         "11.00 (1.10%)",
-        "The price must fall to 990.00.",
+        "It fired at 10:30:00.000; its exit is pending.",
         "is held by kill switch",
     ):
         assert text in html
@@ -102,7 +108,7 @@ def test_an_open_trade_shows_its_rules_and_what_holds_them(operator: Browser, ap
 def test_a_closed_trade_has_no_rules_left(operator: Browser, apis: FakeApis) -> None:
     one, exit_, timeline = closed_trade()
     serve(apis, one, exit_, timeline=timeline)
-    assert "What did not fire" not in operator.get(f"/trades/{one['trade_id']}").text
+    assert "Why it has not exited" not in operator.get(f"/trades/{one['trade_id']}").text
 
 
 def test_page_without_explanation_says_why_and_shows_the_rest(operator: Browser, apis: FakeApis) -> None:

@@ -204,7 +204,24 @@ def test_exit_id_search_leads_to_its_trade(operator: Browser, apis: FakeApis) ->
     assert operator.get(f"/find?id={one['intent_id']}").headers["location"] == f"/trades/{one['trade_id']}"
     other = new_id()
     assert operator.get(f"/find?id={other}").headers["location"] == f"/trades/{other}"
-    assert operator.get("/find?id=nothing").status_code == 422
+    apis.answers |= {"GET exit /exits": page(), "GET exit /protective-stops": page()}
+    nothing = operator.get("/find?id=nothing")
+    assert nothing.status_code == 404 and "No trade, exit or order has the id nothing." in nothing.text
+
+
+def test_order_id_search_leads_to_its_trade(operator: Browser, apis: FakeApis) -> None:
+    sent, held = intent(), intent()
+    apis.answers |= {"GET exit /exits": page(sent), "GET exit /protective-stops": page()}
+    assert operator.get("/find?id=B7").headers["location"] == f"/trades/{sent['trade_id']}"
+    assert apis.asked[-2].url.params["order_id"] == apis.asked[-1].url.params["order_id"] == "B7"
+    apis.answers |= {"GET exit /exits": page(), "GET exit /protective-stops": page(held)}
+    assert operator.get("/find?id=B7").headers["location"] == f"/trades/{held['trade_id']}"
+    apis.down = {"exit"}
+    assert "exit-api cannot be reached" in operator.get("/find?id=B7").text
+
+
+def test_symbol_search_leads_to_its_exits(operator: Browser) -> None:
+    assert operator.get("/find?id=nse:infy").headers["location"] == "/exits?view=all&symbol=NSE%3AINFY"
 
 
 def test_the_preview_says_what_a_forced_exit_does(operator: Browser, apis: FakeApis) -> None:

@@ -29,6 +29,7 @@ GONE = "01a21646-663d-7725-ad37-39a5aa7b8c86"
 NEEDED: dict[str, dict[str, Any]] = {
     "show_exit": {"intent_id": ID},
     "why_exit": {"trade_id": ID},
+    "find_order": {"order_id": "240113000001"},
     "show_trade": {"trade_id": ID},
     "pending_exits": {"user_broker_id": "paper", "exit_reason": "TARGET"},
     "recent_exits": {"symbol": "NSE:INFY", "status": "FILLED", "trade_id": ID},
@@ -115,7 +116,7 @@ def test_filters_reach_api_and_wrong_ones_are_refused_earlier() -> None:
     apis = Apis("read")
     call(apis, "pending_exits", symbol="NSE:INFY", status="UNKNOWN", older_than_s=30)
     assert dict(apis.asked[-1].url.params) == {
-        "symbol": "NSE:INFY", "status": "UNKNOWN", "older_than_s": "30.0", "limit": "50",
+        "symbol": "NSE:INFY", "status": "UNKNOWN", "older_than_s": "30.0", "counts": "true", "limit": "50",
     }  # fmt: skip
     asked = len(apis.asked)
     assert call(apis, "pending_exits", status="GONE").isError

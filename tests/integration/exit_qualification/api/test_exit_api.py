@@ -14,7 +14,10 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
 from services.exit_qualification.api.app import create
+from services.exit_qualification.domain.checkpoint import SymbolCheckpoint
+from services.exit_qualification.domain.symbol_book import SymbolState
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
+from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from shared.clock import SystemClock
 from shared.contracts.vocabulary import IntentStatus
 from shared.http.auth import Scope, store_token
@@ -289,6 +292,38 @@ def test_pending_exits_are_counted_by_status_whatever_status_is_listed(client: T
     assert counts(exit_reason="MANUAL") == {"total": 2, "by_status": {"APPROVED": 2}, "is_whole": True}
     assert counts(symbol="NSE:NONE") == counts(older_than_s=3600) == {"total": 0, "by_status": {}, "is_whole": True}
     assert client.get("/exits/pending").json()["counts"] is None
+
+
+def test_an_exit_is_found_by_the_ids_of_its_order(client: TestClient, exit_engine: Engine) -> None:
+    with exit_engine.begin() as connection:
+        put_intent(connection, IntentStatus.PLACED, timedelta(0))
+        connection.execute(text("UPDATE exit_intents SET broker_order_id = 'B7', version = version + 1"))
+    _exit(client, _trade(exit_engine))
+
+    def found(order_id: str) -> list[str]:
+        return [item["broker_order_id"] for item in client.get("/exits", params={"order_id": order_id}).json()["items"]]
+
+    tag = client.get("/exits", params={"status": "PLACED"}).json()["items"][0]["client_order_id"]
+    assert found("B7") == found(tag) == ["B7"]
+    assert found("B8") == client.get("/protective-stops", params={"order_id": "B8"}).json()["items"] == []
+
+
+def test_trades_are_listed_by_the_distance_to_their_stop(client: TestClient, exit_engine: Engine) -> None:
+    plans = {"NSE:NEAR": "999.00", "NSE:FAR": "900.00", "NSE:PASSED": "1001.00"}
+    with exit_engine.connect() as connection:
+        for symbol, price in plans.items():
+            project(connection, opened(symbol=symbol, entry="1010.00", plan={"stop_loss": price}))
+        project(connection, opened(symbol="NSE:NEAR", plan={"target": "1100.00"}))
+        project(connection, opened(symbol="NSE:QUIET", plan={"stop_loss": "999.00"}))
+        states = [SymbolCheckpoint(symbol, 0, SymbolState(1000_0000, 1, 1)) for symbol in plans]
+        TickCheckpointRepository(connection).save_symbols(states)
+        connection.commit()
+    found = client.get("/exits/nearest").json()["items"]
+    assert [(each["symbol"], each["distance"]) for each in found] == [
+        ("NSE:PASSED", "-1.00"), ("NSE:NEAR", "1.00"), ("NSE:FAR", "100.00"),
+    ]  # fmt: skip
+    (near,) = client.get("/exits/nearest", params={"symbol": "NSE:NEAR"}).json()["items"]
+    assert (near["stop_loss"], near["last_price"], near["direction"]) == ("999.00", "1000.00", "LONG")
 
 
 def test_too_many_pending_exits_are_not_counted_to_the_end(
