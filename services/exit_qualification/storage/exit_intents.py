@@ -169,7 +169,8 @@ class ExitIntentRepository:
         limit: int = 100,
     ) -> list[ExitIntent]:
         """Return intents matching all given filters, oldest first."""
-        wanted = _matching(symbol, user_broker_id, status, trade_id, exit_reason, order_id)
+        wanted = _matching(order_id, symbol=symbol, user_broker_id=user_broker_id, status=status, trade_id=trade_id,
+                           exit_reason=exit_reason)  # fmt: skip
         if statuses is not None:
             wanted = wanted.where(_is_one_of(statuses))
         if created_until is not None:
@@ -191,7 +192,8 @@ class ExitIntentRepository:
         limit: int = 100,
     ) -> list[ExitIntent]:
         """Return intents matching all given filters, by id, newest first; ids follow the time of creation."""
-        wanted = _matching(symbol, user_broker_id, status, trade_id, exit_reason, order_id)
+        wanted = _matching(order_id, symbol=symbol, user_broker_id=user_broker_id, status=status, trade_id=trade_id,
+                           exit_reason=exit_reason)  # fmt: skip
         if before is not None:
             wanted = wanted.where(ExitIntentRow.intent_id < before)
         return self._all(wanted.order_by(ExitIntentRow.intent_id.desc()).limit(limit))
@@ -351,31 +353,16 @@ class ExitIntentRepository:
         return to_intent(row)
 
 
-def _matching(
-    symbol: str | None,
-    user_broker_id: str | None,
-    status: IntentStatus | None,
-    trade_id: UUID | None,
-    exit_reason: ExitReason | None,
-    order_id: str | None,
-) -> Select[Any]:
-    """Return the intents that match; `order_id` is of the broker, or the tag of the order."""
+def _matching(order_id: str | None, **values: object) -> Select[Any]:
+    """Return the intents with these values of columns, None for any, and with an order of this id or tag."""
     wanted = select(*_columns).where(_present)
     if order_id is not None:
         # Not OR: each branch has its own index.
         ids = (ExitIntentRow.broker_order_id, ExitIntentRow.client_order_id)
         found = union_all(*(select(ExitIntentRow.intent_id).where(column == order_id) for column in ids))
         wanted = wanted.where(ExitIntentRow.intent_id.in_(found))
-    for column, value in (
-        (ExitIntentRow.symbol, symbol),
-        (ExitIntentRow.user_broker_id, user_broker_id),
-        (ExitIntentRow.status, status),
-        (ExitIntentRow.trade_id, trade_id),
-        (ExitIntentRow.exit_reason, exit_reason),
-    ):
-        if value is not None:
-            wanted = wanted.where(column == value)
-    return wanted
+    given = {name: value for name, value in values.items() if value is not None}
+    return wanted.where(*(_table.c[name] == value for name, value in given.items()))
 
 
 def _is_one_of(statuses: frozenset[IntentStatus]) -> ColumnElement[bool]:
