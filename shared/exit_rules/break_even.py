@@ -9,12 +9,12 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from shared.contracts.vocabulary import ExitReason
+from shared.contracts.vocabulary import Direction, ExitReason
 from shared.exit_rules.levels import Level, above, below
 from shared.exit_rules.prices import PriceDifference
 from shared.exit_rules.rule import BELOW_ALL_PRICES, ExitRule, PlanOption, PlanPart, Position, RuleState, Saved
 from shared.exit_rules.scale import PlanScale
-from shared.money import Money, to_units
+from shared.money import Money, money_text, to_units
 
 
 class BreakEvenPlan(PlanPart):
@@ -98,6 +98,13 @@ class BreakEven(ExitRule[BreakEvenFields]):
             return {}
         arm, offset = to_units(plan.break_even.arm), to_units(plan.break_even.offset)
         return {None: ArmedStop(arm_at=position.entry + arm, exit_at=position.entry + offset)}
+
+    def contradictions(self, plan: BreakEvenFields, direction: Direction, entry_price: Decimal) -> list[str]:
+        """Reject a SHORT stop that no price above zero could arm."""
+        stop = plan.break_even
+        if stop is None or direction is Direction.LONG or stop.arm < entry_price:
+            return []
+        return [f"break_even.arm {money_text(stop.arm)} is not below the entry price {money_text(entry_price)}"]
 
     def scaled(self, plan: BreakEvenFields, scale: PlanScale) -> Mapping[str, object]:
         """Return the new profits at which it arms and exits."""

@@ -74,6 +74,13 @@ def test_a_plan_that_can_never_exit_is_refused(plan: dict[str, Any]) -> None:
     assert "no rule" in ExitPlan.model_validate(plan).contradictions(LONG, ENTRY)[0]
 
 
+@pytest.mark.parametrize(("arm", "is_refused"), [("999.95", False), ("1000", True), ("1500", True)])
+def test_a_short_break_even_has_a_price_to_arm_it(arm: str, *, is_refused: bool) -> None:
+    plan = ExitPlan.model_validate({"break_even": {"arm": arm}})
+    assert bool(plan.contradictions(SHORT, ENTRY)) is is_refused
+    assert plan.contradictions(LONG, ENTRY) == []
+
+
 @given(data=st.data(), direction=st.sampled_from(Direction), price=st.integers(970, 1030))
 def test_a_price_meets_what_the_engine_would_exit_at_it(data: st.DataObject, direction: Direction, price: int) -> None:
     drawn = [data.draw(rule) for rule in RULES.values() if data.draw(st.booleans())]
