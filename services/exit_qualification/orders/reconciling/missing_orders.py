@@ -25,6 +25,12 @@ class Absence(Enum):
     NEVER_PLACED = auto()
     BOOKS_ARE_NEW = auto()
     DAY_ENDED = auto()
+    DAY_ENDED_UNSEEN = auto()
+    """Accepted on an earlier day and unseen at its end: the position alone tells whether it filled."""
+
+
+DECIDED_BY_POSITION = frozenset({Absence.NEVER_PLACED, Absence.REFUSED, Absence.DAY_ENDED_UNSEEN})
+"""Conclusions that hold only while the account's position still covers its open trades."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +76,10 @@ def judge_absence(
     refusal two reads are needed, `refusal_gap` apart. Without a response they are `absence_gap` apart, and the first
     must follow the end of the sender's claim and of the longest call. An order accepted by the broker is valid
     for a day and ended with it. Its fills are all known only if the books showed it until the day ended: `seen_at` is
-    their last read with it. Otherwise it may have filled unseen, and an operator decides.
+    their last read with it. Otherwise it may have filled unseen: after `absence_gap` the position decides.
     """
     if sent.submitted_at is not None and not day.same_books(sent.submitted_at, read_at):
-        watched = seen_at is not None and read_at - seen_at <= WATCHED_GAP
-        return Absence.DAY_ENDED if sent.is_accepted and watched else Absence.BOOKS_ARE_NEW
+        return _absence_on_a_later_day(sent, read_at, terms, seen_at)
     if not sent.is_unknown:
         return Absence.NOTHING
     refused = sent.error_code not in (None, NO_ANSWER)
@@ -85,3 +90,13 @@ def judge_absence(
         return Absence.FIRST
     absent_since = sent.absent_since or read_at
     return proven if read_at - absent_since >= gap else Absence.NOTHING
+
+
+def _absence_on_a_later_day(sent: SentOrder, read_at: datetime, terms: OrderTerms, seen_at: datetime | None) -> Absence:
+    if not sent.is_accepted:
+        return Absence.BOOKS_ARE_NEW
+    if seen_at is not None and read_at - seen_at <= WATCHED_GAP:
+        return Absence.DAY_ENDED
+    if sent.absent_since is None:
+        return Absence.FIRST
+    return Absence.DAY_ENDED_UNSEEN if read_at - sent.absent_since >= terms.absence_gap else Absence.NOTHING

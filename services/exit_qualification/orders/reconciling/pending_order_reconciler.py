@@ -27,7 +27,12 @@ from services.exit_qualification.orders.metrics import (
 )
 from services.exit_qualification.orders.reconciling.broker_books import BrokerBooks, Sighting, read_books, read_placed
 from services.exit_qualification.orders.reconciling.broker_positions import positions_by_key
-from services.exit_qualification.orders.reconciling.missing_orders import Absence, judge_absence, order_of
+from services.exit_qualification.orders.reconciling.missing_orders import (
+    DECIDED_BY_POSITION,
+    Absence,
+    judge_absence,
+    order_of,
+)
 from services.exit_qualification.orders.reconciling.order_outcomes import AT_WORK, OrderOutcomes, filled_among
 from services.exit_qualification.orders.reconciling.outcome_writer import OutcomeWriter
 from services.exit_qualification.orders.requalifying.held_exits import HeldExits
@@ -231,14 +236,17 @@ class PendingOrderReconciler:
     def _absent(self, account: _Account, intent: ExitIntent) -> None:
         day, seen_at = BOOK_DAYS[account.user_broker.broker], self._seen_at.get(intent.intent_id)
         absence = judge_absence(order_of(intent), account.read_at, self._terms, day, seen_at)
-        if absence in (Absence.NEVER_PLACED, Absence.REFUSED) and not self._is_still_held(account, intent):
-            return  # the position is too small: the order may have filled, and the books lag
+        if absence in DECIDED_BY_POSITION and not self._is_still_held(account, intent):
+            # The position is too small: the order may have filled, unseen or in books that lag.
+            if absence is Absence.DAY_ENDED_UNSEEN:
+                self._remember_absence(account, intent)  # positions are read again after the gap, not in each pass
+            return
         match absence:
             case Absence.NEVER_PLACED:
                 self._write(account, intent, lambda record, locked: record.never_placed(locked.intent))
             case Absence.REFUSED:
                 self._write(account, intent, lambda record, locked: record.refused(locked.intent))
-            case Absence.DAY_ENDED:
+            case Absence.DAY_ENDED | Absence.DAY_ENDED_UNSEEN:
                 self._write(account, intent, lambda record, locked: record.day_ended(locked.intent))
             case Absence.FIRST:
                 self._remember_absence(account, intent)
@@ -261,7 +269,7 @@ class PendingOrderReconciler:
         missing = (expected - position) * intent.direction.sign  # also where trades of both directions net to nothing
         if missing > 0 and intent.intent_id not in self._unclear:
             log.error("order of intent %s is not in the books, but account %s holds %d of %s %s less than its trades "
-                      "need: it stays UNKNOWN", intent.intent_id, intent.user_broker_id, missing, *key,
+                      "need: it stays %s", intent.intent_id, intent.user_broker_id, missing, *key, intent.status,
                       extra=of_exit(intent))  # fmt: skip
             self._unclear.add(intent.intent_id)
         return missing <= 0

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.order_terms import OrderSide
 from services.exit_qualification.orders.brokers.port import NO_ANSWER, BrokerUnavailable, ExitOrder
 from shared.contracts.vocabulary import ExitReason, IntentStatus, ProductType
@@ -270,6 +271,50 @@ def test_on_a_later_trading_day_absence_proves_nothing(quick_scenario: OrderScen
     for _ in range(3):
         scenario.reconciler.reconcile_once()
     assert scenario.expect(intent, IntentStatus.UNKNOWN).absent_since is None
+
+
+def a_day_later(scenario: OrderScenario, broker: ScriptedBroker) -> ExitIntent:
+    """A placed exit of yesterday whose order no book shows any more, and no process saw until the end."""
+    intent = scenario.detect(scenario.open_trade(), ExitReason.STOP_LOSS)
+    scenario.sender.execute_next()
+    scenario.send_back_in_time(intent, timedelta(days=1))
+    broker.forget()
+    return intent
+
+
+def test_an_order_of_yesterday_ended_if_its_position_is_held(
+    quick_scenario: OrderScenario, broker: ScriptedBroker
+) -> None:
+    scenario = quick_scenario
+    intent = a_day_later(scenario, broker)
+    scenario.reconciler.reconcile_once()
+    scenario.expect(intent, IntentStatus.PLACED)
+
+    def has_ended() -> bool:
+        scenario.reconciler.reconcile_once()
+        return scenario.intent(intent).status is IntentStatus.CANCELLED
+
+    wait_until(has_ended, "the order ended with its day")
+    ended = scenario.expect(intent, IntentStatus.CANCELLED)
+    assert (ended.error_code, scenario.go_on(ended).quantity) == ("DAY_ENDED", 100)
+
+
+def test_an_order_of_yesterday_without_position_waits_for_an_operator(
+    quick_scenario: OrderScenario, broker: ScriptedBroker
+) -> None:
+    scenario = quick_scenario
+    intent = a_day_later(scenario, broker)
+    broker.enter("NSE:INFY", ProductType.MIS, -40)
+    first = None
+
+    def is_asked_again() -> bool:
+        nonlocal first
+        scenario.reconciler.reconcile_once()
+        absent_since = scenario.expect(intent, IntentStatus.PLACED).absent_since
+        first = first or absent_since
+        return absent_since != first
+
+    wait_until(is_asked_again, "the position is read once a gap")
 
 
 def test_an_unfilled_order_is_cancelled_once_and_the_rest_exits(

@@ -64,9 +64,12 @@ def test_accepted_order_seen_until_end_of_day_ended_then(status: IntentStatus) -
 
 
 @pytest.mark.parametrize("seen_at", [None, NOON + timedelta(days=1) - WATCHED_GAP - MOMENT])
-def test_accepted_order_with_possible_unseen_fill_needs_operator(seen_at: datetime | None) -> None:
-    intent = sent_intent(IntentStatus.PLACED, claimed_until=CLAIMED_UNTIL)
-    assert judge_absence(order_of(intent), NOON + timedelta(days=1), TERMS, KITE_DAY, seen_at) is Absence.BOOKS_ARE_NEW
+def test_accepted_order_with_possible_unseen_fill_needs_two_reads(seen_at: datetime | None) -> None:
+    intent, next_day = sent_intent(IntentStatus.PLACED, claimed_until=CLAIMED_UNTIL), NOON + timedelta(days=1)
+    assert judge_absence(order_of(intent), next_day, TERMS, KITE_DAY, seen_at) is Absence.FIRST
+    absent, second = order_of(replace(intent, absent_since=next_day)), next_day + TERMS.absence_gap
+    assert judge_absence(absent, second - MOMENT, TERMS, KITE_DAY, seen_at) is Absence.NOTHING
+    assert judge_absence(absent, second, TERMS, KITE_DAY, seen_at) is Absence.DAY_ENDED_UNSEEN
 
 
 @pytest.mark.parametrize("intent", [SILENT, REFUSED])
