@@ -33,7 +33,7 @@ from shared.runtime.stopping import Stop
 from shared.settings import Settings
 from tests.support.clocks import SteppedClock
 from tests.unit.exit_qualification.examples import NOON, open_trade
-from tests.unit.exit_qualification.ticks.messages import HOME, LAYOUT
+from tests.unit.exit_qualification.ticks.messages import HOME, INFY, LAYOUT
 
 POLL_S = Settings().tick_poll_ms / 1000
 REARM_S = Settings().rearm_poll_ms / 1000
@@ -153,6 +153,24 @@ def test_a_schedule_asks_about_no_more_than_there_is(steps: Iterable[tuple[float
         assert schedule.next_s >= now_s
         round_of = max(round_of, disarmed)
         assert taken <= round_of
+
+
+def test_symbols_with_new_limits_are_written_at_once() -> None:
+    """After a restart, ticks of before a change of limits are not judged again."""
+    engine = ExitSignalService()
+    engine.on_tick(INFY, 1000_0000, 1, 1)
+    idle = Idle(engine)
+    idle.assignment.limits.follow.side_effect = [[INFY], *([[]] * 100)]
+    idle.run(POLL_S / 2)
+    [written] = [call.args[1] for call in idle.pipeline.write.call_args_list]
+    assert [each.symbol for each in written.symbols] == [INFY]
+
+
+def test_limits_wait_for_partitions() -> None:
+    idle = Idle(ExitSignalService())
+    idle.assignment.is_settled = False
+    idle.run(1)
+    assert idle.assignment.limits.follow.call_count == 0
 
 
 def test_a_load_shows_how_far_it_has_come() -> None:
