@@ -34,11 +34,11 @@ class TickRows:
     def __init__(self, told: TapeFormat, names: tuple[str, ...]) -> None:
         self._told = told
         self._times = Times(told)
-        column = told.column
-        self._columns = {name: column(name) for name in ("symbol", "ltp", "ts", "seq", "arrived", *_CANDLE)}
-        self._is_candles = column("ltp") not in names and all(column(name) in names for name in _CANDLE)
-        if self._is_candles and column("ts") not in names and "ts" not in told.columns:
-            self._columns["ts"] = _CANDLE_TIME
+        fields = ("symbol", "ltp", "ts", "seq", "arrived", *_CANDLE)
+        self._columns = {name: _among(names, told.column(name)) for name in fields}
+        self._is_candles = self._columns["ltp"] not in names and all(self._columns[name] in names for name in _CANDLE)
+        if self._is_candles and self._columns["ts"] not in names and "ts" not in told.columns:
+            self._columns["ts"] = _among(names, _CANDLE_TIME)
         self._require(names)
 
     def ticks(self, row: Row) -> Iterator[RecordedTick]:
@@ -120,3 +120,9 @@ class TickRows:
     def _arrived_ms(self, fields: Mapping[str, Any]) -> int:
         value = fields.get(self._columns["arrived"])
         return 0 if value is None else self._times.us("arrived", value) // 1000
+
+
+def _among(names: tuple[str, ...], column: str) -> str:
+    """Return a column as the file writes it, in capitals or not; as it is given if none or several are alike."""
+    alike = [name for name in names if name.casefold() == column.casefold()]
+    return alike[0] if len(alike) == 1 else column

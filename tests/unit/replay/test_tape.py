@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -238,6 +238,18 @@ def test_candles_are_read_as_kite_answers_them(tmp_path: Path, text: str) -> Non
     tape = Tape(written(tmp_path, text), TapeFormat(symbol="NSE:INFY", skip_bad=True))
     assert [each.price // 10_000 for each in tape] == [100, 98, 104, 103, 103, 105, 97, 99]
     assert tape.skipped == text.count("null")
+
+
+@pytest.mark.parametrize("change", [str.title, str.upper, str.lower])
+def test_columns_are_found_in_capitals_or_not(tmp_path: Path, change: Callable[[str], str]) -> None:
+    header, rest = CANDLES.split("\n", 1)
+    read = list(read_ticks(written(tmp_path, f"{change(header)}\n{rest}"), symbol="NSE:INFY"))
+    assert [each.price // 10_000 for each in read] == [100, 98, 104, 103, 103, 105, 97, 99]
+
+
+def test_of_columns_alike_the_one_of_the_name_counts(tmp_path: Path) -> None:
+    text = "symbol,LTP,ltp,Ltp,ts\nNSE:INFY,1,10,2,2026-01-13T09:15:00Z\n"
+    assert next(read_ticks(written(tmp_path, text))).price == 10_0000
 
 
 @pytest.mark.parametrize(("path", "second"), [(CandlePath.HIGH_FIRST, 104), (CandlePath.LOW_FIRST, 98)])
