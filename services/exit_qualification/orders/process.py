@@ -25,13 +25,13 @@ from services.exit_qualification.orders.reconciling.order_outcomes import OrderO
 from services.exit_qualification.orders.reconciling.pass_signal import PassSignal
 from services.exit_qualification.orders.reconciling.pending_order_reconciler import PendingOrderReconciler
 from services.exit_qualification.orders.reconciling.placed_orders import PlacedOrders, read_filled
-from services.exit_qualification.orders.requalifying.held_exits import HeldExits
 from services.exit_qualification.orders.requalifying.requalification import Requalification
 from services.exit_qualification.orders.requalifying.residual_exits import ResidualExits
 from services.exit_qualification.orders.rest import Rest
 from services.exit_qualification.orders.sending.order_execution_service import OrderExecutionService
 from services.exit_qualification.orders.sending.send_signal import TO_SEND, Pause, SendSignal
 from services.exit_qualification.orders.sending.square_off_race import SquareOffRace
+from services.exit_qualification.orders.skipped_trades import SkippedTrades
 from services.exit_qualification.orders.terms import OrderTerms, order_terms
 from services.exit_qualification.orders.work_loop import WorkLoop, at_most_every, in_turn, only_if
 from services.exit_qualification.published_signals import PublishedSignals
@@ -154,25 +154,25 @@ class _Around:
 
 def _loops(around: _Around) -> list[WorkLoop]:
     open_unit, brokers, terms, clock = around.open_unit, around.brokers, around.terms, around.clock
-    held = HeldExits(around.health, clock)
+    skipped = SkippedTrades(around.health, clock)
     losses = AccountLosses(open_unit, signal_management(around.settings, clock), clock, Rest(clock))
     external = ExternalExits(open_unit, brokers, terms, clock, Rest(clock))
     return [
-        *_order_loops(around, held),
-        WorkLoop(REQUALIFIER, _requalify(around, held), REQUALIFY_S),
+        *_order_loops(around, skipped),
+        WorkLoop(REQUALIFIER, _requalify(around, skipped), REQUALIFY_S),
         WorkLoop(MARKET_DATA, _market_data(around), MARKET_DATA_S),
         WorkLoop(POSITIONS, external.look_once, POSITIONS_S),
         WorkLoop(LOSSES, _often_while(around.activity.any_losses, clock, losses.look_once), LOSSES_S),
     ]
 
 
-def _requalify(around: _Around, held: HeldExits) -> Callable[[], bool]:
+def _requalify(around: _Around, skipped: SkippedTrades) -> Callable[[], bool]:
     """Return the step for waiting exits, and for those that ended with quantity left."""
     open_unit, terms, clock = around.open_unit, around.terms, around.clock
     alive = partial(around.health.alive, REQUALIFIER)
-    requalification = Requalification(open_unit, ExitQualificationService(), terms, held, clock, Rest(clock), alive)
+    requalification = Requalification(open_unit, ExitQualificationService(), terms, skipped, clock, Rest(clock), alive)
     errors = AccountErrors(open_unit, terms.limits, around.brokers.forget_refused_token)
-    residuals = ResidualExits(open_unit, signal_management(around.settings, clock), terms, clock, held)
+    residuals = ResidualExits(open_unit, signal_management(around.settings, clock), terms, clock, skipped)
     announcements = BrokerAnnouncements(open_unit, TopicNames(around.settings.kafka_topic_prefix), clock)
     return in_turn(
         _often_while(
@@ -207,7 +207,7 @@ def _often_while(condition: Callable[[], bool], clock: Clock, *steps: Callable[[
     return only_if(lambda: is_due() or condition(), in_turn(*steps))
 
 
-def _order_loops(around: _Around, held: HeldExits) -> list[WorkLoop]:
+def _order_loops(around: _Around, skipped: SkippedTrades) -> list[WorkLoop]:
     """Return the loops from an approved exit to its fill; each step wakes the next."""
     settings, open_unit, brokers = around.settings, around.open_unit, around.brokers
     clock, terms, waits = around.clock, around.terms, around.waits
@@ -215,16 +215,16 @@ def _order_loops(around: _Around, held: HeldExits) -> list[WorkLoop]:
     readers = AccountReaders(terms.pass_limit.total_seconds())
     outcomes = OrderOutcomes(open_unit)
     reconciler = PendingOrderReconciler(
-        open_unit, brokers, terms, held, readers, outcomes, partial(around.health.alive, RECONCILER)
+        open_unit, brokers, terms, skipped, readers, outcomes, partial(around.health.alive, RECONCILER)
     )
     passes = PassSignal(reconciler.reconcile_once, settings.reconcile_ms / 1000, IDLE_S, clock)
     placed = PlacedOrders(brokers, readers, outcomes, on_open=passes.ring)
-    service = _execution(around, held, signal, outcomes, placed, passes)
-    stops = ProtectiveStops(open_unit, brokers, terms, held, clock, on_triggered=passes.ring)
+    service = _execution(around, skipped, signal, outcomes, placed, passes)
+    stops = ProtectiveStops(open_unit, brokers, terms, skipped, clock, on_triggered=passes.ring)
     sender = signal.answering(service.execute_next)
 
     def look() -> bool:
-        held.show()
+        skipped.show()
         return signal.look()
 
     return [
@@ -243,7 +243,7 @@ def _next_due_s(around: _Around) -> float | None:
 
 def _execution(
     around: _Around,
-    held: HeldExits,
+    skipped: SkippedTrades,
     signal: SendSignal,
     outcomes: OrderOutcomes,
     placed: PlacedOrders,
@@ -256,7 +256,7 @@ def _execution(
         ExitQualificationService(),
         around.terms,
         around.clock,
-        held,
+        skipped,
         SquareOffRace(around.open_unit, default_square_off(around.settings), around.clock),
         outcomes,
         read=read_filled,

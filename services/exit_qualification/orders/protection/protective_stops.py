@@ -32,7 +32,7 @@ from services.exit_qualification.orders.reconciling.broker_books import (
     read_single_orders,
 )
 from services.exit_qualification.orders.reconciling.broker_positions import positions_by_key, shortfalls
-from services.exit_qualification.orders.requalifying.held_exits import HeldExits
+from services.exit_qualification.orders.skipped_trades import SkippedTrades
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.broker_positions import BrokerPositionRepository, PositionKey
 from services.exit_qualification.storage.operator_controls import SwitchRepository
@@ -77,13 +77,13 @@ class ProtectiveStops:
         open_unit: Callable[[], UnitOfWork],
         brokers: Brokers,
         terms: OrderTerms,
-        held: HeldExits,
+        skipped: SkippedTrades,
         clock: Clock,
         on_triggered: Callable[[], None] = lambda: None,
     ) -> None:
         self._open_unit = open_unit
         self._brokers = brokers
-        self._held = held
+        self._skipped = skipped
         self._clock = clock
         self._records = StopRecords(open_unit, terms, on_triggered)
         self._placing = StopPlacing(open_unit, terms)
@@ -111,7 +111,7 @@ class ProtectiveStops:
             _gauge([])
             return False
         for trade_id in unprotected:
-            with self._held.skipping(trade_id):
+            with self._skipped.skipping(trade_id):
                 self._records.want(trade_id)
         self._follow()
         self._keep_accounts()
@@ -250,7 +250,7 @@ class ProtectiveStops:
 
     def _each(self, stop: ProtectiveStop, step: Callable[[], None]) -> None:
         try:
-            with self._held.skipping(stop.trade_id):
+            with self._skipped.skipping(stop.trade_id):
                 step()
         except StaleVersion:
             log.debug("protective stop %s changed meanwhile; the next pass retries", stop.stop_id)

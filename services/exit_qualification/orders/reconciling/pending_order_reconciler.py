@@ -35,8 +35,8 @@ from services.exit_qualification.orders.reconciling.missing_orders import (
 )
 from services.exit_qualification.orders.reconciling.order_outcomes import AT_WORK, OrderOutcomes, filled_among
 from services.exit_qualification.orders.reconciling.outcome_writer import OutcomeWriter
-from services.exit_qualification.orders.requalifying.held_exits import HeldExits
 from services.exit_qualification.orders.requalifying.locked_exit import LockedExit, try_lock_exit
+from services.exit_qualification.orders.skipped_trades import SkippedTrades
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.broker_positions import BrokerPositionRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
@@ -102,7 +102,7 @@ class PendingOrderReconciler:
         open_unit: Callable[[], UnitOfWork],
         brokers: Brokers,
         terms: OrderTerms,
-        held: HeldExits,
+        skipped: SkippedTrades,
         readers: AccountReaders,
         outcomes: OrderOutcomes,
         on_progress: Callable[[], None] = lambda: None,
@@ -111,7 +111,7 @@ class PendingOrderReconciler:
         self._open_unit = open_unit
         self._brokers = brokers
         self._terms = terms
-        self._held = held
+        self._skipped = skipped
         self._outcomes = outcomes
         self._readers = readers
         self._seen_at: dict[UUID, datetime] = {}
@@ -194,7 +194,7 @@ class PendingOrderReconciler:
         for intent in intents:
             self._on_progress()
             try:
-                with self._held.skipping(intent.trade_id):
+                with self._skipped.skipping(intent.trade_id):
                     step(account, intent)
             except StaleVersion:
                 log.debug(

@@ -11,9 +11,9 @@ from services.exit_qualification.domain.exit_qualification_service import ExitQu
 from services.exit_qualification.domain.intent import CancelReason, ExitIntent
 from services.exit_qualification.domain.market_facts import MarketFacts
 from services.exit_qualification.domain.switches import Switches
-from services.exit_qualification.orders.requalifying.held_exits import HeldExits
 from services.exit_qualification.orders.requalifying.locked_exit import LockedExit, qualify_again, try_lock_exit
 from services.exit_qualification.orders.rest import Rest
+from services.exit_qualification.orders.skipped_trades import SkippedTrades
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
@@ -48,7 +48,7 @@ class Requalification:
         open_unit: Callable[[], UnitOfWork],
         qualification: ExitQualificationService,
         terms: OrderTerms,
-        held: HeldExits,
+        skipped: SkippedTrades,
         clock: Clock,
         rest: Rest,
         on_progress: Callable[[], None] = lambda: None,
@@ -58,7 +58,7 @@ class Requalification:
         self._open_unit = open_unit
         self._qualification = qualification
         self._terms = terms
-        self._held_rows = held
+        self._skipped = skipped
         self._clock = clock
         self._next_held_s = 0.0
         self._held_after: ExitIntent | None = None
@@ -75,7 +75,7 @@ class Requalification:
             prices, markets = queues.last_prices(symbols), MarketFactsRepository(uow.connection).read(symbols)
         for intent in waiting:
             self._on_progress()
-            with self._held_rows.skipping(intent.trade_id):
+            with self._skipped.skipping(intent.trade_id):
                 self._ask(intent, prices.get(intent.symbol), switches, markets[intent.symbol])
         return False
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.residual import Residual
-from services.exit_qualification.orders.requalifying.held_exits import HeldExits
+from services.exit_qualification.orders.skipped_trades import SkippedTrades
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.signal_management_service import SignalManagementService
 from services.exit_qualification.storage.open_trades import OpenTradeRepository
@@ -34,20 +34,20 @@ class ResidualExits:
         signals: SignalManagementService,
         terms: OrderTerms,
         clock: Clock,
-        held: HeldExits,
+        skipped: SkippedTrades,
     ) -> None:
         self._open_unit = open_unit
         self._signals = signals
         self._pause_s = terms.backoff_first_s  # pause between two orders of a manual exit, in place of a cooldown
         self._clock = clock
-        self._held = held
+        self._skipped = skipped
 
     def exit_once(self) -> bool:
         """Write an exit for every eligible remainder; return False, because the next run comes after a wait."""
         with self._open_unit() as uow:
             seen = ResidualRepository(uow.connection).find(self._pause_s)
         for trade_id in sorted({remainder.trade_id for remainder in seen}):
-            with self._held.skipping(trade_id):
+            with self._skipped.skipping(trade_id):
                 self._exit(trade_id)
         return False
 

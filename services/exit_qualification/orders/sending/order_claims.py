@@ -27,7 +27,6 @@ from services.exit_qualification.orders.brokers.port import (
     BrokerUnavailable,
 )
 from services.exit_qualification.orders.log_lines import of_exit
-from services.exit_qualification.orders.requalifying.held_exits import HeldExits
 from services.exit_qualification.orders.requalifying.locked_exit import (
     GateFacts,
     LockedExit,
@@ -37,6 +36,7 @@ from services.exit_qualification.orders.requalifying.locked_exit import (
 )
 from services.exit_qualification.orders.sending.call_pace import CallPace
 from services.exit_qualification.orders.sending.reservations import NOTHING_RESERVED, Reservation, ask_reservations
+from services.exit_qualification.orders.skipped_trades import SkippedTrades
 from services.exit_qualification.orders.terms import POSTPONED, OrderTerms
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
@@ -130,7 +130,7 @@ class OrderClaims:
         qualification: ExitQualificationService,
         terms: OrderTerms,
         clock: Clock,
-        held: HeldExits,
+        skipped: SkippedTrades,
         pace: CallPace,
         is_late: Callable[[ExitIntent, int], bool],
     ) -> None:
@@ -139,7 +139,7 @@ class OrderClaims:
         self._qualification = qualification
         self._terms = terms
         self._clock = clock
-        self._held = held
+        self._skipped = skipped
         self._pace = pace
         self._is_late = is_late
 
@@ -198,7 +198,7 @@ class OrderClaims:
 
     def _postpone_held(self, uow: UnitOfWork, pending: PendingApproved) -> None:
         """Let an exit wait while another transaction holds the row of its trade."""
-        self._held.note(pending.trade_id)
+        self._skipped.note(pending.trade_id)
         limit_lock_waits(uow.connection)
         try:
             with own_row_only():

@@ -15,13 +15,13 @@ from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.brokers.port import Accepted, BrokerPort, Brokers
 from services.exit_qualification.orders.reconciling.broker_books import Sighting
 from services.exit_qualification.orders.reconciling.order_outcomes import OrderOutcomes
-from services.exit_qualification.orders.requalifying.held_exits import HeldExits
 from services.exit_qualification.orders.sending.call_pace import CallPace
 from services.exit_qualification.orders.sending.claim_sender import ClaimSender
 from services.exit_qualification.orders.sending.clearances import Clearances
 from services.exit_qualification.orders.sending.order_claims import Claim, OrderClaims
 from services.exit_qualification.orders.sending.placement_records import PlacementRecords, Sent
 from services.exit_qualification.orders.sending.square_off_race import SquareOffRace
+from services.exit_qualification.orders.skipped_trades import SkippedTrades
 from services.exit_qualification.orders.terms import OrderTerms
 from shared.clock import Clock
 from shared.contracts.vocabulary import IntentStatus
@@ -59,7 +59,7 @@ class OrderExecutionService:
         qualification: ExitQualificationService,
         terms: OrderTerms,
         clock: Clock,
-        held: HeldExits,
+        skipped: SkippedTrades,
         race: SquareOffRace,
         outcomes: OrderOutcomes,
         *,
@@ -70,9 +70,9 @@ class OrderExecutionService:
         on_unclear: Callable[[], None] = lambda: None,
     ) -> None:
         self._pace = CallPace()
-        self._claims = OrderClaims(open_unit, brokers, qualification, terms, clock, held, self._pace, race.is_late)
+        self._claims = OrderClaims(open_unit, brokers, qualification, terms, clock, skipped, self._pace, race.is_late)
         self._sender = ClaimSender(Clearances(open_unit, terms.limits, clock), race, self._pace, clock)
-        self._records = PlacementRecords(open_unit, outcomes, terms, clock, held)
+        self._records = PlacementRecords(open_unit, outcomes, terms, clock, skipped)
         self._workers = terms.workers
         self._read = read
         self._on_more = on_more

@@ -17,9 +17,9 @@ from services.exit_qualification.orders.brokers.port import Accepted, Ambiguous,
 from services.exit_qualification.orders.log_lines import of_exit
 from services.exit_qualification.orders.reconciling.broker_books import Sighting
 from services.exit_qualification.orders.reconciling.order_outcomes import OrderOutcome, OrderOutcomes
-from services.exit_qualification.orders.requalifying.held_exits import HeldExits
 from services.exit_qualification.orders.requalifying.locked_exit import lock_exit
 from services.exit_qualification.orders.sending.order_claims import LONGEST_ERROR, Submission
+from services.exit_qualification.orders.skipped_trades import SkippedTrades
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
 from services.exit_qualification.storage.order_queues import OrderQueues
@@ -54,13 +54,13 @@ class PlacementRecords:
         outcomes: OrderOutcomes,
         terms: OrderTerms,
         clock: Clock,
-        held: HeldExits,
+        skipped: SkippedTrades,
     ) -> None:
         self._open_unit = open_unit
         self._outcomes = outcomes
         self._terms = terms
         self._clock = clock
-        self._held = held
+        self._skipped = skipped
 
     def record(self, account: UserBroker, sent: Sequence[Sent], filled: Mapping[UUID, Sighting]) -> list[ExitIntent]:
         """Record every outcome of an account; return the exits recorded as PLACED or FILLED in the usual way.
@@ -89,7 +89,7 @@ class PlacementRecords:
         """Record an outcome. If its row stays locked, the claim expires and the broker's books decide."""
         trade_id = submission.intent.trade_id
         why = "the outcome of its order could not be written; the broker's books decide"
-        with self._held.skipping(trade_id, why), self._open_unit() as uow:
+        with self._skipped.skipping(trade_id, why), self._open_unit() as uow:
             limit_lock_waits(uow.connection, RECORD_LOCK_TIMEOUT_MS)
             intent = lock_exit(uow.connection, submission.intent).intent
             uow.emit(*self._apply(uow, intent, outcome, submission))

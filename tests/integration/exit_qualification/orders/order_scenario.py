@@ -31,12 +31,12 @@ from services.exit_qualification.orders.reconciling.external_exits import Extern
 from services.exit_qualification.orders.reconciling.order_outcomes import OrderOutcomes
 from services.exit_qualification.orders.reconciling.pending_order_reconciler import PendingOrderReconciler
 from services.exit_qualification.orders.reconciling.placed_orders import read_filled
-from services.exit_qualification.orders.requalifying.held_exits import HeldExits
 from services.exit_qualification.orders.requalifying.requalification import Requalification
 from services.exit_qualification.orders.requalifying.residual_exits import ResidualExits
 from services.exit_qualification.orders.rest import Rest
 from services.exit_qualification.orders.sending.order_execution_service import OrderExecutionService
 from services.exit_qualification.orders.sending.square_off_race import SquareOffRace
+from services.exit_qualification.orders.skipped_trades import SkippedTrades
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.signal_management_service import ExitTerms, SignalManagementService
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
@@ -93,25 +93,25 @@ class OrderScenario:
             UnitOfWork, self.engine, Outbox(TopicNames(""), self.clock, SIGNER), lock_timeout_ms=ROW_LOCK_TIMEOUT_MS
         )
         self.health = Health()
-        self.held = HeldExits(self.health, self.clock)
+        self.skipped = SkippedTrades(self.health, self.clock)
         self._gates = ExitQualificationService()
         self.race = SquareOffRace(self.open_unit, SquareOff({ProductType.MIS: time_of_day(15, 20)}), self.clock)
         self.outcomes = OrderOutcomes(self.open_unit)
         self.sender = OrderExecutionService(
-            self.open_unit, self.brokers, self._gates, self.terms, self.clock, self.held, self.race, self.outcomes
+            self.open_unit, self.brokers, self._gates, self.terms, self.clock, self.skipped, self.race, self.outcomes
         )
         readers = AccountReaders(self.terms.pass_limit.total_seconds())
         self.reconciler = PendingOrderReconciler(
-            self.open_unit, self.brokers, self.terms, self.held, readers, self.outcomes, self._progressed
+            self.open_unit, self.brokers, self.terms, self.skipped, readers, self.outcomes, self._progressed
         )
         no_rest = Rest(self.clock, times=0)
         self.requalification = Requalification(
-            self.open_unit, self._gates, self.terms, self.held, self.clock, no_rest, self._progressed
+            self.open_unit, self._gates, self.terms, self.skipped, self.clock, no_rest, self._progressed
         )
         signals = SignalManagementService(ExitTerms(MINUTE, MINUTE), self.clock, self._gates)
         self.external = ExternalExits(self.open_unit, self.brokers, self.terms, self.clock, no_rest)
-        self.stops = ProtectiveStops(self.open_unit, self.brokers, self.terms, self.held, self.clock)
-        self.remainders = ResidualExits(self.open_unit, signals, self.terms, self.clock, self.held)
+        self.stops = ProtectiveStops(self.open_unit, self.brokers, self.terms, self.skipped, self.clock)
+        self.remainders = ResidualExits(self.open_unit, signals, self.terms, self.clock, self.skipped)
 
     def sender_that_reads(self) -> OrderExecutionService:
         """A sender with a read of orders before their record, as in the process."""
@@ -121,7 +121,7 @@ class OrderScenario:
             self._gates,
             self.terms,
             self.clock,
-            self.held,
+            self.skipped,
             self.race,
             self.outcomes,
             read=read_filled,

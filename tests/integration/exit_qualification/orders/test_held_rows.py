@@ -8,7 +8,7 @@ import pytest
 
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.order_terms import BrokerStatus
-from services.exit_qualification.orders.requalifying.held_exits import FORGET_S
+from services.exit_qualification.orders.skipped_trades import FORGET_S
 from shared.contracts.vocabulary import ExitReason, IntentStatus
 from shared.runtime.waiting_work import CONDITION
 from tests.integration.exit_qualification.orders.order_scenario import OrderScenario
@@ -102,7 +102,7 @@ def test_an_outcome_that_cannot_be_written_is_reconciled(
     broker.on_place = row.__enter__
     assert quick_scenario.sender.execute_next()
     quick_scenario.expect(intent, IntentStatus.SUBMITTING)
-    quick_scenario.held.show()
+    quick_scenario.skipped.show()
     row.__exit__(None, None, None)
     wait_until(
         lambda: (
@@ -116,11 +116,11 @@ def test_an_outcome_that_cannot_be_written_is_reconciled(
 
 def test_what_is_skipped_is_shown_until_it_has_gone_on(scenario: OrderScenario) -> None:
     trade_id = scenario.open_trade().trade_id
-    scenario.held.note(trade_id)
-    since, last, why = scenario.held._held[trade_id]
-    scenario.held._held[trade_id] = since - 20, last, why
-    scenario.held.show()
+    scenario.skipped.note(trade_id)
+    since, last, why = scenario.skipped._skipped[trade_id]
+    scenario.skipped._skipped[trade_id] = since - 20, last, why
+    scenario.skipped.show()
     assert f"trade {trade_id} waits for 2" in scenario.health.problems()[CONDITION]
-    scenario.held._held[trade_id] = since - 20, last - FORGET_S - 1, why
-    scenario.held.show()
+    scenario.skipped._skipped[trade_id] = since - 20, last - FORGET_S - 1, why
+    scenario.skipped.show()
     assert CONDITION not in scenario.health.problems()

@@ -26,7 +26,7 @@ def sender_of(scenario: OrderScenario, open_orders: threading.Event) -> OrderExe
         ExitQualificationService(),
         scenario.terms,
         scenario.clock,
-        scenario.held,
+        scenario.skipped,
         scenario.race,
         scenario.outcomes,
         on_placed=placed.look,

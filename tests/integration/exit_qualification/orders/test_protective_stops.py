@@ -54,7 +54,7 @@ def keep_until(scenario: OrderScenario, trade: OpenTrade, status: ProtectiveStop
 
     def is_reached() -> bool:
         scenario.stops = type(scenario.stops)(  # each pass as after a restart: nothing is kept in memory
-            scenario.open_unit, scenario.brokers, scenario.terms, scenario.held, scenario.clock
+            scenario.open_unit, scenario.brokers, scenario.terms, scenario.skipped, scenario.clock
         )
         scenario.stops.keep_once()
         stop = stop_of(scenario, trade)

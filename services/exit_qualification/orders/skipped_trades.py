@@ -18,21 +18,21 @@ FORGET_S = 6.0
 """Time after which a trade no longer skipped is forgotten; longer than the longest pause between two passes."""
 
 
-class HeldExits:
+class SkippedTrades:
     """Skipped trades of all threads, with start times. The database rows keep the remaining work."""
 
     def __init__(self, health: Health, clock: Clock) -> None:
         self._shown = WaitingReport(OF, health)
         self._clock = clock
         self._lock = threading.Lock()
-        self._held: dict[UUID, tuple[float, float, str]] = {}
+        self._skipped: dict[UUID, tuple[float, float, str]] = {}
 
     def note(self, trade_id: UUID, why: str = WHY) -> None:
         """Record the skipping of work on a trade."""
         now = self._clock.monotonic()
         with self._lock:
-            since, _, _ = self._held.get(trade_id, (now, now, why))
-            self._held[trade_id] = (since, now, why)
+            since, _, _ = self._skipped.get(trade_id, (now, now, why))
+            self._skipped[trade_id] = (since, now, why)
 
     @contextmanager
     def skipping(self, trade_id: UUID, why: str = WHY) -> Iterator[None]:
@@ -47,6 +47,8 @@ class HeldExits:
         """Report the currently skipped trades; called by one thread."""
         now = self._clock.monotonic()
         with self._lock:
-            self._held = {trade: held for trade, held in self._held.items() if now - held[1] <= FORGET_S}
-            items = [WaitingItem(f"trade {trade}", why, now - since) for trade, (since, _, why) in self._held.items()]
+            self._skipped = {trade: each for trade, each in self._skipped.items() if now - each[1] <= FORGET_S}
+            items = [
+                WaitingItem(f"trade {trade}", why, now - since) for trade, (since, _, why) in self._skipped.items()
+            ]
         self._shown.show(items)
