@@ -90,7 +90,7 @@ class Submitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class AcceptedIntent:
     """Intent with its order at the broker, since so many seconds if not recorded yet."""
 
     intent: ExitIntent
@@ -99,7 +99,7 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Filled(Accepted):
+class FilledIntent(AcceptedIntent):
     """Intent with a completely filled order, at a volume-weighted price."""
 
     average_price: Decimal = field(kw_only=True)
@@ -129,7 +129,7 @@ class IntentBatches:
         }
         return self._ask(SUBMIT, [each.intent for each in submitted], values)
 
-    def place(self, accepted: Sequence[Accepted]) -> list[ExitIntent]:
+    def place(self, accepted: Sequence[AcceptedIntent]) -> list[ExitIntent]:
         """Record the broker's order ids."""
         return self._change(PLACE, [each.intent for each in accepted], _order_values(accepted))
 
@@ -146,7 +146,7 @@ class IntentBatches:
             raise StaleVersion("an intent has changed since it was read under its lock")
         return ended
 
-    def fill(self, filled: Sequence[Filled]) -> list[ExitIntent]:
+    def fill(self, filled: Sequence[FilledIntent]) -> list[ExitIntent]:
         """Record complete fills, and let the reasons' next failures start with the first wait."""
         values = _order_values(filled) | {"average_prices": [each.average_price for each in filled]}
         changed = self._change(FILL, [each.intent for each in filled], values)
@@ -170,7 +170,7 @@ def _in_order(intents: Sequence[ExitIntent], rows: Sequence[tuple[Any, ...]]) ->
     return [changed[intent.intent_id] for intent in intents if intent.intent_id in changed]
 
 
-def _order_values(orders: Sequence[Accepted]) -> dict[str, Any]:
+def _order_values(orders: Sequence[AcceptedIntent]) -> dict[str, Any]:
     return {
         "order_ids": [each.order_id for each in orders],
         "accepted_ago_s": [each.accepted_ago_s for each in orders],

@@ -12,7 +12,7 @@ from services.exit_qualification.domain.switches import UserBroker
 from services.exit_qualification.orders.reconciling.broker_books import Sighting
 from services.exit_qualification.orders.reconciling.outcome_writer import average_price, exit_fill
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
-from services.exit_qualification.storage.intent_batches import Accepted, Filled, IntentBatches
+from services.exit_qualification.storage.intent_batches import AcceptedIntent, FilledIntent, IntentBatches
 from shared.contracts.exits import ExitIntentPlaced
 from shared.contracts.vocabulary import IntentStatus
 from shared.errors import StaleVersion
@@ -102,7 +102,7 @@ class OrderOutcomes:
 
 def _place(uow: UnitOfWork, accepted: Sequence[OrderOutcome]) -> list[ExitIntent]:
     placed = IntentBatches(uow.connection).place(
-        [Accepted(each.intent, each.order_id, each.accepted_ago_s) for each in accepted]
+        [AcceptedIntent(each.intent, each.order_id, each.accepted_ago_s) for each in accepted]
     )
     uow.emit(*(intent_events.placed(intent, intent.placed_at or intent.updated_at) for intent in placed))
     return placed
@@ -127,7 +127,9 @@ def _fill(uow: UnitOfWork, complete: Sequence[tuple[OrderOutcome, Sighting]]) ->
     before = {each.intent.intent_id: each.intent for each, _ in complete}
     filled = IntentBatches(uow.connection).fill(
         [
-            Filled(it.intent, it.order_id, it.accepted_ago_s, average_price=average_price(stored[it.intent.intent_id]))
+            FilledIntent(
+                it.intent, it.order_id, it.accepted_ago_s, average_price=average_price(stored[it.intent.intent_id])
+            )
             for it, _ in complete
         ]
     )
