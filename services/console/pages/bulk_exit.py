@@ -20,7 +20,7 @@ from shared.ids import new_id
 
 router = APIRouter(prefix="/exits/bulk")
 
-TRADES_SHOWN = 20
+POSITIONS_SHOWN = 20
 SKIPPED = {
     "exit_in_progress": "an exit is in progress",
     "not_executable": "the rollout does not execute it",
@@ -121,15 +121,29 @@ def bulk_consequences(found: Json) -> list[str]:
     """Return the effects of a dry run's exits, one sentence each."""
     exits = [item for item in found["items"] if item["skipped"] is None]
     sentences = [f"Exits {plural(len(exits), 'trade')}: {_sums(exits)}."]
-    sentences += [
-        f"{closing_verb(item['direction'])} {item['quantity']:,} {item['symbol']} ({item['product_type']}) "
-        f"on account {item['user_broker_id']}."
-        for item in exits[:TRADES_SHOWN]
-    ]
-    if len(exits) > TRADES_SHOWN:
-        sentences.append(f"{plural(len(exits) - TRADES_SHOWN, 'more trade')} in the same way.")
+    positions = _by_position(exits)
+    sentences += [_position(items) for items in positions[:POSITIONS_SHOWN]]
+    left = sum(map(len, positions[POSITIONS_SHOWN:]))
+    if left:
+        sentences.append(f"{plural(left, 'more trade')} in the same way.")
     sentences += _skips(found)
     return [*sentences, "The kill switch does not hold them back. Waiting exits of these trades are replaced."]
+
+
+def _by_position(exits: list[Json]) -> list[list[Json]]:
+    """Return the exits of each position, in the order of their first one."""
+    positions: dict[tuple[str, ...], list[Json]] = {}
+    for item in exits:
+        names = ("symbol", "direction", "product_type", "user_broker_id")
+        positions.setdefault(tuple(item[name] for name in names), []).append(item)
+    return list(positions.values())
+
+
+def _position(exits: list[Json]) -> str:
+    one, shares = exits[0], sum(item["quantity"] for item in exits)
+    trades = f", in {plural(len(exits), 'trade')}" if len(exits) > 1 else ""
+    position = f"{shares:,} {one['symbol']} ({one['product_type']}) on account {one['user_broker_id']}"
+    return f"{closing_verb(one['direction'])} {position}{trades}."
 
 
 def _sums(exits: list[Json]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.console.pages.bulk_exit import TRADES_SHOWN, bulk_consequences
+from services.console.pages.bulk_exit import POSITIONS_SHOWN, bulk_consequences
 from services.exit_qualification.api.views import BulkExit, BulkExitAnswer
 from shared.ids import new_id
 from tests.unit.console.conftest import Browser
@@ -63,6 +63,8 @@ def test_the_preview_is_the_dry_run_of_the_filter(operator: Browser, apis: FakeA
     for text in (
         "Exit every trade of NSE:INFY, MIS, account paper",
         "Exits 15 trades: sells 1,400 shares and buys back 30 shares.",
+        "Sells 1,400 NSE:INFY (MIS) on account paper, in 14 trades.",
+        "Buys back 30 NSE:INFY (MIS) on account paper.",
         "Skips 2 trades: an exit is in progress.",
         "Skips 1 trade: newer_code.",
         "<code>exit 15</code>",
@@ -71,8 +73,11 @@ def test_the_preview_is_the_dry_run_of_the_filter(operator: Browser, apis: FakeA
 
 
 def test_a_long_list_is_cut_and_counted() -> None:
-    sentences = bulk_consequences(found(*(item() for _ in range(TRADES_SHOWN + 5))))
-    assert sum(text.startswith("Sells 100 NSE:INFY (MIS)") for text in sentences) == TRADES_SHOWN
+    many = (item(symbol=f"NSE:S{number // 2}") for number in range(2 * POSITIONS_SHOWN + 5))
+    sentences = bulk_consequences(found(*many))
+    assert sum(text.startswith("Sells 200 NSE:S") and text.endswith("in 2 trades.") for text in sentences) == (
+        POSITIONS_SHOWN
+    )
     assert "5 more trades in the same way." in sentences
 
 

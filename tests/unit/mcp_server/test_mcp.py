@@ -42,6 +42,20 @@ OPENAPI = {
 }
 
 
+OPERATORS_ASK = {
+    "Why did a trade not exit?": "why_exit",
+    "What is stuck, and how many exits are pending?": "pending_exits",
+    "Which account is disconnected?": "controls",
+    "Is the kill switch on, and who set it?": "controls",
+    "What did we make today, by reason?": "profit_and_loss",
+    "Which events are parked, and why?": "parked_events",
+    "How late is the relay?": "outbox_status",
+    "Which trade is nearest to its stop?": "nearest_stops",
+    "What happened to an order at the broker?": "find_order",
+    "Who changed what?": "audit_log",
+}
+
+
 def declared_query(request: httpx.Request) -> set[str]:
     """The query parameters declared by the API for the path of a request."""
     of_api = OPENAPI[request.url.host]
@@ -110,6 +124,10 @@ def test_every_question_reads_and_nothing_else() -> None:
     assert {request.method for request in apis.asked} == {"GET"}
     assert [str(each.url) for each in apis.asked if not set(each.url.params) <= declared_query(each)] == []
     assert {request.headers["authorization"] for request in apis.asked} == {"Bearer the-secret-token"}
+
+
+def test_each_question_of_an_operator_has_a_tool() -> None:
+    assert set(OPERATORS_ASK.values()) <= set(QUESTIONS)
 
 
 def test_filters_reach_api_and_wrong_ones_are_refused_earlier() -> None:
