@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -16,7 +17,9 @@ from services.console.api_client import ApiFault
 from services.console.sessions import Session, SessionCookies
 from services.console.static_files import static_url
 from shared.clock import Clock
+from shared.runtime.catalogue import CONSOLE
 
+log = logging.getLogger(__name__)
 TEMPLATES = Path(__file__).parent / "templates"
 Part = Literal["whole", "first", "rest"]
 """Part of a page: all, the head without values of an API, or the rest."""
@@ -88,11 +91,10 @@ class Pages:
         async def parts() -> AsyncIterator[str]:
             yield self._part("first", request, session, template, known)
             try:
-                found = await ask()
-            except ApiFault as fault:  # too late for another status
-                yield self._part("rest", request, session, "late_fault.html", {"fault": fault})
-            else:
-                yield self._part("rest", request, session, template, {**known, **found})
+                rest = self._part("rest", request, session, template, {**known, **await ask()})
+            except Exception as error:  # too late for another status
+                rest = self._part("rest", request, session, "late_fault.html", {"fault": _told(error, request)})
+            yield rest
 
         return self._with_notice_shown(StreamingResponse(parts(), media_type=HTMLResponse.media_type), session)
 
@@ -103,3 +105,11 @@ class Pages:
         if session.notice:
             self._cookies.write(response, session.with_notice(""))
         return response
+
+
+def _told(error: Exception, request: Request) -> ApiFault:
+    """Return what a page says about an error; one that is no fault of an API is logged."""
+    if isinstance(error, ApiFault):
+        return error
+    log.error("%s failed after its first part", request.url.path, exc_info=error)
+    return ApiFault(CONSOLE.name, None, "The rest of this page failed.", "The log of the console says why.")

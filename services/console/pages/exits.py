@@ -113,7 +113,10 @@ def _look(context: ConsoleContext, session: Session, wanted: ExitFilter) -> Look
     def render(answer: Answer) -> Fragments:
         rows = context.pages.text("exit_rows.html", answer=answer, wanted=wanted, session=session)
         counts = (answer.body or {}).get("counts")
-        return {"counts": context.pages.text("exit_counts.html", counts=counts, wanted=wanted), "rows": rows}
+        return {
+            "counts": context.pages.text("exit_counts.html", counts=counts, wanted=wanted, statuses=PENDING_STATUSES),
+            "rows": rows,
+        }
 
     async def ask() -> Answer:
         return await attempt(context.exit_api, session.token, wanted.api_path, limit=PAGE, **wanted.query())

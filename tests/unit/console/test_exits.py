@@ -170,6 +170,15 @@ def test_head_of_a_page_is_sent_before_api_answers(operator: Browser, apis: Fake
     assert "THE ROWS" in rest and "<h1>" not in rest and rest.rstrip().endswith("</html>")
 
 
+def test_a_page_that_fails_after_its_first_part_says_so(
+    operator: Browser, apis: FakeApis, caplog: pytest.LogCaptureFixture
+) -> None:
+    apis.answers["GET exit /exits/pending"] = {"items": [{"not": "an exit"}], "next": None}
+    html = operator.get("/exits").text
+    assert "The rest of this page failed." in html and html.rstrip().endswith("</html>")
+    assert "/exits failed after its first part" in caplog.text and "UndefinedError" in caplog.text
+
+
 def test_the_rows_are_rendered_only_when_the_list_has_changed() -> None:
     first, second = intent(), intent()
     older = {**first, "age_ms": first["age_ms"] + 1000}
