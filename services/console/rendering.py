@@ -92,7 +92,7 @@ class Pages:
             yield self._part("first", request, session, template, known)
             try:
                 rest = self._part("rest", request, session, template, {**known, **await ask()})
-            except Exception as error:  # too late for another status
+            except Exception as error:  # noqa: BLE001  # too late for another status
                 rest = self._part("rest", request, session, "late_fault.html", {"fault": _told(error, request)})
             yield rest
 
