@@ -19,11 +19,11 @@ from bench.relay.conditions import conditions
 from bench.relay.run import Plan as RelayPlan
 from bench.relay.servers import running_servers, work_directory
 from bench.ticks.evaluation import measure_evaluation
-from bench.ticks.kafka_path import drain_bare, drain_worker, measure_start
+from bench.ticks.kafka_path import drain_bare, drain_worker, fill_topic, measure_start
 from bench.ticks.market import Mood, steps
 from bench.ticks.nautilus import MOST_TRADES, nautilus_us
 from bench.ticks.page import Row, page
-from bench.ticks.place import ROOT, Places, fill_book, send
+from bench.ticks.place import ROOT, Places, fill_book
 from bench.ticks.readable import measure_burst, measure_latency
 from shared.clock import Clock, SystemClock
 from shared.errors import ExitflowError
@@ -164,7 +164,7 @@ def _measure_drain(plan: Plan, trades: int, mood: Mood, places: Places, clock: C
     ticks = plan.ticks if mood is Mood.QUIET else plan.ticks // 2
     with places.fresh() as place:
         fill_book(place, trades, mood)
-        send(place, steps(ticks, mood))
+        ticks = fill_topic(place, steps(ticks, mood))
         bare = drain_bare(place, ticks)
         _add(rows, f"bare consume loop, {mood}", trades, per_s=bare.per_s, cpu_us=bare.cpu_us)
         worker = drain_worker(place, ticks, clock)

@@ -89,6 +89,12 @@ def payload(step: Step) -> bytes:
     return msgspec.json.encode(tick)
 
 
+def only_tick(symbol: str, price: int) -> bytes:
+    """Return the only tick of a symbol, as a feed sends it."""
+    tick = {"symbol": symbol, "ltp": money(price), "ts": "2026-01-13T04:00:00Z", "seq": 1}
+    return msgspec.json.encode(tick)
+
+
 def money(units: int) -> str:
     """Return an amount as text."""
     return money_text(from_units(units))

@@ -13,6 +13,7 @@ FIGURES = {
     "start_s": "start s",
     "peak_mib": "peak MiB",
     "exits": "exits",
+    "stored_s": "offsets stored after s",
     "first_s": "first s",
     "last_s": "last s",
     "worker_us": "worker CPU µs/exit",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import LiteralString
 
@@ -17,7 +18,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from bench.relay.servers import Servers
 from bench.relay.usage import cpu_seconds
-from bench.ticks.market import ENTRY, Mood, Step, money, payload, plan_of, symbol_name, trade_id
+from bench.ticks.market import ENTRY, Mood, Step, money, only_tick, payload, plan_of, symbol_name, trade_id
 from deploy.local.processes.child import Child, Command, clean_environment
 from shared.contracts.topics import MARKET_TICKS, TopicNames
 from shared.errors import Unavailable
@@ -25,6 +26,7 @@ from shared.ids import new_id, new_secret
 from shared.instants import EPOCH
 from shared.kafka.clients import home_partition
 from shared.kafka.topic_changes import create_topics
+from shared.money import SCALE
 from shared.outbox.signatures import new_signing_key, signer_of
 from shared.postgres import roles
 from shared.postgres.migrations import migrate
@@ -33,6 +35,9 @@ from shared.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTITIONS = 12
+TARGET = ENTRY + 10 * SCALE
+"""Price at which the trades of `copy_same` exit."""
+
 STOP_LIMIT_S = 30
 LIMIT_S = 120
 _PROGRAM = "from services.cli.main import main; main()"
@@ -208,21 +213,41 @@ def fill_book(place: Place, trades: int, mood: Mood) -> None:
     _analyze(place)
 
 
-def copy_same(place: Place, trades: int, symbol: str, target: str) -> None:
-    """Copy open trades of one symbol with one target."""
+def copy_same(place: Place, trades: int, symbol: str) -> None:
+    """Copy open trades of one symbol, with `TARGET`."""
     home = home_partition(symbol, PARTITIONS)
     with place.connect() as connection, connection.cursor() as cursor, cursor.copy(_COPY) as copy:
         for _ in range(trades):
             row = (new_id(), symbol, home, "paper", "LONG", "MIS", 100)
-            copy.write_row((*row, money(ENTRY), json.dumps({"target": target}), EPOCH, 0))
+            copy.write_row((*row, money(ENTRY), json.dumps({"target": money(TARGET)}), EPOCH, 0))
     _analyze(place)
 
 
-def send(place: Place, ticks: Iterator[Step]) -> None:
-    """Put ticks on the topic; return once all are acknowledged."""
+def one_of_each_partition(prefix: str) -> dict[int, str]:
+    """Return a symbol for each partition, with names that begin alike."""
+    found: dict[int, str] = {}
+    for number in count():
+        if len(found) == PARTITIONS:
+            return found
+        found.setdefault(home_partition(f"{prefix}{number}", PARTITIONS), f"{prefix}{number}")
+    raise AssertionError("numbers do not end")
+
+
+def send_named(place: Place, symbols: Iterable[str], price: int) -> None:
+    """Put the first tick of each symbol on the topic; return once all are acknowledged."""
+    producer = place.producer()
+    for symbol in symbols:
+        producer.produce(place.ticks, only_tick(symbol, price), symbol)
+    producer.flush(60)
+
+
+def send(place: Place, ticks: Iterator[Step]) -> int:
+    """Put ticks on the topic; return how many, once all are acknowledged."""
     producer = place.producer()
     topic = place.ticks
+    sent = 0
     for step in ticks:
+        sent += 1
         while True:
             try:
                 producer.produce(topic, payload(step), symbol_name(step.symbol))
@@ -230,6 +255,7 @@ def send(place: Place, ticks: Iterator[Step]) -> None:
             except BufferError:
                 producer.poll(0.1)
     producer.flush(60)
+    return sent
 
 
 def _analyze(place: Place) -> None:

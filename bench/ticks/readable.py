@@ -13,21 +13,17 @@ from statistics import median
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
 from bench.ticks.kafka_path import LIMIT_S
-from bench.ticks.market import ENTRY, money
-from bench.ticks.place import PARTITIONS, ROOT, Place, Usage, copy_same
+from bench.ticks.market import only_tick
+from bench.ticks.place import PARTITIONS, ROOT, TARGET, Place, Usage, copy_same, send_named
 from shared.clock import Clock
 from shared.contracts.topics import EXIT_INTENTS, TopicNames
 from shared.errors import Unavailable
-from shared.money import SCALE
 
 BURST_SYMBOL = "NSE:BURST"
 WARM_UP_SYMBOL = "NSE:WARMUP"
-WARM_UP_SHARE = 10
-"""One in so many exits are made before the burst: in a new system, code is compiled and statements are planned."""
 PROBE_EVERY_S = 0.02
 SLICE_S = 0.002
 WARM_UP_S = 6.0
-TARGET = ENTRY + 10 * SCALE
 Times = dict[str, float]
 
 
@@ -73,12 +69,14 @@ class Latency:
 
 
 def measure_burst(place: Place, exits: int, clock: Clock) -> Burst:
-    """Exit so many trades by one tick, in a system warm from earlier work."""
-    earlier = exits // WARM_UP_SHARE
-    copy_same(place, earlier, WARM_UP_SYMBOL, money(TARGET))
-    copy_same(place, exits, BURST_SYMBOL, money(TARGET))
+    """Exit so many trades by one tick, in a system that has done it once.
+
+    In a new one, statements are planned, and Kafka's virtual machine compiles its code: half of Kafka's CPU.
+    """
+    copy_same(place, exits, WARM_UP_SYMBOL)
+    copy_same(place, exits, BURST_SYMBOL)
     with place.working() as used, _reader(place) as intents:
-        _exit_all(place, WARM_UP_SYMBOL, earlier, intents, clock)
+        _exit_all(place, WARM_UP_SYMBOL, exits, intents, clock)
         before = used()
         first_s, last_s = _exit_all(place, BURST_SYMBOL, exits, intents, clock)
         after = used()
@@ -87,10 +85,10 @@ def measure_burst(place: Place, exits: int, clock: Clock) -> Burst:
 
 def _exit_all(place: Place, symbol: str, exits: int, intents: Consumer, clock: Clock) -> tuple[float, float]:
     """Let a tick exit all trades of a symbol; return the seconds until the first and the last could be read."""
-    _tick(place, symbol, TARGET, 1)
+    send_named(place, [symbol], TARGET)
     began_s, seen, first_s = clock.monotonic(), 0, 0.0
     while seen < exits:
-        seen += len(_intents(intents))
+        seen += len(_messages(intents, SLICE_S))
         now_s = clock.monotonic() - began_s
         first_s = first_s or (now_s if seen else 0.0)
         if now_s > LIMIT_S:
@@ -102,7 +100,7 @@ def measure_latency(place: Place, per_s: float, probes: int, clock: Clock) -> La
     """Send ticks at a rate, and every 20 ms one of them exits a trade of a symbol without others."""
     names = [f"NSE:PROBE{number}" for number in range(probes)]
     for name in names:
-        copy_same(place, 1, name, money(TARGET))
+        copy_same(place, 1, name)
     with place.working(), _reader(place) as intents, _feed(place, per_s, probes * PROBE_EVERY_S + WARM_UP_S) as feed:
         place.await_ticks(int(per_s))
         sent, logged, read = _probe(place, names, intents, clock)
@@ -135,10 +133,11 @@ def _probe(place: Place, names: Sequence[str], intents: Consumer, clock: Clock) 
         passed_s = clock.monotonic() - began_s
         if len(sent) < min(len(names), passed_s / PROBE_EVERY_S):
             name = names[len(sent)]
-            producer.produce(place.ticks, _payload(name, TARGET, 1), name, on_delivery=delivered)
+            producer.produce(place.ticks, only_tick(name, TARGET), name, on_delivery=delivered)
             sent[name] = clock.now().timestamp()
         producer.poll(0)
-        read |= dict.fromkeys(_intents(intents, SLICE_S), clock.now().timestamp())
+        messages = _messages(intents, SLICE_S)
+        read |= dict.fromkeys(map(_symbol_of, messages), clock.now().timestamp())
         if passed_s > LIMIT_S:
             raise Unavailable(f"{len(read)} of {len(names)} exits could be read")
     producer.flush(30)
@@ -167,21 +166,15 @@ def _reader(place: Place) -> Iterator[Consumer]:
         consumer.close()
 
 
-def _intents(consumer: Consumer, wait_s: float = 0.05) -> list[str]:
-    """Return the symbols of the intents read."""
-    symbols = []
-    for message in consumer.consume(1000, wait_s):
+def _messages(consumer: Consumer, wait_s: float) -> list[Message]:
+    """Return the next record once it is there, with all others received: to ask for many waits for the whole time."""
+    first = consumer.poll(wait_s)
+    messages = [] if first is None else [first, *consumer.consume(1000, 0)]
+    for message in messages:
         if (error := message.error()) is not None:
             raise KafkaException(error)
-        symbols.append(json.loads(message.value() or b"{}")["symbol"])
-    return symbols
+    return messages
 
 
-def _tick(place: Place, symbol: str, price: int, seq: int) -> None:
-    producer = place.producer()
-    producer.produce(place.ticks, _payload(symbol, price, seq), symbol)
-    producer.flush(30)
-
-
-def _payload(symbol: str, price: int, seq: int) -> bytes:
-    return json.dumps({"symbol": symbol, "ltp": money(price), "ts": "2026-01-13T04:00:00Z", "seq": seq}).encode()
+def _symbol_of(intent: Message) -> str:
+    return str(json.loads(intent.value() or b"{}")["symbol"])
