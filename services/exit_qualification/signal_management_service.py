@@ -19,17 +19,15 @@ from services.exit_qualification.domain.exit_qualification_service import (
 )
 from services.exit_qualification.domain.exit_signal import ExitSignal
 from services.exit_qualification.domain.gates.gate_input import ExitRequest, GateInput, gate_input
-from services.exit_qualification.domain.intent import ExitIntent, blocks, is_taken_over
+from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.level_index import RuleKey
 from services.exit_qualification.domain.market_facts import MarketFacts
 from services.exit_qualification.domain.order_terms import reducing_side
 from services.exit_qualification.domain.switches import Switches
+from services.exit_qualification.exit_book import AskedFacts, ExitBook
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
-from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
-from services.exit_qualification.storage.exit_signals import ExitSignalRepository
 from services.exit_qualification.storage.intent_batches import IntentBatches
-from services.exit_qualification.storage.market_facts import MarketFactsRepository
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
 from shared.clock import Clock
 from shared.contracts.events import Event
@@ -70,45 +68,6 @@ class DetectedExit:
 
 
 @dataclass(frozen=True, slots=True)
-class _Book:
-    """Facts of the locked trades: other exits that stay, fills of them and of their legs, and their markets."""
-
-    trades: Mapping[UUID, TradeProjection]
-    holders: Mapping[UUID, Sequence[ExitIntent]]
-    filled: Mapping[UUID, int]
-    of_legs: Mapping[RuleKey, int]
-    market: Mapping[str, MarketFacts]
-    now: datetime
-
-    def leg_left(self, key: RuleKey) -> int | None:
-        """Return the quantity still wanted by a leg; None for the whole remainder."""
-        if key.leg is None:
-            return None
-        wanted = self.trades[key.trade_id].trade.leg_quantities.get((key.reason, key.leg), 0)
-        return wanted - self.of_legs.get(key, 0)
-
-    def staying(self, key: RuleKey) -> list[ExitIntent]:
-        """Return the trade's exits not taken over by an exit of the rule."""
-        return [each for each in self.holders.get(key.trade_id, ()) if not is_taken_over(each, key, self.now)]
-
-    def left(self, key: RuleKey) -> int:
-        """Return the quantity of an exit of the rule."""
-        live = sum(each.remaining for each in self.staying(key) if each.is_live)
-        left = self.trades[key.trade_id].trade.quantity - self.filled.get(key.trade_id, 0) - live
-        wanted = self.leg_left(key)
-        return left if wanted is None else min(left, wanted)
-
-    def takes(self, key: RuleKey) -> bool:
-        """Return whether nothing stands against an exit of the rule."""
-        known = self.trades.get(key.trade_id)
-        if known is None or known.status is not TradeStatus.OPEN:
-            return False
-        return (
-            not any(blocks(each, key, self.now) for each in self.holders.get(key.trade_id, ())) and self.left(key) > 0
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class _Chosen:
     """Candidate without an obstacle, with its episode."""
 
@@ -143,45 +102,29 @@ class SignalManagementService:
         detected: Sequence[ExitCandidates],
         switches: Switches,
         locked: Mapping[UUID, TradeProjection] | None = None,
+        facts: AskedFacts | None = None,
     ) -> list[DetectedExit]:
         """Write a signal and an intent for each trade free to exit, and emit their events.
 
         Nothing is written for a trade that is not open, has an intent that cannot be superseded, or has all candidates
         under cooldown, nor for any trade while the rollout is off. Legs reached by one tick exit together. Rows of
-        the trades are locked in sorted order until the unit of work ends, unless the caller has `locked` them; the
-        caller commits.
+        the trades are locked in sorted order until the unit of work ends, unless the caller has `locked` them and
+        asked for their `facts`; the caller commits.
         """
         if not detected or switches.rollout.mode is RolloutMode.OFF:
             return []
-        book = self._lock(uow, detected, locked)
+        if locked is None:
+            trades = OpenTradeRepository(uow.connection)
+            locked = trades.lock([item.trade.trade_id for item in detected], with_rules=False)
+        book = ExitBook.read(uow.connection, detected, locked, facts, self._clock.now())
         free = {
             item.trade.trade_id: steps
             for item in detected
             if (steps := in_steps([each for each in item.candidates if book.takes(each.rule_key)]))
         }
         chosen = self._first_with_episode(uow, free)
-        self._supersede(uow, _taken_over(book, chosen))
+        self._supersede(uow, book.taken_over([item.candidate.rule_key for item in chosen]))
         return self._write(uow, chosen, book, switches)
-
-    def _lock(
-        self, uow: UnitOfWork, detected: Sequence[ExitCandidates], locked: Mapping[UUID, TradeProjection] | None
-    ) -> _Book:
-        trade_ids = [item.trade.trade_id for item in detected]
-        in_legs = {it.trade.trade_id for it in detected if any(each.leg is not None for each in it.candidates)}
-        repository = OpenTradeRepository(uow.connection)
-        trades = dict(repository.lock(trade_ids, with_rules=False) if locked is None else locked)
-        if in_legs:
-            trades |= repository.lock(sorted(in_legs))  # a leg's quantity stands in the plan
-        fills = ExitFillRepository(uow.connection)
-        with pipelined(uow.connection):
-            found = ExitIntentRepository(uow.connection).ask_slot_holders(trade_ids)
-            filled = fills.ask_totals_of_trades(trade_ids)
-            facts = MarketFactsRepository(uow.connection).ask({item.trade.symbol for item in detected})
-            of_legs = fills.totals_of_legs(in_legs)
-        holders: dict[UUID, list[ExitIntent]] = defaultdict(list)
-        for intent in found.get():
-            holders[intent.trade_id].append(intent)
-        return _Book(trades, holders, filled.get(), of_legs, facts.get(), self._clock.now())
 
     def _first_with_episode(self, uow: UnitOfWork, free: Mapping[UUID, list[list[ExitCandidate]]]) -> list[_Chosen]:
         """Return each trade's highest-ranked candidates without a cooldown, with one statement per rank."""
@@ -218,19 +161,21 @@ class SignalManagementService:
             uow.emit(intent_events.cancelled(ended, [], now))
         ExitEpisodeRepository(uow.connection).release([intent.rule_key for intent in intents])
 
-    def _write(self, uow: UnitOfWork, chosen: Sequence[_Chosen], book: _Book, switches: Switches) -> list[DetectedExit]:
+    def _write(
+        self, uow: UnitOfWork, chosen: Sequence[_Chosen], book: ExitBook, switches: Switches
+    ) -> list[DetectedExit]:
         """Write the rows in parts: PostgreSQL works on one while the next, and at last the events, are prepared."""
         if not chosen:
             return []
         now = self._clock.now()
-        signals, intents = ExitSignalRepository(uow.connection), ExitIntentRepository(uow.connection)
+        repository = ExitIntentRepository(uow.connection)
         made = self._made(chosen, book, switches, now)
         exits: list[DetectedExit] = []
         sent: list[Sent] = []
         with pipelined(uow.connection):
             while part := list(islice(made, PART)):
-                signals.insert([each.signal for each in part])
-                sent.append(intents.send([each.intent for each in part if each.intent is not None]))
+                intents = [each.intent for each in part if each.intent is not None]
+                sent.append(repository.send(intents, [each.signal for each in part]))
                 exits += part
             drafts = [_events(each, now) for each in exits]
         written = {intent_id for each in sent for (intent_id,) in each.rows()}
@@ -241,7 +186,7 @@ class SignalManagementService:
     def _made(
         self,
         chosen: Sequence[_Chosen],
-        book: _Book,
+        book: ExitBook,
         switches: Switches,
         now: datetime,
     ) -> Iterator[DetectedExit]:
@@ -299,17 +244,6 @@ class SignalManagementService:
         )
 
 
-def _taken_over(book: _Book, chosen: Sequence[_Chosen]) -> list[ExitIntent]:
-    """Return the waiting intents cancelled by the chosen exits, each once."""
-    keys = {item.candidate.trade_id: item.candidate.rule_key for item in chosen}
-    return [
-        holder
-        for trade_id, key in keys.items()
-        for holder in book.holders.get(trade_id, ())
-        if is_taken_over(holder, key, book.now)
-    ]
-
-
 def _signal(item: _Chosen, direction: Direction) -> ExitSignal:
     candidate = item.candidate
     return ExitSignal(
@@ -325,7 +259,7 @@ def _signal(item: _Chosen, direction: Direction) -> ExitSignal:
     )
 
 
-def _facts(item: _Chosen, book: _Book) -> tuple[object, ...]:
+def _facts(item: _Chosen, book: ExitBook) -> tuple[object, ...]:
     """Return the part of `_gate_input` from an exit alone; far quicker to make and to compare than its answer."""
     candidate = item.candidate
     trade = book.trades[candidate.trade_id].trade
@@ -346,7 +280,7 @@ def _facts(item: _Chosen, book: _Book) -> tuple[object, ...]:
 
 
 def _gate_input(
-    item: _Chosen, book: _Book, others: Sequence[ExitIntent], switches: Switches, market: MarketFacts
+    item: _Chosen, book: ExitBook, others: Sequence[ExitIntent], switches: Switches, market: MarketFacts
 ) -> GateInput:
     candidate = item.candidate
     trade = book.trades[candidate.trade_id].trade

@@ -86,7 +86,7 @@ class ExitFillRepository:
         """Return the filled quantity of each of these trades; omit trades without fills."""
         return self.ask_totals_of_trades(trade_ids).get() if trade_ids else {}
 
-    def ask_totals_of_trades(self, trade_ids: Sequence[UUID]) -> Answer[dict[UUID, int]]:
+    def ask_totals_of_trades(self, trade_ids: Collection[UUID]) -> Answer[dict[UUID, int]]:
         """Ask for the result of `totals_of_trades`."""
         return ask(self._connection, TOTALS_OF_TRADES, {"trade_ids": list(trade_ids)}, _totals)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -28,11 +28,12 @@ from sqlalchemy import (
     update,
 )
 
+from services.exit_qualification.domain.exit_signal import ExitSignal
 from services.exit_qualification.domain.intent import ExitIntent
 from services.exit_qualification.domain.intent_state_machine import LIVE, PENDING_VIEW, check_transition
 from services.exit_qualification.domain.order_terms import OrderType
-from services.exit_qualification.models import ExitIntentRow
-from services.exit_qualification.storage.new_intents import send_intents
+from services.exit_qualification.models import ExitIntentRow, OpenTradeRow
+from services.exit_qualification.storage.new_exits import send_exits
 from shared.contracts.vocabulary import Direction, ExitReason, IntentStatus, ProductType
 from shared.errors import NotFound, StaleVersion
 from shared.postgres.hot_path import Answer, Sent, ask
@@ -132,11 +133,14 @@ class ExitIntentRepository:
         return None if row is None else to_intent(row)
 
     def find_slot_holders(self, trade_ids: Sequence[UUID]) -> list[ExitIntent]:
-        """Lock and return the trades' executable intents that hold a slot; lock the trades' rows before."""
+        """Lock and return the trades' executable intents that hold a slot; lock the trades' rows before.
+
+        Trades held by another transaction are passed over.
+        """
         return self.ask_slot_holders(trade_ids).get()
 
-    def ask_slot_holders(self, trade_ids: Sequence[UUID]) -> Answer[list[ExitIntent]]:
-        """Ask for the result of `find_slot_holders`."""
+    def ask_slot_holders(self, trade_ids: Collection[UUID]) -> Answer[list[ExitIntent]]:
+        """Ask for the result of `find_slot_holders`; the locks may be in the same pipeline."""
         return ask(self._connection, _SLOT_HOLDERS, {"trade_ids": list(trade_ids)}, to_intents)
 
     def find_pending(
@@ -211,13 +215,16 @@ class ExitIntentRepository:
 
     # writing
 
-    def insert(self, intents: Sequence[ExitIntent]) -> set[UUID]:
-        """Write new intents; return the ids written. Omit intents with a taken key or slot."""
-        return {intent_id for (intent_id,) in self.send(intents).rows()} if intents else set()
+    def insert(self, intents: Sequence[ExitIntent], signals: Sequence[ExitSignal] = ()) -> set[UUID]:
+        """Write new intents with their signals, if these are new; return the ids written.
 
-    def send(self, intents: Sequence[ExitIntent]) -> Sent:
-        """Write new intents as `insert` does; its rows are their ids, and a pipeline need not wait for them."""
-        return send_intents(self._connection, intents)
+        Intents with a taken key or slot are left out.
+        """
+        return {intent_id for (intent_id,) in self.send(intents, signals).rows()}
+
+    def send(self, intents: Sequence[ExitIntent], signals: Sequence[ExitSignal] = ()) -> Sent:
+        """Write as `insert` does; its rows are the ids, and a pipeline need not wait for them."""
+        return send_exits(self._connection, signals, intents)
 
     def waiting_errors(self) -> dict[str, WaitingError]:
         """Return the error of each user broker's oldest unsent exit that has one."""
@@ -383,10 +390,18 @@ def holds_slot() -> ColumnElement[bool]:
     )
 
 
+_NAMED = func.any(bindparam("trade_ids", type_=ARRAY(Uuid), required=False))
+_HELD_TRADES = (
+    select(OpenTradeRow.trade_id)
+    .where(OpenTradeRow.trade_id == _NAMED)
+    .order_by(OpenTradeRow.trade_id)
+    .with_for_update(skip_locked=True)
+    .cte("held_trades")
+)
 _SLOT_HOLDERS = (
     select(*_columns)
-    .where(ExitIntentRow.trade_id == func.any(bindparam("trade_ids", type_=ARRAY(Uuid), required=False)), holds_slot())
+    .where(ExitIntentRow.trade_id == _NAMED, ExitIntentRow.trade_id.in_(select(_HELD_TRADES.c.trade_id)), holds_slot())
     .order_by(ExitIntentRow.intent_id)
-    .with_for_update()
+    .with_for_update(of=ExitIntentRow)
 )
 """Built once: building and keying a query costs several times its execution."""

@@ -91,7 +91,11 @@ class SwitchRepository:
 
     def read(self) -> Switches:
         """Return all settings needed by the gates."""
-        return ask(self._connection, SWITCHES, {}, _switches).get()
+        return self.ask().get()
+
+    def ask(self) -> Answer[Switches]:
+        """Ask for the result of `read`."""
+        return ask(self._connection, SWITCHES, {}, _switches)
 
     def ask_of(self, user_broker_ids: Collection[str]) -> Answer[Switches]:
         """Ask for what the gates need for exits of these user brokers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 
 import msgspec
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from services.exit_qualification.domain.candidates import ExitCandidates
 from services.exit_qualification.storage.waiting_trades import MOST_TRADES, WaitingRow, rows_of
-from shared.postgres.hot_path import fetch
+from shared.postgres.hot_path import Answer, ask, send
 
 ADD = text("""
 -- queued_exits.add: a row for each chunk, on the partition of its trades
@@ -32,7 +33,7 @@ DELETE FROM queued_exits
              FROM queued_exits WHERE partition = ANY (CAST(:partitions AS integer[]))
            WINDOW oldest_first AS (ORDER BY queue_id)) AS q
     WHERE q.trades <= :most OR q.nth = 1)
-RETURNING queue_id, CAST(exits AS text)
+RETURNING queue_id, symbol, CAST(exits AS text)
 """)
 SYMBOL_PARTITIONS = text("SELECT DISTINCT symbol, partition FROM queued_exits")
 MOVE = text("""
@@ -43,6 +44,14 @@ UPDATE queued_exits q SET partition = home.partition
 """)
 
 _read = msgspec.json.Decoder(list[WaitingRow]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedExits:
+    """Exits taken from the queue, the oldest first, and their symbols."""
+
+    rows: list[WaitingRow]
+    symbols: set[str]
 
 
 class QueuedExitRepository:
@@ -63,12 +72,12 @@ class QueuedExitRepository:
             "trade_ids": ["{" + ",".join(of_chunk) + "}" for of_chunk in trades],
             "exits": [msgspec.json.encode(rows).decode() for _, rows in chunks],
         }
-        fetch(self._connection, ADD, parameters)
+        send(self._connection, ADD, parameters)
 
-    def take(self, partitions: Collection[int]) -> list[WaitingRow]:
-        """Remove and return the oldest queued exits of these partitions, in whole chunks."""
-        taken = fetch(self._connection, TAKE, {"partitions": sorted(partitions), "most": MOST_TRADES})
-        return [row for _, exits in sorted(taken) for row in _read(exits)]
+    def ask_oldest(self, partitions: Collection[int]) -> Answer[QueuedExits]:
+        """Ask for the oldest queued exits of these partitions, in whole chunks, and remove them."""
+        wanted = {"partitions": sorted(partitions), "most": MOST_TRADES}
+        return ask(self._connection, TAKE, wanted, _taken)
 
     def symbol_partitions(self) -> list[tuple[str, int]]:
         """Return every symbol with queued exits, with their partition."""
@@ -78,6 +87,11 @@ class QueuedExitRepository:
         """Move the queued exits of these symbols to other partitions."""
         if homes:
             self._connection.execute(MOVE, {"symbols": list(homes), "partitions": list(homes.values())})
+
+
+def _taken(chunks: list[tuple[int, str, str]]) -> QueuedExits:
+    rows = [row for _, _, exits in sorted(chunks) for row in _read(exits)]
+    return QueuedExits(rows, {symbol for _, symbol, _ in chunks})
 
 
 def _chunks(detected: Iterable[ExitCandidates]) -> Iterator[tuple[str, list[WaitingRow]]]:

@@ -14,7 +14,7 @@ from shared.contracts.vocabulary import Direction
 from shared.errors import Fenced
 from shared.instants import EPOCH, epoch_ms
 from shared.money import SCALE, to_units
-from shared.postgres.hot_path import Answer, ask, fetch, send
+from shared.postgres.hot_path import Answer, ask, send
 from shared.tick_clock import ON_TIME, Lateness
 
 CLAIM = text("""
@@ -132,18 +132,15 @@ class TickCheckpointRepository:
         rows = self._connection.execute(CLAIM, {"partitions": sorted(partitions), "owner": owner})
         return {row.partition: Checkpoint(row.epoch, row.tick_offset, row.trade_offset) for row in rows}
 
-    def hold(self, checkpoints: Mapping[int, Checkpoint]) -> None:
+    def hold(self, checkpoints: Mapping[int, Checkpoint]) -> Answer[None]:
         """Prevent a takeover of the partitions until the transaction ends.
 
-        Raises
-        ------
-        Fenced
-            A partition was already taken over.
+        The answer raises `Fenced` if a partition was already taken over: get it before the commit.
         """
         partitions = sorted(checkpoints)
         epochs = [checkpoints[partition].epoch for partition in partitions]
-        held = fetch(self._connection, HOLD, {"partitions": partitions, "epochs": epochs})
-        _require_all(partitions, held)
+        wanted = {"partitions": partitions, "epochs": epochs}
+        return ask(self._connection, HOLD, wanted, lambda rows: _require_all(partitions, rows))
 
     def advance(self, checkpoints: Mapping[int, Checkpoint]) -> Answer[None]:
         """Move the offsets of owned partitions.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
@@ -13,10 +12,9 @@ from services.exit_qualification.domain.candidates import ExitCandidates
 from services.exit_qualification.domain.checkpoint import Checkpoint, EngineCheckpoint
 from services.exit_qualification.domain.exit_signal_service import ExitSignalService
 from services.exit_qualification.domain.level_index import RuleKey
-from services.exit_qualification.domain.switches import Switches
 from services.exit_qualification.signal_management_service import DetectedExit, SignalManagementService
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
-from services.exit_qualification.storage.open_trades import OpenedTrade, OpenTradeRepository, TradeProjection
+from services.exit_qualification.storage.open_trades import OpenedTrade, OpenTradeRepository
 from services.exit_qualification.storage.operator_controls import SwitchRepository
 from services.exit_qualification.storage.queued_exits import QueuedExitRepository
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
@@ -24,13 +22,13 @@ from services.exit_qualification.storage.trade_adjustments import TradeAdjustmen
 from services.exit_qualification.storage.waiting_trades import MOST_TRADES, WaitingTradeRepository
 from services.exit_qualification.ticks.batch import BatchResult
 from services.exit_qualification.ticks.committing import commit
-from services.exit_qualification.ticks.evaluation import in_rounds
+from services.exit_qualification.ticks.exit_writing import AskedExits, write_exits
 from services.exit_qualification.ticks.waiting_exits import WaitingExits
 from shared.contracts.vocabulary import RolloutMode
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.outbox.writing import Outbox
 from shared.postgres.engine import look
-from shared.postgres.hot_path import Answer, pipelined
+from shared.postgres.hot_path import pipelined
 from shared.postgres.row_locks import is_lock_timeout
 from shared.runtime.failpoints import Failpoint, failpoint
 from shared.runtime.health import Health
@@ -52,12 +50,11 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """Exits to write now, exits to queue, and the answers needed by the former."""
+    """Exits to write now, what was asked for them, and exits to queue."""
 
     now: Sequence[ExitCandidates]
+    need: AskedExits
     later: Sequence[ExitCandidates]
-    switches: Answer[Switches]
-    locking: Answer[tuple[dict[UUID, TradeProjection], set[UUID]]]
 
 
 class TickPipeline:
@@ -141,16 +138,15 @@ class TickPipeline:
         with self._open_unit() as uow:
             partitions = TickCheckpointRepository(uow.connection)
             partitions.fence_others(result.homes, held)
-            with pipelined(uow.connection):  # together with the beginning of the transaction
-                advanced = partitions.advance(checkpoint.offsets)
-                asked = None if result.follows_trades else self._ask(uow, result.detected)
-            advanced.get()
             if result.follows_trades:
+                partitions.advance(checkpoint.offsets).get()
                 self._follow(uow, result)
-                with pipelined(uow.connection):
-                    asked = self._ask(uow, result.detected)
-            exits = self._detect(uow, asked)
-            with pipelined(uow.connection):
+            with pipelined(uow.connection):  # one for all that is left: each costs as much as some statements
+                advanced = None if result.follows_trades else partitions.advance(checkpoint.offsets)
+                asked = self._ask(uow, result.detected)
+                if advanced is not None:
+                    advanced.get()
+                exits = self._detect(uow, asked)
                 OpenTradeRepository(uow.connection).save_rules(checkpoint.rules)
                 partitions.save_symbols(checkpoint.symbols)
                 commit(uow)
@@ -204,26 +200,24 @@ class TickPipeline:
         OpenTradeRepository(uow.connection).save_rules(states)
 
     def _ask(self, uow: UnitOfWork, detected: Sequence[ExitCandidates]) -> _Asked | None:
-        """Ask for the facts of the first exits, their trades locked, together in a pipeline; None without exits."""
+        """Ask for what the first exits need, within a pipeline; None without exits."""
         if not detected:
             return None
         now, later = _first_trades(detected)
         switches = SwitchRepository(uow.connection).ask_of({entry.trade.user_broker_id for entry in now})
-        locking = OpenTradeRepository(uow.connection).ask_free([entry.trade.trade_id for entry in now])
-        return _Asked(now, later, switches, locking)
+        trade_ids, symbols = {entry.trade.trade_id for entry in now}, {entry.trade.symbol for entry in now}
+        return _Asked(now, AskedExits.of(uow.connection, switches, trade_ids, symbols), later)
 
     def _detect(self, uow: UnitOfWork, asked: _Asked | None) -> list[DetectedExit]:
         """Write the first exits, and queue the others; those of trades held by another transaction wait."""
-        if asked is None or (switches := asked.switches.get()).rollout.mode is RolloutMode.OFF:
+        if asked is None or (switches := asked.need.switches.get()).rollout.mode is RolloutMode.OFF:
             return []
-        known, held = asked.locking.get()
+        known, held = asked.need.locking.get()
         of_held = [entry for entry in asked.now if entry.trade.trade_id in held]
         self._waiting.has_waiting |= WaitingTradeRepository(uow.connection).add_exits(of_held)
         self._queue(uow, asked.later)
-        exits: list[DetectedExit] = []
-        for entries in in_rounds([entry for entry in asked.now if entry.trade.trade_id not in held]):
-            # An intent about to be sent is not superseded by later ticks of the batch.
-            exits += self._signals.on_exits_detected(uow, entries, switches, known)
+        free = [entry for entry in asked.now if entry.trade.trade_id not in held]
+        exits = write_exits(self._signals, uow, free, switches, known, asked.need.facts)
         if exits:
             failpoint(Failpoint.TICKS_AFTER_SIGNALS)
         return exits

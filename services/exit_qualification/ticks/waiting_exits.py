@@ -12,11 +12,10 @@ from sqlalchemy.exc import OperationalError
 from services.exit_qualification.domain.candidates import ExitCandidate, ExitCandidates
 from services.exit_qualification.domain.checkpoint import Checkpoint
 from services.exit_qualification.domain.level_index import RuleKey
-from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.signal_management_service import DetectedExit, SignalManagementService
 from services.exit_qualification.storage.open_trades import OpenTradeRepository, TradeProjection
 from services.exit_qualification.storage.operator_controls import SwitchRepository
-from services.exit_qualification.storage.queued_exits import QueuedExitRepository
+from services.exit_qualification.storage.queued_exits import QueuedExitRepository, QueuedExits
 from services.exit_qualification.storage.tick_checkpoints import TickCheckpointRepository
 from services.exit_qualification.storage.trade_adjustments import TradeAdjustmentRepository
 from services.exit_qualification.storage.waiting_trades import (
@@ -28,9 +27,10 @@ from services.exit_qualification.storage.waiting_trades import (
     WaitingTradeRepository,
 )
 from services.exit_qualification.ticks.committing import commit
-from services.exit_qualification.ticks.evaluation import in_rounds
+from services.exit_qualification.ticks.exit_writing import AskedExits, write_exits
 from shared.outbox.unit_of_work import UnitOfWork
 from shared.postgres.engine import look
+from shared.postgres.hot_path import pipelined
 from shared.postgres.row_locks import is_lock_timeout
 from shared.runtime.health import Health
 from shared.runtime.waiting_work import WaitingItem, WaitingReport
@@ -94,26 +94,31 @@ class WaitingExits:
         except OperationalError as error:
             if not is_lock_timeout(error):
                 raise
-        with self._open_unit() as uow:
-            self.has_waiting |= WaitingTradeRepository(uow.connection).add(self._chunk(uow, held))
+        with self._open_unit() as uow, pipelined(uow.connection):
+            self.has_waiting |= WaitingTradeRepository(uow.connection).add(self._take_oldest(uow, held).rows)
             commit(uow)
         return [], True
 
     def _take_chunk(self, held: Mapping[int, Checkpoint]) -> tuple[list[DetectedExit], bool]:
-        with self._open_unit() as uow:
-            rows = self._chunk(uow, held)
-            if not rows:
+        with self._open_unit() as uow, pipelined(uow.connection):
+            taken = self._take_oldest(uow, held)
+            if not taken.rows:
                 return [], False
-            known, locked = OpenTradeRepository(uow.connection).lock_free({row.trade_id for row in rows})
+            switches = SwitchRepository(uow.connection).ask()
+            asked = AskedExits.of(uow.connection, switches, {row.trade_id for row in taken.rows}, taken.symbols)
+            known, locked = asked.locking.get()
             place = WaitingTradeRepository(uow.connection)
-            self.has_waiting |= place.add([row for row in rows if row.trade_id in locked])
-            exits = self._do(uow, [row for row in rows if row.trade_id not in locked], known)
+            self.has_waiting |= place.add([row for row in taken.rows if row.trade_id in locked])
+            detected = _candidates([row for row in taken.rows if row.trade_id not in locked], known)
+            exits = write_exits(self._signals, uow, detected, asked.switches.get(), known, asked.facts)
             commit(uow)
         return exits, True
 
-    def _chunk(self, uow: UnitOfWork, held: Mapping[int, Checkpoint]) -> list[WaitingRow]:
-        TickCheckpointRepository(uow.connection).hold(held)
-        return QueuedExitRepository(uow.connection).take(held)
+    def _take_oldest(self, uow: UnitOfWork, held: Mapping[int, Checkpoint]) -> QueuedExits:
+        holding = TickCheckpointRepository(uow.connection).hold(held)
+        taking = QueuedExitRepository(uow.connection).ask_oldest(held)
+        holding.get()
+        return taking.get()
 
     def _of(self, held: Mapping[int, Checkpoint]) -> list[WaitingTrade]:
         if not held:
@@ -134,7 +139,7 @@ class WaitingExits:
 
     def _take_together(self, trade_ids: Sequence[UUID], held: Mapping[int, Checkpoint]) -> list[DetectedExit]:
         with self._open_unit() as uow:
-            TickCheckpointRepository(uow.connection).hold(held)
+            TickCheckpointRepository(uow.connection).hold(held).get()
             trades = OpenTradeRepository(uow.connection)
             known, locked = trades.lock_free(trade_ids)
             free = sorted(set(trade_ids) - locked)
@@ -163,13 +168,8 @@ class WaitingExits:
     ) -> list[DetectedExit]:
         closed = {row.trade_id for row in rows if row.work == CLOSE}
         OpenTradeRepository(uow.connection).mark_closed(sorted(closed))
-        exits = [row for row in rows if row.trade_id not in closed]
-        detected = _candidates(exits, {trade_id: found.trade for trade_id, found in known.items()})
-        switches = SwitchRepository(uow.connection).read()
-        written: list[DetectedExit] = []
-        for entries in in_rounds(detected):
-            written += self._signals.on_exits_detected(uow, entries, switches, known)
-        return written
+        detected = _candidates([row for row in rows if row.trade_id not in closed], known)
+        return write_exits(self._signals, uow, detected, SwitchRepository(uow.connection).read(), known)
 
     def _postpone(self, trade_ids: Sequence[UUID]) -> None:
         with self._open_unit() as uow:
@@ -181,14 +181,16 @@ def _candidate(symbol: str, key: RuleKey, row: WaitingRow) -> ExitCandidate:
     return ExitCandidate(row.trade_id, symbol, key.reason, row.price, row.at_us or 0, row.level, key.leg)
 
 
-def _candidates(rows: Sequence[WaitingRow], trades: Mapping[UUID, OpenTrade]) -> list[ExitCandidates]:
-    """Return the decisions of each trade in the order of their ticks."""
+def _candidates(rows: Sequence[WaitingRow], known: Mapping[UUID, TradeProjection]) -> list[ExitCandidates]:
+    """Return the decisions on each known trade in the order of their ticks."""
     by_tick: dict[tuple[UUID, int], list[ExitCandidate]] = defaultdict(list)
     for row in rows:
-        trade = trades.get(row.trade_id)
-        if trade is not None and row.rule_key is not None:
-            by_tick[row.trade_id, row.at_us or 0].append(_candidate(trade.symbol, row.rule_key, row))
+        found, key = known.get(row.trade_id), row.rule_key
+        if found is not None and key is not None:
+            by_tick[row.trade_id, row.at_us or 0].append(_candidate(found.trade.symbol, key, row))
     return [
-        ExitCandidates(trades[trade_id], tuple(sorted(found, key=lambda each: (each.exit_reason.rank, each.leg or 0))))
-        for (trade_id, _), found in sorted(by_tick.items())
+        ExitCandidates(
+            known[trade_id].trade, tuple(sorted(of_tick, key=lambda each: (each.exit_reason.rank, each.leg or 0)))
+        )
+        for (trade_id, _), of_tick in sorted(by_tick.items())
     ]

@@ -13,7 +13,8 @@ from services.exit_qualification.domain.gates.gate_input import GateInput
 from services.exit_qualification.domain.market_facts import NO_FACTS
 from services.exit_qualification.domain.open_trade import OpenTrade
 from services.exit_qualification.domain.switches import Rollout, Switches
-from services.exit_qualification.signal_management_service import _Book, _Chosen, _facts, _gate_input
+from services.exit_qualification.exit_book import ExitBook
+from services.exit_qualification.signal_management_service import _Chosen, _facts, _gate_input
 from services.exit_qualification.storage.open_trades import TradeProjection
 from shared.contracts.vocabulary import (
     Direction,
@@ -57,13 +58,13 @@ class Noted:
         return getattr(self.thing, name)
 
 
-def book_of(trade: OpenTrade | Noted, *, filled: int = 0, of_leg: int = 0) -> _Book:
+def book_of(trade: OpenTrade | Noted, *, filled: int = 0, of_leg: int = 0) -> ExitBook:
     """The facts of one trade."""
     known = {TRADE.trade_id: TradeProjection(trade, TradeStatus.OPEN)}  # type: ignore[arg-type]  # noted
-    return _Book(known, {}, {TRADE.trade_id: filled}, {CANDIDATE.rule_key: of_leg}, {}, NOON)
+    return ExitBook(known, {}, {TRADE.trade_id: filled}, {CANDIDATE.rule_key: of_leg}, {}, NOON)
 
 
-def gates_get(item: _Chosen, book: _Book) -> GateInput:
+def gates_get(item: _Chosen, book: ExitBook) -> GateInput:
     """The input of the gates."""
     return _gate_input(item, book, [], SWITCHES, NO_FACTS)
 

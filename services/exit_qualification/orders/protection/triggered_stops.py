@@ -16,7 +16,6 @@ from services.exit_qualification.orders.metrics import OVERFILLED
 from services.exit_qualification.orders.reconciling.broker_signals import broker_signal
 from services.exit_qualification.storage.exit_episodes import ExitEpisodeRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
-from services.exit_qualification.storage.exit_signals import ExitSignalRepository
 from services.exit_qualification.storage.intent_batches import IntentBatches
 from shared.contracts.vocabulary import ExitReason, IntentStatus
 from shared.ids import new_id
@@ -50,8 +49,7 @@ def take_over(uow: UnitOfWork, stop: ProtectiveStop, remaining: int, now: dateti
     ExitEpisodeRepository(uow.connection).release([RuleKey(stop.trade_id, ExitReason.STOP_LOSS)])
     signal = broker_signal(uow, stop, ExitReason.STOP_LOSS, now)
     intent = _intent(stop, signal, quantity, now)
-    ExitSignalRepository(uow.connection).insert([signal])
-    intents.insert([intent])
+    intents.insert([intent], [signal])
     uow.emit(intent_events.signal_published(signal), intent_events.approved(intent, now))
     sent = intents.mark_submitting(intent, at=stop.submitted_at or now, claimed_until=now)
     placed = intents.mark_placed(sent, broker_order_id=stop.broker_order_id or "", at=now)

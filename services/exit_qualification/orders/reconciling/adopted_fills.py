@@ -18,7 +18,6 @@ from services.exit_qualification.orders.requalifying.locked_exit import LockedEx
 from services.exit_qualification.orders.terms import OrderTerms
 from services.exit_qualification.storage.exit_fills import ExitFillRepository
 from services.exit_qualification.storage.exit_intents import ExitIntentRepository
-from services.exit_qualification.storage.exit_signals import ExitSignalRepository
 from services.exit_qualification.storage.open_trades import TradeProjection
 from services.exit_qualification.storage.order_queues import OrderQueues
 from shared.contracts.exits import Fill
@@ -52,8 +51,7 @@ def write_adopted(
         for part in parts
     ]
     intent = _intent(trade.trade, signal, fills, now)
-    ExitSignalRepository(uow.connection).insert([signal])
-    ExitIntentRepository(uow.connection).insert([intent])
+    ExitIntentRepository(uow.connection).insert([intent], [signal])
     rows = [exit_fill(intent, account, _executed(part)) for part in parts]
     ExitFillRepository(uow.connection).record(rows)
     uow.emit(intent_events.signal_published(signal), intent_events.filled(intent, fills, now))

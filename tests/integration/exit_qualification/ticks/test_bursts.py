@@ -25,10 +25,10 @@ from tests.integration.exit_qualification.ticks.test_statement_counts import bur
 from tests.integration.exit_qualification.ticks.worker_harness import INFY, Book
 from tests.support.row_locks import held_row
 from tests.support.servers import Database
-from tests.support.statements import sent_statements
+from tests.support.statements import sent_statements, waits
 
-MOST_OF_A_CHUNK = 12
-"""Statements of a transaction with a queued chunk: its fence, locks, facts, rows, events."""
+MOST_OF_A_CHUNK = 11
+"""Statements of a transaction that writes a queued chunk: its fence, locks, facts, rows, events."""
 
 
 @pytest.fixture
@@ -96,6 +96,14 @@ def test_chunk_statement_count_is_independent_of_queued_exits(book: Book, pipeli
             pipeline.write_queued(held)
         taken.append(len(statements) - more_parts(exits))
     assert taken[0] == taken[1] <= MOST_OF_A_CHUNK, statements
+
+
+def test_queued_chunk_waits_six_times_for_the_server(book: Book, pipeline: TickPipeline) -> None:
+    write_first(book, pipeline, MOST_TRADES + 3)
+    held = claim(book)
+    with waits() as waited:
+        assert len(pipeline.write_queued(held)) == 3
+    assert len(waited) == 6, waited
 
 
 def test_chunk_above_current_transaction_limit_is_taken_whole(

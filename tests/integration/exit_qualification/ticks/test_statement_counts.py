@@ -26,10 +26,10 @@ from tests.integration.exit_qualification.ticks.worker_harness import INFY, Book
 from tests.support.statements import sent_statements, waits
 from tests.support.trades import opened
 
-MOST_WAITS = 6
+MOST_WAITS = 5
 """Times at which a transaction with exits waits for the server, with its commit."""
 
-MOST_OF_EXITS = 11
+MOST_OF_EXITS = 10
 """Statements of a transaction with exits: its offsets, locks, facts, rows and events."""
 
 STATE = SymbolState(1010_0000, 1_768_275_900_000_000, 1, 1_768_275_900_000, 1)
@@ -80,8 +80,8 @@ def test_checkpoint_statement_count_is_equal_for_one_or_many_symbols(book: Book,
 
 
 def more_parts(exits: int) -> int:
-    """The statements for the further parts of so many exits: of signals, of intents and of events."""
-    return 2 * ((exits - 1) // EXITS_AT_ONCE) + (2 * exits - 1) // EVENTS_AT_ONCE
+    """The statements for the further parts of so many exits: of rows and of events."""
+    return (exits - 1) // EXITS_AT_ONCE + (2 * exits - 1) // EVENTS_AT_ONCE
 
 
 def test_burst_transaction_takes_hardly_more_statements_than_one_exit(book: Book, pipeline: TickPipeline) -> None:

@@ -1,4 +1,4 @@
-"""The statement for writing new exit intents, many at once."""
+"""The statement for writing new exits, their signals and intents, many at once."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, text
 
+from services.exit_qualification.domain.exit_signal import ExitSignal
 from services.exit_qualification.domain.intent import ExitIntent
 from shared.postgres.hot_path import Sent, send
 
+_SIGNAL_NAMES = ", ".join(field.name for field in fields(ExitSignal))
 _FIELDS = [field for field in fields(ExitIntent) if field.name != "gates"]
 _REQUIRED = [field.name for field in _FIELDS if field.default is not None]
 _OPTIONAL = [field.name for field in _FIELDS if field.default is None]
@@ -27,9 +29,12 @@ _Inserted = msgspec.defstruct(
 """An intent for `INSERT`: without the values still unknown."""
 
 INSERT = text(f"""
--- exit_intents.insert: a row for each object, but for those with a taken key or slot; `gates` of an object is a number
+-- new_exits.insert: a row for each object, but for intents with a taken key or slot; `gates` of an intent is a number
 -- of the verdicts: they are the longest part of a row and the same for most exits of a burst
-WITH verdicts AS MATERIALIZED (
+WITH signals AS (
+  INSERT INTO exit_signals ({_SIGNAL_NAMES})
+  SELECT {_SIGNAL_NAMES} FROM json_populate_recordset(CAST(NULL AS exit_signals), CAST(:signals AS json))
+), verdicts AS MATERIALIZED (
   SELECT n, gates FROM unnest(CAST(:gates AS jsonb[])) WITH ORDINALITY AS v (gates, n))
 INSERT INTO exit_intents ({_NAMES}, gates)
 SELECT {_NAMES}, verdicts.gates
@@ -37,11 +42,14 @@ SELECT {_NAMES}, verdicts.gates
   JOIN verdicts ON verdicts.n = CAST(w.gates AS integer)
 ON CONFLICT DO NOTHING
 RETURNING intent_id
-""")  # noqa: S608  # the fields of our own class
+""")  # noqa: S608  # the fields of our own classes
 
 
-def send_intents(connection: Connection, intents: Sequence[ExitIntent]) -> Sent:
-    """Write new intents; its rows are the ids written, without intents with a taken key or slot."""
+def send_exits(connection: Connection, signals: Sequence[ExitSignal], intents: Sequence[ExitIntent]) -> Sent:
+    """Write new exits; its rows are the ids of the intents written, without those with a taken key or slot.
+
+    Signals have new episodes, so they conflict with nothing.
+    """
     numbers: dict[int, int] = {}
     verdicts: list[str] = []
     rows = []
@@ -51,4 +59,5 @@ def send_intents(connection: Connection, intents: Sequence[ExitIntent]) -> Sent:
             verdicts.append(msgspec.json.encode(intent.gates).decode())
             number = numbers[id(intent.gates)] = len(verdicts)
         rows.append(_Inserted(number, *_values_of(intent)))
-    return send(connection, INSERT, {"intents": msgspec.json.encode(rows).decode(), "gates": verdicts})
+    written = {"signals": msgspec.json.encode(signals).decode(), "intents": msgspec.json.encode(rows).decode()}
+    return send(connection, INSERT, written | {"gates": verdicts})
