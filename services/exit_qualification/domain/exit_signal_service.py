@@ -328,6 +328,8 @@ class ExitSignalService:
 
     def _emit(self, book: SymbolBook, fired: list[RuleKey], at_us: int | None) -> list[ExitCandidates]:
         """Return candidates by trade, at the time of the last tick unless a time is given."""
+        if not fired:
+            return []
         state = book.state
         price, last_us = (None, 0) if state is None else (state.last_price, state.last_ts_us)
         fired.sort(key=_by_trade_then_rank)

@@ -96,6 +96,8 @@ class LevelIndex:
     def pop_reached(self, price: int) -> set[RuleKey]:
         """Remove every level reached by a price and return its rules."""
         reached: set[RuleKey] = set()
+        if self.nearest_below < price < self.nearest_above:
+            return reached
         for waiting in (*self._pop_above(price), *self._pop_below(price)):
             reached.update(_keys(waiting))
         self._find_nearest()

@@ -140,6 +140,8 @@ class Watermarks:
     def reached(self, price: int) -> list[RuleKey]:
         """Return the waiting stops reached by a profit price."""
         found: list[RuleKey] = []
+        if price > self.nearest_below:
+            return found
         for level, watermark in reversed(self._levels):
             if level < price:
                 break
