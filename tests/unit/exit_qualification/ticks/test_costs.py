@@ -25,6 +25,9 @@ from tests.unit.exit_qualification.ticks.messages import NOW_MS, evaluator, grou
 MOST_INSTRUCTIONS = 230
 """Bytecode instructions of a quiet tick from its record to its verdict; 191 when this was written."""
 
+MOST_OF_A_NEW_HIGH = 850
+"""Bytecode instructions of a tick that sets a new high and reaches no level; 779 when this was written."""
+
 MOST_TO_LOAD = 830
 """Bytecode instructions of a trade with a target and a stop, from its row to its place in the engine; 759 when this was
 written."""
@@ -86,6 +89,28 @@ def test_quiet_tick_takes_few_instructions_regardless_of_trade_count() -> None:
     one, many = cost_of_a_tick(1), cost_of_a_tick(2000)
     assert one == pytest.approx(many)
     assert many <= MOST_INSTRUCTIONS
+
+
+def cost_of_a_new_high(trades: int) -> float:
+    """Return the instructions of one more tick above all before, between the levels of trailing stops and targets."""
+    engine = ExitSignalService()
+    for number in range(1, trades + 1):
+        stop = {"amount": f"{400 + number}.00"}
+        engine.add_trade(open_trade(number, target=2000_0000 + number, stop_loss=None, trailing_stop=stop))
+
+    def rise(first: int, ticks: int) -> None:
+        for seq in range(first, first + ticks):
+            engine.on_tick("NSE:INFY", 1000_0000 + seq, seq, seq, NOW_MS)
+
+    rise(1, 100)  # all stops share one watermark
+    few = instructions(lambda: rise(101, 100))
+    return (instructions(lambda: rise(201, 100 + TICKS)) - few) / TICKS
+
+
+def test_new_high_takes_few_instructions_regardless_of_trade_count() -> None:
+    one, many = cost_of_a_new_high(1), cost_of_a_new_high(500)
+    assert one == pytest.approx(many, rel=0.05)
+    assert many <= MOST_OF_A_NEW_HIGH
 
 
 def test_quiet_ticks_leave_nothing_in_memory() -> None:
