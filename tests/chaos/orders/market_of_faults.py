@@ -40,6 +40,10 @@ ORDER_FAULTS: Final = (
 BODIES: Final = ("html", "truncated", "cut", "empty", "no_data", "null_data", "untyped")
 
 
+UNCLEAR: Final = (KiteException, RequestException, KeyError, TypeError)
+"""What the official client raises under faults."""
+
+
 class MarketOfFaults:
     """Disturbs one paper broker; every die comes from one source."""
 
@@ -79,8 +83,8 @@ class MarketOfFaults:
             self._paper.fault(effect, symbol)
         return kind
 
-    def disturb_call(self) -> None:
-        """Put a fault in the way of the next placement, whichever order it is of."""
+    def disturb(self, calls: str) -> None:
+        """Put a fault in the way of the next call of a kind, whichever order it is of."""
         dice = self._dice
         effect: dict[str, Any] = dice.choice(
             [
@@ -90,14 +94,14 @@ class MarketOfFaults:
                 {"kind": "wrong_answer", "body": dice.choice(BODIES), "http_status": dice.choice([200, 400, 502])},
             ]
         )
-        self._paper.fault({**effect, "calls": "place"}, symbol=None)
+        self._paper.fault({**effect, "calls": calls}, symbol=None)
 
     def resize_by_hand(self, symbol: str) -> None:
         """Somebody lowers or raises the working order of a symbol."""
         for order in self._working(symbol):
             self.overfillable.add(symbol)
             quantity = order["filled_quantity"] + self._dice.randint(1, 30)
-            with suppress(KiteException):  # filled meanwhile
+            with suppress(*UNCLEAR):  # filled meanwhile, or a fault that was meant for us
                 self._kite.modify_order("regular", order["order_id"], quantity=quantity)
 
     def price(self, symbol: str) -> None:
@@ -112,19 +116,20 @@ class MarketOfFaults:
             self._kite.place_order(
                 "regular", exchange, name, side, quantity, "MIS", "MARKET", validity="DAY", market_protection=-1
             )
-        except (KiteException, RequestException, KeyError, TypeError):
+        except UNCLEAR:
             return  # a fault that was meant for an order of ours
 
     def cancel_by_hand(self, symbol: str) -> None:
         """Somebody cancels the working order of a symbol."""
         for order in self._working(symbol):
-            with suppress(KiteException):  # ended meanwhile
+            with suppress(*UNCLEAR):  # ended meanwhile, or a fault that was meant for us
                 self._kite.cancel_order("regular", order["order_id"])
 
     def _working(self, symbol: str) -> list[dict[str, Any]]:
+        records = self._paper.desk.records
         return [
             order
-            for order in self._kite.orders()
+            for order in records.orders("PAPER")
             if order["status"] == "OPEN" and f"{order['exchange']}:{order['tradingsymbol']}" == symbol
         ]
 

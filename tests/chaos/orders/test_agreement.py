@@ -120,13 +120,15 @@ class Run:
         self._keep_stops()
         for _ in range(self.dice.randint(0, AT_A_TIME)):
             if self.is_disturbed and self.dice.random() < 0.3:
-                self.market.disturb_call()
+                self.market.disturb("place")
             self.scenario.sender.execute_next()
         for symbol in self.dice.sample(sorted(self.trades), min(2, len(self.trades))):
             if self.dice.random() < 0.1:
                 self.market.cancel_by_hand(symbol)
             elif self.dice.random() < 0.1:
                 self.market.resize_by_hand(symbol)
+        if self.is_disturbed and self.dice.random() < 0.4:
+            self.market.disturb(self.dice.choice(["books", "cancel", "modify", "positions"]))
         self._keep_stops()
         with suppress(BrokerUnavailable):  # the next step reads again
             self.scenario.reconciler.reconcile_once()
