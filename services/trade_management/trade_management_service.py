@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
@@ -154,7 +155,10 @@ class TradeManagementService:
         lot = market.lot_size or 1
         after = before.changed(change).sized(trade.quantity, lot)
         fills = TradeFillRepository(uow.connection).of_trades([trade.trade_id]).get(trade.trade_id, [])
-        filled_legs = {fill.target_leg for fill in fills if fill.target_leg is not None}
+        filled_legs: Counter[int] = Counter()
+        for fill in fills:
+            if fill.target_leg is not None:
+                filled_legs[fill.target_leg] += fill.quantity
         check_change(trade, before, after, filled_legs=filled_legs, lot=lot)
         if after == before:
             return trade

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Self
 
@@ -87,8 +87,8 @@ class ExitPlan(PlanFields):
         """Return contradictions with the trade's quantity or lot size in a sized plan; empty if none."""
         return [found for rule in RULES for found in rule.size_contradictions(self, quantity, lot)]
 
-    def filled_leg_contradictions(self, before: ExitPlan, filled: Collection[int]) -> list[str]:
-        """Return why legs with fills cannot change from the plan `before`; empty if they do not."""
+    def filled_leg_contradictions(self, before: ExitPlan, filled: Mapping[int, int]) -> list[str]:
+        """Return why legs with fills, here with their quantity, cannot change from the plan `before`."""
         return [found for rule in RULES for found in rule.filled_leg_contradictions(before, self, filled)]
 
     def leg_quantity(self, leg: int, quantity: int) -> int | None:

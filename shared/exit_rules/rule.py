@@ -7,7 +7,7 @@ LONG and SHORT alike, so no rule depends on the direction.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NamedTuple, Self, TypeVar
@@ -253,8 +253,11 @@ class ExitRule(ABC, Generic[P]):
         Every rule says it: a price left as it was would exit at the first tick after a split.
         """
 
-    def filled_leg_contradictions(self, before: P, after: P, filled: Collection[int]) -> list[str]:
-        """Return why legs with fills cannot change between these plans; empty if they do not."""
+    def filled_leg_contradictions(self, before: P, after: P, filled: Mapping[int, int]) -> list[str]:
+        """Return why legs with fills, and their effects, cannot change between these plans; empty if they do not.
+
+        `filled` has the filled quantity of each.
+        """
         return []
 
     def stop_after(self, plan: P, leg: int, entry_price: Decimal) -> Decimal | None:

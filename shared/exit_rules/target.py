@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 
 from shared.contracts.vocabulary import Direction, ExitReason
@@ -10,6 +10,7 @@ from shared.exit_rules.brick_plan import BrickFields, confirmed
 from shared.exit_rules.fixed_level import fixed_above
 from shared.exit_rules.ladder import (
     AfterLegs,
+    TargetLeg,
     Targets,
     ladder_contradictions,
     read_after_legs,
@@ -117,16 +118,26 @@ class Target(ExitRule[TargetFields]):
         return list(size_contradictions(plan.targets or (), quantity, lot))
 
     def filled_leg_contradictions(
-        self, before: TargetFields, after: TargetFields, filled: Collection[int]
+        self, before: TargetFields, after: TargetFields, filled: Mapping[int, int]
     ) -> list[str]:
-        """Reject a change of legs with fills."""
+        """Reject a change of legs with fills, and a new effect of a leg filled already: it would never come."""
         known, wanted = dict(enumerate(before.targets or (), 1)), dict(enumerate(after.targets or (), 1))
+        over = {leg for leg, quantity in filled.items() if leg in known and _is_over(known[leg], quantity)}
+        effects = before.after_leg or {}
         return [
             f"targets: leg {leg} has fills and cannot change"
             for leg in sorted(filled)
             if leg in known and wanted.get(leg) != known[leg]
+        ] + [
+            f"after_leg {leg}: the leg is filled already; change stop_loss instead"
+            for leg, effect in sorted((after.after_leg or {}).items())
+            if leg in over and effect != effects.get(leg)
         ]
 
     def _state(self, price: Decimal, plan: TargetFields, position: Position) -> RuleState:
         state = fixed_above(position.profit_price(to_units(price)))
         return confirmed(state, plan, position, toward=self.toward)
+
+
+def _is_over(leg: TargetLeg, filled: int) -> bool:
+    return leg.quantity is not None and leg.quantity <= filled

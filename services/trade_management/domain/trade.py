@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -70,8 +71,8 @@ class Plan(Protocol):
         """Return the contradictions with the trade's quantity or lot size; empty if none."""
         ...
 
-    def filled_leg_contradictions(self, before: Any, filled: Collection[int]) -> list[str]:
-        """Return why legs with fills cannot change from the plan `before`; empty if they do not."""
+    def filled_leg_contradictions(self, before: Any, filled: Mapping[int, int]) -> list[str]:
+        """Return why legs with fills, here with their quantity, cannot change from the plan `before`."""
         ...
 
     def off_tick(self, tick_size: Decimal) -> list[str]:
@@ -180,7 +181,12 @@ def _check_product(trade: Trade) -> None:
         raise WrongProduct(f"NRML is for futures and options; use CNC or MIS on {exchange}")
 
 
-def check_change(trade: Trade, before: Plan, after: Plan, *, filled_legs: Collection[int] = (), lot: int = 1) -> None:
+NO_FILLS: Final[Mapping[int, int]] = MappingProxyType({})
+
+
+def check_change(
+    trade: Trade, before: Plan, after: Plan, *, filled_legs: Mapping[int, int] = NO_FILLS, lot: int = 1
+) -> None:
     """Reject a plan that cannot replace the plan `before` of an open trade; its legs must be sized.
 
     Raises

@@ -158,9 +158,21 @@ def test_stop_moves_after_leg_and_never_away_from_profit(
 def test_a_leg_with_fills_stays_as_it_is() -> None:
     before = ladder().sized(100)
     other = before.changed(PlanFields.model_validate({"targets": [LADDER[0], {"price": "1040", "percent": "50"}]}))
-    assert other.sized(100).filled_leg_contradictions(before, {1}) == []
-    assert other.sized(100).filled_leg_contradictions(before, {1, 2}) == ["targets: leg 2 has fills and cannot change"]
-    assert before.changed(PlanFields(targets=None)).filled_leg_contradictions(before, {1}) != []
+    assert other.sized(100).filled_leg_contradictions(before, {1: 50}) == []
+    assert other.sized(100).filled_leg_contradictions(before, {1: 50, 2: 1}) == [
+        "targets: leg 2 has fills and cannot change"
+    ]
+    assert before.changed(PlanFields(targets=None)).filled_leg_contradictions(before, {1: 50}) != []
+
+
+@pytest.mark.parametrize(("filled", "is_refused"), [({}, False), ({1: 49}, False), ({1: 50}, True), ({2: 25}, False)])
+def test_a_filled_leg_takes_no_new_effect(filled: dict[int, int], *, is_refused: bool) -> None:
+    """Its stop would never move; an effect it has, or none, is fine."""
+    before = ladder().sized(100)
+    after = before.changed(PlanFields.model_validate({"after_leg": {"1": {"stop": "break_even"}}}))
+    assert bool(after.filled_leg_contradictions(before, filled)) is is_refused
+    assert after.filled_leg_contradictions(after, filled) == []
+    assert before.filled_leg_contradictions(after, filled) == []
 
 
 def test_every_price_of_a_ladder_must_be_on_the_tick() -> None:
